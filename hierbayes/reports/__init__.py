@@ -1,0 +1,1 @@
+"""Results as text and HTML; nothing in here estimates anything."""

@@ -1,0 +1,247 @@
+"""The printed summary of a REML or ML fit: lme4's blocks in lme4's order, then our findings.
+
+Reads what was estimated and writes it; computes nothing but quantiles and correlations.
+"""
+
+import textwrap
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.reports.abbreviate import abbreviate
+from hierbayes.reports.coefficients import (
+    SUMMARY_DIGITS,
+    estimate_cells,
+    statistic_cells,
+    table_lines,
+)
+from hierbayes.reports.deparse_lines import formula_lines
+from hierbayes.reports.layout import LINE_WIDTH, fill_lines, matrix_lines, named_vector_lines
+from hierbayes.reports.numbers import (
+    FIVE_NUMBERS,
+    five_numbers,
+    format_common,
+    format_number,
+    round_half_even,
+    zap_small,
+)
+from hierbayes.reports.variance_components import lower_triangle_cells, varcorr_lines
+
+FloatArray = npt.NDArray[np.float64]
+
+CORRELATION_UP_TO = 12      # lme4's option lme4.summary.cor.max
+CRITERION_DECIMALS = 1
+CORRELATION_DECIMALS = 3
+ROW_NAME_LENGTH, COLUMN_NAME_LENGTH = 11, 6     # of the correlations of fixed effects
+
+
+def summary_text(fit: Any, digits: int | None = None, correlation: bool | None = None) -> str:
+    """Write the summary of a fit as lme4 prints it.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit
+    digits : significant digits, lme4's default 4
+    correlation : show the correlations of the fixed effects; as lme4, by default with at most
+        12 coefficients
+
+    Returns
+    -------
+    str
+        Lines joined by newlines. What lme4 prints about its optimiser is left out; in its place
+        stand the findings of the fit in words, and the rows dropped.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> print(fit.summary().splitlines()[0])
+    Linear mixed model fit by REML ['lmerMod']
+    """
+    digits = SUMMARY_DIGITS if digits is None else digits
+    if fit.is_linear_model:
+        from hierbayes.reports.linear_model import linear_model_lines
+
+        lines = linear_model_lines(fit, digits)
+        return "\n".join([*lines, *finding_lines(fit)])
+    lines = [*title_lines(fit), "", *criterion_lines(fit), ""]
+    lines += residual_lines(fit, digits)
+    lines += ["Random effects:"]
+    lines += varcorr_lines(fit.varcorr(), digits=digits, with_variances=True)
+    lines += group_lines(fit)
+    lines += fixed_effects_lines(fit, digits)
+    lines += correlation_lines(fit, correlation=correlation)
+    lines += rank_lines(fit)
+    return "\n".join([*lines, *finding_lines(fit, correlation=correlation)])
+
+
+def title_lines(fit: Any) -> list[str]:
+    """Estimator, formula, data, weights and offset."""
+    by = "REML" if fit.method == "reml" else "maximum likelihood "
+    lines = [f"Linear mixed model fit by {by} ['lmerMod']"]
+    lines += fill_lines(["Formula:", *formula_lines(fit.formula_text)])
+    for label, text in specification(fit):
+        lines += fill_lines([f"{label:>8}", *formula_lines(text)])
+    return lines
+
+
+def specification(fit: Any) -> list[tuple[str, str]]:
+    """Labels and texts of the data, the weights and the offset, those that were given."""
+    parts = [("Data:", fit.data_name)] if fit.data_name else []
+    if fit.weighted:
+        parts.append(("Weights:", getattr(fit, "weights_text", "") or "(given as an array)"))
+    offset = getattr(fit, "offset_text", "")
+    if offset:
+        parts.append(("Offset:", offset))
+    return parts
+
+
+def criterion_lines(fit: Any) -> list[str]:
+    """Write the REML criterion; for ML the table of AIC, BIC, log-likelihood and deviance."""
+    if fit.method == "reml":
+        value = round_half_even(float(fit.criterion), CRITERION_DECIMALS)
+        return [f"REML criterion at convergence: {format_number(value)}"]
+    names, cells = information_cells(fit)
+    return named_vector_lines(cells, names)
+
+
+def information_cells(fit: Any) -> tuple[list[str], list[str]]:
+    """Names and cells of AIC, BIC, log-likelihood, deviance and residual degrees of freedom."""
+    values = [float(v) for v in (fit.aic, fit.bic, fit.loglik, fit.deviance)]
+    df = int(fit.df_residual)
+    cells = format_common([round_half_even(v, CRITERION_DECIMALS) for v in [*values, df]])[:4]
+    return ["AIC", "BIC", "logLik", "deviance", "df.resid"], [*cells, str(df)]
+
+
+def scaled_residuals(fit: Any) -> list[float]:
+    """Five numbers of the Pearson residuals divided by sigma."""
+    return five_numbers(np.asarray(fit.residuals("pearson"), dtype=float) / fit.sigma)
+
+
+def residual_lines(fit: Any, digits: int) -> list[str]:
+    """Write the five numbers of the scaled residuals."""
+    cells = format_common(zap_small(scaled_residuals(fit), digits + 1), digits)
+    return ["Scaled residuals: ", *named_vector_lines(cells, FIVE_NUMBERS), ""]
+
+
+def group_lines(fit: Any) -> list[str]:
+    """Write the numbers of observations and of levels per grouping factor."""
+    return fill_lines([f"Number of obs: {fit.nobs}, groups: ", group_counts(fit)])
+
+
+def group_counts(fit: Any) -> str:
+    """Name and number of levels of each grouping factor."""
+    return "; ".join(f"{name}, {levels}" for name, levels in fit.n_groups.items())
+
+
+def estimated(fit: Any) -> tuple[list[str], FloatArray, FloatArray]:
+    """Names, estimates and covariance of the coefficients that were not dropped."""
+    beta = np.asarray(fit.beta, dtype=float)
+    vcov = np.asarray(fit.vcov(), dtype=float)
+    kept = ~np.isnan(beta)
+    if vcov.shape[0] == kept.size:
+        vcov = vcov[np.ix_(kept, kept)]
+    names = [name for name, keep in zip(fit.coef_names, kept, strict=True) if keep]
+    return names, beta[kept], vcov
+
+
+def fixed_effects_lines(fit: Any, digits: int) -> list[str]:
+    """Write the table of coefficients with standard errors and t values."""
+    names, beta, vcov = estimated(fit)
+    if not names:
+        return []
+    return ["", "Fixed effects:", *table_lines(fixed_effects_cells(beta, vcov, digits), names)]
+
+
+def fixed_effects_cells(
+    beta: FloatArray, vcov: FloatArray, digits: int
+) -> list[tuple[str, list[str]]]:
+    """Columns of the table of coefficients, by name."""
+    se = np.sqrt(np.diag(vcov))
+    estimates, errors = estimate_cells([beta.tolist(), se.tolist()], digits)
+    statistics = statistic_cells((beta / se).tolist(), digits)
+    return [("Estimate", estimates), ("Std. Error", errors), ("t value", statistics)]
+
+
+def correlation_lines(fit: Any, *, correlation: bool | None) -> list[str]:
+    """Write the correlations of the fixed effects, with shortened names."""
+    names, _, vcov = estimated(fit)
+    shown = len(names) <= CORRELATION_UP_TO if correlation is None else correlation
+    if not shown or len(names) < 2:
+        return []
+    rows, columns, cells = correlation_cells(names, vcov)
+    return ["", "Correlation of Fixed Effects:", *matrix_lines(cells, rows, columns, right=False)]
+
+
+def correlation_cells(
+    names: list[str], vcov: FloatArray
+) -> tuple[list[str], list[str], list[list[str]]]:
+    """Row names, column names and cells of the correlations of the fixed effects."""
+    se = np.sqrt(np.diag(vcov))
+    corr = vcov / np.outer(se, se)
+    np.fill_diagonal(corr, 1.0)
+    cells = lower_triangle_cells(corr, CORRELATION_DECIMALS)
+    rows = abbreviate(names, ROW_NAME_LENGTH)
+    columns = abbreviate(names, COLUMN_NAME_LENGTH)
+    return rows[1:], columns[:-1], [row[:-1] for row in cells[1:]]
+
+
+def rank_lines(fit: Any) -> list[str]:
+    """Write lme4's note on dropped columns."""
+    n = len(fit.dropped_columns)
+    if not n:
+        return []
+    what = "1 column / coefficient" if n == 1 else f"{n} columns / coefficients"
+    return [
+        "fit warnings:",
+        f"fixed-effect model matrix is rank deficient so dropping {what}",
+    ]
+
+
+def finding_sentences(fit: Any, *, correlation: bool | None = None) -> list[str]:
+    """Sentences of the last block: what was found, rows dropped, what is not shown."""
+    sentences = [str(finding) for finding in fit.findings]
+    dropped = rows_dropped_sentence(fit)
+    told = any(finding.code == "rows_dropped" for finding in fit.findings)
+    if dropped and not told:
+        sentences.append(dropped)
+    p = int(np.count_nonzero(~np.isnan(np.asarray(fit.beta, dtype=float))))
+    if not fit.is_linear_model and correlation is None and p > CORRELATION_UP_TO:
+        sentences.append(
+            f"The correlations of the fixed effects are not shown, as p = {p} > "
+            f"{CORRELATION_UP_TO}; summary(correlation=True) shows them, vcov() holds them."
+        )
+    return sentences
+
+
+def rows_dropped_sentence(fit: Any) -> str:
+    """Say how many rows have missing values, and in which columns."""
+    n_dropped = fit.n_rows_given - fit.nobs
+    columns = {name: n for name, n in fit.rows_dropped.items() if n}
+    if n_dropped <= 0 or not columns:
+        return ""
+    counts = ", ".join(f"{name} {n}" for name, n in columns.items())
+    was = "row was" if n_dropped == 1 else "rows were"
+    return (
+        f"{n_dropped} of {fit.n_rows_given} {was} dropped for missing values "
+        f"(missing by column: {counts})."
+    )
+
+
+def finding_lines(fit: Any, *, correlation: bool | None = None) -> list[str]:
+    """Write the last block: one wrapped paragraph a finding."""
+    sentences = finding_sentences(fit, correlation=correlation)
+    if not sentences:
+        return []
+    lines = ["", "Findings:"]
+    for sentence in sentences:
+        lines += textwrap.wrap(
+            sentence,
+            width=LINE_WIDTH,
+            initial_indent="- ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines

@@ -1,0 +1,78 @@
+"""Variance components as text: ``print(VarCorr(fit))`` and the table in lme4's summary."""
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.reports.layout import matrix_lines
+from hierbayes.reports.numbers import PRINT_DIGITS, format_common, round_half_even
+from hierbayes.results.varcorr import VarCorr
+
+FloatArray = npt.NDArray[np.float64]
+
+VARCORR_DIGITS = PRINT_DIGITS - 2   # lme4's print of VarCorr
+
+
+def varcorr_text(varcorr: VarCorr, digits: int = VARCORR_DIGITS) -> str:
+    """Write standard deviations and correlations as lme4's ``print(VarCorr(fit))``."""
+    return "\n".join(varcorr_lines(varcorr, digits=digits))
+
+
+def varcorr_lines(
+    varcorr: VarCorr, *, digits: int, with_variances: bool = False
+) -> list[str]:
+    """Lines of the table of variance components; the summary shows variances too."""
+    names, rows = varcorr_cells(varcorr, digits=digits, with_variances=with_variances)
+    return matrix_lines(rows, [""] * len(rows), names, right=False)
+
+
+def varcorr_cells(
+    varcorr: VarCorr, *, digits: int, with_variances: bool
+) -> tuple[list[str], list[list[str]]]:
+    """Column names and rows of the table of variance components.
+
+    One row a random effect and one for the residual; all variances share a format, so do all
+    standard deviations; the correlations of a term stand in as many columns as the widest
+    term needs.
+    """
+    sds = [float(s) for term in varcorr.terms for s in term.sd]
+    groups = [n for term in varcorr.terms for n in (term.name, *[""] * (len(term.columns) - 1))]
+    columns = [column for term in varcorr.terms for column in term.columns]
+    correlations = _correlation_rows(varcorr, max(2, digits - 2))
+    if varcorr.has_residual:
+        sds.append(varcorr.sigma)
+        groups.append("Residual")
+        columns.append("")
+        correlations.append([""] * len(correlations[0]) if correlations else [])
+    names = ["Groups", "Name"]
+    body = [groups, columns]
+    if with_variances:
+        names.append("Variance")
+        body.append(format_common([s * s for s in sds], digits))
+    names.append("Std.Dev.")
+    body.append(format_common(sds, digits))
+    n_correlations = len(correlations[0]) if correlations else 0
+    names += ["Corr", *[""] * (n_correlations - 1)] if n_correlations else []
+    rows = [
+        [column[i] for column in body] + correlations[i] for i in range(len(groups))
+    ]
+    return names, rows
+
+
+def _correlation_rows(varcorr: VarCorr, decimals: int) -> list[list[str]]:
+    """Lower triangles of the correlations, padded to the widest term; no last column."""
+    widest = max((len(term.columns) for term in varcorr.terms), default=0)
+    rows = []
+    for term in varcorr.terms:
+        corr = np.array(term.corr, dtype=float)
+        np.fill_diagonal(corr, 1.0)
+        triangle = lower_triangle_cells(corr, decimals)
+        rows += [(row + [""] * widest)[: widest - 1] for row in triangle]
+    return rows
+
+
+def lower_triangle_cells(corr: FloatArray, decimals: int) -> list[list[str]]:
+    """Cells of a correlation matrix with everything but its lower triangle blanked."""
+    q = corr.shape[0]
+    rounded = [round_half_even(float(r), decimals) for r in corr.ravel()]
+    cells = format_common(rounded, PRINT_DIGITS, min_decimals=decimals, missing="NaN")
+    return [[cells[i * q + j] if j < i else "" for j in range(q)] for i in range(q)]

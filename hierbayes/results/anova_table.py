@@ -1,0 +1,43 @@
+"""The likelihood-ratio table of nested fits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hierbayes.results.printing import Printable
+
+ANOVA_COLUMNS = ("npar", "aic", "bic", "loglik", "deviance", "chisq", "df", "p_value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class AnovaTable(Printable):
+    """Likelihood-ratio tests of models, each against the one before it.
+
+    Attributes
+    ----------
+    table : index the names of the models by increasing number of parameters; columns ``npar aic
+        bic loglik deviance chisq df p_value``, the last three missing in the first row
+    models : name of each model -> its formula
+    data_name : name of the data, may be empty
+    refitted : whether REML fits were fitted again with ML for this comparison
+    """
+
+    table: pd.DataFrame
+    models: Mapping[str, str]
+    data_name: str = ""
+    refitted: bool = False
+
+    def to_frame(self) -> pd.DataFrame:
+        """Copy of the table, one row a model.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> sleep = hb.load_dataset("sleepstudy")
+        >>> small = hb.lmer("Reaction ~ Days + (Days || Subject)", sleep)
+        >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> hb.anova(small, large).to_frame()["npar"].tolist()
+        [5, 6]
+        """
+        return self.table.copy()
