@@ -1,0 +1,32 @@
+# Every target sets up .venv by itself (a minute the first time, nothing after that).
+# It needs a Python >= 3.12; .ci/find-python looks for one and otherwise says so.
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: tour test lint bench lab
+
+tour: $(READY)
+	@$(BIN)/hierbayes tour --out out
+
+test: $(READY)
+	@$(BIN)/pytest -q -n 2
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy hierbayes
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/run.py
+
+lab: $(READY)
+	@$(BIN)/hierbayes lab
+
+$(READY): requirements.lock pyproject.toml .ci/find-python
+	@python=$$(.ci/find-python) && echo "Setting up .venv with $$python" && \
+	"$$python" -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
