@@ -8,14 +8,28 @@ right operand (or argument list) that was opened by a break.
 import re
 from dataclasses import dataclass
 
-CUTOFF = 60     # deparse's width.cutoff
+CUTOFF = 60  # deparse's width.cutoff
 INDENT = "    "
 TOKEN = re.compile(
     r"`[^`]*`|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|,\s|\s(?:%[^%]*%|[^\s\w]+)\s|[()\[\]]|\s+|."
 )
 # how tightly the operators with blanks around them bind
-PRECEDENCE = {"~": 0, "||": 1, "|": 1, "&&": 2, "&": 2, "==": 4, "!=": 4, "<": 4, ">": 4, "<=": 4,
-              ">=": 4, "+": 5, "-": 5, "*": 6}
+PRECEDENCE = {
+    "~": 0,
+    "||": 1,
+    "|": 1,
+    "&&": 2,
+    "&": 2,
+    "==": 4,
+    "!=": 4,
+    "<": 4,
+    ">": 4,
+    "<=": 4,
+    ">=": 4,
+    "+": 5,
+    "-": 5,
+    "*": 6,
+}
 UNBROKEN = {"%in%"}
 
 

@@ -7,7 +7,7 @@ columns, each with the row names again.
 import unicodedata
 from collections.abc import Sequence
 
-LINE_WIDTH = 80     # R's getOption("width")
+LINE_WIDTH = 80  # R's getOption("width")
 
 
 def display_width(text: str) -> int:

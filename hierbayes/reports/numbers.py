@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-PRINT_DIGITS = 7            # R's getOption("digits")
-MACHINE_EPSILON = 2.220446049250313e-16   # smaller p-values print as "< 2.2e-16"
-FIXED_BELOW_EXPONENT = -3   # p-values from 0.001 up are formatted together in fixed notation
+PRINT_DIGITS = 7  # R's getOption("digits")
+MACHINE_EPSILON = 2.220446049250313e-16  # smaller p-values print as "< 2.2e-16"
+FIXED_BELOW_EXPONENT = -3  # p-values from 0.001 up are formatted together in fixed notation
 
 
 def round_half_even(value: float, decimals: int) -> float:
@@ -111,7 +111,7 @@ def _format_one(value: float, spec: str, missing: str) -> str:
         return missing
     if math.isinf(value):
         return "Inf" if value > 0 else "-Inf"
-    return format(value + 0.0, spec)   # + 0.0: no minus sign before a zero
+    return format(value + 0.0, spec)  # + 0.0: no minus sign before a zero
 
 
 def _drop_zeros(text: str) -> str:
@@ -150,8 +150,9 @@ def format_p_values(p_values: Sequence[float], digits: int) -> list[str]:
         lowest = FIXED_BELOW_EXPONENT - (digits > 1)
         together[exponent >= lowest].append(i)
     for places in together.values():
-        for i, cell in zip(places, format_common([p_values[i] for i in places], digits),
-                           strict=True):
+        for i, cell in zip(
+            places, format_common([p_values[i] for i in places], digits), strict=True
+        ):
             cells[i] = cell
     if tiny:
         others = [len(cells[i]) for places in together.values() for i in places]

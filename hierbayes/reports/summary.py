@@ -26,14 +26,14 @@ from hierbayes.reports.numbers import (
     round_half_even,
     zap_small,
 )
-from hierbayes.reports.variance_components import lower_triangle_cells, varcorr_lines
+from hierbayes.reports.varcorr import lower_triangle_cells, varcorr_lines
 
 FloatArray = npt.NDArray[np.float64]
 
-CORRELATION_UP_TO = 12      # lme4's option lme4.summary.cor.max
+CORRELATION_UP_TO = 12  # lme4's option lme4.summary.cor.max
 CRITERION_DECIMALS = 1
 CORRELATION_DECIMALS = 3
-ROW_NAME_LENGTH, COLUMN_NAME_LENGTH = 11, 6     # of the correlations of fixed effects
+ROW_NAME_LENGTH, COLUMN_NAME_LENGTH = 11, 6  # of the correlations of fixed effects
 
 
 def summary_text(fit: Any, digits: int | None = None, correlation: bool | None = None) -> str:

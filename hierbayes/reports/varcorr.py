@@ -9,7 +9,7 @@ from hierbayes.results.varcorr import VarCorr
 
 FloatArray = npt.NDArray[np.float64]
 
-VARCORR_DIGITS = PRINT_DIGITS - 2   # lme4's print of VarCorr
+VARCORR_DIGITS = PRINT_DIGITS - 2  # lme4's print of VarCorr
 
 
 def varcorr_text(varcorr: VarCorr, digits: int = VARCORR_DIGITS) -> str:
@@ -17,9 +17,7 @@ def varcorr_text(varcorr: VarCorr, digits: int = VARCORR_DIGITS) -> str:
     return "\n".join(varcorr_lines(varcorr, digits=digits))
 
 
-def varcorr_lines(
-    varcorr: VarCorr, *, digits: int, with_variances: bool = False
-) -> list[str]:
+def varcorr_lines(varcorr: VarCorr, *, digits: int, with_variances: bool = False) -> list[str]:
     """Lines of the table of variance components; the summary shows variances too."""
     names, rows = varcorr_cells(varcorr, digits=digits, with_variances=with_variances)
     return matrix_lines(rows, [""] * len(rows), names, right=False)
@@ -52,9 +50,7 @@ def varcorr_cells(
     body.append(format_common(sds, digits))
     n_correlations = len(correlations[0]) if correlations else 0
     names += ["Corr", *[""] * (n_correlations - 1)] if n_correlations else []
-    rows = [
-        [column[i] for column in body] + correlations[i] for i in range(len(groups))
-    ]
+    rows = [[column[i] for column in body] + correlations[i] for i in range(len(groups))]
     return names, rows
 
 

@@ -1,0 +1,66 @@
+"""Random effects and coefficients of every level as text, as lme4 and R print them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from hierbayes.reports.layout import matrix_lines
+from hierbayes.reports.numbers import PRINT_DIGITS, format_common
+from hierbayes.results.level_tables import LevelTables
+
+SYNTACTIC = re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*\Z")
+RESERVED = frozenset(
+    "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA in".split()
+)
+
+
+def level_tables_text(tables: LevelTables) -> str:
+    """Write tables of random effects or coefficients, by their kind."""
+    return ranef_text(tables, tables.sds) if tables.kind == "ranef" else coef_text(tables)
+
+
+def ranef_text(
+    tables: Mapping[str, pd.DataFrame], sds: Mapping[str, pd.DataFrame] | None = None
+) -> str:
+    """Write conditional modes as lme4's ``print(ranef(fit))``.
+
+    Parameters
+    ----------
+    tables : factor -> conditional modes (levels x columns)
+    sds : their conditional sds; only named in the last line, as lme4 does
+    """
+    lines = _tables_lines(tables)
+    known = [name for name in tables if sds is not None and name in sds]
+    if known:
+        quoted = " ".join(f"\u201c{name}\u201d" for name in known)
+        lines.append(f"with conditional variances for {quoted} ")
+    return "\n".join(lines)
+
+
+def coef_text(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Write coefficients of every level as R's ``print(coef(fit))``, without its class line."""
+    return "\n".join(_tables_lines(tables)[:-1])
+
+
+def _tables_lines(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    lines = []
+    for name, table in tables.items():
+        shown = name if SYNTACTIC.match(name) and name not in RESERVED else f"`{name}`"
+        lines += [f"${shown}", *frame_lines(table), ""]
+    return lines
+
+
+def frame_lines(table: pd.DataFrame, digits: int = PRINT_DIGITS) -> list[str]:
+    """Lines of a table of numbers as R prints a data frame: each column has its own format."""
+    names = [str(name) for name in table.columns]
+    labels = [str(label) for label in table.index]
+    return matrix_lines(frame_cells(table, digits), labels, names)
+
+
+def frame_cells(table: pd.DataFrame, digits: int = PRINT_DIGITS) -> list[list[str]]:
+    """Cells of a table of numbers, by rows."""
+    values = table.to_numpy(dtype=float)
+    columns: Sequence[Any] = [format_common(column.tolist(), digits) for column in values.T]
+    return [[column[i] for column in columns] for i in range(values.shape[0])]

@@ -1,0 +1,174 @@
+"""The printed summary of a linear model without random effects, as R's ``summary(lm(.))``.
+
+With weights W and residuals r the sums of squares are r'Wr (residual) and the weighted sum of
+squares of the fitted values about their weighted mean (model; about zero without an intercept);
+R-squared and the F statistic follow from the two.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.reports.coefficients import (
+    estimate_cells,
+    p_value_cells,
+    statistic_cells,
+    table_lines,
+)
+from hierbayes.reports.deparse_lines import formula_lines
+from hierbayes.reports.layout import named_vector_lines
+from hierbayes.reports.numbers import (
+    FIVE_NUMBERS,
+    five_numbers,
+    format_common,
+    format_general,
+    format_number,
+    format_p_values,
+    round_significant,
+    zap_small,
+)
+
+FloatArray = npt.NDArray[np.float64]
+
+INTERCEPT = "(Intercept)"
+QUANTILES_ABOVE = 5  # with so few residual degrees of freedom R lists every residual
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What a linear model explains.
+
+    Attributes
+    ----------
+    r_squared, adjusted : share of the sum of squares, plain and by degrees of freedom
+    f : F statistic of the model against its intercept (or zero)
+    df : its degrees of freedom
+    p_value : probability of a larger F
+    """
+
+    r_squared: float
+    adjusted: float
+    f: float
+    df: tuple[int, int]
+    p_value: float
+
+
+def residual_df(fit: Any) -> int:
+    """Rows less estimated coefficients (sigma not counted, unlike ``df_residual``)."""
+    return int(fit.nobs - np.count_nonzero(~np.isnan(np.asarray(fit.beta, dtype=float))))
+
+
+def explained(fit: Any) -> Explained | None:
+    """R-squared and F statistic; None for a model of an intercept only or without residual df."""
+    from scipy.special import fdtrc
+
+    beta = np.asarray(fit.beta, dtype=float)
+    has_intercept = INTERCEPT in fit.coef_names
+    df_model = int(np.count_nonzero(~np.isnan(beta))) - has_intercept
+    df = residual_df(fit)
+    if df_model < 1 or df < 1:
+        return None
+    weights = getattr(getattr(fit, "design", None), "weights", None)
+    fitted = np.asarray(fit.fitted(), dtype=float)
+    w = np.ones_like(fitted) if weights is None else np.asarray(weights, dtype=float)
+    centre = np.average(fitted, weights=w) if has_intercept else 0.0
+    model_ss = float(w @ (fitted - centre) ** 2)
+    residual_ss = float(np.sum(np.asarray(fit.residuals("pearson"), dtype=float) ** 2))
+    r_squared = model_ss / (model_ss + residual_ss)
+    adjusted = 1 - (1 - r_squared) * (fit.nobs - has_intercept) / df
+    f = (model_ss / df_model) / (residual_ss / df)
+    return Explained(r_squared, adjusted, f, (df_model, df), float(fdtrc(df_model, df, f)))
+
+
+def linear_model_lines(fit: Any, digits: int) -> list[str]:
+    """Write call, residuals, coefficients with t tests, and the fit as R's ``summary.lm``."""
+    lines = ["", "Call:", *formula_lines(_call(fit)), ""]
+    lines += _residual_lines(fit, digits)
+    lines += _coefficient_lines(fit, digits)
+    lines += ["", _sigma_line(fit, digits)]
+    n_dropped = fit.n_rows_given - fit.nobs
+    if n_dropped > 0:
+        plural = "" if n_dropped == 1 else "s"
+        lines.append(f"  ({n_dropped} observation{plural} deleted due to missingness)")
+    return lines + _explained_lines(fit, digits)
+
+
+def _call(fit: Any) -> str:
+    parts = [f"formula = {fit.formula_text}"]
+    parts += [f"data = {fit.data_name}"] if fit.data_name else []
+    weights = getattr(fit, "weights_text", "")
+    parts += [f"weights = {weights}"] if fit.weighted and weights else []
+    offset = getattr(fit, "offset_text", "")
+    parts += [f"offset = {offset}"] if offset else []
+    return f"lm({', '.join(parts)})"
+
+
+def _residual_lines(fit: Any, digits: int) -> list[str]:
+    residuals = fit.residuals("pearson")
+    values = np.asarray(residuals, dtype=float)
+    df = residual_df(fit)
+    lines = ["Weighted Residuals:" if fit.weighted else "Residuals:"]
+    if df > QUANTILES_ABOVE:
+        cells = format_common(zap_small(five_numbers(values), digits + 1), digits)
+        return [*lines, *named_vector_lines(cells, FIVE_NUMBERS)]
+    if df > 0:
+        names = [str(label) for label in residuals.index]
+        return [*lines, *named_vector_lines(format_common(values.tolist(), digits), names)]
+    p = fit.nobs
+    return [*lines, f"ALL {p} residuals are 0: no residual degrees of freedom!"]
+
+
+def _coefficient_lines(fit: Any, digits: int) -> list[str]:
+    beta = np.asarray(fit.beta, dtype=float)
+    if not beta.size:
+        return ["", "No Coefficients"]
+    n_dropped = len(fit.dropped_columns)
+    note = f" ({n_dropped} not defined because of singularities)" if n_dropped else ""
+    columns, stars = coefficient_cells(fit, digits)
+    return ["", f"Coefficients:{note}", *table_lines(columns, list(fit.coef_names), stars=stars)]
+
+
+def coefficient_cells(
+    fit: Any, digits: int
+) -> tuple[list[tuple[str, list[str]]], list[str] | None]:
+    """Columns of the table of coefficients, and stars; NA for columns that were dropped."""
+    from scipy.special import stdtr
+
+    beta = np.asarray(fit.beta, dtype=float)
+    se = np.full(beta.shape, math.nan)
+    variances = np.diag(np.asarray(fit.vcov(), dtype=float))
+    kept = ~np.isnan(beta)
+    se[kept] = np.sqrt(variances[kept] if variances.size == beta.size else variances)
+    t = beta / se
+    p = 2 * stdtr(residual_df(fit), -np.abs(t))
+    estimates, errors = estimate_cells([beta.tolist(), se.tolist()], digits)
+    p_cells, stars = p_value_cells(p.tolist(), digits)
+    columns = [
+        ("Estimate", estimates),
+        ("Std. Error", errors),
+        ("t value", statistic_cells(t.tolist(), digits)),
+        ("Pr(>|t|)", p_cells),
+    ]
+    return columns, stars
+
+
+def _sigma_line(fit: Any, digits: int) -> str:
+    sigma = format_number(round_significant(float(fit.sigma), digits))
+    return f"Residual standard error: {sigma} on {residual_df(fit)} degrees of freedom"
+
+
+def _explained_lines(fit: Any, digits: int) -> list[str]:
+    share = explained(fit)
+    if share is None:
+        return []
+    df_model, df = share.df
+    p_value = format_p_values([share.p_value], digits)[0]
+    return [
+        f"Multiple R-squared:  {format_general(share.r_squared, digits)},\t"
+        f"Adjusted R-squared:  {format_general(share.adjusted, digits)} ",
+        f"F-statistic: {format_general(share.f, digits)} on {df_model} and {df} DF,  "
+        f"p-value: {p_value}",
+    ]
