@@ -51,14 +51,13 @@ def load_dataset(name: str) -> pd.DataFrame:
     """
     about = _about(name)
     path = FOLDER / about["file"]
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as file:
-        _, *rows = csv.reader(file)
-    texts = zip(*rows, strict=True)
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+    _, *rows = csv.reader(text.splitlines())
     return pd.DataFrame(
         {
-            column["name"]: _values(text, column)
-            for column, text in zip(about["columns"], texts, strict=True)
+            column["name"]: _values(texts, column)
+            for column, texts in zip(about["columns"], zip(*rows, strict=True), strict=True)
         }
     )
 

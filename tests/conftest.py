@@ -1,0 +1,31 @@
+"""What every test runs under: one BLAS thread, no display, hypothesis without luck or clock."""
+
+import os
+
+# Before numpy is imported: BLAS reads these once, when it is loaded. More threads change the order
+# of sums, and two test workers with two threads each would fight for the cores.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from hierbayes.datasets import load_dataset
+
+# Deterministic, so that a failure is everybody's failure; no deadline, since a first call imports
+# and warms up. `pytest --hypothesis-profile=search` looks further.
+settings.register_profile(
+    "suite",
+    derandomize=True,
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("search", deadline=None, max_examples=2000)
+settings.load_profile("suite")
+
+
+@pytest.fixture
+def sleepstudy():
+    return load_dataset("sleepstudy")

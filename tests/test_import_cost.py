@@ -1,0 +1,57 @@
+"""What a user who only wants a linear fit never waits for."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "pymc",
+    "pytensor",
+    "nutpie",
+    "numba",
+    "arviz",
+    "xarray",
+    "bambi",
+    "matplotlib",
+    "formulaic",
+    "narwhals",
+    "rich",
+    "typer",
+}
+FIT_AND_PRINT = """
+fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+print(fit.summary())
+"""
+REPORT = """
+import sys
+print("MODULES", *sorted({name.split(".")[0] for name in sys.modules}))
+print("SCIPY", *(name for name in sys.modules if name == "scipy.stats"))
+"""
+
+
+def run(script: str) -> subprocess.CompletedProcess[str]:
+    # PYTHONSAFEPATH would hide nothing we need; the rest of the environment is the user's
+    return subprocess.run(
+        [sys.executable, "-c", "import hierbayes as hb\n" + script + REPORT],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+
+
+@pytest.mark.parametrize("script", ["", FIT_AND_PRINT], ids=["import", "fit and summary"])
+def test_linear_half_imports_nothing_heavy(script):
+    lines = run(script).stdout.splitlines()
+    modules = set(next(line for line in lines if line.startswith("MODULES")).split()[1:])
+    assert not modules & HEAVY
+    assert "SCIPY" in lines, "scipy.stats was imported; it takes as long as all the rest"
+
+
+def test_the_cold_summary_is_printed():
+    out = run(FIT_AND_PRINT).stdout
+    assert "REML criterion at convergence: 1743.6" in out
+    assert "Days          10.467      1.546   6.771" in out

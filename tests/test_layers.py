@@ -1,0 +1,136 @@
+"""The rules about where code lives: imports point one way, and no code runs a user's text."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "hierbayes"
+LAYERS = (
+    "errors",
+    "options",
+    "datasets",
+    "formula",
+    "design",
+    "linalg",
+    "gaussian",
+    "results",
+    "likelihood bayes",
+    "intervals",
+    "effects",
+    "comparison",
+    "checks",
+    "plots",
+    "reports",
+    "model",
+    "lab",
+    "cli",
+    "__init__",
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
+SHAPELESS = {"utils", "util", "helpers", "helper", "common", "misc"}
+RUNS_CODE = {"eval", "exec", "compile", "__import__"}
+RUNS_CODE_MODULES = {"pickle", "dill", "cloudpickle", "marshal", "shelve"}
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imported_layers(node: ast.AST) -> list[str]:
+    """Layers that one import statement names; a relative import is no layer and so always wrong."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        if node.level:
+            return ["(relative)"]
+        # `from hierbayes import x` is an import of the whole package
+        names = [node.module or ""]
+    else:
+        return []
+    paths = [name.split(".") for name in names]
+    return [(path[1:] or ["__init__"])[0] for path in paths if path[0] == "hierbayes"]
+
+
+def wrong_imports(source: str, here: str) -> list[str]:
+    """Layers that a file of layer ``here`` must not import but does."""
+    targets = [t for node in ast.walk(ast.parse(source)) for t in imported_layers(node)]
+    return [t for t in targets if t != here and RANK.get(t, len(RANK)) >= RANK[here]]
+
+
+def test_imports_point_one_way():
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {target}"
+        for path in ROOT.rglob("*.py")
+        for target in wrong_imports(path.read_text(encoding="utf-8"), layer_of(path))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("source", "here", "wrong"),
+    [
+        ("from hierbayes.formula.terms import Term", "design", []),
+        ("from hierbayes.design.design import Design", "design", []),
+        ("from hierbayes.design.design import Design", "formula", ["design"]),
+        ("import hierbayes.design", "formula", ["design"]),
+        ("import numpy, hierbayes.cli as cli", "formula", ["cli"]),
+        ("def f():\n    from hierbayes.model import Model", "effects", ["model"]),
+        ("from hierbayes.bayes.nuts import sample", "likelihood", ["bayes"]),
+        ("from hierbayes import lmer", "reports", ["__init__"]),
+        ("import hierbayes", "reports", ["__init__"]),
+        ("from .terms import Term", "formula", ["(relative)"]),
+        ("from hierbayes.nowhere import x", "model", ["nowhere"]),
+    ],
+)
+def test_each_spelling_of_a_wrong_import_is_seen(source, here, wrong):
+    assert wrong_imports(source, here) == wrong
+
+
+def test_every_file_has_a_layer():
+    files = {layer_of(path) for path in ROOT.rglob("*.py")}
+    assert files <= RANK.keys()
+
+
+def test_files_are_named_by_a_concept():
+    names = {path.stem for path in ROOT.rglob("*.py")}
+    assert not names & SHAPELESS
+
+
+def code_runners(source: str) -> list[str]:
+    """Calls that run text as code, and modules whose loading runs code, in one file."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found += [node.func.id] if node.func.id in RUNS_CODE else []
+        elif isinstance(node, ast.Import):
+            found += [a.name for a in node.names if a.name.split(".")[0] in RUNS_CODE_MODULES]
+        elif isinstance(node, ast.ImportFrom):
+            found += [m for m in [(node.module or "").split(".")[0]] if m in RUNS_CODE_MODULES]
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            found += ["allow_pickle"] if getattr(node.value, "value", True) else []
+    return found
+
+
+def test_no_code_of_ours_runs_text_or_unpickles():
+    found = {
+        str(path.relative_to(ROOT)): runners
+        for path in ROOT.rglob("*.py")
+        if (runners := code_runners(path.read_text(encoding="utf-8")))
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("eval('1')", ["eval"]),
+        ("def f(x):\n    exec(x)", ["exec"]),
+        ("import pickle", ["pickle"]),
+        ("from pickle import loads", ["pickle"]),
+        ("np.load(path, allow_pickle=True)", ["allow_pickle"]),
+        ("np.load(path, allow_pickle=False)\nevaluate(x)\nre.compile(x)", []),
+    ],
+)
+def test_each_way_to_run_text_is_seen(source, seen):
+    assert code_runners(source) == seen
