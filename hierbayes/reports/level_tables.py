@@ -1,19 +1,14 @@
 """Random effects and coefficients of every level as text, as lme4 and R print them."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from hierbayes.formula.deparse import name_text
 from hierbayes.reports.layout import matrix_lines
 from hierbayes.reports.numbers import PRINT_DIGITS, format_common
 from hierbayes.results.level_tables import LevelTables
-
-SYNTACTIC = re.compile(r"(?:[^\W\d_]|\.(?!\d))[\w.]*\Z")
-RESERVED = frozenset(
-    "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA in".split()
-)
 
 
 def level_tables_text(tables: LevelTables) -> str:
@@ -47,8 +42,7 @@ def coef_text(tables: Mapping[str, pd.DataFrame]) -> str:
 def _tables_lines(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     lines = []
     for name, table in tables.items():
-        shown = name if SYNTACTIC.match(name) and name not in RESERVED else f"`{name}`"
-        lines += [f"${shown}", *frame_lines(table), ""]
+        lines += [f"${name_text(name)}", *frame_lines(table), ""]
     return lines
 
 

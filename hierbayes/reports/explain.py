@@ -1,0 +1,200 @@
+"""What a formula became on the data, in words: the text of ``model.explain()``.
+
+Reads a ``Design``; fits nothing. Written for someone who meets the formula language for the first
+time, exact enough for someone who checks a design.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from hierbayes.design.design import Design, GroupingFactor, RandomTerm
+from hierbayes.reports.layout import LINE_WIDTH, matrix_lines
+from hierbayes.reports.numbers import format_number
+
+INTERCEPT = "(Intercept)"
+RANGE_DIGITS = 4
+CODINGS = {
+    "sum contrasts": "sum contrasts: each coefficient is a level's distance from the mean "
+    "over levels; the last level has none of its own",
+    "helmert contrasts": "helmert contrasts: each coefficient compares a level with the mean of "
+    "the levels before it",
+    "poly contrasts": "polynomial trend over the levels in their order: .L linear, .Q quadratic, "
+    ".C cubic, ^4 and so on",
+    "every level has its own column": "one coefficient for every level (there is no baseline)",
+}
+
+
+def explain_text(design: Design, *, structure: str = "") -> str:
+    """Say what response, fixed part, bars, factors and rows of a model are.
+
+    Parameters
+    ----------
+    design : Design
+    structure : the block structure the solver uses, in words; left out when empty
+
+    Returns
+    -------
+    str
+        Paragraphs with headings, at most 80 characters wide.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> model = hb.Model("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> print(model.explain().splitlines()[0])
+    Formula: Reaction ~ Days + (Days | Subject)
+    """
+    lines = _wrap(f"Formula: {design.formula.source}", hang=9)
+    lines += ["", *_response(design), "", *_rows(design), "", *_fixed_part(design)]
+    if design.terms:
+        lines += ["", *_random_part(design), "", *_factors(design)]
+    lines += ["", *_parameters(design)]
+    if structure:
+        lines += ["", "How it is solved", *_wrap(structure, indent=2)]
+    return "\n".join(lines)
+
+
+def _wrap(text: str, *, indent: int = 0, hang: int | None = None) -> list[str]:
+    """Break a text into lines; continued lines start at ``hang``."""
+    return textwrap.wrap(
+        text,
+        width=LINE_WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent if hang is None else hang),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Write number and noun: ``1 row``, ``2 rows``."""
+    return f"{n} {noun if n == 1 else plural or noun + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words to an English list: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
+
+
+def _response(design: Design) -> list[str]:
+    label = design.formula.response_label
+    if design.y.ndim == 2:
+        text = f"{label}: successes and failures of {design.y.shape[0]} rows."
+    else:
+        low, mean, high = (
+            format_number(float(v), RANGE_DIGITS)
+            for v in (design.y.min(), design.y.mean(), design.y.max())
+        )
+        text = f"{label}, from {low} to {high}, mean {mean}."
+    return ["Response: what is modelled", *_wrap(text, indent=2)]
+
+
+def _rows(design: Design) -> list[str]:
+    n = design.X.shape[0]
+    given = design.n_rows_given or n
+    missing = {name: k for name, k in design.dropped.items() if k}
+    if n == given:
+        text = f"All {counted(n, 'row')} of the data are used."
+    elif missing:
+        columns = listed([f"{k} in {name}" for name, k in missing.items()])
+        text = f"{n} of {given} rows are used; {given - n} dropped for missing values ({columns})."
+    else:
+        text = f"{n} of {given} rows are used."
+    lines = ["Rows", *_wrap(text, indent=2)]
+    if design.weights is not None:
+        low, high = (format_number(float(w), RANGE_DIGITS) for w in _range(design.weights))
+        lines += _wrap(
+            f"Weights from {low} to {high}: a row of weight 4 counts as the mean of 4 "
+            "observations, its residual sd is half of sigma.",
+            indent=2,
+        )
+    if design.offset is not None:
+        low, high = (format_number(float(o), RANGE_DIGITS) for o in _range(design.offset))
+        lines += _wrap(
+            f"Offset from {low} to {high}: added to the prediction as it is, without a "
+            "coefficient.",
+            indent=2,
+        )
+    if design.known_sd is not None:
+        lines += _wrap("The residual sd of every row is known; sigma is not estimated.", indent=2)
+    return lines
+
+
+def _range(values: "np.typing.NDArray[np.float64]") -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def _fixed_part(design: Design) -> list[str]:
+    p = len(design.coef_names)
+    lines = ["Fixed part: what holds for everybody"]
+    if not p:
+        return [*lines, "  No coefficients: the mean is zero, or the offset."]
+    lines += _wrap(f"{counted(p, 'coefficient')}: {', '.join(design.coef_names)}", indent=2, hang=4)
+    for factor, how in design.baselines.items():
+        meaning = CODINGS.get(how, f"baseline {how}; a coefficient is a level's difference from it")
+        lines += _wrap(f"{factor}: {meaning}.", indent=2, hang=4)
+    return lines
+
+
+def _random_part(design: Design) -> list[str]:
+    lines = ["Random part: how the levels of a grouping factor differ"]
+    for label, terms in groupby(design.terms, key=lambda term: term.label):
+        lines += _wrap(label, indent=2)
+        for factor, blocks in groupby(terms, key=lambda term: term.factor):
+            lines += _wrap(_bar_sentence(design, factor, list(blocks)), indent=4)
+    return lines
+
+
+def _bar_sentence(design: Design, position: int, terms: list[RandomTerm]) -> str:
+    """Say what one bar gives the levels of one factor, and how many parameters that takes."""
+    factor = design.factors[position]
+    columns = [_column_words(factor.columns[c]) for term in terms for c in term.columns]
+    sentence = f"Each level of {factor.name} has its own {listed(columns)}"
+    q = len(columns)
+    if q == 1:
+        return f"{sentence}: 1 variance."
+    if len(terms) == 1:
+        covariances = counted(q * (q - 1) // 2, "covariance")
+        how = f"They may be correlated: {counted(q, 'variance')} and {covariances}."
+    else:
+        how = f"They are independent: {counted(q, 'variance')}, no covariance."
+    return f"{sentence}. {how}"
+
+
+def _column_words(column: str) -> str:
+    return "intercept" if column == INTERCEPT else f"effect of {column}"
+
+
+def _factors(design: Design) -> list[str]:
+    """Table of the grouping factors: levels, and rows a level."""
+    rows = []
+    for factor in design.factors:
+        n = rows_per_level(factor)
+        sizes = (float(n.min()), float(np.median(n)), float(n.max()))
+        rows.append([str(n.size), *map(format_number, sizes)])
+    names = [f"  {factor.name}" for factor in design.factors]
+    table = matrix_lines(rows, names, ["levels", "fewest", "median", "most"])
+    return ["Grouping factors: number of levels, and rows in a level", *table]
+
+
+def rows_per_level(factor: GroupingFactor) -> "np.typing.NDArray[np.intp]":
+    """Count the rows of each level, shape (J,)."""
+    return np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.levels))
+
+
+def _parameters(design: Design) -> list[str]:
+    p = len(design.coef_names)
+    sizes = [len(term.columns) for term in design.terms]
+    n_variances = sum(sizes)
+    n_covariances = sum(q * (q - 1) // 2 for q in sizes)
+    parts = [counted(p, "coefficient")]
+    if n_variances:
+        parts.append(f"{counted(n_variances, 'variance')} of random effects")
+    if n_covariances:
+        parts.append(counted(n_covariances, "covariance"))
+    if design.known_sd is None and design.y.ndim == 1:
+        parts.append("the residual variance")
+    return ["Parameters", *_wrap(f"{listed(parts)}.", indent=2)]

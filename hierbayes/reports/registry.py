@@ -1,0 +1,28 @@
+"""Which functions render which result; they are imported when a result is first printed."""
+
+from importlib import import_module
+
+from hierbayes.results.printing import Renderer, register_renderers
+
+# class name -> module and function of its text, function of its HTML in hierbayes.reports.html
+RENDERERS = {
+    "LikelihoodFit": ("summary", "summary_text", "summary_html"),
+    "VarCorr": ("varcorr", "varcorr_text", "varcorr_html"),
+    "LevelTables": ("level_tables", "level_tables_text", "level_tables_html"),
+    "AnovaTable": ("anova", "anova_text", "anova_html"),
+}
+
+
+def register_reports() -> None:
+    """Tell the results how they are rendered; ``import hierbayes`` calls this once."""
+    for class_name, (module, text, html) in RENDERERS.items():
+        register_renderers(
+            class_name,
+            text=lambda module=module, text=text: _load(module, text),
+            html=lambda html=html: _load("html", html),
+        )
+
+
+def _load(module: str, function: str) -> Renderer:
+    renderer: Renderer = getattr(import_module(f"hierbayes.reports.{module}"), function)
+    return renderer
