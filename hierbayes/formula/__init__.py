@@ -1,0 +1,1 @@
+"""The formula language: text to terms. Own grammar, never evaluates code, knows no data."""

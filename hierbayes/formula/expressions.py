@@ -1,0 +1,111 @@
+"""Expressions of the formula language: what stands between the operators of a model formula.
+
+An expression is a tree of these frozen nodes. It is only ever *interpreted* against a table of
+known functions (``design/evaluate.py``); no text is handed to Python. ``at`` is the offset of the
+node in the source text, for carets in messages; it takes no part in equality.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A column of the data."""
+
+    name: str
+    at: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A numeric constant; ``text`` is how R would deparse it."""
+
+    value: float
+    text: str
+    at: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A quoted string: an option of a function, or a level compared with."""
+
+    value: str
+    at: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """TRUE, FALSE or NULL (``value`` is True, False or None); ``text`` is T or F if so written."""
+
+    value: bool | None
+    at: int = field(default=0, compare=False)
+    text: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """``-x``, ``+x`` or ``!x``."""
+
+    operator: str
+    operand: "Expression"
+    at: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Arithmetic ``+ - * / ^ %% %/%``, comparison ``== != < <= > >=``, logic ``& |``, ``:``."""
+
+    operator: str
+    left: "Expression"
+    right: "Expression"
+    at: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A parenthesised expression; kept because R keeps the parentheses in names."""
+
+    inner: "Expression"
+    at: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of the closed list; ``keywords`` are ``(name, value)`` pairs in order."""
+
+    function: str
+    arguments: tuple["Expression", ...]
+    keywords: tuple[tuple[str, "Expression"], ...] = ()
+    at: int = field(default=0, compare=False)
+
+
+Expression = Name | Number | Text | Constant | Unary | Binary | Group | Call
+
+
+def names_in(expression: Expression) -> tuple[str, ...]:
+    """The columns an expression uses, in order, each once.
+
+    The name of a contrast in ``C(f, contr.sum)`` is no column.
+    """
+    if isinstance(expression, Name):
+        return (expression.name,)
+    found: dict[str, None] = {}
+    stack: list[Expression] = [expression]
+    while stack:
+        node = stack.pop()
+        match node:
+            case Name(name):
+                found[name] = None
+            case Unary(_, operand):
+                stack.append(operand)
+            case Group(inner):
+                stack.append(inner)
+            case Binary(_, left, right):
+                stack += (right, left)
+            case Call(function, arguments, keywords):
+                columns = arguments[:1] if function == "C" else arguments
+                options = () if function == "C" else tuple(value for _, value in keywords)
+                stack += reversed(columns + options)
+            case _:
+                pass
+    return tuple(found)

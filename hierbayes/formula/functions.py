@@ -1,0 +1,85 @@
+"""The closed list of functions a formula may call, and what each accepts.
+
+Knows names and counts only; what a function computes is in ``design``.
+"""
+
+from typing import NamedTuple
+
+
+class Signature(NamedTuple):
+    """At most ``positional`` arguments without a name, and the ``options`` given by name.
+
+    ``columns`` is how many of the positional arguments may be expressions of columns; the
+    others are literals, like the options.
+    """
+
+    positional: int
+    options: tuple[str, ...] = ()
+    columns: int = 1
+
+
+_ONE = Signature(1)
+
+FUNCTIONS: dict[str, Signature] = {
+    "I": _ONE,
+    "log": Signature(2, ("base",)),
+    "log2": _ONE,
+    "log10": _ONE,
+    "log1p": _ONE,
+    "exp": _ONE,
+    "expm1": _ONE,
+    "sqrt": _ONE,
+    "abs": _ONE,
+    "scale": Signature(3, ("center", "scale")),
+    "center": _ONE,
+    "poly": Signature(3, ("degree", "raw", "simple"), columns=2),
+    "bs": Signature(6, ("df", "knots", "degree", "intercept", "Boundary.knots")),
+    "ns": Signature(5, ("df", "knots", "intercept", "Boundary.knots")),
+    "cr": Signature(3, ("df", "knots", "lower_bound", "upper_bound", "constraints",
+                        "extrapolation")),
+    "factor": Signature(5, ("levels", "labels", "exclude", "ordered")),
+    # The second argument of C names a contrast, as in C(f, contr.sum).
+    "C": Signature(3, ("contr", "how.many", "base"), columns=2),
+    "offset": _ONE,
+    "cbind": Signature(50, (), columns=50),
+}  # fmt: skip
+
+# Makes a vector of literals; stands only among the arguments of the functions above.
+VECTOR = "c"
+
+# What people coming from R or from Python's formula packages write, and what to write here.
+ELSEWHERE: dict[str, str] = {
+    "interaction": "Write a:b for the combinations of two factors.",
+    "as.factor": "Write factor(...) instead.",
+    "ordered": "Write factor(..., ordered = TRUE) instead.",
+    "as.numeric": "Convert the column in the data first.",
+    "relevel": "Set the order of the levels in the data: the first one is the baseline.",
+    "Treatment": "Choose contrasts by the argument contrasts={\"factor\": \"treatment\"}.",
+    "Sum": "Choose contrasts by the argument contrasts={\"factor\": \"sum\"}.",
+    "Helmert": "Choose contrasts by the argument contrasts={\"factor\": \"helmert\"}.",
+    "Poly": "Choose contrasts by the argument contrasts={\"factor\": \"poly\"}.",
+    "Q": "Write a name with special characters in back-ticks, as in `my name`.",
+    "s": "Smooth terms aren't available; ns(x, df = 4) gives a natural spline.",
+    "te": "Smooth terms aren't available; ns(x, df = 4) gives a natural spline.",
+    "standardize": "Write scale(...) instead.",
+    "cs": "Write scale(...) or cr(..., df = 4) instead.",
+    "ifelse": "Use a comparison, as in I(x > 3), or make the column in the data first.",
+    "trials": "Write cbind(successes, failures) ~ ... for binomial counts.",
+    "weights": "Give weights through the argument weights=.",
+    "diag": "Write (x || g) for a diagonal covariance.",
+    "us": "Write (x | g): a general covariance is what '|' means.",
+}  # fmt: skip
+
+
+def advice_for(name: str) -> str:
+    """What to write instead of a function that isn't on the list."""
+    import difflib  # only needed once something is wrong
+
+    last = name.rsplit(".", 1)[-1]
+    known = ", ".join(FUNCTIONS)
+    if name in ELSEWHERE:
+        return ELSEWHERE[name]
+    by_case = {function.lower(): function for function in FUNCTIONS}
+    near = difflib.get_close_matches(last.lower(), by_case, n=1, cutoff=0.5)
+    guess = f"Did you mean '{by_case[near[0]]}'? " if near else ""
+    return f"{guess}The functions are {known}; make any other column in the data first."

@@ -1,0 +1,321 @@
+"""From tokens to an expression tree, with R's precedence of operators.
+
+From loose to tight: ``~``, ``|``, ``&``, ``!``, comparisons, ``+ -``, ``* /``, ``%in% %% %/%``,
+``:``, sign, ``^``; all lean left except ``^``. Nothing is evaluated: a call is a node with the
+name of a function from the closed list, or an error.
+"""
+
+from typing import NamedTuple
+
+from hierbayes.errors import FormulaError, FormulaSyntaxError
+from hierbayes.formula.deparse import RESERVED, number_text
+from hierbayes.formula.excerpt import formula_error, syntax_error
+from hierbayes.formula.expressions import (
+    Binary,
+    Call,
+    Constant,
+    Expression,
+    Group,
+    Name,
+    Number,
+    Text,
+    Unary,
+)
+from hierbayes.formula.functions import FUNCTIONS, VECTOR, advice_for
+from hierbayes.formula.tokenizer import Token, tokenize
+
+# Deeper nesting is no formula anybody wrote; the bound keeps every walk of a tree shallow.
+MAX_DEPTH = 60
+
+_BINDING = {
+    "|": 10, "||": 10, "&": 20, "&&": 20,
+    "==": 40, "!=": 40, "<": 40, "<=": 40, ">": 40, ">=": 40,
+    "+": 50, "-": 50, "*": 60, "/": 60, "%in%": 70, "%%": 70, "%/%": 70, ":": 80, "^": 100,
+}  # fmt: skip
+_PREFIX = {"!": 30, "-": 90, "+": 90}
+_COMPARISON = 40
+_CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None, "True": True, "False": False}
+_SHORT = {"T": True, "F": False}
+_WORDS = {
+    "and": "Write '&' for a logical and, inside I(...).",
+    "or": "Write '|' for a logical or, inside I(...).",
+    "not": "Write '!' for a logical not, inside I(...).",
+    "in": "Write '%in%' for nesting.",
+    "is": "Write '==' to compare, inside I(...).",
+    "if": "Conditions can't stand in a formula; make the column in the data first.",
+    "lambda": "Functions can't be defined in a formula; make the column in the data first.",
+}
+
+
+class Tree(NamedTuple):
+    """A formula as read: both sides, and where each parenthesis that opens at an offset ends."""
+
+    source: str
+    left: Expression | None
+    right: Expression
+    ends: dict[int, int]
+
+
+def read_formula(source: str) -> Tree:
+    """The two sides of a prepared text; ``left`` is None for ``~ x``."""
+    reader = _Reader(source)
+    left = None if reader.token.text == "~" else reader.expression()
+    if reader.token.kind == "end":
+        raise syntax_error(
+            "A formula needs a '~' between the response and the predictors.",
+            source=source, at=reader.token.at, advice='Write, for example, "y ~ x + (1 | g)".',
+        )  # fmt: skip
+    if not reader.is_operator("~"):
+        raise reader.leftover()
+    reader.advance()
+    if reader.token.kind == "end":
+        raise syntax_error(
+            "Nothing stands right of '~'.",
+            source=source, at=len(source), advice="Write 'y ~ 1' for an intercept alone.",
+        )  # fmt: skip
+    right = reader.expression()
+    if reader.token.kind != "end":
+        raise reader.leftover()
+    return Tree(source, left, right, reader.ends)
+
+
+def read_expression(source: str) -> Expression:
+    """A prepared text as one expression, without ``~``."""
+    reader = _Reader(source)
+    expression = reader.expression()
+    if reader.token.kind != "end":
+        raise reader.leftover()
+    return expression
+
+
+class _Reader:
+    """A precedence-climbing reader: one token of look-ahead, one frame per operator's operand."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.tokens = tokenize(source)
+        self.position = 0
+        self.token = self.tokens[0]
+        self.depth = 0
+        self.ends: dict[int, int] = {}
+
+    def advance(self) -> Token:
+        token = self.token
+        self.position += 1
+        self.token = self.tokens[self.position]
+        return token
+
+    def is_operator(self, text: str) -> bool:
+        return self.token.text == text and self.token.kind == "op"
+
+    def expression(self, loosest: int = 0) -> Expression:
+        """What follows, as far as operators bind at least as tightly as ``loosest``."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise formula_error(
+                f"The formula is nested deeper than {MAX_DEPTH} levels.",
+                source=self.source, at=self.token.at,
+                advice="Make a column of the data for the inner part.",
+            )  # fmt: skip
+        left = self.operand()
+        while self.token.kind == "op":
+            binding = _BINDING.get(self.token.text, -1)
+            if binding < 0 or binding < loosest:
+                break
+            operator = self.advance()
+            right = self.expression(binding if operator.text == "^" else binding + 1)
+            left = Binary(operator.text, left, right, operator.at)
+            if binding == _COMPARISON and _BINDING.get(self.token.text) == _COMPARISON:
+                raise syntax_error(
+                    "Comparisons can't be chained.", source=self.source, at=self.token.at,
+                    advice="Write I(a < b & b < c).",
+                )  # fmt: skip
+        self.depth -= 1
+        return left
+
+    def operand(self) -> Expression:
+        token = self.token
+        kind, text, at = token.kind, token.text, token.at
+        if kind == "name" or kind == "quoted":
+            return self.name()
+        if kind == "number":
+            return self.number()
+        if kind == "text":
+            self.advance()
+            return Text(text, at)
+        if kind == "op" and text == "(":
+            self.advance()
+            inner = self.expression()
+            self.close(at)
+            return Group(inner, at)
+        if kind == "op" and text in _PREFIX:
+            self.advance()
+            return Unary(text, self.expression(_PREFIX[text]), at)
+        raise self.missing_operand()
+
+    def name(self) -> Expression:
+        token = self.advance()
+        text, at = token.text, token.at
+        if self.is_operator("("):
+            return self.call(text, at)
+        if token.kind == "name":
+            if text in _CONSTANTS:
+                return Constant(_CONSTANTS[text], at)
+            if text in RESERVED or text == "...":
+                raise syntax_error(
+                    f"'{text}' is a reserved word of the language.", source=self.source, at=at,
+                    advice=_WORDS.get(text, f"If it is a column, put it in back-ticks: `{text}`."),
+                )  # fmt: skip
+        return Name(text, at)
+
+    def number(self) -> Expression:
+        token = self.advance()
+        digits = token.text.removesuffix("L")
+        value = float(digits)
+        if value == float("inf"):
+            raise syntax_error(
+                "The number is too large.", source=self.source, at=token.at,
+                advice="Numbers go up to 1.8e308.",
+            )  # fmt: skip
+        if digits is not token.text and digits != token.text and value.is_integer():
+            return Number(value, f"{int(value)}L", token.at)
+        return Number(value, digits if digits in "0123456789" else number_text(value), token.at)
+
+    def call(self, function: str, at: int) -> Expression:
+        if function not in FUNCTIONS and function != VECTOR:
+            raise formula_error(
+                f"'{_short(function)}' isn't a function of the formula language.",
+                source=self.source, at=at, advice=advice_for(function),
+            )  # fmt: skip
+        opened = self.advance().at
+        arguments: list[Expression] = []
+        keywords: list[tuple[str, Expression]] = []
+        while not self.is_operator(")"):
+            following = self.tokens[self.position + 1] if self.token.kind != "end" else self.token
+            if self.token.kind in ("name", "quoted") and following.text == "=":
+                keywords.append(self.option(function, keywords))
+            elif keywords:
+                raise syntax_error(
+                    "An argument without a name follows one with a name.",
+                    source=self.source, at=self.token.at,
+                    advice="Put the arguments without a name first.",
+                )  # fmt: skip
+            else:
+                arguments.append(self.expression())
+            if not self.is_operator(","):
+                break
+            self.advance()
+            if self.is_operator(")"):
+                raise self.missing_operand()
+        self.close(opened)
+        return Call(function, tuple(arguments), tuple(keywords), at)
+
+    def option(self, function: str, given: list[tuple[str, Expression]]) -> tuple[str, Expression]:
+        """``name = value`` among the arguments of a function."""
+        token = self.advance()
+        equals = self.advance()
+        options = FUNCTIONS[function].options if function in FUNCTIONS else ()
+        if not options:
+            raise syntax_error(
+                f"'=' names an option, and {function}() has none.",
+                source=self.source, at=equals.at, advice="Write '==' to compare.",
+            )  # fmt: skip
+        if token.text not in options:
+            raise formula_error(
+                f"{function}() has no option '{_short(token.text)}'.",
+                source=self.source, at=token.at,
+                advice=f"Its options are {', '.join(options)}; write '==' to compare.",
+            )  # fmt: skip
+        if any(name == token.text for name, _ in given):
+            raise formula_error(
+                f"The option '{token.text}' is given twice.",
+                source=self.source, at=token.at, advice="Leave one of them out.",
+            )  # fmt: skip
+        value = self.expression()
+        if isinstance(value, Name) and value.name in _SHORT:
+            value = Constant(_SHORT[value.name], value.at, value.name)
+        return token.text, value
+
+    def close(self, opened: int) -> None:
+        """Read the ``)`` that belongs to the parenthesis at ``opened``."""
+        if self.is_operator(")"):
+            self.ends[opened] = self.advance().end
+            return
+        if self.token.kind == "end":
+            raise syntax_error(
+                "This '(' is never closed.", source=self.source, at=opened, advice="Add a ')'."
+            )
+        raise self.leftover()
+
+    def missing_operand(self) -> FormulaSyntaxError:
+        """The error for a place where a name, a number or a parenthesis should begin."""
+        previous = self.tokens[self.position - 1] if self.position else None
+        before = previous.text if previous and previous.kind == "op" else ""
+        token = self.token
+        at, advice = token.at, ""
+        if before in ("|", "||") and (token.text in (")", "+") or token.kind == "end"):
+            sentence = f"A random-effects term needs a grouping factor after '{before}'."
+            advice = "Write the factor's column name, for example (1 + x | subject)."
+            at = previous.end if previous else at
+        elif token.text in ("|", "||") and token.kind == "op":
+            sentence = f"A random-effects term needs something left of '{token.text}'."
+            advice = "Write (1 | g) for an intercept that varies between the levels of g."
+        elif token.kind == "end":
+            sentence = f"The formula ends after '{before}', where something should follow."
+            advice = "Add a column's name, or take the operator away."
+        elif token.text == ")" and before == "(":
+            sentence, advice = "Nothing stands between these parentheses.", "Take them away."
+        elif token.text == ")" and not before:
+            sentence, advice = "This ')' has no matching '('.", "Take it away, or add a '('."
+        elif token.text == "~":
+            sentence = "A '~' stands where a column's name should."
+            advice = "Write one '~', between the response and the predictors."
+        elif token.text == "=":
+            sentence, advice = "A '=' stands where a value should.", "Write '==' to compare."
+        else:
+            sentence = f"'{token.text}' can't follow {_after(before)}."
+            advice = "A column's name, a number or '(' should stand here."
+        return syntax_error(sentence, source=self.source, at=at, advice=advice)
+
+    def leftover(self) -> FormulaError:
+        """The error for a token that can't continue what was read."""
+        token = self.token
+        previous = self.tokens[self.position - 1]
+        sentence = f"'{_short(token.text)}' can't stand here."
+        advice = "Write an operator such as '+' between two columns."
+        word = _WORDS.get(previous.text if previous.kind == "name" else "")
+        if token.kind == "op":
+            if token.text == ")":
+                sentence, advice = "This ')' has no matching '('.", "Take it away, or add a '('."
+            elif token.text == "~":
+                sentence = "A formula has one '~'; this one is too many."
+                advice = "Write one '~', between the response and the predictors."
+            elif token.text == "=":
+                sentence = "A '=' can't stand here."
+                advice = "Write '~' after the response, and '==' to compare."
+            elif token.text == ",":
+                sentence = "A ',' can stand only between the arguments of a function."
+                advice = "Write '+' between two terms."
+            elif token.text == "(":
+                sentence = "An operator is missing before this '('."
+                advice = "Write '+', '*' or ':' between two terms."
+            elif token.text == "!":
+                sentence, advice = "'!' can't follow a value.", "Write '!=' for 'is not equal'."
+        else:
+            word = word or (_WORDS.get(token.text) if token.kind == "name" else None)
+            left, right = _short(previous.text), _short(token.text)
+            sentence = f"An operator is missing between '{left}' and '{right}'."
+            advice = word or advice
+            if previous.kind == "number" and previous.end == token.at:
+                advice = "A name that begins with a digit goes in back-ticks, as in `1st`."
+        return syntax_error(sentence, source=self.source, at=token.at, advice=advice)
+
+
+def _short(text: str) -> str:
+    """A text from the user for a message: one line, not too long."""
+    shown = "".join(char if char.isprintable() else " " for char in text[:40])
+    return shown + "..." if len(text) > 40 else shown
+
+
+def _after(operator: str) -> str:
+    return f"'{operator}'" if operator else "the start of the formula"

@@ -1,0 +1,75 @@
+"""What a model formula says, before any data: response, fixed terms, offsets, bars.
+
+``formula/parser.py`` makes these records from text; ``design`` lays them over data.
+"""
+
+from dataclasses import dataclass
+
+from hierbayes.formula.expressions import Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term ``a:b:c`` of a linear predictor: the product of its variables.
+
+    Attributes
+    ----------
+    variables : expressions in R's order (the order of the formula's variable list)
+    label : R's term label, for example ``"recipe:temperature"`` or ``"I(Days^2)"``
+    """
+
+    variables: tuple[Expression, ...]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinearPart:
+    """A linear predictor: intercept or not, terms in R's order (by degree), offsets."""
+
+    intercept: bool
+    terms: tuple[Term, ...]
+    offsets: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One random-effects term ``(linear | grouping)`` with nesting already expanded.
+
+    ``(x | a/b)`` gives two bars, grouped by ``a`` and by ``b:a``.
+
+    Attributes
+    ----------
+    linear : the columns of the term
+    grouping : expressions whose combined values are the levels; one, or several for ``a:b``
+    group : lme4's name of the grouping factor, for example ``"cask:batch"``
+    correlated : False for ``||``: a diagonal covariance over the columns of the term
+    source : the bar as the user wrote it, with parentheses
+    at : offset of the bar in the formula's text
+    """
+
+    linear: LinearPart
+    grouping: tuple[Expression, ...]
+    group: str
+    correlated: bool
+    source: str
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A whole model formula.
+
+    Attributes
+    ----------
+    source : the text as given (NFC-normalised, outer white space removed)
+    response : the left side as an expression, ``cbind(a, b)`` included
+    response_label : R's deparse of it, for example ``"log(Reaction)"``
+    fixed : the fixed-effects part
+    bars : the random-effects terms in the order of the formula; empty for a plain linear model
+    """
+
+    source: str
+    response: Expression
+    response_label: str
+    fixed: LinearPart
+    bars: tuple[Bar, ...]
