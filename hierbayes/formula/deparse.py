@@ -140,7 +140,7 @@ class _Writer:
             self.expression(node.right)
             return
         self.put(f" {operator} ")
-        broken = operator != "%in%" and self.chance_to_break(broken=False)
+        broken = self.chance_to_break(broken=False)
         self.expression(node.right)
         self.indent -= broken
 

@@ -38,8 +38,7 @@ FUNCTIONS: dict[str, Signature] = {
     "cr": Signature(3, ("df", "knots", "lower_bound", "upper_bound", "constraints",
                         "extrapolation")),
     "factor": Signature(5, ("levels", "labels", "exclude", "ordered")),
-    # The second argument of C names a contrast, as in C(f, contr.sum).
-    "C": Signature(3, ("contr", "how.many", "base"), columns=2),
+    "C": Signature(3, ("contr", "how.many", "base")),
     "offset": _ONE,
     "cbind": Signature(50, (), columns=50),
 }  # fmt: skip
@@ -80,6 +79,8 @@ def advice_for(name: str) -> str:
     if name in ELSEWHERE:
         return ELSEWHERE[name]
     by_case = {function.lower(): function for function in FUNCTIONS}
+    if len(last) == 1:
+        by_case = {}  # one letter is near to everything
     near = difflib.get_close_matches(last.lower(), by_case, n=1, cutoff=0.5)
     guess = f"Did you mean '{by_case[near[0]]}'? " if near else ""
     return f"{guess}The functions are {known}; make any other column in the data first."

@@ -183,6 +183,8 @@ class _Reader:
 
     def call(self, function: str, at: int) -> Expression:
         if function not in FUNCTIONS and function != VECTOR:
+            if self.tokens[self.position - 1].end < self.token.at:  # x (1 | g)
+                raise self.leftover()
             raise formula_error(
                 f"'{_short(function)}' isn't a function of the formula language.",
                 source=self.source, at=at, advice=advice_for(function),
@@ -208,7 +210,9 @@ class _Reader:
             if self.is_operator(")"):
                 raise self.missing_operand()
         self.close(opened)
-        return Call(function, tuple(arguments), tuple(keywords), at)
+        columns = FUNCTIONS[function].columns if function in FUNCTIONS else 0
+        options = map(_truth, arguments[columns:])
+        return Call(function, (*arguments[:columns], *options), tuple(keywords), at)
 
     def option(self, function: str, given: list[tuple[str, Expression]]) -> tuple[str, Expression]:
         """``name = value`` among the arguments of a function."""
@@ -231,10 +235,7 @@ class _Reader:
                 f"The option '{token.text}' is given twice.",
                 source=self.source, at=token.at, advice="Leave one of them out.",
             )  # fmt: skip
-        value = self.expression()
-        if isinstance(value, Name) and value.name in _SHORT:
-            value = Constant(_SHORT[value.name], value.at, value.name)
-        return token.text, value
+        return token.text, _truth(self.expression())
 
     def close(self, opened: int) -> None:
         """Read the ``)`` that belongs to the parenthesis at ``opened``."""
@@ -309,6 +310,13 @@ class _Reader:
             if previous.kind == "number" and previous.end == token.at:
                 advice = "A name that begins with a digit goes in back-ticks, as in `1st`."
         return syntax_error(sentence, source=self.source, at=token.at, advice=advice)
+
+
+def _truth(value: Expression) -> Expression:
+    """An option's value, where T and F mean TRUE and FALSE; elsewhere they may be columns."""
+    if isinstance(value, Name) and value.name in _SHORT:
+        return Constant(_SHORT[value.name], value.at, value.name)
+    return value
 
 
 def _short(text: str) -> str:

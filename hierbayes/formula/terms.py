@@ -24,7 +24,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class LinearPart:
-    """A linear predictor: intercept or not, terms in R's order (by degree), offsets."""
+    """A linear predictor: intercept or not, terms in R's order (by degree), offsets.
+
+    ``offsets`` holds what stands inside each ``offset(...)``.
+    """
 
     intercept: bool
     terms: tuple[Term, ...]

@@ -161,5 +161,7 @@ def _strange(source: str, at: int) -> FormulaError:
         )  # fmt: skip
     shown = f"'{char}'" if char.isprintable() else f"The character {code}"
     advice = _FOREIGN.get(char, "Put a name with such characters in back-ticks, as in `my name`.")
+    if not char.isprintable():
+        advice = "Take it away."
     error = formula_error if char in _FOREIGN and char in "[$@" else syntax_error
     return error(f"{shown} has no meaning in a formula.", source=source, at=at, advice=advice)

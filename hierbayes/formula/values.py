@@ -140,7 +140,8 @@ def check_arguments(node: Call, *, source: str) -> None:
         )  # fmt: skip
     options = [*node.arguments[signature.columns :], *(value for _, value in node.keywords)]
     for value in options:
-        if not _is_literal(value) and node.function != "C":
+        # C takes a contrast by name, as in C(f, contr.sum).
+        if not _is_literal(value) and not (node.function == "C" and isinstance(value, Name)):
             shown = deparse(value)
             raise formula_error(
                 f"An option of {node.function}() can't be "
