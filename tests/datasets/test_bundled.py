@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
+from hierbayes.datasets.bundled import FOLDER
 from hierbayes.errors import OptionError
 
 NAMES = list_datasets().index.tolist()
@@ -60,6 +61,17 @@ def test_a_data_set_is_what_its_description_says(name):
             assert set(values.dropna()) == set(
                 row["levels"]
             )  # R's frames have no unused level here
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_is_the_one_in_the_file(name):
+    (path,) = FOLDER.glob(f"{name}.csv*")
+    texts = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=["NA"])
+    for column, values in load_dataset(name).items():
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            assert values.astype(str).equals(texts[column])
+        else:
+            assert values.equals(texts[column].map(float).astype(values.dtype))
 
 
 @pytest.mark.parametrize(
