@@ -1,0 +1,93 @@
+"""From a formula and a data frame to a Design: the one entry of this package while fitting."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hierbayes.design.checks import (
+    check_known_sd,
+    check_levels,
+    check_not_swapped,
+    check_weights,
+    response_numbers,
+)
+from hierbayes.design.coding import baselines, check_codings, fill_columns, plan_layout
+from hierbayes.design.design import Design, FloatArray
+from hierbayes.design.grouping import random_part
+from hierbayes.design.new_data import Recipe, new_rows
+from hierbayes.design.reading import Reading, read_variables
+from hierbayes.design.values import as_numbers
+from hierbayes.errors import FormulaError
+from hierbayes.formula.deparse import deparse
+from hierbayes.formula.terms import Formula
+
+__all__ = ["build_design", "new_rows"]
+
+
+def build_design(formula: Formula, data: Any, *, weights: Any = None, offset: Any = None,
+                 contrasts: Mapping[str, Any] | None = None, known_sd: Any = None,
+                 allow_saturated: bool = False, binary_response: bool = False) -> Design:
+    """Lay a formula over data.
+
+    Parameters
+    ----------
+    formula : from ``parse_formula``, with ``.`` expanded
+    data : pandas, polars or pyarrow frame or any other narwhals reads, a dict of arrays, or the
+        path of a CSV or Parquet file; never changed
+    weights : precision weights: a column's name, an expression, or an array with one positive
+        number per row of the data
+    offset : known part of the linear predictor, given in the same ways
+    contrasts : coding of factors in X by their name (``"recipe"``, ``"factor(nitro)"``):
+        "treatment", "sum", "helmert" or "poly"; as in lme4, bars keep the default coding
+    known_sd : known residual sds, given like weights
+    allow_saturated : as many levels as rows are allowed, for families without a residual
+        variance; true by itself when known_sd is given
+    binary_response : a response with two levels is allowed and coded 0 (first level) and 1
+
+    Raises
+    ------
+    DataError
+        If the data can't carry the model; the message names column, rows and remedy.
+    FormulaError
+        If the formula asks for something these columns can't do; the message shows the place.
+    OptionError
+        For contrasts of something that isn't a factor of X, or an unknown coding.
+    """
+    given = {"weights": weights, "offset": offset, "known_sd": known_sd}
+    reading = read_variables(formula, data, given)
+    values, arguments, n_rows = reading.values, reading.arguments, reading.rows.size
+    if "weights" in arguments:
+        check_weights(arguments["weights"], reading.row_labels)
+    if "known_sd" in arguments:
+        check_known_sd(arguments["known_sd"], reading.row_labels)
+    y = response_numbers(values[formula.response], formula, binary=binary_response)
+    check_not_swapped(formula, values)
+    fixed = plan_layout(formula.fixed, values, check_codings(contrasts, formula.fixed, values))
+    random = random_part(formula, values, n_rows)
+    check_levels(random.factors, random.terms, formula=formula, n_rows=n_rows,
+                 allow_saturated=allow_saturated or known_sd is not None)
+    return Design(
+        formula=formula, y=y, X=fill_columns(fixed, values, n_rows), coef_names=fixed.names,
+        assign=fixed.assign, factors=random.factors, terms=random.terms,
+        weights=arguments.get("weights"), offset=_total_offset(formula, reading),
+        known_sd=arguments.get("known_sd"), row_labels=reading.row_labels, rows=reading.rows,
+        n_rows_given=reading.n_rows_given, dropped=reading.dropped,
+        variables={deparse(expression): value for expression, value in values.items()},
+        baselines=baselines(fixed),
+        recipe=Recipe(fixed=fixed, factors=random.recipes, states=reading.states,
+                      offset_source=offset if isinstance(offset, str) else None,
+                      offset_is_array=offset is not None and not isinstance(offset, str)),
+    )
+
+
+def _total_offset(formula: Formula, reading: Reading) -> FloatArray | None:
+    """Return offset terms and offset argument added up, None when there is neither."""
+    parts = [reading.values[expression] for expression in formula.fixed.offsets]
+    if any(not isinstance(part, np.ndarray) for part in parts):
+        raise FormulaError("offset() needs numbers: " + ", ".join(
+            deparse(expression) for expression in formula.fixed.offsets) + " holds categories.")
+    total = [as_numbers(part) for part in parts]
+    if "offset" in reading.arguments:
+        total.append(reading.arguments["offset"])
+    return np.sum(total, axis=0) if total else None

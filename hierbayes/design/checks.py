@@ -1,0 +1,194 @@
+"""Checks of a design that lead to an error: response, weights, and grouping factors.
+
+What only deserves a warning (few levels, rows dropped) is a finding of the fit, not made here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hierbayes.design.design import FloatArray, GroupingFactor, RandomTerm
+from hierbayes.design.messages import SHOWN_ROWS, counted_rows
+from hierbayes.design.values import Factor, Logical, Matrix, as_factor, as_numbers, drop_unused
+from hierbayes.errors import DataError
+from hierbayes.formula.excerpt import point_at
+from hierbayes.formula.expressions import Expression
+from hierbayes.formula.terms import Bar, Formula
+
+# A number with more values than this is hardly meant as a grouping factor right of a factor.
+MANY_VALUES = 4
+
+
+def response_numbers(value: Any, formula: Formula, *, binary: bool) -> FloatArray:
+    """Return y; raise DataError if the response isn't a number or has a single value.
+
+    Parameters
+    ----------
+    value : the evaluated response in the rows used
+    formula : for the words of the message
+    binary : a factor with two levels is allowed and becomes 0 (first level) and 1
+    """
+    label = formula.response_label
+    if isinstance(value, Factor):
+        return _binary_response(value, label, binary=binary)
+    if isinstance(value, Matrix):
+        if value.values.shape[1] != 2:
+            raise DataError(f"The response {label} has {value.values.shape[1]} columns; write "
+                            "cbind(successes, failures).")
+        return value.values
+    y = as_numbers(value)
+    if y.size and float(y.min()) == float(y.max()):
+        raise DataError(f"The response {label!r} is {y[0]:g} in all {y.size} rows used; "
+                        "there is nothing to model.")
+    return y
+
+
+def _binary_response(value: Factor, label: str, *, binary: bool) -> FloatArray:
+    used = drop_unused(value)
+    levels = used.levels.tolist()
+    if len(levels) == 1:
+        raise DataError(f"The response {label!r} is {levels[0]!r} in every row used; there is "
+                        "nothing to model.")
+    if binary and len(levels) == 2:
+        return used.codes.astype(np.float64)
+    shown = ", ".join(repr(level) for level in levels[:3]) + (", ..." if len(levels) > 3 else "")
+    if all(_reads_as_number(level) for level in levels):
+        advice = "These look like numbers: convert the column with pandas.to_numeric."
+    elif len(levels) == 2:
+        advice = (f'For a yes/no response write I({label} == "{levels[1]}") ~ ... with '
+                  'family="binomial".')
+    else:
+        advice = "Choose a column of numbers."
+    raise DataError(f"The response {label!r} holds categories ({shown}), not numbers. {advice}")
+
+
+def _reads_as_number(level: str) -> bool:
+    try:
+        float(level)
+    except ValueError:
+        return False
+    return True
+
+
+def check_weights(weights: FloatArray, row_labels: Any) -> None:
+    """Raise DataError for weights that aren't positive."""
+    if weights.size and weights.min() > 0:
+        return
+    for bad, what, advice in (
+        (weights < 0, "negative", "A precision weight is a positive number."),
+        (weights == 0, "zero", "A row of weight zero says nothing: leave these rows out of the "
+                               "data."),
+    ):
+        count = int(np.count_nonzero(bad))
+        if count:
+            where = counted_rows(list(row_labels[np.flatnonzero(bad)[:SHOWN_ROWS]]), count)
+            raise DataError(f"weights: {count} of {weights.size} are {what} ({where}). {advice}")
+
+
+def check_known_sd(known_sd: FloatArray, row_labels: Any) -> None:
+    """Raise DataError for known residual sds that aren't positive."""
+    bad = ~(known_sd > 0)
+    count = int(np.count_nonzero(bad))
+    if count:
+        where = counted_rows(list(row_labels[np.flatnonzero(bad)[:SHOWN_ROWS]]), count)
+        raise DataError(f"known_sd: {count} of {known_sd.size} are not positive ({where}).")
+
+
+def check_not_swapped(formula: Formula, values: Mapping[Expression, Any]) -> None:
+    """Raise DataError for ``(g | x)`` where ``(x | g)`` must be meant.
+
+    That is: right of the bar a plain number with many values, left of it one factor whose levels,
+    each with a column, could not be estimated in groups that are values of the number.
+    """
+    for bar in formula.bars:
+        right = values[bar.grouping[0]]
+        left = [values[term.variables[0]] for term in bar.linear.terms if len(term.variables) == 1]
+        if len(bar.grouping) > 1 or len(left) != 1 or not isinstance(right, np.ndarray):
+            continue
+        if not isinstance(left[0], Factor):
+            continue
+        n_columns, n_levels = (drop_unused(as_factor(side)).levels.size for side in (left[0], right))
+        whole = right.dtype.kind in "iu" or bool((right == np.floor(right)).all())
+        too_many = n_columns * n_levels >= right.size
+        if n_levels > MANY_VALUES and (too_many or n_columns > n_levels or not whole):
+            raise DataError(_swapped(bar, formula, n_columns=n_columns, n_levels=n_levels))
+
+
+def _swapped(bar: Bar, formula: Formula, *, n_columns: int, n_levels: int) -> str:
+    factor = bar.linear.terms[0].label
+    return point_at(
+        f"In {bar.source} the number {bar.group!r} ({n_levels} values) is the grouping factor and "
+        f"the factor {factor!r} ({n_columns} levels) the slope.", source=formula.source, at=bar.at,
+        advice=f"Did you mean ({bar.group} | {factor})?")
+
+
+def check_levels(factors: tuple[GroupingFactor, ...], terms: tuple[RandomTerm, ...], *,
+                 formula: Formula, n_rows: int, allow_saturated: bool) -> None:
+    """Raise DataError if a grouping factor can't be told from the residuals.
+
+    Parameters
+    ----------
+    factors, terms : of the design
+    formula : its bars give the places for the messages
+    n_rows : number of rows used
+    allow_saturated : as many random effects as rows are allowed (but not more), as there is no
+        residual variance to estimate
+    """
+    places = {bar.group: bar.at for bar in reversed(formula.bars)}
+    for factor in factors:
+        n_levels = factor.levels.size
+        at = places[factor.name]
+        if n_levels == 1:
+            raise DataError(point_at(
+                f"The grouping factor {factor.name!r} has one level, {factor.levels[0]!r}, in the "
+                "rows used; a variance between levels needs at least two.", source=formula.source,
+                at=at, advice="Take the term out of the formula."))
+        if n_levels == n_rows and not allow_saturated:
+            raise DataError(point_at(
+                f"The grouping factor {factor.name!r} has {n_levels} levels in {n_rows} rows: "
+                "with one row a level its variance can't be told from the residual variance.",
+                source=formula.source, at=at,
+                advice="Group by a column with repeated values, or give known_sd if the residual "
+                       "standard deviations are known."))
+    bars = {bar.source: bar for bar in formula.bars}
+    for term in terms:
+        factor = factors[term.factor]
+        n_effects = factor.levels.size * len(term.columns)
+        if n_effects > n_rows or (n_effects == n_rows and not allow_saturated):
+            raise DataError(point_at(
+                f"The term {term.label} has {n_effects} random effects ({len(term.columns)} "
+                f"columns for each of {factor.levels.size} levels of {factor.name!r}) for "
+                f"{n_rows} rows: its variances can't be told from the residual variance.",
+                source=formula.source, at=bars[term.label].at,
+                advice="Use fewer columns left of the bar, or || for independent ones."))
+
+
+def column_vector(argument: str, given: Any, n_rows: int) -> FloatArray:
+    """Return an argument given as an array (or one number) as numbers, one per row of the data.
+
+    Raises
+    ------
+    DataError
+        If the length isn't the number of rows of the data, or the values aren't numbers.
+    """
+    values = given.array if hasattr(given, "array") and hasattr(given, "index") else given
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{argument} must be numbers, a column's name or an expression; got "
+                        f"{type(given).__name__}.") from None
+    if array.ndim == 0:
+        return np.full(n_rows, float(array))
+    if array.shape != (n_rows,):
+        size = " x ".join(str(length) for length in array.shape)
+        raise DataError(f"{argument} has {size} values; the data have {n_rows} rows (counted "
+                        "before rows with missing values are dropped).")
+    return array
+
+
+def numbers_of(argument: str, value: Any, text: str) -> FloatArray:
+    """Return the value of an argument given as text as numbers; raise DataError for categories."""
+    if isinstance(value, np.ndarray | Logical):
+        return as_numbers(value)
+    raise DataError(f"{argument}={text!r} holds categories; it must be numbers.")

@@ -1,0 +1,294 @@
+"""From the terms of a linear predictor to columns, by R's rules and with R's names.
+
+A factor in a term is coded by contrasts if the term without it is (part of) an earlier term, the
+empty term being the intercept; otherwise by an indicator per level. Without an intercept the first
+factor met has an indicator per level.
+
+Source: Chambers & Hastie (1992), Statistical Models in S, section 2.4.1, and R's ``model.matrix``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.contrasts import Contrasts, contrasts, indicators
+from hierbayes.design.design import FloatArray, IntArray
+from hierbayes.design.messages import did_you_mean
+from hierbayes.design.values import (
+    Factor,
+    Logical,
+    Matrix,
+    as_factor,
+    as_numbers,
+    drop_unused,
+)
+from hierbayes.errors import DataError, OptionError
+from hierbayes.formula.deparse import deparse
+from hierbayes.formula.expressions import Expression
+from hierbayes.formula.terms import LinearPart, Term
+from hierbayes.options import Coding, check_option
+
+INTERCEPT = "(Intercept)"
+LOGICAL_LEVELS = ("FALSE", "TRUE")
+NUMERIC, MATRIX, LOGICAL, FACTOR = "numeric", "matrix", "logical", "factor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """What a variable was when the model was fitted.
+
+    Attributes
+    ----------
+    expression : how it is computed
+    label : R's name of it
+    kind : "numeric", "matrix", "logical" or "factor"
+    suffixes : of a matrix, what follows the label in the names of its columns
+    levels : of a factor or logical, its labels
+    coding : of a factor or logical, its contrasts
+    base : the baseline level of treatment contrasts, counted from 0
+    """
+
+    expression: Expression
+    label: str
+    kind: str
+    suffixes: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    coding: Coding = "treatment"
+    base: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermLayout:
+    """One term: its variables, and which of them have an indicator for every level."""
+
+    variables: tuple[Variable, ...]
+    full: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The columns of a linear predictor.
+
+    Attributes
+    ----------
+    intercept : whether the first column is ones
+    terms : the terms in R's order
+    names : the names of all columns as R prints them
+    assign : array of int: 0 for the intercept, k for a column of the k-th term
+    """
+
+    intercept: bool
+    terms: tuple[TermLayout, ...]
+    names: tuple[str, ...]
+    assign: IntArray
+
+
+def plan_layout(part: LinearPart, values: Mapping[Expression, Any],
+                codings: Mapping[str, Coding]) -> Layout:
+    """Decide the columns of a linear predictor from the fitted data.
+
+    Parameters
+    ----------
+    part : intercept and terms
+    values : every variable's value in the rows used
+    codings : contrasts by the label of a factor; others have R's defaults
+
+    Raises
+    ------
+    DataError
+        If a factor has a single level in the rows used.
+    """
+    variables: dict[Expression, Variable] = {}
+    for term in part.terms:
+        for expression in term.variables:
+            if expression not in variables:
+                variables[expression] = _describe(expression, values[expression], codings)
+    terms = [
+        TermLayout(variables=tuple(variables[expression] for expression in term.variables),
+                   full=_full_indicators(part.terms, place))
+        for place, term in enumerate(part.terms)
+    ]
+    if not part.intercept:
+        _open_first_factor(terms)
+    names, assign = [INTERCEPT] * part.intercept, [0] * part.intercept
+    for place, layout in enumerate(terms, start=1):
+        new = _term_names(layout)
+        names += new
+        assign += [place] * len(new)
+    return Layout(intercept=part.intercept, terms=tuple(terms), names=tuple(names),
+                  assign=np.array(assign, dtype=np.intp))
+
+
+def _describe(expression: Expression, value: Any, codings: Mapping[str, Coding]) -> Variable:
+    label = deparse(expression)
+    if isinstance(value, np.ndarray):
+        return Variable(expression=expression, label=label, kind=NUMERIC)
+    if isinstance(value, Matrix):
+        suffixes = value.suffixes if len(value.suffixes) > 1 else ("",)
+        return Variable(expression=expression, label=label, kind=MATRIX, suffixes=suffixes)
+    if isinstance(value, Logical):
+        return Variable(expression=expression, label=label, kind=LOGICAL, levels=LOGICAL_LEVELS,
+                        coding=codings.get(label, "treatment"))
+    levels = tuple(drop_unused(value).levels.tolist())
+    if len(levels) < 2:
+        raise DataError(
+            f"The factor {label!r} has one level, {levels[0]!r}, in the rows used; a predictor "
+            "needs at least two. Take it out of the formula."
+        )
+    default: Coding = "poly" if value.ordered else "treatment"
+    coding = codings.get(label) or value.coding or default
+    return Variable(expression=expression, label=label, kind=FACTOR, levels=levels,
+                    coding=coding, base=value.base)
+
+
+def _full_indicators(terms: tuple[Term, ...], place: int) -> tuple[bool, ...]:
+    """Return for each variable of a term whether, if a factor, every level has a column."""
+    own = terms[place].variables
+    if len(own) == 1:
+        return (False,)
+    earlier = [set(term.variables) for term in terms[:place]]
+    return tuple(
+        not any(set(own) - {variable} <= others for others in earlier) for variable in own
+    )
+
+
+def _open_first_factor(terms: list[TermLayout]) -> None:
+    """Give the first factor of a predictor without intercept a column per level."""
+    for place, layout in enumerate(terms):
+        for position, variable in enumerate(layout.variables):
+            if variable.kind in (FACTOR, LOGICAL):
+                full = list(layout.full)
+                full[position] = True
+                terms[place] = TermLayout(variables=layout.variables, full=tuple(full))
+                return
+
+
+def _contrasts_of(variable: Variable, full: bool) -> Contrasts:
+    if full:
+        return indicators(variable.levels)
+    return contrasts(variable.coding, variable.levels, base=variable.base)
+
+
+def _term_names(layout: TermLayout) -> list[str]:
+    parts = []
+    for variable, full in zip(layout.variables, layout.full, strict=True):
+        suffixes: tuple[str, ...] = ("",)
+        if variable.kind == MATRIX:
+            suffixes = variable.suffixes
+        elif variable.kind != NUMERIC:
+            suffixes = _contrasts_of(variable, full).suffixes
+        parts.append([variable.label + suffix for suffix in suffixes])
+    if len(parts) == 1:
+        return parts[0]
+    # The first variable varies fastest, so the product runs over the reversed parts.
+    return [":".join(reversed(names)) for names in product(*reversed(parts))]
+
+
+def fill_columns(layout: Layout, values: Mapping[Expression, Any], n_rows: int) -> FloatArray:
+    """Return the columns of a layout, shape (n_rows, columns), NaN where a value is missing.
+
+    Parameters
+    ----------
+    layout : from ``plan_layout``
+    values : every variable's value; factors must have no level that the layout doesn't know
+    n_rows : number of rows
+    """
+    columns = np.empty((n_rows, len(layout.names)), order="F")
+    if layout.intercept:
+        columns[:, 0] = 1.0
+    start = int(layout.intercept)
+    for term in layout.terms:
+        block = None
+        for variable, full in zip(term.variables, term.full, strict=True):
+            own = _variable_columns(variable, full, values[variable.expression])
+            if block is None:
+                block = own
+            else:
+                block = (own[:, :, None] * block[:, None, :]).reshape(n_rows, -1)
+        assert block is not None, "a term has variables"
+        columns[:, start : start + block.shape[1]] = block
+        start += block.shape[1]
+    return columns
+
+
+def _variable_columns(variable: Variable, full: bool, value: Any) -> FloatArray:
+    if variable.kind == NUMERIC:
+        return as_numbers(value)[:, None]
+    if variable.kind == MATRIX:
+        return value.values
+    matrix = _contrasts_of(variable, full).matrix
+    codes = codes_of(value, variable)
+    if codes.size and codes.min() < 0:   # code -1 picks the last row: missing
+        matrix = np.vstack([matrix, np.full((1, matrix.shape[1]), np.nan)])
+    return matrix[codes]
+
+
+def codes_of(value: Any, variable: Variable) -> npt.NDArray[np.intp]:
+    """Return the positions of a vector's values among the fitted levels, -1 where missing.
+
+    Raises
+    ------
+    DataError
+        For a value that isn't one of the fitted levels; names it and the variable.
+    """
+    factor = as_factor(value)
+    if factor.levels.size == len(variable.levels) and tuple(factor.levels) == variable.levels:
+        return factor.codes
+    factor = drop_unused(factor)
+    places = {level: place for place, level in enumerate(variable.levels)}
+    lookup = np.empty(factor.levels.size + 1, dtype=np.intp)
+    lookup[-1] = -1
+    for place, level in enumerate(factor.levels.tolist()):
+        if level not in places:
+            raise DataError(
+                f"{variable.label!r} has the level {level!r}, which was not in the data the model "
+                f"was fitted to{did_you_mean(level, variable.levels)}"
+            )
+        lookup[place] = places[level]
+    return lookup[factor.codes]
+
+
+def check_codings(codings: Mapping[str, Any] | None, part: LinearPart,
+                  values: Mapping[Expression, Any]) -> dict[str, Coding]:
+    """Return the contrasts asked for by the label of their factor; raise OptionError if unknown."""
+    if not codings:
+        return {}
+    factors = {}
+    for term in part.terms:
+        for expression in term.variables:
+            if isinstance(values[expression], Factor | Logical):
+                factors[deparse(expression)] = None
+    squeezed = {_squeezed(label): label for label in factors}
+    checked: dict[str, Coding] = {}
+    for name, coding in codings.items():
+        label = squeezed.get(_squeezed(str(name)))
+        if label is None:
+            hint = did_you_mean(str(name), list(factors))
+            raise OptionError(f"contrasts: {name!r} is not a factor of the fixed part{hint}")
+        word = coding.removeprefix("contr.") if isinstance(coding, str) else coding
+        checked[label] = check_option(f"contrasts[{name!r}]", word, Coding)
+    return checked
+
+
+def _squeezed(label: str) -> str:
+    return label.replace(" ", "").replace("`", "")
+
+
+def baselines(layout: Layout) -> dict[str, str]:
+    """Return per factor its baseline level, or how it is coded when it has none."""
+    found: dict[str, str] = {}
+    for term in layout.terms:
+        for variable, full in zip(term.variables, term.full, strict=True):
+            if variable.kind not in (FACTOR, LOGICAL) or variable.label in found:
+                continue
+            if full:
+                found[variable.label] = "every level has its own column"
+            elif variable.coding == "treatment":
+                found[variable.label] = variable.levels[variable.base]
+            else:
+                found[variable.label] = f"{variable.coding} contrasts"
+    return found

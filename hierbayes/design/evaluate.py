@@ -1,0 +1,335 @@
+"""Interpret the expressions of a formula over the columns of a table; nothing is ever executed.
+
+R's meanings: ``^`` is a power, comparisons give logicals, a missing value makes the result missing.
+Functions that learn something from the data (``scale``, ``poly``, splines) keep it as a state under
+their expression, so that new data are transformed by the numbers of the fitted data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
+
+import numpy as np
+
+from hierbayes.design.messages import did_you_mean
+from hierbayes.design.table import MissingColumnError, Table
+from hierbayes.design.transforms import STATEFUL, State
+from hierbayes.design.values import (
+    Factor,
+    Logical,
+    Matrix,
+    as_factor,
+    as_numbers,
+    drop_unused,
+    interaction,
+    label_array,
+    number_label,
+)
+from hierbayes.errors import DataError, FormulaError, NotSupportedError
+from hierbayes.formula.expressions import (
+    Binary,
+    Call,
+    Constant,
+    Expression,
+    Group,
+    Name,
+    Number,
+    Text,
+    Unary,
+)
+from hierbayes.formula.excerpt import formula_error, point_at
+from hierbayes.options import Coding
+
+ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.true_divide, "^": np.power,
+    "**": np.power, "%%": np.mod, "%/%": np.floor_divide,
+}
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal,
+    ">": np.greater, ">=": np.greater_equal,
+}
+ELEMENTWISE: dict[str, Callable[[Any], Any]] = {
+    "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "exp": np.exp,
+    "expm1": np.expm1, "sqrt": np.sqrt, "abs": np.abs,
+}
+# The names of arguments by position; the first is the variable itself.
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "log": ("x", "base"), "scale": ("x", "center", "scale"), "center": ("x",),
+    "poly": ("x", "degree", "raw", "simple"),
+    "bs": ("x", "df", "knots", "degree", "intercept", "Boundary.knots"),
+    "ns": ("x", "df", "knots", "intercept", "Boundary.knots"),
+    "cr": ("x", "df", "knots", "lower_bound", "upper_bound", "constraints", "extrapolation"),
+    "factor": ("x", "levels", "labels", "exclude", "ordered"), "C": ("x", "contr", "how.many", "base"),
+}
+CODINGS = get_args(Coding)
+
+
+@dataclass(slots=True)
+class Scope:
+    """What expressions are read against: columns, the source text, and learnt states.
+
+    Attributes
+    ----------
+    table : the data
+    source : the text the expressions come from, for carets in messages
+    states : what stateful functions learnt, by their expression
+    learning : True while fitting; False for new data, where states must exist
+    used : the columns read, by name, in order of first use
+    """
+
+    table: Table
+    source: str
+    states: dict[Expression, State] = field(default_factory=dict)
+    learning: bool = True
+    used: dict[str, Any] = field(default_factory=dict)
+
+    def error(self, sentence: str, node: Expression, advice: str = "") -> FormulaError:
+        """The error that shows where in the text the node stands."""
+        return formula_error(sentence, source=self.source, at=node.at, advice=advice)
+
+
+def evaluate(expression: Expression, scope: Scope) -> Any:
+    """Return the value of an expression: numbers, Logical, Factor, Matrix or a single constant.
+
+    Raises
+    ------
+    FormulaError
+        For an operation that has no meaning on these columns; shows the place.
+    DataError
+        For a column that is missing or can't be read.
+    """
+    match expression:
+        case Name(name=name):
+            return _column(name, expression, scope)
+        case Number(value=value) | Text(value=value) | Constant(value=value):
+            return value
+        case Group(inner=inner):
+            return evaluate(inner, scope)
+        case Unary():
+            return _unary(expression, scope)
+        case Binary():
+            return _binary(expression, scope)
+        case Call():
+            return _call(expression, scope)
+    raise AssertionError(f"unknown node {expression!r}")
+
+
+def _column(name: str, expression: Name, scope: Scope) -> Any:
+    value = scope.used.get(name)
+    if value is None:
+        try:
+            value = scope.table.column(name)
+        except MissingColumnError as error:
+            message = point_at(str(error), source=scope.source, at=expression.at)
+            raise MissingColumnError(name, error.advice, message) from None
+        scope.used[name] = value
+    return value
+
+
+def _numeric(value: Any, expression: Expression, scope: Scope, doing: str) -> Any:
+    """Return a value as numbers, or say that it holds categories."""
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, np.ndarray | Logical):
+        return as_numbers(value)
+    what = {Factor: "categories", Matrix: "several columns", str: "text"}.get(type(value), "none")
+    named = repr(expression.name) if isinstance(expression, Name) else "this expression"
+    raise scope.error(f"{doing} needs numbers, but {named} holds {what}.", expression)
+
+
+def _logical(condition: Any, *operands: Any) -> Any:
+    """Return a comparison's result as Logical, missing where an operand is."""
+    if np.ndim(condition) == 0:
+        return bool(condition)
+    values = condition.astype(np.float64)
+    for operand in operands:
+        if isinstance(operand, np.ndarray) and operand.dtype.kind == "f":
+            values[np.isnan(operand)] = np.nan
+    return Logical(values)
+
+
+def _unary(expression: Unary, scope: Scope) -> Any:
+    operand = evaluate(expression.operand, scope)
+    numbers = _numeric(operand, expression.operand, scope, f"'{expression.operator}'")
+    if expression.operator == "!":
+        return _logical(np.equal(numbers, 0), numbers)
+    return numbers if expression.operator == "+" else -numbers
+
+
+def _binary(expression: Binary, scope: Scope) -> Any:
+    operator = expression.operator
+    left, right = evaluate(expression.left, scope), evaluate(expression.right, scope)
+    if operator == ":":
+        return interaction(as_factor(left), as_factor(right))
+    if operator in COMPARISONS and isinstance(left, Factor | str) | isinstance(right, Factor | str):
+        return _compare_levels(expression, left, right, scope=scope)
+    doing = f"'{operator}'"
+    a = _numeric(left, expression.left, scope, doing)
+    b = _numeric(right, expression.right, scope, doing)
+    if operator in COMPARISONS:
+        return _logical(COMPARISONS[operator](a, b), a, b)
+    if operator in ("&", "&&"):
+        return _logical(np.not_equal(a, 0) & np.not_equal(b, 0), a, b)
+    if operator in ("|", "||"):
+        return _logical(np.not_equal(a, 0) | np.not_equal(b, 0), a, b)
+    if operator not in ARITHMETIC:
+        raise scope.error(f"{operator!r} has no meaning between columns here.", expression)
+    with np.errstate(all="ignore"):   # what isn't finite is reported with its rows, later
+        result = ARITHMETIC[operator](a, b)
+    return float(result) if np.ndim(result) == 0 else result
+
+
+def _compare_levels(expression: Binary, left: Any, right: Any, *, scope: Scope) -> Any:
+    """Compare a factor with a level: ``recipe == "A"``, ``dose >= "medium"`` if ordered."""
+    compare = COMPARISONS[expression.operator]
+    flipped = not isinstance(left, Factor)
+    factor, level = (right, left) if flipped else (left, right)
+    if not isinstance(factor, Factor) or not isinstance(level, str | float | int):
+        raise scope.error(
+            "A comparison with categories needs a factor on one side and a level on the other.",
+            expression, 'For example: recipe == "A".')
+    label = level if isinstance(level, str) else number_label(float(level))
+    levels = factor.levels.tolist()
+    if label not in levels and scope.learning:
+        raise scope.error(f"{label!r} is not a level{did_you_mean(label, levels)}",
+                          expression.left if flipped else expression.right)
+    if expression.operator not in ("==", "!=") and not factor.ordered:
+        raise scope.error(
+            f"{expression.operator!r} compares positions, but these levels have no order.",
+            expression, "Make the column an ordered categorical.")
+    position = levels.index(label) if label in levels else len(levels)
+    codes = factor.codes.astype(np.float64)
+    codes[factor.codes < 0] = np.nan
+    return _logical(compare(position, codes) if flipped else compare(codes, position), codes)
+
+
+def _call(expression: Call, scope: Scope) -> Any:
+    function = expression.function
+    if function == "I":
+        return evaluate(expression.arguments[0], scope)
+    if function == "cbind":
+        return _bind(expression, scope)
+    if function == "c":
+        return tuple(evaluate(argument, scope) for argument in expression.arguments)
+    if function in ELEMENTWISE:
+        value = evaluate(expression.arguments[0], scope)
+        numbers = _numeric(value, expression.arguments[0], scope, f"{function}()")
+        with np.errstate(all="ignore"):
+            return ELEMENTWISE[function](numbers)
+    if function not in ARGUMENTS:
+        raise scope.error(f"{function!r} is not a function that makes a column.", expression)
+    variable, options = _bound(expression, scope)
+    value = evaluate(variable, scope)
+    if function == "C":
+        return _coded(as_factor(value), options, expression, scope=scope)
+    if function == "factor":
+        return _factor(as_factor(value), options, expression, scope=scope)
+    numbers = _numeric(value, variable, scope, f"{function}()")
+    if function == "log":
+        with np.errstate(all="ignore"):
+            base = options.get("base")
+            return np.log(numbers) / np.log(base) if base is not None else np.log(numbers)
+    return _stateful(expression, numbers, options, scope=scope)
+
+
+def _bound(expression: Call, scope: Scope) -> tuple[Expression, dict[str, Any]]:
+    """Return the first argument, unevaluated, and the values of the options by name."""
+    function, names = expression.function, ARGUMENTS[expression.function]
+    if len(expression.arguments) > len(names):
+        raise scope.error(f"{function}() takes at most {len(names)} arguments: "
+                          f"{', '.join(names)}.", expression.arguments[len(names)])
+    arguments = dict(zip(names, expression.arguments, strict=False))
+    for name, value in expression.keywords:
+        if name not in names:
+            raise scope.error(f"{function}() has no argument {name!r}"
+                              f"{did_you_mean(name, names)}", value)
+        arguments[name] = value
+    if "x" not in arguments:
+        raise scope.error(f"{function}() needs a variable.", expression)
+    variable = arguments.pop("x")
+    options = {}
+    for name, value in arguments.items():
+        # In C(f, sum) the word is a coding, not a column.
+        option = _word(value) if name == "contr" else evaluate(value, scope)
+        if isinstance(option, np.ndarray | Factor | Logical | Matrix):
+            raise scope.error(f"{name!r} of {function}() must be a constant, not a column.", value)
+        if option is not None:
+            options[name] = option
+    return variable, options
+
+
+def _word(expression: Expression) -> str:
+    match expression:
+        case Name(name=word) | Text(value=word) | Call(function=word):
+            return word.removeprefix("contr.")
+    return ""
+
+
+def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: Scope) -> Factor:
+    coding = options.get("contr")
+    if coding is not None and coding not in CODINGS:
+        raise scope.error("C() takes a coding: treatment, sum, helmert or poly.", expression,
+                          "For example: C(recipe, sum).")
+    if "how.many" in options:
+        raise NotSupportedError("C(how.many = ) is not available; all contrasts are used.")
+    base = int(options.get("base", 1)) - 1
+    if not 0 <= base < factor.levels.size:
+        raise scope.error(f"base is the number of a level, 1 to {factor.levels.size}.", expression)
+    return replace(factor, coding=coding, base=base)
+
+
+def _factor(factor: Factor, options: dict[str, Any], expression: Call, *, scope: Scope) -> Factor:
+    levels, labels = _texts(options.get("levels")), _texts(options.get("labels"))
+    ordered = bool(options.get("ordered", factor.ordered))
+    if levels is None and labels is None and "exclude" not in options:
+        return replace(factor, ordered=ordered)
+    if levels is None:
+        state = scope.states.get(expression)
+        if state is None:
+            present = drop_unused(factor).levels.tolist()
+            state = scope.states[expression] = {"levels": present}
+        levels = list(state["levels"])
+    excluded = _texts(options.get("exclude")) or []
+    levels = [level for level in levels if level not in excluded]
+    labels = levels if labels is None else labels
+    if len(labels) != len(levels):
+        raise scope.error(f"factor() got {len(labels)} labels for {len(levels)} levels.",
+                          expression)
+    merged = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+    places = {level: merged[label] for level, label in zip(levels, labels, strict=True)}
+    lookup = np.array([places.get(level, -1) for level in factor.levels.tolist()] + [-1])
+    return Factor(lookup[factor.codes], label_array(list(merged)), ordered)
+
+
+def _texts(option: Any) -> list[str] | None:
+    if option is None:
+        return None
+    items = option if isinstance(option, tuple) else (option,)
+    return [item if isinstance(item, str) else number_label(float(item)) for item in items]
+
+
+def _stateful(expression: Call, numbers: Any, options: dict[str, Any], *, scope: Scope) -> Any:
+    transform = STATEFUL[expression.function]
+    if np.ndim(numbers) == 0:
+        numbers = np.full(scope.table.n_rows, float(numbers))
+    options = {name.replace(".", "_").lower(): option for name, option in options.items()}
+    try:
+        state = scope.states.get(expression)
+        if state is None:
+            assert scope.learning, "a state is learnt with the fitted data"
+            known = numbers[np.isfinite(numbers)]
+            state = scope.states[expression] = transform.learn(known, **options)
+        return transform.apply(numbers, state)
+    except (ValueError, TypeError) as error:
+        raise scope.error(f"{expression.function}(): {error}.", expression) from error
+
+
+def _bind(expression: Call, scope: Scope) -> Matrix:
+    columns, suffixes = [], []
+    for argument in expression.arguments:
+        numbers = _numeric(evaluate(argument, scope), argument, scope, "cbind()")
+        columns.append(np.broadcast_to(numbers, (scope.table.n_rows,)))
+        suffixes.append(argument.name if isinstance(argument, Name) else "")
+    return Matrix(np.column_stack(columns).astype(np.float64), tuple(suffixes))

@@ -1,0 +1,120 @@
+"""The variables of a formula, computed from a data frame, in the rows that can be used.
+
+All expressions are evaluated on all rows of the frame, as R does (so ``scale(x)`` uses every value
+of x); then the rows with a missing value in a used column are left out.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hierbayes.design.checks import column_vector, numbers_of
+from hierbayes.design.design import FloatArray, IntArray
+from hierbayes.design.evaluate import Scope, evaluate
+from hierbayes.design.rows import check_columns, check_values, complete_rows
+from hierbayes.design.table import Table, read_table
+from hierbayes.design.transforms import State
+from hierbayes.design.values import Factor, column_of, take_rows
+from hierbayes.errors import DataError
+from hierbayes.formula.expressions import Expression, Name
+from hierbayes.formula.parser import parse_expression
+from hierbayes.formula.terms import Formula, LinearPart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Variables in the rows used.
+
+    Attributes
+    ----------
+    values : the value of every expression of the formula
+    arguments : weights, offset and known_sd, those that were given, as numbers
+    states : what stateful functions learnt
+    rows : array of int, positions of the rows used in the frame
+    row_labels : index of the rows used
+    n_rows_given : rows of the frame
+    dropped : per column the number of rows in which it is missing
+    """
+
+    values: dict[Expression, Any]
+    arguments: dict[str, FloatArray]
+    states: dict[Expression, State]
+    rows: IntArray
+    row_labels: Any
+    n_rows_given: int
+    dropped: dict[str, int]
+
+
+def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Reading:
+    """Evaluate a formula and its arguments on data and leave incomplete rows out.
+
+    Parameters
+    ----------
+    formula : which expressions to evaluate
+    data : any supported kind of data
+    given : the arguments weights, offset and known_sd as the user gave them, None when not
+
+    Raises
+    ------
+    DataError
+        If a column is missing, can't be read, or holds nothing usable.
+    """
+    table = read_table(data)
+    if not table.n_rows:
+        raise DataError("The data have no rows.")
+    scope = Scope(table, formula.source)
+    values = {
+        expression: column_of(evaluate(expression, scope), table.n_rows)
+        for expression in formula_expressions(formula)
+    }
+    arguments = {name: _argument(name, asked, scope) for name, asked in given.items()
+                 if asked is not None}
+    arrays = {name: array for name, array in arguments.items() if not isinstance(given[name], str)}
+    made = {expression: value for expression, value in values.items()
+            if isinstance(value, Factor) and not isinstance(expression, Name)}
+    complete = complete_rows({**scope.used, **arrays}, made, table.n_rows)
+    columns, labels, rows = scope.used, table.index, complete.rows
+    if rows is None:
+        rows = np.arange(table.n_rows)
+    else:
+        labels = labels[rows]
+        columns = {name: take_rows(value, rows) for name, value in columns.items()}
+        values = {expression: take_rows(value, rows) for expression, value in values.items()}
+        arguments = {name: array[rows] for name, array in arguments.items()}
+    check_columns(columns, labels)
+    check_values(values, labels)
+    check_columns(arguments, labels)
+    return Reading(values=values, arguments=arguments, states=scope.states, rows=rows,
+                   row_labels=labels, n_rows_given=table.n_rows, dropped=complete.dropped)
+
+
+def formula_expressions(formula: Formula) -> Iterator[Expression]:
+    """Every variable of a formula: response, fixed part, then bars and their grouping."""
+    yield formula.response
+    yield from part_expressions(formula.fixed)
+    for bar in formula.bars:
+        yield from part_expressions(bar.linear)
+        yield from bar.grouping
+
+
+def part_expressions(part: LinearPart) -> Iterator[Expression]:
+    """Every variable of a linear predictor, its offsets included."""
+    for term in part.terms:
+        yield from term.variables
+    yield from part.offsets
+
+
+def argument_expression(text: str, table: Table) -> Expression:
+    """An argument given as text: a column's name, whatever it looks like, or an expression."""
+    return Name(text) if text in table.names else parse_expression(text)
+
+
+def _argument(name: str, given: Any, scope: Scope) -> FloatArray:
+    if not isinstance(given, str):
+        return column_vector(name, given, scope.table.n_rows)
+    expression = argument_expression(given, scope.table)
+    own = Scope(scope.table, given, states=scope.states, used=scope.used)
+    value = column_of(evaluate(expression, own), scope.table.n_rows)
+    return numbers_of(name, value, given)

@@ -1,0 +1,181 @@
+"""Transforms that learn numbers from the fitted data: scale, center, poly and splines.
+
+``learn`` sees the values that are present (rows dropped for another column included, as in R) and
+returns a state of plain numbers; ``apply`` turns any values into columns by that state, NaN where
+the value is missing. Values and signs are those of R's ``scale``, ``poly``, ``bs`` and ``ns``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hierbayes.design.design import FloatArray
+from hierbayes.design.splines import (
+    b_spline_columns,
+    natural_spline_columns,
+    regression_spline_columns,
+    regression_spline_state,
+    spline_knots,
+)
+from hierbayes.design.values import Matrix
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """How a function learns from the data and how it is applied."""
+
+    learn: Callable[..., State]
+    apply: Callable[[FloatArray, State], FloatArray | Matrix]
+
+
+def _learn_scale(x: FloatArray, *, center: bool | float = True, scale: bool | float = True
+                 ) -> State:
+    _need_values(x)
+    # A bool is an int in Python: test for it first, scale(x, center = 1) subtracts one.
+    middle = (float(x.mean()) if center else 0.0) if isinstance(center, bool) else float(center)
+    divisor = 1.0
+    if not isinstance(scale, bool):
+        divisor = float(scale)
+    elif scale:
+        divisor = float(np.sqrt(np.square(x - middle).sum() / max(x.size - 1, 1)))
+    if not divisor > 0:
+        raise ValueError("the variable has one value, so its standard deviation is zero")
+    return {"center": middle, "scale": divisor}
+
+
+def _apply_scale(x: FloatArray, state: State) -> FloatArray:
+    return (x - state["center"]) / state["scale"]
+
+
+def _learn_center(x: FloatArray) -> State:
+    _need_values(x)
+    return {"center": float(x.mean()), "scale": 1.0}
+
+
+def _learn_poly(x: FloatArray, *, degree: float = 1, raw: bool = False,
+                simple: bool = False) -> State:
+    # R's simple only drops attributes of the result; the columns are the same.
+    del simple
+    degree = _whole("degree", degree, 1)
+    if raw:
+        return {"degree": degree, "raw": True}
+    _need_values(x)
+    if degree >= np.unique(x).size:
+        raise ValueError("the degree must be less than the number of distinct values")
+    middle = float(x.mean())
+    centred = x - middle
+    unit = float(np.abs(centred).max())   # powers of numbers in [-1, 1] keep their digits
+    powers = np.vander(centred / unit, degree + 1, increasing=True)
+    Q, R = np.linalg.qr(powers)
+    orthogonal = Q * np.diag(R) * unit ** np.arange(degree + 1)
+    squares = np.square(orthogonal)
+    norms = squares.sum(axis=0)
+    alpha = (centred @ squares / norms + middle)[:degree]
+    return {"degree": degree, "raw": False, "alpha": alpha.tolist(),
+            "norm2": [1.0, *norms.tolist()]}
+
+
+def _apply_poly(x: FloatArray, state: State) -> Matrix:
+    degree = state["degree"]
+    suffixes = tuple(str(power) for power in range(1, degree + 1))
+    if state["raw"]:
+        return Matrix(x[:, None] ** np.arange(1, degree + 1), suffixes)
+    alpha, norm2 = state["alpha"], state["norm2"]
+    columns = [np.ones_like(x), x - alpha[0]]
+    for k in range(1, degree):   # three-term recurrence of orthogonal polynomials
+        columns.append((x - alpha[k]) * columns[k] - norm2[k + 1] / norm2[k] * columns[k - 1])
+    return Matrix(np.column_stack(columns[1:]) / np.sqrt(norm2[2:]), suffixes)
+
+
+def _learn_bs(x: FloatArray, *, df: float | None = None, knots: Any = None, degree: float = 3,
+              intercept: bool = False, boundary_knots: Any = None) -> State:
+    degree = _whole("degree", degree, 1)
+    n_inner = 0 if df is None else _whole("df", df, degree + intercept) - degree - int(intercept)
+    return {"degree": degree, "intercept": bool(intercept),
+            **_learn_knots(x, n_inner, knots, boundary=boundary_knots)}
+
+
+def _learn_knots(x: FloatArray, n_inner: int, knots: Any, *, boundary: Any) -> State:
+    _need_values(x)
+    if boundary is None:
+        low, high = float(x.min()), float(x.max())
+    else:
+        low, high = sorted(float(knot) for knot in boundary)
+    if not low < high:
+        raise ValueError("the variable has one value")
+    inside = x[(x >= low) & (x <= high)]
+    return {"knots": spline_knots(inside, n_inner=n_inner, knots=knots), "boundary": [low, high]}
+
+
+def _apply_bs(x: FloatArray, state: State) -> Matrix:
+    columns = _where_known(x, lambda known: b_spline_columns(
+        known, knots=np.array(state["knots"]), boundary=state["boundary"],
+        degree=state["degree"]))
+    return _numbered(columns if state["intercept"] else columns[:, 1:])
+
+
+def _learn_ns(x: FloatArray, *, df: float | None = None, knots: Any = None,
+              intercept: bool = False, boundary_knots: Any = None) -> State:
+    n_inner = 0 if df is None else _whole("df", df, 1 + intercept) - 1 - int(intercept)
+    return {"intercept": bool(intercept),
+            **_learn_knots(x, n_inner, knots, boundary=boundary_knots)}
+
+
+def _apply_ns(x: FloatArray, state: State) -> Matrix:
+    return _numbered(_where_known(x, lambda known: natural_spline_columns(
+        known, knots=np.array(state["knots"]), boundary=state["boundary"],
+        intercept=state["intercept"])))
+
+
+def _learn_cr(x: FloatArray, *, df: float | None = None, knots: Any = None, **options: Any
+              ) -> State:
+    _need_values(x)
+    if df is None and knots is None:
+        raise ValueError("give the number of columns, for example cr(x, df = 4)")
+    return regression_spline_state(
+        x, df=None if df is None else _whole("df", df, 2),
+        knots=None if knots is None else [float(knot) for knot in np.atleast_1d(knots)], **options)
+
+
+def _apply_cr(x: FloatArray, state: State) -> Matrix:
+    return _numbered(_where_known(x, lambda known: regression_spline_columns(known, state)))
+
+
+def _where_known(x: FloatArray, columns_of: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Return the columns of the values that are finite, NaN in the other rows."""
+    known = np.isfinite(x)
+    if known.all():
+        return columns_of(x)
+    columns = columns_of(x[known])
+    full = np.full((x.size, columns.shape[1]), np.nan)
+    full[known] = columns
+    return full
+
+
+def _numbered(columns: FloatArray) -> Matrix:
+    return Matrix(columns, tuple(str(place) for place in range(1, columns.shape[1] + 1)))
+
+
+def _need_values(x: FloatArray) -> None:
+    if not x.size:
+        raise ValueError("every value of the variable is missing")
+
+
+def _whole(name: str, number: float, smallest: int) -> int:
+    if number != int(number) or number < smallest:
+        raise ValueError(f"{name} must be a whole number of at least {smallest}, not {number:g}")
+    return int(number)
+
+
+STATEFUL: dict[str, Transform] = {
+    "scale": Transform(_learn_scale, _apply_scale),
+    "center": Transform(_learn_center, _apply_scale),
+    "poly": Transform(_learn_poly, _apply_poly),
+    "bs": Transform(_learn_bs, _apply_bs),
+    "ns": Transform(_learn_ns, _apply_ns),
+    "cr": Transform(_learn_cr, _apply_cr),
+}

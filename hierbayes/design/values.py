@@ -1,0 +1,209 @@
+"""Kinds of values a formula works on: numbers, logicals, factors and several columns at once.
+
+A vector of numbers is a plain NumPy array (integers stay integers, so that ids of any size keep
+their identity); the other kinds are the records below. Missing is NaN for numbers and logicals and
+code -1 for factors. Levels are labelled as R labels them: 3.0 is ``"3"``, 0.2 is ``"0.2"``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.design.design import FloatArray, IntArray
+from hierbayes.options import Coding
+
+MISSING_CODE = -1
+LARGEST_EXACT_INTEGER = 2**53   # above it a float no longer tells two integers apart
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """Categories: ``levels[codes[i]]`` is the label of row i; code -1 is a missing value.
+
+    ``coding`` is set by ``C(f, sum)``, ``base`` by ``C(f, treatment, base = 2)`` (counted from 0
+    here); None leaves the choice to the model.
+    """
+
+    codes: IntArray
+    levels: npt.NDArray[Any]
+    ordered: bool = False
+    coding: Coding | None = None
+    base: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Logical:
+    """Truth values as 0.0 and 1.0, NaN where missing."""
+
+    values: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Several columns from one expression, such as ``poly(x, 2)``; suffixes end their names."""
+
+    values: FloatArray
+    suffixes: tuple[str, ...]
+
+
+Scalar = float | str | bool | None
+Value = npt.NDArray[Any] | Factor | Logical | Matrix | Scalar | tuple[Any, ...]
+
+
+def label_array(labels: Sequence[str]) -> npt.NDArray[Any]:
+    """Return the labels as an array of Python strings."""
+    array = np.empty(len(labels), dtype=object)
+    array[:] = labels
+    return array
+
+
+def number_label(number: float) -> str:
+    """Return a number as R turns it into text, without a trailing ``.0``."""
+    if number == np.floor(number) and abs(number) < LARGEST_EXACT_INTEGER:
+        return str(int(number))
+    return format(number, ".15g")
+
+
+def as_numbers(value: npt.NDArray[Any] | Logical) -> FloatArray:
+    """Return numbers or logicals as float64."""
+    if isinstance(value, Logical):
+        return value.values
+    return value if value.dtype == np.float64 else value.astype(np.float64)
+
+
+def as_factor(value: npt.NDArray[Any] | Factor | Logical) -> Factor:
+    """Return any vector as categories: numbers in increasing order, labelled as text."""
+    if isinstance(value, Factor):
+        return value
+    if isinstance(value, Logical):
+        missing = np.isnan(value.values)
+        codes = np.where(missing, MISSING_CODE, value.values).astype(np.intp)
+        return drop_unused(Factor(codes, label_array(["FALSE", "TRUE"])))
+    if value.dtype.kind in "iu":
+        return _factor_of_integers(value)
+    missing = np.isnan(value)
+    if not missing.any():
+        return _factor_of_complete_floats(value)
+    codes = np.full(value.shape, MISSING_CODE, dtype=np.intp)
+    present = _factor_of_complete_floats(value[~missing])
+    codes[~missing] = present.codes
+    return Factor(codes, present.levels)
+
+
+def _factor_of_complete_floats(value: FloatArray) -> Factor:
+    bounded = value.size > 0 and float(np.abs(value).max()) < LARGEST_EXACT_INTEGER
+    if bounded and bool((value == np.floor(value)).all()):
+        return _factor_of_integers(value.astype(np.int64))
+    codes, distinct = pd.factorize(value)
+    order = np.argsort(distinct)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    labels = [number_label(number) for number in distinct[order].tolist()]
+    # Numbers that differ after the 15th digit share a label and so a level, as in R.
+    merged = {label: position for position, label in enumerate(dict.fromkeys(labels))}
+    lookup = np.array([merged[label] for label in labels], dtype=np.intp)
+    return Factor(lookup[rank[codes]] if labels else codes, label_array(list(merged)))
+
+
+def _factor_of_integers(value: npt.NDArray[Any]) -> Factor:
+    if value.size == 0:
+        return Factor(np.empty(0, dtype=np.intp), label_array([]))
+    low, high = int(value.min()), int(value.max())
+    if high - low < 4 * value.size + 1000:   # a table over the range is faster than hashing
+        unsigned = value.dtype.kind == "u"
+        shifted = value - value.dtype.type(low) if unsigned else value.astype(np.intp) - low
+        codes, used = compress(shifted.astype(np.intp, copy=False), high - low + 1)
+        return Factor(codes, label_array([str(low + step) for step in used.tolist()]))
+    codes, distinct = pd.factorize(value)
+    order = np.argsort(distinct)
+    rank = np.empty(order.size, dtype=np.intp)
+    rank[order] = np.arange(order.size)
+    return Factor(rank[codes], label_array([str(number) for number in distinct[order].tolist()]))
+
+
+def compress(codes: IntArray, n_possible: int) -> tuple[IntArray, IntArray]:
+    """Number the codes that occur 0, 1, ... in increasing order; return them and the old codes."""
+    occurs = np.zeros(n_possible, dtype=bool)
+    occurs[codes] = True
+    if occurs.all():
+        return codes, np.arange(n_possible)
+    lookup = np.cumsum(occurs) - 1
+    return lookup[codes], np.flatnonzero(occurs)
+
+
+def drop_unused(factor: Factor) -> Factor:
+    """Return the factor with the levels that occur, in their order."""
+    n_levels = factor.levels.size
+    # The last place collects the missing rows: index -1.
+    occurs = np.zeros(n_levels + 1, dtype=bool)
+    occurs[factor.codes] = True
+    if occurs[:n_levels].all():
+        return factor
+    lookup = np.append(np.cumsum(occurs[:n_levels]) - 1, MISSING_CODE)
+    levels = factor.levels[occurs[:n_levels]]
+    return replace(factor, codes=lookup[factor.codes], levels=levels)
+
+
+def interaction(first: Factor, second: Factor) -> Factor:
+    """Return the combinations of two factors that occur, the first varying slowest (R's ``a:b``)."""
+    n_second = second.levels.size
+    n_possible = first.levels.size * n_second
+    missing = (first.codes < 0) | (second.codes < 0)
+    any_missing = bool(missing.any())
+    combined = first.codes * n_second + second.codes
+    if any_missing:
+        combined = combined[~missing]
+    if n_possible <= 4 * combined.size + 1000:
+        codes, used = compress(combined, n_possible)
+    else:
+        used, codes = np.unique(combined, return_inverse=True)
+    if any_missing:
+        codes_all = np.full(missing.shape, MISSING_CODE, dtype=np.intp)
+        codes_all[~missing] = codes
+        codes = codes_all
+    lefts, rights = first.levels[used // n_second], second.levels[used % n_second]
+    labels = [f"{left}:{right}" for left, right in zip(lefts, rights, strict=True)]
+    return Factor(codes, label_array(labels))
+
+
+def take_rows(value: Any, rows: IntArray) -> Any:
+    """Return the given rows of a vector of any kind."""
+    if isinstance(value, Factor):
+        return replace(value, codes=value.codes[rows])
+    if isinstance(value, Logical):
+        return Logical(value.values[rows])
+    if isinstance(value, Matrix):
+        return Matrix(value.values[rows], value.suffixes)
+    return value[rows]
+
+
+def is_missing(value: npt.NDArray[Any] | Factor | Logical | Matrix) -> npt.NDArray[np.bool_] | None:
+    """Return which rows are missing, or None when none is (the usual, and the fast, case)."""
+    if isinstance(value, Factor):
+        # One pass over small codes; min() avoids the temporary array.
+        return value.codes < 0 if value.codes.size and value.codes.min() < 0 else None
+    if isinstance(value, Matrix):
+        missing = np.isnan(value.values).any(axis=1)
+        return missing if missing.any() else None
+    numbers = value.values if isinstance(value, Logical) else value
+    if numbers.dtype.kind != "f":
+        return None
+    # NaN in any place makes the sum NaN; inf - inf also does, so look again before believing it.
+    with np.errstate(all="ignore"):
+        if not np.isnan(numbers.sum()):
+            return None
+    missing = np.isnan(numbers)
+    return missing if missing.any() else None
+
+
+def column_of(value: Any, n_rows: int) -> Any:
+    """Return a value as one that has ``n_rows`` rows: a constant becomes a constant column."""
+    if isinstance(value, bool):
+        return Logical(np.full(n_rows, float(value)))
+    if isinstance(value, int | float):
+        return np.full(n_rows, float(value))
+    return value
