@@ -17,7 +17,7 @@ Factors = tuple[tuple[Expression, ...], str]  # the factors that are combined, a
 
 
 def expand_bar(group: Group, tree: Tree) -> list[Bar]:
-    """The bars a parenthesised ``linear | grouping`` stands for, the finest first."""
+    """Write out what a parenthesised ``linear | grouping`` stands for, the finest first."""
     source, node = tree.source, group.inner
     assert isinstance(node, Binary)
     if isinstance(node.left, Binary) and node.left.operator in ("|", "||"):
@@ -41,7 +41,7 @@ def expand_bar(group: Group, tree: Tree) -> list[Bar]:
 
 
 def _groupings(node: Expression, *, source: str) -> list[Factors]:
-    """The grouping factors of the right side of a bar, the finest first."""
+    """Return the grouping factors of the right side of a bar, the finest first."""
     nested: list[Binary] = []
     node = _without_parentheses(node)
     while isinstance(node, Binary) and node.operator == "/":
@@ -60,7 +60,7 @@ def _groupings(node: Expression, *, source: str) -> list[Factors]:
 
 
 def _combined(node: Expression, *, source: str) -> Factors:
-    """The factors of ``a:b:c``, or of one name or call."""
+    """Return the factors of ``a:b:c``, or of one name or call."""
     node = _without_parentheses(node)
     factors: list[Expression] = []
     while isinstance(node, Binary) and node.operator == ":":

@@ -34,7 +34,7 @@ _DOUBLE_DIGITS = 15  # R writes doubles with at most this many significant digit
 
 
 def deparse(expression: Expression) -> str:
-    """The expression as R would write it, on one line.
+    """Write the expression as R would, on one line.
 
     Examples
     --------
@@ -50,21 +50,21 @@ def deparse(expression: Expression) -> str:
 
 
 def deparse_lines(expression: Expression, width: int = LINE_WIDTH) -> list[str]:
-    """The expression as R would write it, broken into lines where R breaks them."""
+    """Write the expression as R would, broken into lines where R breaks them."""
     writer = _Writer(width)
     writer.expression(expression)
     return [*writer.lines, "".join(writer.line)]
 
 
 def name_text(name: str) -> str:
-    """A name, in back-ticks unless R could read it without."""
+    """Write a name, in back-ticks unless R could read it without."""
     if _SYNTACTIC.fullmatch(name) and name not in RESERVED:
         return name
     return _quoted(name, "`")
 
 
 def number_text(value: float) -> str:
-    """A number as R deparses it: 15 significant digits, scientific where that is shorter."""
+    """Write a number as R deparses it: 15 significant digits, scientific where that is shorter."""
     scientific = f"{value:.{_DOUBLE_DIGITS - 1}e}"
     mantissa, exponent_text = scientific.split("e")
     mantissa = mantissa.rstrip("0").rstrip(".")
@@ -133,7 +133,7 @@ class _Writer:
             self.operation(binary)
 
     def operation(self, node: Binary) -> None:
-        """An operator and its right side; the left one is written already."""
+        """Write an operator and its right side; the left one is written already."""
         operator = node.operator
         if operator in _TIGHT:
             self.put(operator)

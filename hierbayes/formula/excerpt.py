@@ -9,7 +9,7 @@ WINDOW = 70
 
 
 def point_at(sentence: str, *, source: str, at: int, advice: str = "") -> str:
-    """The sentence, the formula with a caret under offset ``at``, and what to do.
+    """Show a sentence, the formula with a caret under offset ``at``, and what to do.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ def point_at(sentence: str, *, source: str, at: int, advice: str = "") -> str:
 
 
 def syntax_error(sentence: str, *, source: str, at: int, advice: str = "") -> FormulaSyntaxError:
-    """The error for text that isn't a formula, with the place shown."""
+    """Return the error for text that isn't a formula, with the place shown."""
     return FormulaSyntaxError(point_at(sentence, source=source, at=at, advice=advice))
 
 
 def formula_error(sentence: str, *, source: str, at: int, advice: str = "") -> FormulaError:
-    """The error for a formula that reads well but can't be meant so, with the place shown."""
+    """Return the error for a formula that reads well but can't be meant, with the place shown."""
     return FormulaError(point_at(sentence, source=source, at=at, advice=advice))
 
 

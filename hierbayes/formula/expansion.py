@@ -5,7 +5,7 @@ and products of terms are a bitwise or. Variables are numbered as they appear in
 and offsets are numbered with them, but may only be added or removed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hierbayes.errors import FormulaError
 from hierbayes.formula.deparse import deparse, name_text
@@ -20,6 +20,7 @@ from hierbayes.formula.expressions import (
     Number,
     Text,
     Unary,
+    names_in,
 )
 from hierbayes.formula.terms import LinearPart, Term
 from hierbayes.formula.values import check_arguments, check_value
@@ -70,7 +71,7 @@ class Expansion:
         self._check_count(len(self.terms))
 
     def linear_part(self) -> LinearPart:
-        """The terms in R's order: by degree, then as they appear."""
+        """Return the terms in R's order: by degree, then as they appear."""
         ordered = [bits for bits in self.ordered() if not bits & self.special]
         offsets = [
             call.arguments[0]
@@ -80,7 +81,7 @@ class Expansion:
         return LinearPart(self.intercept, tuple(map(self.term, ordered)), tuple(offsets))
 
     def bars(self) -> list[Group]:
-        """The random-effects terms in the order of the formula."""
+        """Return the random-effects terms in the order of the formula."""
         return [
             self.groups[number]
             for bits in self.terms
@@ -92,7 +93,7 @@ class Expansion:
         return sorted(self.terms, key=int.bit_count)
 
     def term(self, bits: int) -> Term:
-        """The record of a term; its variables stand in the order of the formula."""
+        """Return the record of a term; its variables stand in the order of the formula."""
         if bits & (bits - 1) == 0:
             number = bits.bit_length() - 1
             return Term((self.nodes[number],), self.labels[number])
@@ -105,7 +106,7 @@ class Expansion:
         return Term(tuple(self.nodes[number] for number in numbers), label)
 
     def find(self, label: str) -> Expression | None:
-        """The variable with this label, if a term has it."""
+        """Return the variable with this label, if a term has it."""
         number = self._numbers.get(label)
         if number is None or not any(bits >> number & 1 for bits in self.terms):
             return None
@@ -114,7 +115,7 @@ class Expansion:
     # encoding
 
     def encode(self, node: Expression, adding: bool) -> TermSet:
-        """The terms of a sub-tree; ``adding`` is False below a ``-``, where 1 means 0."""
+        """Return the terms of a sub-tree; ``adding`` is False below a ``-``, where 1 means 0."""
         spine: list[Binary] = []  # chains lean left, as deep as they are long
         while isinstance(node, Binary) and node.operator in _TERM_OPERATORS:
             spine.append(node)
@@ -179,7 +180,7 @@ class Expansion:
                 raise self._no_term(node)
 
     def variable(self, node: Expression, key: str) -> TermSet:
-        """The term of one variable; ``key`` tells variables apart."""
+        """Return the term of one variable; ``key`` tells variables apart."""
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self.nodes)
@@ -298,7 +299,7 @@ class Expansion:
         )  # fmt: skip
 
     def _no_term(self, node: Expression) -> FormulaError:
-        """The error for what is a value or a condition, but no term."""
+        """Return the error for what is a value or a condition, but no term."""
         at, source = node.at, self.source
         match node:
             case Binary("|" | "||" as operator):
@@ -313,6 +314,22 @@ class Expansion:
             case _:
                 where, advice = "This is no term.", "Write a column's name."
         return formula_error(where, source=source, at=at, advice=advice)
+
+
+def all_but_response(columns: Sequence[str] | None, response: Expression) -> Dot | None:
+    """Return what ``.`` stands for: every column that isn't part of the response."""
+    if columns is None:
+        return None
+    left_out = frozenset(names_in(response))
+    names = [name for name in columns if name not in left_out]
+
+    def encode(expansion: Expansion, _adding: bool) -> TermSet:
+        terms: TermSet = {}
+        for name in names:
+            terms |= expansion.variable(Name(name), name_text(name))
+        return terms
+
+    return encode
 
 
 def _union(terms: TermSet) -> int:

@@ -83,7 +83,7 @@ Expression = Name | Number | Text | Constant | Unary | Binary | Group | Call
 
 
 def names_in(expression: Expression) -> tuple[str, ...]:
-    """The columns an expression uses, in order, each once.
+    """List the columns an expression uses, in order, each once.
 
     The name of a contrast in ``C(f, contr.sum)`` is no column.
     """

@@ -71,7 +71,7 @@ ELSEWHERE: dict[str, str] = {
 
 
 def advice_for(name: str) -> str:
-    """What to write instead of a function that isn't on the list."""
+    """Say what to write instead of a function that isn't on the list."""
     import difflib  # only needed once something is wrong
 
     last = name.rsplit(".", 1)[-1]

@@ -5,6 +5,7 @@ From loose to tight: ``~``, ``|``, ``&``, ``!``, comparisons, ``+ -``, ``* /``, 
 name of a function from the closed list, or an error.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from hierbayes.errors import FormulaError, FormulaSyntaxError
@@ -26,6 +27,7 @@ from hierbayes.formula.tokenizer import Token, tokenize
 
 # Deeper nesting is no formula anybody wrote; the bound keeps every walk of a tree shallow.
 MAX_DEPTH = 60
+_CACHED = 256  # formulas kept read: parsing, updating and printing one share its tree
 
 _BINDING = {
     "|": 10, "||": 10, "&": 20, "&&": 20,
@@ -56,8 +58,9 @@ class Tree(NamedTuple):
     ends: dict[int, int]
 
 
+@lru_cache(maxsize=_CACHED)
 def read_formula(source: str) -> Tree:
-    """The two sides of a prepared text; ``left`` is None for ``~ x``."""
+    """Read the two sides of a prepared text; ``left`` is None for ``~ x``."""
     reader = _Reader(source)
     left = None if reader.token.text == "~" else reader.expression()
     if reader.token.kind == "end":
@@ -80,7 +83,7 @@ def read_formula(source: str) -> Tree:
 
 
 def read_expression(source: str) -> Expression:
-    """A prepared text as one expression, without ``~``."""
+    """Read a prepared text as one expression, without ``~``."""
     reader = _Reader(source)
     expression = reader.expression()
     if reader.token.kind != "end":
@@ -109,7 +112,7 @@ class _Reader:
         return self.token.text == text and self.token.kind == "op"
 
     def expression(self, loosest: int = 0) -> Expression:
-        """What follows, as far as operators bind at least as tightly as ``loosest``."""
+        """Read what follows, as far as operators bind at least as tightly as ``loosest``."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise formula_error(
@@ -249,7 +252,7 @@ class _Reader:
         raise self.leftover()
 
     def missing_operand(self) -> FormulaSyntaxError:
-        """The error for a place where a name, a number or a parenthesis should begin."""
+        """Return the error for a place where a name, a number or a parenthesis should begin."""
         previous = self.tokens[self.position - 1] if self.position else None
         before = previous.text if previous and previous.kind == "op" else ""
         token = self.token
@@ -279,7 +282,7 @@ class _Reader:
         return syntax_error(sentence, source=self.source, at=at, advice=advice)
 
     def leftover(self) -> FormulaError:
-        """The error for a token that can't continue what was read."""
+        """Return the error for a token that can't continue what was read."""
         token = self.token
         previous = self.tokens[self.position - 1]
         sentence = f"'{_short(token.text)}' can't stand here."
@@ -313,14 +316,14 @@ class _Reader:
 
 
 def _truth(value: Expression) -> Expression:
-    """An option's value, where T and F mean TRUE and FALSE; elsewhere they may be columns."""
+    """Take T and F as TRUE and FALSE in an option; elsewhere they may be columns."""
     if isinstance(value, Name) and value.name in _SHORT:
         return Constant(_SHORT[value.name], value.at, value.name)
     return value
 
 
 def _short(text: str) -> str:
-    """A text from the user for a message: one line, not too long."""
+    """Cut a text from the user for a message: one line, not too long."""
     shown = "".join(char if char.isprintable() else " " for char in text[:40])
     return shown + "..." if len(text) > 40 else shown
 

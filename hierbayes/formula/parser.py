@@ -9,20 +9,30 @@ from functools import lru_cache
 from unicodedata import normalize
 
 from hierbayes.formula.bars import expand_bar
-from hierbayes.formula.deparse import LINE_WIDTH, deparse, deparse_lines, name_text
+from hierbayes.formula.deparse import LINE_WIDTH, deparse, deparse_lines
 from hierbayes.formula.excerpt import formula_error
-from hierbayes.formula.expansion import Dot, Expansion, TermSet
-from hierbayes.formula.expressions import Binary, Expression, Name, names_in
+from hierbayes.formula.expansion import Expansion, all_but_response
+from hierbayes.formula.expressions import Binary, Expression, names_in
 from hierbayes.formula.grammar import Tree, read_expression, read_formula
 from hierbayes.formula.terms import Bar, Formula
 from hierbayes.formula.tokenizer import prepare
+from hierbayes.formula.update import update_formula
 from hierbayes.formula.values import check_value
+
+__all__ = (
+    "columns_in",
+    "formula_lines",
+    "formula_text",
+    "parse_expression",
+    "parse_formula",
+    "update_formula",
+)
 
 _CACHED = 256  # formulas kept read; records are frozen, so they can be shared
 
 
 def parse_formula(text: str, columns: Sequence[str] | None = None) -> Formula:
-    """A model formula in lme4's language as a record.
+    """Read a model formula in lme4's language.
 
     Parameters
     ----------
@@ -52,7 +62,7 @@ def parse_formula(text: str, columns: Sequence[str] | None = None) -> Formula:
 
 
 def parse_expression(text: str) -> Expression:
-    """An expression of columns, such as weights ``"1/(1 + Days)"``.
+    """Read an expression of columns, such as weights ``"1/(1 + Days)"``.
 
     Raises
     ------
@@ -63,17 +73,17 @@ def parse_expression(text: str) -> Expression:
 
 
 def formula_text(formula: Formula) -> str:
-    """The formula with R's spacing on one line: ``y~x+(1|g)`` gives ``y ~ x + (1 | g)``."""
+    """Write the formula with R's spacing on one line: ``y~x+(1|g)`` gives ``y ~ x + (1 | g)``."""
     return deparse(_whole(formula))
 
 
 def formula_lines(formula: Formula, width: int = LINE_WIDTH) -> list[str]:
-    """The formula with R's spacing and line breaks, as lme4 prints it after ``Formula:``."""
+    """Write the formula with R's spacing and line breaks, as lme4 prints it after ``Formula:``."""
     return deparse_lines(_whole(formula), width)
 
 
 def columns_in(formula: Formula) -> tuple[str, ...]:
-    """The columns a formula uses, in order: response, fixed part, offsets, bars; each once."""
+    """List the columns a formula uses: response, fixed part, offsets, bars; each once."""
     found = dict.fromkeys(names_in(formula.response))
     parts = [formula.fixed, *(bar.linear for bar in formula.bars)]
     groupings: list[tuple[Expression, ...]] = [(), *(bar.grouping for bar in formula.bars)]
@@ -86,7 +96,7 @@ def columns_in(formula: Formula) -> tuple[str, ...]:
 
 @lru_cache(maxsize=_CACHED)
 def _formula(source: str, columns: tuple[str, ...] | None) -> Formula:
-    tree = tree_of(source)
+    tree = read_formula(source)
     response = _response(tree)
     response_label = deparse(response)
     expansion = Expansion(source, dot=all_but_response(columns, response))
@@ -105,28 +115,6 @@ def _formula(source: str, columns: tuple[str, ...] | None) -> Formula:
 
 
 @lru_cache(maxsize=_CACHED)
-def tree_of(source: str) -> Tree:
-    """Both sides of a prepared text as expression trees."""
-    return read_formula(source)
-
-
-def all_but_response(columns: Sequence[str] | None, response: Expression) -> Dot | None:
-    """What ``.`` stands for: every column that isn't part of the response."""
-    if columns is None:
-        return None
-    left_out = frozenset(names_in(response))
-    names = [name for name in columns if name not in left_out]
-
-    def encode(expansion: Expansion, _adding: bool) -> TermSet:
-        terms: TermSet = {}
-        for name in names:
-            terms |= expansion.variable(Name(name), name_text(name))
-        return terms
-
-    return encode
-
-
-@lru_cache(maxsize=_CACHED)
 def _expression(source: str) -> Expression:
     expression = read_expression(source)
     check_value(expression, source=source)
@@ -134,12 +122,12 @@ def _expression(source: str) -> Expression:
 
 
 def _whole(formula: Formula) -> Expression:
-    tree = tree_of(formula.source)
+    tree = read_formula(formula.source)
     return Binary("~", formula.response, tree.right)
 
 
 def _response(tree: Tree) -> Expression:
-    """The left side, which must compute something from columns."""
+    """Return the left side, which must compute something from columns."""
     if tree.left is None:
         raise formula_error(
             "The formula has no response left of '~'.",

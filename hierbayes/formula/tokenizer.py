@@ -59,7 +59,7 @@ _FOREIGN = {
 
 
 def prepare(text: object) -> str:
-    """The text, NFC-normalised and stripped, after the checks that need no grammar.
+    """NFC-normalise and strip the text, after the checks that need no grammar.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def prepare(text: object) -> str:
 
 
 def tokenize(source: str) -> list[Token]:
-    """The tokens of a prepared text, closed by one of kind ``end``."""
+    """Split a prepared text into tokens, the last one of kind ``end``."""
     tokens = []
     position, length = 0, len(source)
     match = _TOKEN.match
@@ -146,7 +146,7 @@ def _unescape(text: str, *, source: str, at: int) -> str:
 
 
 def _strange(source: str, at: int) -> FormulaError:
-    """The error for a character that begins no token."""
+    """Return the error for a character that begins no token."""
     char = source[at]
     if char in "`\"'":
         what = "name in back-ticks" if char == "`" else "string"

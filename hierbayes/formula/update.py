@@ -1,15 +1,15 @@
 """Changing a formula: what R's ``update`` does with ``. ~ . + x``."""
 
 from hierbayes.formula.deparse import deparse
-from hierbayes.formula.expansion import Dot, Expansion, TermSet
+from hierbayes.formula.expansion import Dot, Expansion, TermSet, all_but_response
 from hierbayes.formula.expressions import Binary, Unary, names_in
-from hierbayes.formula.parser import all_but_response, parse_expression, tree_of
+from hierbayes.formula.grammar import read_expression, read_formula
 from hierbayes.formula.terms import Formula
 from hierbayes.formula.tokenizer import prepare, tokenize
 
 
 def update_formula(old: Formula, text: str) -> str:
-    """The formula R's ``update`` would make: ``.`` stands for the old formula's side.
+    """Return the formula R's ``update`` would make: ``.`` stands for the old formula's side.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def update_formula(old: Formula, text: str) -> str:
     'y ~ x + (1 | g)'
     """
     source = prepare(text)
-    tree = tree_of(source)
+    tree = read_formula(source)
     left = old.response_label if tree.left is None else _response(old, source)
     expansion = Expansion(source, dot=_right_side(old))
     expansion.expand(tree.right)
@@ -52,14 +52,14 @@ def update_formula(old: Formula, text: str) -> str:
 
 
 def _right_side(old: Formula) -> Dot:
-    """What ``.`` stands for on the right: the old right side, in parentheses."""
+    """Return what ``.`` stands for on the right: the old right side, in parentheses."""
     variables = [variable for term in old.fixed.terms for variable in term.variables]
     columns = [name for variable in variables for name in names_in(variable)]
 
     def encode(expansion: Expansion, adding: bool) -> TermSet:
         outer = expansion.dot
         expansion.dot = all_but_response(tuple(dict.fromkeys(columns)), old.response)
-        terms = expansion.encode(tree_of(old.source).right, adding)
+        terms = expansion.encode(read_formula(old.source).right, adding)
         expansion.dot = outer
         return terms
 
@@ -67,7 +67,7 @@ def _right_side(old: Formula) -> Dot:
 
 
 def _response(old: Formula, source: str) -> str:
-    """The new left side, with the old response in place of ``.``."""
+    """Return the new left side, with the old response in place of ``.``."""
     tokens = tokenize(source)
     stop = next(place for place, token in enumerate(tokens) if token.text == "~")
     compound = isinstance(old.response, Binary | Unary)
@@ -79,4 +79,4 @@ def _response(old: Formula, source: str) -> str:
             alone = stop == 1 or (place > 0 and around == "()")
             piece = f"({old.response_label})" if compound and not alone else old.response_label
         pieces.append(piece)
-    return deparse(parse_expression(" ".join(pieces)))
+    return deparse(read_expression(" ".join(pieces)))
