@@ -1,0 +1,1 @@
+"""The Gaussian kernel below both estimators: cross-products, covariances, marginal likelihood."""

@@ -1,0 +1,161 @@
+"""theta <-> Lambda <-> sds and correlations: the only place that knows the packing.
+
+The random effects of one level of factor f are b = Lambda_f u with u ~ N(0, sigma^2 I), so
+Var(b) = sigma^2 Lambda_f Lambda_f'. Lambda_f (q, q) is lower triangular and, within it, each
+covariance term has a full triangle over its own columns; entries between terms are zero by design.
+theta holds the triangles column by column, terms in lme4's order.
+
+Any lower triangle with the same Lambda Lambda' is the same model; ``rectified`` picks lme4's, the
+one with a non-negative diagonal.
+
+Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), sections 2.2 and 3.3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+# A diagonal entry of a triangle this small against the rest of its row is a rounding remainder
+# of an exact zero: |t| enters the criterion squared, so 1e-9 moves it by less than 1e-16.
+ZERO = 1e-9
+
+
+@dataclass(frozen=True)
+class CovarianceShape:
+    """Which entries of which Lambda are free.
+
+    Attributes
+    ----------
+    sizes : number of columns q of each grouping factor
+    terms : per covariance term, in lme4's order, its factor and the columns of that factor
+    """
+
+    sizes: tuple[int, ...]
+    terms: tuple[tuple[int, tuple[int, ...]], ...]
+
+    @cached_property
+    def entries(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Factor, row and column of each entry of theta, three arrays of shape (k,)."""
+        triples = [
+            (factor, columns[r], columns[c])
+            for factor, columns in self.terms
+            for c in range(len(columns))
+            for r in range(c, len(columns))
+        ]
+        table = np.array(triples, dtype=np.intp).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2]
+
+    @cached_property
+    def factor_entries(self) -> tuple[tuple[IntArray, IntArray, IntArray], ...]:
+        """Per factor: positions in theta, rows, columns."""
+        factor, row, column = self.entries
+        found = []
+        for f in range(len(self.sizes)):
+            at = np.flatnonzero(factor == f)
+            found.append((at, row[at], column[at]))
+        return tuple(found)
+
+    @cached_property
+    def n_theta(self) -> int:
+        """Number of free entries k."""
+        return int(self.entries[0].size)
+
+    @cached_property
+    def is_diagonal(self) -> npt.NDArray[np.bool_]:
+        """Which entries of theta lie on a diagonal, shape (k,)."""
+        _, row, column = self.entries
+        return np.asarray(row == column)
+
+    def unpack(self, theta: FloatArray) -> list[FloatArray]:
+        """Lambda of each factor, shape (T, q, q), from theta of shape (T, k)."""
+        found = []
+        for q, (at, row, column) in zip(self.sizes, self.factor_entries, strict=True):
+            Lambda = np.zeros((theta.shape[0], q, q))
+            Lambda[:, row, column] = theta[:, at]
+            found.append(Lambda)
+        return found
+
+    def pack(self, Lambdas: Sequence[FloatArray]) -> FloatArray:
+        """Theta (T, k) from the Lambda of each factor (T, q, q); other entries are ignored."""
+        theta = np.empty((Lambdas[0].shape[0] if Lambdas else 1, self.n_theta))
+        for Lambda, (at, row, column) in zip(Lambdas, self.factor_entries, strict=True):
+            theta[:, at] = Lambda[:, row, column]
+        return theta
+
+    def rectified(self, theta: FloatArray) -> FloatArray:
+        """Return the theta (k,) of lme4's triangle for the same Lambda Lambda'."""
+        return self.transformed(theta, [np.eye(q) for q in self.sizes])
+
+    def transformed(self, theta: FloatArray, bases: Sequence[FloatArray]) -> FloatArray:
+        """Theta (k,) of the covariance B Lambda Lambda' B' for one matrix B (q, q) a factor.
+
+        B mixes columns within a covariance term only. The triangle comes from a QR factorisation
+        of (B Lambda)', so a singular covariance stays exactly as singular as it was.
+        """
+        Lambdas = self.unpack(theta[None])
+        out = [np.zeros_like(Lambda) for Lambda in Lambdas]
+        for factor, columns in self.terms:
+            at = np.ix_(columns, columns)
+            block = bases[factor][at] @ Lambdas[factor][0][at]
+            out[factor][0][at] = lower_triangle(block)
+        return np.asarray(self.pack(out)[0])
+
+
+def lower_triangle(root: FloatArray) -> FloatArray:
+    """Lower triangle L with non-negative diagonal and L L' = root root', shape (q, q).
+
+    Where a diagonal entry is zero the rest of its column is free; it is rotated into the later
+    columns, so that a zero variance shows as a zero row and a perfect correlation as a zero
+    diagonal entry.
+    """
+    q = root.shape[0]
+    row_norm = np.sqrt((root**2).sum(axis=1))
+    L = np.zeros((q, q))
+    remaining = root.copy()
+    for j in range(q):
+        norm = float(np.sqrt(remaining[j] @ remaining[j]))
+        if norm <= ZERO * max(row_norm[j], np.finfo(float).tiny) or norm <= ZERO**2:
+            continue
+        direction = remaining[j] / norm
+        L[j:, j] = remaining[j:] @ direction
+        remaining = remaining - np.outer(remaining @ direction, direction)
+    return L
+
+
+@dataclass(frozen=True, slots=True)
+class TermCovariance:
+    """Sds (q,) and correlations (q, q) of one covariance term; NaN beside a zero sd."""
+
+    sd: FloatArray
+    corr: FloatArray
+
+
+def term_covariances(
+    shape: CovarianceShape, theta: FloatArray, sigma: float
+) -> tuple[TermCovariance, ...]:
+    """Sds and correlations of every covariance term, in lme4's order.
+
+    Parameters
+    ----------
+    shape : CovarianceShape
+    theta : array, shape (k,)
+    sigma : float
+        Residual sd, response units.
+    """
+    Lambdas = shape.unpack(theta[None])
+    found = []
+    for factor, columns in shape.terms:
+        root = Lambdas[factor][0][np.ix_(columns, columns)]
+        length = np.sqrt((root**2).sum(axis=1))
+        unit = np.divide(root, length[:, None], out=np.full_like(root, np.nan),
+                         where=length[:, None] > 0)
+        corr = np.clip(unit @ unit.T, -1.0, 1.0)
+        np.fill_diagonal(corr, np.where(length > 0, 1.0, np.nan))
+        found.append(TermCovariance(sigma * length, corr))
+    return tuple(found)

@@ -1,0 +1,379 @@
+"""Factor of Lambda'Z'WZ Lambda + I for crossed grouping factors.
+
+The levels of the largest factor (index 0) do not meet each other, so they are eliminated as a
+stack of small blocks. What is left is a dense matrix over the columns r of all other factors,
+
+    F = Lambda_r'(A_rr - B'B) Lambda_r + I,    B = E A_0r,  E = L_0^-1 Lambda_0',
+
+where A = Z'WZ and L_0 L_0' = Lambda_0'A_00 Lambda_0 + I. Z itself is never formed. A_0r is sparse:
+B'B is summed over the pairs of columns that meet in a level of factor 0, with indices made once;
+where these pairs outnumber what a dense product costs (small or well-filled models), A_0r is kept
+dense and BLAS does the work.
+
+All arrays carry a leading axis T: many thetas at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import lapack, solve_triangular
+
+from hierbayes.gaussian.products import Products
+from hierbayes.linalg.stacked import (
+    cholesky_stack,
+    inverse_stack,
+    log_det_stack,
+    sandwich,
+    solve_lower_stack,
+    solve_upper_stack,
+)
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+# One indexed multiply-add of the pair list costs about as much as this many of a BLAS product.
+PAIR_COST = 20
+
+
+class CrossedStructure:
+    """The part of the factorisation that does not depend on theta."""
+
+    name = "crossed"
+
+    def __init__(self, products: Products) -> None:
+        self.products = products
+        sizes = [A.shape[0] * A.shape[1] for A in products.zz[1:]]
+        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        self.n_rest = int(self.starts[-1])
+        self.rest = _dense_rest(products, self.starts)
+        self.meeting = _meeting(products, self.starts)
+        J, q = products.zz[0].shape[:2]
+        counts = np.diff(self.meeting.starts)
+        n_pairs = int((counts * (counts + 1)).sum() // 2)
+        self.is_dense = n_pairs * PAIR_COST > J * self.n_rest**2
+        if self.is_dense:
+            self.coupling = np.zeros((J, q, self.n_rest))
+            self.coupling[self.meeting.levels, :, self.meeting.columns] = self.meeting.values
+        else:
+            self.pairs = _pairs(self.meeting, self.n_rest)
+
+    def rest_slice(self, factor: int) -> slice:
+        """Columns of a factor (1, 2, ...) among the rest."""
+        return slice(self.starts[factor - 1], self.starts[factor])
+
+    def scale_rest(
+        self, M: FloatArray, Lambdas: Sequence[FloatArray], *, transpose: bool = False
+    ) -> FloatArray:
+        """M Lambda_r for M (T, m, r); with ``transpose`` M Lambda_r'."""
+        out = np.empty((Lambdas[1].shape[0], *M.shape[1:]))
+        for f in range(1, len(Lambdas)):
+            at, Lam = self.rest_slice(f), Lambdas[f]
+            if transpose:
+                Lam = np.swapaxes(Lam, 1, 2)
+            if Lam.shape[1] == 1:
+                out[:, :, at] = M[:, :, at] * Lam
+            else:
+                T, q = Lam.shape[:2]
+                flat = M[:, :, at].reshape(M.shape[0], -1, q) @ Lam
+                out[:, :, at] = flat.reshape(T, M.shape[1], -1)
+        return out
+
+    def factorise(self, Lambdas: Sequence[FloatArray]) -> "CrossedFactor":
+        """Factorise at one Lambda (T, q, q) a grouping factor."""
+        return CrossedFactor(self, Lambdas)
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Nonzero columns of A_0r: entry m couples level ``levels[m]`` with rest column ``columns[m]``.
+
+    Sorted by level; ``starts`` (J + 1) says where each level begins; values are (m, q).
+    """
+
+    levels: IntArray
+    columns: IntArray
+    values: FloatArray
+    starts: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of entries of ``Meeting`` in one level, sorted by the pair of columns they meet in.
+
+    Attributes
+    ----------
+    first, second : arrays of int, shape (m,), entries with columns first <= second
+    level : array of int, shape (m,)
+    starts : where each pair of columns begins
+    row, column : the pairs of columns, row <= column
+    flat : position of each entry's pair of columns in a flattened (r, r) matrix, shape (m,)
+    """
+
+    first: npt.NDArray[np.int32]
+    second: npt.NDArray[np.int32]
+    level: npt.NDArray[np.int32]
+    starts: IntArray
+    row: IntArray
+    column: IntArray
+    flat: IntArray
+
+
+def _dense_rest(products: Products, starts: IntArray) -> FloatArray:
+    """A_rr: Z'WZ of all factors but the first, dense, shape (r, r)."""
+    rest = np.zeros((starts[-1], starts[-1]))
+    for f, A in enumerate(products.zz[1:]):
+        J, q = A.shape[:2]
+        at = starts[f] + np.arange(J * q).reshape(J, q)
+        rest[at[:, :, None], at[:, None, :]] = A
+    for (f, g), c in products.couplings.items():
+        if f > 0:
+            q_f, q_g = c.blocks.shape[1:]
+            row = starts[f - 1] + c.rows[:, None] * q_f + np.arange(q_f)
+            column = starts[g - 1] + c.columns[:, None] * q_g + np.arange(q_g)
+            rest[row[:, :, None], column[:, None, :]] = c.blocks
+            rest[column[:, :, None], row[:, None, :]] = np.swapaxes(c.blocks, 1, 2)
+    return rest
+
+
+def _meeting(products: Products, starts: IntArray) -> Meeting:
+    levels, columns, values = [], [], []
+    q = products.zz[0].shape[1]
+    for (f, g), c in products.couplings.items():
+        if f == 0:
+            q_g = c.blocks.shape[2]
+            at = starts[g - 1] + c.columns[:, None] * q_g + np.arange(q_g)
+            levels.append(np.repeat(c.rows, q_g))
+            columns.append(at.ravel())
+            values.append(np.swapaxes(c.blocks, 1, 2).reshape(-1, q))
+    level = np.concatenate(levels)
+    column = np.concatenate(columns)
+    order = np.lexsort((column, level))
+    level = level[order]
+    J = products.zz[0].shape[0]
+    return Meeting(
+        level, column[order], np.concatenate(values)[order], np.searchsorted(level, np.arange(J + 1))
+    )
+
+
+def _pairs(meeting: Meeting, n_rest: int) -> Pairs:
+    counts = np.diff(meeting.starts)
+    remaining = np.repeat(meeting.starts[1:], counts) - np.arange(meeting.columns.size)
+    first = np.repeat(np.arange(meeting.columns.size), remaining)
+    within = np.arange(first.size) - np.repeat(np.cumsum(remaining) - remaining, remaining)
+    second = first + within
+    flat = meeting.columns[first] * n_rest + meeting.columns[second]
+    order = np.argsort(flat, kind="stable")
+    flat = flat[order]
+    starts = np.flatnonzero(np.diff(flat, prepend=-1))
+    first, second = first[order].astype(np.int32), second[order].astype(np.int32)
+    return Pairs(
+        first=first,
+        second=second,
+        level=meeting.levels[first].astype(np.int32),
+        starts=starts,
+        row=flat[starts] // n_rest,
+        column=flat[starts] % n_rest,
+        flat=flat,
+    )
+
+
+class CrossedFactor:
+    """L L' = Lambda'Z'WZ Lambda + I, and what follows from it."""
+
+    def __init__(self, structure: CrossedStructure, Lambdas: Sequence[FloatArray]) -> None:
+        self.structure = structure
+        self.Lambdas = Lambdas
+        A00 = structure.products.zz[0]
+        self.L0 = cholesky_stack(sandwich(A00, Lambdas[0], Lambdas[0]) + np.eye(A00.shape[1]))
+        J, q = A00.shape[:2]
+        shape = (Lambdas[0].shape[0], J, q, q)
+        self.E = solve_lower_stack(
+            self.L0, np.broadcast_to(np.swapaxes(Lambdas[0], 1, 2)[:, None], shape)
+        )
+        self.B = self._scaled_coupling()
+        self.reduced = structure.rest - self._squared_coupling()
+        scaled = structure.scale_rest(self.reduced, Lambdas)
+        F = structure.scale_rest(np.swapaxes(scaled, 1, 2), Lambdas)
+        F[:, np.arange(structure.n_rest), np.arange(structure.n_rest)] += 1.0
+        self.LF = np.stack([_cholesky(f) for f in F])
+        self._inverse: FloatArray | None = None
+        self._spread: FloatArray | None = None
+
+    def _scaled_coupling(self) -> FloatArray:
+        """B: entries (T, m, q) beside ``Meeting``, or dense (T, J, q, r)."""
+        if self.structure.is_dense:
+            return np.asarray(self.E @ self.structure.coupling)
+        meeting = self.structure.meeting
+        if self.E.shape[-1] == 1:
+            return np.asarray(self.E[:, meeting.levels, 0] * meeting.values)
+        return np.einsum("tmab,mb->tma", self.E[:, meeting.levels], meeting.values)
+
+    def _squared_coupling(self) -> FloatArray:
+        """B'B, shape (T, r, r)."""
+        r = self.structure.n_rest
+        if self.structure.is_dense:
+            flat = self.B.reshape(self.B.shape[0], -1, r)
+            return np.asarray(np.swapaxes(flat, 1, 2) @ flat)
+        pairs = self.structure.pairs
+        out = np.zeros((self.B.shape[0], r, r))
+        for t, entries in enumerate(self.B):
+            product = np.zeros(pairs.first.size)
+            for b in entries.T:
+                product += b[pairs.first] * b[pairs.second]
+            sums = np.add.reduceat(product, pairs.starts)
+            out[t, pairs.row, pairs.column] = sums
+            out[t, pairs.column, pairs.row] = sums
+        return out
+
+    @property
+    def log_det(self) -> FloatArray:
+        """log det(Lambda'Z'WZ Lambda + I), shape (T,)."""
+        diagonal = np.diagonal(self.LF, axis1=1, axis2=2)
+        return np.asarray(log_det_stack(self.L0) + 2 * np.log(diagonal).sum(axis=1))
+
+    def _times_coupling(self, x: FloatArray) -> FloatArray:
+        """B x for x (T, r, c): (T, J, q, c)."""
+        if self.structure.is_dense:
+            return np.asarray(self.B @ x[:, None])
+        meeting = self.structure.meeting
+        values = self.B[:, :, :, None] * x[:, meeting.columns, None, :]
+        return np.asarray(np.add.reduceat(values, meeting.starts[:-1], axis=1))
+
+    def _times_coupling_transposed(self, x: FloatArray) -> FloatArray:
+        """B'x for x (T, J, q, c): (T, r, c)."""
+        if self.structure.is_dense:
+            return np.einsum("tjqr,tjqc->trc", self.B, x, optimize=True)
+        meeting = self.structure.meeting
+        values = (self.B[:, :, :, None] * x[:, meeting.levels]).sum(axis=2)
+        out = np.empty((x.shape[0], self.structure.n_rest, x.shape[3]))
+        for t in range(out.shape[0]):
+            for c in range(out.shape[2]):
+                out[t, :, c] = np.bincount(
+                    meeting.columns, weights=values[t, :, c], minlength=out.shape[1]
+                )
+        return out
+
+    def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
+        """L^-1 of right sides given per factor as (T, J, q, c); the rest comes as one entry."""
+        first = solve_lower_stack(self.L0, right[0])
+        update = np.swapaxes(self._times_coupling_transposed(first), 1, 2)
+        update = self.structure.scale_rest(update, self.Lambdas)
+        joined = np.concatenate([x.reshape(x.shape[0], -1, x.shape[3]) for x in right[1:]], axis=1)
+        rest = joined - np.swapaxes(update, 1, 2)
+        solved = np.stack(
+            [solve_triangular(L, x, lower=True, check_finite=False) for L, x in zip(self.LF, rest, strict=True)]
+        )
+        return [first, solved[:, :, None, :]]
+
+    def back_solve(self, half: Sequence[FloatArray]) -> list[FloatArray]:
+        """L'^-1 of the result of ``half_solve``, per factor."""
+        solved = np.stack(
+            [
+                solve_triangular(L, x, lower=True, trans=1, check_finite=False)
+                for L, x in zip(self.LF, half[1][:, :, 0], strict=True)
+            ]
+        )
+        scaled = np.swapaxes(
+            self.structure.scale_rest(np.swapaxes(solved, 1, 2), self.Lambdas, transpose=True), 1, 2
+        )
+        first = solve_upper_stack(self.L0, half[0] - self._times_coupling(scaled))
+        out = [first]
+        for f, A in enumerate(self.structure.products.zz[1:], start=1):
+            part = solved[:, self.structure.rest_slice(f)]
+            out.append(part.reshape(part.shape[0], A.shape[0], A.shape[1], -1))
+        return out
+
+    def rest_inverse(self) -> FloatArray:
+        """F^-1, shape (T, r, r)."""
+        if self._inverse is None:
+            self._inverse = np.stack([_inverse_from_cholesky(L) for L in self.LF])
+        return self._inverse
+
+    def _spread_blocks(self) -> FloatArray:
+        """Diagonal blocks of A_0r Lambda_r F^-1 Lambda_r' A_r0 by level, (T, J, q, q)."""
+        if self._spread is None:
+            scaled = self.structure.scale_rest(self.rest_inverse(), self.Lambdas, transpose=True)
+            X = self.structure.scale_rest(
+                np.swapaxes(scaled, 1, 2), self.Lambdas, transpose=True
+            )
+            self._spread = self._quadratic_blocks(X)
+        return self._spread
+
+    def _quadratic_blocks(self, X: FloatArray) -> FloatArray:
+        if self.structure.is_dense:
+            A = self.structure.coupling
+            J, q, r = A.shape
+            AX = (A.reshape(J * q, r) @ X).reshape(-1, J, q, r)
+            return np.einsum("tjar,jbr->tjab", AX, A)
+        pairs, values = self.structure.pairs, self.structure.meeting.values
+        J, q = self.structure.products.zz[0].shape[:2]
+        out = np.empty((X.shape[0], J, q, q))
+        twice = np.where(pairs.first == pairs.second, 0.5, 1.0)
+        for t in range(X.shape[0]):
+            x = X[t].ravel()[pairs.flat] * twice
+            for a in range(q):
+                for b in range(a + 1):
+                    product = x * values[pairs.first, a] * values[pairs.second, b]
+                    product += x * values[pairs.second, a] * values[pairs.first, b]
+                    block = np.bincount(pairs.level, weights=product, minlength=J)
+                    out[t, :, a, b] = out[t, :, b, a] = block
+        return out
+
+    def covariances(self) -> list[FloatArray]:
+        """Diagonal blocks of (L L')^-1 per factor, shape (T, J, q, q)."""
+        inverse = inverse_stack(self.L0)
+        back = inverse @ np.swapaxes(self.Lambdas[0], 1, 2)[:, None]
+        first = inverse + back @ self._spread_blocks() @ np.swapaxes(back, -1, -2)
+        out = [first]
+        Finv = self.rest_inverse()
+        for f, A in enumerate(self.structure.products.zz[1:], start=1):
+            J, q = A.shape[:2]
+            at = self.structure.starts[f - 1] + np.arange(J * q).reshape(J, q)
+            out.append(Finv[:, at[:, :, None], at[:, None, :]])
+        return out
+
+    def trace_blocks(self) -> list[FloatArray]:
+        """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
+        A00, Lam0 = self.structure.products.zz[0], self.Lambdas[0]
+        right = Lam0[:, None] @ inverse_stack(self.L0)
+        own = A00 @ right
+        through = np.eye(A00.shape[1]) - own @ np.swapaxes(Lam0, 1, 2)[:, None]
+        blocks = [(own - through @ self._spread_blocks() @ right).sum(axis=1)]
+        spread = self.structure.scale_rest(self.rest_inverse(), self.Lambdas, transpose=True)
+        for f, A in enumerate(self.structure.products.zz[1:], start=1):
+            J, q = A.shape[:2]
+            at = self.structure.rest_slice(f)
+            left = self.reduced[:, at].reshape(-1, J, q, self.structure.n_rest)
+            other = spread[:, at].reshape(-1, J, q, self.structure.n_rest)
+            blocks.append(_row_products(left, other))
+        return blocks
+
+
+def _row_products(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Sum over j and r of left[t, j, a, r] right[t, j, b, r]: (T, q, q)."""
+    q = left.shape[2]
+    out = np.empty((left.shape[0], q, q))
+    for a in range(q):
+        for b in range(q):
+            out[:, a, b] = np.einsum("tjr,tjr->t", left[:, :, a], right[:, :, b])
+    return out
+
+
+def _cholesky(F: FloatArray) -> FloatArray:
+    factor, info = lapack.dpotrf(F.T, lower=0, overwrite_a=1, clean=1)
+    if info:
+        raise np.linalg.LinAlgError("the reduced matrix is not positive definite")
+    return np.asarray(factor.T)
+
+
+def _inverse_from_cholesky(L: FloatArray) -> FloatArray:
+    inverse, _ = lapack.dpotri(L.T, lower=0)
+    lower = np.asarray(inverse.T)
+    diagonal = np.diag(lower).copy()
+    full = lower + lower.T
+    np.fill_diagonal(full, diagonal)
+    return full
+
+

@@ -1,0 +1,286 @@
+"""Cross-products of [Z X y]: everything a Gaussian model needs from its rows.
+
+With weights W the model y = X beta + Z b + e needs Z'WZ (a q x q block a level, sparse blocks
+between factors), Z'W[X y] and [X y]'W[X y]. After one pass over the rows no step of a fit touches
+a row again. ``Products`` of parts add up to the products of the whole, as long as both parts use
+the same ``Anchor``.
+
+The anchor says in which basis the products are kept: X is mapped to orthogonal columns, y has a
+first fit X beta0 taken off, and the columns of each random-effects term are mapped to orthogonal
+ones. This changes nothing in the model, and it keeps cross-products, which square condition
+numbers, accurate for a mean of a million with a sd of one, or for a slope on years.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import solve_triangular
+
+from hierbayes.design.design import Design, GroupingFactor, IntArray
+from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.linalg.rank import column_basis
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """The basis in which cross-products are kept.
+
+    Attributes
+    ----------
+    kept : array of int, shape (p,), the columns of X that are not dependent on earlier ones
+    x_basis : array, shape (p, p), the products are of X[:, kept] @ x_basis
+    beta0 : array, shape (p,), coefficients of the kept columns that are taken off y
+    z_bases : per factor, array (q, q), the products are of z @ z_basis
+    """
+
+    kept: IntArray
+    x_basis: FloatArray
+    beta0: FloatArray
+    z_bases: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coupling:
+    """Z_f'W Z_g between two factors: one block a pair of levels that meet in a row.
+
+    Attributes
+    ----------
+    rows, columns : arrays of int, shape (m,), levels of f and of g, sorted by (row, column)
+    blocks : array, shape (m, q_f, q_g)
+    """
+
+    rows: IntArray
+    columns: IntArray
+    blocks: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Products:
+    """Cross-products of one model, in the basis of ``anchor``.
+
+    Attributes
+    ----------
+    anchor : the basis
+    n_obs : number of rows
+    sum_log_weights : sum of the log precision weights
+    xx : array, shape (p, p)
+    xy : array, shape (p,)
+    yy : float
+    zz : per factor, array (J, q, q)
+    zx : per factor, array (J, q, p)
+    zy : per factor, array (J, q)
+    couplings : Z_f'WZ_g for each pair f < g of factors
+    """
+
+    anchor: Anchor
+    n_obs: int
+    sum_log_weights: float
+    xx: FloatArray
+    xy: FloatArray
+    yy: float
+    zz: tuple[FloatArray, ...]
+    zx: tuple[FloatArray, ...]
+    zy: tuple[FloatArray, ...]
+    couplings: dict[tuple[int, int], Coupling]
+
+    def __add__(self, other: "Products") -> "Products":
+        """Products of the rows of both; they must share one anchor and the same levels."""
+        if self.anchor is not other.anchor:
+            raise ValueError("Products add up only when both were made with the same anchor.")
+        pairs = zip(self.couplings.items(), other.couplings.values(), strict=True)
+        return replace(
+            self,
+            n_obs=self.n_obs + other.n_obs,
+            sum_log_weights=self.sum_log_weights + other.sum_log_weights,
+            xx=self.xx + other.xx,
+            xy=self.xy + other.xy,
+            yy=self.yy + other.yy,
+            zz=tuple(a + b for a, b in zip(self.zz, other.zz, strict=True)),
+            zx=tuple(a + b for a, b in zip(self.zx, other.zx, strict=True)),
+            zy=tuple(a + b for a, b in zip(self.zy, other.zy, strict=True)),
+            couplings={key: _merged(a, b, self.zz[key[1]].shape[0]) for (key, a), b in pairs},
+        )
+
+
+def covariance_shape(design: Design) -> CovarianceShape:
+    """Return the covariance shape of a design's random-effects terms."""
+    return CovarianceShape(
+        sizes=tuple(factor.z.shape[1] for factor in design.factors),
+        terms=tuple((term.factor, term.columns) for term in design.terms),
+    )
+
+
+def anchor_of(design: Design, weights: FloatArray | None) -> Anchor:
+    """Choose the basis from a design's rows; further parts of the same data may reuse it."""
+    root = None if weights is None else np.sqrt(weights)
+    X = design.X if root is None else design.X * root[:, None]
+    basis = column_basis(X)
+    all_kept = basis.kept.size == design.X.shape[1]
+    first = (X if all_kept else X[:, basis.kept]) @ basis.to_basis
+    y = _response(design)
+    beta0 = basis.to_basis @ (first.T @ (y if root is None else y * root)) / X.shape[0]
+    return Anchor(
+        kept=basis.kept,
+        x_basis=basis.to_basis,
+        beta0=beta0,
+        z_bases=tuple(_term_basis(design, f, weights) for f in range(len(design.factors))),
+    )
+
+
+def products_of(
+    design: Design, *, weights: FloatArray | None = None, anchor: Anchor | None = None
+) -> Products:
+    """Cross-products of a design's rows.
+
+    Parameters
+    ----------
+    design : Design
+    weights : array, shape (n,), or None
+        Precision weights of the rows (``1 / known_sd**2`` where the sds are known).
+    anchor : Anchor, optional
+        The basis to use; chosen from the rows when not given.
+    """
+    anchor = anchor_of(design, weights) if anchor is None else anchor
+    X = (design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept])
+    X = X @ anchor.x_basis
+    y = residual_response(design, anchor)
+    Xw = X if weights is None else X * weights[:, None]
+    zs = [
+        np.ascontiguousarray((factor.z @ basis).T)
+        for factor, basis in zip(design.factors, anchor.z_bases, strict=True)
+    ]
+    weighted = zs if weights is None else [z * weights for z in zs]
+    zz, zx, zy = [], [], []
+    for factor, z, zw in zip(design.factors, zs, weighted, strict=True):
+        J = factor.levels.size
+        zz.append(_symmetric_sums(factor.codes, z, zw, J))
+        zx.append(_level_sums(factor.codes, zw, X.T, J))
+        zy.append(_level_sums(factor.codes, zw, y[None], J)[:, :, 0])
+    return Products(
+        anchor=anchor,
+        n_obs=int(y.size),
+        sum_log_weights=0.0 if weights is None else float(np.log(weights).sum()),
+        xx=X.T @ Xw,
+        xy=Xw.T @ y,
+        yy=float(y @ y if weights is None else (y * weights) @ y),
+        zz=tuple(zz),
+        zx=tuple(zx),
+        zy=tuple(zy),
+        couplings={
+            (f, g): _coupling(design.factors[f], design.factors[g], weighted[f], zs[g])
+            for f in range(len(zs))
+            for g in range(f + 1, len(zs))
+        },
+    )
+
+
+def with_response(
+    products: Products, design: Design, *, weights: FloatArray | None, y: FloatArray
+) -> Products:
+    """Products with another response y (n,) on the same rows; only what holds y is computed."""
+    anchor = products.anchor
+    X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]
+    offset = 0.0 if design.offset is None else design.offset
+    residual = y - offset - X @ anchor.beta0
+    wy = residual if weights is None else residual * weights
+    zy = tuple(
+        _level_sums(factor.codes, factor.z.T, wy[None], factor.levels.size)[:, :, 0] @ basis
+        for factor, basis in zip(design.factors, anchor.z_bases, strict=True)
+    )
+    return replace(
+        products, xy=(wy @ X) @ anchor.x_basis, yy=float(wy @ residual), zy=zy
+    )
+
+
+def residual_response(design: Design, anchor: Anchor) -> FloatArray:
+    """Return y without offset and first fit, shape (n,): the response the products are of."""
+    X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]
+    return np.asarray(_response(design) - X @ anchor.beta0)
+
+
+def _response(design: Design) -> FloatArray:
+    return design.y if design.offset is None else design.y - design.offset
+
+
+def _term_basis(design: Design, f: int, weights: FloatArray | None) -> FloatArray:
+    """Basis (q, q) in which the columns of each term of factor f are orthogonal over all rows."""
+    z = design.factors[f].z
+    basis = np.zeros((z.shape[1], z.shape[1]))
+    gram = z.T @ (z if weights is None else z * weights[:, None]) / z.shape[0]
+    for term in design.terms:
+        if term.factor != f:
+            continue
+        at = np.ix_(term.columns, term.columns)
+        block = gram[at]
+        scale = np.sqrt(np.diag(block))
+        scale[scale == 0] = 1.0
+        try:
+            lower = np.linalg.cholesky(block / scale / scale[:, None])
+            basis[at] = solve_triangular(lower.T * scale, np.eye(scale.size))
+        except np.linalg.LinAlgError:  # dependent columns in one term: scale them only
+            basis[at] = np.diag(1.0 / scale)
+    return basis
+
+
+def _level_sums(codes: IntArray, left: FloatArray, right: FloatArray, J: int) -> FloatArray:
+    """Sums over the rows of each level of left x right: (a, n) and (b, n) give (J, a, b)."""
+    out = np.empty((J, left.shape[0], right.shape[0]))
+    for i, a in enumerate(left):
+        for k, b in enumerate(right):
+            out[:, i, k] = np.bincount(codes, weights=a * b, minlength=J)
+    return out
+
+
+def _symmetric_sums(codes: IntArray, z: FloatArray, zw: FloatArray, J: int) -> FloatArray:
+    q = z.shape[0]
+    out = np.empty((J, q, q))
+    for i in range(q):
+        for k in range(i + 1):
+            out[:, i, k] = out[:, k, i] = np.bincount(codes, weights=zw[i] * z[k], minlength=J)
+    return out
+
+
+def _coupling(f: GroupingFactor, g: GroupingFactor, zf: FloatArray, zg: FloatArray) -> Coupling:
+    n_columns = g.levels.size
+    keys = f.codes.astype(np.int64) * n_columns + g.codes
+    pairs, index = np.unique(keys, return_inverse=True)
+    return Coupling(
+        rows=pairs // n_columns,
+        columns=pairs % n_columns,
+        blocks=_level_sums(index, zf, zg, pairs.size),
+    )
+
+
+def _merged(a: Coupling, b: Coupling, n_columns: int) -> Coupling:
+    keys = np.concatenate([a.rows * n_columns + a.columns, b.rows * n_columns + b.columns])
+    pairs, index = np.unique(keys, return_inverse=True)
+    blocks = np.zeros((pairs.size, *a.blocks.shape[1:]))
+    np.add.at(blocks, index, np.concatenate([a.blocks, b.blocks]))
+    return Coupling(rows=pairs // n_columns, columns=pairs % n_columns, blocks=blocks)
+
+
+def multiply(
+    products: Products, vectors: Sequence[FloatArray]
+) -> list[FloatArray]:
+    """Z'WZ times vectors given per factor as (T, J, q, c); the result has the same shapes."""
+    out = [
+        np.einsum("jab,tjbc->tjac", A, v) if A.shape[1] > 1 else A[None] * v
+        for A, v in zip(products.zz, vectors, strict=True)
+    ]
+    for (f, g), coupling in products.couplings.items():
+        at, to, blocks = coupling.rows, coupling.columns, coupling.blocks
+        _add_sums(out[f], at, np.einsum("mab,tmbc->tmac", blocks, vectors[g][:, to]))
+        _add_sums(out[g], to, np.einsum("mab,tmac->tmbc", blocks, vectors[f][:, at]))
+    return out
+
+
+def _add_sums(target: FloatArray, index: IntArray, values: FloatArray) -> None:
+    T, J, a, c = target.shape
+    for t in range(T):
+        for i in range(a):
+            for k in range(c):
+                target[t, :, i, k] += np.bincount(index, weights=values[t, :, i, k], minlength=J)

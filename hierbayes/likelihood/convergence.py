@@ -1,0 +1,150 @@
+"""Verdicts on a search, in words: boundary, suspect, dropped columns, few levels.
+
+A fit on the boundary is a finding, not an alarm: the sentence names the term and the direction in
+which the random effects do not vary, and the advice gives the remedies. Directions come from the
+eigenvectors of the estimated covariance of each term.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.design import Design
+from hierbayes.gaussian.covariance import TermCovariance
+from hierbayes.results.finding import Finding
+
+FloatArray = npt.NDArray[np.float64]
+
+# lme4 calls a fit singular when a diagonal entry of its triangle is below 1e-4 residual sds. We
+# ask it of the smallest sd over directions of a term whose columns are scaled to unit length, so
+# that the answer does not depend on the units of a slope.
+SINGULAR = 1e-4
+FEW_LEVELS = 5
+NEAR_ONE = 1 - 1e-6  # a correlation above this is printed, and meant, as exactly one
+
+POSTERIOR = (
+    "The posterior of the same formula, model.sample(), averages over the values the data allow "
+    "instead of picking zero."
+)
+
+
+def is_term_singular(root: FloatArray) -> bool:
+    """Whether a relative covariance root (q, q), in columns of unit length, lacks a direction."""
+    return bool(np.linalg.svd(root, compute_uv=False)[-1] < SINGULAR)
+
+
+def boundary_finding(
+    design: Design, position: int, covariance: TermCovariance
+) -> Finding:
+    """Return the finding for one covariance term whose estimate is on the boundary."""
+    term = design.terms[position]
+    factor = design.factors[term.factor]
+    names = [factor.columns[c] for c in term.columns]
+    group = factor.name
+    zero = [name for name, sd in zip(names, covariance.sd, strict=True) if sd == 0]
+    if zero:
+        which = _listed([f"of {name}" for name in zero])
+        sentence = f"The between-{group} sd {which} is estimated as exactly zero."
+        if zero == ["(Intercept)"]:
+            sentence = f"The between-{group} sd is estimated as exactly zero."
+        meaning = (
+            f"The data show no more variation between levels of {group} than the residual alone "
+            "would give; this is an estimate on the boundary, not an error. "
+        )
+        remedy = f"You can drop {'it' if len(zero) == 1 else 'them'} from {term.label}, or keep "
+        remedy += f"{'it' if len(zero) == 1 else 'them'}: the other estimates are the same. "
+    else:
+        sentence = _direction_sentence(names, covariance, group)
+        meaning = (
+            f"{len(names)} sds and their correlations are more than the {factor.levels.size} "
+            f"levels of {group} can tell apart; this is an estimate on the boundary, not an error. "
+        )
+        remedy = (
+            f"You can give the columns independent sds, ({term.label.strip('()').split('|')[0]}"
+            f"|| {group}), or drop a column. "
+        )
+    sds = {name: float(sd) for name, sd in zip(names, covariance.sd, strict=True)}
+    return Finding("boundary", sentence, meaning + remedy + POSTERIOR, {"sd": sds})
+
+
+def _direction_sentence(names: Sequence[str], covariance: TermCovariance, group: str) -> str:
+    """Say which correlation is one, or which combination of effects does not vary."""
+    corr = covariance.corr
+    for i in range(len(names)):
+        for j in range(i):
+            if abs(corr[i, j]) > NEAR_ONE:
+                sign = "+1" if corr[i, j] > 0 else "-1"
+                return (
+                    f"The correlation of {names[j]} and {names[i]} between levels of {group} is "
+                    f"estimated as exactly {sign}."
+                )
+    weights = np.linalg.eigh(corr)[1][:, 0]
+    weights = weights * np.sign(weights[np.argmax(np.abs(weights))])
+    parts = [
+        f"{'-' if w < 0 else '+'} {abs(w):.2f} {name}"
+        for w, name in zip(weights, names, strict=True)
+        if abs(w) >= 0.05
+    ]
+    return (
+        f"One combination of the effects of {group} is estimated not to vary at all "
+        f"(in units of their sds: {' '.join(parts).removeprefix('+ ')})."
+    )
+
+
+def suspect_finding(decrement: float, moved: float, restarts: int) -> Finding:
+    """Return the finding for a search that did not prove its optimum."""
+    return Finding(
+        "suspect",
+        f"The search for the optimum did not settle: after {restarts} restarts the estimates "
+        f"still moved by {moved:.2g} standard errors.",
+        "Treat the estimates as approximate; check for a predictor that is nearly constant or "
+        "nearly a copy of another, or simplify the random effects.",
+        {"decrement": decrement, "moved_in_standard_errors": moved, "restarts": restarts},
+    )
+
+
+def design_findings(design: Design, dropped: Sequence[str]) -> list[Finding]:
+    """Findings that need no fit: dropped columns, dropped rows, factors with few levels."""
+    found = []
+    if dropped:
+        many = len(dropped) > 1
+        found.append(
+            Finding(
+                "rank_deficient",
+                f"The fixed-effects column{'s' if many else ''} {_listed(dropped)} "
+                f"{'are' if many else 'is'} determined by the columns before "
+                f"{'them' if many else 'it'} and {'were' if many else 'was'} dropped.",
+                "Predictions are not affected; the coefficients of the remaining columns answer "
+                "for the dropped ones too.",
+                {"dropped": tuple(dropped)},
+            )
+        )
+    if design.dropped:
+        counts = _listed([f"{name} ({count})" for name, count in design.dropped.items()])
+        n_dropped = design.n_rows_given - design.X.shape[0]
+        found.append(
+            Finding(
+                "rows_dropped",
+                f"{n_dropped} of {design.n_rows_given} rows were left out because of missing "
+                f"values: {counts}.",
+                "",
+                {"rows": n_dropped, "by_column": dict(design.dropped)},
+            )
+        )
+    for factor in design.factors:
+        if factor.levels.size < FEW_LEVELS:
+            found.append(
+                Finding(
+                    "few_levels",
+                    f"The grouping factor {factor.name} has only {factor.levels.size} levels.",
+                    "So few levels say little about the sd between them: its estimate is rough, "
+                    "and its prior matters in the posterior.",
+                    {"levels": factor.levels.size},
+                )
+            )
+    return found
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

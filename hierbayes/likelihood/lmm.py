@@ -1,0 +1,303 @@
+"""REML and ML fits of linear mixed models: from a design to the optimum over theta.
+
+The criterion is a function of theta alone (``gaussian/marginal.py``). The search runs over the
+triangles of Lambda without constraints, in a basis where the columns of each random-effects term
+are orthogonal and of unit length: there every estimate is of order one and one starting point
+serves all data. A triangle that differs by the signs of its columns is the same model, so signs are
+put right at the end, and entries that run into zero are set to exactly zero when that costs
+nothing.
+
+At a zero the derivative in Lambda vanishes whether or not the criterion still falls when variance
+is added; so the derivative in the covariance is checked there, and where it is negative the
+search goes on from a point with variance in that direction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.design import Design
+from hierbayes.errors import DataError
+from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle, term_covariances
+from hierbayes.gaussian.crossed import CrossedStructure
+from hierbayes.gaussian.marginal import (
+    Evaluation,
+    Kernel,
+    Structure,
+    covariance_slope,
+    derivatives,
+    evaluate,
+)
+from hierbayes.gaussian.nested import NestedStructure, is_nested
+from hierbayes.gaussian.products import Products, covariance_shape, products_of
+from hierbayes.likelihood.convergence import (
+    boundary_finding,
+    design_findings,
+    is_term_singular,
+    suspect_finding,
+)
+from hierbayes.likelihood.optimise import Local, Optimum, minimise
+from hierbayes.options import Method
+from hierbayes.results.finding import Finding
+
+FloatArray = npt.NDArray[np.float64]
+
+# Diagonal entries are kept this far from zero during the search, so that the curvature in the
+# covariance, slope / Lambda, is defined; the criterion moves by the square of it.
+FLOOR = 1e-5
+# Entries below this are tried as exact zeros; kept if the criterion does not rise by more than
+# ZERO_COST, far below what a deviance means and far above its rounding.
+TRY_ZERO = 3e-3
+ZERO_COST = 1e-9
+# A covariance slope below minus this (deviance per squared relative sd) is a way down.
+WAY_DOWN = 1e-3
+RESTARTS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LmmFit:
+    """Where the search ended, in the basis of the products.
+
+    Attributes
+    ----------
+    kernel : the kernel of the method
+    at : its evaluation at the optimum
+    theta : array, shape (k,), lme4's theta, on the user's scale
+    converged, is_singular : verdicts
+    findings : conditions met during the search
+    steps : accepted steps over all searches
+    """
+
+    kernel: Kernel
+    at: Evaluation
+    theta: FloatArray
+    converged: bool
+    is_singular: bool
+    findings: tuple[Finding, ...]
+    steps: int
+
+
+def structure_of(products: Products) -> Structure:
+    """Choose the block structure of the factorisation from the data."""
+    return NestedStructure(products) if is_nested(products) else CrossedStructure(products)
+
+
+def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> Kernel:
+    """Cross-products and block structure of a design.
+
+    Parameters
+    ----------
+    design : Design
+    weights : array, shape (n,), or None
+        Precision weights; with known residual sds, one over their squares.
+    method : {"reml", "ml"}
+
+    Raises
+    ------
+    DataError
+        If the fixed effects leave no residual variation to model.
+    """
+    products = products_of(design, weights=weights)
+    n_columns = products.anchor.kept.size
+    if n_columns >= products.n_obs:
+        raise DataError(
+            f"The fixed part has {n_columns} independent columns for {products.n_obs} rows; "
+            "nothing is left to estimate variances from. Use fewer terms or more rows."
+        )
+    return Kernel(
+        products=products,
+        shape=covariance_shape(design),
+        structure=structure_of(products),
+        method=method,
+        sigma_known=design.known_sd is not None,
+    )
+
+
+def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) -> LmmFit:
+    """Find the optimum of the criterion.
+
+    Parameters
+    ----------
+    design : Design
+        For the words of findings only.
+    kernel : Kernel
+    start : array, shape (k,), optional
+        A theta to start from, in the basis of the products.
+
+    Raises
+    ------
+    DataError
+        If the criterion cannot be computed at the start: the residual variation is zero.
+    """
+    shape = kernel.shape
+    if shape.n_theta == 0:
+        at = _evaluated(kernel, np.empty(0))
+        return LmmFit(
+            kernel=kernel, at=at, theta=np.empty(0), converged=True, is_singular=False,
+            findings=(), steps=0,
+        )
+    first = np.where(shape.is_diagonal, 1.0, 0.0) if start is None else start
+    _evaluated(kernel, first)
+    best, moved, restarts, steps = _search(kernel, first)
+    x = shape.rectified(best.x)
+    x, at = _with_zeros(kernel, x, _evaluated(kernel, x))
+    theta = shape.transformed(x, kernel.products.anchor.z_bases)
+    singular = singular_terms(shape, x)
+    covariances = term_covariances(shape, theta, float(at.sigma[0]))
+    findings = [boundary_finding(design, i, covariances[i]) for i in singular]
+    if not best.converged:
+        findings.append(suspect_finding(best.decrement, moved, restarts))
+    return LmmFit(
+        kernel=kernel, at=at, theta=theta, converged=best.converged, is_singular=bool(singular),
+        findings=tuple(findings), steps=steps,
+    )
+
+
+def all_findings(design: Design, found: LmmFit) -> tuple[Finding, ...]:
+    """Findings of a design and of the search on it, in order."""
+    kept = set(found.kernel.products.anchor.kept.tolist())
+    dropped = [name for i, name in enumerate(design.coef_names) if i not in kept]
+    return (*design_findings(design, dropped), *found.findings)
+
+
+def singular_terms(shape: CovarianceShape, x: FloatArray) -> list[int]:
+    """Positions of the covariance terms that lack a direction; x in the basis of the products."""
+    Lambdas = shape.unpack(x[None])
+    return [
+        i
+        for i, (factor, columns) in enumerate(shape.terms)
+        if is_term_singular(Lambdas[factor][0][np.ix_(columns, columns)])
+    ]
+
+
+def _evaluated(kernel: Kernel, x: FloatArray) -> Evaluation:
+    try:
+        return evaluate(kernel, x[None])
+    except np.linalg.LinAlgError as error:
+        raise DataError(
+            "The fixed and random effects reproduce the response exactly, so there is no residual "
+            "variation to model. Check the response and the formula for a copy of it."
+        ) from error
+
+
+def _search(kernel: Kernel, start: FloatArray) -> tuple[Optimum[Evaluation], float, int, int]:
+    """Search, then again from where the covariance slope shows a way down.
+
+    Returns the best optimum, how far beta moved in the last restart (standard errors), the number
+    of restarts and of steps.
+    """
+    best = _minimise(kernel, start)
+    moved, steps = 0.0, best.steps
+    for restart in range(RESTARTS):
+        again = _way_down(kernel, best)
+        if again is None and best.converged:
+            return best, moved, restart, steps
+        if again is None:
+            again = best.x * 1.1 + 0.05 * kernel.shape.is_diagonal
+        other = _minimise(kernel, again)
+        steps += other.steps
+        if other.value < best.value or (other.converged and not best.converged):
+            moved = _moved(best.state, other.state)
+            best = other
+        elif best.converged:
+            return best, moved, restart + 1, steps
+    return best, moved, RESTARTS, steps
+
+
+def _minimise(kernel: Kernel, start: FloatArray) -> Optimum[Evaluation]:
+    diagonal = kernel.shape.is_diagonal
+
+    def off_zero(x: FloatArray) -> FloatArray:
+        near = diagonal & (np.abs(x) < FLOOR)
+        return np.where(near, np.where(x < 0, -FLOOR, FLOOR), x)
+
+    def local(x: FloatArray) -> Local[Evaluation] | None:
+        try:
+            at = evaluate(kernel, x[None])
+        except np.linalg.LinAlgError:
+            return None
+
+        def slopes() -> tuple[FloatArray, FloatArray]:
+            found = derivatives(kernel, at)
+            return found.gradient[0], found.curvature[0]
+
+        return Local(float(at.criterion[0]), slopes, at)
+
+    return minimise(local, start, project=off_zero)
+
+
+def _moved(a: Evaluation, b: Evaluation) -> float:
+    """Largest change of beta in its standard errors; in the basis they are sigma root^-1."""
+    step = b.root_xvx[0].T @ (b.beta[0] - a.beta[0])
+    return float(np.abs(step).max(initial=0.0) / b.sigma[0])
+
+
+def _way_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
+    """A theta with variance added where the criterion falls with it, or None at an optimum."""
+    shape = kernel.shape
+    x = shape.rectified(found.x)
+    if not (np.abs(x[shape.is_diagonal]) < TRY_ZERO).any():
+        return None
+    x = np.where(shape.is_diagonal & (x < FLOOR), FLOOR, x)
+    at = evaluate(kernel, x[None])
+    slopes = derivatives(kernel, at).slopes
+    Lambdas = shape.unpack(x[None])
+    changed = False
+    for factor, columns in shape.terms:
+        at_term = np.ix_(columns, columns)
+        root = Lambdas[factor][0][at_term]
+        G = covariance_slope(root[None], slopes[factor][0][at_term][None])[0]
+        size, axes = np.linalg.eigh(G)
+        if size[0] < -WAY_DOWN and np.linalg.norm(axes[:, 0] @ root) < TRY_ZERO:
+            changed = True
+            Lambdas[factor][0][at_term] = lower_triangle(
+                np.column_stack([root, 0.3 * axes[:, 0]])
+            )
+    return shape.pack(Lambdas)[0] if changed else None
+
+
+def _with_zeros(
+    kernel: Kernel, x: FloatArray, at: Evaluation
+) -> tuple[FloatArray, Evaluation]:
+    """Set small diagonal entries to exactly zero, smallest first, where it costs nothing."""
+    shape = kernel.shape
+    limit = float(at.criterion[0]) + ZERO_COST * max(1.0, abs(float(at.criterion[0])) * 1e-3)
+    small = np.flatnonzero(shape.is_diagonal & (np.abs(x) < TRY_ZERO))
+    for i in small[np.argsort(np.abs(x[small]))]:
+        trial = x.copy()
+        trial[i] = 0.0
+        trial = shape.rectified(trial)
+        there = evaluate(kernel, trial[None])
+        if there.criterion[0] <= limit:
+            x, at = trial, there
+    return x, at
+
+
+def refit_lmm(
+    design: Design, kernel: Kernel, products: Products, *, start: FloatArray
+) -> LmmFit:
+    """Fit with the products of another response, from the theta of the earlier fit.
+
+    ``products`` replaces those of ``kernel``; the block structure is shared.
+    """
+    start = np.where(kernel.shape.is_diagonal & (np.abs(start) < 0.05), 0.05, start)
+    return fit_lmm(design, replace(kernel, products=products), start=start)
+
+
+def method_kernel(kernel: Kernel, method: Method) -> Kernel:
+    """Return the kernel of the same data for another method."""
+    return kernel if kernel.method == method else replace(kernel, method=method)
+
+
+def covariance_labels(shape: CovarianceShape, design: Design) -> Sequence[str]:
+    """Names of the entries of theta, lme4's way: ``Subject.Days.(Intercept)``."""
+    names = []
+    for term in design.terms:
+        columns = [design.factors[term.factor].columns[c] for c in term.columns]
+        for c, column in enumerate(columns):
+            names.append(f"{term.name}.{column}")
+            names.extend(f"{term.name}.{other}.{column}" for other in columns[c + 1 :])
+    assert len(names) == shape.n_theta
+    return names

@@ -1,0 +1,67 @@
+"""Which columns of a matrix are independent, and a basis in which they are orthogonal.
+
+As in R, of a dependent set the later column is dropped.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import solve_triangular
+
+FloatArray = npt.NDArray[np.float64]
+
+# R's lm and lme4 call a column dependent when less than 1e-7 of its length is left after the
+# earlier columns are projected out. The Gram matrix squares that, so it decides alone only while
+# every remainder is far above sqrt(machine precision); otherwise a QR factorisation decides.
+RANK_TOLERANCE = 1e-7
+GRAM_SAFE = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnBasis:
+    """Independent columns and the map to an orthogonal basis of their span.
+
+    Attributes
+    ----------
+    kept : array of int, positions of the independent columns, in order
+    to_basis : array, shape (p, p), upper triangular T with (X T)'(X T) = n I for the kept columns
+    """
+
+    kept: npt.NDArray[np.intp]
+    to_basis: FloatArray
+
+
+def column_basis(X: FloatArray) -> ColumnBasis:
+    """Independent columns of X (n, p) and their orthogonal basis; zero columns are dependent."""
+    n, p = X.shape
+    if p == 0:
+        return ColumnBasis(np.arange(0), np.zeros((0, 0)))
+    gram = X.T @ X
+    scale = np.sqrt(np.diag(gram))
+    if (scale > 0).all():
+        try:
+            lower = np.linalg.cholesky(gram / scale / scale[:, None])
+        except np.linalg.LinAlgError:
+            lower = np.zeros((p, p))
+        if np.diag(lower).min() > GRAM_SAFE:
+            T = _inverse_upper(lower.T * scale) * np.sqrt(n)
+            return ColumnBasis(np.arange(p), T)
+    return _basis_by_qr(X, scale)
+
+
+def _basis_by_qr(X: FloatArray, scale: FloatArray) -> ColumnBasis:
+    kept = np.flatnonzero(scale > 0)
+    while True:
+        R = np.linalg.qr(X[:, kept] / scale[kept], mode="r")
+        dependent = np.flatnonzero(np.abs(np.diag(R)) < RANK_TOLERANCE)
+        if R.shape[0] < kept.size:  # more columns than rows: those beyond are dependent
+            dependent = np.append(dependent, R.shape[0])
+        if not dependent.size:
+            return ColumnBasis(kept, _inverse_upper(R * scale[kept]) * np.sqrt(X.shape[0]))
+        # after the first dependent column the factor holds noise: drop that one and look again
+        kept = np.delete(kept, dependent[0])
+
+
+def _inverse_upper(R: FloatArray) -> FloatArray:
+    return np.asarray(solve_triangular(R, np.eye(R.shape[0])))

@@ -1,0 +1,116 @@
+"""Stacks of small matrices: Cholesky factors, triangular solves, congruences.
+
+A stack is an array of shape (..., J, q, q): J small matrices, usually one a level of a grouping
+factor, with any number of leading batch axes. q is a handful and J may be a hundred thousand, so
+up to ``UNROLLED`` rows the loops run over rows of the small matrices and each step is one vector
+operation over the whole stack; above that LAPACK runs once a matrix.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+UNROLLED = 3  # up to here q^3 vector operations beat J calls of LAPACK
+
+
+def cholesky_stack(A: FloatArray) -> FloatArray:
+    """Lower Cholesky factors of a stack of positive-definite matrices, shape (..., J, q, q).
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If one of the matrices is not positive definite.
+    """
+    q = A.shape[-1]
+    if q > UNROLLED:
+        return np.linalg.cholesky(A)
+    L = np.zeros_like(A)
+    for j in range(q):
+        pivot = A[..., j, j]
+        for k in range(j):
+            pivot = pivot - L[..., j, k] ** 2
+        if not (pivot > 0).all():
+            raise np.linalg.LinAlgError("a matrix of the stack is not positive definite")
+        diagonal = np.sqrt(pivot)
+        L[..., j, j] = diagonal
+        for i in range(j + 1, q):
+            entry = A[..., i, j]
+            for k in range(j):
+                entry = entry - L[..., i, k] * L[..., j, k]
+            L[..., i, j] = entry / diagonal
+    return L
+
+
+def solve_lower_stack(L: FloatArray, B: FloatArray) -> FloatArray:
+    """Solve L X = B for a stack of lower triangles (..., J, q, q) and right sides (..., J, q, c)."""
+    q = L.shape[-1]
+    X = np.empty(np.broadcast_shapes(L.shape[:-2], B.shape[:-2]) + B.shape[-2:])
+    for i in range(q):
+        row = B[..., i, :]
+        if q <= UNROLLED:
+            for k in range(i):
+                row = row - L[..., i, k, None] * X[..., k, :]
+        elif i:
+            row = row - (L[..., i : i + 1, :i] @ X[..., :i, :])[..., 0, :]
+        X[..., i, :] = row / L[..., i, i, None]
+    return X
+
+
+def solve_upper_stack(L: FloatArray, B: FloatArray) -> FloatArray:
+    """Solve L' X = B for a stack of lower triangles (..., J, q, q) and right sides (..., J, q, c)."""
+    q = L.shape[-1]
+    X = np.empty(np.broadcast_shapes(L.shape[:-2], B.shape[:-2]) + B.shape[-2:])
+    for i in reversed(range(q)):
+        row = B[..., i, :]
+        if q <= UNROLLED:
+            for k in range(i + 1, q):
+                row = row - L[..., k, i, None] * X[..., k, :]
+        elif i < q - 1:
+            below = L[..., i + 1 :, i : i + 1]
+            row = row - (np.swapaxes(below, -1, -2) @ X[..., i + 1 :, :])[..., 0, :]
+        X[..., i, :] = row / L[..., i, i, None]
+    return X
+
+
+def inverse_stack(L: FloatArray) -> FloatArray:
+    """Inverses of L L' for a stack of lower triangles, shape (..., J, q, q)."""
+    q = L.shape[-1]
+    half = solve_lower_stack(L, np.broadcast_to(np.eye(q), L.shape))
+    return np.swapaxes(half, -1, -2) @ half if q > UNROLLED else transposed_product(half, half)
+
+
+def transposed_product(A: FloatArray, B: FloatArray) -> FloatArray:
+    """A' B for stacks (..., J, q, a) and (..., J, q, b): shape (..., J, a, b)."""
+    if A.shape[-2] == 1:
+        return A[..., 0, :, None] * B[..., 0, None, :]
+    return np.einsum("...qa,...qb->...ab", A, B)
+
+
+def log_det_stack(L: FloatArray) -> FloatArray:
+    """Sum over the stack of log det(L L'), shape (...)."""
+    diagonals = np.diagonal(L, axis1=-2, axis2=-1)
+    return np.asarray(2.0 * np.log(diagonals).sum(axis=(-2, -1)))
+
+
+def sandwich(A: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+    """left' A right for a stack A (J, a, b) and one pair of matrices a batch entry.
+
+    Parameters
+    ----------
+    A : array, shape (J, a, b)
+    left : array, shape (T, a, a)
+    right : array, shape (T, b, b)
+
+    Returns
+    -------
+    array, shape (T, J, a, b)
+        One matrix product of shape (J, ab) x (ab, ab) a batch entry, so that the stack is never
+        looped over.
+    """
+    J, a, b = A.shape
+    if a == b == 1:
+        return np.asarray(A * (left * right)[:, :, None, :].reshape(-1, 1, 1, 1))
+    both = left[:, :, None, :, None] * right[:, None, :, None, :]
+    flat = A.reshape(J, a * b) @ both.reshape(-1, a * b, a * b)
+    return np.asarray(flat.reshape(-1, J, a, b))

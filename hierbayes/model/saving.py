@@ -1,0 +1,175 @@
+"""Saving a fit and reading it back: data used, specification and theta; no pickle.
+
+The file is a zip with ``fit.json`` (formula, arguments, method, theta, versions) and one ``.npy``
+an array: the columns the model used, as given. Loading lays the formula over them again and
+evaluates the kernel once at the stored theta; nothing is searched. The arrays are read with
+``allow_pickle=False``, so a file from a stranger holds numbers and text only.
+"""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.design.values import Factor, Logical
+from hierbayes.errors import DataError
+from hierbayes.formula.expressions import names_in
+from hierbayes.formula.parser import columns_in, parse_expression
+from hierbayes.model.model import Model
+from hierbayes.results.finding import Finding
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+FORMAT = 1
+SPECIFICATION = "fit.json"
+ARRAY_ARGUMENTS = ("weights", "offset", "known_sd")
+
+
+def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
+    """Write a fit to ``path``; an existing file is replaced only when writing succeeded."""
+    arrays: dict[str, Any] = {}
+    columns = [_stored_column(model, name, arrays) for name in _used_columns(model)]
+    arguments: dict[str, Any] = {"contrasts": model.arguments["contrasts"]}
+    for name in ARRAY_ARGUMENTS:
+        given = model.arguments[name]
+        if given is None or isinstance(given, str):
+            arguments[name] = given
+        else:
+            arrays[f"argument_{name}"] = np.asarray(given, dtype=np.float64)
+            arguments[name] = {"array": f"argument_{name}"}
+    arrays["response"] = fit.design.y
+    arrays["theta"] = fit.theta
+    specification = {
+        "format": FORMAT,
+        "formula": model.formula.source,
+        "data_name": model.data_name,
+        "method": fit.method,
+        "arguments": arguments,
+        "columns": columns,
+        "index": _stored_index(model.table.index, arrays),
+        "converged": fit.converged,
+        "is_singular": fit.is_singular,
+        "findings": [
+            {"code": f.code, "sentence": f.sentence, "advice": f.advice} for f in fit.findings
+        ],
+    }
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(SPECIFICATION, json.dumps(specification, ensure_ascii=False))
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.save(buffer, array, allow_pickle=False)
+            archive.writestr(f"{name}.npy", buffer.getvalue())
+    partial.replace(target)
+
+
+def load(path: Any) -> LikelihoodFit:
+    """Read a fit written by ``fit.save(path)``.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or isn't one of ours.
+
+    Examples
+    --------
+    >>> import hierbayes as hb, tempfile, pathlib
+    >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "dyestuff.fit"
+    >>> fit.save(file)
+    >>> bool(abs(hb.load(file).criterion - fit.criterion) < 1e-8)
+    True
+    """
+    target = Path(path)
+    if not target.exists():
+        raise DataError(f"There is no file {str(target)!r}.")
+    try:
+        with zipfile.ZipFile(target) as archive:
+            specification = json.loads(archive.read(SPECIFICATION))
+            arrays = {
+                name.removesuffix(".npy"): np.load(
+                    io.BytesIO(archive.read(name)), allow_pickle=False
+                )
+                for name in archive.namelist()
+                if name.endswith(".npy")
+            }
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise DataError(f"{str(target)!r} is not a fit saved by hierbayes ({error}).") from error
+    if specification.get("format") != FORMAT:
+        raise DataError(
+            f"{str(target)!r} has format {specification.get('format')!r}; this version reads "
+            f"format {FORMAT}. Save the fit again with this version."
+        )
+    return _rebuilt(specification, arrays)
+
+
+def _rebuilt(specification: dict[str, Any], arrays: dict[str, Any]) -> LikelihoodFit:
+    frame = pd.DataFrame(
+        {column["name"]: _read_column(column, arrays) for column in specification["columns"]}
+    )
+    index = specification["index"]
+    if index is not None:
+        frame.index = pd.Index(arrays[index["array"]], name=index["name"])
+    arguments = {
+        name: arrays[value["array"]] if isinstance(value, dict) and "array" in value else value
+        for name, value in specification["arguments"].items()
+    }
+    model = Model(
+        specification["formula"], frame, data_name=specification["data_name"], **arguments
+    )
+    fit = model.at_theta(
+        specification["method"], arrays["theta"], response=arrays["response"],
+        converged=specification["converged"], is_singular=specification["is_singular"],
+        findings=tuple(Finding(**finding) for finding in specification["findings"]),
+    )
+    return fit
+
+
+def _used_columns(model: Model) -> list[str]:
+    names = dict.fromkeys(columns_in(model.formula))
+    for argument in ARRAY_ARGUMENTS:
+        given = model.arguments[argument]
+        if isinstance(given, str):
+            known = given in model.table.names
+            names.update(dict.fromkeys([given] if known else names_in(parse_expression(given))))
+    return list(names)
+
+
+def _stored_column(model: Model, name: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    value = model.table.column(name)
+    key = f"column_{len(arrays)}"
+    if isinstance(value, Factor):
+        arrays[key] = value.codes
+        levels = [str(level) for level in value.levels]
+        return {"name": name, "array": key, "levels": levels, "ordered": value.ordered}
+    if isinstance(value, Logical):
+        arrays[key] = value.values
+        return {"name": name, "array": key, "logical": True}
+    arrays[key] = np.asarray(value)
+    return {"name": name, "array": key}
+
+
+def _read_column(column: dict[str, Any], arrays: dict[str, Any]) -> Any:
+    values = arrays[column["array"]]
+    if "levels" in column:
+        return pd.Categorical.from_codes(
+            values, categories=column["levels"], ordered=column["ordered"]
+        )
+    if column.get("logical"):
+        return pd.arrays.BooleanArray(values == 1, np.isnan(values))
+    return values
+
+
+def _stored_index(index: Any, arrays: dict[str, Any]) -> dict[str, Any] | None:
+    """Row labels: a plain count is not stored; labels that are not numbers become text."""
+    if isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1:
+        return None
+    values = index.to_numpy()
+    arrays["row_labels"] = values if values.dtype.kind in "iufb" else values.astype(str)
+    name = index.name if isinstance(index.name, str) else None
+    return {"array": "row_labels", "name": name}
+

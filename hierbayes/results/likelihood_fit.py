@@ -1,0 +1,458 @@
+"""The result of a REML or ML fit: what was estimated, read in many ways.
+
+Everything is derived from theta, beta, sigma and the kernel's factor at theta, on the user's
+scale. Reading never refits and never changes anything. What needs layers above this one
+(prediction, refitting, rendering, saving) is asked of the model that made the fit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.design.design import Design
+from hierbayes.gaussian.covariance import term_covariances
+from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
+from hierbayes.options import (
+    Ddf,
+    Effect,
+    Interval,
+    Method,
+    NewLevels,
+    PredictionType,
+    ResidualKind,
+    check_option,
+)
+from hierbayes.results.finding import Finding
+from hierbayes.results.level_tables import LevelTables
+from hierbayes.results.printing import Printable
+from hierbayes.results.tidy import tidy_table
+from hierbayes.results.varcorr import VarCorr, VarCorrTerm
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class FitServices(Protocol):
+    """What a fit asks of its model, which sits above it."""
+
+    def predict(self, fit: "LikelihoodFit", newdata: Any, **options: Any) -> Any:
+        """Predictions of a fit."""
+
+    def simulate(self, fit: "LikelihoodFit", nsim: int, random_seed: Any) -> pd.DataFrame:
+        """Responses drawn from a fit."""
+
+    def refit(self, fit: "LikelihoodFit", y: Any) -> "LikelihoodFit":
+        """Fit the same model to another response."""
+
+    def update(self, fit: "LikelihoodFit", formula: str) -> "LikelihoodFit":
+        """Fit a changed formula by the same method."""
+
+    def fit(self, method: Method) -> "LikelihoodFit":
+        """Fit the same model by a method."""
+
+    def save(self, fit: "LikelihoodFit", path: Any) -> None:
+        """Write a fit to a file."""
+
+    def summary(self, fit: "LikelihoodFit", **options: Any) -> str:
+        """Render the summary of a fit."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LikelihoodFit(Printable):
+    """A linear (mixed) model fitted by REML or ML.
+
+    Attributes
+    ----------
+    model : the model that was fitted
+    design : the arrays it was fitted to
+    method : "reml" or "ml"
+    formula_text : the formula as R deparses it
+    data_name : how the data are called in printed results
+    theta : array, shape (k,), lme4's relative covariance parameters
+    beta : array, shape (p,), fixed effects of the columns that were kept
+    sigma : residual sd, response units
+    criterion : REML criterion, or minus twice the log-likelihood
+    converged : whether the search ended at a proven optimum
+    is_singular : whether a covariance matrix is on the boundary (lme4's ``isSingular``)
+    findings : conditions met, in order; also issued as warnings when the model was fitted
+    kernel, at : the kernel and its evaluation at theta, in the basis of the products
+    weights : array, shape (n,), precision weights of the likelihood, or None
+    """
+
+    model: FitServices
+    design: Design
+    method: Method
+    formula_text: str
+    data_name: str
+    theta: FloatArray
+    beta: FloatArray
+    sigma: float
+    criterion: float
+    converged: bool
+    is_singular: bool
+    findings: tuple[Finding, ...]
+    kernel: Kernel
+    at: Evaluation
+    weights: FloatArray | None
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only: results are safe to share."""
+        for array in (self.theta, self.beta):
+            array.flags.writeable = False
+
+    # numbers
+
+    @property
+    def coef_names(self) -> tuple[str, ...]:
+        """Names of the fixed effects that were estimated, as R prints them."""
+        return tuple(self.design.coef_names[i] for i in self.kernel.products.anchor.kept)
+
+    @property
+    def dropped_columns(self) -> tuple[str, ...]:
+        """Names of the columns of X that earlier columns determine."""
+        kept = set(self.kernel.products.anchor.kept.tolist())
+        return tuple(name for i, name in enumerate(self.design.coef_names) if i not in kept)
+
+    @property
+    def loglik(self) -> float:
+        """Log-likelihood; the restricted one for a REML fit, as lme4's ``logLik``."""
+        return -self.criterion / 2
+
+    @cached_property
+    def deviance(self) -> float:
+        """Minus twice the (unrestricted) log-likelihood at the estimates of theta."""
+        if self.method == "ml":
+            return self.criterion
+        return float(evaluate(replace(self.kernel, method="ml"), self.at.theta).criterion[0])
+
+    @property
+    def n_params(self) -> int:
+        """Number of estimated parameters: fixed effects, theta and sigma."""
+        return self.beta.size + self.theta.size + (0 if self.kernel.sigma_known else 1)
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows used."""
+        return self.design.X.shape[0]
+
+    @property
+    def df_residual(self) -> int:
+        """Rows minus parameters."""
+        return self.nobs - self.n_params
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, -2 loglik + 2 n_params."""
+        return self.criterion + 2 * self.n_params
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, -2 loglik + log(nobs) n_params."""
+        return float(self.criterion + np.log(self.nobs) * self.n_params)
+
+    @property
+    def n_groups(self) -> dict[str, int]:
+        """Number of levels of each grouping factor."""
+        return {factor.name: factor.levels.size for factor in self.design.factors}
+
+    @property
+    def is_linear_model(self) -> bool:
+        """Whether there are no random effects: ordinary least squares."""
+        return not self.design.factors
+
+    @property
+    def weighted(self) -> bool:
+        """Whether precision weights were given."""
+        return self.design.weights is not None
+
+    @property
+    def rows_dropped(self) -> dict[str, int]:
+        """Per column the number of rows left out because it was missing."""
+        return self.design.dropped
+
+    @property
+    def n_rows_given(self) -> int:
+        """Rows of the user's frame."""
+        return self.design.n_rows_given
+
+    # tables
+
+    def fixef(self) -> pd.Series:
+        """Fixed-effects estimates by coefficient name; NaN for dropped columns.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+        >>> fit.fixef().round(3).to_dict()
+        {'(Intercept)': 251.405, 'Days': 10.467}
+        """
+        values = np.full(len(self.design.coef_names), np.nan)
+        values[self.kernel.products.anchor.kept] = self.beta
+        return pd.Series(values, index=list(self.design.coef_names), name="estimate")
+
+    @cached_property
+    def vcov_beta(self) -> FloatArray:
+        """Covariance matrix of ``beta``, shape (p, p)."""
+        half = np.linalg.solve(self.at.root_xvx[0], self.kernel.products.anchor.x_basis.T)
+        return np.asarray(self.sigma**2 * half.T @ half)
+
+    @property
+    def std_errors(self) -> FloatArray:
+        """Standard errors of ``beta``, shape (p,)."""
+        return np.sqrt(np.diag(self.vcov_beta))
+
+    def vcov(self) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects that were estimated."""
+        names = list(self.coef_names)
+        return pd.DataFrame(self.vcov_beta, index=names, columns=names)
+
+    @cached_property
+    def modes(self) -> tuple[FloatArray, ...]:
+        """Conditional modes of the random effects per factor, arrays (J, q), on the user's scale."""
+        if not self.design.factors:
+            return ()
+        found = modes(self.kernel, self.at)
+        bases = self.kernel.products.anchor.z_bases
+        return tuple(
+            times(Lambda, u[..., -1:])[0, :, :, 0] @ basis.T
+            for Lambda, u, basis in zip(self.at.Lambdas, found.u, bases, strict=True)
+        )
+
+    @cached_property
+    def mode_covariances(self) -> tuple[FloatArray, ...]:
+        """Conditional covariances of the random effects per factor, arrays (J, q, q)."""
+        if self.at.factor is None:
+            return ()
+        bases = self.kernel.products.anchor.z_bases
+        blocks = self.at.factor.covariances()
+        roots = [basis @ Lam[0] for basis, Lam in zip(bases, self.at.Lambdas, strict=True)]
+        return tuple(
+            self.sigma**2 * (root @ V[0] @ root.T)
+            for root, V in zip(roots, blocks, strict=True)
+        )
+
+    def ranef(self) -> LevelTables:
+        """Conditional modes of the random effects: per factor a table levels x terms."""
+        return self._level_tables(self.modes, kind="ranef", sds=self.ranef_sd())
+
+    def ranef_sd(self) -> LevelTables:
+        """Conditional sds of the random effects, same shapes as ``ranef()``.
+
+        As in lme4 they are given theta and beta at their estimates.
+        """
+        sds = [np.sqrt(np.diagonal(V, axis1=1, axis2=2)) for V in self.mode_covariances]
+        return self._level_tables(sds, kind="ranef_sd")
+
+    def ranef_cov(self) -> dict[str, FloatArray]:
+        """Conditional covariances of the random effects: per factor an array (levels, q, q)."""
+        pairs = zip(self.design.factors, self.mode_covariances, strict=True)
+        return {factor.name: cov.copy() for factor, cov in pairs}
+
+    def coef(self) -> LevelTables:
+        """Coefficients of each level: fixed effects plus conditional modes."""
+        fixed = dict(zip(self.coef_names, self.beta.tolist(), strict=True))
+        tables = {}
+        for factor, b in zip(self.design.factors, self.modes, strict=True):
+            extra = [name for name in factor.columns if name not in fixed]
+            columns = {name: np.zeros(factor.levels.size) for name in extra}
+            columns |= {name: np.full(factor.levels.size, value) for name, value in fixed.items()}
+            for name, values in zip(factor.columns, b.T, strict=True):
+                columns[name] = columns[name] + values
+            tables[factor.name] = pd.DataFrame(columns, index=pd.Index(factor.levels))
+        return LevelTables(tables, kind="coef")
+
+    def varcorr(self) -> VarCorr:
+        """Standard deviations and correlations of the random effects and the residual."""
+        found = term_covariances(self.kernel.shape, self.theta, self.sigma)
+        terms = tuple(
+            VarCorrTerm(
+                name=term.name,
+                columns=tuple(self.design.factors[term.factor].columns[c] for c in term.columns),
+                sd=cov.sd,
+                corr=cov.corr,
+            )
+            for term, cov in zip(self.design.terms, found, strict=True)
+        )
+        has_residual = not self.kernel.sigma_known
+        return VarCorr(terms=terms, sigma=self.sigma, has_residual=has_residual)
+
+    def _level_tables(
+        self,
+        arrays: Sequence[FloatArray],
+        *,
+        kind: Literal["ranef", "ranef_sd"],
+        sds: LevelTables | None = None,
+    ) -> LevelTables:
+        tables = {
+            factor.name: pd.DataFrame(
+                values, index=pd.Index(factor.levels), columns=list(factor.columns)
+            )
+            for factor, values in zip(self.design.factors, arrays, strict=True)
+        }
+        return LevelTables(tables, kind=kind, sds=sds)
+
+    # rows
+
+    @cached_property
+    def fixed_part(self) -> FloatArray:
+        """X beta plus offset, shape (n,)."""
+        X = self.design.X[:, self.kernel.products.anchor.kept]
+        offset = 0.0 if self.design.offset is None else self.design.offset
+        return np.asarray(X @ self.beta + offset)
+
+    @cached_property
+    def fitted_values(self) -> FloatArray:
+        """X beta + Z b plus offset, shape (n,)."""
+        total = self.fixed_part.copy()
+        for factor, b in zip(self.design.factors, self.modes, strict=True):
+            total += (factor.z * b[factor.codes]).sum(axis=1)
+        return total
+
+    def fitted(self) -> pd.Series:
+        """Fitted values of the rows used, random effects included."""
+        return pd.Series(self.fitted_values, index=self.design.row_labels, name="fitted")
+
+    def residuals(self, kind: ResidualKind = "response") -> pd.Series:
+        """Residuals of the rows used.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "deviance", "working"}
+            "pearson" and "deviance" are multiplied by the root of the precision weights; divided
+            by ``sigma`` they are lme4's scaled residuals.
+        """
+        check_option("kind", kind, ResidualKind)
+        values = self.design.y - self.fitted_values
+        if kind in ("pearson", "deviance") and self.weights is not None:
+            values = values * np.sqrt(self.weights)
+        return pd.Series(values, index=self.design.row_labels, name="residual")
+
+    def tidy(
+        self,
+        effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
+        level: float = 0.95,
+        ddf: Ddf = "satterthwaite",
+    ) -> pd.DataFrame:
+        """One row a parameter, with broom.mixed's meanings.
+
+        Parameters
+        ----------
+        effects : some of "fixed", "ran_pars" (sds and correlations), "ran_vals" (modes)
+        level : level of the Wald confidence intervals
+        ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
+            Degrees of freedom of the tests of fixed effects.
+
+        Raises
+        ------
+        NotSupportedError
+            For degrees of freedom this version doesn't have.
+        """
+        return tidy_table(self, effects=effects, level=level, ddf=ddf)
+
+    def glance(self) -> pd.DataFrame:
+        """One row about the whole fit."""
+        return pd.DataFrame(
+            {
+                "nobs": [self.nobs], "sigma": [self.sigma], "loglik": [self.loglik],
+                "aic": [self.aic], "bic": [self.bic], "criterion": [self.criterion],
+                "df_residual": [self.df_residual], "method": [self.method],
+            }
+        )
+
+    def augment(self) -> pd.DataFrame:
+        """Model frame with a column each for fitted values, fixed part and residuals."""
+        frame = pd.DataFrame(self.design.model_frame).copy()
+        frame["fitted"] = self.fitted_values
+        frame["fixed"] = self.fixed_part
+        frame["residual"] = self.design.y - self.fitted_values
+        return frame
+
+    # text
+
+    def summary(self, **options: Any) -> str:
+        """Summary with lme4's blocks in lme4's order, then our findings."""
+        return self.model.summary(self, **options)
+
+    # more
+
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        groups: str | list[str] = "all",
+        new_levels: NewLevels = "error",
+        interval: Interval | None = None,
+        level: float = 0.95,
+        type: PredictionType = "response",
+        random_seed: Any = None,
+    ) -> Any:
+        """Predictions for the rows used or for new data; rows in = rows out.
+
+        Parameters
+        ----------
+        newdata : frame, optional
+            The rows the model was fitted to when not given.
+        groups : "all", "none" or a list of grouping factors
+            Whose random effects are added to the fixed part. "none" is the typical group.
+        new_levels : {"error", "population", "sample", "missing"}
+            What to do with a level the model was not fitted to: raise, predict the population
+            value, draw its effects from their distribution, or return NaN. A row whose level is
+            missing gets NaN, except under "population".
+        interval : None
+            Intervals are not available in this version.
+        level : float
+            Level of the interval.
+        type : {"response", "link"}
+            The same for a Gaussian model.
+        random_seed : int, Generator or SeedSequence
+            For ``new_levels="sample"``; rows with the same new level share one draw.
+
+        Returns
+        -------
+        pandas.Series
+            In response units, indexed as ``newdata``; NaN where a predictor is missing.
+
+        Raises
+        ------
+        NewLevelError
+            With ``new_levels="error"``, naming at most five of the new levels.
+        DataError
+            If a column is missing or a fixed factor has a level it was not fitted with.
+        """
+        return self.model.predict(
+            self, newdata, groups=groups, new_levels=new_levels, interval=interval, level=level,
+            type=type, random_seed=random_seed,
+        )
+
+    def simulate(self, nsim: int = 1, random_seed: Any = None) -> pd.DataFrame:
+        """Draw ``nsim`` responses from the fitted model with new random effects, (n, nsim)."""
+        return self.model.simulate(self, nsim, random_seed)
+
+    def refit(self, y: Any) -> "LikelihoodFit":
+        """Fit the same model to another response of the rows used."""
+        return self.model.refit(self, y)
+
+    def update(self, formula: str) -> "LikelihoodFit":
+        """Fit a changed formula, R's way: ``"."`` stands for what was there.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+        >>> fit.update(". ~ . - Days").fixef().index.tolist()
+        ['(Intercept)']
+        """
+        return self.model.update(self, formula)
+
+    def with_method(self, method: Method) -> "LikelihoodFit":
+        """Fit the same model by another method; this fit if it was fitted by it."""
+        return self if method == self.method else self.model.fit(method)
+
+    def save(self, path: Any) -> None:
+        """Write the fit to a file that ``hb.load`` reads: data used, specification, estimates."""
+        self.model.save(self, path)

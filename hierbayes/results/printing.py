@@ -1,0 +1,39 @@
+"""How results come to be printed without knowing the layer that renders them.
+
+Rendering lives in ``reports/``, above this layer. A result derives from ``Printable``; the package
+registers, by class name, the functions that render it as text and as HTML. They are loaded on
+first use, so a fit that is never printed never imports them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+Renderer = Callable[[Any], str]
+_text: dict[str, Callable[[], Renderer]] = {}
+_html: dict[str, Callable[[], Renderer]] = {}
+
+
+def register_renderers(
+    class_name: str, *, text: Callable[[], Renderer], html: Callable[[], Renderer]
+) -> None:
+    """Say how results of a class are rendered; ``text()`` and ``html()`` load the renderers."""
+    _text[class_name] = text
+    _html[class_name] = html
+
+
+class Printable:
+    """A result that prints as text and shows as HTML in a notebook."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Return the text rendering registered for this class."""
+        return _text[type(self).__name__]()(self)
+
+    def __repr__(self) -> str:
+        """Return the same as ``str``: results are read, not evaluated."""
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """Return the HTML rendering registered for this class."""
+        return _html[type(self).__name__]()(self)

@@ -1,0 +1,103 @@
+"""Tidy tables of a REML or ML fit, with broom.mixed's meanings and our column names."""
+
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.options import Ddf, Effect, check_option
+
+COLUMNS = (
+    "effect", "group", "level", "term", "estimate", "std_error", "statistic", "df", "p_value",
+    "conf_low", "conf_high", "method",
+)
+
+
+def check_level(level: float) -> float:
+    """Return ``level`` if it lies strictly between 0 and 1; else raise OptionError."""
+    if isinstance(level, (int, float)) and not isinstance(level, bool) and 0 < level < 1:
+        return float(level)
+    raise OptionError(f"level={level!r} must be a number between 0 and 1, for example 0.95.")
+
+
+def tidy_table(fit: Any, *, effects: Any, level: float, ddf: Ddf) -> pd.DataFrame:
+    """Build ``LikelihoodFit.tidy``; see there."""
+    chosen = (effects,) if isinstance(effects, str) else tuple(effects)
+    for effect in chosen:
+        check_option("effects", effect, Effect)
+    check_level(level)
+    check_option("ddf", ddf, Ddf)
+    parts = {"fixed": _fixed, "ran_pars": _random_parameters, "ran_vals": _random_values}
+    frames = [parts[e](fit, level, ddf) for e in get_args(Effect) if e in chosen]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
+    if ddf in ("satterthwaite", "kenward-roger"):
+        raise NotSupportedError(
+            f"ddf={ddf!r}: these degrees of freedom are not available in this version. "
+            'Use ddf="normal" for z tests, or ddf="none" for no tests.'
+        )
+    statistic = fit.beta / fit.std_errors
+    p_value = 2 * ndtr(-np.abs(statistic)) if ddf == "normal" else np.full(fit.beta.size, np.nan)
+    df = np.inf if ddf == "normal" else np.nan
+    low, high = _wald(fit.beta, fit.std_errors, level)
+    return _frame(
+        fit, effect="fixed", term=list(fit.coef_names), estimate=fit.beta,
+        std_error=fit.std_errors, statistic=statistic, df=df, p_value=p_value, conf_low=low,
+        conf_high=high,
+    )
+
+
+def _random_parameters(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
+    del level, ddf
+    table = fit.varcorr().to_frame()
+    group = table["group"].tolist()
+    first, second = table["term1"].tolist(), table["term2"].tolist()
+    terms = []
+    for g, a, b in zip(group, first, second, strict=True):
+        if g == "Residual":
+            terms.append("sd__Observation")
+        else:
+            terms.append(f"sd__{a}" if not isinstance(b, str) else f"cor__{a}.{b}")
+    return _frame(
+        fit, effect="ran_pars", group=group, term=terms, estimate=table["sdcor"].to_numpy()
+    )
+
+
+def _random_values(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
+    del ddf
+    frames = []
+    sds = fit.ranef_sd()
+    for group, modes in fit.ranef().items():
+        estimate, sd = modes.to_numpy().T.ravel(), sds[group].to_numpy().T.ravel()
+        low, high = _wald(estimate, sd, level)
+        frames.append(
+            _frame(
+                fit, effect="ran_vals", group=group,
+                level=np.tile(modes.index.to_numpy(), modes.shape[1]),
+                term=np.repeat(modes.columns.to_numpy(), modes.shape[0]),
+                estimate=estimate, std_error=sd, conf_low=low, conf_high=high,
+            )
+        )
+    return pd.concat(frames, ignore_index=True) if frames else _frame(fit, estimate=[])
+
+
+def _wald(
+    estimate: npt.NDArray[np.float64], se: npt.NDArray[np.float64], level: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    half = ndtri((1 + level) / 2) * se
+    return estimate - half, estimate + half
+
+
+def _frame(fit: Any, **columns: Any) -> pd.DataFrame:
+    size = len(columns["estimate"])
+    text = ("effect", "group", "level", "term")
+    filled = {
+        name: columns.get(name, [None] * size if name in text else np.full(size, np.nan))
+        for name in COLUMNS[:-1]
+    }
+    return pd.DataFrame({**filled, "method": [fit.method] * size}, columns=list(COLUMNS))

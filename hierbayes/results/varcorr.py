@@ -1,0 +1,76 @@
+"""Variance components: sds and correlations of the random effects and the residual sd."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.results.printing import Printable
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VarCorrTerm:
+    """One covariance term.
+
+    Attributes
+    ----------
+    name : lme4's name, ``"Subject"``, a second term of the factor ``"Subject.1"``
+    columns : the q column names
+    sd : array, shape (q,), units of the response per unit of each column
+    corr : array, shape (q, q); NaN where an sd is zero, so that the correlation is undefined
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    sd: FloatArray
+    corr: FloatArray
+
+    @property
+    def covariance(self) -> FloatArray:
+        """Covariance matrix, shape (q, q)."""
+        off = np.where(np.isnan(self.corr), 0.0, self.corr)
+        return np.asarray(self.sd[:, None] * off * self.sd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class VarCorr(Printable):
+    """Variance components of a fit, in lme4's order.
+
+    Attributes
+    ----------
+    terms : one record a covariance term
+    sigma : residual sd, response units (1 where the family has none)
+    has_residual : False where the family has no residual sd
+    """
+
+    terms: tuple[VarCorrTerm, ...]
+    sigma: float
+    has_residual: bool = True
+
+    def to_frame(self) -> pd.DataFrame:
+        """Tidy table with columns ``group term1 term2 vcov sdcor``, as ``as.data.frame(VarCorr(.))``.
+
+        Per term first the q variances (``term2`` missing, ``sdcor`` the sd), then the covariances
+        (``sdcor`` the correlation) column by column of the lower triangle; last the residual.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+        >>> fit.varcorr().to_frame()["group"].tolist()
+        ['Subject', 'Subject', 'Subject', 'Residual']
+        """
+        rows: list[tuple[str, str | None, str | None, float, float]] = []
+        for term in self.terms:
+            cov = term.covariance
+            for i, column in enumerate(term.columns):
+                rows.append((term.name, column, None, cov[i, i], term.sd[i]))
+            for j, first in enumerate(term.columns):
+                for i in range(j + 1, len(term.columns)):
+                    rows.append((term.name, first, term.columns[i], cov[i, j], term.corr[i, j]))
+        if self.has_residual:
+            rows.append(("Residual", None, None, self.sigma**2, self.sigma))
+        return pd.DataFrame(rows, columns=["group", "term1", "term2", "vcov", "sdcor"])
