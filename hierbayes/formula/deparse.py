@@ -5,7 +5,6 @@ by character: spaces round ``+ - * ~ | &`` and comparisons, none round ``/ ^ : %
 """
 
 import math
-import re
 
 from hierbayes.formula.expressions import (
     Binary,
@@ -18,7 +17,7 @@ from hierbayes.formula.expressions import (
     Text,
     Unary,
 )
-from hierbayes.formula.tokenizer import NAME
+from hierbayes.formula.tokenizer import is_syntactic
 
 RESERVED = frozenset((
     "if", "else", "repeat", "while", "function", "for", "next", "break", "in", "TRUE", "FALSE",
@@ -28,7 +27,6 @@ RESERVED = frozenset((
 LINE_WIDTH = 60
 
 _TIGHT = frozenset(("/", "^", ":", "%%", "%/%"))
-_SYNTACTIC = re.compile(rf"(?!_){NAME}")
 _SPECIAL = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _DOUBLE_DIGITS = 15  # R writes doubles with at most this many significant digits
 
@@ -58,7 +56,7 @@ def deparse_lines(expression: Expression, width: int = LINE_WIDTH) -> list[str]:
 
 def name_text(name: str) -> str:
     """Write a name, in back-ticks unless R could read it without."""
-    if _SYNTACTIC.fullmatch(name) and name not in RESERVED:
+    if name not in RESERVED and is_syntactic(name):
         return name
     return _quoted(name, "`")
 
@@ -69,7 +67,7 @@ def number_text(value: float) -> str:
     mantissa, exponent_text = scientific.split("e")
     mantissa = mantissa.rstrip("0").rstrip(".")
     exponent = int(exponent_text)
-    digits = len(mantissa.replace(".", ""))
+    digits = len(mantissa.lstrip("-").replace(".", ""))
     sign = "-" if exponent < 0 else "+"
     scientific = f"{mantissa}e{sign}{abs(exponent):02d}"
     fixed = f"{value:.{max(0, digits - exponent - 1)}f}"

@@ -24,17 +24,18 @@ class Token(NamedTuple):
     end: int
 
 
-NAME = r"(?:[^\W\d]|\.(?![0-9]))[\w.]*"
+_NAME = r"(?:[^\W\d]|\.(?![0-9]))[\w.]*"
 _TOKEN = re.compile(
     r"\s*(?:"
     r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?L?)"
-    rf"|(?P<name>{NAME})"
+    rf"|(?P<name>{_NAME})"
     r"|(?P<quoted>`(?:[^`\\]|\\.)*`)"
     r"""|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
     r"|(?P<op>\*\*|\|\||&&|==|!=|<=|>=|%%|%/%|%in%|[-+*/^:()~,=!<>|&])"
     r")",
     re.DOTALL,
 )
+_SYNTACTIC = re.compile(rf"(?!_){_NAME}")  # a leading underscore is read, but R wouldn't
 _NAME_REST = re.compile(r"[\w.]*")
 _SPACE = re.compile(r"\s*")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|(.))", re.DOTALL)
@@ -114,6 +115,12 @@ def tokenize(source: str) -> list[Token]:
         raise _strange(source, position)
     tokens.append(Token("end", "", length, length))
     return tokens
+
+
+def is_syntactic(name: str) -> bool:
+    """Whether R reads the name without back-ticks."""
+    found = _SYNTACTIC.match(name)
+    return found is not None and _name_end(name, found.end()) == len(name)
 
 
 def _name_end(source: str, position: int) -> int:

@@ -19,7 +19,7 @@ def update_formula(old: Formula, text: str) -> str:
     Returns
     -------
     str
-        The new formula, terms in R's order, ready for ``parse_formula``.
+        The new formula, terms in R's order; ``parse_formula`` then checks what is new in it.
 
     Raises
     ------
