@@ -108,7 +108,8 @@ def check_not_swapped(formula: Formula, values: Mapping[Expression, Any]) -> Non
             continue
         if not isinstance(left[0], Factor):
             continue
-        n_columns, n_levels = (drop_unused(as_factor(side)).levels.size for side in (left[0], right))
+        n_columns = drop_unused(left[0]).levels.size
+        n_levels = as_factor(right).levels.size
         whole = right.dtype.kind in "iu" or bool((right == np.floor(right)).all())
         too_many = n_columns * n_levels >= right.size
         if n_levels > MANY_VALUES and (too_many or n_columns > n_levels or not whole):

@@ -257,7 +257,7 @@ def check_codings(codings: Mapping[str, Any] | None, part: LinearPart,
     """Return the contrasts asked for by the label of their factor; raise OptionError if unknown."""
     if not codings:
         return {}
-    factors = {}
+    factors: dict[str, None] = {}
     for term in part.terms:
         for expression in term.variables:
             if isinstance(values[expression], Factor | Logical):

@@ -72,8 +72,9 @@ class Design:
     X : array, shape (n, p), all columns of the fixed part, dependent ones included
     coef_names : the p column names as R prints them
     assign : array of int, shape (p,): 0 for the intercept, k for a column of the k-th fixed term
-    factors : the grouping factors by decreasing number of levels, ties in formula order
-    terms : the covariance terms in lme4's order
+    factors : the grouping factors by decreasing number of levels, in the order of ``terms``
+    terms : the covariance terms in lme4's order: by decreasing number of levels; ties in formula
+        order, reversed (as lme4 does) when the formula's order had to be changed at all
     weights : array, shape (n,), precision weights, all positive; None when not given
     offset : array, shape (n,), argument and ``offset()`` terms added up; None when there is none
     known_sd : array, shape (n,), known residual sds; None when not given

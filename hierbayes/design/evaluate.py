@@ -25,7 +25,8 @@ from hierbayes.design.values import (
     label_array,
     number_label,
 )
-from hierbayes.errors import DataError, FormulaError, NotSupportedError
+from hierbayes.errors import FormulaError, NotSupportedError
+from hierbayes.formula.excerpt import formula_error, point_at
 from hierbayes.formula.expressions import (
     Binary,
     Call,
@@ -37,7 +38,6 @@ from hierbayes.formula.expressions import (
     Text,
     Unary,
 )
-from hierbayes.formula.excerpt import formula_error, point_at
 from hierbayes.options import Coding
 
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
@@ -59,7 +59,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "bs": ("x", "df", "knots", "degree", "intercept", "Boundary.knots"),
     "ns": ("x", "df", "knots", "intercept", "Boundary.knots"),
     "cr": ("x", "df", "knots", "lower_bound", "upper_bound", "constraints", "extrapolation"),
-    "factor": ("x", "levels", "labels", "exclude", "ordered"), "C": ("x", "contr", "how.many", "base"),
+    "factor": ("x", "levels", "labels", "exclude", "ordered"),
+    "C": ("x", "contr", "how.many", "base"),
 }
 CODINGS = get_args(Coding)
 
@@ -84,7 +85,7 @@ class Scope:
     used: dict[str, Any] = field(default_factory=dict)
 
     def error(self, sentence: str, node: Expression, advice: str = "") -> FormulaError:
-        """The error that shows where in the text the node stands."""
+        """Return the error that shows where in the text the node stands."""
         return formula_error(sentence, source=self.source, at=node.at, advice=advice)
 
 

@@ -1,11 +1,11 @@
 """Grouping factors: from the expressions right of the bars to a level index with small rows.
 
-Terms are ordered as lme4 orders them, by decreasing number of levels and in formula order where
-these tie; all columns of one factor stand together.
+Terms stand in lme4's order (``lme4_order``); all columns of one factor stand together.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,14 @@ class FactorRecipe:
     ----------
     name : of the factor
     grouping : the expressions whose combined values are the levels
-    layouts : the columns of each of its bars, in the order of ``GroupingFactor.columns``
+    layouts : the columns of each of its bars, in formula order
+    order : where each of ``GroupingFactor.columns`` stands among the columns of the layouts
     """
 
     name: str
     grouping: tuple[Expression, ...]
     layouts: tuple[Layout, ...]
+    order: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,17 @@ class RandomPart:
     factors: tuple[GroupingFactor, ...]
     terms: tuple[RandomTerm, ...]
     recipes: tuple[FactorRecipe, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """Columns with one covariance matrix: those of a bar, or one column of ``(x || g)``.
+
+    ``columns`` are positions among the columns of all bars of the same factor.
+    """
+
+    bar: Bar
+    columns: tuple[int, ...]
 
 
 def random_part(formula: Formula, values: Mapping[Expression, Any], n_rows: int) -> RandomPart:
@@ -58,24 +71,33 @@ def random_part(formula: Formula, values: Mapping[Expression, Any], n_rows: int)
         If a bar has no columns, or a column stands twice in one grouping factor.
     """
     groups: dict[str, Factor] = {}
+    layouts: dict[str, list[Layout]] = {}
+    blocks: list[_Block] = []
     for bar in formula.bars:
         if bar.group not in groups:
+            _refuse_matrix(bar, values, formula)
             groups[bar.group] = group_levels(bar.grouping, values)
-    ordered = sorted(formula.bars, key=lambda bar: -groups[bar.group].levels.size)
-    layouts = [_bar_layout(bar, formula, values) for bar in ordered]
-    names = list(dict.fromkeys(bar.group for bar in ordered))
+        layout = _bar_layout(bar, formula, values)
+        before = layouts.setdefault(bar.group, [])
+        _refuse_repeated_columns(bar, layout, before, formula=formula)
+        blocks += _bar_blocks(bar, len(layout.names), start=sum(len(x.names) for x in before))
+        before.append(layout)
+    blocks = _in_lme4_order(blocks, [groups[block.bar.group].levels.size for block in blocks])
     factors, recipes = [], []
-    for name in names:
-        own = [place for place, bar in enumerate(ordered) if bar.group == name]
-        _refuse_repeated_columns(formula, [(ordered[place], layouts[place]) for place in own])
-        mine = tuple(layouts[place] for place in own)
+    for name in dict.fromkeys(block.bar.group for block in blocks):
+        own = [block for block in blocks if block.bar.group == name]
+        recipe = FactorRecipe(
+            name=name, grouping=own[0].bar.grouping, layouts=tuple(layouts[name]),
+            order=tuple(column for block in own for column in block.columns),
+        )
+        names = [column for layout in recipe.layouts for column in layout.names]
         factors.append(GroupingFactor(
             name=name, levels=groups[name].levels, codes=groups[name].codes,
-            z=factor_columns(mine, values, n_rows),
-            columns=tuple(column for layout in mine for column in layout.names),
+            z=factor_columns(recipe, values, n_rows),
+            columns=tuple(names[column] for column in recipe.order),
         ))
-        recipes.append(FactorRecipe(name=name, grouping=ordered[own[0]].grouping, layouts=mine))
-    terms = _covariance_terms(ordered, layouts, names)
+        recipes.append(recipe)
+    terms = _covariance_terms(blocks, [recipe.name for recipe in recipes])
     return RandomPart(factors=tuple(factors), terms=terms, recipes=tuple(recipes))
 
 
@@ -87,12 +109,13 @@ def group_levels(grouping: tuple[Expression, ...], values: Mapping[Expression, A
     return combined
 
 
-def factor_columns(layouts: tuple[Layout, ...], values: Mapping[Expression, Any], n_rows: int
+def factor_columns(recipe: FactorRecipe, values: Mapping[Expression, Any], n_rows: int
                    ) -> FloatArray:
-    """Return the columns of all bars of a factor side by side."""
-    if len(layouts) == 1:
-        return fill_columns(layouts[0], values, n_rows)
-    return np.hstack([fill_columns(layout, values, n_rows) for layout in layouts])
+    """Return the columns of all bars of a factor side by side, shape (n_rows, q)."""
+    parts = [fill_columns(layout, values, n_rows) for layout in recipe.layouts]
+    columns = parts[0] if len(parts) == 1 else np.hstack(parts)
+    in_place = recipe.order == tuple(range(len(recipe.order)))
+    return columns if in_place else columns[:, recipe.order]
 
 
 def _bar_layout(bar: Bar, formula: Formula, values: Mapping[Expression, Any]) -> Layout:
@@ -105,43 +128,54 @@ def _bar_layout(bar: Bar, formula: Formula, values: Mapping[Expression, Any]) ->
     return layout
 
 
-def _refuse_repeated_columns(formula: Formula, bars: list[tuple[Bar, Layout]]) -> None:
-    seen: dict[str, Bar] = {}
-    for bar, layout in bars:
-        for column in layout.names:
-            if column in seen:
-                advice = f"Leave it out of one of them, as in (0 + x | {bar.group})." \
-                    if column == "(Intercept)" else "Leave it out of one of them."
-                raise formula_error(
-                    f"The column {column!r} stands twice for the grouping factor {bar.group!r}, "
-                    f"in {seen[column].source} and in {bar.source}; its variance can't be "
-                    "divided between the two.", source=formula.source, at=bar.at, advice=advice)
-            seen[column] = bar
+def _bar_blocks(bar: Bar, width: int, *, start: int) -> list[_Block]:
+    columns = tuple(range(start, start + width))
+    if bar.correlated:
+        return [_Block(bar=bar, columns=columns)]
+    return [_Block(bar=bar, columns=(column,)) for column in columns]
 
 
-def _covariance_terms(ordered: list[Bar], layouts: list[Layout], names: list[str]
-                      ) -> tuple[RandomTerm, ...]:
-    """Return the terms of the covariance: one a bar, or one a column for ``||``."""
+def _in_lme4_order(blocks: list[_Block], n_levels: list[int]) -> list[_Block]:
+    """Return the blocks by decreasing number of levels.
+
+    lme4 leaves an order that is right as it is and otherwise reverses an increasing one, which
+    also reverses blocks that tie; theta has to stand in the same order.
+    """
+    if all(first >= second for first, second in pairwise(n_levels)):
+        return blocks
+    increasing = sorted(range(len(blocks)), key=n_levels.__getitem__)
+    return [blocks[place] for place in reversed(increasing)]
+
+
+def _covariance_terms(blocks: list[_Block], names: list[str]) -> tuple[RandomTerm, ...]:
+    """Return a covariance term per block, its columns counted as in its factor."""
     width = dict.fromkeys(names, 0)
     count = dict.fromkeys(names, 0)
     terms = []
-    for bar, layout in zip(ordered, layouts, strict=True):
-        first = width[bar.group]
-        columns = tuple(range(first, first + len(layout.names)))
-        width[bar.group] += len(columns)
-        for block in [columns] if bar.correlated else [(column,) for column in columns]:
-            number = count[bar.group]
-            count[bar.group] += 1
-            terms.append(RandomTerm(
-                factor=names.index(bar.group), columns=block, label=bar.source,
-                name=f"{bar.group}.{number}" if number else bar.group,
-            ))
+    for block in blocks:
+        name = block.bar.group
+        first, number = width[name], count[name]
+        width[name] += len(block.columns)
+        count[name] += 1
+        terms.append(RandomTerm(
+            factor=names.index(name), columns=tuple(range(first, width[name])),
+            name=f"{name}.{number}" if number else name, label=block.bar.source,
+        ))
     return tuple(terms)
 
 
-def refuse_matrix(grouping: tuple[Expression, ...], values: Mapping[Expression, Any], bar: Bar,
-                  formula: Formula) -> None:
-    """Raise FormulaError if a grouping expression has several columns."""
-    if any(isinstance(values[expression], Matrix) for expression in grouping):
+def _refuse_repeated_columns(bar: Bar, layout: Layout, before: list[Layout], *,
+                             formula: Formula) -> None:
+    taken = {column for earlier in before for column in earlier.names}
+    for column in layout.names:
+        if column in taken:
+            raise formula_error(
+                f"The column {column!r} stands twice among the effects of {bar.group!r}; its "
+                "variance can't be divided between the two.", source=formula.source, at=bar.at,
+                advice=f"Leave it out of one of the terms, as in (0 + x | {bar.group}).")
+
+
+def _refuse_matrix(bar: Bar, values: Mapping[Expression, Any], formula: Formula) -> None:
+    if any(isinstance(values[expression], Matrix) for expression in bar.grouping):
         raise formula_error(f"The grouping factor {bar.group!r} has several columns; levels need "
                             "one.", source=formula.source, at=bar.at)

@@ -1,4 +1,4 @@
-"""The model frame: the variables of a model as pandas columns, as R's ``model.frame`` shows them."""
+"""The model frame: the variables of a model as pandas columns, like R's ``model.frame``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,8 +23,8 @@ def model_frame(variables: Mapping[str, Any], row_labels: Any) -> pd.DataFrame:
             for place, suffix in enumerate(value.suffixes):
                 columns[label + suffix] = value.values[:, place]
         elif isinstance(value, Factor):
-            columns[label] = pd.Categorical.from_codes(value.codes, value.levels,
-                                                       ordered=value.ordered)
+            columns[label] = pd.Categorical.from_codes(
+                value.codes, value.levels.tolist(), ordered=value.ordered)
         elif isinstance(value, Logical):
             columns[label] = value.values.astype(np.bool_)
         else:

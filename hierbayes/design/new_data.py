@@ -146,7 +146,7 @@ def _new_factor(fitted: GroupingFactor, own: FactorRecipe, scope: Scope, *, need
         values: dict[Expression, Any] = {}
         for layout in own.layouts:
             values.update(_layout_values(layout, scope))
-        z = factor_columns(own.layouts, values, n_rows)
+        z = factor_columns(own, values, n_rows)
     except MissingColumnError:
         if needed:
             raise

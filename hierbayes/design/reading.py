@@ -72,7 +72,7 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
     arguments = {name: _argument(name, asked, scope) for name, asked in given.items()
                  if asked is not None}
     arrays = {name: array for name, array in arguments.items() if not isinstance(given[name], str)}
-    made = {expression: value for expression, value in values.items()
+    made: dict[Expression, Any] = {expression: value for expression, value in values.items()
             if isinstance(value, Factor) and not isinstance(expression, Name)}
     complete = complete_rows({**scope.used, **arrays}, made, table.n_rows)
     columns, labels, rows = scope.used, table.index, complete.rows
@@ -107,7 +107,7 @@ def part_expressions(part: LinearPart) -> Iterator[Expression]:
 
 
 def argument_expression(text: str, table: Table) -> Expression:
-    """An argument given as text: a column's name, whatever it looks like, or an expression."""
+    """Read an argument given as text: a column's name, whatever it looks like, or an expression."""
     return Name(text) if text in table.names else parse_expression(text)
 
 

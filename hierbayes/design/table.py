@@ -325,7 +325,8 @@ def _from_narwhals(series: Any, name: str) -> Any:
     if kind == nw.Categorical:
         if hasattr(native, "combine_chunks"):   # pyarrow keeps the order of its dictionary
             factor = _arrow_dictionary(native.combine_chunks(), name)
-            return pd.Categorical.from_codes(factor.codes, factor.levels, ordered=factor.ordered)
+            labels = factor.levels.tolist()
+            return pd.Categorical.from_codes(factor.codes, labels, ordered=factor.ordered)
         # polars orders these by their text: the order of first appearance means nothing there.
         return series.cast(nw.String).to_numpy()
     if kind.is_integer() and series.null_count():

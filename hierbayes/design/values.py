@@ -126,7 +126,7 @@ def _factor_of_integers(value: npt.NDArray[Any]) -> Factor:
 
 
 def compress(codes: IntArray, n_possible: int) -> tuple[IntArray, IntArray]:
-    """Number the codes that occur 0, 1, ... in increasing order; return them and the old codes."""
+    """Renumber the codes that occur, in increasing order; return them and the codes they were."""
     occurs = np.zeros(n_possible, dtype=bool)
     occurs[codes] = True
     if occurs.all():
@@ -149,7 +149,7 @@ def drop_unused(factor: Factor) -> Factor:
 
 
 def interaction(first: Factor, second: Factor) -> Factor:
-    """Return the combinations of two factors that occur, the first varying slowest (R's ``a:b``)."""
+    """Return R's ``a:b``: the combinations that occur, the first factor varying slowest."""
     n_second = second.levels.size
     n_possible = first.levels.size * n_second
     missing = (first.codes < 0) | (second.codes < 0)
