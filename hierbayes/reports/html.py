@@ -49,6 +49,11 @@ __all__ = [
     "varcorr_html",
 ]
 
+LEVEL_TITLES = {
+    "ranef": "Random effects",
+    "ranef_sd": "Conditional sds of the random effects",
+    "coef": "Coefficients",
+}
 ROWS_SHOWN = 1000  # a notebook with more rows of a table gets slow
 
 
@@ -78,15 +83,12 @@ def summary_html(fit: Any, digits: int | None = None, correlation: bool | None =
 
 
 def _specification(fit: Any) -> str:
-    parts = [("Formula:", fit.formula_text), *specification(fit)]
-    return (
-        "<p>"
-        + "<br>\n".join(
-            f'<span class="soft">{label}</span> <code>{escape(text)}</code>'
-            for label, text in parts
-        )
-        + "</p>"
-    )
+    parts = [("Formula:", [fit.formula_text]), *specification(fit)]
+    return "\n".join(_labelled(label, " ".join(map(str.strip, lines))) for label, lines in parts)
+
+
+def _labelled(label: str, code: str) -> str:
+    return f'<p><span class="soft">{escape(label)}</span> <code>{escape(code)}</code></p>'
 
 
 def _criterion(fit: Any) -> str:
@@ -118,7 +120,7 @@ def _linear_model_html(fit: Any, digits: int) -> str:
     parts.append(_one_row(FIVE_NUMBERS, cells, caption="Residuals"))
     columns, stars = coefficient_cells(fit, digits)
     named = [*columns, ("", stars)] if stars is not None else columns
-    parts.append(table(named, list(fit.coef_names), caption="Coefficients"))
+    parts.append(table(named, list(fit.fixef().index), caption="Coefficients"))
     parts.append(_legend(stars))
     sigma = format_general(float(fit.sigma), digits)
     text = f"Residual standard error: {sigma} on {residual_df(fit)} degrees of freedom."
@@ -152,15 +154,13 @@ def _variance_components(varcorr: VarCorr, *, digits: int, with_variances: bool)
 
 def level_tables_html(tables: LevelTables) -> str:
     """Show random effects or coefficients of every level, one table a grouping factor."""
-    parts = []
-    what = "Random effects" if tables.kind == "ranef" else "Coefficients"
+    parts, sds = [], tables.sds
     for name, frame in tables.items():
-        parts.append(heading(f"{what} of {name}", 3))
+        parts.append(heading(f"{LEVEL_TITLES[tables.kind]} of {name}", 3))
         shown = frame.head(ROWS_SHOWN)
         columns, cells = [str(c) for c in shown.columns], frame_cells(shown)
-        sds = tables.sds.get(name) if tables.sds is not None else None
         if sds is not None:  # each estimate with its conditional sd beside it
-            beside = frame_cells(sds.head(ROWS_SHOWN))
+            beside = frame_cells(sds[name].head(ROWS_SHOWN))
             columns = [label for column in columns for label in (column, "(sd)")]
             cells = [
                 [cell for pair in zip(row, sd_row, strict=True) for cell in pair]
@@ -180,14 +180,8 @@ def anova_html(anova: AnovaTable) -> str:
     if stars is not None:
         named.append(("", stars))
     parts = [f'<p class="soft">{escape(REFITTED)}</p>' if anova.refitted else ""]
-    if anova.data_name:
-        parts.append(
-            f'<p><span class="soft">Data:</span> <code>{escape(anova.data_name)}</code></p>'
-        )
-    parts += [
-        f'<p><span class="soft">{escape(name)}:</span> <code>{escape(text)}</code></p>'
-        for name, text in anova.models.items()
-    ]
+    parts.append(_labelled("Data:", anova.data_name) if anova.data_name else "")
+    parts += [_labelled(f"{name}:", text) for name, text in anova.models.items()]
     rows = [str(name) for name in anova.table.index]
     parts.append(table(named, rows, caption="Likelihood-ratio tests"))
     return fragment(*parts, _legend(stars))

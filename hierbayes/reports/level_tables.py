@@ -12,26 +12,24 @@ from hierbayes.results.level_tables import LevelTables
 
 
 def level_tables_text(tables: LevelTables) -> str:
-    """Write tables of random effects or coefficients, by their kind."""
-    return ranef_text(tables, tables.sds) if tables.kind == "ranef" else coef_text(tables)
+    """Write tables of random effects, their sds, or coefficients, by their kind."""
+    return (
+        ranef_text(tables, has_sds=tables.has_sds) if tables.kind == "ranef" else coef_text(tables)
+    )
 
 
-def ranef_text(
-    tables: Mapping[str, pd.DataFrame], sds: Mapping[str, pd.DataFrame] | None = None
-) -> str:
+def ranef_text(tables: Mapping[str, pd.DataFrame], *, has_sds: bool = False) -> str:
     """Write conditional modes as lme4's ``print(ranef(fit))``.
 
     Parameters
     ----------
     tables : factor -> conditional modes (levels x columns)
-    sds : their conditional sds; only named in the last line, as lme4 does
+    has_sds : whether their conditional sds are known; only said in the last line, as in lme4
     """
-    lines = _tables_lines(tables)
-    known = [name for name in tables if sds is not None and name in sds]
-    if known:
-        quoted = " ".join(f"\u201c{name}\u201d" for name in known)
-        lines.append(f"with conditional variances for {quoted} ")
-    return "\n".join(lines)
+    if not has_sds:
+        return coef_text(tables)
+    quoted = " ".join(f"\u201c{name}\u201d" for name in tables)
+    return "\n".join([*_tables_lines(tables), f"with conditional variances for {quoted} "])
 
 
 def coef_text(tables: Mapping[str, pd.DataFrame]) -> str:

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.formula.deparse import deparse_lines
+from hierbayes.formula.expressions import Binary, Call, Expression, Name
+from hierbayes.formula.grammar import read_formula
+from hierbayes.formula.parser import parse_expression
 from hierbayes.reports.coefficients import (
     estimate_cells,
     p_value_cells,
     statistic_cells,
     table_lines,
 )
-from hierbayes.reports.deparse_lines import formula_lines
 from hierbayes.reports.layout import named_vector_lines
 from hierbayes.reports.numbers import (
     FIVE_NUMBERS,
@@ -58,16 +61,15 @@ class Explained:
 
 def residual_df(fit: Any) -> int:
     """Rows less estimated coefficients (sigma not counted, unlike ``df_residual``)."""
-    return int(fit.nobs - np.count_nonzero(~np.isnan(np.asarray(fit.beta, dtype=float))))
+    return int(fit.nobs - len(fit.coef_names))
 
 
 def explained(fit: Any) -> Explained | None:
     """R-squared and F statistic; None for a model of an intercept only or without residual df."""
     from scipy.special import fdtrc
 
-    beta = np.asarray(fit.beta, dtype=float)
     has_intercept = INTERCEPT in fit.coef_names
-    df_model = int(np.count_nonzero(~np.isnan(beta))) - has_intercept
+    df_model = len(fit.coef_names) - has_intercept
     df = residual_df(fit)
     if df_model < 1 or df < 1:
         return None
@@ -85,7 +87,7 @@ def explained(fit: Any) -> Explained | None:
 
 def linear_model_lines(fit: Any, digits: int) -> list[str]:
     """Write call, residuals, coefficients with t tests, and the fit as R's ``summary.lm``."""
-    lines = ["", "Call:", *formula_lines(_call(fit)), ""]
+    lines = ["", "Call:", *_call_lines(fit), ""]
     lines += _residual_lines(fit, digits)
     lines += _coefficient_lines(fit, digits)
     lines += ["", _sigma_line(fit, digits)]
@@ -96,14 +98,18 @@ def linear_model_lines(fit: Any, digits: int) -> list[str]:
     return lines + _explained_lines(fit, digits)
 
 
-def _call(fit: Any) -> str:
-    parts = [f"formula = {fit.formula_text}"]
-    parts += [f"data = {fit.data_name}"] if fit.data_name else []
-    weights = getattr(fit, "weights_text", "")
-    parts += [f"weights = {weights}"] if fit.weighted and weights else []
-    offset = getattr(fit, "offset_text", "")
-    parts += [f"offset = {offset}"] if offset else []
-    return f"lm({', '.join(parts)})"
+def _call_lines(fit: Any) -> list[str]:
+    """Write the call of R's ``lm`` that gives this fit, broken where R breaks it."""
+    formula = fit.design.formula
+    tree = Binary("~", formula.response, read_formula(formula.source).right)
+    arguments: list[tuple[str, Expression]] = [("formula", tree)]
+    if fit.data_name:
+        arguments.append(("data", Name(fit.data_name)))
+    for name in ("weights", "offset"):
+        given = fit.model.arguments.get(name)
+        if isinstance(given, str):
+            arguments.append((name, parse_expression(given)))
+    return deparse_lines(Call("lm", (), tuple(arguments)))
 
 
 def _residual_lines(fit: Any, digits: int) -> list[str]:
@@ -122,13 +128,12 @@ def _residual_lines(fit: Any, digits: int) -> list[str]:
 
 
 def _coefficient_lines(fit: Any, digits: int) -> list[str]:
-    beta = np.asarray(fit.beta, dtype=float)
-    if not beta.size:
+    if not len(fit.coef_names):
         return ["", "No Coefficients"]
     n_dropped = len(fit.dropped_columns)
     note = f" ({n_dropped} not defined because of singularities)" if n_dropped else ""
     columns, stars = coefficient_cells(fit, digits)
-    return ["", f"Coefficients:{note}", *table_lines(columns, list(fit.coef_names), stars=stars)]
+    return ["", f"Coefficients:{note}", *table_lines(columns, list(fit.fixef().index), stars=stars)]
 
 
 def coefficient_cells(
@@ -137,11 +142,11 @@ def coefficient_cells(
     """Columns of the table of coefficients, and stars; NA for columns that were dropped."""
     from scipy.special import stdtr
 
-    beta = np.asarray(fit.beta, dtype=float)
+    beta = fit.fixef().to_numpy(dtype=float)
     se = np.full(beta.shape, math.nan)
     variances = np.diag(np.asarray(fit.vcov(), dtype=float))
     kept = ~np.isnan(beta)
-    se[kept] = np.sqrt(variances[kept] if variances.size == beta.size else variances)
+    se[kept] = np.sqrt(variances)
     t = beta / se
     p = 2 * stdtr(residual_df(fit), -np.abs(t))
     estimates, errors = estimate_cells([beta.tolist(), se.tolist()], digits)

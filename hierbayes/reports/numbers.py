@@ -44,15 +44,16 @@ def zap_small(values: Sequence[float], digits: int) -> list[float]:
 def _scientific(value: float, digits: int) -> tuple[int, int, bool]:
     """Exponent and number of significant digits of ``value`` rounded to ``digits`` digits.
 
-    The flag says that rounding reached the next power of ten (9.96 to 10.0), which takes one
-    place less in fixed notation.
+    The flag says that only the rounding to ``digits`` reached the next power of ten: 9996 to
+    three digits is 1e+04, but in fixed notation it stays 9996, one place shorter.
     """
     if value == 0:
         return 0, 1, False
     mantissa, exponent = f"{abs(value):.{digits - 1}e}".split("e")
     power = int(exponent)
     n_significant = max(1, len(mantissa.replace(".", "").rstrip("0")))
-    return power, n_significant, power > 0 and abs(value) < 10.0**power
+    half_of_last_place = 0.5 / 10.0 ** max(0, digits - power)
+    return power, n_significant, power > 0 and abs(value) < 10.0**power - half_of_last_place
 
 
 def format_common(

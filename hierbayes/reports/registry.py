@@ -1,5 +1,6 @@
 """Which functions render which result; they are imported when a result is first printed."""
 
+from functools import partial
 from importlib import import_module
 
 from hierbayes.results.printing import Renderer, register_renderers
@@ -18,8 +19,8 @@ def register_reports() -> None:
     for class_name, (module, text, html) in RENDERERS.items():
         register_renderers(
             class_name,
-            text=lambda module=module, text=text: _load(module, text),
-            html=lambda html=html: _load("html", html),
+            text=partial(_load, module, text),
+            html=partial(_load, "html", html),
         )
 
 

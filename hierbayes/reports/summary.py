@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.formula.deparse import deparse_lines
+from hierbayes.formula.parser import formula_lines, parse_expression
 from hierbayes.reports.abbreviate import abbreviate
 from hierbayes.reports.coefficients import (
     SUMMARY_DIGITS,
@@ -16,7 +18,6 @@ from hierbayes.reports.coefficients import (
     statistic_cells,
     table_lines,
 )
-from hierbayes.reports.deparse_lines import formula_lines
 from hierbayes.reports.layout import LINE_WIDTH, fill_lines, matrix_lines, named_vector_lines
 from hierbayes.reports.numbers import (
     FIVE_NUMBERS,
@@ -80,21 +81,27 @@ def title_lines(fit: Any) -> list[str]:
     """Estimator, formula, data, weights and offset."""
     by = "REML" if fit.method == "reml" else "maximum likelihood "
     lines = [f"Linear mixed model fit by {by} ['lmerMod']"]
-    lines += fill_lines(["Formula:", *formula_lines(fit.formula_text)])
-    for label, text in specification(fit):
-        lines += fill_lines([f"{label:>8}", *formula_lines(text)])
+    lines += fill_lines(["Formula:", *formula_lines(fit.design.formula)])
+    for label, texts in specification(fit):
+        lines += fill_lines([f"{label:>8}", *texts])
     return lines
 
 
-def specification(fit: Any) -> list[tuple[str, str]]:
-    """Labels and texts of the data, the weights and the offset, those that were given."""
-    parts = [("Data:", fit.data_name)] if fit.data_name else []
+def specification(fit: Any) -> list[tuple[str, list[str]]]:
+    """Labels and lines of the data, the weights and the offset, those that were given."""
+    parts = [("Data:", [fit.data_name])] if fit.data_name else []
+    weights, offset = argument_lines(fit, "weights"), argument_lines(fit, "offset")
     if fit.weighted:
-        parts.append(("Weights:", getattr(fit, "weights_text", "") or "(given as an array)"))
-    offset = getattr(fit, "offset_text", "")
+        parts.append(("Weights:", weights or ["(given as an array)"]))
     if offset:
         parts.append(("Offset:", offset))
     return parts
+
+
+def argument_lines(fit: Any, name: str) -> list[str]:
+    """Write an argument that was given as an expression, as R would; nothing for an array."""
+    given = fit.model.arguments.get(name)
+    return deparse_lines(parse_expression(given)) if isinstance(given, str) else []
 
 
 def criterion_lines(fit: Any) -> list[str]:
@@ -137,13 +144,8 @@ def group_counts(fit: Any) -> str:
 
 def estimated(fit: Any) -> tuple[list[str], FloatArray, FloatArray]:
     """Names, estimates and covariance of the coefficients that were not dropped."""
-    beta = np.asarray(fit.beta, dtype=float)
     vcov = np.asarray(fit.vcov(), dtype=float)
-    kept = ~np.isnan(beta)
-    if vcov.shape[0] == kept.size:
-        vcov = vcov[np.ix_(kept, kept)]
-    names = [name for name, keep in zip(fit.coef_names, kept, strict=True) if keep]
-    return names, beta[kept], vcov
+    return list(fit.coef_names), np.asarray(fit.beta, dtype=float), vcov
 
 
 def fixed_effects_lines(fit: Any, digits: int) -> list[str]:
@@ -206,7 +208,13 @@ def finding_sentences(fit: Any, *, correlation: bool | None = None) -> list[str]
     told = any(finding.code == "rows_dropped" for finding in fit.findings)
     if dropped and not told:
         sentences.append(dropped)
-    p = int(np.count_nonzero(~np.isnan(np.asarray(fit.beta, dtype=float))))
+    p = len(fit.coef_names)
+    if fit.is_linear_model and fit.method == "ml":
+        sentences.append(
+            "Fitted by maximum likelihood: the residual variance is divided by the number of "
+            "rows, not by the residual degrees of freedom, so standard errors are a little "
+            "smaller than those of method 'reml' (which are lm's)."
+        )
     if not fit.is_linear_model and correlation is None and p > CORRELATION_UP_TO:
         sentences.append(
             f"The correlations of the fixed effects are not shown, as p = {p} > "
@@ -222,9 +230,9 @@ def rows_dropped_sentence(fit: Any) -> str:
     if n_dropped <= 0 or not columns:
         return ""
     counts = ", ".join(f"{name} {n}" for name, n in columns.items())
-    was = "row was" if n_dropped == 1 else "rows were"
+    was = "was" if n_dropped == 1 else "were"
     return (
-        f"{n_dropped} of {fit.n_rows_given} {was} dropped for missing values "
+        f"{n_dropped} of {fit.n_rows_given} rows {was} dropped for missing values "
         f"(missing by column: {counts})."
     )
 

@@ -1,0 +1,132 @@
+"""The printed summary is lme4's, line for line; what follows it are our own findings."""
+
+import pytest
+
+from hierbayes.reports.summary import summary_text
+from hierbayes.results.finding import Finding
+from tests.reference_fits import linear_fits, load_fit
+from tests.reports.stand_ins import least_squares_fit, printed_by_r, reference_fit, stripped
+
+# Fits whose summary can't be printed as lme4 prints it, with the reason. None.
+OTHERWISE: dict[str, str] = {}
+FIRST_OF_THE_OPTIMIZER = "optimizer ("
+
+
+def printed_by_lme4(fit_id):
+    """The summary without what our fits don't know: the optimizer's lines and a subset."""
+    lines = stripped(load_fit(fit_id).record["printed_summary"])
+    own = [i for i, line in enumerate(lines) if line.startswith(FIRST_OF_THE_OPTIMIZER)]
+    lines = lines[: own[0]] if own else lines
+    return [line for line in lines if not line.startswith(" Subset:")]
+
+
+def lme4_part(text):
+    return stripped(text.split("\n\nFindings:")[0])
+
+
+def findings_part(text):
+    _, _, findings = text.partition("\n\nFindings:\n")
+    return findings
+
+
+@pytest.mark.parametrize("fit_id", linear_fits(without=tuple(OTHERWISE)))
+def test_summary_is_lme4s_line_for_line(fit_id):
+    assert lme4_part(summary_text(reference_fit(fit_id))) == printed_by_lme4(fit_id)
+
+
+def test_the_optimizer_is_not_mentioned():
+    assert "optimizer" not in summary_text(reference_fit("dye2_reml"))
+
+
+@pytest.mark.parametrize("case", printed_by_r()["linear"], ids=lambda c: c["call"])
+def test_summary_without_random_effects_is_lms(case):
+    text = summary_text(least_squares_fit(case))
+    printed = stripped(case["printed"])
+    assert lme4_part(text) == printed[:-1]  # R ends with a blank line
+
+
+def test_findings_come_last_wrapped_to_the_line():
+    fit = reference_fit("dye2_reml")
+    fit.findings = (
+        Finding(
+            "boundary",
+            "The between-Batch sd is estimated as zero.",
+            "The batches differ no more than chance alone would make them differ; this is an "
+            "estimate on the boundary, not a failed fit.",
+        ),
+    )
+    lines = summary_text(fit).split("\n")
+    block = lines[lines.index("Findings:") :]
+    assert lines[lines.index("Findings:") - 1] == ""
+    assert block[1].startswith("- The between-Batch sd is estimated as zero. The batches")
+    assert len(block) == 4
+    assert all(line.startswith("  ") for line in block[2:])
+    assert max(map(len, block)) <= 80
+
+
+def test_rows_dropped_are_counted_by_column():
+    fit = reference_fit("ss_na")
+    fit.n_rows_given, fit.rows_dropped = 180, {"Reaction": 4, "Days": 1, "Subject": 1}
+    said = " ".join(findings_part(summary_text(fit)).split())
+    assert said == (
+        "- 6 of 180 rows were dropped for missing values (missing by column: Reaction 4, Days 1, "
+        "Subject 1)."
+    )
+
+
+def test_one_row_dropped_reads_as_one():
+    fit = reference_fit("ss_max_reml")
+    fit.n_rows_given, fit.rows_dropped = 181, {"Reaction": 1, "Days": 0}
+    assert "1 of 181 rows was dropped for missing values" in summary_text(fit)
+
+
+def test_a_finding_about_dropped_rows_is_not_repeated():
+    fit = reference_fit("ss_na")
+    fit.n_rows_given, fit.rows_dropped = 180, {"Reaction": 6}
+    fit.findings = (Finding("rows_dropped", "Six rows have missing values."),)
+    assert findings_part(summary_text(fit)) == "- Six rows have missing values."
+
+
+def test_many_coefficients_hide_their_correlations_and_say_so():
+    fit = reference_fit("cake_doc_reml")
+    text = summary_text(fit)
+    assert "Correlation of Fixed Effects:" not in text
+    assert "p = 18 > 12" in findings_part(text)
+    shown = summary_text(fit, correlation=True)
+    assert "Correlation of Fixed Effects:" in shown
+    assert "Findings:" not in shown
+
+
+def test_correlations_can_be_left_out():
+    text = summary_text(reference_fit("ss_max_reml"), correlation=False)
+    assert text.endswith("Days          10.467      1.546   6.771")
+
+
+def test_digits_are_those_asked_for():
+    # lme4: print(summary(fit), digits = 6)
+    text = summary_text(reference_fit("ss_max_reml"), digits=6)
+    assert "(Intercept) 251.40510    6.82456 36.83831" in text
+
+
+def test_no_data_name_no_data_line():
+    fit = reference_fit("ss_max_reml")
+    fit.data_name = ""
+    assert "Data:" not in summary_text(fit)
+
+
+def test_weights_given_as_an_array_are_named_so():
+    fit = reference_fit("ss_wt")
+    fit.model.arguments = {"weights": [1.0, 2.0]}
+    assert "Weights: (given as an array)" in summary_text(fit)
+
+
+def test_ml_without_random_effects_says_what_its_standard_errors_are():
+    fit = least_squares_fit(printed_by_r()["linear"][0])
+    fit.method = "ml"
+    assert "divided by the number of rows" in " ".join(findings_part(summary_text(fit)).split())
+
+
+def test_several_columns_dropped():
+    fit = reference_fit("ss_rankdef")
+    fit.dropped_columns = ("a", "b")
+    assert "so dropping 2 columns / coefficients" in summary_text(fit)
