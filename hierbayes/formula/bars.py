@@ -13,6 +13,9 @@ from hierbayes.formula.grammar import Tree
 from hierbayes.formula.terms import Bar
 from hierbayes.formula.values import check_value
 
+# Combined factors in one grouping; the names of nested groups grow with the square of it.
+MAX_FACTORS = 30
+
 Factors = tuple[tuple[Expression, ...], str]  # the factors that are combined, and the group's name
 
 
@@ -25,6 +28,7 @@ def expand_bar(group: Group, tree: Tree) -> list[Bar]:
             "A random-effects term has one '|'; this one is too many.",
             source=source, at=node.at, advice="Write two terms: (1 | a) + (1 | b).",
         )  # fmt: skip
+    _check_factors(node, source=source)
     expansion = Expansion(source, within_bar=True)
     expansion.expand(node.left)
     linear = expansion.linear_part()
@@ -38,6 +42,18 @@ def expand_bar(group: Group, tree: Tree) -> list[Bar]:
         Bar(linear, factors, name, node.operator == "|", text, group.at)
         for factors, name in _groupings(node.right, source=source)
     ]
+
+
+def _check_factors(bar: Binary, *, source: str) -> None:
+    """Refuse a right side of more factors than anybody could estimate."""
+    count, node = 1, _without_parentheses(bar.right)
+    while isinstance(node, Binary):
+        count, node = count + 1, _without_parentheses(node.left)
+    if count > MAX_FACTORS:
+        raise formula_error(
+            f"A random-effects term has at most {MAX_FACTORS} factors right of '|'.",
+            source=source, at=bar.at, advice="Make the combined factor a column of the data.",
+        )  # fmt: skip
 
 
 def _groupings(node: Expression, *, source: str) -> list[Factors]:
