@@ -33,16 +33,6 @@ def estimate_cells(columns: Sequence[Sequence[float]], digits: int) -> list[list
     before_point = [1 + math.floor(math.log10(s)) for s in sizes] or [1]
     decimals = max(1, digits - min(before_point))
     cells = format_common([round_half_even(v, decimals) for v in values], digits)
-    shown_zero = [
-        math.isfinite(v) and v != 0 and float(c) == 0 for v, c in zip(values, cells, strict=True)
-    ]
-    if any(shown_zero):  # a small number must not read as zero
-        exact = iter(
-            format_common(
-                [v for v, z in zip(values, shown_zero, strict=True) if z], max(1, digits - 1)
-            )
-        )
-        cells = [next(exact) if z else c for c, z in zip(cells, shown_zero, strict=True)]
     n = len(columns[0])
     return [cells[k * n : (k + 1) * n] for k in range(len(columns))]
 

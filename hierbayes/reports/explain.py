@@ -11,6 +11,7 @@ from itertools import groupby
 import numpy as np
 
 from hierbayes.design.design import Design, GroupingFactor, RandomTerm
+from hierbayes.formula.parser import formula_text
 from hierbayes.reports.layout import LINE_WIDTH, matrix_lines
 from hierbayes.reports.numbers import format_number
 
@@ -47,7 +48,7 @@ def explain_text(design: Design, *, structure: str = "") -> str:
     >>> print(model.explain().splitlines()[0])
     Formula: Reaction ~ Days + (Days | Subject)
     """
-    lines = _wrap(f"Formula: {design.formula.source}", hang=9)
+    lines = _wrap(f"Formula: {formula_text(design.formula)}", hang=9)
     lines += ["", *_response(design), "", *_rows(design), "", *_fixed_part(design)]
     if design.terms:
         lines += ["", *_random_part(design), "", *_factors(design)]

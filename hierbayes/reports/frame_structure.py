@@ -35,10 +35,8 @@ def str_text(frame: pd.DataFrame, name: str = "") -> str:
     Examples
     --------
     >>> import pandas as pd
-    >>> print(str_text(pd.DataFrame({"Days": [0.0, 1.0], "ok": [True, False]})))
-    'data.frame':	2 obs. of  2 variables:
+    >>> print(str_text(pd.DataFrame({"Days": [0.0, 1.0], "ok": [True, False]})).splitlines()[1])
      $ Days: num  0 1
-     $ ok  : logi  TRUE FALSE
     """
     n_rows, n_columns = frame.shape
     colon = f"variable{'s' if n_columns != 1 else ''}{':' if n_columns else ''}"

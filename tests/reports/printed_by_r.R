@@ -79,6 +79,17 @@ correlations <- list(names = names(fixef(full)), vcov = apply(as.matrix(vcov(ful
     out[(which(out == "Correlation of Fixed Effects:") + 1):length(out)]
   })
 
+tabled <- function(estimate, se) {
+  x <- cbind(Estimate = estimate, `Std. Error` = se, `t value` = estimate / se)
+  rownames(x) <- paste0("x", seq_along(estimate))
+  list(estimate = I(number(estimate)), se = I(number(se)), printed = printed(
+    printCoefmat(x, digits = 4)))
+}
+coefficients <- list(tabled(c(1e-20, 1), c(1e-9, 2)), tabled(c(0, 5), c(1, 2)),
+  tabled(c(123456, 0.00123), c(1000, 0.5)), tabled(c(1e8, -2e8), c(3e7, 1e8)),
+  tabled(c(1e-5, 3e-7), c(2e-6, 1e-7)), tabled(rnorm(4) * 10^(1:4), exp(rnorm(4))),
+  tabled(-99.9996, 0.99999), tabled(c(1e15, 1), c(1, 1e-3)))
+
 linear <- function(m) {
   X <- model.matrix(m)
   list(formula = deparse(formula(m)), call = deparse(m$call),
@@ -102,5 +113,6 @@ models <- list(
 
 write_json(list(made = paste(R.version.string, "lme4", packageVersion("lme4")), formats = formats,
   p_values = pvals, zapped = zaps, abbreviations = short, str = strs,
-  level_tables = tables, varcorr = varcorrs, correlations = correlations, linear = models),
+  level_tables = tables, varcorr = varcorrs, correlations = correlations,
+  coefficients = coefficients, linear = models),
   commandArgs(TRUE)[1], auto_unbox = TRUE, null = "null", digits = NA)

@@ -6,10 +6,11 @@ import pytest
 
 from hierbayes.datasets import load_dataset
 from hierbayes.reports.abbreviate import abbreviate
+from hierbayes.reports.coefficients import table_lines
 from hierbayes.reports.frame_structure import str_text
 from hierbayes.reports.layout import display_width, fill_lines, matrix_lines, named_vector_lines
 from hierbayes.reports.level_tables import level_tables_text
-from hierbayes.reports.summary import correlation_cells
+from hierbayes.reports.summary import correlation_cells, fixed_effects_cells
 from hierbayes.reports.varcorr import varcorr_lines, varcorr_text
 from hierbayes.results.level_tables import LevelTables
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
@@ -102,6 +103,14 @@ def test_a_wide_correlation_matrix_wraps_as_in_r():
     vcov = np.array([numbers(row) for row in case["vcov"]])
     rows, columns, cells = correlation_cells(case["names"], vcov)
     assert stripped(matrix_lines(cells, rows, columns, right=False)) == stripped(case["printed"])
+
+
+@pytest.mark.parametrize("case", R["coefficients"], ids=lambda c: str(c["estimate"]))
+def test_coefficients_of_very_different_sizes_print_as_in_r(case):
+    beta, se = np.array(numbers(case["estimate"])), np.array(numbers(case["se"]))
+    columns = fixed_effects_cells(beta, np.diag(se**2), 4)
+    names = [f"x{i + 1}" for i in range(beta.size)]
+    assert table_lines(columns, names) == case["printed"]
 
 
 @pytest.mark.parametrize("name", R["str"])
