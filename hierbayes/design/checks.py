@@ -16,9 +16,6 @@ from hierbayes.formula.excerpt import point_at
 from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Bar, Formula
 
-# A number with more values than this is hardly meant as a grouping factor right of a factor.
-MANY_VALUES = 4
-
 
 def response_numbers(value: Any, formula: Formula, *, binary: bool) -> FloatArray:
     """Return y; raise DataError if the response isn't a number or has a single value.
@@ -98,8 +95,8 @@ def check_known_sd(known_sd: FloatArray, row_labels: Any) -> None:
 def check_not_swapped(formula: Formula, values: Mapping[Expression, Any]) -> None:
     """Raise DataError for ``(g | x)`` where ``(x | g)`` must be meant.
 
-    That is: right of the bar a plain number with many values, left of it one factor whose levels,
-    each with a column, could not be estimated in groups that are values of the number.
+    That is: right of the bar a number, left of it one factor, with as many random effects as rows
+    or with more levels than a number with fractions has values.
     """
     for bar in formula.bars:
         right = values[bar.grouping[0]]
@@ -111,8 +108,7 @@ def check_not_swapped(formula: Formula, values: Mapping[Expression, Any]) -> Non
         n_columns = drop_unused(left[0]).levels.size
         n_levels = as_factor(right).levels.size
         whole = right.dtype.kind in "iu" or bool((right == np.floor(right)).all())
-        too_many = n_columns * n_levels >= right.size
-        if n_levels > MANY_VALUES and (too_many or n_columns > n_levels or not whole):
+        if n_columns * n_levels >= right.size or (n_columns > n_levels and not whole):
             raise DataError(_swapped(bar, formula, n_columns=n_columns, n_levels=n_levels))
 
 

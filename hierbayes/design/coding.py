@@ -50,6 +50,7 @@ class Variable:
     levels : of a factor or logical, its labels
     coding : of a factor or logical, its contrasts
     base : the baseline level of treatment contrasts, counted from 0
+    numbered : treatment contrasts are named by the numbers of the levels
     """
 
     expression: Expression
@@ -59,6 +60,7 @@ class Variable:
     levels: tuple[str, ...] = ()
     coding: Coding = "treatment"
     base: int = 0
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +142,11 @@ def _describe(expression: Expression, value: Any, codings: Mapping[str, Coding])
             "needs at least two. Take it out of the formula."
         )
     default: Coding = "poly" if value.ordered else "treatment"
-    coding = codings.get(label) or value.coding or default
-    return Variable(expression=expression, label=label, kind=FACTOR, levels=levels,
-                    coding=coding, base=value.base)
+    baseline = value.levels[value.base]
+    base = levels.index(baseline) if baseline in levels else 0
+    return Variable(expression=expression, label=label, kind=FACTOR, levels=levels, base=base,
+                    coding=codings.get(label) or value.coding or default,
+                    numbered=value.numbered and label not in codings)
 
 
 def _full_indicators(terms: tuple[Term, ...], place: int) -> tuple[bool, ...]:
@@ -170,7 +174,10 @@ def _open_first_factor(terms: list[TermLayout]) -> None:
 def _contrasts_of(variable: Variable, full: bool) -> Contrasts:
     if full:
         return indicators(variable.levels)
-    return contrasts(variable.coding, variable.levels, base=variable.base)
+    levels: tuple[str, ...] = variable.levels
+    if variable.numbered:
+        levels = tuple(str(number) for number in range(1, len(levels) + 1))
+    return contrasts(variable.coding, levels, base=variable.base)
 
 
 def _term_names(layout: TermLayout) -> list[str]:

@@ -20,6 +20,7 @@ from hierbayes.design.values import (
     Matrix,
     as_factor,
     as_numbers,
+    column_of,
     drop_unused,
     interaction,
     label_array,
@@ -135,9 +136,18 @@ def _numeric(value: Any, expression: Expression, scope: Scope, doing: str) -> An
         return value
     if isinstance(value, np.ndarray | Logical):
         return as_numbers(value)
-    what = {Factor: "categories", Matrix: "several columns", str: "text"}.get(type(value), "none")
+    kinds = {Factor: "categories", Matrix: "several columns", str: "text"}
+    what = kinds.get(type(value), "no numbers")
     named = repr(expression.name) if isinstance(expression, Name) else "this expression"
     raise scope.error(f"{doing} needs numbers, but {named} holds {what}.", expression)
+
+
+def _categories(expression: Expression, scope: Scope, doing: str) -> Factor:
+    """Return the value of an expression as categories."""
+    value = column_of(evaluate(expression, scope), scope.table.n_rows)
+    if isinstance(value, np.ndarray | Logical | Factor):
+        return as_factor(value)
+    raise scope.error(f"{doing} needs a column of categories here.", expression)
 
 
 def _logical(condition: Any, *operands: Any) -> Any:
@@ -161,9 +171,10 @@ def _unary(expression: Unary, scope: Scope) -> Any:
 
 def _binary(expression: Binary, scope: Scope) -> Any:
     operator = expression.operator
-    left, right = evaluate(expression.left, scope), evaluate(expression.right, scope)
     if operator == ":":
-        return interaction(as_factor(left), as_factor(right))
+        return interaction(_categories(expression.left, scope, "':'"),
+                           _categories(expression.right, scope, "':'"))
+    left, right = evaluate(expression.left, scope), evaluate(expression.right, scope)
     if operator in COMPARISONS and isinstance(left, Factor | str) | isinstance(right, Factor | str):
         return _compare_levels(expression, left, right, scope=scope)
     doing = f"'{operator}'"
@@ -222,16 +233,18 @@ def _call(expression: Call, scope: Scope) -> Any:
     if function not in ARGUMENTS:
         raise scope.error(f"{function!r} is not a function that makes a column.", expression)
     variable, options = _bound(expression, scope)
-    value = evaluate(variable, scope)
     if function == "C":
-        return _coded(as_factor(value), options, expression, scope=scope)
+        return _coded(_categories(variable, scope, "C()"), options, expression, scope=scope)
     if function == "factor":
-        return _factor(as_factor(value), options, expression, scope=scope)
-    numbers = _numeric(value, variable, scope, f"{function}()")
+        return _factor(_categories(variable, scope, "factor()"), options, expression, scope=scope)
+    numbers = _numeric(evaluate(variable, scope), variable, scope, f"{function}()")
     if function == "log":
+        base = options.get("base", np.e)
+        if not (isinstance(base, int | float) and base > 0 and base != 1):
+            raise scope.error("The base of log() must be a positive number other than 1.",
+                              expression)
         with np.errstate(all="ignore"):
-            base = options.get("base")
-            return np.log(numbers) / np.log(base) if base is not None else np.log(numbers)
+            return np.log(numbers) / np.log(base) if "base" in options else np.log(numbers)
     return _stateful(expression, numbers, options, scope=scope)
 
 
@@ -276,9 +289,11 @@ def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: 
     if "how.many" in options:
         raise NotSupportedError("C(how.many = ) is not available; all contrasts are used.")
     base = int(options.get("base", 1)) - 1
-    if not 0 <= base < factor.levels.size:
+    if "base" in options and not 0 <= base < factor.levels.size:
         raise scope.error(f"base is the number of a level, 1 to {factor.levels.size}.", expression)
-    return replace(factor, coding=coding, base=base)
+    given = expression.arguments[1] if len(expression.arguments) > 1 else None
+    by_function = isinstance(given, Name) and given.name.startswith("contr.")
+    return replace(factor, coding=coding, base=base, numbered=by_function or "base" in options)
 
 
 def _factor(factor: Factor, options: dict[str, Any], expression: Call, *, scope: Scope) -> Factor:

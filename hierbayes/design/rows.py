@@ -62,6 +62,9 @@ def complete_rows(columns: Mapping[str, Any], made: Mapping[Expression, Any], n_
         missing = is_missing(factor)
         if missing is None:
             continue
+        if missing.all():
+            raise DataError(f"{deparse(expression)} leaves no row: no value of the variable is "
+                            "one of these levels.")
         own = missing if anywhere is None else missing & ~anywhere
         if own.any():
             dropped[deparse(expression)] = int(np.count_nonzero(own))

@@ -166,8 +166,8 @@ def _need_values(x: FloatArray) -> None:
 
 
 def _whole(name: str, number: float, smallest: int) -> int:
-    if number != int(number) or number < smallest:
-        raise ValueError(f"{name} must be a whole number of at least {smallest}, not {number:g}")
+    if not isinstance(number, int | float) or number != int(number) or number < smallest:
+        raise ValueError(f"{name} must be a whole number of at least {smallest}, not {number!r}")
     return int(number)
 
 

@@ -25,7 +25,8 @@ class Factor:
     """Categories: ``levels[codes[i]]`` is the label of row i; code -1 is a missing value.
 
     ``coding`` is set by ``C(f, sum)``, ``base`` by ``C(f, treatment, base = 2)`` (counted from 0
-    here); None leaves the choice to the model.
+    here); None leaves the choice to the model. ``numbered``: R names the columns of
+    ``C(f, contr.treatment)`` by the numbers of the levels instead of their labels.
     """
 
     codes: IntArray
@@ -33,6 +34,7 @@ class Factor:
     ordered: bool = False
     coding: Coding | None = None
     base: int = 0
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
