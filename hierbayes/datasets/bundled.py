@@ -34,7 +34,8 @@ def load_dataset(name: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Factors are categoricals with R's level order (ordered where R's are), integers int64,
-        other numbers float64; a missing value is NaN.
+        other numbers float64; a missing value is NaN. ``attrs["name"]`` is what printed
+        results call the data.
 
     Raises
     ------
@@ -54,12 +55,14 @@ def load_dataset(name: str) -> pd.DataFrame:
     content = path.read_bytes()
     text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     _, *rows = csv.reader(text.splitlines())
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             column["name"]: _values(texts, column)
             for column, texts in zip(about["columns"], zip(*rows, strict=True), strict=True)
         }
     )
+    frame.attrs["name"] = about["name"]
+    return frame
 
 
 def list_datasets() -> pd.DataFrame:

@@ -15,6 +15,7 @@ All arrays carry a leading axis T: many thetas at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -67,17 +68,18 @@ class CrossedStructure:
         self, M: FloatArray, Lambdas: Sequence[FloatArray], *, transpose: bool = False
     ) -> FloatArray:
         """M Lambda_r for M (T, m, r); with ``transpose`` M Lambda_r'."""
+        if all(Lam.shape[1] == 1 for Lam in Lambdas[1:]):
+            sizes = [A.shape[0] for A in self.products.zz[1:]]
+            scale = np.repeat(np.concatenate([Lam[:, 0] for Lam in Lambdas[1:]], 1), sizes, axis=1)
+            return M * scale[:, None, :]
         out = np.empty((Lambdas[1].shape[0], *M.shape[1:]))
         for f in range(1, len(Lambdas)):
             at, Lam = self.rest_slice(f), Lambdas[f]
             if transpose:
                 Lam = np.swapaxes(Lam, 1, 2)
-            if Lam.shape[1] == 1:
-                out[:, :, at] = M[:, :, at] * Lam
-            else:
-                T, q = Lam.shape[:2]
-                flat = M[:, :, at].reshape(M.shape[0], -1, q) @ Lam
-                out[:, :, at] = flat.reshape(T, M.shape[1], -1)
+            T, q = Lam.shape[:2]
+            flat = M[:, :, at].reshape(M.shape[0], -1, q) @ Lam
+            out[:, :, at] = flat.reshape(T, M.shape[1], -1)
         return out
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "CrossedFactor":
@@ -100,24 +102,21 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs of entries of ``Meeting`` in one level, sorted by the pair of columns they meet in.
+    """Pairs of entries of ``Meeting`` in one level, by level.
 
     Attributes
     ----------
-    first, second : arrays of int, shape (m,), entries with columns first <= second
-    level : array of int, shape (m,)
-    starts : where each pair of columns begins
-    row, column : the pairs of columns, row <= column
-    flat : position of each entry's pair of columns in a flattened (r, r) matrix, shape (m,)
+    counts : number of pairs in each level, shape (J,)
+    starts : where each level begins, shape (J,)
+    flat : position of the pair's columns (first <= second) in a flattened (r, r) matrix, shape (m,)
+    products : array, shape (q (q + 1) / 2, m): for columns a <= b of factor 0, what multiplies
+        entry (a, b) of a symmetric (q, q) matrix K in v_first' K v_second
     """
 
-    first: npt.NDArray[np.int32]
-    second: npt.NDArray[np.int32]
-    level: npt.NDArray[np.int32]
+    counts: IntArray
     starts: IntArray
-    row: IntArray
-    column: IntArray
     flat: IntArray
+    products: FloatArray
 
 
 def _dense_rest(products: Products, starts: IntArray) -> FloatArray:
@@ -161,22 +160,24 @@ def _pairs(meeting: Meeting, n_rest: int) -> Pairs:
     counts = np.diff(meeting.starts)
     remaining = np.repeat(meeting.starts[1:], counts) - np.arange(meeting.columns.size)
     first = np.repeat(np.arange(meeting.columns.size), remaining)
-    within = np.arange(first.size) - np.repeat(np.cumsum(remaining) - remaining, remaining)
-    second = first + within
-    flat = meeting.columns[first] * n_rest + meeting.columns[second]
-    order = np.argsort(flat, kind="stable")
-    flat = flat[order]
-    starts = np.flatnonzero(np.diff(flat, prepend=-1))
-    first, second = first[order].astype(np.int32), second[order].astype(np.int32)
+    before = np.cumsum(remaining) - remaining
+    second = first + np.arange(first.size) - np.repeat(before, remaining)
+    v = np.ascontiguousarray(meeting.values.T)
+    products = [
+        v[a][first] * v[b][second] + (v[b][first] * v[a][second] if a != b else 0.0)
+        for a, b in _triangle(v.shape[0])
+    ]
+    per_level = counts * (counts + 1) // 2
     return Pairs(
-        first=first,
-        second=second,
-        level=meeting.levels[first].astype(np.int32),
-        starts=starts,
-        row=flat[starts] // n_rest,
-        column=flat[starts] % n_rest,
-        flat=flat,
+        counts=per_level,
+        starts=np.cumsum(per_level) - per_level,
+        flat=meeting.columns[first] * n_rest + meeting.columns[second],
+        products=np.stack(products),
     )
+
+
+def _triangle(q: int) -> list[tuple[int, int]]:
+    return [(a, b) for b in range(q) for a in range(b + 1)]
 
 
 class CrossedFactor:
@@ -197,9 +198,7 @@ class CrossedFactor:
         scaled = structure.scale_rest(self.reduced, Lambdas)
         F = structure.scale_rest(np.swapaxes(scaled, 1, 2), Lambdas)
         F[:, np.arange(structure.n_rest), np.arange(structure.n_rest)] += 1.0
-        self.LF = np.stack([_cholesky(f) for f in F])
-        self._inverse: FloatArray | None = None
-        self._spread: FloatArray | None = None
+        self.LF = _stack([_cholesky(f) for f in F])
 
     def _scaled_coupling(self) -> FloatArray:
         """B: entries (T, m, q) beside ``Meeting``, or dense (T, J, q, r)."""
@@ -217,14 +216,15 @@ class CrossedFactor:
             flat = self.B.reshape(self.B.shape[0], -1, r)
             return np.asarray(np.swapaxes(flat, 1, 2) @ flat)
         pairs = self.structure.pairs
-        out = np.zeros((self.B.shape[0], r, r))
-        for t, entries in enumerate(self.B):
-            product = np.zeros(pairs.first.size)
-            for b in entries.T:
-                product += b[pairs.first] * b[pairs.second]
-            sums = np.add.reduceat(product, pairs.starts)
-            out[t, pairs.row, pairs.column] = sums
-            out[t, pairs.column, pairs.row] = sums
+        K = np.swapaxes(self.E, -1, -2) @ self.E
+        out = np.empty((self.B.shape[0], r, r))
+        for t in range(out.shape[0]):
+            values = np.zeros(pairs.flat.size)
+            for (a, b), product in zip(_triangle(K.shape[-1]), pairs.products, strict=True):
+                values += np.repeat(K[t, :, a, b], pairs.counts) * product
+            upper = np.bincount(pairs.flat, weights=values, minlength=r * r).reshape(r, r)
+            out[t] = upper + upper.T
+            np.fill_diagonal(out[t], np.diag(upper))
         return out
 
     @property
@@ -285,21 +285,23 @@ class CrossedFactor:
             out.append(part.reshape(part.shape[0], A.shape[0], A.shape[1], -1))
         return out
 
+    @cached_property
     def rest_inverse(self) -> FloatArray:
         """F^-1, shape (T, r, r)."""
-        if self._inverse is None:
-            self._inverse = np.stack([_inverse_from_cholesky(L) for L in self.LF])
-        return self._inverse
+        return _stack([_inverse_from_cholesky(L) for L in self.LF])
 
+    @cached_property
+    def _scaled_inverse(self) -> FloatArray:
+        """F^-1 Lambda_r', shape (T, r, r)."""
+        return self.structure.scale_rest(self.rest_inverse, self.Lambdas, transpose=True)
+
+    @cached_property
     def _spread_blocks(self) -> FloatArray:
         """Diagonal blocks of A_0r Lambda_r F^-1 Lambda_r' A_r0 by level, (T, J, q, q)."""
-        if self._spread is None:
-            scaled = self.structure.scale_rest(self.rest_inverse(), self.Lambdas, transpose=True)
-            X = self.structure.scale_rest(
-                np.swapaxes(scaled, 1, 2), self.Lambdas, transpose=True
-            )
-            self._spread = self._quadratic_blocks(X)
-        return self._spread
+        X = self.structure.scale_rest(
+            np.swapaxes(self._scaled_inverse, 1, 2), self.Lambdas, transpose=True
+        )
+        return self._quadratic_blocks(X)
 
     def _quadratic_blocks(self, X: FloatArray) -> FloatArray:
         if self.structure.is_dense:
@@ -307,27 +309,25 @@ class CrossedFactor:
             J, q, r = A.shape
             AX = (A.reshape(J * q, r) @ X).reshape(-1, J, q, r)
             return np.einsum("tjar,jbr->tjab", AX, A)
-        pairs, values = self.structure.pairs, self.structure.meeting.values
+        pairs = self.structure.pairs
         J, q = self.structure.products.zz[0].shape[:2]
         out = np.empty((X.shape[0], J, q, q))
-        twice = np.where(pairs.first == pairs.second, 0.5, 1.0)
         for t in range(X.shape[0]):
-            x = X[t].ravel()[pairs.flat] * twice
-            for a in range(q):
-                for b in range(a + 1):
-                    product = x * values[pairs.first, a] * values[pairs.second, b]
-                    product += x * values[pairs.second, a] * values[pairs.first, b]
-                    block = np.bincount(pairs.level, weights=product, minlength=J)
-                    out[t, :, a, b] = out[t, :, b, a] = block
+            twice = X[t] * 2.0   # a pair stands for both orders; a column with itself for one
+            np.fill_diagonal(twice, np.diag(X[t]))
+            x = twice.ravel()[pairs.flat]
+            for (a, b), product in zip(_triangle(q), pairs.products, strict=True):
+                block = np.add.reduceat(x * product, pairs.starts)
+                out[t, :, a, b] = out[t, :, b, a] = block if a == b else block / 2
         return out
 
     def covariances(self) -> list[FloatArray]:
         """Diagonal blocks of (L L')^-1 per factor, shape (T, J, q, q)."""
         inverse = inverse_stack(self.L0)
         back = inverse @ np.swapaxes(self.Lambdas[0], 1, 2)[:, None]
-        first = inverse + back @ self._spread_blocks() @ np.swapaxes(back, -1, -2)
+        first = inverse + back @ self._spread_blocks @ np.swapaxes(back, -1, -2)
         out = [first]
-        Finv = self.rest_inverse()
+        Finv = self.rest_inverse
         for f, A in enumerate(self.structure.products.zz[1:], start=1):
             J, q = A.shape[:2]
             at = self.structure.starts[f - 1] + np.arange(J * q).reshape(J, q)
@@ -340,8 +340,8 @@ class CrossedFactor:
         right = Lam0[:, None] @ inverse_stack(self.L0)
         own = A00 @ right
         through = np.eye(A00.shape[1]) - own @ np.swapaxes(Lam0, 1, 2)[:, None]
-        blocks = [(own - through @ self._spread_blocks() @ right).sum(axis=1)]
-        spread = self.structure.scale_rest(self.rest_inverse(), self.Lambdas, transpose=True)
+        blocks = [(own - through @ self._spread_blocks @ right).sum(axis=1)]
+        spread = self._scaled_inverse
         for f, A in enumerate(self.structure.products.zz[1:], start=1):
             J, q = A.shape[:2]
             at = self.structure.rest_slice(f)
@@ -349,6 +349,11 @@ class CrossedFactor:
             other = spread[:, at].reshape(-1, J, q, self.structure.n_rest)
             blocks.append(_row_products(left, other))
         return blocks
+
+
+def _stack(matrices: list[FloatArray]) -> FloatArray:
+    """Matrices as (T, r, r); a single large one is not copied."""
+    return matrices[0][None] if len(matrices) == 1 else np.stack(matrices)
 
 
 def _row_products(left: FloatArray, right: FloatArray) -> FloatArray:

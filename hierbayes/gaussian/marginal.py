@@ -160,7 +160,7 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
         raise np.linalg.LinAlgError("the residual sum of squares is not positive")
     if kernel.method == "reml":
         log_det = log_det + 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-        log_det = log_det - 2 * np.log(np.diag(products.anchor.x_basis)).sum()
+        log_det = log_det - 2 * np.log(np.abs(np.diag(products.anchor.x_basis))).sum()
     df = kernel.df
     if kernel.sigma_known:
         fit = df * np.log(2 * np.pi) + pwrss

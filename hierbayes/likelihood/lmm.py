@@ -53,6 +53,7 @@ TRY_ZERO = 3e-3
 ZERO_COST = 1e-9
 # A covariance slope below minus this (deviance per squared relative sd) is a way down.
 WAY_DOWN = 1e-3
+START_RANGE = (0.1, 10.0)   # of the sds the search starts from, in residual sds
 RESTARTS = 4
 
 
@@ -138,11 +139,11 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
             kernel=kernel, at=at, theta=np.empty(0), converged=True, is_singular=False,
             findings=(), steps=0,
         )
-    first = np.where(shape.is_diagonal, 1.0, 0.0) if start is None else start
-    _evaluated(kernel, first)
+    first = moment_start(kernel) if start is None else start
     best, moved, restarts, steps = _search(kernel, first)
     x = shape.rectified(best.x)
-    x, at = _with_zeros(kernel, x, _evaluated(kernel, x))
+    at = best.state if np.array_equal(x, best.x) else _evaluated(kernel, x)
+    x, at = _with_zeros(kernel, x, at)
     theta = shape.transformed(x, kernel.products.anchor.z_bases)
     singular = singular_terms(shape, x)
     covariances = term_covariances(shape, theta, float(at.sigma[0]))
@@ -153,6 +154,25 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
         kernel=kernel, at=at, theta=theta, converged=best.converged, is_singular=bool(singular),
         findings=tuple(findings), steps=steps,
     )
+
+
+def moment_start(kernel: Kernel) -> FloatArray:
+    """Theta (k,) to start from: rough sds by moments, each column of each factor alone.
+
+    For one column z of a factor, and with s^2 the mean square of the response without its first
+    fit, (z_j'y)^2 has mean z_j'z_j s^2 + (z_j'z_j)^2 tau^2 to the extent that nothing else varies.
+    """
+    products = kernel.products
+    total = products.yy / products.n_obs
+    sds = []
+    for A, c in zip(products.zz, products.zy, strict=True):
+        a = np.diagonal(A, axis1=1, axis2=2)
+        excess = (c**2 - total * a).sum(axis=0) / (a**2).sum(axis=0)
+        sds.append(np.sqrt(np.maximum(excess, 0.0)))
+    left = max(total - sum(float((sd**2).sum()) for sd in sds), 0.05 * total)
+    sigma = 1.0 if kernel.sigma_known else np.sqrt(left)
+    Lambdas = [np.diag(np.clip(sd / sigma, *START_RANGE))[None] for sd in sds]
+    return np.asarray(kernel.shape.pack(Lambdas)[0])
 
 
 def all_findings(design: Design, found: LmmFit) -> tuple[Finding, ...]:
@@ -213,19 +233,21 @@ def _minimise(kernel: Kernel, start: FloatArray) -> Optimum[Evaluation]:
         near = diagonal & (np.abs(x) < FLOOR)
         return np.where(near, np.where(x < 0, -FLOOR, FLOOR), x)
 
-    def local(x: FloatArray) -> Local[Evaluation] | None:
-        try:
-            at = evaluate(kernel, x[None])
-        except np.linalg.LinAlgError:
-            return None
-
+    def local_at(at: Evaluation) -> Local[Evaluation]:
         def slopes() -> tuple[FloatArray, FloatArray]:
             found = derivatives(kernel, at)
             return found.gradient[0], found.curvature[0]
 
         return Local(float(at.criterion[0]), slopes, at)
 
-    return minimise(local, start, project=off_zero)
+    def local(x: FloatArray) -> Local[Evaluation] | None:
+        try:
+            return local_at(evaluate(kernel, x[None]))
+        except np.linalg.LinAlgError:
+            return None
+
+    first = off_zero(start)
+    return minimise(local, first, local_at(_evaluated(kernel, first)), project=off_zero)
 
 
 def _moved(a: Evaluation, b: Evaluation) -> float:

@@ -21,6 +21,7 @@ MAX_STEPS = 200
 # Newton decrement (the fall of f that one more step promises) at which the search ends. f is a
 # deviance: 1e-10 of it moves an estimate by 1e-5 standard errors.
 DECREMENT_GOAL = 1e-10
+RELATIVE_GOAL = 1e-13   # and this part of f, which is where rounding begins
 # Below this decrement a step that does not lower f failed to rounding, not to curvature.
 DECREMENT_ROUNDING = 1e-6
 ACCEPT = 1e-4        # part of the promised fall that a step must deliver
@@ -66,6 +67,7 @@ class Optimum(Generic[State]):
 def minimise(
     function: Callable[[FloatArray], Local[State] | None],
     start: FloatArray,
+    there: Local[State],
     *,
     project: Callable[[FloatArray], FloatArray],
     max_steps: int = MAX_STEPS,
@@ -77,7 +79,8 @@ def minimise(
     function : callable
         Maps x (k,) to its ``Local``, or to None where f cannot be computed.
     start : array, shape (k,)
-        Must be computable.
+    there : Local
+        The function at ``start``.
     project : callable
         Applied to each trial point (keeps it off places where derivatives are undefined).
     max_steps : int
@@ -86,9 +89,7 @@ def minimise(
     -------
     Optimum
     """
-    x = project(start)
-    here = function(x)
-    assert here is not None
+    x, here = start, there
     gradient, curvature = here.derivatives()
     damping = 0.0
     steps = 0
@@ -97,7 +98,8 @@ def minimise(
         size = np.maximum(np.abs(size), MIN_CURVATURE * max(np.abs(size).max(initial=0), 1e-8))
         along = axes.T @ gradient
         decrement = float(0.5 * (along**2 / size).sum())
-        if decrement < DECREMENT_GOAL or steps >= max_steps:
+        goal = DECREMENT_GOAL + RELATIVE_GOAL * abs(here.value)
+        if decrement < goal or steps >= max_steps:
             break
         trial = None
         while damping < 1e12:

@@ -5,10 +5,10 @@ scale. Reading never refits and never changes anything. What needs layers above 
 (prediction, refitting, rendering, saving) is asked of the model that made the fit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from hierbayes.options import (
     check_option,
 )
 from hierbayes.results.finding import Finding
-from hierbayes.results.level_tables import LevelTables
+from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable
 from hierbayes.results.tidy import tidy_table
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
@@ -238,7 +238,7 @@ class LikelihoodFit(Printable):
 
     def ranef(self) -> LevelTables:
         """Conditional modes of the random effects: per factor a table levels x terms."""
-        return self._level_tables(self.modes, kind="ranef", sds=self.ranef_sd())
+        return self._level_tables(self.modes, kind="ranef", sds=self.ranef_sd)
 
     def ranef_sd(self) -> LevelTables:
         """Conditional sds of the random effects, same shapes as ``ranef()``.
@@ -285,8 +285,8 @@ class LikelihoodFit(Printable):
         self,
         arrays: Sequence[FloatArray],
         *,
-        kind: Literal["ranef", "ranef_sd"],
-        sds: LevelTables | None = None,
+        kind: Kind,
+        sds: Callable[[], LevelTables] | None = None,
     ) -> LevelTables:
         tables = {
             factor.name: pd.DataFrame(
