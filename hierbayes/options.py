@@ -27,7 +27,7 @@ def nearest(given: str, allowed: tuple[str, ...]) -> str | None:
 
 
 def check_option(argument: str, given: Any, options: Any) -> Any:
-    """Return ``given`` if it is one of the ``Literal`` alias ``options``; else raise OptionError."""
+    """Return ``given`` if the ``Literal`` alias ``options`` allows it; else raise OptionError."""
     allowed = get_args(options)
     if isinstance(given, str) and given in allowed:
         return given

@@ -153,8 +153,9 @@ def term_covariances(
     for factor, columns in shape.terms:
         root = Lambdas[factor][0][np.ix_(columns, columns)]
         length = np.sqrt((root**2).sum(axis=1))
-        unit = np.divide(root, length[:, None], out=np.full_like(root, np.nan),
-                         where=length[:, None] > 0)
+        unit = np.divide(
+            root, length[:, None], out=np.full_like(root, np.nan), where=length[:, None] > 0
+        )
         corr = np.clip(unit @ unit.T, -1.0, 1.0)
         np.fill_diagonal(corr, np.where(length > 0, 1.0, np.nan))
         found.append(TermCovariance(sigma * length, corr))

@@ -152,7 +152,10 @@ def _meeting(products: Products, starts: IntArray) -> Meeting:
     level = level[order]
     J = products.zz[0].shape[0]
     return Meeting(
-        level, column[order], np.concatenate(values)[order], np.searchsorted(level, np.arange(J + 1))
+        level,
+        column[order],
+        np.concatenate(values)[order],
+        np.searchsorted(level, np.arange(J + 1)),
     )
 
 
@@ -229,7 +232,7 @@ class CrossedFactor:
 
     @property
     def log_det(self) -> FloatArray:
-        """log det(Lambda'Z'WZ Lambda + I), shape (T,)."""
+        """Log det(Lambda'Z'WZ Lambda + I), shape (T,)."""
         diagonal = np.diagonal(self.LF, axis1=1, axis2=2)
         return np.asarray(log_det_stack(self.L0) + 2 * np.log(diagonal).sum(axis=1))
 
@@ -263,7 +266,10 @@ class CrossedFactor:
         joined = np.concatenate([x.reshape(x.shape[0], -1, x.shape[3]) for x in right[1:]], axis=1)
         rest = joined - np.swapaxes(update, 1, 2)
         solved = np.stack(
-            [solve_triangular(L, x, lower=True, check_finite=False) for L, x in zip(self.LF, rest, strict=True)]
+            [
+                solve_triangular(L, x, lower=True, check_finite=False)
+                for L, x in zip(self.LF, rest, strict=True)
+            ]
         )
         return [first, solved[:, :, None, :]]
 
@@ -313,7 +319,7 @@ class CrossedFactor:
         J, q = self.structure.products.zz[0].shape[:2]
         out = np.empty((X.shape[0], J, q, q))
         for t in range(X.shape[0]):
-            twice = X[t] * 2.0   # a pair stands for both orders; a column with itself for one
+            twice = X[t] * 2.0  # a pair stands for both orders; a column with itself for one
             np.fill_diagonal(twice, np.diag(X[t]))
             x = twice.ravel()[pairs.flat]
             for (a, b), product in zip(_triangle(q), pairs.products, strict=True):
@@ -380,5 +386,3 @@ def _inverse_from_cholesky(L: FloatArray) -> FloatArray:
     full = lower + lower.T
     np.fill_diagonal(full, diagonal)
     return full
-
-

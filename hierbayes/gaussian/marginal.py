@@ -46,7 +46,7 @@ class Factor(Protocol):
 
     @property
     def log_det(self) -> FloatArray:
-        """log det(L L'), shape (T,)."""
+        """Log det(L L'), shape (T,)."""
 
     def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
         """L^-1 of right sides given per factor as (T, J, q, c)."""
@@ -169,8 +169,15 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
         fit = df * (1 + np.log(2 * np.pi * pwrss / df))
         sigma = np.sqrt(pwrss / df)
     return Evaluation(
-        theta=theta, criterion=log_det + fit - products.sum_log_weights, beta=beta, pwrss=pwrss,
-        sigma=sigma, root_xvx=root, Lambdas=Lambdas, factor=factor, half=half,
+        theta=theta,
+        criterion=log_det + fit - products.sum_log_weights,
+        beta=beta,
+        pwrss=pwrss,
+        sigma=sigma,
+        root_xvx=root,
+        Lambdas=Lambdas,
+        factor=factor,
+        half=half,
     )
 
 
@@ -271,7 +278,6 @@ def derivatives(kernel: Kernel, at: Evaluation) -> Derivatives:
         if kernel.method == "reml":
             slope = slope - _fixed_part(at.root_xvx, h[..., :-1], u[..., :-1])
         slopes.append(slope)
-    factor, row, column = kernel.shape.entries
     gradient = np.empty((at.theta.shape[0], kernel.shape.n_theta))
     for f, (index, r, c) in enumerate(kernel.shape.factor_entries):
         gradient[:, index] = 2 * slopes[f][:, r, c]

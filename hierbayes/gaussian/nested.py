@@ -108,7 +108,7 @@ class NestedFactor:
 
     @property
     def log_det(self) -> FloatArray:
-        """log det(Lambda'Z'WZ Lambda + I), shape (T,)."""
+        """Log det(Lambda'Z'WZ Lambda + I), shape (T,)."""
         return np.asarray(sum(log_det_stack(L) for L in self.L))
 
     def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
@@ -129,9 +129,7 @@ class NestedFactor:
             right = half[f]
             for g in range(f + 1, len(half)):
                 parent = self.structure.children[f, g].parent
-                right = right - np.einsum(
-                    "tjab,tjbc->tjac", self.coupled[f, g], out[g][:, parent]
-                )
+                right = right - np.einsum("tjab,tjbc->tjac", self.coupled[f, g], out[g][:, parent])
             out[f] = solve_upper_stack(self.L[f], right)
         return out
 
@@ -145,9 +143,7 @@ class NestedFactor:
         m = len(self.L)
         inverse: dict[tuple[int, int], FloatArray] = {}
         for f in reversed(range(m)):
-            slopes = {
-                g: solve_upper_stack(self.L[f], self.coupled[f, g]) for g in range(f + 1, m)
-            }
+            slopes = {g: solve_upper_stack(self.L[f], self.coupled[f, g]) for g in range(f + 1, m)}
             own = inverse_stack(self.L[f])
             for g in range(f + 1, m):
                 total = np.zeros_like(slopes[g])

@@ -145,7 +145,7 @@ def products_of(
         The basis to use; chosen from the rows when not given.
     """
     anchor = anchor_of(design, weights) if anchor is None else anchor
-    X = (design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept])
+    X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]
     X = X @ anchor.x_basis
     y = residual_response(design, anchor)
     Xw = X if weights is None else X * weights[:, None]
@@ -191,9 +191,7 @@ def with_response(
         _level_sums(factor.codes, factor.z.T, wy[None], factor.levels.size)[:, :, 0] @ basis
         for factor, basis in zip(design.factors, anchor.z_bases, strict=True)
     )
-    return replace(
-        products, xy=(wy @ X) @ anchor.x_basis, yy=float(wy @ residual), zy=zy
-    )
+    return replace(products, xy=(wy @ X) @ anchor.x_basis, yy=float(wy @ residual), zy=zy)
 
 
 def residual_response(design: Design, anchor: Anchor) -> FloatArray:
@@ -227,7 +225,7 @@ def _term_basis(design: Design, f: int, weights: FloatArray | None) -> FloatArra
 
 
 def _level_sums(codes: IntArray, left: FloatArray, right: FloatArray, J: int) -> FloatArray:
-    """Sums over the rows of each level of left x right: (a, n) and (b, n) give (J, a, b)."""
+    """Sum left x right over the rows of each level: (a, n) and (b, n) give (J, a, b)."""
     out = np.empty((J, left.shape[0], right.shape[0]))
     for i, a in enumerate(left):
         for k, b in enumerate(right):
@@ -263,9 +261,7 @@ def _merged(a: Coupling, b: Coupling, n_columns: int) -> Coupling:
     return Coupling(rows=pairs // n_columns, columns=pairs % n_columns, blocks=blocks)
 
 
-def multiply(
-    products: Products, vectors: Sequence[FloatArray]
-) -> list[FloatArray]:
+def multiply(products: Products, vectors: Sequence[FloatArray]) -> list[FloatArray]:
     """Z'WZ times vectors given per factor as (T, J, q, c); the result has the same shapes."""
     out = [
         np.einsum("jab,tjbc->tjac", A, v) if A.shape[1] > 1 else A[None] * v

@@ -34,9 +34,7 @@ def is_term_singular(root: FloatArray) -> bool:
     return bool(np.linalg.svd(root, compute_uv=False)[-1] < SINGULAR)
 
 
-def boundary_finding(
-    design: Design, position: int, covariance: TermCovariance
-) -> Finding:
+def boundary_finding(design: Design, position: int, covariance: TermCovariance) -> Finding:
     """Return the finding for one covariance term whose estimate is on the boundary."""
     term = design.terms[position]
     factor = design.factors[term.factor]
@@ -105,7 +103,7 @@ def suspect_finding(decrement: float, moved: float, restarts: int) -> Finding:
 
 
 def design_findings(design: Design, dropped: Sequence[str]) -> list[Finding]:
-    """Findings that need no fit: dropped columns, dropped rows, factors with few levels."""
+    """Return findings that need no fit: dropped columns, dropped rows, factors with few levels."""
     found = []
     if dropped:
         many = len(dropped) > 1

@@ -53,7 +53,7 @@ TRY_ZERO = 3e-3
 ZERO_COST = 1e-9
 # A covariance slope below minus this (deviance per squared relative sd) is a way down.
 WAY_DOWN = 1e-3
-START_RANGE = (0.1, 10.0)   # of the sds the search starts from, in residual sds
+START_RANGE = (0.1, 10.0)  # of the sds the search starts from, in residual sds
 RESTARTS = 4
 
 
@@ -136,8 +136,13 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
     if shape.n_theta == 0:
         at = _evaluated(kernel, np.empty(0))
         return LmmFit(
-            kernel=kernel, at=at, theta=np.empty(0), converged=True, is_singular=False,
-            findings=(), steps=0,
+            kernel=kernel,
+            at=at,
+            theta=np.empty(0),
+            converged=True,
+            is_singular=False,
+            findings=(),
+            steps=0,
         )
     first = moment_start(kernel) if start is None else start
     best, moved, restarts, steps = _search(kernel, first)
@@ -151,8 +156,13 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
     if not best.converged:
         findings.append(suspect_finding(best.decrement, moved, restarts))
     return LmmFit(
-        kernel=kernel, at=at, theta=theta, converged=best.converged, is_singular=bool(singular),
-        findings=tuple(findings), steps=steps,
+        kernel=kernel,
+        at=at,
+        theta=theta,
+        converged=best.converged,
+        is_singular=bool(singular),
+        findings=tuple(findings),
+        steps=steps,
     )
 
 
@@ -176,7 +186,7 @@ def moment_start(kernel: Kernel) -> FloatArray:
 
 
 def all_findings(design: Design, found: LmmFit) -> tuple[Finding, ...]:
-    """Findings of a design and of the search on it, in order."""
+    """Return the findings of a design and of the search on it, in order."""
     kept = set(found.kernel.products.anchor.kept.tolist())
     dropped = [name for i, name in enumerate(design.coef_names) if i not in kept]
     return (*design_findings(design, dropped), *found.findings)
@@ -257,7 +267,7 @@ def _moved(a: Evaluation, b: Evaluation) -> float:
 
 
 def _way_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
-    """A theta with variance added where the criterion falls with it, or None at an optimum."""
+    """Return a theta with variance added where that lowers the criterion, None at an optimum."""
     shape = kernel.shape
     x = shape.rectified(found.x)
     if not (np.abs(x[shape.is_diagonal]) < TRY_ZERO).any():
@@ -274,15 +284,11 @@ def _way_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
         size, axes = np.linalg.eigh(G)
         if size[0] < -WAY_DOWN and np.linalg.norm(axes[:, 0] @ root) < TRY_ZERO:
             changed = True
-            Lambdas[factor][0][at_term] = lower_triangle(
-                np.column_stack([root, 0.3 * axes[:, 0]])
-            )
+            Lambdas[factor][0][at_term] = lower_triangle(np.column_stack([root, 0.3 * axes[:, 0]]))
     return shape.pack(Lambdas)[0] if changed else None
 
 
-def _with_zeros(
-    kernel: Kernel, x: FloatArray, at: Evaluation
-) -> tuple[FloatArray, Evaluation]:
+def _with_zeros(kernel: Kernel, x: FloatArray, at: Evaluation) -> tuple[FloatArray, Evaluation]:
     """Set small diagonal entries to exactly zero, smallest first, where it costs nothing."""
     shape = kernel.shape
     limit = float(at.criterion[0]) + ZERO_COST * max(1.0, abs(float(at.criterion[0])) * 1e-3)
@@ -297,9 +303,7 @@ def _with_zeros(
     return x, at
 
 
-def refit_lmm(
-    design: Design, kernel: Kernel, products: Products, *, start: FloatArray
-) -> LmmFit:
+def refit_lmm(design: Design, kernel: Kernel, products: Products, *, start: FloatArray) -> LmmFit:
     """Fit with the products of another response, from the theta of the earlier fit.
 
     ``products`` replaces those of ``kernel``; the block structure is shared.

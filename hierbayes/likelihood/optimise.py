@@ -9,28 +9,26 @@ Source: Nocedal & Wright (2006), Numerical Optimization, chapters 3, 4 and 10.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
-State = TypeVar("State")
 
 MAX_STEPS = 200
 # Newton decrement (the fall of f that one more step promises) at which the search ends. f is a
 # deviance: 1e-10 of it moves an estimate by 1e-5 standard errors.
 DECREMENT_GOAL = 1e-10
-RELATIVE_GOAL = 1e-13   # and this part of f, which is where rounding begins
+RELATIVE_GOAL = 1e-13  # and this part of f, which is where rounding begins
 # Below this decrement a step that does not lower f failed to rounding, not to curvature.
 DECREMENT_ROUNDING = 1e-6
-ACCEPT = 1e-4        # part of the promised fall that a step must deliver
+ACCEPT = 1e-4  # part of the promised fall that a step must deliver
 MIN_CURVATURE = 1e-7  # eigenvalues of the curvature are kept above this part of the largest
-LONGEST_STEP = 2.0   # in units of x, per step; x is scaled to be of order one
+LONGEST_STEP = 2.0  # in units of x, per step; x is scaled to be of order one
 
 
 @dataclass(frozen=True, slots=True)
-class Local(Generic[State]):
+class Local[State]:
     """The function at a point: value, and a call that gives gradient (k,) and curvature (k, k)."""
 
     value: float
@@ -39,7 +37,7 @@ class Local(Generic[State]):
 
 
 @dataclass(frozen=True, slots=True)
-class Optimum(Generic[State]):
+class Optimum[State]:
     """Where a search ended.
 
     Attributes
@@ -64,7 +62,7 @@ class Optimum(Generic[State]):
     state: State
 
 
-def minimise(
+def minimise[State](
     function: Callable[[FloatArray], Local[State] | None],
     start: FloatArray,
     there: Local[State],
@@ -122,6 +120,12 @@ def minimise(
         x, here, steps = candidate, trial, steps + 1
         gradient, curvature = here.derivatives()
     return Optimum(
-        x, here.value, gradient, curvature, decrement, steps,
-        decrement < DECREMENT_ROUNDING, here.state,
+        x,
+        here.value,
+        gradient,
+        curvature,
+        decrement,
+        steps,
+        decrement < DECREMENT_ROUNDING,
+        here.state,
     )

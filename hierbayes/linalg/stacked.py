@@ -43,7 +43,7 @@ def cholesky_stack(A: FloatArray) -> FloatArray:
 
 
 def solve_lower_stack(L: FloatArray, B: FloatArray) -> FloatArray:
-    """Solve L X = B for a stack of lower triangles (..., J, q, q) and right sides (..., J, q, c)."""
+    """Solve L X = B for stacks of lower triangles (..., J, q, q) and of right sides (..., q, c)."""
     q = L.shape[-1]
     X = np.empty(np.broadcast_shapes(L.shape[:-2], B.shape[:-2]) + B.shape[-2:])
     for i in range(q):
@@ -58,7 +58,7 @@ def solve_lower_stack(L: FloatArray, B: FloatArray) -> FloatArray:
 
 
 def solve_upper_stack(L: FloatArray, B: FloatArray) -> FloatArray:
-    """Solve L' X = B for a stack of lower triangles (..., J, q, q) and right sides (..., J, q, c)."""
+    """Solve L' X = B for stacks of lower triangles (..., J, q, q) and right sides (..., q, c)."""
     q = L.shape[-1]
     X = np.empty(np.broadcast_shapes(L.shape[:-2], B.shape[:-2]) + B.shape[-2:])
     for i in reversed(range(q)):
@@ -81,7 +81,7 @@ def inverse_stack(L: FloatArray) -> FloatArray:
 
 
 def transposed_product(A: FloatArray, B: FloatArray) -> FloatArray:
-    """A' B for stacks (..., J, q, a) and (..., J, q, b): shape (..., J, a, b)."""
+    """Return A' B for stacks (..., J, q, a) and (..., J, q, b): shape (..., J, a, b)."""
     if A.shape[-2] == 1:
         return A[..., 0, :, None] * B[..., 0, None, :]
     return np.einsum("...qa,...qb->...ab", A, B)
@@ -94,7 +94,7 @@ def log_det_stack(L: FloatArray) -> FloatArray:
 
 
 def sandwich(A: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
-    """left' A right for a stack A (J, a, b) and one pair of matrices a batch entry.
+    """Left' A right for a stack A (J, a, b) and one pair of matrices a batch entry.
 
     Parameters
     ----------

@@ -213,7 +213,7 @@ class LikelihoodFit(Printable):
 
     @cached_property
     def modes(self) -> tuple[FloatArray, ...]:
-        """Conditional modes of the random effects per factor, arrays (J, q), on the user's scale."""
+        """Conditional modes of the random effects per factor, (J, q), on the user's scale."""
         if not self.design.factors:
             return ()
         found = modes(self.kernel, self.at)
@@ -232,8 +232,7 @@ class LikelihoodFit(Printable):
         blocks = self.at.factor.covariances()
         roots = [basis @ Lam[0] for basis, Lam in zip(bases, self.at.Lambdas, strict=True)]
         return tuple(
-            self.sigma**2 * (root @ V[0] @ root.T)
-            for root, V in zip(roots, blocks, strict=True)
+            self.sigma**2 * (root @ V[0] @ root.T) for root, V in zip(roots, blocks, strict=True)
         )
 
     def ranef(self) -> LevelTables:
@@ -267,7 +266,7 @@ class LikelihoodFit(Printable):
         return LevelTables(tables, kind="coef")
 
     def varcorr(self) -> VarCorr:
-        """Standard deviations and correlations of the random effects and the residual."""
+        """Return sds and correlations of the random effects, and the residual sd."""
         found = term_covariances(self.kernel.shape, self.theta, self.sigma)
         terms = tuple(
             VarCorrTerm(
@@ -358,9 +357,14 @@ class LikelihoodFit(Printable):
         """One row about the whole fit."""
         return pd.DataFrame(
             {
-                "nobs": [self.nobs], "sigma": [self.sigma], "loglik": [self.loglik],
-                "aic": [self.aic], "bic": [self.bic], "criterion": [self.criterion],
-                "df_residual": [self.df_residual], "method": [self.method],
+                "nobs": [self.nobs],
+                "sigma": [self.sigma],
+                "loglik": [self.loglik],
+                "aic": [self.aic],
+                "bic": [self.bic],
+                "criterion": [self.criterion],
+                "df_residual": [self.df_residual],
+                "method": [self.method],
             }
         )
 
@@ -425,8 +429,14 @@ class LikelihoodFit(Printable):
             If a column is missing or a fixed factor has a level it was not fitted with.
         """
         return self.model.predict(
-            self, newdata, groups=groups, new_levels=new_levels, interval=interval, level=level,
-            type=type, random_seed=random_seed,
+            self,
+            newdata,
+            groups=groups,
+            new_levels=new_levels,
+            interval=interval,
+            level=level,
+            type=type,
+            random_seed=random_seed,
         )
 
     def simulate(self, nsim: int = 1, random_seed: Any = None) -> pd.DataFrame:

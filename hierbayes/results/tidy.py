@@ -11,8 +11,18 @@ from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.options import Ddf, Effect, check_option
 
 COLUMNS = (
-    "effect", "group", "level", "term", "estimate", "std_error", "statistic", "df", "p_value",
-    "conf_low", "conf_high", "method",
+    "effect",
+    "group",
+    "level",
+    "term",
+    "estimate",
+    "std_error",
+    "statistic",
+    "df",
+    "p_value",
+    "conf_low",
+    "conf_high",
+    "method",
 )
 
 
@@ -46,8 +56,15 @@ def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
     df = np.inf if ddf == "normal" else np.nan
     low, high = _wald(fit.beta, fit.std_errors, level)
     return _frame(
-        fit, effect="fixed", term=list(fit.coef_names), estimate=fit.beta,
-        std_error=fit.std_errors, statistic=statistic, df=df, p_value=p_value, conf_low=low,
+        fit,
+        effect="fixed",
+        term=list(fit.coef_names),
+        estimate=fit.beta,
+        std_error=fit.std_errors,
+        statistic=statistic,
+        df=df,
+        p_value=p_value,
+        conf_low=low,
         conf_high=high,
     )
 
@@ -77,10 +94,15 @@ def _random_values(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
         low, high = _wald(estimate, sd, level)
         frames.append(
             _frame(
-                fit, effect="ran_vals", group=group,
+                fit,
+                effect="ran_vals",
+                group=group,
                 level=np.tile(modes.index.to_numpy(), modes.shape[1]),
                 term=np.repeat(modes.columns.to_numpy(), modes.shape[0]),
-                estimate=estimate, std_error=sd, conf_low=low, conf_high=high,
+                estimate=estimate,
+                std_error=sd,
+                conf_low=low,
+                conf_high=high,
             )
         )
     return pd.concat(frames, ignore_index=True) if frames else _frame(fit, estimate=[])

@@ -51,7 +51,7 @@ class VarCorr(Printable):
     has_residual: bool = True
 
     def to_frame(self) -> pd.DataFrame:
-        """Tidy table with columns ``group term1 term2 vcov sdcor``, as ``as.data.frame(VarCorr(.))``.
+        """Tidy table ``group term1 term2 vcov sdcor``, as R's ``as.data.frame(VarCorr(.))``.
 
         Per term first the q variances (``term2`` missing, ``sdcor`` the sd), then the covariances
         (``sdcor`` the correlation) column by column of the lower triangle; last the residual.
