@@ -142,11 +142,20 @@ def _fixed_part(design: Design) -> list[str]:
 
 def _random_part(design: Design) -> list[str]:
     lines = ["Random part: how the levels of a grouping factor differ"]
-    for label, terms in groupby(design.terms, key=lambda term: term.label):
+    for label, pairs in groupby(bar_sentences(design), key=lambda pair: pair[0]):
         lines += _wrap(label, indent=2)
-        for factor, blocks in groupby(terms, key=lambda term: term.factor):
-            lines += _wrap(_bar_sentence(design, factor, list(blocks)), indent=4)
+        for _, sentence in pairs:
+            lines += _wrap(sentence, indent=4)
     return lines
+
+
+def bar_sentences(design: Design) -> list[tuple[str, str]]:
+    """Pair each bar with what it became: one sentence a grouping factor it names."""
+    return [
+        (label, _bar_sentence(design, factor, list(blocks)))
+        for label, terms in groupby(design.terms, key=lambda term: term.label)
+        for factor, blocks in groupby(terms, key=lambda term: term.factor)
+    ]
 
 
 def _bar_sentence(design: Design, position: int, terms: list[RandomTerm]) -> str:

@@ -1,0 +1,1 @@
+"""Checks of a fitted model: what its residuals should look like, and do."""

@@ -1,0 +1,108 @@
+"""The tables behind the residual pictures: residuals against a variable, and normal quantiles.
+
+Reads a fit; draws and fits nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtri
+
+from hierbayes.design.messages import did_you_mean
+from hierbayes.errors import DataError, NotSupportedError
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+FloatArray = npt.NDArray[np.float64]
+
+# Values are jittered by up to this share of the smallest distance between two of them, R's jitter.
+JITTER_SHARE = 0.2
+DISTANCE_DIGITS = 8  # distances smaller than this many digits of the range are rounding
+SMALL_SAMPLE = 10  # R's ppoints: other plotting positions up to here
+
+
+def residual_table(fit: LikelihoodFit, x: str | None = None) -> pd.DataFrame:
+    """Residuals of the rows used beside a variable of the model.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit
+    x : str, optional
+        A variable of the model; the fitted values when not given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``x`` and ``residual``, response units.
+
+    Raises
+    ------
+    DataError
+        If ``x`` is not a variable of the model.
+    """
+    _check_fit(fit)
+    residual = fit.residuals()
+    if x is None:
+        return pd.DataFrame({"x": fit.fitted(), "residual": residual})
+    frame = fit.design.model_frame
+    if x not in frame.columns:
+        raise DataError(
+            f"The model has no variable {x!r}{did_you_mean(x, [str(c) for c in frame.columns])}"
+        )
+    return pd.DataFrame({"x": frame[x], "residual": residual})
+
+
+def _check_fit(fit: LikelihoodFit) -> None:
+    if not isinstance(fit, LikelihoodFit):
+        raise NotSupportedError(
+            f"Residual pictures are drawn from a fit of hb.lmer or Model.fit; this is a "
+            f"{type(fit).__name__}."
+        )
+
+
+def jittered(values: FloatArray, *, random_seed: Any) -> FloatArray:
+    """Values moved at random, so that equal ones don't cover each other; as R's ``jitter``.
+
+    Each is moved by up to a fifth of the smallest distance between two different values.
+    """
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    scale = high - low or abs(low) or 1.0
+    decimals = DISTANCE_DIGITS - int(np.floor(np.log10(scale)))
+    distances = np.diff(np.unique(np.round(values[~np.isnan(values)], decimals)))
+    amount = JITTER_SHARE * (float(distances.min()) if distances.size else scale / 10)
+    rng = np.random.default_rng(random_seed)
+    return np.asarray(values + rng.uniform(-amount, amount, values.shape))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormalQuantiles:
+    """Sorted values beside the quantiles of a standard normal, and the line through quartiles.
+
+    Attributes
+    ----------
+    theoretical, sample : arrays, shape (n,); sample in units of the values
+    intercept, slope : of the line through the first and third quartiles (R's ``qqline``)
+    """
+
+    theoretical: FloatArray
+    sample: FloatArray
+    intercept: float
+    slope: float
+
+
+def normal_quantiles(values: FloatArray) -> NormalQuantiles:
+    """Quantiles for a normal QQ plot, as R's ``qqnorm`` and ``qqline``."""
+    sample = np.sort(values[~np.isnan(values)])
+    n = sample.size
+    a = 3 / 8 if n <= SMALL_SAMPLE else 1 / 2
+    theoretical = ndtri((np.arange(1, n + 1) - a) / (n + 1 - 2 * a))
+    quartiles = np.quantile(sample, [0.25, 0.75])
+    slope = float((quartiles[1] - quartiles[0]) / (ndtri(0.75) - ndtri(0.25)))
+    return NormalQuantiles(
+        theoretical=theoretical,
+        sample=sample,
+        intercept=float(quartiles[0] - slope * ndtri(0.25)),
+        slope=slope,
+    )

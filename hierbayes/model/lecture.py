@@ -1,0 +1,90 @@
+"""Run the lecture's analysis of sleepstudy: every model it names, fitted by our own code."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.comparison.anova import anova
+from hierbayes.datasets import load_dataset
+from hierbayes.model.model import Model, lmer
+from hierbayes.reports.lecture import (
+    FORMULA_TABLE,
+    LINEAR,
+    M1,
+    M2,
+    SLIDE_THETA,
+    Lecture,
+    Truth,
+)
+
+CROSSED_SEED = 2019
+
+
+def fit_lecture() -> Lecture:
+    """Fit everything the lecture fits."""
+    sleep = load_dataset("sleepstudy")
+    model = Model(M1, sleep)
+    m1, m2 = model.fit("reml"), lmer(M2, sleep)
+    at_slides = model.at_theta(
+        "reml",
+        SLIDE_THETA.copy(),
+        response=model.design.y,
+        converged=False,
+        is_singular=False,
+        findings=(),
+    )
+    truth = Truth()
+    crossed = crossed_data(truth, random_seed=CROSSED_SEED)
+    return Lecture(
+        sleep=sleep,
+        linear=lmer(LINEAR, sleep),
+        m1=m1,
+        m2=m2,
+        m1_ml=model.fit("ml"),
+        anova=anova(m1, m2, names=("m.1", "m.2")),
+        at_slides=at_slides,
+        truth=truth,
+        crossed=crossed,
+        table_fits=tuple(lmer(row.formula, crossed) for row in FORMULA_TABLE),
+    )
+
+
+def crossed_data(truth: Truth, *, random_seed: Any) -> pd.DataFrame:
+    """Simulate subjects crossed with items: each subject meets each item once, at one X.
+
+    Parameters
+    ----------
+    truth : what to draw from
+    random_seed : int, Generator or SeedSequence
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``Y`` (ms), ``X``, ``Subject``, ``Item``; X is balanced over subjects and items.
+    """
+    rng = np.random.default_rng(random_seed)
+    subject = np.repeat(np.arange(truth.n_subjects), truth.n_items)
+    item = np.tile(np.arange(truth.n_items), truth.n_subjects)
+    x = np.array(truth.x_values)[(subject + item) % len(truth.x_values)]
+    r = truth.subject_corr
+    root = np.diag(truth.subject_sd) @ np.array([[1.0, 0.0], [r, np.sqrt(1 - r**2)]])
+    b_subject = rng.standard_normal((truth.n_subjects, 2)) @ root.T
+    b_item = truth.item_sd * rng.standard_normal(truth.n_items)
+    intercept = truth.beta[0] + b_subject[subject, 0] + b_item[item]
+    slope = truth.beta[1] + b_subject[subject, 1]
+    y = intercept + slope * x + truth.sigma * rng.standard_normal(x.size)
+    frame = pd.DataFrame(
+        {
+            "Y": y,
+            "X": x,
+            "Subject": _labels("s", subject, truth.n_subjects),
+            "Item": _labels("i", item, truth.n_items),
+        }
+    )
+    frame.attrs["name"] = "crossed"
+    return frame
+
+
+def _labels(letter: str, codes: "np.typing.NDArray[np.intp]", n: int) -> "pd.Categorical[str]":
+    return pd.Categorical.from_codes(codes, pd.Index([f"{letter}{k + 1:02d}" for k in range(n)]))

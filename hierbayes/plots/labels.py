@@ -1,0 +1,44 @@
+"""Axis labels that carry variable and unit.
+
+The units of a bundled data set are known; they are used only where the values drawn are still
+those of the data set, so that milliseconds turned into seconds are never called milliseconds.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
+
+
+def axis_label(
+    column: str, values: Any, *, data_name: str = "", labels: Mapping[str, str] | None = None
+) -> str:
+    """Return the label of an axis that shows a column.
+
+    Parameters
+    ----------
+    column : name of the variable
+    values : array, shape (n,), what is drawn
+    data_name : what the data are called; a bundled data set brings its units
+    labels : labels by column, in place of ours
+    """
+    if labels is not None and column in labels:
+        return labels[column]
+    unit = bundled_unit(data_name, column, values)
+    return f"{column} ({unit})" if unit else column
+
+
+def bundled_unit(data_name: str, column: str, values: Any) -> str:
+    """Return the unit of a column of a bundled data set; empty if unknown or values differ."""
+    if not data_name or data_name not in list_datasets().index:
+        return ""
+    described = describe_dataset(data_name)
+    unit = described["unit"].get(column)
+    if not unit or described.loc[column, "levels"] is not None:
+        return ""
+    known = load_dataset(data_name)[column].to_numpy(dtype=float)
+    if not np.isin(np.asarray(values, dtype=float), known).all():
+        return ""
+    return str(unit).split(" (")[0]  # what stands in brackets explains; it is not the unit

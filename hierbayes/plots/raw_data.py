@@ -1,0 +1,119 @@
+"""The data as they are: one panel a group, points with the group's own least-squares line."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.effects.within_group import group_points, within_group_lines
+from hierbayes.errors import OptionError
+from hierbayes.plots.labels import axis_label
+from hierbayes.plots.style import BAND, LINE, POINT, WIDTH_MM, any_figure, drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+COLUMNS = 9
+PANEL_MM, FRAME_MM = 30.0, 22.0  # height of a row of panels, and of what is around them
+MOST_GROUPS = 200  # more panels than anyone can see; matplotlib would take minutes
+POINT_SIZE = 9.0
+INTERVALS = 2  # between the ticks of a narrow panel, so that their numbers don't touch
+NARROW_FROM = 5  # panels in a row
+
+
+def data(
+    frame: Any,
+    *,
+    x: str,
+    y: str,
+    group: str | None = None,
+    columns: int = COLUMNS,
+    level: float = 0.95,
+    labels: Mapping[str, str] | None = None,
+    figure: "Figure | SubFigure | None" = None,
+) -> "tuple[Figure | SubFigure, np.ndarray[Any, Any]]":
+    """Draw the data, one panel a group, with each group's own least-squares line and band.
+
+    Parameters
+    ----------
+    frame : any data a model takes; never changed
+    x, y : names of numeric columns
+    group : name of the grouping column; a single panel when not given
+    columns : panels in a row
+    level : level of the confidence band of each line (t, the group's own residual sd)
+    labels : axis labels by column, for example ``{"Days": "days of sleep deprivation"}``; the
+        column's name unless said, with its unit where a bundled data set tells it
+    figure : a matplotlib figure to draw into
+
+    Returns
+    -------
+    figure, axes
+        The axes as an array in the order of the groups.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> sleep = hb.load_dataset("sleepstudy")
+    >>> figure, axes = hb.plot.data(sleep, x="Days", y="Reaction", group="Subject")
+    >>> axes.size
+    18
+    """
+    points = group_points(frame, x=x, y=y, group=group)
+    lines = within_group_lines(frame, x=x, y=y, group=group, level=level)
+    n_groups = len(points["group"].cat.categories)
+    if n_groups > MOST_GROUPS:
+        raise OptionError(
+            f"group={group!r} has {n_groups} groups, a panel each; draw at most {MOST_GROUPS}, "
+            "for example those of a sample of its levels."
+        )
+    if columns < 1:
+        raise OptionError(f"columns={columns!r} must be at least 1.")
+    n_columns = min(columns, n_groups)
+    n_rows = -(-n_groups // n_columns)
+    height = FRAME_MM + PANEL_MM * n_rows if n_groups > 1 else 0.6 * WIDTH_MM
+    name = getattr(frame, "attrs", {}).get("name", "")
+    with drawing():
+        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=height)
+        axes = _panels(drawn, points, lines, n_rows=n_rows, n_columns=n_columns)
+        drawn.supxlabel(axis_label(x, points["x"], data_name=name, labels=labels))
+        drawn.supylabel(axis_label(y, points["y"], data_name=name, labels=labels))
+    return drawn, axes
+
+
+def _panels(
+    figure: "Figure | SubFigure",
+    points: pd.DataFrame,
+    lines: pd.DataFrame,
+    *,
+    n_rows: int,
+    n_columns: int,
+) -> "np.ndarray[Any, Any]":
+    grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    levels = points["group"].cat.categories
+    point_rows = points.groupby("group", observed=True)
+    line_rows = dict(list(lines.groupby("group", observed=True)))
+    for ax, (level, rows) in zip(grid, point_rows, strict=False):
+        _panel(ax, rows, line_rows.get(level), narrow=n_columns >= NARROW_FROM)
+        ax.set_title(str(level), pad=3)
+    for position, ax in enumerate(grid):
+        if position >= len(levels):
+            ax.remove()
+        elif position + n_columns >= len(levels):  # nothing below it
+            ax.xaxis.set_tick_params(labelbottom=True)
+    return np.asarray(grid[: len(levels)])
+
+
+def _panel(ax: "Axes", rows: pd.DataFrame, line: pd.DataFrame | None, *, narrow: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if line is not None:
+        ax.fill_between(
+            line["x"], line["conf_low"], line["conf_high"], color=BAND, linewidth=0, zorder=1
+        )
+        ax.plot(line["x"], line["estimate"], **LINE)
+    ax.scatter(rows["x"], rows["y"], s=POINT_SIZE, **POINT)
+    if narrow:
+        ax.xaxis.set_major_locator(MaxNLocator(INTERVALS, integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator(2 * INTERVALS))
