@@ -90,6 +90,8 @@ class CovarianceShape:
 
     def rectified(self, theta: FloatArray) -> FloatArray:
         """Return the theta (k,) of lme4's triangle for the same Lambda Lambda'."""
+        if (theta[self.is_diagonal] > ZERO).all():
+            return theta
         return self.transformed(theta, [np.eye(q) for q in self.sizes])
 
     def transformed(self, theta: FloatArray, bases: Sequence[FloatArray]) -> FloatArray:

@@ -4,21 +4,24 @@ The model is y = X beta + Z b + e, b = Lambda u, u ~ N(0, sigma^2 I), e ~ N(0, s
 Var(y) = sigma^2 V with V = W^-1 + Z Lambda Lambda' Z'. Given theta everything has a closed form
 in the Cholesky factor L of Lambda'Z'WZ Lambda + I:
 
-    Gram matrix       [X y]'V^-1[X y]   = [X y]'W[X y] - (L^-1 Lambda'Z'W[X y])'(same)
+    Gram matrix       [X y]'V^-1[X y] = [X y]'W[X y] - (L^-1 Lambda'Z'W[X y])'(same)
     criterion         log|L L'| + log|X'V^-1X| (REML) + df (1 + log(2 pi r^2 / df)) - sum log w
     with r^2 = y'V^-1 y - beta'X'V^-1 y and df = n - p (REML) or n (ML).
 
-With U = (L L')^-1 Lambda'Z'W[X, y - X beta] and H = Z'V^-1[X, y - X beta] (so U = Lambda'H), the
-derivative of the criterion in Lambda is 2 D with, summed over the levels of a factor,
+Let C be the transposed inverse of the Cholesky factor of the Gram matrix, so that the columns of
+[X y] C are orthonormal in V^-1; the last is e = (y - X beta) / r. With
+U = (L L')^-1 Lambda'Z'W[X y] and H = Z'V^-1[X y] (so U = Lambda'H), the derivative of the criterion
+in Lambda is 2 D with, summed over the levels of a factor,
 
-    D = (Z'WZ Lambda (L L')^-1) - H_x (X'V^-1X)^-1 U_x' (REML) - (df / r^2) h_e u_e'.
+    D = (Z'WZ Lambda (L L')^-1) - sum_c m_c (H C)_c (U C)_c',
 
-D = G Lambda where G is the derivative in the covariance Lambda Lambda'. The curvature used by the
-search is the average information a_ij - c_i c_j / r^2 (scaled by df / r^2), with
-a_ij = y'P V_i P V_j P y and c_i = y'P V_i P y, plus the exact term 2 G that Lambda enters squared.
+where m counts a column: 1 for those of X under REML, 0 under ML, and df for e. D = G Lambda where
+G is the derivative in the covariance Lambda Lambda'. The curvature used by the search is the
+average information, df (s_i' Z'V^-1Z s_j) with X and e projected out, where V_i V^-1 e = Z s_i for
+the derivative V_i of V in theta_i, plus the exact term 2 G that Lambda enters squared.
 
-With a known sigma (``sigma_known``) the weights carry the residual variances and
-df (1 + log(2 pi r^2 / df)) becomes df log(2 pi) + r^2.
+With a known sigma (``sigma_known``) the weights carry the residual variances,
+df (1 + log(2 pi r^2 / df)) becomes df log(2 pi) + r^2, and e counts r^2 instead of df.
 
 Everything is batched: theta (T, k), and optionally one response a theta. Knows no formulas, data
 frames or optimisers.
@@ -29,6 +32,7 @@ Gilmour, Thompson & Cullis (1995), Biometrics 51:1440 (average information).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -70,7 +74,7 @@ class Structure(Protocol):
         """Factorise at one Lambda (T, q, q) a grouping factor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Kernel:
     """The marginal likelihood of one model: products, covariance shape and block structure.
 
@@ -91,6 +95,34 @@ class Kernel:
         p = self.products.xx.shape[0] if self.method == "reml" else 0
         return self.products.n_obs - p
 
+    @cached_property
+    def gram_xy(self) -> FloatArray:
+        """[X y]'W[X y], shape (T or 1, p + 1, p + 1)."""
+        products = self.products
+        xy, yy = products.xy[None], np.array([products.yy])
+        if self.responses is not None:
+            xy, yy = self.responses[0], self.responses[1]
+        p = products.xy.size
+        out = np.empty((yy.size, p + 1, p + 1))
+        out[:, :p, :p] = products.xx
+        out[:, :p, p] = out[:, p, :p] = xy
+        out[:, p, p] = yy
+        return out
+
+    @cached_property
+    def zxy(self) -> list[FloatArray]:
+        """Z'W[X y] per factor, shape (T or 1, J, q, p + 1)."""
+        zys: Sequence[FloatArray] = [zy[None] for zy in self.products.zy]
+        if self.responses is not None:
+            zys = self.responses[2]
+        joined = []
+        for zx, zy in zip(self.products.zx, zys, strict=True):
+            J, q, p = zx.shape
+            both = np.empty((zy.shape[0], J, q, p + 1))
+            both[..., :p], both[..., p] = zx, zy
+            joined.append(both)
+        return joined
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
@@ -104,6 +136,7 @@ class Evaluation:
     pwrss : array, shape (T,), r^2 above
     sigma : array, shape (T,), residual sd; 1 where it is known
     root_xvx : array, shape (T, p, p), lower Cholesky factor of X'V^-1X
+    orthonormal : array, shape (T, p + 1, p + 1), C of the module's header
     factor : the Cholesky factor, None for a model without random effects
     half : L^-1 Lambda'Z'W[X y] per factor, for what follows
     """
@@ -114,6 +147,7 @@ class Evaluation:
     pwrss: FloatArray
     sigma: FloatArray
     root_xvx: FloatArray
+    orthonormal: FloatArray
     Lambdas: list[FloatArray]
     factor: Factor | None
     half: list[FloatArray]
@@ -137,78 +171,45 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
     numpy.linalg.LinAlgError
         If X'V^-1X is not positive definite or r^2 is not positive to machine precision.
     """
-    products = kernel.products
+    products, df = kernel.products, kernel.df
+    p = products.xy.size
     Lambdas = kernel.shape.unpack(theta)
-    xx, xy, yy = _fixed_products(kernel, theta.shape[0])
     factor: Factor | None = None
     half: list[FloatArray] = []
-    log_det = np.zeros(theta.shape[0])
+    criterion = np.full(theta.shape[0], -products.sum_log_weights)
+    inner = kernel.gram_xy
     if Lambdas:
         factor = kernel.structure.factorise(Lambdas)
-        half = factor.half_solve(_right_sides(kernel, Lambdas))
-        log_det = factor.log_det
-        reduced = gram(half, half)
-        p = xx.shape[-1]
-        xx = xx - reduced[:, :p, :p]
-        xy = xy - reduced[:, :p, p]
-        yy = yy - reduced[:, p, p]
-    root = np.linalg.cholesky(xx)
-    z = np.linalg.solve(root, xy[..., None])
-    beta = np.linalg.solve(np.swapaxes(root, 1, 2), z)[..., 0]
-    pwrss = yy - (z[..., 0] ** 2).sum(axis=1)
-    if not (pwrss > 0).all():
-        raise np.linalg.LinAlgError("the residual sum of squares is not positive")
+        right = [transpose_times(Lam, z) for Lam, z in zip(Lambdas, kernel.zxy, strict=True)]
+        half = factor.half_solve(right)
+        criterion = criterion + factor.log_det
+        inner = inner - gram(half, half)
+    root = np.linalg.cholesky(inner)
+    orthonormal = np.swapaxes(np.linalg.inv(root), 1, 2)
+    r = root[:, p, p]
+    pwrss = r**2
     if kernel.method == "reml":
-        log_det = log_det + 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-        log_det = log_det - 2 * np.log(np.abs(np.diag(products.anchor.x_basis))).sum()
-    df = kernel.df
+        diagonal = np.diagonal(root, axis1=1, axis2=2)[:, :p]
+        basis = np.abs(np.diag(products.anchor.x_basis))
+        criterion = criterion + 2 * (np.log(diagonal).sum(axis=1) - np.log(basis).sum())
     if kernel.sigma_known:
-        fit = df * np.log(2 * np.pi) + pwrss
+        criterion = criterion + df * np.log(2 * np.pi) + pwrss
         sigma = np.ones_like(pwrss)
     else:
-        fit = df * (1 + np.log(2 * np.pi * pwrss / df))
+        criterion = criterion + df * (1 + np.log(2 * np.pi * pwrss / df))
         sigma = np.sqrt(pwrss / df)
     return Evaluation(
         theta=theta,
-        criterion=log_det + fit - products.sum_log_weights,
-        beta=beta,
+        criterion=criterion,
+        beta=-orthonormal[:, :p, p] * r[:, None],
         pwrss=pwrss,
         sigma=sigma,
-        root_xvx=root,
+        root_xvx=root[:, :p, :p],
+        orthonormal=orthonormal,
         Lambdas=Lambdas,
         factor=factor,
         half=half,
     )
-
-
-def _fixed_products(kernel: Kernel, T: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    products = kernel.products
-    xy, yy = products.xy[None], np.array([products.yy])
-    if kernel.responses is not None:
-        xy, yy = kernel.responses[0], kernel.responses[1]
-    p = products.xy.size
-    return (
-        np.broadcast_to(products.xx, (T, p, p)),
-        np.broadcast_to(xy, (T, p)),
-        np.broadcast_to(yy, (T,)),
-    )
-
-
-def _zxy(kernel: Kernel, T: int) -> list[FloatArray]:
-    """Z'W[X y] per factor, shape (T or 1, J, q, p + 1)."""
-    zys = kernel.products.zy if kernel.responses is None else kernel.responses[2]
-    joined = []
-    for zx, zy in zip(kernel.products.zx, zys, strict=True):
-        zy4 = zy[..., None] if zy.ndim == 3 else zy[None, ..., None]
-        zx4 = np.broadcast_to(zx, (zy4.shape[0], *zx.shape))
-        joined.append(np.concatenate([zx4, zy4], axis=3))
-    return joined
-
-
-def _right_sides(kernel: Kernel, Lambdas: Sequence[FloatArray]) -> list[FloatArray]:
-    """Lambda'Z'W[X y] per factor, shape (T, J, q, p + 1)."""
-    sides = _zxy(kernel, Lambdas[0].shape[0])
-    return [transpose_times(Lam, side) for Lam, side in zip(Lambdas, sides, strict=True)]
 
 
 def transpose_times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
@@ -244,94 +245,74 @@ class Derivatives:
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """Conditional modes of the spherical effects and the residual cross-products.
-
-    Attributes
-    ----------
-    u : per factor, array (T, J, q, p + 1): U of the module's header, columns [X, y - X beta]
-    h : per factor, array (T, J, q, p + 1): H of the module's header
-    """
+    """U C and H C of the module's header, per factor arrays (T, J, q, p + 1)."""
 
     u: list[FloatArray]
     h: list[FloatArray]
 
 
 def modes(kernel: Kernel, at: Evaluation) -> Modes:
-    """U and H of the module's header; the last column of u holds the conditional modes."""
+    """Return U C and H C; r times the last column of U C holds the conditional modes of u."""
     assert at.factor is not None
     u = at.factor.back_solve(at.half)
     spread = multiply(kernel.products, [times(L, x) for L, x in zip(at.Lambdas, u, strict=True)])
-    h = [z - s for z, s in zip(_zxy(kernel, at.theta.shape[0]), spread, strict=True)]
-    for part in (*u, *h):
-        part[..., -1] -= (part[..., :-1] @ at.beta[:, None, :, None])[..., 0]
-    return Modes(u, h)
+    h = [z - s for z, s in zip(kernel.zxy, spread, strict=True)]
+    return Modes([_columns(x, at.orthonormal) for x in u], [_columns(x, at.orthonormal) for x in h])
+
+
+def _columns(stack: FloatArray, C: FloatArray) -> FloatArray:
+    """Stack (T, J, q, c) times C (T, c, c)."""
+    T, J, q, c = stack.shape
+    return np.asarray((stack.reshape(T, J * q, c) @ C).reshape(T, J, q, c))
 
 
 def derivatives(kernel: Kernel, at: Evaluation) -> Derivatives:
     """Exact gradient and approximate curvature of the criterion in theta."""
     assert at.factor is not None
     found = modes(kernel, at)
-    scale = np.ones_like(at.pwrss) if kernel.sigma_known else kernel.df / at.pwrss
+    last = at.pwrss if kernel.sigma_known else np.full_like(at.pwrss, kernel.df)
     slopes = []
     for trace, u, h in zip(at.factor.trace_blocks(), found.u, found.h, strict=True):
-        slope = trace - scale[:, None, None] * np.einsum("tja,tjb->tab", h[..., -1], u[..., -1])
+        slope = trace - last[:, None, None] * np.einsum("tja,tjb->tab", h[..., -1], u[..., -1])
         if kernel.method == "reml":
-            slope = slope - _fixed_part(at.root_xvx, h[..., :-1], u[..., :-1])
+            slope = slope - np.einsum("tjac,tjbc->tab", h[..., :-1], u[..., :-1])
         slopes.append(slope)
-    gradient = np.empty((at.theta.shape[0], kernel.shape.n_theta))
-    for f, (index, r, c) in enumerate(kernel.shape.factor_entries):
-        gradient[:, index] = 2 * slopes[f][:, r, c]
-    curvature = _average_information(kernel, at, found, scale)
+    gradient = np.empty(at.theta.shape)
+    for slope, (index, r, c) in zip(slopes, kernel.shape.factor_entries, strict=True):
+        gradient[:, index] = 2 * slope[:, r, c]
+    curvature = last[:, None, None] * _average_information(kernel, at, found)
     curvature += _square_term(kernel.shape, at.Lambdas, slopes)
     return Derivatives(gradient=gradient, curvature=curvature, slopes=slopes)
 
 
-def _fixed_part(root: FloatArray, h: FloatArray, u: FloatArray) -> FloatArray:
-    """Sum over levels of H_x (X'V^-1X)^-1 U_x', shape (T, q, q)."""
-    T, J, q, p = h.shape
-    by_x = np.moveaxis(u, 3, 1).reshape(T, p, J * q)
-    solved = np.linalg.solve(root @ np.swapaxes(root, 1, 2), by_x).reshape(T, p, J, q)
-    return np.asarray(
-        h.transpose(0, 2, 1, 3).reshape(T, q, J * p)
-        @ solved.transpose(0, 2, 1, 3).reshape(T, J * p, q)
-    )
+def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatArray:
+    """s_i' Z'V^-1Z s_j with X (and e, unless sigma is known) projected out, shape (T, k, k).
 
-
-def _average_information(
-    kernel: Kernel, at: Evaluation, found: Modes, scale: FloatArray
-) -> FloatArray:
-    """(a_ij - c_i c_j / r^2) df / r^2 of the module's header, shape (T, k, k).
-
-    V_i P y = Z s_i with s_i = E_i u + Lambda E_i' h, where E_i has a one at the place of theta_i.
+    s_i = E_i U + Lambda E_i' H in the column of e, where E_i has a one at the place of theta_i.
     """
     assert at.factor is not None
-    T, k = at.theta.shape
+    k = at.theta.shape[1]
     directions = []
-    for f, (index, r, c) in enumerate(kernel.shape.factor_entries):
+    for f, (index, row, column) in enumerate(kernel.shape.factor_entries):
         u, h, Lambda = found.u[f][..., -1], found.h[f][..., -1], at.Lambdas[f]
-        s = np.zeros((*u.shape, k))
-        for i, row, column in zip(index, r, c, strict=True):
-            s[:, :, row, i] += u[:, :, column]
-            s[..., i] += Lambda[:, None, :, column] * h[:, :, row, None]
+        s = Lambda[:, None, :, column] * h[:, :, None, row]
+        s[:, :, row, np.arange(row.size)] += u[:, :, column]
+        if row.size < k:
+            wide = np.zeros((*u.shape, k))
+            wide[..., index] = s
+            s = wide
         directions.append(s)
     spread = multiply(kernel.products, directions)
     half = at.factor.half_solve(
         [transpose_times(L, s) for L, s in zip(at.Lambdas, spread, strict=True)]
     )
-    p = at.beta.shape[1]
-    a = gram(directions, spread) - gram(half, half)
-    x = gram([side[..., :p] for side in _zxy(kernel, T)], directions) - gram(
-        [part[..., :p] for part in at.half], half
+    on_xy = gram(kernel.zxy, directions) - gram(at.half, half)
+    projected = np.swapaxes(at.orthonormal, 1, 2) @ on_xy
+    if kernel.sigma_known:
+        projected = projected[:, :-1]
+    return np.asarray(
+        gram(directions, spread) - gram(half, half) - np.swapaxes(projected, 1, 2) @ projected
     )
-    solved = np.linalg.solve(at.root_xvx, x)
-    a = a - np.swapaxes(solved, 1, 2) @ solved
-    if not kernel.sigma_known:
-        c_ = sum(
-            np.einsum("tja,tjak->tk", h[..., -1], s)
-            for h, s in zip(found.h, directions, strict=True)
-        )
-        a = a - c_[:, :, None] * c_[:, None, :] / at.pwrss[:, None, None]
-    return np.asarray(scale[:, None, None] * a)
 
 
 def _square_term(
@@ -351,7 +332,7 @@ def _square_term(
 
 def covariance_slope(Lambda: FloatArray, slope: FloatArray) -> FloatArray:
     """G with D = G Lambda, symmetric, shape (T, q, q); Lambda must not be singular."""
-    G = np.swapaxes(np.linalg.solve(np.swapaxes(Lambda, 1, 2), np.swapaxes(slope, 1, 2)), 1, 2)
+    G = slope / Lambda if Lambda.shape[1] == 1 else slope @ np.linalg.inv(Lambda)
     return np.asarray(G + np.swapaxes(G, 1, 2)) / 2
 
 

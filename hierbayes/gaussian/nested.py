@@ -163,12 +163,18 @@ class NestedFactor:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
         products = self.structure.products
         blocks = [
-            np.einsum("jab,tbc,tjcd->tad", A, Lam, V, optimize=A.shape[1] > 1)
+            np.einsum("tjac,tjcd->tad", _times(A, Lam), V)
             for A, Lam, V in zip(products.zz, self.Lambdas, self.covariances(), strict=True)
         ]
         for (f, g), coupling in products.couplings.items():
-            V = self._cross[f, g]
-            A, to_f, to_g = coupling.blocks, self.Lambdas[f], self.Lambdas[g]
-            blocks[f] = blocks[f] + np.einsum("jab,tbc,tjdc->tad", A, to_g, V, optimize=True)
-            blocks[g] = blocks[g] + np.einsum("jba,tbc,tjcd->tad", A, to_f, V, optimize=True)
+            V, A = self._cross[f, g], coupling.blocks
+            left, right = _times(A, self.Lambdas[g]), _times(np.swapaxes(A, 1, 2), self.Lambdas[f])
+            blocks[f] = blocks[f] + np.einsum("tjac,tjdc->tad", left, V)
+            blocks[g] = blocks[g] + np.einsum("tjac,tjcd->tad", right, V)
         return blocks
+
+
+def _times(A: FloatArray, Lambda: FloatArray) -> FloatArray:
+    """Blocks (J, a, q) times Lambda (T, q, q): (T, J, a, q)."""
+    J, a, q = A.shape
+    return np.asarray((A.reshape(J * a, q) @ Lambda).reshape(-1, J, a, q))

@@ -31,6 +31,8 @@ POSTERIOR = (
 
 def is_term_singular(root: FloatArray) -> bool:
     """Whether a relative covariance root (q, q), in columns of unit length, lacks a direction."""
+    if root.shape[0] == 1:
+        return bool(abs(root[0, 0]) < SINGULAR)
     return bool(np.linalg.svd(root, compute_uv=False)[-1] < SINGULAR)
 
 

@@ -12,7 +12,6 @@ is added; so the derivative in the covariance is checked there, and where it is 
 search goes on from a point with variance in that direction.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,6 +38,7 @@ from hierbayes.likelihood.convergence import (
     suspect_finding,
 )
 from hierbayes.likelihood.optimise import Local, Optimum, minimise
+from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 
@@ -53,7 +53,9 @@ TRY_ZERO = 3e-3
 ZERO_COST = 1e-9
 # A covariance slope below minus this (deviance per squared relative sd) is a way down.
 WAY_DOWN = 1e-3
-START_RANGE = (0.1, 10.0)  # of the sds the search starts from, in residual sds
+START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
+SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
+RIDGE = 1e-10  # keeps levels with fewer rows than columns solvable, as part of the mean level
 RESTARTS = 4
 
 
@@ -151,8 +153,10 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
     x, at = _with_zeros(kernel, x, at)
     theta = shape.transformed(x, kernel.products.anchor.z_bases)
     singular = singular_terms(shape, x)
-    covariances = term_covariances(shape, theta, float(at.sigma[0]))
-    findings = [boundary_finding(design, i, covariances[i]) for i in singular]
+    findings = []
+    if singular:
+        covariances = term_covariances(shape, theta, float(at.sigma[0]))
+        findings = [boundary_finding(design, i, covariances[i]) for i in singular]
     if not best.converged:
         findings.append(suspect_finding(best.decrement, moved, restarts))
     return LmmFit(
@@ -167,22 +171,44 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
 
 
 def moment_start(kernel: Kernel) -> FloatArray:
-    """Theta (k,) to start from: rough sds by moments, each column of each factor alone.
+    """Theta (k,) to start from: covariances by moments, each factor as if it were the only one.
 
-    For one column z of a factor, and with s^2 the mean square of the response without its first
-    fit, (z_j'y)^2 has mean z_j'z_j s^2 + (z_j'z_j)^2 tau^2 to the extent that nothing else varies.
+    With c_j = z_j'y and A_j = z_j'z_j for level j, c_j c_j' has mean sigma^2 A_j + A_j Sigma A_j,
+    and sigma^2 is what a fit of every level on its own leaves over. Under REML the columns of X
+    that lie between levels take their part of the levels' degrees of freedom. For one balanced
+    factor this is the optimum itself.
     """
-    products = kernel.products
+    products, shape = kernel.products, kernel.shape
     total = products.yy / products.n_obs
-    sds = []
-    for A, c in zip(products.zz, products.zy, strict=True):
-        a = np.diagonal(A, axis1=1, axis2=2)
-        excess = (c**2 - total * a).sum(axis=0) / (a**2).sum(axis=0)
-        sds.append(np.sqrt(np.maximum(excess, 0.0)))
-    left = max(total - sum(float((sd**2).sum()) for sd in sds), 0.05 * total)
-    sigma = 1.0 if kernel.sigma_known else np.sqrt(left)
-    Lambdas = [np.diag(np.clip(sd / sigma, *START_RANGE))[None] for sd in sds]
-    return np.asarray(kernel.shape.pack(Lambdas)[0])
+    sigma2 = 1.0 if kernel.sigma_known else total
+    excess = []
+    for A, zx, c in zip(products.zz, products.zx, products.zy, strict=True):
+        J, q = A.shape[:2]
+        sums = A.sum(axis=0)
+        root = cholesky_stack(A + RIDGE * np.trace(sums) / J * np.eye(q))
+        fitted = solve_lower_stack(root, np.concatenate([zx, c[:, :, None]], axis=2))
+        squares = (fitted**2).sum(axis=(0, 1))
+        between = float(squares[:-1].sum()) / products.n_obs  # columns of X between levels
+        left = products.n_obs - J * q
+        lost = 0.0
+        if kernel.method == "reml":
+            left -= products.xy.size - round(between)
+            lost = between / q
+        if left > 0 and not kernel.sigma_known:
+            sigma2 = min(sigma2, (products.yy - float(squares[-1])) / left)
+        diagonal = np.diagonal(A, axis1=1, axis2=2)
+        scale = diagonal.T @ diagonal
+        excess.append((c.T @ c * (J / max(J - lost, 1.0)), sums, scale))
+    sigma2 = max(sigma2, SMALLEST_START * total)
+    roots = [np.zeros((1, q, q)) for q in shape.sizes]
+    for factor, columns in shape.terms:
+        at = np.ix_(columns, columns)
+        squares, sums, scale = (part[at] for part in excess[factor])
+        met = scale > 0  # columns that never meet in a level say nothing of their covariance
+        moments = np.divide(squares / sigma2 - sums, scale, where=met, out=np.zeros_like(scale))
+        size, axes = np.linalg.eigh(moments)
+        roots[factor][0][at] = lower_triangle(axes * np.sqrt(np.clip(size, *START_RANGE)))
+    return np.asarray(shape.pack(roots)[0])
 
 
 def all_findings(design: Design, found: LmmFit) -> tuple[Finding, ...]:
@@ -303,27 +329,6 @@ def _with_zeros(kernel: Kernel, x: FloatArray, at: Evaluation) -> tuple[FloatArr
     return x, at
 
 
-def refit_lmm(design: Design, kernel: Kernel, products: Products, *, start: FloatArray) -> LmmFit:
-    """Fit with the products of another response, from the theta of the earlier fit.
-
-    ``products`` replaces those of ``kernel``; the block structure is shared.
-    """
-    start = np.where(kernel.shape.is_diagonal & (np.abs(start) < 0.05), 0.05, start)
-    return fit_lmm(design, replace(kernel, products=products), start=start)
-
-
 def method_kernel(kernel: Kernel, method: Method) -> Kernel:
     """Return the kernel of the same data for another method."""
     return kernel if kernel.method == method else replace(kernel, method=method)
-
-
-def covariance_labels(shape: CovarianceShape, design: Design) -> Sequence[str]:
-    """Names of the entries of theta, lme4's way: ``Subject.Days.(Intercept)``."""
-    names = []
-    for term in design.terms:
-        columns = [design.factors[term.factor].columns[c] for c in term.columns]
-        for c, column in enumerate(columns):
-            names.append(f"{term.name}.{column}")
-            names.extend(f"{term.name}.{other}.{column}" for other in columns[c + 1 :])
-    assert len(names) == shape.n_theta
-    return names

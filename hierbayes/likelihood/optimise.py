@@ -24,6 +24,7 @@ RELATIVE_GOAL = 1e-13  # and this part of f, which is where rounding begins
 DECREMENT_ROUNDING = 1e-6
 ACCEPT = 1e-4  # part of the promised fall that a step must deliver
 MIN_CURVATURE = 1e-7  # eigenvalues of the curvature are kept above this part of the largest
+MOST_DAMPING = 1e8  # in units of the typical curvature; a step damped this much goes nowhere
 LONGEST_STEP = 2.0  # in units of x, per step; x is scaled to be of order one
 
 
@@ -88,44 +89,76 @@ def minimise[State](
     Optimum
     """
     x, here = start, there
-    gradient, curvature = here.derivatives()
     damping = 0.0
-    steps = 0
-    while True:
-        size, axes = np.linalg.eigh(curvature)
-        size = np.maximum(np.abs(size), MIN_CURVATURE * max(np.abs(size).max(initial=0), 1e-8))
-        along = axes.T @ gradient
-        decrement = float(0.5 * (along**2 / size).sum())
-        goal = DECREMENT_GOAL + RELATIVE_GOAL * abs(here.value)
-        if decrement < goal or steps >= max_steps:
-            break
-        trial = None
-        while damping < 1e12:
-            step = -axes @ (along / (size + damping))
-            step *= min(1.0, LONGEST_STEP / max(np.abs(step).max(), 1e-300))
-            candidate = project(x + step)
-            move = candidate - x
-            promised = -(gradient @ move + 0.5 * move @ ((axes * size) @ (axes.T @ move)))
-            trial = function(candidate)
-            if trial is not None and here.value - trial.value >= ACCEPT * max(promised, 0.0):
-                ratio = (here.value - trial.value) / max(promised, 1e-300)
-                break
-            trial = None
-            if decrement < DECREMENT_ROUNDING:
-                break
-            damping = max(4 * damping, 0.1 * float(size.min()))
-        if trial is None:
-            break
-        damping = 0.0 if ratio > 0.5 and damping < 1e-2 * size.min() else damping / 4
-        x, here, steps = candidate, trial, steps + 1
+    for steps in range(max_steps + 1):
         gradient, curvature = here.derivatives()
+        bowl = _Bowl(gradient, curvature)
+        decrement = bowl.fall(project(x + bowl.step(0.0)) - x)
+        goal = DECREMENT_GOAL + RELATIVE_GOAL * abs(here.value)
+        if decrement < goal or steps == max_steps:
+            break
+        found = _damped_step(function, x, here, bowl, damping=damping, project=project)
+        if found is None:
+            break
+        x, here, damping = found
     return Optimum(
-        x,
-        here.value,
-        gradient,
-        curvature,
-        decrement,
-        steps,
-        decrement < DECREMENT_ROUNDING,
-        here.state,
+        x=x,
+        value=here.value,
+        gradient=gradient,
+        curvature=curvature,
+        decrement=decrement,
+        steps=steps,
+        converged=decrement < DECREMENT_ROUNDING,
+        state=here.state,
     )
+
+
+class _Bowl:
+    """The quadratic model of f at a point, with the eigenvalues of the curvature made positive."""
+
+    def __init__(self, gradient: FloatArray, curvature: FloatArray) -> None:
+        size, self.axes = np.linalg.eigh(curvature)
+        size = np.abs(size)
+        self.size = np.maximum(size, MIN_CURVATURE * max(float(size.max()), 1e-8))
+        self.gradient = gradient
+        self.along = gradient @ self.axes
+
+    def step(self, damping: float) -> FloatArray:
+        """Step to the minimum of the damped model, shortened to LONGEST_STEP."""
+        step = -self.axes @ (self.along / (self.size + damping))
+        longest = float(np.abs(step).max())
+        return step * (LONGEST_STEP / longest) if longest > LONGEST_STEP else step
+
+    def fall(self, move: FloatArray) -> float:
+        """Fall of f that the model promises for a move."""
+        turned = move @ self.axes
+        return -float(self.along @ turned + 0.5 * (turned**2 * self.size).sum())
+
+
+def _damped_step[State](
+    function: Callable[[FloatArray], Local[State] | None],
+    x: FloatArray,
+    here: Local[State],
+    bowl: _Bowl,
+    *,
+    damping: float,
+    project: Callable[[FloatArray], FloatArray],
+) -> tuple[FloatArray, Local[State], float] | None:
+    """Find a step that lowers f enough: the point, f there, and the damping for the next step.
+
+    None when no step does, which at a small promised fall means that rounding hides it.
+    """
+    typical = float(np.exp(np.log(bowl.size).mean()))
+    while damping < MOST_DAMPING * typical:
+        candidate = project(x + bowl.step(damping))
+        promised = max(bowl.fall(candidate - x), 0.0)
+        trial = function(candidate)
+        if trial is not None:
+            fall = here.value - trial.value
+            if fall >= ACCEPT * promised and fall > 0:
+                good = fall > 0.5 * promised
+                return candidate, trial, damping / 8 if good and damping > typical else 0.0
+        if promised < DECREMENT_ROUNDING:
+            return None
+        damping = max(4 * damping, 0.25 * typical)
+    return None

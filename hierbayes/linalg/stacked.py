@@ -45,7 +45,7 @@ def cholesky_stack(A: FloatArray) -> FloatArray:
 def solve_lower_stack(L: FloatArray, B: FloatArray) -> FloatArray:
     """Solve L X = B for stacks of lower triangles (..., J, q, q) and of right sides (..., q, c)."""
     q = L.shape[-1]
-    X = np.empty(np.broadcast_shapes(L.shape[:-2], B.shape[:-2]) + B.shape[-2:])
+    X = np.empty((*np.broadcast(L[..., 0, 0], B[..., 0, 0]).shape, *B.shape[-2:]))
     for i in range(q):
         row = B[..., i, :]
         if q <= UNROLLED:
@@ -60,7 +60,7 @@ def solve_lower_stack(L: FloatArray, B: FloatArray) -> FloatArray:
 def solve_upper_stack(L: FloatArray, B: FloatArray) -> FloatArray:
     """Solve L' X = B for stacks of lower triangles (..., J, q, q) and right sides (..., q, c)."""
     q = L.shape[-1]
-    X = np.empty(np.broadcast_shapes(L.shape[:-2], B.shape[:-2]) + B.shape[-2:])
+    X = np.empty((*np.broadcast(L[..., 0, 0], B[..., 0, 0]).shape, *B.shape[-2:]))
     for i in reversed(range(q)):
         row = B[..., i, :]
         if q <= UNROLLED:
@@ -76,7 +76,7 @@ def solve_upper_stack(L: FloatArray, B: FloatArray) -> FloatArray:
 def inverse_stack(L: FloatArray) -> FloatArray:
     """Inverses of L L' for a stack of lower triangles, shape (..., J, q, q)."""
     q = L.shape[-1]
-    half = solve_lower_stack(L, np.broadcast_to(np.eye(q), L.shape))
+    half = solve_lower_stack(L, np.eye(q))
     return np.swapaxes(half, -1, -2) @ half if q > UNROLLED else transposed_product(half, half)
 
 

@@ -36,7 +36,6 @@ from hierbayes.likelihood.lmm import (
     fit_lmm,
     kernel_of,
     method_kernel,
-    refit_lmm,
     structure_of,
 )
 from hierbayes.options import Method, check_option
@@ -128,7 +127,10 @@ class Model:
         self.table = read_table(data)
         self.formula = parse_formula(formula, self.table.names if "." in str(formula) else None)
         self.arguments = {
-            "weights": weights, "offset": offset, "contrasts": contrasts, "known_sd": known_sd,
+            "weights": weights,
+            "offset": offset,
+            "contrasts": contrasts,
+            "known_sd": known_sd,
         }
         self.design: Design = build_design(self.formula, self.table, **self.arguments)
         if self.design.y.ndim == 2:
@@ -190,9 +192,7 @@ class Model:
         kernel = self.kernel(method)
         design = replace(self.design, y=response)
         if not np.array_equal(response, self.design.y):
-            products = with_response(
-                kernel.products, design, weights=self.weights, y=response
-            )
+            products = with_response(kernel.products, design, weights=self.weights, y=response)
             kernel = replace(kernel, products=products)
         inverses = [np.linalg.inv(basis) for basis in kernel.products.anchor.z_bases]
         at = evaluate(kernel, kernel.shape.transformed(theta, inverses)[None])
@@ -238,11 +238,9 @@ class Model:
     def refit(self, fit: LikelihoodFit, y: Any) -> LikelihoodFit:
         """Fit the same model to another response; see ``LikelihoodFit.refit``."""
         response = _checked_response(y, fit.nobs)
-        products = with_response(
-            fit.kernel.products, fit.design, weights=fit.weights, y=response
-        )
+        products = with_response(fit.kernel.products, fit.design, weights=fit.weights, y=response)
         design = replace(fit.design, y=response)
-        found = refit_lmm(design, fit.kernel, products, start=fit.at.theta[0])
+        found = fit_lmm(design, replace(fit.kernel, products=products))
         return self._found(design, found)
 
     def update(self, fit: LikelihoodFit, formula: str) -> LikelihoodFit:
@@ -265,8 +263,13 @@ class Model:
 
     def _found(self, design: Design, found: LmmFit) -> LikelihoodFit:
         return self._result(
-            design, found.kernel, found.at, theta=found.theta, converged=found.converged,
-            is_singular=found.is_singular, findings=all_findings(design, found),
+            design,
+            found.kernel,
+            found.at,
+            theta=found.theta,
+            converged=found.converged,
+            is_singular=found.is_singular,
+            findings=all_findings(design, found),
         )
 
     def _result(
@@ -353,9 +356,7 @@ def _checked_response(y: Any, nobs: int) -> FloatArray:
 
 def _issue(findings: tuple[Finding, ...]) -> None:
     for finding in findings:
-        warnings.warn(
-            str(finding), WARNING_OF.get(finding.code, DesignWarning), stacklevel=4
-        )
+        warnings.warn(str(finding), WARNING_OF.get(finding.code, DesignWarning), stacklevel=4)
 
 
 def _name_of(data: Any) -> str:

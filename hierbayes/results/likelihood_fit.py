@@ -218,8 +218,9 @@ class LikelihoodFit(Printable):
             return ()
         found = modes(self.kernel, self.at)
         bases = self.kernel.products.anchor.z_bases
+        r = np.sqrt(self.at.pwrss[0])
         return tuple(
-            times(Lambda, u[..., -1:])[0, :, :, 0] @ basis.T
+            r * times(Lambda, u[..., -1:])[0, :, :, 0] @ basis.T
             for Lambda, u, basis in zip(self.at.Lambdas, found.u, bases, strict=True)
         )
 
