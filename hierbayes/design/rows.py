@@ -4,7 +4,7 @@ A row is used if no column of the model is missing in it. Infinite values, and t
 the numbers (``log(-1)``), are errors that name the column and the first rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ def complete_rows(columns: Mapping[str, Any], made: Mapping[Expression, Any], n_
 def check_columns(columns: Mapping[str, Any], row_labels: Any) -> None:
     """Raise DataError for the first column that holds infinite values."""
     for name, values in columns.items():
-        bad = _not_finite(values)
+        bad = _rows_where(np.isinf, values)   # missing is no error: new data may have it
         if bad is not None:
             where = _where(bad, row_labels)
             raise DataError(f"Column {name!r} has an infinite value in {where}; "
@@ -97,7 +97,7 @@ def check_values(values: Mapping[Expression, Any], row_labels: Any) -> None:
     for expression, value in values.items():
         if isinstance(expression, Name):
             continue
-        bad = _not_finite(value)
+        bad = _rows_where(_is_not_finite, value)
         if bad is not None:
             where = _where(bad, row_labels)
             raise DataError(
@@ -107,8 +107,12 @@ def check_values(values: Mapping[Expression, Any], row_labels: Any) -> None:
             )
 
 
-def _not_finite(value: Any) -> npt.NDArray[np.bool_] | None:
-    """Return the rows that are NaN or infinite, or None."""
+def _is_not_finite(numbers: Any) -> Any:
+    return ~np.isfinite(numbers)
+
+
+def _rows_where(is_bad: Callable[[Any], Any], value: Any) -> npt.NDArray[np.bool_] | None:
+    """Return the rows with a bad number, or None; ``is_bad`` is false for finite numbers."""
     if isinstance(value, Factor):
         return None
     numbers = value.values if isinstance(value, Logical | Matrix) else value
@@ -117,7 +121,7 @@ def _not_finite(value: Any) -> npt.NDArray[np.bool_] | None:
     with np.errstate(all="ignore"):
         if np.isfinite(numbers.sum()):   # one pass without a temporary array: the usual case
             return None
-    bad = ~np.isfinite(numbers)
+    bad = is_bad(numbers)
     if bad.ndim > 1:
         bad = bad.any(axis=1)
     return bad if bad.any() else None

@@ -216,12 +216,14 @@ def typed(raw: Any, name: str) -> Any:
     raw : a NumPy array or a pandas array
     name : the column, for messages
     """
+    if isinstance(raw, pd.arrays.NumpyExtensionArray):
+        raw = raw.to_numpy()
     dtype = raw.dtype
     if isinstance(dtype, np.dtype):
         return _typed_numpy(np.asarray(raw), name)
     if isinstance(dtype, pd.CategoricalDtype):
         labels = level_labels(raw.categories)
-        return Factor(raw.codes.astype(np.intp), labels, bool(raw.ordered))
+        return Factor(np.array(raw.codes, dtype=np.intp), labels, bool(raw.ordered))
     if isinstance(dtype, pd.StringDtype):
         return _sorted_labels(raw)
     kind = getattr(dtype, "kind", "O")
@@ -242,10 +244,11 @@ def typed(raw: Any, name: str) -> Any:
 
 def _typed_numpy(array: Any, name: str) -> Any:
     kind = array.dtype.kind
+    # Copies: a design must not change when the user later writes into the frame.
     if kind in "iu":
-        return array
+        return array.copy()
     if kind == "f":
-        return array if array.dtype == np.float64 else array.astype(np.float64)
+        return array.astype(np.float64)
     if kind == "b":
         return Logical(array.astype(np.float64))
     if kind in "mM":

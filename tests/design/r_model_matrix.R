@@ -20,6 +20,7 @@ formulas <- c(
   "~ 0 + x:f", "~ x + x:f", "~ x * f", "~ f + x:f", "~ 0 + f + x:f", "~ x:z", "~ x * z",
   "~ o", "~ 0 + o", "~ o * g", "~ f * o", "~ o:x", "~ l", "~ 0 + l", "~ l * x", "~ l:f", "~ f * l",
   "~ factor(k)", "~ 0 + factor(k)", "~ factor(k > 2)", "~ factor(k) * x", "~ I(x^2)",
+  "~ f:x + g:x", "~ 0 + f:z + g:z + x", "~ f:g + f:l", "~ f:g + g:l + f:l", "~ 0 + f:g + l:x",
   "~ I(x > 4)", "~ I(x - 4.5)", "~ I(x - 4.5) * g", "~ (f + g + x)^2", "~ (f + g + l)^3",
   "~ f * g * l", "~ f * g - f", "~ f * g - g", "~ f * g - 1", "~ f * g - f:g", "~ f * g * x - f:g:x",
   "~ f + f:g:l", "~ g:l + f", "~ f %in% g", "~ log(x)", "~ log(x, 2)", "~ log2(x)", "~ log10(x)",
