@@ -16,11 +16,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
 
 from hierbayes.design.design import Design, GroupingFactor, IntArray
 from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.linalg.rank import column_basis
+from hierbayes.linalg.rank import column_basis, inverse_upper
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -218,7 +217,7 @@ def _term_basis(design: Design, f: int, weights: FloatArray | None) -> FloatArra
         scale[scale == 0] = 1.0
         try:
             lower = np.linalg.cholesky(block / scale / scale[:, None])
-            basis[at] = solve_triangular(lower.T * scale, np.eye(scale.size))
+            basis[at] = inverse_upper(lower.T * scale)
         except np.linalg.LinAlgError:  # dependent columns in one term: scale them only
             basis[at] = np.diag(1.0 / scale)
     return basis

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle, term_covariances
-from hierbayes.gaussian.crossed import CrossedStructure
 from hierbayes.gaussian.marginal import (
     Evaluation,
     Kernel,
@@ -84,7 +83,12 @@ class LmmFit:
 
 def structure_of(products: Products) -> Structure:
     """Choose the block structure of the factorisation from the data."""
-    return NestedStructure(products) if is_nested(products) else CrossedStructure(products)
+    if is_nested(products):
+        return NestedStructure(products)
+    # here, so that fits of one factor need not import scipy
+    from hierbayes.gaussian.crossed import CrossedStructure
+
+    return CrossedStructure(products)
 
 
 def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> Kernel:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -45,7 +44,7 @@ def column_basis(X: FloatArray) -> ColumnBasis:
         except np.linalg.LinAlgError:
             lower = np.zeros((p, p))
         if np.diag(lower).min() > GRAM_SAFE:
-            T = _inverse_upper(lower.T * scale) * np.sqrt(n)
+            T = inverse_upper(lower.T * scale) * np.sqrt(n)
             return ColumnBasis(np.arange(p), T)
     return _basis_by_qr(X, scale)
 
@@ -58,10 +57,11 @@ def _basis_by_qr(X: FloatArray, scale: FloatArray) -> ColumnBasis:
         if R.shape[0] < kept.size:  # more columns than rows: those beyond are dependent
             dependent = np.append(dependent, R.shape[0])
         if not dependent.size:
-            return ColumnBasis(kept, _inverse_upper(R * scale[kept]) * np.sqrt(X.shape[0]))
+            return ColumnBasis(kept, inverse_upper(R * scale[kept]) * np.sqrt(X.shape[0]))
         # after the first dependent column the factor holds noise: drop that one and look again
         kept = np.delete(kept, dependent[0])
 
 
-def _inverse_upper(R: FloatArray) -> FloatArray:
-    return np.asarray(solve_triangular(R, np.eye(R.shape[0])))
+def inverse_upper(R: FloatArray) -> FloatArray:
+    """Inverse of an upper triangle (p, p); numpy alone, so that a fit need not import scipy."""
+    return np.triu(np.linalg.inv(R))

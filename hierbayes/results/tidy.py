@@ -5,7 +5,6 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtr, ndtri
 
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.options import Ddf, Effect, check_option
@@ -51,6 +50,8 @@ def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
             f"ddf={ddf!r}: these degrees of freedom are not available in this version. "
             'Use ddf="normal" for z tests, or ddf="none" for no tests.'
         )
+    from scipy.special import ndtr
+
     statistic = fit.beta / fit.std_errors
     p_value = 2 * ndtr(-np.abs(statistic)) if ddf == "normal" else np.full(fit.beta.size, np.nan)
     df = np.inf if ddf == "normal" else np.nan
@@ -111,6 +112,8 @@ def _random_values(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
 def _wald(
     estimate: npt.NDArray[np.float64], se: npt.NDArray[np.float64], level: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    from scipy.special import ndtri
+
     half = ndtri((1 + level) / 2) * se
     return estimate - half, estimate + half
 
