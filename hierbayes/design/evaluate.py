@@ -128,7 +128,7 @@ def _column(name: str, expression: Name, scope: Scope) -> Any:
     return value
 
 
-def _numeric(value: Any, expression: Expression, scope: Scope, doing: str) -> Any:
+def _numeric(value: Any, expression: Expression, scope: Scope, *, doing: str) -> Any:
     """Return a value as numbers, or say that it holds categories."""
     if isinstance(value, bool):
         return float(value)
@@ -163,7 +163,7 @@ def _logical(condition: Any, *operands: Any) -> Any:
 
 def _unary(expression: Unary, scope: Scope) -> Any:
     operand = evaluate(expression.operand, scope)
-    numbers = _numeric(operand, expression.operand, scope, f"'{expression.operator}'")
+    numbers = _numeric(operand, expression.operand, scope, doing=f"'{expression.operator}'")
     if expression.operator == "!":
         return _logical(np.equal(numbers, 0), numbers)
     return numbers if expression.operator == "+" else -numbers
@@ -178,8 +178,8 @@ def _binary(expression: Binary, scope: Scope) -> Any:
     if operator in COMPARISONS and isinstance(left, Factor | str) | isinstance(right, Factor | str):
         return _compare_levels(expression, left, right, scope=scope)
     doing = f"'{operator}'"
-    a = _numeric(left, expression.left, scope, doing)
-    b = _numeric(right, expression.right, scope, doing)
+    a = _numeric(left, expression.left, scope, doing=doing)
+    b = _numeric(right, expression.right, scope, doing=doing)
     if operator in COMPARISONS:
         return _logical(COMPARISONS[operator](a, b), a, b)
     if operator in ("&", "&&"):
@@ -227,7 +227,7 @@ def _call(expression: Call, scope: Scope) -> Any:
         return tuple(evaluate(argument, scope) for argument in expression.arguments)
     if function in ELEMENTWISE:
         value = evaluate(expression.arguments[0], scope)
-        numbers = _numeric(value, expression.arguments[0], scope, f"{function}()")
+        numbers = _numeric(value, expression.arguments[0], scope, doing=f"{function}()")
         with np.errstate(all="ignore"):
             return ELEMENTWISE[function](numbers)
     if function not in ARGUMENTS:
@@ -237,7 +237,7 @@ def _call(expression: Call, scope: Scope) -> Any:
         return _coded(_categories(variable, scope, "C()"), options, expression, scope=scope)
     if function == "factor":
         return _factor(_categories(variable, scope, "factor()"), options, expression, scope=scope)
-    numbers = _numeric(evaluate(variable, scope), variable, scope, f"{function}()")
+    numbers = _numeric(evaluate(variable, scope), variable, scope, doing=f"{function}()")
     if function == "log":
         base = options.get("base", np.e)
         if not (isinstance(base, int | float) and base > 0 and base != 1):
@@ -345,7 +345,7 @@ def _stateful(expression: Call, numbers: Any, options: dict[str, Any], *, scope:
 def _bind(expression: Call, scope: Scope) -> Matrix:
     columns, suffixes = [], []
     for argument in expression.arguments:
-        numbers = _numeric(evaluate(argument, scope), argument, scope, "cbind()")
+        numbers = _numeric(evaluate(argument, scope), argument, scope, doing="cbind()")
         columns.append(np.broadcast_to(numbers, (scope.table.n_rows,)))
         suffixes.append(argument.name if isinstance(argument, Name) else "")
     return Matrix(np.column_stack(columns).astype(np.float64), tuple(suffixes))

@@ -6,7 +6,7 @@ belongs to it.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from hierbayes.design.evaluate import Scope, evaluate
 from hierbayes.design.grouping import FactorRecipe, factor_columns, group_levels
 from hierbayes.design.reading import argument_expression
 from hierbayes.design.rows import check_columns
-from hierbayes.design.table import MissingColumnError, read_table
+from hierbayes.design.table import read_table
 from hierbayes.design.transforms import State
 from hierbayes.design.values import Factor, Logical, Matrix, column_of
 from hierbayes.errors import DataError
@@ -71,8 +71,8 @@ def new_rows(design: Design, newdata: Any, *, need_groups: Collection[str] | Non
     ----------
     design : of the fitted model
     newdata : any kind of data ``build_design`` takes; the response isn't needed
-    need_groups : names of the grouping factors whose effects will be used; None for all. Columns
-        of other factors may be absent: their codes are then MISSING_LEVEL and their rows NaN.
+    need_groups : names of the grouping factors whose effects will be used; None for all. Others
+        are not looked at, so that their columns may be absent: all codes are MISSING_LEVEL.
 
     Returns
     -------
@@ -92,8 +92,10 @@ def new_rows(design: Design, newdata: Any, *, need_groups: Collection[str] | Non
     X = fill_columns(recipe.fixed, values, table.n_rows)
     factors, labels = [], {}
     for fitted, own in zip(design.factors, recipe.factors, strict=True):
-        needed = need_groups is None or own.name in need_groups
-        factor, labels[own.name] = _new_factor(fitted, own, scope, needed=needed)
+        if need_groups is None or own.name in need_groups:
+            factor, labels[own.name] = _new_factor(fitted, own, scope)
+        else:
+            factor, labels[own.name] = _absent_factor(fitted, table.n_rows)
         factors.append(factor)
     offset = _new_offset(design, scope)
     check_columns(scope.used, table.index)
@@ -128,31 +130,25 @@ def _as_fitted(value: Any, variable: Variable) -> Any:
     return value
 
 
-def _new_factor(fitted: GroupingFactor, own: FactorRecipe, scope: Scope, *, needed: bool
+def _new_factor(fitted: GroupingFactor, own: FactorRecipe, scope: Scope
                 ) -> tuple[GroupingFactor, npt.NDArray[Any]]:
     """Return a grouping factor for new rows, and the label of each row."""
     n_rows = scope.table.n_rows
-    codes: IntArray = np.full(n_rows, MISSING_LEVEL, dtype=np.intp)
-    labels = np.full(n_rows, None, dtype=object)
-    z: FloatArray = np.full((n_rows, len(fitted.columns)), np.nan)
-    try:
-        groups = {expression: column_of(evaluate(expression, scope), n_rows)
-                  for expression in own.grouping}
-        codes, labels = _match_levels(group_levels(own.grouping, groups), fitted)
-    except MissingColumnError:
-        if needed:
-            raise
-    try:
-        values: dict[Expression, Any] = {}
-        for layout in own.layouts:
-            values.update(_layout_values(layout, scope))
-        z = factor_columns(own, values, n_rows)
-    except MissingColumnError:
-        if needed:
-            raise
-    factor = GroupingFactor(name=fitted.name, levels=fitted.levels, codes=codes, z=z,
-                            columns=fitted.columns)
-    return factor, labels
+    groups = {expression: column_of(evaluate(expression, scope), n_rows)
+              for expression in own.grouping}
+    codes, labels = _match_levels(group_levels(own.grouping, groups), fitted)
+    values: dict[Expression, Any] = {}
+    for layout in own.layouts:
+        values.update(_layout_values(layout, scope))
+    return replace(fitted, codes=codes, z=factor_columns(own, values, n_rows)), labels
+
+
+def _absent_factor(fitted: GroupingFactor, n_rows: int
+                   ) -> tuple[GroupingFactor, npt.NDArray[Any]]:
+    """Return a grouping factor nobody asked for: no row has a level."""
+    codes = np.full(n_rows, MISSING_LEVEL, dtype=np.intp)
+    z = np.full((n_rows, len(fitted.columns)), np.nan)
+    return replace(fitted, codes=codes, z=z), np.full(n_rows, None, dtype=object)
 
 
 def _match_levels(given: Factor, fitted: GroupingFactor) -> tuple[IntArray, npt.NDArray[Any]]:

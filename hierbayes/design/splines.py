@@ -40,13 +40,13 @@ def _basis(x: FloatArray, knots: FloatArray, degree: int) -> FloatArray:
     return basis
 
 
-def _derivative(x: FloatArray, knots: FloatArray, degree: int, order: int = 1) -> FloatArray:
+def _derivative(x: FloatArray, knots: FloatArray, degree: int, *, order: int = 1) -> FloatArray:
     """Return the ``order``-th derivatives of all B-splines of a degree at x."""
     if order == 0:
         return _basis(x, knots, degree)
     if degree == 0:
         return np.zeros((x.size, knots.size - 1))
-    lower = _derivative(x, knots, degree - 1, order - 1)
+    lower = _derivative(x, knots, degree - 1, order=order - 1)
     spread = knots[degree:] - knots[:-degree]
     scaled = np.divide(degree * lower, spread, out=np.zeros_like(lower), where=spread > 0)
     return scaled[:, :-1] - scaled[:, 1:]
@@ -73,7 +73,7 @@ def b_spline_columns(x: FloatArray, *, knots: FloatArray, boundary: list[float],
         if outside.any():
             basis[outside] = sum(
                 np.outer((x[outside] - pivot) ** k,
-                         _derivative(np.array([pivot]), every, degree, k)[0] / factorial(k))
+                         _derivative(np.array([pivot]), every, degree, order=k)[0] / factorial(k))
                 for k in range(degree + 1)
             )
     return basis
@@ -98,7 +98,7 @@ def natural_spline_columns(x: FloatArray, *, knots: FloatArray, boundary: list[f
             at_end = np.array([end])
             basis[outside] = _basis(at_end, every, 3) + np.outer(
                 x[outside] - end, _derivative(at_end, every, 3)[0])
-    curvature = _derivative(np.array([low, high]), every, 3, 2)
+    curvature = _derivative(np.array([low, high]), every, 3, order=2)
     first = 0 if intercept else 1
     Q, _ = np.linalg.qr(curvature[:, first:].T, mode="complete")
     return basis[:, first:] @ Q[:, 2:]

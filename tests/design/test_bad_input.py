@@ -174,6 +174,15 @@ def test_row_names_of_the_users_frame_stand_in_messages():
         build("y ~ x + (1 | g)", data)
 
 
+def test_infinite_values_of_dropped_rows_do_no_harm():
+    data = with_column(y=[np.inf, *range(N - 1)])
+    data.loc[0, "x"] = np.nan
+    assert build("y ~ x + (1 | g)", data).rows.tolist() == list(range(1, N))
+    data.loc[5, "y"] = -np.inf
+    with pytest.raises(DataError, match="Column 'y' has an infinite value in row 5;"):
+        build("y ~ x + (1 | g)", data)
+
+
 def test_as_many_levels_as_rows_are_fine_when_the_residual_sd_is_known():
     data = small().iloc[::4]
     design = build("y ~ 1 + (1 | g)", data, known_sd=np.ones(6))

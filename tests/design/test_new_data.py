@@ -63,8 +63,8 @@ def test_an_unseen_level_of_a_factor_in_a_bar_is_an_error_too():
 
 
 def test_columns_of_groups_that_are_not_needed_may_be_absent():
-    design = design_of("y ~ x + (x | g) + (1 | h) + (1 | g:h)")
-    new = fitted_data()[["x", "h"]].iloc[:3]
+    design = design_of("y ~ x + (f | g) + (1 | h) + (1 | g:h)")
+    new = fitted_data()[["x", "h"]].iloc[:3].assign(f="unseen")
     rows = new_rows(design, new, need_groups=["h"])
     by_name = {factor.name: factor for factor in rows.factors}
     assert by_name["h"].codes.tolist() == [0, 1, 2]
@@ -129,8 +129,8 @@ def test_an_offset_column_that_is_absent_is_named():
 
 LEARNT = ("scale(x)", "center(x)", "poly(x, 3)", "bs(x, df = 5)", "ns(x, df = 3)", "cr(x, df = 4)",
           'cr(x, df = 4, constraints = "center")', "I(scale(x)^2)", "scale(log(x))",
-          "I(x > 4)",           "factor(k, labels = c(\"one\", \"two\", \"three\"))", "f", "l", "factor(k > 1)",
-          "C(f, sum)", "poly(x, 2):f")
+          "I(x > 4)", "factor(k, labels = c(\"one\", \"two\", \"three\"))", "f", "l",
+          "factor(k > 1)", "C(f, sum)", "poly(x, 2):f")
 
 
 @pytest.mark.parametrize("term", LEARNT)
