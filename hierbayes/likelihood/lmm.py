@@ -33,6 +33,7 @@ from hierbayes.gaussian.products import Products, covariance_shape, products_of
 from hierbayes.likelihood.convergence import (
     boundary_finding,
     design_findings,
+    flat_finding,
     is_term_singular,
     suspect_finding,
 )
@@ -52,6 +53,9 @@ TRY_ZERO = 3e-3
 ZERO_COST = 1e-9
 # A covariance slope below minus this (deviance per squared relative sd) is a way down.
 WAY_DOWN = 1e-3
+# Curvature below this part of the largest: the criterion does not know the direction. What is left
+# of an exact zero is the decrement at which the search ended, 1e-8 or so.
+FLAT = 1e-6
 START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
 SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
 RIDGE = 1e-10  # keeps levels with fewer rows than columns solvable, as part of the mean level
@@ -161,6 +165,9 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
     if singular:
         covariances = term_covariances(shape, theta, float(at.sigma[0]))
         findings = [boundary_finding(design, i, covariances[i]) for i in singular]
+    flat = None if singular else _flat_direction(best)
+    if flat is not None:
+        findings.append(flat_finding(design, flat))
     if not best.converged:
         findings.append(suspect_finding(best.decrement, moved, restarts))
     return LmmFit(
@@ -288,6 +295,12 @@ def _minimise(kernel: Kernel, start: FloatArray) -> Optimum[Evaluation]:
 
     first = off_zero(start)
     return minimise(local, first, local_at(_evaluated(kernel, first)), project=off_zero)
+
+
+def _flat_direction(found: Optimum[Evaluation]) -> FloatArray | None:
+    """Return a direction (k,) along which the criterion does not change, or None."""
+    size, axes = np.linalg.eigh(found.curvature)
+    return axes[:, 0] if abs(size[0]) < FLAT * size[-1] else None
 
 
 def _moved(a: Evaluation, b: Evaluation) -> float:
