@@ -1,0 +1,183 @@
+"""Cross-products: a basis that changes nothing, parts that add up, responses exchanged."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from hierbayes.gaussian.nested import is_nested
+from hierbayes.gaussian.products import anchor_of, multiply, products_of, with_response
+from hierbayes.likelihood.lmm import fit_lmm, kernel_of
+from tests.gaussian.dense import (
+    CASES,
+    N_ROWS,
+    NESTED,
+    DenseModel,
+    in_basis,
+    kernel_for,
+    random_design,
+    random_thetas,
+    random_weights,
+)
+
+SAME = 1e-12
+
+
+@pytest.fixture(params=CASES)
+def design(request):
+    return random_design(request.param)
+
+
+@pytest.fixture(params=[None, "weighted"])
+def weights(request):
+    return None if request.param is None else random_weights()
+
+
+def part_of(design, rows):
+    """Some rows of a design, with all of its levels."""
+    factors = tuple(replace(f, codes=f.codes[rows], z=f.z[rows]) for f in design.factors)
+    return replace(design, y=design.y[rows], X=design.X[rows], factors=factors)
+
+
+def assert_same_products(found, expected):
+    scale = {"yy": expected.yy, "xy": np.sqrt(expected.yy * N_ROWS)}
+    for field in fields(expected):
+        ours, other = getattr(found, field.name), getattr(expected, field.name)
+        if field.name == "couplings":
+            assert ours.keys() == other.keys()
+            for key in other:
+                np.testing.assert_array_equal(ours[key].rows, other[key].rows)
+                np.testing.assert_array_equal(ours[key].columns, other[key].columns)
+                np.testing.assert_allclose(ours[key].blocks, other[key].blocks, atol=1e-11)
+        elif isinstance(other, tuple):
+            for a, b in zip(ours, other, strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-10)
+        elif field.name != "anchor":
+            atol = 1e-12 * scale.get(field.name, N_ROWS)
+            np.testing.assert_allclose(ours, other, atol=atol)
+
+
+def test_products_are_those_of_the_columns_in_the_basis(design, weights):
+    products = products_of(design, weights=weights)
+    kernel = kernel_of(design, weights=weights, method="reml")
+    dense = DenseModel(in_basis(design, kernel), np.zeros(0), weights)
+    W = np.ones(N_ROWS) if weights is None else weights
+    X, y = dense.design.X, dense.design.y
+    np.testing.assert_allclose(products.xx, X.T @ (W[:, None] * X), atol=1e-10)
+    np.testing.assert_allclose(products.xy, X.T @ (W * y), atol=1e-8)
+    assert products.yy == pytest.approx(y @ (W * y), rel=1e-10)
+    assert products.sum_log_weights == pytest.approx(np.log(W).sum(), abs=1e-12)
+    ZWZ = dense.Z.T @ (W[:, None] * dense.Z)
+    for found, expected in zip(products.zz, dense.diagonal_blocks(ZWZ), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-10)
+    for found, expected in zip(
+        products.zx, dense.by_factor(dense.Z.T @ (W[:, None] * X)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-10)
+    for found, expected in zip(products.zy, dense.by_factor(dense.Z.T @ (W * y)), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-8)
+    v = np.random.default_rng(5).normal(size=(len(ZWZ), 2))
+    vectors = [np.stack([part, 2 * part]) for part in dense.by_factor(v)]
+    for found, expected in zip(multiply(products, vectors), dense.by_factor(ZWZ @ v), strict=True):
+        np.testing.assert_allclose(found, np.stack([expected, 2 * expected]), atol=1e-9)
+
+
+def test_columns_are_orthogonal_in_the_basis(design, weights):
+    products = products_of(design, weights=weights)
+    np.testing.assert_allclose(products.xx, N_ROWS * np.eye(3), atol=1e-8)
+    np.testing.assert_allclose(products.xy, 0, atol=1e-7)  # the first fit is taken off
+    for term in design.terms:
+        block = products.zz[term.factor].sum(axis=0)[np.ix_(term.columns, term.columns)]
+        np.testing.assert_allclose(block, N_ROWS * np.eye(len(term.columns)), atol=1e-8)
+
+
+def test_products_of_parts_add_to_those_of_the_whole(design, weights):
+    anchor = anchor_of(design, weights)
+    whole = products_of(design, weights=weights, anchor=anchor)
+    rng = np.random.default_rng(3)
+    part = rng.integers(0, 3, N_ROWS)
+    parts = [
+        products_of(
+            part_of(design, part == k),
+            weights=None if weights is None else weights[part == k],
+            anchor=anchor,
+        )
+        for k in range(3)
+    ]
+    assert_same_products((parts[0] + parts[1]) + parts[2], whole)
+    assert_same_products(parts[2] + (parts[0] + parts[1]), whole)
+
+
+def test_no_rows_are_the_neutral_element(design):
+    anchor = anchor_of(design, None)
+    whole = products_of(design, anchor=anchor)
+    nothing = products_of(part_of(design, np.zeros(N_ROWS, dtype=bool)), anchor=anchor)
+    assert_same_products(nothing + whole, whole)
+    assert_same_products(whole + nothing, whole)
+
+
+def test_the_fit_of_added_halves_is_that_of_the_whole(design, weights):
+    kernel = kernel_of(design, weights=weights, method="reml")
+    anchor = kernel.products.anchor
+    first = np.arange(N_ROWS) % 2 == 0
+    halves = [
+        products_of(
+            part_of(design, rows),
+            weights=None if weights is None else weights[rows],
+            anchor=anchor,
+        )
+        for rows in (first, ~first)
+    ]
+    added = halves[0] + halves[1]
+    structure = type(kernel.structure)(added)
+    again = fit_lmm(design, replace(kernel, products=added, structure=structure))
+    whole = fit_lmm(design, kernel)
+    assert again.at.criterion[0] == pytest.approx(whole.at.criterion[0], rel=SAME, abs=1e-8)
+    np.testing.assert_allclose(again.at.beta, whole.at.beta, atol=1e-5)
+
+
+def test_parts_in_another_basis_are_not_added():
+    design = random_design("slope")
+    with pytest.raises(ValueError, match="same anchor"):
+        products_of(design) + products_of(design)
+
+
+def test_another_response_gives_the_products_of_the_design_with_it(design, weights):
+    products = products_of(design, weights=weights)
+    y = np.random.default_rng(9).normal(size=N_ROWS) * 1e3 + 50
+    found = with_response(products, design, weights=weights, y=y)
+    expected = products_of(replace(design, y=y), weights=weights, anchor=products.anchor)
+    np.testing.assert_allclose(found.xy, expected.xy, rtol=1e-10, atol=1e-6)
+    assert found.yy == pytest.approx(expected.yy, rel=SAME)
+    for ours, other in zip(found.zy, expected.zy, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-9, atol=1e-8)
+    assert found.zz is products.zz
+
+
+def test_another_response_keeps_the_offset():
+    design = replace(random_design("slope"), offset=np.linspace(0, 90, N_ROWS))
+    products = products_of(design)
+    found = with_response(products, design, weights=None, y=design.y)
+    assert found.yy == pytest.approx(products.yy, rel=1e-10)
+    np.testing.assert_allclose(found.zy[0], products.zy[0], atol=1e-8)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nested_factors_are_seen_as_nested(case):
+    assert is_nested(products_of(random_design(case))) == (case in NESTED)
+
+
+def test_dependent_columns_of_a_term_leave_the_criterion_alone():
+    # z with a copy of a column: no orthogonal basis, so the columns are only scaled
+    design = random_design("three_columns")
+    factor = design.factors[0]
+    z = np.column_stack([factor.z[:, 0], 1e5 * factor.z[:, 1], 2 * factor.z[:, 1]])
+    design = replace(design, factors=(replace(factor, z=z),))
+    from hierbayes.gaussian.marginal import evaluate
+
+    kernel = kernel_for(design)
+    theta = random_thetas(design, 1)
+    dense = DenseModel(in_basis(design, kernel), theta[0])
+    constant = 2 * np.log(np.abs(np.diag(kernel.products.anchor.x_basis))).sum()
+    found = evaluate(kernel, theta).criterion[0] + constant
+    assert found == pytest.approx(dense.criterion("reml"), rel=1e-10)

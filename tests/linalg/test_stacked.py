@@ -1,0 +1,89 @@
+"""Stacks of small matrices against numpy's one at a time, below and above the unrolled sizes."""
+
+import numpy as np
+import pytest
+
+from hierbayes.linalg.stacked import (
+    UNROLLED,
+    cholesky_stack,
+    inverse_stack,
+    log_det_stack,
+    sandwich,
+    solve_lower_stack,
+    solve_upper_stack,
+    transposed_product,
+)
+
+SIZES = range(1, UNROLLED + 3)
+ATOL = 1e-11
+
+
+@pytest.fixture(params=SIZES)
+def stack(request):
+    """Positive-definite matrices (2, 6, q, q), their factors and right sides (2, 6, q, 3)."""
+    q = request.param
+    rng = np.random.default_rng(q)
+    root = rng.normal(size=(2, 6, q, q + 2))
+    A = root @ np.swapaxes(root, -1, -2)
+    return A, np.linalg.cholesky(A), rng.normal(size=(2, 6, q, 3))
+
+
+def test_cholesky(stack):
+    A, L, _ = stack
+    np.testing.assert_allclose(cholesky_stack(A), L, atol=ATOL)
+    np.testing.assert_allclose(cholesky_stack(A[0]), L[0], atol=ATOL)
+
+
+@pytest.mark.parametrize("q", SIZES)
+def test_a_stack_with_one_indefinite_matrix_has_no_factor(q):
+    A = np.stack([np.eye(q), np.diag([*np.ones(q - 1), -1.0])])
+    with pytest.raises(np.linalg.LinAlgError):
+        cholesky_stack(A)
+
+
+def test_triangular_solves(stack):
+    _, L, B = stack
+    np.testing.assert_allclose(solve_lower_stack(L, B), np.linalg.solve(L, B), atol=ATOL)
+    upper = np.swapaxes(L, -1, -2)
+    np.testing.assert_allclose(solve_upper_stack(L, B), np.linalg.solve(upper, B), atol=ATOL)
+
+
+def test_right_sides_without_a_batch_axis_serve_every_batch_entry(stack):
+    _, L, B = stack
+    for solve in (solve_lower_stack, solve_upper_stack):
+        np.testing.assert_allclose(solve(L, B[0])[1], solve(L[1], B[0]), atol=ATOL)
+        np.testing.assert_allclose(solve(L, B[:1])[1], solve(L[1], B[0]), atol=ATOL)
+
+
+def test_right_sides_are_not_changed(stack):
+    A, L, B = stack
+    before = A.copy(), L.copy(), B.copy()
+    cholesky_stack(A), solve_lower_stack(L, B), solve_upper_stack(L, B), inverse_stack(L)
+    for now, was in zip((A, L, B), before, strict=True):
+        np.testing.assert_array_equal(now, was)
+
+
+def test_inverse_and_log_det(stack):
+    A, L, _ = stack
+    np.testing.assert_allclose(
+        inverse_stack(L) @ A, np.broadcast_to(np.eye(len(A[0, 0])), A.shape), atol=1e-9
+    )
+    np.testing.assert_allclose(log_det_stack(L), np.linalg.slogdet(A)[1].sum(axis=-1), rtol=1e-12)
+
+
+def test_transposed_product(stack):
+    A, _, B = stack
+    np.testing.assert_allclose(transposed_product(A, B), np.swapaxes(A, -1, -2) @ B, atol=ATOL)
+
+
+@pytest.mark.parametrize("a", SIZES)
+@pytest.mark.parametrize("b", SIZES)
+def test_sandwich(a, b):
+    rng = np.random.default_rng(1)
+    A, left, right = (
+        rng.normal(size=(6, a, b)),
+        rng.normal(size=(2, a, a)),
+        rng.normal(size=(2, b, b)),
+    )
+    expected = [[left[t].T @ A[j] @ right[t] for j in range(6)] for t in range(2)]
+    np.testing.assert_allclose(sandwich(A, left, right), expected, atol=ATOL)
