@@ -18,6 +18,7 @@ lint: $(READY)
 	@$(BIN)/mypy hierbayes
 
 bench: $(READY)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check glmm mixedlm
 	@$(BIN)/python benchmarks/run.py
 
 lab: $(READY)
