@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-import hierbayes
 from hierbayes.datasets import list_datasets, load_dataset
 from hierbayes.design.messages import did_you_mean
+from hierbayes.design.table import Table, read_table
 from hierbayes.errors import DataError, HierBayesError, HierBayesWarning, OptionError
 from hierbayes.model import Model
 from hierbayes.reports.output_files import write_files
@@ -49,10 +49,15 @@ app = typer.Typer(
 
 FormulaArgument = Annotated[
     str,
-    typer.Argument(help="An lme4 formula in quotes: 'Reaction ~ Days + (Days | Subject)'."),
+    typer.Argument(
+        metavar="FORMULA", help="An lme4 formula in quotes: 'Reaction ~ Days + (Days | Subject)'."
+    ),
 ]
 DataArgument = Annotated[
-    str, typer.Argument(help="A CSV or Parquet file, or a bundled data set such as sleepstudy.")
+    str,
+    typer.Argument(
+        metavar="DATA", help="A CSV or Parquet file, or a bundled data set such as sleepstudy."
+    ),
 ]
 WeightsOption = Annotated[
     str | None, typer.Option(help="Precision weights: a column or an expression.")
@@ -73,7 +78,7 @@ def main() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hierbayes {hierbayes.__version__}")
+        typer.echo(f"hierbayes {sys.modules[__package__].__version__}")
         raise typer.Exit()
 
 
@@ -90,7 +95,7 @@ def _options(
 def tour(
     out: Annotated[Path, typer.Option(help="Folder for tour.html and the figures.")] = Path("out"),
 ) -> None:
-    """Run the lecture's analysis of sleepstudy, print it, and write it as a page."""
+    """Run the lecture's analysis; print it and write a page."""
     from hierbayes.model.lecture import fit_lecture
     from hierbayes.reports.lecture_figures import lecture_figures
     from hierbayes.reports.tour import tour_blocks, tour_page, tour_text
@@ -133,7 +138,7 @@ def explain(
     weights: WeightsOption = None,
     contrasts: ContrastsOption = None,
 ) -> None:
-    """Say in words what a formula becomes on the data; nothing is fitted."""
+    """Say in words what a formula becomes on the data."""
     typer.echo(_model(formula, data, weights=weights, contrasts=contrasts).explain())
 
 
@@ -145,17 +150,29 @@ def lab() -> None:
 
 
 def _model(formula: str, data: str, *, weights: str | None, contrasts: list[str] | None) -> Model:
-    return Model(formula, _data(data), weights=weights, contrasts=_contrasts(contrasts))
+    return Model(
+        formula,
+        _table(data),
+        weights=weights,
+        contrasts=_contrasts(contrasts),
+        data_name=Path(data).name.split(".")[0],
+    )
 
 
-def _data(name: str) -> Any:
-    """Return a bundled data set by its name, or the path of a file."""
+def _table(name: str) -> Table:
+    """Read a bundled data set by its name, or a file by its path."""
     bundled = list(list_datasets().index)
     if name in bundled:
-        return load_dataset(name)
+        return read_table(load_dataset(name))
     path = Path(name)
     if path.is_file():
-        return path
+        try:
+            return read_table(path)
+        except HierBayesError:
+            raise
+        except (OSError, ValueError, ImportError) as error:  # what pandas and pyarrow raise
+            reason = str(error).splitlines()[0]
+            raise DataError(f"DATA={name!r} can't be read as a table: {reason}") from error
     if path.is_dir():
         raise DataError(f"DATA={name!r} is a folder; give a CSV or Parquet file.")
     raise DataError(

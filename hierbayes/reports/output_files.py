@@ -10,8 +10,8 @@ from hierbayes.errors import OptionError
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files into a folder, which is made if need be; nothing is left half written.
 
-    All contents first go to temporary names and take their own at the end, so an error on the
-    way leaves older files as they were.
+    All contents first go to temporary names beside their own, and take these once all are
+    written: a full disk or a folder that can't be written leaves older files as they were.
 
     Parameters
     ----------
