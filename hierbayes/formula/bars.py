@@ -84,6 +84,8 @@ def _combined(node: Expression, *, source: str) -> Factors:
         node = _without_parentheses(node.left)
     factors.append(_factor(node, source=source))
     factors.reverse()
+    if len(factors) == 1 and isinstance(factors[0], Name):
+        return tuple(factors), factors[0].name  # as R deparses a bare name: without back-ticks
     return tuple(factors), ":".join(map(deparse, factors))
 
 

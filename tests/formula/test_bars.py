@@ -35,7 +35,7 @@ BARS = [
     ("(1|a/(b:c))", ["(b:c):a", "a"], True, "", True),
     ("(1|factor(g))", ["factor(g)"], True, "", True),
     ("(1|factor(g):b)", ["factor(g):b"], True, "", True),
-    ("(1|`my g`)", ["`my g`"], True, "", True),
+    ("(1|`my g`)", ["my g"], True, "", True),
     # lme4 1.1-31 can't read these; nesting in a combination is named after the same pattern
     ("(1|(a/b))", ["b:a", "a"], True, "", True),
     ("(1|a:b/c)", ["c:(a:b)", "a:b"], True, "", True),
