@@ -77,6 +77,15 @@ def test_a_singular_covariance_has_exact_zeros_on_the_diagonal(root):
     np.testing.assert_array_equal(L[:, np.diag(L) == 0], 0)
 
 
+@pytest.mark.parametrize("rank", [0, 1, 2, 3])
+@pytest.mark.parametrize("units", [(1, 1, 1, 1), (1e-6, 1, 1e6, 1e3)])
+def test_rounding_does_not_hide_that_a_covariance_is_singular(rank, units):
+    rng = np.random.default_rng(rank)
+    for _ in range(20):
+        root = np.diag(units) @ rng.normal(size=(4, rank)) @ rng.normal(size=(rank, 4))
+        assert (np.diag(lower_triangle(root)) > 0).tolist() == [True] * rank + [False] * (4 - rank)
+
+
 def test_an_undefined_root_is_rotated_to_the_later_columns():
     # sd of the second column only, carried by the first column of the root
     np.testing.assert_array_equal(lower_triangle(np.array([[0, 0], [2.0, 0]])), [[0, 0], [0, 2]])
