@@ -17,6 +17,7 @@ CITATION = "Matteo Lisi, Multilevel (mixed-effects) modelling in R, 21 May 2019"
 LINEAR = "Reaction ~ Days"
 M1 = "Reaction ~ Days + (Days | Subject)"
 M2 = "Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)"
+LABELS = {"Days": "Days of sleep deprivation", "Reaction": "Reaction time (ms)"}
 
 # The theta at which the lecture's lme4 stopped. The slides don't print it; it is the one at which
 # every number of the slides comes out to the last of its printed digits, the seven decimals of

@@ -3,14 +3,13 @@
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from hierbayes.datasets import describe_dataset
 from hierbayes.effects.within_group import within_group
 from hierbayes.plots.normal_qq import qq
 from hierbayes.plots.raw_data import data
 from hierbayes.plots.residual_scatter import residuals
 from hierbayes.plots.style import PNG_DPI, WIDTH_MM, drawing, inches, with_margins
 from hierbayes.reports.html_page import Picture
-from hierbayes.reports.lecture import Lecture
+from hierbayes.reports.lecture import LABELS, Lecture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,18 +45,16 @@ def _png(figure: "Figure", alt: str) -> Picture:
 
 def _facets(lecture: Lecture) -> Picture:
     sleep = lecture.sleep
-    unit = str(describe_dataset("sleepstudy")["unit"]["Reaction"])
-    labels = {"Days": "Days of sleep deprivation", "Reaction": f"Reaction time ({unit})"}
     with drawing():
         figure = _blank(FACETS_MM)
-        data(sleep, x="Days", y="Reaction", group="Subject", labels=labels, figure=figure)
+        data(sleep, x="Days", y="Reaction", group="Subject", labels=LABELS, figure=figure)
         slopes = within_group(sleep, x="Days", y="Reaction", group="Subject")["slope"]
         return _png(
             figure,
             f"{slopes.size} panels, one a subject: reaction time over days of sleep deprivation, "
             "with the subject's own least-squares line and its 95 % confidence band. "
-            f"The slopes go from {slopes.min():.1f} {unit} a day (subject {slopes.idxmin()}) to "
-            f"{slopes.max():.1f} {unit} a day (subject {slopes.idxmax()}).",
+            f"The slopes go from {slopes.min():.1f} ms a day (subject {slopes.idxmin()}) to "
+            f"{slopes.max():.1f} ms a day (subject {slopes.idxmax()}).",
         )
 
 
@@ -67,7 +64,7 @@ def _residuals(lecture: Lecture) -> Picture:
     with drawing():
         figure = _blank(RESIDUALS_MM)
         left, right = figure.subplots(1, 2)
-        residuals(fit, "Days", ax=left, labels={"Days": "Days of sleep deprivation"})
+        residuals(fit, "Days", ax=left, labels=LABELS)
         qq(fit, ax=right)
         return _png(
             figure,

@@ -4,6 +4,7 @@ Each ``Block`` is one step: a sentence, the code that does it, what it prints, i
 same blocks are written as text and as HTML, so both tell the same numbers.
 """
 
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from hierbayes.reports.frame_structure import str_text
 from hierbayes.reports.html import level_tables_html
 from hierbayes.reports.html_page import Picture, Section, page, table
 from hierbayes.reports.layout import LINE_WIDTH, matrix_lines
-from hierbayes.reports.lecture import CITATION, FORMULA_TABLE, LINEAR, M1, M2, Lecture
+from hierbayes.reports.lecture import CITATION, FORMULA_TABLE, LABELS, LINEAR, M1, M2, Lecture
 from hierbayes.reports.lecture_formulas import formulas_html, formulas_text
 from hierbayes.reports.lecture_slides import slides_html, slides_text
 from hierbayes.reports.summary import fixed_effects_lines
@@ -154,7 +155,10 @@ def _facets(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
         text="The lecture looks at each subject alone before modelling them together. Points are "
         "the data, a line is the least-squares line of that subject's own ten points, the grey "
         "band its 95 % confidence band.",
-        code=('hb.plot.data(sleep, x="Days", y="Reaction", group="Subject", columns=9)',),
+        code=(
+            f"labels = {json.dumps(LABELS)}",
+            'hb.plot.data(sleep, x="Days", y="Reaction", group="Subject", labels=labels)',
+        ),
         pictures={name: pictures[name]},
     )
 
@@ -303,7 +307,7 @@ def _residuals(pictures: Mapping[str, Picture]) -> Block:
         "that they don't cover each other, and against normal quantiles. On the left the cloud "
         "should be level around the dashed line, on the right the points should follow it; a few "
         "here are far out at both ends.",
-        code=('hb.plot.residuals(m1, "Days")', "hb.plot.qq(m1)"),
+        code=('hb.plot.residuals(m1, "Days", labels=labels)', "hb.plot.qq(m1)"),
         pictures={name: pictures[name]},
     )
 
