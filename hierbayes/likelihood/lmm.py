@@ -58,7 +58,10 @@ WAY_DOWN = 1e-3
 FLAT = 1e-6
 START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
 SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
-RIDGE = 1e-10  # keeps levels with fewer rows than columns solvable, as part of the mean level
+# Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
+# balanced factors get their exact answer, then large enough that rounding cannot matter.
+RIDGE = 1e-13
+SURE_RIDGE = 1e-6
 RESTARTS = 4
 
 
@@ -196,7 +199,7 @@ def moment_start(kernel: Kernel) -> FloatArray:
     for A, zx, c in zip(products.zz, products.zx, products.zy, strict=True):
         J, q = A.shape[:2]
         sums = A.sum(axis=0)
-        root = cholesky_stack(A + RIDGE * np.trace(sums) / J * np.eye(q))
+        root = _root_of_levels(A, size=float(np.trace(sums)) / J)
         fitted = solve_lower_stack(root, np.concatenate([zx, c[:, :, None]], axis=2))
         squares = (fitted**2).sum(axis=(0, 1))
         between = float(squares[:-1].sum()) / products.n_obs  # columns of X between levels
@@ -220,6 +223,14 @@ def moment_start(kernel: Kernel) -> FloatArray:
         size, axes = np.linalg.eigh(moments)
         roots[factor][0][at] = lower_triangle(axes * np.sqrt(np.clip(size, *START_RANGE)))
     return np.asarray(shape.pack(roots)[0])
+
+
+def _root_of_levels(A: FloatArray, *, size: float) -> FloatArray:
+    """Cholesky factors of the levels' blocks (J, q, q), levels with too few rows included."""
+    try:
+        return cholesky_stack(A + RIDGE * size * np.eye(A.shape[1]))
+    except np.linalg.LinAlgError:
+        return cholesky_stack(A + SURE_RIDGE * size * np.eye(A.shape[1]))
 
 
 def all_findings(design: Design, found: LmmFit) -> tuple[Finding, ...]:
