@@ -25,7 +25,7 @@ DECREMENT_ROUNDING = 1e-6
 ACCEPT = 1e-4  # part of the promised fall that a step must deliver
 MIN_CURVATURE = 1e-7  # eigenvalues of the curvature are kept above this part of the largest
 MOST_DAMPING = 1e8  # in units of the typical curvature; a step damped this much goes nowhere
-LONGEST_STEP = 2.0  # in units of x, per step; x is scaled to be of order one
+LONGEST_STEP = 2.0  # per step where x is of order one, as it is scaled to be; else the size of x
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def minimise[State](
     damping = 0.0
     for steps in range(max_steps + 1):
         gradient, curvature = here.derivatives()
-        bowl = _Bowl(gradient, curvature)
+        bowl = _Bowl(gradient, curvature, reach=max(LONGEST_STEP, float(np.abs(x).max())))
         decrement = bowl.fall(project(x + bowl.step(0.0)) - x)
         goal = DECREMENT_GOAL + RELATIVE_GOAL * abs(here.value)
         if decrement < goal or steps == max_steps:
@@ -116,18 +116,19 @@ def minimise[State](
 class _Bowl:
     """The quadratic model of f at a point, with the eigenvalues of the curvature made positive."""
 
-    def __init__(self, gradient: FloatArray, curvature: FloatArray) -> None:
+    def __init__(self, gradient: FloatArray, curvature: FloatArray, *, reach: float) -> None:
         size, self.axes = np.linalg.eigh(curvature)
         size = np.abs(size)
         self.size = np.maximum(size, MIN_CURVATURE * max(float(size.max()), 1e-8))
         self.gradient = gradient
+        self.reach = reach
         self.along = gradient @ self.axes
 
     def step(self, damping: float) -> FloatArray:
-        """Step to the minimum of the damped model, shortened to LONGEST_STEP."""
+        """Step to the minimum of the damped model, shortened to ``reach``."""
         step = -self.axes @ (self.along / (self.size + damping))
         longest = float(np.abs(step).max())
-        return step * (LONGEST_STEP / longest) if longest > LONGEST_STEP else step
+        return step * (self.reach / longest) if longest > self.reach else step
 
     def fall(self, move: FloatArray) -> float:
         """Fall of f that the model promises for a move."""
