@@ -1,0 +1,1 @@
+"""The Bayesian half: priors, PyMC models, the collapsed sampler, NUTS, predictive draws."""

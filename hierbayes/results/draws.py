@@ -1,0 +1,46 @@
+"""Posterior draws as plain arrays, the same from every sampler; labels come from the design."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.results.finding import Finding
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PosteriorDraws:
+    """Draws of one model: C chains of D draws.
+
+    Attributes
+    ----------
+    beta : array, shape (C, D, p), fixed effects of the columns that were kept, user's scale
+    sigma : array, shape (C, D), residual sd; None where the family has none or it is known
+    sd : factor name -> array (C, D, q), sds over the columns of all terms of the factor
+    corr : factor name -> array (C, D, q, q); absent where no two columns may be correlated
+    b : factor name -> array (C, D, J, q), random effects in response (link) units per column unit
+    family : name -> array (C, D), further parameters of the response family
+    sample_stats : name -> array (C, D), what the sampler reports for each draw
+    sampler : "collapsed" or "nuts"
+    log_marginal_likelihood, log_marginal_likelihood_mcse : from the collapsed sampler, or None
+    pareto_k : shape parameter of the importance weights, or None
+    findings : conditions met while sampling
+    seconds : wall time of sampling, compiling included
+    """
+
+    beta: FloatArray
+    sigma: FloatArray | None
+    sd: Mapping[str, FloatArray]
+    corr: Mapping[str, FloatArray]
+    b: Mapping[str, FloatArray]
+    family: Mapping[str, FloatArray] = field(default_factory=dict)
+    sample_stats: Mapping[str, FloatArray] = field(default_factory=dict)
+    sampler: str
+    log_marginal_likelihood: float | None = None
+    log_marginal_likelihood_mcse: float | None = None
+    pareto_k: float | None = None
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
