@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from hierbayes.datasets import list_datasets, load_dataset
+from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
 from hierbayes.errors import (
     BoundaryWarning,
     ConvergenceWarning,
@@ -49,6 +49,7 @@ __all__ = [
     "RankDeficientWarning",
     "VarCorr",
     "anova",
+    "describe_dataset",
     "glmer",
     "list_datasets",
     "lmer",

@@ -189,10 +189,13 @@ def _read_file(path: Path) -> pd.DataFrame:
     name = path.name.lower()
     if not path.exists():
         raise DataError(f"There is no file {str(path)!r}.")
-    if name.endswith(PARQUET_SUFFIXES):
-        return pd.read_parquet(path)
-    if name.endswith(CSV_SUFFIXES):
-        return pd.read_csv(path, sep="\t" if ".tsv" in name else ",")
+    try:
+        if name.endswith(PARQUET_SUFFIXES):
+            return pd.read_parquet(path)
+        if name.endswith(CSV_SUFFIXES):
+            return pd.read_csv(path, sep="\t" if ".tsv" in name else ",")
+    except (OSError, ValueError) as error:  # pandas' and pyarrow's errors of parsing are these
+        raise DataError(f"{path.name!r} can't be read: {error}.") from error
     raise DataError(f"{path.name!r} is neither a CSV nor a Parquet file (by its ending); "
                     f"known endings: {', '.join(CSV_SUFFIXES + PARQUET_SUFFIXES)}.")
 
