@@ -7,6 +7,8 @@ public border and turns a wrong value into one sentence that names the nearest a
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from hierbayes.errors import OptionError
 
 Method = Literal["reml", "ml"]
@@ -17,6 +19,35 @@ ResidualKind = Literal["response", "pearson", "deviance", "working"]
 Ddf = Literal["satterthwaite", "kenward-roger", "normal", "none"]
 Effect = Literal["fixed", "ran_pars", "ran_vals"]
 Coding = Literal["treatment", "sum", "helmert", "poly"]
+Family = Literal[
+    "gaussian",
+    "bernoulli",
+    "binomial",
+    "poisson",
+    "negativebinomial",
+    "gamma",
+    "beta",
+    "t",
+    "wald",
+    "exponential",
+    "weibull",
+    "laplace",
+    "asymmetriclaplace",
+    "vonmises",
+    "cumulative",
+    "categorical",
+    "betabinomial",
+]
+Link = Literal[
+    "identity",
+    "logit",
+    "probit",
+    "cloglog",
+    "log",
+    "inverse",
+    "inverse_squared",
+    "softmax",
+]
 
 
 def nearest(given: str, allowed: tuple[str, ...]) -> str | None:
@@ -35,3 +66,34 @@ def check_option(argument: str, given: Any, options: Any) -> Any:
     guess = nearest(given, allowed) if isinstance(given, str) else None
     hint = f"; did you mean {guess!r}?" if guess else "."
     raise OptionError(f"{argument}={given!r} is not one of {listed}{hint}")
+
+
+def check_flag(argument: str, given: Any, meaning: str) -> bool:
+    """Return ``given`` if it is True or False; else raise OptionError with their ``meaning``."""
+    if isinstance(given, (bool, np.bool_)):
+        return bool(given)
+    raise OptionError(f"{argument}={given!r} must be {meaning}.")
+
+
+def random_generator(random_seed: Any) -> np.random.Generator:
+    """Return the generator of a ``random_seed`` argument.
+
+    Parameters
+    ----------
+    random_seed : int, sequence of int, Generator, SeedSequence or None
+        A Generator is used as it is, and moves on; None takes fresh entropy.
+
+    Raises
+    ------
+    OptionError
+        For anything else.
+    """
+    try:
+        if not isinstance(random_seed, (bool, np.bool_)):
+            return np.random.default_rng(random_seed)
+    except (TypeError, ValueError):
+        pass
+    raise OptionError(
+        f"random_seed={random_seed!r} must be a whole number of at least 0, a NumPy Generator or a "
+        "SeedSequence."
+    )

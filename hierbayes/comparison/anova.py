@@ -7,6 +7,7 @@ fitted again with ML, and the table says so.
 Source: Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, section 2.4.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from hierbayes.errors import DataError, NotSupportedError, OptionError
+from hierbayes.options import Ddf, check_flag, check_option
 from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -43,7 +45,8 @@ def anova(
     Raises
     ------
     DataError
-        If the fits have different rows or responses.
+        If the fits have different rows or responses, or with ``refit=False`` likelihoods that do
+        not compare.
 
     Examples
     --------
@@ -54,21 +57,31 @@ def anova(
     >>> round(hb.anova(large, small).to_frame()["p_value"].iloc[1], 4)
     np.float64(0.8004)
     """
+    for fit in fits:
+        if isinstance(fit, list | tuple):
+            raise OptionError(
+                "anova takes the fits one by one, anova(small, large), not as a "
+                f"{fit.__class__.__name__}."
+            )
+        if not isinstance(fit, LikelihoodFit):
+            raise OptionError(f"anova compares fits; it got {fit.__class__.__name__} {fit!r:.40}.")
+    if ddf is not None:
+        check_option("ddf", ddf, Ddf)
+    if type is not None and type not in (1, 2, 3):
+        raise OptionError(f"type={type!r} is not one of 1, 2, 3.")
+    if not fits:
+        raise OptionError("anova needs two or more fits.")
     if type is not None or ddf is not None or len(fits) == 1:
         raise NotSupportedError(
             "F-tables of one fit (type=, ddf=) are not available in this version; give two or "
             "more fits for likelihood-ratio tests."
         )
-    for fit in fits:
-        if not isinstance(fit, LikelihoodFit):
-            raise OptionError(f"anova compares fits; it got {fit.__class__.__name__}.")
-    if len(fits) < 2:
-        raise OptionError("anova needs two or more fits.")
-    labels = names or tuple(f"m.{i + 1}" for i in range(len(fits)))
-    if len(labels) != len(fits) or len(set(labels)) != len(labels):
-        raise OptionError(f"names must be {len(fits)} different names, one a fit; got {labels!r}.")
+    check_flag("refit", refit, "True (fit REML fits again with ML) or False")
+    labels = _checked_names(names, len(fits))
     _check_comparable(fits)
     refitted = refit and any(fit.method == "reml" for fit in fits)
+    if not refitted:
+        _check_likelihoods(fits)
     used = [fit.with_method("ml") if refitted else fit for fit in fits]
     pairs = sorted(zip(labels, used, strict=True), key=lambda pair: pair[1].n_params)
     return AnovaTable(
@@ -77,6 +90,32 @@ def anova(
         data_name=fits[0].data_name,
         refitted=refitted,
     )
+
+
+def _checked_names(names: Any, count: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(f"m.{i + 1}" for i in range(count))
+    if not isinstance(names, str) and isinstance(names, Iterable):
+        labels = tuple(names)
+        text = all(isinstance(label, str) for label in labels)
+        if text and len(labels) == count == len(set(labels)):
+            return labels
+    raise OptionError(f"names={names!r} must be {count} different names, one a fit.")
+
+
+def _check_likelihoods(fits: tuple[LikelihoodFit, ...]) -> None:
+    """Raise DataError if likelihoods as they are do not compare: those of REML mostly don't."""
+    advice = "Leave refit=True, which fits them again with ML."
+    methods = {fit.method for fit in fits}
+    if len(methods) > 1:
+        raise DataError(f"Some fits are by REML, others by ML, which do not compare. {advice}")
+    if methods == {"reml"} and any(
+        not np.array_equal(fit.design.X, fits[0].design.X) for fit in fits
+    ):
+        raise DataError(
+            "The REML criteria of models with different fixed parts do not compare: each is the "
+            f"likelihood of what its own fixed part leaves. {advice}"
+        )
 
 
 def _check_comparable(fits: tuple[LikelihoodFit, ...]) -> None:

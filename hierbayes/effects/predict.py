@@ -3,9 +3,25 @@
 The prediction of a row is X beta + offset + the conditional modes of the chosen grouping factors.
 Which factors count (``groups``) and what happens at a level the model has not seen (``new_levels``)
 are two separate choices. Rows in = rows out.
+
+What the effects of one chosen grouping factor are, by the row's level of it:
+
+============== ============== ================ =========================== ===========
+``new_levels`` a fitted level a new level      no level (a missing value)  a missing x
+============== ============== ================ =========================== ===========
+"error"        its modes      NewLevelError    NaN                         NaN
+"population"   its modes      0                0                           NaN
+"sample"       its modes      one draw a label NaN                         NaN
+"missing"      its modes      NaN              NaN                         NaN
+============== ============== ================ =========================== ===========
+
+A missing level is a group whose name is not known: it may be one of the fitted ones, so it is not
+drawn as a new one and is no error, and only "population" has an answer that needs no name. Under
+"population" a covariate that only the (zero) random effects need may be missing. A factor that was
+not chosen is not looked at: with ``groups="none"`` its column may be missing or absent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,8 +31,16 @@ import pandas as pd
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_rows
 from hierbayes.errors import NewLevelError, NotSupportedError, OptionError
-from hierbayes.options import NewLevels, PredictionType, check_option, nearest
+from hierbayes.options import (
+    Interval,
+    NewLevels,
+    PredictionType,
+    check_option,
+    nearest,
+    random_generator,
+)
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.tidy import check_level
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,7 +51,7 @@ def predict(
     fit: LikelihoodFit,
     newdata: Any = None,
     *,
-    groups: str | Sequence[str] = "all",
+    groups: str | Iterable[str] = "all",
     new_levels: NewLevels = "error",
     interval: Any = None,
     level: float = 0.95,
@@ -35,23 +59,22 @@ def predict(
     random_seed: Any = None,
 ) -> pd.Series:
     """Predict; the arguments are those of ``LikelihoodFit.predict``."""
-    del level
     check_option("new_levels", new_levels, NewLevels)
     check_option("type", type, PredictionType)
+    check_level(level)
+    rng = random_generator(random_seed)
     if interval is not None:
+        check_option("interval", interval, Interval)
         raise NotSupportedError(
             f"interval={interval!r}: prediction intervals are not available in this version."
         )
     chosen = chosen_groups(fit, groups)
-    if newdata is None:
-        rows = _rows_used(fit)
-    else:
-        rows = new_rows(fit.design, newdata, need_groups=chosen)
+    used = newdata is None
+    rows = _rows_used(fit) if used else new_rows(fit.design, newdata, need_groups=chosen)
     kept = fit.kernel.products.anchor.kept
     total = rows.X[:, kept] @ fit.beta
     if rows.offset is not None:
         total = total + rows.offset
-    rng = np.random.default_rng(random_seed)
     for position, factor in enumerate(rows.factors):
         if factor.name in chosen:
             total = total + _group_part(
@@ -60,7 +83,7 @@ def predict(
     return pd.Series(total, index=rows.row_labels, name="prediction")
 
 
-def chosen_groups(fit: LikelihoodFit, groups: str | Sequence[str]) -> tuple[str, ...]:
+def chosen_groups(fit: LikelihoodFit, groups: str | Iterable[str]) -> tuple[str, ...]:
     """Return the names of the grouping factors whose effects a prediction includes."""
     names = tuple(factor.name for factor in fit.design.factors)
     if isinstance(groups, str):
@@ -69,7 +92,13 @@ def chosen_groups(fit: LikelihoodFit, groups: str | Sequence[str]) -> tuple[str,
         if groups == "none":
             return ()
         groups = [groups]
-    for name in groups:
+    if not isinstance(groups, Iterable):
+        raise OptionError(
+            f"groups={groups!r} must be 'all', 'none' or a list of grouping factors; to leave the "
+            "random effects out write groups='none'."
+        )
+    chosen = tuple(groups)
+    for name in chosen:
         if name not in names:
             known = ", ".join(repr(known) for known in names) or "none, it has no groups"
             guess = nearest(str(name), (*names, "all", "none"))
@@ -78,13 +107,16 @@ def chosen_groups(fit: LikelihoodFit, groups: str | Sequence[str]) -> tuple[str,
                 f"groups={name!r} is not a grouping factor of this model (it has {known}) nor "
                 f"'all' or 'none'{hint}"
             )
-    return tuple(groups)
+    return chosen
 
 
 def _rows_used(fit: LikelihoodFit) -> NewRows:
     design = fit.design
     return NewRows(
-        X=design.X, factors=design.factors, offset=design.offset, new_labels={},
+        X=design.X,
+        factors=design.factors,
+        offset=design.offset,
+        new_labels={},
         row_labels=design.row_labels,
     )
 
@@ -103,20 +135,19 @@ def _group_part(
     missing = factor.codes == MISSING_LEVEL
     if new.any() and new_levels == "error":
         raise NewLevelError(_new_level_sentence(fit, factor, list(dict.fromkeys(labels[new]))))
-    b = fit.modes[position][np.where(factor.codes < 0, 0, factor.codes)]
-    b = np.where((factor.codes < 0)[:, None], 0.0, b)
-    if new_levels != "population":
-        b[missing] = np.nan
-    if new_levels == "missing":
-        b[new] = np.nan
+    b = fit.modes[position][np.maximum(factor.codes, 0)]
     if new_levels == "sample" and new.any():
-        index, _ = pd.factorize(labels[new])
+        # by sorted label: the order of the rows does not matter
+        found, index = np.unique(labels[new].astype(str), return_inverse=True)
         basis = fit.kernel.products.anchor.z_bases[position]
         root = fit.sigma * basis @ fit.at.Lambdas[position][0]
-        draws = rng.standard_normal((int(index.max()) + 1, root.shape[1])) @ root.T
-        b[new] = draws[index]
-    used = np.where(b == 0, 0.0, b * factor.z)   # an unused missing covariate stays out
-    return np.asarray(used.sum(axis=1))
+        b[new] = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
+    part = np.asarray((b * factor.z).sum(axis=1))
+    population = new_levels == "population"
+    part[missing] = 0.0 if population else np.nan
+    if new_levels != "sample":
+        part[new] = 0.0 if population else np.nan
+    return part
 
 
 def _new_level_sentence(fit: LikelihoodFit, factor: GroupingFactor, found: list[Any]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
+from hierbayes.options import random_generator
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 
@@ -27,7 +28,7 @@ def simulate(fit: LikelihoodFit, *, nsim: int = 1, random_seed: Any = None) -> p
     """
     if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 1:
         raise OptionError(f"nsim={nsim!r} must be a whole number of at least 1.")
-    rng = np.random.default_rng(random_seed)
+    rng = random_generator(random_seed)
     y = np.repeat(fit.fixed_part[:, None], nsim, axis=1)
     bases = fit.kernel.products.anchor.z_bases
     for factor, basis, Lambda in zip(fit.design.factors, bases, fit.at.Lambdas, strict=True):

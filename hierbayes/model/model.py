@@ -4,9 +4,13 @@
 later ones. It is also what a fit asks when it needs a layer above itself (``FitServices``).
 """
 
+import copy
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +19,7 @@ import pandas as pd
 
 from hierbayes.design.build import build_design
 from hierbayes.design.design import Design
-from hierbayes.design.table import read_table
+from hierbayes.design.table import Table, read_table
 from hierbayes.errors import (
     BoundaryWarning,
     ConvergenceWarning,
@@ -26,7 +30,9 @@ from hierbayes.errors import (
     OptionError,
     RankDeficientWarning,
 )
+from hierbayes.formula.deparse import deparse
 from hierbayes.formula.parser import formula_text, parse_formula
+from hierbayes.formula.terms import Formula
 from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.products import with_response
@@ -38,7 +44,9 @@ from hierbayes.likelihood.lmm import (
     method_kernel,
     structure_of,
 )
-from hierbayes.options import Method, check_option
+from hierbayes.model.magnitudes import check_bounded, check_magnitudes, check_residuals
+from hierbayes.model.response import checked_response
+from hierbayes.options import Family, Link, Method, check_flag, check_option
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -49,6 +57,8 @@ WARNING_OF: dict[str, type[HierBayesWarning]] = {
     "suspect": ConvergenceWarning,
     "rank_deficient": RankDeficientWarning,
 }
+PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"  # warnings point at the first line outside of it
+MANY_COLUMNS = 1000  # of X: a fit of n rows takes n times their square operations
 STRUCTURES = {
     "nested": "Levels are eliminated block by block: one small Cholesky factor a level.",
     "crossed": (
@@ -96,6 +106,13 @@ class Model:
     1743.63
     """
 
+    table: Table
+    formula: Formula
+    arguments: dict[str, Any]
+    design: Design
+    data_name: str
+    response_given: bool  # the response was given to refit, it is not in the table
+
     def __init__(
         self,
         formula: str,
@@ -110,11 +127,7 @@ class Model:
         priors: Mapping[str, Any] | None = None,
         data_name: str | None = None,
     ) -> None:
-        if family != "gaussian" or link not in (None, "identity"):
-            raise NotSupportedError(
-                f"family={family!r}, link={link!r}: this version fits Gaussian models with the "
-                "identity link only."
-            )
+        _check_family(family, link)
         if priors is not None:
             raise NotSupportedError("priors: Bayesian fits are not available in this version.")
         if known_sd is not None and weights is not None:
@@ -122,42 +135,75 @@ class Model:
                 "known_sd and weights were both given; known residual sds already say how "
                 "precise each row is, so give one of them."
             )
+        if contrasts is not None and not isinstance(contrasts, Mapping):
+            raise OptionError(
+                f"contrasts={contrasts!r} must be a dict from a factor to its coding, for example "
+                '{"recipe": "sum"}.'
+            )
         if isinstance(data, Iterator):
             raise NotSupportedError("Data given in parts are not available in this version.")
-        self.table = read_table(data)
-        self.formula = parse_formula(formula, self.table.names if "." in str(formula) else None)
-        self.arguments = {
-            "weights": weights,
-            "offset": offset,
-            "contrasts": contrasts,
-            "known_sd": known_sd,
+        table = read_table(_own(data))
+        arguments = {
+            "weights": _own(weights),
+            "offset": _own(offset),
+            "contrasts": None if contrasts is None else dict(contrasts),
+            "known_sd": _own(known_sd),
         }
-        self.design: Design = build_design(self.formula, self.table, **self.arguments)
-        if self.design.y.ndim == 2:
+        formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
+        design = build_design(formula_read, table, **arguments)
+        if design.y.ndim == 2:
             raise DataError(
                 "cbind(...) as a response is for binomial models; a Gaussian model has one "
                 "response column."
             )
-        self.data_name = _name_of(data) if data_name is None else data_name
-        self._kernel: Kernel | None = None
+        vars(self).update(
+            table=table,
+            formula=formula_read,
+            arguments=arguments,
+            design=design,
+            data_name=_name_of(data) if data_name is None else data_name,
+            response_given=False,
+        )
+        check_magnitudes(design, self.weights)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse: a model is what it was made from, and fits share it."""
+        raise AttributeError(f"A Model does not change; {name!r} can't be set. Make a new Model.")
 
     @property
     def formula_text(self) -> str:
         """The formula with R's spacing."""
         return formula_text(self.formula)
 
-    @property
+    @cached_property
     def weights(self) -> FloatArray | None:
         """Precision weights of the likelihood, shape (n,), or None."""
         if self.design.known_sd is not None:
-            return np.asarray(self.design.known_sd**-2.0)
+            with np.errstate(over="ignore"):  # checked by check_magnitudes
+                return np.asarray(self.design.known_sd**-2.0)
         return self.design.weights
+
+    @cached_property
+    def _reml_kernel(self) -> Kernel:
+        kernel = kernel_of(self.design, weights=self.weights, method="reml")
+        check_residuals(self.design, kernel, self.weights)
+        return kernel
 
     def kernel(self, method: Method) -> Kernel:
         """Return the marginal likelihood of this model; its products are made once."""
-        if self._kernel is None:
-            self._kernel = kernel_of(self.design, weights=self.weights, method=method)
-        return method_kernel(self._kernel, method)
+        return method_kernel(self._reml_kernel, method)
+
+    def with_response(self, y: Any) -> "Model":
+        """Return the same model of another response (one number for each row used)."""
+        response = checked_response(y, self.design)
+        design = replace(self.design, y=response)
+        kernel = self._reml_kernel
+        products = with_response(kernel.products, design, weights=self.weights, y=response)
+        kernel = replace(kernel, products=products)
+        check_residuals(design, kernel, self.weights)
+        other = copy.copy(self)
+        vars(other).update(design=design, _reml_kernel=kernel, response_given=True)
+        return other
 
     def fit(self, method: Method = "reml") -> LikelihoodFit:
         """Fit by REML or maximum likelihood.
@@ -170,12 +216,19 @@ class Model:
         ------
         DataError
             If no residual variation is left to model.
+
+        Warns
+        -----
+        HierBayesWarning
+            For each of the fit's findings, pointing at the caller's line.
         """
         check_option("method", method, Method)
+        self._warn_of_many_columns()
         found = fit_lmm(self.design, self.kernel(method))
-        result = self._found(self.design, found)
-        _issue(result.findings)
-        return result
+        check_bounded(self.design, found)
+        findings = all_findings(self.design, found)
+        _issue(findings)
+        return self._found(found, findings)
 
     def at_theta(
         self, method: Method, theta: FloatArray, *, response: FloatArray, **verdicts: Any
@@ -189,14 +242,12 @@ class Model:
         response : array, shape (n,), in place of the model's own
         **verdicts : ``converged``, ``is_singular`` and ``findings`` of that search
         """
-        kernel = self.kernel(method)
-        design = replace(self.design, y=response)
-        if not np.array_equal(response, self.design.y):
-            products = with_response(kernel.products, design, weights=self.weights, y=response)
-            kernel = replace(kernel, products=products)
+        same = np.array_equal(response, self.design.y)
+        model = self if same else self.with_response(response)
+        kernel = model.kernel(method)
         inverses = [np.linalg.inv(basis) for basis in kernel.products.anchor.z_bases]
         at = evaluate(kernel, kernel.shape.transformed(theta, inverses)[None])
-        return self._result(design, kernel, at, theta=theta, **verdicts)
+        return model._result(kernel, at, theta=theta, **verdicts)
 
     def explain(self) -> str:
         """Say in words what the formula became on these data.
@@ -237,16 +288,24 @@ class Model:
 
     def refit(self, fit: LikelihoodFit, y: Any) -> LikelihoodFit:
         """Fit the same model to another response; see ``LikelihoodFit.refit``."""
-        response = _checked_response(y, fit.nobs)
-        products = with_response(fit.kernel.products, fit.design, weights=fit.weights, y=response)
-        design = replace(fit.design, y=response)
-        found = fit_lmm(design, replace(fit.kernel, products=products))
-        return self._found(design, found)
+        model = self.with_response(y)
+        found = fit_lmm(model.design, model.kernel(fit.method))
+        check_bounded(model.design, found)
+        _issue(found.findings)  # those of the design were issued when the model was first fitted
+        return model._found(found, all_findings(model.design, found))
 
     def update(self, fit: LikelihoodFit, formula: str) -> LikelihoodFit:
-        """Fit a changed formula to the same data by the same method."""
+        """Fit a changed formula to the same data by the same method; see ``LikelihoodFit``."""
         changed = update_formula(self.formula, formula)
-        model = Model(changed, self.table, data_name=self.data_name, **self.arguments)
+        arguments = self.arguments | {"contrasts": self._contrasts_left(changed)}
+        model = Model(changed, self.table, data_name=self.data_name, **arguments)
+        if self.response_given and model.formula.response == self.formula.response:
+            if not np.array_equal(np.asarray(model.design.rows), np.asarray(self.design.rows)):
+                raise DataError(
+                    f"{model.formula_text} uses other rows than the fit, whose response was given "
+                    "to refit row by row. Update the fit first, then refit it."
+                )
+            model = model.with_response(self.design.y)
         return model.fit(fit.method)
 
     def save(self, fit: LikelihoodFit, path: Any) -> None:
@@ -261,24 +320,42 @@ class Model:
 
         return summary_text(fit, **options)
 
-    def _found(self, design: Design, found: LmmFit) -> LikelihoodFit:
+    def _contrasts_left(self, changed: str) -> dict[str, str] | None:
+        """Return the contrasts without those of factors that a changed formula left out."""
+        given = self.arguments["contrasts"]
+        if given is None:
+            return None
+        terms = parse_formula(changed, self.table.names).fixed.terms
+        left = {deparse(variable) for term in terms for variable in term.variables}
+        before = {
+            deparse(variable) for term in self.formula.fixed.terms for variable in term.variables
+        }
+        return {name: coding for name, coding in given.items() if name not in before - left}
+
+    def _warn_of_many_columns(self) -> None:
+        p = self.design.X.shape[1]
+        if p > MANY_COLUMNS and "_reml_kernel" not in vars(self):
+            message = (
+                f"The fixed part has {p} columns, so this fit takes long. A factor of so many "
+                "levels usually belongs right of a bar, as in (1 | factor)."
+            )
+            warnings.warn(message, DesignWarning, skip_file_prefixes=(PACKAGE,))
+
+    def _found(self, found: LmmFit, findings: tuple[Finding, ...]) -> LikelihoodFit:
         return self._result(
-            design,
             found.kernel,
             found.at,
             theta=found.theta,
             converged=found.converged,
             is_singular=found.is_singular,
-            findings=all_findings(design, found),
+            findings=findings,
         )
 
-    def _result(
-        self, design: Design, kernel: Kernel, at: Evaluation, **estimates: Any
-    ) -> LikelihoodFit:
+    def _result(self, kernel: Kernel, at: Evaluation, **estimates: Any) -> LikelihoodFit:
         anchor = kernel.products.anchor
         return LikelihoodFit(
             model=self,
-            design=design,
+            design=self.design,
             method=kernel.method,
             formula_text=self.formula_text,
             data_name=self.data_name,
@@ -309,8 +386,7 @@ def lmer(formula: str, data: Any, reml: bool = True, **model_options: Any) -> Li
     >>> round(fit.sigma, 2)
     49.51
     """
-    if not isinstance(reml, (bool, np.bool_)):
-        raise OptionError(f"reml={reml!r} must be True (REML) or False (maximum likelihood).")
+    check_flag("reml", reml, "True (REML) or False (maximum likelihood)")
     return Model(formula, data, **model_options).fit("reml" if reml else "ml")
 
 
@@ -329,34 +405,47 @@ def glmer(
     NotSupportedError
         Always.
     """
-    del formula, data, link, n_quadrature, model_options
+    del formula, data, n_quadrature, model_options
+    check_option("family", family, Family)
+    if link is not None:
+        check_option("link", link, Link)
     raise NotSupportedError(
         f"glmer with family={family!r}: generalised linear mixed models are not available in "
         "this version; lmer fits Gaussian ones."
     )
 
 
-def _checked_response(y: Any, nobs: int) -> FloatArray:
-    try:
-        response = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError("refit needs a numeric response.") from error
-    if response.ndim == 2 and response.shape[1] == 1:
-        response = response[:, 0]
-    if response.shape != (nobs,):
-        raise DataError(
-            f"refit got a response of shape {response.shape}; the model was fitted to {nobs} "
-            "rows, so give one number for each of them."
+def _check_family(family: Any, link: Any) -> None:
+    check_option("family", family, Family)
+    if link is not None:
+        check_option("link", link, Link)
+    if family != "gaussian" or link not in (None, "identity"):
+        raise NotSupportedError(
+            f"family={family!r}, link={link!r}: this version fits Gaussian models with the "
+            "identity link only."
         )
-    if not np.isfinite(response).all():
-        bad = int((~np.isfinite(response)).sum())
-        raise DataError(f"refit got a response with {bad} missing or infinite values.")
-    return response
+
+
+def _own(given: Any) -> Any:
+    """Return data or an argument so that later changes by its owner do not reach the model.
+
+    A shallow copy is enough for pandas, which copies when written to.
+    """
+    if isinstance(given, pd.DataFrame | pd.Series):
+        return given.copy(deep=False)
+    if isinstance(given, np.ndarray):
+        return given.copy()
+    if isinstance(given, list):
+        return list(given)
+    if isinstance(given, Mapping):
+        return {name: _own(values) for name, values in given.items()}
+    return given
 
 
 def _issue(findings: tuple[Finding, ...]) -> None:
     for finding in findings:
-        warnings.warn(str(finding), WARNING_OF.get(finding.code, DesignWarning), stacklevel=4)
+        category = WARNING_OF.get(finding.code, DesignWarning)
+        warnings.warn(str(finding), category, skip_file_prefixes=(PACKAGE,))
 
 
 def _name_of(data: Any) -> str:
@@ -364,5 +453,4 @@ def _name_of(data: Any) -> str:
     if isinstance(data, pd.DataFrame):
         name = data.attrs.get("name", "")
         return name if isinstance(name, str) else ""
-    text = getattr(data, "stem", data)
-    return text.rsplit("/", 1)[-1].split(".")[0] if isinstance(text, str) else ""
+    return Path(data).name.split(".")[0] if isinstance(data, str | Path) else ""

@@ -8,28 +8,52 @@ evaluates the kernel once at the stored theta; nothing is searched. The arrays a
 
 import io
 import json
+import os
 import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from hierbayes.design.values import Factor, Logical
-from hierbayes.errors import DataError
+from hierbayes.errors import DataError, OptionError
 from hierbayes.formula.expressions import names_in
 from hierbayes.formula.parser import columns_in, parse_expression
 from hierbayes.model.model import Model
+from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FORMAT = 1
 SPECIFICATION = "fit.json"
 ARRAY_ARGUMENTS = ("weights", "offset", "known_sd")
+# What a damaged or foreign archive makes the standard library raise.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    OSError,
+)
+# What a specification that does not fit its arrays makes the rebuilding raise; all errors of
+# hierbayes about data and formulas are ValueErrors.
+DOES_NOT_FIT = (KeyError, ValueError, TypeError, IndexError, AttributeError)
 
 
 def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
-    """Write a fit to ``path``; an existing file is replaced only when writing succeeded."""
+    """Write a fit to ``path``; an existing file is replaced only when writing succeeded.
+
+    Raises
+    ------
+    DataError
+        If the file can't be written; nothing is left behind.
+    """
+    target = _path(path)
     arrays: dict[str, Any] = {}
     columns = [_stored_column(model, name, arrays) for name in _used_columns(model)]
     arguments: dict[str, Any] = {"contrasts": model.arguments["contrasts"]}
@@ -53,18 +77,36 @@ def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
         "converged": fit.converged,
         "is_singular": fit.is_singular,
         "findings": [
-            {"code": f.code, "sentence": f.sentence, "advice": f.advice} for f in fit.findings
+            {
+                "code": f.code,
+                "sentence": f.sentence,
+                "advice": f.advice,
+                "numbers": dict(f.numbers),
+            }
+            for f in fit.findings
         ],
     }
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        try:
+            _write(partial, specification, arrays)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"The fit can't be written to {str(target)!r}: {reason}.") from error
+
+
+def _write(file: Path, specification: dict[str, Any], arrays: dict[str, Any]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(SPECIFICATION, json.dumps(specification, ensure_ascii=False))
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.save(buffer, array, allow_pickle=False)
             archive.writestr(f"{name}.npy", buffer.getvalue())
-    partial.replace(target)
 
 
 def load(path: Any) -> LikelihoodFit:
@@ -84,27 +126,40 @@ def load(path: Any) -> LikelihoodFit:
     >>> bool(abs(hb.load(file).criterion - fit.criterion) < 1e-8)
     True
     """
-    target = Path(path)
+    target = _path(path)
     if not target.exists():
         raise DataError(f"There is no file {str(target)!r}.")
+    if target.is_dir():
+        raise DataError(f"{str(target)!r} is a folder, not a fit saved by hierbayes.")
     try:
-        with zipfile.ZipFile(target) as archive:
-            specification = json.loads(archive.read(SPECIFICATION))
-            arrays = {
-                name.removesuffix(".npy"): np.load(
-                    io.BytesIO(archive.read(name)), allow_pickle=False
-                )
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise DataError(f"{str(target)!r} is not a fit saved by hierbayes ({error}).") from error
-    if specification.get("format") != FORMAT:
+        specification, arrays = _read(target)
+    except UNREADABLE as error:
+        raise DataError(f"{str(target)!r} is not a fit saved by hierbayes, or damaged.") from error
+    if specification["format"] != FORMAT:
         raise DataError(
-            f"{str(target)!r} has format {specification.get('format')!r}; this version reads "
-            f"format {FORMAT}. Save the fit again with this version."
+            f"{str(target)!r} has format {specification['format']!r}; this version reads "
+            f"format {FORMAT}. Update hierbayes, or save the fit again with this version."
         )
-    return _rebuilt(specification, arrays)
+    try:
+        return _rebuilt(specification, arrays)
+    except DOES_NOT_FIT as error:
+        raise DataError(
+            f"{str(target)!r} is damaged: its specification and its arrays do not belong together."
+        ) from error
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the specification and the arrays by name."""
+    with zipfile.ZipFile(file) as archive:
+        specification = json.loads(archive.read(SPECIFICATION))
+        if not isinstance(specification, dict) or "format" not in specification:
+            raise ValueError("no format")
+        arrays = {
+            name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+            for name in archive.namelist()
+            if name.endswith(".npy")
+        }
+    return specification, arrays
 
 
 def _rebuilt(specification: dict[str, Any], arrays: dict[str, Any]) -> LikelihoodFit:
@@ -114,29 +169,55 @@ def _rebuilt(specification: dict[str, Any], arrays: dict[str, Any]) -> Likelihoo
     index = specification["index"]
     if index is not None:
         frame.index = pd.Index(arrays[index["array"]], name=index["name"])
+    given = specification["arguments"]
+    if set(given) != {"contrasts", *ARRAY_ARGUMENTS} or specification["method"] not in get_args(
+        Method
+    ):
+        raise ValueError("arguments or method unknown")
     arguments = {
-        name: arrays[value["array"]] if isinstance(value, dict) and "array" in value else value
-        for name, value in specification["arguments"].items()
+        name: arrays[value["array"]] if name != "contrasts" and isinstance(value, dict) else value
+        for name, value in given.items()
     }
     model = Model(
         specification["formula"], frame, data_name=specification["data_name"], **arguments
     )
-    fit = model.at_theta(
-        specification["method"], arrays["theta"], response=arrays["response"],
-        converged=specification["converged"], is_singular=specification["is_singular"],
-        findings=tuple(Finding(**finding) for finding in specification["findings"]),
+    n_theta = model.kernel(specification["method"]).shape.n_theta
+    if arrays["theta"].shape != (n_theta,) or not np.isfinite(arrays["theta"]).all():
+        raise ValueError("theta does not fit the formula")
+    return model.at_theta(
+        specification["method"],
+        arrays["theta"],
+        response=arrays["response"],
+        converged=specification["converged"],
+        is_singular=specification["is_singular"],
+        findings=tuple(_read_finding(finding) for finding in specification["findings"]),
     )
-    return fit
+
+
+def _read_finding(stored: dict[str, Any]) -> Finding:
+    numbers = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in stored["numbers"].items()
+    }
+    return Finding(stored["code"], stored["sentence"], stored["advice"], numbers)
+
+
+def _path(path: Any) -> Path:
+    if isinstance(path, str | os.PathLike):
+        return Path(path)
+    raise OptionError(f"path={path!r} must be text or a Path.")
 
 
 def _used_columns(model: Model) -> list[str]:
+    """Columns of formula and arguments, in the order of the data."""
     names = dict.fromkeys(columns_in(model.formula))
     for argument in ARRAY_ARGUMENTS:
         given = model.arguments[argument]
         if isinstance(given, str):
             known = given in model.table.names
             names.update(dict.fromkeys([given] if known else names_in(parse_expression(given))))
-    return list(names)
+    place = {name: i for i, name in enumerate(model.table.names)}
+    return sorted(names, key=place.__getitem__)
 
 
 def _stored_column(model: Model, name: str, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -172,4 +253,3 @@ def _stored_index(index: Any, arrays: dict[str, Any]) -> dict[str, Any] | None:
     arrays["row_labels"] = values if values.dtype.kind in "iufb" else values.astype(str)
     name = index.name if isinstance(index.name, str) else None
     return {"array": "row_labels", "name": name}
-

@@ -1,5 +1,6 @@
 """Tidy tables of a REML or ML fit, with broom.mixed's meanings and our column names."""
 
+from collections.abc import Iterable
 from typing import Any, get_args
 
 import numpy as np
@@ -34,7 +35,10 @@ def check_level(level: float) -> float:
 
 def tidy_table(fit: Any, *, effects: Any, level: float, ddf: Ddf) -> pd.DataFrame:
     """Build ``LikelihoodFit.tidy``; see there."""
-    chosen = (effects,) if isinstance(effects, str) else tuple(effects)
+    many = not isinstance(effects, str) and isinstance(effects, Iterable)
+    chosen = tuple(effects) if many else (effects,)
+    if not chosen:
+        raise OptionError("effects=() names none of 'fixed', 'ran_pars', 'ran_vals'.")
     for effect in chosen:
         check_option("effects", effect, Effect)
     check_level(level)

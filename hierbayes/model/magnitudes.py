@@ -1,0 +1,112 @@
+"""What numbers can be computed from: sizes before a fit, what is left to explain during it.
+
+Everything is computed from squares and products of columns, so a column of size 1e300 or 1e-300
+leaves the range of floating-point numbers; and a residual variance needs residuals that are more
+than rounding. Each check raises one sentence that names the column.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.design import Design
+from hierbayes.errors import DataError
+from hierbayes.gaussian.marginal import Kernel, evaluate
+from hierbayes.likelihood.lmm import LmmFit
+
+FloatArray = npt.NDArray[np.float64]
+
+# Bounds of the length of a column: weight times square has to stay within 1e-308 to 1e308.
+LARGEST = 1e100
+SMALLEST = 1e-100
+# Residuals below this part of the response are the rounding of it (2e-16), not variation.
+ROUNDING = 1e-14
+# If the fixed and random effects together, the latter without shrinkage, leave less than this
+# part of the sum of squares, the search runs towards a residual sd of zero without end.
+NOTHING_LEFT = 1e-11
+NO_SHRINKAGE = 1e6  # relative sd at which a level's effect is practically its own mean
+
+
+def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
+    """Raise DataError for a column whose squares can't be computed, or that is zero in a bar.
+
+    Parameters
+    ----------
+    design : Design
+    weights : array, shape (n,), precision weights of the likelihood, or None
+    """
+    _check_sizes(design.y[:, None], [f"The response {design.formula.response_label!r}"])
+    names = [f"The fixed-effects column {name!r}" for name in design.coef_names]
+    _check_sizes(design.X, names)
+    for factor in design.factors:
+        names = [f"The column {name!r} of the effects of {factor.name}" for name in factor.columns]
+        sizes = _check_sizes(factor.z, names)
+        if not sizes.all():
+            raise DataError(
+                f"{names[int(np.argmin(sizes))]} is zero in every row used, so its variance can't "
+                "be estimated. Leave it out of the bar."
+            )
+    if design.offset is not None:
+        _check_sizes(design.offset[:, None], ["The offset"])
+    if weights is not None:
+        known = design.known_sd is not None
+        low, high = float(weights.min()), float(weights.max())
+        if low < SMALLEST or high > LARGEST:
+            raise DataError(
+                f"{'known_sd makes precision weights' if known else 'weights'} of "
+                f"{low:.3g} to {high:.3g}, outside of {SMALLEST:g} to {LARGEST:g}. Change the unit"
+                f"{' of the response' if known else ''}."
+            )
+
+
+def _check_sizes(columns: FloatArray, names: list[str]) -> FloatArray:
+    """Return the lengths of columns (n, m), shape (m,); raise DataError for impossible ones."""
+    with np.errstate(over="ignore", under="ignore"):
+        sizes = np.sqrt(np.einsum("ij,ij->j", columns, columns))
+    for place in np.flatnonzero(~((sizes > SMALLEST) & (sizes < LARGEST))):
+        largest = float(np.abs(columns[:, place]).max())
+        if largest > 0:  # a column of zeros is no matter of units
+            change = "divide" if sizes[place] > 1 else "multiply"
+            raise DataError(
+                f"{names[place]} has values as {'large' if change == 'divide' else 'small'} as "
+                f"{largest:.3g}, whose squares can't be computed. Change its unit: {change} it by "
+                f"{largest if change == 'divide' else 1 / max(largest, 1e-307):.0e}."
+            )
+    return sizes
+
+
+def check_residuals(design: Design, kernel: Kernel, weights: FloatArray | None) -> None:
+    """Raise DataError if the fixed part leaves nothing of the response but rounding.
+
+    Not with known residual sds: nothing has to be estimated from the residuals then.
+    """
+    if kernel.sigma_known:
+        return
+    y = design.y if design.offset is None else design.y - design.offset
+    total = float(y @ y if weights is None else (y * weights) @ y)
+    left = max(kernel.products.yy, 0.0)
+    if left > ROUNDING**2 * total:
+        return
+    what = "The offset equals" if total == 0 else "The fixed part reproduces"
+    raise DataError(
+        f"{what} the response {design.formula.response_label!r} exactly, so there is no residual "
+        "variation to model. Check the response and the formula for a copy of it."
+    )
+
+
+def check_bounded(design: Design, found: LmmFit) -> None:
+    """Raise DataError if a search failed because the random effects leave no residuals."""
+    kernel = found.kernel
+    if found.converged or kernel.sigma_known:
+        return
+    theta = np.where(kernel.shape.is_diagonal, NO_SHRINKAGE, 0.0)
+    try:
+        left = float(evaluate(kernel, theta[None]).pwrss[0]) / kernel.products.yy
+    except np.linalg.LinAlgError:  # negative by rounding
+        left = 0.0
+    if left < NOTHING_LEFT:
+        groups = " and ".join(factor.name for factor in design.factors)
+        raise DataError(
+            f"Fixed effects and the effects of {groups} reproduce the response "
+            f"{design.formula.response_label!r} almost exactly, so there is no residual variation "
+            "to model. Check for a response that was computed per level, such as group means."
+        )
