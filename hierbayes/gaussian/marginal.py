@@ -163,6 +163,42 @@ def gram(left: Sequence[FloatArray], right: Sequence[FloatArray]) -> FloatArray:
     return np.asarray(total)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduced:
+    """The model with the random effects integrated out, at a batch of T covariances.
+
+    Attributes
+    ----------
+    log_det : array, shape (T,), log det of Lambda'Z'WZ Lambda + I
+    gram_xy : array, shape (T, p + 1, p + 1), [X y]'V^-1[X y]
+    factor, half : as in ``Evaluation``
+    """
+
+    log_det: FloatArray
+    gram_xy: FloatArray
+    factor: Factor | None
+    half: list[FloatArray]
+
+
+def reduce(kernel: Kernel, Lambdas: Sequence[FloatArray], *, n_batch: int) -> Reduced:
+    """Integrate the random effects out at one Lambda (T, q, q) a factor, any square root.
+
+    ``n_batch`` is T; it is what a model without random effects goes by.
+    """
+    if not Lambdas:
+        gram_xy = np.repeat(kernel.gram_xy, n_batch // kernel.gram_xy.shape[0], axis=0)
+        return Reduced(log_det=np.zeros(n_batch), gram_xy=gram_xy, factor=None, half=[])
+    factor = kernel.structure.factorise(Lambdas)
+    right = [transpose_times(Lam, z) for Lam, z in zip(Lambdas, kernel.zxy, strict=True)]
+    half = factor.half_solve(right)
+    return Reduced(
+        log_det=factor.log_det,
+        gram_xy=kernel.gram_xy - gram(half, half),
+        factor=factor,
+        half=half,
+    )
+
+
 def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
     """Criterion and estimates at a batch of thetas (T, k).
 
@@ -174,17 +210,9 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
     products, df = kernel.products, kernel.df
     p = products.xy.size
     Lambdas = kernel.shape.unpack(theta)
-    factor: Factor | None = None
-    half: list[FloatArray] = []
-    criterion = np.full(theta.shape[0], -products.sum_log_weights)
-    inner = kernel.gram_xy
-    if Lambdas:
-        factor = kernel.structure.factorise(Lambdas)
-        right = [transpose_times(Lam, z) for Lam, z in zip(Lambdas, kernel.zxy, strict=True)]
-        half = factor.half_solve(right)
-        criterion = criterion + factor.log_det
-        inner = inner - gram(half, half)
-    root = np.linalg.cholesky(inner)
+    reduced = reduce(kernel, Lambdas, n_batch=theta.shape[0])
+    criterion = reduced.log_det - products.sum_log_weights
+    root = np.linalg.cholesky(reduced.gram_xy)
     orthonormal = np.swapaxes(np.linalg.inv(root), 1, 2)
     r = root[:, p, p]
     pwrss = r**2
@@ -207,8 +235,8 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
         root_xvx=root[:, :p, :p],
         orthonormal=orthonormal,
         Lambdas=Lambdas,
-        factor=factor,
-        half=half,
+        factor=reduced.factor,
+        half=reduced.half,
     )
 
 
@@ -254,10 +282,17 @@ class Modes:
 def modes(kernel: Kernel, at: Evaluation) -> Modes:
     """Return U C and H C; r times the last column of U C holds the conditional modes of u."""
     assert at.factor is not None
-    u = at.factor.back_solve(at.half)
-    spread = multiply(kernel.products, [times(L, x) for L, x in zip(at.Lambdas, u, strict=True)])
-    h = [z - s for z, s in zip(kernel.zxy, spread, strict=True)]
+    u, h = responses_of(kernel, at.Lambdas, at.factor, at.half)
     return Modes([_columns(x, at.orthonormal) for x in u], [_columns(x, at.orthonormal) for x in h])
+
+
+def responses_of(
+    kernel: Kernel, Lambdas: Sequence[FloatArray], factor: Factor, half: Sequence[FloatArray]
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Return U = (L L')^-1 Lambda'Z'W[X y] and H = Z'V^-1[X y], per factor (T, J, q, p + 1)."""
+    u = factor.back_solve(half)
+    spread = multiply(kernel.products, [times(L, x) for L, x in zip(Lambdas, u, strict=True)])
+    return u, [z - s for z, s in zip(kernel.zxy, spread, strict=True)]
 
 
 def _columns(stack: FloatArray, C: FloatArray) -> FloatArray:
