@@ -1,0 +1,251 @@
+"""The optimum is the same from any start, zero is exact, and saddles don't hold the search."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hierbayes as hb
+from hierbayes.gaussian.covariance import term_covariances
+from hierbayes.likelihood import lmm
+from hierbayes.likelihood.lmm import fit_lmm, moment_start
+from hierbayes.likelihood.optimise import Local, minimise
+from tests.reference_fits import linear_fits, load_fit
+
+FITS = {
+    "dye_reml": "one variance",
+    "dye2_reml": "zero variance",
+    "pas_reml": "nested",
+    "pen_reml": "crossed",
+    "ss_max_reml": "slope",
+    "ss_wt_ml": "weights",
+    "ort_slope_ml": "strong correlation",
+    "ss_quad_re": "lme4's default stops above it",
+    "ss_over_reml": "lme4's default stops 0.72 above it",
+    "mac_fac_ml": "three columns",
+    "pas_batchslope": "three columns, few levels",
+    "cake_slope": "correlation one",
+    "oat_helm": "correlation one, six levels",
+    "cake_over": "singular, four columns",
+    "ss_sep_reml": "two terms of one factor",
+}
+
+
+class Case:
+    """A reference fit's kernel, made once."""
+
+    _made: dict = {}  # noqa: RUF012
+
+    @classmethod
+    def of(cls, fit_id):
+        if fit_id not in cls._made:
+            cls._made[fit_id] = cls(load_fit(fit_id))
+        return cls._made[fit_id]
+
+    def __init__(self, reference):
+        model = hb.Model(reference.formula, reference.data, **reference.options)
+        self.record = reference.record
+        self.design = model.design
+        self.kernel = model.kernel("reml" if reference.reml else "ml")
+        self.best = self.record["optimisation"]["objective"]
+
+    def fit(self, start=None):
+        return fit_lmm(self.design, self.kernel, start=start)
+
+    def covariances(self, found):
+        sigma = float(found.at.sigma[0])
+        return [
+            np.outer(term.sd, term.sd) * np.nan_to_num(term.corr)
+            for term in term_covariances(self.kernel.shape, found.theta, sigma)
+        ]
+
+
+def assert_is_the_optimum(case, found):
+    assert found.at.criterion[0] <= case.best + max(1e-6, 1e-9 * abs(case.best))
+    assert found.converged
+    assert found.is_singular == case.record["singular"]
+    groups = case.record["VarCorr"]["groups"]
+    for ours, theirs in zip(case.covariances(found), groups, strict=True):
+        sd = np.array(theirs["sd"], ndmin=1) + 1e-4 * case.record["sigma"]
+        expected = np.reshape(theirs["cov"], ours.shape)
+        np.testing.assert_allclose(ours / np.outer(sd, sd), expected / np.outer(sd, sd), atol=2e-3)
+
+
+# an entry of theta: exact zeros, tiny and huge ones of both signs
+ENTRY = st.just(0.0) | st.tuples(st.floats(-6, 2), st.sampled_from([-1, 1])).map(
+    lambda drawn: drawn[1] * 10 ** drawn[0]
+)
+
+
+@pytest.mark.parametrize("fit_id", FITS)
+@given(data=st.data())
+def test_the_optimum_is_the_same_from_any_start(fit_id, data):
+    case = Case.of(fit_id)
+    k = case.kernel.shape.n_theta
+    start = np.array(data.draw(st.lists(ENTRY, min_size=k, max_size=k)))
+    assert_is_the_optimum(case, case.fit(start))
+
+
+@pytest.mark.parametrize("fit_id", FITS)
+def test_no_saddle_holds_the_search(fit_id):
+    # with a variance at zero the derivative in theta vanishes, whatever its sign beyond
+    case = Case.of(fit_id)
+    shape = case.kernel.shape
+    usual = moment_start(case.kernel)
+    for i in np.flatnonzero(shape.is_diagonal):
+        _, row, column = shape.entries
+        factor = shape.entries[0][i]
+        own = (shape.entries[0] == factor) & ((row == row[i]) | (column == column[i]))
+        assert_is_the_optimum(case, case.fit(np.where(own, 0.0, usual)))
+        assert_is_the_optimum(case, case.fit(np.where(own, 0.0, case.kernel.shape.is_diagonal)))
+    assert_is_the_optimum(case, case.fit(np.zeros(shape.n_theta)))
+
+
+@pytest.mark.parametrize("fit_id", FITS)
+def test_no_perfect_correlation_holds_the_search(fit_id):
+    case = Case.of(fit_id)
+    shape = case.kernel.shape
+    for slope in (1.0, -1.0):
+        start = np.where(shape.is_diagonal, 0.0, slope)
+        start[0] = 1.0
+        assert_is_the_optimum(case, case.fit(start))
+
+
+def test_the_usual_start_is_near_the_optimum():
+    # of a balanced factor with the columns of X it is the optimum itself
+    case = Case.of("ss_max_reml")
+    found = case.fit()
+    assert found.steps <= 3
+    np.testing.assert_allclose(
+        case.kernel.shape.rectified(moment_start(case.kernel)), found.at.theta[0], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("fit_id", "zeros"),
+    [
+        ("dye2_reml", [0]),
+        ("dye2_ml", [0]),
+        ("cake_slope", [2]),
+        ("cake_slope_c", [2]),
+        ("oat_helm", [2]),
+        ("cake_over", [9]),
+    ],
+)
+def test_on_the_boundary_theta_is_exactly_zero(fit_id, zeros):
+    found = Case.of(fit_id).fit()
+    assert np.flatnonzero(found.theta == 0).tolist() == zeros
+    assert np.flatnonzero(found.at.theta[0] == 0).tolist() == zeros
+
+
+@pytest.mark.parametrize("fit_id", ["ss_max_reml", "ss_quad_re", "ss_over_reml", "pas_batchslope"])
+def test_inside_theta_has_no_zero_and_a_positive_diagonal(fit_id):
+    case = Case.of(fit_id)
+    theta = case.fit().theta
+    assert (theta[case.kernel.shape.is_diagonal] > 1e-4).all()
+
+
+@pytest.mark.parametrize("fit_id", ["ss_over_reml", "ss_over_ml", "cake_slope", "ss_quad_re"])
+def test_the_criterion_is_below_where_lme4s_default_stops(fit_id):
+    default = load_fit(fit_id).record["optimisation"]["tried"]["default"]["objective"]
+    assert Case.of(fit_id).fit().at.criterion[0] < default - 1e-3
+
+
+# singular directions are found in any basis of the columns
+
+
+def test_the_units_of_a_slope_do_not_decide_whether_a_fit_is_singular():
+    cake, oats = hb.load_dataset("cake"), hb.load_dataset("Oats")
+    for scale in (1e-6, 1e-3, 1.0, 1e4):
+        for data, formula, column in [
+            (cake, "angle ~ recipe * temp + (temp | recipe:replicate)", "temp"),
+            (oats, "yield ~ nitro * Variety + (nitro | Block)", "nitro"),
+        ]:
+            changed = data.assign(**{column: data[column].astype(float) * scale})
+            with pytest.warns(hb.BoundaryWarning, match=r"exactly \+1"):
+                assert hb.lmer(formula, changed).is_singular
+        sleep = hb.load_dataset("sleepstudy").eval(f"Days = Days * {scale}")
+        assert not hb.lmer("Reaction ~ Days + (Days | Subject)", sleep).is_singular
+
+
+# the search itself
+
+
+def quadratic(A, b):
+    def function(x):
+        return Local(0.5 * x @ A @ x - b @ x, lambda: (A @ x - b, A), None)
+
+    return function
+
+
+def test_a_quadratic_is_minimised_in_one_step():
+    A, b = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([1.0, -1.0])
+    function, start = quadratic(A, b), np.zeros(2)
+    found = minimise(function, start, function(start), project=lambda x: x)
+    assert found.converged
+    assert found.steps == 1
+    np.testing.assert_allclose(found.x, np.linalg.solve(A, b), rtol=1e-12)
+
+
+def test_a_curved_valley_is_followed():
+    def rosenbrock(x):
+        value = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+        gradient = np.array(
+            [-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)]
+        )
+        curvature = np.array(
+            [[1200 * x[0] ** 2 - 400 * x[1] + 2, -400 * x[0]], [-400 * x[0], 200.0]]
+        )
+        return Local(value, lambda: (gradient, curvature), None)
+
+    start = np.array([-1.2, 1.0])
+    found = minimise(rosenbrock, start, rosenbrock(start), project=lambda x: x)
+    assert found.converged
+    np.testing.assert_allclose(found.x, 1.0, atol=1e-4)
+
+
+def test_points_where_the_function_is_undefined_are_stepped_around():
+    def function(x):
+        if x[0] <= 0:
+            return None
+        value = x[0] - np.log(x[0])
+        return Local(value, lambda: (1 - 1 / x, np.array([[1e-3]])), None)  # far too flat
+
+    start = np.array([1.9])
+    found = minimise(function, start, function(start), project=lambda x: x)
+    assert found.converged
+    assert found.x[0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_search_that_may_not_step_says_so():
+    function, start = quadratic(np.eye(1), np.array([5.0])), np.zeros(1)
+    found = minimise(function, start, function(start), project=lambda x: x, max_steps=0)
+    assert not found.converged
+    assert found.decrement == pytest.approx(12.5 - 0.5 * 3**2)  # a longest step of 2 is promised
+
+
+def test_an_unsettled_search_is_a_finding_and_a_warning(sleepstudy, monkeypatch):
+    def impatient(function, start, there, *, project):
+        return minimise(function, start, there, project=project, max_steps=1)
+
+    monkeypatch.setattr(lmm, "minimise", impatient)
+    monkeypatch.setattr(lmm, "moment_start", lambda kernel: np.full(3, 50.0))
+    with pytest.warns(hb.ConvergenceWarning, match="did not settle: after 4 restarts"):
+        fit = hb.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    assert not fit.converged
+    (finding,) = fit.findings
+    assert finding.code == "suspect"
+    assert finding.numbers["restarts"] == 4
+    assert finding.numbers["moved_in_standard_errors"] > 0
+
+
+def test_every_reference_fit_used_here_exists():
+    assert set(FITS) <= set(linear_fits())
+
+
+def test_no_warning_is_issued_for_a_fit_inside(sleepstudy):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hb.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
