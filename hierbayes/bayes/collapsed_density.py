@@ -1,0 +1,215 @@
+"""The posterior density of the variance parameters with beta and b integrated out.
+
+For y ~ N(X beta + Z b, sigma^2 W^-1), b ~ N(0, sigma^2 Lambda Lambda') and beta ~ N(m, Q^-1) (Q may
+be zero in some directions: a flat prior), with V = W^-1 + Z Lambda Lambda'Z' and
+G = [X y]'V^-1[X y] from the kernel,
+
+    P = G_xx / sigma^2 + Q,    h = G_xy / sigma^2 + Q m,    mu = P^-1 h,
+    -2 log p(y | phi) = n log(2 pi sigma^2) + log|V| + log|P| - log|Q|
+                        + G_yy / sigma^2 + m'Q m - h'mu.
+
+With a flat prior this is the REML criterion before sigma is profiled out (up to log 2 pi): REML is
+the mode of this very function. Its derivative in Lambda is -D with
+D = (Z'WZ Lambda (L L')^-1) - sum over levels of H K U' / sigma^2,
+K = [P^-1 0; 0 0] + [-mu; 1][-mu; 1]', in the notation of ``gaussian/marginal.py``.
+
+The density is in the coordinates of ``coordinates.py``, Jacobians included. Works in the basis of
+the products; beta comes out on the user's scale.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.bayes.coordinates import Coordinates
+from hierbayes.bayes.priors import ModelPriors
+from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of
+
+FloatArray = npt.NDArray[np.float64]
+
+COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation, so the step can be tiny
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What the collapsed density needs: kernel, coordinates, priors in the basis of the products.
+
+    Attributes
+    ----------
+    precision : array, shape (p, p), Q in the basis
+    shift : array, shape (p,), Q m in the basis
+    constant : m'Q m - log|Q| + (p - rank Q) log(1 / 2 pi) and the Jacobian of the basis
+    to_basis : per factor, array (q, q), takes a root on the user's scale to the basis
+    is_proper : whether beta has a proper prior, so that p(y) is defined
+    """
+
+    kernel: Kernel
+    coordinates: Coordinates
+    priors: ModelPriors
+    precision: FloatArray
+    shift: FloatArray
+    constant: float
+    to_basis: tuple[FloatArray, ...]
+    is_proper: bool
+
+
+def target_of(kernel: Kernel, priors: ModelPriors) -> Target:
+    """Put kernel and priors together; the prior of beta must be Gaussian or flat."""
+    anchor = kernel.products.anchor
+    joint = priors.gaussian_beta()
+    assert joint is not None
+    mean, Q = joint
+    T = anchor.x_basis
+    precision = T.T @ Q @ T
+    shift = T.T @ (Q @ (mean - anchor.beta0))
+    size, axes = np.linalg.eigh(precision)
+    flat = size <= 1e-12 * max(float(size.max(initial=0.0)), 1e-300)
+    centre = mean - anchor.beta0
+    constant = float(centre @ Q @ centre) - float(np.log(size[~flat]).sum())
+    constant -= int(flat.sum()) * np.log(2 * np.pi)
+    if flat.any():  # the flat directions are flat on the user's scale
+        constant -= 2 * float(np.log(np.abs(np.linalg.det(axes[:, flat].T @ T @ axes[:, flat]))))
+    return Target(
+        kernel=kernel,
+        coordinates=Coordinates(kernel.shape, kernel.sigma_known),
+        priors=priors,
+        precision=precision,
+        shift=shift,
+        constant=constant,
+        to_basis=tuple(np.linalg.inv(basis) for basis in anchor.z_bases),
+        is_proper=not flat.any(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditional:
+    """The collapsed density at a batch of phi (T, d), and p(beta | phi, y) in the basis.
+
+    Attributes
+    ----------
+    log_density : array, shape (T,)
+    sigma : array, shape (T,)
+    mean : array, shape (T, p)
+    root : array, shape (T, p, p), lower Cholesky factor of the precision P
+    Lambdas : per factor, arrays (T, q, q), in the basis
+    reduced : the random effects integrated out
+    """
+
+    log_density: FloatArray
+    sigma: FloatArray
+    mean: FloatArray
+    root: FloatArray
+    Lambdas: list[FloatArray]
+    reduced: Reduced
+
+
+def collapsed(target: Target, phi: FloatArray) -> Conditional:
+    """Evaluate the density at phi, shape (T, d).
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the covariance of the data is not positive definite at one of them.
+    """
+    kernel, coordinates = target.kernel, target.coordinates
+    n = kernel.products.n_obs
+    p = kernel.products.xy.size
+    sigma = coordinates.sigma(phi)
+    Lambdas = _lambdas(target, phi, sigma)
+    reduced = reduce(kernel, Lambdas, n_batch=phi.shape[0])
+    G = reduced.gram_xy / (sigma**2)[:, None, None]
+    root = np.linalg.cholesky(G[:, :p, :p] + target.precision)
+    h = G[:, :p, p] + target.shift
+    half = np.linalg.solve(root, h[..., None])
+    mean = np.linalg.solve(np.swapaxes(root, 1, 2), half)[..., 0]
+    log_det_p = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    minus_twice = (
+        n * np.log(2 * np.pi * sigma**2)
+        + reduced.log_det
+        - kernel.products.sum_log_weights
+        + log_det_p
+        + G[:, p, p]
+        - (half[..., 0] ** 2).sum(axis=1)
+        + target.constant
+    )
+    return Conditional(
+        log_density=-minus_twice / 2 + log_prior(target, phi),
+        sigma=sigma,
+        mean=mean,
+        root=root,
+        Lambdas=Lambdas,
+        reduced=reduced,
+    )
+
+
+def log_prior(target: Target, phi: FloatArray) -> FloatArray:
+    """Log prior density of phi (T, d), Jacobian included, shape (T,)."""
+    coordinates, priors = target.coordinates, target.priors
+    total = coordinates.log_lkj(phi, priors.lkj)
+    for sds, laws in zip(coordinates.sds(phi), priors.sd, strict=True):
+        for sd, law in zip(sds.T, laws, strict=True):
+            total = total + law.log_density(sd) + np.log(sd)
+    if not coordinates.sigma_known:
+        assert priors.sigma is not None
+        total = total + priors.sigma.log_density(coordinates.sigma(phi)) + phi[:, -1]
+    return total
+
+
+def _log_prior_slope(target: Target, phi: FloatArray) -> FloatArray:
+    coordinates, priors = target.coordinates, target.priors
+    out = coordinates.log_lkj_slope(phi, priors.lkj)
+    starts = coordinates.sd_starts
+    for f, (sds, laws) in enumerate(zip(coordinates.sds(phi), priors.sd, strict=True)):
+        for i, law in enumerate(laws):
+            out[:, starts[f] + i] += law.derivative(sds[:, i]) * sds[:, i] + 1.0
+    if not coordinates.sigma_known:
+        assert priors.sigma is not None
+        sigma = coordinates.sigma(phi)
+        out[:, -1] += priors.sigma.derivative(sigma) * sigma + 1.0
+    return out
+
+
+def slope(target: Target, phi: FloatArray, at: Conditional) -> FloatArray:
+    """Gradient of the log density in phi, shape (T, d)."""
+    kernel = target.kernel
+    out = _log_prior_slope(target, phi)
+    inverse = np.linalg.inv(at.root @ np.swapaxes(at.root, 1, 2))
+    w = np.concatenate([-at.mean, np.ones((phi.shape[0], 1))], axis=1)
+    K = w[:, :, None] * w[:, None, :]
+    K[:, :-1, :-1] += inverse
+    K /= (at.sigma**2)[:, None, None]
+    if not kernel.sigma_known:
+        fit = np.einsum("tab,tab->t", K, at.reduced.gram_xy)
+        out[:, -1] += fit - kernel.products.n_obs
+    factor = at.reduced.factor
+    if factor is None:
+        return out
+    u, h = responses_of(kernel, at.Lambdas, factor, at.reduced.half)
+    maps = _lambda_slopes(target, phi)
+    for trace, x, y, dLambda in zip(factor.trace_blocks(), u, h, maps, strict=True):
+        T, J, q, c = y.shape
+        right = (x.reshape(T, J * q, c) @ K).reshape(T, J, q, c)
+        D = trace - np.einsum("tjac,tjbc->tab", y, right)
+        out -= np.einsum("tab,tdab->td", D, dLambda)
+    return out
+
+
+def _lambdas(target: Target, phi: FloatArray, sigma: FloatArray) -> list[FloatArray]:
+    """Lambda of each factor in the basis, a square root that need not be triangular."""
+    return [
+        np.ascontiguousarray(basis @ root) / sigma[:, None, None]
+        for basis, root in zip(target.to_basis, target.coordinates.roots(phi), strict=True)
+    ]
+
+
+def _lambda_slopes(target: Target, phi: FloatArray) -> list[FloatArray]:
+    """Return the derivative of each Lambda in phi, arrays (T, d, q, q), by complex steps."""
+    T, d = phi.shape
+    stepped = phi[:, None, :] + 1j * COMPLEX_STEP * np.eye(d)
+    flat = stepped.reshape(T * d, d)
+    sigma = np.ones(T * d) if target.coordinates.sigma_known else np.exp(flat[:, -1])
+    return [
+        np.asarray(Lam.imag / COMPLEX_STEP).reshape(T, d, *Lam.shape[1:])
+        for Lam in _lambdas(target, flat, sigma)
+    ]

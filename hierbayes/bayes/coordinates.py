@@ -1,0 +1,143 @@
+"""Unconstrained coordinates phi of the variance parameters of a model.
+
+phi holds, in this order, the log sds of all columns of all factors, per covariance term the
+inverse hyperbolic tangents of its canonical partial correlations (row by row of the triangle), and
+log sigma unless sigma is known. The covariance of a term is S R R' S with S the diagonal of its
+sds and R the Cholesky factor of its correlation matrix,
+
+    R_ij = z_ij sqrt(1 - sum_{k<j} R_ik^2) for j < i,    R_ii the remainder,
+
+for which Lewandowski, Kurowicka & Joe's density of the correlation matrix makes the z_ij
+independent, (z_ij + 1) / 2 ~ Beta(a, a) with a = eta + (q - 1 - j) / 2 for column j = 1, 2, ...
+
+Source: Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100:1989.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.gaussian.covariance import CovarianceShape
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Layout of phi for one covariance shape.
+
+    Attributes
+    ----------
+    shape : the covariance shape of the design
+    sigma_known : whether phi ends without log sigma
+    """
+
+    shape: CovarianceShape
+    sigma_known: bool
+
+    @cached_property
+    def sd_starts(self) -> IntArray:
+        """Where the log sds of each factor begin; the last entry is their number."""
+        return np.concatenate([[0], np.cumsum(self.shape.sizes)]).astype(np.intp)
+
+    @cached_property
+    def term_starts(self) -> IntArray:
+        """Where the partial correlations of each term begin; the last entry is their end."""
+        counts = [len(columns) * (len(columns) - 1) // 2 for _, columns in self.shape.terms]
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp) + self.sd_starts[-1]
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates d."""
+        return int(self.term_starts[-1]) + (0 if self.sigma_known else 1)
+
+    def sds(self, phi: FloatArray) -> list[FloatArray]:
+        """Sds of each factor, arrays (T, q), from phi (T, d)."""
+        return [
+            np.exp(phi[:, a:b])
+            for a, b in zip(self.sd_starts[:-1], self.sd_starts[1:], strict=True)
+        ]
+
+    def sigma(self, phi: FloatArray) -> FloatArray:
+        """Residual sd, shape (T,); 1 where it is known."""
+        return np.ones(phi.shape[0]) if self.sigma_known else np.exp(phi[:, -1])
+
+    def correlation_root(self, phi: FloatArray, term: int) -> FloatArray:
+        """Cholesky factor R of the correlation matrix of a term, shape (T, q, q)."""
+        a, b = self.term_starts[term], self.term_starts[term + 1]
+        return correlation_root(np.tanh(phi[:, a:b]), len(self.shape.terms[term][1]))
+
+    def roots(self, phi: FloatArray) -> list[FloatArray]:
+        """Root of Var(b) of each factor, lower triangles (T, q, q), response units."""
+        sds = self.sds(phi)
+        roots = [np.zeros((*sd.shape, sd.shape[1]), dtype=phi.dtype) for sd in sds]
+        for term, (factor, columns) in enumerate(self.shape.terms):
+            at = np.array(columns)
+            R = self.correlation_root(phi, term)
+            roots[factor][:, at[:, None], at[None, :]] = sds[factor][:, at, None] * R
+        return roots
+
+    def phi(
+        self, sds: Sequence[FloatArray], roots: Sequence[FloatArray], sigma: float
+    ) -> FloatArray:
+        """Phi (d,) from sds (q,) of each factor, correlation roots (q, q) of each term, sigma."""
+        parts = [np.log(sd) for sd in sds]
+        for R in roots:
+            parts.extend(
+                np.arctanh(R[i, :i] / np.sqrt(1 - np.append(0, np.cumsum(R[i, :i] ** 2))[:-1]))
+                for i in range(1, R.shape[0])
+            )
+        if not self.sigma_known:
+            parts.append(np.array([np.log(sigma)]))
+        return np.concatenate(parts)
+
+    def log_lkj(self, phi: FloatArray, etas: Sequence[float | None]) -> FloatArray:
+        """Log density of all correlations in these coordinates, Jacobian included, shape (T,)."""
+        from scipy.special import betaln
+
+        total = np.zeros(phi.shape[0])
+        for term, eta in enumerate(etas):
+            if eta is None:
+                continue
+            a, b = self.term_starts[term], self.term_starts[term + 1]
+            shapes = beta_shapes(len(self.shape.terms[term][1]), eta)
+            # dz = (1 - z^2) dphi, and log(1 - tanh^2) = 2 (log 2 - |phi| - log(1 + e^-2|phi|))
+            size = np.abs(phi[:, a:b])
+            log_rest = 2 * (np.log(2) - size - np.log1p(np.exp(-2 * size)))
+            constant = betaln(shapes, shapes) + (2 * shapes - 1) * np.log(2)
+            total += (shapes * log_rest - constant).sum(axis=1)
+        return total
+
+    def log_lkj_slope(self, phi: FloatArray, etas: Sequence[float | None]) -> FloatArray:
+        """Return the derivative of ``log_lkj`` in phi, shape (T, d)."""
+        out = np.zeros_like(phi)
+        for term, eta in enumerate(etas):
+            if eta is not None:
+                a, b = self.term_starts[term], self.term_starts[term + 1]
+                shapes = beta_shapes(len(self.shape.terms[term][1]), eta)
+                out[:, a:b] = -2 * shapes * np.tanh(phi[:, a:b])
+        return out
+
+
+def correlation_root(partial: FloatArray, q: int) -> FloatArray:
+    """Cholesky factor (T, q, q) from canonical partial correlations (T, q (q - 1) / 2) by rows."""
+    R = np.zeros((partial.shape[0], q, q), dtype=partial.dtype)
+    R[:, 0, 0] = 1.0
+    at = 0
+    for i in range(1, q):
+        left = np.ones(partial.shape[0], dtype=partial.dtype)
+        for j in range(i):
+            R[:, i, j] = partial[:, at] * np.sqrt(left)
+            left = left * (1 - partial[:, at]) * (1 + partial[:, at])
+            at += 1
+        R[:, i, i] = np.sqrt(left)
+    return R
+
+
+def beta_shapes(q: int, eta: float) -> FloatArray:
+    """Beta parameter of each partial correlation, by rows of the triangle, (q (q - 1) / 2,)."""
+    return np.array([eta + (q - 2 - j) / 2 for i in range(1, q) for j in range(i)], dtype=float)

@@ -1,0 +1,209 @@
+"""Adaptive importance sampling and independence Metropolis for a density in a few dimensions.
+
+From the mode and its curvature a t distribution is drawn from; a mixture of t distributions is
+fitted to the weighted points and drawn from again, for a few rounds. The last mixture proposes for
+chains of independence Metropolis, whose acceptance depends on the weights alone, and its
+independent draws give log of the integral of the density, with a Monte-Carlo error, and the Pareto
+k of the weights. Knows no models: the density comes as a function of points (N, d).
+
+Source: Cappe, Douc, Guillin, Marin & Robert (2008), Statistics and Computing 18:447 (adaptive
+mixtures); Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72) (Pareto k);
+Zhang & Stephens (2009), Technometrics 51:316 (fit of the generalised Pareto distribution).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from hierbayes.bayes.mixture import TMixture, fitted_mixture, single
+
+FloatArray = npt.NDArray[np.float64]
+
+WIDEST_SD = 3.0  # of a coordinate (a log sd) at the mode, where the curvature says "anything"
+# The first proposal: scales over the curvature's, and their parts. The wide one covers the long
+# left tail of a log sd that may be zero, which the curvature at the mode does not see.
+SCALES = (1.2, 3.0)
+PARTS = (0.7, 0.3)
+COMPONENTS = (2, 3, 4)  # of the mixtures of successive rounds
+ENOUGH = 0.75  # relative efficiency of the weights at which adapting stops
+DEFENSIVE = 0.1  # part of each mixture that stays with the first proposal
+STEP = 1e-4  # of the finite differences of the gradient that give the curvature
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """Mode (d,) of a density and the covariance (d, d) its curvature implies."""
+
+    x: FloatArray
+    covariance: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ImportanceSample:
+    """Independent draws of the last proposal.
+
+    Attributes
+    ----------
+    x : array, shape (N, d)
+    log_density : array, shape (N,)
+    log_weights : array, shape (N,), log density minus log proposal
+    efficiency : effective part of the draws, 1 / (N sum w^2) for normalised w
+    pareto_k : shape of the tail of the weights
+    log_integral, log_integral_mcse : log mean weight and its Monte-Carlo error
+    """
+
+    x: FloatArray
+    log_density: FloatArray
+    log_weights: FloatArray
+    efficiency: float
+    pareto_k: float
+    log_integral: float
+    log_integral_mcse: float
+
+
+def find_mode(
+    value_and_slope: Callable[[FloatArray], tuple[FloatArray, FloatArray]], start: FloatArray
+) -> Mode:
+    """Climb to the mode of log f from ``start`` (d,) and take the curvature there.
+
+    ``value_and_slope`` maps points (N, d) to log f (N,) and its gradient (N, d).
+    """
+
+    def downhill(x: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = value_and_slope(x[None])
+        return (-float(value[0]), -gradient[0]) if np.isfinite(value[0]) else (1e300, 0 * x)
+
+    found = minimize(downhill, start, jac=True, method="BFGS", options={"gtol": 1e-3})
+    x = np.asarray(found.x)
+    steps = STEP * np.eye(x.size)
+    _, up = value_and_slope(x + steps)
+    _, down = value_and_slope(x - steps)
+    curvature = -(up - down) / (2 * STEP)
+    size, axes = np.linalg.eigh((curvature + curvature.T) / 2)
+    size = np.maximum(size, WIDEST_SD**-2.0)
+    return Mode(x, (axes / size) @ axes.T)
+
+
+def adapt(
+    log_density: Callable[[FloatArray], FloatArray],
+    mode: Mode,
+    *,
+    n: int,
+    rng: np.random.Generator,
+) -> TMixture:
+    """Return a proposal adapted to the density in rounds of n draws."""
+    wide = [single(mode.x, scale**2 * mode.covariance) for scale in SCALES]
+    first = TMixture(
+        np.array(PARTS),
+        np.concatenate([part.means for part in wide]),
+        np.concatenate([part.roots for part in wide]),
+    )
+    proposal = first
+    points, logs, proposals = [], [], []
+    for K in (*COMPONENTS, 0):
+        x = proposal.draw(n, rng)
+        points.append(x)
+        logs.append(log_density(x))
+        proposals.append(proposal)
+        weights = logs[-1] - proposal.log_density(x)
+        if K == 0 or _efficiency(weights) > ENOUGH:
+            break
+        every = np.concatenate(points)
+        mixed = np.stack([q.log_density(every) for q in proposals]) - np.log(len(proposals))
+        all_weights = np.concatenate(logs) - logsumexp(mixed, axis=0)
+        fitted = fitted_mixture(every, all_weights, K, rng)
+        proposal = TMixture(
+            np.concatenate([(1 - DEFENSIVE) * fitted.weights, DEFENSIVE * first.weights]),
+            np.vstack([fitted.means, first.means]),
+            np.concatenate([fitted.roots, first.roots]),
+        )
+    return proposal
+
+
+def sample(
+    log_density: Callable[[FloatArray], FloatArray],
+    proposal: TMixture,
+    *,
+    n: int,
+    rng: np.random.Generator,
+) -> ImportanceSample:
+    """Draw n independent points from the proposal and weigh them."""
+    x = proposal.draw(n, rng)
+    values = log_density(x)
+    log_weights = values - proposal.log_density(x)
+    log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
+    log_mean = float(logsumexp(log_weights) - np.log(n))
+    relative = np.exp(log_weights - log_mean)
+    return ImportanceSample(
+        x=x,
+        log_density=values,
+        log_weights=log_weights,
+        efficiency=_efficiency(log_weights),
+        pareto_k=pareto_k(log_weights),
+        log_integral=log_mean,
+        log_integral_mcse=float(relative.std(ddof=1) / np.sqrt(n)),
+    )
+
+
+def metropolis(
+    drawn: ImportanceSample, *, chains: int, draws: int, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    """Chains of independence Metropolis over independent proposals, thinned evenly.
+
+    Each chain starts from one of its proposals picked by weight, so that it begins in the target.
+
+    Returns
+    -------
+    array of int, shape (chains, draws)
+        Positions in ``drawn.x``.
+    """
+    per_chain = drawn.x.shape[0] // chains
+    log_w = drawn.log_weights[: chains * per_chain].reshape(chains, per_chain)
+    log_u = np.log(rng.random((chains, per_chain)))
+    normalised = np.exp(log_w - logsumexp(log_w, axis=1)[:, None])
+    now = np.array([rng.choice(per_chain, p=one / one.sum()) for one in normalised])
+    each = np.arange(chains)
+    path = np.empty((chains, per_chain), dtype=np.intp)
+    for i in range(per_chain):
+        accept = log_u[:, i] < log_w[:, i] - log_w[each, now]
+        now = np.where(accept, i, now)
+        path[:, i] = now
+    kept = np.linspace(per_chain / draws - 1, per_chain - 1, draws).round().astype(np.intp)
+    return np.asarray(path[:, kept] + (each * per_chain)[:, None])
+
+
+def _efficiency(log_weights: FloatArray) -> float:
+    finite = log_weights[np.isfinite(log_weights)]
+    if not finite.size:
+        return 0.0
+    return float(np.exp(2 * logsumexp(finite) - logsumexp(2 * finite)) / log_weights.size)
+
+
+def pareto_k(log_weights: FloatArray) -> float:
+    """Shape k of a generalised Pareto distribution fitted to the largest weights."""
+    n = log_weights.size
+    tail = int(np.ceil(min(0.2 * n, 3 * np.sqrt(n))))
+    ordered = np.sort(log_weights)
+    excess = np.exp(ordered[-tail:] - ordered[-1]) - np.exp(ordered[-tail - 1] - ordered[-1])
+    excess = excess[excess > 0]
+    if excess.size < 5:
+        return -np.inf  # weights without a tail
+    return _fit_pareto_shape(excess)
+
+
+def _fit_pareto_shape(x: FloatArray) -> float:
+    """Return Zhang & Stephens' posterior mean, with the weak prior of Vehtari et al."""
+    n = x.size
+    m = 30 + int(np.sqrt(n))
+    quartile = x[int(n / 4 + 0.5) - 1]
+    candidates = 1 / x[-1] + (1 - np.sqrt(m / (np.arange(1, m + 1) - 0.5))) / (3 * quartile)
+    shapes = np.log1p(-candidates[:, None] * x).mean(axis=1)
+    profile = n * (np.log(-candidates / shapes) - shapes - 1)
+    weights = np.exp(profile - logsumexp(profile))
+    best = float(candidates @ weights)
+    shape = float(np.log1p(-best * x).mean())
+    return (n * shape + 10 * 0.5) / (n + 10)
