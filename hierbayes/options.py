@@ -14,6 +14,7 @@ from hierbayes.errors import OptionError
 Method = Literal["reml", "ml"]
 NewLevels = Literal["error", "population", "sample", "missing"]
 Interval = Literal["confidence", "prediction"]
+IntervalKind = Literal["eti", "hdi"]
 PredictionType = Literal["response", "link"]
 ResidualKind = Literal["response", "pearson", "deviance", "working"]
 Ddf = Literal["satterthwaite", "kenward-roger", "normal", "none"]

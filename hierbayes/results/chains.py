@@ -1,0 +1,164 @@
+"""Summaries of posterior draws: convergence, effective sample sizes, credible intervals.
+
+Everything takes draws (C, D, P), C chains of D draws, and works on all P parameters at once. The
+results are those of ArviZ, whose import takes longer than a whole fit.
+
+Source: Vehtari, Gelman, Simpson, Carpenter & Buerkner (2021), Bayesian Analysis 16(2):667
+(rank-normalised split R-hat, bulk and tail effective sample sizes); Geyer (1992), Stat. Sci.
+7:473 (initial monotone sequence).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from hierbayes.options import IntervalKind, check_option
+
+FloatArray = npt.NDArray[np.float64]
+
+MIN_DRAWS = 4  # fewer draws a chain say nothing about convergence
+TAIL = (0.05, 0.95)  # quantiles whose smaller effective sample size is that of the tails
+AT_ONCE = 2**22  # draws worked on together: 32 MB a copy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainStatistics:
+    """Per parameter, shape (P,): NaN for a constant parameter or too few draws.
+
+    Attributes
+    ----------
+    r_hat : rank-normalised split R-hat; NaN with one chain
+    ess_bulk, ess_tail : effective sample sizes of the centre and of the 5 % and 95 % quantiles
+    mcse_mean : Monte-Carlo standard error of the posterior mean, units of the parameter
+    """
+
+    r_hat: FloatArray
+    ess_bulk: FloatArray
+    ess_tail: FloatArray
+    mcse_mean: FloatArray
+
+
+def chain_statistics(draws: FloatArray) -> ChainStatistics:
+    """Convergence statistics of draws (C, D, P)."""
+    C, D, P = draws.shape
+    found = np.full((4, P), np.nan)
+    if D >= MIN_DRAWS:
+        step = max(1, AT_ONCE // (C * D))
+        for start in range(0, P, step):
+            part = np.ascontiguousarray(np.moveaxis(draws[:, :, start : start + step], 2, 0))
+            found[:, start : start + step] = _statistics(part)
+    return ChainStatistics(
+        r_hat=found[0], ess_bulk=found[1], ess_tail=found[2], mcse_mean=found[3]
+    )
+
+
+def _statistics(draws: FloatArray) -> FloatArray:
+    """R-hat, bulk and tail effective sizes, error of the mean of draws (P, C, D); (4, P)."""
+    P, C, D = draws.shape
+    flat = draws.reshape(P, C * D)
+    halves = _split(draws)
+    bulk = _normal_scores(halves)
+    middle = np.median(halves.reshape(P, -1), axis=1)[:, None, None]
+    low, high = np.quantile(flat, TAIL, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r_hat = np.full(P, np.nan)
+        if C > 1:
+            r_hat = np.maximum(_r_hat(bulk), _r_hat(_normal_scores(np.abs(halves - middle))))
+        tails = [
+            _effective_size(_split((draws <= at[:, None, None]).astype(np.float64)))
+            for at in (low, high)
+        ]
+        mcse = flat.std(axis=1, ddof=1) / np.sqrt(_effective_size(halves))
+        out = np.array([r_hat, _effective_size(bulk), np.fmin(*tails), mcse])
+    out[:, flat.min(axis=1) == flat.max(axis=1)] = np.nan
+    return out
+
+
+def _split(draws: FloatArray) -> FloatArray:
+    """Halves of the chains as chains of their own, (P, 2 C, D // 2)."""
+    half = draws.shape[2] // 2
+    return np.concatenate([draws[:, :, :half], draws[:, :, -half:]], axis=1)
+
+
+def _normal_scores(draws: FloatArray) -> FloatArray:
+    """Normal scores of the ranks over all chains; ties share their mean rank."""
+    P, S = draws.shape[0], draws.shape[1] * draws.shape[2]
+    flat = draws.reshape(P, S)
+    order = np.argsort(flat, axis=1, kind="stable")
+    ordered = np.take_along_axis(flat, order, axis=1)
+    place = np.broadcast_to(np.arange(S), (P, S))
+    new = np.ones((P, S + 1), dtype=bool)
+    new[:, 1:-1] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.maximum.accumulate(np.where(new[:, :-1], place, 0), axis=1)
+    last = np.minimum.accumulate(np.where(new[:, 1:], place, S)[:, ::-1], axis=1)[:, ::-1]
+    scores = np.empty((P, S))
+    # Blom's (rank - 3/8) / (S + 1/4)
+    values = ndtri(((first + last) / 2 + 1 - 3 / 8) / (S + 1 / 4))
+    np.put_along_axis(scores, order, values, axis=1)
+    return scores.reshape(draws.shape)
+
+
+def _r_hat(draws: FloatArray) -> FloatArray:
+    n = draws.shape[2]
+    between = n * draws.mean(axis=2).var(axis=1, ddof=1)
+    within = draws.var(axis=2, ddof=1).mean(axis=1)
+    return np.asarray(np.sqrt((between / within + n - 1) / n))
+
+
+def _effective_size(draws: FloatArray) -> FloatArray:
+    """Effective sample size of the mean of draws (P, C, D), shape (P,)."""
+    _, C, D = draws.shape
+    means = draws.mean(axis=2)
+    padded = 2 ** int(np.ceil(np.log2(2 * D)))
+    spectrum = np.fft.rfft(draws - means[:, :, None], n=padded, axis=2)
+    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
+    covariance = np.fft.irfft(power, n=padded, axis=1)[:, :D] / D
+    mean_var = covariance[:, 0] * D / (D - 1)
+    total = covariance[:, 0] + (means.var(axis=1, ddof=1) if C > 1 else 0.0)
+    rho = 1 - (mean_var[:, None] - covariance) / total[:, None]
+    rho[:, 0] = 1
+    n_pairs = max(1, (D - 1) // 2)
+    pairs = rho[:, 0 : 2 * n_pairs : 2] + rho[:, 1 : 2 * n_pairs : 2]
+    ends = ~(pairs > 0)
+    ends[:, -1] = True
+    end = np.argmax(ends, axis=1)
+    used = np.arange(n_pairs) < end[:, None]
+    monotone = np.minimum.accumulate(pairs, axis=1)
+    last = np.maximum(rho[np.arange(len(rho)), 2 * end], 0)
+    tau = -1 + 2 * np.where(used, monotone, 0).sum(axis=1) + last
+    S = C * D
+    return np.asarray(S / np.maximum(tau, 1 / np.log10(S)))
+
+
+@dataclass(frozen=True, slots=True)
+class CredibleInterval:
+    """Ends of credible intervals, one a parameter."""
+
+    low: FloatArray
+    high: FloatArray
+
+
+def credible_interval(draws: FloatArray, level: float, kind: IntervalKind) -> CredibleInterval:
+    """Credible intervals of draws (S, ...): over the first axis, one for each of the others.
+
+    Parameters
+    ----------
+    draws : array, shape (S, ...)
+    level : probability of the interval
+    kind : {"eti", "hdi"}
+        "eti" cuts (1 - level) / 2 off either tail; "hdi" is the shortest interval that holds
+        ``level`` of the draws.
+    """
+    check_option("kind", kind, IntervalKind)
+    if kind == "eti":
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return CredibleInterval(np.asarray(low), np.asarray(high))
+    S = draws.shape[0]
+    ordered = np.sort(draws, axis=0)
+    inside = int(np.floor(level * S))
+    widths = ordered[inside:] - ordered[: S - inside]
+    at = np.argmin(widths, axis=0)[None]
+    low = np.take_along_axis(ordered, at, axis=0)[0]
+    return CredibleInterval(low, np.take_along_axis(ordered, at + inside, axis=0)[0])

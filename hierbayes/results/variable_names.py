@@ -1,0 +1,47 @@
+"""How grouping factors and the response are called in posterior draws and PyMC models.
+
+ArviZ and netCDF take no ``|``, ``/`` or ``:`` in the name of a variable or dimension, and a
+dimension ``chain`` or ``obs`` is theirs. The names people know stay in the coordinates.
+"""
+
+import re
+from collections.abc import Sequence
+
+RESERVED = frozenset(
+    {"chain", "draw", "sample", "coef", "obs", "beta", "sigma", "X", "weights", "offset"}
+)
+OBS = "obs"  # the dimension of the rows
+COEF = "coef"  # the dimension of the fixed effects
+TERM, TERM_BIS = "__term", "__term_bis"  # dimensions of a factor's columns, after its name
+_STRANGE = re.compile(r"\W+")
+
+
+def variable_name(name: str) -> str:
+    """Return a name without characters that ArviZ or netCDF refuse: ``cask:batch`` is cask_batch.
+
+    Examples
+    --------
+    >>> variable_name("cask:batch"), variable_name("log(y)"), variable_name("obs")
+    ('cask_batch', 'log_y', 'obs_')
+    """
+    plain = _STRANGE.sub("_", name).strip("_") or "unnamed"
+    return f"{plain}_" if plain in RESERVED or plain[0].isdigit() else plain
+
+
+def factor_variables(names: Sequence[str]) -> dict[str, str]:
+    """Return for each grouping factor what follows ``sd_``, ``b_`` and ``corr_``, each once.
+
+    Examples
+    --------
+    >>> factor_variables(["cask:batch", "cask_batch", "batch"])
+    {'cask:batch': 'cask_batch', 'cask_batch': 'cask_batch_2', 'batch': 'batch'}
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        plain, count = variable_name(name), 1
+        chosen = plain
+        while chosen in found.values():
+            count += 1
+            chosen = f"{plain}_{count}"
+        found[name] = chosen
+    return found
