@@ -83,7 +83,7 @@ def _split(draws: FloatArray) -> FloatArray:
 
 
 def _normal_scores(draws: FloatArray) -> FloatArray:
-    """Normal scores of the ranks over all chains; ties share their mean rank."""
+    """Return normal scores of the ranks over all chains; ties share their mean rank."""
     P, S = draws.shape[0], draws.shape[1] * draws.shape[2]
     flat = draws.reshape(P, S)
     order = np.argsort(flat, axis=1, kind="stable")

@@ -5,7 +5,6 @@ scale. Reading never refits and never changes anything. What needs layers above 
 (prediction, refitting, rendering, saving) is asked of the model that made the fit.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -24,12 +23,10 @@ from hierbayes.options import (
     Method,
     NewLevels,
     PredictionType,
-    ResidualKind,
-    check_option,
 )
 from hierbayes.results.finding import Finding
-from hierbayes.results.level_tables import Kind, LevelTables
-from hierbayes.results.printing import Printable
+from hierbayes.results.fit_tables import FitTables
+from hierbayes.results.level_tables import LevelTables
 from hierbayes.results.tidy import tidy_table
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
@@ -62,7 +59,7 @@ class FitServices(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class LikelihoodFit(Printable):
+class LikelihoodFit(FitTables):
     """A linear (mixed) model fitted by REML or ML.
 
     Attributes
@@ -107,15 +104,9 @@ class LikelihoodFit(Printable):
     # numbers
 
     @property
-    def coef_names(self) -> tuple[str, ...]:
-        """Names of the fixed effects that were estimated, as R prints them."""
-        return tuple(self.design.coef_names[i] for i in self.kernel.products.anchor.kept)
-
-    @property
-    def dropped_columns(self) -> tuple[str, ...]:
-        """Names of the columns of X that earlier columns determine."""
-        kept = set(self.kernel.products.anchor.kept.tolist())
-        return tuple(name for i, name in enumerate(self.design.coef_names) if i not in kept)
+    def kept(self) -> npt.NDArray[np.intp]:
+        """Positions of the columns of X that were not dropped, shape (p,)."""
+        return self.kernel.products.anchor.kept
 
     @property
     def loglik(self) -> float:
@@ -135,11 +126,6 @@ class LikelihoodFit(Printable):
         return self.beta.size + self.theta.size + (0 if self.kernel.sigma_known else 1)
 
     @property
-    def nobs(self) -> int:
-        """Number of rows used."""
-        return self.design.X.shape[0]
-
-    @property
     def df_residual(self) -> int:
         """Rows minus parameters."""
         return self.nobs - self.n_params
@@ -154,62 +140,13 @@ class LikelihoodFit(Printable):
         """Schwarz's criterion, -2 loglik + log(nobs) n_params."""
         return float(self.criterion + np.log(self.nobs) * self.n_params)
 
-    @property
-    def n_groups(self) -> dict[str, int]:
-        """Number of levels of each grouping factor."""
-        return {factor.name: factor.levels.size for factor in self.design.factors}
-
-    @property
-    def is_linear_model(self) -> bool:
-        """Whether there are no random effects: ordinary least squares."""
-        return not self.design.factors
-
-    @property
-    def weighted(self) -> bool:
-        """Whether precision weights were given."""
-        return self.design.weights is not None
-
-    @property
-    def rows_dropped(self) -> dict[str, int]:
-        """Per column the number of rows left out because it was missing."""
-        return self.design.dropped
-
-    @property
-    def n_rows_given(self) -> int:
-        """Rows of the user's frame."""
-        return self.design.n_rows_given
-
     # tables
-
-    def fixef(self) -> pd.Series:
-        """Fixed-effects estimates by coefficient name; NaN for dropped columns.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> fit = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
-        >>> fit.fixef().round(3).to_dict()
-        {'(Intercept)': 251.405, 'Days': 10.467}
-        """
-        values = np.full(len(self.design.coef_names), np.nan)
-        values[self.kernel.products.anchor.kept] = self.beta
-        return pd.Series(values, index=list(self.design.coef_names), name="estimate")
 
     @cached_property
     def vcov_beta(self) -> FloatArray:
         """Covariance matrix of ``beta``, shape (p, p)."""
         half = np.linalg.solve(self.at.root_xvx[0], self.kernel.products.anchor.x_basis.T)
         return np.asarray(self.sigma**2 * half.T @ half)
-
-    @property
-    def std_errors(self) -> FloatArray:
-        """Standard errors of ``beta``, shape (p,)."""
-        return np.sqrt(np.diag(self.vcov_beta))
-
-    def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed effects that were estimated."""
-        names = list(self.coef_names)
-        return pd.DataFrame(self.vcov_beta, index=names, columns=names)
 
     @cached_property
     def modes(self) -> tuple[FloatArray, ...]:
@@ -253,19 +190,6 @@ class LikelihoodFit(Printable):
         pairs = zip(self.design.factors, self.mode_covariances, strict=True)
         return {factor.name: cov.copy() for factor, cov in pairs}
 
-    def coef(self) -> LevelTables:
-        """Coefficients of each level: fixed effects plus conditional modes."""
-        fixed = dict(zip(self.coef_names, self.beta.tolist(), strict=True))
-        tables = {}
-        for factor, b in zip(self.design.factors, self.modes, strict=True):
-            extra = [name for name in factor.columns if name not in fixed]
-            columns = {name: np.zeros(factor.levels.size) for name in extra}
-            columns |= {name: np.full(factor.levels.size, value) for name, value in fixed.items()}
-            for name, values in zip(factor.columns, b.T, strict=True):
-                columns[name] = columns[name] + values
-            tables[factor.name] = pd.DataFrame(columns, index=pd.Index(factor.levels))
-        return LevelTables(tables, kind="coef")
-
     def varcorr(self) -> VarCorr:
         """Return sds and correlations of the random effects, and the residual sd."""
         found = term_covariances(self.kernel.shape, self.theta, self.sigma)
@@ -281,27 +205,12 @@ class LikelihoodFit(Printable):
         has_residual = not self.kernel.sigma_known
         return VarCorr(terms=terms, sigma=self.sigma, has_residual=has_residual)
 
-    def _level_tables(
-        self,
-        arrays: Sequence[FloatArray],
-        *,
-        kind: Kind,
-        sds: Callable[[], LevelTables] | None = None,
-    ) -> LevelTables:
-        tables = {
-            factor.name: pd.DataFrame(
-                values, index=pd.Index(factor.levels), columns=list(factor.columns)
-            )
-            for factor, values in zip(self.design.factors, arrays, strict=True)
-        }
-        return LevelTables(tables, kind=kind, sds=sds)
-
     # rows
 
     @cached_property
     def fixed_part(self) -> FloatArray:
         """X beta plus offset, shape (n,)."""
-        X = self.design.X[:, self.kernel.products.anchor.kept]
+        X = self.design.X[:, self.kept]
         offset = 0.0 if self.design.offset is None else self.design.offset
         return np.asarray(X @ self.beta + offset)
 
@@ -312,25 +221,6 @@ class LikelihoodFit(Printable):
         for factor, b in zip(self.design.factors, self.modes, strict=True):
             total += (factor.z * b[factor.codes]).sum(axis=1)
         return total
-
-    def fitted(self) -> pd.Series:
-        """Fitted values of the rows used, random effects included."""
-        return pd.Series(self.fitted_values, index=self.design.row_labels, name="fitted")
-
-    def residuals(self, kind: ResidualKind = "response") -> pd.Series:
-        """Residuals of the rows used.
-
-        Parameters
-        ----------
-        kind : {"response", "pearson", "deviance", "working"}
-            "pearson" and "deviance" are multiplied by the root of the precision weights; divided
-            by ``sigma`` they are lme4's scaled residuals.
-        """
-        check_option("kind", kind, ResidualKind)
-        values = self.design.y - self.fitted_values
-        if kind in ("pearson", "deviance") and self.weights is not None:
-            values = values * np.sqrt(self.weights)
-        return pd.Series(values, index=self.design.row_labels, name="residual")
 
     def tidy(
         self,
@@ -368,14 +258,6 @@ class LikelihoodFit(Printable):
                 "method": [self.method],
             }
         )
-
-    def augment(self) -> pd.DataFrame:
-        """Model frame with a column each for fitted values, fixed part and residuals."""
-        frame = pd.DataFrame(self.design.model_frame).copy()
-        frame["fitted"] = self.fitted_values
-        frame["fixed"] = self.fixed_part
-        frame["residual"] = self.design.y - self.fitted_values
-        return frame
 
     # text
 

@@ -1,0 +1,179 @@
+"""What every fit answers alike, whatever estimated it: names, counts, tables of levels, rows."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.design.design import Design
+from hierbayes.options import ResidualKind, check_option
+from hierbayes.results.level_tables import Kind, LevelTables
+from hierbayes.results.printing import Printable
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class FitTables(Printable):
+    """The tables of a fit that follow from its point estimates.
+
+    A fit has ``design``, ``beta`` (p,) of the columns ``kept`` of X, their covariance
+    ``vcov_beta``, ``modes`` (J, q) of the random effects of each factor, ``fixed_part`` and
+    ``fitted_values`` (n,) and the precision ``weights`` of its rows.
+    """
+
+    design: Design
+    beta: FloatArray
+    weights: FloatArray | None
+
+    @property
+    def kept(self) -> npt.NDArray[np.intp]:
+        """Positions of the columns of X that were not dropped, shape (p,)."""
+        raise NotImplementedError
+
+    @property
+    def vcov_beta(self) -> FloatArray:
+        """Covariance matrix of ``beta``, shape (p, p)."""
+        raise NotImplementedError
+
+    @property
+    def modes(self) -> tuple[FloatArray, ...]:
+        """Point estimates of the random effects per factor, (J, q), on the user's scale."""
+        raise NotImplementedError
+
+    @property
+    def fixed_part(self) -> FloatArray:
+        """X beta plus offset, shape (n,)."""
+        raise NotImplementedError
+
+    @property
+    def fitted_values(self) -> FloatArray:
+        """X beta + Z b plus offset, shape (n,)."""
+        raise NotImplementedError
+
+    # names and counts
+
+    @property
+    def coef_names(self) -> tuple[str, ...]:
+        """Names of the fixed effects that were estimated, as R prints them."""
+        return tuple(self.design.coef_names[i] for i in self.kept)
+
+    @property
+    def dropped_columns(self) -> tuple[str, ...]:
+        """Names of the columns of X that earlier columns determine."""
+        kept = set(self.kept.tolist())
+        return tuple(name for i, name in enumerate(self.design.coef_names) if i not in kept)
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows used."""
+        return self.design.X.shape[0]
+
+    @property
+    def n_groups(self) -> dict[str, int]:
+        """Number of levels of each grouping factor."""
+        return {factor.name: factor.levels.size for factor in self.design.factors}
+
+    @property
+    def is_linear_model(self) -> bool:
+        """Whether there are no random effects."""
+        return not self.design.factors
+
+    @property
+    def weighted(self) -> bool:
+        """Whether precision weights were given."""
+        return self.design.weights is not None
+
+    @property
+    def rows_dropped(self) -> dict[str, int]:
+        """Per column the number of rows left out because it was missing."""
+        return self.design.dropped
+
+    @property
+    def n_rows_given(self) -> int:
+        """Rows of the user's frame."""
+        return self.design.n_rows_given
+
+    # tables
+
+    def fixef(self) -> pd.Series:
+        """Fixed-effects estimates by coefficient name; NaN for dropped columns.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+        >>> fit.fixef().round(3).to_dict()
+        {'(Intercept)': 251.405, 'Days': 10.467}
+        """
+        values = np.full(len(self.design.coef_names), np.nan)
+        values[self.kept] = self.beta
+        return pd.Series(values, index=list(self.design.coef_names), name="estimate")
+
+    @property
+    def std_errors(self) -> FloatArray:
+        """Standard errors of ``beta``, shape (p,)."""
+        return np.sqrt(np.diag(self.vcov_beta))
+
+    def vcov(self) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects that were estimated."""
+        names = list(self.coef_names)
+        return pd.DataFrame(self.vcov_beta, index=names, columns=names)
+
+    def coef(self) -> LevelTables:
+        """Coefficients of each level: fixed effects plus random effects."""
+        fixed = dict(zip(self.coef_names, self.beta.tolist(), strict=True))
+        tables = {}
+        for factor, b in zip(self.design.factors, self.modes, strict=True):
+            extra = [name for name in factor.columns if name not in fixed]
+            columns = {name: np.zeros(factor.levels.size) for name in extra}
+            columns |= {name: np.full(factor.levels.size, value) for name, value in fixed.items()}
+            for name, values in zip(factor.columns, b.T, strict=True):
+                columns[name] = columns[name] + values
+            tables[factor.name] = pd.DataFrame(columns, index=pd.Index(factor.levels))
+        return LevelTables(tables, kind="coef")
+
+    def _level_tables(
+        self,
+        arrays: Sequence[FloatArray],
+        *,
+        kind: Kind,
+        sds: Callable[[], LevelTables] | None = None,
+    ) -> LevelTables:
+        tables = {
+            factor.name: pd.DataFrame(
+                values, index=pd.Index(factor.levels), columns=list(factor.columns)
+            )
+            for factor, values in zip(self.design.factors, arrays, strict=True)
+        }
+        return LevelTables(tables, kind=kind, sds=sds)
+
+    # rows
+
+    def fitted(self) -> pd.Series:
+        """Fitted values of the rows used, random effects included."""
+        return pd.Series(self.fitted_values, index=self.design.row_labels, name="fitted")
+
+    def residuals(self, kind: ResidualKind = "response") -> pd.Series:
+        """Residuals of the rows used.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "deviance", "working"}
+            "pearson" and "deviance" are multiplied by the root of the precision weights; divided
+            by ``sigma`` they are lme4's scaled residuals.
+        """
+        check_option("kind", kind, ResidualKind)
+        values: Any = self.design.y - self.fitted_values
+        if kind in ("pearson", "deviance") and self.weights is not None:
+            values = values * np.sqrt(self.weights)
+        return pd.Series(values, index=self.design.row_labels, name="residual")
+
+    def augment(self) -> pd.DataFrame:
+        """Model frame with a column each for fitted values, fixed part and residuals."""
+        frame = pd.DataFrame(self.design.model_frame).copy()
+        frame["fitted"] = self.fitted_values
+        frame["fixed"] = self.fixed_part
+        frame["residual"] = self.design.y - self.fitted_values
+        return frame
