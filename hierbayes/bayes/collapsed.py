@@ -30,6 +30,7 @@ LARGE = 200_000  # numbers an evaluation of one phi holds, above which proposals
 ADAPT_DRAWS = (400, 1500)  # draws of one round of adapting, for large and small models
 THIN = 2  # proposals a draw for small models; they cost nothing and chains mix better
 TRUSTED_K = 0.7
+BOUNDED = 10.0  # weights this close to their mean have no tail whose shape could matter
 START_SD = 0.05  # smallest sd the climb to the mode starts from, in residual sds
 
 
@@ -106,7 +107,9 @@ def _explore(target: Target, *, n: int, rng: np.random.Generator, large: bool) -
         return values, slopes
 
     mode = find_mode(value_and_slope, start_phi(target))
-    proposal = adapt(log_density, mode, n=ADAPT_DRAWS[0 if large else 1], rng=rng)
+    tails = range(int(target.coordinates.sd_starts[-1]))
+    n_adapt = ADAPT_DRAWS[0 if large else 1]
+    proposal = adapt(log_density, mode, tails=tails, n=n_adapt, rng=rng)
     return sample(log_density, proposal, n=n, rng=rng)
 
 
@@ -219,7 +222,8 @@ def _correlations(
 
 
 def _findings(drawn: ImportanceSample) -> tuple[Finding, ...]:
-    if drawn.pareto_k <= TRUSTED_K:
+    largest = float(np.exp(drawn.log_weights.max() - drawn.log_integral))
+    if drawn.pareto_k <= TRUSTED_K or largest < BOUNDED:
         return ()
     return (
         Finding(

@@ -11,7 +11,7 @@ mixtures); Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72) (Pareto k);
 Zhang & Stephens (2009), Technometrics 51:316 (fit of the generalised Pareto distribution).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +24,17 @@ from hierbayes.bayes.mixture import TMixture, fitted_mixture, single
 FloatArray = npt.NDArray[np.float64]
 
 WIDEST_SD = 3.0  # of a coordinate (a log sd) at the mode, where the curvature says "anything"
-# The first proposal: scales over the curvature's, and their parts. The wide one covers the long
-# left tail of a log sd that may be zero, which the curvature at the mode does not see.
+# The first proposal: scales over the curvature's, and their parts.
 SCALES = (1.2, 3.0)
-PARTS = (0.7, 0.3)
+PARTS = (0.6, 0.2)
+# The log of an sd that may be zero has a left tail falling like e^x, which the curvature at the
+# mode does not see: a component moved down it and stretched along it, for each.
+TAIL_SHIFT = 2.0
+TAIL_SD = 2.0
+TAIL_PART = 0.2
 COMPONENTS = (2, 3, 4)  # of the mixtures of successive rounds
-ENOUGH = 0.75  # relative efficiency of the weights at which adapting stops
-DEFENSIVE = 0.1  # part of each mixture that stays with the first proposal
+ENOUGH = 0.85  # relative efficiency of the weights at which adapting stops
+DEFENSIVE = 0.15  # part of each mixture that stays with the first proposal
 STEP = 1e-4  # of the finite differences of the gradient that give the curvature
 
 
@@ -92,16 +96,15 @@ def adapt(
     log_density: Callable[[FloatArray], FloatArray],
     mode: Mode,
     *,
+    tails: Sequence[int],
     n: int,
     rng: np.random.Generator,
 ) -> TMixture:
-    """Return a proposal adapted to the density in rounds of n draws."""
-    wide = [single(mode.x, scale**2 * mode.covariance) for scale in SCALES]
-    first = TMixture(
-        np.array(PARTS),
-        np.concatenate([part.means for part in wide]),
-        np.concatenate([part.roots for part in wide]),
-    )
+    """Return a proposal adapted to the density in rounds of n draws.
+
+    ``tails`` are the coordinates that may run to minus infinity (logs of sds that may be zero).
+    """
+    first = _first_proposal(mode, tails)
     proposal = first
     points, logs, proposals = [], [], []
     for K in (*COMPONENTS, 0):
@@ -122,6 +125,20 @@ def adapt(
             np.concatenate([fitted.roots, first.roots]),
         )
     return proposal
+
+
+def _first_proposal(mode: Mode, tails: Sequence[int]) -> TMixture:
+    parts = [single(mode.x, scale**2 * mode.covariance) for scale in SCALES]
+    for i in tails:
+        direction = mode.covariance[:, i] / mode.covariance[i, i]
+        stretch = TAIL_SD**2 * np.outer(direction, direction)
+        parts.append(single(mode.x - TAIL_SHIFT * direction, mode.covariance + stretch))
+    weights = np.array([*PARTS, *[TAIL_PART / max(len(tails), 1)] * len(tails)])
+    return TMixture(
+        weights / weights.sum(),
+        np.concatenate([part.means for part in parts]),
+        np.concatenate([part.roots for part in parts]),
+    )
 
 
 def sample(
