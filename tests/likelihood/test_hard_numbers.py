@@ -1,0 +1,177 @@
+"""Data on which careless arithmetic loses its digits."""
+
+import time
+
+import numpy as np
+import pytest
+
+import hierbayes as hb
+
+FORMULA = "y ~ x + (x | g)"
+
+
+def simulated(*, seed=5, levels=25, rows=8, sigma=1.0):
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(levels), rows)
+    x = rng.normal(size=g.size)
+    b = rng.normal(size=(levels, 2)) @ [[1.5, 0.5], [0.0, 0.8]]
+    y = 1 + 0.7 * x + b[g, 0] + b[g, 1] * x + sigma * rng.normal(size=g.size)
+    return {"y": y, "x": x, "g": g}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return hb.lmer(FORMULA, simulated())
+
+
+@pytest.mark.parametrize("mean", [1e6, 1e9, -1e9])
+def test_a_mean_far_from_zero_moves_the_intercept_only(plain, mean):
+    data = simulated()
+    fit = hb.lmer(FORMULA, data | {"y": data["y"] + mean})
+    rounding = abs(mean) * 2.0**-53  # of the response itself
+    np.testing.assert_allclose(fit.theta, plain.theta, atol=1e-4)
+    assert fit.sigma == pytest.approx(plain.sigma, rel=1e-5)
+    assert fit.criterion == pytest.approx(plain.criterion, abs=1e-4)
+    moved = plain.beta + np.array([mean, 0])
+    np.testing.assert_allclose(fit.beta, moved, atol=1e-4 + 4 * rounding)
+    np.testing.assert_allclose(fit.std_errors, plain.std_errors, rtol=1e-4)
+    np.testing.assert_allclose(fit.ranef()["g"], plain.ranef()["g"], atol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e-6, 1e6, 1e8])
+def test_the_unit_of_a_slope_scales_its_estimates_only(plain, unit):
+    data = simulated()
+    fit = hb.lmer(FORMULA, data | {"x": data["x"] / unit})
+    units = np.array([1, unit])
+    # REML integrates over beta in its units
+    assert fit.criterion == pytest.approx(plain.criterion - 2 * np.log(unit), abs=1e-7)
+    np.testing.assert_allclose(fit.beta, plain.beta * units, rtol=1e-6)
+    np.testing.assert_allclose(fit.std_errors, plain.std_errors * units, rtol=1e-5)
+    (term,), (expected,) = fit.varcorr().terms, plain.varcorr().terms
+    np.testing.assert_allclose(term.sd, expected.sd * units, rtol=1e-5)
+    np.testing.assert_allclose(term.corr, expected.corr, atol=1e-5)
+    np.testing.assert_allclose(fit.ranef()["g"] / units, plain.ranef()["g"], atol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_the_unit_of_the_response_scales_everything(plain, unit):
+    data = simulated()
+    fit = hb.lmer(FORMULA, data | {"y": data["y"] / unit})
+    np.testing.assert_allclose(fit.theta, plain.theta, atol=1e-5)
+    np.testing.assert_allclose(fit.beta * unit, plain.beta, rtol=1e-6)
+
+
+def test_slopes_on_calendar_years_are_those_on_years_since(plain):
+    data = simulated()
+    year = 2000 + np.round(5 * data["x"])
+    since = hb.lmer(FORMULA, data | {"x": year - 2000})
+    calendar = hb.lmer(FORMULA, data | {"x": year})
+    assert calendar.criterion == pytest.approx(since.criterion, abs=1e-6)
+    assert calendar.beta[1] == pytest.approx(since.beta[1], rel=1e-6)
+    assert calendar.std_errors[1] == pytest.approx(since.std_errors[1], rel=1e-6)
+    assert calendar.sigma == pytest.approx(since.sigma, rel=1e-6)
+    (ours,), (expected,) = calendar.varcorr().terms, since.varcorr().terms
+    to_calendar = np.array([[1, -2000], [0, 1]])
+    covariance = to_calendar @ expected.covariance @ to_calendar.T
+    np.testing.assert_allclose(ours.covariance, covariance, rtol=1e-4)
+    np.testing.assert_allclose(calendar.fitted(), since.fitted(), atol=1e-4)
+    assert not calendar.is_singular
+
+
+def test_powers_of_calendar_years_in_the_fixed_part():
+    data = simulated()
+    year = 2000 + np.round(5 * data["x"])
+    centred = hb.lmer("y ~ I(x - 2000) + I((x - 2000)^2) + (1 | g)", data | {"x": year})
+    calendar = hb.lmer("y ~ x + I(x^2) + (1 | g)", data | {"x": year})
+    assert calendar.dropped_columns == ()
+    assert calendar.criterion == pytest.approx(centred.criterion, abs=1e-4)
+    assert calendar.beta[2] == pytest.approx(centred.beta[2], rel=1e-4)
+    np.testing.assert_allclose(calendar.fitted(), centred.fitted(), atol=1e-3)
+
+
+def test_a_hundred_thousand_levels_of_two_rows_take_seconds():
+    rng = np.random.default_rng(2)
+    J = 100_000
+    g = np.repeat(np.arange(J), 2)
+    x = rng.normal(size=2 * J)
+    y = 2 + 3 * x + 0.8 * rng.normal(size=J)[g] + rng.normal(size=2 * J)
+    start = time.perf_counter()
+    fit = hb.lmer("y ~ x + (1 | g)", {"y": y, "x": x, "g": g})
+    taken = time.perf_counter() - start
+    assert taken < 10  # a second or less on an idle machine
+    np.testing.assert_allclose(fit.beta, [2, 3], atol=0.02)
+    assert fit.theta[0] == pytest.approx(0.8, abs=0.02)
+    (table,) = fit.ranef().values()
+    assert table.shape == (J, 1)
+
+
+def test_slopes_of_levels_with_fewer_rows_than_columns():
+    # two rows, three columns: no level alone says anything about the residual
+    rng = np.random.default_rng(1)
+    data = simulated(levels=600, rows=2) | {"z": rng.normal(size=1200)}
+    data["y"] = data["y"] + 0.7 * rng.normal(size=600)[data["g"]] * data["z"]
+    fit = hb.lmer("y ~ x + (x || g) + (0 + z || g)", data)
+    assert fit.converged
+    np.testing.assert_allclose(fit.varcorr().to_frame()["sdcor"][:3], [1.5, 0.94, 0.7], atol=0.3)
+    assert 0.5 < fit.sigma < 1.5
+
+
+def test_weights_spanning_a_million_are_one_over_known_variances():
+    data = simulated(levels=40, rows=10)
+    rng = np.random.default_rng(4)
+    w = 10.0 ** rng.uniform(-3, 3, data["y"].size)
+    noisy = data | {"y": data["y"] + rng.normal(size=w.size) / np.sqrt(w)}
+    fit = hb.lmer(FORMULA, noisy, weights=w)
+    assert fit.converged
+    again = hb.lmer(FORMULA, noisy, weights=1e6 * w)  # only ratios of weights matter
+    assert again.criterion == pytest.approx(fit.criterion, abs=1e-5)
+    np.testing.assert_allclose(again.beta, fit.beta, rtol=1e-5)
+    assert again.sigma == pytest.approx(1e3 * fit.sigma, rel=1e-6)
+    (ours,), (expected,) = again.varcorr().terms, fit.varcorr().terms
+    np.testing.assert_allclose(ours.sd, expected.sd, rtol=1e-4)
+    np.testing.assert_allclose(ours.corr, expected.corr, atol=1e-4)
+
+
+def test_a_nearly_saturated_fixed_part_leaves_the_rest_to_estimate():
+    # 30 rows, 26 columns: the remaining four directions hold all that is known of variances
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(10), 3)
+    columns = {f"x{k}": rng.normal(size=30) for k in range(25)}
+    data = {"y": rng.normal(size=30) + rng.normal(size=10)[g], "g": g} | columns
+    fit = hb.lmer(f"y ~ {' + '.join(columns)} + (1 | g)", data)
+    assert fit.converged
+    assert not fit.is_singular
+    X = np.column_stack([np.ones(30), *columns.values()])
+    theta = fit.theta[0]
+    V = np.eye(30) + theta**2 * (g[:, None] == g)
+    XVX = X.T @ np.linalg.solve(V, X)
+    beta = np.linalg.solve(XVX, X.T @ np.linalg.solve(V, data["y"]))
+    r = data["y"] - X @ beta
+    pwrss = r @ np.linalg.solve(V, r)
+    expected = np.linalg.slogdet(V)[1] + np.linalg.slogdet(XVX)[1]
+    expected += 4 * (1 + np.log(2 * np.pi * pwrss / 4))
+    assert fit.criterion == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(fit.beta, beta, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 1e-5])
+def test_a_tiny_residual_beside_large_effects_is_found(sigma):
+    # theta is a thousand or a hundred thousand: far from where a search usually ends
+    large = hb.lmer(FORMULA, simulated(sigma=1e-2))
+    fit = hb.lmer(FORMULA, simulated(sigma=sigma))
+    assert fit.converged
+    assert fit.sigma == pytest.approx(large.sigma / 1e-2 * sigma, rel=0.01)
+    (ours,), (expected,) = fit.varcorr().terms, large.varcorr().terms
+    np.testing.assert_allclose(ours.sd, expected.sd, rtol=0.01)
+
+
+def test_columns_of_one_term_that_depend_on_each_other_are_fitted():
+    # the two indicators and the intercept: three columns, two directions in the data
+    data = simulated()
+    data["a"] = (data["x"] > 0).astype(float)
+    data["b"] = 1 - data["a"]
+    smaller = hb.lmer("y ~ a + (a | g)", data)
+    with pytest.warns(hb.DesignWarning, match="are not determined by the data one by one"):
+        fit = hb.lmer("y ~ a + (a + b | g)", data)
+    assert fit.criterion == pytest.approx(smaller.criterion, abs=1e-5)
+    np.testing.assert_allclose(fit.fitted(), smaller.fitted(), atol=1e-2)
