@@ -16,6 +16,7 @@ from hierbayes.errors import (
     NewLevelError,
     NotSupportedError,
     OptionError,
+    PriorError,
     RankDeficientWarning,
 )
 from hierbayes.model import Model, glmer, lmer, load
@@ -28,25 +29,59 @@ __version__ = "0.1.0"
 
 register_reports()
 
-# functions whose modules are imported when first asked for
-_LAZY = {"anova": "hierbayes.comparison.anova", "plot": "hierbayes.plots"}
+# names whose modules are imported when first asked for
+_LAZY = {
+    "Beta": "hierbayes.bayes.distributions",
+    "Cauchy": "hierbayes.bayes.distributions",
+    "Exponential": "hierbayes.bayes.distributions",
+    "Flat": "hierbayes.bayes.distributions",
+    "Gamma": "hierbayes.bayes.distributions",
+    "HalfCauchy": "hierbayes.bayes.distributions",
+    "HalfFlat": "hierbayes.bayes.distributions",
+    "HalfNormal": "hierbayes.bayes.distributions",
+    "HalfStudentT": "hierbayes.bayes.distributions",
+    "InverseGamma": "hierbayes.bayes.distributions",
+    "LKJ": "hierbayes.bayes.lkj",
+    "LogNormal": "hierbayes.bayes.distributions",
+    "Normal": "hierbayes.bayes.distributions",
+    "StudentT": "hierbayes.bayes.distributions",
+    "Uniform": "hierbayes.bayes.distributions",
+    "anova": "hierbayes.comparison.anova",
+    "plot": "hierbayes.plots",
+}
 
 __all__ = [
+    "LKJ",
+    "Beta",
     "BoundaryWarning",
+    "Cauchy",
     "ConvergenceWarning",
     "DataError",
     "DesignWarning",
+    "Exponential",
     "Finding",
+    "Flat",
     "FormulaError",
     "FormulaSyntaxError",
+    "Gamma",
+    "HalfCauchy",
+    "HalfFlat",
+    "HalfNormal",
+    "HalfStudentT",
     "HierBayesError",
     "HierBayesWarning",
+    "InverseGamma",
     "LikelihoodFit",
+    "LogNormal",
     "Model",
     "NewLevelError",
+    "Normal",
     "NotSupportedError",
     "OptionError",
+    "PriorError",
     "RankDeficientWarning",
+    "StudentT",
+    "Uniform",
     "VarCorr",
     "anova",
     "describe_dataset",

@@ -29,6 +29,10 @@ class NewLevelError(DataError):
     """New data hold a level that was not in the data the model was fitted to."""
 
 
+class PriorError(HierBayesError, ValueError):
+    """A prior names nothing in the model, or can't be a prior of what it names."""
+
+
 class NotSupportedError(HierBayesError, NotImplementedError):
     """The request is meaningful but this path can't do it (yet)."""
 
