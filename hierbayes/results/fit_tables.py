@@ -122,13 +122,17 @@ class FitTables(Printable):
         return pd.DataFrame(self.vcov_beta, index=names, columns=names)
 
     def coef(self) -> LevelTables:
-        """Coefficients of each level: fixed effects plus random effects."""
+        """Coefficients of each level: fixed effects plus random effects.
+
+        As in lme4, every table has the columns of every factor, those without a fixed effect
+        first: zero plus the random effect, where the factor has one.
+        """
         fixed = dict(zip(self.coef_names, self.beta.tolist(), strict=True))
+        random = [name for factor in self.design.factors for name in factor.columns]
+        total = {name: 0.0 for name in random if name not in fixed} | fixed
         tables = {}
         for factor, b in zip(self.design.factors, self.modes, strict=True):
-            extra = [name for name in factor.columns if name not in fixed]
-            columns = {name: np.zeros(factor.levels.size) for name in extra}
-            columns |= {name: np.full(factor.levels.size, value) for name, value in fixed.items()}
+            columns = {name: np.full(factor.levels.size, value) for name, value in total.items()}
             for name, values in zip(factor.columns, b.T, strict=True):
                 columns[name] = columns[name] + values
             tables[factor.name] = pd.DataFrame(columns, index=pd.Index(factor.levels))

@@ -98,8 +98,8 @@ class LikelihoodFit(FitTables):
 
     def __post_init__(self) -> None:
         """Make the arrays read-only: results are safe to share."""
-        for array in (self.theta, self.beta):
-            array.flags.writeable = False
+        _read_only(self.theta)
+        _read_only(self.beta)
 
     # numbers
 
@@ -146,7 +146,7 @@ class LikelihoodFit(FitTables):
     def vcov_beta(self) -> FloatArray:
         """Covariance matrix of ``beta``, shape (p, p)."""
         half = np.linalg.solve(self.at.root_xvx[0], self.kernel.products.anchor.x_basis.T)
-        return np.asarray(self.sigma**2 * half.T @ half)
+        return _read_only(self.sigma**2 * half.T @ half)
 
     @cached_property
     def modes(self) -> tuple[FloatArray, ...]:
@@ -157,7 +157,7 @@ class LikelihoodFit(FitTables):
         bases = self.kernel.products.anchor.z_bases
         r = np.sqrt(self.at.pwrss[0])
         return tuple(
-            r * times(Lambda, u[..., -1:])[0, :, :, 0] @ basis.T
+            _read_only(r * times(Lambda, u[..., -1:])[0, :, :, 0] @ basis.T)
             for Lambda, u, basis in zip(self.at.Lambdas, found.u, bases, strict=True)
         )
 
@@ -170,7 +170,8 @@ class LikelihoodFit(FitTables):
         blocks = self.at.factor.covariances()
         roots = [basis @ Lam[0] for basis, Lam in zip(bases, self.at.Lambdas, strict=True)]
         return tuple(
-            self.sigma**2 * (root @ V[0] @ root.T) for root, V in zip(roots, blocks, strict=True)
+            _read_only(self.sigma**2 * (root @ V[0] @ root.T))
+            for root, V in zip(roots, blocks, strict=True)
         )
 
     def ranef(self) -> LevelTables:
@@ -212,7 +213,7 @@ class LikelihoodFit(FitTables):
         """X beta plus offset, shape (n,)."""
         X = self.design.X[:, self.kept]
         offset = 0.0 if self.design.offset is None else self.design.offset
-        return np.asarray(X @ self.beta + offset)
+        return _read_only(X @ self.beta + offset)
 
     @cached_property
     def fitted_values(self) -> FloatArray:
@@ -220,7 +221,7 @@ class LikelihoodFit(FitTables):
         total = self.fixed_part.copy()
         for factor, b in zip(self.design.factors, self.modes, strict=True):
             total += (factor.z * b[factor.codes]).sum(axis=1)
-        return total
+        return _read_only(total)
 
     def tidy(
         self,
@@ -349,3 +350,8 @@ class LikelihoodFit(FitTables):
     def save(self, path: Any) -> None:
         """Write the fit to a file that ``hb.load`` reads: data used, specification, estimates."""
         self.model.save(self, path)
+
+
+def _read_only(array: FloatArray) -> FloatArray:
+    array.flags.writeable = False
+    return array
