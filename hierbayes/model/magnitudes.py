@@ -34,19 +34,19 @@ def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
     design : Design
     weights : array, shape (n,), precision weights of the likelihood, or None
     """
-    _check_sizes(design.y[:, None], [f"The response {design.formula.response_label!r}"])
+    check_sizes(design.y[:, None], [f"The response {design.formula.response_label!r}"])
     names = [f"The fixed-effects column {name!r}" for name in design.coef_names]
-    _check_sizes(design.X, names)
+    check_sizes(design.X, names)
     for factor in design.factors:
         names = [f"The column {name!r} of the effects of {factor.name}" for name in factor.columns]
-        sizes = _check_sizes(factor.z, names)
+        sizes = check_sizes(factor.z, names)
         if not sizes.all():
             raise DataError(
                 f"{names[int(np.argmin(sizes))]} is zero in every row used, so its variance can't "
                 "be estimated. Leave it out of the bar."
             )
     if design.offset is not None:
-        _check_sizes(design.offset[:, None], ["The offset"])
+        check_sizes(design.offset[:, None], ["The offset"])
     if weights is not None:
         known = design.known_sd is not None
         low, high = float(weights.min()), float(weights.max())
@@ -58,8 +58,11 @@ def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
             )
 
 
-def _check_sizes(columns: FloatArray, names: list[str]) -> FloatArray:
-    """Return the lengths of columns (n, m), shape (m,); raise DataError for impossible ones."""
+def check_sizes(columns: FloatArray, names: list[str]) -> FloatArray:
+    """Return the lengths of columns (n, m), shape (m,); raise DataError for impossible ones.
+
+    ``names`` begin the message, one a column.
+    """
     with np.errstate(over="ignore", under="ignore"):
         sizes = np.sqrt(np.einsum("ij,ij->j", columns, columns))
     for place in np.flatnonzero(~((sizes > SMALLEST) & (sizes < LARGEST))):

@@ -44,7 +44,12 @@ from hierbayes.likelihood.lmm import (
     method_kernel,
     structure_of,
 )
-from hierbayes.model.magnitudes import check_bounded, check_magnitudes, check_residuals
+from hierbayes.model.magnitudes import (
+    check_bounded,
+    check_magnitudes,
+    check_residuals,
+    check_sizes,
+)
 from hierbayes.model.response import checked_response
 from hierbayes.options import Family, Link, Method, check_flag, check_option
 from hierbayes.results.finding import Finding
@@ -196,9 +201,14 @@ class Model:
     def with_response(self, y: Any) -> "Model":
         """Return the same model of another response (one number for each row used)."""
         response = checked_response(y, self.design)
+        check_sizes(response[:, None], ["The response given to refit"])
         design = replace(self.design, y=response)
         kernel = self._reml_kernel
-        products = with_response(kernel.products, design, weights=self.weights, y=response)
+        old = with_response(kernel.products, design, weights=self.weights, y=response)
+        # A response of another mean needs another first fit taken off, or its squares hide the rest
+        step = old.anchor.x_basis @ np.linalg.solve(old.xx, old.xy)
+        moved = replace(old, anchor=replace(old.anchor, beta0=old.anchor.beta0 + step))
+        products = with_response(moved, design, weights=self.weights, y=response)
         kernel = replace(kernel, products=products)
         check_residuals(design, kernel, self.weights)
         other = copy.copy(self)
