@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.bayes.collapsed_density import Conditional, Target, collapsed, slope, target_of
-from hierbayes.bayes.importance import ImportanceSample, adapt, find_mode, metropolis, sample
+from hierbayes.bayes.importance import ImportanceSample, adapt, find_mode, metropolis, weigh
+from hierbayes.bayes.mixture import TMixture
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
 from hierbayes.gaussian.marginal import Kernel, times
@@ -25,9 +26,10 @@ from hierbayes.results.finding import Finding
 
 FloatArray = npt.NDArray[np.float64]
 
-BATCH_NUMBERS = 4_000_000  # numbers an evaluation of one batch may hold in its largest array
+BATCH_NUMBERS = 2_000_000  # numbers an evaluation of one batch may hold in its largest array
 LARGE = 200_000  # numbers an evaluation of one phi holds, above which proposals are not thinned
-ADAPT_DRAWS = (400, 1500)  # draws of one round of adapting, for large and small models
+ADAPT = (1500, (2, 3, 4))  # draws of a round of adapting, and components of each round's mixture
+ADAPT_LARGE = (150, (1,))  # many levels make the posterior of their sds nearly normal
 THIN = 2  # proposals a draw for small models; they cost nothing and chains mix better
 TRUSTED_K = 0.7
 BOUNDED = 10.0  # weights this close to their mean have no tail whose shape could matter
@@ -65,12 +67,22 @@ def sample_collapsed(
     large = _numbers(kernel) > LARGE
     n = draws * chains * (1 if large else THIN)
     if target.coordinates.size:
-        drawn = _explore(target, n=n, rng=rng, large=large)
+        proposal = _proposal(target, rng, large=large)
+        x = proposal.draw(n, rng)
+        if large:  # an evaluation is dear: draw beta and b of every proposal while it is at hand
+            log_density, beta, b = _joint_draws(target, x, rng)
+        else:
+            log_density = _log_density(target)(x)
+        drawn = weigh(proposal, x, log_density)
     else:  # nothing but beta is unknown
+        large = False
         drawn = _nothing_to_explore(target, n)
-    index = metropolis(drawn, chains=chains, draws=draws, rng=rng)
-    phi = drawn.x[index.ravel()]
-    beta, b = _conditional_draws(target, phi, rng)
+    index = metropolis(drawn, chains=chains, draws=draws, rng=rng).ravel()
+    phi = drawn.x[index]
+    if large:
+        beta, b = beta[index], [part[index] for part in b]
+    else:
+        _, beta, b = _joint_draws(target, phi, rng)
     shape = (chains, draws)
     marginal = (drawn.log_integral, drawn.log_integral_mcse) if target.is_proper else (None, None)
     sigma = target.coordinates.sigma(phi).reshape(shape)
@@ -83,7 +95,10 @@ def sample_collapsed(
             factor.name: part.reshape(*shape, *part.shape[1:])
             for factor, part in zip(design.factors, b, strict=True)
         },
-        sample_stats={"lp": drawn.log_density[index], "log_weight": drawn.log_weights[index]},
+        sample_stats={
+            "lp": drawn.log_density[index].reshape(shape),
+            "log_weight": drawn.log_weights[index].reshape(shape),
+        },
         sampler="collapsed",
         log_marginal_likelihood=marginal[0],
         log_marginal_likelihood_mcse=marginal[1],
@@ -93,8 +108,8 @@ def sample_collapsed(
     )
 
 
-def _explore(target: Target, *, n: int, rng: np.random.Generator, large: bool) -> ImportanceSample:
-    log_density = _log_density(target)
+def _proposal(target: Target, rng: np.random.Generator, *, large: bool) -> TMixture:
+    """Climb to the mode and adapt a proposal around it."""
 
     def value_and_slope(phi: FloatArray) -> tuple[FloatArray, FloatArray]:
         values, slopes = np.full(phi.shape[0], -np.inf), np.zeros_like(phi)
@@ -108,9 +123,8 @@ def _explore(target: Target, *, n: int, rng: np.random.Generator, large: bool) -
 
     mode = find_mode(value_and_slope, start_phi(target))
     tails = range(int(target.coordinates.sd_starts[-1]))
-    n_adapt = ADAPT_DRAWS[0 if large else 1]
-    proposal = adapt(log_density, mode, tails=tails, n=n_adapt, rng=rng)
-    return sample(log_density, proposal, n=n, rng=rng)
+    n, components = ADAPT_LARGE if large else ADAPT
+    return adapt(_log_density(target), mode, tails=tails, n=n, components=components, rng=rng)
 
 
 def _nothing_to_explore(target: Target, n: int) -> ImportanceSample:
@@ -163,22 +177,29 @@ def start_phi(target: Target) -> FloatArray:
     return coordinates.phi(sds, roots, float(sigma))
 
 
-def _conditional_draws(
+def _joint_draws(
     target: Target, phi: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, list[FloatArray]]:
-    """Exact draws of beta (N, p) and b, per factor (N, J, q), given phi (N, d)."""
+) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
+    """Log density (N,) and exact draws of beta (N, p) and b, per factor (N, J, q), given phi."""
     kernel, anchor = target.kernel, target.kernel.products.anchor
     p = kernel.products.xy.size
-    beta = np.empty((phi.shape[0], p))
-    b = [np.empty((phi.shape[0], *A.shape[:2])) for A in kernel.products.zz]
+    log_density = np.full(phi.shape[0], -np.inf)
+    beta = np.zeros((phi.shape[0], p))
+    b = [np.zeros((phi.shape[0], *A.shape[:2])) for A in kernel.products.zz]
     for start, stop in _batches(phi.shape[0], _numbers(kernel)):
-        at = collapsed(target, phi[start:stop])
+        try:
+            at = collapsed(target, phi[start:stop])
+        except np.linalg.LinAlgError:
+            if stop - start > 1:
+                raise
+            continue  # one proposal at which the density is zero to machine precision
+        log_density[start:stop] = at.log_density
         z = rng.standard_normal((stop - start, p, 1))
         basis_beta = at.mean + np.linalg.solve(np.swapaxes(at.root, 1, 2), z)[..., 0]
         beta[start:stop] = anchor.beta0 + basis_beta @ anchor.x_basis.T
         for f, part in enumerate(_effects(at, basis_beta, rng)):
             b[f][start:stop] = part @ anchor.z_bases[f].T
-    return beta, b
+    return log_density, beta, b
 
 
 def _effects(at: Conditional, beta: FloatArray, rng: np.random.Generator) -> list[FloatArray]:

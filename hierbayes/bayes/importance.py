@@ -32,7 +32,6 @@ PARTS = (0.6, 0.2)
 TAIL_SHIFT = 2.0
 TAIL_SD = 2.0
 TAIL_PART = 0.2
-COMPONENTS = (2, 3, 4)  # of the mixtures of successive rounds
 ENOUGH = 0.85  # relative efficiency of the weights at which adapting stops
 DEFENSIVE = 0.15  # part of each mixture that stays with the first proposal
 STEP = 1e-4  # of the finite differences of the gradient that give the curvature
@@ -98,16 +97,19 @@ def adapt(
     *,
     tails: Sequence[int],
     n: int,
+    components: Sequence[int],
     rng: np.random.Generator,
 ) -> TMixture:
     """Return a proposal adapted to the density in rounds of n draws.
+
+    ``components`` are the sizes of the mixtures that at most so many rounds fit.
 
     ``tails`` are the coordinates that may run to minus infinity (logs of sds that may be zero).
     """
     first = _first_proposal(mode, tails)
     proposal = first
     points, logs, proposals = [], [], []
-    for K in (*COMPONENTS, 0):
+    for K in (*components, 0):
         x = proposal.draw(n, rng)
         points.append(x)
         logs.append(log_density(x))
@@ -141,23 +143,16 @@ def _first_proposal(mode: Mode, tails: Sequence[int]) -> TMixture:
     )
 
 
-def sample(
-    log_density: Callable[[FloatArray], FloatArray],
-    proposal: TMixture,
-    *,
-    n: int,
-    rng: np.random.Generator,
-) -> ImportanceSample:
-    """Draw n independent points from the proposal and weigh them."""
-    x = proposal.draw(n, rng)
-    values = log_density(x)
-    log_weights = values - proposal.log_density(x)
+def weigh(proposal: TMixture, x: FloatArray, log_density: FloatArray) -> ImportanceSample:
+    """Weigh independent draws x (N, d) of the proposal, given log f there (N,)."""
+    n = x.shape[0]
+    log_weights = log_density - proposal.log_density(x)
     log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
     log_mean = float(logsumexp(log_weights) - np.log(n))
     relative = np.exp(log_weights - log_mean)
     return ImportanceSample(
         x=x,
-        log_density=values,
+        log_density=log_density,
         log_weights=log_weights,
         efficiency=_efficiency(log_weights),
         pareto_k=pareto_k(log_weights),
