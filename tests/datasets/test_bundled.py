@@ -23,13 +23,14 @@ SHAPES = {  # R: dim()
     "Pastes": (60, 4),
     "Penicillin": (144, 3),
     "Rail": (18, 2),
+    "eight_schools": (8, 3),
     "sleepstudy": (180, 3),
     "sleepstudy_na": (180, 3),
     "VerbAgg": (7584, 9),
 }
 
 
-def test_the_list_is_the_fifteen_data_sets_with_their_sizes():
+def test_the_list_is_the_bundled_data_sets_with_their_sizes():
     table = list_datasets()
     assert (
         dict(zip(table.index, zip(table["rows"], table["columns"], strict=True), strict=True))

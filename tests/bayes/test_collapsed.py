@@ -1,0 +1,199 @@
+"""The collapsed posterior: its density against dense algebra, its draws against quadrature."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import multivariate_normal
+
+import hierbayes as hb
+from hierbayes.bayes.collapsed import sample_collapsed, start_phi
+from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
+from hierbayes.bayes.priors import model_priors
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+MODELS = {
+    "one factor": (SLEEP, "sleepstudy", {}),
+    "independent": ("Reaction ~ Days + (Days || Subject)", "sleepstudy", {}),
+    "nested": ("strength ~ 1 + (1 | batch/cask)", "Pastes", {}),
+    "crossed": ("diameter ~ 1 + (1 | plate) + (1 | sample)", "Penicillin", {}),
+    "three columns": ("score ~ Machine + (Machine | Worker)", "Machines", {}),
+    "weights": (SLEEP, "sleepstudy", {"weights": "1/(1 + Days)"}),
+    "known sds": ("effect ~ 1 + (1 | school)", "eight_schools", {"known_sd": "se"}),
+}
+SAME_FORMULA = 1e-9  # relative: the same density by two routes, rounding only
+
+
+def built(formula, data, *, priors=None, **options):
+    frame = hb.load_dataset(data) if isinstance(data, str) else data
+    model = hb.Model(formula, frame, **options)
+    kernel = model.kernel("reml")
+    laws = model_priors(model.design, kernel.products.anchor.kept, family="gaussian", user=priors)
+    return model.design, kernel, laws
+
+
+def points(target, n=5):
+    rng = np.random.default_rng(11)
+    centre = start_phi(target)
+    return centre + 0.4 * rng.standard_normal((n, centre.size))
+
+
+def dense_log_density(design, target, phi):
+    """Log p(y, phi) from the covariance matrix of y written out."""
+    coordinates, priors = target.coordinates, target.priors
+    n = design.y.size
+    if design.known_sd is not None:
+        noise = design.known_sd**2
+    else:
+        weights = np.ones(n) if design.weights is None else design.weights
+        noise = coordinates.sigma(phi[None])[0] ** 2 / weights
+    mean, precision = priors.gaussian_beta()
+    covariance = np.diag(noise) + design.X @ np.linalg.solve(precision, design.X.T)
+    for factor, root in zip(design.factors, coordinates.roots(phi[None]), strict=True):
+        Z = np.zeros((n, factor.levels.size, factor.z.shape[1]))
+        Z[np.arange(n), factor.codes] = factor.z
+        part = np.einsum("njq,qr->njr", Z, root[0]).reshape(n, -1)
+        covariance += part @ part.T
+    value = multivariate_normal(design.X @ mean, covariance).logpdf(design.y)
+    for sds, laws in zip(coordinates.sds(phi[None]), priors.sd, strict=True):
+        for sd, law in zip(sds[0], laws, strict=True):
+            value += float(law.log_density(sd)) + np.log(sd)
+    if not coordinates.sigma_known:
+        value += float(priors.sigma.log_density(np.exp(phi[-1]))) + phi[-1]
+    return value + float(coordinates.log_lkj(phi[None], priors.lkj)[0])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_density_is_that_of_the_written_out_model(name):
+    formula, data, options = MODELS[name]
+    design, kernel, priors = built(formula, data, **options)
+    target = target_of(kernel, priors)
+    phis = points(target)
+    expected = [dense_log_density(design, target, phi) for phi in phis]
+    np.testing.assert_allclose(collapsed(target, phis).log_density, expected, rtol=SAME_FORMULA)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_gradient_is_that_of_the_density(name):
+    formula, data, options = MODELS[name]
+    _, kernel, priors = built(formula, data, **options)
+    target = target_of(kernel, priors)
+    phis = points(target)
+    exact = slope(target, phis, collapsed(target, phis))
+    h = 1e-5
+    for i in range(phis.shape[1]):
+        step = h * np.eye(phis.shape[1])[i]
+        up, down = collapsed(target, phis + step), collapsed(target, phis - step)
+        numeric = (up.log_density - down.log_density) / (2 * h)
+        np.testing.assert_allclose(exact[:, i], numeric, atol=1e-6 * np.abs(exact).max())
+
+
+def test_with_a_flat_prior_on_beta_the_density_is_the_reml_criterion():
+    design, kernel, priors = built(SLEEP, "sleepstudy", priors="flat")
+    target = target_of(kernel, priors)
+    fit = hb.lmer(SLEEP, hb.load_dataset("sleepstudy"))
+    term = fit.varcorr().terms[0]
+    root = np.linalg.cholesky(term.corr)
+    phi = target.coordinates.phi([term.sd], [root], fit.sigma)[None]
+    from hierbayes.bayes.collapsed_density import log_prior
+
+    likelihood = collapsed(target, phi).log_density - log_prior(target, phi)
+    assert -2 * likelihood[0] == pytest.approx(fit.criterion, rel=1e-10)
+    assert design.y.size == 180
+
+
+def test_a_model_without_unknown_variances_has_a_closed_marginal_likelihood():
+    design, kernel, priors = built("effect ~ 1", "eight_schools", known_sd="se")
+    draws = sample_collapsed(kernel, priors, design, draws=50, random_seed=1)
+    mean, precision = priors.gaussian_beta()
+    covariance = np.diag(design.known_sd**2) + design.X @ np.linalg.solve(precision, design.X.T)
+    exact = multivariate_normal(design.X @ mean, covariance).logpdf(design.y)
+    assert draws.log_marginal_likelihood == pytest.approx(exact, abs=1e-9)
+
+
+def quadrature(target, grids):
+    """Integral of the density and its nodes and weights on a tensor grid of phi."""
+    mesh = np.stack([g.ravel() for g in np.meshgrid(*grids, indexing="ij")], axis=1)
+    logs = collapsed(target, mesh).log_density
+    cell = np.prod([grid[1] - grid[0] for grid in grids])
+    top = logs.max()
+    weights = np.exp(logs - top)
+    return top + np.log(weights.sum() * cell), mesh, weights / weights.sum()
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize(("data", "seed"), [("Dyestuff", 1), ("Dyestuff2", 2)])
+def test_one_way_layouts_agree_with_quadrature(data, seed):
+    design, kernel, priors = built("Yield ~ 1 + (1 | Batch)", data)
+    target = target_of(kernel, priors)
+    centre = start_phi(target)
+    grids = [
+        np.linspace(centre[0] - 14, centre[0] + 5, 900),
+        np.linspace(centre[1] - 2, centre[1] + 2.5, 300),
+    ]
+    log_integral, mesh, weights = quadrature(target, grids)
+    draws = sample_collapsed(kernel, priors, design, draws=20_000, random_seed=seed)
+    error = draws.log_marginal_likelihood_mcse
+    assert error < 2e-3
+    assert abs(draws.log_marginal_likelihood - log_integral) < 4 * error
+    drawn = (np.log(draws.sd["Batch"][..., 0]), np.log(draws.sigma))
+    for values, nodes in zip(drawn, mesh.T, strict=True):
+        for function in (np.exp, np.asarray, lambda x: np.exp(-np.abs(x))):
+            exact, found = function(nodes), function(values)
+            mean = weights @ exact
+            sd = np.sqrt(weights @ (exact - mean) ** 2)
+            # at least half of the draws are independent
+            assert abs(found.mean() - mean) < 4 * sd / np.sqrt(values.size / 2)
+
+
+@pytest.mark.mcmc
+def test_eight_schools_agree_with_exact_quadrature():
+    design, kernel, priors = built("effect ~ 1 + (1 | school)", "eight_schools", known_sd="se")
+    target = target_of(kernel, priors)
+    log_tau = np.linspace(-12, 6, 4001)
+    _, mesh, weights = quadrature(target, [log_tau])
+    at = collapsed(target, mesh)
+    anchor = kernel.products.anchor
+    beta = anchor.beta0 + at.mean @ anchor.x_basis.T
+    tau2, se2 = np.exp(2 * mesh[:, 0]), design.known_sd**2
+    shrink = tau2[:, None] / (tau2[:, None] + se2)  # E(b | y, mu, tau) = shrink (y - mu)
+    effects = weights @ (shrink * (design.y - beta))
+    draws = sample_collapsed(kernel, priors, design, draws=5000, random_seed=3)
+    b = draws.b["school"].reshape(-1, 8)
+    error = b.std(axis=0) / np.sqrt(b.shape[0] / 2)
+    assert (np.abs(b.mean(axis=0) - effects) < 4 * error).all()
+    tau = draws.sd["school"].ravel()
+    assert abs(tau.mean() - weights @ np.exp(mesh[:, 0])) < 4 * tau.std() / np.sqrt(tau.size / 2)
+
+
+@pytest.mark.mcmc
+def test_a_strong_correlation_is_recovered():
+    rng = np.random.default_rng(5)
+    n_groups, n_each, true = 40, 6, 0.8
+    group = np.repeat(np.arange(n_groups), n_each)
+    x = np.tile(np.linspace(-1, 1, n_each), n_groups)
+    root = np.linalg.cholesky(np.array([[4.0, true * 2 * 1.5], [true * 2 * 1.5, 2.25]]))
+    b = rng.standard_normal((n_groups, 2)) @ root.T
+    y = 10 + 2 * x + b[group, 0] + b[group, 1] * x + 0.8 * rng.standard_normal(group.size)
+    frame = pd.DataFrame({"y": y, "x": x, "g": group})
+    design, kernel, priors = built("y ~ x + (x | g)", frame)
+    draws = sample_collapsed(kernel, priors, design, random_seed=4)
+    correlation = draws.corr["g"][..., 0, 1].ravel()
+    assert abs(correlation.mean() - true) < 2 * correlation.std()
+    assert np.quantile(correlation, 0.025) > 0.4
+    fixed = draws.beta.reshape(-1, 2)
+    assert (np.abs(fixed.mean(axis=0) - [10, 2]) < 3 * fixed.std(axis=0)).all()
+
+
+@pytest.mark.mcmc
+def test_the_same_seed_gives_the_same_draws_and_chains_mix():
+    design, kernel, priors = built(SLEEP, "sleepstudy")
+    first = sample_collapsed(kernel, priors, design, random_seed=9)
+    again = sample_collapsed(kernel, priors, design, random_seed=9)
+    np.testing.assert_array_equal(first.b["Subject"], again.b["Subject"])
+    assert first.beta.shape == (4, 1000, 2)
+    assert first.corr["Subject"].shape == (4, 1000, 2, 2)
+    assert first.pareto_k < 0.7
+    assert not first.findings
+    means = first.sd["Subject"].mean(axis=1)
+    between = means.std(axis=0) / first.sd["Subject"].std(axis=(0, 1))
+    assert (between < 0.1).all()
