@@ -44,21 +44,50 @@ CORRELATIONS = LKJ(2)
 INTERCEPT = "(Intercept)"
 # An sd this small against the root mean square is rounding: the column is constant.
 CONSTANT = 1e-9
+HAS_SIGMA = ("gaussian", "t")
+LOG_RESPONSE = ("lognormal", "hurdle_lognormal")  # their linear predictor is the mean of log y
 DEFAULT_LINK = {
-    "gaussian": "identity",
-    "t": "identity",
-    "laplace": "identity",
-    "asymmetriclaplace": "identity",
-    "vonmises": "identity",
-    "poisson": "log",
-    "negativebinomial": "log",
-    "exponential": "log",
-    "weibull": "log",
+    **dict.fromkeys(
+        ("gaussian", "t", "laplace", "asymmetriclaplace", "exgaussian", "vonmises", *LOG_RESPONSE),
+        "identity",
+    ),
+    **dict.fromkeys(
+        (
+            "poisson",
+            "negativebinomial",
+            "zero_inflated_poisson",
+            "zero_inflated_negativebinomial",
+            "hurdle_poisson",
+            "hurdle_negativebinomial",
+            "hurdle_gamma",
+            "exponential",
+            "weibull",
+        ),
+        "log",
+    ),
     "gamma": "inverse",
     "wald": "inverse_squared",
-    "categorical": "softmax",
+}  # bambi's; all others take the units off
+# the further parameters of each family, by bambi's names
+FAMILY_PARAMETERS = {
+    **dict.fromkeys(("negativebinomial", "gamma", "weibull"), ("alpha",)),
+    **dict.fromkeys(("beta", "beta_binomial", "vonmises"), ("kappa",)),
+    **dict.fromkeys(("cumulative", "sratio"), ("threshold",)),
+    **dict.fromkeys(
+        ("zero_inflated_poisson", "zero_inflated_binomial", "hurdle_poisson"), ("psi",)
+    ),
+    **dict.fromkeys(
+        ("zero_inflated_negativebinomial", "hurdle_negativebinomial", "hurdle_gamma"),
+        ("alpha", "psi"),
+    ),
+    "t": ("nu",),
+    "wald": ("lam",),
+    "laplace": ("b",),
+    "asymmetriclaplace": ("b", "kappa"),
+    "exgaussian": ("sigma", "nu"),
+    "lognormal": ("sigma",),
+    "hurdle_lognormal": ("sigma", "psi"),
 }
-HAS_SIGMA = ("gaussian", "t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +98,7 @@ class ResponseScale:
     ----------
     centre, spread : on the link scale
     size : root mean square on the link scale where the link keeps units, else ``spread``
-    mean, sd : of the response itself, offset not taken off
+    mean, sd : of the response itself (of its logarithm for a lognormal), offset not taken off
     """
 
     centre: float
@@ -82,12 +111,15 @@ class ResponseScale:
 def response_scale(design: Design, *, family: str, link: str | None) -> ResponseScale:
     """Centre and spread of the response on the link scale; see the module's header."""
     y = design.y if design.y.ndim == 1 else design.y[:, 0] / design.y.sum(axis=1).clip(min=1)
+    if family in LOG_RESPONSE:
+        positive = y[y > 0]
+        y = np.log(positive) if positive.size else np.zeros(1)
     link = link or DEFAULT_LINK.get(family, "logit")
     mean = float(y.mean()) if y.size else 0.0
     sd = spread_of(y)
-    offset = np.zeros_like(y) if design.offset is None else design.offset
+    offset = np.zeros(1) if design.offset is None else design.offset
     if link == "identity":
-        left = y - offset
+        left = y - offset if y.size == offset.size else y - offset.mean()
         size = float(np.sqrt(np.mean(left**2))) or 1.0
         return ResponseScale(float(left.mean()), spread_of(left), size, mean, sd)
     if link == "log" and mean > 0:
@@ -151,27 +183,24 @@ def family_priors(
     scale : ResponseScale
     parameters : names of the parameters; those of the family when None
     """
-    shape = HalfCauchy(1)
-    sd = HalfStudentT(DF, scale.sd)
-    known: dict[str, dict[str, Prior]] = {
-        "negativebinomial": {"alpha": shape},
-        "gamma": {"alpha": shape},
-        "weibull": {"alpha": shape},
-        "beta": {"kappa": shape},
-        "betabinomial": {"kappa": shape},
-        "vonmises": {"kappa": shape},
-        "wald": {"lam": HalfCauchy(abs(scale.mean) or 1.0)},
-        "laplace": {"b": sd},
-        "asymmetriclaplace": {"b": sd, "kappa": LogNormal(0, 0.5)},
-        "t": {"nu": Gamma(2, 0.1)},
-        "cumulative": {"threshold": Normal(0, WIDE)},
-    }
-    by_name: dict[str, Prior] = {
-        "psi": Beta(2, 2),
-        "sigma": sd,
+    names = FAMILY_PARAMETERS.get(family, ()) if parameters is None else parameters
+    return {name: _family_prior(family, name, scale) for name in names}
+
+
+def _family_prior(family: str, name: str, scale: ResponseScale) -> Prior:
+    """Prior of one further parameter."""
+    if family == "asymmetriclaplace" and name == "kappa":
+        return LogNormal(0, 0.5)  # 1 is symmetric, kappa and 1 / kappa mirror each other
+    if family == "exgaussian" and name == "nu":
+        return HalfStudentT(DF, scale.sd)  # mean of the exponential part, units of y
+    priors: dict[str, Prior] = {
+        "alpha": HalfCauchy(1),
+        "kappa": HalfCauchy(1),
+        "lam": HalfCauchy(abs(scale.mean) or 1.0),
+        "b": HalfStudentT(DF, scale.sd),
+        "sigma": HalfStudentT(DF, scale.sd),
         "nu": Gamma(2, 0.1),
+        "psi": Beta(2, 2),
         "threshold": Normal(0, WIDE),
     }
-    own = known.get(family, {})
-    names = tuple(own) if parameters is None else parameters
-    return {name: own.get(name, by_name.get(name, HalfNormal(1))) for name in names}
+    return priors.get(name, HalfNormal(1))

@@ -260,10 +260,10 @@ def priors_table(priors: ModelPriors, design: Design) -> PriorTable:
     Returns
     -------
     PriorTable
-        A DataFrame: ``parameter``; ``prior`` as text; ``q05 q50 q95`` in units of the response (per unit of the
-        column for a slope), NaN for an improper prior; ``source``, "default" or "user". The
-        intercept's prior is at centred predictors; a correlation's quantiles are those of one of
-        its term's correlations.
+        A DataFrame: ``parameter``; ``prior`` as text; ``q05 q50 q95`` in units of the response
+        (per unit of the column for a slope), NaN for an improper prior; ``source``, "default" or
+        "user". The intercept's prior is at centred predictors; a correlation's quantiles are
+        those of one of its term's correlations.
     """
     rows = []
     for parameter in priors.parameters:

@@ -69,6 +69,17 @@ def chosen_priors(
     return chosen
 
 
+def priors_left(
+    user: Mapping[str, Any] | str, before: Sequence[Parameter], after: Sequence[Parameter]
+) -> Mapping[str, Any] | str:
+    """Return the user's priors without those of parameters that a changed model left out."""
+    if isinstance(user, str):
+        return user
+    known = {key for parameter in after for key in parameter.keys}
+    gone = {key for parameter in before for key in parameter.keys} - known
+    return {name: prior for name, prior in user.items() if squeezed(name) not in gone}
+
+
 def _by_key(user: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
     given: dict[str, tuple[str, Any]] = {}
     for name, prior in user.items():

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,9 @@ from hierbayes.options import Family, Link, Method, check_flag, check_option
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
+if TYPE_CHECKING:
+    from hierbayes.bayes.priors import ModelPriors
+
 FloatArray = npt.NDArray[np.float64]
 
 WARNING_OF: dict[str, type[HierBayesWarning]] = {
@@ -93,14 +96,17 @@ class Model:
         Coding of factors in the fixed part; treatment (ordered factors: poly) unless said.
     known_sd : column name, array or expression
         Known residual sds; sigma is then not estimated.
-    priors : dict
-        Priors of the Bayesian fit; not used by REML and ML.
+    priors : dict, name -> prior, or "flat"
+        Priors of the Bayesian fit in place of the defaults, for example
+        ``{"Days": hb.Normal(0, 10), "sd(Days|Subject)": hb.HalfNormal(10), "sd": ...}``; the names
+        are those of ``model.priors``, and the classes "b" (slopes), "sd" and "cor". "flat" is
+        ``hb.Flat()`` on every coefficient. REML and ML use none.
     data_name : str
         How the data are called in printed results; a path gives its file's name.
 
     Raises
     ------
-    FormulaError, DataError, OptionError
+    FormulaError, DataError, OptionError, PriorError
         One sentence each: what was found, where, and what to do.
 
     Examples
@@ -129,12 +135,10 @@ class Model:
         offset: Any = None,
         contrasts: Mapping[str, str] | None = None,
         known_sd: Any = None,
-        priors: Mapping[str, Any] | None = None,
+        priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
     ) -> None:
         _check_family(family, link)
-        if priors is not None:
-            raise NotSupportedError("priors: Bayesian fits are not available in this version.")
         if known_sd is not None and weights is not None:
             raise OptionError(
                 "known_sd and weights were both given; known residual sds already say how "
@@ -164,12 +168,14 @@ class Model:
         vars(self).update(
             table=table,
             formula=formula_read,
-            arguments=arguments,
+            arguments={**arguments, "priors": _own(priors)},
             design=design,
             data_name=_name_of(data) if data_name is None else data_name,
             response_given=False,
         )
         check_magnitudes(design, self.weights)
+        if priors is not None:
+            _ = self.model_priors  # an error belongs to the line that gave them
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse: a model is what it was made from, and fits share it."""
@@ -194,6 +200,37 @@ class Model:
         check_residuals(self.design, kernel, self.weights)
         return kernel
 
+    @cached_property
+    def model_priors(self) -> "ModelPriors":
+        """The priors of this model, the defaults and the user's."""
+        from hierbayes.bayes.priors import model_priors
+
+        kept = self._reml_kernel.products.anchor.kept
+        return model_priors(self.design, kept, user=self.arguments["priors"])
+
+    @property
+    def priors(self) -> pd.DataFrame:
+        """The priors as a table.
+
+        One row a parameter: ``parameter``; ``prior``; its 5, 50 and 95 % quantiles ``q05 q50
+        q95`` in units of the response (a slope: per unit of its column), NaN where it is
+        improper; ``source``, "default" or "user". The intercept's prior is at centred predictors.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+        >>> print(model.priors)
+        parameter                prior                     q05    q50    q95  source
+        (Intercept)              Normal(298.5, 140.8)    66.88  298.5  530.1  default
+        Days                     Normal(0, 48.89)       -80.42      0  80.42  default
+        sd((Intercept)|Subject)  HalfStudentT(4, 140.8)  9.397  104.3    391  default
+        sigma                    HalfStudentT(4, 56.33)  3.759  41.72  156.4  default
+        """
+        from hierbayes.bayes.priors import priors_table
+
+        return priors_table(self.model_priors, self.design)
+
     def kernel(self, method: Method) -> Kernel:
         """Return the marginal likelihood of this model; its products are made once."""
         return method_kernel(self._reml_kernel, method)
@@ -212,6 +249,7 @@ class Model:
         kernel = replace(kernel, products=products)
         check_residuals(design, kernel, self.weights)
         other = copy.copy(self)
+        vars(other).pop("model_priors", None)  # the defaults follow the response
         vars(other).update(design=design, _reml_kernel=kernel, response_given=True)
         return other
 
@@ -307,8 +345,10 @@ class Model:
     def update(self, fit: LikelihoodFit, formula: str) -> LikelihoodFit:
         """Fit a changed formula to the same data by the same method; see ``LikelihoodFit``."""
         changed = update_formula(self.formula, formula)
-        arguments = self.arguments | {"contrasts": self._contrasts_left(changed)}
+        left = {"contrasts": self._contrasts_left(changed), "priors": None}
+        arguments = self.arguments | left
         model = Model(changed, self.table, data_name=self.data_name, **arguments)
+        model._inherit_priors(self)
         if self.response_given and model.formula.response == self.formula.response:
             if not np.array_equal(np.asarray(model.design.rows), np.asarray(self.design.rows)):
                 raise DataError(
@@ -329,6 +369,16 @@ class Model:
         from hierbayes.reports.summary import summary_text
 
         return summary_text(fit, **options)
+
+    def _inherit_priors(self, before: "Model") -> None:
+        """Take over the user's priors of another model without those of parameters left out."""
+        user = before.arguments["priors"]
+        if user is not None:
+            from hierbayes.bayes.user_priors import priors_left
+
+            old, new = before.model_priors.parameters, self.model_priors.parameters
+            vars(self)["arguments"] = self.arguments | {"priors": priors_left(user, old, new)}
+            del vars(self)["model_priors"]  # made without them
 
     def _contrasts_left(self, changed: str) -> dict[str, str] | None:
         """Return the contrasts without those of factors that a changed formula left out."""

@@ -53,10 +53,15 @@ def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
     DataError
         If the file can't be written; nothing is left behind.
     """
+    from hierbayes.bayes.prior_records import prior_records
+
     target = _path(path)
     arrays: dict[str, Any] = {}
     columns = [_stored_column(model, name, arrays) for name in _used_columns(model)]
-    arguments: dict[str, Any] = {"contrasts": model.arguments["contrasts"]}
+    arguments: dict[str, Any] = {
+        "contrasts": model.arguments["contrasts"],
+        "priors": prior_records(model.arguments["priors"]),
+    }
     for name in ARRAY_ARGUMENTS:
         given = model.arguments[name]
         if given is None or isinstance(given, str):
@@ -163,6 +168,8 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _rebuilt(specification: dict[str, Any], arrays: dict[str, Any]) -> LikelihoodFit:
+    from hierbayes.bayes.prior_records import read_prior_records
+
     frame = pd.DataFrame(
         {column["name"]: _read_column(column, arrays) for column in specification["columns"]}
     )
@@ -170,14 +177,15 @@ def _rebuilt(specification: dict[str, Any], arrays: dict[str, Any]) -> Likelihoo
     if index is not None:
         frame.index = pd.Index(arrays[index["array"]], name=index["name"])
     given = specification["arguments"]
-    if set(given) != {"contrasts", *ARRAY_ARGUMENTS} or specification["method"] not in get_args(
-        Method
-    ):
+    known = set(given) - {"priors"} == {"contrasts", *ARRAY_ARGUMENTS}
+    if not known or specification["method"] not in get_args(Method):
         raise ValueError("arguments or method unknown")
     arguments = {
         name: arrays[value["array"]] if name != "contrasts" and isinstance(value, dict) else value
         for name, value in given.items()
+        if name != "priors"
     }
+    arguments["priors"] = read_prior_records(given.get("priors"))
     model = Model(
         specification["formula"], frame, data_name=specification["data_name"], **arguments
     )
