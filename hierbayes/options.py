@@ -15,6 +15,8 @@ Method = Literal["reml", "ml"]
 NewLevels = Literal["error", "population", "sample", "missing"]
 Interval = Literal["confidence", "prediction"]
 IntervalKind = Literal["eti", "hdi"]
+SimulatedGroups = Literal["fitted", "new"]
+Sampler = Literal["auto", "collapsed", "nuts"]
 PredictionType = Literal["response", "link"]
 ResidualKind = Literal["response", "pearson", "deviance", "working"]
 Ddf = Literal["satterthwaite", "kenward-roger", "normal", "none"]
@@ -32,13 +34,24 @@ Family = Literal[
     "wald",
     "exponential",
     "weibull",
+    "lognormal",
     "laplace",
     "asymmetriclaplace",
+    "exgaussian",
     "vonmises",
     "cumulative",
+    "sratio",
     "categorical",
-    "betabinomial",
+    "beta_binomial",
+    "zero_inflated_poisson",
+    "zero_inflated_negativebinomial",
+    "zero_inflated_binomial",
+    "hurdle_poisson",
+    "hurdle_negativebinomial",
+    "hurdle_gamma",
+    "hurdle_lognormal",
 ]
+Parameterization = Literal["noncentered", "centered", "marginal"]
 Link = Literal[
     "identity",
     "logit",

@@ -1,0 +1,326 @@
+"""The model as a ``pm.Model``: a Bayesian multilevel model people can read, change and sample.
+
+With eta = X beta + sum over factors of (b_f[code_f] * z_f) + offset and, for a Gaussian response,
+y ~ N(eta, sigma^2 / w):
+
+- beta: the intercept's prior is on eta at the mean of the predictors (``intercept_at_means``);
+  ``beta`` itself is on the user's scale, a deterministic function of it and ``slopes``.
+- Each random-effects term of several columns has an LKJ Cholesky covariance
+  (``pm.LKJCholeskyCov``); the columns of ``(x || g)`` have independent scales. Different terms of
+  a factor are independent. Every factor has one ``sd_``, one ``b_`` and, where two of its columns
+  may be correlated, one ``corr_`` over the columns of all its terms.
+- "noncentered": b = Lambda u with u ~ N(0, 1), good when the data say little about each level;
+  "centered": b ~ N(0, Lambda Lambda'), good when they say much; "marginal": b integrated out.
+
+Z is never formed: row i picks the effects of its level. All three have the same posterior.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hierbayes.bayes.families import (
+    SCALED,
+    add_likelihood,
+    check_supported,
+    checked_observations,
+    is_discrete,
+    response_family,
+)
+from hierbayes.bayes.marginal_logp import add_marginal_likelihood
+from hierbayes.bayes.priors import ModelPriors
+from hierbayes.bayes.pymc_variables import (
+    Number,
+    as_constant,
+    as_data,
+    independent,
+    scalar,
+    sd_distribution,
+)
+from hierbayes.design.design import Design, IntArray
+from hierbayes.errors import NotSupportedError
+from hierbayes.options import Parameterization, check_option
+from hierbayes.results.variable_names import (
+    COEF,
+    OBS,
+    TERM,
+    TERM_BIS,
+    factor_variables,
+    variable_name,
+)
+
+SLOPES = "coef_slopes"  # dimension of the coefficients other than the intercept
+
+
+@dataclass(frozen=True, slots=True)
+class EffectScale:
+    """Scale of the random effects of one factor.
+
+    Attributes
+    ----------
+    sd : tensor, shape (q,)
+    root : tensor, shape (q, q), Cholesky factor of the covariance; None where it is diagonal
+    """
+
+    sd: Any
+    root: Any
+
+    @property
+    def matrix(self) -> Any:
+        """The Cholesky factor (q, q), a diagonal one written out."""
+        import pytensor.tensor as pt
+
+        return pt.diag(self.sd) if self.root is None else self.root
+
+
+def build_model(
+    design: Design,
+    kept: IntArray,
+    priors: ModelPriors,
+    *,
+    family: str = "gaussian",
+    link: str | None = None,
+    parameterization: Parameterization = "noncentered",
+    priors_as_data: bool = False,
+) -> Any:
+    """Build the PyMC model.
+
+    Parameters
+    ----------
+    design : Design
+        Its weights and known_sd are used.
+    kept : array of int, the columns of X that have a coefficient
+    priors : ModelPriors
+    family, link : names in bambi; link None is the family's default
+    parameterization : {"noncentered", "centered", "marginal"}
+        How the random effects are written; "marginal" is for Gaussian models.
+    priors_as_data : bool
+        Make the parameters of the priors ``pm.Data`` too, for samplers compiled once.
+
+    Returns
+    -------
+    pymc.Model
+        With the variables ``beta[coef]``, ``sigma``, and per factor ``sd_``, ``corr_`` and
+        ``b_`` (the latter not in "marginal").
+
+    Raises
+    ------
+    DataError, NotSupportedError
+        If the response can't come from the family, or the model is too large to marginalise.
+    """
+    import pymc as pm
+
+    check_option("parameterization", parameterization, Parameterization)
+    check_supported(design, family)
+    gaussian = family == "gaussian" and link in (None, "identity")
+    if parameterization == "marginal" and not gaussian:
+        raise NotSupportedError(
+            f"parameterization='marginal' with family={family!r}: random effects can be integrated "
+            "out for a Gaussian response with the identity link only. Use 'noncentered'."
+        )
+    number = as_data if priors_as_data else as_constant
+    with pm.Model(coords=_coords(design, kept)) as model:
+        beta = _fixed_effects(priors, coef_names(design, kept), number)
+        scales = [_effect_scale(design, f, priors, number) for f in range(len(design.factors))]
+        parameters = _parameters(design, family, priors, number)
+        if parameterization == "marginal":
+            roots = [scale.matrix for scale in scales]
+            add_marginal_likelihood(design, beta, parameters.get("sigma"), roots)
+        else:
+            eta = _linear_predictor(design, kept, beta)
+            eta = eta + _group_effects(design, scales, centered=parameterization == "centered")
+            _add_response(design, eta, family=family, link=link, parameters=parameters)
+    return model
+
+
+def coef_names(design: Design, kept: IntArray) -> list[str]:
+    """Return the names of the coefficients in the model."""
+    return [design.coef_names[k] for k in kept]
+
+
+def _coords(design: Design, kept: IntArray) -> dict[str, Any]:
+    coords: dict[str, Any] = {COEF: coef_names(design, kept), OBS: np.arange(design.X.shape[0])}
+    names = factor_variables([factor.name for factor in design.factors])
+    for factor in design.factors:
+        name = names[factor.name]
+        coords[name] = [str(level) for level in factor.levels]
+        coords[name + TERM] = coords[name + TERM_BIS] = list(factor.columns)
+    return coords
+
+
+def _fixed_effects(priors: ModelPriors, names: Sequence[str], number: Number) -> Any:
+    """Return ``beta`` (p,) on the user's scale."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    at = priors.intercept
+    if at is None:
+        if not names:
+            return pt.zeros(0)
+        return independent("beta", priors.beta, dims=COEF, labels=names, number=number)
+    intercept = scalar("intercept_at_means", priors.beta[at], number=number)
+    rest = [k for k in range(len(names)) if k != at]
+    if not rest:
+        return pm.Deterministic("beta", intercept[None], dims=COEF)
+    labels = [names[k] for k in rest]
+    pm.modelcontext(None).add_coord(SLOPES, labels)
+    slopes = independent(
+        "slopes", [priors.beta[k] for k in rest], dims=SLOPES, labels=labels, number=number
+    )
+    means = number("predictor_means", priors.centre[rest])
+    own = (intercept - (means * slopes).sum())[None]
+    return pm.Deterministic("beta", pt.concatenate([slopes[:at], own, slopes[at:]]), dims=COEF)
+
+
+def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -> EffectScale:
+    """Add the sds and correlations of one factor."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    factor = design.factors[f]
+    name = factor_variables([factor.name for factor in design.factors])[factor.name]
+    terms = [(k, term.columns) for k, term in enumerate(design.terms) if term.factor == f]
+    dims, dims_bis = name + TERM, name + TERM_BIS
+    q = len(factor.columns)
+    if all(len(columns) == 1 for _, columns in terms):
+        sd = independent(
+            f"sd_{name}",
+            priors.sd[f],
+            dims=dims,
+            labels=factor.columns,
+            number=number,
+            positive=True,
+        )
+        return EffectScale(sd, None)
+    root, sd, corr = pt.zeros((q, q)), pt.zeros(q), pt.eye(q)
+    for k, columns in terms:
+        at = list(columns)
+        own = [priors.sd[f][c] for c in columns]
+        if len(at) == 1:
+            label = variable_name(factor.columns[at[0]])
+            one = scalar(f"sd_{name}_{label}", own[0], number=number, positive=True)
+            root, sd = root[at[0], at[0]].set(one), sd[at[0]].set(one)
+            continue
+        chol_name = f"chol_{name}" if len(terms) == 1 else f"chol_{name}_{k}"
+        block, correlation, sds = pm.LKJCholeskyCov(
+            chol_name,
+            n=len(at),
+            eta=np.asarray(priors.lkj[k], dtype=np.float64),
+            sd_dist=sd_distribution(f"sd_{name}_{k}", own, number=number),
+            store_in_trace=False,
+        )
+        if len(terms) == 1:
+            root, sd, corr = block, sds, correlation
+            break
+        rows, columns_ = np.ix_(at, at)
+        root = root[rows, columns_].set(block)
+        corr = corr[rows, columns_].set(correlation)
+        sd = sd[np.array(at)].set(sds)
+    sd = pm.Deterministic(f"sd_{name}", sd, dims=dims)
+    pm.Deterministic(f"corr_{name}", corr, dims=(dims, dims_bis))
+    return EffectScale(sd, root)
+
+
+def _parameters(
+    design: Design, family: str, priors: ModelPriors, number: Number
+) -> dict[str, Any]:
+    """Add the further parameters of the response's distribution."""
+    import pymc as pm
+
+    found = {}
+    if priors.sigma is not None:
+        found["sigma"] = scalar("sigma", priors.sigma, number=number, positive=True)
+    for name, prior in priors.family.items():
+        if name == "threshold":
+            n_cuts = int(checked_observations(design, family).max())
+            pm.modelcontext(None).add_coord("threshold_dim", np.arange(1, n_cuts + 1))
+            found[name] = _thresholds(prior, n_cuts, ordered=family == "cumulative")
+        else:
+            found[name] = scalar(name, prior, number=number)
+    return found
+
+
+def _thresholds(prior: Any, n_cuts: int, *, ordered: bool) -> Any:
+    """Return the cut points between categories; those of a cumulative model increase."""
+    import pymc as pm
+
+    arguments = {prior.pymc_names.get(k, k): np.asarray(v) for k, v in prior.parameters().items()}
+    if ordered:
+        arguments["transform"] = pm.distributions.transforms.ordered
+        arguments["initval"] = np.linspace(-1, 1, n_cuts) if n_cuts > 1 else np.zeros(1)
+    return getattr(pm, type(prior).__name__)("threshold", dims="threshold_dim", **arguments)
+
+
+def _linear_predictor(design: Design, kept: IntArray, beta: Any) -> Any:
+    """Return X beta + offset, shape (n,)."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    n = design.X.shape[0]
+    eta = pt.zeros(n)
+    if kept.size:
+        X = pm.Data("X", np.ascontiguousarray(design.X[:, kept]), dims=(OBS, COEF))
+        eta = X @ beta
+    if design.offset is not None:
+        eta = eta + pm.Data("offset", design.offset, dims=OBS)
+    return eta
+
+
+def _group_effects(design: Design, scales: Sequence[EffectScale], *, centered: bool) -> Any:
+    """Return the sum over factors of Z b, shape (n,): each row picks the effects of its level."""
+    import pymc as pm
+
+    names = factor_variables([factor.name for factor in design.factors])
+    total: Any = 0.0
+    for factor, scale in zip(design.factors, scales, strict=True):
+        name = names[factor.name]
+        dims = (name, name + TERM)
+        b = _effects(name, dims, scale, centered=centered)
+        code = pm.Data(f"code_{name}", np.asarray(factor.codes, dtype=np.int64), dims=OBS)
+        z = pm.Data(f"z_{name}", np.ascontiguousarray(factor.z), dims=(OBS, name + TERM))
+        total = total + (b[code] * z).sum(axis=-1)
+    return total
+
+
+def _effects(name: str, dims: tuple[str, str], scale: EffectScale, *, centered: bool) -> Any:
+    """Return the random effects ``b_`` (J, q) of one factor."""
+    import pymc as pm
+
+    if centered and scale.root is None:
+        return pm.Normal(f"b_{name}", mu=0, sigma=scale.sd, dims=dims)
+    if centered:
+        return pm.MvNormal(f"b_{name}", mu=0, chol=scale.root, dims=dims)
+    u = pm.Normal(f"u_{name}", mu=0, sigma=1, dims=dims)
+    spread = u * scale.sd if scale.root is None else u @ scale.root.T
+    return pm.Deterministic(f"b_{name}", spread, dims=dims)
+
+
+def _add_response(
+    design: Design, eta: Any, *, family: str, link: str | None, parameters: dict[str, Any]
+) -> None:
+    import pymc as pm
+
+    observed = checked_observations(design, family)
+    if is_discrete(family):
+        observed = observed.astype(np.int64)
+    name = variable_name(design.formula.response_label)
+    dims: Any = OBS
+    if observed.ndim == 2:
+        pm.modelcontext(None).add_coord("trials_dim", ["successes", "trials"])
+        dims = (OBS, "trials_dim")
+    data = pm.Data(f"{name}_data", observed, dims=dims)
+    if family in SCALED and design.known_sd is not None:
+        parameters = parameters | {"sigma": pm.Data("known_sd", design.known_sd, dims=OBS)}
+    elif family in SCALED and design.weights is not None:
+        weights = pm.Data("weights", design.weights, dims=OBS)
+        parameters = parameters | {"sigma": parameters["sigma"] / weights**0.5}
+    add_likelihood(
+        name,
+        eta,
+        family=response_family(family, link),
+        parameters=parameters,
+        observed=data,
+        dims=OBS,
+    )

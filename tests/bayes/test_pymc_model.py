@@ -1,0 +1,291 @@
+"""The PyMC model without sampling: names, shapes, and one density in three parameterisations.
+
+The reference is written out with dense matrices: the prior from ``ModelPriors``, the likelihood and
+the random effects from scipy, and p(y | beta, sds, correlations, sigma) from the covariance of y.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import multivariate_normal, norm
+
+import hierbayes as hb
+from hierbayes.bayes.priors import model_priors
+from hierbayes.bayes.pymc_model import build_model
+from hierbayes.design.build import build_design
+from hierbayes.errors import NotSupportedError
+from hierbayes.formula.parser import parse_formula
+from hierbayes.linalg.rank import column_basis
+from hierbayes.results.variable_names import factor_variables
+
+pm = pytest.importorskip("pymc")
+
+# Only the order of operations differs; log densities are sums of hundreds of terms of size 1-10.
+ATOL = 1e-8
+N_POINTS = 20
+
+
+def slow_python() -> Any:
+    """PyTensor without a compiler: nothing to wait for, and 20 points are few."""
+    from pytensor.compile.mode import Mode
+
+    return Mode(linker="py", optimizer="fast_compile")
+
+
+def three_columns() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    n = 60
+    frame = pd.DataFrame({"x": rng.normal(size=n), "t": rng.normal(size=n), "g": np.arange(n) % 8})
+    frame["y"] = 3 + frame.x - frame.t + rng.normal(size=8)[frame.g] + rng.normal(size=n)
+    frame["w"] = rng.uniform(0.3, 3, size=n)
+    return frame
+
+
+CASES = {
+    "one factor": ("Reaction ~ Days + (Days | Subject)", "sleepstudy", {}),
+    "nested": ("strength ~ 1 + (1 | batch/cask)", "Pastes", {}),
+    "crossed": ("diameter ~ 1 + (1 | plate) + (1 | sample)", "Penicillin", {}),
+    "independent": ("Reaction ~ Days + (Days || Subject)", "sleepstudy", {}),
+    "three columns": ("y ~ x + t + (x + t | g)", "three", {}),
+    "weights": ("y ~ x + (x | g)", "three", {"weights": "w"}),
+    "two terms of a factor": ("y ~ x + (1 + t | g) + (0 + x | g)", "three", {"offset": "t"}),
+    "known sds": ("y ~ x + (1 | g)", "three", {"known_sd": "w"}),
+    "no intercept": ("y ~ 0 + x + (x | g)", "three", {}),
+    "crossed slopes": ("y ~ x + (x | g) + (1 + t | h)", "three", {}),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    design: Any
+    kept: Any
+    priors: Any
+
+
+def make_case(name: str) -> Case:
+    formula, data, arguments = CASES[name]
+    frame = three_columns() if data == "three" else hb.load_dataset(data)
+    if "| h)" in formula:
+        frame["h"] = np.arange(len(frame)) % 5
+    design = build_design(parse_formula(formula), frame, **arguments)
+    kept = column_basis(design.X).kept
+    user = {"sd": hb.HalfNormal(2.0)} if name == "three columns" else None
+    if name == "weights":  # mixed families: no single vector distribution
+        user = {"sd(x|g)": hb.Exponential(0.7), "x": hb.StudentT(4, 0.0, 1.7)}
+    return Case(design, kept, model_priors(design, kept, user=user))
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def case(request):
+    return make_case(request.param)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Parameters on the user's scale, with one Cholesky factor (q, q) a factor."""
+
+    beta: Any
+    sigma: float
+    roots: list
+    b: list
+
+
+def random_point(case: Case, rng: np.random.Generator) -> Point:
+    scale = case.design.y.std()
+    roots, effects = [], []
+    for f, factor in enumerate(case.design.factors):
+        root = np.zeros((len(factor.columns),) * 2)
+        for term in case.design.terms:
+            if term.factor == f:
+                at = np.ix_(term.columns, term.columns)
+                k = len(term.columns)
+                root[at] = np.tril(rng.normal(size=(k, k)), -1) + np.diag(rng.uniform(0.3, 2, k))
+        roots.append(root * scale / 2)
+        effects.append(rng.normal(size=(factor.levels.size, root.shape[0])) @ roots[-1].T)
+    beta = rng.normal(size=case.kept.size) * scale
+    return Point(beta, float(rng.uniform(0.2, 2) * scale), roots, effects)
+
+
+def residual_sd(case: Case, point: Point) -> Any:
+    design = case.design
+    if design.known_sd is not None:
+        return design.known_sd
+    weights = 1.0 if design.weights is None else design.weights
+    return np.full(len(design.y), point.sigma) / np.sqrt(weights)
+
+
+def mean_of(case: Case, point: Point, *, effects: bool) -> Any:
+    design = case.design
+    mean = design.X[:, case.kept] @ point.beta
+    mean = mean if design.offset is None else mean + design.offset
+    if effects:
+        for factor, b in zip(design.factors, point.b, strict=True):
+            mean = mean + (b[factor.codes] * factor.z).sum(axis=1)
+    return mean
+
+
+def log_prior(case: Case, point: Point) -> float:
+    """Density of (beta, entries of the Cholesky factors or sds, sigma)."""
+    design = case.design
+    sds = [np.sqrt((root**2).sum(axis=1)) for root in point.roots]
+    corrs: list = []
+    jacobian = 0.0
+    for term in design.terms:
+        q, at = len(term.columns), list(term.columns)
+        if q == 1:
+            corrs.append(None)
+            continue
+        block = point.roots[term.factor][np.ix_(at, at)]
+        sd = sds[term.factor][at]
+        corrs.append(block @ block.T / sd / sd[:, None])
+        # d(sds, correlations) / d(entries of the root)
+        powers = q - np.arange(q)
+        jacobian += (powers * np.log(np.diag(block))).sum() - q * np.log(sd).sum()
+    total = case.priors.log_density(beta=point.beta, sds=sds, corrs=corrs, sigma=point.sigma)
+    return float(total) + jacobian
+
+
+def log_effects(point: Point) -> float:
+    return sum(
+        multivariate_normal(np.zeros(len(root)), root @ root.T).logpdf(b).sum()
+        for root, b in zip(point.roots, point.b, strict=True)
+    )
+
+
+def log_marginal(case: Case, point: Point) -> float:
+    V = np.diag(residual_sd(case, point) ** 2)
+    for factor, root in zip(case.design.factors, point.roots, strict=True):
+        z = factor.z @ root
+        V += (z @ z.T) * (factor.codes[:, None] == factor.codes)
+    return float(multivariate_normal(mean_of(case, point, effects=False), V).logpdf(case.design.y))
+
+
+def model_point(case: Case, point: Point, model: Any) -> dict:
+    """The point in the free variables of a model."""
+    at = case.priors.intercept
+    found = {"sigma": point.sigma}
+    if at is None:
+        found["beta"] = point.beta
+    else:
+        found["intercept_at_means"] = point.beta[at] + case.priors.centre @ point.beta
+        found["slopes"] = np.delete(point.beta, at)
+    names = factor_variables([factor.name for factor in case.design.factors])
+    for f, (factor, root, b) in enumerate(
+        zip(case.design.factors, point.roots, point.b, strict=True)
+    ):
+        name = names[factor.name]
+        own = [(k, term) for k, term in enumerate(case.design.terms) if term.factor == f]
+        found[f"sd_{name}"] = np.diag(root)
+        for k, term in own:
+            at_ = list(term.columns)
+            block = root[np.ix_(at_, at_)]
+            key = f"chol_{name}" if len(own) == 1 else f"chol_{name}_{k}"
+            found[key] = block[np.tril_indices(len(at_))]
+            label = factor.columns[at_[0]].strip("()")
+            found[f"sd_{name}_{label}"] = block[0, 0]
+        found[f"u_{name}"] = np.linalg.solve(root, b.T).T
+        found[f"b_{name}"] = b
+    for name in ("slopes", "beta"):  # priors of several families: one variable a coefficient
+        if name in found:
+            labels = [case.design.coef_names[k] for k in case.kept]
+            labels = labels if name == "beta" else [x for x in labels if x != "(Intercept)"]
+            found |= {f"{name}_{x}": v for x, v in zip(labels, found[name], strict=True)}
+    return {rv.name: np.asarray(found[rv.name]) for rv in model.free_RVs}
+
+
+def log_density(model: Any) -> Any:
+    """Log density of a model in its own variables, not transformed: no Jacobians."""
+    from pymc.model.transform.conditioning import remove_value_transforms
+
+    plain = remove_value_transforms(model)
+    return plain.compile_logp(mode=slow_python())
+
+
+@pytest.mark.parametrize("parameterization", ["noncentered", "centered", "marginal"])
+def test_log_density_is_the_one_written_out(case, parameterization):
+    model = build_model(
+        case.design, case.kept, case.priors, parameterization=parameterization
+    )
+    density = log_density(model)
+    rng = np.random.default_rng(7)
+    for _ in range(N_POINTS):
+        point = random_point(case, rng)
+        expected = log_prior(case, point)
+        if parameterization == "marginal":
+            expected += log_marginal(case, point)
+        else:
+            sd = residual_sd(case, point)
+            expected += norm(mean_of(case, point, effects=True), sd).logpdf(case.design.y).sum()
+            expected += log_effects(point)
+        if parameterization == "noncentered":  # from b to u
+            for root, b in zip(point.roots, point.b, strict=True):
+                expected += len(b) * np.log(np.diag(root)).sum()
+        found = float(density(model_point(case, point, model)))
+        assert found == pytest.approx(expected, abs=ATOL, rel=1e-11)
+
+
+@pytest.mark.parametrize("parameterization", ["noncentered", "centered", "marginal"])
+def test_variables_are_those_of_the_contract(case, parameterization):
+    model = build_model(
+        case.design, case.kept, case.priors, parameterization=parameterization
+    )
+    shapes = {name: var.shape.eval(mode=slow_python()) for name, var in model.named_vars.items()}
+    dims = model.named_vars_to_dims
+    assert dims["beta"] == ("coef",)
+    assert list(model.coords["coef"]) == list(case.design.coef_names)
+    assert ("sigma" in shapes) == (case.design.known_sd is None)
+    names = factor_variables([factor.name for factor in case.design.factors])
+    for f, factor in enumerate(case.design.factors):
+        name = names[factor.name]
+        q, J = len(factor.columns), factor.levels.size
+        assert dims[f"sd_{name}"] == (f"{name}__term",)
+        assert tuple(shapes[f"sd_{name}"]) == (q,)
+        assert tuple(model.coords[f"{name}__term"]) == factor.columns
+        correlated = any(t.factor == f and len(t.columns) > 1 for t in case.design.terms)
+        assert (f"corr_{name}" in shapes) == correlated
+        if correlated:
+            assert dims[f"corr_{name}"] == (f"{name}__term", f"{name}__term_bis")
+        if parameterization != "marginal":
+            assert dims[f"b_{name}"] == (name, f"{name}__term")
+            assert tuple(shapes[f"b_{name}"]) == (J, q)
+    assert not [name for name in model.named_vars if set("|/:") & set(name)]
+    assert not [name for name in model.coords if set("|/:") & set(name)]
+
+
+def test_data_can_be_swapped():
+    case = make_case("one factor")
+    model = build_model(case.design, case.kept, case.priors)
+    density = log_density(model)
+    point = random_point(case, np.random.default_rng(1))
+    before = density(model_point(case, point, model))
+    with model:
+        pm.set_data({"Reaction_data": case.design.y + 10.0})
+    changed = log_density(model)(model_point(case, point, model))
+    sd, mean = residual_sd(case, point), mean_of(case, point, effects=True)
+    expected = norm(mean, sd).logpdf(case.design.y + 10) - norm(mean, sd).logpdf(case.design.y)
+    assert changed - before == pytest.approx(expected.sum(), abs=1e-7)
+
+
+def test_priors_as_data_leave_the_density_alone():
+    case = make_case("weights")
+    point = random_point(case, np.random.default_rng(2))
+    densities = []
+    for as_data in (False, True):
+        model = build_model(case.design, case.kept, case.priors, priors_as_data=as_data)
+        densities.append(float(log_density(model)(model_point(case, point, model))))
+    assert densities[0] == pytest.approx(densities[1], rel=1e-13)
+
+
+def test_large_crossed_factors_are_not_marginalised_densely():
+    rng = np.random.default_rng(0)
+    n = 6000
+    frame = pd.DataFrame(
+        {"y": rng.normal(size=n), "a": rng.integers(0, 1500, n), "b": rng.integers(0, 1200, n)}
+    )
+    design = build_design(parse_formula("y ~ 1 + (1 | a) + (1 | b)"), frame)
+    kept = column_basis(design.X).kept
+    with pytest.raises(NotSupportedError, match="up to 1000"):
+        build_model(design, kept, model_priors(design, kept), parameterization="marginal")
