@@ -39,6 +39,7 @@ from hierbayes.options import (
     nearest,
     random_generator,
 )
+from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.tidy import check_level
 
@@ -70,7 +71,7 @@ def predict(
         )
     chosen = chosen_groups(fit, groups)
     used = newdata is None
-    rows = _rows_used(fit) if used else new_rows(fit.design, newdata, need_groups=chosen)
+    rows = rows_used(fit) if used else new_rows(fit.design, newdata, need_groups=chosen)
     kept = fit.kernel.products.anchor.kept
     total = rows.X[:, kept] @ fit.beta
     if rows.offset is not None:
@@ -83,7 +84,7 @@ def predict(
     return pd.Series(total, index=rows.row_labels, name="prediction")
 
 
-def chosen_groups(fit: LikelihoodFit, groups: str | Iterable[str]) -> tuple[str, ...]:
+def chosen_groups(fit: FitTables, groups: str | Iterable[str]) -> tuple[str, ...]:
     """Return the names of the grouping factors whose effects a prediction includes."""
     names = tuple(factor.name for factor in fit.design.factors)
     if isinstance(groups, str):
@@ -110,7 +111,8 @@ def chosen_groups(fit: LikelihoodFit, groups: str | Iterable[str]) -> tuple[str,
     return chosen
 
 
-def _rows_used(fit: LikelihoodFit) -> NewRows:
+def rows_used(fit: FitTables) -> NewRows:
+    """Return the rows the model was fitted to, as new data would come."""
     design = fit.design
     return NewRows(
         X=design.X,
@@ -134,7 +136,7 @@ def _group_part(
     new = factor.codes == NEW_LEVEL
     missing = factor.codes == MISSING_LEVEL
     if new.any() and new_levels == "error":
-        raise NewLevelError(_new_level_sentence(fit, factor, list(dict.fromkeys(labels[new]))))
+        raise NewLevelError(new_level_sentence(factor, list(dict.fromkeys(labels[new]))))
     b = fit.modes[position][np.maximum(factor.codes, 0)]
     if new_levels == "sample" and new.any():
         # by sorted label: the order of the rows does not matter
@@ -150,7 +152,8 @@ def _group_part(
     return part
 
 
-def _new_level_sentence(fit: LikelihoodFit, factor: GroupingFactor, found: list[Any]) -> str:
+def new_level_sentence(factor: GroupingFactor, found: list[Any]) -> str:
+    """Say that the new data hold levels the model was not fitted to, and what can be done."""
     shown = ", ".join(repr(str(label)) for label in found[:SHOWN_LEVELS])
     more = f" and {len(found) - SHOWN_LEVELS} more" if len(found) > SHOWN_LEVELS else ""
     return (

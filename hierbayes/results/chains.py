@@ -49,9 +49,7 @@ def chain_statistics(draws: FloatArray) -> ChainStatistics:
         for start in range(0, P, step):
             part = np.ascontiguousarray(np.moveaxis(draws[:, :, start : start + step], 2, 0))
             found[:, start : start + step] = _statistics(part)
-    return ChainStatistics(
-        r_hat=found[0], ess_bulk=found[1], ess_tail=found[2], mcse_mean=found[3]
-    )
+    return ChainStatistics(r_hat=found[0], ess_bulk=found[1], ess_tail=found[2], mcse_mean=found[3])
 
 
 def _statistics(draws: FloatArray) -> FloatArray:

@@ -33,18 +33,24 @@ def check_level(level: float) -> float:
     raise OptionError(f"level={level!r} must be a number between 0 and 1, for example 0.95.")
 
 
-def tidy_table(fit: Any, *, effects: Any, level: float, ddf: Ddf) -> pd.DataFrame:
-    """Build ``LikelihoodFit.tidy``; see there."""
+def checked_effects(effects: Any) -> tuple[Effect, ...]:
+    """Return the argument ``effects`` as a tuple in the order of printing; else OptionError."""
     many = not isinstance(effects, str) and isinstance(effects, Iterable)
     chosen = tuple(effects) if many else (effects,)
     if not chosen:
         raise OptionError("effects=() names none of 'fixed', 'ran_pars', 'ran_vals'.")
     for effect in chosen:
         check_option("effects", effect, Effect)
+    return tuple(effect for effect in get_args(Effect) if effect in chosen)
+
+
+def tidy_table(fit: Any, *, effects: Any, level: float, ddf: Ddf) -> pd.DataFrame:
+    """Build ``LikelihoodFit.tidy``; see there."""
+    chosen = checked_effects(effects)
     check_level(level)
     check_option("ddf", ddf, Ddf)
     parts = {"fixed": _fixed, "ran_pars": _random_parameters, "ran_vals": _random_values}
-    frames = [parts[e](fit, level, ddf) for e in get_args(Effect) if e in chosen]
+    frames = [parts[effect](fit, level, ddf) for effect in chosen]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -60,7 +66,7 @@ def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
     p_value = 2 * ndtr(-np.abs(statistic)) if ddf == "normal" else np.full(fit.beta.size, np.nan)
     df = np.inf if ddf == "normal" else np.nan
     low, high = _wald(fit.beta, fit.std_errors, level)
-    return _frame(
+    return tidy_frame(
         fit,
         effect="fixed",
         term=list(fit.coef_names),
@@ -85,7 +91,7 @@ def _random_parameters(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
             terms.append("sd__Observation")
         else:
             terms.append(f"sd__{a}" if not isinstance(b, str) else f"cor__{a}.{b}")
-    return _frame(
+    return tidy_frame(
         fit, effect="ran_pars", group=group, term=terms, estimate=table["sdcor"].to_numpy()
     )
 
@@ -98,7 +104,7 @@ def _random_values(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
         estimate, sd = modes.to_numpy().T.ravel(), sds[group].to_numpy().T.ravel()
         low, high = _wald(estimate, sd, level)
         frames.append(
-            _frame(
+            tidy_frame(
                 fit,
                 effect="ran_vals",
                 group=group,
@@ -110,7 +116,7 @@ def _random_values(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
                 conf_high=high,
             )
         )
-    return pd.concat(frames, ignore_index=True) if frames else _frame(fit, estimate=[])
+    return pd.concat(frames, ignore_index=True) if frames else tidy_frame(fit, estimate=[])
 
 
 def _wald(
@@ -122,7 +128,8 @@ def _wald(
     return estimate - half, estimate + half
 
 
-def _frame(fit: Any, **columns: Any) -> pd.DataFrame:
+def tidy_frame(fit: Any, **columns: Any) -> pd.DataFrame:
+    """Return a table with ``COLUMNS``; those that are not given are missing."""
     size = len(columns["estimate"])
     text = ("effect", "group", "level", "term")
     filled = {

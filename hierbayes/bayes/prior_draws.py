@@ -1,0 +1,81 @@
+"""Draws from the prior, in the shape of posterior draws.
+
+Each parameter is drawn by its quantile function, correlation matrices through their canonical
+partial correlations, random effects from their covariance.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.bayes.coordinates import beta_shapes, correlation_root
+from hierbayes.bayes.predictive import flat_draws, new_effects
+from hierbayes.bayes.priors import ModelPriors
+from hierbayes.design.design import Design
+from hierbayes.errors import NotSupportedError
+from hierbayes.results.draws import PosteriorDraws
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def prior_draws(
+    design: Design, priors: ModelPriors, *, like: PosteriorDraws, rng: np.random.Generator
+) -> PosteriorDraws:
+    """Draw all parameters from their priors, as many times as ``like`` holds draws.
+
+    Raises
+    ------
+    NotSupportedError
+        If a prior is flat: nothing can be drawn from it.
+    """
+    if not priors.is_proper:
+        raise NotSupportedError(
+            "Nothing can be drawn from flat priors; give every parameter a proper one, for "
+            'example priors={"b": hb.Normal(0, 10)}.'
+        )
+    shape = like.beta.shape[:2]
+
+    def drawn(law: Any) -> FloatArray:
+        return np.asarray(law.quantile(rng.random(shape)))
+
+    beta = np.stack([drawn(law) for law in priors.beta], axis=-1) if priors.beta else like.beta
+    if priors.intercept is not None:
+        beta[..., priors.intercept] -= beta @ priors.centre
+    sd = {
+        factor.name: np.stack([drawn(law) for law in laws], axis=-1)
+        for factor, laws in zip(design.factors, priors.sd, strict=True)
+    }
+    draws = PosteriorDraws(
+        beta=beta,
+        sigma=None if priors.sigma is None else drawn(priors.sigma),
+        sd=sd,
+        corr=_correlations(design, priors, like=like, rng=rng),
+        b={name: np.empty_like(b) for name, b in like.b.items()},
+        family={name: drawn(priors.family[name]) for name in like.family},
+        sampler="prior",
+    )
+    for factor, root in zip(design.factors, flat_draws(draws, design).roots, strict=True):
+        b = new_effects(root, factor.levels.size, rng)
+        draws.b[factor.name][...] = b.reshape(*shape, *b.shape[1:])
+    return draws
+
+
+def _correlations(
+    design: Design, priors: ModelPriors, *, like: PosteriorDraws, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    shape = like.beta.shape[:2]
+    found = {
+        name: np.array(np.broadcast_to(np.eye(c.shape[-1]), c.shape))
+        for name, c in like.corr.items()
+    }
+    for term, eta in zip(design.terms, priors.lkj, strict=True):
+        if eta is None:
+            continue
+        q = len(term.columns)
+        a = beta_shapes(q, eta)
+        R = correlation_root(2 * rng.beta(a, a, size=(shape[0] * shape[1], a.size)) - 1, q)
+        at = np.array(term.columns)
+        block = (R @ np.swapaxes(R, 1, 2)).reshape(*shape, q, q)
+        found[design.factors[term.factor].name][..., at[:, None], at[None, :]] = block
+    return found

@@ -1,0 +1,234 @@
+"""Sampling a model, and what a posterior asks of the layers above it.
+
+``sampler="auto"`` takes the collapsed sampler where it is exact (a Gaussian response with the
+identity link, Gaussian or flat priors of the coefficients) and NUTS elsewhere; it also goes over
+to NUTS when the collapsed sampler's Pareto k says that its draws can't be trusted.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.likelihood.convergence import design_findings
+from hierbayes.options import Sampler, check_option
+from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.finding import Finding
+from hierbayes.results.posterior_fit import PosteriorFit
+
+if TYPE_CHECKING:
+    from hierbayes.model.model import Model
+
+FloatArray = npt.NDArray[np.float64]
+
+# Vehtari et al. (2021): draws are used when R-hat is below 1.01 and 100 draws a chain of four are
+# effective.
+R_HAT = 1.01
+ENOUGH = 400
+
+
+def sample(
+    model: "Model",
+    *,
+    draws: int = 1000,
+    chains: int = 4,
+    tune: int = 1000,
+    sampler: Sampler = "auto",
+    random_seed: Any = None,
+    progress: bool | None = None,
+) -> PosteriorFit:
+    """Sample; the arguments are those of ``Model.sample``. Issues no warnings."""
+    for name, value, least in (("draws", draws, 1), ("chains", chains, 1), ("tune", tune, 0)):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not whole or value < least:
+            raise OptionError(f"{name}={value!r} must be a whole number of at least {least}.")
+    check_option("sampler", sampler, Sampler)
+    why_not = not_collapsed(model)
+    if sampler == "collapsed" and why_not:
+        raise NotSupportedError(f'sampler="collapsed" {why_not} Use sampler="nuts" (or "auto").')
+    first: tuple[Finding, ...] = ()
+    found: PosteriorDraws | None = None
+    if sampler != "nuts" and not why_not:
+        found = _collapsed(model, draws=draws, chains=chains, random_seed=random_seed)
+        if sampler == "auto" and any(f.code == "pareto_k" for f in found.findings):
+            first, found = _fallback(found.findings), None
+    if found is None:
+        found = _nuts(
+            model, draws=draws, chains=chains, tune=tune, random_seed=random_seed, progress=progress
+        )
+    settings = {"draws": draws, "chains": chains, "tune": tune, "sampler": sampler}
+    return posterior_fit(model, found, settings=settings, before=first)
+
+
+def not_collapsed(model: "Model") -> str:
+    """Say why the collapsed sampler can't sample a model; empty when it can."""
+    if _family(model) != "gaussian" or _link(model) not in (None, "identity"):
+        return (
+            "integrates the random effects out of a Gaussian response with the identity link; "
+            f"this model has family={_family(model)!r}, link={_link(model)!r}."
+        )
+    if model.model_priors.gaussian_beta() is None:
+        return "needs Normal or Flat priors of all coefficients; one of this model's is neither."
+    return ""
+
+
+def _collapsed(model: "Model", **options: Any) -> PosteriorDraws:
+    from hierbayes.bayes.collapsed import sample_collapsed
+
+    return sample_collapsed(model.kernel("reml"), model.model_priors, model.design, **options)
+
+
+def _nuts(model: "Model", **options: Any) -> PosteriorDraws:
+    from hierbayes.bayes.nuts import sample_model
+
+    drawn: PosteriorDraws = sample_model(model, **options)
+    return drawn
+
+
+def _fallback(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Keep the finding of the collapsed sampler, now as the reason for using the other one."""
+    return tuple(
+        Finding(
+            "fallback_to_nuts" if finding.code == "pareto_k" else finding.code,
+            finding.sentence,
+            "So the posterior was sampled by NUTS instead; nothing needs to be done.",
+            finding.numbers,
+        )
+        for finding in findings
+    )
+
+
+def posterior_fit(
+    model: "Model",
+    draws: PosteriorDraws,
+    *,
+    settings: dict[str, Any],
+    before: tuple[Finding, ...] = (),
+    findings: tuple[Finding, ...] | None = None,
+) -> PosteriorFit:
+    """Return the result of sampling ``draws``.
+
+    Parameters
+    ----------
+    model : Model
+    draws : PosteriorDraws
+    settings : how it was sampled
+    before : findings met before these draws
+    findings : those of a saved posterior; found from design and draws when not given
+    """
+
+    def made(found: tuple[Finding, ...]) -> PosteriorFit:
+        return PosteriorFit(
+            model=model,
+            services=SERVICES,
+            design=model.design,
+            kept_columns=model.kernel("reml").products.anchor.kept,
+            priors=model.model_priors,
+            draws=draws,
+            formula_text=model.formula_text,
+            data_name=model.data_name,
+            family=_family(model),
+            link=_link(model) or "identity",
+            findings=found,
+            weights=model.weights,
+            settings=settings,
+        )
+
+    if findings is not None:
+        return made(findings)
+    kept = set(model.kernel("reml").products.anchor.kept.tolist())
+    dropped = [name for i, name in enumerate(model.design.coef_names) if i not in kept]
+    known = (*design_findings(model.design, dropped), *before, *draws.findings)
+    fit = made(known)
+    more = _convergence(fit, {finding.code for finding in known})
+    if not more:
+        return fit
+    converged = fit.chain_statistics  # not computed twice
+    fit = made((*known, *more))
+    vars(fit)["chain_statistics"] = converged
+    return fit
+
+
+def _convergence(fit: PosteriorFit, known: set[str]) -> tuple[Finding, ...]:
+    """Say where chains disagree or have too few effective draws, unless the sampler said so."""
+    statistics = fit.chain_statistics
+    names = [name for part in fit.parameters() for name in part.names]
+    if not names or known & {"r_hat", "low_ess", "pareto_k"}:
+        return ()
+    r_hat, ess = statistics.r_hat, np.fmin(statistics.ess_bulk, statistics.ess_tail)
+    if not np.isnan(r_hat).all() and np.nanmax(r_hat) > R_HAT:
+        at = int(np.nanargmax(r_hat))
+        sentence = (
+            f"The chains do not agree: R-hat of {names[at]} is {r_hat[at]:.3f} (trusted up to "
+            f"{R_HAT})."
+        )
+        advice = "Sample longer, for example sample(draws=4000, tune=4000)."
+        return (Finding("r_hat", sentence, advice, {"r_hat": float(r_hat[at])}),)
+    if np.isnan(ess).all() or fit.n_draws <= ENOUGH or np.nanmin(ess) >= ENOUGH:
+        return ()
+    at = int(np.nanargmin(ess))
+    sentence = f"{names[at]} has {ess[at]:.0f} effective draws of {fit.n_draws}."
+    advice = f"Intervals want about {ENOUGH}; sample longer, for example sample(draws=4000)."
+    return (Finding("low_ess", sentence, advice, {"ess": float(ess[at])}),)
+
+
+class _Services:
+    """What a ``PosteriorFit`` asks of the layers above it."""
+
+    def predict(self, fit: PosteriorFit, newdata: Any, **options: Any) -> Any:
+        from hierbayes.effects.posterior_predict import predict
+
+        return predict(fit, newdata, **options)
+
+    def fitted_values(self, fit: PosteriorFit) -> FloatArray:
+        from hierbayes.effects.posterior_predict import expected_response
+
+        return expected_response(fit)
+
+    def simulate(self, fit: PosteriorFit, nsim: int, **options: Any) -> pd.DataFrame:
+        from hierbayes.effects.posterior_predict import simulate
+
+        return simulate(fit, nsim, **options)
+
+    def log_likelihood(self, fit: PosteriorFit) -> FloatArray:
+        from hierbayes.effects.posterior_predict import log_likelihood
+        from hierbayes.effects.posterior_tree import check_size
+
+        check_size(fit, "log_likelihood")
+        return log_likelihood(fit)
+
+    def datatree(self, fit: PosteriorFit, groups: tuple[str, ...], random_seed: Any) -> Any:
+        from hierbayes.effects.posterior_tree import datatree
+
+        return datatree(fit, groups, random_seed)
+
+    def refit(self, fit: PosteriorFit, y: Any, **options: Any) -> PosteriorFit:
+        refitted: PosteriorFit = fit.model.with_response(y).sample(**(fit.settings | options))
+        return refitted
+
+    def update(self, fit: PosteriorFit, formula: str, **options: Any) -> PosteriorFit:
+        updated: PosteriorFit = fit.model.updated(formula).sample(**(fit.settings | options))
+        return updated
+
+    def save(self, fit: PosteriorFit, path: Any) -> None:
+        from hierbayes.model.saving_posterior import save_posterior
+
+        save_posterior(fit, path)
+
+    def summary(self, fit: PosteriorFit, **options: Any) -> str:
+        from hierbayes.reports.posterior_summary import posterior_text
+
+        return posterior_text(fit, **options)
+
+
+SERVICES = _Services()
+
+
+def _family(model: "Model") -> str:
+    return str(getattr(model, "family", "gaussian"))
+
+
+def _link(model: "Model") -> str | None:
+    return getattr(model, "link", None)

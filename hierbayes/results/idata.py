@@ -1,0 +1,133 @@
+"""Posterior draws as an ``xarray.DataTree`` with labels, the form ArviZ reads.
+
+Variables ``beta[coef]``, ``sigma`` and per grouping factor ``sd_Subject[Subject__term]``,
+``corr_Subject[Subject__term, Subject__term_bis]``, ``b_Subject[Subject, Subject__term]``; all
+begin with the dimensions chain and draw. The arrays are those of the draws, not copies.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.design.design import Design
+from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.variable_names import (
+    COEF,
+    OBS,
+    TERM,
+    TERM_BIS,
+    factor_variables,
+    variable_name,
+)
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Names of variables and dimensions of one design.
+
+    Attributes
+    ----------
+    design : Design
+    coef_names : names of the columns of X that were kept
+    factors : grouping factor -> its name among variables and dimensions
+    response : name of the response among variables
+    """
+
+    design: Design
+    coef_names: tuple[str, ...]
+    factors: Mapping[str, str]
+    response: str
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        """Labels of every dimension but chain, draw and obs."""
+        found: dict[str, Any] = {COEF: list(self.coef_names)}
+        for factor in self.design.factors:
+            name = self.factors[factor.name]
+            columns = list(factor.columns)
+            found[name] = factor.levels.astype(str)
+            found[name + TERM], found[name + TERM_BIS] = columns, columns
+        return found
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        """Labels of the rows used: the user's where they tell rows apart, else their places."""
+        labels = self.design.row_labels
+        plain = isinstance(labels, pd.Index) and not isinstance(labels, pd.MultiIndex)
+        if not plain or not labels.is_unique or labels.dtype.kind not in "iufOUT":
+            return {OBS: np.arange(self.design.X.shape[0])}
+        values = labels.to_numpy()
+        return {OBS: values if values.dtype.kind in "iuf" else values.astype(str)}
+
+
+def labels_of(design: Design, coef_names: Sequence[str]) -> Labels:
+    """Return the names of variables and dimensions of a design."""
+    factors = factor_variables([factor.name for factor in design.factors])
+    response = variable_name(design.formula.response_label)
+    return Labels(design=design, coef_names=tuple(coef_names), factors=factors, response=response)
+
+
+def parameter_variables(
+    draws: PosteriorDraws, labels: Labels
+) -> dict[str, tuple[tuple[str, ...], FloatArray]]:
+    """Return dimensions and values of every variable of the posterior (or prior) group."""
+    sample = ("chain", "draw")
+    found: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
+    found["beta"] = ((*sample, COEF), draws.beta)
+    if draws.sigma is not None:
+        found["sigma"] = (sample, draws.sigma)
+    for name, value in draws.family.items():
+        found[name] = (sample, value)
+    for factor, name in labels.factors.items():
+        found[f"sd_{name}"] = ((*sample, name + TERM), draws.sd[factor])
+        if factor in draws.corr:
+            dims = (*sample, name + TERM, name + TERM_BIS)
+            found[f"corr_{name}"] = (dims, draws.corr[factor])
+        found[f"b_{name}"] = ((*sample, name, name + TERM), draws.b[factor])
+    return found
+
+
+def dataset(
+    variables: Mapping[str, tuple[tuple[str, ...], Any]],
+    labels: Labels,
+    *,
+    attrs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Return an ``xarray.Dataset`` of labelled variables; only the coordinates they use."""
+    import xarray as xr
+
+    known = labels.coords | labels.rows
+    sizes = {
+        dim: size
+        for dims, value in variables.values()
+        for dim, size in zip(dims, value.shape, strict=True)
+    }
+    coords = {dim: known[dim] if dim in known else np.arange(n) for dim, n in sizes.items()}
+    return xr.Dataset(dict(variables), coords=coords, attrs=dict(attrs or {}))
+
+
+def data_groups(labels: Labels) -> dict[str, Any]:
+    """Return groups ``observed_data`` and ``constant_data``: what the model was fitted to."""
+    design = labels.design
+    y = design.y if design.y.ndim == 1 else design.y[:, 0]
+    constant: dict[str, tuple[tuple[str, ...], Any]] = {}
+    kept = [design.coef_names.index(name) for name in labels.coef_names]
+    constant["X"] = ((OBS, COEF), design.X[:, kept])
+    for factor in design.factors:
+        name = labels.factors[factor.name]
+        constant[f"level_{name}"] = ((OBS,), factor.codes)
+        constant[f"z_{name}"] = ((OBS, name + TERM), factor.z)
+    for name in ("weights", "offset", "known_sd"):
+        value = getattr(design, name)
+        if value is not None:
+            constant[name] = ((OBS,), value)
+    return {
+        "observed_data": dataset({labels.response: ((OBS,), y)}, labels),
+        "constant_data": dataset(constant, labels),
+    }

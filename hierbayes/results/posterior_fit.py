@@ -1,0 +1,582 @@
+"""The posterior of a model: the words of a REML fit, answered from draws.
+
+A point estimate is the posterior mean, an error the posterior sd, an interval equal-tailed unless
+``kind="hdi"``. Reading never samples and never changes anything. What needs layers above this one
+(prediction, densities, rendering, saving) is asked of ``services``.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.design.design import Design
+from hierbayes.options import (
+    Effect,
+    Interval,
+    IntervalKind,
+    NewLevels,
+    PredictionType,
+    SimulatedGroups,
+    check_option,
+)
+from hierbayes.results.chains import ChainStatistics, chain_statistics, credible_interval
+from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.finding import Finding
+from hierbayes.results.fit_tables import FitTables
+from hierbayes.results.hypothesis import Hypothesis, test_hypothesis
+from hierbayes.results.level_tables import LevelTables
+from hierbayes.results.posterior_parameters import (
+    Parameters,
+    fixed_parameters,
+    level_parameters,
+    variance_parameters,
+)
+from hierbayes.results.tidy import check_level, checked_effects, tidy_frame
+from hierbayes.results.varcorr import VarCorr, VarCorrTerm
+
+FloatArray = npt.NDArray[np.float64]
+
+# Findings that say the draws are not (yet) those of the posterior.
+UNTRUSTED = frozenset({"r_hat", "low_ess", "divergences", "pareto_k"})
+AT_ONCE = 2**22  # draws centred at once for covariances: 32 MB
+
+
+class PosteriorServices(Protocol):
+    """What a posterior asks of the layers above it."""
+
+    def predict(self, fit: "PosteriorFit", newdata: Any, **options: Any) -> Any:
+        """Predictions of a posterior."""
+
+    def fitted_values(self, fit: "PosteriorFit") -> FloatArray:
+        """Posterior mean of the expected response of every row."""
+
+    def simulate(self, fit: "PosteriorFit", nsim: int, **options: Any) -> pd.DataFrame:
+        """Responses drawn from a posterior."""
+
+    def log_likelihood(self, fit: "PosteriorFit") -> FloatArray:
+        """Pointwise log-likelihood of every draw, (C, D, n)."""
+
+    def datatree(self, fit: "PosteriorFit", groups: tuple[str, ...], random_seed: Any) -> Any:
+        """Draws and what belongs to them as an xarray DataTree."""
+
+    def refit(self, fit: "PosteriorFit", y: Any, **options: Any) -> "PosteriorFit":
+        """Sample the same model of another response."""
+
+    def update(self, fit: "PosteriorFit", formula: str, **options: Any) -> "PosteriorFit":
+        """Sample a changed formula."""
+
+    def save(self, fit: "PosteriorFit", path: Any) -> None:
+        """Write a posterior to a file."""
+
+    def summary(self, fit: "PosteriorFit", **options: Any) -> str:
+        """Render the summary of a posterior."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PosteriorFit(FitTables):
+    """The posterior of a multilevel model, as draws.
+
+    Attributes
+    ----------
+    model : the model that was sampled
+    services : what answers for the layers above
+    design : the arrays it was fitted to
+    kept_columns : array of int, shape (p,), columns of X that were not dropped
+    priors : the priors of all parameters
+    draws : the draws
+    formula_text : the formula as R deparses it
+    data_name : how the data are called in printed results
+    family, link : response family and link
+    findings : conditions met, in order; also issued as warnings when the model was sampled
+    weights : array, shape (n,), precision weights of the likelihood, or None
+    settings : how it was sampled: ``draws``, ``chains``, ``tune``, ``sampler``
+    """
+
+    model: Any
+    services: PosteriorServices
+    design: Design
+    kept_columns: npt.NDArray[np.intp]
+    priors: Any
+    draws: PosteriorDraws
+    formula_text: str
+    data_name: str
+    family: str
+    link: str
+    findings: tuple[Finding, ...]
+    weights: FloatArray | None
+    settings: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Make the draws read-only: results are safe to share."""
+        draws = self.draws
+        for part in (draws.sd, draws.corr, draws.b, draws.family, draws.sample_stats):
+            for array in part.values():
+                array.flags.writeable = False
+        draws.beta.flags.writeable = False
+        if draws.sigma is not None:
+            draws.sigma.flags.writeable = False
+
+    # numbers
+
+    method = "posterior"
+    is_singular = False  # a posterior averages over the boundary, it is not on it
+
+    @property
+    def kept(self) -> npt.NDArray[np.intp]:
+        """Positions of the columns of X that were not dropped, shape (p,)."""
+        return self.kept_columns
+
+    @property
+    def sampler(self) -> str:
+        """What made the draws: "collapsed" or "nuts"."""
+        return self.draws.sampler
+
+    @property
+    def n_chains(self) -> int:
+        """Number of chains."""
+        return self.draws.beta.shape[0]
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws over all chains."""
+        return self.draws.beta.shape[0] * self.draws.beta.shape[1]
+
+    @cached_property
+    def beta(self) -> FloatArray:  # type: ignore[override]
+        """Posterior means of the fixed effects, shape (p,)."""
+        mean = self.draws.beta.mean(axis=(0, 1))
+        mean.flags.writeable = False
+        return mean
+
+    @cached_property
+    def vcov_beta(self) -> FloatArray:
+        """Posterior covariance matrix of the fixed effects, shape (p, p)."""
+        centred = self.draws.beta.reshape(self.n_draws, -1) - self.beta
+        return np.asarray(centred.T @ centred / max(self.n_draws - 1, 1))
+
+    @property
+    def sigma(self) -> float:
+        """Posterior mean of the residual sd; 1 where the family has none or it is known."""
+        return 1.0 if self.draws.sigma is None else float(self.draws.sigma.mean())
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters besides the random effects."""
+        return self.beta.size + self.variance_parameters.draws.shape[2]
+
+    @property
+    def converged(self) -> bool:
+        """Whether nothing was found that makes the draws untrustworthy."""
+        return not any(finding.code in UNTRUSTED for finding in self.findings)
+
+    @property
+    def log_marginal_likelihood(self) -> float | None:
+        """Log p(y), from the collapsed sampler with proper priors; else None."""
+        return self.draws.log_marginal_likelihood
+
+    @property
+    def log_marginal_likelihood_mcse(self) -> float | None:
+        """Monte-Carlo standard error of ``log_marginal_likelihood``."""
+        return self.draws.log_marginal_likelihood_mcse
+
+    @property
+    def pareto_k(self) -> float | None:
+        """Pareto k of the collapsed sampler's importance weights; None from another sampler."""
+        return self.draws.pareto_k
+
+    # parameters
+
+    @cached_property
+    def fixed_parameters(self) -> Parameters:
+        """Fixed effects with their draws."""
+        return fixed_parameters(self.draws, self.coef_names)
+
+    @cached_property
+    def variance_parameters(self) -> Parameters:
+        """Sds, correlations, sigma and the family's parameters with their draws."""
+        return variance_parameters(self.draws, self.design)
+
+    def parameters(self, effects: Any = ("fixed", "ran_pars")) -> list[Parameters]:
+        """Parameters of the kinds asked for, with names and draws."""
+        chosen = checked_effects(effects)
+        found = [self.fixed_parameters] if "fixed" in chosen else []
+        found += [self.variance_parameters] if "ran_pars" in chosen else []
+        return found + (level_parameters(self.draws, self.design) if "ran_vals" in chosen else [])
+
+    @cached_property
+    def chain_statistics(self) -> ChainStatistics:
+        """Convergence of fixed effects and variance parameters, in the order of ``tidy()``."""
+        parts = [part.draws for part in self.parameters()]
+        return chain_statistics(np.concatenate(parts, axis=2))
+
+    # tables
+
+    @cached_property
+    def modes(self) -> tuple[FloatArray, ...]:
+        """Posterior means of the random effects per factor, (J, q), on the user's scale."""
+        return tuple(self.draws.b[f.name].mean(axis=(0, 1)) for f in self.design.factors)
+
+    @cached_property
+    def mode_covariances(self) -> tuple[FloatArray, ...]:
+        """Posterior covariances of the random effects per factor, arrays (J, q, q)."""
+        found = []
+        for factor, mean in zip(self.design.factors, self.modes, strict=True):
+            b = self.draws.b[factor.name].reshape(self.n_draws, *mean.shape)
+            J, q = mean.shape
+            out = np.empty((J, q, q))
+            step = max(1, AT_ONCE // (self.n_draws * q))
+            for start in range(0, J, step):
+                at = slice(start, start + step)
+                centred = b[:, at] - mean[at]
+                out[at] = np.einsum("sja,sjb->jab", centred, centred, optimize=q > 1)
+            found.append(out / max(self.n_draws - 1, 1))
+        return tuple(found)
+
+    def ranef(self) -> LevelTables:
+        """Posterior means of the random effects: per factor a table levels x terms."""
+        return self._level_tables(self.modes, kind="ranef", sds=self.ranef_sd)
+
+    def ranef_sd(self) -> LevelTables:
+        """Posterior sds of the random effects, same shapes as ``ranef()``.
+
+        Unlike the conditional sds of a REML fit they include the uncertainty of the fixed effects
+        and of the variance parameters.
+        """
+        sds = [np.sqrt(np.diagonal(V, axis1=1, axis2=2)) for V in self.mode_covariances]
+        return self._level_tables(sds, kind="ranef_sd")
+
+    def ranef_cov(self) -> dict[str, FloatArray]:
+        """Posterior covariances of the random effects: per factor an array (levels, q, q)."""
+        pairs = zip(self.design.factors, self.mode_covariances, strict=True)
+        return {factor.name: cov.copy() for factor, cov in pairs}
+
+    def coef(self) -> LevelTables:
+        """Coefficients of each level: fixed plus random effects, with their posterior sds."""
+        return LevelTables(super().coef(), kind="coef", sds=self.coef_sd)
+
+    def coef_sd(self) -> LevelTables:
+        """Posterior sds of the coefficients of each level, same shapes as ``coef()``."""
+        tables = {}
+        for factor, table in super().coef().items():
+            columns = list(self.design.factors[self._position(factor)].columns)
+            sds = {}
+            for column in table.columns:
+                total: Any = np.zeros((*self.draws.beta.shape[:2], 1))
+                if column in columns:
+                    total = self.draws.b[factor][:, :, :, columns.index(column)]
+                if column in self.coef_names:
+                    total = total + self.draws.beta[:, :, [self.coef_names.index(column)]]
+                flat = total.reshape(self.n_draws, -1)
+                sds[column] = np.broadcast_to(flat.std(axis=0, ddof=1), len(table)).copy()
+            tables[factor] = pd.DataFrame(sds, index=table.index)
+        return LevelTables(tables, kind="ranef_sd")
+
+    def _position(self, factor: str) -> int:
+        return [f.name for f in self.design.factors].index(factor)
+
+    def varcorr(self) -> VarCorr:
+        """Return posterior means of the sds and correlations, and of the residual sd."""
+        terms = []
+        for term in self.design.terms:
+            factor, columns = self.design.factors[term.factor], list(term.columns)
+            corr = np.eye(len(columns))
+            if len(columns) > 1:
+                mean = self.draws.corr[factor.name].mean(axis=(0, 1))
+                corr = mean[np.ix_(columns, columns)]
+            terms.append(
+                VarCorrTerm(
+                    name=term.name,
+                    columns=tuple(factor.columns[c] for c in columns),
+                    sd=self.draws.sd[factor.name].mean(axis=(0, 1))[columns],
+                    corr=corr,
+                )
+            )
+        has_residual = self.draws.sigma is not None
+        return VarCorr(terms=tuple(terms), sigma=self.sigma, has_residual=has_residual)
+
+    def tidy(
+        self,
+        effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
+        level: float = 0.95,
+        kind: IntervalKind = "eti",
+    ) -> pd.DataFrame:
+        """One row a parameter, with broom.mixed's meanings.
+
+        Parameters
+        ----------
+        effects : some of "fixed", "ran_pars" (sds and correlations), "ran_vals" (modes)
+        level : level of the credible intervals
+        kind : {"eti", "hdi"}
+            Equal-tailed, or the shortest interval.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns as of a REML fit; ``statistic``, ``df`` and ``p_value`` are missing.
+        """
+        check_level(level)
+        check_option("kind", kind, IntervalKind)
+        frames = []
+        for part in self.parameters(effects):
+            flat = part.draws.reshape(self.n_draws, -1)
+            interval = credible_interval(flat, level, kind)
+            frames.append(
+                tidy_frame(
+                    self,
+                    effect=part.effect,
+                    group=list(part.group),
+                    level=list(part.level),
+                    term=list(part.term),
+                    estimate=flat.mean(axis=0),
+                    std_error=flat.std(axis=0, ddof=1),
+                    conf_low=interval.low,
+                    conf_high=interval.high,
+                )
+            )
+        filled = [frame for frame in frames if len(frame)]
+        table = pd.concat(filled, ignore_index=True) if filled else tidy_frame(self, estimate=[])
+        table.attrs = {"level": level, "kind": kind, "interval": "credible"}
+        return table
+
+    def diagnostics(self, effects: Any = ("fixed", "ran_pars")) -> pd.DataFrame:
+        """Convergence of each parameter: ``r_hat ess_bulk ess_tail mcse_mean``, ArviZ's meanings.
+
+        Parameters
+        ----------
+        effects : some of "fixed", "ran_pars" (sds and correlations), "ran_vals" (random effects)
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by the parameter's name.
+        """
+        frames = []
+        for part in self.parameters(effects):
+            found = chain_statistics(part.draws)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "r_hat": found.r_hat,
+                        "ess_bulk": found.ess_bulk,
+                        "ess_tail": found.ess_tail,
+                        "mcse_mean": found.mcse_mean,
+                    },
+                    index=pd.Index(part.names, name="parameter"),
+                )
+            )
+        return pd.concat(frames)
+
+    def glance(self) -> pd.DataFrame:
+        """One row about the whole fit."""
+        statistics = self.chain_statistics
+        return pd.DataFrame(
+            {
+                "nobs": [self.nobs],
+                "sigma": [self.sigma],
+                "n_draws": [self.n_draws],
+                "n_chains": [self.n_chains],
+                "r_hat": [_largest(statistics.r_hat)],
+                "ess_bulk": [-_largest(-statistics.ess_bulk)],
+                "ess_tail": [-_largest(-statistics.ess_tail)],
+                "log_marginal_likelihood": [_or_nan(self.log_marginal_likelihood)],
+                "pareto_k": [_or_nan(self.pareto_k)],
+                "sampler": [self.sampler],
+                "method": [self.method],
+            }
+        )
+
+    def hypothesis(
+        self, statement: str, level: float = 0.95, kind: IntervalKind = "eti"
+    ) -> Hypothesis:
+        """Posterior probability of a statement about parameters.
+
+        Parameters
+        ----------
+        statement : str
+            For example ``"Days > 10"``, ``"sd(Days|Subject) < sigma / 4"`` or
+            ``"Subject[308,Days] > 0 & Days > 5"``.
+        level, kind
+            Of the credible interval of left minus right side.
+
+        Raises
+        ------
+        FormulaError
+            If it can't be read or names no parameter.
+        """
+        check_level(level)
+        effects = ("fixed", "ran_pars", "ran_vals") if "[" in str(statement) else None
+        known: dict[str, FloatArray] = {}
+        for part in self.parameters(effects or ("fixed", "ran_pars")):
+            known |= {name: part.draws[:, :, i] for i, name in enumerate(part.names)}
+        aliases = {f"b({name})": self.draws.beta[:, :, i] for i, name in enumerate(self.coef_names)}
+        aliases |= _swapped_correlations(known)
+        return test_hypothesis(statement, known, aliases=aliases, level=level, kind=kind)
+
+    # rows
+
+    @cached_property
+    def fixed_part(self) -> FloatArray:
+        """X beta plus offset at the posterior mean of beta, link scale, shape (n,)."""
+        offset = 0.0 if self.design.offset is None else self.design.offset
+        return np.asarray(self.design.X[:, self.kept] @ self.beta + offset)
+
+    @cached_property
+    def linear_predictor(self) -> FloatArray:
+        """Posterior mean of X beta + Z b plus offset, shape (n,)."""
+        total = self.fixed_part.copy()
+        for factor, b in zip(self.design.factors, self.modes, strict=True):
+            total += (factor.z * b[factor.codes]).sum(axis=1)
+        return total
+
+    @cached_property
+    def fitted_values(self) -> FloatArray:
+        """Posterior mean of the expected response, shape (n,)."""
+        if self.link == "identity":
+            return self.linear_predictor
+        return self.services.fitted_values(self)
+
+    # text
+
+    def summary(self, **options: Any) -> str:
+        """Summary in blocks: formula, priors, variance components, coefficients, findings.
+
+        Parameters
+        ----------
+        **options : ``level`` (0.95) and ``kind`` ("eti" or "hdi") of the intervals; ``priors``
+            (True) and ``diagnostics`` (None: only where they say something; True; False)
+        """
+        return self.services.summary(self, **options)
+
+    # more
+
+    @cached_property
+    def idata(self) -> Any:
+        """Everything as an ``xarray.DataTree`` for ArviZ.
+
+        Groups ``posterior``, ``sample_stats``, ``log_likelihood``, ``log_prior``,
+        ``observed_data`` and ``constant_data``; computed when first asked for.
+        """
+        return self.services.datatree(self, (), None)
+
+    def to_datatree(self, *groups: str, random_seed: Any = None) -> Any:
+        """``idata`` with further groups: some of "posterior_predictive", "prior".
+
+        Parameters
+        ----------
+        *groups : str
+            "posterior_predictive" draws a response of the same groups with every draw; "prior"
+            draws all parameters and a response from the prior.
+        random_seed : int, Generator or SeedSequence
+        """
+        return self.services.datatree(self, groups, random_seed)
+
+    def log_likelihood(self) -> FloatArray:
+        """Pointwise log-likelihood given all parameters, shape (chains, draws, rows)."""
+        return self.services.log_likelihood(self)
+
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        groups: str | Iterable[str] = "all",
+        new_levels: NewLevels = "error",
+        interval: Interval | None = None,
+        level: float = 0.95,
+        kind: IntervalKind = "eti",
+        type: PredictionType = "response",
+        random_seed: Any = None,
+    ) -> Any:
+        """Posterior means of predictions for the rows used or for new data; rows in = rows out.
+
+        Parameters
+        ----------
+        newdata : frame, optional
+            The rows the model was fitted to when not given.
+        groups : "all", "none" or a list of grouping factors
+            Whose random effects are added to the fixed part. "none" is the typical group.
+        new_levels : {"error", "population", "sample", "missing"}
+            What to do with a level the model was not fitted to: raise, predict the population
+            value, draw its effects from their distribution (anew with every posterior draw), or
+            return NaN. A row whose level is missing gets NaN, except under "population".
+        interval : None, "confidence" or "prediction"
+            Credible interval of the expected response, or of a new response.
+        level, kind : level of the interval; "eti" (equal-tailed) or "hdi" (shortest)
+        type : {"response", "link"}
+        random_seed : int, Generator or SeedSequence
+            For new levels and new responses; rows with the same new level share their draws.
+
+        Returns
+        -------
+        pandas.Series, or with an interval a DataFrame ``prediction lower upper``
+            ``attrs`` say which uncertainties are in.
+
+        Raises
+        ------
+        NewLevelError
+            With ``new_levels="error"``, naming at most five of the new levels.
+        DataError
+            If a column is missing or a fixed factor has a level it was not fitted with.
+        """
+        return self.services.predict(
+            self,
+            newdata,
+            groups=groups,
+            new_levels=new_levels,
+            interval=interval,
+            level=level,
+            kind=kind,
+            type=type,
+            random_seed=random_seed,
+        )
+
+    def simulate(
+        self, nsim: int = 1, random_seed: Any = None, *, groups: SimulatedGroups = "fitted"
+    ) -> pd.DataFrame:
+        """Draw ``nsim`` responses, each with parameters of its own posterior draw, (n, nsim).
+
+        Parameters
+        ----------
+        nsim : int
+        random_seed : int, Generator or SeedSequence
+        groups : {"fitted", "new"}
+            Responses of the same groups (the posterior predictive distribution), or of new
+            groups in their places, as ``simulate`` of a REML fit draws them.
+        """
+        return self.services.simulate(self, nsim, random_seed=random_seed, groups=groups)
+
+    def refit(self, y: Any, **options: Any) -> "PosteriorFit":
+        """Sample the same model of another response of the rows used; options of ``sample``."""
+        return self.services.refit(self, y, **options)
+
+    def update(self, formula: str, **options: Any) -> "PosteriorFit":
+        """Sample a changed formula, R's way: ``"."`` stands for what was there."""
+        return self.services.update(self, formula, **options)
+
+    def save(self, path: Any) -> None:
+        """Write the posterior to a file that ``hb.load`` reads: data used, priors, draws."""
+        self.services.save(self, path)
+
+
+def _swapped_correlations(known: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Correlations under their names with the two columns in the other order."""
+    found = {}
+    for name, draws in known.items():
+        if name.startswith("cor("):
+            inner, _, group = name[4:-1].rpartition("|")
+            for place in (i for i, mark in enumerate(inner) if mark == ","):
+                found[f"cor({inner[place + 1 :]},{inner[:place]}|{group})"] = draws
+    return found
+
+
+def _largest(values: FloatArray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.max()) if known.size else float("nan")
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value
