@@ -166,13 +166,7 @@ def _table(name: str) -> Table:
         return read_table(load_dataset(name))
     path = Path(name)
     if path.is_file():
-        try:
-            return read_table(path)
-        except HierBayesError:
-            raise
-        except (OSError, ValueError, ImportError) as error:  # what pandas and pyarrow raise
-            reason = str(error).splitlines()[0]
-            raise DataError(f"DATA={name!r} can't be read as a table: {reason}") from error
+        return read_table(path)
     if path.is_dir():
         raise DataError(f"DATA={name!r} is a folder; give a CSV or Parquet file.")
     raise DataError(

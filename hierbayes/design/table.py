@@ -194,8 +194,9 @@ def _read_file(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         if name.endswith(CSV_SUFFIXES):
             return pd.read_csv(path, sep="\t" if ".tsv" in name else ",")
-    except (OSError, ValueError) as error:  # pandas' and pyarrow's errors of parsing are these
-        raise DataError(f"{path.name!r} can't be read: {error}.") from error
+    except (OSError, ValueError, ImportError) as error:  # what pandas and pyarrow raise
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{str(path)!r} can't be read as a table: {reason}") from error
     raise DataError(f"{path.name!r} is neither a CSV nor a Parquet file (by its ending); "
                     f"known endings: {', '.join(CSV_SUFFIXES + PARQUET_SUFFIXES)}.")
 
