@@ -238,6 +238,7 @@ BAD_ARGUMENTS = {
     ),
     "contrasts by one word": ({"contrasts": "sum"}, "must be a dict from a factor to its coding"),
     "contrasts of a number": ({"contrasts": {"x": "sum"}}, "'x' is not a factor of the fixed part"),
+    "priors of another kind": ({"priors": {"x": 1}}, "priors['x'] is 1, not a prior"),
     "reml=2": ({"reml": 2}, "reml=2 must be True (REML) or False (maximum likelihood)."),
     "reml='ml'": ({"reml": "ml"}, "reml='ml' must be True (REML) or False"),
     "short offset": ({"offset": [1.0]}, "offset has 1 values; the data have 24 rows"),
@@ -246,9 +247,7 @@ BAD_ARGUMENTS = {
 
 @pytest.mark.parametrize(("options", "words"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)
 def test_arguments_that_are_wrong(options, words):
-    message = raised(
-        (hb.DataError, hb.OptionError), lambda: hb.lmer("y ~ x + f + (1 | g)", small(), **options)
-    )
+    message = raised(hb.HierBayesError, lambda: hb.lmer("y ~ x + f + (1 | g)", small(), **options))
     assert words in message
 
 
@@ -426,7 +425,6 @@ UNSUPPORTED = {
     "intervals of predictions": lambda m, f: f.predict(interval="prediction"),
     "a Poisson model": lambda m, f: hb.Model(FIT, small(), family="poisson"),
     "a log link": lambda m, f: hb.Model(FIT, small(), link="log"),
-    "priors": lambda m, f: hb.Model(FIT, small(), priors={"x": 1}),
     "glmer": lambda m, f: hb.glmer("f ~ x + (1 | g)", small()),
     "an F-table": lambda m, f: hb.anova(f),
     "Satterthwaite's degrees of freedom": lambda m, f: f.tidy(),
@@ -436,9 +434,8 @@ UNSUPPORTED = {
 
 @pytest.mark.parametrize("call", UNSUPPORTED.values(), ids=UNSUPPORTED)
 def test_what_this_version_lacks_says_so(model, fit, call):
-    assert "not available in this version" in raised(
-        hb.NotSupportedError, lambda: call(model, fit)
-    ) or "fits Gaussian models" in raised(hb.NotSupportedError, lambda: call(model, fit))
+    message = raised(hb.NotSupportedError, lambda: call(model, fit))
+    assert "this version" in message
 
 
 # Unusual, and fine: each with what it must equal.
