@@ -47,7 +47,7 @@ def load_dataset(name: str) -> pd.DataFrame:
     >>> import hierbayes as hb
     >>> hb.load_dataset("sleepstudy").head(2)
        Reaction  Days Subject
-    0    249.56   0.0     308
+    0  249.5600   0.0     308
     1  258.7047   1.0     308
     """
     about = _about(name)
