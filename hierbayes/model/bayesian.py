@@ -164,7 +164,8 @@ def _convergence(fit: PosteriorFit, known: set[str]) -> tuple[Finding, ...]:
             f"The chains do not agree: R-hat of {names[at]} is {r_hat[at]:.3f} (trusted up to "
             f"{R_HAT})."
         )
-        advice = "Sample longer, for example sample(draws=4000, tune=4000)."
+        longer = "draws=4000, tune=4000" if fit.sampler == "nuts" else "draws=4000"
+        advice = f"Sample longer, for example sample({longer})."
         return (Finding("r_hat", sentence, advice, {"r_hat": float(r_hat[at])}),)
     if np.isnan(ess).all() or fit.n_draws <= ENOUGH or np.nanmin(ess) >= ENOUGH:
         return ()

@@ -51,12 +51,13 @@ from hierbayes.model.magnitudes import (
     check_sizes,
 )
 from hierbayes.model.response import checked_response
-from hierbayes.options import Family, Link, Method, check_flag, check_option
+from hierbayes.options import Family, Link, Method, Sampler, check_flag, check_option
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 if TYPE_CHECKING:
     from hierbayes.bayes.priors import ModelPriors
+    from hierbayes.results.posterior_fit import PosteriorFit
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -64,6 +65,11 @@ WARNING_OF: dict[str, type[HierBayesWarning]] = {
     "boundary": BoundaryWarning,
     "suspect": ConvergenceWarning,
     "rank_deficient": RankDeficientWarning,
+    "r_hat": ConvergenceWarning,
+    "low_ess": ConvergenceWarning,
+    "divergences": ConvergenceWarning,
+    "pareto_k": ConvergenceWarning,
+    "fallback_to_nuts": ConvergenceWarning,
 }
 PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"  # warnings point at the first line outside of it
 MANY_COLUMNS = 1000  # of X: a fit of n rows takes n times their square operations
@@ -278,6 +284,64 @@ class Model:
         _issue(findings)
         return self._found(found, findings)
 
+    def sample(
+        self,
+        draws: int = 1000,
+        chains: int = 4,
+        tune: int = 1000,
+        sampler: Sampler = "auto",
+        random_seed: Any = None,
+        progress: bool | None = None,
+    ) -> "PosteriorFit":
+        """Draw from the posterior under ``priors``.
+
+        Parameters
+        ----------
+        draws, chains : int
+            Draws a chain, and chains.
+        tune : int
+            Draws a chain that NUTS takes to adapt; they are not kept.
+        sampler : {"auto", "collapsed", "nuts"}
+            "collapsed" integrates fixed and random effects out: Gaussian responses with Gaussian
+            (or flat) priors of the coefficients. "nuts" samples the PyMC model. "auto" takes the
+            first where it can.
+        random_seed : int, Generator or SeedSequence
+            The same numbers give the same draws.
+        progress : bool
+            Show a progress bar; by default only where somebody watches.
+
+        Raises
+        ------
+        NotSupportedError
+            If the sampler can't sample this model.
+
+        Warns
+        -----
+        HierBayesWarning
+            For each finding, pointing at the caller's line.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+        >>> post = model.sample(random_seed=1)
+        >>> abs(post.fixef()["Days"] - 10.47) < 0.3
+        True
+        """
+        from hierbayes.model.bayesian import sample
+
+        fit = sample(
+            self,
+            draws=draws,
+            chains=chains,
+            tune=tune,
+            sampler=sampler,
+            random_seed=random_seed,
+            progress=progress,
+        )
+        _issue(fit.findings)
+        return fit
+
     def at_theta(
         self, method: Method, theta: FloatArray, *, response: FloatArray, **verdicts: Any
     ) -> LikelihoodFit:
@@ -344,6 +408,10 @@ class Model:
 
     def update(self, fit: LikelihoodFit, formula: str) -> LikelihoodFit:
         """Fit a changed formula to the same data by the same method; see ``LikelihoodFit``."""
+        return self.updated(formula).fit(fit.method)
+
+    def updated(self, formula: str) -> "Model":
+        """Return the model of a changed formula on the same data; ``"."`` is what was there."""
         changed = update_formula(self.formula, formula)
         left = {"contrasts": self._contrasts_left(changed), "priors": None}
         arguments = self.arguments | left
@@ -356,7 +424,7 @@ class Model:
                     "to refit row by row. Update the fit first, then refit it."
                 )
             model = model.with_response(self.design.y)
-        return model.fit(fit.method)
+        return model
 
     def save(self, fit: LikelihoodFit, path: Any) -> None:
         """Write a fit to a file; see ``LikelihoodFit.save``."""

@@ -5,12 +5,14 @@ from importlib import import_module
 
 from hierbayes.results.printing import Renderer, register_renderers
 
-# class name -> module and function of its text, function of its HTML in hierbayes.reports.html
+# class name -> module and function of its text; of its HTML, in hierbayes.reports.html unless said
 RENDERERS = {
     "LikelihoodFit": ("summary", "summary_text", "summary_html"),
     "VarCorr": ("varcorr", "varcorr_text", "varcorr_html"),
     "LevelTables": ("level_tables", "level_tables_text", "level_tables_html"),
     "AnovaTable": ("anova", "anova_text", "anova_html"),
+    "PosteriorFit": ("posterior_summary", "posterior_text", "posterior_html.posterior_html"),
+    "Hypothesis": ("posterior_summary", "hypothesis_text", "posterior_html.hypothesis_html"),
 }
 
 
@@ -20,7 +22,7 @@ def register_reports() -> None:
         register_renderers(
             class_name,
             text=partial(_load, module, text),
-            html=partial(_load, "html", html),
+            html=partial(_load, html.rpartition(".")[0] or "html", html.rpartition(".")[2]),
         )
 
 

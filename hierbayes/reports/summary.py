@@ -242,14 +242,16 @@ def finding_lines(fit: Any, *, correlation: bool | None = None) -> list[str]:
     sentences = finding_sentences(fit, correlation=correlation)
     if not sentences:
         return []
-    lines = ["", "Findings:"]
-    for sentence in sentences:
-        lines += textwrap.wrap(
-            sentence,
-            width=LINE_WIDTH,
-            initial_indent="- ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    return lines
+    return ["", "Findings:", *(line for text in sentences for line in wrapped(text, "- ", "  "))]
+
+
+def wrapped(text: str, first: str, rest: str) -> list[str]:
+    """Break a sentence into lines that begin with ``first``, then ``rest``."""
+    return textwrap.wrap(
+        text,
+        width=LINE_WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,257 @@
+"""The printed summary of a posterior: what was sampled, priors, estimates in blocks, findings.
+
+Reads what was estimated and writes it. Every interval says its level and kind; convergence is one
+line unless a parameter has something to say.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.formula.parser import formula_lines
+from hierbayes.options import IntervalKind, check_flag, check_option
+from hierbayes.reports.layout import fill_lines, matrix_lines
+from hierbayes.reports.summary import finding_lines, specification, wrapped
+from hierbayes.results.chains import ChainStatistics, credible_interval
+from hierbayes.results.hypothesis import Hypothesis
+from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.tidy import check_level
+
+FloatArray = npt.NDArray[np.float64]
+
+ERROR_DIGITS = 2  # significant digits of the posterior sd, which sets the decimals of its row
+MOST_DECIMALS = 6
+R_HAT_SHOWN, ESS_SHOWN = 1.01, 400  # columns appear where a parameter is worse
+KINDS = {"eti": "equal-tailed", "hdi": "highest-density"}
+SAMPLERS = {"collapsed": "the collapsed sampler", "nuts": "NUTS"}
+LINE_WIDTH = 100  # with the columns of convergence; without them tables stay within 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One table of the summary.
+
+    Attributes
+    ----------
+    title : heading, may be empty
+    names : of the parameters
+    columns : name and cells of each column
+    """
+
+    title: str
+    names: list[str]
+    columns: list[tuple[str, list[str]]]
+
+
+def posterior_text(
+    fit: PosteriorFit,
+    level: float = 0.95,
+    kind: IntervalKind = "eti",
+    priors: bool = True,
+    diagnostics: bool | None = None,
+) -> str:
+    """Write the summary of a posterior.
+
+    Parameters
+    ----------
+    fit : PosteriorFit
+    level, kind : of the credible intervals
+    priors : whether to list the priors
+    diagnostics : columns of R-hat and effective sample sizes; None shows them where they say
+        something (R-hat above 1.01, fewer than 400 effective draws)
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> print(model.sample(random_seed=1).summary().splitlines()[0])
+    Posterior of a linear mixed model
+    """
+    lines = [title(fit), *head_lines(fit, priors)]
+    for block in blocks(fit, level=level, kind=kind, diagnostics=diagnostics):
+        lines += ["", f"{block.title}:"]
+        names = [name for name, _ in block.columns]
+        cells = [[column[i] for _, column in block.columns] for i in range(len(block.names))]
+        lines += matrix_lines(cells, block.names, names, line_width=LINE_WIDTH)
+    lines += ["", *(line for text in closing(fit, level, kind) for line in wrapped(text, "", ""))]
+    return "\n".join([*lines, *finding_lines(fit, correlation=False)])
+
+
+def title(fit: PosteriorFit) -> str:
+    """Say what kind of model the posterior is of."""
+    kind = "linear" if fit.link == "identity" else "generalised linear"
+    return f"Posterior of a {kind} {'model' if fit.is_linear_model else 'mixed model'}"
+
+
+def head_lines(fit: PosteriorFit, priors: bool) -> list[str]:
+    """Write formula, data, family, draws and priors."""
+    lines = fill_lines([" Formula:", *formula_lines(fit.design.formula)])
+    for label, texts in head(fit):
+        lines += fill_lines([f"{label:>9}", *texts])
+    check_flag("priors", priors, "True (list the priors) or False")
+    if priors:
+        rows = prior_rows(fit)
+        width = max((len(name) for name, _ in rows), default=0)
+        for i, (name, law) in enumerate(rows):
+            lines.append(f"{'Priors:' if i == 0 else '':>9} {name:<{width}} ~ {law}")
+    return lines
+
+
+def head(fit: PosteriorFit) -> list[tuple[str, list[str]]]:
+    """Labels and texts of the data, family, rows, groups and draws."""
+    groups = "; ".join(f"{name}, {levels}" for name, levels in fit.n_groups.items())
+    parts = specification(fit)
+    parts.append(("Family:", [f"{fit.family}, link {fit.link}"]))
+    counted = f"{fit.nobs} used" + (f"; groups: {groups}" if groups else "")
+    parts.append(("Rows:", [counted]))
+    each = fit.n_draws // fit.n_chains
+    tuned = f" after {fit.settings['tune']} to adapt" if fit.sampler == "nuts" else ""
+    chains = "1 chain" if fit.n_chains == 1 else f"{fit.n_chains} chains"
+    drawn = f"{chains} of {each} draws{tuned} by {SAMPLERS.get(fit.sampler, fit.sampler)}"
+    return [*parts, ("Draws:", [drawn])]
+
+
+def prior_rows(fit: PosteriorFit) -> list[tuple[str, str]]:
+    """Names of the parameters and their priors; the user's and what the intercept's is about."""
+    rows = []
+    for parameter in fit.priors.parameters:
+        law = str(fit.priors.of(parameter))
+        centred = parameter.kind == "beta" and parameter.place[0] == fit.priors.intercept
+        if centred and np.any(fit.priors.centre):
+            law += " at the mean of the predictors"
+        yours = " (yours)" if parameter.name in fit.priors.from_user else ""
+        rows.append((parameter.name, law + yours))
+    return rows
+
+
+def blocks(
+    fit: PosteriorFit, *, level: float, kind: IntervalKind, diagnostics: bool | None
+) -> list[Block]:
+    """Tables of the summary: variance components by grouping factor, coefficients, the rest."""
+    check_level(level)
+    check_option("kind", kind, IntervalKind)
+    if diagnostics is not None:
+        check_flag("diagnostics", diagnostics, "True, False or None")
+    fixed, varied = fit.fixed_parameters, fit.variance_parameters
+    p = len(fixed.names)
+    statistics = fit.chain_statistics
+    shown = says_something(statistics) if diagnostics is None else diagnostics
+    flat = np.concatenate([fixed.draws, varied.draws], axis=2).reshape(fit.n_draws, -1)
+    interval = credible_interval(flat, level, kind)
+    columns = _columns(flat, interval.low, interval.high, level)
+    columns += _diagnostic_columns(statistics) if shown else []
+
+    def block(title: str, names: list[str], at: list[int]) -> Block:
+        chosen = [(name, [cells[i] for i in at]) for name, cells in columns]
+        return Block(title=title, names=names, columns=chosen)
+
+    found = []
+    for number, factor in enumerate(fit.design.factors):
+        terms = {term.name for term in fit.design.terms if term.factor == number}
+        at = [i for i, group in enumerate(varied.group) if group in terms]
+        names = [varied.names[i].replace(f"|{factor.name})", ")") for i in at]
+        heading = f"Multilevel hyper-parameters of {factor.name} ({factor.levels.size} levels)"
+        found.append(block(heading, names, [p + i for i in at]))
+    if p:
+        found.append(block("Regression coefficients", list(fixed.names), list(range(p))))
+    at = [i for i, group in enumerate(varied.group) if group == "Residual"]
+    if at:
+        names = [varied.names[i] for i in at]
+        found.append(block("Further parameters", names, [p + i for i in at]))
+    return found
+
+
+def _columns(
+    flat: FloatArray, low: FloatArray, high: FloatArray, level: float
+) -> list[tuple[str, list[str]]]:
+    """Cells of all parameters; each row has the decimals that its posterior sd asks for."""
+    mean = flat.mean(axis=0)
+    sd = flat.std(axis=0, ddof=1) if flat.shape[0] > 1 else np.zeros_like(mean)
+    percent = f"{100 * level:.10g}%"
+    named = [
+        ("Estimate", mean),
+        ("Est.Error", sd),
+        (f"l-{percent} CI", low),
+        (f"u-{percent} CI", high),
+    ]
+    decimals = [_decimals(value) for value in sd]
+    return [
+        (
+            name,
+            [f"{v:.{d}f}" if d >= 0 else f"{v:.3g}" for v, d in zip(values, decimals, strict=True)],
+        )
+        for name, values in named
+    ]
+
+
+def _decimals(sd: float) -> int:
+    """Decimals that show ``ERROR_DIGITS`` digits of an sd; -1 where fixed notation is too long."""
+    if not np.isfinite(sd) or sd <= 0:
+        return -1
+    decimals = ERROR_DIGITS - 1 - int(np.floor(np.log10(sd)))
+    return -1 if decimals > MOST_DECIMALS else max(0, decimals)
+
+
+def says_something(statistics: ChainStatistics) -> bool:
+    """Whether R-hat or an effective sample size of some parameter is worth a column."""
+    ess = np.fmin(statistics.ess_bulk, statistics.ess_tail)
+    return bool((statistics.r_hat > R_HAT_SHOWN).any() or (ess < ESS_SHOWN).any())
+
+
+def _diagnostic_columns(statistics: ChainStatistics) -> list[tuple[str, list[str]]]:
+    sizes = (("Bulk_ESS", statistics.ess_bulk), ("Tail_ESS", statistics.ess_tail))
+    return [
+        ("Rhat", ["" if np.isnan(r) else f"{r:.3f}" for r in statistics.r_hat]),
+        *((name, ["" if np.isnan(v) else f"{v:.0f}" for v in ess]) for name, ess in sizes),
+    ]
+
+
+def closing(fit: PosteriorFit, level: float, kind: IntervalKind) -> list[str]:
+    """Say what estimates and intervals are, how well the chains agree, and the evidence."""
+    percent = f"{100 * level:.10g} %"
+    sentences = [
+        "Estimates are posterior means, Est.Error posterior standard deviations, CI "
+        f"{KINDS[kind]} {percent} credible intervals."
+    ]
+    statistics = fit.chain_statistics
+    ess = [np.nanmin(v) for v in (statistics.ess_bulk, statistics.ess_tail) if np.isfinite(v).any()]
+    if len(ess) == 2:
+        agree = ""
+        if np.isfinite(statistics.r_hat).any():
+            agree = f"All R-hat <= {np.ceil(1000 * np.nanmax(statistics.r_hat)) / 1000:.3f}, "
+        start = "smallest" if agree else "Smallest"
+        sentences.append(
+            f"{agree}{start} effective sample size {ess[0]:.0f} (bulk) and {ess[1]:.0f} (tail) "
+            f"of {fit.n_draws} draws."
+        )
+    if fit.log_marginal_likelihood is not None:
+        error = fit.log_marginal_likelihood_mcse
+        plus = "" if error is None else f" (Monte-Carlo error {error:.2g})"
+        sentences.append(f"Log marginal likelihood {fit.log_marginal_likelihood:.2f}{plus}.")
+    return sentences
+
+
+def hypothesis_text(found: Hypothesis) -> str:
+    """Write the probability of a statement and the interval behind it."""
+    return "\n".join(line for text in hypothesis_sentences(found) for line in wrapped(text, "", ""))
+
+
+def hypothesis_sentences(found: Hypothesis) -> list[str]:
+    """Say how probable a statement is, by how much, and from how many draws."""
+    ratio = "infinite" if np.isinf(found.evidence_ratio) else f"{found.evidence_ratio:.3g}"
+    sentences = [
+        f"P({found.statement}) = {found.probability:.3f} (Monte-Carlo error {found.mcse:.2g}), "
+        f"evidence ratio {ratio}, from {found.n_draws} posterior draws."
+    ]
+    if not np.isnan(found.estimate):
+        decimals = max(0, _decimals(found.std_error))
+        mean, sd, low, high = (
+            f"{v:.{decimals}f}"
+            for v in (found.estimate, found.std_error, found.conf_low, found.conf_high)
+        )
+        sentences.append(
+            f"Left minus right side: {mean} (posterior sd {sd}), {KINDS[found.kind]} "
+            f"{100 * found.level:.10g} % credible interval {low} to {high}."
+        )
+    return sentences
