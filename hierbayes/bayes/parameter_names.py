@@ -12,7 +12,6 @@ A second term of a factor may be addressed by its own name, ``"cor(Subject.1)"``
 don't count. A coefficient whose name is taken (a column called ``sigma``) is ``"b(sigma)"``.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -85,20 +84,16 @@ def _coefficient(name: str, position: int, taken: set[str]) -> Parameter:
 
 
 def _sds(design: Design) -> list[Parameter]:
-    named = []
+    found = []
     for t, term in enumerate(design.terms):
         factor = design.factors[term.factor]
         for column in term.columns:
             name = factor.columns[column]
-            own = [squeezed(f"sd({name}|{group})") for group in (term.name, factor.name)]
+            own = [squeezed(f"sd({name}|{group})") for group in (factor.name, term.name)]
             keys = tuple(dict.fromkeys([*own, *_keys("sd", design, t)]))
-            plain = f"sd({name}|{factor.name})"
-            named.append((plain, f"sd({name}|{term.name})", keys, (term.factor, column)))
-    count = Counter(plain for plain, *_ in named)
-    return [
-        Parameter(plain if count[plain] == 1 else exact, keys, "sd", place)
-        for plain, exact, keys, place in named
-    ]
+            place = (term.factor, column)
+            found.append(Parameter(f"sd({name}|{factor.name})", keys, "sd", place))
+    return found
 
 
 def _keys(kind: str, design: Design, t: int) -> tuple[str, ...]:

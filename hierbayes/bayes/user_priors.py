@@ -23,6 +23,7 @@ from hierbayes.bayes.distributions import (
     Normal,
     Prior,
     StudentT,
+    Uniform,
 )
 from hierbayes.bayes.lkj import LKJ
 from hierbayes.bayes.parameter_names import Parameter, squeezed
@@ -152,6 +153,8 @@ def _half(prior: Prior) -> Prior | str:
         return HalfNormal(prior.sigma)
     if isinstance(prior, StudentT):
         return HalfStudentT(prior.nu, prior.sigma)
+    if isinstance(prior, Uniform) and prior.upper > 0:
+        return Uniform(0, prior.upper)
     return HalfCauchy(prior.sigma) if isinstance(prior, Cauchy) else "HalfNormal(10)"
 
 
