@@ -227,11 +227,11 @@ class Model:
         >>> import hierbayes as hb
         >>> model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
         >>> print(model.priors)
-        parameter                prior                     q05    q50    q95  source
-        (Intercept)              Normal(298.5, 140.8)    66.88  298.5  530.1  default
-        Days                     Normal(0, 48.89)       -80.42      0  80.42  default
-        sd((Intercept)|Subject)  HalfStudentT(4, 140.8)  9.397  104.3    391  default
-        sigma                    HalfStudentT(4, 56.33)  3.759  41.72  156.4  default
+        parameter                prior                      q05    q50    q95  source
+        (Intercept)              Normal(298.5, 140.8)     66.88  298.5  530.1  default
+        Days                     Normal(0, 48.89)        -80.42      0  80.42  default
+        sd((Intercept)|Subject)  HalfStudentT(4, 140.8)   9.397  104.3    391  default
+        sigma                    HalfStudentT(4, 56.33)   3.759  41.72  156.4  default
         """
         from hierbayes.bayes.priors import priors_table
 
