@@ -64,7 +64,7 @@ CASES = {
         grouped().rename(columns={"y": "the y", "x": "größe 1", "g": "C"}),
         {},
     ),
-    "every column": ("y ~ . - g + (1 | g)", grouped()[["z", "y", "x", "g"]], {}),
+    "every column": ("y ~ I(x^2) + . - g + (1 | g)", grouped()[["z", "y", "x", "g"]], {}),
     "polars": ("y ~ x + f + (x | g)", pl.from_pandas(grouped()), {}),
     "text index": ("y ~ x + (1 | g)", with_text_index(), {}),
     "shuffled index": ("y ~ x + (1 | g)", grouped().sample(frac=1, random_state=1), {}),
