@@ -51,9 +51,8 @@ class CrossedStructure:
         self.rest = _dense_rest(products, self.starts)
         self.meeting = _meeting(products, self.starts)
         J, q = products.zz[0].shape[:2]
-        counts = np.diff(self.meeting.starts)
-        n_pairs = int((counts * (counts + 1)).sum() // 2)
-        self.is_dense = n_pairs * PAIR_COST > J * self.n_rest**2
+        self.is_dense = _is_filled(products, _pair_count(products))
+        self.n_numbers = self.n_rest**2 + coupling_size(products)
         if self.is_dense:
             self.coupling = np.zeros((J, q, self.n_rest))
             self.coupling[self.meeting.levels, :, self.meeting.columns] = self.meeting.values
@@ -117,6 +116,32 @@ class Pairs:
     starts: IntArray
     flat: IntArray
     products: FloatArray
+
+
+def rest_size(products: Products) -> int:
+    """Columns of all factors but the first, r."""
+    return sum(A.shape[0] * A.shape[1] for A in products.zz[1:])
+
+
+def coupling_size(products: Products) -> int:
+    """Length of the list of pairs, or of a dense A_0r where that is used instead."""
+    n_pairs = _pair_count(products)
+    J, q = products.zz[0].shape[:2]
+    return J * q * rest_size(products) if _is_filled(products, n_pairs) else n_pairs
+
+
+def _pair_count(products: Products) -> int:
+    """Count the pairs of columns that meet in a level of factor 0."""
+    counts = np.zeros(products.zz[0].shape[0], dtype=np.int64)
+    for (f, _), c in products.couplings.items():
+        if f == 0:
+            counts += np.bincount(c.rows, minlength=counts.size) * c.blocks.shape[2]
+    return int((counts * (counts + 1)).sum() // 2)
+
+
+def _is_filled(products: Products, n_pairs: int) -> bool:
+    """Whether dense products are quicker than the list of pairs."""
+    return bool(n_pairs * PAIR_COST > products.zz[0].shape[0] * rest_size(products) ** 2)
 
 
 def _dense_rest(products: Products, starts: IntArray) -> FloatArray:

@@ -69,6 +69,7 @@ class Structure(Protocol):
     """The block structure of Z'WZ: what of the factorisation does not depend on theta."""
 
     name: str
+    n_numbers: int  # how many numbers the factor of one theta holds
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> Factor:
         """Factorise at one Lambda (T, q, q) a grouping factor."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.products import Products, summed_diagonal_blocks
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     inverse_stack,
@@ -65,6 +65,8 @@ class NestedStructure:
 
     def __init__(self, products: Products) -> None:
         self.products = products
+        blocks = [*products.zz, *(c.blocks for c in products.couplings.values())]
+        self.n_numbers = sum(block.size for block in blocks)
         self.children: dict[tuple[int, int], Children] = {}
         for pair, coupling in products.couplings.items():
             order = np.argsort(coupling.columns, kind="stable")
@@ -161,20 +163,5 @@ class NestedFactor:
 
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
-        products = self.structure.products
-        blocks = [
-            np.einsum("tjac,tjcd->tad", _times(A, Lam), V)
-            for A, Lam, V in zip(products.zz, self.Lambdas, self.covariances(), strict=True)
-        ]
-        for (f, g), coupling in products.couplings.items():
-            V, A = self._cross[f, g], coupling.blocks
-            left, right = _times(A, self.Lambdas[g]), _times(np.swapaxes(A, 1, 2), self.Lambdas[f])
-            blocks[f] = blocks[f] + np.einsum("tjac,tjdc->tad", left, V)
-            blocks[g] = blocks[g] + np.einsum("tjac,tjcd->tad", right, V)
-        return blocks
-
-
-def _times(A: FloatArray, Lambda: FloatArray) -> FloatArray:
-    """Blocks (J, a, q) times Lambda (T, q, q): (T, J, a, q)."""
-    J, a, q = A.shape
-    return np.asarray((A.reshape(J * a, q) @ Lambda).reshape(-1, J, a, q))
+        diagonal = self.covariances()  # also fills in the blocks between factors
+        return summed_diagonal_blocks(self.structure.products, self.Lambdas, diagonal, self._cross)

@@ -273,6 +273,39 @@ def multiply(products: Products, vectors: Sequence[FloatArray]) -> list[FloatArr
     return out
 
 
+def summed_diagonal_blocks(
+    products: Products,
+    Lambdas: Sequence[FloatArray],
+    diagonal: Sequence[FloatArray],
+    cross: dict[tuple[int, int], FloatArray],
+) -> list[FloatArray]:
+    """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda V, (T, q, q).
+
+    Parameters
+    ----------
+    products : Products
+    Lambdas : per factor, array (T, q, q)
+    diagonal : per factor, array (T, J, q, q), the diagonal blocks of a symmetric V
+    cross : per pair of factors, array (T, m, q_f, q_g), its blocks where ``couplings`` has blocks
+    """
+    blocks = [
+        np.einsum("tjac,tjcd->tad", _times(A, Lam), V)
+        for A, Lam, V in zip(products.zz, Lambdas, diagonal, strict=True)
+    ]
+    for (f, g), coupling in products.couplings.items():
+        V, A = cross[f, g], coupling.blocks
+        left, right = _times(A, Lambdas[g]), _times(np.swapaxes(A, 1, 2), Lambdas[f])
+        blocks[f] = blocks[f] + np.einsum("tjac,tjdc->tad", left, V)
+        blocks[g] = blocks[g] + np.einsum("tjac,tjcd->tad", right, V)
+    return blocks
+
+
+def _times(A: FloatArray, Lambda: FloatArray) -> FloatArray:
+    """Blocks (J, a, q) times Lambda (T, q, q): (T, J, a, q)."""
+    J, a, q = A.shape
+    return np.asarray((A.reshape(J * a, q) @ Lambda).reshape(-1, J, a, q))
+
+
 def _add_sums(target: FloatArray, index: IntArray, values: FloatArray) -> None:
     T, J, a, c = target.shape
     for t in range(T):

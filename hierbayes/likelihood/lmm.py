@@ -63,6 +63,11 @@ SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
 RIDGE = 1e-13
 SURE_RIDGE = 1e-6
 RESTARTS = 4
+# Crossed factors up to here are handled without compiled code. A step costs r^3 for the r columns
+# of all factors but the largest (half a second for 2500, and a third of that compiled), and the
+# list of pairs 50 bytes and 0.1 microseconds each; the compiler costs a second once a session.
+SMALL_REST = 2500
+SMALL_COUPLING = 10**7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +94,23 @@ class LmmFit:
 
 
 def structure_of(products: Products) -> Structure:
-    """Choose the block structure of the factorisation from the data."""
+    """Choose the block structure of the factorisation from the data.
+
+    Raises
+    ------
+    DataError
+        If the factor does not fit in the memory of this computer.
+    """
     if is_nested(products):
         return NestedStructure(products)
-    # here, so that fits of one factor need not import scipy
-    from hierbayes.gaussian.crossed import CrossedStructure
+    # here, so that fits of one factor need not import scipy, nor those of small ones numba
+    from hierbayes.gaussian.crossed import CrossedStructure, coupling_size, rest_size
 
-    return CrossedStructure(products)
+    if rest_size(products) <= SMALL_REST and coupling_size(products) <= SMALL_COUPLING:
+        return CrossedStructure(products)
+    from hierbayes.gaussian.sparse import SparseStructure
+
+    return SparseStructure(products)
 
 
 def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> Kernel:

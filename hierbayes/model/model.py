@@ -42,7 +42,6 @@ from hierbayes.likelihood.lmm import (
     fit_lmm,
     kernel_of,
     method_kernel,
-    structure_of,
 )
 from hierbayes.model.magnitudes import (
     check_bounded,
@@ -78,6 +77,10 @@ STRUCTURES = {
     "crossed": (
         "The largest factor is eliminated block by block, the others as one dense matrix of "
         "{size} columns."
+    ),
+    "sparse": (
+        "The levels of all factors are eliminated together, in an order that keeps the matrix "
+        "sparse: its Cholesky factor holds {numbers:,} numbers."
     ),
 }
 
@@ -375,9 +378,11 @@ class Model:
 
         structure = ""
         if self.design.factors:
-            products = self.kernel("reml").products
-            size = sum(A.shape[0] * A.shape[1] for A in products.zz[1:])
-            structure = STRUCTURES[structure_of(products).name].format(size=size)
+            kernel = self.kernel("reml")
+            size = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz[1:])
+            structure = STRUCTURES[kernel.structure.name].format(
+                size=size, numbers=kernel.structure.n_numbers
+            )
         return explain_text(self.design, structure=structure)
 
     def __repr__(self) -> str:
