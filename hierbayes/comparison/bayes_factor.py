@@ -1,0 +1,144 @@
+"""Bayes factor of two models from their marginal likelihoods.
+
+BF = p(y | a) / p(y | b). The collapsed sampler gives log p(y) with a Monte-Carlo standard error;
+the two are independent, so the error of the log Bayes factor is the root of the summed squares.
+"""
+
+import math
+from typing import Any
+
+from hierbayes.bayes.priors import ModelPriors
+from hierbayes.comparison.same_data import check_same_data
+from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.results.comparison import BayesFactor
+from hierbayes.results.finding import Finding
+from hierbayes.results.posterior_fit import PosteriorFit
+
+NOISY = 0.5  # Monte-Carlo error of the log above which a Bayes factor says little
+UNTRUSTED = ("pareto_k", "r_hat")  # findings of a fit that touch its marginal likelihood
+
+
+def bayes_factor(
+    a: PosteriorFit, b: PosteriorFit, *, names: tuple[str, str] = ("a", "b")
+) -> BayesFactor:
+    """Compare how likely the data are under two models, averaged over their priors.
+
+    Parameters
+    ----------
+    a, b : PosteriorFit
+        From the collapsed sampler, with proper priors, of the same rows and response.
+    names : two different names for the text
+
+    Returns
+    -------
+    BayesFactor
+        Of ``a`` against ``b``: above 1 the data speak for ``a``.
+
+    Raises
+    ------
+    NotSupportedError
+        If a fit has no marginal likelihood: from NUTS, or with flat priors.
+    DataError
+        If the fits have different rows or responses.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> sleep = hb.load_dataset("sleepstudy")
+    >>> a = hb.Model("Reaction ~ Days + (Days | Subject)", sleep).sample(random_seed=1)
+    >>> b = hb.Model("Reaction ~ Days + (Days || Subject)", sleep).sample(random_seed=1)
+    >>> bool(hb.bayes_factor(a, b).bf < 1)
+    True
+    """
+    labels = _checked_names(names)
+    for name, fit in zip(labels, (a, b), strict=True):
+        _check_marginal(name, fit)
+    check_same_data((a, b), purpose="a Bayes factor does not compare them")
+    logs, errors = [], []
+    for fit in (a, b):
+        assert fit.log_marginal_likelihood is not None
+        logs.append(float(fit.log_marginal_likelihood))
+        errors.append(float(fit.log_marginal_likelihood_mcse or 0.0))
+    of_a, of_b = _prior_lines(a.priors), _prior_lines(b.priors)
+    mcse = math.hypot(*errors)
+    return BayesFactor(
+        names=labels,
+        formulas=(a.formula_text, b.formula_text),
+        log_marginal_likelihoods=(logs[0], logs[1]),
+        mcses=(errors[0], errors[1]),
+        log_bf=logs[0] - logs[1],
+        log_bf_mcse=mcse,
+        prior_differences=(
+            tuple(line for line in of_a if line not in of_b),
+            tuple(line for line in of_b if line not in of_a),
+        ),
+        n_obs=a.nobs,
+        data_name=a.data_name,
+        findings=_findings(labels, (a, b), mcse),
+    )
+
+
+def _checked_names(names: Any) -> tuple[str, str]:
+    good = isinstance(names, (tuple, list)) and len(names) == 2 and names[0] != names[1]
+    if good and all(isinstance(name, str) and name for name in names):
+        return names[0], names[1]
+    raise OptionError(f"names={names!r} must be two different names, one a fit.")
+
+
+def _check_marginal(name: str, fit: Any) -> None:
+    if not isinstance(fit, PosteriorFit):
+        raise OptionError(
+            f"bayes_factor takes two posteriors, model.sample(...); {name} is a "
+            f"{type(fit).__name__}. REML and ML fits are compared by hb.anova."
+        )
+    if fit.sampler != "collapsed":
+        raise NotSupportedError(
+            f"{name} was sampled by {fit.sampler.upper()}, which gives no marginal likelihood. "
+            'sample(sampler="collapsed") does, for Gaussian models with Normal priors of the '
+            "coefficients."
+        )
+    flat = improper(fit.priors)
+    if flat or fit.log_marginal_likelihood is None:
+        listed = ", ".join(flat) or "the coefficients"
+        raise NotSupportedError(
+            f"{name} has flat priors ({listed}), and with a flat prior there is no marginal "
+            "likelihood: the density of the data under it is zero times infinity. Give proper "
+            "priors, for example the defaults."
+        )
+
+
+def improper(priors: ModelPriors) -> list[str]:
+    """Names of the parameters whose priors are flat."""
+    from hierbayes.bayes.distributions import Flat
+
+    return [p.name for p in priors.parameters if isinstance(priors.of(p), Flat)]
+
+
+def _prior_lines(priors: ModelPriors) -> list[str]:
+    return [f"{p.name} ~ {priors.of(p)}" for p in priors.parameters]
+
+
+def _findings(
+    names: tuple[str, str], fits: tuple[PosteriorFit, PosteriorFit], mcse: float
+) -> tuple[Finding, ...]:
+    found = []
+    for name, fit in zip(names, fits, strict=True):
+        if any(finding.code in UNTRUSTED for finding in fit.findings):
+            found.append(
+                Finding(
+                    "untrusted_marginal_likelihood",
+                    f"The collapsed sampler of {name} misses part of the posterior, so its "
+                    "marginal likelihood may be too small.",
+                    f"See the findings of {name}.",
+                )
+            )
+    if mcse > NOISY:
+        found.append(
+            Finding(
+                "noisy_bayes_factor",
+                f"The Monte-Carlo error of the log Bayes factor is {mcse:.2g}.",
+                "Sample more, for example sample(draws=10000).",
+                {"log_bf_mcse": mcse},
+            )
+        )
+    return tuple(found)

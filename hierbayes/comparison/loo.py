@@ -1,0 +1,288 @@
+"""Leave-one-out predictive densities: of single rows, or of whole groups in closed form.
+
+With draws phi_s of the posterior, the posterior without y_j is reached by importance weights
+1 / p(y_j | y_-j, phi_s), smoothed at their tail, so that
+
+    log p(y_j | y_-j) = log of the weighted mean of p(y_j | y_-j, phi_s).
+
+For single rows phi holds all parameters and random effects and p(y_j | y_-j, phi) is the
+likelihood of the row. For groups of a Gaussian model phi holds the sds, correlations and sigma
+(``leave_group_out.py``): no draw of the random effects of the group left out is needed, and the
+weights have much shorter tails.
+
+Source: Vehtari, Gelman & Gabry (2017), Statistics and Computing 27:1413; Vehtari, Simpson, Gelman,
+Yao & Gabry (2024), JMLR 25(72); Merkle, Furr & Rabe-Hesketh (2019), Psychometrika 84:802.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import logsumexp
+
+from hierbayes.errors import DataError, NotSupportedError, OptionError
+from hierbayes.options import nearest
+from hierbayes.results.comparison import Loo
+from hierbayes.results.finding import Finding
+from hierbayes.results.posterior_fit import PosteriorFit
+
+FloatArray = npt.NDArray[np.float64]
+
+TRUSTED_K = 0.7  # Vehtari et al. (2024): above it the error of the estimate is unknown
+NAMED = 5  # so many labels are named in a finding
+ENOUGH_DRAWS = 100  # fewer have no tail a Pareto distribution could be fitted to
+
+
+def loo(fit: PosteriorFit, by: str | None = None) -> Loo:
+    """Leave-one-out expected log predictive density of a posterior.
+
+    Parameters
+    ----------
+    fit : PosteriorFit
+    by : str, optional
+        A grouping factor: all rows of each of its levels are left out at once, and the fixed and
+        random effects are integrated out in closed form (Gaussian models). Single rows are left
+        out when not given.
+
+    Raises
+    ------
+    OptionError
+        If ``by`` is no grouping factor of the model.
+    NotSupportedError
+        For whole groups of a model that is not Gaussian.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> sleep = hb.load_dataset("sleepstudy")
+    >>> post = hb.Model("Reaction ~ Days + (Days | Subject)", sleep).sample(random_seed=1)
+    >>> len(hb.loo(post, by="Subject").to_frame())
+    18
+    """
+    if not isinstance(fit, PosteriorFit):
+        raise OptionError(
+            f"loo needs a posterior, model.sample(...); it got {fit.__class__.__name__}. REML and "
+            "ML fits have no posterior draws to predict with."
+        )
+    if fit.n_draws < ENOUGH_DRAWS:
+        raise DataError(
+            f"loo reweighs the draws, and {fit.n_draws} are too few for that; sample at least "
+            f"{ENOUGH_DRAWS}."
+        )
+    if by is None:
+        return _rows(fit)
+    return _groups(fit, _factor_position(fit, by))
+
+
+def _factor_position(fit: PosteriorFit, by: Any) -> int:
+    names = tuple(factor.name for factor in fit.design.factors)
+    if isinstance(by, str) and by in names:
+        return names.index(by)
+    if not names:
+        raise OptionError(f"by={by!r}, but the model has no grouping factors; leave by out.")
+    guess = nearest(by, names) if isinstance(by, str) else None
+    hint = f"; did you mean {guess!r}?" if guess else "."
+    listed = ", ".join(map(repr, names))
+    raise OptionError(f"by={by!r} is not one of the grouping factors {listed}{hint}")
+
+
+def _rows(fit: PosteriorFit) -> Loo:
+    S = fit.n_draws
+    log_density = fit.log_likelihood().reshape(S, -1)
+    terms = psis(log_density, relative_efficiency=_relative_efficiency(fit))
+    mean_density = logsumexp(log_density, axis=0) - np.log(S)
+    what = "Each row is left out in turn."
+    if fit.design.factors:
+        names = _listed([factor.name for factor in fit.design.factors])
+        what = (
+            "Each row is left out in turn, its groups keep their other rows (conditional on the "
+            f"random effects of {names}): prediction of new rows of the same groups."
+        )
+    labels = pd.Index(fit.design.row_labels, name="row")
+    return _record(
+        fit,
+        terms,
+        by=None,
+        labels=labels,
+        n_rows=np.ones(len(labels), dtype=np.intp),
+        p_loo=float((mean_density - terms.elpd).sum()),
+        what=what,
+    )
+
+
+def _groups(fit: PosteriorFit, position: int) -> Loo:
+    from hierbayes.bayes.predictive import flat_draws
+    from hierbayes.comparison.leave_group_out import GroupProblem, group_log_densities
+
+    factor = fit.design.factors[position]
+    if fit.family != "gaussian" or fit.link != "identity":
+        raise NotSupportedError(
+            f"Leaving out all rows of each {factor.name} integrates the random effects out in "
+            f"closed form, which needs a Gaussian response; this one is {fit.family}. Leave by "
+            "out to leave out single rows."
+        )
+    if factor.levels.size < 2:
+        raise DataError(f"{factor.name} has one level; without its rows nothing is left to learn.")
+    problem = GroupProblem(
+        kernel=fit.model.kernel("reml"),
+        priors=fit.priors,
+        design=fit.design,
+        weights=fit.weights,
+        flat=flat_draws(fit.draws, fit.design),
+        codes=factor.codes,
+        levels=factor.levels,
+        factor=position,
+    )
+    terms = psis(group_log_densities(problem), relative_efficiency=_relative_efficiency(fit))
+    return _record(
+        fit,
+        terms,
+        by=factor.name,
+        labels=pd.Index(factor.levels, name=factor.name),
+        n_rows=np.bincount(factor.codes, minlength=factor.levels.size),
+        p_loo=float("nan"),
+        what=_what_is_left_out(fit, position),
+    )
+
+
+def _what_is_left_out(fit: PosteriorFit, position: int) -> str:
+    factors = fit.design.factors
+    factor = factors[position]
+    counts = np.bincount(factor.codes, minlength=factor.levels.size)
+    low, high = int(counts.min()), int(counts.max())
+    rows = f"{low} rows" if low == high else f"{low} to {high} rows"
+    if high == 1:
+        rows = "1 row"
+    gaussian = fit.priors.gaussian_beta() is not None
+    integrated = "fixed and random effects" if gaussian else "random effects"
+    text = (
+        f"All rows of each {factor.name} ({rows}) are left out at once; {integrated} are "
+        f"integrated out: prediction of a new {factor.name}"
+    )
+    codes = factor.codes
+    shared = [
+        other.name
+        for other in factors
+        if other is not factor
+        and np.unique(other.codes * factor.levels.size + codes).size > other.levels.size
+    ]
+    if shared:
+        text += f" whose rows share levels of {_listed(shared)} with the others"
+    return text + ". Priors stay as they are."
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PsisTerms:
+    """Leave-one-out terms, each of shape (J,).
+
+    Attributes
+    ----------
+    elpd : log predictive density of what is left out
+    mcse : its Monte-Carlo standard error
+    pareto_k : shape of the tail of the importance weights
+    """
+
+    elpd: FloatArray
+    mcse: FloatArray
+    pareto_k: FloatArray
+
+
+def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTerms:
+    """Pareto-smoothed leave-one-out terms from log densities (S, J) of draws."""
+    from arviz_stats.base import array_stats
+
+    smoothed, k = array_stats.psislw(
+        np.ascontiguousarray(log_density.T), r_eff=relative_efficiency, axis=-1
+    )
+    smoothed = smoothed - logsumexp(smoothed, axis=1, keepdims=True)
+    terms = smoothed + log_density.T
+    elpd = logsumexp(terms, axis=1)
+    weights = np.exp(smoothed)
+    relative = np.exp(log_density.T - elpd[:, None])  # density against its weighted mean
+    variance = (weights**2 * (relative - 1) ** 2).sum(axis=1) / min(relative_efficiency, 1.0)
+    return PsisTerms(elpd=elpd, mcse=np.sqrt(variance), pareto_k=np.asarray(k, dtype=np.float64))
+
+
+def _relative_efficiency(fit: PosteriorFit) -> float:
+    """Effective part of the draws, for how far the tail of the weights reaches."""
+    ess = fit.chain_statistics.ess_bulk
+    known = ess[np.isfinite(ess)]
+    if fit.n_chains == 1 or not known.size:
+        return 1.0
+    return float(np.clip(known.mean() / fit.n_draws, 0.05, 1.0))
+
+
+def _record(
+    fit: PosteriorFit,
+    terms: PsisTerms,
+    *,
+    by: str | None,
+    labels: pd.Index,
+    n_rows: npt.NDArray[np.intp],
+    p_loo: float,
+    what: str,
+) -> Loo:
+    J = terms.elpd.size
+    se = float(np.sqrt(J * terms.elpd.var(ddof=1))) if J > 1 else float("nan")
+    table = pd.DataFrame(
+        {"n_rows": n_rows, "elpd": terms.elpd, "mcse": terms.mcse, "pareto_k": terms.pareto_k},
+        index=labels,
+    )
+    return Loo(
+        elpd=float(terms.elpd.sum()),
+        se=se,
+        mcse=float(np.sqrt((terms.mcse**2).sum())),
+        p_loo=p_loo,
+        by=by,
+        pointwise=table,
+        what=what,
+        formula_text=fit.formula_text,
+        data_name=fit.data_name,
+        n_draws=fit.n_draws,
+        findings=_findings(fit, table, by),
+    )
+
+
+def _findings(fit: PosteriorFit, table: pd.DataFrame, by: str | None) -> tuple[Finding, ...]:
+    found = []
+    if not fit.converged:
+        found.append(
+            Finding(
+                "not_converged",
+                "The draws are not (yet) those of the posterior.",
+                "See the findings of the fit; elpd is as doubtful as they are.",
+            )
+        )
+    bad = table[table["pareto_k"] > TRUSTED_K].sort_values("pareto_k", ascending=False)
+    if not len(bad):
+        return tuple(found)
+    named = ", ".join(str(label) for label in bad.index[:NAMED])
+    rest = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    worst = float(bad["pareto_k"].iloc[0])
+    unit = by or ("row" if len(bad) == 1 else "rows")
+    are = "are" if len(bad) > 1 else "is"
+    sentence = (
+        f"{len(bad)} of {len(table)} terms {are} not to be trusted: leaving out {unit} "
+        f"{named}{rest} changes the posterior more than reweighing can follow (Pareto k up to "
+        f"{worst:.2f}, trusted up to {TRUSTED_K})."
+    )
+    found.append(Finding("pareto_k", sentence, _advice(fit, by), {"pareto_k": worst}))
+    return tuple(found)
+
+
+def _advice(fit: PosteriorFit, by: str | None) -> str:
+    if by is not None:
+        return f"Sample the model without these levels of {by} to see what they do."
+    if fit.design.factors and fit.family == "gaussian":
+        name = fit.design.factors[-1].name
+        return (
+            "Such rows carry much of what is known about their group's effects; "
+            f'hb.loo(fit, by="{name}") integrates these out.'
+        )
+    return "Look at these rows: they may be outliers, or the response may have longer tails."

@@ -1,0 +1,219 @@
+"""Records of comparisons: Bayes factors, leave-one-out, and fits beside each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hierbayes.results.finding import Finding
+from hierbayes.results.printing import Printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class BayesFactor(Printable):
+    """How much more likely the data are under one model than under another.
+
+    Attributes
+    ----------
+    names : the two models in the text, in the order given
+    formulas : their formulas
+    log_marginal_likelihoods : log p(y) of each
+    mcses : Monte-Carlo standard error of each
+    log_bf : log Bayes factor of the first against the second
+    log_bf_mcse : its Monte-Carlo standard error
+    prior_differences : per model the priors, as text, that the other does not have
+    n_obs : number of rows
+    data_name : name of the data, may be empty
+    findings : reasons not to trust it
+    """
+
+    names: tuple[str, str]
+    formulas: tuple[str, str]
+    log_marginal_likelihoods: tuple[float, float]
+    mcses: tuple[float, float]
+    log_bf: float
+    log_bf_mcse: float
+    prior_differences: tuple[tuple[str, ...], tuple[str, ...]]
+    n_obs: int
+    data_name: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def bf(self) -> float:
+        """Bayes factor of the first model against the second; may be infinite or 0."""
+        import math
+
+        return math.exp(self.log_bf) if self.log_bf < math.log(1e308) else math.inf
+
+    @property
+    def bf_mcse(self) -> float:
+        """Monte-Carlo standard error of ``bf``, to first order."""
+        return self.bf * self.log_bf_mcse
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: ``bf bf_mcse log_bf log_bf_mcse`` and log p(y) of both models.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> sleep = hb.load_dataset("sleepstudy")
+        >>> a = hb.Model("Reaction ~ Days + (1 | Subject)", sleep).sample(random_seed=1)
+        >>> b = hb.Model("Reaction ~ 1 + (1 | Subject)", sleep).sample(random_seed=1)
+        >>> bool(hb.bayes_factor(a, b).to_frame()["log_bf"].iloc[0] > 10)
+        True
+        """
+        return pd.DataFrame(
+            {
+                "bf": [self.bf],
+                "bf_mcse": [self.bf_mcse],
+                "log_bf": [self.log_bf],
+                "log_bf_mcse": [self.log_bf_mcse],
+                "log_marginal_likelihood_a": [self.log_marginal_likelihoods[0]],
+                "log_marginal_likelihood_b": [self.log_marginal_likelihoods[1]],
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class Loo(Printable):
+    """How well a posterior predicts rows, or whole groups of rows, that it has not seen.
+
+    Attributes
+    ----------
+    elpd : expected log predictive density, summed over what is left out
+    se : its standard error, from the spread over what is left out
+    mcse : Monte-Carlo standard error of ``elpd``
+    p_loo : effective number of parameters; NaN when groups are left out
+    by : the grouping factor whose levels are left out; None for rows
+    pointwise : index the label of what is left out; columns ``n_rows elpd mcse pareto_k``
+    what : what exactly is left out and integrated out, in a sentence or two
+    formula_text, data_name : the model and its data
+    n_draws : number of draws
+    findings : reasons not to trust it
+    """
+
+    elpd: float
+    se: float
+    mcse: float
+    p_loo: float
+    by: str | None
+    pointwise: pd.DataFrame
+    what: str
+    formula_text: str
+    data_name: str
+    n_draws: int
+    findings: tuple[Finding, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Copy of ``pointwise``, one row for each left out.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> post = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff")).sample(
+        ...     random_seed=1
+        ... )
+        >>> hb.loo(post, by="Batch").to_frame().columns.tolist()
+        ['n_rows', 'elpd', 'mcse', 'pareto_k']
+        """
+        return self.pointwise.copy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class ElpdComparison(Printable):
+    """Posteriors of different models by how well they predict what was left out.
+
+    Attributes
+    ----------
+    table : index the names of the models, the best first; columns ``elpd se p_loo elpd_diff
+        se_diff high_k``: differences are from the best model, ``high_k`` counts untrusted terms
+    formulas : name of each model -> its formula
+    what : what exactly is left out, in a sentence or two
+    verdict : the differences in words
+    data_name : name of the data, may be empty
+    n_obs : number of rows
+    findings : reasons not to trust it
+    """
+
+    table: pd.DataFrame
+    formulas: Mapping[str, str]
+    what: str
+    verdict: str
+    data_name: str
+    n_obs: int
+    findings: tuple[Finding, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Copy of the table, one row a model, the best first."""
+        return self.table.copy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class ComparedFit:
+    """One of the fits of a comparison.
+
+    Attributes
+    ----------
+    name : as printed: "REML", "ML", "posterior" or a name given
+    prefix : of its columns in the frame: "reml", "ml", "posterior", "posterior_2"
+    is_posterior : whether it is one
+    """
+
+    name: str
+    prefix: str
+    is_posterior: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class Comparison(Printable):
+    """REML, ML and posterior fits of one model on the same data, parameter by parameter.
+
+    Attributes
+    ----------
+    table : index the parameters' names; see ``to_frame``
+    fits : the fits, likelihood fits first
+    formula_text, data_name : the model and its data
+    n_obs : number of rows
+    n_groups : levels of each grouping factor
+    intervals : kind and level of the intervals of each kind of fit, a sentence each
+    priors : parameter and prior as text, one a line, per posterior where they differ
+    samplers : one line a posterior: draws and sampler
+    shift_of : the name of the fit the shifts are measured from; empty without one
+    level : level of all intervals
+    findings : findings of the fits, each with the fit's name
+    """
+
+    table: pd.DataFrame
+    fits: tuple[ComparedFit, ...]
+    formula_text: str
+    data_name: str
+    n_obs: int
+    n_groups: Mapping[str, int]
+    intervals: tuple[str, ...]
+    priors: tuple[str, ...]
+    samplers: tuple[str, ...]
+    shift_of: str
+    level: float
+    findings: tuple[tuple[str, Finding], ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Copy of the table, one row a parameter.
+
+        Columns ``effect``; for each REML or ML fit (prefix ``reml_``, ``ml_``) ``estimate se low
+        high p_value``; for each posterior (``posterior_``) ``mean median mode sd low high
+        prob_positive shift shift_unit width_ratio prior_pull``; and ``why``.
+
+        ``shift`` is (posterior median - estimate) / unit with ``shift_unit`` "SE" (standard error
+        of the likelihood fit) or "sd" (posterior sd, where it has none); ``width_ratio`` compares
+        the intervals; ``prior_pull`` is by how many posterior sds the posterior mean moves, to
+        first order, when the prior is weighted twice.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> table = hb.compare(model.fit("reml"), model.sample(random_seed=1)).to_frame()
+        >>> table["reml_estimate"].round(2).to_dict()["sigma"]
+        49.51
+        """
+        return self.table.copy()
