@@ -1,4 +1,4 @@
-"""Saving a fit and reading it back: data used, specification and theta; no pickle.
+"""Saving a fit and reading it back: data used, specification and theta or draws; no pickle.
 
 The file is a zip with ``fit.json`` (formula, arguments, method, theta, versions) and one ``.npy``
 an array: the columns the model used, as given. Loading lays the formula over them again and
@@ -12,7 +12,7 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -26,8 +26,13 @@ from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
+if TYPE_CHECKING:
+    from hierbayes.results.posterior_fit import PosteriorFit
+
 FORMAT = 1
 SPECIFICATION = "fit.json"
+POSTERIOR = "posterior"  # the method of a saved posterior
+LEVEL = 1  # of compression: random digits don't get smaller by trying harder
 ARRAY_ARGUMENTS = ("weights", "offset", "known_sd")
 # What a damaged or foreign archive makes the standard library raise.
 UNREADABLE = (
@@ -53,15 +58,28 @@ def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
     DataError
         If the file can't be written; nothing is left behind.
     """
+    arrays: dict[str, Any] = {"response": fit.design.y, "theta": fit.theta}
+    specification = stored_model(model, arrays) | {
+        "method": fit.method,
+        "converged": fit.converged,
+        "is_singular": fit.is_singular,
+        "findings": stored_findings(fit.findings),
+    }
+    write_file(path, specification, arrays)
+
+
+def stored_model(model: Model, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return a model in terms of JSON; its columns go to ``arrays``."""
     from hierbayes.bayes.prior_records import prior_records
 
-    target = _path(path)
-    arrays: dict[str, Any] = {}
     columns = [_stored_column(model, name, arrays) for name in _used_columns(model)]
     arguments: dict[str, Any] = {
         "contrasts": model.arguments["contrasts"],
         "priors": prior_records(model.arguments["priors"]),
     }
+    for name in ("family", "link"):
+        if model.arguments.get(name) is not None:
+            arguments[name] = model.arguments[name]
     for name in ARRAY_ARGUMENTS:
         given = model.arguments[name]
         if given is None or isinstance(given, str):
@@ -69,28 +87,38 @@ def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
         else:
             arrays[f"argument_{name}"] = np.asarray(given, dtype=np.float64)
             arguments[name] = {"array": f"argument_{name}"}
-    arrays["response"] = fit.design.y
-    arrays["theta"] = fit.theta
-    specification = {
+    return {
         "format": FORMAT,
         "formula": model.formula.source,
         "data_name": model.data_name,
-        "method": fit.method,
         "arguments": arguments,
         "columns": columns,
         "index": _stored_index(model.table.index, arrays),
-        "converged": fit.converged,
-        "is_singular": fit.is_singular,
-        "findings": [
-            {
-                "code": f.code,
-                "sentence": f.sentence,
-                "advice": f.advice,
-                "numbers": dict(f.numbers),
-            }
-            for f in fit.findings
-        ],
     }
+
+
+def stored_findings(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
+    """Return findings in terms of JSON."""
+    return [
+        {
+            "code": f.code,
+            "sentence": f.sentence,
+            "advice": f.advice,
+            "numbers": dict(f.numbers),
+        }
+        for f in findings
+    ]
+
+
+def write_file(path: Any, specification: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Write a specification and its arrays to ``path``, as a whole or not at all.
+
+    Raises
+    ------
+    DataError
+        If the file can't be written; nothing is left behind.
+    """
+    target = _path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         if target.is_dir():
@@ -105,16 +133,23 @@ def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
         raise DataError(f"The fit can't be written to {str(target)!r}: {reason}.") from error
 
 
+def _plain(value: Any) -> Any:
+    """Turn a NumPy number or array into what JSON knows."""
+    return value.tolist()
+
+
 def _write(file: Path, specification: dict[str, Any], arrays: dict[str, Any]) -> None:
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(SPECIFICATION, json.dumps(specification, ensure_ascii=False))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
+        archive.writestr(
+            SPECIFICATION, json.dumps(specification, ensure_ascii=False, default=_plain)
+        )
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.save(buffer, array, allow_pickle=False)
             archive.writestr(f"{name}.npy", buffer.getvalue())
 
 
-def load(path: Any) -> LikelihoodFit:
+def load(path: Any) -> "LikelihoodFit | PosteriorFit":
     """Read a fit written by ``fit.save(path)``.
 
     Raises
@@ -167,28 +202,16 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return specification, arrays
 
 
-def _rebuilt(specification: dict[str, Any], arrays: dict[str, Any]) -> LikelihoodFit:
-    from hierbayes.bayes.prior_records import read_prior_records
+def _rebuilt(
+    specification: dict[str, Any], arrays: dict[str, Any]
+) -> "LikelihoodFit | PosteriorFit":
+    if specification["method"] == POSTERIOR:
+        from hierbayes.model.saving_posterior import read_posterior
 
-    frame = pd.DataFrame(
-        {column["name"]: _read_column(column, arrays) for column in specification["columns"]}
-    )
-    index = specification["index"]
-    if index is not None:
-        frame.index = pd.Index(arrays[index["array"]], name=index["name"])
-    given = specification["arguments"]
-    known = set(given) - {"priors"} == {"contrasts", *ARRAY_ARGUMENTS}
-    if not known or specification["method"] not in get_args(Method):
-        raise ValueError("arguments or method unknown")
-    arguments = {
-        name: arrays[value["array"]] if name != "contrasts" and isinstance(value, dict) else value
-        for name, value in given.items()
-        if name != "priors"
-    }
-    arguments["priors"] = read_prior_records(given.get("priors"))
-    model = Model(
-        specification["formula"], frame, data_name=specification["data_name"], **arguments
-    )
+        return read_posterior(specification, arrays)
+    if specification["method"] not in get_args(Method):
+        raise ValueError("method unknown")
+    model = read_model(specification, arrays)
     n_theta = model.kernel(specification["method"]).shape.n_theta
     if arrays["theta"].shape != (n_theta,) or not np.isfinite(arrays["theta"]).all():
         raise ValueError("theta does not fit the formula")
@@ -198,8 +221,35 @@ def _rebuilt(specification: dict[str, Any], arrays: dict[str, Any]) -> Likelihoo
         response=arrays["response"],
         converged=specification["converged"],
         is_singular=specification["is_singular"],
-        findings=tuple(_read_finding(finding) for finding in specification["findings"]),
+        findings=read_findings(specification),
     )
+
+
+def read_model(specification: dict[str, Any], arrays: dict[str, Any]) -> Model:
+    """Return the model that ``stored_model`` wrote."""
+    from hierbayes.bayes.prior_records import read_prior_records
+
+    frame = pd.DataFrame(
+        {column["name"]: _read_column(column, arrays) for column in specification["columns"]}
+    )
+    index = specification["index"]
+    if index is not None:
+        frame.index = pd.Index(arrays[index["array"]], name=index["name"])
+    given = specification["arguments"]
+    if set(given) - {"priors", "family", "link"} != {"contrasts", *ARRAY_ARGUMENTS}:
+        raise ValueError("arguments unknown")
+    arguments = {
+        name: arrays[value["array"]] if name != "contrasts" and isinstance(value, dict) else value
+        for name, value in given.items()
+        if name != "priors"
+    }
+    arguments["priors"] = read_prior_records(given.get("priors"))
+    return Model(specification["formula"], frame, data_name=specification["data_name"], **arguments)
+
+
+def read_findings(specification: dict[str, Any]) -> tuple[Finding, ...]:
+    """Return the findings that ``stored_findings`` wrote."""
+    return tuple(_read_finding(finding) for finding in specification["findings"])
 
 
 def _read_finding(stored: dict[str, Any]) -> Finding:
