@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 
 BATCH_NUMBERS = 2_000_000  # numbers an evaluation of one batch may hold in its largest array
 LARGE = 200_000  # numbers an evaluation of one phi holds, above which proposals are not thinned
-ADAPT = (1500, (2, 3, 4))  # draws of a round of adapting, and components of each round's mixture
+ADAPT = (800, (2, 3, 4))  # draws of a round of adapting, and components of each round's mixture
 ADAPT_LARGE = (150, (1,))  # many levels make the posterior of their sds nearly normal
 THIN = 2  # proposals a draw for small models; they cost nothing and chains mix better
 TRUSTED_K = 0.7

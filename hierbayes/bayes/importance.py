@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import logsumexp
 
-from hierbayes.bayes.mixture import TMixture, fitted_mixture, single
+from hierbayes.bayes.mixture import TMixture, fitted_mixture, log_sum_exp, single
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -119,7 +118,7 @@ def adapt(
             break
         every = np.concatenate(points)
         mixed = np.stack([q.log_density(every) for q in proposals]) - np.log(len(proposals))
-        all_weights = np.concatenate(logs) - logsumexp(mixed, axis=0)
+        all_weights = np.concatenate(logs) - log_sum_exp(mixed, axis=0)
         fitted = fitted_mixture(every, all_weights, K, rng)
         proposal = TMixture(
             np.concatenate([(1 - DEFENSIVE) * fitted.weights, DEFENSIVE * first.weights]),
@@ -148,7 +147,7 @@ def weigh(proposal: TMixture, x: FloatArray, log_density: FloatArray) -> Importa
     n = x.shape[0]
     log_weights = log_density - proposal.log_density(x)
     log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
-    log_mean = float(logsumexp(log_weights) - np.log(n))
+    log_mean = float(log_sum_exp(log_weights) - np.log(n))
     relative = np.exp(log_weights - log_mean)
     return ImportanceSample(
         x=x,
@@ -176,7 +175,7 @@ def metropolis(
     per_chain = drawn.x.shape[0] // chains
     log_w = drawn.log_weights[: chains * per_chain].reshape(chains, per_chain)
     log_u = np.log(rng.random((chains, per_chain)))
-    normalised = np.exp(log_w - logsumexp(log_w, axis=1)[:, None])
+    normalised = np.exp(log_w - log_sum_exp(log_w, axis=1)[:, None])
     now = np.array([rng.choice(per_chain, p=one / one.sum()) for one in normalised])
     each = np.arange(chains)
     path = np.empty((chains, per_chain), dtype=np.intp)
@@ -192,7 +191,7 @@ def _efficiency(log_weights: FloatArray) -> float:
     finite = log_weights[np.isfinite(log_weights)]
     if not finite.size:
         return 0.0
-    return float(np.exp(2 * logsumexp(finite) - logsumexp(2 * finite)) / log_weights.size)
+    return float(np.exp(2 * log_sum_exp(finite) - log_sum_exp(2 * finite)) / log_weights.size)
 
 
 def pareto_k(log_weights: FloatArray) -> float:
@@ -215,7 +214,7 @@ def _fit_pareto_shape(x: FloatArray) -> float:
     candidates = 1 / x[-1] + (1 - np.sqrt(m / (np.arange(1, m + 1) - 0.5))) / (3 * quartile)
     shapes = np.log1p(-candidates[:, None] * x).mean(axis=1)
     profile = n * (np.log(-candidates / shapes) - shapes - 1)
-    weights = np.exp(profile - logsumexp(profile))
+    weights = np.exp(profile - log_sum_exp(profile))
     best = float(candidates @ weights)
     shape = float(np.log1p(-best * x).mean())
     return (n * shape + 10 * 0.5) / (n + 10)
