@@ -75,8 +75,10 @@ def add_marginal_likelihood(design: Design, beta: Any, sigma: Any, roots: list[A
         right.append(zr @ Lambda)
         zz.append(pm.Data(f"zz_{name}", products.zz[f]))
     eliminate = _eliminate_nested if nested else _eliminate_crossed
-    log_det, explained = (pt.zeros(()), pt.zeros(())) if not roots else eliminate(
-        products, names, Lambdas, zz, right
+    log_det, explained = (
+        (pt.zeros(()), pt.zeros(()))
+        if not roots
+        else eliminate(products, names, Lambdas, zz, right)
     )
     constant = pm.Data("log_weights", np.asarray(products.sum_log_weights))
     n = pm.Data("n_rows", np.asarray(float(products.n_obs)))

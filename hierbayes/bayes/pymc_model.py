@@ -223,9 +223,7 @@ def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -
     return EffectScale(sd, root)
 
 
-def _parameters(
-    design: Design, family: str, priors: ModelPriors, number: Number
-) -> dict[str, Any]:
+def _parameters(design: Design, family: str, priors: ModelPriors, number: Number) -> dict[str, Any]:
     """Add the further parameters of the response's distribution."""
     import pymc as pm
 

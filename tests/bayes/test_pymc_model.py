@@ -206,9 +206,7 @@ def log_density(model: Any) -> Any:
 
 @pytest.mark.parametrize("parameterization", ["noncentered", "centered", "marginal"])
 def test_log_density_is_the_one_written_out(case, parameterization):
-    model = build_model(
-        case.design, case.kept, case.priors, parameterization=parameterization
-    )
+    model = build_model(case.design, case.kept, case.priors, parameterization=parameterization)
     density = log_density(model)
     rng = np.random.default_rng(7)
     for _ in range(N_POINTS):
@@ -229,9 +227,7 @@ def test_log_density_is_the_one_written_out(case, parameterization):
 
 @pytest.mark.parametrize("parameterization", ["noncentered", "centered", "marginal"])
 def test_variables_are_those_of_the_contract(case, parameterization):
-    model = build_model(
-        case.design, case.kept, case.priors, parameterization=parameterization
-    )
+    model = build_model(case.design, case.kept, case.priors, parameterization=parameterization)
     shapes = {name: var.shape.eval(mode=slow_python()) for name, var in model.named_vars.items()}
     dims = model.named_vars_to_dims
     assert dims["beta"] == ("coef",)

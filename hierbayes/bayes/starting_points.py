@@ -1,0 +1,164 @@
+"""Where NUTS starts: estimates or prior medians, in the free variables of a PyMC model.
+
+Chains start around one point, far enough apart for R-hat to see chains that disagree and near
+enough to need no search: coefficients within their standard errors, sds within a third.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.bayes.priors import ModelPriors
+from hierbayes.design.design import Design
+from hierbayes.results.variable_names import factor_variables, variable_name
+
+FloatArray = npt.NDArray[np.float64]
+
+# An sd estimated as zero starts at this fraction of its prior's median: log(0) is no start.
+SMALLEST_SD = 0.05
+SHRUNKEN = 0.9  # correlations start at this fraction of their estimates, away from -1 and 1
+JITTER = 0.3  # of log sds, unscaled random effects and whatever has no scale of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A point of the parameter space on the user's scale.
+
+    Attributes
+    ----------
+    beta, beta_sd : arrays, shape (p,); the sd says how far chains may start apart
+    sigma : residual sd, None where there is none
+    sd : per factor, array (q,), all positive
+    corr : per factor, array (q, q), positive definite
+    b : per factor, array (J, q)
+    family : further parameters of the response, by name
+    """
+
+    beta: FloatArray
+    beta_sd: FloatArray
+    sigma: float | None
+    sd: tuple[FloatArray, ...]
+    corr: tuple[FloatArray, ...]
+    b: tuple[FloatArray, ...]
+    family: Mapping[str, float] = field(default_factory=dict)
+
+
+def start_from_priors(design: Design, priors: ModelPriors) -> Start:
+    """Start at prior medians; a flat prior has none, and counts as centred at 0 (sds: 1)."""
+    beta = np.nan_to_num(np.array([float(prior.quantile(0.5)) for prior in priors.beta]))
+    upper = np.array([float(prior.quantile(0.6)) for prior in priors.beta])
+    beta_sd = np.where(np.isfinite(upper), upper - beta, 0.0)
+    if priors.intercept is not None:
+        beta[priors.intercept] -= priors.centre @ beta
+    sd = tuple(np.array([_median(prior) for prior in laws]) / 4 for laws in priors.sd)
+    return Start(
+        beta=beta,
+        beta_sd=beta_sd,
+        sigma=None if priors.sigma is None else _median(priors.sigma),
+        sd=sd,
+        corr=tuple(np.eye(values.size) for values in sd),
+        b=tuple(np.zeros((f.levels.size, f.z.shape[1])) for f in design.factors),
+        family={name: _median(prior) for name, prior in priors.family.items()},
+    )
+
+
+def inside(start: Start, priors: ModelPriors) -> Start:
+    """Move estimates on the boundary into the interior."""
+    sds = [
+        np.maximum(sd, [SMALLEST_SD * _median(prior) for prior in laws])
+        for sd, laws in zip(start.sd, priors.sd, strict=True)
+    ]
+    corrs = [
+        SHRUNKEN * np.nan_to_num(corr) + (1 - SHRUNKEN) * np.eye(len(corr)) for corr in start.corr
+    ]
+    for corr in corrs:
+        np.fill_diagonal(corr, 1.0)
+    return Start(
+        beta=start.beta,
+        beta_sd=start.beta_sd,
+        sigma=start.sigma,
+        sd=tuple(sds),
+        corr=tuple(corrs),
+        b=start.b,
+        family=start.family,
+    )
+
+
+def _median(prior: Any) -> float:
+    found = float(prior.quantile(0.5))
+    return found if np.isfinite(found) and found > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FreeValue:
+    """Value of a free variable, not transformed, and how far chains start apart."""
+
+    value: FloatArray
+    jitter: FloatArray
+
+
+def free_values(design: Design, priors: ModelPriors, start: Start) -> dict[str, FreeValue]:
+    """Return the start in every variable that a model of any parameterisation may have free."""
+    found: dict[str, FreeValue] = {}
+
+    def add(name: str, value: Any, jitter: Any) -> None:
+        array = np.asarray(value, dtype=np.float64)
+        found[name] = FreeValue(array, np.broadcast_to(np.asarray(jitter, float), array.shape))
+
+    labels = [f"{k}" for k in range(start.beta.size)]
+    kept_names = [p.name for p in priors.parameters if p.kind == "beta"]
+    labels = kept_names if len(kept_names) == len(labels) else labels
+    vector = "beta" if priors.intercept is None else "slopes"
+    at = [k for k in range(start.beta.size) if k != priors.intercept]
+    if priors.intercept is not None:
+        k = priors.intercept
+        alpha = start.beta[k] + priors.centre @ start.beta
+        add("intercept_at_means", alpha, start.beta_sd[k])
+    add(vector, start.beta[at], start.beta_sd[at])
+    for k in at:
+        add(f"{vector}_{variable_name(labels[k])}", start.beta[k], start.beta_sd[k])
+    if start.sigma is not None:
+        add("sigma", start.sigma, JITTER)
+    for name, value in start.family.items():
+        add(name, value, JITTER)
+    names = factor_variables([factor.name for factor in design.factors])
+    for f, factor in enumerate(design.factors):
+        own = [(k, term.columns) for k, term in enumerate(design.terms) if term.factor == f]
+        _add_effects(add, names[factor.name], factor.columns, own, _scaled(start, f))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    sd: FloatArray
+    root: FloatArray
+    b: FloatArray
+
+
+def _scaled(start: Start, f: int) -> _Scaled:
+    root = start.sd[f][:, None] * np.linalg.cholesky(start.corr[f])
+    return _Scaled(start.sd[f], root, start.b[f])
+
+
+def _add_effects(
+    add: Any,
+    name: str,
+    columns: tuple[str, ...],
+    terms: list[tuple[int, tuple[int, ...]]],
+    at: _Scaled,
+) -> None:
+    add(f"sd_{name}", at.sd, JITTER)
+    for k, own in terms:
+        block = at.root[np.ix_(own, own)]
+        rows, cols = np.tril_indices(len(own))
+        jitter = np.where(rows == cols, JITTER, JITTER * np.diag(block)[rows])
+        chol = f"chol_{name}" if len(terms) == 1 else f"chol_{name}_{k}"
+        add(chol, block[rows, cols], jitter)
+        add(f"sd_{name}_{variable_name(columns[own[0]])}", at.sd[own[0]], JITTER)
+    for c, label in enumerate(columns):
+        add(f"sd_{name}_{variable_name(label)}", at.sd[c], JITTER)
+    add(f"u_{name}", np.linalg.solve(at.root, at.b.T).T, JITTER)
+    add(f"b_{name}", at.b, JITTER * at.sd)
