@@ -4,7 +4,7 @@ With the scale s and the centre m of the response on the link scale:
 
 - intercept, at centred predictors: Normal(m, 2.5 s)
 - coefficient of a column x: Normal(0, 2.5 s / sd(x))
-- sd of the random effects of a column z: HalfStudentT(4, 2.5 s / sd(z)), sd(z) = 1 if intercept
+- sd of the random effects of a column z: HalfStudentT(4, 2.5 s / sd(z))
 - correlations of a term: LKJ(2)
 - residual sd: HalfStudentT(4, s)
 
@@ -14,8 +14,9 @@ All scale with the data: y -> c y or x -> c x changes the unit of the prior and 
 takes the units off (logit, probit, cloglog, softmax) they are 0 and 1; with log they are the log
 of the mean of y and 1; with an inverse link they are carried over by its slope at the mean of y.
 
-A constant column has no sd: its root mean square takes the place. Without an intercept nothing
-holds the mean of y, so the coefficients' s is the root mean square of y instead of its sd.
+A constant column has no sd: its root mean square takes the place, 1 for an intercept. Without an
+intercept in the fixed part nothing holds the mean of y, so the coefficients' s is the root mean
+square of y instead of its sd.
 """
 
 from dataclasses import dataclass
@@ -41,7 +42,6 @@ FloatArray = npt.NDArray[np.float64]
 WIDE = 2.5  # prior sds in units of the response's scale, as in rstanarm
 DF = 4.0  # of the half-t priors: finite variance, tails that let the data win
 CORRELATIONS = LKJ(2)
-INTERCEPT = "(Intercept)"
 # An sd this small against the root mean square is rounding: the column is constant.
 CONSTANT = 1e-9
 HAS_SIGMA = ("gaussian", "t")
@@ -157,10 +157,7 @@ def coefficient_priors(
 
 def sd_priors(factor: GroupingFactor, *, scale: ResponseScale) -> tuple[Prior, ...]:
     """Priors of the sds of the q columns of a grouping factor."""
-    return tuple(
-        HalfStudentT(DF, WIDE * scale.spread / (1.0 if name == INTERCEPT else spread_of(z)))
-        for name, z in zip(factor.columns, factor.z.T, strict=True)
-    )
+    return tuple(HalfStudentT(DF, WIDE * scale.spread / spread_of(z)) for z in factor.z.T)
 
 
 def sigma_prior(design: Design, *, family: str, scale: ResponseScale) -> Prior | None:

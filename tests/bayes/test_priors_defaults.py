@@ -165,14 +165,15 @@ def test_order_of_factors_and_terms_is_the_designs():
 
 
 def test_joint_gaussian_is_the_product_of_the_priors_at_centred_predictors(sleep):
-    priors = priors_of("Reaction ~ Days + I(Days^2)", sleep)
+    user = {"Days": hb.Normal(10, 5)}
+    priors = priors_of("Reaction ~ Days + I(Days^2)", sleep, user=user)
     mean, precision = priors.gaussian_beta()
     beta = np.array([[200.0, 5.0, 2.0], [mean[0] + 1, -4.0, 0.3]])
     days = sleep["Days"].to_numpy()
     alpha = beta @ [1, days.mean(), (days**2).mean()]
     by_hand = (
         stats.norm.logpdf(alpha, priors.beta[0].mu, priors.beta[0].sigma)
-        + stats.norm.logpdf(beta[:, 1], 0, priors.beta[1].sigma)
+        + stats.norm.logpdf(beta[:, 1], 10, 5)
         + stats.norm.logpdf(beta[:, 2], 0, priors.beta[2].sigma)
     )
     away = beta - mean
