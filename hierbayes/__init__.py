@@ -47,6 +47,9 @@ _LAZY = {
     "StudentT": "hierbayes.bayes.distributions",
     "Uniform": "hierbayes.bayes.distributions",
     "anova": "hierbayes.comparison.anova",
+    "bayes_factor": "hierbayes.comparison.bayes_factor",
+    "compare": "hierbayes.comparison.compare",
+    "loo": "hierbayes.comparison.loo",
     "plot": "hierbayes.plots",
 }
 
@@ -84,12 +87,15 @@ __all__ = [
     "Uniform",
     "VarCorr",
     "anova",
+    "bayes_factor",
+    "compare",
     "describe_dataset",
     "glmer",
     "list_datasets",
     "lmer",
     "load",
     "load_dataset",
+    "loo",
     "plot",
 ]
 

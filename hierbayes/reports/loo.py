@@ -73,8 +73,6 @@ def pareto_line(found: Loo) -> str:
         return f"Pareto k at most {K_BOUNDS[0]} for all {k.size} terms: all can be trusted."
     bounds = (f"to {K_BOUNDS[0]}", f"{K_BOUNDS[0]} to {K_BOUNDS[1]:g}", f"above {K_BOUNDS[1]:g}")
     parts = [
-        f"{n} {bound} ({word})"
-        for n, bound, word in zip(counts, bounds, K_WORDS, strict=True)
-        if n
+        f"{n} {bound} ({word})" for n, bound, word in zip(counts, bounds, K_WORDS, strict=True) if n
     ]
     return f"Pareto k: {', '.join(parts)}."

@@ -13,6 +13,10 @@ RENDERERS = {
     "AnovaTable": ("anova", "anova_text", "anova_html"),
     "PosteriorFit": ("posterior_summary", "posterior_text", "posterior_html.posterior_html"),
     "Hypothesis": ("posterior_summary", "hypothesis_text", "posterior_html.hypothesis_html"),
+    "BayesFactor": ("bayes_factor", "bayes_factor_text", "bayes_factor.bayes_factor_html"),
+    "Loo": ("loo", "loo_text", "loo.loo_html"),
+    "ElpdComparison": ("elpd_comparison", "elpd_text", "elpd_comparison.elpd_html"),
+    "Comparison": ("comparison", "comparison_text", "comparison.comparison_html"),
 }
 
 

@@ -155,7 +155,7 @@ class ComparedFit:
     Attributes
     ----------
     name : as printed: "REML", "ML", "posterior" or a name given
-    prefix : of its columns in the frame: "reml", "ml", "posterior", "posterior_2"
+    prefix : of its columns in the frame: "reml", "ml", "posterior", "posterior_1"
     is_posterior : whether it is one
     """
 

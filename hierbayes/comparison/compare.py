@@ -1,0 +1,232 @@
+"""REML, ML and posterior fits of one model beside each other, with a reason for each difference.
+
+Posteriors of different formulas are compared by what they predict instead (``elpd.py``).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from hierbayes.comparison.comparison_table import Side, comparison_table
+from hierbayes.comparison.elpd import compare_elpd
+from hierbayes.comparison.same_data import check_same_data
+from hierbayes.errors import DataError, OptionError
+from hierbayes.options import IntervalKind, check_option
+from hierbayes.results.comparison import ComparedFit, Comparison, ElpdComparison
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.tidy import check_level
+
+PURPOSE = "their estimates do not belong beside each other"
+KINDS = {"eti": "equal-tailed", "hdi": "highest-density"}
+SAMPLERS = {"collapsed": "the collapsed sampler", "nuts": "NUTS"}
+METHODS = {"reml": "REML", "ml": "ML"}
+
+
+def compare(
+    *fits: Any,
+    level: float = 0.95,
+    kind: IntervalKind = "eti",
+    names: Sequence[str] | None = None,
+    by: str | None = None,
+) -> Comparison | ElpdComparison:
+    """Compare fits of one model by REML, ML and as posteriors, parameter by parameter.
+
+    Posteriors of different formulas on the same data are compared by leave-one-out prediction.
+
+    Parameters
+    ----------
+    *fits : LikelihoodFit, PosteriorFit
+        Two or more, of the same rows and response.
+    level : float
+        Level of all intervals: Wald confidence intervals of REML and ML, credible intervals of
+        posteriors.
+    kind : {"eti", "hdi"}
+        Equal-tailed or shortest credible intervals.
+    names : names of the fits for the text; "REML", "ML", "posterior" unless said
+    by : a grouping factor
+        For posteriors of different formulas: leave whole levels out; see ``hb.loo``.
+
+    Returns
+    -------
+    Comparison or ElpdComparison
+        Prints, shows as HTML in a notebook, and ``to_frame()`` holds all numbers.
+
+    Raises
+    ------
+    DataError
+        If rows, responses, predictors, weights or formulas differ, naming the difference.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> table = hb.compare(model.fit("reml"), model.fit("ml"), model.sample(random_seed=1))
+    >>> table.to_frame()[["ml_estimate", "reml_estimate"]].round(1).loc["sd((Intercept)|Batch)"]
+    ml_estimate      37.3
+    reml_estimate    42.0
+    Name: sd((Intercept)|Batch), dtype: float64
+    """
+    check_level(level)
+    check_option("kind", kind, IntervalKind)
+    _check_fits(fits)
+    check_same_data(fits, purpose=PURPOSE)
+    labels = _checked_names(names, len(fits))
+    if len({fit.formula_text for fit in fits}) > 1 or by is not None:
+        if not _are_posteriors(fits):
+            raise DataError(_formulas_differ(fits, by))
+        return compare_elpd(fits, names=labels, by=by)
+    _check_same_model(fits)
+    sides = _sides(fits, labels)
+    table = comparison_table(sides, level=level, kind=kind)
+    first = fits[0]
+    return Comparison(
+        table=table,
+        fits=tuple(side.label for side in sides),
+        formula_text=first.formula_text,
+        data_name=first.data_name,
+        n_obs=first.nobs,
+        n_groups=first.n_groups,
+        intervals=_intervals(sides, level, kind),
+        priors=_priors(sides),
+        samplers=tuple(_sampler(side) for side in sides if side.label.is_posterior),
+        shift_of=_shift_of(sides),
+        level=level,
+        findings=tuple((s.label.name, finding) for s in sides for finding in s.fit.findings),
+    )
+
+
+def _check_fits(fits: tuple[Any, ...]) -> None:
+    for fit in fits:
+        if isinstance(fit, (list, tuple)):
+            raise OptionError(
+                "compare takes the fits one by one, compare(reml, post), not as a "
+                f"{type(fit).__name__}."
+            )
+        if not isinstance(fit, (LikelihoodFit, PosteriorFit)):
+            raise OptionError(
+                f"compare takes fits, model.fit(...) or model.sample(...); it got a "
+                f"{type(fit).__name__}."
+            )
+    if len(fits) < 2:
+        raise OptionError(f"compare needs two or more fits; it got {len(fits)}.")
+
+
+def _checked_names(names: Any, count: int) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if not isinstance(names, str) and isinstance(names, Sequence):
+        labels = tuple(names)
+        if len(labels) == count == len(set(labels)) and all(
+            isinstance(label, str) and label for label in labels
+        ):
+            return labels
+    raise OptionError(f"names={names!r} must be {count} different names, one a fit.")
+
+
+def _are_posteriors(fits: tuple[Any, ...]) -> TypeGuard[tuple[PosteriorFit, ...]]:
+    return all(isinstance(fit, PosteriorFit) for fit in fits)
+
+
+def _formulas_differ(fits: tuple[Any, ...], by: str | None) -> str:
+    formulas = list(dict.fromkeys(fit.formula_text for fit in fits))
+    if len(formulas) == 1:
+        return f"by={by!r} leaves groups out of posteriors; some of these fits are by REML or ML."
+    text = f"The fits have different formulas ({formulas[0]} and {formulas[1]})."
+    if all(isinstance(fit, LikelihoodFit) for fit in fits):
+        return f"{text} hb.anova compares REML and ML fits of different formulas."
+    return (
+        f"{text} Fits by REML or ML and posteriors are compared parameter by parameter, so fit "
+        "one formula both ways; posteriors alone, compare(a, b), are compared by their predictions."
+    )
+
+
+def _check_same_model(fits: tuple[Any, ...]) -> None:
+    """Raise DataError naming what differs between designs of the same formula."""
+    first = fits[0]
+    for fit in fits[1:]:
+        if fit.design.coef_names != first.design.coef_names:
+            other = next(c for c in fit.design.coef_names if c not in first.design.coef_names)
+            raise DataError(
+                f"The fits code their factors differently ({other} is a coefficient of one only), "
+                f"so {PURPOSE}."
+            )
+        if not np.array_equal(fit.design.X, first.design.X):
+            raise DataError(f"The fits have different values of their predictors, so {PURPOSE}.")
+        codes = zip(fit.design.factors, first.design.factors, strict=True)
+        for a, b in codes:
+            if not (np.array_equal(a.codes, b.codes) and np.array_equal(a.z, b.z)):
+                raise DataError(f"The fits group rows by {a.name} differently, so {PURPOSE}.")
+        for what in ("weights", "offset", "known_sd"):
+            a, b = getattr(fit.design, what), getattr(first.design, what)
+            if (a is None) != (b is None) or (a is not None and not np.array_equal(a, b)):
+                raise DataError(f"The fits have different {what}, so {PURPOSE}.")
+        families = [getattr(one, "family", "gaussian") for one in (first, fit)]
+        if families[0] != families[1]:
+            raise DataError(
+                f"The fits have different response families ({families[0]} and {families[1]}), "
+                f"so {PURPOSE}."
+            )
+
+
+def _sides(fits: tuple[Any, ...], names: tuple[str, ...] | None) -> list[Side]:
+    """Name the fits and put them in the order of the table: ML, REML, posteriors."""
+    methods = [METHODS.get(fit.method, "posterior") for fit in fits]
+    found = []
+    for i, (fit, method) in enumerate(zip(fits, methods, strict=True)):
+        number = f" {methods[: i + 1].count(method)}" if methods.count(method) > 1 else ""
+        name = f"{method}{number}" if names is None else names[i]
+        prefix = re.sub(r"\W+", "_", name.lower()).strip("_") or f"fit_{i + 1}"
+        label = ComparedFit(name=name, prefix=prefix, is_posterior=method == "posterior")
+        found.append(Side(label=label, fit=fit))
+    if len({side.label.prefix for side in found}) < len(found):
+        raise OptionError(f"names={names!r} must differ in more than case and punctuation.")
+    order = {"ml": 0, "reml": 1, "posterior": 2}
+    return sorted(found, key=lambda side: order[side.fit.method])
+
+
+def _intervals(sides: list[Side], level: float, kind: IntervalKind) -> tuple[str, ...]:
+    lines = []
+    percent = f"{100 * level:g} %"
+    likelihood = [side.label.name for side in sides if not side.label.is_posterior]
+    if likelihood:
+        lines.append(
+            f"{' and '.join(likelihood)}: {percent} Wald confidence intervals of the fixed "
+            "effects, p of z tests; none for sds and correlations"
+        )
+    posterior = [side.label.name for side in sides if side.label.is_posterior]
+    if posterior:
+        lines.append(f"{' and '.join(posterior)}: {percent} {KINDS[kind]} credible intervals")
+    return tuple(lines)
+
+
+def _priors(sides: list[Side]) -> tuple[str, ...]:
+    """One line a prior; where posteriors differ in it, a line for each with its name."""
+    posteriors = [side for side in sides if side.label.is_posterior]
+    if not posteriors:
+        return ()
+    lines = []
+    for parameter in posteriors[0].fit.priors.parameters:
+        laws = [str(side.fit.priors.of(parameter)) for side in posteriors]
+        if len(set(laws)) == 1:
+            lines.append(f"{parameter.name} ~ {laws[0]}")
+            continue
+        lines += [
+            f"{parameter.name} ~ {law} ({side.label.name})"
+            for side, law in zip(posteriors, laws, strict=True)
+        ]
+    return tuple(lines)
+
+
+def _sampler(side: Side) -> str:
+    fit = side.fit
+    each = fit.n_draws // fit.n_chains
+    by = SAMPLERS.get(fit.sampler, fit.sampler)
+    return f"{side.label.name}: {fit.n_chains} x {each} draws by {by}"
+
+
+def _shift_of(sides: list[Side]) -> str:
+    likelihood = [side.label.name for side in sides if not side.label.is_posterior]
+    return likelihood[-1] if likelihood else ""

@@ -1,0 +1,265 @@
+"""The table of a comparison: each fit's numbers of each parameter, what differs, and why."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.bayes.predictive import log_prior_variables
+from hierbayes.comparison.density_mode import density_mode
+from hierbayes.comparison.why import MONTE_CARLO_ERRORS, Evidence, Kind, why
+from hierbayes.options import IntervalKind
+from hierbayes.results.chains import chain_statistics, credible_interval
+from hierbayes.results.comparison import ComparedFit
+from hierbayes.results.posterior_fit import PosteriorFit
+
+FloatArray = npt.NDArray[np.float64]
+
+# An sd this small against sigma, or a correlation this near to 1, is lme4's boundary.
+BOUNDARY = 1e-4
+BOUNDS: dict[str, tuple[float, float]] = {
+    "fixed": (-np.inf, np.inf),
+    "sd": (0.0, np.inf),
+    "sigma": (0.0, np.inf),
+    "cor": (-1.0, 1.0),
+    "icc": (0.0, 1.0),
+}
+SIGNED = ("fixed", "cor")  # kinds whose sign is a question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One fit of a comparison and how it is called there."""
+
+    label: ComparedFit
+    fit: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One parameter: its name and kind, and the levels of its grouping factor (0 without one)."""
+
+    name: str
+    kind: Kind
+    n_levels: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PosteriorNumbers:
+    """Numbers of a posterior, arrays over the parameters; ``converged`` is of the whole fit."""
+
+    mean: FloatArray
+    median: FloatArray
+    mode: FloatArray
+    sd: FloatArray
+    low: FloatArray
+    high: FloatArray
+    prob_positive: FloatArray
+    mcse: FloatArray
+    r_hat: FloatArray
+    prior_pull: FloatArray
+    converged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LikelihoodNumbers:
+    """Numbers of a REML or ML fit, arrays over the parameters."""
+
+    estimate: FloatArray
+    se: FloatArray
+    low: FloatArray
+    high: FloatArray
+    p_value: FloatArray
+
+
+def comparison_table(sides: Sequence[Side], *, level: float, kind: IntervalKind) -> pd.DataFrame:
+    """Return one row a parameter; the columns are those of ``Comparison.to_frame``."""
+    rows = parameter_rows(sides[0].fit)
+    likelihood = {
+        side.label.prefix: likelihood_numbers(side.fit, rows, level)
+        for side in sides
+        if not side.label.is_posterior
+    }
+    posterior = {
+        side.label.prefix: posterior_numbers(side.fit, rows, level, kind)
+        for side in sides
+        if side.label.is_posterior
+    }
+    columns: dict[str, Any] = {"effect": [row.kind for row in rows]}
+    for prefix, numbers in likelihood.items():
+        for name in ("estimate", "se", "low", "high", "p_value"):
+            columns[f"{prefix}_{name}"] = getattr(numbers, name)
+    reference = [side for side in sides if not side.label.is_posterior][-1:]
+    for prefix, draws in posterior.items():
+        for name in ("mean", "median", "mode", "sd", "low", "high", "prob_positive"):
+            columns[f"{prefix}_{name}"] = getattr(draws, name)
+        if reference:
+            at = likelihood[reference[0].label.prefix]
+            with_se = at.se > 0
+            unit = np.where(with_se, at.se, draws.sd)
+            columns[f"{prefix}_shift"] = (draws.median - at.estimate) / unit
+            columns[f"{prefix}_shift_unit"] = np.where(with_se, "SE", "sd")
+            columns[f"{prefix}_width_ratio"] = (draws.high - draws.low) / (at.high - at.low)
+        columns[f"{prefix}_prior_pull"] = draws.prior_pull
+    columns["why"] = _reasons(rows, sides, likelihood, posterior)
+    return pd.DataFrame(columns, index=pd.Index([row.name for row in rows], name="parameter"))
+
+
+def parameter_rows(fit: Any) -> list[Row]:
+    """Parameters in the order of ``tidy()``, then the ICC of a model that has just one."""
+    design = fit.design
+    rows = [Row(name=name, kind="fixed") for name in fit.coef_names]
+    for term in design.terms:
+        factor = design.factors[term.factor]
+        J = int(factor.levels.size)
+        names = [factor.columns[c] for c in term.columns]
+        rows += [Row(name=f"sd({name}|{factor.name})", kind="sd", n_levels=J) for name in names]
+        rows += [
+            Row(name=f"cor({first},{second}|{factor.name})", kind="cor", n_levels=J)
+            for i, first in enumerate(names)
+            for second in names[i + 1 :]
+        ]
+    if fit.varcorr().has_residual:
+        rows.append(Row(name="sigma", kind="sigma"))
+        if len(design.factors) == 1 and design.factors[0].columns == ("(Intercept)",):
+            J = int(design.factors[0].levels.size)
+            rows.append(Row(name=f"ICC({design.factors[0].name})", kind="icc", n_levels=J))
+    return rows
+
+
+def likelihood_numbers(fit: Any, rows: Sequence[Row], level: float) -> LikelihoodNumbers:
+    """Estimates, standard errors and Wald intervals; NaN where there are none."""
+    tidy = fit.tidy(level=level, ddf="normal")
+    names = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
+    values = [tidy[name].to_numpy(dtype=np.float64) for name in names]
+    if rows and rows[-1].kind == "icc":
+        sd, sigma = values[0][-2], values[0][-1]
+        icc = sd**2 / (sd**2 + sigma**2)
+        values = [np.append(v, icc if i == 0 else np.nan) for i, v in enumerate(values)]
+    return LikelihoodNumbers(
+        estimate=values[0], se=values[1], low=values[2], high=values[3], p_value=values[4]
+    )
+
+
+def posterior_numbers(
+    fit: PosteriorFit, rows: Sequence[Row], level: float, kind: IntervalKind
+) -> PosteriorNumbers:
+    """Summaries of the draws of every parameter."""
+    draws = np.concatenate([part.draws for part in fit.parameters()], axis=2)[:, :, : len(rows)]
+    if rows and rows[-1].kind == "icc":
+        square = draws[:, :, -2:] ** 2
+        icc = square[:, :, :1] / square.sum(axis=2, keepdims=True)
+        draws = np.concatenate([draws, icc], axis=2)
+    flat = draws.reshape(fit.n_draws, -1)
+    statistics = chain_statistics(draws)
+    interval = credible_interval(flat, level, kind)
+    signed = np.array([row.kind in SIGNED for row in rows])
+    modes = [
+        density_mode(x, lower=BOUNDS[row.kind][0], upper=BOUNDS[row.kind][1])
+        for x, row in zip(flat.T, rows, strict=True)
+    ]
+    return PosteriorNumbers(
+        mean=flat.mean(axis=0),
+        median=np.median(flat, axis=0),
+        mode=np.array(modes),
+        sd=flat.std(axis=0, ddof=1),
+        low=interval.low,
+        high=interval.high,
+        prob_positive=np.where(signed, (flat > 0).mean(axis=0), np.nan),
+        mcse=statistics.mcse_mean,
+        r_hat=statistics.r_hat,
+        prior_pull=prior_pull(fit, flat),
+        converged=fit.converged,
+    )
+
+
+def prior_pull(fit: PosteriorFit, flat: FloatArray) -> FloatArray:
+    """Posterior sds by which the means of draws (S, P) move when the prior counts twice.
+
+    To first order: with the prior to the power 1 + a the mean moves by a Cov(x, log prior), and
+    the power is doubled at log 2 in the logarithm.
+
+    Source: Kallioinen, Paananen, Buerkner & Vehtari (2024), Statistics and Computing 34:57
+    (power-scaling sensitivity).
+    """
+    total: FloatArray = np.zeros(fit.draws.beta.shape[:2])
+    for value in log_prior_variables(fit.draws, fit.design, fit.priors).values():
+        total = total + value.reshape(*total.shape, -1).sum(axis=2)
+    log_prior = total.ravel()
+    centred = flat - flat.mean(axis=0)
+    sd = centred.std(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pull = centred.T @ (log_prior - log_prior.mean()) / log_prior.size / sd
+    return np.asarray(math.log(2) * pull)
+
+
+def _reasons(
+    rows: Sequence[Row],
+    sides: Sequence[Side],
+    likelihood: dict[str, LikelihoodNumbers],
+    posterior: dict[str, PosteriorNumbers],
+) -> list[str]:
+    """Why-sentences of the last likelihood fit (REML where there is one) and the first posterior.
+
+    Between posteriors alone, of the first against the second.
+    """
+    if not likelihood:
+        first, second = list(posterior.values())[:2]
+        return [_between(first, second, i) for i in range(len(rows))]
+    reference = [side for side in sides if not side.label.is_posterior][-1]
+    others = [side for side in sides if side.fit.method == "ml" and side is not reference]
+    at = likelihood[reference.label.prefix]
+    ml = likelihood[others[0].label.prefix] if others else None
+    draws = next(iter(posterior.values()), None)
+    name = "REML" if reference.fit.method == "reml" else "ML"
+    out = []
+    for i, row in enumerate(rows):
+        measured: dict[str, Any] = {}
+        if draws is not None:
+            fields = ("mean", "median", "mode", "sd", "low", "high", "mcse", "r_hat", "prior_pull")
+            measured = {field: float(getattr(draws, field)[i]) for field in fields}
+            measured["converged"] = draws.converged
+            width = at.high[i] - at.low[i]
+            measured["width_ratio"] = float((draws.high[i] - draws.low[i]) / width)
+        found = Evidence(
+            kind=row.kind,
+            name=name,
+            reference=float(at.estimate[i]),
+            reference_se=float(at.se[i]),
+            ml=math.nan if ml is None else float(ml.estimate[i]),
+            ml_se=math.nan if ml is None else float(ml.se[i]),
+            on_boundary=_on_boundary(reference.fit, row, float(at.estimate[i])),
+            model_on_boundary=reference.fit.is_singular,
+            reference_converged=reference.fit.converged,
+            n_levels=row.n_levels,
+            has_posterior=draws is not None,
+            **measured,
+        )
+        out.append(why(found))
+    return out
+
+
+def _on_boundary(fit: Any, row: Row, estimate: float) -> bool:
+    if not fit.is_singular:
+        return False
+    if row.kind == "sd":
+        return estimate <= BOUNDARY * fit.sigma
+    if row.kind == "icc":
+        return estimate <= BOUNDARY**2
+    return row.kind == "cor" and not abs(estimate) < 1 - BOUNDARY
+
+
+def _between(a: PosteriorNumbers, b: PosteriorNumbers, i: int) -> str:
+    """Say how two posteriors of one model differ in a parameter."""
+    if not (a.converged and b.converged):
+        return "sampler not converged: sample longer before comparing"
+    gap = float(b.mean[i] - a.mean[i])
+    if abs(gap) <= MONTE_CARLO_ERRORS * math.hypot(a.mcse[i], b.mcse[i]):
+        return "agree within Monte-Carlo error"
+    shift = gap / float(a.sd[i])
+    side = "above" if shift > 0 else "below"
+    return f"the second posterior's mean is {abs(shift):.2f} sd {side} the first's"

@@ -1,0 +1,92 @@
+"""Posteriors of different models compared by what they predict for rows they have not seen.
+
+The difference of two elpds is a sum over the same rows (or groups) left out, so its standard error
+comes from the spread of the differences, which is smaller than those of the two elpds.
+
+Source: Vehtari, Gelman & Gabry (2017), Statistics and Computing 27:1413; Sivula, Magnusson,
+Matamoros & Vehtari (2025), Bayesian Analysis (how far to trust the standard error).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.comparison.loo import TRUSTED_K, loo
+from hierbayes.errors import DataError
+from hierbayes.results.comparison import ElpdComparison, Loo
+from hierbayes.results.finding import Finding
+from hierbayes.results.posterior_fit import PosteriorFit
+
+CLEAR = 2.0  # standard errors from zero at which a difference is called clear
+SMALL = 4.0  # smaller differences of elpd are small, and their standard error is unreliable
+FEW = 100  # terms below which the standard error of a difference tends to be too small
+
+
+def compare_elpd(
+    fits: Sequence[PosteriorFit], *, names: tuple[str, ...] | None, by: str | None
+) -> ElpdComparison:
+    """Compare posteriors of the same data by leave-one-out prediction; see ``hb.compare``."""
+    labels = names or tuple(f"m.{i + 1}" for i in range(len(fits)))
+    results = [loo(fit, by=by) for fit in fits]
+    _check_terms(results)
+    order = sorted(range(len(fits)), key=lambda i: -results[i].elpd)
+    best = results[order[0]].pointwise["elpd"].to_numpy()
+    records = []
+    for i in order:
+        found = results[i]
+        gaps = found.pointwise["elpd"].to_numpy() - best
+        records.append(
+            {
+                "elpd": found.elpd,
+                "se": found.se,
+                "p_loo": found.p_loo,
+                "elpd_diff": float(gaps.sum()),
+                "se_diff": float(np.sqrt(gaps.size * gaps.var(ddof=1))),
+                "high_k": int((found.pointwise["pareto_k"] > TRUSTED_K).sum()),
+            }
+        )
+    table = pd.DataFrame(records, index=pd.Index([labels[i] for i in order], name="model"))
+    return ElpdComparison(
+        table=table,
+        formulas={label: fit.formula_text for label, fit in zip(labels, fits, strict=True)},
+        what=results[0].what,
+        verdict=verdict(table, n_terms=best.size),
+        data_name=fits[0].data_name,
+        n_obs=fits[0].nobs,
+        findings=_named(labels, results),
+    )
+
+
+def _check_terms(results: Sequence[Loo]) -> None:
+    first = results[0]
+    for found in results[1:]:
+        same = len(found.pointwise) == len(first.pointwise)
+        if not same or not found.pointwise.index.equals(first.pointwise.index):
+            raise DataError(
+                f"The models have different levels of {first.by}, so what is left out differs."
+            )
+
+
+def verdict(table: pd.DataFrame, *, n_terms: int) -> str:
+    """Say in words whether the best model predicts better than the next."""
+    best, second = table.index[:2]
+    gap, error = -float(table["elpd_diff"].iloc[1]), float(table["se_diff"].iloc[1])
+    text = f"{best} predicts best; {second} is {gap:.1f} (SE {error:.1f}) behind"
+    if gap <= CLEAR * error:
+        text += f", less than {CLEAR:g} SE: the data do not tell them apart."
+    elif gap < SMALL:
+        text += ": a small difference, whose SE can't be relied on."
+    else:
+        text += f", more than {CLEAR:g} SE."
+    if n_terms < FEW:
+        text += f" With {n_terms} terms the SE of a difference is rough, and often too small."
+    return text
+
+
+def _named(labels: Sequence[str], results: Sequence[Loo]) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(finding.code, f"{label}: {finding.sentence}", finding.advice, finding.numbers)
+        for label, found in zip(labels, results, strict=True)
+        for finding in found.findings
+    )
