@@ -5,13 +5,14 @@ identity link, Gaussian or flat priors of the coefficients) and NUTS elsewhere; 
 to NUTS when the collapsed sampler's Pareto k says that its draws can't be trusted.
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.likelihood.convergence import design_findings
 from hierbayes.options import Sampler, check_option
 from hierbayes.results.draws import PosteriorDraws
@@ -27,6 +28,8 @@ FloatArray = npt.NDArray[np.float64]
 # effective.
 R_HAT = 1.01
 ENOUGH = 400
+# Independent draws have an R-hat above 1 + 4 / (draws a chain) once in hundreds of parameters.
+R_HAT_NOISE = 4
 
 
 def sample(
@@ -80,11 +83,70 @@ def _collapsed(model: "Model", **options: Any) -> PosteriorDraws:
     return sample_collapsed(model.kernel("reml"), model.model_priors, model.design, **options)
 
 
-def _nuts(model: "Model", **options: Any) -> PosteriorDraws:
-    from hierbayes.bayes.nuts import sample_model
+def _nuts(
+    model: "Model",
+    *,
+    draws: int,
+    chains: int,
+    tune: int,
+    random_seed: Any,
+    progress: bool | None,
+) -> PosteriorDraws:
+    from hierbayes.bayes.nuts import NutsSettings, sample_nuts
+    from hierbayes.bayes.pymc_model import build_model
+    from hierbayes.bayes.starting_points import free_values
 
-    drawn: PosteriorDraws = sample_model(model, **options)
-    return drawn
+    priors = model.model_priors
+    pymc_model = build_model(
+        model.design,
+        model.kept_columns,
+        priors,
+        family=_family(model),
+        link=_link(model),
+        priors_as_data=True,
+    )
+    settings = NutsSettings(
+        draws=draws, chains=chains, tune=tune, random_seed=random_seed, progress=progress
+    )
+    start = free_values(model.design, priors, _start(model))
+    return sample_nuts(
+        pymc_model, model.design, settings, start=start, family=tuple(priors.family)
+    )
+
+
+def _start(model: "Model") -> Any:
+    """Where NUTS starts: the REML estimates of a Gaussian model, else the prior medians."""
+    from hierbayes.bayes.starting_points import Start, inside, start_from_priors
+
+    priors = model.model_priors
+    if _family(model) != "gaussian":
+        return start_from_priors(model.design, priors)
+    with warnings.catch_warnings():  # what REML finds is no matter of the posterior
+        warnings.simplefilter("ignore")
+        try:
+            fit = model.fit("reml")
+        except DataError:
+            return start_from_priors(model.design, priors)
+    sds, corrs = [], []
+    for number, factor in enumerate(model.design.factors):
+        q = len(factor.columns)
+        sd, corr = np.zeros(q), np.eye(q)
+        for term, found in zip(model.design.terms, fit.varcorr().terms, strict=True):
+            if term.factor == number:
+                at = np.array(term.columns)
+                sd[at] = found.sd
+                corr[at[:, None], at] = found.corr
+        sds.append(sd)
+        corrs.append(corr)
+    start = Start(
+        beta=fit.beta,
+        beta_sd=fit.std_errors,
+        sigma=None if priors.sigma is None else fit.sigma,
+        sd=tuple(sds),
+        corr=tuple(corrs),
+        b=fit.modes,
+    )
+    return inside(start, priors)
 
 
 def _fallback(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -124,7 +186,7 @@ def posterior_fit(
             model=model,
             services=SERVICES,
             design=model.design,
-            kept_columns=model.kernel("reml").products.anchor.kept,
+            kept_columns=model.kept_columns,
             priors=model.model_priors,
             draws=draws,
             formula_text=model.formula_text,
@@ -138,7 +200,7 @@ def posterior_fit(
 
     if findings is not None:
         return made(findings)
-    kept = set(model.kernel("reml").products.anchor.kept.tolist())
+    kept = set(model.kept_columns.tolist())
     dropped = [name for i, name in enumerate(model.design.coef_names) if i not in kept]
     known = (*design_findings(model.design, dropped), *before, *draws.findings)
     fit = made(known)
@@ -158,11 +220,12 @@ def _convergence(fit: PosteriorFit, known: set[str]) -> tuple[Finding, ...]:
     if not names or known & {"r_hat", "low_ess", "pareto_k"}:
         return ()
     r_hat, ess = statistics.r_hat, np.fmin(statistics.ess_bulk, statistics.ess_tail)
-    if not np.isnan(r_hat).all() and np.nanmax(r_hat) > R_HAT:
+    trusted = max(R_HAT, 1 + R_HAT_NOISE * fit.n_chains / fit.n_draws)
+    if not np.isnan(r_hat).all() and np.nanmax(r_hat) > trusted:
         at = int(np.nanargmax(r_hat))
         sentence = (
             f"The chains do not agree: R-hat of {names[at]} is {r_hat[at]:.3f} (trusted up to "
-            f"{R_HAT})."
+            f"{trusted:.3g})."
         )
         longer = "draws=4000, tune=4000" if fit.sampler == "nuts" else "draws=4000"
         advice = f"Sample longer, for example sample({longer})."

@@ -76,7 +76,12 @@ def labels_of(design: Design, coef_names: Sequence[str]) -> Labels:
 def parameter_variables(
     draws: PosteriorDraws, labels: Labels
 ) -> dict[str, tuple[tuple[str, ...], FloatArray]]:
-    """Return dimensions and values of every variable of the posterior (or prior) group."""
+    """Return dimensions and values of every variable of the posterior (or prior) group.
+
+    ``b_`` comes before ``sd_``: ``az.summary`` pairs labels with values by the order in which the
+    dimensions first appear, and would mix up the labels of ``b_Subject[Subject, Subject__term]``
+    after a variable that has ``Subject__term`` alone.
+    """
     sample = ("chain", "draw")
     found: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
     found["beta"] = ((*sample, COEF), draws.beta)
@@ -85,11 +90,14 @@ def parameter_variables(
     for name, value in draws.family.items():
         found[name] = (sample, value)
     for factor, name in labels.factors.items():
-        found[f"sd_{name}"] = ((*sample, name + TERM), draws.sd[factor])
+        terms, terms_bis = name + TERM, name + TERM_BIS
+        found[f"b_{name}"] = ((*sample, name, terms), draws.b[factor])
+        found[f"sd_{name}"] = ((*sample, terms), draws.sd[factor])
         if factor in draws.corr:
-            dims = (*sample, name + TERM, name + TERM_BIS)
-            found[f"corr_{name}"] = (dims, draws.corr[factor])
-        found[f"b_{name}"] = ((*sample, name, name + TERM), draws.b[factor])
+            corr = draws.corr[factor].copy()
+            at = np.arange(corr.shape[-1])
+            corr[..., at, at] = 1.0  # exactly: a rounded constant would get an R-hat
+            found[f"corr_{name}"] = ((*sample, terms, terms_bis), corr)
     return found
 
 
