@@ -22,10 +22,43 @@ FloatArray = npt.NDArray[np.float64]
 
 TRIALS = ("binomial", "beta_binomial", "zero_inflated_binomial")
 ORDINAL = ("cumulative", "sratio")
+BINARY = ("bernoulli", *TRIALS)  # a response of two categories means failure and success
 SCALED = ("gaussian", "t")  # their sd takes precision weights: sigma / sqrt(weight)
 # Successes computed as proportion x trials are whole up to the rounding of the proportion, which
 # is often printed with few digits.
 WHOLE = 1e-4
+
+
+# Per family its default link and bambi's names of its further parameters.
+DEFAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "gaussian": ("identity", ("sigma",)),
+    "bernoulli": ("logit", ()),
+    "binomial": ("logit", ()),
+    "poisson": ("log", ()),
+    "negativebinomial": ("log", ("alpha",)),
+    "gamma": ("inverse", ("alpha",)),
+    "beta": ("logit", ("kappa",)),
+    "t": ("identity", ("sigma", "nu")),
+    "wald": ("inverse_squared", ("lam",)),
+    "exponential": ("log", ()),
+    "weibull": ("log", ("alpha",)),
+    "lognormal": ("identity", ("sigma",)),
+    "laplace": ("identity", ("b",)),
+    "asymmetriclaplace": ("identity", ("b", "kappa")),
+    "exgaussian": ("identity", ("sigma", "nu")),
+    "vonmises": ("identity", ("kappa",)),
+    "cumulative": ("logit", ("threshold",)),
+    "sratio": ("logit", ("threshold",)),
+    "categorical": ("softmax", ()),
+    "beta_binomial": ("logit", ("kappa",)),
+    "zero_inflated_poisson": ("log", ("psi",)),
+    "zero_inflated_negativebinomial": ("log", ("alpha", "psi")),
+    "zero_inflated_binomial": ("logit", ("psi",)),
+    "hurdle_poisson": ("log", ("psi",)),
+    "hurdle_negativebinomial": ("log", ("alpha", "psi")),
+    "hurdle_gamma": ("log", ("alpha", "psi")),
+    "hurdle_lognormal": ("identity", ("sigma", "psi")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +112,17 @@ def check_family(family: Any, link: Any) -> None:
         guess = nearest(link, allowed)
         hint = f"; did you mean {guess!r}?" if guess else "."
         raise OptionError(f"link={link!r}: family={family!r} has the links {listed}{hint}")
+
+
+def default_link(family: str) -> str:
+    """Return the link a family has when none is given."""
+    return DEFAULTS[family][0]
+
+
+def further_parameters(family: str) -> tuple[str, ...]:
+    """Return bambi's names of the parameters of a family besides its mean and a residual sd."""
+    names = DEFAULTS[family][1]
+    return tuple(name for name in names if name != "sigma") if family in SCALED else names
 
 
 def links_of(family: str) -> tuple[str, ...]:

@@ -34,7 +34,9 @@ def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
     design : Design
     weights : array, shape (n,), precision weights of the likelihood, or None
     """
-    check_sizes(design.y[:, None], [f"The response {design.formula.response_label!r}"])
+    response = design.y.reshape(design.y.shape[0], -1)
+    label = f"The response {design.formula.response_label!r}"
+    check_sizes(response, [label] * response.shape[1])
     names = [f"The fixed-effects column {name!r}" for name in design.coef_names]
     check_sizes(design.X, names)
     for factor in design.factors:

@@ -17,6 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.bayes.families import (
+    BINARY,
+    ORDINAL,
+    check_family,
+    check_supported,
+    checked_observations,
+    default_link,
+    further_parameters,
+)
 from hierbayes.design.build import build_design
 from hierbayes.design.design import Design
 from hierbayes.design.table import Table, read_table
@@ -43,6 +52,7 @@ from hierbayes.likelihood.lmm import (
     kernel_of,
     method_kernel,
 )
+from hierbayes.linalg.rank import column_basis
 from hierbayes.model.magnitudes import (
     check_bounded,
     check_magnitudes,
@@ -50,7 +60,15 @@ from hierbayes.model.magnitudes import (
     check_sizes,
 )
 from hierbayes.model.response import checked_response
-from hierbayes.options import Family, Link, Method, Sampler, check_flag, check_option
+from hierbayes.options import (
+    Family,
+    Link,
+    Method,
+    Parameterization,
+    Sampler,
+    check_flag,
+    check_option,
+)
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -96,7 +114,8 @@ class Model:
     data : data frame, dict of arrays or path
         pandas, polars, pyarrow or anything narwhals reads; a CSV or Parquet path. Never changed.
     family, link : str
-        Response family and link; this version fits "gaussian" with the identity link.
+        Response family and link, by their names in bambi, for example ``family="bernoulli",
+        link="probit"``. REML and ML are for "gaussian" with the identity link.
     weights : column name, array or expression
         Precision weights: Var(e) = sigma^2 / weight.
     offset : column name, array or expression
@@ -129,6 +148,8 @@ class Model:
     table: Table
     formula: Formula
     arguments: dict[str, Any]
+    family: str
+    link: str
     design: Design
     data_name: str
     response_given: bool  # the response was given to refit, it is not in the table
@@ -147,7 +168,7 @@ class Model:
         priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
     ) -> None:
-        _check_family(family, link)
+        check_family(family, link)
         if known_sd is not None and weights is not None:
             raise OptionError(
                 "known_sd and weights were both given; known residual sds already say how "
@@ -168,16 +189,28 @@ class Model:
             "known_sd": _own(known_sd),
         }
         formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
-        design = build_design(formula_read, table, **arguments)
-        if design.y.ndim == 2:
+        gaussian = family == "gaussian"
+        design = build_design(
+            formula_read,
+            table,
+            **arguments,
+            allow_saturated=not gaussian,
+            binary_response=family in BINARY,
+        )
+        if gaussian and design.y.ndim == 2:
             raise DataError(
                 "cbind(...) as a response is for binomial models; a Gaussian model has one "
                 "response column."
             )
+        if not gaussian:
+            check_supported(design, family)
+            checked_observations(design, family)
         vars(self).update(
             table=table,
             formula=formula_read,
-            arguments={**arguments, "priors": _own(priors)},
+            arguments={**arguments, "family": family, "link": link, "priors": _own(priors)},
+            family=family,
+            link=default_link(family) if link is None else link,
             design=design,
             data_name=_name_of(data) if data_name is None else data_name,
             response_given=False,
@@ -209,13 +242,35 @@ class Model:
         check_residuals(self.design, kernel, self.weights)
         return kernel
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether this is a linear mixed model: Gaussian response, identity link."""
+        return self.family == "gaussian" and self.link == "identity"
+
+    @cached_property
+    def kept_columns(self) -> npt.NDArray[np.intp]:
+        """The columns of X that have a coefficient: not determined by earlier ones, shape (p,).
+
+        In an ordinal model the thresholds take the place of the intercept.
+        """
+        if self.is_linear:
+            return self._reml_kernel.products.anchor.kept
+        kept = column_basis(self.design.X).kept
+        return kept[self.design.assign[kept] > 0] if self.family in ORDINAL else kept
+
     @cached_property
     def model_priors(self) -> "ModelPriors":
         """The priors of this model, the defaults and the user's."""
         from hierbayes.bayes.priors import model_priors
 
-        kept = self._reml_kernel.products.anchor.kept
-        return model_priors(self.design, kept, user=self.arguments["priors"])
+        return model_priors(
+            self.design,
+            self.kept_columns,
+            family=self.family,
+            link=self.link,
+            user=self.arguments["priors"],
+            family_parameters=further_parameters(self.family),
+        )
 
     @property
     def priors(self) -> pd.DataFrame:
@@ -280,6 +335,11 @@ class Model:
             For each of the fit's findings, pointing at the caller's line.
         """
         check_option("method", method, Method)
+        if not self.is_linear:
+            raise NotSupportedError(
+                f"family={self.family!r}, link={self.link!r}: REML and ML are for Gaussian models "
+                "with the identity link in this version. Model(...).sample() gives the posterior."
+            )
         self._warn_of_many_columns()
         found = fit_lmm(self.design, self.kernel(method))
         check_bounded(self.design, found)
@@ -344,6 +404,67 @@ class Model:
         )
         _issue(fit.findings)
         return fit
+
+    def to_pymc(self, parameterization: Parameterization = "noncentered") -> Any:
+        """Return this model as a ``pymc.Model`` to read, change and sample.
+
+        Parameters
+        ----------
+        parameterization : {"noncentered", "centered", "marginal"}
+            How the random effects are written: scaled from standard normals, directly, or (for
+            Gaussian models) integrated out. The posterior of everything else is the same.
+
+        Raises
+        ------
+        NotSupportedError
+            For "marginal" where the random effects can't be integrated out.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+        >>> sorted(rv.name for rv in model.to_pymc().free_RVs)
+        ['chol_Subject', 'intercept_at_means', 'sigma', 'slopes', 'u_Subject']
+        """
+        from hierbayes.model.pymc_views import to_pymc
+
+        return to_pymc(self, parameterization)
+
+    def to_bambi(self) -> Any:
+        """Return this model as a ``bambi.Model`` with the same priors, not yet built.
+
+        Raises
+        ------
+        NotSupportedError
+            For what bambi can't express, correlated random effects first of all.
+        """
+        from hierbayes.model.pymc_views import to_bambi
+
+        return to_bambi(self)
+
+    def prior_predictive(self, draws: int = 500, random_seed: Any = None) -> Any:
+        """Draw parameters and responses from the priors, without fitting.
+
+        Returns
+        -------
+        xarray.DataTree
+            Groups ``prior``, ``prior_predictive`` and ``observed_data``, for arviz_plots.
+        """
+        from hierbayes.model.pymc_views import prior_predictive
+
+        return prior_predictive(self, draws, random_seed)
+
+    def latex(self) -> str:
+        """Return the model with its priors as a LaTeX ``aligned`` environment."""
+        from hierbayes.model.pymc_views import latex
+
+        return latex(self)
+
+    def graph(self, parameterization: Parameterization = "noncentered") -> Any:
+        """Return the graph of the PyMC model (a ``graphviz.Digraph``; needs graphviz)."""
+        from hierbayes.model.pymc_views import graph
+
+        return graph(self, parameterization)
 
     def at_theta(
         self, method: Method, theta: FloatArray, *, response: FloatArray, **verdicts: Any
@@ -546,17 +667,6 @@ def glmer(
         f"glmer with family={family!r}: generalised linear mixed models are not available in "
         "this version; lmer fits Gaussian ones."
     )
-
-
-def _check_family(family: Any, link: Any) -> None:
-    check_option("family", family, Family)
-    if link is not None:
-        check_option("link", link, Link)
-    if family != "gaussian" or link not in (None, "identity"):
-        raise NotSupportedError(
-            f"family={family!r}, link={link!r}: this version fits Gaussian models with the "
-            "identity link only."
-        )
 
 
 def _own(given: Any) -> Any:

@@ -349,10 +349,13 @@ NOT_SUPPORTED = {
     "interval": (lambda fit: fit.predict(interval="confidence"), "interval='confidence'"),
     "glmer": (lambda fit: hb.glmer("Days ~ 1 + (1 | Subject)", sleep()), "glmer"),
     "family": (
-        lambda fit: hb.Model("Days ~ 1 + (1 | Subject)", sleep(), family="poisson"),
+        lambda fit: hb.Model("Days ~ 1 + (1 | Subject)", sleep(), family="poisson").fit(),
         "family='poisson'",
     ),
-    "link": (lambda fit: hb.Model("Reaction ~ 1 + (1 | Subject)", sleep(), link="log"), "link"),
+    "link": (
+        lambda fit: hb.Model("Reaction ~ 1 + (1 | Subject)", sleep(), link="log").fit(),
+        "link='log'",
+    ),
 }
 
 
