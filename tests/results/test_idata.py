@@ -1,0 +1,166 @@
+"""The DataTree of a posterior: labels that belong to their values, and ArviZ's functions on it."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import hierbayes as hb
+from hierbayes.results.idata import labels_of
+from hierbayes.results.variable_names import factor_variables
+from tests.results.posteriors import known_posterior
+
+CONSTANT = "invalid value encountered in scalar divide"  # the diagonal of a correlation matrix
+
+
+@pytest.fixture(scope="module")
+def post():
+    model = hb.Model("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    return model.sample(draws=300, random_seed=1)
+
+
+def test_variables_and_dimensions_are_those_of_the_contract(post):
+    tree = post.idata
+    assert isinstance(tree, xr.DataTree)
+    assert set(tree.children) == {
+        "posterior", "sample_stats", "log_likelihood", "log_prior", "observed_data",
+        "constant_data",
+    }  # fmt: skip
+    dims = {name: variable.dims[2:] for name, variable in tree.posterior.data_vars.items()}
+    assert dims == {
+        "beta": ("coef",),
+        "sigma": (),
+        "sd_Subject": ("Subject__term",),
+        "corr_Subject": ("Subject__term", "Subject__term_bis"),
+        "b_Subject": ("Subject", "Subject__term"),
+    }
+    b = tree.posterior["b_Subject"].sel(Subject="308", Subject__term="Days")
+    assert float(b.mean()) == pytest.approx(post.ranef()["Subject"].loc["308", "Days"])
+    assert tree.log_likelihood["Reaction"].dims == ("chain", "draw", "obs")
+    np.testing.assert_array_equal(tree.observed_data["Reaction"], post.design.y)
+    assert tree.attrs["sampler"] == "collapsed" and tree.attrs["formula"] == post.formula_text
+    assert post.idata is tree
+
+
+def test_draws_are_not_copied(post):
+    assert np.shares_memory(post.idata.posterior["b_Subject"].values, post.draws.b["Subject"])
+
+
+def test_independent_columns_have_no_correlations():
+    data = hb.load_dataset("sleepstudy")
+    post = known_posterior(hb.Model("Reaction ~ Days + (Days || Subject)", data))
+    assert "corr_Subject" not in post.idata.posterior
+    assert post.idata.posterior["sd_Subject"].sizes["Subject__term"] == 2
+
+
+def test_names_have_no_characters_arviz_refuses():
+    data = hb.load_dataset("Pastes").rename(columns={"strength": "s/t"})
+    post = known_posterior(hb.Model("log(`s/t`) ~ 1 + (1 | batch/cask)", data))
+    names = {name for group in post.idata.children.values() for name in group.variables}
+    assert not any(set(name) & set("|/:() ") for name in names)
+    assert {"sd_cask_batch", "b_batch", "log_s_t"} <= names
+
+
+def test_factor_variables_are_unique_and_leave_arviz_its_own():
+    names = ["a:b", "a_b", "chain", "a/b", "obs"]
+    found = factor_variables(names)
+    assert len(set(found.values())) == 5 and not {"chain", "obs"} & set(found.values())
+
+
+def test_rows_keep_the_users_labels_where_they_tell_rows_apart():
+    data = hb.load_dataset("Dyestuff")
+    for index, expected in (
+        ([f"r{i}" for i in range(30)], "r3"),
+        (["same"] * 30, 3),
+        (pd.MultiIndex.from_product([range(6), range(5)]), 3),
+        (pd.RangeIndex(100, 130), 103),
+    ):
+        model = hb.Model("Yield ~ 1 + (1 | Batch)", data.set_axis(index))
+        assert labels_of(model.design, ["(Intercept)"]).rows["obs"][3] == expected
+
+
+def test_labels_of_az_summary_belong_to_their_values(post):
+    import arviz as az
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", CONSTANT, RuntimeWarning)
+        table = az.summary(post.idata, ci_prob=0.95, round_to="none")
+    tidy = post.tidy(("fixed", "ran_pars", "ran_vals"))
+    b = tidy[tidy["effect"] == "ran_vals"]
+    for level, term, mean, low in zip(
+        b["level"], b["term"], b["estimate"], b["conf_low"], strict=True
+    ):
+        row = table.loc[f"b_Subject[{level}, {term}]"]
+        assert (row["mean"], row["eti95_lb"]) == pytest.approx((mean, low), abs=0.02)
+    assert table.loc["beta[Days]", "mean"] == pytest.approx(post.fixef()["Days"])
+    row = post.diagnostics().loc["sd(Days|Subject)"]
+    assert table.loc["sd_Subject[Days]", "r_hat"] == pytest.approx(row["r_hat"])
+    assert table.loc["sd_Subject[Days]", "ess_bulk"] == pytest.approx(row["ess_bulk"])
+
+
+def test_az_loo_and_psense_run(post):
+    import arviz as az
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Estimated shape parameter", UserWarning)
+        loo = az.loo(post.idata)
+    assert loo.elpd == pytest.approx(-860.5, abs=4) and 20 < loo.p < 50
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", CONSTANT, RuntimeWarning)
+        table = az.psense_summary(post.idata)
+    assert table.loc["beta[Days]", "prior"] < 0.05 < table.loc["sigma", "likelihood"]
+
+
+def test_a_strong_prior_shows_in_psense():
+    import arviz as az
+
+    model = hb.Model(
+        "Yield ~ 1 + (1 | Batch)",
+        hb.load_dataset("Dyestuff"),
+        priors={"(Intercept)": hb.Normal(1700, 10)},
+    )
+    table = az.psense_summary(model.sample(random_seed=1).idata)
+    assert table.loc["beta[(Intercept)]", "prior"] > 0.1
+    assert "strong prior" in table.loc["beta[(Intercept)]", "diagnosis"]
+
+
+@pytest.mark.parametrize("picture", ["forest", "trace", "ppc_dist", "prior_posterior"])
+def test_arviz_draws_its_pictures(post, picture):
+    import arviz as az
+    import matplotlib.pyplot as plt
+
+    tree = post.to_datatree("posterior_predictive", "prior", random_seed=1)
+    chosen = {} if picture == "ppc_dist" else {"var_names": ["beta", "sd_Subject", "sigma"]}
+    assert getattr(az, f"plot_{picture}")(tree, **chosen) is not None
+    plt.close("all")
+
+
+def test_groups_are_added_to_a_copy(post):
+    tree = post.to_datatree("posterior_predictive", "prior", random_seed=1)
+    added = {"posterior_predictive", "prior", "prior_predictive"}
+    assert set(tree.children) - set(post.idata.children) == added
+    assert not set(post.idata.children) & added
+    y = tree.posterior_predictive["Reaction"]
+    assert y.dims == ("chain", "draw", "obs")
+    assert abs(y.mean(("chain", "draw")).values - post.fitted()).max() < 5
+    again = post.to_datatree("posterior_predictive", "prior", random_seed=1)
+    xr.testing.assert_equal(tree.prior.dataset, again.prior.dataset)
+    assert set(tree.prior.data_vars) == set(post.idata.posterior.data_vars)
+
+
+def test_an_unknown_group_is_refused(post):
+    with pytest.raises(
+        hb.OptionError, match=r"groups='priors' is not one of .*did you mean 'prior'"
+    ):
+        post.to_datatree("priors")
+
+
+def test_too_many_numbers_are_left_out_and_refused_in_a_sentence(post, monkeypatch):
+    monkeypatch.setattr("hierbayes.effects.posterior_tree.LARGEST", 1000)
+    other = post.refit(post.design.y, draws=300, random_seed=1)
+    assert "log_likelihood" not in other.idata.children
+    assert "too many" in other.idata.attrs["log_likelihood"]
+    with pytest.raises(hb.NotSupportedError, match=r"1200 draws and 180 rows would take 0\.0 GB"):
+        other.log_likelihood()
