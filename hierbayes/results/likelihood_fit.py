@@ -288,9 +288,11 @@ class LikelihoodFit(FitTables):
         groups : "all", "none" or a list of grouping factors
             Whose random effects are added to the fixed part. "none" is the typical group.
         new_levels : {"error", "population", "sample", "missing"}
-            What to do with a level the model was not fitted to: raise, predict the population
-            value, draw its effects from their distribution, or return NaN. A row whose level is
-            missing gets NaN, except under "population".
+            What the effects of a level are that the model was not fitted to: an error, zero (the
+            population), a draw from their estimated distribution, or NaN. A level that is missing
+            is not a new level but one whose name is not known: under "population" its effects
+            are zero as well, otherwise the row is NaN, and it is never an error. The column of a
+            factor that ``groups`` leaves out is not looked at.
         interval : None
             Intervals are not available in this version.
         level : float
@@ -324,11 +326,48 @@ class LikelihoodFit(FitTables):
         )
 
     def simulate(self, nsim: int = 1, random_seed: Any = None) -> pd.DataFrame:
-        """Draw ``nsim`` responses from the fitted model with new random effects, (n, nsim)."""
+        """Draw responses from the fitted model, with new random effects and residuals.
+
+        Parameters
+        ----------
+        nsim : int
+            Number of responses, the columns ``sim_1`` ... of the (n, nsim) frame returned.
+        random_seed : int, Generator or SeedSequence
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> fit.simulate(3, random_seed=1).shape
+        (30, 3)
+        """
         return self.model.simulate(self, nsim, random_seed)
 
     def refit(self, y: Any) -> "LikelihoodFit":
-        """Fit the same model to another response of the rows used."""
+        """Fit the same model to another response of the rows used, quickly.
+
+        Parameters
+        ----------
+        y : array, Series, list or frame of one column, shape (n,)
+            By position, not by index, in the order of the rows used; no missing values.
+
+        Returns
+        -------
+        LikelihoodFit
+            Everything asked of it, ``update`` and ``save`` too, goes on with this response.
+
+        Raises
+        ------
+        DataError
+            If these are not n finite numbers, or leave nothing to model.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> bool(fit.refit(fit.design.y + 100).fixef().iloc[0] > 1600)
+        True
+        """
         return self.model.refit(self, y)
 
     def update(self, formula: str) -> "LikelihoodFit":
@@ -348,7 +387,13 @@ class LikelihoodFit(FitTables):
         return self if method == self.method else self.model.fit(method)
 
     def save(self, path: Any) -> None:
-        """Write the fit to a file that ``hb.load`` reads: data used, specification, estimates."""
+        """Write the fit to a file that ``hb.load`` reads: data used, specification, estimates.
+
+        Raises
+        ------
+        DataError
+            If the file can't be written; a file of that name is then as it was.
+        """
         self.model.save(self, path)
 
 
