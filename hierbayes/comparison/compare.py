@@ -107,8 +107,8 @@ def _check_fits(fits: tuple[Any, ...]) -> None:
             )
         if not isinstance(fit, (LikelihoodFit, PosteriorFit)):
             raise OptionError(
-                f"compare takes fits, model.fit(...) or model.sample(...); it got a "
-                f"{type(fit).__name__}."
+                "compare takes fits, model.fit(...) or model.sample(...); it got "
+                f"{type(fit).__name__} {fit!r:.40}."
             )
     if len(fits) < 2:
         raise OptionError(f"compare needs two or more fits; it got {len(fits)}.")

@@ -34,7 +34,7 @@ def density_mode(x: FloatArray, *, lower: float = -np.inf, upper: float = np.inf
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)
     # density on cells from `reach` below the first one
     padded = np.asarray(np.convolve(counts, kernel), dtype=np.float64)
-    centres = low + (np.arange(-reach, GRID + reach) + 0.5) * step
+    centres = np.asarray(low + (np.arange(-reach, GRID + reach) + 0.5) * step, dtype=np.float64)
     density = padded + _mirrored(padded, centres, lower) + _mirrored(padded, centres, upper)
     density[(centres < lower) | (centres > upper)] = 0.0
     best = float(centres[np.argmax(density)])

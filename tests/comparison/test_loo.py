@@ -1,0 +1,238 @@
+"""Leave-one-out: single rows against ArviZ, whole groups against dense algebra and refits."""
+
+import warnings
+from dataclasses import replace
+
+import arviz as az
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+import hierbayes as hb
+from hierbayes.bayes.collapsed import sample_collapsed
+from hierbayes.bayes.predictive import flat_draws
+from hierbayes.comparison.leave_group_out import (
+    GroupProblem,
+    _by_products,
+    _kernel_of_rows,
+    group_log_densities,
+)
+from hierbayes.comparison.loo import psis
+from hierbayes.reports.loo import loo_html, loo_text
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+SAME_FORMULA = 1e-9  # absolute, on logs of about 50: other order of operations only
+CASES = {
+    "one factor": (SLEEP, "sleepstudy", {}, 0),
+    "weights": (SLEEP, "sleepstudy", {"weights": "1/(1 + Days)"}, 0),
+    "offset": ("Reaction ~ 1 + (1 | Subject)", "sleepstudy", {"offset": "10 * Days"}, 0),
+    "nested, outer": ("strength ~ 1 + (1 | batch/cask)", "Pastes", {}, 1),
+    "nested, inner": ("strength ~ 1 + (1 | batch/cask)", "Pastes", {}, 0),
+    "crossed": ("diameter ~ 1 + (1 | plate) + (1 | sample)", "Penicillin", {}, 1),
+    "known sds": ("effect ~ 1 + (1 | school)", "eight_schools", {"known_sd": "se"}, 0),
+}
+
+
+def problem_of(fit, factor=0):
+    grouping = fit.design.factors[factor]
+    return GroupProblem(
+        kernel=fit.model.kernel("reml"),
+        priors=fit.priors,
+        design=fit.design,
+        weights=fit.weights,
+        flat=flat_draws(fit.draws, fit.design),
+        codes=grouping.codes,
+        levels=grouping.levels,
+        factor=factor,
+    )
+
+
+def sampled(formula, data, **options):
+    sampling = {name: options.pop(name) for name in ("draws", "chains") if name in options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hb.HierBayesWarning)  # few draws do not converge
+        model = hb.Model(formula, hb.load_dataset(data), **options)
+        return model.sample(random_seed=1, **sampling)
+
+
+def covariance_given_phi(problem, draw):
+    """Prior mean (n,) and covariance (n, n) of y given phi, beta and b integrated out."""
+    design, flat = problem.design, problem.flat
+    mean, precision = problem.priors.gaussian_beta()
+    weights = np.ones(design.y.size) if problem.weights is None else problem.weights
+    V = np.diag(flat.sigma[draw] ** 2 / weights)
+    V += design.X @ np.linalg.solve(precision, design.X.T)
+    for factor, root in zip(design.factors, flat.roots, strict=True):
+        rows = factor.z @ root[draw]
+        V += (rows @ rows.T) * (factor.codes[:, None] == factor.codes)
+    offset = 0.0 if design.offset is None else design.offset
+    return design.X @ mean + offset, V
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_group_densities_are_those_of_dense_algebra(name):
+    formula, data, options, factor = CASES[name]
+    fit = sampled(formula, data, draws=4, chains=1, **options)
+    problem = problem_of(fit, factor)
+    found = group_log_densities(problem)
+    y = problem.design.y
+    for draw in range(4):
+        mean, V = covariance_given_phi(problem, draw)
+        every = multivariate_normal(mean, V).logpdf(y)
+        for j in range(problem.levels.size):
+            rest = problem.codes != j
+            others = multivariate_normal(mean[rest], V[np.ix_(rest, rest)]).logpdf(y[rest])
+            assert found[draw, j] == pytest.approx(every - others, abs=SAME_FORMULA)
+
+
+def test_subtracting_parts_equals_forming_the_products_of_the_other_rows():
+    from hierbayes.bayes.collapsed_density import target_of
+
+    problem = problem_of(sampled(SLEEP, "sleepstudy", draws=5, chains=1))
+    target = target_of(problem.kernel, problem.priors)
+    slow = _by_products(problem, target)
+    np.testing.assert_allclose(group_log_densities(problem), slow, atol=SAME_FORMULA)
+
+
+def test_priors_that_are_not_normal_take_beta_from_the_draws():
+    fit = sampled(SLEEP, "sleepstudy", draws=3, chains=1)
+    laws = tuple(hb.StudentT(3, prior.mu, prior.sigma) for prior in fit.priors.beta)
+    problem = replace(problem_of(fit), priors=replace(fit.priors, beta=laws))
+    found = group_log_densities(problem)
+    design, flat = problem.design, problem.flat
+    factor = design.factors[0]
+    for draw in range(3):
+        for j in (0, 11):
+            at = factor.codes == j
+            rows = factor.z[at] @ flat.roots[0][draw]
+            V = rows @ rows.T + flat.sigma[draw] ** 2 * np.eye(at.sum())
+            expected = multivariate_normal(design.X[at] @ flat.beta[draw], V).logpdf(design.y[at])
+            assert found[draw, j] == pytest.approx(expected, abs=SAME_FORMULA)
+
+
+def test_groups_agree_with_refits_without_them():
+    """Each batch dropped, the posterior of the others sampled, the batch's rows predicted."""
+    fit = sampled("Yield ~ 1 + (1 | Batch)", "Dyestuff")
+    found = hb.loo(fit, by="Batch").to_frame()
+    problem = problem_of(fit)
+    y = problem.design.y
+    for j, row in enumerate(found.itertuples()):
+        at = problem.codes == j
+        part = replace(
+            problem.design,
+            y=y[~at],
+            X=problem.design.X[~at],
+            factors=tuple(
+                replace(f, codes=f.codes[~at], z=f.z[~at]) for f in problem.design.factors
+            ),
+        )
+        kernel = _kernel_of_rows(problem, ~at)
+        refit = sample_collapsed(kernel, fit.priors, part, random_seed=100 + j)
+        beta, sigma = refit.beta[..., 0].ravel(), refit.sigma.ravel()
+        sd = refit.sd["Batch"][..., 0].ravel()
+        # y_j ~ N(beta, sigma^2 I + sd^2 11'), by its mean and the deviations from it
+        n = at.sum()
+        variance = sigma**2 / n + sd**2
+        square = ((y[at] - y[at].mean()) ** 2).sum()
+        log_density = -0.5 * (
+            n * np.log(2 * np.pi)
+            + (n - 1) * np.log(sigma**2)
+            + square / sigma**2
+            + np.log(n * variance)
+            + (y[at].mean() - beta) ** 2 / variance
+        )
+        expected = logsumexp(log_density) - np.log(log_density.size)
+        relative = np.exp(log_density - expected)
+        error = np.hypot(relative.std() / np.sqrt(relative.size / 2), row.mcse)
+        assert row.elpd == pytest.approx(expected, abs=4 * error), row.Index
+
+
+def test_rows_agree_with_arviz():
+    fit = sampled(SLEEP, "sleepstudy", draws=250)
+    found = hb.loo(fit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        theirs = az.loo(fit.idata, pointwise=True)
+    # they take another effective size, so their smoothed tail has some more or fewer weights
+    assert found.elpd == pytest.approx(theirs.elpd, abs=0.5 * found.mcse)
+    assert found.se == pytest.approx(theirs.se, rel=1e-2)
+    assert found.p_loo == pytest.approx(theirs.p, abs=0.5 * found.mcse)
+
+
+def test_smoothed_terms_are_exact_for_a_known_posterior():
+    """y_i ~ N(mu, 1), flat mu: y_i given the others is N(mean of them, 1 + 1 / (n - 1))."""
+    rng = np.random.default_rng(5)
+    y = rng.standard_normal(12)
+    mu = y.mean() + rng.standard_normal(20_000) / np.sqrt(y.size)
+    log_density = -0.5 * (np.log(2 * np.pi) + (y - mu[:, None]) ** 2)
+    terms = psis(log_density)
+    others = (y.sum() - y) / (y.size - 1)
+    variance = 1 + 1 / (y.size - 1)
+    expected = -0.5 * (np.log(2 * np.pi * variance) + (y - others) ** 2 / variance)
+    assert (np.abs(terms.elpd - expected) < 4 * terms.mcse).all()
+    assert (terms.pareto_k < 0.7).all()
+
+
+def test_totals_are_those_of_the_terms():
+    found = hb.loo(sampled(SLEEP, "sleepstudy", draws=250), by="Subject")
+    terms = found.pointwise["elpd"]
+    assert found.elpd == pytest.approx(terms.sum())
+    assert found.se == pytest.approx(np.sqrt(18 * terms.var()))
+    assert np.isnan(found.p_loo)
+    assert terms.index.tolist()[:2] == ["308", "309"]
+
+
+def test_the_header_says_what_is_left_out():
+    fit = sampled(SLEEP, "sleepstudy", draws=250)
+    rows, groups = hb.loo(fit), hb.loo(fit, by="Subject")
+    assert "conditional on the random effects of Subject" in rows.what
+    assert groups.what.startswith("All rows of each Subject (10 rows) are left out at once")
+    assert "fixed and random effects are integrated out" in groups.what
+    crossed = sampled(CASES["crossed"][0], "Penicillin", draws=30)
+    assert "share levels of plate" in hb.loo(crossed, by="sample").what
+
+
+@pytest.mark.parametrize("by", [None, "Subject"])
+def test_text_and_html_hold_the_same_numbers(by):
+    found = hb.loo(sampled(SLEEP, "sleepstudy", draws=250), by=by)
+    text, html = loo_text(found), loo_html(found)
+    for shown in (text, html):
+        assert f"{found.elpd:.1f}" in shown
+        assert f"Leave-one-{by or 'row'}-out prediction" in shown
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_outlying_group_is_named_with_advice():
+    found = hb.loo(sampled(SLEEP, "sleepstudy"), by="Subject")
+    bad = found.pointwise.index[found.pointwise["pareto_k"] > 0.7].tolist()
+    assert bad == ["332"]
+    (finding,) = found.findings
+    assert finding.code == "pareto_k"
+    assert "1 of 18 terms is not to be trusted: leaving out Subject 332" in finding.sentence
+    assert "332" not in finding.advice
+
+
+def test_wrong_groups_name_the_right_ones():
+    fit = sampled(SLEEP, "sleepstudy", draws=50)
+    with pytest.raises(hb.HierBayesError, match="by='subject' is not one of the grouping factors"):
+        hb.loo(fit, by="subject")
+
+
+def test_reml_fits_and_few_draws_are_refused():
+    fit = hb.lmer(SLEEP, hb.load_dataset("sleepstudy"))
+    with pytest.raises(hb.HierBayesError, match="loo needs a posterior"):
+        hb.loo(fit)
+    with pytest.raises(hb.DataError, match="20 are too few"):
+        hb.loo(sampled(SLEEP, "sleepstudy", draws=5))
+
+
+def test_a_flat_coefficient_that_one_group_alone_determines_is_refused():
+    sleep = hb.load_dataset("sleepstudy")
+    sleep["first"] = (sleep["Subject"] == "308").astype(float)
+    model = hb.Model("Reaction ~ first + (1 | Subject)", sleep, priors="flat")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hb.HierBayesWarning)
+        fit = model.sample(draws=50, random_seed=1)
+    with pytest.raises(hb.DataError, match="Without Subject 308 the other rows do not determine"):
+        hb.loo(fit, by="Subject")
