@@ -9,7 +9,8 @@ nothing.
 
 At a zero the derivative in Lambda vanishes whether or not the criterion still falls when variance
 is added; so the derivative in the covariance is checked there, and where it is negative the
-search goes on from a point with variance in that direction.
+search goes on from a point with variance in that direction. Near the boundary the search goes on in
+the axes of the covariances found so far (``gaussian/turned.py``), where no curved valley is left.
 """
 
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from hierbayes.gaussian.marginal import (
 )
 from hierbayes.gaussian.nested import NestedStructure, is_nested
 from hierbayes.gaussian.products import Products, covariance_shape, products_of
+from hierbayes.gaussian.turned import principal_axes, turned
 from hierbayes.likelihood.convergence import (
     boundary_finding,
     design_findings,
@@ -37,7 +39,7 @@ from hierbayes.likelihood.convergence import (
     is_term_singular,
     suspect_finding,
 )
-from hierbayes.likelihood.optimise import Local, Optimum, minimise
+from hierbayes.likelihood.optimise import MAX_STEPS, Local, Optimum, minimise
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
@@ -63,6 +65,12 @@ SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
 RIDGE = 1e-13
 SURE_RIDGE = 1e-6
 RESTARTS = 4
+# A term whose smallest sd over directions is below this, in residual sds or as part of its largest,
+# may hold the search in a valley (gaussian/turned.py); elsewhere it is done in far fewer steps
+# than PATIENCE.
+NEAR_ZERO = 0.05
+PATIENCE = 30
+TURNS = 4
 # Crossed factors up to here are handled without compiled code. A step costs r^3 for the r columns
 # of all factors but the largest (half a second for 2500, and a third of that compiled), and the
 # list of pairs 50 bytes and 0.1 microseconds each; the compiler costs a second once a session.
@@ -76,7 +84,7 @@ class LmmFit:
 
     Attributes
     ----------
-    kernel : the kernel of the method
+    kernel : the kernel of the method, perhaps in other columns than the one that was given
     at : its evaluation at the optimum
     theta : array, shape (k,), lme4's theta, on the user's scale
     converged, is_singular : verdicts
@@ -173,7 +181,8 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
             steps=0,
         )
     first = moment_start(kernel) if start is None else start
-    best, moved, restarts, steps = _search(kernel, first)
+    kernel, reached = _out_of_valleys(kernel, first)
+    best, moved, restarts, steps = _search(kernel, reached)
     x = shape.rectified(best.x)
     at = best.state if np.array_equal(x, best.x) else _evaluated(kernel, x)
     x, at = _with_zeros(kernel, x, at)
@@ -275,13 +284,43 @@ def _evaluated(kernel: Kernel, x: FloatArray) -> Evaluation:
         ) from error
 
 
-def _search(kernel: Kernel, start: FloatArray) -> tuple[Optimum[Evaluation], float, int, int]:
-    """Search, then again from where the covariance slope shows a way down.
+def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum[Evaluation]]:
+    """Search; near the boundary go on in the axes of the covariances found so far."""
+    shape = kernel.shape
+    if all(len(columns) == 1 for _, columns in shape.terms):
+        return kernel, _minimise(kernel, start)
+    best = _minimise(kernel, start, max_steps=PATIENCE)
+    for turn in range(TURNS):
+        if best.converged and (turn or not _is_near_boundary(shape, best.x)):
+            break
+        axes, x = principal_axes(shape, best.x)
+        products = turned(kernel.products, axes)
+        kernel = replace(kernel, products=products, structure=structure_of(products))
+        found = _minimise(kernel, x, max_steps=PATIENCE)
+        best = replace(found, steps=best.steps + found.steps)
+    return kernel, best
+
+
+def _is_near_boundary(shape: CovarianceShape, x: FloatArray) -> bool:
+    """Whether a term of several columns has a direction with hardly any variance."""
+    Lambdas = shape.unpack(x[None])
+    for factor, columns in shape.terms:
+        if len(columns) > 1:
+            root = Lambdas[factor][0][np.ix_(columns, columns)]
+            sizes = np.linalg.svd(root, compute_uv=False)
+            if sizes[-1] < NEAR_ZERO * max(sizes[0], 1.0):
+                return True
+    return False
+
+
+def _search(
+    kernel: Kernel, best: Optimum[Evaluation]
+) -> tuple[Optimum[Evaluation], float, int, int]:
+    """Search again from where the covariance slope shows a way down.
 
     Returns the best optimum, how far beta moved in the last restart (standard errors), the number
     of restarts and of steps.
     """
-    best = _minimise(kernel, start)
     moved, steps = 0.0, best.steps
     for restart in range(RESTARTS):
         again = _way_down(kernel, best)
@@ -299,7 +338,9 @@ def _search(kernel: Kernel, start: FloatArray) -> tuple[Optimum[Evaluation], flo
     return best, moved, RESTARTS, steps
 
 
-def _minimise(kernel: Kernel, start: FloatArray) -> Optimum[Evaluation]:
+def _minimise(
+    kernel: Kernel, start: FloatArray, *, max_steps: int = MAX_STEPS
+) -> Optimum[Evaluation]:
     diagonal = kernel.shape.is_diagonal
 
     def off_zero(x: FloatArray) -> FloatArray:
@@ -320,7 +361,9 @@ def _minimise(kernel: Kernel, start: FloatArray) -> Optimum[Evaluation]:
             return None
 
     first = off_zero(start)
-    return minimise(local, first, local_at(_evaluated(kernel, first)), project=off_zero)
+    return minimise(
+        local, first, local_at(_evaluated(kernel, first)), project=off_zero, max_steps=max_steps
+    )
 
 
 def _flat_direction(found: Optimum[Evaluation]) -> FloatArray | None:

@@ -95,10 +95,14 @@ def minimise[State](
         bowl = _Bowl(gradient, curvature, reach=max(LONGEST_STEP, float(np.abs(x).max())))
         decrement = bowl.fall(project(x + bowl.step(0.0)) - x)
         goal = DECREMENT_GOAL + RELATIVE_GOAL * abs(here.value)
-        if decrement < goal or steps == max_steps:
+        converged = decrement < goal
+        if converged or steps == max_steps:
             break
-        found = _damped_step(function, x, here, bowl, damping=damping, project=project)
+        found = _damped_step(
+            function, x, here, bowl, damping=damping, project=project, smallest=goal
+        )
         if found is None:
+            converged = decrement < DECREMENT_ROUNDING
             break
         x, here, damping = found
     return Optimum(
@@ -108,7 +112,7 @@ def minimise[State](
         curvature=curvature,
         decrement=decrement,
         steps=steps,
-        converged=decrement < DECREMENT_ROUNDING,
+        converged=converged,
         state=here.state,
     )
 
@@ -144,6 +148,7 @@ def _damped_step[State](
     *,
     damping: float,
     project: Callable[[FloatArray], FloatArray],
+    smallest: float,
 ) -> tuple[FloatArray, Local[State], float] | None:
     """Find a step that lowers f enough: the point, f there, and the damping for the next step.
 
@@ -159,7 +164,7 @@ def _damped_step[State](
             if fall >= ACCEPT * promised and fall > 0:
                 good = fall > 0.5 * promised
                 return candidate, trial, damping / 8 if good and damping > typical else 0.0
-        if promised < DECREMENT_ROUNDING:
+        if promised < smallest:
             return None
         damping = max(4 * damping, 0.25 * typical)
     return None

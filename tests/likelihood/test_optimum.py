@@ -113,6 +113,51 @@ def test_no_perfect_correlation_holds_the_search(fit_id):
         assert_is_the_optimum(case, case.fit(start))
 
 
+def narrow_valley(seed):
+    """Small data whose covariance has lost a direction: y, x, z, w and groups g and h."""
+    rng = np.random.default_rng(seed)
+    n, J = int(rng.integers(30, 120)), int(rng.integers(5, 12))
+    g, h, unused = (rng.integers(0, levels, n) for levels in (J, 6, 5))
+    del unused
+    g[:J], h[:6] = np.arange(J), np.arange(6)
+    x = rng.normal(size=n)
+    z = x * rng.uniform(0, 1) + rng.normal(size=n)
+    w = rng.normal(size=n)
+    sd = 10 ** rng.uniform(-2, 0.5, size=4)
+    y = sd[0] * rng.normal(size=J)[g] + sd[1] * rng.normal(size=J)[g] * x
+    y = y + sd[2] * rng.normal(size=6)[h] + sd[3] * rng.normal(size=J)[g] * z
+    y = y + rng.normal(size=n)
+    if rng.uniform() < 0.3:
+        y = y + 2 * rng.standard_t(2, size=n)
+    return {"y": y, "x": x, "z": z, "w": w, "g": g, "h": h}
+
+
+# seeds at which the search once stopped in a curved valley beside the boundary, up to 0.003 above
+VALLEYS = [
+    (203, "ml", "y ~ x + (x + z | g)", 343.4786995878),
+    (287, "reml", "y ~ x + (x + z | g)", 677.8566868720),
+    (289, "reml", "y ~ 1 + (x + z + w | g)", 255.1753677298),
+    (313, "ml", "y ~ x + (x + z | g) + (x | h)", 160.2131558546),
+    (397, "ml", "y ~ x + (x + z | g) + (x | h)", 341.4217041642),
+    (410, "ml", "y ~ x + (x | g) + (0 + z | g)", 192.7697154293),
+    (429, "ml", "y ~ 1 + (x + z + w | g)", 220.4596707125),
+    (665, "reml", "y ~ x + (x + z | g)", 650.9255056527),
+]
+
+
+@pytest.mark.parametrize(("seed", "method", "formula", "best"), VALLEYS)
+def test_a_curved_valley_beside_the_boundary_does_not_hold_the_search(seed, method, formula, best):
+    model = hb.Model(formula, narrow_valley(seed))
+    kernel = model.kernel(method)
+    rng = np.random.default_rng(1)
+    starts = [rng.normal(size=kernel.shape.n_theta) * size for size in (0.1, 1.0, 10.0)]
+    for start in (None, *starts):
+        found = fit_lmm(model.design, kernel, start=start)
+        assert found.at.criterion[0] <= best + 1e-6
+        assert found.converged
+        assert found.is_singular
+
+
 def test_the_usual_start_is_near_the_optimum():
     # of a balanced factor with the columns of X it is the optimum itself
     case = Case.of("ss_max_reml")
@@ -137,7 +182,8 @@ def test_the_usual_start_is_near_the_optimum():
 def test_on_the_boundary_theta_is_exactly_zero(fit_id, zeros):
     found = Case.of(fit_id).fit()
     assert np.flatnonzero(found.theta == 0).tolist() == zeros
-    assert np.flatnonzero(found.at.theta[0] == 0).tolist() == zeros
+    diagonal = found.at.theta[0, found.kernel.shape.is_diagonal]
+    assert np.count_nonzero(diagonal == 0) == len(zeros)
 
 
 @pytest.mark.parametrize("fit_id", ["ss_max_reml", "ss_quad_re", "ss_over_reml", "pas_batchslope"])
@@ -227,8 +273,8 @@ def test_a_search_that_may_not_step_says_so():
 
 
 def test_an_unsettled_search_is_a_finding_and_a_warning(sleepstudy, monkeypatch):
-    def impatient(function, start, there, *, project):
-        return minimise(function, start, there, project=project, max_steps=1)
+    def impatient(function, start, there, *, project, max_steps):
+        return minimise(function, start, there, project=project, max_steps=min(max_steps, 1))
 
     monkeypatch.setattr(lmm, "minimise", impatient)
     monkeypatch.setattr(lmm, "moment_start", lambda kernel: np.full(3, 50.0))

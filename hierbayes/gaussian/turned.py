@@ -1,0 +1,50 @@
+"""The same products in turned columns of the random-effects terms.
+
+A covariance on the boundary has a triangle with a zero on its diagonal, and where that zero comes
+before the last column, the entries below it can be rotated into later columns without any change:
+a curved valley along which a search creeps. In the axes of the covariance itself the zeros come
+last and no valley is left.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.products import Products
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def principal_axes(
+    shape: CovarianceShape, theta: FloatArray
+) -> tuple[list[FloatArray], FloatArray]:
+    """Axes of the covariance of each term, per factor (q, q), and theta (k,) in those axes."""
+    roots = shape.unpack(theta[None])
+    axes = [np.eye(q) for q in shape.sizes]
+    for factor, columns in shape.terms:
+        at = np.ix_(columns, columns)
+        found, size, _ = np.linalg.svd(roots[factor][0][at])
+        axes[factor][at] = found
+        roots[factor][0][at] = np.diag(size)
+    return axes, np.asarray(shape.pack(roots)[0])
+
+
+def turned(products: Products, axes: list[FloatArray]) -> Products:
+    """Products with the columns z of each factor replaced by z @ axes."""
+    anchor = replace(
+        products.anchor,
+        z_bases=tuple(b @ a for b, a in zip(products.anchor.z_bases, axes, strict=True)),
+    )
+    return replace(
+        products,
+        anchor=anchor,
+        zz=tuple(a.T @ A @ a for A, a in zip(products.zz, axes, strict=True)),
+        zx=tuple(a.T @ A for A, a in zip(products.zx, axes, strict=True)),
+        zy=tuple(A @ a for A, a in zip(products.zy, axes, strict=True)),
+        couplings={
+            (f, g): replace(c, blocks=axes[f].T @ c.blocks @ axes[g])
+            for (f, g), c in products.couplings.items()
+        },
+    )
