@@ -18,12 +18,15 @@ y_j is independent of y_-j given beta and phi.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp
 
+from hierbayes.bayes.collapsed import sample_collapsed
 from hierbayes.bayes.collapsed_density import Target, target_of
-from hierbayes.bayes.predictive import FlatDraws
+from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, NotSupportedError
@@ -31,6 +34,7 @@ from hierbayes.gaussian.marginal import Kernel, Reduced, reduce
 from hierbayes.gaussian.nested import NestedFactor, NestedStructure
 from hierbayes.gaussian.products import Products, products_of, residual_response
 from hierbayes.likelihood.lmm import structure_of
+from hierbayes.results.chains import chain_statistics
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -90,6 +94,29 @@ def group_log_densities(problem: GroupProblem) -> FloatArray:
         return _given_beta(problem)
     target = target_of(problem.kernel, problem.priors)
     return _by_parts(problem, target) if by_parts else _by_products(problem, target)
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """Log predictive density of one level from the posterior of the others, with its MC error."""
+
+    elpd: float
+    mcse: float
+
+
+def refit_without(problem: GroupProblem, j: int, *, random_seed: Any) -> Refit:
+    """Sample the posterior of all rows but those of level j, and predict these."""
+    rest = problem.codes != j
+    kernel = _kernel_of_rows(problem, rest)
+    drawn = sample_collapsed(
+        kernel, problem.priors, _design_of_rows(problem.design, rest), random_seed=random_seed
+    )
+    flat = flat_draws(drawn, problem.design)
+    log_density = group_log_densities(replace(problem, flat=flat))[:, j]
+    elpd = float(logsumexp(log_density) - np.log(log_density.size))
+    relative = np.exp(log_density - elpd).reshape(*drawn.beta.shape[:2], 1)
+    error = float(chain_statistics(relative).mcse_mean[0])
+    return Refit(elpd=elpd, mcse=error)
 
 
 def _given_beta(problem: GroupProblem) -> FloatArray:
@@ -221,18 +248,22 @@ def _level_parts(
 
 def _kernel_of_rows(problem: GroupProblem, rows: npt.NDArray[np.bool_]) -> Kernel:
     """Kernel of some of the rows, in the basis of all of them."""
-    design = problem.design
-    part = replace(
+    part = _design_of_rows(problem.design, rows)
+    weights = None if problem.weights is None else problem.weights[rows]
+    anchor = problem.kernel.products.anchor
+    products: Products = products_of(part, weights=weights, anchor=anchor)
+    return replace(problem.kernel, products=products, structure=structure_of(products))
+
+
+def _design_of_rows(design: Design, rows: npt.NDArray[np.bool_]) -> Design:
+    """Return what the kernel needs of some of the rows; the levels stay."""
+    return replace(
         design,
         y=design.y[rows],
         X=design.X[rows],
         offset=None if design.offset is None else design.offset[rows],
         factors=tuple(replace(f, codes=f.codes[rows], z=f.z[rows]) for f in design.factors),
     )
-    weights = None if problem.weights is None else problem.weights[rows]
-    anchor = problem.kernel.products.anchor
-    products: Products = products_of(part, weights=weights, anchor=anchor)
-    return replace(problem.kernel, products=products, structure=structure_of(products))
 
 
 def _check_determined(xx: FloatArray, problem: GroupProblem, *, first: int = 0) -> None:

@@ -22,8 +22,14 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logsumexp
 
+from hierbayes.bayes.predictive import flat_draws
+from hierbayes.comparison.leave_group_out import (
+    GroupProblem,
+    group_log_densities,
+    refit_without,
+)
 from hierbayes.errors import DataError, NotSupportedError, OptionError
-from hierbayes.options import nearest
+from hierbayes.options import check_flag, nearest, random_generator
 from hierbayes.results.comparison import Loo
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -35,7 +41,9 @@ NAMED = 5  # so many labels are named in a finding
 ENOUGH_DRAWS = 100  # fewer have no tail a Pareto distribution could be fitted to
 
 
-def loo(fit: PosteriorFit, by: str | None = None) -> Loo:
+def loo(
+    fit: PosteriorFit, by: str | None = None, *, refit: bool = False, random_seed: Any = None
+) -> Loo:
     """Leave-one-out expected log predictive density of a posterior.
 
     Parameters
@@ -45,6 +53,10 @@ def loo(fit: PosteriorFit, by: str | None = None) -> Loo:
         A grouping factor: all rows of each of its levels are left out at once, and the fixed and
         random effects are integrated out in closed form (Gaussian models). Single rows are left
         out when not given.
+    refit : bool
+        With ``by``: sample the model anew without each level whose Pareto k is above 0.7.
+    random_seed : int, Generator or SeedSequence
+        For ``refit``.
 
     Raises
     ------
@@ -71,9 +83,15 @@ def loo(fit: PosteriorFit, by: str | None = None) -> Loo:
             f"loo reweighs the draws, and {fit.n_draws} are too few for that; sample at least "
             f"{ENOUGH_DRAWS}."
         )
-    if by is None:
-        return _rows(fit)
-    return _groups(fit, _factor_position(fit, by))
+    check_flag("refit", refit, "True (sample anew without levels of high Pareto k) or False")
+    if by is not None:
+        rng = random_generator(random_seed)
+        return _groups(fit, _factor_position(fit, by), rng if refit else None)
+    if refit:
+        raise NotSupportedError(
+            "refit=True samples without whole groups; name the grouping factor with by=."
+        )
+    return _rows(fit)
 
 
 def _factor_position(fit: PosteriorFit, by: Any) -> int:
@@ -112,10 +130,7 @@ def _rows(fit: PosteriorFit) -> Loo:
     )
 
 
-def _groups(fit: PosteriorFit, position: int) -> Loo:
-    from hierbayes.bayes.predictive import flat_draws
-    from hierbayes.comparison.leave_group_out import GroupProblem, group_log_densities
-
+def _groups(fit: PosteriorFit, position: int, rng: np.random.Generator | None) -> Loo:
     factor = fit.design.factors[position]
     if fit.family != "gaussian" or fit.link != "identity":
         raise NotSupportedError(
@@ -136,6 +151,8 @@ def _groups(fit: PosteriorFit, position: int) -> Loo:
         factor=position,
     )
     terms = psis(group_log_densities(problem), relative_efficiency=_relative_efficiency(fit))
+    if rng is not None:
+        terms = _with_refits(terms, problem, rng)
     return _record(
         fit,
         terms,
@@ -145,6 +162,23 @@ def _groups(fit: PosteriorFit, position: int) -> Loo:
         p_loo=float("nan"),
         what=_what_is_left_out(fit, position),
     )
+
+
+def _with_refits(
+    terms: "PsisTerms", problem: GroupProblem, rng: np.random.Generator
+) -> "PsisTerms":
+    """Replace the terms of high Pareto k by those of posteriors without the level."""
+    if problem.priors.gaussian_beta() is None:
+        raise NotSupportedError(
+            "refit=True uses the collapsed sampler, which needs Normal or Flat priors of all "
+            "coefficients; one of this model's is neither."
+        )
+    elpd, mcse = terms.elpd.copy(), terms.mcse.copy()
+    refitted = terms.pareto_k > TRUSTED_K
+    for j in np.flatnonzero(refitted):
+        found = refit_without(problem, int(j), random_seed=rng)
+        elpd[j], mcse[j] = found.elpd, found.mcse
+    return PsisTerms(elpd=elpd, mcse=mcse, pareto_k=terms.pareto_k, refitted=refitted)
 
 
 def _what_is_left_out(fit: PosteriorFit, position: int) -> str:
@@ -186,11 +220,13 @@ class PsisTerms:
     elpd : log predictive density of what is left out
     mcse : its Monte-Carlo standard error
     pareto_k : shape of the tail of the importance weights
+    refitted : whether the term is of a posterior sampled without it, so that k does not matter
     """
 
     elpd: FloatArray
     mcse: FloatArray
     pareto_k: FloatArray
+    refitted: npt.NDArray[np.bool_]
 
 
 def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTerms:
@@ -206,7 +242,12 @@ def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTe
     weights = np.exp(smoothed)
     relative = np.exp(log_density.T - elpd[:, None])  # density against its weighted mean
     variance = (weights**2 * (relative - 1) ** 2).sum(axis=1) / min(relative_efficiency, 1.0)
-    return PsisTerms(elpd=elpd, mcse=np.sqrt(variance), pareto_k=np.asarray(k, dtype=np.float64))
+    return PsisTerms(
+        elpd=elpd,
+        mcse=np.sqrt(variance),
+        pareto_k=np.asarray(k, dtype=np.float64),
+        refitted=np.zeros(elpd.size, dtype=np.bool_),
+    )
 
 
 def _relative_efficiency(fit: PosteriorFit) -> float:
@@ -231,7 +272,13 @@ def _record(
     J = terms.elpd.size
     se = float(np.sqrt(J * terms.elpd.var(ddof=1))) if J > 1 else float("nan")
     table = pd.DataFrame(
-        {"n_rows": n_rows, "elpd": terms.elpd, "mcse": terms.mcse, "pareto_k": terms.pareto_k},
+        {
+            "n_rows": n_rows,
+            "elpd": terms.elpd,
+            "mcse": terms.mcse,
+            "pareto_k": terms.pareto_k,
+            "refitted": terms.refitted,
+        },
         index=labels,
     )
     return Loo(
@@ -259,7 +306,9 @@ def _findings(fit: PosteriorFit, table: pd.DataFrame, by: str | None) -> tuple[F
                 "See the findings of the fit; elpd is as doubtful as they are.",
             )
         )
-    bad = table[table["pareto_k"] > TRUSTED_K].sort_values("pareto_k", ascending=False)
+    bad = table[(table["pareto_k"] > TRUSTED_K) & ~table["refitted"]].sort_values(
+        "pareto_k", ascending=False
+    )
     if not len(bad):
         return tuple(found)
     named = ", ".join(str(label) for label in bad.index[:NAMED])
@@ -278,7 +327,7 @@ def _findings(fit: PosteriorFit, table: pd.DataFrame, by: str | None) -> tuple[F
 
 def _advice(fit: PosteriorFit, by: str | None) -> str:
     if by is not None:
-        return f"Sample the model without these levels of {by} to see what they do."
+        return f'hb.loo(fit, by="{by}", refit=True) samples the model without each of them.'
     if fit.design.factors and fit.family == "gaussian":
         name = fit.design.factors[-1].name
         return (

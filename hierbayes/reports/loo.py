@@ -67,12 +67,15 @@ def _number(value: float, decimals: int) -> str:
 
 def pareto_line(found: Loo) -> str:
     """Count the terms by how far their Pareto k lets them be trusted."""
-    k = found.pointwise["pareto_k"].to_numpy(dtype=float)
+    refitted = found.pointwise["refitted"].to_numpy()
+    k = found.pointwise["pareto_k"].to_numpy(dtype=float)[~refitted]
     counts = np.bincount(np.digitize(k, K_BOUNDS, right=True), minlength=3)
+    again = f"; {refitted.sum()} sampled anew without the level" if refitted.any() else ""
     if counts[0] == k.size:
-        return f"Pareto k at most {K_BOUNDS[0]} for all {k.size} terms: all can be trusted."
+        rest = "the other " if again else "all "
+        return f"Pareto k at most {K_BOUNDS[0]} for {rest}{k.size} terms, to be trusted{again}."
     bounds = (f"to {K_BOUNDS[0]}", f"{K_BOUNDS[0]} to {K_BOUNDS[1]:g}", f"above {K_BOUNDS[1]:g}")
     parts = [
         f"{n} {bound} ({word})" for n, bound, word in zip(counts, bounds, K_WORDS, strict=True) if n
     ]
-    return f"Pareto k: {', '.join(parts)}."
+    return f"Pareto k: {', '.join(parts)}{again}."

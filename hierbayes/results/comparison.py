@@ -85,7 +85,8 @@ class Loo(Printable):
     mcse : Monte-Carlo standard error of ``elpd``
     p_loo : effective number of parameters; NaN when groups are left out
     by : the grouping factor whose levels are left out; None for rows
-    pointwise : index the label of what is left out; columns ``n_rows elpd mcse pareto_k``
+    pointwise : index the label of what is left out; columns ``n_rows elpd mcse pareto_k
+        refitted``
     what : what exactly is left out and integrated out, in a sentence or two
     formula_text, data_name : the model and its data
     n_draws : number of draws
@@ -114,7 +115,7 @@ class Loo(Printable):
         ...     random_seed=1
         ... )
         >>> hb.loo(post, by="Batch").to_frame().columns.tolist()
-        ['n_rows', 'elpd', 'mcse', 'pareto_k']
+        ['n_rows', 'elpd', 'mcse', 'pareto_k', 'refitted']
         """
         return self.pointwise.copy()
 
