@@ -158,7 +158,7 @@ def compiled_model(model: Any, wanted: Sequence[str]) -> Any:
 def _initial(model: Any, start: Mapping[str, FreeValue]) -> Callable[[Any], FloatArray]:
     """Return the function of a seed that nutpie asks for the start of each chain."""
     centre, spread = [], []
-    values = _unconstrained(model, {name: at.value for name, at in start.items()})
+    values = start_point(model, {name: at.value for name, at in start.items()})
     for rv in model.free_RVs:
         value = values[rv.name]
         at = start.get(rv.name)
@@ -174,7 +174,7 @@ def _initial(model: Any, start: Mapping[str, FreeValue]) -> Callable[[Any], Floa
     return initial
 
 
-def _unconstrained(model: Any, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def start_point(model: Any, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return transformed values of all free variables; PyMC's own start where none is given."""
     import pytensor
     from pymc.initial_point import make_initial_point_expression

@@ -43,7 +43,7 @@ class Start:
     sd: tuple[FloatArray, ...]
     corr: tuple[FloatArray, ...]
     b: tuple[FloatArray, ...]
-    family: Mapping[str, float] = field(default_factory=dict)
+    family: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 def start_from_priors(design: Design, priors: ModelPriors) -> Start:
@@ -61,8 +61,16 @@ def start_from_priors(design: Design, priors: ModelPriors) -> Start:
         sd=sd,
         corr=tuple(np.eye(values.size) for values in sd),
         b=tuple(np.zeros((f.levels.size, f.z.shape[1])) for f in design.factors),
-        family={name: _median(prior) for name, prior in priors.family.items()},
+        family={
+            name: _thresholds(design) if name == "threshold" else np.asarray(_median(prior))
+            for name, prior in priors.family.items()
+        },
     )
+
+
+def _thresholds(design: Design) -> FloatArray:
+    """Return increasing cut points between the categories of the response."""
+    return np.linspace(-1.0, 1.0, max(np.unique(design.y).size - 1, 1))
 
 
 def inside(start: Start, priors: ModelPriors) -> Start:

@@ -1,0 +1,147 @@
+"""The same model in bambi, where bambi can express it: independent random effects.
+
+bambi gets the columns of the design by plain names, never the text of the user's formula: its
+parser runs code that a formula holds. So ``factor(recipe)B`` arrives as the column
+``factor_recipe_B``. Priors are ours, on the same quantities (bambi's intercept, too, is at
+centred predictors), and the log density is the same.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.bayes.distributions import POSITIVE, Flat, HalfFlat, Prior
+from hierbayes.bayes.families import ORDINAL, TRIALS, checked_observations
+from hierbayes.bayes.priors import ModelPriors
+from hierbayes.design.design import Design, IntArray
+from hierbayes.errors import NotSupportedError
+from hierbayes.results.variable_names import variable_name
+
+INTERCEPT = "(Intercept)"
+
+
+def bambi_model(
+    design: Design, kept: IntArray, priors: ModelPriors, *, family: str, link: str
+) -> Any:
+    """Return the ``bambi.Model``, not yet built.
+
+    Raises
+    ------
+    NotSupportedError
+        For correlated random effects, precision weights and known sds; the message says what
+        bambi lacks.
+    """
+    import bambi as bmb
+
+    _check_expressible(design, family)
+    frame = _Frame()
+    right = [_fixed_part(design, kept, priors, frame)]
+    chosen = dict(frame.priors)
+    for f, factor in enumerate(design.factors):
+        group = frame.add(factor.name, pd.Categorical.from_codes(factor.codes, factor.levels))
+        for c, column in enumerate(factor.columns):
+            z = factor.z[:, c]
+            name = "1" if column == INTERCEPT else frame.add(column, z)
+            right.append(f"(1|{group})" if name == "1" else f"(0 + {name}|{group})")
+            sd = _prior(priors.sd[f][c], positive=True)
+            chosen[f"{name}|{group}"] = bmb.Prior("Normal", mu=0, sigma=sd)
+    if design.offset is not None:
+        right.append(f"offset({frame.add('offset_', design.offset)})")
+    if priors.sigma is not None:
+        chosen["sigma"] = _prior(priors.sigma, positive=True)
+    for name, prior in priors.family.items():
+        chosen[name] = _thresholds(prior, family) if name == "threshold" else _prior(prior)
+    left = _response(design, family, frame)
+    return bmb.Model(
+        f"{left} ~ {' + '.join(right)}",
+        pd.DataFrame(frame.columns),
+        family=family,
+        link=link,
+        priors=chosen,
+        auto_scale=False,
+    )
+
+
+class _Frame:
+    """Columns for bambi, each under a plain name of its own."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, Any] = {}
+        self.priors: dict[str, Any] = {}
+
+    def add(self, label: str, values: Any) -> str:
+        """Add a column, or find it where the same one is there; return its name."""
+        plain, count = variable_name(label), 1
+        name = plain
+        while name in self.columns:
+            if np.array_equal(np.asarray(self.columns[name]), np.asarray(values)):
+                return name
+            count += 1
+            name = f"{plain}_{count}"
+        self.columns[name] = values
+        return name
+
+
+def _check_expressible(design: Design, family: str) -> None:
+    for term in design.terms:
+        if len(term.columns) > 1:
+            factor = design.factors[term.factor]
+            columns = ", ".join(factor.columns[c] for c in term.columns)
+            raise NotSupportedError(
+                f"{term.label}: bambi has no correlated random effects ({columns} of "
+                f"{factor.name}); it would fit independent ones. Write || for those, or use "
+                "to_pymc(), which has the correlations."
+            )
+    if design.known_sd is not None:
+        raise NotSupportedError("known_sd: bambi has no known residual sds. Use to_pymc().")
+    if design.weights is not None and family not in TRIALS:
+        raise NotSupportedError(
+            "weights: bambi's weighted() raises each row's likelihood to a power, which is not a "
+            "precision weight. Use to_pymc()."
+        )
+
+
+def _fixed_part(design: Design, kept: IntArray, priors: ModelPriors, frame: _Frame) -> str:
+    parts = ["0" if priors.intercept is None else "1"]
+    for k, column in enumerate(kept):
+        if k == priors.intercept:
+            frame.priors["Intercept"] = _prior(priors.beta[k])
+            continue
+        name = frame.add(design.coef_names[column], design.X[:, column])
+        frame.priors[name] = _prior(priors.beta[k])
+        parts.append(name)
+    return " + ".join(parts)
+
+
+def _response(design: Design, family: str, frame: _Frame) -> str:
+    label = design.formula.response_label
+    observed = checked_observations(design, family)
+    if family in TRIALS:
+        successes = frame.add("successes", observed[:, 0].astype(int))
+        return f"p({successes}, {frame.add('trials', observed[:, 1].astype(int))})"
+    if family in ORDINAL:
+        codes = observed.astype(int)
+        categories = [str(k) for k in range(codes.max() + 1)]
+        return frame.add(label, pd.Categorical.from_codes(codes, categories, ordered=True))
+    return frame.add(label, observed)
+
+
+def _prior(prior: Prior, *, positive: bool = False) -> Any:
+    import bambi as bmb
+
+    if positive and isinstance(prior, Flat) and prior.bounds() != POSITIVE:
+        prior = HalfFlat()
+    named = {prior.pymc_names.get(k, k): np.asarray(v) for k, v in prior.parameters().items()}
+    return bmb.Prior(type(prior).__name__, **named)
+
+
+def _thresholds(prior: Prior, family: str) -> Any:
+    import bambi as bmb
+    import pymc as pm
+
+    found = _prior(prior)
+    if family == "cumulative":
+        ordered = pm.distributions.transforms.ordered
+        found = bmb.Prior(type(prior).__name__, **found.args, transform=ordered)
+    return found

@@ -1,0 +1,140 @@
+"""Families and links: the tables agree with bambi, and impossible responses are one sentence."""
+
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hierbayes as hb
+from hierbayes.bayes.families import DEFAULTS, default_link, links_of, response_family
+from hierbayes.bayes.nuts import start_point
+from hierbayes.bayes.starting_points import free_values, start_from_priors
+from hierbayes.options import Family
+
+pytest.importorskip("pymc")
+
+
+def test_families_are_bambis_univariate_ones():
+    from bambi.defaults.families import BUILTIN_FAMILIES
+
+    univariate = {n for n, s in BUILTIN_FAMILIES.items() if s["family"].KIND == "Univariate"}
+    assert set(get_args(Family)) == univariate == set(DEFAULTS)
+
+
+@pytest.mark.parametrize("family", get_args(Family))
+def test_links_and_parameters_are_bambis(family):
+    found = response_family(family, None)
+    parent = found.likelihood.parent
+    assert default_link(family) == found.link[parent].name
+    assert set(DEFAULTS[family][1]) == set(found.likelihood.params) - {parent}
+    assert default_link(family) in links_of(family)
+
+
+def rows(**columns) -> pd.DataFrame:
+    n = 12
+    base = {"y": np.tile([0.0, 1.0, 2.0], 4), "g": np.arange(n) % 4, "x": np.arange(n)}
+    return pd.DataFrame(base | columns)
+
+
+FRACTION = np.tile([0.25, 0.5, 0.75], 4)
+IMPOSSIBLE = {
+    "negative counts": ("y ~ 1 + (1 | g)", {"y": np.arange(12) - 1.0}, "poisson", "at least 0"),
+    "broken counts": ("y ~ 1 + (1 | g)", {"y": FRACTION}, "negativebinomial", "whole numbers"),
+    "a proportion of 1": ("y ~ 1 + (1 | g)", {}, "beta", "neither 0 nor 1"),
+    "a zero duration": ("y ~ 1 + (1 | g)", {}, "gamma", "positive"),
+    "two as a binary answer": ("y ~ 1 + (1 | g)", {}, "bernoulli", "0 or 1"),
+    "counts without trials": ("y ~ 1 + (1 | g)", {}, "binomial", "trials as weights"),
+    "negative failures": (
+        "cbind(y, f) ~ 1 + (1 | g)",
+        {"f": np.arange(12) - 1.0},
+        "binomial",
+        "at least 0",
+    ),
+    "cbind of counts": ("cbind(y, x) ~ 1 + (1 | g)", {}, "poisson", "one response column"),
+    "categories": ("y ~ 1 + (1 | g)", {"y": list("abc") * 4}, "poisson", "categories"),
+    "many categories": ("x ~ 1 + (1 | g)", {}, "cumulative", "few, repeated"),
+    "angles in degrees": ("y ~ 1 + (1 | g)", {"y": FRACTION * 100}, "vonmises", "-pi and pi"),
+}
+
+
+@pytest.mark.parametrize(
+    ("formula", "columns", "family", "words"), IMPOSSIBLE.values(), ids=IMPOSSIBLE
+)
+def test_a_response_the_family_cannot_have_is_one_sentence(formula, columns, family, words):
+    with pytest.raises(hb.HierBayesError, match=words) as caught:
+        hb.Model(formula, rows(**columns), family=family)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_proportions_with_trials_are_successes():
+    data = rows(p=FRACTION, n=np.full(12, 8.0), s=FRACTION * 8, f=8 - FRACTION * 8)
+    as_weights = hb.Model("p ~ 1 + (1 | g)", data, family="binomial", weights="n").to_pymc()
+    as_columns = hb.Model("cbind(s, f) ~ 1 + (1 | g)", data, family="binomial").to_pymc()
+    assert np.array_equal(
+        as_weights["p_data"].get_value(), as_columns["cbind_s_f_data"].get_value()
+    )
+
+
+def test_two_categories_are_failure_and_success():
+    data = rows(y=["no", "yes", "yes"] * 4)
+    model = hb.Model("y ~ 1 + (1 | g)", data, family="bernoulli")
+    assert model.to_pymc()["y_data"].get_value().tolist() == [0, 1, 1] * 4
+
+
+@pytest.mark.parametrize("family", ["poisson", "gamma", "bernoulli"])
+def test_correlated_effects_in_other_families(family):
+    data = rows(y=np.tile([1.0, 0.0], 6) if family == "bernoulli" else np.arange(12) + 1.0)
+    model = hb.Model("y ~ x + (x | g)", data, family=family).to_pymc()
+    assert "corr_g" in model.named_vars
+    assert "sigma" not in model.named_vars
+
+
+VALUES = {
+    "beta": FRACTION,
+    **dict.fromkeys(
+        ("bernoulli", "binomial", "beta_binomial", "zero_inflated_binomial"),
+        np.tile([0.0, 1.0], 6),
+    ),
+}
+QUICK = ("cumulative", "sratio", "hurdle_gamma", "t", "wald", "beta_binomial")
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=() if family in QUICK else pytest.mark.slow)
+        for family in get_args(Family)
+        if family != "categorical"
+    ],
+)
+def test_every_family_has_a_finite_density_at_its_start(family):
+    from pytensor.compile.mode import Mode
+
+    link = "log" if default_link(family) in ("inverse", "inverse_squared") else None
+    data = rows(y=VALUES.get(family, np.tile([1.0, 2.0, 3.0], 4)))
+    model = hb.Model("y ~ x + (1 | g)", data, family=family, link=link)
+    pymc_model = model.to_pymc()
+    start = free_values(
+        model.design, model.model_priors, start_from_priors(model.design, model.model_priors)
+    )
+    point = start_point(pymc_model, {name: at.value for name, at in start.items()})
+    logp = pymc_model.compile_logp(mode=Mode(linker="py", optimizer="fast_compile"))
+    named = {pymc_model.rvs_to_values[rv].name: point[rv.name] for rv in pymc_model.free_RVs}
+    assert np.isfinite(logp(named))
+
+
+def test_what_a_family_does_not_have():
+    with pytest.raises(hb.OptionError, match="'identity', 'log', 'inverse'"):
+        hb.Model("y ~ 1 + (1 | g)", rows(), family="gamma", link="logit")
+    with pytest.raises(hb.NotSupportedError, match="cumulative"):
+        hb.Model("y ~ 1 + (1 | g)", rows(), family="categorical")
+    with pytest.raises(hb.NotSupportedError, match="weights"):
+        hb.Model("y ~ 1 + (1 | g)", rows(), family="poisson", weights="x + 1")
+    with pytest.raises(hb.NotSupportedError, match="known_sd"):
+        hb.Model("y ~ 1 + (1 | g)", rows(), family="poisson", known_sd="x + 1")
+    model = hb.Model("y ~ x + (1 | g)", rows(), family="poisson")
+    with pytest.raises(hb.NotSupportedError, match="marginal"):
+        model.to_pymc("marginal")
+    with pytest.raises(hb.OptionError, match="did you mean 'centered'"):
+        model.to_pymc("centred")
