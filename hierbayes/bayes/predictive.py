@@ -32,7 +32,7 @@ class FlatDraws:
     sd : per factor, array (S, q)
     corr : per factor, array (S, q, q), or None where no columns are correlated
     b : per factor, array (S, J, q)
-    family : name -> array (S,), further parameters of the response family
+    family : name -> array (S,) or (S, K), further parameters of the response family
     """
 
     beta: FloatArray
@@ -63,7 +63,7 @@ class FlatDraws:
             sd=tuple(sd.mean(axis=0)[None] for sd in self.sd),
             corr=tuple(None if c is None else c.mean(axis=0)[None] for c in self.corr),
             b=tuple(b.mean(axis=0)[None] for b in self.b),
-            family={name: value.mean()[None] for name, value in self.family.items()},
+            family={name: value.mean(axis=0)[None] for name, value in self.family.items()},
         )
 
     def take(self, index: npt.NDArray[np.intp]) -> "FlatDraws":

@@ -48,7 +48,15 @@ class Response:
     weights: FloatArray | None = None
 
     def mean(self, eta: FloatArray) -> FloatArray:
-        """Return the expected response at eta; of binomial families the probability."""
+        """Return the expected response at eta; of binomial families the probability.
+
+        Raises
+        ------
+        NotSupportedError
+            If eta's parameter is not the expectation of the family.
+        """
+        if self.family not in EXPECTATION:
+            _known(LOG_DENSITIES, self.family)
         return np.asarray(INVERSE_LINKS[self.link](eta))
 
     def log_density(self, eta: FloatArray, flat: FlatDraws, rows: slice) -> FloatArray:
@@ -67,7 +75,7 @@ class Response:
         return np.asarray(values, dtype=np.float64)
 
     def _parameters(self, flat: FlatDraws, rows: slice) -> dict[str, FloatArray]:
-        found = {name: value[:, None] for name, value in flat.family.items()}
+        found = {n: value[:, None] for n, value in flat.family.items() if value.ndim == 1}
         sigma = flat.sigma[:, None]
         found["sigma"] = sigma if self.weights is None else sigma / np.sqrt(self.weights[rows])
         found["trials"] = np.ones(1) if self.trials is None else self.trials[rows]
@@ -126,6 +134,8 @@ DRAWS: dict[str, Callable[[np.random.Generator, FloatArray, Parameters], Any]] =
     "beta": lambda rng, mu, at: rng.beta(mu * at["kappa"], (1 - mu) * at["kappa"]),
     "exponential": lambda rng, mu, at: rng.exponential(mu),
 }
+# families whose linear predictor belongs to the expectation (the probability, of binomial ones)
+EXPECTATION = frozenset({*LOG_DENSITIES, "laplace", "wald", "weibull", "beta_binomial"})
 
 
 def _log_choose(n: FloatArray, k: FloatArray) -> FloatArray:
@@ -136,7 +146,7 @@ def _known[T](table: dict[str, T], family: str) -> T:
     if family in table:
         return table[family]
     raise NotSupportedError(
-        f"family={family!r}: responses can't be drawn, nor their densities computed, from this "
-        f"fit in this version; it can for {', '.join(table)}. to_pymc() gives a PyMC model that "
-        "can."
+        f"family={family!r}: expected or new responses and their densities are not available in "
+        f"this version; they are for {', '.join(table)}. to_pymc() gives a "
+        "PyMC model that has them."
     )

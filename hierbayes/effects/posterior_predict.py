@@ -86,7 +86,7 @@ def predict(
     sampled = new_levels == "sample" and any(
         factor.name in chosen and (factor.codes == NEW_LEVEL).any() for factor in rows.factors
     )
-    on_link = type == "link" or fit.link == "identity"
+    on_link = type == "link" or fit.predictor_is_expectation
     flat = flat_draws(fit.draws, fit.design)
     if interval is None and on_link and not sampled:
         flat = flat.mean()  # the mean of a linear function of the draws
@@ -133,6 +133,8 @@ def _summaries(
         if level is not None:
             if task.new_response:
                 values = task.response.draw(eta, task.flat, block, rng)
+                if task.response.trials is not None:  # expected responses are shares too
+                    values = values / task.response.trials[block]
             found = credible_interval(values, level, kind)
             out[1, block], out[2, block] = found.low, found.high
     out[:, task.missing] = np.nan
@@ -202,7 +204,7 @@ def response_of(fit: PosteriorFit, *, new: bool = False) -> Response:
 
 
 def _check_new_response(fit: PosteriorFit, type: str, new: bool) -> None:
-    if type == "link" and fit.link != "identity":
+    if type == "link" and not fit.predictor_is_expectation:
         raise OptionError(
             "interval='prediction' is about new responses, which have no link scale; leave "
             "type='response'."
@@ -222,8 +224,8 @@ def _includes(
     parts += [f"effects of {', '.join(chosen)}"] if chosen else []
     parts += ["effects of new levels drawn from their distribution"] if new_levels else []
     if interval == "prediction":
-        weight = " (weight 1)" if newdata is not None else ""
-        parts.append(f"residual variation{weight}")
+        row = " of one trial or weight 1" if newdata is not None else ""
+        parts.append(f"residual variation{row}")
     left_out = "" if chosen else "; random effects left out (the typical group)"
     return ", ".join(parts) + left_out
 

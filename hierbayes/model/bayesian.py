@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.bayes.families import ORDINAL
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.likelihood.convergence import design_findings
 from hierbayes.options import Sampler, check_option
@@ -67,10 +68,10 @@ def sample(
 
 def not_collapsed(model: "Model") -> str:
     """Say why the collapsed sampler can't sample a model; empty when it can."""
-    if _family(model) != "gaussian" or _link(model) not in (None, "identity"):
+    if model.family != "gaussian" or model.link != "identity":
         return (
             "integrates the random effects out of a Gaussian response with the identity link; "
-            f"this model has family={_family(model)!r}, link={_link(model)!r}."
+            f"this model has family={model.family!r}, link={model.link!r}."
         )
     if model.model_priors.gaussian_beta() is None:
         return "needs Normal or Flat priors of all coefficients; one of this model's is neither."
@@ -101,17 +102,15 @@ def _nuts(
         model.design,
         model.kept_columns,
         priors,
-        family=_family(model),
-        link=_link(model),
+        family=model.family,
+        link=model.link,
         priors_as_data=True,
     )
     settings = NutsSettings(
         draws=draws, chains=chains, tune=tune, random_seed=random_seed, progress=progress
     )
     start = free_values(model.design, priors, _start(model))
-    return sample_nuts(
-        pymc_model, model.design, settings, start=start, family=tuple(priors.family)
-    )
+    return sample_nuts(pymc_model, model.design, settings, start=start, family=tuple(priors.family))
 
 
 def _start(model: "Model") -> Any:
@@ -119,7 +118,7 @@ def _start(model: "Model") -> Any:
     from hierbayes.bayes.starting_points import Start, inside, start_from_priors
 
     priors = model.model_priors
-    if _family(model) != "gaussian":
+    if not model.is_linear:
         return start_from_priors(model.design, priors)
     with warnings.catch_warnings():  # what REML finds is no matter of the posterior
         warnings.simplefilter("ignore")
@@ -191,8 +190,8 @@ def posterior_fit(
             draws=draws,
             formula_text=model.formula_text,
             data_name=model.data_name,
-            family=_family(model),
-            link=_link(model) or "identity",
+            family=model.family,
+            link=model.link,
             findings=found,
             weights=model.weights,
             settings=settings,
@@ -201,7 +200,12 @@ def posterior_fit(
     if findings is not None:
         return made(findings)
     kept = set(model.kept_columns.tolist())
-    dropped = [name for i, name in enumerate(model.design.coef_names) if i not in kept]
+    in_thresholds = model.family in ORDINAL  # the intercept of an ordinal model
+    dropped = [
+        name
+        for i, name in enumerate(model.design.coef_names)
+        if i not in kept and not (in_thresholds and model.design.assign[i] == 0)
+    ]
     known = (*design_findings(model.design, dropped), *before, *draws.findings)
     fit = made(known)
     more = _convergence(fit, {finding.code for finding in known})
@@ -288,11 +292,3 @@ class _Services:
 
 
 SERVICES = _Services()
-
-
-def _family(model: "Model") -> str:
-    return str(getattr(model, "family", "gaussian"))
-
-
-def _link(model: "Model") -> str | None:
-    return getattr(model, "link", None)

@@ -78,7 +78,7 @@ def read_posterior(specification: dict[str, Any], arrays: dict[str, Any]) -> Pos
 
 def _check_shapes(model: Any, draws: PosteriorDraws) -> None:
     C, D, p = draws.beta.shape
-    right = p == model.kernel("reml").products.anchor.kept.size
+    right = p == model.kept_columns.size
     for factor in model.design.factors:
         J, q = factor.levels.size, len(factor.columns)
         right &= draws.b[factor.name].shape == (C, D, J, q)

@@ -22,7 +22,8 @@ class PosteriorDraws:
     sd : factor name -> array (C, D, q), sds over the columns of all terms of the factor
     corr : factor name -> array (C, D, q, q); absent where no two columns may be correlated
     b : factor name -> array (C, D, J, q), random effects in response (link) units per column unit
-    family : name -> array (C, D), further parameters of the response family
+    family : name -> array (C, D), further parameters of the response family; (C, D, K) where
+        one has several values, such as the thresholds of an ordinal model
     sample_stats : name -> array (C, D), what the sampler reports for each draw
     sampler : "collapsed" or "nuts"
     log_marginal_likelihood, log_marginal_likelihood_mcse : from the collapsed sampler, or None

@@ -155,6 +155,12 @@ class FitTables(Printable):
 
     # rows
 
+    @property
+    def observed(self) -> FloatArray:
+        """The response, shape (n,); of ``cbind(successes, failures)`` the share of successes."""
+        y = self.design.y
+        return y if y.ndim == 1 else np.asarray(y[:, 0] / np.maximum(y.sum(axis=1), 1))
+
     def fitted(self) -> pd.Series:
         """Fitted values of the rows used, random effects included."""
         return pd.Series(self.fitted_values, index=self.design.row_labels, name="fitted")
@@ -169,7 +175,7 @@ class FitTables(Printable):
             by ``sigma`` they are lme4's scaled residuals.
         """
         check_option("kind", kind, ResidualKind)
-        values: Any = self.design.y - self.fitted_values
+        values: Any = self.observed - self.fitted_values
         if kind in ("pearson", "deviance") and self.weights is not None:
             values = values * np.sqrt(self.weights)
         return pd.Series(values, index=self.design.row_labels, name="residual")
@@ -179,5 +185,5 @@ class FitTables(Printable):
         frame = pd.DataFrame(self.design.model_frame).copy()
         frame["fitted"] = self.fitted_values
         frame["fixed"] = self.fixed_part
-        frame["residual"] = self.design.y - self.fitted_values
+        frame["residual"] = self.observed - self.fitted_values
         return frame

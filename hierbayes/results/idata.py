@@ -88,7 +88,7 @@ def parameter_variables(
     if draws.sigma is not None:
         found["sigma"] = (sample, draws.sigma)
     for name, value in draws.family.items():
-        found[name] = (sample, value)
+        found[name] = ((*sample, f"{name}_dim")[: value.ndim], value)
     for factor, name in labels.factors.items():
         terms, terms_bis = name + TERM, name + TERM_BIS
         found[f"b_{name}"] = ((*sample, name, terms), draws.b[factor])

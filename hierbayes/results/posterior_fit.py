@@ -15,12 +15,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.design.design import Design
+from hierbayes.errors import NotSupportedError
 from hierbayes.options import (
     Effect,
     Interval,
     IntervalKind,
     NewLevels,
     PredictionType,
+    ResidualKind,
     SimulatedGroups,
     check_option,
 )
@@ -433,12 +435,34 @@ class PosteriorFit(FitTables):
             total += (factor.z * b[factor.codes]).sum(axis=1)
         return total
 
+    @property
+    def predictor_is_expectation(self) -> bool:
+        """Whether the linear predictor is the expected response: then its mean needs no draws."""
+        return self.link == "identity" and self.family in ("gaussian", "t", "laplace")
+
     @cached_property
     def fitted_values(self) -> FloatArray:
         """Posterior mean of the expected response, shape (n,)."""
-        if self.link == "identity":
+        if self.predictor_is_expectation:
             return self.linear_predictor
         return self.services.fitted_values(self)
+
+    def residuals(self, kind: ResidualKind = "response") -> pd.Series:
+        """Residuals of the rows used, from the posterior mean of the expected response.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "deviance", "working"}
+            "pearson" and "deviance" are multiplied by the root of the precision weights; only
+            "response" for a response that is not Gaussian.
+        """
+        check_option("kind", kind, ResidualKind)
+        if kind != "response" and self.family != "gaussian":
+            raise NotSupportedError(
+                f"residuals(kind={kind!r}): only kind='response' is available for a posterior "
+                f"with family={self.family!r}."
+            )
+        return super().residuals(kind)
 
     # text
 

@@ -73,7 +73,10 @@ def variance_parameters(draws: PosteriorDraws, design: Design) -> Parameters:
     if draws.sigma is not None:
         add("sigma", "Residual", "sd__Observation", draws.sigma)
     for name, value in draws.family.items():
-        add(name, "Residual", name, value)
+        if value.ndim == 2:
+            add(name, "Residual", name, value)
+        for k in range(value.shape[2] if value.ndim == 3 else 0):
+            add(f"{name}[{k + 1}]", "Residual", f"{name}[{k + 1}]", value[:, :, k])
     shape = draws.beta.shape[:2]
     return Parameters(
         effect="ran_pars",
