@@ -302,11 +302,17 @@ def _columns(stack: FloatArray, C: FloatArray) -> FloatArray:
     return np.asarray((stack.reshape(T, J * q, c) @ C).reshape(T, J, q, c))
 
 
-def derivatives(kernel: Kernel, at: Evaluation) -> Derivatives:
-    """Exact gradient and approximate curvature of the criterion in theta."""
+def derivatives(kernel: Kernel, at: Evaluation, *, sigma: float | None = None) -> Derivatives:
+    """Exact gradient and approximate curvature of the criterion in theta.
+
+    With ``sigma`` it is the criterion before sigma is profiled out, at that sigma; only its
+    gradient is meant then.
+    """
     assert at.factor is not None
     found = modes(kernel, at)
     last = at.pwrss if kernel.sigma_known else np.full_like(at.pwrss, kernel.df)
+    if sigma is not None:
+        last = at.pwrss / sigma**2
     slopes = []
     for trace, u, h in zip(at.factor.trace_blocks(), found.u, found.h, strict=True):
         slope = trace - last[:, None, None] * np.einsum("tja,tjb->tab", h[..., -1], u[..., -1])

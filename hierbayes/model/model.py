@@ -61,6 +61,7 @@ from hierbayes.model.magnitudes import (
 )
 from hierbayes.model.response import checked_response
 from hierbayes.options import (
+    Ddf,
     Family,
     Link,
     Method,
@@ -557,6 +558,16 @@ class Model:
         from hierbayes.model.saving import save
 
         save(self, fit, path)
+
+    def degrees_of_freedom(self, fit: LikelihoodFit, ddf: Ddf) -> FloatArray:
+        """Degrees of freedom of the tests of the fixed effects, shape (p,)."""
+        if ddf == "kenward-roger":
+            raise NotSupportedError(
+                'ddf="kenward-roger" is not available in this version. Use ddf="satterthwaite".'
+            )
+        from hierbayes.intervals.satterthwaite import satterthwaite_df
+
+        return satterthwaite_df(fit)
 
     def summary(self, fit: LikelihoodFit, **options: Any) -> str:
         """Summary of a fit as text."""

@@ -54,6 +54,9 @@ class FitServices(Protocol):
     def save(self, fit: "LikelihoodFit", path: Any) -> None:
         """Write a fit to a file."""
 
+    def degrees_of_freedom(self, fit: "LikelihoodFit", ddf: Ddf) -> FloatArray:
+        """Degrees of freedom of the tests of the fixed effects, shape (p,)."""
+
     def summary(self, fit: "LikelihoodFit", **options: Any) -> str:
         """Render the summary of a fit."""
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.errors import OptionError
 from hierbayes.options import Ddf, Effect, check_option
 
 COLUMNS = (
@@ -55,17 +55,9 @@ def tidy_table(fit: Any, *, effects: Any, level: float, ddf: Ddf) -> pd.DataFram
 
 
 def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
-    if ddf in ("satterthwaite", "kenward-roger"):
-        raise NotSupportedError(
-            f"ddf={ddf!r}: these degrees of freedom are not available in this version. "
-            'Use ddf="normal" for z tests, or ddf="none" for no tests.'
-        )
-    from scipy.special import ndtr
-
     statistic = fit.beta / fit.std_errors
-    p_value = 2 * ndtr(-np.abs(statistic)) if ddf == "normal" else np.full(fit.beta.size, np.nan)
-    df = np.inf if ddf == "normal" else np.nan
-    low, high = _wald(fit.beta, fit.std_errors, level)
+    df, p_value = _tests(fit, statistic, ddf)
+    low, high = _wald(fit.beta, fit.std_errors, level, df=df)
     return tidy_frame(
         fit,
         effect="fixed",
@@ -78,6 +70,21 @@ def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
         conf_low=low,
         conf_high=high,
     )
+
+
+def _tests(
+    fit: Any, statistic: npt.NDArray[np.float64], ddf: Ddf
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Degrees of freedom and two-sided p values of t statistics."""
+    from scipy.special import ndtr, stdtr
+
+    none = np.full(statistic.size, np.nan)
+    if ddf == "none":
+        return none, none
+    if ddf == "normal":
+        return np.full(statistic.size, np.inf), 2 * ndtr(-np.abs(statistic))
+    df = fit.model.degrees_of_freedom(fit, ddf)
+    return df, 2 * stdtr(df, -np.abs(statistic))
 
 
 def _random_parameters(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
@@ -120,12 +127,19 @@ def _random_values(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
 
 
 def _wald(
-    estimate: npt.NDArray[np.float64], se: npt.NDArray[np.float64], level: float
+    estimate: npt.NDArray[np.float64],
+    se: npt.NDArray[np.float64],
+    level: float,
+    *,
+    df: npt.NDArray[np.float64] | None = None,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    from scipy.special import ndtri
+    from scipy.special import ndtri, stdtrit
 
-    half = ndtri((1 + level) / 2) * se
-    return estimate - half, estimate + half
+    quantile = ndtri((1 + level) / 2)
+    if df is not None:  # a normal quantile where no degrees of freedom are asked for
+        finite = np.isfinite(df)
+        quantile = np.where(finite, stdtrit(np.where(finite, df, 1.0), (1 + level) / 2), quantile)
+    return estimate - quantile * se, estimate + quantile * se
 
 
 def tidy_frame(fit: Any, **columns: Any) -> pd.DataFrame:

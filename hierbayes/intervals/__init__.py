@@ -1,0 +1,1 @@
+"""What the data say about the precision of estimates: degrees of freedom of tests."""
