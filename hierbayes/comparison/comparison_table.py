@@ -27,6 +27,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "sigma": (0.0, np.inf),
     "cor": (-1.0, 1.0),
     "icc": (0.0, 1.0),
+    "family": (-np.inf, np.inf),
 }
 SIGNED = ("fixed", "cor")  # kinds whose sign is a question
 
@@ -123,11 +124,15 @@ def parameter_rows(fit: Any) -> list[Row]:
             for i, first in enumerate(names)
             for second in names[i + 1 :]
         ]
-    if fit.varcorr().has_residual:
+    has_sigma = fit.varcorr().has_residual
+    if has_sigma:
         rows.append(Row(name="sigma", kind="sigma"))
-        if len(design.factors) == 1 and design.factors[0].columns == ("(Intercept)",):
-            J = int(design.factors[0].levels.size)
-            rows.append(Row(name=f"ICC({design.factors[0].name})", kind="icc", n_levels=J))
+    if isinstance(fit, PosteriorFit):
+        rows += [Row(name=name, kind="family") for name in fit.draws.family]
+    gaussian = has_sigma and getattr(fit, "family", "gaussian") == "gaussian"
+    if gaussian and [factor.columns for factor in design.factors] == [("(Intercept)",)]:
+        J = int(design.factors[0].levels.size)
+        rows.append(Row(name=f"ICC({design.factors[0].name})", kind="icc", n_levels=J))
     return rows
 
 

@@ -38,6 +38,7 @@ FloatArray = npt.NDArray[np.float64]
 
 TRUSTED_K = 0.7  # Vehtari et al. (2024): above it the error of the estimate is unknown
 NAMED = 5  # so many labels are named in a finding
+AT_ONCE = 2**22  # log densities smoothed at once: 32 MB a copy
 ENOUGH_DRAWS = 100  # fewer have no tail a Pareto distribution could be fitted to
 
 
@@ -233,20 +234,22 @@ def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTe
     """Pareto-smoothed leave-one-out terms from log densities (S, J) of draws."""
     from arviz_stats.base import array_stats
 
-    smoothed, k = array_stats.psislw(
-        np.ascontiguousarray(log_density.T), r_eff=relative_efficiency, axis=-1
-    )
-    smoothed = smoothed - logsumexp(smoothed, axis=1, keepdims=True)
-    terms = smoothed + log_density.T
-    elpd = logsumexp(terms, axis=1)
-    weights = np.exp(smoothed)
-    relative = np.exp(log_density.T - elpd[:, None])  # density against its weighted mean
-    variance = (weights**2 * (relative - 1) ** 2).sum(axis=1) / min(relative_efficiency, 1.0)
+    S, J = log_density.shape
+    elpd, variance, pareto_k = np.empty(J), np.empty(J), np.empty(J)
+    step = max(1, AT_ONCE // S)
+    for start in range(0, J, step):
+        at = slice(start, min(start + step, J))
+        terms = np.ascontiguousarray(log_density[:, at].T)
+        smoothed, pareto_k[at] = array_stats.psislw(terms, r_eff=relative_efficiency, axis=-1)
+        smoothed = smoothed - logsumexp(smoothed, axis=1, keepdims=True)
+        elpd[at] = logsumexp(smoothed + terms, axis=1)
+        relative = np.exp(terms - elpd[at, None])  # density against its weighted mean
+        variance[at] = (np.exp(2 * smoothed) * (relative - 1) ** 2).sum(axis=1)
     return PsisTerms(
         elpd=elpd,
-        mcse=np.sqrt(variance),
-        pareto_k=np.asarray(k, dtype=np.float64),
-        refitted=np.zeros(elpd.size, dtype=np.bool_),
+        mcse=np.sqrt(variance / min(relative_efficiency, 1.0)),
+        pareto_k=pareto_k,
+        refitted=np.zeros(J, dtype=np.bool_),
     )
 
 

@@ -8,13 +8,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["fixed", "sd", "cor", "sigma", "icc"]
+Kind = Literal["fixed", "sd", "cor", "sigma", "icc", "family"]
 
 R_HAT = 1.01  # Vehtari et al. (2021)
 MONTE_CARLO_ERRORS = 3.0  # of the mean, within which two numbers agree
 SMALL_SHIFT = 0.1  # standard errors; no conclusion changes by less
 NEARER = 0.25  # posterior sds by which a correlation nearer 0 is worth a word
 SKEWED = 0.15  # mean minus mode, in posterior sds: an exponential density has 1, a normal 0
+PAST_MEDIAN = 0.04  # mean past the median, in posterior sds: a mode alone is a noisy witness
 PRIOR_MATTERS = 0.1  # posterior sds the mean moves when the prior counts twice
 WIDER, NARROWER = 1.1, 0.9  # ratios of interval widths worth a word
 BIASED = 0.02  # part by which an ML sd lies below REML's that is worth a word
@@ -83,6 +84,8 @@ def why(found: Evidence) -> str:
     if not found.converged and not found.r_hat <= R_HAT:
         shown = "" if math.isnan(found.r_hat) else f" (R-hat {found.r_hat:.2f})"
         return f"sampler not converged{shown}: sample longer before comparing"
+    if math.isnan(found.mcse) and found.sd > 0:
+        return "too few draws to compare"
     if not math.isfinite(found.reference) and not found.on_boundary:
         return ""
     clauses = [_search(found), _boundary(found), _prior(found)]
@@ -133,7 +136,8 @@ def _correlation(found: Evidence) -> str:
 
 def _shape(found: Evidence) -> str:
     skew = (found.mean - found.mode) / found.sd
-    if not abs(skew) > SKEWED:
+    past_median = (found.mean - found.median) / found.sd * math.copysign(1, skew)
+    if not (abs(skew) > SKEWED and past_median > PAST_MEDIAN):
         return ""
     text = f"skewed: mean {'above' if skew > 0 else 'below'} mode"
     near_mode = abs(found.reference - found.mode) < abs(found.reference - found.mean)

@@ -222,6 +222,9 @@ SD = replace(AGREEING, kind="sd", reference_se=math.nan, width_ratio=math.nan, n
             replace(AGREEING, reference_converged=False),
             "the search of REML did not end at a proven optimum",
         ),
+        (replace(AGREEING, mcse=math.nan), "too few draws to compare"),
+        # the mode alone, a noisy witness, does not make a posterior skewed
+        (replace(AGREEING, mode=10.3), "agree within Monte-Carlo error"),
         (replace(SD, ml=8.0), "agree within Monte-Carlo error; ML biased low with 6 groups"),
         (
             replace(SD, kind="cor", reference=0.6, mean=0.3, median=0.3, mode=0.3, sd=0.3),
