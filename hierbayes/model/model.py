@@ -563,7 +563,8 @@ class Model:
         """Degrees of freedom of the tests of the fixed effects, shape (p,)."""
         if ddf == "kenward-roger":
             raise NotSupportedError(
-                'ddf="kenward-roger" is not available in this version. Use ddf="satterthwaite".'
+                "ddf='kenward-roger': these degrees of freedom are not available in this version. "
+                "Use ddf='satterthwaite'."
             )
         from hierbayes.intervals.satterthwaite import satterthwaite_df
 

@@ -427,7 +427,7 @@ UNSUPPORTED = {
     "a log link": lambda m, f: hb.Model(FIT, small(), link="log").fit(),
     "glmer": lambda m, f: hb.glmer("f ~ x + (1 | g)", small()),
     "an F-table": lambda m, f: hb.anova(f),
-    "Satterthwaite's degrees of freedom": lambda m, f: f.tidy(),
+    "Kenward-Roger's degrees of freedom": lambda m, f: f.tidy(ddf="kenward-roger"),
     "parts of data": lambda m, f: hb.Model(FIT, iter([small()])),
 }
 

@@ -343,9 +343,7 @@ def test_the_data_are_not_changed_by_the_fit(name):
 
 
 NOT_SUPPORTED = {
-    "satterthwaite": (lambda fit: fit.tidy(ddf="satterthwaite"), "ddf='satterthwaite'"),
     "kenward-roger": (lambda fit: fit.tidy(ddf="kenward-roger"), "ddf='kenward-roger'"),
-    "the default of tidy": (lambda fit: fit.tidy(), "ddf='satterthwaite'"),
     "interval": (lambda fit: fit.predict(interval="confidence"), "interval='confidence'"),
     "glmer": (lambda fit: hb.glmer("Days ~ 1 + (1 | Subject)", sleep()), "glmer"),
     "family": (
