@@ -9,6 +9,8 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+from hierbayes.bayes.parameter_names import Parameter
+from hierbayes.bayes.priors import ModelPriors
 from hierbayes.comparison.comparison_table import Side, comparison_table
 from hierbayes.comparison.elpd import compare_elpd
 from hierbayes.comparison.same_data import check_same_data
@@ -209,7 +211,7 @@ def _priors(sides: list[Side]) -> tuple[str, ...]:
         return ()
     lines = []
     for parameter in posteriors[0].fit.priors.parameters:
-        laws = [str(side.fit.priors.of(parameter)) for side in posteriors]
+        laws = [prior_text(side.fit.priors, parameter) for side in posteriors]
         if len(set(laws)) == 1:
             lines.append(f"{parameter.name} ~ {laws[0]}")
             continue
@@ -218,6 +220,15 @@ def _priors(sides: list[Side]) -> tuple[str, ...]:
             for side, law in zip(posteriors, laws, strict=True)
         ]
     return tuple(lines)
+
+
+def prior_text(priors: ModelPriors, parameter: Parameter) -> str:
+    """Write a prior; that of the intercept says where the intercept is taken."""
+    law = str(priors.of(parameter))
+    is_intercept = parameter.kind == "beta" and parameter.place[0] == priors.intercept
+    if is_intercept and np.any(priors.centre):
+        law += " at the mean of the predictors"
+    return law
 
 
 def _sampler(side: Side) -> str:

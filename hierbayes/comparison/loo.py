@@ -329,8 +329,10 @@ def _findings(fit: PosteriorFit, table: pd.DataFrame, by: str | None) -> tuple[F
 
 
 def _advice(fit: PosteriorFit, by: str | None) -> str:
-    if by is not None:
+    if by is not None and fit.priors.gaussian_beta() is not None:
         return f'hb.loo(fit, by="{by}", refit=True) samples the model without each of them.'
+    if by is not None:
+        return f"Sample the model of the data without these levels of {by} to see what they do."
     if fit.design.factors and fit.family == "gaussian":
         name = fit.design.factors[-1].name
         return (

@@ -202,7 +202,9 @@ def _against(found: Comparison, fit: ComparedFit, lead: str) -> list[tuple[str, 
     if found.shift_of:
         columns.append((lead + "width", _column(found, f"{prefix}_width_ratio", [2] * n)))
         pairs = zip(frame[f"{prefix}_shift"], frame[f"{prefix}_shift_unit"], strict=True)
-        shifts = [f"{v:+.2f} {unit}" if math.isfinite(v) else "" for v, unit in pairs]
+        shifts = [
+            f"{round(v, 2) + 0.0:+.2f} {unit}" if math.isfinite(v) else "" for v, unit in pairs
+        ]
         columns.append((lead + "shift", shifts))
     columns.append((lead + "P(>0)", _column(found, f"{prefix}_prob_positive", [3] * n)))
     columns.append((lead + "pull", _column(found, f"{prefix}_prior_pull", [2] * n)))

@@ -275,6 +275,7 @@ def test_header_names_model_data_intervals_priors_and_draws(reml, ml, post):
         "posterior: 95 % equal-tailed credible intervals",
         "posterior: 4 x 1000 draws by the collapsed sampler",
         "cor(Subject) ~ LKJ(2)",
+        "(Intercept) ~ Normal(298.5, 140.8) at the mean of the predictors",
     ):
         assert part in joined
 
