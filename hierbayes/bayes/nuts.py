@@ -8,6 +8,7 @@ Source: Hoffman & Gelman (2014), J. Mach. Learn. Res. 15:1593; Betancourt (2017)
 """
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -148,7 +149,10 @@ def compiled_model(model: Any, wanted: Sequence[str]) -> Any:
         used = {var.name for var in compiled.shared_var_keys}
         compiled = compiled.with_data(**{k: v for k, v in data.items() if k in used})
     else:
-        compiled = nutpie.compile_pymc_model(model, var_names=list(wanted))
+        with warnings.catch_warnings():
+            # said once a process to everybody who installed PyTensor by pip; numba has its own BLAS
+            warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
+            compiled = nutpie.compile_pymc_model(model, var_names=list(wanted))
         while len(_compiled) >= KEPT_COMPILED:
             del _compiled[next(iter(_compiled))]
     _compiled[key] = compiled

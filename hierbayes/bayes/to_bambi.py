@@ -39,7 +39,8 @@ def bambi_model(
     right = [_fixed_part(design, kept, priors, frame)]
     chosen = dict(frame.priors)
     for f, factor in enumerate(design.factors):
-        group = frame.add(factor.name, pd.Categorical.from_codes(factor.codes, factor.levels))
+        levels = factor.levels.astype(str)
+        group = frame.add(factor.name, pd.Categorical(levels[factor.codes], levels))
         for c, column in enumerate(factor.columns):
             z = factor.z[:, c]
             name = "1" if column == INTERCEPT else frame.add(column, z)
@@ -122,8 +123,8 @@ def _response(design: Design, family: str, frame: _Frame) -> str:
         return f"p({successes}, {frame.add('trials', observed[:, 1].astype(int))})"
     if family in ORDINAL:
         codes = observed.astype(int)
-        categories = [str(k) for k in range(codes.max() + 1)]
-        return frame.add(label, pd.Categorical.from_codes(codes, categories, ordered=True))
+        categories = np.arange(codes.max() + 1).astype(str)
+        return frame.add(label, pd.Categorical(categories[codes], categories, ordered=True))
     return frame.add(label, observed)
 
 

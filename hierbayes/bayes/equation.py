@@ -1,0 +1,97 @@
+"""The model with its priors as an equation in LaTeX."""
+
+from hierbayes.bayes.priors import ModelPriors
+from hierbayes.design.design import Design, IntArray
+
+SCALE = {
+    "identity": r"\mu_i",
+    "logit": r"\operatorname{logit}(\mu_i)",
+    "probit": r"\Phi^{-1}(\mu_i)",
+    "cloglog": r"\log(-\log(1 - \mu_i))",
+    "log": r"\log(\mu_i)",
+    "inverse": r"1 / \mu_i",
+    "inverse_squared": r"1 / \mu_i^2",
+}
+SPECIAL = str.maketrans({c: f"\\{c}" for c in "_%&#${}"} | {"^": r"\^{}", "~": r"\~{}"})
+
+
+def equation(design: Design, kept: IntArray, priors: ModelPriors, *, family: str, link: str) -> str:
+    """Return an ``aligned`` environment: response, linear predictor, effects, priors."""
+    label = _text(design.formula.response_label)
+    lines = [f"{label}_i &\\sim {_response(design, family)}", _predictor(design, kept, link)]
+    for t, term in enumerate(design.terms):
+        lines.append(_term(design, t, multivariate=len(term.columns) > 1))
+    for k, column in enumerate(kept):
+        lines.append(f"{_coefficient(design, column)} &\\sim {_law(priors.beta[k])}")
+    for f, factor in enumerate(design.factors):
+        for c, name in enumerate(factor.columns):
+            sd = f"\\tau_{{{_text(name)} \\mid {_text(factor.name)}}}"
+            lines.append(f"{sd} &\\sim {_law(priors.sd[f][c])}")
+    for eta, term in zip(priors.lkj, design.terms, strict=True):
+        if eta is not None:
+            lines.append(f"R_{{{_text(term.name)}}} &\\sim \\operatorname{{LKJ}}({eta:.4g})")
+    if priors.sigma is not None:
+        lines.append(f"\\sigma &\\sim {_law(priors.sigma)}")
+    for name, prior in priors.family.items():
+        lines.append(f"{_text(name)} &\\sim {_law(prior)}")
+    if priors.intercept is not None and len(kept) > 1:
+        k = priors.intercept
+        centred = f"{_coefficient(design, kept[k])} + \\bar{{x}}'\\beta"
+        lines = [
+            line.replace(f"{_coefficient(design, kept[k])} &\\sim", f"{centred} &\\sim")
+            for line in lines
+        ]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def _response(design: Design, family: str) -> str:
+    if family not in ("gaussian", "t"):
+        return f"\\operatorname{{{family.replace('_', ' ').title().replace(' ', '')}}}(\\mu_i)"
+    variance = "\\sigma^2"
+    if design.known_sd is not None:
+        variance = "s_i^2"
+    elif design.weights is not None:
+        variance = "\\sigma^2 / w_i"
+    name = "Normal" if family == "gaussian" else "t"
+    return f"\\operatorname{{{name}}}(\\mu_i,\\ {variance})"
+
+
+def _predictor(design: Design, kept: IntArray, link: str) -> str:
+    parts = []
+    for column in kept:
+        name = design.coef_names[column]
+        times = "" if name == "(Intercept)" else f"\\,{_text(name)}_i"
+        parts.append(_coefficient(design, column) + times)
+    for factor in design.factors:
+        for name in factor.columns:
+            times = "" if name == "(Intercept)" else f"\\,{_text(name)}_i"
+            parts.append(f"b_{{{_text(name)} \\mid {_text(factor.name)}[i]}}{times}")
+    if design.offset is not None:
+        parts.append("\\text{offset}_i")
+    return f"{SCALE.get(link, link)} &= {' + '.join(parts) or '0'}"
+
+
+def _term(design: Design, t: int, *, multivariate: bool) -> str:
+    term = design.terms[t]
+    factor = design.factors[term.factor]
+    names = [_text(factor.columns[c]) for c in term.columns]
+    group = _text(factor.name)
+    effects = ",\\ ".join(f"b_{{{name} \\mid {group}}}" for name in names)
+    sds = ",\\ ".join(f"\\tau_{{{name} \\mid {group}}}" for name in names)
+    if not multivariate:
+        return f"{effects} &\\sim \\operatorname{{Normal}}(0,\\ {sds}^2)"
+    D, R = f"\\operatorname{{diag}}({sds})", f"R_{{{_text(term.name)}}}"
+    return f"({effects}) &\\sim \\operatorname{{Normal}}(0,\\ D {R} D),\\quad D = {D}"
+
+
+def _coefficient(design: Design, column: int) -> str:
+    return f"\\beta_{{{_text(design.coef_names[column])}}}"
+
+
+def _text(name: str) -> str:
+    return f"\\text{{{name.translate(SPECIAL)}}}"
+
+
+def _law(prior: object) -> str:
+    name, _, rest = str(prior).partition("(")
+    return f"\\operatorname{{{name}}}({rest}"

@@ -1,0 +1,107 @@
+"""Parameters and responses drawn from the priors: what a model believes before it sees data."""
+
+from typing import Any
+
+import numpy as np
+
+from hierbayes.bayes.families import TRIALS, checked_observations
+from hierbayes.bayes.predictive import fitted_predictor, flat_draws, row_blocks
+from hierbayes.bayes.prior_draws import prior_draws
+from hierbayes.bayes.priors import ModelPriors
+from hierbayes.bayes.response import Response
+from hierbayes.design.design import Design, IntArray
+from hierbayes.errors import OptionError
+from hierbayes.options import random_generator
+from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.variable_names import (
+    COEF,
+    OBS,
+    TERM,
+    TERM_BIS,
+    factor_variables,
+    variable_name,
+)
+
+
+def prior_predictive(
+    design: Design,
+    kept: IntArray,
+    priors: ModelPriors,
+    *,
+    family: str,
+    link: str,
+    draws: int,
+    random_seed: Any,
+) -> Any:
+    """Return a DataTree with the groups prior, prior_predictive and observed_data.
+
+    Raises
+    ------
+    NotSupportedError
+        If a prior is flat, or responses of the family can't be drawn.
+    """
+    import xarray as xr
+
+    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
+        raise OptionError(f"draws={draws!r} must be a whole number of at least 1.")
+    rng = random_generator(random_seed)
+    drawn = prior_draws(design, priors, like=_empty(design, kept, priors, draws), rng=rng)
+    flat = flat_draws(drawn, design)
+    observed = checked_observations(design, family)
+    y, trials, weights = observed, None, design.weights
+    if family in TRIALS:
+        y, trials, weights = observed[:, 0], observed[:, 1], None
+    elif design.known_sd is not None:
+        weights = design.known_sd**-2.0
+    response = Response(family=family, link=link, y=y, trials=trials, weights=weights)
+    X = design.X[:, kept]
+    values = np.empty((draws, y.size))
+    for rows in row_blocks(draws, y.size):
+        eta = fitted_predictor(flat, design, X, rows)
+        values[:, rows] = response.draw(eta, flat, rows, rng)
+    name = variable_name(design.formula.response_label)
+    groups = {
+        "prior": _dataset(drawn, design, kept),
+        "prior_predictive": xr.Dataset({name: (("chain", "draw", OBS), values[None])}),
+        "observed_data": xr.Dataset({name: (OBS, y)}),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+def _empty(design: Design, kept: IntArray, priors: ModelPriors, draws: int) -> PosteriorDraws:
+    """Draws of the right shapes, to be filled."""
+    one = (1, draws)
+    sizes = {f.name: (f.levels.size, f.z.shape[1]) for f in design.factors}
+    correlated = {design.factors[t.factor].name for t in design.terms if len(t.columns) > 1}
+    return PosteriorDraws(
+        beta=np.zeros((*one, kept.size)),
+        sigma=None if priors.sigma is None else np.zeros(one),
+        sd={name: np.zeros((*one, q)) for name, (_, q) in sizes.items()},
+        corr={name: np.zeros((*one, q, q)) for name, (_, q) in sizes.items() if name in correlated},
+        b={name: np.zeros((*one, J, q)) for name, (J, q) in sizes.items()},
+        family={name: np.zeros(one) for name in priors.family},
+        sampler="prior",
+    )
+
+
+def _dataset(drawn: PosteriorDraws, design: Design, kept: IntArray) -> Any:
+    import xarray as xr
+
+    first = ("chain", "draw")
+    variables: dict[str, Any] = {"beta": ((*first, COEF), drawn.beta)}
+    coords: dict[str, Any] = {COEF: [design.coef_names[k] for k in kept]}
+    if drawn.sigma is not None:
+        variables["sigma"] = (first, drawn.sigma)
+    names = factor_variables([factor.name for factor in design.factors])
+    for factor in design.factors:
+        name = names[factor.name]
+        dims = (name + TERM, name + TERM_BIS)
+        variables[f"sd_{name}"] = ((*first, dims[0]), drawn.sd[factor.name])
+        variables[f"b_{name}"] = ((*first, name, dims[0]), drawn.b[factor.name])
+        coords |= {name: factor.levels.astype(str), dims[0]: list(factor.columns)}
+        if factor.name in drawn.corr:
+            variables[f"corr_{name}"] = ((*first, *dims), drawn.corr[factor.name])
+            coords[dims[1]] = list(factor.columns)
+    for name, value in drawn.family.items():
+        variables[name] = (first, value)
+    return xr.Dataset(variables, coords)
