@@ -153,7 +153,7 @@ def linear_predictor(
         if factor is not None:
             codes, z = factor.codes[rows], factor.z[rows]
             for k in range(z.shape[1]):
-                total += b[:, codes, k] * z[:, k]
+                total += np.take(b[:, :, k], codes, axis=1) * z[:, k]
     return total
 
 

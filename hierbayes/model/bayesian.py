@@ -15,7 +15,7 @@ import pandas as pd
 from hierbayes.bayes.families import ORDINAL
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.likelihood.convergence import design_findings
-from hierbayes.options import Sampler, check_option
+from hierbayes.options import Sampler, check_option, random_generator
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -49,6 +49,7 @@ def sample(
         if not whole or value < least:
             raise OptionError(f"{name}={value!r} must be a whole number of at least {least}.")
     check_option("sampler", sampler, Sampler)
+    random_seed = random_generator(random_seed)
     why_not = not_collapsed(model)
     if sampler == "collapsed" and why_not:
         raise NotSupportedError(f'sampler="collapsed" {why_not} Use sampler="nuts" (or "auto").')

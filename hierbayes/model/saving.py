@@ -33,6 +33,7 @@ FORMAT = 1
 SPECIFICATION = "fit.json"
 POSTERIOR = "posterior"  # the method of a saved posterior
 LEVEL = 1  # of compression: random digits don't get smaller by trying harder
+LARGE = 2**24  # bytes of an array, from where three percent saved are not worth the seconds
 ARRAY_ARGUMENTS = ("weights", "offset", "known_sd")
 # What a damaged or foreign archive makes the standard library raise.
 UNREADABLE = (
@@ -146,7 +147,8 @@ def _write(file: Path, specification: dict[str, Any], arrays: dict[str, Any]) ->
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.save(buffer, array, allow_pickle=False)
-            archive.writestr(f"{name}.npy", buffer.getvalue())
+            how = zipfile.ZIP_STORED if array.nbytes > LARGE else zipfile.ZIP_DEFLATED
+            archive.writestr(f"{name}.npy", buffer.getvalue(), compress_type=how)
 
 
 def load(path: Any) -> "LikelihoodFit | PosteriorFit":

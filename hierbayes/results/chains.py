@@ -150,13 +150,24 @@ def credible_interval(draws: FloatArray, level: float, kind: IntervalKind) -> Cr
         ``level`` of the draws.
     """
     check_option("kind", kind, IntervalKind)
+    S, shape = draws.shape[0], draws.shape[1:]
+    ordered = np.sort(np.ascontiguousarray(draws.reshape(S, -1).T), axis=1)
     if kind == "eti":
-        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return CredibleInterval(np.asarray(low), np.asarray(high))
-    S = draws.shape[0]
-    ordered = np.sort(draws, axis=0)
-    inside = int(np.floor(level * S))
-    widths = ordered[inside:] - ordered[: S - inside]
-    at = np.argmin(widths, axis=0)[None]
-    low = np.take_along_axis(ordered, at, axis=0)[0]
-    return CredibleInterval(low, np.take_along_axis(ordered, at + inside, axis=0)[0])
+        low = _at(ordered, (S - 1) * (1 - level) / 2)
+        high = _at(ordered, (S - 1) * (1 + level) / 2)
+    else:
+        inside = min(int(np.floor(level * S)), S - 1)
+        first = np.argmin(ordered[:, inside:] - ordered[:, : S - inside], axis=1)[:, None]
+        low = np.take_along_axis(ordered, first, axis=1)[:, 0]
+        high = np.take_along_axis(ordered, first + inside, axis=1)[:, 0]
+    unknown = np.isnan(ordered[:, -1])  # missing values sort last
+    low, high = np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
+    return CredibleInterval(low.reshape(shape), high.reshape(shape))
+
+
+def _at(ordered: FloatArray, place: float) -> FloatArray:
+    """Interpolate linearly between the order statistics around a place, R's type 7."""
+    below = int(np.floor(place))
+    above = min(below + 1, ordered.shape[1] - 1)
+    step = ordered[:, above] - ordered[:, below]
+    return np.asarray(ordered[:, below] + (place - below) * step)

@@ -1,0 +1,138 @@
+"""``Model.sample``: which sampler samples what, and what is said about it."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+import hierbayes as hb
+from hierbayes.bayes import collapsed
+from hierbayes.model import bayesian
+from hierbayes.results.finding import Finding
+
+FORMULA = "Reaction ~ Days + (Days | Subject)"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return hb.Model(FORMULA, hb.load_dataset("sleepstudy"))
+
+
+def test_a_gaussian_model_takes_the_collapsed_sampler(model):
+    post = model.sample(draws=250, chains=3, random_seed=1)
+    assert (post.sampler, post.n_chains, post.n_draws) == ("collapsed", 3, 750)
+    assert post.converged and post.findings == ()
+    assert post.log_marginal_likelihood == pytest.approx(-891.8, abs=0.2)
+    reml = model.fit("reml")
+    assert abs(post.fixef() - reml.fixef()).max() < 0.3 * reml.std_errors.max()
+
+
+def test_the_same_seed_gives_the_same_draws(model):
+    first, second = (model.sample(draws=50, random_seed=7) for _ in range(2))
+    np.testing.assert_array_equal(first.draws.b["Subject"], second.draws.b["Subject"])
+    assert not np.array_equal(first.beta, model.sample(draws=50, random_seed=8).beta)
+
+
+@pytest.mark.parametrize(
+    ("options", "priors", "sentence"),
+    [
+        ({"family": "bernoulli"}, None, "family='bernoulli', link='logit'"),
+        ({}, {"x": hb.StudentT(4, 0, 1)}, "needs Normal or Flat priors of all coefficients"),
+    ],
+)
+def test_the_collapsed_sampler_refuses_what_it_cannot_do(options, priors, sentence):
+    rng = np.random.default_rng(1)
+    data = {"y": rng.integers(0, 2, 60), "x": rng.standard_normal(60), "g": np.arange(60) % 6}
+    model = hb.Model("y ~ x + (1 | g)", data, priors=priors, **options)
+    with pytest.raises(hb.NotSupportedError, match=sentence) as error:
+        model.sample(sampler="collapsed")
+    assert 'sampler="nuts"' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ({"draws": 0}, "draws=0 must be a whole number of at least 1"),
+        ({"chains": 1.5}, "chains=1.5 must be a whole number"),
+        ({"tune": -1}, "tune=-1 must be a whole number of at least 0"),
+        ({"sampler": "NUTS"}, "sampler='NUTS' is not one of .*did you mean 'nuts'"),
+        ({"random_seed": "one"}, "random_seed='one' must be a whole number"),
+    ],
+)
+def test_wrong_options_are_one_sentence(model, option, sentence):
+    with pytest.raises(hb.OptionError, match=sentence):
+        model.sample(**option)
+
+
+def test_untrusted_weights_lead_to_nuts_and_are_told(model, monkeypatch):
+    finding = Finding("pareto_k", "The proposal misses a part.", "", {"pareto_k": 0.9})
+    sampled = model.sample(draws=500, random_seed=1).draws
+    bad = type(sampled)(**{**fields(sampled), "findings": (finding,)})
+    nuts = type(sampled)(**{**fields(sampled), "sampler": "nuts", "pareto_k": None})
+    monkeypatch.setattr(bayesian, "_collapsed", lambda *args, **options: bad)
+    monkeypatch.setattr(bayesian, "_nuts", lambda *args, **options: nuts)
+    with pytest.warns(hb.HierBayesWarning, match="The proposal misses a part. So the posterior"):
+        post = model.sample(draws=500, random_seed=1)
+    assert post.sampler == "nuts" and post.converged
+    assert [f.code for f in post.findings] == ["fallback_to_nuts"]
+    with pytest.warns(hb.HierBayesWarning, match="The proposal misses a part"):
+        kept = model.sample(draws=500, sampler="collapsed", random_seed=1)
+    assert kept.sampler == "collapsed" and not kept.converged
+
+
+def fields(record):
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+def test_refits_and_updates_sample_as_before(model):
+    post = model.sample(draws=60, chains=2, random_seed=1)
+    shifted = post.refit(post.design.y + 5, random_seed=1)
+    np.testing.assert_allclose(shifted.fixef() - post.fixef(), [5, 0], atol=1e-8)
+    small = post.update(". ~ . - Days", random_seed=1)
+    assert small.fixef().index.tolist() == ["(Intercept)"] and small.n_draws == 120
+
+
+def test_a_dropped_column_is_told_and_has_no_draws():
+    data = hb.load_dataset("sleepstudy").assign(twice=lambda d: 2 * d["Days"])
+    model = hb.Model("Reaction ~ Days + twice + (1 | Subject)", data)
+    with pytest.warns(hb.RankDeficientWarning):
+        post = model.sample(draws=50, random_seed=1)
+    assert np.isnan(post.fixef()["twice"]) and post.draws.beta.shape[2] == 2
+
+
+def test_sampling_leaves_global_random_state_and_the_frame_alone():
+    data = hb.load_dataset("Dyestuff")
+    before, state = data.copy(), pickle.dumps(np.random.get_state())  # noqa: NPY002
+    hb.Model("Yield ~ 1 + (1 | Batch)", data).sample(draws=50, random_seed=1)
+    assert data.equals(before) and pickle.dumps(np.random.get_state()) == state  # noqa: NPY002
+
+
+def test_a_linear_model_without_groups_is_sampled():
+    data = hb.load_dataset("sleepstudy")
+    model = hb.Model("Reaction ~ Days", data, priors="flat")
+    post = model.sample(draws=1000, random_seed=1)
+    reml = model.fit("reml")
+    np.testing.assert_allclose(post.fixef(), reml.fixef(), atol=0.1 * reml.std_errors.max())
+    assert post.log_marginal_likelihood is None and "linear model" in str(post)
+    assert "b_" not in str(list(post.idata.posterior.data_vars))
+
+
+def test_the_collapsed_sampler_is_the_one_of_the_bayes_layer(model):
+    draws = collapsed.sample_collapsed(
+        model.kernel("reml"), model.model_priors, model.design, draws=40, random_seed=3
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        post = model.sample(draws=40, random_seed=3)
+    np.testing.assert_array_equal(draws.beta, post.draws.beta)
+
+
+@pytest.mark.mcmc
+def test_nuts_agrees_with_the_collapsed_sampler(model):
+    exact = model.sample(draws=2000, random_seed=1)
+    nuts = model.sample(sampler="nuts", draws=1000, chains=2, tune=500, random_seed=1)
+    assert nuts.sampler == "nuts" and nuts.n_draws == 2000
+    ours, theirs = exact.tidy(), nuts.tidy()
+    errors = np.hypot(exact.diagnostics()["mcse_mean"], nuts.diagnostics()["mcse_mean"])
+    assert (abs(ours["estimate"] - theirs["estimate"]).to_numpy() < 4 * errors.to_numpy()).all()
