@@ -141,8 +141,8 @@ def _group_part(
     if new_levels == "sample" and new.any():
         # by sorted label: the order of the rows does not matter
         found, index = np.unique(labels[new].astype(str), return_inverse=True)
-        basis = fit.kernel.products.anchor.z_bases[position]
-        root = fit.sigma * basis @ fit.at.Lambdas[position][0]
+        # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
+        root = fit.sigma * fit.kernel.shape.unpack(fit.theta[None])[position][0]
         b[new] = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
     part = np.asarray((b * factor.z).sum(axis=1))
     population = new_levels == "population"

@@ -30,9 +30,11 @@ def simulate(fit: LikelihoodFit, *, nsim: int = 1, random_seed: Any = None) -> p
         raise OptionError(f"nsim={nsim!r} must be a whole number of at least 1.")
     rng = random_generator(random_seed)
     y = np.repeat(fit.fixed_part[:, None], nsim, axis=1)
-    bases = fit.kernel.products.anchor.z_bases
-    for factor, basis, Lambda in zip(fit.design.factors, bases, fit.at.Lambdas, strict=True):
-        root = fit.sigma * basis @ Lambda[0]
+    # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
+    for factor, Lambda in zip(
+        fit.design.factors, fit.kernel.shape.unpack(fit.theta[None]), strict=True
+    ):
+        root = fit.sigma * Lambda[0]
         b = rng.standard_normal((nsim, factor.levels.size, root.shape[1])) @ root.T
         y += np.einsum("nq,snq->ns", factor.z, b[:, factor.codes])
     sd = fit.sigma if fit.weights is None else (fit.sigma / np.sqrt(fit.weights))[:, None]

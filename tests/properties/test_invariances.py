@@ -299,3 +299,11 @@ def part_of(design, rows):
     )
     weights = None if design.weights is None else design.weights[rows]
     return replace(design, y=design.y[rows], X=design.X[rows], factors=factors, weights=weights)
+
+
+def test_a_direction_that_nearly_vanishes_is_found_in_either_form():
+    """The second form once stopped 7e-5 above the first, beside the boundary."""
+    data = simulated(np.random.default_rng(77), n_levels=8)
+    fits = [lmer(f"y ~ f + ({f} | a)", data) for f in ("f", "0 + f")]
+    assert_same(*fits)
+    assert all(fit.is_singular for fit in fits)
