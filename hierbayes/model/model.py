@@ -389,7 +389,7 @@ class Model:
         >>> import hierbayes as hb
         >>> model = hb.Model("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
         >>> post = model.sample(random_seed=1)
-        >>> abs(post.fixef()["Days"] - 10.47) < 0.3
+        >>> bool(abs(post.fixef()["Days"] - 10.47) < 0.3)
         True
         """
         from hierbayes.model.bayesian import sample
