@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.comparison.anova import anova
+from hierbayes.comparison.bayes_factor import bayes_factor
+from hierbayes.comparison.compare import compare
 from hierbayes.datasets import load_dataset
 from hierbayes.model.model import Model, lmer
 from hierbayes.reports.lecture import (
@@ -19,13 +21,17 @@ from hierbayes.reports.lecture import (
 )
 
 CROSSED_SEED = 2019
+POSTERIOR_SEED = 1
 
 
 def fit_lecture() -> Lecture:
     """Fit everything the lecture fits."""
     sleep = load_dataset("sleepstudy")
     model = Model(M1, sleep)
-    m1, m2 = model.fit("reml"), lmer(M2, sleep)
+    m1, m2, m1_ml = model.fit("reml"), lmer(M2, sleep), model.fit("ml")
+    posterior1 = model.sample(random_seed=POSTERIOR_SEED)
+    posterior2 = Model(M2, sleep).sample(random_seed=POSTERIOR_SEED)
+    names = ("m.1", "m.2")
     at_slides = model.at_theta(
         "reml",
         SLIDE_THETA.copy(),
@@ -41,8 +47,13 @@ def fit_lecture() -> Lecture:
         linear=lmer(LINEAR, sleep),
         m1=m1,
         m2=m2,
-        m1_ml=model.fit("ml"),
-        anova=anova(m1, m2, names=("m.1", "m.2")),
+        m1_ml=m1_ml,
+        anova=anova(m1, m2, names=names),
+        posterior1=posterior1,
+        posterior2=posterior2,
+        comparison=compare(m1_ml, m1, posterior1),
+        bayes_factor=bayes_factor(posterior1, posterior2, names=names),
+        elpd=compare(posterior1, posterior2, names=names),
         at_slides=at_slides,
         truth=truth,
         crossed=crossed,

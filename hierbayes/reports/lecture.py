@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.results.anova_table import AnovaTable
+from hierbayes.results.comparison import BayesFactor, Comparison, ElpdComparison
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
 
 CITATION = "Matteo Lisi, Multilevel (mixed-effects) modelling in R, 21 May 2019"
 
@@ -103,6 +105,9 @@ class Lecture:
     m1, m2 : the lecture's models by REML
     m1_ml : m1 by maximum likelihood
     anova : likelihood-ratio test of m1 against m2
+    posterior1, posterior2 : the posteriors of m1 and m2 under the default priors
+    comparison : ML, REML and the posterior of m1 side by side
+    bayes_factor, elpd : m1 against m2 by marginal likelihood and by leave-one-out prediction
     at_slides : m1 at ``SLIDE_THETA``, not searched
     truth, crossed : the crossed data of the table of formulas, and what they were drawn from
     table_fits : one REML fit a row of ``FORMULA_TABLE``
@@ -114,6 +119,11 @@ class Lecture:
     m2: LikelihoodFit
     m1_ml: LikelihoodFit
     anova: AnovaTable
+    posterior1: PosteriorFit
+    posterior2: PosteriorFit
+    comparison: Comparison
+    bayes_factor: BayesFactor
+    elpd: ElpdComparison
     at_slides: LikelihoodFit
     truth: Truth
     crossed: pd.DataFrame

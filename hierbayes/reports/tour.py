@@ -7,7 +7,6 @@ same blocks are written as text and as HTML, so both tell the same numbers.
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from hierbayes.reports.anova import anova_text
 from hierbayes.reports.frame_structure import str_text
@@ -15,7 +14,14 @@ from hierbayes.reports.html import level_tables_html
 from hierbayes.reports.html_page import Picture, Section, page, table
 from hierbayes.reports.layout import LINE_WIDTH, matrix_lines
 from hierbayes.reports.lecture import CITATION, FORMULA_TABLE, LABELS, LINEAR, M1, M2, Lecture
+from hierbayes.reports.lecture_blocks import Block
 from hierbayes.reports.lecture_formulas import formulas_html, formulas_text
+from hierbayes.reports.lecture_posterior import (
+    bayesian_test_block,
+    comparison_block,
+    posterior_block,
+    posterior_effects_block,
+)
 from hierbayes.reports.lecture_slides import slides_html, slides_text
 from hierbayes.reports.summary import fixed_effects_lines
 
@@ -25,30 +31,6 @@ INTRODUCTION = (
     "computed by hierbayes a moment ago; the lines after >>> are what you type to get it."
 )
 SUMMARY_DIGITS = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """One step of the tour.
-
-    Attributes
-    ----------
-    heading : its title
-    text : what the lecture asks and what we do; paragraphs separated by blank lines
-    code : the Python lines of this step
-    output : what they print, shown on the terminal and, unless ``html`` replaces it, on the page
-    html : tables for the page
-    html_replaces : whether ``html`` stands in place of ``output`` or after it
-    pictures : file name -> picture
-    """
-
-    heading: str
-    text: str
-    code: tuple[str, ...] = ()
-    output: str = ""
-    html: str = ""
-    html_replaces: bool = True
-    pictures: Mapping[str, Picture] = field(default_factory=dict)
 
 
 def tour_blocks(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Block]:
@@ -65,11 +47,15 @@ def tour_blocks(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Block
         _facets(lecture, pictures),
         _formulas(lecture),
         _summary(lecture),
+        posterior_block(lecture),
         _variance_components(lecture),
         _random_effects(lecture),
+        posterior_effects_block(lecture),
         _fixed_effects(lecture),
         _reml_and_ml(lecture),
+        comparison_block(lecture),
         _likelihood_ratio(lecture),
+        bayesian_test_block(lecture),
         _residuals(pictures),
         _slides(lecture),
     ]
