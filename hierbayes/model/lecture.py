@@ -19,6 +19,7 @@ from hierbayes.reports.lecture import (
     Lecture,
     Truth,
 )
+from hierbayes.results.comparison import Comparison, ElpdComparison
 
 CROSSED_SEED = 2019
 POSTERIOR_SEED = 1
@@ -32,6 +33,9 @@ def fit_lecture() -> Lecture:
     posterior1 = model.sample(random_seed=POSTERIOR_SEED)
     posterior2 = Model(M2, sleep).sample(random_seed=POSTERIOR_SEED)
     names = ("m.1", "m.2")
+    comparison = compare(m1_ml, m1, posterior1)
+    elpd = compare(posterior1, posterior2, names=names)
+    assert isinstance(comparison, Comparison) and isinstance(elpd, ElpdComparison)
     at_slides = model.at_theta(
         "reml",
         SLIDE_THETA.copy(),
@@ -51,9 +55,9 @@ def fit_lecture() -> Lecture:
         anova=anova(m1, m2, names=names),
         posterior1=posterior1,
         posterior2=posterior2,
-        comparison=compare(m1_ml, m1, posterior1),
+        comparison=comparison,
         bayes_factor=bayes_factor(posterior1, posterior2, names=names),
-        elpd=compare(posterior1, posterior2, names=names),
+        elpd=elpd,
         at_slides=at_slides,
         truth=truth,
         crossed=crossed,

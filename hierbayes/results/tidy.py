@@ -135,10 +135,11 @@ def _wald(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     from scipy.special import ndtri, stdtrit
 
-    quantile = ndtri((1 + level) / 2)
+    upper = (1 + level) / 2
+    quantile = np.full(se.shape, ndtri(upper))
     if df is not None:  # a normal quantile where no degrees of freedom are asked for
         finite = np.isfinite(df)
-        quantile = np.where(finite, stdtrit(np.where(finite, df, 1.0), (1 + level) / 2), quantile)
+        quantile[finite] = stdtrit(df[finite], upper)
     return estimate - quantile * se, estimate + quantile * se
 
 
