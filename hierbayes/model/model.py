@@ -305,6 +305,12 @@ class Model:
         response = checked_response(y, self.design)
         check_sizes(response[:, None], ["The response given to refit"])
         design = replace(self.design, y=response)
+        if not self.is_linear:
+            checked_observations(design, self.family)
+            other = copy.copy(self)
+            vars(other).pop("model_priors", None)
+            vars(other).update(design=design, response_given=True)
+            return other
         kernel = self._reml_kernel
         old = with_response(kernel.products, design, weights=self.weights, y=response)
         # A response of another mean needs another first fit taken off, or its squares hide the rest
@@ -499,7 +505,7 @@ class Model:
         from hierbayes.reports.explain import explain_text
 
         structure = ""
-        if self.design.factors:
+        if self.design.factors and self.is_linear:
             kernel = self.kernel("reml")
             size = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz[1:])
             structure = STRUCTURES[kernel.structure.name].format(

@@ -138,3 +138,14 @@ def test_what_a_family_does_not_have():
         model.to_pymc("marginal")
     with pytest.raises(hb.OptionError, match="did you mean 'centered'"):
         model.to_pymc("centred")
+
+
+def test_a_model_of_another_family_explains_itself_and_takes_another_response():
+    data = rows(f=np.tile([2.0, 1.0, 3.0], 4))
+    binomial = hb.Model("cbind(y, f) ~ x + (1 | g)", data, family="binomial")
+    assert "g" in binomial.explain()
+    counts = hb.Model("y ~ x + (1 | g)", data, family="poisson")
+    other = counts.with_response(np.arange(12) + 1.0)
+    assert other.to_pymc()["y_data"].get_value().tolist() == list(range(1, 13))
+    with pytest.raises(hb.DataError, match="whole numbers"):
+        counts.with_response(np.arange(12) + 0.5)
