@@ -25,6 +25,8 @@ FloatArray = npt.NDArray[np.float64]
 
 # Products with fewer multiplications than this are done by loops: a call of BLAS costs as much.
 SMALL = 2000
+# Panels of more columns than this are too few for their rounding errors to add up.
+NARROW = 8
 
 
 def factorise(pattern: Pattern, at: IntArray, values: FloatArray) -> FloatArray:
@@ -44,7 +46,8 @@ def factorise(pattern: Pattern, at: IntArray, values: FloatArray) -> FloatArray:
     """
     numbers = np.zeros(pattern.n_entries)
     numbers[at] = values
-    if not _factorise(pattern.panels, numbers, _space(pattern.panels)):
+    panels = pattern.panels
+    if not _factorise(panels, numbers, _space(panels), _space(panels)):
         raise np.linalg.LinAlgError("the sparse matrix is not positive definite")
     return numbers
 
@@ -69,7 +72,11 @@ def selected_inverse(pattern: Pattern, L: FloatArray) -> FloatArray:
 
 def log_det(pattern: Pattern, L: FloatArray) -> float:
     """Log det(L L')."""
-    return float(_log_det(pattern.panels, L))
+    panels = pattern.panels
+    width = np.diff(panels.first)[panels.owner]
+    column = np.arange(panels.owner.size) - panels.first[panels.owner]
+    diagonal = L[panels.panel_start[panels.owner] + column * (width + 1)]
+    return float(2.0 * np.log(diagonal).sum())
 
 
 def _space(panels: Panels, columns: int = 0) -> FloatArray:
@@ -77,16 +84,6 @@ def _space(panels: Panels, columns: int = 0) -> FloatArray:
     width = np.diff(panels.first)
     height = width + np.diff(panels.row_start)
     return np.empty(height.max() * (columns or width.max()))
-
-
-@njit(cache=True)
-def _log_det(panels: Panels, L: FloatArray) -> float:
-    total = 0.0
-    for s in range(panels.first.size - 1):
-        width = panels.first[s + 1] - panels.first[s]
-        for k in range(width):
-            total += np.log(L[panels.panel_start[s] + k * (width + 1)])
-    return 2.0 * total
 
 
 @njit(cache=True)
@@ -111,7 +108,9 @@ def _group_end(rows: IntArray, k: int, last: int) -> int:
 
 
 @njit(cache=True)
-def _factorise(panels: Panels, numbers: FloatArray, space: FloatArray) -> bool:
+def _factorise(
+    panels: Panels, numbers: FloatArray, space: FloatArray, lost_space: FloatArray
+) -> bool:
     """Turn the panels of a matrix into those of its factor; False if it has a pivot <= 0."""
     S = panels.first.size - 1
     # the earlier panels whose next rows are columns of a panel, as linked lists
@@ -125,6 +124,10 @@ def _factorise(panels: Panels, numbers: FloatArray, space: FloatArray) -> bool:
             local[j] = j - first
         for k in range(rows.size):
             local[rows[k]] = last - first + k
+        lost = _matrix(lost_space, target.shape[0], target.shape[1])
+        for i in range(target.shape[0]):
+            for k in range(target.shape[1]):
+                lost[i, k] = 0.0
         d = head[s]
         while d != -1:
             d_next = following[d]
@@ -133,7 +136,8 @@ def _factorise(panels: Panels, numbers: FloatArray, space: FloatArray) -> bool:
             end = _group_end(d_rows, begin, last)
             source = _panel(panels, numbers, d)
             width = source.shape[1]
-            _subtract(target, source[width + begin :], local, d_rows[begin:], end - begin, space)
+            below, to = source[width + begin :], d_rows[begin:]
+            _subtract(target, lost, below, local, to, end - begin, space)
             if end < d_rows.size:
                 done[d], t = end, panels.owner[d_rows[end]]
                 following[d], head[t] = head[t], d
@@ -149,6 +153,7 @@ def _factorise(panels: Panels, numbers: FloatArray, space: FloatArray) -> bool:
 @njit(cache=True)
 def _subtract(
     target: FloatArray,
+    lost: FloatArray,
     below: FloatArray,
     local: IntArray,
     rows: IntArray,
@@ -159,25 +164,38 @@ def _subtract(
     height, width = below.shape
     if height * width * count < SMALL:
         for i in range(height):
-            line = target[local[rows[i]]]
+            row = local[rows[i]]
             for k in range(min(i + 1, count)):
                 total = 0.0
                 for c in range(width):
                     total += below[i, c] * below[k, c]
-                line[local[rows[k]]] -= total
+                _take_off(target, lost, row, local[rows[k]], total)
         return
     product = _matrix(space, height, count)
     np.dot(below, below[:count].T, product)
     begin = local[rows[0]]
-    is_run = local[rows[count - 1]] - begin == count - 1
+    is_plain = width > NARROW and local[rows[count - 1]] - begin == count - 1
     for i in range(height):
-        line = target[local[rows[i]]]
-        if is_run:
+        row = local[rows[i]]
+        if is_plain:
             for k in range(count):
-                line[begin + k] -= product[i, k]
+                target[row, begin + k] -= product[i, k]
         else:
             for k in range(count):
-                line[local[rows[k]]] -= product[i, k]
+                _take_off(target, lost, row, local[rows[k]], product[i, k])
+
+
+@njit(cache=True)
+def _take_off(x: FloatArray, lost: FloatArray, i: int, j: int, amount: float) -> None:
+    """Take an amount off x[i, j].
+
+    A level that meets a hundred thousand others gets as many small numbers taken off; what
+    rounding loses of each is kept in ``lost`` and taken off with the next (Kahan's summation).
+    """
+    more = amount + lost[i, j]
+    less = x[i, j] - more
+    lost[i, j] = more - (x[i, j] - less)
+    x[i, j] = less
 
 
 @njit(cache=True)
@@ -222,6 +240,7 @@ def _over_triangle(lines: FloatArray, L: FloatArray) -> None:
 @njit(cache=True)
 def _forward(panels: Panels, L: FloatArray, x: FloatArray, space: FloatArray) -> None:
     c = x.shape[1]
+    lost = np.zeros(x.shape)
     for s in range(panels.first.size - 1):
         panel = _panel(panels, L, s)
         width = panel.shape[1]
@@ -233,17 +252,18 @@ def _forward(panels: Panels, L: FloatArray, x: FloatArray, space: FloatArray) ->
                 for a in range(c):
                     own[k, a] -= panel[k, j] * own[j, a]
         rows = panels.rows[panels.row_start[s] : panels.row_start[s + 1]]
+        product = _matrix(space, rows.size, c)
         if rows.size * width * c < SMALL:
             for i in range(rows.size):
-                for k in range(width):
-                    for a in range(c):
-                        x[rows[i], a] -= panel[width + i, k] * own[k, a]
-        else:
-            product = _matrix(space, rows.size, c)
-            np.dot(panel[width:], own, product)
-            for i in range(rows.size):
                 for a in range(c):
-                    x[rows[i], a] -= product[i, a]
+                    product[i, a] = 0.0
+                    for k in range(width):
+                        product[i, a] += panel[width + i, k] * own[k, a]
+        else:
+            np.dot(panel[width:], own, product)
+        for i in range(rows.size):
+            for a in range(c):
+                _take_off(x, lost, rows[i], a, product[i, a])
 
 
 @njit(cache=True)

@@ -108,6 +108,29 @@ def test_a_crossing_of_two_factors_has_an_exact_inverse_on_its_pattern():
     check_against_dense(case_of(rng, adjacent, np.repeat([2, 1], [300, 80])))
 
 
+def test_a_column_joined_to_very_many_others_keeps_its_digits():
+    # two columns with an entry 0.49 beside each of n pivots 10.8: what is left after eliminating
+    # these is (98001 - n c) on the diagonal and -n c beside it, with c = 0.49^2 / 10.8
+    n, pivot, beside, own = 200_000, 10.8, 0.49, 98001.0
+    adjacent = sparse.block_array([[None, np.ones((n, 2))], [np.ones((2, n)), None]])
+    pattern = pattern_of(*graph_of(adjacent), np.ones(n + 2, dtype=np.int64), largest=PLENTY)
+    rows = np.concatenate([np.arange(n + 2), np.repeat([n, n + 1], n)])
+    columns = np.concatenate([np.arange(n + 2), np.arange(n), np.arange(n)])
+    values = np.repeat([pivot, own, beside], [n, 2, 2 * n])
+    at = positions(pattern.panels, pattern.place[rows], pattern.place[columns])
+    L = sparse_cholesky.factorise(pattern, at, values)
+    c = n * beside**2 / pivot
+    expected = n * np.log(pivot) + np.log(own - 2 * c) + np.log(own)
+    assert sparse_cholesky.log_det(pattern, L) == pytest.approx(expected, rel=1e-14)
+    inverse = sparse_cholesky.selected_inverse(pattern, L)[at[n : n + 2]]
+    np.testing.assert_allclose(inverse, (own - c) / own / (own - 2 * c), rtol=1e-14)
+    x = np.ones((n + 2, 1))
+    sparse_cholesky.half_solve(pattern, L, x)
+    last = x[np.sort(pattern.place[n:])]
+    left = 1 - n * beside / pivot  # of the right side of both columns
+    assert last.T @ last == pytest.approx(2 * left**2 / (own - 2 * c), rel=1e-14)
+
+
 def test_a_matrix_that_is_not_positive_definite_is_refused():
     rng = np.random.default_rng(3)
     case = case_of(rng, random_graph(rng, 20, 0.2), np.ones(20, dtype=np.int64))
