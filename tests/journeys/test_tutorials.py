@@ -1,0 +1,134 @@
+"""Every tutorial runs from start to end as a plain script, and keeps to what tutorials promise."""
+
+import ast
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hierbayes.model.lecture import fit_lecture
+
+pytest.importorskip("marimo", reason="the tutorials are marimo notebooks")
+
+ROOT = Path(__file__).parents[2]
+TUTORIALS = sorted((ROOT / "tutorials").glob("*.py"))
+TYPED_NUMBER = re.compile(r"\d\.\d")  # an estimate always has decimals
+
+every_tutorial = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+
+
+def python(*arguments):
+    """Run Python with warnings as errors, and return what it wrote."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def prose(path):
+    """Return the text of every ``mo.md`` call in the order of the file, computed parts left out."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "mo.md"
+    ]
+    calls.sort(key=lambda call: call.lineno)
+    return [
+        "".join(
+            str(part.value)
+            for part in ast.walk(call)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        )
+        for call in calls
+    ]
+
+
+def test_there_are_tutorials():
+    assert TUTORIALS
+
+
+@every_tutorial
+def test_a_tutorial_runs_as_a_plain_script(path):
+    done = python(path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_marimo_finds_nothing_wrong():
+    done = subprocess.run(  # without -W error: what marimo's own imports warn of is not ours
+        [sys.executable, "-m", "marimo", "check", "--strict", *map(str, TUTORIALS)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@every_tutorial
+def test_no_estimate_is_typed_into_the_prose(path):
+    assert not [text for text in prose(path) if TYPED_NUMBER.search(text)]
+
+
+@every_tutorial
+def test_the_picture_comes_before_the_formula(path):
+    source = path.read_text(encoding="utf-8")
+    assert 0 < source.index("hb.plot.") < source.index("$$")
+
+
+@every_tutorial
+def test_a_tutorial_asks_a_question_says_what_it_assumes_and_ends_with_what_it_cannot_tell(path):
+    first, *between, last = prose(path)
+    assert "?" in first
+    assert any("**assumes**" in text for text in between)
+    assert last.strip().startswith("## What this cannot tell")
+
+
+@pytest.fixture(scope="module")
+def lecture_run():
+    """Outputs of the cells of the lecture's tutorial, and the names they define."""
+    app = runpy.run_path(str(ROOT / "tutorials" / "01_the_lecture.py"))["app"]
+    return app.run()
+
+
+def test_the_lecture_tutorial_fits_what_the_tour_fits(lecture_run):
+    _, names = lecture_run
+    lecture = fit_lecture()
+    assert names["linear"].summary() == lecture.linear.summary()
+    assert names["m1"].summary() == lecture.m1.summary()
+    assert names["by_method"]["ML"]["sd__Days"] == lecture.m1_ml.varcorr().terms[0].sd[1]
+    ours, tours = names["omega_test"].to_frame(), lecture.anova.to_frame()
+    assert ours.loc["m.1", "p_value"] == pytest.approx(tours.loc["m.1", "p_value"], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "sd"),  # the slides' bootstrap, and the sd of its draws
+    [
+        ("slope", 7.54, 13.20, 1.5),
+        ("sd of slopes", 3.57, 8.32, 1.2),
+        ("correlation", -0.53, 0.81, 0.35),
+    ],
+)
+def test_the_lecture_tutorial_finds_the_bootstrap_intervals_of_the_slides(
+    lecture_run, name, low, high, sd
+):
+    # A 2.5 % quantile of 500 normal draws has a standard error of 0.12 sd; we compare two of them.
+    four_errors = 4 * 2**0.5 * 0.12 * sd
+    found = lecture_run[1]["boot_interval"][name]
+    assert found.tolist() == pytest.approx([low, high], abs=four_errors)
+
+
+def test_the_lecture_tutorial_prints_its_answers_from_the_fit(lecture_run):
+    from marimo import Html
+
+    outputs, names = lecture_run
+    text = " ".join(" ".join(output.text for output in outputs if isinstance(output, Html)).split())
+    m1 = names["m1"]
+    slope, sd = m1.fixef()["Days"], m1.varcorr().terms[0].sd[1]
+    assert f"{slope:.1f} ms slower a day" in text
+    assert f"standard deviation of {sd:.1f} ms a day between people" in text
