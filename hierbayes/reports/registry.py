@@ -5,31 +5,29 @@ from importlib import import_module
 
 from hierbayes.results.printing import Renderer, register_renderers
 
-# class name -> module and function of its text; of its HTML, in hierbayes.reports.html unless said
+# class name -> function of its text and of its HTML, as module.function below hierbayes.reports
 RENDERERS = {
-    "LikelihoodFit": ("summary", "summary_text", "summary_html"),
-    "VarCorr": ("varcorr", "varcorr_text", "varcorr_html"),
-    "LevelTables": ("level_tables", "level_tables_text", "level_tables_html"),
-    "AnovaTable": ("anova", "anova_text", "anova_html"),
-    "PosteriorFit": ("posterior_summary", "posterior_text", "posterior_html.posterior_html"),
-    "Hypothesis": ("posterior_summary", "hypothesis_text", "posterior_html.hypothesis_html"),
-    "BayesFactor": ("bayes_factor", "bayes_factor_text", "bayes_factor.bayes_factor_html"),
-    "Loo": ("loo", "loo_text", "loo.loo_html"),
-    "ElpdComparison": ("elpd_comparison", "elpd_text", "elpd_comparison.elpd_html"),
-    "Comparison": ("comparison", "comparison_text", "comparison.comparison_html"),
+    "LikelihoodFit": ("summary.summary_text", "html.summary_html"),
+    "VarCorr": ("varcorr.varcorr_text", "html.varcorr_html"),
+    "LevelTables": ("level_tables.level_tables_text", "html.level_tables_html"),
+    "AnovaTable": ("anova.anova_text", "html.anova_html"),
+    "PosteriorFit": ("posterior_summary.posterior_text", "posterior_html.posterior_html"),
+    "Hypothesis": ("posterior_summary.hypothesis_text", "posterior_html.hypothesis_html"),
+    "BayesFactor": ("bayes_factor.bayes_factor_text", "bayes_factor.bayes_factor_html"),
+    "Loo": ("loo.loo_text", "loo.loo_html"),
+    "ElpdComparison": ("elpd_comparison.elpd_text", "elpd_comparison.elpd_html"),
+    "Comparison": ("comparison.comparison_text", "comparison.comparison_html"),
 }
 
 
 def register_reports() -> None:
     """Tell the results how they are rendered; ``import hierbayes`` calls this once."""
-    for class_name, (module, text, html) in RENDERERS.items():
-        register_renderers(
-            class_name,
-            text=partial(_load, module, text),
-            html=partial(_load, html.rpartition(".")[0] or "html", html.rpartition(".")[2]),
-        )
+    for class_name, (text, html) in RENDERERS.items():
+        register_renderers(class_name, text=partial(load, text), html=partial(load, html))
 
 
-def _load(module: str, function: str) -> Renderer:
+def load(name: str) -> Renderer:
+    """Return the function ``module.function`` below hierbayes.reports."""
+    module, _, function = name.partition(".")
     renderer: Renderer = getattr(import_module(f"hierbayes.reports.{module}"), function)
     return renderer
