@@ -216,9 +216,7 @@ def _default_priors(
         lkj=tuple(CORRELATIONS.eta if len(t.columns) > 1 else None for t in design.terms),
         sigma=sigma,
         family=further,
-        parameters=parameters_of(
-            design, names, has_sigma=sigma is not None, family=tuple(further)
-        ),
+        parameters=parameters_of(design, names, has_sigma=sigma is not None, family=tuple(further)),
     )
 
 

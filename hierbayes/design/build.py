@@ -25,9 +25,17 @@ from hierbayes.formula.terms import Formula
 __all__ = ["build_design", "new_rows"]
 
 
-def build_design(formula: Formula, data: Any, *, weights: Any = None, offset: Any = None,
-                 contrasts: Mapping[str, Any] | None = None, known_sd: Any = None,
-                 allow_saturated: bool = False, binary_response: bool = False) -> Design:
+def build_design(
+    formula: Formula,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    known_sd: Any = None,
+    allow_saturated: bool = False,
+    binary_response: bool = False,
+) -> Design:
     """Lay a formula over data.
 
     Parameters
@@ -65,19 +73,37 @@ def build_design(formula: Formula, data: Any, *, weights: Any = None, offset: An
     check_not_swapped(formula, values)
     fixed = plan_layout(formula.fixed, values, check_codings(contrasts, formula.fixed, values))
     random = random_part(formula, values, n_rows)
-    check_levels(random.factors, random.terms, formula=formula, n_rows=n_rows,
-                 allow_saturated=allow_saturated or known_sd is not None)
+    check_levels(
+        random.factors,
+        random.terms,
+        formula=formula,
+        n_rows=n_rows,
+        allow_saturated=allow_saturated or known_sd is not None,
+    )
     return Design(
-        formula=formula, y=y, X=fill_columns(fixed, values, n_rows), coef_names=fixed.names,
-        assign=fixed.assign, factors=random.factors, terms=random.terms,
-        weights=arguments.get("weights"), offset=_total_offset(formula, reading),
-        known_sd=arguments.get("known_sd"), row_labels=reading.row_labels, rows=reading.rows,
-        n_rows_given=reading.n_rows_given, dropped=reading.dropped,
+        formula=formula,
+        y=y,
+        X=fill_columns(fixed, values, n_rows),
+        coef_names=fixed.names,
+        assign=fixed.assign,
+        factors=random.factors,
+        terms=random.terms,
+        weights=arguments.get("weights"),
+        offset=_total_offset(formula, reading),
+        known_sd=arguments.get("known_sd"),
+        row_labels=reading.row_labels,
+        rows=reading.rows,
+        n_rows_given=reading.n_rows_given,
+        dropped=reading.dropped,
         variables={deparse(expression): value for expression, value in values.items()},
         baselines=baselines(fixed),
-        recipe=Recipe(fixed=fixed, factors=random.recipes, states=reading.states,
-                      offset_source=offset if isinstance(offset, str) else None,
-                      offset_is_array=offset is not None and not isinstance(offset, str)),
+        recipe=Recipe(
+            fixed=fixed,
+            factors=random.recipes,
+            states=reading.states,
+            offset_source=offset if isinstance(offset, str) else None,
+            offset_is_array=offset is not None and not isinstance(offset, str),
+        ),
     )
 
 
@@ -85,8 +111,11 @@ def _total_offset(formula: Formula, reading: Reading) -> FloatArray | None:
     """Return offset terms and offset argument added up, None when there is neither."""
     parts = [reading.values[expression] for expression in formula.fixed.offsets]
     if any(not isinstance(part, np.ndarray) for part in parts):
-        raise FormulaError("offset() needs numbers: " + ", ".join(
-            deparse(expression) for expression in formula.fixed.offsets) + " holds categories.")
+        raise FormulaError(
+            "offset() needs numbers: "
+            + ", ".join(deparse(expression) for expression in formula.fixed.offsets)
+            + " holds categories."
+        )
     total = [as_numbers(part) for part in parts]
     if "offset" in reading.arguments:
         total.append(reading.arguments["offset"])

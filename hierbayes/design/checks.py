@@ -31,13 +31,17 @@ def response_numbers(value: Any, formula: Formula, *, binary: bool) -> FloatArra
         return _binary_response(value, label, binary=binary)
     if isinstance(value, Matrix):
         if value.values.shape[1] != 2:
-            raise DataError(f"The response {label} has {value.values.shape[1]} columns; write "
-                            "cbind(successes, failures).")
+            raise DataError(
+                f"The response {label} has {value.values.shape[1]} columns; write "
+                "cbind(successes, failures)."
+            )
         return value.values
     y = as_numbers(value)
     if y.size and float(y.min()) == float(y.max()):
-        raise DataError(f"The response {label!r} is {y[0]:g} in all {y.size} rows used; "
-                        "there is nothing to model.")
+        raise DataError(
+            f"The response {label!r} is {y[0]:g} in all {y.size} rows used; "
+            "there is nothing to model."
+        )
     return y
 
 
@@ -45,16 +49,18 @@ def _binary_response(value: Factor, label: str, *, binary: bool) -> FloatArray:
     used = drop_unused(value)
     levels = used.levels.tolist()
     if len(levels) == 1:
-        raise DataError(f"The response {label!r} is {levels[0]!r} in every row used; there is "
-                        "nothing to model.")
+        raise DataError(
+            f"The response {label!r} is {levels[0]!r} in every row used; there is nothing to model."
+        )
     if binary and len(levels) == 2:
         return used.codes.astype(np.float64)
     shown = ", ".join(repr(level) for level in levels[:3]) + (", ..." if len(levels) > 3 else "")
     if all(_reads_as_number(level) for level in levels):
         advice = "These look like numbers: convert the column with pandas.to_numeric."
     elif len(levels) == 2:
-        advice = (f'For a yes/no response write I({label} == "{levels[1]}") ~ ... with '
-                  'family="binomial".')
+        advice = (
+            f'For a yes/no response write I({label} == "{levels[1]}") ~ ... with family="binomial".'
+        )
     else:
         advice = "Choose a column of numbers."
     raise DataError(f"The response {label!r} holds categories ({shown}), not numbers. {advice}")
@@ -74,8 +80,11 @@ def check_weights(weights: FloatArray, row_labels: Any) -> None:
         return
     for bad, what, advice in (
         (weights < 0, "negative", "A precision weight is a positive number."),
-        (weights == 0, "zero", "A row of weight zero says nothing: leave these rows out of the "
-                               "data."),
+        (
+            weights == 0,
+            "zero",
+            "A row of weight zero says nothing: leave these rows out of the data.",
+        ),
     ):
         count = int(np.count_nonzero(bad))
         if count:
@@ -116,12 +125,21 @@ def _swapped(bar: Bar, formula: Formula, *, n_columns: int, n_levels: int) -> st
     factor = bar.linear.terms[0].label
     return point_at(
         f"In {bar.source} the number {bar.group!r} ({n_levels} values) is the grouping factor and "
-        f"the factor {factor!r} ({n_columns} levels) the slope.", source=formula.source, at=bar.at,
-        advice=f"Did you mean ({bar.group} | {factor})?")
+        f"the factor {factor!r} ({n_columns} levels) the slope.",
+        source=formula.source,
+        at=bar.at,
+        advice=f"Did you mean ({bar.group} | {factor})?",
+    )
 
 
-def check_levels(factors: tuple[GroupingFactor, ...], terms: tuple[RandomTerm, ...], *,
-                 formula: Formula, n_rows: int, allow_saturated: bool) -> None:
+def check_levels(
+    factors: tuple[GroupingFactor, ...],
+    terms: tuple[RandomTerm, ...],
+    *,
+    formula: Formula,
+    n_rows: int,
+    allow_saturated: bool,
+) -> None:
     """Raise DataError if a grouping factor can't be told from the residuals.
 
     Parameters
@@ -137,28 +155,41 @@ def check_levels(factors: tuple[GroupingFactor, ...], terms: tuple[RandomTerm, .
         n_levels = factor.levels.size
         at = places[factor.name]
         if n_levels == 1:
-            raise DataError(point_at(
-                f"The grouping factor {factor.name!r} has one level, {factor.levels[0]!r}, in the "
-                "rows used; a variance between levels needs at least two.", source=formula.source,
-                at=at, advice="Take the term out of the formula."))
+            raise DataError(
+                point_at(
+                    f"The grouping factor {factor.name!r} has one level, {factor.levels[0]!r}, in the "
+                    "rows used; a variance between levels needs at least two.",
+                    source=formula.source,
+                    at=at,
+                    advice="Take the term out of the formula.",
+                )
+            )
         if n_levels == n_rows and not allow_saturated:
-            raise DataError(point_at(
-                f"The grouping factor {factor.name!r} has {n_levels} levels in {n_rows} rows: "
-                "with one row a level its variance can't be told from the residual variance.",
-                source=formula.source, at=at,
-                advice="Group by a column with repeated values, or give known_sd if the residual "
-                       "standard deviations are known."))
+            raise DataError(
+                point_at(
+                    f"The grouping factor {factor.name!r} has {n_levels} levels in {n_rows} rows: "
+                    "with one row a level its variance can't be told from the residual variance.",
+                    source=formula.source,
+                    at=at,
+                    advice="Group by a column with repeated values, or give known_sd if the residual "
+                    "standard deviations are known.",
+                )
+            )
     bars = {bar.source: bar for bar in formula.bars}
     for term in terms:
         factor = factors[term.factor]
         n_effects = factor.levels.size * len(term.columns)
         if n_effects > n_rows or (n_effects == n_rows and not allow_saturated):
-            raise DataError(point_at(
-                f"The term {term.label} has {n_effects} random effects ({len(term.columns)} "
-                f"columns for each of {factor.levels.size} levels of {factor.name!r}) for "
-                f"{n_rows} rows: its variances can't be told from the residual variance.",
-                source=formula.source, at=bars[term.label].at,
-                advice="Use fewer columns left of the bar, or || for independent ones."))
+            raise DataError(
+                point_at(
+                    f"The term {term.label} has {n_effects} random effects ({len(term.columns)} "
+                    f"columns for each of {factor.levels.size} levels of {factor.name!r}) for "
+                    f"{n_rows} rows: its variances can't be told from the residual variance.",
+                    source=formula.source,
+                    at=bars[term.label].at,
+                    advice="Use fewer columns left of the bar, or || for independent ones.",
+                )
+            )
 
 
 def column_vector(argument: str, given: Any, n_rows: int) -> FloatArray:
@@ -173,14 +204,18 @@ def column_vector(argument: str, given: Any, n_rows: int) -> FloatArray:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise DataError(f"{argument} must be numbers, a column's name or an expression; got "
-                        f"{type(given).__name__}.") from None
+        raise DataError(
+            f"{argument} must be numbers, a column's name or an expression; got "
+            f"{type(given).__name__}."
+        ) from None
     if array.ndim == 0:
         return np.full(n_rows, float(array))
     if array.shape != (n_rows,):
         size = " x ".join(str(length) for length in array.shape)
-        raise DataError(f"{argument} has {size} values; the data have {n_rows} rows (counted "
-                        "before rows with missing values are dropped).")
+        raise DataError(
+            f"{argument} has {size} values; the data have {n_rows} rows (counted "
+            "before rows with missing values are dropped)."
+        )
     return array
 
 

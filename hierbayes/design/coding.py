@@ -89,8 +89,9 @@ class Layout:
     assign: IntArray
 
 
-def plan_layout(part: LinearPart, values: Mapping[Expression, Any],
-                codings: Mapping[str, Coding]) -> Layout:
+def plan_layout(
+    part: LinearPart, values: Mapping[Expression, Any], codings: Mapping[str, Coding]
+) -> Layout:
     """Decide the columns of a linear predictor from the fitted data.
 
     Parameters
@@ -110,8 +111,10 @@ def plan_layout(part: LinearPart, values: Mapping[Expression, Any],
             if expression not in variables:
                 variables[expression] = _describe(expression, values[expression], codings)
     terms = [
-        TermLayout(variables=tuple(variables[expression] for expression in term.variables),
-                   full=_full_indicators(part.terms, place))
+        TermLayout(
+            variables=tuple(variables[expression] for expression in term.variables),
+            full=_full_indicators(part.terms, place),
+        )
         for place, term in enumerate(part.terms)
     ]
     if not part.intercept:
@@ -121,8 +124,12 @@ def plan_layout(part: LinearPart, values: Mapping[Expression, Any],
         new = _term_names(layout)
         names += new
         assign += [place] * len(new)
-    return Layout(intercept=part.intercept, terms=tuple(terms), names=tuple(names),
-                  assign=np.array(assign, dtype=np.intp))
+    return Layout(
+        intercept=part.intercept,
+        terms=tuple(terms),
+        names=tuple(names),
+        assign=np.array(assign, dtype=np.intp),
+    )
 
 
 def _describe(expression: Expression, value: Any, codings: Mapping[str, Coding]) -> Variable:
@@ -133,8 +140,13 @@ def _describe(expression: Expression, value: Any, codings: Mapping[str, Coding])
         suffixes = value.suffixes if len(value.suffixes) > 1 else ("",)
         return Variable(expression=expression, label=label, kind=MATRIX, suffixes=suffixes)
     if isinstance(value, Logical):
-        return Variable(expression=expression, label=label, kind=LOGICAL, levels=LOGICAL_LEVELS,
-                        coding=codings.get(label, "treatment"))
+        return Variable(
+            expression=expression,
+            label=label,
+            kind=LOGICAL,
+            levels=LOGICAL_LEVELS,
+            coding=codings.get(label, "treatment"),
+        )
     levels = tuple(drop_unused(value).levels.tolist())
     if len(levels) < 2:
         raise DataError(
@@ -144,9 +156,15 @@ def _describe(expression: Expression, value: Any, codings: Mapping[str, Coding])
     default: Coding = "poly" if value.ordered else "treatment"
     baseline = value.levels[value.base]
     base = levels.index(baseline) if baseline in levels else 0
-    return Variable(expression=expression, label=label, kind=FACTOR, levels=levels, base=base,
-                    coding=codings.get(label) or value.coding or default,
-                    numbered=value.numbered and label not in codings)
+    return Variable(
+        expression=expression,
+        label=label,
+        kind=FACTOR,
+        levels=levels,
+        base=base,
+        coding=codings.get(label) or value.coding or default,
+        numbered=value.numbered and label not in codings,
+    )
 
 
 def _full_indicators(terms: tuple[Term, ...], place: int) -> tuple[bool, ...]:
@@ -155,9 +173,7 @@ def _full_indicators(terms: tuple[Term, ...], place: int) -> tuple[bool, ...]:
     if len(own) == 1:
         return (False,)
     earlier = [set(term.variables) for term in terms[:place]]
-    return tuple(
-        not any(set(own) - {variable} <= others for others in earlier) for variable in own
-    )
+    return tuple(not any(set(own) - {variable} <= others for others in earlier) for variable in own)
 
 
 def _open_first_factor(terms: list[TermLayout]) -> None:
@@ -229,7 +245,7 @@ def _variable_columns(variable: Variable, full: bool, value: Any) -> FloatArray:
         return value.values
     matrix = _contrasts_of(variable, full).matrix
     codes = codes_of(value, variable)
-    if codes.size and codes.min() < 0:   # code -1 picks the last row: missing
+    if codes.size and codes.min() < 0:  # code -1 picks the last row: missing
         matrix = np.vstack([matrix, np.full((1, matrix.shape[1]), np.nan)])
     return matrix[codes]
 
@@ -259,8 +275,9 @@ def codes_of(value: Any, variable: Variable) -> npt.NDArray[np.intp]:
     return lookup[factor.codes]
 
 
-def check_codings(codings: Mapping[str, Any] | None, part: LinearPart,
-                  values: Mapping[Expression, Any]) -> dict[str, Coding]:
+def check_codings(
+    codings: Mapping[str, Any] | None, part: LinearPart, values: Mapping[Expression, Any]
+) -> dict[str, Coding]:
     """Return the contrasts asked for by the label of their factor; raise OptionError if unknown."""
     if not codings:
         return {}

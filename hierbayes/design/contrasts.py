@@ -11,7 +11,7 @@ import numpy as np
 from hierbayes.design.design import FloatArray
 from hierbayes.options import Coding
 
-POLYNOMIAL_NAMES = (".L", ".Q", ".C")   # then ^4, ^5, ...
+POLYNOMIAL_NAMES = (".L", ".Q", ".C")  # then ^4, ^5, ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,6 @@ def contrasts(coding: Coding, levels: Sequence[str], *, base: int = 0) -> Contra
 
 def _orthogonal_polynomials(k: int) -> FloatArray:
     """Return polynomials of degree 1 to k - 1 at 1, ..., k: orthogonal, of length one."""
-    scores = np.linspace(-1, 1, k)   # scale and origin don't matter; this keeps powers small
+    scores = np.linspace(-1, 1, k)  # scale and origin don't matter; this keeps powers small
     Q, R = np.linalg.qr(np.vander(scores, k, increasing=True))
     return (Q * np.sign(np.diag(R)))[:, 1:]

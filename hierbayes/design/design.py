@@ -16,8 +16,8 @@ from hierbayes.formula.terms import Formula
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
-NEW_LEVEL = -1       # code of a level the model was not fitted to
-MISSING_LEVEL = -2   # code of a missing value of the grouping factor
+NEW_LEVEL = -1  # code of a level the model was not fitted to
+MISSING_LEVEL = -2  # code of a missing value of the grouping factor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,20 +42,37 @@ from hierbayes.formula.expressions import (
 from hierbayes.options import Coding
 
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
-    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.true_divide, "^": np.power,
-    "**": np.power, "%%": np.mod, "%/%": np.floor_divide,
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": np.true_divide,
+    "^": np.power,
+    "**": np.power,
+    "%%": np.mod,
+    "%/%": np.floor_divide,
 }
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal,
-    ">": np.greater, ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
 }
 ELEMENTWISE: dict[str, Callable[[Any], Any]] = {
-    "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "exp": np.exp,
-    "expm1": np.expm1, "sqrt": np.sqrt, "abs": np.abs,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
 }
 # The names of arguments by position; the first is the variable itself.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "log": ("x", "base"), "scale": ("x", "center", "scale"), "center": ("x",),
+    "log": ("x", "base"),
+    "scale": ("x", "center", "scale"),
+    "center": ("x",),
     "poly": ("x", "degree", "raw", "simple"),
     "bs": ("x", "df", "knots", "degree", "intercept", "Boundary.knots"),
     "ns": ("x", "df", "knots", "intercept", "Boundary.knots"),
@@ -172,8 +189,9 @@ def _unary(expression: Unary, scope: Scope) -> Any:
 def _binary(expression: Binary, scope: Scope) -> Any:
     operator = expression.operator
     if operator == ":":
-        return interaction(_categories(expression.left, scope, "':'"),
-                           _categories(expression.right, scope, "':'"))
+        return interaction(
+            _categories(expression.left, scope, "':'"), _categories(expression.right, scope, "':'")
+        )
     left, right = evaluate(expression.left, scope), evaluate(expression.right, scope)
     if operator in COMPARISONS and isinstance(left, Factor | str) | isinstance(right, Factor | str):
         return _compare_levels(expression, left, right, scope=scope)
@@ -188,7 +206,7 @@ def _binary(expression: Binary, scope: Scope) -> Any:
         return _logical(np.not_equal(a, 0) | np.not_equal(b, 0), a, b)
     if operator not in ARITHMETIC:
         raise scope.error(f"{operator!r} has no meaning between columns here.", expression)
-    with np.errstate(all="ignore"):   # what isn't finite is reported with its rows, later
+    with np.errstate(all="ignore"):  # what isn't finite is reported with its rows, later
         result = ARITHMETIC[operator](a, b)
     return float(result) if np.ndim(result) == 0 else result
 
@@ -201,16 +219,22 @@ def _compare_levels(expression: Binary, left: Any, right: Any, *, scope: Scope) 
     if not isinstance(factor, Factor) or not isinstance(level, str | float | int):
         raise scope.error(
             "A comparison with categories needs a factor on one side and a level on the other.",
-            expression, 'For example: recipe == "A".')
+            expression,
+            'For example: recipe == "A".',
+        )
     label = level if isinstance(level, str) else number_label(float(level))
     levels = factor.levels.tolist()
     if label not in levels and scope.learning:
-        raise scope.error(f"{label!r} is not a level{did_you_mean(label, levels)}",
-                          expression.left if flipped else expression.right)
+        raise scope.error(
+            f"{label!r} is not a level{did_you_mean(label, levels)}",
+            expression.left if flipped else expression.right,
+        )
     if expression.operator not in ("==", "!=") and not factor.ordered:
         raise scope.error(
             f"{expression.operator!r} compares positions, but these levels have no order.",
-            expression, "Make the column an ordered categorical.")
+            expression,
+            "Make the column an ordered categorical.",
+        )
     position = levels.index(label) if label in levels else len(levels)
     codes = factor.codes.astype(np.float64)
     codes[factor.codes < 0] = np.nan
@@ -241,8 +265,9 @@ def _call(expression: Call, scope: Scope) -> Any:
     if function == "log":
         base = options.get("base", np.e)
         if not (isinstance(base, int | float) and base > 0 and base != 1):
-            raise scope.error("The base of log() must be a positive number other than 1.",
-                              expression)
+            raise scope.error(
+                "The base of log() must be a positive number other than 1.", expression
+            )
         with np.errstate(all="ignore"):
             return np.log(numbers) / np.log(base) if "base" in options else np.log(numbers)
     return _stateful(expression, numbers, options, scope=scope)
@@ -252,13 +277,16 @@ def _bound(expression: Call, scope: Scope) -> tuple[Expression, dict[str, Any]]:
     """Return the first argument, unevaluated, and the values of the options by name."""
     function, names = expression.function, ARGUMENTS[expression.function]
     if len(expression.arguments) > len(names):
-        raise scope.error(f"{function}() takes at most {len(names)} arguments: "
-                          f"{', '.join(names)}.", expression.arguments[len(names)])
+        raise scope.error(
+            f"{function}() takes at most {len(names)} arguments: {', '.join(names)}.",
+            expression.arguments[len(names)],
+        )
     arguments = dict(zip(names, expression.arguments, strict=False))
     for name, value in expression.keywords:
         if name not in names:
-            raise scope.error(f"{function}() has no argument {name!r}"
-                              f"{did_you_mean(name, names)}", value)
+            raise scope.error(
+                f"{function}() has no argument {name!r}{did_you_mean(name, names)}", value
+            )
         arguments[name] = value
     if "x" not in arguments:
         raise scope.error(f"{function}() needs a variable.", expression)
@@ -284,8 +312,11 @@ def _word(expression: Expression) -> str:
 def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: Scope) -> Factor:
     coding = options.get("contr")
     if coding is not None and coding not in CODINGS:
-        raise scope.error("C() takes a coding: treatment, sum, helmert or poly.", expression,
-                          "For example: C(recipe, sum).")
+        raise scope.error(
+            "C() takes a coding: treatment, sum, helmert or poly.",
+            expression,
+            "For example: C(recipe, sum).",
+        )
     if "how.many" in options:
         raise NotSupportedError("C(how.many = ) is not available; all contrasts are used.")
     base = int(options.get("base", 1)) - 1
@@ -311,8 +342,9 @@ def _factor(factor: Factor, options: dict[str, Any], expression: Call, *, scope:
     levels = [level for level in levels if level not in excluded]
     labels = levels if labels is None else labels
     if len(labels) != len(levels):
-        raise scope.error(f"factor() got {len(labels)} labels for {len(levels)} levels.",
-                          expression)
+        raise scope.error(
+            f"factor() got {len(labels)} labels for {len(levels)} levels.", expression
+        )
     merged = {label: place for place, label in enumerate(dict.fromkeys(labels))}
     places = {level: merged[label] for level, label in zip(levels, labels, strict=True)}
     lookup = np.array([places.get(level, -1) for level in factor.levels.tolist()] + [-1])

@@ -87,15 +87,21 @@ def random_part(formula: Formula, values: Mapping[Expression, Any], n_rows: int)
     for name in dict.fromkeys(block.bar.group for block in blocks):
         own = [block for block in blocks if block.bar.group == name]
         recipe = FactorRecipe(
-            name=name, grouping=own[0].bar.grouping, layouts=tuple(layouts[name]),
+            name=name,
+            grouping=own[0].bar.grouping,
+            layouts=tuple(layouts[name]),
             order=tuple(column for block in own for column in block.columns),
         )
         names = [column for layout in recipe.layouts for column in layout.names]
-        factors.append(GroupingFactor(
-            name=name, levels=groups[name].levels, codes=groups[name].codes,
-            z=factor_columns(recipe, values, n_rows),
-            columns=tuple(names[column] for column in recipe.order),
-        ))
+        factors.append(
+            GroupingFactor(
+                name=name,
+                levels=groups[name].levels,
+                codes=groups[name].codes,
+                z=factor_columns(recipe, values, n_rows),
+                columns=tuple(names[column] for column in recipe.order),
+            )
+        )
         recipes.append(recipe)
     terms = _covariance_terms(blocks, [recipe.name for recipe in recipes])
     return RandomPart(factors=tuple(factors), terms=terms, recipes=tuple(recipes))
@@ -109,8 +115,9 @@ def group_levels(grouping: tuple[Expression, ...], values: Mapping[Expression, A
     return combined
 
 
-def factor_columns(recipe: FactorRecipe, values: Mapping[Expression, Any], n_rows: int
-                   ) -> FloatArray:
+def factor_columns(
+    recipe: FactorRecipe, values: Mapping[Expression, Any], n_rows: int
+) -> FloatArray:
     """Return the columns of all bars of a factor side by side, shape (n_rows, q)."""
     parts = [fill_columns(layout, values, n_rows) for layout in recipe.layouts]
     columns = parts[0] if len(parts) == 1 else np.hstack(parts)
@@ -122,9 +129,12 @@ def _bar_layout(bar: Bar, formula: Formula, values: Mapping[Expression, Any]) ->
     # As in lme4, the argument contrasts concerns X alone; C(f, sum) works inside a bar.
     layout = plan_layout(bar.linear, values, {})
     if not layout.names:
-        raise formula_error(f"The random-effects term {bar.source} has no columns.",
-                            source=formula.source, at=bar.at,
-                            advice=f"Write (1 | {bar.group}) for an intercept per level.")
+        raise formula_error(
+            f"The random-effects term {bar.source} has no columns.",
+            source=formula.source,
+            at=bar.at,
+            advice=f"Write (1 | {bar.group}) for an intercept per level.",
+        )
     return layout
 
 
@@ -157,25 +167,36 @@ def _covariance_terms(blocks: list[_Block], names: list[str]) -> tuple[RandomTer
         first, number = width[name], count[name]
         width[name] += len(block.columns)
         count[name] += 1
-        terms.append(RandomTerm(
-            factor=names.index(name), columns=tuple(range(first, width[name])),
-            name=f"{name}.{number}" if number else name, label=block.bar.source,
-        ))
+        terms.append(
+            RandomTerm(
+                factor=names.index(name),
+                columns=tuple(range(first, width[name])),
+                name=f"{name}.{number}" if number else name,
+                label=block.bar.source,
+            )
+        )
     return tuple(terms)
 
 
-def _refuse_repeated_columns(bar: Bar, layout: Layout, before: list[Layout], *,
-                             formula: Formula) -> None:
+def _refuse_repeated_columns(
+    bar: Bar, layout: Layout, before: list[Layout], *, formula: Formula
+) -> None:
     taken = {column for earlier in before for column in earlier.names}
     for column in layout.names:
         if column in taken:
             raise formula_error(
                 f"The column {column!r} stands twice among the effects of {bar.group!r}; its "
-                "variance can't be divided between the two.", source=formula.source, at=bar.at,
-                advice=f"Leave it out of one of the terms, as in (0 + x | {bar.group}).")
+                "variance can't be divided between the two.",
+                source=formula.source,
+                at=bar.at,
+                advice=f"Leave it out of one of the terms, as in (0 + x | {bar.group}).",
+            )
 
 
 def _refuse_matrix(bar: Bar, values: Mapping[Expression, Any], formula: Formula) -> None:
     if any(isinstance(values[expression], Matrix) for expression in bar.grouping):
-        raise formula_error(f"The grouping factor {bar.group!r} has several columns; levels need "
-                            "one.", source=formula.source, at=bar.at)
+        raise formula_error(
+            f"The grouping factor {bar.group!r} has several columns; levels need one.",
+            source=formula.source,
+            at=bar.at,
+        )

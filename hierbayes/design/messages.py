@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-LISTED = 10   # so many choices fit a line
+LISTED = 10  # so many choices fit a line
 SHOWN_ROWS = 3
 
 

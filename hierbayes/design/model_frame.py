@@ -24,7 +24,8 @@ def model_frame(variables: Mapping[str, Any], row_labels: Any) -> pd.DataFrame:
                 columns[label + suffix] = value.values[:, place]
         elif isinstance(value, Factor):
             columns[label] = pd.Categorical.from_codes(
-                value.codes, value.levels.tolist(), ordered=value.ordered)
+                value.codes, value.levels.tolist(), ordered=value.ordered
+            )
         elif isinstance(value, Logical):
             columns[label] = value.values.astype(np.bool_)
         else:

@@ -63,8 +63,9 @@ class Recipe:
     offset_is_array: bool = False
 
 
-def new_rows(design: Design, newdata: Any, *, need_groups: Collection[str] | None = None
-             ) -> NewRows:
+def new_rows(
+    design: Design, newdata: Any, *, need_groups: Collection[str] | None = None
+) -> NewRows:
     """Lay new data out in the columns of a design.
 
     Parameters
@@ -99,8 +100,9 @@ def new_rows(design: Design, newdata: Any, *, need_groups: Collection[str] | Non
         factors.append(factor)
     offset = _new_offset(design, scope)
     check_columns(scope.used, table.index)
-    return NewRows(X=X, factors=tuple(factors), offset=offset, new_labels=labels,
-                   row_labels=table.index)
+    return NewRows(
+        X=X, factors=tuple(factors), offset=offset, new_labels=labels, row_labels=table.index
+    )
 
 
 def _layout_values(layout: Layout, scope: Scope) -> dict[Expression, Any]:
@@ -118,24 +120,31 @@ def _as_fitted(value: Any, variable: Variable) -> Any:
     if variable.kind == NUMERIC and isinstance(value, Factor):
         if (value.codes < 0).all():
             return np.full(value.codes.size, np.nan)
-        raise DataError(f"{variable.label!r} was a number in the data the model was fitted to and "
-                        f"holds categories here, such as {value.levels[0]!r}.")
+        raise DataError(
+            f"{variable.label!r} was a number in the data the model was fitted to and "
+            f"holds categories here, such as {value.levels[0]!r}."
+        )
     if variable.kind in (FACTOR, LOGICAL):
         if variable.kind == LOGICAL and isinstance(value, np.ndarray):
-            value = Logical(np.where(np.isnan(value), np.nan, value != 0)) \
-                if value.dtype.kind == "f" else Logical((value != 0).astype(np.float64))
+            value = (
+                Logical(np.where(np.isnan(value), np.nan, value != 0))
+                if value.dtype.kind == "f"
+                else Logical((value != 0).astype(np.float64))
+            )
         codes_of(value, variable)
     if (variable.kind == MATRIX) != isinstance(value, Matrix):
         raise DataError(f"{variable.label!r} has another number of columns than when fitted.")
     return value
 
 
-def _new_factor(fitted: GroupingFactor, own: FactorRecipe, scope: Scope
-                ) -> tuple[GroupingFactor, npt.NDArray[Any]]:
+def _new_factor(
+    fitted: GroupingFactor, own: FactorRecipe, scope: Scope
+) -> tuple[GroupingFactor, npt.NDArray[Any]]:
     """Return a grouping factor for new rows, and the label of each row."""
     n_rows = scope.table.n_rows
-    groups = {expression: column_of(evaluate(expression, scope), n_rows)
-              for expression in own.grouping}
+    groups = {
+        expression: column_of(evaluate(expression, scope), n_rows) for expression in own.grouping
+    }
     codes, labels = _match_levels(group_levels(own.grouping, groups), fitted)
     values: dict[Expression, Any] = {}
     for layout in own.layouts:
@@ -143,8 +152,7 @@ def _new_factor(fitted: GroupingFactor, own: FactorRecipe, scope: Scope
     return replace(fitted, codes=codes, z=factor_columns(own, values, n_rows)), labels
 
 
-def _absent_factor(fitted: GroupingFactor, n_rows: int
-                   ) -> tuple[GroupingFactor, npt.NDArray[Any]]:
+def _absent_factor(fitted: GroupingFactor, n_rows: int) -> tuple[GroupingFactor, npt.NDArray[Any]]:
     """Return a grouping factor nobody asked for: no row has a level."""
     codes = np.full(n_rows, MISSING_LEVEL, dtype=np.intp)
     z = np.full((n_rows, len(fitted.columns)), np.nan)
@@ -154,8 +162,10 @@ def _absent_factor(fitted: GroupingFactor, n_rows: int
 def _match_levels(given: Factor, fitted: GroupingFactor) -> tuple[IntArray, npt.NDArray[Any]]:
     """Return the fitted code and the label of each row; labels are None where missing."""
     places = {level: place for place, level in enumerate(fitted.levels.tolist())}
-    lookup = np.array([*(places.get(level, NEW_LEVEL) for level in given.levels.tolist()),
-                       MISSING_LEVEL], dtype=np.intp)
+    lookup = np.array(
+        [*(places.get(level, NEW_LEVEL) for level in given.levels.tolist()), MISSING_LEVEL],
+        dtype=np.intp,
+    )
     names = np.empty(given.levels.size + 1, dtype=object)
     names[:-1] = given.levels
     return lookup[given.codes], names[given.codes]
@@ -170,8 +180,10 @@ def _new_offset(design: Design, scope: Scope) -> FloatArray | None:
             "fit with offset='column', or write offset(column) in the formula."
         )
     n_rows = scope.table.n_rows
-    parts = [column_vector("offset", column_of(evaluate(expression, scope), n_rows), n_rows)
-             for expression in design.formula.fixed.offsets]
+    parts = [
+        column_vector("offset", column_of(evaluate(expression, scope), n_rows), n_rows)
+        for expression in design.formula.fixed.offsets
+    ]
     if recipe.offset_source is not None:
         own = Scope(scope.table, recipe.offset_source, states=scope.states, learning=False)
         expression = argument_expression(recipe.offset_source, scope.table)

@@ -69,11 +69,15 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
         expression: column_of(evaluate(expression, scope), table.n_rows)
         for expression in formula_expressions(formula)
     }
-    arguments = {name: _argument(name, asked, scope) for name, asked in given.items()
-                 if asked is not None}
+    arguments = {
+        name: _argument(name, asked, scope) for name, asked in given.items() if asked is not None
+    }
     arrays = {name: array for name, array in arguments.items() if not isinstance(given[name], str)}
-    made: dict[Expression, Any] = {expression: value for expression, value in values.items()
-            if isinstance(value, Factor) and not isinstance(expression, Name)}
+    made: dict[Expression, Any] = {
+        expression: value
+        for expression, value in values.items()
+        if isinstance(value, Factor) and not isinstance(expression, Name)
+    }
     complete = complete_rows({**scope.used, **arrays}, made, table.n_rows)
     columns, labels, rows = scope.used, table.index, complete.rows
     if rows is None:
@@ -86,8 +90,15 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
     check_columns(columns, labels)
     check_values(values, labels)
     check_columns(arguments, labels)
-    return Reading(values=values, arguments=arguments, states=scope.states, rows=rows,
-                   row_labels=labels, n_rows_given=table.n_rows, dropped=complete.dropped)
+    return Reading(
+        values=values,
+        arguments=arguments,
+        states=scope.states,
+        rows=rows,
+        row_labels=labels,
+        n_rows_given=table.n_rows,
+        dropped=complete.dropped,
+    )
 
 
 def formula_expressions(formula: Formula) -> Iterator[Expression]:

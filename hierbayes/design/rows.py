@@ -33,8 +33,9 @@ class CompleteRows:
     dropped: dict[str, int]
 
 
-def complete_rows(columns: Mapping[str, Any], made: Mapping[Expression, Any], n_rows: int
-                  ) -> CompleteRows:
+def complete_rows(
+    columns: Mapping[str, Any], made: Mapping[Expression, Any], n_rows: int
+) -> CompleteRows:
     """Find the rows in which no column is missing.
 
     Parameters
@@ -63,8 +64,10 @@ def complete_rows(columns: Mapping[str, Any], made: Mapping[Expression, Any], n_
         if missing is None:
             continue
         if missing.all():
-            raise DataError(f"{deparse(expression)} leaves no row: no value of the variable is "
-                            "one of these levels.")
+            raise DataError(
+                f"{deparse(expression)} leaves no row: no value of the variable is "
+                "one of these levels."
+            )
         own = missing if anywhere is None else missing & ~anywhere
         if own.any():
             dropped[deparse(expression)] = int(np.count_nonzero(own))
@@ -74,19 +77,23 @@ def complete_rows(columns: Mapping[str, Any], made: Mapping[Expression, Any], n_
     rows = np.flatnonzero(~anywhere)
     if not rows.size:
         counts = " and ".join(f"{name!r} in {count}" for name, count in dropped.items())
-        raise DataError(f"No row is complete: of {n_rows} rows, {counts} are missing. "
-                        "Leave a column out of the formula or fill it in.")
+        raise DataError(
+            f"No row is complete: of {n_rows} rows, {counts} are missing. "
+            "Leave a column out of the formula or fill it in."
+        )
     return CompleteRows(rows=rows, dropped=dropped)
 
 
 def check_columns(columns: Mapping[str, Any], row_labels: Any) -> None:
     """Raise DataError for the first column that holds infinite values."""
     for name, values in columns.items():
-        bad = _rows_where(np.isinf, values)   # missing is no error: new data may have it
+        bad = _rows_where(np.isinf, values)  # missing is no error: new data may have it
         if bad is not None:
             where = _where(bad, row_labels)
-            raise DataError(f"Column {name!r} has an infinite value in {where}; "
-                            "correct it, or make it missing to leave the row out.")
+            raise DataError(
+                f"Column {name!r} has an infinite value in {where}; "
+                "correct it, or make it missing to leave the row out."
+            )
 
 
 def check_values(values: Mapping[Expression, Any], row_labels: Any) -> None:
@@ -119,7 +126,7 @@ def _rows_where(is_bad: Callable[[Any], Any], value: Any) -> npt.NDArray[np.bool
     if numbers.dtype.kind != "f":
         return None
     with np.errstate(all="ignore"):
-        if np.isfinite(numbers.sum()):   # one pass without a temporary array: the usual case
+        if np.isfinite(numbers.sum()):  # one pass without a temporary array: the usual case
             return None
     bad = is_bad(numbers)
     if bad.ndim > 1:

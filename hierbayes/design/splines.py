@@ -31,11 +31,12 @@ def _basis(x: FloatArray, knots: FloatArray, degree: int) -> FloatArray:
     inside = (place >= 0) & (x <= knots[-1])
     basis[np.flatnonzero(inside), place[inside]] = 1.0
     for d in range(1, degree + 1):
-        left, right = knots[:-d - 1], knots[d + 1:]
+        left, right = knots[: -d - 1], knots[d + 1 :]
         rise, fall = knots[d:-1] - left, right - knots[1:-d]
         up = np.divide(x[:, None] - left, rise, out=np.zeros((x.size, left.size)), where=rise > 0)
-        down = np.divide(right - x[:, None], fall, out=np.zeros((x.size, left.size)),
-                         where=fall > 0)
+        down = np.divide(
+            right - x[:, None], fall, out=np.zeros((x.size, left.size)), where=fall > 0
+        )
         basis = up * basis[:, :-1] + down * basis[:, 1:]
     return basis
 
@@ -52,8 +53,9 @@ def _derivative(x: FloatArray, knots: FloatArray, degree: int, *, order: int = 1
     return scaled[:, :-1] - scaled[:, 1:]
 
 
-def b_spline_columns(x: FloatArray, *, knots: FloatArray, boundary: list[float], degree: int
-                     ) -> FloatArray:
+def b_spline_columns(
+    x: FloatArray, *, knots: FloatArray, boundary: list[float], degree: int
+) -> FloatArray:
     """Return R's ``bs(x, intercept = TRUE)``.
 
     Parameters
@@ -67,20 +69,25 @@ def b_spline_columns(x: FloatArray, *, knots: FloatArray, boundary: list[float],
     every = np.sort(np.concatenate([[low, high] * (degree + 1), knots]))
     basis = _basis(np.clip(x, low, high), every, degree)
     # R expands the polynomial of the outermost piece around a point a quarter inside it.
-    pivots = ((x < low, 0.75 * low + 0.25 * every[degree + 1]),
-              (x > high, 0.75 * high + 0.25 * every[-degree - 2]))
+    pivots = (
+        (x < low, 0.75 * low + 0.25 * every[degree + 1]),
+        (x > high, 0.75 * high + 0.25 * every[-degree - 2]),
+    )
     for outside, pivot in pivots:
         if outside.any():
             basis[outside] = sum(
-                np.outer((x[outside] - pivot) ** k,
-                         _derivative(np.array([pivot]), every, degree, order=k)[0] / factorial(k))
+                np.outer(
+                    (x[outside] - pivot) ** k,
+                    _derivative(np.array([pivot]), every, degree, order=k)[0] / factorial(k),
+                )
                 for k in range(degree + 1)
             )
     return basis
 
 
-def natural_spline_columns(x: FloatArray, *, knots: FloatArray, boundary: list[float],
-                           intercept: bool) -> FloatArray:
+def natural_spline_columns(
+    x: FloatArray, *, knots: FloatArray, boundary: list[float], intercept: bool
+) -> FloatArray:
     """Return R's ``ns(x)``: cubic splines without curvature at and beyond the boundary knots.
 
     Parameters
@@ -97,7 +104,8 @@ def natural_spline_columns(x: FloatArray, *, knots: FloatArray, boundary: list[f
         if outside.any():
             at_end = np.array([end])
             basis[outside] = _basis(at_end, every, 3) + np.outer(
-                x[outside] - end, _derivative(at_end, every, 3)[0])
+                x[outside] - end, _derivative(at_end, every, 3)[0]
+            )
     curvature = _derivative(np.array([low, high]), every, 3, order=2)
     first = 0 if intercept else 1
     Q, _ = np.linalg.qr(curvature[:, first:].T, mode="complete")

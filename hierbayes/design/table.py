@@ -67,8 +67,9 @@ class Table:
         except (TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"Column {name!r} can't be read as numbers or categories: {error}"
-                            ) from error
+            raise DataError(
+                f"Column {name!r} can't be read as numbers or categories: {error}"
+            ) from error
         return value
 
     def missing_column(self, name: str) -> MissingColumnError:
@@ -102,7 +103,7 @@ class PandasTable(Table):
         return series.array
 
     def _unusual(self, name: str) -> pd.Series:
-        for column in self.frame.columns:   # a column named by a number: `1`
+        for column in self.frame.columns:  # a column named by a number: `1`
             if str(column) == name:
                 return self.frame[column]
         if name in self.frame.index.names:
@@ -197,8 +198,10 @@ def _read_file(path: Path) -> pd.DataFrame:
     except (OSError, ValueError, ImportError) as error:  # what pandas and pyarrow raise
         reason = str(error).splitlines()[0]
         raise DataError(f"{str(path)!r} can't be read as a table: {reason}") from error
-    raise DataError(f"{path.name!r} is neither a CSV nor a Parquet file (by its ending); "
-                    f"known endings: {', '.join(CSV_SUFFIXES + PARQUET_SUFFIXES)}.")
+    raise DataError(
+        f"{path.name!r} is neither a CSV nor a Parquet file (by its ending); "
+        f"known endings: {', '.join(CSV_SUFFIXES + PARQUET_SUFFIXES)}."
+    )
 
 
 def _as_array(values: Any, name: str) -> Any:
@@ -311,7 +314,7 @@ def _arrow_dictionary(array: Any, name: str) -> Factor:
 
     if isinstance(array, pa.ChunkedArray):
         array = array.unify_dictionaries().combine_chunks()
-    if isinstance(array, pa.ChunkedArray):   # no chunks at all
+    if isinstance(array, pa.ChunkedArray):  # no chunks at all
         return Factor(np.empty(0, dtype=np.intp), label_array([]))
     codes = array.indices.fill_null(MISSING_CODE).to_numpy(zero_copy_only=False)
     labels = [str(label) for label in array.dictionary.to_pylist()]
@@ -330,7 +333,7 @@ def _from_narwhals(series: Any, name: str) -> Any:
         categories = list(kind.categories)
         return pd.Categorical(series.cast(nw.String).to_list(), categories, ordered=False)
     if kind == nw.Categorical:
-        if hasattr(native, "combine_chunks"):   # pyarrow keeps the order of its dictionary
+        if hasattr(native, "combine_chunks"):  # pyarrow keeps the order of its dictionary
             factor = _arrow_dictionary(native.combine_chunks(), name)
             labels = factor.levels.tolist()
             return pd.Categorical.from_codes(factor.codes, labels, ordered=factor.ordered)
@@ -362,7 +365,7 @@ def _masked_integers(raw: Any) -> Any:
     numbers = raw.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.nanmax(np.abs(numbers), initial=0.0) < LARGEST_EXACT_INTEGER:
         return numbers
-    missing = np.asarray(raw.isna())   # ids too long for a float: keep them apart as categories
+    missing = np.asarray(raw.isna())  # ids too long for a float: keep them apart as categories
     present = as_factor(raw[~missing].to_numpy(dtype=np.int64))
     codes = np.full(missing.shape, MISSING_CODE, dtype=np.intp)
     codes[~missing] = present.codes
@@ -376,7 +379,7 @@ def _sorted_labels(raw: Any) -> Factor:
     order = sorted(range(len(labels)), key=labels.__getitem__)
     lookup = np.empty(len(labels) + 1, dtype=np.intp)
     lookup[order] = np.arange(len(labels))
-    lookup[-1] = MISSING_CODE   # where code -1 points
+    lookup[-1] = MISSING_CODE  # where code -1 points
     return Factor(lookup[codes], label_array([labels[place] for place in order]))
 
 

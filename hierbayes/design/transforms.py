@@ -32,8 +32,9 @@ class Transform:
     apply: Callable[[FloatArray, State], FloatArray | Matrix]
 
 
-def _learn_scale(x: FloatArray, *, center: bool | float = True, scale: bool | float = True
-                 ) -> State:
+def _learn_scale(
+    x: FloatArray, *, center: bool | float = True, scale: bool | float = True
+) -> State:
     _need_values(x)
     # A bool is an int in Python: test for it first, scale(x, center = 1) subtracts one.
     middle = (float(x.mean()) if center else 0.0) if isinstance(center, bool) else float(center)
@@ -56,8 +57,9 @@ def _learn_center(x: FloatArray) -> State:
     return {"center": float(x.mean()), "scale": 1.0}
 
 
-def _learn_poly(x: FloatArray, *, degree: float = 1, raw: bool = False,
-                simple: bool = False) -> State:
+def _learn_poly(
+    x: FloatArray, *, degree: float = 1, raw: bool = False, simple: bool = False
+) -> State:
     # R's simple only drops attributes of the result; the columns are the same.
     del simple
     degree = _whole("degree", degree, 1)
@@ -68,15 +70,19 @@ def _learn_poly(x: FloatArray, *, degree: float = 1, raw: bool = False,
         raise ValueError("the degree must be less than the number of distinct values")
     middle = float(x.mean())
     centred = x - middle
-    unit = float(np.abs(centred).max())   # powers of numbers in [-1, 1] keep their digits
+    unit = float(np.abs(centred).max())  # powers of numbers in [-1, 1] keep their digits
     powers = np.vander(centred / unit, degree + 1, increasing=True)
     Q, R = np.linalg.qr(powers)
     orthogonal = Q * np.diag(R) * unit ** np.arange(degree + 1)
     squares = np.square(orthogonal)
     norms = squares.sum(axis=0)
     alpha = (centred @ squares / norms + middle)[:degree]
-    return {"degree": degree, "raw": False, "alpha": alpha.tolist(),
-            "norm2": [1.0, *norms.tolist()]}
+    return {
+        "degree": degree,
+        "raw": False,
+        "alpha": alpha.tolist(),
+        "norm2": [1.0, *norms.tolist()],
+    }
 
 
 def _apply_poly(x: FloatArray, state: State) -> Matrix:
@@ -86,17 +92,27 @@ def _apply_poly(x: FloatArray, state: State) -> Matrix:
         return Matrix(x[:, None] ** np.arange(1, degree + 1), suffixes)
     alpha, norm2 = state["alpha"], state["norm2"]
     columns = [np.ones_like(x), x - alpha[0]]
-    for k in range(1, degree):   # three-term recurrence of orthogonal polynomials
+    for k in range(1, degree):  # three-term recurrence of orthogonal polynomials
         columns.append((x - alpha[k]) * columns[k] - norm2[k + 1] / norm2[k] * columns[k - 1])
     return Matrix(np.column_stack(columns[1:]) / np.sqrt(norm2[2:]), suffixes)
 
 
-def _learn_bs(x: FloatArray, *, df: float | None = None, knots: Any = None, degree: float = 3,
-              intercept: bool = False, boundary_knots: Any = None) -> State:
+def _learn_bs(
+    x: FloatArray,
+    *,
+    df: float | None = None,
+    knots: Any = None,
+    degree: float = 3,
+    intercept: bool = False,
+    boundary_knots: Any = None,
+) -> State:
     degree = _whole("degree", degree, 1)
     n_inner = 0 if df is None else _whole("df", df, degree + intercept) - degree - int(intercept)
-    return {"degree": degree, "intercept": bool(intercept),
-            **_learn_knots(x, n_inner, knots, boundary=boundary_knots)}
+    return {
+        "degree": degree,
+        "intercept": bool(intercept),
+        **_learn_knots(x, n_inner, knots, boundary=boundary_knots),
+    }
 
 
 def _learn_knots(x: FloatArray, n_inner: int, knots: Any, *, boundary: Any) -> State:
@@ -112,33 +128,59 @@ def _learn_knots(x: FloatArray, n_inner: int, knots: Any, *, boundary: Any) -> S
 
 
 def _apply_bs(x: FloatArray, state: State) -> Matrix:
-    columns = _where_known(x, lambda known: b_spline_columns(
-        known, knots=np.array(state["knots"]), boundary=state["boundary"],
-        degree=state["degree"]))
+    columns = _where_known(
+        x,
+        lambda known: b_spline_columns(
+            known,
+            knots=np.array(state["knots"]),
+            boundary=state["boundary"],
+            degree=state["degree"],
+        ),
+    )
     return _numbered(columns if state["intercept"] else columns[:, 1:])
 
 
-def _learn_ns(x: FloatArray, *, df: float | None = None, knots: Any = None,
-              intercept: bool = False, boundary_knots: Any = None) -> State:
+def _learn_ns(
+    x: FloatArray,
+    *,
+    df: float | None = None,
+    knots: Any = None,
+    intercept: bool = False,
+    boundary_knots: Any = None,
+) -> State:
     n_inner = 0 if df is None else _whole("df", df, 1 + intercept) - 1 - int(intercept)
-    return {"intercept": bool(intercept),
-            **_learn_knots(x, n_inner, knots, boundary=boundary_knots)}
+    return {
+        "intercept": bool(intercept),
+        **_learn_knots(x, n_inner, knots, boundary=boundary_knots),
+    }
 
 
 def _apply_ns(x: FloatArray, state: State) -> Matrix:
-    return _numbered(_where_known(x, lambda known: natural_spline_columns(
-        known, knots=np.array(state["knots"]), boundary=state["boundary"],
-        intercept=state["intercept"])))
+    return _numbered(
+        _where_known(
+            x,
+            lambda known: natural_spline_columns(
+                known,
+                knots=np.array(state["knots"]),
+                boundary=state["boundary"],
+                intercept=state["intercept"],
+            ),
+        )
+    )
 
 
-def _learn_cr(x: FloatArray, *, df: float | None = None, knots: Any = None, **options: Any
-              ) -> State:
+def _learn_cr(
+    x: FloatArray, *, df: float | None = None, knots: Any = None, **options: Any
+) -> State:
     _need_values(x)
     if df is None and knots is None:
         raise ValueError("give the number of columns, for example cr(x, df = 4)")
     return regression_spline_state(
-        x, df=None if df is None else _whole("df", df, 2),
-        knots=None if knots is None else [float(knot) for knot in np.atleast_1d(knots)], **options)
+        x,
+        df=None if df is None else _whole("df", df, 2),
+        knots=None if knots is None else [float(knot) for knot in np.atleast_1d(knots)],
+        **options,
+    )
 
 
 def _apply_cr(x: FloatArray, state: State) -> Matrix:

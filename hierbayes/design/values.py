@@ -17,7 +17,7 @@ from hierbayes.design.design import FloatArray, IntArray
 from hierbayes.options import Coding
 
 MISSING_CODE = -1
-LARGEST_EXACT_INTEGER = 2**53   # above it a float no longer tells two integers apart
+LARGEST_EXACT_INTEGER = 2**53  # above it a float no longer tells two integers apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _factor_of_integers(value: npt.NDArray[Any]) -> Factor:
     if value.size == 0:
         return Factor(np.empty(0, dtype=np.intp), label_array([]))
     low, high = int(value.min()), int(value.max())
-    if high - low < 4 * value.size + 1000:   # a table over the range is faster than hashing
+    if high - low < 4 * value.size + 1000:  # a table over the range is faster than hashing
         unsigned = value.dtype.kind == "u"
         shifted = value - value.dtype.type(low) if unsigned else value.astype(np.intp) - low
         codes, used = compress(shifted.astype(np.intp, copy=False), high - low + 1)

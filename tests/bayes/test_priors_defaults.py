@@ -204,10 +204,13 @@ def test_log_density_is_the_sum_of_all_parts(sleep):
     expected = (
         stats.norm.logpdf(250 + 45, MEAN_Y, 2.5 * SD_Y)
         + stats.norm.logpdf(10, 0, 2.5 * SD_Y / SD_DAYS)
-        + np.log(2) + stats.t.logpdf(20, 4, 0, 2.5 * SD_Y)
-        + np.log(2) + stats.t.logpdf(6, 4, 0, 2.5 * SD_Y / SD_DAYS)
+        + np.log(2)
+        + stats.t.logpdf(20, 4, 0, 2.5 * SD_Y)
+        + np.log(2)
+        + stats.t.logpdf(6, 4, 0, 2.5 * SD_Y / SD_DAYS)
         + np.log(0.75 * (1 - 0.3**2))
-        + np.log(2) + stats.t.logpdf(25, 4, 0, SD_Y)
+        + np.log(2)
+        + stats.t.logpdf(25, 4, 0, SD_Y)
     )
     assert found == pytest.approx(expected, rel=1e-12)
 

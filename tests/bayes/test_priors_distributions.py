@@ -8,7 +8,7 @@ import hierbayes as hb
 from hierbayes.bayes.distributions import Prior
 
 RTOL = 1e-12  # the same formulas in another order of operations
-STEP = 1e-6   # of central differences: their error is about STEP**2 and rounding / STEP
+STEP = 1e-6  # of central differences: their error is about STEP**2 and rounding / STEP
 
 CASES = [
     (hb.Normal(3, 2.5), stats.norm(3, 2.5)),

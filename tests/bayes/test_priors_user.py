@@ -176,12 +176,11 @@ N = hb.Normal(0, 1)
         ),
         (
             "flatt",
-            "priors='flatt' must be a dict such as priors={\"Days\": hb.Normal(0, 10)}, or "
-            '"flat".',
+            'priors=\'flatt\' must be a dict such as priors={"Days": hb.Normal(0, 10)}, or "flat".',
         ),
         (
             [N],
-            'priors=[Normal(mu=0.0, sigma=1.0)] must be a dict such as '
+            "priors=[Normal(mu=0.0, sigma=1.0)] must be a dict such as "
             'priors={"Days": hb.Normal(0, 10)}, or "flat".',
         ),
     ],

@@ -14,11 +14,16 @@ N = 24
 def small():
     """24 rows: 6 groups of 4, two factors, two numbers."""
     rng = np.random.default_rng(5)
-    return pd.DataFrame({
-        "y": rng.normal(size=N), "x": np.tile([0.0, 1.0, 2.5, 4.0], 6), "z": rng.normal(size=N),
-        "g": np.repeat(list("abcdef"), 4), "f": np.tile(["p", "q", "r"], 8),
-        "days": np.tile([0, 1, 2, 3], 6),
-    })
+    return pd.DataFrame(
+        {
+            "y": rng.normal(size=N),
+            "x": np.tile([0.0, 1.0, 2.5, 4.0], 6),
+            "z": rng.normal(size=N),
+            "g": np.repeat(list("abcdef"), 4),
+            "f": np.tile(["p", "q", "r"], 8),
+            "days": np.tile([0, 1, 2, 3], 6),
+        }
+    )
 
 
 def build(text, data=None, **options):
@@ -34,53 +39,104 @@ BAD_DATA = {
     "missing column, similar": ("y ~ Days + (1 | g)", small(), "did you mean 'days'?"),
     "missing grouping column": ("y ~ x + (1 | group)", small(), "no column 'group'"),
     "column in the index": ("y ~ x + (1 | g)", small().set_index("g"), "data.reset_index()"),
-    "all missing": ("y ~ x + (1 | g)", with_column(x=np.nan),
-                    "Column 'x' has no values: it is missing in all 24 rows."),
+    "all missing": (
+        "y ~ x + (1 | g)",
+        with_column(x=np.nan),
+        "Column 'x' has no values: it is missing in all 24 rows.",
+    ),
     "all None": ("y ~ x + (1 | g)", with_column(x=None), "Column 'x' has no values"),
-    "no complete row": ("y ~ x + z + (1 | g)",
-                        with_column(x=[np.nan, 1.0] * 12, z=[1.0, np.nan] * 12),
-                        "No row is complete: of 24 rows, 'x' in 12 and 'z' in 12 are missing."),
+    "no complete row": (
+        "y ~ x + z + (1 | g)",
+        with_column(x=[np.nan, 1.0] * 12, z=[1.0, np.nan] * 12),
+        "No row is complete: of 24 rows, 'x' in 12 and 'z' in 12 are missing.",
+    ),
     "empty frame": ("y ~ x + (1 | g)", small().iloc[:0], "The data have no rows."),
-    "text response": ("g ~ x + (1 | f)", small(),
-                      "The response 'g' holds categories ('a', 'b', 'c', ...), not numbers."),
-    "text of numbers": ("t ~ x + (1 | g)", with_column(t=[str(i) for i in range(N)]),
-                        "convert the column with pandas.to_numeric"),
-    "yes/no response": ("t ~ x + (1 | g)", with_column(t=["no", "yes"] * 12),
-                        'write I(t == "yes") ~ ... with family="binomial"'),
-    "constant response": ("y ~ x + (1 | g)", with_column(y=7.5),
-                          "The response 'y' is 7.5 in all 24 rows used"),
-    "infinite response": ("y ~ x + (1 | g)", with_column(y=[np.inf, *range(N - 1)]),
-                          "Column 'y' has an infinite value in row 0"),
-    "infinite predictor": ("y ~ x + (1 | g)", with_column(x=[1.0, -np.inf, *range(N - 4), np.inf,
-                                                            2.0]),
-                           "Column 'x' has an infinite value in rows 1 and 22"),
-    "log of zero": ("y ~ log(x) + (1 | g)", small(),
-                    "log(x) is not a finite number in rows 0, 4, 8 and 3 more"),
+    "text response": (
+        "g ~ x + (1 | f)",
+        small(),
+        "The response 'g' holds categories ('a', 'b', 'c', ...), not numbers.",
+    ),
+    "text of numbers": (
+        "t ~ x + (1 | g)",
+        with_column(t=[str(i) for i in range(N)]),
+        "convert the column with pandas.to_numeric",
+    ),
+    "yes/no response": (
+        "t ~ x + (1 | g)",
+        with_column(t=["no", "yes"] * 12),
+        'write I(t == "yes") ~ ... with family="binomial"',
+    ),
+    "constant response": (
+        "y ~ x + (1 | g)",
+        with_column(y=7.5),
+        "The response 'y' is 7.5 in all 24 rows used",
+    ),
+    "infinite response": (
+        "y ~ x + (1 | g)",
+        with_column(y=[np.inf, *range(N - 1)]),
+        "Column 'y' has an infinite value in row 0",
+    ),
+    "infinite predictor": (
+        "y ~ x + (1 | g)",
+        with_column(x=[1.0, -np.inf, *range(N - 4), np.inf, 2.0]),
+        "Column 'x' has an infinite value in rows 1 and 22",
+    ),
+    "log of zero": (
+        "y ~ log(x) + (1 | g)",
+        small(),
+        "log(x) is not a finite number in rows 0, 4, 8 and 3 more",
+    ),
     "log of negative response": ("log(y) ~ x + (1 | g)", small(), "log(y) is not a finite number"),
-    "one level": ("y ~ x + (1 | g)", with_column(g="only"),
-                  "The grouping factor 'g' has one level, 'only'"),
-    "levels = rows": ("y ~ x + (1 | z)", small(),
-                      "The grouping factor 'z' has 24 levels in 24 rows"),
-    "effects = rows": ("y ~ x + (0 + x + z + days + I(x^2) | g)", small(),
-                       "has 24 random effects (4 columns for each of 6 levels of 'g') for 24 rows"),
+    "one level": (
+        "y ~ x + (1 | g)",
+        with_column(g="only"),
+        "The grouping factor 'g' has one level, 'only'",
+    ),
+    "levels = rows": (
+        "y ~ x + (1 | z)",
+        small(),
+        "The grouping factor 'z' has 24 levels in 24 rows",
+    ),
+    "effects = rows": (
+        "y ~ x + (0 + x + z + days + I(x^2) | g)",
+        small(),
+        "has 24 random effects (4 columns for each of 6 levels of 'g') for 24 rows",
+    ),
     "bars swapped": ("y ~ x + (g | days)", small(), "Did you mean (days | g)?"),
-    "fixed factor of one level": ("y ~ f + (1 | g)", with_column(f="p"),
-                                  "The factor 'f' has one level, 'p'"),
-    "dates": ("y ~ t + (1 | g)", with_column(t=pd.date_range("2024-01-01", periods=N)),
-              "Column 't' holds dates or times"),
+    "fixed factor of one level": (
+        "y ~ f + (1 | g)",
+        with_column(f="p"),
+        "The factor 'f' has one level, 'p'",
+    ),
+    "dates": (
+        "y ~ t + (1 | g)",
+        with_column(t=pd.date_range("2024-01-01", periods=N)),
+        "Column 't' holds dates or times",
+    ),
     "complex": ("y ~ t + (1 | g)", with_column(t=np.ones(N) * 1j), "holds complex numbers"),
-    "mixed": ("y ~ t + (1 | g)", with_column(t=pd.Series([1, "a"] * 12, dtype=object)),
-              "Column 't' mixes kinds of values (int 1, str 'a')"),
-    "two columns of a name": ("y ~ x + (1 | g)",
-                              pd.concat([small(), small()[["x"]]], axis=1),
-                              "The data have 2 columns named 'x'"),
+    "mixed": (
+        "y ~ t + (1 | g)",
+        with_column(t=pd.Series([1, "a"] * 12, dtype=object)),
+        "Column 't' mixes kinds of values (int 1, str 'a')",
+    ),
+    "two columns of a name": (
+        "y ~ x + (1 | g)",
+        pd.concat([small(), small()[["x"]]], axis=1),
+        "The data have 2 columns named 'x'",
+    ),
     "cbind of three": ("cbind(x, z, y) ~ 1 + (1 | g)", small(), "has 3 columns"),
-    "unequal dict": ("y ~ x + (1 | g)", {"y": [1, 2, 3], "x": [1, 2], "g": list("aab")},
-                     "'y' has 3 values, 'x' has 2"),
+    "unequal dict": (
+        "y ~ x + (1 | g)",
+        {"y": [1, 2, 3], "x": [1, 2], "g": list("aab")},
+        "'y' has 3 values, 'x' has 2",
+    ),
     "not a frame": ("y ~ x + (1 | g)", 7, "The data are a int; give a pandas"),
     "no such file": ("y ~ x + (1 | g)", "nowhere.csv", "There is no file 'nowhere.csv'."),
-    "wrong levels": ('y ~ factor(f, levels = c("P", "Q")) + (1 | g)', small(),
-                     "leaves no row: no value of the variable is one of these levels"),
+    "wrong levels": (
+        'y ~ factor(f, levels = c("P", "Q")) + (1 | g)',
+        small(),
+        "leaves no row: no value of the variable is one of these levels",
+    ),
 }
 
 
@@ -96,8 +152,10 @@ BAD_FORMULAS = {
     "log of a factor": ("y ~ log(f) + (1 | g)", "log() needs numbers, but 'f' holds categories"),
     "unknown level": ('y ~ I(f == "s") + (1 | g)', "'s' is not a level; there are 'p', 'q', 'r'."),
     "order of unordered": ('y ~ I(f > "p") + (1 | g)', "these levels have no order"),
-    "degree too high": ("y ~ poly(x, 4) + (1 | g)",
-                        "the degree must be less than the number of distinct values"),
+    "degree too high": (
+        "y ~ poly(x, 4) + (1 | g)",
+        "the degree must be less than the number of distinct values",
+    ),
     "scale of a constant": ("y ~ scale(x - x) + (1 | g)", "the variable has one value"),
     "df too low": ("y ~ bs(x, df = 2) + (1 | g)", "df must be a whole number of at least 3"),
     "unknown coding": ("y ~ C(f, deviation) + (1 | g)", "C() takes a coding"),
@@ -127,11 +185,15 @@ def test_the_caret_stands_under_the_unknown_column():
 BAD_ARGUMENTS = {
     "short weights": ({"weights": [1.0, 2.0]}, "weights has 2 values; the data have 24 rows"),
     "matrix": ({"offset": np.ones((N, 2))}, "offset has 24 x 2 values; the data have 24 rows"),
-    "negative": ({"weights": np.r_[-1.0, -2.0, np.ones(N - 2)]},
-                 "weights: 2 of 24 are negative (rows 0 and 1)."),
-    "zero": ({"weights": np.r_[0.0, np.ones(N - 1)]},
-             "weights: 1 of 24 are zero (row 0). A row of weight zero says nothing: leave these "
-             "rows out of the data."),
+    "negative": (
+        {"weights": np.r_[-1.0, -2.0, np.ones(N - 2)]},
+        "weights: 2 of 24 are negative (rows 0 and 1).",
+    ),
+    "zero": (
+        {"weights": np.r_[0.0, np.ones(N - 1)]},
+        "weights: 1 of 24 are zero (row 0). A row of weight zero says nothing: leave these "
+        "rows out of the data.",
+    ),
     "zero by expression": ({"weights": "x"}, "weights: 6 of 24 are zero (rows 0, 4, 8 and 3 more)"),
     "text": ({"weights": ["a"] * N}, "weights must be numbers"),
     "categories": ({"weights": "g"}, "weights='g' holds categories"),

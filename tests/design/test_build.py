@@ -15,11 +15,16 @@ def build(text, data, **options):
 
 
 def small():
-    return pd.DataFrame({
-        "y": [2.0, 3.0, 5.0, 8.0, 1.0, 4.0, 9.0, 7.0], "x": [1.0, 2, 3, 4, 5, 6, 7, 40],
-        "n": [3, 4, 5, 9, 2, 6, 9, 8], "f": list("ppqqppqq"), "g": list("aabbccdd"),
-        "r": list("NYNYNNYY"),
-    })
+    return pd.DataFrame(
+        {
+            "y": [2.0, 3.0, 5.0, 8.0, 1.0, 4.0, 9.0, 7.0],
+            "x": [1.0, 2, 3, 4, 5, 6, 7, 40],
+            "n": [3, 4, 5, 9, 2, 6, 9, 8],
+            "f": list("ppqqppqq"),
+            "g": list("aabbccdd"),
+            "r": list("NYNYNNYY"),
+        }
+    )
 
 
 RESPONSES = {
@@ -27,7 +32,7 @@ RESPONSES = {
     "log(y)": np.log([2, 3, 5, 8, 1, 4, 9, 7]),
     "y/n": np.array([2, 3, 5, 8, 1, 4, 9, 7]) / [3, 4, 5, 9, 2, 6, 9, 8],
     "I(y > 4)": [0, 0, 1, 1, 0, 0, 1, 1],
-    "I(f == \"q\")": [0, 0, 1, 1, 0, 0, 1, 1],
+    'I(f == "q")': [0, 0, 1, 1, 0, 0, 1, 1],
     "cbind(y, n - y)": np.column_stack([[2, 3, 5, 8, 1, 4, 9, 7], [1, 1, 0, 1, 1, 2, 0, 1]]),
 }
 
@@ -51,7 +56,7 @@ GIVEN = {
     "expression": "n * 1",
     "list": small()["n"].tolist(),
     "array": small()["n"].to_numpy(),
-    "series": small()["n"].set_axis(range(7, -1, -1)),   # by position, not by label
+    "series": small()["n"].set_axis(range(7, -1, -1)),  # by position, not by label
 }
 
 
@@ -86,8 +91,9 @@ def test_missing_values_are_counted_per_column_in_order_of_use():
 def test_transforms_learn_from_all_rows_as_in_r():
     # R 4.2.2: model.frame(y ~ scale(x) + f), x = c(1, 2, NA, 4, 7, 11), y missing in row 4:
     # scale's centre is 5, the mean of all x, those of dropped rows included.
-    data = pd.DataFrame({"x": [1, 2, np.nan, 4, 7, 11], "y": [1, 2, 3, np.nan, 5, 9.0],
-                         "g": list("abaabb")})
+    data = pd.DataFrame(
+        {"x": [1, 2, np.nan, 4, 7, 11], "y": [1, 2, 3, np.nan, 5, 9.0], "g": list("abaabb")}
+    )
     design = build("y ~ scale(x) + (1 | g)", data)
     expected = [-0.984731927834662, -0.738548945875996, 0.492365963917331, 1.47709789175199]
     np.testing.assert_allclose(design.X[:, 1], expected, rtol=1e-14)
@@ -106,8 +112,15 @@ def test_model_frame_holds_the_variables_by_rs_labels():
     data.index = list("ABCDEFGH")
     design = build("log(y) ~ poly(x, 2) + f + I(x > 3) + o + (1 | g)", data)
     frame = design.model_frame
-    assert frame.columns.tolist() == ["log(y)", "poly(x, 2)1", "poly(x, 2)2", "f", "I(x > 3)", "o",
-                                      "g"]
+    assert frame.columns.tolist() == [
+        "log(y)",
+        "poly(x, 2)1",
+        "poly(x, 2)2",
+        "f",
+        "I(x > 3)",
+        "o",
+        "g",
+    ]
     assert frame.index.tolist() == list("ABCEFGH")
     assert frame["f"].tolist() == list("ppqppqq")
     assert frame["I(x > 3)"].dtype == bool

@@ -40,7 +40,8 @@ WHOLE_NUMBERS = {
     "int64[pyarrow]": pd.Series(X, dtype="int64[pyarrow]"),
     "double[pyarrow]": pd.Series(X, dtype="double[pyarrow]"),
     "decimal[pyarrow]": pd.Series(X, dtype="int64[pyarrow]").astype(
-        pd.ArrowDtype(pa.decimal128(21, 2))),
+        pd.ArrowDtype(pa.decimal128(21, 2))
+    ),
     "object of ints": pd.Series(X.tolist(), dtype=object),
     "object of both": pd.Series([float(x) if x else 0 for x in X], dtype=object),
     "sparse": pd.Series(pd.arrays.SparseArray(X)),
@@ -96,8 +97,9 @@ def test_text_has_sorted_levels(column):
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=str)
 @pytest.mark.parametrize("dtype", ["str", "object", "string", "category"])
 def test_missing_groups_drop_their_rows(missing, dtype):
-    words = pd.Series([missing if row == 5 else word for row, word in enumerate(WORDS)],
-                      dtype=dtype)
+    words = pd.Series(
+        [missing if row == 5 else word for row, word in enumerate(WORDS)], dtype=dtype
+    )
     design = design_of(pd.DataFrame({"y": Y, "x": X, "g": words}))
     assert design.dropped == {"g": 1}
     assert len(design.y) == N - 1
@@ -106,8 +108,12 @@ def test_missing_groups_drop_their_rows(missing, dtype):
 CATEGORIES = {
     "category": pd.Series(pd.Categorical(WORDS, ORDER)),
     "dictionary[pyarrow]": pd.Series(
-        pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.DictionaryArray.from_arrays(
-            [ORDER.index(word) for word in WORDS], ORDER)]))),
+        pd.arrays.ArrowExtensionArray(
+            pa.chunked_array(
+                [pa.DictionaryArray.from_arrays([ORDER.index(word) for word in WORDS], ORDER)]
+            )
+        )
+    ),
     "pandas Categorical in a dict": pd.Categorical(WORDS, ORDER),
 }
 
@@ -134,14 +140,20 @@ LEVELS_AS_TEXT = {
     "intervals": (pd.cut(X, [-1, 1, 3]), ["(-1, 1]", "(1, 3]"]),
     "negative ints": (np.tile([5, -7, 0], 4), ["-7", "0", "5"]),
     "float column": (np.tile([0.1, 0.30000000000000004, 7.0], 4), ["0.1", "0.3", "7"]),
-    "huge ints": (np.tile([2**62, 2**62 + 1, 5], 4),
-                  ["5", "4611686018427387904", "4611686018427387905"]),
-    "huge nullable ints": (pd.array([2**62, 2**62 + 1, None] * 4, dtype="Int64"),
-                           ["4611686018427387904", "4611686018427387905"]),
+    "huge ints": (
+        np.tile([2**62, 2**62 + 1, 5], 4),
+        ["5", "4611686018427387904", "4611686018427387905"],
+    ),
+    "huge nullable ints": (
+        pd.array([2**62, 2**62 + 1, None] * 4, dtype="Int64"),
+        ["4611686018427387904", "4611686018427387905"],
+    ),
     "bool column": (FLAG, ["FALSE", "TRUE"]),
     "full int8": (np.tile(np.array([-128, 127, 0], dtype="int8"), 4), ["-128", "0", "127"]),
-    "large uint64": (np.tile(np.array([2**64 - 1, 2**64 - 2, 2**64 - 3], dtype="uint64"), 4),
-                     [str(2**64 - 3), str(2**64 - 2), str(2**64 - 1)]),
+    "large uint64": (
+        np.tile(np.array([2**64 - 1, 2**64 - 2, 2**64 - 3], dtype="uint64"), 4),
+        [str(2**64 - 3), str(2**64 - 2), str(2**64 - 1)],
+    ),
 }
 
 
@@ -181,7 +193,9 @@ def test_missing_logicals_drop_their_rows(dtype):
 
 def frame_columns():
     return {
-        "y": [None, *Y[1:].tolist()], "x": with_none(X, 4), "g": with_none(GROUP, 7),
+        "y": [None, *Y[1:].tolist()],
+        "x": with_none(X, 4),
+        "g": with_none(GROUP, 7),
         "b": FLAG.tolist(),
     }
 
@@ -189,8 +203,7 @@ def frame_columns():
 FRAMES = {
     "dict of lists": dict,
     "pandas": lambda columns: pd.DataFrame(columns),
-    "pandas with Arrow": lambda columns: pa.table(columns).to_pandas(
-        types_mapper=pd.ArrowDtype),
+    "pandas with Arrow": lambda columns: pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype),
     "polars": pl.DataFrame,
     "polars lazy": pl.LazyFrame,
     "pyarrow": pa.table,
@@ -224,7 +237,8 @@ def test_every_frame_serves_as_new_data(make):
 
 def test_polars_enum_keeps_its_order_and_categorical_is_sorted():
     frame = pl.DataFrame({"y": Y, "e": WORDS, "c": WORDS}).with_columns(
-        pl.col("e").cast(pl.Enum(ORDER)), pl.col("c").cast(pl.Categorical))
+        pl.col("e").cast(pl.Enum(ORDER)), pl.col("c").cast(pl.Categorical)
+    )
     assert design_of(frame, "y ~ 1 + (1 | e)").factors[0].levels.tolist() == ["c", "a", "b"]
     assert design_of(frame, "y ~ 1 + (1 | c)").factors[0].levels.tolist() == ["a", "b", "c"]
 

@@ -12,13 +12,17 @@ N = 54
 
 def crossed():
     """54 rows: 3 x 3 crossed factors, 9 groups, numbers as ids, levels not in sorted order."""
-    data = pd.DataFrame({
-        "a": np.repeat(["n", "m", "k"], 18), "s": np.tile(np.repeat(["t", "s", "u"], 6), 3),
-        "b": np.tile([f"b{i}" for i in range(1, 10)], 6),
-        "x": np.tile([1, 2.5, 4, 3, 2, 7], 9) + np.arange(1, 55) / 10,
-        "h": np.tile(["1", "2"], 27), "num": np.tile([10, 9, 100], 18),
-        "y": np.random.default_rng(1).normal(size=N),
-    })
+    data = pd.DataFrame(
+        {
+            "a": np.repeat(["n", "m", "k"], 18),
+            "s": np.tile(np.repeat(["t", "s", "u"], 6), 3),
+            "b": np.tile([f"b{i}" for i in range(1, 10)], 6),
+            "x": np.tile([1, 2.5, 4, 3, 2, 7], 9) + np.arange(1, 55) / 10,
+            "h": np.tile(["1", "2"], 27),
+            "num": np.tile([10, 9, 100], 18),
+            "y": np.random.default_rng(1).normal(size=N),
+        }
+    )
     data["a"] = pd.Categorical(data["a"], ["n", "m", "k"])
     data["s"] = pd.Categorical(data["s"], ["t", "s", "u"])
     return data
@@ -35,8 +39,7 @@ TERMS = {
     "y ~ (1 | a) + (0 + x | a) + (1 | b)": "b=(Intercept) ; a=x ; a.1=(Intercept)",
     "y ~ (1 | b) + (1 | a) + (0 + x | a)": "b=(Intercept) ; a=(Intercept) ; a.1=x",
     "y ~ (1 | a) + (1 | s) + (1 | b)": "b=(Intercept) ; s=(Intercept) ; a=(Intercept)",
-    "y ~ (0 + x | a) + (1 | h) + (1 | s) + (1 | a:h:s) + (1 | a)":
-        "a:h:s=(Intercept) ; a=(Intercept) ; s=(Intercept) ; a.1=x ; h=(Intercept)",
+    "y ~ (0 + x | a) + (1 | h) + (1 | s) + (1 | a:h:s) + (1 | a)": "a:h:s=(Intercept) ; a=(Intercept) ; s=(Intercept) ; a.1=x ; h=(Intercept)",
     "y ~ (x | a/s)": "s:a=(Intercept),x ; a=(Intercept),x",
     "y ~ (h | a) + (0 + x | a)": "a=(Intercept),h2 ; a.1=x",
     "y ~ (0 + h | a)": "a=h1,h2",
@@ -70,7 +73,7 @@ LEVELS = {
     "num": "9,10,100",
     "num:a": "9:n,9:m,9:k,10:n,10:m,10:k,100:n,100:m,100:k",
     "a:h:s": "n:1:t,n:1:s,n:1:u,n:2:t,n:2:s,n:2:u,m:1:t,m:1:s,m:1:u,m:2:t,m:2:s,m:2:u,"
-             "k:1:t,k:1:s,k:1:u,k:2:t,k:2:s,k:2:u",
+    "k:1:t,k:1:s,k:1:u,k:2:t,k:2:s,k:2:u",
     "factor(num)": "9,10,100",
     "factor(num > 9)": "FALSE,TRUE",
 }

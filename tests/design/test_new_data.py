@@ -14,12 +14,18 @@ N = 24
 
 def fitted_data():
     rng = np.random.default_rng(8)
-    return pd.DataFrame({
-        "y": rng.normal(size=N), "x": rng.uniform(1, 9, N), "e": rng.uniform(1, 2, N),
-        "f": np.tile(["p", "q", "r"], 8), "k": np.tile([1, 2, 3], 8),
-        "l": np.tile([True, False], 12), "g": np.repeat(list("abcdef"), 4),
-        "h": np.tile(["u", "v", "w", "w"], 6),
-    })
+    return pd.DataFrame(
+        {
+            "y": rng.normal(size=N),
+            "x": rng.uniform(1, 9, N),
+            "e": rng.uniform(1, 2, N),
+            "f": np.tile(["p", "q", "r"], 8),
+            "k": np.tile([1, 2, 3], 8),
+            "l": np.tile([True, False], 12),
+            "g": np.repeat(list("abcdef"), 4),
+            "h": np.tile(["u", "v", "w", "w"], 6),
+        }
+    )
 
 
 def design_of(text, **options):
@@ -28,12 +34,15 @@ def design_of(text, **options):
 
 def test_missing_values_and_new_levels_keep_their_rows():
     design = design_of("y ~ x + f + (x | g)")
-    new = pd.DataFrame({"x": [2.0, np.nan, 4.0, 5.0], "f": ["q", "p", None, "r"],
-                        "g": ["b", "zz", None, "zz"]}, index=list("ABCD"))
+    new = pd.DataFrame(
+        {"x": [2.0, np.nan, 4.0, 5.0], "f": ["q", "p", None, "r"], "g": ["b", "zz", None, "zz"]},
+        index=list("ABCD"),
+    )
     rows = new_rows(design, new)
     nan = np.nan
     np.testing.assert_array_equal(
-        rows.X, [[1, 2, 1, 0], [1, nan, 0, 0], [1, 4, nan, nan], [1, 5, 0, 1]])
+        rows.X, [[1, 2, 1, 0], [1, nan, 0, 0], [1, 4, nan, nan], [1, 5, 0, 1]]
+    )
     factor = rows.factors[0]
     assert factor.codes.tolist() == [1, NEW_LEVEL, MISSING_LEVEL, NEW_LEVEL]
     np.testing.assert_array_equal(factor.z, [[1, 2], [1, nan], [1, 4], [1, 5]])
@@ -42,9 +51,14 @@ def test_missing_values_and_new_levels_keep_their_rows():
     assert list(rows.row_labels) == list("ABCD")
 
 
-@pytest.mark.parametrize(("term", "column", "value"), [
-    ("f", "f", "s"), ("factor(k)", "k", 7), ("f:x", "f", "s"),
-])
+@pytest.mark.parametrize(
+    ("term", "column", "value"),
+    [
+        ("f", "f", "s"),
+        ("factor(k)", "k", 7),
+        ("f:x", "f", "s"),
+    ],
+)
 def test_an_unseen_level_of_a_fixed_factor_is_never_the_baseline(term, column, value):
     design = design_of(f"y ~ x + {term} + (1 | g)")
     new = fitted_data().iloc[:3].copy()
@@ -96,8 +110,11 @@ OFFSETS = {
     "expression": ("y ~ x + (1 | g)", {"offset": "2 * log(e)"}, lambda d: 2 * np.log(d.e)),
     "both": ("y ~ x + offset(x) + (1 | g)", {"offset": "e"}, lambda d: d.x + d.e),
     "two terms": ("y ~ offset(x) + offset(e) + (1 | g)", {}, lambda d: d.x + d.e),
-    "learnt": ("y ~ offset(scale(x)) + (1 | g)", {},
-               lambda d: (d.x - fitted_data().x.mean()) / fitted_data().x.std()),
+    "learnt": (
+        "y ~ offset(scale(x)) + (1 | g)",
+        {},
+        lambda d: (d.x - fitted_data().x.mean()) / fitted_data().x.std(),
+    ),
     "factorless": ("y ~ x + (1 | g)", {}, None),
 }
 
@@ -127,10 +144,24 @@ def test_an_offset_column_that_is_absent_is_named():
         new_rows(design, fitted_data()[["x", "g"]])
 
 
-LEARNT = ("scale(x)", "center(x)", "poly(x, 3)", "bs(x, df = 5)", "ns(x, df = 3)", "cr(x, df = 4)",
-          'cr(x, df = 4, constraints = "center")', "I(scale(x)^2)", "scale(log(x))",
-          "I(x > 4)", "factor(k, labels = c(\"one\", \"two\", \"three\"))", "f", "l",
-          "factor(k > 1)", "C(f, sum)", "poly(x, 2):f")
+LEARNT = (
+    "scale(x)",
+    "center(x)",
+    "poly(x, 3)",
+    "bs(x, df = 5)",
+    "ns(x, df = 3)",
+    "cr(x, df = 4)",
+    'cr(x, df = 4, constraints = "center")',
+    "I(scale(x)^2)",
+    "scale(log(x))",
+    "I(x > 4)",
+    'factor(k, labels = c("one", "two", "three"))',
+    "f",
+    "l",
+    "factor(k > 1)",
+    "C(f, sum)",
+    "poly(x, 2):f",
+)
 
 
 @pytest.mark.parametrize("term", LEARNT)
@@ -159,9 +190,14 @@ def test_a_number_that_became_text_is_named():
         new_rows(design, fitted_data().assign(x="much"))
 
 
-@pytest.mark.parametrize(("column", "given"), [
-    ("k", [1.0, 2.0, 3.0]), ("k", ["1", "2", "3"]), ("k", np.array([1, 2, 3], dtype="int8")),
-])
+@pytest.mark.parametrize(
+    ("column", "given"),
+    [
+        ("k", [1.0, 2.0, 3.0]),
+        ("k", ["1", "2", "3"]),
+        ("k", np.array([1, 2, 3], dtype="int8")),
+    ],
+)
 def test_levels_match_by_label_whatever_their_type(column, given):
     design = design_of("y ~ factor(k) + (1 | k)")
     rows = new_rows(design, {column: given})

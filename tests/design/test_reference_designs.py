@@ -7,7 +7,7 @@ from hierbayes.design.build import build_design, new_rows
 from hierbayes.formula.parser import parse_formula
 from tests.reference_fits import generalized_fits, linear_fits, load_fit
 
-ATOL = 1e-12   # contrasts and polynomials are R's up to rounding
+ATOL = 1e-12  # contrasts and polynomials are R's up to rounding
 FITS = linear_fits() + generalized_fits()
 # (f || g): lme4 1.1 keeps a factor's columns correlated, we make each independent.
 DOUBLE_BAR_QUIRKS = {"mac_dbar", "ss_poly_dbar"}
@@ -21,7 +21,10 @@ def fit(request):
 def design_of(fit):
     binary = fit.family == "binomial"
     return build_design(
-        parse_formula(fit.formula), fit.data, **fit.options, binary_response=binary,
+        parse_formula(fit.formula),
+        fit.data,
+        **fit.options,
+        binary_response=binary,
         allow_saturated=fit.family in ("binomial", "poisson"),
     )
 
@@ -45,8 +48,9 @@ def test_random_terms_are_lme4s(fit):
     design = design_of(fit)
     groups = [group for group in fit.record["VarCorr"]["groups"]]
     assert [term.name for term in design.terms] == [group["term"] for group in groups]
-    columns = [[design.factors[term.factor].columns[c] for c in term.columns]
-               for term in design.terms]
+    columns = [
+        [design.factors[term.factor].columns[c] for c in term.columns] for term in design.terms
+    ]
     assert columns == [group["names"] for group in groups]
     for factor in design.factors:
         expected = fit.record["ranef"][factor.name]
@@ -66,6 +70,9 @@ def test_population_predictions_follow_from_new_rows(fit):
     linear = rows.X @ np.array(list(beta.values()))
     if rows.offset is not None:
         linear += rows.offset
-    expected = record.get("re_form_NA_with_offset") or record.get("re_form_NA_link") \
+    expected = (
+        record.get("re_form_NA_with_offset")
+        or record.get("re_form_NA_link")
         or record["re_form_NA"]
+    )
     np.testing.assert_allclose(linear, expected, rtol=1e-9)
