@@ -171,7 +171,8 @@ def check_levels(
                     "with one row a level its variance can't be told from the residual variance.",
                     source=formula.source,
                     at=at,
-                    advice="Group by a column with repeated values, or give known_sd if the residual "
+                    advice="Group by a column with repeated values, or give known_sd if the "
+                    "residual "
                     "standard deviations are known.",
                 )
             )

@@ -39,7 +39,9 @@ TERMS = {
     "y ~ (1 | a) + (0 + x | a) + (1 | b)": "b=(Intercept) ; a=x ; a.1=(Intercept)",
     "y ~ (1 | b) + (1 | a) + (0 + x | a)": "b=(Intercept) ; a=(Intercept) ; a.1=x",
     "y ~ (1 | a) + (1 | s) + (1 | b)": "b=(Intercept) ; s=(Intercept) ; a=(Intercept)",
-    "y ~ (0 + x | a) + (1 | h) + (1 | s) + (1 | a:h:s) + (1 | a)": "a:h:s=(Intercept) ; a=(Intercept) ; s=(Intercept) ; a.1=x ; h=(Intercept)",
+    "y ~ (0 + x | a) + (1 | h) + (1 | s) + (1 | a:h:s) + (1 | a)": (
+        "a:h:s=(Intercept) ; a=(Intercept) ; s=(Intercept) ; a.1=x ; h=(Intercept)"
+    ),
     "y ~ (x | a/s)": "s:a=(Intercept),x ; a=(Intercept),x",
     "y ~ (h | a) + (0 + x | a)": "a=(Intercept),h2 ; a.1=x",
     "y ~ (0 + h | a)": "a=h1,h2",
