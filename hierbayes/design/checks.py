@@ -157,8 +157,8 @@ def check_levels(
         if n_levels == 1:
             raise DataError(
                 point_at(
-                    f"The grouping factor {factor.name!r} has one level, {factor.levels[0]!r}, in the "
-                    "rows used; a variance between levels needs at least two.",
+                    f"The grouping factor {factor.name!r} has one level, {factor.levels[0]!r}, "
+                    "in the rows used; a variance between levels needs at least two.",
                     source=formula.source,
                     at=at,
                     advice="Take the term out of the formula.",
