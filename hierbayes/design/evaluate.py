@@ -5,6 +5,7 @@ Functions that learn something from the data (``scale``, ``poly``, splines) keep
 their expression, so that new data are transformed by the numbers of the fitted data.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
@@ -263,7 +264,7 @@ def _call(expression: Call, scope: Scope) -> Any:
         return _factor(_categories(variable, scope, "factor()"), options, expression, scope=scope)
     numbers = _numeric(evaluate(variable, scope), variable, scope, doing=f"{function}()")
     if function == "log":
-        base = options.get("base", np.e)
+        base = options.get("base", math.e)
         if not (isinstance(base, int | float) and base > 0 and base != 1):
             raise scope.error(
                 "The base of log() must be a positive number other than 1.", expression
