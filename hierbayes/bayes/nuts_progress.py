@@ -66,17 +66,18 @@ def _show(watch: Watch, over: threading.Event) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} draws"),
+        TextColumn("{task.fields[draws]}"),
         TextColumn("{task.fields[divergences]} divergences"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(watch.stage, total=None, divergences=0)
+        task = bar.add_task(watch.stage, total=None, draws="", divergences=0)
         while not over.wait(EVERY):
             bar.update(
                 task,
                 description=watch.stage,
                 completed=watch.done,
                 total=watch.total or None,
+                draws=f"{watch.done}/{watch.total} draws" if watch.total else "",
                 divergences=watch.divergences,
             )
