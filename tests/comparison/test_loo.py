@@ -223,9 +223,9 @@ def test_sampling_anew_without_the_outlying_group_removes_the_finding():
     same = ~table["refitted"]
     assert (table["elpd"][same] == reweighed.pointwise["elpd"][same]).all()
     row = table.loc["332"]
-    # Two runs of 80,000 draws without 332 each: -69.588 and -69.564, with an error of 0.042. Runs of
-    # 4,000 draws spread around that with an sd of 0.2 over seeds: the mean is over a heavy tail,
-    # and a run that misses the tail is low and takes its own error for too small.
+    # Two runs of 80,000 draws without 332 each: -69.588 and -69.564, with an error of 0.042. Runs
+    # of 4,000 draws spread around that with an sd of 0.2 over seeds: the mean is over a heavy
+    # tail, and a run that misses the tail is low and takes its own error for too small.
     spread = 0.2
     assert row["elpd"] == pytest.approx(-69.576, abs=4 * np.hypot(spread, 0.03))
     assert 0 < row["mcse"] < 2 * spread
