@@ -1,0 +1,141 @@
+"""The parameters intervals are given for: lme4's names, and their values from (theta, sigma, beta).
+
+The order is that of lme4's ``confint(fit, oldNames = FALSE)``: per covariance term the sds and
+correlations in the order of theta (the lower triangle column by column: sd 1, cor 21, sd 2, ...),
+then sigma, absent where the residual sds are known, then the fixed effects that were estimated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.design import Design
+from hierbayes.gaussian.covariance import CovarianceShape
+
+FloatArray = npt.NDArray[np.float64]
+ParameterKind = Literal["sd", "cor", "sigma", "fixed"]
+
+
+class NamedFit(Protocol):
+    """What the names of a fit's parameters follow from."""
+
+    @property
+    def design(self) -> Design:
+        """The arrays of the model."""
+
+    @property
+    def coef_names(self) -> tuple[str, ...]:
+        """Names of the fixed effects that were estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalParameter:
+    """One parameter of the list.
+
+    Attributes
+    ----------
+    name : lme4's name, for example ``"cor_Days.(Intercept)|Subject"``
+    kind : "sd", "cor", "sigma" or "fixed"
+    term : position of the covariance term; -1 for sigma and fixed effects
+    row, column : position within the term (row > column for a correlation, equal for an sd);
+        a fixed effect has its position among the estimated ones as both
+    """
+
+    name: str
+    kind: ParameterKind
+    term: int = -1
+    row: int = -1
+    column: int = -1
+
+
+def interval_parameters(fit: NamedFit) -> tuple[IntervalParameter, ...]:
+    """Return the m parameters of a fit in lme4's order."""
+    design = fit.design
+    found = []
+    for i, term in enumerate(design.terms):
+        factor = design.factors[term.factor]
+        names = [factor.columns[c] for c in term.columns]
+        for c in range(len(names)):
+            found.append(IntervalParameter(f"sd_{names[c]}|{factor.name}", "sd", i, c, c))
+            for r in range(c + 1, len(names)):
+                name = f"cor_{names[r]}.{names[c]}|{factor.name}"
+                found.append(IntervalParameter(name, "cor", i, r, c))
+    if design.known_sd is None:
+        found.append(IntervalParameter("sigma", "sigma"))
+    for j, name in enumerate(fit.coef_names):
+        found.append(IntervalParameter(name, "fixed", row=j, column=j))
+    return tuple(found)
+
+
+def parameter_names(fit: NamedFit) -> tuple[str, ...]:
+    """Return lme4's names of the m parameters of a fit.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+    """
+    return tuple(parameter.name for parameter in interval_parameters(fit))
+
+
+def parameter_values(
+    fit: NamedFit,
+    theta: FloatArray,
+    sigma: FloatArray,
+    *,
+    beta: FloatArray,
+    bases: Sequence[FloatArray] | None = None,
+) -> FloatArray:
+    """Values of the parameters at a batch of T estimates.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+        Says which parameters there are.
+    theta : array, shape (T, k)
+        Relative covariance parameters, any triangles with the right Lambda Lambda'.
+    sigma : array, shape (T,), response units
+    beta : array, shape (T, p), the estimated fixed effects, on the user's scale
+    bases : per factor, array (q, q), optional
+        ``anchor.z_bases`` of the kernel where theta is in the basis of its products; theta is on
+        the user's scale when not given.
+
+    Returns
+    -------
+    array, shape (T, m)
+        In the order of ``parameter_names``; sds in response units per unit of their column,
+        correlations NaN beside a zero sd.
+    """
+    design = fit.design
+    shape = CovarianceShape(
+        sizes=tuple(len(factor.columns) for factor in design.factors),
+        terms=tuple((term.factor, term.columns) for term in design.terms),
+    )
+    Lambdas = shape.unpack(theta)
+    parts = []
+    for factor, columns in shape.terms:
+        at = np.ix_(columns, columns)
+        root = Lambdas[factor][(slice(None), *at)]
+        if bases is not None:
+            root = bases[factor][at] @ root
+        parts.append(_term_values(root, sigma))
+    if design.known_sd is None:
+        parts.append(sigma[:, None])
+    return np.concatenate([*parts, beta], axis=1)
+
+
+def _term_values(root: FloatArray, sigma: FloatArray) -> FloatArray:
+    """Sds and correlations of one term from roots (T, q, q), column by column (T, q(q+1)/2)."""
+    q = root.shape[1]
+    length = np.sqrt((root**2).sum(axis=2))
+    if q == 1:
+        return sigma[:, None] * length
+    unit = np.divide(
+        root, length[:, :, None], out=np.full_like(root, np.nan), where=length[:, :, None] > 0
+    )
+    values = np.clip(unit @ np.swapaxes(unit, 1, 2), -1.0, 1.0)
+    values[:, np.arange(q), np.arange(q)] = sigma[:, None] * length
+    rows, columns = np.triu_indices(q)  # of the transpose: the lower triangle column by column
+    return values[:, columns, rows]
