@@ -306,25 +306,52 @@ def derivatives(kernel: Kernel, at: Evaluation, *, sigma: float | None = None) -
     """Exact gradient and approximate curvature of the criterion in theta.
 
     With ``sigma`` it is the criterion before sigma is profiled out, at that sigma; only its
-    gradient is meant then.
+    gradient is meant then. No Lambda may be singular; ``gradient`` has no such limit.
     """
-    assert at.factor is not None
     found = modes(kernel, at)
-    last = at.pwrss if kernel.sigma_known else np.full_like(at.pwrss, kernel.df)
+    last = _weight_of_response(kernel, at, sigma)
+    slopes = _slopes(kernel, at, found, last)
+    curvature = last[:, None, None] * _average_information(kernel, at, found)
+    curvature += _square_term(kernel.shape, at.Lambdas, slopes)
+    return Derivatives(
+        gradient=_packed(kernel.shape, at, slopes), curvature=curvature, slopes=slopes
+    )
+
+
+def gradient(kernel: Kernel, at: Evaluation, *, sigma: float | None = None) -> FloatArray:
+    """Exact gradient of the criterion in theta, shape (T, k), also where Lambda is singular.
+
+    With ``sigma`` it is the criterion before sigma is profiled out, at that sigma.
+    """
+    last = _weight_of_response(kernel, at, sigma)
+    return _packed(kernel.shape, at, _slopes(kernel, at, modes(kernel, at), last))
+
+
+def _weight_of_response(kernel: Kernel, at: Evaluation, sigma: float | None) -> FloatArray:
+    """What the column of e counts, m of the module's header: (T,)."""
     if sigma is not None:
-        last = at.pwrss / sigma**2
+        return at.pwrss / sigma**2
+    return at.pwrss if kernel.sigma_known else np.full_like(at.pwrss, kernel.df)
+
+
+def _slopes(kernel: Kernel, at: Evaluation, found: Modes, last: FloatArray) -> list[FloatArray]:
+    """D of the module's header, per factor (T, q, q)."""
+    assert at.factor is not None
     slopes = []
     for trace, u, h in zip(at.factor.trace_blocks(), found.u, found.h, strict=True):
         slope = trace - last[:, None, None] * np.einsum("tja,tjb->tab", h[..., -1], u[..., -1])
         if kernel.method == "reml":
             slope = slope - np.einsum("tjac,tjbc->tab", h[..., :-1], u[..., :-1])
         slopes.append(slope)
-    gradient = np.empty(at.theta.shape)
-    for slope, (index, r, c) in zip(slopes, kernel.shape.factor_entries, strict=True):
-        gradient[:, index] = 2 * slope[:, r, c]
-    curvature = last[:, None, None] * _average_information(kernel, at, found)
-    curvature += _square_term(kernel.shape, at.Lambdas, slopes)
-    return Derivatives(gradient=gradient, curvature=curvature, slopes=slopes)
+    return slopes
+
+
+def _packed(shape: CovarianceShape, at: Evaluation, slopes: Sequence[FloatArray]) -> FloatArray:
+    """Twice the slopes at the places of theta, (T, k)."""
+    found = np.empty(at.theta.shape)
+    for slope, (index, r, c) in zip(slopes, shape.factor_entries, strict=True):
+        found[:, index] = 2 * slope[:, r, c]
+    return found
 
 
 def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatArray:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.gaussian.marginal import derivatives, evaluate
+from hierbayes.gaussian.marginal import evaluate, gradient
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
@@ -50,8 +50,8 @@ def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
     if k:
         steps = STEP * np.eye(k)
         there = evaluate(kernel, fit.at.theta + np.concatenate([steps, -steps]))
-        gradient = derivatives(kernel, there, sigma=sigma).gradient
-        block = (gradient[:k] - gradient[k:]) / (2 * STEP)
+        slope = gradient(kernel, there, sigma=sigma)
+        block = (slope[:k] - slope[k:]) / (2 * STEP)
         hessian[:k, :k] = (block + block.T) / 2
         inverse = np.linalg.inv(there.root_xvx)
         scaled = sigma**2 * np.swapaxes(inverse, 1, 2) @ inverse
@@ -61,9 +61,7 @@ def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
         slopes[-1] = 2 * fit.vcov_beta / sigma
         hessian[-1, -1] = 4 * kernel.df / sigma**2
         if k:  # the gradient in theta is a + b / sigma^2; two sigmas give b
-            here, wide = (
-                derivatives(kernel, fit.at, sigma=s).gradient[0] for s in (sigma, 2 * sigma)
-            )
+            here, wide = (gradient(kernel, fit.at, sigma=s)[0] for s in (sigma, 2 * sigma))
             hessian[:k, -1] = hessian[-1, :k] = -2 * (here - wide) / 0.75 / sigma
     size, axes = np.linalg.eigh(hessian)
     kept = size > FLAT * size.max(initial=0.0)

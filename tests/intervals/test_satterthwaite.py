@@ -1,5 +1,7 @@
 """Satterthwaite's degrees of freedom beside lmerTest's, whose derivatives are numerical."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,14 @@ def test_intervals_use_the_t_quantile():
     row = fit.tidy(effects="fixed").iloc[1]
     half = (row["conf_high"] - row["conf_low"]) / 2
     assert half == pytest.approx(2.109816 * row["std_error"], rel=1e-5)  # qt(0.975, 17)
+
+
+def test_a_covariance_on_the_boundary_has_degrees_of_freedom_too():
+    """Once a singular covariance of several columns ended in numpy's "Singular matrix"."""
+    data = hb.load_dataset("sleepstudy")
+    flat = np.random.default_rng(0).normal(250, 25, size=len(data))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hb.HierBayesWarning)
+        fit = hb.lmer("flat ~ Days + (Days | Subject)", data.assign(flat=flat))
+    assert fit.is_singular
+    assert np.isfinite(fit.tidy("fixed")[["df", "p_value", "conf_low"]].to_numpy()).all()
