@@ -328,7 +328,7 @@ def gradient(kernel: Kernel, at: Evaluation, *, sigma: float | None = None) -> F
 
 
 def _weight_of_response(kernel: Kernel, at: Evaluation, sigma: float | None) -> FloatArray:
-    """What the column of e counts, m of the module's header: (T,)."""
+    """Count of the column of e, m of the module's header: (T,)."""
     if sigma is not None:
         return at.pwrss / sigma**2
     return at.pwrss if kernel.sigma_known else np.full_like(at.pwrss, kernel.df)
