@@ -108,6 +108,33 @@ class CovarianceShape:
             out[factor][0][at] = lower_triangle(block)
         return np.asarray(self.pack(out)[0])
 
+    def transformed_batch(self, theta: FloatArray, bases: Sequence[FloatArray]) -> FloatArray:
+        """Return ``transformed`` of each row of theta (T, k), with the same bases for all."""
+        Lambdas = self.unpack(theta)
+        out = [np.zeros_like(Lambda) for Lambda in Lambdas]
+        for factor, columns in self.terms:
+            at = np.ix_(columns, columns)
+            blocks = bases[factor][at] @ Lambdas[factor][:, at[0], at[1]]
+            out[factor][:, at[0], at[1]] = lower_triangles(blocks)
+        return np.asarray(self.pack(out))
+
+
+def lower_triangles(roots: FloatArray) -> FloatArray:
+    """Return ``lower_triangle`` of each matrix of a stack (T, q, q)."""
+    q = roots.shape[1]
+    row_norm = np.sqrt((roots**2).sum(axis=2))
+    L = np.zeros_like(roots)
+    remaining = roots
+    for j in range(q):
+        norm = np.sqrt((remaining[:, j] ** 2).sum(axis=1))
+        least = ZERO * np.maximum(row_norm[:, j], np.finfo(float).tiny)
+        kept = (norm > least) & (norm > ZERO**2)
+        direction = np.where(kept, 1.0 / np.where(kept, norm, 1.0), 0.0)[:, None] * remaining[:, j]
+        along = (remaining @ direction[:, :, None])[:, :, 0]
+        L[:, j:, j] = along[:, j:]
+        remaining = remaining - along[:, :, None] * direction[:, None, :]
+    return L
+
 
 def lower_triangle(root: FloatArray) -> FloatArray:
     """Lower triangle L with non-negative diagonal and L L' = root root', shape (q, q).

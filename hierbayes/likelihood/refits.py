@@ -1,0 +1,250 @@
+"""The same model fitted to many responses in one batched search.
+
+What differs between the fits is Z'Wy, X'Wy and y'Wy (``gaussian/responses.py``); the criterion, its
+gradient and its curvature are computed for all of them in one call of the kernel, and a fit that
+has converged leaves the batch. The rules are those of ``likelihood/lmm.py``: diagonals are kept off
+zero during the search, small ones are set to exactly zero where that costs nothing, and a zero
+counts only if adding variance does not lower the criterion.
+
+A fit the batch cannot settle (a search that does not converge, a term of several columns near its
+boundary, where a curved valley has to be left, or a matrix that cannot be factorised) is done on
+its own by the search of ``likelihood/lmm.py``. So every fit is as good as one made alone.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.design import Design
+from hierbayes.errors import DataError
+from hierbayes.gaussian.marginal import (
+    Evaluation,
+    Kernel,
+    derivatives,
+    evaluate,
+    with_responses,
+)
+from hierbayes.gaussian.responses import Responses
+from hierbayes.likelihood.convergence import SINGULAR
+from hierbayes.likelihood.lmm import (
+    FLOOR,
+    NEAR_ZERO,
+    TRY_ZERO,
+    WAY_DOWN,
+    ZERO_COST,
+    fit_lmm,
+)
+from hierbayes.likelihood.optimise_many import Locals, minimise_many
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
+
+# Numbers the arrays of one batch may hold: few enough to stay in the processor's cache.
+BATCH_NUMBERS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refits:
+    """Estimates from T responses, on the user's scale.
+
+    Attributes
+    ----------
+    theta : array, shape (T, k), lme4's theta
+    sigma : array, shape (T,), residual sds
+    beta : array, shape (T, p), of the columns of X that are kept
+    criterion : array, shape (T,), REML criterion or minus twice the log-likelihood
+    converged : array, shape (T,); where it is not, estimates may be missing (NaN)
+    is_singular : array, shape (T,), whether a covariance is on the boundary
+    """
+
+    theta: FloatArray
+    sigma: FloatArray
+    beta: FloatArray
+    criterion: FloatArray
+    converged: BoolArray
+    is_singular: BoolArray
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only: results are safe to share."""
+        for name in self.__slots__:
+            getattr(self, name).flags.writeable = False
+
+
+def refit_many(
+    kernel: Kernel, responses: Responses, *, design: Design, start: FloatArray
+) -> Refits:
+    """Fit the model of a kernel to many responses.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    responses : Responses
+        T responses, in the basis of the kernel's products.
+    design : Design
+        Of the kernel's rows, for the words of findings only.
+    start : array, shape (k,)
+        A theta to start from, in the basis of the products.
+    """
+    T = responses.yy.size
+    size = batch_size(kernel)
+    parts = [
+        _refit_batch(kernel, responses.take(slice(at, at + size)), design=design, start=start)
+        for at in range(0, T, size)
+    ]
+    return joined(parts)
+
+
+def batch_size(kernel: Kernel) -> int:
+    """Return how many responses are fitted together."""
+    p, k = kernel.products.xy.size, kernel.shape.n_theta
+    levels = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz)
+    return max(1, BATCH_NUMBERS // (kernel.structure.n_numbers + levels * (p + 1 + k) + 1))
+
+
+def joined(parts: list[Refits]) -> Refits:
+    """Refits one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Refits(
+        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in Refits.__slots__}
+    )
+
+
+def _refit_batch(
+    kernel: Kernel, responses: Responses, *, design: Design, start: FloatArray
+) -> Refits:
+    shape, anchor = kernel.shape, kernel.products.anchor
+    T = responses.yy.size
+    first = np.repeat(start[None], T, axis=0)
+    if shape.n_theta == 0:
+        x, settled = first, np.ones(T, dtype=np.bool_)
+    else:
+        x, settled = _search(kernel, responses, first)
+        settled &= ~_near_boundary(kernel, x)
+        x, settled = _with_zeros(kernel, responses, x, settled)
+    at, settled = _evaluated(kernel, responses, x, settled)
+    found = {
+        "theta": np.full((T, shape.n_theta), np.nan),
+        "sigma": np.full(T, np.nan),
+        "beta": np.full((T, anchor.beta0.size), np.nan),
+        "criterion": np.full(T, np.nan),
+        "converged": settled.copy(),
+        "is_singular": np.zeros(T, dtype=np.bool_),
+    }
+    if at is not None:
+        found["theta"][settled] = shape.transformed_batch(x[settled], anchor.z_bases)
+        found["sigma"][settled] = at.sigma
+        found["beta"][settled] = anchor.beta0 + at.beta @ anchor.x_basis.T
+        found["criterion"][settled] = at.criterion
+        found["is_singular"][settled] = (np.abs(x[settled][:, shape.is_diagonal]) < SINGULAR).any(
+            axis=1
+        )
+    for row in np.flatnonzero(~settled):
+        _refit_alone(kernel, responses, design, int(row), found)
+    return Refits(**found)
+
+
+def _rows(kernel: Kernel, responses: Responses, rows: IntArray) -> Kernel:
+    """Return the kernel of some of the responses."""
+    chosen = responses if rows.size == responses.yy.size else responses.take(rows)
+    return with_responses(kernel, chosen.parts)
+
+
+def _search(
+    kernel: Kernel, responses: Responses, start: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    diagonal = kernel.shape.is_diagonal
+
+    def off_zero(x: FloatArray) -> FloatArray:
+        near = diagonal & (np.abs(x) < FLOOR)
+        return np.where(near, np.where(x < 0, -FLOOR, FLOOR), x)
+
+    def functions(rows: IntArray, x: FloatArray) -> Locals:
+        chosen = _rows(kernel, responses, rows)
+        at = evaluate(chosen, x)
+        slopes = derivatives(chosen, at)
+        return Locals(at.criterion, slopes.gradient, slopes.curvature)
+
+    return minimise_many(functions, start, project=off_zero)
+
+
+def _near_boundary(kernel: Kernel, x: FloatArray) -> BoolArray:
+    """Whether a term of several columns has a direction with hardly any variance, shape (T,)."""
+    near = np.zeros(x.shape[0], dtype=np.bool_)
+    Lambdas = kernel.shape.unpack(x)
+    for factor, columns in kernel.shape.terms:
+        if len(columns) > 1:
+            roots = Lambdas[factor][:, np.array(columns)[:, None], np.array(columns)]
+            sizes = np.linalg.svd(roots, compute_uv=False)
+            near |= sizes[:, -1] < NEAR_ZERO * np.maximum(sizes[:, 0], 1.0)
+    return near
+
+
+def _with_zeros(
+    kernel: Kernel, responses: Responses, x: FloatArray, settled: BoolArray
+) -> tuple[FloatArray, BoolArray]:
+    """Set small sds to exactly zero where that costs nothing and no way leads down from there.
+
+    A settled fit has small diagonals only in terms of one column: others are near the boundary.
+    """
+    x, settled = x.copy(), settled.copy()
+    small = kernel.shape.is_diagonal & (np.abs(x) < TRY_ZERO)
+    rows = np.flatnonzero(settled & small.any(axis=1))
+    if not rows.size:
+        return x, settled
+    chosen = _rows(kernel, responses, rows)
+    floored = np.where(small[rows], np.maximum(np.abs(x[rows]), FLOOR), x[rows])
+    trial = np.where(small[rows], 0.0, x[rows])
+    try:
+        at = evaluate(chosen, floored)
+        slope = derivatives(chosen, at).gradient / (2 * floored)
+        there = evaluate(chosen, trial)
+    except np.linalg.LinAlgError:
+        settled[rows] = False
+        return x, settled
+    down = ((slope < -WAY_DOWN) & small[rows]).any(axis=1)
+    limit = at.criterion + ZERO_COST * np.maximum(1.0, np.abs(at.criterion) * 1e-3)
+    x[rows] = trial
+    settled[rows] = ~down & (there.criterion <= limit)
+    return x, settled
+
+
+def _evaluated(
+    kernel: Kernel, responses: Responses, x: FloatArray, settled: BoolArray
+) -> tuple[Evaluation | None, BoolArray]:
+    """Evaluate the settled fits; None, and nothing is settled, where that is impossible."""
+    if not settled.any():
+        return None, settled
+    try:
+        return evaluate(_rows(kernel, responses, np.flatnonzero(settled)), x[settled]), settled
+    except np.linalg.LinAlgError:
+        return None, np.zeros_like(settled)
+
+
+def _refit_alone(
+    kernel: Kernel,
+    responses: Responses,
+    design: Design,
+    row: int,
+    found: dict[str, npt.NDArray[np.generic]],
+) -> None:
+    """Fit one response by the search for a single fit and write it into ``found``."""
+    one = replace(
+        kernel.products,
+        xy=responses.xy[row],
+        yy=float(responses.yy[row]),
+        zy=tuple(zy[row] for zy in responses.zy),
+    )
+    try:
+        fit = fit_lmm(design, replace(kernel, products=one))
+    except (DataError, np.linalg.LinAlgError):
+        return  # nothing left to model: it stays missing
+    anchor = kernel.products.anchor
+    found["theta"][row] = fit.theta
+    found["sigma"][row] = fit.at.sigma[0]
+    found["beta"][row] = anchor.beta0 + anchor.x_basis @ fit.at.beta[0]
+    found["criterion"][row] = fit.at.criterion[0]
+    found["converged"][row] = fit.converged
+    found["is_singular"][row] = fit.is_singular
