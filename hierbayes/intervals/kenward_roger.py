@@ -1,0 +1,238 @@
+"""Kenward and Roger's covariance of beta-hat and degrees of freedom of its tests.
+
+With V = sum_i gamma_i G_i the covariance of y (gamma: the entries of the random effects'
+covariances, and sigma^2), Phi = (X'V^-1X)^-1 and
+
+    P_i = -X'V^-1 G_i V^-1 X,    Q_ij = X'V^-1 G_i V^-1 G_j V^-1 X,
+    W = 2 I^-1,  I_ij = tr(V^-1 G_i V^-1 G_j) - 2 tr(Phi Q_ij) + tr(Phi P_i Phi P_j),
+
+where W is the covariance of gamma-hat, the covariance of beta-hat that includes the uncertainty of
+gamma-hat is
+
+    Phi_A = Phi + 2 Phi (sum_ij W_ij (Q_ij - P_i Phi P_j)) Phi.
+
+V is linear in gamma, so there are no second derivatives. For the q rows of L let
+D_i = R'Phi P_i Phi R with R R' = L'(L Phi L')^-1 L, A1 = sum_ij W_ij tr(D_i) tr(D_j) and
+A2 = sum_ij W_ij tr(D_i D_j). The Wald statistic in Phi_A over q, times lambda, is about F(q, df),
+lambda and df matching its first two moments.
+
+All this is the same for any linear recombination of the gammas. In place of sigma^2 (where it is
+estimated) V itself is taken, because its P is -Phi^-1, its Q_ij are -P_i and its traces those of
+V^-1 G_i: nothing with the residuals has to be computed. What is left needs Z'V^-1X and Z'V^-1Z
+only, which come from the factor.
+
+Source: Kenward & Roger (1997), Biometrics 53:983; Halekoh & Hojsgaard (2014), J. Stat. Softw.
+59(9).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.errors import NotSupportedError
+from hierbayes.gaussian.expected_information import covariance_traces, n_right_sides
+from hierbayes.gaussian.marginal import (
+    Evaluation,
+    Kernel,
+    gram,
+    responses_of,
+    transpose_times,
+)
+from hierbayes.gaussian.products import multiply
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+FloatArray = npt.NDArray[np.float64]
+
+# Eigenvalues of the information (scaled to a unit diagonal) below this belong to a combination of
+# variances that the data say nothing about; it is left out.
+FLAT = 1e-10
+ZERO = 1e-10  # numerators and denominators below it are zeros of the formulas, not numbers
+NEAR_TWO = 1e-2  # degrees of freedom this near to 2, where lambda is not defined: as in pbkrtest
+# Operations that a fit with crossed factors may take: about a minute.
+MOST_OPERATIONS = 3e11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KenwardRoger:
+    """What the tests of any combination follow from, on the user's scale.
+
+    Attributes
+    ----------
+    vcov : array, shape (p, p), Phi_A, the adjusted covariance of beta-hat
+    plain : array, shape (p, p), Phi
+    slopes : array, shape (m, p, p), Phi P_i Phi of each variance parameter
+    spread : array, shape (m, m), W, the covariance of the variance parameters
+    """
+
+    vcov: FloatArray
+    plain: FloatArray
+    slopes: FloatArray
+    spread: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class FScaling:
+    """Denominator degrees of freedom of an F test, and the factor lambda of its statistic."""
+
+    df: float
+    factor: float
+
+
+def kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
+    """Adjusted covariance and what the degrees of freedom need, computed once a fit.
+
+    Raises
+    ------
+    NotSupportedError
+        For a fit by ML, and where crossed factors are too large for it.
+    """
+    found = vars(fit).get("_kenward_roger")
+    if found is None:
+        _check(fit)
+        found = _kenward_roger(fit)
+        vars(fit)["_kenward_roger"] = found
+    return found
+
+
+def _check(fit: LikelihoodFit) -> None:
+    if fit.method == "ml":
+        raise NotSupportedError(
+            "ddf='kenward-roger' is defined for REML fits and this fit is by ML. Fit it with "
+            "REML, or use ddf='satterthwaite'."
+        )
+    if fit.is_linear_model:
+        return
+    operations = n_right_sides(fit.kernel) * float(fit.kernel.structure.n_numbers)
+    if operations > MOST_OPERATIONS:
+        raise NotSupportedError(
+            "ddf='kenward-roger' needs about "
+            f"{operations:.0e} operations for the crossed factors of this fit, which takes too "
+            "long. Use ddf='satterthwaite'."
+        )
+
+
+def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
+    kernel, at, p = fit.kernel, fit.at, fit.beta.size
+    basis = kernel.products.anchor.x_basis
+    C = at.root_xvx[0] @ at.root_xvx[0].T
+    Phi = np.linalg.inv(C)
+    k = kernel.shape.n_theta
+    m = k + (0 if kernel.sigma_known else 1)
+    P, information = np.zeros((m, p, p)), np.zeros((m, m))
+    Q = np.zeros((k, p, k, p))
+    if k:
+        P[:k], Q = _slopes(kernel, at)
+    Phi_P = Phi @ P
+    if k:
+        traces = covariance_traces(kernel, at)
+        on_Q = np.einsum("ab,iajb->ij", Phi, Q)
+        on_P = np.einsum("iab,jba->ij", Phi_P[:k], Phi_P[:k])
+        information[:k, :k] = traces.double - 2 * on_Q + on_P
+        if m > k:
+            single = np.einsum("iaa->i", Phi_P[:k])
+            information[:k, k] = information[k, :k] = traces.single + single
+    if m > k:
+        P[k] = -C
+        information[k, k] = fit.nobs - p
+    W = 2 * _inverse(information)
+    U = np.einsum("ij,iajb->ab", W[:k, :k], Q)
+    U -= np.einsum("ij,iab,jbc->ac", W[:k, :k], P[:k], Phi_P[:k])
+    scaled = fit.sigma * basis
+    adjusted = Phi + 2 * Phi @ (U + U.T) / 2 @ Phi
+    half = scaled @ Phi
+    return KenwardRoger(
+        vcov=scaled @ adjusted @ scaled.T,
+        plain=scaled @ Phi @ scaled.T,
+        slopes=half @ P @ half.T,
+        spread=W,
+    )
+
+
+def _slopes(kernel: Kernel, at: Evaluation) -> tuple[FloatArray, FloatArray]:
+    """P (k, p, p) and Q (k, p, k, p) of the covariance entries, in units of sigma^2 = 1."""
+    assert at.factor is not None
+    shape, p = kernel.shape, at.root_xvx.shape[1]
+    k = shape.n_theta
+    h = [x[..., :p] for x in responses_of(kernel, at.Lambdas, at.factor, at.half)[1]]
+    P = np.zeros((k, p, p))
+    directions = []
+    for f, (index, row, column) in enumerate(shape.factor_entries):
+        H = h[f][0]
+        E_H = np.zeros((1, *H.shape[:2], k, p))
+        for i, a, b in zip(index, row, column, strict=True):
+            E_H[0, :, a, i] = H[:, b]
+            E_H[0, :, b, i] = H[:, a]
+            cross = H[:, a].T @ H[:, b]
+            P[i] = -cross if a == b else -(cross + cross.T)
+        directions.append(E_H.reshape(1, *H.shape[:2], k * p))
+    spread = multiply(kernel.products, directions)
+    half = at.factor.half_solve(
+        [transpose_times(L, s) for L, s in zip(at.Lambdas, spread, strict=True)]
+    )
+    Q = gram(directions, spread) - gram(half, half)
+    return P, Q[0].reshape(k, p, k, p)
+
+
+def _inverse(information: FloatArray) -> FloatArray:
+    """Inverse of an information matrix without the directions that are flat."""
+    root = np.sqrt(np.diag(information))
+    root[root == 0] = 1.0
+    size, axes = np.linalg.eigh(information / root / root[:, None])
+    kept = size > FLAT
+    return np.asarray((axes[:, kept] / size[kept]) @ axes[:, kept].T / root / root[:, None])
+
+
+def kenward_roger_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatArray:
+    """Degrees of freedom of t tests of the rows of L beta = 0.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit
+        By REML.
+    L : array, shape (c, p), optional
+        Combinations of the kept fixed effects; each coefficient alone when not given.
+
+    Returns
+    -------
+    array, shape (c,)
+    """
+    known = kenward_roger(fit)
+    L = np.eye(fit.beta.size) if L is None else L
+    variance = np.einsum("ci,ij,cj->c", L, known.plain, L)
+    D = np.einsum("ci,mij,cj->cm", L, known.slopes, L) / variance[:, None]
+    A = np.einsum("cm,mk,ck->c", D, known.spread, D)
+    with np.errstate(divide="ignore"):
+        return np.asarray(2 / A)  # what the formulas of f_scaling become for q = 1; lambda is 1
+
+
+def f_scaling(known: KenwardRoger, L: FloatArray) -> FScaling:
+    """Return degrees of freedom and lambda of the F test of L beta = 0.
+
+    Parameters
+    ----------
+    known : KenwardRoger
+    L : array, shape (q, p), of full row rank
+    """
+    q = L.shape[0]
+    root = np.linalg.cholesky(L @ known.plain @ L.T)
+    R = np.linalg.solve(root, L)
+    D = R @ known.slopes @ R.T
+    traces = np.einsum("iaa->i", D)
+    A1 = float(traces @ known.spread @ traces)
+    A2 = float(np.einsum("iab,ij,jba->", D, known.spread, D))
+    if A2 <= ZERO:
+        return FScaling(df=np.inf, factor=1.0)
+    if q == 1:
+        return FScaling(df=2 / A2, factor=1.0)
+    B = (A1 + 6 * A2) / (2 * q)
+    g = ((q + 1) * A1 - (q + 4) * A2) / ((q + 2) * A2)
+    below = 3 * q + 2 * (1 - g)
+    V0 = 1 + g / below * B
+    V1 = 1 - (q - g) / below * B
+    V2 = 1 - (q + 2 - g) / below * B
+    left = 1 - A2 / q
+    ratio = 1.0 if abs(left) < ZERO and abs(V1) < ZERO else left / V1
+    rho = ratio**2 * (0.0 if abs(V0) < ZERO else V0) / V2 / q
+    df = 4 + (q + 2) / (q * rho - 1)
+    return FScaling(df=df, factor=1.0 if abs(df - 2) < NEAR_TWO else df * left / (df - 2))
