@@ -285,3 +285,107 @@ def test_large_crossed_factors_are_not_marginalised_densely():
     kept = column_basis(design.X).kept
     with pytest.raises(NotSupportedError, match="up to 1000"):
         build_model(design, kept, model_priors(design, kept), parameterization="marginal")
+
+
+# The models whose densities are compared with each other and with the collapsed one.
+SIX = ("one factor", "nested", "crossed", "independent", "three columns", "weights")
+
+
+def dense_effects(case: Case) -> Any:
+    """Z (n, all random effects), the effects of a level side by side."""
+    blocks = []
+    for factor in case.design.factors:
+        Z = np.zeros((len(case.design.y), factor.levels.size, factor.z.shape[1]))
+        Z[np.arange(len(case.design.y)), factor.codes] = factor.z
+        blocks.append(Z.reshape(len(Z), -1))
+    return np.hstack(blocks)
+
+
+def log_conditional_effects(case: Case, point: Point) -> float:
+    """Log p(b | y, beta, variances): Gaussian, by Bayes' rule on dense matrices."""
+    Z, noise = dense_effects(case), residual_sd(case, point) ** 2
+    prior = np.zeros((Z.shape[1],) * 2)
+    at = 0
+    for factor, root in zip(case.design.factors, point.roots, strict=True):
+        block = np.kron(np.eye(factor.levels.size), np.linalg.inv(root @ root.T))
+        prior[at : at + len(block), at : at + len(block)] = block
+        at += len(block)
+    precision = prior + Z.T @ (Z / noise[:, None])
+    right = Z.T @ ((case.design.y - mean_of(case, point, effects=False)) / noise)
+    return log_normal(np.concatenate([b.ravel() for b in point.b]), precision, right)
+
+
+def log_conditional_beta(case: Case, point: Point) -> float:
+    """Log p(beta | y, variances), the random effects integrated out."""
+    V, X = np.diag(residual_sd(case, point) ** 2), case.design.X[:, case.kept]
+    for factor, root in zip(case.design.factors, point.roots, strict=True):
+        z = factor.z @ root
+        V += (z @ z.T) * (factor.codes[:, None] == factor.codes)
+    mean, prior = case.priors.gaussian_beta()
+    offset = 0.0 if case.design.offset is None else case.design.offset
+    precision = prior + X.T @ np.linalg.solve(V, X)
+    right = prior @ mean + X.T @ np.linalg.solve(V, case.design.y - offset)
+    return log_normal(point.beta, precision, right)
+
+
+def log_normal(x: Any, precision: Any, right: Any) -> float:
+    """Log density of the Gaussian with this precision Q and mean Q^-1 right."""
+    away = x - np.linalg.solve(precision, right)
+    log_det = np.linalg.slogdet(precision)[1]
+    return float(log_det - away @ precision @ away - x.size * np.log(2 * np.pi)) / 2
+
+
+def collapsed_point(case: Case, point: Point, coordinates: Any) -> tuple[Any, float]:
+    """The point in the collapsed sampler's phi, and log |d (roots, sigma) / d phi|."""
+    sds = [np.sqrt((root**2).sum(axis=1)) for root in point.roots]
+    roots = []
+    for term in case.design.terms:
+        at = list(term.columns)
+        roots.append(point.roots[term.factor][np.ix_(at, at)] / sds[term.factor][at][:, None])
+    phi = coordinates.phi(sds, roots, point.sigma)
+    h = 1e-30  # a complex step: no cancellation
+    stepped = coordinates.roots(phi + 1j * h * np.eye(phi.size))
+    rows = []
+    for term in case.design.terms:
+        i, j = np.tril_indices(len(term.columns))
+        at = np.array(term.columns)
+        rows.append(stepped[term.factor][:, at[i], at[j]].imag / h)
+    jacobian = np.hstack([*rows, point.sigma * np.eye(phi.size)[:, -1:]])
+    return phi, float(np.linalg.slogdet(jacobian)[1])
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_all_samplers_have_one_density(name):
+    """Three PyMC models and the collapsed density, with b and beta integrated out exactly."""
+    from hierbayes.bayes.collapsed_density import collapsed, target_of
+    from hierbayes.likelihood.lmm import kernel_of
+
+    case = make_case(name)
+    if name == "weights":  # the collapsed sampler needs Gaussian priors of the coefficients
+        user = {"sd(x|g)": hb.Exponential(0.7)}
+        case = Case(case.design, case.kept, model_priors(case.design, case.kept, user=user))
+    kernel = kernel_of(case.design, weights=case.design.weights, method="reml")
+    target = target_of(kernel, case.priors)
+    models = {
+        key: build_model(case.design, case.kept, case.priors, parameterization=key)
+        for key in ("noncentered", "centered", "marginal")
+    }
+    densities = {key: log_density(model) for key, model in models.items()}
+    rng = np.random.default_rng(17)
+    for _ in range(N_POINTS):
+        point = random_point(case, rng)
+        found = {
+            key: float(densities[key](model_point(case, point, model)))
+            for key, model in models.items()
+        }
+        effects = log_conditional_effects(case, point)
+        found["centered"] -= effects
+        found["noncentered"] -= effects
+        for root, b in zip(point.roots, point.b, strict=True):  # from u to b
+            found["noncentered"] -= len(b) * np.log(np.diag(root)).sum()
+        phi, jacobian = collapsed_point(case, point, target.coordinates)
+        value = float(collapsed(target, phi[None]).log_density[0])
+        found["collapsed"] = value + log_conditional_beta(case, point) - jacobian
+        expected = log_prior(case, point) + log_marginal(case, point)
+        for key, density in found.items():
+            assert abs(density - expected) < ATOL, key
