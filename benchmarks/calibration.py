@@ -1,4 +1,4 @@
-"""Simulation-based calibration of the collapsed sampler.
+"""Simulation-based calibration of the collapsed sampler and of NUTS.
 
 Parameters are drawn from the prior, data from the parameters, and the posterior is sampled. If
 the sampler is right, the rank of the true value among (nearly independent) posterior draws is
@@ -6,7 +6,11 @@ uniform, for every parameter. Printed: for each parameter the largest distance o
 distribution of the ranks from the uniform one beside its 99 % bound, and how many of 20 bars of
 the rank histogram leave their 99 % band (0.2 are expected to).
 
-    .venv/bin/python benchmarks/calibration.py [--data-sets 300] [--figure ranks.png]
+    .venv/bin/python benchmarks/calibration.py [--sampler collapsed] [--data-sets 300]
+        [--figure ranks.png]
+
+NUTS is studied on two of the Gaussian models and on counts (Poisson, correlated slopes), each
+compiled once.
 
 Source: Talts, Betancourt, Simpson, Vehtari & Gelman (2018), arXiv:1804.06788; Saeilynoja, Buerkner
 & Vehtari (2022), Statistics and Computing 32:32.
@@ -15,6 +19,8 @@ Source: Talts, Betancourt, Simpson, Vehtari & Gelman (2018), arXiv:1804.06788; S
 import argparse
 import time
 import warnings
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,17 +29,57 @@ from scipy.stats import binom, kstwo
 import hierbayes as hb
 from hierbayes.bayes.collapsed import sample_collapsed
 from hierbayes.bayes.coordinates import beta_shapes, correlation_root
+from hierbayes.bayes.nuts import NutsSettings, sample_nuts
 from hierbayes.bayes.priors import model_priors
+from hierbayes.bayes.pymc_model import build_model
+from hierbayes.bayes.starting_points import free_values, start_from_priors
 
 RANKS = 99  # posterior draws a rank is taken among
 BARS = 20
-INTERCEPT, SLOPE = (10.0, 3.0), (0.0, 1.5)
-SD, SIGMA = 1.0, 1.0  # scales of the half-normal priors
-ETA = 2.0
+ETA = 2.0  # of the LKJ prior
+TUNE, DRAWS = 600, 500  # of each of 4 NUTS chains
 
 
-def layouts():
-    """Name, formula and data without response of the three models."""
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A model, its data without response, and the scales of its priors.
+
+    Attributes
+    ----------
+    intercept, slope : mean and sd of normal priors
+    sd, sigma : scales of half-normal priors
+    """
+
+    name: str
+    formula: str
+    data: pd.DataFrame
+    family: str = "gaussian"
+    intercept: tuple[float, float] = (10.0, 3.0)
+    slope: tuple[float, float] = (0.0, 1.5)
+    sd: float = 1.0
+    sigma: float = 1.0
+
+    def design(self) -> Any:
+        """Return the design, with a response that stands for any."""
+        y = np.arange(len(self.data)) % 3.0
+        return hb.Model(self.formula, self.data.assign(y=y), family=self.family).design
+
+    def priors(self, design: Any) -> Any:
+        """Return the priors of the study, which do not look at the response."""
+        user = {
+            "(Intercept)": hb.Normal(*self.intercept),
+            "b": hb.Normal(*self.slope),
+            "sd": hb.HalfNormal(self.sd),
+        }
+        if self.family == "gaussian":
+            user["sigma"] = hb.HalfNormal(self.sigma)
+        if any(len(term.columns) > 1 for term in design.terms):
+            user["cor"] = hb.LKJ(ETA)
+        return model_priors(design, np.arange(design.X.shape[1]), family=self.family, user=user)
+
+
+def studies(sampler):
+    """Return the models a sampler is studied on."""
     x = np.linspace(-1, 1, 5)
     one = pd.DataFrame({"x": np.tile(x, 8), "g": np.repeat(np.arange(8), 5)})
     crossed = pd.DataFrame({"g": np.repeat(np.arange(8), 5), "h": np.tile(np.arange(5), 8)})
@@ -42,52 +88,48 @@ def layouts():
         {"a": np.repeat(np.arange(6), 6), "b": np.tile(np.repeat([1, 2, 3], 2), 6)}
     )
     nested["x"] = np.random.default_rng(1).normal(size=len(nested))
-    return [
-        ("correlated slopes", "y ~ x + (x | g)", one),
-        ("crossed factors", "y ~ x + (1 | g) + (1 | h)", crossed),
-        ("nested factors", "y ~ x + (1 | a/b)", nested),
-    ]
+    slopes = Study(name="correlated slopes", formula="y ~ x + (x | g)", data=one)
+    crossed_factors = Study(
+        name="crossed factors", formula="y ~ x + (1 | g) + (1 | h)", data=crossed
+    )
+    nested_factors = Study(name="nested factors", formula="y ~ x + (1 | a/b)", data=nested)
+    if sampler == "collapsed":
+        return [slopes, crossed_factors, nested_factors]
+    counts = replace(
+        slopes, name="counts", family="poisson", intercept=(1.0, 0.7), slope=(0.0, 0.5), sd=0.7
+    )
+    return [slopes, nested_factors, counts]
 
 
-def priors_of(design):
-    """Return the priors of the study, which do not look at the response."""
-    user = {
-        "(Intercept)": hb.Normal(*INTERCEPT),
-        "b": hb.Normal(*SLOPE),
-        "sd": hb.HalfNormal(SD),
-        "sigma": hb.HalfNormal(SIGMA),
-    }
-    if any(len(term.columns) > 1 for term in design.terms):
-        user["cor"] = hb.LKJ(ETA)
-    return model_priors(design, np.arange(design.X.shape[1]), family="gaussian", user=user)
-
-
-def truth(design, rng):
+def truth(study, design, rng):
     """Draw parameters from the prior and a response from them."""
-    slopes = rng.normal(*SLOPE, size=design.X.shape[1] - 1)
-    alpha = rng.normal(*INTERCEPT)
+    slopes = rng.normal(*study.slope, size=design.X.shape[1] - 1)
+    alpha = rng.normal(*study.intercept)
     beta = np.append(alpha - design.X[:, 1:].mean(axis=0) @ slopes, slopes)
-    sigma = abs(rng.normal(0, SIGMA))
-    y = design.X @ beta + sigma * rng.standard_normal(design.X.shape[0])
-    values = {f"beta{i}": b for i, b in enumerate(beta)} | {"sigma": sigma}
+    eta = design.X @ beta
+    values = {f"beta{i}": b for i, b in enumerate(beta)}
     for factor in design.factors:
         q = factor.z.shape[1]
-        sds = np.abs(rng.normal(0, SD, size=q))
+        sds = np.abs(rng.normal(0, study.sd, size=q))
         shapes = beta_shapes(q, ETA)
         root = correlation_root(2 * rng.beta(shapes, shapes)[None] - 1, q)[0]
         b = rng.standard_normal((factor.levels.size, q)) @ (sds[:, None] * root).T
-        y = y + (factor.z * b[factor.codes]).sum(axis=1)
+        eta = eta + (factor.z * b[factor.codes]).sum(axis=1)
         values |= {f"sd{i}_{factor.name}": sd for i, sd in enumerate(sds)}
         values[f"b_{factor.name}"] = b[0, 0]
         if q > 1:
             values[f"cor_{factor.name}"] = (root @ root.T)[0, 1]
-    return values, y
+    if study.family == "poisson":
+        return values, rng.poisson(np.exp(eta)).astype(float)
+    values["sigma"] = abs(rng.normal(0, study.sigma))
+    return values, eta + values["sigma"] * rng.standard_normal(eta.size)
 
 
 def drawn(draws, design):
     """Return the same quantities among the posterior draws, each flattened."""
     values = {f"beta{i}": draws.beta[..., i] for i in range(draws.beta.shape[2])}
-    values["sigma"] = draws.sigma
+    if draws.sigma is not None:
+        values["sigma"] = draws.sigma
     for factor in design.factors:
         sds = draws.sd[factor.name]
         values |= {f"sd{i}_{factor.name}": sds[..., i] for i in range(sds.shape[2])}
@@ -97,22 +139,38 @@ def drawn(draws, design):
     return {name: value.ravel() for name, value in values.items()}
 
 
-def ranks_of(formula, data, n, rng):
-    """Ranks (0 ... RANKS) of the true values over n simulated data sets, per parameter."""
-    ranks, worst_k = {}, []
-    frame = data.assign(y=rng.normal(size=len(data)))
-    design = hb.Model(formula, frame).design
+def sampled(study, design, y, *, sampler, rng):
+    """Sample the posterior given a response."""
+    if sampler == "collapsed":
+        model = hb.Model(study.formula, study.data.assign(y=y))
+        priors = study.priors(model.design)
+        kernel = model.kernel("reml")
+        return sample_collapsed(kernel, priors, model.design, draws=250, random_seed=rng)
+    design = replace(design, y=y)
+    priors = study.priors(design)
+    kept = np.arange(design.X.shape[1])
+    model = build_model(design, kept, priors, family=study.family, priors_as_data=True)
+    start = free_values(design, priors, start_from_priors(design, priors))
+    settings = NutsSettings(draws=DRAWS, tune=TUNE, random_seed=rng, progress=False)
+    return sample_nuts(model, design, settings, start=start)
+
+
+def ranks_of(study, n, *, sampler, rng):
+    """Ranks (0 ... RANKS) of the true values over n simulated data sets, and what went wrong."""
+    ranks, trouble = {}, []
+    design = study.design()
     for _ in range(n):
-        values, y = truth(design, rng)
-        model = hb.Model(formula, data.assign(y=y))
-        draws = sample_collapsed(
-            model.kernel("reml"), priors_of(model.design), model.design, draws=250, random_seed=rng
-        )
-        worst_k.append(draws.pareto_k)
-        pick = np.linspace(0, 999, RANKS).astype(int)
-        for name, sample in drawn(draws, design).items():
+        values, y = truth(study, design, rng)
+        draws = sampled(study, design, y, sampler=sampler, rng=rng)
+        if sampler == "collapsed":
+            trouble.append(draws.pareto_k > 0.7)
+        else:
+            trouble.append(draws.sample_stats["diverging"].any())
+        found = drawn(draws, design)
+        for name, sample in found.items():
+            pick = np.linspace(0, sample.size - 1, RANKS).astype(int)
             ranks.setdefault(name, []).append(int((sample[pick] < values[name]).sum()))
-    return {name: np.array(r) for name, r in ranks.items()}, np.array(worst_k)
+    return {name: np.array(r) for name, r in ranks.items()}, np.array(trouble)
 
 
 def verdict(ranks):
@@ -152,28 +210,30 @@ def draw_figure(results, path, n):
 def main():
     """Run the study and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-sets", type=int, default=300)
+    parser.add_argument("--sampler", choices=["collapsed", "nuts"], default="collapsed")
+    parser.add_argument("--data-sets", type=int, help="300 for collapsed, 100 for nuts")
     parser.add_argument("--figure")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     warnings.simplefilter("ignore", hb.HierBayesWarning)
+    n = given.data_sets or (300 if given.sampler == "collapsed" else 100)
+    what = "Pareto k above 0.7" if given.sampler == "collapsed" else "divergences"
     results = []
-    print(f"{given.data_sets} data sets a model, ranks among {RANKS} draws")
+    print(f"{given.sampler}: {n} data sets a model, ranks among {RANKS} draws")
     print(f"{'model':<20}{'parameter':<14}{'distance':>10}{'99 % bound':>12}{'bars outside':>14}")
-    for number, (name, formula, data) in enumerate(layouts()):
+    for number, study in enumerate(studies(given.sampler)):
         started = time.perf_counter()
         rng = np.random.default_rng([given.seed, number])
-        ranks, ks = ranks_of(formula, data, given.data_sets, rng)
-        results.append((name, ranks))
+        ranks, trouble = ranks_of(study, n, sampler=given.sampler, rng=rng)
+        results.append((study.name, ranks))
         for parameter, r in ranks.items():
             distance, bound, outside, _ = verdict(r)
-            print(f"{name:<20}{parameter:<14}{distance:>10.3f}{bound:>12.3f}{outside:>10} / {BARS}")
-        print(
-            f"  Pareto k above 0.7 in {(ks > 0.7).mean():.1%} of the data sets; "
-            f"{time.perf_counter() - started:.0f} s"
-        )
+            numbers = f"{distance:>10.3f}{bound:>12.3f}{outside:>10} / {BARS}"
+            print(f"{study.name:<20}{parameter:<14}{numbers}")
+        seconds = time.perf_counter() - started
+        print(f"  {what} in {trouble.mean():.1%} of the data sets; {seconds:.0f} s", flush=True)
     if given.figure:
-        draw_figure(results, given.figure, given.data_sets)
+        draw_figure(results, given.figure, n)
 
 
 if __name__ == "__main__":

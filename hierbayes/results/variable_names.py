@@ -10,6 +10,8 @@ from collections.abc import Sequence
 RESERVED = frozenset(
     {"chain", "draw", "sample", "coef", "obs", "beta", "sigma", "X", "weights", "offset"}
 )
+# What begins the names of a factor's variables and data, here and in PyMC models.
+PREFIXES = ("b_", "sd_", "corr_", "u_", "chol_", "code_", "z_", "level_")
 OBS = "obs"  # the dimension of the rows
 COEF = "coef"  # the dimension of the fixed effects
 TERM, TERM_BIS = "__term", "__term_bis"  # dimensions of a factor's columns, after its name
@@ -35,12 +37,18 @@ def factor_variables(names: Sequence[str]) -> dict[str, str]:
     --------
     >>> factor_variables(["cask:batch", "cask_batch", "batch"])
     {'cask:batch': 'cask_batch', 'cask_batch': 'cask_batch_2', 'batch': 'batch'}
+
+    The dimension of ``b:a`` can't be called like the effects of ``a``:
+
+    >>> factor_variables(["b:a", "a"])
+    {'b:a': 'b_a_2', 'a': 'a'}
     """
     found: dict[str, str] = {}
+    variables = {prefix + variable_name(name) for name in names for prefix in PREFIXES}
     for name in names:
         plain, count = variable_name(name), 1
         chosen = plain
-        while chosen in found.values():
+        while chosen in found.values() or chosen in variables:
             count += 1
             chosen = f"{plain}_{count}"
         found[name] = chosen

@@ -69,6 +69,14 @@ def test_factor_variables_are_unique_and_leave_arviz_its_own():
     assert len(set(found.values())) == 5 and not {"chain", "obs"} & set(found.values())
 
 
+def test_a_factor_b_nested_in_a_is_not_called_like_the_effects_of_a():
+    data = hb.load_dataset("Pastes").rename(columns={"batch": "a", "cask": "b"})
+    model = hb.Model("strength ~ 1 + (1 | a/b)", data)
+    assert set(factor_variables(["b:a", "a"]).values()) == {"b_a_2", "a"}
+    assert known_posterior(model).idata.posterior["b_a"].dims[2:] == ("a", "a__term")
+    assert {"b_a", "b_b_a_2"} <= set(model.to_pymc().named_vars)
+
+
 def test_rows_keep_the_users_labels_where_they_tell_rows_apart():
     data = hb.load_dataset("Dyestuff")
     for index, expected in (
