@@ -13,8 +13,12 @@ from hierbayes.errors import OptionError
 
 Method = Literal["reml", "ml"]
 NewLevels = Literal["error", "population", "sample", "missing"]
+AnovaType = Literal[1, 2, 3]
 Interval = Literal["confidence", "prediction"]
 IntervalKind = Literal["eti", "hdi"]
+BootstrapKind = Literal["parametric", "residual", "cases"]
+BootstrapInterval = Literal["percentile", "basic", "bca"]
+R2Interval = Literal["bootstrap"]
 SimulatedGroups = Literal["fitted", "new"]
 Sampler = Literal["auto", "collapsed", "nuts"]
 PredictionType = Literal["response", "link"]

@@ -8,7 +8,7 @@ Source: Chambers & Hastie (1992), Statistical Models in S, section 2.4.1, and R'
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -225,17 +225,50 @@ def fill_columns(layout: Layout, values: Mapping[Expression, Any], n_rows: int) 
         columns[:, 0] = 1.0
     start = int(layout.intercept)
     for term in layout.terms:
-        block = None
-        for variable, full in zip(term.variables, term.full, strict=True):
-            own = _variable_columns(variable, full, values[variable.expression])
-            if block is None:
-                block = own
-            else:
-                block = (own[:, :, None] * block[:, None, :]).reshape(n_rows, -1)
-        assert block is not None, "a term has variables"
+        block = _term_columns(term, values, n_rows)
         columns[:, start : start + block.shape[1]] = block
         start += block.shape[1]
     return columns
+
+
+def recoded_layout(layout: Layout, codings: Mapping[str, Coding]) -> Layout:
+    """Return the same terms with other contrasts, given by the label of each factor."""
+    terms = tuple(
+        replace(term, variables=tuple(_recoded(variable, codings) for variable in term.variables))
+        for term in layout.terms
+    )
+    names = [INTERCEPT] * layout.intercept + [name for term in terms for name in _term_names(term)]
+    return replace(layout, terms=terms, names=tuple(names))
+
+
+def _recoded(variable: Variable, codings: Mapping[str, Coding]) -> Variable:
+    coding = codings.get(variable.label, variable.coding)
+    return replace(variable, coding=coding, numbered=False)
+
+
+def indicator_columns(
+    layout: Layout, values: Mapping[Expression, Any], n_rows: int
+) -> list[FloatArray]:
+    """Columns of each term with an indicator for every level of its factors, (n_rows, columns).
+
+    More columns than the layout has: the parameters of which contrasts are taken.
+    """
+    return [
+        _term_columns(replace(term, full=(True,) * len(term.full)), values, n_rows)
+        for term in layout.terms
+    ]
+
+
+def _term_columns(term: TermLayout, values: Mapping[Expression, Any], n_rows: int) -> FloatArray:
+    block = None
+    for variable, full in zip(term.variables, term.full, strict=True):
+        own = _variable_columns(variable, full, values[variable.expression])
+        if block is None:
+            block = own
+        else:
+            block = (own[:, :, None] * block[:, None, :]).reshape(n_rows, -1)
+    assert block is not None, "a term has variables"
+    return block
 
 
 def _variable_columns(variable: Variable, full: bool, value: Any) -> FloatArray:

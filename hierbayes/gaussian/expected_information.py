@@ -92,7 +92,9 @@ def level_places(products: Products) -> list[IntArray]:
     from scipy.sparse.csgraph import connected_components
 
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    pairs = [(starts[f] + c.rows, starts[g] + c.columns) for (f, g), c in products.couplings.items()]
+    pairs = [
+        (starts[f] + c.rows, starts[g] + c.columns) for (f, g), c in products.couplings.items()
+    ]
     rows = np.concatenate([row for row, _ in pairs])
     columns = np.concatenate([column for _, column in pairs])
     graph = coo_array((np.ones(rows.size), (rows, columns)), shape=(starts[-1], starts[-1]))

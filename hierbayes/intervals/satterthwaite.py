@@ -41,7 +41,17 @@ class VarianceUncertainty:
 
 
 def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
-    """Hessian of the deviance in (theta, sigma) and derivatives of vcov(beta) at the estimates."""
+    """Hessian of the deviance in (theta, sigma) and derivatives of vcov(beta) at the estimates.
+
+    Computed once a fit.
+    """
+    found = vars(fit).get("_variance_uncertainty")
+    if found is None:
+        found = vars(fit)["_variance_uncertainty"] = _variance_uncertainty(fit)
+    return found
+
+
+def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
     kernel, sigma = fit.kernel, fit.sigma
     k = fit.theta.size
     m = k + (0 if kernel.sigma_known else 1)
@@ -80,14 +90,15 @@ def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
 
     Returns
     -------
-    array, shape (c,)
+    array, shape (c,), infinite where nothing about the variance had to be estimated
     """
-    if fit.is_linear_model:
-        rows = fit.beta.size if L is None else L.shape[0]
-        return np.full(rows, float(fit.nobs - fit.beta.size))
-    known = variance_uncertainty(fit)
     L = np.eye(fit.beta.size) if L is None else L
+    if fit.is_linear_model:
+        exact = np.inf if fit.kernel.sigma_known else float(fit.nobs - fit.beta.size)
+        return np.full(L.shape[0], exact)
+    known = variance_uncertainty(fit)
     variance = np.einsum("ci,ij,cj->c", L, fit.vcov_beta, L)
     g = np.einsum("ci,mij,cj->cm", L, known.slopes, L)
     spread = np.einsum("cm,mk,ck->c", g, known.covariance, g)
-    return np.asarray(2 * variance**2 / spread)
+    with np.errstate(divide="ignore"):
+        return np.asarray(2 * variance**2 / spread)

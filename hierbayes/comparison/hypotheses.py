@@ -1,0 +1,244 @@
+"""What an F test of a term tests: hypotheses of type I, II and III, and single-term deletions.
+
+X is taken in one coding (type III: treatment contrasts; otherwise R's defaults, polynomials for
+ordered factors), so that tests do not depend on how the fit codes its factors, and mapped to the
+columns of the fit. A term *contains* another if it has all its variables, further factors, and the
+same continuous variables.
+
+- Type I: what a term adds to the terms before it. With X = QR, the rows of R of its columns.
+- Type II: what it adds to all terms that do not contain it; type I with the terms containing it
+  put last.
+- Type III: what is left of its parameters after taking out those of the terms that contain it,
+  in the space of the model with an indicator for every level (SAS's estimable functions). With
+  balanced or filled cells: equality of means averaged with equal weights.
+- Deletion: what is lost by leaving the term out, the columns of X outside the smaller model.
+
+Source: Goodnight (1978), SAS Technical Report R-101 (types I to III); Kuznetsova, Brockhoff &
+Christensen (2017), J. Stat. Softw. 82(13).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.coding import (
+    MATRIX,
+    NUMERIC,
+    Layout,
+    TermLayout,
+    fill_columns,
+    indicator_columns,
+    plan_layout,
+    recoded_layout,
+)
+from hierbayes.design.design import Design
+from hierbayes.formula.expressions import Expression
+from hierbayes.linalg.rank import column_basis
+from hierbayes.options import AnovaType, Coding
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+# Of the length of a column, what may be left outside a smaller model through rounding alone; a
+# column with less adds nothing (the same bound as for dependent columns of X).
+OUTSIDE = 1e-7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Coded:
+    """X in the coding of the tests, without dependent columns.
+
+    ``assign`` (p,) is the term of each column (0 the intercept), and ``to_fit`` (p, p) maps the
+    coefficients of the fit to those of these columns.
+    """
+
+    X: FloatArray
+    assign: IntArray
+    to_fit: FloatArray
+
+
+def term_labels(design: Design) -> list[str]:
+    """Labels of the terms of the fixed part."""
+    return [term.label for term in design.formula.fixed.terms]
+
+
+def type_hypotheses(
+    design: Design, kept: IntArray, *, type: AnovaType, weights: FloatArray | None = None
+) -> dict[str, FloatArray]:
+    """Hypotheses L beta = 0 of every term, by its label.
+
+    Parameters
+    ----------
+    design : Design
+    kept : array of int, shape (p,), columns of X that were not dropped
+    type : {1, 2, 3}
+    weights : array, shape (n,), or None
+        Weights of the rows under which terms "add" something (type I and II).
+
+    Returns
+    -------
+    dict of array, shape (q, p)
+        ``q`` is 0 for a term all of whose columns were dropped.
+    """
+    layout: Layout = design.recipe.fixed
+    coded = _coded(design, kept, layout, treatment=type == 3)
+    own = [np.flatnonzero(coded.assign == k + 1) for k in range(len(layout.terms))]
+    if type == 1:
+        R = _triangle(coded.X, weights)
+        found = [R[columns] for columns in own]
+    elif type == 2:
+        found = [_type_two(coded, own, k, layout=layout, weights=weights) for k in range(len(own))]
+    else:
+        N = _in_indicators(coded, layout, design)
+        found = [_type_three(N, own, k, layout=layout) for k in range(len(own))]
+    labels = term_labels(design)
+    return {label: L @ coded.to_fit for label, L in zip(labels, found, strict=True)}
+
+
+def _coded(design: Design, kept: IntArray, layout: Layout, *, treatment: bool = False) -> _Coded:
+    X = design.X[:, kept]
+    values = _values(design, layout)
+    codings: dict[str, Coding] = {}
+    for variable in {v for term in layout.terms for v in term.variables}:
+        ordered = getattr(values[variable.expression], "ordered", False)
+        codings[variable.label] = "poly" if ordered and not treatment else "treatment"
+    other = recoded_layout(layout, codings)
+    if other.terms == layout.terms:
+        return _Coded(X=X, assign=design.assign[kept], to_fit=np.eye(kept.size))
+    Y = fill_columns(other, values, X.shape[0])
+    columns = column_basis(Y).kept
+    Y = Y[:, columns]
+    return _Coded(X=Y, assign=design.assign[columns], to_fit=_projected(Y, X))
+
+
+def _values(design: Design, layout: Layout) -> dict[Expression, Any]:
+    variables = [variable for term in layout.terms for variable in term.variables]
+    return {v.expression: design.variables[v.label] for v in variables}
+
+
+def _projected(X: FloatArray, onto: FloatArray) -> FloatArray:
+    """Coefficients of X (n, p) that give the columns of ``onto`` (n, m), shape (p, m)."""
+    scale = np.sqrt((X**2).sum(axis=0))
+    Q, R = np.linalg.qr(X / scale)
+    return np.asarray(np.linalg.solve(R, Q.T @ onto) / scale[:, None])
+
+
+def _triangle(X: FloatArray, weights: FloatArray | None) -> FloatArray:
+    """R of X = QR with a unit diagonal, shape (p, p)."""
+    if not X.shape[1]:
+        return np.zeros((0, 0))
+    R = np.linalg.qr(X if weights is None else X * np.sqrt(weights)[:, None], mode="r")
+    return np.asarray(R / np.diag(R)[:, None])
+
+
+def contains(larger: TermLayout, smaller: TermLayout) -> bool:
+    """Whether a term contains another."""
+    have, need = set(larger.variables), set(smaller.variables)
+    return need < have and _continuous(larger) == _continuous(smaller)
+
+
+def _continuous(term: TermLayout) -> set[str]:
+    return {v.label for v in term.variables if v.kind in (NUMERIC, MATRIX)}
+
+
+def _type_two(
+    coded: _Coded, own: list[IntArray], k: int, *, layout: Layout, weights: FloatArray | None
+) -> FloatArray:
+    p = coded.X.shape[1]
+    containing = _containing(own, k, layout=layout)
+    if not containing.size:
+        return np.eye(p)[own[k]]
+    last = np.concatenate([own[k], containing])
+    order = np.concatenate([np.setdiff1d(np.arange(p), last), last])
+    L = np.zeros((p, p))
+    L[:, order] = _triangle(coded.X[:, order], weights)
+    start = p - last.size
+    return L[start : start + own[k].size]
+
+
+def _type_three(N: FloatArray, own: list[IntArray], k: int, *, layout: Layout) -> FloatArray:
+    containing = _containing(own, k, layout=layout)
+    L = np.eye(N.shape[0])[own[k]]
+    if containing.size and own[k].size:
+        C = N[containing]
+        L[:, containing] = -np.linalg.solve(C @ C.T, C @ N[own[k]].T).T
+    return L
+
+
+def _containing(own: list[IntArray], k: int, *, layout: Layout) -> IntArray:
+    """Columns of the terms that contain the k-th."""
+    term = layout.terms[k]
+    parts = [own[i] for i, other in enumerate(layout.terms) if contains(other, term)]
+    return np.concatenate(parts) if parts else np.arange(0)
+
+
+def _in_indicators(coded: _Coded, layout: Layout, design: Design) -> FloatArray:
+    """Each coefficient of X as a combination of one parameter for every level, shape (p, m)."""
+    n = coded.X.shape[0]
+    blocks = indicator_columns(layout, _values(design, layout), n)
+    blocks = [np.ones((n, 1))] * layout.intercept + blocks
+    return _projected(coded.X, np.concatenate(blocks, axis=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """One term left out.
+
+    Attributes
+    ----------
+    label : of the term
+    L : array, shape (q, p), the hypothesis that nothing is lost, on the columns of the fit
+    design : the design without the term, on the same rows
+    """
+
+    label: str
+    L: FloatArray
+    design: Design
+
+
+def deletions(design: Design, kept: IntArray) -> list[Deletion]:
+    """Deletions of the terms that no other term's variables include, R's ``drop.scope``."""
+    layout: Layout = design.recipe.fixed
+    coded = _coded(design, kept, layout)
+    variables = [set(term.variables) for term in layout.terms]
+    found = []
+    for k, label in enumerate(term_labels(design)):
+        if any(variables[k] < other for other in variables):
+            continue
+        smaller = _without(design, layout, k)
+        own = np.flatnonzero(coded.assign == k + 1)
+        L = _lost(coded.X, smaller.X, own) @ coded.to_fit
+        found.append(Deletion(label=label, L=L, design=smaller))
+    return found
+
+
+def _without(design: Design, layout: Layout, k: int) -> Design:
+    """Lay the fixed part without its k-th term over the same rows."""
+    fixed = design.formula.fixed
+    part = replace(fixed, terms=fixed.terms[:k] + fixed.terms[k + 1 :])
+    values = _values(design, layout)
+    codings = {v.label: v.coding for term in layout.terms for v in term.variables}
+    smaller = plan_layout(part, values, codings)
+    return replace(
+        design,
+        formula=replace(design.formula, fixed=part),
+        X=fill_columns(smaller, values, design.X.shape[0]),
+        coef_names=smaller.names,
+        assign=smaller.assign,
+        recipe=replace(design.recipe, fixed=smaller),
+    )
+
+
+def _lost(X: FloatArray, smaller: FloatArray, own: IntArray) -> FloatArray:
+    """Hypothesis (q, p) that X beta lies in the columns of ``smaller``."""
+    scale = np.sqrt((X**2).sum(axis=0))
+    unit = X / scale
+    basis = column_basis(smaller)
+    Q = smaller[:, basis.kept] @ basis.to_basis / np.sqrt(X.shape[0])
+    _, size, axes = np.linalg.svd(unit - Q @ (Q.T @ unit), full_matrices=False)
+    q = int((size > OUTSIDE).sum())
+    if q == own.size:  # the usual case: exactly the term's own coefficients
+        return np.eye(X.shape[1])[own]
+    return np.asarray(axes[:q] * scale)
