@@ -103,6 +103,7 @@ def build_design(
             states=reading.states,
             offset_source=offset if isinstance(offset, str) else None,
             offset_is_array=offset is not None and not isinstance(offset, str),
+            precision_source=next((a for a in (weights, known_sd) if isinstance(a, str)), None),
         ),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.design.checks import column_vector, numbers_of
+from hierbayes.design.checks import check_known_sd, check_weights, column_vector, numbers_of
 from hierbayes.design.coding import (
     FACTOR,
     LOGICAL,
@@ -39,8 +39,8 @@ from hierbayes.design.rows import check_columns
 from hierbayes.design.table import read_table
 from hierbayes.design.transforms import State
 from hierbayes.design.values import Factor, Logical, Matrix, column_of
-from hierbayes.errors import DataError
-from hierbayes.formula.expressions import Expression
+from hierbayes.errors import DataError, FormulaSyntaxError
+from hierbayes.formula.expressions import Expression, names_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,7 @@ class Recipe:
     states : what scale, poly, splines ... learnt, by their expression
     offset_source : the offset argument, when it was a column's name or an expression
     offset_is_array : the offset argument was an array, which says nothing about new data
+    precision_source : the argument weights or known_sd, when it was a column or an expression
     """
 
     fixed: Layout
@@ -61,6 +62,7 @@ class Recipe:
     states: Mapping[Expression, State]
     offset_source: str | None = None
     offset_is_array: bool = False
+    precision_source: str | None = None
 
 
 def new_rows(
@@ -103,6 +105,41 @@ def new_rows(
     return NewRows(
         X=X, factors=tuple(factors), offset=offset, new_labels=labels, row_labels=table.index
     )
+
+
+def new_precisions(design: Design, newdata: Any) -> FloatArray | None:
+    """Precision weights of new rows, or one over their squared known residual sds; shape (m,).
+
+    Returns
+    -------
+    array or None
+        None where the model has neither, or was given them as an array, or where the new data
+        lack the columns. NaN in rows with a missing one.
+
+    Raises
+    ------
+    DataError
+        If they are not positive.
+    """
+    source = design.recipe.precision_source
+    if source is None:
+        return None
+    table = read_table(newdata)
+    try:
+        expression = argument_expression(source, table)
+    except FormulaSyntaxError:  # the name of a column that is not here
+        return None
+    if not set(names_in(expression)) <= set(table.names):
+        return None
+    states = dict(design.recipe.states)
+    scope = Scope(table, source, states=states, learning=False)
+    values = numbers_of("weights", column_of(evaluate(expression, scope), table.n_rows), source)
+    known = np.flatnonzero(~np.isnan(values))
+    if design.known_sd is None:
+        check_weights(values[known], table.index[known])
+        return values
+    check_known_sd(values[known], table.index[known])
+    return np.asarray(values**-2.0)
 
 
 def _layout_values(layout: Layout, scope: Scope) -> dict[Expression, Any]:

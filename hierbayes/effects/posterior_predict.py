@@ -1,20 +1,20 @@
 """Predictions and simulated responses of a posterior, with the arguments of a REML fit's.
 
-Which effects count and what happens at new or missing levels is the table of ``predict.py``; under
-``new_levels="sample"`` a new level's effects are drawn anew with every posterior draw, and shared
-by the rows of that level. A point prediction is the posterior mean; intervals are taken over the
-draws of the expected response ("confidence") or of a new response ("prediction").
+Which effects count, what happens at new or missing levels, and what of it is in an interval are
+the tables of ``predict.py``; a new level's effects are drawn anew with every posterior draw, and
+shared by the rows of that level. A point prediction is the posterior mean; intervals are taken over
+the draws of the expected response ("confidence") or of a new response ("prediction").
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.bayes.families import TRIALS, checked_observations
+from hierbayes.bayes.families import SCALED, TRIALS, checked_observations
 from hierbayes.bayes.predictive import (
     FlatDraws,
     fitted_predictor,
@@ -26,8 +26,14 @@ from hierbayes.bayes.predictive import (
 from hierbayes.bayes.response import Response
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_rows
-from hierbayes.effects.predict import chosen_groups, new_level_sentence, rows_used
-from hierbayes.errors import NewLevelError, NotSupportedError, OptionError
+from hierbayes.effects.predict import (
+    chosen_groups,
+    new_level_sentence,
+    residual_words,
+    row_precisions,
+    rows_used,
+)
+from hierbayes.errors import NewLevelError, OptionError
 from hierbayes.options import (
     Interval,
     IntervalKind,
@@ -39,23 +45,31 @@ from hierbayes.options import (
 )
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.prediction_table import PREDICTION_COLUMNS, included, prediction_table
 from hierbayes.results.tidy import check_level
 
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """What to predict: flat draws, rows in the order of the draws, and how."""
+class _Effects:
+    """Flat draws, the chosen factors with a level of theirs for every row, and rows without one."""
 
     flat: FlatDraws
-    rows: NewRows
     factors: tuple[GroupingFactor | None, ...]
+    missing: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What to predict: rows, effects in the expected and in a new response (None: not asked)."""
+
+    rows: NewRows
     X: FloatArray
     response: Response
-    missing: npt.NDArray[np.bool_]
     on_link: bool
-    new_response: bool
+    expected: _Effects
+    new: _Effects | None
 
 
 def predict(
@@ -80,54 +94,66 @@ def predict(
         check_option("interval", interval, Interval)
     chosen = chosen_groups(fit, groups)
     rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
-    new_response = interval == "prediction"
-    if new_response:
-        _check_new_response(fit, type, newdata is not None)
-    sampled = new_levels == "sample" and any(
-        factor.name in chosen and (factor.codes == NEW_LEVEL).any() for factor in rows.factors
-    )
+    if interval == "prediction" and type == "link" and not fit.predictor_is_expectation:
+        raise OptionError(
+            "interval='prediction' is about new responses, which have no link scale; leave "
+            "type='response'."
+        )
+    sampled = new_levels == "sample" and bool(_without_level(rows, chosen, new_only=True))
     on_link = type == "link" or fit.predictor_is_expectation
     flat = flat_draws(fit.draws, fit.design)
     if interval is None and on_link and not sampled:
         flat = flat.mean()  # the mean of a linear function of the draws
-    flat, factors, missing = _with_new_levels(
-        flat, rows, chosen=chosen, new_levels=new_levels, rng=rng
-    )
+    expected = _with_new_levels(flat, rows, chosen=chosen, new_levels=new_levels, rng=rng)
+    new, precisions, drawn = None, None, _without_level(rows, chosen, new_only=True) * sampled
+    if interval == "prediction":
+        new = expected
+        precisions = row_precisions(fit, newdata) if fit.family in SCALED else None
+        if new_levels == "population":
+            drawn = _without_level(rows, chosen)
+            new = _with_new_levels(flat, rows, chosen=chosen, new_levels="drawn", rng=rng)
     task = _Task(
-        flat=flat,
         rows=rows,
-        factors=factors,
         X=rows.X[:, fit.kept],
-        response=response_of(fit, new=newdata is not None),
-        missing=missing,
+        response=response_of(fit, newdata, precisions),
         on_link=on_link,
-        new_response=new_response,
+        expected=expected,
+        new=new,
     )
-    attrs: dict[Hashable | None, Any] = {
-        "interval": interval,
-        "level": level if interval else None,
-        "kind": kind if interval else None,
-        "includes": _includes(chosen, new_levels if sampled else None, interval, newdata),
-    }
     values = _summaries(task, level if interval else None, kind, rng)
     if interval is None:
-        series = pd.Series(values[0], index=rows.row_labels, name="prediction")
-        series.attrs = attrs
-        return series
-    names = ("prediction", "lower", "upper")
-    table = pd.DataFrame(dict(zip(names, values, strict=True)), index=rows.row_labels)
-    table.attrs = attrs
-    return table
+        return pd.Series(values[0], index=rows.row_labels, name="prediction")
+    words = residual_words(fit, newdata, precisions)
+    if newdata is not None and fit.family in TRIALS:
+        words = "residual variation of one trial"
+    return prediction_table(
+        list(values),
+        index=rows.row_labels,
+        interval=interval,
+        level=level,
+        kind=kind,
+        includes=included(chosen, drawn=drawn, residual=words if new else None),
+    )
+
+
+def _without_level(rows: NewRows, chosen: tuple[str, ...], *, new_only: bool = False) -> list[str]:
+    """Name the chosen factors some rows of which have no fitted level (or: a new one)."""
+    least = NEW_LEVEL if new_only else MISSING_LEVEL
+    return [
+        factor.name
+        for factor in rows.factors
+        if factor.name in chosen and ((factor.codes < 0) & (factor.codes >= least)).any()
+    ]
 
 
 def _summaries(
     task: _Task, level: float | None, kind: IntervalKind, rng: np.random.Generator
 ) -> FloatArray:
-    """Mean, and with a level the ends of the interval, of every row: (1 or 3, m)."""
+    """Mean, and with a level sd and ends of the interval, of every row: (1 or 4, m)."""
     m = task.X.shape[0]
-    out = np.full((1 if level is None else 3, m), np.nan)
-    for block in row_blocks(task.flat.n_draws, m):
-        eta = linear_predictor(task.flat, task.X, task.factors, offset=task.rows.offset, rows=block)
+    out = np.full((1 if level is None else len(PREDICTION_COLUMNS), m), np.nan)
+    for block in row_blocks(task.expected.flat.n_draws, m):
+        eta = _predictor(task, task.expected, block)
         values = eta if task.on_link else task.response.mean(eta)
         out[0, block] = values.mean(axis=0)
         if level is not None:
@@ -141,18 +167,24 @@ def _summaries(
     return out
 
 
+def _predictor(task: _Task, effects: _Effects, block: slice) -> FloatArray:
+    return linear_predictor(
+        effects.flat, task.X, effects.factors, offset=task.rows.offset, rows=block
+    )
+
+
 def _with_new_levels(
     flat: FlatDraws,
     rows: NewRows,
     *,
     chosen: tuple[str, ...],
-    new_levels: NewLevels,
+    new_levels: NewLevels | Literal["drawn"],
     rng: np.random.Generator,
-) -> tuple[FlatDraws, tuple[GroupingFactor | None, ...], npt.NDArray[np.bool_]]:
+) -> _Effects:
     """Give every row a level the draws have effects of; say which rows have no prediction.
 
     Levels without effects become one more level, whose effects are zero; sampled levels are
-    appended behind it.
+    appended behind it. "drawn" samples a level for rows without one, too.
     """
     factors: list[GroupingFactor | None] = []
     b = list(flat.b)
@@ -176,58 +208,34 @@ def _with_new_levels(
         codes[new | unknown] = J
         if new_levels == "population":  # a missing covariate of a zero effect does no harm
             z = np.where((new | unknown)[:, None], 0.0, z)
-        elif new_levels == "sample":
-            missing |= unknown
-            if new.any():
+        elif new_levels in ("sample", "drawn"):
+            drawn = new | unknown if new_levels == "drawn" else new
+            missing |= unknown & ~drawn
+            if drawn.any():
                 assert labels is not None
                 # by sorted label: the order of the rows does not matter
-                names, index = np.unique(labels[new].astype(str), return_inverse=True)
+                names, index = np.unique(labels[drawn].astype(str), return_inverse=True)
                 extra.append(new_effects(flat.roots[position], names.size, rng))
-                codes[new] = J + 1 + index
+                codes[drawn] = J + 1 + index
         else:
             missing |= unknown | new
         b[position] = np.concatenate([b[position], *extra], axis=1)
         factors.append(replace(factor, codes=codes, z=z))
-    return replace(flat, b=tuple(b)), tuple(factors), missing
+    return _Effects(flat=replace(flat, b=tuple(b)), factors=tuple(factors), missing=missing)
 
 
-def response_of(fit: PosteriorFit, *, new: bool = False) -> Response:
+def response_of(
+    fit: PosteriorFit, newdata: Any = None, precisions: FloatArray | None = None
+) -> Response:
     """Return the distribution of the response of the rows used, or of new rows."""
-    if new:
-        return Response(family=fit.family, link=fit.link, y=None)
+    if newdata is not None:
+        return Response(family=fit.family, link=fit.link, y=None, weights=precisions)
     y, trials = fit.design.y, None
     if fit.family in TRIALS:
         both = checked_observations(fit.design, fit.family)
         y, trials = both[:, 0], both[:, 1]
     weights = None if fit.family in TRIALS else fit.weights
     return Response(family=fit.family, link=fit.link, y=y, trials=trials, weights=weights)
-
-
-def _check_new_response(fit: PosteriorFit, type: str, new: bool) -> None:
-    if type == "link" and not fit.predictor_is_expectation:
-        raise OptionError(
-            "interval='prediction' is about new responses, which have no link scale; leave "
-            "type='response'."
-        )
-    if new and fit.design.known_sd is not None:
-        raise NotSupportedError(
-            "interval='prediction' for new rows: known_sd has no values for them. "
-            "interval='confidence' needs none."
-        )
-
-
-def _includes(
-    chosen: tuple[str, ...], new_levels: str | None, interval: str | None, newdata: Any
-) -> str:
-    """Name the uncertainties that are in a prediction."""
-    parts = ["fixed effects"]
-    parts += [f"effects of {', '.join(chosen)}"] if chosen else []
-    parts += ["effects of new levels drawn from their distribution"] if new_levels else []
-    if interval == "prediction":
-        row = " of one trial or weight 1" if newdata is not None else ""
-        parts.append(f"residual variation{row}")
-    left_out = "" if chosen else "; random effects left out (the typical group)"
-    return ", ".join(parts) + left_out
 
 
 def simulate(

@@ -1,4 +1,4 @@
-"""Predictions of a REML or ML fit for the rows used or for new data.
+"""Predictions of a REML or ML fit for the rows used or for new data, and their intervals.
 
 The prediction of a row is X beta + offset + the conditional modes of the chosen grouping factors.
 Which factors count (``groups``) and what happens at a level the model has not seen (``new_levels``)
@@ -19,6 +19,24 @@ A missing level is a group whose name is not known: it may be one of the fitted 
 drawn as a new one and is no error, and only "population" has an answer that needs no name. Under
 "population" a covariate that only the (zero) random effects need may be missing. A factor that was
 not chosen is not looked at: with ``groups="none"`` its column may be missing or absent.
+
+``interval="confidence"`` is for the expected response of what the row stands for,
+``interval="prediction"`` for a new response. A new response comes from some group: where the
+row's group was not fitted, what such groups differ by is in the interval.
+
+===================== ================================ =====================================
+the row's level       "confidence": uncertainty of     "prediction": besides, the spread of
+===================== ================================ =====================================
+a fitted level        beta and its effects, jointly    the residual
+new, "population"     beta (the typical group)         new groups' effects and the residual
+no level, the same    beta (the typical group)         new groups' effects and the residual
+new, "sample"         beta, and new groups' effects    the residual
+a factor not chosen   beta (the typical group)         the residual: a response of that group
+===================== ================================ =====================================
+
+With an interval "sample" makes no draw: the prediction is the centre of what would be drawn.
+That variances and correlations are estimates is in all of them (``prediction_variance.py``). An ML
+fit's are too small on average, and so are its intervals; REML's are not.
 """
 
 from collections.abc import Iterable
@@ -29,7 +47,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
-from hierbayes.design.new_data import new_rows
+from hierbayes.design.new_data import new_precisions, new_rows
+from hierbayes.effects.prediction_variance import GroupRows, prediction_variance
 from hierbayes.errors import NewLevelError, NotSupportedError, OptionError
 from hierbayes.options import (
     Interval,
@@ -41,6 +60,7 @@ from hierbayes.options import (
 )
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.prediction_table import included, prediction_table
 from hierbayes.results.tidy import check_level
 
 FloatArray = npt.NDArray[np.float64]
@@ -54,11 +74,11 @@ def predict(
     *,
     groups: str | Iterable[str] = "all",
     new_levels: NewLevels = "error",
-    interval: Any = None,
+    interval: Interval | None = None,
     level: float = 0.95,
     type: PredictionType = "response",
     random_seed: Any = None,
-) -> pd.Series:
+) -> pd.Series | pd.DataFrame:
     """Predict; the arguments are those of ``LikelihoodFit.predict``."""
     check_option("new_levels", new_levels, NewLevels)
     check_option("type", type, PredictionType)
@@ -66,22 +86,91 @@ def predict(
     rng = random_generator(random_seed)
     if interval is not None:
         check_option("interval", interval, Interval)
-        raise NotSupportedError(
-            f"interval={interval!r}: prediction intervals are not available in this version."
-        )
     chosen = chosen_groups(fit, groups)
-    used = newdata is None
-    rows = rows_used(fit) if used else new_rows(fit.design, newdata, need_groups=chosen)
-    kept = fit.kernel.products.anchor.kept
-    total = rows.X[:, kept] @ fit.beta
+    rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
+    total = rows.X[:, fit.kept] @ fit.beta
     if rows.offset is not None:
         total = total + rows.offset
     for position, factor in enumerate(rows.factors):
         if factor.name in chosen:
-            total = total + _group_part(
-                fit, position, factor, new_levels, labels=rows.new_labels.get(factor.name), rng=rng
+            part = _group_part(
+                fit, position, factor, new_levels, labels=rows.new_labels.get(factor.name)
             )
-    return pd.Series(total, index=rows.row_labels, name="prediction")
+            if new_levels == "sample" and interval is None:
+                _add_draws(fit, position, factor, part, rows.new_labels.get(factor.name), rng)
+            total = total + part
+    if interval is None:
+        return pd.Series(total, index=rows.row_labels, name="prediction")
+    new_response = interval == "prediction"
+    precisions = row_precisions(fit, newdata) if new_response else None
+    effects = _group_rows(rows, chosen, new_levels=new_levels, new_response=new_response)
+    found = prediction_variance(
+        fit,
+        rows.X[:, fit.kept],
+        effects,
+        residual=residual_variances(precisions, total.size) if new_response else None,
+    )
+    half = found.quantile(level) * found.sd
+    return prediction_table(
+        [total, np.where(np.isnan(total), np.nan, found.sd), total - half, total + half],
+        index=rows.row_labels,
+        interval=interval,
+        level=level,
+        kind="t",
+        includes=included(
+            chosen,
+            drawn=[rows.factors[rows_.position].name for rows_ in effects if rows_.drawn.any()],
+            residual=residual_words(fit, newdata, precisions) if new_response else None,
+            known_theta=fit.is_singular,
+        ),
+    )
+
+
+def _group_rows(
+    rows: NewRows, chosen: Iterable[str], *, new_levels: NewLevels, new_response: bool
+) -> list[GroupRows]:
+    """Say of every row what is known of the effects of the chosen factors: the header's table."""
+    found = []
+    for position, factor in enumerate(rows.factors):
+        if factor.name not in chosen:
+            continue
+        drawn = np.zeros(factor.codes.size, dtype=bool)
+        if new_levels == "sample":
+            drawn = factor.codes == NEW_LEVEL
+        elif new_levels == "population" and new_response:
+            drawn = factor.codes < 0
+        found.append(GroupRows(position=position, codes=factor.codes, z=factor.z, drawn=drawn))
+    return found
+
+
+def row_precisions(fit: FitTables, newdata: Any) -> FloatArray | None:
+    """Precision weights of the rows used or of new ones, shape (m,), or None.
+
+    Raises
+    ------
+    NotSupportedError
+        If the residual sds of the rows used are known and those of the new rows are not.
+    """
+    if newdata is None:
+        return fit.weights
+    found = new_precisions(fit.design, newdata)
+    if found is None and fit.design.known_sd is not None:
+        raise NotSupportedError(
+            "interval='prediction' for new rows: known_sd has no values for them. Give it as a "
+            "column of the data and of the new data; interval='confidence' needs none."
+        )
+    return found
+
+
+def residual_variances(precisions: FloatArray | None, n_rows: int) -> FloatArray:
+    """Residual variances of new responses in units of sigma squared, shape (m,)."""
+    return np.ones(n_rows) if precisions is None else 1 / precisions
+
+
+def residual_words(fit: FitTables, newdata: Any, precisions: FloatArray | None) -> str:
+    """Name the residual variation of new responses; say where their weights are not known."""
+    weighted = fit.weights is not None and newdata is not None and precisions is None
+    return "residual variation of weight 1" if weighted else "residual variation"
 
 
 def chosen_groups(fit: FitTables, groups: str | Iterable[str]) -> tuple[str, ...]:
@@ -130,26 +219,40 @@ def _group_part(
     new_levels: NewLevels,
     *,
     labels: Any,
-    rng: np.random.Generator,
 ) -> FloatArray:
-    """Return z b of one grouping factor, shape (m,)."""
+    """Return z b of one grouping factor, shape (m,); zero at a level to be drawn."""
     new = factor.codes == NEW_LEVEL
     missing = factor.codes == MISSING_LEVEL
     if new.any() and new_levels == "error":
         raise NewLevelError(new_level_sentence(factor, list(dict.fromkeys(labels[new]))))
     b = fit.modes[position][np.maximum(factor.codes, 0)]
-    if new_levels == "sample" and new.any():
-        # by sorted label: the order of the rows does not matter
-        found, index = np.unique(labels[new].astype(str), return_inverse=True)
-        # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
-        root = fit.sigma * fit.kernel.shape.unpack(fit.theta[None])[position][0]
-        b[new] = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
     part = np.asarray((b * factor.z).sum(axis=1))
-    population = new_levels == "population"
-    part[missing] = 0.0 if population else np.nan
-    if new_levels != "sample":
-        part[new] = 0.0 if population else np.nan
+    part[missing] = 0.0 if new_levels == "population" else np.nan
+    if new_levels == "sample":
+        part[new] = 0.0 * factor.z[new].sum(axis=1)  # NaN where a covariate is missing
+    else:
+        part[new] = 0.0 if new_levels == "population" else np.nan
     return part
+
+
+def _add_draws(
+    fit: LikelihoodFit,
+    position: int,
+    factor: GroupingFactor,
+    part: FloatArray,
+    labels: Any,
+    rng: np.random.Generator,
+) -> None:
+    """Add z b of new levels, drawn from their distribution, to one factor's part (m,)."""
+    new = factor.codes == NEW_LEVEL
+    if not new.any():
+        return
+    # by sorted label: the order of the rows does not matter
+    found, index = np.unique(labels[new].astype(str), return_inverse=True)
+    # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
+    root = fit.sigma * fit.kernel.shape.unpack(fit.theta[None])[position][0]
+    b = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
+    part[new] += (b * factor.z[new]).sum(axis=1)
 
 
 def new_level_sentence(factor: GroupingFactor, found: list[Any]) -> str:

@@ -519,7 +519,7 @@ class Model:
 
     # what a fit asks of its model
 
-    def predict(self, fit: LikelihoodFit, newdata: Any, **options: Any) -> pd.Series:
+    def predict(self, fit: LikelihoodFit, newdata: Any, **options: Any) -> Any:
         """Predictions of a fit; see ``LikelihoodFit.predict``."""
         from hierbayes.effects.predict import predict
 

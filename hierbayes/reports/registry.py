@@ -10,6 +10,7 @@ RENDERERS = {
     "LikelihoodFit": ("summary.summary_text", "html.summary_html"),
     "VarCorr": ("varcorr.varcorr_text", "html.varcorr_html"),
     "LevelTables": ("level_tables.level_tables_text", "html.level_tables_html"),
+    "PredictionTable": ("predictions.predictions_text", "predictions.predictions_html"),
     "AnovaTable": ("anova.anova_text", "html.anova_html"),
     "PosteriorFit": ("posterior_summary.posterior_text", "posterior_html.posterior_html"),
     "Hypothesis": ("posterior_summary.hypothesis_text", "posterior_html.hypothesis_html"),

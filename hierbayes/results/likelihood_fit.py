@@ -296,8 +296,11 @@ class LikelihoodFit(FitTables):
             is not a new level but one whose name is not known: under "population" its effects
             are zero as well, otherwise the row is NaN, and it is never an error. The column of a
             factor that ``groups`` leaves out is not looked at.
-        interval : None
-            Intervals are not available in this version.
+        interval : None, "confidence" or "prediction"
+            Interval of the expected response, or of a new response. The uncertainty of fixed
+            effects, of random effects and of their estimated covariance is in both. The residual
+            variation is in the second, and of a level that was not fitted the spread of such
+            levels; under ``new_levels="sample"``, which then makes no draw, it is in both.
         level : float
             Level of the interval.
         type : {"response", "link"}
@@ -307,8 +310,9 @@ class LikelihoodFit(FitTables):
 
         Returns
         -------
-        pandas.Series
-            In response units, indexed as ``newdata``; NaN where a predictor is missing.
+        pandas.Series, or with an interval a DataFrame ``prediction se lower upper``
+            In response units, indexed as ``newdata``; NaN where a predictor is missing. A table
+            of intervals says which uncertainties are in it, in ``attrs`` and when printed.
 
         Raises
         ------
@@ -316,6 +320,26 @@ class LikelihoodFit(FitTables):
             With ``new_levels="error"``, naming at most five of the new levels.
         DataError
             If a column is missing or a fixed factor has a level it was not fitted with.
+        NotSupportedError
+            For intervals of new responses whose known residual sds are not in ``newdata``.
+
+        Notes
+        -----
+        Limits are t quantiles with Satterthwaite's degrees of freedom times the standard error
+        of the prediction: that of the mixed-model equations, plus what the estimation of theta
+        adds to it (Kackar & Harville 1984; Prasad & Rao 1990).
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+        >>> new = {"Days": [10, 10], "Subject": ["308", "somebody else"]}
+        >>> print(fit.predict(new, interval="confidence", new_levels="population"))
+        95 % confidence interval of the expected response (t quantiles, Satterthwaite's df)
+        in it: fixed effects, effects of Subject, covariance parameters
+           prediction    se  lower  upper
+        0       450.3  17.0  416.6  484.0
+        1       356.1  16.0  322.3  389.9
         """
         return self.model.predict(
             self,

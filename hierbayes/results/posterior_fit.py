@@ -528,7 +528,8 @@ class PosteriorFit(FitTables):
             value, draw its effects from their distribution (anew with every posterior draw), or
             return NaN. A row whose level is missing gets NaN, except under "population".
         interval : None, "confidence" or "prediction"
-            Credible interval of the expected response, or of a new response.
+            Credible interval of the expected response, or of a new response; in the second, levels
+            that were not fitted differ as such levels do, also under "population".
         level, kind : level of the interval; "eti" (equal-tailed) or "hdi" (shortest)
         type : {"response", "link"}
         random_seed : int, Generator or SeedSequence
@@ -536,8 +537,9 @@ class PosteriorFit(FitTables):
 
         Returns
         -------
-        pandas.Series, or with an interval a DataFrame ``prediction lower upper``
-            ``attrs`` say which uncertainties are in.
+        pandas.Series, or with an interval a DataFrame ``prediction se lower upper``
+            A table of intervals says which uncertainties are in it, in ``attrs`` and when printed;
+            ``se`` is the posterior sd.
 
         Raises
         ------

@@ -45,7 +45,7 @@ def test_draws_at_one_point_predict_as_the_fit(model, point, rows, groups, new_l
     expected = model.fit("reml").predict(newdata, **options)
     pd.testing.assert_series_equal(point.predict(newdata, **options), expected)
     interval = point.predict(newdata, interval="confidence", **options)
-    for column in interval:
+    for column in ("prediction", "lower", "upper"):
         pd.testing.assert_series_equal(interval[column], expected, check_names=False)
 
 
@@ -69,7 +69,8 @@ def test_intervals_are_quantiles_of_the_draws(post, data):
     np.testing.assert_allclose(found["lower"], np.quantile(eta, 0.1, axis=0))
     np.testing.assert_allclose(found["upper"], np.quantile(eta, 0.9, axis=0))
     assert found.attrs["level"] == 0.8 and found.attrs["kind"] == "eti"
-    assert found.attrs["includes"] == "fixed effects, effects of Subject"
+    np.testing.assert_allclose(found["se"], eta.std(axis=0, ddof=1))
+    assert found.attrs["includes"] == "fixed effects, effects of Subject, covariance parameters"
 
 
 def test_a_prediction_interval_has_the_residual_variation_in_it(post):
@@ -87,7 +88,7 @@ def test_rows_of_one_new_level_share_its_draws(post):
     options = {"new_levels": "sample", "interval": "confidence", "random_seed": 4}
     found = post.predict(rows, **options)
     assert found.iloc[0].equals(found.iloc[1]) and not found.iloc[0].equals(found.iloc[2])
-    assert "effects of new levels drawn from their distribution" in found.attrs["includes"]
+    assert "the spread of new levels of Subject" in found.attrs["includes"]
     reordered = post.predict(rows.iloc[::-1], **options)
     pd.testing.assert_frame_equal(reordered.iloc[::-1], found)
 
@@ -104,6 +105,17 @@ def test_effects_of_new_levels_have_the_drawn_covariance(post):
     z = np.array([[1.0, 0.0], [1.0, 9.0]])
     expected = np.sqrt(base**2 + np.einsum("ra,cdab,rb->cdr", z, cov, z).mean(axis=(0, 1)))
     np.testing.assert_allclose(half, expected, rtol=0.12)  # 800 draws
+
+
+def test_new_responses_of_unknown_groups_vary_as_groups_do(post):
+    rows = pd.DataFrame({"Days": [9.0, 9.0], "Subject": ["new", None]})
+    options = {"interval": "prediction", "random_seed": 4}
+    found = post.predict(rows, new_levels="population", **options)
+    drawn = post.predict(rows, new_levels="sample", **options)
+    np.testing.assert_allclose(found["se"], drawn["se"].iloc[0], rtol=0.1)  # 800 draws
+    typical = post.predict(rows, new_levels="population")
+    np.testing.assert_allclose(found["prediction"], typical, rtol=1e-12)
+    assert "the spread of new levels of Subject" in found.attrs["includes"]
 
 
 def test_new_levels_are_refused_unless_said(post):
@@ -143,6 +155,9 @@ def test_new_rows_with_known_residual_sds_have_no_prediction_interval():
     assert len(post.predict(interval="prediction", random_seed=1)) == 6
     with pytest.raises(hb.NotSupportedError, match="known_sd has no values for them"):
         post.predict(data.drop(columns="s"), interval="prediction")
+    found = post.predict(data.assign(s=1e-3), interval="prediction", random_seed=1)
+    mean = post.predict(data, interval="confidence")
+    np.testing.assert_allclose(found["se"], mean["se"], rtol=1e-3)
 
 
 # simulation

@@ -1,0 +1,59 @@
+"""Predictions with their intervals as text and HTML: what the interval is of, and what is in it."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.reports.html_page import escape, fragment
+from hierbayes.results.prediction_table import PREDICTION_COLUMNS, PredictionTable
+
+SE_DIGITS = 3  # significant digits of the typical standard error
+MAX_ROWS = 60  # of an HTML table, as pandas' own
+
+
+def predictions_text(table: PredictionTable) -> str:
+    """Write the table below a line on its intervals; without it where columns were taken out."""
+    if not _has_intervals(table):
+        return repr(pd.DataFrame(table))
+    with pd.option_context("display.float_format", _format(table)):
+        return "\n".join([*heading_lines(table), repr(pd.DataFrame(table))])
+
+
+def predictions_html(table: PredictionTable) -> str:
+    """Show the table below a line on its intervals."""
+    shown = pd.DataFrame(table).to_html
+    if not _has_intervals(table):
+        return shown(max_rows=MAX_ROWS, show_dimensions=True)
+    body = shown(float_format=_format(table), max_rows=MAX_ROWS, show_dimensions=True)
+    return fragment(*(f"<p>{escape(line)}</p>" for line in heading_lines(table)), body)
+
+
+def heading_lines(table: PredictionTable) -> list[str]:
+    """Say what the intervals are of, and which uncertainties are in them."""
+    attrs = table.attrs
+    percent = f"{100 * attrs['level']:g} %"
+    new = attrs["interval"] == "prediction"
+    if attrs["kind"] == "t":
+        kind = "prediction interval" if new else "confidence interval"
+        how = "t quantiles, Satterthwaite's df"
+    else:
+        kind = "credible interval"
+        how = {"eti": "equal-tailed", "hdi": "highest density"}[attrs["kind"]]
+    of = "a new response" if new else "the expected response"
+    return [f"{percent} {kind} of {of} ({how})", f"in it: {attrs['includes']}"]
+
+
+def _has_intervals(table: PredictionTable) -> bool:
+    return tuple(table.columns) == PREDICTION_COLUMNS and "includes" in table.attrs
+
+
+def _format(table: PredictionTable) -> Callable[[float], str]:
+    """Return how a number is written: the typical standard error with three digits."""
+    se = table["se"].to_numpy()
+    known = se[np.isfinite(se) & (se > 0)]
+    decimals = 1
+    if known.size:
+        decimals = max(0, SE_DIGITS - 1 - math.floor(math.log10(np.median(known))))
+    return f"{{:.{decimals}f}}".format
