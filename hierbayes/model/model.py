@@ -75,6 +75,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 
 if TYPE_CHECKING:
     from hierbayes.bayes.priors import ModelPriors
+    from hierbayes.intervals.linear_tests import RowTests
     from hierbayes.results.posterior_fit import PosteriorFit
 
 FloatArray = npt.NDArray[np.float64]
@@ -565,16 +566,17 @@ class Model:
 
         save(self, fit, path)
 
-    def degrees_of_freedom(self, fit: LikelihoodFit, ddf: Ddf) -> FloatArray:
-        """Degrees of freedom of the tests of the fixed effects, shape (p,)."""
-        if ddf == "kenward-roger":
-            raise NotSupportedError(
-                "ddf='kenward-roger': these degrees of freedom are not available in this version. "
-                "Use ddf='satterthwaite'."
-            )
-        from hierbayes.intervals.satterthwaite import satterthwaite_df
+    def coefficient_tests(self, fit: LikelihoodFit, ddf: Ddf) -> "RowTests":
+        """Test each fixed effect of a fit."""
+        from hierbayes.intervals.linear_tests import row_tests
 
-        return satterthwaite_df(fit)
+        return row_tests(fit, np.eye(fit.beta.size), ddf=ddf)
+
+    def contrast(self, fit: LikelihoodFit, L: Any, **options: Any) -> Any:
+        """Linear combinations of fixed effects; see ``LikelihoodFit.contrast``."""
+        from hierbayes.intervals.contrast import contrast
+
+        return contrast(fit, L, **options)
 
     def summary(self, fit: LikelihoodFit, **options: Any) -> str:
         """Summary of a fit as text."""

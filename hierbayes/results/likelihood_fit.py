@@ -54,8 +54,11 @@ class FitServices(Protocol):
     def save(self, fit: "LikelihoodFit", path: Any) -> None:
         """Write a fit to a file."""
 
-    def degrees_of_freedom(self, fit: "LikelihoodFit", ddf: Ddf) -> FloatArray:
-        """Degrees of freedom of the tests of the fixed effects, shape (p,)."""
+    def coefficient_tests(self, fit: "LikelihoodFit", ddf: Ddf) -> Any:
+        """Test each fixed effect: arrays std_error, statistic, df and p_value, and limits."""
+
+    def contrast(self, fit: "LikelihoodFit", L: Any, **options: Any) -> Any:
+        """Estimates and tests of linear combinations of fixed effects."""
 
     def summary(self, fit: "LikelihoodFit", **options: Any) -> str:
         """Render the summary of a fit."""
@@ -241,10 +244,12 @@ class LikelihoodFit(FitTables):
         ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
             Degrees of freedom of the tests of fixed effects.
 
+            "kenward-roger", for REML fits, has its own standard errors.
+
         Raises
         ------
         NotSupportedError
-            For degrees of freedom this version doesn't have.
+            For ``ddf="kenward-roger"`` of an ML fit.
         """
         return tidy_table(self, effects=effects, level=level, ddf=ddf)
 
@@ -263,10 +268,73 @@ class LikelihoodFit(FitTables):
             }
         )
 
+    def contrast(
+        self,
+        L: Any,
+        *,
+        ddf: Ddf = "satterthwaite",
+        level: float = 0.95,
+        rhs: Any = 0.0,
+        joint: bool = False,
+    ) -> Any:
+        """Estimates, intervals and tests of linear combinations L beta of the fixed effects.
+
+        Parameters
+        ----------
+        L : name, dict, data frame, array or list
+            A coefficient's name, or a list of names: each alone. A dict ``{"Days": 1, ...}`` of
+            weights (others count 0), a list of dicts, or a dict of dicts with a label each. A data
+            frame with coefficients as columns, its index as labels. An array, shape (c, p), with
+            one column a coefficient that was estimated.
+        ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
+            Degrees of freedom of the tests. "kenward-roger", for REML fits, has its own standard
+            errors.
+        level : float
+            Level of the confidence intervals.
+        rhs : number or array, shape (c,)
+            What L beta is under the hypothesis.
+        joint : bool
+            One F test of all rows together instead of a t test of each.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a combination: ``estimate std_error statistic df p_value conf_low conf_high``;
+            with ``joint=True`` an ``FTable`` of one row.
+
+        Raises
+        ------
+        OptionError
+            If L names no coefficient, has another number of columns, or contradicts itself.
+        NotSupportedError
+            For ``ddf="kenward-roger"`` of an ML fit.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("score ~ Machine + (1 | Worker)", hb.load_dataset("Machines"))
+        >>> table = fit.contrast({"C - B": {"MachineC": 1, "MachineB": -1}})
+        >>> table.round(3).loc["C - B", ["estimate", "df"]].tolist()
+        [5.95, 46.0]
+        """
+        options = {"ddf": ddf, "level": level, "rhs": rhs, "joint": joint}
+        return self.model.contrast(self, L, **options)
+
     # text
 
     def summary(self, **options: Any) -> str:
-        """Summary with lme4's blocks in lme4's order, then our findings."""
+        """Summary with lme4's blocks in lme4's order, then our findings.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits, lme4's default 4.
+        correlation : bool
+            Show the correlations of the fixed effects; by default with at most 12 coefficients.
+        ddf : {"none", "satterthwaite", "kenward-roger", "normal"}
+            "none", as in lme4, prints no p values; the others add degrees of freedom and p values
+            of the coefficients, as lmerTest does.
+        """
         return self.model.summary(self, **options)
 
     # more

@@ -55,36 +55,20 @@ def tidy_table(fit: Any, *, effects: Any, level: float, ddf: Ddf) -> pd.DataFram
 
 
 def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
-    statistic = fit.beta / fit.std_errors
-    df, p_value = _tests(fit, statistic, ddf)
-    low, high = _wald(fit.beta, fit.std_errors, level, df=df)
+    tests = fit.model.coefficient_tests(fit, ddf)
+    low, high = tests.interval(level)
     return tidy_frame(
         fit,
         effect="fixed",
         term=list(fit.coef_names),
         estimate=fit.beta,
-        std_error=fit.std_errors,
-        statistic=statistic,
-        df=df,
-        p_value=p_value,
+        std_error=tests.std_error,
+        statistic=tests.statistic,
+        df=tests.df,
+        p_value=tests.p_value,
         conf_low=low,
         conf_high=high,
     )
-
-
-def _tests(
-    fit: Any, statistic: npt.NDArray[np.float64], ddf: Ddf
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Degrees of freedom and two-sided p values of t statistics."""
-    from scipy.special import ndtr, stdtr
-
-    none = np.full(statistic.size, np.nan)
-    if ddf == "none":
-        return none, none
-    if ddf == "normal":
-        return np.full(statistic.size, np.inf), 2 * ndtr(-np.abs(statistic))
-    df = fit.model.degrees_of_freedom(fit, ddf)
-    return df, 2 * stdtr(df, -np.abs(statistic))
 
 
 def _random_parameters(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
@@ -127,20 +111,12 @@ def _random_values(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
 
 
 def _wald(
-    estimate: npt.NDArray[np.float64],
-    se: npt.NDArray[np.float64],
-    level: float,
-    *,
-    df: npt.NDArray[np.float64] | None = None,
+    estimate: npt.NDArray[np.float64], se: npt.NDArray[np.float64], level: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    from scipy.special import ndtri, stdtrit
+    from scipy.special import ndtri
 
-    upper = (1 + level) / 2
-    quantile = np.full(se.shape, ndtri(upper))
-    if df is not None:  # a normal quantile where no degrees of freedom are asked for
-        finite = np.isfinite(df)
-        quantile[finite] = stdtrit(df[finite], upper)
-    return estimate - quantile * se, estimate + quantile * se
+    half = ndtri((1 + level) / 2) * se
+    return estimate - half, estimate + half
 
 
 def tidy_frame(fit: Any, **columns: Any) -> pd.DataFrame:

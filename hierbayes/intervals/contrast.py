@@ -1,0 +1,107 @@
+"""Estimates, intervals and tests of linear combinations of fixed effects (``fit.contrast``)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.errors import OptionError
+from hierbayes.intervals.linear_tests import FloatArray, FTest, f_test, row_tests
+from hierbayes.options import Ddf, check_flag, check_option
+from hierbayes.results.contrast_matrix import ContrastMatrix, contrast_matrix
+from hierbayes.results.f_table import F_COLUMNS, FTable
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.tidy import check_level
+
+METHODS: dict[str, str] = {
+    "satterthwaite": "Satterthwaite's method",
+    "kenward-roger": "Kenward-Roger's method",
+    "normal": "infinite denominator df",
+    "none": "no denominator df",
+}
+
+
+def contrast(
+    fit: LikelihoodFit,
+    L: Any,
+    *,
+    ddf: Ddf = "satterthwaite",
+    level: float = 0.95,
+    rhs: Any = 0.0,
+    joint: bool = False,
+) -> pd.DataFrame | FTable:
+    """Build ``LikelihoodFit.contrast``; see there."""
+    check_option("ddf", ddf, Ddf)
+    check_level(level)
+    check_flag("joint", joint, "True (one F test of all rows) or False (a t test of each)")
+    rows = contrast_matrix(L, coef_names=fit.coef_names, dropped=fit.dropped_columns)
+    right = checked_rhs(rhs, rows.L.shape[0])
+    if joint:
+        return _joint(fit, rows, ddf=ddf, rhs=right)
+    tests = row_tests(fit, rows.L, ddf=ddf, rhs=right)
+    low, high = tests.interval(level)
+    table = pd.DataFrame(
+        {
+            "estimate": tests.estimate,
+            "std_error": tests.std_error,
+            "statistic": tests.statistic,
+            "df": tests.df,
+            "p_value": tests.p_value,
+            "conf_low": low,
+            "conf_high": high,
+        },
+        index=pd.Index(rows.labels, name="contrast"),
+    )
+    table.attrs = {"level": level, "ddf": ddf, "rhs": right.tolist(), "interval": "confidence"}
+    return table
+
+
+def _joint(fit: LikelihoodFit, rows: ContrastMatrix, *, ddf: Ddf, rhs: FloatArray) -> FTable:
+    test = f_test(fit, rows.L, ddf=ddf, rhs=rhs)
+    pairs = zip(rows.labels, rhs.tolist(), strict=True)
+    label = ", ".join(f"{name} = {value:g}" for name, value in pairs)
+    return FTable(
+        table=f_frame({label: test}),
+        title=f"{'Wald' if ddf == 'none' else 'F'} test with {method_text(fit, ddf)}",
+        formula_text=fit.formula_text,
+        ddf=ddf,
+    )
+
+
+def method_text(fit: LikelihoodFit, ddf: Ddf) -> str:
+    """Say how denominator degrees of freedom were found."""
+    if fit.is_linear_model and ddf in ("satterthwaite", "kenward-roger"):
+        return "residual df (no random effects)"
+    return METHODS[ddf]
+
+
+def f_frame(tests: dict[str, FTest]) -> pd.DataFrame:
+    """Lay F tests out as the table of an ``FTable``."""
+    found = list(tests.values())
+    mean = np.array([test.mean_square for test in found], dtype=float)
+    q = np.array([test.num_df for test in found], dtype=float)
+    columns = (
+        mean * q,
+        mean,
+        np.where(q > 0, q, np.nan),
+        [test.den_df for test in found],
+        [test.f_value for test in found],
+        [test.p_value for test in found],
+    )
+    table = pd.DataFrame(dict(zip(F_COLUMNS, columns, strict=True)), index=list(tests))
+    return table.astype(float)
+
+
+def checked_rhs(rhs: Any, count: int) -> FloatArray:
+    """Return the right sides of ``count`` rows; OptionError if they aren't finite numbers."""
+    try:
+        values = np.asarray(rhs, dtype=float)
+        fits = values.ndim == 0 or values.shape == (count,)
+    except (TypeError, ValueError):
+        fits = False
+    if isinstance(rhs, bool) or not fits or not np.isfinite(values).all():
+        rows = "row" if count == 1 else "rows"
+        raise OptionError(
+            f"rhs={rhs!r:.40} must be one number, or one a row of L, which has {count} {rows}."
+        )
+    return np.broadcast_to(values, (count,)).copy()
