@@ -1,0 +1,191 @@
+"""The null distribution of a likelihood ratio when a variance is set to zero.
+
+A variance cannot be negative, so under "it is zero" the likelihood ratio is zero about half the
+time and the chi-squared with as many degrees of freedom as parameters is too wide. As the number
+of levels grows the distribution becomes a mixture (chi-bar-squared):
+
+    one variance of its own                   1/2 chi2_0     + 1/2 chi2_1
+    one column of a q-column covariance       1/2 chi2_{q-1} + 1/2 chi2_q
+
+where chi2_0 is the point zero: one less than, and as many as, the parameters that are dropped. It
+holds while all other variances are away from zero. By what two models differ is read off their
+designs: columns and levels, not names.
+
+Source: Self & Liang (1987), J. Am. Stat. Assoc. 82:605, cases 5 and 6; Stram & Lee (1994),
+Biometrics 50:1171.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import chdtrc
+
+from hierbayes.design.design import Design, IntArray
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+FloatArray = npt.NDArray[np.float64]
+
+# What is left of a column after others are projected out, as part of its length, below which it
+# lies in their span: R's tolerance for the rank of a model matrix.
+IN_SPAN = 1e-7
+# A likelihood ratio below this is zero: what two searches for one optimum differ by.
+ZERO_RATIO = 1e-7
+
+SINGULAR = (
+    "the model without it is itself on the boundary, so more than one variance is at zero there "
+    "and the weights of the mixture are not known"
+)
+FIXED = "the fixed parts differ as well"
+UNIDENTIFIED = "the data do not determine all covariances of the larger model"
+SEVERAL = (
+    "{count} variances are set to zero at once, and the weights of their mixture depend on the "
+    "design"
+)
+NOT_NESTED = "the smaller covariance is not a special case of the larger one, so this is no test"
+
+
+class Fitted(Protocol):
+    """What is asked of a fit: its design, its columns of X, and whether it is on the boundary."""
+
+    @property
+    def design(self) -> Design:
+        """Return the arrays it was fitted to."""
+
+    @property
+    def kept(self) -> IntArray:
+        """Return the columns of X that were not dropped."""
+
+    @property
+    def is_singular(self) -> bool:
+        """Return whether a covariance is on the boundary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """The mixture of two chi-squared distributions a likelihood ratio has, if it is known.
+
+    Attributes
+    ----------
+    kind : "mixture"; "interior" (no variance is set to zero: the plain chi-squared is right); or
+        "unknown"
+    df : degrees of freedom of its two halves; None unless kind is "mixture"
+    p_value : under the mixture; NaN unless kind is "mixture"
+    reason : why it is not known, a part of a sentence; else empty
+    """
+
+    kind: Literal["mixture", "interior", "unknown"]
+    df: tuple[int, int] | None = None
+    p_value: float = float("nan")
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Term:
+    """One covariance term: the level of each row and its columns (n, q)."""
+
+    codes: IntArray
+    z: FloatArray
+
+
+def mixture_p(small: Fitted, large: LikelihoodFit, chisq: float) -> Mixture:
+    """P value of a likelihood ratio under the chi-bar-squared mixture.
+
+    Parameters
+    ----------
+    small, large : fits of nested models to the same rows, the smaller first
+    chisq : twice the difference of their log-likelihoods
+
+    Returns
+    -------
+    Mixture
+        Known where the models have one fixed part and differ by exactly one variance with its
+        covariances.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> from hierbayes.comparison.boundary_mixture import mixture_p
+    >>> sleep = hb.load_dataset("sleepstudy")
+    >>> small = hb.lmer("Reaction ~ Days + (1 | Subject)", sleep)
+    >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", sleep)
+    >>> mixture_p(small, large, chisq=2 * (large.loglik - small.loglik)).df
+    (1, 2)
+    """
+    found = _structure(small.design, large.design)
+    if found.df is None:
+        return found
+    if not _same_span(small.design.X[:, small.kept], large.design.X[:, large.kept]):
+        return Mixture(kind="unknown", reason=FIXED)
+    if any(finding.code == "not_identified" for finding in large.findings):
+        return Mixture(kind="unknown", reason=UNIDENTIFIED)
+    if small.is_singular:
+        return Mixture(kind="unknown", reason=SINGULAR)
+    return Mixture(kind="mixture", df=found.df, p_value=mixture_tail(chisq, found.df))
+
+
+def mixture_tail(chisq: float, df: tuple[int, int]) -> float:
+    """P(T >= chisq) for T = 1/2 chi2_df[0] + 1/2 chi2_df[1]; chi2_0 is the point zero."""
+    if chisq <= ZERO_RATIO:
+        return 1.0
+    return float(sum(chdtrc(part, chisq) if part else 0.0 for part in df) / 2)
+
+
+def _structure(small: Design, large: Design) -> Mixture:
+    """Say by what the covariance of the larger model exceeds that of the smaller."""
+    left = _terms(large)
+    rest = []
+    for term in _terms(small):
+        twin = next((t for t in left if _same_levels(t, term) and _same_span(t.z, term.z)), None)
+        if twin is None:
+            rest.append(term)
+        else:
+            left.remove(twin)
+    if not left:
+        if rest:
+            return Mixture(kind="unknown", reason=NOT_NESTED)
+        return Mixture(kind="interior")
+    if any(not any(_same_levels(t, term) and _in_span(term.z, t.z) for t in left) for term in rest):
+        return Mixture(kind="unknown", reason=NOT_NESTED)
+    dropped = sum(t.z.shape[1] for t in left) - sum(term.z.shape[1] for term in rest)
+    if dropped == 0:
+        return Mixture(kind="interior")
+    if dropped > 1:
+        return Mixture(kind="unknown", reason=SEVERAL.format(count=dropped))
+    df = _n_covariances(left) - _n_covariances(rest)
+    return Mixture(kind="mixture", df=(df - 1, df))
+
+
+def _n_covariances(terms: list[_Term]) -> int:
+    return sum(q * (q + 1) // 2 for q in (term.z.shape[1] for term in terms))
+
+
+def _terms(design: Design) -> list[_Term]:
+    return [
+        _Term(design.factors[term.factor].codes, design.factors[term.factor].z[:, term.columns])
+        for term in design.terms
+    ]
+
+
+def _same_levels(a: _Term, b: _Term) -> bool:
+    """Whether two factors part the rows in the same way, whatever their levels are called."""
+    if np.array_equal(a.codes, b.codes):
+        return True
+    n_b = int(b.codes.max(initial=0)) + 1
+    pairs = np.unique(a.codes * n_b + b.codes).size
+    return bool(pairs == np.unique(a.codes).size == np.unique(b.codes).size)
+
+
+def _same_span(a: FloatArray, b: FloatArray) -> bool:
+    if a.shape != b.shape:
+        return False
+    return np.array_equal(a, b) or _in_span(a, b)
+
+
+def _in_span(a: FloatArray, b: FloatArray) -> bool:
+    """Whether every column of a (n, p) is a combination of the columns of b (n, q)."""
+    lengths = np.sqrt((b**2).sum(axis=0))
+    scaled = b / np.where(lengths > 0, lengths, 1.0)
+    left = a - scaled @ np.linalg.lstsq(scaled, a, rcond=None)[0]
+    return bool(((left**2).sum(axis=0) <= IN_SPAN**2 * (a**2).sum(axis=0)).all())

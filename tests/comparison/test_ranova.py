@@ -1,0 +1,210 @@
+"""Tests of random effects: lmerTest's table, the mixture at the boundary, what is taken out."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import hierbayes as hb
+from hierbayes.comparison.boundary_mixture import mixture_p, mixture_tail
+from hierbayes.comparison.deletions import deletions
+from tests.reference_fits import linear_fits, load_fit
+
+# lme4 1.1 keeps the columns of a factor or of poly() correlated under ||; ours are independent.
+OTHER_MODEL = ("mac_dbar", "ss_poly_dbar")
+# lmerTest refuses because lm would use other rows; ours keeps the rows of the fit.
+REFUSED = ("ss_na_excl",)
+RTOL = 1e-4
+
+COLUMNS = {
+    "npar": "npar",
+    "loglik": "logLik",
+    "aic": "AIC",
+    "chisq": "LRT",
+    "df": "Df",
+    "p_value": "Pr(>Chisq)",
+}
+
+
+def fitted(reference):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hb.HierBayesWarning)
+        return hb.lmer(reference.formula, reference.data, reml=reference.reml, **reference.options)
+
+
+def quiet(formula, data, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hb.HierBayesWarning)
+        return hb.lmer(formula, hb.load_dataset(data), **options)
+
+
+def references():
+    found = []
+    for fit_id in linear_fits(without=OTHER_MODEL + REFUSED):
+        table = load_fit(fit_id).record.get("inference", {}).get("ranova")
+        found += [fit_id] if table else []
+    return found
+
+
+@pytest.mark.parametrize("fit_id", references())
+def test_lmertests_table(fit_id):
+    reference = load_fit(fit_id)
+    expected = reference.record["inference"]["ranova"]
+    table = hb.ranova(fitted(reference), nsim=10, random_seed=1).to_frame()
+    assert table.index.tolist() == expected["rows"]
+    for ours, theirs in COLUMNS.items():
+        values = np.array(expected["columns"][theirs], dtype=float)
+        np.testing.assert_allclose(table[ours], values, rtol=RTOL, atol=1e-6 * (ours != "p_value"))
+
+
+def test_rows_that_lm_would_not_drop_stay_those_of_the_fit():
+    reference = load_fit("ss_na_excl")
+    fit = fitted(reference)
+    small = hb.lmer("Reaction ~ Days", fit.design.model_frame)
+    table = hb.ranova(fit, nsim=10).to_frame()
+    assert table["loglik"].iloc[1] == pytest.approx(small.loglik, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("formula", "data", "expected"),
+    [
+        (
+            "Reaction ~ Days + (Days + I(Days^2) | Subject)",
+            "sleepstudy",
+            {
+                "Days in (Days + I(Days^2) | Subject)": ("(Intercept)", "I(Days^2)"),
+                "I(Days^2) in (Days + I(Days^2) | Subject)": ("(Intercept)", "Days"),
+            },
+        ),
+        (
+            "score ~ 1 + (0 + Machine | Worker)",
+            "Machines",
+            {"Machine in (0 + Machine | Worker)": ("(Intercept)",)},
+        ),
+        (
+            "score ~ 1 + (Machine || Worker)",
+            "Machines",
+            {
+                "(1 | Worker)": ("MachineB", "MachineC"),
+                "Machine in (0 + Machine || Worker)": ("(Intercept)",),
+            },
+        ),
+        (
+            "angle ~ temp + (recipe * temp | replicate)",
+            "cake",
+            {
+                "recipe:temp in (recipe * temp | replicate)": (
+                    "(Intercept)", "recipeB", "recipeC", "temp",
+                )
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_what_each_deletion_leaves(formula, data, expected):
+    model = hb.Model(formula, hb.load_dataset(data))
+    found = {d.name: d.design.factors[0].columns for d in deletions(model.design)}
+    assert found == expected
+
+
+def test_taking_out_one_of_two_factors_of_a_nested_bar():
+    model = hb.Model("strength ~ 1 + (1 | batch/cask)", hb.load_dataset("Pastes"))
+    found = {d.name: [f.name for f in d.design.factors] for d in deletions(model.design)}
+    assert found == {"(1 | cask:batch)": ["batch"], "(1 | batch)": ["cask:batch"]}
+
+
+def test_the_mixture_is_half_of_two_chi_squared():
+    from scipy.stats import chi2
+
+    assert mixture_tail(3.0, (0, 1)) == pytest.approx(chi2.sf(3.0, 1) / 2)
+    assert mixture_tail(3.0, (1, 2)) == pytest.approx((chi2.sf(3.0, 1) + chi2.sf(3.0, 2)) / 2)
+    assert mixture_tail(0.0, (0, 1)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "data", "df"),
+    [
+        ("Reaction ~ Days + (1 | Subject)", "Reaction ~ Days + (Days | Subject)", "sleepstudy",
+         (1, 2)),
+        ("Reaction ~ Days + (1 | Subject)", "Reaction ~ Days + (I(Days - 4) | Subject)",
+         "sleepstudy", (1, 2)),
+        ("Reaction ~ Days", "Reaction ~ Days + (1 | Subject)", "sleepstudy", (0, 1)),
+        ("Reaction ~ Days + (1 | Subject)", "Reaction ~ Days + (Days || Subject)", "sleepstudy",
+         (0, 1)),
+        ("strength ~ 1 + (1 | sample)", "strength ~ 1 + (1 | batch/cask)", "Pastes", (0, 1)),
+    ],
+)  # fmt: skip
+def test_one_variance_less_is_found_by_columns_and_levels_not_names(small, large, data, df):
+    found = mixture_p(quiet(small, data), quiet(large, data), 2.0)
+    assert (found.kind, found.df) == ("mixture", df)
+    assert found.p_value == mixture_tail(2.0, df)
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "kind", "words"),
+    [
+        ("Reaction ~ Days + (Days || Subject)", "Reaction ~ Days + (Days | Subject)", "interior",
+         ""),
+        ("Reaction ~ 1 + (1 | Subject)", "Reaction ~ Days + (1 | Subject)", "interior", ""),
+        ("Reaction ~ 1 + (1 | Subject)", "Reaction ~ Days + (Days | Subject)", "unknown",
+         "fixed parts differ"),
+        ("Reaction ~ Days", "Reaction ~ Days + (Days | Subject)", "unknown", "2 variances"),
+        ("Reaction ~ Days + (0 + Days | Subject)", "Reaction ~ Days + (1 | Subject)", "unknown",
+         "not a special case"),
+    ],
+)  # fmt: skip
+def test_other_differences_have_no_mixture_and_say_why(small, large, kind, words):
+    found = mixture_p(quiet(small, "sleepstudy"), quiet(large, "sleepstudy"), 2.0)
+    assert found.kind == kind
+    assert np.isnan(found.p_value)
+    assert words in found.reason
+
+
+def test_no_mixture_when_the_smaller_model_is_on_the_boundary():
+    found = hb.ranova(quiet("distance ~ I(age - 11) * Sex + (I(age - 11) || Subject)", "Orthodont"))
+    assert np.isnan(found.table.loc["(1 | Subject)", "p_mixture"])
+    assert "boundary" in found.reasons["(1 | Subject)"]
+    assert "no mixture p, because the model without it" in " ".join(str(found).split())
+
+
+def test_no_mixture_where_a_covariance_is_not_in_the_data():
+    found = hb.ranova(quiet("distance ~ Sex + age + (0 + Sex | Subject)", "Orthodont"))
+    assert "do not determine" in found.reasons["Sex in (0 + Sex | Subject)"]
+
+
+def test_printed_as_lmertest_prints_it():
+    expected = load_fit("ss_max_reml").record["inference"]["ranova"]["printed"]
+    lines = str(hb.ranova(fitted(load_fit("ss_max_reml")))).splitlines()
+    assert [line.rstrip() for line in lines[: len(expected)]] == [
+        line.rstrip() for line in expected
+    ]
+    assert any("1/2 chi2(1) + 1/2 chi2(2)" in line for line in lines)
+
+
+def test_a_known_residual_sd_and_a_refitted_response():
+    fit = quiet("effect ~ 1 + (1 | school)", "eight_schools", known_sd="se")
+    table = hb.ranova(fit, nsim=200, random_seed=1).to_frame()
+    assert table["npar"].tolist() == [2, 1]
+    assert table["p_exact"].iloc[1] > 0.2
+    fit = quiet("Yield ~ 1 + (1 | Batch)", "Dyestuff")
+    y = fit.design.y[::-1] + np.arange(30.0)
+    again = hb.ranova(fit.refit(y), nsim=10).to_frame()
+    null = hb.lmer("y ~ 1", {"y": y})
+    assert again["loglik"].iloc[1] == pytest.approx(null.loglik, rel=1e-10)
+
+
+def test_bad_input():
+    fit = quiet("Yield ~ 1 + (1 | Batch)", "Dyestuff")
+    with pytest.raises(hb.OptionError, match="nsim=0 must be a whole number"):
+        hb.ranova(fit, nsim=0)
+    with pytest.raises(hb.OptionError, match="random_seed"):
+        hb.ranova(fit, random_seed="x")
+    with pytest.raises(hb.OptionError, match="it got str"):
+        hb.ranova("fit")
+    with pytest.raises(hb.DataError, match="no random effects"):
+        hb.ranova(hb.lmer("Yield ~ 1", hb.load_dataset("Dyestuff")))
+
+
+def test_html_has_the_same_numbers():
+    found = hb.ranova(quiet("Yield ~ 1 + (1 | Batch)", "Dyestuff"), nsim=99, random_seed=1)
+    html = found._repr_html_()
+    assert "0.01161" in html and "p exact" in html and "1/2 chi2(0)" in html
