@@ -49,9 +49,18 @@ _LAZY = {
     "Uniform": "hierbayes.bayes.distributions",
     "anova": "hierbayes.comparison.anova",
     "bayes_factor": "hierbayes.comparison.bayes_factor",
+    "bootstrap": "hierbayes.intervals.bootstrap",
     "compare": "hierbayes.comparison.compare",
+    "confint": "hierbayes.intervals.confint",
+    "exact_lrt": "hierbayes.comparison.exact_rlrt",
+    "exact_rlrt": "hierbayes.comparison.exact_rlrt",
+    "icc": "hierbayes.checks.r2",
     "loo": "hierbayes.comparison.loo",
+    "pb_test": "hierbayes.comparison.pb_test",
     "plot": "hierbayes.plots",
+    "profile": "hierbayes.intervals.profile",
+    "r2": "hierbayes.checks.r2",
+    "ranova": "hierbayes.comparison.ranova",
 }
 
 __all__ = [
@@ -90,15 +99,24 @@ __all__ = [
     "VarCorr",
     "anova",
     "bayes_factor",
+    "bootstrap",
     "compare",
+    "confint",
     "describe_dataset",
+    "exact_lrt",
+    "exact_rlrt",
     "glmer",
+    "icc",
     "list_datasets",
     "lmer",
     "load",
     "load_dataset",
     "loo",
+    "pb_test",
     "plot",
+    "profile",
+    "r2",
+    "ranova",
 ]
 
 

@@ -17,6 +17,13 @@ RENDERERS = {
     "BayesFactor": ("bayes_factor.bayes_factor_text", "bayes_factor.bayes_factor_html"),
     "Loo": ("loo.loo_text", "loo.loo_html"),
     "ElpdComparison": ("elpd_comparison.elpd_text", "elpd_comparison.elpd_html"),
+    "RanovaTable": ("ranova.ranova_text", "ranova.ranova_html"),
+    "ExactTest": ("ranova.exact_test_text", "ranova.exact_test_html"),
+    "PbTest": ("pb_test.pb_test_text", "pb_test.pb_test_html"),
+    "ProfileResult": ("profile.profile_text", "profile.profile_html"),
+    "BootstrapResult": ("bootstrap.bootstrap_text", "bootstrap.bootstrap_html"),
+    "R2": ("variance_explained.r2_text", "variance_explained.r2_html"),
+    "Icc": ("variance_explained.icc_text", "variance_explained.icc_html"),
     "Comparison": ("comparison.comparison_text", "comparison.comparison_html"),
 }
 

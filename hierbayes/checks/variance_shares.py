@@ -1,0 +1,231 @@
+"""The variance of the linear predictor, split into fixed part, grouping factors and residual.
+
+With Sigma_f the covariance of the random effects of factor f and z_i its row of columns,
+
+    fixed       variance of X beta over the rows
+    random, f   mean over the rows of z_i' Sigma_f z_i = tr(Sigma_f mean(z_i z_i'))
+    residual    sigma^2; on a link scale the variance the distribution of the response has there
+
+for one set of estimates or many (replicates of a bootstrap, posterior draws) at once. The offset
+is no part of it. With precision weights sigma^2 is that of a row of weight one.
+
+Source: Nakagawa & Schielzeth (2013), Methods Ecol. Evol. 4:133; Johnson (2014), Methods Ecol.
+Evol. 5:944 (random slopes); Nakagawa, Johnson & Schielzeth (2017), J. R. Soc. Interface 14:20170213
+(other families).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.bayes.predictive import FlatDraws, flat_draws
+from hierbayes.design.design import Design
+from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.intervals.bootstrap import bootstrap
+from hierbayes.options import R2Interval, check_option
+from hierbayes.results.interval_parameters import interval_parameters, parameter_values
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.tidy import check_level
+
+FloatArray = npt.NDArray[np.float64]
+
+# Variance of the latent variable whose sign a binary response is.
+LATENT = {"logit": np.pi**2 / 3, "probit": 1.0, "cloglog": np.pi**2 / 6}
+SUPPORTED = (
+    "gaussian with the identity link, bernoulli and binomial with logit, probit or cloglog, "
+    "poisson, negativebinomial and gamma with log"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VarianceShares:
+    """Variances in squared units of the linear predictor, for S sets of estimates.
+
+    Attributes
+    ----------
+    fixed : array, shape (S,)
+    random : per grouping factor, array (S,)
+    residual : array, shape (S,)
+    """
+
+    fixed: FloatArray
+    random: dict[str, FloatArray]
+    residual: FloatArray
+
+    @property
+    def all_random(self) -> FloatArray:
+        """Sum over the grouping factors, shape (S,)."""
+        return np.asarray(sum(self.random.values(), np.zeros_like(self.fixed)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareEstimates:
+    """Variances of a fit with what intervals are read from.
+
+    Attributes
+    ----------
+    point : of the fit (S = 1); None for a posterior, whose point estimates are means over draws
+    draws : of replicates or posterior draws; None without intervals
+    residual_words : what the residual variance is
+    interval_words : what the intervals are
+    """
+
+    point: VarianceShares | None
+    draws: VarianceShares | None
+    residual_words: str
+    interval_words: str
+
+
+def share_estimates(
+    fit: Any,
+    interval: R2Interval | None,
+    *,
+    level: float,
+    nsim: int,
+    random_seed: Any,
+    purpose: str,
+) -> ShareEstimates:
+    """Variance shares of a fit, with replicates where intervals are asked for.
+
+    Raises
+    ------
+    OptionError
+        If ``fit`` is no fit, or an option has a value that is not allowed.
+    NotSupportedError
+        For a posterior of a family whose residual variance has no standard definition.
+    """
+    check_level(level)
+    if interval is not None:
+        check_option("interval", interval, R2Interval)
+    if isinstance(fit, PosteriorFit):
+        if interval is not None:
+            raise OptionError(
+                f"interval={interval!r}: a posterior has its credible intervals from its draws, "
+                "without asking; leave interval out."
+            )
+        flat = flat_draws(fit.draws, fit.design)
+        residual, words = _residual_variance(fit, flat)
+        return ShareEstimates(
+            point=None,
+            draws=_shares(fit, beta=flat.beta, covariances=_covariances(flat), residual=residual),
+            residual_words=words,
+            interval_words=(
+                f"{level:.0%} equal-tailed credible intervals from {fit.n_draws} draws; the "
+                "estimates are posterior means."
+            ),
+        )
+    if not isinstance(fit, LikelihoodFit):
+        raise OptionError(f"{purpose} is about a fit or a posterior; it got {type(fit).__name__}.")
+    point = _from_parameters(fit, _own_parameters(fit))
+    words = _gaussian_words(fit.design)
+    if interval is None:
+        return ShareEstimates(point=point, draws=None, residual_words=words, interval_words="")
+    found = bootstrap(fit, nsim=nsim, random_seed=random_seed)
+    used = found.replicates[~np.isnan(found.replicates[:, -1])]
+    failed = f" ({found.n_failed} refits failed)" if found.n_failed else ""
+    return ShareEstimates(
+        point=point,
+        draws=_from_parameters(fit, used),
+        residual_words=words,
+        interval_words=(
+            f"{level:.0%} confidence intervals: percentiles of {used.shape[0]} parametric "
+            f"bootstrap replicates{failed}."
+        ),
+    )
+
+
+def _own_parameters(fit: LikelihoodFit) -> FloatArray:
+    return parameter_values(fit, fit.theta[None], np.array([fit.sigma]), beta=fit.beta[None])
+
+
+def _from_parameters(fit: LikelihoodFit, values: FloatArray) -> VarianceShares:
+    """Shares of parameters (S, m) in the order of ``interval_parameters``."""
+    design, S = fit.design, values.shape[0]
+    parameters = interval_parameters(fit)
+    covariances = [np.zeros((S, f.z.shape[1], f.z.shape[1])) for f in design.factors]
+    for parameter, value in zip(parameters, values.T, strict=True):
+        if parameter.kind in ("sd", "cor"):
+            term = design.terms[parameter.term]
+            row, column = term.columns[parameter.row], term.columns[parameter.column]
+            known = 1.0 if row == column else np.nan_to_num(value)  # beside a zero sd: nothing
+            covariances[term.factor][:, row, column] = known
+            covariances[term.factor][:, column, row] = known
+    for parameter, value in zip(parameters, values.T, strict=True):
+        if parameter.kind == "sd":
+            term = design.terms[parameter.term]
+            at = term.columns[parameter.row]
+            covariances[term.factor][:, at, :] *= value[:, None]
+            covariances[term.factor][:, :, at] *= value[:, None]
+    kinds = np.array([parameter.kind for parameter in parameters])
+    residual = np.full(S, _known_variance(design))
+    if (kinds == "sigma").any():
+        residual = values[:, kinds == "sigma"][:, 0] ** 2
+    beta = values[:, kinds == "fixed"]
+    return _shares(fit, beta=beta, covariances=covariances, residual=residual)
+
+
+def _covariances(flat: FlatDraws) -> list[FloatArray]:
+    """Covariances of the random effects of each factor, arrays (S, q, q)."""
+    return [root @ np.swapaxes(root, 1, 2) for root in flat.roots]
+
+
+def _shares(
+    fit: LikelihoodFit | PosteriorFit,
+    *,
+    beta: FloatArray,
+    covariances: list[FloatArray],
+    residual: FloatArray,
+) -> VarianceShares:
+    design = fit.design
+    X = design.X[:, fit.kept]
+    centred = X - X.mean(axis=0)
+    spread = centred.T @ centred / max(X.shape[0] - 1, 1)
+    random = {}
+    for factor, covariance in zip(design.factors, covariances, strict=True):
+        squares = factor.z.T @ factor.z / X.shape[0]
+        random[factor.name] = np.asarray((covariance * squares).sum(axis=(1, 2)))
+    fixed = np.asarray(np.einsum("si,ij,sj->s", beta, spread, beta))
+    return VarianceShares(fixed=fixed, random=random, residual=residual)
+
+
+def _known_variance(design: Design) -> float:
+    """Mean of the known residual variances."""
+    return 0.0 if design.known_sd is None else float((design.known_sd**2).mean())
+
+
+def _gaussian_words(design: Design) -> str:
+    if design.known_sd is not None:
+        return "the mean of the known residual variances"
+    if design.weights is not None:
+        return "sigma^2, that of a row of weight 1"
+    return "sigma^2"
+
+
+def _residual_variance(fit: PosteriorFit, flat: FlatDraws) -> tuple[FloatArray, str]:
+    """Residual variance of every draw on the scale of the linear predictor, and what it is."""
+    S = flat.n_draws
+    family, link = fit.family, fit.link
+    if (family, link) == ("gaussian", "identity"):
+        known = fit.design.known_sd is not None
+        residual = np.full(S, _known_variance(fit.design)) if known else flat.sigma**2
+        return residual, _gaussian_words(fit.design)
+    if family in ("bernoulli", "binomial") and link in LATENT:
+        words = f"that of the latent variable behind the {link} link"
+        return np.full(S, LATENT[link]), words
+    if link == "log" and family in ("poisson", "negativebinomial", "gamma"):
+        mean = float(np.asarray(fit.design.y).mean())
+        spread = np.zeros(S) if family == "poisson" else 1 / flat.family["alpha"]
+        spread = spread if family == "gamma" else spread + 1 / mean
+        formula = {
+            "poisson": "log(1 + 1 / mean(y))",
+            "negativebinomial": "log(1 + 1 / mean(y) + 1 / alpha)",
+            "gamma": "log(1 + 1 / alpha)",
+        }
+        return np.log1p(spread), f"{formula[family]}, of a log-normal response"
+    raise NotSupportedError(
+        f"family={family!r}, link={link!r}: the residual variance on the link scale has no "
+        f"standard definition here. It is known for {SUPPORTED}."
+    )
