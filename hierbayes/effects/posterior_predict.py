@@ -157,13 +157,16 @@ def _summaries(
         values = eta if task.on_link else task.response.mean(eta)
         out[0, block] = values.mean(axis=0)
         if level is not None:
-            if task.new_response:
-                values = task.response.draw(eta, task.flat, block, rng)
+            if task.new is not None:
+                if task.new is not task.expected:
+                    eta = _predictor(task, task.new, block)
+                values = task.response.draw(eta, task.new.flat, block, rng)
                 if task.response.trials is not None:  # expected responses are shares too
                     values = values / task.response.trials[block]
             found = credible_interval(values, level, kind)
-            out[1, block], out[2, block] = found.low, found.high
-    out[:, task.missing] = np.nan
+            out[1, block] = values.std(axis=0, ddof=1)
+            out[2, block], out[3, block] = found.low, found.high
+    out[:, task.expected.missing] = np.nan
     return out
 
 
