@@ -6,9 +6,9 @@ has converged leaves the batch. The rules are those of ``likelihood/lmm.py``: di
 zero during the search, small ones are set to exactly zero where that costs nothing, and a zero
 counts only if adding variance does not lower the criterion.
 
-A fit the batch cannot settle (a search that does not converge, a term of several columns near its
-boundary, where a curved valley has to be left, or a matrix that cannot be factorised) is done on
-its own by the search of ``likelihood/lmm.py``. So every fit is as good as one made alone.
+A fit the batch cannot settle (a search that does not converge, a triangle with a zero before its
+last diagonal, where a curved valley has to be left, or a matrix that cannot be factorised) is done
+on its own by the search of ``likelihood/lmm.py``. So every fit is as good as one made alone.
 """
 
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from hierbayes.errors import DataError
 from hierbayes.gaussian.marginal import (
     Evaluation,
     Kernel,
+    covariance_slope,
     derivatives,
     evaluate,
     with_responses,
@@ -29,7 +30,6 @@ from hierbayes.gaussian.responses import Responses
 from hierbayes.likelihood.convergence import SINGULAR
 from hierbayes.likelihood.lmm import (
     FLOOR,
-    NEAR_ZERO,
     TRY_ZERO,
     WAY_DOWN,
     ZERO_COST,
@@ -41,6 +41,9 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]
 
+# A diagonal below this, in residual sds, before the last of its triangle: there is next to nothing
+# left that keeps the entries below it from rotating.
+VALLEY = 0.05
 # Numbers the arrays of one batch may hold: few enough to stay in the processor's cache.
 BATCH_NUMBERS = 100_000
 
@@ -122,7 +125,8 @@ def _refit_batch(
         x, settled = first, np.ones(T, dtype=np.bool_)
     else:
         x, settled = _search(kernel, responses, first)
-        settled &= ~_near_boundary(kernel, x)
+        x = shape.transformed_batch(x, [np.eye(q) for q in shape.sizes])
+        settled &= ~_in_valley(kernel, x)
         x, settled = _with_zeros(kernel, responses, x, settled)
     at, settled = _evaluated(kernel, responses, x, settled)
     found = {
@@ -170,45 +174,67 @@ def _search(
     return minimise_many(functions, start, project=off_zero)
 
 
-def _near_boundary(kernel: Kernel, x: FloatArray) -> BoolArray:
-    """Whether a term of several columns has a direction with hardly any variance, shape (T,)."""
-    near = np.zeros(x.shape[0], dtype=np.bool_)
+def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:
+    """Whether a triangle has a small diagonal before its last, shape (T,).
+
+    There the entries below it can be rotated into later columns (``gaussian/turned.py``).
+    """
+    found = np.zeros(x.shape[0], dtype=np.bool_)
     Lambdas = kernel.shape.unpack(x)
     for factor, columns in kernel.shape.terms:
-        if len(columns) > 1:
-            roots = Lambdas[factor][:, np.array(columns)[:, None], np.array(columns)]
-            sizes = np.linalg.svd(roots, compute_uv=False)
-            near |= sizes[:, -1] < NEAR_ZERO * np.maximum(sizes[:, 0], 1.0)
-    return near
+        diagonal = Lambdas[factor][:, columns[:-1], columns[:-1]]
+        found |= (np.abs(diagonal) < VALLEY).any(axis=1)
+    return found
+
+
+def _singular(kernel: Kernel, x: FloatArray) -> BoolArray:
+    """Whether a term lacks a direction, as ``convergence.is_term_singular``, shape (T,)."""
+    found = np.zeros(x.shape[0], dtype=np.bool_)
+    Lambdas = kernel.shape.unpack(x)
+    for factor, columns in kernel.shape.terms:
+        roots = Lambdas[factor][(slice(None), *np.ix_(columns, columns))]
+        if len(columns) == 1:
+            found |= np.abs(roots[:, 0, 0]) < SINGULAR
+        else:
+            found |= np.linalg.svd(roots, compute_uv=False)[:, -1] < SINGULAR
+    return found
 
 
 def _with_zeros(
     kernel: Kernel, responses: Responses, x: FloatArray, settled: BoolArray
 ) -> tuple[FloatArray, BoolArray]:
-    """Set small sds to exactly zero where that costs nothing and no way leads down from there.
-
-    A settled fit has small diagonals only in terms of one column: others are near the boundary.
-    """
+    """Set small diagonals to exactly zero; not settled where that costs, or a way leads down."""
     x, settled = x.copy(), settled.copy()
-    small = kernel.shape.is_diagonal & (np.abs(x) < TRY_ZERO)
+    small = kernel.shape.is_diagonal & (x < TRY_ZERO)
     rows = np.flatnonzero(settled & small.any(axis=1))
     if not rows.size:
         return x, settled
     chosen = _rows(kernel, responses, rows)
-    floored = np.where(small[rows], np.maximum(np.abs(x[rows]), FLOOR), x[rows])
+    floored = np.where(small[rows], np.maximum(x[rows], FLOOR), x[rows])
     trial = np.where(small[rows], 0.0, x[rows])
     try:
         at = evaluate(chosen, floored)
-        slope = derivatives(chosen, at).gradient / (2 * floored)
+        down = _way_down(kernel, at, derivatives(chosen, at).slopes)
         there = evaluate(chosen, trial)
     except np.linalg.LinAlgError:
         settled[rows] = False
         return x, settled
-    down = ((slope < -WAY_DOWN) & small[rows]).any(axis=1)
     limit = at.criterion + ZERO_COST * np.maximum(1.0, np.abs(at.criterion) * 1e-3)
     x[rows] = trial
     settled[rows] = ~down & (there.criterion <= limit)
     return x, settled
+
+
+def _way_down(kernel: Kernel, at: Evaluation, slopes: list[FloatArray]) -> BoolArray:
+    """Whether variance added where there is none lowers the criterion, shape (T,)."""
+    down = np.zeros(at.theta.shape[0], dtype=np.bool_)
+    for factor, columns in kernel.shape.terms:
+        block = (slice(None), *np.ix_(columns, columns))
+        root = at.Lambdas[factor][block]
+        size, axes = np.linalg.eigh(covariance_slope(root, slopes[factor][block]))
+        left = np.linalg.norm(axes[:, None, :, 0] @ root, axis=2)[:, 0]
+        down |= (size[:, 0] < -WAY_DOWN) & (left < TRY_ZERO)
+    return down
 
 
 def _evaluated(

@@ -493,6 +493,16 @@ class Model:
         at = evaluate(kernel, kernel.shape.transformed(theta, inverses)[None])
         return model._result(kernel, at, theta=theta, **verdicts)
 
+    def with_design(self, design: Design, kernel: Kernel) -> "Model":
+        """Return the same model on other rows of its table, with the kernel of those rows."""
+        other = copy.copy(self)
+        for name in ("weights", "kept_columns", "model_priors"):  # computed from the design
+            vars(other).pop(name, None)
+        vars(other).update(
+            design=design, _reml_kernel=method_kernel(kernel, "reml"), response_given=True
+        )
+        return other
+
     def explain(self) -> str:
         """Say in words what the formula became on these data.
 

@@ -54,6 +54,14 @@ class FitServices(Protocol):
     def save(self, fit: "LikelihoodFit", path: Any) -> None:
         """Write a fit to a file."""
 
+    def at_theta(
+        self, method: Method, theta: FloatArray, *, response: FloatArray, **verdicts: Any
+    ) -> "LikelihoodFit":
+        """Fit whose search ended at a theta, of a response in place of the model's own."""
+
+    def with_design(self, design: Design, kernel: Kernel) -> "FitServices":
+        """Return the same model on other rows, with their kernel."""
+
     def coefficient_tests(self, fit: "LikelihoodFit", ddf: Ddf) -> Any:
         """Test each fixed effect: arrays std_error, statistic, df and p_value, and limits."""
 

@@ -75,13 +75,43 @@ def test_the_size_of_a_batch_changes_nothing(monkeypatch):
     np.testing.assert_allclose(whole.theta, single.theta, atol=1e-6)
 
 
-def test_most_refits_are_done_in_the_batch(monkeypatch):
+@pytest.mark.parametrize(
+    ("small", "large", "dataset"),
+    [
+        ("Reaction ~ Days + (1 | Subject)", "Reaction ~ Days + (Days | Subject)", "sleepstudy"),
+        (
+            "Reaction ~ Days + (0 + Days | Subject)",
+            "Reaction ~ Days + (Days | Subject)",
+            "sleepstudy",
+        ),
+        ("score ~ Machine + (1 | Worker)", "score ~ Machine + (1 | Worker/Machine)", "Machines"),
+        (
+            "Reaction ~ Days + (Days | Subject)",
+            "Reaction ~ Days + (Days + I(Days^2) + I(Days^3) | Subject)",
+            "sleepstudy",
+        ),
+    ],
+)
+def test_fits_on_the_boundary_are_those_made_one_by_one(small, large, dataset):
+    data = hb.load_dataset(dataset)
+    Y = hb.lmer(small, data).simulate(40, random_seed=3).to_numpy()
+    fit = hb.lmer(large, data, reml=False)
+    found = refitted(fit, Y)
+    alone = [fit.refit(y) for y in Y.T]
+    assert sum(one.is_singular for one in alone) > 10
+    np.testing.assert_allclose(found.criterion, [a.criterion for a in alone], atol=CRITERION)
+    assert found.is_singular.tolist() == [one.is_singular for one in alone]
+    np.testing.assert_allclose(found.theta, [one.theta for one in alone], atol=1e-4)
+
+
+def test_fits_on_the_boundary_need_no_search_of_their_own(monkeypatch):
     alone = []
-    original = refits._refit_alone
-    monkeypatch.setattr(refits, "_refit_alone", lambda *given: alone.append(original(*given)))
-    fit = fitted("correlated")
-    refitted(fit, fit.simulate(200, random_seed=2).to_numpy())
-    assert 0 < len(alone) < 20
+    monkeypatch.setattr(refits, "_refit_alone", lambda *given: alone.append(given))
+    data = hb.load_dataset("sleepstudy")
+    Y = hb.lmer("Reaction ~ Days + (1 | Subject)", data).simulate(200, random_seed=2).to_numpy()
+    found = refitted(fitted("correlated"), Y)
+    assert found.is_singular.mean() > 0.5
+    assert not alone
 
 
 def test_a_response_that_cannot_be_fitted_is_missing_and_harms_no_other():

@@ -1,0 +1,328 @@
+"""Bootstrap of a REML or ML fit: estimates from data sets drawn anew.
+
+Three ways to draw: responses from the model (parametric), from the fit's own modes and residuals
+(residual), or levels of the top grouping factor (cases). The responses of the first two are fitted
+together in one batched search (``likelihood/refits.py``); what the third draws are cross-products.
+
+Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, chapters 2 and 3; van der
+Leeden, Meijer & Busing (2008), Handbook of Multilevel Analysis, chapter 11.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.errors import DataError, HierBayesError, OptionError
+from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.responses import ResponseProducts
+from hierbayes.intervals.level_samples import LevelSamples
+from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
+from hierbayes.intervals.resampling import ResponseDraws
+from hierbayes.likelihood.lmm import LmmFit, fit_lmm
+from hierbayes.likelihood.refits import refit_many
+from hierbayes.options import BootstrapKind, check_option
+from hierbayes.results.bootstrap_result import BootstrapResult
+from hierbayes.results.interval_parameters import interval_parameters, parameter_values
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
+Statistic = Callable[[LikelihoodFit], Any]
+
+BOUNDS = {"sd": (0.0, np.inf), "sigma": (0.0, np.inf), "cor": (-1.0, 1.0)}
+MOST_JACKKNIFE = 1000  # fits for the acceleration of BCa intervals, which needs no more
+# What a statistic of the user's may raise on an unusual replicate, which then counts as failed.
+UNUSUAL = (HierBayesError, ArithmeticError, ValueError)
+
+
+def bootstrap(
+    fit: LikelihoodFit,
+    statistic: Statistic | None = None,
+    nsim: int = 500,
+    random_seed: Any = None,
+    n_jobs: int = 1,
+    *,
+    kind: BootstrapKind = "parametric",
+    progress: bool | None = None,
+) -> BootstrapResult:
+    """Draw data sets like the one a model was fitted to, and fit the model to each.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit
+    statistic : callable, optional
+        Takes a fit, returns a number, a dict or a Series of numbers. When not given: sds,
+        correlations, sigma and fixed effects, under lme4's names.
+    nsim : int
+        Number of replicates.
+    random_seed : int, Generator or SeedSequence
+        The same seed gives the same numbers, for any ``n_jobs``.
+    n_jobs : int
+        Processes (joblib's, so ``joblib.parallel_config`` reaches a cluster). One is enough
+        unless a statistic, or a fit, takes long.
+    kind : {"parametric", "residual", "cases"}
+        "parametric" draws new random effects and residuals from the model. "residual" draws the
+        fit's conditional modes and residuals with replacement, rescaled to the estimated
+        variances: their distributions need not be normal. "cases" draws levels of the top
+        grouping factor with replacement, with all their rows: even the form of the model need not
+        be right, but there have to be many levels.
+    progress : bool, optional
+        Show a bar when it takes over two seconds; unless said, where somebody watches.
+
+    Returns
+    -------
+    BootstrapResult
+        Prints as a table; ``.to_frame()`` and ``.confint(level, interval)``.
+
+    Raises
+    ------
+    NotSupportedError
+        For ``kind="cases"`` with crossed factors.
+    OptionError
+        For a wrong argument, or a statistic that does not return numbers.
+
+    Notes
+    -----
+    Source: Carpenter, Goldstein & Rasbash (2003), J. R. Stat. Soc. C 52:431-443; van der Leeden,
+    Meijer & Busing (2008), Handbook of Multilevel Analysis, chapter 11.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> found = hb.bootstrap(fit, nsim=100, random_seed=1)
+    >>> found.to_frame().shape
+    (100, 3)
+    >>> icc = lambda fit: fit.theta[0] ** 2 / (1 + fit.theta[0] ** 2)
+    >>> hb.bootstrap(fit, icc, nsim=100, random_seed=1).to_frame().shape
+    (100, 1)
+    """
+    if not isinstance(fit, LikelihoodFit):
+        raise OptionError(
+            f"bootstrap needs a REML or ML fit, not {type(fit).__name__}; a posterior has its "
+            "intervals from its draws."
+        )
+    check_option("kind", kind, BootstrapKind)
+    nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
+    task = _task(fit, statistic, kind)
+    parts = run_parts(
+        partial(_replicates, task),
+        nsim,
+        random_seed=random_seed,
+        n_rows=fit.nobs,
+        n_jobs=n_jobs,
+        progress=progress,
+        title=f"Bootstrap, {kind}",
+    )
+    failures = [failure for part in parts for failure in part.failures]
+    return BootstrapResult(
+        names=task.names,
+        estimates=task.estimates,
+        replicates=np.concatenate([part.values for part in parts]),
+        bounds=task.bounds,
+        kind=kind,
+        drawn=_drawn(fit, task),
+        formula_text=fit.formula_text,
+        data_name=fit.data_name,
+        method=fit.method,
+        n_failed=int(sum(part.failed.sum() for part in parts)),
+        n_boundary=int(sum(part.boundary.sum() for part in parts)),
+        failure=failures[0] if failures else "",
+        jackknife=partial(_jackknife, task),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What every replicate needs; ``draws`` or ``levels`` is None, by kind."""
+
+    fit: LikelihoodFit
+    statistic: Statistic | None
+    names: tuple[str, ...]
+    estimates: FloatArray
+    bounds: FloatArray
+    draws: ResponseDraws | None
+    levels: LevelSamples | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Replicates:
+    """Values (c, m), whether the refit failed and whether it is on the boundary (c,)."""
+
+    values: FloatArray
+    failed: BoolArray
+    boundary: BoolArray
+    failures: tuple[str, ...] = ()
+
+
+def _task(fit: LikelihoodFit, statistic: Statistic | None, kind: BootstrapKind) -> _Task:
+    if statistic is None:
+        parameters = interval_parameters(fit)
+        names = tuple(parameter.name for parameter in parameters)
+        estimates = _parameters(fit, fit.theta[None], np.array([fit.sigma]), fit.beta[None])[0]
+        bounds = np.array([BOUNDS.get(p.kind, (-np.inf, np.inf)) for p in parameters])
+    else:
+        named = named_numbers(statistic, fit)
+        names, estimates = tuple(named), np.array(list(named.values()))
+        bounds = np.tile([-np.inf, np.inf], (len(names), 1))
+    return _Task(
+        fit=fit,
+        statistic=statistic,
+        names=names,
+        estimates=estimates,
+        bounds=bounds,
+        draws=None if kind == "cases" else ResponseDraws(fit, kind),
+        levels=LevelSamples(fit, purpose="kind='cases'") if kind == "cases" else None,
+    )
+
+
+def named_numbers(statistic: Statistic, fit: LikelihoodFit) -> dict[str, float]:
+    """Return what a statistic says about a fit, as numbers with names.
+
+    Raises
+    ------
+    OptionError
+        If it is not a function, or returns anything but numbers.
+    """
+    if not callable(statistic):
+        raise OptionError(
+            f"statistic={statistic!r} must be a function of a fit, for example "
+            "lambda fit: fit.sigma ** 2."
+        )
+    value = statistic(fit)
+    if isinstance(value, pd.Series | Mapping):
+        items = {str(name): number for name, number in value.items()}
+    else:
+        name = getattr(statistic, "__name__", "")
+        items = {name if name.isidentifier() else "statistic": value}
+    try:
+        found = {name: float(number) for name, number in items.items()}
+    except (TypeError, ValueError):
+        found = {}
+    if found and len(found) == (len(value) if isinstance(value, pd.Series | Mapping) else 1):
+        return found
+    raise OptionError(
+        f"The statistic returned {type(value).__name__}; it must return a number, or a dict or "
+        "Series of numbers with different names."
+    )
+
+
+def _replicates(task: _Task, seed: int, count: int) -> _Replicates:
+    """Make ``count`` replicates with the random numbers of one seed."""
+    rng = np.random.default_rng(seed)
+    if task.levels is not None:
+        J = task.levels.n_levels
+        rows = [_of_levels(task, task.levels, rng.integers(J, size=J)) for _ in range(count)]
+        return _Replicates(
+            np.concatenate([row.values for row in rows]),
+            np.concatenate([row.failed for row in rows]),
+            np.concatenate([row.boundary for row in rows]),
+            tuple(failure for row in rows for failure in row.failures),
+        )
+    assert task.draws is not None
+    fit = task.fit
+    kernel, design = fit.kernel, fit.design
+    Y = task.draws.draw(count, rng)
+    responses = ResponseProducts(kernel.products, design, fit.weights).of(Y)
+    found = refit_many(kernel, responses, design=design, start=fit.at.theta[0])
+    failed, failures = ~found.converged, []
+    if task.statistic is None:
+        values = _parameters(fit, found.theta, found.sigma, found.beta)
+    else:
+        values = np.full((count, len(task.names)), np.nan)
+        for row in np.flatnonzero(found.converged):
+            verdicts = {"converged": True, "is_singular": bool(found.is_singular[row])}
+            try:
+                again = fit.model.at_theta(
+                    fit.method, found.theta[row], response=Y[:, row], findings=(), **verdicts
+                )
+                values[row] = _row_of(task, again)
+            except UNUSUAL as error:
+                failed[row] = True
+                failures.append(str(error))
+    values[failed] = np.nan
+    return _Replicates(values, failed, found.is_singular & ~failed, tuple(failures))
+
+
+def _row_of(task: _Task, fit: LikelihoodFit) -> FloatArray:
+    assert task.statistic is not None
+    found = named_numbers(task.statistic, fit)
+    return np.array([found.get(name, np.nan) for name in task.names])
+
+
+def _of_levels(task: _Task, levels: LevelSamples, drawn: IntArray) -> _Replicates:
+    """Fit the model to a sample of levels: one replicate."""
+    fit = task.fit
+    try:
+        kernel = levels.kernel(drawn)
+        found = _fitted(fit, kernel)
+        if task.statistic is None:
+            anchor = kernel.products.anchor
+            beta = anchor.beta0 + found.at.beta @ anchor.x_basis.T
+            values = _parameters(fit, found.theta[None], found.at.sigma, beta)
+        else:
+            design = levels.design(drawn)
+            again = fit.model.with_design(design, kernel).at_theta(
+                fit.method,
+                found.theta,
+                response=design.y,
+                converged=True,
+                is_singular=found.is_singular,
+                findings=(),
+            )
+            values = _row_of(task, again)[None]
+    except UNUSUAL as error:
+        missing = np.full((1, len(task.names)), np.nan)
+        return _Replicates(missing, np.array([True]), np.array([False]), (str(error),))
+    return _Replicates(values, np.array([False]), np.array([found.is_singular]))
+
+
+def _fitted(fit: LikelihoodFit, kernel: Kernel) -> LmmFit:
+    """Fit the model of a sample of levels; DataError where it can't be fitted."""
+    if kernel.products.n_obs <= kernel.products.xy.size:
+        raise DataError("The levels drawn have fewer rows than the fixed part has coefficients.")
+    with np.errstate(all="ignore"):
+        try:
+            found = fit_lmm(fit.design, kernel)
+        except (DataError, np.linalg.LinAlgError) as error:
+            raise DataError(
+                "The levels drawn do not determine all fixed effects, or leave no residuals."
+            ) from error
+    if not found.converged:
+        raise DataError("The search for the optimum did not converge.")
+    return found
+
+
+def _jackknife(task: _Task) -> FloatArray:
+    """Estimates without one level of the top factor (or group of levels) each, shape (J, m)."""
+    levels = task.levels or LevelSamples(task.fit, purpose="interval='bca'")
+    everyone = np.arange(levels.n_levels)
+    groups = np.array_split(everyone, min(everyone.size, MOST_JACKKNIFE))
+    rows = [_of_levels(task, levels, np.delete(everyone, group)) for group in groups]
+    return np.concatenate([row.values for row in rows])
+
+
+def _parameters(
+    fit: LikelihoodFit, theta: FloatArray, sigma: FloatArray, beta: FloatArray
+) -> FloatArray:
+    return parameter_values(fit, theta, sigma, beta=beta)
+
+
+def _drawn(fit: LikelihoodFit, task: _Task) -> str:
+    """Say what is drawn anew."""
+    if task.levels is not None:
+        return f"{task.levels.unit}, with their rows" if fit.design.factors else "rows"
+    if task.draws is not None and task.draws.is_parametric:
+        what = "random effects and residuals" if fit.design.factors else "residuals"
+        return f"{what} from the fitted model"
+    return (
+        "conditional modes and residuals, rescaled to the estimated variances"
+        if fit.design.factors
+        else "residuals, rescaled to the estimated variance"
+    )

@@ -1,0 +1,163 @@
+"""The model on a sample of the levels of its top grouping factor, for cases and jackknife.
+
+Data of different levels of the top factor are independent, so a sample of them, with or without
+replacement, is a data set of the same kind; a level drawn twice counts as two levels. The
+cross-products of a sample are those of its levels side by side (and of their sub-levels), so no
+formula is read again. Without random effects every row is a level of its own.
+
+Not for crossed factors: there no two groups of rows are independent.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.errors import NotSupportedError
+from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.nested import is_nested
+from hierbayes.gaussian.products import Coupling, Products, residual_response
+from hierbayes.likelihood.lmm import structure_of
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+
+class LevelSamples:
+    """Makes kernels and designs of samples of top levels.
+
+    Attributes
+    ----------
+    n_levels : number of levels of the top factor (of rows, without random effects)
+    unit : what a level is, in words
+
+    Raises
+    ------
+    NotSupportedError
+        For crossed factors.
+    """
+
+    def __init__(self, fit: LikelihoodFit, *, purpose: str) -> None:
+        self._kernel, self._design = fit.kernel, fit.design
+        products, factors = fit.kernel.products, fit.design.factors
+        if not is_nested(products):
+            names = " and ".join(factor.name for factor in factors)
+            raise NotSupportedError(
+                f"{purpose} needs groups of rows that are independent of each other, but {names} "
+                "are crossed, so no level can be drawn or left out on its own. Take a parametric "
+                "bootstrap (kind='parametric') with percentile or basic intervals."
+            )
+        anchor = products.anchor
+        self._X = fit.design.X[:, anchor.kept] @ anchor.x_basis
+        self._y = residual_response(fit.design, anchor)
+        self._w = np.ones(self._y.size) if fit.weights is None else fit.weights
+        self._rows_top = factors[-1].codes if factors else np.arange(self._y.size)
+        self.n_levels = factors[-1].levels.size if factors else self._y.size
+        self.unit = f"levels of {factors[-1].name}" if factors else "rows"
+        last = len(factors) - 1
+        tops = [
+            np.arange(self.n_levels) if f == last else products.couplings[f, last].columns
+            for f in range(len(factors))
+        ]
+        self._members = [_Members(top, self.n_levels) for top in tops]
+        self._row_members = _Members(self._rows_top, self.n_levels)
+
+    def kernel(self, drawn: IntArray) -> Kernel:
+        """Return the kernel of the levels ``drawn``, which may repeat."""
+        products = self._products(drawn)
+        return replace(self._kernel, products=products, structure=structure_of(products))
+
+    def _products(self, drawn: IntArray) -> Products:
+        old = self._kernel.products
+        times = np.bincount(drawn, minlength=self.n_levels)[self._rows_top]
+        weights = self._w * times
+        Xw = self._X * weights[:, None]
+        taken = [members.of(drawn) for members in self._members]
+        couplings = {}
+        for (f, g), coupling in old.couplings.items():
+            copies = self._members[f].copies(drawn)
+            parents = coupling.columns[taken[f]]
+            couplings[f, g] = Coupling(
+                rows=np.arange(taken[f].size),
+                columns=self._members[g].new_position(drawn, copies, parents),
+                blocks=coupling.blocks[taken[f]],
+            )
+        return replace(
+            old,
+            n_obs=int(times.sum()),
+            sum_log_weights=float(times @ np.log(self._w)),
+            xx=Xw.T @ self._X,
+            xy=Xw.T @ self._y,
+            yy=float((weights * self._y) @ self._y),
+            zz=tuple(zz[at] for zz, at in zip(old.zz, taken, strict=True)),
+            zx=tuple(zx[at] for zx, at in zip(old.zx, taken, strict=True)),
+            zy=tuple(zy[at] for zy, at in zip(old.zy, taken, strict=True)),
+            couplings=couplings,
+        )
+
+    def design(self, drawn: IntArray) -> Design:
+        """Return the design of the levels ``drawn``; a level drawn again has a number appended."""
+        old = self._design
+        rows = self._row_members.of(drawn)
+        row_copies = self._row_members.copies(drawn)
+        factors = []
+        for factor, members in zip(old.factors, self._members, strict=True):
+            copies = members.copies(drawn)
+            labels = [
+                f"{label} #{copy + 1}"
+                for label, copy in zip(factor.levels[members.of(drawn)], copies, strict=True)
+            ]
+            codes = members.new_position(drawn, row_copies, factor.codes[rows])
+            factors.append(
+                GroupingFactor(
+                    name=factor.name,
+                    levels=np.array(labels),
+                    codes=codes,
+                    z=factor.z[rows],
+                    columns=factor.columns,
+                )
+            )
+
+        def some(values: FloatArray | None) -> FloatArray | None:
+            return None if values is None else values[rows]
+
+        return replace(
+            old,
+            y=old.y[rows],
+            X=old.X[rows],
+            factors=tuple(factors),
+            weights=some(old.weights),
+            offset=some(old.offset),
+            known_sd=some(old.known_sd),
+            row_labels=None if old.row_labels is None else old.row_labels[rows],
+            rows=None if old.rows is None else old.rows[rows],
+            variables={},
+        )
+
+
+class _Members:
+    """Which members (levels of a finer factor, or rows) each top level has."""
+
+    def __init__(self, top: IntArray, n_levels: int) -> None:
+        self.order = np.argsort(top, kind="stable")
+        self.counts = np.bincount(top, minlength=n_levels)
+        self.starts = np.cumsum(self.counts) - self.counts
+        self.position = np.empty(top.size, dtype=np.intp)  # within its top level
+        self.position[self.order] = np.arange(top.size) - np.repeat(self.starts, self.counts)
+
+    def of(self, drawn: IntArray) -> IntArray:
+        """Members of the levels drawn, level by level."""
+        counts = self.counts[drawn]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.asarray(self.order[np.repeat(self.starts[drawn], counts) + within])
+
+    def copies(self, drawn: IntArray) -> IntArray:
+        """For each of those members the place of its level among the drawn ones."""
+        return np.repeat(np.arange(drawn.size), self.counts[drawn])
+
+    def new_position(self, drawn: IntArray, copies: IntArray, members: IntArray) -> IntArray:
+        """Positions that members have among ``of(drawn)`` in given copies of their levels."""
+        counts = self.counts[drawn]
+        return np.asarray((np.cumsum(counts) - counts)[copies] + self.position[members])

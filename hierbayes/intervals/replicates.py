@@ -1,0 +1,137 @@
+"""Running replicates of a simulation in parts: seeds, workers and a progress bar.
+
+The parts and their seeds depend on the number of replicates and the random seed only, so one
+worker and many give the same numbers.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from hierbayes.errors import OptionError
+from hierbayes.options import check_flag, random_generator
+
+PART = 250  # replicates in one part, fewer where a replicate has many rows
+PART_NUMBERS = 1_000_000  # rows times replicates
+PATIENCE = 2.0  # seconds without a bar
+EVERY = 0.2  # seconds between two looks
+
+Part = Callable[[int, int], Any]
+
+
+def checked_count(nsim: Any) -> int:
+    """Return ``nsim`` if it is a whole number of at least 1; else raise OptionError."""
+    if isinstance(nsim, (int, np.integer)) and not isinstance(nsim, bool) and nsim >= 1:
+        return int(nsim)
+    raise OptionError(f"nsim={nsim!r} must be a whole number of at least 1, for example 500.")
+
+
+def checked_jobs(n_jobs: Any) -> int:
+    """Return ``n_jobs`` if it is a whole number other than 0; else raise OptionError."""
+    if isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool) and n_jobs != 0:
+        return int(n_jobs)
+    raise OptionError(
+        f"n_jobs={n_jobs!r} must be a whole number of workers, for example 1 or 4; -1 takes all "
+        "processors."
+    )
+
+
+def run_parts(
+    part: Part,
+    nsim: int,
+    *,
+    random_seed: Any,
+    n_rows: int,
+    n_jobs: int,
+    progress: bool | None,
+    title: str,
+) -> list[Any]:
+    """Call ``part(seed, count)`` until ``nsim`` replicates are made; results in order.
+
+    Parameters
+    ----------
+    part : callable
+        A seed and a number of replicates to whatever belongs to them.
+    n_rows : int
+        Rows of the data; bounds the memory of a part.
+    n_jobs : int
+        Workers of joblib; 1 stays in this process.
+    progress : bool or None
+        Show a bar; None where somebody watches.
+    title : str
+        What the bar says.
+    """
+    if progress is not None:
+        check_flag("progress", progress, "True, False or None (where somebody watches)")
+    size = max(1, min(PART, PART_NUMBERS // max(n_rows, 1)))
+    counts = [min(size, nsim - at) for at in range(0, nsim, size)]
+    seeds = random_generator(random_seed).integers(2**63, size=len(counts)).tolist()
+    found = []
+    with _bar(title, nsim, progress) as advance:
+        for count, result in zip(counts, _results(part, seeds, counts, n_jobs), strict=True):
+            found.append(result)
+            advance(count)
+    return found
+
+
+def _results(part: Part, seeds: list[int], counts: list[int], n_jobs: int) -> Iterator[Any]:
+    if n_jobs == 1:
+        for seed, count in zip(seeds, counts, strict=True):
+            yield part(seed, count)
+        return
+    import joblib
+
+    tasks = (joblib.delayed(part)(seed, count) for seed, count in zip(seeds, counts, strict=True))
+    yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+
+
+def somebody_watches() -> bool:
+    """Whether standard error is a terminal, or this is a notebook."""
+    kernel = "ipykernel" in sys.modules or "marimo" in sys.modules
+    return kernel or bool(sys.stderr and sys.stderr.isatty())
+
+
+@contextmanager
+def _bar(title: str, total: int, progress: bool | None) -> Iterator[Callable[[int], None]]:
+    """Show a bar once the block has taken ``PATIENCE`` seconds."""
+    if not (somebody_watches() if progress is None else progress):
+        yield lambda count: None
+        return
+    done = [0]
+
+    def advance(count: int) -> None:
+        done[0] += count
+
+    over = threading.Event()
+    thread = threading.Thread(target=_show, args=(title, total, done, over), daemon=True)
+    thread.start()
+    try:
+        yield advance
+    finally:
+        over.set()
+        thread.join()
+
+
+def _show(title: str, total: int, done: list[int], over: threading.Event) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < PATIENCE:
+        if over.wait(EVERY):
+            return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        while not over.wait(EVERY):
+            bar.update(task, completed=done[0])
