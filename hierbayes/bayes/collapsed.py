@@ -2,35 +2,44 @@
 
 beta and b are integrated out on the kernel REML uses, so only the variance parameters phi are
 sampled (``collapsed_density.py``), by adaptive importance sampling and independence Metropolis
-(``importance.py``). Given phi, beta and b are drawn exactly from their Gaussian distribution:
-
-    beta ~ N(mu, P^-1),    b = Lambda L'^-1 (L^-1 Lambda'Z'W(y - X beta) + sigma z).
+(``importance.py``). Given phi, beta and b are drawn exactly from their Gaussian distribution
+(``collapsed_points.py``).
 
 The mean weight is the marginal likelihood p(y).
 """
 
 import time
-from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.bayes.collapsed_density import Conditional, Target, collapsed, slope, target_of
-from hierbayes.bayes.importance import ImportanceSample, adapt, find_mode, metropolis, weigh
-from hierbayes.bayes.mixture import TMixture
+from hierbayes.bayes.collapsed_density import Target, target_of
+from hierbayes.bayes.collapsed_points import PointsOf
+from hierbayes.bayes.importance import (
+    Adapted,
+    ImportanceSample,
+    Round,
+    adapt,
+    find_mode,
+    metropolis,
+    weigh,
+)
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
-from hierbayes.gaussian.marginal import Kernel, times
+from hierbayes.gaussian.marginal import Kernel
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 
 FloatArray = npt.NDArray[np.float64]
 
-BATCH_NUMBERS = 2_000_000  # numbers an evaluation of one batch may hold in its largest array
-LARGE = 200_000  # numbers an evaluation of one phi holds, above which proposals are not thinned
-ADAPT = (800, (2, 3, 4))  # draws of a round of adapting, and components of each round's mixture
-ADAPT_LARGE = (150, (1,))  # many levels make the posterior of their sds nearly normal
-THIN = 3  # proposals a draw for small models; they cost nothing and chains mix better
+# Rounds of adapting the proposal: few where weights are even soon, more for a hard posterior.
+ADAPT = (
+    *(Round(800, components, 0.78) for components in (2, 3, 4)),
+    *(Round(3000, components, 0.5) for components in (5, 6, 8)),
+)
+ADAPT_LARGE = (Round(200, 1, 0.6),)  # many levels make the posterior of their sds nearly normal
+THIN = 2.3  # effective proposals a draw for small models: they cost little, chains mix better
+MOST_THIN = 8
 TRUSTED_K = 0.7
 BOUNDED = 10.0  # weights this close to their mean have no tail whose shape could matter
 START_SD = 0.05  # smallest sd the climb to the mode starts from, in residual sds
@@ -64,25 +73,22 @@ def sample_collapsed(
     started = time.perf_counter()
     rng = np.random.default_rng(random_seed)
     target = target_of(kernel, priors)
-    large = _numbers(kernel) > LARGE
-    n = draws * chains * (1 if large else THIN)
+    points = PointsOf(target)
+    n = draws * chains
     if target.coordinates.size:
-        proposal = _proposal(target, rng, large=large)
-        x = proposal.draw(n, rng)
-        if large:  # an evaluation is dear: draw beta and b of every proposal while it is at hand
-            log_density, beta, b = _joint_draws(target, x, rng)
-        else:
-            log_density = _log_density(target)(x)
-        drawn = weigh(proposal, x, log_density)
+        adapted = _adapted(points, rng)
+        if not points.is_large:
+            n *= int(np.clip(np.ceil(THIN / max(adapted.efficiency, 0.01)), 2, MOST_THIN))
+        x = adapted.proposal.draw(n, rng)
+        log_proposal = adapted.proposal.log_density(x)
     else:  # nothing but beta is unknown
-        large = False
-        drawn = _nothing_to_explore(target, n)
+        x, log_proposal = np.empty((n, 0)), np.zeros(n)
+    # where an evaluation is dear, beta and b are drawn at every proposal while it is at hand
+    at = points.with_draws(x, rng) if points.is_large else points.at(x)
+    drawn = weigh(x, at.log_density, log_proposal)
     index = metropolis(drawn, chains=chains, draws=draws, rng=rng).ravel()
-    phi = drawn.x[index]
-    if large:
-        beta, b = beta[index], [part[index] for part in b]
-    else:
-        _, beta, b = _joint_draws(target, phi, rng)
+    phi = x[index]
+    beta, b = points.draws(at, x, index, rng)
     shape = (chains, draws)
     marginal = (drawn.log_integral, drawn.log_integral_mcse) if target.is_proper else (None, None)
     sigma = target.coordinates.sigma(phi).reshape(shape)
@@ -108,57 +114,13 @@ def sample_collapsed(
     )
 
 
-def _proposal(target: Target, rng: np.random.Generator, *, large: bool) -> TMixture:
+def _adapted(points: PointsOf, rng: np.random.Generator) -> Adapted:
     """Climb to the mode and adapt a proposal around it."""
-
-    def value_and_slope(phi: FloatArray) -> tuple[FloatArray, FloatArray]:
-        values, slopes = np.full(phi.shape[0], -np.inf), np.zeros_like(phi)
-        for a, b in _batches(phi.shape[0], 4 * _numbers(target.kernel)):
-            try:
-                at = collapsed(target, phi[a:b])
-            except np.linalg.LinAlgError:
-                continue
-            values[a:b], slopes[a:b] = at.log_density, slope(target, phi[a:b], at)
-        return values, slopes
-
-    mode = find_mode(value_and_slope, start_phi(target))
+    target = points.target
+    mode = find_mode(points.log_density, points.value_and_slope, start_phi(target))
     tails = range(int(target.coordinates.sd_starts[-1]))
-    n, components = ADAPT_LARGE if large else ADAPT
-    return adapt(_log_density(target), mode, tails=tails, n=n, components=components, rng=rng)
-
-
-def _nothing_to_explore(target: Target, n: int) -> ImportanceSample:
-    value = float(collapsed(target, np.empty((1, 0))).log_density[0])
-    return ImportanceSample(
-        x=np.empty((n, 0)),
-        log_density=np.full(n, value),
-        log_weights=np.zeros(n),
-        efficiency=1.0,
-        pareto_k=-np.inf,
-        log_integral=value,
-        log_integral_mcse=0.0,
-    )
-
-
-def _log_density(target: Target) -> Callable[[FloatArray], FloatArray]:
-    def log_density(phi: FloatArray) -> FloatArray:
-        out = np.full(phi.shape[0], -np.inf)
-        for a, b in _batches(phi.shape[0], _numbers(target.kernel)):
-            out[a:b] = _values(target, phi[a:b])
-        return out
-
-    return log_density
-
-
-def _values(target: Target, phi: FloatArray) -> FloatArray:
-    """Log density of a batch; points where it can't be computed get minus infinity."""
-    try:
-        return collapsed(target, phi).log_density
-    except np.linalg.LinAlgError:
-        if phi.shape[0] == 1:
-            return np.array([-np.inf])
-        half = phi.shape[0] // 2
-        return np.concatenate([_values(target, phi[:half]), _values(target, phi[half:])])
+    rounds = ADAPT_LARGE if points.is_large else ADAPT
+    return adapt(points.log_density, mode, tails=tails, rounds=rounds, rng=rng)
 
 
 def start_phi(target: Target) -> FloatArray:
@@ -175,45 +137,6 @@ def start_phi(target: Target) -> FloatArray:
         sds.append(sigma * np.sqrt((root**2).sum(axis=1)))
     roots = [np.eye(len(columns)) for _, columns in kernel.shape.terms]
     return coordinates.phi(sds, roots, float(sigma))
-
-
-def _joint_draws(
-    target: Target, phi: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
-    """Log density (N,) and exact draws of beta (N, p) and b, per factor (N, J, q), given phi."""
-    kernel, anchor = target.kernel, target.kernel.products.anchor
-    p = kernel.products.xy.size
-    log_density = np.full(phi.shape[0], -np.inf)
-    beta = np.zeros((phi.shape[0], p))
-    b = [np.zeros((phi.shape[0], *A.shape[:2])) for A in kernel.products.zz]
-    for start, stop in _batches(phi.shape[0], _numbers(kernel)):
-        try:
-            at = collapsed(target, phi[start:stop])
-        except np.linalg.LinAlgError:
-            if stop - start > 1:
-                raise
-            continue  # one proposal at which the density is zero to machine precision
-        log_density[start:stop] = at.log_density
-        z = rng.standard_normal((stop - start, p, 1))
-        basis_beta = at.mean + np.linalg.solve(np.swapaxes(at.root, 1, 2), z)[..., 0]
-        beta[start:stop] = anchor.beta0 + basis_beta @ anchor.x_basis.T
-        for f, part in enumerate(_effects(at, basis_beta, rng)):
-            b[f][start:stop] = part @ anchor.z_bases[f].T
-    return log_density, beta, b
-
-
-def _effects(at: Conditional, beta: FloatArray, rng: np.random.Generator) -> list[FloatArray]:
-    """Draw b of each factor (T, J, q) given beta (T, p) and phi, in the basis of the products."""
-    factor = at.reduced.factor
-    if factor is None:
-        return []
-    weights = np.concatenate([-beta, np.ones((beta.shape[0], 1))], axis=1)
-    right = []
-    for half in at.reduced.half:
-        noise = at.sigma[:, None, None] * rng.standard_normal(half.shape[:3])
-        right.append((np.einsum("tjqc,tc->tjq", half, weights) + noise)[..., None])
-    spherical = factor.back_solve(right)
-    return [times(L, u)[..., 0] for L, u in zip(at.Lambdas, spherical, strict=True)]
 
 
 def _sds(
@@ -255,19 +178,3 @@ def _findings(drawn: ImportanceSample) -> tuple[Finding, ...]:
             {"pareto_k": drawn.pareto_k, "efficiency": drawn.efficiency},
         ),
     )
-
-
-def _numbers(kernel: Kernel) -> int:
-    """Numbers that an evaluation of one phi holds."""
-    products = kernel.products
-    c = products.xy.size + 1
-    levels = sum(A.shape[0] * A.shape[1] * (A.shape[1] + c) for A in products.zz)
-    rest = sum(A.shape[0] * A.shape[1] for A in products.zz[1:])
-    dense = 0 if kernel.structure.name == "nested" else rest**2
-    return levels + dense + c**2
-
-
-def _batches(n: int, numbers: int) -> Iterator[tuple[int, int]]:
-    size = max(1, BATCH_NUMBERS // max(numbers, 1))
-    for start in range(0, n, size):
-        yield start, min(start + size, n)

@@ -25,10 +25,15 @@ import numpy.typing as npt
 from hierbayes.bayes.coordinates import Coordinates
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of
+from hierbayes.gaussian.patterns import Integrated, Patterns, integrate
+from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
 
 FloatArray = npt.NDArray[np.float64]
 
 COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation, so the step can be tiny
+# G_yy / sigma^2 is what is left of yy / sigma^2 after subtractions. Where their rounding may add
+# more than this to the log density, sigma is below 1e-6 of the response: taken as impossible.
+ROUNDING = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +88,7 @@ def target_of(kernel: Kernel, priors: ModelPriors) -> Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conditional:
+class Collapsed:
     """The collapsed density at a batch of phi (T, d), and p(beta | phi, y) in the basis.
 
     Attributes
@@ -101,11 +106,14 @@ class Conditional:
     mean: FloatArray
     root: FloatArray
     Lambdas: list[FloatArray]
-    reduced: Reduced
+    reduced: Reduced | Integrated
 
 
-def collapsed(target: Target, phi: FloatArray) -> Conditional:
+def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = None) -> Collapsed:
     """Evaluate the density at phi, shape (T, d).
+
+    Given the ``patterns`` of the levels this takes a fraction of the time, and leaves out the
+    factor that ``slope`` needs.
 
     Raises
     ------
@@ -117,12 +125,14 @@ def collapsed(target: Target, phi: FloatArray) -> Conditional:
     p = kernel.products.xy.size
     sigma = coordinates.sigma(phi)
     Lambdas = _lambdas(target, phi, sigma)
-    reduced = reduce(kernel, Lambdas, n_batch=phi.shape[0])
+    reduced: Reduced | Integrated
+    if patterns is None:
+        reduced = reduce(kernel, Lambdas, n_batch=phi.shape[0])
+    else:
+        reduced = integrate(kernel, patterns, Lambdas[0])
     G = reduced.gram_xy / (sigma**2)[:, None, None]
-    root = np.linalg.cholesky(G[:, :p, :p] + target.precision)
-    h = G[:, :p, p] + target.shift
-    half = np.linalg.solve(root, h[..., None])
-    mean = np.linalg.solve(np.swapaxes(root, 1, 2), half)[..., 0]
+    root = cholesky_stack(G[:, :p, :p] + target.precision)
+    half = solve_lower_stack(root, (G[:, :p, p] + target.shift)[..., None])
     log_det_p = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     minus_twice = (
         n * np.log(2 * np.pi * sigma**2)
@@ -133,10 +143,14 @@ def collapsed(target: Target, phi: FloatArray) -> Conditional:
         - (half[..., 0] ** 2).sum(axis=1)
         + target.constant
     )
-    return Conditional(
-        log_density=-minus_twice / 2 + log_prior(target, phi),
+    log_density = -minus_twice / 2 + log_prior(target, phi)
+    if not kernel.sigma_known:
+        blurred = np.finfo(float).eps * kernel.products.yy > ROUNDING * sigma**2
+        log_density = np.where(blurred, -np.inf, log_density)
+    return Collapsed(
+        log_density=log_density,
         sigma=sigma,
-        mean=mean,
+        mean=solve_upper_stack(root, half)[..., 0],
         root=root,
         Lambdas=Lambdas,
         reduced=reduced,
@@ -170,7 +184,7 @@ def _log_prior_slope(target: Target, phi: FloatArray) -> FloatArray:
     return out
 
 
-def slope(target: Target, phi: FloatArray, at: Conditional) -> FloatArray:
+def slope(target: Target, phi: FloatArray, at: Collapsed) -> FloatArray:
     """Gradient of the log density in phi, shape (T, d)."""
     kernel = target.kernel
     out = _log_prior_slope(target, phi)
@@ -182,6 +196,7 @@ def slope(target: Target, phi: FloatArray, at: Conditional) -> FloatArray:
     if not kernel.sigma_known:
         fit = np.einsum("tab,tab->t", K, at.reduced.gram_xy)
         out[:, -1] += fit - kernel.products.n_obs
+    assert isinstance(at.reduced, Reduced)
     factor = at.reduced.factor
     if factor is None:
         return out

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.gaussian.marginal import Kernel, times, transpose_times
+from hierbayes.gaussian.patterns import PatternFactor, Patterns
 
 FloatArray = npt.NDArray[np.float64]
 
-AT_ONCE = 2**22  # random effects worked on together: 32 MB a copy
+AT_ONCE = 2**15  # random effects worked on together: what stays in a processor's cache
 
 
 def draw_effects(
@@ -26,6 +27,7 @@ def draw_effects(
     sigma: FloatArray | None,
     roots: Sequence[FloatArray],
     rng: np.random.Generator,
+    patterns: Patterns | None = None,
 ) -> list[FloatArray]:
     """Draw b for each of S draws of the other parameters.
 
@@ -36,6 +38,7 @@ def draw_effects(
     sigma : array, shape (S,); None where the residual sds are known
     roots : per factor, array (S, q, q), square roots of its covariance
     rng : Generator
+    patterns : those of the levels where they are known, for speed
 
     Returns
     -------
@@ -46,10 +49,10 @@ def draw_effects(
     n_effects = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz)
     step = max(1, AT_ONCE // max(n_effects, 1))
     parts = [
-        _draw(kernel, beta[at], sigma[at], [root[at] for root in roots], rng)
+        _draw(kernel, beta[at], sigma[at], [root[at] for root in roots], rng, patterns)
         for at in (slice(start, start + step) for start in range(0, S, step))
     ]
-    return [np.concatenate(blocks) for blocks in zip(*parts, strict=True)]
+    return [b[0] if len(b) == 1 else np.concatenate(b) for b in zip(*parts, strict=True)]
 
 
 def _draw(
@@ -58,23 +61,30 @@ def _draw(
     sigma: FloatArray,
     roots: Sequence[FloatArray],
     rng: np.random.Generator,
+    patterns: Patterns | None,
 ) -> list[FloatArray]:
     anchor = kernel.products.anchor
-    centred = np.linalg.solve(anchor.x_basis, (beta - anchor.beta0).T).T
+    S = beta.shape[0]
+    centred = (beta - anchor.beta0) @ np.linalg.inv(anchor.x_basis).T
+    weights = np.concatenate([-centred, np.ones((S, 1))], axis=1)
     Lambdas = [
-        np.linalg.solve(basis, root) / sigma[:, None, None]
+        np.linalg.inv(basis) @ root / sigma[:, None, None]
         for basis, root in zip(anchor.z_bases, roots, strict=True)
     ]
-    factor = kernel.structure.factorise(Lambdas)
+    factor = (
+        kernel.structure.factorise(Lambdas)
+        if patterns is None
+        else PatternFactor(patterns, Lambdas[0])
+    )
     right = []
     for Lambda, zxy in zip(Lambdas, kernel.zxy, strict=True):
-        residual = zxy[..., -1] - np.einsum("tjap,sp->sja", zxy[..., :-1], centred)
-        right.append(transpose_times(Lambda, residual[..., None]))
-    noise = sigma[:, None, None, None]
-    u = factor.back_solve(
-        [half + noise * rng.standard_normal(half.shape) for half in factor.half_solve(right)]
-    )
+        _, J, q, c = zxy.shape
+        residual = (weights @ zxy.reshape(J * q, c).T).reshape(S, J, q, 1)
+        right.append(transpose_times(Lambda, residual))
+    half = factor.half_solve(right)
+    for part in half:
+        part += sigma[:, None, None, None] * rng.standard_normal(part.shape)
     return [
-        np.asarray(times(Lambda, effects)[..., 0] @ basis.T)
-        for Lambda, effects, basis in zip(Lambdas, u, anchor.z_bases, strict=True)
+        np.asarray(times(Lambda, u)[..., 0] @ basis.T)
+        for Lambda, u, basis in zip(Lambdas, factor.back_solve(half), anchor.z_bases, strict=True)
     ]

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
-from hierbayes.bayes.mixture import TMixture, fitted_mixture, log_sum_exp, single
+from hierbayes.bayes.mixture import TMixture, fitted_mixture, joined, log_sum_exp, single
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,9 +30,13 @@ PARTS = (0.6, 0.2)
 TAIL_SHIFT = 2.0
 TAIL_SD = 2.0
 TAIL_PART = 0.2
-ENOUGH = 0.85  # relative efficiency of the weights at which adapting stops
+TAIL_FROM = 0.1  # sd of a log sd at the mode below which zero is ten sds away and more
 DEFENSIVE = 0.15  # part of each mixture that stays with the first proposal
 STEP = 1e-4  # of the finite differences of the gradient that give the curvature
+MAX_CLIMBS = 50
+LENGTHS = np.array([1.0, 0.3, 0.05, 0.005])  # tried at once, in Newton steps
+LONGEST_CLIMB = 3.0  # of a coordinate at a time: a factor of 20 of an sd
+NEAR_MODE = 1e-3  # rise of log f that one more step promises
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +71,59 @@ class ImportanceSample:
 
 
 def find_mode(
-    value_and_slope: Callable[[FloatArray], tuple[FloatArray, FloatArray]], start: FloatArray
+    log_density: Callable[[FloatArray], FloatArray],
+    value_and_slope: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    start: FloatArray,
 ) -> Mode:
     """Climb to the mode of log f from ``start`` (d,) and take the curvature there.
 
-    ``value_and_slope`` maps points (N, d) to log f (N,) and its gradient (N, d).
+    Newton's method, several step lengths tried at once; near the mode is near enough, as what
+    is drawn from there is weighted.
+
+    Parameters
+    ----------
+    log_density : callable, points (N, d) -> log f (N,)
+    value_and_slope : callable, points (N, d) -> log f (N,) and its gradient (N, d)
+    start : array, shape (d,)
     """
-
-    def downhill(x: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = value_and_slope(x[None])
-        return (-float(value[0]), -gradient[0]) if np.isfinite(value[0]) else (1e300, 0 * x)
-
-    found = minimize(downhill, start, jac=True, method="BFGS", options={"gtol": 1e-3})
-    x = np.asarray(found.x)
+    x = start
     steps = STEP * np.eye(x.size)
-    _, up = value_and_slope(x + steps)
-    _, down = value_and_slope(x - steps)
-    curvature = -(up - down) / (2 * STEP)
-    size, axes = np.linalg.eigh((curvature + curvature.T) / 2)
+    around = np.concatenate([np.zeros((1, x.size)), steps, -steps])
+    for _ in range(MAX_CLIMBS):
+        values, slopes = value_and_slope(x + around)
+        up, down = slopes[1 : 1 + x.size], slopes[1 + x.size :]
+        curvature = -(up - down) / (2 * STEP)
+        size, axes = np.linalg.eigh((curvature + curvature.T) / 2)
+        bowl = np.maximum(np.abs(size), WIDEST_SD**-2.0)
+        climb = (axes / bowl) @ (axes.T @ slopes[0])
+        if climb @ slopes[0] < NEAR_MODE:
+            break
+        climb *= min(1.0, LONGEST_CLIMB / float(np.abs(climb).max()))
+        candidates = x + np.multiply.outer(LENGTHS, climb)
+        reached = log_density(candidates)
+        best = int(np.argmax(reached))
+        if not reached[best] > values[0]:
+            break
+        x = candidates[best]
     size = np.maximum(size, WIDEST_SD**-2.0)
     return Mode(x, (axes / size) @ axes.T)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round of adapting: n draws, and K components fitted unless they are efficient enough."""
+
+    n: int
+    components: int
+    enough: float
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A proposal, and the efficiency of the last one whose draws were weighed."""
+
+    proposal: TMixture
+    efficiency: float
 
 
 def adapt(
@@ -95,57 +131,48 @@ def adapt(
     mode: Mode,
     *,
     tails: Sequence[int],
-    n: int,
-    components: Sequence[int],
+    rounds: Sequence[Round],
     rng: np.random.Generator,
-) -> TMixture:
-    """Return a proposal adapted to the density in rounds of n draws.
-
-    ``components`` are the sizes of the mixtures that at most so many rounds fit.
+) -> Adapted:
+    """Return a proposal adapted to the density in a few rounds of draws.
 
     ``tails`` are the coordinates that may run to minus infinity (logs of sds that may be zero).
     """
     first = _first_proposal(mode, tails)
-    proposal = first
-    points, logs, proposals = [], [], []
-    for K in (*components, 0):
-        x = proposal.draw(n, rng)
+    proposal, efficiency = first, 0.0
+    points, logs, proposals, sizes = [], [], [], []
+    for now in rounds:
+        x = proposal.draw(now.n, rng)
         points.append(x)
         logs.append(log_density(x))
         proposals.append(proposal)
-        weights = logs[-1] - proposal.log_density(x)
-        if K == 0 or _efficiency(weights) > ENOUGH:
+        sizes.append(now.n)
+        efficiency = _efficiency(logs[-1] - proposal.log_density(x))
+        if efficiency > now.enough:
             break
         every = np.concatenate(points)
-        mixed = np.stack([q.log_density(every) for q in proposals]) - np.log(len(proposals))
+        parts = np.log(np.array(sizes) / sum(sizes))[:, None]
+        mixed = np.stack([q.log_density(every) for q in proposals]) + parts
         all_weights = np.concatenate(logs) - log_sum_exp(mixed, axis=0)
-        fitted = fitted_mixture(every, all_weights, K, rng)
-        proposal = TMixture(
-            np.concatenate([(1 - DEFENSIVE) * fitted.weights, DEFENSIVE * first.weights]),
-            np.vstack([fitted.means, first.means]),
-            np.concatenate([fitted.roots, first.roots]),
-        )
-    return proposal
+        fitted = fitted_mixture(every, all_weights, now.components, rng)
+        proposal = joined([fitted, first], [1 - DEFENSIVE, DEFENSIVE])
+    return Adapted(proposal, efficiency)
 
 
 def _first_proposal(mode: Mode, tails: Sequence[int]) -> TMixture:
     parts = [single(mode.x, scale**2 * mode.covariance) for scale in SCALES]
+    tails = [i for i in tails if mode.covariance[i, i] > TAIL_FROM**2]
     for i in tails:
         direction = mode.covariance[:, i] / mode.covariance[i, i]
         stretch = TAIL_SD**2 * np.outer(direction, direction)
         parts.append(single(mode.x - TAIL_SHIFT * direction, mode.covariance + stretch))
-    weights = np.array([*PARTS, *[TAIL_PART / max(len(tails), 1)] * len(tails)])
-    return TMixture(
-        weights / weights.sum(),
-        np.concatenate([part.means for part in parts]),
-        np.concatenate([part.roots for part in parts]),
-    )
+    return joined(parts, [*PARTS, *[TAIL_PART / max(len(tails), 1)] * len(tails)])
 
 
-def weigh(proposal: TMixture, x: FloatArray, log_density: FloatArray) -> ImportanceSample:
-    """Weigh independent draws x (N, d) of the proposal, given log f there (N,)."""
+def weigh(x: FloatArray, log_density: FloatArray, log_proposal: FloatArray) -> ImportanceSample:
+    """Weigh independent draws x (N, d) of a proposal, given log f and its log density there."""
     n = x.shape[0]
-    log_weights = log_density - proposal.log_density(x)
+    log_weights = log_density - log_proposal
     log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
     log_mean = float(log_sum_exp(log_weights) - np.log(n))
     relative = np.exp(log_weights - log_mean)
@@ -176,15 +203,22 @@ def metropolis(
     log_w = drawn.log_weights[: chains * per_chain].reshape(chains, per_chain)
     log_u = np.log(rng.random((chains, per_chain)))
     normalised = np.exp(log_w - log_sum_exp(log_w, axis=1)[:, None])
-    now = np.array([rng.choice(per_chain, p=one / one.sum()) for one in normalised])
-    each = np.arange(chains)
-    path = np.empty((chains, per_chain), dtype=np.intp)
-    for i in range(per_chain):
-        accept = log_u[:, i] < log_w[:, i] - log_w[each, now]
-        now = np.where(accept, i, now)
-        path[:, i] = now
+    first = [int(rng.choice(per_chain, p=one / one.sum())) for one in normalised]
+    path = np.array([_walk(*each) for each in zip(log_w, log_u, first, strict=True)])
     kept = np.linspace(per_chain / draws - 1, per_chain - 1, draws).round().astype(np.intp)
-    return np.asarray(path[:, kept] + (each * per_chain)[:, None])
+    return np.asarray(path[:, kept] + per_chain * np.arange(chains)[:, None])
+
+
+def _walk(log_w: FloatArray, log_u: FloatArray, now: int) -> list[int]:
+    """Where a chain is after each proposal; plain numbers, as array operations cost more here."""
+    path = []
+    needed = log_w.tolist()
+    height = needed[now]
+    for i, (w, u) in enumerate(zip(needed, log_u.tolist(), strict=True)):
+        if u < w - height:
+            now, height = i, w
+        path.append(now)
+    return path
 
 
 def _efficiency(log_weights: FloatArray) -> float:
@@ -201,8 +235,8 @@ def pareto_k(log_weights: FloatArray) -> float:
     ordered = np.sort(log_weights)
     excess = np.exp(ordered[-tail:] - ordered[-1]) - np.exp(ordered[-tail - 1] - ordered[-1])
     excess = excess[excess > 0]
-    if excess.size < 5:
-        return -np.inf  # weights without a tail
+    if excess.size < 5:  # all weights are alike, or one is beside all others
+        return -np.inf if ordered[-1] - ordered[-tail - 1] < 1 else np.inf
     return _fit_pareto_shape(excess)
 
 

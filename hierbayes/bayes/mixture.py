@@ -5,6 +5,7 @@ Arrays only: points x (N, d), log importance weights (N,). Knows no models.
 Source: Peel & McLachlan (2000), Statistics and Computing 10:339 (EM for t mixtures).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,9 @@ from scipy.special import gammaln
 
 FloatArray = npt.NDArray[np.float64]
 
-DEGREES = 5.0  # tails light enough to be efficient, heavy enough to cover a skewed log sd
-EM_STEPS = 8
+DEGREES = 5.0  # of a component that is to cover whatever tails there are
+FITTED_DEGREES = 10.0  # of one fitted to draws, which cover the bulk: lighter tails waste less
+EM_STEPS = 6
 SHRINK = 0.02  # part of the overall covariance mixed into each component, against collapse
 
 
@@ -29,24 +31,27 @@ def log_sum_exp(values: FloatArray, axis: int | None = None) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class TMixture:
-    """Mixture of multivariate t distributions with ``DEGREES`` degrees of freedom.
+    """Mixture of multivariate t distributions.
 
     Attributes
     ----------
     weights : array, shape (K,)
     means : array, shape (K, d)
     roots : array, shape (K, d, d), lower Cholesky factors of the scale matrices
+    degrees : array, shape (K,), degrees of freedom
     """
 
     weights: FloatArray
     means: FloatArray
     roots: FloatArray
+    degrees: FloatArray
 
     def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n independent points, shape (n, d)."""
         which = rng.choice(self.weights.size, size=n, p=self.weights)
         z = rng.standard_normal((n, self.means.shape[1]))
-        stretch = np.sqrt(DEGREES / rng.chisquare(DEGREES, size=n))
+        degrees = self.degrees[which]
+        stretch = np.sqrt(degrees / rng.chisquare(degrees))
         return np.asarray(
             self.means[which] + stretch[:, None] * np.einsum("nij,nj->ni", self.roots[which], z)
         )
@@ -59,22 +64,34 @@ class TMixture:
         """Log densities of the components and squared distances to them, both (N, K)."""
         N, d = x.shape
         K = self.weights.size
-        logs, distances = np.empty((N, K)), np.empty((N, K))
-        constant = (
-            gammaln((DEGREES + d) / 2) - gammaln(DEGREES / 2) - d / 2 * np.log(DEGREES * np.pi)
-        )
+        distances = np.empty((N, K))
+        nu = self.degrees
+        constant = gammaln((nu + d) / 2) - gammaln(nu / 2) - d / 2 * np.log(nu * np.pi)
+        inverse = np.linalg.inv(self.roots)
         for k in range(K):
-            z = np.linalg.solve(self.roots[k], (x - self.means[k]).T)
-            distances[:, k] = (z**2).sum(axis=0)
-            log_det = np.log(np.diag(self.roots[k])).sum()
-            tail = (DEGREES + d) / 2 * np.log1p(distances[:, k] / DEGREES)
-            logs[:, k] = constant - log_det - tail
+            z = inverse[k] @ (x - self.means[k]).T
+            distances[:, k] = np.einsum("dn,dn->n", z, z)
+        log_det = np.log(np.diagonal(self.roots, axis1=1, axis2=2)).sum(axis=1)
+        logs = constant - log_det - (nu + d) / 2 * np.log1p(distances / nu)
         return logs, distances
 
 
 def single(mean: FloatArray, covariance: FloatArray) -> TMixture:
     """Return one component with scale matrix ``covariance``."""
-    return TMixture(np.ones(1), mean[None], np.linalg.cholesky(covariance)[None])
+    root = np.linalg.cholesky(covariance)
+    return TMixture(np.ones(1), mean[None], root[None], np.array([DEGREES]))
+
+
+def joined(parts: Sequence[TMixture], weights: Sequence[float]) -> TMixture:
+    """Return the mixture of mixtures with these weights, which need not add up to one."""
+    scaled = [w * part.weights for w, part in zip(weights, parts, strict=True)]
+    total = np.concatenate(scaled)
+    return TMixture(
+        total / total.sum(),
+        np.concatenate([part.means for part in parts]),
+        np.concatenate([part.roots for part in parts]),
+        np.concatenate([part.degrees for part in parts]),
+    )
 
 
 def fitted_mixture(
@@ -89,7 +106,9 @@ def fitted_mixture(
     means = mean[None]
     if K > 1:
         means = np.vstack([means, x[rng.choice(x.shape[0], size=K - 1, p=w)]])
-    now = TMixture(np.full(K, 1 / K), means, np.repeat(np.linalg.cholesky(spread)[None], K, axis=0))
+    nu = FITTED_DEGREES
+    roots = np.repeat(np.linalg.cholesky(spread)[None], K, axis=0)
+    now = TMixture(np.full(K, 1 / K), means, roots, np.full(K, nu))
     for _ in range(EM_STEPS):
         logs, distances = now._parts(x)
         logs = logs + np.log(now.weights)
@@ -98,12 +117,12 @@ def fitted_mixture(
         keep = total > 2.0 * d / x.shape[0]
         if not keep.all():
             share, total, distances = share[:, keep], total[keep], distances[:, keep]
-        pull = share * (DEGREES + d) / (DEGREES + distances)
+        pull = share * (nu + d) / (nu + distances)
         means = (pull.T @ x) / pull.sum(axis=0)[:, None]
-        roots = []
+        fitted = []
         for k in range(total.size):
             away = x - means[k]
             scale = away.T @ (away * pull[:, k, None]) / total[k]
-            roots.append(np.linalg.cholesky((1 - SHRINK) * scale + SHRINK * spread))
-        now = TMixture(total / total.sum(), means, np.stack(roots))
+            fitted.append(np.linalg.cholesky((1 - SHRINK) * scale + SHRINK * spread))
+        now = TMixture(total / total.sum(), means, np.stack(fitted), np.full(total.size, nu))
     return now

@@ -149,11 +149,17 @@ def linear_predictor(
     total = flat.beta @ X[rows].T
     if offset is not None:
         total += offset[rows]
+    part = np.empty_like(total)  # one buffer: fresh memory costs more than the arithmetic
     for b, factor in zip(flat.b, factors, strict=True):
-        if factor is not None:
-            codes, z = factor.codes[rows], factor.z[rows]
-            for k in range(z.shape[1]):
-                total += np.take(b[:, :, k], codes, axis=1) * z[:, k]
+        if factor is None:
+            continue
+        codes, z = factor.codes[rows], factor.z[rows]
+        if codes.size and (codes.min() < 0 or codes.max() >= b.shape[1]):
+            raise IndexError("a code is not that of a fitted level")
+        for k in range(z.shape[1]):
+            np.take(b[:, :, k], codes, axis=1, out=part, mode="clip")
+            part *= z[:, k]
+            total += part
     return total
 
 

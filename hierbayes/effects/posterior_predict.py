@@ -287,8 +287,9 @@ def log_likelihood(fit: PosteriorFit) -> FloatArray:
     """Pointwise log-likelihood of every draw, shape (C, D, n)."""
     response, X = response_of(fit), fit.design.X[:, fit.kept]
     flat = flat_draws(fit.draws, fit.design)
-    out = np.empty((flat.n_draws, fit.nobs))
-    for rows in row_blocks(flat.n_draws, fit.nobs):
-        eta = fitted_predictor(flat, fit.design, X, rows)
-        out[:, rows] = response.log_density(eta, flat, rows)
+    parts = [
+        response.log_density(fitted_predictor(flat, fit.design, X, rows), flat, rows)
+        for rows in row_blocks(flat.n_draws, fit.nobs)
+    ]
+    out = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     return out.reshape(fit.n_chains, -1, fit.nobs)

@@ -1,10 +1,12 @@
 """A posterior as an ``xarray.DataTree`` with every group that ArviZ's functions ask for.
 
 ``posterior``, ``sample_stats``, ``log_likelihood``, ``log_prior``, ``observed_data`` and
-``constant_data``; ``posterior_predictive`` and ``prior`` on request.
+``constant_data``; ``posterior_predictive`` and ``prior`` on request. The pointwise log-likelihood
+is worked out when it is first looked at.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -59,20 +61,24 @@ def datatree(fit: PosteriorFit, groups: tuple[str, ...] = (), random_seed: Any =
         if fit.n_draws * fit.nobs <= LARGEST:
             y = response_draws(fit, flat_draws(draws, fit.design), rng)
             found["prior_predictive"] = _responses(y, labels, draws)
-    tree = xr.DataTree.from_dict(
-        {f"/{name}": getattr(group, "dataset", group) for name, group in found.items()}
-    )
-    tree.attrs = _attrs(fit, "log_likelihood" in found)
-    return tree
+    groups_of = {
+        name: group if isinstance(group, xr.DataTree) else xr.DataTree(dataset=group)
+        for name, group in found.items()
+    }
+    root = xr.Dataset(attrs=dict(_attrs(fit, "log_likelihood" in found)))
+    return xr.DataTree(dataset=root, children=groups_of)
 
 
 def _own_groups(fit: PosteriorFit, labels: Labels) -> dict[str, Any]:
+    from hierbayes.effects.on_request import on_request  # imports xarray
+
     draws = fit.draws
     stats = {name: (SAMPLE, value) for name, value in draws.sample_stats.items()}
     found = {"posterior": dataset(parameter_variables(draws, labels), labels, attrs=_attrs(fit))}
     found["sample_stats"] = dataset(stats, labels)
     if fit.n_draws * fit.nobs <= LARGEST and _has_density(fit):
-        values = log_likelihood(fit)
+        shape = (fit.n_chains, fit.n_draws // fit.n_chains, fit.nobs)
+        values = on_request(partial(log_likelihood, fit), shape)
         found["log_likelihood"] = dataset({labels.response: ((*SAMPLE, OBS), values)}, labels)
     found["log_prior"] = dataset(log_prior(fit, labels), labels)
     return found | data_groups(labels)

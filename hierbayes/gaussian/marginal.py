@@ -40,6 +40,7 @@ import numpy.typing as npt
 
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.products import Products, multiply
+from hierbayes.linalg.stacked import UNROLLED
 from hierbayes.options import Method
 
 FloatArray = npt.NDArray[np.float64]
@@ -243,16 +244,24 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
 
 def transpose_times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
     """Lambda' times each (q, c) matrix of a stack (T or 1, J, q, c)."""
-    if Lambda.shape[1] == 1:
-        return Lambda[:, :, :, None] * stack
-    return np.einsum("tba,tjbc->tjac", Lambda, stack)
+    return times(np.swapaxes(Lambda, 1, 2), stack)
 
 
 def times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
-    """Lambda times each (q, c) matrix of a stack (T, J, q, c)."""
-    if Lambda.shape[1] == 1:
+    """Lambda times each (q, c) matrix of a stack (T or 1, J, q, c)."""
+    q = Lambda.shape[1]
+    if q == 1:
         return Lambda[:, :, :, None] * stack
-    return np.einsum("tab,tjbc->tjac", Lambda, stack)
+    if stack.shape[3] > 1 or q > UNROLLED:
+        return np.einsum("tab,tjbc->tjac", Lambda, stack)
+    vectors = stack[..., 0]
+    out = np.empty((max(Lambda.shape[0], stack.shape[0]), *stack.shape[1:]))
+    for a in range(q):
+        row = Lambda[:, None, a, 0] * vectors[..., 0]
+        for b in range(1, q):
+            row = row + Lambda[:, None, a, b] * vectors[..., b]
+        out[:, :, a, 0] = row
+    return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

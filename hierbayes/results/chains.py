@@ -84,16 +84,18 @@ def _normal_scores(draws: FloatArray) -> FloatArray:
     """Return normal scores of the ranks over all chains; ties share their mean rank."""
     P, S = draws.shape[0], draws.shape[1] * draws.shape[2]
     flat = draws.reshape(P, S)
-    order = np.argsort(flat, axis=1, kind="stable")
+    order = np.argsort(flat, axis=1)
     ordered = np.take_along_axis(flat, order, axis=1)
-    place = np.broadcast_to(np.arange(S), (P, S))
-    new = np.ones((P, S + 1), dtype=bool)
-    new[:, 1:-1] = ordered[:, 1:] != ordered[:, :-1]
-    first = np.maximum.accumulate(np.where(new[:, :-1], place, 0), axis=1)
-    last = np.minimum.accumulate(np.where(new[:, 1:], place, S)[:, ::-1], axis=1)[:, ::-1]
-    scores = np.empty((P, S))
     # Blom's (rank - 3/8) / (S + 1/4)
-    values = ndtri(((first + last) / 2 + 1 - 3 / 8) / (S + 1 / 4))
+    values = np.broadcast_to(ndtri((np.arange(S) + 1 - 3 / 8) / (S + 1 / 4)), (P, S))
+    if (ordered[:, 1:] == ordered[:, :-1]).any():
+        place = np.broadcast_to(np.arange(S), (P, S))
+        new = np.ones((P, S + 1), dtype=bool)
+        new[:, 1:-1] = ordered[:, 1:] != ordered[:, :-1]
+        first = np.maximum.accumulate(np.where(new[:, :-1], place, 0), axis=1)
+        last = np.minimum.accumulate(np.where(new[:, 1:], place, S)[:, ::-1], axis=1)[:, ::-1]
+        values = ndtri(((first + last) / 2 + 1 - 3 / 8) / (S + 1 / 4))
+    scores = np.empty((P, S))
     np.put_along_axis(scores, order, values, axis=1)
     return scores.reshape(draws.shape)
 

@@ -1,0 +1,177 @@
+"""The collapsed density at many points, in batches, and exact draws of beta and b at them.
+
+    beta | phi ~ N(mu, P^-1),    b | beta, phi = Lambda L'^-1 (L^-1 Lambda'Z'W r + sigma z)
+
+with r = y - X beta, in the notation of ``collapsed_density.py``. A point at which the density
+can't be computed has log density minus infinity.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.bayes.collapsed_density import Collapsed, Target, collapsed, slope
+from hierbayes.bayes.effect_draws import draw_effects
+from hierbayes.gaussian.marginal import Kernel, Reduced, times
+from hierbayes.gaussian.patterns import patterns_of
+from hierbayes.linalg.stacked import solve_upper_stack
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+BATCH_NUMBERS = 2_000_000  # numbers an evaluation of one batch may hold in its largest array
+LARGE = 200_000  # numbers an evaluation of one phi holds, above which it is dear
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """What is known at N points phi.
+
+    Attributes
+    ----------
+    log_density : array, shape (N,)
+    mean, root : arrays, shapes (N, p) and (N, p, p), of p(beta | phi, y) in the basis
+    b : per factor, arrays (N, J, q), with the ``beta`` (N, p) they were drawn with, both on the
+        user's scale; None where they are drawn later, at the points that are kept
+    """
+
+    log_density: FloatArray
+    mean: FloatArray
+    root: FloatArray
+    beta: FloatArray | None = None
+    b: Sequence[FloatArray] | None = None
+
+
+class PointsOf:
+    """Evaluates one target."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.patterns = patterns_of(target.kernel)
+        size = numbers_of(target.kernel)
+        self.is_large = size > LARGE and target.coordinates.size > 0
+        self.slope_batch = max(1, BATCH_NUMBERS // (4 * size))
+        self.batch = max(1, BATCH_NUMBERS // size)
+        if self.patterns is not None:
+            self.batch = max(1, BATCH_NUMBERS // self.patterns.sums.size)
+
+    def log_density(self, phi: FloatArray) -> FloatArray:
+        """Log density at phi (N, d), shape (N,)."""
+        return self.at(phi).log_density
+
+    def value_and_slope(self, phi: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log density (N,) and its gradient (N, d) at phi (N, d)."""
+        values, slopes = np.full(phi.shape[0], -np.inf), np.zeros_like(phi)
+        for start in range(0, phi.shape[0], self.slope_batch):
+            at = slice(start, start + self.slope_batch)
+            try:
+                found = collapsed(self.target, phi[at])
+            except np.linalg.LinAlgError:
+                continue
+            values[at], slopes[at] = found.log_density, slope(self.target, phi[at], found)
+        return values, slopes
+
+    def at(self, phi: FloatArray) -> Points:
+        """Log density and p(beta | phi, y) at phi (N, d)."""
+        return _joined(
+            [self._batch(phi[i : i + self.batch]) for i in range(0, phi.shape[0], self.batch)]
+        )
+
+    def _batch(self, phi: FloatArray) -> Points:
+        try:
+            at = collapsed(self.target, phi, patterns=self.patterns)
+        except np.linalg.LinAlgError:
+            half = phi.shape[0] // 2
+            if half:
+                return _joined([self._batch(phi[:half]), self._batch(phi[half:])])
+            return self._impossible()
+        return Points(log_density=at.log_density, mean=at.mean, root=at.root)
+
+    def _impossible(self) -> Points:
+        p = self.target.precision.shape[0]
+        return Points(log_density=np.array([-np.inf]), mean=np.zeros((1, p)), root=np.eye(p)[None])
+
+    def with_draws(self, phi: FloatArray, rng: np.random.Generator) -> Points:
+        """Points at phi (N, d) with a draw of beta and b at each, while its factor is at hand."""
+        kernel, anchor = self.target.kernel, self.target.kernel.products.anchor
+        b = [np.zeros((phi.shape[0], *A.shape[:2])) for A in kernel.products.zz]
+        beta = np.zeros((phi.shape[0], anchor.kept.size))
+        parts = []
+        for start in range(0, phi.shape[0], self.batch):
+            at = slice(start, start + self.batch)
+            try:
+                found = collapsed(self.target, phi[at])
+            except np.linalg.LinAlgError:
+                if self.batch > 1:
+                    raise
+                parts.append(self._impossible())
+                continue
+            parts.append(Points(log_density=found.log_density, mean=found.mean, root=found.root))
+            basis_beta = _basis_beta(found.mean, found.root, rng)
+            beta[at] = anchor.beta0 + basis_beta @ anchor.x_basis.T
+            for f, effects in enumerate(_effects(found, basis_beta, rng)):
+                b[f][at] = effects @ anchor.z_bases[f].T
+        joined = _joined(parts)
+        return Points(
+            log_density=joined.log_density, mean=joined.mean, root=joined.root, beta=beta, b=b
+        )
+
+    def draws(
+        self, points: Points, phi: FloatArray, index: IntArray, rng: np.random.Generator
+    ) -> tuple[FloatArray, list[FloatArray]]:
+        """Draws of beta (S, p) and b, per factor (S, J, q), at the points ``index`` of phi."""
+        if points.beta is not None and points.b is not None:
+            return points.beta[index], [part[index] for part in points.b]
+        kernel, anchor = self.target.kernel, self.target.kernel.products.anchor
+        basis_beta = _basis_beta(points.mean[index], points.root[index], rng)
+        beta = anchor.beta0 + basis_beta @ anchor.x_basis.T
+        if not kernel.products.zz:
+            return beta, []
+        coordinates = self.target.coordinates
+        sigma = coordinates.sigma(phi[index])
+        roots = coordinates.roots(phi[index])
+        return beta, draw_effects(
+            kernel, beta=beta, sigma=sigma, roots=roots, rng=rng, patterns=self.patterns
+        )
+
+
+def _joined(parts: list[Points]) -> Points:
+    if len(parts) == 1:
+        return parts[0]
+    return Points(
+        log_density=np.concatenate([part.log_density for part in parts]),
+        mean=np.concatenate([part.mean for part in parts]),
+        root=np.concatenate([part.root for part in parts]),
+    )
+
+
+def _basis_beta(mean: FloatArray, root: FloatArray, rng: np.random.Generator) -> FloatArray:
+    z = rng.standard_normal((*mean.shape, 1))
+    return np.asarray(mean + solve_upper_stack(root, z)[..., 0])
+
+
+def _effects(at: Collapsed, beta: FloatArray, rng: np.random.Generator) -> list[FloatArray]:
+    """Draw b of each factor (T, J, q) given beta (T, p) and phi, in the basis of the products."""
+    assert isinstance(at.reduced, Reduced)
+    factor = at.reduced.factor
+    if factor is None:
+        return []
+    weights = np.concatenate([-beta, np.ones((beta.shape[0], 1))], axis=1)
+    right = []
+    for half in at.reduced.half:
+        noise = at.sigma[:, None, None] * rng.standard_normal(half.shape[:3])
+        right.append((np.einsum("tjqc,tc->tjq", half, weights) + noise)[..., None])
+    spherical = factor.back_solve(right)
+    return [times(L, u)[..., 0] for L, u in zip(at.Lambdas, spherical, strict=True)]
+
+
+def numbers_of(kernel: Kernel) -> int:
+    """Numbers that an evaluation of one phi holds."""
+    products = kernel.products
+    c = products.xy.size + 1
+    levels = sum(A.shape[0] * A.shape[1] * (A.shape[1] + c) for A in products.zz)
+    rest = sum(A.shape[0] * A.shape[1] for A in products.zz[1:])
+    dense = 0 if kernel.structure.name == "nested" else rest**2
+    return levels + dense + c**2
