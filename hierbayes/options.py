@@ -14,6 +14,7 @@ from hierbayes.errors import OptionError
 Method = Literal["reml", "ml"]
 NewLevels = Literal["error", "population", "sample", "missing"]
 AnovaType = Literal[1, 2, 3]
+DeletionTest = Literal["F", "Chisq"]
 Interval = Literal["confidence", "prediction"]
 IntervalKind = Literal["eti", "hdi"]
 ConfintMethod = Literal["wald", "profile", "bootstrap"]

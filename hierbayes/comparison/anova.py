@@ -1,22 +1,13 @@
-"""Likelihood-ratio table of nested fits.
+"""Analysis of variance: F tests of the terms of one fit, or likelihood ratios of several."""
 
-For models with k_1 < k_2 parameters, 2 (loglik_2 - loglik_1) is about chi-squared with k_2 - k_1
-degrees of freedom. REML likelihoods of different fixed parts do not compare, so REML fits are
-fitted again with ML, and the table says so.
+from typing import Any, get_args
 
-Source: Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, section 2.4.
-"""
-
-from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from scipy.special import chdtrc
-
-from hierbayes.errors import DataError, NotSupportedError, OptionError
-from hierbayes.options import Ddf, check_flag, check_option
-from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
+from hierbayes.comparison.f_tests import term_table
+from hierbayes.comparison.likelihood_ratio import likelihood_ratio_table
+from hierbayes.errors import OptionError
+from hierbayes.options import AnovaType, Ddf, check_flag, check_option
+from hierbayes.results.anova_table import AnovaTable
+from hierbayes.results.f_table import FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 
@@ -24,132 +15,85 @@ def anova(
     *fits: LikelihoodFit,
     refit: bool = True,
     names: tuple[str, ...] | None = None,
-    type: Any = None,
-    ddf: Any = None,
-) -> AnovaTable:
-    """Compare two or more nested fits by likelihood-ratio tests.
+    type: AnovaType | None = None,
+    ddf: Ddf | None = None,
+) -> AnovaTable | FTable:
+    """F tests of the terms of one fit, or likelihood-ratio tests of two or more nested fits.
 
     Parameters
     ----------
     *fits : LikelihoodFit
-        Fitted to the same rows and the same response, in any order.
+        One, or several fitted to the same rows and the same response, in any order.
     refit : bool
-        Fit REML fits again with ML first, as lme4 does.
-    names : names of the models in the table, in the order given; "m.1", "m.2" ... unless said
+        Of several fits: fit REML fits again with ML first, as lme4 does.
+    names : names of several models in the table, in the order given; "m.1", "m.2" ... unless said
+    type : {1, 2, 3}
+        Of one fit: what a term is tested for. 1: what it adds to the terms before it. 2: what it
+        adds to all terms that don't contain it. 3 (the default, as in lmerTest): its effect
+        averaged, with equal weights, over the levels of the factors it interacts with. The tests
+        do not depend on the contrasts of the factors.
+    ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
+        Of one fit: denominator degrees of freedom, "satterthwaite" unless said. "kenward-roger"
+        is for REML fits.
 
     Returns
     -------
+    FTable
+        Of one fit: one row a term of the fixed part.
     AnovaTable
-        By increasing number of parameters, each model tested against the one before it.
+        Of several: by increasing number of parameters, each model tested against the one before
+        it.
 
     Raises
     ------
     DataError
-        If the fits have different rows or responses, or with ``refit=False`` likelihoods that do
-        not compare.
+        If several fits have different rows or responses, or with ``refit=False`` likelihoods that
+        do not compare.
+    NotSupportedError
+        For ``ddf="kenward-roger"`` of an ML fit.
+
+    Notes
+    -----
+    Kuznetsova, Brockhoff & Christensen (2017), J. Stat. Softw. 82(13); Kenward & Roger (1997),
+    Biometrics 53:983.
 
     Examples
     --------
     >>> import hierbayes as hb
-    >>> sleep = hb.load_dataset("sleepstudy")
-    >>> small = hb.lmer("Reaction ~ Days + (Days || Subject)", sleep)
-    >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", sleep)
-    >>> round(hb.anova(large, small).to_frame()["p_value"].iloc[1], 4)
-    np.float64(0.8004)
+    >>> fit = hb.lmer("score ~ Machine + (Machine | Worker)", hb.load_dataset("Machines"))
+    >>> hb.anova(fit, ddf="kenward-roger").to_frame().round(3)["f_value"].to_dict()
+    {'Machine': 32.803}
+    >>> smaller = hb.lmer("score ~ Machine + (1 | Worker)", hb.load_dataset("Machines"))
+    >>> hb.anova(fit, smaller).to_frame()["df"].iloc[1]
+    np.float64(5.0)
     """
     for fit in fits:
-        if isinstance(fit, list | tuple):
-            raise OptionError(
-                "anova takes the fits one by one, anova(small, large), not as a "
-                f"{fit.__class__.__name__}."
-            )
-        if not isinstance(fit, LikelihoodFit):
-            raise OptionError(f"anova compares fits; it got {fit.__class__.__name__} {fit!r:.40}.")
+        _check_fit(fit)
     if ddf is not None:
         check_option("ddf", ddf, Ddf)
-    if type is not None and type not in (1, 2, 3):
+    is_type = isinstance(type, int) and not isinstance(type, bool) and type in get_args(AnovaType)
+    if type is not None and not is_type:
         raise OptionError(f"type={type!r} is not one of 1, 2, 3.")
-    if not fits:
-        raise OptionError("anova needs two or more fits.")
-    if type is not None or ddf is not None or len(fits) == 1:
-        raise NotSupportedError(
-            "F-tables of one fit (type=, ddf=) are not available in this version; give two or "
-            "more fits for likelihood-ratio tests."
-        )
     check_flag("refit", refit, "True (fit REML fits again with ML) or False")
-    labels = _checked_names(names, len(fits))
-    _check_comparable(fits)
-    refitted = refit and any(fit.method == "reml" for fit in fits)
-    if not refitted:
-        _check_likelihoods(fits)
-    used = [fit.with_method("ml") if refitted else fit for fit in fits]
-    pairs = sorted(zip(labels, used, strict=True), key=lambda pair: pair[1].n_params)
-    return AnovaTable(
-        table=_table(pairs),
-        models={name: fit.formula_text for name, fit in pairs},
-        data_name=fits[0].data_name,
-        refitted=refitted,
-    )
-
-
-def _checked_names(names: Any, count: int) -> tuple[str, ...]:
-    if names is None:
-        return tuple(f"m.{i + 1}" for i in range(count))
-    if not isinstance(names, str) and isinstance(names, Iterable):
-        labels = tuple(names)
-        text = all(isinstance(label, str) for label in labels)
-        if text and len(labels) == count == len(set(labels)):
-            return labels
-    raise OptionError(f"names={names!r} must be {count} different names, one a fit.")
-
-
-def _check_likelihoods(fits: tuple[LikelihoodFit, ...]) -> None:
-    """Raise DataError if likelihoods as they are do not compare: those of REML mostly don't."""
-    advice = "Leave refit=True, which fits them again with ML."
-    methods = {fit.method for fit in fits}
-    if len(methods) > 1:
-        raise DataError(f"Some fits are by REML, others by ML, which do not compare. {advice}")
-    if methods == {"reml"} and any(
-        not np.array_equal(fit.design.X, fits[0].design.X) for fit in fits
-    ):
-        raise DataError(
-            "The REML criteria of models with different fixed parts do not compare: each is the "
-            f"likelihood of what its own fixed part leaves. {advice}"
+    if not fits:
+        raise OptionError("anova needs a fit, for F tests of its terms, or several to compare.")
+    if len(fits) == 1:
+        if names is not None:
+            raise OptionError("names= are of several fits that are compared; this is one fit.")
+        return term_table(fits[0], type=type or 3, ddf=ddf or "satterthwaite")
+    if type is not None or ddf is not None:
+        raise OptionError(
+            f"type= and ddf= are for F tests of the terms of one fit; {len(fits)} fits are "
+            "compared by likelihood-ratio tests. Leave them out, or give one fit."
         )
+    return likelihood_ratio_table(fits, refit=refit, names=names)
 
 
-def _check_comparable(fits: tuple[LikelihoodFit, ...]) -> None:
-    first = fits[0]
-    for fit in fits[1:]:
-        if fit.nobs != first.nobs:
-            raise DataError(
-                f"The fits used different rows ({first.nobs} and {fit.nobs}), so their "
-                "likelihoods do not compare. Fit both to the rows that are complete for both."
-            )
-        if not np.array_equal(fit.design.y, first.design.y):
-            raise DataError(
-                "The fits have different responses "
-                f"({first.design.formula.response_label} and {fit.design.formula.response_label}), "
-                "so their likelihoods do not compare."
-            )
-
-
-def _table(pairs: list[tuple[str, LikelihoodFit]]) -> pd.DataFrame:
-    n_params = np.array([fit.n_params for _, fit in pairs])
-    loglik = np.array([fit.loglik for _, fit in pairs])
-    chisq = np.append(np.nan, np.maximum(2 * np.diff(loglik), 0.0))
-    df = np.append(np.nan, np.diff(n_params))
-    with np.errstate(invalid="ignore"):
-        p_value = np.where(df > 0, chdtrc(np.where(df > 0, df, 1), chisq), np.nan)
-    columns = (
-        n_params,
-        [fit.aic for _, fit in pairs],
-        [fit.bic for _, fit in pairs],
-        loglik,
-        -2 * loglik,
-        chisq,
-        df,
-        p_value,
-    )
-    index = [name for name, _ in pairs]
-    return pd.DataFrame(dict(zip(ANOVA_COLUMNS, columns, strict=True)), index=index)
+def _check_fit(fit: Any) -> None:
+    if isinstance(fit, list | tuple):
+        raise OptionError(
+            "anova takes the fits one by one, anova(small, large), not as a "
+            f"{fit.__class__.__name__}."
+        )
+    if not isinstance(fit, LikelihoodFit):
+        raise OptionError(f"anova compares fits; it got {fit.__class__.__name__} {fit!r:.40}.")

@@ -183,7 +183,7 @@ def _in_indicators(coded: _Coded, layout: Layout, design: Design) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deletion:
+class TermDeletion:
     """One term left out.
 
     Attributes
@@ -198,8 +198,8 @@ class Deletion:
     design: Design
 
 
-def deletions(design: Design, kept: IntArray) -> list[Deletion]:
-    """Deletions of the terms that no other term's variables include, R's ``drop.scope``."""
+def term_deletions(design: Design, kept: IntArray) -> list[TermDeletion]:
+    """List deletions of the terms that no other term's variables include, R's ``drop.scope``."""
     layout: Layout = design.recipe.fixed
     coded = _coded(design, kept, layout)
     variables = [set(term.variables) for term in layout.terms]
@@ -210,7 +210,7 @@ def deletions(design: Design, kept: IntArray) -> list[Deletion]:
         smaller = _without(design, layout, k)
         own = np.flatnonzero(coded.assign == k + 1)
         L = _lost(coded.X, smaller.X, own) @ coded.to_fit
-        found.append(Deletion(label=label, L=L, design=smaller))
+        found.append(TermDeletion(label=label, L=L, design=smaller))
     return found
 
 

@@ -260,14 +260,13 @@ def indicator_columns(
 
 
 def _term_columns(term: TermLayout, values: Mapping[Expression, Any], n_rows: int) -> FloatArray:
-    block = None
-    for variable, full in zip(term.variables, term.full, strict=True):
-        own = _variable_columns(variable, full, values[variable.expression])
-        if block is None:
-            block = own
-        else:
-            block = (own[:, :, None] * block[:, None, :]).reshape(n_rows, -1)
-    assert block is not None, "a term has variables"
+    parts = [
+        _variable_columns(variable, full, values[variable.expression])
+        for variable, full in zip(term.variables, term.full, strict=True)
+    ]
+    block = parts[0]
+    for own in parts[1:]:
+        block = (own[:, :, None] * block[:, None, :]).reshape(n_rows, -1)
     return block
 
 

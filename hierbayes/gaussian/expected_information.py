@@ -13,6 +13,7 @@ part: q right sides for one factor, the levels of the largest part for nested on
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,7 @@ def _sums_over_levels(
     squares = [np.zeros((size * q, size * q)) for size in kernel.shape.sizes]
     for first, sides in _batches(kernel.products, places[f], f):
         n = sides[f].shape[3] // q
-        for g, columns in enumerate(_times_A(kernel, at, sides)):
+        for g, columns in enumerate(_times_a(kernel, at, sides)):
             J, size = columns.shape[1:3]
             blocks = columns.reshape(J, size, n, q)
             flat = blocks.swapaxes(1, 2).reshape(J * n, size * q)
@@ -98,8 +99,8 @@ def level_places(products: Products) -> list[IntArray]:
     rows = np.concatenate([row for row, _ in pairs])
     columns = np.concatenate([column for _, column in pairs])
     graph = coo_array((np.ones(rows.size), (rows, columns)), shape=(starts[-1], starts[-1]))
-    part = connected_components(graph, directed=False)[1]
-    return [_counted(part[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    part = connected_components(graph, directed=False)[1].astype(np.intp)
+    return [_counted(part[a:b]) for a, b in pairwise(starts)]
 
 
 def n_right_sides(kernel: Kernel) -> int:
@@ -109,7 +110,7 @@ def n_right_sides(kernel: Kernel) -> int:
 
 
 def _counted(part: IntArray) -> IntArray:
-    """Number the members of each part 0, 1, ..."""
+    """Return the place of each level among those of its part."""
     order = np.argsort(part, kind="stable")
     starts = np.flatnonzero(np.diff(part[order], prepend=-1))
     counts = np.diff(np.append(starts, part.size))
@@ -121,7 +122,7 @@ def _counted(part: IntArray) -> IntArray:
 def _batches(
     products: Products, places: IntArray, f: int
 ) -> Iterator[tuple[int, list[FloatArray]]]:
-    """Unit right sides of factor f, (1, J, q, places x q) a factor, some places at a time."""
+    """Yield unit right sides of factor f, (1, J, q, places x q) a factor, some places at a time."""
     q = products.zz[f].shape[1]
     numbers = sum(A.shape[0] * A.shape[1] for A in products.zz)
     numbers += max((c.blocks.size for c in products.couplings.values()), default=0)
@@ -136,8 +137,8 @@ def _batches(
         yield first, sides
 
 
-def _times_A(kernel: Kernel, at: Evaluation, sides: list[FloatArray]) -> list[FloatArray]:
-    """A times right sides given per factor as (1, J, q, c)."""
+def _times_a(kernel: Kernel, at: Evaluation, sides: list[FloatArray]) -> list[FloatArray]:
+    """Multiply A with right sides given per factor as (1, J, q, c)."""
     assert at.factor is not None
     products, Lambdas = kernel.products, at.Lambdas
     spread = multiply(products, sides)

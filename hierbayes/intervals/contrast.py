@@ -13,11 +13,12 @@ from hierbayes.results.f_table import F_COLUMNS, FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.tidy import check_level
 
+LONGEST_LABEL = 40  # of a row of a printed table
 METHODS: dict[str, str] = {
-    "satterthwaite": "Satterthwaite's method",
-    "kenward-roger": "Kenward-Roger's method",
-    "normal": "infinite denominator df",
-    "none": "no denominator df",
+    "satterthwaite": "with Satterthwaite's method",
+    "kenward-roger": "with Kenward-Roger's method",
+    "normal": "with infinite denominator df",
+    "none": "without denominator df",
 }
 
 
@@ -60,18 +61,21 @@ def _joint(fit: LikelihoodFit, rows: ContrastMatrix, *, ddf: Ddf, rhs: FloatArra
     test = f_test(fit, rows.L, ddf=ddf, rhs=rhs)
     pairs = zip(rows.labels, rhs.tolist(), strict=True)
     label = ", ".join(f"{name} = {value:g}" for name, value in pairs)
+    if len(label) > LONGEST_LABEL:
+        label = f"all {len(rows.labels)} rows"
     return FTable(
         table=f_frame({label: test}),
-        title=f"{'Wald' if ddf == 'none' else 'F'} test with {method_text(fit, ddf)}",
+        title=f"F test {method_words(fit, ddf)}",
         formula_text=fit.formula_text,
         ddf=ddf,
     )
 
 
-def method_text(fit: LikelihoodFit, ddf: Ddf) -> str:
-    """Say how denominator degrees of freedom were found."""
+def method_words(fit: LikelihoodFit, ddf: Ddf) -> str:
+    """Say how denominator degrees of freedom were found, as the end of a title."""
     if fit.is_linear_model and ddf in ("satterthwaite", "kenward-roger"):
-        return "residual df (no random effects)"
+        known = fit.kernel.sigma_known
+        return "(known residual sds)" if known else "(no random effects: exact F tests)"
     return METHODS[ddf]
 
 

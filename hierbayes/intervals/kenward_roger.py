@@ -80,7 +80,7 @@ class FScaling:
 
 
 def kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
-    """Adjusted covariance and what the degrees of freedom need, computed once a fit.
+    """Return the adjusted covariance and what the degrees of freedom need, computed once a fit.
 
     Raises
     ------

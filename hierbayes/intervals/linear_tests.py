@@ -175,7 +175,7 @@ def _f_probability(f: float, q: int, df: float) -> float:
 
 
 def _independent(L: FloatArray, rhs: FloatArray, vcov: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Combinations of the rows of L that are orthonormal in vcov, and their right sides.
+    """Combine the rows of L to rows that are orthonormal in vcov, and their right sides.
 
     The combinations are the eigenvectors of L vcov L', because degrees of freedom by
     Satterthwaite depend (a little, in unbalanced data) on which orthonormal rows are taken.

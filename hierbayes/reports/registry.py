@@ -12,6 +12,8 @@ RENDERERS = {
     "LevelTables": ("level_tables.level_tables_text", "html.level_tables_html"),
     "PredictionTable": ("predictions.predictions_text", "predictions.predictions_html"),
     "AnovaTable": ("anova.anova_text", "html.anova_html"),
+    "FTable": ("f_table.f_table_text", "f_table.f_table_html"),
+    "DeletionTable": ("f_table.deletion_text", "f_table.deletion_html"),
     "PosteriorFit": ("posterior_summary.posterior_text", "posterior_html.posterior_html"),
     "Hypothesis": ("posterior_summary.hypothesis_text", "posterior_html.hypothesis_html"),
     "BayesFactor": ("bayes_factor.bayes_factor_text", "bayes_factor.bayes_factor_html"),

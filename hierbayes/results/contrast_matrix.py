@@ -156,9 +156,8 @@ def _check_rows(labels: tuple[str, ...], rows: FloatArray) -> None:
 def _written(row: FloatArray, names: Sequence[str]) -> str:
     """Write a combination as a sum, for example ``recipeB - 0.5 recipeC``."""
     text = ""
-    for name, weight in zip(names, row.tolist(), strict=True):
-        if not weight:
-            continue
+    parts = [(name, weight) for name, weight in zip(names, row.tolist(), strict=True) if weight]
+    for name, weight in sorted(parts, key=lambda part: part[1] < 0):  # those added first
         size = "" if abs(weight) == 1 else f"{abs(weight):.4g} "
         sign = " - " if weight < 0 else " + "
         if not text:

@@ -100,8 +100,7 @@ def test_the_name_of_the_data_is_printed(sleepstudy):
 
 
 REFUSED = {
-    "none": (lambda a, b: hb.anova(), hb.OptionError, "anova needs two or more fits."),
-    "one": (lambda a, b: hb.anova(a), hb.NotSupportedError, "give two or more fits for"),
+    "none": (lambda a, b: hb.anova(), hb.OptionError, "anova needs a fit, for F tests of its"),
     "a list": (
         lambda a, b: hb.anova([a, b]),
         hb.OptionError,
@@ -110,8 +109,20 @@ REFUSED = {
     "a number": (lambda a, b: hb.anova(a, 3), hb.OptionError, "compares fits; it got int 3."),
     "None": (lambda a, b: hb.anova(None), hb.OptionError, "compares fits; it got NoneType None."),
     "unknown type": (lambda a, b: hb.anova(a, type=7), hb.OptionError, "type=7 is not one of 1, 2"),
-    "type": (lambda a, b: hb.anova(a, type=3), hb.NotSupportedError, "not available in this"),
-    "ddf": (lambda a, b: hb.anova(a, ddf="normal"), hb.NotSupportedError, "not available in this"),
+    "type of text": (lambda a, b: hb.anova(a, type="III"), hb.OptionError, "type='III' is not one"),
+    "unknown ddf": (lambda a, b: hb.anova(a, ddf="kr"), hb.OptionError, "ddf='kr' is not one of"),
+    "type of several": (lambda a, b: hb.anova(a, b, type=3), hb.OptionError, "F tests of the term"),
+    "ddf of several": (
+        lambda a, b: hb.anova(a, b, ddf="satterthwaite"),
+        hb.OptionError,
+        "2 fits are compared by likelihood-ratio tests. Leave them out, or give one fit.",
+    ),
+    "names of one": (lambda a, b: hb.anova(a, names=("a",)), hb.OptionError, "this is one fit."),
+    "Kenward-Roger by ML": (
+        lambda a, b: hb.anova(b.with_method("ml"), ddf="kenward-roger"),
+        hb.NotSupportedError,
+        "ddf='kenward-roger' is defined for REML fits and this fit is by ML.",
+    ),
     "short names": (
         lambda a, b: hb.anova(a, b, names=("a",)),
         hb.OptionError,

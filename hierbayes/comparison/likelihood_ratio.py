@@ -1,0 +1,113 @@
+"""Likelihood-ratio table of nested fits.
+
+For models with k_1 < k_2 parameters, 2 (loglik_2 - loglik_1) is about chi-squared with k_2 - k_1
+degrees of freedom. REML likelihoods of different fixed parts do not compare, so REML fits are
+fitted again with ML, and the table says so.
+
+Source: Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, section 2.4.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import chdtrc
+
+from hierbayes.errors import DataError, OptionError
+from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+
+def likelihood_ratio_table(
+    fits: tuple[LikelihoodFit, ...], *, refit: bool = True, names: Any = None
+) -> AnovaTable:
+    """Test each of two or more fits against the one with fewer parameters before it.
+
+    Parameters
+    ----------
+    fits : fitted to the same rows and the same response, in any order
+    refit : fit REML fits again with ML first
+    names : names of the models in the order given; "m.1", "m.2" ... unless said
+
+    Raises
+    ------
+    DataError
+        If the fits have different rows or responses, or likelihoods that do not compare.
+    """
+    labels = _checked_names(names, len(fits))
+    _check_comparable(fits)
+    refitted = refit and any(fit.method == "reml" for fit in fits)
+    if not refitted:
+        _check_likelihoods(fits)
+    used = [fit.with_method("ml") if refitted else fit for fit in fits]
+    pairs = sorted(zip(labels, used, strict=True), key=lambda pair: pair[1].n_params)
+    return AnovaTable(
+        table=_table(pairs),
+        models={name: fit.formula_text for name, fit in pairs},
+        data_name=fits[0].data_name,
+        refitted=refitted,
+    )
+
+
+def _checked_names(names: Any, count: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(f"m.{i + 1}" for i in range(count))
+    if not isinstance(names, str) and isinstance(names, Iterable):
+        labels = tuple(names)
+        text = all(isinstance(label, str) for label in labels)
+        if text and len(labels) == count == len(set(labels)):
+            return labels
+    raise OptionError(f"names={names!r} must be {count} different names, one a fit.")
+
+
+def _check_likelihoods(fits: tuple[LikelihoodFit, ...]) -> None:
+    """Raise DataError if likelihoods as they are do not compare: those of REML mostly don't."""
+    advice = "Leave refit=True, which fits them again with ML."
+    methods = {fit.method for fit in fits}
+    if len(methods) > 1:
+        raise DataError(f"Some fits are by REML, others by ML, which do not compare. {advice}")
+    if methods == {"reml"} and any(
+        not np.array_equal(fit.design.X, fits[0].design.X) for fit in fits
+    ):
+        raise DataError(
+            "The REML criteria of models with different fixed parts do not compare: each is the "
+            f"likelihood of what its own fixed part leaves. {advice}"
+        )
+
+
+def _check_comparable(fits: tuple[LikelihoodFit, ...]) -> None:
+    first = fits[0]
+    for fit in fits[1:]:
+        if fit.nobs != first.nobs:
+            raise DataError(
+                f"The fits used different rows ({first.nobs} and {fit.nobs}), so their "
+                "likelihoods do not compare. Fit both to the rows that are complete for both."
+            )
+        if not np.array_equal(fit.design.y, first.design.y):
+            raise DataError(
+                "The fits have different responses "
+                f"({first.design.formula.response_label} and {fit.design.formula.response_label}), "
+                "so their likelihoods do not compare."
+            )
+
+
+def _table(pairs: list[tuple[str, LikelihoodFit]]) -> pd.DataFrame:
+    n_params = np.array([fit.n_params for _, fit in pairs])
+    loglik = np.array([fit.loglik for _, fit in pairs])
+    chisq = np.append(np.nan, np.maximum(2 * np.diff(loglik), 0.0))
+    df = np.append(np.nan, np.diff(n_params))
+    with np.errstate(invalid="ignore"):
+        p_value = np.where(df > 0, chdtrc(np.where(df > 0, df, 1), chisq), np.nan)
+    columns = (
+        n_params,
+        [fit.aic for _, fit in pairs],
+        [fit.bic for _, fit in pairs],
+        loglik,
+        -2 * loglik,
+        chisq,
+        df,
+        p_value,
+    )
+    index = [name for name, _ in pairs]
+    return pd.DataFrame(dict(zip(ANOVA_COLUMNS, columns, strict=True)), index=index)
