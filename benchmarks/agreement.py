@@ -47,6 +47,8 @@ REFERENCE = Path(__file__).parents[1] / "tests" / "reference" / "bayes"
 TRUSTED = 4.0  # Monte-Carlo standard errors
 QUANTILES = (0.05, 0.95)
 STORED = {"q2.5": 0.025, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q97.5": 0.975}
+TRUSTED_DIVERGENCES = 0.002  # share of draws; where more diverge the fit itself says so
+NOT_JUDGED = "not judged"  # ends the note of a run that need not agree
 N_EFFECTS = 5  # random effects compared, of each factor
 BAND = 0.02  # half width, in probability, over which the density at a quantile is taken
 
@@ -291,7 +293,7 @@ def rstanarm_cbpp(draws: int, seed: int) -> Case:
     )
 
 
-def rstanarm_sleepstudy(draws: int, seed: int) -> Case:
+def rstanarm_sleepstudy(draws: int, seed: int, *, nuts: bool = True) -> Case:
     """Our draws of sleepstudy weighted to rstanarm's priors."""
     record = json.loads((REFERENCE / "bayes_sleepstudy_max.json").read_text())
     known = record["prior_summary"]
@@ -309,20 +311,24 @@ def rstanarm_sleepstudy(draws: int, seed: int) -> Case:
         },
     )
     probabilities = tuple(STORED.values())
-    runs = []
-    for name, found in (
-        ("collapsed, weighted", by_collapsed(model, draws * 5, seed)),
-        ("NUTS, weighted", by_nuts(model, draws * 2, seed + 1)),
-    ):
-        weights = decov_ratio(found, model)
-        runs.append(summary(name, found, model, log_weights=weights, probabilities=probabilities))
-    unweighted = summary(
-        "without weights", by_collapsed(model, draws, seed + 2), model, probabilities=probabilities
-    )
+    found = {"collapsed, weighted": by_collapsed(model, draws * 5, seed)}
+    if nuts:
+        found["NUTS, weighted"] = by_nuts(model, draws * 2, seed + 1)
+    runs = [
+        summary(
+            name,
+            one,
+            model,
+            log_weights=decov_ratio(one, model),
+            probabilities=probabilities,
+        )
+        for name, one in found.items()
+    ]
+    plain = summary("no weights", found["collapsed, weighted"], model, probabilities=probabilities)
     stored = stored_posterior(record, runs[0].parameters, runs[0])
     return Case(
         title="sleepstudy, rstanarm's priors by weighting ours (LKJ(1), half-t sds)",
-        runs=(stored, *runs, replace(unweighted, note=unweighted.note + ", not judged")),
+        runs=(stored, *runs, replace(plain, note=f"{plain.note}, {NOT_JUDGED}")),
     )
 
 
@@ -347,11 +353,66 @@ def two_levels(draws: int, seed: int) -> Case:
 
 
 def one_row_a_level(draws: int, seed: int) -> Case:
-    """Only their priors tell sd and sigma apart."""
+    """Only their priors tell sd and sigma apart: NUTS and the collapsed sampler against a grid."""
     dyestuff = hb.load_dataset("Dyestuff")
     rows = dyestuff.assign(row=[f"row {k:02d}" for k in range(len(dyestuff))])
-    model = hb.Model("Yield ~ 1 + (1 | row)", rows, priors={"sd": hb.HalfNormal(30)})
-    return gaussian_case(model, title="Dyestuff, one row a level", draws=draws, seed=seed)
+    model = hb.Model("Yield ~ 1 + (1 | row)", rows)
+    runs = [on_a_grid(model)]
+    for name, found in (
+        ("NUTS noncentered", by_nuts(model, draws, seed)),
+        ("collapsed", by_collapsed(model, draws * 5 // 2, seed + 1)),
+    ):
+        one = summary(name, found, model)
+        at = [one.parameters.index(parameter) for parameter in runs[0].parameters]
+        diverging = found.sample_stats.get("diverging", np.zeros(1))
+        trusted = not any(finding.code == "pareto_k" for finding in found.findings)
+        trusted = trusted and float(np.mean(diverging)) < TRUSTED_DIVERGENCES
+        runs.append(
+            replace(
+                one,
+                parameters=runs[0].parameters,
+                values=one.values[:, at],
+                errors=one.errors[:, at],
+                note=one.note if trusted else f"{one.note}, {NOT_JUDGED}",
+            )
+        )
+    return Case(title="Dyestuff, one row a level, default priors", runs=tuple(runs))
+
+
+def on_a_grid(model: hb.Model) -> Summary:
+    """Posterior of sd and sigma of ``y ~ 1 + (1 | row)``, where Var(y) = (sd^2 + sigma^2) I."""
+    y, n = model.design.y, model.design.y.size
+    priors = model.model_priors
+    (intercept,), ((law,),), sigma_law = priors.beta, priors.sd, priors.sigma
+    assert isinstance(intercept, hb.Normal) and sigma_law is not None
+    axis = (np.arange(3000) + 0.5) / 3000 * 8 * y.std()
+    sd, sigma = np.meshgrid(axis, axis, indexing="ij")
+    variance = sd**2 + sigma**2
+    mean_variance = variance / n + intercept.sigma**2  # of the mean of y, intercept integrated out
+    log_density = (
+        -(n - 1) / 2 * np.log(variance)
+        - ((y - y.mean()) ** 2).sum() / (2 * variance)
+        - np.log(mean_variance) / 2
+        - (y.mean() - intercept.mu) ** 2 / (2 * mean_variance)
+        + law.log_density(axis)[:, None]
+        + sigma_law.log_density(axis)
+    )
+    weights = np.exp(log_density - log_density.max())
+    columns = []
+    for margin in (weights.sum(axis=1), weights.sum(axis=0)):
+        share = margin / margin.sum()
+        mean = share @ axis
+        spread = np.sqrt(share @ (axis - mean) ** 2)
+        edges, reached = axis + (axis[1] - axis[0]) / 2, np.cumsum(share)
+        columns.append([mean, spread, *np.interp(QUANTILES, reached, edges)])
+    values = np.array(columns).T
+    return Summary(
+        name="grid",
+        parameters=("sd((Intercept)|row)", "sigma"),
+        values=values,
+        errors=np.zeros_like(values),
+        note="exact",
+    )
 
 
 CASES: dict[str, Callable[[int, int], Case]] = {
@@ -373,7 +434,7 @@ def distances(first: Summary, second: Summary) -> FloatArray:
 
 def judged(case: Case) -> list[Summary]:
     """Return the runs that have to agree."""
-    return [run for run in case.runs if not run.note.endswith("not judged")]
+    return [run for run in case.runs if not run.note.endswith(NOT_JUDGED)]
 
 
 def disagreements(case: Case) -> list[str]:

@@ -148,7 +148,7 @@ def check_levels(
     formula : its bars give the places for the messages
     n_rows : number of rows used
     allow_saturated : as many random effects as rows are allowed (but not more), as there is no
-        residual variance to estimate
+        residual variance to estimate or a prior tells it from that of the effects
     """
     places = {bar.group: bar.at for bar in reversed(formula.bars)}
     for factor in factors:
@@ -171,9 +171,9 @@ def check_levels(
                     "with one row a level its variance can't be told from the residual variance.",
                     source=formula.source,
                     at=at,
-                    advice="Group by a column with repeated values, or give known_sd if the "
-                    "residual "
-                    "standard deviations are known.",
+                    advice="Group by a column with repeated values, give known_sd if the residual "
+                    "standard deviations are known, or let priors tell them apart: "
+                    "Model(...).sample().",
                 )
             )
     bars = {bar.source: bar for bar in formula.bars}

@@ -207,7 +207,12 @@ def posterior_fit(
         for i, name in enumerate(model.design.coef_names)
         if i not in kept and not (in_thresholds and model.design.assign[i] == 0)
     ]
-    known = (*design_findings(model.design, dropped), *before, *draws.findings)
+    known = (
+        *design_findings(model.design, dropped),
+        *_saturated(model),
+        *before,
+        *draws.findings,
+    )
     fit = made(known)
     more = _convergence(fit, {finding.code for finding in known})
     if not more:
@@ -216,6 +221,31 @@ def posterior_fit(
     fit = made((*known, *more))
     vars(fit)["chain_statistics"] = converged
     return fit
+
+
+def _saturated(model: "Model") -> tuple[Finding, ...]:
+    """Name the terms with as many random effects as rows: their sds and sigma are confounded."""
+    design = model.design
+    if model.family != "gaussian" or design.known_sd is not None:
+        return ()
+    found = []
+    for term in design.terms:
+        factor = design.factors[term.factor]
+        if factor.levels.size * len(term.columns) < design.X.shape[0]:
+            continue
+        sds = [f"sd({factor.columns[c]}|{factor.name})" for c in term.columns]
+        found.append(
+            Finding(
+                "not_identified",
+                f"The term {term.label} has as many random effects as there are rows: the data "
+                f"say little or nothing about how variation divides between {' and '.join(sds)} "
+                "and sigma.",
+                "What is printed for them comes largely from their priors, and REML and ML have no "
+                "answer. Group by a column with repeated values, or give known_sd.",
+                {"rows": design.X.shape[0]},
+            )
+        )
+    return tuple(found)
 
 
 def _convergence(fit: PosteriorFit, known: set[str]) -> tuple[Finding, ...]:

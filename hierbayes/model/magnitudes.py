@@ -8,6 +8,7 @@ than rounding. Each check raises one sentence that names the column.
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.design.checks import check_levels
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.marginal import Kernel, evaluate
@@ -95,6 +96,20 @@ def check_residuals(design: Design, kernel: Kernel, weights: FloatArray | None) 
     raise DataError(
         f"{what} the response {design.formula.response_label!r} exactly, so there is no residual "
         "variation to model. Check the response and the formula for a copy of it."
+    )
+
+
+def check_told_apart(design: Design) -> None:
+    """Raise DataError if a term has as many random effects as rows, and sigma is not known.
+
+    Likelihood alone can't tell its variances from the residual variance; priors can.
+    """
+    check_levels(
+        design.factors,
+        design.terms,
+        formula=design.formula,
+        n_rows=design.X.shape[0],
+        allow_saturated=design.known_sd is not None,
     )
 
 

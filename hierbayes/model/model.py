@@ -58,6 +58,7 @@ from hierbayes.model.magnitudes import (
     check_magnitudes,
     check_residuals,
     check_sizes,
+    check_told_apart,
 )
 from hierbayes.model.response import checked_response
 from hierbayes.options import (
@@ -196,7 +197,7 @@ class Model:
             formula_read,
             table,
             **arguments,
-            allow_saturated=not gaussian,
+            allow_saturated=True,  # its posterior exists; fit() refuses it
             binary_response=family in BINARY,
         )
         if gaussian and design.y.ndim == 2:
@@ -335,7 +336,8 @@ class Model:
         Raises
         ------
         DataError
-            If no residual variation is left to model.
+            If no residual variation is left to model, or if a term has as many random effects as
+            there are rows, so that its sds can't be told from the residual sd.
 
         Warns
         -----
@@ -348,6 +350,7 @@ class Model:
                 f"family={self.family!r}, link={self.link!r}: REML and ML are for Gaussian models "
                 "with the identity link in this version. Model(...).sample() gives the posterior."
             )
+        check_told_apart(self.design)
         self._warn_of_many_columns()
         found = fit_lmm(self.design, self.kernel(method))
         check_bounded(self.design, found)

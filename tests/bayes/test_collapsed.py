@@ -8,6 +8,7 @@ from scipy.stats import multivariate_normal
 import hierbayes as hb
 from hierbayes.bayes.collapsed import sample_collapsed, start_phi
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
+from hierbayes.bayes.importance import pareto_k
 from hierbayes.bayes.priors import model_priors
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
@@ -143,6 +144,38 @@ def test_one_way_layouts_agree_with_quadrature(data, seed):
             sd = np.sqrt(weights @ (exact - mean) ** 2)
             # at least half of the draws are independent
             assert abs(found.mean() - mean) < 4 * sd / np.sqrt(values.size / 2)
+
+
+@pytest.mark.mcmc
+def test_the_marginal_likelihood_of_dyestuff_is_right_to_a_thousandth():
+    design, kernel, priors = built("Yield ~ 1 + (1 | Batch)", "Dyestuff")
+    target = target_of(kernel, priors)
+    centre = start_phi(target)
+    grids = [
+        np.linspace(centre[0] - 20, centre[0] + 6, 1500),
+        np.linspace(centre[1] - 2, centre[1] + 3, 400),
+    ]
+    log_integral, _, _ = quadrature(target, grids)
+    draws = sample_collapsed(kernel, priors, design, draws=100_000, random_seed=1)
+    assert draws.log_marginal_likelihood_mcse < 3e-4
+    assert abs(draws.log_marginal_likelihood - log_integral) < 1e-3
+
+
+def test_a_sigma_whose_residuals_are_rounding_is_impossible():
+    """As many effects as rows: without the bound, rounding made densities of e^50000."""
+    rows = hb.load_dataset("Dyestuff").assign(row=np.arange(30))
+    _, kernel, priors = built("Yield ~ 1 + (1 | row)", rows)
+    target = target_of(kernel, priors)
+    sigma = np.linspace(-60, 4, 200)
+    logs = collapsed(target, np.column_stack([np.full(200, 4.0), sigma])).log_density
+    assert np.isneginf(logs[0]) and np.isfinite(logs[-1]) and logs.max() < -100
+
+
+def test_one_weight_above_all_others_is_the_worst_tail():
+    weights = np.zeros(1000)
+    assert pareto_k(weights) == -np.inf
+    weights[7] = 5000.0
+    assert pareto_k(weights) == np.inf
 
 
 @pytest.mark.mcmc
