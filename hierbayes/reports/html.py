@@ -7,6 +7,7 @@ page); findings stand last, as in the text.
 from collections.abc import Sequence
 from typing import Any
 
+from hierbayes.options import Ddf, check_option
 from hierbayes.reports.anova import REFITTED, anova_cells
 from hierbayes.reports.coefficients import LEGEND, SUMMARY_DIGITS
 from hierbayes.reports.html_page import Picture, Section, escape, fragment, heading, page, table
@@ -24,6 +25,7 @@ from hierbayes.reports.numbers import (
 from hierbayes.reports.summary import (
     CORRELATION_UP_TO,
     CRITERION_DECIMALS,
+    TESTS,
     correlation_cells,
     estimated,
     finding_sentences,
@@ -33,6 +35,7 @@ from hierbayes.reports.summary import (
     rank_lines,
     scaled_residuals,
     specification,
+    tested_effects_cells,
 )
 from hierbayes.reports.varcorr import VARCORR_DIGITS, varcorr_cells
 from hierbayes.results.anova_table import AnovaTable
@@ -57,13 +60,20 @@ LEVEL_TITLES = {
 ROWS_SHOWN = 1000  # a notebook with more rows of a table gets slow
 
 
-def summary_html(fit: Any, digits: int | None = None, correlation: bool | None = None) -> str:
+def summary_html(
+    fit: Any,
+    digits: int | None = None,
+    correlation: bool | None = None,
+    ddf: Ddf = "none",
+) -> str:
     """Show the summary of a fit; same blocks, numbers and arguments as ``summary_text``."""
     digits = SUMMARY_DIGITS if digits is None else digits
+    check_option("ddf", ddf, Ddf)
     if fit.is_linear_model:
         return _linear_model_html(fit, digits)
     by = "REML" if fit.method == "reml" else "maximum likelihood"
-    parts = [heading(f"Linear mixed model fit by {by}", 3), _specification(fit)]
+    title = f"Linear mixed model fit by {by}"
+    parts = [heading(title if ddf == "none" else f"{title}. {TESTS[ddf]}", 3), _specification(fit)]
     parts.append(_criterion(fit))
     zapped = format_common(zap_small(scaled_residuals(fit), digits + 1), digits)
     parts.append(_one_row(FIVE_NUMBERS, zapped, caption="Scaled residuals"))
@@ -71,8 +81,12 @@ def summary_html(fit: Any, digits: int | None = None, correlation: bool | None =
     parts.append(f"<p>Number of obs: {fit.nobs}, groups: {escape(group_counts(fit))}</p>")
     names, beta, vcov = estimated(fit)
     if names:
-        columns = fixed_effects_cells(beta, vcov, digits)
-        parts.append(table(columns, names, caption="Fixed effects"))
+        columns, stars = fixed_effects_cells(beta, vcov, digits), None
+        if ddf != "none":
+            columns, stars = tested_effects_cells(fit, digits, ddf)
+        named = [*columns, ("", stars)] if stars is not None else columns
+        parts.append(table(named, names, caption="Fixed effects"))
+        parts.append(_legend(stars))
     shown = len(names) <= CORRELATION_UP_TO if correlation is None else correlation
     if shown and len(names) > 1:
         rows, short, cells = correlation_cells(names, vcov)

@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from hierbayes.formula.deparse import deparse_lines
 from hierbayes.formula.parser import formula_lines, parse_expression
+from hierbayes.options import Ddf, check_option
 from hierbayes.reports.abbreviate import abbreviate
 from hierbayes.reports.coefficients import (
     SUMMARY_DIGITS,
     estimate_cells,
+    p_value_cells,
     statistic_cells,
     table_lines,
 )
@@ -31,13 +33,23 @@ from hierbayes.reports.varcorr import lower_triangle_cells, varcorr_lines
 
 FloatArray = npt.NDArray[np.float64]
 
+TESTS = {
+    "satterthwaite": "t-tests use Satterthwaite's method",
+    "kenward-roger": "t-tests use Kenward-Roger's method",
+    "normal": "Tests use the normal distribution",
+}
 CORRELATION_UP_TO = 12  # lme4's option lme4.summary.cor.max
 CRITERION_DECIMALS = 1
 CORRELATION_DECIMALS = 3
 ROW_NAME_LENGTH, COLUMN_NAME_LENGTH = 11, 6  # of the correlations of fixed effects
 
 
-def summary_text(fit: Any, digits: int | None = None, correlation: bool | None = None) -> str:
+def summary_text(
+    fit: Any,
+    digits: int | None = None,
+    correlation: bool | None = None,
+    ddf: Ddf = "none",
+) -> str:
     """Write the summary of a fit as lme4 prints it.
 
     Parameters
@@ -46,6 +58,9 @@ def summary_text(fit: Any, digits: int | None = None, correlation: bool | None =
     digits : significant digits, lme4's default 4
     correlation : show the correlations of the fixed effects; as lme4, by default with at most
         12 coefficients
+    ddf : {"none", "satterthwaite", "kenward-roger", "normal"}
+        "none", as in lme4, shows no p values; otherwise the coefficients are those of lmerTest,
+        with degrees of freedom (none for "normal") and p values
 
     Returns
     -------
@@ -61,26 +76,29 @@ def summary_text(fit: Any, digits: int | None = None, correlation: bool | None =
     Linear mixed model fit by REML ['lmerMod']
     """
     digits = SUMMARY_DIGITS if digits is None else digits
+    check_option("ddf", ddf, Ddf)
     if fit.is_linear_model:
         from hierbayes.reports.linear_model import linear_model_lines
 
         lines = linear_model_lines(fit, digits)
         return "\n".join([*lines, *finding_lines(fit)])
-    lines = [*title_lines(fit), "", *criterion_lines(fit), ""]
+    lines = [*title_lines(fit, ddf), "", *criterion_lines(fit), ""]
     lines += residual_lines(fit, digits)
     lines += ["Random effects:"]
     lines += varcorr_lines(fit.varcorr(), digits=digits, with_variances=True)
     lines += group_lines(fit)
-    lines += fixed_effects_lines(fit, digits)
+    lines += fixed_effects_lines(fit, digits, ddf)
     lines += correlation_lines(fit, correlation=correlation)
     lines += rank_lines(fit)
     return "\n".join([*lines, *finding_lines(fit, correlation=correlation)])
 
 
-def title_lines(fit: Any) -> list[str]:
-    """Estimator, formula, data, weights and offset."""
+def title_lines(fit: Any, ddf: Ddf = "none") -> list[str]:
+    """Estimator and tests, formula, data, weights and offset."""
     by = "REML" if fit.method == "reml" else "maximum likelihood "
     lines = [f"Linear mixed model fit by {by} ['lmerMod']"]
+    if ddf != "none":
+        lines = [f"Linear mixed model fit by {by.strip()}. {TESTS[ddf]}"]
     lines += fill_lines(["Formula:", *formula_lines(fit.design.formula)])
     for label, texts in specification(fit):
         lines += fill_lines([f"{label:>8}", *texts])
@@ -148,12 +166,31 @@ def estimated(fit: Any) -> tuple[list[str], FloatArray, FloatArray]:
     return list(fit.coef_names), np.asarray(fit.beta, dtype=float), vcov
 
 
-def fixed_effects_lines(fit: Any, digits: int) -> list[str]:
-    """Write the table of coefficients with standard errors and t values."""
+def fixed_effects_lines(fit: Any, digits: int, ddf: Ddf = "none") -> list[str]:
+    """Write the table of coefficients with standard errors and t values, and tests if asked for."""
     names, beta, vcov = estimated(fit)
     if not names:
         return []
-    return ["", "Fixed effects:", *table_lines(fixed_effects_cells(beta, vcov, digits), names)]
+    if ddf == "none":
+        return ["", "Fixed effects:", *table_lines(fixed_effects_cells(beta, vcov, digits), names)]
+    columns, stars = tested_effects_cells(fit, digits, ddf)
+    return ["", "Fixed effects:", *table_lines(columns, names, stars=stars)]
+
+
+def tested_effects_cells(
+    fit: Any, digits: int, ddf: Ddf
+) -> tuple[list[tuple[str, list[str]]], list[str] | None]:
+    """Columns of the table of coefficients with tests, by name, and stars."""
+    tests = fit.model.coefficient_tests(fit, ddf)
+    z = ddf == "normal"
+    parts = [tests.estimate, tests.std_error] + ([] if z else [tests.df])
+    cells = estimate_cells([part.tolist() for part in parts], digits)
+    statistics = statistic_cells(tests.statistic.tolist(), digits)
+    p_cells, stars = p_value_cells(tests.p_value.tolist(), digits)
+    names = ["Estimate", "Std. Error", "df"][: len(parts)]
+    last = ("z value", "Pr(>|z|)") if z else ("t value", "Pr(>|t|)")
+    columns = [*zip(names, cells, strict=True), (last[0], statistics), (last[1], p_cells)]
+    return columns, stars
 
 
 def fixed_effects_cells(
