@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import coverage
+from benchmarks import interval_coverage as coverage
 
 METHODS = ("wald", "satterthwaite", "kenward-roger", "profile", "percentile", "bca", "predict")
 
