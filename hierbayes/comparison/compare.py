@@ -195,8 +195,8 @@ def _intervals(sides: list[Side], level: float, kind: IntervalKind) -> tuple[str
     likelihood = [side.label.name for side in sides if not side.label.is_posterior]
     if likelihood:
         lines.append(
-            f"{' and '.join(likelihood)}: {percent} Wald confidence intervals of the fixed "
-            "effects, p of z tests; none for sds and correlations"
+            f"{' and '.join(likelihood)}: {percent} Wald confidence intervals and p of the fixed "
+            "effects, with Satterthwaite's degrees of freedom; none for sds and correlations"
         )
     posterior = [side.label.name for side in sides if side.label.is_posterior]
     if posterior:

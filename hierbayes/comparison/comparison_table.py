@@ -138,7 +138,7 @@ def parameter_rows(fit: Any) -> list[Row]:
 
 def likelihood_numbers(fit: Any, rows: Sequence[Row], level: float) -> LikelihoodNumbers:
     """Estimates, standard errors and Wald intervals; NaN where there are none."""
-    tidy = fit.tidy(level=level, ddf="normal")
+    tidy = fit.tidy(level=level)
     names = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
     values = [tidy[name].to_numpy(dtype=np.float64) for name in names]
     if rows and rows[-1].kind == "icc":

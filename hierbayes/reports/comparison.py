@@ -22,7 +22,7 @@ LEGEND = {
     "shift": "posterior median minus {reference}, in standard errors (SE), or posterior sds (sd)",
     "width": "width of the posterior's interval over {reference}'s",
     "P(>0)": "posterior probability of a positive value",
-    "p(z)": "p-value of {reference}'s z test",
+    "p": "p-value of {reference}'s t test",
     "pull": "posterior sds the mean moves if the prior counts twice",
 }
 
@@ -186,7 +186,7 @@ def _intervals(found: Comparison, decimals: Sequence[int]) -> list[tuple[str, li
         columns += _against(found, fit, _lead(found, fit.name))
     if reference is not None:
         p_values = [float(value) for value in found.table[f"{reference.prefix}_p_value"]]
-        columns.append(("p(z)", ["" if math.isnan(p) else _p_value(p) for p in p_values]))
+        columns.append(("p", ["" if math.isnan(p) else _p_value(p) for p in p_values]))
     return columns
 
 
