@@ -26,6 +26,7 @@ RENDERERS = {
     "BootstrapResult": ("bootstrap.bootstrap_text", "bootstrap.bootstrap_html"),
     "R2": ("variance_explained.r2_text", "variance_explained.r2_html"),
     "Icc": ("variance_explained.icc_text", "variance_explained.icc_html"),
+    "EmmeansTable": ("emmeans.emmeans_text", "emmeans.emmeans_html"),
     "Comparison": ("comparison.comparison_text", "comparison.comparison_html"),
 }
 

@@ -108,22 +108,36 @@ def parameter_values(
         In the order of ``parameter_names``; sds in response units per unit of their column,
         correlations NaN beside a zero sd.
     """
-    design = fit.design
-    shape = CovarianceShape(
-        sizes=tuple(len(factor.columns) for factor in design.factors),
-        terms=tuple((term.factor, term.columns) for term in design.terms),
-    )
-    Lambdas = shape.unpack(theta)
+    Lambdas = _shape(fit.design).unpack(theta)
+    return values_of_roots(fit, Lambdas, sigma, beta=beta, bases=bases)
+
+
+def values_of_roots(
+    fit: NamedFit,
+    roots: Sequence[FloatArray],
+    sigma: FloatArray,
+    *,
+    beta: FloatArray,
+    bases: Sequence[FloatArray] | None = None,
+) -> FloatArray:
+    """``parameter_values`` from roots (T, q, q) of Var(b) / sigma^2 per factor, of any form."""
     parts = []
-    for factor, columns in shape.terms:
+    for factor, columns in _shape(fit.design).terms:
         at = np.ix_(columns, columns)
-        root = Lambdas[factor][(slice(None), *at)]
+        root = roots[factor][(slice(None), *at)]
         if bases is not None:
             root = bases[factor][at] @ root
         parts.append(_term_values(root, sigma))
-    if design.known_sd is None:
+    if fit.design.known_sd is None:
         parts.append(sigma[:, None])
     return np.concatenate([*parts, beta], axis=1)
+
+
+def _shape(design: Design) -> CovarianceShape:
+    return CovarianceShape(
+        sizes=tuple(len(factor.columns) for factor in design.factors),
+        terms=tuple((term.factor, term.columns) for term in design.terms),
+    )
 
 
 def _term_values(root: FloatArray, sigma: FloatArray) -> FloatArray:

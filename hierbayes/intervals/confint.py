@@ -1,0 +1,231 @@
+"""Confidence intervals under lme4's names, by three methods; credible ones of a posterior."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.errors import OptionError
+from hierbayes.intervals.profile import checked_fit, chosen_parameters, profile
+from hierbayes.intervals.wald import NO_WALD, wald_limits
+from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
+from hierbayes.results.interval_parameters import (
+    IntervalParameter,
+    interval_parameters,
+    parameter_values,
+)
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.tidy import check_level
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def confint(
+    fit: Any,
+    method: ConfintMethod | None = None,
+    level: float = 0.95,
+    *,
+    nsim: int = 500,
+    random_seed: Any = None,
+    parameters: Any = None,
+    kind: BootstrapKind = "parametric",
+    interval: BootstrapInterval = "percentile",
+    n_jobs: int = 1,
+) -> pd.DataFrame:
+    """Confidence intervals of sds, correlations, sigma and fixed effects.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+        A posterior gives its equal-tailed credible intervals and takes no ``method``.
+    method : {"wald", "profile", "bootstrap"}, optional
+        "wald" (when not given): estimate plus or minus normal quantiles of standard errors, fixed
+        effects only. "profile": where the likelihood falls off, for every parameter, one-sided at
+        the end of a parameter's range; of a REML fit it is the likelihood too, as in lme4.
+        "bootstrap": quantiles of the estimates from ``nsim`` data sets drawn anew.
+    level : float
+    nsim, random_seed, kind, interval, n_jobs
+        Of the bootstrap: number of data sets; seed; {"parametric", "residual", "cases"} what is
+        drawn; {"percentile", "basic", "bca"} how limits are read; processes. See ``hb.bootstrap``.
+    parameters : str or list of str, optional
+        Names to keep, or lme4's ``"theta_"`` and ``"beta_"``; all when not given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index lme4's names, columns ``estimate lower upper``; estimates are those of the fit, sds
+        in response units per unit of their column. A limit that does not exist is NaN;
+        ``.attrs["reasons"]`` says why, ``.attrs["method"]``, ``["level"]`` and ``["details"]``
+        what the limits are.
+
+    Raises
+    ------
+    OptionError
+        If an option is none of those above, ``level`` is not between 0 and 1, a name is not a
+        parameter, or ``fit`` is not a fit.
+
+    Notes
+    -----
+    Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 5.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> print(hb.confint(fit, method="profile").round(2))
+                                  estimate   lower   upper
+    sd_(Intercept)|Subject           24.74   14.38   37.72
+    cor_Days.(Intercept)|Subject      0.07   -0.48    0.69
+    sd_Days|Subject                   5.92    3.80    8.75
+    sigma                            25.59   22.90   28.86
+    (Intercept)                     251.41  237.68  265.13
+    Days                             10.47    7.36   13.58
+    """
+    check_level(level)
+    if _is_posterior(fit):
+        if method is not None:
+            raise OptionError(
+                f"method={method!r}: a posterior's intervals come from its draws; leave method out."
+            )
+        return _credible(fit, level, parameters)
+    checked_fit(fit, "confint")
+    method = check_option("method", "wald" if method is None else method, ConfintMethod)
+    check_option("kind", kind, BootstrapKind)
+    check_option("interval", interval, BootstrapInterval)
+    chosen = chosen_parameters(fit, parameters)
+    if method == "profile":
+        return _profiled(fit, chosen, level)
+    if method == "bootstrap":
+        from hierbayes.intervals.bootstrap import bootstrap
+
+        found = bootstrap(fit, nsim=nsim, random_seed=random_seed, kind=kind, n_jobs=n_jobs)
+        return _bootstrapped(found, chosen, level, interval)
+    return _wald(fit, chosen, level)
+
+
+def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float) -> pd.DataFrame:
+    fixed = wald_limits(fit, level)
+    limits = [fixed[p.row] if p.kind == "fixed" else [np.nan, np.nan] for p in chosen]
+    return _table(
+        chosen,
+        _estimates(fit, chosen),
+        np.array(limits),
+        method="wald",
+        level=level,
+        details="estimate plus or minus normal quantiles of standard errors",
+        reasons={p.name: NO_WALD for p in chosen if p.kind != "fixed"},
+    )
+
+
+def _profiled(
+    fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float
+) -> pd.DataFrame:
+    found = profile(fit, [p.name for p in chosen], level=level)
+    details = "signed root of the change of the ML deviance at the normal quantiles"
+    return _table(
+        chosen,
+        _estimates(fit, chosen),
+        found.limits,
+        method="profile",
+        level=level,
+        details=" ".join([f"{details}.", *(str(finding) for finding in found.findings)]),
+        reasons=found.reasons,
+    )
+
+
+def _bootstrapped(
+    found: Any, chosen: Sequence[IntervalParameter], level: float, interval: BootstrapInterval
+) -> pd.DataFrame:
+    rows = found.confint(level, interval).loc[[p.name for p in chosen]]
+    limits = rows[["lower", "upper"]].to_numpy()
+    missing = np.isnan(limits).any(axis=1)
+    why = (
+        "the estimate is at the end of its range or all replicates are on one side of it, where "
+        "the correction does not exist"
+        if interval == "bca"
+        else "no replicate has a value"
+    )
+    refits = f"{found.n_failed} refits failed and {found.n_boundary} are on the boundary"
+    return _table(
+        chosen,
+        rows["estimate"].to_numpy(),
+        limits,
+        method="bootstrap",
+        level=level,
+        details=f"{interval} limits of {found.nsim} {found.kind} replicates; {refits}",
+        reasons={p.name: why for p, lacks in zip(chosen, missing, strict=True) if lacks},
+    )
+
+
+def _is_posterior(fit: Any) -> bool:
+    """Whether this is a posterior; only a fit that was sampled has loaded the class."""
+    from hierbayes.results.posterior_fit import PosteriorFit
+
+    return isinstance(fit, PosteriorFit)
+
+
+def _credible(fit: Any, level: float, parameters: Any) -> pd.DataFrame:
+    """Equal-tailed credible intervals of the draws, under lme4's names."""
+    draws = fit.draws
+    chosen, columns = [], []
+    for parameter in chosen_parameters(fit, parameters):
+        if parameter.kind == "sigma" and draws.sigma is None:
+            continue  # the response family has no residual sd
+        chosen.append(parameter)
+        columns.append(np.ravel(_draws_of(fit, parameter)))
+    values = np.column_stack(columns)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    return _table(
+        chosen,
+        values.mean(axis=0),
+        np.quantile(values, tails, axis=0).T,
+        method="posterior",
+        level=level,
+        details="equal-tailed credible intervals of the posterior; estimates are its means",
+        reasons={},
+    )
+
+
+def _draws_of(fit: Any, parameter: IntervalParameter) -> FloatArray:
+    draws = fit.draws
+    if parameter.kind == "fixed":
+        return np.asarray(draws.beta[:, :, parameter.row])
+    if parameter.kind == "sigma":
+        return np.asarray(draws.sigma)
+    term = fit.design.terms[parameter.term]
+    name = fit.design.factors[term.factor].name
+    row, column = term.columns[parameter.row], term.columns[parameter.column]
+    if parameter.kind == "sd":
+        return np.asarray(draws.sd[name][:, :, row])
+    return np.asarray(draws.corr[name][:, :, row, column])
+
+
+def _estimates(fit: LikelihoodFit, chosen: Sequence[IntervalParameter]) -> FloatArray:
+    """Estimates of the fit itself."""
+    sigma = np.array([fit.sigma])
+    values = parameter_values(fit, fit.theta[None], sigma, beta=fit.beta[None])[0]
+    names = [p.name for p in interval_parameters(fit)]
+    return values[[names.index(p.name) for p in chosen]]
+
+
+def _table(
+    chosen: Sequence[IntervalParameter],
+    estimates: FloatArray,
+    limits: FloatArray,
+    *,
+    method: str,
+    level: float,
+    details: str,
+    reasons: Mapping[str, str],
+) -> pd.DataFrame:
+    columns = {"estimate": estimates, "lower": limits[:, 0], "upper": limits[:, 1]}
+    table = pd.DataFrame(columns, index=[p.name for p in chosen])
+    table.attrs = {
+        "method": method,
+        "level": float(level),
+        "details": details,
+        "reasons": dict(reasons),
+    }
+    return table

@@ -1,0 +1,234 @@
+"""ML deviance of a linear mixed model before sigma is profiled out, one parameter held.
+
+With V = W^-1 + Z Lambda Lambda' Z', r^2 the weighted residual sum of squares at the fixed effects
+that are best given Lambda (and given the fixed effect that is held, if one is),
+
+    d = log|L L'| - sum log w + n log(2 pi sigma^2) + r^2 / sigma^2.
+
+The gradient is exact. The curvature is the average information, (V_i V^-1 e)' P (V_j V^-1 e), with
+the exact term of Lambda entering squared and exact rows of log sigma and of the fixed effect.
+Derivations and symbols are those of ``gaussian/marginal.py``; a batch entry here has its own turned
+columns and its own sigma.
+
+Source: Gilmour, Thompson & Cullis (1995), Biometrics 51:1440 (average information).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.gaussian.marginal import Kernel, Reduced, gram, reduce, times, transpose_times
+from hierbayes.gaussian.products import multiply
+from hierbayes.intervals.held_parameter import Held
+
+FloatArray = npt.NDArray[np.float64]
+
+# Numbers the factors of one batch may hold: 80 MB, more than any small model needs.
+BATCH_NUMBERS = 10**7
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The deviance at a batch of points.
+
+    Attributes
+    ----------
+    z : array, shape (T, k + 2), the points
+    value : array, shape (T,), infinite where it cannot be computed
+    gradient : array, shape (T, k + 2), in z
+    hessian : array, shape (T, k + 2, k + 2), in z
+    beta : array, shape (T, p), fixed effects, in the basis of the products
+    """
+
+    z: FloatArray
+    value: FloatArray
+    gradient: FloatArray
+    hessian: FloatArray
+    beta: FloatArray
+
+    def put(self, index: npt.NDArray[np.intp], other: "Local") -> None:
+        """Replace the entries at ``index``."""
+        for name in ("z", "value", "gradient", "hessian", "beta"):
+            getattr(self, name)[index] = getattr(other, name)
+
+    def take(self, index: npt.NDArray[np.intp]) -> "Local":
+        """Return a copy of the entries at ``index``."""
+        return Local(
+            self.z[index],
+            self.value[index],
+            self.gradient[index],
+            self.hessian[index],
+            self.beta[index],
+        )
+
+
+def held_deviance(kernel: Kernel, held: Held, z: FloatArray) -> Local:
+    """Deviance, gradient and curvature at points z (T, k + 2), one held parameter each."""
+    T = z.shape[0]
+    most = max(1, BATCH_NUMBERS // max(kernel.structure.n_numbers, 1))
+    if most < T:
+        parts = [np.arange(first, min(first + most, T)) for first in range(0, T, most)]
+        return _joined([_computed(kernel, held.take(part), z[part]) for part in parts])
+    return _computed(kernel, held, z)
+
+
+def _computed(kernel: Kernel, held: Held, z: FloatArray) -> Local:
+    """Return the deviance; where a batch fails, entry by entry."""
+    try:
+        return _local(kernel, held, z)
+    except np.linalg.LinAlgError:
+        if z.shape[0] > 1:
+            entries = [np.array([t]) for t in range(z.shape[0])]
+            return _joined([_computed(kernel, held.take(t), z[t]) for t in entries])
+        size, p = z.shape[1], kernel.products.xy.size
+        nothing = np.zeros((1, size))
+        return Local(z, np.full(1, np.inf), nothing, np.zeros((1, size, size)), np.zeros((1, p)))
+
+
+def _joined(parts: list[Local]) -> Local:
+    return Local(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("z", "value", "gradient", "hessian", "beta")
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Residual:
+    """The residual e = (y - X beta) / r at a batch of points and the columns of X around it.
+
+    Attributes
+    ----------
+    columns : array, shape (T, p + 1, p + 1); [X y] times them: orthonormal columns of X in
+        V^-1, a held one last, then e
+    r2 : array, shape (T,)
+    excess : array, shape (T,), product of r e with the held column (orthonormal), else zero
+    length : array, shape (T,), length of the held column per unit of the fixed effect
+    """
+
+    columns: FloatArray
+    r2: FloatArray
+    excess: FloatArray
+    length: FloatArray
+
+
+def _residual(held: Held, z: FloatArray, gram_xy: FloatArray) -> _Residual:
+    T, p = z.shape[0], gram_xy.shape[1] - 1
+    around = np.zeros((T, p + 1, p + 1))
+    around[:, :p, :p] = np.swapaxes(held.rotation, 1, 2)
+    around[:, p, p] = 1.0
+    root = np.linalg.cholesky(np.swapaxes(around, 1, 2) @ gram_xy @ around)
+    columns = around @ np.swapaxes(np.linalg.inv(root), 1, 2)
+    r = root[:, p, p]
+    excess, length = np.zeros(T), np.zeros(T)
+    if held.is_beta.any():
+        length = np.where(held.is_beta, root[:, p - 1, p - 1] / held.size, 0.0)
+        excess = np.where(held.is_beta, root[:, p, p - 1] - (z[:, -1] - held.shift) * length, 0.0)
+        columns[:, :, p] = excess[:, None] * columns[:, :, p - 1] + r[:, None] * columns[:, :, p]
+        columns[:, :, p] /= np.sqrt(r**2 + excess**2)[:, None]
+    return _Residual(columns, r**2 + excess**2, excess, length)
+
+
+def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
+    products = kernel.products
+    T, k, p = z.shape[0], z.shape[1] - 2, products.xy.size
+    triangles = kernel.shape.unpack(held.entries(z))
+    back = [np.swapaxes(turn, 1, 2) for turn in held.turns]
+    Lambdas = [turn @ triangle for turn, triangle in zip(back, triangles, strict=True)]
+    reduced = reduce(kernel, Lambdas, n_batch=T)
+    residual = _residual(held, z, reduced.gram_xy)
+    variance = np.exp(2 * z[:, -2])
+    last = residual.r2 / variance
+    value = reduced.log_det - products.sum_log_weights
+    value = value + products.n_obs * np.log(2 * np.pi * variance) + last
+    gradient = np.zeros((T, k + 2))
+    hessian = np.zeros((T, k + 2, k + 2))
+    if k:
+        entries = _in_entries(kernel, held, triangles, Lambdas, reduced, residual, last)
+        gradient[:, :k], hessian[:, :k, :k], on_sigma, on_held = entries
+        hessian[:, :k, -2] = hessian[:, -2, :k] = on_sigma
+        scaled = on_held * (2 * residual.length * np.sqrt(residual.r2) / variance)[:, None]
+        hessian[:, :k, -1] = hessian[:, -1, :k] = scaled
+    gradient[:, -2] = 2 * products.n_obs - 2 * last
+    gradient[:, -1] = -2 * residual.excess * residual.length / variance
+    hessian[:, -2, -2] = 4 * last
+    hessian[:, -1, -2] = hessian[:, -2, -1] = -2 * gradient[:, -1]
+    hessian[:, -1, -1] = 2 * residual.length**2 / variance
+    gradient, hessian = held.chained(z, gradient, hessian)
+    beta = -residual.columns[:, :p, p] * np.sqrt(residual.r2)[:, None]
+    return Local(z, value, gradient, hessian, beta)
+
+
+def _in_entries(
+    kernel: Kernel,
+    held: Held,
+    triangles: list[FloatArray],
+    Lambdas: list[FloatArray],
+    reduced: Reduced,
+    residual: _Residual,
+    last: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Differentiate in the k entries of the turned triangles.
+
+    Returns
+    -------
+    gradient (T, k), curvature (T, k, k), cross derivative with log sigma (T, k), and the product of
+    V_i V^-1 e with the held column of X (T, k)
+    """
+    assert reduced.factor is not None
+    T, k = last.size, kernel.shape.n_theta
+    e = residual.columns[:, None, :, -1:]
+    u = reduced.factor.back_solve([half @ e for half in reduced.half])
+    spread = multiply(kernel.products, [times(L, x) for L, x in zip(Lambdas, u, strict=True)])
+    h = [z @ e - s for z, s in zip(kernel.zxy, spread, strict=True)]
+    gradient, on_sigma = np.empty((T, k)), np.empty((T, k))
+    curvature = np.zeros((T, k, k))
+    directions = []
+    traces = reduced.factor.trace_blocks()
+    for f, (index, row, column) in enumerate(kernel.shape.factor_entries):
+        turn, Lambda = held.turns[f], Lambdas[f]
+        hu = np.swapaxes(h[f][..., 0], 1, 2) @ u[f][..., 0]
+        slope = turn @ (traces[f] - last[:, None, None] * hu)
+        gradient[:, index] = 2 * slope[:, row, column]
+        on_sigma[:, index] = 4 * last[:, None] * (turn @ hu)[:, row, column]
+        inverse = np.linalg.inv(triangles[f])
+        G = slope @ inverse
+        G = G + np.swapaxes(G, 1, 2)  # twice the derivative in the covariance
+        same = column[:, None] == column[None, :]
+        curvature[:, index[:, None], index] = np.where(same, G[:, row[:, None], row], 0.0)
+        turned_h = h[f][..., 0] @ np.swapaxes(turn, 1, 2)
+        s = np.swapaxes(turn, 1, 2)[:, None, :, row] * u[f][..., 0][:, :, None, column]
+        s += Lambda[:, None, :, column] * turned_h[:, :, None, row]
+        wide = np.zeros((*s.shape[:3], k))
+        wide[..., index] = s
+        directions.append(wide)
+    information, on_held = _information(kernel, Lambdas, reduced, residual, held, directions)
+    return gradient, curvature + last[:, None, None] * information, on_sigma, on_held
+
+
+def _information(
+    kernel: Kernel,
+    Lambdas: list[FloatArray],
+    reduced: Reduced,
+    residual: _Residual,
+    held: Held,
+    directions: list[FloatArray],
+) -> tuple[FloatArray, FloatArray]:
+    """s_i' Z'V^-1Z s_j with X projected out (T, k, k), and s_i'Z'V^-1 times the held column."""
+    assert reduced.factor is not None
+    spread = multiply(kernel.products, directions)
+    half = reduced.factor.half_solve(
+        [transpose_times(L, s) for L, s in zip(Lambdas, spread, strict=True)]
+    )
+    on_xy = gram(kernel.zxy, directions) - gram(reduced.half, half)
+    on_columns = np.swapaxes(residual.columns, 1, 2) @ on_xy
+    on_x = on_columns[:, :-1]
+    on_held = np.zeros((on_x.shape[0], on_x.shape[2]))
+    if held.is_beta.any():
+        on_held = np.where(held.is_beta[:, None], on_x[:, -1], 0.0)
+        on_x = on_x.copy()
+        on_x[held.is_beta, -1] = 0.0
+    information = gram(directions, spread) - gram(half, half) - np.swapaxes(on_x, 1, 2) @ on_x
+    return information, on_held

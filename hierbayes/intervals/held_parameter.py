@@ -1,0 +1,320 @@
+"""Coordinates of a linear mixed model in which one parameter is a coordinate of its own.
+
+A likelihood profile holds one parameter (an sd, a correlation, sigma or a fixed effect) and lets
+all others follow. For each parameter the columns of its random-effects term are turned so that
+its value stands in one place of the triangle Lambda of Var(b) = sigma^2 Lambda Lambda':
+
+    sd s of b_1:            Lambda_11 = s / (n sigma), with b_1 = n y_1 for a unit direction y_1
+    correlation sin(phi):   b_1 = n y_1, b_2 = c y_1 + d y_2 and Lambda_11 = a,
+                            Lambda_21 = t sin(phi) - (c / d) a, Lambda_22 = t cos(phi)
+
+Beside an sd the second row is polar too (with c = 0): where s is near zero, Lambda_21 and Lambda_22
+run along a circle on which the deviance hardly changes, and a circle is straight in phi.
+
+The other columns of the term follow in the principal axes of what the estimate leaves to them,
+so that directions without variance come last and none of the valleys of a singular triangle is
+met. A point is z = (k entries or what stands for them, log sigma, value of the held fixed effect),
+the same length for all parameters, so that a batch may hold different ones.
+
+Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 5.1 (profiles).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle
+from hierbayes.gaussian.marginal import Evaluation, Kernel
+from hierbayes.results.interval_parameters import IntervalParameter
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
+
+# Diagonal entries stay this far from zero, so that the curvature there is defined; the deviance
+# moves by the square of it.
+FLOOR = 1e-6
+# The held parameter comes this close to the end of its range: an sd in residual sds, phi of a
+# correlation to a right angle. Closer than FLOOR, so that nothing is left of what it multiplies.
+END = 1e-9
+RIGHT_ANGLE = np.pi / 2 - END
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What is held in each entry of a batch; arrays with a leading axis T, like the points.
+
+    Attributes
+    ----------
+    own : array of int, shape (T,), the place in z of the parameter that is held
+    free : array, shape (T, k + 2), the places of z that follow
+    turns : per factor, array (T, q, q), rows are the directions Lambda's rows stand for
+    is_sd, is_cor, is_beta : arrays, shape (T,)
+    is_polar : array, shape (T,), whether the second row of the term is in t and phi
+    size : array, shape (T,), n above, or the length of the fixed effect's row of ``x_basis``
+    corner : array of int, shape (T, 3), places of Lambda_11, Lambda_21, Lambda_22 where polar
+    ratio : array, shape (T,), c / d above
+    rotation : array, shape (T, p, p), rotates the columns of X so that the held one is last
+    shift : array, shape (T,), value of the held fixed effect at coefficient zero
+    diagonal, positive : arrays, shape (T, k + 2), places that must not be zero, not be negative
+    below : array, shape (T, k + 2), places under the diagonal entry that is zero at a bound; there
+        the rest of its column is the same as later columns and would be searched in vain
+    lower, upper : arrays, shape (T,), bounds of the held coordinate
+    """
+
+    own: IntArray
+    free: BoolArray
+    turns: tuple[FloatArray, ...]
+    is_sd: BoolArray
+    is_cor: BoolArray
+    is_beta: BoolArray
+    is_polar: BoolArray
+    size: FloatArray
+    corner: IntArray
+    ratio: FloatArray
+    rotation: FloatArray
+    shift: FloatArray
+    diagonal: BoolArray
+    positive: BoolArray
+    below: BoolArray
+    lower: FloatArray
+    upper: FloatArray
+
+    def take(self, index: IntArray) -> "Held":
+        """Return the batch of these entries."""
+        chosen = {
+            field.name: getattr(self, field.name)[index]
+            for field in fields(self)
+            if field.name != "turns"
+        }
+        return Held(turns=tuple(turn[index] for turn in self.turns), **chosen)
+
+    def projected(self, z: FloatArray, limit: float = FLOOR) -> FloatArray:
+        """Points kept off the places where an entry on the diagonal of Lambda is zero."""
+        sign = np.where((z < 0) & ~self.positive, -1.0, 1.0)
+        size = np.where(self.positive, z, np.abs(z))
+        found = np.where(self.diagonal & (size < limit), sign * limit, z)
+        at = np.flatnonzero(self.is_polar & ~self.is_cor)
+        if at.size:
+            phi = found[at, self.corner[at, 1]]
+            short = np.arcsin(np.cos(phi))  # what is missing to a right angle, signed
+            turn = np.where(short < 0, -1.0, 1.0) * limit - short
+            turn = np.where(np.abs(short) < limit, turn, 0.0)
+            # phi grows towards a right angle where its sine is positive
+            found[at, self.corner[at, 1]] = phi - np.where(np.sin(phi) > 0, turn, -turn)
+        return found
+
+    def at_bound(self, value: FloatArray) -> BoolArray:
+        """Which held coordinates (T,) are at a bound."""
+        return np.asarray((value <= self.lower) | (value >= self.upper))
+
+    def without_redundant(self, value: FloatArray) -> "Held":
+        """Return the batch with places that say nothing at these values (T,) not free."""
+        redundant = self.below & self.at_bound(value)[:, None]
+        return replace(self, free=self.free & ~redundant) if redundant.any() else self
+
+    def entries(self, z: FloatArray) -> FloatArray:
+        """Entries of Lambda in the turned columns, shape (T, k)."""
+        found = z[:, :-2].copy()
+        at = np.flatnonzero(self.is_sd)
+        found[at, self.own[at]] *= np.exp(-z[at, -2]) / self.size[at]
+        at = np.flatnonzero(self.is_polar)
+        if at.size:
+            one, two, three = self.corner[at].T
+            a, phi, t = z[at, one], z[at, two], z[at, three]
+            found[at, two] = t * np.sin(phi) - self.ratio[at] * a
+            found[at, three] = t * np.cos(phi)
+        return found
+
+    def chained(
+        self, z: FloatArray, gradient: FloatArray, hessian: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Gradient (T, k + 2) and Hessian in z from those in (entries, log sigma, fixed effect)."""
+        T, size = z.shape
+        J = np.zeros((T, size, size))
+        J[:, np.arange(size), np.arange(size)] = 1.0
+        extra = np.zeros_like(hessian)
+        at = np.flatnonzero(self.is_sd)
+        own = self.own[at]
+        slope = np.exp(-z[at, -2]) / self.size[at]
+        entry = slope * z[at, own]
+        J[at, own, own], J[at, own, -2] = slope, -entry
+        extra[at, own, -2] = extra[at, -2, own] = -gradient[at, own] * slope
+        extra[at, -2, -2] = gradient[at, own] * entry
+        at = np.flatnonzero(self.is_polar)
+        if at.size:
+            one, two, three = self.corner[at].T
+            sine, cosine, t = np.sin(z[at, two]), np.cos(z[at, two]), z[at, three]
+            J[at, two, one] = -self.ratio[at]
+            J[at, two, two], J[at, two, three] = t * cosine, sine
+            J[at, three, two], J[at, three, three] = -t * sine, cosine
+            g, h = gradient[at, two], gradient[at, three]
+            extra[at, two, two] = -t * (g * sine + h * cosine)
+            extra[at, two, three] = extra[at, three, two] = g * cosine - h * sine
+        transposed = np.swapaxes(J, 1, 2)
+        return (transposed @ gradient[:, :, None])[:, :, 0], transposed @ hessian @ J + extra
+
+    def values(self, z: FloatArray) -> FloatArray:
+        """Values of the held parameters on the scale they are reported on, shape (T,)."""
+        own = z[np.arange(z.shape[0]), self.own]
+        is_sigma = ~(self.is_sd | self.is_cor | self.is_beta)
+        bounded = np.where(self.is_sd & (own <= self.lower), 0.0, own)
+        angle = np.clip(own, -RIGHT_ANGLE, RIGHT_ANGLE)
+        at_end = np.abs(angle) >= RIGHT_ANGLE
+        correlation = np.where(at_end, np.sign(angle), np.sin(angle))
+        return np.where(
+            self.is_cor, correlation, np.where(is_sigma, np.exp(own * is_sigma), bounded)
+        )
+
+
+def hold(
+    kernel: Kernel, at: Evaluation, parameters: Sequence[IntervalParameter]
+) -> tuple[Held, FloatArray]:
+    """Coordinates for each of m parameters, and the estimate in them.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    at : Evaluation
+        Its optimum by maximum likelihood, one theta.
+    parameters : the m parameters
+
+    Returns
+    -------
+    Held, array of shape (m, k + 2)
+    """
+    places = [_Places(kernel, at, parameter) for parameter in parameters]
+    held = Held(
+        own=np.array([place.own for place in places], dtype=np.intp),
+        free=np.array([place.free for place in places]),
+        turns=tuple(
+            np.array([place.turns[f] for place in places]) for f in range(len(kernel.shape.sizes))
+        ),
+        is_sd=np.array([p.kind == "sd" for p in parameters]),
+        is_cor=np.array([p.kind == "cor" for p in parameters]),
+        is_beta=np.array([p.kind == "fixed" for p in parameters]),
+        is_polar=np.array([place.is_polar for place in places]),
+        size=np.array([place.size for place in places]),
+        corner=np.array([place.corner for place in places], dtype=np.intp),
+        ratio=np.array([place.ratio for place in places]),
+        rotation=np.array([place.rotation for place in places]),
+        shift=np.array([place.shift for place in places]),
+        diagonal=np.array([place.diagonal for place in places]),
+        positive=np.array([place.positive for place in places]),
+        below=np.array([place.below for place in places]),
+        lower=np.array([place.lower for place in places]),
+        upper=np.array([place.upper for place in places]),
+    )
+    z = np.array([place.z for place in places])
+    return held, np.where(held.diagonal, held.projected(z), z)
+
+
+class _Places:
+    """The coordinates of one parameter, made at the estimate."""
+
+    def __init__(self, kernel: Kernel, at: Evaluation, parameter: IntervalParameter) -> None:
+        shape = kernel.shape
+        k, p = shape.n_theta, kernel.products.xy.size
+        self.own, self.size, self.ratio, self.shift = k + 1, 1.0, 0.0, 0.0
+        self.corner, self.is_polar = (0, 0, 0), False
+        self.rotation = np.eye(p)
+        self.lower, self.upper = -np.inf, np.inf
+        self.turns = [np.eye(q) for q in shape.sizes]
+        self.diagonal = np.append(shape.is_diagonal, [False, False])
+        self.positive = np.zeros(k + 2, dtype=bool)
+        self.below = np.zeros(k + 2, dtype=bool)
+        self.free = np.ones(k + 2, dtype=bool)
+        self.free[-1] = False
+        self.free[-2] = not kernel.sigma_known
+        self.z = np.zeros(k + 2)
+        self.z[-2] = np.log(at.sigma[0])
+        roots = [Lambda[0] for Lambda in at.Lambdas]
+        bases = kernel.products.anchor.z_bases
+        for i, (factor, columns) in enumerate(shape.terms):
+            block = np.ix_(columns, columns)
+            leading = np.empty((0, len(columns)))
+            if i == parameter.term:
+                chosen = sorted({parameter.column, parameter.row})
+                leading = bases[factor][block][chosen]
+            self.turns[factor][block] = _turn(leading, roots[factor][block])
+        turned = [turn @ root for turn, root in zip(self.turns, roots, strict=True)]
+        triangles = _triangles(shape, turned)
+        if k:
+            self.z[:k] = shape.pack(triangles)[0]
+        if parameter.kind in ("sd", "cor"):
+            self._hold_in_term(kernel, parameter, float(at.sigma[0]))
+        elif parameter.kind == "sigma":
+            self.own = k
+        else:
+            anchor = kernel.products.anchor
+            row = anchor.x_basis[parameter.row]
+            self.size, self.shift = float(np.linalg.norm(row)), float(anchor.beta0[parameter.row])
+            self.rotation = _completed(row[None] / self.size)[::-1]
+            self.z[-1] = self.shift + row @ at.beta[0]
+        self.free[self.own] = False
+        self.diagonal[self.own] = False
+
+    def _hold_in_term(self, kernel: Kernel, parameter: IntervalParameter, sigma: float) -> None:
+        """Let an sd or a correlation stand for the place it has in its term's triangle."""
+        shape = kernel.shape
+        factor, columns = shape.terms[parameter.term]
+        block = np.ix_(columns, columns)
+        basis = kernel.products.anchor.z_bases[factor][block]
+        turn = self.turns[factor][block]
+        first = sum(len(c) * (len(c) + 1) // 2 for _, c in shape.terms[: parameter.term])
+        if parameter.kind == "sd":
+            self.own = first
+            self.size = float(np.linalg.norm(basis[parameter.row]))
+            self.z[first] *= sigma * self.size
+            self.lower = END * sigma * self.size
+            self.z[first] = max(self.z[first], self.lower)
+            self.below[first + 1 : first + len(columns)] = True
+            if len(columns) > 1:
+                self._make_polar((first, first + 1, first + len(columns)), ratio=0.0)
+            return
+        along, across = turn[:2] @ basis[parameter.row]
+        self._make_polar((first, first + 1, first + len(columns)), ratio=float(along / across))
+        one, two, three = self.corner
+        self.own = two
+        self.lower, self.upper = -RIGHT_ANGLE, RIGHT_ANGLE
+        self.z[two] = np.clip(self.z[two], self.lower, self.upper)
+        self.positive[[one, three]] = True
+        self.below[three + 1 : three + len(columns) - 1] = True
+
+    def _make_polar(self, corner: tuple[int, int, int], *, ratio: float) -> None:
+        """Let phi and t stand for the second row of the term's triangle."""
+        one, two, three = corner
+        x, y = self.z[two] + ratio * self.z[one], self.z[three]
+        self.z[two], self.z[three] = np.arctan2(x, y), np.hypot(x, y)
+        self.is_polar, self.corner, self.ratio = True, corner, ratio
+
+
+def _turn(leading: FloatArray, root: FloatArray) -> FloatArray:
+    """Directions (q, q): those of the leading rows, then axes of what they leave of root root'."""
+    n, q = leading.shape
+    directions = _completed(leading)
+    if n < q:
+        rest = lower_triangle(directions @ root)[n:, n:]
+        axes = np.linalg.svd(rest)[0]
+        directions[n:] = axes.T @ directions[n:]
+    return directions
+
+
+def _completed(rows: FloatArray) -> FloatArray:
+    """Orthonormal rows (q, q) whose first ones span the given rows, one after the other."""
+    n, q = rows.shape
+    found, triangle = np.linalg.qr(np.concatenate([rows.T, np.eye(q)], axis=1))
+    signs = np.ones(q)
+    signs[:n] = np.where(np.diag(triangle)[:n] < 0, -1.0, 1.0)
+    return np.asarray((found * signs).T).copy()
+
+
+def _triangles(shape: CovarianceShape, roots: Sequence[FloatArray]) -> list[FloatArray]:
+    """Lower triangles (1, q, q) per factor of the covariances of roots (q, q), term by term."""
+    found = [np.zeros((1, q, q)) for q in shape.sizes]
+    for factor, columns in shape.terms:
+        at = np.ix_(columns, columns)
+        found[factor][0][at] = lower_triangle(roots[factor][at])
+    return found

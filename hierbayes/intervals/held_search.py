@@ -1,0 +1,172 @@
+"""Best deviance with one parameter held, for a batch of held values at once.
+
+A damped Newton search on the free coordinates of each batch entry (``held_parameter``), with the
+gradient and curvature of ``held_deviance``. Entries that are done leave the batch.
+
+Source: Nocedal & Wright (2006), Numerical Optimization, chapters 3 and 4.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.gaussian.marginal import Kernel
+from hierbayes.intervals.held_deviance import Local, held_deviance
+from hierbayes.intervals.held_parameter import Held
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+MAX_STEPS = 60
+# Newton decrement (the fall of the deviance that one more step promises) at which a search ends:
+# 1e-8 moves a signed root of 1 by 1e-8; and a part of the deviance where rounding begins.
+DECREMENT_GOAL = 1e-8
+RELATIVE_GOAL = 1e-13
+DECREMENT_ROUNDING = 1e-6  # below it a step that does not lower the deviance failed to rounding
+ACCEPT = 1e-4  # part of the promised fall that a step must deliver
+MIN_CURVATURE = 1e-7  # eigenvalues of the curvature are kept above this part of the largest
+MOST_DAMPING = 1e8
+LONGEST_STEP = 1.0  # coordinates are of order one
+SECANT_MINIMUM = 1e-2  # cosine between move and surprise below which an update would be wild
+# A diagonal entry below this starts its search from here: at zero the gradient vanishes whether or
+# not variance would lower the deviance, and from here the way back to zero is one step.
+LIFT = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Where the searches of a batch ended.
+
+    Attributes
+    ----------
+    at : the deviance there, its curvature with ``correction`` added
+    correction : array, shape (T, k + 2, k + 2), what exact gradients showed the average information
+        to lack in the free coordinates; a search nearby may start with it
+    converged : array, shape (T,)
+    """
+
+    at: Local
+    correction: FloatArray
+    converged: npt.NDArray[np.bool_]
+
+    def put(self, index: IntArray, other: "Settled") -> None:
+        """Replace the entries at ``index``."""
+        self.at.put(index, other.at)
+        self.correction[index], self.converged[index] = other.correction, other.converged
+
+    def take(self, index: IntArray) -> "Settled":
+        """Return a copy of the entries at ``index``."""
+        return Settled(self.at.take(index), self.correction[index], self.converged[index])
+
+
+def lifted(held: Held, z: FloatArray) -> FloatArray:
+    """Points with diagonal entries off zero, where a search would not leave it."""
+    return np.where(held.free, held.projected(z, LIFT), z)
+
+
+def settle(kernel: Kernel, held: Held, start: FloatArray, *, correction: FloatArray) -> Settled:
+    """Search the lowest deviance over the free coordinates from points ``start`` (T, k + 2).
+
+    ``correction`` (T, k + 2, k + 2) is that of a search nearby, or zero.
+    """
+    here = held_deviance(kernel, held, held.projected(start))
+    here.hessian[...] += correction
+    correction = correction.copy()
+    T = here.value.size
+    converged = np.zeros(T, dtype=bool)
+    damping = np.zeros(T)
+    active = np.flatnonzero(np.isfinite(here.value))
+    for _ in range(MAX_STEPS):
+        goal = DECREMENT_GOAL + RELATIVE_GOAL * np.abs(here.value[active])
+        holds, at = held.take(active), here.take(active)
+        bowl = _Bowl(holds, at)
+        done = bowl.fall(holds.projected(at.z + bowl.step(np.zeros(active.size))) - at.z) < goal
+        converged[active[done]] = True
+        left = np.flatnonzero(~done)
+        if not left.size:
+            break
+        if done.any():
+            active, goal = active[left], goal[left]
+            holds, at = held.take(active), here.take(active)
+            bowl = _Bowl(holds, at)
+        candidate = holds.projected(at.z + bowl.step(damping[active]))
+        promised = np.maximum(bowl.fall(candidate - at.z), 0.0)
+        trial = held_deviance(kernel, holds, candidate)
+        learnt = _learnt(holds, at, trial, correction[active])
+        trial.hessian[...] += learnt
+        fall = at.value - trial.value
+        good = (fall >= ACCEPT * promised) & (fall > 0)
+        correction[active] = learnt
+        here.put(active[good], trial.take(np.flatnonzero(good)))
+        eased = (fall > 0.5 * promised) & (damping[active] > bowl.typical)
+        more = np.maximum(4 * damping[active], 0.25 * bowl.typical)
+        stuck = ~good & ((promised < goal) | (damping[active] > MOST_DAMPING * bowl.typical))
+        damping[active] = np.where(good, np.where(eased, damping[active] / 8, 0.0), more)
+        converged[active[stuck & (promised < DECREMENT_ROUNDING)]] = True
+        active = active[~stuck]
+    return Settled(here, correction, converged)
+
+
+def _learnt(held: Held, at: Local, there: Local, correction: FloatArray) -> FloatArray:
+    """Symmetric rank-one update: the corrected curvature explains the change of the gradient."""
+    move = np.where(held.free, there.z - at.z, 0.0)
+    change = np.where(held.free, there.gradient - at.gradient, 0.0)
+    told = ((there.hessian + correction) @ move[:, :, None])[:, :, 0]
+    rest = np.where(held.free, change - told, 0.0)
+    product = (rest * move).sum(axis=1)
+    size = np.sqrt((rest**2).sum(axis=1) * (move**2).sum(axis=1))
+    usable = (np.abs(product) > SECANT_MINIMUM * size) & np.isfinite(there.value)
+    scale = np.divide(1.0, product, out=np.zeros_like(product), where=usable)
+    return np.asarray(correction + scale[:, None, None] * rest[:, :, None] * rest[:, None, :])
+
+
+class _Bowl:
+    """Quadratic models of the deviance in the free coordinates, eigenvalues made positive."""
+
+    def __init__(self, held: Held, at: Local) -> None:
+        gradient = np.where(held.free, at.gradient, 0.0)
+        self.size, self.axes = _spectrum(held, at)
+        self.along = (gradient[:, None] @ self.axes)[:, 0]
+        self.typical = np.exp(np.log(self.size).mean(axis=1))
+
+    def step(self, damping: FloatArray) -> FloatArray:
+        """Return steps to the minimum of the damped models, shortened."""
+        turned = self.along / (self.size + damping[:, None])
+        step = -(self.axes @ turned[:, :, None])[:, :, 0]
+        longest = np.abs(step).max(axis=1, initial=LONGEST_STEP)
+        return np.asarray(step * (LONGEST_STEP / longest)[:, None])
+
+    def fall(self, move: FloatArray) -> FloatArray:
+        """Falls of the deviance that the models promise for moves (T, k + 2)."""
+        turned = (move[:, None] @ self.axes)[:, 0]
+        return -np.asarray((self.along * turned + 0.5 * turned**2 * self.size).sum(axis=1))
+
+
+def following(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
+    """How the free coordinates follow the held one, and the curvature that is left.
+
+    Returns
+    -------
+    array (T, k + 2), derivative of the best free coordinates in the held one (1 at its own place);
+    array (T,), second derivative of the best deviance in it
+    """
+    index, free = np.arange(held.own.size), held.free
+    size, axes = _spectrum(held, at)
+    across = np.where(free, at.hessian[index, held.own], 0.0)
+    turned = (across[:, None] @ axes)[:, 0]
+    slope = np.where(free, -(axes @ (turned / size)[:, :, None])[:, :, 0], 0.0)
+    slope[index, held.own] = 1.0
+    left = at.hessian[index, held.own, held.own] - (turned**2 / size).sum(axis=1)
+    return slope, left
+
+
+def _spectrum(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues (made positive) and axes of the curvature in the free coordinates; 1 beside."""
+    free = held.free
+    hessian = np.where(free[:, :, None] & free[:, None], at.hessian, 0.0)
+    index = np.arange(free.shape[1])
+    hessian[:, index, index] += ~free
+    size, axes = np.linalg.eigh(hessian)
+    size = np.abs(size)
+    return np.maximum(size, MIN_CURVATURE * size.max(axis=1, keepdims=True)), axes

@@ -1,0 +1,35 @@
+"""Wald confidence intervals of fixed effects: estimate plus or minus z standard errors.
+
+Sds and correlations get none, as in lme4: their estimates are skewed and bounded, and an interval
+symmetric around them covers too rarely.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+FloatArray = npt.NDArray[np.float64]
+
+NO_WALD = (
+    "a Wald interval assumes a symmetric, unbounded estimate, which an sd or a correlation is not; "
+    'method="profile" and method="bootstrap" give one'
+)
+
+
+def wald_limits(fit: LikelihoodFit, level: float) -> FloatArray:
+    """Limits of the fixed effects, by normal quantiles.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit
+    level : float, between 0 and 1
+
+    Returns
+    -------
+    array, shape (p, 2), response units per unit of each column
+    """
+    from scipy.special import ndtri
+
+    reach = ndtri((1 + level) / 2) * fit.std_errors
+    return np.column_stack([fit.beta - reach, fit.beta + reach])
