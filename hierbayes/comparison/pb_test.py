@@ -17,7 +17,6 @@ Hojsgaard (2014), J. Stat. Softw. 59(9), section 5.
 """
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -137,27 +136,31 @@ def pb_test(
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _Pair:
-    """The two fits by ML."""
+    """The two fits by ML, and what draws and refits responses."""
 
-    small: LikelihoodFit
-    large: LikelihoodFit
+    def __init__(self, small: LikelihoodFit, large: LikelihoodFit) -> None:
+        self.small, self.large = small, large
+        self.draws = ResponseDraws(small, "parametric")
+        self.products = [
+            ResponseProducts(fit.kernel.products, fit.design, fit.weights) for fit in (small, large)
+        ]
+
+    def refits(self, Y: FloatArray) -> list[Refits]:
+        """Fit both models to the responses Y (n, T)."""
+        return [
+            refit_many(fit.kernel, products.of(Y), design=fit.design, start=fit.at.theta[0])
+            for fit, products in zip((self.small, self.large), self.products, strict=True)
+        ]
 
 
 def _statistics(pair: _Pair, seed: int, count: int) -> FloatArray:
     """Statistics of ``count`` samples of the small model, NaN where one can't be fitted."""
-    Y = ResponseDraws(pair.small, "parametric").draw(count, np.random.default_rng(seed))
-    small, large = _refits(pair.small, Y), _refits(pair.large, Y)
+    small, large = pair.refits(pair.draws.draw(count, np.random.default_rng(seed)))
     statistic = small.criterion - large.criterion
     usable = small.converged & large.converged & (statistic > -NOT_NESTED)
     statistic = np.where(statistic < AT_ZERO, 0.0, statistic)
     return np.where(usable, statistic, np.nan)
-
-
-def _refits(fit: LikelihoodFit, Y: FloatArray) -> Refits:
-    responses = ResponseProducts(fit.kernel.products, fit.design, fit.weights).of(Y)
-    return refit_many(fit.kernel, responses, design=fit.design, start=fit.at.theta[0])
 
 
 def pb_table(observed: float, reference: FloatArray, df: int) -> pd.DataFrame:

@@ -140,7 +140,7 @@ def bootstrap(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """What every replicate needs; ``draws`` or ``levels`` is None, by kind."""
+    """What every replicate needs; ``draws`` and ``products``, or ``levels``, are None, by kind."""
 
     fit: LikelihoodFit
     statistic: Statistic | None
@@ -148,6 +148,7 @@ class _Task:
     estimates: FloatArray
     bounds: FloatArray
     draws: ResponseDraws | None
+    products: ResponseProducts | None
     levels: LevelSamples | None
 
 
@@ -178,6 +179,9 @@ def _task(fit: LikelihoodFit, statistic: Statistic | None, kind: BootstrapKind) 
         estimates=estimates,
         bounds=bounds,
         draws=None if kind == "cases" else ResponseDraws(fit, kind),
+        products=None
+        if kind == "cases"
+        else ResponseProducts(fit.kernel.products, fit.design, fit.weights),
         levels=LevelSamples(fit, purpose="kind='cases'") if kind == "cases" else None,
     )
 
@@ -226,11 +230,10 @@ def _replicates(task: _Task, seed: int, count: int) -> _Replicates:
             tuple(failure for row in rows for failure in row.failures),
         )
     assert task.draws is not None
+    assert task.products is not None
     fit = task.fit
-    kernel, design = fit.kernel, fit.design
     Y = task.draws.draw(count, rng)
-    responses = ResponseProducts(kernel.products, design, fit.weights).of(Y)
-    found = refit_many(kernel, responses, design=design, start=fit.at.theta[0])
+    found = refit_many(fit.kernel, task.products.of(Y), design=fit.design, start=fit.at.theta[0])
     failed, failures = ~found.converged, []
     if task.statistic is None:
         values = _parameters(fit, found.theta, found.sigma, found.beta)

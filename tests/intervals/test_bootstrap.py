@@ -92,6 +92,34 @@ def test_workers_change_nothing(sleep, kind):
     assert one.n_boundary == two.n_boundary
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_replicates_follow_the_units_of_the_response(kind):
+    data = hb.load_dataset("Pastes")
+    formula = "strength ~ 1 + (1 | batch/cask)"
+    fit = hb.lmer(formula, data)
+    other = hb.lmer(formula, data.assign(strength=1000 - 50 * data["strength"]))
+    draws = {"nsim": 20, "random_seed": 1, "kind": kind}
+    found, changed = (hb.bootstrap(f, **draws).to_frame() for f in (fit, other))
+    if kind == "cases":  # the other kinds draw residuals of the other sign
+        found.iloc[:, :3] *= 50
+        found["(Intercept)"] = 1000 - 50 * found["(Intercept)"]
+        pd.testing.assert_frame_equal(changed, found, atol=1e-2)
+    else:
+        assert changed["sigma"].mean() == pytest.approx(50 * found["sigma"].mean(), rel=0.1)
+
+
+def test_a_bar_shows_where_asked_for(sleep, monkeypatch, capsys):
+    from hierbayes.intervals import replicates
+
+    monkeypatch.setattr(replicates, "PATIENCE", 0.0)
+    monkeypatch.setattr(replicates, "EVERY", 0.02)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # for rich standard error is a terminal then
+    hb.bootstrap(sleep, nsim=1500, random_seed=1, progress=True)
+    assert "Bootstrap, parametric" in capsys.readouterr().err
+    hb.bootstrap(sleep, nsim=20, random_seed=1)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_generator_moves_on(sleep):
     rng = np.random.default_rng(1)
     first = hb.bootstrap(sleep, nsim=3, random_seed=rng)
