@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.errors import OptionError
 from hierbayes.intervals.linear_tests import FloatArray, FTest, f_test, row_tests
 from hierbayes.options import Ddf, check_flag, check_option
-from hierbayes.results.contrast_matrix import ContrastMatrix, contrast_matrix
+from hierbayes.results.contrast_matrix import ContrastMatrix, checked_rhs, contrast_matrix
 from hierbayes.results.f_table import F_COLUMNS, FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.tidy import check_level
@@ -94,18 +93,3 @@ def f_frame(tests: dict[str, FTest]) -> pd.DataFrame:
     )
     table = pd.DataFrame(dict(zip(F_COLUMNS, columns, strict=True)), index=list(tests))
     return table.astype(float)
-
-
-def checked_rhs(rhs: Any, count: int) -> FloatArray:
-    """Return the right sides of ``count`` rows; OptionError if they aren't finite numbers."""
-    try:
-        values = np.asarray(rhs, dtype=float)
-        fits = values.ndim == 0 or values.shape == (count,)
-    except (TypeError, ValueError):
-        fits = False
-    if isinstance(rhs, bool) or not fits or not np.isfinite(values).all():
-        rows = "row" if count == 1 else "rows"
-        raise OptionError(
-            f"rhs={rhs!r:.40} must be one number, or one a row of L, which has {count} {rows}."
-        )
-    return np.broadcast_to(values, (count,)).copy()

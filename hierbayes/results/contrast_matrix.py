@@ -85,6 +85,21 @@ def contrast_matrix(
     return ContrastMatrix(labels=labels, L=rows)
 
 
+def checked_rhs(rhs: Any, count: int) -> FloatArray:
+    """Return the right sides of ``count`` rows; OptionError if they aren't finite numbers."""
+    try:
+        values = np.asarray(rhs, dtype=float)
+        fits = values.ndim == 0 or values.shape == (count,)
+    except (TypeError, ValueError):
+        fits = False
+    if isinstance(rhs, bool) or not fits or not np.isfinite(values).all():
+        rows = "row" if count == 1 else "rows"
+        raise OptionError(
+            f"rhs={rhs!r:.40} must be one number, or one a row of L, which has {count} {rows}."
+        )
+    return np.broadcast_to(values, (count,)).copy()
+
+
 def _one(row: Any, columns: _Columns) -> tuple[str, FloatArray]:
     if isinstance(row, str):
         return _named(row, columns)

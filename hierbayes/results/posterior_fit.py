@@ -27,6 +27,7 @@ from hierbayes.options import (
     check_option,
 )
 from hierbayes.results.chains import ChainStatistics, chain_statistics, credible_interval
+from hierbayes.results.contrast_matrix import checked_rhs, contrast_matrix
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.results.fit_tables import FitTables
@@ -343,6 +344,52 @@ class PosteriorFit(FitTables):
         filled = [frame for frame in frames if len(frame)]
         table = pd.concat(filled, ignore_index=True) if filled else tidy_frame(self, estimate=[])
         table.attrs = {"level": level, "kind": kind, "interval": "credible"}
+        return table
+
+    def contrast(
+        self, L: Any, *, level: float = 0.95, kind: IntervalKind = "eti", rhs: Any = 0.0
+    ) -> pd.DataFrame:
+        """Posterior of linear combinations L beta of the fixed effects.
+
+        Parameters
+        ----------
+        L : name, dict, data frame, array or list
+            As of a REML fit, ``LikelihoodFit.contrast``.
+        level : float
+            Level of the credible intervals.
+        kind : {"eti", "hdi"}
+            Equal-tailed, or the shortest interval.
+        rhs : number or array, shape (c,)
+            What L beta is compared with.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a combination: ``estimate`` (posterior mean), ``std_error`` (sd),
+            ``prob_positive`` (probability that L beta is above ``rhs``), ``conf_low conf_high``.
+
+        Raises
+        ------
+        OptionError
+            If L names no coefficient or has another number of columns.
+        """
+        check_level(level)
+        check_option("kind", kind, IntervalKind)
+        rows = contrast_matrix(L, coef_names=self.coef_names, dropped=self.dropped_columns)
+        right = checked_rhs(rhs, rows.L.shape[0])
+        draws = self.draws.beta.reshape(self.n_draws, -1) @ rows.L.T
+        interval = credible_interval(draws, level, kind)
+        table = pd.DataFrame(
+            {
+                "estimate": draws.mean(axis=0),
+                "std_error": draws.std(axis=0, ddof=1),
+                "prob_positive": (draws > right).mean(axis=0),
+                "conf_low": interval.low,
+                "conf_high": interval.high,
+            },
+            index=pd.Index(rows.labels, name="contrast"),
+        )
+        table.attrs = {"level": level, "kind": kind, "interval": "credible", "rhs": right.tolist()}
         return table
 
     def diagnostics(self, effects: Any = ("fixed", "ran_pars")) -> pd.DataFrame:

@@ -343,7 +343,10 @@ def test_the_data_are_not_changed_by_the_fit(name):
 
 
 NOT_SUPPORTED = {
-    "kenward-roger": (lambda fit: fit.tidy(ddf="kenward-roger"), "ddf='kenward-roger'"),
+    "kenward-roger": (
+        lambda fit: fit.with_method("ml").tidy(ddf="kenward-roger"),
+        "ddf='kenward-roger' is defined for REML fits",
+    ),
     "interval": (lambda fit: fit.predict(interval="confidence"), "interval='confidence'"),
     "glmer": (lambda fit: hb.glmer("Days ~ 1 + (1 | Subject)", sleep()), "glmer"),
     "family": (
