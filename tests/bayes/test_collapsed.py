@@ -190,12 +190,18 @@ def test_eight_schools_agree_with_exact_quadrature():
     tau2, se2 = np.exp(2 * mesh[:, 0]), design.known_sd**2
     shrink = tau2[:, None] / (tau2[:, None] + se2)  # E(b | y, mu, tau) = shrink (y - mu)
     effects = weights @ (shrink * (design.y - beta))
+    precision = priors.gaussian_beta()[1][0, 0] + (1 / (tau2[:, None] + se2)).sum(axis=1)
+    second = shrink**2 * ((design.y - beta) ** 2 + 1 / precision[:, None]) + shrink * se2
     draws = sample_collapsed(kernel, priors, design, draws=5000, random_seed=3)
     b = draws.b["school"].reshape(-1, 8)
-    error = b.std(axis=0) / np.sqrt(b.shape[0] / 2)
-    assert (np.abs(b.mean(axis=0) - effects) < 4 * error).all()
+    for values, exact in ((b, effects), (b**2, weights @ second)):
+        error = values.std(axis=0) / np.sqrt(b.shape[0] / 2)
+        assert (np.abs(values.mean(axis=0) - exact) < 4 * error).all()
     tau = draws.sd["school"].ravel()
-    assert abs(tau.mean() - weights @ np.exp(mesh[:, 0])) < 4 * tau.std() / np.sqrt(tau.size / 2)
+    for power in (1, 2):
+        exact = weights @ np.exp(power * mesh[:, 0])
+        error = (tau**power).std() / np.sqrt(tau.size / 2)
+        assert abs((tau**power).mean() - exact) < 4 * error
 
 
 @pytest.mark.mcmc

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
 import hierbayes as hb
 
@@ -168,6 +169,38 @@ def test_equal_known_sds_leave_the_sample_variance_minus_theirs(reml):
     expected = n * np.log(2 * np.pi * total) + n + (np.log(8) if reml else 0)
     assert fit.criterion == pytest.approx(expected, abs=1e-9)
     assert fit.n_params == 2  # the mean and one sd
+
+
+def known_sd_criterion(tau2, y, se, *, reml):
+    """-2 log-likelihood of y_j ~ N(mu, tau^2 + se_j^2), mu at its best value or integrated out."""
+    weights = 1 / (tau2 + se**2)
+    mean = weights @ y / weights.sum()
+    value = np.log(2 * np.pi / weights).sum() + weights @ (y - mean) ** 2
+    return value + (np.log(weights.sum() / (2 * np.pi)) if reml else 0.0)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("factor", [1.0, 0.4])  # of the published standard errors
+def test_eight_schools_are_at_the_minimum_of_one_variable(reml, factor):
+    schools = hb.load_dataset("eight_schools").assign(se=lambda d: factor * d["se"])
+    y, se = (schools[name].to_numpy(dtype=float) for name in ("effect", "se"))
+    fit = quiet_lmer("effect ~ 1 + (1 | school)", schools, reml=reml, known_sd="se")
+    # where the criterion is flat to second order, its derivative's zero is found more exactly
+    step = 1e-3
+
+    def slope(tau2):
+        up, down = (known_sd_criterion(tau2 + h, y, se, reml=reml) for h in (step, -step))
+        return (up - down) / (2 * step)
+
+    tau2 = 0.0 if slope(0.0) > 0 else brentq(slope, 0.0, 1e4, xtol=1e-10)
+    assert (tau2 == 0) == (factor == 1.0) == fit.is_singular
+    assert fit.varcorr().terms[0].sd[0] == pytest.approx(np.sqrt(tau2), rel=EXACT)
+    weights = 1 / (tau2 + se**2)
+    assert fit.beta[0] == pytest.approx(weights @ y / weights.sum(), rel=EXACT)
+    assert fit.std_errors[0] == pytest.approx(weights.sum() ** -0.5, rel=EXACT)
+    assert fit.criterion == pytest.approx(known_sd_criterion(tau2, y, se, reml=reml), abs=1e-8)
+    shrunken = tau2 * weights * (y - fit.beta[0])
+    np.testing.assert_allclose(fit.ranef()["school"].to_numpy()[:, 0], shrunken, atol=1e-5)
 
 
 # no random effects: ordinary and weighted least squares

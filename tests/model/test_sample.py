@@ -128,11 +128,38 @@ def test_the_collapsed_sampler_is_the_one_of_the_bayes_layer(model):
     np.testing.assert_array_equal(draws.beta, post.draws.beta)
 
 
+@pytest.fixture(scope="module")
+def nuts(model):
+    return model.sample(sampler="nuts", draws=1000, chains=2, tune=500, random_seed=1)
+
+
 @pytest.mark.mcmc
-def test_nuts_agrees_with_the_collapsed_sampler(model):
+def test_nuts_agrees_with_the_collapsed_sampler(model, nuts):
     exact = model.sample(draws=2000, random_seed=1)
-    nuts = model.sample(sampler="nuts", draws=1000, chains=2, tune=500, random_seed=1)
     assert nuts.sampler == "nuts" and nuts.n_draws == 2000
     ours, theirs = exact.tidy(), nuts.tidy()
     errors = np.hypot(exact.diagnostics()["mcse_mean"], nuts.diagnostics()["mcse_mean"])
     assert (abs(ours["estimate"] - theirs["estimate"]).to_numpy() < 4 * errors.to_numpy()).all()
+
+
+@pytest.mark.mcmc
+def test_arviz_reads_what_nuts_sampled(nuts):
+    """As it reads the collapsed sampler's draws; see tests/results/test_idata.py."""
+    import arviz as az
+    import matplotlib.pyplot as plt
+
+    tree = nuts.to_datatree("posterior_predictive", "prior", random_seed=1)
+    with warnings.catch_warnings():  # the diagonal of a correlation matrix; a heavy row in LOO
+        warnings.filterwarnings("ignore", "invalid value encountered", RuntimeWarning)
+        warnings.filterwarnings("ignore", "Estimated shape parameter", UserWarning)
+        table = az.summary(tree, ci_prob=0.95, round_to="none")
+        assert az.loo(tree).elpd == pytest.approx(-860.5, abs=4)
+        sensitivity = az.psense_summary(tree)
+    assert table.loc["beta[Days]", "mean"] == pytest.approx(nuts.fixef()["Days"])
+    assert sensitivity.loc["beta[Days]", "prior"] < 0.05
+    assert {"diverging", "energy", "lp"} <= set(tree.sample_stats.data_vars)
+    for picture in ("forest", "trace", "ppc_dist", "prior_posterior", "energy"):
+        many = picture in ("trace", "prior_posterior")  # a panel for each of 45 numbers
+        chosen = {"var_names": ["beta", "sd_Subject", "sigma"]} if many else {}
+        assert getattr(az, f"plot_{picture}")(tree, **chosen) is not None
+        plt.close("all")

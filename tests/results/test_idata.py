@@ -12,7 +12,9 @@ from hierbayes.results.idata import labels_of
 from hierbayes.results.variable_names import factor_variables
 from tests.results.posteriors import known_posterior
 
-CONSTANT = "invalid value encountered in scalar divide"  # the diagonal of a correlation matrix
+# what ArviZ says of the diagonal of a correlation matrix
+CONSTANT = "invalid value encountered in scalar divide"
+DIAGONAL = "Your data appears to have a single value"
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +137,31 @@ def test_a_strong_prior_shows_in_psense():
 
 
 @pytest.mark.parametrize("picture", ["forest", "trace", "ppc_dist", "prior_posterior"])
-def test_arviz_draws_its_pictures(post, picture):
+def test_arviz_draws_its_pictures(picture):
     import arviz as az
     import matplotlib.pyplot as plt
 
-    tree = post.to_datatree("posterior_predictive", "prior", random_seed=1)
-    chosen = {} if picture == "ppc_dist" else {"var_names": ["beta", "sd_Subject", "sigma"]}
-    assert getattr(az, f"plot_{picture}")(tree, **chosen) is not None
+    model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    tree = model.sample(draws=300, random_seed=1).to_datatree(
+        "posterior_predictive", "prior", random_seed=1
+    )
+    assert getattr(az, f"plot_{picture}")(tree) is not None
+    plt.close("all")
+
+
+@pytest.mark.parametrize("picture", ["trace", "prior_posterior"])
+def test_arviz_has_a_panel_for_each_of_many_effects_on_request(post, picture):
+    """45 panels for sleepstudy: ArviZ draws up to 40 unless told what to leave out."""
+    import arviz as az
+    import matplotlib.pyplot as plt
+
+    tree = post.to_datatree("prior", random_seed=1)
+    draw = getattr(az, f"plot_{picture}")
+    with pytest.raises(ValueError, match="max_subplots"):
+        draw(tree)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", DIAGONAL, UserWarning)
+        assert draw(tree, var_names="~b_Subject") is not None
     plt.close("all")
 
 
