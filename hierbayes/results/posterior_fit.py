@@ -531,6 +531,10 @@ class PosteriorFit(FitTables):
 
         Groups ``posterior``, ``sample_stats``, ``log_likelihood``, ``log_prior``,
         ``observed_data`` and ``constant_data``; computed when first asked for.
+
+        ArviZ refuses pictures of more than 40 panels, which many random effects soon are:
+        ``az.plot_trace(fit.idata, var_names="~b_Subject")`` leaves them out, and
+        ``az.rcParams["plot.max_subplots"]`` allows more.
         """
         return self.services.datatree(self, (), None)
 
