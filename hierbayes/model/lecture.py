@@ -8,7 +8,10 @@ import pandas as pd
 from hierbayes.comparison.anova import anova
 from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.comparison.compare import compare
+from hierbayes.comparison.pb_test import pb_test
 from hierbayes.datasets import load_dataset
+from hierbayes.intervals.confint import confint
+from hierbayes.model.estimator_bias import estimator_bias
 from hierbayes.model.model import Model, lmer
 from hierbayes.reports.lecture import (
     FORMULA_TABLE,
@@ -17,12 +20,19 @@ from hierbayes.reports.lecture import (
     M2,
     SLIDE_THETA,
     Lecture,
+    OneWay,
     Truth,
 )
+from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.comparison import Comparison, ElpdComparison
+from hierbayes.results.f_table import FTable
 
 CROSSED_SEED = 2019
 POSTERIOR_SEED = 1
+BOOTSTRAP_SEED = 1
+BIAS_SEED = 6
+N_DATASETS = 2000  # for ML and REML
+N_POSTERIORS = 100
 
 
 def fit_lecture() -> Lecture:
@@ -35,7 +45,10 @@ def fit_lecture() -> Lecture:
     names = ("m.1", "m.2")
     comparison = compare(m1_ml, m1, posterior1)
     elpd = compare(posterior1, posterior2, names=names)
+    f_table, test = anova(m1, type=3), anova(m1, m2, names=names)
     assert isinstance(comparison, Comparison) and isinstance(elpd, ElpdComparison)
+    assert isinstance(f_table, FTable) and isinstance(test, AnovaTable)
+    bootstrap = confint(m1, method="bootstrap", nsim=500, random_seed=BOOTSTRAP_SEED)
     at_slides = model.at_theta(
         "reml",
         SLIDE_THETA.copy(),
@@ -52,10 +65,22 @@ def fit_lecture() -> Lecture:
         m1=m1,
         m2=m2,
         m1_ml=m1_ml,
-        anova=anova(m1, m2, names=names),
+        anova=test,
         posterior1=posterior1,
         posterior2=posterior2,
         comparison=comparison,
+        bootstrap=bootstrap,
+        intervals={
+            "Wald": confint(m1),
+            "profile": confint(m1, method="profile"),
+            "bootstrap": bootstrap,
+            "posterior": confint(posterior1),
+        },
+        satterthwaite=f_table,
+        pb_test=pb_test(m2, m1, nsim=1000, random_seed=BOOTSTRAP_SEED),
+        bias=estimator_bias(
+            OneWay(), n_datasets=N_DATASETS, n_posteriors=N_POSTERIORS, random_seed=BIAS_SEED
+        ),
         bayes_factor=bayes_factor(posterior1, posterior2, names=names),
         elpd=elpd,
         at_slides=at_slides,

@@ -11,7 +11,9 @@ import pandas as pd
 
 from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.comparison import BayesFactor, Comparison, ElpdComparison
+from hierbayes.results.f_table import FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.pb_test import PbTest
 from hierbayes.results.posterior_fit import PosteriorFit
 
 CITATION = "Matteo Lisi, Multilevel (mixed-effects) modelling in R, 21 May 2019"
@@ -95,6 +97,33 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OneWay:
+    """Few subjects with the sds sleepstudy has when only intercepts vary: ms and days."""
+
+    n_subjects: int = 6
+    n_days: int = 10
+    intercept: float = 251.4
+    slope: float = 10.5
+    subject_sd: float = 37.0
+    sigma: float = 31.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BiasTable:
+    """Average estimates of known variances.
+
+    Attributes
+    ----------
+    truth : what the data sets were drawn from
+    table : columns ``method variance true mean mcse n``, variances in ms squared, ``mcse`` the
+        Monte-Carlo standard error of the mean over ``n`` data sets
+    """
+
+    truth: OneWay
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lecture:
     """Everything the lecture fits, fitted.
 
@@ -107,6 +136,11 @@ class Lecture:
     anova : likelihood-ratio test of m1 against m2
     posterior1, posterior2 : the posteriors of m1 and m2 under the default priors
     comparison : ML, REML and the posterior of m1 side by side
+    bootstrap : bootstrap intervals of m1 as on the slide, 500 replicates
+    intervals : kind of interval -> table of m1's parameters: Wald, profile, bootstrap, posterior
+    satterthwaite : F-table of m1 with Satterthwaite's degrees of freedom
+    pb_test : bootstrapped likelihood-ratio test of m2 against m1
+    bias : ML, REML and the posterior on known variances
     bayes_factor, elpd : m1 against m2 by marginal likelihood and by leave-one-out prediction
     at_slides : m1 at ``SLIDE_THETA``, not searched
     truth, crossed : the crossed data of the table of formulas, and what they were drawn from
@@ -122,6 +156,11 @@ class Lecture:
     posterior1: PosteriorFit
     posterior2: PosteriorFit
     comparison: Comparison
+    bootstrap: pd.DataFrame
+    intervals: dict[str, pd.DataFrame]
+    satterthwaite: FTable
+    pb_test: PbTest
+    bias: BiasTable
     bayes_factor: BayesFactor
     elpd: ElpdComparison
     at_slides: LikelihoodFit

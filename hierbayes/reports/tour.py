@@ -16,6 +16,13 @@ from hierbayes.reports.layout import LINE_WIDTH, matrix_lines
 from hierbayes.reports.lecture import CITATION, FORMULA_TABLE, LABELS, LINEAR, M1, M2, Lecture
 from hierbayes.reports.lecture_blocks import Block
 from hierbayes.reports.lecture_formulas import formulas_html, formulas_text
+from hierbayes.reports.lecture_inference import (
+    bias_block,
+    bootstrap_block,
+    intervals_block,
+    pb_test_block,
+    satterthwaite_block,
+)
 from hierbayes.reports.lecture_posterior import (
     bayesian_test_block,
     comparison_block,
@@ -52,10 +59,15 @@ def tour_blocks(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Block
         _random_effects(lecture),
         posterior_effects_block(lecture),
         _fixed_effects(lecture),
+        satterthwaite_block(lecture),
         _reml_and_ml(lecture),
+        bias_block(lecture),
         comparison_block(lecture),
         _likelihood_ratio(lecture),
+        pb_test_block(lecture),
         bayesian_test_block(lecture),
+        bootstrap_block(lecture),
+        intervals_block(lecture),
         _residuals(pictures),
         _slides(lecture),
     ]
