@@ -123,17 +123,23 @@ def predict(
     values = _summaries(task, level if interval else None, kind, rng)
     if interval is None:
         return pd.Series(values[0], index=rows.row_labels, name="prediction")
-    words = residual_words(fit, newdata, precisions)
-    if newdata is not None and fit.family in TRIALS:
-        words = "residual variation of one trial"
     return prediction_table(
         list(values),
         index=rows.row_labels,
         interval=interval,
         level=level,
         kind=kind,
-        includes=included(chosen, drawn=drawn, residual=words if new else None),
+        includes=included(chosen, drawn=drawn, residual=_residual(fit, newdata, task)),
     )
+
+
+def _residual(fit: PosteriorFit, newdata: Any, task: _Task) -> str | None:
+    """Name the residual variation of new responses; None where they were not asked for."""
+    if task.new is None:
+        return None
+    if newdata is not None and fit.family in TRIALS:
+        return "residual variation of one trial"
+    return residual_words(fit, newdata, task.response.weights)
 
 
 def _without_level(rows: NewRows, chosen: tuple[str, ...], *, new_only: bool = False) -> list[str]:

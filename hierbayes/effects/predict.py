@@ -93,12 +93,10 @@ def predict(
         total = total + rows.offset
     for position, factor in enumerate(rows.factors):
         if factor.name in chosen:
-            part = _group_part(
-                fit, position, factor, new_levels, labels=rows.new_labels.get(factor.name)
-            )
+            labels = rows.new_labels.get(factor.name)
+            total = total + _group_part(fit, position, factor, new_levels=new_levels, labels=labels)
             if new_levels == "sample" and interval is None:
-                _add_draws(fit, position, factor, part, rows.new_labels.get(factor.name), rng)
-            total = total + part
+                total = total + _drawn_part(fit, position, factor, labels=labels, rng=rng)
     if interval is None:
         return pd.Series(total, index=rows.row_labels, name="prediction")
     new_response = interval == "prediction"
@@ -216,8 +214,8 @@ def _group_part(
     fit: LikelihoodFit,
     position: int,
     factor: GroupingFactor,
-    new_levels: NewLevels,
     *,
+    new_levels: NewLevels,
     labels: Any,
 ) -> FloatArray:
     """Return z b of one grouping factor, shape (m,); zero at a level to be drawn."""
@@ -228,31 +226,31 @@ def _group_part(
     b = fit.modes[position][np.maximum(factor.codes, 0)]
     part = np.asarray((b * factor.z).sum(axis=1))
     part[missing] = 0.0 if new_levels == "population" else np.nan
+    part[new] = np.nan if new_levels == "missing" else 0.0
     if new_levels == "sample":
-        part[new] = 0.0 * factor.z[new].sum(axis=1)  # NaN where a covariate is missing
-    else:
-        part[new] = 0.0 if new_levels == "population" else np.nan
+        part[new & np.isnan(factor.z).any(axis=1)] = np.nan
     return part
 
 
-def _add_draws(
+def _drawn_part(
     fit: LikelihoodFit,
     position: int,
     factor: GroupingFactor,
-    part: FloatArray,
+    *,
     labels: Any,
     rng: np.random.Generator,
-) -> None:
-    """Add z b of new levels, drawn from their distribution, to one factor's part (m,)."""
+) -> FloatArray:
+    """Return z b of the new levels of one factor, drawn from their distribution; else 0: (m,)."""
     new = factor.codes == NEW_LEVEL
-    if not new.any():
-        return
-    # by sorted label: the order of the rows does not matter
-    found, index = np.unique(labels[new].astype(str), return_inverse=True)
-    # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
-    root = fit.sigma * fit.kernel.shape.unpack(fit.theta[None])[position][0]
-    b = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
-    part[new] += (b * factor.z[new]).sum(axis=1)
+    part = np.zeros(new.size)
+    if new.any():
+        # by sorted label: the order of the rows does not matter
+        found, index = np.unique(labels[new].astype(str), return_inverse=True)
+        # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
+        root = fit.sigma * fit.kernel.shape.unpack(fit.theta[None])[position][0]
+        b = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
+        part[new] = (b * factor.z[new]).sum(axis=1)
+    return part
 
 
 def new_level_sentence(factor: GroupingFactor, found: list[Any]) -> str:

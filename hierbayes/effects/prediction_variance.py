@@ -208,7 +208,8 @@ def _with_fitted(kernel: Kernel, at: Evaluation, rows: _Rows) -> tuple[FloatArra
             square += np.einsum("ma,tmab,mb->tm", z, cov[:, group.codes[some]], z)
         relative[:, some] = square
         predicted[:, some] = -np.sqrt(at.pwrss)[:, None] * D[..., p]
-    _add_between(kernel, at, rows.groups, relative)
+    if len(rows.groups) > 1:
+        relative += _between(kernel, at, rows.groups)
     return predicted, relative
 
 
@@ -228,10 +229,8 @@ def _level_parts(
     return spread, covariances
 
 
-def _add_between(
-    kernel: Kernel, at: Evaluation, groups: Sequence[GroupRows], relative: FloatArray
-) -> None:
-    """Add twice the covariances between effects of different factors to a(theta) (T, m).
+def _between(kernel: Kernel, at: Evaluation, groups: Sequence[GroupRows]) -> FloatArray:
+    """Twice the covariances between effects of different factors, the sum of f != g: (T, m).
 
     The levels of a pair of factors may never have met in the data, so they come from solves: one
     right side a column of each level there is, of all factors but the one with the most levels.
@@ -242,10 +241,11 @@ def _add_between(
     products = kernel.products
     sizes = [A.shape[0] * A.shape[1] for A in products.zz]
     sizes += [c.blocks.size for c in products.couplings.values()]
+    total = np.zeros((T, groups[0].codes.size))
     for i, (group, levels) in enumerate(used[1:], start=1):
         q = group.z.shape[1]
         for some in _blocks(levels.size, T * q * sum(sizes)):
-            solved = _columns_of_inverse(kernel, at, group.position, levels[some])
+            solved = _columns_of_inverse(kernel, at, position=group.position, levels=levels[some])
             place = np.full(products.zz[group.position].shape[0], -1)
             place[levels[some]] = np.arange(levels[some].size)
             rows = np.flatnonzero((place[group.codes] >= 0) & group.z.any(axis=1))
@@ -255,11 +255,12 @@ def _add_between(
                 columns = solved[other.position]
                 for t in range(T):
                     block = columns[t][other.codes[rows], :, place[group.codes[rows]]]
-                    relative[t, rows] += 2 * np.einsum("ma,mab,mb->m", left[t], block, right[t])
+                    total[t, rows] += 2 * np.einsum("ma,mab,mb->m", left[t], block, right[t])
+    return total
 
 
 def _columns_of_inverse(
-    kernel: Kernel, at: Evaluation, position: int, levels: IntArray
+    kernel: Kernel, at: Evaluation, *, position: int, levels: IntArray
 ) -> list[FloatArray]:
     """Columns of (LL')^-1 at some levels of one factor: per factor (T, J, q_f, levels, q)."""
     assert at.factor is not None
