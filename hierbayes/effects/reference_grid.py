@@ -1,0 +1,263 @@
+"""The reference grid: every combination of the predictors' levels, covariates at one value.
+
+A predictor here is a column of the data that the fixed part uses. Its values in the grid are
+
+- its levels, if it holds categories or truth values, or is made a factor in the formula
+- both its values, if it is a number with two of them (a dummy variable)
+- its mean over the rows used, if it is any other number
+- what ``at`` says
+
+The rows of the grid go through the formula like new data, so transformations, splines and contrasts
+are those of the fit. Rank deficiency: a row l of the grid is estimable if l'beta is the same for
+all beta that fit equally well, that is if l is orthogonal to the null space of X.
+
+Source: Searle, Speed & Milliken (1980), Am. Stat. 34:216 (population marginal means); Lenth (2016),
+J. Stat. Softw. 69(1).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.coding import FACTOR
+from hierbayes.design.design import Design
+from hierbayes.design.messages import did_you_mean
+from hierbayes.design.new_data import new_rows
+from hierbayes.design.values import Factor, Logical, as_numbers, drop_unused, take_rows
+from hierbayes.errors import DataError, NotSupportedError, OptionError
+from hierbayes.formula.expressions import names_in
+
+FloatArray = npt.NDArray[np.float64]
+
+MAX_ROWS = 1_000_000
+TWO_VALUED = 2  # a number with so many values stands for two groups
+# A row of the grid is estimable if its part in the null space is below this part of its length.
+IN_NULL_SPACE = 1e-8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictor:
+    """One column of the data and its values in the grid.
+
+    Attributes
+    ----------
+    name : of the column
+    values : its values in the grid: labels, truth values or numbers
+    kind : "levels" (all of them, or those of ``at``), "mean" or "at"
+    range : smallest and largest value in the rows used; None for categories
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    kind: str
+    range: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceGrid:
+    """The rows of a reference grid in the columns of X.
+
+    Attributes
+    ----------
+    predictors : in the order of the formula; the first varies fastest over the rows
+    X : array, shape (m, p), all columns of X, dropped ones included
+    offset : array, shape (m,)
+    """
+
+    predictors: tuple[Predictor, ...]
+    X: FloatArray
+    offset: FloatArray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of values of each predictor, the last one first: rows of X in C order."""
+        return tuple(len(predictor.values) for predictor in reversed(self.predictors))
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the predictors."""
+        return tuple(predictor.name for predictor in self.predictors)
+
+
+def reference_grid(fit: Any, at: Mapping[str, Any] | None = None) -> ReferenceGrid:
+    """Make the reference grid of a fit.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+    at : values of some predictors, a number or level or a list of them
+
+    Raises
+    ------
+    OptionError
+        If ``at`` names no predictor.
+    DataError
+        If ``at`` has a level that is not in the data.
+    NotSupportedError
+        If the grid would have more than a million rows.
+    """
+    design: Design = fit.design
+    given = _checked_at(at)
+    columns = _columns(design)
+    for name in given:
+        if name not in columns:
+            raise OptionError(f"at: {no_predictor(fit, name, tuple(columns))}")
+    predictors = tuple(
+        _predictor(fit, name, is_factor=is_factor, at=given.get(name))
+        for name, is_factor in columns.items()
+    )
+    n_rows = int(np.prod([len(p.values) for p in predictors], dtype=float))
+    if n_rows > MAX_ROWS:
+        sizes = ", ".join(f"{p.name} {len(p.values)}" for p in predictors if len(p.values) > 1)
+        raise NotSupportedError(
+            f"The reference grid has {n_rows} rows ({sizes}). Fix some predictors by at=, for "
+            "example at={'x': 0}."
+        )
+    codes = np.indices(tuple(len(p.values) for p in reversed(predictors))).reshape(
+        len(predictors), n_rows
+    )
+    data = {
+        p.name: np.array(p.values, dtype=object if isinstance(p.values[0], str) else None)[code]
+        for p, code in zip(predictors, codes[::-1], strict=True)
+    }
+    return _laid_out(design, predictors, data, n_rows)
+
+
+def no_predictor(fit: Any, name: Any, predictors: tuple[str, ...]) -> str:
+    """Say that a name is no predictor of the fixed part, and what it may have meant."""
+    if name in fit.n_groups:
+        return (
+            f"{name!r} is a grouping factor, not a predictor of the fixed part; the coefficients "
+            "of its levels are in fit.coef()."
+        )
+    if not predictors:
+        return f"{name!r} is no predictor: the fixed part of {fit.formula_text} has none."
+    return f"{name!r} is no predictor of the fixed part{did_you_mean(str(name), predictors)}"
+
+
+def null_space(X: FloatArray, kept: npt.NDArray[np.intp]) -> FloatArray:
+    """Directions of beta that do not change X beta, shape (p, dropped columns)."""
+    dropped = np.setdiff1d(np.arange(X.shape[1]), kept)
+    found = np.zeros((X.shape[1], dropped.size))
+    if dropped.size:
+        found[dropped, np.arange(dropped.size)] = 1.0
+        found[kept] = -np.linalg.lstsq(X[:, kept], X[:, dropped], rcond=None)[0]
+    return found
+
+
+def is_estimable(L: FloatArray, X: FloatArray, kept: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Whether L beta (rows of L, all p columns) is the same for all beta that fit as well."""
+    null = null_space(X, kept)
+    if not null.size:
+        return np.ones(L.shape[0], dtype=bool)
+    null = null / np.sqrt((null**2).sum(axis=0))
+    size = np.sqrt((L**2).sum(axis=1))[:, None]
+    return np.asarray((np.abs(L @ null) <= IN_NULL_SPACE * np.maximum(size, 1.0)).all(axis=1))
+
+
+def _checked_at(at: Any) -> dict[str, Any]:
+    if at is None:
+        return {}
+    if isinstance(at, Mapping):
+        return dict(at)
+    raise OptionError(
+        f"at={at!r} must be a dict from a predictor to its values, for example "
+        "at={'Days': [0, 5]}."
+    )
+
+
+def _columns(design: Design) -> dict[str, bool]:
+    """Columns of the fixed part in order, each with whether a factor is made of it."""
+    found: dict[str, bool] = {}
+    for term in design.recipe.fixed.terms:
+        for variable in term.variables:
+            for name in names_in(variable.expression):
+                found[name] = found.get(name, False) or variable.kind == FACTOR
+    if not design.recipe.offset_is_array:
+        for expression in design.formula.fixed.offsets:
+            for name in names_in(expression):
+                found.setdefault(name, False)
+    return found
+
+
+def _predictor(fit: Any, name: str, *, is_factor: bool, at: Any) -> Predictor:
+    design: Design = fit.design
+    value = take_rows(fit.model.table.column(name), np.asarray(design.rows))
+    if isinstance(value, Factor | Logical):
+        levels = (False, True)
+        if isinstance(value, Factor):
+            levels = tuple(drop_unused(value).levels.tolist())
+        chosen = levels if at is None else _chosen_levels(name, at, levels)
+        return Predictor(name=name, values=chosen, kind="levels", range=None)
+    numbers = as_numbers(value)
+    extent = (float(numbers.min()), float(numbers.max()))
+    distinct = np.unique(numbers)
+    if at is not None:
+        chosen = _chosen_numbers(name, at)
+        if is_factor:
+            chosen = _chosen_levels(name, at, tuple(distinct.tolist()))
+        return Predictor(name=name, values=chosen, kind="at", range=extent)
+    if is_factor or distinct.size <= TWO_VALUED:
+        values = tuple(int(v) if v == int(v) else v for v in distinct.tolist())
+        return Predictor(name=name, values=values, kind="levels", range=extent)
+    return Predictor(name=name, values=(float(numbers.mean()),), kind="mean", range=extent)
+
+
+def _as_list(name: str, at: Any) -> list[Any]:
+    values = [at] if isinstance(at, str) or np.ndim(at) == 0 else list(at)
+    if not values:
+        raise OptionError(f"at[{name!r}] is empty; give at least one value.")
+    return values
+
+
+def _chosen_levels(name: str, at: Any, levels: tuple[Any, ...]) -> tuple[Any, ...]:
+    by_label = {str(level): level for level in levels}
+    by_label |= {f"{level:g}": level for level in levels if isinstance(level, float)}
+    chosen = []
+    for value in _as_list(name, at):
+        if str(value) not in by_label:
+            hint = did_you_mean(str(value), [str(level) for level in levels])
+            raise DataError(f"at: {name!r} has no level {str(value)!r}{hint}")
+        chosen.append(by_label[str(value)])
+    return _all_different(name, chosen)
+
+
+def _chosen_numbers(name: str, at: Any) -> tuple[float, ...]:
+    chosen = []
+    for value in _as_list(name, at):
+        is_number = isinstance(value, int | float | np.integer | np.floating)
+        if not is_number or not np.isfinite(value):
+            raise OptionError(f"at: {name!r} is a number in the data; it can't be {value!r}.")
+        chosen.append(float(value))
+    return _all_different(name, chosen)
+
+
+def _all_different(name: str, chosen: list[Any]) -> tuple[Any, ...]:
+    if len(set(chosen)) < len(chosen):
+        raise OptionError(f"at[{name!r}] has a value twice.")
+    return tuple(chosen)
+
+
+def _laid_out(
+    design: Design, predictors: tuple[Predictor, ...], data: dict[str, Any], n_rows: int
+) -> ReferenceGrid:
+    recipe = design.recipe
+    if not data:
+        data = {"(no predictor)": np.zeros(n_rows)}
+    own = replace(design, recipe=replace(recipe, offset_is_array=False, offset_source=None))
+    terms_left_out = recipe.offset_is_array or recipe.offset_source is not None
+    if terms_left_out:  # an argument has no values in the grid: the offset stands at its mean
+        fixed = replace(design.formula.fixed, offsets=())
+        own = replace(own, formula=replace(design.formula, fixed=fixed))
+    rows = new_rows(own, data, need_groups=())
+    offset = np.zeros(n_rows) if rows.offset is None else rows.offset
+    if terms_left_out and design.offset is not None:
+        offset = np.full(n_rows, float(design.offset.mean()))
+    if np.isnan(rows.X).any() or np.isnan(offset).any():
+        raise DataError(
+            "A predictor is not a number at a value of the grid: give at= values that the "
+            "formula's functions are defined for."
+        )
+    return ReferenceGrid(predictors=predictors, X=rows.X, offset=offset)
