@@ -4,7 +4,6 @@ The parts and their seeds depend on the number of replicates and the random seed
 worker and many give the same numbers.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from hierbayes.bayes.nuts_progress import EVERY, PATIENCE, somebody_watches
 from hierbayes.errors import OptionError
 from hierbayes.options import check_flag, random_generator
 
 PART = 250  # replicates in one part, fewer where a replicate has many rows
 PART_NUMBERS = 1_000_000  # rows times replicates
-PATIENCE = 2.0  # seconds without a bar
-EVERY = 0.2  # seconds between two looks
 
 Part = Callable[[int, int], Any]
 
@@ -88,12 +86,6 @@ def _results(part: Part, seeds: list[int], counts: list[int], n_jobs: int) -> It
 
     tasks = (joblib.delayed(part)(seed, count) for seed, count in zip(seeds, counts, strict=True))
     yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-
-
-def somebody_watches() -> bool:
-    """Whether standard error is a terminal, or this is a notebook."""
-    kernel = "ipykernel" in sys.modules or "marimo" in sys.modules
-    return kernel or bool(sys.stderr and sys.stderr.isatty())
 
 
 @contextmanager
