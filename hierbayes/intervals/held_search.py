@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.intervals.held_deviance import Local, held_deviance
-from hierbayes.intervals.held_parameter import Held
+from hierbayes.intervals.held_parameter import FLOOR, Held
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -81,7 +81,7 @@ def settle(kernel: Kernel, held: Held, start: FloatArray, *, correction: FloatAr
         goal = DECREMENT_GOAL + RELATIVE_GOAL * np.abs(here.value[active])
         holds, at = held.take(active), here.take(active)
         bowl = _Bowl(holds, at)
-        done = bowl.fall(holds.projected(at.z + bowl.step(np.zeros(active.size))) - at.z) < goal
+        done = bowl.decrement < goal
         converged[active[done]] = True
         left = np.flatnonzero(~done)
         if not left.size:
@@ -103,7 +103,7 @@ def settle(kernel: Kernel, held: Held, start: FloatArray, *, correction: FloatAr
         more = np.maximum(4 * damping[active], 0.25 * bowl.typical)
         stuck = ~good & ((promised < goal) | (damping[active] > MOST_DAMPING * bowl.typical))
         damping[active] = np.where(good, np.where(eased, damping[active] / 8, 0.0), more)
-        converged[active[stuck & (promised < DECREMENT_ROUNDING)]] = True
+        converged[active[stuck & (bowl.decrement < DECREMENT_ROUNDING)]] = True
         active = active[~stuck]
     return Settled(here, correction, converged)
 
@@ -125,17 +125,24 @@ class _Bowl:
     """Quadratic models of the deviance in the free coordinates, eigenvalues made positive."""
 
     def __init__(self, held: Held, at: Local) -> None:
-        gradient = np.where(held.free, at.gradient, 0.0)
-        self.size, self.axes = _spectrum(held, at)
+        room = np.where(held.positive, np.maximum(at.z - FLOOR, 0.0), np.inf)
+        at_end = (room <= FLOOR) & (at.gradient >= 0)  # would go on beyond the end
+        self.room = room
+        self.free = held.free & ~at_end
+        gradient = np.where(self.free, at.gradient, 0.0)
+        self.size, self.axes = _spectrum(self.free, at.hessian)
         self.along = (gradient[:, None] @ self.axes)[:, 0]
+        self.decrement = 0.5 * (self.along**2 / self.size).sum(axis=1)
         self.typical = np.exp(np.log(self.size).mean(axis=1))
 
     def step(self, damping: FloatArray) -> FloatArray:
-        """Return steps to the minimum of the damped models, shortened."""
+        """Return steps to the minimum of the damped models, shortened to what room there is."""
         turned = self.along / (self.size + damping[:, None])
-        step = -(self.axes @ turned[:, :, None])[:, :, 0]
+        step = np.where(self.free, -(self.axes @ turned[:, :, None])[:, :, 0], 0.0)
         longest = np.abs(step).max(axis=1, initial=LONGEST_STEP)
-        return np.asarray(step * (LONGEST_STEP / longest)[:, None])
+        step *= (LONGEST_STEP / longest)[:, None]
+        part = np.divide(self.room, -step, out=np.full_like(step, np.inf), where=step < 0)
+        return np.asarray(step * np.clip(part.min(axis=1), 0.0, 1.0)[:, None])
 
     def fall(self, move: FloatArray) -> FloatArray:
         """Falls of the deviance that the models promise for moves (T, k + 2)."""
@@ -152,7 +159,7 @@ def following(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
     array (T,), second derivative of the best deviance in it
     """
     index, free = np.arange(held.own.size), held.free
-    size, axes = _spectrum(held, at)
+    size, axes = _spectrum(free, at.hessian)
     across = np.where(free, at.hessian[index, held.own], 0.0)
     turned = (across[:, None] @ axes)[:, 0]
     slope = np.where(free, -(axes @ (turned / size)[:, :, None])[:, :, 0], 0.0)
@@ -161,12 +168,13 @@ def following(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
     return slope, left
 
 
-def _spectrum(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
+def _spectrum(
+    free: npt.NDArray[np.bool_], hessian: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues (made positive) and axes of the curvature in the free coordinates; 1 beside."""
-    free = held.free
-    hessian = np.where(free[:, :, None] & free[:, None], at.hessian, 0.0)
+    masked = np.where(free[:, :, None] & free[:, None], hessian, 0.0)
     index = np.arange(free.shape[1])
-    hessian[:, index, index] += ~free
-    size, axes = np.linalg.eigh(hessian)
+    masked[:, index, index] += ~free
+    size, axes = np.linalg.eigh(masked)
     size = np.abs(size)
     return np.maximum(size, MIN_CURVATURE * size.max(axis=1, keepdims=True)), axes
