@@ -1,7 +1,7 @@
 """Tables of F tests of the terms of one fit: types I to III, and single-term deletions."""
 
 from hierbayes.comparison.hypotheses import term_deletions, type_hypotheses
-from hierbayes.intervals.contrast import f_frame, method_words
+from hierbayes.intervals.contrast import f_frame, method_words, missing_notes
 from hierbayes.intervals.linear_tests import f_test
 from hierbayes.options import AnovaType, Ddf
 from hierbayes.results.f_table import FTable
@@ -23,6 +23,7 @@ def term_table(fit: LikelihoodFit, *, type: AnovaType, ddf: Ddf) -> FTable:
         formula_text=fit.formula_text,
         ddf=ddf,
         type=type,
+        notes=missing_notes(tests, ddf),
     )
 
 
@@ -35,4 +36,5 @@ def deletion_table(fit: LikelihoodFit, *, ddf: Ddf) -> FTable:
         title=f"Single term deletions {method_words(fit, ddf)}",
         formula_text=fit.formula_text,
         ddf=ddf,
+        notes=missing_notes(tests, ddf),
     )

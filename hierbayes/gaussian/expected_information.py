@@ -11,8 +11,9 @@ of rows connects have no entry of A in common, so one right side serves a level 
 part: q right sides for one factor, the levels of the largest part for nested ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -46,8 +47,9 @@ def covariance_traces(kernel: Kernel, at: Evaluation) -> Traces:
     shape = kernel.shape
     single, double = np.zeros(shape.n_theta), np.zeros((shape.n_theta, shape.n_theta))
     places = level_places(kernel.products)
+    gram = _gram_product(kernel.products)
     for f, (index, a, b) in enumerate(shape.factor_entries):
-        own, squares = _sums_over_levels(kernel, at, places, f)
+        own, squares = _sums_over_levels(_ColumnsOfA(kernel, at, gram), places, f)
         single[index] = own[a, b] * np.where(a == b, 1.0, 2.0)
         for g, (others, c, d) in enumerate(shape.factor_entries):
             total = np.zeros((index.size, others.size))
@@ -60,19 +62,20 @@ def covariance_traces(kernel: Kernel, at: Evaluation) -> Traces:
 
 
 def _sums_over_levels(
-    kernel: Kernel, at: Evaluation, places: list[IntArray], f: int
+    A: "_ColumnsOfA", places: list[IntArray], f: int
 ) -> tuple[FloatArray, list[FloatArray]]:
     """Sum the blocks A_jj of factor f (q, q), and products of its blocks with those of each g.
 
     The latter are T (q_g, q, q_g, q): T[c, a, d, b] = sum over levels j of f and k of g of
     A_kj[c, a] A_kj[d, b].
     """
-    q = kernel.shape.sizes[f]
+    sizes = A.kernel.shape.sizes
+    q = sizes[f]
     own = np.zeros((q, q))
-    squares = [np.zeros((size * q, size * q)) for size in kernel.shape.sizes]
-    for first, sides in _batches(kernel.products, places[f], f):
+    squares = [np.zeros((size * q, size * q)) for size in sizes]
+    for first, sides in _batches(A.kernel.products, places[f], f):
         n = sides[f].shape[3] // q
-        for g, columns in enumerate(_times_a(kernel, at, sides)):
+        for g, columns in enumerate(A.times(sides)):
             J, size = columns.shape[1:3]
             blocks = columns.reshape(J, size, n, q)
             flat = blocks.swapaxes(1, 2).reshape(J * n, size * q)
@@ -80,7 +83,7 @@ def _sums_over_levels(
             if g == f:
                 inside = np.flatnonzero((places[f] >= first) & (places[f] < first + n))
                 own += blocks[inside, :, places[f][inside] - first].sum(axis=0)
-    shapes = [(size, q, size, q) for size in kernel.shape.sizes]
+    shapes = [(size, q, size, q) for size in sizes]
     return own, [T.reshape(shape) for T, shape in zip(squares, shapes, strict=True)]
 
 
@@ -137,12 +140,54 @@ def _batches(
         yield first, sides
 
 
-def _times_a(kernel: Kernel, at: Evaluation, sides: list[FloatArray]) -> list[FloatArray]:
-    """Multiply A with right sides given per factor as (1, J, q, c)."""
-    assert at.factor is not None
-    products, Lambdas = kernel.products, at.Lambdas
-    spread = multiply(products, sides)
-    right = [transpose_times(L, s) for L, s in zip(Lambdas, spread, strict=True)]
-    u = at.factor.back_solve(at.factor.half_solve(right))
-    back = multiply(products, [times(L, x) for L, x in zip(Lambdas, u, strict=True)])
-    return [s - b for s, b in zip(spread, back, strict=True)]
+@dataclass(frozen=True, slots=True)
+class _ColumnsOfA:
+    """A of one evaluation, as the map of right sides given per factor as (1, J, q, c)."""
+
+    kernel: Kernel
+    at: Evaluation
+    gram: Callable[[list[FloatArray]], list[FloatArray]]
+
+    def times(self, sides: list[FloatArray]) -> list[FloatArray]:
+        """Multiply right sides by A."""
+        factor, Lambdas = self.at.factor, self.at.Lambdas
+        assert factor is not None
+        spread = self.gram(sides)
+        right = [transpose_times(L, s) for L, s in zip(Lambdas, spread, strict=True)]
+        u = factor.back_solve(factor.half_solve(right))
+        back = self.gram([times(L, x) for L, x in zip(Lambdas, u, strict=True)])
+        return [s - b for s, b in zip(spread, back, strict=True)]
+
+
+def _gram_product(products: Products) -> Callable[[list[FloatArray]], list[FloatArray]]:
+    """Z'WZ as a map of vectors (1, J, q, c): a sparse matrix where factors meet, for its speed."""
+    if len(products.zz) == 1:
+        return partial(multiply, products)
+    from scipy.sparse import csr_array
+
+    sizes = [A.shape[:2] for A in products.zz]
+    starts = np.concatenate([[0], np.cumsum([J * q for J, q in sizes])])
+    rows, columns, values = [], [], []
+
+    def add(f: int, g: int, at: IntArray, to: IntArray, blocks: FloatArray) -> None:
+        i = starts[f] + at[:, None, None] * sizes[f][1] + np.arange(sizes[f][1])[:, None]
+        j = starts[g] + to[:, None, None] * sizes[g][1] + np.arange(sizes[g][1])
+        rows.append(np.broadcast_to(i, blocks.shape).ravel())
+        columns.append(np.broadcast_to(j, blocks.shape).ravel())
+        values.append(blocks.ravel())
+
+    for f, A in enumerate(products.zz):
+        add(f, f, np.arange(A.shape[0]), np.arange(A.shape[0]), A)
+    for (f, g), c in products.couplings.items():
+        add(f, g, c.rows, c.columns, c.blocks)
+        add(g, f, c.columns, c.rows, np.swapaxes(c.blocks, 1, 2))
+    places = (np.concatenate(rows), np.concatenate(columns))
+    matrix = csr_array((np.concatenate(values), places), shape=(starts[-1], starts[-1]))
+
+    def product(vectors: list[FloatArray]) -> list[FloatArray]:
+        count = vectors[0].shape[3]
+        flat = matrix @ np.concatenate([v.reshape(-1, count) for v in vectors])
+        parts = np.split(flat, starts[1:-1])
+        return [part.reshape(v.shape) for part, v in zip(parts, vectors, strict=True)]
+
+    return product

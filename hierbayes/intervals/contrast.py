@@ -67,6 +67,19 @@ def _joint(fit: LikelihoodFit, rows: ContrastMatrix, *, ddf: Ddf, rhs: FloatArra
         title=f"F test {method_words(fit, ddf)}",
         formula_text=fit.formula_text,
         ddf=ddf,
+        notes=missing_notes({label: test}, ddf),
+    )
+
+
+def missing_notes(tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
+    """Say why tests are missing that were asked for."""
+    missing = [label for label, test in tests.items() if test.num_df and np.isnan(test.den_df)]
+    if ddf != "kenward-roger" or not missing:
+        return ()
+    return (
+        f"No test of {', '.join(missing)}: the data say so little about the variances that no F "
+        "distribution has the moments of Kenward and Roger's statistic. ddf='satterthwaite' has "
+        "a test.",
     )
 
 

@@ -49,8 +49,9 @@ FloatArray = npt.NDArray[np.float64]
 FLAT = 1e-10
 ZERO = 1e-10  # numerators and denominators below it are zeros of the formulas, not numbers
 NEAR_TWO = 1e-2  # degrees of freedom this near to 2, where lambda is not defined: as in pbkrtest
-# Operations that a fit with crossed factors may take: about a minute.
-MOST_OPERATIONS = 3e11
+ROUNDING = 1e-6  # of the adjustment, relative to the covariance it is added to
+# Operations that a fit with crossed factors may take: two minutes or so.
+MOST_OPERATIONS = 1e11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,11 @@ class KenwardRoger:
 
 @dataclass(frozen=True, slots=True)
 class FScaling:
-    """Denominator degrees of freedom of an F test, and the factor lambda of its statistic."""
+    """Denominator degrees of freedom of an F test, and the factor lambda of its statistic.
+
+    Both are NaN where no F distribution has the moments: variances that next to nothing is known
+    of.
+    """
 
     df: float
     factor: float
@@ -138,15 +143,25 @@ def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
     W = 2 * _inverse(information)
     U = np.einsum("ij,iajb->ab", W[:k, :k], Q)
     U -= np.einsum("ij,iab,jbc->ac", W[:k, :k], P[:k], Phi_P[:k])
-    scaled = fit.sigma * basis
-    adjusted = Phi + 2 * Phi @ (U + U.T) / 2 @ Phi
-    half = scaled @ Phi
+    _check_precision(U, at.root_xvx[0])
+    half = fit.sigma * basis @ Phi
     return KenwardRoger(
-        vcov=scaled @ adjusted @ scaled.T,
-        plain=scaled @ Phi @ scaled.T,
+        vcov=half @ (C + U + U.T) @ half.T,
+        plain=half @ C @ half.T,
         slopes=half @ P @ half.T,
         spread=W,
     )
+
+
+def _check_precision(U: FloatArray, root: FloatArray) -> None:
+    """Raise NotSupportedError if U has negative eigenvalues, which only rounding can give it."""
+    half = np.linalg.solve(root, np.linalg.solve(root, U).T)
+    size = np.linalg.eigvalsh(half + half.T) / 2
+    if size.size and size[0] < -ROUNDING * max(1.0, size[-1]):
+        raise NotSupportedError(
+            "ddf='kenward-roger': the residual sd is so small beside the random effects that "
+            "their uncertainty is lost in rounding. Use ddf='satterthwaite'."
+        )
 
 
 def _slopes(kernel: Kernel, at: Evaluation) -> tuple[FloatArray, FloatArray]:
@@ -235,4 +250,6 @@ def f_scaling(known: KenwardRoger, L: FloatArray) -> FScaling:
     ratio = 1.0 if abs(left) < ZERO and abs(V1) < ZERO else left / V1
     rho = ratio**2 * (0.0 if abs(V0) < ZERO else V0) / V2 / q
     df = 4 + (q + 2) / (q * rho - 1)
-    return FScaling(df=df, factor=1.0 if abs(df - 2) < NEAR_TWO else df * left / (df - 2))
+    factor = 1.0 if abs(df - 2) < NEAR_TWO else df * left / (df - 2)
+    exists = df > 0 and factor > 0
+    return FScaling(df=df, factor=factor) if exists else FScaling(df=np.nan, factor=np.nan)

@@ -169,7 +169,7 @@ def joint_df(nu: FloatArray) -> float:
 
 
 def _f_probability(f: float, q: int, df: float) -> float:
-    if np.isnan(df) or df <= 0:
+    if np.isnan(df):
         return float("nan")
     return float(chdtrc(q, q * f) if np.isinf(df) else fdtrc(q, df, f))
 

@@ -15,6 +15,7 @@ from hierbayes.reports.coefficients import (
 )
 from hierbayes.reports.html_page import escape, fragment, heading
 from hierbayes.reports.html_page import table as html_table
+from hierbayes.reports.summary import wrapped
 from hierbayes.results.f_table import DeletionTable, FTable
 
 REFITTED = "fitted again with ML (instead of REML)"
@@ -27,7 +28,8 @@ def f_table_text(table: FTable) -> str:
     lines = [table.title]
     if not table.type:
         lines = [f"{table.title}:", "", "Model:", table.formula_text]
-    return _with_rows(lines, table.table, f_cells(table))
+    notes = [line for note in table.notes for line in wrapped(note, "", "")]
+    return "\n".join([_with_rows(lines, table.table, f_cells(table)), *notes])
 
 
 def f_cells(table: FTable) -> Cells:
@@ -49,7 +51,7 @@ def f_cells(table: FTable) -> Cells:
 
 def f_table_html(table: FTable) -> str:
     """Show F tests: the same numbers and digits as the text."""
-    return _html(table.title, table.formula_text, table.table, f_cells(table))
+    return _html(table.title, table.formula_text, table.table, f_cells(table), table.notes)
 
 
 def deletion_text(table: DeletionTable) -> str:
@@ -84,7 +86,9 @@ def _with_rows(lines: list[str], frame: pd.DataFrame, cells: Cells) -> str:
     return "\n".join([*lines, *table_lines(columns, rows, stars=stars)])
 
 
-def _html(title: str, formula_text: str, frame: pd.DataFrame, cells: Cells) -> str:
+def _html(
+    title: str, formula_text: str, frame: pd.DataFrame, cells: Cells, notes: Sequence[str] = ()
+) -> str:
     columns, stars = cells
     model = f'<p><span class="soft">Model:</span> <code>{escape(formula_text)}</code></p>'
     if frame.empty:
@@ -92,7 +96,8 @@ def _html(title: str, formula_text: str, frame: pd.DataFrame, cells: Cells) -> s
     named = [*columns, ("", stars)] if stars is not None else columns
     legend = f'<p class="soft">{escape(LEGEND)}</p>' if stars is not None else ""
     rows = [str(label) for label in frame.index]
-    return fragment(heading(title, 3), model, html_table(named, rows), legend)
+    said = [f"<p>{escape(note)}</p>" for note in notes]
+    return fragment(heading(title, 3), model, html_table(named, rows), legend, *said)
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> list[float]:

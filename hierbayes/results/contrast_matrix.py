@@ -79,7 +79,7 @@ def contrast_matrix(
         pairs = [_one(row, columns) for row in L]
     else:
         pairs = _of_array(L, columns)
-    rows = np.array([row for _, row in pairs], dtype=float).reshape(-1, len(columns.kept))
+    rows = np.array([row for _, row in pairs], dtype=float).reshape(len(pairs), len(columns.kept))
     labels = tuple(label for label, _ in pairs)
     _check_rows(labels, rows)
     return ContrastMatrix(labels=labels, L=rows)

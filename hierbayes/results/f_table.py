@@ -25,6 +25,7 @@ class FTable(Printable):
     formula_text : the model, where the title doesn't say what was tested in it
     ddf : kind of the denominator degrees of freedom
     type : 1, 2 or 3 for an analysis-of-variance table, else 0
+    notes : sentences on tests that are missing
     """
 
     table: pd.DataFrame
@@ -32,6 +33,7 @@ class FTable(Printable):
     formula_text: str
     ddf: Ddf
     type: int = 0
+    notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """Copy of the table, one row a term.

@@ -1,0 +1,186 @@
+"""Kenward and Roger's covariance and degrees of freedom: pbkrtest's, dense formulas, exact cases."""
+
+import numpy as np
+import pytest
+
+import hierbayes as hb
+from hierbayes.intervals import kenward_roger as module
+from hierbayes.intervals.kenward_roger import f_scaling, kenward_roger, kenward_roger_df
+from tests.gaussian.test_expected_information import MODELS, dense
+from tests.model.fits import grouped, lmer
+from tests.reference_fits import linear_fits, load_fit
+
+SE_RTOL, DF_RTOL = 1e-5, 1e-3
+WITHOUT = {
+    "mac_dbar": "lme4 1.1 keeps the columns of a factor correlated under ||",
+    "ss_poly_dbar": "lme4 1.1 keeps poly(x, 2) as one block under ||",
+    "ss_wt": "pbkrtest leaves out the weights; see test_weights_are_in_the_residual_covariance",
+}
+
+
+def cases():
+    for name in linear_fits(without=tuple(WITHOUT)):
+        if "columns" in load_fit(name).record.get("inference", {}).get("kenward_roger", {}):
+            yield name
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+@pytest.mark.parametrize("name", list(cases()))
+def test_standard_errors_and_degrees_of_freedom_are_pbkrtests(name):
+    case = load_fit(name)
+    fit = hb.lmer(case.formula, case.data, **case.options)
+    table = fit.tidy("fixed", ddf="kenward-roger")
+    columns = case.record["inference"]["kenward_roger"]["columns"]
+    np.testing.assert_allclose(table["std_error"], columns["Std. Error"], rtol=SE_RTOL)
+    np.testing.assert_allclose(table["df"], columns["df"], rtol=DF_RTOL)
+    np.testing.assert_allclose(table["p_value"], columns["Pr(>|t|)"], rtol=2e-2, atol=1e-12)
+    expected = np.array(case.record["inference"]["kenward_roger"]["adjusted_vcov"])
+    scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    np.testing.assert_allclose(kenward_roger(fit).vcov / scale, expected / scale, atol=2 * SE_RTOL)
+
+
+def dense_formulas(fit, *, residual):
+    """Phi_A and the degrees of freedom of each coefficient, term by term from the paper.
+
+    ``residual`` (n, n) is the covariance of the residuals over sigma^2.
+    """
+    X = fit.design.X[:, fit.kept]
+    random = dense(fit)[1]
+    V = fit.sigma**2 * (np.linalg.inv(dense(fit)[0]) - np.diag(1 / weights_of(fit)) + residual)
+    G = [residual, *random] if not fit.kernel.sigma_known else random
+    inverse = np.linalg.inv(V)
+    Phi = fit.vcov_beta
+    P = [-X.T @ inverse @ g @ inverse @ X for g in G]
+    Q = [[X.T @ inverse @ g @ inverse @ h @ inverse @ X for h in G] for g in G]
+    information = np.array([
+        [np.trace(inverse @ G[i] @ inverse @ G[j]) - 2 * np.trace(Phi @ Q[i][j])
+         + np.trace(Phi @ P[i] @ Phi @ P[j]) for j in range(len(G))] for i in range(len(G))
+    ])  # fmt: skip
+    W = 2 * np.linalg.inv(information)
+    pairs = [(i, j) for i in range(len(G)) for j in range(len(G))]
+    U = sum(W[i, j] * (Q[i][j] - P[i] @ Phi @ P[j]) for i, j in pairs)
+    slopes = np.array([Phi @ p @ Phi for p in P])
+    D = np.diagonal(slopes, axis1=1, axis2=2) / np.diag(Phi)
+    return Phi + 2 * Phi @ U @ Phi, 2 / np.einsum("ia,ij,ja->a", D, W, D)
+
+
+def weights_of(fit):
+    return np.ones(fit.nobs) if fit.weights is None else fit.weights
+
+
+@pytest.mark.parametrize("formula", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("options", [{}, {"weights": "w"}, {"known_sd": "w"}], ids=str)
+def test_they_are_the_papers_formulas_on_dense_matrices(formula, options):
+    fit = lmer(formula, grouped(), **options)
+    vcov, df = dense_formulas(fit, residual=np.diag(1 / weights_of(fit)))
+    np.testing.assert_allclose(kenward_roger(fit).vcov, vcov, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(kenward_roger_df(fit), df, rtol=1e-6)
+
+
+def test_weights_are_in_the_residual_covariance():
+    """pbkrtest takes sigma^2 I for the residual covariance of a weighted fit; ours is sigma^2/w."""
+    case = load_fit("ss_wt")
+    fit = lmer(case.formula, case.data, **case.options)
+    columns = case.record["inference"]["kenward_roger"]["columns"]
+    without = dense_formulas(fit, residual=np.eye(fit.nobs))
+    np.testing.assert_allclose(np.sqrt(np.diag(without[0])), columns["Std. Error"], rtol=SE_RTOL)
+    np.testing.assert_allclose(without[1], columns["df"], rtol=DF_RTOL)
+    vcov, df = dense_formulas(fit, residual=np.diag(1 / fit.weights))
+    np.testing.assert_allclose(kenward_roger(fit).vcov, vcov, rtol=1e-7)
+    np.testing.assert_allclose(kenward_roger_df(fit), df, rtol=1e-7)
+    np.testing.assert_allclose(df, 17, rtol=1e-6)  # every subject has the same days and weights
+
+
+def test_a_balanced_one_way_design_has_its_exact_degrees_of_freedom():
+    fit = lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    assert kenward_roger_df(fit) == pytest.approx([5])
+    np.testing.assert_allclose(kenward_roger(fit).vcov, fit.vcov_beta)  # nothing to adjust
+
+
+def test_a_balanced_split_plot_has_the_f_tests_of_its_strata():
+    fit = lmer("yield ~ factor(nitro) * Variety + (1 | Block/Variety)", hb.load_dataset("Oats"))
+    table = hb.anova(fit, ddf="kenward-roger").to_frame()
+    assert table["den_df"].tolist() == pytest.approx([45, 10, 45])
+    assert table["f_value"].tolist() == pytest.approx([37.6856, 1.4853, 0.3028], abs=1e-4)
+
+
+def test_a_linear_model_has_its_exact_f_tests():
+    fit = hb.lmer("y ~ f + x", grouped())
+    known = kenward_roger(fit)
+    np.testing.assert_allclose(known.vcov, fit.vcov_beta)
+    assert kenward_roger_df(fit) == pytest.approx(fit.nobs - 4)
+    scaling = f_scaling(known, np.eye(4)[1:3])
+    assert (scaling.df, scaling.factor) == pytest.approx((fit.nobs - 4, 1.0))
+
+
+def test_units_and_origin_of_a_slope_do_not_matter():
+    data = grouped()
+    fits = [
+        lmer("y ~ x + (x | g)", data),
+        lmer("y ~ x + (x | g)", data.assign(x=data.x * 1000)),
+        lmer("y ~ x + (x | g)", data.assign(x=data.x - 3)),
+    ]
+    df = [kenward_roger_df(fit)[1] for fit in fits]
+    assert df == pytest.approx([df[0]] * 3, rel=1e-5)
+
+
+def test_known_residual_sds_of_a_model_without_variances_leave_nothing_uncertain():
+    fit = hb.lmer("y ~ x", grouped(), known_sd="w")
+    assert np.isinf(kenward_roger_df(fit)).all()
+    assert np.isinf(fit.tidy("fixed")["df"]).all()
+    assert f_scaling(kenward_roger(fit), np.eye(2)).df == np.inf
+
+
+def test_ml_is_refused_with_the_way_out():
+    fit = lmer("y ~ x + (1 | g)", grouped(), reml=False)
+    for call in (
+        lambda: fit.tidy(ddf="kenward-roger"),
+        lambda: fit.summary(ddf="kenward-roger"),
+        lambda: fit.contrast("x", ddf="kenward-roger"),
+        lambda: hb.drop1(fit, ddf="kenward-roger"),
+    ):
+        with pytest.raises(hb.NotSupportedError, match="this fit is by ML. Fit it with REML, or"):
+            call()
+
+
+def test_too_large_crossed_factors_are_refused(monkeypatch):
+    monkeypatch.setattr(module, "MOST_OPERATIONS", 10)
+    fit = lmer("y ~ x + (1 | g) + (1 | item)", grouped())
+    with pytest.raises(hb.NotSupportedError, match="takes too long. Use ddf='satterthwaite'."):
+        kenward_roger(fit)
+
+
+def few_rows():
+    """As many random effects as fit the rows almost exactly."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(4), [3, 3, 2, 2])
+    f = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
+    x, u = rng.normal(size=10), rng.normal(size=(4, 2))
+    y = 3 * u[g, 0] + 3 * u[g, 1] * x + rng.normal(size=10)
+    return {"y": y, "x": x, "g": [f"g{i}" for i in g], "f": [f"f{i}" for i in f]}
+
+
+def test_random_effects_that_leave_no_residual_are_refused():
+    fit = lmer("y ~ f + x + (x | g)", few_rows())
+    assert fit.sigma < 1e-3
+    with pytest.raises(hb.NotSupportedError, match="their uncertainty is lost in rounding"):
+        kenward_roger(fit)
+
+
+def test_variances_that_are_hardly_known_leave_a_reasoned_gap():
+    fit = lmer("y ~ f + x + (x | g)", grouped())
+    known = kenward_roger(fit)
+    huge = module.KenwardRoger(
+        vcov=known.vcov, plain=known.plain, slopes=known.slopes, spread=300 * known.spread
+    )
+    scaling = f_scaling(huge, np.eye(4)[1:3])
+    assert np.isnan(scaling.df)
+    vars(fit)["_kenward_roger"] = huge
+    table = hb.anova(fit, ddf="kenward-roger")
+    frame = table.to_frame().loc["f"]
+    assert frame[["den_df", "f_value", "p_value"]].isna().all()
+    assert frame["num_df"] == 2
+    assert "No test of f: the data say so little about the variances" in " ".join(
+        str(table).split()
+    )
+    assert "No test of f" in table._repr_html_()
