@@ -96,7 +96,8 @@ def log_prior(fit: PosteriorFit, labels: Labels) -> dict[str, tuple[tuple[str, .
     for key, values in log_prior_variables(fit.draws, fit.design, fit.priors).items():
         kind, _, factor = key.partition("|")
         if not factor:
-            found[kind] = ((*SAMPLE, COEF) if kind == "beta" else SAMPLE, values)
+            own = COEF if kind == "beta" else f"{kind}_dim"
+            found[kind] = ((*SAMPLE, own)[: values.ndim], values)
         elif kind == "sd":
             name = labels.factors[factor]
             found[f"sd_{name}"] = ((*SAMPLE, name + TERM), values)
@@ -137,7 +138,7 @@ def _attrs(fit: PosteriorFit, has_log_likelihood: bool = True) -> Mapping[str, A
         if value is not None:
             attrs[name] = float(value)
     if not has_log_likelihood:
-        attrs["log_likelihood"] = (
+        attrs["no_log_likelihood"] = (
             f"left out: {fit.n_draws} draws x {fit.nobs} rows of a {fit.family} response are too "
             "many, or their density is not known here"
         )

@@ -8,9 +8,11 @@ import pytest
 import xarray as xr
 
 import hierbayes as hb
+from hierbayes.model.bayesian import posterior_fit
+from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.idata import labels_of
 from hierbayes.results.variable_names import factor_variables
-from tests.results.posteriors import known_posterior
+from tests.results.posteriors import SETTINGS, known_posterior
 
 # what ArviZ says of the diagonal of a correlation matrix
 CONSTANT = "invalid value encountered in scalar divide"
@@ -55,6 +57,27 @@ def test_independent_columns_have_no_correlations():
     post = known_posterior(hb.Model("Reaction ~ Days + (Days || Subject)", data))
     assert "corr_Subject" not in post.idata.posterior
     assert post.idata.posterior["sd_Subject"].sizes["Subject__term"] == 2
+
+
+def test_thresholds_of_an_ordinal_model_have_a_dimension():
+    rng = np.random.default_rng(1)
+    data = {"y": np.arange(60) % 4, "x": rng.normal(size=60), "g": np.arange(60) // 10}
+    model = hb.Model("y ~ x + (1 | g)", data, family="cumulative")
+    shape = (2, 50)
+    draws = PosteriorDraws(
+        beta=rng.normal(size=(*shape, 1)),
+        sigma=None,
+        sd={"g": rng.uniform(0.5, 1, (*shape, 1))},
+        corr={},
+        b={"g": rng.normal(size=(*shape, 6, 1))},
+        family={"threshold": np.sort(rng.normal(size=(*shape, 3)))},
+        sampler="nuts",
+    )
+    tree = posterior_fit(model, draws, settings=SETTINGS, findings=()).idata
+    assert tree.posterior["threshold"].dims[2:] == ("threshold_dim",)
+    assert tree.log_prior["threshold"].dims[2:] == ("threshold_dim",)
+    assert "log_likelihood" not in tree.children
+    assert "not known here" in tree.attrs["no_log_likelihood"]
 
 
 def test_names_have_no_characters_arviz_refuses():
@@ -189,6 +212,6 @@ def test_too_many_numbers_are_left_out_and_refused_in_a_sentence(post, monkeypat
     monkeypatch.setattr("hierbayes.effects.posterior_tree.LARGEST", 1000)
     other = post.refit(post.design.y, draws=300, random_seed=1)
     assert "log_likelihood" not in other.idata.children
-    assert "too many" in other.idata.attrs["log_likelihood"]
+    assert "too many" in other.idata.attrs["no_log_likelihood"]
     with pytest.raises(hb.NotSupportedError, match=r"1200 draws and 180 rows would take 0\.0 GB"):
         other.log_likelihood()
