@@ -54,6 +54,13 @@ IMPOSSIBLE = {
     "cbind of counts": ("cbind(y, x) ~ 1 + (1 | g)", {}, "poisson", "one response column"),
     "categories": ("y ~ 1 + (1 | g)", {"y": list("abc") * 4}, "poisson", "categories"),
     "many categories": ("x ~ 1 + (1 | g)", {}, "cumulative", "few, repeated"),
+    "three categories for two": (
+        "y ~ 1 + (1 | g)",
+        {"y": list("abc") * 4},
+        "bernoulli",
+        "'a', 'b'",
+    ),
+    "a proportion above 1": ("y ~ 1 + (1 | g)", {"y": 4 * FRACTION}, "beta", "row 1 holds 2"),
     "angles in degrees": ("y ~ 1 + (1 | g)", {"y": FRACTION * 100}, "vonmises", "-pi and pi"),
 }
 
@@ -64,6 +71,21 @@ IMPOSSIBLE = {
 def test_a_response_the_family_cannot_have_is_one_sentence(formula, columns, family, words):
     with pytest.raises(hb.HierBayesError, match=words) as caught:
         hb.Model(formula, rows(**columns), family=family)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("proportions", "words"),
+    [
+        (FRACTION * 2, r"a proportion from 0 to 1; row 2 holds 1.5 and 3 more rows"),
+        (FRACTION - 0.5, r"a proportion from 0 to 1; row 0 holds -0.25 and 3 more rows"),
+        (FRACTION + 0.01, r"times its weight needs to be a whole number; row 0 holds 0.26"),
+    ],
+)
+def test_a_proportion_that_no_trials_give_is_one_sentence(proportions, words):
+    data = rows(p=proportions, n=np.full(12, 8.0))
+    with pytest.raises(hb.DataError, match=words) as caught:
+        hb.Model("p ~ 1 + (1 | g)", data, family="binomial", weights="n")
     assert len(str(caught.value).splitlines()) == 1
 
 
