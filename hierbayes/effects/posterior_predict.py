@@ -129,7 +129,13 @@ def predict(
         interval=interval,
         level=level,
         kind=kind,
-        includes=included(chosen, drawn=drawn, residual=_residual(fit, newdata, task)),
+        includes=included(
+            fit,
+            chosen,
+            drawn=drawn,
+            residual=_residual(fit, newdata, task),
+            sigma_estimated=fit.draws.sigma is not None,
+        ),
     )
 
 

@@ -116,9 +116,11 @@ def predict(
         level=level,
         kind="t",
         includes=included(
+            fit,
             chosen,
             drawn=[rows.factors[rows_.position].name for rows_ in effects if rows_.drawn.any()],
             residual=residual_words(fit, newdata, precisions) if new_response else None,
+            sigma_estimated=not fit.kernel.sigma_known,
             known_theta=fit.is_singular,
         ),
     )

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.printing import Printable
 
 FloatArray = npt.NDArray[np.float64]
@@ -43,23 +44,37 @@ def prediction_table(columns: Sequence[FloatArray], index: Any, **attrs: Any) ->
 
 
 def included(
-    groups: Sequence[str], *, drawn: Sequence[str], residual: str | None, known_theta: bool = False
+    fit: FitTables,
+    groups: Sequence[str],
+    *,
+    drawn: Sequence[str],
+    residual: str | None,
+    sigma_estimated: bool,
+    known_theta: bool = False,
 ) -> str:
     """Name the uncertainties that are in an interval, and what is left out.
 
     Parameters
     ----------
+    fit : LikelihoodFit or PosteriorFit
     groups : names of the grouping factors whose effects are in the prediction
     drawn : those of them that have rows of levels not fitted, whose effects vary in the interval
     residual : how the residual variation is called, or None where it is not in
+    sigma_estimated : whether there is a residual sd that is not known
     known_theta : whether a variance was estimated as zero and is taken as known
     """
-    parts = ["fixed effects"]
+    has_groups = bool(fit.design.factors)
+    parts = ["fixed effects"] if fit.kept.size else []
     parts += [f"effects of {' and '.join(groups)}"] if groups else []
     parts += [f"the spread of new levels of {' and '.join(drawn)}"] if drawn else []
-    parts += ["covariance parameters"]
+    if has_groups:
+        parts.append("covariance parameters")
+    elif sigma_estimated:
+        parts.append("the estimate of sigma")
     parts += [residual] if residual else []
     text = ", ".join(parts)
     if known_theta:
         text += "; a variance or correlation on its boundary is taken as known"
-    return text if groups else text + "; random effects left out (the typical group)"
+    if has_groups and not groups:
+        text += "; random effects left out (the typical group)"
+    return text

@@ -151,6 +151,8 @@ def test_a_model_without_random_effects_has_the_intervals_of_least_squares(inter
     centred = np.array([0.0, 12.0]) - x.mean()
     leverage = 1 / n + centred**2 / ((x - x.mean()) ** 2).sum()
     se = fit.sigma * np.sqrt(leverage + (interval == "prediction"))
+    assert found.attrs["includes"].startswith("fixed effects, the estimate of sigma")
+    assert "left out" not in found.attrs["includes"]
     half = stats.t.ppf(0.95, n - 2) * se
     np.testing.assert_allclose(found["se"], se, rtol=1e-10)
     np.testing.assert_allclose(found["upper"] - found["prediction"], half, rtol=1e-10)
@@ -273,6 +275,15 @@ def test_known_residual_sds_are_those_of_the_new_rows_or_it_says_so():
 
 
 # Edges.
+
+
+def test_with_nothing_but_fixed_effects_unknown_the_quantiles_are_normal():
+    data = pd.DataFrame({"y": [28.0, 8, -3, 7], "s": [15.0, 10, 16, 11]})
+    found = lmer("y ~ 1", data, known_sd="s").predict(interval="confidence")
+    se = (data["s"] ** -2.0).sum() ** -0.5
+    half = stats.norm.ppf(0.975) * se
+    np.testing.assert_allclose(found[["se", "lower"]].iloc[0], [se, found.iloc[0, 0] - half])
+    assert found.attrs["includes"] == "fixed effects"
 
 
 def test_on_the_boundary_the_interval_says_what_it_takes_as_known():
