@@ -21,6 +21,7 @@ from hierbayes.results.interval_parameters import (
     IntervalParameter,
     interval_parameters,
     parameter_names,
+    parameter_values,
     values_of_roots,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -88,8 +89,9 @@ def profile(fit: LikelihoodFit, parameters: Any = None, *, level: float = 0.99) 
     checked_fit(fit, "profile")
     check_level(level)
     chosen = chosen_parameters(fit, parameters)
-    kernel, at = _ml_optimum(fit)
-    values = _values(fit, kernel, at.Lambdas, at.sigma, at.beta)[0]
+    kernel, at, theta = _ml_optimum(fit)
+    beta = kernel.products.anchor.beta0 + kernel.products.anchor.x_basis @ at.beta[0]
+    values = parameter_values(fit, theta[None], at.sigma, beta=beta[None])[0]
     defined = [p for p in chosen if not np.isnan(values[_place(fit, p)])]
     reasons = {
         p.name: "one of its sds is estimated as zero, so there is no correlation to profile"
@@ -111,7 +113,7 @@ def profile(fit: LikelihoodFit, parameters: Any = None, *, level: float = 0.99) 
         ]
         if failed:
             reasons[parameter.name] = "; ".join(failed)
-        zeta, grid = _grid(fit, kernel, entry, z[i], sides, values)
+        zeta, grid = _grid(fit, kernel, parameter, entry=entry, z=z[i], sides=sides, values=values)
         owner.append(np.full(zeta.size, place))
         zetas.append(zeta)
         points.append(grid)
@@ -173,12 +175,13 @@ def chosen_parameters(fit: Any, parameters: Any) -> list[IntervalParameter]:
     return [p for p in known if p.name in wanted]
 
 
-def _ml_optimum(fit: LikelihoodFit) -> tuple[Kernel, Evaluation]:
+def _ml_optimum(fit: LikelihoodFit) -> tuple[Kernel, Evaluation, FloatArray]:
+    """Kernel, its evaluation at the optimum by ML, and theta (k,) on the user's scale."""
     if fit.method == "ml":
-        return fit.kernel, fit.at
+        return fit.kernel, fit.at, fit.theta
     kernel = method_kernel(fit.kernel, "ml")
     found = fit_lmm(fit.design, kernel, start=fit.at.theta[0])
-    return found.kernel, found.at
+    return found.kernel, found.at, found.theta
 
 
 def _place(fit: LikelihoodFit, parameter: IntervalParameter) -> int:
@@ -213,6 +216,8 @@ def _reported(entry: Held, z: FloatArray, coordinate: float) -> float:
 def _grid(
     fit: LikelihoodFit,
     kernel: Kernel,
+    parameter: IntervalParameter,
+    *,
     entry: Held,
     z: FloatArray,
     sides: tuple[Side, Side],
@@ -225,17 +230,20 @@ def _grid(
         return zeta, values[None]
     at = np.array([point for point, _ in both])
     held = entry.take(np.zeros(len(both), dtype=np.intp))
-    entries = held.entries(at)
-    own = at[:, entry.own[0]]
-    if entry.is_sd[0]:
-        entries[held.at_bound(own), entry.own[0]] = 0.0  # reported as exactly zero
-    triangles = kernel.shape.unpack(entries)
+    triangles = kernel.shape.unpack(held.entries(at))
     Lambdas = [
         np.swapaxes(turn, 1, 2) @ triangle
         for turn, triangle in zip(held.turns, triangles, strict=True)
     ]
     beta = np.array([b for _, b in both])
     points = _values(fit, kernel, Lambdas, np.exp(at[:, -2]), beta)
+    points[:, _place(fit, parameter)] = held.values(at)
+    if parameter.kind == "sd":
+        none = np.flatnonzero(points[:, _place(fit, parameter)] == 0)
+        for i, other in enumerate(interval_parameters(fit)):
+            beside = other.term == parameter.term and parameter.row in (other.row, other.column)
+            if beside and other.kind == "cor":
+                points[none, i] = np.nan
     coordinates = np.array([z[entry.own[0]], *sides[0].values, *sides[1].values])
     order = np.argsort(coordinates)
     return zeta[order], np.concatenate([values[None], points])[order]
