@@ -60,7 +60,7 @@ IMPOSSIBLE = {
         "bernoulli",
         "'a', 'b'",
     ),
-    "a proportion above 1": ("y ~ 1 + (1 | g)", {"y": 4 * FRACTION}, "beta", "row 1 holds 2"),
+    "a proportion above 1": ("y ~ 1 + (1 | g)", {"y": 1.5 * FRACTION}, "beta", "row 2 holds 1.125"),
     "angles in degrees": ("y ~ 1 + (1 | g)", {"y": FRACTION * 100}, "vonmises", "-pi and pi"),
 }
 
