@@ -108,7 +108,7 @@ def icc(
     >>> fit = hb.lmer("strength ~ 1 + (1 | batch/cask)", hb.load_dataset("Pastes"))
     >>> found = hb.icc(fit)
     >>> round(found.adjusted, 3), {name: round(part, 3) for name, part in found.by_group.items()}
-    (0.937, {'cask:batch': 0.784, 'batch': 0.153})
+    (0.937, {'cask:batch': 0.783, 'batch': 0.154})
     """
     if getattr(fit, "is_linear_model", False):
         raise DataError(

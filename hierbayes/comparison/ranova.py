@@ -30,6 +30,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.ranova_table import RANOVA_COLUMNS, RanovaTable
 
 NONE = "<none>"
+EXACT_UP_TO = 1000  # levels: with more the mixture is as good, and the exact p takes seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,8 @@ def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -
     fit : LikelihoodFit
         A mixed model. Its own method is used for both likelihoods, REML or ML, and its rows.
     nsim : int
-        Draws of the exact null distribution, for a model with one variance component.
+        Draws of the exact null distribution, for a model with one variance component of at most
+        1000 levels.
     random_seed : int, Generator or SeedSequence
         For ``p_exact`` alone.
 
@@ -144,7 +146,8 @@ def _fitted(fit: LikelihoodFit, design: Design) -> _Reduced:
 
 def _exact_p(fit: LikelihoodFit, row: _Row, *, nsim: int, rng: np.random.Generator) -> float:
     """Exact p of the deletion of the only variance component; NaN for any other."""
-    if row.leaves_nothing and not why_not_exact(fit):
+    small = max(factor.levels.size for factor in fit.design.factors) <= EXACT_UP_TO
+    if row.leaves_nothing and small and not why_not_exact(fit):
         with suppress(DataError):  # the data do not tell the variance from the residual one
             return exact_test(fit, fit.method, nsim=nsim, random_seed=rng).p_value
     return math.nan

@@ -9,7 +9,6 @@ Source: Searle, Speed & Milliken (1980), Am. Stat. 34:216; Lenth (2016), J. Stat
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
@@ -18,7 +17,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.effects.emmeans_contrasts import ContrastRows, contrast_rows
-from hierbayes.effects.emmeans_estimates import FitEstimates, PosteriorEstimates
+from hierbayes.effects.emmeans_estimates import (
+    FitEstimates,
+    MeanRows,
+    PosteriorEstimates,
+    Request,
+)
 from hierbayes.effects.emmeans_notes import grid_notes
 from hierbayes.effects.reference_grid import (
     ReferenceGrid,
@@ -103,21 +107,23 @@ def emmeans(
             if name not in grid.names():
                 raise OptionError(f"{argument}: {no_predictor(fit, name, grid.names())}")
     rows = _mean_rows(fit, grid, asked + groups)
-    estimates = _estimates(fit, rows, ddf=ddf, level=level, type=type)
-    means = rows.labels.assign(**estimates.means())
     per_group = int(np.prod([len(_values(grid, name)) for name in asked]))
-    table, words = None, ""
+    wanted, method = None, None
     if contrasts is not None:
         wanted = contrast_rows(contrasts, rows.labels[list(asked)].head(per_group))
-        table = _contrast_table(rows, wanted, estimates, by=groups, adjust=adjust)
+        method = wanted.adjustment(adjust)
+    kind = PosteriorEstimates if isinstance(fit, PosteriorFit) else FitEstimates
+    request = Request(ddf=ddf, level=level, on_link=type == "link")
+    weights = None if wanted is None else wanted.weights
+    estimates = kind.of(fit, rows, weights=weights, request=request)
+    table, words = None, ""
+    if wanted is not None and method is not None:
+        table = _contrast_table(rows, wanted, estimates, by=groups, method=method)
         words = estimates.contrast_words(
-            wanted.adjustment(adjust),
-            n_means=per_group,
-            n_tests=len(wanted.names),
-            grouped=bool(groups),
+            method, n_means=per_group, n_tests=len(wanted.names), grouped=bool(groups)
         )
     return EmmeansTable(
-        means=means,
+        means=rows.labels.assign(**estimates.means()),
         contrasts=table,
         specs=asked,
         by=groups,
@@ -128,24 +134,6 @@ def emmeans(
         formula_text=fit.formula_text,
         data_name=fit.data_name,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _MeanRows:
-    """The means asked for as rows L beta + offset.
-
-    Attributes
-    ----------
-    labels : their values, one row a mean; the first predictor varies fastest
-    L : array, shape (r, p), kept columns
-    offset : array, shape (r,)
-    estimable : array, shape (r,)
-    """
-
-    labels: pd.DataFrame
-    L: FloatArray
-    offset: FloatArray
-    estimable: npt.NDArray[np.bool_]
 
 
 def _check_options(fit: Any, *, ddf: Any, adjust: Any, level: float, type: Any) -> None:
@@ -184,7 +172,7 @@ def _values(grid: ReferenceGrid, name: str) -> tuple[Any, ...]:
     return next(p.values for p in grid.predictors if p.name == name)
 
 
-def _mean_rows(fit: Any, grid: ReferenceGrid, wanted: tuple[str, ...]) -> _MeanRows:
+def _mean_rows(fit: Any, grid: ReferenceGrid, wanted: tuple[str, ...]) -> MeanRows:
     """Average the grid over every predictor that is not wanted."""
     axes = grid.names()[::-1]  # of the grid as an array
     over = tuple(i for i, name in enumerate(axes) if name not in wanted)
@@ -195,7 +183,7 @@ def _mean_rows(fit: Any, grid: ReferenceGrid, wanted: tuple[str, ...]) -> _MeanR
     offset = grid.offset.reshape(grid.shape).mean(axis=over).transpose(order).ravel()
     combinations = product(*(_values(grid, name) for name in reversed(wanted)))
     labels = pd.DataFrame([values[::-1] for values in combinations], columns=list(wanted))
-    return _MeanRows(
+    return MeanRows(
         labels=labels,
         L=X[:, fit.kept],
         offset=offset,
@@ -203,39 +191,21 @@ def _mean_rows(fit: Any, grid: ReferenceGrid, wanted: tuple[str, ...]) -> _MeanR
     )
 
 
-def _estimates(
-    fit: Any, rows: _MeanRows, *, ddf: Ddf, level: float, type: PredictionType
-) -> FitEstimates | PosteriorEstimates:
-    kind = PosteriorEstimates if isinstance(fit, PosteriorFit) else FitEstimates
-    return kind.of(
-        fit,
-        rows.L,
-        rows.offset,
-        estimable=rows.estimable,
-        ddf=ddf,
-        level=level,
-        on_link=type == "link",
-    )
-
-
 def _contrast_table(
-    rows: _MeanRows,
+    rows: MeanRows,
     wanted: ContrastRows,
     estimates: FitEstimates | PosteriorEstimates,
     *,
     by: tuple[str, ...],
-    adjust: Adjust | None,
+    method: Adjust,
 ) -> pd.DataFrame:
     """Contrasts within each combination of ``by``, one family each."""
-    n_means = wanted.weights.shape[1]
+    count, n_means = wanted.weights.shape
     parts = []
-    for start in range(0, len(rows.labels), n_means):
-        own = slice(start, start + n_means)
-        found = estimates.contrasts(
-            wanted.weights, own, method=wanted.adjustment(adjust), n_means=n_means
-        )
+    for group in range(len(rows.labels) // n_means):
+        found = estimates.contrasts(group, count, method=method, n_means=n_means)
         part = pd.DataFrame({"contrast": list(wanted.names), **found})
         for place, name in enumerate(by):
-            part.insert(place, name, rows.labels[name].iloc[start])
+            part.insert(place, name, rows.labels[name].iloc[group * n_means])
         parts.append(part)
     return pd.concat(parts, ignore_index=True)

@@ -5,10 +5,11 @@ NaN.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.bayes.response import Response
@@ -31,82 +32,111 @@ Columns = dict[str, FloatArray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FitEstimates:
-    """Means L beta + offset of a likelihood fit; L is (r, p), offset (r,)."""
+class MeanRows:
+    """The means asked for as rows L beta + offset, the means of one group together.
 
-    fit: LikelihoodFit
+    Attributes
+    ----------
+    labels : their values, one row a mean; the first predictor varies fastest
+    L : array, shape (r, p), kept columns
+    offset : array, shape (r,)
+    estimable : array, shape (r,)
+    """
+
+    labels: pd.DataFrame
     L: FloatArray
     offset: FloatArray
     estimable: BoolArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """How means are to be given: degrees of freedom, level, and the scale of a posterior's."""
+
+    ddf: Ddf
+    level: float
+    on_link: bool
+
+
+def _with_contrasts(
+    rows: MeanRows, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Rows of the means and below them of the contrasts of every group."""
+    c, k = weights.shape
+    groups = rows.L.shape[0] // k
+    L = np.vstack([rows.L, (weights @ rows.L.reshape(groups, k, -1)).reshape(groups * c, -1)])
+    offset = np.append(rows.offset, rows.offset.reshape(groups, k) @ weights.T)
+    unknown = ~rows.estimable.reshape(groups, k)
+    touched = (unknown[:, None, :] & (weights != 0)).any(axis=2)
+    return L, offset, np.append(rows.estimable, ~touched)
+
+
+def _columns(found: Columns, names: tuple[str, ...], *, half: FloatArray) -> Columns:
+    """Columns of a table, the limits of intervals of a half width last."""
+    columns = {name: found[name] for name in names}
+    limits = {"conf_low": found["estimate"] - half, "conf_high": found["estimate"] + half}
+    return columns | limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitEstimates:
+    """Tests of all means, then of all contrasts group by group, made in one go.
+
+    The degrees of freedom of all rows share what costs most, the Hessian of the deviance.
+    """
+
+    fit: LikelihoodFit
+    tests: Columns
+    n_means: int
     ddf: Ddf
     level: float
 
     @classmethod
-    def of(
-        cls,
-        fit: Any,
-        L: FloatArray,
-        offset: FloatArray,
-        *,
-        estimable: BoolArray,
-        ddf: Ddf,
-        level: float,
-        on_link: bool,
-    ) -> "FitEstimates":
-        """Take the rows; a Gaussian model has one scale, so ``on_link`` changes nothing."""
-        del on_link
-        return cls(fit=fit, L=L, offset=offset, estimable=estimable, ddf=ddf, level=level)
+    def of(cls, fit: Any, rows: MeanRows, *, weights: FloatArray | None, request: Request) -> Self:
+        """Test the means, and contrasts ``weights`` (c, k) between those of each group of k."""
+        L, offset, known = rows.L, rows.offset, rows.estimable
+        if weights is not None:
+            L, offset, known = _with_contrasts(rows, weights)
+        found = row_tests(fit, L[known], ddf=request.ddf, rhs=-offset[known])
+        columns = {
+            "estimate": found.estimate + offset[known],
+            "std_error": found.std_error,
+            "df": found.df,
+            "statistic": found.statistic,
+            "p_value": found.p_value,
+        }
+        tests = {name: np.full(known.shape, np.nan) for name in columns}
+        for name, values in columns.items():
+            tests[name][known] = values
+        n_means = rows.L.shape[0]
+        return cls(fit=fit, tests=tests, n_means=n_means, ddf=request.ddf, level=request.level)
 
     def means(self) -> Columns:
         """Columns of the table of means."""
-        found = self._tested(self.L, self.offset, self.estimable)
+        found = {name: values[: self.n_means] for name, values in self.tests.items()}
         quantile = adjusted_quantile(
             found["df"], level=self.level, method="none", n_means=1, n_tests=1
         )
-        half = quantile * found["std_error"]
-        return {
-            "estimate": found["estimate"],
-            "std_error": found["std_error"],
-            "df": found["df"],
-            "conf_low": found["estimate"] - half,
-            "conf_high": found["estimate"] + half,
-        }
+        return _columns(found, ("estimate", "std_error", "df"), half=quantile * found["std_error"])
 
-    def contrasts(
-        self, weights: FloatArray, rows: slice, *, method: Adjust, n_means: int
-    ) -> Columns:
-        """Columns of the contrasts ``weights`` (c, k) of the k means at ``rows``, one family."""
-        known = ~((weights != 0) & ~self.estimable[rows]).any(axis=1)
-        found = self._tested(weights @ self.L[rows], weights @ self.offset[rows], known)
-        statistic, df = found["statistic"], found["df"]
-        p_value = adjusted_p(found["p_value"], statistic, df, method=method, n_means=n_means)
-        half = np.full(known.shape, np.nan)
-        half[known] = found["std_error"][known] * adjusted_quantile(
-            df[known], level=self.level, method=method, n_means=n_means, n_tests=int(known.sum())
+    def contrasts(self, group: int, count: int, *, method: Adjust, n_means: int) -> Columns:
+        """Columns of the ``count`` contrasts of a group of ``n_means`` means, one family."""
+        start = self.n_means + group * count
+        found = {name: values[start : start + count] for name, values in self.tests.items()}
+        known = ~np.isnan(found["estimate"])
+        p_value = adjusted_p(
+            found["p_value"], found["statistic"], found["df"], method=method, n_means=n_means
         )
-        return {
-            "estimate": found["estimate"],
-            "std_error": found["std_error"],
-            "df": df,
-            "statistic": statistic,
-            "p_value": p_value,
-            "conf_low": found["estimate"] - half,
-            "conf_high": found["estimate"] + half,
-        }
-
-    def _tested(self, L: FloatArray, offset: FloatArray, known: BoolArray) -> Columns:
-        tests = row_tests(self.fit, L[known], ddf=self.ddf, rhs=-offset[known])
-        columns = {
-            "estimate": tests.estimate + offset[known],
-            "std_error": tests.std_error,
-            "df": tests.df,
-            "statistic": tests.statistic,
-            "p_value": tests.p_value,
-        }
-        found = {name: np.full(known.shape, np.nan) for name in columns}
-        for name, values in columns.items():
-            found[name][known] = values
-        return found
+        half = np.full(count, np.nan)
+        half[known] = found["std_error"][known] * adjusted_quantile(
+            found["df"][known],
+            level=self.level,
+            method=method,
+            n_means=n_means,
+            n_tests=int(known.sum()),
+        )
+        names = ("estimate", "std_error", "df", "statistic", "p_value")
+        return _columns(found | {"p_value": p_value}, names, half=half)
 
     def mean_words(self) -> str:
         """Say what the intervals of the means are."""
@@ -130,52 +160,40 @@ class FitEstimates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PosteriorEstimates:
-    """Draws (S, r) of the means."""
+    """Draws (S, r) of the means, and the weights of contrasts between those of a group."""
 
     draws: FloatArray
+    weights: FloatArray | None
     level: float
     scale: str
 
     @classmethod
-    def of(
-        cls,
-        fit: Any,
-        L: FloatArray,
-        offset: FloatArray,
-        *,
-        estimable: BoolArray,
-        ddf: Ddf,
-        level: float,
-        on_link: bool,
-    ) -> "PosteriorEstimates":
-        """Draws of the means; a posterior has no degrees of freedom, so ``ddf`` is not used."""
-        del ddf
+    def of(cls, fit: Any, rows: MeanRows, *, weights: FloatArray | None, request: Request) -> Self:
+        """Draw the means; there are no degrees of freedom, and contrasts come from the draws."""
         posterior: PosteriorFit = fit
-        values = flat_draws(posterior.draws, posterior.design).beta @ L.T + offset
-        values[:, ~estimable] = np.nan
+        values = flat_draws(posterior.draws, posterior.design).beta @ rows.L.T + rows.offset
+        values[:, ~rows.estimable] = np.nan
         scale = ""
         if not posterior.predictor_is_expectation:
             scale = f" on the scale of the {posterior.link} link"
-            if not on_link:
+            if not request.on_link:
                 values = Response(family=posterior.family, link=posterior.link, y=None).mean(values)
                 scale = " on the response scale"
-        return cls(draws=values, level=level, scale=scale)
+        return cls(draws=values, weights=weights, level=request.level, scale=scale)
 
     def means(self) -> Columns:
         """Columns of the table of means."""
         return self._summaries(self.draws)
 
-    def contrasts(
-        self, weights: FloatArray, rows: slice, *, method: Adjust, n_means: int
-    ) -> Columns:
-        """Columns of contrasts; a posterior needs no adjustment, so ``method`` is not used."""
-        del method, n_means
-        own = self.draws[:, rows]
-        unknown = np.isnan(own[0])
-        values = np.nan_to_num(own) @ weights.T
-        values[:, ((weights != 0) & unknown).any(axis=1)] = np.nan
+    def contrasts(self, group: int, count: int, *, method: Adjust, n_means: int) -> Columns:
+        """Columns of the contrasts of a group of means; nothing is adjusted."""
+        del method
+        assert self.weights is not None
+        own = self.draws[:, group * n_means : (group + 1) * n_means]
+        values = np.nan_to_num(own) @ self.weights.T
+        values[:, ((self.weights != 0) & np.isnan(own[0])).any(axis=1)] = np.nan
         found = self._summaries(values)
-        none = np.full(weights.shape[0], np.nan)
+        none = np.full(count, np.nan)
         return {
             "estimate": found["estimate"],
             "std_error": found["std_error"],

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.effects.reference_grid import Predictor, ReferenceGrid
-from hierbayes.formula.expressions import names_in
+from hierbayes.formula.expressions import Name, names_in
 
 SHOWN = 6  # values of a predictor listed in a sentence
 
@@ -22,8 +22,7 @@ def grid_notes(
     notes = []
     averaged = [p for p in grid.predictors if p.name not in wanted and len(p.values) > 1]
     if averaged:
-        parts = [_averaged(p) for p in averaged]
-        notes.append(f"Averaged over {_joined(parts)}, with equal weights.")
+        notes.append(f"Averaged over {_averaged(averaged)}, with equal weights.")
     fixed = [p for p in grid.predictors if p.name not in wanted and len(p.values) == 1]
     fixed += [p for p in grid.predictors if p.name in wanted and p.kind == "mean"]
     if fixed:
@@ -32,6 +31,8 @@ def grid_notes(
             for p in fixed
         ]
         notes.append(f"{_joined(parts)}.")
+    if fit.design.y.ndim == 1 and not isinstance(fit.design.formula.response, Name):
+        notes.append(f"Means are of {fit.design.formula.response_label}.")
     if fit.n_groups:
         notes.append(f"Random effects of {_joined(list(fit.n_groups))} left out (a typical group).")
     if fit.design.recipe.offset_is_array or fit.design.recipe.offset_source is not None:
@@ -48,12 +49,14 @@ def grid_notes(
     return tuple(notes)
 
 
-def _averaged(predictor: Predictor) -> str:
-    if predictor.range is None:
-        return f"the levels of {predictor.name}"
-    shown = ", ".join(_value(v) for v in predictor.values[:SHOWN])
-    more = ", ..." if len(predictor.values) > SHOWN else ""
-    return f"{predictor.name} at {shown}{more}"
+def _averaged(predictors: list[Predictor]) -> str:
+    categories = [p.name for p in predictors if p.range is None]
+    parts = [f"the levels of {_joined(categories)}"] if categories else []
+    for predictor in (p for p in predictors if p.range is not None):
+        shown = ", ".join(_value(v) for v in predictor.values[:SHOWN])
+        more = ", ..." if len(predictor.values) > SHOWN else ""
+        parts.append(f"{predictor.name} at {shown}{more}")
+    return " and over ".join(parts)
 
 
 def _is_outside(predictor: Predictor) -> bool:

@@ -26,7 +26,14 @@ from hierbayes.design.coding import FACTOR
 from hierbayes.design.design import Design
 from hierbayes.design.messages import did_you_mean
 from hierbayes.design.new_data import new_rows
-from hierbayes.design.values import Factor, Logical, as_numbers, drop_unused, take_rows
+from hierbayes.design.values import (
+    Factor,
+    Logical,
+    as_numbers,
+    drop_unused,
+    number_label,
+    take_rows,
+)
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.formula.expressions import names_in
 
@@ -213,15 +220,19 @@ def _as_list(name: str, at: Any) -> list[Any]:
 
 
 def _chosen_levels(name: str, at: Any, levels: tuple[Any, ...]) -> tuple[Any, ...]:
-    by_label = {str(level): level for level in levels}
-    by_label |= {f"{level:g}": level for level in levels if isinstance(level, float)}
+    by_label = {_label(level): level for level in levels}
     chosen = []
     for value in _as_list(name, at):
-        if str(value) not in by_label:
-            hint = did_you_mean(str(value), [str(level) for level in levels])
-            raise DataError(f"at: {name!r} has no level {str(value)!r}{hint}")
-        chosen.append(by_label[str(value)])
+        if _label(value) not in by_label:
+            hint = did_you_mean(_label(value), list(by_label))
+            raise DataError(f"at: {name!r} has no level {_label(value)!r}{hint}")
+        chosen.append(by_label[_label(value)])
     return _all_different(name, chosen)
+
+
+def _label(value: Any) -> str:
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return number_label(float(value)) if is_number else str(value)
 
 
 def _chosen_numbers(name: str, at: Any) -> tuple[float, ...]:

@@ -93,10 +93,10 @@ def _bound_cells(found: RanovaTable) -> tuple[list[str], list[tuple[str, list[st
 
 
 def _p_cells(values: Sequence[float], *, least: float = 0.0) -> list[str]:
-    """P values, those of a simulation no smaller than what its draws can show."""
+    """P values, those of a simulation no smaller than ``least``, what its draws can show."""
     cells = [cell.strip() for cell in format_p_values(values, P_DIGITS)]
     return [
-        "" if math.isnan(v) else f"< {format_number(least, 2)}" if v <= least else cell
+        "" if math.isnan(v) else f"< {format_number(least, 2)}" if v < least * 1.5 else cell
         for v, cell in zip(values, cells, strict=True)
     ]
 

@@ -345,6 +345,53 @@ def test_levels_and_values_that_cannot_be(machines, sleepstudy):
         hb.emmeans("fit", "Days")
 
 
+def test_truth_values_odd_names_and_missing_rows():
+    rng = np.random.default_rng(1)
+    data = {
+        "y": rng.normal(size=60),
+        "is new": rng.random(60) < 0.5,
+        "größe": rng.normal(size=60),
+        "g": np.repeat(np.arange(6), 10),
+    }
+    data["y"][3] = np.nan
+    fit = quiet("y ~ `is new` * größe + (1 | g)", data)
+    found = hb.emmeans(fit, "is new", contrasts="pairwise")
+    assert found.means["is new"].tolist() == [False, True]
+    assert found.contrasts["contrast"].tolist() == ["False - True"]
+    mean = np.delete(data["größe"], 3).mean()
+    beta = fit.beta
+    assert found.means["estimate"].iloc[1] == pytest.approx(
+        beta[0] + beta[1] + mean * (beta[2] + beta[3])
+    )
+    one = hb.emmeans(fit, "is new", at={"is new": True, "größe": 0}).means
+    assert one["estimate"].tolist() == pytest.approx([beta[0] + beta[1]])
+
+
+def test_a_transformed_response_is_said(sleepstudy):
+    fit = hb.lmer("log(Reaction) ~ Days + (1 | Subject)", sleepstudy)
+    assert "Means are of log(Reaction)." in str(hb.emmeans(fit, "Days"))
+
+
+def test_a_saved_fit_has_the_same_means(cake, tmp_path):
+    cake.save(tmp_path / "fit.hb")
+    again = hb.emmeans(hb.load(tmp_path / "fit.hb"), "recipe", contrasts="pairwise")
+    found = hb.emmeans(cake, "recipe", contrasts="pairwise")
+    np.testing.assert_allclose(again.means.iloc[:, 1:], found.means.iloc[:, 1:], rtol=1e-6)
+    np.testing.assert_allclose(again.contrasts.iloc[:, 1:], found.contrasts.iloc[:, 1:], rtol=1e-5)
+
+
+def test_a_grid_too_large_is_refused():
+    rng = np.random.default_rng(2)
+    names = [f"x{i}" for i in range(8)]
+    data = {name: rng.integers(0, 8, 300).astype(str) for name in names}
+    data |= {"y": rng.normal(size=300), "g": np.repeat(np.arange(10), 30)}
+    fit = quiet(f"y ~ {' + '.join(names)} + (1 | g)", data)
+    with pytest.raises(hb.NotSupportedError, match="16777216 rows.*x0 8"):
+        hb.emmeans(fit, "x0")
+    fixed = dict.fromkeys(names[1:], "0")
+    assert len(hb.emmeans(fit, "x0", at=fixed).means) == 8
+
+
 def test_html_has_the_same_words(machines):
     html = hb.emmeans(machines, "Machine", contrasts="pairwise")._repr_html_()
     for words in ("A - B", "0.0111", "52.36", "Tukey", "Satterthwaite", "typical group"):
