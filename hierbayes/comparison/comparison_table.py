@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.bayes.predictive import log_prior_variables
-from hierbayes.comparison.density_mode import density_mode
+from hierbayes.results.density import density_mode
 from hierbayes.comparison.why import MONTE_CARLO_ERRORS, Evidence, Kind, why
 from hierbayes.options import IntervalKind
 from hierbayes.results.chains import chain_statistics, credible_interval

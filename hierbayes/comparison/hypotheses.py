@@ -179,7 +179,7 @@ def _in_indicators(coded: _Coded, layout: Layout, design: Design) -> FloatArray:
     n = coded.X.shape[0]
     blocks = indicator_columns(layout, _values(design, layout), n)
     blocks = [np.ones((n, 1))] * layout.intercept + blocks
-    return _projected(coded.X, np.concatenate(blocks, axis=1))
+    return _projected(coded.X, np.concatenate([np.empty((n, 0)), *blocks], axis=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

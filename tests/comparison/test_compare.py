@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.comparison.density_mode import density_mode
+from hierbayes.results.density import density_mode
 from hierbayes.comparison.why import Evidence, why
 from hierbayes.reports.comparison import comparison_html, comparison_text
 from hierbayes.results.finding import Finding

@@ -1,10 +1,12 @@
-"""The mode of draws: where their smoothed density is highest.
+"""The smoothed density of draws, and its mode.
 
 A Gaussian kernel density on a grid, reflected at the ends of the parameter's range, so that the
 mode of an sd that may be zero can be zero.
 
 Source: Silverman (1986), Density Estimation, sections 2.10 (reflection) and 3.4 (bandwidth).
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +18,23 @@ NEAR = 10.0  # interquartile ranges from the middle within which the mode is loo
 REACH = 4.0  # bandwidths after which the kernel is taken as zero
 
 
-def density_mode(x: FloatArray, *, lower: float = -np.inf, upper: float = np.inf) -> float:
-    """Mode of draws x (S,) of a parameter that lies between ``lower`` and ``upper``."""
+@dataclass(frozen=True, slots=True)
+class Density:
+    """A density on a regular grid: both arrays (G,), ``height`` per unit of ``x``."""
+
+    x: FloatArray
+    height: FloatArray
+
+
+def density(x: FloatArray, *, lower: float = -np.inf, upper: float = np.inf) -> Density:
+    """Density of draws x (S,) of a parameter that lies between ``lower`` and ``upper``.
+
+    Far tails are cut off, so that they do not coarsen the grid. Draws that are all equal have no
+    density: then the grid has that one point.
+    """
     low, high = float(x.min()), float(x.max())
     if low == high:
-        return low
+        return Density(np.array([low]), np.array([np.inf]))
     quartiles = np.quantile(x, [0.25, 0.75])
     middle = float(quartiles[1] - quartiles[0])
     if middle > 0:  # a far tail must not coarsen the grid
@@ -35,9 +49,19 @@ def density_mode(x: FloatArray, *, lower: float = -np.inf, upper: float = np.inf
     # density on cells from `reach` below the first one
     padded = np.asarray(np.convolve(counts, kernel), dtype=np.float64)
     centres = np.asarray(low + (np.arange(-reach, GRID + reach) + 0.5) * step, dtype=np.float64)
-    density = padded + _mirrored(padded, centres, lower) + _mirrored(padded, centres, upper)
-    density[(centres < lower) | (centres > upper)] = 0.0
-    best = float(centres[np.argmax(density)])
+    height = padded + _mirrored(padded, centres, lower) + _mirrored(padded, centres, upper)
+    inside = (centres >= lower) & (centres <= upper)
+    centres, height = centres[inside], height[inside]
+    return Density(centres, height / (height.sum() * step))
+
+
+def density_mode(x: FloatArray, *, lower: float = -np.inf, upper: float = np.inf) -> float:
+    """Mode of draws x (S,) of a parameter that lies between ``lower`` and ``upper``."""
+    found = density(x, lower=lower, upper=upper)
+    best = float(found.x[np.argmax(found.height)])
+    if found.x.size == 1:
+        return best
+    step = float(found.x[1] - found.x[0])
     # the first cell at a bound is the bound: nothing lies between them
     for bound in (lower, upper):
         if abs(best - bound) <= step:
