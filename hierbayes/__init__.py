@@ -63,6 +63,7 @@ _LAZY = {
     "profile": "hierbayes.intervals.profile",
     "r2": "hierbayes.checks.r2",
     "ranova": "hierbayes.comparison.ranova",
+    "shrinkage": "hierbayes.effects.shrinkage",
 }
 
 __all__ = [
@@ -121,6 +122,7 @@ __all__ = [
     "profile",
     "r2",
     "ranova",
+    "shrinkage",
 ]
 
 

@@ -11,6 +11,7 @@ RENDERERS = {
     "VarCorr": ("varcorr.varcorr_text", "html.varcorr_html"),
     "LevelTables": ("level_tables.level_tables_text", "html.level_tables_html"),
     "PredictionTable": ("predictions.predictions_text", "predictions.predictions_html"),
+    "ShrinkageTable": ("shrinkage.shrinkage_text", "shrinkage.shrinkage_html"),
     "AnovaTable": ("anova.anova_text", "html.anova_html"),
     "FTable": ("f_table.f_table_text", "f_table.f_table_html"),
     "DeletionTable": ("f_table.deletion_text", "f_table.deletion_html"),

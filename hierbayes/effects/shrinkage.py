@@ -1,0 +1,323 @@
+"""The one table behind every shrinkage picture, for likelihood fits and posteriors.
+
+The coefficients of level j are beta + b_j. Without shrinkage they would be the unpenalised ones
+(``effects/unpenalised.py``), without differences between levels those of the population; what is
+estimated lies between, b_j = S_j (unpenalised_j - beta) in a model of one grouping factor, with the
+shrinkage matrix S_j of ``effects/shrinkage_matrices.py``.
+
+A posterior has means and sds of its draws as effects and coefficients, and averages S_j and the
+reliability over draws. What is compared with it, the unpenalised estimate, is at the posterior
+means of beta and of the variances.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.effects.shrinkage_matrices import matrices_at, reliabilities
+from hierbayes.effects.unpenalised import LevelEstimates, level_scores, own_rows, unpenalised
+from hierbayes.errors import NotSupportedError
+from hierbayes.gaussian.marginal import Kernel, modes, times
+from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.shrinkage_table import (
+    FactorShrinkage,
+    ShrinkageDetails,
+    ShrinkageTable,
+    shrinkage_table,
+)
+
+FloatArray = npt.NDArray[np.float64]
+Fit = LikelihoodFit | PosteriorFit
+
+AT_ONCE = 2**22  # numbers of the factors of one batch of draws: 32 MB
+FEWEST = 40  # draws that S_j and reliability are averaged over at least: errors below 0.01
+
+
+def shrinkage(fit: Fit) -> ShrinkageTable:
+    """Return what every level's own data say, what the population says, and what lies between.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+        Of a Gaussian model with random effects.
+
+    Returns
+    -------
+    ShrinkageTable
+        A DataFrame, one row a grouping factor, level and term: ``group level term n within_group
+        within_group_se unpenalised unpenalised_se population effect effect_sd coefficient
+        coefficient_sd reliability``, in response units per unit of the term. ``matrices`` holds
+        the shrinkage matrices by factor, arrays (levels, terms, terms).
+
+    Raises
+    ------
+    NotSupportedError
+        Without random effects, or for a response that is not Gaussian.
+
+    Notes
+    -----
+    Columns of X that are no columns of Z (a common slope beside a random intercept) are held at
+    their estimates in all four estimates of a level. ``effect_sd`` of a likelihood fit is lme4's
+    conditional sd; ``coefficient_sd`` has the uncertainty of the fixed effects in it too.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> table = hb.shrinkage(fit)
+    >>> row = table[(table.level == "308") & (table.term == "Days")].iloc[0]
+    >>> [round(float(row[name]), 2) for name in ("unpenalised", "coefficient", "population")]
+    [21.76, 19.67, 10.47]
+    >>> table.matrices["Subject"].shape
+    (18, 2, 2)
+    """
+    _check(fit)
+    estimates = _posterior(fit) if isinstance(fit, PosteriorFit) else _likelihood(fit)
+    gamma = _in_basis(estimates.kernel, fit.beta)
+    columns: dict[str, list[Any]] = {}
+    factors = {}
+    for position, factor in enumerate(fit.design.factors):
+        found, parts = _factor(fit, estimates, gamma, position=position)
+        factors[factor.name] = found
+        for name, values in parts.items():
+            columns.setdefault(name, []).append(np.ravel(values))
+    details = ShrinkageDetails(
+        factors=factors,
+        sigma=fit.sigma,
+        method=fit.method,
+        formula_text=fit.formula_text,
+        data_name=fit.data_name,
+        response=fit.design.formula.response_label,
+    )
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
+    return shrinkage_table(joined, details)
+
+
+def _factor(
+    fit: Fit, estimates: "_Estimates", gamma: FloatArray, *, position: int
+) -> tuple[FactorShrinkage, dict[str, Any]]:
+    """Return the matrices of one factor, and its columns of the table as arrays (J, q)."""
+    kernel, factor = estimates.kernel, fit.design.factors[position]
+    basis = kernel.products.anchor.z_bases[position]
+    alone = own_rows(kernel.products.zz[position], level_scores(kernel, gamma)[position])
+    free = unpenalised(kernel, estimates.Lambdas, gamma, position=position)
+    fixed = dict(zip(fit.coef_names, fit.beta.tolist(), strict=True))
+    population = np.array([fixed.get(name, 0.0) for name in factor.columns])
+    effect, effect_covariance = fit.modes[position], fit.mode_covariances[position]
+    covariance = _covariance(free, basis, fit.sigma)
+    within, within_se = _within(fit, position, alone, basis)
+    J, q = effect.shape
+    columns = {
+        "group": np.repeat(np.array(factor.name, dtype=object), J * q),
+        "level": np.repeat(factor.levels, q),
+        "term": np.tile(np.array(factor.columns, dtype=object), J),
+        "n": np.repeat(np.bincount(factor.codes, minlength=J), q),
+        "within_group": population + within,
+        "within_group_se": within_se,
+        "unpenalised": population + free.effect @ basis.T,
+        "unpenalised_se": _sds(covariance),
+        "population": np.tile(population, (J, 1)),
+        "effect": effect,
+        "effect_sd": _sds(effect_covariance),
+        "coefficient": population + effect,
+        "coefficient_sd": estimates.coefficient_sds[position],
+        "reliability": estimates.reliabilities[position],
+    }
+    found = FactorShrinkage(
+        levels=tuple(factor.levels.tolist()),
+        terms=factor.columns,
+        population=population,
+        covariance=estimates.covariances[position],
+        matrices=estimates.matrices[position],
+        unpenalised_covariance=covariance,
+        effect_covariance=effect_covariance,
+    )
+    return found, columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Estimates:
+    """What the two estimators answer in their own way; per factor, on the user's scale.
+
+    Attributes
+    ----------
+    kernel, Lambdas : kernel, and (1, q, q) in its basis, for the unpenalised estimates
+    covariances : Var(b) of a level, (q, q)
+    matrices : S_j, (J, q, q)
+    reliabilities, coefficient_sds : (J, q)
+    """
+
+    kernel: Kernel
+    Lambdas: Sequence[FloatArray]
+    covariances: list[FloatArray]
+    matrices: list[FloatArray]
+    reliabilities: list[FloatArray]
+    coefficient_sds: list[FloatArray]
+
+
+def _check(fit: Any) -> None:
+    if not isinstance(fit, LikelihoodFit | PosteriorFit):
+        raise NotSupportedError(
+            f"shrinkage takes a fit or a posterior, not {type(fit).__name__}; "
+            "for example hb.shrinkage(hb.lmer(formula, data))."
+        )
+    if fit.is_linear_model:
+        raise NotSupportedError(
+            "The model has no random effects, so nothing is shrunk. Add a term such as (1 | g)."
+        )
+    if isinstance(fit, PosteriorFit) and (fit.family != "gaussian" or fit.link != "identity"):
+        raise NotSupportedError(
+            f"shrinkage needs a Gaussian response with the identity link, and this posterior has "
+            f"family={fit.family!r}, link={fit.link!r}. Its levels are in fit.coef()."
+        )
+
+
+def _likelihood(fit: LikelihoodFit) -> _Estimates:
+    kernel, at = fit.kernel, fit.at
+    bases = kernel.products.anchor.z_bases
+    kept, left = matrices_at(kernel, at.Lambdas)
+    covariances, matrices, shares = [], [], []
+    for basis, Lambda, S, C in zip(bases, at.Lambdas, kept, left, strict=True):
+        root = fit.sigma * basis @ Lambda[0]
+        covariances.append(root @ root.T)
+        matrices.append(basis @ S[0] @ np.linalg.inv(basis))
+        own = fit.sigma**2 * (basis @ C @ basis.T)
+        shares.append(reliabilities(own, covariances[-1][None])[0])
+    return _Estimates(
+        kernel=kernel,
+        Lambdas=at.Lambdas,
+        covariances=covariances,
+        matrices=matrices,
+        reliabilities=shares,
+        coefficient_sds=_coefficient_sds(fit),
+    )
+
+
+def _coefficient_sds(fit: LikelihoodFit) -> list[FloatArray]:
+    """Return standard errors of beta + b_j, per factor (J, q), from the mixed-model equations.
+
+    Given theta, beta-hat + b-hat_j - (beta + b_j) has the variance sigma^2 (d'(X'V^-1X)^-1 d +
+    z'Lambda V_j Lambda'z) with d = x - (Z'V^-1X)_j' Lambda Lambda'z (Henderson, 1975).
+    """
+    anchor, at = fit.kernel.products.anchor, fit.at
+    p = fit.beta.size
+    found = []
+    u = modes(fit.kernel, at).u
+    names = {name: i for i, name in enumerate(fit.coef_names)}
+    parts = zip(fit.design.factors, anchor.z_bases, at.Lambdas, u, strict=True)
+    for f, (factor, basis, Lambda, uC) in enumerate(parts):
+        d = -(basis @ times(Lambda, uC)[0])[..., :p]
+        for t, name in enumerate(factor.columns):
+            if name in names:
+                d[:, t] += anchor.x_basis[names[name]] @ at.orthonormal[0, :p, :p]
+        own = np.diagonal(fit.mode_covariances[f], axis1=1, axis2=2)
+        found.append(np.sqrt(fit.sigma**2 * (d**2).sum(axis=2) + own))
+    return found
+
+
+def _posterior(fit: PosteriorFit) -> _Estimates:
+    kernel: Kernel = fit.model.kernel("reml")
+    bases = kernel.products.anchor.z_bases
+    factors = fit.design.factors
+    totals: list[list[Any]] = [[0.0, 0.0] for _ in factors]
+    used = _some_draws(fit, kernel)
+    for chunk in _chunks(used, kernel.structure.n_numbers):
+        sigma = 1.0 if fit.draws.sigma is None else fit.draws.sigma.ravel()[chunk, None, None]
+        Sigmas = [_covariance_draws(fit.draws, factor.name)[chunk] for factor in factors]
+        Lambdas = [
+            _root(np.linalg.inv(basis) @ Sigma @ np.linalg.inv(basis).T) / sigma
+            for basis, Sigma in zip(bases, Sigmas, strict=True)
+        ]
+        kept, left = matrices_at(kernel, Lambdas)
+        for f, basis in enumerate(bases):
+            own = np.square(sigma)[..., None] * (basis @ left[f] @ basis.T)
+            totals[f][0] = totals[f][0] + (basis @ kept[f] @ np.linalg.inv(basis)).sum(axis=0)
+            totals[f][1] = totals[f][1] + reliabilities(own, Sigmas[f]).sum(axis=0)
+    covariances = [_covariance_draws(fit.draws, factor.name).mean(axis=0) for factor in factors]
+    roots = [
+        _root(np.linalg.inv(B) @ Sigma[None] @ np.linalg.inv(B).T) / fit.sigma
+        for B, Sigma in zip(bases, covariances, strict=True)
+    ]
+    sds = fit.coef_sd()
+    return _Estimates(
+        kernel=kernel,
+        Lambdas=roots,
+        covariances=covariances,
+        matrices=[total[0] / used.size for total in totals],
+        reliabilities=[total[1] / used.size for total in totals],
+        coefficient_sds=[sds[f.name][list(f.columns)].to_numpy() for f in factors],
+    )
+
+
+def _some_draws(fit: PosteriorFit, kernel: Kernel) -> npt.NDArray[np.intp]:
+    """Positions of the draws to average over: all, or as many as are cheap, evenly spaced."""
+    n = int(np.clip(AT_ONCE // max(kernel.structure.n_numbers, 1), FEWEST, fit.n_draws))
+    return np.unique(np.linspace(0, fit.n_draws - 1, min(n, fit.n_draws)).round().astype(np.intp))
+
+
+def _chunks(used: npt.NDArray[np.intp], size: int) -> Iterator[npt.NDArray[np.intp]]:
+    step = max(1, AT_ONCE // (8 * max(size, 1)))
+    for start in range(0, used.size, step):
+        yield used[start : start + step]
+
+
+def _covariance_draws(draws: PosteriorDraws, name: str) -> FloatArray:
+    """Draws of Var(b) of a factor's levels, shape (C D, q, q)."""
+    sd = draws.sd[name].reshape(-1, draws.sd[name].shape[2])
+    q = sd.shape[1]
+    corr = draws.corr[name].reshape(-1, q, q) if name in draws.corr else np.eye(q)
+    return np.asarray(sd[:, :, None] * corr * sd[:, None, :])
+
+
+def _root(Sigma: FloatArray) -> FloatArray:
+    """Square roots of a stack of covariances (T, q, q) that may lack a direction."""
+    sizes, axes = np.linalg.eigh(Sigma)
+    return np.asarray(axes * np.sqrt(np.maximum(sizes, 0.0))[:, None, :])
+
+
+def _in_basis(kernel: Kernel, beta: FloatArray) -> FloatArray:
+    anchor = kernel.products.anchor
+    return np.linalg.solve(anchor.x_basis, beta - anchor.beta0)
+
+
+def _covariance(estimates: LevelEstimates, basis: FloatArray, sigma: float) -> FloatArray:
+    """Covariance of unpenalised estimates (J, q, q), infinite where the rows say nothing."""
+    found = sigma**2 * (basis @ estimates.covariance @ basis.T)
+    lost = basis @ estimates.unknown @ basis.T
+    scale = np.diag(basis @ basis.T)
+    missing = np.diagonal(lost, axis1=1, axis2=2) > 1e-8 * scale  # rounding of a projector
+    if missing.any():
+        both = missing[:, :, None] | missing[:, None, :]
+        found = np.where(both, np.nan, found)
+        level, term = np.nonzero(missing)
+        found[level, term, term] = np.inf
+    return found
+
+
+def _within(
+    fit: Fit, position: int, alone: LevelEstimates, basis: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Deviations by least squares on each level's rows, and their standard errors, (J, q) both."""
+    factor, design = fit.design.factors[position], fit.design
+    unknown = np.abs(alone.unknown).max(axis=(1, 2)) > 0
+    effect = np.where(unknown[:, None], np.nan, alone.effect @ basis.T)
+    rest = design.y - fit.fixed_part - (factor.z * effect[factor.codes]).sum(axis=1)
+    J, q = effect.shape
+    weights = np.ones(rest.size) if fit.weights is None else fit.weights
+    n = np.bincount(factor.codes, minlength=J)
+    squares = np.bincount(factor.codes, weights=weights * rest**2, minlength=J)
+    if design.known_sd is not None:
+        variance = np.ones(J)
+    else:
+        variance = np.divide(squares, n - q, out=np.full(J, np.nan), where=n > q)
+    unit = np.diagonal(basis @ alone.covariance @ basis.T, axis1=1, axis2=2)
+    return effect, np.where(unknown[:, None], np.nan, np.sqrt(variance[:, None] * unit))
+
+
+def _sds(covariances: FloatArray) -> FloatArray:
+    return np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
