@@ -386,7 +386,7 @@ def test_a_grid_too_large_is_refused():
     data = {name: rng.integers(0, 8, 300).astype(str) for name in names}
     data |= {"y": rng.normal(size=300), "g": np.repeat(np.arange(10), 30)}
     fit = quiet(f"y ~ {' + '.join(names)} + (1 | g)", data)
-    with pytest.raises(hb.NotSupportedError, match="16777216 rows.*x0 8"):
+    with pytest.raises(hb.NotSupportedError, match=r"16777216 rows.*x0 8"):
         hb.emmeans(fit, "x0")
     fixed = dict.fromkeys(names[1:], "0")
     assert len(hb.emmeans(fit, "x0", at=fixed).means) == 8
