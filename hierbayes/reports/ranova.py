@@ -102,7 +102,10 @@ def _p_cells(values: Sequence[float], *, least: float = 0.0) -> list[str]:
 
 
 def _sentences(found: RanovaTable) -> list[str]:
-    out = [f"{name}: no mixture p, because {why}." for name, why in found.reasons.items()]
+    rows: dict[str, list[str]] = {}
+    for name, why in found.reasons.items():
+        rows.setdefault(why, []).append(name)
+    out = [f"{'; '.join(names)}: no mixture p, because {why}." for why, names in rows.items()]
     if found.nsim:
         out.append(
             f"p exact: {found.nsim} draws of the exact null distribution, which is right for any "
