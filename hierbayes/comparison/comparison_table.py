@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.bayes.predictive import log_prior_variables
-from hierbayes.results.density import density_mode
 from hierbayes.comparison.why import MONTE_CARLO_ERRORS, Evidence, Kind, why
 from hierbayes.options import IntervalKind
 from hierbayes.results.chains import chain_statistics, credible_interval
 from hierbayes.results.comparison import ComparedFit
+from hierbayes.results.density import density_mode
 from hierbayes.results.posterior_fit import PosteriorFit
 
 FloatArray = npt.NDArray[np.float64]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.results.density import density_mode
 from hierbayes.comparison.why import Evidence, why
 from hierbayes.reports.comparison import comparison_html, comparison_text
+from hierbayes.results.density import density_mode
 from hierbayes.results.finding import Finding
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
