@@ -1,0 +1,35 @@
+"""What a picture shows, in words, for those who cannot see it and for pages that embed it.
+
+A picture describes the axes it drew (or its whole figure); a page asks for the words of a figure.
+"""
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+_words: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
+
+
+def describe(drawn: Any, text: str) -> None:
+    """Say in words what matplotlib axes, or a whole figure, show; earlier words are replaced."""
+    _words[drawn] = text
+
+
+def alt_text(drawn: Any) -> str:
+    """Return the words of axes or of a figure; empty where nothing was said.
+
+    Parameters
+    ----------
+    drawn : matplotlib axes, or a figure: its own words, or else those of its axes in turn
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> figure = Figure()
+    >>> describe(figure.add_subplot(), "An empty panel.")
+    >>> alt_text(figure)
+    'An empty panel.'
+    """
+    if drawn in _words:
+        return _words[drawn]
+    panels = drawn.axes if hasattr(drawn, "add_subplot") else ()
+    return " ".join(_words[ax] for ax in panels if ax in _words)
