@@ -160,7 +160,7 @@ def f_test(
 
 def joint_df(nu: FloatArray) -> float:
     """Denominator degrees of freedom of the mean of squared t's with nu (q,) of their own."""
-    if nu.size == 1 or np.ptp(nu) < EQUAL or np.isinf(nu).all():
+    if nu.size == 1 or np.isinf(nu).all() or np.ptp(nu) < EQUAL:
         return float(nu.mean())
     if (nu <= 2).any():
         return 2.0

@@ -43,6 +43,8 @@ class _Columns:
                 f"L names {name!r}, which was dropped: earlier columns determine it, so it has no "
                 "estimate."
             )
+        if not self.kept:
+            raise OptionError(f"L names {name!r}, but this model has no fixed effects.")
         guess = nearest(name, self.kept) if isinstance(name, str) else None
         hint = f"; did you mean {guess!r}?" if guess else "."
         raise OptionError(f"L names {name!r}; the coefficients are {_shown(self.kept)}{hint}")

@@ -1,9 +1,15 @@
 """The printed summary is lme4's, line for line; what follows it are our own findings."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
+import hierbayes as hb
+from hierbayes.reports.html import summary_html
 from hierbayes.reports.summary import summary_text
 from hierbayes.results.finding import Finding
+from tests.model.fits import lmer
 from tests.reference_fits import linear_fits, load_fit
 from tests.reports.stand_ins import least_squares_fit, printed_by_r, reference_fit, stripped
 
@@ -32,6 +38,64 @@ def findings_part(text):
 @pytest.mark.parametrize("fit_id", linear_fits(without=tuple(OTHERWISE)))
 def test_summary_is_lme4s_line_for_line(fit_id):
     assert lme4_part(summary_text(reference_fit(fit_id))) == printed_by_lme4(fit_id)
+
+
+def with_tests():
+    """Ids of fits for which lmerTest printed a summary."""
+    for fit_id in linear_fits():
+        if "printed_satterthwaite" in load_fit(fit_id).record.get("inference", {}):
+            yield fit_id
+
+
+def fit_as_lmertest_tests_it(fit_id):
+    """The reference fit with the tests lmerTest printed."""
+    fit = reference_fit(fit_id)
+    columns = load_fit(fit_id).record["inference"]["satterthwaite"]["columns"]
+    names = ("Estimate", "Std. Error", "df", "t value", "Pr(>|t|)")
+    fields = ("estimate", "std_error", "df", "statistic", "p_value")
+    values = {f: np.array(columns[n], dtype=float) for f, n in zip(fields, names, strict=True)}
+    fit.model.coefficient_tests = lambda fit, ddf: SimpleNamespace(**values)
+    return fit
+
+
+@pytest.mark.parametrize("fit_id", list(with_tests()))
+def test_the_table_with_degrees_of_freedom_is_lmertests(fit_id):
+    printed = stripped(load_fit(fit_id).record["inference"]["printed_satterthwaite"])
+    text = stripped(summary_text(fit_as_lmertest_tests_it(fit_id), ddf="satterthwaite"))
+    start = printed.index("Fixed effects:")
+    own = [i for i, line in enumerate(printed) if line.startswith(FIRST_OF_THE_OPTIMIZER)]
+    end = own[0] if own else len(printed)
+    first = text.index("Fixed effects:")
+    assert text[first : first + end - start] == printed[start:end]
+    by = "REML" if load_fit(fit_id).reml else "maximum likelihood"
+    assert text[0] == f"Linear mixed model fit by {by}. t-tests use Satterthwaite's method"
+
+
+def test_p_values_are_shown_only_when_asked_for():
+    fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    assert fit.summary() == fit.summary(ddf="none") == str(fit)
+    assert "Pr(>" not in fit.summary()
+    for ddf, row in (
+        ("satterthwaite", "Days 10.467 1.546 17.000 6.771 3.26e-06 ***"),
+        ("kenward-roger", "Days 10.467 1.546 17.000 6.771 3.26e-06 ***"),
+        ("normal", "Days 10.467 1.546 6.771 1.27e-11 ***"),
+    ):
+        lines = [" ".join(line.split()) for line in fit.summary(ddf=ddf).splitlines()]
+        assert row in lines
+        html = summary_html(fit, ddf=ddf)
+        for cell in row.split()[1:]:
+            assert f">{cell}<" in html
+    with pytest.raises(hb.OptionError, match="ddf='kr' is not one of"):
+        fit.summary(ddf="kr")
+
+
+def test_kenward_roger_shows_its_own_standard_errors():
+    case = load_fit("ss_na")
+    fit = lmer(case.formula, case.data)
+    columns = case.record["inference"]["kenward_roger"]["columns"]
+    line = next(x for x in fit.summary(ddf="kenward-roger").splitlines() if x.startswith("Days"))
+    assert float(line.split()[2]) == pytest.approx(columns["Std. Error"][1], abs=6e-4)
+    assert float(line.split()[3]) == pytest.approx(columns["df"][1], abs=6e-4)
 
 
 def test_the_optimizer_is_not_mentioned():
