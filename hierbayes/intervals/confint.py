@@ -8,7 +8,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.errors import OptionError
-from hierbayes.intervals.profile import checked_fit, chosen_parameters, profile
+from hierbayes.intervals.profile import (
+    LIMIT_STEPS,
+    checked_fit,
+    chosen_parameters,
+    profiled,
+)
 from hierbayes.intervals.wald import NO_WALD, wald_limits
 from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
 from hierbayes.results.interval_parameters import (
@@ -122,7 +127,7 @@ def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float)
 def _profiled(
     fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float
 ) -> pd.DataFrame:
-    found = profile(fit, [p.name for p in chosen], level=level)
+    found = profiled(fit, chosen, level=level, steps=LIMIT_STEPS)
     details = "signed root of the change of the ML deviance at the normal quantiles"
     return _table(
         chosen,

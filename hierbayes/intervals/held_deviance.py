@@ -131,12 +131,54 @@ def _residual(held: Held, z: FloatArray, gram_xy: FloatArray) -> _Residual:
     return _Residual(columns, r**2 + excess**2, excess, length)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Point:
+    """What the derivatives at a batch of points follow from.
+
+    Attributes
+    ----------
+    triangles, Lambdas : per factor, arrays (T, q, q), Lambda in turned columns and in those of the
+        products
+    reduced : the model with the random effects integrated out
+    residual : see there
+    last : array, shape (T,), r^2 / sigma^2
+    """
+
+    kernel: Kernel
+    held: Held
+    triangles: list[FloatArray]
+    Lambdas: list[FloatArray]
+    reduced: Reduced
+    residual: _Residual
+    last: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _InEntries:
+    """Derivatives in the k entries of the turned triangles.
+
+    Attributes
+    ----------
+    gradient : array, shape (T, k)
+    curvature : array, shape (T, k, k)
+    on_sigma : array, shape (T, k), cross derivative with log sigma
+    on_held : array, shape (T, k), V_i V^-1 e times the held column of X
+    """
+
+    gradient: FloatArray
+    curvature: FloatArray
+    on_sigma: FloatArray
+    on_held: FloatArray
+
+
 def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
     products = kernel.products
     T, k, p = z.shape[0], z.shape[1] - 2, products.xy.size
     triangles = kernel.shape.unpack(held.entries(z))
-    back = [np.swapaxes(turn, 1, 2) for turn in held.turns]
-    Lambdas = [turn @ triangle for turn, triangle in zip(back, triangles, strict=True)]
+    Lambdas = [
+        np.swapaxes(turn, 1, 2) @ triangle
+        for turn, triangle in zip(held.turns, triangles, strict=True)
+    ]
     reduced = reduce(kernel, Lambdas, n_batch=T)
     residual = _residual(held, z, reduced.gram_xy)
     variance = np.exp(2 * z[:, -2])
@@ -146,11 +188,20 @@ def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
     gradient = np.zeros((T, k + 2))
     hessian = np.zeros((T, k + 2, k + 2))
     if k:
-        entries = _in_entries(kernel, held, triangles, Lambdas, reduced, residual, last)
-        gradient[:, :k], hessian[:, :k, :k], on_sigma, on_held = entries
-        hessian[:, :k, -2] = hessian[:, -2, :k] = on_sigma
-        scaled = on_held * (2 * residual.length * np.sqrt(residual.r2) / variance)[:, None]
-        hessian[:, :k, -1] = hessian[:, -1, :k] = scaled
+        point = _Point(
+            kernel=kernel,
+            held=held,
+            triangles=triangles,
+            Lambdas=Lambdas,
+            reduced=reduced,
+            residual=residual,
+            last=last,
+        )
+        found = _in_entries(point)
+        gradient[:, :k], hessian[:, :k, :k] = found.gradient, found.curvature
+        hessian[:, :k, -2] = hessian[:, -2, :k] = found.on_sigma
+        scale = 2 * residual.length * np.sqrt(residual.r2) / variance
+        hessian[:, :k, -1] = hessian[:, -1, :k] = found.on_held * scale[:, None]
     gradient[:, -2] = 2 * products.n_obs - 2 * last
     gradient[:, -1] = -2 * residual.excess * residual.length / variance
     hessian[:, -2, -2] = 4 * last
@@ -161,74 +212,54 @@ def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
     return Local(z, value, gradient, hessian, beta)
 
 
-def _in_entries(
-    kernel: Kernel,
-    held: Held,
-    triangles: list[FloatArray],
-    Lambdas: list[FloatArray],
-    reduced: Reduced,
-    residual: _Residual,
-    last: FloatArray,
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Differentiate in the k entries of the turned triangles.
-
-    Returns
-    -------
-    gradient (T, k), curvature (T, k, k), cross derivative with log sigma (T, k), and the product of
-    V_i V^-1 e with the held column of X (T, k)
-    """
+def _in_entries(point: _Point) -> _InEntries:
+    kernel, reduced, last = point.kernel, point.reduced, point.last
     assert reduced.factor is not None
     T, k = last.size, kernel.shape.n_theta
-    e = residual.columns[:, None, :, -1:]
+    e = point.residual.columns[:, None, :, -1:]
     u = reduced.factor.back_solve([half @ e for half in reduced.half])
-    spread = multiply(kernel.products, [times(L, x) for L, x in zip(Lambdas, u, strict=True)])
+    at_u = [times(L, x) for L, x in zip(point.Lambdas, u, strict=True)]
+    spread = multiply(kernel.products, at_u)
     h = [z @ e - s for z, s in zip(kernel.zxy, spread, strict=True)]
     gradient, on_sigma = np.empty((T, k)), np.empty((T, k))
     curvature = np.zeros((T, k, k))
     directions = []
     traces = reduced.factor.trace_blocks()
     for f, (index, row, column) in enumerate(kernel.shape.factor_entries):
-        turn, Lambda = held.turns[f], Lambdas[f]
-        hu = np.swapaxes(h[f][..., 0], 1, 2) @ u[f][..., 0]
+        turn, vectors = point.held.turns[f], u[f][..., 0]
+        hu = np.swapaxes(h[f][..., 0], 1, 2) @ vectors
         slope = turn @ (traces[f] - last[:, None, None] * hu)
         gradient[:, index] = 2 * slope[:, row, column]
         on_sigma[:, index] = 4 * last[:, None] * (turn @ hu)[:, row, column]
-        inverse = np.linalg.inv(triangles[f])
-        G = slope @ inverse
+        G = slope @ np.linalg.inv(point.triangles[f])
         G = G + np.swapaxes(G, 1, 2)  # twice the derivative in the covariance
         same = column[:, None] == column[None, :]
         curvature[:, index[:, None], index] = np.where(same, G[:, row[:, None], row], 0.0)
-        turned_h = h[f][..., 0] @ np.swapaxes(turn, 1, 2)
-        s = np.swapaxes(turn, 1, 2)[:, None, :, row] * u[f][..., 0][:, :, None, column]
-        s += Lambda[:, None, :, column] * turned_h[:, :, None, row]
-        wide = np.zeros((*s.shape[:3], k))
-        wide[..., index] = s
-        directions.append(wide)
-    information, on_held = _information(kernel, Lambdas, reduced, residual, held, directions)
-    return gradient, curvature + last[:, None, None] * information, on_sigma, on_held
+        back = np.swapaxes(turn, 1, 2)
+        s = np.zeros((*vectors.shape, k))
+        s[..., index] = back[:, None, :, row] * vectors[:, :, None, column]
+        s[..., index] += (
+            point.Lambdas[f][:, None, :, column] * (h[f][..., 0] @ back)[:, :, None, row]
+        )
+        directions.append(s)
+    information, on_held = _information(point, directions)
+    curvature += last[:, None, None] * information
+    return _InEntries(gradient, curvature, on_sigma, on_held)
 
 
-def _information(
-    kernel: Kernel,
-    Lambdas: list[FloatArray],
-    reduced: Reduced,
-    residual: _Residual,
-    held: Held,
-    directions: list[FloatArray],
-) -> tuple[FloatArray, FloatArray]:
+def _information(point: _Point, directions: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
     """s_i' Z'V^-1Z s_j with X projected out (T, k, k), and s_i'Z'V^-1 times the held column."""
+    kernel, reduced, is_beta = point.kernel, point.reduced, point.held.is_beta
     assert reduced.factor is not None
     spread = multiply(kernel.products, directions)
     half = reduced.factor.half_solve(
-        [transpose_times(L, s) for L, s in zip(Lambdas, spread, strict=True)]
+        [transpose_times(L, s) for L, s in zip(point.Lambdas, spread, strict=True)]
     )
     on_xy = gram(kernel.zxy, directions) - gram(reduced.half, half)
-    on_columns = np.swapaxes(residual.columns, 1, 2) @ on_xy
-    on_x = on_columns[:, :-1]
+    on_x = (np.swapaxes(point.residual.columns, 1, 2) @ on_xy)[:, :-1]
     on_held = np.zeros((on_x.shape[0], on_x.shape[2]))
-    if held.is_beta.any():
-        on_held = np.where(held.is_beta[:, None], on_x[:, -1], 0.0)
-        on_x = on_x.copy()
-        on_x[held.is_beta, -1] = 0.0
+    if is_beta.any():
+        on_held = np.where(is_beta[:, None], on_x[:, -1], 0.0)
+        on_x[is_beta, -1] = 0.0
     information = gram(directions, spread) - gram(half, half) - np.swapaxes(on_x, 1, 2) @ on_x
     return information, on_held

@@ -168,9 +168,7 @@ def following(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
     return slope, left
 
 
-def _spectrum(
-    free: npt.NDArray[np.bool_], hessian: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _spectrum(free: npt.NDArray[np.bool_], hessian: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues (made positive) and axes of the curvature in the free coordinates; 1 beside."""
     masked = np.where(free[:, :, None] & free[:, None], hessian, 0.0)
     index = np.arange(free.shape[1])

@@ -37,7 +37,10 @@ REFITTED = Finding(
     "The limits belong to the ML estimates; sds are a little larger under REML.",
     {},
 )
-ENDS = {"sd": ("0", ""), "cor": ("-1", "1")}
+# Points on each side of the estimate: enough for a picture, or as far apart as the path can be
+# followed when only the limits are wanted.
+GRID_STEPS = 6
+LIMIT_STEPS = 3
 
 
 def profile(fit: LikelihoodFit, parameters: Any = None, *, level: float = 0.99) -> ProfileResult:
@@ -84,11 +87,17 @@ def profile(fit: LikelihoodFit, parameters: Any = None, *, level: float = 0.99) 
     >>> hb.profile(fit, level=0.95).confint().round(1).loc["sigma"].tolist()
     [49.5, 38.2, 67.7]
     """
-    from scipy.special import ndtri
-
     checked_fit(fit, "profile")
     check_level(level)
-    chosen = chosen_parameters(fit, parameters)
+    return profiled(fit, chosen_parameters(fit, parameters), level=level, steps=GRID_STEPS)
+
+
+def profiled(
+    fit: LikelihoodFit, chosen: Sequence[IntervalParameter], *, level: float, steps: int
+) -> ProfileResult:
+    """Profile chosen parameters, with so many points a side; see ``profile``."""
+    from scipy.special import ndtri
+
     kernel, at, theta = _ml_optimum(fit)
     beta = kernel.products.anchor.beta0 + kernel.products.anchor.x_basis @ at.beta[0]
     values = parameter_values(fit, theta[None], at.sigma, beta=beta[None])[0]
@@ -99,7 +108,7 @@ def profile(fit: LikelihoodFit, parameters: Any = None, *, level: float = 0.99) 
         if p not in defined
     }
     held, z = hold(kernel, at, defined)
-    traced = trace(kernel, held, z, cutoff=float(ndtri((1 + level) / 2)))
+    traced = trace(kernel, held, z, cutoff=float(ndtri((1 + level) / 2)), steps=steps)
     limits = np.full((len(chosen), 2), np.nan)
     owner, zetas, points = [], [], []
     for i, (parameter, sides) in enumerate(zip(defined, traced, strict=True)):

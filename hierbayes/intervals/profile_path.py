@@ -17,20 +17,26 @@ import numpy.typing as npt
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.intervals.held_deviance import Local, held_deviance
 from hierbayes.intervals.held_parameter import Held
-from hierbayes.intervals.held_search import following, lifted, settle
+from hierbayes.intervals.held_search import Settled, following, lifted, settle
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
-STEPS = 6  # points from the estimate to the cutoff, per side, where zeta is nearly straight
 MAX_POINTS = 60  # a side that has not passed the cutoff by then does not pass it
 MAX_ROOTS = 40  # evaluations of one root finding
 ZETA_GOAL = 1e-6  # zeta at a limit is the cutoff to this
 # The same optimum found again; a deviance lower by more says the fit is not the optimum.
 SAME_DEVIANCE = 1e-3
 LONGEST_MOVE = 0.5  # of a free coordinate, by prediction; they are of order one
-LOST = "the search for the best values of the other parameters did not settle on the way"
 FLAT_RATE = 0.2  # a rate is not taken below this part of the last: the path speeds up smoothly
+SLOWEST = 1e-12  # rates and roots are kept above it where they divide
+
+LOST = "the search for the best values of the other parameters did not settle on the way"
+BETTER = "a better optimum than the fit's was met on the way"
+JUMP = (
+    "the deviance jumps where the limit should be: the best values of the other parameters change "
+    "abruptly there"
+)
 
 
 @dataclass(slots=True)
@@ -81,7 +87,9 @@ class _Front:
         self.rate[index], self.correction[index] = other.rate, other.correction
 
 
-def trace(kernel: Kernel, held: Held, z: FloatArray, *, cutoff: float) -> list[tuple[Side, Side]]:
+def trace(
+    kernel: Kernel, held: Held, z: FloatArray, *, cutoff: float, steps: int
+) -> list[tuple[Side, Side]]:
     """Profile every parameter of a batch both ways until zeta passes the cutoff.
 
     Parameters
@@ -93,165 +101,162 @@ def trace(kernel: Kernel, held: Held, z: FloatArray, *, cutoff: float) -> list[t
         The estimate in the coordinates of each parameter.
     cutoff : float
         Largest size of zeta wanted.
+    steps : int
+        Points from the estimate to the cutoff, per side, where zeta is nearly straight.
 
     Returns
     -------
     list of pairs of Side, lower and upper, one a parameter
     """
-    m = z.shape[0]
-    sides = [Side() for _ in range(2 * m)]
-    there = held_deviance(kernel, held, z)
-    best = float(there.value.min(initial=np.inf))
-    both = np.repeat(np.arange(m), 2)
-    front = _Front(
-        held=held.take(both),
-        sign=np.tile([-1.0, 1.0], m),
-        at=there.take(both),
-        value=z[both, held.own[both]],
-        zeta=np.zeros(2 * m),
-        rate=np.sqrt(np.maximum(following(held, there)[1], 0.0) / 2)[both],
-        correction=np.zeros((2 * m, z.shape[1], z.shape[1])),
-    )
-    inner = front.take(np.arange(2 * m))
-    bound = np.where(front.sign < 0, front.held.lower, front.held.upper)
-    active = np.flatnonzero(front.value != bound)
-    for b in np.flatnonzero(front.value == bound):
-        sides[b].limit = float(bound[b])
-    crossed = []
-    longest = _longest(front, cutoff)
-    for _ in range(MAX_POINTS):
-        if not active.size:
-            break
-        last = front.take(active)
-        new = _step(kernel, last, best, cutoff=cutoff, longest=longest[active])
-        _record(sides, active, new)
-        inner.put(active, last)
-        front.put(active, new)
-        passed = np.abs(new.zeta) >= cutoff
-        at_bound = new.value == bound[active]
-        lower = new.at.value < best - SAME_DEVIANCE
-        stuck = ~np.isfinite(new.zeta)
-        crossed.append(active[passed & ~lower & ~stuck])
-        for b in active[at_bound & ~passed & ~lower & ~stuck]:
-            sides[b].limit = float(bound[b])
-        for b in active[lower]:
-            sides[b].reason = "a better optimum than the fit's was met on the way"
-        for b in active[stuck]:
-            sides[b].reason = LOST
-        active = active[~(passed | at_bound | lower | stuck)]
-    for b in active:
-        sides[b].reason = (
-            f"the signed root of the deviance change stays below {cutoff:.3g} in size: the data "
-            "do not bound the parameter on this side"
+    path = _Path(kernel, held, z, cutoff=cutoff, step=cutoff / steps)
+    path.go_out()
+    path.find_limits()
+    return list(zip(path.sides[::2], path.sides[1::2], strict=True))
+
+
+class _Path:
+    """The 2m sides on their way; ``inner`` and ``front`` are the last two points of each."""
+
+    def __init__(
+        self, kernel: Kernel, held: Held, z: FloatArray, *, cutoff: float, step: float
+    ) -> None:
+        m = z.shape[0]
+        self.kernel, self.cutoff, self.step = kernel, cutoff, step
+        self.sides = [Side() for _ in range(2 * m)]
+        there = held_deviance(kernel, held, z)
+        self.best = float(there.value.min(initial=np.inf))
+        both = np.repeat(np.arange(m), 2)
+        self.front = front = _Front(
+            held=held.take(both),
+            sign=np.tile([-1.0, 1.0], m),
+            at=there.take(both),
+            value=z[both, held.own[both]],
+            zeta=np.zeros(2 * m),
+            rate=np.sqrt(np.maximum(following(held, there)[1], 0.0) / 2)[both],
+            correction=np.zeros((2 * m, z.shape[1], z.shape[1])),
         )
-    found = np.concatenate([*crossed, np.empty(0, dtype=np.intp)]).astype(np.intp)
-    _find_limits(kernel, sides, found, inner.take(found), front.take(found), best, cutoff)
-    return [(sides[2 * i], sides[2 * i + 1]) for i in range(m)]
-
-
-def _longest(front: _Front, cutoff: float) -> FloatArray:
-    """Longest step of each held coordinate at the start of its side."""
-    held = front.held
-    usual = cutoff / STEPS / np.where(front.rate > 0, front.rate, np.inf)
-    unit = held.size * np.exp(front.at.z[:, -2])  # of an sd: one residual sd
-    return np.where(
-        held.is_sd,
-        np.maximum(0.5 * unit, 0.3 * front.value),
-        np.where(held.is_beta, 4 * usual, 0.5),
-    )
-
-
-def _step(
-    kernel: Kernel, last: _Front, best: float, *, cutoff: float, longest: FloatArray
-) -> _Front:
-    """Go on by one step of zeta."""
-    gone = cutoff / STEPS / np.maximum(last.rate, 1e-300)
-    far = np.where(last.held.is_sd, np.maximum(longest, last.value), longest)
-    value = last.value + last.sign * np.minimum(gone, far)
-    value = np.clip(value, last.held.lower, last.held.upper)
-    return _solved(kernel, last, value, best)
-
-
-def _solved(kernel: Kernel, near: _Front, value: FloatArray, best: float) -> _Front:
-    """Find the best of the other parameters at new held values, from points nearby."""
-    held = near.held
-    moved = value - near.value
-    slope, _ = following(held, near.at)
-    shift = np.where(held.free, slope * moved[:, None], 0.0)
-    longest = np.abs(shift).max(axis=1, initial=LONGEST_MOVE)
-    start = near.at.z + shift * (LONGEST_MOVE / longest)[:, None]
-    index = np.arange(value.size)
-    start[index, held.own] = value
-    settled = settle(kernel, held, lifted(held, start), correction=near.correction)
-    again = np.flatnonzero(~settled.converged)
-    if again.size:
-        start = near.at.z[again]
-        start[np.arange(again.size), held.own[again]] = value[again]
-        start[(held.below & held.at_bound(value)[:, None])[again]] = 0.0
-        none = np.zeros_like(near.correction[again])
-        without = held.without_redundant(value).take(again)
-        retried = settle(kernel, without, lifted(without, start), correction=none)
-        better = np.flatnonzero(retried.converged)
-        settled.put(again[better], retried.take(better))
-    at = settled.at
-    zeta = near.sign * np.sqrt(np.maximum(at.value - best, 0.0))
-    zeta = np.where(settled.converged, zeta, np.nan)
-    slope = near.sign * at.gradient[index, held.own]
-    size = np.maximum(np.abs(zeta), 1e-12)
-    rate = np.maximum(slope / (2 * size), FLAT_RATE * near.rate)
-    return _Front(near.held, near.sign, at, value, zeta, rate, settled.correction)
-
-
-def _record(sides: list[Side], index: IntArray, front: _Front) -> None:
-    for i, b in enumerate(index):
-        if np.isfinite(front.zeta[i]):
-            sides[b].values.append(float(front.value[i]))
-            sides[b].zetas.append(float(front.zeta[i]))
-            sides[b].points.append((front.at.z[i], front.at.beta[i]))
-
-
-def _find_limits(
-    kernel: Kernel,
-    sides: list[Side],
-    index: IntArray,
-    inner: _Front,
-    outer: _Front,
-    best: float,
-    cutoff: float,
-) -> None:
-    """Root finding of |zeta| = cutoff between an inner and an outer point of each side."""
-    active = np.arange(index.size)
-    for i in active:
-        sides[index[i]].limit = float(outer.value[i])  # where it hit the cutoff by itself
-    active = active[np.abs(np.abs(outer.zeta) - cutoff) > ZETA_GOAL]
-    for attempt in range(MAX_ROOTS):
-        if not active.size:
-            return
-        low, high = inner.take(active), outer.take(active)
-        value = _between(low, high, cutoff, halve=attempt % 4 == 3)
-        nearer = np.abs(value - low.value) < np.abs(value - high.value)
-        near = high
-        near.put(np.flatnonzero(nearer), low.take(np.flatnonzero(nearer)))
-        new = _solved(kernel, near, value, best)
-        is_inner = np.abs(new.zeta) < cutoff
-        inner.put(active[is_inner], new.take(np.flatnonzero(is_inner)))
-        outer.put(active[~is_inner], new.take(np.flatnonzero(~is_inner)))
-        for i, v in zip(active, new.value, strict=True):
-            sides[index[i]].limit = float(v)
-        lost = ~np.isfinite(new.zeta)
-        for b in index[active[lost]]:
-            sides[b].limit, sides[b].reason = np.nan, LOST
-        missed = np.abs(np.abs(new.zeta) - cutoff) > ZETA_GOAL
-        missed |= lost
-        found = np.flatnonzero(~missed)
-        _record(sides, index[active[found]], new.take(found))
-        active = active[missed & ~lost]
-    for i in active:
-        sides[index[i]].limit = np.nan
-        sides[index[i]].reason = (
-            "the deviance jumps where the limit should be; the other parameters change abruptly "
-            "there"
+        self.inner = front.take(np.arange(2 * m))
+        self.bound = np.where(front.sign < 0, front.held.lower, front.held.upper)
+        usual = step / np.where(front.rate > 0, front.rate, np.inf)
+        unit = front.held.size * np.exp(front.at.z[:, -2])  # of an sd: one residual sd
+        self.longest = np.where(
+            front.held.is_sd,
+            np.maximum(0.5 * unit, 0.3 * front.value),
+            np.where(front.held.is_beta, 4 * usual, 0.5),
         )
+        self.crossed: list[int] = []
+
+    def go_out(self) -> None:
+        """Step outwards until zeta passes the cutoff or the parameter ends."""
+        at_end = self.front.value == self.bound
+        for b in np.flatnonzero(at_end):
+            self.sides[b].limit = float(self.bound[b])
+        active = np.flatnonzero(~at_end)
+        for _ in range(MAX_POINTS):
+            if not active.size:
+                return
+            last = self.front.take(active)
+            new = self._solved(last, self._further(last, self.longest[active]))
+            self._record(active, new)
+            self.inner.put(active, last)
+            self.front.put(active, new)
+            active = active[self._goes_on(active, new)]
+        for b in active:
+            self.sides[b].reason = (
+                f"the signed root of the deviance change stays below {self.cutoff:.3g} in size: "
+                "the data do not bound the parameter on this side"
+            )
+
+    def _further(self, last: _Front, longest: FloatArray) -> FloatArray:
+        """Values one step of zeta further out."""
+        gone = self.step / np.maximum(last.rate, SLOWEST)
+        far = np.where(last.held.is_sd, np.maximum(longest, last.value), longest)
+        value = last.value + last.sign * np.minimum(gone, far)
+        return np.clip(value, last.held.lower, last.held.upper)
+
+    def _goes_on(self, active: IntArray, new: _Front) -> npt.NDArray[np.bool_]:
+        """Which sides go on; the others have a limit, a reason, or have crossed the cutoff."""
+        ends = np.zeros(active.size, dtype=bool)
+        for i, b in enumerate(active):
+            side = self.sides[b]
+            if not np.isfinite(new.zeta[i]):
+                side.reason = LOST
+            elif new.at.value[i] < self.best - SAME_DEVIANCE:
+                side.reason = BETTER
+            elif abs(new.zeta[i]) >= self.cutoff:
+                self.crossed.append(int(b))
+            elif new.value[i] == self.bound[b]:
+                side.limit = float(self.bound[b])
+            else:
+                continue
+            ends[i] = True
+        return ~ends
+
+    def _solved(self, near: _Front, value: FloatArray) -> _Front:
+        """Find the best of the other parameters at new held values, from points nearby."""
+        held, index = near.held, np.arange(value.size)
+        slope, _ = following(held, near.at)
+        shift = np.where(held.free, slope * (value - near.value)[:, None], 0.0)
+        longest = np.abs(shift).max(axis=1, initial=LONGEST_MOVE)
+        start = near.at.z + shift * (LONGEST_MOVE / longest)[:, None]
+        start[index, held.own] = value
+        settled = settle(self.kernel, held, lifted(held, start), correction=near.correction)
+        again = np.flatnonzero(~settled.converged)
+        if again.size:
+            retried = self._from_there(near.take(again), value[again])
+            better = np.flatnonzero(retried.converged)
+            settled.put(again[better], retried.take(better))
+        at = settled.at
+        zeta = near.sign * np.sqrt(np.maximum(at.value - self.best, 0.0))
+        zeta = np.where(settled.converged, zeta, np.nan)
+        slope = near.sign * at.gradient[index, held.own]
+        rate = slope / (2 * np.maximum(np.abs(zeta), SLOWEST))
+        rate = np.maximum(rate, FLAT_RATE * near.rate)
+        return _Front(held, near.sign, at, value, zeta, rate, settled.correction)
+
+    def _from_there(self, near: _Front, value: FloatArray) -> Settled:
+        """Search again from the points nearby themselves, without what says nothing at an end."""
+        start = near.at.z.copy()
+        start[np.arange(value.size), near.held.own] = value
+        start[near.held.below & near.held.at_bound(value)[:, None]] = 0.0
+        without = near.held.without_redundant(value)
+        none = np.zeros_like(near.correction)
+        return settle(self.kernel, without, lifted(without, start), correction=none)
+
+    def _record(self, index: IntArray, front: _Front) -> None:
+        for i, b in enumerate(index):
+            if np.isfinite(front.zeta[i]):
+                self.sides[b].values.append(float(front.value[i]))
+                self.sides[b].zetas.append(float(front.zeta[i]))
+                self.sides[b].points.append((front.at.z[i], front.at.beta[i]))
+
+    def find_limits(self) -> None:
+        """Root finding of |zeta| = cutoff between the last two points of the sides that crossed."""
+        active = np.array(self.crossed, dtype=np.intp)
+        for b in active:
+            self.sides[b].limit = float(self.front.value[b])
+        active = active[np.abs(np.abs(self.front.zeta[active]) - self.cutoff) > ZETA_GOAL]
+        for attempt in range(MAX_ROOTS):
+            if not active.size:
+                return
+            low, near = self.inner.take(active), self.front.take(active)
+            value = _between(low, near, self.cutoff, halve=attempt % 4 == 3)
+            closer = np.flatnonzero(np.abs(value - low.value) < np.abs(value - near.value))
+            near.put(closer, low.take(closer))
+            new = self._solved(near, value)
+            inside = np.abs(new.zeta) < self.cutoff
+            self.inner.put(active[inside], new.take(np.flatnonzero(inside)))
+            self.front.put(active[~inside], new.take(np.flatnonzero(~inside)))
+            lost = ~np.isfinite(new.zeta)
+            for i, b in enumerate(active):
+                self.sides[b].limit = np.nan if lost[i] else float(new.value[i])
+                self.sides[b].reason = LOST if lost[i] else ""
+            missed = np.abs(np.abs(new.zeta) - self.cutoff) > ZETA_GOAL
+            found = np.flatnonzero(~missed & ~lost)
+            self._record(active[found], new.take(found))
+            active = active[missed & ~lost]
+        for b in active:
+            self.sides[b].limit, self.sides[b].reason = np.nan, JUMP
 
 
 def _between(low: _Front, high: _Front, cutoff: float, *, halve: bool) -> FloatArray:
@@ -263,7 +268,7 @@ def _between(low: _Front, high: _Front, cutoff: float, *, halve: bool) -> FloatA
         return np.asarray(middle)
     s = np.divide(cutoff - np.abs(low.zeta), rise, out=np.full_like(rise, 0.5), where=rise > 0)
     tangents = [
-        np.clip(low.sign * rise / np.maximum(end.rate, 1e-300) / width, 0.0, 3.0)
+        np.clip(low.sign * rise / np.maximum(end.rate, SLOWEST) / width, 0.0, 3.0)
         for end in (low, high)
     ]
     bend = s * (1 - s) * (tangents[0] * (1 - s) - tangents[1] * s)
