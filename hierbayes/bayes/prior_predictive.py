@@ -19,7 +19,7 @@ from hierbayes.results.variable_names import (
     TERM,
     TERM_BIS,
     factor_variables,
-    variable_name,
+    response_variable,
 )
 
 
@@ -59,7 +59,8 @@ def prior_predictive(
     for rows in row_blocks(draws, y.size):
         eta = fitted_predictor(flat, design, X, rows)
         values[:, rows] = response.draw(eta, flat, rows, rng)
-    name = variable_name(design.formula.response_label)
+    factors = factor_variables([factor.name for factor in design.factors])
+    name = response_variable(design.formula.response_label, factors)
     groups = {
         "prior": _dataset(drawn, design, kept),
         "prior_predictive": xr.Dataset({name: (("chain", "draw", OBS), values[None])}),

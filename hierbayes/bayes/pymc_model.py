@@ -48,6 +48,7 @@ from hierbayes.results.variable_names import (
     TERM,
     TERM_BIS,
     factor_variables,
+    response_variable,
     variable_name,
 )
 
@@ -303,7 +304,8 @@ def _add_response(
     observed = checked_observations(design, family)
     if is_discrete(family):
         observed = observed.astype(np.int64)
-    name = variable_name(design.formula.response_label)
+    factors = factor_variables([factor.name for factor in design.factors])
+    name = response_variable(design.formula.response_label, factors)
     dims: Any = OBS
     if observed.ndim == 2:
         pm.modelcontext(None).add_coord("trials_dim", ["successes", "trials"])

@@ -21,7 +21,7 @@ from hierbayes.results.variable_names import (
     TERM,
     TERM_BIS,
     factor_variables,
-    variable_name,
+    response_variable,
 )
 
 FloatArray = npt.NDArray[np.float64]
@@ -69,7 +69,7 @@ class Labels:
 def labels_of(design: Design, coef_names: Sequence[str]) -> Labels:
     """Return the names of variables and dimensions of a design."""
     factors = factor_variables([factor.name for factor in design.factors])
-    response = variable_name(design.formula.response_label)
+    response = response_variable(design.formula.response_label, factors)
     return Labels(design=design, coef_names=tuple(coef_names), factors=factors, response=response)
 
 

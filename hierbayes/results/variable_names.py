@@ -5,11 +5,14 @@ dimension ``chain`` or ``obs`` is theirs. The names people know stay in the coor
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-RESERVED = frozenset(
-    {"chain", "draw", "sample", "coef", "obs", "beta", "sigma", "X", "weights", "offset"}
-)
+# Names of our variables, data and dimensions, those of a family's parameters included.
+RESERVED = frozenset({
+    "chain", "draw", "sample", "coef", "obs", "beta", "sigma", "X", "weights", "offset",
+    "known_sd", "slopes", "coef_slopes", "intercept_at_means", "predictor_means",
+    "alpha", "kappa", "lam", "nu", "psi", "threshold",
+})  # fmt: skip
 # What begins the names of a factor's variables and data, here and in PyMC models.
 PREFIXES = ("b_", "sd_", "corr_", "u_", "chol_", "code_", "z_", "level_")
 OBS = "obs"  # the dimension of the rows
@@ -53,3 +56,20 @@ def factor_variables(names: Sequence[str]) -> dict[str, str]:
             chosen = f"{plain}_{count}"
         found[name] = chosen
     return found
+
+
+def response_variable(label: str, factors: Mapping[str, str]) -> str:
+    """Return the name of the response among the variables of ``factor_variables``.
+
+    Examples
+    --------
+    >>> response_variable("log(y)", {"g": "g"}), response_variable("z_g", {"g": "g"})
+    ('log_y', 'z_g_')
+    """
+    taken = {
+        name
+        for factor in factors.values()
+        for name in (factor, factor + TERM, factor + TERM_BIS, *(p + factor for p in PREFIXES))
+    }
+    plain = variable_name(label)
+    return f"{plain}_" if plain in taken else plain

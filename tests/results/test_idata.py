@@ -102,6 +102,21 @@ def test_a_factor_b_nested_in_a_is_not_called_like_the_effects_of_a():
     assert {"b_a", "b_b_a_2"} <= set(model.to_pymc().named_vars)
 
 
+@pytest.mark.parametrize(
+    ("response", "factor"), [("z_g", "g"), ("g__term", "g"), ("slopes", "slopes2"), ("y", "slopes")]
+)
+def test_no_response_or_factor_is_called_like_a_variable_of_ours(response, factor):
+    rng = np.random.default_rng(1)
+    x, codes, b = rng.normal(size=40), np.arange(40) % 8, 3 * rng.normal(size=(2, 8))
+    data = {response: b[0, codes] + b[1, codes] * x + rng.normal(size=40), "x": x, factor: codes}
+    model = hb.Model(f"{response} ~ x + (x | {factor})", data)
+    (named,) = [rv.name for rv in model.to_pymc().observed_RVs]
+    assert named.rstrip("_") == response
+    tree = known_posterior(model).to_datatree("posterior_predictive", random_seed=1)
+    assert list(tree.posterior_predictive.data_vars) == [named]
+    assert list(model.prior_predictive(5, random_seed=1).prior_predictive.data_vars) == [named]
+
+
 def test_rows_keep_the_users_labels_where_they_tell_rows_apart():
     data = hb.load_dataset("Dyestuff")
     for index, expected in (
