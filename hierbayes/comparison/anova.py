@@ -9,6 +9,7 @@ from hierbayes.options import AnovaType, Ddf, check_flag, check_option
 from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.f_table import FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
 
 
 def anova(
@@ -94,6 +95,11 @@ def _check_fit(fit: Any) -> None:
         raise OptionError(
             "anova takes the fits one by one, anova(small, large), not as a "
             f"{fit.__class__.__name__}."
+        )
+    if isinstance(fit, PosteriorFit):
+        raise OptionError(
+            "anova tests fits by REML or ML; it got a posterior. fit.hypothesis('Days > 0') gives "
+            "the probability of a statement, hb.bayes_factor and hb.compare compare models."
         )
     if not isinstance(fit, LikelihoodFit):
         raise OptionError(f"anova compares fits; it got {fit.__class__.__name__} {fit!r:.40}.")

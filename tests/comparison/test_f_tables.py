@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import hierbayes as hb
 from tests.model.fits import grouped, lmer, quietly
 from tests.reference_fits import linear_fits, load_fit
+from tests.results.posteriors import known_posterior
 
 F_RTOL, DF_RTOL = 1e-4, 1e-3
 COLUMNS = {
@@ -308,6 +309,14 @@ def test_bad_input_gets_one_sentence(ask, error, words):
     with pytest.raises(error) as caught:
         ask(lmer("y ~ x + (1 | g)", grouped()))
     assert words in str(caught.value)
+
+
+def test_a_posterior_is_told_what_answers_instead():
+    posterior = known_posterior(hb.Model("y ~ x + (1 | g)", grouped()))
+    with pytest.raises(hb.OptionError, match="it got a posterior"):
+        hb.anova(posterior)
+    with pytest.raises(hb.OptionError, match="by REML or ML; it got PosteriorFit"):
+        hb.drop1(posterior)
 
 
 def test_deletions_print_the_model_and_their_method():
