@@ -57,6 +57,7 @@ _LAZY = {
     "exact_lrt": "hierbayes.comparison.exact_rlrt",
     "exact_rlrt": "hierbayes.comparison.exact_rlrt",
     "icc": "hierbayes.checks.r2",
+    "likelihood_surface": "hierbayes.effects.likelihood_surface",
     "loo": "hierbayes.comparison.loo",
     "pb_test": "hierbayes.comparison.pb_test",
     "plot": "hierbayes.plots",
@@ -64,6 +65,7 @@ _LAZY = {
     "r2": "hierbayes.checks.r2",
     "ranova": "hierbayes.comparison.ranova",
     "shrinkage": "hierbayes.effects.shrinkage",
+    "shrinkage_path": "hierbayes.effects.shrinkage_path",
 }
 
 __all__ = [
@@ -112,6 +114,7 @@ __all__ = [
     "exact_rlrt",
     "glmer",
     "icc",
+    "likelihood_surface",
     "list_datasets",
     "lmer",
     "load",
@@ -123,6 +126,7 @@ __all__ = [
     "r2",
     "ranova",
     "shrinkage",
+    "shrinkage_path",
 ]
 
 

@@ -10,18 +10,26 @@ reliability over draws. What is compared with it, the unpenalised estimate, is a
 means of beta and of the variances.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.effects.level_covariances import (
+    AT_ONCE,
+    Fit,
+    LevelCovariances,
+    check_shrinks,
+    covariance_draws,
+    level_covariances,
+    relative_roots,
+    sigma_draws,
+    some_draws,
+)
 from hierbayes.effects.shrinkage_matrices import matrices_at, reliabilities
 from hierbayes.effects.unpenalised import LevelEstimates, level_scores, own_rows, unpenalised
-from hierbayes.errors import NotSupportedError
-from hierbayes.gaussian.marginal import Kernel, modes, times
-from hierbayes.results.draws import PosteriorDraws
+from hierbayes.gaussian.marginal import modes, times
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import (
@@ -32,10 +40,8 @@ from hierbayes.results.shrinkage_table import (
 )
 
 FloatArray = npt.NDArray[np.float64]
-Fit = LikelihoodFit | PosteriorFit
 
-AT_ONCE = 2**22  # numbers of the factors of one batch of draws: 32 MB
-FEWEST = 40  # draws that S_j and reliability are averaged over at least: errors below 0.01
+BATCH = 8  # temporary arrays of the size of the factors
 
 
 def shrinkage(fit: Fit) -> ShrinkageTable:
@@ -62,7 +68,9 @@ def shrinkage(fit: Fit) -> ShrinkageTable:
     Notes
     -----
     Columns of X that are no columns of Z (a common slope beside a random intercept) are held at
-    their estimates in all four estimates of a level. ``effect_sd`` of a likelihood fit is lme4's
+    their estimates in every estimate of a level. The unpenalised estimate lets the variance of one
+    factor grow and keeps the others': of a factor nested in another (``cask:batch``) it has the
+    outer level's effect in it. ``effect_sd`` of a likelihood fit is lme4's
     conditional sd; ``coefficient_sd`` has the uncertainty of the fixed effects in it too.
 
     Examples
@@ -76,13 +84,12 @@ def shrinkage(fit: Fit) -> ShrinkageTable:
     >>> table.matrices["Subject"].shape
     (18, 2, 2)
     """
-    _check(fit)
+    check_shrinks(fit, "hb.shrinkage")
     estimates = _posterior(fit) if isinstance(fit, PosteriorFit) else _likelihood(fit)
-    gamma = _in_basis(estimates.kernel, fit.beta)
     columns: dict[str, list[Any]] = {}
     factors = {}
     for position, factor in enumerate(fit.design.factors):
-        found, parts = _factor(fit, estimates, gamma, position=position)
+        found, parts = _factor(fit, estimates, position=position)
         factors[factor.name] = found
         for name, values in parts.items():
             columns.setdefault(name, []).append(np.ravel(values))
@@ -99,13 +106,14 @@ def shrinkage(fit: Fit) -> ShrinkageTable:
 
 
 def _factor(
-    fit: Fit, estimates: "_Estimates", gamma: FloatArray, *, position: int
+    fit: Fit, estimates: "_Estimates", *, position: int
 ) -> tuple[FactorShrinkage, dict[str, Any]]:
     """Return the matrices of one factor, and its columns of the table as arrays (J, q)."""
-    kernel, factor = estimates.kernel, fit.design.factors[position]
-    basis = kernel.products.anchor.z_bases[position]
-    alone = own_rows(kernel.products.zz[position], level_scores(kernel, gamma)[position])
-    free = unpenalised(kernel, estimates.Lambdas, gamma, position=position)
+    at, factor = estimates.at, fit.design.factors[position]
+    products = at.kernel.products
+    basis = products.anchor.z_bases[position]
+    alone = own_rows(products.zz[position], level_scores(at.kernel, at.gamma)[position])
+    free = unpenalised(at.kernel, at.Lambdas, at.gamma, position=position)
     fixed = dict(zip(fit.coef_names, fit.beta.tolist(), strict=True))
     population = np.array([fixed.get(name, 0.0) for name in factor.columns])
     effect, effect_covariance = fit.modes[position], fit.mode_covariances[position]
@@ -146,35 +154,17 @@ class _Estimates:
 
     Attributes
     ----------
-    kernel, Lambdas : kernel, and (1, q, q) in its basis, for the unpenalised estimates
+    at : where the fit stands, for the unpenalised estimates
     covariances : Var(b) of a level, (q, q)
     matrices : S_j, (J, q, q)
     reliabilities, coefficient_sds : (J, q)
     """
 
-    kernel: Kernel
-    Lambdas: Sequence[FloatArray]
+    at: LevelCovariances
     covariances: list[FloatArray]
     matrices: list[FloatArray]
     reliabilities: list[FloatArray]
     coefficient_sds: list[FloatArray]
-
-
-def _check(fit: Any) -> None:
-    if not isinstance(fit, LikelihoodFit | PosteriorFit):
-        raise NotSupportedError(
-            f"shrinkage takes a fit or a posterior, not {type(fit).__name__}; "
-            "for example hb.shrinkage(hb.lmer(formula, data))."
-        )
-    if fit.is_linear_model:
-        raise NotSupportedError(
-            "The model has no random effects, so nothing is shrunk. Add a term such as (1 | g)."
-        )
-    if isinstance(fit, PosteriorFit) and (fit.family != "gaussian" or fit.link != "identity"):
-        raise NotSupportedError(
-            f"shrinkage needs a Gaussian response with the identity link, and this posterior has "
-            f"family={fit.family!r}, link={fit.link!r}. Its levels are in fit.coef()."
-        )
 
 
 def _likelihood(fit: LikelihoodFit) -> _Estimates:
@@ -189,8 +179,7 @@ def _likelihood(fit: LikelihoodFit) -> _Estimates:
         own = fit.sigma**2 * (basis @ C @ basis.T)
         shares.append(reliabilities(own, covariances[-1][None])[0])
     return _Estimates(
-        kernel=kernel,
-        Lambdas=at.Lambdas,
+        at=level_covariances(fit),
         covariances=covariances,
         matrices=matrices,
         reliabilities=shares,
@@ -221,68 +210,30 @@ def _coefficient_sds(fit: LikelihoodFit) -> list[FloatArray]:
 
 
 def _posterior(fit: PosteriorFit) -> _Estimates:
-    kernel: Kernel = fit.model.kernel("reml")
+    at = level_covariances(fit)
+    kernel, factors = at.kernel, fit.design.factors
     bases = kernel.products.anchor.z_bases
-    factors = fit.design.factors
+    draws = [covariance_draws(fit.draws, factor.name) for factor in factors]
+    sigma = sigma_draws(fit)
     totals: list[list[Any]] = [[0.0, 0.0] for _ in factors]
-    used = _some_draws(fit, kernel)
-    for chunk in _chunks(used, kernel.structure.n_numbers):
-        sigma = 1.0 if fit.draws.sigma is None else fit.draws.sigma.ravel()[chunk, None, None]
-        Sigmas = [_covariance_draws(fit.draws, factor.name)[chunk] for factor in factors]
-        Lambdas = [
-            _root(np.linalg.inv(basis) @ Sigma @ np.linalg.inv(basis).T) / sigma
-            for basis, Sigma in zip(bases, Sigmas, strict=True)
-        ]
-        kept, left = matrices_at(kernel, Lambdas)
+    size = kernel.structure.n_numbers
+    used = some_draws(fit, size)
+    for some in np.array_split(used, -(-used.size * size * BATCH // AT_ONCE)):
+        s = sigma[some, None, None]
+        Sigmas = [values[some] for values in draws]
+        kept, left = matrices_at(kernel, relative_roots(kernel, Sigmas, s))
         for f, basis in enumerate(bases):
-            own = np.square(sigma)[..., None] * (basis @ left[f] @ basis.T)
+            own = s[..., None] ** 2 * (basis @ left[f] @ basis.T)
             totals[f][0] = totals[f][0] + (basis @ kept[f] @ np.linalg.inv(basis)).sum(axis=0)
             totals[f][1] = totals[f][1] + reliabilities(own, Sigmas[f]).sum(axis=0)
-    covariances = [_covariance_draws(fit.draws, factor.name).mean(axis=0) for factor in factors]
-    roots = [
-        _root(np.linalg.inv(B) @ Sigma[None] @ np.linalg.inv(B).T) / fit.sigma
-        for B, Sigma in zip(bases, covariances, strict=True)
-    ]
     sds = fit.coef_sd()
     return _Estimates(
-        kernel=kernel,
-        Lambdas=roots,
-        covariances=covariances,
+        at=at,
+        covariances=[values.mean(axis=0) for values in draws],
         matrices=[total[0] / used.size for total in totals],
         reliabilities=[total[1] / used.size for total in totals],
         coefficient_sds=[sds[f.name][list(f.columns)].to_numpy() for f in factors],
     )
-
-
-def _some_draws(fit: PosteriorFit, kernel: Kernel) -> npt.NDArray[np.intp]:
-    """Positions of the draws to average over: all, or as many as are cheap, evenly spaced."""
-    n = int(np.clip(AT_ONCE // max(kernel.structure.n_numbers, 1), FEWEST, fit.n_draws))
-    return np.unique(np.linspace(0, fit.n_draws - 1, min(n, fit.n_draws)).round().astype(np.intp))
-
-
-def _chunks(used: npt.NDArray[np.intp], size: int) -> Iterator[npt.NDArray[np.intp]]:
-    step = max(1, AT_ONCE // (8 * max(size, 1)))
-    for start in range(0, used.size, step):
-        yield used[start : start + step]
-
-
-def _covariance_draws(draws: PosteriorDraws, name: str) -> FloatArray:
-    """Draws of Var(b) of a factor's levels, shape (C D, q, q)."""
-    sd = draws.sd[name].reshape(-1, draws.sd[name].shape[2])
-    q = sd.shape[1]
-    corr = draws.corr[name].reshape(-1, q, q) if name in draws.corr else np.eye(q)
-    return np.asarray(sd[:, :, None] * corr * sd[:, None, :])
-
-
-def _root(Sigma: FloatArray) -> FloatArray:
-    """Square roots of a stack of covariances (T, q, q) that may lack a direction."""
-    sizes, axes = np.linalg.eigh(Sigma)
-    return np.asarray(axes * np.sqrt(np.maximum(sizes, 0.0))[:, None, :])
-
-
-def _in_basis(kernel: Kernel, beta: FloatArray) -> FloatArray:
-    anchor = kernel.products.anchor
-    return np.linalg.solve(anchor.x_basis, beta - anchor.beta0)
 
 
 def _covariance(estimates: LevelEstimates, basis: FloatArray, sigma: float) -> FloatArray:
