@@ -5,6 +5,7 @@ In All Likelihood, sections 2.6 and 3.4 (profile intervals).
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -98,45 +99,36 @@ def profiled(
     """Profile chosen parameters, with so many points a side; see ``profile``."""
     from scipy.special import ndtri
 
-    kernel, at, theta = _ml_optimum(fit)
-    beta = kernel.products.anchor.beta0 + kernel.products.anchor.x_basis @ at.beta[0]
-    values = parameter_values(fit, theta[None], at.sigma, beta=beta[None])[0]
-    defined = [p for p in chosen if not np.isnan(values[_place(fit, p)])]
+    optimum = _ml_optimum(fit)
+    place = {name: i for i, name in enumerate(optimum.names)}
+    places = [place[p.name] for p in chosen]
+    estimates = optimum.values[places]
+    defined = [p for p, v in zip(chosen, estimates, strict=True) if not np.isnan(v)]
     reasons = {
         p.name: "one of its sds is estimated as zero, so there is no correlation to profile"
-        for p in chosen
-        if p not in defined
+        for p, v in zip(chosen, estimates, strict=True)
+        if np.isnan(v)
     }
-    held, z = hold(kernel, at, defined)
-    traced = trace(kernel, held, z, cutoff=float(ndtri((1 + level) / 2)), steps=steps)
+    lines = _lines(fit, optimum, defined, cutoff=float(ndtri((1 + level) / 2)), steps=steps)
     limits = np.full((len(chosen), 2), np.nan)
-    owner, zetas, points = [], [], []
-    for i, (parameter, sides) in enumerate(zip(defined, traced, strict=True)):
-        place = chosen.index(parameter)
-        entry = held.take(np.array([i]))
-        limits[place] = [_reported(entry, z[i], side.limit) for side in sides]
-        failed = [
-            f"no {end} limit: {side.reason}"
-            for end, side in zip(("lower", "upper"), sides, strict=True)
-            if side.reason
-        ]
-        if failed:
-            reasons[parameter.name] = "; ".join(failed)
-        zeta, grid = _grid(fit, kernel, parameter, entry=entry, z=z[i], sides=sides, values=values)
-        owner.append(np.full(zeta.size, place))
-        zetas.append(zeta)
-        points.append(grid)
-    estimates = np.array([values[_place(fit, p)] for p in chosen])
+    owners = [chosen.index(p) for p in defined]
+    for owner, line in zip(owners, lines, strict=True):
+        limits[owner] = line.limits
+        if line.reason:
+            reasons[chosen[owner].name] = line.reason
+    sizes = [line.zeta.size for line in lines]
     return ProfileResult(
         names=tuple(p.name for p in chosen),
         estimates=estimates,
         level=float(level),
         limits=limits,
-        owner=np.concatenate([*owner, np.empty(0, dtype=np.intp)]).astype(np.intp),
-        zeta=np.concatenate([*zetas, np.empty(0)]),
-        all_names=parameter_names(fit),
-        points=np.concatenate([*points, np.empty((0, values.size))]),
-        deviance=float(at.criterion[0]),
+        owner=np.repeat(np.array(owners, dtype=np.intp), sizes),
+        zeta=np.concatenate([*(line.zeta for line in lines), np.empty(0)]),
+        all_names=optimum.names,
+        points=np.concatenate(
+            [*(line.points for line in lines), np.empty((0, optimum.values.size))]
+        ),
+        deviance=float(optimum.at.criterion[0]),
         reasons=reasons,
         findings=_findings(fit, chosen, limits, reasons),
         formula_text=fit.formula_text,
@@ -184,35 +176,74 @@ def chosen_parameters(fit: Any, parameters: Any) -> list[IntervalParameter]:
     return [p for p in known if p.name in wanted]
 
 
-def _ml_optimum(fit: LikelihoodFit) -> tuple[Kernel, Evaluation, FloatArray]:
-    """Kernel, its evaluation at the optimum by ML, and theta (k,) on the user's scale."""
-    if fit.method == "ml":
-        return fit.kernel, fit.at, fit.theta
-    kernel = method_kernel(fit.kernel, "ml")
-    found = fit_lmm(fit.design, kernel, start=fit.at.theta[0])
-    return found.kernel, found.at, found.theta
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Optimum:
+    """Where the likelihood is highest: kernel, its evaluation, all M parameters by name."""
+
+    kernel: Kernel
+    at: Evaluation
+    names: tuple[str, ...]
+    values: FloatArray
 
 
-def _place(fit: LikelihoodFit, parameter: IntervalParameter) -> int:
-    return parameter_names(fit).index(parameter.name)
+def _ml_optimum(fit: LikelihoodFit) -> _Optimum:
+    kernel, at, theta = fit.kernel, fit.at, fit.theta
+    if fit.method != "ml":
+        start = fit.at.theta[0]
+        found = fit_lmm(fit.design, method_kernel(kernel, "ml"), start=start)
+        kernel, at, theta = found.kernel, found.at, found.theta
+    beta = _beta(kernel, at.beta)
+    values = parameter_values(fit, theta[None], at.sigma, beta=beta)[0]
+    return _Optimum(kernel=kernel, at=at, names=parameter_names(fit), values=values)
 
 
-def _values(
-    fit: LikelihoodFit,
-    kernel: Kernel,
-    Lambdas: Sequence[FloatArray],
-    sigma: FloatArray,
-    beta: FloatArray,
-) -> FloatArray:
-    """Values of all parameters (T, M) from roots, sigma and beta in the basis of the products."""
+def _beta(kernel: Kernel, beta: FloatArray) -> FloatArray:
+    """Return fixed effects (T, p) on the user's scale."""
     anchor = kernel.products.anchor
-    return values_of_roots(
-        fit,
-        Lambdas,
-        sigma,
-        beta=anchor.beta0 + beta @ anchor.x_basis.T,
-        bases=anchor.z_bases,
-    )
+    return np.asarray(anchor.beta0 + beta @ anchor.x_basis.T)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The profile of one parameter: zeta (N,) and all parameters (N, M) by its value; limits."""
+
+    zeta: FloatArray
+    points: FloatArray
+    limits: tuple[float, float]
+    reason: str
+
+
+def _lines(
+    fit: LikelihoodFit,
+    optimum: _Optimum,
+    parameters: Sequence[IntervalParameter],
+    *,
+    cutoff: float,
+    steps: int,
+) -> list[_Line]:
+    """Profile each of the parameters."""
+    if not parameters:
+        return []
+    kernel = optimum.kernel
+    held, z = hold(kernel, optimum.at, parameters)
+    traced = trace(kernel, held, z, cutoff=cutoff, steps=steps)
+    lines = []
+    for i, (parameter, sides) in enumerate(zip(parameters, traced, strict=True)):
+        entry = held.take(np.array([i]))
+        coordinates = np.array([z[i, entry.own[0]], *sides[0].values, *sides[1].values])
+        order = np.argsort(coordinates)
+        zeta = np.array([0.0, *sides[0].zetas, *sides[1].zetas])
+        points = np.concatenate(
+            [optimum.values[None], _points(fit, kernel, parameter, entry=entry, sides=sides)]
+        )
+        failed = [
+            f"no {end} limit: {side.reason}"
+            for end, side in zip(("lower", "upper"), sides, strict=True)
+            if side.reason
+        ]
+        lower, upper = (_reported(entry, z[i], side.limit) for side in sides)
+        lines.append(_Line(zeta[order], points[order], (lower, upper), "; ".join(failed)))
+    return lines
 
 
 def _reported(entry: Held, z: FloatArray, coordinate: float) -> float:
@@ -222,21 +253,19 @@ def _reported(entry: Held, z: FloatArray, coordinate: float) -> float:
     return float(entry.values(point)[0])
 
 
-def _grid(
+def _points(
     fit: LikelihoodFit,
     kernel: Kernel,
     parameter: IntervalParameter,
     *,
     entry: Held,
-    z: FloatArray,
     sides: tuple[Side, Side],
-    values: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Zeta (N,) and the values of all parameters (N, M) at the points of both sides, by value."""
+) -> FloatArray:
+    """Values of all parameters (N, M) at the points of both sides."""
     both = [*sides[0].points, *sides[1].points]
-    zeta = np.array([0.0, *sides[0].zetas, *sides[1].zetas])
+    known = interval_parameters(fit)
     if not both:
-        return zeta, values[None]
+        return np.empty((0, len(known)))
     at = np.array([point for point, _ in both])
     held = entry.take(np.zeros(len(both), dtype=np.intp))
     triangles = kernel.shape.unpack(held.entries(at))
@@ -244,18 +273,21 @@ def _grid(
         np.swapaxes(turn, 1, 2) @ triangle
         for turn, triangle in zip(held.turns, triangles, strict=True)
     ]
-    beta = np.array([b for _, b in both])
-    points = _values(fit, kernel, Lambdas, np.exp(at[:, -2]), beta)
-    points[:, _place(fit, parameter)] = held.values(at)
-    if parameter.kind == "sd":
-        none = np.flatnonzero(points[:, _place(fit, parameter)] == 0)
-        for i, other in enumerate(interval_parameters(fit)):
+    points = values_of_roots(
+        fit,
+        Lambdas,
+        np.exp(at[:, -2]),
+        beta=_beta(kernel, np.array([b for _, b in both])),
+        bases=kernel.products.anchor.z_bases,
+    )
+    own = held.values(at)
+    points[:, known.index(parameter)] = own
+    if parameter.kind == "sd":  # a correlation beside an sd of exactly zero does not exist
+        for i, other in enumerate(known):
             beside = other.term == parameter.term and parameter.row in (other.row, other.column)
             if beside and other.kind == "cor":
-                points[none, i] = np.nan
-    coordinates = np.array([z[entry.own[0]], *sides[0].values, *sides[1].values])
-    order = np.argsort(coordinates)
-    return zeta[order], np.concatenate([values[None], points])[order]
+                points[own == 0, i] = np.nan
+    return points
 
 
 def _findings(

@@ -291,6 +291,7 @@ def test_a_correlation_beside_an_sd_of_zero_has_no_limits_but_a_reason():
     name = "cor_x.(Intercept)|g"
     if np.isnan(fit.varcorr().terms[0].corr[1, 0]):
         assert np.isnan(found.confint().loc[name]).all()
+        assert hb.profile(fit, name).to_frame().empty
         assert "estimated as zero" in found.reasons[name]
         assert "no correlation to profile" in str(found.findings[-1])
     table = found.confint().drop(name)
