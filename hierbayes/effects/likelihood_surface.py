@@ -1,0 +1,160 @@
+"""The marginal likelihood over two variance parameters: the function that ML and REML maximise.
+
+The random effects are integrated out; the fixed effects are at their best for ML and integrated
+out for REML. At sds s and residual sd sigma the deviance is
+
+    log|V| - sum log w (+ log|X'V^-1X| for REML) + df log(2 pi sigma^2) + r^2 / sigma^2,
+
+with r^2 and df of ``gaussian/marginal.py``. Correlations and further variance parameters are held
+at the estimates of the same method. All grid points are evaluated in one call of the kernel.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.gaussian.covariance import lower_triangles, term_covariances
+from hierbayes.gaussian.marginal import evaluate
+from hierbayes.options import nearest
+from hierbayes.results.interval_parameters import IntervalParameter, interval_parameters
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.likelihood_surface import LikelihoodSurface
+
+FloatArray = npt.NDArray[np.float64]
+
+SD_RANGE = (0.02, 2.8)  # of the grid of an sd, in REML estimates
+SIGMA_RANGE = (0.7, 1.45)
+SMALL = 0.35  # in residual sds: the grid of an sd estimated below this ends where this would
+MOST_POINTS = 300  # along one side
+
+
+def likelihood_surface(
+    fit: LikelihoodFit, parameters: Sequence[str] | None = None, *, n: int = 61
+) -> LikelihoodSurface:
+    """Evaluate deviance and REML criterion over a grid of two variance parameters.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit
+        Of either method; the other is fitted as well.
+    parameters : two of lme4's names of sds, or ``"sigma"``; the first two sds of one term, or
+        the first sd and sigma, unless said
+    n : grid points along each side
+
+    Returns
+    -------
+    LikelihoodSurface
+
+    Raises
+    ------
+    OptionError, NotSupportedError
+        If these are not two different sds of the model.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> surface = hb.likelihood_surface(fit)
+    >>> surface.x_name, surface.y_name
+    ('sd_(Intercept)|Batch', 'sigma')
+    """
+    if not isinstance(fit, LikelihoodFit):
+        raise OptionError(
+            f"likelihood_surface takes a REML or ML fit; it got {type(fit).__name__}."
+        )
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not 2 <= n <= MOST_POINTS:
+        raise OptionError(f"n={n!r} must be a whole number from 2 to {MOST_POINTS}.")
+    first, second = _chosen(fit, parameters)
+    reml, ml = fit.with_method("reml"), fit.with_method("ml")
+    x, y = (_grid(reml, parameter, n) for parameter in (first, second))
+    X, Y = (values.ravel() for values in np.meshgrid(x, y))
+    return LikelihoodSurface(
+        x_name=first.name,
+        y_name=second.name,
+        x=x,
+        y=y,
+        ml=_rise(ml, first, second, X, Y).reshape(n, n),
+        reml=_rise(reml, first, second, X, Y).reshape(n, n),
+        ml_estimate=(_value(ml, first), _value(ml, second)),
+        reml_estimate=(_value(reml, first), _value(reml, second)),
+    )
+
+
+def _chosen(fit: LikelihoodFit, names: Any) -> tuple[IntervalParameter, IntervalParameter]:
+    known = {p.name: p for p in interval_parameters(fit) if p.kind in ("sd", "sigma")}
+    sds = [p for p in known.values() if p.kind == "sd"]
+    if names is None:
+        if len(sds) > 1 and sds[0].term == sds[1].term:
+            return sds[0], sds[1]
+        if sds and "sigma" in known:
+            return sds[0], known["sigma"]
+        if len(sds) > 1:
+            return sds[0], sds[1]
+        raise NotSupportedError(
+            "A surface needs two variance parameters; this model has only one or none."
+        )
+    chosen = [names] if isinstance(names, str) else list(names)
+    for name in chosen:
+        if name not in known:
+            guess = nearest(str(name), tuple(known))
+            hint = f"; did you mean {guess!r}?" if guess else "."
+            raise OptionError(
+                f"parameters: {name!r} is not one of {', '.join(map(repr, known))}{hint}"
+            )
+    if len(set(chosen)) != 2:
+        raise OptionError(f"parameters={names!r} must be two different names.")
+    return known[chosen[0]], known[chosen[1]]
+
+
+def _value(fit: LikelihoodFit, parameter: IntervalParameter) -> float:
+    if parameter.kind == "sigma":
+        return fit.sigma
+    found = term_covariances(fit.kernel.shape, fit.theta, fit.sigma)
+    return float(found[parameter.term].sd[parameter.row])
+
+
+def _grid(fit: LikelihoodFit, parameter: IntervalParameter, n: int) -> FloatArray:
+    value = _value(fit, parameter)
+    if parameter.kind == "sigma":
+        return np.linspace(SIGMA_RANGE[0] * value, SIGMA_RANGE[1] * value, n)
+    value = max(value, SMALL * fit.sigma)
+    return np.linspace(SD_RANGE[0] * value, SD_RANGE[1] * value, n)
+
+
+def _rise(
+    fit: LikelihoodFit,
+    first: IntervalParameter,
+    second: IntervalParameter,
+    X: FloatArray,
+    Y: FloatArray,
+) -> FloatArray:
+    """Rise of the criterion of a fit's method above its minimum at N points, shape (N,)."""
+    kernel, shape = fit.kernel, fit.kernel.shape
+    sigma = np.full(X.size, fit.sigma)
+    given = {id(first): X, id(second): Y}
+    for parameter, values in ((first, X), (second, Y)):
+        if parameter.kind == "sigma":
+            sigma = values
+    found = term_covariances(shape, fit.theta, fit.sigma)
+    Lambdas = [np.zeros((X.size, q, q)) for q in shape.sizes]
+    for number, ((factor, columns), term) in enumerate(zip(shape.terms, found, strict=True)):
+        sds = np.tile(term.sd, (X.size, 1))
+        for parameter in (first, second):
+            if parameter.term == number:
+                sds[:, parameter.row] = given[id(parameter)]
+        corr = np.where(np.isnan(term.corr), np.eye(len(columns)), term.corr)
+        values, vectors = np.linalg.eigh(corr)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        at = np.array(columns)
+        block = sds[:, :, None] * root / sigma[:, None, None]
+        Lambdas[factor][:, at[:, None], at[None, :]] = lower_triangles(block)
+    inverses = [np.linalg.inv(basis) for basis in kernel.products.anchor.z_bases]
+    at_points = evaluate(kernel, shape.transformed_batch(shape.pack(Lambdas), inverses))
+    df, r2 = kernel.df, at_points.pwrss
+    if kernel.sigma_known:
+        return np.asarray(at_points.criterion - fit.criterion)
+    without = at_points.criterion - df * (1 + np.log(2 * np.pi * r2 / df))
+    return np.asarray(without + df * np.log(2 * np.pi * sigma**2) + r2 / sigma**2 - fit.criterion)

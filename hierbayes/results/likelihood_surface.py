@@ -1,0 +1,40 @@
+"""The marginal likelihood over two variance parameters of a model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodSurface:
+    """Rises of the deviance above its minimum over a grid of two parameters.
+
+    Attributes
+    ----------
+    x_name, y_name : lme4's names of the two parameters
+    x, y : arrays, shapes (A,) and (B,), the grid, response units
+    ml, reml : arrays, shape (B, A), rise of the deviance and of the REML criterion above their
+        lowest values, the other variance parameters at their best
+    ml_estimate, reml_estimate : (x, y) at the estimates
+    unit : of the response; empty if unknown
+    """
+
+    x_name: str
+    y_name: str
+    x: FloatArray
+    y: FloatArray
+    ml: FloatArray
+    reml: FloatArray
+    ml_estimate: tuple[float, float]
+    reml_estimate: tuple[float, float]
+    unit: str = ""
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a grid point: columns of the two parameters, ``ml`` and ``reml``."""
+        X, Y = np.meshgrid(self.x, self.y)
+        columns = {self.x_name: X, self.y_name: Y, "ml": self.ml, "reml": self.reml}
+        return pd.DataFrame({name: values.ravel() for name, values in columns.items()})
