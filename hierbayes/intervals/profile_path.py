@@ -9,7 +9,7 @@ Source: Bates & Watts (1988), Nonlinear Regression Analysis, section 6.1; Bates,
 Walker (2015), J. Stat. Softw. 67(1), section 5.1.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,11 @@ MAX_POINTS = 60  # a side that has not passed the cutoff by then does not pass i
 MAX_ROOTS = 40  # evaluations of one root finding
 ZETA_GOAL = 1e-6  # zeta at a limit is the cutoff to this
 # The same optimum found again; a deviance lower by more says the fit is not the optimum.
-SAME_DEVIANCE = 1e-3
+SAME_DEVIANCE = 1e-4
 LONGEST_MOVE = 0.5  # of a free coordinate, by prediction; they are of order one
 FLAT_RATE = 0.2  # a rate is not taken below this part of the last: the path speeds up smoothly
+SOME_VARIANCE = 0.3  # a relative sd to search from
+MAX_DETOURS = 6  # a limit that falls so often to a lower deviance elsewhere is not one
 SLOWEST = 1e-12  # rates and roots are kept above it where they divide
 
 LOST = "the search for the best values of the other parameters did not settle on the way"
@@ -57,10 +59,17 @@ class Side:
     limit: float = np.nan
     reason: str = ""
 
+    def keep_below(self, zeta: float) -> None:
+        """Forget the points with a larger root: a better path leads beyond them."""
+        kept = [i for i, z in enumerate(self.zetas) if abs(z) < zeta]
+        self.values = [self.values[i] for i in kept]
+        self.zetas = [self.zetas[i] for i in kept]
+        self.points = [self.points[i] for i in kept]
+
 
 @dataclass(slots=True)
 class _Front:
-    """The last point of each of B sides; ``ends`` are the two points around a limit."""
+    """The last point of each of B sides, and where they started."""
 
     held: Held
     sign: FloatArray
@@ -69,6 +78,7 @@ class _Front:
     zeta: FloatArray
     rate: FloatArray
     correction: FloatArray
+    home: FloatArray
 
     def take(self, index: IntArray) -> "_Front":
         return _Front(
@@ -79,6 +89,7 @@ class _Front:
             self.zeta[index],
             self.rate[index],
             self.correction[index],
+            self.home[index],
         )
 
     def put(self, index: IntArray, other: "_Front") -> None:
@@ -109,8 +120,14 @@ def trace(
     list of pairs of Side, lower and upper, one a parameter
     """
     path = _Path(kernel, held, z, cutoff=cutoff, step=cutoff / steps)
-    path.go_out()
-    path.find_limits()
+    lower = np.arange(2 * z.shape[0])
+    for _ in range(MAX_DETOURS):
+        path.go_out(lower)
+        path.find_limits()
+        lower = path.lower_from_afar()
+        if not lower.size:
+            break
+    path.give_up(lower)
     return list(zip(path.sides[::2], path.sides[1::2], strict=True))
 
 
@@ -134,6 +151,7 @@ class _Path:
             zeta=np.zeros(2 * m),
             rate=np.sqrt(np.maximum(following(held, there)[1], 0.0) / 2)[both],
             correction=np.zeros((2 * m, z.shape[1], z.shape[1])),
+            home=there.z[both],
         )
         self.inner = front.take(np.arange(2 * m))
         self.bound = np.where(front.sign < 0, front.held.lower, front.held.upper)
@@ -145,13 +163,14 @@ class _Path:
             np.where(front.held.is_beta, 4 * usual, 0.5),
         )
         self.crossed: list[int] = []
+        self.found: list[int] = []
 
-    def go_out(self) -> None:
+    def go_out(self, active: IntArray) -> None:
         """Step outwards until zeta passes the cutoff or the parameter ends."""
-        at_end = self.front.value == self.bound
-        for b in np.flatnonzero(at_end):
+        at_end = self.front.value[active] == self.bound[active]
+        for b in active[at_end]:
             self.sides[b].limit = float(self.bound[b])
-        active = np.flatnonzero(~at_end)
+        active = active[~at_end]
         for _ in range(MAX_POINTS):
             if not active.size:
                 return
@@ -201,27 +220,35 @@ class _Path:
         start = near.at.z + shift * (LONGEST_MOVE / longest)[:, None]
         start[index, held.own] = value
         settled = settle(self.kernel, held, lifted(held, start), correction=near.correction)
-        again = np.flatnonzero(~settled.converged)
-        if again.size:
-            retried = self._from_there(near.take(again), value[again])
+        for elsewhere in (near.at.z, near.home, _uncorrelated(near)):
+            again = np.flatnonzero(~settled.converged)
+            if not again.size:
+                break
+            retried = self._search(near.take(again), value[again], elsewhere[again])
             better = np.flatnonzero(retried.converged)
             settled.put(again[better], retried.take(better))
-        at = settled.at
-        zeta = near.sign * np.sqrt(np.maximum(at.value - self.best, 0.0))
-        zeta = np.where(settled.converged, zeta, np.nan)
-        slope = near.sign * at.gradient[index, held.own]
-        rate = slope / (2 * np.maximum(np.abs(zeta), SLOWEST))
-        rate = np.maximum(rate, FLAT_RATE * near.rate)
-        return _Front(held, near.sign, at, value, zeta, rate, settled.correction)
+        return self._seen(near, value, settled)
 
-    def _from_there(self, near: _Front, value: FloatArray) -> Settled:
-        """Search again from the points nearby themselves, without what says nothing at an end."""
-        start = near.at.z.copy()
+    def _search(self, near: _Front, value: FloatArray, start: FloatArray) -> Settled:
+        """Search from other points, without what says nothing at an end."""
+        start = start.copy()
         start[np.arange(value.size), near.held.own] = value
         start[near.held.below & near.held.at_bound(value)[:, None]] = 0.0
         without = near.held.without_redundant(value)
         none = np.zeros_like(near.correction)
         return settle(self.kernel, without, lifted(without, start), correction=none)
+
+    def _seen(self, near: _Front, value: FloatArray, settled: Settled) -> _Front:
+        """Zeta and its rate where searches ended; NaN where one did not."""
+        at = settled.at
+        zeta = near.sign * np.sqrt(np.maximum(at.value - self.best, 0.0))
+        zeta = np.where(settled.converged, zeta, np.nan)
+        slope = near.sign * at.gradient[np.arange(value.size), near.held.own]
+        rate = slope / (2 * np.maximum(np.abs(zeta), SLOWEST))
+        rate = np.maximum(rate, FLAT_RATE * near.rate)
+        return replace(
+            near, at=at, value=value, zeta=zeta, rate=rate, correction=settled.correction
+        )
 
     def _record(self, index: IntArray, front: _Front) -> None:
         for i, b in enumerate(index):
@@ -233,6 +260,7 @@ class _Path:
     def find_limits(self) -> None:
         """Root finding of |zeta| = cutoff between the last two points of the sides that crossed."""
         active = np.array(self.crossed, dtype=np.intp)
+        self.found, self.crossed = self.crossed, []
         for b in active:
             self.sides[b].limit = float(self.front.value[b])
         active = active[np.abs(np.abs(self.front.zeta[active]) - self.cutoff) > ZETA_GOAL]
@@ -255,8 +283,46 @@ class _Path:
             found = np.flatnonzero(~missed & ~lost)
             self._record(active[found], new.take(found))
             active = active[missed & ~lost]
-        for b in active:
+        self.give_up(active)
+
+    def give_up(self, index: IntArray) -> None:
+        """Say that these sides have no limit where one should be."""
+        for b in index:
             self.sides[b].limit, self.sides[b].reason = np.nan, JUMP
+
+    def lower_from_afar(self) -> IntArray:
+        """Sides whose limits do not stand, because another search finds a lower deviance there.
+
+        The path followed one valley of the other parameters; searches from the estimate and from
+        uncorrelated effects may find another. Such a side is put there, to go on.
+        """
+        index = np.array([b for b in self.found if np.isfinite(self.sides[b].limit)], dtype=np.intp)
+        if not self.front.held.diagonal.any() or not index.size:
+            return np.empty(0, dtype=np.intp)
+        near = self.front.take(index)
+        value = np.array([self.sides[b].limit for b in index])
+        lowest = near.take(np.arange(index.size))
+        height = np.full(index.size, self.best + self.cutoff**2 - SAME_DEVIANCE)
+        for start in (near.home, _uncorrelated(near)):
+            there = self._seen(near, value, self._search(near, value, start))
+            better = np.flatnonzero(np.isfinite(there.zeta) & (there.at.value < height))
+            lowest.put(better, there.take(better))
+            height[better] = there.at.value[better]
+        moved = np.flatnonzero(height < self.best + self.cutoff**2 - SAME_DEVIANCE)
+        new = lowest.take(moved)
+        for i, b in enumerate(index[moved]):
+            self.sides[b].keep_below(abs(float(new.zeta[i])))
+        self.front.put(index[moved], new)
+        self._record(index[moved], new)
+        return np.asarray(index[moved])
+
+
+def _uncorrelated(front: _Front) -> FloatArray:
+    """Points with some variance everywhere and no correlations, but what is held."""
+    held, home = front.held, front.home
+    covariances = np.arange(home.shape[1]) < home.shape[1] - 2
+    some = np.where(held.diagonal, np.maximum(np.abs(home), SOME_VARIANCE), 0.0)
+    return np.where(covariances & held.free, some, home)
 
 
 def _between(low: _Front, high: _Front, cutoff: float, *, halve: bool) -> FloatArray:
