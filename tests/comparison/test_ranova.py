@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 import hierbayes as hb
 from hierbayes.comparison.boundary_mixture import mixture_p, mixture_tail
@@ -113,8 +114,6 @@ def test_taking_out_one_of_two_factors_of_a_nested_bar():
 
 
 def test_the_mixture_is_half_of_two_chi_squared():
-    from scipy.stats import chi2
-
     assert mixture_tail(3.0, (0, 1)) == pytest.approx(chi2.sf(3.0, 1) / 2)
     assert mixture_tail(3.0, (1, 2)) == pytest.approx((chi2.sf(3.0, 1) + chi2.sf(3.0, 2)) / 2)
     assert mixture_tail(0.0, (0, 1)) == 1.0
@@ -137,6 +136,19 @@ def test_one_variance_less_is_found_by_columns_and_levels_not_names(small, large
     found = mixture_p(quiet(small, data), quiet(large, data), 2.0)
     assert (found.kind, found.df) == ("mixture", df)
     assert found.p_value == mixture_tail(2.0, df)
+
+
+@pytest.mark.parametrize("large", ["(Days | Subject)", "(Days || Subject)"])
+def test_the_mixture_lies_between_the_plain_chi_squared_and_the_bootstrap(large):
+    # with 18 subjects the mixture is still a little too wide, the plain chi-squared far too wide
+    small = quiet("Reaction ~ Days + (1 | Subject)", "sleepstudy")
+    large = quiet(f"Reaction ~ Days + {large}", "sleepstudy")
+    draws = hb.pb_test(small, large, nsim=1000, random_seed=1).reference
+    df = large.n_params - small.n_params
+    at = chi2.isf(0.1, df)
+    tail = mixture_p(small, large, at).p_value
+    assert (draws > at).mean() < tail + 0.005 < 0.1
+    assert tail == pytest.approx((draws > at).mean(), abs=0.04)
 
 
 @pytest.mark.parametrize(
