@@ -293,8 +293,8 @@ class _Path:
     def lower_from_afar(self) -> IntArray:
         """Sides whose limits do not stand, because another search finds a lower deviance there.
 
-        The path followed one valley of the other parameters; searches from the estimate and from
-        uncorrelated effects may find another. Such a side is put there, to go on.
+        The path followed one valley of the other parameters; another may be lower. Such a side is
+        put there, to go on.
         """
         index = np.array([b for b in self.found if np.isfinite(self.sides[b].limit)], dtype=np.intp)
         if not self.front.held.diagonal.any() or not index.size:
@@ -303,11 +303,12 @@ class _Path:
         value = np.array([self.sides[b].limit for b in index])
         lowest = near.take(np.arange(index.size))
         height = np.full(index.size, self.best + self.cutoff**2 - SAME_DEVIANCE)
-        for start in (near.home, _uncorrelated(near)):
-            there = self._seen(near, value, self._search(near, value, start))
-            better = np.flatnonzero(np.isfinite(there.zeta) & (there.at.value < height))
-            lowest.put(better, there.take(better))
-            height[better] = there.at.value[better]
+        for start, among in _afar(near):
+            some = near.take(among)
+            there = self._seen(some, value[among], self._search(some, value[among], start))
+            lower = np.flatnonzero(np.isfinite(there.zeta) & (there.at.value < height[among]))
+            lowest.put(among[lower], there.take(lower))
+            height[among[lower]] = there.at.value[lower]
         moved = np.flatnonzero(height < self.best + self.cutoff**2 - SAME_DEVIANCE)
         new = lowest.take(moved)
         for i, b in enumerate(index[moved]):
@@ -315,6 +316,22 @@ class _Path:
         self.front.put(index[moved], new)
         self._record(index[moved], new)
         return np.asarray(index[moved])
+
+
+def _afar(front: _Front) -> list[tuple[FloatArray, IntArray]]:
+    """Points to search from, and the sides they are for.
+
+    The estimate, effects without correlations, and, where a correlation is held, one of its two
+    sds at zero, which makes every correlation possible.
+    """
+    everywhere = np.arange(front.sign.size)
+    found = [(front.home, everywhere), (_uncorrelated(front), everywhere)]
+    among = np.flatnonzero(front.held.is_cor)
+    for place in (0, 2) if among.size else ():
+        start = front.home[among]
+        start[np.arange(among.size), front.held.corner[among, place]] = 0.0
+        found.append((start, among))
+    return found
 
 
 def _uncorrelated(front: _Front) -> FloatArray:
