@@ -4,6 +4,7 @@ A case is a line of data; adding one needs no other change unless it brings a ne
 (`simulated.py`, `python_worker.py` and `lme4_worker.R` say where the rows come from).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,18 @@ LME4 = "lme4"
 LME4_NO_DERIVATIVES = "lme4, calc.derivs=FALSE"
 GLMM = "glmm"
 MIXEDLM = "mixedlm"
+PBKRTEST = "pbkrtest"
+BAMBI = "bambi + nutpie"
+BAMBI_DEFAULT = "bambi, its default sampler"
+RSTANARM = "rstanarm"
+
+Task = Literal["fit", "refit", "bootstrap", "profile", "pb_test"]
+Quantity = Literal["time", "memory", "cold", "warm", "draws", "effective", "rate"]
+
+# How far the answers of two packages may lie apart, for a bar to count. A profile is a
+# computation: the bound is what two careful ones agree to. The others are drawn: the bound is
+# about five times the Monte-Carlo error of one call with 500 or 1,000 samples.
+ANSWERS_APART = {"profile": 1e-3, "bootstrap": 0.15, "pb_test": 0.07}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,16 +33,18 @@ class Bar:
 
     Attributes
     ----------
-    quantity : "time" is the median of the repeats, "memory" the peak of a whole process
+    quantity : "time" is the median of the repeats, "memory" the peak of a whole process (kB);
+        of a posterior "cold" and "warm" are seconds, "draws" the smallest number of effective
+        draws of a parameter, "rate" the smallest of a parameter or random effect per warm second
     peer : whom we are compared with; None for an absolute bar
-    at_most : with a peer the largest allowed ratio ours / peer, without one the largest
-        allowed number of seconds
+    at_most, at_least : allowed for the ratio ours / peer; without a peer for the quantity
     words : the claim as it is printed
     """
 
-    quantity: Literal["time", "memory"]
+    quantity: Quantity
     peer: str | None
-    at_most: float
+    at_most: float = math.inf
+    at_least: float = -math.inf
     words: str
 
 
@@ -41,8 +56,10 @@ class Case:
     ----------
     name : what `--only` takes
     task : "fit" is a whole call from formula and frame, "refit" a new response for a
-        model that has been fitted
-    dataset : "sleepstudy", "InstEval" or "million"
+        model that has been fitted; "bootstrap" and "profile" are the intervals of a fitted
+        model by 500 samples and by its profiles; "pb_test" is a bootstrap test with 1,000
+        samples of `small` against `formula`
+    dataset : "million", or one that lme4 and `hierbayes` both have
     repeats : timed calls of each peer, unless one call is long (see `timing.py`)
     calls_per_turn : timed calls in a row before the next peer has its turn; more than one
         where a call is so short that it would mostly measure a cache gone cold meanwhile
@@ -51,7 +68,7 @@ class Case:
 
     name: str
     title: str
-    task: Literal["fit", "refit"]
+    task: Task
     dataset: str
     formula: str
     repeats: int
@@ -59,6 +76,34 @@ class Case:
     bars: tuple[Bar, ...]
     calls_per_turn: int = 1
     measure_memory: bool = False
+    small: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PosteriorCase:
+    """A posterior that every peer draws from, each time in a fresh process.
+
+    Attributes
+    ----------
+    factors : columns that are read as factors
+    chains, draws : of each chain, after as many steps as the peer takes to adapt
+    rounds : fresh processes of each peer
+    warm_calls : timed calls of ours after the first in each process; the peers, whose
+        calls take seconds, make one. 0 where the first call is all that is asked, which is then
+        so long that an unmeasured run before would only cost time.
+    """
+
+    name: str
+    title: str
+    dataset: str
+    formula: str
+    factors: tuple[str, ...]
+    draws: int
+    warm_calls: int
+    peers: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    chains: int = 4
+    rounds: int = 3
 
 
 CASES = (
@@ -112,3 +157,121 @@ CASES = (
         measure_memory=True,
     ),
 )
+
+MAXIMAL = "Reaction ~ Days + (Days | Subject)"
+# Calls of R take seconds here and far over 20 s for the tests, so there are fewer repeats.
+INTERVAL_REPEATS = 10
+
+
+def interval_case(
+    name: str, title: str, task: Task, *, at_most: float, formula: str = MAXIMAL,
+    dataset: str = "sleepstudy", small: str = "",
+) -> Case:  # fmt: skip
+    """Make a case whose calls start from a fitted model, with one bar."""
+    peer = PBKRTEST if task == "pb_test" else LME4
+    words = f"at most 1/{1 / at_most:.0f} of {peer}'s time"
+    return Case(
+        name=name,
+        title=title,
+        task=task,
+        dataset=dataset,
+        formula=formula,
+        small=small,
+        repeats=INTERVAL_REPEATS,
+        peers=(OURS, peer),
+        bars=(Bar(quantity="time", peer=peer, at_most=at_most, words=words),),
+    )
+
+
+INTERVAL_CASES = (
+    interval_case(
+        "bootstrap",
+        "intervals by 500 parametric bootstrap refits, sleepstudy",
+        "bootstrap",
+        at_most=1 / 20,
+    ),
+    interval_case(
+        "bootstrap-crossed",
+        "intervals by 500 parametric bootstrap refits, Penicillin: 24 plates x 6 samples",
+        "bootstrap",
+        at_most=1 / 10,
+        formula="diameter ~ 1 + (1 | plate) + (1 | sample)",
+        dataset="Penicillin",
+    ),
+    interval_case(
+        "profile", "profiles of all parameters and their intervals, sleepstudy", "profile",
+        at_most=1 / 20,
+    ),
+    interval_case(
+        "pb-test-fixed",
+        "bootstrap test of the effect of Days, 1,000 samples, sleepstudy",
+        "pb_test",
+        at_most=1 / 20,
+        small="Reaction ~ 1 + (Days | Subject)",
+    ),
+    interval_case(
+        "pb-test-slope",
+        "bootstrap test of the slopes that vary between subjects, 1,000 samples, sleepstudy",
+        "pb_test",
+        at_most=1 / 20,
+        small="Reaction ~ Days + (1 | Subject)",
+    ),
+    interval_case(
+        "pb-test-correlation",
+        "bootstrap test of the correlation of intercepts and slopes, 1,000 samples, sleepstudy",
+        "pb_test",
+        at_most=1 / 20,
+        small="Reaction ~ Days + (Days || Subject)",
+    ),
+)  # fmt: skip
+
+POSTERIOR_CASES = (
+    PosteriorCase(
+        name="posterior",
+        title="posterior of sleepstudy, 4 chains of 1,000 draws",
+        dataset="sleepstudy",
+        formula=MAXIMAL,
+        factors=("Subject",),
+        draws=1000,
+        warm_calls=5,
+        peers=(OURS, BAMBI, BAMBI_DEFAULT, RSTANARM),
+        bars=(
+            Bar(quantity="cold", peer=BAMBI, at_most=1 / 4, words="cold: at most 1/4 of bambi's"),
+            Bar(
+                quantity="cold", peer=RSTANARM, at_most=1 / 4,
+                words="cold: at most 1/4 of rstanarm's",
+            ),
+            Bar(quantity="warm", peer=BAMBI, at_most=1 / 30, words="warm: at most 1/30 of bambi's"),
+            Bar(
+                quantity="warm", peer=RSTANARM, at_most=1 / 30,
+                words="warm: at most 1/30 of rstanarm's",
+            ),
+            Bar(
+                quantity="rate", peer=BAMBI_DEFAULT, at_least=100,
+                words="effective draws per second: at least 100 times bambi's default",
+            ),
+            Bar(
+                quantity="draws", peer=None, at_least=3000,
+                words="at least 3,000 effective draws of every parameter",
+            ),
+        ),
+    ),
+    PosteriorCase(
+        name="posterior-insteval",
+        title="posterior of InstEval, 73,421 rows, three crossed factors, 4 chains of 450 draws",
+        dataset="InstEval",
+        formula="y ~ service + (1 | s) + (1 | d) + (1 | dept:service)",
+        factors=("service", "s", "d", "dept"),
+        draws=450,
+        warm_calls=0,
+        peers=(OURS,),
+        bars=(
+            Bar(
+                quantity="draws", peer=None, at_least=1000,
+                words="at least 1,000 effective draws of every parameter",
+            ),
+            Bar(quantity="cold", peer=None, at_most=120.0, words="cold: under two minutes"),
+            Bar(quantity="memory", peer=None, at_most=3e6, words="peak memory under 3 GB"),
+        ),
+    ),
+)  # fmt: skip

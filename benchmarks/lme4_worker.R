@@ -1,38 +1,27 @@
 # lme4 in its own process, told by peers.py through stdin what to do.
 #
-#   Rscript lme4_worker.R DERIVATIVES FOLDER     DERIVATIVES: "default" or "none"
+#   Rscript lme4_worker.R KIND FOLDER     KIND: "default", "no derivatives" or "pbkrtest"
 #
 # The commands and replies are those of python_worker.py. The clock is read inside R around
-# one call of lmer() or refit(), after R has been warmed up; data, formula and garbage
-# collection come before the clock starts.
+# one call of lmer(), refit(), confint() or PBmodcomp(), after R has been warmed up; data,
+# formula, models fitted before and garbage collection come before the clock starts.
 
-suppressPackageStartupMessages(library(lme4))
 arguments <- commandArgs(trailingOnly = TRUE)
+kind <- arguments[1]
 folder <- arguments[2]
-control <- if (arguments[1] == "none") lmerControl(calc.derivs = FALSE) else lmerControl()
+suppressPackageStartupMessages({
+  if (kind == "pbkrtest") library(pbkrtest)
+  library(lme4)
+})
+script <- sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE))
+source(file.path(dirname(script), "conversation.R"))
+control <- if (kind == "no derivatives") lmerControl(calc.derivs = FALSE) else lmerControl()
 state <- new.env()
-
-reply <- function(...) {  # one JSON object; a value inside I() is an array
-  values <- list(...)
-  text <- vapply(values, function(v) {
-    if (is.character(v)) return(dQuote(v, FALSE))
-    text <- if (is.logical(v)) tolower(v) else sprintf("%.17g", v)
-    if (inherits(v, "AsIs")) paste0("[", paste(text, collapse = ", "), "]") else text
-  }, "")
-  cat("@@", "{", paste0('"', names(values), '": ', text, collapse = ", "), "}\n", sep = "")
-  flush(stdout())
-}
-
-memory_kb <- function(field) {  # VmRSS now, VmHWM at the peak; NA where there is no /proc
-  if (!file.exists("/proc/self/status")) return(-1)
-  line <- grep(paste0("^", field), readLines("/proc/self/status"), value = TRUE)
-  as.numeric(gsub("[^0-9]", "", line))
-}
 
 hello <- function() {
   blas <- normalizePath(extSoftVersion()[["BLAS"]], mustWork = FALSE)
   reply(
-    version = as.character(packageVersion("lme4")),
+    version = as.character(packageVersion(if (kind == "pbkrtest") "pbkrtest" else "lme4")),
     r = paste(R.version$major, R.version$minor, sep = "."),
     blas = blas,
     openblas = grepl("openblas", blas, ignore.case = TRUE)
@@ -45,8 +34,7 @@ read_numbers <- function(name, what, size) {
 }
 
 load_rows <- function(dataset) {
-  if (dataset == "sleepstudy") return(lme4::sleepstudy)
-  if (dataset == "InstEval") return(lme4::InstEval)
+  if (dataset != "million") return(get(dataset, "package:lme4"))
   codes <- read_numbers("million_g.i32", "integer", 4) + 1L
   data.frame(
     y = read_numbers("million_y.f64", "double", 8),
@@ -55,10 +43,12 @@ load_rows <- function(dataset) {
   )
 }
 
-prepare <- function(task, dataset, formula) {
+prepare <- function(task, dataset, formula, small = "") {
   state$task <- task
   state$rows <- load_rows(dataset)
   state$formula <- as.formula(formula, env = globalenv())
+  if (small != "") state$small <- as.formula(small, env = globalenv())
+  assign("rows", state$rows, envir = globalenv())  # where update() and refitting look for them
   if (task == "refit") {
     state$fitted <- lmer(state$formula, state$rows, control = control)
     state$responses <- matrix(read_numbers("responses.f64", "double", 8), nrow(state$rows))
@@ -67,21 +57,42 @@ prepare <- function(task, dataset, formula) {
   reply(rss_kb = memory_kb("VmRSS"))
 }
 
-turn <- function(first, count) {
+# The call of a task as a function of its number; all it needs is made here, before the clock.
+call_of <- function(number) {
   formula <- state$formula
   rows <- state$rows
-  is_refit <- state$task == "refit"
-  numbers <- first + seq_len(count) - 1
-  if (is_refit) ys <- lapply(numbers, function(i) state$responses[, i %% ncol(state$responses) + 1])
-  seconds <- criteria <- numeric(count)
-  invisible(gc())
-  for (i in seq_len(count)) {
-    start <- Sys.time()
-    fit <- if (is_refit) refit(state$fitted, ys[[i]]) else lmer(formula, rows, control = control)
-    seconds[i] <- as.numeric(difftime(Sys.time(), start, units = "secs"))
-    criteria[i] <- REMLcrit(fit)
+  if (state$task == "fit") return(function() lmer(formula, rows, control = control))
+  if (state$task == "refit") {
+    y <- state$responses[, number %% ncol(state$responses) + 1]
+    return(function() refit(state$fitted, y))
   }
-  reply(seconds = I(seconds), criteria = I(criteria))
+  fitted_by <- function(formula) eval(substitute(lmer(f, rows), list(f = formula)), globalenv())
+  set.seed(number)
+  model <- fitted_by(formula)
+  switch(state$task,
+    bootstrap = function() confint(model, method = "boot", nsim = 500, oldNames = FALSE),
+    profile = function() confint(model, method = "profile", oldNames = FALSE),
+    pb_test = {
+      small <- fitted_by(state$small)
+      function() PBmodcomp(model, small, nsim = 1000)
+    }
+  )
+}
+
+turn <- function(first, count) {
+  calls <- lapply(as.integer(first) + seq_len(as.integer(count)) - 1, call_of)
+  after_fit <- !state$task %in% c("fit", "refit")
+  seconds <- criteria <- answers <- numeric()
+  invisible(gc())
+  for (call in calls) {
+    start <- Sys.time()
+    found <- if (after_fit) suppressMessages(suppressWarnings(call())) else call()
+    seconds <- c(seconds, as.numeric(difftime(Sys.time(), start, units = "secs")))
+    if (!after_fit) criteria <- c(criteria, REMLcrit(found))
+    if (state$task == "pb_test") answers <- c(answers, found$test["PBtest", "p.value"])
+    if (state$task %in% c("bootstrap", "profile")) answers <- c(answers, t(found))
+  }
+  reply(seconds = I(seconds), criteria = I(criteria), answers = I(answers))
 }
 
 first_call <- function() {
@@ -89,13 +100,4 @@ first_call <- function() {
   reply(criterion = as.numeric(REMLcrit(fit)), peak_kb = memory_kb("VmHWM"))
 }
 
-input <- file("stdin", "r")
-while (length(line <- readLines(input, n = 1)) > 0) {
-  words <- strsplit(line, "\t", fixed = TRUE)[[1]]
-  switch(words[1],
-    hello = hello(),
-    prepare = prepare(words[2], words[3], words[4]),
-    turn = turn(as.integer(words[2]), as.integer(words[3])),
-    first = first_call()
-  )
-}
+converse(list(hello = hello, prepare = prepare, turn = turn, first = first_call))

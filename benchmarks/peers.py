@@ -12,16 +12,17 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cases import GLMM, LME4, LME4_NO_DERIVATIVES, MIXEDLM, OURS
+from cases import GLMM, LME4, LME4_NO_DERIVATIVES, MIXEDLM, OURS, PBKRTEST
 
 HERE = Path(__file__).parent
 # Marks the replies of a worker among whatever else a package prints.
 REPLY_MARK = "@@"
 # Seconds a worker may take to start, load or answer before it counts as not finishing.
-TIME_LIMIT = 300.0
+TIME_LIMIT = 600.0
 
 OPENBLAS_ADVICE = (
     "R does not use OpenBLAS but {blas}; lme4 would look up to three times slower than it is, "
@@ -44,14 +45,19 @@ def memory_kb(field: str) -> float:
     return next(float(words[1]) for words in lines if words[0] == f"{field}:")
 
 
+def rscript() -> str:
+    """Find the program that runs R."""
+    path = shutil.which("Rscript")
+    if path is None:
+        raise PeerError("there is no Rscript on the PATH")
+    return path
+
+
 def command_of(peer: str, folder: Path) -> list[str]:
     """Return the command line of a peer's worker."""
-    if peer in (LME4, LME4_NO_DERIVATIVES):
-        rscript = shutil.which("Rscript")
-        if rscript is None:
-            raise PeerError("there is no Rscript on the PATH")
-        derivatives = "default" if peer == LME4 else "none"
-        return [rscript, str(HERE / "lme4_worker.R"), derivatives, str(folder)]
+    kinds = {LME4: "default", LME4_NO_DERIVATIVES: "no derivatives", PBKRTEST: "pbkrtest"}
+    if peer in kinds:
+        return [rscript(), str(HERE / "lme4_worker.R"), kinds[peer], str(folder)]
     package = {OURS: "hierbayes", GLMM: "glmm", MIXEDLM: "mixedlm"}[peer]
     return [sys.executable, str(HERE / "python_worker.py"), package, str(folder)]
 
@@ -66,9 +72,9 @@ def environment() -> dict[str, str]:
 class Worker:
     """A running peer. Use as a context manager: leaving it ends the process."""
 
-    def __init__(self, peer: str, folder: Path) -> None:
+    def __init__(self, peer: str, folder: Path, command: list[str] | None = None) -> None:
         self.peer = peer
-        command = command_of(peer, folder)
+        command = command or command_of(peer, folder)
         self.log = folder / f"{peer.replace(' ', '_').replace(',', '')}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -105,7 +111,8 @@ class Worker:
                 return json.loads(line.removeprefix(REPLY_MARK))
 
     def _last_words(self) -> str:
-        said = [line for line in self.log.read_text().splitlines() if line.strip()]
+        lines = self.log.read_text().splitlines()
+        said = [line for line in lines if line.strip() and line != "Execution halted"]
         return f"stopped: {said[-1].strip()}" if said else "stopped without a message"
 
     def close(self) -> None:
@@ -120,7 +127,11 @@ class Worker:
         self.close()
 
 
-def available(peers: tuple[str, ...], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+def available(
+    peers: Iterable[str],
+    folder: Path,
+    command: Callable[[str, Path], list[str]] = command_of,
+) -> tuple[dict[str, str], dict[str, str]]:
     """Find which peers answer, with their versions, and why the others do not.
 
     Raises
@@ -132,7 +143,7 @@ def available(peers: tuple[str, ...], folder: Path) -> tuple[dict[str, str], dic
     absent: dict[str, str] = {}
     for peer in peers:
         try:
-            with Worker(peer, folder) as worker:
+            with Worker(peer, folder, command(peer, folder)) as worker:
                 about = worker.ask("hello")
         except PeerError as problem:
             absent[peer] = str(problem)

@@ -3,13 +3,17 @@
     python_worker.py PACKAGE FOLDER
 
     hello                          -> {"version": ...}
-    prepare TASK DATASET FORMULA   -> {"rss_kb": ...}       load the rows; nothing is timed
-    turn FIRST COUNT               -> {"seconds": [...], "criteria": [...]}   timed calls
-    first                          -> {"peak_kb": ...}      the only call of this process
+    prepare TASK DATASET FORMULA [SMALL]   -> {"rss_kb": ...}   load the rows; nothing is timed
+    turn FIRST COUNT               -> {"seconds": [...], ...}   timed calls
+    first                          -> {"peak_kb": ...}          the only call of this process
+
+A turn also says what came out: for "fit" and "refit" the criterion of each call, for the other
+tasks the answers of all calls in one list (limits, or a p value).
 
 A timed call is the whole way from the text of a formula and a pandas frame to the fitted
-object. Each call has its number and gets a new copy of the frame and other white space in the
-formula, made before the clock starts: a package that remembers earlier calls gains nothing.
+object; for the tasks after a fit, from the fitted model to the answer. Each call has its number
+and gets a new copy of the frame and other white space in the formula (or a model fitted anew
+from these), made before the clock starts: a package that remembers earlier calls gains nothing.
 `lme4_worker.R` is the same program in R.
 """
 
@@ -19,6 +23,7 @@ import importlib.metadata
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,7 +31,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from cases import OURS
 from peers import REPLY_MARK, memory_kb
+
+
+def version_of(package: str) -> str:
+    """Return the version of an installed package; ours may not be installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        if package != OURS:
+            raise
+        return "(source tree)"
 
 
 def load(dataset: str, folder: Path) -> pd.DataFrame:
@@ -68,6 +84,37 @@ def criterion(package: str, fit: Any) -> float:
     return float(fit.criterion)
 
 
+def bootstrapped(model: Any, seed: int) -> Any:
+    """Compute intervals by 500 parametric bootstrap refits."""
+    return hierbayes().confint(model, method="bootstrap", nsim=500, random_seed=seed)
+
+
+def profiled(model: Any, _: int) -> Any:
+    """Compute intervals by profiles of all parameters."""
+    return hierbayes().confint(model, method="profile")
+
+
+def tested(models: list[Any], seed: int) -> Any:
+    """Test the larger of two models by 1,000 samples of the smaller."""
+    small, large = models
+    return hierbayes().pb_test(small, large, nsim=1000, random_seed=seed)
+
+
+AFTER_FIT = {"bootstrap": bootstrapped, "profile": profiled, "pb_test": tested}
+
+
+def hierbayes() -> Any:
+    """Return our package, which a worker of another one does not load."""
+    return sys.modules["hierbayes"]
+
+
+def numbers_of(answer: Any) -> list[float]:
+    """Read the p value of a test, or the limits row by row, lower before upper."""
+    if hasattr(answer, "p_value"):
+        return [float(answer.p_value)]
+    return answer[["lower", "upper"]].to_numpy().ravel().tolist()
+
+
 class Worker:
     """What is kept between the commands: the rows, and for `refit` the first fit."""
 
@@ -76,9 +123,9 @@ class Worker:
         self.folder = folder
         self.fit = fitter(package)
 
-    def prepare(self, task: str, dataset: str, formula: str) -> dict[str, Any]:
+    def prepare(self, task: str, dataset: str, formula: str, small: str = "") -> dict[str, Any]:
         """Load the rows; say how much memory the process holds before any fit."""
-        self.task, self.formula = task, formula
+        self.task, self.formula, self.small = task, formula, small
         self.frame = load(dataset, self.folder)
         if task == "refit":
             self.fitted = self.fit(formula, self.frame)
@@ -87,26 +134,30 @@ class Worker:
         gc.collect()
         return {"rss_kb": memory_kb("VmRSS")}
 
+    def call(self, number: int) -> Callable[[], Any]:
+        """Make the call of this number, with all it needs and nothing used before."""
+        if self.task == "refit":
+            return partial(self.fitted.refit, self.responses[number % len(self.responses)].copy())
+        formulas = [respaced(text, number) for text in (self.small, self.formula) if text]
+        if self.task == "fit":
+            return partial(self.fit, formulas[0], self.frame.copy())
+        models = [self.fit(formula, self.frame.copy()) for formula in formulas]
+        return partial(AFTER_FIT[self.task], models[0] if len(models) == 1 else models, number)
+
     def turn(self, first: int, count: int) -> dict[str, Any]:
         """Time the calls number first, first + 1, ...; all they need is made before."""
-        numbers = range(first, first + count)
-        calls: list[Callable[[], Any]]
-        if self.task == "refit":
-            known = [self.responses[number % len(self.responses)].copy() for number in numbers]
-            calls = [partial(self.fitted.refit, y) for y in known]
-        else:
-            calls = [
-                partial(self.fit, respaced(self.formula, number), self.frame.copy())
-                for number in numbers
-            ]
+        calls = [self.call(number) for number in range(first, first + count)]
         gc.collect()
-        seconds, criteria = [], []
+        seconds, criteria, answers = [], [], []
         for call in calls:
             start = time.perf_counter()
-            fit = call()
+            found = call()
             seconds.append(time.perf_counter() - start)
-            criteria.append(criterion(self.package, fit))
-        return {"seconds": seconds, "criteria": criteria}
+            if self.task in AFTER_FIT:
+                answers += numbers_of(found)
+            else:
+                criteria.append(criterion(self.package, found))
+        return {"seconds": seconds, "criteria": criteria, "answers": answers}
 
     def first_call(self) -> dict[str, Any]:
         """Fit once, untimed, for the memory of a load and a fit."""
@@ -117,10 +168,7 @@ class Worker:
 def answer(worker: Worker, command: str, arguments: list[str]) -> dict[str, Any]:
     """Carry out one line of the conversation."""
     if command == "hello":
-        try:
-            return {"version": importlib.metadata.version(worker.package)}
-        except importlib.metadata.PackageNotFoundError:
-            return {"version": "(source tree)"}
+        return {"version": version_of(worker.package)}
     if command == "prepare":
         return worker.prepare(*arguments)
     if command == "turn":
@@ -130,6 +178,7 @@ def answer(worker: Worker, command: str, arguments: list[str]) -> dict[str, Any]
 
 def main() -> None:
     """Answer the commands on stdin until it is closed."""
+    warnings.simplefilter("ignore")  # a boundary reported once a call is not what is timed
     worker = Worker(sys.argv[1], Path(sys.argv[2]))
     for line in sys.stdin:
         command, *arguments = line.rstrip("\n").split("\t")

@@ -1,4 +1,4 @@
-"""Side-by-side speed of `hierbayes`, lme4, glmm and mixedlm: `make bench`.
+"""Side-by-side speed of `hierbayes` and of those who do the same: `make bench`.
 
     python benchmarks/run.py [--only NAME ...] [--without PEER ...] [--repeats N] [--out FILE]
 
@@ -15,16 +15,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cases import CASES, OURS, Case
+from cases import CASES, INTERVAL_CASES, OURS, POSTERIOR_CASES, Case, PosteriorCase
 from peers import PeerError, available
+from posteriors import posterior_command, time_posterior
 from simulated import write_million, write_responses
 from startup import REPEATS, STARTUPS, Startup, time_startup
 from timing import Timings, measure_memory, time_case
 from verdicts import (
     Verdict,
     judge,
+    judge_posterior,
     judge_startup,
     memory_table,
+    posterior_table,
     timing_table,
     verdict_table,
 )
@@ -32,8 +35,9 @@ from verdicts import (
 
 def read_arguments() -> argparse.Namespace:
     """Read the command line."""
-    names = [case.name for case in CASES] + [startup.name for startup in STARTUPS]
-    peers = list(dict.fromkeys(peer for case in CASES for peer in case.peers))
+    cases = [*CASES, *INTERVAL_CASES, *POSTERIOR_CASES]
+    names = [case.name for case in cases] + [startup.name for startup in STARTUPS]
+    peers = list(dict.fromkeys(peer for case in cases for peer in case.peers))
     parser = argparse.ArgumentParser(description="Side-by-side speed benchmarks.")
     parser.add_argument(
         "--only",
@@ -55,7 +59,7 @@ def read_arguments() -> argparse.Namespace:
         "--repeats",
         type=int,
         metavar="N",
-        help="timed calls of each peer (default: 20 or more, set by the case)",
+        help="timed calls of each peer, of a posterior processes (default: set by the case)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the report here")
     return parser.parse_args()
@@ -89,13 +93,23 @@ def machine() -> str:
     return "\n".join(lines)
 
 
-def roll_call(cases: list[Case], without: list[str], folder: Path) -> tuple[list[str], str]:
+def roll_call(
+    cases: list[Case], posterior_cases: list[PosteriorCase], without: list[str], folder: Path
+) -> tuple[list[str], str]:
     """Call the peers; return those that answer, and lines on who they are and who is missing."""
     wanted = tuple(dict.fromkeys(peer for case in cases for peer in case.peers))
-    present, absent = available(tuple(p for p in wanted if p not in without), folder)
-    lines = [f"- {peer} {version}" for peer, version in present.items()]
+    present, absent = available([p for p in wanted if p not in without], folder)
+    samplers = tuple(dict.fromkeys(peer for case in posterior_cases for peer in case.peers))
+    new = [p for p in samplers if p not in without and p not in wanted]
+    for found, more in zip(
+        (present, absent), available(new, folder, posterior_command), strict=True
+    ):
+        found.update(more)
+    lines = [f"- {peer}: {version}" for peer, version in present.items()]
     lines += [f"- **{peer} is skipped: {reason}**" for peer, reason in absent.items()]
-    lines += [f"- **{peer} is left out on request**" for peer in without if peer in wanted]
+    lines += [
+        f"- **{peer} is left out on request**" for peer in without if peer in wanted + samplers
+    ]
     return list(present), "\n".join(lines)
 
 
@@ -108,10 +122,26 @@ def run_case(
         report.add(f"## {case.name}: skipped, none of its peers is there")
         return [judge(case, bar, []) for bar in case.bars]
     results = time_case(case, peers, folder, repeats or case.repeats)
-    report.add(f"## {case.name}: {case.title}\n\n`{case.formula}`\n\n{timing_table(results)}")
+    report.add(f"## {case.name}: {case.title}\n\n{models(case)}\n\n{timing_table(results, case)}")
     if case.measure_memory:
         add_memory(case, results, folder, report)
     return [judge(case, bar, results) for bar in case.bars]
+
+
+def models(case: Case) -> str:
+    """Write the formula, or the two that a test compares."""
+    return f"`{case.small}` in `{case.formula}`" if case.small else f"`{case.formula}`"
+
+
+def run_posterior(
+    case: PosteriorCase, present: list[str], folder: Path, *, rounds: int | None, report: Report
+) -> list[Verdict]:
+    """Time a posterior case, print its table, judge its bars."""
+    peers = [peer for peer in case.peers if peer in present]
+    results = time_posterior(case, peers, folder, rounds or case.rounds) if peers else []
+    tables = posterior_table(results) if peers else "skipped, none of its peers is there"
+    report.add(f"## {case.name}: {case.title}\n\n`{case.formula}`\n\n{tables}")
+    return [judge_posterior(case, bar, results) for bar in case.bars]
 
 
 def add_memory(case: Case, results: list[Timings], folder: Path, report: Report) -> None:
@@ -134,21 +164,26 @@ def run_startup(startup: Startup, folder: Path, *, repeats: int, report: Report)
 def main() -> int:
     """Run the chosen cases; return 1 when a bar is missed."""
     arguments = read_arguments()
-    cases = [case for case in CASES if case.name in arguments.only]
+    chosen = [case for case in (*CASES, *INTERVAL_CASES) if case.name in arguments.only]
+    posteriors = [case for case in POSTERIOR_CASES if case.name in arguments.only]
     report = Report()
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="hierbayes-bench-") as name:
         folder = Path(name)
-        if any(case.dataset == "million" for case in cases):
+        if any(case.dataset == "million" for case in chosen):
             write_million(folder)
-        if any(case.task == "refit" for case in cases):
+        if any(case.task == "refit" for case in chosen):
             write_responses(folder)
         report.add(f"# Benchmarks\n\n{machine()}")
-        if cases:
-            present, lines = roll_call(cases, arguments.without, folder)
+        if chosen or posteriors:
+            present, lines = roll_call(chosen, posteriors, arguments.without, folder)
             report.add(lines)
-        for case in cases:
+        for case in chosen:
             verdicts += run_case(case, present, folder, repeats=arguments.repeats, report=report)
+        for case in posteriors:
+            verdicts += run_posterior(
+                case, present, folder, rounds=arguments.repeats, report=report
+            )
         for startup in STARTUPS:
             if startup.name in arguments.only and OURS not in arguments.without:
                 repeats = arguments.repeats or REPEATS

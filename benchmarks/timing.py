@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cases import OURS, Case
+from cases import ANSWERS_APART, OURS, Case
 from peers import PeerError, Worker
 
 # Untimed turns before the first timed one: R compiles a function at its second call.
@@ -28,7 +28,8 @@ class Timings:
 
     Attributes
     ----------
-    seconds, criteria : by number of the call; the criterion shows whether it is the optimum
+    seconds, criteria, answers : by number of the call; the criterion shows whether it is the
+        optimum, the answer (limits, or a p value) whether two packages computed the same
     rss_kb, peak_kb : of a fresh process that loads the rows and fits once: the memory it holds
         when the rows are loaded, and its peak after the fit; None when not measured
     problem : why there are no (or no more) timings
@@ -37,6 +38,7 @@ class Timings:
     peer: str
     seconds: dict[int, float] = field(default_factory=dict)
     criteria: dict[int, float] = field(default_factory=dict)
+    answers: dict[int, list[float]] = field(default_factory=dict)
     rss_kb: float | None = None
     peak_kb: float | None = None
     is_long: bool = False
@@ -62,9 +64,15 @@ def progress(message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
+def prepare(worker: Worker, case: Case) -> float:
+    """Have the rows loaded; return the memory the process holds then, in kB."""
+    words = [case.dataset, case.formula, *([case.small] if case.small else [])]
+    return worker.ask("prepare", case.task, *words)["rss_kb"]
+
+
 def warm_up(worker: Worker, case: Case, timings: Timings) -> None:
     """Load the rows and make the untimed calls; note whether a call is long."""
-    worker.ask("prepare", case.task, case.dataset, case.formula)
+    prepare(worker, case)
     for turn in range(WARM_UP_TURNS):
         first = turn * case.calls_per_turn
         reply = worker.ask("turn", str(first), str(case.calls_per_turn))
@@ -86,7 +94,11 @@ def take_turn(worker: Worker, case: Case, timings: Timings, *, turn: int) -> Non
     reply = worker.ask("turn", str(first), str(case.calls_per_turn))
     numbers = range(first, first + case.calls_per_turn)
     timings.seconds.update(zip(numbers, reply["seconds"], strict=True))
-    timings.criteria.update(zip(numbers, reply["criteria"], strict=True))
+    timings.criteria.update(zip(numbers, reply["criteria"], strict=False))
+    if reply["answers"]:
+        size = len(reply["answers"]) // case.calls_per_turn
+        parts = (reply["answers"][i * size : (i + 1) * size] for i in range(case.calls_per_turn))
+        timings.answers.update(zip(numbers, parts, strict=True))
 
 
 def time_case(case: Case, peers: list[str], folder: Path, repeats: int) -> list[Timings]:
@@ -126,7 +138,7 @@ def measure_memory(case: Case, timings: Timings, folder: Path) -> None:
         return
     progress(f"  {case.name}: memory of {timings.peer}")
     with Worker(timings.peer, folder) as worker:
-        before = worker.ask("prepare", case.task, case.dataset, case.formula)["rss_kb"]
+        before = prepare(worker, case)
         peak = worker.ask("first")["peak_kb"]
     if before > 0:
         timings.rss_kb, timings.peak_kb = before, peak
@@ -152,3 +164,33 @@ def is_at_optimum(results: list[Timings]) -> bool:
     gap = excess(ours, results)
     size = max(abs(value) for value in ours.criteria.values())
     return gap is not None and gap <= max(1e-6, 1e-9 * size)
+
+
+def answers_apart(case: Case, ours: Timings, peer: Timings) -> float | None:
+    """Measure how far our answers lie from a peer's, at worst; None where neither has one.
+
+    Answers are the medians over the calls. Limits of intervals are compared in widths of the
+    peer's interval, p values as they are. A limit that a peer does not give is left out.
+    """
+    if not (ours.answers and peer.answers):
+        return None
+    a, b = (
+        [statistics.median(values) for values in zip(*timings.answers.values(), strict=True)]
+        for timings in (ours, peer)
+    )
+    scales = [1.0] * len(b)
+    if case.task != "pb_test":
+        scales = [upper - lower for lower, upper in zip(b[::2], b[1::2], strict=True)]
+        scales = [scale for scale in scales for _ in range(2)]
+    known = [place for place, scale in enumerate(scales) if math.isfinite(scale)]
+    gaps = [abs(a[place] - b[place]) / scales[place] for place in known]
+    return max((gap if math.isfinite(gap) else math.inf for gap in gaps), default=None)
+
+
+def is_right(case: Case, results: list[Timings], peer: str | None) -> bool:
+    """Say whether what was computed in the time allows it to clear a bar."""
+    if case.task in ("fit", "refit"):
+        return is_at_optimum(results)
+    by_name = {timings.peer: timings for timings in results}
+    gap = answers_apart(case, by_name[OURS], by_name[peer]) if peer in by_name else None
+    return gap is not None and gap <= ANSWERS_APART[case.task]

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from cases import OURS, Bar, Case
+from cases import OURS, Bar, Case, PosteriorCase
+from posteriors import Posteriors
 from startup import Startup
-from timing import Timings, excess, is_at_optimum
+from timing import Timings, answers_apart, excess, is_right
 
 KB_PER_MB = 1024.0
 
@@ -19,9 +20,18 @@ class Verdict:
     cleared: bool | None
 
 
-def find(results: list[Timings], peer: str) -> Timings | None:
-    """Find the timings of a peer; None when it took no part."""
-    return next((timings for timings in results if timings.peer == peer), None)
+def find[T: (Timings, Posteriors)](results: list[T], peer: str) -> T | None:
+    """Find the measurements of a peer; None when it took no part."""
+    return next((found for found in results if found.peer == peer), None)
+
+
+def unmeasured(case: Case | PosteriorCase, bar: Bar, ours: Timings | Posteriors | None) -> Verdict:
+    """Judge a bar without a measurement: ours that fails misses it, a peer's absence does not."""
+    failed = ours is not None and ours.problem is not None
+    measured = f"ours {ours.problem}" if failed else "not measured"
+    return Verdict(
+        where=case.name, claim=bar.words, measured=measured, cleared=False if failed else None
+    )
 
 
 def judge(case: Case, bar: Bar, results: list[Timings]) -> Verdict:
@@ -30,12 +40,31 @@ def judge(case: Case, bar: Bar, results: list[Timings]) -> Verdict:
     ours = getattr(find(results, OURS), attribute, None)
     reference = getattr(find(results, bar.peer), attribute, None) if bar.peer else 1.0
     if ours is None or reference is None:
-        return Verdict(where=case.name, claim=bar.words, measured="not measured", cleared=None)
+        return unmeasured(case, bar, find(results, OURS))
     value = ours / reference
     measured = f"{value:.3f} of {bar.peer}'s {bar.quantity}" if bar.peer else duration(value)
-    cleared = value <= bar.at_most
-    if not is_at_optimum(results):
-        measured, cleared = f"{measured}, but not at the optimum", False
+    cleared = bar.at_least <= value <= bar.at_most
+    if not is_right(case, results, bar.peer):
+        why = "not at the optimum" if case.task in ("fit", "refit") else "answers are apart"
+        measured, cleared = f"{measured}, but {why}", False
+    return Verdict(where=case.name, claim=bar.words, measured=measured, cleared=cleared)
+
+
+def judge_posterior(case: PosteriorCase, bar: Bar, results: list[Posteriors]) -> Verdict:
+    """Compare one bar with the measurements of its posterior case."""
+    medians = {posteriors.peer: posteriors.median(bar.quantity) for posteriors in results}
+    ours = medians.get(OURS)
+    reference = medians.get(bar.peer) if bar.peer else 1.0
+    if ours is None or reference is None:
+        return unmeasured(case, bar, find(results, OURS))
+    value = ours / reference
+    if bar.peer:
+        measured = f"{value:.4f} of it" if value < 1 else f"{value:.0f} times"
+    elif bar.quantity == "memory":
+        measured = megabytes(value)
+    else:
+        measured = f"{value:,.0f}" if bar.quantity == "draws" else duration(value)
+    cleared = bar.at_least <= value <= bar.at_most
     return Verdict(where=case.name, claim=bar.words, measured=measured, cleared=cleared)
 
 
@@ -59,6 +88,11 @@ def duration(seconds: float) -> str:
     return f"{value:#.3g}".rstrip(".") + f" {unit}"
 
 
+def megabytes(kb: float) -> str:
+    """Write an amount of memory."""
+    return f"{kb / KB_PER_MB:,.0f} MB"
+
+
 def table(header: list[str], rows: list[list[str]]) -> str:
     """Write an aligned Markdown table; every column but the first is flushed right."""
     widths = [max(3, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
@@ -71,13 +105,14 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def timing_row(timings: Timings, results: list[Timings]) -> list[str]:
-    """Write a peer's line: median, min, quartiles, n, ours relative to it, distance to optimum."""
+def timing_row(timings: Timings, results: list[Timings], case: Case | None) -> list[str]:
+    """Write a peer's line: times, n, ours relative to it, and whether it computed the same."""
     if timings.median is None:
-        return [timings.peer, *["-"] * 6, timings.problem or "no call finished"]
+        return [timings.peer, *["-"] * 7, timings.problem or "no call finished"]
     ours = find(results, OURS)
     ratio = f"{ours.median / timings.median:.3f}" if ours and ours.median else "-"
     gap = excess(timings, results)
+    apart = answers_apart(case, ours, timings) if case and ours and ours is not timings else None
     notes = "fewer repeats: a call takes over 20 s" if timings.is_long else ""
     return [
         timings.peer,
@@ -87,18 +122,45 @@ def timing_row(timings: Timings, results: list[Timings]) -> list[str]:
         str(len(timings.seconds)),
         ratio,
         "-" if gap is None else f"{gap:.1e}",
+        "-" if apart is None else f"{apart:.2g}",
         timings.problem or notes,
     ]
 
 
-def timing_table(results: list[Timings]) -> str:
-    """Write the times of all peers of a case."""
-    header = ["", "median", "min", "quartiles", "n", "ours / it", "above best criterion", "note"]
-    rows = [timing_row(timings, results) for timings in results]
+def filled_table(header: list[str], rows: list[list[str]]) -> str:
+    """Write a table without the columns that have nothing but dashes."""
     filled = [
         i for i, title in enumerate(header) if not title or any(r[i].strip("- ") for r in rows)
     ]
     return table([header[i] for i in filled], [[row[i] for i in filled] for row in rows])
+
+
+def timing_table(results: list[Timings], case: Case | None = None) -> str:
+    """Write the times of all peers of a case, or of a start-up."""
+    header = ["", "median", "min", "quartiles", "n", "ours / it"]
+    header += ["above best criterion", "answers apart", "note"]
+    return filled_table(header, [timing_row(timings, results, case) for timings in results])
+
+
+def posterior_row(posteriors: Posteriors, ours: Posteriors | None) -> list[str]:
+    """Write a peer's line: medians over its processes, and ours relative to it."""
+    row = [posteriors.peer]
+    formats = {"cold": duration, "warm": duration, "memory": megabytes}
+    for quantity in ("cold", "warm", "draws", "effective", "rate", "memory"):
+        value = posteriors.median(quantity)
+        row.append("-" if value is None else formats.get(quantity, "{:,.0f}".format)(value))
+        if quantity in ("cold", "warm", "rate"):
+            base = ours.median(quantity) if ours and ours is not posteriors else None
+            row.append("-" if value is None or base is None else f"{base / value:#.3g}".rstrip("."))
+    return [*row, str(len(posteriors.runs)), posteriors.problem or ""]
+
+
+def posterior_table(results: list[Posteriors]) -> str:
+    """Write what all peers of a posterior case need, and how many draws they give for it."""
+    ours = find(results, OURS)
+    header = ["", "cold", "ours / it", "warm", "ours / it", "effective: parameters"]
+    header += ["with random effects", "these per warm s", "ours / it", "peak memory", "n", "note"]
+    return filled_table(header, [posterior_row(posteriors, ours) for posteriors in results])
 
 
 def memory_table(results: list[Timings]) -> str:
@@ -106,8 +168,8 @@ def memory_table(results: list[Timings]) -> str:
     rows = [
         [
             timings.peer,
-            f"{timings.rss_kb / KB_PER_MB:.0f} MB",
-            f"{timings.peak_kb / KB_PER_MB:.0f} MB",
+            megabytes(timings.rss_kb),
+            megabytes(timings.peak_kb),
         ]
         for timings in results
         if timings.rss_kb is not None and timings.peak_kb is not None
