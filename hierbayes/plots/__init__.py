@@ -3,23 +3,33 @@
 from hierbayes.plots.alt_text import alt_text
 from hierbayes.plots.boundary import boundary
 from hierbayes.plots.caterpillar import caterpillar
+from hierbayes.plots.compare import compare
 from hierbayes.plots.intervals import intervals
 from hierbayes.plots.likelihood_surface import likelihood_surface
 from hierbayes.plots.normal_qq import qq
+from hierbayes.plots.prior_posterior import prior_posterior
 from hierbayes.plots.profile import profile
 from hierbayes.plots.ranef_qq import ranef_qq
 from hierbayes.plots.raw_data import data
 from hierbayes.plots.residual_scatter import residuals
+from hierbayes.plots.shrinkage_plane import shrinkage_plane
+from hierbayes.plots.shrinkage_reliability import shrinkage_reliability
+from hierbayes.plots.shrinkage_slopegraph import shrinkage_slopegraph
 
 __all__ = [
     "alt_text",
     "boundary",
     "caterpillar",
+    "compare",
     "data",
     "intervals",
     "likelihood_surface",
+    "prior_posterior",
     "profile",
     "qq",
     "ranef_qq",
     "residuals",
+    "shrinkage_plane",
+    "shrinkage_reliability",
+    "shrinkage_slopegraph",
 ]

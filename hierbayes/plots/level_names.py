@@ -1,0 +1,141 @@
+"""Names beside points, where they cover neither each other nor a point."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.plots.style import INK, SOFT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FloatArray = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]
+
+LETTER = 0.58  # mean width of a letter, part of its size
+LINE_HEIGHT = 1.2
+POINT = 4.0  # what a point takes, in points
+TURNS = (0.0, 0.7, -0.7, 1.4, -1.4, 2.2, -2.2, np.pi)  # directions tried, best first
+LEADER = 12.0  # distance in points from which a line leads to the point
+
+
+def settle(ax: "Axes") -> None:
+    """Give axes the place they will have, so that names can be put where nothing is."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
+def place_names(
+    ax: "Axes",
+    points: FloatArray,
+    names: Sequence[str],
+    *,
+    letter: float,
+    away_from: FloatArray,
+    distances: Sequence[float] = (4.5,),
+) -> int:
+    """Write names beside points of axes that are settled; return how many found no place.
+
+    Parameters
+    ----------
+    ax : matplotlib axes, with their final limits
+    points : array, shape (m, 2), in units of the data
+    names : of the points; may have lines
+    letter : size of the letters, in points
+    away_from : array, shape (m, 2): a name stands at the side of its point that is away from it
+    distances : between point and name, in points; the nearest free place is taken
+    """
+    dots = ax.figure.dpi / 72
+    at, to = ax.transData.transform(points), ax.transData.transform(away_from)
+    taken = [_box(p, POINT * dots, POINT * dots) for p in np.concatenate([at, to])]
+    frame = ax.get_window_extent()
+    inside = (frame.x0, frame.y0, frame.x1, frame.y1)
+    left_out = 0
+    for start, end, name in zip(at, to, names, strict=True):
+        lines = name.split("\n")
+        size = letter * dots * np.array([LETTER * max(map(len, lines)), LINE_HEIGHT * len(lines)])
+        away = start - end
+        angle = np.arctan2(away[1], away[0]) if np.hypot(*away) > 1 else 0.0
+        place = _free_place(start, size, angle, [d * dots for d in distances], taken, inside)
+        if place is None:
+            left_out += 1
+            continue
+        middle, distance = place
+        taken.append(_box(middle, *size))
+        line = {"arrowstyle": "-", "color": SOFT, "linewidth": 0.5}
+        ax.annotate(
+            name,
+            xy=tuple(ax.transData.inverted().transform(start)),
+            xytext=tuple((middle - start) / dots),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=letter,
+            color=INK,
+            arrowprops=line if distance >= LEADER * dots else None,
+            zorder=7,
+        ).set_in_layout(False)
+    return left_out
+
+
+def _free_place(
+    start: FloatArray,
+    size: FloatArray,
+    angle: float,
+    distances: Sequence[float],
+    taken: Sequence[Box],
+    inside: Box,
+) -> tuple[FloatArray, float] | None:
+    """Middle of the nearest free place for a name, and its distance from the point."""
+    for distance in distances:
+        for turn in TURNS:
+            direction = np.array([np.cos(angle + turn), np.sin(angle + turn)])
+            middle = start + direction * (size / 2 + distance)
+            box = _box(middle, *size)
+            if _holds(inside, box) and not any(_overlap(box, other) for other in taken):
+                return middle, distance
+    return None
+
+
+def _box(middle: FloatArray, width: float, height: float) -> Box:
+    x, y = float(middle[0]), float(middle[1])
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _holds(frame: Box, box: Box) -> bool:
+    return frame[0] < box[0] and box[2] < frame[2] and frame[1] < box[1] and box[3] < frame[3]
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def spread_positions(wanted: FloatArray, distance: float, low: float, high: float) -> FloatArray:
+    """Positions nearest to those wanted that are a distance apart and inside [low, high].
+
+    Parameters
+    ----------
+    wanted : array, shape (m,), sorted
+    distance : least distance of neighbours
+    low, high : ends; if there is no room the distance shrinks
+    """
+    m = wanted.size
+    if m < 2:
+        return np.clip(wanted, low, high)
+    distance = min(distance, (high - low) / (m - 1))
+    steps = distance * np.arange(m)
+    # with the steps taken off they only need to be in order: pool neighbours that are not
+    blocks: list[list[float]] = []
+    for value in wanted - steps:
+        blocks.append([value, 1.0])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            last, count = blocks.pop()
+            mean, n = blocks.pop()
+            blocks.append([(mean * n + last * count) / (n + count), n + count])
+    pooled = np.concatenate([np.full(int(n), value) for value, n in blocks])
+    return np.clip(pooled, low, high - steps[-1]) + steps

@@ -1,0 +1,303 @@
+"""Two coefficients of every level in a plane: arrows from its own data to what is estimated."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.effects.level_covariances import covariance_draws
+from hierbayes.errors import OptionError
+from hierbayes.plots.alt_text import describe
+from hierbayes.plots.level_names import place_names, settle
+from hierbayes.plots.shrinkage_source import (
+    ESTIMATOR,
+    is_narrow,
+    legend_above,
+    rows_of,
+    short,
+    table_of,
+    term_label,
+)
+from hierbayes.plots.style import BAND, INK, SOFT, drawing, figure_of
+from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.shrinkage_table import ShrinkageTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FloatArray = npt.NDArray[np.float64]
+
+WIDTH_MM, HEIGHT_MM = 160.0, 125.0
+CIRCLE = np.linspace(0.0, 2 * np.pi, 200)
+MANY = 80  # levels from which arrows have no heads and points no names
+BAND_LEVEL = 0.9  # of the band of an ellipse
+NOTHING = 1e-12  # share of the variances added to a draw that lacks a direction
+CLOUD = 100  # draws of one level
+NAME_SIZE, SMALL_NAME = 8.5, 7.0
+REACH = 0.06  # of the range, around what is drawn
+STYLES = ((0, (1, 1.6)), (0, (3, 2)), (0, (7, 3)))  # of the ellipses, inside out
+
+
+def shrinkage_plane(
+    source: Any,
+    *,
+    group: str | None = None,
+    terms: Sequence[str] | None = None,
+    levels: Sequence[float] = (0.5, 0.8, 0.95),
+    draws_of: Sequence[Any] = (),
+    names: bool | None = None,
+    labels: Mapping[str, str] | None = None,
+    ax: "Axes | None" = None,
+) -> "tuple[Any, Axes]":
+    """Draw how every level is pulled towards the population, in the plane of two terms.
+
+    Hollow points are estimates without shrinkage, full ones conditional modes or posterior means;
+    the cross is the population. Arrows don't point at the cross: they follow the correlation, and
+    they are long where a level's own data say little.
+
+    Parameters
+    ----------
+    source : LikelihoodFit, PosteriorFit, or what ``hb.shrinkage`` returned
+    group : grouping factor; the first when not given
+    terms : two of its terms, for x and y; the first two when not given
+    levels : shares of levels that the ellipses of the estimated covariance hold
+    draws_of : of a posterior, levels whose draws are shown as a cloud
+    names : name the levels; where there are at most 80 when not given
+    labels : axis labels by term, in place of ours
+    ax : matplotlib axes to draw into
+
+    Returns
+    -------
+    figure, axes
+
+    Raises
+    ------
+    OptionError
+        If the group has fewer than two terms, or for names that are not there.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> figure, ax = hb.plot.shrinkage_plane(fit)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('(Intercept) (ms)', 'Days (ms per unit)')
+    """
+    table = table_of(source)
+    x, y = _two_terms(table, group, terms)
+    own, kept = _points(x, y, "unpenalised"), _points(x, y, "coefficient")
+    centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
+    Sigma = _covariance(table, x, y)
+    few = len(x) <= MANY
+    rings = [_ellipse(centre, Sigma, level) for level in sorted(levels)]
+    with drawing(ax):
+        figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
+        if isinstance(source, PosteriorFit):
+            _posterior_marks(axes, source, x, y, levels=levels, draws_of=draws_of)
+        for number, ring in enumerate(rings):
+            style = STYLES[min(number, len(STYLES) - 1)]
+            axes.plot(*ring, color=SOFT, linewidth=1.0, linestyle=style, zorder=2)
+        _arrows(axes, own, kept, heads=few)
+        _marks(axes, own, kept, _unknown(x, y), table=table, few=few)
+        size = 10 if is_narrow(axes) else 15
+        axes.plot(*centre[:, None], "+", color=INK, ms=size, mew=2, zorder=6, label="population")
+        _frame(axes, np.concatenate([own, kept, centre[None], *(ring.T for ring in rings)]))
+        axes.set_xlabel(term_label(source, x.attrs["term"], labels))
+        axes.set_ylabel(term_label(source, y.attrs["term"], labels))
+        legend_above(axes)
+        settle(axes)
+        for ring, level in zip(rings, sorted(levels), strict=True):
+            _name_ring(axes, ring, level, np.concatenate([own, kept, (own + kept) / 2]))
+        if few if names is None else names:
+            letter = SMALL_NAME if is_narrow(axes) else NAME_SIZE
+            shown = [short(level) for level in x.index]
+            place_names(axes, own, shown, letter=letter, away_from=kept)
+    describe(axes, _words(table, x, y, own, kept, centre, Sigma))
+    return figure, axes
+
+
+def _two_terms(
+    table: ShrinkageTable, group: str | None, terms: Sequence[str] | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    first = rows_of(table, group, None)
+    assert table.details is not None
+    known = table.details.factors[first.attrs["group"]].terms
+    if len(known) < 2:
+        raise OptionError(
+            f"A plane needs two terms; {first.attrs['group']!r} has only {known[0]!r}. "
+            "hb.plot.shrinkage_slopegraph draws one."
+        )
+    chosen = tuple(known[:2] if terms is None else terms)
+    if len(chosen) != 2 or isinstance(terms, str) or chosen[0] == chosen[1]:
+        raise OptionError(f"terms={terms!r} must name two different terms, for x and for y.")
+    x, y = (rows_of(table, first.attrs["group"], term) for term in chosen)
+    return x, y
+
+
+def _points(x: pd.DataFrame, y: pd.DataFrame, column: str) -> FloatArray:
+    return np.column_stack([x[column], y[column]]).astype(np.float64)
+
+
+def _unknown(x: pd.DataFrame, y: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Levels whose own rows do not determine both coefficients."""
+    return np.asarray(np.isinf(x["unpenalised_se"]) | np.isinf(y["unpenalised_se"]))
+
+
+def _covariance(table: ShrinkageTable, x: pd.DataFrame, y: pd.DataFrame) -> FloatArray:
+    assert table.details is not None
+    factor = table.details.factors[x.attrs["group"]]
+    at = [factor.terms.index(rows.attrs["term"]) for rows in (x, y)]
+    return factor.covariance[np.ix_(at, at)]
+
+
+def _ellipse(centre: FloatArray, Sigma: FloatArray, level: float) -> FloatArray:
+    """Points (2, m) of the ellipse that holds a share of the levels; a line at a singular Sigma."""
+    if not 0 < level < 1:
+        raise OptionError(f"levels must lie between 0 and 1, for example 0.95; one is {level!r}.")
+    sizes, axes = np.linalg.eigh(Sigma)
+    root = axes * np.sqrt(np.maximum(sizes, 0.0))
+    radius = np.sqrt(-2 * np.log1p(-level))
+    return np.asarray(centre[:, None] + radius * root @ np.stack([np.cos(CIRCLE), np.sin(CIRCLE)]))
+
+
+def _posterior_marks(
+    ax: "Axes",
+    fit: PosteriorFit,
+    x: pd.DataFrame,
+    y: pd.DataFrame,
+    *,
+    levels: Sequence[float],
+    draws_of: Sequence[Any],
+) -> None:
+    """Credible band of the innermost ellipse, and draws of the coefficients of some levels."""
+    group, terms = x.attrs["group"], (x.attrs["term"], y.attrs["term"])
+    factor = next(f for f in fit.design.factors if f.name == group)
+    at = [factor.columns.index(term) for term in terms]
+    if len(levels):
+        Sigmas = covariance_draws(fit.draws, group)[:, at][:, :, at]
+        centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
+        inner, outer = _band(centre, Sigmas, min(levels))
+        label = f"{100 * BAND_LEVEL:g} % band of the {100 * min(levels):g} % ellipse"
+        ax.fill(*outer, color=BAND, linewidth=0, alpha=0.6, zorder=0, label=label)
+        ax.fill(*inner, color=ax.get_facecolor(), linewidth=0, zorder=0)
+    beta = fit.draws.beta.reshape(fit.n_draws, -1)
+    fixed = [fit.coef_names.index(term) if term in fit.coef_names else -1 for term in terms]
+    centres = np.stack([beta[:, i] if i >= 0 else 0 * beta[:, 0] for i in fixed], axis=1)
+    b = fit.draws.b[group].reshape(fit.n_draws, -1, len(factor.columns))
+    some = np.linspace(0, fit.n_draws - 1, min(CLOUD, fit.n_draws)).astype(int)
+    known = [str(level) for level in x.index]
+    for level in draws_of:
+        if str(level) not in known:
+            raise OptionError(f"draws_of: {group!r} has no level {str(level)!r}.")
+        cloud = centres[some] + b[some, known.index(str(level))][:, at]
+        ax.scatter(cloud[:, 0], cloud[:, 1], s=5, color=SOFT, linewidths=0, alpha=0.6, zorder=1)
+
+
+def _band(centre: FloatArray, Sigmas: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    """Inner and outer rings (2, m) between which drawn ellipses run in every direction."""
+    sds = np.sqrt(np.diagonal(Sigmas, axis1=1, axis2=2).mean(axis=0))
+    directions = sds[:, None] * np.stack([np.cos(CIRCLE), np.sin(CIRCLE)])
+    safe = Sigmas + NOTHING * np.diag(sds**2)
+    size = (
+        directions
+        * np.linalg.solve(safe, np.broadcast_to(directions, (len(safe), *directions.shape)))
+    ).sum(axis=1)
+    radius = np.sqrt(-2 * np.log1p(-level) / size)
+    ends = np.quantile(radius, [(1 - BAND_LEVEL) / 2, (1 + BAND_LEVEL) / 2], axis=0)
+    inner, outer = (centre[:, None] + r * directions for r in ends)
+    return inner, outer
+
+
+def _arrows(ax: "Axes", own: FloatArray, kept: FloatArray, *, heads: bool) -> None:
+    from matplotlib.collections import LineCollection
+
+    if not heads:
+        lines = LineCollection(list(np.stack([own, kept], axis=1)), colors=BAND, linewidths=0.5)
+        ax.add_collection(lines)
+        return
+    style = {"arrowstyle": "-|>,head_width=0.16,head_length=0.32", "color": SOFT, "linewidth": 1.0}
+    for start, end in zip(own, kept, strict=True):
+        ax.annotate(
+            "",
+            xy=tuple(end),
+            xytext=tuple(start),
+            arrowprops={**style, "shrinkA": 2.5, "shrinkB": 2.5},
+            zorder=3,
+        )
+
+
+def _marks(
+    ax: "Axes",
+    own: FloatArray,
+    kept: FloatArray,
+    unknown: npt.NDArray[np.bool_],
+    *,
+    table: ShrinkageTable,
+    few: bool,
+) -> None:
+    assert table.details is not None
+    size = (14.0 if is_narrow(ax) else 26.0) if few else 5.0
+    hollow: dict[str, Any] = {"facecolors": "white", "edgecolors": SOFT}
+    hollow["linewidths"] = 1.1 if few else 0.5
+    known = own[~unknown]
+    if known.size:
+        ax.scatter(known[:, 0], known[:, 1], s=size, zorder=4, label="without shrinkage", **hollow)
+    if unknown.any():
+        label = "own rows too few"
+        ax.scatter(
+            own[unknown, 0], own[unknown, 1], s=size, marker="D", zorder=4, label=label, **hollow
+        )
+    label = ESTIMATOR[table.details.method]
+    ax.scatter(kept[:, 0], kept[:, 1], s=size, color=INK, linewidths=0, zorder=5, label=label)
+
+
+def _frame(ax: "Axes", points: FloatArray) -> None:
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = REACH * np.where(high > low, high - low, 1.0)
+    ax.set_xlim(low[0] - room[0], high[0] + room[0])
+    ax.set_ylim(low[1] - room[1], high[1] + room[1])
+
+
+def _name_ring(ax: "Axes", ring: FloatArray, level: float, points: FloatArray) -> None:
+    """Write the share on an ellipse, where it is farthest from all points."""
+    places = ax.transData.transform(ring.T[::4])
+    others = ax.transData.transform(points)
+    apart = np.sqrt(((places[:, None] - others) ** 2).sum(axis=2)).min(axis=1)
+    best = ring.T[::4][int(apart.argmax())]
+    ax.annotate(
+        f"{100 * level:g} %",
+        xy=tuple(best),
+        ha="center",
+        va="center",
+        fontsize=SMALL_NAME if is_narrow(ax) else NAME_SIZE,
+        color=SOFT,
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+        zorder=2,
+    ).set_in_layout(False)
+
+
+def _words(
+    table: ShrinkageTable,
+    x: pd.DataFrame,
+    y: pd.DataFrame,
+    own: FloatArray,
+    kept: FloatArray,
+    centre: FloatArray,
+    Sigma: FloatArray,
+) -> str:
+    assert table.details is not None
+    sds = np.sqrt(np.diag(Sigma))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = np.sqrt((((own - kept) / sds) ** 2).sum(axis=1))
+        corr = Sigma[0, 1] / (sds[0] * sds[1])
+    farthest = x.index[int(np.nan_to_num(moved).argmax())]
+    correlation = f"correlation {corr:.2f}" if np.isfinite(corr) else "no correlation"
+    return (
+        f"{len(x)} levels of {x.attrs['group']} in the plane of {x.attrs['term']} and "
+        f"{y.attrs['term']}. An arrow leads from each level's estimate without shrinkage to its "
+        f"{ESTIMATOR[table.details.method]} estimate, towards the population at "
+        f"({centre[0]:.4g}, {centre[1]:.4g}); level {farthest} moves farthest. Between-level sds "
+        f"are {sds[0]:.3g} and {sds[1]:.3g}, {correlation}."
+    )

@@ -1,0 +1,118 @@
+"""What the shrinkage pictures share: which rows they draw, how axes and levels are called."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.effects.shrinkage import shrinkage
+from hierbayes.errors import OptionError
+from hierbayes.options import nearest
+from hierbayes.plots.labels import bundled_unit
+from hierbayes.plots.style import MM_PER_INCH
+from hierbayes.results.shrinkage_table import ShrinkageTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FloatArray = npt.NDArray[np.float64]
+
+INTERCEPT = "(Intercept)"
+LONGEST_NAME = 16  # letters of a level's name that are shown
+NARROW_MM = 75.0
+ESTIMATOR = {"reml": "REML", "ml": "ML", "posterior": "posterior mean"}
+
+
+def table_of(source: Any) -> ShrinkageTable:
+    """Return the shrinkage table of a fit, or the table itself where one is given."""
+    if isinstance(source, ShrinkageTable) and source.details is not None:
+        return source
+    return shrinkage(source)
+
+
+def rows_of(table: ShrinkageTable, group: str | None, term: str | None) -> pd.DataFrame:
+    """Rows of one grouping factor and term, the first ones where not named; index is the level."""
+    assert table.details is not None
+    name = chosen("group", group, tuple(table.details.factors))
+    terms = table.details.factors[name].terms
+    picked = chosen("term", term, terms)
+    rows = pd.DataFrame(table)
+    rows = rows[(rows["group"] == name) & (rows["term"] == picked)].set_index("level")
+    rows.attrs = {"group": name, "term": picked}
+    return rows
+
+
+def chosen(argument: str, given: str | None, known: tuple[str, ...]) -> str:
+    """Return the name given if it is known, the first known one if none was given."""
+    if given is None:
+        return known[0]
+    if given in known:
+        return given
+    guess = nearest(given, known) if isinstance(given, str) else None
+    hint = f"; did you mean {guess!r}?" if guess else ""
+    listed = ", ".join(map(repr, known))
+    raise OptionError(f"{argument}={given!r} is not one of {listed}{hint}")
+
+
+def unit_of(source: Any) -> str:
+    """Return the unit of the response where a bundled data set tells it."""
+    design = getattr(source, "design", None)
+    if design is None or np.ndim(design.y) != 1:
+        return ""
+    return bundled_unit(source.data_name, design.formula.response_label, design.y)
+
+
+def term_label(
+    source: Any, term: str, labels: Mapping[str, str] | None, *, prefix: str = ""
+) -> str:
+    """Label of an axis that shows coefficients of a term: its name and unit."""
+    if labels is not None and term in labels:
+        return labels[term]
+    unit = unit_of(source)
+    words = f"{prefix}{term}"
+    if term == INTERCEPT:
+        return f"{words} ({unit})" if unit else words
+    return f"{words} ({unit} per unit)" if unit else words
+
+
+def short(name: Any) -> str:
+    """Name of a level with the middle left out where it is long."""
+    text = str(name)
+    if len(text) <= LONGEST_NAME:
+        return text
+    head = LONGEST_NAME // 2
+    return f"{text[:head]}\N{HORIZONTAL ELLIPSIS}{text[head + 1 - LONGEST_NAME :]}"
+
+
+def whole_numbers() -> Any:
+    """Ticks at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator("auto", integer=True)
+
+
+def is_narrow(ax: "Axes") -> bool:
+    """Whether axes are too narrow for marks and letters of full size."""
+    return bool(ax.get_window_extent().width / ax.figure.dpi * MM_PER_INCH < NARROW_MM)
+
+
+def legend_above(ax: "Axes") -> None:
+    """Put the legend above the axes, where it covers nothing: one column where they are narrow."""
+    handles, names = ax.get_legend_handles_labels()
+    if handles:
+        narrow = is_narrow(ax)
+        ax.legend(
+            handles,
+            names,
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            ncols=1 if narrow else 2,
+            frameon=False,
+            fontsize=8.5 if narrow else 9.5,
+            borderaxespad=0.2,
+            handlelength=1.8,
+            columnspacing=1.2,
+            labelspacing=0.3,
+        )
