@@ -181,7 +181,7 @@ def _sides(fits: tuple[Any, ...], names: tuple[str, ...] | None) -> list[Side]:
         number = f" {methods[: i + 1].count(method)}" if methods.count(method) > 1 else ""
         name = f"{method}{number}" if names is None else names[i]
         prefix = re.sub(r"\W+", "_", name.lower()).strip("_") or f"fit_{i + 1}"
-        label = ComparedFit(name=name, prefix=prefix, is_posterior=method == "posterior")
+        label = ComparedFit(name=name, prefix=prefix, is_posterior=method == "posterior", fit=fit)
         found.append(Side(label=label, fit=fit))
     if len({side.label.prefix for side in found}) < len(found):
         raise OptionError(f"names={names!r} must differ in more than case and punctuation.")

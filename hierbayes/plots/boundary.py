@@ -77,7 +77,7 @@ def boundary(
     with np.errstate(divide="ignore"):
         law = np.exp(np.asarray(prior.log_density(grid), dtype=float)) / smooth.height.max()
     estimate = float(profile.estimates[profile.names.index(name)])
-    with drawing():
+    with drawing(ax):
         figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
         height = smooth.height / smooth.height.max()
         axes.fill_between(smooth.x, height, color=BAND, linewidth=0, label="posterior")

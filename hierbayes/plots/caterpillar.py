@@ -72,7 +72,7 @@ def caterpillar(
     first = tables[0].loc[tables[0]["term"] == terms[0]]
     order = list(first.sort_values("estimate", kind="stable")["level"])
     height = min(FRAME_MM + ROW_MM * len(order), MOST_ROWS_MM)
-    with drawing():
+    with drawing(figure):
         drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=height)
         axes = drawn.subplots(1, len(terms), sharey=True, squeeze=False).ravel()
         for ax, term in zip(axes, terms, strict=True):

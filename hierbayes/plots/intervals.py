@@ -66,7 +66,7 @@ def intervals(
             )
     names = list(dict.fromkeys(str(name) for table in tables.values() for name in table.index))
     height = FRAME_MM + len(names) * (PANEL_MM + LINE_MM * len(tables))
-    with drawing():
+    with drawing(figure):
         drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=height)
         axes = drawn.subplots(len(names), 1, squeeze=False).ravel()
         for ax, name in zip(axes, names, strict=True):

@@ -11,6 +11,26 @@ import numpy as np
 
 from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
 
+MOST_PANELS = 24  # more than anyone reads in one figure
+LETTER = 0.55  # mean width of a letter, in sizes of the font
+MM_PER_POINT = 25.4 / 72
+
+
+def shortened(text: str, *, width_mm: float, points: float) -> str:
+    """Leave the middle out of a text that is wider than there is room for.
+
+    Parameters
+    ----------
+    text : one line
+    width_mm : the room
+    points : size of the letters
+    """
+    most = max(int(width_mm / (LETTER * points * MM_PER_POINT)), 5)
+    if len(text) <= most:
+        return text
+    head = most // 2
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
 
 def axis_label(
     column: str, values: Any, *, data_name: str = "", labels: Mapping[str, str] | None = None

@@ -53,7 +53,7 @@ def likelihood_surface(
             "plot.likelihood_surface draws what hb.likelihood_surface(fit) returns; it got "
             f"{type(surface).__name__}."
         )
-    with drawing():
+    with drawing(figure):
         drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
         axes = drawn.subplots(1, 2, sharex=True, sharey=True)
         for ax, title, values in zip(axes, ("ML", "REML"), (surface.ml, surface.reml), strict=True):

@@ -49,7 +49,7 @@ def qq(
         "theoretical": "standard normal quantile",
         "sample": f"residual quantile ({unit})" if unit else "residual quantile",
     } | dict(labels or {})
-    with drawing():
+    with drawing(ax):
         figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
         axes.axline((0.0, found.intercept), slope=found.slope, **REFERENCE)
         axes.scatter(found.theoretical, found.sample, s=POINT_SIZE, alpha=0.7, **POINT)

@@ -59,7 +59,7 @@ def profile(
     n_columns = min(COLUMNS, n)
     n_rows = -(-n // n_columns)
     frame = result.to_frame()
-    with drawing():
+    with drawing(figure):
         drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=FRAME_MM + PANEL_MM * n_rows)
         axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
         for ax, name in zip(axes, result.names, strict=False):

@@ -52,7 +52,7 @@ def ranef_qq(
     panels = list(table.groupby(["group", "term"], sort=False))
     n_columns = min(COLUMNS, len(panels))
     n_rows = -(-len(panels) // n_columns)
-    with drawing():
+    with drawing(figure):
         width = WIDTH_MM if n_columns > 1 else 0.6 * WIDTH_MM
         drawn = any_figure(figure, width_mm=width, height_mm=FRAME_MM + PANEL_MM * n_rows)
         axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()

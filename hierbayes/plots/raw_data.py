@@ -74,7 +74,7 @@ def data(
     n_rows = -(-n_groups // n_columns)
     height = FRAME_MM + PANEL_MM * n_rows if n_groups > 1 else 0.6 * WIDTH_MM
     name = getattr(frame, "attrs", {}).get("name", "")
-    with drawing():
+    with drawing(figure):
         drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=height)
         axes = _panels(drawn, points, lines, n_rows=n_rows, n_columns=n_columns)
         drawn.supxlabel(axis_label(x, points["x"], data_name=name, labels=labels))

@@ -63,7 +63,7 @@ def residuals(
     if jitter is None:
         jitter = values.size >= TIES * np.unique(values).size
     drawn = jittered(values, random_seed=random_seed) if jitter else values
-    with drawing():
+    with drawing(ax):
         figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
         axes.axhline(0.0, **REFERENCE)
         axes.scatter(drawn, table["residual"], s=POINT_SIZE, alpha=0.7, **POINT)

@@ -1,7 +1,8 @@
 """Sizes, greys and line styles of all pictures; nothing here changes matplotlib's settings.
 
-Pictures are drawn 160 mm wide with letters that are still legible when they are shrunk to 80 mm,
-and differ by lightness, shape and line style, never by hue alone.
+Pictures are 160 mm wide unless drawn into a figure given, and differ by lightness, shape and line
+style, never by hue alone. Letters are large enough for a lecture hall, and smaller, 8 points, in a
+figure as narrow as the column of a journal.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 MM_PER_INCH = 25.4
 WIDTH_MM = 160.0
+NARROW_MM = 110.0  # figures below this width have smaller letters
+NARROW_LETTERS = 0.74  # of the size of the others: 8 points for 11
 PNG_DPI = 200
 MARGIN = 0.06  # inches around the axes of a figure
 
@@ -22,6 +25,7 @@ SOFT = "#6b6b6b"
 BAND = "#cfcfcf"
 REFERENCE: dict[str, Any] = {"color": SOFT, "linewidth": 1.3, "linestyle": (0, (5, 3)), "zorder": 1}
 LINE: dict[str, Any] = {"color": INK, "linewidth": 1.4, "zorder": 3}
+PRIOR: dict[str, Any] = {"color": INK, "linewidth": 1.1, "linestyle": (0, (1.2, 1.4)), "zorder": 4}
 POINT: dict[str, Any] = {"color": INK, "linewidths": 0, "zorder": 2}
 
 SETTINGS: Any = {  # matplotlib's names
@@ -49,12 +53,40 @@ SETTINGS: Any = {  # matplotlib's names
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """Draw with our settings; matplotlib's own are as before when it ends."""
+def drawing(into: "Figure | SubFigure | Axes | None" = None) -> Iterator[None]:
+    """Draw with our settings; matplotlib's own are as before when it ends.
+
+    Parameters
+    ----------
+    into : what will be drawn into, whose width the letters follow
+    """
     import matplotlib as mpl
 
-    with mpl.rc_context(SETTINGS):
+    share = NARROW_LETTERS if is_narrow(into) else 1.0
+    sizes = {name: share * value for name, value in SETTINGS.items() if name.endswith("size")}
+    with mpl.rc_context(SETTINGS | sizes):
         yield
+
+
+def is_narrow(into: "Figure | SubFigure | Axes | None") -> bool:
+    """Whether what is drawn into is as narrow as the column of a journal."""
+    return width_of(into) < NARROW_MM
+
+
+def width_of(into: "Figure | SubFigure | Axes | None") -> float:
+    """Return the width in mm of a figure, of the figure of axes, or of a new figure."""
+    if into is None:
+        return WIDTH_MM
+    figure: Any = into if hasattr(into, "add_subplot") else into.figure
+    whole = figure.get_figure(root=True)
+    return float(figure.bbox.width / whole.bbox.width * whole.get_size_inches()[0] * MM_PER_INCH)
+
+
+def letter_size(of: str = "medium") -> float:
+    """Size in points of "small" or "medium" letters, while drawing."""
+    from matplotlib.font_manager import FontProperties
+
+    return float(FontProperties(size=of).get_size_in_points())
 
 
 def inches(width_mm: float, height_mm: float) -> tuple[float, float]:
@@ -89,5 +121,14 @@ def with_margins(figure: "Figure") -> "Figure":
 def any_figure(
     figure: "Figure | SubFigure | None", *, width_mm: float, height_mm: float
 ) -> "Figure | SubFigure":
-    """Return the figure given, or a new one."""
-    return figure or new_figure(width_mm=width_mm, height_mm=height_mm)
+    """Return the figure given, or a new one.
+
+    A figure without a layout gets ours: what stands around the panels then has its place.
+    """
+    if figure is None:
+        return new_figure(width_mm=width_mm, height_mm=height_mm)
+    whole: Any = figure.get_figure(root=True)
+    if whole.get_layout_engine() is None:
+        whole.set_layout_engine("constrained")
+        with_margins(whole)
+    return figure

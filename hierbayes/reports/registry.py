@@ -2,8 +2,9 @@
 
 from functools import partial
 from importlib import import_module
+from typing import Any
 
-from hierbayes.results.printing import Renderer, register_renderers
+from hierbayes.results.printing import register_picture, register_renderers
 
 # class name -> function of its text and of its HTML, as module.function below hierbayes.reports
 RENDERERS = {
@@ -28,18 +29,22 @@ RENDERERS = {
     "R2": ("variance_explained.r2_text", "variance_explained.r2_html"),
     "Icc": ("variance_explained.icc_text", "variance_explained.icc_html"),
     "EmmeansTable": ("emmeans.emmeans_text", "emmeans.emmeans_html"),
+    "ModelCheck": ("model_check.model_check_text", "model_check.model_check_html"),
     "Comparison": ("comparison.comparison_text", "comparison.comparison_html"),
 }
+# class name -> function that draws it, below hierbayes.plots
+PICTURES = {"Comparison": "compare.compare"}
 
 
 def register_reports() -> None:
-    """Tell the results how they are rendered; ``import hierbayes`` calls this once."""
+    """Tell the results how they are rendered and drawn; ``import hierbayes`` calls this once."""
     for class_name, (text, html) in RENDERERS.items():
         register_renderers(class_name, text=partial(load, text), html=partial(load, html))
+    for class_name, name in PICTURES.items():
+        register_picture(class_name, partial(load, name, layer="plots"))
 
 
-def load(name: str) -> Renderer:
-    """Return the function ``module.function`` below hierbayes.reports."""
+def load(name: str, *, layer: str = "reports") -> Any:
+    """Return the function ``module.function`` of a layer."""
     module, _, function = name.partition(".")
-    renderer: Renderer = getattr(import_module(f"hierbayes.reports.{module}"), function)
-    return renderer
+    return getattr(import_module(f"hierbayes.{layer}.{module}"), function)

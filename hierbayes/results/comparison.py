@@ -1,12 +1,13 @@
 """Records of comparisons: Bayes factors, leave-one-out, and fits beside each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from hierbayes.results.finding import Finding
-from hierbayes.results.printing import Printable
+from hierbayes.results.printing import Printable, picture_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -158,11 +159,13 @@ class ComparedFit:
     name : as printed: "REML", "ML", "posterior" or a name given
     prefix : of its columns in the frame: "reml", "ml", "posterior", "posterior_1"
     is_posterior : whether it is one
+    fit : LikelihoodFit or PosteriorFit
     """
 
     name: str
     prefix: str
     is_posterior: bool
+    fit: Any = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -218,3 +221,20 @@ class Comparison(Printable):
         49.51
         """
         return self.table.copy()
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the comparison; the options are those of ``hb.plot.compare``.
+
+        Returns
+        -------
+        figure, axes
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> figure, axes = hb.compare(model.fit("reml"), model.sample(random_seed=1)).plot()
+        >>> len(axes)
+        4
+        """
+        return picture_of(self, **options)

@@ -1,4 +1,4 @@
-"""How results come to be printed without knowing the layer that renders them.
+"""How results come to be printed and drawn without knowing the layers that do it.
 
 Rendering lives in ``reports/``, above this layer. A result derives from ``Printable``; the package
 registers, by class name, the functions that render it as text and as HTML. They are loaded on
@@ -11,6 +11,7 @@ from typing import Any
 Renderer = Callable[[Any], str]
 _text: dict[str, Callable[[], Renderer]] = {}
 _html: dict[str, Callable[[], Renderer]] = {}
+_pictures: dict[str, Callable[[], Callable[..., Any]]] = {}
 
 
 def register_renderers(
@@ -19,6 +20,16 @@ def register_renderers(
     """Say how results of a class are rendered; ``text()`` and ``html()`` load the renderers."""
     _text[class_name] = text
     _html[class_name] = html
+
+
+def register_picture(class_name: str, load: Callable[[], Callable[..., Any]]) -> None:
+    """Say what draws results of a class; ``load()`` loads the function."""
+    _pictures[class_name] = load
+
+
+def picture_of(result: Any, **options: Any) -> Any:
+    """Return the figure and axes that the function registered for this class draws."""
+    return _pictures[type(result).__name__]()(result, **options)
 
 
 class Printable:

@@ -21,7 +21,16 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "hierbayes" / "plots").glob("*.py"))
 COMPUTES = {"fit", "refit", "update", "sample", "lmer", "glmer", "polyfit", "lstsq", "solve"}
 SHOWS = {"show", "savefig"}
-MAY_COME_FROM = {"datasets", "errors", "options", "results", "effects", "checks", "plots"}
+MAY_COME_FROM = {
+    "datasets",
+    "errors",
+    "options",
+    "results",
+    "effects",
+    "comparison",
+    "checks",
+    "plots",
+}
 
 
 @pytest.fixture(scope="module")

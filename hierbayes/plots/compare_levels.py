@@ -1,0 +1,159 @@
+"""Effects of the levels of a grouping factor by two estimators: against each other, in a plane."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.plots.labels import shortened
+from hierbayes.plots.style import INK, REFERENCE, SOFT, letter_size
+from hierbayes.results.comparison import ComparedFit, Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FEW = 60  # levels up to which each has bars
+SMALLEST, LARGEST = 10.0, 42.0  # areas of points, of the smallest and the largest level
+MOST_LABEL_MM = 45.0  # room of the text beside an axis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelTerm:
+    """One term of a grouping factor by two fits.
+
+    Attributes
+    ----------
+    group, term : names
+    x_fit, y_fit : the likelihood fit and the posterior, where there are both
+    x, y : tables by level with columns ``estimate conf_low conf_high coefficient``
+    n : array, shape (J,), rows of each level
+    population : the fixed effect in both fits; NaN without one
+    """
+
+    group: str
+    term: str
+    x_fit: ComparedFit
+    y_fit: ComparedFit
+    x: pd.DataFrame
+    y: pd.DataFrame
+    n: Any
+    population: tuple[float, float]
+
+
+def level_terms(found: Comparison, group: str | None) -> list[LevelTerm]:
+    """Return the terms to draw: those of the group, or the first of every group.
+
+    Where no group is named, a first grouping factor of several terms is drawn; else the first
+    terms of all grouping factors.
+    """
+    x_fit, y_fit = _pair(found)
+    design = x_fit.fit.design
+    factors = list(design.factors)
+    if not factors:
+        return []
+    first = next((f for f in factors if f.name == group), factors[0])
+    chosen = [(first, column) for column in first.columns]
+    if group is None and len(chosen) == 1:
+        chosen = [(factor, factor.columns[0]) for factor in factors]
+    effects = [
+        fit.fit.tidy(effects="ran_vals", level=found.level).set_index(["group", "term"])
+        for fit in (x_fit, y_fit)
+    ]
+    terms = []
+    for factor, column in chosen:
+        tables, population = [], []
+        for fit, table in zip((x_fit, y_fit), effects, strict=True):
+            fixed = fit.fit.fixef()
+            population.append(float(fixed[column]) if column in fixed.index else float("nan"))
+            rows = table.loc[[(factor.name, column)]].set_index("level")
+            tables.append(rows.assign(coefficient=fit.fit.coef()[factor.name][column].to_numpy()))
+        terms.append(
+            LevelTerm(
+                group=factor.name,
+                term=column,
+                x_fit=x_fit,
+                y_fit=y_fit,
+                x=tables[0],
+                y=tables[1],
+                n=np.bincount(factor.codes, minlength=factor.levels.size),
+                population=(population[0], population[1]),
+            )
+        )
+    return terms
+
+
+def _pair(found: Comparison) -> tuple[ComparedFit, ComparedFit]:
+    """Return the fit the shifts are from and the first posterior, else the last and the first."""
+    likelihood = [fit for fit in found.fits if not fit.is_posterior]
+    posteriors = [fit for fit in found.fits if fit.is_posterior]
+    if likelihood and posteriors:
+        return likelihood[-1], posteriors[0]
+    both = likelihood or posteriors
+    return (both[-1], both[0]) if likelihood else (both[0], both[1])
+
+
+def draw_effects(ax: "Axes", term: LevelTerm) -> None:
+    """Draw the effects of one fit over those of the other, with intervals and the identity."""
+    x, y = (table["estimate"].to_numpy(dtype=float) for table in (term.x, term.y))
+    if len(x) <= FEW:
+        ax.hlines(y, term.x["conf_low"], term.x["conf_high"], color=SOFT, linewidth=0.6)
+        ax.vlines(x, term.y["conf_low"], term.y["conf_high"], color=SOFT, linewidth=0.6)
+    ax.scatter(x, y, s=_areas(term.n), color=INK, linewidths=0, zorder=3)
+    ax.axline((0.0, 0.0), slope=1.0, **REFERENCE)
+    ax.set_xlabel(term.x_fit.name, labelpad=2)
+    ax.set_ylabel(term.y_fit.name)
+    ax.set_title(_short(f"{term.group}: {term.term}"), fontsize="small")
+
+
+def _areas(n: Any) -> Any:
+    """Areas of points that grow with the rows of a level."""
+    spread = n.max() - n.min()
+    if spread == 0:
+        return np.full(n.size, (SMALLEST + LARGEST) / 2)
+    return SMALLEST + (LARGEST - SMALLEST) * (n - n.min()) / spread
+
+
+def draw_plane(ax: "Axes", first: LevelTerm, second: LevelTerm) -> None:
+    """Draw the coefficients of the levels by both fits, joined, and both populations."""
+    marks = (("o", INK, 3.0), ("s", "none", 6.5))
+    tables = ((first.x, second.x), (first.y, second.y))
+    values = [(a["coefficient"].to_numpy(), b["coefficient"].to_numpy()) for a, b in tables]
+    ax.plot(
+        np.stack([values[0][0], values[1][0]]),
+        np.stack([values[0][1], values[1][1]]),
+        color=SOFT,
+        linewidth=0.8,
+        zorder=1,
+    )
+    for (x, y), (marker, face, size), fit, at in zip(
+        values, marks, (first.x_fit, first.y_fit), (0, 1), strict=True
+    ):
+        ax.plot(
+            x,
+            y,
+            marker,
+            markersize=size,
+            markerfacecolor=face,
+            markeredgecolor=INK,
+            markeredgewidth=0.9,
+            linestyle="none",
+            label=fit.name,
+            zorder=3 + at,
+        )
+        ax.plot(
+            [first.population[at]],
+            [second.population[at]],
+            "+" if at == 0 else "x",
+            color=INK,
+            markersize=10,
+            markeredgewidth=1.6,
+            zorder=6,
+        )
+    ax.set_xlabel(_short(first.term), labelpad=2)
+    ax.set_ylabel(_short(second.term))
+    ax.set_title(_short(f"{first.group}: coefficients"), fontsize="small")
+
+
+def _short(text: str) -> str:
+    return shortened(text, width_mm=MOST_LABEL_MM, points=letter_size("medium"))
