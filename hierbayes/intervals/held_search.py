@@ -65,10 +65,18 @@ def lifted(held: Held, z: FloatArray) -> FloatArray:
     return np.where(held.free, held.projected(z, LIFT), z)
 
 
-def settle(kernel: Kernel, held: Held, start: FloatArray, *, correction: FloatArray) -> Settled:
+def settle(
+    kernel: Kernel,
+    held: Held,
+    start: FloatArray,
+    *,
+    correction: FloatArray,
+    goal: float = DECREMENT_GOAL,
+) -> Settled:
     """Search the lowest deviance over the free coordinates from points ``start`` (T, k + 2).
 
-    ``correction`` (T, k + 2, k + 2) is that of a search nearby, or zero.
+    ``correction`` (T, k + 2, k + 2) is that of a search nearby, or zero; ``goal`` is the Newton
+    decrement at which a search ends.
     """
     here = held_deviance(kernel, held, held.projected(start))
     here.hessian[...] += correction
@@ -78,16 +86,16 @@ def settle(kernel: Kernel, held: Held, start: FloatArray, *, correction: FloatAr
     damping = np.zeros(T)
     active = np.flatnonzero(np.isfinite(here.value))
     for _ in range(MAX_STEPS):
-        goal = DECREMENT_GOAL + RELATIVE_GOAL * np.abs(here.value[active])
+        enough = goal + RELATIVE_GOAL * np.abs(here.value[active])
         holds, at = held.take(active), here.take(active)
         bowl = _Bowl(holds, at)
-        done = bowl.decrement < goal
+        done = bowl.decrement < enough
         converged[active[done]] = True
         left = np.flatnonzero(~done)
         if not left.size:
             break
         if done.any():
-            active, goal = active[left], goal[left]
+            active, enough = active[left], enough[left]
             holds, at = held.take(active), here.take(active)
             bowl = _Bowl(holds, at)
         candidate = holds.projected(at.z + bowl.step(damping[active]))
@@ -101,7 +109,7 @@ def settle(kernel: Kernel, held: Held, start: FloatArray, *, correction: FloatAr
         here.put(active[good], trial.take(np.flatnonzero(good)))
         eased = (fall > 0.5 * promised) & (damping[active] > bowl.typical)
         more = np.maximum(4 * damping[active], 0.25 * bowl.typical)
-        stuck = ~good & ((promised < goal) | (damping[active] > MOST_DAMPING * bowl.typical))
+        stuck = ~good & ((promised < enough) | (damping[active] > MOST_DAMPING * bowl.typical))
         damping[active] = np.where(good, np.where(eased, damping[active] / 8, 0.0), more)
         converged[active[stuck & (bowl.decrement < DECREMENT_ROUNDING)]] = True
         active = active[~stuck]
@@ -125,20 +133,27 @@ class _Bowl:
     """Quadratic models of the deviance in the free coordinates, eigenvalues made positive."""
 
     def __init__(self, held: Held, at: Local) -> None:
-        room = np.where(held.positive, np.maximum(at.z - FLOOR, 0.0), np.inf)
-        at_end = (room <= FLOOR) & (at.gradient >= 0)  # would go on beyond the end
-        self.room = room
-        self.free = held.free & ~at_end
-        gradient = np.where(self.free, at.gradient, 0.0)
-        self.size, self.axes = _spectrum(self.free, at.hessian)
-        self.along = (gradient[:, None] @ self.axes)[:, 0]
+        self.room = np.where(held.positive, np.maximum(at.z - FLOOR, 0.0), np.inf)
+        at_end = self.room <= FLOOR
+        self._set(held.free & ~(at_end & (at.gradient >= 0)), at)
+        # drawn beyond its end by the others, though it would rise alone: the others go first
+        drawn = at_end & self.free & (self.step(np.zeros(at.value.size), whole=True) < 0)
+        if drawn.any():
+            self._set(self.free & ~drawn, at)
+
+    def _set(self, free: npt.NDArray[np.bool_], at: Local) -> None:
+        self.free = free
+        self.size, self.axes = _spectrum(free, at.hessian)
+        self.along = (np.where(free, at.gradient, 0.0)[:, None] @ self.axes)[:, 0]
         self.decrement = 0.5 * (self.along**2 / self.size).sum(axis=1)
         self.typical = np.exp(np.log(self.size).mean(axis=1))
 
-    def step(self, damping: FloatArray) -> FloatArray:
-        """Return steps to the minimum of the damped models, shortened to what room there is."""
+    def step(self, damping: FloatArray, *, whole: bool = False) -> FloatArray:
+        """Return steps to the minimum of the damped models, as far as there is room or whole."""
         turned = self.along / (self.size + damping[:, None])
         step = np.where(self.free, -(self.axes @ turned[:, :, None])[:, :, 0], 0.0)
+        if whole:
+            return np.asarray(step)
         longest = np.abs(step).max(axis=1, initial=LONGEST_STEP)
         step *= (LONGEST_STEP / longest)[:, None]
         part = np.divide(self.room, -step, out=np.full_like(step, np.inf), where=step < 0)

@@ -189,8 +189,7 @@ class _Optimum:
 def _ml_optimum(fit: LikelihoodFit) -> _Optimum:
     kernel, at, theta = fit.kernel, fit.at, fit.theta
     if fit.method != "ml":
-        start = fit.at.theta[0]
-        found = fit_lmm(fit.design, method_kernel(kernel, "ml"), start=start)
+        found = fit_lmm(fit.design, method_kernel(kernel, "ml"))
         kernel, at, theta = found.kernel, found.at, found.theta
     beta = _beta(kernel, at.beta)
     values = parameter_values(fit, theta[None], at.sigma, beta=beta)[0]

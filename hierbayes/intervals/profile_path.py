@@ -17,7 +17,7 @@ import numpy.typing as npt
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.intervals.held_deviance import Local, held_deviance
 from hierbayes.intervals.held_parameter import Held
-from hierbayes.intervals.held_search import Settled, following, lifted, settle
+from hierbayes.intervals.held_search import DECREMENT_GOAL, Settled, following, lifted, settle
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -27,6 +27,7 @@ MAX_ROOTS = 40  # evaluations of one root finding
 ZETA_GOAL = 1e-6  # zeta at a limit is the cutoff to this
 # The same optimum found again; a deviance lower by more says the fit is not the optimum.
 SAME_DEVIANCE = 1e-4
+ROUGH_GOAL = 1e-4  # decrement at which a search knows whether it finds a lower deviance
 LONGEST_MOVE = 0.5  # of a free coordinate, by prediction; they are of order one
 FLAT_RATE = 0.2  # a rate is not taken below this part of the last: the path speeds up smoothly
 SOME_VARIANCE = 0.3  # a relative sd to search from
@@ -229,14 +230,21 @@ class _Path:
             settled.put(again[better], retried.take(better))
         return self._seen(near, value, settled)
 
-    def _search(self, near: _Front, value: FloatArray, start: FloatArray) -> Settled:
+    def _search(
+        self,
+        near: _Front,
+        value: FloatArray,
+        start: FloatArray,
+        *,
+        goal: float = DECREMENT_GOAL,
+    ) -> Settled:
         """Search from other points, without what says nothing at an end."""
         start = start.copy()
         start[np.arange(value.size), near.held.own] = value
         start[near.held.below & near.held.at_bound(value)[:, None]] = 0.0
         without = near.held.without_redundant(value)
         none = np.zeros_like(near.correction)
-        return settle(self.kernel, without, lifted(without, start), correction=none)
+        return settle(self.kernel, without, lifted(without, start), correction=none, goal=goal)
 
     def _seen(self, near: _Front, value: FloatArray, settled: Settled) -> _Front:
         """Zeta and its rate where searches ended; NaN where one did not."""
@@ -301,16 +309,19 @@ class _Path:
             return np.empty(0, dtype=np.intp)
         near = self.front.take(index)
         value = np.array([self.sides[b].limit for b in index])
-        lowest = near.take(np.arange(index.size))
-        height = np.full(index.size, self.best + self.cutoff**2 - SAME_DEVIANCE)
-        for start, among in _afar(near):
-            some = near.take(among)
-            there = self._seen(some, value[among], self._search(some, value[among], start))
-            lower = np.flatnonzero(np.isfinite(there.zeta) & (there.at.value < height[among]))
-            lowest.put(among[lower], there.take(lower))
-            height[among[lower]] = there.at.value[lower]
-        moved = np.flatnonzero(height < self.best + self.cutoff**2 - SAME_DEVIANCE)
-        new = lowest.take(moved)
+        starts, among = _afar(near)
+        there = self._search(near.take(among), value[among], starts, goal=ROUGH_GOAL).at
+        lower = there.value < self.best + self.cutoff**2 - SAME_DEVIANCE
+        by_side = np.lexsort((there.value, among))
+        first = by_side[np.flatnonzero(np.diff(among[by_side], prepend=-1))]
+        first = first[lower[first]]
+        moved = among[first]
+        if not moved.size:
+            return moved
+        some = near.take(moved)
+        new = self._seen(some, value[moved], self._search(some, value[moved], there.z[first]))
+        settled = np.flatnonzero(np.isfinite(new.zeta))
+        moved, new = moved[settled], new.take(settled)
         for i, b in enumerate(index[moved]):
             self.sides[b].keep_below(abs(float(new.zeta[i])))
         self.front.put(index[moved], new)
@@ -318,20 +329,21 @@ class _Path:
         return np.asarray(index[moved])
 
 
-def _afar(front: _Front) -> list[tuple[FloatArray, IntArray]]:
-    """Points to search from, and the sides they are for.
+def _afar(front: _Front) -> tuple[FloatArray, IntArray]:
+    """Points to search from, and which side each is for.
 
     The estimate, effects without correlations, and, where a correlation is held, one of its two
     sds at zero, which makes every correlation possible.
     """
     everywhere = np.arange(front.sign.size)
-    found = [(front.home, everywhere), (_uncorrelated(front), everywhere)]
-    among = np.flatnonzero(front.held.is_cor)
-    for place in (0, 2) if among.size else ():
-        start = front.home[among]
-        start[np.arange(among.size), front.held.corner[among, place]] = 0.0
-        found.append((start, among))
-    return found
+    starts, among = [front.home, _uncorrelated(front)], [everywhere, everywhere]
+    correlated = np.flatnonzero(front.held.is_cor)
+    for place in (0, 2) if correlated.size else ():
+        start = front.home[correlated]
+        start[np.arange(correlated.size), front.held.corner[correlated, place]] = 0.0
+        starts.append(start)
+        among.append(correlated)
+    return np.concatenate(starts), np.concatenate(among)
 
 
 def _uncorrelated(front: _Front) -> FloatArray:
