@@ -143,10 +143,16 @@ def explain(
 
 
 @app.command()
-def lab() -> None:
-    """Open the shrinkage lab (not part of this version)."""
-    typer.echo("The shrinkage lab is not part of this version of hierbayes.", err=True)
-    raise typer.Exit(1)
+def lab(
+    port: Annotated[int | None, typer.Option(help="Port of this machine to serve it on.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open the shrinkage lab, an interactive page, in the browser."""
+    from hierbayes.lab.launch import launch
+
+    code = launch(port=port, browser=browser)
+    if code:
+        raise typer.Exit(code)
 
 
 def _model(formula: str, data: str, *, weights: str | None, contrasts: list[str] | None) -> Model:

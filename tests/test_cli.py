@@ -170,12 +170,6 @@ def test_files_are_written_completely_or_not_at_all(tmp_path, monkeypatch):
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_lab_says_that_it_is_not_there():
-    result = run("lab")
-    assert result.exit_code == 1
-    assert result.stderr == "The shrinkage lab is not part of this version of hierbayes.\n"
-
-
 def test_version():
     assert run("--version").stdout == f"hierbayes {hb.__version__}\n"
 
