@@ -3,6 +3,7 @@
 from hierbayes.plots.alt_text import alt_text
 from hierbayes.plots.boundary import boundary
 from hierbayes.plots.caterpillar import caterpillar
+from hierbayes.plots.check import check
 from hierbayes.plots.compare import compare
 from hierbayes.plots.intervals import intervals
 from hierbayes.plots.likelihood_surface import likelihood_surface
@@ -12,14 +13,17 @@ from hierbayes.plots.profile import profile
 from hierbayes.plots.ranef_qq import ranef_qq
 from hierbayes.plots.raw_data import data
 from hierbayes.plots.residual_scatter import residuals
+from hierbayes.plots.shrinkage_lines import shrinkage_lines
 from hierbayes.plots.shrinkage_plane import shrinkage_plane
 from hierbayes.plots.shrinkage_reliability import shrinkage_reliability
 from hierbayes.plots.shrinkage_slopegraph import shrinkage_slopegraph
+from hierbayes.plots.tau_path import tau_path
 
 __all__ = [
     "alt_text",
     "boundary",
     "caterpillar",
+    "check",
     "compare",
     "data",
     "intervals",
@@ -29,7 +33,9 @@ __all__ = [
     "qq",
     "ranef_qq",
     "residuals",
+    "shrinkage_lines",
     "shrinkage_plane",
     "shrinkage_reliability",
     "shrinkage_slopegraph",
+    "tau_path",
 ]

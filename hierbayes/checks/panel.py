@@ -1,0 +1,178 @@
+"""The panel of model checks: numbers with what a good one looks like, for both estimators."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import bdtrc, kolmogorov
+
+from hierbayes.checks.influence import MOST_LEVELS, influence
+from hierbayes.checks.residuals import normal_quantiles
+from hierbayes.checks.simulated_residuals import SimulatedResiduals, simulated_residuals
+from hierbayes.errors import OptionError
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.model_check import ModelCheck
+from hierbayes.results.posterior_fit import PosteriorFit
+
+FloatArray = npt.NDArray[np.float64]
+
+KEPT = 30  # simulated responses that the picture shows
+ALPHA = 0.05
+LARGE_COOK = 1.0
+STRAIGHT = 0.97  # correlation with normal quantiles from which effects look normal
+
+
+def check(
+    fit: Any, nsim: int = 250, random_seed: Any = None, *, leave_out: bool = True
+) -> ModelCheck:
+    """Check a model against its data.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+    nsim : int
+        Simulated responses behind the residuals by simulation.
+    random_seed : int, Generator or SeedSequence
+    leave_out : bool
+        Also refit without each level of the factor with the fewest levels (likelihood fits of at
+        most 500 levels).
+
+    Returns
+    -------
+    ModelCheck
+        Prints its table; ``.plot()`` draws the panel.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> hb.check(fit, random_seed=1).to_frame()["check"].tolist()[0]
+    'residuals by simulation are uniform'
+    """
+    if not isinstance(fit, LikelihoodFit | PosteriorFit):
+        raise OptionError(f"check takes a fit; it got {type(fit).__name__}.")
+    found = simulated_residuals(fit, nsim, random_seed)
+    effects = fit.tidy(effects="ran_vals")
+    levels = _influence(fit) if leave_out else pd.DataFrame()
+    likelihood = isinstance(fit, LikelihoodFit)
+    rows = [
+        _uniform(found),
+        _dispersion(found),
+        _outliers(found),
+        *_normal_effects(effects),
+        *_of_estimates(fit),
+        *_of_levels(levels),
+    ]
+    return ModelCheck(
+        table=pd.DataFrame(rows, columns=["check", "value", "good", "verdict"]),
+        scaled=found.scaled,
+        expected=found.expected,
+        fixed_part=np.asarray(fit.fixed_part, dtype=np.float64),
+        observed=found.observed,
+        simulated=found.simulated[:, :KEPT].copy(),
+        fitted=np.asarray(fit.fitted(), dtype=np.float64) if likelihood else found.expected,
+        residuals=np.asarray(fit.residuals(), dtype=np.float64) if likelihood else np.empty(0),
+        effects=effects,
+        influence=levels,
+        formula_text=fit.formula_text,
+        data_name=fit.data_name,
+        method=fit.method,
+    )
+
+
+Row = tuple[str, str, str, str]
+
+
+def _verdict(good: bool) -> str:
+    return "good" if good else "look"
+
+
+def _uniform(found: SimulatedResiduals) -> Row:
+    """Kolmogorov-Smirnov distance of the scaled residuals from the uniform distribution."""
+    n = found.scaled.size
+    ordered = np.sort(found.scaled)
+    grid = np.arange(n + 1) / n
+    distance = float(max((grid[1:] - ordered).max(), (ordered - grid[:-1]).max()))
+    p = float(kolmogorov(np.sqrt(n) * distance))
+    value = f"largest distance {distance:.3f}, p = {p:.2g}"
+    good = f"p above {ALPHA} (rows of one level hang together, so p is only a guide)"
+    return "residuals by simulation are uniform", value, good, _verdict(p > ALPHA)
+
+
+def _dispersion(found: SimulatedResiduals) -> Row:
+    """Sd of observed minus expected beside that of simulated responses."""
+    own = float((found.observed - found.expected).std())
+    drawn = (found.simulated - found.expected[:, None]).std(axis=0)
+    ratio = own / max(float(drawn.mean()), np.finfo(float).tiny)
+    below = float((drawn < own).mean())
+    p = min(1.0, 2 * min(below, 1 - below) + 2 / drawn.size)
+    value = f"observed / simulated {ratio:.2f}, p = {p:.2g}"
+    return "spread is as simulated", value, "near 1", _verdict(p > ALPHA)
+
+
+def _outliers(found: SimulatedResiduals) -> Row:
+    """Rows outside of all their simulated responses, more than chance would give."""
+    nsim, n = found.simulated.shape[1], found.scaled.size
+    low = (found.observed < found.simulated.min(axis=1)).sum()
+    high = (found.observed > found.simulated.max(axis=1)).sum()
+    count = int(low + high)
+    rate = 2 / (nsim + 1)
+    p = float(bdtrc(count - 1, n, rate)) if count else 1.0
+    value = f"{count} of {n} rows, {n * rate:.1f} expected, p = {p:.2g}"
+    return "rows outside all simulations", value, "about as many as expected", _verdict(p > ALPHA)
+
+
+def _normal_effects(effects: pd.DataFrame) -> list[Row]:
+    rows = []
+    for (group, term), part in effects.groupby(["group", "term"], sort=False):
+        values = part["estimate"].to_numpy(dtype=np.float64)
+        if values.size < 5 or values.std() == 0:
+            continue
+        quantiles = np.sort(normal_quantiles(values).theoretical)
+        r = float(np.corrcoef(quantiles, np.sort(values))[0, 1])
+        rows.append(
+            (
+                f"random effects {term} | {group} look normal",
+                f"correlation with normal quantiles {r:.3f}",
+                f"above {STRAIGHT}",
+                _verdict(r > STRAIGHT),
+            )
+        )
+    return rows
+
+
+def _of_estimates(fit: Any) -> list[Row]:
+    """Say whether the search or the sampler did its work, and whether the fit is singular."""
+    done = (
+        "search ended at an optimum" if isinstance(fit, LikelihoodFit) else "sampler has converged"
+    )
+    rows: list[Row] = [(done, "yes" if fit.converged else "no", "yes", _verdict(fit.converged))]
+    if isinstance(fit, LikelihoodFit):
+        singular = "on the boundary" if fit.is_singular else "inside"
+        rows.append(
+            ("covariances of random effects", singular, "inside", _verdict(not fit.is_singular))
+        )
+    return rows
+
+
+def _influence(fit: Any) -> pd.DataFrame:
+    if not isinstance(fit, LikelihoodFit) or not fit.design.factors:
+        return pd.DataFrame()
+    smallest = min(factor.levels.size for factor in fit.design.factors)
+    return influence(fit) if 1 < smallest <= MOST_LEVELS else pd.DataFrame()
+
+
+def _of_levels(levels: pd.DataFrame) -> list[Row]:
+    if levels.empty or levels["cooks_distance"].isna().all():
+        return []
+    worst = str(levels["cooks_distance"].idxmax())
+    largest = float(levels["cooks_distance"].max())
+    return [
+        (
+            f"no level of {levels.index.name} decides the fixed effects",
+            f"largest Cook's distance {largest:.2f} (level {worst})",
+            f"below {LARGE_COOK:g}",
+            _verdict(largest < LARGE_COOK),
+        )
+    ]

@@ -1,0 +1,69 @@
+"""Residuals by simulation: where each response lies among responses the model would have given.
+
+The scaled residual of a row is the share of its simulated responses below the observed one, equal
+ones broken at random. If the model is right it is uniform between 0 and 1, whatever the family.
+Simulated responses have new random effects, so rows of one level share what the level does.
+
+Source: Dunn & Smyth (1996), J. Comput. Graph. Stat. 5:236 (randomised quantile residuals).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.errors import OptionError
+from hierbayes.options import random_generator
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedResiduals:
+    """Scaled residuals and what they come from.
+
+    Attributes
+    ----------
+    scaled : array, shape (n,), uniform on (0, 1) under the model
+    expected : array, shape (n,), mean simulated response
+    simulated : array, shape (n, nsim), responses
+    observed : array, shape (n,)
+    """
+
+    scaled: FloatArray
+    expected: FloatArray
+    simulated: FloatArray
+    observed: FloatArray
+
+
+def simulated_residuals(fit: Any, nsim: int = 250, random_seed: Any = None) -> SimulatedResiduals:
+    """Compute scaled residuals from simulated responses.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+        A posterior simulates each response with parameters of a draw of its own.
+    nsim : int
+        Simulated responses a row.
+    random_seed : int, Generator or SeedSequence
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> from hierbayes.checks.simulated_residuals import simulated_residuals
+    >>> simulated_residuals(fit, random_seed=1).scaled.shape
+    (30,)
+    """
+    if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 20:
+        raise OptionError(f"nsim={nsim!r} must be a whole number of at least 20.")
+    rng = random_generator(random_seed)
+    options = {} if fit.method in ("reml", "ml") else {"groups": "new"}
+    simulated = fit.simulate(int(nsim), rng, **options).to_numpy(dtype=np.float64)
+    y = fit.design.y
+    observed = np.asarray(y if y.ndim == 1 else y[:, 0], dtype=np.float64)
+    below = (simulated < observed[:, None]).sum(axis=1)
+    equal = (simulated == observed[:, None]).sum(axis=1)
+    scaled = (below + rng.random(observed.size) * (equal + 1)) / (nsim + 1)
+    return SimulatedResiduals(scaled, simulated.mean(axis=1), simulated, observed)

@@ -1,0 +1,57 @@
+"""What the panel of model checks found."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.results.printing import Printable
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class ModelCheck(Printable):
+    """Checks of one fit, as numbers and as what its pictures are drawn from.
+
+    Attributes
+    ----------
+    table : one row a check: ``check``, ``value``, ``good`` (what a good value looks like) and
+        ``verdict``, "good", "look" or "-" where it can't be told
+    scaled : array, shape (n,), residuals by simulation, uniform under the model
+    expected : array, shape (n,), mean simulated response
+    fixed_part : array, shape (n,), X beta plus offset
+    observed : array, shape (n,)
+    simulated : array, shape (n, m), some simulated responses
+    fitted, residuals : arrays, shape (n,), response units; empty for a posterior without them
+    effects : random effects as ``tidy("ran_vals")`` has them
+    influence : what each level does, as ``hb.influence`` has it; empty where it was not asked for
+        and for a posterior
+    formula_text, data_name, method : of the fit
+    """
+
+    table: pd.DataFrame
+    scaled: FloatArray
+    expected: FloatArray
+    fixed_part: FloatArray
+    observed: FloatArray
+    simulated: FloatArray
+    fitted: FloatArray
+    residuals: FloatArray
+    effects: pd.DataFrame
+    influence: pd.DataFrame
+    formula_text: str
+    data_name: str
+    method: str
+
+    def to_frame(self) -> pd.DataFrame:
+        """Copy of the table, one row a check."""
+        return self.table.copy()
+
+    def plot(self, figure: Any = None) -> Any:
+        """Draw the panel: ``hb.plot.check(self)``."""
+        from importlib import import_module
+
+        return import_module("hierbayes.plots.check").check(self, figure=figure)
