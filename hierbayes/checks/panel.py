@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 KEPT = 30  # simulated responses that the picture shows
 ALPHA = 0.05
 LARGE_COOK = 1.0
-STRAIGHT = 0.97  # correlation with normal quantiles from which effects look normal
+STRAIGHT = 0.97  # correlation with normal quantiles from which values look normal
 
 
 def check(
@@ -60,6 +60,7 @@ def check(
         _uniform(found),
         _dispersion(found),
         _outliers(found),
+        *_normal_residuals(fit),
         *_normal_effects(effects),
         *_of_estimates(fit),
         *_of_levels(levels),
@@ -129,8 +130,7 @@ def _normal_effects(effects: pd.DataFrame) -> list[Row]:
         values = part["estimate"].to_numpy(dtype=np.float64)
         if values.size < 5 or values.std() == 0:
             continue
-        quantiles = np.sort(normal_quantiles(values).theoretical)
-        r = float(np.corrcoef(quantiles, np.sort(values))[0, 1])
+        r = _straightness(values)
         rows.append(
             (
                 f"random effects {term} | {group} look normal",
@@ -140,6 +140,20 @@ def _normal_effects(effects: pd.DataFrame) -> list[Row]:
             )
         )
     return rows
+
+
+def _normal_residuals(fit: Any) -> list[Row]:
+    if not isinstance(fit, LikelihoodFit):
+        return []
+    r = _straightness(fit.residuals(kind="pearson").to_numpy(dtype=np.float64))
+    value = f"correlation with normal quantiles {r:.3f}"
+    return [("residuals look normal", value, f"above {STRAIGHT}", _verdict(r > STRAIGHT))]
+
+
+def _straightness(values: FloatArray) -> float:
+    """Correlation of ordered values with normal quantiles."""
+    quantiles = np.sort(normal_quantiles(values).theoretical)
+    return float(np.corrcoef(quantiles, np.sort(values))[0, 1])
 
 
 def _of_estimates(fit: Any) -> list[Row]:
