@@ -286,10 +286,11 @@ class CrossedFactor:
     def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
         """L^-1 of right sides given per factor as (T, J, q, c); the rest comes as one entry."""
         first = solve_lower_stack(self.L0, right[0])
-        update = np.swapaxes(self._times_coupling_transposed(first), 1, 2)
-        update = self.structure.scale_rest(update, self.Lambdas)
-        joined = np.concatenate([x.reshape(x.shape[0], -1, x.shape[3]) for x in right[1:]], axis=1)
-        rest = joined - np.swapaxes(update, 1, 2)
+        rest = np.concatenate([x.reshape(x.shape[0], -1, x.shape[3]) for x in right[1:]], axis=1)
+        if right[0].any():  # columns of the inverse at the other factors have nothing here
+            update = np.swapaxes(self._times_coupling_transposed(first), 1, 2)
+            update = self.structure.scale_rest(update, self.Lambdas)
+            rest = rest - np.swapaxes(update, 1, 2)
         solved = np.stack(
             [
                 solve_triangular(L, x, lower=True, check_finite=False)
