@@ -17,7 +17,8 @@ Box = tuple[float, float, float, float]
 LETTER = 0.58  # mean width of a letter, part of its size
 LINE_HEIGHT = 1.2
 POINT = 4.0  # what a point takes, in points
-TURNS = (0.0, 0.7, -0.7, 1.4, -1.4, 2.2, -2.2, np.pi)  # directions tried, best first
+# Directions tried, best first.
+TURNS = (0.0, *(side * turn for turn in (0.35, 0.7, 1.05, 1.4, 1.8, 2.2, 2.7) for side in (1, -1)))
 LEADER = 12.0  # distance in points from which a line leads to the point
 
 
@@ -67,6 +68,8 @@ def place_names(
             continue
         middle, distance = place
         taken.append(_box(middle, *size))
+        if distance >= LEADER * dots:
+            taken += _along(start, middle, size)
         line = {"arrowstyle": "-", "color": SOFT, "linewidth": 0.5}
         ax.annotate(
             name,
@@ -96,10 +99,22 @@ def _free_place(
         for turn in TURNS:
             direction = np.array([np.cos(angle + turn), np.sin(angle + turn)])
             middle = start + direction * (size / 2 + distance)
-            box = _box(middle, *size)
-            if _holds(inside, box) and not any(_overlap(box, other) for other in taken):
+            boxes = [_box(middle, *size), *_along(start, middle, size)]
+            free = not any(_overlap(box, other) for box in boxes for other in taken)
+            if free and _holds(inside, boxes[0]):
                 return middle, distance
     return None
+
+
+def _along(start: FloatArray, middle: FloatArray, size: FloatArray) -> list[Box]:
+    """Small boxes on the way from just outside a point to its name."""
+    way = middle - start
+    length = float(np.hypot(*way))
+    near = float(size[1])  # a name's height away from both ends
+    if length <= 2 * near:
+        return []
+    steps = np.arange(near, length - near, near / 2) / length
+    return [_box(start + step * way, 1.0, 1.0) for step in steps]
 
 
 def _box(middle: FloatArray, width: float, height: float) -> Box:

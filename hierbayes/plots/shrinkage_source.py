@@ -61,7 +61,8 @@ def unit_of(source: Any) -> str:
     design = getattr(source, "design", None)
     if design is None or np.ndim(design.y) != 1:
         return ""
-    return bundled_unit(source.data_name, design.formula.response_label, design.y)
+    unit = bundled_unit(source.data_name, design.formula.response_label, design.y)
+    return "" if unit == "dimensionless" else unit
 
 
 def term_label(
@@ -70,11 +71,14 @@ def term_label(
     """Label of an axis that shows coefficients of a term: its name and unit."""
     if labels is not None and term in labels:
         return labels[term]
+    unit = term_unit(source, term)
+    return f"{prefix}{term} ({unit})" if unit else f"{prefix}{term}"
+
+
+def term_unit(source: Any, term: str) -> str:
+    """Return the unit of a coefficient, empty where that of the response is not known."""
     unit = unit_of(source)
-    words = f"{prefix}{term}"
-    if term == INTERCEPT:
-        return f"{words} ({unit})" if unit else words
-    return f"{words} ({unit} per unit)" if unit else words
+    return unit if term == INTERCEPT or not unit else f"{unit} per unit"
 
 
 def short(name: Any) -> str:

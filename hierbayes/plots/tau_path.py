@@ -1,0 +1,203 @@
+"""Estimates of all levels as the between-level sd goes from zero to infinity."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.effects.shrinkage_path import shrinkage_path
+from hierbayes.errors import OptionError
+from hierbayes.plots.alt_text import describe
+from hierbayes.plots.level_names import settle, spread_positions
+from hierbayes.plots.shrinkage_source import ESTIMATOR, is_narrow, short, term_label, term_unit
+from hierbayes.plots.style import BAND, INK, REFERENCE, SOFT, drawing, figure_of
+from hierbayes.results.density import density
+from hierbayes.results.posterior_fit import PosteriorFit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FloatArray = npt.NDArray[np.float64]
+
+WIDTH_MM, HEIGHT_MM = 160.0, 110.0
+MANY = 40  # levels from which none is named
+STRIP = 0.16  # of the height, for the posterior of the sd
+ROOM, NARROW_ROOM = 0.09, 0.17  # between ticks
+NAME_SIZE, SMALL_NAME = 8.5, 7.0
+STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)))  # so that neighbouring lines are told apart
+
+
+def tau_path(
+    fit: Any,
+    *,
+    posterior: PosteriorFit | None = None,
+    group: str | None = None,
+    term: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    ax: "Axes | None" = None,
+) -> "tuple[Any, Axes]":
+    """Draw what each level's estimate would be at every between-level sd.
+
+    At the left the sd is zero and all levels have the population's value, at the right it is
+    infinite and each has its own. A likelihood fit takes the estimates at one sd, where the dashed
+    line is; a posterior averages over all sds in proportion to the grey density.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+        Where the residual sd and the correlations stand.
+    posterior : PosteriorFit, optional
+        Of the same model, whose draws of the sd are shown below; ``fit`` if that is one.
+    group, term : grouping factor and term; the first ones when not given
+    labels : axis labels by term, and ``"sd"``, in place of ours
+    ax : matplotlib axes to draw into
+
+    Returns
+    -------
+    figure, axes
+        The horizontal position is sd / (sd + s) with s the standard error of a level of average
+        size: half of a deviation is kept in the middle.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> figure, ax = hb.plot.tau_path(fit)
+    >>> ax.get_xticklabels()[0].get_text(), ax.get_xticklabels()[-1].get_text()
+    ('0', '∞')
+    """
+    path = shrinkage_path(fit, group=group, term=term)
+    if posterior is None and isinstance(fit, PosteriorFit):
+        posterior = fit
+    scale, own = path.attrs["scale"], path.attrs["sd"]
+    name, picked = path["group"].iloc[0], path["term"].iloc[0]
+    with drawing():
+        figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
+        ends = _lines(axes, path, scale)
+        low, high = float(path["coefficient"].min()), float(path["coefficient"].max())
+        room = 0.04 * ((high - low) or 1.0)
+        bottom = low - room
+        if posterior is not None:
+            bottom = low - room - STRIP / (1 - STRIP) * (high - low + 2 * room)
+            _strip(axes, _sd_draws(posterior, name, picked), scale, bottom, low - room)
+        axes.axvline(_share(own, scale), **REFERENCE)
+        axes.set_ylim(bottom, high + room)
+        axes.set_yticks([tick for tick in axes.get_yticks() if low - room <= tick <= high + room])
+        axes.set_xlim(0.0, 1.0)
+        words = f"{ESTIMATOR[fit.method].split()[0]} {own:.3g}"
+        place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9.5}
+        axes.text(_share(own, scale), 1.0, words, transform=axes.get_xaxis_transform(), **place)
+        _ticks(axes, scale)
+        axes.set_xlabel(_x_label(fit, name, picked, labels, narrow=is_narrow(axes)))
+        axes.set_ylabel(term_label(fit, picked, labels))
+        if len(ends) <= MANY:
+            _names(axes, ends)
+    describe(axes, _words(fit, path, own))
+    return figure, axes
+
+
+def _share(sd: Any, scale: float) -> Any:
+    """Place on the axis: 0 for an sd of zero, 1 for an infinite one."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(sd), 1.0, np.asarray(sd) / (np.asarray(sd) + scale))
+
+
+def _lines(ax: "Axes", path: pd.DataFrame, scale: float) -> "pd.Series[float]":
+    """Draw a line a level, and the population's; return where the lines end."""
+    few = path["level"].nunique() <= MANY
+    ends = {}
+    for number, (level, rows) in enumerate(path.groupby("level", sort=False)):
+        x = _share(rows["sd"].to_numpy(), scale)
+        style: Any = STYLES[number % len(STYLES)] if few else "-"
+        ax.plot(x, rows["coefficient"], color=INK, linewidth=0.9 if few else 0.3, linestyle=style)
+        ends[str(level)] = float(rows["coefficient"].iloc[-1])
+    first = path[path["level"] == path["level"].iloc[0]]
+    x = _share(first["sd"].to_numpy(), scale)
+    ax.plot(x, first["population"], color=SOFT, linewidth=2.2, zorder=1)
+    return pd.Series(ends, dtype=np.float64)
+
+
+def _sd_draws(posterior: Any, group: str, term: str) -> FloatArray:
+    if not isinstance(posterior, PosteriorFit):
+        raise OptionError(
+            f"posterior takes a posterior (Model.sample()); it got {type(posterior).__name__}."
+        )
+    for factor in posterior.design.factors:
+        if factor.name == group and term in factor.columns:
+            return posterior.draws.sd[group][:, :, factor.columns.index(term)].ravel()
+    raise OptionError(f"The posterior has no sd of {term!r} by {group!r}; take the same model.")
+
+
+def _strip(ax: "Axes", draws: FloatArray, scale: float, low: float, high: float) -> None:
+    """Draw the posterior density of the place on the axis, so that areas are probabilities."""
+    found = density(_share(draws, scale), lower=0.0, upper=1.0)
+    height = low + 0.9 * (high - low) * found.height / found.height.max()
+    ax.fill_between(found.x, low, height, color=BAND, linewidth=0, zorder=0)
+    ax.axhline(high, color=SOFT, linewidth=0.5, zorder=1)
+    words = "posterior of the sd"
+    peak = float(found.x[found.height.argmax()])
+    left = peak > 0.5
+    ax.annotate(
+        words,
+        xy=(0.02 if left else 0.98, low + 0.85 * (high - low)),
+        ha="left" if left else "right",
+        va="top",
+        fontsize=SMALL_NAME if is_narrow(ax) else NAME_SIZE,
+    )
+
+
+def _ticks(ax: "Axes", scale: float) -> None:
+    """Tick round sds that have room beside each other, and both ends."""
+    apart = NARROW_ROOM if is_narrow(ax) else ROOM
+    places, words = [0.0], ["0"]
+    powers = np.arange(np.floor(np.log10(scale)) - 3, np.log10(scale) + 4)
+    for sd in (float(f"{digit}e{int(power)}") for power in powers for digit in (1, 2, 5)):
+        place = float(_share(sd, scale))
+        if places[-1] + apart <= place <= 1.0 - apart:
+            places.append(place)
+            words.append(f"{sd:g}")
+    ax.set_xticks([*places, 1.0], [*words, "\N{INFINITY}"])
+
+
+def _x_label(
+    fit: Any, group: str, term: str, labels: Mapping[str, str] | None, *, narrow: bool
+) -> str:
+    if labels is not None and "sd" in labels:
+        return labels["sd"]
+    unit = term_unit(fit, term)
+    end = "\n" if narrow else " "
+    return f"sd of {term}{end}between levels of {group}" + (f" ({unit})" if unit else "")
+
+
+def _names(ax: "Axes", ends: "pd.Series[float]") -> None:
+    """Name the lines at their right ends, moved apart where they are close."""
+    settle(ax)
+    letter = SMALL_NAME if is_narrow(ax) else NAME_SIZE
+    low, high = ax.get_ylim()
+    height = ax.get_window_extent().height / ax.figure.dpi * 72
+    distance = 1.05 * letter * (high - low) / height
+    order = ends.sort_values(kind="stable")
+    places = spread_positions(np.array(order, dtype=np.float64), distance, low + distance / 2, high)
+    for (level, end), place in zip(order.items(), places, strict=True):
+        ax.annotate(
+            short(level),
+            xy=(1.0, float(end)),
+            xytext=(1.035, place),
+            va="center",
+            fontsize=letter,
+            arrowprops={"arrowstyle": "-", "color": SOFT, "linewidth": 0.4, "shrinkB": 0},
+            annotation_clip=False,
+        )
+
+
+def _words(fit: Any, path: pd.DataFrame, own: float) -> str:
+    last = path.groupby("level", sort=False)["coefficient"].last()
+    start = float(path["population"].iloc[0])
+    return (
+        f"{path['term'].iloc[0]} of {len(last)} levels of {path['group'].iloc[0]} over the sd "
+        f"between levels: all start at {start:.4g} for an sd of zero and fan out to their own "
+        f"estimates, from {last.min():.4g} ({last.idxmin()}) to {last.max():.4g} "
+        f"({last.idxmax()}). {ESTIMATOR[fit.method]} stands at an sd of {own:.3g}."
+    )
