@@ -4,7 +4,7 @@ Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 
 In All Likelihood, sections 2.6 and 3.4 (profile intervals).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import Evaluation, Kernel
 from hierbayes.intervals.held_parameter import Held, hold
 from hierbayes.intervals.profile_path import Side, trace
+from hierbayes.intervals.replicates import progress_bar
 from hierbayes.likelihood.lmm import fit_lmm, method_kernel
-from hierbayes.options import nearest
+from hierbayes.options import check_flag, nearest
 from hierbayes.results.finding import Finding
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
@@ -44,7 +45,13 @@ GRID_STEPS = 6
 LIMIT_STEPS = 3
 
 
-def profile(fit: LikelihoodFit, parameters: Any = None, *, level: float = 0.99) -> ProfileResult:
+def profile(
+    fit: LikelihoodFit,
+    parameters: Any = None,
+    *,
+    level: float = 0.99,
+    progress: bool | None = None,
+) -> ProfileResult:
     """Profile the likelihood of a linear mixed model over each of its parameters.
 
     Each parameter in turn is held at a grid of values while all others take their best values
@@ -62,6 +69,8 @@ def profile(fit: LikelihoodFit, parameters: Any = None, *, level: float = 0.99) 
         given.
     level : float
         The profiles reach to the limits of the confidence interval of this level.
+    progress : bool, optional
+        Show a bar when it takes over two seconds; unless said, where somebody watches.
 
     Returns
     -------
@@ -90,11 +99,19 @@ def profile(fit: LikelihoodFit, parameters: Any = None, *, level: float = 0.99) 
     """
     checked_fit(fit, "profile")
     check_level(level)
-    return profiled(fit, chosen_parameters(fit, parameters), level=level, steps=GRID_STEPS)
+    if progress is not None:
+        check_flag("progress", progress, "True, False or None (where somebody watches)")
+    chosen = chosen_parameters(fit, parameters)
+    return profiled(fit, chosen, level=level, steps=GRID_STEPS, progress=progress)
 
 
 def profiled(
-    fit: LikelihoodFit, chosen: Sequence[IntervalParameter], *, level: float, steps: int
+    fit: LikelihoodFit,
+    chosen: Sequence[IntervalParameter],
+    *,
+    level: float,
+    steps: int,
+    progress: bool | None = None,
 ) -> ProfileResult:
     """Profile chosen parameters, with so many points a side; see ``profile``."""
     from scipy.special import ndtri
@@ -109,7 +126,9 @@ def profiled(
         for p, v in zip(chosen, estimates, strict=True)
         if np.isnan(v)
     }
-    lines = _lines(fit, optimum, defined, cutoff=float(ndtri((1 + level) / 2)), steps=steps)
+    cutoff = float(ndtri((1 + level) / 2))
+    with progress_bar("Profile", 2 * len(defined), progress) as advance:
+        lines = _lines(fit, optimum, defined, cutoff=cutoff, steps=steps, advance=advance)
     limits = np.full((len(chosen), 2), np.nan)
     owners = [chosen.index(p) for p in defined]
     for owner, line in zip(owners, lines, strict=True):
@@ -219,13 +238,14 @@ def _lines(
     *,
     cutoff: float,
     steps: int,
+    advance: Callable[[int], None],
 ) -> list[_Line]:
     """Profile each of the parameters."""
     if not parameters:
         return []
     kernel = optimum.kernel
     held, z = hold(kernel, optimum.at, parameters)
-    traced = trace(kernel, held, z, cutoff=cutoff, steps=steps)
+    traced = trace(kernel, held, z, cutoff=cutoff, steps=steps, advance=advance)
     lines = []
     for i, (parameter, sides) in enumerate(zip(parameters, traced, strict=True)):
         entry = held.take(np.array([i]))

@@ -9,6 +9,7 @@ Source: Bates & Watts (1988), Nonlinear Regression Analysis, section 6.1; Bates,
 Walker (2015), J. Stat. Softw. 67(1), section 5.1.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -100,7 +101,13 @@ class _Front:
 
 
 def trace(
-    kernel: Kernel, held: Held, z: FloatArray, *, cutoff: float, steps: int
+    kernel: Kernel,
+    held: Held,
+    z: FloatArray,
+    *,
+    cutoff: float,
+    steps: int,
+    advance: Callable[[int], None] = lambda sides: None,
 ) -> list[tuple[Side, Side]]:
     """Profile every parameter of a batch both ways until zeta passes the cutoff.
 
@@ -115,12 +122,15 @@ def trace(
         Largest size of zeta wanted.
     steps : int
         Points from the estimate to the cutoff, per side, where zeta is nearly straight.
+    advance : callable
+        Told how many of the 2m sides are done.
 
     Returns
     -------
     list of pairs of Side, lower and upper, one a parameter
     """
     path = _Path(kernel, held, z, cutoff=cutoff, step=cutoff / steps)
+    path.advance = advance
     lower = np.arange(2 * z.shape[0])
     for _ in range(MAX_DETOURS):
         path.go_out(lower)
@@ -128,6 +138,7 @@ def trace(
         lower = path.lower_from_afar()
         if not lower.size:
             break
+        advance(-lower.size)
     path.give_up(lower)
     return list(zip(path.sides[::2], path.sides[1::2], strict=True))
 
@@ -163,6 +174,7 @@ class _Path:
             np.maximum(0.5 * unit, 0.3 * front.value),
             np.where(front.held.is_beta, 4 * usual, 0.5),
         )
+        self.advance: Callable[[int], None] = lambda sides: None
         self.crossed: list[int] = []
         self.found: list[int] = []
 
@@ -180,7 +192,9 @@ class _Path:
             self._record(active, new)
             self.inner.put(active, last)
             self.front.put(active, new)
-            active = active[self._goes_on(active, new)]
+            goes_on = self._goes_on(active, new)
+            self.advance(int((~goes_on).sum()))
+            active = active[goes_on]
         for b in active:
             self.sides[b].reason = (
                 f"the signed root of the deviance change stays below {self.cutoff:.3g} in size: "

@@ -70,7 +70,7 @@ def run_parts(
     counts = [min(size, nsim - at) for at in range(0, nsim, size)]
     seeds = random_generator(random_seed).integers(2**63, size=len(counts)).tolist()
     found = []
-    with _bar(title, nsim, progress) as advance:
+    with progress_bar(title, nsim, progress) as advance:
         for count, result in zip(counts, _results(part, seeds, counts, n_jobs), strict=True):
             found.append(result)
             advance(count)
@@ -89,8 +89,17 @@ def _results(part: Part, seeds: list[int], counts: list[int], n_jobs: int) -> It
 
 
 @contextmanager
-def _bar(title: str, total: int, progress: bool | None) -> Iterator[Callable[[int], None]]:
-    """Show a bar once the block has taken ``PATIENCE`` seconds."""
+def progress_bar(title: str, total: int, progress: bool | None) -> Iterator[Callable[[int], None]]:
+    """Show a bar once the block has taken ``PATIENCE`` seconds; yields what moves it on.
+
+    Parameters
+    ----------
+    title : str
+    total : int
+        What the counts given to the function that is yielded add up to.
+    progress : bool or None
+        Show it; None where somebody watches.
+    """
     if not (somebody_watches() if progress is None else progress):
         yield lambda count: None
         return

@@ -385,3 +385,11 @@ def test_html_has_the_same_numbers(sleepstudy):
         if line.startswith(("sd_", "cor_", "sigma")):
             for cell in line.split()[1:]:
                 assert f"<td>{cell}</td>" in html
+
+
+def test_progress_is_shown_on_request_and_gone_afterwards(sleepstudy, capsys):
+    fit = quiet_lmer(SLEEP, sleepstudy)
+    hb.profile(fit, "sigma", progress=True)  # too quick for a bar
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(hb.OptionError, match="progress='yes'"):
+        hb.profile(fit, progress="yes")
