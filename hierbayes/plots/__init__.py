@@ -5,6 +5,7 @@ from hierbayes.plots.boundary import boundary
 from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.check import check
 from hierbayes.plots.compare import compare
+from hierbayes.plots.effects import effects
 from hierbayes.plots.intervals import intervals
 from hierbayes.plots.likelihood_surface import likelihood_surface
 from hierbayes.plots.normal_qq import qq
@@ -26,6 +27,7 @@ __all__ = [
     "check",
     "compare",
     "data",
+    "effects",
     "intervals",
     "likelihood_surface",
     "prior_posterior",

@@ -4,6 +4,7 @@ The units of a bundled data set are known; they are used only where the values d
 those of the data set, so that milliseconds turned into seconds are never called milliseconds.
 """
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
 
 MOST_PANELS = 24  # more than anyone reads in one figure
-LETTER = 0.55  # mean width of a letter, in sizes of the font
+LETTER = 0.55  # mean width of a letter of a name, in sizes of the font
+PROSE = 0.49  # the same of words of small letters and blanks
 MM_PER_POINT = 25.4 / 72
 
 
@@ -30,6 +32,11 @@ def shortened(text: str, *, width_mm: float, points: float) -> str:
         return text
     head = most // 2
     return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def wrapped(text: str, *, width_mm: float, points: float) -> str:
+    """Break a sentence into lines that fit into the room there is."""
+    return "\n".join(textwrap.wrap(text, max(int(width_mm / (PROSE * points * MM_PER_POINT)), 10)))
 
 
 def axis_label(

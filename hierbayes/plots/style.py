@@ -22,7 +22,8 @@ MARGIN = 0.06  # inches around the axes of a figure
 
 INK = "#1a1a1a"
 SOFT = "#6b6b6b"
-BAND = "#cfcfcf"
+BAND = "#bdbdbd"
+LIGHT = "#e6e6e6"
 REFERENCE: dict[str, Any] = {"color": SOFT, "linewidth": 1.3, "linestyle": (0, (5, 3)), "zorder": 1}
 LINE: dict[str, Any] = {"color": INK, "linewidth": 1.4, "zorder": 3}
 PRIOR: dict[str, Any] = {"color": INK, "linewidth": 1.1, "linestyle": (0, (1.2, 1.4)), "zorder": 4}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.reports.html_page import escape, fragment
-from hierbayes.results.prediction_table import PREDICTION_COLUMNS, PredictionTable
+from hierbayes.results.prediction_table import PREDICTION_COLUMNS, PredictionTable, heading_lines
 
 SE_DIGITS = 3  # significant digits of the typical standard error
 MAX_ROWS = 60  # of an HTML table, as pandas' own
@@ -28,21 +28,6 @@ def predictions_html(table: PredictionTable) -> str:
         return shown(max_rows=MAX_ROWS, show_dimensions=True)
     body = shown(float_format=_format(table), max_rows=MAX_ROWS, show_dimensions=True)
     return fragment(*(f"<p>{escape(line)}</p>" for line in heading_lines(table)), body)
-
-
-def heading_lines(table: PredictionTable) -> list[str]:
-    """Say what the intervals are of, and which uncertainties are in them."""
-    attrs = table.attrs
-    percent = f"{100 * attrs['level']:g} %"
-    new = attrs["interval"] == "prediction"
-    if attrs["kind"] == "t":
-        kind = "prediction interval" if new else "confidence interval"
-        how = "t quantiles, Satterthwaite's df"
-    else:
-        kind = "credible interval"
-        how = {"eti": "equal-tailed", "hdi": "highest density"}[attrs["kind"]]
-    of = "a new response" if new else "the expected response"
-    return [f"{percent} {kind} of {of} ({how})", f"in it: {attrs['includes']}"]
 
 
 def _has_intervals(table: PredictionTable) -> bool:

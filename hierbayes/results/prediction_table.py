@@ -43,6 +43,21 @@ def prediction_table(columns: Sequence[FloatArray], index: Any, **attrs: Any) ->
     return table
 
 
+def heading_lines(table: PredictionTable) -> list[str]:
+    """Say what the intervals are of, and which uncertainties are in them."""
+    attrs = table.attrs
+    percent = f"{100 * attrs['level']:g} %"
+    new = attrs["interval"] == "prediction"
+    if attrs["kind"] == "t":
+        kind = "prediction interval" if new else "confidence interval"
+        how = "t quantiles, Satterthwaite's df"
+    else:
+        kind = "credible interval"
+        how = {"eti": "equal-tailed", "hdi": "highest density"}[attrs["kind"]]
+    of = "a new response" if new else "the expected response"
+    return [f"{percent} {kind} of {of} ({how})", f"in it: {attrs['includes']}"]
+
+
 def included(
     fit: FitTables,
     groups: Sequence[str],
