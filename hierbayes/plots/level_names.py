@@ -15,8 +15,9 @@ FloatArray = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
 LETTER = 0.58  # mean width of a letter, part of its size
+WIDER = 0.45  # by which an ellipsis is wider
 LINE_HEIGHT = 1.2
-POINT = 4.0  # what a point takes, in points
+POINT, WORD = 4.0, 28.0  # widths of a point and of a short word, in points
 # Directions tried, best first.
 TURNS = (0.0, *(side * turn for turn in (0.35, 0.7, 1.05, 1.4, 1.8, 2.2, 2.7) for side in (1, -1)))
 LEADER = 12.0  # distance in points from which a line leads to the point
@@ -39,6 +40,7 @@ def place_names(
     letter: float,
     away_from: FloatArray,
     distances: Sequence[float] = (4.5,),
+    written: Sequence[FloatArray] = (),
 ) -> int:
     """Write names beside points of axes that are settled; return how many found no place.
 
@@ -50,16 +52,19 @@ def place_names(
     letter : size of the letters, in points
     away_from : array, shape (m, 2): a name stands at the side of its point that is away from it
     distances : between point and name, in points; the nearest free place is taken
+    written : middles of short words that are there already, in units of the data
     """
     dots = ax.figure.dpi / 72
     at, to = ax.transData.transform(points), ax.transData.transform(away_from)
     taken = [_box(p, POINT * dots, POINT * dots) for p in np.concatenate([at, to])]
+    for middle in written:
+        taken.append(_box(ax.transData.transform(middle), WORD * dots, LINE_HEIGHT * letter * dots))
     frame = ax.get_window_extent()
     inside = (frame.x0, frame.y0, frame.x1, frame.y1)
     left_out = 0
     for start, end, name in zip(at, to, names, strict=True):
         lines = name.split("\n")
-        size = letter * dots * np.array([LETTER * max(map(len, lines)), LINE_HEIGHT * len(lines)])
+        size = letter * dots * np.array([width(lines), LINE_HEIGHT * len(lines)])
         away = start - end
         angle = np.arctan2(away[1], away[0]) if np.hypot(*away) > 1 else 0.0
         place = _free_place(start, size, angle, [d * dots for d in distances], taken, inside)
@@ -84,6 +89,11 @@ def place_names(
             zorder=7,
         ).set_in_layout(False)
     return left_out
+
+
+def width(lines: Sequence[str]) -> float:
+    """Width of the longest of some lines, in sizes of their letters."""
+    return max(LETTER * len(line) + WIDER * line.count("\N{HORIZONTAL ELLIPSIS}") for line in lines)
 
 
 def _free_place(

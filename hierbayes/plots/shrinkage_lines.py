@@ -12,7 +12,8 @@ from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
-from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, short, unit_of, whole_numbers
+from hierbayes.plots.level_names import LETTER
+from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, short_names, unit_of, whole_numbers
 from hierbayes.plots.style import BAND, INK, MM_PER_INCH, WIDTH_MM, any_figure, drawing
 from hierbayes.results.shrinkage_table import ShrinkageTable
 
@@ -29,7 +30,8 @@ TALL_MM = 20.0  # panels with room for more ticks
 NARROW_FIGURE_MM = 115.0
 ROOM, NOTE_ROOM = 0.08, 0.3  # above and below the data, parts of their range
 INTERVALS = 2  # between the ticks of a panel
-LONG, SMALL = 60, 9.0  # letters of a row of titles from which they are small
+LARGE, SMALL = 11.0, 8.0  # letters of titles
+TITLE_SHARE = 0.8  # of the width of a panel with its frame
 LINES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("population", "complete pooling", {"color": INK, "linewidth": 0.9, "linestyle": "--"}),
     ("coefficient", "partial pooling", {"color": LIGHT, "linewidth": 2.6}),
@@ -91,10 +93,9 @@ def shrinkage_lines(
         drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=height)
         grid = drawn.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
         notes = _standard_errors(table, name) if standard_errors else {}
-        letters = sum(len(short(level)) for level in drawn_levels[:n_columns])
         for ax, level in zip(grid, drawn_levels, strict=False):
             _panel(ax, found, level, note=notes.get(level, ""))
-            ax.set_title(short(level), pad=3, fontsize=SMALL if letters > LONG else None)
+        _titles(drawn, grid, drawn_levels, n_columns)
         n_levels = len(drawn_levels)
         _finish(grid, found, n_levels=n_levels, n_columns=n_columns, noted=standard_errors)
         drawn.supxlabel(_x_label(fit, found, labels))
@@ -139,6 +140,18 @@ def _panel(ax: "Axes", found: PoolingLines, level: str, *, note: str) -> None:
     if note:
         place: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 7.5, "color": INK}
         ax.text(0.04, 0.98, note, transform=ax.transAxes, **place)
+
+
+def _titles(
+    figure: "Figure | SubFigure", grid: "npt.NDArray[Any]", levels: Sequence[str], n_columns: int
+) -> None:
+    """Name the levels above their panels, in the letters that fit."""
+    room = TITLE_SHARE * figure.bbox.width / figure.dpi * 72 / n_columns  # points
+    longest = max(map(len, levels))
+    size = LARGE if longest * LETTER * LARGE <= room else SMALL
+    names = short_names(levels, most=int(room / (LETTER * size)))
+    for ax, name in zip(grid, names, strict=False):
+        ax.set_title(name, pad=3, fontsize=size)
 
 
 def _finish(

@@ -16,7 +16,7 @@ from hierbayes.plots.shrinkage_source import (
     is_narrow,
     legend_above,
     rows_of,
-    short,
+    short_names,
     table_of,
     term_label,
 )
@@ -108,12 +108,15 @@ def shrinkage_plane(
         axes.set_ylabel(term_label(source, y.attrs["term"], labels))
         legend_above(axes)
         settle(axes)
-        for ring, level in zip(rings, sorted(levels), strict=True):
-            _name_ring(axes, ring, level, np.concatenate([own, kept, (own + kept) / 2]))
+        points = np.concatenate([own, kept, (own + kept) / 2])
+        shares = [
+            _name_ring(axes, ring, level, points)
+            for ring, level in zip(rings, sorted(levels), strict=True)
+        ]
         if few if names is None else names:
             letter = SMALL_NAME if is_narrow(axes) else NAME_SIZE
-            shown = [short(level) for level in x.index]
-            place_names(axes, own, shown, letter=letter, away_from=kept)
+            shown = short_names(list(x.index))
+            place_names(axes, own, shown, letter=letter, away_from=kept, written=shares)
     describe(axes, _words(table, x, y, own, kept, centre, Sigma))
     return figure, axes
 
@@ -260,8 +263,8 @@ def _frame(ax: "Axes", points: FloatArray) -> None:
     ax.set_ylim(low[1] - room[1], high[1] + room[1])
 
 
-def _name_ring(ax: "Axes", ring: FloatArray, level: float, points: FloatArray) -> None:
-    """Write the share on an ellipse, where it is farthest from all points."""
+def _name_ring(ax: "Axes", ring: FloatArray, level: float, points: FloatArray) -> FloatArray:
+    """Write the share on an ellipse, where it is farthest from all points; return that place."""
     places = ax.transData.transform(ring.T[::4])
     others = ax.transData.transform(points)
     apart = np.sqrt(((places[:, None] - others) ** 2).sum(axis=2)).min(axis=1)
@@ -276,6 +279,7 @@ def _name_ring(ax: "Axes", ring: FloatArray, level: float, points: FloatArray) -
         bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
         zorder=2,
     ).set_in_layout(False)
+    return np.asarray(best)
 
 
 def _words(

@@ -14,7 +14,7 @@ from hierbayes.plots.shrinkage_source import (
     is_narrow,
     legend_above,
     rows_of,
-    short,
+    short_names,
     table_of,
     unit_of,
     whole_numbers,
@@ -113,11 +113,11 @@ def _places(table: ShrinkageTable, rows: pd.DataFrame, column: str) -> pd.DataFr
     found: dict[tuple[str, ...], list[int]] = {}
     for i, (x, y) in enumerate(zip(rows[column], rows["reliability"], strict=True)):
         found.setdefault((f"{x:.{SAME}g}", f"{y:.{SAME}g}"), []).append(i)
-    places = []
+    places, names = [], short_names(list(rows.index))
     for members in found.values():
         i = members[0]
         se = ", ".join(_error(value) for value in errors[i])
-        who = short(rows.index[i]) if len(members) == 1 else f"{len(members)} levels"
+        who = names[i] if len(members) == 1 else f"{len(members)} levels"
         places.append(
             {
                 "x": float(rows[column].iloc[i]),

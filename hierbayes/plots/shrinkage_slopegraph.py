@@ -8,13 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.level_names import settle, spread_positions
+from hierbayes.plots.level_names import settle, spread_positions, width
 from hierbayes.plots.shrinkage_source import (
     ESTIMATOR,
     is_narrow,
     legend_above,
     rows_of,
-    short,
+    short_names,
     table_of,
     term_label,
 )
@@ -30,6 +30,7 @@ WIDTH_MM, HEIGHT_MM = 120.0, 110.0
 MANY = 60  # levels from which none is named
 NAME_SIZE, SMALL_NAME = 8.5, 7.0
 GAP = 0.035  # between a point and what stands beside it, part of the way from left to right
+EMPTY, MOST_ROOM = 0.15, 1.2  # beside the two columns of points, without names and with long ones
 AREA = (12.0, 60.0)  # of the marks of the smallest and the largest level
 
 
@@ -75,14 +76,14 @@ def shrinkage_slopegraph(
         axes.axhline(population, **REFERENCE, label="population")
         _lines(axes, rows, few=few)
         _marks(axes, rows, table)
-        axes.set_xlim(-0.42, 1.42)
         axes.set_xticks([0.0, 1.0], ["no pooling", "partial pooling"])
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel(term_label(source, rows.attrs["term"], labels))
         legend_above(axes)
+        axes.set_xlim(-EMPTY, 1.0 + EMPTY)
         if few if names is None else names:
             settle(axes)
-            _names(axes, own, kept, [short(level) for level in rows.index])
+            _names(axes, own, kept, short_names(list(rows.index)))
     describe(axes, _words(rows, table, population))
     return figure, axes
 
@@ -107,9 +108,14 @@ def _marks(ax: "Axes", rows: pd.DataFrame, table: ShrinkageTable) -> None:
     n = rows["n"].to_numpy(dtype=np.float64)
     share = np.full(n.size, 0.4) if n.min() == n.max() else n / n.max()
     area = (AREA[0] + (AREA[1] - AREA[0]) * share) * (0.5 if is_narrow(ax) else 1.0)
+    area = area if n.size <= MANY else 0.2 * area
     left, right = np.zeros(n.size), np.ones(n.size)
     label = "without shrinkage"
-    hollow: dict[str, Any] = {"facecolors": "white", "edgecolors": SOFT, "linewidths": 1.0}
+    hollow: dict[str, Any] = {
+        "facecolors": "white",
+        "edgecolors": SOFT,
+        "linewidths": 1.0 if n.size <= MANY else 0.4,
+    }
     ax.scatter(left, rows["unpenalised"], s=area, zorder=3, label=label, **hollow)
     name = ESTIMATOR[table.details.method]
     ax.scatter(right, rows["coefficient"], s=area, color=INK, linewidths=0, zorder=4, label=name)
@@ -119,6 +125,10 @@ def _names(ax: "Axes", own: FloatArray, kept: FloatArray, names: list[str]) -> N
     """Name the levels at both sides, moved apart where they are close."""
     letter = SMALL_NAME if is_narrow(ax) else NAME_SIZE
     low, high = ax.get_ylim()
+    dots = ax.figure.dpi / 72
+    share = letter * width(names) * dots / ax.get_window_extent().width
+    room = min((3.6 * GAP + share) / max(1.0 - 2.0 * share, 0.2), MOST_ROOM)
+    ax.set_xlim(-room, 1.0 + room)
     height = ax.get_window_extent().height / ax.figure.dpi * 72
     distance = 1.05 * letter * (high - low) / height
     sides = ((own, 0.0, "right", -GAP), (kept, 1.0, "left", GAP))

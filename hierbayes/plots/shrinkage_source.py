@@ -1,6 +1,8 @@
 """What the shrinkage pictures share: which rows they draw, how axes and levels are called."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 INTERCEPT = "(Intercept)"
+DOTS = "\N{HORIZONTAL ELLIPSIS}"
 LONGEST_NAME = 16  # letters of a level's name that are shown
 NARROW_MM = 75.0
 ESTIMATOR = {"reml": "REML", "ml": "ML", "posterior": "posterior mean"}
@@ -81,13 +84,38 @@ def term_unit(source: Any, term: str) -> str:
     return unit if term == INTERCEPT or not unit else f"{unit} per unit"
 
 
-def short(name: Any) -> str:
-    """Name of a level with the middle left out where it is long."""
-    text = str(name)
-    if len(text) <= LONGEST_NAME:
-        return text
-    head = LONGEST_NAME // 2
-    return f"{text[:head]}\N{HORIZONTAL ELLIPSIS}{text[head + 1 - LONGEST_NAME :]}"
+def short_names(levels: Sequence[Any], *, most: int = LONGEST_NAME) -> list[str]:
+    """Names of levels that fit: what all have in common is left out, then the middle.
+
+    Parameters
+    ----------
+    levels : labels
+    most : letters there is room for
+    """
+    names = [str(level) for level in levels]
+    if max(map(len, names)) <= most:
+        return names
+    if len(names) > 1:
+        head = len(re.sub(r"\w*$", "", _common_start(names)))
+        rest = [name[head:] for name in names]
+        tail = len(re.sub(r"^\w*", "", _common_start([name[::-1] for name in rest])[::-1]))
+        marks = DOTS if head else "", DOTS if tail else ""
+        names = [f"{marks[0]}{name[: len(name) - tail]}{marks[1]}" for name in rest]
+    return [_cut(name, max(most, 3)) for name in names]
+
+
+def _common_start(names: Sequence[str]) -> str:
+    """Letters that all names begin with."""
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in same)
+
+
+def _cut(name: str, most: int) -> str:
+    """Leave the middle of a name out where it is long."""
+    if len(name) <= most:
+        return name
+    head = most // 2
+    return f"{name[:head]}{DOTS}{name[len(name) - (most - 1 - head) :]}"
 
 
 def whole_numbers() -> Any:

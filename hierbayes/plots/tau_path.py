@@ -11,7 +11,13 @@ from hierbayes.effects.shrinkage_path import shrinkage_path
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import settle, spread_positions
-from hierbayes.plots.shrinkage_source import ESTIMATOR, is_narrow, short, term_label, term_unit
+from hierbayes.plots.shrinkage_source import (
+    ESTIMATOR,
+    is_narrow,
+    short_names,
+    term_label,
+    term_unit,
+)
 from hierbayes.plots.style import BAND, INK, REFERENCE, SOFT, drawing, figure_of
 from hierbayes.results.density import density
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -180,10 +186,11 @@ def _names(ax: "Axes", ends: "pd.Series[float]") -> None:
     distance = 1.05 * letter * (high - low) / height
     order = ends.sort_values(kind="stable")
     places = spread_positions(np.array(order, dtype=np.float64), distance, low + distance / 2, high)
-    for (level, end), place in zip(order.items(), places, strict=True):
+    names = short_names(list(order.index))
+    for name, end, place in zip(names, order.tolist(), places, strict=True):
         ax.annotate(
-            short(level),
-            xy=(1.0, float(end)),
+            name,
+            xy=(1.0, end),
             xytext=(1.035, place),
             va="center",
             fontsize=letter,
