@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 from scipy.stats import norm
 
 import hierbayes as hb
+from hierbayes.gaussian.marginal import evaluate
 from hierbayes.intervals.held_deviance import held_deviance
 from hierbayes.intervals.held_parameter import hold
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
@@ -123,6 +124,46 @@ def test_weights_are_rows_counted_so_often():
     a, b = (hb.profile(fit, level=0.9).confint() for fit in (heavy, plain))
     pd.testing.assert_frame_equal(a.drop("sigma"), b.drop("sigma"), rtol=1e-5)
     np.testing.assert_allclose(a.loc["sigma"], 2 * b.loc["sigma"], rtol=1e-5)
+
+
+# by other means
+
+
+@pytest.mark.parametrize("weights", [None, "1/(1 + Days)"])
+def test_a_model_with_the_effect_taken_off_has_the_deviance_of_the_limit(sleepstudy, weights):
+    # lme4 1.1.31 gets these limits wrong under weights ("non-monotonic profile")
+    fit = quiet_lmer(SLEEP, sleepstudy, reml=False, weights=weights)
+    for limit in hb.profile(fit, "Days", level=0.95).limits[0]:
+        held = sleepstudy.assign(y=sleepstudy["Reaction"] - limit * sleepstudy["Days"])
+        without = quiet_lmer("y ~ 1 + (Days | Subject)", held, reml=False, weights=weights)
+        assert without.criterion - fit.criterion == pytest.approx(Q95**2, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["cor_MachineC.(Intercept)|Worker", "cor_MachineC.MachineB|Worker"]
+)
+def test_a_constrained_search_over_theta_finds_the_deviance_of_the_limit(name):
+    # lme4 1.1.31 lets a correlation of three leave the range the other two allow
+    fit = quiet_lmer(
+        "score ~ Machine + (Machine | Worker)", hb.load_dataset("Machines"), reml=False
+    )
+    place = [p.name for p in interval_parameters(fit)].index(name)
+    bases = fit.kernel.products.anchor.z_bases
+
+    def excess(theta, limit):
+        at = evaluate(fit.kernel, theta[None])
+        values = parameter_values(fit, theta[None], at.sigma, beta=at.beta, bases=bases)
+        return (values[0, place] - limit) / (1 + abs(limit))
+
+    for limit in hb.profile(fit, name, level=0.95).limits[0]:
+        found = minimize(
+            lambda theta: evaluate(fit.kernel, theta[None]).criterion[0] - fit.criterion,
+            fit.at.theta[0],
+            method="SLSQP",
+            constraints={"type": "eq", "fun": excess, "args": (limit,)},
+            options={"maxiter": 500, "ftol": 1e-12},
+        )
+        assert found.fun == pytest.approx(Q95**2, abs=1e-3)
 
 
 # what a profile is
