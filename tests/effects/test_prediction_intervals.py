@@ -319,7 +319,16 @@ def test_a_variance_nothing_is_known_of_does_not_give_endless_limits():
     rows = {"Days": [9.0], "Subject": ["new"]}
     found = [f.predict(rows, interval="confidence", new_levels="sample") for f in fits]
     widest = max(float((t["upper"] - t["prediction"]).iloc[0] / t["se"].iloc[0]) for t in found)
-    assert 4 < widest <= stats.t.ppf(0.975, 1) * (1 + 1e-9)
+    assert widest == pytest.approx(stats.t.ppf(0.975, 2))
+
+
+def test_two_groups_leave_one_degree_of_freedom():
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": list("ab") * 10, "y": rng.normal(size=20) + [0.0, 9.0] * 10})
+    fit = lmer("y ~ 1 + (1 | g)", data)
+    found = fit.predict({"g": ["new"]}, interval="confidence", new_levels="sample")
+    reach = (found["upper"] - found["prediction"]) / found["se"]
+    assert reach.iloc[0] == pytest.approx(stats.t.ppf(0.975, 1), rel=0.02)
 
 
 def test_missing_values_give_missing_intervals(sleep):
