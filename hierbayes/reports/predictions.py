@@ -41,4 +41,4 @@ def _format(table: PredictionTable) -> Callable[[float], str]:
     decimals = 1
     if known.size:
         decimals = max(0, SE_DIGITS - 1 - math.floor(math.log10(np.median(known))))
-    return f"{{:.{decimals}f}}".format
+    return f" {{:.{decimals}f}}".format  # pandas puts one space between columns

@@ -414,7 +414,7 @@ class LikelihoodFit(FitTables):
         95 % confidence interval of the expected response (t quantiles, Satterthwaite's df)
         in it: fixed effects, effects of Subject, covariance parameters
            prediction    se  lower  upper
-        0       450.3  17.0  416.6  484.0
+        0       450.3  17.0  416.7  484.0
         1       356.1  16.0  322.3  389.9
         """
         return self.model.predict(
