@@ -125,7 +125,7 @@ def _residual(held: Held, z: FloatArray, gram_xy: FloatArray) -> _Residual:
     excess, length = np.zeros(T), np.zeros(T)
     if held.is_beta.any():
         length = np.where(held.is_beta, root[:, p - 1, p - 1] / held.size, 0.0)
-        excess = np.where(held.is_beta, root[:, p, p - 1] - (z[:, -1] - held.shift) * length, 0.0)
+        excess = np.where(held.is_beta, root[:, p, p - 1] - z[:, -1] * length, 0.0)
         columns[:, :, p] = excess[:, None] * columns[:, :, p - 1] + r[:, None] * columns[:, :, p]
         columns[:, :, p] /= np.sqrt(r**2 + excess**2)[:, None]
     return _Residual(columns, r**2 + excess**2, excess, length)

@@ -57,7 +57,8 @@ class Held:
     corner : array of int, shape (T, 3), places of Lambda_11, Lambda_21, Lambda_22 where polar
     ratio : array, shape (T,), c / d above
     rotation : array, shape (T, p, p), rotates the columns of X so that the held one is last
-    shift : array, shape (T,), value of the held fixed effect at coefficient zero
+    shift : array, shape (T,), what to add to the coordinate of the held fixed effect: it is kept
+        small, so that a mean of a million does not take its digits
     diagonal, positive : arrays, shape (T, k + 2), places that must not be zero, not be negative
     below : array, shape (T, k + 2), places under the diagonal entry that is zero at a bound; there
         the rest of its column is the same as later columns and would be searched in vain
@@ -160,7 +161,7 @@ class Held:
         """Values of the held parameters on the scale they are reported on, shape (T,)."""
         own = z[np.arange(z.shape[0]), self.own]
         is_sigma = ~(self.is_sd | self.is_cor | self.is_beta)
-        bounded = np.where(self.is_sd & (own <= self.lower), 0.0, own)
+        bounded = np.where(self.is_sd & (own <= self.lower), 0.0, own + self.shift)
         angle = np.clip(own, -RIGHT_ANGLE, RIGHT_ANGLE)
         at_end = np.abs(angle) >= RIGHT_ANGLE
         correlation = np.where(at_end, np.sign(angle), np.sin(angle))
@@ -252,7 +253,7 @@ class _Places:
             row = anchor.x_basis[parameter.row]
             self.size, self.shift = float(np.linalg.norm(row)), float(anchor.beta0[parameter.row])
             self.rotation = _completed(row[None] / self.size)[::-1]
-            self.z[-1] = self.shift + row @ at.beta[0]
+            self.z[-1] = row @ at.beta[0]
         self.free[self.own] = False
         self.diagonal[self.own] = False
 

@@ -225,14 +225,10 @@ def test_no_start_finds_a_lower_deviance_at_a_limit(profiled):
     rng = np.random.default_rng(5)
     for side in (0, 1):
         start = z + 0.4 * rng.normal(size=z.shape) * held.free
-        own = np.array(
-            [
-                {"sd": lambda v: v, "cor": np.arcsin, "sigma": np.log, "fixed": lambda v: v}[
-                    parameter.kind
-                ](limit)
-                for parameter, limit in zip(parameters, found.limits[:, side], strict=True)
-            ]
-        )
+        limits = found.limits[:, side]
+        own = np.where(held.is_cor, np.arcsin(limits * held.is_cor), limits - held.shift)
+        is_sigma = np.array([parameter.kind == "sigma" for parameter in parameters])
+        own = np.where(is_sigma, np.log(np.where(is_sigma, limits, 1.0)), own)
         start[np.arange(len(own)), held.own] = np.clip(own, held.lower, held.upper)
         none = np.zeros((*z.shape, z.shape[1]))
         there = settle(fit.kernel, held, start, correction=none).at.value
@@ -259,6 +255,14 @@ def test_limits_follow_a_change_of_units(factor, shift):
     expected[4] += shift  # the intercept
     width = np.ptp(expected, axis=1)[:, None]  # some 4 in zeta, known to 1e-6
     assert (np.abs(limits - expected) < 2e-6 * width).all()
+
+
+def test_a_large_mean_keeps_the_digits_of_the_limits(sleepstudy):
+    far = sleepstudy.assign(Reaction=1e6 + 1e-6 * sleepstudy["Reaction"])
+    limits = hb.profile(quiet_lmer(SLEEP, far), level=0.95).limits
+    assert np.isfinite(limits).all()
+    np.testing.assert_allclose(1e6 * limits[5], sleep_limits()[5], rtol=1e-4)
+    np.testing.assert_allclose(1e6 * (limits[4] - 1e6), sleep_limits()[4], rtol=1e-4)
 
 
 def test_units_of_a_slope_do_not_matter():
