@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.effects.ellipses import ellipse, ellipse_band
 from hierbayes.effects.level_covariances import covariance_draws
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 WIDTH_MM, HEIGHT_MM = 160.0, 125.0
-CIRCLE = np.linspace(0.0, 2 * np.pi, 200)
 MANY = 80  # levels from which arrows have no heads and points no names
 BAND_LEVEL = 0.9  # of the band of an ellipse
-NOTHING = 1e-12  # share of the variances added to a draw that lacks a direction
 CLOUD = 100  # draws of one level
 NAME_SIZE, SMALL_NAME = 8.5, 7.0
 REACH = 0.06  # of the range, around what is drawn
@@ -91,7 +90,7 @@ def shrinkage_plane(
     centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
     Sigma = _covariance(table, x, y)
     few = len(x) <= MANY
-    rings = [_ellipse(centre, Sigma, level) for level in sorted(levels)]
+    rings = [ellipse(centre, Sigma, level) for level in sorted(levels)]
     with drawing(ax):
         figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
         if isinstance(source, PosteriorFit):
@@ -155,16 +154,6 @@ def _covariance(table: ShrinkageTable, x: pd.DataFrame, y: pd.DataFrame) -> Floa
     return factor.covariance[np.ix_(at, at)]
 
 
-def _ellipse(centre: FloatArray, Sigma: FloatArray, level: float) -> FloatArray:
-    """Points (2, m) of the ellipse that holds a share of the levels; a line at a singular Sigma."""
-    if not 0 < level < 1:
-        raise OptionError(f"levels must lie between 0 and 1, for example 0.95; one is {level!r}.")
-    sizes, axes = np.linalg.eigh(Sigma)
-    root = axes * np.sqrt(np.maximum(sizes, 0.0))
-    radius = np.sqrt(-2 * np.log1p(-level))
-    return np.asarray(centre[:, None] + radius * root @ np.stack([np.cos(CIRCLE), np.sin(CIRCLE)]))
-
-
 def _posterior_marks(
     ax: "Axes",
     fit: PosteriorFit,
@@ -181,7 +170,7 @@ def _posterior_marks(
     if len(levels):
         Sigmas = covariance_draws(fit.draws, group)[:, at][:, :, at]
         centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
-        inner, outer = _band(centre, Sigmas, min(levels))
+        inner, outer = ellipse_band(centre, Sigmas, min(levels), level=BAND_LEVEL)
         label = f"{100 * BAND_LEVEL:g} % band of the {100 * min(levels):g} % ellipse"
         ax.fill(*outer, color=BAND, linewidth=0, alpha=0.6, zorder=0, label=label)
         ax.fill(*inner, color=ax.get_facecolor(), linewidth=0, zorder=0)
@@ -196,21 +185,6 @@ def _posterior_marks(
             raise OptionError(f"draws_of: {group!r} has no level {str(level)!r}.")
         cloud = centres[some] + b[some, known.index(str(level))][:, at]
         ax.scatter(cloud[:, 0], cloud[:, 1], s=5, color=SOFT, linewidths=0, alpha=0.6, zorder=1)
-
-
-def _band(centre: FloatArray, Sigmas: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
-    """Inner and outer rings (2, m) between which drawn ellipses run in every direction."""
-    sds = np.sqrt(np.diagonal(Sigmas, axis1=1, axis2=2).mean(axis=0))
-    directions = sds[:, None] * np.stack([np.cos(CIRCLE), np.sin(CIRCLE)])
-    safe = Sigmas + NOTHING * np.diag(sds**2)
-    size = (
-        directions
-        * np.linalg.solve(safe, np.broadcast_to(directions, (len(safe), *directions.shape)))
-    ).sum(axis=1)
-    radius = np.sqrt(-2 * np.log1p(-level) / size)
-    ends = np.quantile(radius, [(1 - BAND_LEVEL) / 2, (1 + BAND_LEVEL) / 2], axis=0)
-    inner, outer = (centre[:, None] + r * directions for r in ends)
-    return inner, outer
 
 
 def _arrows(ax: "Axes", own: FloatArray, kept: FloatArray, *, heads: bool) -> None:

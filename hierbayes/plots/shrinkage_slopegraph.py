@@ -73,7 +73,7 @@ def shrinkage_slopegraph(
     few = len(rows) <= MANY
     with drawing():
         figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
-        axes.axhline(population, **REFERENCE, label="population")
+        axes.plot([0.0, 1.0], [population] * 2, **REFERENCE, label="population")
         _lines(axes, rows, few=few)
         _marks(axes, rows, table)
         axes.set_xticks([0.0, 1.0], ["no pooling", "partial pooling"])
@@ -127,7 +127,7 @@ def _names(ax: "Axes", own: FloatArray, kept: FloatArray, names: list[str]) -> N
     low, high = ax.get_ylim()
     dots = ax.figure.dpi / 72
     share = letter * width(names) * dots / ax.get_window_extent().width
-    room = min((3.6 * GAP + share) / max(1.0 - 2.0 * share, 0.2), MOST_ROOM)
+    room = min((4.4 * GAP + share) / max(1.0 - 2.0 * share, 0.2), MOST_ROOM)
     ax.set_xlim(-room, 1.0 + room)
     height = ax.get_window_extent().height / ax.figure.dpi * 72
     distance = 1.05 * letter * (high - low) / height
