@@ -66,6 +66,7 @@ _LAZY = {
     "profile": "hierbayes.intervals.profile",
     "r2": "hierbayes.checks.r2",
     "ranova": "hierbayes.comparison.ranova",
+    "reanalyse": "hierbayes.model.reanalysis",
     "shrinkage": "hierbayes.effects.shrinkage",
     "shrinkage_path": "hierbayes.effects.shrinkage_path",
 }
@@ -129,6 +130,7 @@ __all__ = [
     "profile",
     "r2",
     "ranova",
+    "reanalyse",
     "shrinkage",
     "shrinkage_path",
 ]

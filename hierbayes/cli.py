@@ -1,4 +1,4 @@
-"""The command line: ``hierbayes tour``, ``fit``, ``explain`` and ``lab``.
+"""The command line: ``hierbayes tour``, ``gallery``, ``fit``, ``explain`` and ``lab``.
 
 Results go to standard output. A mistake of the user ends as one readable message on standard
 error with exit code 2; findings of a fit stand in its summary and are not repeated as warnings.
@@ -112,20 +112,36 @@ def tour(
 
 
 @app.command()
+def gallery(
+    out: Annotated[Path, typer.Option(help="Folder for index.html and the pictures.")] = Path(
+        "out/gallery"
+    ),
+) -> None:
+    """Draw every picture, from one factor and crossed factors, at two widths."""
+    from hierbayes.model.gallery import fit_gallery
+    from hierbayes.reports.gallery import gallery_files
+
+    with _working("Fitting the models of the gallery ..."):
+        sources = fit_gallery()
+    with _working("Drawing its pictures ..."):
+        files = gallery_files(sources)
+    write_files(out, files)
+    typer.echo(f"{len(files) - 1} pictures: {out / 'index.html'}")
+
+
+@app.command()
 def fit(
     formula: FormulaArgument,
     data: DataArgument,
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood, not REML.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Write an HTML report to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report: .html, .md or .tex.")] = None,
     weights: WeightsOption = None,
     contrasts: ContrastsOption = None,
 ) -> None:
     """Fit a model and print its summary."""
     found = _model(formula, data, weights=weights, contrasts=contrasts).fit("ml" if ml else "reml")
     if report is not None:
-        from hierbayes.reports.fit_page import fit_page
-
-        write_files(report.parent, {report.name: fit_page(found).encode()})
+        found.report(report)
     typer.echo(found.summary())
     if report is not None:
         typer.echo(f"\nReport: {report}")

@@ -45,7 +45,7 @@ def cholesky_stack(A: FloatArray) -> FloatArray:
 def solve_lower_stack(L: FloatArray, B: FloatArray) -> FloatArray:
     """Solve L X = B for stacks of lower triangles (..., J, q, q) and of right sides (..., q, c)."""
     q = L.shape[-1]
-    X = np.empty((*np.broadcast(L[..., 0, 0], B[..., 0, 0]).shape, *B.shape[-2:]))
+    X = _solution_of(L, B)
     for i in range(q):
         row = B[..., i, :]
         if q <= UNROLLED:
@@ -60,7 +60,7 @@ def solve_lower_stack(L: FloatArray, B: FloatArray) -> FloatArray:
 def solve_upper_stack(L: FloatArray, B: FloatArray) -> FloatArray:
     """Solve L' X = B for stacks of lower triangles (..., J, q, q) and right sides (..., q, c)."""
     q = L.shape[-1]
-    X = np.empty((*np.broadcast(L[..., 0, 0], B[..., 0, 0]).shape, *B.shape[-2:]))
+    X = _solution_of(L, B)
     for i in reversed(range(q)):
         row = B[..., i, :]
         if q <= UNROLLED:
@@ -71,6 +71,11 @@ def solve_upper_stack(L: FloatArray, B: FloatArray) -> FloatArray:
             row = row - (np.swapaxes(below, -1, -2) @ X[..., i + 1 :, :])[..., 0, :]
         X[..., i, :] = row / L[..., i, i, None]
     return X
+
+
+def _solution_of(L: FloatArray, B: FloatArray) -> FloatArray:
+    """Make room for the solution of L X = B; matrices may have no rows."""
+    return np.empty((*np.broadcast_shapes(L.shape[:-2], B.shape[:-2]), *B.shape[-2:]))
 
 
 def inverse_stack(L: FloatArray) -> FloatArray:

@@ -11,10 +11,13 @@ from hierbayes.reports.coefficients import (
     statistic_cells,
     table_lines,
 )
+from hierbayes.reports.numbers import format_p_values
+from hierbayes.reports.summary import wrapped
 from hierbayes.results.anova_table import AnovaTable
 
 AnovaStyle = Literal["lme4", "lecture"]
 
+P_DIGITS = 4
 REFITTED = "refitting model(s) with ML (instead of REML)"
 # names of the columns: lme4 since 1.1-22, and before it (the lecture of 2019)
 HEADERS: dict[str, tuple[str, ...]] = {
@@ -34,7 +37,24 @@ def anova_text(table: AnovaTable, *, style: AnovaStyle = "lme4") -> str:
     names, columns, stars = anova_cells(table, style=style)
     rows = [str(name) for name in table.table.index]
     named = list(zip(names, columns, strict=True))
-    return "\n".join([*heading_lines(table), *table_lines(named, rows, stars=stars)])
+    lines = [*heading_lines(table), *table_lines(named, rows, stars=stars)]
+    for sentence in mixture_sentences(table):
+        lines += ["", *wrapped(sentence, "", "")]
+    return "\n".join(lines)
+
+
+def mixture_sentences(table: AnovaTable) -> list[str]:
+    """Say where a variance is set to zero, which the chi-squared of the table ignores."""
+    names = [str(name) for name in table.table.index]
+    out = []
+    for name, mixture in table.mixtures.items():
+        at = names.index(name)
+        p_value = format_p_values([float(table.table["p_mixture"].iloc[at])], P_DIGITS)[0]
+        out.append(
+            f"{names[at - 1]} sets one variance of {name} to zero. A variance cannot be negative, "
+            f"so the p above is too large: under {mixture} it is {p_value.strip()}."
+        )
+    return out
 
 
 def heading_lines(table: AnovaTable) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hierbayes.options import Ddf, check_option
-from hierbayes.reports.anova import REFITTED, anova_cells
+from hierbayes.reports.anova import REFITTED, anova_cells, mixture_sentences
 from hierbayes.reports.coefficients import LEGEND, SUMMARY_DIGITS
 from hierbayes.reports.html_page import Picture, Section, escape, fragment, heading, page, table
 from hierbayes.reports.level_tables import frame_cells
@@ -198,4 +198,5 @@ def anova_html(anova: AnovaTable) -> str:
     parts += [_labelled(f"{name}:", text) for name, text in anova.models.items()]
     rows = [str(name) for name in anova.table.index]
     parts.append(table(named, rows, caption="Likelihood-ratio tests"))
-    return fragment(*parts, _legend(stars))
+    notes = [f"<p>{escape(sentence)}</p>" for sentence in mixture_sentences(anova)]
+    return fragment(*parts, _legend(stars), *notes)

@@ -4,7 +4,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from hierbayes.results.printing import register_picture, register_renderers
+from hierbayes.results.printing import register_picture, register_renderers, register_report
 
 # class name -> function of its text and of its HTML, as module.function below hierbayes.reports
 RENDERERS = {
@@ -30,7 +30,15 @@ RENDERERS = {
     "Icc": ("variance_explained.icc_text", "variance_explained.icc_html"),
     "EmmeansTable": ("emmeans.emmeans_text", "emmeans.emmeans_html"),
     "ModelCheck": ("model_check.model_check_text", "model_check.model_check_html"),
+    "Reanalysis": ("reanalysis.reanalysis_text", "reanalysis.reanalysis_html"),
     "Comparison": ("comparison.comparison_text", "comparison.comparison_html"),
+}
+# class name -> function of its report, below hierbayes.reports
+REPORTS = {
+    "LikelihoodFit": "fit_report.fit_report",
+    "PosteriorFit": "fit_report.fit_report",
+    "Comparison": "fit_report.comparison_report",
+    "Reanalysis": "reanalysis.reanalysis_report",
 }
 # class name -> function that draws it, below hierbayes.plots
 PICTURES = {"Comparison": "compare.compare"}
@@ -40,8 +48,14 @@ def register_reports() -> None:
     """Tell the results how they are rendered and drawn; ``import hierbayes`` calls this once."""
     for class_name, (text, html) in RENDERERS.items():
         register_renderers(class_name, text=partial(load, text), html=partial(load, html))
+    for class_name, name in REPORTS.items():
+        register_report(class_name, partial(_written, name))
     for class_name, name in PICTURES.items():
         register_picture(class_name, partial(load, name, layer="plots"))
+
+
+def _written(name: str, result: Any, path: Any) -> Any:
+    return load("document.write_document")(load(name)(result), path)
 
 
 def load(name: str, *, layer: str = "reports") -> Any:

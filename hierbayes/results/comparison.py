@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from hierbayes.results.finding import Finding
-from hierbayes.results.printing import Printable, picture_of
+from hierbayes.results.printing import Printable, Reportable, picture_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -169,7 +169,7 @@ class ComparedFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
-class Comparison(Printable):
+class Comparison(Printable, Reportable):
     """REML, ML and posterior fits of one model on the same data, parameter by parameter.
 
     Attributes

@@ -10,12 +10,12 @@ import pandas as pd
 from hierbayes.design.design import Design
 from hierbayes.options import ResidualKind, check_option
 from hierbayes.results.level_tables import Kind, LevelTables
-from hierbayes.results.printing import Printable
+from hierbayes.results.printing import Printable, Reportable
 
 FloatArray = npt.NDArray[np.float64]
 
 
-class FitTables(Printable):
+class FitTables(Printable, Reportable):
     """The tables of a fit that follow from its point estimates.
 
     A fit has ``design``, ``beta`` (p,) of the columns ``kept`` of X, their covariance

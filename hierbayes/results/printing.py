@@ -11,6 +11,7 @@ from typing import Any
 Renderer = Callable[[Any], str]
 _text: dict[str, Callable[[], Renderer]] = {}
 _html: dict[str, Callable[[], Renderer]] = {}
+_reports: dict[str, Callable[[Any, Any], Any]] = {}
 _pictures: dict[str, Callable[[], Callable[..., Any]]] = {}
 
 
@@ -30,6 +31,44 @@ def register_picture(class_name: str, load: Callable[[], Callable[..., Any]]) ->
 def picture_of(result: Any, **options: Any) -> Any:
     """Return the figure and axes that the function registered for this class draws."""
     return _pictures[type(result).__name__]()(result, **options)
+
+
+def register_report(class_name: str, write: Callable[[Any, Any], Any]) -> None:
+    """Say what writes the report of results of a class: ``write(result, path)``."""
+    _reports[class_name] = write
+
+
+class Reportable:
+    """A result with a report of its own."""
+
+    __slots__ = ()
+
+    def report(self, path: Any) -> Any:
+        """Write a report to a file; its ending says how.
+
+        Parameters
+        ----------
+        path : a file ending in ``.html`` (one self-contained page with pictures, nothing is loaded
+            from elsewhere), ``.md`` or ``.tex``
+
+        Returns
+        -------
+        pathlib.Path
+            The file written.
+
+        Raises
+        ------
+        OptionError
+            If the path ends otherwise, or can't be written; nothing is half written.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib, hierbayes as hb
+        >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> fit.report(pathlib.Path(tempfile.mkdtemp()) / "dyestuff.html").name
+        'dyestuff.html'
+        """
+        return _reports[type(self).__name__](self, path)
 
 
 class Printable:

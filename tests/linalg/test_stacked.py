@@ -87,3 +87,9 @@ def test_sandwich(a, b):
     )
     expected = [[left[t].T @ A[j] @ right[t] for j in range(6)] for t in range(2)]
     np.testing.assert_allclose(sandwich(A, left, right), expected, atol=ATOL)
+
+
+def test_matrices_without_rows_have_solutions_without_rows():
+    nothing = np.empty((3, 0, 0))
+    assert solve_lower_stack(nothing, np.empty((3, 0, 2))).shape == (3, 0, 2)
+    assert solve_upper_stack(nothing, np.empty((3, 0, 2))).shape == (3, 0, 2)

@@ -1,0 +1,250 @@
+"""The one-page Bayesian reanalysis of a mixed model: REML next to a grid of priors.
+
+For one coefficient: its estimate and interval by REML; under each prior its posterior median and
+interval, the probabilities that it is positive and that it lies beyond a threshold, and the Bayes
+factor for the coefficient against none, from the marginal likelihoods of the two models under the
+same other priors.
+
+Unless given, the priors are those of the literature on clinical trials: a sceptic believes in no
+effect and gives one as large as ``expected`` (or larger) a probability of 5 %; an optimist expects
+it and gives an effect of the other sign 5 %; between them stand the weakly informative defaults.
+
+Source: Spiegelhalter, Freedman & Parmar (1994), J. R. Stat. Soc. A 157:357.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtr
+
+from hierbayes.bayes.distributions import Normal
+from hierbayes.comparison.bayes_factor import bayes_factor
+from hierbayes.errors import HierBayesError, OptionError
+from hierbayes.model.model import Model
+from hierbayes.options import nearest
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.reanalysis import Reanalysis
+from hierbayes.results.tidy import check_level
+
+ONE_SIDED = 1.6448536269514722  # normal quantile of 95 %
+PULLED = 0.5  # standard errors by which medians differ before the prior is said to matter
+
+
+def reanalyse(
+    formula: str,
+    data: Any,
+    priors: Mapping[str, Any] | None = None,
+    *,
+    term: str | None = None,
+    expected: float | None = None,
+    threshold: float = 0.0,
+    level: float = 0.95,
+    random_seed: Any = None,
+    **model_options: Any,
+) -> Reanalysis:
+    """Analyse a mixed model by REML and under several priors, for one coefficient.
+
+    Parameters
+    ----------
+    formula, data, **model_options
+        As for ``Model``: ``known_sd="se"`` makes it a meta-analysis of published estimates.
+    priors : dict, name -> priors of a model
+        For example ``{"sceptical": {"Days": hb.Normal(0, 5)}, "neutral": None}``; sceptical,
+        neutral and optimistic as described above unless given.
+    term : the coefficient; the last one of the fixed part unless said
+    expected : effect that sceptic and optimist disagree about, in units of the coefficient; the
+        REML estimate unless said, which uses the data twice
+    threshold : effect whose probability of being exceeded is reported (in the direction of the
+        estimate)
+    level : of the intervals
+    random_seed : int, Generator or SeedSequence
+
+    Returns
+    -------
+    Reanalysis
+        Prints the table and a paragraph; ``.report("page.html")`` writes the page.
+
+    Raises
+    ------
+    OptionError
+        If there is no such coefficient or these are not priors of a model.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> sleep = hb.load_dataset("sleepstudy")
+    >>> found = hb.reanalyse("Reaction ~ Days + (Days | Subject)", sleep, random_seed=1)
+    >>> found.term, list(found.table.index)
+    ('Days', ['REML', 'sceptical', 'neutral', 'optimistic'])
+    """
+    check_level(level)
+    _check_numbers(expected=expected, threshold=threshold)
+    model = Model(formula, data, **model_options)
+    reml = model.fit("reml")
+    chosen = _checked_term(reml, term)
+    at = reml.coef_names.index(chosen)
+    estimate, error = float(reml.beta[at]), float(reml.std_errors[at])
+    notes = []
+    if priors is None:
+        if expected is None:
+            notes.append(
+                "Sceptic and optimist disagree about an effect as large as the REML estimate, "
+                "which uses the data twice; give expected= what was expected beforehand."
+            )
+        priors = spectrum(chosen, estimate if expected is None else float(expected))
+    if not isinstance(priors, Mapping) or not priors:
+        raise OptionError(
+            "priors must be a dict of names and priors of a model, for example "
+            '{"sceptical": {"Days": hb.Normal(0, 5)}, "neutral": None}.'
+        )
+    rng = np.random.default_rng(random_seed)
+    rows = {"REML": _of_reml(reml, chosen, level)}
+    fits: dict[str, Any] = {"REML": reml}
+    for name, prior in priors.items():
+        again = Model(formula, data, **(model_options | {"priors": prior}))
+        post = again.sample(random_seed=rng)
+        draws = post.draws.beta[:, :, at].ravel()
+        factor, why = _bayes_factor(again, post, chosen, rng)
+        if why:
+            notes.append(f"{name}: {why}")
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        low, high = np.quantile(draws, tails)
+        beyond = draws > threshold if estimate >= 0 else draws < -abs(threshold)
+        laws = again.model_priors.beta
+        law = laws[at]
+        rows[str(name)] = (
+            str(law),
+            float(np.median(draws)),
+            float(draws.std(ddof=1)),
+            float(low),
+            float(high),
+            float((draws > 0).mean()),
+            float(beyond.mean()),
+            factor,
+            (float(np.median(draws)) - estimate) / error,
+        )
+        fits[str(name)] = post
+    columns = ["prior", "median", "sd", "low", "high", "prob_positive", "prob_beyond"]
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=[*columns, "bayes_factor", "shift"]
+    )
+    return Reanalysis(
+        term=chosen,
+        table=table,
+        threshold=float(threshold),
+        level=level,
+        fits=fits,
+        paragraph=_paragraph(chosen, table, level, threshold, reml),
+        notes=tuple(notes),
+        formula_text=reml.formula_text,
+        data_name=reml.data_name,
+    )
+
+
+def spectrum(term: str, expected: float) -> dict[str, Any]:
+    """Priors of a sceptic, of somebody neutral and of an optimist about one coefficient."""
+    if expected == 0 or not np.isfinite(expected):
+        raise OptionError(f"expected={expected!r} must be an effect other than zero.")
+    spread = abs(expected) / ONE_SIDED
+    return {
+        "sceptical": {term: Normal(0.0, spread)},
+        "neutral": None,
+        "optimistic": {term: Normal(expected, spread)},
+    }
+
+
+def _check_numbers(**given: Any) -> None:
+    for name, value in given.items():
+        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if value is not None and not (is_number and np.isfinite(value)):
+            raise OptionError(f"{name}={value!r} must be a number.")
+
+
+def _checked_term(fit: LikelihoodFit, term: Any) -> str:
+    names = fit.coef_names
+    if not names:
+        raise OptionError("The model has no fixed effect to reanalyse.")
+    if term is None:
+        return names[-1]
+    if term not in names:
+        guess = nearest(str(term), names)
+        hint = f"; did you mean {guess!r}?" if guess else "."
+        raise OptionError(f"term={term!r} is not one of {', '.join(map(repr, names))}{hint}")
+    return str(term)
+
+
+def _of_reml(fit: LikelihoodFit, term: str, level: float) -> tuple[Any, ...]:
+    row: Any = fit.tidy("fixed", level=level).set_index("term").loc[term]
+    estimate, error, df = (float(row[name]) for name in ("estimate", "std_error", "df"))
+    positive = float(stdtr(df, estimate / error))
+    low, high = float(row["conf_low"]), float(row["conf_high"])
+    return ("none", estimate, error, low, high, positive, np.nan, np.nan, 0.0)
+
+
+def _bayes_factor(
+    model: Model, post: Any, term: str, rng: np.random.Generator
+) -> tuple[float, str]:
+    """Bayes factor for a coefficient against none, or NaN with the reason."""
+    labels = [own.label for own in model.formula.fixed.terms]
+    larger = [label for label in labels if label != term and term in label.split(":")]
+    if term != "(Intercept)" and (term not in labels or larger):
+        return np.nan, f"no Bayes factor, {term} is no term that can be taken out on its own."
+    change = ". ~ . - 1" if term == "(Intercept)" else f". ~ . - {term}"
+    try:
+        found = bayes_factor(post, model.updated(change).sample(random_seed=rng))
+    except HierBayesError as error:
+        return np.nan, f"no Bayes factor ({error})"
+    return float(found.bf), ""
+
+
+def _paragraph(
+    term: str, table: pd.DataFrame, level: float, threshold: float, reml: LikelihoodFit
+) -> str:
+    """Say the result in words."""
+    own: Any = table.loc["REML"]
+    others = table.drop(index="REML")
+    percent = f"{100 * level:g} %"
+    first = (
+        f"We analysed {reml.nobs} observations with the model {reml.formula_text}. By REML the "
+        f"effect of {term} was {own['median']:.3g} (standard error {own['sd']:.3g}, {percent} "
+        f"confidence interval {own['low']:.3g} to {own['high']:.3g})."
+    )
+    parts = []
+    for name, row in others.iterrows():
+        says = (
+            f"under the {name} prior, {row['prior']}, the posterior median was "
+            f"{row['median']:.3g} ({percent} credible interval {row['low']:.3g} to "
+            f"{row['high']:.3g}), with a probability of {_percent(row['prob_positive'])} that the "
+            "effect is positive"
+        )
+        if threshold:
+            says += f" and of {_percent(row['prob_beyond'])} that it exceeds {threshold:g}"
+        if np.isfinite(row["bayes_factor"]):
+            says += f"; the Bayes factor for the effect was {factor_words(row['bayes_factor'])}"
+        parts.append(says)
+    sentences = " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
+    spread = float(others["shift"].max() - others["shift"].min())
+    if spread < PULLED:
+        last = (
+            "The conclusion hardly depends on the prior: the medians differ by "
+            f"{spread:.2g} standard errors."
+        )
+    else:
+        last = (
+            f"The prior matters here: the medians differ by {spread:.2g} standard errors, so a "
+            "reader's own prior decides how much to believe."
+        )
+    return f"{first} {sentences} {last}"
+
+
+def factor_words(factor: float) -> str:
+    """Write a Bayes factor: three digits, no powers of ten below a million."""
+    return f"{factor:,.0f}" if 1000 <= factor < 1e6 else f"{factor:.3g}"
+
+
+def _percent(probability: float) -> str:
+    if probability > 0.999:
+        return "more than 99.9 %"
+    return "less than 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %"

@@ -1,0 +1,205 @@
+"""A report before it is a file: sections of text, tables, code and pictures.
+
+The same document is written as one self-contained HTML page, as Markdown and as LaTeX, so that the
+three say the same. HTML carries the pictures inside; the other two leave them out and say so.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hierbayes.errors import OptionError
+from hierbayes.reports.html_page import Picture, Section, escape, heading, page, table
+from hierbayes.reports.output_files import write_files
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "σ": r"$\sigma$",
+    "τ": r"$\tau$",
+    "ρ": r"$\rho$",
+    "–": "--",
+    "²": r"$^2$",
+}
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A table of texts.
+
+    Attributes
+    ----------
+    columns : name and cells of each column
+    rows : row names
+    caption : a line above it
+    """
+
+    columns: tuple[tuple[str, tuple[str, ...]], ...]
+    rows: tuple[str, ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One section; the parts that are given appear in this order.
+
+    Attributes
+    ----------
+    heading : its title
+    text : paragraphs, separated by blank lines
+    grids : tables
+    printed : output kept as it is
+    html : what the page shows in place of ``printed``
+    picture : a PNG
+    code : Python lines
+    """
+
+    heading: str
+    text: str = ""
+    grids: tuple[Grid, ...] = ()
+    printed: str = ""
+    html: str = ""
+    picture: Picture | None = None
+    code: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Title and sections."""
+
+    title: str
+    parts: tuple[Part, ...]
+
+    def html(self) -> str:
+        """One self-contained page: nothing is loaded from elsewhere."""
+        return page(self.title, [_section(part) for part in self.parts])
+
+    def markdown(self) -> str:
+        """Markdown with pipe tables."""
+        lines = [f"# {_md(self.title)}", ""]
+        for part in self.parts:
+            lines += [f"## {_md(part.heading)}", ""]
+            lines += [f"{_md(p.strip())}\n" for p in part.text.split("\n\n") if p.strip()]
+            for grid in part.grids:
+                lines += [*_markdown_table(grid), ""]
+            if part.printed:
+                lines += ["```", part.printed, "```", ""]
+            if part.picture is not None:
+                lines += [f"*(Picture, in the HTML report: {_md(part.picture.alt)})*", ""]
+            if part.code:
+                lines += ["```python", *part.code, "```", ""]
+        return "\n".join(lines)
+
+    def latex(self) -> str:
+        """Sections for a LaTeX document; tables need the package booktabs."""
+        lines = [f"% {self.title}", "% needs \\usepackage{booktabs}", ""]
+        for part in self.parts:
+            lines += [f"\\section*{{{_tex(part.heading)}}}", ""]
+            lines += [f"{_tex(p.strip())}\n" for p in part.text.split("\n\n") if p.strip()]
+            for grid in part.grids:
+                lines += [*_latex_table(grid), ""]
+            if part.printed:
+                lines += ["\\begin{verbatim}", part.printed, "\\end{verbatim}", ""]
+            if part.picture is not None:
+                lines += [f"% picture, in the HTML report: {part.picture.alt}", ""]
+            if part.code:
+                lines += ["\\begin{verbatim}", *part.code, "\\end{verbatim}", ""]
+        return "\n".join(lines)
+
+
+def write_document(document: Document, path: Any) -> Path:
+    """Write a document to a file whose ending says how: .html, .md or .tex.
+
+    Raises
+    ------
+    OptionError
+        If the path ends otherwise, or can't be written; nothing is half written.
+    """
+    writers: dict[str, Callable[[], str]] = {
+        ".html": document.html,
+        ".htm": document.html,
+        ".md": document.markdown,
+        ".tex": document.latex,
+    }
+    target = Path(path)
+    if target.suffix.lower() not in writers:
+        raise OptionError(
+            f"A report is written to a file that ends in .html, .md or .tex; {str(path)!r} does "
+            "not."
+        )
+    write_files(target.parent, {target.name: writers[target.suffix.lower()]().encode()})
+    return target
+
+
+def picture_of_figure(figure: Any, alt: str) -> Picture:
+    """Return a matplotlib figure as a picture, and close it."""
+    import io
+
+    from matplotlib import pyplot
+
+    from hierbayes.plots.style import PNG_DPI
+
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=PNG_DPI)
+    pyplot.close(figure)
+    return Picture(png=stream.getvalue(), alt=alt)
+
+
+def _section(part: Part) -> Section:
+    html = "\n".join(
+        table([(n, list(c)) for n, c in grid.columns], list(grid.rows), caption=grid.caption)
+        for grid in part.grids
+    )
+    if part.html:
+        html = f"{html}\n{part.html}"
+    elif part.printed:
+        html = f"{html}\n<pre>{escape(part.printed)}</pre>"
+    if part.code:
+        html = f"{html}\n{heading('The code', 3)}\n<pre>{escape(chr(10).join(part.code))}</pre>"
+    pictures = () if part.picture is None else (part.picture,)
+    return Section(heading=part.heading, text=part.text, html=html, pictures=pictures)
+
+
+def _md(text: str) -> str:
+    return MARKDOWN.sub(r"\\\1", text)
+
+
+def _tex(text: str) -> str:
+    return "".join(LATEX.get(letter, letter) for letter in text)
+
+
+def _markdown_table(grid: Grid) -> list[str]:
+    header = ["", *(name for name, _ in grid.columns)]
+    rows = [[name, *(cells[i] for _, cells in grid.columns)] for i, name in enumerate(grid.rows)]
+    lines = [f"**{_md(grid.caption)}**", ""] if grid.caption else []
+    lines.append("| " + " | ".join(_md(cell) for cell in header) + " |")
+    lines.append("|:--|" + "--:|" * len(grid.columns))
+    return lines + ["| " + " | ".join(_md(cell.strip()) for cell in row) + " |" for row in rows]
+
+
+def _latex_table(grid: Grid) -> list[str]:
+    names: Sequence[str] = [name for name, _ in grid.columns]
+    lines = ["\\begin{table}", "\\centering"]
+    if grid.caption:
+        lines.append(f"\\caption{{{_tex(grid.caption)}}}")
+    lines += [f"\\begin{{tabular}}{{l{'r' * len(names)}}}", "\\toprule"]
+    lines.append(" & ".join(["", *map(_tex, names)]) + r" \\")
+    lines.append("\\midrule")
+    for i, row in enumerate(grid.rows):
+        cells = [_tex(column[i].strip()) for _, column in grid.columns]
+        lines.append(" & ".join([_tex(row), *cells]) + r" \\")
+    return [*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]

@@ -1,0 +1,113 @@
+"""The table of a paper: fits as columns, parameters as rows, counts and R2 below.
+
+Each cell holds the estimate with its interval: a confidence interval of a likelihood fit
+(Satterthwaite's degrees of freedom for fixed effects, none for sds), a credible interval of a
+posterior.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.checks.r2 import icc, r2
+from hierbayes.errors import HierBayesError
+from hierbayes.reports.document import Grid
+
+NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}
+DIGITS = 3  # significant digits of an interval's width that are shown
+
+
+def paper_grid(fits: Sequence[Any], *, level: float = 0.95, caption: str = "") -> Grid:
+    """Lay fits side by side.
+
+    Parameters
+    ----------
+    fits : LikelihoodFit or PosteriorFit, of models that share their parameters or not
+    level : level of the intervals
+    caption : a line above the table
+    """
+    found = [_cells(fit, level) for fit in fits]
+    rows = list(dict.fromkeys(name for cells in found for name in cells))
+    order = sorted(rows, key=lambda name: _BLOCKS.index(_block(name)))
+    return Grid(
+        columns=tuple(
+            (NAMES.get(fit.method, "fit"), tuple(cells.get(name, "") for name in order))
+            for fit, cells in zip(fits, found, strict=True)
+        ),
+        rows=tuple(order),
+        caption=caption,
+    )
+
+
+_BLOCKS = ("fixed", "random", "sigma", "icc", "r2", "n")
+
+
+def _block(name: str) -> str:
+    if name.startswith(("sd(", "cor(")):
+        return "random"
+    if name == "sigma":
+        return "sigma"
+    if name.startswith("ICC"):
+        return "icc"
+    if name.startswith(("N ", "Observations")):
+        return "n"
+    return "r2" if name.startswith("R2") else "fixed"
+
+
+def _cells(fit: Any, level: float) -> dict[str, str]:
+    cells = {}
+    for row in fit.tidy(level=level).to_dict("records"):
+        cells[_name(row)] = _estimate(row)
+    for name, value in _explained(fit).items():
+        cells[name] = f"{value:.3f}"
+    for group, count in fit.n_groups.items():
+        cells[f"N {group}"] = str(count)
+    cells["Observations"] = str(fit.nobs)
+    return cells
+
+
+def _name(row: Any) -> str:
+    term, group = str(row["term"]), row["group"]
+    if row["effect"] == "fixed":
+        return term
+    if term == "sd__Observation" or group == "Residual":
+        return "sigma"
+    if term.startswith("sd__"):
+        return f"sd({term.removeprefix('sd__')} | {group})"
+    if term.startswith("cor__"):
+        return f"cor({term.removeprefix('cor__')} | {group})"
+    return term
+
+
+def _estimate(row: Any) -> str:
+    value, low, high = (float(row[key]) for key in ("estimate", "conf_low", "conf_high"))
+    if not np.isfinite(value):
+        return "–"
+    width = high - low if np.isfinite(high - low) else abs(value)
+    decimals = int(np.clip(DIGITS - 1 - np.floor(np.log10(width or 1.0)), 0, 6))
+    text = f"{value:.{decimals}f}"
+    if np.isfinite(low) and np.isfinite(high):
+        text += f" [{low:.{decimals}f}, {high:.{decimals}f}]"
+    p = row["p_value"]
+    if p is not None and np.isfinite(p):
+        text += ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
+    return text
+
+
+def _explained(fit: Any) -> dict[str, float]:
+    """R2 and ICC where they are defined."""
+    try:
+        explained, shared = r2(fit).to_frame(), icc(fit).to_frame()
+    except HierBayesError:
+        return {}
+    return {
+        "ICC (adjusted)": _first(shared, "adjusted"),
+        "R2 marginal": _first(explained, "marginal"),
+        "R2 conditional": _first(explained, "conditional"),
+    }
+
+
+def _first(frame: pd.DataFrame, name: str) -> float:
+    return float(frame.loc[name, "estimate"])  # type: ignore[arg-type]

@@ -1,0 +1,44 @@
+"""A Bayesian reanalysis: one effect, REML beside several priors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from hierbayes.results.printing import Printable, Reportable
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class Reanalysis(Printable, Reportable):
+    """What the data say about one coefficient under several priors.
+
+    Attributes
+    ----------
+    term : the coefficient
+    table : index "REML" and the names of the priors; columns ``prior median sd low high
+        prob_positive prob_beyond bayes_factor shift``: of REML its estimate, standard error,
+        confidence interval and one-sided p value in their place; ``bayes_factor`` for the
+        coefficient against none, NaN where it has none; ``shift`` of the median from REML, in
+        standard errors
+    threshold : the effect ``prob_beyond`` asks for, in units of the coefficient
+    level : of the intervals
+    fits : name -> fit, REML first
+    paragraph : the result in words, ready to edit
+    notes : what to know of it
+    formula_text, data_name : the model and its data
+    """
+
+    term: str
+    table: pd.DataFrame
+    threshold: float
+    level: float
+    fits: Mapping[str, Any]
+    paragraph: str
+    notes: tuple[str, ...]
+    formula_text: str
+    data_name: str
+
+    def to_frame(self) -> pd.DataFrame:
+        """Copy of the table, one row an analysis."""
+        return self.table.copy()
