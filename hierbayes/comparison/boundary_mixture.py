@@ -80,6 +80,11 @@ class Mixture:
     p_value: float = float("nan")
     reason: str = ""
 
+    @property
+    def words(self) -> str:
+        """The mixture as text, for example "1/2 chi2(0) + 1/2 chi2(1)"; empty if not known."""
+        return " + ".join(f"1/2 chi2({df})" for df in self.df or ())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Term:

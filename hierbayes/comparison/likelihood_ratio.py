@@ -2,7 +2,8 @@
 
 For models with k_1 < k_2 parameters, 2 (loglik_2 - loglik_1) is about chi-squared with k_2 - k_1
 degrees of freedom. REML likelihoods of different fixed parts do not compare, so REML fits are
-fitted again with ML, and the table says so.
+fitted again with ML, and the table says so. Where one variance is set to zero the chi-squared is
+too wide; the mixture of ``boundary_mixture`` stands beside it.
 
 Source: Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, section 2.4.
 """
@@ -11,12 +12,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import chdtrc
 
+from hierbayes.comparison.boundary_mixture import Mixture, mixture_p
 from hierbayes.errors import DataError, OptionError
 from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def likelihood_ratio_table(
@@ -42,12 +47,29 @@ def likelihood_ratio_table(
         _check_likelihoods(fits)
     used = [fit.with_method("ml") if refitted else fit for fit in fits]
     pairs = sorted(zip(labels, used, strict=True), key=lambda pair: pair[1].n_params)
+    table = _table(pairs)
+    mixtures = _mixtures(pairs, table["chisq"].to_numpy())
+    table["p_mixture"] = [
+        mixtures[name].p_value if name in mixtures else np.nan for name, _ in pairs
+    ]
     return AnovaTable(
-        table=_table(pairs),
+        table=table,
         models={name: fit.formula_text for name, fit in pairs},
         data_name=fits[0].data_name,
         refitted=refitted,
+        mixtures={name: found.words for name, found in mixtures.items()},
     )
+
+
+def _mixtures(pairs: list[tuple[str, LikelihoodFit]], chisq: FloatArray) -> dict[str, Mixture]:
+    """Find the chi-bar-squared mixtures of tests that set one variance to zero, where known."""
+    found = {}
+    for (_, small), (name, large), statistic in zip(pairs[:-1], pairs[1:], chisq[1:], strict=True):
+        if large.n_params > small.n_params:
+            mixture = mixture_p(small, large, float(statistic))
+            if mixture.kind == "mixture":
+                found[name] = mixture
+    return found
 
 
 def _checked_names(names: Any, count: int) -> tuple[str, ...]:

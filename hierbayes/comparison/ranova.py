@@ -104,7 +104,7 @@ def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -
     exact = [_exact_p(fit, row, nsim=count, rng=rng) for row in rows]
     return RanovaTable(
         table=_table(fit, rows, exact),
-        mixtures={row.name: _words(row.mixture) for row in rows if row.mixture.df is not None},
+        mixtures={row.name: row.mixture.words for row in rows if row.mixture.df is not None},
         reasons={row.name: row.mixture.reason for row in rows if row.mixture.reason},
         method=fit.method,
         formula_text=fit.formula_text,
@@ -151,11 +151,6 @@ def _exact_p(fit: LikelihoodFit, row: _Row, *, nsim: int, rng: np.random.Generat
         with suppress(DataError):  # the data do not tell the variance from the residual one
             return exact_test(fit, fit.method, nsim=nsim, random_seed=rng).p_value
     return math.nan
-
-
-def _words(mixture: Mixture) -> str:
-    assert mixture.df is not None
-    return " + ".join(f"1/2 chi2({df})" for df in mixture.df)
 
 
 def _table(fit: LikelihoodFit, rows: list[_Row], exact: list[float]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The likelihood-ratio table of nested fits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -17,16 +17,20 @@ class AnovaTable(Printable):
     Attributes
     ----------
     table : index the names of the models by increasing number of parameters; columns ``npar aic
-        bic loglik deviance chisq df p_value``, the last three missing in the first row
+        bic loglik deviance chisq df p_value``, the last three missing in the first row;
+        ``p_mixture``, under the chi-bar-squared mixture, where one variance is set to zero
     models : name of each model -> its formula
     data_name : name of the data, may be empty
     refitted : whether REML fits were fitted again with ML for this comparison
+    mixtures : name of the larger model -> the mixture, for example "1/2 chi2(0) + 1/2 chi2(1)",
+        where ``p_mixture`` is known
     """
 
     table: pd.DataFrame
     models: Mapping[str, str]
     data_name: str = ""
     refitted: bool = False
+    mixtures: Mapping[str, str] = field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
         """Copy of the table, one row a model.

@@ -57,8 +57,12 @@ def test_tables_are_those_of_lme4(name, reml):
 def test_the_print_is_that_of_lme4(name):
     record = load_reference(f"lrt/{name}")
     small, large = reference_pair(record)
-    printed = str(hb.anova(small, large, names=tuple(record["table"]["rows"]))).splitlines()
-    assert [line.rstrip() for line in printed] == [line.rstrip() for line in record["printed"]]
+    table = hb.anova(small, large, names=tuple(record["table"]["rows"]))
+    printed = [line.rstrip() for line in str(table).splitlines()]
+    expected = [line.rstrip() for line in record["printed"]]
+    assert printed[: len(expected)] == expected
+    # below it a sentence, where one variance is dropped, on the p that lme4 leaves too large
+    assert (len(printed) > len(expected)) == bool(table.mixtures)
 
 
 def test_the_order_given_does_not_matter():
@@ -185,3 +189,27 @@ def test_same_size_has_no_p_value():
     frame = hb.anova(one, other).to_frame()
     assert frame["df"].iloc[1] == 0
     assert np.isnan(frame["p_value"].iloc[1])
+
+
+def test_the_mixture_stands_beside_the_plain_p_where_one_variance_is_dropped(sleepstudy):
+    fits = [
+        hb.lmer(f"Reaction ~ Days + {random}", sleepstudy)
+        for random in ("(1 | Subject)", "(Days || Subject)", "(Days | Subject)")
+    ]
+    table = hb.anova(*fits)
+    frame = table.to_frame()
+    assert frame["p_mixture"].iloc[1] == pytest.approx(frame["p_value"].iloc[1] / 2)
+    assert frame["p_mixture"].isna().tolist() == [True, False, True]  # a correlation is no variance
+    assert table.mixtures == {"m.2": "1/2 chi2(0) + 1/2 chi2(1)"}
+    text = " ".join(str(table).split())
+    assert "m.1 sets one variance of m.2 to zero" in text
+    assert "under 1/2 chi2(0) + 1/2 chi2(1) it is 4.391e-11" in text
+    assert "m.1 sets one variance" in table._repr_html_()
+
+
+def test_nothing_is_said_of_a_mixture_where_no_variance_is_dropped(sleepstudy):
+    small = hb.lmer("Reaction ~ Days + (Days || Subject)", sleepstudy)
+    large = hb.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    table = hb.anova(small, large)
+    assert table.mixtures == {}
+    assert "variance" not in str(table)
