@@ -107,11 +107,11 @@ def _without_columns(design: Design, f: int, gone: set[int]) -> Design:
             for t in terms
         ]
         return replace(design, factors=tuple(factors), terms=tuple(terms))
-    return _without_factor(design, factors, terms, f)
+    return _without_factor(design, factors, terms, f=f)
 
 
 def _without_factor(
-    design: Design, factors: list[GroupingFactor], terms: list[RandomTerm], f: int
+    design: Design, factors: list[GroupingFactor], terms: list[RandomTerm], *, f: int
 ) -> Design:
     left = factors[:f] + factors[f + 1 :]
     counted = tuple(replace(t, factor=t.factor - (t.factor > f)) for t in terms)

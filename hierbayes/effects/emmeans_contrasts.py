@@ -78,7 +78,9 @@ def contrast_rows(asked: Any, values: pd.DataFrame) -> ContrastRows:
         )
     places = _places(values, labels)
     if isinstance(asked, Mapping):
-        weights = [_weights(str(name), given, places, len(labels)) for name, given in asked.items()]
+        weights = [
+            _weights(str(name), given, places, n_means=len(labels)) for name, given in asked.items()
+        ]
         names = tuple(str(name) for name in asked)
     elif isinstance(asked, Iterable):
         pairs = [_pair(given, places) for given in asked]
@@ -142,7 +144,7 @@ def _pair(given: Any, places: dict[str, int]) -> tuple[int, int]:
     return first, second
 
 
-def _weights(name: str, given: Any, places: dict[str, int], n_means: int) -> FloatArray:
+def _weights(name: str, given: Any, places: dict[str, int], *, n_means: int) -> FloatArray:
     out = np.zeros(n_means)
     if isinstance(given, Mapping):
         for label, weight in given.items():

@@ -129,7 +129,7 @@ def reference_grid(fit: Any, at: Mapping[str, Any] | None = None) -> ReferenceGr
         p.name: np.array(p.values, dtype=object if isinstance(p.values[0], str) else None)[code]
         for p, code in zip(predictors, codes[::-1], strict=True)
     }
-    return _laid_out(design, predictors, data, n_rows)
+    return _laid_out(design, predictors, data, n_rows=n_rows)
 
 
 def no_predictor(fit: Any, name: Any, predictors: tuple[str, ...]) -> str:
@@ -252,7 +252,7 @@ def _all_different(name: str, chosen: list[Any]) -> tuple[Any, ...]:
 
 
 def _laid_out(
-    design: Design, predictors: tuple[Predictor, ...], data: dict[str, Any], n_rows: int
+    design: Design, predictors: tuple[Predictor, ...], data: dict[str, Any], *, n_rows: int
 ) -> ReferenceGrid:
     recipe = design.recipe
     if not data:
