@@ -48,13 +48,14 @@ class TMixture:
 
     def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n independent points, shape (n, d)."""
-        which = rng.choice(self.weights.size, size=n, p=self.weights)
+        counts = rng.multinomial(n, self.weights)
         z = rng.standard_normal((n, self.means.shape[1]))
-        degrees = self.degrees[which]
-        stretch = np.sqrt(degrees / rng.chisquare(degrees))
-        return np.asarray(
-            self.means[which] + stretch[:, None] * np.einsum("nij,nj->ni", self.roots[which], z)
-        )
+        stretch = np.repeat(self.degrees, counts)
+        z *= np.sqrt(stretch / rng.chisquare(stretch))[:, None]
+        ends = np.cumsum(counts)
+        for mean, root, end, count in zip(self.means, self.roots, ends, counts, strict=True):
+            z[end - count : end] = z[end - count : end] @ root.T + mean
+        return np.asarray(z[rng.permutation(n)])
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """Log density at points (N, d), shape (N,)."""

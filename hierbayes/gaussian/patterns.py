@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.linalg.stacked import (
+    UNROLLED,
     cholesky_stack,
     sandwich,
     solve_lower_stack,
@@ -82,21 +83,40 @@ def patterns_of(kernel: Kernel) -> Patterns | None:
 
 def integrate(kernel: Kernel, patterns: Patterns, Lambda: FloatArray) -> Integrated:
     """Integrate the random effects out at a batch of Lambda (T, q, q), any square root."""
-    T = Lambda.shape[0]
+    T, q = Lambda.shape[:2]
     L = factors(patterns, Lambda)
-    diagonals = np.diagonal(L, axis1=-2, axis2=-1)
+    log_det = 2.0 * np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(axis=-1) @ patterns.counts
     half = solve_lower_stack(L, np.swapaxes(Lambda, 1, 2)[:, None])
-    M = transposed_product(half, half).reshape(T, -1)
+    if q > UNROLLED:
+        M = transposed_product(half, half)
+    else:
+        M = np.empty((T, L.shape[1], q, q))
+        for a in range(q):
+            for b in range(a + 1):
+                entry = half[..., 0, a] * half[..., 0, b]
+                for c in range(1, q):
+                    entry = entry + half[..., c, a] * half[..., c, b]
+                M[..., a, b] = M[..., b, a] = entry
     gram_xy = kernel.gram_xy
-    return Integrated(
-        log_det=2.0 * np.log(diagonals).sum(axis=-1) @ patterns.counts,
-        gram_xy=gram_xy - (M @ patterns.sums).reshape(T, *gram_xy.shape[1:]),
-    )
+    taken = (M.reshape(T, -1) @ patterns.sums).reshape(T, *gram_xy.shape[1:])
+    return Integrated(log_det=log_det, gram_xy=gram_xy - taken)
 
 
 def factors(patterns: Patterns, Lambda: FloatArray) -> FloatArray:
     """Cholesky factors of Lambda'A Lambda + I of each pattern, shape (T, G, q, q)."""
-    return cholesky_stack(sandwich(patterns.blocks, Lambda, Lambda) + np.eye(Lambda.shape[1]))
+    T, q = Lambda.shape[:2]
+    if q > UNROLLED:
+        return cholesky_stack(sandwich(patterns.blocks, Lambda, Lambda) + np.eye(q))
+    A = patterns.blocks
+    S = np.empty((T, A.shape[0], q, q))
+    for c in range(q):
+        for d in range(c + 1):
+            entry: FloatArray | float = 1.0 if c == d else 0.0
+            for a in range(q):
+                for b in range(q):
+                    entry = entry + np.multiply.outer(Lambda[:, a, c] * Lambda[:, b, d], A[:, a, b])
+            S[..., c, d] = S[..., d, c] = entry
+    return cholesky_stack(S)
 
 
 class PatternFactor:

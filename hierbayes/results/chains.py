@@ -58,19 +58,22 @@ def _statistics(draws: FloatArray) -> FloatArray:
     flat = draws.reshape(P, C * D)
     halves = _split(draws)
     bulk = _normal_scores(halves)
-    middle = np.median(halves.reshape(P, -1), axis=1)[:, None, None]
-    low, high = np.quantile(flat, TAIL, axis=1)
+    ordered = np.sort(flat, axis=1)
+    low, high = (_at(ordered, (C * D - 1) * p) for p in TAIL)
+    middle = np.median(halves.reshape(P, -1), axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         r_hat = np.full(P, np.nan)
         if C > 1:
-            r_hat = np.maximum(_r_hat(bulk), _r_hat(_normal_scores(np.abs(halves - middle))))
+            r_hat = np.maximum(
+                _r_hat(bulk), _r_hat(_normal_scores(np.abs(halves - middle[:, None, None])))
+            )
         tails = [
             _effective_size(_split((draws <= at[:, None, None]).astype(np.float64)))
             for at in (low, high)
         ]
         mcse = flat.std(axis=1, ddof=1) / np.sqrt(_effective_size(halves))
         out = np.array([r_hat, _effective_size(bulk), np.fmin(*tails), mcse])
-    out[:, flat.min(axis=1) == flat.max(axis=1)] = np.nan
+    out[:, ordered[:, 0] == ordered[:, -1]] = np.nan
     return out
 
 
