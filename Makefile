@@ -4,10 +4,13 @@
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: tour test lint bench lab
+.PHONY: tour gallery test lint bench lab
 
 tour: $(READY)
 	@$(BIN)/hierbayes tour --out out
+
+gallery: $(READY)
+	@$(BIN)/hierbayes gallery --out out/gallery
 
 test: $(READY)
 	@$(BIN)/pytest -q -n 2
