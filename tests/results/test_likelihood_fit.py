@@ -347,7 +347,6 @@ NOT_SUPPORTED = {
         lambda fit: fit.with_method("ml").tidy(ddf="kenward-roger"),
         "ddf='kenward-roger' is defined for REML fits",
     ),
-    "interval": (lambda fit: fit.predict(interval="confidence"), "interval='confidence'"),
     "glmer": (lambda fit: hb.glmer("Days ~ 1 + (1 | Subject)", sleep()), "glmer"),
     "family": (
         lambda fit: hb.Model("Days ~ 1 + (1 | Subject)", sleep(), family="poisson").fit(),
