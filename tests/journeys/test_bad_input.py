@@ -422,7 +422,6 @@ def test_at_most_five_new_levels_are_listed(fit):
 
 
 UNSUPPORTED = {
-    "intervals of predictions": lambda m, f: f.predict(interval="prediction"),
     "a Poisson model": lambda m, f: hb.Model(FIT, small(y=range(N)), family="poisson").fit(),
     "a log link": lambda m, f: hb.Model(FIT, small(), link="log").fit(),
     "glmer": lambda m, f: hb.glmer("f ~ x + (1 | g)", small()),
