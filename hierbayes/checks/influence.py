@@ -56,7 +56,7 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     >>> import hierbayes as hb
     >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
     >>> hb.influence(fit)["cooks_distance"].idxmax()
-    '337'
+    '309'
     """
     if not isinstance(fit, LikelihoodFit):
         raise NotSupportedError(

@@ -425,8 +425,6 @@ UNSUPPORTED = {
     "a Poisson model": lambda m, f: hb.Model(FIT, small(y=range(N)), family="poisson").fit(),
     "a log link": lambda m, f: hb.Model(FIT, small(), link="log").fit(),
     "glmer": lambda m, f: hb.glmer("f ~ x + (1 | g)", small()),
-    "an F-table": lambda m, f: hb.anova(f),
-    "Kenward-Roger's degrees of freedom": lambda m, f: f.tidy(ddf="kenward-roger"),
     "parts of data": lambda m, f: hb.Model(FIT, iter([small()])),
 }
 
