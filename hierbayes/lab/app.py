@@ -20,10 +20,9 @@ def _():
 
 @app.cell(hide_code=True)
 def _(mo, page):
-    query = mo.query_params()
-    linked, link_notes = page.linked_state(query.to_dict())
+    linked, link_notes = page.linked_state(mo.query_params().to_dict())
     mo.Html(page.HEADER)
-    return link_notes, linked, query
+    return link_notes, linked
 
 
 @app.cell(hide_code=True)
@@ -76,7 +75,12 @@ def _(linked, mo, page):
 
 @app.cell(hide_code=True)
 def _(data_choice, mo, page):
-    own_file = mo.ui.file(filetypes=[".csv", ".tsv", ".txt"], kind="area", label="A CSV file")
+    own_file = mo.ui.file(
+        filetypes=[".csv", ".tsv", ".txt"],
+        kind="area",
+        max_size=page.LARGEST_FILE,
+        label="A CSV file",
+    )
     own_file if data_choice.value == page.OWN else None
     return (own_file,)
 
@@ -134,10 +138,8 @@ def _(another, data_choice, linked, mo, own_formula, own_start, page, truth):
 def _(factor, linked, locked, mo, page, source):
     own_sds = mo.ui.dictionary(
         {
-            key: mo.ui.slider(
-                start=low, stop=high, step=step, value=value, label=label, show_value=True
-            )
-            for key, low, high, step, value, label in (
+            key: mo.ui.slider(steps=steps, value=value, label=label, show_value=True)
+            for key, steps, value, label in (
                 [] if locked.value else page.sd_sliders(source, factor.value, linked)
             )
         }
@@ -227,7 +229,7 @@ def _(mo, page, result):
                                 script.encode(), filename="shrinkage.py", label="Save the code"
                             ),
                             mo.download(
-                                page.csv_of(result),
+                                lambda: page.csv_of(result),
                                 filename="shrinkage.csv",
                                 label="Save the numbers (CSV)",
                             ),
@@ -238,12 +240,6 @@ def _(mo, page, result):
             ),
         }
     )
-    return
-
-
-@app.cell(hide_code=True)
-def _(page, query, result):
-    page.write_address(query, result)
     return
 
 

@@ -29,7 +29,9 @@ def _data(view: View) -> str:
             "from hierbayes.lab.presets import Simulation, simulated\n\n"
             f"data = simulated(Simulation({given}))"
         )
-    return f"import pandas as pd\n\ndata = pd.read_csv({view.case.title!r})"
+    return (
+        f"import pandas as pd\n\ndata = pd.read_csv({view.case.title!r}, sep=None, engine='python')"
+    )
 
 
 def _edits(view: View) -> str:

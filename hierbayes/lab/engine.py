@@ -120,6 +120,7 @@ class View:
     terms : names of the terms looked at, q = 1 or 2
     n : array (J,), rows of each level
     unpenalised, unpenalised_se : arrays (J, q), of the estimator drawn first
+    determined : array of bool, (J,), whether the level's own rows determine its estimate
     estimates : by "reml", "ml", "posterior", "chosen": those that are drawn
     first : the estimator arrows point to
     complete : array (p,), least squares without groups (complete pooling)
@@ -137,6 +138,7 @@ class View:
     n: npt.NDArray[np.intp]
     unpenalised: FloatArray
     unpenalised_se: FloatArray
+    determined: npt.NDArray[np.bool_]
     estimates: Mapping[str, Estimate]
     first: str
     complete: FloatArray
@@ -179,8 +181,6 @@ def view(state: LabState, own: Own | None = None) -> View:
     estimates = {name: _estimate(fit, position, len(terms)) for name, fit in fits.items()}
     first = next(name for name in (CHOSEN, *fits) if name in fits)
     shown = estimates[first].table
-    mine = shown["group"] == factor
-    q = len(reml.design.factors[position].columns)
     wanted = state.level if state.level in levels else _first_level(state, levels)
     return View(
         state=replace(state, factor=factor, level=wanted),
@@ -191,8 +191,9 @@ def view(state: LabState, own: Own | None = None) -> View:
         levels=levels,
         terms=terms,
         n=np.bincount(reml.design.factors[position].codes, minlength=len(levels)),
-        unpenalised=_levels_by_terms(shown.loc[mine, "unpenalised"], q)[:, :MOST_TERMS],
-        unpenalised_se=_levels_by_terms(shown.loc[mine, "unpenalised_se"], q)[:, :MOST_TERMS],
+        unpenalised=table_column(shown, "unpenalised", reml, position)[:, :MOST_TERMS],
+        unpenalised_se=table_column(shown, "unpenalised_se", reml, position)[:, :MOST_TERMS],
+        determined=np.isfinite(table_column(shown, "within_group", reml, position)).all(axis=1),
         estimates=estimates,
         first=first,
         complete=complete_pooling(reml),
@@ -421,25 +422,27 @@ def complete_pooling(fit: LikelihoodFit) -> FloatArray:
 
 def _estimate(fit: Fit, position: int, q_shown: int) -> Estimate:
     table = _shrinkage(fit)
-    factor = fit.design.factors[position]
-    mine = table[table["group"] == factor.name]
-    q = len(factor.columns)
-
-    def numbers(column: str) -> FloatArray:
-        return _levels_by_terms(mine[column], q)[:, :q_shown]
-
     assert table.details is not None
-    details = table.details.factors[factor.name]
+    details = table.details.factors[fit.design.factors[position].name]
     return Estimate(
         fit=fit,
         table=table,
-        coefficient=numbers("coefficient"),
-        effect=numbers("effect"),
-        coefficient_sd=numbers("coefficient_sd"),
-        reliability=numbers("reliability"),
+        coefficient=table_column(table, "coefficient", fit, position)[:, :q_shown],
+        effect=table_column(table, "effect", fit, position)[:, :q_shown],
+        coefficient_sd=table_column(table, "coefficient_sd", fit, position)[:, :q_shown],
+        reliability=table_column(table, "reliability", fit, position)[:, :q_shown],
         population=details.population[:q_shown],
         covariance=details.covariance[:q_shown, :q_shown],
     )
+
+
+def table_column(table: ShrinkageTable, column: str, fit: Fit, position: int) -> FloatArray:
+    """Return a column of a shrinkage table for one factor, shape (J, q); factors stand in turn."""
+    sizes = [(factor.levels.size, len(factor.columns)) for factor in fit.design.factors]
+    start = sum(J * q for J, q in sizes[:position])
+    J, q = sizes[position]
+    values = table[column].to_numpy(dtype=np.float64)[start : start + J * q]
+    return np.asarray(values.reshape(J, q))
 
 
 @lru_cache(maxsize=32)
@@ -462,10 +465,6 @@ class _Same:
 
 def _shrinkage(fit: Fit) -> ShrinkageTable:
     return _by_identity(_Same(fit))
-
-
-def _levels_by_terms(column: Any, q: int) -> FloatArray:
-    return np.asarray(column, dtype=np.float64).reshape(-1, q)
 
 
 def _first_level(state: LabState, levels: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.lab.engine import NAMES, Estimate, View
+from hierbayes.lab.engine import NAMES, Estimate, View, table_column
 from hierbayes.lab.words import in_words, number
 from hierbayes.results.posterior_fit import PosteriorFit
 
@@ -34,8 +34,8 @@ def scene(view: View) -> dict[str, Any]:
     """Return everything the stage draws for a view."""
     panels = [lines_panel(view) if view.case.x else strip_panel(view)]
     panels.append(plane_panel(view) if len(view.terms) > 1 else slopes_panel(view))
-    panels.append(reliability_panel(view))
     if not hidden(view):
+        panels.append(reliability_panel(view))
         panels += [sd_panel(view, term) for term in range(len(view.terms))]
     for panel in panels:
         panel["marks"] = [_rounded(mark) for mark in panel["marks"]]
@@ -44,6 +44,8 @@ def scene(view: View) -> dict[str, Any]:
         "legend": _legend(view),
         "level": view.state.level,
         "levels": list(view.levels),
+        "terms": list(view.terms),
+        "guess": list(view.state.guess),
         "words": in_words(view),
         "movable": view.case.response is not None,
         "step": _step(view),
@@ -71,7 +73,7 @@ def lines_panel(view: View) -> Panel:
     lines = ", ".join(_line_words(style) for style in named)
     return {
         "id": "data",
-        "title": f"{view.factor} {view.state.level}: drag a point",
+        "title": f"{view.factor} {view.state.level}",
         "alt": f"Observations of {view.factor} {view.state.level} and its lines: {lines}. "
         f"Other levels are drawn behind.",
         "x": {"label": _label(view, view.case.x or ""), "limits": _limits(x)},
@@ -92,8 +94,10 @@ def strip_panel(view: View) -> Panel:
         spread = np.linspace(-0.22, 0.0, own.size) if own.size > 1 else np.array([-0.12])
         x[own] = place[level] + spread
     marks: list[Mark] = [_across("complete", _complete_value(view), len(shown))]
+    heights = y[rows]
     if view.reml.design.known_sd is not None:
         sd = view.reml.design.known_sd
+        heights = np.concatenate([y[rows] - sd[rows], y[rows] + sd[rows]])
         marks += [
             {"kind": "line", "style": "soft", "x": [x[i], x[i]], "y": [y[i] - sd[i], y[i] + sd[i]]}
             for i in rows
@@ -107,12 +111,12 @@ def strip_panel(view: View) -> Panel:
             marks.append(_point(style, at, estimate.coefficient[level, 0], level=name))
     return {
         "id": "data",
-        "title": "Observations and estimates: drag a point",
+        "title": "Observations and estimates",
         "alt": f"Observations of {len(shown)} levels of {view.factor}, each with its own mean "
         f"and {_estimator_words(view)}. The dotted line is complete pooling.",
         "x": {"label": view.factor, "limits": [-0.6, len(shown) - 0.3],
               "ticks": [[i, view.levels[level]] for i, level in enumerate(shown)]},
-        "y": {"label": _label(view, _response(view)), "limits": _limits(y[rows])},
+        "y": {"label": _label(view, _response(view)), "limits": _limits(heights)},
         "marks": marks,
     }  # fmt: skip
 
@@ -140,7 +144,7 @@ def plane_panel(view: View) -> Panel:
     points = np.vstack([own, *(e.coefficient for _, e in _drawn(view))])
     return {
         "id": "plane",
-        "title": "From no pooling to partial pooling",
+        "title": "From no pooling to partial",
         "alt": f"{view.terms[1]} against {view.terms[0]} of {len(view.levels)} levels: hollow "
         f"points without pooling, arrows to {NAMES[view.first]} estimates, ellipses that hold 50 "
         "and 95 % of the levels, a cross at the population.",
@@ -173,7 +177,7 @@ def slopes_panel(view: View) -> Panel:
     marks += _guess_mark(view)
     return {
         "id": "plane",
-        "title": "From no pooling to complete pooling",
+        "title": "From no pooling to complete",
         "alt": f"{view.terms[0]} of {len(view.levels)} levels of {view.factor}: without pooling "
         f"at the left, then {_estimator_words(view)}, and the population at the right.",
         "x": {"label": "", "limits": [-0.5, len(columns) - 0.5],
@@ -200,16 +204,16 @@ def reliability_panel(view: View) -> Panel:
                      "label": f"{view.levels[j]}, {view.terms[term]}: {value:.2f}"}
                     for j, value in enumerate(estimate.reliability[:, term])
                 ]  # fmt: skip
-    filled = f"filled: {view.terms[0]}, hollow: {view.terms[1]}" if len(view.terms) > 1 else ""
+    hollow = f" (hollow: {view.terms[1]})" if len(view.terms) > 1 else ""
     return {
         "id": "reliability",
-        "title": "Reliability: how much of its own a level keeps",
+        "title": f"Reliability{hollow}",
         "alt": "Reliability of every level, 0 for complete and 1 for no pooling, against "
         + ("its standard error. " if by_se else "its number of observations. ")
         + f"{view.state.level}: {_reliability_words(view)}.",
         "x": {"label": "standard error of own estimate" if by_se else "observations of the level",
               "limits": _limits(x, least=1.0, from_zero=True)},
-        "y": {"label": "reliability" + (f" ({filled})" if filled else ""),
+        "y": {"label": "reliability",
               "limits": [-0.04, 1.04]},
         "marks": marks,
     }  # fmt: skip
@@ -236,7 +240,7 @@ def sd_panel(view: View, term: int) -> Panel:
             words.append(f"{NAMES[style]} {number(at)}")
     return {
         "id": f"sd{term}",
-        "title": f"How much levels differ: sd of {view.terms[term]}",
+        "title": f"Between-sd of {view.terms[term]}",
         "alt": f"Between-sd of {view.terms[term]}: " + ", ".join(words) + ".",
         "x": {"label": "between-sd, " + _term_label(view, term), "limits": [0, top or 1.0]},
         "y": {"label": "density", "limits": [0, 1.08 * height], "bare": True},
@@ -278,10 +282,9 @@ def _pooling_lines(view: View) -> dict[str, dict[str, list[float]]]:
     """Lines of the level looked at, by style."""
     first = view.estimates[view.first]
     free = _full(first, view, "unpenalised") - _full(first, view, "population")
-    lines = {
-        "complete": _line(view, view.complete, None),
-        "own": _line(view, first.fit.beta, free[view.level]),
-    }
+    lines = {"complete": _line(view, view.complete, None)}
+    if view.determined[view.level]:
+        lines["own"] = _line(view, first.fit.beta, free[view.level])
     for style, estimate in _drawn(view):
         effect = _full(estimate, view, "effect")
         lines[style] = _line(view, estimate.fit.beta, effect[view.level])
@@ -320,9 +323,7 @@ def _line(view: View, beta: FloatArray, deviation: FloatArray | None) -> dict[st
 
 def _full(estimate: Estimate, view: View, column: str) -> FloatArray:
     """Return a column of the shrinkage table over all terms of the factor, (J, q)."""
-    table = estimate.table
-    values = table.loc[table["group"] == view.factor, column].to_numpy(dtype=np.float64)
-    return np.asarray(values.reshape(len(view.levels), -1))
+    return table_column(estimate.table, column, estimate.fit, view.position)
 
 
 def _observations(view: View, rows: npt.NDArray[np.intp], x: FloatArray) -> list[Mark]:

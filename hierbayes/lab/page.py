@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 
@@ -53,7 +54,11 @@ TRUTHS = (  # setting, lowest, highest, step, label
     ("sigma", 1.0, 100.0, 1.0, "true residual sd"),
 )
 SLIDER_STEPS = 200
+LARGEST_FILE = 2_000_000  # bytes
 HEADER = """<style>
+.marimo-cell.published, .marimo-cell.published .output-area {
+  padding-block: 0 !important; margin-block: 3px !important; }
+.marimo-cell.published:not(:has(.output-area *)) { display: none; }
 .lab-scroll { overflow-x: auto; max-height: 420px; }
 .lab-table { border-collapse: collapse; font-size: 15px; font-variant-numeric: tabular-nums; }
 .lab-table caption { text-align: left; font-weight: 600; padding: 4px 0; }
@@ -65,11 +70,20 @@ HEADER = """<style>
 .lab-error { border: 2px solid #b8001f; border-radius: 6px; padding: 8px 12px; font-size: 16px; }
 .lab-code { font-size: 13px; overflow-x: auto; }
 </style>
-<h1 style="margin:0;font-size:26px">The shrinkage lab</h1>
+<h1 style="margin:0 0 2px;font-size:24px">The shrinkage lab</h1>
 <p class="lab-note">Each level of a grouping factor has an estimate of its own; partial pooling
 pulls it towards the population. Move observations, sds and priors and see how far.</p>"""
 
-NO_SCENE = {"panels": [], "legend": [], "levels": [], "level": "", "words": "", "movable": False}
+NO_SCENE = {
+    "panels": [],
+    "legend": [],
+    "levels": [],
+    "level": "",
+    "terms": [],
+    "guess": [],
+    "words": "",
+    "movable": False,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +161,8 @@ def factors_of(given: Source) -> list[str]:
 
 def sd_sliders(
     given: Source, factor: str, linked: LabState
-) -> list[tuple[str, float, float, float, float, str]]:
-    """Return the sliders that stand for the REML values: key, low, high, step, value, label.
+) -> list[tuple[str, list[float], float, str]]:
+    """Return the sliders that stand for the REML values: key, steps, value, label.
 
     They begin at REML's values, or at those of the link.
     """
@@ -167,23 +181,26 @@ def sd_sliders(
     z = np.abs(reml.design.factors[position].z).max(axis=0)
     for k, (sd, term) in enumerate(zip(sds, reml.design.factors[position].columns, strict=True)):
         top = _round_up(max(3 * sd, spread / max(float(z[k]), 1e-300)))
-        found.append(_slider(f"sd{k}", 0.0, top, sd, f"sd of {term}"))
+        value = float(f"{sd:.6g}")
+        found.append((f"sd{k}", _steps(0.0, top, value), value, f"sd of {term}"))
     if len(sds) == MOST_TERMS and is_correlated(reml, position):
-        found.append(("cor", -1.0, 1.0, 0.05, stepped(cor, -1.0, 1.0, 0.05), "correlation"))
+        value = float(f"{cor:.6g}")
+        steps = sorted({*np.linspace(-1, 1, 41).round(2).tolist(), value})
+        found.append(("cor", steps, value, "correlation"))
     if reml.design.known_sd is None:
         sigma = reml.sigma
         if given.data == linked.data and linked.sigma is not None:
             sigma = linked.sigma
-        top = _round_up(3 * sigma)
-        found.append(_slider("sigma", top / SLIDER_STEPS, top, sigma, "residual sd"))
+        value = float(f"{sigma:.6g}")
+        steps = _steps(sigma / SLIDER_STEPS, _round_up(3 * sigma), value)
+        found.append(("sigma", steps, value, "residual sd"))
     return found
 
 
-def _slider(
-    key: str, low: float, high: float, value: float, label: str
-) -> tuple[str, float, float, float, float, str]:
-    step = high / SLIDER_STEPS
-    return key, low, high, step, stepped(value, low, high, step), label
+def _steps(low: float, high: float, value: float) -> list[float]:
+    """Return the steps of a slider: round numbers, and the value itself."""
+    grid = np.linspace(0.0, high, SLIDER_STEPS + 1)[low > 0 :]
+    return sorted({*(float(f"{v:.6g}") for v in grid), value})
 
 
 def _round_up(value: float) -> float:
@@ -210,6 +227,12 @@ def shown(*, reml: bool, ml: bool, posterior: bool) -> tuple[str, ...]:
     return tuple(name for name, on in wanted.items() if on)
 
 
+def address_of(given: Source, state: LabState) -> str:
+    """Return the query of an address that shows the same state."""
+    second = state.factor in factors_of(given)[1:]
+    return urlencode(to_query(state if second else replace(state, factor="")))
+
+
 def computed(
     given: Source, stage: Any, problem: str, *, sds: Mapping[str, float], **settings: Any
 ) -> Result:
@@ -232,7 +255,7 @@ def computed(
     except HierBayesError as error:
         stage.scene = NO_SCENE
         return Result(state=state, problem=str(error))
-    stage.scene = scene(found)
+    stage.scene = scene(found) | {"address": address_of(given, state)}
     return Result(state=state, view=found)
 
 
@@ -310,21 +333,3 @@ def csv_of(result: Result) -> bytes:
     if found is None:
         return b""
     return found.estimates[found.first].table.to_csv(index=False).encode()
-
-
-def write_address(query: Any, result: Result) -> None:
-    """Bring the address up to date; ``query`` is marimo's ``query_params()``."""
-    state = result.state
-    wanted = to_query(state if _is_second(result) else replace(state, factor=""))
-    before = dict(query.to_dict())
-    for key in before:
-        if key not in wanted:
-            query.remove(key)
-    for key, value in wanted.items():
-        if before.get(key) != value:
-            query.set(key, value)
-
-
-def _is_second(result: Result) -> bool:
-    """Whether the factor looked at is not the one that is looked at anyway."""
-    return result.view is not None and result.view.position > 0

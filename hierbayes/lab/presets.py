@@ -223,8 +223,7 @@ def own_table(content: bytes) -> pd.DataFrame:
         raise DataError("The file holds binary data; upload a table saved as CSV.")
     if not text.strip():
         raise DataError("The file is empty; its first line should name the columns.")
-    first = text.splitlines()[0]
-    separator = max(",;\t", key=first.count)
+    separator = separator_of(text)
     try:
         frame = pd.read_csv(io.StringIO(text), sep=separator, skipinitialspace=True)
     except (ValueError, OverflowError) as error:  # ParserError and EmptyDataError are ValueErrors
@@ -233,6 +232,11 @@ def own_table(content: bytes) -> pd.DataFrame:
     frame.columns = [str(name).strip() for name in frame.columns]
     _check_size(frame)
     return frame
+
+
+def separator_of(text: str) -> str:
+    """Return what separates the columns: a comma, semicolon or tab, whichever is most frequent."""
+    return max(",;\t", key=text.splitlines()[0].count)
 
 
 def _check_size(frame: pd.DataFrame) -> None:

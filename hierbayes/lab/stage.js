@@ -5,7 +5,7 @@
 // that none gets lost when many come at once: `edits` {row: y or null}, `level`, `guess`.
 
 const NS = "http://www.w3.org/2000/svg";
-const W = 460, H = 330, LEFT = 62, RIGHT = 14, TOP = 12, BOTTOM = 46;
+const W = 400, H = 300, LEFT = 58, RIGHT = 12, TOP = 12, BOTTOM = 44;
 const LIGHT = {
   ink: "#1a1a1a", paper: "#ffffff", axis: "#6b6b6b", soft: "#9a9a9a", own: "#1a1a1a",
   complete: "#5a5a5a", reml: "#0b62a8", ml: "#b35a00", posterior: "#00765a",
@@ -91,7 +91,7 @@ function axes(svg, panel, scale, colours) {
   make("path", { d: `M${LEFT},${TOP}V${H - BOTTOM}H${W - RIGHT}`, ...line }, frame);
   const named = panel.x.ticks;
   const long = named ? named.reduce((n, t) => n + String(t[1]).length, 0) : 0;
-  const skip = named ? Math.max(1, Math.ceil((long + named.length) / 52)) : 1;
+  const skip = named ? Math.max(1, Math.ceil((long + named.length) / 46)) : 1;
   (named || ticks(x[0], x[1], 6)).forEach(([at, text], k) => {
     if (k % skip) return;
     make("path", { d: `M${scale.x(at)},${H - BOTTOM}v5`, ...line }, frame);
@@ -213,6 +213,28 @@ class Stage {
     this.reset = html("button", { type: "button" }, box, "Restore all");
     this.reset.addEventListener("click", () => { this.selected = null; this.send("edits", {}); });
     this.box = box;
+    this.guesser = html("form", { class: "lab-editor" });
+    this.guesser.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const values = this.guessInputs.map((input) => parseFloat(input.value));
+      if (values.every(Number.isFinite)) this.send("guess", values);
+    });
+  }
+
+  // inputs for a guess, for those who don't click into the picture
+  showGuesser(view) {
+    const terms = this.scene.terms;
+    if (this.guesser.dataset.terms !== terms.join("\n")) {
+      this.guesser.dataset.terms = terms.join("\n");
+      this.guesser.replaceChildren();
+      this.guessInputs = terms.map((term) => html("input", { type: "number", step: "any" },
+        html("label", {}, this.guesser, `${term} `)));
+      html("button", { type: "submit" }, this.guesser, "Guess");
+    }
+    this.guessInputs.forEach((input, k) => {
+      if (document.activeElement !== input) input.value = this.scene.guess[k] ?? "";
+    });
+    if (!this.guesser.isConnected) view.figure.append(this.guesser);
   }
 
   move(row, y) {
@@ -229,6 +251,7 @@ class Stage {
   draw() {
     const scene = this.scene;
     if (!scene.panels) return;
+    this.root.hidden = scene.panels.length === 0;
     this.colours = palette();
     this.drawLegend(scene);
     const wanted = scene.panels.map((panel) => panel.id);
@@ -246,7 +269,16 @@ class Stage {
     this.showEditor();
     this.drawn += 1;
     this.root.dataset.drawn = this.drawn;
-    this.root.dataset.stamp = scene.stamp;
+    clearTimeout(this.addressing);
+    this.addressing = setTimeout(() => this.writeAddress(this.scene.address), 200);
+  }
+
+  // in place, so that the Back button leaves the page instead of undoing a slider step by step
+  writeAddress(address) {
+    if (address === undefined || !this.root.isConnected) return;
+    const url = new URL(window.location.href);
+    url.search = address;
+    if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
   }
 
   drawLegend(scene) {
@@ -285,6 +317,9 @@ class Stage {
     if (view.svg) view.svg.replaceWith(svg); else view.figure.append(svg);
     view.svg = svg;
     if (panel.id === "data" && !this.box.isConnected) view.figure.append(this.box);
+    if (panel.id === "plane") {
+      if (panel.pick) this.showGuesser(view); else this.guesser.remove();
+    }
     if (this.focusWanted && panel.id === "data") {
       this.focusWanted = false;
       svg.querySelector('[tabindex="0"].lab-obs')?.focus({ preventScroll: true });

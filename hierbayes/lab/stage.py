@@ -24,4 +24,4 @@ class Stage(anywidget.AnyWidget):
     scene = traitlets.Dict().tag(sync=True)
     edits = traitlets.Dict().tag(sync=True)
     level = traitlets.Unicode("").tag(sync=True)
-    guess = traitlets.List().tag(sync=True)
+    guess: traitlets.List = traitlets.List().tag(sync=True)

@@ -1,6 +1,7 @@
 """The tables and sentences of the lab: every number that stands on the page beside pictures."""
 
 import html
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ def parameter_table(view: View) -> pd.DataFrame:
                 continue
             kind = "sd" if _missing(row.term2) else "cor"
             terms = str(row.term1) if kind == "sd" else f"{row.term1}, {row.term2}"
-            values[f"{kind}({terms}|{row.group})"] = float(row.sdcor)
+            values[f"{kind}({terms}|{row.group})"] = float(cast(float, row.sdcor))
         if fit.design.known_sd is None:
             values["sigma"] = float(fit.sigma)
         columns[NAMES[style]] = values
@@ -87,7 +88,8 @@ def in_words(view: View) -> str:
         )
     n = int(view.n[j])
     rows = f"{n} observation{'s' if n != 1 else ''}"
-    return f"{view.factor} {state.level} ({rows}). " + "; ".join(parts) + "."
+    left = "" if view.determined[j] else " What so few observations leave open is the population's."
+    return f"{view.factor} {state.level} ({rows}). " + "; ".join(parts) + "." + left
 
 
 def prior_words(view: View) -> str:
