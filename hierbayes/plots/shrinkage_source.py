@@ -81,7 +81,17 @@ def term_label(
 def term_unit(source: Any, term: str) -> str:
     """Return the unit of a coefficient, empty where that of the response is not known."""
     unit = unit_of(source)
-    return unit if term == INTERCEPT or not unit else f"{unit} per unit"
+    if not unit or term == INTERCEPT or _is_dummy(source, term):
+        return unit
+    return f"{unit} per unit"
+
+
+def _is_dummy(source: Any, term: str) -> bool:
+    """Whether a term's column says of each row whether it belongs to a category."""
+    for factor in source.design.factors:
+        if term in factor.columns:
+            return bool(np.isin(factor.z[:, factor.columns.index(term)], (0.0, 1.0)).all())
+    return False
 
 
 def short_names(levels: Sequence[Any], *, most: int = LONGEST_NAME) -> list[str]:

@@ -1,5 +1,7 @@
 """The shrinkage table: closed forms, limits, both estimators; the path and the lines."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -258,6 +260,11 @@ def test_the_table_is_a_frame_and_prints_what_is_compared(sleep):
     part = table[["level", "effect"]].head(2)
     assert "Shrinkage" not in str(part)
     assert table[table.level == "308"].matrices["Subject"].shape == (18, 2, 2)
+
+
+def test_a_response_that_is_not_gaussian_is_refused_in_a_sentence(post):
+    with pytest.raises(hb.NotSupportedError, match="family='poisson', link='log'"):
+        hb.shrinkage(replace(post, family="poisson", link="log"))
 
 
 def test_what_has_no_shrinkage_is_refused_in_a_sentence(sleep):

@@ -149,6 +149,12 @@ def test_the_plane_takes_terms_in_any_order_and_a_table(m1):
     assert not [line for line in ax.lines if line.get_linestyle() != "None"]
 
 
+def test_a_difference_of_categories_has_the_unit_of_the_response():
+    fit = hb.lmer("score ~ Machine + (Machine | Worker)", hb.load_dataset("Machines"))
+    _, ax = hb.plot.shrinkage_plane(fit, terms=["MachineB", "MachineC"])
+    assert ax.get_ylabel() == "MachineC (productivity score)"
+
+
 def test_a_level_with_too_few_rows_is_marked(sparse, m1):
     _, ax = hb.plot.shrinkage_plane(sparse)
     assert "own rows too few" in ax.get_legend_handles_labels()[1]
