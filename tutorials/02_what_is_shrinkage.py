@@ -45,7 +45,8 @@ def _(hb):
     ratings = hb.load_dataset("InstEval").query("dept == '2'")
     lecturers = hb.lmer("y ~ 1 + (1 | d)", ratings)
     shrunk = hb.shrinkage(lecturers).set_index("level")
-    shrunk[["n", "unpenalised", "coefficient", "reliability"]].sort_values("unpenalised").tail(5)
+    _table = shrunk[["n", "unpenalised", "coefficient", "reliability"]].round(2)
+    _table.sort_values("unpenalised").tail(5)
     return lecturers, ratings, shrunk
 
 
