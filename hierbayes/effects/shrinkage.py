@@ -118,7 +118,7 @@ def _factor(
     population = np.array([fixed.get(name, 0.0) for name in factor.columns])
     effect, effect_covariance = fit.modes[position], fit.mode_covariances[position]
     covariance = _covariance(free, basis, fit.sigma)
-    within, within_se = _within(fit, position, alone, basis)
+    within, within_se = _within(fit, alone, basis, position=position)
     J, q = effect.shape
     columns = {
         "group": np.repeat(np.array(factor.name, dtype=object), J * q),
@@ -251,7 +251,7 @@ def _covariance(estimates: LevelEstimates, basis: FloatArray, sigma: float) -> F
 
 
 def _within(
-    fit: Fit, position: int, alone: LevelEstimates, basis: FloatArray
+    fit: Fit, alone: LevelEstimates, basis: FloatArray, *, position: int
 ) -> tuple[FloatArray, FloatArray]:
     """Deviations by least squares on each level's rows, and their standard errors, (J, q) both."""
     factor, design = fit.design.factors[position], fit.design

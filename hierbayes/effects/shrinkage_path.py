@@ -81,10 +81,10 @@ def shrinkage_path(
     at = level_covariances(fit)
     factor = fit.design.factors[position]
     direction = _direction(at, position, t)
-    own = _sd(at, at.Lambdas[position][0], position, t)
+    own = _sd(at, at.Lambdas[position][0], (position, t))
     scale = _typical_error(at, position, t)
     grid = _grid(scale) if sds is None else _checked(sds)
-    unit = _sd(at, direction, position, t)
+    unit = _sd(at, direction, (position, t))
     factors = np.where(np.isfinite(grid), grid / unit, INFINITE / np.abs(direction).max())
     coefficients, population = _estimates(
         fit, at, factors, direction=direction, place=(position, t)
@@ -107,17 +107,18 @@ def shrinkage_path(
 def _direction(at: LevelCovariances, position: int, t: int) -> FloatArray:
     """Return the Lambda (q, q) that is scaled: the fit's, or equal sds where the term has none."""
     Lambda = at.Lambdas[position][0]
-    return Lambda if _sd(at, Lambda, position, t) > 0 else np.eye(Lambda.shape[0])
+    return Lambda if _sd(at, Lambda, (position, t)) > 0 else np.eye(Lambda.shape[0])
 
 
-def _sd(at: LevelCovariances, Lambda: FloatArray, position: int, t: int) -> float:
+def _sd(at: LevelCovariances, Lambda: FloatArray, place: tuple[int, int]) -> float:
     """Between-level sd of a term at a Lambda (q, q), response units per unit of the term."""
+    position, t = place
     row = at.kernel.products.anchor.z_bases[position][t] @ Lambda
     return float(at.sigma * np.sqrt(row @ row))
 
 
 def _typical_error(at: LevelCovariances, position: int, t: int) -> float:
-    """Return the standard error of a term within a level of average size (the mean block of Z'WZ)."""
+    """Return the standard error of a term within a level of average size."""
     products = at.kernel.products
     A = products.zz[position].mean(axis=0)
     row = products.anchor.z_bases[position][t]

@@ -61,13 +61,14 @@ def place_names(
         taken.append(_box(ax.transData.transform(middle), WORD * dots, LINE_HEIGHT * letter * dots))
     frame = ax.get_window_extent()
     inside = (frame.x0, frame.y0, frame.x1, frame.y1)
+    gaps = [d * dots for d in distances]
     left_out = 0
     for start, end, name in zip(at, to, names, strict=True):
         lines = name.split("\n")
         size = letter * dots * np.array([width(lines), LINE_HEIGHT * len(lines)])
         away = start - end
         angle = np.arctan2(away[1], away[0]) if np.hypot(*away) > 1 else 0.0
-        place = _free_place(start, size, angle, [d * dots for d in distances], taken, inside)
+        place = _free_place(start, size, angle, distances=gaps, taken=taken, inside=inside)
         if place is None:
             left_out += 1
             continue
@@ -100,6 +101,7 @@ def _free_place(
     start: FloatArray,
     size: FloatArray,
     angle: float,
+    *,
     distances: Sequence[float],
     taken: Sequence[Box],
     inside: Box,
@@ -140,7 +142,7 @@ def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def spread_positions(wanted: FloatArray, distance: float, low: float, high: float) -> FloatArray:
+def spread_positions(wanted: FloatArray, distance: float, *, low: float, high: float) -> FloatArray:
     """Positions nearest to those wanted that are a distance apart and inside [low, high].
 
     Parameters

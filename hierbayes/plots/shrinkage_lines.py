@@ -95,7 +95,7 @@ def shrinkage_lines(
         notes = _standard_errors(table, name) if standard_errors else {}
         for ax, level in zip(grid, drawn_levels, strict=False):
             _panel(ax, found, level, note=notes.get(level, ""))
-        _titles(drawn, grid, drawn_levels, n_columns)
+        _titles(drawn, grid, drawn_levels, n_columns=n_columns)
         n_levels = len(drawn_levels)
         _finish(grid, found, n_levels=n_levels, n_columns=n_columns, noted=standard_errors)
         drawn.supxlabel(_x_label(fit, found, labels))
@@ -143,7 +143,7 @@ def _panel(ax: "Axes", found: PoolingLines, level: str, *, note: str) -> None:
 
 
 def _titles(
-    figure: "Figure | SubFigure", grid: "npt.NDArray[Any]", levels: Sequence[str], n_columns: int
+    figure: "Figure | SubFigure", grid: "npt.NDArray[Any]", levels: Sequence[str], *, n_columns: int
 ) -> None:
     """Name the levels above their panels, in the letters that fit."""
     room = TITLE_SHARE * figure.bbox.width / figure.dpi * 72 / n_columns  # points

@@ -94,12 +94,12 @@ def shrinkage_plane(
     with drawing(ax):
         figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
         if isinstance(source, PosteriorFit):
-            _posterior_marks(axes, source, x, y, levels=levels, draws_of=draws_of)
+            _posterior_marks(axes, source, x, y=y, levels=levels, draws_of=draws_of)
         for number, ring in enumerate(rings):
             style = STYLES[min(number, len(STYLES) - 1)]
             axes.plot(*ring, color=SOFT, linewidth=1.0, linestyle=style, zorder=2)
         _arrows(axes, own, kept, heads=few)
-        _marks(axes, own, kept, _unknown(x, y), table=table, few=few)
+        _marks(axes, own, kept, unknown=_unknown(x, y), table=table, few=few)
         size = 10 if is_narrow(axes) else 15
         axes.plot(*centre[:, None], "+", color=INK, ms=size, mew=2, zorder=6, label="population")
         _frame(axes, np.concatenate([own, kept, centre[None], *(ring.T for ring in rings)]))
@@ -109,14 +109,14 @@ def shrinkage_plane(
         settle(axes)
         points = np.concatenate([own, kept, (own + kept) / 2])
         shares = [
-            _name_ring(axes, ring, level, points)
+            _name_ring(axes, ring, level, points=points)
             for ring, level in zip(rings, sorted(levels), strict=True)
         ]
         if few if names is None else names:
             letter = SMALL_NAME if is_narrow(axes) else NAME_SIZE
             shown = short_names(list(x.index))
             place_names(axes, own, shown, letter=letter, away_from=kept, written=shares)
-    describe(axes, _words(table, x, y, own, kept, centre, Sigma))
+    describe(axes, _words(table, x, y))
     return figure, axes
 
 
@@ -158,8 +158,8 @@ def _posterior_marks(
     ax: "Axes",
     fit: PosteriorFit,
     x: pd.DataFrame,
-    y: pd.DataFrame,
     *,
+    y: pd.DataFrame,
     levels: Sequence[float],
     draws_of: Sequence[Any],
 ) -> None:
@@ -209,8 +209,8 @@ def _marks(
     ax: "Axes",
     own: FloatArray,
     kept: FloatArray,
-    unknown: npt.NDArray[np.bool_],
     *,
+    unknown: npt.NDArray[np.bool_],
     table: ShrinkageTable,
     few: bool,
 ) -> None:
@@ -237,7 +237,7 @@ def _frame(ax: "Axes", points: FloatArray) -> None:
     ax.set_ylim(low[1] - room[1], high[1] + room[1])
 
 
-def _name_ring(ax: "Axes", ring: FloatArray, level: float, points: FloatArray) -> FloatArray:
+def _name_ring(ax: "Axes", ring: FloatArray, level: float, *, points: FloatArray) -> FloatArray:
     """Write the share on an ellipse, where it is farthest from all points; return that place."""
     places = ax.transData.transform(ring.T[::4])
     others = ax.transData.transform(points)
@@ -256,26 +256,21 @@ def _name_ring(ax: "Axes", ring: FloatArray, level: float, points: FloatArray) -
     return np.asarray(best)
 
 
-def _words(
-    table: ShrinkageTable,
-    x: pd.DataFrame,
-    y: pd.DataFrame,
-    own: FloatArray,
-    kept: FloatArray,
-    centre: FloatArray,
-    Sigma: FloatArray,
-) -> str:
+def _words(table: ShrinkageTable, x: pd.DataFrame, y: pd.DataFrame) -> str:
     assert table.details is not None
+    Sigma = _covariance(table, x, y)
     sds = np.sqrt(np.diag(Sigma))
+    step = _points(x, y, "unpenalised") - _points(x, y, "coefficient")
     with np.errstate(divide="ignore", invalid="ignore"):
-        moved = np.sqrt((((own - kept) / sds) ** 2).sum(axis=1))
+        moved = np.sqrt(((step / sds) ** 2).sum(axis=1))
         corr = Sigma[0, 1] / (sds[0] * sds[1])
     farthest = x.index[int(np.nan_to_num(moved).argmax())]
     correlation = f"correlation {corr:.2f}" if np.isfinite(corr) else "no correlation"
+    centre = f"({x['population'].iloc[0]:.4g}, {y['population'].iloc[0]:.4g})"
     return (
         f"{len(x)} levels of {x.attrs['group']} in the plane of {x.attrs['term']} and "
         f"{y.attrs['term']}. An arrow leads from each level's estimate without shrinkage to its "
-        f"{ESTIMATOR[table.details.method]} estimate, towards the population at "
-        f"({centre[0]:.4g}, {centre[1]:.4g}); level {farthest} moves farthest. Between-level sds "
-        f"are {sds[0]:.3g} and {sds[1]:.3g}, {correlation}."
+        f"{ESTIMATOR[table.details.method]} estimate, towards the population at {centre}; level "
+        f"{farthest} moves farthest. Between-level sds are {sds[0]:.3g} and {sds[1]:.3g}, "
+        f"{correlation}."
     )

@@ -80,7 +80,7 @@ def shrinkage_reliability(
     places = _places(table, rows, "n" if against == "n" else "unpenalised_se")
     with drawing():
         figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
-        _curve(axes, curve, against, level)
+        _curve(axes, curve, against=against, level=level)
         most = places["count"].max()
         size = 24.0 + 60.0 * np.sqrt((places["count"] - 1) / max(most - 1, 1))
         axes.scatter(places["x"], places["reliability"], s=size, color=INK, linewidths=0, zorder=4)
@@ -88,7 +88,7 @@ def shrinkage_reliability(
         if against == "n":
             axes.xaxis.set_major_locator(whole_numbers())
         axes.set_xlim(0.0, _end(places["x"], curve, against))
-        axes.set_xlabel(_x_label(fit, against, names, labels))
+        axes.set_xlabel(_x_label(fit, names, against=against, labels=labels))
         axes.set_ylabel((labels or {}).get("reliability", f"reliability of {names['term']}"))
         legend_above(axes)
         if len(places) <= MOST_WORDS:
@@ -133,7 +133,7 @@ def _error(value: float) -> str:
     return f"{value:.3g}" if np.isfinite(value) else "\N{INFINITY}"
 
 
-def _curve(ax: "Axes", curve: pd.DataFrame, against: str, level: float) -> None:
+def _curve(ax: "Axes", curve: pd.DataFrame, *, against: str, level: float) -> None:
     known = curve[np.isfinite(curve[against])]
     if known["lower"].notna().any():
         words = f"{100 * level:g} % credible band"
@@ -150,7 +150,7 @@ def _end(x: "pd.Series[float]", curve: pd.DataFrame, against: str) -> float:
 
 
 def _x_label(
-    fit: Any, against: str, names: Mapping[str, str], labels: Mapping[str, str] | None
+    fit: Any, names: Mapping[str, str], *, against: str, labels: Mapping[str, str] | None
 ) -> str:
     if labels is not None and against in labels:
         return labels[against]

@@ -83,7 +83,7 @@ def shrinkage_slopegraph(
         axes.set_xlim(-EMPTY, 1.0 + EMPTY)
         if few if names is None else names:
             settle(axes)
-            _names(axes, own, kept, short_names(list(rows.index)))
+            _names(axes, own, kept, names=short_names(list(rows.index)))
     describe(axes, _words(rows, table, population))
     return figure, axes
 
@@ -121,7 +121,7 @@ def _marks(ax: "Axes", rows: pd.DataFrame, table: ShrinkageTable) -> None:
     ax.scatter(right, rows["coefficient"], s=area, color=INK, linewidths=0, zorder=4, label=name)
 
 
-def _names(ax: "Axes", own: FloatArray, kept: FloatArray, names: list[str]) -> None:
+def _names(ax: "Axes", own: FloatArray, kept: FloatArray, *, names: list[str]) -> None:
     """Name the levels at both sides, moved apart where they are close."""
     letter = SMALL_NAME if is_narrow(ax) else NAME_SIZE
     low, high = ax.get_ylim()
@@ -134,7 +134,9 @@ def _names(ax: "Axes", own: FloatArray, kept: FloatArray, names: list[str]) -> N
     sides = ((own, 0.0, "right", -GAP), (kept, 1.0, "left", GAP))
     for values, x, side, gap in sides:
         order = np.argsort(values, kind="stable")
-        places = spread_positions(values[order], distance, low + distance / 2, high - distance / 2)
+        places = spread_positions(
+            values[order], distance, low=low + distance / 2, high=high - distance / 2
+        )
         for i, place in zip(order, places, strict=True):
             start = (x + gap, values[i])
             end = (x + 3 * gap, place)

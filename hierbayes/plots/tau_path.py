@@ -87,7 +87,7 @@ def tau_path(
         bottom = low - room
         if posterior is not None:
             bottom = low - room - STRIP / (1 - STRIP) * (high - low + 2 * room)
-            _strip(axes, _sd_draws(posterior, name, picked), scale, bottom, low - room)
+            _strip(axes, _sd_draws(posterior, name, picked), scale, low=bottom, high=low - room)
         axes.axvline(_share(own, scale), **REFERENCE)
         axes.set_ylim(bottom, high + room)
         axes.set_yticks([tick for tick in axes.get_yticks() if low - room <= tick <= high + room])
@@ -96,7 +96,7 @@ def tau_path(
         place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9.5}
         axes.text(_share(own, scale), 1.0, words, transform=axes.get_xaxis_transform(), **place)
         _ticks(axes, scale)
-        axes.set_xlabel(_x_label(fit, name, picked, labels, narrow=is_narrow(axes)))
+        axes.set_xlabel(_x_label(fit, name, picked, labels=labels, narrow=is_narrow(axes)))
         axes.set_ylabel(term_label(fit, picked, labels))
         if len(ends) <= MANY:
             _names(axes, ends)
@@ -136,7 +136,7 @@ def _sd_draws(posterior: Any, group: str, term: str) -> FloatArray:
     raise OptionError(f"The posterior has no sd of {term!r} by {group!r}; take the same model.")
 
 
-def _strip(ax: "Axes", draws: FloatArray, scale: float, low: float, high: float) -> None:
+def _strip(ax: "Axes", draws: FloatArray, scale: float, *, low: float, high: float) -> None:
     """Draw the posterior density of the place on the axis, so that areas are probabilities."""
     found = density(_share(draws, scale), lower=0.0, upper=1.0)
     height = low + 0.9 * (high - low) * found.height / found.height.max()
@@ -168,7 +168,7 @@ def _ticks(ax: "Axes", scale: float) -> None:
 
 
 def _x_label(
-    fit: Any, group: str, term: str, labels: Mapping[str, str] | None, *, narrow: bool
+    fit: Any, group: str, term: str, *, labels: Mapping[str, str] | None, narrow: bool
 ) -> str:
     if labels is not None and "sd" in labels:
         return labels["sd"]
@@ -185,7 +185,9 @@ def _names(ax: "Axes", ends: "pd.Series[float]") -> None:
     height = ax.get_window_extent().height / ax.figure.dpi * 72
     distance = 1.05 * letter * (high - low) / height
     order = ends.sort_values(kind="stable")
-    places = spread_positions(np.array(order, dtype=np.float64), distance, low + distance / 2, high)
+    places = spread_positions(
+        np.array(order, dtype=np.float64), distance, low=low + distance / 2, high=high
+    )
     names = short_names(list(order.index))
     for name, end, place in zip(names, order.tolist(), places, strict=True):
         ax.annotate(

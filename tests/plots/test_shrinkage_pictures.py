@@ -295,9 +295,9 @@ def test_names_are_shortened_to_what_tells_them_apart():
 
 def test_positions_are_spread_and_stay_in_order():
     wanted = np.array([0.0, 0.1, 0.2, 5.0])
-    found = spread_positions(wanted, 1.0, -1.0, 6.0)
+    found = spread_positions(wanted, 1.0, low=-1.0, high=6.0)
     assert (np.diff(found) >= 1 - 1e-12).all()
     assert found[-1] == 5.0
     assert found[:3].mean() == pytest.approx(0.1, abs=0.2)
-    full = spread_positions(np.zeros(5), 10.0, 0.0, 4.0)
+    full = spread_positions(np.zeros(5), 10.0, low=0.0, high=4.0)
     np.testing.assert_allclose(full, np.arange(5.0))
