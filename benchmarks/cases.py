@@ -258,11 +258,11 @@ POSTERIOR_CASES = (
     ),
     PosteriorCase(
         name="posterior-insteval",
-        title="posterior of InstEval, 73,421 rows, three crossed factors, 4 chains of 450 draws",
+        title="posterior of InstEval, 73,421 rows, three crossed factors, 4 chains of 650 draws",
         dataset="InstEval",
         formula="y ~ service + (1 | s) + (1 | d) + (1 | dept:service)",
         factors=("service", "s", "d", "dept"),
-        draws=450,
+        draws=650,
         warm_calls=0,
         peers=(OURS,),
         bars=(

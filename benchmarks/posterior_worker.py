@@ -3,7 +3,7 @@
     posterior_worker.py PEER FOLDER
 
     hello                                       -> {"version": ...}
-    first DATASET FACTORS FORMULA CHAINS DRAWS  -> {"peak_kb": ...}    import, read, draw
+    first SEED DATASET FACTORS FORMULA CHAINS DRAWS  -> {"peak_kb": ...}  import, read, draw
     turn FIRST COUNT                            -> {"seconds": [...]}  timed calls
     effective                                   -> {"parameters": ..., "all": ...}
 
@@ -61,13 +61,13 @@ class Worker:
             progressbar=False,
         )
 
-    def first(self, dataset: str, factors: str, *words: str) -> dict[str, Any]:
+    def first(self, seed: str, dataset: str, factors: str, *words: str) -> dict[str, Any]:
         """Read the rows and make the first call of this process."""
         self.formula = words[0]
         self.chains, self.draws = int(words[1]), int(words[2])
         types = dict.fromkeys(factors.split(","), "category")
         self.frame = pd.read_csv(self.folder / f"{dataset}.csv", dtype=types)
-        self.tree = self.draw(self.formula, self.frame.copy(), seed=0)
+        self.tree = self.draw(self.formula, self.frame.copy(), seed=int(seed))
         return {"peak_kb": memory_kb("VmHWM")}
 
     def turn(self, first: str, count: str) -> dict[str, Any]:

@@ -71,13 +71,15 @@ def write_rows(case: PosteriorCase, folder: Path) -> None:
     hierbayes.load_dataset(case.dataset).to_csv(folder / f"{case.dataset}.csv", index=False)
 
 
-def start(case: PosteriorCase, peer: str, folder: Path) -> tuple[Worker, float, float]:
+def start(
+    case: PosteriorCase, peer: str, folder: Path, *, seed: int
+) -> tuple[Worker, float, float]:
     """Start a process and let it draw; return it with its cold seconds and peak memory (kB)."""
     words = (case.dataset, ",".join(case.factors), case.formula, str(case.chains), str(case.draws))
     began = time.perf_counter()
     worker = Worker(peer, folder, posterior_command(peer, folder))
     try:
-        peak_kb = worker.ask("first", *words)["peak_kb"]
+        peak_kb = worker.ask("first", str(seed), *words)["peak_kb"]
     except PeerError:
         worker.close()
         raise
@@ -85,11 +87,11 @@ def start(case: PosteriorCase, peer: str, folder: Path) -> tuple[Worker, float, 
 
 
 def measure(case: PosteriorCase, peer: str, folder: Path, *, first: int) -> Run:
-    """Measure one process; its warm calls have the numbers first, first + 1, ..."""
-    worker, cold, peak_kb = start(case, peer, folder)
+    """Measure one process; its calls have the seeds first, first + 1, ..."""
+    worker, cold, peak_kb = start(case, peer, folder, seed=first)
     count = case.warm_calls if peer == OURS else min(case.warm_calls, 1)
     with worker:
-        seconds = worker.ask("turn", str(first), str(count))["seconds"]
+        seconds = worker.ask("turn", str(first + 1), str(count))["seconds"]
         sizes = worker.ask("effective")
     return Run(
         cold=cold,
@@ -118,9 +120,9 @@ def time_posterior(
                 continue
             try:
                 if round_number < 0:
-                    start(case, posteriors.peer, folder)[0].close()
+                    start(case, posteriors.peer, folder, seed=0)[0].close()
                     continue
-                first = 1 + round_number * case.warm_calls
+                first = 1 + round_number * (1 + case.warm_calls)
                 posteriors.runs.append(measure(case, posteriors.peer, folder, first=first))
             except PeerError as problem:
                 posteriors.problem = str(problem)

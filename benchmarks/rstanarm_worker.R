@@ -21,14 +21,14 @@ hello <- function() {
   reply(version = paste(packageVersion("rstanarm"), "in R", r))
 }
 
-first_call <- function(dataset, factors, formula, chains, draws) {
+first_call <- function(seed, dataset, factors, formula, chains, draws) {
   suppressPackageStartupMessages(library(rstanarm))
   state$rows <- read.csv(file.path(folder, paste0(dataset, ".csv")))
   for (name in strsplit(factors, ",")[[1]]) state$rows[[name]] <- factor(state$rows[[name]])
   state$formula <- as.formula(formula, env = globalenv())
   state$chains <- as.integer(chains)
   state$draws <- as.integer(draws)
-  state$fit <- draw(0)
+  state$fit <- draw(as.integer(seed))
   reply(peak_kb = memory_kb("VmHWM"))
 }
 
