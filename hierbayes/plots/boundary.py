@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hierbayes.errors import OptionError
-from hierbayes.plots.style import BAND, INK, LINE, REFERENCE, SOFT, drawing, figure_of
+from hierbayes.plots.alt_text import describe
+from hierbayes.plots.style import BAND, INK, LINE, REFERENCE, SOFT, drawing, figure_of, is_narrow
 from hierbayes.results.density import density
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.profile_result import ProfileResult
@@ -101,7 +102,20 @@ def boundary(
         axes.set_yticks([])
         axes.set_xlabel(name)
         axes.set_ylabel("relative height")
-        axes.legend(frameon=False, loc="upper right", fontsize=9.5)
+        axes.legend(
+            frameon=False,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=2 if is_narrow(axes) else 3,
+            fontsize="small",
+        )
+        near_zero = 100 * float((draws < 0.1 * draws.mean()).mean())
+        describe(
+            axes,
+            f"Profile likelihood, prior and posterior of {name}: ML estimate {estimate:.4g}, "
+            f"posterior mean {draws.mean():.4g}; {near_zero:.2g} % of the posterior lie "
+            "below a tenth of its mean.",
+        )
     return figure, axes
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from hierbayes.errors import OptionError
 from hierbayes.options import nearest
+from hierbayes.plots.alt_text import describe
 from hierbayes.plots.style import INK, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
 
 if TYPE_CHECKING:
@@ -86,6 +87,13 @@ def caterpillar(
         if len(fits) > 1:
             handles, labels = axes[0].get_legend_handles_labels()
             drawn.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    names = " and ".join(NAMES.get(fit.method, "fit") for fit in fits)
+    describe(
+        drawn,
+        f"Random effects of {len(order)} levels of {chosen} ({', '.join(map(str, terms))}) by "
+        f"{names}, sorted by {terms[0]}, with {100 * level:g} % intervals: {order[0]} is the "
+        f"lowest, {order[-1]} the highest.",
+    )
     return drawn, np.asarray(axes)
 
 

@@ -7,7 +7,18 @@ import numpy as np
 
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
-from hierbayes.plots.style import BAND, INK, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
+from hierbayes.plots.alt_text import describe
+from hierbayes.plots.style import (
+    BAND,
+    INK,
+    REFERENCE,
+    SOFT,
+    WIDTH_MM,
+    any_figure,
+    drawing,
+    is_narrow,
+    letter_size,
+)
 from hierbayes.results.density import density
 from hierbayes.results.model_check import ModelCheck
 
@@ -16,11 +27,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 ROW_MM = 58.0
-COLUMNS = 3
+COLUMNS, NARROW_COLUMNS = 3, 2
 POINT: dict[str, Any] = {"color": INK, "s": 8.0, "alpha": 0.6, "linewidths": 0}
 SLICES = 10  # of the expected value, for the quartiles of the scaled residuals
+LINES = 2.0  # between a title and its panel, in sizes of small letters
 NAMED = 25  # levels named under the axis
-SUBTITLE_SIZE = 8.5
 
 
 def check(
@@ -57,20 +68,39 @@ def check(
         panels.append(_effects)
     if not found.influence.empty:
         panels.append(_influence)
-    n_rows = -(-len(panels) // COLUMNS)
+    n_columns = NARROW_COLUMNS if is_narrow(figure) else COLUMNS
+    n_rows = -(-len(panels) // n_columns)
     with drawing(figure):
         drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=ROW_MM * n_rows)
-        axes = drawn.subplots(n_rows, COLUMNS, squeeze=False).ravel()
+        axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
         for ax, panel in zip(axes, panels, strict=False):
             panel(ax, found)
         for ax in axes[len(panels) :]:
             ax.remove()
+    describe(drawn, _words(found))
     return drawn, np.asarray(axes[: len(panels)])
+
+
+def _words(found: ModelCheck) -> str:
+    """Say in words what the panels show."""
+    text = (
+        f"Checks of the model against its simulations: scaled residuals of {found.scaled.size} "
+        f"rows have mean {found.scaled.mean():.2f} (0.5 is expected) and sd "
+        f"{found.scaled.std():.2f} (0.29)."
+    )
+    if found.influence.empty:
+        return text
+    cook = found.influence["cooks_distance"]
+    return (
+        f"{text} The largest Cook's distance of a level of {found.influence.index.name} is "
+        f"{cook.max():.2f} ({cook.idxmax()})."
+    )
 
 
 def _titled(ax: "Axes", title: str, good: str) -> None:
     """Title with what a good picture looks like under it."""
-    ax.set_title(title, fontsize=10.0, pad=15)
+    size = letter_size("small")
+    ax.set_title(title, fontsize=1.1 * size, pad=LINES * size)
     ax.annotate(
         good,
         (0.5, 1.0),
@@ -79,12 +109,12 @@ def _titled(ax: "Axes", title: str, good: str) -> None:
         textcoords="offset points",
         ha="center",
         va="bottom",
-        fontsize=SUBTITLE_SIZE,
+        fontsize=0.93 * size,
         color=SOFT,
     )
-    ax.tick_params(labelsize=8.5)
-    ax.xaxis.label.set_fontsize(9.0)
-    ax.yaxis.label.set_fontsize(9.0)
+    ax.tick_params(labelsize=0.93 * size)
+    ax.xaxis.label.set_fontsize(size)
+    ax.yaxis.label.set_fontsize(size)
 
 
 def _overlay(ax: "Axes", found: ModelCheck) -> None:
@@ -153,7 +183,7 @@ def _effects(ax: "Axes", found: ModelCheck) -> None:
             markeredgewidth=0.7,
             label=f"{term} | {group}",
         )
-    ax.legend(frameon=False, fontsize=7.5, loc="lower right", handletextpad=0.2, borderpad=0.1)
+    ax.legend(frameon=False, fontsize="x-small", loc="upper left", handletextpad=0.2, borderpad=0.1)
     ax.set_xlabel("normal quantile")
     ax.set_ylabel("random effect / sd")
     _titled(ax, "Random effects", "points on the line")
@@ -172,7 +202,7 @@ def _influence(ax: "Axes", found: ModelCheck) -> None:
             xytext=(0, 3),
             textcoords="offset points",
             ha="center",
-            fontsize=8.0,
+            fontsize="x-small",
         )
     ax.set_xticks([])
     ax.set_ylim(0.0, 1.2 * max(float(np.nanmax(cook)), 0.05))

@@ -88,11 +88,18 @@ def rows_of(found: Comparison, names: Sequence[str], confint: pd.DataFrame | Non
                 kind=str(values["effect"]),
                 density=densities.get(name),
                 marks=tuple(_mark(fit, name, values, given) for fit in found.fits),
-                shift=f"{shift:+.2f} {unit}".replace("-", MINUS) if np.isfinite(shift) else "",
+                shift=_signed(shift, unit),
                 shift_size=shift,
             )
         )
     return rows
+
+
+def _signed(shift: float, unit: str) -> str:
+    if not np.isfinite(shift):
+        return ""
+    text = f"{shift:+.2f}"
+    return f"{text[1:] if float(text) == 0 else text.replace('-', MINUS)} {unit}"
 
 
 def _given_intervals(

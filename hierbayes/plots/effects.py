@@ -133,8 +133,8 @@ def _panel(ax: "Axes", one: EffectLines) -> None:
         alpha=0.45 if few else 0.1,
         linewidths=0,
         zorder=2,
-        label="data",
     )
+    ax.scatter([], [], s=7, color=INK, linewidths=0, label="data")
     flat = one.categories is None or one.x_name == one.group_name
     ax.plot(
         one.typical["x"],

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
+from hierbayes.plots.alt_text import describe
 from hierbayes.plots.style import INK, SOFT, WIDTH_MM, any_figure, drawing
 
 if TYPE_CHECKING:
@@ -80,7 +81,21 @@ def intervals(
             columnspacing=1.2,
             frameon=False,
         )
+    describe(drawn, " ".join(_words(name, tables) for name in names))
     return drawn, np.asarray(axes)
+
+
+def _words(name: str, tables: Mapping[str, pd.DataFrame]) -> str:
+    """Say the intervals of one parameter in words."""
+    parts = []
+    for kind, table in tables.items():
+        if name in table.index:
+            row: Any = table.loc[name]
+            ends = f" ({row['lower']:.3g} to {row['upper']:.3g})" * bool(
+                np.isfinite([row["lower"], row["upper"]]).all()
+            )
+            parts.append(f"{kind} {row['estimate']:.4g}{ends}")
+    return f"{name}: {', '.join(parts)}."
 
 
 def _panel(ax: "Axes", name: str, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -114,4 +129,4 @@ def _panel(ax: "Axes", name: str, tables: Mapping[str, pd.DataFrame]) -> None:
     ax.set_ylim(-len(tables) + 0.4, 0.6)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
-    ax.set_title(name, loc="left", pad=2, fontsize=10)
+    ax.set_title(name, loc="left", pad=2, fontsize="medium")

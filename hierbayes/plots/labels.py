@@ -4,6 +4,7 @@ The units of a bundled data set are known; they are used only where the values d
 those of the data set, so that milliseconds turned into seconds are never called milliseconds.
 """
 
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
 MOST_PANELS = 24  # more than anyone reads in one figure
 LETTER = 0.55  # mean width of a letter of a name, in sizes of the font
 PROSE = 0.49  # the same of words of small letters and blanks
+BRACKETS = re.compile(r" \([^()]*\)")
 MM_PER_POINT = 25.4 / 72
 
 
@@ -68,4 +70,4 @@ def bundled_unit(data_name: str, column: str, values: Any) -> str:
     known = load_dataset(data_name)[column].to_numpy(dtype=float)
     if not np.isin(np.asarray(values, dtype=float), known).all():
         return ""
-    return str(unit).split(" (")[0]  # what stands in brackets explains; it is not the unit
+    return BRACKETS.sub("", str(unit))  # what stands in brackets explains; it is not the unit

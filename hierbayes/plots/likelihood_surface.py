@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import chdtri
 
 from hierbayes.errors import OptionError
+from hierbayes.plots.alt_text import describe
 from hierbayes.plots.style import INK, SOFT, WIDTH_MM, any_figure, drawing
 from hierbayes.results.likelihood_surface import LikelihoodSurface
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 HEIGHT_MM = 82.0
 LEVELS = (0.5, 0.8, 0.95, 0.99)
+EXCLUDED = 1e-4  # probability beyond which nothing is shown
 SHADES = ("#8c8c8c", "#b0b0b0", "#d0d0d0", "#ebebeb")
 
 
@@ -59,11 +61,28 @@ def likelihood_surface(
         for ax, title, values in zip(axes, ("ML", "REML"), (surface.ml, surface.reml), strict=True):
             _panel(ax, surface, values)
             ax.set_title(title)
+        _crop(axes[0], surface)
         drawn.supxlabel(surface.x_name)
         drawn.supylabel(surface.y_name)
         handles, labels = axes[0].get_legend_handles_labels()
         drawn.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    describe(
+        drawn,
+        f"Marginal likelihood over {surface.x_name} and {surface.y_name}, by ML and by REML. Best "
+        f"values: ML {surface.ml_estimate[0]:.4g} and {surface.ml_estimate[1]:.4g}, REML "
+        f"{surface.reml_estimate[0]:.4g} and {surface.reml_estimate[1]:.4g}.",
+    )
     return drawn, np.asarray(axes)
+
+
+def _crop(ax: "Axes", surface: LikelihoodSurface) -> None:
+    """Leave out what both likelihoods exclude."""
+    far = float(chdtri(2, EXCLUDED))
+    seen = np.minimum(surface.ml, surface.reml) <= far
+    x, y = surface.x[seen.any(axis=0)], surface.y[seen.any(axis=1)]
+    if x.size > 1 and y.size > 1:
+        ax.set_xlim(x[0], x[-1])
+        ax.set_ylim(y[0], y[-1])
 
 
 def _panel(ax: "Axes", surface: LikelihoodSurface, values: Any) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hierbayes.checks.residuals import normal_quantiles, residual_table
+from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import bundled_unit
 from hierbayes.plots.style import POINT, REFERENCE, drawing, figure_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -55,4 +56,11 @@ def qq(
         axes.scatter(found.theoretical, found.sample, s=POINT_SIZE, alpha=0.7, **POINT)
         axes.set_xlabel(ours["theoretical"])
         axes.set_ylabel(ours["sample"])
+        describe(
+            axes,
+            f"Normal QQ plot of {found.sample.size} residuals: from {found.sample.min():.3g} to "
+            f"{found.sample.max():.3g}; normal ones would lie between "
+            f"{found.intercept + found.slope * found.theoretical.min():.3g} and "
+            f"{found.intercept + found.slope * found.theoretical.max():.3g}.",
+        )
     return figure, axes

@@ -7,7 +7,17 @@ from scipy.special import ndtri
 
 from hierbayes.errors import OptionError
 from hierbayes.options import check_option
-from hierbayes.plots.style import BAND, LINE, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
+from hierbayes.plots.alt_text import describe
+from hierbayes.plots.style import (
+    BAND,
+    LINE,
+    REFERENCE,
+    SOFT,
+    WIDTH_MM,
+    any_figure,
+    drawing,
+    is_narrow,
+)
 from hierbayes.results.profile_result import ProfileResult
 
 if TYPE_CHECKING:
@@ -15,8 +25,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 Kind = Literal["zeta", "density"]
-COLUMNS = 3
+COLUMNS, NARROW_COLUMNS = 3, 2
 PANEL_MM, FRAME_MM = 46.0, 14.0
+TICKS = 4  # intervals between the numbers of a panel at most
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -54,9 +65,12 @@ def profile(
         raise OptionError(
             f"plot.profile draws what hb.profile(fit) returns; it got {type(result).__name__}."
         )
+    from matplotlib.ticker import MaxNLocator
+
     check_option("kind", kind, Kind)
     n = len(result.names)
-    n_columns = min(COLUMNS, n)
+    most = NARROW_COLUMNS if is_narrow(figure) or n == NARROW_COLUMNS**2 else COLUMNS
+    n_columns = min(most, n)
     n_rows = -(-n // n_columns)
     frame = result.to_frame()
     with drawing(figure):
@@ -69,11 +83,22 @@ def profile(
                 _zeta(ax, value, zeta)
             else:
                 _density(ax, value, zeta)
-            ax.set_title(_short(name), fontsize=9.5)
+            ax.xaxis.set_major_locator(MaxNLocator(TICKS))
+            ax.set_title(_short(name), fontsize="small")
         for ax in axes[n:]:
             ax.remove()
         drawn.supylabel("zeta" if kind == "zeta" else "density implied by the profile")
+    describe(drawn, _words(result, kind))
     return drawn, np.asarray(axes[:n])
+
+
+def _words(result: ProfileResult, kind: Kind) -> str:
+    """Say what is drawn, and where the estimates are."""
+    what = "Signed roots of the rise of the deviance" if kind == "zeta" else "Implied densities"
+    parts = [
+        f"{name} {value:.4g}" for name, value in zip(result.names, result.estimates, strict=True)
+    ]
+    return f"{what} of {len(parts)} parameters, a panel each, with estimates {', '.join(parts)}."
 
 
 def _short(name: str) -> str:

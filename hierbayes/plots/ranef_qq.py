@@ -6,6 +6,7 @@ import numpy as np
 
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
+from hierbayes.plots.alt_text import describe
 from hierbayes.plots.style import INK, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
 
 if TYPE_CHECKING:
@@ -75,4 +76,10 @@ def ranef_qq(
             ax.remove()
         drawn.supxlabel("standard normal quantile")
         drawn.supylabel("random effect")
+    describe(
+        drawn,
+        f"Normal QQ plots of the random effects with {100 * level:g} % intervals: "
+        + ", ".join(f"{len(rows)} levels of {g} ({t})" for (g, t), rows in panels)
+        + ".",
+    )
     return drawn, np.asarray(axes[: len(panels)])

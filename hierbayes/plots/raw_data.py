@@ -8,14 +8,15 @@ import pandas as pd
 
 from hierbayes.effects.within_group import group_points, within_group_lines
 from hierbayes.errors import OptionError
+from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
-from hierbayes.plots.style import BAND, LINE, POINT, WIDTH_MM, any_figure, drawing
+from hierbayes.plots.style import BAND, LINE, POINT, WIDTH_MM, any_figure, drawing, is_narrow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-COLUMNS = 9
+COLUMNS, NARROW_COLUMNS = 9, 5
 PANEL_MM, FRAME_MM = 30.0, 22.0  # height of a row of panels, and of what is around them
 MOST_GROUPS = 200  # more panels than anyone can see; matplotlib would take minutes
 POINT_SIZE = 9.0
@@ -29,7 +30,7 @@ def data(
     x: str,
     y: str,
     group: str | None = None,
-    columns: int = COLUMNS,
+    columns: int | None = None,
     level: float = 0.95,
     labels: Mapping[str, str] | None = None,
     figure: "Figure | SubFigure | None" = None,
@@ -41,7 +42,7 @@ def data(
     frame : any data a model takes; never changed
     x, y : names of numeric columns
     group : name of the grouping column; a single panel when not given
-    columns : panels in a row
+    columns : panels in a row; 9, or 5 in a narrow figure, unless said
     level : level of the confidence band of each line (t, the group's own residual sd)
     labels : axis labels by column, for example ``{"Days": "days of sleep deprivation"}``; the
         column's name unless said, with its unit where a bundled data set tells it
@@ -68,6 +69,8 @@ def data(
             f"group={group!r} has {n_groups} groups, a panel each; draw at most {MOST_GROUPS}, "
             "for example those of a sample of its levels."
         )
+    if columns is None:
+        columns = NARROW_COLUMNS if is_narrow(figure) else COLUMNS
     if columns < 1:
         raise OptionError(f"columns={columns!r} must be at least 1.")
     n_columns = min(columns, n_groups)
@@ -79,7 +82,22 @@ def data(
         axes = _panels(drawn, points, lines, n_rows=n_rows, n_columns=n_columns)
         drawn.supxlabel(axis_label(x, points["x"], data_name=name, labels=labels))
         drawn.supylabel(axis_label(y, points["y"], data_name=name, labels=labels))
+    describe(drawn, _words(lines, x=x, y=y, group=group))
     return drawn, axes
+
+
+def _words(lines: pd.DataFrame, *, x: str, y: str, group: str | None) -> str:
+    """Say in words what is drawn, and which lines are the steepest."""
+    by_group = lines.groupby("group", observed=True)[["x", "estimate"]]
+    rise = by_group.last() - by_group.first()
+    slopes = rise["estimate"] / rise["x"]
+    text = f"{y} over {x}, with least-squares lines and their confidence bands."
+    if group is None or slopes.empty:
+        return text
+    return (
+        f"{text} {len(slopes)} panels, one a level of {group}; slopes from {slopes.min():.3g} "
+        f"({slopes.idxmin()}) to {slopes.max():.3g} ({slopes.idxmax()})."
+    )
 
 
 def _panels(

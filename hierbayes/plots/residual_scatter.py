@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.checks.residuals import jittered, residual_table
+from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label, bundled_unit
 from hierbayes.plots.style import POINT, REFERENCE, drawing, figure_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -73,6 +74,12 @@ def residuals(
             axes.xaxis.set_major_locator(_whole_numbers())
         axes.set_xlabel(_x_label(fit, x, values if levels is None else None, labels))
         axes.set_ylabel(_with_unit(fit, "residual", labels))
+        low, high = table["residual"].min(), table["residual"].max()
+        describe(
+            axes,
+            f"Residuals over {axes.get_xlabel()}, from {low:.3g} to {high:.3g}, with a dashed line "
+            "at zero.",
+        )
     return figure, axes
 
 

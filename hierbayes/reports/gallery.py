@@ -79,10 +79,16 @@ SLEEP, PENICILLIN, LECTURERS = "sleepstudy", "Penicillin", "InstEval"
 FACETS = {"x": "Days", "y": "Reaction", "group": "Subject"}
 
 ENTRIES = (
-    Entry(picture="data", source=SLEEP, given=("sleep",), options=FACETS, heights=(82, 82)),
+    Entry(picture="data", source=SLEEP, given=("sleep",), options=FACETS, heights=(82, 125)),
     Entry(picture="effects", source=SLEEP, given=("reml", "post"), heights=(115, 165)),
     Entry(picture="effects", source=PENICILLIN, given=("reml",), heights=(115, 115)),
-    Entry(picture="effects", source=LECTURERS, given=("reml",), heights=(115, 115)),
+    Entry(
+        picture="effects",
+        source=LECTURERS,
+        given=("reml",),
+        options={"group": "d"},
+        heights=(115, 115),
+    ),
     Entry(
         picture="compare",
         source=SLEEP,
@@ -117,13 +123,13 @@ ENTRIES = (
     Entry(picture="ranef_qq", source=PENICILLIN, given=("reml",), heights=(72, 50)),
     Entry(picture="intervals", source=SLEEP, given=("kinds",), heights=(132, 120)),
     Entry(picture="intervals", source=PENICILLIN, given=("kinds",), heights=(94, 85)),
-    Entry(picture="profile", source=SLEEP, given=("profile",), heights=(106, 110)),
+    Entry(picture="profile", source=SLEEP, given=("profile",), heights=(106, 140)),
     Entry(
         picture="profile",
         source=SLEEP,
         given=("profile",),
         options={"kind": "density"},
-        heights=(106, 110),
+        heights=(106, 140),
     ),
     Entry(picture="profile", source=PENICILLIN, given=("profile",), heights=(106, 90)),
     Entry(picture="boundary", source=SLEEP, given=("profile", "post"), heights=(85, 70)),
