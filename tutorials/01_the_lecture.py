@@ -6,7 +6,7 @@ Read it with ``marimo edit tutorials/01_the_lecture.py``, or run it as any Pytho
 import marimo
 
 __generated_with = "0.25.2"
-app = marimo.App(app_title="Slower with every night?")
+app = marimo.App(width="medium", app_title="Slower with every night?")
 
 
 @app.cell(hide_code=True)

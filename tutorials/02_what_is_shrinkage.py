@@ -6,7 +6,7 @@ Read it with ``marimo edit tutorials/02_what_is_shrinkage.py``, or run it as any
 import marimo
 
 __generated_with = "0.25.2"
-app = marimo.App(app_title="What is shrinkage?")
+app = marimo.App(width="medium", app_title="What is shrinkage?")
 
 
 @app.cell(hide_code=True)

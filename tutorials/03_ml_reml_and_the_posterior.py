@@ -7,7 +7,7 @@ script.
 import marimo
 
 __generated_with = "0.25.2"
-app = marimo.App(app_title="ML, REML and the posterior")
+app = marimo.App(width="medium", app_title="ML, REML and the posterior")
 
 
 @app.cell(hide_code=True)
@@ -77,10 +77,12 @@ def _(ml, mo, reml):
     The model **assumes** batches and residuals to be normal and independent: $y \\sim N(X\\beta,
     V)$, with the standard deviations in $V$.
 
-    $$\\text{{ML: }} \\max_{{\\beta,\\,V}} p(y \\mid \\beta, V), \\qquad
-    \\text{{REML: }} \\max_V \\int p(y \\mid \\beta, V)\\, d\\beta, \\qquad
-    \\text{{posterior: }} p(V \\mid y) \\propto p(V) \\int p(y \\mid \\beta, V)\\, p(\\beta)\\,
-    d\\beta$$
+    $$\\begin{{aligned}}
+    \\text{{ML: }} & \\max_{{\\beta,\\,V}} p(y \\mid \\beta, V) \\\\
+    \\text{{REML: }} & \\max_V \\int p(y \\mid \\beta, V)\\, d\\beta \\\\
+    \\text{{posterior: }} & p(V \\mid y) \\propto p(V) \\int p(y \\mid \\beta, V)\\,
+    p(\\beta)\\, d\\beta
+    \\end{{aligned}}$$
 
     **ML** takes the mean where it fits best, as if it were known; around a mean fitted to the same
     {reml.n_groups["Batch"]} batches they seem to scatter less. **REML** averages over the mean.
@@ -103,7 +105,7 @@ def _(mo, posterior, three):
     _row = three.to_frame().loc["sd((Intercept)|Batch)"]
     _above = float((posterior.draws.sd["Batch"] > _row["reml_estimate"]).mean())
     mo.md(f"""
-    The last column is the reason for each difference. The posterior of the standard deviation
+    The last table has the reason for each difference. The posterior of the standard deviation
     between batches has its mode at {_row["posterior_mode"]:.0f}, near REML's
     {_row["reml_estimate"]:.0f}; its median is {_row["posterior_median"]:.0f} and its mean
     {_row["posterior_mean"]:.0f}, because it is skewed: {100 * _above:.0f} % of it lies above
