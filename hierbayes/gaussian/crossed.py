@@ -16,6 +16,7 @@ All arrays carry a leading axis T: many thetas at once.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -68,9 +69,7 @@ class CrossedStructure:
     ) -> FloatArray:
         """M Lambda_r for M (T, m, r); with ``transpose`` M Lambda_r'."""
         if all(Lam.shape[1] == 1 for Lam in Lambdas[1:]):
-            sizes = [A.shape[0] for A in self.products.zz[1:]]
-            scale = np.repeat(np.concatenate([Lam[:, 0] for Lam in Lambdas[1:]], 1), sizes, axis=1)
-            return M * scale[:, None, :]
+            return np.asarray(M * self.scale_of_rest(Lambdas)[:, None, :])
         out = np.empty((Lambdas[1].shape[0], *M.shape[1:]))
         for f in range(1, len(Lambdas)):
             at, Lam = self.rest_slice(f), Lambdas[f]
@@ -80,6 +79,11 @@ class CrossedStructure:
             flat = M[:, :, at].reshape(M.shape[0], -1, q) @ Lam
             out[:, :, at] = flat.reshape(T, M.shape[1], -1)
         return out
+
+    def scale_of_rest(self, Lambdas: Sequence[FloatArray]) -> FloatArray:
+        """Lambda of each column of the rest where all its factors have one, shape (T, r)."""
+        sizes = [A.shape[0] for A in self.products.zz[1:]]
+        return np.repeat(np.concatenate([Lam[:, 0] for Lam in Lambdas[1:]], 1), sizes, axis=1)
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "CrossedFactor":
         """Factorise at one Lambda (T, q, q) a grouping factor."""
@@ -107,7 +111,8 @@ class Pairs:
     ----------
     counts : number of pairs in each level, shape (J,)
     starts : where each level begins, shape (J,)
-    flat : position of the pair's columns (first <= second) in a flattened (r, r) matrix, shape (m,)
+    flat : position (second, first) of the pair's columns, first <= second, in a flattened (r, r)
+        matrix: its lower triangle, shape (m,)
     products : array, shape (q (q + 1) / 2, m): for columns a <= b of factor 0, what multiplies
         entry (a, b) of a symmetric (q, q) matrix K in v_first' K v_second
     """
@@ -199,7 +204,7 @@ def _pairs(meeting: Meeting, n_rest: int) -> Pairs:
     return Pairs(
         counts=per_level,
         starts=np.cumsum(per_level) - per_level,
-        flat=meeting.columns[first] * n_rest + meeting.columns[second],
+        flat=meeting.columns[second] * n_rest + meeting.columns[first],
         products=np.stack(products),
     )
 
@@ -222,11 +227,26 @@ class CrossedFactor:
             self.L0, np.broadcast_to(np.swapaxes(Lambdas[0], 1, 2)[:, None], shape)
         )
         self.B = self._scaled_coupling()
-        self.reduced = structure.rest - self._squared_coupling()
-        scaled = structure.scale_rest(self.reduced, Lambdas)
-        F = structure.scale_rest(np.swapaxes(scaled, 1, 2), Lambdas)
+        # Of symmetric matrices as large as these only lower triangles are made: reading a million
+        # numbers across the grain takes as long as computing them.
+        self.lower = structure.rest - self._squared_coupling()
+        if all(Lam.shape[1] == 1 for Lam in Lambdas[1:]):
+            F = structure.scale_rest(self.lower, Lambdas)
+            F *= structure.scale_of_rest(Lambdas)[:, :, None]
+        else:
+            scaled = structure.scale_rest(self.reduced, Lambdas)
+            F = structure.scale_rest(np.swapaxes(scaled, 1, 2), Lambdas)
         F[:, np.arange(structure.n_rest), np.arange(structure.n_rest)] += 1.0
         self.LF = _stack([_cholesky(f) for f in F])
+
+    @cached_property
+    def reduced(self) -> FloatArray:
+        """A_rr - B'B, shape (T, r, r)."""
+        if self.structure.is_dense:
+            return self.lower
+        lower = np.tril(self.lower, -1)
+        lower += np.swapaxes(np.tril(self.lower), 1, 2)
+        return lower
 
     def _scaled_coupling(self) -> FloatArray:
         """B: entries (T, m, q) beside ``Meeting``, or dense (T, J, q, r)."""
@@ -238,7 +258,7 @@ class CrossedFactor:
         return np.einsum("tmab,mb->tma", self.E[:, meeting.levels], meeting.values)
 
     def _squared_coupling(self) -> FloatArray:
-        """B'B, shape (T, r, r)."""
+        """Lower triangle of B'B, shape (T, r, r); all of it where it is a dense product."""
         r = self.structure.n_rest
         if self.structure.is_dense:
             flat = self.B.reshape(self.B.shape[0], -1, r)
@@ -247,12 +267,12 @@ class CrossedFactor:
         K = np.swapaxes(self.E, -1, -2) @ self.E
         out = np.empty((self.B.shape[0], r, r))
         for t in range(out.shape[0]):
-            values = np.zeros(pairs.flat.size)
-            for (a, b), product in zip(_triangle(K.shape[-1]), pairs.products, strict=True):
-                values += np.repeat(K[t, :, a, b], pairs.counts) * product
-            upper = np.bincount(pairs.flat, weights=values, minlength=r * r).reshape(r, r)
-            out[t] = upper + upper.T
-            np.fill_diagonal(out[t], np.diag(upper))
+            parts = [
+                np.repeat(K[t, :, a, b], pairs.counts) * product
+                for (a, b), product in zip(_triangle(K.shape[-1]), pairs.products, strict=True)
+            ]
+            values = parts[0] if len(parts) == 1 else np.sum(parts, axis=0)
+            out[t] = np.bincount(pairs.flat, weights=values, minlength=r * r).reshape(r, r)
         return out
 
     @property
