@@ -170,6 +170,24 @@ def test_files_are_written_completely_or_not_at_all(tmp_path, monkeypatch):
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
+def test_lab_serves_the_page(monkeypatch):
+    from hierbayes.lab import launch
+
+    asked = []
+    monkeypatch.setattr(launch, "launch", lambda **options: asked.append(options) or 0)
+    assert run("lab", "--port", "1234", "--no-browser").exit_code == 0
+    assert asked == [{"port": 1234, "browser": False}]
+
+
+def test_lab_without_its_packages_is_one_sentence(monkeypatch):
+    from hierbayes.lab import launch
+
+    monkeypatch.setattr(launch, "find_spec", lambda name: None)
+    assert fails("lab") == (
+        "The lab needs marimo and anywidget: pip install 'hierbayes[tutorials]'.\n"
+    )
+
+
 def test_version():
     assert run("--version").stdout == f"hierbayes {hb.__version__}\n"
 

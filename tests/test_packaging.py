@@ -105,6 +105,7 @@ def test_the_wheel_carries_every_data_set(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "hierbayes/py.typed" in names
+    assert {"hierbayes/lab/app.py", "hierbayes/lab/stage.js", "hierbayes/lab/stage.css"} <= names
     for dataset in list_datasets().index:
         stem = f"hierbayes/datasets/data/{dataset}"
         assert f"{stem}.json" in names

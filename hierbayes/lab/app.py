@@ -144,7 +144,11 @@ def _(factor, linked, locked, mo, page, source):
             )
         }
     )
-    mo.hstack(list(own_sds.elements.values()), justify="start", wrap=True)
+    (
+        None
+        if locked.value
+        else mo.hstack(list(own_sds.elements.values()), justify="start", wrap=True)
+    )
     return (own_sds,)
 
 

@@ -4,7 +4,8 @@ from dataclasses import fields
 
 from hierbayes.bayes.distributions import Prior
 from hierbayes.bayes.lkj import LKJ
-from hierbayes.lab.engine import CHAINS, CHOSEN, DRAWS, SEED, View, chosen_sds, priors_of
+from hierbayes.lab.chosen import chosen_sds
+from hierbayes.lab.engine import CHAINS, CHOSEN, DRAWS, SEED, View, priors_of
 from hierbayes.lab.presets import PRESETS, SIMULATED, Simulation
 
 
@@ -83,7 +84,7 @@ def _fits(view: View) -> str:
             "# conditional modes at sds that were chosen, not estimated:\n"
             f"# sds {[round(sd, 6) for sd in sds]}, correlation {cor:.6g}, "
             f"residual sd {sigma:.6g}\n"
-            "from hierbayes.lab.engine import chosen_fit\n"
+            "from hierbayes.lab.chosen import chosen_fit\n"
             "from hierbayes.lab.state import LabState\n\n"
             f"chosen = chosen_fit(reml, LabState(sds={sds!r}, cor={cor!r}, sigma={sigma!r}), "
             f"{view.position})"

@@ -2,11 +2,7 @@
 
 REML, ML and the posterior are those of ``Model.fit`` and ``Model.sample`` with nothing changed, so
 whoever runs the exported code gets the same numbers. With the sds unlocked a further fit stands
-beside them: the conditional modes at sds, correlation and residual sd of the reader's choice,
-
-    theta = chol(Sigma) / sigma,
-
-with the fixed effects that go with them.
+beside them: the conditional modes at sds, correlation and residual sd of the reader's choice.
 """
 
 import warnings
@@ -17,22 +13,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from hierbayes.bayes.distributions import HalfCauchy, HalfNormal, HalfStudentT, Prior
 from hierbayes.bayes.lkj import LKJ
 from hierbayes.effects.shrinkage import shrinkage
-from hierbayes.errors import DataError, HierBayesError, HierBayesWarning, OptionError
-from hierbayes.lab.presets import (
-    OWN,
-    PRESETS,
-    SIMULATED,
-    SIMULATED_FORMULA,
-    Simulation,
-    check_levels,
-    own_table,
-    simulated,
-)
+from hierbayes.errors import DataError, HierBayesError, HierBayesWarning
+from hierbayes.lab.cases import Case, Own, case_of
+from hierbayes.lab.chosen import MOST_TERMS, chosen_fit
+from hierbayes.lab.presets import PRESETS, SIMULATED, true_lines
 from hierbayes.lab.state import LabState
 from hierbayes.linalg.rank import column_basis
 from hierbayes.model.model import Model
@@ -44,43 +32,8 @@ FloatArray = npt.NDArray[np.float64]
 Fit = LikelihoodFit | PosteriorFit
 
 DRAWS, CHAINS, SEED = 250, 4, 1  # 1,000 draws: what a moving slider has time for
-MOST_TERMS = 2  # that are looked at: a plane has two axes
 CHOSEN = "chosen"
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "Posterior", CHOSEN: "Your sds"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
-    """A reader's own file: its content, its name and the formula."""
-
-    content: bytes = b""
-    name: str = ""
-    formula: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """Data and model before anything is estimated.
-
-    Attributes
-    ----------
-    data : the frame with moved and deleted observations
-    rows : array of int, position of each row of ``data`` before any was deleted
-    formula, known_sd, x, units, title, question : as those of a preset
-    model : the model with default priors
-    response : column of the response, None where it is no plain column
-    """
-
-    data: pd.DataFrame
-    rows: npt.NDArray[np.intp]
-    formula: str
-    known_sd: str | None
-    x: str | None
-    units: dict[str, str]
-    title: str
-    question: str
-    model: Model
-    response: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +99,23 @@ class View:
     notes: tuple[str, ...] = field(default=())
 
     @property
+    def is_hidden(self) -> bool:
+        """Whether estimates are kept back until the guess is revealed."""
+        return self.state.guessing and not self.state.revealed
+
+    @property
+    def drawn(self) -> list[tuple[str, Estimate]]:
+        """The estimates that are drawn, by name."""
+        return [] if self.is_hidden else list(self.estimates.items())
+
+    @property
+    def truth(self) -> FloatArray | None:
+        """True line of the level looked at, (2,), where data are simulated and it is revealed."""
+        if self.state.data != SIMULATED or not (self.state.guessing and self.state.revealed):
+            return None
+        return true_lines(self.state.simulation)[int(self.state.level[1:]) - 1]
+
+    @property
     def level(self) -> int:
         """Position of the level looked at."""
         return self.levels.index(self.state.level)
@@ -200,90 +170,6 @@ def view(state: LabState, own: Own | None = None) -> View:
         reml=reml,
         notes=tuple(notes + extra),
     )
-
-
-def case_of(state: LabState, own: Own | None = None) -> Case:
-    """Return data and model of a state; the same settings give the same object again."""
-    own = own if state.data == OWN else None
-    return _case(state.data, own, state.simulation, state.edits)
-
-
-@lru_cache(maxsize=16)
-def _case(
-    data: str, own: Own | None, simulation: Simulation, edits: tuple[tuple[int, float | None], ...]
-) -> Case:
-    given, about = _given(data, own, simulation)
-    whole = Model(about["formula"], given, known_sd=about["known_sd"], data_name=about["name"])
-    response = whole.design.formula.response_label.strip("`")
-    plain = response if response in given.columns else None
-    edited, rows = _edited(given, edits, plain)
-    if edits:
-        options = {"known_sd": about["known_sd"], "data_name": about["name"]}
-        whole = Model(about["formula"], edited, **options)
-    for factor in whole.design.factors:
-        check_levels(factor.name, len(factor.levels))
-    x = about["x"] or _predictor(whole)
-    return Case(
-        data=edited,
-        rows=rows,
-        model=whole,
-        response=plain,
-        x=x,
-        **{key: about[key] for key in ("formula", "known_sd", "units", "title", "question")},
-    )
-
-
-def _given(
-    data: str, own: Own | None, simulation: Simulation
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    if data in PRESETS:
-        preset = PRESETS[data]
-        about = {
-            "formula": preset.formula,
-            "known_sd": preset.known_sd,
-            "x": preset.x,
-            "units": dict(preset.units),
-            "title": preset.title,
-            "question": preset.question,
-            "name": data,
-        }
-        return preset.load(), about
-    plain: dict[str, Any] = {"known_sd": None, "x": None, "units": {}}
-    if data == SIMULATED:
-        question = "You know the truth here: set it, and see which pooling comes closest to it."
-        about = {"formula": SIMULATED_FORMULA, "title": "Simulated data", "name": "simulated"}
-        return simulated(simulation), plain | about | {"question": question, "x": "x"}
-    if own is None or not own.content:
-        raise DataError("No file yet: upload a CSV file whose first line names the columns.")
-    about = {"formula": own.formula, "title": own.name, "name": own.name, "question": ""}
-    return own_table(own.content), plain | about
-
-
-def _edited(
-    data: pd.DataFrame, edits: tuple[tuple[int, float | None], ...], response: str | None
-) -> tuple[pd.DataFrame, npt.NDArray[np.intp]]:
-    """Return the data with observations moved and deleted, and the old position of each row."""
-    rows = np.arange(len(data), dtype=np.intp)
-    known = [(row, y) for row, y in edits if row < len(data)]
-    moved = {row: y for row, y in known if y is not None}
-    if moved and response is not None:
-        y = data[response].to_numpy(dtype=np.float64, copy=True)
-        y[list(moved)] = list(moved.values())
-        data = data.assign(**{response: y})
-    deleted = [row for row, y in known if y is None]
-    if not deleted:
-        return data, rows
-    rows = np.delete(rows, deleted)
-    return data.iloc[rows].reset_index(drop=True), rows
-
-
-def _predictor(model: Model) -> str | None:
-    """Return the numeric column that the pictures' x axis shows: the first of the fixed part."""
-    for name in (*(c for f in model.design.factors for c in f.columns), *model.design.coef_names):
-        values = model.design.variables.get(name)
-        if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "fiu":
-            return str(name)
-    return None
 
 
 def _fits(
@@ -353,62 +239,6 @@ def _sd_prior(family: str, scale: float) -> Prior:
     if family == "normal":
         return HalfNormal(scale)
     return HalfCauchy(scale) if family == "cauchy" else HalfStudentT(4, scale)
-
-
-def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> LikelihoodFit:
-    """Return the fit at sds, correlation and sigma that the reader chose; nothing is estimated.
-
-    What is not chosen is REML's. Other factors keep their REML sds.
-    """
-    known = reml.design.known_sd is not None
-    sigma = reml.sigma if known or state.sigma is None else state.sigma
-    shape = reml.kernel.shape
-    Lambdas = [Lambda * (reml.sigma / sigma) for Lambda in shape.unpack(reml.theta[None])]
-    sds, cor = chosen_sds(reml, state, position)
-    Lambda = Lambdas[position]
-    if len(sds) == 1:
-        Lambda[0, 0, 0] = sds[0] / sigma
-    else:
-        Lambda[0, :2, :2] = (
-            np.array([[sds[0], 0.0], [cor * sds[1], np.sqrt(1 - cor**2) * sds[1]]]) / sigma
-        )
-    model = reml.model
-    assert isinstance(model, Model)
-    fit = model.at_theta(
-        "reml",
-        shape.pack(Lambdas)[0],
-        response=reml.design.y,
-        converged=True,
-        is_singular=False,
-        findings=(),
-    )
-    return replace(fit, sigma=sigma)
-
-
-def chosen_sds(
-    reml: LikelihoodFit, state: LabState, position: int
-) -> tuple[tuple[float, ...], float]:
-    """Return sds and correlation of the terms looked at: the reader's, REML's where not given."""
-    factor = reml.design.factors[position]
-    if len(factor.columns) > MOST_TERMS:
-        raise OptionError(
-            f"{factor.name} has {len(factor.columns)} terms; the lab takes sds of your own for "
-            f"factors with at most {MOST_TERMS}. Lock the sds to their REML values again."
-        )
-    root = reml.sigma * reml.kernel.shape.unpack(reml.theta[None])[position][0]
-    covariance = root @ root.T
-    estimated = np.sqrt(np.diag(covariance))
-    sds = state.sds if len(state.sds) == estimated.size else tuple(estimated.tolist())
-    if estimated.size == 1 or not is_correlated(reml, position):
-        return sds, 0.0
-    both = float(estimated.prod())
-    cor = float(covariance[0, 1] / both) if both > 0 else 0.0
-    return sds, float(np.clip(cor if state.cor is None else state.cor, -1.0, 1.0))
-
-
-def is_correlated(fit: LikelihoodFit, position: int) -> bool:
-    """Whether the model has a correlation between the two terms looked at."""
-    return any(term.factor == position and set(term.columns) >= {0, 1} for term in fit.design.terms)
 
 
 def complete_pooling(fit: LikelihoodFit) -> FloatArray:

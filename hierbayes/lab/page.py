@@ -14,17 +14,10 @@ from urllib.parse import urlencode
 import numpy as np
 
 from hierbayes.errors import HierBayesError
+from hierbayes.lab.cases import Own, case_of
+from hierbayes.lab.chosen import MOST_TERMS, chosen_sds, is_correlated
 from hierbayes.lab.code_export import script
-from hierbayes.lab.engine import (
-    MOST_TERMS,
-    Own,
-    View,
-    case_of,
-    chosen_sds,
-    is_correlated,
-    reml_of,
-    view,
-)
+from hierbayes.lab.engine import View, reml_of, view
 from hierbayes.lab.figures import scene
 from hierbayes.lab.presets import OWN, SIMULATED, Simulation, guessed_formula, own_table, titles
 from hierbayes.lab.score import guess_table, guess_words, score
@@ -56,7 +49,7 @@ TRUTHS = (  # setting, lowest, highest, step, label
 SLIDER_STEPS = 200
 LARGEST_FILE = 2_000_000  # bytes
 HEADER = """<style>
-.marimo-cell.published, .marimo-cell.published .output-area {
+.marimo-cell.published, .marimo-cell.published .output-area, .marimo-cell.published .output {
   padding-block: 0 !important; margin-block: 3px !important; }
 .marimo-cell.published:not(:has(.output-area *)) { display: none; }
 .lab-scroll { overflow-x: auto; max-height: 420px; }
@@ -277,7 +270,7 @@ def messages(result: Result, link_notes: tuple[str, ...] = ()) -> str:
 def tables(result: Result) -> str:
     """Return the tables of the level looked at and of the parameters."""
     found = result.view
-    if found is None or (found.state.guessing and not found.state.revealed):
+    if found is None or (found.is_hidden):
         return ""
     level = f"{found.factor} {found.state.level}"
     return (
@@ -312,7 +305,7 @@ def scores(result: Result) -> str:
 def all_levels(result: Result) -> str:
     """Return the table of every level."""
     found = result.view
-    if found is None or (found.state.guessing and not found.state.revealed):
+    if found is None or (found.is_hidden):
         return "<p class='lab-note'>Nothing to show yet.</p>"
     return html_table(levels_table(found), "levels", f"Every level of {found.factor}")
 

@@ -82,7 +82,7 @@ def guess_table(view: View) -> pd.DataFrame:
     rows["Partial pooling"] = first.coefficient[j]
     rows["Complete pooling"] = first.population
     if view.state.data == SIMULATED:
-        rows["Truth"] = true_of(view)[: len(view.terms)]
+        rows["Truth"] = true_lines(view.state.simulation)[int(view.state.level[1:]) - 1]
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(view.terms))
 
 
@@ -95,11 +95,6 @@ def guess_words(view: View) -> str:
     text = f"Your guess is {off:.1f} sds from the partially pooled estimate"
     closer = "closer to it than" if off < own else "not closer to it than"
     return f"{text}, {closer} the level's own estimate ({own:.1f})."
-
-
-def true_of(view: View) -> FloatArray:
-    """Return the true line of the level looked at, for simulated data."""
-    return np.asarray(true_lines(view.state.simulation)[int(view.state.level[1:]) - 1])
 
 
 def _scored(errors: FloatArray, what: str) -> Score:

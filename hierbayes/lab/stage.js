@@ -9,14 +9,14 @@ const W = 400, H = 300, LEFT = 58, RIGHT = 12, TOP = 12, BOTTOM = 44;
 const LIGHT = {
   ink: "#1a1a1a", paper: "#ffffff", axis: "#6b6b6b", soft: "#9a9a9a", own: "#1a1a1a",
   complete: "#5a5a5a", reml: "#0b62a8", ml: "#b35a00", posterior: "#00765a",
-  chosen: "#a5278c", guess: "#b8001f",
+  chosen: "#a5278c", guess: "#b8001f", truth: "#1a1a1a",
 };
 const DARK = {
   ink: "#ececec", paper: "#181c1a", axis: "#a3a3a3", soft: "#7b7b7b", own: "#ececec",
   complete: "#bdbdbd", reml: "#6db5f2", ml: "#f2a65a", posterior: "#4fd0ab",
-  chosen: "#ec84d6", guess: "#ff7d8f",
+  chosen: "#ec84d6", guess: "#ff7d8f", truth: "#ececec",
 };
-const DASH = { own: "7 4", complete: "2 4", ml: "10 3 2 3", posterior: "12 4", chosen: "4 2", soft: "" };
+const DASH = { own: "7 4", complete: "2 4", ml: "10 3 2 3", posterior: "12 4", chosen: "4 2", soft: "", truth: "1 5 6 5" };
 
 function make(tag, attributes, parent) {
   const node = document.createElementNS(NS, tag);
@@ -91,12 +91,17 @@ function axes(svg, panel, scale, colours) {
   make("path", { d: `M${LEFT},${TOP}V${H - BOTTOM}H${W - RIGHT}`, ...line }, frame);
   const named = panel.x.ticks;
   const long = named ? named.reduce((n, t) => n + String(t[1]).length, 0) : 0;
-  const skip = named ? Math.max(1, Math.ceil((long + named.length) / 46)) : 1;
+  const skip = named && panel.x.label ? Math.max(1, Math.ceil((long + named.length) / 46)) : 1;
   (named || ticks(x[0], x[1], 6)).forEach(([at, text], k) => {
     if (k % skip) return;
     make("path", { d: `M${scale.x(at)},${H - BOTTOM}v5`, ...line }, frame);
-    const label = make("text", { x: scale.x(at), y: H - BOTTOM + 18, "text-anchor": "middle" }, frame);
-    label.textContent = String(text).length > 14 ? String(text).slice(0, 13) + "\u2026" : text;
+    const words = panel.x.label ? [String(text)] : String(text).split(" "); // room for two lines
+    words.forEach((word, line) => {
+      const y = H - BOTTOM + 18 + 15 * line;
+      const size = panel.x.label ? 13 : 11.5;
+      const label = make("text", { x: scale.x(at), y, "text-anchor": "middle", "font-size": size }, frame);
+      label.textContent = word.length > 14 ? word.slice(0, 13) + "\u2026" : word;
+    });
   });
   if (!panel.y.bare) {
     for (const [at, text] of ticks(y[0], y[1], 6)) {
@@ -145,7 +150,8 @@ function drawMark(mark, scale, colours, parent, stage) {
   } else if (mark.kind === "text") {
     const x = scale.x(mark.x), right = x > W - 90;
     const t = make("text", {
-      x: x + (right ? -9 : 9), y: scale.y(mark.y) - 7, "font-size": 13, "font-weight": 700,
+      x: x + (right ? -9 : 9), y: scale.y(mark.y) - 7, "font-size": 13,
+      "font-weight": mark.style === "soft" ? 400 : 700,
       "text-anchor": right ? "end" : "start", fill: colours.ink, stroke: colours.paper,
       "stroke-width": 3, "paint-order": "stroke",
     }, parent);
@@ -253,6 +259,7 @@ class Stage {
     if (!scene.panels) return;
     this.root.hidden = scene.panels.length === 0;
     this.colours = palette();
+    this.crowded = scene.panels[0]?.marks.filter((mark) => mark.kind === "obs").length > 60;
     this.drawLegend(scene);
     const wanted = scene.panels.map((panel) => panel.id);
     for (const [id, view] of this.panels) {
@@ -361,7 +368,7 @@ class Stage {
   observation(mark, scale, colours, parent) {
     const y = this.dragging && this.dragging.row === mark.row ? this.dragging.y : mark.y;
     const g = make("g", { transform: `translate(${scale.x(mark.x)},${scale.y(y)})` }, parent);
-    make("circle", { r: 5.2, fill: mark.moved ? colours.guess : colours.ink,
+    make("circle", { r: this.crowded ? 3.6 : 5.2, fill: mark.moved ? colours.guess : colours.ink,
       stroke: colours.paper, "stroke-width": 1 }, g);
     return g;
   }

@@ -89,7 +89,8 @@ def in_words(view: View) -> str:
     n = int(view.n[j])
     rows = f"{n} observation{'s' if n != 1 else ''}"
     left = "" if view.determined[j] else " What so few observations leave open is the population's."
-    return f"{view.factor} {state.level} ({rows}). " + "; ".join(parts) + "." + left
+    text = f"{view.factor} {state.level} ({rows}). " + "; ".join(parts) + "." + left
+    return text.replace(" -", " −")
 
 
 def prior_words(view: View) -> str:

@@ -9,17 +9,9 @@ from hypothesis import strategies as st
 
 import hierbayes as hb
 from hierbayes.errors import DataError, HierBayesError, OptionError
-from hierbayes.lab.engine import (
-    CHAINS,
-    DRAWS,
-    SEED,
-    Own,
-    case_of,
-    chosen_fit,
-    complete_pooling,
-    priors_of,
-    view,
-)
+from hierbayes.lab.cases import Own, case_of
+from hierbayes.lab.chosen import chosen_fit
+from hierbayes.lab.engine import CHAINS, DRAWS, SEED, complete_pooling, priors_of, view
 from hierbayes.lab.presets import PRESETS, Simulation
 from hierbayes.lab.state import LabState
 

@@ -79,7 +79,7 @@ def test_observations_know_their_row():
 def test_through_one_observation_there_is_no_line_of_its_own():
     found = view(LabState(data="sparse", show=("reml",), level="one"))
     lines = {m["style"]: m for m in marks(panels(found)["data"], "line")}
-    assert set(lines) == {"complete", "reml"}
+    assert set(lines) == {"soft", "complete", "reml"}
     assert "leave open" in in_words(found)
 
 

@@ -10,8 +10,9 @@ import pytest
 import hierbayes as hb
 from hierbayes.errors import NotSupportedError
 from hierbayes.lab import launch, page
+from hierbayes.lab.cases import Own
 from hierbayes.lab.code_export import script
-from hierbayes.lab.engine import Own, view
+from hierbayes.lab.engine import view
 from hierbayes.lab.presets import PRESETS, Simulation
 from hierbayes.lab.state import LabState
 

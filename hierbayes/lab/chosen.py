@@ -1,0 +1,73 @@
+"""Shrinkage at sds that were chosen, not estimated: the sliders of the unlocked lab.
+
+    theta = chol(Sigma) / sigma,
+
+with the fixed effects and conditional modes that go with it. What is not chosen is REML's.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hierbayes.errors import OptionError
+from hierbayes.lab.state import LabState
+from hierbayes.model.model import Model
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+MOST_TERMS = 2  # that are looked at: a plane has two axes
+
+
+def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> LikelihoodFit:
+    """Return the fit at sds, correlation and sigma that the reader chose; nothing is estimated.
+
+    What is not chosen is REML's. Other factors keep their REML sds.
+    """
+    known = reml.design.known_sd is not None
+    sigma = reml.sigma if known or state.sigma is None else state.sigma
+    shape = reml.kernel.shape
+    Lambdas = [Lambda * (reml.sigma / sigma) for Lambda in shape.unpack(reml.theta[None])]
+    sds, cor = chosen_sds(reml, state, position)
+    Lambda = Lambdas[position]
+    if len(sds) == 1:
+        Lambda[0, 0, 0] = sds[0] / sigma
+    else:
+        Lambda[0, :2, :2] = (
+            np.array([[sds[0], 0.0], [cor * sds[1], np.sqrt(1 - cor**2) * sds[1]]]) / sigma
+        )
+    model = reml.model
+    assert isinstance(model, Model)
+    fit = model.at_theta(
+        "reml",
+        shape.pack(Lambdas)[0],
+        response=reml.design.y,
+        converged=True,
+        is_singular=False,
+        findings=(),
+    )
+    return replace(fit, sigma=sigma)
+
+
+def chosen_sds(
+    reml: LikelihoodFit, state: LabState, position: int
+) -> tuple[tuple[float, ...], float]:
+    """Return sds and correlation of the terms looked at: the reader's, REML's where not given."""
+    factor = reml.design.factors[position]
+    if len(factor.columns) > MOST_TERMS:
+        raise OptionError(
+            f"{factor.name} has {len(factor.columns)} terms; the lab takes sds of your own for "
+            f"factors with at most {MOST_TERMS}. Lock the sds to their REML values again."
+        )
+    root = reml.sigma * reml.kernel.shape.unpack(reml.theta[None])[position][0]
+    covariance = root @ root.T
+    estimated = np.sqrt(np.diag(covariance))
+    sds = state.sds if len(state.sds) == estimated.size else tuple(estimated.tolist())
+    if estimated.size == 1 or not is_correlated(reml, position):
+        return sds, 0.0
+    both = float(estimated.prod())
+    cor = float(covariance[0, 1] / both) if both > 0 else 0.0
+    return sds, float(np.clip(cor if state.cor is None else state.cor, -1.0, 1.0))
+
+
+def is_correlated(fit: LikelihoodFit, position: int) -> bool:
+    """Whether the model has a correlation between the two terms looked at."""
+    return any(term.factor == position and set(term.columns) >= {0, 1} for term in fit.design.terms)
