@@ -16,7 +16,6 @@ All arrays carry a leading axis T: many thetas at once.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
