@@ -198,16 +198,18 @@ def _(hb, schools, warnings):
 
 
 @app.cell(hide_code=True)
-def _(coaching_reanalysis, mo, schools):
+def _(children, coaching_reanalysis, mo, published, schools):
     _sceptic = coaching_reanalysis.table.loc["sceptical"]
+    _sd = published.residuals().groupby(children["Sex"], observed=True).std()
     mo.md(f"""
     ## What this cannot tell
 
     - **Why boys grow faster**, or whether children of today do: these were some children, measured
       once every two years.
     - **Whether growth differs between children.** The published model says that it does not; with
-      `(years | Subject)` it could. Residuals of a few boys are far larger than those of girls,
-      which no model here allows for.
+      `(years | Subject)` it could. The residuals of boys have a standard deviation of
+      {_sd["Male"]:.1f} mm and those of girls of {_sd["Female"]:.1f}, which no model here allows
+      for.
     - **Which prior is yours.** A reanalysis shows what each prior leads to. It does not choose one,
       and one chosen after seeing the data is not a prior.
     - **Whether coaching is worth it.** Even the sceptic believes with probability
