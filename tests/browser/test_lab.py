@@ -186,7 +186,7 @@ def test_a_prior_slider_draws_a_new_posterior(lab):
     took = [lab.redraw_ms("ArrowLeft") for _ in range(5)]
     print(f"redraw of the posterior: {np.round(took).tolist()} ms")
     assert np.median(took) < SLOWEST_REDRAW
-    lab.page.wait_for_url(re.compile("scale=0.2"), timeout=PATIENCE)
+    lab.page.wait_for_url(re.compile("scale=0.1$"), timeout=PATIENCE)
     after = lab.cell("parameters", "sd((Intercept)|Subject)", "Posterior")
     assert float(after) < float(before)
 
