@@ -36,9 +36,9 @@ class Own:
     formula: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Case:
-    """Data and model before anything is estimated.
+    """Data and model before anything is estimated; equal only to itself, so results can be kept.
 
     Attributes
     ----------

@@ -339,7 +339,7 @@ def _legend(view: View) -> list[dict[str, Any]]:
     styles = ["own", *(style for style, _ in view.drawn), "complete"]
     styles += ["guess"] if view.state.guessing else []
     styles += ["truth"] if view.truth is not None else []
-    words = {"own": "no pooling", "complete": "complete pooling / population"}
+    words = {"own": "no pooling", "complete": "complete / population"}
     shapes = {"complete": "cross", "guess": "star", "truth": "star", "own": "circle"} | SHAPES
     return [
         {"style": style, "shape": shapes[style], "hollow": style == "own",

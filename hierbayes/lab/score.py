@@ -10,6 +10,7 @@ Source: Efron & Morris (1977), Stein's paradox in statistics, Scientific America
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,16 @@ import pandas as pd
 
 from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import HierBayesError, HierBayesWarning
+from hierbayes.lab.cases import Case
 from hierbayes.lab.engine import View, complete_pooling
-from hierbayes.lab.presets import LAST_X, SIMULATED, SIMULATED_FORMULA, simulated, true_lines
+from hierbayes.lab.presets import (
+    LAST_X,
+    SIMULATED,
+    SIMULATED_FORMULA,
+    Simulation,
+    simulated,
+    true_lines,
+)
 from hierbayes.model.model import Model
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -60,7 +69,7 @@ def score(view: View, samples: int = SAMPLES) -> Score:
     """
     if view.state.data == SIMULATED:
         what = f"Distance from the true lines over {samples} fresh samples of the same truth"
-        return _scored(_errors_of_truth(view, samples), what)
+        return _scored(_errors_of_truth(view.state.simulation, samples), what)
     if int(np.median(view.n)) < 2 or view.reml.design.known_sd is not None:
         return Score(
             errors=np.empty((0, 3)),
@@ -68,7 +77,7 @@ def score(view: View, samples: int = SAMPLES) -> Score:
             "poolings; simulated data can.",
         )
     what = f"Error of predicting the hidden half of each level, {samples} times"
-    return _scored(_errors_of_halves(view, samples), what)
+    return _scored(_errors_of_halves(view.case, view.position, samples), what)
 
 
 def guess_table(view: View) -> pd.DataFrame:
@@ -104,10 +113,11 @@ def _scored(errors: FloatArray, what: str) -> Score:
     return Score(errors=errors, sentence=f"{what}: {winner.lower()} has the smallest error.")
 
 
-def _errors_of_truth(view: View, samples: int) -> FloatArray:
+@lru_cache(maxsize=16)
+def _errors_of_truth(simulation: Simulation, samples: int) -> FloatArray:
     found = []
     for k in range(samples):
-        truth = replace(view.state.simulation, seed=view.state.simulation.seed + k)
+        truth = replace(simulation, seed=simulation.seed + k)
         fit = _fitted(Model(SIMULATED_FORMULA, simulated(truth)))
         if fit is None:
             continue
@@ -128,16 +138,17 @@ def _lines_of(fit: LikelihoodFit) -> FloatArray:
     return np.stack([own, partial, complete])
 
 
-def _errors_of_halves(view: View, samples: int) -> FloatArray:
+@lru_cache(maxsize=16)
+def _errors_of_halves(case: Case, position: int, samples: int) -> FloatArray:
     rng = np.random.default_rng(SEED)
-    codes = view.reml.design.factors[view.position].codes
-    frame_rows = view.reml.design.rows
+    codes = case.model.design.factors[position].codes
+    frame_rows = case.model.design.rows
     used = np.arange(codes.size) if frame_rows is None else np.asarray(frame_rows)
-    data = view.case.data.iloc[used].reset_index(drop=True)
+    data = case.data.iloc[used].reset_index(drop=True)
     found = []
     for _ in range(samples):
         hidden = _half(codes, rng)
-        errors = _errors_of_hidden(view, data, hidden)
+        errors = _errors_of_hidden(case, position, data, hidden=hidden)
         if errors is not None:
             found.append(errors)
     return np.array(found).reshape(-1, 3)
@@ -156,17 +167,17 @@ def _half(codes: npt.NDArray[np.intp], rng: np.random.Generator) -> npt.NDArray[
 
 
 def _errors_of_hidden(
-    view: View, data: pd.DataFrame, hidden: npt.NDArray[np.bool_]
+    case: Case, position: int, data: pd.DataFrame, *, hidden: npt.NDArray[np.bool_]
 ) -> FloatArray | None:
     """Root mean squared errors of predicting hidden rows from the others, (3,)."""
-    model, known = view.case.model, view.reml.design
+    model, known = case.model, case.model.design
     try:
         fit = _fitted(Model(model.formula_text, data[~hidden].reset_index(drop=True)))
     except HierBayesError:
         return None
-    if fit is None or fit.beta.size != view.reml.beta.size:
+    if fit is None or fit.beta.size != model.kept_columns.size:
         return None
-    X = known.X[np.ix_(np.flatnonzero(hidden), view.reml.kept)]
+    X = known.X[np.ix_(np.flatnonzero(hidden), model.kept_columns)]
     offset = 0.0 if known.offset is None else known.offset[hidden]
     fixed = X @ fit.beta + offset
     table = shrinkage(fit)
@@ -181,7 +192,7 @@ def _errors_of_hidden(
         q = len(factor.columns)
         effect = here["effect"].to_numpy().reshape(-1, q)
         partial += (factor.z[hidden] * effect[codes]).sum(axis=1)
-        if factor.name == view.factor:
+        if factor.name == known.factors[position].name:
             effect = (here["unpenalised"] - here["population"]).to_numpy().reshape(-1, q)
         own += (factor.z[hidden] * effect[codes]).sum(axis=1)
     complete = X @ complete_pooling(fit) + offset

@@ -304,6 +304,23 @@ class Stage {
     }));
   }
 
+  // the legend under a picture that is saved; returns its height
+  legendInto(svg) {
+    const entries = this.scene.legend, across = 2, row = 18;
+    const height = Math.ceil(entries.length / across) * row + 6;
+    make("rect", { y: H, width: W, height, fill: LIGHT.paper }, svg);
+    entries.forEach((entry, k) => {
+      const x = 16 + (k % across) * (W / across), y = H + 10 + Math.floor(k / across) * row;
+      const g = make("g", { transform: `translate(${x},${y})` }, svg);
+      const colour = LIGHT[entry.style];
+      make("path", { d: "M0,0H32", stroke: colour, "stroke-width": 2,
+        "stroke-dasharray": DASH[entry.style] || "" }, g);
+      symbol(entry.shape, 5, colour, entry.hollow, LIGHT, make("g", { transform: "translate(16,0)" }, g));
+      make("text", { x: 40, y: 4.5, "font-size": 12, fill: LIGHT.ink }, g).textContent = entry.text;
+    });
+    return height;
+  }
+
   drawPanel(panel) {
     let view = this.panels.get(panel.id);
     if (!view) {
@@ -487,16 +504,18 @@ class Stage {
 
   download(view) {
     const svg = this.svgOf(view.panel, LIGHT, null, null);
+    const height = H + this.legendInto(svg);
     svg.setAttribute("xmlns", NS);
     svg.setAttribute("width", W);
-    svg.setAttribute("height", H);
+    svg.setAttribute("height", height);
+    svg.setAttribute("viewBox", `0 0 ${W} ${height}`);
     const text = new XMLSerializer().serializeToString(svg);
     const image = new Image();
     image.onload = () => {
       const canvas = document.createElement("canvas");
       const zoom = 4;
       canvas.width = W * zoom;
-      canvas.height = H * zoom;
+      canvas.height = height * zoom;
       canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
       const link = html("a", { download: `${view.panel.id}.png`, href: canvas.toDataURL("image/png") });
       link.click();
