@@ -48,7 +48,9 @@ class TMixture:
 
     def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw n independent points, shape (n, d)."""
-        counts = rng.multinomial(n, self.weights)
+        K = self.weights.size
+        # not rng.multinomial: where weights are even, rounding would decide between its methods
+        counts = np.bincount(rng.choice(K, size=n, p=self.weights), minlength=K)
         z = rng.standard_normal((n, self.means.shape[1]))
         stretch = np.repeat(self.degrees, counts)
         z *= np.sqrt(stretch / rng.chisquare(stretch))[:, None]

@@ -116,6 +116,7 @@ def test_a_bar_shows_where_asked_for(sleep, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")  # for rich standard error is a terminal then
     hb.bootstrap(sleep, nsim=1500, random_seed=1, progress=True)
     assert "Bootstrap, parametric" in capsys.readouterr().err
+    monkeypatch.delenv("FORCE_COLOR")
     hb.bootstrap(sleep, nsim=20, random_seed=1)
     assert capsys.readouterr().err == ""
 

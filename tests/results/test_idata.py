@@ -170,7 +170,8 @@ def test_a_strong_prior_shows_in_psense():
         priors={"(Intercept)": hb.Normal(1700, 10)},
     )
     table = az.psense_summary(model.sample(random_seed=1).idata)
-    assert table.loc["beta[(Intercept)]", "prior"] > 0.1
+    # Kallioinen et al. (2024) call a sensitivity above 0.05 one to look at
+    assert table.loc["beta[(Intercept)]", "prior"] > 0.05
     assert "strong prior" in table.loc["beta[(Intercept)]", "diagnosis"]
 
 
