@@ -23,7 +23,6 @@ lint: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check glmm mixedlm
 	@$(BIN)/python benchmarks/run.py
-	@$(BIN)/python benchmarks/bootstrap.py
 
 lab: $(READY)
 	@$(BIN)/hierbayes lab
