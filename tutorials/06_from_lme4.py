@@ -81,7 +81,7 @@ def _(mo):
     ## Reading
 
     | lme4, lmerTest, broom.mixed | here |
-    |---|---|
+    |:--|:--|
     | `lmer(f, d, REML = FALSE)` | `hb.lmer(f, d, reml=False)` |
     | `fixef(fit)`, `vcov(fit)`, `sigma(fit)` | `fit.fixef()`, `fit.vcov()`, `fit.sigma` |
     | `ranef(fit, condVar = TRUE)` | `fit.ranef()`, `fit.ranef_sd()`, `fit.ranef_cov()` |
@@ -104,7 +104,7 @@ def _(mo):
 
 @app.cell
 def _(fit):
-    fit.varcorr().to_frame()
+    print(fit.varcorr().to_frame())
     return
 
 
@@ -114,7 +114,7 @@ def _(mo):
     ## Testing
 
     | lme4, lmerTest, pbkrtest, RLRsim | here |
-    |---|---|
+    |:--|:--|
     | `anova(small, large)` | `hb.anova(small, large)` |
     | `anova(fit, type = 3)` of lmerTest | `hb.anova(fit, type=3)` |
     | `anova(fit, ddf = "Kenward-Roger")` | `hb.anova(fit, ddf="kenward-roger")` |
@@ -143,14 +143,14 @@ def _(fit, hb):
 def _(f_table, interaction, mo):
     _f = f_table.to_frame()["p_value"]
     mo.md(f"""
-    That recipes differ in how temperature acts is no better supported by the bootstrap
-    (p = {interaction.p_value:.2f}) than by Kenward and Roger's F test
-    (p = {_f["recipe:temp"]:.2f}).
+    The bootstrap (p = {interaction.p_value:.2f}) and Kenward and Roger's F test
+    (p = {_f["recipe:temp"]:.2f}) agree: there is no sign that temperature acts differently on
+    the recipes.
 
     ## Intervals, means and contrasts
 
     | lme4, emmeans, performance, merTools | here |
-    |---|---|
+    |:--|:--|
     | `confint(fit, method = "profile", oldNames = FALSE)` | `hb.confint(fit, method="profile")` |
     | `confint(fit, method = "boot", nsim = 500)` | `hb.confint(fit, method="bootstrap")` |
     | `bootMer(fit, f, nsim)` | `hb.bootstrap(fit, f, nsim)` |
@@ -181,7 +181,7 @@ def _(mo):
     ## The posterior of the same formula
 
     | rstanarm, brms | here |
-    |---|---|
+    |:--|:--|
     | `stan_lmer(f, d)`, `brm(f, d)` | `hb.Model(f, d).sample()`, or `fit.model.sample()` |
     | `prior_summary(fit)` | `model.priors` |
     | `prior = normal(0, 10)` | `hb.Model(f, d, priors={"temp": hb.Normal(0, 10)})` |
