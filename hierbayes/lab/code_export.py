@@ -76,7 +76,8 @@ def _fits(view: View) -> str:
     if "ml" in view.estimates:
         lines.append('ml = model.fit("ml")')
     if "posterior" in view.estimates:
-        lines.append(f"posterior = bayesian.sample({DRAWS}, {CHAINS}, random_seed={SEED})")
+        options = f"{DRAWS}, {CHAINS}, sampler='collapsed', random_seed={SEED}"
+        lines.append(f"posterior = bayesian.sample({options})")
     if CHOSEN in view.estimates:
         sds, cor = chosen_sds(view.reml, view.state, view.position)
         sigma = view.estimates[CHOSEN].fit.sigma

@@ -186,7 +186,9 @@ def _fits(
         found["ml"] = _fit(case.model, "ml")
     if "posterior" in state.show:
         try:
-            found["posterior"] = posterior_of(case, state)
+            posterior = posterior_of(case, state)
+            found["posterior"] = posterior
+            notes += [f"Posterior: {finding.sentence}" for finding in posterior.findings]
         except HierBayesError as error:
             notes.append(f"There is no posterior to show. {error}")
     return found or {"reml": reml}, notes
@@ -217,7 +219,10 @@ def _posterior(model: Model, family: str, scale: float, eta: float) -> Posterior
         model = Model(model.formula_text, model.table, priors=priors, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HierBayesWarning)
-        return model.sample(draws=DRAWS, chains=CHAINS, random_seed=SEED, progress=False)
+        # never NUTS, which would take its seconds at every move; a finding says where that is meant
+        return model.sample(
+            draws=DRAWS, chains=CHAINS, sampler="collapsed", random_seed=SEED, progress=False
+        )
 
 
 def priors_of(

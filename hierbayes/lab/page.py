@@ -67,6 +67,10 @@ HEADER = """<style>
 <p class="lab-note">Each level of a grouping factor has an estimate of its own; partial pooling
 pulls it towards the population. Move observations, sds and priors and see how far.</p>"""
 
+UNSOLVABLE = (
+    "These numbers can't be computed: fixed and random effects reproduce the response all but "
+    "exactly. Restore an observation or simplify the formula."
+)
 NO_SCENE = {
     "panels": [],
     "legend": [],
@@ -167,7 +171,7 @@ def sd_sliders(
         if given.data == linked.data:
             state = replace(state, sds=linked.sds, cor=linked.cor)
         sds, cor = chosen_sds(reml, state, position)
-    except HierBayesError:
+    except (HierBayesError, np.linalg.LinAlgError):
         return []
     found = []
     spread = float(reml.design.y.std())
@@ -248,6 +252,9 @@ def computed(
     except HierBayesError as error:
         stage.scene = NO_SCENE
         return Result(state=state, problem=str(error))
+    except np.linalg.LinAlgError:
+        stage.scene = NO_SCENE
+        return Result(state=state, problem=UNSOLVABLE)
     stage.scene = scene(found) | {"address": address_of(given, state)}
     return Result(state=state, view=found)
 

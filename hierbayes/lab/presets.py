@@ -6,6 +6,7 @@ Every source of data becomes a ``Case``: a frame, a formula, and what the page s
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -254,7 +255,10 @@ def _check_size(frame: pd.DataFrame) -> None:
 
 
 def guessed_formula(frame: pd.DataFrame) -> str:
-    """Return a formula to begin with: the first numbers on the second, by the first categories.
+    """Return a formula to begin with, which the reader will change.
+
+    The response has the most distinct numbers, the predictor is the first other column of numbers,
+    the grouping factor the first column of categories.
 
     Raises
     ------
@@ -266,7 +270,7 @@ def guessed_formula(frame: pd.DataFrame) -> str:
     numbers = [c for c in columns if c not in text]
     groups = [c for c in text if 1 < frame[c].nunique() < len(frame)]
     if not groups:  # numbers that repeat, the last such column first: ids often come last
-        whole = [c for c in numbers if pd.api.types.is_integer_dtype(frame[c])]
+        whole = [c for c in numbers if (frame[c].dropna() % 1 == 0).all()]
         groups = [c for c in whole[::-1] if 1 < frame[c].nunique() <= len(frame) / 2]
     if not groups:
         raise DataError(
@@ -276,14 +280,24 @@ def guessed_formula(frame: pd.DataFrame) -> str:
     rest = [c for c in numbers if c != group]
     if not rest:
         raise DataError("No column of the file holds numbers, so there is no response to model.")
-    response, *predictors = [_quoted(c) for c in rest]
-    slope = frame.groupby(group, observed=True)[rest[1]].nunique() if predictors else None
-    if slope is None:
-        return f"{response} ~ 1 + (1 | {_quoted(group)})"
-    x = predictors[0]
-    if (slope > 1).mean() > 0.5:  # most groups have a slope of their own
-        return f"{response} ~ {x} + ({x} | {_quoted(group)})"
-    return f"{response} ~ {x} + (1 | {_quoted(group)})"
+    rest = [c for c in rest if _distinct(frame[c])] or rest
+    response = max(rest, key=lambda name: _distinct(frame[name]))  # the first of equals
+    rest.remove(response)
+    y = _quoted(response)
+    if not rest:
+        return f"{y} ~ 1 + (1 | {_quoted(group)})"
+    x = _quoted(rest[0])
+    values = frame.groupby(group, observed=True)[rest[0]].nunique()
+    if (values > 1).mean() > 0.5:  # most groups can have a slope of their own
+        return f"{y} ~ {x} + ({x} | {_quoted(group)})"
+    return f"{y} ~ {x} + (1 | {_quoted(group)})"
+
+
+def _distinct(column: Any) -> int:
+    """Count distinct values; a column that counts the rows has none."""
+    count = int(column.nunique())
+    counts_rows = count == len(column) and bool((column.diff().dropna() == 1).all())
+    return 0 if counts_rows else count
 
 
 def _quoted(name: str) -> str:

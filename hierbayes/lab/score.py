@@ -205,5 +205,5 @@ def _fitted(model: Model) -> LikelihoodFit | None:
         warnings.simplefilter("ignore", HierBayesWarning)
         try:
             return model.fit("reml")
-        except HierBayesError:
+        except (HierBayesError, np.linalg.LinAlgError):
             return None

@@ -1,10 +1,12 @@
 """What the page's cells ask for: controls, results, messages, the script, the server's command."""
 
+import html
 import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import hierbayes as hb
@@ -200,3 +202,26 @@ def test_states_are_not_changed_by_looking():
     state = LabState(show=("reml",))
     view(state)
     assert state == replace(LabState(), show=("reml",))
+
+
+def test_what_cannot_be_computed_is_a_sentence(monkeypatch):
+    def fails(*_):
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+
+    monkeypatch.setattr(page, "view", fails)
+    result = page.computed(source(), stage(), "", sds={}, **SETTINGS)
+    assert "reproduce the response" in page.messages(result)
+
+
+def test_findings_of_the_posterior_are_told_and_nuts_is_never_started():
+    data = hb.load_dataset("cbpp")
+    own = Own(
+        content=data.to_csv(index=False).encode(),
+        name="cbpp.csv",
+        formula="incidence ~ size + (1 | herd) + (1 | period)",
+    )
+    settings = SETTINGS | {"show": ("posterior",)}
+    result = page.computed(source("own", own), stage(), "", sds={}, **settings)
+    fit = result.view.estimates["posterior"].fit
+    assert fit.sampler == "collapsed"
+    assert all(finding.sentence in html.unescape(page.messages(result)) for finding in fit.findings)

@@ -93,6 +93,8 @@ def test_a_bad_file_is_one_sentence(content, message):
         ("g;y\na;1\na;2\nb;3\nb;5", "y ~ 1 + (1 | g)"),
         ("y,size,g\n1,3,a\n2,3,a\n3,4,b\n5,4,b", "y ~ size + (1 | g)"),
         ("y,id\n1.5,1\n2,1\n3,2\n4,2", "y ~ 1 + (1 | id)"),
+        ("y,id\n1.5,1\n2,1\n3,2\n4,2\n5,", "y ~ 1 + (1 | id)"),
+        ("row,x,y,g\n1,0,7,a\n2,1,8,a\n3,0,9,b\n4,1,7,b", "y ~ x + (x | g)"),
         ("my y,g h\n1,a\n2,a\n3,b\n4,b", "`my y` ~ 1 + (1 | `g h`)"),
     ],
 )
