@@ -6,7 +6,7 @@ from hierbayes.effects.likelihood_surface import likelihood_surface
 from hierbayes.intervals.confint import confint
 from hierbayes.intervals.profile import profile
 from hierbayes.model.model import Model
-from hierbayes.reports.gallery import LECTURERS, PENICILLIN, SLEEP, GallerySource
+from hierbayes.reports.gallery import CAKE, LECTURERS, PENICILLIN, SLEEP, GallerySource
 
 FITS = """\
 reml, ml, post = model.fit(), model.fit("ml"), model.sample(random_seed=1)
@@ -28,6 +28,11 @@ LECTURERS_MODEL = f"""\
 ratings = hb.load_dataset("InstEval").query("dept == '{DEPARTMENT}'")
 reml = hb.lmer("y ~ service + (service | d) + (1 | s)", ratings)"""
 
+CAKE_FORMULA = "angle ~ recipe + temp + (1 | replicate) + (1 | recipe:replicate)"
+CAKE_MODEL = f"""\
+cake = hb.load_dataset("cake")
+reml = hb.lmer("{CAKE_FORMULA}", cake)"""
+
 
 def fit_gallery() -> tuple[GallerySource, ...]:
     """Fit, profile and sample all that the pictures show."""
@@ -35,18 +40,19 @@ def fit_gallery() -> tuple[GallerySource, ...]:
     penicillin = load_dataset("Penicillin")
     every = load_dataset("InstEval")
     ratings = every[every["dept"] == DEPARTMENT]
+    cake = load_dataset("cake")
     return (
         GallerySource(
             name=SLEEP,
             heading="one grouping factor with correlated slopes",
             setup=SLEEP_MODEL + FITS,
-            values={"sleep": sleep, **_fits(Model("Reaction ~ Days + (Days | Subject)", sleep))},
+            values={"sleep": sleep, **fits_of(Model("Reaction ~ Days + (Days | Subject)", sleep))},
         ),
         GallerySource(
             name=PENICILLIN,
             heading="two crossed grouping factors",
             setup=PENICILLIN_MODEL + FITS,
-            values=_fits(Model("diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin)),
+            values=fits_of(Model("diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin)),
         ),
         GallerySource(
             name=LECTURERS,
@@ -54,10 +60,17 @@ def fit_gallery() -> tuple[GallerySource, ...]:
             setup=LECTURERS_MODEL,
             values={"reml": Model("y ~ service + (service | d) + (1 | s)", ratings).fit()},
         ),
+        GallerySource(
+            name=CAKE,
+            heading="replicates crossed with recipes",
+            setup=CAKE_MODEL,
+            values={"cake": cake, "reml": Model(CAKE_FORMULA, cake).fit()},
+        ),
     )
 
 
-def _fits(model: Model) -> dict[str, object]:
+def fits_of(model: Model) -> dict[str, object]:
+    """Return what the pictures of a model take, by its name in their code."""
     reml, ml, post = model.fit(), model.fit("ml"), model.sample(random_seed=1)
     limits = confint(reml, method="profile")
     return {

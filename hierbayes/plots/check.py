@@ -8,6 +8,8 @@ import numpy as np
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
+from hierbayes.plots.labels import shortened
+from hierbayes.plots.shrinkage_source import short_names
 from hierbayes.plots.style import (
     BAND,
     INK,
@@ -30,6 +32,8 @@ ROW_MM = 58.0
 COLUMNS, NARROW_COLUMNS = 3, 2
 POINT: dict[str, Any] = {"color": INK, "s": 8.0, "alpha": 0.6, "linewidths": 0}
 SLICES = 10  # of the expected value, for the quartiles of the scaled residuals
+LEGEND_LINE = 0.15  # of the height of a panel
+ROOM_MM, NARROW_ROOM_MM = 32.0, 24.0  # of words in or below a panel
 LINES = 2.0  # between a title and its panel, in sizes of small letters
 NAMED = 25  # levels named under the axis
 
@@ -117,6 +121,10 @@ def _titled(ax: "Axes", title: str, good: str) -> None:
     ax.yaxis.label.set_fontsize(size)
 
 
+def _room(ax: "Axes") -> float:
+    return NARROW_ROOM_MM if is_narrow(ax) else ROOM_MM
+
+
 def _overlay(ax: "Axes", found: ModelCheck) -> None:
     for values in found.simulated.T:
         curve = density(values)
@@ -134,7 +142,7 @@ def _uniform(ax: "Axes", found: ModelCheck) -> None:
     ax.scatter((np.arange(n) + 0.5) / n, np.sort(found.scaled), **POINT)
     ax.set_xlabel("uniform quantile")
     ax.set_ylabel("scaled residual")
-    _titled(ax, "Residuals by simulation", "points on the line")
+    _titled(ax, "Simulated residuals", "points on the line")
 
 
 def _quartiles(ax: "Axes", found: ModelCheck) -> None:
@@ -181,8 +189,10 @@ def _effects(ax: "Axes", found: ModelCheck) -> None:
             markerfacecolor=face,
             markeredgecolor=INK,
             markeredgewidth=0.7,
-            label=f"{term} | {group}",
+            label=shortened(f"{term} | {group}", width_mm=_room(ax), points=letter_size("x-small")),
         )
+    low, high = ax.get_ylim()  # room for the legend above the points
+    ax.set_ylim(low, high + LEGEND_LINE * len(ax.get_legend_handles_labels()[0]) * (high - low))
     ax.legend(frameon=False, fontsize="x-small", loc="upper left", handletextpad=0.2, borderpad=0.1)
     ax.set_xlabel("normal quantile")
     ax.set_ylabel("random effect / sd")
@@ -195,9 +205,10 @@ def _influence(ax: "Axes", found: ModelCheck) -> None:
     ax.vlines(place, 0.0, cook, color=SOFT, linewidth=1.2)
     ax.plot(place, cook, "o", color=INK, markersize=3.0)
     largest = np.argsort(-np.nan_to_num(cook), kind="stable")[:2]
+    names = short_names(list(found.influence.index), most=8)
     for i in largest:
         ax.annotate(
-            str(found.influence.index[i]),
+            names[i],
             (i, cook[i]),
             xytext=(0, 3),
             textcoords="offset points",
@@ -206,6 +217,7 @@ def _influence(ax: "Axes", found: ModelCheck) -> None:
         )
     ax.set_xticks([])
     ax.set_ylim(0.0, 1.2 * max(float(np.nanmax(cook)), 0.05))
-    ax.set_xlabel(f"levels of {found.influence.index.name}")
+    name = f"levels of {found.influence.index.name}"
+    ax.set_xlabel(shortened(name, width_mm=_room(ax), points=letter_size("small")))
     ax.set_ylabel("Cook's distance")
-    _titled(ax, "Influence", "none stands out, all below 1")
+    _titled(ax, "Influence", "all well below 1")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.plots.labels import shortened
+from hierbayes.plots.labels import shortened, term_title
 from hierbayes.plots.style import INK, REFERENCE, SOFT, letter_size
 from hierbayes.results.comparison import ComparedFit, Comparison
 
@@ -103,7 +103,7 @@ def draw_effects(ax: "Axes", term: LevelTerm) -> None:
     ax.axline((0.0, 0.0), slope=1.0, **REFERENCE)
     ax.set_xlabel(term.x_fit.name, labelpad=2)
     ax.set_ylabel(term.y_fit.name)
-    ax.set_title(_short(f"{term.group}: {term.term}"), fontsize="small")
+    ax.set_title(_title(term.group, term.term), fontsize="small")
 
 
 def _areas(n: Any) -> Any:
@@ -152,7 +152,11 @@ def draw_plane(ax: "Axes", first: LevelTerm, second: LevelTerm) -> None:
         )
     ax.set_xlabel(_short(first.term), labelpad=2)
     ax.set_ylabel(_short(second.term))
-    ax.set_title(_short(f"{first.group}: coefficients"), fontsize="small")
+    ax.set_title(_title(first.group, "coefficients"), fontsize="small")
+
+
+def _title(group: str, term: str) -> str:
+    return term_title(group, term, width_mm=MOST_LABEL_MM, points=letter_size("small"))
 
 
 def _short(text: str) -> str:

@@ -36,6 +36,13 @@ def shortened(text: str, *, width_mm: float, points: float) -> str:
     return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
 
 
+def term_title(group: str, term: str, *, width_mm: float, points: float) -> str:
+    """Name a term of a grouping factor; where there is little room, the factor is shortened."""
+    rest = width_mm - LETTER * points * MM_PER_POINT * (len(term) + 2)
+    title = f"{shortened(group, width_mm=max(rest, 0.0), points=points)}: {term}"
+    return shortened(title, width_mm=width_mm, points=points)
+
+
 def wrapped(text: str, *, width_mm: float, points: float) -> str:
     """Break a sentence into lines that fit into the room there is."""
     return "\n".join(textwrap.wrap(text, max(int(width_mm / (PROSE * points * MM_PER_POINT)), 10)))

@@ -8,6 +8,7 @@ from scipy.special import ndtri
 from hierbayes.errors import OptionError
 from hierbayes.options import check_option
 from hierbayes.plots.alt_text import describe
+from hierbayes.plots.labels import shortened
 from hierbayes.plots.style import (
     BAND,
     LINE,
@@ -17,6 +18,8 @@ from hierbayes.plots.style import (
     any_figure,
     drawing,
     is_narrow,
+    letter_size,
+    width_of,
 )
 from hierbayes.results.profile_result import ProfileResult
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 Kind = Literal["zeta", "density"]
 COLUMNS, NARROW_COLUMNS = 3, 2
 PANEL_MM, FRAME_MM = 46.0, 14.0
+LONG = 16  # letters of a name that stand on one line
+SHARE = 0.8  # of the width of a panel with its frame, for its title
 TICKS = 4  # intervals between the numbers of a panel at most
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
@@ -76,6 +81,7 @@ def profile(
     with drawing(figure):
         drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=FRAME_MM + PANEL_MM * n_rows)
         axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
+        room = SHARE * width_of(drawn) / n_columns
         for ax, name in zip(axes, result.names, strict=False):
             rows = frame.loc[frame["parameter"] == name]
             value, zeta = rows["value"].to_numpy(), rows["zeta"].to_numpy()
@@ -84,7 +90,7 @@ def profile(
             else:
                 _density(ax, value, zeta)
             ax.xaxis.set_major_locator(MaxNLocator(TICKS))
-            ax.set_title(_short(name), fontsize="small")
+            ax.set_title(_lines(name, room), fontsize="small")
         for ax in axes[n:]:
             ax.remove()
         drawn.supylabel("zeta" if kind == "zeta" else "density implied by the profile")
@@ -101,10 +107,12 @@ def _words(result: ProfileResult, kind: Kind) -> str:
     return f"{what} of {len(parts)} parameters, a panel each, with estimates {', '.join(parts)}."
 
 
-def _short(name: str) -> str:
+def _lines(name: str, room: float) -> str:
     """Break a long name before its grouping factor."""
     head, bar, tail = name.partition("|")
-    return f"{head}\n| {tail}" if bar and len(name) > 16 else name
+    lines = [head, f"| {tail}"] if bar and len(name) > LONG else [name]
+    size = letter_size("small")
+    return "\n".join(shortened(line, width_mm=room, points=size) for line in lines)
 
 
 def _zeta(ax: "Axes", value: Any, zeta: Any) -> None:

@@ -7,13 +7,24 @@ import numpy as np
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.style import INK, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
+from hierbayes.plots.labels import term_title
+from hierbayes.plots.style import (
+    INK,
+    REFERENCE,
+    SOFT,
+    WIDTH_MM,
+    any_figure,
+    drawing,
+    letter_size,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 PANEL_MM, FRAME_MM = 62.0, 10.0
 COLUMNS = 2
+SHARE = 0.72  # of the width of a panel with its frame, for its title
 FEW = 100  # levels up to which each has an interval
 
 
@@ -57,6 +68,7 @@ def ranef_qq(
         width = WIDTH_MM if n_columns > 1 else 0.6 * WIDTH_MM
         drawn = any_figure(figure, width_mm=width, height_mm=FRAME_MM + PANEL_MM * n_rows)
         axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
+        room = SHARE * width_of(drawn) / n_columns
         for ax, ((group, term), rows) in zip(axes, panels, strict=False):
             found = normal_quantiles(rows["estimate"].to_numpy(dtype=np.float64))
             ordered = rows.sort_values("estimate", kind="stable")
@@ -71,7 +83,8 @@ def ranef_qq(
                     linewidth=1.0,
                 )
             ax.plot(np.sort(found.theoretical), ordered["estimate"], "o", color=INK, markersize=3.5)
-            ax.set_title(f"{group}: {term}")
+            size = letter_size()
+            ax.set_title(term_title(str(group), str(term), width_mm=room, points=size))
         for ax in axes[len(panels) :]:
             ax.remove()
         drawn.supxlabel("standard normal quantile")

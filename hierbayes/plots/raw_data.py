@@ -9,8 +9,19 @@ import pandas as pd
 from hierbayes.effects.within_group import group_points, within_group_lines
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.labels import axis_label
-from hierbayes.plots.style import BAND, LINE, POINT, WIDTH_MM, any_figure, drawing, is_narrow
+from hierbayes.plots.labels import LETTER, MM_PER_POINT, axis_label
+from hierbayes.plots.shrinkage_source import short_names
+from hierbayes.plots.style import (
+    BAND,
+    LINE,
+    POINT,
+    WIDTH_MM,
+    any_figure,
+    drawing,
+    is_narrow,
+    letter_size,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +29,7 @@ if TYPE_CHECKING:
 
 COLUMNS, NARROW_COLUMNS = 9, 5
 PANEL_MM, FRAME_MM = 30.0, 22.0  # height of a row of panels, and of what is around them
+BETWEEN_MM = 5.0  # panels, with the numbers of the first one
 MOST_GROUPS = 200  # more panels than anyone can see; matplotlib would take minutes
 POINT_SIZE = 9.0
 INTERVALS = 2  # between the ticks of a narrow panel, so that their numbers don't touch
@@ -112,9 +124,12 @@ def _panels(
     levels = points["group"].cat.categories
     point_rows = points.groupby("group", observed=True)
     line_rows = dict(list(lines.groupby("group", observed=True)))
-    for ax, (level, rows) in zip(grid, point_rows, strict=False):
+    room = width_of(figure) / n_columns - BETWEEN_MM
+    most = int(room / (LETTER * letter_size() * MM_PER_POINT))
+    names = short_names(list(levels), most=most)
+    for ax, (level, rows), name in zip(grid, point_rows, names, strict=False):
         _panel(ax, rows, line_rows.get(level), narrow=n_columns >= NARROW_FROM)
-        ax.set_title(str(level), pad=3)
+        ax.set_title(name, pad=3)
     for position, ax in enumerate(grid):
         if position >= len(levels):
             ax.remove()

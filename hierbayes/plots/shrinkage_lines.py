@@ -14,14 +14,14 @@ from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
 from hierbayes.plots.level_names import LETTER
 from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, short_names, unit_of, whole_numbers
-from hierbayes.plots.style import BAND, INK, MM_PER_INCH, WIDTH_MM, any_figure, drawing
+from hierbayes.plots.style import BAND, INK, MM_PER_INCH, WIDTH_MM, any_figure, drawing, is_narrow
 from hierbayes.results.shrinkage_table import ShrinkageTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-COLUMNS = 6
+COLUMNS, NARROW_COLUMNS = 6, 4
 PANEL_MM, FRAME_MM = 32.0, 30.0  # height of a row of panels, and of what is around them
 MOST, SHOWN = 36, 18  # more levels than that are not all drawn unless they are named
 POINT_SIZE = 8.0
@@ -46,7 +46,7 @@ def shrinkage_lines(
     group: str | None = None,
     levels: Sequence[Any] | None = None,
     standard_errors: bool = False,
-    columns: int = COLUMNS,
+    columns: int | None = None,
     labels: Mapping[str, str] | None = None,
     figure: "Figure | SubFigure | None" = None,
 ) -> "tuple[Figure | SubFigure, npt.NDArray[Any]]":
@@ -62,7 +62,7 @@ def shrinkage_lines(
         given, or 18 of them, from the smallest to the largest, where there are more than 36
     standard_errors : write the standard errors of each level's own estimates, (SE_b0, SE_b1), from
         its own rows alone, as a regression of this level would print them
-    columns : panels in a row
+    columns : panels in a row; 6, or 4 in a narrow figure, unless said
     labels : axis labels by column, in place of ours
     figure : a matplotlib figure to draw into
 
@@ -79,6 +79,8 @@ def shrinkage_lines(
     >>> [ax.get_title() for ax in axes]
     ['308', '309', '335']
     """
+    if columns is None:
+        columns = NARROW_COLUMNS if is_narrow(figure) else COLUMNS
     if columns < 1:
         raise OptionError(f"columns={columns!r} must be at least 1.")
     table = shrinkage(fit)

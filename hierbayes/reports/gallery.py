@@ -75,11 +75,18 @@ class Entry:
         return f"hb.plot.{self.picture}({', '.join([*self.given, *options, *values])})"
 
 
-SLEEP, PENICILLIN, LECTURERS = "sleepstudy", "Penicillin", "InstEval"
+SLEEP, PENICILLIN, LECTURERS, CAKE = "sleepstudy", "Penicillin", "InstEval", "cake"
 FACETS = {"x": "Days", "y": "Reaction", "group": "Subject"}
 
 ENTRIES = (
     Entry(picture="data", source=SLEEP, given=("sleep",), options=FACETS, heights=(82, 125)),
+    Entry(
+        picture="data",
+        source=CAKE,
+        given=("cake",),
+        options={"x": "temp", "y": "angle", "group": "replicate", "columns": 5},
+        heights=(110, 110),
+    ),
     Entry(picture="effects", source=SLEEP, given=("reml", "post"), heights=(115, 165)),
     Entry(picture="effects", source=PENICILLIN, given=("reml",), heights=(115, 115)),
     Entry(
@@ -87,6 +94,13 @@ ENTRIES = (
         source=LECTURERS,
         given=("reml",),
         options={"group": "d"},
+        heights=(115, 115),
+    ),
+    Entry(
+        picture="effects",
+        source=CAKE,
+        given=("reml",),
+        options={"x": "recipe", "group": "recipe:replicate"},
         heights=(115, 115),
     ),
     Entry(
@@ -107,10 +121,10 @@ ENTRIES = (
         options={"group": "d"},
         heights=(110, 85),
     ),
-    Entry(picture="shrinkage_lines", source=SLEEP, given=("post",), heights=(120, 150)),
-    Entry(picture="shrinkage_lines", source=PENICILLIN, given=("reml",), heights=(120, 150)),
+    Entry(picture="shrinkage_lines", source=SLEEP, given=("post",), heights=(120, 165)),
+    Entry(picture="shrinkage_lines", source=PENICILLIN, given=("reml",), heights=(120, 165)),
     Entry(picture="shrinkage_slopegraph", source=SLEEP, given=("reml",), options={"term": "Days"}),
-    Entry(picture="shrinkage_slopegraph", source=PENICILLIN, given=("reml",)),
+    Entry(picture="shrinkage_slopegraph", source=PENICILLIN, given=("reml",), heights=(90, 95)),
     Entry(picture="shrinkage_reliability", source=SLEEP, given=("post",)),
     Entry(
         picture="shrinkage_reliability", source=LECTURERS, given=("reml",), options={"group": "d"}

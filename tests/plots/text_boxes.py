@@ -1,12 +1,23 @@
 """What letters of a figure collide or are cut off, found by drawing it."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-SLACK = 1.0  # pixels that boxes of letters may share: they are a little larger than their ink
+SLACK = 1.0  # pixels, of rounding
+LEADING = 0.25  # of the size of letters: so much of the box of a line is above and below its ink
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A text that was drawn: its box (left, bottom, right, top) and free space in it, in pixels."""
+
+    words: str
+    box: np.ndarray
+    free: np.ndarray
 
 
 @contextmanager
@@ -28,31 +39,35 @@ def recorded_texts():
 
 
 def drawn_texts(figure):
-    """Return words and boxes in pixels (left, bottom, right, top) of all texts of a figure."""
+    """Lay a figure out and return all texts that are drawn."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     with recorded_texts() as drawn:
         figure.draw_without_rendering()
-    texts = [(text.get_text(), text.get_window_extent(renderer)) for text in drawn.values()]
-    return [(words, np.array([b.x0, b.y0, b.x1, b.y1])) for words, b in texts]
+    found = []
+    for text in drawn.values():
+        b = Text.get_window_extent(text, renderer)  # of an annotation without its arrow
+        leading = LEADING * text.get_fontsize() * figure.dpi / 72
+        free = [leading, SLACK] if text.get_rotation() == 90 else [SLACK, leading]
+        found.append(Drawn(text.get_text(), np.array([b.x0, b.y0, b.x1, b.y1]), np.array(free)))
+    return found
 
 
 def overlapping(texts):
-    """Return pairs of words whose boxes share more than the slack."""
+    """Return pairs of words whose letters lie on each other."""
     found = []
-    for i, (words, box) in enumerate(texts):
-        for others, other in texts[i + 1 :]:
-            width, height = np.minimum(box, other)[2:] - np.maximum(box, other)[:2]
-            if width > SLACK and height > SLACK:
-                found.append((words, others))
+    for i, one in enumerate(texts):
+        for other in texts[i + 1 :]:
+            shared = np.minimum(one.box, other.box)[2:] - np.maximum(one.box, other.box)[:2]
+            if (shared > np.minimum(one.free, other.free)).all():
+                found.append((one.words, other.words))
     return found
 
 
 def clipped(texts, figure):
     """Return words that reach over the edge of the figure."""
-    width, height = figure.get_size_inches() * figure.dpi
-    edge = np.array([width, height])
+    edge = figure.get_size_inches() * figure.dpi
     return [
-        words
-        for words, box in texts
-        if (box[:2] < -SLACK).any() or (box[2:] > edge + SLACK).any()
+        text.words
+        for text in texts
+        if (text.box[:2] < -SLACK).any() or (text.box[2:] > edge + SLACK).any()
     ]
