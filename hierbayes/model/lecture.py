@@ -10,6 +10,7 @@ from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.comparison.compare import compare
 from hierbayes.comparison.pb_test import pb_test
 from hierbayes.datasets import load_dataset
+from hierbayes.effects.likelihood_surface import likelihood_surface
 from hierbayes.intervals.confint import confint
 from hierbayes.model.estimator_bias import estimator_bias
 from hierbayes.model.model import Model, lmer
@@ -69,6 +70,7 @@ def fit_lecture() -> Lecture:
         posterior1=posterior1,
         posterior2=posterior2,
         comparison=comparison,
+        surface=likelihood_surface(m1),
         bootstrap=bootstrap,
         intervals={
             "Wald": confint(m1),

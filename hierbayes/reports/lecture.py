@@ -13,6 +13,7 @@ from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.comparison import BayesFactor, Comparison, ElpdComparison
 from hierbayes.results.f_table import FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.likelihood_surface import LikelihoodSurface
 from hierbayes.results.pb_test import PbTest
 from hierbayes.results.posterior_fit import PosteriorFit
 
@@ -136,6 +137,7 @@ class Lecture:
     anova : likelihood-ratio test of m1 against m2
     posterior1, posterior2 : the posteriors of m1 and m2 under the default priors
     comparison : ML, REML and the posterior of m1 side by side
+    surface : the likelihood of m1 over the two sds of the subjects
     bootstrap : bootstrap intervals of m1 as on the slide, 500 replicates
     intervals : kind of interval -> table of m1's parameters: Wald, profile, bootstrap, posterior
     satterthwaite : F-table of m1 with Satterthwaite's degrees of freedom
@@ -156,6 +158,7 @@ class Lecture:
     posterior1: PosteriorFit
     posterior2: PosteriorFit
     comparison: Comparison
+    surface: LikelihoodSurface
     bootstrap: pd.DataFrame
     intervals: dict[str, pd.DataFrame]
     satterthwaite: FTable

@@ -4,9 +4,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from hierbayes.effects.within_group import within_group
+from hierbayes.plots.caterpillar import caterpillar
+from hierbayes.plots.intervals import intervals
+from hierbayes.plots.likelihood_surface import likelihood_surface
 from hierbayes.plots.normal_qq import qq
 from hierbayes.plots.raw_data import data
 from hierbayes.plots.residual_scatter import residuals
+from hierbayes.plots.shrinkage_lines import shrinkage_lines
+from hierbayes.plots.shrinkage_plane import shrinkage_plane
 from hierbayes.plots.style import PNG_DPI, WIDTH_MM, drawing, inches, with_margins
 from hierbayes.reports.html_page import Picture
 from hierbayes.reports.lecture import LABELS, Lecture
@@ -15,10 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FACETS_MM, RESIDUALS_MM = 82.0, 75.0  # heights
+LIKELIHOOD_MM, PLANE_MM, LINES_MM, CATERPILLAR_MM, INTERVALS_MM = 82.0, 115.0, 110.0, 100.0, 150.0
 
 
 def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
-    """Draw the raw data and the residual pictures.
+    """Draw the lecture's figures, and those beside them.
 
     Returns
     -------
@@ -28,6 +34,11 @@ def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
     return {
         "sleepstudy_by_subject.png": _facets(lecture),
         "residuals.png": _residuals(lecture),
+        "likelihood.png": _likelihood(lecture),
+        "shrinkage_plane.png": _plane(lecture),
+        "shrinkage_lines.png": _lines(lecture),
+        "caterpillar.png": _caterpillar(lecture),
+        "intervals.png": _intervals(lecture),
     }
 
 
@@ -72,4 +83,65 @@ def _residuals(lecture: Lecture) -> Picture:
             f"{values.min():.0f} to {values.max():.0f} ms. Right: normal QQ plot; most points "
             "follow the dashed line, a few at both ends lie far from it: the tails are heavier "
             "than normal.",
+        )
+
+
+def _likelihood(lecture: Lecture) -> Picture:
+    surface = lecture.surface
+    with drawing():
+        figure = _blank(LIKELIHOOD_MM)
+        likelihood_surface(surface, figure=figure)
+        return _png(
+            figure,
+            "Contours of the likelihood over the sds of the subjects' intercepts and slopes, for "
+            f"ML and for REML. The ML estimate ({surface.ml_estimate[0]:.1f}, "
+            f"{surface.ml_estimate[1]:.1f}) lies below and left of the REML estimate "
+            f"({surface.reml_estimate[0]:.1f}, {surface.reml_estimate[1]:.1f}).",
+        )
+
+
+def _plane(lecture: Lecture) -> Picture:
+    with drawing():
+        figure = _blank(PLANE_MM)
+        shrinkage_plane(lecture.m1, ax=figure.add_subplot())
+        return _png(
+            figure,
+            "Intercept and slope of each subject: an arrow from the estimate of the subject's own "
+            "ten days to the conditional mode, all pulled towards the cross of the population, "
+            "with ellipses of the estimated covariance.",
+        )
+
+
+def _lines(lecture: Lecture) -> Picture:
+    with drawing():
+        figure = _blank(LINES_MM)
+        shrinkage_lines(lecture.m1, standard_errors=True, labels=LABELS, figure=figure)
+        return _png(
+            figure,
+            "One panel a subject with its data and three lines: of the subject alone, of all "
+            "subjects together, and between them that of the mixed model. In each panel the "
+            "standard errors of the subject's own intercept and slope.",
+        )
+
+
+def _caterpillar(lecture: Lecture) -> Picture:
+    with drawing():
+        figure = _blank(CATERPILLAR_MM)
+        caterpillar(lecture.m1, lecture.posterior1, figure=figure)
+        return _png(
+            figure,
+            "Random intercepts and slopes of the 18 subjects in order, conditional modes beside "
+            "posterior means with 95 % intervals; the posterior's intervals are a little wider.",
+        )
+
+
+def _intervals(lecture: Lecture) -> Picture:
+    with drawing():
+        figure = _blank(INTERVALS_MM)
+        intervals(lecture.intervals, figure=figure)
+        return _png(
+            figure,
+            "Wald, profile and bootstrap confidence intervals and the posterior's credible "
+            "interval of each parameter, each on its own scale: alike for fixed effects, skewed "
+            "upwards for sds.",
         )

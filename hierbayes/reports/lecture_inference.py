@@ -1,9 +1,11 @@
 """The lecture on uncertainty, as steps of the tour: tests, intervals, and what REML is for."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from hierbayes.reports.html_page import table
+from hierbayes.reports.html_page import Picture, table
 from hierbayes.reports.layout import matrix_lines
 from hierbayes.reports.lecture import Lecture
 from hierbayes.reports.lecture_blocks import Block
@@ -46,7 +48,7 @@ def bootstrap_block(lecture: Lecture) -> Block:
     )
 
 
-def intervals_block(lecture: Lecture) -> Block:
+def intervals_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
     """Lay the three kinds of intervals beside the posterior's."""
     kinds, names = list(lecture.intervals), list(lecture.bootstrap.index)
     columns = [
@@ -65,9 +67,11 @@ def intervals_block(lecture: Lecture) -> Block:
         code=(
             'kinds = {"Wald": hb.confint(m1), "profile": hb.confint(m1, method="profile"),',
             '         "bootstrap": ci, "posterior": hb.confint(post)}',
+            "hb.plot.intervals(kinds)",
         ),
         output="\n".join(matrix_lines(cells, names, kinds)),
         html=table(columns, names),
+        pictures={"intervals.png": pictures["intervals.png"]},
     )
 
 

@@ -29,6 +29,11 @@ from hierbayes.reports.lecture_posterior import (
     posterior_block,
     posterior_effects_block,
 )
+from hierbayes.reports.lecture_shrinkage import (
+    caterpillar_block,
+    likelihood_block,
+    shrinkage_block,
+)
 from hierbayes.reports.lecture_slides import slides_html, slides_text
 from hierbayes.reports.summary import fixed_effects_lines
 
@@ -58,8 +63,10 @@ def tour_blocks(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Block
         _variance_components(lecture),
         _random_effects(lecture),
         posterior_effects_block(lecture),
+        caterpillar_block(lecture, pictures),
         _fixed_effects(lecture),
         satterthwaite_block(lecture),
+        likelihood_block(lecture, pictures),
         _reml_and_ml(lecture),
         bias_block(lecture),
         comparison_block(lecture),
@@ -67,7 +74,8 @@ def tour_blocks(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Block
         pb_test_block(lecture),
         bayesian_test_block(lecture),
         bootstrap_block(lecture),
-        intervals_block(lecture),
+        intervals_block(lecture, pictures),
+        shrinkage_block(lecture, pictures),
         _residuals(pictures),
         _slides(lecture),
     ]

@@ -17,7 +17,15 @@ from hierbayes.reports.lecture_formulas import bars, estimates, plain
 from hierbayes.reports.tour import tour_blocks
 
 PNG = b"\x89PNG\r\n\x1a\n"
-FIGURES = ("sleepstudy_by_subject.png", "residuals.png")
+FIGURES = (
+    "sleepstudy_by_subject.png",
+    "residuals.png",
+    "likelihood.png",
+    "shrinkage_plane.png",
+    "shrinkage_lines.png",
+    "caterpillar.png",
+    "intervals.png",
+)
 WIDTH_PX = 160 / 25.4 * 200
 
 
