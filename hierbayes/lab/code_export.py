@@ -101,5 +101,6 @@ def _shown(view: View) -> str:
     first = CHOSEN if CHOSEN in view.estimates else view.first
     lines.append(f"print(hb.shrinkage({first}))")
     picture = "shrinkage_plane" if len(view.terms) > 1 else "shrinkage_slopegraph"
-    lines.append(f"hb.plot.{picture}({first})")
+    group = f", group={view.factor!r}" if view.position else ""
+    lines.append(f"hb.plot.{picture}({first}{group})")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 
 import hierbayes as hb
 from hierbayes.errors import NotSupportedError
@@ -132,6 +133,7 @@ STATES = {
     "sleepstudy": LabState(edits=((0, 400.0), (5, None)), prior="normal", scale=0.1, eta=4.0),
     "simulated": LabState(data="simulated", simulation=Simulation(groups=5, cor=0.5)),
     "schools": LabState(data="schools", unlocked=True, sds=(8.0,)),
+    "penicillin": LabState(data="penicillin", show=("reml",), factor="sample"),
     "simpson": LabState(data="simpson", show=("ml",)),
     "unlocked": LabState(show=("reml",), unlocked=True, sds=(30.0, 2.0), cor=0.5, sigma=20.0),
 }
@@ -144,8 +146,8 @@ def test_the_script_gives_the_numbers_of_the_page(name, capsys):
     text = script(found)
     assert "hb.plot.shrinkage_" in text
     names = {}
-    lines = [line for line in text.splitlines() if not line.startswith("hb.plot")]
-    exec("\n".join(lines), names)
+    exec(text, names)
+    pyplot.close("all")
     for style, estimate in found.estimates.items():
         fit = names[style]
         assert fit.beta == pytest.approx(estimate.fit.beta)
