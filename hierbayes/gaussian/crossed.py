@@ -104,22 +104,29 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs of entries of ``Meeting`` in one level, by level.
+    """Pairs of entries of ``Meeting`` in one level, by place in the matrix they add to.
+
+    In this order sums run over neighbours, and what is looked up (one number a level) stays in the
+    processor's cache.
 
     Attributes
     ----------
-    counts : number of pairs in each level, shape (J,)
-    starts : where each level begins, shape (J,)
-    flat : position (second, first) of the pair's columns, first <= second, in a flattened (r, r)
-        matrix: its lower triangle, shape (m,)
+    levels : level of each pair, shape (m,)
+    places : places (second, first) of the columns of the pairs, first <= second, in a flattened
+        (r, r) matrix: of its lower triangle, increasing, shape (u,)
+    starts : where the pairs of each place begin, shape (u,)
     products : array, shape (q (q + 1) / 2, m): for columns a <= b of factor 0, what multiplies
         entry (a, b) of a symmetric (q, q) matrix K in v_first' K v_second
     """
 
-    counts: IntArray
+    levels: IntArray
+    places: IntArray
     starts: IntArray
-    flat: IntArray
     products: FloatArray
+
+    def counts(self) -> IntArray:
+        """Return the number of pairs of each place, shape (u,)."""
+        return np.diff(self.starts, append=self.levels.size)
 
 
 def rest_size(products: Products) -> int:
@@ -199,12 +206,14 @@ def _pairs(meeting: Meeting, n_rest: int) -> Pairs:
         v[a][first] * v[b][second] + (v[b][first] * v[a][second] if a != b else 0.0)
         for a, b in _triangle(v.shape[0])
     ]
-    per_level = counts * (counts + 1) // 2
+    place = meeting.columns[second] * n_rest + meeting.columns[first]
+    order = np.argsort(place, kind="stable")
+    places, starts = np.unique(place[order], return_index=True)
     return Pairs(
-        counts=per_level,
-        starts=np.cumsum(per_level) - per_level,
-        flat=meeting.columns[second] * n_rest + meeting.columns[first],
-        products=np.stack(products),
+        levels=meeting.levels[first[order]],
+        places=places,
+        starts=starts,
+        products=np.stack(products)[:, order],
     )
 
 
@@ -264,14 +273,14 @@ class CrossedFactor:
             return np.asarray(np.swapaxes(flat, 1, 2) @ flat)
         pairs = self.structure.pairs
         K = np.swapaxes(self.E, -1, -2) @ self.E
-        out = np.empty((self.B.shape[0], r, r))
+        out = np.zeros((self.B.shape[0], r, r))
         for t in range(out.shape[0]):
             parts = [
-                np.repeat(K[t, :, a, b], pairs.counts) * product
+                K[t, :, a, b][pairs.levels] * product
                 for (a, b), product in zip(_triangle(K.shape[-1]), pairs.products, strict=True)
             ]
             values = parts[0] if len(parts) == 1 else np.sum(parts, axis=0)
-            out[t] = np.bincount(pairs.flat, weights=values, minlength=r * r).reshape(r, r)
+            out[t].ravel()[pairs.places] = np.add.reduceat(values, pairs.starts)
         return out
 
     @property
@@ -366,9 +375,9 @@ class CrossedFactor:
         for t in range(X.shape[0]):
             twice = X[t] * 2.0  # a pair stands for both orders; a column with itself for one
             np.fill_diagonal(twice, np.diag(X[t]))
-            x = twice.ravel()[pairs.flat]
+            x = np.repeat(twice.ravel()[pairs.places], pairs.counts())
             for (a, b), product in zip(_triangle(q), pairs.products, strict=True):
-                block = np.add.reduceat(x * product, pairs.starts)
+                block = np.bincount(pairs.levels, weights=x * product, minlength=J)
                 out[t, :, a, b] = out[t, :, b, a] = block if a == b else block / 2
         return out
 
