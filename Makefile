@@ -4,13 +4,21 @@
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: tour gallery test lint bench lab
+.PHONY: tour gallery tutorials test lint bench lab
 
 tour: $(READY)
 	@$(BIN)/hierbayes tour --out out
 
 gallery: $(READY)
 	@$(BIN)/hierbayes gallery --out out/gallery
+
+tutorials: $(READY)
+	@mkdir -p out/tutorials
+	@for notebook in tutorials/*.py; do \
+		page=out/tutorials/$$(basename $$notebook .py).html; \
+		$(BIN)/marimo -q export html $$notebook -o $$page --force >/dev/null || exit 1; \
+		echo $$page; \
+	done
 
 test: $(READY)
 	@$(BIN)/pytest -q -n 2

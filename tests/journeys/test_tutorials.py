@@ -5,10 +5,13 @@ import re
 import runpy
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import hierbayes as hb
 from hierbayes.model.lecture import fit_lecture
 
 pytest.importorskip("marimo", reason="the tutorials are marimo notebooks")
@@ -89,6 +92,22 @@ def test_a_tutorial_asks_a_question_says_what_it_assumes_and_ends_with_what_it_c
     assert last.strip().startswith("## What this cannot tell")
 
 
+NAMES = re.compile(r"\b(hb|fit|post|model)\.((?:plot\.)?[a-z_0-9]\w*)", re.IGNORECASE)
+
+
+def test_every_name_in_the_tables_of_lme4_exists():
+    fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    post = fit.model.sample(random_seed=1)
+    owners = {"hb": hb, "fit": fit, "post": post, "model": fit.model}
+    tables = [text for text in prose(ROOT / "tutorials" / "06_from_lme4.py") if "|:--|" in text]
+    # of the cell on the right; the R calls on the left have names like fit too
+    right = [line.split("|")[2] for text in tables for line in text.splitlines() if "` |" in line]
+    named = [found for cell in right for found in NAMES.findall(cell)]
+    assert len(named) > 40
+    for owner, name in named:
+        attrgetter(name)(owners[owner])
+
+
 @pytest.fixture(scope="module")
 def lecture_run():
     """Outputs of the cells of the lecture's tutorial, and the names they define."""
@@ -101,17 +120,19 @@ def test_the_lecture_tutorial_fits_what_the_tour_fits(lecture_run):
     lecture = fit_lecture()
     assert names["linear"].summary() == lecture.linear.summary()
     assert names["m1"].summary() == lecture.m1.summary()
-    assert names["by_method"]["ML"]["sd__Days"] == lecture.m1_ml.varcorr().terms[0].sd[1]
+    pd.testing.assert_frame_equal(names["three"].to_frame(), lecture.comparison.to_frame())
     ours, tours = names["omega_test"].to_frame(), lecture.anova.to_frame()
     assert ours.loc["m.1", "p_value"] == pytest.approx(tours.loc["m.1", "p_value"], rel=1e-9)
+    for kind, table in names["kinds"].items():
+        pd.testing.assert_frame_equal(table, lecture.intervals[kind])
 
 
 @pytest.mark.parametrize(
     ("name", "low", "high", "sd"),  # the slides' bootstrap, and the sd of its draws
     [
-        ("slope", 7.54, 13.20, 1.5),
-        ("sd of slopes", 3.57, 8.32, 1.2),
-        ("correlation", -0.53, 0.81, 0.35),
+        ("Days", 7.54, 13.20, 1.5),
+        ("sd_Days|Subject", 3.57, 8.32, 1.2),
+        ("cor_Days.(Intercept)|Subject", -0.53, 0.81, 0.35),
     ],
 )
 def test_the_lecture_tutorial_finds_the_bootstrap_intervals_of_the_slides(
@@ -119,7 +140,7 @@ def test_the_lecture_tutorial_finds_the_bootstrap_intervals_of_the_slides(
 ):
     # A 2.5 % quantile of 500 normal draws has a standard error of 0.12 sd; we compare two of them.
     four_errors = 4 * 2**0.5 * 0.12 * sd
-    found = lecture_run[1]["boot_interval"][name]
+    found = lecture_run[1]["kinds"]["bootstrap"].loc[name, ["lower", "upper"]]
     assert found.tolist() == pytest.approx([low, high], abs=four_errors)
 
 
