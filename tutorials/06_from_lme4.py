@@ -118,7 +118,7 @@ def _(mo):
     | `anova(small, large)` | `hb.anova(small, large)` |
     | `anova(fit, type = 3)` of lmerTest | `hb.anova(fit, type=3)` |
     | `anova(fit, ddf = "Kenward-Roger")` | `hb.anova(fit, ddf="kenward-roger")` |
-    | `KRmodcomp(large, small)` | `hb.anova(large, ddf="kenward-roger")`, or `fit.contrast(L, joint=True)` |
+    | `KRmodcomp(large, small)` | `fit.contrast(L, joint=True, ddf="kenward-roger")` |
     | `PBmodcomp(large, small, nsim = 1000)` | `hb.pb_test(small, large, nsim=1000)` |
     | `drop1(fit)`, `ranova(fit)` | `hb.drop1(fit)`, `hb.ranova(fit)` |
     | `exactRLRT(fit)` | `hb.exact_rlrt(fit)` |
