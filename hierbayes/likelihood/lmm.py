@@ -58,6 +58,7 @@ WAY_DOWN = 1e-3
 # Curvature below this part of the largest: the criterion does not know the direction. What is left
 # of an exact zero is the decrement at which the search ended, 1e-8 or so.
 FLAT = 1e-6
+FAR = (0.3, 1.0, 3.0, 10.0, 30.0)  # sds, in residual sds, looked at where one is estimated as zero
 START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
 SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
 # Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
@@ -316,7 +317,7 @@ def _is_near_boundary(shape: CovarianceShape, x: FloatArray) -> bool:
 def _search(
     kernel: Kernel, best: Optimum[Evaluation]
 ) -> tuple[Optimum[Evaluation], float, int, int]:
-    """Search again from where the covariance slope shows a way down.
+    """Search again from where the covariance slope, or a look far away, shows a way down.
 
     Returns the best optimum, how far beta moved in the last restart (standard errors), the number
     of restarts and of steps.
@@ -324,6 +325,8 @@ def _search(
     moved, steps = 0.0, best.steps
     for restart in range(RESTARTS):
         again = _way_down(kernel, best)
+        if again is None and best.converged:
+            again = _far_down(kernel, best)
         if again is None and best.converged:
             return best, moved, restart, steps
         if again is None:
@@ -400,6 +403,41 @@ def _way_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
     return shape.pack(Lambdas)[0] if changed else None
 
 
+def far_starts(shape: CovarianceShape, x: FloatArray) -> FloatArray:
+    """Thetas (M, k) with much variance in place of the hardly any that terms of x (k,) have.
+
+    At zero the criterion may have a minimum of its own beside another one far away: where a term
+    explains what the fixed part explains almost as well.
+    """
+    Lambdas = shape.unpack(x[None])
+    found = []
+    for factor, columns in shape.terms:
+        at = np.ix_(columns, columns)
+        if not is_term_singular(Lambdas[factor][0][at]):
+            continue
+        for size in FAR:
+            changed = [Lambda.copy() for Lambda in Lambdas]
+            changed[factor][0][at] = size * np.eye(len(columns))
+            found.append(shape.pack(changed)[0])
+    return np.array(found).reshape(-1, x.size)
+
+
+def _far_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
+    """Return a theta far from zero variances where the criterion is lower, or None."""
+    shape = kernel.shape
+    x = shape.rectified(found.x)
+    x = np.where(shape.is_diagonal & (x < TRY_ZERO), 0.0, x)
+    starts = far_starts(shape, x)
+    if not len(starts):
+        return None
+    try:
+        values = evaluate(kernel, starts).criterion
+    except np.linalg.LinAlgError:
+        return None
+    lowest = int(np.argmin(values))
+    return starts[lowest] if values[lowest] < found.value - ZERO_COST else None
+
+
 def _with_zeros(kernel: Kernel, x: FloatArray, at: Evaluation) -> tuple[FloatArray, Evaluation]:
     """Set small diagonal entries to exactly zero, smallest first, where it costs nothing."""
     shape = kernel.shape
@@ -409,7 +447,10 @@ def _with_zeros(kernel: Kernel, x: FloatArray, at: Evaluation) -> tuple[FloatArr
         trial = x.copy()
         trial[i] = 0.0
         trial = shape.rectified(trial)
-        there = evaluate(kernel, trial[None])
+        try:
+            there = evaluate(kernel, trial[None])
+        except np.linalg.LinAlgError:  # without this variance the response is reproduced exactly
+            continue
         if there.criterion[0] <= limit:
             x, at = trial, there
     return x, at

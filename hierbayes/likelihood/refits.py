@@ -33,6 +33,7 @@ from hierbayes.likelihood.lmm import (
     TRY_ZERO,
     WAY_DOWN,
     ZERO_COST,
+    far_starts,
     fit_lmm,
 )
 from hierbayes.likelihood.optimise_many import Locals, minimise_many
@@ -152,7 +153,8 @@ def _refit_batch(
 
 def _rows(kernel: Kernel, responses: Responses, rows: IntArray) -> Kernel:
     """Return the kernel of some of the responses."""
-    chosen = responses if rows.size == responses.yy.size else responses.take(rows)
+    everyone = rows.size == responses.yy.size and (rows == np.arange(rows.size)).all()
+    chosen = responses if everyone else responses.take(rows)
     return with_responses(kernel, chosen.parts)
 
 
@@ -219,10 +221,28 @@ def _with_zeros(
     except np.linalg.LinAlgError:
         settled[rows] = False
         return x, settled
+    down |= _far_down(kernel, responses.take(rows), trial, at.criterion)
     limit = at.criterion + ZERO_COST * np.maximum(1.0, np.abs(at.criterion) * 1e-3)
     x[rows] = trial
     settled[rows] = ~down & (there.criterion <= limit)
     return x, settled
+
+
+def _far_down(
+    kernel: Kernel, responses: Responses, x: FloatArray, criterion: FloatArray
+) -> BoolArray:
+    """Whether much variance in place of none lowers the criterion, shape (T,)."""
+    starts = [far_starts(kernel.shape, one) for one in x]
+    rows = np.repeat(np.arange(x.shape[0]), [len(some) for some in starts])
+    down = np.zeros(x.shape[0], dtype=np.bool_)
+    if not rows.size:
+        return down
+    try:
+        values = evaluate(_rows(kernel, responses, rows), np.concatenate(starts)).criterion
+    except np.linalg.LinAlgError:
+        return np.ones_like(down)
+    down[rows[values < criterion[rows] - ZERO_COST]] = True
+    return down
 
 
 def _way_down(kernel: Kernel, at: Evaluation, slopes: list[FloatArray]) -> BoolArray:
