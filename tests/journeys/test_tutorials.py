@@ -92,6 +92,21 @@ def test_a_tutorial_asks_a_question_says_what_it_assumes_and_ends_with_what_it_c
     assert last.strip().startswith("## What this cannot tell")
 
 
+def test_a_rendered_page_has_code_and_results(tmp_path):
+    page = tmp_path / "page.html"
+    notebook = ROOT / "tutorials" / "02_what_is_shrinkage.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "marimo", "-q", "export", "html", str(notebook), "-o", str(page)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = page.read_text(encoding="utf-8")
+    assert "hb.plot.shrinkage_plane" in written
+    assert "image/png" in written
+
+
 NAMES = re.compile(r"\b(hb|fit|post|model)\.((?:plot\.)?[a-z_0-9]\w*)", re.IGNORECASE)
 
 
