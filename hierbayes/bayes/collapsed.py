@@ -9,14 +9,15 @@ The mean weight is the marginal likelihood p(y).
 """
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hierbayes.bayes.collapsed_density import Target, target_of
-from hierbayes.bayes.collapsed_points import PointsOf
+from hierbayes.bayes.collapsed_points import Points, PointsOf
 from hierbayes.bayes.importance import (
-    Adapted,
     ImportanceSample,
     Round,
     adapt,
@@ -37,6 +38,8 @@ ADAPT = (
     *(Round(800, components, 0.78) for components in (2, 3, 4)),
     *(Round(3000, components, 0.5) for components in (5, 6, 8)),
 )
+# ... and once more, where the weights of the first try can't be trusted
+ADAPT_HARDER = tuple(Round(4000, components, 0.95) for components in (4, 6, 8))
 ADAPT_LARGE = (Round(200, 1, 0.6),)  # many levels make the posterior of their sds nearly normal
 THIN = 2.3  # effective proposals a draw for small models: they cost little, chains mix better
 MOST_THIN = 8
@@ -74,18 +77,10 @@ def sample_collapsed(
     rng = np.random.default_rng(random_seed)
     target = target_of(kernel, priors)
     points = PointsOf(target)
-    n = draws * chains
-    if target.coordinates.size:
-        adapted = _adapted(points, rng)
-        if not points.is_large:
-            n *= int(np.clip(np.ceil(THIN / max(adapted.efficiency, 0.01)), 2, MOST_THIN))
-        x = adapted.proposal.draw(n, rng)
-        log_proposal = adapted.proposal.log_density(x)
-    else:  # nothing but beta is unknown
-        x, log_proposal = np.empty((n, 0)), np.zeros(n)
-    # where an evaluation is dear, beta and b are drawn at every proposal while it is at hand
-    at = points.with_draws(x, rng) if points.is_large else points.at(x)
-    drawn = weigh(x, at.log_density, log_proposal)
+    found = _explored(points, ADAPT_LARGE if points.is_large else ADAPT, draws * chains, rng)
+    if _findings(found.drawn) and not points.is_large and target.coordinates.size:
+        found = _explored(points, ADAPT_HARDER, draws * chains, rng)
+    at, drawn, x = found.at, found.drawn, found.drawn.x
     index = metropolis(drawn, chains=chains, draws=draws, rng=rng).ravel()
     phi = x[index]
     beta, b = points.draws(at, x, index, rng)
@@ -114,13 +109,32 @@ def sample_collapsed(
     )
 
 
-def _adapted(points: PointsOf, rng: np.random.Generator) -> Adapted:
-    """Climb to the mode and adapt a proposal around it."""
+@dataclass(frozen=True, slots=True)
+class _Explored:
+    """Proposals, what is known at them, and their weights."""
+
+    at: Points
+    drawn: ImportanceSample
+
+
+def _explored(
+    points: PointsOf, rounds: Sequence[Round], n: int, rng: np.random.Generator
+) -> _Explored:
+    """Climb to the mode, adapt a proposal around it, and draw from it for n draws of chains."""
     target = points.target
-    mode = find_mode(points.log_density, points.value_and_slope, start_phi(target))
-    tails = range(int(target.coordinates.sd_starts[-1]))
-    rounds = ADAPT_LARGE if points.is_large else ADAPT
-    return adapt(points.log_density, mode, tails=tails, rounds=rounds, rng=rng)
+    if target.coordinates.size:
+        mode = find_mode(points.log_density, points.value_and_slope, start_phi(target))
+        tails = range(int(target.coordinates.sd_starts[-1]))
+        adapted = adapt(points.log_density, mode, tails=tails, rounds=rounds, rng=rng)
+        if not points.is_large:
+            n *= int(np.clip(np.ceil(THIN / max(adapted.efficiency, 0.01)), 2, MOST_THIN))
+        x = adapted.proposal.draw(n, rng)
+        log_proposal = adapted.proposal.log_density(x)
+    else:  # nothing but beta is unknown
+        x, log_proposal = np.empty((n, 0)), np.zeros(n)
+    # where an evaluation is dear, beta and b are drawn at every proposal while it is at hand
+    at = points.with_draws(x, rng) if points.is_large else points.at(x)
+    return _Explored(at, weigh(x, at.log_density, log_proposal))
 
 
 def start_phi(target: Target) -> FloatArray:

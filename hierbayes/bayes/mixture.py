@@ -15,7 +15,7 @@ from scipy.special import gammaln
 FloatArray = npt.NDArray[np.float64]
 
 DEGREES = 5.0  # of a component that is to cover whatever tails there are
-FITTED_DEGREES = 10.0  # of one fitted to draws, which cover the bulk: lighter tails waste less
+FITTED_DEGREES = 7.0  # of one fitted to draws, which cover the bulk: lighter tails waste less
 EM_STEPS = 6
 SHRINK = 0.02  # part of the overall covariance mixed into each component, against collapse
 
