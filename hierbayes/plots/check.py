@@ -32,6 +32,7 @@ ROW_MM = 58.0
 COLUMNS, NARROW_COLUMNS = 3, 2
 POINT: dict[str, Any] = {"color": INK, "s": 8.0, "alpha": 0.6, "linewidths": 0}
 SLICES = 10  # of the expected value, for the quartiles of the scaled residuals
+SIDES = 0.14  # free beside the levels, for the names of the first and the last one
 LEGEND_LINE = 0.15  # of the height of a panel
 ROOM_MM, NARROW_ROOM_MM = 32.0, 24.0  # of words in or below a panel
 LINES = 2.0  # between a title and its panel, in sizes of small letters
@@ -216,6 +217,7 @@ def _influence(ax: "Axes", found: ModelCheck) -> None:
             fontsize="x-small",
         )
     ax.set_xticks([])
+    ax.margins(x=SIDES)
     ax.set_ylim(0.0, 1.2 * max(float(np.nanmax(cook)), 0.05))
     name = f"levels of {found.influence.index.name}"
     ax.set_xlabel(shortened(name, width_mm=_room(ax), points=letter_size("small")))

@@ -14,7 +14,9 @@ from hierbayes.plots.shrinkage_source import short_names
 from hierbayes.plots.style import (
     BAND,
     LINE,
+    NARROW_LETTERS,
     POINT,
+    SETTINGS,
     WIDTH_MM,
     any_figure,
     drawing,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 COLUMNS, NARROW_COLUMNS = 9, 5
 PANEL_MM, FRAME_MM = 30.0, 22.0  # height of a row of panels, and of what is around them
 BETWEEN_MM = 5.0  # panels, with the numbers of the first one
+ROOM_OF_TWO = 2.7  # width of a panel whose two numbers stand apart, in widths of a number
 MOST_GROUPS = 200  # more panels than anyone can see; matplotlib would take minutes
 POINT_SIZE = 9.0
 INTERVALS = 2  # between the ticks of a narrow panel, so that their numbers don't touch
@@ -54,7 +57,8 @@ def data(
     frame : any data a model takes; never changed
     x, y : names of numeric columns
     group : name of the grouping column; a single panel when not given
-    columns : panels in a row; 9, or 5 in a narrow figure, unless said
+    columns : panels in a row; unless said, 9, or 5 in a narrow figure, or as many as leave room
+        for the numbers below them
     level : level of the confidence band of each line (t, the group's own residual sd)
     labels : axis labels by column, for example ``{"Days": "days of sleep deprivation"}``; the
         column's name unless said, with its unit where a bundled data set tells it
@@ -82,7 +86,9 @@ def data(
             "for example those of a sample of its levels."
         )
     if columns is None:
-        columns = NARROW_COLUMNS if is_narrow(figure) else COLUMNS
+        most = NARROW_COLUMNS if is_narrow(figure) else COLUMNS
+        columns = min(most, _columns_with_room(figure, points["x"]))
+        columns = -(-n_groups // -(-n_groups // columns))  # rows of equal length
     if columns < 1:
         raise OptionError(f"columns={columns!r} must be at least 1.")
     n_columns = min(columns, n_groups)
@@ -96,6 +102,14 @@ def data(
         drawn.supylabel(axis_label(y, points["y"], data_name=name, labels=labels))
     describe(drawn, _words(lines, x=x, y=y, group=group))
     return drawn, axes
+
+
+def _columns_with_room(figure: "Figure | SubFigure | None", x: "pd.Series[float]") -> int:
+    """Panels in a row that have room for two numbers below each."""
+    letters = max(len(f"{end:.3g}") for end in (x.min(), x.max()))
+    size = (NARROW_LETTERS if is_narrow(figure) else 1.0) * SETTINGS["xtick.labelsize"]
+    needed = ROOM_OF_TWO * letters * LETTER * size * MM_PER_POINT + BETWEEN_MM
+    return max(1, int(width_of(figure) / needed))
 
 
 def _words(lines: pd.DataFrame, *, x: str, y: str, group: str | None) -> str:

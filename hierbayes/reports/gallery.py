@@ -84,7 +84,7 @@ ENTRIES = (
         picture="data",
         source=CAKE,
         given=("cake",),
-        options={"x": "temp", "y": "angle", "group": "replicate", "columns": 5},
+        options={"x": "temp", "y": "angle", "group": "replicate"},
         heights=(110, 110),
     ),
     Entry(picture="effects", source=SLEEP, given=("reml", "post"), heights=(115, 165)),

@@ -8,12 +8,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 SLACK = 1.0  # pixels, of rounding
+GAP = 0.15  # of the size of letters, between words on a line that are not to be read as one
 LEADING = 0.25  # of the size of letters: so much of the box of a line is above and below its ink
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A text that was drawn: its box (left, bottom, right, top) and free space in it, in pixels."""
+    """A text that was drawn: its box (left, bottom, right, top), and what boxes may share (x, y).
+
+    All in pixels; where less than nothing may be shared, there must be a gap.
+    """
 
     words: str
     box: np.ndarray
@@ -46,8 +50,9 @@ def drawn_texts(figure):
     found = []
     for text in drawn.values():
         b = Text.get_window_extent(text, renderer)  # of an annotation without its arrow
-        leading = LEADING * text.get_fontsize() * figure.dpi / 72
-        free = [leading, SLACK] if text.get_rotation() == 90 else [SLACK, leading]
+        size = text.get_fontsize() * figure.dpi / 72
+        free = [-GAP * size, LEADING * size]
+        free = free[::-1] if text.get_rotation() == 90 else free
         found.append(Drawn(text.get_text(), np.array([b.x0, b.y0, b.x1, b.y1]), np.array(free)))
     return found
 
