@@ -27,6 +27,7 @@ STYLE = """
 .hb thead th { border-bottom: 1px solid var(--rule); font-weight: 600; }
 .hb tbody th { font-weight: 400; text-align: left; }
 .hb td.text, .hb th.text { text-align: left; }
+.hb td.text { white-space: pre-wrap; }
 .hb code, .hb pre { font: .92em/1.4 ui-monospace, Menlo, Consolas, monospace; }
 .hb pre { overflow-x: auto; border-left: 3px solid var(--rule); padding: .2em 0 .2em 1em;
   margin: .6em 0; background: none; color: inherit; }
