@@ -49,6 +49,9 @@ def sample(
         if not whole or value < least:
             raise OptionError(f"{name}={value!r} must be a whole number of at least {least}.")
     check_option("sampler", sampler, Sampler)
+    settings = {"draws": int(draws), "chains": int(chains), "tune": int(tune), "sampler": sampler}
+    if isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool):
+        settings["random_seed"] = int(random_seed)
     random_seed = random_generator(random_seed)
     why_not = not_collapsed(model)
     if sampler == "collapsed" and why_not:
@@ -63,7 +66,6 @@ def sample(
         found = _nuts(
             model, draws=draws, chains=chains, tune=tune, random_seed=random_seed, progress=progress
         )
-    settings = {"draws": draws, "chains": chains, "tune": tune, "sampler": sampler}
     return posterior_fit(model, found, settings=settings, before=first)
 
 
@@ -273,6 +275,11 @@ def _convergence(fit: PosteriorFit, known: set[str]) -> tuple[Finding, ...]:
     return (Finding("low_ess", sentence, advice, {"ess": float(ess[at])}),)
 
 
+def _again(fit: PosteriorFit) -> dict[str, Any]:
+    """How a fit was sampled, without its seed: other data want other draws."""
+    return {name: value for name, value in fit.settings.items() if name != "random_seed"}
+
+
 class _Services:
     """What a ``PosteriorFit`` asks of the layers above it."""
 
@@ -304,11 +311,11 @@ class _Services:
         return datatree(fit, groups, random_seed)
 
     def refit(self, fit: PosteriorFit, y: Any, **options: Any) -> PosteriorFit:
-        refitted: PosteriorFit = fit.model.with_response(y).sample(**(fit.settings | options))
+        refitted: PosteriorFit = fit.model.with_response(y).sample(**(_again(fit) | options))
         return refitted
 
     def update(self, fit: PosteriorFit, formula: str, **options: Any) -> PosteriorFit:
-        updated: PosteriorFit = fit.model.updated(formula).sample(**(fit.settings | options))
+        updated: PosteriorFit = fit.model.updated(formula).sample(**(_again(fit) | options))
         return updated
 
     def save(self, fit: PosteriorFit, path: Any) -> None:

@@ -29,6 +29,7 @@ from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.results.tidy import check_level
 
 ONE_SIDED = 1.6448536269514722  # normal quantile of 95 %
+LEVEL = 0.95  # of the intervals unless said
 PULLED = 0.5  # standard errors by which medians differ before the prior is said to matter
 
 
@@ -40,7 +41,7 @@ def reanalyse(
     term: str | None = None,
     expected: float | None = None,
     threshold: float = 0.0,
-    level: float = 0.95,
+    level: float = LEVEL,
     random_seed: Any = None,
     **model_options: Any,
 ) -> Reanalysis:
@@ -56,8 +57,8 @@ def reanalyse(
     term : the coefficient; the last one of the fixed part unless said
     expected : effect that sceptic and optimist disagree about, in units of the coefficient; the
         REML estimate unless said, which uses the data twice
-    threshold : effect whose probability of being exceeded is reported (in the direction of the
-        estimate)
+    threshold : effect whose probability of being exceeded is reported, in the direction of the
+        estimate: of a negative one, the probability of lying below minus the threshold
     level : of the intervals
     random_seed : int, Generator or SeedSequence
 
@@ -79,6 +80,15 @@ def reanalyse(
     >>> found.term, list(found.table.index)
     ('Days', ['REML', 'sceptical', 'neutral', 'optimistic'])
     """
+    given = {
+        "priors": priors,
+        "term": term,
+        "expected": expected,
+        "threshold": threshold or None,
+        "level": None if level == LEVEL else level,
+        **model_options,
+        "random_seed": random_seed,
+    }
     check_level(level)
     _check_numbers(expected=expected, threshold=threshold)
     model = Model(formula, data, **model_options)
@@ -140,6 +150,7 @@ def reanalyse(
         notes=tuple(notes),
         formula_text=reml.formula_text,
         data_name=reml.data_name,
+        arguments={name: value for name, value in given.items() if value is not None},
     )
 
 
@@ -220,7 +231,9 @@ def _paragraph(
             "effect is positive"
         )
         if threshold:
-            says += f" and of {_percent(row['prob_beyond'])} that it exceeds {threshold:g}"
+            low = own["median"] < 0
+            side = f"is below {-abs(threshold):g}" if low else f"exceeds {threshold:g}"
+            says += f" and of {_percent(row['prob_beyond'])} that it {side}"
         if np.isfinite(row["bayes_factor"]):
             says += f"; the Bayes factor for the effect was {factor_words(row['bayes_factor'])}"
         parts.append(says)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from hierbayes.datasets import list_datasets
 from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.normal_qq import qq
 from hierbayes.plots.residual_scatter import residuals
+from hierbayes.reports.code_lines import comparison_code, fit_code
 from hierbayes.reports.document import Document, Part, picture_of_figure
 from hierbayes.reports.explain import explain_text
 from hierbayes.reports.html import level_tables_html
@@ -31,7 +31,7 @@ def fit_report(fit: Any) -> Document:
         parts.append(_effects(fit))
     if isinstance(fit, LikelihoodFit):
         parts.append(_residuals(fit))
-    parts.append(Part(heading="How to make it again", code=_code(fit)))
+    parts.append(Part(heading="How to make it again", code=fit_code(fit)))
     data = f" on {fit.data_name}" if fit.data_name else ""
     return Document(f"{fit.formula_text}{data}", tuple(parts))
 
@@ -43,22 +43,16 @@ def comparison_report(found: Comparison) -> Document:
         Part(heading="Model", printed=explain_text(fits[0].design)),
         Part(
             heading="Estimates side by side",
-            text="Estimates with 95 % intervals: confidence intervals of the likelihood fits "
-            "(Satterthwaite's degrees of freedom), equal-tailed credible intervals of the "
-            "posterior.",
+            text=f"Estimates with {100 * found.level:g} % intervals: confidence intervals of the "
+            "likelihood fits (Satterthwaite's degrees of freedom), equal-tailed credible "
+            "intervals of the posterior.",
             grids=(paper_grid(fits, level=found.level),),
         ),
         Part(heading="What differs, and why", printed=str(found), html=found._repr_html_()),
     ]
     if fits[0].design.factors:
         parts.append(_effects(*fits[:3]))
-    code = [*_data_lines(fits[0]), f'model = hb.Model("{_quoted(fits[0])}", data)']
-    names = []
-    for number, fit in enumerate(fits):
-        names.append(f"fit{number + 1}")
-        code.append(f"{names[-1]} = {_call(fit)}")
-    code.append(f"print(hb.compare({', '.join(names)}))")
-    parts.append(Part(heading="How to make it again", code=tuple(code)))
+    parts.append(Part(heading="How to make it again", code=comparison_code(fits)))
     data = f" on {found.data_name}" if found.data_name else ""
     return Document(f"{found.formula_text}{data}: estimators side by side", tuple(parts))
 
@@ -109,33 +103,4 @@ def _residuals(fit: LikelihoodFit) -> Part:
         text="Left a level cloud, right points along the line: then nothing speaks against the "
         "residual part of the model.",
         picture=picture_of_figure(figure, alt),
-    )
-
-
-def _code(fit: Any) -> tuple[str, ...]:
-    return (
-        *_data_lines(fit),
-        f'model = hb.Model("{_quoted(fit)}", data)',
-        f"fit = {_call(fit)}",
-        "print(fit.summary())",
-    )
-
-
-def _data_lines(fit: Any) -> tuple[str, str]:
-    if fit.data_name in list_datasets().index:
-        return "import hierbayes as hb", f'data = hb.load_dataset("{fit.data_name}")'
-    return "import hierbayes as hb", "data = ...  # the data frame of this report"
-
-
-def _quoted(fit: Any) -> str:
-    return str(fit.formula_text).replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _call(fit: Any) -> str:
-    if isinstance(fit, LikelihoodFit):
-        return f'model.fit("{fit.method}")'
-    settings = fit.settings
-    return (
-        f"model.sample(draws={settings['draws']}, chains={settings['chains']}, "
-        f'sampler="{settings["sampler"]}", random_seed=1)'
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.plots.intervals import intervals
+from hierbayes.reports.code_lines import array_lines, call, data_lines, literal, written
 from hierbayes.reports.document import Document, Grid, Part, picture_of_figure
 from hierbayes.reports.explain import explain_text
 from hierbayes.reports.html_page import escape, fragment, heading, table
@@ -63,15 +64,26 @@ def reanalysis_report(found: Reanalysis) -> Document:
         Part(heading="Model", printed=explain_text(fits[0].design)),
         Part(
             heading="How to make it again",
-            code=(
-                "import hierbayes as hb",
-                f'found = hb.reanalyse("{found.formula_text}", data, term="{found.term}")',
-                "print(found)",
-            ),
+            code=_code(found),
         ),
     ]
     data = f" ({found.data_name})" if found.data_name else ""
     return Document(f"Bayesian reanalysis of {found.term}{data}", tuple(parts))
+
+
+def _code(found: Reanalysis) -> tuple[str, ...]:
+    """Return the lines that make the reanalysis again, with everything it was given."""
+    fit, options = found.fits["REML"], dict(found.arguments)
+    options.pop("data_name", None)
+    seed = options.get("random_seed")
+    lines = ["import hierbayes as hb", *data_lines(fit)]
+    lines += array_lines(options, fit.model.table.n_rows)
+    if not (seed is None or isinstance(seed, (int, np.integer))):
+        lines.append("random_seed = ...  # the generator of this report")
+    given = [("", literal(found.formula_text)), ("", "data")]
+    options.setdefault("term", found.term)
+    given += written(options)
+    return (*lines, *call("found = hb.reanalyse", given), "print(found)")
 
 
 def _columns(found: Reanalysis) -> list[tuple[str, list[str]]]:
@@ -87,7 +99,7 @@ def _columns(found: Reanalysis) -> list[tuple[str, list[str]]]:
     ]
     if found.threshold:
         cells = [f"{value:.3f}" for value in frame["prob_beyond"].iloc[1:]]
-        columns.append((f"P(>{found.threshold:g})", ["-", *cells]))
+        columns.append((f"P({found.beyond})", ["-", *cells]))
     factors = [_factor(value) for value in frame["bayes_factor"]]
     return [*columns, ("BF", factors), ("shift (SE)", [f"{v:+.2f}" for v in frame["shift"]])]
 

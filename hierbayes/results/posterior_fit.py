@@ -97,7 +97,8 @@ class PosteriorFit(FitTables):
     family, link : response family and link
     findings : conditions met, in order; also issued as warnings when the model was sampled
     weights : array, shape (n,), precision weights of the likelihood, or None
-    settings : how it was sampled: ``draws``, ``chains``, ``tune``, ``sampler``
+    settings : how it was sampled: ``draws``, ``chains``, ``tune``, ``sampler``, and
+        ``random_seed`` if it was a whole number
     """
 
     model: Any

@@ -1,7 +1,7 @@
 """A Bayesian reanalysis: one effect, REML beside several priors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -27,6 +27,7 @@ class Reanalysis(Printable, Reportable):
     paragraph : the result in words, ready to edit
     notes : what to know of it
     formula_text, data_name : the model and its data
+    arguments : what was given to ``reanalyse`` besides formula and data and is not its default
     """
 
     term: str
@@ -38,6 +39,14 @@ class Reanalysis(Printable, Reportable):
     notes: tuple[str, ...]
     formula_text: str
     data_name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def beyond(self) -> str:
+        """The event of ``prob_beyond``: ">5", or "<-5" of a negative estimate."""
+        if float(self.table["median"].iloc[0]) >= 0:
+            return f">{self.threshold:g}"
+        return f"<{-abs(self.threshold):g}"
 
     def to_frame(self) -> pd.DataFrame:
         """Copy of the table, one row an analysis."""

@@ -1,0 +1,162 @@
+"""The Python lines that make a result again, as a report shows them.
+
+Whatever the model was given is written out: weights, offset, known sds, codings, family and
+priors. What can't be written in a line, such as an array, is named with what it held.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hierbayes.bayes.distributions import Prior
+from hierbayes.bayes.lkj import LKJ
+from hierbayes.datasets import list_datasets, load_dataset
+from hierbayes.errors import HierBayesError
+from hierbayes.results.likelihood_fit import LikelihoodFit
+
+WIDTH = 88  # a call that is longer is broken after each argument
+TUNE = 1000  # the default of Model.sample
+ARRAYS = ("weights", "offset", "known_sd")  # arguments that may be arrays
+
+
+def fit_code(fit: Any) -> tuple[str, ...]:
+    """Return the lines that make one fit again and print its summary."""
+    return (
+        "import hierbayes as hb",
+        *data_lines(fit),
+        *_array_lines(fit.model),
+        *_model_line("model", fit),
+        f"fit = {_fitted('model', fit)}",
+        "print(fit.summary())",
+    )
+
+
+def comparison_code(fits: Sequence[Any]) -> tuple[str, ...]:
+    """Return the lines that make several fits again and compare them.
+
+    Each model is written once, however many of the fits are its own.
+    """
+    made: dict[tuple[str, ...], str] = {}
+    for fit in fits:
+        made.setdefault(_model_line("model", fit), "model")
+    if len(made) > 1:
+        made = {lines: f"model{number}" for number, lines in enumerate(made, start=1)}
+    names = [made[_model_line("model", fit)] for fit in fits]
+    lines = ["import hierbayes as hb", *data_lines(fits[0])]
+    lines += dict.fromkeys(line for fit in fits for line in _array_lines(fit.model))
+    owners: dict[str, Any] = {}
+    for name, fit in zip(names, fits, strict=True):
+        owners.setdefault(name, fit)
+    for name, fit in owners.items():
+        lines += _model_line(name, fit)
+    for number, (name, fit) in enumerate(zip(names, fits, strict=True), start=1):
+        lines.append(f"fit{number} = {_fitted(name, fit)}")
+    shown = ", ".join(f"fit{number}" for number in range(1, len(fits) + 1))
+    return (*lines, f"print(hb.compare({shown}))")
+
+
+def data_lines(fit: Any) -> tuple[str, ...]:
+    """Return the line that makes the data: a bundled data set's, if it is what was analysed."""
+    name = fit.data_name
+    if name in list_datasets().index and _is_bundled(fit, name):
+        return (f"data = hb.load_dataset({literal(name)})",)
+    called = f" ({' '.join(name.split())})" if name else ""
+    lines = [f"data = ...  # the data frame of this report{called}"]
+    if fit.model.response_given:
+        lines.append("# its response was replaced after the model was made")
+    return tuple(lines)
+
+
+def call(name: str, arguments: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Write a call, in one line if it fits.
+
+    Parameters
+    ----------
+    name : what is called, with what it is assigned to
+    arguments : name (empty for one given by its place) and code
+    """
+    given = [f"{key}={code}" if key else code for key, code in arguments]
+    line = f"{name}({', '.join(given)})"
+    if len(line) <= WIDTH:
+        return (line,)
+    return (f"{name}(", *(f"    {argument}," for argument in given), ")")
+
+
+def written(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return arguments with their code; one that can't be written stands under its own name."""
+    given = []
+    for name, value in arguments.items():
+        if value is None or (name == "family" and value == "gaussian"):
+            continue
+        as_name = name in ARRAYS and not isinstance(value, str)
+        as_name |= name == "random_seed" and not isinstance(value, (int, np.integer))
+        given.append((name, name if as_name else literal(value)))
+    return given
+
+
+def literal(value: Any) -> str:
+    """Write text, numbers, priors and dicts of them as Python."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # its escapes are Python's too
+    if isinstance(value, Prior | LKJ):
+        given = ", ".join(literal(number) for number in value.parameters().values())
+        return f"hb.{type(value).__name__}({given})"
+    if isinstance(value, Mapping):
+        pairs = (f"{literal(key)}: {literal(item)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    return repr(value)
+
+
+def array_lines(arguments: Mapping[str, Any], n_rows: int) -> tuple[str, ...]:
+    """Return a line for each array among the arguments of a model, saying what it held."""
+    return tuple(
+        f"{name} = ...  # the {n_rows} numbers of this report"
+        for name in ARRAYS
+        if arguments.get(name) is not None and not isinstance(arguments[name], str)
+    )
+
+
+def _array_lines(model: Any) -> tuple[str, ...]:
+    return array_lines(model.arguments, model.table.n_rows)
+
+
+def _model_line(name: str, fit: Any) -> tuple[str, ...]:
+    arguments = [("", literal(fit.formula_text)), ("", "data"), *written(fit.model.arguments)]
+    return call(f"{name} = hb.Model", arguments)
+
+
+def _fitted(name: str, fit: Any) -> str:
+    if isinstance(fit, LikelihoodFit):
+        return f'{name}.fit("{fit.method}")'
+    settings = fit.settings
+    given = [(key, literal(settings[key])) for key in ("draws", "chains")]
+    if settings["tune"] != TUNE:
+        given.append(("tune", literal(settings["tune"])))
+    given.append(("sampler", literal(settings["sampler"])))
+    seed = settings.get("random_seed")
+    if seed is not None:
+        given.append(("random_seed", literal(seed)))
+    code = f"{name}.sample({', '.join(f'{key}={value}' for key, value in given)})"
+    return code if seed is not None else f"{code}  # of another seed: other draws"
+
+
+def _is_bundled(fit: Any, name: str) -> bool:
+    """Whether the bundled data set gives the design of the fit: its rows and columns are as is."""
+    model = fit.model
+    arguments = model.arguments | {"priors": None}
+    try:
+        again = type(model)(fit.formula_text, load_dataset(name), **arguments).design
+    except HierBayesError:
+        return False
+    own = fit.design
+    names = ("y", "X", "weights", "offset", "known_sd")
+    pairs = [(getattr(own, part), getattr(again, part)) for part in names]
+    if len(own.factors) != len(again.factors):
+        return False
+    for one, other in zip(own.factors, again.factors, strict=True):
+        pairs += [(getattr(one, p), getattr(other, p)) for p in ("levels", "codes", "z")]
+    return all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in pairs)
