@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.errors import OptionError
 from hierbayes.formula.deparse import deparse_lines
 from hierbayes.formula.parser import formula_lines, parse_expression
-from hierbayes.options import Ddf, check_option
+from hierbayes.options import Ddf, check_flag, check_option
 from hierbayes.reports.abbreviate import abbreviate
 from hierbayes.reports.coefficients import (
     SUMMARY_DIGITS,
@@ -40,6 +41,7 @@ TESTS = {
 }
 CORRELATION_UP_TO = 12  # lme4's option lme4.summary.cor.max
 CRITERION_DECIMALS = 1
+MOST_DIGITS = 17  # what a double holds
 CORRELATION_DECIMALS = 3
 ROW_NAME_LENGTH, COLUMN_NAME_LENGTH = 11, 6  # of the correlations of fixed effects
 
@@ -75,8 +77,10 @@ def summary_text(
     >>> print(fit.summary().splitlines()[0])
     Linear mixed model fit by REML ['lmerMod']
     """
-    digits = SUMMARY_DIGITS if digits is None else digits
+    digits = _checked_digits(digits)
     check_option("ddf", ddf, Ddf)
+    if correlation is not None:
+        check_flag("correlation", correlation, "True (show those of the fixed effects) or False")
     if fit.is_linear_model:
         from hierbayes.reports.linear_model import linear_model_lines
 
@@ -93,6 +97,18 @@ def summary_text(
     return "\n".join([*lines, *finding_lines(fit, correlation=correlation)])
 
 
+def _checked_digits(digits: Any) -> int:
+    if digits is None:
+        return SUMMARY_DIGITS
+    whole = isinstance(digits, int | np.integer) and not isinstance(digits, bool)
+    if whole and 1 <= digits <= MOST_DIGITS:
+        return int(digits)
+    raise OptionError(
+        f"digits={digits!r} must be a whole number from 1 to {MOST_DIGITS}, for example "
+        f"{SUMMARY_DIGITS}."
+    )
+
+
 def title_lines(fit: Any, ddf: Ddf = "none") -> list[str]:
     """Estimator and tests, formula, data, weights and offset."""
     by = "REML" if fit.method == "reml" else "maximum likelihood "
@@ -106,13 +122,16 @@ def title_lines(fit: Any, ddf: Ddf = "none") -> list[str]:
 
 
 def specification(fit: Any) -> list[tuple[str, list[str]]]:
-    """Labels and lines of the data, the weights and the offset, those that were given."""
+    """Labels and lines of data, weights, offset and known sds, those that were given."""
     parts = [("Data:", [fit.data_name])] if fit.data_name else []
     weights, offset = argument_lines(fit, "weights"), argument_lines(fit, "offset")
     if fit.weighted:
         parts.append(("Weights:", weights or ["(given as an array)"]))
     if offset:
         parts.append(("Offset:", offset))
+    if getattr(fit.design, "known_sd", None) is not None:
+        known = argument_lines(fit, "known_sd") or ["(given as an array)"]
+        parts.append(("Known sd:", known))
     return parts
 
 

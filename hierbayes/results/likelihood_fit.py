@@ -330,7 +330,9 @@ class LikelihoodFit(FitTables):
 
     # text
 
-    def summary(self, **options: Any) -> str:
+    def summary(
+        self, *, digits: int | None = None, correlation: bool | None = None, ddf: Ddf = "none"
+    ) -> str:
         """Summary with lme4's blocks in lme4's order, then our findings.
 
         Parameters
@@ -343,7 +345,7 @@ class LikelihoodFit(FitTables):
             "none", as in lme4, prints no p values; the others add degrees of freedom and p values
             of the coefficients, as lmerTest does.
         """
-        return self.model.summary(self, **options)
+        return self.model.summary(self, digits=digits, correlation=correlation, ddf=ddf)
 
     # more
 

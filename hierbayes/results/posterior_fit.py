@@ -514,15 +514,26 @@ class PosteriorFit(FitTables):
 
     # text
 
-    def summary(self, **options: Any) -> str:
+    def summary(
+        self,
+        *,
+        level: float = 0.95,
+        kind: IntervalKind = "eti",
+        priors: bool = True,
+        diagnostics: bool | None = None,
+    ) -> str:
         """Summary in blocks: formula, priors, variance components, coefficients, findings.
 
         Parameters
         ----------
-        **options : ``level`` (0.95) and ``kind`` ("eti" or "hdi") of the intervals; ``priors``
-            (True) and ``diagnostics`` (None: only where they say something; True; False)
+        level, kind : of the credible intervals; "eti" (equal tails) or "hdi" (highest density)
+        priors : whether to list the priors
+        diagnostics : columns of R-hat and effective sample sizes; None shows them where they say
+            something (R-hat above 1.01, fewer than 400 effective draws)
         """
-        return self.services.summary(self, **options)
+        return self.services.summary(
+            self, level=level, kind=kind, priors=priors, diagnostics=diagnostics
+        )
 
     # more
 

@@ -194,3 +194,25 @@ def test_several_columns_dropped():
     fit = reference_fit("ss_rankdef")
     fit.dropped_columns = ("a", "b")
     assert "so dropping 2 columns / coefficients" in summary_text(fit)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"digits": 0}, "digits=0 must be a whole number from 1 to 17"),
+        ({"digits": "4"}, "digits='4' must be a whole number"),
+        ({"digits": True}, "digits=True must be a whole number"),
+        ({"correlation": "no"}, "correlation='no' must be True"),
+    ],
+)
+def test_options_that_are_none_get_one_sentence(options, words):
+    fit = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+    with pytest.raises(hb.OptionError, match=words):
+        fit.summary(**options)
+
+
+def test_known_residual_sds_are_named():
+    data = hb.load_dataset("eight_schools")
+    for given, words in (("se", "se"), (data["se"].to_numpy(), "(given as an array)")):
+        fit = lmer("effect ~ 1 + (1 | school)", data, known_sd=given)
+        assert f"Known sd: {words}" in fit.summary()
