@@ -102,4 +102,4 @@ def _check_fit(fit: Any) -> None:
             "the probability of a statement, hb.bayes_factor and hb.compare compare models."
         )
     if not isinstance(fit, LikelihoodFit):
-        raise OptionError(f"anova compares fits; it got {fit.__class__.__name__} {fit!r:.40}.")
+        raise OptionError(f"anova is about fits of hb.lmer; it got {fit.__class__.__name__}.")

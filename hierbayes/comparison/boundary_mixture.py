@@ -130,6 +130,26 @@ def mixture_p(small: Fitted, large: LikelihoodFit, chisq: float) -> Mixture:
     return Mixture(kind="mixture", df=found.df, p_value=mixture_tail(chisq, found.df))
 
 
+def why_not_nested(small: LikelihoodFit, large: LikelihoodFit) -> str:
+    """Say why a model is no special case of one with more parameters; empty if it is one.
+
+    Read off the designs, so that names and codings do not matter: fixed part, offset, weights and
+    known sds, covariances.
+    """
+    weights = (small.weights, large.weights), (small.design.offset, large.design.offset)
+    if small.kernel.sigma_known != large.kernel.sigma_known or not all(
+        a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in weights
+    ):
+        return "they have different weights, known sds or offsets"
+    X = small.design.X[:, small.kept]
+    if X.size and not _in_span(X, large.design.X[:, large.kept]):
+        return "its fixed part is not a part of the larger one's"
+    terms = _terms(large.design)
+    if not all(_may_hold(terms, term) for term in _terms(small.design)):
+        return "its random effects are not a part of the larger one's"
+    return ""
+
+
 def mixture_tail(chisq: float, df: tuple[int, int]) -> float:
     """P(T >= chisq) for T = 1/2 chi2_df[0] + 1/2 chi2_df[1]; chi2_0 is the point zero."""
     if chisq <= ZERO_RATIO:
@@ -160,6 +180,23 @@ def _structure(small: Design, large: Design) -> Mixture:
         return Mixture(kind="unknown", reason=SEVERAL.format(count=dropped))
     df = _n_covariances(left) - _n_covariances(rest)
     return Mixture(kind="mixture", df=(df - 1, df))
+
+
+def _may_hold(terms: list[_Term], term: _Term) -> bool:
+    """Whether the covariance of a term could be a special case of that of several terms.
+
+    True where one of them has coarser levels: (1 | a:b) is a special case of (0 + b | a).
+    """
+    same = [t for t in terms if _same_levels(t, term)]
+    if any(_is_coarser(t, term) for t in terms if not any(t is twin for twin in same)):
+        return True
+    return bool(same) and _in_span(term.z, np.concatenate([t.z for t in same], axis=1))
+
+
+def _is_coarser(a: _Term, b: _Term) -> bool:
+    """Whether every level of b lies within one level of a."""
+    n_b = int(b.codes.max(initial=0)) + 1
+    return bool(np.unique(a.codes * n_b + b.codes).size == np.unique(b.codes).size)
 
 
 def _n_covariances(terms: list[_Term]) -> int:

@@ -1,6 +1,9 @@
 """Tables of F tests of the terms of one fit: types I to III, and single-term deletions."""
 
-from hierbayes.comparison.hypotheses import term_deletions, type_hypotheses
+import numpy as np
+
+from hierbayes.comparison.hypotheses import term_deletions, term_labels, type_hypotheses
+from hierbayes.design.coding import MATRIX, NUMERIC, Layout
 from hierbayes.intervals.contrast import f_frame, method_words, missing_notes
 from hierbayes.intervals.linear_tests import f_test
 from hierbayes.options import AnovaType, Ddf
@@ -23,7 +26,26 @@ def term_table(fit: LikelihoodFit, *, type: AnovaType, ddf: Ddf) -> FTable:
         formula_text=fit.formula_text,
         ddf=ddf,
         type=type,
-        notes=missing_notes(tests, ddf),
+        notes=(*missing_notes(tests, ddf), *(_empty_cells(fit) if type == 3 else ())),
+    )
+
+
+def _empty_cells(fit: LikelihoodFit) -> tuple[str, ...]:
+    """Warn of interactions of factors some of whose combinations of levels have no rows."""
+    layout: Layout = fit.design.recipe.fixed
+    dropped = np.setdiff1d(np.arange(fit.design.X.shape[1]), fit.kept)
+    found = [
+        label
+        for k, (label, term) in enumerate(zip(term_labels(fit.design), layout.terms, strict=True))
+        if k + 1 in fit.design.assign[dropped]
+        and len(term.variables) > 1
+        and not any(v.kind in (NUMERIC, MATRIX) for v in term.variables)
+    ]
+    if not found:
+        return ()
+    return (
+        f"Some combinations of levels in {', '.join(found)} have no rows, so the means that type "
+        "III averages over are not all there. Read it with care; type=2 does not need them.",
     )
 
 

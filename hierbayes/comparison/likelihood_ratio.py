@@ -9,6 +9,7 @@ Source: Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, section 2
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import chdtrc
 
-from hierbayes.comparison.boundary_mixture import Mixture, mixture_p
+from hierbayes.comparison.boundary_mixture import Mixture, mixture_p, why_not_nested
 from hierbayes.errors import DataError, OptionError
 from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -48,6 +49,8 @@ def likelihood_ratio_table(
     used = [fit.with_method("ml") if refitted else fit for fit in fits]
     pairs = sorted(zip(labels, used, strict=True), key=lambda pair: pair[1].n_params)
     table = _table(pairs)
+    notes = _not_nested(pairs)
+    table.loc[list(notes), "p_value"] = np.nan
     mixtures = _mixtures(pairs, table["chisq"].to_numpy())
     table["p_mixture"] = [
         mixtures[name].p_value if name in mixtures else np.nan for name, _ in pairs
@@ -58,7 +61,21 @@ def likelihood_ratio_table(
         data_name=fits[0].data_name,
         refitted=refitted,
         mixtures={name: found.words for name, found in mixtures.items()},
+        notes=tuple(notes.values()),
     )
+
+
+def _not_nested(pairs: list[tuple[str, LikelihoodFit]]) -> dict[str, str]:
+    """Sentences on the models that do not hold the one before them as a special case."""
+    found = {}
+    for (before, small), (name, large) in pairwise(pairs):
+        why = why_not_nested(small, large) if large.n_params > small.n_params else ""
+        if why:
+            found[name] = (
+                f"{before} is not a special case of {name}: {why}. Their difference is not "
+                "chi-squared, so there is no p; AIC and BIC compare them all the same."
+            )
+    return found
 
 
 def _mixtures(pairs: list[tuple[str, LikelihoodFit]], chisq: FloatArray) -> dict[str, Mixture]:

@@ -38,7 +38,7 @@ def anova_text(table: AnovaTable, *, style: AnovaStyle = "lme4") -> str:
     rows = [str(name) for name in table.table.index]
     named = list(zip(names, columns, strict=True))
     lines = [*heading_lines(table), *table_lines(named, rows, stars=stars)]
-    for sentence in mixture_sentences(table):
+    for sentence in [*mixture_sentences(table), *table.notes]:
         lines += ["", *wrapped(sentence, "", "")]
     return "\n".join(lines)
 

@@ -198,5 +198,6 @@ def anova_html(anova: AnovaTable) -> str:
     parts += [_labelled(f"{name}:", text) for name, text in anova.models.items()]
     rows = [str(name) for name in anova.table.index]
     parts.append(table(named, rows, caption="Likelihood-ratio tests"))
-    notes = [f"<p>{escape(sentence)}</p>" for sentence in mixture_sentences(anova)]
+    sentences = [*mixture_sentences(anova), *anova.notes]
+    notes = [f"<p>{escape(sentence)}</p>" for sentence in sentences]
     return fragment(*parts, _legend(stars), *notes)

@@ -24,6 +24,7 @@ class AnovaTable(Printable):
     refitted : whether REML fits were fitted again with ML for this comparison
     mixtures : name of the larger model -> the mixture, for example "1/2 chi2(0) + 1/2 chi2(1)",
         where ``p_mixture`` is known
+    notes : sentences on rows that are no test, as their models are not nested
     """
 
     table: pd.DataFrame
@@ -31,6 +32,7 @@ class AnovaTable(Printable):
     data_name: str = ""
     refitted: bool = False
     mixtures: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """Copy of the table, one row a model.

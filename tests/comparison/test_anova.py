@@ -110,8 +110,8 @@ REFUSED = {
         hb.OptionError,
         "anova takes the fits one by one, anova(small, large), not as a list.",
     ),
-    "a number": (lambda a, b: hb.anova(a, 3), hb.OptionError, "compares fits; it got int 3."),
-    "None": (lambda a, b: hb.anova(None), hb.OptionError, "compares fits; it got NoneType None."),
+    "a number": (lambda a, b: hb.anova(a, 3), hb.OptionError, "fits of hb.lmer; it got int."),
+    "None": (lambda a, b: hb.anova(None), hb.OptionError, "fits of hb.lmer; it got NoneType."),
     "unknown type": (lambda a, b: hb.anova(a, type=7), hb.OptionError, "type=7 is not one of 1, 2"),
     "type of text": (lambda a, b: hb.anova(a, type="III"), hb.OptionError, "type='III' is not one"),
     "unknown ddf": (lambda a, b: hb.anova(a, ddf="kr"), hb.OptionError, "ddf='kr' is not one of"),
@@ -213,3 +213,33 @@ def test_nothing_is_said_of_a_mixture_where_no_variance_is_dropped(sleepstudy):
     table = hb.anova(small, large)
     assert table.mixtures == {}
     assert "variance" not in str(table)
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "options", "why"),
+    [
+        ("Days + (1 | Subject)", "odd + (Days | Subject)", {}, "fixed part"),
+        ("Days + (1 | Subject)", "Days + (0 + Days + I(Days^2) | Subject)", {}, "random effects"),
+        ("Days + (1 | Subject)", "Days + (Days | Subject)", {"weights": "w"}, "different weights"),
+    ],
+)
+def test_models_that_are_not_nested_have_no_p_and_a_sentence(
+    sleepstudy, small, large, options, why
+):
+    data = sleepstudy.assign(w=np.linspace(0.5, 2, len(sleepstudy)), odd=sleepstudy.Days % 2)
+    a = hb.lmer(f"Reaction ~ {small}", data)
+    b = quietly(hb.lmer, f"Reaction ~ {large}", data, **options)
+    table = hb.anova(a, b)
+    assert np.isnan(table.to_frame()["p_value"].iloc[1])
+    assert "m.1 is not a special case of m.2" in " ".join(str(table).split())
+    assert why in table.notes[0]
+
+
+def test_nested_models_are_not_taken_for_others(sleepstudy):
+    data = sleepstudy.assign(half=sleepstudy.Days.gt(4).astype(str))
+    small = "0 + (1 | Subject)", "1 + (1 | Subject)", "Days + (Days || Subject)"
+    large = "0 + Days + (1 | Subject)", "1 + (0 + half | Subject)", "Days * half + (Days | Subject)"
+    for a, b in zip(small, large, strict=True):
+        table = hb.anova(*(quietly(hb.lmer, f"Reaction ~ {text}", data) for text in (a, b)))
+        assert not table.notes
+        assert table.to_frame()["p_value"].notna().iloc[1]
