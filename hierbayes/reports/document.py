@@ -28,13 +28,20 @@ LATEX = {
     "|": r"\textbar{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "[": "{[}",  # after the end of a table's row it would be a length
+    "]": "{]}",
+    "*": "{*}",
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
+    '"': r"\textquotedbl{}",
     "σ": r"$\sigma$",
     "τ": r"$\tau$",
     "ρ": r"$\rho$",
     "–": "--",
     "²": r"$^2$",
 }
-MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#])")
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#&~$])")
+VERBATIM_END = "\\end{verbatim}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,27 +104,32 @@ class Document:
             for grid in part.grids:
                 lines += [*_markdown_table(grid), ""]
             if part.printed:
-                lines += ["```", part.printed, "```", ""]
+                lines += _fenced(part.printed)
             if part.picture is not None:
                 lines += [f"*(Picture, in the HTML report: {_md(part.picture.alt)})*", ""]
             if part.code:
-                lines += ["```python", *part.code, "```", ""]
+                lines += _fenced("\n".join(part.code), "python")
         return "\n".join(lines)
 
     def latex(self) -> str:
-        """Sections for a LaTeX document; tables need the package booktabs."""
-        lines = [f"% {self.title}", "% needs \\usepackage{booktabs}", ""]
+        """Sections for a LaTeX document; the first lines say which packages it needs."""
+        lines = [
+            f"% {_one_line(self.title)}",
+            "% needs \\usepackage{booktabs,textcomp} and, for \\textquotedbl, "
+            "\\usepackage[T1]{fontenc}",
+            "",
+        ]
         for part in self.parts:
             lines += [f"\\section*{{{_tex(part.heading)}}}", ""]
             lines += [f"{_tex(p.strip())}\n" for p in part.text.split("\n\n") if p.strip()]
             for grid in part.grids:
                 lines += [*_latex_table(grid), ""]
             if part.printed:
-                lines += ["\\begin{verbatim}", part.printed, "\\end{verbatim}", ""]
+                lines += _verbatim(part.printed)
             if part.picture is not None:
-                lines += [f"% picture, in the HTML report: {part.picture.alt}", ""]
+                lines += [f"% picture, in the HTML report: {_one_line(part.picture.alt)}", ""]
             if part.code:
-                lines += ["\\begin{verbatim}", *part.code, "\\end{verbatim}", ""]
+                lines += _verbatim("\n".join(part.code))
         return "\n".join(lines)
 
 
@@ -174,12 +186,28 @@ def _section(part: Part) -> Section:
     return Section(heading=part.heading, text=part.text, html=html, pictures=pictures)
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _md(text: str) -> str:
-    return MARKDOWN.sub(r"\\\1", text)
+    return MARKDOWN.sub(r"\\\1", _one_line(text))
 
 
 def _tex(text: str) -> str:
-    return "".join(LATEX.get(letter, letter) for letter in text)
+    return "".join(LATEX.get(letter, letter) for letter in _one_line(text))
+
+
+def _fenced(text: str, language: str = "") -> list[str]:
+    """Markdown code, between fences longer than any run of back-ticks within."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return [f"{fence}{language}", text, fence, ""]
+
+
+def _verbatim(text: str) -> list[str]:
+    """LaTeX output as it is; an end of the environment within is broken up."""
+    inner = text.replace(VERBATIM_END, "\\end {verbatim}")
+    return ["\\begin{verbatim}", inner, VERBATIM_END, ""]
 
 
 def _markdown_table(grid: Grid) -> list[str]:

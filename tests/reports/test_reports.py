@@ -88,3 +88,17 @@ def test_special_letters_are_escaped_for_latex_and_markdown():
     assert r"50 \%" in document.latex() and r"a\_b" in document.latex()
     assert r"A \& B" in document.latex()
     assert r"x\|y" in document.markdown() and r"a\_b" in document.markdown()
+
+
+def test_names_from_data_do_not_end_a_table_a_fence_or_an_environment():
+    name = '[2cm] `a` \n& "b" $x$'
+    grid = Grid(columns=((name, ("1",)),), rows=(name,))
+    printed = "```\n\\end{verbatim} 5"
+    document = Document(name, (Part(heading="H", grids=(grid,), printed=printed),))
+    latex, markdown = document.latex(), document.markdown()
+    assert latex.count("\\end{verbatim}") == latex.count("\\begin{verbatim}") == 1
+    row = next(line for line in latex.splitlines() if line.endswith(" & 1 \\\\"))
+    assert row.startswith(r"{[}2cm{]} \textasciigrave{}a\textasciigrave{} \& \textquotedbl{}b")
+    assert latex.splitlines()[0].startswith("% [2cm] `a` & ")
+    assert "\n````\n```\n" in markdown
+    assert any(line.endswith(" | 1 |") and r"\$x\$" in line for line in markdown.splitlines())
