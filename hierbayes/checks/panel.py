@@ -11,6 +11,7 @@ from hierbayes.checks.influence import MOST_LEVELS, influence
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.checks.simulated_residuals import SimulatedResiduals, simulated_residuals
 from hierbayes.errors import OptionError
+from hierbayes.options import check_flag
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.model_check import ModelCheck
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -52,6 +53,7 @@ def check(
     """
     if not isinstance(fit, LikelihoodFit | PosteriorFit):
         raise OptionError(f"check takes a fit; it got {type(fit).__name__}.")
+    check_flag("leave_out", leave_out, "True (refit without each level) or False")
     found = simulated_residuals(fit, nsim, random_seed)
     effects = fit.tidy(effects="ran_vals")
     levels = _influence(fit) if leave_out else pd.DataFrame()

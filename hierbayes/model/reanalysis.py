@@ -23,7 +23,7 @@ from hierbayes.bayes.distributions import Normal
 from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.errors import HierBayesError, OptionError
 from hierbayes.model.model import Model
-from hierbayes.options import nearest
+from hierbayes.options import nearest, random_generator
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.results.tidy import check_level
@@ -89,6 +89,7 @@ def reanalyse(
         **model_options,
         "random_seed": random_seed,
     }
+    rng = random_generator(random_seed)
     check_level(level)
     _check_numbers(expected=expected, threshold=threshold)
     model = Model(formula, data, **model_options)
@@ -109,7 +110,10 @@ def reanalyse(
             "priors must be a dict of names and priors of a model, for example "
             '{"sceptical": {"Days": hb.Normal(0, 5)}, "neutral": None}.'
         )
-    rng = np.random.default_rng(random_seed)
+    if "REML" in map(str, priors):
+        raise OptionError(
+            "priors: 'REML' is the row of the fit without priors; choose another name."
+        )
     rows = {"REML": _of_reml(reml, chosen, level)}
     fits: dict[str, Any] = {"REML": reml}
     for name, prior in priors.items():

@@ -7,6 +7,7 @@ three say the same. HTML carries the pictures inside; the other two leave them o
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,8 @@ def write_document(document: Document, path: Any) -> Path:
         ".md": document.markdown,
         ".tex": document.latex,
     }
+    if not isinstance(path, (str, PathLike)):
+        raise OptionError(f'path={path!r} is no path of a file, such as "report.html".')
     target = Path(path)
     if target.suffix.lower() not in writers:
         raise OptionError(

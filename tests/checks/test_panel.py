@@ -87,3 +87,9 @@ def test_bad_input_is_named(fit):
         hb.check(fit, nsim=1)
     with pytest.raises(hb.OptionError, match=r"hb\.check"):
         hb.plot.check(fit)
+
+
+def test_leave_out_is_true_or_false():
+    fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    with pytest.raises(hb.OptionError, match="leave_out"):
+        hb.check(fit, leave_out="yes")

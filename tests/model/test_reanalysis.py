@@ -74,6 +74,8 @@ def test_a_column_of_a_factor_has_no_bayes_factor_and_says_why():
         ({"expected": 0.0}, "other than zero"),
         ({"threshold": "5"}, "must be a number"),
         ({"level": 2}, "between 0 and 1"),
+        ({"random_seed": "one"}, "NumPy Generator"),
+        ({"priors": {"REML": None}}, "choose another name"),
     ],
 )
 def test_bad_input_is_named(sleep, given, words):
