@@ -39,7 +39,10 @@ That variances and correlations are estimates is in all of them (``prediction_va
 fit's are too small on average, and so are its intervals; REML's are not.
 """
 
+import os
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,7 +52,8 @@ import pandas as pd
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_precisions, new_rows
 from hierbayes.effects.prediction_variance import GroupRows, prediction_variance
-from hierbayes.errors import NewLevelError, NotSupportedError, OptionError
+from hierbayes.effects.reference_grid import is_estimable
+from hierbayes.errors import NewLevelError, NotSupportedError, OptionError, RankDeficientWarning
 from hierbayes.options import (
     Interval,
     NewLevels,
@@ -66,6 +70,7 @@ from hierbayes.results.tidy import check_level
 FloatArray = npt.NDArray[np.float64]
 
 SHOWN_LEVELS = 5
+PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"  # warnings point at the first line outside of it
 
 
 def predict(
@@ -88,6 +93,8 @@ def predict(
         check_option("interval", interval, Interval)
     chosen = chosen_groups(fit, groups)
     rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
+    if newdata is not None:
+        _warn_of_undetermined(fit, rows.X)
     total = rows.X[:, fit.kept] @ fit.beta
     if rows.offset is not None:
         total = total + rows.offset
@@ -124,6 +131,23 @@ def predict(
             known_theta=fit.is_singular,
         ),
     )
+
+
+def _warn_of_undetermined(fit: LikelihoodFit, X: FloatArray) -> None:
+    """Warn where X beta hinges on which of the dependent columns of X was dropped."""
+    if fit.kept.size == X.shape[1]:
+        return
+    count = int((~is_estimable(np.nan_to_num(X), fit.design.X, fit.kept)).sum())
+    if count:
+        dropped = np.setdiff1d(np.arange(X.shape[1]), fit.kept)
+        names = ", ".join(fit.design.coef_names[i] for i in dropped)
+        warnings.warn(
+            f"{count} of {X.shape[0]} predictions {'is' if count == 1 else 'are'} not determined "
+            "by the data: columns of X that depended on each other in the data "
+            f"({names} dropped) part in the new rows.",
+            RankDeficientWarning,
+            skip_file_prefixes=(PACKAGE,),
+        )
 
 
 def _group_rows(

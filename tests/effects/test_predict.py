@@ -285,3 +285,16 @@ def test_predicting_warns_of_nothing(fit):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit.predict(CASES, new_levels="sample")
+
+
+def test_predictions_that_hinge_on_the_dropped_column_are_warned_of():
+    data = grouped().assign(twice=2 * grouped()["x"])
+    fit = lmer("y ~ x + twice + (1 | g)", data)
+    new = data.head(3).copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit.predict(new)
+        fit.predict()
+    new.loc[new.index[0], "twice"] += 1
+    with pytest.warns(hb.RankDeficientWarning, match="1 of 3 predictions is .*twice dropped"):
+        fit.predict(new)
