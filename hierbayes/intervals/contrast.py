@@ -74,9 +74,17 @@ def _joint(fit: LikelihoodFit, rows: ContrastMatrix, *, ddf: Ddf, rhs: FloatArra
 def missing_notes(tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
     """Say why tests are missing that were asked for."""
     missing = [label for label, test in tests.items() if test.num_df and np.isnan(test.den_df)]
+    empty = [label for label, test in tests.items() if not test.num_df]
+    notes: tuple[str, ...] = ()
+    if empty:
+        notes = (
+            f"No test of {', '.join(empty)}: all columns depend on those of the other terms, so "
+            "there is nothing to estimate.",
+        )
     if ddf != "kenward-roger" or not missing:
-        return ()
+        return notes
     return (
+        *notes,
         f"No test of {', '.join(missing)}: the data say so little about the variances that no F "
         "distribution has the moments of Kenward and Roger's statistic. ddf='satterthwaite' has "
         "a test.",

@@ -29,6 +29,7 @@ def f_table_text(table: FTable) -> str:
     if not table.type:
         lines = [f"{table.title}:", "", "Model:", table.formula_text]
     notes = [line for note in table.notes for line in wrapped(note, "", "")]
+    notes = ["", *notes] if notes else []
     return "\n".join([_with_rows(lines, table.table, f_cells(table)), *notes])
 
 
