@@ -161,15 +161,22 @@ def write_document(document: Document, path: Any) -> Path:
 
 
 def picture_of_figure(figure: Any, alt: str) -> Picture:
-    """Return a matplotlib figure as a picture, and close it."""
+    """Return a matplotlib figure as a picture, and close it.
+
+    Dollars in names of columns and levels are shown, not read as mathematics.
+    """
     import io
 
-    from matplotlib import pyplot
+    from matplotlib import pyplot, rc_context
+    from matplotlib.text import Text
 
     from hierbayes.plots.style import PNG_DPI
 
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=PNG_DPI)
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with rc_context({"text.parse_math": False}):  # labels of ticks that are made while drawing
+        figure.savefig(stream, format="png", dpi=PNG_DPI)
     pyplot.close(figure)
     return Picture(png=stream.getvalue(), alt=alt)
 

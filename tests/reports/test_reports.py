@@ -104,3 +104,15 @@ def test_names_from_data_do_not_end_a_table_a_fence_or_an_environment():
     assert latex.splitlines()[0].startswith("% [2cm] `a` & ")
     assert "\n````\n```\n" in markdown
     assert any(line.endswith(" | 1 |") and r"\$x\$" in line for line in markdown.splitlines())
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.errors.HierBayesWarning")
+def test_dollars_in_names_are_no_mathematics(tmp_path):
+    names = [r"$\frac a$", "b $ c", "$d$", r"$\x$"]
+    frame = hb.load_dataset("sleepstudy").rename(columns={"Days": "$x$", "Reaction": r"$y^$"})
+    frame["g"] = [names[i % 4] for i in range(len(frame))]
+    fit = hb.lmer(r"`$y^$` ~ `$x$` + (1 | g)", frame)
+    page = fit.report(tmp_path / "x.html").read_text(encoding="utf-8")
+    assert r"$\frac a$" in page and page.count("<img") == 2
+    found = hb.reanalyse(fit.formula_text, frame, {"default": None}, random_seed=1)
+    assert "<img" in found.report(tmp_path / "y.html").read_text(encoding="utf-8")
