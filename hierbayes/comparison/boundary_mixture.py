@@ -136,10 +136,10 @@ def why_not_nested(small: LikelihoodFit, large: LikelihoodFit) -> str:
     Read off the designs, so that names and codings do not matter: fixed part, offset, weights and
     known sds, covariances.
     """
-    weights = (small.weights, large.weights), (small.design.offset, large.design.offset)
-    if small.kernel.sigma_known != large.kernel.sigma_known or not all(
-        a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in weights
-    ):
+    same_weights = _same_rows(small.weights, large.weights, absent=1.0)
+    same_offsets = _same_rows(small.design.offset, large.design.offset, absent=0.0)
+    known = {small.kernel.sigma_known, large.kernel.sigma_known}
+    if not same_weights or not same_offsets or len(known) > 1:
         return "they have different weights, known sds or offsets"
     X = small.design.X[:, small.kept]
     if X.size and not _in_span(X, large.design.X[:, large.kept]):
@@ -148,6 +148,13 @@ def why_not_nested(small: LikelihoodFit, large: LikelihoodFit) -> str:
     if not all(_may_hold(terms, term) for term in _terms(small.design)):
         return "its random effects are not a part of the larger one's"
     return ""
+
+
+def _same_rows(a: FloatArray | None, b: FloatArray | None, *, absent: float) -> bool:
+    """Whether two columns are equal; None stands for the value ``absent`` everywhere."""
+    if a is None or b is None:
+        return a is b or bool(np.all((a if b is None else b) == absent))
+    return np.array_equal(a, b)
 
 
 def mixture_tail(chisq: float, df: tuple[int, int]) -> float:

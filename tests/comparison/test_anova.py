@@ -235,6 +235,13 @@ def test_models_that_are_not_nested_have_no_p_and_a_sentence(
     assert why in table.notes[0]
 
 
+def test_weights_of_one_and_offsets_of_zero_are_none(sleepstudy):
+    data = sleepstudy.assign(one=1.0, zero=0.0)
+    small = hb.lmer("Reaction ~ 1 + (1 | Subject)", data, weights="one")
+    large = hb.lmer("Reaction ~ Days + offset(zero) + (1 | Subject)", data)
+    assert not hb.anova(small, large).notes
+
+
 def test_nested_models_are_not_taken_for_others(sleepstudy):
     data = sleepstudy.assign(half=sleepstudy.Days.gt(4).astype(str))
     small = "0 + (1 | Subject)", "1 + (1 | Subject)", "Days + (Days || Subject)"
