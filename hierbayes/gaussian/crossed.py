@@ -36,6 +36,7 @@ IntArray = npt.NDArray[np.intp]
 
 # One indexed multiply-add of the pair list costs about as much as this many of a BLAS product.
 PAIR_COST = 20
+STACK_ROUNDS = 2  # matrices a row from which one step for all is quicker than a call for each
 
 
 class CrossedStructure:
@@ -245,7 +246,7 @@ class CrossedFactor:
             scaled = structure.scale_rest(self.reduced, Lambdas)
             F = structure.scale_rest(np.swapaxes(scaled, 1, 2), Lambdas)
         F[:, np.arange(structure.n_rest), np.arange(structure.n_rest)] += 1.0
-        self.LF = _stack([_cholesky(f) for f in F])
+        self.LF = np.linalg.cholesky(F) if _is_stack(F) else _stack([_cholesky(f) for f in F])
 
     @cached_property
     def reduced(self) -> FloatArray:
@@ -319,22 +320,29 @@ class CrossedFactor:
             update = np.swapaxes(self._times_coupling_transposed(first), 1, 2)
             update = self.structure.scale_rest(update, self.Lambdas)
             rest = rest - np.swapaxes(update, 1, 2)
-        solved = np.stack(
-            [
-                solve_triangular(L, x, lower=True, check_finite=False)
-                for L, x in zip(self.LF, rest, strict=True)
-            ]
-        )
+        if _is_stack(self.LF):
+            solved = solve_lower_stack(self.LF, rest)
+        else:
+            solved = np.stack(
+                [
+                    solve_triangular(L, x, lower=True, check_finite=False)
+                    for L, x in zip(self.LF, rest, strict=True)
+                ]
+            )
         return [first, solved[:, :, None, :]]
 
     def back_solve(self, half: Sequence[FloatArray]) -> list[FloatArray]:
         """L'^-1 of the result of ``half_solve``, per factor."""
-        solved = np.stack(
-            [
-                solve_triangular(L, x, lower=True, trans=1, check_finite=False)
-                for L, x in zip(self.LF, half[1][:, :, 0], strict=True)
-            ]
-        )
+        right = half[1][:, :, 0]
+        if _is_stack(self.LF):
+            solved = solve_upper_stack(self.LF, right)
+        else:
+            solved = np.stack(
+                [
+                    solve_triangular(L, x, lower=True, trans=1, check_finite=False)
+                    for L, x in zip(self.LF, right, strict=True)
+                ]
+            )
         scaled = np.swapaxes(
             self.structure.scale_rest(np.swapaxes(solved, 1, 2), self.Lambdas, transpose=True), 1, 2
         )
@@ -348,6 +356,8 @@ class CrossedFactor:
     @cached_property
     def rest_inverse(self) -> FloatArray:
         """F^-1, shape (T, r, r)."""
+        if _is_stack(self.LF):
+            return inverse_stack(self.LF)
         return _stack([_inverse_from_cholesky(L) for L in self.LF])
 
     @cached_property
@@ -414,6 +424,11 @@ class CrossedFactor:
 def _stack(matrices: list[FloatArray]) -> FloatArray:
     """Matrices as (T, r, r); a single large one is not copied."""
     return matrices[0][None] if len(matrices) == 1 else np.stack(matrices)
+
+
+def _is_stack(F: FloatArray) -> bool:
+    """Whether matrices (T, r, r) are many and small: then the loops run over r, not over T."""
+    return F.shape[0] > STACK_ROUNDS * F.shape[1]
 
 
 def _row_products(left: FloatArray, right: FloatArray) -> FloatArray:
