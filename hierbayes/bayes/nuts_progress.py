@@ -13,8 +13,16 @@ EVERY = 0.2  # seconds between two looks
 
 def somebody_watches() -> bool:
     """Whether standard error is a terminal, or this is a notebook."""
-    kernel = "ipykernel" in sys.modules or "marimo" in sys.modules
-    return kernel or bool(sys.stderr and sys.stderr.isatty())
+    return _in_notebook() or bool(sys.stderr and sys.stderr.isatty())
+
+
+def _in_notebook() -> bool:
+    """Whether this runs in a notebook; that its package is imported does not say so."""
+    marimo, ipython = sys.modules.get("marimo"), sys.modules.get("IPython")
+    if marimo is not None and marimo.running_in_notebook():
+        return True
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
 
 
 class Watch:
