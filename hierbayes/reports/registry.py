@@ -41,7 +41,7 @@ REPORTS = {
     "Reanalysis": "reanalysis.reanalysis_report",
 }
 # class name -> function that draws it, below hierbayes.plots
-PICTURES = {"Comparison": "compare.compare"}
+PICTURES = {"Comparison": "compare.compare", "ModelCheck": "check.check"}
 
 
 def register_reports() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.results.printing import Printable
+from hierbayes.results.printing import Printable, picture_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -52,6 +52,4 @@ class ModelCheck(Printable):
 
     def plot(self, figure: Any = None) -> Any:
         """Draw the panel: ``hb.plot.check(self)``."""
-        from importlib import import_module
-
-        return import_module("hierbayes.plots.check").check(self, figure=figure)
+        return picture_of(self, figure=figure)
