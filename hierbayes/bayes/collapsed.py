@@ -19,6 +19,7 @@ from hierbayes.bayes.collapsed_density import Target, target_of
 from hierbayes.bayes.collapsed_points import Points, PointsOf
 from hierbayes.bayes.importance import (
     ImportanceSample,
+    Mode,
     Round,
     adapt,
     find_mode,
@@ -77,9 +78,14 @@ def sample_collapsed(
     rng = np.random.default_rng(random_seed)
     target = target_of(kernel, priors)
     points = PointsOf(target)
-    found = _explored(points, ADAPT_LARGE if points.is_large else ADAPT, draws * chains, rng)
-    if _findings(found.drawn) and not points.is_large and target.coordinates.size:
-        found = _explored(points, ADAPT_HARDER, draws * chains, rng)
+    n = draws * chains
+    if target.coordinates.size:
+        mode = find_mode(points.log_density, points.value_and_slope, start_phi(target))
+        found = _explored(points, mode, ADAPT_LARGE if points.is_large else ADAPT, n=n, rng=rng)
+        if _findings(found.drawn) and not points.is_large:
+            found = _explored(points, mode, ADAPT_HARDER, n=n, rng=rng)
+    else:  # nothing but beta is unknown
+        found = _weighed(points, np.empty((n, 0)), np.zeros(n), rng)
     at, drawn, x = found.at, found.drawn, found.drawn.x
     index = metropolis(drawn, chains=chains, draws=draws, rng=rng).ravel()
     phi = x[index]
@@ -118,20 +124,21 @@ class _Explored:
 
 
 def _explored(
-    points: PointsOf, rounds: Sequence[Round], n: int, rng: np.random.Generator
+    points: PointsOf, mode: Mode, rounds: Sequence[Round], *, n: int, rng: np.random.Generator
 ) -> _Explored:
-    """Climb to the mode, adapt a proposal around it, and draw from it for n draws of chains."""
-    target = points.target
-    if target.coordinates.size:
-        mode = find_mode(points.log_density, points.value_and_slope, start_phi(target))
-        tails = range(int(target.coordinates.sd_starts[-1]))
-        adapted = adapt(points.log_density, mode, tails=tails, rounds=rounds, rng=rng)
-        if not points.is_large:
-            n *= int(np.clip(np.ceil(THIN / max(adapted.efficiency, 0.01)), 2, MOST_THIN))
-        x = adapted.proposal.draw(n, rng)
-        log_proposal = adapted.proposal.log_density(x)
-    else:  # nothing but beta is unknown
-        x, log_proposal = np.empty((n, 0)), np.zeros(n)
+    """Adapt a proposal around the mode, and draw from it for n draws of chains."""
+    tails = range(int(points.target.coordinates.sd_starts[-1]))
+    adapted = adapt(points.log_density, mode, tails=tails, rounds=rounds, rng=rng)
+    if not points.is_large:
+        n *= int(np.clip(np.ceil(THIN / max(adapted.efficiency, 0.01)), 2, MOST_THIN))
+    x = adapted.proposal.draw(n, rng)
+    return _weighed(points, x, adapted.proposal.log_density(x), rng)
+
+
+def _weighed(
+    points: PointsOf, x: FloatArray, log_proposal: FloatArray, rng: np.random.Generator
+) -> _Explored:
+    """Evaluate proposals x (N, d), given their log density under the proposal (N,)."""
     # where an evaluation is dear, beta and b are drawn at every proposal while it is at hand
     at = points.with_draws(x, rng) if points.is_large else points.at(x)
     return _Explored(at, weigh(x, at.log_density, log_proposal))

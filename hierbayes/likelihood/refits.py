@@ -189,19 +189,6 @@ def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:
     return found
 
 
-def _singular(kernel: Kernel, x: FloatArray) -> BoolArray:
-    """Whether a term lacks a direction, as ``convergence.is_term_singular``, shape (T,)."""
-    found = np.zeros(x.shape[0], dtype=np.bool_)
-    Lambdas = kernel.shape.unpack(x)
-    for factor, columns in kernel.shape.terms:
-        roots = Lambdas[factor][(slice(None), *np.ix_(columns, columns))]
-        if len(columns) == 1:
-            found |= np.abs(roots[:, 0, 0]) < SINGULAR
-        else:
-            found |= np.linalg.svd(roots, compute_uv=False)[:, -1] < SINGULAR
-    return found
-
-
 def _with_zeros(
     kernel: Kernel, responses: Responses, x: FloatArray, settled: BoolArray
 ) -> tuple[FloatArray, BoolArray]:

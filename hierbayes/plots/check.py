@@ -36,7 +36,6 @@ SIDES = 0.14  # free beside the levels, for the names of the first and the last 
 LEGEND_LINE = 0.15  # of the height of a panel
 ROOM_MM, NARROW_ROOM_MM = 32.0, 24.0  # of words in or below a panel
 LINES = 2.0  # between a title and its panel, in sizes of small letters
-NAMED = 25  # levels named under the axis
 
 
 def check(

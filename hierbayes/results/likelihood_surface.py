@@ -20,7 +20,6 @@ class LikelihoodSurface:
     ml, reml : arrays, shape (B, A), rise of the deviance and of the REML criterion above their
         lowest values, the other variance parameters at their best
     ml_estimate, reml_estimate : (x, y) at the estimates
-    unit : of the response; empty if unknown
     """
 
     x_name: str
@@ -31,7 +30,6 @@ class LikelihoodSurface:
     reml: FloatArray
     ml_estimate: tuple[float, float]
     reml_estimate: tuple[float, float]
-    unit: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """One row a grid point: columns of the two parameters, ``ml`` and ``reml``."""
