@@ -24,6 +24,7 @@ from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.errors import HierBayesError, OptionError
 from hierbayes.model.model import Model
 from hierbayes.options import nearest, random_generator
+from hierbayes.reports.numbers import format_factor
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.results.tidy import check_level
@@ -239,7 +240,7 @@ def _paragraph(
             side = f"is below {-abs(threshold):g}" if low else f"exceeds {threshold:g}"
             says += f" and of {_percent(row['prob_beyond'])} that it {side}"
         if np.isfinite(row["bayes_factor"]):
-            says += f"; the Bayes factor for the effect was {factor_words(row['bayes_factor'])}"
+            says += f"; the Bayes factor for the effect was {format_factor(row['bayes_factor'])}"
         parts.append(says)
     sentences = " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
     spread = float(others["shift"].max() - others["shift"].min())
@@ -254,11 +255,6 @@ def _paragraph(
             "reader's own prior decides how much to believe."
         )
     return f"{first} {sentences} {last}"
-
-
-def factor_words(factor: float) -> str:
-    """Write a Bayes factor: three digits, no powers of ten below a million."""
-    return f"{factor:,.0f}" if 1000 <= factor < 1e6 else f"{factor:.3g}"
 
 
 def _percent(probability: float) -> str:

@@ -197,3 +197,8 @@ def significance_mark(p_value: float) -> str:
     if math.isnan(p_value):
         return ""
     return next((mark for cut, mark in SIGNIFICANCE_CUTS if p_value <= cut), " ")
+
+
+def format_factor(factor: float) -> str:
+    """Format a Bayes factor: three digits, no powers of ten below a million."""
+    return f"{factor:,.0f}" if 1000 <= factor < 1e6 else f"{factor:.3g}"

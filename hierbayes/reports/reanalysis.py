@@ -9,6 +9,7 @@ from hierbayes.reports.document import Document, Grid, Part, picture_of_figure
 from hierbayes.reports.explain import explain_text
 from hierbayes.reports.html_page import escape, fragment, heading, table
 from hierbayes.reports.layout import matrix_lines
+from hierbayes.reports.numbers import format_factor
 from hierbayes.reports.paper_table import paper_grid
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.reanalysis import Reanalysis
@@ -100,14 +101,8 @@ def _columns(found: Reanalysis) -> list[tuple[str, list[str]]]:
     if found.threshold:
         cells = [f"{value:.3f}" for value in frame["prob_beyond"].iloc[1:]]
         columns.append((f"P({found.beyond})", ["-", *cells]))
-    factors = [_factor(value) for value in frame["bayes_factor"]]
+    factors = ["-" if np.isnan(value) else format_factor(value) for value in frame["bayes_factor"]]
     return [*columns, ("BF", factors), ("shift (SE)", [f"{v:+.2f}" for v in frame["shift"]])]
-
-
-def _factor(value: float) -> str:
-    if np.isnan(value):
-        return "-"
-    return f"{value:,.0f}" if 1000 <= value < 1e6 else f"{value:.3g}"
 
 
 def _picture(found: Reanalysis) -> list[Part]:
