@@ -4,7 +4,7 @@
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: tour gallery tutorials test lint bench lab
+.PHONY: tour gallery tutorials test test-kernels lint bench lab
 
 tour: $(READY)
 	@$(BIN)/hierbayes tour --out out
@@ -22,6 +22,9 @@ tutorials: $(READY)
 
 test: $(READY)
 	@$(BIN)/pytest -q -n 2
+
+test-kernels: $(READY)
+	@$(BIN)/python tests/kernels.py
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -3,9 +3,10 @@
 import os
 
 # Before numpy is imported: BLAS reads these once, when it is loaded. More threads change the order
-# of sums, and two test workers with two threads each would fight for the cores.
+# of sums, and two test workers with two threads each would fight for the cores. tests/kernels.py
+# asks for two, to see that the order does not matter.
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
+    os.environ[variable] = os.environ.get("HIERBAYES_TEST_THREADS", "1")
 os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
