@@ -17,7 +17,7 @@ from hierbayes.design.design import Design, FloatArray
 from hierbayes.design.grouping import random_part
 from hierbayes.design.new_data import Recipe, new_rows
 from hierbayes.design.reading import Reading, read_variables
-from hierbayes.design.values import as_numbers
+from hierbayes.design.values import as_numbers, refuse_caution
 from hierbayes.errors import FormulaError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.terms import Formula
@@ -111,6 +111,8 @@ def build_design(
 def _total_offset(formula: Formula, reading: Reading) -> FloatArray | None:
     """Return offset terms and offset argument added up, None when there is neither."""
     parts = [reading.values[expression] for expression in formula.fixed.offsets]
+    for part in parts:
+        refuse_caution(part)
     if any(not isinstance(part, np.ndarray) for part in parts):
         raise FormulaError(
             "offset() needs numbers: "

@@ -10,7 +10,15 @@ import numpy as np
 
 from hierbayes.design.design import FloatArray, GroupingFactor, RandomTerm
 from hierbayes.design.messages import SHOWN_ROWS, counted_rows
-from hierbayes.design.values import Factor, Logical, Matrix, as_factor, as_numbers, drop_unused
+from hierbayes.design.values import (
+    Factor,
+    Logical,
+    Matrix,
+    as_factor,
+    as_numbers,
+    drop_unused,
+    refuse_caution,
+)
 from hierbayes.errors import DataError
 from hierbayes.formula.excerpt import point_at
 from hierbayes.formula.expressions import Expression
@@ -46,6 +54,7 @@ def response_numbers(value: Any, formula: Formula, *, binary: bool) -> FloatArra
 
 
 def _binary_response(value: Factor, label: str, *, binary: bool) -> FloatArray:
+    refuse_caution(value)
     used = drop_unused(value)
     levels = used.levels.tolist()
     if len(levels) == 1:
@@ -104,20 +113,29 @@ def check_known_sd(known_sd: FloatArray, row_labels: Any) -> None:
 def check_not_swapped(formula: Formula, values: Mapping[Expression, Any]) -> None:
     """Raise DataError for ``(g | x)`` where ``(x | g)`` must be meant.
 
-    That is: right of the bar a number, left of it one factor, with as many random effects as rows
-    or with more levels than a number with fractions has values.
+    Asked where a bar has a number on its right and one factor on its left, with as many random
+    effects as rows or with more levels than the number has values. Numbers can be the ids of
+    groups: the swapped reading makes sense only if the factor is no predictor of its own, as a
+    varying slope usually is, and the number looks like a measurement: it is a predictor, has
+    fractions, or has fewer values than the factor has levels.
     """
+    predictors = {term.variables for term in formula.fixed.terms}
     for bar in formula.bars:
-        right = values[bar.grouping[0]]
-        left = [values[term.variables[0]] for term in bar.linear.terms if len(term.variables) == 1]
-        if len(bar.grouping) > 1 or len(left) != 1 or not isinstance(right, np.ndarray):
+        number = bar.grouping[0]
+        right = values[number]
+        singles = [term.variables for term in bar.linear.terms if len(term.variables) == 1]
+        if len(bar.grouping) > 1 or len(singles) != 1 or not isinstance(right, np.ndarray):
             continue
-        if not isinstance(left[0], Factor):
+        left = values[singles[0][0]]
+        if not isinstance(left, Factor) or singles[0] in predictors:
             continue
-        n_columns = drop_unused(left[0]).levels.size
+        n_columns = drop_unused(left).levels.size
         n_levels = as_factor(right).levels.size
         whole = right.dtype.kind in "iu" or bool((right == np.floor(right)).all())
-        if n_columns * n_levels >= right.size or (n_columns > n_levels and not whole):
+        measured = (number,) in predictors or not whole
+        if n_columns * n_levels >= right.size and (measured or n_columns > n_levels):
+            raise DataError(_swapped(bar, formula, n_columns=n_columns, n_levels=n_levels))
+        if n_columns > n_levels and measured:
             raise DataError(_swapped(bar, formula, n_columns=n_columns, n_levels=n_levels))
 
 
@@ -224,4 +242,5 @@ def numbers_of(argument: str, value: Any, text: str) -> FloatArray:
     """Return the value of an argument given as text as numbers; raise DataError for categories."""
     if isinstance(value, np.ndarray | Logical):
         return as_numbers(value)
+    refuse_caution(value)
     raise DataError(f"{argument}={text!r} holds categories; it must be numbers.")

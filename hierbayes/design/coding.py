@@ -25,6 +25,7 @@ from hierbayes.design.values import (
     as_factor,
     as_numbers,
     drop_unused,
+    refuse_caution,
 )
 from hierbayes.errors import DataError, OptionError
 from hierbayes.formula.deparse import deparse
@@ -147,6 +148,7 @@ def _describe(expression: Expression, value: Any, codings: Mapping[str, Coding])
             levels=LOGICAL_LEVELS,
             coding=codings.get(label, "treatment"),
         )
+    refuse_caution(value)
     levels = tuple(drop_unused(value).levels.tolist())
     if len(levels) < 2:
         raise DataError(

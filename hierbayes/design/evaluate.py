@@ -26,6 +26,7 @@ from hierbayes.design.values import (
     interaction,
     label_array,
     number_label,
+    refuse_caution,
 )
 from hierbayes.errors import FormulaError, NotSupportedError
 from hierbayes.formula.excerpt import formula_error, point_at
@@ -154,6 +155,7 @@ def _numeric(value: Any, expression: Expression, scope: Scope, *, doing: str) ->
         return value
     if isinstance(value, np.ndarray | Logical):
         return as_numbers(value)
+    refuse_caution(value)
     kinds = {Factor: "categories", Matrix: "several columns", str: "text"}
     what = kinds.get(type(value), "no numbers")
     named = repr(expression.name) if isinstance(expression, Name) else "this expression"
@@ -325,14 +327,16 @@ def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: 
         raise scope.error(f"base is the number of a level, 1 to {factor.levels.size}.", expression)
     given = expression.arguments[1] if len(expression.arguments) > 1 else None
     by_function = isinstance(given, Name) and given.name.startswith("contr.")
-    return replace(factor, coding=coding, base=base, numbered=by_function or "base" in options)
+    return replace(
+        factor, coding=coding, base=base, numbered=by_function or "base" in options, caution=""
+    )
 
 
 def _factor(factor: Factor, options: dict[str, Any], expression: Call, *, scope: Scope) -> Factor:
     levels, labels = _texts(options.get("levels")), _texts(options.get("labels"))
     ordered = bool(options.get("ordered", factor.ordered))
     if levels is None and labels is None and "exclude" not in options:
-        return replace(factor, ordered=ordered)
+        return replace(factor, ordered=ordered, caution="")
     if levels is None:
         state = scope.states.get(expression)
         if state is None:

@@ -11,16 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.design.columns import arrow_dictionary, typed
 from hierbayes.design.messages import did_you_mean
-from hierbayes.design.values import (
-    LARGEST_EXACT_INTEGER,
-    MISSING_CODE,
-    Factor,
-    Logical,
-    as_factor,
-    label_array,
-    number_label,
-)
+from hierbayes.design.values import LARGEST_EXACT_INTEGER
 from hierbayes.errors import DataError
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
@@ -64,7 +57,7 @@ class Table:
         raw = self.raw(name)
         try:
             value = typed(raw, name)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(
@@ -209,116 +202,24 @@ def _as_array(values: Any, name: str) -> Any:
         return values.array
     if isinstance(values, pd.api.extensions.ExtensionArray) or np.isscalar(values):
         return values
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # rows of different lengths
+        raise DataError(f"Column {name!r} holds lists of different lengths.") from None
+    if array.dtype.kind == "f" and isinstance(values, list | tuple):
+        array = _without_rounding(array, values)
     if array.ndim > 1:
         raise DataError(f"Column {name!r} has {array.ndim} dimensions; a column has one.")
     return array
 
 
-def typed(raw: Any, name: str) -> Any:
-    """Return an array of a frame as numbers, Logical or Factor.
-
-    Parameters
-    ----------
-    raw : a NumPy array or a pandas array
-    name : the column, for messages
-    """
-    if isinstance(raw, pd.arrays.NumpyExtensionArray):
-        raw = raw.to_numpy()
-    dtype = raw.dtype
-    if isinstance(dtype, np.dtype):
-        return _typed_numpy(np.asarray(raw), name)
-    if isinstance(dtype, pd.CategoricalDtype):
-        labels = level_labels(raw.categories)
-        return Factor(np.array(raw.codes, dtype=np.intp), labels, bool(raw.ordered))
-    if isinstance(dtype, pd.StringDtype):
-        return _sorted_labels(raw)
-    kind = getattr(dtype, "kind", "O")
-    if kind == "b":
-        return Logical(raw.to_numpy(dtype=np.float64, na_value=np.nan))
-    if kind in "iu":
-        return _masked_integers(raw)
-    if kind == "f":
-        return raw.to_numpy(dtype=np.float64, na_value=np.nan)
-    if isinstance(dtype, pd.SparseDtype):
-        return typed(np.asarray(raw), name)
-    if kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.DatetimeTZDtype):
-        raise _dates(name)
-    if isinstance(dtype, pd.ArrowDtype):
-        return _typed_arrow(raw, name)
-    return _typed_objects(np.asarray(raw, dtype=object), name)
-
-
-def _typed_numpy(array: Any, name: str) -> Any:
-    kind = array.dtype.kind
-    # Copies: a design must not change when the user later writes into the frame.
-    if kind in "iu":
-        return array.copy()
-    if kind == "f":
-        return array.astype(np.float64)
-    if kind == "b":
-        return Logical(array.astype(np.float64))
-    if kind in "mM":
-        raise _dates(name)
-    if kind == "c":
-        raise DataError(f"Column {name!r} holds complex numbers; a model needs real ones.")
-    return _typed_objects(array.astype(object), name)
-
-
-def _typed_objects(array: Any, name: str) -> Any:
-    held = pd.api.types.infer_dtype(array, skipna=True)
-    if held in ("string", "empty") and not pd.isna(array).all():
-        return _sorted_labels(array)
-    if held in ("integer", "floating", "mixed-integer-float", "decimal", "empty"):
-        if held == "integer" and not pd.isna(array).any():
-            return _typed_numpy(np.array(array.tolist()), name)
-        missing = pd.isna(array)
-        return np.where(missing, np.nan, np.where(missing, 0, array)).astype(np.float64)
-    if held == "boolean":
-        missing = pd.isna(array)
-        return Logical(np.where(missing, np.nan, np.where(missing, 0, array)).astype(np.float64))
-    if held in ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period"):
-        raise _dates(name)
-    raise DataError(
-        f"Column {name!r} mixes kinds of values ({_examples(array)}); make it all numbers or "
-        "all text."
-    )
-
-
-def _examples(array: Any) -> str:
-    kinds: dict[type, Any] = {}
-    for value in array[:100_000]:
-        if not (value is None or value is pd.NA or value != value):
-            kinds.setdefault(type(value), value)
-    return ", ".join(f"{kind.__name__} {value!r:.40}" for kind, value in list(kinds.items())[:3])
-
-
-def _typed_arrow(raw: Any, name: str) -> Any:
-    import pyarrow as pa
-
-    kind = raw.dtype.pyarrow_dtype
-    if pa.types.is_dictionary(kind):
-        return _arrow_dictionary(raw._pa_array.combine_chunks(), name)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _sorted_labels(raw)
-    if pa.types.is_temporal(kind):
-        raise _dates(name)
-    if pa.types.is_decimal(kind):
-        return raw.to_numpy(dtype=np.float64, na_value=np.nan)
-    return _typed_objects(raw.to_numpy(dtype=object, na_value=None), name)
-
-
-def _arrow_dictionary(array: Any, name: str) -> Factor:
-    """Return a dictionary-encoded Arrow array as a factor with the dictionary's order."""
-    import pyarrow as pa
-
-    if isinstance(array, pa.ChunkedArray):
-        array = array.unify_dictionaries().combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # no chunks at all
-        return Factor(np.empty(0, dtype=np.intp), label_array([]))
-    codes = array.indices.fill_null(MISSING_CODE).to_numpy(zero_copy_only=False)
-    labels = [str(label) for label in array.dictionary.to_pylist()]
-    return Factor(codes.astype(np.intp), label_array(labels), bool(array.type.ordered))
+def _without_rounding(array: Any, values: Any) -> Any:
+    """Return a list as objects where NumPy made floats of whole numbers no float can hold."""
+    if array.ndim > 1 or not (np.abs(array) >= LARGEST_EXACT_INTEGER).any():
+        return array
+    if any(isinstance(value, int | np.integer) for value in values):
+        return np.fromiter(values, dtype=object, count=len(values))
+    return array
 
 
 def _from_narwhals(series: Any, name: str) -> Any:
@@ -334,57 +235,21 @@ def _from_narwhals(series: Any, name: str) -> Any:
         return pd.Categorical(series.cast(nw.String).to_list(), categories, ordered=False)
     if kind == nw.Categorical:
         if hasattr(native, "combine_chunks"):  # pyarrow keeps the order of its dictionary
-            factor = _arrow_dictionary(native.combine_chunks(), name)
+            factor = arrow_dictionary(native.combine_chunks(), name)
             labels = factor.levels.tolist()
             return pd.Categorical.from_codes(factor.codes, labels, ordered=factor.ordered)
         # polars orders these by their text: the order of first appearance means nothing there.
         return series.cast(nw.String).to_numpy()
-    if kind.is_integer() and series.null_count():
-        return pd.array(series.to_list(), dtype="Int64")
-    if kind.is_temporal():
-        raise _dates(name)
+    if kind.is_integer() and (series.null_count() or kind in (nw.Int128, nw.UInt128)):
+        return np.array(series.to_list(), dtype=object)
+    if isinstance(kind, nw.Datetime) and kind.time_zone is not None:
+        utc = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
+        return pd.DatetimeIndex(utc).tz_localize("UTC").tz_convert(kind.time_zone).array
+    if isinstance(kind, nw.Datetime | nw.Duration):  # Python's own lack nanoseconds
+        return series.to_numpy()
+    if kind.is_temporal() or kind.is_decimal():
+        return np.array(series.to_list(), dtype=object)
     if kind.is_numeric():
         numbers = series.to_numpy()
         return numbers if numbers.dtype.kind in "iuf" else numbers.astype(np.float64)
     return np.array(series.to_list(), dtype=object)
-
-
-def level_labels(categories: pd.Index) -> Any:
-    """Return the categories of a pandas categorical as text labels."""
-    values = categories.tolist()
-    if categories.dtype.kind == "f":
-        return label_array([number_label(value) for value in values])
-    if isinstance(categories.dtype, np.dtype) and categories.dtype.kind == "b":
-        return label_array([str(value).upper() for value in values])
-    return label_array([value if type(value) is str else str(value) for value in values])
-
-
-def _masked_integers(raw: Any) -> Any:
-    if not raw.isna().any():
-        return raw.to_numpy(dtype=np.int64)
-    numbers = raw.to_numpy(dtype=np.float64, na_value=np.nan)
-    if np.nanmax(np.abs(numbers), initial=0.0) < LARGEST_EXACT_INTEGER:
-        return numbers
-    missing = np.asarray(raw.isna())  # ids too long for a float: keep them apart as categories
-    present = as_factor(raw[~missing].to_numpy(dtype=np.int64))
-    codes = np.full(missing.shape, MISSING_CODE, dtype=np.intp)
-    codes[~missing] = present.codes
-    return Factor(codes, present.levels)
-
-
-def _sorted_labels(raw: Any) -> Factor:
-    """Return text as a factor with sorted levels."""
-    codes, distinct = pd.factorize(raw)
-    labels = [str(label) for label in distinct.tolist()]
-    order = sorted(range(len(labels)), key=labels.__getitem__)
-    lookup = np.empty(len(labels) + 1, dtype=np.intp)
-    lookup[order] = np.arange(len(labels))
-    lookup[-1] = MISSING_CODE  # where code -1 points
-    return Factor(lookup[codes], label_array([labels[place] for place in order]))
-
-
-def _dates(name: str) -> DataError:
-    return DataError(
-        f"Column {name!r} holds dates or times; a model needs a number, for example days since "
-        "the first one: (data[column] - data[column].min()).dt.days."
-    )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.design.design import FloatArray, IntArray
+from hierbayes.errors import DataError
 from hierbayes.options import Coding
 
 MISSING_CODE = -1
@@ -26,7 +27,9 @@ class Factor:
 
     ``coding`` is set by ``C(f, sum)``, ``base`` by ``C(f, treatment, base = 2)`` (counted from 0
     here); None leaves the choice to the model. ``numbered``: R names the columns of
-    ``C(f, contr.treatment)`` by the numbers of the levels instead of their labels.
+    ``C(f, contr.treatment)`` by the numbers of the levels instead of their labels. ``caution``:
+    why the column is no predictor as it stands (dates, whole numbers no float can hold); right of
+    a bar and in ``factor()`` it is as good as any other.
     """
 
     codes: IntArray
@@ -35,6 +38,7 @@ class Factor:
     coding: Coding | None = None
     base: int = 0
     numbered: bool = False
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,12 @@ class Matrix:
 
 Scalar = float | str | bool | None
 Value = npt.NDArray[Any] | Factor | Logical | Matrix | Scalar | tuple[Any, ...]
+
+
+def refuse_caution(value: Any) -> None:
+    """Raise DataError where categories are asked to be a predictor, and can't be one as such."""
+    if isinstance(value, Factor) and value.caution:
+        raise DataError(value.caution)
 
 
 def label_array(labels: Sequence[str]) -> npt.NDArray[Any]:
@@ -106,9 +116,7 @@ def _factor_of_complete_floats(value: FloatArray) -> Factor:
     rank[order] = np.arange(order.size)
     labels = [number_label(number) for number in distinct[order].tolist()]
     # Numbers that differ after the 15th digit share a label and so a level, as in R.
-    merged = {label: position for position, label in enumerate(dict.fromkeys(labels))}
-    lookup = np.array([merged[label] for label in labels], dtype=np.intp)
-    return Factor(lookup[rank[codes]] if labels else codes, label_array(list(merged)))
+    return merged_levels(rank[codes] if labels else codes, labels)
 
 
 def _factor_of_integers(value: npt.NDArray[Any]) -> Factor:
@@ -135,6 +143,21 @@ def compress(codes: IntArray, n_possible: int) -> tuple[IntArray, IntArray]:
         return codes, np.arange(n_possible)
     lookup = np.cumsum(occurs) - 1
     return lookup[codes], np.flatnonzero(occurs)
+
+
+def merged_levels(codes: IntArray, labels: Sequence[str]) -> Factor:
+    """Return a factor in which levels that share a label are one, at the first one's place.
+
+    Parameters
+    ----------
+    codes : positions among ``labels``, -1 where missing
+    labels : may repeat
+    """
+    merged = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+    if len(merged) == len(labels):
+        return Factor(codes, label_array(labels))
+    lookup = np.array([*(merged[label] for label in labels), MISSING_CODE], dtype=np.intp)
+    return Factor(lookup[codes], label_array(list(merged)))
 
 
 def drop_unused(factor: Factor) -> Factor:
