@@ -44,7 +44,7 @@ def build_design(
     data : pandas, polars or pyarrow frame or any other narwhals reads, a dict of arrays, or the
         path of a CSV or Parquet file; never changed
     weights : precision weights: a column's name, an expression, or an array with one positive
-        number per row of the data
+        number per row of the data; a pandas Series is matched by its labels
     offset : known part of the linear predictor, given in the same ways
     contrasts : coding of factors in X by their name (``"recipe"``, ``"factor(nitro)"``):
         "treatment", "sum", "helmert" or "poly"; as in lme4, bars keep the default coding

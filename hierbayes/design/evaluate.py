@@ -23,7 +23,6 @@ from hierbayes.design.values import (
     as_numbers,
     column_of,
     drop_unused,
-    interaction,
     label_array,
     number_label,
     refuse_caution,
@@ -191,10 +190,6 @@ def _unary(expression: Unary, scope: Scope) -> Any:
 
 def _binary(expression: Binary, scope: Scope) -> Any:
     operator = expression.operator
-    if operator == ":":
-        return interaction(
-            _categories(expression.left, scope, "':'"), _categories(expression.right, scope, "':'")
-        )
     left, right = evaluate(expression.left, scope), evaluate(expression.right, scope)
     if operator in COMPARISONS and isinstance(left, Factor | str) | isinstance(right, Factor | str):
         return _compare_levels(expression, left, right, scope=scope)

@@ -12,7 +12,7 @@ import numpy as np
 
 from hierbayes.design.coding import Layout, fill_columns, plan_layout
 from hierbayes.design.design import FloatArray, GroupingFactor, RandomTerm
-from hierbayes.design.values import Factor, Matrix, as_factor, drop_unused, interaction
+from hierbayes.design.values import Combinations, Matrix, as_factor, combinations, drop_unused
 from hierbayes.formula.excerpt import formula_error
 from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Bar, Formula
@@ -28,12 +28,14 @@ class FactorRecipe:
     grouping : the expressions whose combined values are the levels
     layouts : the columns of each of its bars, in formula order
     order : where each of ``GroupingFactor.columns`` stands among the columns of the layouts
+    keys : of each level, the labels of its parts: ``a:b`` can be read in two ways, they can't
     """
 
     name: str
     grouping: tuple[Expression, ...]
     layouts: tuple[Layout, ...]
     order: tuple[int, ...]
+    keys: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ def random_part(formula: Formula, values: Mapping[Expression, Any], n_rows: int)
     FormulaError
         If a bar has no columns, or a column stands twice in one grouping factor.
     """
-    groups: dict[str, Factor] = {}
+    groups: dict[str, Combinations] = {}
     layouts: dict[str, list[Layout]] = {}
     blocks: list[_Block] = []
     for bar in formula.bars:
@@ -82,7 +84,7 @@ def random_part(formula: Formula, values: Mapping[Expression, Any], n_rows: int)
         _refuse_repeated_columns(bar, layout, before, formula=formula)
         blocks += _bar_blocks(bar, len(layout.names), start=sum(len(x.names) for x in before))
         before.append(layout)
-    blocks = _in_lme4_order(blocks, [groups[block.bar.group].levels.size for block in blocks])
+    blocks = _in_lme4_order(blocks, [groups[block.bar.group].parts[0].size for block in blocks])
     factors, recipes = [], []
     for name in dict.fromkeys(block.bar.group for block in blocks):
         own = [block for block in blocks if block.bar.group == name]
@@ -91,12 +93,13 @@ def random_part(formula: Formula, values: Mapping[Expression, Any], n_rows: int)
             grouping=own[0].bar.grouping,
             layouts=tuple(layouts[name]),
             order=tuple(column for block in own for column in block.columns),
+            keys=tuple(groups[name].pairs()),
         )
         names = [column for layout in recipe.layouts for column in layout.names]
         factors.append(
             GroupingFactor(
                 name=name,
-                levels=groups[name].levels,
+                levels=groups[name].labels(),
                 codes=groups[name].codes,
                 z=factor_columns(recipe, values, n_rows),
                 columns=tuple(names[column] for column in recipe.order),
@@ -107,12 +110,11 @@ def random_part(formula: Formula, values: Mapping[Expression, Any], n_rows: int)
     return RandomPart(factors=tuple(factors), terms=terms, recipes=tuple(recipes))
 
 
-def group_levels(grouping: tuple[Expression, ...], values: Mapping[Expression, Any]) -> Factor:
-    """Return the combined values of grouping expressions as a factor of the levels present."""
-    combined = drop_unused(as_factor(values[grouping[0]]))
-    for expression in grouping[1:]:
-        combined = interaction(combined, drop_unused(as_factor(values[expression])))
-    return combined
+def group_levels(
+    grouping: tuple[Expression, ...], values: Mapping[Expression, Any]
+) -> Combinations:
+    """Return the combined values of grouping expressions: the levels present, and their rows."""
+    return combinations([drop_unused(as_factor(values[expression])) for expression in grouping])
 
 
 def factor_columns(

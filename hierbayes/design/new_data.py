@@ -38,7 +38,7 @@ from hierbayes.design.reading import argument_expression
 from hierbayes.design.rows import check_columns
 from hierbayes.design.table import read_table
 from hierbayes.design.transforms import State
-from hierbayes.design.values import Factor, Logical, Matrix, column_of
+from hierbayes.design.values import Combinations, Factor, Logical, Matrix, column_of
 from hierbayes.errors import DataError, FormulaSyntaxError
 from hierbayes.formula.expressions import Expression, names_in
 
@@ -182,7 +182,7 @@ def _new_factor(
     groups = {
         expression: column_of(evaluate(expression, scope), n_rows) for expression in own.grouping
     }
-    codes, labels = _match_levels(group_levels(own.grouping, groups), fitted)
+    codes, labels = _match_levels(group_levels(own.grouping, groups), own.keys)
     values: dict[Expression, Any] = {}
     for layout in own.layouts:
         values.update(_layout_values(layout, scope))
@@ -196,15 +196,17 @@ def _absent_factor(fitted: GroupingFactor, n_rows: int) -> tuple[GroupingFactor,
     return replace(fitted, codes=codes, z=z), np.full(n_rows, None, dtype=object)
 
 
-def _match_levels(given: Factor, fitted: GroupingFactor) -> tuple[IntArray, npt.NDArray[Any]]:
+def _match_levels(
+    given: Combinations, fitted: tuple[tuple[str, ...], ...]
+) -> tuple[IntArray, npt.NDArray[Any]]:
     """Return the fitted code and the label of each row; labels are None where missing."""
-    places = {level: place for place, level in enumerate(fitted.levels.tolist())}
+    places = {key: place for place, key in enumerate(fitted)}
     lookup = np.array(
-        [*(places.get(level, NEW_LEVEL) for level in given.levels.tolist()), MISSING_LEVEL],
+        [*(places.get(key, NEW_LEVEL) for key in given.pairs()), MISSING_LEVEL],
         dtype=np.intp,
     )
-    names = np.empty(given.levels.size + 1, dtype=object)
-    names[:-1] = given.levels
+    names = np.empty(lookup.size, dtype=object)
+    names[:-1] = given.labels()
     return lookup[given.codes], names[given.codes]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hierbayes.design.alignment import aligned
 from hierbayes.design.checks import column_vector, numbers_of
 from hierbayes.design.design import FloatArray, IntArray
 from hierbayes.design.evaluate import Scope, evaluate
@@ -124,7 +125,8 @@ def argument_expression(text: str, table: Table) -> Expression:
 
 def _argument(name: str, given: Any, scope: Scope) -> FloatArray:
     if not isinstance(given, str):
-        return column_vector(name, given, scope.table.n_rows)
+        own = aligned(name, given, scope.table.index)
+        return column_vector(name, own, scope.table.n_rows)
     expression = argument_expression(given, scope.table)
     own = Scope(scope.table, given, states=scope.states, used=scope.used)
     value = column_of(evaluate(expression, own), scope.table.n_rows)

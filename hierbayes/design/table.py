@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.design.alignment import aligned
 from hierbayes.design.columns import arrow_dictionary, typed
 from hierbayes.design.messages import did_you_mean
 from hierbayes.design.values import LARGEST_EXACT_INTEGER
@@ -107,9 +108,19 @@ class PandasTable(Table):
 
 
 class DictTable(Table):
-    """A mapping from names to arrays; single values are repeated."""
+    """A mapping from names to arrays; single values are repeated.
+
+    pandas Series are matched by their labels, which are those of the rows.
+    """
 
     def __init__(self, mapping: Mapping[str, Any]) -> None:
+        series = [values for values in mapping.values() if isinstance(values, pd.Series)]
+        index = series[0].index if series else None
+        if index is not None:
+            mapping = {
+                name: aligned(f"column {str(name)!r}", values, index)
+                for name, values in mapping.items()
+            }
         arrays = {str(name): _as_array(values, str(name)) for name, values in mapping.items()}
         lengths = {name: len(array) for name, array in arrays.items() if np.ndim(array)}
         n_rows = next(iter(lengths.values()), 1 if arrays else 0)
@@ -120,7 +131,7 @@ class DictTable(Table):
                     f"The columns of the data differ in length: {first!r} has {n_rows} values, "
                     f"{name!r} has {length}."
                 )
-        super().__init__(n_rows, pd.RangeIndex(n_rows))
+        super().__init__(n_rows, pd.RangeIndex(n_rows) if index is None else index)
         self.arrays = arrays
 
     @property

@@ -173,10 +173,49 @@ def drop_unused(factor: Factor) -> Factor:
     return replace(factor, codes=lookup[factor.codes], levels=levels)
 
 
-def interaction(first: Factor, second: Factor) -> Factor:
-    """Return R's ``a:b``: the combinations that occur, the first factor varying slowest."""
+@dataclass(frozen=True, slots=True)
+class Combinations:
+    """The combinations of several factors that occur, the first factor varying slowest.
+
+    Attributes
+    ----------
+    codes : array of int, shape (n,), the combination of each row, -1 where a part is missing
+    parts : per factor, array of str, shape (J,): its label in every combination
+    """
+
+    codes: IntArray
+    parts: tuple[npt.NDArray[Any], ...]
+
+    def labels(self) -> npt.NDArray[Any]:
+        """Return R's ``a:b``; where two would read alike, parts with a colon are in back-ticks."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        texts = [":".join(key) for key in self.pairs()]
+        if len(set(texts)) < len(texts):
+            texts = [":".join(map(_quoted, key)) for key in self.pairs()]
+        return label_array(texts)
+
+    def pairs(self) -> list[tuple[str, ...]]:
+        """Return the labels of the parts of each combination: what tells any two apart."""
+        return list(zip(*(part.tolist() for part in self.parts), strict=True))
+
+
+def _quoted(label: str) -> str:
+    """Return a label that can be told apart within ``a:b``; back-ticks inside are doubled."""
+    return "`" + label.replace("`", "``") + "`" if ":" in label or "`" in label else label
+
+
+def combinations(factors: Sequence[Factor]) -> Combinations:
+    """Combine factors, as R's ``a:b`` does."""
+    found = Combinations(factors[0].codes, (factors[0].levels,))
+    for factor in factors[1:]:
+        found = _crossed(found, factor)
+    return found
+
+
+def _crossed(first: Combinations, second: Factor) -> Combinations:
     n_second = second.levels.size
-    n_possible = first.levels.size * n_second
+    n_possible = first.parts[0].size * n_second
     missing = (first.codes < 0) | (second.codes < 0)
     any_missing = bool(missing.any())
     combined = first.codes * n_second + second.codes
@@ -190,9 +229,8 @@ def interaction(first: Factor, second: Factor) -> Factor:
         codes_all = np.full(missing.shape, MISSING_CODE, dtype=np.intp)
         codes_all[~missing] = codes
         codes = codes_all
-    lefts, rights = first.levels[used // n_second], second.levels[used % n_second]
-    labels = [f"{left}:{right}" for left, right in zip(lefts, rights, strict=True)]
-    return Factor(codes, label_array(labels))
+    lefts = tuple(part[used // n_second] for part in first.parts)
+    return Combinations(codes, (*lefts, second.levels[used % n_second]))
 
 
 def take_rows(value: Any, rows: IntArray) -> Any:

@@ -26,6 +26,7 @@ from hierbayes.bayes.families import (
     default_link,
     further_parameters,
 )
+from hierbayes.design.alignment import aligned
 from hierbayes.design.build import build_design
 from hierbayes.design.design import Design
 from hierbayes.design.table import Table, read_table
@@ -120,7 +121,8 @@ class Model:
         Response family and link, by their names in bambi, for example ``family="bernoulli",
         link="probit"``. REML and ML are for "gaussian" with the identity link.
     weights : column name, array or expression
-        Precision weights: Var(e) = sigma^2 / weight.
+        Precision weights: Var(e) = sigma^2 / weight. As with all values given beside the data, a
+        pandas Series is matched by its labels, anything else by position.
     offset : column name, array or expression
         Known part of the linear predictor.
     contrasts : dict, column -> "treatment", "sum", "helmert" or "poly"
@@ -186,10 +188,10 @@ class Model:
             raise NotSupportedError("Data given in parts are not available in this version.")
         table = read_table(_own(data))
         arguments = {
-            "weights": _own(weights),
-            "offset": _own(offset),
+            "weights": aligned("weights", _own(weights), table.index),
+            "offset": aligned("offset", _own(offset), table.index),
             "contrasts": None if contrasts is None else dict(contrasts),
-            "known_sd": _own(known_sd),
+            "known_sd": aligned("known_sd", _own(known_sd), table.index),
         }
         formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
         gaussian = family == "gaussian"
@@ -303,8 +305,8 @@ class Model:
         return method_kernel(self._reml_kernel, method)
 
     def with_response(self, y: Any) -> "Model":
-        """Return the same model of another response (one number for each row used)."""
-        response = checked_response(y, self.design)
+        """Return the same model of another response; see ``LikelihoodFit.refit``."""
+        response = checked_response(y, self.design, index=self.table.index)
         check_sizes(response[:, None], ["The response given to refit"])
         design = replace(self.design, y=response)
         if not self.is_linear:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.design.alignment import aligned, is_labelled
 from hierbayes.design.design import Design
 from hierbayes.design.table import DictTable
 from hierbayes.design.values import Logical, as_numbers
@@ -14,29 +15,33 @@ from hierbayes.errors import DataError
 FloatArray = npt.NDArray[np.float64]
 
 
-def checked_response(y: Any, design: Design) -> FloatArray:
+def checked_response(y: Any, design: Design, *, index: pd.Index) -> FloatArray:
     """Return a response for ``refit`` as an array (n,) of its own.
 
     Parameters
     ----------
     y : array, Series, list or frame of one column
-        By position, in the order of the rows used.
+        One number for each row used, or for each row of the data.
     design : of the model
+    index : labels of all rows of the data
 
     Raises
     ------
     DataError
-        If these aren't as many numbers as rows used, all finite and not all the same.
+        If these aren't as many numbers as rows used, all finite and not all the same, or have
+        labels that are not those of the rows.
     """
     nobs = design.y.shape[0]
-    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
-        y = y.iloc[:, 0]
-    if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
+    y = _one_column(y)
     try:
         shape = np.shape(y)
     except ValueError:  # rows of different lengths
         raise DataError("refit needs one number for each row, not lists of them.") from None
+    if shape == (design.n_rows_given,) and len(index) == design.n_rows_given:
+        y = aligned("the response given to refit", y, index)
+        y, shape = (y.iloc if is_labelled(y) else np.asarray(y))[design.rows], (nobs,)
+    else:
+        y = aligned("the response given to refit", y, design.row_labels)
     if shape != (nobs,):
         size = " x ".join(str(length) for length in shape) if shape else "a single value"
         dropped = design.n_rows_given - nobs
@@ -64,3 +69,10 @@ def checked_response(y: Any, design: Design) -> FloatArray:
             "to model."
         )
     return response
+
+
+def _one_column(y: Any) -> Any:
+    """Return the column of a frame or matrix that has one."""
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+        return y.iloc[:, 0]
+    return y[:, 0] if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1 else y

@@ -454,7 +454,9 @@ class LikelihoodFit(FitTables):
         Parameters
         ----------
         y : array, Series, list or frame of one column, shape (n,)
-            By position, not by index, in the order of the rows used; no missing values.
+            One number for each row used, or for each row of the data, where those of rows that
+            were left out are not looked at. A Series or frame is matched by its labels, anything
+            else is taken in the order of the rows.
 
         Returns
         -------

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hierbayes.design.build import build_design
+import hierbayes as hb
+from hierbayes.design.build import build_design, new_rows
+from hierbayes.design.design import NEW_LEVEL
 from hierbayes.formula.parser import parse_formula
 
 N = 54
@@ -149,3 +151,39 @@ def test_contrasts_concern_the_fixed_part_and_c_the_bar():
     assert design.factors[0].columns == ("(Intercept)", "ss", "su")
     inside = build("y ~ s + (C(s, sum) | a)")
     assert inside.factors[0].columns == ("(Intercept)", "C(s, sum)1", "C(s, sum)2")
+
+
+TWO_READINGS = {
+    "times": ("12:30", "1", "12", "30:1"),
+    "with back-ticks": ("`a:b`", "c", "a:b", "c"),
+}
+
+
+def two_readings(first, second, third, fourth):
+    data = pd.DataFrame({"a": [first, third] * 12, "b": [second, fourth] * 12})
+    data.loc[12:, ["a", "b"]] = [["k", "l"], ["m", "n"]] * 6
+    return data.assign(y=np.random.default_rng(4).normal(size=24) + np.arange(24) // 12)
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.errors.HierBayesWarning")
+@pytest.mark.parametrize("parts", TWO_READINGS.values(), ids=TWO_READINGS)
+def test_pairs_that_read_alike_stay_two_levels(parts):
+    data = two_readings(*parts)
+    fit = hb.lmer("y ~ 1 + (1 | a:b)", data)
+    labels = fit.ranef()["a:b"].index
+    assert labels.is_unique and len(labels) == 4
+    assert fit.predict(data).tolist() == fit.fitted().tolist()
+
+
+def test_labels_that_read_in_two_ways_are_in_back_ticks():
+    factor = build("y ~ 1 + (1 | a:b)", two_readings(*TWO_READINGS["times"])).factors[0]
+    assert factor.levels.tolist() == ["12:`30:1`", "`12:30`:1", "k:l", "m:n"]
+    alone = two_readings("12:30", "1", "12", "30")
+    assert "12:30:1" in build("y ~ 1 + (1 | a:b)", alone).factors[0].levels.tolist()
+
+
+def test_a_new_pair_that_reads_like_a_fitted_one_is_new():
+    design = build("y ~ 1 + (1 | a:b)", two_readings("12:30", "1", "12", "30"))
+    new = new_rows(design, {"a": ["12", "12:30"], "b": ["30:1", "1"]})
+    assert new.factors[0].codes[0] == NEW_LEVEL
+    assert design.factors[0].levels[new.factors[0].codes[1]] == "12:30:1"
