@@ -35,9 +35,8 @@ def test_a_shuffled_series_goes_to_its_rows(argument, tmp_path):
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_other_labels_are_refused(argument):
-    with pytest.raises(
-        DataError, match=f"{argument} has other row labels than the data: it has no value for rows row 0"
-    ):
+    sentence = f"{argument} has other row labels than the data: it has no value for rows row 0"
+    with pytest.raises(DataError, match=sentence):
         hb.Model(FORMULA, DATA, **{argument: W.reset_index(drop=True)})
 
 

@@ -56,7 +56,7 @@ GIVEN = {
     "expression": "n * 1",
     "list": small()["n"].tolist(),
     "array": small()["n"].to_numpy(),
-    "series": small()["n"].set_axis(range(7, -1, -1)),  # by position, not by label
+    "series": small()["n"].iloc[::-1],  # by label, not by position
 }
 
 
