@@ -4,7 +4,7 @@ import numpy as np
 
 from hierbayes.comparison.hypotheses import term_deletions, term_labels, type_hypotheses
 from hierbayes.design.coding import MATRIX, NUMERIC, Layout
-from hierbayes.intervals.contrast import f_frame, method_words, missing_notes
+from hierbayes.intervals.contrast import f_frame, method_words, test_notes
 from hierbayes.intervals.linear_tests import f_test
 from hierbayes.options import AnovaType, Ddf
 from hierbayes.results.f_table import FTable
@@ -26,7 +26,7 @@ def term_table(fit: LikelihoodFit, *, type: AnovaType, ddf: Ddf) -> FTable:
         formula_text=fit.formula_text,
         ddf=ddf,
         type=type,
-        notes=(*missing_notes(tests, ddf), *(_empty_cells(fit) if type == 3 else ())),
+        notes=(*test_notes(fit, tests, ddf), *(_empty_cells(fit) if type == 3 else ())),
     )
 
 
@@ -58,5 +58,5 @@ def deletion_table(fit: LikelihoodFit, *, ddf: Ddf) -> FTable:
         title=f"Single term deletions {method_words(fit, ddf)}",
         formula_text=fit.formula_text,
         ddf=ddf,
-        notes=missing_notes(tests, ddf),
+        notes=test_notes(fit, tests, ddf),
     )

@@ -31,6 +31,7 @@ from hierbayes.effects.reference_grid import (
     reference_grid,
 )
 from hierbayes.errors import OptionError
+from hierbayes.intervals.satterthwaite import held_notes
 from hierbayes.options import Adjust, Ddf, PredictionType, check_option
 from hierbayes.results.emmeans_table import EmmeansTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -127,7 +128,8 @@ def emmeans(
         contrasts=table,
         specs=asked,
         by=groups,
-        notes=grid_notes(fit, grid, asked + groups, estimable=rows.estimable),
+        notes=grid_notes(fit, grid, asked + groups, estimable=rows.estimable)
+        + (held_notes(fit, ddf) if isinstance(fit, LikelihoodFit) else ()),
         mean_words=estimates.mean_words(),
         contrast_words=words,
         level=level,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.intervals.linear_tests import FloatArray, FTest, f_test, row_tests
+from hierbayes.intervals.satterthwaite import held_notes
 from hierbayes.options import Ddf, check_flag, check_option
 from hierbayes.results.contrast_matrix import ContrastMatrix, checked_rhs, contrast_matrix
 from hierbayes.results.f_table import F_COLUMNS, FTable
@@ -53,6 +54,7 @@ def contrast(
         index=pd.Index(rows.labels, name="contrast"),
     )
     table.attrs = {"level": level, "ddf": ddf, "rhs": right.tolist(), "interval": "confidence"}
+    table.attrs["notes"] = list(tests.notes)
     return table
 
 
@@ -67,12 +69,17 @@ def _joint(fit: LikelihoodFit, rows: ContrastMatrix, *, ddf: Ddf, rhs: FloatArra
         title=f"F test {method_words(fit, ddf)}",
         formula_text=fit.formula_text,
         ddf=ddf,
-        notes=missing_notes({label: test}, ddf),
+        notes=test_notes(fit, {label: test}, ddf),
     )
 
 
-def missing_notes(tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
-    """Say why tests are missing that were asked for."""
+def test_notes(fit: LikelihoodFit, tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
+    """Say why tests are missing that were asked for, and which parameters are held."""
+    held = held_notes(fit, ddf) if any(test.num_df for test in tests.values()) else ()
+    return (*_missing_notes(tests, ddf), *held)
+
+
+def _missing_notes(tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
     missing = [label for label, test in tests.items() if test.num_df and np.isnan(test.den_df)]
     empty = [label for label, test in tests.items() if not test.num_df]
     notes: tuple[str, ...] = ()

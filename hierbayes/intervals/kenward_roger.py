@@ -36,6 +36,7 @@ from hierbayes.gaussian.marginal import (
     Evaluation,
     Kernel,
     gram,
+    modes,
     responses_of,
     transpose_times,
 )
@@ -49,7 +50,11 @@ FloatArray = npt.NDArray[np.float64]
 FLAT = 1e-10
 ZERO = 1e-10  # numerators and denominators below it are zeros of the formulas, not numbers
 NEAR_TWO = 1e-2  # degrees of freedom this near to 2, where lambda is not defined: as in pbkrtest
-ROUNDING = 1e-6  # of the adjustment, relative to the covariance it is added to
+# Degrees of freedom that the random effects have to leave to the residual, tr(P W^-1) of n - p. A
+# replicate of any kind leaves one or so however large the other variances are; where none is there
+# the likelihood has no end, the search stops at 1e-5 or so by its own rules, and the sizes of all
+# variances are accidents.
+LEAST_RESIDUAL_DF = 1e-2
 # Operations that a fit with crossed factors may take: two minutes or so.
 MOST_OPERATIONS = 1e11
 
@@ -90,7 +95,8 @@ def kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
     Raises
     ------
     NotSupportedError
-        For a fit by ML, and where crossed factors are too large for it.
+        For a fit by ML, where crossed factors are too large for it, and where the random effects
+        leave nothing to the residual.
     """
     found = vars(fit).get("_kenward_roger")
     if found is None:
@@ -115,6 +121,7 @@ def _check(fit: LikelihoodFit) -> None:
             f"{operations:.0e} operations for the crossed factors of this fit, which takes too "
             "long. Use ddf='satterthwaite'."
         )
+    _check_residual(fit)
 
 
 def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
@@ -143,7 +150,6 @@ def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
     W = 2 * _inverse(information)
     U = np.einsum("ij,iajb->ab", W[:k, :k], Q)
     U -= np.einsum("ij,iab,jbc->ac", W[:k, :k], P[:k], Phi_P[:k])
-    _check_precision(U, at.root_xvx[0])
     half = fit.sigma * basis @ Phi
     return KenwardRoger(
         vcov=half @ (C + U + U.T) @ half.T,
@@ -153,14 +159,20 @@ def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
     )
 
 
-def _check_precision(U: FloatArray, root: FloatArray) -> None:
-    """Raise NotSupportedError if U has negative eigenvalues, which only rounding can give it."""
-    half = np.linalg.solve(root, np.linalg.solve(root, U).T)
-    size = np.linalg.eigvalsh(half + half.T) / 2
-    if size.size and size[0] < -ROUNDING * max(1.0, size[-1]):
+def _check_residual(fit: LikelihoodFit) -> None:
+    """Raise NotSupportedError where the random effects leave nothing to estimate sigma from."""
+    if fit.kernel.sigma_known or fit.at.factor is None:
+        return
+    left = float(fit.nobs - fit.beta.size)
+    found = modes(fit.kernel, fit.at)
+    traces = fit.at.factor.trace_blocks()
+    for Lambda, trace, u in zip(fit.at.Lambdas, traces, found.u, strict=True):
+        left -= float(np.vdot(Lambda[0], trace[0])) - float((u[..., :-1] ** 2).sum())
+    if left < LEAST_RESIDUAL_DF:
         raise NotSupportedError(
-            "ddf='kenward-roger': the residual sd is so small beside the random effects that "
-            "their uncertainty is lost in rounding. Use ddf='satterthwaite'."
+            "ddf='kenward-roger': the fixed and random effects reproduce the response, so the "
+            f"residual sd ({fit.sigma:.2g}) is left with {max(left, 0.0):.0e} of a degree of "
+            "freedom and no variance is known. Leave out random effects."
         )
 
 

@@ -21,7 +21,7 @@ from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from hierbayes.errors import OptionError
 from hierbayes.intervals.kenward_roger import f_scaling, kenward_roger, kenward_roger_df
-from hierbayes.intervals.satterthwaite import satterthwaite_df
+from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.options import Ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -29,7 +29,9 @@ FloatArray = npt.NDArray[np.float64]
 
 # Rows whose remainder is below this, in their own standard errors, depend on the others.
 DEPENDENT = 1e-7
-EQUAL = 1e-8  # degrees of freedom that differ less are one number (as in lmerTest)
+# Degrees of freedom that differ by less than this part are one number: far above the rounding they
+# differ by in balanced designs, and the formula for unequal ones is continuous there.
+EQUAL = 1e-8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class RowTests:
     """t tests of the c rows of L beta = rhs, arrays of shape (c,).
 
     ``statistic`` is (estimate - rhs) / std_error; df is infinite for a normal statistic, and df and
-    p are missing where none are asked for.
+    p are missing where none are asked for. ``notes`` are sentences on all of them.
     """
 
     estimate: FloatArray
@@ -45,6 +47,7 @@ class RowTests:
     statistic: FloatArray
     df: FloatArray
     p_value: FloatArray
+    notes: tuple[str, ...] = ()
 
     def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
         """Confidence limits; with a normal quantile where there are no degrees of freedom."""
@@ -95,15 +98,24 @@ def row_tests(
     vcov = kenward_roger(fit).vcov if ddf == "kenward-roger" else fit.vcov_beta
     estimate = L @ fit.beta
     se = np.sqrt(np.maximum(np.einsum("ci,ij,cj->c", L, vcov, L), 0.0))
+    df = row_df(fit, L, ddf=ddf)
+    if ddf != "none":  # a variance whose own spread is not known is not known either
+        se = np.where(np.isnan(df), np.nan, se)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (estimate - rhs) / se
-    df = row_df(fit, L, ddf=ddf)
     p_value = np.full(df.shape, np.nan)
     if ddf != "none":
         size = -np.abs(statistic)
         finite = np.isfinite(df)
         p_value = 2 * np.where(finite, stdtr(np.where(finite, df, 1.0), size), ndtr(size))
-    return RowTests(estimate=estimate, std_error=se, statistic=statistic, df=df, p_value=p_value)
+    return RowTests(
+        estimate=estimate,
+        std_error=se,
+        statistic=statistic,
+        df=df,
+        p_value=p_value,
+        notes=held_notes(fit, ddf),
+    )
 
 
 def row_df(fit: LikelihoodFit, L: FloatArray, *, ddf: Ddf) -> FloatArray:
@@ -147,6 +159,7 @@ def f_test(
         den_df, factor = scaling.df, scaling.factor
     elif ddf == "satterthwaite":
         den_df = joint_df(satterthwaite_df(fit, L))
+        plain = np.nan if np.isnan(den_df) else plain
     elif ddf == "normal":
         den_df = np.inf
     return FTest(
@@ -160,7 +173,9 @@ def f_test(
 
 def joint_df(nu: FloatArray) -> float:
     """Denominator degrees of freedom of the mean of squared t's with nu (q,) of their own."""
-    if nu.size == 1 or np.isinf(nu).all() or np.ptp(nu) < EQUAL:
+    if np.isnan(nu).any():
+        return float("nan")
+    if nu.size == 1 or np.isinf(nu).all() or np.ptp(nu) < EQUAL * nu.max():
         return float(nu.mean())
     if (nu <= 2).any():
         return 2.0

@@ -1,47 +1,91 @@
 """Satterthwaite's degrees of freedom of a t test of a linear combination of fixed effects.
 
-With psi = (theta, sigma), V(psi) the covariance matrix of beta-hat and A the covariance matrix of
-psi-hat (twice the inverse Hessian of the deviance before sigma is profiled out),
+With psi the variance parameters, V(psi) the covariance matrix of beta-hat and A the covariance
+matrix of psi-hat (twice the inverse Hessian of the deviance before sigma is profiled out),
 
     df(L) = 2 (L'V L)^2 / (g'A g),    g_i = L' (dV / dpsi_i) L.
 
-The Hessian and the derivatives of V come from central differences of the exact gradient and of
-V, all thetas in one call of the kernel. Directions in which the deviance is flat (a covariance
-on the boundary) say nothing about A and are left out, as in lmerTest.
+No psi has a unit. One is log sigma. The others are the entries of E in Lambda (I + E), E lower
+triangular: on its diagonal they are log sds, below it shares of one sd in another, in whatever
+columns and units the effects are. With u and Lambda of ``gaussian/marginal.py`` and (u C)_x,
+(u C)_e the columns of X and of e that are orthonormal in V^-1, sums over levels give exactly
+
+    dV / dE_ij          = sigma^2 R ((u C)_x,i (u C)_x,j' + its transpose) R', R R' = (X'V^-1X)^-1
+    dV / dlog sigma     = 2 V
+    d2 / dE_ij dlog sigma = 4 m (u C)_e,i'(u C)_e,j,  d2 / dlog sigma^2 = 4 df,  m = r^2 / sigma^2
+
+and the gradient 2 (Lambda' slope in Lambda)_ij. The second derivatives in E are central differences
+of that gradient: exact ones need all of (L L')^-1, which crossed factors do not allow.
+
+A covariance on the boundary has directions without variance. They are held there: what is left is
+a covariance of lower rank, whose tangents E_ij have j among the directions with variance and i
+among all, those without it being lengthened to a variance that a level would just show. The
+deviance falls into two parts there, as V does not change to first order along what is held.
 
 Source: Kuznetsova, Brockhoff & Christensen (2017), J. Stat. Softw. 82(13), section 2.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.gaussian.marginal import evaluate, gradient
+from hierbayes.gaussian.covariance import CovarianceShape, term_covariances
+from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes
+from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.turned import principal_axes, turned
+from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
+from hierbayes.likelihood.lmm import singular_terms, structure_of
+from hierbayes.options import Ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
-STEP = 1e-5  # of theta, which is of order one in the basis of the products
-FLAT = 1e-8  # eigenvalues of the Hessian below this part of the largest are flat
+# Of psi. As functions of E the criterion's derivatives have their nearest poles one unit away or
+# further, so central differences are wrong by about the square of this, and rounding adds 1e-12.
+STEP = 1e-4
+# Curvatures below this part of what they would be if nothing else were estimated, and eigenvalues
+# of the Hessian with a unit diagonal below it, are no curvature: differences are good to 1e-8.
+FLAT = 1e-6
+# A variance that changes by less than this part along a flat direction does not depend on it.
+DEPENDS = 1e-6
+AT_ONCE = 2**22  # numbers that the factors of one batch of thetas may hold: 32 MB
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VarianceUncertainty:
     """What the degrees of freedom of any combination follow from.
 
     Attributes
     ----------
-    covariance : array, shape (m, m), A of the module's header, psi in the basis of the products
+    kernel : the fit's kernel, turned to the axes of the covariances where one is singular
+    theta : array, shape (k,), the estimate in it
+    moves : array, shape (m - 1 or m, k), derivative of theta in each psi but log sigma, the last
+    covariance : array, shape (m, m), A of the module's header
     slopes : array, shape (m, p, p), derivative of the covariance of beta in psi, user's scale
+    flat : array, shape (m, f), directions of psi of which the data say nothing; A has none of them
     """
 
+    kernel: Kernel
+    theta: FloatArray
+    moves: FloatArray
     covariance: FloatArray
     slopes: FloatArray
+    flat: FloatArray
+
+    def spread(self, slopes: FloatArray, values: FloatArray) -> FloatArray:
+        """Variances of estimated variances ``values`` (c,) with ``slopes`` (c, m) in psi: (c,).
+
+        NaN where a value hangs on what the data say nothing of.
+        """
+        found = np.asarray(((slopes @ self.covariance) * slopes).sum(axis=1))
+        hangs = (np.abs(slopes @ self.flat) > DEPENDS * values[:, None]).any(axis=1)
+        return np.where(hangs, np.nan, found)
 
 
 def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
-    """Hessian of the deviance in (theta, sigma) and derivatives of vcov(beta) at the estimates.
+    """Hessian of the deviance in psi and derivatives of vcov(beta) at the estimates.
 
     Computed once a fit.
     """
@@ -52,31 +96,199 @@ def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
 
 
 def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
-    kernel, sigma = fit.kernel, fit.sigma
-    k = fit.theta.size
+    frame = _frame(fit.kernel, fit.at)
+    kernel, at, k = frame.kernel, frame.at, frame.place.size
     m = k + (0 if kernel.sigma_known else 1)
-    hessian = np.zeros((m, m))
-    slopes = np.zeros((m, fit.beta.size, fit.beta.size))
+    p = fit.beta.size
+    hessian, slopes = np.zeros((m, m)), np.zeros((m, p, p))
+    alone = np.zeros(m)  # size of the diagonal of the Hessian
     if k:
-        steps = STEP * np.eye(k)
-        there = evaluate(kernel, fit.at.theta + np.concatenate([steps, -steps]))
-        slope = gradient(kernel, there, sigma=sigma)
-        block = (slope[:k] - slope[k:]) / (2 * STEP)
-        hessian[:k, :k] = (block + block.T) / 2
-        inverse = np.linalg.inv(there.root_xvx)
-        scaled = sigma**2 * np.swapaxes(inverse, 1, 2) @ inverse
-        basis = kernel.products.anchor.x_basis
-        slopes[:k] = basis @ ((scaled[:k] - scaled[k:]) / (2 * STEP)) @ basis.T
-    if not kernel.sigma_known:
-        slopes[-1] = 2 * fit.vcov_beta / sigma
-        hessian[-1, -1] = 4 * kernel.df / sigma**2
-        if k:  # the gradient in theta is a + b / sigma^2; two sigmas give b
-            here, wide = (gradient(kernel, fit.at, sigma=s)[0] for s in (sigma, 2 * sigma))
-            hessian[:k, -1] = hessian[-1, :k] = -2 * (here - wide) / 0.75 / sigma
-    size, axes = np.linalg.eigh(hessian)
-    kept = size > FLAT * size.max(initial=0.0)
-    covariance = 2 * (axes[:, kept] / size[kept]) @ axes[:, kept].T
-    return VarianceUncertainty(covariance, slopes)
+        half = at.sigma[0] * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p]
+        crossed = _level_products(frame)
+        slopes[:k] = half @ (crossed[:, :p, :p] + np.swapaxes(crossed[:, :p, :p], 1, 2)) @ half.T
+        hessian[:k, :k] = _curvature(frame)
+        alone[:k] = _size_of_curvature(frame)
+    if m > k:
+        slopes[k] = 2 * fit.vcov_beta
+        alone[k] = hessian[k, k] = 4 * kernel.df
+        if k:
+            weight = at.pwrss[0] / at.sigma[0] ** 2
+            hessian[:k, k] = hessian[k, :k] = 4 * weight * crossed[:, p, p]
+    covariance, flat = _inverse(hessian, alone)
+    return VarianceUncertainty(
+        kernel=kernel,
+        theta=at.theta[0],
+        moves=frame.moves,
+        covariance=2 * covariance,
+        slopes=slopes,
+        flat=flat,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """Lambda_0 (q, q) a factor, in which E is counted, and the entries of E.
+
+    Attributes
+    ----------
+    kernel, at : kernel and its evaluation at the estimate
+    Lambdas : per factor, Lambda with the columns that hold no variance replaced
+    has_variance : per factor, array of bool (q,), the columns that were not replaced
+    place : array of int, shape (k,), places in theta of the entries of E
+    factor, row, column : arrays of int, shape (k,), where they are
+    moves : array, shape (k, k of theta), derivative of theta in each
+    """
+
+    kernel: Kernel
+    at: Evaluation
+    Lambdas: list[FloatArray]
+    has_variance: list[BoolArray]
+    place: npt.NDArray[np.intp]
+    factor: npt.NDArray[np.intp]
+    row: npt.NDArray[np.intp]
+    column: npt.NDArray[np.intp]
+    moves: FloatArray
+
+
+def _frame(kernel: Kernel, at: Evaluation) -> _Frame:
+    shape = kernel.shape
+    has_variance = _with_variance(shape, at.theta[0])
+    if any(not has.all() for has in has_variance) and not shape.is_diagonal.all():
+        axes, theta = principal_axes(shape, at.theta[0])
+        products = turned(kernel.products, axes)
+        kernel = replace(kernel, products=products, structure=structure_of(products))
+        at = evaluate(kernel, theta[None])
+        has_variance = _with_variance(shape, theta)
+    Lambdas = []
+    for Lambda, has, unit in zip(at.Lambdas, has_variance, _shown(kernel.products), strict=True):
+        Lambdas.append(np.where(has, Lambda[0], np.diag(unit)))
+    factor, row, column = shape.entries
+    is_free = np.zeros(shape.n_theta, dtype=bool)
+    moved = [np.zeros((shape.n_theta, q, q)) for q in shape.sizes]
+    for f, (index, i, j) in enumerate(shape.factor_entries):
+        is_free[index] = has_variance[f][j]
+        moved[f][index, :, j] = Lambdas[f].T[i]
+    place = np.flatnonzero(is_free)
+    return _Frame(
+        kernel=kernel,
+        at=at,
+        Lambdas=Lambdas,
+        has_variance=has_variance,
+        place=place,
+        factor=factor[place],
+        row=row[place],
+        column=column[place],
+        moves=shape.pack(moved)[place] if shape.n_theta else np.empty((0, 0)),
+    )
+
+
+def _with_variance(shape: CovarianceShape, theta: FloatArray) -> list[BoolArray]:
+    """Which columns of each Lambda hold variance, array (q,) a factor.
+
+    Of a singular covariance in its own axes the columns with none; else of a singular term none
+    is known, and all count as without.
+    """
+    Lambdas = shape.unpack(theta[None])
+    found = [np.ones(q, dtype=bool) for q in shape.sizes]
+    for factor, columns in shape.terms:
+        root = Lambdas[factor][0][np.ix_(columns, columns)]
+        if is_term_singular(root):
+            found[factor][list(columns)] = np.abs(np.diag(root)) >= SINGULAR
+            if found[factor][list(columns)].all():
+                found[factor][list(columns)] = False
+    return found
+
+
+def _shown(products: Products) -> list[FloatArray]:
+    """Relative sds (q,) a factor with which a mean level has as much variance as its residuals."""
+    diagonals = (np.diagonal(A, axis1=1, axis2=2).mean(axis=0) for A in products.zz)
+    return [1 / np.sqrt(np.where(size > 0, size, 1.0)) for size in diagonals]
+
+
+def _in_frame(frame: _Frame, at: Evaluation) -> tuple[list[FloatArray], list[FloatArray]]:
+    """U C, and Lambda_0'H C with the rows of columns that hold variance as in U C."""
+    found = modes(frame.kernel, at)
+    units = [np.diag(Lambda) for Lambda in frame.Lambdas]
+    left = [
+        np.where(has[:, None], u, unit[:, None] * h) if not has.all() else u
+        for u, h, has, unit in zip(found.u, found.h, frame.has_variance, units, strict=True)
+    ]
+    return found.u, left
+
+
+def _level_products(frame: _Frame) -> FloatArray:
+    """Return sums over levels of (Lambda_0'H C)_i (Lambda_0'H C)_j', (k, p + 1, p + 1)."""
+    _, left = _in_frame(frame, frame.at)
+    found = [
+        left[f][0, :, i].T @ left[f][0, :, j]
+        for f, i, j in zip(frame.factor, frame.row, frame.column, strict=True)
+    ]
+    return np.array(found)
+
+
+def _curvature(frame: _Frame) -> FloatArray:
+    """Second derivatives (k, k) of the deviance at a fixed sigma in the entries of E."""
+    k = frame.place.size
+    steps = STEP * np.concatenate([np.eye(k), -np.eye(k)])
+    theta = frame.at.theta + steps @ frame.moves
+    most = max(1, AT_ONCE // max(frame.kernel.structure.n_numbers, 1))
+    gradients = np.concatenate(
+        [_gradient(frame, theta[i : i + most], steps[i : i + most]) for i in range(0, 2 * k, most)]
+    )
+    block = (gradients[:k] - gradients[k:]) / (2 * STEP)
+    return np.asarray(block + block.T) / 2
+
+
+def _gradient(frame: _Frame, theta: FloatArray, steps: FloatArray) -> FloatArray:
+    """Return derivatives (T, k) of the deviance in E at thetas one entry of E away each.
+
+    Lambda'D comes from u alone: what H loses to cancellation where Lambda is large is not in it.
+    """
+    kernel = frame.kernel
+    at = evaluate(kernel, theta)
+    assert at.factor is not None
+    weight = at.pwrss / frame.at.sigma[0] ** 2
+    slopes = []
+    traces = at.factor.trace_blocks()
+    for f, (u, left) in enumerate(zip(*_in_frame(frame, at), strict=True)):
+        has, unit = frame.has_variance[f], np.diag(frame.Lambdas[f])
+        own = np.swapaxes(at.Lambdas[f], 1, 2) @ traces[f]
+        own = np.where(has[:, None], own, unit[:, None] * traces[f])
+        own -= weight[:, None, None] * np.einsum("tja,tjb->tab", left[..., -1], u[..., -1])
+        if kernel.method == "reml":
+            own -= np.einsum("tjac,tjbc->tab", left[..., :-1], u[..., :-1])
+        slopes.append(own)
+    # what was found is for columns of Lambda_0 (I + E); those of Lambda_0 itself are wanted
+    for t, r in enumerate(np.abs(steps).argmax(axis=1)):
+        i, j, slope, step = frame.row[r], frame.column[r], slopes[frame.factor[r]][t], steps[t, r]
+        slope[j] = slope[j] / (1 + step) if i == j else slope[j] - step * slope[i]
+    entries = zip(frame.factor, frame.row, frame.column, strict=True)
+    return 2 * np.column_stack([slopes[f][:, i, j] for f, i, j in entries])
+
+
+def _size_of_curvature(frame: _Frame) -> FloatArray:
+    """Twice the expected information on each entry of E if the levels' effects were orthogonal."""
+    at = frame.at
+    assert at.factor is not None
+    sums = []
+    for f, trace in enumerate(at.factor.trace_blocks()):
+        levels = frame.kernel.products.zz[f].shape[0]
+        shown = np.diagonal(at.Lambdas[f][0].T @ trace[0]) / levels
+        share = np.where(frame.has_variance[f], shown, 1.0)
+        sums.append(4 * levels * np.outer(share, share))
+    entries = zip(frame.factor, frame.row, frame.column, strict=True)
+    return np.array([sums[f][i, j] for f, i, j in entries])
+
+
+def _inverse(hessian: FloatArray, alone: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Inverse of the Hessian (m, m) without its flat directions, and those (m, f)."""
+    curved = np.diag(hessian) > FLAT * alone
+    root = np.sqrt(np.where(curved, np.diag(hessian), 1.0))
+    scaled = np.where(curved & curved[:, None], hessian / root / root[:, None], 0.0)
+    size, axes = np.linalg.eigh(scaled)
+    axes /= root[:, None]
+    kept = size > FLAT
+    return (axes[:, kept] / size[kept]) @ axes[:, kept].T, axes[:, ~kept]
 
 
 def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatArray:
@@ -90,7 +302,8 @@ def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
 
     Returns
     -------
-    array, shape (c,), infinite where nothing about the variance had to be estimated
+    array, shape (c,), infinite where nothing about the variance had to be estimated, NaN where it
+    hangs on parameters of which the data say nothing
     """
     L = np.eye(fit.beta.size) if L is None else L
     if fit.is_linear_model:
@@ -99,6 +312,31 @@ def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
     known = variance_uncertainty(fit)
     variance = np.einsum("ci,ij,cj->c", L, fit.vcov_beta, L)
     g = np.einsum("ci,mij,cj->cm", L, known.slopes, L)
-    spread = np.einsum("cm,mk,ck->c", g, known.covariance, g)
     with np.errstate(divide="ignore"):
-        return np.asarray(2 * variance**2 / spread)
+        return np.asarray(2 * variance**2 / known.spread(g, variance))
+
+
+def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:
+    """Say which parameters degrees of freedom hold at the boundary; nothing where there is none."""
+    if ddf != "satterthwaite" or fit.is_linear_model:
+        return ()
+    covariances = term_covariances(fit.kernel.shape, fit.theta, fit.sigma)
+    held = []
+    for i in singular_terms(fit.kernel.shape, fit.at.theta[0]):
+        term = fit.design.terms[i]
+        factor = fit.design.factors[term.factor]
+        names = [factor.columns[c] for c in term.columns]
+        zero = [n for n, sd in zip(names, covariances[i].sd, strict=True) if sd == 0]
+        what = "sd" if len(zero) == 1 else "sds"
+        held.append(
+            f"the between-{factor.name} {what} of {', '.join(zero)} (zero)"
+            if zero
+            else f"the covariance of {term.label} (singular: a combination of its effects does "
+            "not vary)"
+        )
+    if not held:
+        return ()
+    return (
+        f"Held at the boundary: {'; '.join(held)}. Degrees of freedom by Satterthwaite's method "
+        "count the uncertainty of the other variances only.",
+    )

@@ -93,7 +93,7 @@ def summary_html(
         by_column = [(short[j], [row[j] for row in cells]) for j in range(len(short))]
         parts.append(table(by_column, rows, caption="Correlation of fixed effects"))
     parts += [f"<p>{escape(line)}</p>" for line in rank_lines(fit)[1:]]
-    return fragment(*parts, _findings(finding_sentences(fit, correlation=correlation)))
+    return fragment(*parts, _findings(finding_sentences(fit, correlation=correlation, ddf=ddf)))
 
 
 def _specification(fit: Any) -> str:

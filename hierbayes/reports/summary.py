@@ -94,7 +94,7 @@ def summary_text(
     lines += fixed_effects_lines(fit, digits, ddf)
     lines += correlation_lines(fit, correlation=correlation)
     lines += rank_lines(fit)
-    return "\n".join([*lines, *finding_lines(fit, correlation=correlation)])
+    return "\n".join([*lines, *finding_lines(fit, correlation=correlation, ddf=ddf)])
 
 
 def _checked_digits(digits: Any) -> int:
@@ -257,9 +257,11 @@ def rank_lines(fit: Any) -> list[str]:
     ]
 
 
-def finding_sentences(fit: Any, *, correlation: bool | None = None) -> list[str]:
-    """Sentences of the last block: what was found, rows dropped, what is not shown."""
+def finding_sentences(fit: Any, *, correlation: bool | None = None, ddf: Ddf = "none") -> list[str]:
+    """Sentences of the last block: what was found, rows dropped, what is held or not shown."""
     sentences = [str(finding) for finding in fit.findings]
+    if ddf != "none":
+        sentences += fit.model.coefficient_tests(fit, ddf).notes
     dropped = rows_dropped_sentence(fit)
     told = any(finding.code == "rows_dropped" for finding in fit.findings)
     if dropped and not told:
@@ -293,9 +295,9 @@ def rows_dropped_sentence(fit: Any) -> str:
     )
 
 
-def finding_lines(fit: Any, *, correlation: bool | None = None) -> list[str]:
+def finding_lines(fit: Any, *, correlation: bool | None = None, ddf: Ddf = "none") -> list[str]:
     """Write the last block: one wrapped paragraph a finding."""
-    sentences = finding_sentences(fit, correlation=correlation)
+    sentences = finding_sentences(fit, correlation=correlation, ddf=ddf)
     if not sentences:
         return []
     return ["", "Findings:", *(line for text in sentences for line in wrapped(text, "- ", "  "))]

@@ -51,13 +51,16 @@ def tidy_table(fit: Any, *, effects: Any, level: float, ddf: Ddf) -> pd.DataFram
     check_option("ddf", ddf, Ddf)
     parts = {"fixed": _fixed, "ran_pars": _random_parameters, "ran_vals": _random_values}
     frames = [parts[effect](fit, level, ddf) for effect in chosen]
-    return pd.concat(frames, ignore_index=True)
+    table = pd.concat(frames, ignore_index=True)
+    if "notes" in frames[0].attrs:
+        table.attrs["notes"] = frames[0].attrs["notes"]
+    return table
 
 
 def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
     tests = fit.model.coefficient_tests(fit, ddf)
     low, high = tests.interval(level)
-    return tidy_frame(
+    table = tidy_frame(
         fit,
         effect="fixed",
         term=list(fit.coef_names),
@@ -69,6 +72,9 @@ def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
         conf_low=low,
         conf_high=high,
     )
+    if tests.notes:
+        table.attrs["notes"] = list(tests.notes)
+    return table
 
 
 def _random_parameters(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def fit_as_lmertest_tests_it(fit_id):
     names = ("Estimate", "Std. Error", "df", "t value", "Pr(>|t|)")
     fields = ("estimate", "std_error", "df", "statistic", "p_value")
     values = {f: np.array(columns[n], dtype=float) for f, n in zip(fields, names, strict=True)}
-    fit.model.coefficient_tests = lambda fit, ddf: SimpleNamespace(**values)
+    fit.model.coefficient_tests = lambda fit, ddf: SimpleNamespace(**values, notes=())
     return fit
 
 
