@@ -12,6 +12,7 @@ from hierbayes.bayes.response import Response
 from hierbayes.design.design import Design, IntArray
 from hierbayes.errors import OptionError
 from hierbayes.options import random_generator
+from hierbayes.results.addresses import coefficient_addresses, effect_labels
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.variable_names import (
     COEF,
@@ -90,19 +91,19 @@ def _dataset(drawn: PosteriorDraws, design: Design, kept: IntArray) -> Any:
 
     first = ("chain", "draw")
     variables: dict[str, Any] = {"beta": ((*first, COEF), drawn.beta)}
-    coords: dict[str, Any] = {COEF: [design.coef_names[k] for k in kept]}
+    coords: dict[str, Any] = {COEF: list(coefficient_addresses(design, kept.tolist()).labels)}
     if drawn.sigma is not None:
         variables["sigma"] = (first, drawn.sigma)
     names = factor_variables([factor.name for factor in design.factors])
-    for factor in design.factors:
-        name = names[factor.name]
+    for number, factor in enumerate(design.factors):
+        name, columns = names[factor.name], list(effect_labels(design, number))
         dims = (name + TERM, name + TERM_BIS)
         variables[f"sd_{name}"] = ((*first, dims[0]), drawn.sd[factor.name])
         variables[f"b_{name}"] = ((*first, name, dims[0]), drawn.b[factor.name])
-        coords |= {name: factor.levels.astype(str), dims[0]: list(factor.columns)}
+        coords |= {name: factor.levels.astype(str), dims[0]: columns}
         if factor.name in drawn.corr:
             variables[f"corr_{name}"] = ((*first, *dims), drawn.corr[factor.name])
-            coords[dims[1]] = list(factor.columns)
+            coords[dims[1]] = columns
     for name, value in drawn.family.items():
         variables[name] = (first, value)
     return xr.Dataset(variables, coords)

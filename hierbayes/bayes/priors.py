@@ -207,7 +207,9 @@ def _default_priors(
     centre.flags.writeable = False
     sigma = sigma_prior(design, family=family, scale=scale)
     further = family_priors(family, scale=scale, parameters=family_parameters)
-    names = [design.coef_names[k] for k in kept]
+    parameters = parameters_of(
+        design, kept.tolist(), has_sigma=sigma is not None, family=tuple(further)
+    )
     return ModelPriors(
         beta=coefficient_priors(X, intercept=intercept, scale=scale),
         centre=centre,
@@ -216,7 +218,7 @@ def _default_priors(
         lkj=tuple(CORRELATIONS.eta if len(t.columns) > 1 else None for t in design.terms),
         sigma=sigma,
         family=further,
-        parameters=parameters_of(design, names, has_sigma=sigma is not None, family=tuple(further)),
+        parameters=parameters,
     )
 
 

@@ -42,14 +42,15 @@ from hierbayes.bayes.pymc_variables import (
 from hierbayes.design.design import Design, IntArray
 from hierbayes.errors import NotSupportedError
 from hierbayes.options import Parameterization, check_option
+from hierbayes.results.addresses import coefficient_addresses, effect_labels
 from hierbayes.results.variable_names import (
     COEF,
     OBS,
     TERM,
     TERM_BIS,
+    element_variables,
     factor_variables,
     response_variable,
-    variable_name,
 )
 
 SLOPES = "coef_slopes"  # dimension of the coefficients other than the intercept
@@ -123,7 +124,7 @@ def build_model(
         )
     number = as_data if priors_as_data else as_constant
     with pm.Model(coords=_coords(design, kept)) as model:
-        beta = _fixed_effects(priors, coef_names(design, kept), number)
+        beta = _fixed_effects(priors, coef_labels(design, kept), number)
         scales = [_effect_scale(design, f, priors, number) for f in range(len(design.factors))]
         parameters = _parameters(design, family, priors, number)
         if parameterization == "marginal":
@@ -136,18 +137,18 @@ def build_model(
     return model
 
 
-def coef_names(design: Design, kept: IntArray) -> list[str]:
-    """Return the names of the coefficients in the model."""
-    return [design.coef_names[k] for k in kept]
+def coef_labels(design: Design, kept: IntArray) -> list[str]:
+    """Return the names of the coefficients in the model, each once."""
+    return list(coefficient_addresses(design, kept.tolist()).labels)
 
 
 def _coords(design: Design, kept: IntArray) -> dict[str, Any]:
-    coords: dict[str, Any] = {COEF: coef_names(design, kept), OBS: np.arange(design.X.shape[0])}
+    coords: dict[str, Any] = {COEF: coef_labels(design, kept), OBS: np.arange(design.X.shape[0])}
     names = factor_variables([factor.name for factor in design.factors])
-    for factor in design.factors:
+    for number, factor in enumerate(design.factors):
         name = names[factor.name]
         coords[name] = [str(level) for level in factor.levels]
-        coords[name + TERM] = coords[name + TERM_BIS] = list(factor.columns)
+        coords[name + TERM] = coords[name + TERM_BIS] = list(effect_labels(design, number))
     return coords
 
 
@@ -200,7 +201,7 @@ def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -
         at = list(columns)
         own = [priors.sd[f][c] for c in columns]
         if len(at) == 1:
-            label = variable_name(factor.columns[at[0]])
+            label = element_variables(factor.columns)[at[0]]
             one = scalar(f"sd_{name}_{label}", own[0], number=number, positive=True)
             root, sd = root[at[0], at[0]].set(one), sd[at[0]].set(one)
             continue

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.bayes.distributions import POSITIVE, Flat, HalfFlat, Prior
-from hierbayes.results.variable_names import variable_name
+from hierbayes.results.variable_names import element_variables
 
 FloatArray = npt.NDArray[np.float64]
 Number = Callable[[str, FloatArray], Any]
@@ -60,8 +60,8 @@ def independent(
     if len({type(prior) for prior in priors}) == 1:
         return _class_of(priors[0])(name, **_arguments(name, priors, number), dims=dims)
     parts = [
-        scalar(f"{name}_{variable_name(label)}", prior, number=number)
-        for label, prior in zip(labels, priors, strict=True)
+        scalar(f"{name}_{own}", prior, number=number)
+        for own, prior in zip(element_variables(labels), priors, strict=True)
     ]
     return pm.Deterministic(name, pt.stack(parts), dims=dims)
 

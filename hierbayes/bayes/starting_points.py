@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
-from hierbayes.results.variable_names import factor_variables, variable_name
+from hierbayes.results.addresses import Addresses
+from hierbayes.results.variable_names import element_variables, factor_variables
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -116,9 +117,8 @@ def free_values(design: Design, priors: ModelPriors, start: Start) -> dict[str, 
         array = np.asarray(value, dtype=np.float64)
         found[name] = FreeValue(array, np.broadcast_to(np.asarray(jitter, float), array.shape))
 
-    labels = [f"{k}" for k in range(start.beta.size)]
-    kept_names = [p.name for p in priors.parameters if p.kind == "beta"]
-    labels = kept_names if len(kept_names) == len(labels) else labels
+    labels = Addresses([p.spellings for p in priors.parameters if p.kind == "beta"]).labels
+    assert len(labels) == start.beta.size
     vector = "beta" if priors.intercept is None else "slopes"
     at = [k for k in range(start.beta.size) if k != priors.intercept]
     if priors.intercept is not None:
@@ -126,8 +126,8 @@ def free_values(design: Design, priors: ModelPriors, start: Start) -> dict[str, 
         alpha = start.beta[k] + priors.centre @ start.beta
         add("intercept_at_means", alpha, start.beta_sd[k])
     add(vector, start.beta[at], start.beta_sd[at])
-    for k in at:
-        add(f"{vector}_{variable_name(labels[k])}", start.beta[k], start.beta_sd[k])
+    for k, label in zip(at, element_variables([labels[k] for k in at]), strict=True):
+        add(f"{vector}_{label}", start.beta[k], start.beta_sd[k])
     if start.sigma is not None:
         add("sigma", start.sigma, JITTER)
     for name, value in start.family.items():
@@ -165,8 +165,7 @@ def _add_effects(
         jitter = np.where(rows == cols, JITTER, JITTER * np.diag(block)[rows])
         chol = f"chol_{name}" if len(terms) == 1 else f"chol_{name}_{k}"
         add(chol, block[rows, cols], jitter)
-        add(f"sd_{name}_{variable_name(columns[own[0]])}", at.sd[own[0]], JITTER)
-    for c, label in enumerate(columns):
-        add(f"sd_{name}_{variable_name(label)}", at.sd[c], JITTER)
+    for c, label in enumerate(element_variables(columns)):
+        add(f"sd_{name}_{label}", at.sd[c], JITTER)
     add(f"u_{name}", np.linalg.solve(at.root, at.b.T).T, JITTER)
     add(f"b_{name}", at.b, JITTER * at.sd)

@@ -26,10 +26,11 @@ from hierbayes.bayes.distributions import (
     Uniform,
 )
 from hierbayes.bayes.lkj import LKJ
-from hierbayes.bayes.parameter_names import Parameter, squeezed
+from hierbayes.bayes.parameter_names import Parameter
 from hierbayes.design.design import Design
 from hierbayes.errors import PriorError
 from hierbayes.options import nearest
+from hierbayes.results.addresses import Addresses, correlation_spellings, squeezed
 
 IntArray = npt.NDArray[np.intp]
 
@@ -57,16 +58,17 @@ def chosen_priors(
         return {parameter: Flat() for parameter in parameters if parameter.kind == "beta"}
     if not isinstance(user, Mapping):
         raise PriorError(f'priors={user!r} must be a dict such as {EXAMPLE}, or "flat".')
-    given = _by_key(user)
-    known = {key for parameter in parameters for key in parameter.keys}
-    for key, (name, _) in given.items():
-        if key not in known:
+    own, classes = _addressed(user, parameters)
+    for name in user:
+        if squeezed(name) not in classes and name not in own:
             raise PriorError(_unknown(name, parameters, design, kept, family))
+    names = {place: name for name, place in own.items()}
     chosen: dict[Parameter, Prior | LKJ] = {}
-    for parameter in parameters:
-        keys = [key for key in parameter.keys if key in given]
-        if keys:
-            chosen[parameter] = _checked(*given[keys[0]], parameter)
+    for place, parameter in enumerate(parameters):
+        found = [names[place]] if place in names else []
+        found += [classes[key] for key in parameter.classes if key in classes]
+        if found:
+            chosen[parameter] = _checked(found[0], user[found[0]], parameter)
     return chosen
 
 
@@ -76,23 +78,69 @@ def priors_left(
     """Return the user's priors without those of parameters that a changed model left out."""
     if isinstance(user, str):
         return user
-    known = {key for parameter in after for key in parameter.keys}
-    gone = {key for parameter in before for key in parameter.keys} - known
+    gone = _texts(before) - _texts(after)
     return {name: prior for name, prior in user.items() if squeezed(name) not in gone}
 
 
-def _by_key(user: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
-    given: dict[str, tuple[str, Any]] = {}
+def _texts(parameters: Sequence[Parameter]) -> set[str]:
+    return {squeezed(text) for p in parameters for text in (*p.spellings, *p.classes)}
+
+
+def _addressed(
+    user: Mapping[str, Any], parameters: Sequence[Parameter]
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the position of the parameter each name means, and the names of classes by class.
+
+    A name that could mean two parameters, or one and a class, is refused, unless all but one of
+    them have a prior under a name that is theirs alone.
+    """
+    addresses = Addresses([parameter.spellings for parameter in parameters])
+    known = {key for parameter in parameters for key in parameter.classes}
+    own: dict[str, int] = {}
+    classes: dict[str, str] = {}
+    before: dict[Any, str] = {}
+    unclear: list[tuple[str, tuple[int, ...]]] = []
     for name, prior in user.items():
         if not isinstance(name, str):
             raise PriorError(f"priors: {name!r} must be the name of a parameter, as text.")
-        key = squeezed(name)
-        if key in given:
-            raise PriorError(f"priors: {given[key][0]!r} and {name!r} name the same parameter.")
         if not isinstance(prior, Prior | LKJ):
             raise PriorError(_no_prior(name, prior))
-        given[key] = (name, prior)
-    return given
+        key, meant = squeezed(name), addresses.find(name)
+        if key in known and meant and parameters[meant[0]].kind != "cor":
+            raise PriorError(
+                f"priors: {name!r} could mean {parameters[meant[0]].name!r} or all that the class "
+                f"{name!r} holds; write {_alone(addresses, meant[0], known)!r} or "
+                f"{_class_spelling(key)!r}."
+            )
+        if len(meant) > 1:
+            unclear.append((name, meant))
+            continue
+        place: Any = meant[0] if meant and key not in known else key
+        if place in before:
+            raise PriorError(f"priors: {before[place]!r} and {name!r} name the same parameter.")
+        before[place] = name
+        if key in known:
+            classes[key] = name
+        elif meant:
+            own[name] = meant[0]
+    for name, meant in unclear:
+        left = [place for place in meant if place not in before]
+        if len(left) != 1:
+            raise PriorError(f"priors: {addresses.ambiguity(name, meant)}")
+        own[name] = left[0]
+        before[left[0]] = name
+    return own, classes
+
+
+def _alone(addresses: Addresses, place: int, classes: set[str]) -> str:
+    """Return a spelling of a parameter that is no class."""
+    ways = addresses.spellings[place]
+    return next(w for w in ways if squeezed(w) not in classes and addresses.find(w) == (place,))
+
+
+def _class_spelling(key: str) -> str:
+    """Return the spelling of a class that is no coefficient's; a factor's has only its own."""
+    return f"{key}()" if "(" not in key else f"sd((Intercept)|{key[3:-1]})"
 
 
 def _no_prior(name: str, given: Any) -> str:
@@ -171,7 +219,7 @@ def _unknown(
     dropped = set(range(len(design.coef_names))) - set(kept.tolist())
     for k in dropped:
         column = squeezed(design.coef_names[k])
-        if key in (column, f"b({column})"):
+        if key in (column, f"b({column})", f"beta[{column}]"):
             return (
                 f"{found} has no prior: its column was dropped, since earlier columns determine "
                 "it. Leave it out."
@@ -182,18 +230,33 @@ def _unknown(
         found += f" is not a parameter of family={family!r}"
     elif key == "cor" or key in {squeezed(f"cor({f.name})") for f in design.factors}:
         found += " is not a parameter: no random effects are correlated there"
+    elif cor := _in_larger_block(key, design):
+        return (
+            f"{found}: the correlations of one term have one prior together. Write {cor!r}, as in "
+            f"priors={{{cor!r}: hb.LKJ(2)}}."
+        )
     elif key == "sd":
         found += " is not a parameter: there are no random effects"
     else:
         found += " is not a parameter of this model"
     names = tuple(parameter.name for parameter in parameters)
-    classes = tuple(dict.fromkeys(parameter.keys[-1] for parameter in parameters))
+    classes = {key for parameter in parameters for key in parameter.classes}
     wildcards = tuple(word for word in ("b", "sd", "cor") if word in classes)
-    groups = tuple(k for p in parameters if p.kind in ("sd", "cor") for k in p.keys[1:-1])
+    groups = tuple(k for p in parameters for k in p.classes if k not in (*wildcards, f"{k[:-2]}()"))
     guess = _nearest(name, (*names, *wildcards, *groups))
     hint = f"; did you mean {guess!r}?" if guess else "."
     listed = f"{found}{hint} Its parameters are {_listed(names)}"
     return f"{listed}; classes {_listed(wildcards)}." if wildcards else f"{listed}."
+
+
+def _in_larger_block(key: str, design: Design) -> str | None:
+    """Return the name of the correlations of a term of three or more columns that has this one."""
+    for t, term in enumerate(design.terms):
+        for i, first in enumerate(term.columns):
+            for second in term.columns[i + 1 :]:
+                if key in map(squeezed, correlation_spellings(design, t, (first, second))):
+                    return f"cor({term.name})"
+    return None
 
 
 def _nearest(name: str, allowed: tuple[str, ...]) -> str | None:

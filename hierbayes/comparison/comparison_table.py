@@ -12,10 +12,12 @@ import pandas as pd
 from hierbayes.bayes.predictive import log_prior_variables
 from hierbayes.comparison.why import MONTE_CARLO_ERRORS, Evidence, Kind, why
 from hierbayes.options import IntervalKind
+from hierbayes.results.addresses import Addresses, posterior_addresses
 from hierbayes.results.chains import chain_statistics, credible_interval
 from hierbayes.results.comparison import ComparedFit
 from hierbayes.results.density import density_mode
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.posterior_parameters import family_names
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -113,27 +115,42 @@ def comparison_table(sides: Sequence[Side], *, level: float, kind: IntervalKind)
 def parameter_rows(fit: Any) -> list[Row]:
     """Parameters in the order of ``tidy()``, then the ICC of a model that has just one."""
     design = fit.design
-    rows = [Row(name=name, kind="fixed") for name in fit.coef_names]
-    for term in design.terms:
-        factor = design.factors[term.factor]
-        J = int(factor.levels.size)
-        names = [factor.columns[c] for c in term.columns]
-        rows += [Row(name=f"sd({name}|{factor.name})", kind="sd", n_levels=J) for name in names]
-        rows += [
-            Row(name=f"cor({first},{second}|{factor.name})", kind="cor", n_levels=J)
-            for i, first in enumerate(names)
-            for second in names[i + 1 :]
-        ]
     has_sigma = fit.varcorr().has_residual
-    if has_sigma:
-        rows.append(Row(name="sigma", kind="sigma"))
-    if isinstance(fit, PosteriorFit):
-        rows += [Row(name=name, kind="family") for name in fit.draws.family]
-    gaussian = has_sigma and getattr(fit, "family", "gaussian") == "gaussian"
-    if gaussian and [factor.columns for factor in design.factors] == [("(Intercept)",)]:
-        J = int(design.factors[0].levels.size)
-        rows.append(Row(name=f"ICC({design.factors[0].name})", kind="icc", n_levels=J))
-    return rows
+    kinds: list[tuple[Kind, int]] = [("fixed", 0)] * len(fit.coef_names)
+    for term in design.terms:
+        q, J = len(term.columns), int(design.factors[term.factor].levels.size)
+        kinds += [("sd", J)] * q
+        kinds += [("cor", J)] * (q * (q - 1) // 2)
+    kinds += [("sigma", 0)] * has_sigma
+    labels = row_addresses(fit).labels
+    kinds += [("family", 0)] * len(_further(fit))
+    if _has_icc(fit):
+        kinds.append(("icc", int(design.factors[0].levels.size)))
+    return [
+        Row(name=name, kind=kind, n_levels=J) for name, (kind, J) in zip(labels, kinds, strict=True)
+    ]
+
+
+def row_addresses(fit: Any) -> Addresses:
+    """Return the way from a text to a row of the table."""
+    addresses = posterior_addresses(
+        fit.design,
+        fit.kept.tolist(),
+        has_sigma=fit.varcorr().has_residual,
+        family=_further(fit),
+    )
+    if not _has_icc(fit):
+        return addresses
+    return Addresses([*addresses.spellings, (f"ICC({fit.design.factors[0].name})",)])
+
+
+def _further(fit: Any) -> tuple[str, ...]:
+    return family_names(fit.draws) if isinstance(fit, PosteriorFit) else ()
+
+
+def _has_icc(fit: Any) -> bool:
+    gaussian = fit.varcorr().has_residual and getattr(fit, "family", "gaussian") == "gaussian"
+    return gaussian and [f.columns for f in fit.design.factors] == [("(Intercept)",)]
 
 
 def likelihood_numbers(fit: Any, rows: Sequence[Row], level: float) -> LikelihoodNumbers:

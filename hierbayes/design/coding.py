@@ -89,6 +89,12 @@ class Layout:
     names: tuple[str, ...]
     assign: IntArray
 
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The names with levels in brackets: ``A[B1]`` and ``AB[1]``, where R has AB1 twice."""
+        terms = [name for term in self.terms for name in _term_names(term, brackets=True)]
+        return tuple([INTERCEPT] * self.intercept + terms)
+
 
 def plan_layout(
     part: LinearPart, values: Mapping[Expression, Any], codings: Mapping[str, Coding]
@@ -198,7 +204,7 @@ def _contrasts_of(variable: Variable, full: bool) -> Contrasts:
     return contrasts(variable.coding, levels, base=variable.base)
 
 
-def _term_names(layout: TermLayout) -> list[str]:
+def _term_names(layout: TermLayout, *, brackets: bool = False) -> list[str]:
     parts = []
     for variable, full in zip(layout.variables, layout.full, strict=True):
         suffixes: tuple[str, ...] = ("",)
@@ -206,6 +212,8 @@ def _term_names(layout: TermLayout) -> list[str]:
             suffixes = variable.suffixes
         elif variable.kind != NUMERIC:
             suffixes = _contrasts_of(variable, full).suffixes
+            if brackets:
+                suffixes = tuple(f"[{suffix}]" for suffix in suffixes)
         parts.append([variable.label + suffix for suffix in suffixes])
     if len(parts) == 1:
         return parts[0]

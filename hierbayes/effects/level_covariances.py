@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.options import nearest
+from hierbayes.results.addresses import effect_addresses
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -67,18 +68,17 @@ def position_of_group(fit: Fit, group: str | None) -> int:
     if group is None:
         return 0
     if group in names:
-        return names.index(group)
+        return names.index(str(group))
     raise OptionError(_not_one_of("group", group, names))
 
 
 def position_of_term(fit: Fit, position: int, term: str | None) -> int:
     """Return the position of a term among the columns of a factor; the first when not named."""
-    factor = fit.design.factors[position]
     if term is None:
         return 0
-    if term in factor.columns:
-        return factor.columns.index(term)
-    raise OptionError(f"{_not_one_of('term', term, factor.columns)} (of {factor.name})")
+    return effect_addresses(fit.design, position).place(
+        term, "term={text!r} is not one of {listed}"
+    )
 
 
 def _not_one_of(argument: str, given: Any, names: Any) -> str:

@@ -9,7 +9,7 @@ with r^2 and df of ``gaussian/marginal.py``. Correlations and further variance p
 at the estimates of the same method. All grid points are evaluated in one call of the kernel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,11 @@ import numpy.typing as npt
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.gaussian.covariance import lower_triangles, term_covariances
 from hierbayes.gaussian.marginal import evaluate
-from hierbayes.options import nearest
-from hierbayes.results.interval_parameters import IntervalParameter, interval_parameters
+from hierbayes.results.interval_parameters import (
+    IntervalParameter,
+    interval_addresses,
+    interval_parameters,
+)
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.likelihood_surface import LikelihoodSurface
 
@@ -89,24 +92,27 @@ def _chosen(fit: LikelihoodFit, names: Any) -> tuple[IntervalParameter, Interval
     if names is None:
         if len(sds) > 1 and sds[0].term == sds[1].term:
             return sds[0], sds[1]
-        if sds and "sigma" in known:
-            return sds[0], known["sigma"]
+        residual = [p for p in known.values() if p.kind == "sigma"]
+        if sds and residual:
+            return sds[0], residual[0]
         if len(sds) > 1:
             return sds[0], sds[1]
         raise NotSupportedError(
             "A surface needs two variance parameters; this model has only one or none."
         )
-    chosen = [names] if isinstance(names, str) else list(names)
-    for name in chosen:
-        if name not in known:
-            guess = nearest(str(name), tuple(known))
-            hint = f"; did you mean {guess!r}?" if guess else "."
+    given = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+    listed = interval_parameters(fit)
+    addresses = interval_addresses(listed)
+    chosen = [listed[addresses.place(name)] for name in given]
+    for parameter in chosen:
+        if parameter.name not in known:
             raise OptionError(
-                f"parameters: {name!r} is not one of {', '.join(map(repr, known))}{hint}"
+                f"parameters: {parameter.name!r} is not one of {', '.join(map(repr, known))}; a "
+                "surface is over sds."
             )
-    if len(set(chosen)) != 2:
+    if len(chosen) != 2 or chosen[0] == chosen[1]:
         raise OptionError(f"parameters={names!r} must be two different names.")
-    return known[chosen[0]], known[chosen[1]]
+    return chosen[0], chosen[1]
 
 
 def _value(fit: LikelihoodFit, parameter: IntervalParameter) -> float:

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.bayes.distributions import Flat, Normal, Prior
-from hierbayes.design.messages import did_you_mean
 from hierbayes.errors import OptionError
 from hierbayes.options import ParameterView, check_option
 from hierbayes.results.density import density
@@ -103,11 +102,11 @@ def parameter_densities(
         )
     check_option("view", view, ParameterView)
     known = _draws_and_laws(posterior)
-    chosen = list(known) if parameters is None else list(parameters)
-    for name in chosen:
-        if name not in known:
-            hint = did_you_mean(str(name), list(known))
-            raise OptionError(f"parameters: the model has no {name!r}{hint}")
+    chosen = list(known)
+    if parameters is not None:
+        given = [parameters] if isinstance(parameters, str) else list(parameters)
+        places = [posterior.addresses.place(name) for name in given]
+        chosen = [posterior.addresses.labels[place] for place in places]
     return tuple(_density(name, *known[name], view=view) for name in chosen)
 
 
@@ -117,20 +116,16 @@ def _draws_and_laws(
     found = {}
     for part in fit.parameters():
         laws = _fixed_laws(fit) if part.effect == "fixed" else _variance_laws(fit)
-        for i, name in enumerate(part.names):
-            law, bounds = laws.get(name, (_unknown(), REAL))
+        for i, (name, (law, bounds)) in enumerate(zip(part.names, laws, strict=True)):
             found[name] = (part.draws[:, :, i].ravel(), law, bounds)
     return found
 
 
-def _fixed_laws(fit: PosteriorFit) -> dict[str, tuple[_Law, tuple[float, float]]]:
+def _fixed_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
     priors = fit.priors
-    laws = {
-        name: (_law(prior), prior.bounds())
-        for name, prior in zip(fit.coef_names, priors.beta, strict=True)
-    }
+    laws = [(_law(prior), prior.bounds()) for prior in priors.beta]
     if priors.intercept is not None and np.any(priors.centre):
-        laws[fit.coef_names[priors.intercept]] = (_intercept_law(priors), REAL)
+        laws[priors.intercept] = (_intercept_law(priors), REAL)
     return laws
 
 
@@ -164,22 +159,22 @@ def _intercept_law(priors: Any) -> _Law:
     return _Law(log_density=log_density, text=text, low=low, high=high)
 
 
-def _variance_laws(fit: PosteriorFit) -> dict[str, tuple[_Law, tuple[float, float]]]:
+def _variance_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
+    """Priors in the order of ``variance_parameters``."""
     design, priors = fit.design, fit.priors
-    laws: dict[str, tuple[_Law, tuple[float, float]]] = {}
-    for factor, own in zip(design.factors, priors.sd, strict=True):
-        for column, prior in zip(factor.columns, own, strict=True):
-            laws[f"sd({column}|{factor.name})"] = (_law(prior), POSITIVE)
+    laws: list[tuple[_Law, tuple[float, float]]] = []
     for term, eta in zip(design.terms, priors.lkj, strict=True):
-        factor = design.factors[term.factor]
-        names = [factor.columns[c] for c in term.columns]
-        for i, first in enumerate(names):
-            for second in names[i + 1 :]:
-                name = f"cor({first},{second}|{factor.name})"
-                laws[name] = (_correlation_law(float(eta), len(names)), SIGNED)
+        q = len(term.columns)
+        laws += [(_law(priors.sd[term.factor][column]), POSITIVE) for column in term.columns]
+        if q > 1:
+            laws += [(_correlation_law(float(eta), q), SIGNED)] * (q * (q - 1) // 2)
     if priors.sigma is not None:
-        laws["sigma"] = (_law(priors.sigma), POSITIVE)
-    return laws | {name: (_law(prior), prior.bounds()) for name, prior in priors.family.items()}
+        laws.append((_law(priors.sigma), POSITIVE))
+    for name, value in fit.draws.family.items():
+        prior = priors.family.get(name)
+        law = (_unknown(), REAL) if prior is None else (_law(prior), prior.bounds())
+        laws += [law if value.ndim == 2 else (_unknown(), REAL)] * value[0, 0].size
+    return laws
 
 
 def _law(prior: Prior) -> _Law:

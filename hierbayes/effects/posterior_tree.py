@@ -49,7 +49,7 @@ def datatree(fit: PosteriorFit, groups: tuple[str, ...] = (), random_seed: Any =
     for group in groups:
         check_option("groups", group, RequestedGroup)
     rng = random_generator(random_seed)
-    labels = labels_of(fit.design, fit.coef_names)
+    labels = labels_of(fit.design, fit.kept)
     found = dict(fit.idata.children) if groups else _own_groups(fit, labels)
     if "posterior_predictive" in groups:
         check_size(fit, "posterior_predictive")

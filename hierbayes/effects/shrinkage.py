@@ -30,6 +30,7 @@ from hierbayes.effects.level_covariances import (
 from hierbayes.effects.shrinkage_matrices import matrices_at, reliabilities
 from hierbayes.effects.unpenalised import LevelEstimates, level_scores, own_rows, unpenalised
 from hierbayes.gaussian.marginal import modes, times
+from hierbayes.results.addresses import effect_labels, fixed_partners, level_columns
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import (
@@ -114,8 +115,9 @@ def _factor(
     basis = products.anchor.z_bases[position]
     alone = own_rows(products.zz[position], level_scores(at.kernel, at.gamma)[position])
     free = unpenalised(at.kernel, at.Lambdas, at.gamma, position=position)
-    fixed = dict(zip(fit.coef_names, fit.beta.tolist(), strict=True))
-    population = np.array([fixed.get(name, 0.0) for name in factor.columns])
+    partners = fixed_partners(fit.design, fit.kept.tolist(), position)
+    population = np.append(fit.beta, 0.0)[list(partners)]
+    terms = effect_labels(fit.design, position)
     effect, effect_covariance = fit.modes[position], fit.mode_covariances[position]
     covariance = _covariance(free, basis, fit.sigma)
     within, within_se = _within(fit, alone, basis, position=position)
@@ -123,7 +125,7 @@ def _factor(
     columns = {
         "group": np.repeat(np.array(factor.name, dtype=object), J * q),
         "level": np.repeat(factor.levels, q),
-        "term": np.tile(np.array(factor.columns, dtype=object), J),
+        "term": np.tile(np.array(terms, dtype=object), J),
         "n": np.repeat(np.bincount(factor.codes, minlength=J), q),
         "within_group": population + within,
         "within_group_se": within_se,
@@ -138,7 +140,7 @@ def _factor(
     }
     found = FactorShrinkage(
         levels=tuple(factor.levels.tolist()),
-        terms=factor.columns,
+        terms=terms,
         population=population,
         covariance=estimates.covariances[position],
         matrices=estimates.matrices[position],
@@ -197,13 +199,12 @@ def _coefficient_sds(fit: LikelihoodFit) -> list[FloatArray]:
     p = fit.beta.size
     found = []
     u = modes(fit.kernel, at).u
-    names = {name: i for i, name in enumerate(fit.coef_names)}
-    parts = zip(fit.design.factors, anchor.z_bases, at.Lambdas, u, strict=True)
-    for f, (factor, basis, Lambda, uC) in enumerate(parts):
+    parts = zip(anchor.z_bases, at.Lambdas, u, strict=True)
+    for f, (basis, Lambda, uC) in enumerate(parts):
         d = -(basis @ times(Lambda, uC)[0])[..., :p]
-        for t, name in enumerate(factor.columns):
-            if name in names:
-                d[:, t] += anchor.x_basis[names[name]] @ at.orthonormal[0, :p, :p]
+        for t, partner in enumerate(fixed_partners(fit.design, fit.kept.tolist(), f)):
+            if partner >= 0:
+                d[:, t] += anchor.x_basis[partner] @ at.orthonormal[0, :p, :p]
         own = np.diagonal(fit.mode_covariances[f], axis1=1, axis2=2)
         found.append(np.sqrt(fit.sigma**2 * (d**2).sum(axis=2) + own))
     return found
@@ -226,13 +227,16 @@ def _posterior(fit: PosteriorFit) -> _Estimates:
             own = s[..., None] ** 2 * (basis @ left[f] @ basis.T)
             totals[f][0] = totals[f][0] + (basis @ kept[f] @ np.linalg.inv(basis)).sum(axis=0)
             totals[f][1] = totals[f][1] + reliabilities(own, Sigmas[f]).sum(axis=0)
-    sds = fit.coef_sd()
+    sds, columns = fit.coef_sd(), level_columns(fit.design, fit.kept.tolist())
     return _Estimates(
         at=at,
         covariances=[values.mean(axis=0) for values in draws],
         matrices=[total[0] / used.size for total in totals],
         reliabilities=[total[1] / used.size for total in totals],
-        coefficient_sds=[sds[f.name][list(f.columns)].to_numpy() for f in factors],
+        coefficient_sds=[
+            sds[f.name].to_numpy()[:, list(own)]
+            for f, own in zip(factors, columns.random, strict=True)
+        ],
     )
 
 

@@ -30,6 +30,7 @@ from hierbayes.effects.level_covariances import (
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import lower_triangles
 from hierbayes.gaussian.marginal import evaluate, modes, times
+from hierbayes.results.addresses import fixed_partners
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -151,9 +152,9 @@ def _estimates(
     position, t = place
     kernel = replace(at.kernel, method="reml") if at.kernel.method != "reml" else at.kernel
     anchor = kernel.products.anchor
-    name = fit.design.factors[position].columns[t]
-    row = anchor.x_basis[fit.coef_names.index(name)] if name in fit.coef_names else None
-    first = anchor.beta0[fit.coef_names.index(name)] if name in fit.coef_names else 0.0
+    partner = fixed_partners(fit.design, fit.kept.tolist(), position)[t]
+    row = anchor.x_basis[partner] if partner >= 0 else None
+    first = anchor.beta0[partner] if partner >= 0 else 0.0
     T, J = factors.size, kernel.products.zz[position].shape[0]
     coefficients, population = np.empty((T, J)), np.zeros(T)
     size = 4 * max(kernel.structure.n_numbers, sum(z[0].size for z in kernel.zxy))

@@ -8,7 +8,7 @@ Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, chapt
 Leeden, Meijer & Busing (2008), Handbook of Multilevel Analysis, chapter 11.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -200,7 +200,9 @@ def named_numbers(statistic: Statistic, fit: LikelihoodFit) -> dict[str, float]:
             "lambda fit: fit.sigma ** 2."
         )
     value = statistic(fit)
-    if isinstance(value, pd.Series | Mapping):
+    if isinstance(value, pd.Series):
+        items = dict(zip(_told_apart(value.keys()), value.to_list(), strict=True))
+    elif isinstance(value, Mapping):
         items = {str(name): number for name, number in value.items()}
     else:
         name = getattr(statistic, "__name__", "")
@@ -215,6 +217,18 @@ def named_numbers(statistic: Statistic, fit: LikelihoodFit) -> dict[str, float]:
         f"The statistic returned {type(value).__name__}; it must return a number, or a dict or "
         "Series of numbers with different names."
     )
+
+
+def _told_apart(names: Iterable[Any]) -> list[str]:
+    """Return names as text, the second of two alike with its number: ``AB1``, ``AB1 (2)``."""
+    found: list[str] = []
+    for name in map(str, names):
+        count, own = 1, name
+        while own in found:
+            count += 1
+            own = f"{name} ({count})"
+        found.append(own)
+    return found
 
 
 def _replicates(task: _Task, seed: int, count: int) -> _Replicates:

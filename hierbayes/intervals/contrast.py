@@ -35,7 +35,7 @@ def contrast(
     check_option("ddf", ddf, Ddf)
     check_level(level)
     check_flag("joint", joint, "True (one F test of all rows) or False (a t test of each)")
-    rows = contrast_matrix(L, coef_names=fit.coef_names, dropped=fit.dropped_columns)
+    rows = contrast_matrix(L, fit)
     right = checked_rhs(rhs, rows.L.shape[0])
     if joint:
         return _joint(fit, rows, ddf=ddf, rhs=right)

@@ -17,10 +17,11 @@ from hierbayes.intervals.held_parameter import Held, hold
 from hierbayes.intervals.profile_path import Side, trace
 from hierbayes.intervals.replicates import progress_bar
 from hierbayes.likelihood.lmm import fit_lmm, method_kernel
-from hierbayes.options import check_flag, nearest
+from hierbayes.options import check_flag
 from hierbayes.results.finding import Finding
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
+    interval_addresses,
     interval_parameters,
     parameter_names,
     parameter_values,
@@ -177,22 +178,20 @@ def chosen_parameters(fit: Any, parameters: Any) -> list[IntervalParameter]:
         return list(known)
     is_one = isinstance(parameters, str) or not isinstance(parameters, Iterable)
     given = [parameters] if is_one else list(parameters)
-    names = [p.name for p in known]
+    addresses = interval_addresses(known)
     groups = {
-        "theta_": {p.name for p in known if p.kind != "fixed"},
-        "beta_": {p.name for p in known if p.kind == "fixed"},
+        "theta_": {i for i, p in enumerate(known) if p.kind != "fixed"},
+        "beta_": {i for i, p in enumerate(known) if p.kind == "fixed"},
     }
-    wanted: set[str] = set()
+    wanted: set[int] = set()
     for name in given:
-        if not isinstance(name, str) or (name not in names and name not in groups):
-            guess = nearest(name, tuple(names)) if isinstance(name, str) else None
-            hint = f"; did you mean {guess!r}?" if guess else "."
-            listed = ", ".join(repr(n) for n in names)
-            raise OptionError(f"parameters: {name!r} is not one of {listed}{hint}")
-        wanted |= {name} if name in names else groups[name]
+        if isinstance(name, str) and name in groups and not addresses.find(name):
+            wanted |= groups[name]
+        else:
+            wanted.add(addresses.place(name))
     if not wanted:
         raise OptionError("parameters names none; leave it out for all of them.")
-    return [p for p in known if p.name in wanted]
+    return [known[place] for place in sorted(wanted)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ def parameter_table(view: View) -> pd.DataFrame:
         fit = estimate.fit
         values = dict(zip(fit.coef_names, fit.beta.tolist(), strict=True))
         for row in fit.varcorr().to_frame().itertuples():
-            if row.group == "Residual":
+            if _missing(row.term1):  # the residual sd
                 continue
             kind = "sd" if _missing(row.term2) else "cor"
             terms = str(row.term1) if kind == "sd" else f"{row.term1}, {row.term2}"

@@ -22,9 +22,11 @@ from scipy.special import stdtr
 from hierbayes.bayes.distributions import Normal
 from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.errors import HierBayesError, OptionError
+from hierbayes.formula.deparse import deparse
 from hierbayes.model.model import Model
-from hierbayes.options import nearest, random_generator
+from hierbayes.options import random_generator
 from hierbayes.reports.numbers import format_factor
+from hierbayes.results.addresses import coefficient_addresses
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.results.tidy import check_level
@@ -95,8 +97,8 @@ def reanalyse(
     _check_numbers(expected=expected, threshold=threshold)
     model = Model(formula, data, **model_options)
     reml = model.fit("reml")
-    chosen = _checked_term(reml, term)
-    at = reml.coef_names.index(chosen)
+    at = _checked_term(reml, term)
+    chosen = coefficient_addresses(reml.design, reml.kept.tolist()).labels[at]
     estimate, error = float(reml.beta[at]), float(reml.std_errors[at])
     notes = []
     if priors is None:
@@ -115,13 +117,13 @@ def reanalyse(
         raise OptionError(
             "priors: 'REML' is the row of the fit without priors; choose another name."
         )
-    rows = {"REML": _of_reml(reml, chosen, level)}
+    rows = {"REML": _of_reml(reml, at, level)}
     fits: dict[str, Any] = {"REML": reml}
     for name, prior in priors.items():
         again = Model(formula, data, **(model_options | {"priors": prior}))
         post = again.sample(random_seed=rng)
         draws = post.draws.beta[:, :, at].ravel()
-        factor, why = _bayes_factor(again, post, chosen, rng)
+        factor, why = _bayes_factor(again, post, reml.coef_names[at], rng)
         if why:
             notes.append(f"{name}: {why}")
         tails = [(1 - level) / 2, (1 + level) / 2]
@@ -178,21 +180,18 @@ def _check_numbers(**given: Any) -> None:
             raise OptionError(f"{name}={value!r} must be a number.")
 
 
-def _checked_term(fit: LikelihoodFit, term: Any) -> str:
-    names = fit.coef_names
-    if not names:
+def _checked_term(fit: LikelihoodFit, term: Any) -> int:
+    """Return the position of the coefficient to reanalyse; the last one when not named."""
+    if not fit.coef_names:
         raise OptionError("The model has no fixed effect to reanalyse.")
     if term is None:
-        return names[-1]
-    if term not in names:
-        guess = nearest(str(term), names)
-        hint = f"; did you mean {guess!r}?" if guess else "."
-        raise OptionError(f"term={term!r} is not one of {', '.join(map(repr, names))}{hint}")
-    return str(term)
+        return len(fit.coef_names) - 1
+    addresses = coefficient_addresses(fit.design, fit.kept.tolist())
+    return addresses.place(term, "term={text!r} is not one of {listed}")
 
 
-def _of_reml(fit: LikelihoodFit, term: str, level: float) -> tuple[Any, ...]:
-    row: Any = fit.tidy("fixed", level=level).set_index("term").loc[term]
+def _of_reml(fit: LikelihoodFit, at: int, level: float) -> tuple[Any, ...]:
+    row: Any = fit.tidy("fixed", level=level).iloc[at]
     estimate, error, df = (float(row[name]) for name in ("estimate", "std_error", "df"))
     positive = float(stdtr(df, estimate / error))
     low, high = float(row["conf_low"]), float(row["conf_high"])
@@ -204,7 +203,11 @@ def _bayes_factor(
 ) -> tuple[float, str]:
     """Bayes factor for a coefficient against none, or NaN with the reason."""
     labels = [own.label for own in model.formula.fixed.terms]
-    larger = [label for label in labels if label != term and term in label.split(":")]
+    larger = [
+        own.label
+        for own in model.formula.fixed.terms
+        if own.label != term and term in map(deparse, own.variables)
+    ]
     if term != "(Intercept)" and (term not in labels or larger):
         return np.nan, f"no Bayes factor, {term} is no term that can be taken out on its own."
     change = ". ~ . - 1" if term == "(Intercept)" else f". ~ . - {term}"

@@ -8,6 +8,7 @@ from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.style import BAND, INK, LINE, REFERENCE, SOFT, drawing, figure_of, is_narrow
 from hierbayes.results.density import density
+from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.profile_result import ProfileResult
 
@@ -131,10 +132,11 @@ def _check(profile: Any, posterior: Any) -> None:
 
 def _of_posterior(posterior: PosteriorFit, name: str) -> tuple[Any, Any]:
     """Draws (S,) and prior of an sd by lme4's name."""
-    column, _, group = name.removeprefix("sd_").partition("|")
-    for number, factor in enumerate(posterior.design.factors):
-        if factor.name == group and column in factor.columns:
-            at = list(factor.columns).index(column)
-            draws = posterior.draws.sd[factor.name][:, :, at].ravel()
-            return draws, posterior.priors.sd[number][at]
+    for parameter in interval_parameters(posterior):
+        if parameter.kind == "sd" and parameter.name == name:
+            term = posterior.design.terms[parameter.term]
+            at = term.columns[parameter.row]
+            group = posterior.design.factors[term.factor].name
+            draws = posterior.draws.sd[group][:, :, at].ravel()
+            return draws, posterior.priors.sd[term.factor][at]
     raise OptionError(f"The posterior has no {name}; take both from the same model.")

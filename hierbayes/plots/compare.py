@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.comparison.compare import compare as compared
+from hierbayes.comparison.comparison_table import row_addresses
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.compare_levels import draw_effects, draw_plane, level_terms
 from hierbayes.plots.compare_rows import Row, draw_row, rows_of
@@ -106,12 +106,9 @@ def _chosen(found: Comparison, parameters: Sequence[str] | None) -> list[str]:
     if parameters is None:
         chosen = [name for name in known if found.table.loc[name, "effect"] != "icc"]
     else:
-        chosen = [str(name) for name in parameters]
-    for name in chosen:
-        if name not in known:
-            guess = nearest(name, tuple(known))
-            hint = f"; did you mean {guess!r}?" if guess else "."
-            raise OptionError(f"parameters: the comparison has no {name!r}{hint}")
+        given = [parameters] if isinstance(parameters, str) else list(parameters)
+        addresses = row_addresses(found.fits[0].fit)
+        chosen = [known[addresses.place(name)] for name in given]
     if not 1 <= len(chosen) <= MOST_PANELS:
         raise OptionError(
             f"{len(chosen)} parameters are a row each; choose 1 to {MOST_PANELS} by parameters=."

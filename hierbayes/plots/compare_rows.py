@@ -10,6 +10,7 @@ import pandas as pd
 from hierbayes.effects.parameter_densities import ParameterDensity, parameter_densities
 from hierbayes.errors import OptionError
 from hierbayes.plots.style import BAND, INK, PRIOR, REFERENCE, SOFT
+from hierbayes.results.addresses import posterior_addresses
 from hierbayes.results.comparison import ComparedFit, Comparison
 from hierbayes.results.interval_parameters import interval_parameters
 
@@ -113,21 +114,15 @@ def _given_intervals(
         raise OptionError(
             "confint must be a table of hb.confint, with columns estimate, lower and upper."
         )
-    design, intervals = fit.fit.design, {}
+    design = fit.fit.design
+    known = posterior_addresses(design, fit.fit.kept.tolist(), has_sigma=design.known_sd is None)
+    intervals = {}
     for parameter in interval_parameters(fit.fit):
-        if parameter.name not in confint.index:
-            continue
-        name = parameter.name
-        if parameter.term >= 0:
-            term = design.terms[parameter.term]
-            factor = design.factors[term.factor]
-            first, second = (
-                factor.columns[term.columns[i]] for i in (parameter.column, parameter.row)
-            )
-            inside = first if parameter.kind == "sd" else f"{first},{second}"
-            name = f"{parameter.kind}({inside}|{factor.name})"
-        row: Any = confint.loc[parameter.name]
-        intervals[fit.prefix, name] = (float(row["lower"]), float(row["upper"]))
+        if parameter.name in confint.index:
+            place = next(place for way in parameter.spellings for place in known.only(way))
+            row: Any = confint.loc[parameter.name]
+            label = known.labels[place]
+            intervals[fit.prefix, label] = (float(row["lower"]), float(row["upper"]))
     return intervals
 
 

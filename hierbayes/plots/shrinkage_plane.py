@@ -22,6 +22,7 @@ from hierbayes.plots.shrinkage_source import (
     term_label,
 )
 from hierbayes.plots.style import BAND, INK, SOFT, drawing, figure_of
+from hierbayes.results.addresses import effect_labels, fixed_partners
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 
@@ -165,8 +166,10 @@ def _posterior_marks(
 ) -> None:
     """Credible band of the innermost ellipse, and draws of the coefficients of some levels."""
     group, terms = x.attrs["group"], (x.attrs["term"], y.attrs["term"])
-    factor = next(f for f in fit.design.factors if f.name == group)
-    at = [factor.columns.index(term) for term in terms]
+    position = [f.name for f in fit.design.factors].index(group)
+    factor = fit.design.factors[position]
+    columns = effect_labels(fit.design, position)
+    at = [columns.index(term) for term in terms]
     if len(levels):
         Sigmas = covariance_draws(fit.draws, group)[:, at][:, :, at]
         centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
@@ -175,7 +178,8 @@ def _posterior_marks(
         ax.fill(*outer, color=BAND, linewidth=0, alpha=0.6, zorder=0, label=label)
         ax.fill(*inner, color=ax.get_facecolor(), linewidth=0, zorder=0)
     beta = fit.draws.beta.reshape(fit.n_draws, -1)
-    fixed = [fit.coef_names.index(term) if term in fit.coef_names else -1 for term in terms]
+    partners = fixed_partners(fit.design, fit.kept.tolist(), position)
+    fixed = [partners[column] for column in at]
     centres = np.stack([beta[:, i] if i >= 0 else 0 * beta[:, 0] for i in fixed], axis=1)
     b = fit.draws.b[group].reshape(fit.n_draws, -1, len(factor.columns))
     some = np.linspace(0, fit.n_draws - 1, min(CLOUD, fit.n_draws)).astype(int)

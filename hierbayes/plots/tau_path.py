@@ -19,6 +19,7 @@ from hierbayes.plots.shrinkage_source import (
     term_unit,
 )
 from hierbayes.plots.style import BAND, INK, REFERENCE, SOFT, drawing, figure_of
+from hierbayes.results.addresses import effect_labels
 from hierbayes.results.density import density
 from hierbayes.results.posterior_fit import PosteriorFit
 
@@ -130,9 +131,10 @@ def _sd_draws(posterior: Any, group: str, term: str) -> FloatArray:
         raise OptionError(
             f"posterior takes a posterior (Model.sample()); it got {type(posterior).__name__}."
         )
-    for factor in posterior.design.factors:
-        if factor.name == group and term in factor.columns:
-            return posterior.draws.sd[group][:, :, factor.columns.index(term)].ravel()
+    for number, factor in enumerate(posterior.design.factors):
+        columns = effect_labels(posterior.design, number)
+        if factor.name == group and term in columns:
+            return posterior.draws.sd[group][:, :, columns.index(term)].ravel()
     raise OptionError(f"The posterior has no sd of {term!r} by {group!r}; take the same model.")
 
 

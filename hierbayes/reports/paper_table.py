@@ -14,6 +14,7 @@ import pandas as pd
 from hierbayes.checks.r2 import icc, r2
 from hierbayes.errors import HierBayesError
 from hierbayes.reports.document import Grid
+from hierbayes.results.addresses import coefficient_addresses
 
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}
 DIGITS = 3  # significant digits of an interval's width that are shown
@@ -29,14 +30,14 @@ def paper_grid(fits: Sequence[Any], *, level: float = 0.95, caption: str = "") -
     caption : a line above the table
     """
     found = [_cells(fit, level) for fit in fits]
-    rows = list(dict.fromkeys(name for cells in found for name in cells))
-    order = sorted(rows, key=lambda name: _BLOCKS.index(_block(name)))
+    rows = list(dict.fromkeys(row for cells in found for row in cells))
+    order = sorted(rows, key=lambda row: _BLOCKS.index(row[0]))
     return Grid(
         columns=tuple(
-            (NAMES.get(fit.method, "fit"), tuple(cells.get(name, "") for name in order))
+            (NAMES.get(fit.method, "fit"), tuple(cells.get(row, "") for row in order))
             for fit, cells in zip(fits, found, strict=True)
         ),
-        rows=tuple(order),
+        rows=tuple(name for _, name in order),
         caption=caption,
     )
 
@@ -44,41 +45,31 @@ def paper_grid(fits: Sequence[Any], *, level: float = 0.95, caption: str = "") -
 _BLOCKS = ("fixed", "random", "sigma", "icc", "r2", "n")
 
 
-def _block(name: str) -> str:
-    if name.startswith(("sd(", "cor(")):
-        return "random"
-    if name == "sigma":
-        return "sigma"
-    if name.startswith("ICC"):
-        return "icc"
-    if name.startswith(("N ", "Observations")):
-        return "n"
-    return "r2" if name.startswith("R2") else "fixed"
-
-
-def _cells(fit: Any, level: float) -> dict[str, str]:
+def _cells(fit: Any, level: float) -> dict[tuple[str, str], str]:
+    """Cells by the block of the table and the name, which two blocks may share."""
     cells = {}
+    labels = iter(coefficient_addresses(fit.design, fit.kept.tolist()).labels)
     for row in fit.tidy(level=level).to_dict("records"):
-        cells[_name(row)] = _estimate(row)
+        fixed = row["effect"] == "fixed"
+        cells[("fixed", next(labels)) if fixed else _random(row)] = _estimate(row)
     for name, value in _explained(fit).items():
-        cells[name] = f"{value:.3f}"
+        cells["icc" if name.startswith("ICC") else "r2", name] = f"{value:.3f}"
     for group, count in fit.n_groups.items():
-        cells[f"N {group}"] = str(count)
-    cells["Observations"] = str(fit.nobs)
+        cells["n", f"N {group}"] = str(count)
+    cells["n", "Observations"] = str(fit.nobs)
     return cells
 
 
-def _name(row: Any) -> str:
+def _random(row: Any) -> tuple[str, str]:
+    """Block and name of a variance parameter or one of the response family."""
     term, group = str(row["term"]), row["group"]
-    if row["effect"] == "fixed":
-        return term
-    if term == "sd__Observation" or group == "Residual":
-        return "sigma"
+    if term == "sd__Observation" and group == "Residual":
+        return "sigma", "sigma"
     if term.startswith("sd__"):
-        return f"sd({term.removeprefix('sd__')} | {group})"
+        return "random", f"sd({term.removeprefix('sd__')} | {group})"
     if term.startswith("cor__"):
-        return f"cor({term.removeprefix('cor__')} | {group})"
-    return term
+        return "random", f"cor({term.removeprefix('cor__')} | {group})"
+    return "fixed", term
 
 
 def _estimate(row: Any) -> str:

@@ -147,15 +147,18 @@ def blocks(
         return Block(title=title, names=names, columns=chosen)
 
     found = []
+    owners = np.repeat(
+        [term.factor for term in fit.design.terms],
+        [len(term.columns) * (len(term.columns) + 1) // 2 for term in fit.design.terms],
+    )
     for number, factor in enumerate(fit.design.factors):
-        terms = {term.name for term in fit.design.terms if term.factor == number}
-        at = [i for i, group in enumerate(varied.group) if group in terms]
+        at = np.flatnonzero(owners == number).tolist()
         names = [varied.names[i].replace(f"|{factor.name})", ")") for i in at]
         heading = f"Multilevel hyper-parameters of {factor.name} ({factor.levels.size} levels)"
         found.append(block(heading, names, [p + i for i in at]))
     if p:
         found.append(block("Regression coefficients", list(fixed.names), list(range(p))))
-    at = [i for i, group in enumerate(varied.group) if group == "Residual"]
+    at = list(range(owners.size, len(varied.names)))
     if at:
         names = [varied.names[i] for i in at]
         found.append(block("Further parameters", names, [p + i for i in at]))

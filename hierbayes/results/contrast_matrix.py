@@ -1,18 +1,32 @@
 """Linear combinations of fixed effects, from the ways people write them to one matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest
+from hierbayes.results.addresses import coefficient_addresses
 
 FloatArray = npt.NDArray[np.float64]
+
+
+class CoefficientFit(Protocol):
+    """What the names of a fit's coefficients follow from."""
+
+    @property
+    def design(self) -> Design:
+        """The arrays of the model."""
+
+    @property
+    def kept(self) -> npt.NDArray[np.intp]:
+        """Columns of X that were estimated."""
+
 
 WAYS = (
     "L must be a coefficient's name or several, a dict of name -> number, a list of these, a data "
@@ -32,43 +46,47 @@ class ContrastMatrix:
 class _Columns:
     """The coefficients that rows are written in."""
 
-    def __init__(self, kept: Sequence[str], dropped: Sequence[str]) -> None:
-        self.kept, self.dropped = tuple(kept), tuple(dropped)
+    def __init__(self, fit: CoefficientFit) -> None:
+        self.addresses = coefficient_addresses(fit.design, fit.kept.tolist())
+        self.kept = self.addresses.labels
+        self.printed = [given[0] for given in self.addresses.spellings]
+        left = sorted(set(range(len(fit.design.coef_names))) - set(fit.kept.tolist()))
+        self.dropped = coefficient_addresses(fit.design, left)
 
     def place(self, name: Any) -> int:
-        if isinstance(name, str) and name in self.kept:
-            return self.kept.index(name)
-        if name in self.dropped:
+        is_text = isinstance(name, str)
+        if is_text and not self.addresses.find(name) and self.dropped.find(name):
             raise OptionError(
                 f"L names {name!r}, which was dropped: earlier columns determine it, so it has no "
                 "estimate."
             )
         if not self.kept:
             raise OptionError(f"L names {name!r}, but this model has no fixed effects.")
-        guess = nearest(name, self.kept) if isinstance(name, str) else None
-        hint = f"; did you mean {guess!r}?" if guess else "."
-        raise OptionError(f"L names {name!r}; the coefficients are {_shown(self.kept)}{hint}")
+        return self.addresses.place(name, "L names {text!r}; the coefficients are {listed}")
+
+    def are_all(self, names: Iterable[Any]) -> bool:
+        """Whether these are all coefficients in their order, as ``fixef()`` has them."""
+        return list(names) == self.printed
 
 
-def contrast_matrix(
-    L: Any, *, coef_names: Sequence[str], dropped: Sequence[str] = ()
-) -> ContrastMatrix:
+def contrast_matrix(L: Any, fit: CoefficientFit) -> ContrastMatrix:
     """Read linear combinations of fixed effects.
 
     Parameters
     ----------
     L : name, dict, data frame, array or a list of names and dicts
         A name stands for that coefficient alone; coefficients that a dict or a data frame doesn't
-        name count 0. A dict of dicts gives each row a label.
-    coef_names : the p coefficients that were estimated
-    dropped : names of those that were not, for messages
+        name count 0. A dict of dicts gives each row a label. Names are spelled in any of the ways
+        of ``results/addresses.py``.
+    fit : LikelihoodFit or PosteriorFit
 
     Raises
     ------
     OptionError
-        For a name that is no coefficient, a number that is not finite, a row of zeros.
+        For a name that is no coefficient or could mean two, a number that is not finite, a row of
+        zeros.
     """
-    columns = _Columns(coef_names, dropped)
+    columns = _Columns(fit)
     if isinstance(L, str):
         pairs = [_named(L, columns)]
     elif isinstance(L, Mapping):
@@ -76,7 +94,7 @@ def contrast_matrix(
     elif isinstance(L, pd.DataFrame):
         pairs = _of_frame(L, columns)
     elif isinstance(L, pd.Series):
-        pairs = [_of_terms(L.to_dict(), columns)]
+        pairs = _of_series(L, columns)
     elif isinstance(L, Sequence) and any(isinstance(row, str | Mapping) for row in L):
         pairs = [_one(row, columns) for row in L]
     else:
@@ -125,18 +143,32 @@ def _of_mapping(given: Mapping[Any, Any], columns: _Columns) -> list[tuple[str, 
 
 def _of_terms(terms: Mapping[Any, Any], columns: _Columns) -> tuple[str, FloatArray]:
     row = np.zeros(len(columns.kept))
+    before: dict[int, Any] = {}
     for name, weight in terms.items():
         place = columns.place(name)
+        if place in before:
+            raise OptionError(f"L: {before[place]!r} and {name!r} name the same coefficient.")
+        before[place] = name
         if not isinstance(weight, Real) or isinstance(weight, bool):
             raise OptionError(f"L gives {name!r} the weight {weight!r}, which is not a number.")
         row[place] = float(weight)
     return _written(row, columns.kept), row
 
 
+def _of_series(given: "pd.Series[Any]", columns: _Columns) -> list[tuple[str, FloatArray]]:
+    if columns.are_all(given.index):
+        return _of_array(given.to_numpy(), columns)
+    if not given.index.is_unique:
+        raise OptionError(f"L names {given.index[given.index.duplicated()][0]!r} twice.")
+    return [_of_terms(given.to_dict(), columns)]
+
+
 def _of_frame(frame: pd.DataFrame, columns: _Columns) -> list[tuple[str, FloatArray]]:
     L = np.zeros((len(frame), len(columns.kept)))
-    for j, name in enumerate(frame.columns):
-        L[:, columns.place(name)] = _numbers(frame.iloc[:, j])
+    in_order = columns.are_all(frame.columns)
+    places = [j if in_order else columns.place(name) for j, name in enumerate(frame.columns)]
+    for j, place in enumerate(places):
+        L[:, place] = _numbers(frame.iloc[:, j])
     numbered = isinstance(frame.index, pd.RangeIndex)
     labels = [_written(row, columns.kept) for row in L] if numbered else map(str, frame.index)
     return list(zip(labels, L, strict=True))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hierbayes.design.design import Design
 from hierbayes.options import ResidualKind, check_option
+from hierbayes.results.addresses import level_columns
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable
 
@@ -127,15 +128,15 @@ class FitTables(Printable, Reportable):
         As in lme4, every table has the columns of every factor, those without a fixed effect
         first: zero plus the random effect, where the factor has one.
         """
-        fixed = dict(zip(self.coef_names, self.beta.tolist(), strict=True))
-        random = [name for factor in self.design.factors for name in factor.columns]
-        total = {name: 0.0 for name in random if name not in fixed} | fixed
+        columns = level_columns(self.design, self.kept.tolist())
+        fixed = np.append(self.beta, 0.0)[list(columns.fixed)]
         tables = {}
-        for factor, b in zip(self.design.factors, self.modes, strict=True):
-            columns = {name: np.full(factor.levels.size, value) for name, value in total.items()}
-            for name, values in zip(factor.columns, b.T, strict=True):
-                columns[name] = columns[name] + values
-            tables[factor.name] = pd.DataFrame(columns, index=pd.Index(factor.levels))
+        for f, (factor, b) in enumerate(zip(self.design.factors, self.modes, strict=True)):
+            total = np.tile(fixed, (factor.levels.size, 1))
+            total[:, list(columns.random[f])] += b
+            tables[factor.name] = pd.DataFrame(
+                total, index=pd.Index(factor.levels), columns=list(columns.labels)
+            )
         return LevelTables(tables, kind="coef")
 
     def _level_tables(

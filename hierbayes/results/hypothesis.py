@@ -2,11 +2,12 @@
 
 The statement is read by the formula language's own grammar and computed draw by draw; nothing of
 it is handed to Python. Names are those of the printed tables: ``Days``, ``(Intercept)``,
-``sd(Days|Subject)``, ``cor((Intercept),Days|Subject)``, ``sigma``, ``Subject[308,Days]``.
+``sd(Days|Subject)``, ``cor((Intercept),Days|Subject)``, ``sigma``, ``Subject[308,Days]``, or any
+other spelling of ``results/addresses.py``.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from hierbayes.formula.expressions import Binary, Call, Expression, Group, Name,
 from hierbayes.formula.grammar import read_expression
 from hierbayes.formula.tokenizer import prepare
 from hierbayes.options import IntervalKind, nearest
+from hierbayes.results.addresses import Addresses, squeezed
 from hierbayes.results.chains import chain_statistics, credible_interval
 from hierbayes.results.printing import Printable
 
@@ -32,7 +34,10 @@ FUNCTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs, "log2": np.log2,
     "log10": np.log10,
 }  # fmt: skip
-NAMES_SHOWN = 12
+RANGE = "'Days > 9 & Days < 11'"
+_PIECE = re.compile(r"`[^`]+`|[\w.]+|\s+|[^\w\s.]")
+_PLAIN = re.compile(r"[\w.\s]+")
+_SINGLE_EQUALS = re.compile(r"(?<![<>=!])=(?!=)")
 
 
 class _UnknownError(Exception):
@@ -71,9 +76,9 @@ class Hypothesis(Printable):
 
 def test_hypothesis(
     statement: str,
-    parameters: Mapping[str, FloatArray],
+    addresses: Addresses,
+    draws: Sequence[FloatArray],
     *,
-    aliases: Mapping[str, FloatArray],
     level: float,
     kind: IntervalKind,
 ) -> Hypothesis:
@@ -82,30 +87,43 @@ def test_hypothesis(
     Parameters
     ----------
     statement : comparisons of expressions in parameters, joined by ``&``, ``|`` and ``!``
-    parameters : name -> draws (C, D)
-    aliases : further names, which messages don't list
+    addresses : of the P parameters
+    draws : their draws, arrays (C, D, m) with P columns in all
     level, kind : of the credible interval of the difference of a single comparison
 
     Raises
     ------
     FormulaError
-        If the statement can't be read, compares nothing, or names no parameter.
+        If the statement can't be read, compares nothing, names no parameter, or has a name that
+        could mean two.
+    NotSupportedError
+        For a single value, whose posterior probability is 0.
     """
+    text, places = _with_quoted_names(statement, addresses)
+    columns = np.cumsum([0, *(part.shape[2] for part in draws)])
+    quoted: dict[str, FloatArray] = {}
+    for name, place in places.items():
+        part = int(np.searchsorted(columns, place, side="right")) - 1
+        quoted[name] = draws[part][:, :, place - columns[part]]
     try:
-        tree, quoted = _read(statement, {**aliases, **parameters})
+        tree = read_expression(text)
         held = _truth(tree, quoted)
     except _UnknownError as error:
-        raise FormulaError(_unknown_sentence(statement, str(error), parameters)) from None
+        raise FormulaError(_unknown_sentence(statement, str(error), addresses)) from None
     except FormulaError as error:
+        if re.search(r"\bbetween\b", statement):
+            raise FormulaError(
+                f"{statement!r}: a range is written as two comparisons, for example {RANGE}."
+            ) from None
         first = str(error).partition("\n")[0]
         raise FormulaError(
             f"{statement!r} can't be read as a statement about parameters: {first} The "
-            f"parameters are {_shown(parameters)}."
+            f"parameters are {addresses.listed()}."
         ) from None
     if held is None:
         raise FormulaError(
             f"{statement!r} compares nothing; write for example 'Days > 10'. The parameters are "
-            f"{_shown(parameters)}."
+            f"{addresses.listed()}."
         )
     probability = float(held.mean())
     difference = _difference(tree, quoted)
@@ -136,41 +154,58 @@ def test_hypothesis(
 test_hypothesis.__test__ = False  # type: ignore[attr-defined]
 
 
-def _read(
-    statement: str, parameters: Mapping[str, FloatArray]
-) -> tuple[Expression, dict[str, FloatArray]]:
-    """Return the tree of a statement and the draws behind the names in it.
+def _with_quoted_names(statement: str, addresses: Addresses) -> tuple[str, dict[str, int]]:
+    """Return a statement with a name in back-ticks for each parameter, and where they are.
 
-    Names of parameters that are no names of the grammar, such as ``sd(Days|Subject)``, are
-    replaced by names that are, the longest first.
+    Names of parameters are more than the grammar's names (``sd(Days|Subject)``), so they are found
+    first, the longest before those that are part of it.
     """
     if not isinstance(statement, str):
         raise OptionError(f"statement={statement!r} must be text, for example 'Days > 10'.")
     text = prepare(statement)
-    squeezed = re.sub(r"\s", "", text)
-    present = [name for name in parameters if re.sub(r"\s", "", name) in squeezed]
-    values: dict[str, FloatArray] = {}
+    present = addresses.spelled_in(text)
+    places: dict[str, int] = {}
+
+    def replaced(found: re.Match[str]) -> str:
+        written = " ".join(found[0].split())
+        meant = addresses.find(written)
+        if len(meant) > 1:
+            raise FormulaError(f"{statement!r}: {addresses.ambiguity(written, meant)}")
+        name = re.sub(r"[`\\]", "", addresses.labels[meant[0]])
+        while places.setdefault(name, meant[0]) != meant[0]:
+            name += "'"
+        return f"`{name}`"
+
     if present:
-        present.sort(key=len, reverse=True)
-        pattern = "|".join(_pattern(name) for name in present)
-        squeezed_names = {re.sub(r"\s", "", name): name for name in present}
-
-        def replaced(found: re.Match[str]) -> str:
-            name = squeezed_names[re.sub(r"[\s`]", "", found[0])]
-            values[f"p{len(values)}"] = parameters[name]
-            return f"`p{len(values) - 1}`"
-
-        text = re.sub(pattern, replaced, text)
-    return read_expression(text), values
+        present.sort(key=lambda name: len(squeezed(name)), reverse=True)
+        text = re.sub("|".join(map(_pattern, present)), replaced, text)
+    if _SINGLE_EQUALS.search(text):
+        raise _point_error()
+    return text, places
 
 
 def _pattern(name: str) -> str:
-    """Match a name as a whole, with blanks between its parts or in back-ticks."""
-    parts = re.findall(r"[\w.]+|[^\w\s.]", name)
-    loose = r"\s*".join(re.escape(part) for part in parts)
-    before = r"(?<![\w.])" if re.match(r"[\w.]", name) else ""
-    after = r"(?![\w.(\[])" if re.search(r"[\w.]$", name) else r"(?![\w.])"
-    return rf"(?:`{loose}`|{before}{loose}{after})"
+    """Match a name as a whole, with blanks between its parts, with or without back-ticks.
+
+    What is in back-ticks because it holds operators needs them, unless it stands in parentheses:
+    ``a-b`` is a difference, ``sd(a-b|g)`` can't be one.
+    """
+    parts, depth = [], 0
+    for piece in _PIECE.findall(name):
+        inner = piece.strip("`") or piece
+        depth += (piece in ("(", "[")) - (piece in (")", "]"))
+        loose = r"\s+".join(re.escape(word) for word in inner.split())
+        if piece.isspace():
+            parts.append(r"\s")
+        elif _PLAIN.fullmatch(inner) or (piece != inner and depth):
+            parts.append(rf"(?:`\s*{loose}\s*`|{loose})")
+        else:
+            parts.append(rf"`\s*{loose}\s*`" if piece != inner else loose)
+    whole = r"\s*".join(parts)
+    bare = r"\s*".join(re.escape(piece.strip("`") or piece) for piece in _PIECE.findall(name))
+    before = r"(?<![\w.`])" if re.match(r"[\w.`]", name) else ""
+    after = r"(?![\w.(\[`])" if re.search(r"[\w.`]$", name) else r"(?![\w.])"
+    return rf"(?:`\s*{bare}\s*`|{before}{whole}{after})"
 
 
 def _truth(tree: Expression, values: Mapping[str, FloatArray]) -> npt.NDArray[np.bool_] | None:
@@ -189,10 +224,7 @@ def _truth(tree: Expression, values: Mapping[str, FloatArray]) -> npt.NDArray[np
         case Binary(operator, left, right) if operator in COMPARISONS:
             return np.asarray(COMPARISONS[operator](_value(left, values), _value(right, values)))
         case Binary(("==" | "!="), _, _):
-            raise NotSupportedError(
-                "A single value of a parameter has posterior probability 0; compare with '<' or "
-                "'>', or give a range, for example 'Days > 9 & Days < 11'."
-            )
+            raise _point_error()
     return None
 
 
@@ -231,17 +263,19 @@ def _value(tree: Expression, values: Mapping[str, FloatArray]) -> FloatArray:
     )
 
 
-def _unknown_sentence(statement: str, name: str, parameters: Mapping[str, FloatArray]) -> str:
-    """Say which parameters there are, and which one may have been meant."""
-    guess = nearest(name, tuple(parameters))
-    hint = f"; did you mean {guess!r}?" if guess else "."
-    return (
-        f"{statement!r} names {name!r}, which is no parameter of this model. Its parameters are "
-        f"{_shown(parameters)}{hint}"
+def _point_error() -> NotSupportedError:
+    return NotSupportedError(
+        "A single value of a parameter has posterior probability 0; compare with '<' or '>', or "
+        f"give a range, for example {RANGE}. Evidence for a value of exactly 0 is the Bayes factor "
+        "of the models without and with the term: hb.bayes_factor(a, b)."
     )
 
 
-def _shown(names: Mapping[str, FloatArray]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - NAMES_SHOWN} more" if len(listed) > NAMES_SHOWN else ""
-    return ", ".join(repr(name) for name in listed[:NAMES_SHOWN]) + more
+def _unknown_sentence(statement: str, name: str, addresses: Addresses) -> str:
+    """Say which parameters there are, and which one may have been meant."""
+    guess = nearest(name, addresses.labels)
+    hint = f"; did you mean {guess!r}?" if guess else "."
+    return (
+        f"{statement!r} names {name!r}, which is no parameter of this model. Its parameters are "
+        f"{addresses.listed()}{hint}"
+    )

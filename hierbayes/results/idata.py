@@ -5,7 +5,7 @@ Variables ``beta[coef]``, ``sigma`` and per grouping factor ``sd_Subject[Subject
 begin with the dimensions chain and draw. The arrays are those of the draws, not copies.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.design.design import Design
+from hierbayes.results.addresses import coefficient_addresses, effect_labels
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.variable_names import (
     COEF,
@@ -25,6 +26,7 @@ from hierbayes.results.variable_names import (
 )
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +36,25 @@ class Labels:
     Attributes
     ----------
     design : Design
-    coef_names : names of the columns of X that were kept
+    kept : array of int, the columns of X that were kept
+    coef_labels : their names, each once (``results/addresses.py``)
     factors : grouping factor -> its name among variables and dimensions
     response : name of the response among variables
     """
 
     design: Design
-    coef_names: tuple[str, ...]
+    kept: IntArray
+    coef_labels: tuple[str, ...]
     factors: Mapping[str, str]
     response: str
 
     @property
     def coords(self) -> dict[str, Any]:
         """Labels of every dimension but chain, draw and obs."""
-        found: dict[str, Any] = {COEF: list(self.coef_names)}
-        for factor in self.design.factors:
+        found: dict[str, Any] = {COEF: list(self.coef_labels)}
+        for number, factor in enumerate(self.design.factors):
             name = self.factors[factor.name]
-            columns = list(factor.columns)
+            columns = list(effect_labels(self.design, number))
             found[name] = factor.levels.astype(str)
             found[name + TERM], found[name + TERM_BIS] = columns, columns
         return found
@@ -66,11 +70,14 @@ class Labels:
         return {OBS: values if values.dtype.kind in "iuf" else values.astype(str)}
 
 
-def labels_of(design: Design, coef_names: Sequence[str]) -> Labels:
+def labels_of(design: Design, kept: IntArray) -> Labels:
     """Return the names of variables and dimensions of a design."""
     factors = factor_variables([factor.name for factor in design.factors])
     response = response_variable(design.formula.response_label, factors)
-    return Labels(design=design, coef_names=tuple(coef_names), factors=factors, response=response)
+    coef_labels = coefficient_addresses(design, kept.tolist()).labels
+    return Labels(
+        design=design, kept=kept, coef_labels=coef_labels, factors=factors, response=response
+    )
 
 
 def parameter_variables(
@@ -125,8 +132,7 @@ def data_groups(labels: Labels) -> dict[str, Any]:
     design = labels.design
     y = design.y if design.y.ndim == 1 else design.y[:, 0]
     constant: dict[str, tuple[tuple[str, ...], Any]] = {}
-    kept = [design.coef_names.index(name) for name in labels.coef_names]
-    constant["X"] = ((OBS, COEF), design.X[:, kept])
+    constant["X"] = ((OBS, COEF), design.X[:, labels.kept])
     for factor in design.factors:
         name = labels.factors[factor.name]
         constant[f"level_{name}"] = ((OBS,), factor.codes)

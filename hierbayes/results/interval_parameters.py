@@ -14,6 +14,14 @@ import numpy.typing as npt
 
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.results.addresses import (
+    Addresses,
+    coefficient_details,
+    coefficient_spellings,
+    correlation_spellings,
+    residual_spellings,
+    sd_spellings,
+)
 
 FloatArray = npt.NDArray[np.float64]
 ParameterKind = Literal["sd", "cor", "sigma", "fixed"]
@@ -27,8 +35,8 @@ class NamedFit(Protocol):
         """The arrays of the model."""
 
     @property
-    def coef_names(self) -> tuple[str, ...]:
-        """Names of the fixed effects that were estimated."""
+    def kept(self) -> npt.NDArray[np.intp]:
+        """Columns of X that were estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,9 @@ class IntervalParameter:
 
     Attributes
     ----------
-    name : lme4's name, for example ``"cor_Days.(Intercept)|Subject"``
+    name : lme4's name, for example ``"cor_Days.(Intercept)|Subject"``; where two parameters have
+        one, the label that tells them apart (``results/addresses.py``)
+    spellings : texts that address it
     kind : "sd", "cor", "sigma" or "fixed"
     term : position of the covariance term; -1 for sigma and fixed effects
     row, column : position within the term (row > column for a correlation, equal for an sd);
@@ -45,6 +55,7 @@ class IntervalParameter:
     """
 
     name: str
+    spellings: tuple[str, ...]
     kind: ParameterKind
     term: int = -1
     row: int = -1
@@ -54,20 +65,29 @@ class IntervalParameter:
 def interval_parameters(fit: NamedFit) -> tuple[IntervalParameter, ...]:
     """Return the m parameters of a fit in lme4's order."""
     design = fit.design
-    found = []
+    found: list[tuple[tuple[str, ...], ParameterKind, int, int, int]] = []
     for i, term in enumerate(design.terms):
-        factor = design.factors[term.factor]
-        names = [factor.columns[c] for c in term.columns]
-        for c in range(len(names)):
-            found.append(IntervalParameter(f"sd_{names[c]}|{factor.name}", "sd", i, c, c))
-            for r in range(c + 1, len(names)):
-                name = f"cor_{names[r]}.{names[c]}|{factor.name}"
-                found.append(IntervalParameter(name, "cor", i, r, c))
+        columns = term.columns
+        for c in range(len(columns)):
+            found.append((sd_spellings(design, i, columns[c]), "sd", i, c, c))
+            for r in range(c + 1, len(columns)):
+                ways = correlation_spellings(design, i, (columns[r], columns[c]))
+                found.append((ways, "cor", i, r, c))
     if design.known_sd is None:
-        found.append(IntervalParameter("sigma", "sigma"))
-    for j, name in enumerate(fit.coef_names):
-        found.append(IntervalParameter(name, "fixed", row=j, column=j))
-    return tuple(found)
+        found.append((residual_spellings(design), "sigma", -1, -1, -1))
+    details = coefficient_details(design)
+    for j, column in enumerate(fit.kept.tolist()):
+        ways = coefficient_spellings(design.coef_names[column], details[column], j)
+        found.append((ways, "fixed", -1, j, j))
+    labels = Addresses([ways for ways, *_ in found]).labels
+    return tuple(
+        IntervalParameter(label, *entry) for label, entry in zip(labels, found, strict=True)
+    )
+
+
+def interval_addresses(parameters: Sequence[IntervalParameter]) -> Addresses:
+    """Return the way from a text to a parameter's position."""
+    return Addresses([parameter.spellings for parameter in parameters])
 
 
 def parameter_names(fit: NamedFit) -> tuple[str, ...]:

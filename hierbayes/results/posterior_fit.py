@@ -5,7 +5,7 @@ A point estimate is the posterior mean, an error the posterior sd, an interval e
 (prediction, densities, rendering, saving) is asked of ``services``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from hierbayes.options import (
     SimulatedGroups,
     check_option,
 )
+from hierbayes.results.addresses import Addresses, level_columns, posterior_addresses
 from hierbayes.results.chains import ChainStatistics, chain_statistics, credible_interval
 from hierbayes.results.contrast_matrix import checked_rhs, contrast_matrix
 from hierbayes.results.draws import PosteriorDraws
@@ -35,6 +36,7 @@ from hierbayes.results.hypothesis import Hypothesis, test_hypothesis
 from hierbayes.results.level_tables import LevelTables
 from hierbayes.results.posterior_parameters import (
     Parameters,
+    family_names,
     fixed_parameters,
     level_parameters,
     variance_parameters,
@@ -196,14 +198,26 @@ class PosteriorFit(FitTables):
     # parameters
 
     @cached_property
+    def addresses(self) -> Addresses:
+        """The way from a text to a fixed effect or variance parameter, in the order of tidy()."""
+        return posterior_addresses(
+            self.design,
+            self.kept.tolist(),
+            has_sigma=self.draws.sigma is not None,
+            family=family_names(self.draws),
+        )
+
+    @cached_property
     def fixed_parameters(self) -> Parameters:
         """Fixed effects with their draws."""
-        return fixed_parameters(self.draws, self.coef_names)
+        labels = self.addresses.labels[: self.beta.size]
+        return fixed_parameters(self.draws, labels, self.coef_names)
 
     @cached_property
     def variance_parameters(self) -> Parameters:
         """Sds, correlations, sigma and the family's parameters with their draws."""
-        return variance_parameters(self.draws, self.design)
+        labels = self.addresses.labels[self.beta.size :]
+        return variance_parameters(self.draws, self.design, labels)
 
     def parameters(self, effects: Any = ("fixed", "ran_pars")) -> list[Parameters]:
         """Parameters of the kinds asked for, with names and draws."""
@@ -266,22 +280,21 @@ class PosteriorFit(FitTables):
     def coef_sd(self) -> LevelTables:
         """Posterior sds of the coefficients of each level, same shapes as ``coef()``."""
         tables = {}
-        for factor, table in super().coef().items():
-            columns = list(self.design.factors[self._position(factor)].columns)
-            sds = {}
-            for column in table.columns:
+        columns = level_columns(self.design, self.kept.tolist())
+        for f, factor in enumerate(self.design.factors):
+            sds = np.empty((factor.levels.size, len(columns.labels)))
+            for place, fixed in enumerate(columns.fixed):
                 total: Any = np.zeros((*self.draws.beta.shape[:2], 1))
-                if column in columns:
-                    total = self.draws.b[factor][:, :, :, columns.index(column)]
-                if column in self.coef_names:
-                    total = total + self.draws.beta[:, :, [self.coef_names.index(column)]]
-                flat = total.reshape(self.n_draws, -1)
-                sds[column] = np.broadcast_to(flat.std(axis=0, ddof=1), len(table)).copy()
-            tables[factor] = pd.DataFrame(sds, index=table.index)
+                if place in columns.random[f]:
+                    own = columns.random[f].index(place)
+                    total = self.draws.b[factor.name][:, :, :, own]
+                if fixed >= 0:
+                    total = total + self.draws.beta[:, :, [fixed]]
+                sds[:, place] = total.reshape(self.n_draws, -1).std(axis=0, ddof=1)
+            tables[factor.name] = pd.DataFrame(
+                sds, index=pd.Index(factor.levels), columns=list(columns.labels)
+            )
         return LevelTables(tables, kind="ranef_sd")
-
-    def _position(self, factor: str) -> int:
-        return [f.name for f in self.design.factors].index(factor)
 
     def varcorr(self) -> VarCorr:
         """Return posterior means of the sds and correlations, and of the residual sd."""
@@ -376,7 +389,7 @@ class PosteriorFit(FitTables):
         """
         check_level(level)
         check_option("kind", kind, IntervalKind)
-        rows = contrast_matrix(L, coef_names=self.coef_names, dropped=self.dropped_columns)
+        rows = contrast_matrix(L, self)
         right = checked_rhs(rhs, rows.L.shape[0])
         draws = self.draws.beta.reshape(self.n_draws, -1) @ rows.L.T
         interval = credible_interval(draws, level, kind)
@@ -459,13 +472,14 @@ class PosteriorFit(FitTables):
             If it can't be read or names no parameter.
         """
         check_level(level)
-        effects = ("fixed", "ran_pars", "ran_vals") if "[" in str(statement) else None
-        known: dict[str, FloatArray] = {}
-        for part in self.parameters(effects or ("fixed", "ran_pars")):
-            known |= {name: part.draws[:, :, i] for i, name in enumerate(part.names)}
-        aliases = {f"b({name})": self.draws.beta[:, :, i] for i, name in enumerate(self.coef_names)}
-        aliases |= _swapped_correlations(known)
-        return test_hypothesis(statement, known, aliases=aliases, level=level, kind=kind)
+        parts, spellings = self.parameters(), self.addresses.spellings
+        if "[" in str(statement):
+            levels = level_parameters(self.draws, self.design)
+            parts += levels
+            spellings += tuple(way for part in levels for way in part.spellings)
+        return test_hypothesis(
+            statement, Addresses(spellings), [part.draws for part in parts], level=level, kind=kind
+        )
 
     # rows
 
@@ -649,17 +663,6 @@ class PosteriorFit(FitTables):
     def save(self, path: Any) -> None:
         """Write the posterior to a file that ``hb.load`` reads: data used, priors, draws."""
         self.services.save(self, path)
-
-
-def _swapped_correlations(known: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Correlations under their names with the two columns in the other order."""
-    found = {}
-    for name, draws in known.items():
-        if name.startswith("cor("):
-            inner, _, group = name[4:-1].rpartition("|")
-            for place in (i for i, mark in enumerate(inner) if mark == ","):
-                found[f"cor({inner[place + 1 :]},{inner[:place]}|{group})"] = draws
-    return found
 
 
 def _largest(values: FloatArray) -> float:

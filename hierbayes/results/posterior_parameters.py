@@ -1,6 +1,7 @@
 """The parameters of a posterior, flat: names as people write them, draws beside them.
 
-Order and names of the variance parameters are those of ``varcorr().to_frame()``.
+Order and names of the variance parameters are those of ``varcorr().to_frame()``. Names tell
+parameters apart (``results/addresses.py``), terms are those lme4 prints.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from hierbayes.design.design import Design
 from hierbayes.options import Effect
+from hierbayes.results.addresses import Addresses, effect_details
 from hierbayes.results.draws import PosteriorDraws
 
 FloatArray = npt.NDArray[np.float64]
@@ -27,6 +29,7 @@ class Parameters:
         "Subject[308,Days]"
     group, level, term : as in ``tidy()``
     draws : array, shape (C, D, P)
+    spellings : of random effects, texts that address each; else empty
     """
 
     effect: Effect
@@ -35,26 +38,39 @@ class Parameters:
     level: tuple[str | None, ...]
     term: tuple[str, ...]
     draws: FloatArray
+    spellings: tuple[tuple[str, ...], ...] = ()
 
 
-def fixed_parameters(draws: PosteriorDraws, coef_names: Sequence[str]) -> Parameters:
+def family_names(draws: PosteriorDraws) -> tuple[str, ...]:
+    """Names of the further parameters of the response family, numbered where one has several."""
+    names: list[str] = []
+    for name, value in draws.family.items():
+        names += [name] if value.ndim == 2 else [f"{name}[{k + 1}]" for k in range(value.shape[2])]
+    return tuple(names)
+
+
+def fixed_parameters(
+    draws: PosteriorDraws, labels: Sequence[str], coef_names: Sequence[str]
+) -> Parameters:
     """Return the fixed effects of the columns that were kept."""
-    names = tuple(coef_names)
-    nothing = (None,) * len(names)
+    nothing = (None,) * len(coef_names)
     return Parameters(
-        effect="fixed", names=names, group=nothing, level=nothing, term=names, draws=draws.beta
+        effect="fixed",
+        names=tuple(labels),
+        group=nothing,
+        level=nothing,
+        term=tuple(coef_names),
+        draws=draws.beta,
     )
 
 
-def variance_parameters(draws: PosteriorDraws, design: Design) -> Parameters:
+def variance_parameters(draws: PosteriorDraws, design: Design, labels: Sequence[str]) -> Parameters:
     """Sds and correlations of every covariance term, then sigma, then those of the family."""
-    names: list[str] = []
     group: list[str | None] = []
     terms: list[str] = []
     values: list[FloatArray] = []
 
-    def add(name: str, owner: str | None, term: str, value: FloatArray) -> None:
-        names.append(name)
+    def add(owner: str | None, term: str, value: FloatArray) -> None:
         group.append(owner)
         terms.append(term)
         values.append(value)
@@ -64,25 +80,26 @@ def variance_parameters(draws: PosteriorDraws, design: Design) -> Parameters:
         columns = [(c, factor.columns[c]) for c in term.columns]
         for c, column in columns:
             sd = draws.sd[factor.name][:, :, c]
-            add(f"sd({column}|{factor.name})", term.name, f"sd__{column}", sd)
+            add(term.name, f"sd__{column}", sd)
         for j, (c, first) in enumerate(columns):
             for d, second in columns[j + 1 :]:
                 corr = draws.corr[factor.name][:, :, d, c]
-                name = f"cor({first},{second}|{factor.name})"
-                add(name, term.name, f"cor__{first}.{second}", corr)
+                add(term.name, f"cor__{first}.{second}", corr)
     if draws.sigma is not None:
-        add("sigma", "Residual", "sd__Observation", draws.sigma)
-    for name, value in draws.family.items():
-        if value.ndim == 2:
-            add(name, "Residual", name, value)
-        for k in range(value.shape[2] if value.ndim == 3 else 0):
-            add(f"{name}[{k + 1}]", "Residual", f"{name}[{k + 1}]", value[:, :, k])
+        add("Residual", "sd__Observation", draws.sigma)
+    further = [
+        column
+        for value in draws.family.values()
+        for column in ([value] if value.ndim == 2 else np.moveaxis(value, 2, 0))
+    ]
+    for name, value in zip(family_names(draws), further, strict=True):
+        add("Residual", name, value)
     shape = draws.beta.shape[:2]
     return Parameters(
         effect="ran_pars",
-        names=tuple(names),
+        names=tuple(labels),
         group=tuple(group),
-        level=(None,) * len(names),
+        level=(None,) * len(group),
         term=tuple(terms),
         draws=np.stack(values, axis=2) if values else np.empty((*shape, 0)),
     )
@@ -91,14 +108,25 @@ def variance_parameters(draws: PosteriorDraws, design: Design) -> Parameters:
 def level_parameters(draws: PosteriorDraws, design: Design) -> list[Parameters]:
     """Random effects, a record a factor: level by level within each column."""
     found = []
-    for factor in design.factors:
+    for position, factor in enumerate(design.factors):
         b = draws.b[factor.name]
         C, D, J, q = b.shape
         levels = factor.levels.tolist()
+        columns = zip(factor.columns, effect_details(design, position), strict=True)
+        spellings = tuple(
+            (
+                f"{factor.name}[{v},{column}]",
+                f"{factor.name}[{v},{detail}]",
+                f"{factor.name}[#{j + 1},#{c + 1}]",
+            )
+            for c, (column, detail) in enumerate(columns)
+            for j, v in enumerate(levels)
+        )
         found.append(
             Parameters(
                 effect="ran_vals",
-                names=tuple(f"{factor.name}[{v},{c}]" for c in factor.columns for v in levels),
+                names=Addresses(spellings).labels,
+                spellings=spellings,
                 group=(factor.name,) * (J * q),
                 level=tuple(levels) * q,
                 term=tuple(c for c in factor.columns for _ in levels),

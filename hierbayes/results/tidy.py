@@ -83,8 +83,8 @@ def _random_parameters(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
     group = table["group"].tolist()
     first, second = table["term1"].tolist(), table["term2"].tolist()
     terms = []
-    for g, a, b in zip(group, first, second, strict=True):
-        if g == "Residual":
+    for a, b in zip(first, second, strict=True):
+        if not isinstance(a, str):  # the residual sd; a grouping factor may be called Residual
             terms.append("sd__Observation")
         else:
             terms.append(f"sd__{a}" if not isinstance(b, str) else f"cor__{a}.{b}")

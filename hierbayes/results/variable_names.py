@@ -33,6 +33,25 @@ def variable_name(name: str) -> str:
     return f"{plain}_" if plain in RESERVED or plain[0].isdigit() else plain
 
 
+def element_variables(labels: Sequence[str]) -> list[str]:
+    """Return for each element of a vector what its own variable is called after, each once.
+
+    Examples
+    --------
+    >>> element_variables(["a b", "a_b", "log(x)"])
+    ['a_b', 'a_b_2', 'log_x']
+    """
+    found: list[str] = []
+    for label in labels:
+        plain, count = variable_name(label), 1
+        chosen = plain
+        while chosen in found:
+            count += 1
+            chosen = f"{plain}_{count}"
+        found.append(chosen)
+    return found
+
+
 def factor_variables(names: Sequence[str]) -> dict[str, str]:
     """Return for each grouping factor what follows ``sd_``, ``b_`` and ``corr_``, each once.
 

@@ -1,0 +1,284 @@
+"""Which parameter a text means: every spelling in use, and a refusal where it could mean two.
+
+One parameter is written in several ways: the sd of the effects of ``Days`` is
+``sd_Days|Subject`` in lme4's intervals, ``sd(Days|Subject)`` in priors and posteriors,
+``sd(Days | Subject)`` in a report. Each parameter has a list of spellings, the printed one first,
+and a text is looked up as it stands, then without blanks and back-ticks. Two parameters found are a
+refusal that shows the *label* of each: its first spelling that means nothing else.
+
+A label is the printed name wherever that tells parameters apart. Where two print alike a
+coefficient has, in this order, ``b(sigma)`` (a coefficient, where another kind of parameter is
+called so), ``A[B1]`` (the level B1 of A, beside the level 1 of a factor AB) and ``b(#3)`` (the
+third coefficient); the residual sd is ``sd(Residual)``, and columns of random effects are counted
+within their factor, ``sd(#2|g)``.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from hierbayes.design.design import Design
+from hierbayes.errors import OptionError
+from hierbayes.options import nearest
+
+NAMES_SHOWN = 12
+
+
+def squeezed(text: str) -> str:
+    """Return a text without blanks and back-ticks, in one Unicode form."""
+    plain = "".join(text.split()).replace("`", "")
+    return plain if plain.isascii() else unicodedata.normalize("NFC", plain)
+
+
+class Addresses:
+    """The spellings of m parameters, and the way from a text to a parameter's position.
+
+    Parameters
+    ----------
+    spellings : per parameter its spellings, the printed name first
+    """
+
+    def __init__(self, spellings: Sequence[Sequence[str]]) -> None:
+        self.spellings = tuple(tuple(dict.fromkeys(given)) for given in spellings)
+        exact: dict[str, list[int]] = {}
+        loose: dict[str, list[int]] = {}
+        for place, given in enumerate(self.spellings):
+            for text in given:
+                exact.setdefault(text, []).append(place)
+            for text in dict.fromkeys(map(squeezed, given)):
+                loose.setdefault(text, []).append(place)
+        self._exact, self._loose = exact, loose
+
+    def find(self, text: str) -> tuple[int, ...]:
+        """Return the positions of the parameters a text means; none, one, or several."""
+        return tuple(self._exact.get(text) or self._loose.get(squeezed(text)) or ())
+
+    def only(self, text: str) -> tuple[int, ...]:
+        """Return the position of the parameter a text means, nothing where it means several."""
+        found = self.find(text)
+        return found if len(found) == 1 else ()
+
+    def spelled_in(self, text: str) -> list[str]:
+        """Return the spellings that stand in a text, blanks and back-ticks apart."""
+        plain = squeezed(text)
+        keys = [key for key in self._loose if key in plain]
+        found = [way for key in keys for place in self._loose[key] for way in self.spellings[place]]
+        return [way for way in dict.fromkeys(found) if squeezed(way) in plain]
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """A name of each parameter that means no other: the printed one where possible."""
+        return tuple(self._label(place) for place in range(len(self.spellings)))
+
+    def _label(self, place: int) -> str:
+        given = self.spellings[place]
+        return next((text for text in given if self.find(text) == (place,)), given[-1])
+
+    def place(self, text: Any, unknown: str = "parameters: {text!r} is not one of {listed}") -> int:
+        """Return the position of the parameter a text means.
+
+        Parameters
+        ----------
+        text : what was given
+        unknown : what to say if it means none
+
+        Raises
+        ------
+        OptionError
+            If the text means none, naming the nearest, or several, naming them.
+        """
+        found = self.find(text) if isinstance(text, str) else ()
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise OptionError(self.ambiguity(text, found))
+        guess = nearest(text, self.labels) if isinstance(text, str) else None
+        hint = f"; did you mean {guess!r}?" if guess else "."
+        raise OptionError(unknown.format(text=text, listed=self.listed()) + hint)
+
+    def ambiguity(self, text: str, found: Sequence[int]) -> str:
+        """Say which parameters a text could mean and how to write each."""
+        ways = [repr(self.labels[place]) for place in found]
+        return (
+            f"{text!r} could mean {len(ways)} parameters; write {', '.join(ways[:-1])} or "
+            f"{ways[-1]} for the one you mean."
+        )
+
+    def listed(self) -> str:
+        """Return the first labels as a list in words."""
+        more = len(self.labels) - NAMES_SHOWN
+        shown = ", ".join(repr(label) for label in self.labels[:NAMES_SHOWN])
+        return f"{shown} and {more} more" if more > 0 else shown
+
+
+def coefficient_spellings(name: str, detail: str, position: int) -> tuple[str, ...]:
+    """Spellings of a coefficient of the fixed part.
+
+    Parameters
+    ----------
+    name : as lme4 prints it
+    detail : the same with the level of a factor in brackets, ``A[B1]``
+    position : among the coefficients of the model that were estimated, from 0
+    """
+    ways = (name, f"b({name})", f"beta[{name}]", detail, f"b({detail})", f"b(#{position + 1})")
+    return tuple(dict.fromkeys(ways))
+
+
+def coefficient_details(design: Design) -> tuple[str, ...]:
+    """Names of all columns of X with the levels of factors in brackets, as in ``A[B1]:x``."""
+    recipe = design.recipe
+    return design.coef_names if recipe is None else recipe.fixed.details
+
+
+def effect_details(design: Design, factor: int) -> tuple[str, ...]:
+    """Names of a factor's columns of random effects with levels in brackets."""
+    if design.recipe is None:
+        return design.factors[factor].columns
+    recipe = design.recipe.factors[factor]
+    details = [name for layout in recipe.layouts for name in layout.details]
+    return tuple(details[column] for column in recipe.order)
+
+
+def effect_labels(design: Design, factor: int) -> tuple[str, ...]:
+    """Names of a factor's columns of random effects, each once."""
+    return effect_addresses(design, factor).labels
+
+
+def effect_addresses(design: Design, factor: int) -> Addresses:
+    """Addresses of a factor's columns of random effects."""
+    names = zip(design.factors[factor].columns, effect_details(design, factor), strict=True)
+    return Addresses([(*pair, f"#{c + 1}") for c, pair in enumerate(names)])
+
+
+def sd_spellings(design: Design, term: int, column: int) -> tuple[str, ...]:
+    """Spellings of the sd of a column (its position within the factor) of a covariance term."""
+    position, groups = design.terms[term].factor, _groups(design, term)
+    names = (design.factors[position].columns[column], effect_details(design, position)[column])
+    ways = [f"sd_{name}|{group}" for name in names for group in groups]
+    ways += [f"sd({name}|{group})" for name in names for group in groups]
+    ways += [f"sd__{name}|{group}" for name in names for group in groups]
+    return tuple(dict.fromkeys([*ways, *(f"sd(#{column + 1}|{group})" for group in groups)]))
+
+
+def correlation_spellings(design: Design, term: int, columns: tuple[int, int]) -> tuple[str, ...]:
+    """Spellings of a correlation of two columns of a covariance term, in both orders."""
+    position, groups = design.terms[term].factor, _groups(design, term)
+    ways = []
+    for known in (design.factors[position].columns, effect_details(design, position)):
+        for first, second in (columns, columns[::-1]):
+            a, b = known[first], known[second]
+            for group in groups:
+                ways += [f"cor_{a}.{b}|{group}", f"cor({a},{b}|{group})", f"cor__{a}.{b}|{group}"]
+    numbers = [f"cor(#{columns[0] + 1},#{columns[1] + 1}|{group})" for group in groups]
+    return tuple(dict.fromkeys([*ways, *numbers]))
+
+
+def coefficient_addresses(design: Design, kept: Sequence[int]) -> Addresses:
+    """Addresses of the columns of X that were estimated."""
+    details = coefficient_details(design)
+    return Addresses(
+        [
+            coefficient_spellings(design.coef_names[column], details[column], position)
+            for position, column in enumerate(kept)
+        ]
+    )
+
+
+def residual_spellings(design: Design) -> tuple[str, ...]:
+    """Spellings of the residual sd; a grouping factor called Residual leaves it one less."""
+    shared = any(factor.name == "Residual" for factor in design.factors)
+    short = () if shared else ("sd(Residual)",)
+    return ("sigma", *short, "sd_Observation|Residual", "sd(Observation|Residual)", "sigma(#1)")
+
+
+def posterior_addresses(
+    design: Design, kept: Sequence[int], *, has_sigma: bool, family: Sequence[str] = ()
+) -> Addresses:
+    """Addresses of a posterior's parameters, in the order of ``tidy()`` of a posterior.
+
+    Fixed effects, per covariance term its sds and then its correlations, sigma, and those of the
+    response family, with their printed names: ``sd(Days|Subject)``,
+    ``cor((Intercept),Days|Subject)``.
+    """
+    details = coefficient_details(design)
+    found = [
+        coefficient_spellings(design.coef_names[column], details[column], position)
+        for position, column in enumerate(kept)
+    ]
+    for number, term in enumerate(design.terms):
+        factor, columns = design.factors[term.factor], term.columns
+        for c in columns:
+            printed = f"sd({factor.columns[c]}|{factor.name})"
+            found.append((printed, *sd_spellings(design, number, c)))
+        for j, c in enumerate(columns):
+            for d in columns[j + 1 :]:
+                printed = f"cor({factor.columns[c]},{factor.columns[d]}|{factor.name})"
+                found.append((printed, *correlation_spellings(design, number, (c, d))))
+    found += [residual_spellings(design)] * has_sigma
+    found += [(name, f"family({name})") for name in family]
+    return Addresses(found)
+
+
+def fixed_partners(design: Design, kept: Sequence[int], factor: int) -> tuple[int, ...]:
+    """Return for each column of random effects the position of its fixed effect; -1 without one.
+
+    The same variables at the same levels: ``AB1`` of a factor A isn't that of a factor AB.
+    """
+    details = coefficient_details(design)
+    places = {details[column]: position for position, column in enumerate(kept)}
+    return tuple(places.get(detail, -1) for detail in effect_details(design, factor))
+
+
+@dataclass(frozen=True, slots=True)
+class LevelColumns:
+    """The columns of a table of level coefficients, those without a fixed effect first.
+
+    Attributes
+    ----------
+    labels : of the m columns
+    fixed : per column, the position of its fixed effect, -1 without one
+    random : per factor, the column of the table that each of its columns of random effects is in
+    """
+
+    labels: tuple[str, ...]
+    fixed: tuple[int, ...]
+    random: tuple[tuple[int, ...], ...]
+
+
+def level_columns(design: Design, kept: Sequence[int]) -> LevelColumns:
+    """Return the columns of ``coef()``: every factor's tables have the columns of all."""
+    factors = range(len(design.factors))
+    partners = [fixed_partners(design, kept, factor) for factor in factors]
+    details = [effect_details(design, factor) for factor in factors]
+    alone: dict[str, str] = {}
+    for factor in factors:
+        names = zip(design.factors[factor].columns, details[factor], partners[factor], strict=True)
+        alone |= {detail: name for name, detail, partner in names if partner < 0}
+    places = {detail: place for place, detail in enumerate(alone)}
+    own = coefficient_details(design)
+    spellings: list[tuple[str, ...]] = [
+        (name, detail, f"{detail}#{k}") for k, (detail, name) in enumerate(alone.items())
+    ]
+    spellings += [
+        coefficient_spellings(design.coef_names[column], own[column], position)
+        for position, column in enumerate(kept)
+    ]
+    return LevelColumns(
+        labels=Addresses(spellings).labels,
+        fixed=(*[-1] * len(alone), *range(len(kept))),
+        random=tuple(
+            tuple(
+                places[detail] if partner < 0 else len(alone) + partner
+                for detail, partner in zip(details[factor], partners[factor], strict=True)
+            )
+            for factor in factors
+        ),
+    )
+
+
+def _groups(design: Design, term: int) -> tuple[str, ...]:
+    """Names of a covariance term's factor, and lme4's of the term, such as ``Subject.1``."""
+    own = design.terms[term]
+    return tuple(dict.fromkeys((design.factors[own.factor].name, own.name)))
