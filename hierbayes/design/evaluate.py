@@ -6,22 +6,32 @@ their expression, so that new data are transformed by the numbers of the fitted 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, get_args
 
 import numpy as np
 
+from hierbayes.design.group_means import learn_means
+from hierbayes.design.intervals import in_intervals, learn_intervals
 from hierbayes.design.messages import did_you_mean
 from hierbayes.design.table import MissingColumnError, Table
-from hierbayes.design.transforms import STATEFUL, State
+from hierbayes.design.transforms import (
+    STATEFUL,
+    State,
+    learn_polynomials,
+    polynomial_products,
+)
 from hierbayes.design.values import (
+    Combinations,
     Factor,
     Logical,
     Matrix,
     as_factor,
     as_numbers,
     column_of,
+    combinations,
     drop_unused,
     label_array,
     number_label,
@@ -40,6 +50,8 @@ from hierbayes.formula.expressions import (
     Text,
     Unary,
 )
+from hierbayes.formula.functions import POSITIONS
+from hierbayes.formula.values import has_degree
 from hierbayes.options import Coding
 
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
@@ -68,19 +80,13 @@ ELEMENTWISE: dict[str, Callable[[Any], Any]] = {
     "expm1": np.expm1,
     "sqrt": np.sqrt,
     "abs": np.abs,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
 }
-# The names of arguments by position; the first is the variable itself.
-ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "log": ("x", "base"),
-    "scale": ("x", "center", "scale"),
-    "center": ("x",),
-    "poly": ("x", "degree", "raw", "simple"),
-    "bs": ("x", "df", "knots", "degree", "intercept", "Boundary.knots"),
-    "ns": ("x", "df", "knots", "intercept", "Boundary.knots"),
-    "cr": ("x", "df", "knots", "lower_bound", "upper_bound", "constraints", "extrapolation"),
-    "factor": ("x", "levels", "labels", "exclude", "ordered"),
-    "C": ("x", "contr", "how.many", "base"),
-}
+EXTREMES: dict[str, Callable[[Any, Any], Any]] = {"pmax": np.maximum, "pmin": np.minimum}
+# Options whose default in R is NULL; elsewhere NULL is no value an option can have.
+NULL_OPTIONS = frozenset(("df", "knots", "labels", "lower_bound", "upper_bound", "constraints"))
 CODINGS = get_args(Coding)
 
 
@@ -252,8 +258,14 @@ def _call(expression: Call, scope: Scope) -> Any:
         numbers = _numeric(value, expression.arguments[0], scope, doing=f"{function}()")
         with np.errstate(all="ignore"):
             return ELEMENTWISE[function](numbers)
-    if function not in ARGUMENTS:
+    if function in EXTREMES:
+        return _extreme(expression, scope)
+    if function == "ave":
+        return _group_means(expression, scope)
+    if function not in POSITIONS:
         raise scope.error(f"{function!r} is not a function that makes a column.", expression)
+    if function == "poly" and len(expression.arguments) > 1 and not has_degree(expression):
+        return _polynomials(expression, scope)
     variable, options = _bound(expression, scope)
     if function == "C":
         return _coded(_categories(variable, scope, "C()"), options, expression, scope=scope)
@@ -268,36 +280,96 @@ def _call(expression: Call, scope: Scope) -> Any:
             )
         with np.errstate(all="ignore"):
             return np.log(numbers) / np.log(base) if "base" in options else np.log(numbers)
+    if function == "cut":
+        return _cut(expression, numbers, options, scope=scope)
     return _stateful(expression, numbers, options, scope=scope)
+
+
+def _cut(expression: Call, numbers: Any, options: dict[str, Any], *, scope: Scope) -> Any:
+    numbers = np.broadcast_to(numbers, (scope.table.n_rows,)).astype(np.float64)
+    options = {name.replace(".", "_"): option for name, option in options.items()}
+    try:
+        state = scope.states.get(expression)
+        if state is None:
+            known = numbers[np.isfinite(numbers)]
+            state = scope.states[expression] = learn_intervals(known, **options)
+        return in_intervals(numbers, state)
+    except (ValueError, TypeError) as error:
+        raise scope.error(f"cut(): {error}.", expression) from error
 
 
 def _bound(expression: Call, scope: Scope) -> tuple[Expression, dict[str, Any]]:
     """Return the first argument, unevaluated, and the values of the options by name."""
-    function, names = expression.function, ARGUMENTS[expression.function]
-    if len(expression.arguments) > len(names):
-        raise scope.error(
-            f"{function}() takes at most {len(names)} arguments: {', '.join(names)}.",
-            expression.arguments[len(names)],
-        )
-    arguments = dict(zip(names, expression.arguments, strict=False))
-    for name, value in expression.keywords:
-        if name not in names:
-            raise scope.error(
-                f"{function}() has no argument {name!r}{did_you_mean(name, names)}", value
-            )
-        arguments[name] = value
-    if "x" not in arguments:
-        raise scope.error(f"{function}() needs a variable.", expression)
-    variable = arguments.pop("x")
+    names = POSITIONS[expression.function]
+    given = [*zip(names[1:], expression.arguments[1:], strict=False), *expression.keywords]
+    return expression.arguments[0], _options(given, expression, scope)
+
+
+def _options(
+    given: Sequence[tuple[str, Expression]], expression: Call, scope: Scope
+) -> dict[str, Any]:
+    """Return the values of options by name, without those that are NULL, R's default."""
     options = {}
-    for name, value in arguments.items():
+    for name, value in given:
         # In C(f, sum) the word is a coding, not a column.
         option = _word(value) if name == "contr" else evaluate(value, scope)
-        if isinstance(option, np.ndarray | Factor | Logical | Matrix):
-            raise scope.error(f"{name!r} of {function}() must be a constant, not a column.", value)
         if option is not None:
             options[name] = option
-    return variable, options
+        elif name not in NULL_OPTIONS and name != "Boundary.knots":
+            raise scope.error(f"{name!r} of {expression.function}() can't be NULL.", value)
+    return options
+
+
+def _several(expression: Call, scope: Scope) -> list[Any]:
+    """Return the arguments of a call as numbers."""
+    doing = f"{expression.function}()"
+    return [
+        _numeric(evaluate(argument, scope), argument, scope, doing=doing)
+        for argument in expression.arguments
+    ]
+
+
+def _extreme(expression: Call, scope: Scope) -> Any:
+    result = reduce(EXTREMES[expression.function], _several(expression, scope))
+    return float(result) if np.ndim(result) == 0 else result
+
+
+def _polynomials(expression: Call, scope: Scope) -> Matrix:
+    """``poly(x, w, degree = 2)``: the products of the columns' own polynomials."""
+    options = _options(expression.keywords, expression, scope)
+    columns = [np.broadcast_to(x, (scope.table.n_rows,)) for x in _several(expression, scope)]
+    try:
+        state = scope.states.get(expression)
+        if state is None:
+            state = scope.states[expression] = learn_polynomials(columns, **options)
+        return polynomial_products(columns, state)
+    except (ValueError, TypeError) as error:
+        raise scope.error(f"poly(): {error}.", expression) from error
+
+
+def _group_means(expression: Call, scope: Scope) -> Any:
+    """``ave(x, g)``: the mean in each row's group of the fitted data, NaN where g is missing."""
+    variable, *grouping = expression.arguments
+    numbers = _numeric(evaluate(variable, scope), variable, scope, doing="ave()")
+    numbers = np.broadcast_to(numbers, (scope.table.n_rows,)).astype(np.float64)
+    if not grouping:
+        groups = Combinations(np.zeros(numbers.size, dtype=np.intp), (label_array(["all"]),))
+    else:
+        factors = [drop_unused(_categories(group, scope, "ave()")) for group in grouping]
+        groups = combinations(factors)
+    state = scope.states.get(expression)
+    if state is None:
+        state = scope.states[expression] = learn_means(numbers, groups)
+    new = [pair for pair in groups.pairs() if pair not in state["means"]]
+    if new:
+        raise scope.error(
+            f"ave() has no mean for {':'.join(new[0])!r}, which was not in the data the model was "
+            "fitted to.",
+            expression,
+            "Its coefficient is about the mean of a group; make that mean a column of the data.",
+        )
+    means = np.array([*(state["means"][pair] for pair in groups.pairs()), np.nan])
+    return means[groups.codes]
 
 
 def _word(expression: Expression) -> str:
@@ -321,6 +393,8 @@ def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: 
     if "base" in options and not 0 <= base < factor.levels.size:
         raise scope.error(f"base is the number of a level, 1 to {factor.levels.size}.", expression)
     given = expression.arguments[1] if len(expression.arguments) > 1 else None
+    if "base" in options and coding not in (None, "treatment"):
+        raise scope.error("base is for treatment contrasts alone.", expression)
     by_function = isinstance(given, Name) and given.name.startswith("contr.")
     return replace(
         factor, coding=coding, base=base, numbered=by_function or "base" in options, caution=""
@@ -329,6 +403,8 @@ def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: 
 
 def _factor(factor: Factor, options: dict[str, Any], expression: Call, *, scope: Scope) -> Factor:
     levels, labels = _texts(options.get("levels")), _texts(options.get("labels"))
+    if levels is not None and len(set(levels)) < len(levels):
+        raise scope.error("factor() got a level twice.", expression)
     ordered = bool(options.get("ordered", factor.ordered))
     if levels is None and labels is None and "exclude" not in options:
         return replace(factor, ordered=ordered, caution="")

@@ -4,7 +4,7 @@ All expressions are evaluated on all rows of the frame, as R does (so ``scale(x)
 of x); then the rows with a missing value in a used column are left out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,9 @@ from hierbayes.design.table import Table, read_table
 from hierbayes.design.transforms import State
 from hierbayes.design.values import Factor, column_of, take_rows
 from hierbayes.errors import DataError
-from hierbayes.formula.expressions import Expression, Name
+from hierbayes.formula.deparse import PI
+from hierbayes.formula.excerpt import formula_error
+from hierbayes.formula.expressions import Expression, Name, numbers_in
 from hierbayes.formula.parser import parse_expression
 from hierbayes.formula.terms import Formula, LinearPart
 
@@ -66,9 +68,11 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
     if not table.n_rows:
         raise DataError("The data have no rows.")
     scope = Scope(table, formula.source)
+    expressions = tuple(formula_expressions(formula))
+    check_pi(expressions, table, source=formula.source)
     values = {
         expression: column_of(evaluate(expression, scope), table.n_rows)
-        for expression in formula_expressions(formula)
+        for expression in expressions
     }
     arguments = {
         name: _argument(name, asked, scope) for name, asked in given.items() if asked is not None
@@ -100,6 +104,20 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
         n_rows_given=table.n_rows,
         dropped=complete.dropped,
     )
+
+
+def check_pi(expressions: Iterable[Expression], table: Table, *, source: str) -> None:
+    """Refuse the constant pi beside a column of that name: the text could mean both."""
+    if PI not in table.names:
+        return
+    for expression in expressions:
+        for number in numbers_in(expression):
+            if number.text == PI:
+                raise formula_error(
+                    "'pi' is the number 3.14159... here, and the data have a column 'pi'.",
+                    source=source, at=number.at,
+                    advice="Write `pi` in back-ticks for the column; rename it to use the number.",
+                )  # fmt: skip
 
 
 def formula_expressions(formula: Formula) -> Iterator[Expression]:

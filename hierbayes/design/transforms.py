@@ -5,7 +5,8 @@ returns a state of plain numbers; ``apply`` turns any values into columns by tha
 the value is missing. Values and signs are those of R's ``scale``, ``poly``, ``bs`` and ``ns``.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from hierbayes.design.splines import (
 from hierbayes.design.values import Matrix
 
 State = dict[str, Any]
+
+LARGEST_WHOLE = 1000  # degree, df and columns of one expression: more is no model anybody fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,40 @@ def _apply_poly(x: FloatArray, state: State) -> Matrix:
     return Matrix(np.column_stack(columns[1:]) / np.sqrt(norm2[2:]), suffixes)
 
 
+def learn_polynomials(
+    columns: Sequence[FloatArray], *, degree: float = 1, raw: bool = False, simple: bool = False
+) -> State:
+    """Return what ``poly`` of several columns learns: the polynomials of each by itself."""
+    degree = _whole("degree", degree, 1)
+    exponents = _exponents(len(columns), degree)
+    parts = [_learn_poly(x[np.isfinite(x)], degree=degree, raw=raw, simple=simple) for x in columns]
+    return {"parts": parts, "exponents": exponents}
+
+
+def _exponents(n_columns: int, degree: int) -> list[tuple[int, ...]]:
+    """Return the degrees of each column in every product, in R's order: the first runs fastest."""
+    if math.comb(n_columns + degree, degree) > LARGEST_WHOLE:
+        raise ValueError(f"{n_columns} columns of degree {degree} make too many products")
+    found: list[tuple[int, ...]] = [()]
+    for _ in range(n_columns):
+        found = [(own, *others) for others in found for own in range(degree - sum(others) + 1)]
+    return found[1:]
+
+
+def polynomial_products(columns: Sequence[FloatArray], state: State) -> Matrix:
+    """Return the columns of ``poly(x, w, degree)``, named ``1.0`` for x, ``1.1`` for x times w."""
+    powers = []
+    for x, own in zip(columns, state["parts"], strict=True):
+        values = _apply_poly(np.asarray(x, dtype=np.float64), own).values
+        powers.append(np.column_stack([np.ones(values.shape[0]), values]))
+    products = [
+        np.prod([own[:, d] for own, d in zip(powers, degrees, strict=True)], axis=0)
+        for degrees in state["exponents"]
+    ]
+    suffixes = tuple(".".join(map(str, degrees)) for degrees in state["exponents"])
+    return Matrix(np.column_stack(products), suffixes)
+
+
 def _learn_bs(
     x: FloatArray,
     *,
@@ -107,7 +144,7 @@ def _learn_bs(
     boundary_knots: Any = None,
 ) -> State:
     degree = _whole("degree", degree, 1)
-    n_inner = 0 if df is None else _whole("df", df, degree + intercept) - degree - int(intercept)
+    n_inner = None if df is None else _whole("df", df, degree + intercept) - degree - intercept
     return {
         "degree": degree,
         "intercept": bool(intercept),
@@ -115,16 +152,21 @@ def _learn_bs(
     }
 
 
-def _learn_knots(x: FloatArray, n_inner: int, knots: Any, *, boundary: Any) -> State:
+def _learn_knots(x: FloatArray, n_inner: int | None, knots: Any, *, boundary: Any) -> State:
     _need_values(x)
     if boundary is None:
         low, high = float(x.min()), float(x.max())
     else:
+        if not isinstance(boundary, tuple) or len(boundary) != 2:
+            raise ValueError("Boundary.knots are two numbers, as in c(0, 10)")
         low, high = sorted(float(knot) for knot in boundary)
     if not low < high:
         raise ValueError("the variable has one value")
+    if knots is not None and n_inner is not None and np.size(knots) != n_inner:
+        raise ValueError("df and knots were both given, and they don't agree; leave one out")
     inside = x[(x >= low) & (x <= high)]
-    return {"knots": spline_knots(inside, n_inner=n_inner, knots=knots), "boundary": [low, high]}
+    inner = spline_knots(inside, n_inner=n_inner or 0, knots=knots)
+    return {"knots": inner, "boundary": [low, high]}
 
 
 def _apply_bs(x: FloatArray, state: State) -> Matrix:
@@ -148,7 +190,7 @@ def _learn_ns(
     intercept: bool = False,
     boundary_knots: Any = None,
 ) -> State:
-    n_inner = 0 if df is None else _whole("df", df, 1 + intercept) - 1 - int(intercept)
+    n_inner = None if df is None else _whole("df", df, 1 + intercept) - 1 - intercept
     return {
         "intercept": bool(intercept),
         **_learn_knots(x, n_inner, knots, boundary=boundary_knots),
@@ -208,8 +250,11 @@ def _need_values(x: FloatArray) -> None:
 
 
 def _whole(name: str, number: float, smallest: int) -> int:
-    if not isinstance(number, int | float) or number != int(number) or number < smallest:
+    is_whole = isinstance(number, int | float) and number == np.floor(number)
+    if not is_whole or number < smallest:
         raise ValueError(f"{name} must be a whole number of at least {smallest}, not {number!r}")
+    if number > LARGEST_WHOLE:
+        raise ValueError(f"{name} is at most {LARGEST_WHOLE}, not {number:g}")
     return int(number)
 
 

@@ -35,7 +35,7 @@ from hierbayes.design.values import (
     take_rows,
 )
 from hierbayes.errors import DataError, NotSupportedError, OptionError
-from hierbayes.formula.expressions import names_in
+from hierbayes.formula.expressions import Call, grouping_names, names_in
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -180,8 +180,12 @@ def _columns(design: Design) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for term in design.recipe.fixed.terms:
         for variable in term.variables:
-            for name in names_in(variable.expression):
-                found[name] = found.get(name, False) or variable.kind == FACTOR
+            expression = variable.expression
+            cut = isinstance(expression, Call) and expression.function == "cut"
+            levels = set(grouping_names(expression))
+            for name in names_in(expression):
+                is_factor = name in levels or (variable.kind == FACTOR and not cut)
+                found[name] = found.get(name, False) or is_factor
     if not design.recipe.offset_is_array:
         for expression in design.formula.fixed.offsets:
             for name in names_in(expression):

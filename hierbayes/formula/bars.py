@@ -38,6 +38,8 @@ def expand_bar(group: Group, tree: Tree) -> list[Bar]:
             source=source, at=node.left.at, advice="Write (1 | g) for a varying intercept.",
         )  # fmt: skip
     text = source[group.at : tree.ends[group.at]]
+    if tree.bare:
+        text = f"({text})"
     return [
         Bar(linear, factors, name, node.operator == "|", text, group.at)
         for factors, name in _groupings(node.right, source=source)

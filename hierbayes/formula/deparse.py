@@ -23,6 +23,7 @@ RESERVED = frozenset((
     "if", "else", "repeat", "while", "function", "for", "next", "break", "in", "TRUE", "FALSE",
     "NULL", "Inf", "NaN", "NA", "NA_integer_", "NA_real_", "NA_character_",
 ))  # fmt: skip
+PI = "pi"  # among the arguments of a function the constant; a column of this name is in back-ticks
 # deparse() ends a line at the first chance after this many characters (its width.cutoff).
 LINE_WIDTH = 60
 
@@ -83,6 +84,7 @@ class _Writer:
         self.line: list[str] = []
         self.used = 0
         self.indent = 0
+        self.calls = 0
 
     def put(self, piece: str) -> None:
         if not self.line and self.indent:
@@ -111,7 +113,7 @@ class _Writer:
             node = node.left
         match node:
             case Name(name):
-                self.put(name_text(name))
+                self.put(_quoted(name, "`") if name == PI and self.calls else name_text(name))
             case Number(_, text):
                 self.put(text)
             case Text(value):
@@ -145,6 +147,7 @@ class _Writer:
     def call(self, node: Call) -> None:
         self.put(name_text(node.function))
         self.put("(")
+        self.calls += 1
         broken = False
         named: list[tuple[str, Expression]] = [("", value) for value in node.arguments]
         for position, (name, value) in enumerate([*named, *node.keywords]):
@@ -155,6 +158,7 @@ class _Writer:
                 self.put(f"{name_text(name)} = ")
             self.expression(value)
         self.put(")")
+        self.calls -= 1
         self.indent -= broken
 
 

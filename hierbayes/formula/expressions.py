@@ -82,6 +82,25 @@ class Call:
 Expression = Name | Number | Text | Constant | Unary | Binary | Group | Call
 
 
+def numbers_in(expression: Expression) -> list[Number]:
+    """List the numbers that stand in an expression, those of options left out."""
+    found: list[Number] = []
+    stack: list[Expression] = [expression]
+    while stack:
+        match stack.pop():
+            case Number() as number:
+                found.append(number)
+            case Unary(_, inner) | Group(inner):
+                stack.append(inner)
+            case Binary(_, left, right):
+                stack += (right, left)
+            case Call(_, arguments):
+                stack += reversed(arguments)
+            case _:
+                pass
+    return found
+
+
 def names_in(expression: Expression) -> tuple[str, ...]:
     """List the columns an expression uses, in order, each once.
 
@@ -106,6 +125,25 @@ def names_in(expression: Expression) -> tuple[str, ...]:
                 columns = arguments[:1] if function == "C" else arguments
                 options = () if function == "C" else tuple(value for _, value in keywords)
                 stack += reversed(columns + options)
+            case _:
+                pass
+    return tuple(found)
+
+
+def grouping_names(expression: Expression) -> tuple[str, ...]:
+    """List the columns by which ``ave(x, g)`` groups rows anywhere in an expression."""
+    found: dict[str, None] = {}
+    stack: list[Expression] = [expression]
+    while stack:
+        match stack.pop():
+            case Unary(_, inner) | Group(inner):
+                stack.append(inner)
+            case Binary(_, left, right):
+                stack += (right, left)
+            case Call(function, arguments):
+                stack += reversed(arguments)
+                groups = arguments[1:] if function == "ave" else ()
+                found |= dict.fromkeys(name for group in groups for name in names_in(group))
             case _:
                 pass
     return tuple(found)

@@ -18,7 +18,9 @@ class Signature(NamedTuple):
     columns: int = 1
 
 
+MAX_COLUMNS = 50  # in one call
 _ONE = Signature(1)
+_MANY = Signature(MAX_COLUMNS, columns=MAX_COLUMNS)
 
 FUNCTIONS: dict[str, Signature] = {
     "I": _ONE,
@@ -30,9 +32,17 @@ FUNCTIONS: dict[str, Signature] = {
     "expm1": _ONE,
     "sqrt": _ONE,
     "abs": _ONE,
+    "sin": _ONE,
+    "cos": _ONE,
+    "tan": _ONE,
+    "pmax": _MANY,
+    "pmin": _MANY,
+    "ave": _MANY,
     "scale": Signature(3, ("center", "scale")),
     "center": _ONE,
-    "poly": Signature(3, ("degree", "raw", "simple"), columns=2),
+    "poly": Signature(MAX_COLUMNS, ("degree", "raw", "simple"), columns=MAX_COLUMNS),
+    "cut": Signature(7, ("breaks", "labels", "include.lowest", "right", "dig.lab",
+                         "ordered_result")),
     "bs": Signature(6, ("df", "knots", "degree", "intercept", "Boundary.knots")),
     "ns": Signature(5, ("df", "knots", "intercept", "Boundary.knots")),
     "cr": Signature(3, ("df", "knots", "lower_bound", "upper_bound", "constraints",
@@ -40,11 +50,37 @@ FUNCTIONS: dict[str, Signature] = {
     "factor": Signature(5, ("levels", "labels", "exclude", "ordered")),
     "C": Signature(3, ("contr", "how.many", "base")),
     "offset": _ONE,
-    "cbind": Signature(50, (), columns=50),
+    "cbind": _MANY,
 }  # fmt: skip
+
+# The names of arguments by their place, where more than the first may go without a name.
+POSITIONS: dict[str, tuple[str, ...]] = {
+    "log": ("x", "base"),
+    "scale": ("x", "center", "scale"),
+    "center": ("x",),
+    "poly": ("x", "degree"),
+    "bs": ("x", "df", "knots", "degree", "intercept", "Boundary.knots"),
+    "ns": ("x", "df", "knots", "intercept", "Boundary.knots"),
+    "cr": ("x", "df", "knots"),
+    "factor": ("x", "levels", "labels", "exclude", "ordered"),
+    "C": ("x", "contr", "how.many", "base"),
+    "cut": ("x", "breaks", "labels", "include.lowest", "right", "dig.lab", "ordered_result"),
+}
 
 # Makes a vector of literals; stands only among the arguments of the functions above.
 VECTOR = "c"
+
+# Ways to write a bar by the name of its covariance, and the bar each is.
+BARS: dict[str, str] = {"us": "|", "diag": "||"}
+
+# Covariances of random effects that other packages have, and what they are called.
+STRUCTURES: dict[str, str] = {
+    "cs": "compound-symmetric", "homcs": "compound-symmetric", "hetcs": "compound-symmetric",
+    "ar1": "autoregressive", "hetar1": "autoregressive", "car1": "autoregressive",
+    "ou": "Ornstein-Uhlenbeck", "toep": "Toeplitz", "homtoep": "Toeplitz", "mat": "Matern",
+    "gau": "Gaussian spatial", "rr": "reduced-rank", "homdiag": "homogeneous diagonal",
+    "propto": "known", "equalto": "known",
+}  # fmt: skip
 
 # What people coming from R or from Python's formula packages write, and what to write here.
 ELSEWHERE: dict[str, str] = {
@@ -61,12 +97,12 @@ ELSEWHERE: dict[str, str] = {
     "s": "Smooth terms aren't available; ns(x, df = 4) gives a natural spline.",
     "te": "Smooth terms aren't available; ns(x, df = 4) gives a natural spline.",
     "standardize": "Write scale(...) instead.",
-    "cs": "Write scale(...) or cr(..., df = 4) instead.",
+    "cs": "Write cr(..., df = 4) for a cubic regression spline.",
+    "mean": "Write ave(x, g) for the means of groups, or center(x) for x minus its mean.",
+    "quantile": "Give the numbers, as in cut(x, c(0, 2, 5)).",
     "ifelse": "Use a comparison, as in I(x > 3), or make the column in the data first.",
     "trials": "Write cbind(successes, failures) ~ ... for binomial counts.",
     "weights": "Give weights through the argument weights=.",
-    "diag": "Write (x || g) for a diagonal covariance.",
-    "us": "Write (x | g): a general covariance is what '|' means.",
 }  # fmt: skip
 
 

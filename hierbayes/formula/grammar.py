@@ -5,11 +5,12 @@ From loose to tight: ``~``, ``|``, ``&``, ``!``, comparisons, ``+ -``, ``* /``, 
 name of a function from the closed list, or an error.
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
 from hierbayes.errors import FormulaError, FormulaSyntaxError
-from hierbayes.formula.deparse import RESERVED, number_text
+from hierbayes.formula.deparse import PI, RESERVED, number_text
 from hierbayes.formula.excerpt import formula_error, syntax_error
 from hierbayes.formula.expressions import (
     Binary,
@@ -22,7 +23,7 @@ from hierbayes.formula.expressions import (
     Text,
     Unary,
 )
-from hierbayes.formula.functions import FUNCTIONS, VECTOR, advice_for
+from hierbayes.formula.functions import BARS, FUNCTIONS, STRUCTURES, VECTOR, advice_for
 from hierbayes.formula.tokenizer import Token, tokenize
 
 # Deeper nesting is no formula anybody wrote; the bound keeps every walk of a tree shallow.
@@ -37,6 +38,8 @@ _BINDING = {
 _PREFIX = {"!": 30, "-": 90, "+": 90}
 _COMPARISON = 40
 _CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None, "True": True, "False": False}
+# Numbers by their name; pi only among the arguments of a function: outside it is a column.
+_NUMBERS = {"Inf": math.inf, PI: math.pi}
 _SHORT = {"T": True, "F": False}
 _WORDS = {
     "and": "Write '&' for a logical and, inside I(...).",
@@ -50,12 +53,16 @@ _WORDS = {
 
 
 class Tree(NamedTuple):
-    """A formula as read: both sides, and where each parenthesis that opens at an offset ends."""
+    """A formula as read: both sides, and where each parenthesis that opens at an offset ends.
+
+    ``bare``: the right side is one bar without parentheses, ``y ~ x | g``, as lme4 takes it.
+    """
 
     source: str
     left: Expression | None
     right: Expression
     ends: dict[int, int]
+    bare: bool = False
 
 
 @lru_cache(maxsize=_CACHED)
@@ -76,10 +83,15 @@ def read_formula(source: str) -> Tree:
             "Nothing stands right of '~'.",
             source=source, at=len(source), advice="Write 'y ~ 1' for an intercept alone.",
         )  # fmt: skip
+    start = reader.token.at
     right = reader.expression()
     if reader.token.kind != "end":
         raise reader.leftover()
-    return Tree(source, left, right, reader.ends)
+    bare = isinstance(right, Binary) and right.operator in BARS.values()
+    if bare:
+        right = Group(right, start)
+        reader.ends[start] = len(source)
+    return Tree(source, left, right, reader.ends, bare)
 
 
 def read_expression(source: str) -> Expression:
@@ -100,6 +112,7 @@ class _Reader:
         self.position = 0
         self.token = self.tokens[0]
         self.depth = 0
+        self.calls = 0  # functions whose arguments are being read
         self.ends: dict[int, int] = {}
 
     def advance(self) -> Token:
@@ -164,6 +177,8 @@ class _Reader:
         if token.kind == "name":
             if text in _CONSTANTS:
                 return Constant(_CONSTANTS[text], at)
+            if text in _NUMBERS and (self.calls or text != PI):
+                return Number(_NUMBERS[text], text, at)
             if text in RESERVED or text == "...":
                 raise syntax_error(
                     f"'{text}' is a reserved word of the language.", source=self.source, at=at,
@@ -185,14 +200,26 @@ class _Reader:
         return Number(value, digits if digits in "0123456789" else number_text(value), token.at)
 
     def call(self, function: str, at: int) -> Expression:
+        if function in BARS:
+            return self.bar(function, at)
         if function not in FUNCTIONS and function != VECTOR:
             if self.tokens[self.position - 1].end < self.token.at:  # x (1 | g)
                 raise self.leftover()
+            if function in STRUCTURES and self.has_bar():
+                kind = STRUCTURES[function]
+                article = "An" if kind[0] in "aO" else "A"
+                raise formula_error(
+                    f"{article} {kind} covariance, {function}(... | g), isn't available in this "
+                    "version.",
+                    source=self.source, at=at,
+                    advice="(x | g) has a general covariance, (x || g) a diagonal one.",
+                )  # fmt: skip
             raise formula_error(
                 f"'{_short(function)}' isn't a function of the formula language.",
                 source=self.source, at=at, advice=advice_for(function),
             )  # fmt: skip
         opened = self.advance().at
+        self.calls += 1
         arguments: list[Expression] = []
         keywords: list[tuple[str, Expression]] = []
         while not self.is_operator(")"):
@@ -213,9 +240,34 @@ class _Reader:
             if self.is_operator(")"):
                 raise self.missing_operand()
         self.close(opened)
+        self.calls -= 1
         columns = FUNCTIONS[function].columns if function in FUNCTIONS else 0
         options = map(_truth, arguments[columns:])
         return Call(function, (*arguments[:columns], *options), tuple(keywords), at)
+
+    def has_bar(self) -> bool:
+        """Whether a ``|`` follows within the parenthesis that opens here."""
+        depth = 0
+        for token in self.tokens[self.position :]:
+            depth += (token.text == "(") - (token.text == ")") if token.kind == "op" else 0
+            if not depth:
+                break
+            if depth == 1 and token.kind == "op" and token.text in ("|", "||"):
+                return True
+        return False
+
+    def bar(self, function: str, at: int) -> Expression:
+        """``us(x | g)`` is ``(x | g)``, ``diag(x | g)`` is ``(x || g)``."""
+        opened = self.advance().at
+        inner = self.expression()
+        self.close(opened)
+        if not (isinstance(inner, Binary) and inner.operator == "|"):
+            raise formula_error(
+                f"{function}() takes a random-effects term.",
+                source=self.source, at=at, advice=f"Write {function}(x | g).",
+            )  # fmt: skip
+        self.ends[at] = self.ends[opened]
+        return Group(Binary(BARS[function], inner.left, inner.right, inner.at), at)
 
     def option(self, function: str, given: list[tuple[str, Expression]]) -> tuple[str, Expression]:
         """``name = value`` among the arguments of a function."""

@@ -17,7 +17,7 @@ from hierbayes.formula.expressions import (
     Text,
     Unary,
 )
-from hierbayes.formula.functions import FUNCTIONS, VECTOR
+from hierbayes.formula.functions import FUNCTIONS, POSITIONS, VECTOR
 
 # Left-leaning chains such as I(q1 + q2 + ...) are as deep as long; evaluating them recurses.
 MAX_HEIGHT = 200
@@ -123,6 +123,34 @@ def _check_call(node: Call, *, source: str) -> None:
     check_arguments(node, source=source)
 
 
+def _check_given_once(node: Call, *, source: str) -> None:
+    """Refuse an option that stands both at its place and by its name."""
+    names = POSITIONS.get(node.function, ())
+    if node.function == "poly":
+        names = ("x", "degree") if len(node.arguments) == 2 and has_degree(node) else ()
+    given = names[: len(node.arguments)]
+    for name, value in node.keywords:
+        if name in given:
+            raise formula_error(
+                f"The option '{name}' is given twice, by its place and by its name.",
+                source=source, at=value.at, advice="Leave one of them out.",
+            )  # fmt: skip
+
+
+def has_degree(node: Call) -> bool:
+    """Whether the second argument of ``poly`` is its degree, not a column."""
+    return len(node.arguments) == 2 and _is_literal(node.arguments[1])
+
+
+def _check_poly(node: Call, *, source: str) -> None:
+    for value in node.arguments[1:] if len(node.arguments) > 2 else ():
+        if _is_literal(value):
+            raise formula_error(
+                "poly() of several columns takes its degree by name.",
+                source=source, at=value.at, advice="Write, for example, poly(x, w, degree = 2).",
+            )  # fmt: skip
+
+
 def check_arguments(node: Call, *, source: str) -> None:
     """Refuse a call with too few or too many arguments, or options that aren't literals."""
     signature = FUNCTIONS[node.function]
@@ -138,6 +166,9 @@ def check_arguments(node: Call, *, source: str) -> None:
             source=source, at=node.arguments[signature.positional].at,
             advice="Take it away, or name the option as in 'df = 4'.",
         )  # fmt: skip
+    _check_given_once(node, source=source)
+    if node.function == "poly":
+        _check_poly(node, source=source)
     options = [*node.arguments[signature.columns :], *(value for _, value in node.keywords)]
     for value in options:
         # C takes a contrast by name, as in C(f, contr.sum).

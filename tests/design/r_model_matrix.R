@@ -37,7 +37,16 @@ formulas <- c(
   "~ C(f, contr.treatment, base = 2)", "~ C(f, contr.sum) * g", "~ cbind(x, z)",
   "~ factor(f, levels = c(\"c\", \"a\", \"b\"))", "~ factor(k, labels = c(\"p\", \"q\", \"r\", \"s\"))",
   "~ factor(f, ordered = TRUE)", "~ I(f == \"b\")", "~ I(o >= \"hi\")", "~ I(x %% 2)", "~ I(x %/% 2)",
-  "~ I(l & x > 4)", "~ I(!l)", "~ I(l | x > 4)", "~ I((x + z) / 2)", "~ I(-x)", "~ x + offset(z)"
+  "~ I(l & x > 4)", "~ I(!l)", "~ I(l | x > 4)", "~ I((x + z) / 2)", "~ I(-x)", "~ x + offset(z)",
+  "~ poly(x, z, degree = 2)", "~ poly(x, z, degree = 2, raw = TRUE)", "~ poly(x, z, degree = 1)",
+  "~ poly(x, z, k, degree = 2)", "~ poly(x, z, degree = 3) * g", "~ poly(x, degree = 2)",
+  "~ sin(2 * pi * x/12) + cos(2 * pi * x/12)", "~ tan(z)", "~ exp(-x/2 + z)", "~ log(pi * x^2)",
+  "~ pmax(x, 5)", "~ pmin(x, z, k)", "~ pmax(x - 4, 0) * g", "~ ave(x)", "~ ave(x, g)",
+  "~ I(x - ave(x, g))", "~ ave(x, f, g)", "~ ave(x, k)", "~ cut(x, 3)", "~ cut(x, c(0, 5, 20))",
+  "~ cut(x, breaks = c(1.5, 5, 9.125, 20), right = FALSE)", "~ 0 + cut(x, c(1.5, 4.5, 13), include.lowest = TRUE)",
+  "~ cut(x, c(1, 5, 13), labels = c(\"low\", \"high\")) * g", "~ cut(x, 3, ordered_result = TRUE)",
+  "~ cut(x, 4, dig.lab = 2)", "~ cut(x, c(-Inf, 4, Inf))", "~ cut(x, c(5, 0, 20), FALSE)", "~ factor(cut(z, 2))",
+  "~ cut(x, c(1.5, 4, 13), right = FALSE, include.lowest = TRUE)"
 )
 coded <- list(
   list("~ f * g", list(f = "contr.sum")), list("~ f * g", list(f = "contr.sum", g = "contr.helmert")),
@@ -52,8 +61,8 @@ case <- function(text, contrasts = NULL) {
   X <- model.matrix(terms(frame), frame, contrasts.arg = contrasts)
   coding <- attr(X, "contrasts")
   newframe <- suppressWarnings(tryCatch(model.frame(delete.response(terms(frame)), new, na.action = na.pass), error = function(e) NULL))
-  # R forgets what factor(k) or I(scale(x)) learnt: no new rows for those
-  forgets <- grepl("factor\\(|I\\(scale", text)
+  # R forgets what factor(k), I(scale(x)), ave(x, g) or cut(x, 3) learnt: no new rows for those
+  forgets <- grepl("factor\\(|I\\(scale|ave\\(|cut\\(", text)
   N <- if (is.null(newframe) || forgets) NULL else
     model.matrix(terms(frame), newframe, contrasts.arg = coding)
   list(formula = text, contrasts = lapply(contrasts, function(w) sub("contr.", "", w, fixed = TRUE)),

@@ -3,7 +3,7 @@
 import pytest
 
 from hierbayes.formula.deparse import deparse
-from hierbayes.formula.parser import parse_formula
+from hierbayes.formula.parser import formula_text, parse_formula
 
 # Bar; its groups (names(cnms) of lme4 1.1-31, in lme4's order); intercept; labels; correlated.
 BARS = [
@@ -94,3 +94,31 @@ def test_a_formula_without_bars_is_a_linear_model():
 def test_two_terms_of_one_factor_are_two_bars():
     bars = parse_formula("y ~ (1 | g) + (0 + x | g)").bars
     assert [(bar.group, bar.linear.intercept) for bar in bars] == [("g", True), ("g", False)]
+
+
+BARE = {
+    "y ~ 1 | g": "(1 | g)",
+    "y ~ x | factor(g)": "(x | factor(g))",
+    "y ~ (x) || g": "((x) || g)",
+    "y ~ 0 + x | g/h": "(0 + x | g/h)",
+}
+
+
+@pytest.mark.parametrize(("text", "source"), BARE.items(), ids=BARE)
+def test_one_bar_needs_no_parentheses(text, source):
+    formula, same = parse_formula(text), parse_formula(f"y ~ {source}")
+    assert [bar.source for bar in formula.bars] == [bar.source for bar in same.bars]
+    assert [bar.group for bar in formula.bars] == [bar.group for bar in same.bars]
+    assert [bar.linear for bar in formula.bars] == [bar.linear for bar in same.bars]
+    assert formula.fixed == same.fixed
+
+
+def test_us_and_diag_are_one_and_two_bars():
+    formula = parse_formula("y ~ x + us(1 + x | g) + diag(x | h)")
+    same = parse_formula("y ~ x + (1 + x | g) + (x || h)")
+    for bar, plain in zip(formula.bars, same.bars, strict=True):
+        assert (bar.linear, bar.group, bar.correlated) == (
+            plain.linear, plain.group, plain.correlated,
+        )  # fmt: skip
+    assert [bar.source for bar in formula.bars] == ["us(1 + x | g)", "diag(x | h)"]
+    assert formula_text(formula) == formula_text(same)

@@ -9,8 +9,9 @@ from hierbayes.formula.parser import parse_expression, parse_formula
 from hierbayes.formula.tokenizer import MAX_LENGTH
 
 KNOWN = (
-    "The functions are I, log, log2, log10, log1p, exp, expm1, sqrt, abs, scale, center, poly, "
-    "bs, ns, cr, factor, C, offset, cbind; make any other column in the data first."
+    "The functions are I, log, log2, log10, log1p, exp, expm1, sqrt, abs, sin, cos, tan, pmax, "
+    "pmin, ave, scale, center, poly, cut, bs, ns, cr, factor, C, offset, cbind; make any other "
+    "column in the data first."
 )
 
 SYNTAX = [
@@ -306,10 +307,28 @@ SYNTAX = [
 
 MEANING = [
     (
-        "'|' stands without parentheses of its own.",
-        "y ~ x + 1|g",
-        "         ^",
-        "Write a random-effects term as (1 | g).",
+        "A compound-symmetric covariance, cs(... | g), isn't available in this version.",
+        "y ~ cs(x | g)",
+        "    ^",
+        "(x | g) has a general covariance, (x || g) a diagonal one.",
+    ),
+    (
+        "An autoregressive covariance, ar1(... | g), isn't available in this version.",
+        "y ~ ar1(0 + factor(t) | g)",
+        "    ^",
+        "(x | g) has a general covariance, (x || g) a diagonal one.",
+    ),
+    (
+        "us() takes a random-effects term.",
+        "y ~ us(x)",
+        "    ^",
+        "Write us(x | g).",
+    ),
+    (
+        "The option 'degree' is given twice, by its place and by its name.",
+        "y ~ poly(x, 2, degree = 3)",
+        "                        ^",
+        "Leave one of them out.",
     ),
     (
         "The formula has no response left of '~'.",
@@ -378,10 +397,10 @@ MEANING = [
         "Leave one of them out.",
     ),
     (
-        "poly() takes at most 3 arguments without a name.",
+        "poly() of several columns takes its degree by name.",
         "y ~ poly(x, z, 2, 3)",
-        "                  ^",
-        "Take it away, or name the option as in 'df = 4'.",
+        "               ^",
+        "Write, for example, poly(x, w, degree = 2).",
     ),
     (
         "An option of bs() can't be 'z'.",

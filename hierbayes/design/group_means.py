@@ -1,0 +1,30 @@
+"""Means of a number in groups of rows: ``ave(x, g)``, learnt with the fitted data.
+
+Values that are missing take no part, as in ``scale``; R's ``ave`` makes the whole group missing.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from hierbayes.design.design import FloatArray
+from hierbayes.design.values import Combinations
+
+
+def learn_means(x: FloatArray, groups: Combinations) -> dict[str, Any]:
+    """Return the mean of every group by the labels of its parts, NaN without any value.
+
+    Parameters
+    ----------
+    x : array, shape (n,), NaN where missing
+    groups : the group of each row
+    """
+    known = np.isfinite(x) & (groups.codes >= 0)
+    codes, values = groups.codes[known], x[known]
+    size = groups.parts[0].size
+    counts = np.bincount(codes, minlength=size)
+    with np.errstate(invalid="ignore"):
+        means = np.bincount(codes, weights=values, minlength=size) / counts
+        # Once more on what is left: the first sum rounds where the mean is large.
+        means += np.bincount(codes, weights=values - means[codes], minlength=size) / counts
+    return {"means": dict(zip(groups.pairs(), means.tolist(), strict=True))}
