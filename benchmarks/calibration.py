@@ -150,7 +150,7 @@ def sampled(study, design, y, *, sampler, rng):
     priors = study.priors(design)
     kept = np.arange(design.X.shape[1])
     model = build_model(design, kept, priors, family=study.family, priors_as_data=True)
-    start = free_values(design, priors, start_from_priors(design, priors))
+    start = free_values(design, start_from_priors(design, priors))
     settings = NutsSettings(draws=DRAWS, tune=TUNE, random_seed=rng, progress=False)
     return sample_nuts(model, design, settings, start=start)
 

@@ -4,6 +4,7 @@ Two models have the same key when their variables are computed by the same opera
 constants, and their data have the same names and dimensions; the values of data may differ.
 """
 
+from dataclasses import is_dataclass
 from typing import Any
 
 Key = tuple[Any, ...]
@@ -31,7 +32,7 @@ def graph_key(model: Any) -> Key:
     names = tuple((variable.name, numbers[variable]) for variable in outputs)
     observed = tuple(sorted(rv.name for rv in model.observed_RVs))
     transforms = tuple(
-        (rv.name, type(transform).__name__) for rv, transform in model.rvs_to_transforms.items()
+        (rv.name, _transform(transform)) for rv, transform in model.rvs_to_transforms.items()
     )
     lengths = tuple((name, len(values)) for name, values in model.coords.items() if name != "obs")
     return tuple(described), names, observed, transforms, lengths
@@ -54,6 +55,11 @@ def _leaf(variable: Any) -> Any:
 def _operation(op: Any) -> Any:
     props = getattr(op, "__props__", ())
     return type(op).__name__, str(op), tuple(repr(getattr(op, name, None)) for name in props)
+
+
+def _transform(transform: Any) -> str:
+    """Return what a transform does: ours are records, PyMC's are told apart by their class."""
+    return repr(transform) if is_dataclass(transform) else type(transform).__name__
 
 
 def _is_hashable(value: Any) -> bool:

@@ -3,19 +3,23 @@
 With eta = X beta + sum over factors of (b_f[code_f] * z_f) + offset and, for a Gaussian response,
 y ~ N(eta, sigma^2 / w):
 
-- beta: the intercept's prior is on eta at the mean of the predictors (``intercept_at_means``);
-  ``beta`` itself is on the user's scale, a deterministic function of it and ``slopes``.
-- Each random-effects term of several columns has an LKJ Cholesky covariance
-  (``pm.LKJCholeskyCov``); the columns of ``(x || g)`` have independent scales. Different terms of
-  a factor are independent. Every factor has one ``sd_``, one ``b_`` and, where two of its columns
-  may be correlated, one ``corr_`` over the columns of all its terms.
-- "noncentered": b = Lambda u with u ~ N(0, 1), good when the data say little about each level;
-  "centered": b ~ N(0, Lambda Lambda'), good when they say much; "marginal": b integrated out.
+- beta: the intercept's prior is on eta at the mean of the predictors; ``beta`` itself is on the
+  user's scale.
+- The columns of a random-effects term have correlations with an LKJ prior and sds of their own;
+  the columns of ``(x || g)``, and different terms of a factor, are independent. Every factor has
+  one ``sd_``, one ``b_`` and, where two of its columns may be correlated, one ``corr_`` over the
+  columns of all its terms.
+- "noncentered": samplers move u ~ N(0, 1) with b = Lambda u, good when the data say little about
+  each level; "centered": they move b itself, good when they say much; "marginal": b is
+  integrated out.
+
+The free variables are those of the posterior, by name, so PyMC conditions on draws of ours: what
+samplers move instead are value transforms (``pymc_transforms``).
 
 Z is never formed: row i picks the effects of its level. All three have the same posterior.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +39,11 @@ from hierbayes.bayes.pymc_variables import (
     Number,
     as_constant,
     as_data,
+    coefficients,
+    correlated_effects,
+    correlations,
     independent,
     scalar,
-    sd_distribution,
 )
 from hierbayes.design.design import Design, IntArray
 from hierbayes.errors import NotSupportedError
@@ -45,15 +51,13 @@ from hierbayes.options import Parameterization, check_option
 from hierbayes.results.addresses import coefficient_addresses, effect_labels
 from hierbayes.results.variable_names import (
     COEF,
+    ETA,
     OBS,
     TERM,
     TERM_BIS,
-    element_variables,
     factor_variables,
     response_variable,
 )
-
-SLOPES = "coef_slopes"  # dimension of the coefficients other than the intercept
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ def build_model(
     link: str | None = None,
     parameterization: Parameterization = "noncentered",
     priors_as_data: bool = False,
+    add: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Build the PyMC model.
 
@@ -100,12 +105,14 @@ def build_model(
         How the random effects are written; "marginal" is for Gaussian models.
     priors_as_data : bool
         Make the parameters of the priors ``pm.Data`` too, for samplers compiled once.
+    add : function of the model, called in its context
+        Returns a further part of the linear predictor, a tensor of shape (n,) or ().
 
     Returns
     -------
     pymc.Model
-        With the variables ``beta[coef]``, ``sigma``, and per factor ``sd_``, ``corr_`` and
-        ``b_`` (the latter not in "marginal").
+        With the variables ``beta[coef]``, ``sigma``, per factor ``sd_``, ``corr_`` and ``b_``,
+        and the linear predictor ``eta[obs]`` (the latter two not in "marginal").
 
     Raises
     ------
@@ -122,6 +129,11 @@ def build_model(
             f"parameterization='marginal' with family={family!r}: random effects can be integrated "
             "out for a Gaussian response with the identity link only. Use 'noncentered'."
         )
+    if parameterization == "marginal" and add is not None:
+        raise NotSupportedError(
+            "parameterization='marginal' can't add= to the linear predictor: its likelihood is "
+            "that of the formula, with the random effects integrated out. Use 'noncentered'."
+        )
     number = as_data if priors_as_data else as_constant
     with pm.Model(coords=_coords(design, kept)) as model:
         beta = _fixed_effects(priors, coef_labels(design, kept), number)
@@ -133,6 +145,10 @@ def build_model(
         else:
             eta = _linear_predictor(design, kept, beta)
             eta = eta + _group_effects(design, scales, centered=parameterization == "centered")
+            if add is not None:
+                eta = eta + add(model)
+            eta.name = ETA
+            model.add_named_variable(eta, dims=(OBS,))  # to be asked for; no sampler stores it
             _add_response(design, eta, family=family, link=link, parameters=parameters)
     return model
 
@@ -154,75 +170,45 @@ def _coords(design: Design, kept: IntArray) -> dict[str, Any]:
 
 def _fixed_effects(priors: ModelPriors, names: Sequence[str], number: Number) -> Any:
     """Return ``beta`` (p,) on the user's scale."""
-    import pymc as pm
     import pytensor.tensor as pt
 
-    at = priors.intercept
-    if at is None:
-        if not names:
-            return pt.zeros(0)
-        return independent("beta", priors.beta, dims=COEF, labels=names, number=number)
-    intercept = scalar("intercept_at_means", priors.beta[at], number=number)
-    rest = [k for k in range(len(names)) if k != at]
-    if not rest:
-        return pm.Deterministic("beta", intercept[None], dims=COEF)
-    labels = [names[k] for k in rest]
-    pm.modelcontext(None).add_coord(SLOPES, labels)
-    slopes = independent(
-        "slopes", [priors.beta[k] for k in rest], dims=SLOPES, labels=labels, number=number
+    if not names:
+        return pt.zeros(0)
+    if priors.intercept is None:
+        return independent("beta", priors.beta, dims=COEF, number=number)
+    return coefficients(
+        "beta",
+        priors.beta,
+        centre=priors.centre,
+        intercept=priors.intercept,
+        dims=COEF,
+        number=number,
     )
-    means = number("predictor_means", priors.centre[rest])
-    own = (intercept - (means * slopes).sum())[None]
-    return pm.Deterministic("beta", pt.concatenate([slopes[:at], own, slopes[at:]]), dims=COEF)
 
 
 def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -> EffectScale:
     """Add the sds and correlations of one factor."""
-    import pymc as pm
     import pytensor.tensor as pt
 
     factor = design.factors[f]
     name = factor_variables([factor.name for factor in design.factors])[factor.name]
-    terms = [(k, term.columns) for k, term in enumerate(design.terms) if term.factor == f]
     dims, dims_bis = name + TERM, name + TERM_BIS
-    q = len(factor.columns)
-    if all(len(columns) == 1 for _, columns in terms):
-        sd = independent(
-            f"sd_{name}",
-            priors.sd[f],
-            dims=dims,
-            labels=factor.columns,
-            number=number,
-            positive=True,
-        )
+    sd = independent(f"sd_{name}", priors.sd[f], dims=dims, number=number, positive=True)
+    blocks, etas = [], []
+    for term, eta in zip(design.terms, priors.lkj, strict=True):
+        if term.factor == f and eta is not None:
+            blocks.append(tuple(term.columns))
+            etas.append(eta)
+    if not blocks:
         return EffectScale(sd, None)
-    root, sd, corr = pt.zeros((q, q)), pt.zeros(q), pt.eye(q)
-    for k, columns in terms:
-        at = list(columns)
-        own = [priors.sd[f][c] for c in columns]
-        if len(at) == 1:
-            label = element_variables(factor.columns)[at[0]]
-            one = scalar(f"sd_{name}_{label}", own[0], number=number, positive=True)
-            root, sd = root[at[0], at[0]].set(one), sd[at[0]].set(one)
-            continue
-        chol_name = f"chol_{name}" if len(terms) == 1 else f"chol_{name}_{k}"
-        block, correlation, sds = pm.LKJCholeskyCov(
-            chol_name,
-            n=len(at),
-            eta=np.asarray(priors.lkj[k], dtype=np.float64),
-            sd_dist=sd_distribution(f"sd_{name}_{k}", own, number=number),
-            store_in_trace=False,
-        )
-        if len(terms) == 1:
-            root, sd, corr = block, sds, correlation
-            break
-        rows, columns_ = np.ix_(at, at)
-        root = root[rows, columns_].set(block)
-        corr = corr[rows, columns_].set(correlation)
-        sd = sd[np.array(at)].set(sds)
-    sd = pm.Deterministic(f"sd_{name}", sd, dims=dims)
-    pm.Deterministic(f"corr_{name}", corr, dims=(dims, dims_bis))
-    return EffectScale(sd, root)
+    corr = correlations(
+        f"corr_{name}",
+        size=len(factor.columns),
+        blocks=blocks,
+        etas=etas,
+        dims=(dims, dims_bis),
+    )
+    return EffectScale(sd, sd[:, None] * pt.linalg.cholesky(corr))
 
 
 def _parameters(design: Design, family: str, priors: ModelPriors, number: Number) -> dict[str, Any]:
@@ -288,13 +274,12 @@ def _effects(name: str, dims: tuple[str, str], scale: EffectScale, *, centered: 
     """Return the random effects ``b_`` (J, q) of one factor."""
     import pymc as pm
 
-    if centered and scale.root is None:
-        return pm.Normal(f"b_{name}", mu=0, sigma=scale.sd, dims=dims)
-    if centered:
-        return pm.MvNormal(f"b_{name}", mu=0, chol=scale.root, dims=dims)
-    u = pm.Normal(f"u_{name}", mu=0, sigma=1, dims=dims)
-    spread = u * scale.sd if scale.root is None else u @ scale.root.T
-    return pm.Deterministic(f"b_{name}", spread, dims=dims)
+    from hierbayes.bayes.pymc_transforms import Scaled
+
+    if scale.root is None:
+        transform = {} if centered else {"transform": Scaled()}
+        return pm.Normal(f"b_{name}", mu=0, sigma=scale.sd, dims=dims, **transform)
+    return correlated_effects(f"b_{name}", scale.root, dims=dims, spherical=not centered)
 
 
 def _add_response(

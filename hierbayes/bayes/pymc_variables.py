@@ -1,4 +1,7 @@
-"""PyMC variables of prior distributions: one vector variable where one family of priors serves.
+"""PyMC variables under the names of the posterior: coefficients, sds, correlations, effects.
+
+A trace of ours gives a model all its free variables, since each of them is one of these vectors and
+matrices; what samplers move instead is in ``pymc_transforms``.
 
 All parameters go in as float64 arrays: PyTensor keeps a bare ``3.0`` as float32, and computing its
 logarithm in float32 would put an error of 1e-8 in the log density.
@@ -10,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.bayes.distributions import POSITIVE, Flat, HalfFlat, Prior
-from hierbayes.results.variable_names import element_variables
+from hierbayes.bayes.distributions import LOG_2PI, POSITIVE, Flat, HalfFlat, Prior
+from hierbayes.bayes.lkj import lkj_log_constant
 
 FloatArray = npt.NDArray[np.float64]
 Number = Callable[[str, FloatArray], Any]
@@ -35,35 +38,216 @@ def independent(
     priors: Sequence[Prior],
     *,
     dims: str,
-    labels: Sequence[str],
     number: Number,
     positive: bool = False,
 ) -> Any:
     """Return a vector variable with one prior an element.
-
-    Priors of one family make one variable; mixed ones make a variable each, named after the
-    element's label, and ``name`` is their stack.
 
     Parameters
     ----------
     name : of the vector
     priors : one an element
     dims : dimension of the vector
-    labels : of the elements
     number : makes the priors' parameters constants or data
     positive : whether the elements are sds, so that Flat means the positive half-line
+    """
+    priors = [_on_support(prior, positive) for prior in priors]
+    if len({type(prior) for prior in priors}) == 1:
+        return _class_of(priors[0])(name, **_arguments(name, priors, number), dims=dims)
+    return _vector(name, priors, dims=dims, number=number)
+
+
+def coefficients(
+    name: str,
+    priors: Sequence[Prior],
+    *,
+    centre: FloatArray,
+    intercept: int,
+    dims: str,
+    number: Number,
+) -> Any:
+    """Return coefficients of which the intercept has its prior at centred predictors.
+
+    Parameters
+    ----------
+    name : of the vector
+    priors : one an element
+    centre : array, shape (p,), means of the predictors, 0 for the intercept
+    intercept : position of the intercept
+    dims : dimension of the vector
+    number : makes the priors' parameters and the means constants or data
+    """
+    if not centre.any():
+        return independent(name, priors, dims=dims, number=number)
+    means = number("predictor_means", centre)
+    return _vector(name, priors, dims=dims, number=number, means=means, intercept=intercept)
+
+
+def _vector(
+    name: str,
+    priors: Sequence[Prior],
+    *,
+    dims: str,
+    number: Number,
+    means: Any = None,
+    intercept: int | None = None,
+) -> Any:
+    """Return a vector whose elements have priors of several families, or a centred intercept."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from hierbayes.bayes.pymc_transforms import Coefficients, at_means, at_zero
+
+    kinds = list(dict.fromkeys(type(prior) for prior in priors))
+    places = [[k for k, prior in enumerate(priors) if type(prior) is kind] for kind in kinds]
+    alone = len(kinds) == 1
+    named = [
+        _arguments(name if alone else f"{name}_{kind.__name__}", [priors[k] for k in own], number)
+        for kind, own in zip(kinds, places, strict=True)
+    ]
+    first = [] if intercept is None else [means]
+
+    def parts(parameters: Sequence[Any]) -> list[Any]:
+        rest = list(parameters[len(first) :])
+        return [
+            getattr(pm, kind.__name__).dist(
+                **{key: rest.pop(0) for key in arguments}, shape=len(own)
+            )
+            for kind, own, arguments in zip(kinds, places, named, strict=True)
+        ]
+
+    def whole(found: Sequence[Any], parameters: Sequence[Any]) -> Any:
+        order = np.argsort(np.concatenate(places))
+        vector = pt.concatenate(found)[order]
+        return vector if intercept is None else at_zero(vector, parameters[0], intercept)
+
+    def dist(*parameters: Any) -> Any:
+        return whole(parts(parameters), parameters)
+
+    def support_point(rv: Any, size: Any, *parameters: Any) -> Any:
+        from pymc.distributions.distribution import support_point as of
+
+        return whole([of(part) for part in parts(parameters)], parameters)
+
+    def logp(value: Any, *parameters: Any) -> Any:
+        if intercept is not None:
+            value = at_means(value, parameters[0], intercept)
+        densities = [
+            pm.logp(part, value[np.array(own)]).sum()
+            for part, own in zip(parts(parameters), places, strict=True)
+        ]
+        return pt.sum(pt.stack(densities))
+
+    parameters = [*first, *(value for arguments in named for value in arguments.values())]
+    return pm.CustomDist(
+        name,
+        *parameters,
+        dist=dist,
+        logp=logp,
+        support_point=support_point,
+        class_name="".join(kind.__name__ for kind in kinds),
+        signature=",".join(f"(k{n})" for n in range(len(parameters))) + "->(p)",
+        transform=Coefficients(
+            families=tuple(type(prior).__name__ for prior in priors),
+            bounds=tuple(prior.bounds() for prior in priors),
+            intercept=intercept,
+        ),
+        dims=dims,
+    )
+
+
+def correlations(
+    name: str,
+    *,
+    size: int,
+    blocks: Sequence[tuple[int, ...]],
+    etas: Sequence[float],
+    dims: tuple[str, str],
+) -> Any:
+    """Return a correlation matrix of independent blocks, each with an LKJ prior.
+
+    Parameters
+    ----------
+    name : of the matrix
+    size : its columns q
+    blocks : per block, the places of its columns
+    etas : per block, the parameter of its prior
+    dims : dimensions of the matrix
     """
     import pymc as pm
     import pytensor.tensor as pt
 
-    priors = [_on_support(prior, positive) for prior in priors]
-    if len({type(prior) for prior in priors}) == 1:
-        return _class_of(priors[0])(name, **_arguments(name, priors, number), dims=dims)
-    parts = [
-        scalar(f"{name}_{own}", prior, number=number)
-        for own, prior in zip(element_variables(labels), priors, strict=True)
-    ]
-    return pm.Deterministic(name, pt.stack(parts), dims=dims)
+    from hierbayes.bayes.pymc_transforms import Correlations, correlation_root
+
+    transform = Correlations(size, tuple(blocks))
+
+    def dist(eta: Any, shape: Any) -> Any:
+        del shape
+        matrix: Any = pt.eye(size)
+        for n, block in enumerate(blocks):
+            columns = np.tril_indices(len(block), -1)[1]
+            a = eta[n] + (len(block) - 2 - columns) / 2
+            # the quantile of z = tanh(v) as v, so that |z| near 1 keeps its digits
+            partial = pm.Beta.dist(a, a, shape=columns.size)
+            L = correlation_root((pt.log(partial) - pt.log1p(-partial)) / 2, len(block))
+            matrix = matrix[np.ix_(block, block)].set(L @ L.T)
+        return matrix
+
+    def logp(value: Any, eta: Any) -> Any:
+        parts = []
+        for n, (block, own) in enumerate(zip(blocks, etas, strict=True)):
+            L = pt.linalg.cholesky(value[np.ix_(block, block)])
+            log_det = 2 * pt.log(pt.diagonal(L)).sum()
+            parts.append(np.float64(lkj_log_constant(len(block), own)) + (eta[n] - 1) * log_det)
+        return pt.sum(pt.stack(parts))
+
+    return pm.CustomDist(
+        name,
+        np.asarray(etas, dtype=np.float64),
+        dist=dist,
+        logp=logp,
+        support_point=lambda rv, size_, *parameters: pt.eye(size),
+        class_name="LKJ",
+        signature="(k)->(q,q)",
+        transform=transform,
+        dims=dims,
+    )
+
+
+def correlated_effects(name: str, root: Any, *, dims: tuple[str, str], spherical: bool) -> Any:
+    """Return random effects (J, q), each row Normal(0, root root').
+
+    Parameters
+    ----------
+    name : of the effects
+    root : tensor (q, q), lower triangle
+    dims : dimensions of levels and of columns
+    spherical : whether a sampler moves u with b = root u ("non-centred") instead of b
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from hierbayes.bayes.pymc_transforms import Rotated
+
+    def dist(root: Any, size: Any) -> Any:
+        return pm.MvNormal.dist(mu=pt.zeros(root.shape[-1]), chol=root, size=size)
+
+    def logp(value: Any, root: Any) -> Any:
+        u = pt.linalg.solve_triangular(root, value.T, lower=True)
+        log_det = pt.log(pt.diagonal(root)).sum()
+        return -0.5 * (u**2).sum(axis=0) - root.shape[0] * 0.5 * LOG_2PI - log_det
+
+    return pm.CustomDist(
+        name,
+        root,
+        dist=dist,
+        logp=logp,
+        support_point=lambda rv, size, *parameters: pt.zeros_like(rv),
+        class_name="MvNormal",
+        signature="(q,q)->(q)",
+        dims=dims,
+        **({"transform": Rotated()} if spherical else {}),
+    )
 
 
 def scalar(name: str, prior: Prior, *, number: Number, positive: bool = False) -> Any:
@@ -71,31 +255,6 @@ def scalar(name: str, prior: Prior, *, number: Number, positive: bool = False) -
     prior = _on_support(prior, positive)
     arguments = _arguments(name, [prior], number)
     return _class_of(prior)(name, **{key: value[0] for key, value in arguments.items()})
-
-
-def sd_distribution(name: str, priors: Sequence[Prior], *, number: Number) -> Any:
-    """Return the unregistered vector distribution that ``pm.LKJCholeskyCov`` takes for its sds."""
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    priors = [_on_support(prior, positive=True) for prior in priors]
-    if len({type(prior) for prior in priors}) == 1:
-        arguments = _arguments(name, priors, number)
-        return _class_of(priors[0]).dist(**arguments, shape=len(priors))
-    named = [_arguments(f"{name}_{k}", [prior], number) for k, prior in enumerate(priors)]
-    flat = [value[0] for arguments in named for value in arguments.values()]
-
-    def stacked(*values: Any) -> Any:
-        rest, parts = list(values[:-1]), []
-        for prior, arguments in zip(priors, named, strict=True):
-            own = {key: rest.pop(0) for key in arguments}
-            parts.append(_class_of(prior).dist(**own))
-        return pt.stack(parts)
-
-    inputs = ",".join(["()"] * len(flat))
-    return pm.CustomDist.dist(
-        *flat, dist=stacked, class_name="StandardDeviations", signature=f"{inputs}->(k)"
-    )
 
 
 def _arguments(name: str, priors: Sequence[Prior], number: Number) -> dict[str, Any]:

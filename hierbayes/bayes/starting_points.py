@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
-from hierbayes.results.addresses import Addresses
-from hierbayes.results.variable_names import element_variables, factor_variables
+from hierbayes.options import Parameterization
+from hierbayes.results.variable_names import factor_variables
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -103,69 +103,32 @@ def _median(prior: Any) -> float:
 
 @dataclass(frozen=True, slots=True)
 class FreeValue:
-    """Value of a free variable, not transformed, and how far chains start apart."""
+    """Value of a free variable, and how far chains start apart once it is transformed."""
 
     value: FloatArray
     jitter: FloatArray
 
 
-def free_values(design: Design, priors: ModelPriors, start: Start) -> dict[str, FreeValue]:
-    """Return the start in every variable that a model of any parameterisation may have free."""
+def free_values(
+    design: Design, start: Start, *, parameterization: Parameterization = "noncentered"
+) -> dict[str, FreeValue]:
+    """Return the start in every variable that a model of ``build_model`` may have free."""
     found: dict[str, FreeValue] = {}
 
     def add(name: str, value: Any, jitter: Any) -> None:
         array = np.asarray(value, dtype=np.float64)
         found[name] = FreeValue(array, np.broadcast_to(np.asarray(jitter, float), array.shape))
 
-    labels = Addresses([p.spellings for p in priors.parameters if p.kind == "beta"]).labels
-    assert len(labels) == start.beta.size
-    vector = "beta" if priors.intercept is None else "slopes"
-    at = [k for k in range(start.beta.size) if k != priors.intercept]
-    if priors.intercept is not None:
-        k = priors.intercept
-        alpha = start.beta[k] + priors.centre @ start.beta
-        add("intercept_at_means", alpha, start.beta_sd[k])
-    add(vector, start.beta[at], start.beta_sd[at])
-    for k, label in zip(at, element_variables([labels[k] for k in at]), strict=True):
-        add(f"{vector}_{label}", start.beta[k], start.beta_sd[k])
+    if start.beta.size:
+        add("beta", start.beta, start.beta_sd)
     if start.sigma is not None:
         add("sigma", start.sigma, JITTER)
     for name, value in start.family.items():
         add(name, value, JITTER)
     names = factor_variables([factor.name for factor in design.factors])
     for f, factor in enumerate(design.factors):
-        own = [(k, term.columns) for k, term in enumerate(design.terms) if term.factor == f]
-        _add_effects(add, names[factor.name], factor.columns, own, _scaled(start, f))
+        name, sd = names[factor.name], start.sd[f]
+        add(f"sd_{name}", sd, JITTER)
+        add(f"corr_{name}", start.corr[f], JITTER)
+        add(f"b_{name}", start.b[f], JITTER * (sd if parameterization == "centered" else 1.0))
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Scaled:
-    sd: FloatArray
-    root: FloatArray
-    b: FloatArray
-
-
-def _scaled(start: Start, f: int) -> _Scaled:
-    root = start.sd[f][:, None] * np.linalg.cholesky(start.corr[f])
-    return _Scaled(start.sd[f], root, start.b[f])
-
-
-def _add_effects(
-    add: Any,
-    name: str,
-    columns: tuple[str, ...],
-    terms: list[tuple[int, tuple[int, ...]]],
-    at: _Scaled,
-) -> None:
-    add(f"sd_{name}", at.sd, JITTER)
-    for k, own in terms:
-        block = at.root[np.ix_(own, own)]
-        rows, cols = np.tril_indices(len(own))
-        jitter = np.where(rows == cols, JITTER, JITTER * np.diag(block)[rows])
-        chol = f"chol_{name}" if len(terms) == 1 else f"chol_{name}_{k}"
-        add(chol, block[rows, cols], jitter)
-    for c, label in enumerate(element_variables(columns)):
-        add(f"sd_{name}_{label}", at.sd[c], JITTER)
-    add(f"u_{name}", np.linalg.solve(at.root, at.b.T).T, JITTER)
-    add(f"b_{name}", at.b, JITTER * at.sd)

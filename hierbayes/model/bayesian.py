@@ -112,7 +112,7 @@ def _nuts(
     settings = NutsSettings(
         draws=draws, chains=chains, tune=tune, random_seed=random_seed, progress=progress
     )
-    start = free_values(model.design, priors, _start(model))
+    start = free_values(model.design, _start(model))
     return sample_nuts(pymc_model, model.design, settings, start=start, family=tuple(priors.family))
 
 

@@ -7,7 +7,7 @@ later ones. It is also what a fit asks when it needs a layer above itself (``Fit
 import copy
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -418,30 +418,52 @@ class Model:
         _issue(fit.findings)
         return fit
 
-    def to_pymc(self, parameterization: Parameterization = "noncentered") -> Any:
+    def to_pymc(
+        self,
+        parameterization: Parameterization = "noncentered",
+        *,
+        add: Callable[[Any], Any] | None = None,
+    ) -> Any:
         """Return this model as a ``pymc.Model`` to read, change and sample.
+
+        Its free variables are those of ``PosteriorFit.idata``, so PyMC works on our draws: inside
+        ``with model.to_pymc():``, ``pm.sample_posterior_predictive(post.idata)`` predicts (new
+        rows after ``pm.set_data``), ``pm.compute_log_likelihood`` and ``pm.compute_log_prior`` take
+        the same trace. The linear predictor is the variable ``eta``.
 
         Parameters
         ----------
         parameterization : {"noncentered", "centered", "marginal"}
             How the random effects are written: scaled from standard normals, directly, or (for
-            Gaussian models) integrated out. The posterior of everything else is the same.
+            Gaussian models) integrated out. The posterior of everything else is the same. A
+            marginal model has no response to predict: any other one takes its trace.
+        add : function of the model, called in its context
+            Returns a term of your own in PyMC, shape (n,), that joins the linear predictor.
 
         Raises
         ------
         NotSupportedError
-            For "marginal" where the random effects can't be integrated out.
+            For "marginal" where the random effects can't be integrated out, and with ``add``.
 
         Examples
         --------
         >>> import hierbayes as hb
         >>> model = hb.Model("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
         >>> sorted(rv.name for rv in model.to_pymc().free_RVs)
-        ['chol_Subject', 'intercept_at_means', 'sigma', 'slopes', 'u_Subject']
+        ['b_Subject', 'beta', 'corr_Subject', 'sd_Subject', 'sigma']
+
+        A term that formulas do not have, a weekly rhythm of unknown phase:
+
+        >>> import numpy as np, pymc as pm
+        >>> def rhythm(pymc_model):
+        ...     phase = pm.VonMises("phase", mu=0, kappa=0.1)
+        ...     return 10 * np.sin(2 * np.pi * model.design.X[:, 1] / 7 + phase)
+        >>> "phase" in model.to_pymc(add=rhythm).named_vars
+        True
         """
         from hierbayes.model.pymc_views import to_pymc
 
-        return to_pymc(self, parameterization)
+        return to_pymc(self, parameterization, add)
 
     def to_bambi(self) -> Any:
         """Return this model as a ``bambi.Model`` with the same priors, not yet built.

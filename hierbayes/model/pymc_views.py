@@ -1,5 +1,6 @@
 """What a model shows of its Bayesian side: PyMC and bambi models, equation, graph, prior draws."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hierbayes.errors import NotSupportedError
@@ -9,7 +10,9 @@ if TYPE_CHECKING:
     from hierbayes.options import Parameterization
 
 
-def to_pymc(model: "Model", parameterization: "Parameterization") -> Any:
+def to_pymc(
+    model: "Model", parameterization: "Parameterization", add: Callable[[Any], Any] | None = None
+) -> Any:
     """Build the PyMC model; see ``Model.to_pymc``."""
     from hierbayes.bayes.pymc_model import build_model
 
@@ -20,6 +23,7 @@ def to_pymc(model: "Model", parameterization: "Parameterization") -> Any:
         family=model.family,
         link=model.link,
         parameterization=parameterization,
+        add=add,
     )
 
 

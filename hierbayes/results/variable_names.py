@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 # Names of our variables, data and dimensions, those of a family's parameters included.
 RESERVED = frozenset({
     "chain", "draw", "sample", "coef", "obs", "beta", "sigma", "X", "weights", "offset",
-    "known_sd", "slopes", "coef_slopes", "intercept_at_means", "predictor_means",
+    "known_sd", "eta", "predictor_means",
     "alpha", "kappa", "lam", "nu", "psi", "threshold",
 })  # fmt: skip
 # What begins the names of a factor's variables and data, here and in PyMC models.
-PREFIXES = ("b_", "sd_", "corr_", "u_", "chol_", "code_", "z_", "level_")
+PREFIXES = ("b_", "sd_", "corr_", "code_", "z_", "level_")
 OBS = "obs"  # the dimension of the rows
+ETA = "eta"  # the linear predictor
 COEF = "coef"  # the dimension of the fixed effects
 TERM, TERM_BIS = "__term", "__term_bis"  # dimensions of a factor's columns, after its name
 _STRANGE = re.compile(r"\W+")
@@ -31,25 +32,6 @@ def variable_name(name: str) -> str:
     """
     plain = _STRANGE.sub("_", name).strip("_") or "unnamed"
     return f"{plain}_" if plain in RESERVED or plain[0].isdigit() else plain
-
-
-def element_variables(labels: Sequence[str]) -> list[str]:
-    """Return for each element of a vector what its own variable is called after, each once.
-
-    Examples
-    --------
-    >>> element_variables(["a b", "a_b", "log(x)"])
-    ['a_b', 'a_b_2', 'log_x']
-    """
-    found: list[str] = []
-    for label in labels:
-        plain, count = variable_name(label), 1
-        chosen = plain
-        while chosen in found:
-            count += 1
-            chosen = f"{plain}_{count}"
-        found.append(chosen)
-    return found
 
 
 def factor_variables(names: Sequence[str]) -> dict[str, str]:

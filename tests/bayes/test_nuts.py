@@ -70,7 +70,7 @@ def test_start_is_a_point_of_the_model(formula, parameterization):
     model = hb.Model(formula, correlated())
     built = pymc_model(model, parameterization=parameterization)
     start = inside(start_from_priors(model.design, model.model_priors), model.model_priors)
-    values = free_values(model.design, model.model_priors, start)
+    values = free_values(model.design, start)
     assert {rv.name for rv in built.free_RVs} <= set(values)
     point = start_point(built, {name: at.value for name, at in values.items()})
     at = {built.rvs_to_values[rv].name: point[rv.name] for rv in built.free_RVs}
@@ -147,7 +147,7 @@ def test_strong_correlation_is_recovered_near_reml():
     model = hb.Model("y ~ x + (x | g)", correlated(), priors=PRIORS)
     built = pymc_model(model, priors_as_data=True)
     start = start_from_priors(model.design, model.model_priors)
-    values = free_values(model.design, model.model_priors, start)
+    values = free_values(model.design, start)
     settings = NutsSettings(draws=500, tune=500, chains=4, random_seed=3, progress=False)
     draws = sample_nuts(built, model.design, settings, start=values)
     again = sample_nuts(built, model.design, settings, start=values)
@@ -170,7 +170,7 @@ def test_strong_correlation_is_recovered_near_reml():
 def test_marginal_and_noncentered_posteriors_agree():
     model = hb.Model("y ~ x + (x | g)", correlated(), priors=PRIORS)
     start = start_from_priors(model.design, model.model_priors)
-    values = free_values(model.design, model.model_priors, start)
+    values = free_values(model.design, start)
     settings = NutsSettings(draws=1000, chains=4, random_seed=3, progress=False)
     found = [
         sample_nuts(

@@ -127,25 +127,20 @@ def mean_of(case: Case, point: Point, *, effects: bool) -> Any:
     return mean
 
 
+def sds_and_correlations(root: Any) -> tuple[Any, Any]:
+    sd = np.sqrt((root**2).sum(axis=1))
+    return sd, root @ root.T / sd / sd[:, None]
+
+
 def log_prior(case: Case, point: Point) -> float:
-    """Density of (beta, entries of the Cholesky factors or sds, sigma)."""
-    design = case.design
-    sds = [np.sqrt((root**2).sum(axis=1)) for root in point.roots]
-    corrs: list = []
-    jacobian = 0.0
-    for term in design.terms:
-        q, at = len(term.columns), list(term.columns)
-        if q == 1:
-            corrs.append(None)
-            continue
-        block = point.roots[term.factor][np.ix_(at, at)]
-        sd = sds[term.factor][at]
-        corrs.append(block @ block.T / sd / sd[:, None])
-        # d(sds, correlations) / d(entries of the root)
-        powers = q - np.arange(q)
-        jacobian += (powers * np.log(np.diag(block))).sum() - q * np.log(sd).sum()
-    total = case.priors.log_density(beta=point.beta, sds=sds, corrs=corrs, sigma=point.sigma)
-    return float(total) + jacobian
+    """Density of (beta, sds, correlations, sigma)."""
+    found = [sds_and_correlations(root) for root in point.roots]
+    corrs = [
+        None if len(t.columns) == 1 else found[t.factor][1][np.ix_(t.columns, t.columns)]
+        for t in case.design.terms
+    ]
+    sds = [sd for sd, _ in found]
+    return float(case.priors.log_density(beta=point.beta, sds=sds, corrs=corrs, sigma=point.sigma))
 
 
 def log_effects(point: Point) -> float:
@@ -165,34 +160,12 @@ def log_marginal(case: Case, point: Point) -> float:
 
 def model_point(case: Case, point: Point, model: Any) -> dict:
     """The point in the free variables of a model."""
-    at = case.priors.intercept
-    found = {"sigma": point.sigma}
-    if at is None:
-        found["beta"] = point.beta
-    else:
-        found["intercept_at_means"] = point.beta[at] + case.priors.centre @ point.beta
-        found["slopes"] = np.delete(point.beta, at)
+    found = {"sigma": point.sigma, "beta": point.beta}
     names = factor_variables([factor.name for factor in case.design.factors])
-    for f, (factor, root, b) in enumerate(
-        zip(case.design.factors, point.roots, point.b, strict=True)
-    ):
+    for factor, root, b in zip(case.design.factors, point.roots, point.b, strict=True):
         name = names[factor.name]
-        own = [(k, term) for k, term in enumerate(case.design.terms) if term.factor == f]
-        found[f"sd_{name}"] = np.diag(root)
-        for k, term in own:
-            at_ = list(term.columns)
-            block = root[np.ix_(at_, at_)]
-            key = f"chol_{name}" if len(own) == 1 else f"chol_{name}_{k}"
-            found[key] = block[np.tril_indices(len(at_))]
-            label = factor.columns[at_[0]].strip("()")
-            found[f"sd_{name}_{label}"] = block[0, 0]
-        found[f"u_{name}"] = np.linalg.solve(root, b.T).T
+        found[f"sd_{name}"], found[f"corr_{name}"] = sds_and_correlations(root)
         found[f"b_{name}"] = b
-    for name in ("slopes", "beta"):  # priors of several families: one variable a coefficient
-        if name in found:
-            labels = [case.design.coef_names[k] for k in case.kept]
-            labels = labels if name == "beta" else [x for x in labels if x != "(Intercept)"]
-            found |= {f"{name}_{x}": v for x, v in zip(labels, found[name], strict=True)}
     return {rv.name: np.asarray(found[rv.name]) for rv in model.free_RVs}
 
 
@@ -218,9 +191,6 @@ def test_log_density_is_the_one_written_out(case, parameterization):
             sd = residual_sd(case, point)
             expected += norm(mean_of(case, point, effects=True), sd).logpdf(case.design.y).sum()
             expected += log_effects(point)
-        if parameterization == "noncentered":  # from b to u
-            for root, b in zip(point.roots, point.b, strict=True):
-                expected += len(b) * np.log(np.diag(root)).sum()
         found = float(density(model_point(case, point, model)))
         assert found == pytest.approx(expected, abs=ATOL, rel=1e-11)
 
@@ -336,7 +306,7 @@ def log_normal(x: Any, precision: Any, right: Any) -> float:
 
 
 def collapsed_point(case: Case, point: Point, coordinates: Any) -> tuple[Any, float]:
-    """The point in the collapsed sampler's phi, and log |d (roots, sigma) / d phi|."""
+    """The point in the collapsed sampler's phi, and log |d (sds, correlations, sigma) / d phi|."""
     sds = [np.sqrt((root**2).sum(axis=1)) for root in point.roots]
     roots = []
     for term in case.design.terms:
@@ -347,9 +317,12 @@ def collapsed_point(case: Case, point: Point, coordinates: Any) -> tuple[Any, fl
     stepped = coordinates.roots(phi + 1j * h * np.eye(phi.size))
     rows = []
     for term in case.design.terms:
-        i, j = np.tril_indices(len(term.columns))
+        i, j = np.tril_indices(len(term.columns), -1)
         at = np.array(term.columns)
-        rows.append(stepped[term.factor][:, at[i], at[j]].imag / h)
+        root = stepped[term.factor][:, at[:, None], at]
+        covariance = root @ np.swapaxes(root, 1, 2)
+        sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        rows += [sd.imag / h, (covariance[:, i, j] / sd[:, i] / sd[:, j]).imag / h]
     jacobian = np.hstack([*rows, point.sigma * np.eye(phi.size)[:, -1:]])
     return phi, float(np.linalg.slogdet(jacobian)[1])
 
@@ -381,8 +354,6 @@ def test_all_samplers_have_one_density(name):
         effects = log_conditional_effects(case, point)
         found["centered"] -= effects
         found["noncentered"] -= effects
-        for root, b in zip(point.roots, point.b, strict=True):  # from u to b
-            found["noncentered"] -= len(b) * np.log(np.diag(root)).sum()
         phi, jacobian = collapsed_point(case, point, target.coordinates)
         value = float(collapsed(target, phi[None]).log_density[0])
         found["collapsed"] = value + log_conditional_beta(case, point) - jacobian

@@ -90,7 +90,11 @@ def test_log_density_is_bambis(formula, options):
             positive = name.startswith("sd_") or name in ("sigma", "alpha", "kappa", "lam", "nu")
             value = rng.uniform(0.5, 2, shape) if positive else rng.normal(0, 0.5, shape)
             point[name] = np.sort(value) if name == "threshold" else value
-        found = float(densities[0](point))
+        # bambi's effects are in units of their sd, ours in those of the response
+        found = float(densities[0](point)) + sum(
+            np.log(point[f"sd_{f.name.replace(':', '_')}"]).sum() * f.levels.size
+            for f in model.design.factors
+        )
         values = translated(point, model, other)
         assert set(values) == {rv.name for rv in other.free_RVs}
         assert found == pytest.approx(float(densities[1](values)), rel=RTOL)
@@ -100,20 +104,20 @@ def translated(point: dict, model: hb.Model, other) -> dict:
     """Our point in bambi's variables."""
     found = {}
     names = [model.design.coef_names[k] for k in model.kept_columns]
-    slopes = [name for name in names if name != "(Intercept)"]
     for name, value in point.items():
-        if name in ("slopes", "beta"):
-            found |= {slope: v for slope, v in zip(slopes, np.atleast_1d(value), strict=True)}
-        elif name == "intercept_at_means":
-            found["Intercept"] = value
-        elif not name.startswith(("sd_", "u_")):
+        if name == "beta":
+            found |= {slope: v for slope, v in zip(names, value, strict=True)}
+            if "(Intercept)" in found:  # bambi's is at centred predictors
+                priors = model.model_priors
+                found["Intercept"] = found.pop("(Intercept)") + priors.centre @ value
+        elif not name.startswith(("sd_", "b_")):
             found[name] = value
     for factor in model.design.factors:
         plain = factor.name.replace(":", "_")
         for c, column in enumerate(factor.columns):
             term = f"{'1' if column == '(Intercept)' else column}|{plain}"
             found[f"{term}_sigma"] = point[f"sd_{plain}"][c]
-            found[f"{term}_offset"] = point[f"u_{plain}"][:, c]
+            found[f"{term}_offset"] = point[f"b_{plain}"][:, c] / found[f"{term}_sigma"]
     return {name: np.asarray(value) for name, value in found.items()}
 
 

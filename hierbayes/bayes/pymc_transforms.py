@@ -1,0 +1,202 @@
+"""Value transforms: samplers move freely, and every free variable has a name users know.
+
+A PyMC model predicts from a trace by the names of its free variables. So ``beta``, ``sd_``,
+``corr_`` and ``b_`` are random variables themselves, and what helps a sampler, an intercept at
+centred predictors or spherical effects, is a change of variables:
+
+- coefficients: v -> c, each element onto the support of its prior, and beta = c but for the
+  intercept, c - means' c;
+- correlations of a term of k columns: v -> z = tanh(v), the canonical partial correlations, and
+  the factor L with L_ij = z_ij prod_{l<j} sqrt(1 - z_il^2), R = L L'. Its Jacobian dR/dv is the
+  product over j < i of (1 - z_ij^2)^((k - j) / 2), columns counted from 0;
+- random effects: u -> b = Lambda u, standard normal a priori ("non-centred").
+
+Source: Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100:1989;
+Papaspiliopoulos, Roberts & Skoeld (2007), Stat. Sci. 22:59 (non-centred parameterisations).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytensor.tensor as pt
+from pymc.logprob.transforms import Transform
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Coefficients(Transform):
+    """Elements of a vector onto their supports, then the intercept from the centre to zero.
+
+    Attributes
+    ----------
+    families : per element, the name of its prior; two variables are alike when these are
+    bounds : per element, the ends of its support
+    intercept : position of the intercept, or None; the variable's first parameter is then the
+        means of the predictors, 0 for the intercept
+    """
+
+    families: tuple[str, ...]
+    bounds: tuple[Bounds, ...]
+    intercept: int | None = None
+    name = "elements"
+    ndim_supp = 1
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        """Return v (p,) of the vector's value."""
+        if self.intercept is not None:
+            value = at_means(value, inputs[1], self.intercept)
+        if all(bounds == (-math.inf, math.inf) for bounds in self.bounds):
+            return value
+        return pt.stack([_free(value[k], *ends) for k, ends in enumerate(self.bounds)])
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        """Return the vector (p,) at v."""
+        if not all(bounds == (-math.inf, math.inf) for bounds in self.bounds):
+            value = pt.stack([_bound(value[k], *ends)[0] for k, ends in enumerate(self.bounds)])
+        if self.intercept is None:
+            return value
+        return at_zero(value, inputs[1], self.intercept)
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        """Return the log of |d vector / dv|, a scalar."""
+        del inputs
+        parts = [_bound(value[k], *ends)[1] for k, ends in enumerate(self.bounds)]
+        return pt.sum(pt.stack([pt.as_tensor(part, dtype="float64") for part in parts]))
+
+
+def at_means(beta: Any, means: Any, intercept: int) -> Any:
+    """Return coefficients (p,) with the intercept's at centred predictors."""
+    return pt.set_subtensor(beta[intercept], beta[intercept] + (means * beta).sum())
+
+
+def at_zero(beta: Any, means: Any, intercept: int) -> Any:
+    """Return coefficients (p,) with the intercept's where all predictors are zero."""
+    return pt.set_subtensor(beta[intercept], beta[intercept] - (means * beta).sum())
+
+
+def _free(x: Any, low: float, high: float) -> Any:
+    """Return the unconstrained coordinate of x between two ends."""
+    if math.isfinite(low) and math.isfinite(high):
+        return pt.log(x - low) - pt.log(high - x)
+    if math.isfinite(low):
+        return pt.log(x - low)
+    return pt.log(high - x) if math.isfinite(high) else x
+
+
+def _bound(v: Any, low: float, high: float) -> tuple[Any, Any]:
+    """Return x of an unconstrained coordinate, and log |dx / dv|."""
+    if math.isfinite(low) and math.isfinite(high):
+        slope = math.log(high - low) - pt.softplus(-v) - pt.softplus(v)
+        return low + (high - low) * pt.sigmoid(v), slope
+    if math.isfinite(low):
+        return low + pt.exp(v), v
+    return (high - pt.exp(v), v) if math.isfinite(high) else (v, np.float64(0.0))
+
+
+@dataclass(frozen=True)
+class Correlations(Transform):
+    """Partial correlations on the whole line to a correlation matrix of independent blocks.
+
+    Attributes
+    ----------
+    size : columns of the matrix
+    blocks : per block, the places of its columns
+    """
+
+    size: int
+    blocks: tuple[tuple[int, ...], ...]
+    name = "partial"
+    ndim_supp = 1
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        """Return the coordinates of all blocks, by rows of their triangles."""
+        del inputs
+        parts = []
+        for block in self.blocks:
+            L = pt.linalg.cholesky(value[np.ix_(block, block)])
+            rows, columns = np.tril_indices(len(block), -1)
+            before = pt.cumsum(L**2, axis=1) - L**2
+            parts.append(pt.arctanh((L / pt.sqrt(1 - before))[rows, columns]))
+        return pt.concatenate(parts)
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        """Return the correlation matrix."""
+        del inputs
+        matrix: Any = pt.eye(self.size)
+        for block, own in self._own(value):
+            L = correlation_root(own, len(block))
+            matrix = matrix[np.ix_(block, block)].set(L @ L.T)
+        return matrix
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        """Return the log of |dR / dv|, a scalar."""
+        del inputs
+        total = []
+        for block, own in self._own(value):
+            columns = np.tril_indices(len(block), -1)[1]
+            total.append(((len(block) - columns) * _log_rest(own)).sum())
+        return pt.sum(pt.stack(total))
+
+    def _own(self, value: Any) -> Any:
+        start = 0
+        for block in self.blocks:
+            count = len(block) * (len(block) - 1) // 2
+            yield block, value[start : start + count]
+            start += count
+
+
+def correlation_root(v: Any, k: int) -> Any:
+    """Cholesky factor (k, k) of the correlation matrix at v (k (k - 1) / 2,)."""
+    rows, columns = np.tril_indices(k, -1)
+    z = pt.eye(k)[rows, columns].set(pt.tanh(v))
+    logs = pt.zeros((k, k))[rows, columns].set(_log_rest(v))
+    return z * pt.exp(pt.cumsum(logs, axis=1) - logs)
+
+
+def _log_rest(v: Any) -> Any:
+    """Return log sqrt(1 - tanh(v)^2)."""
+    size = pt.abs(v)
+    return math.log(2) - size - pt.log1p(pt.exp(-2 * size))
+
+
+@dataclass(frozen=True)
+class Scaled(Transform):
+    """Spherical effects u (J, q) to effects with independent columns; the sds come last."""
+
+    name = "spherical"
+    ndim_supp = 0
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        """Return u."""
+        return value / inputs[-1]
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        """Return b."""
+        return value * inputs[-1]
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        """Return the log of |db / du|, element by element."""
+        return pt.zeros_like(value) + pt.log(inputs[-1])
+
+
+@dataclass(frozen=True)
+class Rotated(Transform):
+    """Spherical effects u (J, q) to correlated ones; the first parameter is the root (q, q)."""
+
+    name = "spherical"
+    ndim_supp = 1
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        """Return u."""
+        return pt.linalg.solve_triangular(inputs[1], value.T, lower=True).T
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        """Return b."""
+        return value @ inputs[1].T
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        """Return the log of |db / du|, one a level."""
+        return pt.zeros_like(value[:, 0]) + pt.log(pt.diagonal(inputs[1])).sum()
