@@ -20,9 +20,9 @@ IntArray = npt.NDArray[np.intp]
 
 MAX_STEPS = 60
 # Newton decrement (the fall of the deviance that one more step promises) at which a search ends:
-# 1e-8 moves a signed root of 1 by 1e-8; and a part of the deviance where rounding begins.
+# 1e-8 moves a signed root of 1 by 1e-8; and this times the rows, where rounding begins.
 DECREMENT_GOAL = 1e-8
-RELATIVE_GOAL = 1e-13
+GOAL_PER_ROW = 3e-13
 DECREMENT_ROUNDING = 1e-6  # below it a step that does not lower the deviance failed to rounding
 ACCEPT = 1e-4  # part of the promised fall that a step must deliver
 MIN_CURVATURE = 1e-7  # eigenvalues of the curvature are kept above this part of the largest
@@ -85,8 +85,8 @@ def settle(
     converged = np.zeros(T, dtype=bool)
     damping = np.zeros(T)
     active = np.flatnonzero(np.isfinite(here.value))
+    enough = goal + GOAL_PER_ROW * kernel.products.n_obs
     for _ in range(MAX_STEPS):
-        enough = goal + RELATIVE_GOAL * np.abs(here.value[active])
         holds, at = held.take(active), here.take(active)
         bowl = _Bowl(holds, at)
         done = bowl.decrement < enough
@@ -95,7 +95,7 @@ def settle(
         if not left.size:
             break
         if done.any():
-            active, enough = active[left], enough[left]
+            active = active[left]
             holds, at = held.take(active), here.take(active)
             bowl = _Bowl(holds, at)
         candidate = holds.projected(at.z + bowl.step(damping[active]))

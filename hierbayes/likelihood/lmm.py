@@ -365,7 +365,12 @@ def _minimise(
 
     first = off_zero(start)
     return minimise(
-        local, first, local_at(_evaluated(kernel, first)), project=off_zero, max_steps=max_steps
+        local,
+        first,
+        local_at(_evaluated(kernel, first)),
+        project=off_zero,
+        max_steps=max_steps,
+        n_rows=kernel.products.n_obs,
     )
 
 

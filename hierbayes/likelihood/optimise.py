@@ -19,7 +19,10 @@ MAX_STEPS = 200
 # Newton decrement (the fall of f that one more step promises) at which the search ends. f is a
 # deviance: 1e-10 of it moves an estimate by 1e-5 standard errors.
 DECREMENT_GOAL = 1e-10
-RELATIVE_GOAL = 1e-13  # and this part of f, which is where rounding begins
+# And this times the number of rows that f sums over, which is where its rounding begins. Not a part
+# of f itself: the origin of a deviance hangs on the unit of the response, and where the search ends
+# must not.
+GOAL_PER_ROW = 3e-13
 # Above this decrement a search that has ended takes one more step, judged by its gradient: the fall
 # of f drowns in rounding there, while x is still 1e-6 standard errors from where it stands still,
 # and p values and degrees of freedom would show in which units, or by which path, x was reached.
@@ -74,6 +77,7 @@ def minimise[State](
     *,
     project: Callable[[FloatArray], FloatArray],
     max_steps: int = MAX_STEPS,
+    n_rows: int = 1,
 ) -> Optimum[State]:
     """Search a minimum from ``start``.
 
@@ -87,18 +91,19 @@ def minimise[State](
     project : callable
         Applied to each trial point (keeps it off places where derivatives are undefined).
     max_steps : int
+    n_rows : int
+        Number of rows that f sums over.
 
     Returns
     -------
     Optimum
     """
     x, here = start, there
-    damping = 0.0
+    damping, goal = 0.0, DECREMENT_GOAL + GOAL_PER_ROW * n_rows
     for steps in range(max_steps + 1):
         gradient, curvature = here.derivatives()
         bowl = _Bowl(gradient, curvature, reach=max(LONGEST_STEP, float(np.abs(x).max())))
         decrement = bowl.fall(project(x + bowl.step(0.0)) - x)
-        goal = DECREMENT_GOAL + RELATIVE_GOAL * abs(here.value)
         converged = decrement < goal
         if converged or steps == max_steps:
             break

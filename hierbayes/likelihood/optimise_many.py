@@ -17,10 +17,10 @@ from hierbayes.likelihood.optimise import (
     ACCEPT,
     DECREMENT_GOAL,
     DECREMENT_ROUNDING,
+    GOAL_PER_ROW,
     LONGEST_STEP,
     MIN_CURVATURE,
     MOST_DAMPING,
-    RELATIVE_GOAL,
 )
 
 FloatArray = npt.NDArray[np.float64]
@@ -43,7 +43,11 @@ Functions = Callable[[IntArray, FloatArray], Locals]
 
 
 def minimise_many(
-    functions: Functions, start: FloatArray, *, project: Callable[[FloatArray], FloatArray]
+    functions: Functions,
+    start: FloatArray,
+    *,
+    project: Callable[[FloatArray], FloatArray],
+    n_rows: int = 1,
 ) -> tuple[FloatArray, BoolArray]:
     """Search the minima of T functions.
 
@@ -55,6 +59,8 @@ def minimise_many(
     start : array, shape (T, k)
     project : callable
         Applied to trial points (m, k).
+    n_rows : int
+        Number of rows that a function sums over.
 
     Returns
     -------
@@ -65,14 +71,13 @@ def minimise_many(
     converged = np.zeros(x.shape[0], dtype=np.bool_)
     here = _safely(functions, np.arange(x.shape[0]), x)
     active = np.flatnonzero(np.isfinite(here.value))
-    damping = np.zeros(x.shape[0])
+    damping, goal = np.zeros(x.shape[0]), DECREMENT_GOAL + GOAL_PER_ROW * n_rows
     for _ in range(ROUNDS):
         bowls = _Bowls(here.gradient[active], here.curvature[active], x[active])
         decrement = bowls.fall(project(x[active] + bowls.step(0.0)) - x[active])
-        goal = DECREMENT_GOAL + RELATIVE_GOAL * np.abs(here.value[active])
         done = decrement < goal
         converged[active[done]] = True
-        active, bowls, goal = active[~done], bowls.take(~done), goal[~done]
+        active, bowls = active[~done], bowls.take(~done)
         if not active.size:
             break
         candidate = project(x[active] + bowls.step(damping[active, None]))

@@ -173,7 +173,7 @@ def _search(
         slopes = derivatives(chosen, at)
         return Locals(at.criterion, slopes.gradient, slopes.curvature)
 
-    return minimise_many(functions, start, project=off_zero)
+    return minimise_many(functions, start, project=off_zero, n_rows=kernel.products.n_obs)
 
 
 def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -273,8 +274,8 @@ def test_a_search_that_may_not_step_says_so():
 
 
 def test_an_unsettled_search_is_a_finding_and_a_warning(sleepstudy, monkeypatch):
-    def impatient(function, start, there, *, project, max_steps):
-        return minimise(function, start, there, project=project, max_steps=min(max_steps, 1))
+    def impatient(function, start, there, *, max_steps, **options):
+        return minimise(function, start, there, max_steps=min(max_steps, 1), **options)
 
     monkeypatch.setattr(lmm, "minimise", impatient)
     monkeypatch.setattr(lmm, "moment_start", lambda kernel: np.full(3, 50.0))
@@ -285,6 +286,23 @@ def test_an_unsettled_search_is_a_finding_and_a_warning(sleepstudy, monkeypatch)
     assert finding.code == "suspect"
     assert finding.numbers["restarts"] == 4
     assert finding.numbers["moved_in_standard_errors"] > 0
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_the_search_ends_at_the_same_place_in_every_unit_of_the_response(method, scale):
+    """Its goal was a part of the deviance, whose origin hangs on the unit: theta moved by 1e-4."""
+    rng = np.random.default_rng(7)
+    g = np.repeat(np.arange(8), 7)
+    x, slopes = rng.normal(size=56), rng.normal(0, 0.5, 8)
+    y = x + slopes[g] * (1 + x) + rng.normal(0, 0.7, 56)
+    thetas = []
+    for factor in (1.0, scale):
+        data = pd.DataFrame({"y": y * factor, "x": x, "g": g.astype(str)})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", hb.HierBayesWarning)
+            thetas.append(hb.Model("y ~ x + (x | g)", data).fit(method).theta)
+    assert thetas[1] == pytest.approx(thetas[0], rel=1e-7, abs=1e-9)
 
 
 def test_every_reference_fit_used_here_exists():
