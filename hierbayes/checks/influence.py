@@ -86,7 +86,9 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     table.insert(0, "cooks_distance", cook)
     table.insert(0, "n", np.bincount(factor.codes, minlength=J))
     table.index = pd.Index([str(level) for level in factor.levels], name=factor.name)
-    own = parameter_values(fit, fit.theta[None], np.array([fit.sigma]), beta=fit.beta[None])[0]
+    own = parameter_values(
+        fit, fit.representative[None], np.array([fit.sigma]), beta=fit.beta[None]
+    )[0]
     table.attrs["estimates"] = dict(zip(names, own.tolist(), strict=True))
     return table
 

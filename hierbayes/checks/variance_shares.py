@@ -138,7 +138,9 @@ def share_estimates(
 
 
 def _own_parameters(fit: LikelihoodFit) -> FloatArray:
-    return parameter_values(fit, fit.theta[None], np.array([fit.sigma]), beta=fit.beta[None])
+    return parameter_values(
+        fit, fit.representative[None], np.array([fit.sigma]), beta=fit.beta[None]
+    )
 
 
 def _from_parameters(fit: LikelihoodFit, values: FloatArray) -> VarianceShares:

@@ -118,7 +118,7 @@ def _chosen(fit: LikelihoodFit, names: Any) -> tuple[IntervalParameter, Interval
 def _value(fit: LikelihoodFit, parameter: IntervalParameter) -> float:
     if parameter.kind == "sigma":
         return fit.sigma
-    found = term_covariances(fit.kernel.shape, fit.theta, fit.sigma)
+    found = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
     return float(found[parameter.term].sd[parameter.row])
 
 
@@ -144,7 +144,7 @@ def _rise(
     for parameter, values in ((first, X), (second, Y)):
         if parameter.kind == "sigma":
             sigma = values
-    found = term_covariances(shape, fit.theta, fit.sigma)
+    found = term_covariances(shape, fit.representative, fit.sigma)
     Lambdas = [np.zeros((X.size, q, q)) for q in shape.sizes]
     for number, ((factor, columns), term) in enumerate(zip(shape.terms, found, strict=True)):
         sds = np.tile(term.sd, (X.size, 1))

@@ -273,7 +273,7 @@ def _drawn_part(
         # by sorted label: the order of the rows does not matter
         found, index = np.unique(labels[new].astype(str), return_inverse=True)
         # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
-        root = fit.sigma * fit.kernel.shape.unpack(fit.theta[None])[position][0]
+        root = fit.sigma * fit.kernel.shape.unpack(fit.representative[None])[position][0]
         b = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
         part[new] = (b * factor.z[new]).sum(axis=1)
     return part

@@ -32,7 +32,7 @@ def simulate(fit: LikelihoodFit, *, nsim: int = 1, random_seed: Any = None) -> p
     y = np.repeat(fit.fixed_part[:, None], nsim, axis=1)
     # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
     for factor, Lambda in zip(
-        fit.design.factors, fit.kernel.shape.unpack(fit.theta[None]), strict=True
+        fit.design.factors, fit.kernel.shape.unpack(fit.representative[None]), strict=True
     ):
         root = fit.sigma * Lambda[0]
         b = rng.standard_normal((nsim, factor.levels.size, root.shape[1])) @ root.T

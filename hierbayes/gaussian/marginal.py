@@ -40,6 +40,7 @@ import numpy.typing as npt
 
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.products import Products, multiply
+from hierbayes.gaussian.undetermined import Undetermined
 from hierbayes.linalg.stacked import UNROLLED
 from hierbayes.options import Method
 
@@ -81,7 +82,7 @@ class Kernel:
     """The marginal likelihood of one model: products, covariance shape and block structure.
 
     ``responses`` replaces the response by one a batch entry: xy (T, p), yy (T,) and per factor
-    zy (T, J, q).
+    zy (T, J, q). ``undetermined`` says which (co)variances no response can determine, if any.
     """
 
     products: Products
@@ -90,12 +91,18 @@ class Kernel:
     method: Method
     sigma_known: bool = False
     responses: tuple[FloatArray, FloatArray, tuple[FloatArray, ...]] | None = None
+    undetermined: Undetermined | None = None
 
     @property
     def df(self) -> int:
         """Divisor of the residual variance: n - p (REML) or n (ML)."""
         p = self.products.xx.shape[0] if self.method == "reml" else 0
         return self.products.n_obs - p
+
+    def in_basis(self, theta: FloatArray) -> FloatArray:
+        """Theta (k,) in the basis of the products, from one on the user's scale."""
+        inverses = [np.linalg.inv(basis) for basis in self.products.anchor.z_bases]
+        return self.shape.transformed(theta, inverses)
 
     @cached_property
     def gram_xy(self) -> FloatArray:

@@ -166,7 +166,9 @@ def _task(fit: LikelihoodFit, statistic: Statistic | None, kind: BootstrapKind) 
     if statistic is None:
         parameters = interval_parameters(fit)
         names = tuple(parameter.name for parameter in parameters)
-        estimates = _parameters(fit, fit.theta[None], np.array([fit.sigma]), fit.beta[None])[0]
+        estimates = _parameters(
+            fit, fit.representative[None], np.array([fit.sigma]), fit.beta[None]
+        )[0]
         bounds = np.array([BOUNDS.get(p.kind, (-np.inf, np.inf)) for p in parameters])
     else:
         named = named_numbers(statistic, fit)

@@ -210,7 +210,7 @@ def _draws_of(fit: Any, parameter: IntervalParameter) -> FloatArray:
 def _estimates(fit: LikelihoodFit, chosen: Sequence[IntervalParameter]) -> FloatArray:
     """Estimates of the fit itself."""
     sigma = np.array([fit.sigma])
-    values = parameter_values(fit, fit.theta[None], sigma, beta=fit.beta[None])[0]
+    values = parameter_values(fit, fit.representative[None], sigma, beta=fit.beta[None])[0]
     names = [p.name for p in interval_parameters(fit)]
     return values[[names.index(p.name) for p in chosen]]
 

@@ -41,6 +41,7 @@ from hierbayes.gaussian.marginal import (
     transpose_times,
 )
 from hierbayes.gaussian.products import multiply
+from hierbayes.intervals.determined_part import determined_part
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
@@ -112,9 +113,10 @@ def _check(fit: LikelihoodFit) -> None:
             "ddf='kenward-roger' is defined for REML fits and this fit is by ML. Fit it with "
             "REML, or use ddf='satterthwaite'."
         )
-    if fit.is_linear_model:
+    kernel = determined_part(fit).kernel
+    if not kernel.shape.sizes:
         return
-    operations = n_right_sides(fit.kernel) * float(fit.kernel.structure.n_numbers)
+    operations = n_right_sides(kernel) * float(kernel.structure.n_numbers)
     if operations > MOST_OPERATIONS:
         raise NotSupportedError(
             "ddf='kenward-roger' needs about "
@@ -125,7 +127,8 @@ def _check(fit: LikelihoodFit) -> None:
 
 
 def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
-    kernel, at, p = fit.kernel, fit.at, fit.beta.size
+    part, p = determined_part(fit), fit.beta.size
+    kernel, at = part.kernel, part.at
     basis = kernel.products.anchor.x_basis
     C = at.root_xvx[0] @ at.root_xvx[0].T
     Phi = np.linalg.inv(C)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from hierbayes.errors import OptionError
+from hierbayes.intervals.determined_part import determined_rows, is_determined
 from hierbayes.intervals.kenward_roger import f_scaling, kenward_roger, kenward_roger_df
 from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.options import Ddf
@@ -95,7 +96,7 @@ def row_tests(
     NotSupportedError
         For ``ddf="kenward-roger"`` of an ML fit.
     """
-    vcov = kenward_roger(fit).vcov if ddf == "kenward-roger" else fit.vcov_beta
+    vcov = kenward_roger(fit).vcov if ddf == "kenward-roger" else fit.representing.vcov_beta
     estimate = L @ fit.beta
     se = np.sqrt(np.maximum(np.einsum("ci,ij,cj->c", L, vcov, L), 0.0))
     df = row_df(fit, L, ddf=ddf)
@@ -108,12 +109,14 @@ def row_tests(
         size = -np.abs(statistic)
         finite = np.isfinite(df)
         p_value = 2 * np.where(finite, stdtr(np.where(finite, df, 1.0), size), ndtr(size))
+    known = determined_rows(fit, L)
+    tested = known.estimate & known.variance
     return RowTests(
-        estimate=estimate,
-        std_error=se,
-        statistic=statistic,
-        df=df,
-        p_value=p_value,
+        estimate=np.where(known.estimate, estimate, np.nan),
+        std_error=np.where(tested, se, np.nan),
+        statistic=np.where(tested, statistic, np.nan),
+        df=np.where(tested, df, np.nan),
+        p_value=np.where(tested, p_value, np.nan),
         notes=held_notes(fit, ddf),
     )
 
@@ -145,12 +148,14 @@ def f_test(
         If dependent rows have right sides that contradict each other.
     """
     known = kenward_roger(fit) if ddf == "kenward-roger" else None
-    vcov = fit.vcov_beta if known is None else known.vcov
+    vcov = fit.representing.vcov_beta if known is None else known.vcov
     right = np.broadcast_to(np.asarray(rhs, dtype=float), L.shape[:1])
     L, right = _independent(L, right, vcov)
     q = L.shape[0]
     if q == 0:
         return FTest(f_value=np.nan, num_df=0, den_df=np.nan, p_value=np.nan, mean_square=np.nan)
+    if not is_determined(fit, L):
+        return FTest(f_value=np.nan, num_df=q, den_df=np.nan, p_value=np.nan, mean_square=np.nan)
     # rows of L are orthonormal in vcov now, so the statistic is a mean of squares
     plain = float(np.mean((L @ fit.beta - right) ** 2))
     den_df, factor = np.nan, 1.0

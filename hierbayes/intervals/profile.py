@@ -205,7 +205,7 @@ class _Optimum:
 
 
 def _ml_optimum(fit: LikelihoodFit) -> _Optimum:
-    kernel, at, theta = fit.kernel, fit.at, fit.theta
+    kernel, at, theta = fit.kernel, fit.at, fit.representative
     if fit.method != "ml":
         found = fit_lmm(fit.design, method_kernel(kernel, "ml"))
         kernel, at, theta = found.kernel, found.at, found.theta

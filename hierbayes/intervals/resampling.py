@@ -44,7 +44,7 @@ class ResponseDraws:
         self._fixed = fit.fixed_part
         self._factors = fit.design.factors
         # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
-        Lambdas = fit.kernel.shape.unpack(fit.theta[None])
+        Lambdas = fit.kernel.shape.unpack(fit.representative[None])
         self._roots = [fit.sigma * Lambda[0] for Lambda in Lambdas]
         self._root_weights = None if fit.weights is None else np.sqrt(fit.weights)
         self._sigma = fit.sigma

@@ -34,6 +34,7 @@ from hierbayes.gaussian.covariance import CovarianceShape, term_covariances
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.turned import principal_axes, turned
+from hierbayes.intervals.determined_part import determined_part
 from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
 from hierbayes.likelihood.lmm import singular_terms, structure_of
 from hierbayes.options import Ddf
@@ -96,7 +97,8 @@ def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
 
 
 def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
-    frame = _frame(fit.kernel, fit.at)
+    part = determined_part(fit)
+    frame = _frame(part.kernel, part.at)
     kernel, at, k = frame.kernel, frame.at, frame.place.size
     m = k + (0 if kernel.sigma_known else 1)
     p = fit.beta.size
@@ -109,7 +111,7 @@ def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
         hessian[:k, :k] = _curvature(frame)
         alone[:k] = _size_of_curvature(frame)
     if m > k:
-        slopes[k] = 2 * fit.vcov_beta
+        slopes[k] = 2 * fit.representing.vcov_beta
         alone[k] = hessian[k, k] = 4 * kernel.df
         if k:
             weight = at.pwrss[0] / at.sigma[0] ** 2
@@ -310,7 +312,7 @@ def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
         exact = np.inf if fit.kernel.sigma_known else float(fit.nobs - fit.beta.size)
         return np.full(L.shape[0], exact)
     known = variance_uncertainty(fit)
-    variance = np.einsum("ci,ij,cj->c", L, fit.vcov_beta, L)
+    variance = np.einsum("ci,ij,cj->c", L, fit.representing.vcov_beta, L)
     g = np.einsum("ci,mij,cj->cm", L, known.slopes, L)
     with np.errstate(divide="ignore"):
         return np.asarray(2 * variance**2 / known.spread(g, variance))
@@ -320,9 +322,12 @@ def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:
     """Say which parameters degrees of freedom hold at the boundary; nothing where there is none."""
     if ddf != "satterthwaite" or fit.is_linear_model:
         return ()
-    covariances = term_covariances(fit.kernel.shape, fit.theta, fit.sigma)
+    covariances = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
+    unknown = fit.kernel.undetermined
     held = []
     for i in singular_terms(fit.kernel.shape, fit.at.theta[0]):
+        if unknown is not None and unknown.parameters[unknown.slices[i]].any():
+            continue
         term = fit.design.terms[i]
         factor = fit.design.factors[term.factor]
         names = [factor.columns[c] for c in term.columns]

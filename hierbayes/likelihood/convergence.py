@@ -21,7 +21,6 @@ FloatArray = npt.NDArray[np.float64]
 # that the answer does not depend on the units of a slope.
 SINGULAR = 1e-4
 FEW_LEVELS = 5
-TAKES_PART = 0.1  # share of the largest entry above which a parameter is named in a direction
 NEAR_ONE = 1 - 1e-6  # a correlation above this is printed, and meant, as exactly one
 
 POSTERIOR = (
@@ -91,32 +90,6 @@ def _direction_sentence(names: Sequence[str], covariance: TermCovariance, group:
     return (
         f"One combination of the effects of {group} is estimated not to vary at all "
         f"(in units of their sds: {' '.join(parts).removeprefix('+ ')})."
-    )
-
-
-def flat_finding(design: Design, direction: FloatArray) -> Finding:
-    """Return the finding for a direction of theta (k,) along which the criterion does not change.
-
-    The parameters that take part in it are named.
-    """
-    labels = []
-    for term in design.terms:
-        factor = design.factors[term.factor]
-        names = [factor.columns[c] for c in term.columns]
-        for c, first in enumerate(names):
-            labels.append(f"sd({first}|{factor.name})")
-            labels.extend(f"cor({first}, {name}|{factor.name})" for name in names[c + 1 :])
-    part = np.abs(direction) / np.abs(direction).max()
-    named = [label for label, size in zip(labels, part, strict=True) if size > TAKES_PART]
-    what = f"{named[0]} is" if len(named) == 1 else f"{_listed(named)} are"
-    each = "" if len(named) == 1 else " one by one"
-    return Finding(
-        "not_identified",
-        f"{what} not determined by the data{each}.",
-        "The value shown is one of many that fit equally well. This happens when no level has "
-        "rows in both columns, or when two grouping factors are the same: leave one of them out, "
-        "or write || where only a correlation is unknown.",
-        {"parameters": tuple(named)},
     )
 
 

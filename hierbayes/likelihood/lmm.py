@@ -13,6 +13,7 @@ search goes on from a point with variance in that direction. Near the boundary t
 the axes of the covariances found so far (``gaussian/turned.py``), where no curved valley is left.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,14 +33,22 @@ from hierbayes.gaussian.marginal import (
 from hierbayes.gaussian.nested import NestedStructure, is_nested
 from hierbayes.gaussian.products import Products, covariance_shape, products_of
 from hierbayes.gaussian.turned import principal_axes, turned
+from hierbayes.gaussian.undetermined import undetermined
 from hierbayes.likelihood.convergence import (
     boundary_finding,
     design_findings,
-    flat_finding,
     is_term_singular,
     suspect_finding,
 )
+from hierbayes.likelihood.determined import (
+    determined_design,
+    determined_products,
+    determined_shape,
+    doubtful_terms,
+    on_all_columns,
+)
 from hierbayes.likelihood.optimise import MAX_STEPS, Local, Optimum, minimise
+from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
@@ -55,9 +64,6 @@ TRY_ZERO = 3e-3
 ZERO_COST = 1e-9
 # A covariance slope below minus this (deviance per squared relative sd) is a way down.
 WAY_DOWN = 1e-3
-# Curvature below this part of the largest: the criterion does not know the direction. What is left
-# of an exact zero is the decrement at which the search ended, 1e-8 or so.
-FLAT = 1e-6
 FAR = (0.3, 1.0, 3.0, 10.0, 30.0)  # sds, in residual sds, looked at where one is estimated as zero
 START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
 SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
@@ -144,12 +150,29 @@ def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> 
             f"The fixed part has {n_columns} independent columns for {products.n_obs} rows; "
             "nothing is left to estimate variances from. Use fewer terms or more rows."
         )
+    shape = covariance_shape(design)
     return Kernel(
         products=products,
-        shape=covariance_shape(design),
+        shape=shape,
         structure=structure_of(products),
         method=method,
         sigma_known=design.known_sd is not None,
+        undetermined=undetermined(design, products, shape, weights=weights),
+    )
+
+
+def determined_kernel(kernel: Kernel) -> Kernel:
+    """Return the kernel of the model without the columns held at zero; this one without any."""
+    found = kernel.undetermined
+    if found is None or not any(found.removed):
+        return kernel
+    products = determined_products(kernel.products, found)
+    return replace(
+        kernel,
+        products=products,
+        shape=determined_shape(found),
+        structure=structure_of(products),
+        undetermined=None,
     )
 
 
@@ -169,6 +192,28 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
     DataError
         If the criterion cannot be computed at the start: the residual variation is zero.
     """
+    unknown = kernel.undetermined
+    if unknown is None:
+        return _fitted(design, kernel, start)
+    silent = doubtful_terms(unknown)
+    if not any(unknown.removed):
+        return _fitted(design, kernel, start, silent=silent)
+    part = _fitted(
+        determined_design(design, unknown), determined_kernel(kernel), None, silent=silent
+    )
+    theta = on_all_columns(unknown, part.theta[None])[0]
+    at = _evaluated(kernel, kernel.in_basis(theta))
+    return replace(part, kernel=kernel, at=at, theta=theta)
+
+
+def _fitted(
+    design: Design,
+    kernel: Kernel,
+    start: FloatArray | None,
+    *,
+    silent: AbstractSet[int] = frozenset(),
+) -> LmmFit:
+    """``fit_lmm`` where no column is held at zero; no word of the boundary of ``silent`` terms."""
     shape = kernel.shape
     if shape.n_theta == 0:
         at = _evaluated(kernel, np.empty(0))
@@ -190,12 +235,10 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
     theta = shape.transformed(x, kernel.products.anchor.z_bases)
     singular = singular_terms(shape, x)
     findings = []
-    if singular:
+    told = [i for i in singular if i not in silent]
+    if told:
         covariances = term_covariances(shape, theta, float(at.sigma[0]))
-        findings = [boundary_finding(design, i, covariances[i]) for i in singular]
-    flat = None if singular else _flat_direction(best)
-    if flat is not None:
-        findings.append(flat_finding(design, flat))
+        findings = [boundary_finding(design, i, covariances[i]) for i in told]
     if not best.converged:
         findings.append(suspect_finding(best.decrement, moved, restarts))
     return LmmFit(
@@ -262,7 +305,8 @@ def all_findings(design: Design, found: LmmFit) -> tuple[Finding, ...]:
     """Return the findings of a design and of the search on it, in order."""
     kept = set(found.kernel.products.anchor.kept.tolist())
     dropped = [name for i, name in enumerate(design.coef_names) if i not in kept]
-    return (*design_findings(design, dropped), *found.findings)
+    unknown = undetermined_findings(design, found.kernel.undetermined)
+    return (*design_findings(design, dropped), *unknown, *found.findings)
 
 
 def singular_terms(shape: CovarianceShape, x: FloatArray) -> list[int]:
@@ -372,12 +416,6 @@ def _minimise(
         max_steps=max_steps,
         n_rows=kernel.products.n_obs,
     )
-
-
-def _flat_direction(found: Optimum[Evaluation]) -> FloatArray | None:
-    """Return a direction (k,) along which the criterion does not change, or None."""
-    size, axes = np.linalg.eigh(found.curvature)
-    return axes[:, 0] if abs(size[0]) < FLAT * size[-1] else None
 
 
 def _moved(a: Evaluation, b: Evaluation) -> float:

@@ -516,9 +516,8 @@ class Model:
         same = np.array_equal(response, self.design.y)
         model = self if same else self.with_response(response)
         kernel = model.kernel(method)
-        inverses = [np.linalg.inv(basis) for basis in kernel.products.anchor.z_bases]
-        at = evaluate(kernel, kernel.shape.transformed(theta, inverses)[None])
-        return model._result(kernel, at, theta=theta, **verdicts)
+        at = evaluate(kernel, kernel.in_basis(theta)[None])
+        return model._result(kernel, at, representative=theta, **verdicts)
 
     def with_design(self, design: Design, kernel: Kernel) -> "Model":
         """Return the same model on other rows of its table, with the kernel of those rows."""
@@ -656,7 +655,7 @@ class Model:
         return self._result(
             found.kernel,
             found.at,
-            theta=found.theta,
+            representative=found.theta,
             converged=found.converged,
             is_singular=found.is_singular,
             findings=findings,

@@ -59,7 +59,7 @@ def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
     DataError
         If the file can't be written; nothing is left behind.
     """
-    arrays: dict[str, Any] = {"response": fit.design.y, "theta": fit.theta}
+    arrays: dict[str, Any] = {"response": fit.design.y, "theta": fit.representative}
     specification = stored_model(model, arrays) | {
         "method": fit.method,
         "converged": fit.converged,

@@ -10,6 +10,7 @@ import pandas as pd
 from hierbayes.design.design import Design
 from hierbayes.options import ResidualKind, check_option
 from hierbayes.results.addresses import level_columns
+from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable
 
@@ -96,6 +97,11 @@ class FitTables(Printable, Reportable):
         """Rows of the user's frame."""
         return self.design.n_rows_given
 
+    @property
+    def undetermined_parameters(self) -> npt.NDArray[np.bool_]:
+        """Which of the m ``interval_parameters`` the data do not determine, shape (m,)."""
+        return np.zeros(len(interval_parameters(self)), dtype=np.bool_)
+
     # tables
 
     def fixef(self) -> pd.Series:
@@ -109,7 +115,8 @@ class FitTables(Printable, Reportable):
         {'(Intercept)': 251.405, 'Days': 10.467}
         """
         values = np.full(len(self.design.coef_names), np.nan)
-        values[self.kept] = self.beta
+        lost = self.undetermined_parameters[-self.beta.size :] if self.beta.size else False
+        values[self.kept] = np.where(lost, np.nan, self.beta)
         return pd.Series(values, index=list(self.design.coef_names), name="estimate")
 
     @property

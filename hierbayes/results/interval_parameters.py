@@ -38,6 +38,10 @@ class NamedFit(Protocol):
     def kept(self) -> npt.NDArray[np.intp]:
         """Columns of X that were estimated."""
 
+    @property
+    def undetermined_parameters(self) -> npt.NDArray[np.bool_]:
+        """Which of the m parameters the data do not determine, shape (m,)."""
+
 
 @dataclass(frozen=True, slots=True)
 class IntervalParameter:
@@ -126,7 +130,7 @@ def parameter_values(
     -------
     array, shape (T, m)
         In the order of ``parameter_names``; sds in response units per unit of their column,
-        correlations NaN beside a zero sd.
+        correlations NaN beside a zero sd; NaN what the data do not determine.
     """
     Lambdas = _shape(fit.design).unpack(theta)
     return values_of_roots(fit, Lambdas, sigma, beta=beta, bases=bases)
@@ -150,7 +154,9 @@ def values_of_roots(
         parts.append(_term_values(root, sigma))
     if fit.design.known_sd is None:
         parts.append(sigma[:, None])
-    return np.concatenate([*parts, beta], axis=1)
+    values = np.concatenate([*parts, beta], axis=1)
+    values[:, fit.undetermined_parameters] = np.nan
+    return values
 
 
 def _shape(design: Design) -> CovarianceShape:

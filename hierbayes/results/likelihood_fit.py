@@ -5,8 +5,9 @@ scale. Reading never refits and never changes anything. What needs layers above 
 (prediction, refitting, rendering, saving) is asked of the model that made the fit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import term_covariances
+from hierbayes.gaussian.flat_moves import flat_moves
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
 from hierbayes.options import (
     Ddf,
@@ -31,6 +33,10 @@ from hierbayes.results.tidy import tidy_table
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
 FloatArray = npt.NDArray[np.float64]
+
+# Numbers at two covariances that fit equally well are the same up to this part: rounding leaves
+# 1e-9, and a dependence on what is undetermined moves them by their own size.
+UNCHANGED = 1e-6
 
 
 class FitServices(Protocol):
@@ -83,7 +89,8 @@ class LikelihoodFit(FitTables):
     method : "reml" or "ml"
     formula_text : the formula as R deparses it
     data_name : how the data are called in printed results
-    theta : array, shape (k,), lme4's relative covariance parameters
+    representative : array, shape (k,), lme4's relative covariance parameters, with one of the
+        values that fit equally well where the data determine none
     beta : array, shape (p,), fixed effects of the columns that were kept
     sigma : residual sd, response units
     criterion : REML criterion, or minus twice the log-likelihood
@@ -99,7 +106,7 @@ class LikelihoodFit(FitTables):
     method: Method
     formula_text: str
     data_name: str
-    theta: FloatArray
+    representative: FloatArray
     beta: FloatArray
     sigma: float
     criterion: float
@@ -112,8 +119,85 @@ class LikelihoodFit(FitTables):
 
     def __post_init__(self) -> None:
         """Make the arrays read-only: results are safe to share."""
-        _read_only(self.theta)
+        _read_only(self.representative)
         _read_only(self.beta)
+
+    # what the data determine
+
+    @cached_property
+    def alternatives(self) -> tuple["LikelihoodFit", ...]:
+        """Fits with other covariances that fit equally well; none if the data determine all."""
+        found = self.kernel.undetermined
+        if found is None:
+            return ()
+        kernel = replace(self.kernel, undetermined=None)
+        fits = []
+        for theta in flat_moves(found, self.representative):
+            at = evaluate(kernel, kernel.in_basis(theta)[None])
+            beta = kernel.products.anchor.beta0 + kernel.products.anchor.x_basis @ at.beta[0]
+            fits.append(replace(self, kernel=kernel, at=at, representative=theta, beta=beta))
+        return tuple(fits)
+
+    def determined(
+        self, read: Callable[["LikelihoodFit"], FloatArray], scale: Any = None
+    ) -> npt.NDArray[np.bool_]:
+        """Whether numbers read off a fit are the same for all covariances that fit equally well.
+
+        Parameters
+        ----------
+        read : callable
+            Gives an array of a fit.
+        scale : array that broadcasts to it, optional
+            What a change is compared with; the number itself when not given.
+
+        Returns
+        -------
+        array of bool, of the shape of what ``read`` gives
+        """
+        here = np.asarray(read(self.representing))
+        same = np.ones(here.shape, dtype=np.bool_)
+        scale = np.abs(here) if scale is None else scale
+        for other in self.alternatives:
+            change = np.abs(np.asarray(read(other)) - here)
+            same &= ~(change > UNCHANGED * scale)  # NaN beside NaN is no change
+        return same
+
+    @cached_property
+    def representing(self) -> "LikelihoodFit":
+        """The same fit, the representative's numbers shown as if they were determined."""
+        if self.kernel.undetermined is None:
+            return self
+        return replace(self, kernel=replace(self.kernel, undetermined=None))
+
+    def shown(self, read: Callable[["LikelihoodFit"], FloatArray], scale: Any = None) -> FloatArray:
+        """Return numbers read off this fit, NaN where the data do not determine them."""
+        values = np.asarray(read(self.representing))
+        if self.kernel.undetermined is None:
+            return values
+        return np.where(self.determined(read, scale), values, np.nan)
+
+    @property
+    def undetermined_parameters(self) -> npt.NDArray[np.bool_]:
+        """Which of ``interval_parameters`` the data do not determine, shape (m,)."""
+        found, k = self.kernel.undetermined, self.representative.size
+        own = np.zeros(k + (0 if self.kernel.sigma_known else 1), dtype=np.bool_)
+        if found is None:
+            return np.concatenate([own, np.zeros(self.beta.size, dtype=np.bool_)])
+        own[:k] = found.parameters
+        own[k:] = found.sigma
+        return np.concatenate([own, ~self.determined(lambda fit: fit.beta, self._beta_scale)])
+
+    @property
+    def _beta_scale(self) -> FloatArray:
+        return self.representing.std_errors
+
+    @cached_property
+    def theta(self) -> FloatArray:
+        """Lme4's relative covariance parameters, shape (k,); NaN where undetermined."""
+        found = self.kernel.undetermined
+        if found is None:
+            return self.representative
+        return _read_only(np.where(found.theta, np.nan, self.representative))
 
     # numbers
 
@@ -132,12 +216,12 @@ class LikelihoodFit(FitTables):
         """Minus twice the (unrestricted) log-likelihood at the estimates of theta."""
         if self.method == "ml":
             return self.criterion
-        return float(evaluate(replace(self.kernel, method="ml"), self.at.theta).criterion[0])
+        return float(self.shown(_ml_deviance, 1.0))
 
     @property
     def n_params(self) -> int:
         """Number of estimated parameters: fixed effects, theta and sigma."""
-        return self.beta.size + self.theta.size + (0 if self.kernel.sigma_known else 1)
+        return self.beta.size + self.representative.size + (0 if self.kernel.sigma_known else 1)
 
     @property
     def df_residual(self) -> int:
@@ -159,6 +243,9 @@ class LikelihoodFit(FitTables):
     @cached_property
     def vcov_beta(self) -> FloatArray:
         """Covariance matrix of ``beta``, shape (p, p)."""
+        if self.kernel.undetermined is not None:
+            se = self.representing.std_errors
+            return _read_only(self.shown(lambda fit: fit.vcov_beta, se[:, None] * se))
         half = np.linalg.solve(self.at.root_xvx[0], self.kernel.products.anchor.x_basis.T)
         return _read_only(self.sigma**2 * half.T @ half)
 
@@ -167,6 +254,11 @@ class LikelihoodFit(FitTables):
         """Conditional modes of the random effects per factor, (J, q), on the user's scale."""
         if not self.design.factors:
             return ()
+        if self.kernel.undetermined is not None:
+            reads = [partial(_modes_of, f) for f in range(len(self.design.factors))]
+            scales = [self._effect_scale(f) for f in range(len(reads))]
+            pairs = zip(reads, scales, strict=True)
+            return tuple(_read_only(self.shown(read, scale)) for read, scale in pairs)
         found = modes(self.kernel, self.at)
         bases = self.kernel.products.anchor.z_bases
         r = np.sqrt(self.at.pwrss[0])
@@ -180,12 +272,25 @@ class LikelihoodFit(FitTables):
         """Conditional covariances of the random effects per factor, arrays (J, q, q)."""
         if self.at.factor is None:
             return ()
+        if self.kernel.undetermined is not None:
+            reads = [partial(_covariances_of, f) for f in range(len(self.design.factors))]
+            scales = [self._effect_scale(f) for f in range(len(reads))]
+            pairs = zip(reads, scales, strict=True)
+            return tuple(_read_only(self.shown(read, s[:, None] * s)) for read, s in pairs)
         bases = self.kernel.products.anchor.z_bases
         blocks = self.at.factor.covariances()
         roots = [basis @ Lam[0] for basis, Lam in zip(bases, self.at.Lambdas, strict=True)]
         return tuple(
             _read_only(self.sigma**2 * (root @ V[0] @ root.T))
             for root, V in zip(roots, blocks, strict=True)
+        )
+
+    def _effect_scale(self, position: int) -> FloatArray:
+        """Sd of the response left by X, per unit of each column of a factor, shape (q,)."""
+        assert self.kernel.undetermined is not None
+        products = self.kernel.products
+        return np.asarray(
+            np.sqrt(products.yy / products.n_obs) / self.kernel.undetermined.scale[position]
         )
 
     def ranef(self) -> LevelTables:
@@ -207,24 +312,41 @@ class LikelihoodFit(FitTables):
 
     def varcorr(self) -> VarCorr:
         """Return sds and correlations of the random effects, and the residual sd."""
-        found = term_covariances(self.kernel.shape, self.theta, self.sigma)
+        found = term_covariances(self.kernel.shape, self.representative, self.sigma)
+        unknown = self._unknown_covariances()
         terms = tuple(
             VarCorrTerm(
                 name=term.name,
                 columns=tuple(self.design.factors[term.factor].columns[c] for c in term.columns),
-                sd=cov.sd,
-                corr=cov.corr,
+                sd=np.where(np.diag(lost), np.nan, cov.sd),
+                corr=np.where(lost, np.nan, cov.corr),
+                undetermined=lost,
             )
-            for term, cov in zip(self.design.terms, found, strict=True)
+            for term, cov, lost in zip(self.design.terms, found, unknown, strict=True)
         )
         has_residual = not self.kernel.sigma_known
         return VarCorr(terms=terms, sigma=self.sigma, has_residual=has_residual)
+
+    def _unknown_covariances(self) -> list[npt.NDArray[np.bool_]]:
+        """Per term, which sds (the diagonal) and correlations are undetermined, (q, q)."""
+        lost, place = self.undetermined_parameters, 0
+        matrices = []
+        for term in self.design.terms:
+            q = len(term.columns)
+            matrix = np.zeros((q, q), dtype=np.bool_)
+            rows, columns = np.triu_indices(q)
+            matrix[rows, columns] = matrix[columns, rows] = lost[place : place + rows.size]
+            matrices.append(matrix)
+            place += rows.size
+        return matrices
 
     # rows
 
     @cached_property
     def fixed_part(self) -> FloatArray:
         """X beta plus offset, shape (n,)."""
+        if self.kernel.undetermined is not None:
+            return _read_only(self.shown(lambda fit: fit.fixed_part, self._row_scale))
         X = self.design.X[:, self.kept]
         offset = 0.0 if self.design.offset is None else self.design.offset
         return _read_only(X @ self.beta + offset)
@@ -232,10 +354,16 @@ class LikelihoodFit(FitTables):
     @cached_property
     def fitted_values(self) -> FloatArray:
         """X beta + Z b plus offset, shape (n,)."""
+        if self.kernel.undetermined is not None:  # y - W^-1 P y, which no such value enters
+            return self.representing.fitted_values
         total = self.fixed_part.copy()
         for factor, b in zip(self.design.factors, self.modes, strict=True):
             total += (factor.z * b[factor.codes]).sum(axis=1)
         return _read_only(total)
+
+    @property
+    def _row_scale(self) -> float:
+        return float(np.sqrt(self.kernel.products.yy / self.nobs))
 
     def tidy(
         self,
@@ -502,6 +630,18 @@ class LikelihoodFit(FitTables):
             If the file can't be written; a file of that name is then as it was.
         """
         self.model.save(self, path)
+
+
+def _ml_deviance(fit: LikelihoodFit) -> FloatArray:
+    return np.asarray(evaluate(replace(fit.kernel, method="ml"), fit.at.theta).criterion[0])
+
+
+def _modes_of(position: int, fit: LikelihoodFit) -> FloatArray:
+    return fit.modes[position]
+
+
+def _covariances_of(position: int, fit: LikelihoodFit) -> FloatArray:
+    return fit.mode_covariances[position]
 
 
 def _read_only(array: FloatArray) -> FloatArray:

@@ -21,18 +21,24 @@ class VarCorrTerm:
     columns : the q column names
     sd : array, shape (q,), units of the response per unit of each column
     corr : array, shape (q, q); NaN where an sd is zero, so that the correlation is undefined
+    undetermined : array of bool, shape (q, q): sds (on the diagonal) and correlations that are NaN
+        because the data do not determine them; None where they determine all
     """
 
     name: str
     columns: tuple[str, ...]
     sd: FloatArray
     corr: FloatArray
+    undetermined: npt.NDArray[np.bool_] | None = None
 
     @property
     def covariance(self) -> FloatArray:
         """Covariance matrix, shape (q, q)."""
         off = np.where(np.isnan(self.corr), 0.0, self.corr)
-        return np.asarray(self.sd[:, None] * off * self.sd)
+        found = np.asarray(self.sd[:, None] * off * self.sd)
+        if self.undetermined is not None:
+            found[self.undetermined] = np.nan
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -1,0 +1,432 @@
+"""Which variances and covariances of a model the data cannot determine, whatever the response.
+
+In rows scaled by the root of their weights Var(y) = sum_m psi_m V_m with psi the entries of the
+covariances of all terms (V_m = Z_a Z_b' + Z_b Z_a', or Z_a Z_a') and sigma^2 (V = I; absent where
+the residual sds are known). What X beta cannot explain has the variance P0 Var(y) P0, with P0 the
+projector off span(X), so the data determine psi up to the null space N of
+
+    psi  ->  sum_m psi_m P0 V_m P0.
+
+Most models are settled by the Gram matrix tr(P0 V_m P0 V_n), which products hold: far from
+singular, nothing is undetermined. Squares hide what is small, so that otherwise N is found from the
+rows, on a linear scale: first the directions d of a term with P0 Z d = 0 (its columns lie in
+span(X), or depend on each other), then the dependences among P0 V_m P0 of what is left, by products
+with random vectors. Products with more vectors than there are unknowns are dependent only if the
+matrices are.
+
+A term is held at zero in the search where the rest can do all it does (``removed``): the other
+estimates are then those of the model without it. Nothing here looks at the response.
+
+Source: Searle, Casella & McCulloch (1992), Variance Components, section 3.6; Lavine, Bray & Hodges
+(2015), Bayesian Anal. 10:857 (a random effect and the span of X).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.design.design import Design
+from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.products import Products
+from hierbayes.linalg.rank import RANK_TOLERANCE
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
+
+# The Gram matrix alone says that all is determined while what is left of each V_m off X, and the
+# smallest eigenvalue at a unit diagonal, are above this: rounding makes 1e-12 of it at most.
+GRAM_SAFE = 1e-6
+# P0 V_m P0 of unit size are dependent where a combination leaves less than this. Rounding leaves
+# 1e-9 at columns that the fixed part explains to 1e-7, where they count as explained; one level of
+# a hundred thousand that has both columns of a covariance leaves 1e-5.
+DEPENDENT = 1e-6
+# Part of a null vector above which an entry takes part in it; rounding leaves 1e-9.
+TAKES_PART = 1e-6
+PROBES = 3  # random effects drawn to see which directions of a term are in span(X)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undetermined:
+    """What the data cannot determine, in columns scaled to a mean square of one over the rows.
+
+    Attributes
+    ----------
+    shape : CovarianceShape of the model
+    scale : per factor, array (q,), root mean square of each column
+    flat : array, shape (k + 1, d), basis of N: entries of the covariances in the order of theta,
+        last sigma^2
+    directions : per term, array (q_t, r), d with P0 Z d = 0
+    dependences : array, shape (k + 1, c), null vectors that are not of such directions
+    removed : per factor, the columns held at zero
+    """
+
+    shape: CovarianceShape
+    scale: tuple[FloatArray, ...]
+    flat: FloatArray
+    directions: tuple[FloatArray, ...]
+    dependences: FloatArray
+    removed: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def entries(self) -> BoolArray:
+        """Which entries of the covariances are undetermined, in the order of theta, shape (k,)."""
+        return np.asarray(np.abs(self.flat[:-1]).max(axis=1, initial=0.0) > TAKES_PART)
+
+    @property
+    def sigma(self) -> bool:
+        """Whether sigma is undetermined."""
+        return bool(np.abs(self.flat[-1]).max(initial=0.0) > TAKES_PART)
+
+    @cached_property
+    def parameters(self) -> BoolArray:
+        """Which sds (places on the diagonal) and correlations are undetermined, shape (k,)."""
+        factor, row, column = self.shape.entries
+        places = zip(factor, row, column, self.entries, strict=True)
+        lost = {(f, r) for f, r, c, is_lost in places if is_lost and r == c}
+        beside = [
+            (f, r) in lost or (f, c) in lost for f, r, c in zip(factor, row, column, strict=True)
+        ]
+        return self.entries | np.array(beside, dtype=np.bool_)
+
+    @cached_property
+    def theta(self) -> BoolArray:
+        """Which entries of theta are undetermined, shape (k,).
+
+        Entry (r, c) of a Cholesky factor follows from rows and columns up to c, and row r up to c.
+        """
+        _, row, column = self.shape.entries
+        lost = np.zeros(row.size, dtype=np.bool_)
+        for own in self.slices:
+            r, c, gone = row[own], column[own], self.entries[own]
+            before = (c[gone] <= c[:, None]) & ((r[gone] <= c[:, None]) | (r[gone] == r[:, None]))
+            lost[own] = before.any(axis=1)
+        return lost
+
+    @cached_property
+    def slices(self) -> list[slice]:
+        """Places of the entries of each term."""
+        sizes = [len(columns) * (len(columns) + 1) // 2 for _, columns in self.shape.terms]
+        ends = np.cumsum(sizes).tolist()
+        return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+
+    @property
+    def kept(self) -> list[list[int]]:
+        """Per factor the columns that are not held at zero."""
+        return [
+            [c for c in range(q) if c not in gone]
+            for q, gone in zip(self.shape.sizes, self.removed, strict=True)
+        ]
+
+
+def undetermined(
+    design: Design, products: Products, shape: CovarianceShape, *, weights: FloatArray | None
+) -> Undetermined | None:
+    """Return what the data cannot determine; None where they determine everything.
+
+    Parameters
+    ----------
+    design : Design
+    products : of its rows
+    shape : of its covariances
+    weights : array, shape (n,), precision weights of the likelihood, or None
+    """
+    sigma_known = design.known_sd is not None
+    if shape.n_theta == 0 or _clearly_determined(products, shape, sigma_known=sigma_known):
+        return None
+    rows = _Rows(design, products.anchor.kept, weights)
+    found = [_term_directions(rows, f, columns) for f, columns in shape.terms]
+    bases = [T for _, _, T in found]
+    terms = [_Term(f, columns, T) for (f, columns), T in zip(shape.terms, bases, strict=True)]
+    images = _images(rows, terms, sigma_known=sigma_known)
+    null = _null_vectors(images)
+    own = _in_columns(terms, shape, null)
+    directions = tuple(D for _, D, _ in found)
+    flat = np.concatenate([_of_directions(directions, shape), own], axis=1)
+    if not flat.shape[1]:
+        return None
+    left, size, _ = np.linalg.svd(flat / np.linalg.norm(flat, axis=0), full_matrices=False)
+    removed: list[list[int]] = [[] for _ in shape.sizes]
+    for (f, columns), (dropped, _, _) in zip(shape.terms, found, strict=True):
+        removed[f] += [columns[c] for c in dropped]
+    if null.shape[1]:
+        for t in _spared(images, terms):
+            removed[terms[t].factor] += [terms[t].columns[c] for c in terms[t].used]
+    return Undetermined(
+        shape=shape,
+        scale=tuple(rows.scale),
+        flat=left[:, size > DEPENDENT * size[0]],
+        directions=directions,
+        dependences=own,
+        removed=tuple(tuple(sorted(gone)) for gone in removed),
+    )
+
+
+# the quick look
+
+
+def _clearly_determined(products: Products, shape: CovarianceShape, *, sigma_known: bool) -> bool:
+    """Whether the Gram matrix of all P0 V_m P0 is far from singular."""
+    root = np.linalg.inv(np.linalg.cholesky(products.xx)).T
+    T = [zx @ root for zx in products.zx]
+    k = shape.n_theta
+    M = np.zeros((k + 1, k + 1))
+    plain = np.zeros(k)
+    H = [_outer(t) for t in T]
+    for f, (at, a, b) in enumerate(shape.factor_entries):
+        A = products.zz[f]
+        B = T[f] @ np.swapaxes(T[f], 1, 2)
+        own = (A - B).sum(axis=0)
+        M[at, k] = M[k, at] = own[a, b] * np.where(a == b, 1.0, 2.0)
+        K = _squares(A, B) + _low_rank(H[f], H[f])
+        M[np.ix_(at, at)] = _entries(K, (a, b), (a, b))
+        plain[at] = np.diag(_entries(_squares(A, None), (a, b), (a, b)))
+        for g in range(f + 1, len(shape.sizes)):
+            to, c, d = shape.factor_entries[g]
+            coupling = products.couplings[f, g]
+            B = T[f][coupling.rows] @ np.swapaxes(T[g][coupling.columns], 1, 2)
+            K = _squares(coupling.blocks, B) + _low_rank(H[f], H[g])
+            cross = _entries(K, (a, b), (c, d))
+            M[np.ix_(at, to)] = cross
+            M[np.ix_(to, at)] = cross.T
+    M[k, k] = products.n_obs - products.xy.size
+    size = np.diag(M)
+    if not (size[:k] > GRAM_SAFE * plain).all():
+        return False
+    some = slice(k if sigma_known else k + 1)
+    scale = np.sqrt(size[some])
+    return bool(np.linalg.eigvalsh(M[some, some] / scale / scale[:, None])[0] > GRAM_SAFE)
+
+
+def _outer(T: FloatArray) -> FloatArray:
+    """Sum over levels of T_j[b]'T_j[a], shape (q, q, p p), from T (J, q, p)."""
+    J, q, p = T.shape
+    flat = T.reshape(J, q * p)
+    return np.asarray((flat.T @ flat).reshape(q, p, q, p).swapaxes(1, 2).reshape(q, q, p * p))
+
+
+def _squares(C: FloatArray, B: FloatArray | None) -> FloatArray:
+    """Sum over pairs of levels of S[b, c] S[a, d] - B[b, c] B[a, d], S = C - B, as (b, c, a, d)."""
+    m, q, r = C.shape
+    flat = C.reshape(m, q * r)
+    total = flat.T @ flat
+    if B is not None:
+        mixed = flat.T @ B.reshape(m, q * r)
+        total = total - mixed - mixed.T
+    return np.asarray(total.reshape(q, r, q, r))
+
+
+def _low_rank(H: FloatArray, G: FloatArray) -> FloatArray:
+    """Sum over all pairs of levels of B[b, c] B[a, d], as (b, c, a, d)."""
+    q, r = H.shape[0], G.shape[0]
+    both = H.reshape(q * q, -1) @ G.reshape(r * r, -1).T
+    return np.asarray(both.reshape(q, q, r, r).transpose(0, 2, 1, 3))
+
+
+def _entries(
+    K: FloatArray, own: tuple[IntArray, IntArray], other: tuple[IntArray, IntArray]
+) -> FloatArray:
+    """tr(P0 V_m P0 V_n) of entries (a, b) and (c, d) from K (b, c, a, d)."""
+    (a, b), (c, d) = own, other
+    total = np.zeros((a.size, c.size))
+    for i, j in ((a, b), (b, a)):
+        for m, n in ((c, d), (d, c)):
+            total += K[j[:, None], m, i[:, None], n]
+    twice = np.where(a == b, 2.0, 1.0)[:, None] * np.where(c == d, 2.0, 1.0)
+    return total / twice
+
+
+# from the rows
+
+
+class _Rows:
+    """Rows scaled by the root of their weights: columns of length one, and P0."""
+
+    def __init__(self, design: Design, kept: IntArray, weights: FloatArray | None) -> None:
+        self.root = None if weights is None else np.sqrt(weights)[:, None]
+        X = self.scaled(design.X[:, kept])
+        length = np.linalg.norm(X, axis=0)
+        self.Q = np.linalg.qr(X / np.where(length > 0, length, 1.0))[0]
+        self.codes = [factor.codes for factor in design.factors]
+        self.n_levels = [factor.levels.size for factor in design.factors]
+        columns = [self.scaled(factor.z) for factor in design.factors]
+        self.scale = [np.sqrt((z**2).mean(axis=0)) for z in columns]
+        self.z = [z / scale for z, scale in zip(columns, self.scale, strict=True)]
+        self.random = np.random.default_rng(0)
+
+    @property
+    def n(self) -> int:
+        return self.Q.shape[0]
+
+    def scaled(self, columns: FloatArray) -> FloatArray:
+        return columns if self.root is None else columns * self.root
+
+    def off_x(self, columns: FloatArray) -> FloatArray:
+        """P0 times columns (n, s); twice, as one projection leaves its own rounding."""
+        once = columns - self.Q @ (self.Q.T @ columns)
+        return np.asarray(once - self.Q @ (self.Q.T @ once))
+
+
+def _term_directions(
+    rows: _Rows, f: int, columns: tuple[int, ...]
+) -> tuple[list[int], FloatArray, FloatArray]:
+    """Places of columns that earlier ones and X explain, the directions d, and a basis T (q, r).
+
+    In the basis the kept columns are orthonormal off X.
+    """
+    z = rows.z[f][:, columns]
+    q = z.shape[1]
+    effects = rows.random.standard_normal((rows.n_levels[f], PROBES))[rows.codes[f]]
+    drawn = (z[:, :, None] * effects[:, None, :]).reshape(rows.n, q * PROBES)
+    length = np.sqrt((drawn**2).sum(axis=0).reshape(q, PROBES).sum(axis=1))
+    left = rows.off_x(drawn).reshape(rows.n, q, PROBES).swapaxes(1, 2).reshape(-1, q) / length
+    kept: list[int] = []
+    basis = np.empty((left.shape[0], 0))
+    for c in range(q):
+        rest = left[:, c]
+        for _ in range(2):
+            rest = rest - basis @ (basis.T @ rest)
+        size = np.linalg.norm(rest)
+        if size > RANK_TOLERANCE:
+            kept.append(c)
+            basis = np.column_stack([basis, rest / size])
+    dropped = [c for c in range(q) if c not in kept]
+    R = basis.T @ left[:, kept]
+    D = np.zeros((q, len(dropped)))
+    for i, c in enumerate(dropped):
+        on_kept = np.linalg.solve(R, basis.T @ left[:, c])
+        on_kept = np.where(np.abs(on_kept) > TAKES_PART, on_kept, 0.0)
+        D[kept, i] = -on_kept * length[c] / length[kept]
+        D[c, i] = 1.0
+    T = np.zeros((q, len(kept)))
+    T[kept] = np.triu(np.linalg.inv(R)) / length[kept, None] * np.sqrt(rows.n)
+    return dropped, D, T
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """What is left of one term: its factor and columns, and the basis T (q, r)."""
+
+    factor: int
+    columns: tuple[int, ...]
+    T: FloatArray
+
+    @property
+    def used(self) -> IntArray:
+        """Places of the columns that are left."""
+        return np.flatnonzero(self.T.any(axis=1))
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Row and column of each entry, in the order of theta."""
+        r = self.T.shape[1]
+        return [(i, c) for c in range(r) for i in range(c, r)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """P0 V_m P0 times random vectors, (n s, m) as a triangle (m, m); entries as (term, row, col).
+
+    Variances have unit size, covariances the product of the roots; ``unit`` is what they were
+    divided by. Sigma^2 is (-1, 0, 0).
+    """
+
+    columns: FloatArray
+    unit: FloatArray
+    labels: tuple[tuple[int, int, int], ...]
+
+
+def _images(rows: _Rows, terms: list[_Term], *, sigma_known: bool) -> _Images:
+    count = 2 + sum(len(term.pairs) for term in terms)
+    U = rows.off_x(rows.random.standard_normal((rows.n, count)))
+    columns, unit, labels = [], [], []
+    for t, term in enumerate(terms):
+        z = rows.z[term.factor][:, term.columns] @ term.T
+        codes, J = rows.codes[term.factor], rows.n_levels[term.factor]
+        sums = np.stack([_sums(codes, w[:, None] * U, J) for w in z.T]) if z.size else z
+        found = {}
+        for i, c in term.pairs:
+            image = z[:, [i]] * sums[c][codes]
+            found[i, c] = rows.off_x(image if i == c else image + z[:, [c]] * sums[i][codes])
+        size = {i: np.linalg.norm(found[i, i]) for i in range(z.shape[1])}
+        for i, c in term.pairs:
+            unit.append(np.sqrt(size[i] * size[c]))
+            columns.append(found[i, c].ravel() / unit[-1])
+            labels.append((t, i, c))
+    if not sigma_known:
+        unit.append(np.linalg.norm(U))
+        columns.append(U.ravel() / unit[-1])
+        labels.append((-1, 0, 0))
+    if not columns:
+        return _Images(np.empty((0, 0)), np.empty(0), ())
+    triangle = np.linalg.qr(np.column_stack(columns), mode="r")
+    return _Images(triangle, np.array(unit), tuple(labels))
+
+
+def _sums(codes: IntArray, values: FloatArray, J: int) -> FloatArray:
+    """Sum values (n, s) over the rows of each level, (J, s)."""
+    return np.column_stack([np.bincount(codes, weights=v, minlength=J) for v in values.T])
+
+
+def _null_vectors(images: _Images) -> FloatArray:
+    """Return combinations (m, d) of the V_m that vanish off X."""
+    if not images.labels:
+        return np.empty((0, 0))
+    _, size, axes = np.linalg.svd(images.columns)
+    size = np.append(size, np.zeros(axes.shape[0] - size.size))
+    null = axes[size < DEPENDENT].T
+    return np.asarray(null / images.unit[:, None])
+
+
+def _in_columns(terms: list[_Term], shape: CovarianceShape, null: FloatArray) -> FloatArray:
+    """Null vectors as entries of the covariances of the columns, and sigma^2: (k + 1, d)."""
+    found = np.zeros((shape.n_theta + 1, null.shape[1]))
+    for d, vector in enumerate(null.T):
+        matrices, place = [], 0
+        for term in terms:
+            G = np.zeros((term.T.shape[1], term.T.shape[1]))
+            for i, c in term.pairs:
+                G[i, c] = G[c, i] = vector[place]
+                place += 1
+            matrices.append(term.T @ G @ term.T.T)
+        found[:-1, d] = _packed(matrices)
+        if place < vector.size:
+            found[-1, d] = vector[place]
+    size = np.abs(found).max(axis=0, initial=0.0)
+    return np.asarray(found / np.where(size > 0, size, 1.0))
+
+
+def _packed(matrices: list[FloatArray]) -> FloatArray:
+    """Entries of symmetric matrices, one a term, in the order of theta."""
+    parts = [G.T[np.triu_indices(G.shape[0])] for G in matrices]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _of_directions(directions: tuple[FloatArray, ...], shape: CovarianceShape) -> FloatArray:
+    """Null vectors d e' + e d' of all directions d and all columns e, as (k + 1, m)."""
+    found = []
+    for t, D in enumerate(directions):
+        for d in D.T:
+            for e in (*np.eye(D.shape[0]), d):
+                matrices = [np.zeros((len(columns),) * 2) for _, columns in shape.terms]
+                matrices[t] = np.outer(d, e) + np.outer(e, d)
+                found.append(np.append(_packed(matrices), 0.0))
+    return np.array(found).reshape(-1, shape.n_theta + 1).T
+
+
+def _spared(images: _Images, terms: list[_Term]) -> list[int]:
+    """Terms of one column that a sum of other variances can stand for, the last first."""
+    from scipy.optimize import nnls
+
+    diagonal = [m for m, (t, i, c) in enumerate(images.labels) if t >= 0 and i == c]
+    spared: list[int] = []
+    for m in reversed(diagonal):
+        t = images.labels[m][0]
+        if terms[t].T.shape[1] > 1:
+            continue
+        others = [o for o in diagonal if o != m and images.labels[o][0] not in spared]
+        if others and nnls(images.columns[:, others], images.columns[:, m])[1] < DEPENDENT:
+            spared.append(t)
+    return spared
