@@ -41,7 +41,8 @@ fit's are too small on average, and so are its intervals; REML's are not.
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,11 @@ import pandas as pd
 
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_precisions, new_rows
-from hierbayes.effects.prediction_variance import GroupRows, prediction_variance
+from hierbayes.effects.prediction_variance import (
+    GroupRows,
+    PredictionVariance,
+    prediction_variance,
+)
 from hierbayes.effects.reference_grid import is_estimable
 from hierbayes.errors import NewLevelError, NotSupportedError, OptionError, RankDeficientWarning
 from hierbayes.options import (
@@ -95,29 +100,29 @@ def predict(
     rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
     if newdata is not None:
         _warn_of_undetermined(fit, rows.X)
-    total = rows.X[:, fit.kept] @ fit.beta
-    if rows.offset is not None:
-        total = total + rows.offset
-    for position, factor in enumerate(rows.factors):
-        if factor.name in chosen:
-            labels = rows.new_labels.get(factor.name)
-            total = total + _group_part(fit, position, factor, new_levels=new_levels, labels=labels)
-            if new_levels == "sample" and interval is None:
+    expected = partial(_expected, rows, chosen, new_levels)
+    total = fit.shown(expected, fit.row_scale)
+    if new_levels == "sample" and interval is None:
+        for position, factor in enumerate(rows.factors):
+            if factor.name in chosen:
+                labels = rows.new_labels.get(factor.name)
                 total = total + _drawn_part(fit, position, factor, labels=labels, rng=rng)
+                known = fit.determined(partial(_variance_of_levels, position, factor))
+                total[(factor.codes == NEW_LEVEL) & ~known] = np.nan
     if interval is None:
         return pd.Series(total, index=rows.row_labels, name="prediction")
     new_response = interval == "prediction"
     precisions = row_precisions(fit, newdata) if new_response else None
     effects = _group_rows(rows, chosen, new_levels=new_levels, new_response=new_response)
-    found = prediction_variance(
-        fit,
-        rows.X[:, fit.kept],
-        effects,
-        residual=residual_variances(precisions, total.size) if new_response else None,
-    )
-    half = found.quantile(level) * found.sd
+    residual = residual_variances(precisions, total.size) if new_response else None
+    variance = partial(_variance, rows.X[:, fit.kept], effects, residual)
+    found = variance(fit.representing)
+    sd = np.where(np.isnan(total), np.nan, found.sd)
+    if fit.alternatives:
+        sd[~fit.determined(lambda one: variance(one).given_theta)] = np.nan
+    half = found.quantile(level) * sd
     return prediction_table(
-        [total, np.where(np.isnan(total), np.nan, found.sd), total - half, total + half],
+        [total, sd, total - half, total + half],
         index=rows.row_labels,
         interval=interval,
         level=level,
@@ -131,6 +136,26 @@ def predict(
             known_theta=fit.is_singular,
         ),
     )
+
+
+def _expected(
+    rows: NewRows, chosen: Collection[str], new_levels: NewLevels, fit: LikelihoodFit
+) -> FloatArray:
+    """X beta + Z b plus offset of the rows, shape (m,)."""
+    total = rows.X[:, fit.kept] @ fit.beta
+    if rows.offset is not None:
+        total = total + rows.offset
+    for position, factor in enumerate(rows.factors):
+        if factor.name in chosen:
+            labels = rows.new_labels.get(factor.name)
+            total = total + _group_part(fit, position, factor, new_levels=new_levels, labels=labels)
+    return np.asarray(total)
+
+
+def _variance(
+    X: FloatArray, effects: Sequence[GroupRows], residual: FloatArray | None, fit: LikelihoodFit
+) -> PredictionVariance:
+    return prediction_variance(fit, X, effects, residual=residual)
 
 
 def _warn_of_undetermined(fit: LikelihoodFit, X: FloatArray) -> None:
@@ -256,6 +281,12 @@ def _group_part(
     if new_levels == "sample":
         part[new & np.isnan(factor.z).any(axis=1)] = np.nan
     return part
+
+
+def _variance_of_levels(position: int, factor: GroupingFactor, fit: LikelihoodFit) -> FloatArray:
+    """Variance of z b over the levels of one factor, relative to sigma^2, shape (m,)."""
+    Lambda = fit.kernel.shape.unpack(fit.representative[None])[position][0]
+    return np.asarray(((factor.z @ Lambda) ** 2).sum(axis=1))
 
 
 def _drawn_part(

@@ -346,7 +346,7 @@ class LikelihoodFit(FitTables):
     def fixed_part(self) -> FloatArray:
         """X beta plus offset, shape (n,)."""
         if self.kernel.undetermined is not None:
-            return _read_only(self.shown(lambda fit: fit.fixed_part, self._row_scale))
+            return _read_only(self.shown(lambda fit: fit.fixed_part, self.row_scale))
         X = self.design.X[:, self.kept]
         offset = 0.0 if self.design.offset is None else self.design.offset
         return _read_only(X @ self.beta + offset)
@@ -362,7 +362,8 @@ class LikelihoodFit(FitTables):
         return _read_only(total)
 
     @property
-    def _row_scale(self) -> float:
+    def row_scale(self) -> float:
+        """Sd of the response left by X, response units."""
         return float(np.sqrt(self.kernel.products.yy / self.nobs))
 
     def tidy(
