@@ -9,14 +9,13 @@ Source: Searle, Speed & Milliken (1980), Am. Stat. 34:216; Lenth (2016), J. Stat
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.effects.emmeans_contrasts import ContrastRows, contrast_rows
+from hierbayes.effects.emmeans_contrasts import ContrastRows, contrast_rows, no_contrasts
 from hierbayes.effects.emmeans_estimates import (
     FitEstimates,
     MeanRows,
@@ -24,6 +23,7 @@ from hierbayes.effects.emmeans_estimates import (
     Request,
 )
 from hierbayes.effects.emmeans_notes import grid_notes
+from hierbayes.effects.nesting import Nesting, grid_means, nesting
 from hierbayes.effects.reference_grid import (
     ReferenceGrid,
     is_estimable,
@@ -38,7 +38,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
 
-FloatArray = npt.NDArray[np.float64]
+OVERALL = "1"  # the column of a mean that is over everything, as R calls it
 
 
 def emmeans(
@@ -61,7 +61,8 @@ def emmeans(
     specs : str or list of str
         Columns of the data in the fixed part: one mean for each combination of their values. All
         other factors are averaged over with equal weights; numbers stand at their mean (both
-        values of a number that has two).
+        values of a number that has two). An empty list gives the mean over everything. Of nested
+        factors only the combinations in the data count, and rows say what they are nested in.
     by : str or list of str, optional
         Predictors whose values are kept apart: contrasts are made, and adjusted, within each.
     contrasts : "pairwise", dict or list, optional
@@ -100,35 +101,42 @@ def emmeans(
     [['A - B', 0.0111], ['A - C', 0.0002], ['B - C', 0.0507]]
     """
     _check_options(fit, ddf=ddf, adjust=adjust, level=level, type=type)
-    asked, groups = _names("specs", specs), () if by is None else _names("by", by)
+    asked, groups = _names("specs", specs, some=False), () if by is None else _names("by", by)
     _check_apart(asked, groups)
     grid = reference_grid(fit, at)
     for argument, names in (("specs", asked), ("by", groups)):
         for name in names:
             if name not in grid.names():
                 raise OptionError(f"{argument}: {no_predictor(fit, name, grid.names())}")
-    rows = _mean_rows(fit, grid, asked + groups)
-    per_group = int(np.prod([len(_values(grid, name)) for name in asked]))
+    nested = nesting(fit, grid)
+    asked, groups = nested.with_nests(asked, groups), nested.with_nests(groups, asked)
+    rows = _mean_rows(fit, grid, nested, specs=asked, by=groups)
+    asked = asked or (OVERALL,)
     wanted, method = None, None
     if contrasts is not None:
-        wanted = contrast_rows(contrasts, rows.labels[list(asked)].head(per_group))
-        method = wanted.adjustment(adjust)
+        wanted = _wanted_contrasts(contrasts, rows, asked)
+        method = wanted[0].adjustment(adjust)
     kind = PosteriorEstimates if isinstance(fit, PosteriorFit) else FitEstimates
     request = Request(ddf=ddf, level=level, on_link=type == "link")
-    weights = None if wanted is None else wanted.weights
+    weights = None if wanted is None else tuple(own.weights for own in wanted)
     estimates = kind.of(fit, rows, weights=weights, request=request)
     table, words = None, ""
     if wanted is not None and method is not None:
         table = _contrast_table(rows, wanted, estimates, by=groups, method=method)
         words = estimates.contrast_words(
-            method, n_means=per_group, n_tests=len(wanted.names), grouped=bool(groups)
+            method,
+            n_means=_from_to([own.weights.shape[1] for own in wanted if own.names]),
+            n_tests=_from_to([len(own.names) for own in wanted if own.names]),
+            grouped=bool(groups),
         )
+    predictors = tuple(name for name in asked + groups if name in grid.names())
     return EmmeansTable(
         means=rows.labels.assign(**estimates.means()),
         contrasts=table,
         specs=asked,
         by=groups,
-        notes=grid_notes(fit, grid, asked + groups, estimable=rows.estimable)
+        notes=nested.words()
+        + grid_notes(fit, grid, predictors, nested=nested, estimable=rows.estimable)
         + (held_notes(fit, ddf) if isinstance(fit, LikelihoodFit) else ()),
         mean_words=estimates.mean_words(),
         contrast_words=words,
@@ -149,12 +157,12 @@ def _check_options(fit: Any, *, ddf: Any, adjust: Any, level: float, type: Any) 
     check_level(level)
 
 
-def _names(argument: str, given: Any) -> tuple[str, ...]:
+def _names(argument: str, given: Any, *, some: bool = True) -> tuple[str, ...]:
     names = (given,) if isinstance(given, str) else given
     if not isinstance(names, Iterable) or isinstance(names, Mapping):
         raise OptionError(f"{argument}={given!r} must be a predictor's name or a list of names.")
     names = tuple(names)
-    if not names:
+    if some and not names:
         raise OptionError(f"{argument}={given!r} names no predictor.")
     for name in names:
         if not isinstance(name, str):
@@ -174,40 +182,80 @@ def _values(grid: ReferenceGrid, name: str) -> tuple[Any, ...]:
     return next(p.values for p in grid.predictors if p.name == name)
 
 
-def _mean_rows(fit: Any, grid: ReferenceGrid, wanted: tuple[str, ...]) -> MeanRows:
-    """Average the grid over every predictor that is not wanted."""
-    axes = grid.names()[::-1]  # of the grid as an array
-    over = tuple(i for i, name in enumerate(axes) if name not in wanted)
+def _mean_rows(
+    fit: Any, grid: ReferenceGrid, nested: Nesting, *, specs: tuple[str, ...], by: tuple[str, ...]
+) -> MeanRows:
+    """Average the grid over every predictor that is not wanted, innermost ones first."""
+    wanted = specs + by
+    axes = list(grid.names()[::-1])  # of the grid as an array
+    over = [name for name in axes if name not in wanted]
+    over.sort(key=lambda name: -len(nested.nests.get(name, ())))
     left = [name for name in axes if name in wanted]
     order = [left.index(name) for name in reversed(wanted)]
     p = grid.X.shape[1]
-    X = grid.X.reshape(*grid.shape, p).mean(axis=over).transpose(*order, len(order)).reshape(-1, p)
-    offset = grid.offset.reshape(grid.shape).mean(axis=over).transpose(order).ravel()
-    combinations = product(*(_values(grid, name) for name in reversed(wanted)))
-    labels = pd.DataFrame([values[::-1] for values in combinations], columns=list(wanted))
+    values = np.column_stack([grid.X, grid.offset]).reshape(*grid.shape, p + 1)
+    means, exists = grid_means(values, nested.exists, axes=axes, order=over)
+    exists = exists.transpose(order).ravel()
+    means = means.transpose(*order, len(order)).reshape(-1, p + 1)[exists]
+    combinations = list(product(*(_values(grid, name) for name in reversed(wanted))))
+    labels = pd.DataFrame(
+        [values[::-1] for values, own in zip(combinations, exists, strict=True) if own],
+        columns=list(wanted),
+    )
+    if not specs:
+        labels = pd.DataFrame({OVERALL: ["overall"] * means.shape[0], **labels})
+    X = means[:, :p]
     return MeanRows(
         labels=labels,
+        groups=_groups(labels, by),
         L=X[:, fit.kept],
-        offset=offset,
+        offset=means[:, p],
         estimable=is_estimable(X, fit.design.X, fit.kept),
     )
 
 
+def _groups(labels: pd.DataFrame, by: tuple[str, ...]) -> tuple[slice, ...]:
+    """Rows of the means that share the values of ``by``; they stand together."""
+    keys = list(labels[list(by)].itertuples(index=False, name=None)) if by else [()] * len(labels)
+    starts = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
+    return tuple(slice(a, b) for a, b in pairwise([*starts, len(keys)]))
+
+
+def _wanted_contrasts(
+    contrasts: Any, rows: MeanRows, specs: tuple[str, ...]
+) -> tuple[ContrastRows, ...]:
+    """Read the contrasts for each group; one mean alone has no pairs where others have some."""
+    labels = [rows.labels[list(specs)].iloc[group] for group in rows.groups]
+    several = any(len(own) > 1 for own in labels)
+    return tuple(
+        no_contrasts(len(own))
+        if contrasts == "pairwise" and several and len(own) == 1
+        else contrast_rows(contrasts, own)
+        for own in labels
+    )
+
+
+def _from_to(counts: list[int]) -> str:
+    """Write how many there are in every group: ``3``, or ``2 to 3`` where groups differ."""
+    return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+
 def _contrast_table(
     rows: MeanRows,
-    wanted: ContrastRows,
+    wanted: tuple[ContrastRows, ...],
     estimates: FitEstimates | PosteriorEstimates,
     *,
     by: tuple[str, ...],
     method: Adjust,
 ) -> pd.DataFrame:
     """Contrasts within each combination of ``by``, one family each."""
-    count, n_means = wanted.weights.shape
     parts = []
-    for group in range(len(rows.labels) // n_means):
-        found = estimates.contrasts(group, count, method=method, n_means=n_means)
-        part = pd.DataFrame({"contrast": list(wanted.names), **found})
-        for place, name in enumerate(by):
-            part.insert(place, name, rows.labels[name].iloc[group * n_means])
+    for place, (group, own) in enumerate(zip(rows.groups, wanted, strict=True)):
+        if not own.names:
+            continue
+        found = estimates.contrasts(place, method=method)
+        part = pd.DataFrame({"contrast": list(own.names), **found})
+        for column, name in enumerate(by):
+            part.insert(column, name, rows.labels[name].iloc[group.start])
         parts.append(part)
     return pd.concat(parts, ignore_index=True)

@@ -95,6 +95,11 @@ def contrast_rows(asked: Any, values: pd.DataFrame) -> ContrastRows:
     return ContrastRows(names=names, weights=np.array(weights))
 
 
+def no_contrasts(n_means: int) -> ContrastRows:
+    """Return no contrast of a group of means."""
+    return ContrastRows(names=(), weights=np.zeros((0, n_means)), all_pairs=True)
+
+
 def _labels(values: pd.DataFrame) -> list[str]:
     """Text of each mean: its levels; numbers with the name of their column in front."""
     texts = []
@@ -118,9 +123,14 @@ def _is_number(text: str) -> bool:
 
 
 def _places(values: pd.DataFrame, labels: list[str]) -> dict[str, int]:
-    """Position of each mean by its label, and by its plain levels."""
-    plain = [" ".join(_text(v) for v in row) for row in values.itertuples(index=False, name=None)]
-    return {text: i for i, text in enumerate(plain)} | {text: i for i, text in enumerate(labels)}
+    """Position of each mean by its label, by its plain levels, and by the first that suffice."""
+    rows = list(values.itertuples(index=False, name=None))
+    found: dict[str, int] = {}
+    for count in range(1, values.shape[1] + 1):  # a nested factor needs no more than itself
+        plain = [" ".join(_text(v) for v in row[:count]) for row in rows]
+        if len(set(plain)) == len(plain):
+            found |= {text: i for i, text in enumerate(plain)}
+    return found | {text: i for i, text in enumerate(labels)}
 
 
 def _place(given: Any, places: dict[str, int]) -> int:

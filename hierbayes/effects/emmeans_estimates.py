@@ -38,12 +38,14 @@ class MeanRows:
     Attributes
     ----------
     labels : their values, one row a mean; the first predictor varies fastest
+    groups : the rows of each group
     L : array, shape (r, p), kept columns
     offset : array, shape (r,)
     estimable : array, shape (r,)
     """
 
     labels: pd.DataFrame
+    groups: tuple[slice, ...]
     L: FloatArray
     offset: FloatArray
     estimable: BoolArray
@@ -59,16 +61,14 @@ class Request:
 
 
 def _with_contrasts(
-    rows: MeanRows, weights: FloatArray
+    rows: MeanRows, weights: tuple[FloatArray, ...]
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Rows of the means and below them of the contrasts of every group."""
-    c, k = weights.shape
-    groups = rows.L.shape[0] // k
-    L = np.vstack([rows.L, (weights @ rows.L.reshape(groups, k, -1)).reshape(groups * c, -1)])
-    offset = np.append(rows.offset, rows.offset.reshape(groups, k) @ weights.T)
-    unknown = ~rows.estimable.reshape(groups, k)
-    touched = (unknown[:, None, :] & (weights != 0)).any(axis=2)
-    return L, offset, np.append(rows.estimable, ~touched)
+    pairs = list(zip(rows.groups, weights, strict=True))
+    L = np.vstack([rows.L, *(own @ rows.L[group] for group, own in pairs)])
+    offset = np.concatenate([rows.offset, *(own @ rows.offset[group] for group, own in pairs)])
+    known = [~((own != 0) & ~rows.estimable[group]).any(axis=1) for group, own in pairs]
+    return L, offset, np.concatenate([rows.estimable, *known])
 
 
 def _columns(found: Columns, names: tuple[str, ...], *, half: FloatArray) -> Columns:
@@ -87,12 +87,15 @@ class FitEstimates:
 
     fit: LikelihoodFit
     tests: Columns
-    n_means: int
+    rows: MeanRows
+    weights: tuple[FloatArray, ...] | None
     ddf: Ddf
     level: float
 
     @classmethod
-    def of(cls, fit: Any, rows: MeanRows, *, weights: FloatArray | None, request: Request) -> Self:
+    def of(
+        cls, fit: Any, rows: MeanRows, *, weights: tuple[FloatArray, ...] | None, request: Request
+    ) -> Self:
         """Test the means, and contrasts ``weights`` (c, k) between those of each group of k."""
         L, offset, known = rows.L, rows.offset, rows.estimable
         if weights is not None:
@@ -108,20 +111,23 @@ class FitEstimates:
         tests = {name: np.full(known.shape, np.nan) for name in columns}
         for name, values in columns.items():
             tests[name][known] = values
-        n_means = rows.L.shape[0]
-        return cls(fit=fit, tests=tests, n_means=n_means, ddf=request.ddf, level=request.level)
+        return cls(
+            fit=fit, tests=tests, rows=rows, weights=weights, ddf=request.ddf, level=request.level
+        )
 
     def means(self) -> Columns:
         """Columns of the table of means."""
-        found = {name: values[: self.n_means] for name, values in self.tests.items()}
+        found = {name: values[: len(self.rows.labels)] for name, values in self.tests.items()}
         quantile = adjusted_quantile(
             found["df"], level=self.level, method="none", n_means=1, n_tests=1
         )
         return _columns(found, ("estimate", "std_error", "df"), half=quantile * found["std_error"])
 
-    def contrasts(self, group: int, count: int, *, method: Adjust, n_means: int) -> Columns:
-        """Columns of the ``count`` contrasts of a group of ``n_means`` means, one family."""
-        start = self.n_means + group * count
+    def contrasts(self, group: int, *, method: Adjust) -> Columns:
+        """Columns of the contrasts of a group of means, one family."""
+        assert self.weights is not None
+        count, n_means = self.weights[group].shape
+        start = len(self.rows.labels) + sum(own.shape[0] for own in self.weights[:group])
         found = {name: values[start : start + count] for name, values in self.tests.items()}
         known = ~np.isnan(found["estimate"])
         p_value = adjusted_p(
@@ -142,7 +148,7 @@ class FitEstimates:
         """Say what the intervals of the means are."""
         return f"{self.level:.0%} confidence intervals; {self._ddf_words()}."
 
-    def contrast_words(self, method: Adjust, *, n_means: int, n_tests: int, grouped: bool) -> str:
+    def contrast_words(self, method: Adjust, *, n_means: str, n_tests: str, grouped: bool) -> str:
         """Say what the tests and intervals of the contrasts are."""
         how = {
             "tukey": f"adjusted by Tukey's method for comparing {n_means} means",
@@ -163,12 +169,15 @@ class PosteriorEstimates:
     """Draws (S, r) of the means, and the weights of contrasts between those of a group."""
 
     draws: FloatArray
-    weights: FloatArray | None
+    groups: tuple[slice, ...]
+    weights: tuple[FloatArray, ...] | None
     level: float
     scale: str
 
     @classmethod
-    def of(cls, fit: Any, rows: MeanRows, *, weights: FloatArray | None, request: Request) -> Self:
+    def of(
+        cls, fit: Any, rows: MeanRows, *, weights: tuple[FloatArray, ...] | None, request: Request
+    ) -> Self:
         """Draw the means; there are no degrees of freedom, and contrasts come from the draws."""
         posterior: PosteriorFit = fit
         values = flat_draws(posterior.draws, posterior.design).beta @ rows.L.T + rows.offset
@@ -179,21 +188,23 @@ class PosteriorEstimates:
             if not request.on_link:
                 values = Response(family=posterior.family, link=posterior.link, y=None).mean(values)
                 scale = " on the response scale"
-        return cls(draws=values, weights=weights, level=request.level, scale=scale)
+        return cls(
+            draws=values, groups=rows.groups, weights=weights, level=request.level, scale=scale
+        )
 
     def means(self) -> Columns:
         """Columns of the table of means."""
         return self._summaries(self.draws)
 
-    def contrasts(self, group: int, count: int, *, method: Adjust, n_means: int) -> Columns:
+    def contrasts(self, group: int, *, method: Adjust) -> Columns:
         """Columns of the contrasts of a group of means; nothing is adjusted."""
         del method
         assert self.weights is not None
-        own = self.draws[:, group * n_means : (group + 1) * n_means]
-        values = np.nan_to_num(own) @ self.weights.T
-        values[:, ((self.weights != 0) & np.isnan(own[0])).any(axis=1)] = np.nan
+        own, weights = self.draws[:, self.groups[group]], self.weights[group]
+        values = np.nan_to_num(own) @ weights.T
+        values[:, ((weights != 0) & np.isnan(own[0])).any(axis=1)] = np.nan
         found = self._summaries(values)
-        none = np.full(count, np.nan)
+        none = np.full(weights.shape[0], np.nan)
         return {
             "estimate": found["estimate"],
             "std_error": found["std_error"],
@@ -221,7 +232,7 @@ class PosteriorEstimates:
             f"intervals from {self.draws.shape[0]} draws."
         )
 
-    def contrast_words(self, method: Adjust, *, n_means: int, n_tests: int, grouped: bool) -> str:
+    def contrast_words(self, method: Adjust, *, n_means: str, n_tests: str, grouped: bool) -> str:
         """Say what the intervals of the contrasts are."""
         del method, n_means, n_tests, grouped
         return (

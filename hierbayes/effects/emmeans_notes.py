@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.effects.nesting import Nesting
 from hierbayes.effects.reference_grid import Predictor, ReferenceGrid
 from hierbayes.formula.expressions import Name, names_in
 
@@ -16,6 +17,7 @@ def grid_notes(
     grid: ReferenceGrid,
     wanted: tuple[str, ...],
     *,
+    nested: Nesting,
     estimable: npt.NDArray[np.bool_],
 ) -> tuple[str, ...]:
     """Sentences on a table of means of the predictors ``wanted``."""
@@ -38,7 +40,7 @@ def grid_notes(
     if fit.design.recipe.offset_is_array or fit.design.recipe.offset_source is not None:
         notes.append("The offset stands at its mean.")
     notes += [_outside(p) for p in grid.predictors if _is_outside(p)]
-    notes += _interactions(fit, wanted, [p.name for p in averaged])
+    notes += _interactions(fit, wanted, [p.name for p in averaged], nested=nested)
     if not estimable.all():
         count = int((~estimable).sum())
         notes.append(
@@ -78,12 +80,16 @@ def _outside(predictor: Predictor) -> str:
     )
 
 
-def _interactions(fit: Any, wanted: tuple[str, ...], averaged: list[str]) -> list[str]:
-    """Say where a wanted predictor interacts with one that is averaged over."""
+def _interactions(
+    fit: Any, wanted: tuple[str, ...], averaged: list[str], *, nested: Nesting
+) -> list[str]:
+    """Say where a wanted predictor interacts with one that is averaged over, not nested in it."""
     labels = []
     for term in fit.design.formula.fixed.terms:
         names = {name for variable in term.variables for name in names_in(variable)}
-        if len(term.variables) > 1 and names & set(wanted) and names & set(averaged):
+        inner = {name for name in names if names & set(nested.nests.get(name, ()))}
+        over = names & set(averaged) - inner
+        if len(term.variables) > 1 and names & set(wanted) and over:
             labels.append(term.label)
     if not labels:
         return []

@@ -209,7 +209,8 @@ def _predictor(fit: Any, name: str, *, is_factor: bool, at: Any) -> Predictor:
         chosen = _chosen_numbers(name, at)
         if is_factor:
             chosen = _chosen_levels(name, at, tuple(distinct.tolist()))
-        return Predictor(name=name, values=chosen, kind="at", range=extent)
+        kind = "levels" if is_factor else "at"
+        return Predictor(name=name, values=chosen, kind=kind, range=extent)
     if is_factor or distinct.size <= TWO_VALUED:
         values = tuple(int(v) if v == int(v) else v for v in distinct.tolist())
         return Predictor(name=name, values=values, kind="levels", range=extent)
@@ -224,17 +225,18 @@ def _as_list(name: str, at: Any) -> list[Any]:
 
 
 def _chosen_levels(name: str, at: Any, levels: tuple[Any, ...]) -> tuple[Any, ...]:
-    by_label = {_label(level): level for level in levels}
+    by_label = {level_label(level): level for level in levels}
     chosen = []
     for value in _as_list(name, at):
-        if _label(value) not in by_label:
-            hint = did_you_mean(_label(value), list(by_label))
-            raise DataError(f"at: {name!r} has no level {_label(value)!r}{hint}")
-        chosen.append(by_label[_label(value)])
+        if level_label(value) not in by_label:
+            hint = did_you_mean(level_label(value), list(by_label))
+            raise DataError(f"at: {name!r} has no level {level_label(value)!r}{hint}")
+        chosen.append(by_label[level_label(value)])
     return _all_different(name, chosen)
 
 
-def _label(value: Any) -> str:
+def level_label(value: Any) -> str:
+    """Return the label of a level as tables and data have it."""
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     return number_label(float(value)) if is_number else str(value)
 

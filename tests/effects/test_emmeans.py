@@ -300,7 +300,7 @@ def test_a_posterior_on_the_response_scale():
     [
         ({"specs": "Machin"}, "specs: 'Machin' is no predictor.*did you mean 'Machine'"),
         ({"specs": "Worker"}, "'Worker' is a grouping factor.*fit.coef"),
-        ({"specs": []}, "names no predictor"),
+        ({"by": []}, "names no predictor"),
         ({"specs": None}, "specs=None must be a predictor's name"),
         ({"specs": ["Machine", "Machine"]}, "twice"),
         ({"specs": [1]}, "not a predictor's name"),
