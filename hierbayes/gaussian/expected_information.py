@@ -1,26 +1,27 @@
 """Traces of the information on variance parameters, from the factor; no n x n matrix is formed.
 
-The covariance of one factor's random effects (relative to sigma^2) has entries psi_r, and
-V = W^-1 + sum_r psi_r G_r with G_r = Z (I x E_r) Z', where E_r has a one at both places of the
-entry. With A = Z'V^-1Z,
+In a frame Lambda_0 (``relative_frame.py``) the covariance of one factor's random effects (relative
+to sigma^2) is Lambda_0 S Lambda_0' with entries s_r, and V = W^-1 + sum_r s_r G_r with
+G_r = Z Lambda_0 (I x E_r) Lambda_0'Z', where E_r has a one at both places of the entry. With
+B = Lambda_0'Z'V^-1Z Lambda_0,
 
-    tr(V^-1 G_r) = tr(A (I x E_r)),    tr(V^-1 G_r V^-1 G_s) = tr(A (I x E_r) A (I x E_s)).
+    tr(V^-1 G_r) = tr(B (I x E_r)),    tr(V^-1 G_r V^-1 G_s) = tr(B (I x E_r) B (I x E_s)).
 
-Columns of A = Z'WZ - Z'WZ Lambda (L L')^-1 Lambda'Z'WZ come from the factor. Levels that no chain
-of rows connects have no entry of A in common, so one right side serves a level of each connected
-part: q right sides for one factor, the levels of the largest part for nested ones.
+Columns of B come from the factor. Levels that no chain of rows connects have no entry of B in
+common, so one right side serves a level of each connected part: q right sides for one factor, the
+levels of the largest part for nested ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.gaussian.marginal import Evaluation, Kernel, times, transpose_times
-from hierbayes.gaussian.products import Products, multiply
+from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.relative_frame import Frame
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -42,14 +43,13 @@ class Traces:
     double: FloatArray
 
 
-def covariance_traces(kernel: Kernel, at: Evaluation) -> Traces:
-    """Compute the traces at one theta, from the evaluation ``at`` of a batch of one."""
-    shape = kernel.shape
+def covariance_traces(frame: Frame) -> Traces:
+    """Compute the traces at the estimate of a frame."""
+    shape = frame.kernel.shape
     single, double = np.zeros(shape.n_theta), np.zeros((shape.n_theta, shape.n_theta))
-    places = level_places(kernel.products)
-    gram = _gram_product(kernel.products)
+    places = level_places(frame.kernel.products)
     for f, (index, a, b) in enumerate(shape.factor_entries):
-        own, squares = _sums_over_levels(_ColumnsOfA(kernel, at, gram), places, f)
+        own, squares = _sums_over_levels(frame, places, f)
         single[index] = own[a, b] * np.where(a == b, 1.0, 2.0)
         for g, (others, c, d) in enumerate(shape.factor_entries):
             total = np.zeros((index.size, others.size))
@@ -62,20 +62,20 @@ def covariance_traces(kernel: Kernel, at: Evaluation) -> Traces:
 
 
 def _sums_over_levels(
-    A: "_ColumnsOfA", places: list[IntArray], f: int
+    frame: Frame, places: list[IntArray], f: int
 ) -> tuple[FloatArray, list[FloatArray]]:
-    """Sum the blocks A_jj of factor f (q, q), and products of its blocks with those of each g.
+    """Sum the blocks B_jj of factor f (q, q), and products of its blocks with those of each g.
 
     The latter are T (q_g, q, q_g, q): T[c, a, d, b] = sum over levels j of f and k of g of
-    A_kj[c, a] A_kj[d, b].
+    B_kj[c, a] B_kj[d, b].
     """
-    sizes = A.kernel.shape.sizes
+    sizes = frame.kernel.shape.sizes
     q = sizes[f]
     own = np.zeros((q, q))
     squares = [np.zeros((size * q, size * q)) for size in sizes]
-    for first, sides in _batches(A.kernel.products, places[f], f):
+    for first, sides in _batches(frame.kernel.products, places[f], f):
         n = sides[f].shape[3] // q
-        for g, columns in enumerate(A.times(sides)):
+        for g, columns in enumerate(frame.times(sides)):
             J, size = columns.shape[1:3]
             blocks = columns.reshape(J, size, n, q)
             flat = blocks.swapaxes(1, 2).reshape(J * n, size * q)
@@ -138,56 +138,3 @@ def _batches(
         for a in range(q):
             sides[f][0, inside, a, (places[inside] - first) * q + a] = 1.0
         yield first, sides
-
-
-@dataclass(frozen=True, slots=True)
-class _ColumnsOfA:
-    """A of one evaluation, as the map of right sides given per factor as (1, J, q, c)."""
-
-    kernel: Kernel
-    at: Evaluation
-    gram: Callable[[list[FloatArray]], list[FloatArray]]
-
-    def times(self, sides: list[FloatArray]) -> list[FloatArray]:
-        """Multiply right sides by A."""
-        factor, Lambdas = self.at.factor, self.at.Lambdas
-        assert factor is not None
-        spread = self.gram(sides)
-        right = [transpose_times(L, s) for L, s in zip(Lambdas, spread, strict=True)]
-        u = factor.back_solve(factor.half_solve(right))
-        back = self.gram([times(L, x) for L, x in zip(Lambdas, u, strict=True)])
-        return [s - b for s, b in zip(spread, back, strict=True)]
-
-
-def _gram_product(products: Products) -> Callable[[list[FloatArray]], list[FloatArray]]:
-    """Z'WZ as a map of vectors (1, J, q, c): a sparse matrix where factors meet, for its speed."""
-    if len(products.zz) == 1:
-        return partial(multiply, products)
-    from scipy.sparse import csr_array
-
-    sizes = [A.shape[:2] for A in products.zz]
-    starts = np.concatenate([[0], np.cumsum([J * q for J, q in sizes])])
-    rows, columns, values = [], [], []
-
-    def add(f: int, g: int, at: IntArray, to: IntArray, blocks: FloatArray) -> None:
-        i = starts[f] + at[:, None, None] * sizes[f][1] + np.arange(sizes[f][1])[:, None]
-        j = starts[g] + to[:, None, None] * sizes[g][1] + np.arange(sizes[g][1])
-        rows.append(np.broadcast_to(i, blocks.shape).ravel())
-        columns.append(np.broadcast_to(j, blocks.shape).ravel())
-        values.append(blocks.ravel())
-
-    for f, A in enumerate(products.zz):
-        add(f, f, np.arange(A.shape[0]), np.arange(A.shape[0]), A)
-    for (f, g), c in products.couplings.items():
-        add(f, g, c.rows, c.columns, c.blocks)
-        add(g, f, c.columns, c.rows, np.swapaxes(c.blocks, 1, 2))
-    places = (np.concatenate(rows), np.concatenate(columns))
-    matrix = csr_array((np.concatenate(values), places), shape=(starts[-1], starts[-1]))
-
-    def product(vectors: list[FloatArray]) -> list[FloatArray]:
-        count = vectors[0].shape[3]
-        flat = matrix @ np.concatenate([v.reshape(-1, count) for v in vectors])
-        parts = np.split(flat, starts[1:-1])
-        return [part.reshape(v.shape) for part, v in zip(parts, vectors, strict=True)]
-
-    return product

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.intervals.kenward_roger import kenward_roger
 from hierbayes.intervals.linear_tests import FloatArray, FTest, f_test, row_tests
 from hierbayes.intervals.satterthwaite import held_notes
 from hierbayes.options import Ddf, check_flag, check_option
@@ -76,10 +77,10 @@ def _joint(fit: LikelihoodFit, rows: ContrastMatrix, *, ddf: Ddf, rhs: FloatArra
 def test_notes(fit: LikelihoodFit, tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
     """Say why tests are missing that were asked for, and which parameters are held."""
     held = held_notes(fit, ddf) if any(test.num_df for test in tests.values()) else ()
-    return (*_missing_notes(tests, ddf), *held)
+    return (*_missing_notes(fit, tests, ddf), *held)
 
 
-def _missing_notes(tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
+def _missing_notes(fit: LikelihoodFit, tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
     missing = [label for label, test in tests.items() if test.num_df and np.isnan(test.den_df)]
     empty = [label for label, test in tests.items() if not test.num_df]
     notes: tuple[str, ...] = ()
@@ -88,14 +89,16 @@ def _missing_notes(tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
             f"No test of {', '.join(empty)}: all columns depend on those of the other terms, so "
             "there is nothing to estimate.",
         )
-    if ddf != "kenward-roger" or not missing:
+    if not missing or ddf in ("normal", "none"):
         return notes
-    return (
-        *notes,
-        f"No test of {', '.join(missing)}: the data say so little about the variances that no F "
-        "distribution has the moments of Kenward and Roger's statistic. ddf='satterthwaite' has "
-        "a test.",
-    )
+    if ddf == "satterthwaite" or fit.alternatives or kenward_roger(fit).flat.size:
+        why = "it hangs on variances of which these data say nothing."
+    else:
+        why = (
+            "the data say so little about the variances that no F distribution has the moments of "
+            "Kenward and Roger's statistic. ddf='satterthwaite' has a test."
+        )
+    return (*notes, f"No test of {', '.join(missing)}: {why}")
 
 
 def method_words(fit: LikelihoodFit, ddf: Ddf) -> str:

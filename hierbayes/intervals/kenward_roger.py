@@ -18,8 +18,9 @@ lambda and df matching its first two moments.
 
 All this is the same for any linear recombination of the gammas. In place of sigma^2 (where it is
 estimated) V itself is taken, because its P is -Phi^-1, its Q_ij are -P_i and its traces those of
-V^-1 G_i: nothing with the residuals has to be computed. What is left needs Z'V^-1X and Z'V^-1Z
-only, which come from the factor.
+V^-1 G_i: nothing with the residuals has to be computed. In place of the covariances stand their
+multiples S of ``gaussian/relative_frame.py``, which have no unit and lose no digits where the
+residual sd is small beside them.
 
 Source: Kenward & Roger (1997), Biometrics 53:983; Halekoh & Hojsgaard (2014), J. Stat. Softw.
 59(9).
@@ -32,23 +33,14 @@ import numpy.typing as npt
 
 from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.expected_information import covariance_traces, n_right_sides
-from hierbayes.gaussian.marginal import (
-    Evaluation,
-    Kernel,
-    gram,
-    modes,
-    responses_of,
-    transpose_times,
-)
-from hierbayes.gaussian.products import multiply
-from hierbayes.intervals.determined_part import determined_part
+from hierbayes.gaussian.marginal import gram, modes
+from hierbayes.gaussian.relative_frame import Frame
+from hierbayes.intervals.determined_part import DeterminedPart, determined_part
+from hierbayes.intervals.satterthwaite import DEPENDS, curved_inverse, frame_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
 
-# Eigenvalues of the information (scaled to a unit diagonal) below this belong to a combination of
-# variances that the data say nothing about; it is left out.
-FLAT = 1e-10
 ZERO = 1e-10  # numerators and denominators below it are zeros of the formulas, not numbers
 NEAR_TWO = 1e-2  # degrees of freedom this near to 2, where lambda is not defined: as in pbkrtest
 # Degrees of freedom that the random effects have to leave to the residual, tr(P W^-1) of n - p. A
@@ -70,12 +62,14 @@ class KenwardRoger:
     plain : array, shape (p, p), Phi
     slopes : array, shape (m, p, p), Phi P_i Phi of each variance parameter
     spread : array, shape (m, m), W, the covariance of the variance parameters
+    flat : array, shape (m, f), combinations of them of which the data say nothing; W has none
     """
 
     vcov: FloatArray
     plain: FloatArray
     slopes: FloatArray
     spread: FloatArray
+    flat: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,63 +107,63 @@ def _check(fit: LikelihoodFit) -> None:
             "ddf='kenward-roger' is defined for REML fits and this fit is by ML. Fit it with "
             "REML, or use ddf='satterthwaite'."
         )
-    kernel = determined_part(fit).kernel
-    if not kernel.shape.sizes:
+    part = determined_part(fit)
+    if not part.kernel.shape.sizes:
         return
-    operations = n_right_sides(kernel) * float(kernel.structure.n_numbers)
+    operations = n_right_sides(part.kernel) * float(part.kernel.structure.n_numbers)
     if operations > MOST_OPERATIONS:
         raise NotSupportedError(
             "ddf='kenward-roger' needs about "
             f"{operations:.0e} operations for the crossed factors of this fit, which takes too "
             "long. Use ddf='satterthwaite'."
         )
-    _check_residual(fit)
+    _check_residual(fit, part)
 
 
 def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
     part, p = determined_part(fit), fit.beta.size
-    kernel, at = part.kernel, part.at
-    basis = kernel.products.anchor.x_basis
-    C = at.root_xvx[0] @ at.root_xvx[0].T
-    Phi = np.linalg.inv(C)
+    frame = frame_of(part.kernel, part.at)
+    kernel, at = frame.kernel, frame.at
     k = kernel.shape.n_theta
     m = k + (0 if kernel.sigma_known else 1)
+    # columns of X orthonormal in V^-1, so Phi is the identity
     P, information = np.zeros((m, p, p)), np.zeros((m, m))
-    Q = np.zeros((k, p, k, p))
-    if k:
-        P[:k], Q = _slopes(kernel, at)
-    Phi_P = Phi @ P
-    if k:
-        traces = covariance_traces(kernel, at)
-        on_Q = np.einsum("ab,iajb->ij", Phi, Q)
-        on_P = np.einsum("iab,jba->ij", Phi_P[:k], Phi_P[:k])
+    Q, alone = np.zeros((k, p, k, p)), np.zeros(m)
+    if k and p:
+        P[:k], Q = _slopes(frame)
+        traces = covariance_traces(frame)
+        on_Q = np.einsum("iaja->ij", Q)
+        on_P = np.einsum("iab,jba->ij", P[:k], P[:k])
         information[:k, :k] = traces.double - 2 * on_Q + on_P
+        alone[:k] = np.diag(traces.double)
         if m > k:
-            single = np.einsum("iaa->i", Phi_P[:k])
-            information[:k, k] = information[k, :k] = traces.single + single
+            information[:k, k] = traces.single + np.einsum("iaa->i", P[:k])
+            information[k, :k] = information[:k, k]
     if m > k:
-        P[k] = -C
-        information[k, k] = fit.nobs - p
-    W = 2 * _inverse(information)
+        P[k] = -np.eye(p)
+        alone[k] = information[k, k] = fit.nobs - p
+    inverse, flat = curved_inverse(information, alone)
+    W = 2 * inverse
     U = np.einsum("ij,iajb->ab", W[:k, :k], Q)
-    U -= np.einsum("ij,iab,jbc->ac", W[:k, :k], P[:k], Phi_P[:k])
-    half = fit.sigma * basis @ Phi
+    U -= np.einsum("ij,iab,jbc->ac", W[:k, :k], P[:k], P[:k])
+    half = fit.sigma * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p]
     return KenwardRoger(
-        vcov=half @ (C + U + U.T) @ half.T,
-        plain=half @ C @ half.T,
+        vcov=half @ (np.eye(p) + U + U.T) @ half.T,
+        plain=half @ half.T,
         slopes=half @ P @ half.T,
         spread=W,
+        flat=flat,
     )
 
 
-def _check_residual(fit: LikelihoodFit) -> None:
+def _check_residual(fit: LikelihoodFit, part: DeterminedPart) -> None:
     """Raise NotSupportedError where the random effects leave nothing to estimate sigma from."""
-    if fit.kernel.sigma_known or fit.at.factor is None:
+    at = part.at
+    if part.kernel.sigma_known or at.factor is None:
         return
     left = float(fit.nobs - fit.beta.size)
-    found = modes(fit.kernel, fit.at)
-    traces = fit.at.factor.trace_blocks()
-    for Lambda, trace, u in zip(fit.at.Lambdas, traces, found.u, strict=True):
+    found = modes(part.kernel, at)
+    for Lambda, trace, u in zip(at.Lambdas, at.factor.trace_blocks(), found.u, strict=True):
         left -= float(np.vdot(Lambda[0], trace[0])) - float((u[..., :-1] ** 2).sum())
     if left < LEAST_RESIDUAL_DF:
         raise NotSupportedError(
@@ -179,16 +173,15 @@ def _check_residual(fit: LikelihoodFit) -> None:
         )
 
 
-def _slopes(kernel: Kernel, at: Evaluation) -> tuple[FloatArray, FloatArray]:
-    """P (k, p, p) and Q (k, p, k, p) of the covariance entries, in units of sigma^2 = 1."""
-    assert at.factor is not None
-    shape, p = kernel.shape, at.root_xvx.shape[1]
+def _slopes(frame: Frame) -> tuple[FloatArray, FloatArray]:
+    """P (k, p, p) and Q (k, p, k, p) of the entries of S, in units of sigma^2 = 1."""
+    shape, p = frame.kernel.shape, frame.at.root_xvx.shape[1]
     k = shape.n_theta
-    h = [x[..., :p] for x in responses_of(kernel, at.Lambdas, at.factor, at.half)[1]]
+    left = [x[..., :p] for x in frame.responses(frame.at)[1]]
     P = np.zeros((k, p, p))
     directions = []
     for f, (index, row, column) in enumerate(shape.factor_entries):
-        H = h[f][0]
+        H = left[f][0]
         E_H = np.zeros((1, *H.shape[:2], k, p))
         for i, a, b in zip(index, row, column, strict=True):
             E_H[0, :, a, i] = H[:, b]
@@ -196,21 +189,8 @@ def _slopes(kernel: Kernel, at: Evaluation) -> tuple[FloatArray, FloatArray]:
             cross = H[:, a].T @ H[:, b]
             P[i] = -cross if a == b else -(cross + cross.T)
         directions.append(E_H.reshape(1, *H.shape[:2], k * p))
-    spread = multiply(kernel.products, directions)
-    half = at.factor.half_solve(
-        [transpose_times(L, s) for L, s in zip(at.Lambdas, spread, strict=True)]
-    )
-    Q = gram(directions, spread) - gram(half, half)
+    Q = gram(directions, frame.times(directions))
     return P, Q[0].reshape(k, p, k, p)
-
-
-def _inverse(information: FloatArray) -> FloatArray:
-    """Inverse of an information matrix without the directions that are flat."""
-    root = np.sqrt(np.diag(information))
-    root[root == 0] = 1.0
-    size, axes = np.linalg.eigh(information / root / root[:, None])
-    kept = size > FLAT
-    return np.asarray((axes[:, kept] / size[kept]) @ axes[:, kept].T / root / root[:, None])
 
 
 def kenward_roger_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatArray:
@@ -232,8 +212,10 @@ def kenward_roger_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
     variance = np.einsum("ci,ij,cj->c", L, known.plain, L)
     D = np.einsum("ci,mij,cj->cm", L, known.slopes, L) / variance[:, None]
     A = np.einsum("cm,mk,ck->c", D, known.spread, D)
+    hangs = (np.abs(D @ known.flat) > DEPENDS).any(axis=1)
     with np.errstate(divide="ignore"):
-        return np.asarray(2 / A)  # what the formulas of f_scaling become for q = 1; lambda is 1
+        # what the formulas of f_scaling become for q = 1; lambda is 1
+        return np.where(hangs, np.nan, 2 / A)
 
 
 def f_scaling(known: KenwardRoger, L: FloatArray) -> FScaling:
@@ -248,6 +230,8 @@ def f_scaling(known: KenwardRoger, L: FloatArray) -> FScaling:
     root = np.linalg.cholesky(L @ known.plain @ L.T)
     R = np.linalg.solve(root, L)
     D = R @ known.slopes @ R.T
+    if (np.abs(np.einsum("mab,mf->fab", D, known.flat)) > DEPENDS).any():
+        return FScaling(df=np.nan, factor=np.nan)
     traces = np.einsum("iaa->i", D)
     A1 = float(traces @ known.spread @ traces)
     A2 = float(np.einsum("iab,ij,jba->", D, known.spread, D))

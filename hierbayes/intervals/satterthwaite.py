@@ -31,8 +31,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.gaussian.covariance import CovarianceShape, term_covariances
-from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes
+from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.gaussian.turned import principal_axes, turned
 from hierbayes.intervals.determined_part import determined_part
 from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
@@ -98,29 +99,29 @@ def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
 
 def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
     part = determined_part(fit)
-    frame = _frame(part.kernel, part.at)
-    kernel, at, k = frame.kernel, frame.at, frame.place.size
+    tangents = _tangents(frame_of(part.kernel, part.at))
+    kernel, at, k = tangents.frame.kernel, tangents.frame.at, tangents.row.size
     m = k + (0 if kernel.sigma_known else 1)
     p = fit.beta.size
     hessian, slopes = np.zeros((m, m)), np.zeros((m, p, p))
     alone = np.zeros(m)  # size of the diagonal of the Hessian
     if k:
         half = at.sigma[0] * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p]
-        crossed = _level_products(frame)
+        crossed = _level_products(tangents)
         slopes[:k] = half @ (crossed[:, :p, :p] + np.swapaxes(crossed[:, :p, :p], 1, 2)) @ half.T
-        hessian[:k, :k] = _curvature(frame)
-        alone[:k] = _size_of_curvature(frame)
+        hessian[:k, :k] = _curvature(tangents)
+        alone[:k] = _size_of_curvature(tangents)
     if m > k:
         slopes[k] = 2 * fit.representing.vcov_beta
         alone[k] = hessian[k, k] = 4 * kernel.df
         if k:
             weight = at.pwrss[0] / at.sigma[0] ** 2
             hessian[:k, k] = hessian[k, :k] = 4 * weight * crossed[:, p, p]
-    covariance, flat = _inverse(hessian, alone)
+    covariance, flat = curved_inverse(hessian, alone)
     return VarianceUncertainty(
         kernel=kernel,
         theta=at.theta[0],
-        moves=frame.moves,
+        moves=tangents.moves,
         covariance=2 * covariance,
         slopes=slopes,
         flat=flat,
@@ -128,31 +129,25 @@ def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Frame:
-    """Lambda_0 (q, q) a factor, in which E is counted, and the entries of E.
+class _Tangents:
+    """The k entries of E, which keep a covariance of its rank.
 
     Attributes
     ----------
-    kernel, at : kernel and its evaluation at the estimate
-    Lambdas : per factor, Lambda with the columns that hold no variance replaced
-    has_variance : per factor, array of bool (q,), the columns that were not replaced
-    place : array of int, shape (k,), places in theta of the entries of E
-    factor, row, column : arrays of int, shape (k,), where they are
+    frame : Lambda_0, in which E is counted
+    factor, row, column : arrays of int, shape (k,), where the entries are
     moves : array, shape (k, k of theta), derivative of theta in each
     """
 
-    kernel: Kernel
-    at: Evaluation
-    Lambdas: list[FloatArray]
-    has_variance: list[BoolArray]
-    place: npt.NDArray[np.intp]
+    frame: Frame
     factor: npt.NDArray[np.intp]
     row: npt.NDArray[np.intp]
     column: npt.NDArray[np.intp]
     moves: FloatArray
 
 
-def _frame(kernel: Kernel, at: Evaluation) -> _Frame:
+def frame_of(kernel: Kernel, at: Evaluation) -> Frame:
+    """Return the frame of an estimate; where a covariance is singular in the axes of them all."""
     shape = kernel.shape
     has_variance = _with_variance(shape, at.theta[0])
     if any(not has.all() for has in has_variance) and not shape.is_diagonal.all():
@@ -161,26 +156,24 @@ def _frame(kernel: Kernel, at: Evaluation) -> _Frame:
         kernel = replace(kernel, products=products, structure=structure_of(products))
         at = evaluate(kernel, theta[None])
         has_variance = _with_variance(shape, theta)
-    Lambdas = []
-    for Lambda, has, unit in zip(at.Lambdas, has_variance, _shown(kernel.products), strict=True):
-        Lambdas.append(np.where(has, Lambda[0], np.diag(unit)))
+    sizes = _shown(kernel.products)
+    return Frame(kernel=kernel, at=at, has_variance=has_variance, sizes=sizes)
+
+
+def _tangents(frame: Frame) -> _Tangents:
+    shape = frame.kernel.shape
     factor, row, column = shape.entries
     is_free = np.zeros(shape.n_theta, dtype=bool)
     moved = [np.zeros((shape.n_theta, q, q)) for q in shape.sizes]
     for f, (index, i, j) in enumerate(shape.factor_entries):
-        is_free[index] = has_variance[f][j]
-        moved[f][index, :, j] = Lambdas[f].T[i]
-    place = np.flatnonzero(is_free)
-    return _Frame(
-        kernel=kernel,
-        at=at,
-        Lambdas=Lambdas,
-        has_variance=has_variance,
-        place=place,
-        factor=factor[place],
-        row=row[place],
-        column=column[place],
-        moves=shape.pack(moved)[place] if shape.n_theta else np.empty((0, 0)),
+        is_free[index] = frame.has_variance[f][j]
+        moved[f][index, :, j] = frame.roots[f].T[i]
+    return _Tangents(
+        frame=frame,
+        factor=factor[is_free],
+        row=row[is_free],
+        column=column[is_free],
+        moves=shape.pack(moved)[is_free] if shape.n_theta else np.empty((0, 0)),
     )
 
 
@@ -207,53 +200,45 @@ def _shown(products: Products) -> list[FloatArray]:
     return [1 / np.sqrt(np.where(size > 0, size, 1.0)) for size in diagonals]
 
 
-def _in_frame(frame: _Frame, at: Evaluation) -> tuple[list[FloatArray], list[FloatArray]]:
-    """U C, and Lambda_0'H C with the rows of columns that hold variance as in U C."""
-    found = modes(frame.kernel, at)
-    units = [np.diag(Lambda) for Lambda in frame.Lambdas]
-    left = [
-        np.where(has[:, None], u, unit[:, None] * h) if not has.all() else u
-        for u, h, has, unit in zip(found.u, found.h, frame.has_variance, units, strict=True)
-    ]
-    return found.u, left
-
-
-def _level_products(frame: _Frame) -> FloatArray:
+def _level_products(tangents: _Tangents) -> FloatArray:
     """Return sums over levels of (Lambda_0'H C)_i (Lambda_0'H C)_j', (k, p + 1, p + 1)."""
-    _, left = _in_frame(frame, frame.at)
+    _, left = tangents.frame.responses(tangents.frame.at)
     found = [
         left[f][0, :, i].T @ left[f][0, :, j]
-        for f, i, j in zip(frame.factor, frame.row, frame.column, strict=True)
+        for f, i, j in zip(tangents.factor, tangents.row, tangents.column, strict=True)
     ]
     return np.array(found)
 
 
-def _curvature(frame: _Frame) -> FloatArray:
+def _curvature(tangents: _Tangents) -> FloatArray:
     """Second derivatives (k, k) of the deviance at a fixed sigma in the entries of E."""
-    k = frame.place.size
+    frame, k = tangents.frame, tangents.row.size
     steps = STEP * np.concatenate([np.eye(k), -np.eye(k)])
-    theta = frame.at.theta + steps @ frame.moves
+    theta = frame.at.theta + steps @ tangents.moves
     most = max(1, AT_ONCE // max(frame.kernel.structure.n_numbers, 1))
     gradients = np.concatenate(
-        [_gradient(frame, theta[i : i + most], steps[i : i + most]) for i in range(0, 2 * k, most)]
+        [
+            _gradient(tangents, theta[i : i + most], steps[i : i + most])
+            for i in range(0, 2 * k, most)
+        ]
     )
     block = (gradients[:k] - gradients[k:]) / (2 * STEP)
     return np.asarray(block + block.T) / 2
 
 
-def _gradient(frame: _Frame, theta: FloatArray, steps: FloatArray) -> FloatArray:
+def _gradient(tangents: _Tangents, theta: FloatArray, steps: FloatArray) -> FloatArray:
     """Return derivatives (T, k) of the deviance in E at thetas one entry of E away each.
 
     Lambda'D comes from u alone: what H loses to cancellation where Lambda is large is not in it.
     """
-    kernel = frame.kernel
+    frame, kernel = tangents.frame, tangents.frame.kernel
     at = evaluate(kernel, theta)
     assert at.factor is not None
     weight = at.pwrss / frame.at.sigma[0] ** 2
     slopes = []
     traces = at.factor.trace_blocks()
-    for f, (u, left) in enumerate(zip(*_in_frame(frame, at), strict=True)):
-        has, unit = frame.has_variance[f], np.diag(frame.Lambdas[f])
+    for f, (u, left) in enumerate(zip(*frame.responses(at), strict=True)):
+        has, unit = frame.has_variance[f], frame.sizes[f]
         own = np.swapaxes(at.Lambdas[f], 1, 2) @ traces[f]
         own = np.where(has[:, None], own, unit[:, None] * traces[f])
         own -= weight[:, None, None] * np.einsum("tja,tjb->tab", left[..., -1], u[..., -1])
@@ -262,15 +247,16 @@ def _gradient(frame: _Frame, theta: FloatArray, steps: FloatArray) -> FloatArray
         slopes.append(own)
     # what was found is for columns of Lambda_0 (I + E); those of Lambda_0 itself are wanted
     for t, r in enumerate(np.abs(steps).argmax(axis=1)):
-        i, j, slope, step = frame.row[r], frame.column[r], slopes[frame.factor[r]][t], steps[t, r]
+        i, j, step = tangents.row[r], tangents.column[r], steps[t, r]
+        slope = slopes[tangents.factor[r]][t]
         slope[j] = slope[j] / (1 + step) if i == j else slope[j] - step * slope[i]
-    entries = zip(frame.factor, frame.row, frame.column, strict=True)
+    entries = zip(tangents.factor, tangents.row, tangents.column, strict=True)
     return 2 * np.column_stack([slopes[f][:, i, j] for f, i, j in entries])
 
 
-def _size_of_curvature(frame: _Frame) -> FloatArray:
+def _size_of_curvature(tangents: _Tangents) -> FloatArray:
     """Twice the expected information on each entry of E if the levels' effects were orthogonal."""
-    at = frame.at
+    frame, at = tangents.frame, tangents.frame.at
     assert at.factor is not None
     sums = []
     for f, trace in enumerate(at.factor.trace_blocks()):
@@ -278,17 +264,27 @@ def _size_of_curvature(frame: _Frame) -> FloatArray:
         shown = np.diagonal(at.Lambdas[f][0].T @ trace[0]) / levels
         share = np.where(frame.has_variance[f], shown, 1.0)
         sums.append(4 * levels * np.outer(share, share))
-    entries = zip(frame.factor, frame.row, frame.column, strict=True)
+    entries = zip(tangents.factor, tangents.row, tangents.column, strict=True)
     return np.array([sums[f][i, j] for f, i, j in entries])
 
 
-def _inverse(hessian: FloatArray, alone: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Inverse of the Hessian (m, m) without its flat directions, and those (m, f)."""
-    curved = np.diag(hessian) > FLAT * alone
-    root = np.sqrt(np.where(curved, np.diag(hessian), 1.0))
-    scaled = np.where(curved & curved[:, None], hessian / root / root[:, None], 0.0)
+def curved_inverse(curvature: FloatArray, alone: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Inverse of a Hessian or information without its flat directions, and those.
+
+    Parameters
+    ----------
+    curvature : array, shape (m, m)
+    alone : array, shape (m,), its diagonal if nothing else were estimated
+
+    Returns
+    -------
+    array, shape (m, m); array, shape (m, f)
+    """
+    curved = np.diag(curvature) > FLAT * alone
+    root = np.sqrt(np.where(curved, np.diag(curvature), 1.0))
+    scaled = np.where(curved & curved[:, None], curvature / root / root[:, None], 0.0)
     size, axes = np.linalg.eigh(scaled)
-    axes /= root[:, None]
+    axes = axes / root[:, None]
     kept = size > FLAT
     return (axes[:, kept] / size[kept]) @ axes[:, kept].T, axes[:, ~kept]
 

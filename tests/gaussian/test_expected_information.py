@@ -5,6 +5,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.gaussian.expected_information import covariance_traces, level_places, n_right_sides
+from hierbayes.gaussian.relative_frame import frame_of_products
 from tests.model.fits import grouped, lmer
 
 RTOL = 1e-9  # the same numbers by another order of operations
@@ -45,7 +46,7 @@ def test_traces_are_those_of_dense_matrices(formula, weights):
     fit = lmer(formula, grouped(), weights=weights)
     inverse, slopes = dense(fit)
     products = [inverse @ G for G in slopes]
-    found = covariance_traces(fit.kernel, fit.at)
+    found = covariance_traces(frame_of_products(fit.kernel, fit.at))
     expected = [[np.trace(a @ b) for b in products] for a in products]
     np.testing.assert_allclose(found.single, [np.trace(a) for a in products], rtol=RTOL)
     np.testing.assert_allclose(found.double, expected, rtol=RTOL, atol=1e-9 * np.max(expected))
@@ -62,8 +63,8 @@ def test_levels_that_no_rows_connect_share_right_sides():
 
 def test_right_sides_in_several_batches_give_the_same(monkeypatch):
     fit = lmer("y ~ x + (x | g) + (1 | item)", grouped())
-    whole = covariance_traces(fit.kernel, fit.at)
+    whole = covariance_traces(frame_of_products(fit.kernel, fit.at))
     monkeypatch.setattr("hierbayes.gaussian.expected_information.AT_ONCE", 1)
-    parts = covariance_traces(fit.kernel, fit.at)
+    parts = covariance_traces(frame_of_products(fit.kernel, fit.at))
     np.testing.assert_allclose(parts.double, whole.double, rtol=RTOL)
     np.testing.assert_allclose(parts.single, whole.single, rtol=RTOL)

@@ -175,12 +175,85 @@ def test_random_effects_that_leave_no_residual_are_refused():
             kenward_roger(fit)
 
 
+@pytest.mark.parametrize("ratio", [1.0, 1e3, 1e4])
+def test_a_large_ratio_of_sds_leaves_balanced_designs_their_exact_degrees_of_freedom(ratio):
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(20), 6)
+    data = {
+        "y": ratio * rng.normal(size=20)[g] + rng.normal(size=120),
+        "between": g % 2,
+        "within": np.tile(np.arange(6) - 2.5, 20),
+        "g": [f"g{i}" for i in g],
+    }
+    fit = lmer("y ~ between + within + (1 | g)", data)
+    np.testing.assert_allclose(kenward_roger_df(fit), [18, 18, 99], rtol=1e-6)
+
+
+def undetermined():
+    """Designs whose fixed part spans columns of a random-effects term."""
+    rng = np.random.default_rng(0)
+    arm = np.repeat([0.0, 1.0], 40)
+    clinics = {"y": rng.normal(size=80), "arm": arm, "clinic": np.repeat(["A", "B"], 40)}
+    machines, sleep = hb.load_dataset("Machines"), hb.load_dataset("sleepstudy")
+    return {
+        "one clinic an arm": ("y ~ arm + (1 | clinic)", clinics),
+        "saturated slopes": ("Reaction ~ Days * Subject + (Days | Subject)", sleep),
+        "blocks fixed and random": ("score ~ Worker + (Machine | Worker)", machines),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+@pytest.mark.parametrize("name", undetermined())
+def test_variances_that_the_data_say_nothing_of_give_no_numbers_and_no_crash(name):
+    """Once numpy's "Eigenvalues did not converge", or untrue words on a small residual sd."""
+    formula, data = undetermined()[name]
+    fit = lmer(formula, data)
+    tidy = fit.tidy("fixed", ddf="kenward-roger")
+    assert tidy[["std_error", "df", "p_value", "conf_low"]].isna().all(axis=None)
+    for table in [*(hb.anova(fit, type=t, ddf="kenward-roger") for t in (1, 2, 3)),
+                  hb.drop1(fit, ddf="kenward-roger")]:  # fmt: skip
+        assert table.to_frame()[["den_df", "f_value", "p_value"]].isna().all(axis=None)
+        assert "hangs on variances of which these data say nothing" in " ".join(str(table).split())
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+def test_tests_that_do_not_hang_on_an_undetermined_variance_are_given():
+    machines = hb.load_dataset("Machines")
+    fit = lmer("score ~ Machine + Worker + (1 | Worker)", machines)
+    linear = hb.lmer("score ~ Machine + Worker", machines)
+    for ddf in ("kenward-roger", "satterthwaite"):
+        table = hb.anova(fit, ddf=ddf).to_frame()
+        expected = hb.anova(linear).to_frame().loc["Machine", ["den_df", "f_value", "p_value"]]
+        found = table.loc["Machine", ["den_df", "f_value", "p_value"]]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        assert table.loc["Worker", ["den_df", "f_value", "p_value"]].isna().all()
+
+
+@pytest.mark.parametrize("ddf", ["kenward-roger", "satterthwaite", "normal", "none"])
+@pytest.mark.parametrize("formula", ["y ~ 0 + (1 | g)", "y ~ 0 + (x | g)", "y ~ 0 + (1 | g:f)"])
+def test_without_fixed_effects_tables_have_no_rows(formula, ddf):
+    """Once an IndexError."""
+    fit = lmer(formula, grouped())
+    assert len(fit.tidy("fixed", ddf=ddf)) == 0
+    for table in [*(hb.anova(fit, type=t, ddf=ddf) for t in (1, 2, 3)), hb.drop1(fit, ddf=ddf)]:
+        assert len(table.to_frame()) == 0
+        assert str(table)
+        assert table._repr_html_()
+    assert fit.summary(ddf=ddf)
+
+
 def test_variances_that_are_hardly_known_leave_a_reasoned_gap():
     fit = lmer("y ~ f + x + (x | g)", grouped())
     plain = fit.vcov_beta
     # one variance, which changes one of the two combinations tested and is hardly known
     slope = np.outer(plain[1], plain[1]) / plain[1, 1]
-    known = KenwardRoger(vcov=plain, plain=plain, slopes=slope[None], spread=np.array([[20.0]]))
+    known = KenwardRoger(
+        vcov=plain,
+        plain=plain,
+        slopes=slope[None],
+        spread=np.array([[20.0]]),
+        flat=np.empty((1, 0)),
+    )
     assert np.isnan(f_scaling(known, np.eye(4)[1:3]).df)  # the formulas give -0.46
     vars(fit)["_kenward_roger"] = known
     table = hb.anova(fit, ddf="kenward-roger")
