@@ -158,12 +158,14 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
 def test_files_are_written_completely_or_not_at_all(tmp_path, monkeypatch):
     (tmp_path / "a").write_bytes(b"old")
 
-    def full_disk(path, content):
-        if b"long" in content:
-            raise OSError(28, "No space left on device")
-        path.touch()
+    written = []
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    def full_disk(descriptor):
+        written.append(descriptor)
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(hb.OptionError, match="No space left on device"):
         write_files(tmp_path, {"a": b"new", "b": b"long"})
     assert os.listdir(tmp_path) == ["a"]

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1] / "hierbayes"
 LAYERS = (
     "errors",
     "options",
+    "files",
     "datasets",
     "formula",
     "design",

@@ -4,6 +4,8 @@ pandas is read directly. A dict of arrays, a path and every frame narwhals knows
 DuckDB ...) end in the same kinds of values; narwhals is imported only for the last.
 """
 
+import gzip
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from hierbayes.design.columns import arrow_dictionary, typed
 from hierbayes.design.messages import did_you_mean
 from hierbayes.design.values import LARGEST_EXACT_INTEGER
 from hierbayes.errors import DataError
+from hierbayes.files import readable_file, shown
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+PIECE = 2**20  # bytes read at a time
 
 
 class MissingColumnError(DataError):
@@ -175,7 +179,7 @@ def read_table(data: Any) -> Table:
     if isinstance(data, Mapping):
         return DictTable(data)
     if isinstance(data, str | Path):
-        return PandasTable(_read_file(Path(data)))
+        return PandasTable(_read_file(data))
     import narwhals as nw
 
     try:
@@ -190,22 +194,46 @@ def read_table(data: Any) -> Table:
     return NarwhalsTable(frame)
 
 
-def _read_file(path: Path) -> pd.DataFrame:
+def _read_file(given: str | Path) -> pd.DataFrame:
+    path = readable_file(given, "a CSV or Parquet file")
     name = path.name.lower()
-    if not path.exists():
-        raise DataError(f"There is no file {str(path)!r}.")
+    if not name.endswith(PARQUET_SUFFIXES + CSV_SUFFIXES):
+        raise DataError(
+            f"{shown(path.name)} is neither a CSV nor a Parquet file (by its ending); "
+            f"known endings: {', '.join(CSV_SUFFIXES + PARQUET_SUFFIXES)}."
+        )
     try:
         if name.endswith(PARQUET_SUFFIXES):
             return pd.read_parquet(path)
-        if name.endswith(CSV_SUFFIXES):
-            return pd.read_csv(path, sep="\t" if ".tsv" in name else ",")
-    except (OSError, ValueError, ImportError) as error:  # what pandas and pyarrow raise
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{str(path)!r} can't be read as a table: {reason}") from error
-    raise DataError(
-        f"{path.name!r} is neither a CSV nor a Parquet file (by its ending); "
-        f"known endings: {', '.join(CSV_SUFFIXES + PARQUET_SUFFIXES)}."
-    )
+        _check_text(path)
+        return pd.read_csv(path, sep="\t" if ".tsv" in name else ",")
+    except DataError:
+        raise
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{shown(path)} can't be read as a table: it is not text in UTF-8. Save it as CSV in "
+            'UTF-8, or read it with pandas and its encoding: pd.read_csv(path, encoding="latin-1").'
+        ) from error
+    except pd.errors.EmptyDataError as error:
+        raise DataError(f"{shown(path)} can't be read as a table: it is empty.") from error
+    except MemoryError as error:
+        raise DataError(f"{shown(path)} needs more memory than there is.") from error
+    # What pandas, pyarrow and the decompressors raise on bytes that are no table.
+    except (OSError, ValueError, ImportError, EOFError, zlib.error, OverflowError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).partition("\n")[0]
+        raise DataError(f"{shown(path)} can't be read as a table: {reason}") from error
+
+
+def _check_text(path: Path) -> None:
+    """Refuse a CSV file with NUL characters: pandas ends fields there without a word."""
+    packed = path.name.lower().endswith(".gz")
+    with gzip.open(path) if packed else path.open("rb") as stream:
+        while piece := stream.read(PIECE):
+            if b"\0" in piece:
+                raise DataError(
+                    f"{shown(path)} can't be read as a table: it holds NUL characters, as text in "
+                    "UTF-16 or a file of another kind does. Save it as CSV in UTF-8."
+                )
 
 
 def _as_array(values: Any, name: str) -> Any:

@@ -7,11 +7,11 @@ three say the same. HTML carries the pictures inside; the other two leave them o
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from hierbayes.errors import OptionError
+from hierbayes.files import checked_path, shown
 from hierbayes.reports.html_page import Picture, Section, escape, heading, page, table
 from hierbayes.reports.output_files import write_files
 
@@ -148,12 +148,10 @@ def write_document(document: Document, path: Any) -> Path:
         ".md": document.markdown,
         ".tex": document.latex,
     }
-    if not isinstance(path, (str, PathLike)):
-        raise OptionError(f'path={path!r} is no path of a file, such as "report.html".')
-    target = Path(path)
+    target = checked_path(path)
     if target.suffix.lower() not in writers:
         raise OptionError(
-            f"A report is written to a file that ends in .html, .md or .tex; {str(path)!r} does "
+            f"A report is written to a file that ends in .html, .md or .tex; {shown(target)} does "
             "not."
         )
     write_files(target.parent, {target.name: writers[target.suffix.lower()]().encode()})

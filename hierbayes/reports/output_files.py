@@ -1,17 +1,18 @@
 """Writing reports to disk: completely or not at all."""
 
-import os
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from hierbayes.errors import OptionError
+from hierbayes.files import Draft, checked_path, shown
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files into a folder, which is made if need be; nothing is left half written.
 
-    All contents first go to temporary names beside their own, and take these once all are
-    written: a full disk or a folder that can't be written leaves older files as they were.
+    All contents first go to drafts beside their own, and take these once all are written: a full
+    disk or a folder that can't be written leaves older files as they were.
 
     Parameters
     ----------
@@ -23,19 +24,18 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     OptionError
         If the folder can't be made or written to.
     """
-    drafts = {folder / f".{name}.{os.getpid()}.part": folder / name for name in files}
+    folder = checked_path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for draft, content in zip(drafts, files.values(), strict=True):
-            draft.write_bytes(content)
-        for draft, final in drafts.items():
-            draft.replace(final)
+        with contextlib.ExitStack() as stack:
+            drafts = [stack.enter_context(Draft(folder / name)) for name in files]
+            for draft, content in zip(drafts, files.values(), strict=True):
+                draft.write(content)
+            for draft in drafts:
+                draft.commit()
     except OSError as error:
         reason = error.strerror or str(error)
+        where = shown(folder / next(iter(files)) if len(files) == 1 else folder)
         raise OptionError(
-            f"Can't write to {str(folder)!r}: {reason}. Give a folder you may write to."
+            f"Can't write to {where}: {reason}. Give a folder you may write to."
         ) from error
-    finally:
-        for draft in drafts:
-            if draft.exists():
-                draft.unlink()

@@ -79,7 +79,7 @@ def test_level_names_are_text_not_markup(tmp_path):
 def test_another_ending_is_refused_and_nothing_is_written(fits, tmp_path):
     with pytest.raises(hb.OptionError, match=r"\.html, \.md or \.tex"):
         fits[1].report(tmp_path / "x.docx")
-    with pytest.raises(hb.OptionError, match="path=None is no path"):
+    with pytest.raises(hb.OptionError, match="path=None must be text or a Path"):
         fits[1].report(None)
     assert not list(tmp_path.iterdir())
 
