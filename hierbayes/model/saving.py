@@ -1,16 +1,13 @@
 """Saving a fit and reading it back: data used, specification and theta or draws; no pickle.
 
-The file is a zip with ``fit.json`` (formula, arguments, method, theta, versions) and one ``.npy``
-an array: the columns the model used, as given. Loading lays the formula over them again and
-evaluates the kernel once at the stored theta; nothing is searched. The arrays are read with
-``allow_pickle=False``, so a file from a stranger holds numbers and text only.
+The file (``archive.py``) holds formula, arguments, method, theta and versions, and the columns the
+model used, as given. Loading lays the formula over them again and evaluates the kernel once at the
+stored theta; nothing is searched. What a file says is checked where the model can tell: shapes by
+formula and levels, theta and columns by the criterion, draws by the range of what they are draws
+of. Files of hierbayes 0.1.0 carry neither digests nor the criterion, and a finding says so.
 """
 
-import io
-import json
-import os
-import zipfile
-import zlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -18,10 +15,13 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.design.values import Factor, Logical
-from hierbayes.errors import DataError, OptionError
+from hierbayes.errors import DataError, HierBayesWarning
+from hierbayes.files import Draft, checked_path, readable_file, shown
 from hierbayes.formula.expressions import names_in
 from hierbayes.formula.parser import columns_in, parse_expression
-from hierbayes.model.model import Model
+from hierbayes.model.archive import Archive, Damaged, write_archive
+from hierbayes.model.model import PACKAGE, Model
+from hierbayes.model.stored_index import read_index, stored_index
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -30,25 +30,21 @@ if TYPE_CHECKING:
     from hierbayes.results.posterior_fit import PosteriorFit
 
 FORMAT = 1
-SPECIFICATION = "fit.json"
 POSTERIOR = "posterior"  # the method of a saved posterior
-LEVEL = 1  # of compression: random digits don't get smaller by trying harder
-LARGE = 2**24  # bytes of an array, from where three percent saved are not worth the seconds
 ARRAY_ARGUMENTS = ("weights", "offset", "known_sd")
-# What a damaged or foreign archive makes the standard library raise.
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    KeyError,
-    ValueError,
-    TypeError,
-    RuntimeError,
-    OSError,
+NUMBERS = "iuf"  # kinds of type
+# Of the criterion, relative to itself or the number of rows, whichever is larger: another processor
+# or version adds in another order, which moves it by 1e-12 and in the worst designs by 1e-9; a
+# theta off by a thousandth of a standard error by more than this.
+CRITERION_MARGIN = 1e-7
+# Of the response, relative to its largest value: another processor's log(y) differs by 1e-16.
+RESPONSE_MARGIN = 1e-12
+NO_DIGESTS = Finding(
+    "no_digests",
+    "This fit was saved by hierbayes 0.1.0, whose files carry no digests: whether the file was "
+    "changed since can't be told.",
+    "Save it again to have them from now on.",
 )
-# What a specification that does not fit its arrays makes the rebuilding raise; all errors of
-# hierbayes about data and formulas are ValueErrors.
-DOES_NOT_FIT = (KeyError, ValueError, TypeError, IndexError, AttributeError)
 
 
 def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
@@ -64,6 +60,7 @@ def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
         "method": fit.method,
         "converged": fit.converged,
         "is_singular": fit.is_singular,
+        "criterion": fit.criterion,
         "findings": stored_findings(fit.findings),
     }
     write_file(path, specification, arrays)
@@ -94,7 +91,8 @@ def stored_model(model: Model, arrays: dict[str, Any]) -> dict[str, Any]:
         "data_name": model.data_name,
         "arguments": arguments,
         "columns": columns,
-        "index": _stored_index(model.table.index, arrays),
+        "response_given": model.response_given,
+        "index": stored_index(model.table.index, arrays),
     }
 
 
@@ -119,36 +117,15 @@ def write_file(path: Any, specification: dict[str, Any], arrays: dict[str, Any])
     DataError
         If the file can't be written; nothing is left behind.
     """
-    target = _path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    target = checked_path(path)
     try:
-        if target.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
-        try:
-            _write(partial, specification, arrays)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with Draft(target) as draft:
+            write_archive(draft.stream, specification, arrays)
+            draft.sync()
+            draft.commit()
     except OSError as error:
         reason = error.strerror or error
-        raise DataError(f"The fit can't be written to {str(target)!r}: {reason}.") from error
-
-
-def _plain(value: Any) -> Any:
-    """Turn a NumPy number or array into what JSON knows."""
-    return value.tolist()
-
-
-def _write(file: Path, specification: dict[str, Any], arrays: dict[str, Any]) -> None:
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
-        archive.writestr(
-            SPECIFICATION, json.dumps(specification, ensure_ascii=False, default=_plain)
-        )
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.save(buffer, array, allow_pickle=False)
-            how = zipfile.ZIP_STORED if array.nbytes > LARGE else zipfile.ZIP_DEFLATED
-            archive.writestr(f"{name}.npy", buffer.getvalue(), compress_type=how)
+        raise DataError(f"The fit can't be written to {shown(target)}: {reason}.") from error
 
 
 def load(path: Any) -> "LikelihoodFit | PosteriorFit":
@@ -168,90 +145,164 @@ def load(path: Any) -> "LikelihoodFit | PosteriorFit":
     >>> bool(abs(hb.load(file).criterion - fit.criterion) < 1e-8)
     True
     """
-    target = _path(path)
-    if not target.exists():
-        raise DataError(f"There is no file {str(target)!r}.")
-    if target.is_dir():
-        raise DataError(f"{str(target)!r} is a folder, not a fit saved by hierbayes.")
+    file = readable_file(path, "a fit saved by hierbayes")
+    with _opened(file) as archive:
+        try:
+            return _rebuilt(archive)
+        except Damaged as error:
+            raise DataError(f"{shown(file)} is damaged: {error}.") from error
+        except MemoryError as error:
+            raise DataError(f"{shown(file)} needs more memory than there is.") from error
+        # A forged specification reaches all code that builds a model: this can be any error.
+        except Exception as error:
+            raise DataError(
+                f"{shown(file)} is damaged: its specification and its arrays do not belong "
+                "together."
+            ) from error
+
+
+def _opened(file: Path) -> Archive:
+    """Open a saved fit of our format."""
     try:
-        specification, arrays = _read(target)
-    except UNREADABLE as error:
-        raise DataError(f"{str(target)!r} is not a fit saved by hierbayes, or damaged.") from error
-    if specification["format"] != FORMAT:
+        archive = Archive(file)
+    except Damaged as error:
         raise DataError(
-            f"{str(target)!r} has format {specification['format']!r}; this version reads "
-            f"format {FORMAT}. Update hierbayes, or save the fit again with this version."
-        )
-    try:
-        return _rebuilt(specification, arrays)
-    except DOES_NOT_FIT as error:
-        raise DataError(
-            f"{str(target)!r} is damaged: its specification and its arrays do not belong together."
+            f"{shown(file)} is not a fit saved by hierbayes, or damaged: {error}."
         ) from error
+    except OSError as error:
+        if error.strerror:
+            raise DataError(f"{shown(file)} can't be read: {error.strerror}.") from error
+        raise DataError(f"{shown(file)} is not a fit saved by hierbayes, or damaged.") from error
+    except Exception as error:  # what zip, deflate and JSON raise on bytes that are none
+        raise DataError(f"{shown(file)} is not a fit saved by hierbayes, or damaged.") from error
+    if archive.specification["format"] != FORMAT:
+        found = archive.specification["format"]
+        archive.close()
+        raise DataError(
+            f"{shown(file)} has format {found!r:.20}; this version reads format {FORMAT}. Update "
+            "hierbayes, or save the fit again with this version."
+        )
+    return archive
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the specification and the arrays by name."""
-    with zipfile.ZipFile(file) as archive:
-        specification = json.loads(archive.read(SPECIFICATION))
-        if not isinstance(specification, dict) or "format" not in specification:
-            raise ValueError("no format")
-        arrays = {
-            name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
-            for name in archive.namelist()
-            if name.endswith(".npy")
-        }
-    return specification, arrays
-
-
-def _rebuilt(
-    specification: dict[str, Any], arrays: dict[str, Any]
-) -> "LikelihoodFit | PosteriorFit":
+def _rebuilt(archive: Archive) -> "LikelihoodFit | PosteriorFit":
+    specification = archive.specification
+    findings = read_findings(specification["findings"])
+    if not archive.has_digests:
+        findings += (NO_DIGESTS,)
+    fit: LikelihoodFit | PosteriorFit
     if specification["method"] == POSTERIOR:
         from hierbayes.model.saving_posterior import read_posterior
 
-        return read_posterior(specification, arrays)
-    if specification["method"] not in get_args(Method):
-        raise ValueError("method unknown")
-    model = read_model(specification, arrays)
-    n_theta = model.kernel(specification["method"]).shape.n_theta
-    if arrays["theta"].shape != (n_theta,) or not np.isfinite(arrays["theta"]).all():
-        raise ValueError("theta does not fit the formula")
-    return model.at_theta(
-        specification["method"],
-        arrays["theta"],
-        response=arrays["response"],
-        converged=specification["converged"],
-        is_singular=specification["is_singular"],
-        findings=read_findings(specification),
+        fit = read_posterior(archive, findings)
+    else:
+        fit = _read_likelihood_fit(archive, findings)
+    archive.check_all_read()
+    if not archive.has_digests:
+        warnings.warn(str(NO_DIGESTS), HierBayesWarning, skip_file_prefixes=(PACKAGE,))
+    return fit
+
+
+def _read_likelihood_fit(archive: Archive, findings: tuple[Finding, ...]) -> LikelihoodFit:
+    specification = archive.specification
+    method = checked(specification["method"], str)
+    if method not in get_args(Method):
+        raise Damaged("it names an unknown method")
+    model = read_model(archive)
+    theta = archive.array("theta", kinds="f", shape=(model.kernel(method).shape.n_theta,))
+    if not np.isfinite(theta).all():
+        raise Damaged("theta is not finite")
+    fit = model.at_theta(
+        method,
+        theta,
+        response=read_response(archive, model),
+        converged=checked(specification["converged"], bool),
+        is_singular=checked(specification["is_singular"], bool),
+        findings=findings,
     )
+    _check_criterion(fit, specification)
+    return fit
 
 
-def read_model(specification: dict[str, Any], arrays: dict[str, Any]) -> Model:
+def _check_criterion(fit: LikelihoodFit, specification: dict[str, Any]) -> None:
+    """Refuse theta, response or columns that another criterion belongs to."""
+    if not (np.isfinite(fit.criterion) and fit.sigma > 0 and np.isfinite(fit.beta).all()):
+        raise Damaged("no fit has its theta")
+    if "criterion" not in specification:  # written by hierbayes 0.1.0
+        return
+    stored = checked(specification["criterion"], float)
+    bound = CRITERION_MARGIN * max(abs(fit.criterion), fit.nobs)
+    if not abs(stored - fit.criterion) <= bound:
+        raise Damaged(
+            f"the criterion of its theta and data is {fit.criterion:.10g}, not {stored:.10g} as "
+            "when it was saved"
+        )
+
+
+def checked(value: Any, kind: type) -> Any:
+    """Return a value of a specification that is of the type it should have."""
+    if type(value) is not kind:
+        raise Damaged(f"its specification holds {value!r:.40} where it can't be")
+    return value
+
+
+def read_response(archive: Archive, model: Model) -> Any:
+    """Return the stored response, one row for each that the model uses."""
+    response = archive.array("response", kinds="f", shape=model.design.y.shape)
+    if not np.isfinite(response).all():
+        raise Damaged("its response is not finite")
+    y = model.design.y
+    # Absent in files of hierbayes 0.1.0, where any response may have been given to refit.
+    if not checked(archive.specification.get("response_given", True), bool) and not np.allclose(
+        response, y, rtol=0, atol=RESPONSE_MARGIN * np.abs(y).max()
+    ):
+        raise Damaged("its response is not the one of its columns")
+    return response
+
+
+def read_model(archive: Archive) -> Model:
     """Return the model that ``stored_model`` wrote."""
     from hierbayes.bayes.prior_records import read_prior_records
 
-    frame = pd.DataFrame(
-        {column["name"]: _read_column(column, arrays) for column in specification["columns"]}
-    )
-    index = specification["index"]
-    if index is not None:
-        frame.index = pd.Index(arrays[index["array"]], name=index["name"])
+    specification = archive.specification
+    stored = checked(specification["columns"], list)
+    names = [checked(column["name"], str) for column in stored]
+    if len(set(names)) != len(names):
+        raise Damaged("two of its columns have one name")
+    n_rows = archive.header(stored[0]["array"]).shape[0]
+    columns = [_read_column(archive, column, n_rows) for column in stored]
+    frame = pd.DataFrame(dict(zip(names, columns, strict=True)))
+    if specification["index"] is not None:
+        frame.index = read_index(
+            specification["index"], lambda name, kinds: archive.array(name, kinds=kinds)
+        )
     given = specification["arguments"]
     if set(given) - {"priors", "family", "link"} != {"contrasts", *ARRAY_ARGUMENTS}:
-        raise ValueError("arguments unknown")
+        raise Damaged("its arguments are unknown")
     arguments = {
-        name: arrays[value["array"]] if name != "contrasts" and isinstance(value, dict) else value
+        name: _read_argument(archive, value, n_rows) if name in ARRAY_ARGUMENTS else value
         for name, value in given.items()
         if name != "priors"
     }
     arguments["priors"] = read_prior_records(given.get("priors"))
-    return Model(specification["formula"], frame, data_name=specification["data_name"], **arguments)
+    return Model(
+        checked(specification["formula"], str),
+        frame,
+        data_name=checked(specification["data_name"], str),
+        **arguments,
+    )
 
 
-def read_findings(specification: dict[str, Any]) -> tuple[Finding, ...]:
+def _read_argument(archive: Archive, stored: Any, n_rows: int) -> Any:
+    if not isinstance(stored, dict):
+        return stored
+    shape = archive.header(stored["array"]).shape  # a single number stands for all rows
+    return archive.array(stored["array"], kinds="f", shape=(n_rows,) if shape else ())
+
+
+def read_findings(stored: Any) -> tuple[Finding, ...]:
     """Return the findings that ``stored_findings`` wrote."""
-    return tuple(_read_finding(finding) for finding in specification["findings"])
+    return tuple(_read_finding(finding) for finding in checked(stored, list))
 
 
 def _read_finding(stored: dict[str, Any]) -> Finding:
@@ -259,13 +310,8 @@ def _read_finding(stored: dict[str, Any]) -> Finding:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in stored["numbers"].items()
     }
-    return Finding(stored["code"], stored["sentence"], stored["advice"], numbers)
-
-
-def _path(path: Any) -> Path:
-    if isinstance(path, str | os.PathLike):
-        return Path(path)
-    raise OptionError(f"path={path!r} must be text or a Path.")
+    code, sentence, advice = (checked(stored[n], str) for n in ("code", "sentence", "advice"))
+    return Finding(code, sentence, advice, numbers)
 
 
 def _used_columns(model: Model) -> list[str]:
@@ -277,7 +323,8 @@ def _used_columns(model: Model) -> list[str]:
             known = given in model.table.names
             names.update(dict.fromkeys([given] if known else names_in(parse_expression(given))))
     place = {name: i for i, name in enumerate(model.table.names)}
-    return sorted(names, key=place.__getitem__)
+    # Of two-level names the first level alone names a column too, though it isn't in the list.
+    return sorted(names, key=lambda name: place.get(name, len(place)))
 
 
 def _stored_column(model: Model, name: str, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -294,22 +341,18 @@ def _stored_column(model: Model, name: str, arrays: dict[str, Any]) -> dict[str,
     return {"name": name, "array": key}
 
 
-def _read_column(column: dict[str, Any], arrays: dict[str, Any]) -> Any:
-    values = arrays[column["array"]]
-    if "levels" in column:
+def _read_column(archive: Archive, stored: dict[str, Any], n_rows: int) -> Any:
+    name = stored["array"]
+    if "levels" in stored:
         return pd.Categorical.from_codes(
-            values, categories=column["levels"], ordered=column["ordered"]
+            archive.array(name, kinds="i", shape=(n_rows,)),
+            categories=pd.Index([checked(level, str) for level in stored["levels"]], dtype=object),
+            ordered=checked(stored["ordered"], bool),
         )
-    if column.get("logical"):
-        return pd.arrays.BooleanArray(values == 1, np.isnan(values))
-    return values
-
-
-def _stored_index(index: Any, arrays: dict[str, Any]) -> dict[str, Any] | None:
-    """Row labels: a plain count is not stored; labels that are not numbers become text."""
-    if isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1:
-        return None
-    values = index.to_numpy()
-    arrays["row_labels"] = values if values.dtype.kind in "iufb" else values.astype(str)
-    name = index.name if isinstance(index.name, str) else None
-    return {"array": "row_labels", "name": name}
+    if not stored.get("logical"):
+        return archive.array(name, kinds=NUMBERS, shape=(n_rows,))
+    values = archive.array(name, kinds="f", shape=(n_rows,))
+    missing = np.isnan(values)
+    if not ((values == 0) | (values == 1) | missing).all():
+        raise Damaged(f"the logical column {stored['name']} holds other numbers than 0 and 1")
+    return pd.arrays.BooleanArray(values == 1, missing)
