@@ -149,12 +149,17 @@ def start_phi(target: Target) -> FloatArray:
     kernel, coordinates = target.kernel, target.coordinates
     products = kernel.products
     sigma = 1.0 if kernel.sigma_known else np.sqrt(products.yy / products.n_obs / 2)
+    most = 100.0
+    if products.remainder is not None:
+        most = np.inf
+        if not kernel.sigma_known:
+            sigma = np.sqrt(products.remainder.rr[0, -1, -1] / products.n_obs)
     sds = []
     for A, c, basis in zip(products.zz, products.zy, products.anchor.z_bases, strict=True):
         diagonal = np.diagonal(A, axis1=1, axis2=2)
         excess = (c.T @ c / sigma**2 - A.sum(axis=0)) / (diagonal.T @ diagonal).clip(min=1e-300)
         size, axes = np.linalg.eigh(np.where(np.isfinite(excess), excess, 0.0))
-        root = basis @ (axes * np.sqrt(np.clip(size, START_SD**2, 100.0)))
+        root = basis @ (axes * np.sqrt(np.clip(size, START_SD**2, most)))
         sds.append(sigma * np.sqrt((root**2).sum(axis=1)))
     roots = [np.eye(len(columns)) for _, columns in kernel.shape.terms]
     return coordinates.phi(sds, roots, float(sigma))

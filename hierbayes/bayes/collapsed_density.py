@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from hierbayes.bayes.coordinates import Coordinates
 from hierbayes.bayes.priors import ModelPriors
-from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of
+from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of, traces_of
 from hierbayes.gaussian.patterns import Integrated, Patterns, integrate
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
 
@@ -145,7 +145,7 @@ def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = No
     )
     log_density = -minus_twice / 2 + log_prior(target, phi)
     if not kernel.sigma_known:
-        blurred = np.finfo(float).eps * kernel.products.yy > ROUNDING * sigma**2
+        blurred = np.finfo(float).eps * _subtracted(kernel) > ROUNDING * sigma**2
         log_density = np.where(blurred, -np.inf, log_density)
     return Collapsed(
         log_density=log_density,
@@ -155,6 +155,17 @@ def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = No
         Lambdas=Lambdas,
         reduced=reduced,
     )
+
+
+def _subtracted(kernel: Kernel) -> float:
+    """Size of the numbers whose difference G_yy is, in squared units of the response.
+
+    With a remainder only the response itself is rounded: a product of it with what is left.
+    """
+    total = kernel.products.yy
+    if kernel.remainder is None:
+        return total
+    return float(np.sqrt(total * kernel.remainder.rr[0, -1, -1]))
 
 
 def log_prior(target: Target, phi: FloatArray) -> FloatArray:
@@ -200,9 +211,9 @@ def slope(target: Target, phi: FloatArray, at: Collapsed) -> FloatArray:
     factor = at.reduced.factor
     if factor is None:
         return out
-    u, h = responses_of(kernel, at.Lambdas, factor, at.reduced.half)
+    u, h = responses_of(kernel, at.Lambdas, at.reduced)
     maps = _lambda_slopes(target, phi)
-    for trace, x, y, dLambda in zip(factor.trace_blocks(), u, h, maps, strict=True):
+    for trace, x, y, dLambda in zip(traces_of(kernel, at.Lambdas, factor), u, h, maps, strict=True):
         T, J, q, c = y.shape
         right = (x.reshape(T, J * q, c) @ K).reshape(T, J, q, c)
         D = trace - np.einsum("tjac,tjbc->tab", y, right)

@@ -43,13 +43,18 @@ def add_marginal_likelihood(design: Design, beta: Any, sigma: Any, roots: list[A
     Raises
     ------
     NotSupportedError
-        If crossed factors are too large for dense algebra.
+        If crossed factors are too large for dense algebra, or residuals too small beside effects.
     """
     import pymc as pm
     import pytensor.tensor as pt
 
     weights = design.weights if design.known_sd is None else design.known_sd**-2.0
     products = products_of(design, weights=weights)
+    if products.remainder is not None:
+        raise NotSupportedError(
+            "parameterization='marginal': levels differ so much more than the rows in them that "
+            "sums of squares of the response lose what is left. Take 'centered'."
+        )
     anchor = products.anchor
     names = [
         factor_variables([factor.name for factor in design.factors])[factor.name]

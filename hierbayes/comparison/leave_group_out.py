@@ -82,7 +82,9 @@ def group_log_densities(problem: GroupProblem) -> FloatArray:
     """
     structure = problem.kernel.structure
     outermost = problem.factor == len(problem.design.factors) - 1
+    # with a remainder a level's part is a small difference of large ones: each is left out anew
     by_parts = isinstance(structure, NestedStructure) and outermost
+    by_parts &= problem.kernel.remainder is None
     gaussian = problem.priors.gaussian_beta() is not None
     if not by_parts and not gaussian:
         raise NotSupportedError(

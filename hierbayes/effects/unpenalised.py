@@ -96,7 +96,7 @@ def unpenalised(
     wide[position] = LARGE * np.eye(q)[None]
     reduced = reduce(kernel, wide, n_batch=1)
     assert reduced.factor is not None
-    solved, _ = responses_of(kernel, wide, reduced.factor, reduced.half)
+    solved, _ = responses_of(kernel, wide, reduced)
     u = solved[position][0]
     effect = LARGE * (u[..., -1] - u[..., :-1] @ gamma)
     sizes, axes = np.linalg.eigh(reduced.factor.covariances()[position][0])

@@ -23,6 +23,10 @@ the derivative V_i of V in theta_i, plus the exact term 2 G that Lambda enters s
 With a known sigma (``sigma_known``) the weights carry the residual variances,
 df (1 + log(2 pi r^2 / df)) becomes df log(2 pi) + r^2, and e counts r^2 instead of df.
 
+Where the levels fit y but for next to nothing these differences lose their digits, and the products
+come with a remainder: U, H and the Gram matrix are then those of ``gaussian/remainder.py``, and so
+are the products of other vectors with V^-1.
+
 Everything is batched: theta (T, k), and optionally one response a theta. Knows no formulas, data
 frames or optimisers.
 
@@ -40,11 +44,17 @@ import numpy.typing as npt
 
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.products import Products, multiply
+from hierbayes.gaussian.remainder import Remainder
+from hierbayes.gaussian.responses import Responses
 from hierbayes.gaussian.undetermined import Undetermined
 from hierbayes.linalg.stacked import UNROLLED
 from hierbayes.options import Method
 
 FloatArray = npt.NDArray[np.float64]
+
+
+LARGE = 1.0  # relative sd above which Lambda'X has more digits of X than X itself
+REFINEMENTS = 1  # of U, where differences of large numbers are avoided
 
 
 class Factor(Protocol):
@@ -81,8 +91,8 @@ class Structure(Protocol):
 class Kernel:
     """The marginal likelihood of one model: products, covariance shape and block structure.
 
-    ``responses`` replaces the response by one a batch entry: xy (T, p), yy (T,) and per factor
-    zy (T, J, q). ``undetermined`` says which (co)variances no response can determine, if any.
+    ``responses`` replaces the response by one a batch entry. ``undetermined`` says which
+    (co)variances no response can determine, if any.
     """
 
     products: Products
@@ -90,7 +100,7 @@ class Kernel:
     structure: Structure
     method: Method
     sigma_known: bool = False
-    responses: tuple[FloatArray, FloatArray, tuple[FloatArray, ...]] | None = None
+    responses: Responses | None = None
     undetermined: Undetermined | None = None
 
     @property
@@ -110,7 +120,7 @@ class Kernel:
         products = self.products
         xy, yy = products.xy[None], np.array([products.yy])
         if self.responses is not None:
-            xy, yy = self.responses[0], self.responses[1]
+            xy, yy = self.responses.xy, self.responses.yy
         p = products.xy.size
         out = np.empty((yy.size, p + 1, p + 1))
         out[:, :p, :p] = products.xx
@@ -123,7 +133,7 @@ class Kernel:
         """Z'W[X y] per factor, shape (T or 1, J, q, p + 1)."""
         zys: Sequence[FloatArray] = [zy[None] for zy in self.products.zy]
         if self.responses is not None:
-            zys = self.responses[2]
+            zys = self.responses.zy
         joined = []
         for zx, zy in zip(self.products.zx, zys, strict=True):
             J, q, p = zx.shape
@@ -131,6 +141,11 @@ class Kernel:
             both[..., :p], both[..., p] = zx, zy
             joined.append(both)
         return joined
+
+    @property
+    def remainder(self) -> Remainder | None:
+        """[X y] without the levels' own fits, where the products need it; else None."""
+        return self.products.remainder if self.responses is None else self.responses.remainder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +163,7 @@ class Evaluation:
     orthonormal : array, shape (T, p + 1, p + 1), C of the module's header
     factor : the Cholesky factor, None for a model without random effects
     half : L^-1 Lambda'Z'W[X y] per factor, for what follows
+    solved : U and H of the module's header where there is a remainder, else None
     """
 
     theta: FloatArray
@@ -160,6 +176,24 @@ class Evaluation:
     Lambdas: list[FloatArray]
     factor: Factor | None
     half: list[FloatArray]
+    solved: "Solved | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """What follows from columns C at a batch of thetas.
+
+    Attributes
+    ----------
+    half : L^-1 Lambda'Z'WC, as a factor gives it
+    u, h : U = (L L')^-1 Lambda'Z'WC and H = Z'V^-1C, per factor arrays (T, J, q, c)
+    gram : array, shape (T, c, c), C'V^-1C
+    """
+
+    half: list[FloatArray]
+    u: list[FloatArray]
+    h: list[FloatArray]
+    gram: FloatArray
 
 
 def gram(left: Sequence[FloatArray], right: Sequence[FloatArray]) -> FloatArray:
@@ -180,13 +214,14 @@ class Reduced:
     ----------
     log_det : array, shape (T,), log det of Lambda'Z'WZ Lambda + I
     gram_xy : array, shape (T, p + 1, p + 1), [X y]'V^-1[X y]
-    factor, half : as in ``Evaluation``
+    factor, half, solved : as in ``Evaluation``
     """
 
     log_det: FloatArray
     gram_xy: FloatArray
     factor: Factor | None
     half: list[FloatArray]
+    solved: Solved | None = None
 
 
 def reduce(kernel: Kernel, Lambdas: Sequence[FloatArray], *, n_batch: int) -> Reduced:
@@ -198,6 +233,16 @@ def reduce(kernel: Kernel, Lambdas: Sequence[FloatArray], *, n_batch: int) -> Re
         gram_xy = np.repeat(kernel.gram_xy, n_batch // kernel.gram_xy.shape[0], axis=0)
         return Reduced(log_det=np.zeros(n_batch), gram_xy=gram_xy, factor=None, half=[])
     factor = kernel.structure.factorise(Lambdas)
+    remainder = kernel.remainder
+    if remainder is not None:
+        solved = solve(kernel.products, Lambdas, factor, remainder)
+        return Reduced(
+            log_det=factor.log_det,
+            gram_xy=solved.gram,
+            factor=factor,
+            half=solved.half,
+            solved=solved,
+        )
     right = [transpose_times(Lam, z) for Lam, z in zip(Lambdas, kernel.zxy, strict=True)]
     half = factor.half_solve(right)
     return Reduced(
@@ -206,6 +251,76 @@ def reduce(kernel: Kernel, Lambdas: Sequence[FloatArray], *, n_batch: int) -> Re
         factor=factor,
         half=half,
     )
+
+
+def solve(
+    products: Products, Lambdas: Sequence[FloatArray], factor: Factor, columns: Remainder
+) -> Solved:
+    """U, H and C'V^-1C of columns C = Z B + R, without differences of large numbers.
+
+    One step of refinement takes the rounding of the factor out of U.
+    """
+    h = [z + s for z, s in zip(columns.zr, multiply(products, columns.levels), strict=True)]
+    half = factor.half_solve([transpose_times(L, x) for L, x in zip(Lambdas, h, strict=True)])
+    u = factor.back_solve(half)
+    for step in range(REFINEMENTS + 1):
+        D = [B - times(L, v) for B, L, v in zip(columns.levels, Lambdas, u, strict=True)]
+        h = [z + s for z, s in zip(columns.zr, multiply(products, D), strict=True)]
+        if step < REFINEMENTS:
+            left = [transpose_times(L, x) - v for L, x, v in zip(Lambdas, h, u, strict=True)]
+            more = factor.back_solve(factor.half_solve(left))
+            u = [v + x for v, x in zip(u, more, strict=True)]
+    h = [from_image(L, v, direct=x) for L, v, x in zip(Lambdas, u, h, strict=True)]
+    total = columns.rr + gram(columns.zr, D) + gram(D, h) + gram(u, u)
+    return Solved(half, u, h, (total + np.swapaxes(total, 1, 2)) / 2)
+
+
+def from_image(Lambda: FloatArray, image: FloatArray, *, direct: FloatArray) -> FloatArray:
+    """X of which Lambda'X (the image) is known, and X itself but for rounding (``direct``).
+
+    Where Lambda (T, q, q) is large X is small, a difference of large numbers, and the image divided
+    by Lambda has its digits; where it is small or singular the direct one has. The split is along
+    the axes of Lambda Lambda'. Both are stacks (T, J, q, c).
+    """
+    axes, sizes, turn = np.linalg.svd(Lambda)
+    large = (sizes > LARGE)[:, None, :, None]
+    if not large.any():
+        return direct
+    along = turn[:, None] @ image / np.where(large, sizes[:, None, :, None], 1.0)
+    return np.asarray(
+        axes[:, None] @ np.where(large, along, np.swapaxes(axes, 1, 2)[:, None] @ direct)
+    )
+
+
+def traces_of(kernel: Kernel, Lambdas: Sequence[FloatArray], factor: Factor) -> list[FloatArray]:
+    """Per factor the summed diagonal blocks of Z'WZ Lambda (L L')^-1, (T, q, q).
+
+    Times Lambda' from the left it is I - (L L')^-1 summed over the levels.
+    """
+    found = factor.trace_blocks()
+    if kernel.remainder is None:
+        return found
+    out = []
+    for Lam, direct, cov in zip(Lambdas, found, factor.covariances(), strict=True):
+        image = cov.shape[1] * np.eye(Lam.shape[1]) - cov.sum(axis=1)
+        out.append(from_image(Lam, image[:, None], direct=direct[:, None])[:, 0])
+    return out
+
+
+def information(
+    kernel: Kernel, Lambdas: Sequence[FloatArray], factor: Factor, vectors: Sequence[FloatArray]
+) -> FloatArray:
+    """S'Z'V^-1Z S for vectors S given per factor as (T, J, q, d): (T, d, d)."""
+    if kernel.remainder is not None:
+        columns = Remainder(
+            levels=tuple(vectors),
+            zr=tuple(np.zeros_like(v) for v in vectors),
+            rr=np.zeros((1, vectors[0].shape[3], vectors[0].shape[3])),
+        )
+        return solve(kernel.products, Lambdas, factor, columns).gram
+    spread = multiply(kernel.products, vectors)
+    half = factor.half_solve([transpose_times(L, s) for L, s in zip(Lambdas, spread, strict=True)])
+    return gram(vectors, spread) - gram(half, half)
 
 
 def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
@@ -246,6 +361,7 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
         Lambdas=Lambdas,
         factor=reduced.factor,
         half=reduced.half,
+        solved=reduced.solved,
     )
 
 
@@ -298,16 +414,18 @@ class Modes:
 
 def modes(kernel: Kernel, at: Evaluation) -> Modes:
     """Return U C and H C; r times the last column of U C holds the conditional modes of u."""
-    assert at.factor is not None
-    u, h = responses_of(kernel, at.Lambdas, at.factor, at.half)
+    u, h = responses_of(kernel, at.Lambdas, at)
     return Modes([_columns(x, at.orthonormal) for x in u], [_columns(x, at.orthonormal) for x in h])
 
 
 def responses_of(
-    kernel: Kernel, Lambdas: Sequence[FloatArray], factor: Factor, half: Sequence[FloatArray]
+    kernel: Kernel, Lambdas: Sequence[FloatArray], at: Evaluation | Reduced
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """Return U = (L L')^-1 Lambda'Z'W[X y] and H = Z'V^-1[X y], per factor (T, J, q, p + 1)."""
-    u = factor.back_solve(half)
+    if at.solved is not None:
+        return at.solved.u, at.solved.h
+    assert at.factor is not None
+    u = at.factor.back_solve(at.half)
     spread = multiply(kernel.products, [times(L, x) for L, x in zip(Lambdas, u, strict=True)])
     return u, [z - s for z, s in zip(kernel.zxy, spread, strict=True)]
 
@@ -354,7 +472,7 @@ def _slopes(kernel: Kernel, at: Evaluation, found: Modes, last: FloatArray) -> l
     """D of the module's header, per factor (T, q, q)."""
     assert at.factor is not None
     slopes = []
-    for trace, u, h in zip(at.factor.trace_blocks(), found.u, found.h, strict=True):
+    for trace, u, h in zip(traces_of(kernel, at.Lambdas, at.factor), found.u, found.h, strict=True):
         slope = trace - last[:, None, None] * np.einsum("tja,tjb->tab", h[..., -1], u[..., -1])
         if kernel.method == "reml":
             slope = slope - np.einsum("tjac,tjbc->tab", h[..., :-1], u[..., :-1])
@@ -387,17 +505,20 @@ def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatA
             wide[..., index] = s
             s = wide
         directions.append(s)
-    spread = multiply(kernel.products, directions)
-    half = at.factor.half_solve(
-        [transpose_times(L, s) for L, s in zip(at.Lambdas, spread, strict=True)]
-    )
-    on_xy = gram(kernel.zxy, directions) - gram(at.half, half)
+    if at.solved is not None:
+        on_xy = gram(at.solved.h, directions)
+        square = information(kernel, at.Lambdas, at.factor, directions)
+    else:
+        spread = multiply(kernel.products, directions)
+        half = at.factor.half_solve(
+            [transpose_times(L, s) for L, s in zip(at.Lambdas, spread, strict=True)]
+        )
+        on_xy = gram(kernel.zxy, directions) - gram(at.half, half)
+        square = gram(directions, spread) - gram(half, half)
     projected = np.swapaxes(at.orthonormal, 1, 2) @ on_xy
     if kernel.sigma_known:
         projected = projected[:, :-1]
-    return np.asarray(
-        gram(directions, spread) - gram(half, half) - np.swapaxes(projected, 1, 2) @ projected
-    )
+    return np.asarray(square - np.swapaxes(projected, 1, 2) @ projected)
 
 
 def _square_term(
@@ -421,8 +542,6 @@ def covariance_slope(Lambda: FloatArray, slope: FloatArray) -> FloatArray:
     return np.asarray(G + np.swapaxes(G, 1, 2)) / 2
 
 
-def with_responses(
-    kernel: Kernel, responses: tuple[FloatArray, FloatArray, tuple[FloatArray, ...]]
-) -> Kernel:
-    """Return the same kernel with one response a batch entry: xy (T, p), yy (T,), zy (T, J, q)."""
+def with_responses(kernel: Kernel, responses: Responses) -> Kernel:
+    """Return the same kernel with one response a batch entry."""
     return replace(kernel, responses=responses)

@@ -31,6 +31,12 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
 
 
+# Where next to nothing of y is left, a level with an eigenvalue of Z_j'WZ_j below this part of its
+# largest (fewer rows than columns, as a rule) loses the ones of Lambda'Z'WZ Lambda + I in squares.
+DEFICIENT = 1e-8
+NOTHING = 1e-14  # part of the largest eigenvalue that is rounding of the sums behind it
+
+
 def is_nested(products: Products) -> bool:
     """Whether each factor's levels belong to one level of every later factor."""
     return all(
@@ -67,6 +73,7 @@ class NestedStructure:
         self.products = products
         blocks = [*products.zz, *(c.blocks for c in products.couplings.values())]
         self.n_numbers = sum(block.size for block in blocks)
+        self.roots = _deficient_roots(products)
         self.children: dict[tuple[int, int], Children] = {}
         for pair, coupling in products.couplings.items():
             order = np.argsort(coupling.columns, kind="stable")
@@ -76,6 +83,26 @@ class NestedStructure:
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "NestedFactor":
         """Factorise at one Lambda (T, q, q) a grouping factor."""
         return NestedFactor(self, Lambdas)
+
+
+def _deficient_roots(products: Products) -> FloatArray | None:
+    """R_j with R_j'R_j = Z_j'WZ_j, (J, q, q), where one factor needs them: see ``DEFICIENT``."""
+    if products.remainder is None or len(products.zz) > 1:
+        return None
+    sizes, axes = np.linalg.eigh(products.zz[0])
+    if (sizes[:, 0] > DEFICIENT * sizes[:, -1]).all():
+        return None
+    known = np.where(sizes > NOTHING * sizes[:, -1:], sizes, 0.0)
+    return np.asarray(np.sqrt(known)[:, :, None] * np.swapaxes(axes, 1, 2))
+
+
+def _lower_by_qr(roots: FloatArray, Lambda: FloatArray) -> FloatArray:
+    """L of L L' = Lambda'R'R Lambda + I without squares, from R (J, q, q): (T, J, q, q)."""
+    K = roots @ Lambda[:, None]
+    both = np.concatenate([K, np.broadcast_to(np.eye(K.shape[-1]), K.shape)], axis=-2)
+    upper = np.linalg.qr(both, mode="r")
+    signs = np.where(np.diagonal(upper, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
+    return np.asarray(np.swapaxes(signs[..., None] * upper, -1, -2))
 
 
 class NestedFactor:
@@ -96,7 +123,10 @@ class NestedFactor:
         }
         self.L: list[FloatArray] = []
         for f in range(m):
-            self.L.append(cholesky_stack(diagonal[f]))
+            if structure.roots is None:
+                self.L.append(cholesky_stack(diagonal[f]))
+            else:
+                self.L.append(_lower_by_qr(structure.roots, Lambdas[0]))
             for g in range(f + 1, m):
                 self.coupled[f, g] = solve_lower_stack(self.L[f], self.coupled[f, g])
             for g in range(f + 1, m):

@@ -20,6 +20,14 @@ import numpy.typing as npt
 
 from hierbayes.design.design import Design, GroupingFactor, IntArray
 from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.remainder import (
+    FAR,
+    LevelRows,
+    Remainder,
+    is_far,
+    may_be_far,
+    rows_left,
+)
 from hierbayes.linalg.rank import column_basis, inverse_upper
 
 FloatArray = npt.NDArray[np.float64]
@@ -78,6 +86,8 @@ class Products:
     zx : per factor, array (J, q, p)
     zy : per factor, array (J, q)
     couplings : Z_f'WZ_g for each pair f < g of factors
+    remainder : [X y] without the levels' own fits, where these leave next to nothing of y and the
+        products above no longer hold what is left; None elsewhere
     """
 
     anchor: Anchor
@@ -90,11 +100,14 @@ class Products:
     zx: tuple[FloatArray, ...]
     zy: tuple[FloatArray, ...]
     couplings: dict[tuple[int, int], Coupling]
+    remainder: Remainder | None = None
 
     def __add__(self, other: "Products") -> "Products":
         """Products of the rows of both; they must share one anchor and the same levels."""
         if self.anchor is not other.anchor:
             raise ValueError("Products add up only when both were made with the same anchor.")
+        if self.remainder is not None or other.remainder is not None:
+            raise ValueError("Products add up only where no levels' fits were taken off.")
         pairs = zip(self.couplings.items(), other.couplings.values(), strict=True)
         return replace(
             self,
@@ -148,7 +161,8 @@ def products_of(
     anchor : Anchor, optional
         The basis to use; chosen from the rows when not given.
     """
-    anchor = anchor_of(design, weights) if anchor is None else anchor
+    given = anchor
+    anchor = anchor_of(design, weights) if given is None else given
     X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]
     X = X @ anchor.x_basis
     y = residual_response(design, anchor)
@@ -164,7 +178,7 @@ def products_of(
         zz.append(_symmetric_sums(factor.codes, z, zw, J))
         zx.append(_level_sums(factor.codes, zw, X.T, J))
         zy.append(_level_sums(factor.codes, zw, y[None], J)[:, :, 0])
-    return Products(
+    products = Products(
         anchor=anchor,
         n_obs=int(y.size),
         sum_log_weights=0.0 if weights is None else float(np.log(weights).sum()),
@@ -180,22 +194,87 @@ def products_of(
             for g in range(f + 1, len(zs))
         },
     )
+    return _with_remainder(products, design, weights, y, may_move=given is None)
+
+
+def _with_remainder(
+    products: Products,
+    design: Design,
+    weights: FloatArray | None,
+    y: FloatArray,
+    *,
+    may_move: bool,
+) -> Products:
+    """Add what X and the levels leave, where that is next to nothing of y (n,).
+
+    The first fit is then taken within levels, if it ``may_move``: one over all rows would leave
+    in y a part of the levels' effects along X.
+    """
+    if not design.factors or not products.yy > 0:
+        return products
+    known = design.known_sd is not None
+    n_left = y.size if known else rows_left(design.factors)
+    if not n_left or (known and products.yy <= FAR * y.size):
+        return products
+    if not known and len(design.factors) == 1:
+        zxy = np.concatenate([products.zx[0], products.zy[0][:, :, None]], axis=2)
+        gram_xy = np.block(
+            [[products.xx, products.xy[:, None]], [products.xy, np.array(products.yy)]]
+        )
+        if not may_be_far(gram_xy, products.zz[0], zxy):
+            return products
+    anchor = products.anchor
+    X = design.X[:, anchor.kept] @ anchor.x_basis
+    rows = LevelRows(design.factors, anchor.z_bases, blocks=products.zz, weights=weights)
+    if not known and not is_far(rows, np.column_stack([X, y]), n_left=n_left):
+        return products
+    x_swept, y_swept = rows.settled(X), rows.settled(y[:, None])
+    if may_move:
+        step = rows.fit_within(x_swept.left, y_swept.left)[0][:, 0]
+        moved = replace(anchor, beta0=anchor.beta0 + anchor.x_basis @ step)
+        y = y - X @ step
+        products = _of_response(products, X, y, design=design, weights=weights)
+        products = replace(products, anchor=moved)
+        y_swept = rows.settled(y[:, None])
+    return replace(products, remainder=rows.remainder(x_swept, y_swept))
+
+
+def _of_response(
+    products: Products,
+    X: FloatArray,
+    y: FloatArray,
+    *,
+    design: Design,
+    weights: FloatArray | None,
+) -> Products:
+    """Return products of another residual response y (n,), with X (n, p) in their basis."""
+    wy = y if weights is None else y * weights
+    zy = tuple(
+        _level_sums(factor.codes, factor.z.T, wy[None], factor.levels.size)[:, :, 0] @ basis
+        for factor, basis in zip(design.factors, products.anchor.z_bases, strict=True)
+    )
+    return replace(products, xy=wy @ X, yy=float(wy @ y), zy=zy, remainder=None)
 
 
 def with_response(
-    products: Products, design: Design, *, weights: FloatArray | None, y: FloatArray
+    products: Products,
+    design: Design,
+    *,
+    weights: FloatArray | None,
+    y: FloatArray,
+    may_move: bool = False,
 ) -> Products:
-    """Products with another response y (n,) on the same rows; only what holds y is computed."""
+    """Products with another response y (n,) on the same rows; only what holds y is computed.
+
+    With ``may_move`` the first fit may be another one too, where X and the levels leave next to
+    nothing of y.
+    """
     anchor = products.anchor
     X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]
     offset = 0.0 if design.offset is None else design.offset
     residual = y - offset - X @ anchor.beta0
-    wy = residual if weights is None else residual * weights
-    zy = tuple(
-        _level_sums(factor.codes, factor.z.T, wy[None], factor.levels.size)[:, :, 0] @ basis
-        for factor, basis in zip(design.factors, anchor.z_bases, strict=True)
-    )
-    return replace(products, xy=(wy @ X) @ anchor.x_basis, yy=float(wy @ residual), zy=zy)
+    found = _of_response(products, X @ anchor.x_basis, residual, design=design, weights=weights)
+    return _with_remainder(found, design, weights, residual, may_move=may_move)
 
 
 def residual_response(design: Design, anchor: Anchor) -> FloatArray:

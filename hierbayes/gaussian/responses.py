@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
-from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.design.design import Design
 from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.remainder import LevelRows, Remainder, transposed
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -26,20 +26,18 @@ class Responses:
     xy : array, shape (T, p)
     yy : array, shape (T,)
     zy : per factor, array (T, J, q)
+    remainder : of T responses, where the products have one
     """
 
     xy: FloatArray
     yy: FloatArray
     zy: tuple[FloatArray, ...]
-
-    @property
-    def parts(self) -> tuple[FloatArray, FloatArray, tuple[FloatArray, ...]]:
-        """The three as ``marginal.with_responses`` takes them."""
-        return self.xy, self.yy, self.zy
+    remainder: Remainder | None = None
 
     def take(self, rows: npt.NDArray[np.intp] | slice) -> "Responses":
         """Return some of the responses."""
-        return Responses(self.xy[rows], self.yy[rows], tuple(zy[rows] for zy in self.zy))
+        left = None if self.remainder is None else self.remainder.take(rows)
+        return Responses(self.xy[rows], self.yy[rows], tuple(zy[rows] for zy in self.zy), left)
 
 
 class ResponseProducts:
@@ -61,11 +59,18 @@ class ResponseProducts:
         if design.offset is not None:
             self._first = self._first + design.offset
         self._weights = weights
-        self._xt = np.ascontiguousarray((X @ anchor.x_basis).T)
+        basis_x = X @ anchor.x_basis
+        self._xt = np.ascontiguousarray(basis_x.T)
         self._zts = [
-            _transposed(factor, factor.z @ basis)
+            transposed(factor, factor.z @ basis)
             for factor, basis in zip(design.factors, anchor.z_bases, strict=True)
         ]
+        self._rows: LevelRows | None = None
+        if products.remainder is not None:
+            self._rows = LevelRows(
+                design.factors, anchor.z_bases, blocks=products.zz, weights=weights
+            )
+            self._x_swept = self._rows.settled(basis_x)
         self._sizes = [(factor.levels.size, factor.z.shape[1]) for factor in design.factors]
 
     def of(self, Y: FloatArray) -> Responses:
@@ -77,13 +82,7 @@ class ResponseProducts:
             for zt, (J, q) in zip(self._zts, self._sizes, strict=True)
         )
         xy = np.ascontiguousarray((self._xt @ weighted).T)
-        return Responses(xy, np.einsum("nt,nt->t", left, weighted), zy)
-
-
-def _transposed(factor: GroupingFactor, z: FloatArray) -> sparse.csr_array:
-    """Z' as a sparse matrix (J q, n), rows by level and then by column."""
-    n, q = z.shape
-    rows = (factor.codes[:, None] * q + np.arange(q)).ravel()
-    columns = np.repeat(np.arange(n), q)
-    shape = (factor.levels.size * q, n)
-    return sparse.csr_array((z.ravel(), (rows, columns)), shape=shape)
+        remainder = None
+        if self._rows is not None:
+            remainder = self._rows.remainder(self._x_swept, self._rows.settled(left))
+        return Responses(xy, np.einsum("nt,nt->t", left, weighted), zy, remainder)

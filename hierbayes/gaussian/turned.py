@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.marginal import gram
+from hierbayes.gaussian.products import Products, multiply
+from hierbayes.gaussian.remainder import Remainder
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,7 +34,7 @@ def principal_axes(
 
 
 def turned(products: Products, axes: list[FloatArray]) -> Products:
-    """Products with the columns z of each factor replaced by z @ axes."""
+    """Products with the columns z of each factor replaced by z @ axes, with orthonormal axes."""
     anchor = replace(
         products.anchor,
         z_bases=tuple(b @ a for b, a in zip(products.anchor.z_bases, axes, strict=True)),
@@ -47,4 +49,24 @@ def turned(products: Products, axes: list[FloatArray]) -> Products:
             (f, g): replace(c, blocks=axes[f].T @ c.blocks @ axes[g])
             for (f, g), c in products.couplings.items()
         },
+        remainder=_turned_remainder(products, axes),
+    )
+
+
+def _turned_remainder(products: Products, axes: list[FloatArray]) -> Remainder | None:
+    """Return the remainder in turned columns; what left-out columns took off is put back."""
+    old = products.remainder
+    if old is None:
+        return None
+    outside = [B - a @ (a.T @ B) for B, a in zip(old.levels, axes, strict=True)]
+    rr, zr = old.rr, list(old.zr)
+    if any(a.shape[0] > a.shape[1] for a in axes):
+        spread = multiply(products, outside)
+        cross = gram(outside, zr)
+        rr = rr + cross + np.swapaxes(cross, 1, 2) + gram(outside, spread)
+        zr = [z + s for z, s in zip(zr, spread, strict=True)]
+    return Remainder(
+        levels=tuple(a.T @ B for B, a in zip(old.levels, axes, strict=True)),
+        zr=tuple(a.T @ z for z, a in zip(zr, axes, strict=True)),
+        rr=rr,
     )

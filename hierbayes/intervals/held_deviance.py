@@ -18,7 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.gaussian.marginal import Kernel, Reduced, gram, reduce, times, transpose_times
+from hierbayes.gaussian.marginal import (
+    Kernel,
+    Reduced,
+    gram,
+    information,
+    reduce,
+    times,
+    traces_of,
+    transpose_times,
+)
 from hierbayes.gaussian.products import multiply
 from hierbayes.intervals.held_parameter import Held
 
@@ -217,14 +226,11 @@ def _in_entries(point: _Point) -> _InEntries:
     assert reduced.factor is not None
     T, k = last.size, kernel.shape.n_theta
     e = point.residual.columns[:, None, :, -1:]
-    u = reduced.factor.back_solve([half @ e for half in reduced.half])
-    at_u = [times(L, x) for L, x in zip(point.Lambdas, u, strict=True)]
-    spread = multiply(kernel.products, at_u)
-    h = [z @ e - s for z, s in zip(kernel.zxy, spread, strict=True)]
+    u, h = _residual_modes(point, e)
     gradient, on_sigma = np.empty((T, k)), np.empty((T, k))
     curvature = np.zeros((T, k, k))
     directions = []
-    traces = reduced.factor.trace_blocks()
+    traces = traces_of(kernel, point.Lambdas, reduced.factor)
     for f, (index, row, column) in enumerate(kernel.shape.factor_entries):
         turn, vectors = point.held.turns[f], u[f][..., 0]
         hu = np.swapaxes(h[f][..., 0], 1, 2) @ vectors
@@ -242,24 +248,40 @@ def _in_entries(point: _Point) -> _InEntries:
             point.Lambdas[f][:, None, :, column] * (h[f][..., 0] @ back)[:, :, None, row]
         )
         directions.append(s)
-    information, on_held = _information(point, directions)
-    curvature += last[:, None, None] * information
+    square, on_held = _information(point, directions)
+    curvature += last[:, None, None] * square
     return _InEntries(gradient, curvature, on_sigma, on_held)
+
+
+def _residual_modes(point: _Point, e: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:
+    """U and H of the column of e (T, 1, p + 1, 1) in the columns [X y]."""
+    kernel, reduced = point.kernel, point.reduced
+    if reduced.solved is not None:
+        return [x @ e for x in reduced.solved.u], [x @ e for x in reduced.solved.h]
+    assert reduced.factor is not None
+    u = reduced.factor.back_solve([half @ e for half in reduced.half])
+    at_u = [times(L, x) for L, x in zip(point.Lambdas, u, strict=True)]
+    spread = multiply(kernel.products, at_u)
+    return u, [z @ e - s for z, s in zip(kernel.zxy, spread, strict=True)]
 
 
 def _information(point: _Point, directions: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
     """s_i' Z'V^-1Z s_j with X projected out (T, k, k), and s_i'Z'V^-1 times the held column."""
     kernel, reduced, is_beta = point.kernel, point.reduced, point.held.is_beta
     assert reduced.factor is not None
-    spread = multiply(kernel.products, directions)
-    half = reduced.factor.half_solve(
-        [transpose_times(L, s) for L, s in zip(point.Lambdas, spread, strict=True)]
-    )
-    on_xy = gram(kernel.zxy, directions) - gram(reduced.half, half)
+    if reduced.solved is not None:
+        on_xy = gram(reduced.solved.h, directions)
+        square = information(kernel, point.Lambdas, reduced.factor, directions)
+    else:
+        spread = multiply(kernel.products, directions)
+        half = reduced.factor.half_solve(
+            [transpose_times(L, s) for L, s in zip(point.Lambdas, spread, strict=True)]
+        )
+        on_xy = gram(kernel.zxy, directions) - gram(reduced.half, half)
+        square = gram(directions, spread) - gram(half, half)
     on_x = (np.swapaxes(point.residual.columns, 1, 2) @ on_xy)[:, :-1]
     on_held = np.zeros((on_x.shape[0], on_x.shape[2]))
     if is_beta.any():
         on_held = np.where(is_beta[:, None], on_x[:, -1], 0.0)
         on_x[is_beta, -1] = 0.0
-    information = gram(directions, spread) - gram(half, half) - np.swapaxes(on_x, 1, 2) @ on_x
-    return information, on_held
+    return square - np.swapaxes(on_x, 1, 2) @ on_x, on_held

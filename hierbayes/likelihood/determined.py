@@ -84,8 +84,16 @@ def determined_products(products: Products, found: Undetermined) -> Products:
         bases.append((basis @ Q)[some])
     whole = turned(products, axes)
     place = _places(kept)
+    left = whole.remainder
+    if left is not None:
+        left = replace(
+            left,
+            levels=tuple(left.levels[f] for f in place),
+            zr=tuple(left.zr[f] for f in place),
+        )
     return replace(
         whole,
+        remainder=left,
         anchor=replace(whole.anchor, z_bases=tuple(bases[f] for f in place)),
         zz=tuple(whole.zz[f] for f in place),
         zx=tuple(whole.zx[f] for f in place),

@@ -13,6 +13,7 @@ search goes on from a point with variance in that direction. Near the boundary t
 the axes of the covariances found so far (``gaussian/turned.py``), where no curved valley is left.
 """
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -72,6 +73,7 @@ SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
 RIDGE = 1e-13
 SURE_RIDGE = 1e-6
 RESTARTS = 4
+RESCALED = 5  # searches with scales of their own, where sds are far above the residual's
 # A term whose smallest sd over directions is below this, in residual sds or as part of its largest,
 # may hold the search in a valley (gaussian/turned.py); elsewhere it is done in far fewer steps
 # than PATIENCE.
@@ -263,6 +265,7 @@ def moment_start(kernel: Kernel) -> FloatArray:
     products, shape = kernel.products, kernel.shape
     total = products.yy / products.n_obs
     sigma2 = 1.0 if kernel.sigma_known else total
+    far = products.remainder
     excess = []
     for A, zx, c in zip(products.zz, products.zx, products.zy, strict=True):
         J, q = A.shape[:2]
@@ -282,6 +285,11 @@ def moment_start(kernel: Kernel) -> FloatArray:
         scale = diagonal.T @ diagonal
         excess.append((c.T @ c * (J / max(J - lost, 1.0)), sums, scale))
     sigma2 = max(sigma2, SMALLEST_START * total)
+    least, most = START_RANGE
+    if far is not None:
+        most = np.inf
+        if not kernel.sigma_known:
+            sigma2 = float(far.rr[0, -1, -1]) / residual_df(kernel)
     roots = [np.zeros((1, q, q)) for q in shape.sizes]
     for factor, columns in shape.terms:
         at = np.ix_(columns, columns)
@@ -289,8 +297,15 @@ def moment_start(kernel: Kernel) -> FloatArray:
         met = scale > 0  # columns that never meet in a level say nothing of their covariance
         moments = np.divide(squares / sigma2 - sums, scale, where=met, out=np.zeros_like(scale))
         size, axes = np.linalg.eigh(moments)
-        roots[factor][0][at] = lower_triangle(axes * np.sqrt(np.clip(size, *START_RANGE)))
+        roots[factor][0][at] = lower_triangle(axes * np.sqrt(np.clip(size, least, most)))
     return np.asarray(shape.pack(roots)[0])
+
+
+def residual_df(kernel: Kernel) -> int:
+    """Rows beyond what X and all levels fit, one at least: the divisor of what these leave."""
+    products = kernel.products
+    n_effects = sum(A.shape[0] * A.shape[1] for A in products.zz)
+    return max(products.n_obs - n_effects - products.xy.size, 1)
 
 
 def _root_of_levels(A: FloatArray, *, size: float) -> FloatArray:
@@ -408,13 +423,83 @@ def _minimise(
             return None
 
     first = off_zero(start)
-    return minimise(
-        local,
-        first,
-        local_at(_evaluated(kernel, first)),
-        project=off_zero,
+    there, n_rows = local_at(_evaluated(kernel, first)), kernel.products.n_obs
+    if kernel.remainder is None:
+        return minimise(local, first, there, project=off_zero, max_steps=max_steps, n_rows=n_rows)
+    found = None
+    for _ in range(RESCALED):
+        scale = search_scale(kernel.shape, first)
+        again = _minimise_scaled(
+            local,
+            Started(first, there, scale),
+            project=off_zero,
+            max_steps=min(max_steps, PATIENCE),
+            n_rows=n_rows,
+        )
+        found = again if found is None else replace(again, steps=found.steps + again.steps)
+        if found.converged or found.steps >= max_steps:
+            break
+        first, there = found.x, local_at(found.state)
+    assert found is not None
+    return found
+
+
+def search_scale(shape: CovarianceShape, x: FloatArray) -> FloatArray:
+    """Size (k,) a step in each entry of theta has: the diagonal of its row, one at least.
+
+    The curvature in an entry is about one over the square of the diagonal of its row, until the
+    rows' own noise takes over at one residual sd.
+    """
+    out = np.ones_like(x)
+    for Lambda, (at, row, _) in zip(shape.unpack(x[None]), shape.factor_entries, strict=True):
+        out[at] = np.maximum(1.0, np.abs(np.diagonal(Lambda[0]))[row])
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Where a search in theta / scale starts: theta (k,), what is known there, and the scale."""
+
+    theta: FloatArray
+    there: Local[Evaluation]
+    scale: FloatArray
+
+
+def _minimise_scaled(
+    local: Callable[[FloatArray], Local[Evaluation] | None],
+    start: "Started",
+    *,
+    project: Callable[[FloatArray], FloatArray],
+    max_steps: int,
+    n_rows: int,
+) -> Optimum[Evaluation]:
+    """Search in theta / scale: where sds differ by powers of ten so do all curvatures."""
+    scale = start.scale
+
+    def scaled(there: Local[Evaluation]) -> Local[Evaluation]:
+        def slopes() -> tuple[FloatArray, FloatArray]:
+            gradient, curvature = there.derivatives()
+            return gradient * scale, curvature * scale * scale[:, None]
+
+        return Local(there.value, slopes, there.state)
+
+    def function(z: FloatArray) -> Local[Evaluation] | None:
+        found = local(z * scale)
+        return None if found is None else scaled(found)
+
+    found = minimise(
+        function,
+        start.theta / scale,
+        scaled(start.there),
+        project=lambda z: project(z * scale) / scale,
         max_steps=max_steps,
-        n_rows=kernel.products.n_obs,
+        n_rows=n_rows,
+    )
+    return replace(
+        found,
+        x=found.state.theta[0],
+        gradient=found.gradient / scale,
+        curvature=found.curvature / scale / scale[:, None],
     )
 
 

@@ -35,6 +35,7 @@ from hierbayes.likelihood.lmm import (
     ZERO_COST,
     far_starts,
     fit_lmm,
+    search_scale,
 )
 from hierbayes.likelihood.optimise_many import Locals, minimise_many
 
@@ -155,7 +156,7 @@ def _rows(kernel: Kernel, responses: Responses, rows: IntArray) -> Kernel:
     """Return the kernel of some of the responses."""
     everyone = rows.size == responses.yy.size and (rows == np.arange(rows.size)).all()
     chosen = responses if everyone else responses.take(rows)
-    return with_responses(kernel, chosen.parts)
+    return with_responses(kernel, chosen)
 
 
 def _search(
@@ -173,7 +174,21 @@ def _search(
         slopes = derivatives(chosen, at)
         return Locals(at.criterion, slopes.gradient, slopes.curvature)
 
-    return minimise_many(functions, start, project=off_zero, n_rows=kernel.products.n_obs)
+    if responses.remainder is None:
+        return minimise_many(functions, start, project=off_zero, n_rows=kernel.products.n_obs)
+    scale = search_scale(kernel.shape, start[0])
+
+    def scaled(rows: IntArray, z: FloatArray) -> Locals:
+        at = functions(rows, z * scale)
+        return Locals(at.value, at.gradient * scale, at.curvature * scale * scale[:, None])
+
+    z, converged = minimise_many(
+        scaled,
+        start / scale,
+        project=lambda z: off_zero(z * scale) / scale,
+        n_rows=kernel.products.n_obs,
+    )
+    return z * scale, converged
 
 
 def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:
@@ -269,6 +284,9 @@ def _refit_alone(
         xy=responses.xy[row],
         yy=float(responses.yy[row]),
         zy=tuple(zy[row] for zy in responses.zy),
+        remainder=None
+        if responses.remainder is None
+        else responses.remainder.take(slice(row, row + 1)),
     )
     try:
         fit = fit_lmm(design, replace(kernel, products=one))

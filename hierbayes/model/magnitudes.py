@@ -12,6 +12,7 @@ from hierbayes.design.checks import check_levels
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.marginal import Kernel, evaluate
+from hierbayes.gaussian.remainder import rows_left
 from hierbayes.likelihood.lmm import LmmFit
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,6 +25,12 @@ ROUNDING = 1e-14
 # If the fixed and random effects together, the latter without shrinkage, leave less than this
 # part of the sum of squares, the search runs towards a residual sd of zero without end.
 NOTHING_LEFT = 1e-11
+# Rms of the response, after the fixed part, over that within levels up to where both estimators
+# answer. One factor: the response is stored to 1e-16 of itself, so residuals keep eight digits.
+# Several: columns of one factor are sums of another's, and what tells the two apart is of the order
+# of one beside the square of the ratio; 3e5 leaves four digits of it.
+MOST_RATIO = 1e8
+MOST_RATIO_OF_SEVERAL = 3e5
 NO_SHRINKAGE = 1e6  # relative sd at which a level's effect is practically its own mean
 
 
@@ -81,10 +88,13 @@ def check_sizes(columns: FloatArray, names: list[str]) -> FloatArray:
 
 
 def check_residuals(design: Design, kernel: Kernel, weights: FloatArray | None) -> None:
-    """Raise DataError if the fixed part leaves nothing of the response but rounding.
+    """Raise DataError if the fixed part, or that and all levels, leave next to nothing of y.
 
-    Not with known residual sds: nothing has to be estimated from the residuals then.
+    Nothing of it but rounding, or too little beside it (``MOST_RATIO``) to be computed. The bound
+    is of the data alone, so it is the same for estimates and posteriors. With known residual sds
+    they take the place of what is left.
     """
+    _check_ratio(design, kernel)
     if kernel.sigma_known:
         return
     y = design.y if design.offset is None else design.y - design.offset
@@ -96,6 +106,31 @@ def check_residuals(design: Design, kernel: Kernel, weights: FloatArray | None) 
     raise DataError(
         f"{what} the response {design.formula.response_label!r} exactly, so there is no residual "
         "variation to model. Check the response and the formula for a copy of it."
+    )
+
+
+def _check_ratio(design: Design, kernel: Kernel) -> None:
+    """Raise DataError if the residuals are too small beside the effects of the levels."""
+    products = kernel.products
+    if products.remainder is None:
+        return
+    left = 1.0
+    if not kernel.sigma_known:
+        df = rows_left(design.factors) - products.xy.size
+        left = float(products.remainder.rr[0, -1, -1]) / max(df, 1)
+    most = MOST_RATIO if len(design.factors) == 1 else MOST_RATIO_OF_SEVERAL
+    total = products.yy / products.n_obs
+    if total <= most**2 * left:
+        return
+    raise DataError(_too_little_left(design, f"residuals have less than 1/{most:.0e} of its sd"))
+
+
+def _too_little_left(design: Design, found: str) -> str:
+    groups = " and ".join(factor.name for factor in design.factors)
+    return (
+        f"Fixed effects and the effects of {groups} reproduce the response "
+        f"{design.formula.response_label!r} almost exactly ({found}), so there is no residual "
+        "variation to model. Check for a response that was computed per level, such as group means."
     )
 
 
@@ -124,9 +159,4 @@ def check_bounded(design: Design, found: LmmFit) -> None:
     except np.linalg.LinAlgError:  # negative by rounding
         left = 0.0
     if left < NOTHING_LEFT:
-        groups = " and ".join(factor.name for factor in design.factors)
-        raise DataError(
-            f"Fixed effects and the effects of {groups} reproduce the response "
-            f"{design.formula.response_label!r} almost exactly, so there is no residual variation "
-            "to model. Check for a response that was computed per level, such as group means."
-        )
+        raise DataError(_too_little_left(design, f"all but {left:.0e} of its squares"))

@@ -320,7 +320,7 @@ class Model:
         # A response of another mean needs another first fit taken off, or its squares hide the rest
         step = old.anchor.x_basis @ np.linalg.solve(old.xx, old.xy)
         moved = replace(old, anchor=replace(old.anchor, beta0=old.anchor.beta0 + step))
-        products = with_response(moved, design, weights=self.weights, y=response)
+        products = with_response(moved, design, weights=self.weights, y=response, may_move=True)
         kernel = replace(kernel, products=products)
         check_residuals(design, kernel, self.weights)
         other = copy.copy(self)

@@ -171,6 +171,27 @@ def test_a_sigma_whose_residuals_are_rounding_is_impossible():
     assert np.isneginf(logs[0]) and np.isfinite(logs[-1]) and logs.max() < -100
 
 
+@pytest.mark.mcmc
+@pytest.mark.parametrize("ratio", [1e5, 1e6, 1e7])
+def test_the_residual_sd_beside_effects_ten_million_times_as_large_is_that_of_the_rows(ratio):
+    """Once 2.0, 19.4 and 194 at 1e7, 1e8 and 1e9, without a word."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(6), 4)
+    u, e = rng.normal(size=6), rng.normal(size=24)
+    post = hb.Model("y ~ 1 + (1 | g)", {"y": ratio * u[g] + e, "g": g}).sample(random_seed=1)
+    left = e - e.reshape(6, 4).mean(axis=1)[g]
+    # the priors are as wide as the response: what is left over sigma^2 is chi square of 24 - 6 - 1
+    draws = post.idata.posterior["sigma"].to_numpy().ravel()
+    square = (left**2).sum() / draws**2
+    assert post.sampler == "collapsed"
+    assert post.findings == ()
+    assert square.mean() == pytest.approx(18 - 1, rel=0.03)
+    means = ratio * u + e.reshape(6, 4).mean(axis=1)
+    beta = post.idata.posterior["beta"].to_numpy().ravel()
+    assert beta.mean() == pytest.approx(means.mean(), abs=0.1 * means.std())
+    assert 0.3 < beta.std() / means.std() < 0.8
+
+
 def test_one_weight_above_all_others_is_the_worst_tail():
     weights = np.zeros(1000)
     assert pareto_k(weights) == -np.inf

@@ -10,6 +10,7 @@ import hierbayes as hb
 from hierbayes.comparison.exact_rlrt import null_draws, spectrum_of
 from hierbayes.gaussian.marginal import evaluate, with_responses
 from hierbayes.gaussian.products import products_of
+from hierbayes.gaussian.responses import Responses
 from hierbayes.likelihood.lmm import method_kernel
 
 GRID = np.exp(np.linspace(np.log(1e-3), np.log(1e2), 400))  # of theta
@@ -36,7 +37,7 @@ def brute_force(fit, nsim, seed):
         )
         one = with_responses(
             kernel,
-            (
+            Responses(
                 np.broadcast_to(products.xy, (GRID.size + 1, products.xy.size)),
                 np.full(GRID.size + 1, products.yy),
                 tuple(np.broadcast_to(zy, (GRID.size + 1, *zy.shape)) for zy in products.zy),

@@ -8,6 +8,7 @@ import pytest
 import hierbayes as hb
 from hierbayes.gaussian.marginal import derivatives, evaluate, modes, with_responses
 from hierbayes.gaussian.products import with_response
+from hierbayes.gaussian.responses import Responses
 from tests.gaussian.dense import (
     CASES,
     HELD,
@@ -181,7 +182,7 @@ def test_responses_in_a_batch_are_evaluated_as_one_at_a_time(held, weighted):
     factors = range(len(design.factors))
     batch = with_responses(
         kernel,
-        (
+        Responses(
             np.stack([products.xy for products in each]),
             np.array([products.yy for products in each]),
             tuple(np.stack([products.zy[f] for products in each]) for f in factors),
@@ -221,7 +222,9 @@ def test_one_response_serves_many_thetas_when_batched_as_one(monkeypatch):
     products = kernel.products
     batch = with_responses(
         kernel,
-        (products.xy[None], np.array([products.yy]), tuple(zy[None] for zy in products.zy)),
+        Responses(
+            products.xy[None], np.array([products.yy]), tuple(zy[None] for zy in products.zy)
+        ),
     )
     np.testing.assert_allclose(
         evaluate(batch, theta).criterion, evaluate(kernel, theta).criterion, rtol=SAME

@@ -178,3 +178,101 @@ def test_columns_of_one_term_that_depend_on_each_other_are_fitted():
         fit = hb.lmer("y ~ a + (a + b | g)", data)
     assert fit.criterion == pytest.approx(smaller.criterion, abs=1e-5)
     np.testing.assert_allclose(fit.fitted(), smaller.fitted(), atol=1e-2)
+
+
+# between-group sds far above the residual's: balanced designs, where REML is analysis of variance
+
+RATIOS = [1.0, 1e3, 1e5, 1e7]
+
+
+def balanced(*, intercept, slope=0.0, unit=1.0):
+    """20 groups of 6 rows: group effects of these sds, residual sd 1, in any unit."""
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(20), 6)
+    x = np.tile(np.arange(6) - 2.5, 20)
+    u, e = rng.normal(size=(20, 2)), rng.normal(size=120)
+    y = intercept * u[g, 0] + slope * (u[g, 1] + 0.3 * u[g, 0]) * x + e
+    return {"y": unit * y, "x": x, "g": g, "arm": (g % 2).astype(float)}
+
+
+def level_fits(y, Z):
+    """Coefficients (20, q) of each group's own fit and its residuals (20, 6), digits kept."""
+    Y = y.reshape(20, -1)
+    first = Y @ np.linalg.pinv(Z).T
+    second = (Y - first @ Z.T) @ np.linalg.pinv(Z).T
+    return first + second, (Y - first @ Z.T) - second @ Z.T
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_one_way_estimates_are_those_of_the_analysis_of_variance_at_any_ratio_of_sds(ratio):
+    data = balanced(intercept=ratio)
+    fit = hb.lmer("y ~ arm + (1 | g)", data)
+    means, left = level_fits(data["y"], np.ones((6, 1)))
+    within = (left**2).sum() / 100
+    arms = data["arm"].reshape(20, 6)[:, 0] == 1
+    between = 6 * sum(((means[arm] - means[arm].mean()) ** 2).sum() for arm in (arms, ~arms)) / 18
+    assert fit.converged
+    assert fit.sigma == pytest.approx(np.sqrt(within), rel=1e-6)
+    (term,) = fit.varcorr().terms
+    assert term.sd[0] == pytest.approx(np.sqrt((between - within) / 6), rel=1e-5)
+    assert fit.std_errors[1] == pytest.approx(np.sqrt(between / 6 * 0.2), rel=1e-5)
+    table = fit.tidy("fixed")
+    np.testing.assert_allclose(table.df, [18, 18], rtol=1e-3)
+
+
+@pytest.mark.parametrize("slope", RATIOS)
+@pytest.mark.parametrize("intercept", [1.0, 1e7])
+def test_slopes_have_their_closed_form_at_any_ratio_of_sds(intercept, slope):
+    data = balanced(intercept=intercept, slope=slope)
+    fit = hb.lmer("y ~ x + (x | g)", data)
+    Z = np.column_stack([np.ones(6), data["x"][:6]])
+    coefficients, left = level_fits(data["y"], Z)
+    within = (left**2).sum() / 80
+    spread = np.cov(coefficients.T)
+    Sigma = spread - within * np.linalg.inv(Z.T @ Z)
+    assert fit.converged
+    assert fit.findings == ()
+    assert fit.sigma == pytest.approx(np.sqrt(within), rel=1e-6)
+    (term,) = fit.varcorr().terms
+    np.testing.assert_allclose(term.sd, np.sqrt(np.diag(Sigma)), rtol=1e-5)
+    assert term.corr[0, 1] == pytest.approx(Sigma[0, 1] / np.sqrt(np.diag(Sigma).prod()), abs=1e-5)
+    np.testing.assert_allclose(fit.std_errors, np.sqrt(np.diag(spread) / 20), rtol=1e-5)
+    np.testing.assert_allclose(fit.tidy("fixed").df, [19, 19], rtol=1e-3)
+
+
+@pytest.mark.parametrize("ratio", [1e4, 1e5])
+def test_crossed_effects_have_their_closed_form_at_large_ratios_of_sds(ratio):
+    rng = np.random.default_rng(1)
+    a, c = np.repeat(np.arange(12), 24), np.tile(np.repeat(np.arange(8), 3), 12)
+    y = ratio * (rng.normal(size=12)[a] + rng.normal(size=8)[c]) + rng.normal(size=288)
+    fit = hb.lmer("y ~ 1 + (1 | a) + (1 | c)", {"y": y, "a": a, "c": c})
+    left = y.reshape(12, 8, 3)
+    for _ in range(2):
+        left = left - left.mean(axis=(1, 2), keepdims=True)
+        left = left - left.mean(axis=(0, 2), keepdims=True)
+    assert fit.sigma == pytest.approx(np.sqrt((left**2).sum() / (288 - 19)), rel=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_a_large_ratio_of_sds_has_no_unit(unit):
+    plain = hb.lmer("y ~ x + (x | g)", balanced(intercept=1e5, slope=10.0))
+    fit = hb.lmer("y ~ x + (x | g)", balanced(intercept=1e5, slope=10.0, unit=unit))
+    np.testing.assert_allclose(fit.theta, plain.theta, rtol=1e-6)
+    assert fit.sigma == pytest.approx(unit * plain.sigma, rel=1e-8)
+
+
+def test_many_refits_beside_large_effects_are_those_made_one_by_one():
+    data = balanced(intercept=1e6, slope=1e5)
+    fit = hb.lmer("y ~ x + (x | g)", data)
+    found = hb.confint(fit, method="bootstrap", nsim=25, random_seed=2)
+    assert found.loc["sigma", "lower"] < fit.sigma < found.loc["sigma", "upper"]
+    again = fit.refit(data["y"])
+    assert again.sigma == pytest.approx(fit.sigma, rel=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_residuals_too_small_to_compute_are_refused_by_both_estimators(unit):
+    model = hb.Model("y ~ x + (1 | g)", balanced(intercept=1e9, unit=unit))
+    for estimate in (model.fit, lambda: model.sample(random_seed=1)):
+        with pytest.raises(hb.DataError, match="reproduce the response 'y' almost exactly"):
+            estimate()
