@@ -6,6 +6,8 @@ and offsets are numbered with them, but may only be added or removed.
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import NamedTuple
 
 from hierbayes.errors import FormulaError
 from hierbayes.formula.deparse import deparse, name_text
@@ -34,6 +36,14 @@ Dot = Callable[["Expansion", bool], TermSet]  # what "." stands for, and whether
 
 _BARS = ("|", "||")
 _TERM_OPERATORS = frozenset(("+", "-", "*", ":", "/", "^", "%in%"))
+
+
+class _BarColumns(NamedTuple):
+    """What varies in a bar: labels of its terms, the deparsed grouping, and whether correlated."""
+
+    columns: frozenset[str]
+    grouping: str
+    correlated: bool
 
 
 class Expansion:
@@ -231,6 +241,10 @@ class Expansion:
     def _remove(self, left: TermSet, removed: TermSet, *, at: int) -> TermSet:
         for bits in removed:
             if bits & self.special and bits not in left:
+                group = self.groups.get(bits.bit_length() - 1)
+                if group is not None and (rest := self._without(left, group)) is not None:
+                    left = rest
+                    continue
                 absent = deparse(self.nodes[bits.bit_length() - 1])
                 present = [
                     deparse(self.nodes[have.bit_length() - 1])
@@ -243,6 +257,58 @@ class Expansion:
                 )
             left.pop(bits, None)
         return left
+
+    def _without(self, terms: TermSet, removed: Group) -> TermSet | None:
+        """Return terms without a bar that is written otherwise or is part of a ``||``; else None.
+
+        ``(x || g)`` is ``(1 | g)`` and ``(0 + x | g)``, and either can be taken from it.
+        """
+        unwanted = self._read_bar(removed)
+        for bits in terms:
+            number = bits.bit_length() - 1
+            if not bits & self.special or number not in self.groups:
+                continue
+            bar = self._read_bar(self.groups[number])
+            left = bar.columns - unwanted.columns
+            same = bar.columns == unwanted.columns and bar.correlated == unwanted.correlated
+            part = not bar.correlated and not unwanted.correlated
+            if bar.grouping != unwanted.grouping or not unwanted.columns <= bar.columns:
+                continue
+            if same or part:
+                rest = self._bar_of(left, self.groups[number]) if left else {}
+                return {
+                    new: None for old in terms for new in ((old,) if old != bits else tuple(rest))
+                }
+        return None
+
+    def _read_bar(self, group: Group) -> "_BarColumns":
+        """Return what varies in a bar, by the labels of its terms (``1`` is the intercept)."""
+        node = group.inner
+        assert isinstance(node, Binary)
+        own = Expansion(self.source, within_bar=True)
+        own.expand(node.left)
+        part = own.linear_part()
+        columns = frozenset([*(term.label for term in part.terms), *["1"] * part.intercept])
+        grouping = node.right
+        while isinstance(grouping, Group):
+            grouping = grouping.inner
+        correlated = node.operator == "|" and len(columns) > 1
+        return _BarColumns(columns, deparse(grouping), correlated)
+
+    def _bar_of(self, columns: frozenset[str], group: Group) -> TermSet:
+        """Return the bar of some of the terms of another ``||``."""
+        node = group.inner
+        assert isinstance(node, Binary)
+        own = Expansion(self.source, within_bar=True)
+        own.expand(node.left)
+        left: Expression = Number(1, "1") if "1" in columns else Number(0, "0")
+        for term in own.linear_part().terms:
+            if term.label in columns:
+                product = reduce(lambda a, b: Binary(":", a, b), term.variables)
+                left = Binary("+", left, product)
+        operator = "|" if columns == {"1"} else "||"
+        bar = Binary(operator, left, node.right, node.at)
+        return self._bar(Group(bar, group.at), bar)
 
     def _cross(self, left: TermSet, right: TermSet, *, at: int) -> TermSet:
         self.products += len(left) * len(right)

@@ -48,6 +48,18 @@ OURS = [
     (OFFSET, ". ~ . - offset(log(w))", "y ~ a + b + (1 | g) + a:b - 1"),
     ("y ~ 1", ". ~ . - 1", "y ~ 0"),
     ("a/b ~ x", ".^2 ~ .", "(a/b)^2 ~ x"),
+    # A || is the sum of its parts, as lme4 writes it out; a bar is what it means, not its text.
+    ("y ~ x + (x || g)", ". ~ . - (0 + x | g)", "y ~ x + (1 | g)"),
+    ("y ~ x + (x || g)", ". ~ . - (x - 1 | g)", "y ~ x + (1 | g)"),
+    ("y ~ x + (x || g)", ". ~ . - (1 | g)", "y ~ x + (0 + x || g)"),
+    ("y ~ x + (x || g)", ". ~ . - (1 | g) - (0 + x | g)", "y ~ x"),
+    ("y ~ x + (x || g)", ". ~ . - (1 + x || g)", "y ~ x"),
+    ("y ~ x + diag(x | g)", ". ~ . - (0 + x | g)", "y ~ x + (1 | g)"),
+    ("y ~ (a + b || g) + z", ". ~ . - (0 + a | g)", "y ~ (1 + b || g) + z"),
+    ("y ~ (a + b || g)", ". ~ . - (0 + a + b || g)", "y ~ (1 | g)"),
+    ("y ~ (a * b || g)", ". ~ . - (0 + a | g)", "y ~ (1 + b + a:b || g)"),
+    ("y ~ (0 + x | g)", ". ~ . - (x - 1 | g)", "y ~ 1"),
+    ("y ~ (1 + x | g)", ". ~ . - (x | g)", "y ~ 1"),
 ]
 
 
