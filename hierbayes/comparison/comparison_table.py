@@ -18,6 +18,7 @@ from hierbayes.results.comparison import ComparedFit
 from hierbayes.results.density import density_mode
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.posterior_parameters import family_names
+from hierbayes.results.tidy import estimated_rows
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -155,7 +156,7 @@ def _has_icc(fit: Any) -> bool:
 
 def likelihood_numbers(fit: Any, rows: Sequence[Row], level: float) -> LikelihoodNumbers:
     """Estimates, standard errors and Wald intervals; NaN where there are none."""
-    tidy = fit.tidy(level=level)
+    tidy = estimated_rows(fit, fit.tidy(level=level))
     names = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
     values = [tidy[name].to_numpy(dtype=np.float64) for name in names]
     if rows and rows[-1].kind == "icc":

@@ -29,7 +29,7 @@ from hierbayes.reports.numbers import format_factor
 from hierbayes.results.addresses import coefficient_addresses
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.reanalysis import Reanalysis
-from hierbayes.results.tidy import check_level
+from hierbayes.results.tidy import check_level, estimated_rows
 
 ONE_SIDED = 1.6448536269514722  # normal quantile of 95 %
 LEVEL = 0.95  # of the intervals unless said
@@ -191,7 +191,7 @@ def _checked_term(fit: LikelihoodFit, term: Any) -> int:
 
 
 def _of_reml(fit: LikelihoodFit, at: int, level: float) -> tuple[Any, ...]:
-    row: Any = fit.tidy("fixed", level=level).iloc[at]
+    row: Any = estimated_rows(fit, fit.tidy("fixed", level=level)).iloc[at]
     estimate, error, df = (float(row[name]) for name in ("estimate", "std_error", "df"))
     positive = float(stdtr(df, estimate / error))
     low, high = float(row["conf_low"]), float(row["conf_high"])

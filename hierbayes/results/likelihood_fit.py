@@ -372,7 +372,7 @@ class LikelihoodFit(FitTables):
         level: float = 0.95,
         ddf: Ddf = "satterthwaite",
     ) -> pd.DataFrame:
-        """One row a parameter, with broom.mixed's meanings.
+        """One row a parameter, with broom.mixed's meanings; dropped columns have empty rows.
 
         Parameters
         ----------

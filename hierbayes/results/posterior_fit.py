@@ -41,7 +41,7 @@ from hierbayes.results.posterior_parameters import (
     level_parameters,
     variance_parameters,
 )
-from hierbayes.results.tidy import check_level, checked_effects, tidy_frame
+from hierbayes.results.tidy import check_level, checked_effects, tidy_frame, with_dropped
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
 FloatArray = npt.NDArray[np.float64]
@@ -322,7 +322,7 @@ class PosteriorFit(FitTables):
         level: float = 0.95,
         kind: IntervalKind = "eti",
     ) -> pd.DataFrame:
-        """One row a parameter, with broom.mixed's meanings.
+        """One row a parameter, with broom.mixed's meanings; dropped columns have empty rows.
 
         Parameters
         ----------
@@ -342,19 +342,18 @@ class PosteriorFit(FitTables):
         for part in self.parameters(effects):
             flat = part.draws.reshape(self.n_draws, -1)
             interval = credible_interval(flat, level, kind)
-            frames.append(
-                tidy_frame(
-                    self,
-                    effect=part.effect,
-                    group=list(part.group),
-                    level=list(part.level),
-                    term=list(part.term),
-                    estimate=flat.mean(axis=0),
-                    std_error=flat.std(axis=0, ddof=1),
-                    conf_low=interval.low,
-                    conf_high=interval.high,
-                )
+            frame = tidy_frame(
+                self,
+                effect=part.effect,
+                group=list(part.group),
+                level=list(part.level),
+                term=list(part.term),
+                estimate=flat.mean(axis=0),
+                std_error=flat.std(axis=0, ddof=1),
+                conf_low=interval.low,
+                conf_high=interval.high,
             )
+            frames.append(with_dropped(self, frame) if part.effect == "fixed" else frame)
         filled = [frame for frame in frames if len(frame)]
         table = pd.concat(filled, ignore_index=True) if filled else tidy_frame(self, estimate=[])
         table.attrs = {"level": level, "kind": kind, "interval": "credible"}

@@ -72,9 +72,44 @@ def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
         conf_low=low,
         conf_high=high,
     )
+    table = with_dropped(fit, table)
     if tests.notes:
         table.attrs["notes"] = list(tests.notes)
     return table
+
+
+def dropped_positions(fit: Any) -> npt.NDArray[np.intp]:
+    """Positions of the columns of X that earlier ones determine: rows of a table without numbers.
+
+    The intercept that an ordinal model has no place for is none of them.
+    """
+    columns = np.setdiff1d(np.arange(len(fit.design.coef_names)), fit.kept)
+    return columns[fit.design.assign[columns] > 0]
+
+
+def with_dropped(fit: Any, fixed: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of fixed effects with a row, without numbers, for each dropped column."""
+    dropped = dropped_positions(fit)
+    if not dropped.size:
+        return fixed
+    names = [fit.design.coef_names[column] for column in dropped]
+    missing = np.full(dropped.size, np.nan)
+    empty = tidy_frame(fit, effect="fixed", term=names, estimate=missing)
+    last = np.full(len(fixed) - fit.kept.size, len(fit.design.coef_names))  # of the family
+    order = np.argsort(np.concatenate([fit.kept, last, dropped]), kind="stable")
+    values = {
+        name: np.concatenate([fixed[name].to_numpy(), empty[name].to_numpy()])[order]
+        for name in COLUMNS
+    }
+    return pd.DataFrame(values)
+
+
+def estimated_rows(fit: Any, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a tidy table that begins with the fixed effects without the dropped columns."""
+    columns = np.sort(np.concatenate([fit.kept, dropped_positions(fit)]))
+    keep = np.ones(len(table), dtype=bool)
+    keep[: columns.size] = np.isin(columns, fit.kept)
+    return table[keep].reset_index(drop=True)
 
 
 def _random_parameters(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
