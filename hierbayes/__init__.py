@@ -18,6 +18,7 @@ from hierbayes.errors import (
     OptionError,
     PriorError,
     RankDeficientWarning,
+    SamplingError,
 )
 from hierbayes.model import Model, glmer, lmer, load
 from hierbayes.reports.registry import register_reports
@@ -102,6 +103,7 @@ __all__ = [
     "PosteriorFit",
     "PriorError",
     "RankDeficientWarning",
+    "SamplingError",
     "StudentT",
     "Uniform",
     "VarCorr",

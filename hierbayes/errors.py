@@ -37,6 +37,10 @@ class NotSupportedError(HierBayesError, NotImplementedError):
     """The request is meaningful but this path can't do it (yet)."""
 
 
+class SamplingError(HierBayesError, RuntimeError):
+    """A sampler found no way into the posterior: its density can't be computed where it began."""
+
+
 class HierBayesWarning(UserWarning):
     """Base class of the warnings that accompany findings."""
 

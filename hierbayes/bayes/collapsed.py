@@ -28,6 +28,7 @@ from hierbayes.bayes.importance import (
 )
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
+from hierbayes.errors import SamplingError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
@@ -45,7 +46,18 @@ ADAPT_LARGE = (Round(200, 1, 0.6),)  # many levels make the posterior of their s
 THIN = 2.3  # effective proposals a draw for small models: they cost little, chains mix better
 MOST_THIN = 8
 TRUSTED_K = 0.7
-BOUNDED = 10.0  # weights this close to their mean have no tail whose shape could matter
+# Weights this close to their mean have a bounded tail, whose k by a few hundred of them is noise:
+# another proposal is adapted, a few times. Heavier ones say that the posterior is hard.
+BOUNDED = 10.0
+TRIES = 4
+NOWHERE = (
+    "The collapsed sampler found no values of the variance parameters at which the density of the "
+    "data can be computed."
+)
+NOWHERE_ADVICE = (
+    "Columns may be all but dependent, or differ in size by many powers of ten: centre and scale "
+    'the predictors, or take sampler="nuts".'
+)
 START_SD = 0.05  # smallest sd the climb to the mode starts from, in residual sds
 
 
@@ -73,6 +85,11 @@ def sample_collapsed(
     -------
     PosteriorDraws
         With a finding "pareto_k" where the weights say that the draws can't be trusted.
+
+    Raises
+    ------
+    SamplingError
+        If the density can't be computed at any proposal.
     """
     started = time.perf_counter()
     rng = np.random.default_rng(random_seed)
@@ -81,12 +98,12 @@ def sample_collapsed(
     n = draws * chains
     if target.coordinates.size:
         mode = find_mode(points.log_density, points.value_and_slope, start_phi(target))
-        found = _explored(points, mode, ADAPT_LARGE if points.is_large else ADAPT, n=n, rng=rng)
-        if _findings(found.drawn) and not points.is_large:
-            found = _explored(points, mode, ADAPT_HARDER, n=n, rng=rng)
+        found = _trusted(points, mode, n=n, rng=rng)
     else:  # nothing but beta is unknown
         found = _weighed(points, np.empty((n, 0)), np.zeros(n), rng)
     at, drawn, x = found.at, found.drawn, found.drawn.x
+    if not np.isfinite(drawn.log_weights).any():
+        raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}")
     index = metropolis(drawn, chains=chains, draws=draws, rng=rng).ravel()
     phi = x[index]
     beta, b = points.draws(at, x, index, rng)
@@ -121,6 +138,19 @@ class _Explored:
 
     at: Points
     drawn: ImportanceSample
+
+
+def _trusted(points: PointsOf, mode: Mode, *, n: int, rng: np.random.Generator) -> _Explored:
+    """Explore, and again with more care where the weights can't be trusted."""
+    if points.is_large:
+        return _explored(points, mode, ADAPT_LARGE, n=n, rng=rng)
+    found = _explored(points, mode, ADAPT, n=n, rng=rng)
+    for again in range(TRIES):
+        bounded = found.drawn.log_weights.max() - found.drawn.log_integral < np.log(BOUNDED)
+        if found.drawn.pareto_k <= TRUSTED_K or (again and not bounded):
+            break
+        found = _explored(points, mode, ADAPT_HARDER, n=n, rng=rng)
+    return found
 
 
 def _explored(
@@ -192,14 +222,14 @@ def _correlations(
 
 
 def _findings(drawn: ImportanceSample) -> tuple[Finding, ...]:
-    largest = float(np.exp(drawn.log_weights.max() - drawn.log_integral))
-    if drawn.pareto_k <= TRUSTED_K or largest < BOUNDED:
+    if drawn.pareto_k <= TRUSTED_K:
         return ()
     return (
         Finding(
             "pareto_k",
-            f"The proposal of the collapsed sampler misses part of the posterior "
-            f"(Pareto k {drawn.pareto_k:.2f}, trusted up to {TRUSTED_K}).",
+            f"The weights of the collapsed sampler's proposals have a heavy tail (Pareto k "
+            f"{drawn.pareto_k:.2f}, trusted up to {TRUSTED_K}): the proposals may miss part of the "
+            "posterior.",
             'Its draws may be too narrow; sampler="nuts" does not depend on a proposal.',
             {"pareto_k": drawn.pareto_k, "efficiency": drawn.efficiency},
         ),

@@ -34,6 +34,10 @@ COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation, so t
 # G_yy / sigma^2 is what is left of yy / sigma^2 after subtractions. Where their rounding may add
 # more than this to the log density, sigma is below 1e-6 of the response: taken as impossible.
 ROUNDING = 0.1
+# Part of the identity in Lambda'Z'WZ Lambda + I that rounding may take, where columns or factors
+# share rows: effects up to 1e7 times the residual sd. Beyond, nearly collinear effects have a
+# density of nothing but rounding.
+LOST = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ class Target:
     shift : array, shape (p,), Q m in the basis
     constant : m'Q m - log|Q| + (p - rank Q) log(1 / 2 pi) and the Jacobian of the basis
     to_basis : per factor, array (q, q), takes a root on the user's scale to the basis
+    largest : per factor, the largest trace of a level's Z'WZ in the basis
     is_proper : whether beta has a proper prior, so that p(y) is defined
     """
 
@@ -56,6 +61,7 @@ class Target:
     shift: FloatArray
     constant: float
     to_basis: tuple[FloatArray, ...]
+    largest: tuple[float, ...]
     is_proper: bool
 
 
@@ -83,6 +89,7 @@ def target_of(kernel: Kernel, priors: ModelPriors) -> Target:
         shift=shift,
         constant=constant,
         to_basis=tuple(np.linalg.inv(basis) for basis in anchor.z_bases),
+        largest=tuple(float(np.einsum("jaa->j", A).max()) for A in kernel.products.zz),
         is_proper=not flat.any(),
     )
 
@@ -147,6 +154,7 @@ def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = No
     if not kernel.sigma_known:
         blurred = np.finfo(float).eps * _subtracted(kernel) > ROUNDING * sigma**2
         log_density = np.where(blurred, -np.inf, log_density)
+    log_density = np.where(_loses_identity(target, Lambdas), -np.inf, log_density)
     return Collapsed(
         log_density=log_density,
         sigma=sigma,
@@ -166,6 +174,18 @@ def _subtracted(kernel: Kernel) -> float:
     if kernel.remainder is None:
         return total
     return float(np.sqrt(total * kernel.remainder.rr[0, -1, -1]))
+
+
+def _loses_identity(target: Target, Lambdas: list[FloatArray]) -> npt.NDArray[np.bool_]:
+    """Whether rounding takes the identity in Lambda'Z'WZ Lambda + I, shape (T,) or ()."""
+    if sum(target.kernel.shape.sizes) == 1:  # one number a level: nothing is subtracted
+        return np.zeros((), dtype=bool)
+    sizes = [
+        largest * np.einsum("tab,tab->t", Lambda, Lambda)
+        for largest, Lambda in zip(target.largest, Lambdas, strict=True)
+    ]
+    found = np.finfo(float).eps * np.max(sizes, axis=0, initial=0.0) > LOST
+    return np.asarray(found, dtype=bool)
 
 
 def log_prior(target: Target, phi: FloatArray) -> FloatArray:

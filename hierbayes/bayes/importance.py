@@ -148,13 +148,15 @@ def adapt(
         proposals.append(proposal)
         sizes.append(now.n)
         efficiency = _efficiency(logs[-1] - proposal.log_density(x))
+        if not np.isfinite(logs[-1]).any():
+            break  # nothing to fit a proposal to
         if efficiency > now.enough:
             break
         every = np.concatenate(points)
         parts = np.log(np.array(sizes) / sum(sizes))[:, None]
         mixed = np.stack([q.log_density(every) for q in proposals]) + parts
         all_weights = np.concatenate(logs) - log_sum_exp(mixed, axis=0)
-        fitted = fitted_mixture(every, all_weights, now.components, rng)
+        fitted = fitted_mixture(every, all_weights, now.components, around=mode.covariance, rng=rng)
         proposal = joined([fitted, first], [1 - DEFENSIVE, DEFENSIVE])
     return Adapted(proposal, efficiency)
 

@@ -18,6 +18,9 @@ DEGREES = 5.0  # of a component that is to cover whatever tails there are
 FITTED_DEGREES = 7.0  # of one fitted to draws, which cover the bulk: lighter tails waste less
 EM_STEPS = 6
 SHRINK = 0.02  # part of the overall covariance mixed into each component, against collapse
+# Part of the first proposal's covariance added to that of the points: where a few of them have
+# nearly all the weight, the next round still looks around a tenth as far as the first one did.
+FLOOR = 0.01
 
 
 def log_sum_exp(values: FloatArray, axis: int | None = None) -> FloatArray:
@@ -98,14 +101,21 @@ def joined(parts: Sequence[TMixture], weights: Sequence[float]) -> TMixture:
 
 
 def fitted_mixture(
-    x: FloatArray, log_weights: FloatArray, K: int, rng: np.random.Generator
+    x: FloatArray,
+    log_weights: FloatArray,
+    K: int,
+    *,
+    around: FloatArray,
+    rng: np.random.Generator,
 ) -> TMixture:
-    """Fit K components to weighted points (N, d) by EM; the weights may be uneven."""
+    """Fit K components to weighted points (N, d) by EM; the weights may be uneven.
+
+    ``around`` (d, d) is the positive definite covariance the points were first looked for with.
+    """
     w = np.exp(log_weights - log_sum_exp(log_weights))
     mean = w @ x
-    spread = (x - mean).T @ ((x - mean) * w[:, None])
     d = x.shape[1]
-    spread = spread + 1e-8 * np.trace(spread) / d * np.eye(d)
+    spread = (x - mean).T @ ((x - mean) * w[:, None]) + FLOOR * around
     means = mean[None]
     if K > 1:
         means = np.vstack([means, x[rng.choice(x.shape[0], size=K - 1, p=w)]])

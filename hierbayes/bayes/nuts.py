@@ -21,6 +21,7 @@ from hierbayes.bayes.nuts_progress import watched
 from hierbayes.bayes.pymc_graph import graph_key
 from hierbayes.bayes.starting_points import JITTER, FreeValue
 from hierbayes.design.design import Design
+from hierbayes.errors import SamplingError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.options import random_generator
 from hierbayes.results.draws import PosteriorDraws
@@ -32,6 +33,9 @@ FloatArray = npt.NDArray[np.float64]
 TARGET_ACCEPT = 0.9  # smaller steps than nutpie's 0.8: fewer divergences near an sd of zero
 MAX_DEPTH = 10
 MANY_DEEP = 0.05  # share of draws at the largest depth that is worth a finding
+NEARER = 0.1  # of the usual distance, where chains can't start that far apart
+NO_START = "initialization points failed"  # what nutpie says then
+LONGEST_REASON = 200  # letters of what another package said that are repeated
 KEPT_COMPILED = 8  # compiled models held at a time
 STATS = {
     "diverging": "diverging",
@@ -90,8 +94,8 @@ def sample_nuts(
 
     Raises
     ------
-    RuntimeError
-        From nutpie, if no start has a finite density.
+    SamplingError
+        If nutpie can't compile the model, or no start has a finite density.
     """
     began = time.perf_counter()
     rng = random_generator(settings.random_seed)
@@ -104,11 +108,7 @@ def sample_nuts(
     ]
     wanted += [name for name in ("beta", "sigma", *family) if name in model.named_vars]
     with watched(settings) as watch:
-        compiled = compiled_model(model, wanted)
-        initial = _initial(model, start or {})
-        compiled = replace(compiled, initial_point_func=initial)
-        watch.compiled()
-        tree = _run(compiled, settings, seed=int(rng.integers(2**31)), watch=watch)
+        tree = _sampled(model, wanted, settings, start or {}, rng=rng, watch=watch)
     posterior = {name: np.asarray(tree["posterior"][name]) for name in wanted}
     stats = {
         new: np.asarray(tree["sample_stats"][old])
@@ -138,6 +138,44 @@ def sample_nuts(
     return replace(found, seconds=time.perf_counter() - began)
 
 
+def _sampled(
+    model: Any,
+    wanted: Sequence[str],
+    settings: NutsSettings,
+    start: Mapping[str, FreeValue],
+    *,
+    rng: np.random.Generator,
+    watch: Any,
+) -> Any:
+    """Return nutpie's draws, from the first kind of start that has a finite density.
+
+    Around the start, nearer to it, and where PyMC would start. What nutpie, numba or PyTensor
+    raise becomes an error of ours: all of them throw bare classes of Python.
+    """
+    try:
+        compiled = compiled_model(model, wanted)
+        watch.compiled()
+        for values, width in ((start, 1.0), (start, NEARER), ({}, 1.0)):
+            initial = _initial(model, values, width)
+            own = replace(compiled, initial_point_func=initial)
+            try:
+                return _run(own, settings, seed=int(rng.integers(2**31)), watch=watch)
+            except RuntimeError as error:
+                if NO_START not in str(error).lower():
+                    raise
+    except Exception as error:
+        said = str(error).strip().split("\n")[0][:LONGEST_REASON]
+        raise SamplingError(
+            f"NUTS could not sample this model: {said or type(error).__name__}. Check the priors "
+            "and the scale of the data; to_pymc() gives the model that was tried."
+        ) from error
+    raise SamplingError(
+        "NUTS found no values of the parameters with a finite density to start from: the data are "
+        "impossible, or overflow, under the priors. Check the range of the response and scale the "
+        "predictors, or give priors in the range of the data; to_pymc() gives the model."
+    )
+
+
 def compiled_model(model: Any, wanted: Sequence[str]) -> Any:
     """Return the model compiled by nutpie, from a model of the same graph where there was one."""
     import nutpie
@@ -159,7 +197,9 @@ def compiled_model(model: Any, wanted: Sequence[str]) -> Any:
     return compiled
 
 
-def _initial(model: Any, start: Mapping[str, FreeValue]) -> Callable[[Any], FloatArray]:
+def _initial(
+    model: Any, start: Mapping[str, FreeValue], width: float
+) -> Callable[[Any], FloatArray]:
     """Return the function of a seed that nutpie asks for the start of each chain."""
     centre, spread = [], []
     values = start_point(model, {name: at.value for name, at in start.items()})
@@ -170,10 +210,10 @@ def _initial(model: Any, start: Mapping[str, FreeValue]) -> Callable[[Any], Floa
         jitter = at.jitter if at is not None and fits else np.full(value.shape, JITTER)
         centre.append(value.ravel())
         spread.append(np.asarray(jitter).ravel())
-    middle, width = np.concatenate(centre), np.concatenate(spread)
+    middle, away = np.concatenate(centre), width * np.concatenate(spread)
 
     def initial(seed: Any = None) -> FloatArray:
-        return middle + width * np.random.default_rng(seed).uniform(-1, 1, middle.size)
+        return middle + away * np.random.default_rng(seed).uniform(-1, 1, middle.size)
 
     return initial
 
@@ -259,8 +299,8 @@ def nuts_findings(
                 "divergences",
                 f"{count} of {total} draws of NUTS diverged{place}: the sampler's steps were too "
                 "long for part of the posterior, which may be missing from the draws.",
-                "Sample with more tuning (tune=4000); if divergences stay, give the sd a prior "
-                "that keeps it from zero, or leave the term out.",
+                "Sample with smaller steps, sample(target_accept=0.99); if divergences stay, give "
+                "the sd a prior that keeps it from zero, or leave the term out.",
                 {"divergences": count, "draws": total},
             )
         )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.bayes.families import ORDINAL
-from hierbayes.errors import DataError, NotSupportedError, OptionError
+from hierbayes.errors import DataError, NotSupportedError, OptionError, SamplingError
 from hierbayes.likelihood.convergence import design_findings
 from hierbayes.options import Sampler, check_option, random_generator
 from hierbayes.results.draws import PosteriorDraws
@@ -29,6 +29,7 @@ FloatArray = npt.NDArray[np.float64]
 # effective.
 R_HAT = 1.01
 ENOUGH = 400
+NUTS_INSTEAD = "So the posterior was sampled by NUTS instead; nothing needs to be done."
 # Independent draws have an R-hat above 1 + 4 / (draws a chain) once in hundreds of parameters.
 R_HAT_NOISE = 4
 
@@ -42,6 +43,7 @@ def sample(
     sampler: Sampler = "auto",
     random_seed: Any = None,
     progress: bool | None = None,
+    target_accept: float = 0.9,
 ) -> PosteriorFit:
     """Sample; the arguments are those of ``Model.sample``. Issues no warnings."""
     for name, value, least in (("draws", draws, 1), ("chains", chains, 1), ("tune", tune, 0)):
@@ -49,7 +51,8 @@ def sample(
         if not whole or value < least:
             raise OptionError(f"{name}={value!r} must be a whole number of at least {least}.")
     check_option("sampler", sampler, Sampler)
-    settings = {"draws": int(draws), "chains": int(chains), "tune": int(tune), "sampler": sampler}
+    settings: dict[str, Any] = {"draws": int(draws), "chains": int(chains), "tune": int(tune)}
+    settings |= {"sampler": sampler, "target_accept": _checked_target(target_accept)}
     if isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool):
         settings["random_seed"] = int(random_seed)
     random_seed = random_generator(random_seed)
@@ -59,12 +62,23 @@ def sample(
     first: tuple[Finding, ...] = ()
     found: PosteriorDraws | None = None
     if sampler != "nuts" and not why_not:
-        found = _collapsed(model, draws=draws, chains=chains, random_seed=random_seed)
-        if sampler == "auto" and any(f.code == "pareto_k" for f in found.findings):
+        try:
+            found = _collapsed(model, draws=draws, chains=chains, random_seed=random_seed)
+        except SamplingError:
+            if sampler == "collapsed":
+                raise
+            first = (_nowhere(),)
+        if found and sampler == "auto" and any(f.code == "pareto_k" for f in found.findings):
             first, found = _fallback(found.findings), None
     if found is None:
         found = _nuts(
-            model, draws=draws, chains=chains, tune=tune, random_seed=random_seed, progress=progress
+            model,
+            draws=draws,
+            chains=chains,
+            tune=tune,
+            random_seed=random_seed,
+            progress=progress,
+            target_accept=settings["target_accept"],
         )
     return posterior_fit(model, found, settings=settings, before=first)
 
@@ -82,20 +96,25 @@ def not_collapsed(model: "Model") -> str:
 
 
 def _collapsed(model: "Model", **options: Any) -> PosteriorDraws:
-    from hierbayes.bayes.collapsed import sample_collapsed
+    from hierbayes.bayes.collapsed import NOWHERE, NOWHERE_ADVICE, sample_collapsed
 
-    return sample_collapsed(model.kernel("reml"), model.model_priors, model.design, **options)
+    try:
+        return sample_collapsed(model.kernel("reml"), model.model_priors, model.design, **options)
+    except (np.linalg.LinAlgError, FloatingPointError) as error:
+        raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}") from error
 
 
-def _nuts(
-    model: "Model",
-    *,
-    draws: int,
-    chains: int,
-    tune: int,
-    random_seed: Any,
-    progress: bool | None,
-) -> PosteriorDraws:
+def _checked_target(target_accept: Any) -> float:
+    """Return the acceptance rate NUTS aims at, a number between 0 and 1."""
+    is_number = isinstance(target_accept, (float, np.floating))
+    if not is_number or not 0 < target_accept < 1:
+        raise OptionError(
+            f"target_accept={target_accept!r} must be a number between 0 and 1, for example 0.95."
+        )
+    return float(target_accept)
+
+
+def _nuts(model: "Model", **options: Any) -> PosteriorDraws:
     from hierbayes.bayes.nuts import NutsSettings, sample_nuts
     from hierbayes.bayes.pymc_model import build_model
     from hierbayes.bayes.starting_points import free_values
@@ -109,9 +128,7 @@ def _nuts(
         link=model.link,
         priors_as_data=True,
     )
-    settings = NutsSettings(
-        draws=draws, chains=chains, tune=tune, random_seed=random_seed, progress=progress
-    )
+    settings = NutsSettings(**options)
     start = free_values(model.design, _start(model))
     return sample_nuts(pymc_model, model.design, settings, start=start, family=tuple(priors.family))
 
@@ -157,11 +174,18 @@ def _fallback(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
         Finding(
             "fallback_to_nuts" if finding.code == "pareto_k" else finding.code,
             finding.sentence,
-            "So the posterior was sampled by NUTS instead; nothing needs to be done.",
+            NUTS_INSTEAD,
             finding.numbers,
         )
         for finding in findings
     )
+
+
+def _nowhere() -> Finding:
+    """Return the reason for NUTS where the collapsed sampler could not compute the density."""
+    from hierbayes.bayes.collapsed import NOWHERE
+
+    return Finding("fallback_to_nuts", NOWHERE, NUTS_INSTEAD)
 
 
 def posterior_fit(

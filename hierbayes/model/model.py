@@ -368,6 +368,7 @@ class Model:
         sampler: Sampler = "auto",
         random_seed: Any = None,
         progress: bool | None = None,
+        target_accept: float = 0.9,
     ) -> "PosteriorFit":
         """Draw from the posterior under ``priors``.
 
@@ -380,16 +381,21 @@ class Model:
         sampler : {"auto", "collapsed", "nuts"}
             "collapsed" integrates fixed and random effects out: Gaussian responses with Gaussian
             (or flat) priors of the coefficients. "nuts" samples the PyMC model. "auto" takes the
-            first where it can.
+            first where it can, and NUTS where the weights of the first have a Pareto k above 0.7;
+            "collapsed" keeps such draws, with a finding.
         random_seed : int, Generator or SeedSequence
             The same numbers give the same draws.
         progress : bool
             Show a progress bar; by default only where somebody watches.
+        target_accept : float
+            Of NUTS, between 0 and 1: larger means smaller steps, and fewer divergences.
 
         Raises
         ------
         NotSupportedError
             If the sampler can't sample this model.
+        SamplingError
+            If no parameters have a density that can be computed.
 
         Warns
         -----
@@ -414,6 +420,7 @@ class Model:
             sampler=sampler,
             random_seed=random_seed,
             progress=progress,
+            target_accept=target_accept,
         )
         _issue(fit.findings)
         return fit

@@ -1,5 +1,7 @@
 """The collapsed posterior: its density against dense algebra, its draws against quadrature."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import hierbayes as hb
 from hierbayes.bayes.collapsed import sample_collapsed, start_phi
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.bayes.importance import pareto_k
+from hierbayes.bayes.mixture import fitted_mixture
 from hierbayes.bayes.priors import model_priors
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
@@ -257,3 +260,36 @@ def test_the_same_seed_gives_the_same_draws_and_chains_mix():
     means = first.sd["Subject"].mean(axis=1)
     between = means.std(axis=0) / first.sd["Subject"].std(axis=(0, 1))
     assert (between < 0.1).all()
+
+
+def two_levels(ratio: float, seed: int) -> dict:
+    """Two groups of eight rows whose means differ by about ``ratio`` residual sds."""
+    rng, g = np.random.default_rng(seed), np.repeat([0, 1], 8)
+    y = rng.normal(size=2)[g] * ratio + rng.normal(size=16)
+    return {"y": y, "x": rng.normal(size=16), "g": g.astype(str)}
+
+
+# seeds at which the proposals once ran to where rounding makes the density, and Cholesky failed
+@pytest.mark.parametrize(("ratio", "seed"), [(30, 3), (30, 17), (100, 2), (100, 9), (1e4, 3)])
+def test_two_levels_far_apart_with_a_slope_have_a_posterior(ratio, seed):
+    data = two_levels(ratio, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = hb.Model("y ~ x + (x | g)", data)
+        post = model.sample(sampler="collapsed", random_seed=0)
+    assert post.pareto_k < 0.7 and "pareto_k" not in {f.code for f in post.findings}
+    assert post.log_marginal_likelihood_mcse < 0.05
+    # the groups as fixed effects: the same residuals, as nothing shrinks so far apart
+    X = np.column_stack([np.ones(16), data["x"], data["g"] == "1", (data["g"] == "1") * data["x"]])
+    rest = data["y"] - X @ np.linalg.lstsq(X, data["y"])[0]
+    assert post.sigma == pytest.approx(np.sqrt(rest @ rest / 12), rel=0.25)
+
+
+def test_weights_of_one_point_give_a_proposal_as_wide_as_the_first_looked():
+    rng = np.random.default_rng(1)
+    around = np.diag([4.0, 1e-8])
+    x = rng.standard_normal((500, 2)) * np.sqrt(np.diag(around))
+    log_weights = np.where(np.arange(500) == 7, 0.0, -800.0)
+    found = fitted_mixture(x, log_weights, 3, around=around, rng=rng)
+    sds = np.sqrt((found.roots**2).sum(axis=2)) / np.sqrt(np.diag(around))
+    assert ((sds > 0.01) & (sds < 1)).all() and np.isfinite(found.log_density(x)).all()

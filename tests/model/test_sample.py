@@ -2,6 +2,8 @@
 
 import pickle
 import warnings
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import hierbayes as hb
 from hierbayes.bayes import collapsed
 from hierbayes.model import bayesian
 from hierbayes.results.finding import Finding
+from tests.results.posteriors import known_draws
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
@@ -130,13 +133,14 @@ def test_the_collapsed_sampler_is_the_one_of_the_bayes_layer(model):
 
 @pytest.fixture(scope="module")
 def nuts(model):
-    return model.sample(sampler="nuts", draws=1000, chains=2, tune=500, random_seed=1)
+    # the correlation's effective draws are 0.2 to 0.3 of all: 800 at least, warned of below 400
+    return model.sample(sampler="nuts", draws=2000, chains=2, tune=1000, random_seed=1)
 
 
 @pytest.mark.mcmc
 def test_nuts_agrees_with_the_collapsed_sampler(model, nuts):
     exact = model.sample(draws=2000, random_seed=1)
-    assert nuts.sampler == "nuts" and nuts.n_draws == 2000
+    assert nuts.sampler == "nuts" and nuts.n_draws == 4000
     ours, theirs = exact.tidy(), nuts.tidy()
     errors = np.hypot(exact.diagnostics()["mcse_mean"], nuts.diagnostics()["mcse_mean"])
     assert (abs(ours["estimate"] - theirs["estimate"]).to_numpy() < 4 * errors.to_numpy()).all()
@@ -163,3 +167,80 @@ def test_arviz_reads_what_nuts_sampled(nuts):
         chosen = {"var_names": ["beta", "sd_Subject", "sigma"]} if many else {}
         assert getattr(az, f"plot_{picture}")(tree, **chosen) is not None
         plt.close("all")
+
+
+@pytest.mark.parametrize("seed", [0, 12, 33])
+def test_a_k_above_the_bound_is_never_without_a_finding(seed):
+    """Nested factors with few levels: weights are bounded, and their k jumps about by seed."""
+    model = hb.Model("score ~ Machine + (1 | Worker/Machine)", hb.load_dataset("Machines"))
+    draws = collapsed.sample_collapsed(
+        model.kernel("reml"), model.model_priors, model.design, random_seed=seed
+    )
+    assert draws.pareto_k <= 0.7 or draws.findings
+
+
+def test_a_heavy_tail_is_a_finding_with_its_k(model, monkeypatch):
+    monkeypatch.setattr(collapsed, "TRUSTED_K", -9.0)
+    monkeypatch.setattr(collapsed, "TRIES", 0)
+    with pytest.warns(hb.ConvergenceWarning, match=r"heavy tail \(Pareto k"):
+        post = model.sample(draws=300, sampler="collapsed", random_seed=1)
+    (finding,) = post.findings
+    assert finding.numbers["pareto_k"] == post.pareto_k and f"{post.pareto_k:.2f}" in str(finding)
+
+
+def test_numbers_that_break_down_are_one_sentence_or_nuts(model, monkeypatch):
+    def broken(*args, **options):
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+
+    monkeypatch.setattr(collapsed, "sample_collapsed", broken)
+    with pytest.raises(hb.SamplingError, match="no values of the variance parameters"):
+        model.sample(sampler="collapsed")
+    monkeypatch.setattr(bayesian, "_nuts", lambda model, **options: known_draws(model.fit("reml")))
+    with pytest.warns(hb.ConvergenceWarning, match="was sampled by NUTS instead"):
+        model.sample()
+
+
+def test_nuts_without_a_start_or_a_compiler_is_one_of_our_errors(model, monkeypatch):
+    from hierbayes.bayes import nuts
+
+    tried = []
+
+    def failing(compiled, settings, **options):
+        tried.append(compiled.initial_point_func(1))
+        raise RuntimeError("All initialization points failed")
+
+    monkeypatch.setattr(nuts, "compiled_model", lambda model, wanted: Compiled())
+    monkeypatch.setattr(nuts, "_run", failing)
+    with pytest.raises(hb.SamplingError, match="no values of the parameters with a finite density"):
+        model.sample(sampler="nuts", draws=10, random_seed=1, progress=False)
+    assert len(tried) == 3 and not np.allclose(tried[0], tried[1])
+
+    def crash(compiled, settings, **options):
+        raise TypeError("cannot unbox\nmore")
+
+    monkeypatch.setattr(nuts, "_run", crash)
+    with pytest.raises(hb.SamplingError, match="NUTS could not sample this model: cannot unbox"):
+        model.sample(sampler="nuts", draws=10, random_seed=1, progress=False)
+
+
+@dataclass
+class Compiled:
+    initial_point_func: Any = None
+
+
+def test_nuts_is_told_which_acceptance_to_aim_at(model, monkeypatch):
+    given = []
+
+    def record(model, **options):
+        given.append(options["target_accept"])
+        return known_draws(model.fit("reml"))
+
+    monkeypatch.setattr(bayesian, "_nuts", record)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.sample(sampler="nuts")
+        post = model.sample(sampler="nuts", target_accept=0.99)
+        post.refit(post.design.y)
+    assert given == [0.9, 0.99, 0.99]
+    with pytest.raises(hb.OptionError, match="target_accept=2 must be a number between 0 and 1"):
+        model.sample(target_accept=2)
