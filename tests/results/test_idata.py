@@ -231,3 +231,12 @@ def test_too_many_numbers_are_left_out_and_refused_in_a_sentence(post, monkeypat
     assert "too many" in other.idata.attrs["no_log_likelihood"]
     with pytest.raises(hb.NotSupportedError, match=r"1200 draws and 180 rows would take 0\.0 GB"):
         other.log_likelihood()
+
+
+def test_everything_is_written_as_netcdf_and_read_again(post, tmp_path):
+    pytest.importorskip("h5netcdf")  # in requirements.lock
+    post.idata.to_netcdf(tmp_path / "post.nc")
+    with xr.open_datatree(tmp_path / "post.nc") as again:
+        assert set(again.children) == set(post.idata.children)
+        for name, group in post.idata.children.items():
+            xr.testing.assert_equal(again[name].to_dataset().load(), group.to_dataset())
