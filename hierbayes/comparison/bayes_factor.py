@@ -78,6 +78,32 @@ def bayes_factor(
     )
 
 
+def _data_centred(names: tuple[str, str], fits: tuple[PosteriorFit, PosteriorFit]) -> list[Finding]:
+    """Say where a prior that the data have centred does not stand in both models alike."""
+    own, other = (_centred_intercept(fit.priors) for fit in fits)
+    if own == other:
+        return []
+    name, prior, against = (names[0], own, names[1]) if own else (names[1], other, names[0])
+    return [
+        Finding(
+            "data_centred_prior",
+            f"The default prior of the intercept of {name}, {prior}, is centred at the mean of the "
+            f"data, and {against} has another or none: the data are used twice, and the Bayes "
+            "factor with them.",
+            "Give the intercept a prior that could be known before the data, for example "
+            'priors={"(Intercept)": hb.Normal(0, 10)}.',
+        )
+    ]
+
+
+def _centred_intercept(priors: ModelPriors) -> str:
+    """Return the default prior of an intercept as text; empty where there is none."""
+    for parameter in priors.parameters:
+        if parameter.kind == "beta" and parameter.place[0] == priors.intercept:
+            return "" if parameter.name in priors.from_user else str(priors.of(parameter))
+    return ""
+
+
 def _checked_names(names: Any) -> tuple[str, str]:
     good = isinstance(names, (tuple, list)) and len(names) == 2 and names[0] != names[1]
     if good and all(isinstance(name, str) and name for name in names):
@@ -132,6 +158,7 @@ def _findings(
                     f"See the findings of {name}.",
                 )
             )
+    found += _data_centred(names, fits)
     if mcse > NOISY:
         found.append(
             Finding(

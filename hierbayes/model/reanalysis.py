@@ -7,7 +7,8 @@ same other priors.
 
 Unless given, the priors are those of the literature on clinical trials: a sceptic believes in no
 effect and gives one as large as ``expected`` (or larger) a probability of 5 %; an optimist expects
-it and gives an effect of the other sign 5 %; between them stand the weakly informative defaults.
+it and gives an effect of the other sign 5 %; between them stand the weakly informative defaults,
+centred at no effect also where the effect is the intercept.
 
 Source: Spiegelhalter, Freedman & Parmar (1994), J. R. Stat. Soc. A 157:357.
 """
@@ -19,13 +20,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
-from hierbayes.bayes.distributions import Normal
+from hierbayes.bayes.distributions import Normal, Prior
 from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.errors import HierBayesError, OptionError
 from hierbayes.formula.deparse import deparse
 from hierbayes.model.model import Model
 from hierbayes.options import random_generator
-from hierbayes.reports.numbers import format_factor
+from hierbayes.reports.numbers import format_factor, format_percent
 from hierbayes.results.addresses import coefficient_addresses
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.reanalysis import Reanalysis
@@ -107,7 +108,8 @@ def reanalyse(
                 "Sceptic and optimist disagree about an effect as large as the REML estimate, "
                 "which uses the data twice; give expected= what was expected beforehand."
             )
-        priors = spectrum(chosen, estimate if expected is None else float(expected))
+        own = model.model_priors.beta[model.kept_columns.tolist().index(at)]
+        priors = spectrum(chosen, estimate if expected is None else float(expected), own)
     if not isinstance(priors, Mapping) or not priors:
         raise OptionError(
             "priors must be a dict of names and priors of a model, for example "
@@ -161,14 +163,21 @@ def reanalyse(
     )
 
 
-def spectrum(term: str, expected: float) -> dict[str, Any]:
-    """Priors of a sceptic, of somebody neutral and of an optimist about one coefficient."""
+def spectrum(term: str, expected: float, default: Prior) -> dict[str, Any]:
+    """Priors of a sceptic, of somebody neutral and of an optimist about one coefficient.
+
+    ``default`` is the model's own. An intercept's is centred at the mean of the data; somebody
+    neutral has its width, and its centre at no effect.
+    """
     if expected == 0 or not np.isfinite(expected):
         raise OptionError(f"expected={expected!r} must be an effect other than zero.")
     spread = abs(expected) / ONE_SIDED
+    neutral = None
+    if isinstance(default, Normal) and default.mu != 0:
+        neutral = {term: Normal(0.0, default.sigma)}
     return {
         "sceptical": {term: Normal(0.0, spread)},
-        "neutral": None,
+        "neutral": neutral,
         "optimistic": {term: Normal(expected, spread)},
     }
 
@@ -215,7 +224,8 @@ def _bayes_factor(
         found = bayes_factor(post, model.updated(change).sample(random_seed=rng))
     except HierBayesError as error:
         return np.nan, f"no Bayes factor ({error})"
-    return float(found.bf), ""
+    told = [str(own) for own in found.findings if own.code == "data_centred_prior"]
+    return float(found.bf), " ".join(told)
 
 
 def _paragraph(
@@ -235,13 +245,13 @@ def _paragraph(
         says = (
             f"under the {name} prior, {row['prior']}, the posterior median was "
             f"{row['median']:.3g} ({percent} credible interval {row['low']:.3g} to "
-            f"{row['high']:.3g}), with a probability of {_percent(row['prob_positive'])} that the "
-            "effect is positive"
+            f"{row['high']:.3g}), with a probability of "
+            f"{format_percent(row['prob_positive'])} that the effect is positive"
         )
         if threshold:
             low = own["median"] < 0
             side = f"is below {-abs(threshold):g}" if low else f"exceeds {threshold:g}"
-            says += f" and of {_percent(row['prob_beyond'])} that it {side}"
+            says += f" and of {format_percent(row['prob_beyond'])} that it {side}"
         if np.isfinite(row["bayes_factor"]):
             says += f"; the Bayes factor for the effect was {format_factor(row['bayes_factor'])}"
         parts.append(says)
@@ -258,9 +268,3 @@ def _paragraph(
             "reader's own prior decides how much to believe."
         )
     return f"{first} {sentences} {last}"
-
-
-def _percent(probability: float) -> str:
-    if probability > 0.999:
-        return "more than 99.9 %"
-    return "less than 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %"

@@ -202,3 +202,19 @@ def significance_mark(p_value: float) -> str:
 def format_factor(factor: float) -> str:
     """Format a Bayes factor: three digits, no powers of ten below a million."""
     return f"{factor:,.0f}" if 1000 <= factor < 1e6 else f"{factor:.3g}"
+
+
+def format_probability(probability: float) -> str:
+    """Format a posterior probability with three decimals, never as 0 or 1."""
+    if probability < 0.001:
+        return "<0.001"
+    return ">0.999" if probability > 0.999 else f"{probability:.3f}"
+
+
+def format_percent(probability: float) -> str:
+    """Format a probability in prose, rounded as ``format_probability`` rounds it."""
+    if probability < 0.001:
+        return "less than 0.1 %"
+    if probability > 0.999:
+        return "more than 99.9 %"
+    return f"{100 * float(format_probability(probability)):.1f} %"

@@ -9,7 +9,7 @@ from hierbayes.reports.document import Document, Grid, Part, picture_of_figure
 from hierbayes.reports.explain import explain_text
 from hierbayes.reports.html_page import escape, fragment, heading, table
 from hierbayes.reports.layout import matrix_lines
-from hierbayes.reports.numbers import format_factor
+from hierbayes.reports.numbers import format_factor, format_probability
 from hierbayes.reports.paper_table import paper_grid
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.reanalysis import Reanalysis
@@ -96,10 +96,10 @@ def _columns(found: Reanalysis) -> list[tuple[str, list[str]]]:
         ("median", [f"{value:.3g}" for value in frame["median"]]),
         ("sd", [f"{value:.3g}" for value in frame["sd"]]),
         (level, interval),
-        ("P(>0)", ["-", *(f"{value:.3f}" for value in frame["prob_positive"].iloc[1:])]),
+        ("P(>0)", ["-", *map(format_probability, frame["prob_positive"].iloc[1:])]),
     ]
     if found.threshold:
-        cells = [f"{value:.3f}" for value in frame["prob_beyond"].iloc[1:]]
+        cells = map(format_probability, frame["prob_beyond"].iloc[1:])
         columns.append((f"P({found.beyond})", ["-", *cells]))
     factors = ["-" if np.isnan(value) else format_factor(value) for value in frame["bayes_factor"]]
     return [*columns, ("BF", factors), ("shift (SE)", [f"{v:+.2f}" for v in frame["shift"]])]

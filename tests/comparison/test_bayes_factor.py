@@ -1,6 +1,7 @@
 """Bayes factors: the difference of two marginal likelihoods, its error, its words."""
 
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -150,3 +151,31 @@ def test_a_noisy_one_says_so(slopes, independent):
     noisy = replace(slopes, draws=replace(slopes.draws, log_marginal_likelihood_mcse=0.8))
     found = hb.bayes_factor(noisy, independent)
     assert [finding.code for finding in found.findings] == ["noisy_bayes_factor"]
+
+
+def test_a_prior_centred_by_the_data_is_told_where_it_is_tested(sleep):
+    options = {"draws": 100, "random_seed": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        large, small, own, slope = (
+            hb.Model(f"Reaction ~ {right} + (1 | Subject)", sleep, priors=priors).sample(**options)
+            for right, priors in (
+                ("1", None),
+                ("0", None),
+                ("1", {"(Intercept)": hb.Normal(0, 500)}),
+                ("Days", None),
+            )
+        )
+    codes = {
+        name: [f.code for f in hb.bayes_factor(a, b).findings]
+        for name, a, b in (
+            ("tested", large, small),
+            ("reversed", small, large),
+            ("given", own, small),
+            ("both alike", slope, large),
+        )
+    }
+    told = {name for name, found in codes.items() if "data_centred_prior" in found}
+    assert told == {"tested", "reversed"}
+    words = " ".join(str(hb.bayes_factor(large, small)).split())
+    assert "is centred at the mean of the data, and b has another or none" in words

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
+from hierbayes.reports.numbers import format_percent, format_probability
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
@@ -81,3 +82,29 @@ def test_a_column_of_a_factor_has_no_bayes_factor_and_says_why():
 def test_bad_input_is_named(sleep, given, words):
     with pytest.raises(hb.OptionError, match=words):
         hb.reanalyse(FORMULA, sleep, **given)
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.errors.HierBayesWarning")
+def test_a_neutral_prior_of_an_intercept_is_centred_at_no_effect():
+    """A meta-analysis: the default prior is centred at the mean of the data, which it tests."""
+    rng = np.random.default_rng(5)
+    se = rng.uniform(0.1, 0.4, 13)
+    effect = -0.7 + 0.5 * rng.standard_normal(13) + se * rng.standard_normal(13)
+    data = {"effect": effect, "se": se, "trial": [f"t{k}" for k in range(13)]}
+    options = {"known_sd": "se", "random_seed": 1}
+    found = hb.reanalyse("effect ~ 1 + (1 | trial)", data, **options)
+    law = hb.Normal(0, 2.5 * effect.std(ddof=1))
+    assert found.to_frame().loc["neutral", "prior"] == str(law)
+    assert "mean of the data" not in " ".join(found.notes)
+    asked = hb.reanalyse("effect ~ 1 + (1 | trial)", data, {"default": None}, **options)
+    assert "default: The default prior of the intercept" in " ".join(asked.notes)
+    assert "centred at the mean of the data" in " ".join(asked.notes)
+
+
+def test_a_probability_is_rounded_once(found):
+    for value in (0.0025, 0.00249, 0.9975, 0.12345, 0.0005, 0.9996, 0.5):
+        table, prose = format_probability(value), format_percent(value)
+        assert float(table.strip("<>")) == pytest.approx(float(prose.split()[-2]) / 100)
+    table = found.to_frame()
+    assert format_percent(table.loc["sceptical", "prob_beyond"]) in found.paragraph
+    assert format_probability(table.loc["sceptical", "prob_beyond"]) in str(found)
