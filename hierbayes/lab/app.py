@@ -78,8 +78,8 @@ def _(data_choice, mo, page):
     own_file = mo.ui.file(
         filetypes=[".csv", ".tsv", ".txt"],
         kind="area",
-        max_size=page.LARGEST_FILE,
-        label="A CSV file",
+        max_size=page.LARGEST_UPLOAD,
+        label=page.UPLOAD_LABEL,
     )
     own_file if data_choice.value == page.OWN else None
     return (own_file,)

@@ -4,11 +4,9 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 from hierbayes.errors import NotSupportedError
 
-APP = Path(__file__).with_name("app.py")
 NEEDED = ("marimo", "anywidget")
 # A slider's work is many small matrices: more threads than one only get in each other's way.
 ENVIRONMENT = {
@@ -32,9 +30,7 @@ def command(*, port: int | None = None, browser: bool = True) -> list[str]:
         raise NotSupportedError(
             f"The lab needs {' and '.join(missing)}: pip install 'hierbayes[tutorials]'."
         )
-    # without a token: whoever can reach this machine's own address may look
-    found = [sys.executable, "-m", "marimo", "run", str(APP), "--no-token", "--no-check"]
-    found += ["--host", "127.0.0.1"]
+    found = [sys.executable, "-m", "hierbayes.lab.serve"]
     if port is not None:
         found += ["--port", str(port)]
     return found if browser else [*found, "--headless"]

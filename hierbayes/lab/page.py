@@ -48,6 +48,8 @@ TRUTHS = (  # setting, lowest, highest, step, label
 )
 SLIDER_STEPS = 200
 LARGEST_FILE = 2_000_000  # bytes
+LARGEST_UPLOAD = 2**28  # bytes: so far a file that is too large is taken, to say how large it is
+UPLOAD_LABEL = f"A CSV file of at most {LARGEST_FILE / 1e6:.0f} MB"
 HEADER = """<style>
 .marimo-cell.published, .marimo-cell.published .output-area, .marimo-cell.published .output {
   padding-block: 0 !important; margin-block: 3px !important; }
@@ -135,6 +137,11 @@ def uploaded(content: Any, name: Any) -> tuple[Own, str]:
     """Return the reader's file with a formula to begin with, and what is wrong with it."""
     if not isinstance(content, bytes) or not name:
         return Own(), ""
+    if len(content) > LARGEST_FILE:
+        return Own(), (
+            f"The file {name} has {len(content) / 1e6:.1f} MB; the lab redraws at every move and "
+            f"takes at most {LARGEST_FILE / 1e6:.0f} MB. hb.lmer takes files of any size."
+        )
     try:
         return Own(content=content, name=str(name), formula=guessed_formula(own_table(content))), ""
     except HierBayesError as error:

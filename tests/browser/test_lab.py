@@ -62,10 +62,13 @@ def server(tmp_path_factory):
 
 
 def _when_up(url, process, log):
+    """The address the server printed, with its token, once it answers."""
     for _ in range(300):
         assert process.poll() is None, log.read_text()
-        with suppress(OSError), urllib.request.urlopen(url, timeout=2):
-            return url
+        printed = re.search(rf"{re.escape(url)}\?access_token=\S+", log.read_text())
+        if printed:
+            with suppress(OSError), urllib.request.urlopen(printed[0], timeout=20):
+                return printed[0]
         time.sleep(0.2)
     raise AssertionError(f"The lab did not come up: {log.read_text()}")
 
@@ -89,7 +92,7 @@ class Lab:
         page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
 
     def open(self, query=""):
-        self.page.goto(f"{self.url}?{query}")
+        self.page.goto(f"{self.url}&{query}")
         self.page.wait_for_selector(".lab-svg", timeout=PATIENCE)
         self.page.wait_for_selector("[data-table=level]", timeout=PATIENCE)
         return self
@@ -261,7 +264,7 @@ def test_a_link_shows_the_same_state_to_another_reader(lab, sleepstudy):
 
 
 def test_guess_then_reveal(lab):
-    lab.page.goto(f"{lab.url}?data=simulated&guessing=1")
+    lab.page.goto(f"{lab.url}&data=simulated&guessing=1")
     plane = lab.page.locator("[data-panel=plane] svg")
     plane.wait_for(timeout=PATIENCE)
     assert lab.page.locator("[data-table=level]").count() == 0
@@ -289,6 +292,8 @@ def test_a_bad_file_is_a_sentence_and_the_page_lives(lab, sleepstudy):
     playwright.expect(alert).to_contain_text("No file yet", timeout=PATIENCE)
     upload(lab, "bad.csv", b"\xff\xfe\x00\x01")
     playwright.expect(alert).to_contain_text("not text in UTF-8", timeout=PATIENCE)
+    upload(lab, "large.csv", b"y,g\n" + b"1,b\n" * 6_000_000)
+    playwright.expect(alert).to_contain_text("large.csv has 24.0 MB", timeout=PATIENCE)
     hostile = sleepstudy.astype({"Subject": str})
     hostile["Subject"] = hostile["Subject"].replace("308", "<script>alert(1)</script>")
     upload(lab, "good.csv", hostile.to_csv(index=False).encode())

@@ -12,7 +12,7 @@ from matplotlib import pyplot
 
 import hierbayes as hb
 from hierbayes.errors import NotSupportedError
-from hierbayes.lab import launch, page
+from hierbayes.lab import launch, page, serve
 from hierbayes.lab.cases import Own
 from hierbayes.lab.code_export import script
 from hierbayes.lab.engine import view
@@ -77,6 +77,13 @@ def test_a_bad_upload_is_told_until_there_is_a_good_one():
     assert page.uploaded(None, None) == (Own(), "")
     own, problem = page.uploaded(HOSTILE.encode(), "a.csv")
     assert (own.formula, problem) == ("y ~ 1 + (1 | g)", "")
+
+
+def test_an_upload_above_the_limit_says_so():
+    own, problem = page.uploaded(HOSTILE.encode() + b"1,b\n" * 600_000, "large.csv")
+    assert own == Own()
+    assert problem.startswith("The file large.csv has 2.4 MB; the lab redraws at every move and")
+    assert "at most 2 MB" in problem
 
 
 def test_sliders_begin_at_the_reml_values():
@@ -174,7 +181,7 @@ def test_the_script_of_ones_own_file(tmp_path, monkeypatch):
 
 def test_the_server_is_on_this_machine_only():
     found = launch.command(port=1234, browser=False)
-    assert found[found.index("--host") + 1] == "127.0.0.1"
+    assert serve.HOST == "127.0.0.1"
     assert found[found.index("--port") + 1] == "1234"
     assert "--headless" in found
     assert "--headless" not in launch.command()
@@ -188,7 +195,7 @@ def test_without_marimo_a_sentence_says_what_to_install(monkeypatch):
 
 def test_the_app_runs_as_a_script():
     found = subprocess.run(
-        [sys.executable, launch.APP], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, serve.APP], capture_output=True, text=True, timeout=120, check=False
     )
     assert found.returncode == 0, found.stderr
     assert "Traceback" not in found.stderr
