@@ -26,6 +26,10 @@ from hierbayes.results.tidy import check_level
 
 FloatArray = npt.NDArray[np.float64]
 
+# REML has no likelihood to profile over fixed effects; the corner of the table says what is beside
+# what, wherever it is printed.
+REML_CAPTION = "REML estimates, ML limits"
+
 
 def confint(
     fit: Any,
@@ -48,7 +52,8 @@ def confint(
     method : {"wald", "profile", "bootstrap"}, optional
         "wald" (when not given): estimate plus or minus normal quantiles of standard errors, fixed
         effects only. "profile": where the likelihood falls off, for every parameter, one-sided at
-        the end of a parameter's range; of a REML fit it is the likelihood too, as in lme4.
+        the end of a parameter's range; of a REML fit it is the likelihood too, as in lme4, and the
+        corner of the printed table says so: "REML estimates, ML limits" (the columns' name).
         "bootstrap": quantiles of the estimates from ``nsim`` data sets drawn anew.
     level : float
     nsim, random_seed, kind, interval, n_jobs
@@ -80,7 +85,7 @@ def confint(
     >>> import hierbayes as hb
     >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
     >>> print(hb.confint(fit, method="profile").round(2))
-                                  estimate   lower   upper
+    REML estimates, ML limits     estimate   lower   upper
     sd_(Intercept)|Subject           24.74   14.38   37.72
     cor_Days.(Intercept)|Subject      0.07   -0.48    0.69
     sd_Days|Subject                   5.92    3.80    8.75
@@ -128,6 +133,7 @@ def _profiled(
     fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float
 ) -> pd.DataFrame:
     found = profiled(fit, chosen, level=level, steps=LIMIT_STEPS)
+    caption = REML_CAPTION if fit.method == "reml" and fit.theta.size else None
     details = "signed root of the change of the ML deviance at the normal quantiles"
     return _table(
         chosen,
@@ -137,6 +143,7 @@ def _profiled(
         level=level,
         details=" ".join([f"{details}.", *(str(finding) for finding in found.findings)]),
         reasons=found.reasons,
+        caption=caption,
     )
 
 
@@ -224,9 +231,11 @@ def _table(
     level: float,
     details: str,
     reasons: Mapping[str, str],
+    caption: str | None = None,
 ) -> pd.DataFrame:
     columns = {"estimate": estimates, "lower": limits[:, 0], "upper": limits[:, 1]}
     table = pd.DataFrame(columns, index=[p.name for p in chosen])
+    table.columns.name = caption
     table.attrs = {
         "method": method,
         "level": float(level),

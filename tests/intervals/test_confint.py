@@ -11,7 +11,7 @@ from tests.reference_fits import load_fit, load_reference
 
 # the profile's limits as lme4 prints them with two decimals, with our estimates beside
 PRINTED = """\
-                              estimate   lower   upper
+REML estimates, ML limits     estimate   lower   upper
 sd_(Intercept)|Subject           24.74   14.38   37.72
 cor_Days.(Intercept)|Subject      0.07   -0.48    0.69
 sd_Days|Subject                   5.92    3.80    8.75
@@ -51,6 +51,21 @@ def test_wald_is_the_default_and_says_why_sds_have_none(sleep):
 
 def test_the_table_prints_as_on_a_slide(sleep):
     assert str(hb.confint(sleep, method="profile").round(2)) == PRINTED
+
+
+def test_ml_limits_beside_reml_estimates_say_so_where_they_are_printed():
+    """Six batches: REML's sd of the batches is outside of the middle of the ML limits."""
+    data = hb.load_dataset("Dyestuff")
+    reml, ml = (quiet_lmer("Yield ~ 1 + (1 | Batch)", data, reml=reml) for reml in (True, False))
+    table = hb.confint(reml, method="profile")
+    for printed in (table, table.round(1), table.loc[["sigma"]], table.to_html()):
+        assert "REML estimates, ML limits" in str(printed)
+    assert table.columns.tolist() == ["estimate", "lower", "upper"]
+    np.testing.assert_allclose(
+        table[["lower", "upper"]], hb.confint(ml, method="profile")[["lower", "upper"]], rtol=1e-5
+    )
+    for other in (hb.confint(ml, method="profile"), hb.confint(reml)):
+        assert "REML" not in str(other)
 
 
 def test_a_profile_has_the_estimates_of_the_fit_and_the_limits_of_the_likelihood(sleep):
