@@ -555,7 +555,7 @@ class Model:
             structure = STRUCTURES[kernel.structure.name].format(
                 size=size, numbers=kernel.structure.n_numbers
             )
-        return explain_text(self.design, structure=structure)
+        return explain_text(self.design, structure=structure, family=self.family, link=self.link)
 
     def __repr__(self) -> str:
         """Return what ``explain`` says."""

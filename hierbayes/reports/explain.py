@@ -10,6 +10,7 @@ from itertools import groupby
 
 import numpy as np
 
+from hierbayes.bayes.families import DEFAULTS, ORDINAL, SCALED
 from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.formula.parser import formula_text
 from hierbayes.reports.layout import LINE_WIDTH, matrix_lines
@@ -28,13 +29,16 @@ CODINGS = {
 }
 
 
-def explain_text(design: Design, *, structure: str = "") -> str:
+def explain_text(
+    design: Design, *, structure: str = "", family: str = "gaussian", link: str = "identity"
+) -> str:
     """Say what response, fixed part, bars, factors and rows of a model are.
 
     Parameters
     ----------
     design : Design
     structure : the block structure the solver uses, in words; left out when empty
+    family, link : of the response
 
     Returns
     -------
@@ -49,10 +53,17 @@ def explain_text(design: Design, *, structure: str = "") -> str:
     Formula: Reaction ~ Days + (Days | Subject)
     """
     lines = _wrap(f"Formula: {formula_text(design.formula)}", hang=9)
-    lines += ["", *_response(design), "", *_rows(design), "", *_fixed_part(design)]
+    lines += [
+        "",
+        *_response(design, family, link),
+        "",
+        *_rows(design),
+        "",
+        *_fixed_part(design, family),
+    ]
     if design.terms:
         lines += ["", *_random_part(design), "", *_factors(design)]
-    lines += ["", *_parameters(design)]
+    lines += ["", *_parameters(design, family)]
     if structure:
         lines += ["", "How it is solved", *_wrap(structure, indent=2)]
     return "\n".join(lines)
@@ -80,7 +91,7 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
 
 
-def _response(design: Design) -> list[str]:
+def _response(design: Design, family: str, link: str) -> list[str]:
     label = design.formula.response_label
     if design.y.ndim == 2:
         text = f"{label}: successes and failures of {design.y.shape[0]} rows."
@@ -90,7 +101,13 @@ def _response(design: Design) -> list[str]:
             for v in (design.y.min(), design.y.mean(), design.y.max())
         )
         text = f"{label}, from {low} to {high}, mean {mean}."
-    return ["Response: what is modelled", *_wrap(text, indent=2)]
+    lines = ["Response: what is modelled", *_wrap(text, indent=2)]
+    if (family, link) != ("gaussian", "identity"):
+        lines += _wrap(
+            f"Family {family}, link {link}: fixed and random part add up on the scale of the link.",
+            indent=2,
+        )
+    return lines
 
 
 def _rows(design: Design) -> list[str]:
@@ -128,12 +145,13 @@ def _range(values: "np.typing.NDArray[np.float64]") -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def _fixed_part(design: Design) -> list[str]:
-    p = len(design.coef_names)
+def _fixed_part(design: Design, family: str) -> list[str]:
+    names = coefficients_of(design, family)
+    p = len(names)
     lines = ["Fixed part: what holds for everybody"]
     if not p:
         return [*lines, "  No coefficients: the mean is zero, or the offset."]
-    lines += _wrap(f"{counted(p, 'coefficient')}: {', '.join(design.coef_names)}", indent=2, hang=4)
+    lines += _wrap(f"{counted(p, 'coefficient')}: {', '.join(names)}", indent=2, hang=4)
     for factor, how in design.baselines.items():
         meaning = CODINGS.get(how, f"baseline {how}; a coefficient is a level's difference from it")
         lines += _wrap(f"{factor}: {meaning}.", indent=2, hang=4)
@@ -195,8 +213,8 @@ def rows_per_level(factor: GroupingFactor) -> "np.typing.NDArray[np.intp]":
     return np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.levels))
 
 
-def _parameters(design: Design) -> list[str]:
-    p = len(design.coef_names)
+def _parameters(design: Design, family: str) -> list[str]:
+    p = len(coefficients_of(design, family))
     sizes = [len(term.columns) for term in design.terms]
     n_variances = sum(sizes)
     n_covariances = sum(q * (q - 1) // 2 for q in sizes)
@@ -205,6 +223,17 @@ def _parameters(design: Design) -> list[str]:
         parts.append(f"{counted(n_variances, 'variance')} of random effects")
     if n_covariances:
         parts.append(counted(n_covariances, "covariance"))
-    if design.known_sd is None and design.y.ndim == 1:
+    if family in SCALED and design.known_sd is None:
         parts.append("the residual variance")
+    own = [name for name in DEFAULTS[family][1] if not (family in SCALED and name == "sigma")]
+    if own == ["threshold"]:
+        parts.append("the thresholds between the categories")
+    elif own:
+        parts.append(f"{listed(own)} of the family {family}")
     return ["Parameters", *_wrap(f"{listed(parts)}.", indent=2)]
+
+
+def coefficients_of(design: Design, family: str) -> list[str]:
+    """Names of the coefficients: thresholds take the intercept's place in an ordinal model."""
+    names = list(design.coef_names)
+    return [name for name in names if name != INTERCEPT] if family in ORDINAL else names

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import hierbayes as hb
 from hierbayes.datasets import load_dataset
 from hierbayes.design.build import build_design
 from hierbayes.design.table import read_table
@@ -147,3 +148,26 @@ def test_counting_words():
     assert listed(["a"]) == "a"
     assert listed(["a", "b"]) == "a and b"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+FAMILIES = {
+    "bernoulli": ("late", "logit", "2 coefficients and 1 variance of random effects."),
+    "t": ("Reaction", "identity", "the residual variance and nu of the family t."),
+    "gamma": ("Reaction", "inverse", "1 variance of random effects and alpha of the family gamma."),
+    "cumulative": ("band", "logit", "random effects and the thresholds between the categories."),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_other_families_are_named_with_their_link_and_their_own_parameters(family):
+    response, link, parameters = FAMILIES[family]
+    data = load_dataset("sleepstudy")
+    data["late"] = data["Reaction"] > 300
+    data["band"] = 1 + (data["Reaction"] > 270) + (data["Reaction"] > 330)
+    text = hb.Model(f"{response} ~ Days + (1 | Subject)", data, family=family).explain()
+    words = " ".join(text.split())
+    assert f"Family {family}, link {link}: " in words
+    assert parameters in words
+    assert ("the residual variance" in words) == (family == "t")
+    coefficients = "1 coefficient: Days" if family == "cumulative" else "2 coefficients: (Interc"
+    assert coefficients in words
