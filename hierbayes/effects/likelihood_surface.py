@@ -30,7 +30,9 @@ FloatArray = npt.NDArray[np.float64]
 
 SD_RANGE = (0.02, 2.8)  # of the grid of an sd, in REML estimates
 SIGMA_RANGE = (0.7, 1.45)
-SMALL = 0.35  # in residual sds: the grid of an sd estimated below this ends where this would
+# In residual sds over the sd of the column: the grid of an sd estimated below this ends where this
+# would, in whatever units response and column are.
+SMALL = 0.35
 MOST_POINTS = 300  # along one side
 
 
@@ -54,7 +56,7 @@ def likelihood_surface(
     Raises
     ------
     OptionError, NotSupportedError
-        If these are not two different sds of the model.
+        If these are not two different sds of the model, or the surface is beyond rounding.
 
     Examples
     --------
@@ -126,7 +128,9 @@ def _grid(fit: LikelihoodFit, parameter: IntervalParameter, n: int) -> FloatArra
     value = _value(fit, parameter)
     if parameter.kind == "sigma":
         return np.linspace(SIGMA_RANGE[0] * value, SIGMA_RANGE[1] * value, n)
-    value = max(value, SMALL * fit.sigma)
+    factor, columns = fit.kernel.shape.terms[parameter.term]
+    basis = fit.kernel.products.anchor.z_bases[factor][columns[parameter.row]]
+    value = max(value, SMALL * fit.sigma * float(np.linalg.norm(basis)))
     return np.linspace(SD_RANGE[0] * value, SD_RANGE[1] * value, n)
 
 
@@ -158,7 +162,14 @@ def _rise(
         block = sds[:, :, None] * root / sigma[:, None, None]
         Lambdas[factor][:, at[:, None], at[None, :]] = lower_triangles(block)
     inverses = [np.linalg.inv(basis) for basis in kernel.products.anchor.z_bases]
-    at_points = evaluate(kernel, shape.transformed_batch(shape.pack(Lambdas), inverses))
+    try:
+        at_points = evaluate(kernel, shape.transformed_batch(shape.pack(Lambdas), inverses))
+    except np.linalg.LinAlgError as error:
+        raise NotSupportedError(
+            f"The residual sd, {fit.sigma:.2g}, is so small beside {first.name} and {second.name} "
+            "that the surface around them is lost in rounding. hb.profile follows each of them "
+            "alone."
+        ) from error
     df, r2 = kernel.df, at_points.pwrss
     if kernel.sigma_known:
         return np.asarray(at_points.criterion - fit.criterion)

@@ -33,7 +33,9 @@ LONGEST_MOVE = 0.5  # of a free coordinate, by prediction; they are of order one
 FLAT_RATE = 0.2  # a rate is not taken below this part of the last: the path speeds up smoothly
 SOME_VARIANCE = 0.3  # a relative sd to search from
 MAX_DETOURS = 6  # a limit that falls so often to a lower deviance elsewhere is not one
-SLOWEST = 1e-12  # rates and roots are kept above it where they divide
+# Roots, and rates per natural unit of the parameter (one residual sd for an sd or a fixed effect),
+# are kept above it where they divide.
+SLOWEST = 1e-12
 
 LOST = "the search for the best values of the other parameters did not settle on the way"
 BETTER = "a better optimum than the fit's was met on the way"
@@ -169,6 +171,7 @@ class _Path:
         self.bound = np.where(front.sign < 0, front.held.lower, front.held.upper)
         usual = step / np.where(front.rate > 0, front.rate, np.inf)
         unit = front.held.size * np.exp(front.at.z[:, -2])  # of an sd: one residual sd
+        self.slowest = SLOWEST / np.where(front.held.is_sd | front.held.is_beta, unit, 1.0)
         self.longest = np.where(
             front.held.is_sd,
             np.maximum(0.5 * unit, 0.3 * front.value),
@@ -188,7 +191,7 @@ class _Path:
             if not active.size:
                 return
             last = self.front.take(active)
-            new = self._solved(last, self._further(last, self.longest[active]))
+            new = self._solved(last, self._further(last, active))
             self._record(active, new)
             self.inner.put(active, last)
             self.front.put(active, new)
@@ -201,9 +204,10 @@ class _Path:
                 "the data do not bound the parameter on this side"
             )
 
-    def _further(self, last: _Front, longest: FloatArray) -> FloatArray:
+    def _further(self, last: _Front, active: IntArray) -> FloatArray:
         """Values one step of zeta further out."""
-        gone = self.step / np.maximum(last.rate, SLOWEST)
+        longest = self.longest[active]
+        gone = self.step / np.maximum(last.rate, self.slowest[active])
         far = np.where(last.held.is_sd, np.maximum(longest, last.value), longest)
         value = last.value + last.sign * np.minimum(gone, far)
         return np.clip(value, last.held.lower, last.held.upper)
@@ -377,7 +381,7 @@ def _between(low: _Front, high: _Front, cutoff: float, *, halve: bool) -> FloatA
         return np.asarray(middle)
     s = np.divide(cutoff - np.abs(low.zeta), rise, out=np.full_like(rise, 0.5), where=rise > 0)
     tangents = [
-        np.clip(low.sign * rise / np.maximum(end.rate, SLOWEST) / width, 0.0, 3.0)
+        np.clip(rise / np.maximum(end.rate * np.abs(width), SLOWEST), 0.0, 3.0)
         for end in (low, high)
     ]
     bend = s * (1 - s) * (tangents[0] * (1 - s) - tangents[1] * s)

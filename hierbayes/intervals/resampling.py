@@ -24,6 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 # Directions of the modes with less than this part of the largest second moment have none: they
 # are those in which the random effects do not vary.
 NO_VARIANCE = 1e-10
+NO_SD = 1e-8  # the same of the estimated covariance, whose zeros are exact up to rounding
 
 
 class ResponseDraws:
@@ -82,7 +83,9 @@ def reflated_modes(b: FloatArray, root: FloatArray) -> FloatArray:
 
     Directions in which b does not vary stay without variance.
     """
-    v = (b - b.mean(axis=0)) @ np.linalg.pinv(root).T
+    sd = np.sqrt((root**2).sum(axis=1))  # columns of any units, each in its own sd
+    sd[sd == 0] = 1.0
+    v = ((b - b.mean(axis=0)) / sd) @ np.linalg.pinv(root / sd[:, None], rcond=NO_SD).T
     size, axes = np.linalg.eigh(v.T @ v / v.shape[0])
     kept = size > NO_VARIANCE * max(float(size.max(initial=0.0)), np.finfo(float).tiny)
     scale = np.divide(1.0, np.sqrt(size), where=kept, out=np.zeros_like(size))

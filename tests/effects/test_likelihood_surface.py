@@ -81,3 +81,18 @@ def test_a_model_without_two_sds_has_no_surface():
     fit = hb.lmer("Reaction ~ Days", hb.load_dataset("sleepstudy"))
     with pytest.raises(hb.NotSupportedError, match="two variance parameters"):
         hb.likelihood_surface(fit)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+@pytest.mark.parametrize("column", ["Days", "Reaction"])
+def test_a_surface_does_not_depend_on_units(column, unit):
+    """Once numpy's "Matrix is not positive definite" for a slope on a large or small scale."""
+    data = hb.load_dataset("sleepstudy")
+    formula = "Reaction ~ Days + (Days | Subject)"
+    surfaces = [
+        hb.likelihood_surface(hb.lmer(formula, frame), n=5)
+        for frame in (data, data.assign(**{column: data[column] * unit}))
+    ]
+    np.testing.assert_allclose(surfaces[1].reml, surfaces[0].reml, rtol=1e-6, atol=1e-6)
+    scale = 1 / unit if column == "Days" else unit
+    np.testing.assert_allclose(surfaces[1].y, surfaces[0].y * scale, rtol=1e-5)

@@ -392,3 +392,13 @@ def test_the_table_reads_well(replicates):
     html = replicates._repr_html_()
     assert "<td>24.7</td>" in html
     assert "cor_Days.(Intercept)|Subject" in html
+
+
+def test_resampled_effects_keep_their_variance_in_any_unit_of_a_slope():
+    data = hb.load_dataset("sleepstudy")
+    found = []
+    for unit in (1.0, 1e15):
+        fit = hb.lmer("Reaction ~ Days + (Days | Subject)", data.assign(Days=data.Days * unit))
+        drawn = hb.bootstrap(fit, nsim=3, random_seed=1, kind="residual").to_frame()
+        found.append(drawn["sd_Days|Subject"].to_numpy() * unit)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4)

@@ -438,3 +438,17 @@ def test_progress_is_shown_on_request_and_gone_afterwards(sleepstudy, capsys):
     assert capsys.readouterr() == ("", "")
     with pytest.raises(hb.OptionError, match="progress='yes'"):
         hb.profile(fit, progress="yes")
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_limits_do_not_depend_on_the_unit_of_the_response(unit):
+    """Once a response times 1e12 had no limits of its fixed effects and no upper one of its sd."""
+    data = hb.load_dataset("sleepstudy")
+    fits = [
+        hb.lmer("Reaction ~ Days + (1 | Subject)", data.assign(Reaction=data.Reaction * scale))
+        for scale in (1.0, unit)
+    ]
+    expected, found = (
+        hb.confint(fit, method="profile")[["lower", "upper"]].to_numpy() for fit in fits
+    )
+    np.testing.assert_allclose(found / unit, expected, rtol=1e-6)
