@@ -34,7 +34,7 @@ def cases():
 def test_standard_errors_and_degrees_of_freedom_are_pbkrtests(name):
     case = load_fit(name)
     fit = hb.lmer(case.formula, case.data, **case.options)
-    table = fit.tidy("fixed", ddf="kenward-roger")
+    table = fit.tidy("fixed", ddf="kenward-roger").dropna(subset="estimate")
     columns = case.record["inference"]["kenward_roger"]["columns"]
     np.testing.assert_allclose(table["std_error"], columns["Std. Error"], rtol=SE_RTOL)
     np.testing.assert_allclose(table["df"], columns["df"], rtol=DF_RTOL)
@@ -175,7 +175,7 @@ def test_random_effects_that_leave_no_residual_are_refused():
             kenward_roger(fit)
 
 
-@pytest.mark.parametrize("ratio", [1.0, 1e3, 1e4])
+@pytest.mark.parametrize("ratio", [1.0, 1e3, 1e5, 1e7])
 def test_a_large_ratio_of_sds_leaves_balanced_designs_their_exact_degrees_of_freedom(ratio):
     rng = np.random.default_rng(0)
     g = np.repeat(np.arange(20), 6)

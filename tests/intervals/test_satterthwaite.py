@@ -34,7 +34,7 @@ def cases():
 def test_degrees_of_freedom_and_p_values_are_lmertests(name):
     case = load_fit(name)
     fit = hb.lmer(case.formula, case.data, reml=case.reml, **case.options)
-    table = fit.tidy(effects="fixed")
+    table = fit.tidy(effects="fixed").dropna(subset="estimate")
     columns = case.record["inference"]["satterthwaite"]["columns"]
     np.testing.assert_allclose(table["df"], columns["df"], rtol=COARSE.get(name, LMERTEST))
     np.testing.assert_allclose(table["p_value"], columns["Pr(>|t|)"], rtol=2e-2, atol=1e-12)
@@ -75,7 +75,7 @@ def test_a_covariance_on_the_boundary_has_degrees_of_freedom_too():
     assert np.isfinite(fit.tidy("fixed")[["df", "p_value", "conf_low"]].to_numpy()).all()
 
 
-RATIOS = (1.0, 10.0, 1e3, 1e4)
+RATIOS = (1.0, 10.0, 1e3, 1e5, 1e7)
 UNITS = (1e-12, 1e-5, 2000.0, 1e12)
 EQUAL = 1e-6  # relative: what the search for the optimum leaves open
 
