@@ -222,7 +222,7 @@ def column_vector(argument: str, given: Any, n_rows: int) -> FloatArray:
     values = given.array if hasattr(given, "array") and hasattr(given, "index") else given
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ArithmeticError):
         raise DataError(
             f"{argument} must be numbers, a column's name or an expression; got "
             f"{type(given).__name__}."

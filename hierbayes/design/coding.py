@@ -29,7 +29,7 @@ from hierbayes.design.values import (
 )
 from hierbayes.errors import DataError, OptionError
 from hierbayes.formula.deparse import deparse
-from hierbayes.formula.expressions import Expression
+from hierbayes.formula.expressions import Call, Expression, grouping_names, names_in
 from hierbayes.formula.terms import LinearPart, Term
 from hierbayes.options import Coding, check_option
 
@@ -94,6 +94,17 @@ class Layout:
         """The names with levels in brackets: ``A[B1]`` and ``AB[1]``, where R has AB1 twice."""
         terms = [name for term in self.terms for name in _term_names(term, brackets=True)]
         return tuple([INTERCEPT] * self.intercept + terms)
+
+
+def category_columns(variable: Variable) -> frozenset[str]:
+    """Columns that stand for categories in a variable: of ``factor(x)``, and g in ``ave(x, g)``.
+
+    The number that ``cut`` makes categories of is none: between its values are others.
+    """
+    expression = variable.expression
+    is_cut = isinstance(expression, Call) and expression.function == "cut"
+    own = names_in(expression) if variable.kind == FACTOR and not is_cut else ()
+    return frozenset((*own, *grouping_names(expression)))
 
 
 def plan_layout(

@@ -62,7 +62,7 @@ class Table:
         raw = self.raw(name)
         try:
             value = typed(raw, name)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(

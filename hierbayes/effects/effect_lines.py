@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.design.coding import FACTOR, Layout
+from hierbayes.design.coding import Layout, category_columns
 from hierbayes.design.messages import did_you_mean
 from hierbayes.design.values import Factor, Logical, as_factor, as_numbers, take_rows
 from hierbayes.errors import OptionError
@@ -156,8 +156,7 @@ def _columns(fit: Any) -> _Columns:
         for layout in layouts
         for term in layout.terms
         for v in term.variables
-        if v.kind == FACTOR
-        for n in names_in(v.expression)
+        for n in category_columns(v)
     }
     every = dict.fromkeys([*fixed, *random, *grouping])
     rows = np.asarray(fit.design.rows)

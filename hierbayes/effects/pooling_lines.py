@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.design.coding import FACTOR, Layout
+from hierbayes.design.coding import Layout, category_columns
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.design.messages import did_you_mean
 from hierbayes.design.new_data import new_rows
@@ -206,8 +206,7 @@ def _columns(
         for layout in layouts
         for term in layout.terms
         for v in term.variables
-        if v.kind == FACTOR
-        for n in names_in(v.expression)
+        for n in category_columns(v)
     }
     needed = {n for layout in layouts for n in _names(layout)} | grouped
     data: dict[str, Any] = {}

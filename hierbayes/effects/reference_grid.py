@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.design.coding import FACTOR
+from hierbayes.design.coding import category_columns
+from hierbayes.design.columns import label_of
 from hierbayes.design.design import Design
 from hierbayes.design.messages import did_you_mean
 from hierbayes.design.new_data import new_rows
@@ -35,7 +36,7 @@ from hierbayes.design.values import (
     take_rows,
 )
 from hierbayes.errors import DataError, NotSupportedError, OptionError
-from hierbayes.formula.expressions import Call, grouping_names, names_in
+from hierbayes.formula.expressions import names_in
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -180,12 +181,9 @@ def _columns(design: Design) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for term in design.recipe.fixed.terms:
         for variable in term.variables:
-            expression = variable.expression
-            cut = isinstance(expression, Call) and expression.function == "cut"
-            levels = set(grouping_names(expression))
-            for name in names_in(expression):
-                is_factor = name in levels or (variable.kind == FACTOR and not cut)
-                found[name] = found.get(name, False) or is_factor
+            levels = category_columns(variable)
+            for name in names_in(variable.expression):
+                found[name] = found.get(name, False) or name in levels
     if not design.recipe.offset_is_array:
         for expression in design.formula.fixed.offsets:
             for name in names_in(expression):
@@ -237,8 +235,10 @@ def _chosen_levels(name: str, at: Any, levels: tuple[Any, ...]) -> tuple[Any, ..
 
 def level_label(value: Any) -> str:
     """Return the label of a level as tables and data have it."""
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return number_label(float(value)) if is_number else str(value)
+    if isinstance(value, bool | np.bool_):
+        return str(value)
+    is_number = isinstance(value, int | float | np.number)
+    return number_label(float(value)) if is_number else label_of(value)
 
 
 def _chosen_numbers(name: str, at: Any) -> tuple[float, ...]:

@@ -209,6 +209,11 @@ SENTENCES = {
         pd.Series([0.5, 10**400] * 12, dtype=object),
         "can't be read as numbers or categories",
     ),
+    "a signalling decimal": (
+        "y ~ x + (1 | g)",
+        pd.Series([Decimal("sNaN"), Decimal(1)] * 12),
+        "can't be read as numbers or categories",
+    ),
     "too many digits": (
         "y ~ x + (1 | g)",
         pd.Series([1, 10**5000] * 12, dtype=object),

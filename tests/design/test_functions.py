@@ -6,6 +6,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.design.build import build_design, new_rows
+from hierbayes.effects.effect_lines import effect_lines
 from hierbayes.errors import FormulaError, FormulaSyntaxError
 from hierbayes.formula.parser import formula_text, parse_formula
 
@@ -70,6 +71,15 @@ def test_a_fit_with_group_means_is_the_same_after_saving(tmp_path):
     loaded = hb.load(tmp_path / "fit.hb").predict(new)
     assert loaded.tolist() == pytest.approx(fit.fitted().iloc[[0, 50, 100]].tolist())
     assert hb.emmeans(fit, "Days", at={"Days": [1, 4]}).means["estimate"].notna().all()
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.errors.HierBayesWarning")
+def test_numbers_that_group_means_stand_as_levels_in_grids_and_lines():
+    data = DATA.assign(k=np.repeat([3, 10, 20, 25, 40, 41], 4))
+    fit = hb.lmer("y ~ I(x - ave(x, k)) + (1 | g)", data)
+    assert hb.emmeans(fit, "x", at={"x": [0.0, 1.0]}).means["estimate"].notna().all()
+    lines = effect_lines(fit, x="x")
+    assert lines.typical["prediction"].notna().all()
 
 
 def test_pi_is_a_number_in_functions_and_a_column_elsewhere():
