@@ -33,8 +33,8 @@ from hierbayes.linalg.rank import column_basis, inverse_upper
 FloatArray = npt.NDArray[np.float64]
 
 # What the earlier columns of a term leave of a dependent one is the root of rounding in squares, up
-# to 1e-7 of its length; days since 1970 beside an intercept leave 1e-5 in a study of a year.
-DEPENDENT = 1e-6
+# to 1e-7 of its length; a predictor a million sds from zero leaves 1e-6 beside an intercept.
+DEPENDENT = 3e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
