@@ -27,7 +27,7 @@ DECREMENT_ROUNDING = 1e-6  # below it a step that does not lower the deviance fa
 ACCEPT = 1e-4  # part of the promised fall that a step must deliver
 MIN_CURVATURE = 1e-7  # eigenvalues of the curvature are kept above this part of the largest
 MOST_DAMPING = 1e8
-LONGEST_STEP = 1.0  # coordinates are of order one
+LONGEST_STEP = 1.0  # in the sizes of the coordinates
 SECANT_MINIMUM = 1e-2  # cosine between move and surprise below which an update would be wild
 # A diagonal entry below this starts its search from here: at zero the gradient vanishes whether or
 # not variance would lower the deviance, and from here the way back to zero is one step.
@@ -123,7 +123,8 @@ def _learnt(held: Held, at: Local, there: Local, correction: FloatArray) -> Floa
     told = ((there.hessian + correction) @ move[:, :, None])[:, :, 0]
     rest = np.where(held.free, change - told, 0.0)
     product = (rest * move).sum(axis=1)
-    size = np.sqrt((rest**2).sum(axis=1) * (move**2).sum(axis=1))
+    sizes = coordinate_sizes(held, at.z)
+    size = np.sqrt(((rest * sizes) ** 2).sum(axis=1) * ((move / sizes) ** 2).sum(axis=1))
     usable = (np.abs(product) > SECANT_MINIMUM * size) & np.isfinite(there.value)
     scale = np.divide(1.0, product, out=np.zeros_like(product), where=usable)
     return np.asarray(correction + scale[:, None, None] * rest[:, :, None] * rest[:, None, :])
@@ -133,6 +134,7 @@ class _Bowl:
     """Quadratic models of the deviance in the free coordinates, eigenvalues made positive."""
 
     def __init__(self, held: Held, at: Local) -> None:
+        self.held = held
         self.room = np.where(held.positive, np.maximum(at.z - FLOOR, 0.0), np.inf)
         at_end = self.room <= FLOOR
         self._set(held.free & ~(at_end & (at.gradient >= 0)), at)
@@ -143,7 +145,8 @@ class _Bowl:
 
     def _set(self, free: npt.NDArray[np.bool_], at: Local) -> None:
         self.free = free
-        self.size, self.axes = _spectrum(free, at.hessian)
+        self.sizes = coordinate_sizes(self.held, at.z)
+        self.size, self.axes = _spectrum(free, at.hessian, self.sizes)
         self.along = (np.where(free, at.gradient, 0.0)[:, None] @ self.axes)[:, 0]
         self.decrement = 0.5 * (self.along**2 / self.size).sum(axis=1)
         self.typical = np.exp(np.log(self.size).mean(axis=1))
@@ -154,14 +157,14 @@ class _Bowl:
         step = np.where(self.free, -(self.axes @ turned[:, :, None])[:, :, 0], 0.0)
         if whole:
             return np.asarray(step)
-        longest = np.abs(step).max(axis=1, initial=LONGEST_STEP)
+        longest = (np.abs(step) / self.sizes).max(axis=1, initial=LONGEST_STEP)
         step *= (LONGEST_STEP / longest)[:, None]
         part = np.divide(self.room, -step, out=np.full_like(step, np.inf), where=step < 0)
         return np.asarray(step * np.clip(part.min(axis=1), 0.0, 1.0)[:, None])
 
     def fall(self, move: FloatArray) -> FloatArray:
         """Falls of the deviance that the models promise for moves (T, k + 2)."""
-        turned = (move[:, None] @ self.axes)[:, 0]
+        turned = ((move / self.sizes**2)[:, None] @ self.axes)[:, 0]
         return -np.asarray((self.along * turned + 0.5 * turned**2 * self.size).sum(axis=1))
 
 
@@ -174,7 +177,7 @@ def following(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
     array (T,), second derivative of the best deviance in it
     """
     index, free = np.arange(held.own.size), held.free
-    size, axes = _spectrum(free, at.hessian)
+    size, axes = _spectrum(free, at.hessian, coordinate_sizes(held, at.z))
     across = np.where(free, at.hessian[index, held.own], 0.0)
     turned = (across[:, None] @ axes)[:, 0]
     slope = np.where(free, -(axes @ (turned / size)[:, :, None])[:, :, 0], 0.0)
@@ -183,11 +186,32 @@ def following(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
     return slope, left
 
 
-def _spectrum(free: npt.NDArray[np.bool_], hessian: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Eigenvalues (made positive) and axes of the curvature in the free coordinates; 1 beside."""
-    masked = np.where(free[:, :, None] & free[:, None], hessian, 0.0)
+def coordinate_sizes(held: Held, z: FloatArray) -> FloatArray:
+    """Sizes (T, k + 2) of the coordinates of points z: one, or that of a larger entry of Lambda.
+
+    In them curvatures compare and a step is long or short, however small the residual sd is beside
+    the others.
+    """
+    sizes = np.maximum(np.abs(z), 1.0)
+    sizes[:, -2:] = 1.0
+    at = np.flatnonzero(held.is_polar)
+    sizes[at, held.corner[at, 1]] = 1.0  # an angle
+    return np.asarray(sizes)
+
+
+def _spectrum(
+    free: npt.NDArray[np.bool_], hessian: FloatArray, sizes: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return eigenvalues (made positive) of the curvature in the free coordinates in their sizes.
+
+    The axes are those of z again: the inverse of the curvature is axes (1 / eigenvalues) axes'.
+    Beside the free coordinates the curvature is one.
+    """
+    scaled = hessian * sizes[:, :, None] * sizes[:, None]
+    masked = np.where(free[:, :, None] & free[:, None], scaled, 0.0)
     index = np.arange(free.shape[1])
     masked[:, index, index] += ~free
     size, axes = np.linalg.eigh(masked)
     size = np.abs(size)
-    return np.maximum(size, MIN_CURVATURE * size.max(axis=1, keepdims=True)), axes
+    least = MIN_CURVATURE * size.max(axis=1, keepdims=True)
+    return np.maximum(size, least), sizes[:, :, None] * axes

@@ -18,7 +18,14 @@ import numpy.typing as npt
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.intervals.held_deviance import Local, held_deviance
 from hierbayes.intervals.held_parameter import Held
-from hierbayes.intervals.held_search import DECREMENT_GOAL, Settled, following, lifted, settle
+from hierbayes.intervals.held_search import (
+    DECREMENT_GOAL,
+    Settled,
+    coordinate_sizes,
+    following,
+    lifted,
+    settle,
+)
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -29,7 +36,7 @@ ZETA_GOAL = 1e-6  # zeta at a limit is the cutoff to this
 # The same optimum found again; a deviance lower by more says the fit is not the optimum.
 SAME_DEVIANCE = 1e-4
 ROUGH_GOAL = 1e-4  # decrement at which a search knows whether it finds a lower deviance
-LONGEST_MOVE = 0.5  # of a free coordinate, by prediction; they are of order one
+LONGEST_MOVE = 0.5  # of a free coordinate, by prediction, in its size
 FLAT_RATE = 0.2  # a rate is not taken below this part of the last: the path speeds up smoothly
 SOME_VARIANCE = 0.3  # a relative sd to search from
 MAX_DETOURS = 6  # a limit that falls so often to a lower deviance elsewhere is not one
@@ -235,7 +242,8 @@ class _Path:
         held, index = near.held, np.arange(value.size)
         slope, _ = following(held, near.at)
         shift = np.where(held.free, slope * (value - near.value)[:, None], 0.0)
-        longest = np.abs(shift).max(axis=1, initial=LONGEST_MOVE)
+        sizes = coordinate_sizes(held, near.at.z)
+        longest = (np.abs(shift) / sizes).max(axis=1, initial=LONGEST_MOVE)
         start = near.at.z + shift * (LONGEST_MOVE / longest)[:, None]
         start[index, held.own] = value
         settled = settle(self.kernel, held, lifted(held, start), correction=near.correction)

@@ -452,3 +452,19 @@ def test_limits_do_not_depend_on_the_unit_of_the_response(unit):
         hb.confint(fit, method="profile")[["lower", "upper"]].to_numpy() for fit in fits
     )
     np.testing.assert_allclose(found / unit, expected, rtol=1e-6)
+
+
+def test_limits_are_found_where_sds_of_groups_are_far_above_the_residual_one():
+    """Once "did not settle on the way" for all parameters from a ratio of 10,000."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(20), 6)
+    w = np.tile(np.arange(6) - 2.5, 20)
+    u, v, e = rng.normal(size=20), rng.normal(size=20), rng.normal(size=120)
+    limits = []
+    for ratio in (1e3, 1e5):
+        y = ratio * (u[g] + v[g] * w) + e
+        fit = hb.lmer("y ~ w + (w | g)", {"y": y, "w": w, "g": [f"g{i}" for i in g]})
+        table = hb.confint(fit, method="profile")
+        table.loc[["sd_(Intercept)|g", "sd_w|g", "(Intercept)", "w"]] /= ratio
+        limits.append(table[["lower", "upper"]].to_numpy())
+    np.testing.assert_allclose(limits[1], limits[0], atol=2e-3)  # they differ by 1 / ratio
