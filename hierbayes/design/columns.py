@@ -28,6 +28,7 @@ from hierbayes.design.values import (
 )
 from hierbayes.errors import DataError
 
+FINE_UNITS = ("ps", "fs", "as")
 MIDNIGHT = " 00:00:00"
 COARSE_UNITS = ("Y", "M", "W", "D", "h", "m")  # of NumPy's; pandas has none above the second
 # What pandas calls columns of Python's or its own moments and spans of time.
@@ -165,10 +166,7 @@ def _masked_integers(raw: Any) -> Any:
 def _other_objects(array: Any, present: list[Any], name: str) -> Factor:
     """Return objects of one kind (Enum members, intervals, UUIDs) as categories by their text."""
     if len({type(value) for value in present}) > 1:
-        raise DataError(
-            f"Column {name!r} mixes kinds of values ({_examples(present)}); make it all numbers or "
-            "all text."
-        )
+        raise _mixed(present, name)
     try:
         codes, distinct = pd.factorize(array)
     except TypeError:
@@ -178,6 +176,13 @@ def _other_objects(array: Any, present: list[Any], name: str) -> Factor:
         ) from None
     labels = [label_of(value) for value in distinct.tolist()]
     return _in_order(codes, labels, order=_order(distinct.tolist(), labels), name=name)
+
+
+def _mixed(present: Sequence[Any], name: str) -> DataError:
+    return DataError(
+        f"Column {name!r} mixes kinds of values ({_examples(present)}); make it all numbers or all "
+        "text."
+    )
 
 
 def _examples(present: Sequence[Any]) -> str:
@@ -227,13 +232,21 @@ def label_of(value: Any) -> str:
 def _moments(raw: Any, name: str) -> Factor:
     """Return dates, times or spans of time as categories in their order."""
     if isinstance(raw, np.ndarray) and raw.dtype.kind in "mM":
+        if np.datetime_data(raw.dtype)[0] in FINE_UNITS:
+            raise DataError(
+                f"Column {name!r} has moments finer than a nanosecond, which pandas would round; "
+                "make it whole numbers."
+            )
         if np.datetime_data(raw.dtype)[0] in COARSE_UNITS:
             raw = raw.astype(f"{raw.dtype.kind}8[s]")
         raw = pd.array(raw)
     codes, distinct = pd.factorize(raw)
     values = list(distinct)
     labels = [label_of(value) for value in values]
-    order = sorted(range(len(values)), key=values.__getitem__)
+    try:
+        order = sorted(range(len(values)), key=values.__getitem__)
+    except TypeError:  # dates beside moments, with and without a zone
+        raise _mixed(values, name) from None
     factor = _in_order(codes, labels, order=order, name=name)
     caution = (
         f"Column {name!r} holds dates or times; a model needs a number, for example days since "

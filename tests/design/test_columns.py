@@ -209,6 +209,16 @@ SENTENCES = {
         pd.Series([0.5, 10**400] * 12, dtype=object),
         "can't be read as numbers or categories",
     ),
+    "dates beside moments": (
+        "y ~ x + (1 | g)",
+        pd.Series([dt.date(2024, 1, 1), dt.datetime(2024, 1, 2)] * 12, dtype=object),
+        "mixes kinds of values",
+    ),
+    "picoseconds": (
+        "y ~ x + (1 | g)",
+        np.array([1, 2] * 12, dtype="M8[ps]"),
+        "finer than a nanosecond",
+    ),
     "a signalling decimal": (
         "y ~ x + (1 | g)",
         pd.Series([Decimal("sNaN"), Decimal(1)] * 12),
