@@ -73,7 +73,8 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     names = parameter_names(fit)
     values = np.full((J, len(names)), np.nan)
     cook = np.full(J, np.nan)
-    precision = np.linalg.pinv(fit.vcov_beta)
+    known = np.isfinite(fit.vcov_beta).all()
+    precision = np.linalg.pinv(fit.representing.vcov_beta) * (1.0 if known else np.nan)
     for j in range(J):
         found = _without(fit, factor.codes != j)
         if found is None:

@@ -130,7 +130,8 @@ def _normal_effects(effects: pd.DataFrame) -> list[Row]:
     rows = []
     for (group, term), part in effects.groupby(["group", "term"], sort=False):
         values = part["estimate"].to_numpy(dtype=np.float64)
-        if values.size < 5 or values.std() == 0:
+        lost = np.isnan(part[["estimate", "std_error"]].to_numpy(dtype=np.float64)).any()
+        if lost or values.size < 5 or values.std() == 0:  # lost: not determined by the data
             continue
         r = _straightness(values)
         rows.append(
@@ -165,10 +166,12 @@ def _of_estimates(fit: Any) -> list[Row]:
     )
     rows: list[Row] = [(done, "yes" if fit.converged else "no", "yes", _verdict(fit.converged))]
     if isinstance(fit, LikelihoodFit):
-        singular = "on the boundary" if fit.is_singular else "inside"
-        rows.append(
-            ("covariances of random effects", singular, "inside", _verdict(not fit.is_singular))
-        )
+        known = fit.kernel.undetermined is None
+        found = "on the boundary" if fit.is_singular else "inside"
+        if not known:
+            found = "not determined by the data; simulations are of the model without what is not"
+        good = known and not fit.is_singular
+        rows.append(("covariances of random effects", found, "inside", _verdict(good)))
     return rows
 
 

@@ -25,6 +25,7 @@ from hierbayes.checks.variance_shares import ShareEstimates, VarianceShares, sha
 from hierbayes.errors import DataError
 from hierbayes.options import R2Interval
 from hierbayes.results.chains import credible_interval
+from hierbayes.results.likelihood_fit import UNCHANGED
 from hierbayes.results.variance_explained import R2, Icc
 
 FloatArray = npt.NDArray[np.float64]
@@ -136,6 +137,28 @@ def _icc_of(shares: VarianceShares) -> dict[str, FloatArray]:
     }
 
 
+def _variances(shares: VarianceShares) -> dict[str, FloatArray]:
+    return {"fixed": shares.fixed, "random": shares.all_random, "residual": shares.residual}
+
+
+def _undetermined(
+    found: ShareEstimates, measure: Callable[[VarianceShares], dict[str, FloatArray]]
+) -> set[str]:
+    """Names of numbers that differ between covariances that fit equally well."""
+    if found.point is None:
+        return set()
+    here = {name: float(values[0]) for name, values in measure(found.point).items()}
+    lost = set(found.undetermined) & set(here)
+    for other in found.others:
+        there = measure(other)
+        lost |= {
+            name
+            for name, value in here.items()
+            if abs(float(there[name][0]) - value) > UNCHANGED * abs(value)
+        }
+    return lost
+
+
 def _fields(
     fit: Any,
     found: ShareEstimates,
@@ -145,20 +168,24 @@ def _fields(
 ) -> dict[str, Any]:
     best = found.draws if found.point is None else found.point
     assert best is not None
+    lost = _undetermined(found, measure)
     estimates = {name: float(values.mean()) for name, values in measure(best).items()}
+    estimates = {name: np.nan if name in lost else value for name, value in estimates.items()}
     limits = np.full((2, len(estimates)), np.nan)
     if found.draws is not None:
         draws = np.column_stack(list(measure(found.draws).values()))
         ends = credible_interval(draws, level, "eti")
         limits = np.array([ends.low, ends.high])
+        limits[:, [name in lost for name in estimates]] = np.nan
     table = pd.DataFrame(
         {"estimate": list(estimates.values()), "conf_low": limits[0], "conf_high": limits[1]},
         index=list(estimates),
     )
-    variances = {"fixed": best.fixed, "random": best.all_random, "residual": best.residual}
+    lost = _undetermined(found, _variances)
+    variances = {name: float(values.mean()) for name, values in _variances(best).items()}
     return {
         "table": table,
-        "variances": {name: float(values.mean()) for name, values in variances.items()},
+        "variances": {n: np.nan if n in lost else value for n, value in variances.items()},
         "level": level,
         "residual_words": found.residual_words,
         "interval_words": found.interval_words,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hierbayes.errors import OptionError
 from hierbayes.options import random_generator
+from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -60,7 +61,8 @@ def simulated_residuals(fit: Any, nsim: int = 250, random_seed: Any = None) -> S
         raise OptionError(f"nsim={nsim!r} must be a whole number of at least 20.")
     rng = random_generator(random_seed)
     options = {} if fit.method in ("reml", "ml") else {"groups": "new"}
-    simulated = fit.simulate(int(nsim), rng, **options).to_numpy(dtype=np.float64)
+    source = fit.representing if isinstance(fit, LikelihoodFit) else fit
+    simulated = source.simulate(int(nsim), rng, **options).to_numpy(dtype=np.float64)
     y = fit.design.y
     observed = np.asarray(y if y.ndim == 1 else y[:, 0], dtype=np.float64)
     below = (simulated < observed[:, None]).sum(axis=1)

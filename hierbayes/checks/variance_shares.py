@@ -68,6 +68,8 @@ class ShareEstimates:
     Attributes
     ----------
     point : of the fit (S = 1); None for a posterior, whose point estimates are means over draws
+    others : of covariances that fit equally well, where the data do not determine all
+    undetermined : grouping factors with a variance that the data do not determine
     draws : of replicates or posterior draws; None without intervals
     residual_words : what the residual variance is
     interval_words : what the intervals are
@@ -77,6 +79,8 @@ class ShareEstimates:
     draws: VarianceShares | None
     residual_words: str
     interval_words: str
+    others: tuple[VarianceShares, ...] = ()
+    undetermined: tuple[str, ...] = ()
 
 
 def share_estimates(
@@ -119,21 +123,41 @@ def share_estimates(
         )
     if not isinstance(fit, LikelihoodFit):
         raise OptionError(f"{purpose} is about a fit or a posterior; it got {type(fit).__name__}.")
-    point = _from_parameters(fit, _own_parameters(fit))
+    whole = fit.representing
+    point = _from_parameters(whole, _own_parameters(whole))
+    others = tuple(_from_parameters(one, _own_parameters(one)) for one in fit.alternatives)
+    lost = _undetermined_groups(fit)
     words = _gaussian_words(fit.design)
     if interval is None:
-        return ShareEstimates(point=point, draws=None, residual_words=words, interval_words="")
-    found = bootstrap(fit, nsim=nsim, random_seed=random_seed)
+        return ShareEstimates(
+            point=point,
+            draws=None,
+            residual_words=words,
+            interval_words=fit.undetermined_note,
+            others=others,
+            undetermined=lost,
+        )
+    found = bootstrap(whole, nsim=nsim, random_seed=random_seed)
     used = found.replicates[~np.isnan(found.replicates[:, -1])]
     failed = f" ({found.n_failed} refits failed)" if found.n_failed else ""
     return ShareEstimates(
         point=point,
-        draws=_from_parameters(fit, used),
+        draws=_from_parameters(whole, used),
         residual_words=words,
         interval_words=(
             f"{level:.0%} confidence intervals: percentiles of {used.shape[0]} parametric "
-            f"bootstrap replicates{failed}."
+            f"bootstrap replicates{failed}. {fit.undetermined_note}".strip()
         ),
+        others=others,
+        undetermined=lost,
+    )
+
+
+def _undetermined_groups(fit: LikelihoodFit) -> tuple[str, ...]:
+    """Name the grouping factors with a variance that the data do not determine."""
+    terms = zip(fit.design.terms, fit.varcorr().terms, strict=True)
+    return tuple(
+        fit.design.factors[term.factor].name for term, found in terms if np.isnan(found.sd).any()
     )
 
 

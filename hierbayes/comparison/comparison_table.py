@@ -239,6 +239,7 @@ def _reasons(
     ml = likelihood[others[0].label.prefix] if others else None
     draws = next(iter(posterior.values()), None)
     name = "REML" if reference.fit.method == "reml" else "ML"
+    lost = _undetermined(reference.fit, rows, at.estimate)
     out = []
     for i, row in enumerate(rows):
         measured: dict[str, Any] = {}
@@ -258,6 +259,7 @@ def _reasons(
             on_boundary=_on_boundary(reference.fit, row, float(at.estimate[i])),
             model_on_boundary=reference.fit.is_singular,
             reference_converged=reference.fit.converged,
+            undetermined=bool(lost[i]),
             n_levels=row.n_levels,
             has_posterior=draws is not None,
             **measured,
@@ -266,8 +268,21 @@ def _reasons(
     return out
 
 
+def _undetermined(fit: Any, rows: Sequence[Row], estimates: FloatArray) -> list[bool]:
+    """Whether the data do not determine the parameter of each row, or its standard error."""
+    if not fit.undetermined_parameters.any():
+        return [False] * len(rows)
+    lost = np.isnan(fit.std_errors).tolist()
+    for term in fit.varcorr().terms:
+        unknown = term.undetermined
+        lost += np.diag(unknown).tolist()
+        lost += [unknown[i, j] for j in range(len(unknown)) for i in range(j + 1, len(unknown))]
+    more = len(rows) - len(lost)  # sigma, and the ICC
+    return [*lost, *np.isnan(estimates[len(rows) - more :]).tolist()]
+
+
 def _on_boundary(fit: Any, row: Row, estimate: float) -> bool:
-    if not fit.is_singular:
+    if not fit.is_singular or (math.isnan(estimate) and fit.undetermined_parameters.any()):
         return False
     if row.kind == "sd":
         return estimate <= BOUNDARY * fit.sigma

@@ -27,6 +27,7 @@ import pandas as pd
 from hierbayes.comparison.same_data import check_same_data
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.responses import ResponseProducts
+from hierbayes.intervals.determined_part import determined_part
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
 from hierbayes.intervals.resampling import ResponseDraws
 from hierbayes.likelihood.refits import Refits, refit_many
@@ -141,16 +142,18 @@ class _Pair:
 
     def __init__(self, small: LikelihoodFit, large: LikelihoodFit) -> None:
         self.small, self.large = small, large
-        self.draws = ResponseDraws(small, "parametric")
+        self.draws = ResponseDraws(small.representing, "parametric")
+        self.parts = [determined_part(fit) for fit in (small, large)]
         self.products = [
-            ResponseProducts(fit.kernel.products, fit.design, fit.weights) for fit in (small, large)
+            ResponseProducts(part.kernel.products, part.design, fit.weights)
+            for part, fit in zip(self.parts, (small, large), strict=True)
         ]
 
     def refits(self, Y: FloatArray) -> list[Refits]:
         """Fit both models to the responses Y (n, T)."""
         return [
-            refit_many(fit.kernel, products.of(Y), design=fit.design, start=fit.at.theta[0])
-            for fit, products in zip((self.small, self.large), self.products, strict=True)
+            refit_many(part.kernel, products.of(Y), design=part.design, start=part.at.theta[0])
+            for part, products in zip(self.parts, self.products, strict=True)
         ]
 
 

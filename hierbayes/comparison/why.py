@@ -18,6 +18,7 @@ SKEWED = 0.15  # mean minus mode, in posterior sds: an exponential density has 1
 PAST_MEDIAN = 0.04  # mean past the median, in posterior sds: a mode alone is a noisy witness
 PRIOR_MATTERS = 0.1  # posterior sds the mean moves when the prior counts twice
 WIDER, NARROWER = 1.1, 0.9  # ratios of interval widths worth a word
+UNDETERMINED = "not determined by the data"
 BIASED = 0.02  # part by which an ML sd lies below REML's that is worth a word
 
 
@@ -34,6 +35,7 @@ class Evidence:
     on_boundary : whether the reference has this sd at zero, or this correlation at +-1 or undefined
     model_on_boundary : whether any variance of the reference is on the boundary
     reference_converged : whether the search for the reference ended at an optimum
+    undetermined : whether no data of this design determine it, or what the reference says of it
     n_levels : levels of the parameter's grouping factor; 0 without one
     has_posterior : whether the numbers that follow are there
     mean, median, mode, sd, low, high, mcse, r_hat : of the posterior
@@ -51,6 +53,7 @@ class Evidence:
     on_boundary: bool = False
     model_on_boundary: bool = False
     reference_converged: bool = True
+    undetermined: bool = False
     n_levels: int = 0
     has_posterior: bool = True
     mean: float = math.nan
@@ -78,6 +81,8 @@ class Evidence:
 
 def why(found: Evidence) -> str:
     """Say why the numbers of one parameter differ, or that they agree."""
+    if not found.has_posterior and found.undetermined:
+        return UNDETERMINED
     if not found.has_posterior:
         edge = f"{found.name} on the boundary" if found.on_boundary else ""
         return "; ".join(clause for clause in (_search(found), edge, _of_ml(found)) if clause)
@@ -86,6 +91,8 @@ def why(found: Evidence) -> str:
         return f"sampler not converged{shown}: sample longer before comparing"
     if math.isnan(found.mcse) and found.sd > 0:
         return "too few draws to compare"
+    if found.undetermined:
+        return f"{UNDETERMINED}: its prior decides what the posterior says"
     if not math.isfinite(found.reference) and not found.on_boundary:
         return ""
     clauses = [_search(found), _boundary(found), _prior(found)]

@@ -10,7 +10,8 @@ reliability over draws. What is compared with it, the unpenalised estimate, is a
 means of beta and of the variances.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ from hierbayes.results.shrinkage_table import (
 
 FloatArray = npt.NDArray[np.float64]
 
+ARRAYS = ("covariance", "unpenalised_covariance", "effect_covariance")
 BATCH = 8  # temporary arrays of the size of the factors
 
 
@@ -86,6 +88,58 @@ def shrinkage(fit: Fit) -> ShrinkageTable:
     (18, 2, 2)
     """
     check_shrinks(fit, "hb.shrinkage")
+    if isinstance(fit, LikelihoodFit) and fit.kernel.undetermined is not None:
+        return _determined(fit)
+    return _table(fit)
+
+
+def _determined(fit: LikelihoodFit) -> ShrinkageTable:
+    """Return the table with NaN for all that the data do not determine."""
+    whole = _table(fit.representing)
+    assert whole.details is not None
+    names = [name for name in whole.columns if name not in ("group", "level", "term", "n")]
+    scales = {
+        (factor.name, column): fit.row_scale / size
+        for factor in fit.design.factors
+        for column, size in zip(
+            factor.columns, np.sqrt((factor.z**2).mean(axis=0)).tolist(), strict=True
+        )
+    }
+    scale = [scales[pair] for pair in zip(whole["group"], whole["term"], strict=True)]
+    shown = fit.shown(
+        lambda one: _table(one)[names].to_numpy(dtype=np.float64), np.array(scale)[:, None]
+    )
+    columns = {name: whole[name].to_numpy() for name in whole.columns}
+    columns |= dict(zip(names, shown.T, strict=True))
+    factors = {
+        factor.name: _determined_factor(fit, whole.details.factors[factor.name], position=f)
+        for f, factor in enumerate(fit.design.factors)
+    }
+    return shrinkage_table(columns, replace(whole.details, factors=factors))
+
+
+def _determined_factor(
+    fit: LikelihoodFit, found: FactorShrinkage, *, position: int
+) -> FactorShrinkage:
+    factor = fit.design.factors[position]
+    scale = fit.row_scale / np.sqrt((factor.z**2).mean(axis=0))
+    scales: dict[str, Any] = dict.fromkeys(ARRAYS, scale[:, None] * scale)
+    scales |= {"population": scale, "matrices": scale[:, None] / scale}
+    shown: dict[str, Any] = {
+        name: fit.shown(partial(_array_of, factor.name, name), size)
+        for name, size in scales.items()
+    }
+    return replace(found, **shown)
+
+
+def _array_of(group: str, name: str, fit: LikelihoodFit) -> FloatArray:
+    details = _table(fit).details
+    assert details is not None
+    return np.asarray(getattr(details.factors[group], name))
+
+
+def _table(fit: Fit) -> ShrinkageTable:
+    """Return the table of a fit whose covariances are taken as determined."""
     estimates = _posterior(fit) if isinstance(fit, PosteriorFit) else _likelihood(fit)
     columns: dict[str, list[Any]] = {}
     factors = {}

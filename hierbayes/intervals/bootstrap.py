@@ -20,6 +20,7 @@ import pandas as pd
 from hierbayes.errors import DataError, HierBayesError, OptionError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.responses import ResponseProducts
+from hierbayes.intervals.determined_part import determined_part, without_interval
 from hierbayes.intervals.level_samples import LevelSamples
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
 from hierbayes.intervals.resampling import ResponseDraws
@@ -166,24 +167,24 @@ def _task(fit: LikelihoodFit, statistic: Statistic | None, kind: BootstrapKind) 
     if statistic is None:
         parameters = interval_parameters(fit)
         names = tuple(parameter.name for parameter in parameters)
-        estimates = _parameters(
-            fit, fit.representative[None], np.array([fit.sigma]), fit.beta[None]
-        )[0]
+        theta, sigma = fit.representative[None], np.array([fit.sigma])
+        estimates = parameter_values(fit, theta, sigma, beta=fit.beta[None])[0]
         bounds = np.array([BOUNDS.get(p.kind, (-np.inf, np.inf)) for p in parameters])
     else:
         named = named_numbers(statistic, fit)
         names, estimates = tuple(named), np.array(list(named.values()))
         bounds = np.tile([-np.inf, np.inf], (len(names), 1))
+    part = determined_part(fit)
     return _Task(
         fit=fit,
         statistic=statistic,
         names=names,
         estimates=estimates,
         bounds=bounds,
-        draws=None if kind == "cases" else ResponseDraws(fit, kind),
+        draws=None if kind == "cases" else ResponseDraws(fit.representing, kind),
         products=None
         if kind == "cases"
-        else ResponseProducts(fit.kernel.products, fit.design, fit.weights),
+        else ResponseProducts(part.kernel.products, part.design, fit.weights),
         levels=LevelSamples(fit, purpose="kind='cases'") if kind == "cases" else None,
     )
 
@@ -249,17 +250,19 @@ def _replicates(task: _Task, seed: int, count: int) -> _Replicates:
     assert task.products is not None
     fit = task.fit
     Y = task.draws.draw(count, rng)
-    found = refit_many(fit.kernel, task.products.of(Y), design=fit.design, start=fit.at.theta[0])
+    part = determined_part(fit)
+    found = refit_many(part.kernel, task.products.of(Y), design=part.design, start=part.at.theta[0])
+    theta = part.whole(found.theta)
     failed, failures = ~found.converged, []
     if task.statistic is None:
-        values = _parameters(fit, found.theta, found.sigma, found.beta)
+        values = _parameters(fit, theta, found.sigma, found.beta)
     else:
         values = np.full((count, len(task.names)), np.nan)
         for row in np.flatnonzero(found.converged):
             verdicts = {"converged": True, "is_singular": bool(found.is_singular[row])}
             try:
                 again = fit.model.at_theta(
-                    fit.method, found.theta[row], response=Y[:, row], findings=(), **verdicts
+                    fit.method, theta[row], response=Y[:, row], findings=(), **verdicts
                 )
                 values[row] = _row_of(task, again)
             except UNUSUAL as error:
@@ -330,7 +333,9 @@ def _jackknife(task: _Task) -> FloatArray:
 def _parameters(
     fit: LikelihoodFit, theta: FloatArray, sigma: FloatArray, beta: FloatArray
 ) -> FloatArray:
-    return parameter_values(fit, theta, sigma, beta=beta)
+    values = parameter_values(fit, theta, sigma, beta=beta)
+    values[:, without_interval(fit)] = np.nan
+    return values
 
 
 def _drawn(fit: LikelihoodFit, task: _Task) -> str:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.errors import OptionError
+from hierbayes.intervals.determined_part import UNDETERMINED, without_interval
 from hierbayes.intervals.profile import (
     LIMIT_STEPS,
     checked_fit,
@@ -111,7 +112,7 @@ def confint(
         from hierbayes.intervals.bootstrap import bootstrap
 
         found = bootstrap(fit, nsim=nsim, random_seed=random_seed, kind=kind, n_jobs=n_jobs)
-        return _bootstrapped(found, chosen, level, interval)
+        return _bootstrapped(fit, found, chosen, level, interval)
     return _wald(fit, chosen, level)
 
 
@@ -125,7 +126,7 @@ def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float)
         method="wald",
         level=level,
         details="estimate plus or minus normal quantiles of standard errors",
-        reasons={p.name: NO_WALD for p in chosen if p.kind != "fixed"},
+        reasons={p.name: NO_WALD for p in chosen if p.kind != "fixed"} | _lost(fit, chosen),
     )
 
 
@@ -148,7 +149,11 @@ def _profiled(
 
 
 def _bootstrapped(
-    found: Any, chosen: Sequence[IntervalParameter], level: float, interval: BootstrapInterval
+    fit: LikelihoodFit,
+    found: Any,
+    chosen: Sequence[IntervalParameter],
+    level: float,
+    interval: BootstrapInterval,
 ) -> pd.DataFrame:
     rows = found.confint(level, interval).loc[[p.name for p in chosen]]
     limits = rows[["lower", "upper"]].to_numpy()
@@ -167,8 +172,16 @@ def _bootstrapped(
         method="bootstrap",
         level=level,
         details=f"{interval} limits of {found.nsim} {found.kind} replicates; {refits}",
-        reasons={p.name: why for p, lacks in zip(chosen, missing, strict=True) if lacks},
+        reasons={p.name: why for p, lacks in zip(chosen, missing, strict=True) if lacks}
+        | _lost(fit, chosen),
     )
+
+
+def _lost(fit: LikelihoodFit, chosen: Sequence[IntervalParameter]) -> dict[str, str]:
+    """Reasons for parameters that the data do not determine."""
+    known = interval_parameters(fit)
+    lost = without_interval(fit)
+    return {p.name: UNDETERMINED for p in chosen if lost[known.index(p)]}
 
 
 def _is_posterior(fit: Any) -> bool:

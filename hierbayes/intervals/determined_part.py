@@ -4,40 +4,90 @@ Where a variance cannot be determined, the model without it has the same informa
 can be; degrees of freedom follow from that model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.design.design import Design
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
-from hierbayes.likelihood.determined import on_kept_columns
+from hierbayes.gaussian.undetermined import Undetermined
+from hierbayes.likelihood.determined import (
+    determined_design,
+    on_all_columns,
+    on_kept_columns,
+)
 from hierbayes.likelihood.lmm import determined_kernel
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
+
+UNDETERMINED = "it, or its spread, is not determined by the data"
 
 
 @dataclass(frozen=True, slots=True)
 class DeterminedPart:
-    """A kernel without the columns held at zero, and its evaluation at the estimates."""
+    """A fit's design and kernel without the columns held at zero, evaluated at the estimates."""
 
+    design: Design
     kernel: Kernel
     at: Evaluation
+    unknown: Undetermined | None
+
+    def whole(self, theta: FloatArray) -> FloatArray:
+        """Theta of all columns (T, k) from that of the kept ones (T, r), user's scale."""
+        if self.unknown is None:
+            return theta
+        return on_all_columns(self.unknown, theta)
 
 
 def determined_part(fit: LikelihoodFit) -> DeterminedPart:
     """Return the determined part of a fit, computed once; its own kernel if that is all."""
     found = vars(fit).get("_determined_part")
     if found is None:
-        kernel = determined_kernel(fit.kernel)
-        at = fit.at
-        if kernel is not fit.kernel:
-            assert fit.kernel.undetermined is not None
-            theta = on_kept_columns(fit.kernel.undetermined, fit.representative)
+        kernel, unknown = determined_kernel(fit.kernel), fit.kernel.undetermined
+        if kernel is fit.kernel or unknown is None:
+            found = DeterminedPart(fit.design, kernel, fit.at, None)
+        else:
+            theta = on_kept_columns(unknown, fit.representative)
             at = evaluate(kernel, np.asarray(kernel.in_basis(theta))[None])
-        found = vars(fit)["_determined_part"] = DeterminedPart(kernel, at)
+            found = DeterminedPart(determined_design(fit.design, unknown), kernel, at, unknown)
+        vars(fit)["_determined_part"] = found
     return found
+
+
+def determined_fit(fit: LikelihoodFit) -> LikelihoodFit:
+    """Return the fit of the model without the columns held at zero."""
+    part = determined_part(fit)
+    if part.unknown is None:
+        return fit.representing
+    theta = on_kept_columns(part.unknown, fit.representative)
+    return replace(fit, design=part.design, kernel=part.kernel, at=part.at, representative=theta)
+
+
+def determined_places(fit: LikelihoodFit) -> IntArray:
+    """Place of each of the m ``interval_parameters`` among those of that fit; -1 for none."""
+    m = fit.undetermined_parameters.size
+    kept = np.ones(m, dtype=np.bool_)
+    found = fit.kernel.undetermined
+    if found is not None:
+        factor, row, column = found.shape.entries
+        for i, (f, r, c) in enumerate(zip(factor, row, column, strict=True)):
+            kept[i] = r in found.kept[f] and c in found.kept[f]
+    return np.where(kept, np.cumsum(kept) - 1, -1)
+
+
+def without_interval(fit: LikelihoodFit) -> BoolArray:
+    """Which of ``interval_parameters`` have no interval, as they or their spread are undetermined.
+
+    Shape (m,).
+    """
+    lost = fit.undetermined_parameters.copy()
+    if fit.beta.size and fit.kernel.undetermined is not None:
+        lost[-fit.beta.size :] |= np.isnan(fit.std_errors)
+    return lost
 
 
 @dataclass(frozen=True, slots=True)

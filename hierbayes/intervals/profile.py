@@ -5,7 +5,7 @@ In All Likelihood, sections 2.6 and 3.4 (profile intervals).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,12 @@ import numpy.typing as npt
 
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import Evaluation, Kernel
+from hierbayes.intervals.determined_part import (
+    UNDETERMINED,
+    determined_fit,
+    determined_places,
+    without_interval,
+)
 from hierbayes.intervals.held_parameter import Held, hold
 from hierbayes.intervals.profile_path import Side, trace
 from hierbayes.intervals.replicates import progress_bar
@@ -117,6 +123,8 @@ def profiled(
     """Profile chosen parameters, with so many points a side; see ``profile``."""
     from scipy.special import ndtri
 
+    if fit.kernel.undetermined is not None:
+        return _of_determined(fit, chosen, level=level, steps=steps, progress=progress)
     optimum = _ml_optimum(fit)
     place = {name: i for i, name in enumerate(optimum.names)}
     places = [place[p.name] for p in chosen]
@@ -153,6 +161,40 @@ def profiled(
         findings=_findings(fit, chosen, limits, reasons),
         formula_text=fit.formula_text,
         data_name=fit.data_name,
+    )
+
+
+def _of_determined(
+    fit: LikelihoodFit,
+    chosen: Sequence[IntervalParameter],
+    *,
+    level: float,
+    steps: int,
+    progress: bool | None,
+) -> ProfileResult:
+    """Profile what the data determine, in the model without the rest; a reason for the others."""
+    part, places = determined_fit(fit), determined_places(fit)
+    known, own = interval_parameters(fit), interval_parameters(part)
+    lost, unknown = without_interval(fit), fit.undetermined_parameters
+    at = np.array([known.index(p) for p in chosen], dtype=np.intp)
+    used = np.flatnonzero(~lost[at])
+    found = profiled(
+        part, [own[places[i]] for i in at[used]], level=level, steps=steps, progress=progress
+    )
+    values = np.where(unknown, np.nan, _ml_optimum(part).values[places])
+    limits = np.full((at.size, 2), np.nan)
+    limits[used] = found.limits
+    reasons = {**found.reasons, **{known[i].name: UNDETERMINED for i in at[lost[at]]}}
+    return replace(
+        found,
+        names=tuple(p.name for p in chosen),
+        estimates=values[at],
+        limits=limits,
+        owner=used[found.owner],
+        all_names=parameter_names(fit),
+        points=np.where(unknown, np.nan, found.points[:, places]),
+        reasons=reasons,
+        findings=_findings(fit, chosen, limits, reasons),
     )
 
 

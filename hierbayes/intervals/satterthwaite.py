@@ -316,10 +316,11 @@ def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
 
 def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:
     """Say which parameters degrees of freedom hold at the boundary; nothing where there is none."""
-    if ddf != "satterthwaite" or fit.is_linear_model:
-        return ()
-    covariances = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
     unknown = fit.kernel.undetermined
+    note = (fit.undetermined_note,) if unknown is not None else ()
+    if ddf != "satterthwaite" or fit.is_linear_model:
+        return note
+    covariances = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
     held = []
     for i in singular_terms(fit.kernel.shape, fit.at.theta[0]):
         if unknown is not None and unknown.parameters[unknown.slices[i]].any():
@@ -336,8 +337,9 @@ def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:
             "not vary)"
         )
     if not held:
-        return ()
+        return note
     return (
+        *note,
         f"Held at the boundary: {'; '.join(held)}. Degrees of freedom by Satterthwaite's method "
         "count the uncertainty of the other variances only.",
     )

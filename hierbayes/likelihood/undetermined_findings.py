@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hierbayes.design.design import Design, RandomTerm
 from hierbayes.gaussian.undetermined import TAKES_PART, Undetermined
 from hierbayes.results.finding import Finding
+from hierbayes.results.interval_parameters import parameter_labels
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -26,18 +27,6 @@ POSTERIOR = (
     "What is printed for {it} is what the priors say within what the data leave open: its prior "
     "decides, here and in all that depends on {it}."
 )
-
-
-def parameter_labels(design: Design) -> list[str]:
-    """Names of the k sds and correlations, in the order of theta."""
-    labels = []
-    for term in design.terms:
-        factor = design.factors[term.factor]
-        names = [factor.columns[c] for c in term.columns]
-        for c, first in enumerate(names):
-            labels.append(f"sd({first}|{factor.name})")
-            labels.extend(f"cor({first}, {name}|{factor.name})" for name in names[c + 1 :])
-    return labels
 
 
 def undetermined_findings(

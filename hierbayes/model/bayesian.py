@@ -15,6 +15,7 @@ import pandas as pd
 from hierbayes.bayes.families import ORDINAL
 from hierbayes.errors import DataError, NotSupportedError, OptionError, SamplingError
 from hierbayes.likelihood.convergence import design_findings
+from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.options import Sampler, check_option, random_generator
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
@@ -235,7 +236,7 @@ def posterior_fit(
     ]
     known = (
         *design_findings(model.design, dropped),
-        *_saturated(model),
+        *_undetermined(model),
         *before,
         *draws.findings,
     )
@@ -247,6 +248,17 @@ def posterior_fit(
     fit = made((*known, *more))
     vars(fit)["chain_statistics"] = converged
     return fit
+
+
+def _undetermined(model: "Model") -> tuple[Finding, ...]:
+    """Name what the data of a Gaussian model cannot determine, so that its prior decides."""
+    saturated = _saturated(model)
+    if not model.is_linear:
+        return saturated
+    found = undetermined_findings(model.design, model.kernel("reml").undetermined, posterior=True)
+    if saturated:  # says it of sigma in plainer words
+        found = tuple(f for f in found if "sigma" not in f.numbers["parameters"])
+    return (*saturated, *found)
 
 
 def _saturated(model: "Model") -> tuple[Finding, ...]:

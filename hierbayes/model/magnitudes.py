@@ -14,6 +14,7 @@ from hierbayes.errors import DataError
 from hierbayes.gaussian.marginal import Kernel, evaluate
 from hierbayes.gaussian.remainder import rows_left
 from hierbayes.likelihood.lmm import LmmFit
+from hierbayes.results.interval_parameters import parameter_labels
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -145,6 +146,21 @@ def check_told_apart(design: Design) -> None:
         formula=design.formula,
         n_rows=design.X.shape[0],
         allow_saturated=design.known_sd is not None,
+    )
+
+
+def check_sigma(design: Design, kernel: Kernel) -> None:
+    """Raise DataError if no data of this design tell the residual sd from other variances."""
+    found = kernel.undetermined
+    if found is None or not found.sigma:
+        return
+    lost = zip(parameter_labels(design), found.parameters, strict=True)
+    named = ", ".join(label for label, some in lost if some)
+    raise DataError(
+        f"{named} and sigma are not determined by the data one by one: what the fixed part leaves "
+        "of the rows varies with the random effects as with the residuals. Use fewer fixed or "
+        "random effects, give known_sd if the residual sds are known, or let priors tell them "
+        "apart: Model(...).sample()."
     )
 
 

@@ -58,6 +58,7 @@ from hierbayes.model.magnitudes import (
     check_bounded,
     check_magnitudes,
     check_residuals,
+    check_sigma,
     check_sizes,
     check_told_apart,
 )
@@ -354,6 +355,7 @@ class Model:
             )
         check_told_apart(self.design)
         self._warn_of_many_columns()
+        check_sigma(self.design, self.kernel(method))
         found = fit_lmm(self.design, self.kernel(method))
         check_bounded(self.design, found)
         findings = all_findings(self.design, found)

@@ -182,7 +182,8 @@ def group_counts(fit: Any) -> str:
 def estimated(fit: Any) -> tuple[list[str], FloatArray, FloatArray]:
     """Names, estimates and covariance of the coefficients that were not dropped."""
     vcov = np.asarray(fit.vcov(), dtype=float)
-    return list(fit.coef_names), np.asarray(fit.beta, dtype=float), vcov
+    beta = fit.fixef().to_numpy(dtype=float)[fit.kept]
+    return list(fit.coef_names), beta, vcov
 
 
 def fixed_effects_lines(fit: Any, digits: int, ddf: Ddf = "none") -> list[str]:
@@ -261,7 +262,8 @@ def finding_sentences(fit: Any, *, correlation: bool | None = None, ddf: Ddf = "
     """Sentences of the last block: what was found, rows dropped, what is held or not shown."""
     sentences = [str(finding) for finding in fit.findings]
     if ddf != "none":
-        sentences += fit.model.coefficient_tests(fit, ddf).notes
+        notes = fit.model.coefficient_tests(fit, ddf).notes
+        sentences += [note for note in notes if note != fit.undetermined_note]  # a finding says it
     dropped = rows_dropped_sentence(fit)
     told = any(finding.code == "rows_dropped" for finding in fit.findings)
     if dropped and not told:

@@ -10,6 +10,7 @@ from hierbayes.results.varcorr import VarCorr
 FloatArray = npt.NDArray[np.float64]
 
 VARCORR_DIGITS = PRINT_DIGITS - 2  # lme4's print of VarCorr
+UNKNOWN = "undetermined"  # by the data; an sd is NaN for no other reason
 
 
 def varcorr_text(varcorr: VarCorr, digits: int = VARCORR_DIGITS) -> str:
@@ -45,9 +46,9 @@ def varcorr_cells(
     body = [groups, columns]
     if with_variances:
         names.append("Variance")
-        body.append(format_common([s * s for s in sds], digits))
+        body.append(format_common([s * s for s in sds], digits, missing=UNKNOWN))
     names.append("Std.Dev.")
-    body.append(format_common(sds, digits))
+    body.append(format_common(sds, digits, missing=UNKNOWN))
     n_correlations = len(correlations[0]) if correlations else 0
     names += ["Corr", *[""] * (n_correlations - 1)] if n_correlations else []
     rows = [[column[i] for column in body] + correlations[i] for i in range(len(groups))]
@@ -62,6 +63,11 @@ def _correlation_rows(varcorr: VarCorr, decimals: int) -> list[list[str]]:
         corr = np.array(term.corr, dtype=float)
         np.fill_diagonal(corr, 1.0)
         triangle = lower_triangle_cells(corr, decimals)
+        if term.undetermined is not None:
+            triangle = [
+                [UNKNOWN if lost and cell else cell for cell, lost in zip(row, gone, strict=True)]
+                for row, gone in zip(triangle, term.undetermined, strict=True)
+            ]
         rows += [(row + [""] * widest)[: widest - 1] for row in triangle]
     return rows
 

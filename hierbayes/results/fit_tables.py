@@ -136,7 +136,8 @@ class FitTables(Printable, Reportable):
         first: zero plus the random effect, where the factor has one.
         """
         columns = level_columns(self.design, self.kept.tolist())
-        fixed = np.append(self.beta, 0.0)[list(columns.fixed)]
+        beta = self.fixef().to_numpy()[self.kept]
+        fixed = np.append(beta, 0.0)[list(columns.fixed)]
         tables = {}
         for f, (factor, b) in enumerate(zip(self.design.factors, self.modes, strict=True)):
             total = np.tile(fixed, (factor.levels.size, 1))

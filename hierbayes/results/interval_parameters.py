@@ -94,6 +94,18 @@ def interval_addresses(parameters: Sequence[IntervalParameter]) -> Addresses:
     return Addresses([parameter.spellings for parameter in parameters])
 
 
+def parameter_labels(design: Design) -> list[str]:
+    """Names of the k sds and correlations, in the order of theta."""
+    labels = []
+    for term in design.terms:
+        factor = design.factors[term.factor]
+        names = [factor.columns[c] for c in term.columns]
+        for c, first in enumerate(names):
+            labels.append(f"sd({first}|{factor.name})")
+            labels.extend(f"cor({first}, {name}|{factor.name})" for name in names[c + 1 :])
+    return labels
+
+
 def parameter_names(fit: NamedFit) -> tuple[str, ...]:
     """Return lme4's names of the m parameters of a fit.
 

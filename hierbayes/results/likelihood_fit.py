@@ -28,6 +28,7 @@ from hierbayes.options import (
 )
 from hierbayes.results.finding import Finding
 from hierbayes.results.fit_tables import FitTables
+from hierbayes.results.interval_parameters import parameter_labels
 from hierbayes.results.level_tables import LevelTables
 from hierbayes.results.tidy import tidy_table
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
@@ -186,6 +187,21 @@ class LikelihoodFit(FitTables):
         own[:k] = found.parameters
         own[k:] = found.sigma
         return np.concatenate([own, ~self.determined(lambda fit: fit.beta, self._beta_scale)])
+
+    @property
+    def undetermined_note(self) -> str:
+        """One sentence on what the data do not determine; empty where they determine all."""
+        found = self.kernel.undetermined
+        if found is None:
+            return ""
+        labels = [*parameter_labels(self.design), "sigma"]
+        lost = [*found.parameters.tolist(), found.sigma]
+        named = ", ".join(label for label, some in zip(labels, lost, strict=True) if some)
+        it = "it" if sum(lost) == 1 else "them"
+        return (
+            f"Not determined by the data: {named}. What depends on {it} is not determined either "
+            "and has no number; in the posterior, model.sample(), the prior decides."
+        )
 
     @property
     def _beta_scale(self) -> FloatArray:
