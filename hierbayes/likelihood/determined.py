@@ -34,7 +34,8 @@ def determined_design(design: Design, found: Undetermined) -> Design:
         for factor, some in zip(design.factors, kept, strict=True)
         if some
     )
-    return replace(design, factors=factors, terms=tuple(terms))
+    # its columns are no longer those of the recipe for new data
+    return replace(design, factors=factors, terms=tuple(terms), recipe=None)
 
 
 def determined_shape(found: Undetermined) -> CovarianceShape:

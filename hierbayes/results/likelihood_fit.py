@@ -159,8 +159,9 @@ class LikelihoodFit(FitTables):
         same = np.ones(here.shape, dtype=np.bool_)
         scale = np.abs(here) if scale is None else scale
         for other in self.alternatives:
-            change = np.abs(np.asarray(read(other)) - here)
-            same &= ~(change > UNCHANGED * scale)  # NaN beside NaN is no change
+            with np.errstate(invalid="ignore"):  # infinite beside infinite is no change
+                change = np.abs(np.asarray(read(other)) - here)
+            same &= ~(change > UNCHANGED * scale)
         return same
 
     @cached_property

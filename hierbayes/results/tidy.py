@@ -64,7 +64,7 @@ def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
         fit,
         effect="fixed",
         term=list(fit.coef_names),
-        estimate=fit.beta,
+        estimate=tests.estimate,
         std_error=tests.std_error,
         statistic=tests.statistic,
         df=tests.df,
