@@ -24,6 +24,8 @@ IntArray = npt.NDArray[np.intp]
 # A diagonal entry of a triangle this small against the rest of its row is a rounding remainder
 # of an exact zero: |t| enters the criterion squared, so 1e-9 moves it by less than 1e-16.
 ZERO = 1e-9
+# Part of the numbers added up to a row of a triangle that is their rounding, not a variance.
+ROUNDED = 1e-15
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,9 @@ class CovarianceShape:
         out = [np.zeros_like(Lambda) for Lambda in Lambdas]
         for factor, columns in self.terms:
             at = np.ix_(columns, columns)
-            block = bases[factor][at] @ Lambdas[factor][0][at]
-            out[factor][0][at] = lower_triangle(block)
+            basis, Lambda = bases[factor][at], Lambdas[factor][0][at]
+            size = (np.abs(basis) @ np.abs(Lambda)).sum(axis=1)
+            out[factor][0][at] = lower_triangle(basis @ Lambda, size=size)
         return np.asarray(self.pack(out)[0])
 
     def transformed_batch(self, theta: FloatArray, bases: Sequence[FloatArray]) -> FloatArray:
@@ -114,21 +117,22 @@ class CovarianceShape:
         out = [np.zeros_like(Lambda) for Lambda in Lambdas]
         for factor, columns in self.terms:
             at = np.ix_(columns, columns)
-            blocks = bases[factor][at] @ Lambdas[factor][:, at[0], at[1]]
-            out[factor][:, at[0], at[1]] = lower_triangles(blocks)
+            basis, roots = bases[factor][at], Lambdas[factor][:, at[0], at[1]]
+            size = (np.abs(basis) @ np.abs(roots)).sum(axis=2)
+            out[factor][:, at[0], at[1]] = lower_triangles(basis @ roots, size=size)
         return np.asarray(self.pack(out))
 
 
-def lower_triangles(roots: FloatArray) -> FloatArray:
-    """Return ``lower_triangle`` of each matrix of a stack (T, q, q)."""
+def lower_triangles(roots: FloatArray, *, size: FloatArray | float = 0.0) -> FloatArray:
+    """Return ``lower_triangle`` of each matrix of a stack (T, q, q); ``size`` is (T, q)."""
     q = roots.shape[1]
+    floor = np.broadcast_to(ROUNDED * np.asarray(size), roots.shape[:2])
     row_norm = np.sqrt((roots**2).sum(axis=2))
     L = np.zeros_like(roots)
     remaining = roots
     for j in range(q):
         norm = np.sqrt((remaining[:, j] ** 2).sum(axis=1))
-        least = ZERO * np.maximum(row_norm[:, j], np.finfo(float).tiny)
-        kept = (norm > least) & (norm > ZERO**2)
+        kept = (norm > ZERO * row_norm[:, j]) & (norm > floor[:, j])
         direction = np.where(kept, 1.0 / np.where(kept, norm, 1.0), 0.0)[:, None] * remaining[:, j]
         along = (remaining @ direction[:, :, None])[:, :, 0]
         L[:, j:, j] = along[:, j:]
@@ -136,20 +140,24 @@ def lower_triangles(roots: FloatArray) -> FloatArray:
     return L
 
 
-def lower_triangle(root: FloatArray) -> FloatArray:
+def lower_triangle(root: FloatArray, *, size: FloatArray | float = 0.0) -> FloatArray:
     """Lower triangle L with non-negative diagonal and L L' = root root', shape (q, q).
+
+    ``size`` (q,) is that of the numbers that were added up to each row: what is left of them by
+    rounding counts as zero.
 
     Where a diagonal entry is zero the rest of its column is free; it is rotated into the later
     columns, so that a zero variance shows as a zero row and a perfect correlation as a zero
     diagonal entry.
     """
     q = root.shape[0]
+    floor = np.broadcast_to(ROUNDED * np.asarray(size), q)
     row_norm = np.sqrt((root**2).sum(axis=1))
     L = np.zeros((q, q))
     remaining = root.copy()
     for j in range(q):
         norm = float(np.sqrt(remaining[j] @ remaining[j]))
-        if norm <= ZERO * max(row_norm[j], np.finfo(float).tiny) or norm <= ZERO**2:
+        if norm <= max(ZERO * row_norm[j], floor[j]):
             continue
         direction = remaining[j] / norm
         L[j:, j] = remaining[j:] @ direction

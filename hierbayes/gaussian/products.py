@@ -12,7 +12,6 @@ numbers, accurate for a mean of a million with a sd of one, or for a slope on ye
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,13 +27,9 @@ from hierbayes.gaussian.remainder import (
     may_be_far,
     rows_left,
 )
-from hierbayes.linalg.rank import column_basis, inverse_upper
+from hierbayes.linalg.rank import GRAM_SAFE, RANK_TOLERANCE, column_basis, inverse_upper
 
 FloatArray = npt.NDArray[np.float64]
-
-# What the earlier columns of a term leave of a dependent one is the root of rounding in squares, up
-# to 1e-7 of its length; a predictor a million sds from zero leaves 1e-6 beside an intercept.
-DEPENDENT = 3e-7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,11 +212,8 @@ def _with_remainder(
     if not n_left or (known and products.yy <= FAR * y.size):
         return products
     if not known and len(design.factors) == 1:
-        zxy = np.concatenate([products.zx[0], products.zy[0][:, :, None]], axis=2)
-        gram_xy = np.block(
-            [[products.xx, products.xy[:, None]], [products.xy, np.array(products.yy)]]
-        )
-        if not may_be_far(gram_xy, products.zz[0], zxy):
+        z = products.zz[0], products.zx[0], products.zy[0]
+        if not may_be_far(products.xx, products.xy, products.yy, z=z):
             return products
     anchor = products.anchor
     X = design.X[:, anchor.kept] @ anchor.x_basis
@@ -299,12 +291,31 @@ def _term_basis(design: Design, f: int, weights: FloatArray | None) -> FloatArra
         block = gram[at]
         scale = np.sqrt(np.diag(block))
         scale[scale == 0] = 1.0
-        basis[at] = np.diag(1.0 / scale)  # dependent columns in one term: scale them only
-        with suppress(np.linalg.LinAlgError):
-            lower = np.linalg.cholesky(block / scale / scale[:, None])
-            if np.diag(lower).min() > DEPENDENT:
-                basis[at] = inverse_upper(lower.T * scale)
+        upper = _upper_factor(block / scale / scale[:, None], z[:, term.columns] / scale, weights)
+        # dependent columns in one term: scale them only
+        basis[at] = np.diag(1.0 / scale) if upper is None else inverse_upper(upper * scale)
     return basis
+
+
+def _upper_factor(
+    gram: FloatArray, columns: FloatArray, weights: FloatArray | None
+) -> FloatArray | None:
+    """R of columns (n, q) of length sqrt(n), R'R their Gram matrix / n; None if dependent.
+
+    The Gram matrix decides as long as it is far from singular, as in ``linalg/rank.py``.
+    """
+    try:
+        lower = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
+        lower = np.zeros_like(gram)
+    if lower.diagonal().min() > GRAM_SAFE:
+        return np.asarray(lower.T)
+    if columns.shape[0] < columns.shape[1]:
+        return None
+    root = columns if weights is None else columns * np.sqrt(weights)[:, None]
+    upper = np.linalg.qr(root, mode="r") / np.sqrt(root.shape[0])
+    upper = upper * np.where(upper.diagonal() < 0, -1.0, 1.0)[:, None]
+    return np.asarray(upper) if upper.diagonal().min() > RANK_TOLERANCE else None
 
 
 def _level_sums(codes: IntArray, left: FloatArray, right: FloatArray, J: int) -> FloatArray:

@@ -186,8 +186,8 @@ def _beside(x: FloatArray, y: FloatArray) -> FloatArray:
 
 def _root(A: FloatArray) -> FloatArray:
     """Cholesky factors of the blocks (J, q, q) with the ridge."""
-    mean = np.einsum("jaa->a", A) / A.shape[0]
-    return cholesky_stack(A + RIDGE * np.diag(np.where(mean > 0, mean, 1.0)))
+    mean = A.mean(axis=0).diagonal()
+    return cholesky_stack(A + np.diag(RIDGE * np.where(mean > 0, mean, 1.0)))
 
 
 def rows_left(factors: Sequence[GroupingFactor]) -> int:
@@ -199,21 +199,24 @@ def rows_left(factors: Sequence[GroupingFactor]) -> int:
     return max(factors[0].codes.size - n_effects, 0)
 
 
-def may_be_far(gram_xy: FloatArray, zz: FloatArray, zxy: FloatArray) -> bool:
+def may_be_far(
+    of_x: FloatArray, of_xy: FloatArray, yy: float, *, z: tuple[FloatArray, FloatArray, FloatArray]
+) -> bool:
     """Whether the products of one factor leave it open that X and its levels fit y (almost).
 
     Parameters
     ----------
-    gram_xy : array, shape (c, c), [X y]'W[X y]
-    zz : array, shape (J, q, q)
-    zxy : array, shape (J, q, c)
+    of_x, of_xy, yy : X'WX (p, p), X'Wy (p,) and y'Wy
+    z : Z'WZ (J, q, q), Z'WX (J, q, p) and Z'Wy (J, q)
     """
-    p = gram_xy.shape[0] - 1
-    fitted = solve_lower_stack(_root(zz), zxy).reshape(-1, p + 1)
-    left = gram_xy - fitted.T @ fitted
-    ridge = CLEAR / 10 * np.diag(gram_xy)[:p]
-    by_x = left[:p, p] @ np.linalg.solve(left[:p, :p] + np.diag(ridge), left[:p, p])
-    return bool(left[p, p] - by_x <= CLEAR * gram_xy[p, p])
+    root = _root(z[0])
+    fitted_x = solve_lower_stack(root, z[1]).reshape(-1, of_xy.size)
+    fitted_y = solve_lower_stack(root, z[2][:, :, None]).ravel()
+    left_xy = of_xy - fitted_y @ fitted_x
+    left_x = of_x - fitted_x.T @ fitted_x
+    left_x.flat[:: of_xy.size + 1] += CLEAR / 10 * of_x.diagonal()
+    left = yy - fitted_y @ fitted_y - left_xy @ np.linalg.solve(left_x, left_xy)
+    return bool(left <= CLEAR * yy)
 
 
 def is_far(rows: LevelRows, columns: FloatArray, *, n_left: int) -> bool:

@@ -96,3 +96,13 @@ def test_a_surface_does_not_depend_on_units(column, unit):
     np.testing.assert_allclose(surfaces[1].reml, surfaces[0].reml, rtol=1e-6, atol=1e-6)
     scale = 1 / unit if column == "Days" else unit
     np.testing.assert_allclose(surfaces[1].y, surfaces[0].y * scale, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [1e5, 1e7])
+def test_a_surface_is_made_where_effects_are_far_above_the_residuals(ratio):
+    rng = np.random.default_rng(2)
+    g = np.repeat(np.arange(12), 5)
+    y = ratio * rng.normal(size=12)[g] + rng.normal(size=60)
+    found = hb.likelihood_surface(hb.lmer("y ~ 1 + (1 | g)", {"y": y, "g": g}), n=40)
+    assert np.isfinite(found.ml).all()
+    assert 0 <= found.ml.min() < 0.5

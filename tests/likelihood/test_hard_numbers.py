@@ -276,3 +276,22 @@ def test_residuals_too_small_to_compute_are_refused_by_both_estimators(unit):
     for estimate in (model.fit, lambda: model.sample(random_seed=1)):
         with pytest.raises(hb.DataError, match="reproduce the response 'y' almost exactly"):
             estimate()
+
+
+@pytest.mark.parametrize(("unit", "origin"), [(1, 1e6), (1e12, 1e18), (1e-12, 1e-6)])
+def test_slopes_on_a_predictor_a_million_sds_from_zero_are_those_of_the_centred_one(
+    plain, unit, origin
+):
+    """Once not converged from 1e6 sds on, or a correlation of exactly -1 in large units."""
+    data = simulated()
+    fit = hb.lmer(FORMULA, data | {"x": origin + unit * data["x"]})
+    assert fit.converged
+    assert not fit.is_singular
+    assert fit.dropped_columns == ()
+    expected = plain.criterion + 2 * np.log(unit)  # REML integrates over beta in its units
+    assert fit.criterion == pytest.approx(expected, abs=1e-5)
+    assert fit.beta[1] * unit == pytest.approx(plain.beta[1], rel=1e-5)
+    assert fit.std_errors[1] * unit == pytest.approx(plain.std_errors[1], rel=1e-5)
+    (term,), (centred,) = fit.varcorr().terms, plain.varcorr().terms
+    assert term.sd[1] * unit == pytest.approx(centred.sd[1], rel=1e-5)
+    assert fit.theta[2] > 0
