@@ -1,6 +1,7 @@
 """Saving a posterior and reading it back: the file of ``saving.py`` with the draws as arrays."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from hierbayes.bayes.families import further_parameters
 from hierbayes.model.archive import Archive, Damaged
-from hierbayes.model.bayesian import posterior_fit
+from hierbayes.model.bayesian import posterior_fit, sample
 from hierbayes.model.model import Model
 from hierbayes.model.saving import (
     POSTERIOR,
@@ -72,7 +73,8 @@ def read_posterior(archive: Archive, findings: tuple[Finding, ...]) -> Posterior
     draws = _read_draws(archive, model)
     _check_values(draws, model.family)
     settings = checked(specification["settings"], dict)
-    if set(settings) - {"random_seed"} != {"draws", "chains", "tune", "sampler"}:
+    plain = all(type(value) in (int, float, str) for value in settings.values())
+    if not plain or not {"draws", "chains"} <= set(settings) <= set(signature(sample).parameters):
         raise Damaged("its settings are unknown")
     return posterior_fit(model, draws, settings=settings, findings=findings)
 
