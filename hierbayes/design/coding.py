@@ -287,7 +287,8 @@ def _term_columns(term: TermLayout, values: Mapping[Expression, Any], n_rows: in
     ]
     block = parts[0]
     for own in parts[1:]:
-        block = (own[:, :, None] * block[:, None, :]).reshape(n_rows, -1)
+        width = own.shape[1] * block.shape[1]  # said in full, for no rows can't say it
+        block = (own[:, :, None] * block[:, None, :]).reshape(n_rows, width)
     return block
 
 

@@ -120,9 +120,10 @@ def test_hypothesis(
             f"{statement!r} can't be read as a statement about parameters: {first} The "
             f"parameters are {addresses.listed()}."
         ) from None
-    if held is None:
+    if held is None or held.ndim == 0:  # without a parameter it holds always or never
+        compared = "nothing" if held is None else "no parameter"
         raise FormulaError(
-            f"{statement!r} compares nothing; write for example 'Days > 10'. The parameters are "
+            f"{statement!r} compares {compared}; write for example 'Days > 10'. The parameters are "
             f"{addresses.listed()}."
         )
     probability = float(held.mean())

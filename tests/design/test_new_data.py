@@ -215,3 +215,11 @@ def test_infinite_new_values_are_named():
     design = design_of("y ~ x + (1 | g)")
     with pytest.raises(DataError, match="Column 'x' has an infinite value in row 0"):
         new_rows(design, {"x": [np.inf, 1], "g": ["a", "b"]})
+
+
+@pytest.mark.parametrize("fixed", ["x", "l * x", "factor(k):x + l:factor(k)", "poly(x, 2) * l"])
+def test_no_rows_give_a_matrix_without_rows(fixed):
+    """Interactions could not be shaped: numpy's "cannot reshape array of size 0"."""
+    design = design_of(f"y ~ {fixed} + (1 | g)")
+    rows = new_rows(design, fitted_data().head(0))
+    assert rows.X.shape == (0, design.X.shape[1])
