@@ -127,7 +127,7 @@ def _labels(rng, codes, *, odd):
         lambda: np.where(out, None, letters),
         lambda: np.where(out, np.nan, codes),
         lambda: pd.Categorical(letters, [f"L{i}" for i in range(max(codes, default=0), -4, -1)]),
-        lambda: pd.Categorical(letters, [*dict.fromkeys(letters)][:2], ordered=True),
+        lambda: pd.Categorical(np.where(codes < 2, letters, None), ["L0", "L1"], ordered=True),
         lambda: pd.array(letters, dtype="string"),
         lambda: pd.array([None if o else c for c, o in some], "Int64"),
         lambda: pd.Series(letters, dtype=pd.ArrowDtype(pa.string())),
