@@ -73,11 +73,32 @@ Link = Literal[
 ]
 
 
+LONGEST_SHOWN = 120  # letters of a value in a message
+
+
 def nearest(given: str, allowed: tuple[str, ...]) -> str | None:
     """Return the allowed word closest to ``given``, or None when nothing is close."""
     folded = {word.casefold(): word for word in allowed}
     close = get_close_matches(given.casefold(), folded, n=1, cutoff=0.5)
     return folded[close[0]] if close else None
+
+
+def shown(given: Any) -> str:
+    """Write what was given for an argument: a value as it is, anything larger as what it is.
+
+    A fit or a frame in the place of a word would print all its tables into the sentence.
+    """
+    if isinstance(given, str | int | float | complex | bytes | np.generic | None):
+        text = repr(given)
+    elif isinstance(given, type):
+        return f"the class {given.__name__}"
+    elif isinstance(given, list | tuple | set | frozenset | dict | range) and len(given) <= 20:
+        parts = [*given, *given.values()] if isinstance(given, dict) else given
+        plain = all(not shown(part).startswith(("a ", "the class ")) for part in parts)
+        text = repr(given) if plain else f"a {type(given).__name__}"
+    else:
+        return f"a {type(given).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def check_option(argument: str, given: Any, options: Any) -> Any:
@@ -88,14 +109,14 @@ def check_option(argument: str, given: Any, options: Any) -> Any:
     listed = ", ".join(repr(word) for word in allowed)
     guess = nearest(given, allowed) if isinstance(given, str) else None
     hint = f"; did you mean {guess!r}?" if guess else "."
-    raise OptionError(f"{argument}={given!r} is not one of {listed}{hint}")
+    raise OptionError(f"{argument}={shown(given)} is not one of {listed}{hint}")
 
 
 def check_flag(argument: str, given: Any, meaning: str) -> bool:
     """Return ``given`` if it is True or False; else raise OptionError with their ``meaning``."""
     if isinstance(given, (bool, np.bool_)):
         return bool(given)
-    raise OptionError(f"{argument}={given!r} must be {meaning}.")
+    raise OptionError(f"{argument}={shown(given)} must be {meaning}.")
 
 
 def random_generator(random_seed: Any) -> np.random.Generator:
@@ -117,6 +138,6 @@ def random_generator(random_seed: Any) -> np.random.Generator:
     except (TypeError, ValueError):
         pass
     raise OptionError(
-        f"random_seed={random_seed!r} must be a whole number of at least 0, a NumPy Generator or a "
-        "SeedSequence."
+        f"random_seed={shown(random_seed)} must be a whole number of at least 0, a NumPy Generator "
+        "or a SeedSequence."
     )

@@ -22,7 +22,7 @@ from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import products_of
 from hierbayes.likelihood.lmm import fit_lmm, structure_of
-from hierbayes.options import nearest
+from hierbayes.options import nearest, shown
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -101,10 +101,10 @@ def _position(fit: LikelihoodFit, group: Any) -> int:
     if group is None:
         sizes = [factor.levels.size for factor in fit.design.factors]
         return int(np.argmin(sizes))
-    if group not in names:
+    if not isinstance(group, str) or group not in names:
         guess = nearest(str(group), names)
         hint = f"; did you mean {guess!r}?" if guess else "."
-        raise OptionError(f"group={group!r} is not one of {', '.join(map(repr, names))}{hint}")
+        raise OptionError(f"group={shown(group)} is not one of {', '.join(map(repr, names))}{hint}")
     return names.index(group)
 
 

@@ -25,7 +25,8 @@ from hierbayes.checks.variance_shares import ShareEstimates, VarianceShares, sha
 from hierbayes.errors import DataError
 from hierbayes.options import R2Interval
 from hierbayes.results.chains import credible_interval
-from hierbayes.results.likelihood_fit import UNCHANGED
+from hierbayes.results.likelihood_fit import UNCHANGED, LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.variance_explained import R2, Icc
 
 FloatArray = npt.NDArray[np.float64]
@@ -111,7 +112,7 @@ def icc(
     >>> round(found.adjusted, 3), {name: round(part, 3) for name, part in found.by_group.items()}
     (0.937, {'cask:batch': 0.783, 'batch': 0.154})
     """
-    if getattr(fit, "is_linear_model", False):
+    if isinstance(fit, LikelihoodFit | PosteriorFit) and fit.is_linear_model:
         raise DataError(
             f"{fit.formula_text} has no random effects, so rows have no groups to be alike in."
         )

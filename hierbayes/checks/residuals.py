@@ -13,6 +13,7 @@ from scipy.special import ndtri
 
 from hierbayes.design.messages import did_you_mean
 from hierbayes.errors import DataError, NotSupportedError
+from hierbayes.options import shown
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
@@ -47,10 +48,12 @@ def residual_table(fit: LikelihoodFit, x: str | None = None) -> pd.DataFrame:
     if x is None:
         return pd.DataFrame({"x": fit.fitted(), "residual": residual})
     frame = fit.design.model_frame
-    if x not in frame.columns:
-        raise DataError(
-            f"The model has no variable {x!r}{did_you_mean(x, [str(c) for c in frame.columns])}"
-        )
+    names = [str(name) for name in frame.columns]
+    if isinstance(x, str) and x not in names and names.count(f"`{x}`"):
+        x = f"`{x}`"  # as it is called in the data
+    if not isinstance(x, str) or x not in names:
+        hint = did_you_mean(str(x), names) if isinstance(x, str) else f"; it has {names}."
+        raise DataError(f"The model has no variable {shown(x)}{hint}")
     return pd.DataFrame({"x": frame[x], "residual": residual})
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.errors import OptionError
-from hierbayes.options import random_generator
+from hierbayes.options import random_generator, shown
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ def simulated_residuals(fit: Any, nsim: int = 250, random_seed: Any = None) -> S
     (30,)
     """
     if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 20:
-        raise OptionError(f"nsim={nsim!r} must be a whole number of at least 20.")
+        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 20.")
     rng = random_generator(random_seed)
     options = {} if fit.method in ("reml", "ml") else {"groups": "new"}
     source = fit.representing if isinstance(fit, LikelihoodFit) else fit

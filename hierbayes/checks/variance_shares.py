@@ -24,7 +24,7 @@ from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.intervals.bootstrap import bootstrap
-from hierbayes.options import R2Interval, check_option
+from hierbayes.options import R2Interval, check_option, shown
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -107,8 +107,8 @@ def share_estimates(
     if isinstance(fit, PosteriorFit):
         if interval is not None:
             raise OptionError(
-                f"interval={interval!r}: a posterior has its credible intervals from its draws, "
-                "without asking; leave interval out."
+                f"interval={shown(interval)}: a posterior has its credible intervals from its "
+                "draws, without asking; leave interval out."
             )
         flat = flat_draws(fit.draws, fit.design)
         residual, words = _residual_variance(fit, flat)

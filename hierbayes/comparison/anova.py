@@ -5,7 +5,7 @@ from typing import Any, get_args
 from hierbayes.comparison.f_tests import term_table
 from hierbayes.comparison.likelihood_ratio import likelihood_ratio_table
 from hierbayes.errors import OptionError
-from hierbayes.options import AnovaType, Ddf, check_flag, check_option
+from hierbayes.options import AnovaType, Ddf, check_flag, check_option, shown
 from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.f_table import FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -74,7 +74,7 @@ def anova(
         check_option("ddf", ddf, Ddf)
     is_type = isinstance(type, int) and not isinstance(type, bool) and type in get_args(AnovaType)
     if type is not None and not is_type:
-        raise OptionError(f"type={type!r} is not one of 1, 2, 3.")
+        raise OptionError(f"type={shown(type)} is not one of 1, 2, 3.")
     check_flag("refit", refit, "True (fit REML fits again with ML) or False")
     if not fits:
         raise OptionError("anova needs a fit, for F tests of its terms, or several to compare.")

@@ -10,6 +10,7 @@ from typing import Any
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.comparison.same_data import check_same_data
 from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.options import shown
 from hierbayes.results.comparison import BayesFactor
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -108,7 +109,7 @@ def _checked_names(names: Any) -> tuple[str, str]:
     good = isinstance(names, (tuple, list)) and len(names) == 2 and names[0] != names[1]
     if good and all(isinstance(name, str) and name for name in names):
         return names[0], names[1]
-    raise OptionError(f"names={names!r} must be two different names, one a fit.")
+    raise OptionError(f"names={shown(names)} must be two different names, one a fit.")
 
 
 def _check_marginal(name: str, fit: Any) -> None:

@@ -13,9 +13,9 @@ from hierbayes.bayes.parameter_names import Parameter
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.comparison.comparison_table import Side, comparison_table
 from hierbayes.comparison.elpd import compare_elpd
-from hierbayes.comparison.same_data import check_same_data
+from hierbayes.comparison.same_data import aligned
 from hierbayes.errors import DataError, OptionError
-from hierbayes.options import IntervalKind, check_option
+from hierbayes.options import IntervalKind, check_option, shown
 from hierbayes.results.comparison import ComparedFit, Comparison, ElpdComparison
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -74,7 +74,7 @@ def compare(
     check_level(level)
     check_option("kind", kind, IntervalKind)
     _check_fits(fits)
-    check_same_data(fits, purpose=PURPOSE)
+    fits = aligned(fits, purpose=PURPOSE)
     labels = _checked_names(names, len(fits))
     if len({fit.formula_text for fit in fits}) > 1 or by is not None:
         if not _are_posteriors(fits):
@@ -125,7 +125,7 @@ def _checked_names(names: Any, count: int) -> tuple[str, ...] | None:
             isinstance(label, str) and label for label in labels
         ):
             return labels
-    raise OptionError(f"names={names!r} must be {count} different names, one a fit.")
+    raise OptionError(f"names={shown(names)} must be {count} different names, one a fit.")
 
 
 def _are_posteriors(fits: tuple[Any, ...]) -> TypeGuard[tuple[PosteriorFit, ...]]:
@@ -135,7 +135,9 @@ def _are_posteriors(fits: tuple[Any, ...]) -> TypeGuard[tuple[PosteriorFit, ...]
 def _formulas_differ(fits: tuple[Any, ...], by: str | None) -> str:
     formulas = list(dict.fromkeys(fit.formula_text for fit in fits))
     if len(formulas) == 1:
-        return f"by={by!r} leaves groups out of posteriors; some of these fits are by REML or ML."
+        return (
+            f"by={shown(by)} leaves groups out of posteriors; some of these fits are by REML or ML."
+        )
     text = f"The fits have different formulas ({formulas[0]} and {formulas[1]})."
     if all(isinstance(fit, LikelihoodFit) for fit in fits):
         return f"{text} hb.anova compares REML and ML fits of different formulas."
@@ -184,7 +186,7 @@ def _sides(fits: tuple[Any, ...], names: tuple[str, ...] | None) -> list[Side]:
         label = ComparedFit(name=name, prefix=prefix, is_posterior=method == "posterior", fit=fit)
         found.append(Side(label=label, fit=fit))
     if len({side.label.prefix for side in found}) < len(found):
-        raise OptionError(f"names={names!r} must differ in more than case and punctuation.")
+        raise OptionError(f"names={shown(names)} must differ in more than case and punctuation.")
     order = {"ml": 0, "reml": 1, "posterior": 2}
     return sorted(found, key=lambda side: order[side.fit.method])
 

@@ -62,7 +62,8 @@ def _check_terms(results: Sequence[Loo]) -> None:
     first = results[0]
     for found in results[1:]:
         same = len(found.pointwise) == len(first.pointwise)
-        if not same or not found.pointwise.index.equals(first.pointwise.index):
+        labelled = found.by is not None  # rows of one order may have other labels
+        if not same or (labelled and not found.pointwise.index.equals(first.pointwise.index)):
             raise DataError(
                 f"The models have different levels of {first.by}, so what is left out differs."
             )

@@ -18,11 +18,15 @@ import pandas as pd
 from scipy.special import chdtrc
 
 from hierbayes.comparison.boundary_mixture import Mixture, mixture_p, why_not_nested
+from hierbayes.comparison.same_data import aligned
 from hierbayes.errors import DataError, OptionError
+from hierbayes.options import shown
 from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
+
+PURPOSE = "their likelihoods do not compare"
 
 
 def likelihood_ratio_table(
@@ -42,11 +46,12 @@ def likelihood_ratio_table(
         If the fits have different rows or responses, or likelihoods that do not compare.
     """
     labels = _checked_names(names, len(fits))
-    _check_comparable(fits)
+    fits = aligned(fits, purpose=PURPOSE)
     refitted = refit and any(fit.method == "reml" for fit in fits)
     if not refitted:
         _check_likelihoods(fits)
     used = [fit.with_method("ml") if refitted else fit for fit in fits]
+    used = list(aligned(used, purpose=PURPOSE))
     pairs = sorted(zip(labels, used, strict=True), key=lambda pair: pair[1].n_params)
     table = _table(pairs)
     notes = _not_nested(pairs)
@@ -97,7 +102,7 @@ def _checked_names(names: Any, count: int) -> tuple[str, ...]:
         text = all(isinstance(label, str) for label in labels)
         if text and len(labels) == count == len(set(labels)):
             return labels
-    raise OptionError(f"names={names!r} must be {count} different names, one a fit.")
+    raise OptionError(f"names={shown(names)} must be {count} different names, one a fit.")
 
 
 def _check_likelihoods(fits: tuple[LikelihoodFit, ...]) -> None:
@@ -113,22 +118,6 @@ def _check_likelihoods(fits: tuple[LikelihoodFit, ...]) -> None:
             "The REML criteria of models with different fixed parts do not compare: each is the "
             f"likelihood of what its own fixed part leaves. {advice}"
         )
-
-
-def _check_comparable(fits: tuple[LikelihoodFit, ...]) -> None:
-    first = fits[0]
-    for fit in fits[1:]:
-        if fit.nobs != first.nobs:
-            raise DataError(
-                f"The fits used different rows ({first.nobs} and {fit.nobs}), so their "
-                "likelihoods do not compare. Fit both to the rows that are complete for both."
-            )
-        if not np.array_equal(fit.design.y, first.design.y):
-            raise DataError(
-                "The fits have different responses "
-                f"({first.design.formula.response_label} and {fit.design.formula.response_label}), "
-                "so their likelihoods do not compare."
-            )
 
 
 def _table(pairs: list[tuple[str, LikelihoodFit]]) -> pd.DataFrame:

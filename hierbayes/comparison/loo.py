@@ -29,7 +29,7 @@ from hierbayes.comparison.leave_group_out import (
     refit_without,
 )
 from hierbayes.errors import DataError, NotSupportedError, OptionError
-from hierbayes.options import check_flag, nearest, random_generator
+from hierbayes.options import check_flag, nearest, random_generator, shown
 from hierbayes.results.comparison import Loo
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -100,11 +100,11 @@ def _factor_position(fit: PosteriorFit, by: Any) -> int:
     if isinstance(by, str) and by in names:
         return names.index(by)
     if not names:
-        raise OptionError(f"by={by!r}, but the model has no grouping factors; leave by out.")
+        raise OptionError(f"by={shown(by)}, but the model has no grouping factors; leave by out.")
     guess = nearest(by, names) if isinstance(by, str) else None
     hint = f"; did you mean {guess!r}?" if guess else "."
     listed = ", ".join(map(repr, names))
-    raise OptionError(f"by={by!r} is not one of the grouping factors {listed}{hint}")
+    raise OptionError(f"by={shown(by)} is not one of the grouping factors {listed}{hint}")
 
 
 def _rows(fit: PosteriorFit) -> Loo:

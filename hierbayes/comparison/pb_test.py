@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.comparison.same_data import check_same_data
+from hierbayes.comparison.same_data import check_same_rows
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.intervals.determined_part import determined_part
@@ -206,7 +206,7 @@ def _check_fits(small: LikelihoodFit, large: LikelihoodFit) -> None:
                 f"{name} must be a REML or ML fit, not {type(fit).__name__}; posteriors are "
                 "compared with bayes_factor or compare."
             )
-    check_same_data((small, large), purpose="their likelihoods do not compare")
+    check_same_rows((small, large), purpose="their likelihoods do not compare")
     if not _same(small.weights, large.weights) or (
         small.kernel.sigma_known != large.kernel.sigma_known
     ):

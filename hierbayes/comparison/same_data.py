@@ -1,11 +1,22 @@
-"""Whether fits belong beside each other: the same rows and the same response."""
+"""Whether fits belong beside each other: the same rows and the same response, in any order.
+
+Rows of two frames are matched by their labels where these tell rows apart and lead to the same
+response, else by the values of the variables both models have.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
+from hierbayes.design.design import Design
+from hierbayes.design.values import take_rows
 from hierbayes.errors import DataError
+
+IntArray = npt.NDArray[np.intp]
 
 
 def check_same_data(fits: Sequence[Any], *, purpose: str) -> None:
@@ -13,19 +24,107 @@ def check_same_data(fits: Sequence[Any], *, purpose: str) -> None:
 
     ``purpose`` ends the sentence: what can't be done then.
     """
-    first = fits[0]
-    label = first.design.formula.response_label
     for fit in fits[1:]:
-        if fit.nobs != first.nobs:
+        _order(fits[0], fit, purpose=purpose)
+
+
+def check_same_rows(fits: Sequence[Any], *, purpose: str) -> None:
+    """Raise DataError if the fits have other rows, or the same in another order."""
+    for fit in fits[1:]:
+        if _order(fits[0], fit, purpose=purpose) is not None:
             raise DataError(
-                f"The fits used different rows ({first.nobs} and {fit.nobs}), so {purpose}. Fit "
-                "all to the rows that are complete for all."
+                f"The fits have the same rows in another order, so {purpose}. Fit both to one "
+                "data frame."
             )
-        if np.array_equal(fit.design.y, first.design.y):
-            continue
-        other = fit.design.formula.response_label
-        if other != label:
-            raise DataError(
-                f"The fits have different responses ({label} and {other}), so {purpose}."
-            )
-        raise DataError(f"The fits have different values of {label}, so {purpose}.")
+
+
+def aligned[Fit](fits: Sequence[Fit], *, purpose: str) -> tuple[Fit, ...]:
+    """Return the fits with the rows of their designs in the order of the first one's.
+
+    Estimates don't depend on the order of the rows; what is said of rows is said of the same ones.
+
+    Raises
+    ------
+    DataError
+        If the fits have other rows or other responses; ``purpose`` ends the sentence.
+    """
+    first: Any = fits[0]
+    found = [first]
+    for fit in fits[1:]:
+        own: Any = fit
+        order = _order(first, own, purpose=purpose)
+        if order is not None:
+            weights = None if own.weights is None else own.weights[order]
+            own = replace(own, design=_in_order(own.design, order), weights=weights)
+        found.append(own)
+    return tuple(found)
+
+
+def _order(first: Any, fit: Any, *, purpose: str) -> IntArray | None:
+    """Positions of the first fit's rows among those of a fit; None where they are the same."""
+    a, b = first.design, fit.design
+    if fit.nobs != first.nobs:
+        raise DataError(
+            f"The fits used different rows ({first.nobs} and {fit.nobs}), so {purpose}. Fit "
+            "all to the rows that are complete for all."
+        )
+    if np.array_equal(a.y, b.y):
+        return None
+    label, other = a.formula.response_label, b.formula.response_label
+    if a.y.shape == b.y.shape:
+        for order in (_by_label(a, b), _by_content(a, b)):
+            if order is not None and np.array_equal(a.y, b.y[order]):
+                return order
+    if other != label:
+        raise DataError(f"The fits have different responses ({label} and {other}), so {purpose}.")
+    if np.array_equal(np.sort(a.y, axis=0), np.sort(b.y, axis=0)):
+        raise DataError(
+            f"The fits have the same values of {label} in another order, beside other values of "
+            f"their predictors or groups, so {purpose}."
+        )
+    raise DataError(f"The fits have different values of {label}, so {purpose}.")
+
+
+def _by_label(a: Design, b: Design) -> IntArray | None:
+    """Match rows by their labels in the users' frames, where both tell rows apart."""
+    if not (isinstance(a.row_labels, pd.Index) and isinstance(b.row_labels, pd.Index)):
+        return None
+    if not (a.row_labels.is_unique and b.row_labels.is_unique):
+        return None
+    order = b.row_labels.get_indexer(a.row_labels)
+    return None if (order < 0).any() else np.asarray(order, dtype=np.intp)
+
+
+def _by_content(a: Design, b: Design) -> IntArray | None:
+    """Match rows by the variables both models have; rows alike in all of them are exchangeable."""
+    common = [name for name in a.variables if name in b.variables]
+    hashes = []
+    for design in (a, b):
+        frame = design.model_frame
+        kept = frame[[name for name in common if name in frame.columns]].astype(object)
+        hashes.append(pd.util.hash_pandas_object(kept.astype(str), index=False).to_numpy())
+    orders = [np.argsort(values, kind="stable") for values in hashes]
+    if not np.array_equal(hashes[0][orders[0]], hashes[1][orders[1]]):
+        return None
+    found = np.empty_like(orders[0])
+    found[orders[0]] = orders[1]
+    return found
+
+
+def _in_order(design: Design, order: IntArray) -> Design:
+    """Return the same design with its rows in another order."""
+    parts: dict[str, Any] = {
+        name: None if getattr(design, name) is None else getattr(design, name)[order]
+        for name in ("weights", "offset", "known_sd", "row_labels", "rows")
+    }
+    return replace(
+        design,
+        y=design.y[order],
+        X=design.X[order],
+        factors=tuple(
+            replace(factor, codes=factor.codes[order], z=factor.z[order])
+            for factor in design.factors
+        ),
+        variables={name: take_rows(value, order) for name, value in design.variables.items()},
+        **parts,
+    )

@@ -20,6 +20,7 @@ from hierbayes.design.messages import did_you_mean
 from hierbayes.design.values import Factor, Logical, as_factor, as_numbers, take_rows
 from hierbayes.errors import OptionError
 from hierbayes.formula.expressions import names_in
+from hierbayes.options import shown
 from hierbayes.results.prediction_table import heading_lines
 from hierbayes.results.tidy import check_level
 
@@ -177,22 +178,21 @@ def _position(fit: Any, group: str | None) -> int | None:
     names = [factor.name for factor in fit.design.factors]
     if group is None:
         return 0 if names else None
-    if group not in names:
+    if not isinstance(group, str) or group not in names:
         hint = did_you_mean(str(group), names) if names else "; it has no groups."
-        raise OptionError(f"group={group!r} is not a grouping factor of the model{hint}")
+        raise OptionError(f"group={shown(group)} is not a grouping factor of the model{hint}")
     return names.index(group)
 
 
 def _variable(columns: _Columns, x: str | None, group: str | None) -> str:
     known = columns.predictors
     if x is not None:
-        if x not in known and x != group:
+        if not isinstance(x, str) or (x not in known and x != group):
             hint = did_you_mean(str(x), [*known, *([group] if group else [])])
-            raise OptionError(f"x={x!r} is not a predictor of the model{hint}")
+            raise OptionError(f"x={shown(x)} is not a predictor of the model{hint}")
         return x
-    numbers = [n for n in known if not columns.is_category(n)]
-    sloped = [n for n in numbers if n in columns.random]
-    found = next(iter([*sloped, *numbers, *known]), group)
+    sloped = [n for n in columns.random if not columns.is_category(n)]
+    found = next(iter([*sloped, *columns.fixed, *known]), group)
     if found is None:
         raise OptionError("The model has neither predictors nor groups: there is no x to draw.")
     return found

@@ -32,7 +32,7 @@ from hierbayes.effects.reference_grid import (
 )
 from hierbayes.errors import OptionError
 from hierbayes.intervals.satterthwaite import held_notes
-from hierbayes.options import Adjust, Ddf, PredictionType, check_option
+from hierbayes.options import Adjust, Ddf, PredictionType, check_option, shown
 from hierbayes.results.emmeans_table import EmmeansTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -160,15 +160,17 @@ def _check_options(fit: Any, *, ddf: Any, adjust: Any, level: float, type: Any) 
 def _names(argument: str, given: Any, *, some: bool = True) -> tuple[str, ...]:
     names = (given,) if isinstance(given, str) else given
     if not isinstance(names, Iterable) or isinstance(names, Mapping):
-        raise OptionError(f"{argument}={given!r} must be a predictor's name or a list of names.")
+        raise OptionError(
+            f"{argument}={shown(given)} must be a predictor's name or a list of names."
+        )
     names = tuple(names)
     if some and not names:
-        raise OptionError(f"{argument}={given!r} names no predictor.")
+        raise OptionError(f"{argument}={shown(given)} names no predictor.")
     for name in names:
         if not isinstance(name, str):
-            raise OptionError(f"{argument}: {name!r} is not a predictor's name.")
+            raise OptionError(f"{argument}: {shown(name)} is not a predictor's name.")
     if len(set(names)) < len(names):
-        raise OptionError(f"{argument}={given!r} names a predictor twice.")
+        raise OptionError(f"{argument}={shown(given)} names a predictor twice.")
     return names
 
 

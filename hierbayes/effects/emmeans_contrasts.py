@@ -11,7 +11,7 @@ import pandas as pd
 
 from hierbayes.design.messages import did_you_mean
 from hierbayes.errors import OptionError
-from hierbayes.options import Adjust
+from hierbayes.options import Adjust, shown
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def contrast_rows(asked: Any, values: pd.DataFrame) -> ContrastRows:
         if asked != "pairwise":
             hint = did_you_mean(asked, ["pairwise"])
             raise OptionError(
-                f"contrasts={asked!r} must be 'pairwise', a dict of weights or a list of pairs"
+                f"contrasts={shown(asked)} must be 'pairwise', a dict of weights or a list of pairs"
                 f"{hint}"
             )
         if len(labels) < 2:
@@ -88,10 +88,10 @@ def contrast_rows(asked: Any, values: pd.DataFrame) -> ContrastRows:
         names = tuple(f"{labels[i]} - {labels[j]}" for i, j in pairs)
     else:
         raise OptionError(
-            f"contrasts={asked!r} must be 'pairwise', a dict of weights or a list of pairs."
+            f"contrasts={shown(asked)} must be 'pairwise', a dict of weights or a list of pairs."
         )
     if not names:
-        raise OptionError(f"contrasts={asked!r} asks for no contrast.")
+        raise OptionError(f"contrasts={shown(asked)} asks for no contrast.")
     return ContrastRows(names=names, weights=np.array(weights))
 
 

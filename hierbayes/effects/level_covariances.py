@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.gaussian.marginal import Kernel
-from hierbayes.options import nearest
+from hierbayes.options import nearest, shown
 from hierbayes.results.addresses import effect_addresses
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -67,7 +67,7 @@ def position_of_group(fit: Fit, group: str | None) -> int:
     names = [factor.name for factor in fit.design.factors]
     if group is None:
         return 0
-    if group in names:
+    if isinstance(group, str) and group in names:
         return names.index(str(group))
     raise OptionError(_not_one_of("group", group, names))
 
@@ -76,16 +76,14 @@ def position_of_term(fit: Fit, position: int, term: str | None) -> int:
     """Return the position of a term among the columns of a factor; the first when not named."""
     if term is None:
         return 0
-    return effect_addresses(fit.design, position).place(
-        term, "term={text!r} is not one of {listed}"
-    )
+    return effect_addresses(fit.design, position).place(term, "term={text} is not one of {listed}")
 
 
 def _not_one_of(argument: str, given: Any, names: Any) -> str:
     listed = ", ".join(repr(name) for name in names)
     guess = nearest(given, tuple(names)) if isinstance(given, str) else None
     hint = f"; did you mean {guess!r}?" if guess else ""
-    return f"{argument}={given!r} is not one of {listed}{hint}"
+    return f"{argument}={shown(given)} is not one of {listed}{hint}"
 
 
 def level_covariances(fit: Fit) -> LevelCovariances:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.gaussian.covariance import lower_triangles, term_covariances
 from hierbayes.gaussian.marginal import evaluate
+from hierbayes.options import shown
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
     interval_addresses,
@@ -71,7 +72,7 @@ def likelihood_surface(
             f"likelihood_surface takes a REML or ML fit; it got {type(fit).__name__}."
         )
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not 2 <= n <= MOST_POINTS:
-        raise OptionError(f"n={n!r} must be a whole number from 2 to {MOST_POINTS}.")
+        raise OptionError(f"n={shown(n)} must be a whole number from 2 to {MOST_POINTS}.")
     first, second = _chosen(fit, parameters)
     reml, ml = fit.with_method("reml"), fit.with_method("ml")
     x, y = (_grid(reml, parameter, n) for parameter in (first, second))
@@ -113,7 +114,7 @@ def _chosen(fit: LikelihoodFit, names: Any) -> tuple[IntervalParameter, Interval
                 "surface is over sds."
             )
     if len(chosen) != 2 or chosen[0] == chosen[1]:
-        raise OptionError(f"parameters={names!r} must be two different names.")
+        raise OptionError(f"parameters={shown(names)} must be two different names.")
     return chosen[0], chosen[1]
 
 

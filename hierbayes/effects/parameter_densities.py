@@ -9,7 +9,7 @@ Source: Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100(9), fo
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +104,8 @@ def parameter_densities(
     known = _draws_and_laws(posterior)
     chosen = list(known)
     if parameters is not None:
-        given = [parameters] if isinstance(parameters, str) else list(parameters)
+        is_one = isinstance(parameters, str) or not isinstance(parameters, Iterable)
+        given: list[Any] = [parameters] if is_one else list(parameters)
         places = [posterior.addresses.place(name) for name in given]
         chosen = [posterior.addresses.labels[place] for place in places]
     return tuple(_density(name, *known[name], view=view) for name in chosen)

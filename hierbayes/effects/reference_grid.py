@@ -37,6 +37,7 @@ from hierbayes.design.values import (
 )
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.formula.expressions import names_in
+from hierbayes.options import shown
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -141,8 +142,8 @@ def no_predictor(fit: Any, name: Any, predictors: tuple[str, ...]) -> str:
             "of its levels are in fit.coef()."
         )
     if not predictors:
-        return f"{name!r} is no predictor: the fixed part of {fit.formula_text} has none."
-    return f"{name!r} is no predictor of the fixed part{did_you_mean(str(name), predictors)}"
+        return f"{shown(name)} is no predictor: the fixed part of {fit.formula_text} has none."
+    return f"{shown(name)} is no predictor of the fixed part{did_you_mean(str(name), predictors)}"
 
 
 def null_space(X: FloatArray, kept: npt.NDArray[np.intp]) -> FloatArray:
@@ -171,7 +172,7 @@ def _checked_at(at: Any) -> dict[str, Any]:
     if isinstance(at, Mapping):
         return dict(at)
     raise OptionError(
-        f"at={at!r} must be a dict from a predictor to its values, for example "
+        f"at={shown(at)} must be a dict from a predictor to its values, for example "
         "at={'Days': [0, 5]}."
     )
 

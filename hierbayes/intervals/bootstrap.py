@@ -26,7 +26,7 @@ from hierbayes.intervals.replicates import checked_count, checked_jobs, run_part
 from hierbayes.intervals.resampling import ResponseDraws
 from hierbayes.likelihood.lmm import LmmFit, fit_lmm
 from hierbayes.likelihood.refits import refit_many
-from hierbayes.options import BootstrapKind, check_option
+from hierbayes.options import BootstrapKind, check_option, shown
 from hierbayes.results.bootstrap_result import BootstrapResult
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -199,7 +199,7 @@ def named_numbers(statistic: Statistic, fit: LikelihoodFit) -> dict[str, float]:
     """
     if not callable(statistic):
         raise OptionError(
-            f"statistic={statistic!r} must be a function of a fit, for example "
+            f"statistic={shown(statistic)} must be a function of a fit, for example "
             "lambda fit: fit.sigma ** 2."
         )
     value = statistic(fit)

@@ -16,7 +16,7 @@ from hierbayes.intervals.profile import (
     profiled,
 )
 from hierbayes.intervals.wald import NO_WALD, wald_limits
-from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
+from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option, shown
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
     interval_parameters,
@@ -98,7 +98,8 @@ def confint(
     if _is_posterior(fit):
         if method is not None:
             raise OptionError(
-                f"method={method!r}: a posterior's intervals come from its draws; leave method out."
+                f"method={shown(method)}: a posterior's intervals come from its draws; leave "
+                "method out."
             )
         return _credible(fit, level, parameters)
     checked_fit(fit, "confint")

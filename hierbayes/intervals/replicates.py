@@ -14,7 +14,7 @@ import numpy as np
 
 from hierbayes.bayes.nuts_progress import EVERY, PATIENCE, somebody_watches
 from hierbayes.errors import OptionError
-from hierbayes.options import check_flag, random_generator
+from hierbayes.options import check_flag, random_generator, shown
 
 PART = 250  # replicates in one part, fewer where a replicate has many rows
 PART_NUMBERS = 1_000_000  # rows times replicates
@@ -26,7 +26,7 @@ def checked_count(nsim: Any) -> int:
     """Return ``nsim`` if it is a whole number of at least 1; else raise OptionError."""
     if isinstance(nsim, (int, np.integer)) and not isinstance(nsim, bool) and nsim >= 1:
         return int(nsim)
-    raise OptionError(f"nsim={nsim!r} must be a whole number of at least 1, for example 500.")
+    raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1, for example 500.")
 
 
 def checked_jobs(n_jobs: Any) -> int:
@@ -34,8 +34,8 @@ def checked_jobs(n_jobs: Any) -> int:
     if isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool) and n_jobs != 0:
         return int(n_jobs)
     raise OptionError(
-        f"n_jobs={n_jobs!r} must be a whole number of workers, for example 1 or 4; -1 takes all "
-        "processors."
+        f"n_jobs={shown(n_jobs)} must be a whole number of workers, for example 1 or 4; -1 takes "
+        "all processors."
     )
 
 

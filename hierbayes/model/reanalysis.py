@@ -196,7 +196,7 @@ def _checked_term(fit: LikelihoodFit, term: Any) -> int:
     if term is None:
         return len(fit.coef_names) - 1
     addresses = coefficient_addresses(fit.design, fit.kept.tolist())
-    return addresses.place(term, "term={text!r} is not one of {listed}")
+    return addresses.place(term, "term={text} is not one of {listed}")
 
 
 def _of_reml(fit: LikelihoodFit, at: int, level: float) -> tuple[Any, ...]:

@@ -6,6 +6,10 @@ A picture describes the axes it drew (or its whole figure); a page asks for the 
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from hierbayes.errors import OptionError
+from hierbayes.options import shown
+from hierbayes.plots.picture import picture
+
 _words: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
 
 
@@ -14,6 +18,7 @@ def describe(drawn: Any, text: str) -> None:
     _words[drawn] = text
 
 
+@picture
 def alt_text(drawn: Any) -> str:
     """Return the words of axes or of a figure; empty where nothing was said.
 
@@ -29,6 +34,11 @@ def alt_text(drawn: Any) -> str:
     >>> alt_text(figure)
     'An empty panel.'
     """
+    if not hasattr(drawn, "get_figure"):
+        raise OptionError(
+            f"alt_text takes matplotlib axes or a figure, as a picture returns them; it got "
+            f"{shown(drawn)}."
+        )
     if drawn in _words:
         return _words[drawn]
     panels = drawn.axes if hasattr(drawn, "add_subplot") else ()

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hierbayes.errors import OptionError
+from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
+from hierbayes.plots.picture import picture
 from hierbayes.plots.style import BAND, INK, LINE, REFERENCE, SOFT, drawing, figure_of, is_narrow
 from hierbayes.results.density import density
 from hierbayes.results.interval_parameters import interval_parameters
@@ -22,6 +24,7 @@ REACH = 1.6  # the axis ends here, in upper quantiles of the posterior
 UPPER = 0.98
 
 
+@picture
 def boundary(
     profile: ProfileResult,
     posterior: PosteriorFit,
@@ -66,7 +69,7 @@ def boundary(
     name = parameter or (sds[0] if sds else "")
     if name not in sds:
         known = ", ".join(map(repr, sds)) or "none"
-        raise OptionError(f"parameter={parameter!r} is not a profiled sd; there is {known}.")
+        raise OptionError(f"parameter={shown(parameter)} is not a profiled sd; there is {known}.")
     draws, prior = _of_posterior(posterior, name)
     smooth = density(draws, lower=0.0)
     top = REACH * float(np.quantile(draws, UPPER))

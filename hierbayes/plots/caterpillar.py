@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest
+from hierbayes.options import nearest, shown
 from hierbayes.plots.alt_text import describe
+from hierbayes.plots.picture import checked_fits, picture
 from hierbayes.plots.style import INK, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
+from hierbayes.results.addresses import effect_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +25,7 @@ MARKS = (("o", INK, INK), ("s", "white", SOFT), ("D", SOFT, SOFT))
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}
 
 
+@picture
 def caterpillar(
     *fits: Any,
     group: str | None = None,
@@ -37,7 +40,7 @@ def caterpillar(
     Parameters
     ----------
     *fits : one to three fits of the same model, LikelihoodFit or PosteriorFit
-    group : grouping factor; the first unless said
+    group : grouping factor, also by position after the fits; the first unless said
     level : level of the intervals
     figure : a matplotlib figure to draw into
 
@@ -59,16 +62,24 @@ def caterpillar(
     >>> axes[0].get_xlabel()
     '(Intercept)'
     """
+    if len(fits) > 1 and isinstance(fits[-1], str) and group is None:
+        fits, group = fits[:-1], fits[-1]
     if not 1 <= len(fits) <= len(MARKS):
         raise OptionError(f"caterpillar takes one to {len(MARKS)} fits; it got {len(fits)}.")
+    fits = checked_fits(fits, "caterpillar")
     known = tuple(fits[0].n_groups)
     chosen = str(known[0] if group is None and known else group)
     if chosen not in known:
         guess = nearest(chosen, known)
         hint = f"; did you mean {guess!r}?" if guess else "."
         names = ", ".join(map(repr, known)) or "no grouping factors"
-        raise OptionError(f"group={chosen!r}: this model has {names}{hint}")
+        raise OptionError(f"group={shown(chosen)}: this model has {names}{hint}")
     tables = [_table(fit, chosen, level) for fit in fits]
+    if any(set(_keys(table)) != set(_keys(tables[0])) for table in tables[1:]):
+        raise OptionError(
+            f"caterpillar draws the same effects of {chosen} by each fit; these have other levels "
+            "or other terms. Draw them apart."
+        )
     terms = list(dict.fromkeys(tables[0]["term"]))
     first = tables[0].loc[tables[0]["term"] == terms[0]]
     order = list(first.sort_values("estimate", kind="stable")["level"])
@@ -99,7 +110,16 @@ def caterpillar(
 
 def _table(fit: Any, group: str, level: float) -> pd.DataFrame:
     found = fit.tidy(effects="ran_vals", level=level)
-    return pd.DataFrame(found.loc[found["group"] == group])
+    if group not in fit.n_groups:
+        return found.iloc[:0]
+    position = [factor.name for factor in fit.design.factors].index(group)
+    labels = effect_labels(fit.design, position)
+    rows = pd.DataFrame(found.loc[found["group"] == group])
+    return rows.assign(term=np.repeat(np.array(labels, dtype=object), len(rows) // len(labels)))
+
+
+def _keys(table: pd.DataFrame) -> "zip[tuple[Any, Any]]":
+    return zip(table["term"], table["level"], strict=True)
 
 
 def _marks(ax: "Axes", rows: pd.DataFrame, shift: float, number: int, name: str) -> None:

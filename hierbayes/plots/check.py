@@ -9,6 +9,7 @@ from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import shortened
+from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import short_names
 from hierbayes.plots.style import (
     BAND,
@@ -38,6 +39,7 @@ ROOM_MM, NARROW_ROOM_MM = 32.0, 24.0  # of words in or below a panel
 LINES = 2.0  # between a title and its panel, in sizes of small letters
 
 
+@picture
 def check(
     found: ModelCheck, *, figure: "Figure | SubFigure | None" = None
 ) -> "tuple[Figure | SubFigure, np.ndarray[Any, Any]]":

@@ -6,7 +6,7 @@ margin stands the shift from REML to the posterior. Beside the rows, the effects
 both estimators against each other, and their coefficients in the plane of two terms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,12 @@ import pandas as pd
 from hierbayes.comparison.compare import compare as compared
 from hierbayes.comparison.comparison_table import row_addresses
 from hierbayes.errors import OptionError
+from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.compare_levels import draw_effects, draw_plane, level_terms
 from hierbayes.plots.compare_rows import Row, draw_row, rows_of
 from hierbayes.plots.labels import MOST_PANELS, shortened
+from hierbayes.plots.picture import picture
 from hierbayes.plots.style import WIDTH_MM, any_figure, drawing, is_narrow, letter_size, width_of
 from hierbayes.results.comparison import Comparison
 
@@ -31,6 +33,7 @@ LETTERS_IN_A_ROW = 32  # of a legend
 WIDE = (1.35, 1.0)  # of the rows and of the panels beside them
 
 
+@picture
 def compare(
     *fits: Any,
     parameters: Sequence[str] | None = None,
@@ -106,7 +109,8 @@ def _chosen(found: Comparison, parameters: Sequence[str] | None) -> list[str]:
     if parameters is None:
         chosen = [name for name in known if found.table.loc[name, "effect"] != "icc"]
     else:
-        given = [parameters] if isinstance(parameters, str) else list(parameters)
+        is_one = isinstance(parameters, str) or not isinstance(parameters, Iterable)
+        given: list[Any] = [parameters] if is_one else list(parameters)
         addresses = row_addresses(found.fits[0].fit)
         chosen = [known[addresses.place(name)] for name in given]
     if not 1 <= len(chosen) <= MOST_PANELS:
@@ -120,7 +124,7 @@ def _checked_group(found: Comparison, group: str | None) -> str | None:
     known = tuple(found.n_groups)
     if group is not None and group not in known:
         names = ", ".join(map(repr, known)) or "no grouping factors"
-        raise OptionError(f"group={group!r}: this model has {names}.")
+        raise OptionError(f"group={shown(group)}: this model has {names}.")
     return group
 
 

@@ -9,6 +9,7 @@ from hierbayes.effects.effect_lines import EffectLines, effect_lines
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label, wrapped
+from hierbayes.plots.picture import checked_fits, picture
 from hierbayes.plots.style import (
     BAND,
     INK,
@@ -35,6 +36,7 @@ KEY_MM = 18.0  # of a legend, besides its words
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}
 
 
+@picture
 def effects(
     *fits: Any,
     x: str | None = None,
@@ -52,8 +54,9 @@ def effects(
     Parameters
     ----------
     *fits : one to three fits of the same model, LikelihoodFit or PosteriorFit
-    x : a column of the data in the model, or its grouping factor; the first number with a random
-        slope, else the first predictor, else the grouping factor unless said
+    x : a column of the data in the model, or its grouping factor, also by position after the fits;
+        the first number with a random slope, else the first predictor, else the grouping factor
+        unless said
     group : the grouping factor whose levels have lines; the first unless said
     level : level of the bands
     new_responses : whether to draw the band of a new response of a new group, too
@@ -78,8 +81,11 @@ def effects(
     >>> axes[0].get_xlabel()
     'Days (days of sleep deprivation)'
     """
+    if len(fits) > 1 and isinstance(fits[-1], str) and x is None:
+        fits, x = fits[:-1], fits[-1]
     if not 1 <= len(fits) <= MOST_FITS:
         raise OptionError(f"effects takes one to {MOST_FITS} fits; it got {len(fits)}.")
+    fits = checked_fits(fits, "effects")
     lines = [
         effect_lines(fit, x=x, group=group, level=level, new_responses=new_responses)
         for fit in fits

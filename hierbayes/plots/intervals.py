@@ -8,6 +8,7 @@ import pandas as pd
 
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
+from hierbayes.plots.picture import picture
 from hierbayes.plots.style import INK, SOFT, WIDTH_MM, any_figure, drawing
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ MARKS = (
 ROOM = 0.06  # left free at both ends, as part of the range
 
 
+@picture
 def intervals(
     tables: Mapping[str, pd.DataFrame],
     *,

@@ -7,6 +7,7 @@ from scipy.special import chdtri
 
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
+from hierbayes.plots.picture import picture
 from hierbayes.plots.style import INK, SOFT, WIDTH_MM, any_figure, drawing
 from hierbayes.results.likelihood_surface import LikelihoodSurface
 
@@ -20,6 +21,7 @@ EXCLUDED = 1e-4  # probability beyond which nothing is shown
 SHADES = ("#8c8c8c", "#b0b0b0", "#d0d0d0", "#ebebeb")
 
 
+@picture
 def likelihood_surface(
     surface: LikelihoodSurface,
     *,

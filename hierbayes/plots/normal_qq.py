@@ -8,6 +8,7 @@ import numpy as np
 from hierbayes.checks.residuals import normal_quantiles, residual_table
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import bundled_unit
+from hierbayes.plots.picture import picture
 from hierbayes.plots.style import POINT, REFERENCE, drawing, figure_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -18,6 +19,7 @@ WIDTH_MM, HEIGHT_MM = 120.0, 90.0
 POINT_SIZE = 16.0
 
 
+@picture
 def qq(
     fit: LikelihoodFit,
     *,

@@ -10,6 +10,7 @@ from hierbayes.errors import OptionError
 from hierbayes.options import ParameterView
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import MOST_PANELS, shortened
+from hierbayes.plots.picture import picture
 from hierbayes.plots.style import (
     BAND,
     INK,
@@ -35,6 +36,7 @@ TOP = 1.1  # of a panel, in heights of what is drawn
 TICKS = 4  # intervals between the numbers of a panel at most
 
 
+@picture
 def prior_posterior(
     posterior: PosteriorFit,
     parameters: Sequence[str] | None = None,

@@ -9,6 +9,7 @@ from hierbayes.errors import OptionError
 from hierbayes.options import check_option
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import shortened
+from hierbayes.plots.picture import picture
 from hierbayes.plots.style import (
     BAND,
     LINE,
@@ -36,6 +37,7 @@ TICKS = 4  # intervals between the numbers of a panel at most
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
 
+@picture
 def profile(
     result: ProfileResult,
     kind: Kind = "zeta",

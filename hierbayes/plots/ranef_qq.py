@@ -8,6 +8,7 @@ from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import term_title
+from hierbayes.plots.picture import checked_fits, picture
 from hierbayes.plots.style import (
     INK,
     REFERENCE,
@@ -28,6 +29,7 @@ SHARE = 0.72  # of the width of a panel with its frame, for its title
 FEW = 100  # levels up to which each has an interval
 
 
+@picture
 def ranef_qq(
     fit: Any,
     *,
@@ -58,6 +60,7 @@ def ranef_qq(
     >>> [ax.get_title() for ax in axes]
     ['Subject: (Intercept)', 'Subject: Days']
     """
+    (fit,) = checked_fits([fit], "ranef_qq")
     table = fit.tidy(effects="ran_vals", level=level)
     if table.empty:
         raise OptionError("ranef_qq draws random effects; this model has none.")

@@ -8,8 +8,10 @@ import pandas as pd
 
 from hierbayes.effects.within_group import group_points, within_group_lines
 from hierbayes.errors import OptionError
+from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import LETTER, MM_PER_POINT, axis_label
+from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import short_names
 from hierbayes.plots.style import (
     BAND,
@@ -39,6 +41,7 @@ INTERVALS = 2  # between the ticks of a narrow panel, so that their numbers don'
 NARROW_FROM = 5  # panels in a row
 
 
+@picture
 def data(
     frame: Any,
     *,
@@ -90,7 +93,7 @@ def data(
         columns = min(most, _columns_with_room(figure, points["x"]))
         columns = -(-n_groups // -(-n_groups // columns))  # rows of equal length
     if columns < 1:
-        raise OptionError(f"columns={columns!r} must be at least 1.")
+        raise OptionError(f"columns={shown(columns)} must be at least 1.")
     n_columns = min(columns, n_groups)
     n_rows = -(-n_groups // n_columns)
     height = FRAME_MM + PANEL_MM * n_rows if n_groups > 1 else 0.6 * WIDTH_MM

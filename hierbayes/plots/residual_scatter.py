@@ -9,6 +9,7 @@ import pandas as pd
 from hierbayes.checks.residuals import jittered, residual_table
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label, bundled_unit
+from hierbayes.plots.picture import picture
 from hierbayes.plots.style import POINT, REFERENCE, drawing, figure_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -23,6 +24,7 @@ LETTERS_IN_A_ROW = 30
 TIES = 2  # rows per distinct value from which points would cover each other
 
 
+@picture
 def residuals(
     fit: LikelihoodFit,
     x: str | None = None,

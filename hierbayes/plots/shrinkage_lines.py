@@ -10,9 +10,11 @@ import pandas as pd
 from hierbayes.effects.pooling_lines import ROW, PoolingLines, pooling_lines
 from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import OptionError
+from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
 from hierbayes.plots.level_names import LETTER
+from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, short_names, unit_of, whole_numbers
 from hierbayes.plots.style import BAND, INK, MM_PER_INCH, WIDTH_MM, any_figure, drawing, is_narrow
 from hierbayes.results.shrinkage_table import ShrinkageTable
@@ -39,6 +41,7 @@ LINES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
+@picture
 def shrinkage_lines(
     fit: Any,
     *,
@@ -82,7 +85,7 @@ def shrinkage_lines(
     if columns is None:
         columns = NARROW_COLUMNS if is_narrow(figure) else COLUMNS
     if columns < 1:
-        raise OptionError(f"columns={columns!r} must be at least 1.")
+        raise OptionError(f"columns={shown(columns)} must be at least 1.")
     table = shrinkage(fit)
     rows = rows_of(table, group, None)
     name = str(rows.attrs["group"])

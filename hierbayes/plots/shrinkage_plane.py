@@ -10,8 +10,10 @@ import pandas as pd
 from hierbayes.effects.ellipses import ellipse, ellipse_band
 from hierbayes.effects.level_covariances import covariance_draws
 from hierbayes.errors import OptionError
+from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import place_names, settle
+from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import (
     ESTIMATOR,
     is_narrow,
@@ -40,6 +42,7 @@ REACH = 0.06  # of the range, around what is drawn
 STYLES = ((0, (1, 1.6)), (0, (3, 2)), (0, (7, 3)))  # of the ellipses, inside out
 
 
+@picture
 def shrinkage_plane(
     source: Any,
     *,
@@ -134,7 +137,7 @@ def _two_terms(
         )
     chosen = tuple(known[:2] if terms is None else terms)
     if len(chosen) != 2 or isinstance(terms, str) or chosen[0] == chosen[1]:
-        raise OptionError(f"terms={terms!r} must name two different terms, for x and for y.")
+        raise OptionError(f"terms={shown(terms)} must name two different terms, for x and for y.")
     x, y = (rows_of(table, first.attrs["group"], term) for term in chosen)
     return x, y
 

@@ -10,6 +10,7 @@ from hierbayes.effects.reliability_curve import reliability_curve
 from hierbayes.options import Against, check_option
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import place_names, settle
+from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import (
     is_narrow,
     legend_above,
@@ -33,6 +34,7 @@ CLEAR = 0.03
 DISTANCES = (7.0, 16.0, 30.0, 45.0, 60.0)
 
 
+@picture
 def shrinkage_reliability(
     fit: Any,
     *,

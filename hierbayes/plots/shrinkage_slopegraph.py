@@ -9,6 +9,7 @@ import pandas as pd
 
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import settle, spread_positions, width
+from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import (
     ESTIMATOR,
     is_narrow,
@@ -34,6 +35,7 @@ EMPTY, MOST_ROOM = 0.15, 1.2  # beside the two columns of points, without names 
 AREA = (12.0, 60.0)  # of the marks of the smallest and the largest level
 
 
+@picture
 def shrinkage_slopegraph(
     source: Any,
     *,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest
+from hierbayes.options import nearest, shown
 from hierbayes.plots.labels import bundled_unit
 from hierbayes.plots.style import MM_PER_INCH
 from hierbayes.results.shrinkage_table import ShrinkageTable
@@ -56,7 +56,7 @@ def chosen(argument: str, given: str | None, known: tuple[str, ...]) -> str:
     guess = nearest(given, known) if isinstance(given, str) else None
     hint = f"; did you mean {guess!r}?" if guess else ""
     listed = ", ".join(map(repr, known))
-    raise OptionError(f"{argument}={given!r} is not one of {listed}{hint}")
+    raise OptionError(f"{argument}={shown(given)} is not one of {listed}{hint}")
 
 
 def unit_of(source: Any) -> str:

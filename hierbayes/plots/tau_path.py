@@ -11,6 +11,7 @@ from hierbayes.effects.shrinkage_path import shrinkage_path
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import settle, spread_positions
+from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import (
     ESTIMATOR,
     is_narrow,
@@ -36,6 +37,7 @@ NAME_SIZE, SMALL_NAME = 8.5, 7.0
 STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)))  # so that neighbouring lines are told apart
 
 
+@picture
 def tau_path(
     fit: Any,
     *,

@@ -21,7 +21,7 @@ from typing import Any
 
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest
+from hierbayes.options import nearest, shown
 
 NAMES_SHOWN = 12
 
@@ -76,7 +76,7 @@ class Addresses:
         given = self.spellings[place]
         return next((text for text in given if self.find(text) == (place,)), given[-1])
 
-    def place(self, text: Any, unknown: str = "parameters: {text!r} is not one of {listed}") -> int:
+    def place(self, text: Any, unknown: str = "parameters: {text} is not one of {listed}") -> int:
         """Return the position of the parameter a text means.
 
         Parameters
@@ -96,7 +96,7 @@ class Addresses:
             raise OptionError(self.ambiguity(text, found))
         guess = nearest(text, self.labels) if isinstance(text, str) else None
         hint = f"; did you mean {guess!r}?" if guess else "."
-        raise OptionError(unknown.format(text=text, listed=self.listed()) + hint)
+        raise OptionError(unknown.format(text=shown(text), listed=self.listed()) + hint)
 
     def ambiguity(self, text: str, found: Sequence[int]) -> str:
         """Say which parameters a text could mean and how to write each."""

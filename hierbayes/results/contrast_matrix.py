@@ -62,7 +62,7 @@ class _Columns:
             )
         if not self.kept:
             raise OptionError(f"L names {name!r}, but this model has no fixed effects.")
-        return self.addresses.place(name, "L names {text!r}; the coefficients are {listed}")
+        return self.addresses.place(name, "L names {text}; the coefficients are {listed}")
 
     def are_all(self, names: Iterable[Any]) -> bool:
         """Whether these are all coefficients in their order, as ``fixef()`` has them."""

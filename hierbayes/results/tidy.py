@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.errors import OptionError
-from hierbayes.options import Ddf, Effect, check_option
+from hierbayes.options import Ddf, Effect, check_option, shown
 
 COLUMNS = (
     "effect",
@@ -30,7 +30,7 @@ def check_level(level: float) -> float:
     """Return ``level`` if it lies strictly between 0 and 1; else raise OptionError."""
     if isinstance(level, (int, float)) and not isinstance(level, bool) and 0 < level < 1:
         return float(level)
-    raise OptionError(f"level={level!r} must be a number between 0 and 1, for example 0.95.")
+    raise OptionError(f"level={shown(level)} must be a number between 0 and 1, for example 0.95.")
 
 
 def checked_effects(effects: Any) -> tuple[Effect, ...]:
