@@ -60,6 +60,28 @@ Family = Literal[
     "hurdle_gamma",
     "hurdle_lognormal",
 ]
+# What other packages call our families.
+FAMILY_WORDS = {
+    "normal": "gaussian", "gauss": "gaussian",
+    "logistic": "bernoulli", "logit": "bernoulli", "binary": "bernoulli",
+    "nbinom": "negativebinomial", "nbinom1": "negativebinomial", "nbinom2": "negativebinomial",
+    "nb": "negativebinomial", "negbin": "negativebinomial", "negbinomial": "negativebinomial",
+    "student": "t", "studentt": "t",
+    "ordinal": "cumulative", "ordered": "cumulative", "clm": "cumulative", "clmm": "cumulative",
+    "multinomial": "categorical", "softmax": "categorical", "multinom": "categorical",
+    "inversegaussian": "wald", "invgaussian": "wald",
+    "betabinomial": "beta_binomial", "betabinom": "beta_binomial",
+    "zip": "zero_inflated_poisson", "zipoisson": "zero_inflated_poisson",
+    "zeroinflatedpoisson": "zero_inflated_poisson",
+    "zinb": "zero_inflated_negativebinomial", "zinegbin": "zero_inflated_negativebinomial",
+    "zeroinflatednegbinomial": "zero_inflated_negativebinomial",
+    "zib": "zero_inflated_binomial", "zibinomial": "zero_inflated_binomial",
+    "zeroinflatedbinomial": "zero_inflated_binomial",
+    "hurdle": "hurdle_poisson", "hurdlenegbinomial": "hurdle_negativebinomial",
+    "lognorm": "lognormal", "gammadist": "gamma", "betaregression": "beta", "betareg": "beta",
+    "exgauss": "exgaussian", "vonmisesfisher": "vonmises",
+    "asymlaplace": "asymmetriclaplace", "sequential": "sratio", "acat": "sratio",
+}  # fmt: skip
 Parameterization = Literal["noncentered", "centered", "marginal"]
 Link = Literal[
     "identity",
@@ -110,6 +132,20 @@ def check_option(argument: str, given: Any, options: Any) -> Any:
     guess = nearest(given, allowed) if isinstance(given, str) else None
     hint = f"; did you mean {guess!r}?" if guess else "."
     raise OptionError(f"{argument}={shown(given)} is not one of {listed}{hint}")
+
+
+def check_family_name(family: Any) -> str:
+    """Return the name of a response family; OptionError with ours for another package's word."""
+    word = (
+        family.casefold().replace("-", "_").replace(".", "_").replace(" ", "_")
+        if (isinstance(family, str))
+        else ""
+    )
+    meant = FAMILY_WORDS.get(word, FAMILY_WORDS.get(word.replace("_", "")))
+    if meant is not None and family not in get_args(Family):
+        listed = ", ".join(repr(name) for name in get_args(Family))
+        raise OptionError(f"family={shown(family)} is not one of {listed}; did you mean {meant!r}?")
+    return str(check_option("family", family, Family))
 
 
 def check_flag(argument: str, given: Any, meaning: str) -> bool:

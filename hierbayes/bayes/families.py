@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, NotSupportedError, OptionError
-from hierbayes.options import Family, Link, check_option, nearest
+from hierbayes.options import Link, check_family_name, check_option, nearest
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -102,7 +102,7 @@ def check_family(family: Any, link: Any) -> None:
     OptionError
         For unknown names, and for a link the family doesn't have.
     """
-    check_option("family", family, Family)
+    check_family_name(family)
     if link is None or (family, link) == ("gaussian", "identity"):
         return
     check_option("link", link, Link)

@@ -18,6 +18,7 @@ from hierbayes.errors import NotSupportedError
 
 FloatArray = npt.NDArray[np.float64]
 
+BINOMIAL = ("bernoulli", "binomial")  # whose densities need logarithms worked out from eta
 INVERSE_LINKS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "identity": lambda eta: eta,
     "log": np.exp,
@@ -64,7 +65,11 @@ class Response:
         assert self.y is not None
         mu = self.mean(eta)
         density = _known(LOG_DENSITIES, self.family)
-        return np.asarray(density(self.y[rows], mu, self._parameters(flat, rows)))
+        parameters = self._parameters(flat, rows)
+        if self.family in BINOMIAL:
+            logarithms = LOG_PROBABILITIES.get(self.link, _log_of_mean(self.link))
+            parameters["log_p"], parameters["log_q"] = logarithms(eta)
+        return np.asarray(density(self.y[rows], mu, parameters))
 
     def draw(
         self, eta: FloatArray, flat: FlatDraws, rows: slice, rng: np.random.Generator
@@ -91,6 +96,40 @@ def _log_normal(residual: FloatArray, sigma: FloatArray) -> FloatArray:
     return residual
 
 
+def _log_binomial(y: FloatArray, trials: Any, at: "Parameters") -> FloatArray:
+    """Log density of y successes: finite where the probability rounds to 1.
+
+    Logarithms of p and 1 - p come from eta itself: at eta = 40 of a logit 1 - p is 4e-18, which
+    can't be told from 0 once p is a number.
+    """
+    with np.errstate(invalid="ignore"):  # 0 times the logarithm of 0, which is not used
+        successes = np.where(y > 0, y * at["log_p"], 0.0)
+        failures = np.where(trials > y, (trials - y) * at["log_q"], 0.0)
+    return np.asarray(successes + failures)
+
+
+def _log_of_mean(link: str) -> Callable[[FloatArray], tuple[FloatArray, FloatArray]]:
+    def logarithms(eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        p = INVERSE_LINKS[link](eta)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.log(p), np.log1p(-p)
+
+    return logarithms
+
+
+def _cloglog(eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    with np.errstate(over="ignore"):
+        rate = np.exp(eta)
+    small = eta < TINY_RATE  # where log(1 - exp(-rate)) is log(rate) to the last digit
+    return np.where(small, eta, np.log(-np.expm1(-np.where(small, 1.0, rate)))), -rate
+
+
+TINY_RATE = -40.0  # exp(-40) = 4e-18 is below the spacing of numbers at 1
+LOG_PROBABILITIES: dict[str, Callable[[FloatArray], tuple[FloatArray, FloatArray]]] = {
+    "logit": lambda eta: (special.log_expit(eta), special.log_expit(-eta)),
+    "probit": lambda eta: (special.log_ndtr(eta), special.log_ndtr(-eta)),
+    "cloglog": _cloglog,
+}
 Parameters = dict[str, FloatArray]
 LOG_DENSITIES: dict[str, Callable[[FloatArray, FloatArray, Parameters], Any]] = {
     "gaussian": lambda y, mu, at: _log_normal(y - mu, at["sigma"]),
@@ -101,10 +140,8 @@ LOG_DENSITIES: dict[str, Callable[[FloatArray, FloatArray, Parameters], Any]] = 
         - np.log(at["sigma"])
         - (at["nu"] + 1) / 2 * np.log1p(((y - mu) / at["sigma"]) ** 2 / at["nu"])
     ),
-    "bernoulli": lambda y, p, at: special.xlogy(y, p) + special.xlog1py(1 - y, -p),
-    "binomial": lambda y, p, at: (
-        _log_choose(at["trials"], y) + special.xlogy(y, p) + special.xlog1py(at["trials"] - y, -p)
-    ),
+    "bernoulli": lambda y, p, at: _log_binomial(y, 1.0, at),
+    "binomial": lambda y, p, at: _log_choose(at["trials"], y) + _log_binomial(y, at["trials"], at),
     "poisson": lambda y, mu, at: special.xlogy(y, mu) - mu - special.gammaln(y + 1),
     "negativebinomial": lambda y, mu, at: (
         special.gammaln(y + at["alpha"])

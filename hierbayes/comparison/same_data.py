@@ -82,7 +82,9 @@ def _order(first: Any, fit: Any, *, purpose: str) -> IntArray | None:
             f"The fits have the same values of {label} in another order, beside other values of "
             f"their predictors or groups, so {purpose}."
         )
-    raise DataError(f"The fits have different values of {label}, so {purpose}.")
+    raise DataError(
+        f"The fits have different responses (different values of {label}), so {purpose}."
+    )
 
 
 def _by_label(a: Design, b: Design) -> IntArray | None:

@@ -1,6 +1,6 @@
 """Which contrasts between marginal means are asked for, as rows of weights with names."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -72,7 +72,7 @@ def contrast_rows(asked: Any, values: pd.DataFrame) -> ContrastRows:
             )
         pairs = list(combinations(range(len(labels)), 2))
         return ContrastRows(
-            names=tuple(f"{labels[i]} - {labels[j]}" for i, j in pairs),
+            names=_difference_names(pairs, labels),
             weights=_differences(pairs, len(labels)),
             all_pairs=True,
         )
@@ -85,7 +85,7 @@ def contrast_rows(asked: Any, values: pd.DataFrame) -> ContrastRows:
     elif isinstance(asked, Iterable):
         pairs = [_pair(given, places) for given in asked]
         weights = list(_differences(pairs, len(labels)))
-        names = tuple(f"{labels[i]} - {labels[j]}" for i, j in pairs)
+        names = _difference_names(pairs, labels)
     else:
         raise OptionError(
             f"contrasts={shown(asked)} must be 'pairwise', a dict of weights or a list of pairs."
@@ -176,6 +176,13 @@ def _number(name: str, weight: Any) -> float:
     if not is_number or not np.isfinite(weight):
         raise OptionError(f"contrasts[{name!r}]: the weight {weight!r} is not a number.")
     return float(weight)
+
+
+def _difference_names(pairs: list[tuple[int, int]], labels: Sequence[str]) -> tuple[str, ...]:
+    """Write differences; means whose own labels hold a minus stand in parentheses, as in R."""
+    if any(" - " in label for label in labels):
+        labels = [f"({label})" if " - " in label else label for label in labels]
+    return tuple(f"{labels[i]} - {labels[j]}" for i, j in pairs)
 
 
 def _differences(pairs: list[tuple[int, int]], n_means: int) -> FloatArray:

@@ -101,6 +101,9 @@ ELSEWHERE: dict[str, str] = {
     "mean": "Write ave(x, g) for the means of groups, or center(x) for x minus its mean.",
     "quantile": "Give the numbers, as in cut(x, c(0, 2, 5)).",
     "ifelse": "Use a comparison, as in I(x > 3), or make the column in the data first.",
+    "p": "Write cbind(k, n - k) ~ ... for k successes in n trials.",
+    "prop": "Write cbind(k, n - k) ~ ... for k successes in n trials.",
+    "proportion": "Write cbind(k, n - k) ~ ... for k successes in n trials.",
     "trials": "Write cbind(successes, failures) ~ ... for binomial counts.",
     "weights": "Give weights through the argument weights=.",
 }  # fmt: skip

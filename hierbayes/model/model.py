@@ -65,11 +65,11 @@ from hierbayes.model.magnitudes import (
 from hierbayes.model.response import checked_response
 from hierbayes.options import (
     Ddf,
-    Family,
     Link,
     Method,
     Parameterization,
     Sampler,
+    check_family_name,
     check_flag,
     check_option,
 )
@@ -725,7 +725,7 @@ def glmer(
         Always.
     """
     del formula, data, n_quadrature, model_options
-    check_option("family", family, Family)
+    check_family_name(family)
     if link is not None:
         check_option("link", link, Link)
     raise NotSupportedError(

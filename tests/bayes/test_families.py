@@ -171,3 +171,15 @@ def test_a_model_of_another_family_explains_itself_and_takes_another_response():
     assert other.to_pymc()["y_data"].get_value().tolist() == list(range(1, 13))
     with pytest.raises(hb.DataError, match="whole numbers"):
         counts.with_response(np.arange(12) + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("word", "family"),
+    {
+        "nbinom": "negativebinomial", "ordinal": "cumulative", "student": "t", "Student-t": "t",
+        "zip": "zero_inflated_poisson", "logistic": "bernoulli", "inverse.gaussian": "wald",
+    }.items(),
+)  # fmt: skip
+def test_another_packages_word_for_a_family_points_to_ours(word, family):
+    with pytest.raises(hb.OptionError, match=rf"did you mean '{family}'\?"):
+        hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"), family=word)

@@ -167,3 +167,14 @@ def test_singular_correlations_have_a_root():
     np.testing.assert_allclose(
         root @ np.swapaxes(root, 1, 2), sd[:, :, None] * sd[:, None], rtol=1e-12
     )
+
+
+@pytest.mark.parametrize(
+    ("link", "eta", "expected"),  # log(1 - p) by hand: -eta; log Phi(-eta) by mpmath; -exp(eta)
+    [("logit", 40.0, -40.0), ("probit", 10.0, -53.23128515051247), ("cloglog", 5.0, -np.exp(5.0))],
+)
+def test_a_failure_that_is_nearly_impossible_has_a_finite_log_density(link, eta, expected):
+    for family in ("bernoulli", "binomial"):
+        response = Response(family=family, link=link, y=np.zeros(1))
+        found = response.log_density(np.array([[eta]]), flat(1), slice(None))
+        assert found.item() == pytest.approx(expected, rel=1e-12)

@@ -36,19 +36,19 @@ def test_pointwise_differences_of_shuffled_rows_are_of_the_same_rows(shuffled):
     small = hb.Model(SMALL, data).sample(random_seed=1, draws=250)
     moved = hb.Model(SMALL, shuffled).sample(random_seed=1, draws=250)
     expected = hb.compare(large, small).to_frame()["se_diff"].iloc[1]
-    assert hb.compare(large, moved).to_frame()["se_diff"].iloc[1] == pytest.approx(
-        expected, rel=0.05
-    )
+    found = hb.compare(large, moved).to_frame()["se_diff"].iloc[1]
+    assert found == pytest.approx(expected, rel=0.05)
 
 
 def test_a_bootstrap_test_of_shuffled_rows_says_that_they_are_in_another_order(shuffled):
     fits = hb.lmer(SMALL, shuffled), hb.lmer(LARGE, hb.load_dataset("sleepstudy"))
-    with pytest.raises(hb.DataError, match="the same rows in another order.*to one data frame"):
+    with pytest.raises(hb.DataError, match="the same rows in another order"):
         hb.pb_test(*fits, nsim=2)
 
 
 def test_a_response_in_another_order_is_not_the_same_data():
     data = hb.load_dataset("sleepstudy")
-    other = data.assign(Reaction=np.random.default_rng(1).permutation(data["Reaction"]))
+    other = data.assign(Reaction=data["Reaction"].to_numpy()[::-1])
+    fits = hb.lmer(LARGE, data), hb.lmer("Reaction ~ Days", other)
     with pytest.raises(hb.DataError, match="the same values of Reaction in another order"):
-        hb.anova(hb.lmer(LARGE, data), hb.lmer(SMALL, other))
+        hb.anova(*fits)

@@ -396,3 +396,15 @@ def test_html_has_the_same_words(machines):
     html = hb.emmeans(machines, "Machine", contrasts="pairwise")._repr_html_()
     for words in ("A - B", "0.0111", "52.36", "Tukey", "Satterthwaite", "typical group"):
         assert words in html
+
+
+def test_a_minus_in_a_level_is_not_read_as_a_difference():
+    data = hb.load_dataset("Machines")
+    names = {"A": "old - new", "B": "old", "C": "new - old"}
+    fit = hb.lmer("score ~ Machine + (1 | Worker)", data.assign(Machine=data["Machine"].map(names)))
+    found = hb.emmeans(fit, "Machine", contrasts="pairwise").contrasts
+    assert found["contrast"].tolist() == [
+        "(new - old) - old",
+        "(new - old) - (old - new)",
+        "old - (old - new)",
+    ]

@@ -765,3 +765,8 @@ def test_every_function_of_the_list_is_read():
 def test_the_length_is_bounded():
     with pytest.raises(FormulaError, match=f"{MAX_LENGTH + 1:,} characters; at most 20,000"):
         parse_formula("y ~ " + "x" * (MAX_LENGTH - 3))
+
+
+def test_successes_of_trials_written_in_another_way_are_pointed_to_cbind():
+    with pytest.raises(FormulaError, match=r"Write cbind\(k, n - k\) ~ \.\.\. for k successes"):
+        parse_formula("p(incidence, size) ~ period")
