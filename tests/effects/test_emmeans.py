@@ -404,7 +404,7 @@ def test_a_minus_in_a_level_is_not_read_as_a_difference():
     fit = hb.lmer("score ~ Machine + (1 | Worker)", data.assign(Machine=data["Machine"].map(names)))
     found = hb.emmeans(fit, "Machine", contrasts="pairwise").contrasts
     assert found["contrast"].tolist() == [
-        "(new - old) - old",
-        "(new - old) - (old - new)",
-        "old - (old - new)",
+        "(old - new) - old",
+        "(old - new) - (new - old)",
+        "old - (new - old)",
     ]
