@@ -15,7 +15,7 @@ from hierbayes.checks.r2 import icc, r2
 from hierbayes.errors import HierBayesError
 from hierbayes.reports.document import Grid
 from hierbayes.results.addresses import coefficient_addresses
-from hierbayes.results.tidy import estimated_rows
+from hierbayes.results.tidy import dropped_positions, estimated_rows
 
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}
 DIGITS = 3  # significant digits of an interval's width that are shown
@@ -49,7 +49,8 @@ _BLOCKS = ("fixed", "random", "sigma", "icc", "r2", "n")
 def _cells(fit: Any, level: float) -> dict[tuple[str, str], str]:
     """Cells by the block of the table and the name, which two blocks may share."""
     cells = {}
-    labels = iter(coefficient_addresses(fit.design, fit.kept.tolist()).labels)
+    columns = np.sort(np.concatenate([fit.kept, dropped_positions(fit)]))  # a row each in tidy()
+    labels = iter(coefficient_addresses(fit.design, columns.tolist()).labels)
     for row in estimated_rows(fit, fit.tidy(level=level)).to_dict("records"):
         fixed = row["effect"] == "fixed"
         cells[("fixed", next(labels)) if fixed else _random(row)] = _estimate(row)
