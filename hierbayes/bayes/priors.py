@@ -98,7 +98,7 @@ class ModelPriors:
         for k, prior in enumerate(self.beta):
             if isinstance(prior, Normal):
                 means[k], precisions[k] = prior.mu, prior.sigma**-2
-            elif not isinstance(prior, Flat):
+            elif type(prior) is not Flat:  # a HalfFlat has a bound
                 return None
         if self.intercept is None:
             return means, np.diag(precisions)

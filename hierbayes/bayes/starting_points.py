@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.bayes.distributions import REAL
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
 from hierbayes.options import Parameterization
@@ -54,6 +55,7 @@ def start_from_priors(design: Design, priors: ModelPriors) -> Start:
     beta_sd = np.where(np.isfinite(upper), upper - beta, 0.0)
     if priors.intercept is not None:
         beta[priors.intercept] -= priors.centre @ beta
+    beta, beta_sd = _on_support(beta, beta_sd, priors)
     sd = tuple(np.array([_median(prior) for prior in laws]) / 4 for laws in priors.sd)
     return Start(
         beta=beta,
@@ -67,6 +69,25 @@ def start_from_priors(design: Design, priors: ModelPriors) -> Start:
             for name, prior in priors.family.items()
         },
     )
+
+
+def _on_support(
+    beta: FloatArray, beta_sd: FloatArray, priors: ModelPriors
+) -> tuple[FloatArray, FloatArray]:
+    """Move coefficients (p,) with one-sided priors inside; what moves there has no unit."""
+    beta, beta_sd = beta.copy(), np.array(beta_sd, dtype=np.float64)
+    shift = priors.centre @ beta
+    for k, law in enumerate(priors.beta):
+        if law.bounds() == REAL:
+            continue
+        low, high = np.nan_to_num(law.quantile([SMALLEST_SD, 1 - SMALLEST_SD]), nan=np.inf)
+        low = low if np.isfinite(low) else max(abs(beta_sd[k]), np.finfo(float).tiny)
+        own = beta[k] + (shift if k == priors.intercept else 0.0)
+        beta[k] += np.clip(own, low, high) - own
+        beta_sd[k] = JITTER
+    if priors.intercept is not None:  # its prior is at centred predictors, wherever slopes moved
+        beta[priors.intercept] += shift - priors.centre @ beta
+    return beta, beta_sd
 
 
 def _thresholds(design: Design) -> FloatArray:
@@ -85,9 +106,10 @@ def inside(start: Start, priors: ModelPriors) -> Start:
     ]
     for corr in corrs:
         np.fill_diagonal(corr, 1.0)
+    beta, beta_sd = _on_support(start.beta, start.beta_sd, priors)
     return Start(
-        beta=start.beta,
-        beta_sd=start.beta_sd,
+        beta=beta,
+        beta_sd=beta_sd,
         sigma=start.sigma,
         sd=tuple(sds),
         corr=tuple(corrs),

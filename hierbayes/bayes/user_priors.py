@@ -172,11 +172,6 @@ def _checked(name: str, prior: Prior | LKJ, parameter: Parameter) -> Prior | LKJ
         )
     low, high = prior.bounds()
     if parameter.kind == "beta":
-        if (low, high) != REAL:
-            raise PriorError(
-                f"{start} does not cover the whole line, and {parameter.name!r} is a coefficient "
-                "of either sign; use Normal, StudentT, Cauchy or Flat."
-            )
         return prior
     wanted = FAMILY_BOUNDS.get(parameter.name, POSITIVE) if parameter.kind == "family" else POSITIVE
     if isinstance(prior, Flat) and wanted == POSITIVE:

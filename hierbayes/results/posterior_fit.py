@@ -167,8 +167,10 @@ class PosteriorFit(FitTables):
 
     @property
     def sigma(self) -> float:
-        """Posterior mean of the residual sd; 1 where the family has none or it is known."""
-        return 1.0 if self.draws.sigma is None else float(self.draws.sigma.mean())
+        """Posterior mean of the residual sd; 1 where it is known, NaN where the family has none."""
+        if self.draws.sigma is None:
+            return 1.0 if self.design.known_sd is not None else float("nan")
+        return float(self.draws.sigma.mean())
 
     @property
     def n_params(self) -> int:

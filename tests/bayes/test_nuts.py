@@ -10,6 +10,7 @@ from hierbayes.bayes.nuts import NutsSettings, nuts_findings, sample_nuts, start
 from hierbayes.bayes.pymc_graph import graph_key
 from hierbayes.bayes.pymc_model import build_model
 from hierbayes.bayes.starting_points import free_values, inside, start_from_priors
+from hierbayes.model.bayesian import _start
 
 pytest.importorskip("pymc")
 
@@ -186,3 +187,49 @@ def test_marginal_and_noncentered_posteriors_agree():
         sd = a.std(axis=(0, 1))
         # 400 effective draws of 4,000 at least, on both sides
         assert (np.abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))) < 4 * sd * np.sqrt(2 / 400)).all()
+
+
+ONE_SIDED = {
+    "half-normal": {"x": hb.HalfNormal(2)},
+    "uniform": {"x": hb.Uniform(0, 3), "(Intercept)": hb.Uniform(-9, 9)},
+    "half-flat": {"x": hb.HalfFlat()},
+    "all of a kind": {"x": hb.HalfNormal(2), "(Intercept)": hb.HalfNormal(5)},
+}
+
+
+@pytest.mark.parametrize("priors", ONE_SIDED.values(), ids=ONE_SIDED)
+def test_nuts_starts_inside_one_sided_priors_of_coefficients(priors):
+    from pytensor.compile.mode import Mode
+
+    frame = correlated()
+    frame["y"] = -frame["y"]  # estimates lie where these priors have no density
+    model = hb.Model("y ~ x + (x | g)", frame, priors=priors)
+    assert model.model_priors.gaussian_beta() is None  # the collapsed sampler can't have it
+    built = pymc_model(model)
+    values = free_values(model.design, _start(model))
+    point = start_point(built, {name: at.value for name, at in values.items()})
+    assert all(np.isfinite(value).all() for value in point.values())
+    at = {built.rvs_to_values[rv].name: point[rv.name] for rv in built.free_RVs}
+    assert np.isfinite(built.compile_logp(mode=Mode(linker="py", optimizer="fast_compile"))(at))
+
+
+@pytest.mark.mcmc
+@pytest.mark.slow
+def test_a_one_sided_prior_cuts_the_posterior_of_the_whole_one():
+    """HalfNormal is Normal above zero, so its posterior is that of the Normal, cut at zero."""
+    rng = np.random.default_rng(8)
+    g = np.arange(80) % 8
+    data = {"y": rng.normal(size=8)[g] + rng.normal(size=80), "x": rng.normal(size=80), "g": g}
+    whole = hb.Model("y ~ x + (1 | g)", data, priors={"x": hb.Normal(0, 2)}).sample(
+        draws=10_000, random_seed=1
+    )
+    post = hb.Model("y ~ x + (1 | g)", data, priors={"x": hb.HalfNormal(2)}).sample(
+        draws=2000, random_seed=1, progress=False
+    )
+    assert post.sampler == "nuts"
+    cut = whole.draws.beta[..., 1].ravel()
+    cut = cut[cut > 0]
+    own = post.draws.beta[..., 1].ravel()
+    assert own.min() > 0
+    # about 2,000 effective draws: four errors of a mean
+    assert own.mean() == pytest.approx(cut.mean(), abs=4 * cut.std() / np.sqrt(2000))

@@ -117,16 +117,6 @@ N = hb.Normal(0, 1)
         ),
         ({"zzzz": N}, f"priors: 'zzzz' is not a parameter of this model. {VALID}"),
         (
-            {"Days": hb.HalfNormal(1)},
-            "priors['Days']: HalfNormal(1) does not cover the whole line, and 'Days' is a "
-            "coefficient of either sign; use Normal, StudentT, Cauchy or Flat.",
-        ),
-        (
-            {"b": hb.Uniform(-5, 5)},
-            "priors['b']: Uniform(-5, 5) does not cover the whole line, and 'Days' is a "
-            "coefficient of either sign; use Normal, StudentT, Cauchy or Flat.",
-        ),
-        (
             {"sd": hb.Normal(0, 3)},
             "priors['sd']: Normal(0, 3) allows values that 'sd((Intercept)|Subject)' can't have: "
             "it is never negative. Use for example hb.HalfNormal(3).",

@@ -1,12 +1,16 @@
 """What a posterior answers, from draws that are known."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import hierbayes as hb
+from hierbayes.model.bayesian import posterior_fit
 from tests.model.damage import rewritten
-from tests.results.posteriors import known_posterior
+from tests.results.posteriors import SETTINGS, known_draws, known_posterior
 
 MODELS = {
     "correlated": ("Reaction ~ Days + (Days | Subject)", "sleepstudy"),
@@ -243,3 +247,17 @@ def test_draws_of_another_formula_are_refused(sleep, tmp_path):
     rewritten(tmp_path / "a", tmp_path / "b", lambda specification: specification | formula)
     with pytest.raises(hb.DataError, match=r"damaged: (its draws are of|.*has the shape)"):
         hb.load(tmp_path / "b")
+
+
+def test_a_family_without_a_residual_sd_has_none():
+    """It is 1 where it is known, and no number where there is no such parameter."""
+    rng = np.random.default_rng(1)
+    data = {"y": np.arange(60) % 2, "x": rng.normal(size=60), "g": np.arange(60) // 10}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        like = known_draws(hb.Model("y ~ x + (1 | g)", data).fit("reml"))
+    model = hb.Model("y ~ x + (1 | g)", data, family="bernoulli")
+    post = posterior_fit(model, replace(like, sigma=None), settings=SETTINGS, findings=())
+    assert np.isnan(post.sigma) and np.isnan(post.glance()["sigma"].iloc[0])
+    assert not post.varcorr().has_residual and "Residual" not in str(post.varcorr())
+    assert "nan" not in str(post).lower()
