@@ -210,8 +210,8 @@ def may_be_far(
     z : Z'WZ (J, q, q), Z'WX (J, q, p) and Z'Wy (J, q)
     """
     root = _root(z[0])
-    fitted_x = solve_lower_stack(root, z[1]).reshape(-1, of_xy.size)
     fitted_y = solve_lower_stack(root, z[2][:, :, None]).ravel()
+    fitted_x = solve_lower_stack(root, z[1]).reshape(fitted_y.size, of_xy.size)
     left_xy = of_xy - fitted_y @ fitted_x
     left_x = of_x - fitted_x.T @ fitted_x
     left_x.flat[:: of_xy.size + 1] += CLEAR / 10 * of_x.diagonal()
