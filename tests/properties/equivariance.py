@@ -265,6 +265,8 @@ def log_moved(meaning, column, move, fit):
     The density of c y is that of y over c^n. REML integrates the coefficients out, which gives p
     of the n back, and the coefficient of c x is that of x over c.
     """
+    if meaning in ("log of a row", "log of all rows"):  # with priors that scale with the data
+        return -np.log(move.y_scale) * (1 if meaning == "log of a row" else fit.nobs)
     restricted = fit.method == "reml" and meaning == "log"
     n_y = fit.nobs - (len(fit.coef_names) if restricted else 0)
     n_x = sum("x" in name.split(":") for name in fit.coef_names) if restricted else 0

@@ -82,6 +82,16 @@ def simulated(fit):
     return fit.simulate(2, random_seed=1)
 
 
+def probability(posterior):
+    """That between-level variation is more than residual variation: a ratio has no unit."""
+    statement = f"sd((Intercept)|{next(iter(posterior.n_groups))}) > sd(Residual)"
+    return pd.DataFrame({"p": [posterior.hypothesis(statement).probability]})
+
+
+def marginal_likelihood(posterior):
+    return pd.DataFrame({"loglik": [posterior.log_marginal_likelihood]})
+
+
 # cheap ones first: read off the fit, or of closed form
 RESULTS = {
     "fixef": Result(lambda f, n: f.fixef().to_frame(), names="index"),
@@ -185,3 +195,22 @@ SEARCHES = {
     "likelihood_surface": Result(lambda f, n: surface(f), cells="1"),
     "check": Result(lambda f, n: checks(f), cells="1", draws=True),
 }
+
+# of a posterior with the default priors, which scale with the data
+POSTERIOR = {
+    "fixef": Result(lambda f, n: f.fixef().to_frame("estimate"), names="index"),
+    "vcov": Result(lambda f, n: f.vcov(), names="both", cells="spread"),
+    "ranef": Result(lambda f, n: by_level(f.ranef()), names="columns", cells="spread",
+                    order="levels"),
+    "coef": Result(lambda f, n: by_level(f.coef()), names="columns", cells="value", order="levels"),
+    "varcorr": Result(lambda f, n: variances(f), names="index", cells="value"),
+    "fitted": Result(lambda f, n: f.fitted().to_frame("fitted"), order="rows"),
+    "predict": Result(lambda f, n: f.predict(interval="confidence"), cells=PLACES | SPREADS,
+                      order="rows"),
+    "tidy": Result(lambda f, n: f.tidy("fixed")[["term", "estimate", "std_error"]], names="term"),
+    "loo": Result(lambda f, n: hb.loo(f).to_frame()[["elpd"]], cells={"elpd": "log of a row"},
+                  order="rows"),
+    "pareto_k": Result(lambda f, n: hb.loo(f).to_frame()[["pareto_k"]], cells="1", order="rows"),
+    "hypothesis": Result(lambda f, n: probability(f), cells="1"),
+    "marginal likelihood": Result(lambda f, n: marginal_likelihood(f), cells="log of all rows"),
+}  # fmt: skip

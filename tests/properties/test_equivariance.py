@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import hierbayes as hb
 from tests.properties.equivariance import Case, Move, Names, assert_equivariant
-from tests.properties.equivariant_results import RESULTS, SEARCHES
+from tests.properties.equivariant_results import POSTERIOR, RESULTS, SEARCHES
 
 # Both searches end within 1e-9 of one minimum and polish it: what is left is rounding, times the
 # condition of the model (below 1e4 for these data).
@@ -242,6 +242,30 @@ def moved_far(model, *, method="reml", y=0.0, x=0.0, y_scale=1.0, x_scale=1.0, r
     move = affine(case_of(model), y=(y * y_scale, y_scale), x=(x * x_scale, x_scale))
     rtol = RTOL + RTOL_PER_SHIFT * max(abs(y), abs(x))
     check(model, method, move, results=results, rtol=rtol)
+
+
+@cache
+def posterior_of(model):
+    return sampled(case_of(model))
+
+
+def sampled(case):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hb.HierBayesWarning)
+        return case.model().sample(draws=50, chains=2, sampler="collapsed", random_seed=1)
+
+
+@pytest.mark.parametrize("model", ["balanced", "slopes", "nested"])
+def test_a_posterior_with_default_priors_moves_with_its_units_and_the_origin_of_y(model):
+    """Draw by draw, as the default priors scale with the data and the seeds are the same."""
+    case = case_of(model)
+    for move in (
+        affine(case, y=(0.0, 1e-8)),
+        affine(case, y=(1e4, 1e6)),
+        affine(case, x=(0.0, 1e9)),
+        renamed(case, x="sigma", g="my g"),
+    ):
+        assert_equivariant(posterior_of(model), sampled(move.case), move, POSTERIOR, rtol=RTOL)
 
 
 SCALES = st.floats(-12, 12).map(lambda power: 10.0**power)
