@@ -77,7 +77,8 @@ def _likelihood_ratios(fit: LikelihoodFit) -> DeletionTable:
         criterion = float(fit_lmm(deletion.design, kernel).at.criterion[0])
         lost = fit.beta.size - kernel.products.xy.size
         lrt = max(criterion - whole.criterion, 0.0)
-        p_value = float(chdtrc(lost, lrt)) if lost else np.nan
+        tested = lost and kernel.n_undetermined == whole.kernel.n_undetermined
+        p_value = float(chdtrc(lost, lrt)) if tested else np.nan
         rows[deletion.label] = (lost, criterion + 2 * (whole.n_params - lost), lrt, p_value)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(DELETION_COLUMNS))
     return DeletionTable(

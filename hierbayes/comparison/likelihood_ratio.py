@@ -54,7 +54,7 @@ def likelihood_ratio_table(
     used = list(aligned(used, purpose=PURPOSE))
     pairs = sorted(zip(labels, used, strict=True), key=lambda pair: pair[1].n_params)
     table = _table(pairs)
-    notes = _not_nested(pairs)
+    notes = _not_nested(pairs) | _undetermined(pairs)
     table.loc[list(notes), "p_value"] = np.nan
     mixtures = _mixtures(pairs, table["chisq"].to_numpy())
     table["p_mixture"] = [
@@ -68,6 +68,16 @@ def likelihood_ratio_table(
         mixtures={name: found.words for name, found in mixtures.items()},
         notes=tuple(notes.values()),
     )
+
+
+def _undetermined(pairs: list[tuple[str, LikelihoodFit]]) -> dict[str, str]:
+    """Sentences on tests of parameters that the data do not determine."""
+    found = {}
+    for (before, small), (name, large) in pairwise(pairs):
+        if large.kernel.n_undetermined != small.kernel.n_undetermined:
+            note = large.undetermined_note or small.undetermined_note
+            found[name] = f"No test of {name} against {before}. {note}"
+    return found
 
 
 def _not_nested(pairs: list[tuple[str, LikelihoodFit]]) -> dict[str, str]:

@@ -42,6 +42,7 @@ class _Reduced:
     is_singular: bool
     n_params: int
     loglik: float
+    n_undetermined: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +54,12 @@ class _Row:
     df: int
     mixture: Mixture
     leaves_nothing: bool
+    is_determined: bool
 
     @property
     def p_value(self) -> float:
-        return float(chdtrc(self.df, max(self.chisq, 0.0))) if self.df > 0 else math.nan
+        tested = self.df > 0 and self.is_determined
+        return float(chdtrc(self.df, max(self.chisq, 0.0))) if tested else math.nan
 
 
 def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -> RanovaTable:
@@ -126,6 +129,8 @@ def _row(fit: LikelihoodFit, deletion: Deletion) -> _Row:
         chisq=chisq,
         df=df,
         mixture=mixture_p(reduced, fit, chisq),
+        # of what is taken out the data determine something
+        is_determined=df > fit.kernel.n_undetermined - reduced.n_undetermined,
         leaves_nothing=not deletion.design.terms,
     )
 
@@ -141,13 +146,14 @@ def _fitted(fit: LikelihoodFit, design: Design) -> _Reduced:
         is_singular=found.is_singular,
         n_params=kept.size + found.theta.size + (0 if kernel.sigma_known else 1),
         loglik=-float(found.at.criterion[0]) / 2,
+        n_undetermined=kernel.n_undetermined,
     )
 
 
 def _exact_p(fit: LikelihoodFit, row: _Row, *, nsim: int, rng: np.random.Generator) -> float:
     """Exact p of the deletion of the only variance component; NaN for any other."""
     small = max(factor.levels.size for factor in fit.design.factors) <= EXACT_UP_TO
-    if row.leaves_nothing and small and not why_not_exact(fit):
+    if row.is_determined and row.leaves_nothing and small and not why_not_exact(fit):
         with suppress(DataError):  # the data do not tell the variance from the residual one
             return exact_test(fit, fit.method, nsim=nsim, random_seed=rng).p_value
     return math.nan

@@ -8,6 +8,7 @@ go through the formula like new data, so that interactions, polynomials and spli
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from hierbayes.effects.level_covariances import Fit, check_shrinks, position_of_
 from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import OptionError
 from hierbayes.formula.expressions import names_in
+from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.results.tidy import check_level
@@ -99,7 +101,7 @@ def pooling_lines(
     X, Z = _columns(fit, position, codes, name=name, at=at, categories=categories)
     table = shrinkage(fit) if table is None else table
     lines = pd.DataFrame({"level": factor.levels[codes], "x": at})
-    base = X @ fit.beta + _offsets(fit.design, factor)[codes]
+    base = _base(fit, X) + _offsets(fit.design, factor)[codes]
     J, q = fit.modes[position].shape
     own = table[table["group"] == factor.name]
     free = (own["unpenalised"] - own["population"]).to_numpy(dtype=np.float64).reshape(J, q)
@@ -110,6 +112,9 @@ def pooling_lines(
     )
     for kind, b in effects:
         lines[kind] = base + (Z * b[codes]).sum(axis=1)
+    if isinstance(fit, LikelihoodFit) and fit.kernel.undetermined is not None:
+        lines["coefficient"] = fit.shown(partial(_line, X, Z, codes, position), fit.row_scale)
+        lines["coefficient"] += _offsets(fit.design, factor)[codes]
     lines["lower"] = lines["upper"] = np.nan
     if isinstance(fit, PosteriorFit):
         shift = base - X @ fit.beta
@@ -121,6 +126,19 @@ def pooling_lines(
     return PoolingLines(
         lines=lines, points=points, x=name, group=factor.name, categories=categories
     )
+
+
+def _base(fit: Fit, X: FloatArray) -> FloatArray:
+    """X beta, NaN where the data do not determine it."""
+    if isinstance(fit, LikelihoodFit):
+        return fit.shown(lambda one: X @ one.beta, fit.row_scale)
+    return np.asarray(X @ fit.beta)
+
+
+def _line(
+    X: FloatArray, Z: FloatArray, codes: IntArray, position: int, fit: LikelihoodFit
+) -> FloatArray:
+    return np.asarray(X @ fit.beta + (Z * fit.modes[position][codes]).sum(axis=1))
 
 
 def _variable(fit: Fit, position: int, x: str | None) -> str:

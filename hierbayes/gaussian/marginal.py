@@ -114,6 +114,11 @@ class Kernel:
         inverses = [np.linalg.inv(basis) for basis in self.products.anchor.z_bases]
         return self.shape.transformed(theta, inverses)
 
+    @property
+    def n_undetermined(self) -> int:
+        """Number of independent combinations of variances that no response can determine."""
+        return 0 if self.undetermined is None else self.undetermined.flat.shape[1]
+
     @cached_property
     def gram_xy(self) -> FloatArray:
         """[X y]'W[X y], shape (T or 1, p + 1, p + 1)."""

@@ -6,6 +6,7 @@ later ones. It is also what a fit asks when it needs a layer above itself (``Fit
 
 import copy
 import os
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -53,6 +54,7 @@ from hierbayes.likelihood.lmm import (
     kernel_of,
     method_kernel,
 )
+from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.linalg.rank import column_basis
 from hierbayes.model.magnitudes import (
     check_bounded,
@@ -557,7 +559,11 @@ class Model:
             structure = STRUCTURES[kernel.structure.name].format(
                 size=size, numbers=kernel.structure.n_numbers
             )
-        return explain_text(self.design, structure=structure, family=self.family, link=self.link)
+        said = explain_text(self.design, structure=structure, family=self.family, link=self.link)
+        if not structure:
+            return said
+        found = undetermined_findings(self.design, self.kernel("reml").undetermined)
+        return "\n".join([said, *("\n" + textwrap.fill(str(one), 80) for one in found)])
 
     def __repr__(self) -> str:
         """Return what ``explain`` says."""

@@ -64,6 +64,9 @@ def ranef_qq(
     table = fit.tidy(effects="ran_vals", level=level)
     if table.empty:
         raise OptionError("ranef_qq draws random effects; this model has none.")
+    table = table[table["estimate"].notna()]  # the others are not determined by the data
+    if table.empty:
+        raise OptionError(f"ranef_qq has no random effect to draw. {fit.undetermined_note}")
     panels = list(table.groupby(["group", "term"], sort=False))
     n_columns = min(COLUMNS, len(panels))
     n_rows = -(-len(panels) // n_columns)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hierbayes.effects.ellipses import ellipse, ellipse_band
 from hierbayes.effects.level_covariances import covariance_draws
-from hierbayes.errors import OptionError
+from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import place_names, settle
@@ -93,6 +93,12 @@ def shrinkage_plane(
     own, kept = _points(x, y, "unpenalised"), _points(x, y, "coefficient")
     centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
     Sigma = _covariance(table, x, y)
+    if not (np.isfinite(Sigma).all() and np.isfinite(centre).all()):
+        raise NotSupportedError(
+            f"The data do not determine the covariance of {x.attrs['term']} and "
+            f"{y.attrs['term']}, so there is no plane to draw. hb.plot.shrinkage_slopegraph draws "
+            "one term."
+        )
     few = len(x) <= MANY
     rings = [ellipse(centre, Sigma, level) for level in sorted(levels)]
     with drawing(ax):

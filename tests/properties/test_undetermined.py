@@ -350,3 +350,36 @@ def test_tables_say_why_a_row_is_empty():
     fit = fitted(*CASES["fixed_and_random"][:2])
     assert "Not determined by the data: sd((Intercept)|Worker)" in str(hb.anova(fit))
     assert "Not determined by the data" in str(hb.emmeans(fit, "Machine"))
+
+
+def test_likelihood_ratios_test_nothing_the_data_do_not_determine():
+    fit = fitted(*CASES["and_patients"][:2], "ml")
+    table = hb.ranova(fit, random_seed=1).to_frame()
+    tests = table[["p_value", "p_mixture", "p_exact"]]
+    assert tests.loc["(1 | clinic)"].isna().all()
+    assert table.loc["(1 | pat)", "p_value"] < 1
+    without = fitted("arms", "y ~ 1 + (1 | clinic) + (1 | pat)", "ml")
+    compared = hb.anova(without, fit)
+    assert compared.to_frame()["p_value"].isna().all()
+    assert "Not determined by the data" in " ".join(compared.notes)
+    assert np.isnan(hb.drop1(fit, test="Chisq").to_frame().loc["arm", "p_value"])
+
+
+def test_what_is_explained_and_drawn_says_it():
+    fit = fitted(*CASES["saturated_intercepts"][:2])
+    text = " ".join(fit.model.explain().split())
+    assert "already give each level of Subject its own intercept" in text
+    with pytest.raises(hb.NotSupportedError, match="do not determine the covariance of"):
+        hb.plot.shrinkage_plane(fit)
+
+
+@pytest.mark.mcmc
+def test_the_posterior_says_that_its_prior_decides():
+    fit = fitted(*CASES["fixed_and_random"][:2])
+    with pytest.warns(hb.DesignWarning, match="its prior decides"):
+        post = fit.model.sample(draws=200, random_seed=1)
+    assert post.findings[0].sentence == fit.findings[0].sentence
+    why = hb.compare(fit, post).to_frame()["why"]
+    assert "its prior decides" in why["sd((Intercept)|Worker)"]
+    assert "its prior decides" in why["Worker.L"]
+    assert "prior decides" not in why["MachineB"]
