@@ -18,6 +18,7 @@ from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.nested import is_nested
 from hierbayes.gaussian.products import Coupling, Products, residual_response
+from hierbayes.gaussian.remainder import Remainder
 from hierbayes.likelihood.lmm import structure_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -53,6 +54,12 @@ class LevelSamples:
         self._X = fit.design.X[:, anchor.kept] @ anchor.x_basis
         self._y = residual_response(fit.design, anchor)
         self._w = np.ones(self._y.size) if fit.weights is None else fit.weights
+        self._left = None
+        if products.remainder is not None:
+            self._left = np.column_stack([self._X, self._y])
+            bases, levels = anchor.z_bases, products.remainder.levels
+            for factor, basis, B in zip(factors, bases, levels, strict=True):
+                self._left -= np.einsum("iq,iqc->ic", factor.z @ basis, B[0][factor.codes])
         self._rows_top = factors[-1].codes if factors else np.arange(self._y.size)
         self.n_levels = factors[-1].levels.size if factors else self._y.size
         self.unit = f"levels of {factors[-1].name}" if factors else "rows"
@@ -95,6 +102,18 @@ class LevelSamples:
             zx=tuple(zx[at] for zx, at in zip(old.zx, taken, strict=True)),
             zy=tuple(zy[at] for zy, at in zip(old.zy, taken, strict=True)),
             couplings=couplings,
+            remainder=self._remainder(weights, taken),
+        )
+
+    def _remainder(self, weights: FloatArray, taken: list[IntArray]) -> Remainder | None:
+        """Return what the levels ``taken`` leave of the rows, which have these weights."""
+        old = self._kernel.products.remainder
+        if old is None or self._left is None:
+            return None
+        return Remainder(
+            levels=tuple(B[:, at] for B, at in zip(old.levels, taken, strict=True)),
+            zr=tuple(z[:, at] for z, at in zip(old.zr, taken, strict=True)),
+            rr=(self._left.T @ (weights[:, None] * self._left))[None],
         )
 
     def design(self, drawn: IntArray) -> Design:

@@ -402,3 +402,17 @@ def test_resampled_effects_keep_their_variance_in_any_unit_of_a_slope():
         drawn = hb.bootstrap(fit, nsim=3, random_seed=1, kind="residual").to_frame()
         found.append(drawn["sd_Days|Subject"].to_numpy() * unit)
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
+
+
+def test_drawn_levels_beside_large_effects_are_those_of_their_rows():
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(20), 6), np.tile(np.arange(6) - 2.5, 20)
+    u, drawn = 1e6 * rng.normal(size=(20, 2)), rng.integers(0, 20, 20)
+    y = u[g, 0] + u[g, 1] * x + rng.normal(size=120)
+    fit = hb.lmer("y ~ x + (x | g)", {"y": y, "x": x, "g": g})
+    samples = LevelSamples(fit, purpose="a test")
+    found = fit_lmm(samples.design(drawn), samples.kernel(drawn))
+    rows = (drawn[:, None] * 6 + np.arange(6)).ravel()
+    alone = hb.lmer("y ~ x + (x | g)", {"y": y[rows], "x": x, "g": g})
+    assert found.at.sigma[0] == pytest.approx(alone.sigma, rel=1e-8)
+    np.testing.assert_allclose(found.theta, alone.theta, rtol=1e-6)
