@@ -111,7 +111,7 @@ class LevelRows:
     def sums(self, f: int, columns: FloatArray) -> FloatArray:
         """Z_f'W times columns (n, m): (J, q, m)."""
         weighted = columns if self._weights is None else columns * self._weights[:, None]
-        return np.asarray(self._zts[f] @ weighted).reshape(*self._sizes[f], -1)
+        return np.asarray(self._zts[f] @ weighted).reshape(*self._sizes[f], columns.shape[1])
 
     def squares(self, columns: FloatArray) -> FloatArray:
         """Weighted sum of squares of each column (n, m): (m,)."""
@@ -127,7 +127,7 @@ class LevelRows:
         taken = []
         for f, root in enumerate(self._roots):
             step = solve_upper_stack(root, solve_lower_stack(root, self.sums(f, left)))
-            left -= self._zts[f].T @ step.reshape(-1, step.shape[2])
+            left -= self._zts[f].T @ step.reshape(self._zts[f].shape[0], step.shape[2])
             taken.append(step)
         return taken
 

@@ -175,3 +175,12 @@ def test_the_way_taken_has_no_unit(unit):
         scaled = plain.with_response(plain.design.y * unit)
         found = [m.kernel("reml").remainder is None for m in (plain, scaled)]
         assert found == [ratio == 10.0] * 2
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1e6])
+def test_models_without_fixed_effects_have_their_digits_too(ratio):
+    rng = np.random.default_rng(0)
+    g, e = np.repeat(np.arange(10), 4), rng.normal(size=40)
+    fit = hb.lmer("y ~ 0 + (1 | g)", {"y": ratio * rng.normal(size=10)[g] + e, "g": g})
+    left = e - e.reshape(10, 4).mean(axis=1)[g]
+    assert fit.sigma == pytest.approx(np.sqrt((left**2).sum() / 30), rel=1e-6)
