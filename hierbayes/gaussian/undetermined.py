@@ -339,30 +339,44 @@ class _Images:
 
 
 def _images(rows: _Rows, terms: list[_Term], *, sigma_known: bool) -> _Images:
-    count = 2 + sum(len(term.pairs) for term in terms)
-    U = rows.off_x(rows.random.standard_normal((rows.n, count)))
-    columns, unit, labels = [], [], []
-    for t, term in enumerate(terms):
-        z = rows.z[term.factor][:, term.columns] @ term.T
-        codes, J = rows.codes[term.factor], rows.n_levels[term.factor]
-        sums = np.stack([_sums(codes, w[:, None] * U, J) for w in z.T]) if z.size else z
-        found = {}
-        for i, c in term.pairs:
-            image = z[:, [i]] * sums[c][codes]
-            found[i, c] = rows.off_x(image if i == c else image + z[:, [c]] * sums[i][codes])
-        size = {i: np.linalg.norm(found[i, i]) for i in range(z.shape[1])}
-        for i, c in term.pairs:
-            unit.append(np.sqrt(size[i] * size[c]))
-            columns.append(found[i, c].ravel() / unit[-1])
-            labels.append((t, i, c))
+    labels = [(t, i, c) for t, term in enumerate(terms) for i, c in term.pairs]
     if not sigma_known:
-        unit.append(np.linalg.norm(U))
-        columns.append(U.ravel() / unit[-1])
         labels.append((-1, 0, 0))
-    if not columns:
+    if not labels:
         return _Images(np.empty((0, 0)), np.empty(0), ())
-    triangle = np.linalg.qr(np.column_stack(columns), mode="r")
-    return _Images(triangle, np.array(unit), tuple(labels))
+    z = [rows.z[term.factor][:, term.columns] @ term.T for term in terms]
+    triangles = []
+    for _ in range(len(labels) + 1):  # one random vector at a time, for the memory it takes
+        u = rows.off_x(rows.random.standard_normal((rows.n, 1)))
+        triangles.append(np.linalg.qr(_times(rows, terms, z, u, labels=labels), mode="r"))
+    stacked = np.concatenate(triangles)
+    size = dict(zip(labels, np.sqrt((stacked**2).sum(axis=0)).tolist(), strict=True))
+    unit = np.array([np.sqrt(size[t, i, i] * size[t, c, c]) for t, i, c in labels])
+    return _Images(np.linalg.qr(stacked / unit, mode="r"), unit, tuple(labels))
+
+
+def _times(
+    rows: _Rows,
+    terms: list[_Term],
+    z: list[FloatArray],
+    u: FloatArray,
+    *,
+    labels: list[tuple[int, int, int]],
+) -> FloatArray:
+    """P0 V_m P0 times a vector u (n, 1) for each m, as columns (n, m)."""
+    spread = []
+    for term, own in zip(terms, z, strict=True):
+        codes, J = rows.codes[term.factor], rows.n_levels[term.factor]
+        spread.append(_sums(codes, own * u, J)[codes] if own.shape[1] else own)
+    columns = np.empty((rows.n, len(labels)))
+    for m, (t, i, c) in enumerate(labels):
+        if t < 0:
+            columns[:, m] = u[:, 0]
+            continue
+        columns[:, m] = z[t][:, i] * spread[t][:, c]
+        if i != c:
+            columns[:, m] += z[t][:, c] * spread[t][:, i]
+    return rows.off_x(columns)
 
 
 def _sums(codes: IntArray, values: FloatArray, J: int) -> FloatArray:
