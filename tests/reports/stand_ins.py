@@ -74,6 +74,8 @@ def reference_fit(fit_id: str) -> SimpleNamespace:
         varcorr=lambda: reference_varcorr(record),
         coef_names=tuple(fixef["names"]),
         beta=np.array(fixef["estimate"], dtype=float),
+        fixef=lambda: pd.Series(np.array(fixef["estimate"], dtype=float)),
+        kept=np.arange(len(fixef["estimate"])),
         vcov=lambda: pd.DataFrame(record["vcov"]),
         dropped_columns=(dropped,) if isinstance(dropped, str) else tuple(dropped),
         weighted=record["weights"] is not None,
