@@ -325,7 +325,8 @@ def _within(
     else:
         variance = np.divide(squares, n - q, out=np.full(J, np.nan), where=n > q)
     unit = np.diagonal(basis @ alone.covariance @ basis.T, axis1=1, axis2=2)
-    return effect, np.where(unknown[:, None], np.nan, np.sqrt(variance[:, None] * unit))
+    unit = np.where(unknown[:, None], np.nan, unit)  # rounding about zero there
+    return effect, np.sqrt(variance[:, None] * unit)
 
 
 def _sds(covariances: FloatArray) -> FloatArray:

@@ -369,3 +369,17 @@ def test_a_posterior_has_a_band_around_partial_pooling(post):
     low, high = np.quantile(draws, [0.025, 0.975])
     assert rows["lower"].iloc[0] == pytest.approx(low, abs=2.5)
     assert rows["upper"].iloc[0] == pytest.approx(high, abs=2.5)
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+def test_levels_that_lack_a_cell_give_no_root_of_rounding():
+    """Their own variance is not known; rounding made it negative: "invalid value in sqrt"."""
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        d = pd.DataFrame({"y": rng.normal(size=40), "s": rng.uniform(0.5, 2, 40)})
+        d["f"], d["g"] = rng.choice([*"abc"], 40), rng.choice([*"ABCDEFGH"], 40)
+        cells = d.groupby("g").f.nunique()
+        table = hb.shrinkage(hb.lmer("y ~ f + (f | g)", d, known_sd="s"))
+        lacking = table.level.map(cells) < 3
+        assert table.within_group_se[lacking].isna().all()
+        assert (table.within_group_se[~lacking] > 0).all()
