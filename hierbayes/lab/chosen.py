@@ -25,7 +25,7 @@ def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> Likelihoo
     known = reml.design.known_sd is not None
     sigma = reml.sigma if known or state.sigma is None else state.sigma
     shape = reml.kernel.shape
-    Lambdas = [Lambda * (reml.sigma / sigma) for Lambda in shape.unpack(reml.theta[None])]
+    Lambdas = [Lambda * (reml.sigma / sigma) for Lambda in shape.unpack(reml.representative[None])]
     sds, cor = chosen_sds(reml, state, position)
     Lambda = Lambdas[position]
     if len(sds) == 1:
@@ -57,7 +57,7 @@ def chosen_sds(
             f"{factor.name} has {len(factor.columns)} terms; the lab takes sds of your own for "
             f"factors with at most {MOST_TERMS}. Lock the sds to their REML values again."
         )
-    root = reml.sigma * reml.kernel.shape.unpack(reml.theta[None])[position][0]
+    root = reml.sigma * reml.kernel.shape.unpack(reml.representative[None])[position][0]
     covariance = root @ root.T
     estimated = np.sqrt(np.diag(covariance))
     sds = state.sds if len(state.sds) == estimated.size else tuple(estimated.tolist())

@@ -9,6 +9,7 @@ Marks: ``line`` (x, y), ``area`` (x, y down to zero), ``point``, ``arrow``, ``te
 "complete", "reml", "ml", "posterior", "chosen", "soft".
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from hierbayes.lab.marks import (
     column_name,
     ellipse,
     guess_marks,
+    is_placed,
     limits,
     name_of_level,
     point,
@@ -51,7 +53,8 @@ def scene(view: View) -> dict[str, Any]:
         panels.append(reliability_panel(view))
         panels += [sd_panel(view, term) for term in range(len(view.terms))]
     for panel in panels:
-        panel["marks"] = [rounded(mark) for mark in panel["marks"]]
+        # what the data do not determine has no number and so no place
+        panel["marks"] = [rounded(mark) for mark in panel["marks"] if is_placed(mark)]
     return {
         "panels": panels,
         "legend": _legend(view),
@@ -134,7 +137,7 @@ def plane_panel(view: View) -> Panel:
     """Draw intercepts against slopes: arrows from own estimates to shrunken ones."""
     own, first = view.unpenalised, view.estimates[view.first]
     marks: list[Mark] = []
-    if not view.is_hidden:
+    if not view.is_hidden and np.isfinite(first.covariance).all():
         for share in LEVELS_OF_ELLIPSES:
             outline = ellipse(first.population, first.covariance, share)
             marks.append({"kind": "line", "style": "soft", **outline})
@@ -231,7 +234,11 @@ def reliability_panel(view: View) -> Panel:
 def sd_panel(view: View, term: int) -> Panel:
     """Draw prior and posterior of one between-sd, with the estimates as lines."""
     marks: list[Mark] = []
-    top = max(float(np.sqrt(e.covariance[term, term])) for e in view.estimates.values()) * 2.2
+    sds = {
+        name: float(np.sqrt(estimate.covariance[term, term]))
+        for name, estimate in view.estimates.items()
+    }
+    top = max((sd for sd in sds.values() if math.isfinite(sd)), default=0.0) * 2.2
     posterior = view.estimates.get("posterior")
     words = []
     if posterior is not None:
@@ -241,9 +248,8 @@ def sd_panel(view: View, term: int) -> Panel:
         marks += _densities(view, posterior.fit, draws, term=term, top=top)
         words.append(f"posterior median {number(float(np.median(draws)))}")
     height = max((max(mark["y"]) for mark in marks if mark["kind"] != "text"), default=1.0)
-    for style, estimate in view.estimates.items():
+    for style, at in sds.items():
         if style != "posterior":
-            at = float(np.sqrt(estimate.covariance[term, term]))
             marks.append({"kind": "line", "style": style, "x": [at, at], "y": [0, height]})
             marks.append(point(style, at, height))
             words.append(f"{NAMES[style]} {number(at)}")

@@ -82,6 +82,11 @@ def limits(values: FloatArray, *, least: float = 0.0, from_zero: bool = False) -
     return [low if from_zero else low - PAD * width, high + PAD * width]
 
 
+def is_placed(mark: Mark) -> bool:
+    """Whether all coordinates of a mark are numbers."""
+    return bool(np.isfinite(np.concatenate([np.ravel(mark.get(axis, 0.0)) for axis in "xy"])).all())
+
+
 def rounded(mark: Mark) -> Mark:
     """Return the mark with plain floats; six digits are more than a screen has."""
     for axis in ("x", "y"):
