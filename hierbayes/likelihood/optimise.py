@@ -23,9 +23,9 @@ DECREMENT_GOAL = 1e-10
 # of f itself: the origin of a deviance hangs on the unit of the response, and where the search ends
 # must not.
 GOAL_PER_ROW = 3e-13
-# Above this decrement a search that has ended takes one more step, judged by its gradient: the fall
-# of f drowns in rounding there, while x is still 1e-6 standard errors from where it stands still,
-# and p values and degrees of freedom would show in which units, or by which path, x was reached.
+# Above this decrement a search that has ended takes one more step: the fall of f drowns in rounding
+# there, while x is still 1e-6 standard errors from where it stands still, and p values and degrees
+# of freedom would show in which units, or by which path, x was reached.
 POLISHED = 1e-13
 # Below this decrement a step that does not lower f failed to rounding, not to curvature.
 DECREMENT_ROUNDING = 1e-6
@@ -54,7 +54,7 @@ class Optimum[State]:
     value : float
     gradient : array, shape (k,)
     curvature : array, shape (k, k)
-    decrement : fall of f that one more step promises
+    decrement : fall of f that one more step promised there; the last step has been taken since
     steps : number of accepted steps
     converged : whether the decrement came below its goal, or as far as rounding allows
     state : what the function returned at x
@@ -132,7 +132,11 @@ def _polished[State](
     found: Optimum[State],
     project: Callable[[FloatArray], FloatArray],
 ) -> Optimum[State]:
-    """Take one more step where it makes the decrement smaller."""
+    """Take one more step; it is so short that only its direction matters, not what it gains.
+
+    Gradient, curvature and decrement stay those from which the step was worked out: at the end they
+    would cost as much as all else of a step.
+    """
     if found.decrement < POLISHED:
         return found
     bowl = _Bowl(found.gradient, found.curvature, reach=LONGEST_STEP)
@@ -140,20 +144,7 @@ def _polished[State](
     there = function(x)
     if there is None or there.value > found.value + DECREMENT_ROUNDING:
         return found
-    gradient, curvature = there.derivatives()
-    again = _Bowl(gradient, curvature, reach=LONGEST_STEP)
-    decrement = again.fall(project(x + again.step(0.0)) - x)
-    if not decrement < found.decrement:
-        return found
-    return replace(
-        found,
-        x=x,
-        value=there.value,
-        gradient=gradient,
-        curvature=curvature,
-        decrement=decrement,
-        state=there.state,
-    )
+    return replace(found, x=x, value=there.value, state=there.state)
 
 
 class _Bowl:
