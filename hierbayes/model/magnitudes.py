@@ -95,9 +95,13 @@ def check_residuals(design: Design, kernel: Kernel, weights: FloatArray | None) 
     is of the data alone, so it is the same for estimates and posteriors. With known residual sds
     they take the place of what is left.
     """
+    if not kernel.sigma_known:
+        _check_fixed_part(design, kernel, weights)
     _check_ratio(design, kernel)
-    if kernel.sigma_known:
-        return
+
+
+def _check_fixed_part(design: Design, kernel: Kernel, weights: FloatArray | None) -> None:
+    """Raise DataError if the fixed part leaves nothing of y but rounding."""
     y = design.y if design.offset is None else design.y - design.offset
     total = float(y @ y if weights is None else (y * weights) @ y)
     left = max(kernel.products.yy, 0.0)
