@@ -75,7 +75,7 @@ class Case:
 def quantities(draws: PosteriorDraws, model: hb.Model) -> tuple[tuple[str, ...], FloatArray]:
     """Names and draws (C, D, P) of all parameters and of five random effects a factor."""
     names = [model.design.coef_names[k] for k in model.kept_columns]
-    parts = [fixed_parameters(draws, names), variance_parameters(draws, model.design)]
+    parts = [fixed_parameters(draws, names, names), variance_parameters(draws, model.design)]
     found = [(part.names, part.draws) for part in parts]
     for part in level_parameters(draws, model.design):
         at = np.linspace(0, len(part.names) - 1, min(N_EFFECTS, len(part.names))).astype(int)
@@ -157,9 +157,7 @@ def by_nuts(
         link=model.link,
         parameterization=parameterization,
     )
-    start = free_values(
-        model.design, model.model_priors, start_from_priors(model.design, model.model_priors)
-    )
+    start = free_values(model.design, start_from_priors(model.design, model.model_priors))
     settings = NutsSettings(
         draws=draws, tune=2000, random_seed=seed, progress=False, target_accept=0.95
     )
