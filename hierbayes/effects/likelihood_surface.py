@@ -84,8 +84,8 @@ def likelihood_surface(
         y=y,
         ml=_rise(ml, first, second, X, Y).reshape(n, n),
         reml=_rise(reml, first, second, X, Y).reshape(n, n),
-        ml_estimate=(_value(ml, first), _value(ml, second)),
-        reml_estimate=(_value(reml, first), _value(reml, second)),
+        ml_estimate=(_shown(ml, first), _shown(ml, second)),
+        reml_estimate=(_shown(reml, first), _shown(reml, second)),
     )
 
 
@@ -116,6 +116,12 @@ def _chosen(fit: LikelihoodFit, names: Any) -> tuple[IntervalParameter, Interval
     if len(chosen) != 2 or chosen[0] == chosen[1]:
         raise OptionError(f"parameters={shown(names)} must be two different names.")
     return chosen[0], chosen[1]
+
+
+def _shown(fit: LikelihoodFit, parameter: IntervalParameter) -> float:
+    """Estimate of a parameter, NaN where the data do not determine it."""
+    place = interval_parameters(fit).index(parameter)
+    return float("nan") if fit.undetermined_parameters[place] else _value(fit, parameter)
 
 
 def _value(fit: LikelihoodFit, parameter: IntervalParameter) -> float:
