@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "hierbayes"
 LAYERS = (
+    "arrays",
     "errors",
     "options",
     "files",

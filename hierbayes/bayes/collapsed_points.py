@@ -173,5 +173,5 @@ def numbers_of(kernel: Kernel) -> int:
     c = products.xy.size + 1
     levels = sum(A.shape[0] * A.shape[1] * (A.shape[1] + c) for A in products.zz)
     rest = sum(A.shape[0] * A.shape[1] for A in products.zz[1:])
-    dense = 0 if kernel.structure.name == "nested" else rest**2
+    dense = 0 if kernel.pattern.name == "nested" else rest**2
     return levels + dense + c**2

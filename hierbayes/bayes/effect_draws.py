@@ -72,7 +72,7 @@ def _draw(
         for basis, root in zip(anchor.z_bases, roots, strict=True)
     ]
     factor = (
-        kernel.structure.factorise(Lambdas)
+        kernel.blocks.factorise(Lambdas)
         if patterns is None
         else PatternFactor(patterns, Lambdas[0])
     )

@@ -22,7 +22,7 @@ import numpy as np
 
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
-from hierbayes.gaussian.nested import is_nested
+from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Products, products_of
 from hierbayes.results.variable_names import factor_variables
 
@@ -60,7 +60,7 @@ def add_marginal_likelihood(design: Design, beta: Any, sigma: Any, roots: list[A
         factor_variables([factor.name for factor in design.factors])[factor.name]
         for factor in design.factors
     ]
-    nested = is_nested(products)
+    nested = level_graph(products).is_nested
     if not nested:
         _check_size(products)
     residual_sd = np.float64(1.0) if sigma is None else sigma
@@ -149,30 +149,32 @@ def _eliminate_crossed(
     import pymc as pm
     import pytensor.tensor as pt
 
-    from hierbayes.gaussian.crossed import CrossedStructure
+    from hierbayes.gaussian.factor.crossed import crossed_blocks
+    from hierbayes.gaussian.pattern.crossed import crossed_pattern
 
-    structure = CrossedStructure(products)
+    pattern = crossed_pattern(level_graph(products))
+    blocks = crossed_blocks(pattern, products)
     J, q = products.zz[0].shape[:2]
-    meeting = structure.meeting
-    dense = np.zeros((J, q, structure.n_rest))
-    dense[meeting.levels, :, meeting.columns] = meeting.values
+    meeting = pattern.meeting
+    dense = np.zeros((J, q, pattern.n_rest))
+    dense[meeting.levels, :, meeting.columns] = blocks.values
     sizes = [A.shape[:2] for A in products.zz[1:]]
 
     def scaled(M: Any, rows: Any) -> Any:
         """M (rows, r) times the block-diagonal Lambda of the other factors."""
         parts = []
         for f, (J_f, q_f) in enumerate(sizes, start=1):
-            part = M[:, structure.rest_slice(f)].reshape((rows, J_f, q_f))
+            part = M[:, pattern.rest_slice(f)].reshape((rows, J_f, q_f))
             parts.append((part @ Lambdas[f]).reshape((rows, J_f * q_f)))
         return pt.concatenate(parts, axis=1)
 
     L = _cholesky(Lambdas[0].T @ zz[0] @ Lambdas[0] + np.eye(q), q)
     coupling = Lambdas[0].T @ pm.Data(f"zz_{names[0]}_others", dense)
-    E = scaled(_solve(L, coupling, q).reshape((J * q, structure.n_rest)), J * q)
+    E = scaled(_solve(L, coupling, q).reshape((J * q, pattern.n_rest)), J * q)
     half = _solve(L, right[0][:, :, None], q).reshape((J * q,))
-    rest = pm.Data("zz_others", structure.rest)
-    F = scaled(scaled(rest, structure.n_rest).T, structure.n_rest)
-    F = F + np.eye(structure.n_rest) - E.T @ E
+    rest = pm.Data("zz_others", blocks.rest)
+    F = scaled(scaled(rest, pattern.n_rest).T, pattern.n_rest)
+    F = F + np.eye(pattern.n_rest) - E.T @ E
     root = pt.linalg.cholesky(F)
     others = pt.concatenate([part.ravel() for part in right[1:]]) - E.T @ half
     last = pt.linalg.solve_triangular(root, others, lower=True)

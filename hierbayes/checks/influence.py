@@ -19,9 +19,10 @@ import pandas as pd
 
 from hierbayes.design.design import GroupingFactor
 from hierbayes.errors import DataError, NotSupportedError, OptionError
+from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import products_of
-from hierbayes.likelihood.lmm import fit_lmm, structure_of
+from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import nearest, shown
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -137,7 +138,7 @@ def _kernel_of_rows(fit: LikelihoodFit, rows: npt.NDArray[np.bool_]) -> Kernel:
     )
     weights = None if fit.weights is None else fit.weights[rows]
     products = products_of(part, weights=weights, anchor=fit.kernel.products.anchor)
-    return replace(fit.kernel, products=products, structure=structure_of(products))
+    return of_other_levels(fit.kernel, products)
 
 
 def _of_rows(factor: GroupingFactor, rows: npt.NDArray[np.bool_]) -> GroupingFactor:

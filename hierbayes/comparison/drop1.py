@@ -15,7 +15,8 @@ from scipy.special import chdtrc
 from hierbayes.comparison.f_tests import deletion_table
 from hierbayes.comparison.hypotheses import term_deletions
 from hierbayes.errors import OptionError
-from hierbayes.likelihood.lmm import fit_lmm, kernel_of
+from hierbayes.gaussian.kernel import kernel_of
+from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import Ddf, DeletionTest, check_option
 from hierbayes.results.f_table import DELETION_COLUMNS, DeletionTable, FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit

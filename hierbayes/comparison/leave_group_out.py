@@ -30,10 +30,11 @@ from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, NotSupportedError
+from hierbayes.gaussian.factor.nested import NestedFactor
+from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce
-from hierbayes.gaussian.nested import NestedFactor, NestedStructure
+from hierbayes.gaussian.pattern.nested import NestedPattern
 from hierbayes.gaussian.products import Products, products_of, residual_response
-from hierbayes.likelihood.lmm import structure_of
 from hierbayes.results.chains import chain_statistics
 
 FloatArray = npt.NDArray[np.float64]
@@ -80,10 +81,10 @@ def group_log_densities(problem: GroupProblem) -> FloatArray:
     NotSupportedError
         If the prior of beta is not Gaussian in a crossed design, or the design is too large.
     """
-    structure = problem.kernel.structure
+    pattern = problem.kernel.pattern
     outermost = problem.factor == len(problem.design.factors) - 1
     # with a remainder a level's part is a small difference of large ones: each is left out anew
-    by_parts = isinstance(structure, NestedStructure) and outermost
+    by_parts = isinstance(pattern, NestedPattern) and outermost
     by_parts &= problem.kernel.remainder is None
     gaussian = problem.priors.gaussian_beta() is not None
     if not by_parts and not gaussian:
@@ -233,8 +234,8 @@ def _level_parts(
     problem: GroupProblem, reduced: Reduced, own: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Log|V_j| without weights (T, J) and G_j (T, J, c, c) of each level of the last factor."""
-    structure, factor = problem.kernel.structure, reduced.factor
-    assert isinstance(structure, NestedStructure) and isinstance(factor, NestedFactor)
+    pattern, factor = problem.kernel.pattern, reduced.factor
+    assert isinstance(pattern, NestedPattern) and isinstance(factor, NestedFactor)
     last = len(factor.L) - 1
     log_det: FloatArray = np.zeros(())
     taken: FloatArray = np.zeros(())
@@ -242,7 +243,7 @@ def _level_parts(
         logs = 2 * np.log(np.diagonal(L, axis1=2, axis2=3)).sum(axis=2)
         squares = np.swapaxes(half, 2, 3) @ half
         if f < last:
-            children = structure.children[f, last]
+            children = pattern.children[f, last]
             logs, squares = children.sums(logs), children.sums(squares)
         log_det, taken = log_det + logs, taken + squares
     return log_det, own - taken
@@ -254,7 +255,7 @@ def _kernel_of_rows(problem: GroupProblem, rows: npt.NDArray[np.bool_]) -> Kerne
     weights = None if problem.weights is None else problem.weights[rows]
     anchor = problem.kernel.products.anchor
     products: Products = products_of(part, weights=weights, anchor=anchor)
-    return replace(problem.kernel, products=products, structure=structure_of(products))
+    return of_other_levels(problem.kernel, products)
 
 
 def _design_of_rows(design: Design, rows: npt.NDArray[np.bool_]) -> Design:

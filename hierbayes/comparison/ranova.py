@@ -23,8 +23,9 @@ from hierbayes.comparison.deletions import Deletion, deletions
 from hierbayes.comparison.exact_rlrt import exact_test, why_not_exact
 from hierbayes.design.design import Design, IntArray
 from hierbayes.errors import DataError, OptionError
+from hierbayes.gaussian.kernel import kernel_of
 from hierbayes.intervals.replicates import checked_count
-from hierbayes.likelihood.lmm import fit_lmm, kernel_of
+from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import random_generator
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.ranova_table import RANOVA_COLUMNS, RanovaTable

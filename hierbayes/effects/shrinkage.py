@@ -271,7 +271,7 @@ def _posterior(fit: PosteriorFit) -> _Estimates:
     draws = [covariance_draws(fit.draws, factor.name) for factor in factors]
     sigma = sigma_draws(fit)
     totals: list[list[Any]] = [[0.0, 0.0] for _ in factors]
-    size = kernel.structure.n_numbers
+    size = kernel.pattern.n_numbers
     used = some_draws(fit, size)
     for some in np.array_split(used, -(-used.size * size * BATCH // AT_ONCE)):
         s = sigma[some, None, None]

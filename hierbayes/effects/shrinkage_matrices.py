@@ -40,7 +40,7 @@ def matrices_at(
     products = kernel.products
     if len(products.zz) == 1:
         Lambda, A = Lambdas[0][:, None], products.zz[0]
-        V = kernel.structure.factorise(Lambdas).covariances()[0]
+        V = kernel.blocks.factorise(Lambdas).covariances()[0]
         C = Lambda @ V @ np.swapaxes(Lambda, 2, 3)
         return [C @ A], [C]
     axes, sizes = [], []
@@ -50,7 +50,7 @@ def matrices_at(
         sizes.append(np.maximum(size, SMALLEST))
     roots = [left * size[:, None, :] for left, size in zip(axes, sizes, strict=True)]
     kept, left_over = [], []
-    blocks = kernel.structure.factorise(roots).covariances()
+    blocks = kernel.blocks.factorise(roots).covariances()
     for left, size, root, V in zip(axes, sizes, roots, blocks, strict=True):
         revealed = (np.eye(V.shape[-1]) - V) / size[:, None, None, :]
         kept.append(root[:, None] @ revealed @ np.swapaxes(left, 1, 2)[:, None])

@@ -157,7 +157,7 @@ def _estimates(
     first = anchor.beta0[partner] if partner >= 0 else 0.0
     T, J = factors.size, kernel.products.zz[position].shape[0]
     coefficients, population = np.empty((T, J)), np.zeros(T)
-    size = 4 * max(kernel.structure.n_numbers, sum(z[0].size for z in kernel.zxy))
+    size = 4 * max(kernel.pattern.n_numbers, sum(z[0].size for z in kernel.zxy))
     for some in np.array_split(np.arange(T), min(T, -(-T * size // AT_ONCE))):
         Lambdas = _scaled(at.Lambdas, direction, factors[some], position=position)
         found = evaluate(kernel, kernel.shape.pack(Lambdas))

@@ -77,11 +77,24 @@ class Factor(Protocol):
         """Per factor the summed diagonal blocks of Z'WZ Lambda (L L')^-1, (T, q, q)."""
 
 
-class Structure(Protocol):
-    """The block structure of Z'WZ: what of the factorisation does not depend on theta."""
+class Pattern(Protocol):
+    """Where the factor has entries: what depends on which levels meet, and on nothing else."""
 
-    name: str
-    n_numbers: int  # how many numbers the factor of one theta holds
+    @property
+    def name(self) -> str:
+        """Which of nested, crossed or sparse it is."""
+
+    @property
+    def n_numbers(self) -> int:
+        """How many numbers the factor of one theta holds."""
+
+
+class Blocks(Protocol):
+    """The blocks of Z'WZ laid out for a pattern."""
+
+    @property
+    def pattern(self) -> Pattern:
+        """The pattern they are laid out for."""
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> Factor:
         """Factorise at one Lambda (T, q, q) a grouping factor."""
@@ -89,7 +102,7 @@ class Structure(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """The marginal likelihood of one model: products, covariance shape and block structure.
+    """The marginal likelihood of one model: products, covariance shape and blocks of Z'WZ.
 
     ``responses`` replaces the response by one a batch entry. ``undetermined`` says which
     (co)variances no response can determine, if any.
@@ -97,11 +110,16 @@ class Kernel:
 
     products: Products
     shape: CovarianceShape
-    structure: Structure
+    blocks: Blocks
     method: Method
     sigma_known: bool = False
     responses: Responses | None = None
     undetermined: Undetermined | None = None
+
+    @property
+    def pattern(self) -> Pattern:
+        """Where the factor has entries."""
+        return self.blocks.pattern
 
     @property
     def df(self) -> int:
@@ -237,7 +255,7 @@ def reduce(kernel: Kernel, Lambdas: Sequence[FloatArray], *, n_batch: int) -> Re
     if not Lambdas:
         gram_xy = np.repeat(kernel.gram_xy, n_batch // kernel.gram_xy.shape[0], axis=0)
         return Reduced(log_det=np.zeros(n_batch), gram_xy=gram_xy, factor=None, half=[])
-    factor = kernel.structure.factorise(Lambdas)
+    factor = kernel.blocks.factorise(Lambdas)
     remainder = kernel.remainder
     if remainder is not None:
         solved = solve(kernel.products, Lambdas, factor, remainder)

@@ -49,6 +49,16 @@ class Anchor:
     beta0: FloatArray
     z_bases: tuple[FloatArray, ...]
 
+    def equals(self, other: "Anchor") -> bool:
+        """Whether products in both bases add up; one may have travelled to another process."""
+        pairs = [
+            (self.kept, other.kept),
+            (self.x_basis, other.x_basis),
+            (self.beta0, other.beta0),
+            *zip(self.z_bases, other.z_bases, strict=True),
+        ]
+        return all(a is b or np.array_equal(a, b) for a, b in pairs)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coupling:
@@ -99,7 +109,7 @@ class Products:
 
     def __add__(self, other: "Products") -> "Products":
         """Products of the rows of both; they must share one anchor and the same levels."""
-        if self.anchor is not other.anchor:
+        if not self.anchor.equals(other.anchor):
             raise ValueError("Products add up only when both were made with the same anchor.")
         if self.remainder is not None or other.remainder is not None:
             raise ValueError("Products add up only where no levels' fits were taken off.")
@@ -369,7 +379,9 @@ def multiply(products: Products, vectors: Sequence[FloatArray]) -> list[FloatArr
 
 
 def summed_diagonal_blocks(
-    products: Products,
+    zz: Sequence[FloatArray],
+    couplings: dict[tuple[int, int], Coupling],
+    *,
     Lambdas: Sequence[FloatArray],
     diagonal: Sequence[FloatArray],
     cross: dict[tuple[int, int], FloatArray],
@@ -378,16 +390,16 @@ def summed_diagonal_blocks(
 
     Parameters
     ----------
-    products : Products
+    zz, couplings : as in ``Products``
     Lambdas : per factor, array (T, q, q)
     diagonal : per factor, array (T, J, q, q), the diagonal blocks of a symmetric V
     cross : per pair of factors, array (T, m, q_f, q_g), its blocks where ``couplings`` has blocks
     """
     blocks = [
         np.einsum("tjac,tjcd->tad", _times(A, Lam), V)
-        for A, Lam, V in zip(products.zz, Lambdas, diagonal, strict=True)
+        for A, Lam, V in zip(zz, Lambdas, diagonal, strict=True)
     ]
-    for (f, g), coupling in products.couplings.items():
+    for (f, g), coupling in couplings.items():
         V, A = cross[f, g], coupling.blocks
         left, right = _times(A, Lambdas[g]), _times(np.swapaxes(A, 1, 2), Lambdas[f])
         blocks[f] = blocks[f] + np.einsum("tjac,tjdc->tad", left, V)

@@ -14,10 +14,10 @@ from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.undetermined import Undetermined
 from hierbayes.likelihood.determined import (
     determined_design,
+    determined_kernel,
     on_all_columns,
     on_kept_columns,
 )
-from hierbayes.likelihood.lmm import determined_kernel
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]

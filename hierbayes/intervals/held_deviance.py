@@ -75,7 +75,7 @@ class Local:
 def held_deviance(kernel: Kernel, held: Held, z: FloatArray) -> Local:
     """Deviance, gradient and curvature at points z (T, k + 2), one held parameter each."""
     T = z.shape[0]
-    most = max(1, BATCH_NUMBERS // max(kernel.structure.n_numbers, 1))
+    most = max(1, BATCH_NUMBERS // max(kernel.pattern.n_numbers, 1))
     if most < T:
         parts = [np.arange(first, min(first + most, T)) for first in range(0, T, most)]
         return _joined([_computed(kernel, held.take(part), z[part]) for part in parts])

@@ -110,7 +110,7 @@ def _check(fit: LikelihoodFit) -> None:
     part = determined_part(fit)
     if not part.kernel.shape.sizes:
         return
-    operations = n_right_sides(part.kernel) * float(part.kernel.structure.n_numbers)
+    operations = n_right_sides(part.kernel) * float(part.kernel.pattern.n_numbers)
     if operations > MOST_OPERATIONS:
         raise NotSupportedError(
             "ddf='kenward-roger' needs about "

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.errors import NotSupportedError
+from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
-from hierbayes.gaussian.nested import is_nested
+from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Coupling, Products, residual_response
 from hierbayes.gaussian.remainder import Remainder
-from hierbayes.likelihood.lmm import structure_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 FloatArray = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ class LevelSamples:
     def __init__(self, fit: LikelihoodFit, *, purpose: str) -> None:
         self._kernel, self._design = fit.kernel, fit.design
         products, factors = fit.kernel.products, fit.design.factors
-        if not is_nested(products):
+        if not level_graph(products).is_nested:
             names = " and ".join(factor.name for factor in factors)
             raise NotSupportedError(
                 f"{purpose} needs groups of rows that are independent of each other, but {names} "
@@ -74,7 +74,7 @@ class LevelSamples:
     def kernel(self, drawn: IntArray) -> Kernel:
         """Return the kernel of the levels ``drawn``, which may repeat."""
         products = self._products(drawn)
-        return replace(self._kernel, products=products, structure=structure_of(products))
+        return of_other_levels(self._kernel, products)
 
     def _products(self, drawn: IntArray) -> Products:
         old = self._kernel.products

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.errors import OptionError
+from hierbayes.gaussian.kernel import method_kernel
 from hierbayes.gaussian.marginal import Evaluation, Kernel
 from hierbayes.intervals.determined_part import (
     UNDETERMINED,
@@ -22,7 +23,7 @@ from hierbayes.intervals.determined_part import (
 from hierbayes.intervals.held_parameter import Held, hold
 from hierbayes.intervals.profile_path import Side, trace
 from hierbayes.intervals.replicates import progress_bar
-from hierbayes.likelihood.lmm import fit_lmm, method_kernel
+from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import check_flag
 from hierbayes.results.finding import Finding
 from hierbayes.results.interval_parameters import (

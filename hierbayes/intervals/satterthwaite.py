@@ -25,19 +25,20 @@ deviance falls into two parts there, as V does not change to first order along w
 Source: Kuznetsova, Brockhoff & Christensen (2017), J. Stat. Softw. 82(13), section 2.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hierbayes.gaussian.covariance import CovarianceShape, term_covariances
+from hierbayes.gaussian.kernel import with_products
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.gaussian.turned import principal_axes, turned
 from hierbayes.intervals.determined_part import determined_part
 from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
-from hierbayes.likelihood.lmm import singular_terms, structure_of
+from hierbayes.likelihood.lmm import singular_terms
 from hierbayes.options import Ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -153,7 +154,7 @@ def frame_of(kernel: Kernel, at: Evaluation) -> Frame:
     if any(not has.all() for has in has_variance) and not shape.is_diagonal.all():
         axes, theta = principal_axes(shape, at.theta[0])
         products = turned(kernel.products, axes)
-        kernel = replace(kernel, products=products, structure=structure_of(products))
+        kernel = with_products(kernel, products)
         at = evaluate(kernel, theta[None])
         has_variance = _with_variance(shape, theta)
     sizes = _shown(kernel.products)
@@ -215,7 +216,7 @@ def _curvature(tangents: _Tangents) -> FloatArray:
     frame, k = tangents.frame, tangents.row.size
     steps = STEP * np.concatenate([np.eye(k), -np.eye(k)])
     theta = frame.at.theta + steps @ tangents.moves
-    most = max(1, AT_ONCE // max(frame.kernel.structure.n_numbers, 1))
+    most = max(1, AT_ONCE // max(frame.kernel.pattern.n_numbers, 1))
     gradients = np.concatenate(
         [
             _gradient(tangents, theta[i : i + most], steps[i : i + most])

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.kernel import of_other_levels
+from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.turned import turned
 from hierbayes.gaussian.undetermined import Undetermined
@@ -129,3 +131,13 @@ def _places(kept: list[list[int]]) -> dict[int, int]:
     """Place of each factor among those that have columns left."""
     used = [f for f, some in enumerate(kept) if some]
     return {f: i for i, f in enumerate(used)}
+
+
+def determined_kernel(kernel: Kernel) -> Kernel:
+    """Return the kernel of the model without the columns held at zero; this one without any."""
+    found = kernel.undetermined
+    if found is None or not any(found.removed):
+        return kernel
+    products = determined_products(kernel.products, found)
+    left = of_other_levels(kernel, products)
+    return replace(left, shape=determined_shape(found), undetermined=None)

@@ -23,18 +23,15 @@ import numpy.typing as npt
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle, term_covariances
+from hierbayes.gaussian.kernel import with_products
 from hierbayes.gaussian.marginal import (
     Evaluation,
     Kernel,
-    Structure,
     covariance_slope,
     derivatives,
     evaluate,
 )
-from hierbayes.gaussian.nested import NestedStructure, is_nested
-from hierbayes.gaussian.products import Products, covariance_shape, products_of
 from hierbayes.gaussian.turned import principal_axes, turned
-from hierbayes.gaussian.undetermined import undetermined
 from hierbayes.likelihood.convergence import (
     boundary_finding,
     design_findings,
@@ -43,15 +40,13 @@ from hierbayes.likelihood.convergence import (
 )
 from hierbayes.likelihood.determined import (
     determined_design,
-    determined_products,
-    determined_shape,
+    determined_kernel,
     doubtful_terms,
     on_all_columns,
 )
 from hierbayes.likelihood.optimise import MAX_STEPS, Local, Optimum, minimise
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
-from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 
 FloatArray = npt.NDArray[np.float64]
@@ -80,11 +75,6 @@ RESCALED = 5  # searches with scales of their own, where sds are far above the r
 NEAR_ZERO = 0.05
 PATIENCE = 30
 TURNS = 4
-# Crossed factors up to here are handled without compiled code. A step costs r^3 for the r columns
-# of all factors but the largest (half a second for 2500, and a third of that compiled), and the
-# list of pairs 50 bytes and 0.1 microseconds each; the compiler costs a second once a session.
-SMALL_REST = 2500
-SMALL_COUPLING = 10**7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,74 +98,6 @@ class LmmFit:
     is_singular: bool
     findings: tuple[Finding, ...]
     steps: int
-
-
-def structure_of(products: Products) -> Structure:
-    """Choose the block structure of the factorisation from the data.
-
-    Raises
-    ------
-    DataError
-        If the factor does not fit in the memory of this computer.
-    """
-    if is_nested(products):
-        return NestedStructure(products)
-    # here, so that fits of one factor need not import scipy, nor those of small ones numba
-    from hierbayes.gaussian.crossed import CrossedStructure, coupling_size, rest_size
-
-    if rest_size(products) <= SMALL_REST and coupling_size(products) <= SMALL_COUPLING:
-        return CrossedStructure(products)
-    from hierbayes.gaussian.sparse import SparseStructure
-
-    return SparseStructure(products)
-
-
-def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> Kernel:
-    """Cross-products and block structure of a design.
-
-    Parameters
-    ----------
-    design : Design
-    weights : array, shape (n,), or None
-        Precision weights; with known residual sds, one over their squares.
-    method : {"reml", "ml"}
-
-    Raises
-    ------
-    DataError
-        If the fixed effects leave no residual variation to model.
-    """
-    products = products_of(design, weights=weights)
-    n_columns = products.anchor.kept.size
-    if n_columns >= products.n_obs:
-        raise DataError(
-            f"The fixed part has {n_columns} independent columns for {products.n_obs} rows; "
-            "nothing is left to estimate variances from. Use fewer terms or more rows."
-        )
-    shape = covariance_shape(design)
-    return Kernel(
-        products=products,
-        shape=shape,
-        structure=structure_of(products),
-        method=method,
-        sigma_known=design.known_sd is not None,
-        undetermined=undetermined(design, products, shape, weights=weights),
-    )
-
-
-def determined_kernel(kernel: Kernel) -> Kernel:
-    """Return the kernel of the model without the columns held at zero; this one without any."""
-    found = kernel.undetermined
-    if found is None or not any(found.removed):
-        return kernel
-    products = determined_products(kernel.products, found)
-    return replace(
-        kernel,
-        products=products,
-        shape=determined_shape(found),
-        structure=structure_of(products),
-        undetermined=None,
-    )
 
 
 def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) -> LmmFit:
@@ -355,7 +277,7 @@ def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum[
             break
         axes, x = principal_axes(shape, best.x)
         products = turned(kernel.products, axes)
-        kernel = replace(kernel, products=products, structure=structure_of(products))
+        kernel = with_products(kernel, products)
         found = _minimise(kernel, x, max_steps=PATIENCE)
         best = replace(found, steps=best.steps + found.steps)
     return kernel, best
@@ -582,8 +504,3 @@ def _with_zeros(kernel: Kernel, x: FloatArray, at: Evaluation) -> tuple[FloatArr
         if there.criterion[0] <= limit:
             x, at = trial, there
     return x, at
-
-
-def method_kernel(kernel: Kernel, method: Method) -> Kernel:
-    """Return the kernel of the same data for another method."""
-    return kernel if kernel.method == method else replace(kernel, method=method)

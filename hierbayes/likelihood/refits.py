@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
+from hierbayes.gaussian.kernel import with_products
 from hierbayes.gaussian.marginal import (
     Evaluation,
     Kernel,
@@ -105,7 +106,7 @@ def batch_size(kernel: Kernel) -> int:
     """Return how many responses are fitted together."""
     p, k = kernel.products.xy.size, kernel.shape.n_theta
     levels = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz)
-    return max(1, BATCH_NUMBERS // (kernel.structure.n_numbers + levels * (p + 1 + k) + 1))
+    return max(1, BATCH_NUMBERS // (kernel.pattern.n_numbers + levels * (p + 1 + k) + 1))
 
 
 def joined(parts: list[Refits]) -> Refits:
@@ -289,7 +290,7 @@ def _refit_alone(
         else responses.remainder.take(slice(row, row + 1)),
     )
     try:
-        fit = fit_lmm(design, replace(kernel, products=one))
+        fit = fit_lmm(design, with_products(kernel, one))
     except (DataError, np.linalg.LinAlgError):
         return  # nothing left to model: it stays missing
     anchor = kernel.products.anchor

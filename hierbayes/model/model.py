@@ -45,14 +45,13 @@ from hierbayes.formula.deparse import deparse
 from hierbayes.formula.parser import formula_text, parse_formula
 from hierbayes.formula.terms import Formula
 from hierbayes.formula.update import update_formula
+from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.products import with_response
 from hierbayes.likelihood.lmm import (
     LmmFit,
     all_findings,
     fit_lmm,
-    kernel_of,
-    method_kernel,
 )
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.linalg.rank import column_basis
@@ -324,7 +323,7 @@ class Model:
         step = old.anchor.x_basis @ np.linalg.solve(old.xx, old.xy)
         moved = replace(old, anchor=replace(old.anchor, beta0=old.anchor.beta0 + step))
         products = with_response(moved, design, weights=self.weights, y=response, may_move=True)
-        kernel = replace(kernel, products=products)
+        kernel = with_products(kernel, products)
         check_residuals(design, kernel, self.weights)
         other = copy.copy(self)
         vars(other).pop("model_priors", None)  # the defaults follow the response
@@ -556,8 +555,8 @@ class Model:
         if self.design.factors and self.is_linear:
             kernel = self.kernel("reml")
             size = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz[1:])
-            structure = STRUCTURES[kernel.structure.name].format(
-                size=size, numbers=kernel.structure.n_numbers
+            structure = STRUCTURES[kernel.pattern.name].format(
+                size=size, numbers=kernel.pattern.n_numbers
             )
         said = explain_text(self.design, structure=structure, family=self.family, link=self.link)
         if not structure:

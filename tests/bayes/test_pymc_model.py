@@ -331,7 +331,7 @@ def collapsed_point(case: Case, point: Point, coordinates: Any) -> tuple[Any, fl
 def test_all_samplers_have_one_density(name):
     """Three PyMC models and the collapsed density, with b and beta integrated out exactly."""
     from hierbayes.bayes.collapsed_density import collapsed, target_of
-    from hierbayes.likelihood.lmm import kernel_of
+    from hierbayes.gaussian.kernel import kernel_of
 
     case = make_case(name)
     if name == "weights":  # the collapsed sampler needs Gaussian priors of the coefficients

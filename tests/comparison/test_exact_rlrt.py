@@ -8,10 +8,10 @@ from scipy import stats
 
 import hierbayes as hb
 from hierbayes.comparison.exact_rlrt import null_draws, spectrum_of
+from hierbayes.gaussian.kernel import method_kernel
 from hierbayes.gaussian.marginal import evaluate, with_responses
 from hierbayes.gaussian.products import products_of
 from hierbayes.gaussian.responses import Responses
-from hierbayes.likelihood.lmm import method_kernel
 
 GRID = np.exp(np.linspace(np.log(1e-3), np.log(1e2), 400))  # of theta
 

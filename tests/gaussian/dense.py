@@ -10,10 +10,12 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.design.design import Design, GroupingFactor, RandomTerm
-from hierbayes.gaussian import crossed
-from hierbayes.gaussian.crossed import CrossedStructure
+from hierbayes.gaussian.factor.crossed import crossed_blocks
+from hierbayes.gaussian.factor.nested import nested_blocks
 from hierbayes.gaussian.marginal import Kernel
-from hierbayes.gaussian.nested import NestedStructure
+from hierbayes.gaussian.pattern import crossed
+from hierbayes.gaussian.pattern.level_graph import level_graph
+from hierbayes.gaussian.pattern.nested import nested_pattern
 from hierbayes.gaussian.products import covariance_shape, products_of
 
 # name -> per factor (name, number of columns), and per covariance term (factor, columns).
@@ -119,17 +121,20 @@ def random_thetas(design: Design, count: int, *, seed: int = 3) -> np.ndarray:
 def kernel_for(design, *, method="reml", weights=None, structure=None, monkeypatch=None) -> Kernel:
     """The kernel of a design with the block structure asked for, in either way of coupling."""
     products = products_of(design, weights=weights)
+    graph = level_graph(products)
     if structure in (None, "nested"):
-        made = NestedStructure(products)
+        made = nested_blocks(nested_pattern(graph), products)
     else:
         cost = 10**9 if structure == "dense" else 0
         monkeypatch.setattr(crossed, "PAIR_COST", cost)
-        made = CrossedStructure(products)
-        assert made.is_dense == (structure == "dense")
+        monkeypatch.setattr(crossed, "SURELY_DENSE", 0)
+        pattern = crossed.crossed_pattern(graph)
+        assert pattern.is_dense == (structure == "dense")
+        made = crossed_blocks(pattern, products)
     return Kernel(
         products=products,
         shape=covariance_shape(design),
-        structure=made,
+        blocks=made,
         method=method,
         sigma_known=design.known_sd is not None,
     )

@@ -1,13 +1,15 @@
 """Cross-products: a basis that changes nothing, parts that add up, responses exchanged."""
 
+import pickle
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
-from hierbayes.gaussian.nested import is_nested
+from hierbayes.gaussian.kernel import kernel_of, with_products
+from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import anchor_of, multiply, products_of, with_response
-from hierbayes.likelihood.lmm import fit_lmm, kernel_of
+from hierbayes.likelihood.lmm import fit_lmm
 from tests.gaussian.dense import (
     CASES,
     N_ROWS,
@@ -129,8 +131,7 @@ def test_the_fit_of_added_halves_is_that_of_the_whole(design, weights):
         for rows in (first, ~first)
     ]
     added = halves[0] + halves[1]
-    structure = type(kernel.structure)(added)
-    again = fit_lmm(design, replace(kernel, products=added, structure=structure))
+    again = fit_lmm(design, with_products(kernel, added))
     whole = fit_lmm(design, kernel)
     assert again.at.criterion[0] == pytest.approx(whole.at.criterion[0], rel=SAME, abs=1e-8)
     np.testing.assert_allclose(again.at.beta, whole.at.beta, atol=1e-5)
@@ -139,7 +140,10 @@ def test_the_fit_of_added_halves_is_that_of_the_whole(design, weights):
 def test_parts_in_another_basis_are_not_added():
     design = random_design("slope")
     with pytest.raises(ValueError, match="same anchor"):
-        products_of(design) + products_of(design)
+        products_of(design) + products_of(part_of(design, np.arange(N_ROWS) % 2 == 0))
+    first = products_of(design)
+    travelled = pickle.loads(pickle.dumps(products_of(design)))
+    assert (first + travelled).n_obs == 2 * N_ROWS
 
 
 def test_another_response_gives_the_products_of_the_design_with_it(design, weights):
@@ -164,7 +168,7 @@ def test_another_response_keeps_the_offset():
 
 @pytest.mark.parametrize("case", CASES)
 def test_nested_factors_are_seen_as_nested(case):
-    assert is_nested(products_of(random_design(case))) == (case in NESTED)
+    assert level_graph(products_of(random_design(case))).is_nested == (case in NESTED)
 
 
 def test_dependent_columns_of_a_term_leave_the_criterion_alone():

@@ -10,13 +10,20 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.errors import DataError
-from hierbayes.gaussian import sparse
-from hierbayes.gaussian.crossed import CrossedStructure
+from hierbayes.gaussian import kernel as kernels_of_designs
+from hierbayes.gaussian.factor.sparse import sparse_blocks
+from hierbayes.gaussian.kernel import pattern_of
 from hierbayes.gaussian.marginal import derivatives, evaluate, modes
+from hierbayes.gaussian.pattern import sparse
+from hierbayes.gaussian.pattern.crossed import CrossedPattern
+from hierbayes.gaussian.pattern.level_graph import level_graph
+from hierbayes.gaussian.pattern.sparse import (
+    SparsePattern,
+    elimination_of,
+    memory_bytes,
+    sparse_pattern,
+)
 from hierbayes.gaussian.products import products_of
-from hierbayes.gaussian.sparse import SparseStructure, memory_bytes, sparse_pattern
-from hierbayes.likelihood import lmm
-from hierbayes.likelihood.lmm import structure_of
 from tests.gaussian.dense import (
     NESTED,
     SEVERAL,
@@ -37,7 +44,8 @@ def kernels(case, monkeypatch, **options):
     design = random_design(case)
     structure = "nested" if case in NESTED else "sparse"  # "sparse": crossed, by pairs
     other = kernel_for(design, structure=structure, monkeypatch=monkeypatch, **options)
-    return design, replace(other, structure=SparseStructure(other.products)), other
+    pattern = sparse_pattern(level_graph(other.products))
+    return design, replace(other, blocks=sparse_blocks(pattern, other.products)), other
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -113,12 +121,12 @@ def test_a_variance_of_zero_takes_its_levels_out(monkeypatch):
 
 @pytest.mark.parametrize("limit", ["SMALL_REST", "SMALL_COUPLING"])
 def test_large_crossings_are_sparse_and_small_ones_are_not(limit, monkeypatch):
-    products = products_of(random_design("crossed_slopes"))
-    assert isinstance(structure_of(products), CrossedStructure)
-    monkeypatch.setattr(lmm, limit, 10)
-    assert isinstance(structure_of(products), SparseStructure)
-    nested = products_of(random_design("nested"))
-    assert structure_of(nested).name == "nested"
+    graph = level_graph(products_of(random_design("crossed_slopes")))
+    assert isinstance(pattern_of(graph), CrossedPattern)
+    monkeypatch.setattr(kernels_of_designs, limit, 10)
+    assert isinstance(pattern_of(graph), SparsePattern)
+    nested = level_graph(products_of(random_design("nested")))
+    assert pattern_of(nested).name == "nested"
 
 
 def test_a_small_crossed_fit_needs_no_compiler():
@@ -131,14 +139,14 @@ def test_a_small_crossed_fit_needs_no_compiler():
 
 
 def test_what_does_not_fit_in_memory_is_refused_with_its_size(monkeypatch):
-    products = products_of(random_design("crossed"))
+    graph = level_graph(products_of(random_design("crossed")))
     with pytest.raises(DataError, match=r"factors of 22 and 11 levels meet in so many places") as e:
-        sparse_pattern(products, memory=1000)
+        elimination_of(graph, memory=1000)
     assert "more than 29 numbers" in str(e.value)
     monkeypatch.setattr(sparse, "memory_bytes", lambda: 1000.0)
-    monkeypatch.setattr(lmm, "SMALL_REST", 1)
+    monkeypatch.setattr(kernels_of_designs, "SMALL_REST", 1)
     with pytest.raises(DataError, match="Fit a sample of the levels"):
-        structure_of(products)
+        pattern_of(graph)
 
 
 def test_the_memory_of_this_computer_is_known():
@@ -179,7 +187,7 @@ def mobility(*, workers=6000, firms=3000, years=4):
 def test_a_large_crossed_fit_recovers_what_the_data_were_made_of():
     model = hb.Model("wage ~ year + (year | worker) + (1 | firm)", mobility())
     fit = model.fit()
-    assert fit.kernel.structure.name == "sparse"
+    assert fit.kernel.pattern.name == "sparse"
     assert "its Cholesky factor holds" in model.explain()
     found = fit.varcorr().to_frame()["sdcor"].to_numpy()  # sds, correlation, firm, residual
     np.testing.assert_allclose(found, [0.8, 0.4, np.sqrt(0.75), 0.6, 0.5], rtol=0.06)

@@ -1,10 +1,9 @@
 """Turned columns of the random effects: the same model, its covariance diagonal."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from hierbayes.gaussian.kernel import with_products
 from hierbayes.gaussian.marginal import derivatives, evaluate
 from hierbayes.gaussian.products import products_of
 from hierbayes.gaussian.turned import principal_axes, turned
@@ -30,9 +29,7 @@ def kernels(request, monkeypatch):
     )
     theta = random_thetas(design, 1)[0]
     axes, turned_theta = principal_axes(kernel.shape, theta)
-    products = turned(kernel.products, axes)
-    structure = type(kernel.structure)(products)
-    there = replace(kernel, products=products, structure=structure)
+    there = with_products(kernel, turned(kernel.products, axes))
     return design, kernel, there, theta, turned_theta
 
 

@@ -8,7 +8,7 @@ from hierbayes.design.table import read_table
 from hierbayes.formula.parser import parse_formula
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.flat_moves import flat_moves
-from hierbayes.likelihood.lmm import kernel_of
+from hierbayes.gaussian.kernel import kernel_of
 
 
 def rows(n_groups=12, size=5):

@@ -195,7 +195,7 @@ def test_a_sample_of_levels_is_the_data_of_those_levels(formula, dataset):
     by_products = fit_lmm(fit.design, samples.kernel(drawn))
     design = samples.design(drawn)
     assert design.y.size == samples.kernel(drawn).products.n_obs
-    from hierbayes.likelihood.lmm import kernel_of
+    from hierbayes.gaussian.kernel import kernel_of
 
     by_rows = fit_lmm(design, kernel_of(design, weights=None, method="reml"))
     assert by_products.at.criterion[0] == pytest.approx(by_rows.at.criterion[0], abs=1e-7)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.likelihood.lmm import fit_lmm, kernel_of
+from hierbayes.gaussian.kernel import kernel_of
+from hierbayes.likelihood.lmm import fit_lmm
 from tests.reference_fits import load_fit
 
 FITS = (

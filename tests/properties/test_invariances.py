@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hierbayes as hb
+from hierbayes.gaussian.kernel import kernel_of
 from hierbayes.gaussian.products import anchor_of, products_of
-from hierbayes.likelihood.lmm import fit_lmm, kernel_of
+from hierbayes.likelihood.lmm import fit_lmm
 
 # Both searches end within 1e-9 of the same minimum; the rest is the rounding of another basis.
 CRITERION = 1e-6

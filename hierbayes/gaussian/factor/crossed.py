@@ -1,26 +1,23 @@
 """Factor of Lambda'Z'WZ Lambda + I for crossed grouping factors.
 
-The levels of the largest factor (index 0) do not meet each other, so they are eliminated as a
-stack of small blocks. What is left is a dense matrix over the columns r of all other factors,
+The levels of the largest factor (index 0) are eliminated as a stack of small blocks. What is left
+is a dense matrix over the columns r of all other factors (gaussian/pattern/crossed.py),
 
     F = Lambda_r'(A_rr - B'B) Lambda_r + I,    B = E A_0r,  E = L_0^-1 Lambda_0',
 
-where A = Z'WZ and L_0 L_0' = Lambda_0'A_00 Lambda_0 + I. Z itself is never formed. A_0r is sparse:
-B'B is summed over the pairs of columns that meet in a level of factor 0, with indices made once;
-where these pairs outnumber what a dense product costs (small or well-filled models), A_0r is kept
-dense and BLAS does the work.
+where A = Z'WZ and L_0 L_0' = Lambda_0'A_00 Lambda_0 + I. Z itself is never formed.
 
 All arrays carry a leading axis T: many thetas at once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import lapack, solve_triangular
 
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.gaussian.pattern.crossed import CrossedPattern
 from hierbayes.gaussian.products import Products
 from hierbayes.linalg.stacked import (
     cholesky_stack,
@@ -31,38 +28,31 @@ from hierbayes.linalg.stacked import (
     solve_upper_stack,
 )
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
-# One indexed multiply-add of the pair list costs about as much as this many of a BLAS product.
-PAIR_COST = 20
 STACK_ROUNDS = 2  # matrices a row from which one step for all is quicker than a call for each
 
 
-class CrossedStructure:
-    """The part of the factorisation that does not depend on theta."""
+@record
+class CrossedBlocks:
+    """The blocks of Z'WZ on a crossed pattern.
 
-    name = "crossed"
+    Attributes
+    ----------
+    pattern : CrossedPattern
+    first : array, shape (J, q, q), blocks of factor 0
+    rest : array, shape (r, r), A_rr of all other factors, dense
+    coupling : array, shape (J, q, r), A_0r where it is kept dense, else (J, q, 0)
+    values : array, shape (m, q), A_0r beside the pattern's ``Meeting``
+    pair_products : array, shape (q (q + 1) / 2, pairs): for columns a <= b of factor 0, what
+        multiplies entry (a, b) of a symmetric (q, q) matrix K in v_first'K v_second; none where
+        A_0r is kept dense
+    """
 
-    def __init__(self, products: Products) -> None:
-        self.products = products
-        sizes = [A.shape[0] * A.shape[1] for A in products.zz[1:]]
-        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
-        self.n_rest = int(self.starts[-1])
-        self.rest = _dense_rest(products, self.starts)
-        self.meeting = _meeting(products, self.starts)
-        J, q = products.zz[0].shape[:2]
-        self.is_dense = _is_filled(products, _pair_count(products))
-        self.n_numbers = self.n_rest**2 + coupling_size(products)
-        if self.is_dense:
-            self.coupling = np.zeros((J, q, self.n_rest))
-            self.coupling[self.meeting.levels, :, self.meeting.columns] = self.meeting.values
-        else:
-            self.pairs = _pairs(self.meeting, self.n_rest)
-
-    def rest_slice(self, factor: int) -> slice:
-        """Columns of a factor (1, 2, ...) among the rest."""
-        return slice(self.starts[factor - 1], self.starts[factor])
+    pattern: CrossedPattern
+    first: FloatArray
+    rest: FloatArray
+    coupling: FloatArray
+    values: FloatArray
+    pair_products: FloatArray
 
     def scale_rest(
         self, M: FloatArray, Lambdas: Sequence[FloatArray], *, transpose: bool = False
@@ -72,7 +62,7 @@ class CrossedStructure:
             return np.asarray(M * self.scale_of_rest(Lambdas)[:, None, :])
         out = np.empty((Lambdas[1].shape[0], *M.shape[1:]))
         for f in range(1, len(Lambdas)):
-            at, Lam = self.rest_slice(f), Lambdas[f]
+            at, Lam = self.pattern.rest_slice(f), Lambdas[f]
             if transpose:
                 Lam = np.swapaxes(Lam, 1, 2)
             T, q = Lam.shape[:2]
@@ -82,7 +72,7 @@ class CrossedStructure:
 
     def scale_of_rest(self, Lambdas: Sequence[FloatArray]) -> FloatArray:
         """Lambda of each column of the rest where all its factors have one, shape (T, r)."""
-        sizes = [A.shape[0] for A in self.products.zz[1:]]
+        sizes = [J for J, _ in self.pattern.graph.sizes[1:]]
         return np.repeat(np.concatenate([Lam[:, 0] for Lam in Lambdas[1:]], 1), sizes, axis=1)
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "CrossedFactor":
@@ -90,70 +80,37 @@ class CrossedStructure:
         return CrossedFactor(self, Lambdas)
 
 
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """Nonzero columns of A_0r: entry m couples level ``levels[m]`` with rest column ``columns[m]``.
-
-    Sorted by level; ``starts`` (J + 1) says where each level begins; values are (m, q).
-    """
-
-    levels: IntArray
-    columns: IntArray
-    values: FloatArray
-    starts: IntArray
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Pairs of entries of ``Meeting`` in one level, by place in the matrix they add to.
-
-    In this order sums run over neighbours, and what is looked up (one number a level) stays in the
-    processor's cache.
-
-    Attributes
-    ----------
-    levels : level of each pair, shape (m,)
-    places : places (second, first) of the columns of the pairs, first <= second, in a flattened
-        (r, r) matrix: of its lower triangle, increasing, shape (u,)
-    starts : where the pairs of each place begin, shape (u,)
-    products : array, shape (q (q + 1) / 2, m): for columns a <= b of factor 0, what multiplies
-        entry (a, b) of a symmetric (q, q) matrix K in v_first' K v_second
-    """
-
-    levels: IntArray
-    places: IntArray
-    starts: IntArray
-    products: FloatArray
-
-    def counts(self) -> IntArray:
-        """Return the number of pairs of each place, shape (u,)."""
-        return np.diff(self.starts, append=self.levels.size)
-
-
-def rest_size(products: Products) -> int:
-    """Columns of all factors but the first, r."""
-    return sum(A.shape[0] * A.shape[1] for A in products.zz[1:])
-
-
-def coupling_size(products: Products) -> int:
-    """Length of the list of pairs, or of a dense A_0r where that is used instead."""
-    n_pairs = _pair_count(products)
+def crossed_blocks(pattern: CrossedPattern, products: Products) -> CrossedBlocks:
+    """Lay the blocks of Z'WZ out for a pattern of the same levels."""
     J, q = products.zz[0].shape[:2]
-    return J * q * rest_size(products) if _is_filled(products, n_pairs) else n_pairs
-
-
-def _pair_count(products: Products) -> int:
-    """Count the pairs of columns that meet in a level of factor 0."""
-    counts = np.zeros(products.zz[0].shape[0], dtype=np.int64)
-    for (f, _), c in products.couplings.items():
-        if f == 0:
-            counts += np.bincount(c.rows, minlength=counts.size) * c.blocks.shape[2]
-    return int((counts * (counts + 1)).sum() // 2)
-
-
-def _is_filled(products: Products, n_pairs: int) -> bool:
-    """Whether dense products are quicker than the list of pairs."""
-    return bool(n_pairs * PAIR_COST > products.zz[0].shape[0] * rest_size(products) ** 2)
+    between = [
+        np.swapaxes(c.blocks, 1, 2).reshape(-1, q)
+        for (f, _), c in products.couplings.items()
+        if f == 0
+    ]
+    meeting = pattern.meeting
+    values = np.concatenate(between)[meeting.order]
+    coupling, pair_products = np.zeros((J, q, 0)), np.zeros((q * (q + 1) // 2, 0))
+    if pattern.pairs is None:
+        coupling = np.zeros((J, q, pattern.n_rest))
+        coupling[meeting.levels, :, meeting.columns] = values
+    else:
+        v = np.ascontiguousarray(values.T)
+        first, second = pattern.pairs.first, pattern.pairs.second
+        pair_products = np.stack(
+            [
+                v[a][first] * v[b][second] + (v[b][first] * v[a][second] if a != b else 0.0)
+                for a, b in _triangle(q)
+            ]
+        )
+    return CrossedBlocks(
+        pattern=pattern,
+        first=products.zz[0],
+        rest=_dense_rest(products, pattern.starts),
+        coupling=coupling,
+        values=values,
+        pair_products=pair_products,
+    )
 
 
 def _dense_rest(products: Products, starts: IntArray) -> FloatArray:
@@ -173,51 +130,6 @@ def _dense_rest(products: Products, starts: IntArray) -> FloatArray:
     return rest
 
 
-def _meeting(products: Products, starts: IntArray) -> Meeting:
-    levels, columns, values = [], [], []
-    q = products.zz[0].shape[1]
-    for (f, g), c in products.couplings.items():
-        if f == 0:
-            q_g = c.blocks.shape[2]
-            at = starts[g - 1] + c.columns[:, None] * q_g + np.arange(q_g)
-            levels.append(np.repeat(c.rows, q_g))
-            columns.append(at.ravel())
-            values.append(np.swapaxes(c.blocks, 1, 2).reshape(-1, q))
-    level = np.concatenate(levels)
-    column = np.concatenate(columns)
-    order = np.lexsort((column, level))
-    level = level[order]
-    J = products.zz[0].shape[0]
-    return Meeting(
-        level,
-        column[order],
-        np.concatenate(values)[order],
-        np.searchsorted(level, np.arange(J + 1)),
-    )
-
-
-def _pairs(meeting: Meeting, n_rest: int) -> Pairs:
-    counts = np.diff(meeting.starts)
-    remaining = np.repeat(meeting.starts[1:], counts) - np.arange(meeting.columns.size)
-    first = np.repeat(np.arange(meeting.columns.size), remaining)
-    before = np.cumsum(remaining) - remaining
-    second = first + np.arange(first.size) - np.repeat(before, remaining)
-    v = np.ascontiguousarray(meeting.values.T)
-    products = [
-        v[a][first] * v[b][second] + (v[b][first] * v[a][second] if a != b else 0.0)
-        for a, b in _triangle(v.shape[0])
-    ]
-    place = meeting.columns[second] * n_rest + meeting.columns[first]
-    order = np.argsort(place, kind="stable")
-    places, starts = np.unique(place[order], return_index=True)
-    return Pairs(
-        levels=meeting.levels[first[order]],
-        places=places,
-        starts=starts,
-        products=np.stack(products)[:, order],
-    )
-
-
 def _triangle(q: int) -> list[tuple[int, int]]:
     return [(a, b) for b in range(q) for a in range(b + 1)]
 
@@ -225,10 +137,11 @@ def _triangle(q: int) -> list[tuple[int, int]]:
 class CrossedFactor:
     """L L' = Lambda'Z'WZ Lambda + I, and what follows from it."""
 
-    def __init__(self, structure: CrossedStructure, Lambdas: Sequence[FloatArray]) -> None:
-        self.structure = structure
+    def __init__(self, blocks: CrossedBlocks, Lambdas: Sequence[FloatArray]) -> None:
+        self.blocks = blocks
+        self.pattern = blocks.pattern
         self.Lambdas = Lambdas
-        A00 = structure.products.zz[0]
+        A00 = blocks.first
         self.L0 = cholesky_stack(sandwich(A00, Lambdas[0], Lambdas[0]) + np.eye(A00.shape[1]))
         J, q = A00.shape[:2]
         shape = (Lambdas[0].shape[0], J, q, q)
@@ -238,20 +151,20 @@ class CrossedFactor:
         self.B = self._scaled_coupling()
         # Of symmetric matrices as large as these only lower triangles are made: reading a million
         # numbers across the grain takes as long as computing them.
-        self.lower = structure.rest - self._squared_coupling()
+        self.lower = blocks.rest - self._squared_coupling()
         if all(Lam.shape[1] == 1 for Lam in Lambdas[1:]):
-            F = structure.scale_rest(self.lower, Lambdas)
-            F *= structure.scale_of_rest(Lambdas)[:, :, None]
+            F = blocks.scale_rest(self.lower, Lambdas)
+            F *= blocks.scale_of_rest(Lambdas)[:, :, None]
         else:
-            scaled = structure.scale_rest(self.reduced, Lambdas)
-            F = structure.scale_rest(np.swapaxes(scaled, 1, 2), Lambdas)
-        F[:, np.arange(structure.n_rest), np.arange(structure.n_rest)] += 1.0
+            scaled = blocks.scale_rest(self.reduced, Lambdas)
+            F = blocks.scale_rest(np.swapaxes(scaled, 1, 2), Lambdas)
+        F[:, np.arange(F.shape[1]), np.arange(F.shape[1])] += 1.0
         self.LF = np.linalg.cholesky(F) if _is_stack(F) else _stack([_cholesky(f) for f in F])
 
     @cached_property
     def reduced(self) -> FloatArray:
         """A_rr - B'B, shape (T, r, r)."""
-        if self.structure.is_dense:
+        if self.pattern.is_dense:
             return self.lower
         lower = np.tril(self.lower, -1)
         lower += np.swapaxes(np.tril(self.lower), 1, 2)
@@ -259,26 +172,29 @@ class CrossedFactor:
 
     def _scaled_coupling(self) -> FloatArray:
         """B: entries (T, m, q) beside ``Meeting``, or dense (T, J, q, r)."""
-        if self.structure.is_dense:
-            return np.asarray(self.E @ self.structure.coupling)
-        meeting = self.structure.meeting
+        if self.pattern.is_dense:
+            return np.asarray(self.E @ self.blocks.coupling)
+        meeting = self.pattern.meeting
         if self.E.shape[-1] == 1:
-            return np.asarray(self.E[:, meeting.levels, 0] * meeting.values)
-        return np.einsum("tmab,mb->tma", self.E[:, meeting.levels], meeting.values)
+            return np.asarray(self.E[:, meeting.levels, 0] * self.blocks.values)
+        return np.einsum("tmab,mb->tma", self.E[:, meeting.levels], self.blocks.values)
 
     def _squared_coupling(self) -> FloatArray:
         """Lower triangle of B'B, shape (T, r, r); all of it where it is a dense product."""
-        r = self.structure.n_rest
-        if self.structure.is_dense:
+        r = self.pattern.n_rest
+        if self.pattern.is_dense:
             flat = self.B.reshape(self.B.shape[0], -1, r)
             return np.asarray(np.swapaxes(flat, 1, 2) @ flat)
-        pairs = self.structure.pairs
+        pairs = self.pattern.pairs
+        assert pairs is not None
         K = np.swapaxes(self.E, -1, -2) @ self.E
         out = np.zeros((self.B.shape[0], r, r))
         for t in range(out.shape[0]):
             parts = [
                 K[t, :, a, b][pairs.levels] * product
-                for (a, b), product in zip(_triangle(K.shape[-1]), pairs.products, strict=True)
+                for (a, b), product in zip(
+                    _triangle(K.shape[-1]), self.blocks.pair_products, strict=True
+                )
             ]
             values = parts[0] if len(parts) == 1 else np.sum(parts, axis=0)
             out[t].ravel()[pairs.places] = np.add.reduceat(values, pairs.starts)
@@ -292,19 +208,19 @@ class CrossedFactor:
 
     def _times_coupling(self, x: FloatArray) -> FloatArray:
         """B x for x (T, r, c): (T, J, q, c)."""
-        if self.structure.is_dense:
+        if self.pattern.is_dense:
             return np.asarray(self.B @ x[:, None])
-        meeting = self.structure.meeting
+        meeting = self.pattern.meeting
         values = self.B[:, :, :, None] * x[:, meeting.columns, None, :]
         return np.asarray(np.add.reduceat(values, meeting.starts[:-1], axis=1))
 
     def _times_coupling_transposed(self, x: FloatArray) -> FloatArray:
         """B'x for x (T, J, q, c): (T, r, c)."""
-        if self.structure.is_dense:
+        if self.pattern.is_dense:
             return np.einsum("tjqr,tjqc->trc", self.B, x, optimize=True)
-        meeting = self.structure.meeting
+        meeting = self.pattern.meeting
         values = (self.B[:, :, :, None] * x[:, meeting.levels]).sum(axis=2)
-        out = np.empty((x.shape[0], self.structure.n_rest, x.shape[3]))
+        out = np.empty((x.shape[0], self.pattern.n_rest, x.shape[3]))
         for t in range(out.shape[0]):
             for c in range(out.shape[2]):
                 out[t, :, c] = np.bincount(
@@ -318,7 +234,7 @@ class CrossedFactor:
         rest = np.concatenate([x.reshape(x.shape[0], -1, x.shape[3]) for x in right[1:]], axis=1)
         if right[0].any():  # columns of the inverse at the other factors have nothing here
             update = np.swapaxes(self._times_coupling_transposed(first), 1, 2)
-            update = self.structure.scale_rest(update, self.Lambdas)
+            update = self.blocks.scale_rest(update, self.Lambdas)
             rest = rest - np.swapaxes(update, 1, 2)
         if _is_stack(self.LF):
             solved = solve_lower_stack(self.LF, rest)
@@ -344,13 +260,13 @@ class CrossedFactor:
                 ]
             )
         scaled = np.swapaxes(
-            self.structure.scale_rest(np.swapaxes(solved, 1, 2), self.Lambdas, transpose=True), 1, 2
+            self.blocks.scale_rest(np.swapaxes(solved, 1, 2), self.Lambdas, transpose=True), 1, 2
         )
         first = solve_upper_stack(self.L0, half[0] - self._times_coupling(scaled))
         out = [first]
-        for f, A in enumerate(self.structure.products.zz[1:], start=1):
-            part = solved[:, self.structure.rest_slice(f)]
-            out.append(part.reshape(part.shape[0], A.shape[0], A.shape[1], -1))
+        for f, (J, q) in enumerate(self.pattern.graph.sizes[1:], start=1):
+            part = solved[:, self.pattern.rest_slice(f)]
+            out.append(part.reshape(part.shape[0], J, q, -1))
         return out
 
     @cached_property
@@ -363,30 +279,31 @@ class CrossedFactor:
     @cached_property
     def _scaled_inverse(self) -> FloatArray:
         """F^-1 Lambda_r', shape (T, r, r)."""
-        return self.structure.scale_rest(self.rest_inverse, self.Lambdas, transpose=True)
+        return self.blocks.scale_rest(self.rest_inverse, self.Lambdas, transpose=True)
 
     @cached_property
     def _spread_blocks(self) -> FloatArray:
         """Diagonal blocks of A_0r Lambda_r F^-1 Lambda_r' A_r0 by level, (T, J, q, q)."""
-        X = self.structure.scale_rest(
+        X = self.blocks.scale_rest(
             np.swapaxes(self._scaled_inverse, 1, 2), self.Lambdas, transpose=True
         )
         return self._quadratic_blocks(X)
 
     def _quadratic_blocks(self, X: FloatArray) -> FloatArray:
-        if self.structure.is_dense:
-            A = self.structure.coupling
+        if self.pattern.is_dense:
+            A = self.blocks.coupling
             J, q, r = A.shape
             AX = (A.reshape(J * q, r) @ X).reshape(-1, J, q, r)
             return np.einsum("tjar,jbr->tjab", AX, A)
-        pairs = self.structure.pairs
-        J, q = self.structure.products.zz[0].shape[:2]
+        pairs = self.pattern.pairs
+        assert pairs is not None
+        J, q = self.blocks.first.shape[:2]
         out = np.empty((X.shape[0], J, q, q))
         for t in range(X.shape[0]):
             twice = X[t] * 2.0  # a pair stands for both orders; a column with itself for one
             np.fill_diagonal(twice, np.diag(X[t]))
             x = np.repeat(twice.ravel()[pairs.places], pairs.counts())
-            for (a, b), product in zip(_triangle(q), pairs.products, strict=True):
+            for (a, b), product in zip(_triangle(q), self.blocks.pair_products, strict=True):
                 block = np.bincount(pairs.levels, weights=x * product, minlength=J)
                 out[t, :, a, b] = out[t, :, b, a] = block if a == b else block / 2
         return out
@@ -398,25 +315,23 @@ class CrossedFactor:
         first = inverse + back @ self._spread_blocks @ np.swapaxes(back, -1, -2)
         out = [first]
         Finv = self.rest_inverse
-        for f, A in enumerate(self.structure.products.zz[1:], start=1):
-            J, q = A.shape[:2]
-            at = self.structure.starts[f - 1] + np.arange(J * q).reshape(J, q)
+        for f, (J, q) in enumerate(self.pattern.graph.sizes[1:], start=1):
+            at = self.pattern.starts[f - 1] + np.arange(J * q).reshape(J, q)
             out.append(Finv[:, at[:, :, None], at[:, None, :]])
         return out
 
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
-        A00, Lam0 = self.structure.products.zz[0], self.Lambdas[0]
+        A00, Lam0 = self.blocks.first, self.Lambdas[0]
         right = Lam0[:, None] @ inverse_stack(self.L0)
         own = A00 @ right
         through = np.eye(A00.shape[1]) - own @ np.swapaxes(Lam0, 1, 2)[:, None]
         blocks = [(own - through @ self._spread_blocks @ right).sum(axis=1)]
         spread = self._scaled_inverse
-        for f, A in enumerate(self.structure.products.zz[1:], start=1):
-            J, q = A.shape[:2]
-            at = self.structure.rest_slice(f)
-            left = self.reduced[:, at].reshape(-1, J, q, self.structure.n_rest)
-            other = spread[:, at].reshape(-1, J, q, self.structure.n_rest)
+        for f, (J, q) in enumerate(self.pattern.graph.sizes[1:], start=1):
+            at = self.pattern.rest_slice(f)
+            left = self.reduced[:, at].reshape(-1, J, q, self.pattern.n_rest)
+            other = spread[:, at].reshape(-1, J, q, self.pattern.n_rest)
             blocks.append(_row_products(left, other))
         return blocks
 

@@ -1,22 +1,19 @@
 """Factor of Lambda'Z'WZ Lambda + I for one grouping factor, or factors nested in each other.
 
-With factors ordered from the finest, each level of a factor belongs to exactly one level of every
-later one. Eliminating the levels of the finest factor then only touches their own ancestors, so
-every step is a stack of small Cholesky factorisations followed by sums over children.
-
-All arrays carry a leading axis T: many thetas at once.
+Every step is a stack of small Cholesky factorisations followed by sums over children
+(gaussian/pattern/nested.py). All arrays carry a leading axis T: many thetas at once.
 
 Source: Golub & Van Loan, Matrix Computations, section 4.2 (block Cholesky); Takahashi, Fagan &
 Chin (1973) for entries of the inverse on the pattern of the factor.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from hierbayes.gaussian.products import Products, summed_diagonal_blocks
+from hierbayes.arrays import FloatArray, record
+from hierbayes.gaussian.pattern.nested import NestedPattern
+from hierbayes.gaussian.products import Coupling, Products, summed_diagonal_blocks
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     inverse_stack,
@@ -27,62 +24,42 @@ from hierbayes.linalg.stacked import (
     transposed_product,
 )
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
-
 # Where next to nothing of y is left, a level with an eigenvalue of Z_j'WZ_j below this part of its
 # largest (fewer rows than columns, as a rule) loses the ones of Lambda'Z'WZ Lambda + I in squares.
 DEFICIENT = 1e-8
 NOTHING = 1e-14  # part of the largest eigenvalue that is rounding of the sums behind it
 
 
-def is_nested(products: Products) -> bool:
-    """Whether each factor's levels belong to one level of every later factor."""
-    return all(
-        coupling.rows.size == products.zz[f].shape[0]
-        for (f, _), coupling in products.couplings.items()
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Children:
-    """Which levels of a finer factor belong to each level of a coarser one.
+@record
+class NestedBlocks:
+    """The blocks of Z'WZ on a nested pattern: those of the products as they are.
 
     Attributes
     ----------
-    parent : array, shape (J_f,), the level of the coarser factor
-    order, starts : levels of the finer factor sorted by parent, and where each parent begins
+    pattern : NestedPattern
+    zz, couplings : as in ``Products``
+    roots : array, shape (J, q, q), R_j with R_j'R_j = Z_j'WZ_j where one factor needs them, else
+        None: see ``DEFICIENT``
     """
 
-    parent: IntArray
-    order: IntArray
-    starts: IntArray
-
-    def sums(self, values: FloatArray) -> FloatArray:
-        """Sum (T, J_f, ...) over the children of each parent: (T, J_g, ...)."""
-        return np.asarray(np.add.reduceat(values[:, self.order], self.starts, axis=1))
-
-
-class NestedStructure:
-    """The part of the factorisation that does not depend on theta."""
-
-    name = "nested"
-
-    def __init__(self, products: Products) -> None:
-        self.products = products
-        blocks = [*products.zz, *(c.blocks for c in products.couplings.values())]
-        self.n_numbers = sum(block.size for block in blocks)
-        self.roots = _deficient_roots(products)
-        self.children: dict[tuple[int, int], Children] = {}
-        for pair, coupling in products.couplings.items():
-            order = np.argsort(coupling.columns, kind="stable")
-            starts = np.flatnonzero(np.diff(coupling.columns[order], prepend=-1))
-            self.children[pair] = Children(coupling.columns, order, starts)
+    pattern: NestedPattern
+    zz: tuple[FloatArray, ...]
+    couplings: dict[tuple[int, int], Coupling]
+    roots: FloatArray | None
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "NestedFactor":
         """Factorise at one Lambda (T, q, q) a grouping factor."""
         return NestedFactor(self, Lambdas)
+
+
+def nested_blocks(pattern: NestedPattern, products: Products) -> NestedBlocks:
+    """Lay the blocks of Z'WZ out for a pattern of the same levels."""
+    return NestedBlocks(
+        pattern=pattern,
+        zz=products.zz,
+        couplings=products.couplings,
+        roots=_deficient_roots(products),
+    )
 
 
 def _deficient_roots(products: Products) -> FloatArray | None:
@@ -108,25 +85,25 @@ def _lower_by_qr(roots: FloatArray, Lambda: FloatArray) -> FloatArray:
 class NestedFactor:
     """L L' = Lambda'Z'WZ Lambda + I, and what follows from it."""
 
-    def __init__(self, structure: NestedStructure, Lambdas: Sequence[FloatArray]) -> None:
-        self.structure = structure
+    def __init__(self, blocks: NestedBlocks, Lambdas: Sequence[FloatArray]) -> None:
+        self.blocks = blocks
+        self.children = children = blocks.pattern.children
         self.Lambdas = Lambdas
-        products, children = structure.products, structure.children
-        m = len(products.zz)
+        m = len(blocks.zz)
         diagonal = [
             sandwich(A, Lam, Lam) + np.eye(A.shape[1])
-            for A, Lam in zip(products.zz, Lambdas, strict=True)
+            for A, Lam in zip(blocks.zz, Lambdas, strict=True)
         ]
         self.coupled = {
             (f, g): sandwich(c.blocks, Lambdas[f], Lambdas[g])
-            for (f, g), c in products.couplings.items()
+            for (f, g), c in blocks.couplings.items()
         }
         self.L: list[FloatArray] = []
         for f in range(m):
-            if structure.roots is None:
+            if blocks.roots is None:
                 self.L.append(cholesky_stack(diagonal[f]))
             else:
-                self.L.append(_lower_by_qr(structure.roots, Lambdas[0]))
+                self.L.append(_lower_by_qr(blocks.roots, Lambdas[0]))
             for g in range(f + 1, m):
                 self.coupled[f, g] = solve_lower_stack(self.L[f], self.coupled[f, g])
             for g in range(f + 1, m):
@@ -151,7 +128,7 @@ class NestedFactor:
             half.append(solve_lower_stack(L, rest[f]))
             for g in range(f + 1, len(rest)):
                 update = transposed_product(self.coupled[f, g], half[f])
-                rest[g] = rest[g] - self.structure.children[f, g].sums(update)
+                rest[g] = rest[g] - self.children[f, g].sums(update)
         return half
 
     def back_solve(self, half: Sequence[FloatArray]) -> list[FloatArray]:
@@ -160,7 +137,7 @@ class NestedFactor:
         for f in reversed(range(len(half))):
             right = half[f]
             for g in range(f + 1, len(half)):
-                parent = self.structure.children[f, g].parent
+                parent = self.children[f, g].parent
                 right = right - np.einsum("tjab,tjbc->tjac", self.coupled[f, g], out[g][:, parent])
             out[f] = solve_upper_stack(self.L[f], right)
         return out
@@ -180,7 +157,7 @@ class NestedFactor:
             for g in range(f + 1, m):
                 total = np.zeros_like(slopes[g])
                 for h, slope in slopes.items():
-                    at = self.structure.children[f, min(g, h)].parent
+                    at = self.children[f, min(g, h)].parent
                     block = inverse[min(g, h), max(g, h)][:, at]
                     if h > g:
                         block = np.swapaxes(block, -1, -2)
@@ -194,4 +171,10 @@ class NestedFactor:
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
         diagonal = self.covariances()  # also fills in the blocks between factors
-        return summed_diagonal_blocks(self.structure.products, self.Lambdas, diagonal, self._cross)
+        return summed_diagonal_blocks(
+            self.blocks.zz,
+            self.blocks.couplings,
+            Lambdas=self.Lambdas,
+            diagonal=diagonal,
+            cross=self._cross,
+        )

@@ -1,0 +1,111 @@
+"""Which pattern a model's factorisation follows, and the kernel of a design."""
+
+from dataclasses import replace
+
+from hierbayes.arrays import FloatArray
+from hierbayes.design.design import Design
+from hierbayes.errors import DataError
+from hierbayes.gaussian.factor.nested import nested_blocks
+from hierbayes.gaussian.marginal import Blocks, Kernel, Pattern
+from hierbayes.gaussian.pattern.level_graph import LevelGraph, level_graph
+from hierbayes.gaussian.pattern.nested import NestedPattern, nested_pattern
+from hierbayes.gaussian.products import Products, covariance_shape, products_of
+from hierbayes.gaussian.undetermined import undetermined
+from hierbayes.options import Method
+
+# Crossed factors up to here are handled without compiled code. A step costs r^3 for the r columns
+# of all factors but the largest (half a second for 2500, and a third of that compiled), and the
+# list of pairs 50 bytes and 0.1 microseconds each; the compiler costs a second once a session.
+SMALL_REST = 2500
+SMALL_COUPLING = 10**7
+
+
+def pattern_of(graph: LevelGraph) -> Pattern:
+    """Choose the pattern of the factorisation from which levels meet.
+
+    Raises
+    ------
+    DataError
+        If the factor does not fit in the memory of this computer.
+    """
+    if graph.is_nested:
+        return nested_pattern(graph)
+    # here, so that fits of one factor need not import scipy, nor those of small ones numba
+    from hierbayes.gaussian.pattern.crossed import coupling_size, crossed_pattern
+
+    if graph.n_rest <= SMALL_REST and coupling_size(graph) <= SMALL_COUPLING:
+        return crossed_pattern(graph)
+    from hierbayes.gaussian.pattern.sparse import sparse_pattern
+
+    return sparse_pattern(graph)
+
+
+def blocks_of(pattern: Pattern, products: Products) -> Blocks:
+    """Lay the blocks of Z'WZ out for a pattern of the same levels."""
+    if isinstance(pattern, NestedPattern):
+        return nested_blocks(pattern, products)
+    from hierbayes.gaussian.pattern.crossed import CrossedPattern
+
+    if isinstance(pattern, CrossedPattern):
+        from hierbayes.gaussian.factor.crossed import crossed_blocks
+
+        return crossed_blocks(pattern, products)
+    from hierbayes.gaussian.factor.sparse import sparse_blocks
+    from hierbayes.gaussian.pattern.sparse import SparsePattern
+
+    assert isinstance(pattern, SparsePattern)
+    return sparse_blocks(pattern, products)
+
+
+def with_products(kernel: Kernel, products: Products) -> Kernel:
+    """Return the kernel of other products of the same levels, on the same pattern.
+
+    Products of another response share Z'WZ with the old ones, and then its layout too.
+    """
+    same = products.zz is kernel.products.zz and products.couplings is kernel.products.couplings
+    blocks = kernel.blocks if same else blocks_of(kernel.pattern, products)
+    return replace(kernel, products=products, blocks=blocks)
+
+
+def of_other_levels(kernel: Kernel, products: Products) -> Kernel:
+    """Return the kernel of products of other rows, whose levels may meet elsewhere."""
+    blocks = blocks_of(pattern_of(level_graph(products)), products)
+    return replace(kernel, products=products, blocks=blocks)
+
+
+def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> Kernel:
+    """Cross-products of a design, laid out for its pattern.
+
+    Parameters
+    ----------
+    design : Design
+    weights : array, shape (n,), or None
+        Precision weights; with known residual sds, one over their squares.
+    method : {"reml", "ml"}
+
+    Raises
+    ------
+    DataError
+        If the fixed effects leave no residual variation to model.
+    """
+    products = products_of(design, weights=weights)
+    n_columns = products.anchor.kept.size
+    if n_columns >= products.n_obs:
+        raise DataError(
+            f"The fixed part has {n_columns} independent columns for {products.n_obs} rows; "
+            "nothing is left to estimate variances from. Use fewer terms or more rows."
+        )
+    shape = covariance_shape(design)
+    return Kernel(
+        products=products,
+        shape=shape,
+        blocks=blocks_of(pattern_of(level_graph(products)), products),
+        method=method,
+        sigma_known=design.known_sd is not None,
+        undetermined=undetermined(design, products, shape, weights=weights),
+    )
+
+
+def method_kernel(kernel: Kernel, method: Method) -> Kernel:
+    """Return the kernel of the same data for another method."""
+    return kernel if kernel.method == method else replace(kernel, method=method)

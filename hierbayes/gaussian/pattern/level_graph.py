@@ -1,0 +1,46 @@
+"""Which levels of which grouping factors meet in a row: all that a pattern is made from."""
+
+from hierbayes.arrays import IntArray, record
+from hierbayes.gaussian.products import Products
+
+
+@record(slots=False)
+class LevelGraph:
+    """Levels of all grouping factors, and where two of them meet.
+
+    Attributes
+    ----------
+    sizes : per factor, its number of levels J and of columns q
+    meetings : per pair f < g of factors, the levels of f and of g, two arrays of shape (m,), sorted
+        by (f, g)
+    """
+
+    sizes: tuple[tuple[int, int], ...]
+    meetings: dict[tuple[int, int], tuple[IntArray, IntArray]]
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether each factor's levels belong to one level of every later factor."""
+        return all(rows.size == self.sizes[f][0] for (f, _), (rows, _) in self.meetings.items())
+
+    @property
+    def n_rest(self) -> int:
+        """Columns of all factors but the first, r."""
+        return sum(J * q for J, q in self.sizes[1:])
+
+    @property
+    def n_blocks(self) -> int:
+        """Numbers in the blocks of Z'WZ."""
+        between = sum(
+            rows.size * self.sizes[f][1] * self.sizes[g][1]
+            for (f, g), (rows, _) in self.meetings.items()
+        )
+        return between + sum(J * q * q for J, q in self.sizes)
+
+
+def level_graph(products: Products) -> LevelGraph:
+    """Return the graph of the levels that cross-products were made of."""
+    return LevelGraph(
+        sizes=tuple((A.shape[0], A.shape[1]) for A in products.zz),
+        meetings={pair: (c.rows, c.columns) for pair, c in products.couplings.items()},
+    )
