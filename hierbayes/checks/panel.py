@@ -12,6 +12,7 @@ from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.checks.simulated_residuals import SimulatedResiduals, simulated_residuals
 from hierbayes.errors import OptionError
 from hierbayes.options import check_flag
+from hierbayes.results.addresses import labelled_effects
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.model_check import ModelCheck
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -55,7 +56,7 @@ def check(
         raise OptionError(f"check takes a fit; it got {type(fit).__name__}.")
     check_flag("leave_out", leave_out, "True (refit without each level) or False")
     found = simulated_residuals(fit, nsim, random_seed)
-    effects = fit.tidy(effects="ran_vals")
+    effects = labelled_effects(fit)
     levels = _influence(fit) if leave_out else pd.DataFrame()
     likelihood = isinstance(fit, LikelihoodFit)
     rows = [

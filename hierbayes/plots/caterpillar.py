@@ -10,7 +10,7 @@ from hierbayes.options import nearest, shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.picture import checked_fits, picture
 from hierbayes.plots.style import INK, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
-from hierbayes.results.addresses import effect_labels
+from hierbayes.results.addresses import labelled_effects
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,13 +109,8 @@ def caterpillar(
 
 
 def _table(fit: Any, group: str, level: float) -> pd.DataFrame:
-    found = fit.tidy(effects="ran_vals", level=level)
-    if group not in fit.n_groups:
-        return found.iloc[:0]
-    position = [factor.name for factor in fit.design.factors].index(group)
-    labels = effect_labels(fit.design, position)
-    rows = pd.DataFrame(found.loc[found["group"] == group])
-    return rows.assign(term=np.repeat(np.array(labels, dtype=object), len(rows) // len(labels)))
+    found = labelled_effects(fit, level)
+    return pd.DataFrame(found.loc[found["group"] == group])
 
 
 def _keys(table: pd.DataFrame) -> "zip[tuple[Any, Any]]":

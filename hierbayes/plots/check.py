@@ -8,7 +8,7 @@ import numpy as np
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.labels import shortened
+from hierbayes.plots.labels import broken
 from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import short_names
 from hierbayes.plots.style import (
@@ -191,10 +191,11 @@ def _effects(ax: "Axes", found: ModelCheck) -> None:
             markerfacecolor=face,
             markeredgecolor=INK,
             markeredgewidth=0.7,
-            label=shortened(f"{term} | {group}", width_mm=_room(ax), points=letter_size("x-small")),
+            label=broken(f"{term} | {group}", width_mm=_room(ax), points=letter_size("x-small")),
         )
     low, high = ax.get_ylim()  # room for the legend above the points
-    ax.set_ylim(low, high + LEGEND_LINE * len(ax.get_legend_handles_labels()[0]) * (high - low))
+    n_lines = sum(label.count("\n") + 1 for label in ax.get_legend_handles_labels()[1])
+    ax.set_ylim(low, high + LEGEND_LINE * n_lines * (high - low))
     ax.legend(frameon=False, fontsize="x-small", loc="upper left", handletextpad=0.2, borderpad=0.1)
     ax.set_xlabel("normal quantile")
     ax.set_ylabel("random effect / sd")
@@ -221,6 +222,6 @@ def _influence(ax: "Axes", found: ModelCheck) -> None:
     ax.margins(x=SIDES)
     ax.set_ylim(0.0, 1.2 * max(float(np.nanmax(cook)), 0.05))
     name = f"levels of {found.influence.index.name}"
-    ax.set_xlabel(shortened(name, width_mm=_room(ax), points=letter_size("small")))
+    ax.set_xlabel(broken(name, width_mm=_room(ax), points=letter_size("small")))
     ax.set_ylabel("Cook's distance")
     _titled(ax, "Influence", "all well below 1")

@@ -19,7 +19,7 @@ from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.compare_levels import draw_effects, draw_plane, level_terms
 from hierbayes.plots.compare_rows import Row, draw_row, rows_of
-from hierbayes.plots.labels import MOST_PANELS, shortened
+from hierbayes.plots.labels import MOST_PANELS, broken
 from hierbayes.plots.picture import picture
 from hierbayes.plots.style import WIDTH_MM, any_figure, drawing, is_narrow, letter_size, width_of
 from hierbayes.results.comparison import Comparison
@@ -149,7 +149,7 @@ def _draw_rows(
     size = letter_size("small")
     for ax, row in zip(axes, rows, strict=True):
         draw_row(ax, row)
-        name = shortened(row.name, width_mm=0.75 * share * width_of(figure), points=size)
+        name = broken(row.name, width_mm=0.75 * share * width_of(figure), points=size)
         ax.set_title(name, loc="left", pad=2, fontsize=size)
         if row.shift:
             ax.annotate(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.plots.labels import shortened, term_title
+from hierbayes.plots.labels import broken
 from hierbayes.plots.style import INK, REFERENCE, SOFT, letter_size
+from hierbayes.results.addresses import effect_labels, labelled_effects, level_columns
 from hierbayes.results.comparison import ComparedFit, Comparison
 
 if TYPE_CHECKING:
@@ -53,25 +54,28 @@ def level_terms(found: Comparison, group: str | None) -> list[LevelTerm]:
     if not factors:
         return []
     first = next((f for f in factors if f.name == group), factors[0])
-    chosen = [(first, column) for column in first.columns]
+    chosen = [(first, column) for column in range(len(first.columns))]
     if group is None and len(chosen) == 1:
-        chosen = [(factor, factor.columns[0]) for factor in factors]
-    effects = [
-        fit.fit.tidy(effects="ran_vals", level=found.level).set_index(["group", "term"])
-        for fit in (x_fit, y_fit)
-    ]
+        chosen = [(factor, 0) for factor in factors]
+    effects = [labelled_effects(fit.fit, found.level) for fit in (x_fit, y_fit)]
+    columns = level_columns(design, x_fit.fit.kept.tolist())
     terms = []
     for factor, column in chosen:
+        position = next(f for f, own in enumerate(factors) if own is factor)
+        term = effect_labels(design, position)[column]
+        place = columns.random[position][column]
+        fixed = columns.fixed[place]
         tables, population = [], []
         for fit, table in zip((x_fit, y_fit), effects, strict=True):
-            fixed = fit.fit.fixef()
-            population.append(float(fixed[column]) if column in fixed.index else float("nan"))
-            rows = table.loc[[(factor.name, column)]].set_index("level")
-            tables.append(rows.assign(coefficient=fit.fit.coef()[factor.name][column].to_numpy()))
+            beta = fit.fit.fixef().to_numpy()[fit.fit.kept]
+            population.append(float(beta[fixed]) if fixed >= 0 else float("nan"))
+            rows = table[(table["group"] == factor.name) & (table["term"] == term)]
+            coefficients = fit.fit.coef()[factor.name].iloc[:, place].to_numpy()
+            tables.append(rows.set_index("level").assign(coefficient=coefficients))
         terms.append(
             LevelTerm(
                 group=factor.name,
-                term=column,
+                term=term,
                 x_fit=x_fit,
                 y_fit=y_fit,
                 x=tables[0],
@@ -156,8 +160,8 @@ def draw_plane(ax: "Axes", first: LevelTerm, second: LevelTerm) -> None:
 
 
 def _title(group: str, term: str) -> str:
-    return term_title(group, term, width_mm=MOST_LABEL_MM, points=letter_size("small"))
+    return broken(f"{group}: {term}", width_mm=MOST_LABEL_MM, points=letter_size("small"))
 
 
 def _short(text: str) -> str:
-    return shortened(text, width_mm=MOST_LABEL_MM, points=letter_size("medium"))
+    return broken(text, width_mm=MOST_LABEL_MM, points=letter_size("medium"))

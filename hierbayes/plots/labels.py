@@ -16,31 +16,41 @@ from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
 MOST_PANELS = 24  # more than anyone reads in one figure
 LETTER = 0.55  # mean width of a letter of a name, in sizes of the font
 PROSE = 0.49  # the same of words of small letters and blanks
+MOST_LINES = 4  # of a name
+# Where a line of a name may end; the point of a number is no such place.
+BREAKS = re.compile(r"(?<=[:,;\s_/*+])(?=\S)|(?<=\.)(?=[^\W\d]|\()|(?=\|)")
 BRACKETS = re.compile(r" \([^()]*\)")
 MM_PER_POINT = 25.4 / 72
 
 
-def shortened(text: str, *, width_mm: float, points: float) -> str:
-    """Leave the middle out of a text that is wider than there is room for.
+def broken(text: str, *, width_mm: float, points: float) -> str:
+    """Break a name into lines that fit into the room: after its signs and before its bars.
+
+    Nothing is left out but the end of a name of more than ``MOST_LINES`` lines.
 
     Parameters
     ----------
-    text : one line
+    text : a name, such as ``cor((Intercept),Days|Subject)``
     width_mm : the room
     points : size of the letters
+
+    Examples
+    --------
+    >>> broken("Subject: (Intercept)", width_mm=25, points=8).splitlines()
+    ['Subject:', '(Intercept)']
     """
     most = max(int(width_mm / (LETTER * points * MM_PER_POINT)), 5)
-    if len(text) <= most:
-        return text
-    head = most // 2
-    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
-
-
-def term_title(group: str, term: str, *, width_mm: float, points: float) -> str:
-    """Name a term of a grouping factor; where there is little room, the factor is shortened."""
-    rest = width_mm - LETTER * points * MM_PER_POINT * (len(term) + 2)
-    title = f"{shortened(group, width_mm=max(rest, 0.0), points=points)}: {term}"
-    return shortened(title, width_mm=width_mm, points=points)
+    lines = [""]
+    for piece in BREAKS.split(text):
+        for start in range(0, max(len(piece), 1), most):  # most pieces are shorter than a line
+            part = piece[start : start + most]
+            if len(lines[-1] + part.rstrip()) <= most:
+                lines[-1] += part
+            else:
+                lines.append(part)
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES - 1], f"{lines[MOST_LINES - 1][: most - 1]}…"]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def wrapped(text: str, *, width_mm: float, points: float) -> str:

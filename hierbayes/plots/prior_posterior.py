@@ -9,7 +9,7 @@ from hierbayes.effects.parameter_densities import ParameterDensity, parameter_de
 from hierbayes.errors import OptionError
 from hierbayes.options import ParameterView
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.labels import MOST_PANELS, shortened
+from hierbayes.plots.labels import MOST_PANELS, broken
 from hierbayes.plots.picture import picture
 from hierbayes.plots.style import (
     BAND,
@@ -86,7 +86,7 @@ def prior_posterior(
         for ax, one in zip(axes, found, strict=False):
             _panel(ax, one)
             size = letter_size("small")
-            ax.set_title(shortened(one.name, width_mm=room, points=size), fontsize=size)
+            ax.set_title(broken(one.name, width_mm=room, points=size), fontsize=size)
         for ax in axes[len(found) :]:
             ax.remove()
         handles, labels = axes[0].get_legend_handles_labels()

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 from hierbayes.errors import OptionError
 from hierbayes.options import check_option
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.labels import shortened
+from hierbayes.plots.labels import broken
 from hierbayes.plots.picture import picture
 from hierbayes.plots.style import (
     BAND,
@@ -114,7 +114,7 @@ def _lines(name: str, room: float) -> str:
     head, bar, tail = name.partition("|")
     lines = [head, f"| {tail}"] if bar and len(name) > LONG else [name]
     size = letter_size("small")
-    return "\n".join(shortened(line, width_mm=room, points=size) for line in lines)
+    return "\n".join(broken(line, width_mm=room, points=size) for line in lines)
 
 
 def _zeta(ax: "Axes", value: Any, zeta: Any) -> None:

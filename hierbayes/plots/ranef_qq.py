@@ -7,7 +7,7 @@ import numpy as np
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.labels import term_title
+from hierbayes.plots.labels import broken
 from hierbayes.plots.picture import checked_fits, picture
 from hierbayes.plots.style import (
     INK,
@@ -19,6 +19,7 @@ from hierbayes.plots.style import (
     letter_size,
     width_of,
 )
+from hierbayes.results.addresses import labelled_effects
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -61,7 +62,7 @@ def ranef_qq(
     ['Subject: (Intercept)', 'Subject: Days']
     """
     (fit,) = checked_fits([fit], "ranef_qq")
-    table = fit.tidy(effects="ran_vals", level=level)
+    table = labelled_effects(fit, level)
     if table.empty:
         raise OptionError("ranef_qq draws random effects; this model has none.")
     table = table[table["estimate"].notna()]  # the others are not determined by the data
@@ -90,7 +91,7 @@ def ranef_qq(
                 )
             ax.plot(np.sort(found.theoretical), ordered["estimate"], "o", color=INK, markersize=3.5)
             size = letter_size()
-            ax.set_title(term_title(str(group), str(term), width_mm=room, points=size))
+            ax.set_title(broken(f"{group}: {term}", width_mm=room, points=size))
         for ax in axes[len(panels) :]:
             ax.remove()
         drawn.supxlabel("standard normal quantile")

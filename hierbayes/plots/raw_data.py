@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 COLUMNS, NARROW_COLUMNS = 9, 5
 PANEL_MM, FRAME_MM = 30.0, 22.0  # height of a row of panels, and of what is around them
 BETWEEN_MM = 5.0  # panels, with the numbers of the first one
-ROOM_OF_TWO = 2.7  # width of a panel whose two numbers stand apart, in widths of a number
+AROUND_MM = 12.0  # the label and the numbers left of all panels
+ROOM_OF_NUMBER = 1.35  # between the ticks of numbers that stand apart, in widths of a number
+MARGINS = 1.1  # width of a panel, in spans of the data
 MOST_GROUPS = 200  # more panels than anyone can see; matplotlib would take minutes
 POINT_SIZE = 9.0
 INTERVALS = 2  # between the ticks of a narrow panel, so that their numbers don't touch
@@ -108,11 +110,16 @@ def data(
 
 
 def _columns_with_room(figure: "Figure | SubFigure | None", x: "pd.Series[float]") -> int:
-    """Panels in a row that have room for two numbers below each."""
-    letters = max(len(f"{end:.3g}") for end in (x.min(), x.max()))
+    """Panels in a row that have room for the numbers below each."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = float(x.min()), float(x.max())
+    ticks = MaxNLocator(INTERVALS, integer=True).tick_values(low, high)
+    letters = max(len(f"{tick:g}") for tick in ticks)
+    spans = MARGINS * max((high - low) / (ticks[1] - ticks[0]), 1.0)  # a panel, in gaps of ticks
     size = (NARROW_LETTERS if is_narrow(figure) else 1.0) * SETTINGS["xtick.labelsize"]
-    needed = ROOM_OF_TWO * letters * LETTER * size * MM_PER_POINT + BETWEEN_MM
-    return max(1, int(width_of(figure) / needed))
+    number = ROOM_OF_NUMBER * letters * LETTER * size * MM_PER_POINT
+    return max(1, int((width_of(figure) - AROUND_MM) / (number * spans + BETWEEN_MM)))
 
 
 def _words(lines: pd.DataFrame, *, x: str, y: str, group: str | None) -> str:
@@ -145,7 +152,7 @@ def _panels(
     most = int(room / (LETTER * letter_size() * MM_PER_POINT))
     names = short_names(list(levels), most=most)
     for ax, (level, rows), name in zip(grid, point_rows, names, strict=False):
-        _panel(ax, rows, line_rows.get(level), narrow=n_columns >= NARROW_FROM)
+        _panel(ax, rows, line_rows.get(level), narrow=n_columns >= NARROW_FROM or is_narrow(figure))
         ax.set_title(name, pad=3)
     for position, ax in enumerate(grid):
         if position >= len(levels):

@@ -26,7 +26,7 @@ class ModelCheck(Printable):
     observed : array, shape (n,)
     simulated : array, shape (n, m), some simulated responses
     fitted, residuals : arrays, shape (n,), response units; empty for a posterior without them
-    effects : random effects as ``tidy("ran_vals")`` has them
+    effects : random effects as ``tidy("ran_vals")`` has them, their terms told apart
     influence : what each level does, as ``hb.influence`` has it; empty where it was not asked for
         and for a posterior
     formula_text, data_name, method : of the fit

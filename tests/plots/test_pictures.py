@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from matplotlib import pyplot
@@ -15,7 +16,8 @@ from matplotlib.figure import Figure
 
 import hierbayes as hb
 from hierbayes.plots import style
-from hierbayes.plots.labels import axis_label, bundled_unit
+from hierbayes.plots.labels import axis_label, broken, bundled_unit
+from tests.plots.text_boxes import drawn_texts, overlapping
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "hierbayes" / "plots").glob("*.py"))
@@ -236,3 +238,63 @@ def test_units_are_those_of_the_bundled_data(column, values, data_name, unit):
     assert bundled_unit(data_name, column, values) == unit
     label = axis_label(column, values, data_name=data_name)
     assert label == (f"{column} ({unit})" if unit else column)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("Subject: (Intercept)", ["Subject:", "(Intercept)"]),
+        ("cor((Intercept),Days|Subject)", ["cor((Intercept),", "Days|Subject)"]),
+        ("sd(x|participant_number)", ["sd(x|participant_", "number)"]),
+        ("cut_0.25_0.75", ["cut_0.25_0.75"]),
+        ("anthropomorphisation", ["anthropomorphisa", "tion"]),
+    ],
+)
+def test_a_long_name_is_broken_into_lines_and_loses_nothing(name, lines):
+    found = broken(name, width_mm=27, points=8).split("\n")
+    assert found == lines
+    assert "".join(found) == name.replace(" ", "")
+
+
+def test_only_the_end_of_a_very_long_name_is_left_out():
+    found = broken("x" * 200, width_mm=27, points=8).split("\n")
+    assert len(found) == 4
+    assert found[-1].endswith("x…")
+
+
+def test_narrow_pictures_name_their_terms_in_full(m1):
+    figure = Figure(figsize=(80 / 25.4, 50 / 25.4))
+    _, axes = hb.plot.ranef_qq(m1, figure=figure)
+    assert [ax.get_title() for ax in axes] == ["Subject:\n(Intercept)", "Subject: Days"]
+
+
+def test_columns_of_random_effects_with_one_name_have_panels_of_their_own():
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(12), 12)
+    d = pd.DataFrame(
+        {"g": g, "A": rng.choice(["A0", "B1"], 144), "AB": rng.choice(list("01"), 144)}
+    )
+    b = rng.normal(size=(3, 12))
+    d["y"] = b[0][g] + b[1][g] * (d["A"] == "B1") + b[2][g] * (d["AB"] == "1")
+    d["y"] += 0.3 * rng.normal(size=144)
+    fit = hb.lmer("y ~ A + AB + (A + AB | g)", d)
+    labels = ["(Intercept)", "A[B1]", "AB[1]"]
+    _, axes = hb.plot.ranef_qq(fit)
+    assert [ax.get_title() for ax in axes] == [f"g: {label}" for label in labels]
+    _, axes = hb.plot.caterpillar(fit)
+    assert [ax.get_xlabel() for ax in axes] == labels
+    checks = hb.check(fit, nsim=100, random_seed=1, leave_out=False).to_frame()["check"]
+    assert {f"random effects {label} | g look normal" for label in labels} <= set(checks)
+    _, axes = hb.plot.compare(hb.compare(fit, fit.with_method("ml")))
+    titles = [ax.get_title() for ax in axes]
+    assert [f"g: {label}" in titles for label in labels] == [True, True, False]  # two and a plane
+
+
+@pytest.mark.parametrize("width_mm", [60, 80, 100])
+def test_ticks_of_the_data_stand_apart(width_mm):
+    figure = Figure(figsize=(width_mm / 25.4, 120 / 25.4))
+    cake = hb.load_dataset("cake")
+    hb.plot.data(cake, x="temp", y="angle", group="replicate", figure=figure)
+    texts = [text for text in drawn_texts(figure) if text.words.isdigit()]
+    assert len(texts) > 10
+    assert not overlapping(texts)
