@@ -10,6 +10,7 @@ LAYERS = (
     "arrays",
     "errors",
     "options",
+    "calls",
     "files",
     "datasets",
     "formula",

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.calls import checked_init
 from hierbayes.errors import PriorError
 
 FloatArray = npt.NDArray[np.float64]
@@ -111,6 +112,7 @@ class Prior(ABC):
         return np.where(inside, values, np.where(np.isnan(points), np.nan, outside))
 
 
+@checked_init("hb.Normal")
 @dataclass(frozen=True)
 class Normal(Prior):
     """Normal with mean ``mu`` and sd ``sigma``.
@@ -138,6 +140,7 @@ class Normal(Prior):
         return self.mu + self.sigma * ndtri(p)
 
 
+@checked_init("hb.StudentT")
 @dataclass(frozen=True)
 class StudentT(Prior):
     """Student's t with ``nu`` degrees of freedom, location ``mu`` and scale ``sigma``."""
@@ -163,6 +166,7 @@ class StudentT(Prior):
         return self.mu + self.sigma * stdtrit(self.nu, p)
 
 
+@checked_init("hb.Cauchy")
 @dataclass(frozen=True)
 class Cauchy(Prior):
     """Cauchy with location ``mu`` and scale ``sigma`` (half the distance of the quartiles)."""
@@ -183,6 +187,7 @@ class Cauchy(Prior):
         return self.mu + self.sigma * np.tan(math.pi * (p - 0.5))
 
 
+@checked_init("hb.Flat")
 @dataclass(frozen=True)
 class Flat(Prior):
     """No preference: improper, density 1 on the whole line (on an sd: on the positive half)."""
@@ -197,6 +202,7 @@ class Flat(Prior):
         return np.full_like(p, np.nan)
 
 
+@checked_init("hb.HalfFlat")
 @dataclass(frozen=True)
 class HalfFlat(Flat):
     """No preference among positive numbers: improper, density 1 on the positive half-line."""
@@ -225,6 +231,7 @@ class _Folded(Prior):
         return self.whole.quantile((1 + p) / 2)
 
 
+@checked_init("hb.HalfNormal")
 @dataclass(frozen=True)
 class HalfNormal(_Folded):
     """The positive half of a Normal about 0 with sd ``sigma`` (before folding)."""
@@ -238,6 +245,7 @@ class HalfNormal(_Folded):
         return Normal(0, self.sigma)
 
 
+@checked_init("hb.HalfStudentT")
 @dataclass(frozen=True)
 class HalfStudentT(_Folded):
     """The positive half of a t about 0 with ``nu`` degrees of freedom and scale ``sigma``."""
@@ -252,6 +260,7 @@ class HalfStudentT(_Folded):
         return StudentT(self.nu, 0, self.sigma)
 
 
+@checked_init("hb.HalfCauchy")
 @dataclass(frozen=True)
 class HalfCauchy(_Folded):
     """The positive half of a Cauchy about 0 with scale ``sigma``, its median."""
@@ -266,6 +275,7 @@ class HalfCauchy(_Folded):
         return Cauchy(0, self.sigma)
 
 
+@checked_init("hb.Exponential")
 @dataclass(frozen=True)
 class Exponential(Prior):
     """Exponential with rate ``rate``: its mean is 1 / rate."""
@@ -285,6 +295,7 @@ class Exponential(Prior):
         return -np.log1p(-p) / self.rate
 
 
+@checked_init("hb.Gamma")
 @dataclass(frozen=True)
 class Gamma(Prior):
     """Gamma with shape ``alpha`` and rate ``beta``: its mean is alpha / beta."""
@@ -309,6 +320,7 @@ class Gamma(Prior):
         return gammaincinv(self.alpha, p) / self.beta
 
 
+@checked_init("hb.InverseGamma")
 @dataclass(frozen=True)
 class InverseGamma(Prior):
     """Inverse gamma with shape ``alpha`` and scale ``beta``: 1 / x is Gamma(alpha, beta)."""
@@ -333,6 +345,7 @@ class InverseGamma(Prior):
         return self.beta / gammainccinv(self.alpha, p)
 
 
+@checked_init("hb.LogNormal")
 @dataclass(frozen=True)
 class LogNormal(Prior):
     """Log x is Normal(mu, sigma): the median is exp(mu)."""
@@ -357,6 +370,7 @@ class LogNormal(Prior):
         return np.exp(self.mu + self.sigma * ndtri(p))
 
 
+@checked_init("hb.Uniform")
 @dataclass(frozen=True)
 class Uniform(Prior):
     """Uniform between ``lower`` and ``upper``; for an sd, ``lower`` is at least 0."""
@@ -385,6 +399,7 @@ class Uniform(Prior):
         return self.lower + (self.upper - self.lower) * p
 
 
+@checked_init("hb.Beta")
 @dataclass(frozen=True)
 class Beta(Prior):
     """Beta with shapes ``alpha`` and ``beta``, for a probability."""

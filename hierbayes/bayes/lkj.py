@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.bayes.distributions import number_of
+from hierbayes.calls import checked_init
 from hierbayes.errors import PriorError
 
 FloatArray = npt.NDArray[np.float64]
 
 
+@checked_init("hb.LKJ")
 @dataclass(frozen=True)
 class LKJ:
     """LKJ(eta) over the correlations of the random effects of one term.

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.calls import checked_call
 from hierbayes.design.design import GroupingFactor
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.gaussian.kernel import of_other_levels
@@ -32,6 +33,7 @@ FloatArray = npt.NDArray[np.float64]
 MOST_LEVELS = 500  # a refit each
 
 
+@checked_call("hb.influence")
 def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     """Refit without each level of a grouping factor in turn.
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import bdtrc, kolmogorov
 
+from hierbayes.calls import checked_call
 from hierbayes.checks.influence import MOST_LEVELS, influence
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.checks.simulated_residuals import SimulatedResiduals, simulated_residuals
@@ -25,6 +26,7 @@ LARGE_COOK = 1.0
 STRAIGHT = 0.97  # correlation with normal quantiles from which values look normal
 
 
+@checked_call("hb.check")
 def check(
     fit: Any, nsim: int = 250, random_seed: Any = None, *, leave_out: bool = True
 ) -> ModelCheck:

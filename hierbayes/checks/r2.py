@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.calls import checked_call
 from hierbayes.checks.variance_shares import ShareEstimates, VarianceShares, share_estimates
 from hierbayes.errors import DataError
 from hierbayes.options import R2Interval
@@ -32,6 +33,7 @@ from hierbayes.results.variance_explained import R2, Icc
 FloatArray = npt.NDArray[np.float64]
 
 
+@checked_call("hb.r2")
 def r2(
     fit: Any,
     interval: R2Interval | None = None,
@@ -78,6 +80,7 @@ def r2(
     return R2(**_fields(fit, found, _r2_of, level=level))
 
 
+@checked_call("hb.icc")
 def icc(
     fit: Any,
     interval: R2Interval | None = None,

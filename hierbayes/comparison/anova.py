@@ -2,6 +2,7 @@
 
 from typing import Any, get_args
 
+from hierbayes.calls import checked_call
 from hierbayes.comparison.f_tests import term_table
 from hierbayes.comparison.likelihood_ratio import likelihood_ratio_table
 from hierbayes.errors import OptionError
@@ -12,6 +13,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 
 
+@checked_call("hb.anova")
 def anova(
     *fits: LikelihoodFit,
     refit: bool = True,

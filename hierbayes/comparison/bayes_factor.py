@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from hierbayes.bayes.priors import ModelPriors
+from hierbayes.calls import checked_call
 from hierbayes.comparison.same_data import check_same_data
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.options import shown
@@ -19,6 +20,7 @@ NOISY = 0.5  # Monte-Carlo error of the log above which a Bayes factor says litt
 UNTRUSTED = ("pareto_k", "r_hat")  # findings of a fit that touch its marginal likelihood
 
 
+@checked_call("hb.bayes_factor")
 def bayes_factor(
     a: PosteriorFit, b: PosteriorFit, *, names: tuple[str, str] = ("a", "b")
 ) -> BayesFactor:

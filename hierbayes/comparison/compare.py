@@ -11,6 +11,7 @@ import numpy as np
 
 from hierbayes.bayes.parameter_names import Parameter
 from hierbayes.bayes.priors import ModelPriors
+from hierbayes.calls import checked_call
 from hierbayes.comparison.comparison_table import Side, comparison_table
 from hierbayes.comparison.elpd import compare_elpd
 from hierbayes.comparison.same_data import aligned
@@ -27,6 +28,7 @@ SAMPLERS = {"collapsed": "the collapsed sampler", "nuts": "NUTS"}
 METHODS = {"reml": "REML", "ml": "ML"}
 
 
+@checked_call("hb.compare")
 def compare(
     *fits: Any,
     level: float = 0.95,

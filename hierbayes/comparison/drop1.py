@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
+from hierbayes.calls import checked_call
 from hierbayes.comparison.f_tests import deletion_table
 from hierbayes.comparison.hypotheses import term_deletions
 from hierbayes.errors import OptionError
@@ -22,6 +23,7 @@ from hierbayes.results.f_table import DELETION_COLUMNS, DeletionTable, FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 
+@checked_call("hb.drop1")
 def drop1(
     fit: LikelihoodFit, test: DeletionTest = "F", *, ddf: Ddf | None = None
 ) -> FTable | DeletionTable:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.calls import checked_call
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.gaussian.marginal import Kernel, evaluate
 from hierbayes.intervals.replicates import checked_count
@@ -63,6 +64,7 @@ class Spectrum:
     sigma_known: bool
 
 
+@checked_call("hb.exact_rlrt")
 def exact_rlrt(fit: LikelihoodFit, nsim: int = 10_000, random_seed: Any = None) -> ExactTest:
     """Test the one variance component of a model by its exact restricted likelihood ratio.
 
@@ -99,6 +101,7 @@ def exact_rlrt(fit: LikelihoodFit, nsim: int = 10_000, random_seed: Any = None) 
     return exact_test(fit, "reml", nsim=nsim, random_seed=random_seed)
 
 
+@checked_call("hb.exact_lrt")
 def exact_lrt(fit: LikelihoodFit, nsim: int = 10_000, random_seed: Any = None) -> ExactTest:
     """Test the one variance component of a model by its exact (unrestricted) likelihood ratio.
 

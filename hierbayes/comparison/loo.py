@@ -23,6 +23,7 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from hierbayes.bayes.predictive import flat_draws
+from hierbayes.calls import checked_call
 from hierbayes.comparison.leave_group_out import (
     GroupProblem,
     group_log_densities,
@@ -42,6 +43,7 @@ AT_ONCE = 2**22  # log densities smoothed at once: 32 MB a copy
 ENOUGH_DRAWS = 100  # fewer have no tail a Pareto distribution could be fitted to
 
 
+@checked_call("hb.loo")
 def loo(
     fit: PosteriorFit, by: str | None = None, *, refit: bool = False, random_seed: Any = None
 ) -> Loo:

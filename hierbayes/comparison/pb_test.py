@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.calls import checked_call
 from hierbayes.comparison.same_data import check_same_rows
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.responses import ResponseProducts
@@ -44,6 +45,7 @@ NOT_NESTED = 1e-3
 SPAN = 1e-7  # part of a column of X that may lie outside of the span of the other model's
 
 
+@checked_call("hb.pb_test")
 def pb_test(
     small: LikelihoodFit,
     large: LikelihoodFit,

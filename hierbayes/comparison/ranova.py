@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
+from hierbayes.calls import checked_call
 from hierbayes.comparison.boundary_mixture import ZERO_RATIO, Mixture, mixture_p
 from hierbayes.comparison.deletions import Deletion, deletions
 from hierbayes.comparison.exact_rlrt import exact_test, why_not_exact
@@ -63,6 +64,7 @@ class _Row:
         return float(chdtrc(self.df, max(self.chisq, 0.0))) if tested else math.nan
 
 
+@checked_call("hb.ranova")
 def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -> RanovaTable:
     """Test each random effect of a model by taking it out.
 

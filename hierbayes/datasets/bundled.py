@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.options import nearest
 
@@ -22,6 +23,7 @@ FOLDER = Path(__file__).with_name("data")
 MISSING = "NA"
 
 
+@checked_call("hb.load_dataset")
 def load_dataset(name: str) -> pd.DataFrame:
     """Return a bundled data set as a fresh data frame.
 
@@ -65,6 +67,7 @@ def load_dataset(name: str) -> pd.DataFrame:
     return frame
 
 
+@checked_call("hb.list_datasets")
 def list_datasets() -> pd.DataFrame:
     """Return the bundled data sets, a row each: size, what they are and where they come from.
 
@@ -85,6 +88,7 @@ def list_datasets() -> pd.DataFrame:
     return table[["rows", "columns", "description", "origin", "citation", "notes"]]
 
 
+@checked_call("hb.describe_dataset")
 def describe_dataset(name: str) -> pd.DataFrame:
     """Return what each column of a bundled data set holds.
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from hierbayes.calls import checked_call
 from hierbayes.effects.emmeans_contrasts import ContrastRows, contrast_rows, no_contrasts
 from hierbayes.effects.emmeans_estimates import (
     FitEstimates,
@@ -41,6 +42,7 @@ from hierbayes.results.tidy import check_level
 OVERALL = "1"  # the column of a mean that is over everything, as R calls it
 
 
+@checked_call("hb.emmeans")
 def emmeans(
     fit: Any,
     specs: str | Iterable[str],

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.calls import checked_call
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.gaussian.covariance import lower_triangles, term_covariances
 from hierbayes.gaussian.marginal import evaluate
@@ -37,6 +38,7 @@ SMALL = 0.35
 MOST_POINTS = 300  # along one side
 
 
+@checked_call("hb.likelihood_surface")
 def likelihood_surface(
     fit: LikelihoodFit, parameters: Sequence[str] | None = None, *, n: int = 61
 ) -> LikelihoodSurface:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.calls import checked_call
 from hierbayes.effects.level_covariances import (
     AT_ONCE,
     Fit,
@@ -47,6 +48,7 @@ ARRAYS = ("covariance", "unpenalised_covariance", "effect_covariance")
 BATCH = 8  # temporary arrays of the size of the factors
 
 
+@checked_call("hb.shrinkage")
 def shrinkage(fit: Fit) -> ShrinkageTable:
     """Return what every level's own data say, what the population says, and what lies between.
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.calls import checked_call
 from hierbayes.effects.level_covariances import (
     AT_ONCE,
     Fit,
@@ -39,6 +40,7 @@ STEPS = 61  # between-level sds between zero and infinity unless given
 INFINITE = 1e4
 
 
+@checked_call("hb.shrinkage_path")
 def shrinkage_path(
     fit: Fit, *, group: str | None = None, term: str | None = None, sds: Any = None
 ) -> pd.DataFrame:

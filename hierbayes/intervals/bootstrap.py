@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.calls import checked_call
 from hierbayes.errors import DataError, HierBayesError, OptionError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.responses import ResponseProducts
@@ -42,6 +43,7 @@ MOST_JACKKNIFE = 1000  # fits for the acceleration of BCa intervals, which needs
 UNUSUAL = (HierBayesError, ArithmeticError, ValueError)
 
 
+@checked_call("hb.bootstrap")
 def bootstrap(
     fit: LikelihoodFit,
     statistic: Statistic | None = None,

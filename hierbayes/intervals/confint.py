@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.intervals.determined_part import UNDETERMINED, without_interval
 from hierbayes.intervals.profile import (
@@ -32,6 +33,7 @@ FloatArray = npt.NDArray[np.float64]
 REML_CAPTION = "REML estimates, ML limits"
 
 
+@checked_call("hb.confint")
 def confint(
     fit: Any,
     method: ConfintMethod | None = None,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.kernel import method_kernel
 from hierbayes.gaussian.marginal import Evaluation, Kernel
@@ -53,6 +54,7 @@ GRID_STEPS = 6
 LIMIT_STEPS = 3
 
 
+@checked_call("hb.profile")
 def profile(
     fit: LikelihoodFit,
     parameters: Any = None,

@@ -27,6 +27,7 @@ from hierbayes.bayes.families import (
     default_link,
     further_parameters,
 )
+from hierbayes.calls import checked_call, checked_init, checked_methods
 from hierbayes.design.alignment import aligned
 from hierbayes.design.build import build_design
 from hierbayes.design.design import Design
@@ -109,6 +110,8 @@ STRUCTURES = {
 }
 
 
+@checked_init("hb.Model")
+@checked_methods("model")
 class Model:
     """A multilevel model: an lme4 formula on a data frame.
 
@@ -693,6 +696,7 @@ class Model:
         )
 
 
+@checked_call("hb.lmer", options_of=Model)
 def lmer(formula: str, data: Any, reml: bool = True, **model_options: Any) -> LikelihoodFit:
     """Fit a linear mixed model: ``Model(formula, data, ...).fit("reml" or "ml")``.
 
@@ -714,6 +718,7 @@ def lmer(formula: str, data: Any, reml: bool = True, **model_options: Any) -> Li
     return Model(formula, data, **model_options).fit("reml" if reml else "ml")
 
 
+@checked_call("hb.glmer", options_of=Model)
 def glmer(
     formula: str,
     data: Any,

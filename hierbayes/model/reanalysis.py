@@ -21,6 +21,7 @@ import pandas as pd
 from scipy.special import stdtr
 
 from hierbayes.bayes.distributions import Normal, Prior
+from hierbayes.calls import checked_call
 from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.errors import HierBayesError, OptionError
 from hierbayes.formula.deparse import deparse
@@ -37,6 +38,7 @@ LEVEL = 0.95  # of the intervals unless said
 PULLED = 0.5  # standard errors by which medians differ before the prior is said to matter
 
 
+@checked_call("hb.reanalyse", options_of=Model)
 def reanalyse(
     formula: str,
     data: Any,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
+from hierbayes.calls import checked_call
 from hierbayes.design.values import Factor, Logical
 from hierbayes.errors import DataError, HierBayesWarning
 from hierbayes.files import Draft, checked_path, readable_file, shown
@@ -128,6 +129,7 @@ def write_file(path: Any, specification: dict[str, Any], arrays: dict[str, Any])
         raise DataError(f"The fit can't be written to {shown(target)}: {reason}.") from error
 
 
+@checked_call("hb.load")
 def load(path: Any) -> "LikelihoodFit | PosteriorFit":
     """Read a fit written by ``fit.save(path)``.
 

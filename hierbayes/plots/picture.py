@@ -4,54 +4,18 @@ A picture's own checks say what is wrong with a value; here it is checked that t
 arguments as the picture takes, by names it knows, and that what should be a fit is one.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
-from functools import wraps
 from typing import Any
 
+from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 
 
 def picture[**Given, Drawn](draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
     """Return the function with its calls checked."""
-    signature = inspect.signature(draw)
-
-    @wraps(draw)
-    def checked(*args: Given.args, **options: Given.kwargs) -> Drawn:
-        try:
-            signature.bind(*args, **options)
-        except TypeError as error:
-            unknown = next((name for name in options if name not in signature.parameters), None)
-            guess = nearest(unknown, tuple(signature.parameters)) if unknown else None
-            hint = f" Did you mean {guess}=?" if guess else ""
-            raise OptionError(
-                f"plot.{draw.__name__}: {error}.{hint} It is called as "
-                f"plot.{draw.__name__}({_written(signature)})."
-            ) from None
-        return draw(*args, **options)
-
-    return checked
-
-
-def _written(signature: inspect.Signature) -> str:
-    """Write parameters as in a call: what can be left out with its equals sign."""
-    names, starred = [], False
-    for name, parameter in signature.parameters.items():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            names.append(f"*{name}")
-            starred = True
-            continue
-        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
-            names.append("*")
-            starred = True
-        is_optional = parameter.kind is parameter.KEYWORD_ONLY or (
-            parameter.default is not parameter.empty
-        )
-        names.append(f"{name}=" if is_optional else name)
-    return ", ".join(names)
+    return checked_call(f"plot.{draw.__name__}")(draw)
 
 
 def checked_fits(fits: Sequence[Any], function: str) -> tuple[Any, ...]:

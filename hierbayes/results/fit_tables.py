@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
 from hierbayes.options import ResidualKind, check_option
 from hierbayes.results.addresses import level_columns
@@ -17,6 +18,7 @@ from hierbayes.results.printing import Printable, Reportable
 FloatArray = npt.NDArray[np.float64]
 
 
+@checked_methods("fit")
 class FitTables(Printable, Reportable):
     """The tables of a fit that follow from its point estimates.
 

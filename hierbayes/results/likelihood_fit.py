@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.flat_moves import flat_moves
@@ -79,6 +80,7 @@ class FitServices(Protocol):
         """Render the summary of a fit."""
 
 
+@checked_methods("fit")
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LikelihoodFit(FitTables):
     """A linear (mixed) model fitted by REML or ML.

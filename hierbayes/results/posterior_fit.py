@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
 from hierbayes.options import (
@@ -82,6 +83,7 @@ class PosteriorServices(Protocol):
         """Render the summary of a posterior."""
 
 
+@checked_methods("fit")
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PosteriorFit(FitTables):
     """The posterior of a multilevel model, as draws.

@@ -8,6 +8,8 @@ first use, so a fit that is never printed never imports them.
 from collections.abc import Callable
 from typing import Any
 
+from hierbayes.calls import checked_methods
+
 Renderer = Callable[[Any], str]
 _text: dict[str, Callable[[], Renderer]] = {}
 _html: dict[str, Callable[[], Renderer]] = {}
@@ -38,6 +40,7 @@ def register_report(class_name: str, write: Callable[[Any, Any], Any]) -> None:
     _reports[class_name] = write
 
 
+@checked_methods("result")
 class Reportable:
     """A result with a report of its own."""
 

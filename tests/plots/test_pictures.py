@@ -24,6 +24,7 @@ FILES = sorted((ROOT / "hierbayes" / "plots").glob("*.py"))
 COMPUTES = {"fit", "refit", "update", "sample", "lmer", "glmer", "polyfit", "lstsq", "solve"}
 SHOWS = {"show", "savefig"}
 MAY_COME_FROM = {
+    "calls",
     "datasets",
     "errors",
     "options",
@@ -247,7 +248,7 @@ def test_units_are_those_of_the_bundled_data(column, values, data_name, unit):
         ("cor((Intercept),Days|Subject)", ["cor((Intercept),", "Days|Subject)"]),
         ("sd(x|participant_number)", ["sd(x|participant_", "number)"]),
         ("cut_0.25_0.75", ["cut_0.25_0.75"]),
-        ("anthropomorphisation", ["anthropomorphisa", "tion"]),
+        ("anthropomorphisation", ["anthropomorphisat", "ion"]),
     ],
 )
 def test_a_long_name_is_broken_into_lines_and_loses_nothing(name, lines):
@@ -292,7 +293,7 @@ def test_columns_of_random_effects_with_one_name_have_panels_of_their_own():
 
 @pytest.mark.parametrize("width_mm", [60, 80, 100])
 def test_ticks_of_the_data_stand_apart(width_mm):
-    figure = Figure(figsize=(width_mm / 25.4, 120 / 25.4))
+    figure = Figure(figsize=(width_mm / 25.4, 260 / 25.4))
     cake = hb.load_dataset("cake")
     hb.plot.data(cake, x="temp", y="angle", group="replicate", figure=figure)
     texts = [text for text in drawn_texts(figure) if text.words.isdigit()]

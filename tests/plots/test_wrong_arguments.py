@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 
 import hierbayes as hb
 
 PICTURES = tuple(name for name in hb.plot.__all__ if name != "alt_text")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left_open():
+    yield
+    pyplot.close("all")
 
 
 @pytest.fixture(scope="module")

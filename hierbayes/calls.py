@@ -1,0 +1,139 @@
+"""The public border: a call that doesn't fit gets a sentence, not Python's TypeError.
+
+A function's own checks say what is wrong with a value. Here it is said that there are more or fewer
+arguments than it takes, or that it knows none of that name. Nothing is looked at before a call has
+failed, so that importing and calling cost nothing; signatures stay what ``help`` and editors show.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from hierbayes.errors import OptionError
+from hierbayes.options import nearest
+
+# What arguments are called in R's and other packages, and here.
+ARGUMENT_WORDS = {
+    "REML": "reml", "method": "reml", "nAGQ": "n_quadrature",
+    "seed": "random_seed", "random_state": "random_seed", "rng": "random_seed",
+    "iter": "draws", "warmup": "tune", "adapt_delta": "target_accept",
+    "re_form": "groups", "allow_new_levels": "new_levels", "type_": "type", "dpar": "type",
+    "conf_level": "level", "conf": "level", "prob": "level", "hdi_prob": "level", "alpha": "level",
+    "parm": "parameters", "which": "parameters", "var_names": "parameters",
+    "cores": "n_jobs", "parallel": "n_jobs", "B": "nsim", "n_sim": "nsim", "n_boot": "nsim",
+    "new_data": "newdata", "df": "ddf", "lmer_df": "ddf", "pairwise": "contrasts",
+    "condition": "by", "group": "by", "prior": "priors", "se": "known_sd",
+}  # fmt: skip
+
+
+def checked_call[**Given, Found](
+    called: str, *, options_of: Callable[..., Any] | None = None, is_method: bool = False
+) -> Callable[[Callable[Given, Found]], Callable[Given, Found]]:
+    """Return a decorator that checks the calls of a function.
+
+    Parameters
+    ----------
+    called : how it is written in a call, ``"hb.lmer"``
+    options_of : function or class that takes the further options ``**options``; their names are
+        checked and shown as the function's own
+    is_method : whether the first argument is what it is called on
+    """
+
+    def decorate(function: Callable[Given, Found]) -> Callable[Given, Found]:
+        @wraps(function)
+        def checked(*args: Given.args, **options: Given.kwargs) -> Found:
+            try:
+                if options_of is not None:
+                    inspect.signature(checked).bind(*args, **options)
+                return function(*args, **options)
+            except TypeError:
+                _refuse(inspect.signature(checked), called, is_method, args, options)
+                raise
+
+        if options_of is not None:
+            whole = _with_options(inspect.signature(function), inspect.signature(options_of))
+            vars(checked)["__signature__"] = whole
+        return checked
+
+    return decorate
+
+
+def checked_methods[Checked: type](called: str) -> Callable[[Checked], Checked]:
+    """Return a decorator that checks the calls of a class's public methods."""
+
+    def decorate(cls: Checked) -> Checked:
+        for name, method in list(vars(cls).items()):
+            if inspect.isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, checked_call(f"{called}.{name}", is_method=True)(method))
+        return cls
+
+    return decorate
+
+
+def checked_init[Checked: type](called: str) -> Callable[[Checked], Checked]:
+    """Return a decorator that checks the calls that make an object of a class."""
+
+    def decorate(cls: Checked) -> Checked:
+        name = "__init__"
+        setattr(cls, name, checked_call(called, is_method=True)(vars(cls)[name]))
+        return cls
+
+    return decorate
+
+
+def _with_options(own: inspect.Signature, further: inspect.Signature) -> inspect.Signature:
+    """Return a signature whose ``**options`` are the parameters of another one."""
+    kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    known = {p.name for p in kept}
+    added = [
+        p.replace(kind=p.KEYWORD_ONLY) for p in further.parameters.values() if p.name not in known
+    ]
+    return own.replace(parameters=[*kept, *added])
+
+
+def _refuse(
+    signature: inspect.Signature,
+    called: str,
+    is_method: bool,
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+) -> None:
+    """Raise OptionError if arguments don't fit a signature."""
+    try:
+        signature.bind(*args, **options)
+    except TypeError as error:
+        names = list(signature.parameters)[is_method:]
+        unknown = next((name for name in options if name not in names), None)
+        guess = _nearest_argument(unknown, tuple(names)) if unknown else None
+        hint = f" Did you mean {guess}=?" if guess else ""
+        reason = str(error).replace("'self'", f"'{called.split('.')[0]}'")
+        raise OptionError(
+            f"{called}: {reason}.{hint} It is called as {called}({written(signature, is_method)})."
+        ) from None
+
+
+def _nearest_argument(unknown: str, names: tuple[str, ...]) -> str | None:
+    word = ARGUMENT_WORDS.get(unknown)
+    return word if word in names else nearest(unknown, names)
+
+
+def written(signature: inspect.Signature, is_method: bool = False) -> str:
+    """Write parameters as in a call: what can be left out with its equals sign."""
+    names, starred = [], False
+    for parameter in list(signature.parameters.values())[is_method:]:
+        name = parameter.name
+        if parameter.kind is parameter.VAR_KEYWORD:
+            names.append(f"**{name}")
+            continue
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            names.append(f"*{name}")
+            starred = True
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
+            names.append("*")
+            starred = True
+        has_default = parameter.default is not parameter.empty
+        is_named = has_default or parameter.kind is parameter.KEYWORD_ONLY
+        names.append(f"{name}=" if is_named else name)
+    return ", ".join(names)
