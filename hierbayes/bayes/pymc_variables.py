@@ -100,11 +100,7 @@ def _vector(
 
     kinds = list(dict.fromkeys(type(prior) for prior in priors))
     places = [[k for k, prior in enumerate(priors) if type(prior) is kind] for kind in kinds]
-    alone = len(kinds) == 1
-    named = [
-        _arguments(name if alone else f"{name}_{kind.__name__}", [priors[k] for k in own], number)
-        for kind, own in zip(kinds, places, strict=True)
-    ]
+    named = [_arguments(name, [priors[k] for k in own], number) for own in places]
     first = [] if intercept is None else [means]
 
     def parts(parameters: Sequence[Any]) -> list[Any]:
@@ -262,7 +258,9 @@ def _arguments(name: str, priors: Sequence[Prior], number: Number) -> dict[str, 
     found = {}
     for key in priors[0].parameters():
         values = np.array([prior.parameters()[key] for prior in priors])
-        found[names.get(key, key)] = number(f"prior_{name}_{key}", values)
+        # The name last: ends of names of factors must not read as a kind or a parameter.
+        kind = type(priors[0]).__name__
+        found[names.get(key, key)] = number(f"prior_{kind}_{key}_{name}", values)
     return found
 
 

@@ -7,6 +7,7 @@ DuckDB ...) end in the same kinds of values; narwhals is imported only for the l
 import gzip
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 from hierbayes.design.alignment import aligned
 from hierbayes.design.columns import arrow_dictionary, typed
 from hierbayes.design.messages import did_you_mean
-from hierbayes.design.values import LARGEST_EXACT_INTEGER
+from hierbayes.design.values import LARGEST_EXACT_INTEGER, Factor
 from hierbayes.errors import DataError
 from hierbayes.files import readable_file, shown
 
@@ -53,6 +54,13 @@ class Table:
         if known is None:
             known = self._columns[name] = self._read(name)
         return known
+
+    def caution(self, name: str, sentence: str) -> None:
+        """Say of a column of categories why it is no predictor as it stands."""
+        column = self.column(name)
+        if not isinstance(column, Factor):
+            raise ValueError(f"column {name!r} has no categories")
+        self._columns[name] = replace(column, caution=sentence)
 
     def raw(self, name: str) -> Any:
         """Return a column as the frame holds it."""

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.lab.engine import NAMES, View
+from hierbayes.results.addresses import coefficient_addresses
 from hierbayes.results.posterior_fit import PosteriorFit
 
 DIGITS = 4
@@ -29,7 +30,9 @@ def parameter_table(view: View) -> pd.DataFrame:
     columns = {}
     for style, estimate in view.estimates.items():
         fit = estimate.fit
-        values = dict(zip(fit.coef_names, fit.beta.tolist(), strict=True))
+        labels = coefficient_addresses(fit.design, fit.kept.tolist()).labels
+        values = dict(zip(labels, fit.beta.tolist(), strict=True))
+        residual = "sigma" if "sigma" not in values else "sd(Residual)"  # a column may be so called
         for row in fit.varcorr().to_frame().itertuples():
             if _missing(row.term1):  # the residual sd
                 continue
@@ -37,7 +40,7 @@ def parameter_table(view: View) -> pd.DataFrame:
             terms = str(row.term1) if kind == "sd" else f"{row.term1}, {row.term2}"
             values[f"{kind}({terms}|{row.group})"] = float(cast(float, row.sdcor))
         if fit.design.known_sd is None:
-            values["sigma"] = float(fit.sigma)
+            values[residual] = float(fit.sigma)
         columns[NAMES[style]] = values
     return pd.DataFrame(columns)
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.calls import checked_call
+from hierbayes.design.table import PandasTable
 from hierbayes.design.values import Factor, Logical
 from hierbayes.errors import DataError, HierBayesWarning
 from hierbayes.files import Draft, checked_path, readable_file, shown
@@ -278,6 +279,10 @@ def read_model(archive: Archive) -> Model:
         frame.index = read_index(
             specification["index"], lambda name, kinds: archive.array(name, kinds=kinds)
         )
+    table = PandasTable(frame)
+    for column in stored:
+        if "caution" in column:
+            table.caution(column["name"], checked(column["caution"], str))
     given = specification["arguments"]
     if set(given) - {"priors", "family", "link"} != {"contrasts", *ARRAY_ARGUMENTS}:
         raise Damaged("its arguments are unknown")
@@ -289,7 +294,7 @@ def read_model(archive: Archive) -> Model:
     arguments["priors"] = read_prior_records(given.get("priors"))
     return Model(
         checked(specification["formula"], str),
-        frame,
+        table,
         data_name=checked(specification["data_name"], str),
         **arguments,
     )
@@ -335,7 +340,8 @@ def _stored_column(model: Model, name: str, arrays: dict[str, Any]) -> dict[str,
     if isinstance(value, Factor):
         arrays[key] = value.codes
         levels = [str(level) for level in value.levels]
-        return {"name": name, "array": key, "levels": levels, "ordered": value.ordered}
+        stored = {"name": name, "array": key, "levels": levels, "ordered": value.ordered}
+        return stored | ({"caution": value.caution} if value.caution else {})
     if isinstance(value, Logical):
         arrays[key] = value.values
         return {"name": name, "array": key, "logical": True}

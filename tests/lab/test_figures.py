@@ -1,10 +1,13 @@
 """Scenes: what is drawn is what was estimated, for every preset, in words too."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import hierbayes as hb
 from hierbayes.lab.engine import view
 from hierbayes.lab.figures import scene
 from hierbayes.lab.presets import PRESETS, Simulation
@@ -120,6 +123,17 @@ def test_tables_hold_the_numbers_of_the_fits():
     assert table.loc["sd(Days|Subject)", "REML"] == pytest.approx(5.92213, abs=1e-5)
     assert table.loc["cor((Intercept), Days|Subject)", "ML"] == pytest.approx(0.0813, abs=1e-4)
     assert list(level_table(found).index) == ["No pooling", "REML", "ML", "Population"]
+
+
+def test_a_coefficient_called_sigma_and_two_of_one_name_keep_their_rows():
+    rng = np.random.default_rng(0)
+    d = pd.DataFrame({"g": np.repeat(np.arange(8), 8), "sigma": rng.normal(size=64)})
+    d["A"], d["AB"] = rng.choice(["A0", "B1"], 64), rng.choice(list("01"), 64)
+    d["y"] = 3 * d["sigma"] + rng.normal(size=8)[d["g"]] + rng.normal(size=64)
+    fit = hb.lmer("y ~ sigma + A + AB + (1 | g)", d)
+    table = parameter_table(SimpleNamespace(estimates={"reml": SimpleNamespace(fit=fit)}))
+    assert table.loc[["sigma", "A[B1]", "AB[1]"], "REML"].tolist() == fit.beta[1:].tolist()
+    assert table.loc["sd(Residual)", "REML"] == fit.sigma
 
 
 def test_labels_in_tables_are_text():

@@ -326,3 +326,22 @@ def test_a_failure_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
         fit.save(file)
     assert file.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.fit"]
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | day)", "y ~ x + factor(day) + (1 | g)"])
+def test_a_loaded_date_is_no_predictor_as_it_was_none(formula, tmp_path):
+    data = grouped()
+    data["day"] = pd.to_datetime("2024-02-27") + pd.to_timedelta(np.arange(len(data)) % 7, "D")
+    fit = quietly(lambda: hb.lmer(formula, data))
+    fit.save(tmp_path / "a.fit")
+    loaded = quietly(lambda: hb.load(tmp_path / "a.fit"))
+    for one in (fit, loaded):
+        with pytest.raises(
+            hb.DataError, match="'day' holds dates or times; a model needs"
+        ):
+            one.update(". ~ . + day")
+    assert loaded.criterion == pytest.approx(fit.criterion)
+    np.testing.assert_allclose(loaded.predict(data.head(9)), fit.predict(data.head(9)))
+    loaded.save(tmp_path / "b.fit")
+    with pytest.raises(hb.DataError, match="holds dates"):
+        quietly(lambda: hb.load(tmp_path / "b.fit")).update(". ~ . + day")
