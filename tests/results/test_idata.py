@@ -234,7 +234,6 @@ def test_too_many_numbers_are_left_out_and_refused_in_a_sentence(post, monkeypat
 
 
 def test_everything_is_written_as_netcdf_and_read_again(post, tmp_path):
-    pytest.importorskip("h5netcdf")  # in requirements.lock
     post.idata.to_netcdf(tmp_path / "post.nc")
     with xr.open_datatree(tmp_path / "post.nc") as again:
         assert set(again.children) == set(post.idata.children)
