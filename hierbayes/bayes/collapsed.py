@@ -3,7 +3,8 @@
 beta and b are integrated out on the kernel REML uses, so only the variance parameters phi are
 sampled (``collapsed_density.py``), by adaptive importance sampling and independence Metropolis
 (``importance.py``). Given phi, beta and b are drawn exactly from their Gaussian distribution
-(``collapsed_points.py``).
+(``collapsed_points.py``). Student-t priors of coefficients and bounded ones add coordinates to phi
+(``scale_mixtures.py``, ``sampled_coefficients.py``).
 
 The mean weight is the marginal likelihood p(y).
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.bayes.collapsed_density import Target, target_of
+from hierbayes.bayes.collapsed_density import Target, collapsed, target_of
 from hierbayes.bayes.collapsed_points import Points, PointsOf
 from hierbayes.bayes.importance import (
     ImportanceSample,
@@ -27,6 +28,7 @@ from hierbayes.bayes.importance import (
     weigh,
 )
 from hierbayes.bayes.priors import ModelPriors
+from hierbayes.bayes.sampled_coefficients import stand_in
 from hierbayes.design.design import Design
 from hierbayes.errors import SamplingError
 from hierbayes.gaussian.marginal import Kernel
@@ -70,7 +72,7 @@ def sample_collapsed(
     chains: int = 4,
     random_seed: int | np.random.Generator | np.random.SeedSequence | None = None,
 ) -> PosteriorDraws:
-    """Sample the posterior of a Gaussian model with a Gaussian (or flat) prior on beta.
+    """Sample the posterior of a Gaussian model.
 
     Parameters
     ----------
@@ -93,11 +95,11 @@ def sample_collapsed(
     """
     started = time.perf_counter()
     rng = np.random.default_rng(random_seed)
-    target = target_of(kernel, priors)
+    target, start = target_and_start(kernel, priors)
     points = PointsOf(target)
     n = draws * chains
-    if target.coordinates.size:
-        mode = find_mode(points.log_density, points.value_and_slope, start_phi(target))
+    if target.size:
+        mode = find_mode(points.log_density, points.value_and_slope, start)
         found = _trusted(points, mode, n=n, rng=rng)
     else:  # nothing but beta is unknown
         found = _weighed(points, np.empty((n, 0)), np.zeros(n), rng)
@@ -105,7 +107,7 @@ def sample_collapsed(
     if not np.isfinite(drawn.log_weights).any():
         raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}")
     index = metropolis(drawn, chains=chains, draws=draws, rng=rng).ravel()
-    phi = x[index]
+    phi = target.variances(x[index])
     beta, b = points.draws(at, x, index, rng)
     shape = (chains, draws)
     marginal = (drawn.log_integral, drawn.log_integral_mcse) if target.is_proper else (None, None)
@@ -140,6 +142,24 @@ class _Explored:
     drawn: ImportanceSample
 
 
+def target_and_start(kernel: Kernel, priors: ModelPriors) -> tuple[Target, FloatArray]:
+    """Return the target and a point to climb to its mode from."""
+    if priors.gaussian_beta() is not None:
+        target = target_of(kernel, priors)
+        return target, start_phi(target)
+    gaussian = target_of(kernel, stand_in(priors))
+    phi = start_phi(gaussian)
+    if gaussian.size:
+        points = PointsOf(gaussian)
+        phi = find_mode(points.log_density, points.value_and_slope, phi).x
+    target = target_of(kernel, priors, near=collapsed(gaussian, phi[None]))
+    start = np.zeros(target.size)
+    start[: phi.size] = phi
+    if target.sampled is not None:
+        start[-target.sampled.start.size :] = target.sampled.start
+    return target, start
+
+
 def _trusted(points: PointsOf, mode: Mode, *, n: int, rng: np.random.Generator) -> _Explored:
     """Explore, and again with more care where the weights can't be trusted."""
     if points.is_large:
@@ -157,7 +177,7 @@ def _explored(
     points: PointsOf, mode: Mode, rounds: Sequence[Round], *, n: int, rng: np.random.Generator
 ) -> _Explored:
     """Adapt a proposal around the mode, and draw from it for n draws of chains."""
-    tails = range(int(points.target.coordinates.sd_starts[-1]))
+    tails = points.target.tails
     adapted = adapt(points.log_density, mode, tails=tails, rounds=rounds, rng=rng)
     if not points.is_large:
         n *= int(np.clip(np.ceil(THIN / max(adapted.efficiency, 0.01)), 2, MOST_THIN))
@@ -175,8 +195,10 @@ def _weighed(
 
 
 def start_phi(target: Target) -> FloatArray:
-    """Phi (d,) to climb to the mode from: moments of the data, kept off zero."""
+    """Variance parameters (d,) to climb to the mode from: moments of the data, kept off zero."""
     kernel, coordinates = target.kernel, target.coordinates
+    if not coordinates.size:  # nothing but beta is unknown
+        return np.empty(0)
     products = kernel.products
     sigma = 1.0 if kernel.sigma_known else np.sqrt(products.yy / products.n_obs / 2)
     most = 100.0

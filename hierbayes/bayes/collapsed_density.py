@@ -13,6 +13,10 @@ the mode of this very function. Its derivative in Lambda is -D with
 D = (Z'WZ Lambda (L L')^-1) - sum over levels of H K U' / sigma^2,
 K = [P^-1 0; 0 0] + [-mu; 1][-mu; 1]', in the notation of ``gaussian/marginal.py``.
 
+Under Student-t priors Q and Q m hang on further coordinates (``scale_mixtures.py``); coefficients
+with bounds are coordinates themselves, and the formulas hold for the rest of beta given them
+(``sampled_coefficients.py``).
+
 The density is in the coordinates of ``coordinates.py``, Jacobians included. Works in the basis of
 the products; beta comes out on the user's scale.
 """
@@ -23,7 +27,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.bayes.coordinates import Coordinates
+from hierbayes.bayes.distributions import Flat, Normal
 from hierbayes.bayes.priors import ModelPriors
+from hierbayes.bayes.sampled_coefficients import (
+    SampledCoefficients,
+    is_sampled,
+    sampled_coefficients,
+)
+from hierbayes.bayes.scale_mixtures import ScaleMixtures, is_mixture, scale_mixtures
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of, traces_of
 from hierbayes.gaussian.patterns import Integrated, Patterns, integrate
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
@@ -46,9 +57,11 @@ class Target:
 
     Attributes
     ----------
-    precision : array, shape (p, p), Q in the basis
+    precision : array, shape (p, p), Q in the basis; of the coefficients with Gaussian priors
     shift : array, shape (p,), Q m in the basis
     constant : m'Q m - log|Q| + (p - rank Q) log(1 / 2 pi) and the Jacobian of the basis
+    mixtures : Student-t priors of coefficients, one coordinate each after those of phi
+    sampled : the coefficients that are coordinates themselves, the last ones, or None
     to_basis : per factor, array (q, q), takes a root on the user's scale to the basis
     largest : per factor, the largest trace of a level's Z'WZ in the basis
     is_proper : whether beta has a proper prior, so that p(y) is defined
@@ -63,35 +76,87 @@ class Target:
     to_basis: tuple[FloatArray, ...]
     largest: tuple[float, ...]
     is_proper: bool
+    mixtures: ScaleMixtures | None = None
+    sampled: SampledCoefficients | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates, those of the priors of coefficients included."""
+        size = self.coordinates.size + (0 if self.sampled is None else self.sampled.origin.size)
+        return size + (0 if self.mixtures is None else self.mixtures.away.size)
+
+    @property
+    def tails(self) -> dict[int, float]:
+        """Coordinates that may run to minus infinity, and how far down there may be mass."""
+        sds = dict.fromkeys(range(int(self.coordinates.sd_starts[-1])), 0.0)
+        parts = [part.depth for part in (self.mixtures, self.sampled) if part is not None]
+        return sds | dict(enumerate(np.concatenate([[], *parts]).tolist(), self.coordinates.size))
+
+    def variances(self, phi: FloatArray) -> FloatArray:
+        """Part (T, d) of the coordinates that belongs to variance parameters."""
+        return phi[:, : self.coordinates.size]
+
+    def scales(self, phi: FloatArray) -> FloatArray:
+        """Part (T, K) of the coordinates that belongs to scale mixtures."""
+        n_mixtures = 0 if self.mixtures is None else self.mixtures.away.size
+        return phi[:, self.coordinates.size : self.coordinates.size + n_mixtures]
+
+    def coefficients(self, phi: FloatArray) -> FloatArray:
+        """Part (T, S) of the coordinates that belongs to sampled coefficients."""
+        return phi[:, phi.shape[1] - (0 if self.sampled is None else self.sampled.origin.size) :]
 
 
-def target_of(kernel: Kernel, priors: ModelPriors) -> Target:
-    """Put kernel and priors together; the prior of beta must be Gaussian or flat."""
+def target_of(kernel: Kernel, priors: ModelPriors, *, near: "Collapsed | None" = None) -> Target:
+    """Put kernel and priors together.
+
+    ``near`` is the density of ``stand_in(priors)`` at one point, its mode: it says where sampled
+    coefficients lie. Needed where a prior of beta is neither Normal nor Flat.
+    """
     anchor = kernel.products.anchor
-    joint = priors.gaussian_beta()
-    assert joint is not None
-    mean, Q = joint
-    T = anchor.x_basis
-    precision = T.T @ Q @ T
-    shift = T.T @ (Q @ (mean - anchor.beta0))
-    size, axes = np.linalg.eigh(precision)
-    flat = size <= 1e-12 * max(float(size.max(initial=0.0)), 1e-300)
-    centre = mean - anchor.beta0
-    constant = float(centre @ Q @ centre) - float(np.log(size[~flat]).sum())
-    constant -= int(flat.sum()) * np.log(2 * np.pi)
-    if flat.any():  # the flat directions are flat on the user's scale
-        constant -= 2 * float(np.log(np.abs(np.linalg.det(axes[:, flat].T @ T @ axes[:, flat]))))
+    M, origin = _seen_by_priors(kernel, priors)
+    S = [k for k, law in enumerate(priors.beta) if is_sampled(law)]
+    mixed = [k for k, law in enumerate(priors.beta) if is_mixture(law)]
+    sampled = mixtures = None
+    if S or mixed:
+        assert near is not None
+        c = origin + M @ near.mean[0]
+        sds = np.sqrt((solve_lower_stack(near.root, M.T[None])[0] ** 2).sum(axis=0))
+    if S:
+        laws = [priors.beta[k] for k in S]
+        sampled = sampled_coefficients(laws, M[S], origin[S], near=c[S], sds=sds[S])
+    if mixed:
+        laws = [priors.beta[k] for k in mixed]
+        mixtures = scale_mixtures(laws, M[mixed], origin[mixed], near=c[mixed])
+    normal = [k for k, law in enumerate(priors.beta) if isinstance(law, Normal)]
+    away = np.array([priors.beta[k].mu for k in normal]) - origin[normal]  # type: ignore[attr-defined]
+    D = np.array([priors.beta[k].sigma for k in normal]) ** -2.0  # type: ignore[attr-defined]
+    rest = np.setdiff1d(np.arange(origin.size), S)
+    free = M[rest] if sampled is None else M[rest] @ sampled.free
+    constant = float(D @ away**2) - float(np.log(D).sum()) - 2 * float(np.linalg.slogdet(free)[1])
+    constant -= (rest.size - len(normal) - len(mixed)) * np.log(2 * np.pi)
     return Target(
         kernel=kernel,
         coordinates=Coordinates(kernel.shape, kernel.sigma_known),
         priors=priors,
-        precision=precision,
-        shift=shift,
+        precision=M[normal].T @ (D[:, None] * M[normal]),
+        shift=M[normal].T @ (D * away),
         constant=constant,
         to_basis=tuple(np.linalg.inv(basis) for basis in anchor.z_bases),
         largest=tuple(float(np.einsum("jaa->j", A).max()) for A in kernel.products.zz),
-        is_proper=not flat.any(),
+        is_proper=not any(isinstance(law, Flat) for law in priors.beta),
+        mixtures=mixtures,
+        sampled=sampled,
     )
+
+
+def _seen_by_priors(kernel: Kernel, priors: ModelPriors) -> tuple[FloatArray, FloatArray]:
+    """Return M (p, p) and c0 (p,): priors speak of c = c0 + M v, the intercept at the means."""
+    anchor = kernel.products.anchor
+    M, origin = np.array(anchor.x_basis), np.array(anchor.beta0)
+    if priors.intercept is not None:
+        M[priors.intercept] += priors.centre @ anchor.x_basis
+        origin[priors.intercept] += priors.centre @ anchor.beta0
+    return M, origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +167,8 @@ class Collapsed:
     ----------
     log_density : array, shape (T,)
     sigma : array, shape (T,)
-    mean : array, shape (T, p)
-    root : array, shape (T, p, p), lower Cholesky factor of the precision P
+    mean : array, shape (T, p); sampled coefficients have their values
+    root : array, shape (T, r, r), lower Cholesky factor of the precision P of the r that are free
     Lambdas : per factor, arrays (T, q, q), in the basis
     reduced : the random effects integrated out
     """
@@ -130,16 +195,17 @@ def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = No
     kernel, coordinates = target.kernel, target.coordinates
     n = kernel.products.n_obs
     p = kernel.products.xy.size
-    sigma = coordinates.sigma(phi)
-    Lambdas = _lambdas(target, phi, sigma)
+    variances = target.variances(phi)
+    sigma = coordinates.sigma(variances)
+    Lambdas = _lambdas(target, variances, sigma)
     reduced: Reduced | Integrated
     if patterns is None:
         reduced = reduce(kernel, Lambdas, n_batch=phi.shape[0])
     else:
         reduced = integrate(kernel, patterns, Lambdas[0])
     G = reduced.gram_xy / (sigma**2)[:, None, None]
-    root = cholesky_stack(G[:, :p, :p] + target.precision)
-    half = solve_lower_stack(root, (G[:, :p, p] + target.shift)[..., None])
+    P, h, constant = _with_priors(target, phi, G)
+    mean, root, fit = _integrated(target, phi, P, h)
     log_det_p = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     minus_twice = (
         n * np.log(2 * np.pi * sigma**2)
@@ -147,8 +213,8 @@ def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = No
         - kernel.products.sum_log_weights
         + log_det_p
         + G[:, p, p]
-        - (half[..., 0] ** 2).sum(axis=1)
-        + target.constant
+        - fit
+        + constant
     )
     log_density = -minus_twice / 2 + log_prior(target, phi)
     if not kernel.sigma_known:
@@ -158,11 +224,47 @@ def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = No
     return Collapsed(
         log_density=log_density,
         sigma=sigma,
-        mean=solve_upper_stack(root, half)[..., 0],
+        mean=mean,
         root=root,
         Lambdas=Lambdas,
         reduced=reduced,
     )
+
+
+def _with_priors(
+    target: Target, phi: FloatArray, G: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray | float]:
+    """Return P (T, p, p), h (T, p) and the constant at G / sigma^2 (T, p + 1, p + 1)."""
+    P, h = G[:, :-1, :-1] + target.precision, G[:, :-1, -1] + target.shift
+    mixtures = target.mixtures
+    if mixtures is None:
+        return P, h, target.constant
+    D = mixtures.precisions(target.scales(phi))
+    P += np.einsum("tk,ka,kb->tab", D, mixtures.rows, mixtures.rows)
+    h += (D * mixtures.away) @ mixtures.rows
+    return P, h, target.constant + (D * mixtures.away**2 - np.log(D)).sum(axis=1)
+
+
+def _integrated(
+    target: Target, phi: FloatArray, P: FloatArray, h: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Integrate v out of exp(-(v'P v - 2 v'h) / 2), as far as it is free.
+
+    Returns
+    -------
+    its mean (T, p), the Cholesky factor of its precision (T, r, r), and the largest 2 v'h - v'P v
+    """
+    if target.sampled is None:
+        root = cholesky_stack(P)
+        half = solve_lower_stack(root, h[..., None])
+        return solve_upper_stack(root, half)[..., 0], root, (half[..., 0] ** 2).sum(axis=1)
+    fixed, free = target.sampled.fixed(target.coefficients(phi)), target.sampled.free
+    left = h - (P @ fixed[..., None])[..., 0]
+    root = cholesky_stack(free.T @ P @ free)
+    half = solve_lower_stack(root, (left @ free)[..., None])
+    mean = fixed + solve_upper_stack(root, half)[..., 0] @ free.T
+    fit = (fixed * (h + left)).sum(axis=1) + (half[..., 0] ** 2).sum(axis=1)
+    return mean, root, fit
 
 
 def _subtracted(kernel: Kernel) -> float:
@@ -191,6 +293,9 @@ def _loses_identity(target: Target, Lambdas: list[FloatArray]) -> npt.NDArray[np
 def log_prior(target: Target, phi: FloatArray) -> FloatArray:
     """Log prior density of phi (T, d), Jacobian included, shape (T,)."""
     coordinates, priors = target.coordinates, target.priors
+    sampled, coefficients = target.sampled, target.coefficients(phi)
+    mixtures, scales = target.mixtures, target.scales(phi)
+    phi = target.variances(phi)
     total = coordinates.log_lkj(phi, priors.lkj)
     for sds, laws in zip(coordinates.sds(phi), priors.sd, strict=True):
         for sd, law in zip(sds.T, laws, strict=True):
@@ -198,7 +303,9 @@ def log_prior(target: Target, phi: FloatArray) -> FloatArray:
     if not coordinates.sigma_known:
         assert priors.sigma is not None
         total = total + priors.sigma.log_density(coordinates.sigma(phi)) + phi[:, -1]
-    return total
+    if mixtures is not None:
+        total = total + mixtures.log_prior(scales)
+    return total if sampled is None else total + sampled.log_prior(coefficients)
 
 
 def _log_prior_slope(target: Target, phi: FloatArray) -> FloatArray:
@@ -217,9 +324,12 @@ def _log_prior_slope(target: Target, phi: FloatArray) -> FloatArray:
 
 def slope(target: Target, phi: FloatArray, at: Collapsed) -> FloatArray:
     """Gradient of the log density in phi, shape (T, d)."""
-    kernel = target.kernel
-    out = _log_prior_slope(target, phi)
+    kernel, variances = target.kernel, target.variances(phi)
+    out = _log_prior_slope(target, variances)
     inverse = np.linalg.inv(at.root @ np.swapaxes(at.root, 1, 2))
+    if target.sampled is not None:
+        inverse = target.sampled.free @ inverse @ target.sampled.free.T
+    of_priors = _coefficient_slopes(target, phi, at, inverse)
     w = np.concatenate([-at.mean, np.ones((phi.shape[0], 1))], axis=1)
     K = w[:, :, None] * w[:, None, :]
     K[:, :-1, :-1] += inverse
@@ -230,15 +340,37 @@ def slope(target: Target, phi: FloatArray, at: Collapsed) -> FloatArray:
     assert isinstance(at.reduced, Reduced)
     factor = at.reduced.factor
     if factor is None:
-        return out
+        return np.concatenate([out, *of_priors], axis=1)
     u, h = responses_of(kernel, at.Lambdas, at.reduced)
-    maps = _lambda_slopes(target, phi)
+    maps = _lambda_slopes(target, variances)
     for trace, x, y, dLambda in zip(traces_of(kernel, at.Lambdas, factor), u, h, maps, strict=True):
         T, J, q, c = y.shape
         right = (x.reshape(T, J * q, c) @ K).reshape(T, J, q, c)
         D = trace - np.einsum("tjac,tjbc->tab", y, right)
         out -= np.einsum("tab,tdab->td", D, dLambda)
-    return out
+    return np.concatenate([out, *of_priors], axis=1)
+
+
+def _coefficient_slopes(
+    target: Target, phi: FloatArray, at: Collapsed, inverse: FloatArray
+) -> list[FloatArray]:
+    """Gradients of the log density in the coordinates of scale mixtures, then of coefficients.
+
+    ``inverse`` (T, p, p) is the covariance of v given phi.
+    """
+    found = []
+    if target.mixtures is not None:
+        rows, g = target.mixtures.rows, target.scales(phi)
+        square = np.einsum("ka,tab,kb->tk", rows, inverse, rows)
+        square += (at.mean @ rows.T - target.mixtures.away) ** 2
+        of_likelihood = 1 - target.mixtures.precisions(g) * square
+        found.append(of_likelihood + target.mixtures.log_prior_slope(g))
+    if target.sampled is not None:
+        P, h, _ = _with_priors(target, phi, at.reduced.gram_xy / (at.sigma**2)[:, None, None])
+        pull = (h - (P @ at.mean[..., None])[..., 0]) @ target.sampled.to_basis
+        g = target.coefficients(phi)
+        found.append(pull * target.sampled.slopes(g) + target.sampled.log_prior_slope(g))
+    return found
 
 
 def _lambdas(target: Target, phi: FloatArray, sigma: FloatArray) -> list[FloatArray]:

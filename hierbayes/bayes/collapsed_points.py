@@ -32,7 +32,8 @@ class Points:
     Attributes
     ----------
     log_density : array, shape (N,)
-    mean, root : arrays, shapes (N, p) and (N, p, p), of p(beta | phi, y) in the basis
+    mean, root : arrays, shapes (N, p) and (N, r, r), of p(beta | phi, y) in the basis; r of the
+        directions are free where some coefficients are coordinates of their own
     b : per factor, arrays (N, J, q), with the ``beta`` (N, p) they were drawn with, both on the
         user's scale; None where they are drawn later, at the points that are kept
     """
@@ -51,7 +52,7 @@ class PointsOf:
         self.target = target
         self.patterns = patterns_of(target.kernel)
         size = numbers_of(target.kernel)
-        self.is_large = size > LARGE and target.coordinates.size > 0
+        self.is_large = size > LARGE and target.size > 0
         self.slope_batch = max(1, BATCH_NUMBERS // (4 * size))
         self.batch = max(1, BATCH_NUMBERS // size)
         if self.patterns is not None:
@@ -91,7 +92,8 @@ class PointsOf:
 
     def _impossible(self) -> Points:
         p = self.target.precision.shape[0]
-        return Points(log_density=np.array([-np.inf]), mean=np.zeros((1, p)), root=np.eye(p)[None])
+        r = p if self.target.sampled is None else self.target.sampled.free.shape[1]
+        return Points(log_density=np.array([-np.inf]), mean=np.zeros((1, p)), root=np.eye(r)[None])
 
     def with_draws(self, phi: FloatArray, rng: np.random.Generator) -> Points:
         """Points at phi (N, d) with a draw of beta and b at each, while its factor is at hand."""
@@ -109,7 +111,7 @@ class PointsOf:
                 parts.append(self._impossible())
                 continue
             parts.append(Points(log_density=found.log_density, mean=found.mean, root=found.root))
-            basis_beta = _basis_beta(found.mean, found.root, rng)
+            basis_beta = self._basis_beta(found.mean, found.root, rng)
             beta[at] = anchor.beta0 + basis_beta @ anchor.x_basis.T
             for f, effects in enumerate(_effects(found, basis_beta, rng)):
                 b[f][at] = effects @ anchor.z_bases[f].T
@@ -125,16 +127,25 @@ class PointsOf:
         if points.beta is not None and points.b is not None:
             return points.beta[index], [part[index] for part in points.b]
         kernel, anchor = self.target.kernel, self.target.kernel.products.anchor
-        basis_beta = _basis_beta(points.mean[index], points.root[index], rng)
+        basis_beta = self._basis_beta(points.mean[index], points.root[index], rng)
         beta = anchor.beta0 + basis_beta @ anchor.x_basis.T
         if not kernel.products.zz:
             return beta, []
         coordinates = self.target.coordinates
-        sigma = coordinates.sigma(phi[index])
-        roots = coordinates.roots(phi[index])
+        variances = self.target.variances(phi[index])
+        sigma = coordinates.sigma(variances)
+        roots = coordinates.roots(variances)
         return beta, draw_effects(
             kernel, beta=beta, sigma=sigma, roots=roots, rng=rng, patterns=self.patterns
         )
+
+    def _basis_beta(
+        self, mean: FloatArray, root: FloatArray, rng: np.random.Generator
+    ) -> FloatArray:
+        z = rng.standard_normal((*root.shape[:2], 1))
+        away = solve_upper_stack(root, z)[..., 0]
+        sampled = self.target.sampled
+        return np.asarray(mean + (away if sampled is None else away @ sampled.free.T))
 
 
 def _joined(parts: list[Points]) -> Points:
@@ -145,11 +156,6 @@ def _joined(parts: list[Points]) -> Points:
         mean=np.concatenate([part.mean for part in parts]),
         root=np.concatenate([part.root for part in parts]),
     )
-
-
-def _basis_beta(mean: FloatArray, root: FloatArray, rng: np.random.Generator) -> FloatArray:
-    z = rng.standard_normal((*mean.shape, 1))
-    return np.asarray(mean + solve_upper_stack(root, z)[..., 0])
 
 
 def _effects(at: Collapsed, beta: FloatArray, rng: np.random.Generator) -> list[FloatArray]:

@@ -11,7 +11,7 @@ mixtures); Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72) (Pareto k);
 Zhang & Stephens (2009), Technometrics 51:316 (fit of the generalised Pareto distribution).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,7 @@ SCALES = (1.2, 3.0)
 PARTS = (0.6, 0.2)
 # The log of an sd that may be zero has a left tail falling like e^x, which the curvature at the
 # mode does not see: a component moved down it and stretched along it, for each.
-TAIL_SHIFT = 2.0
-TAIL_SD = 2.0
+TAIL_DEPTH = 4.0  # how far it is looked for at least, by a component of half of that as mean and sd
 TAIL_PART = 0.2
 TAIL_FROM = 0.1  # sd of a log sd at the mode below which zero is ten sds away and more
 DEFENSIVE = 0.15  # part of each mixture that stays with the first proposal
@@ -130,13 +129,14 @@ def adapt(
     log_density: Callable[[FloatArray], FloatArray],
     mode: Mode,
     *,
-    tails: Sequence[int],
+    tails: Mapping[int, float],
     rounds: Sequence[Round],
     rng: np.random.Generator,
 ) -> Adapted:
     """Return a proposal adapted to the density in a few rounds of draws.
 
-    ``tails`` are the coordinates that may run to minus infinity (logs of sds that may be zero).
+    ``tails`` are the coordinates that may run to minus infinity (logs of sds that may be zero), and
+    how far below the mode there may be mass that it does not see.
     """
     first = _first_proposal(mode, tails)
     proposal, efficiency = first, 0.0
@@ -161,14 +161,15 @@ def adapt(
     return Adapted(proposal, efficiency)
 
 
-def _first_proposal(mode: Mode, tails: Sequence[int]) -> TMixture:
+def _first_proposal(mode: Mode, tails: Mapping[int, float]) -> TMixture:
     parts = [single(mode.x, scale**2 * mode.covariance) for scale in SCALES]
-    tails = [i for i in tails if mode.covariance[i, i] > TAIL_FROM**2]
-    for i in tails:
+    open_ended = [i for i in tails if mode.covariance[i, i] > TAIL_FROM**2]
+    for i in open_ended:
+        half = max(tails[i], TAIL_DEPTH) / 2
         direction = mode.covariance[:, i] / mode.covariance[i, i]
-        stretch = TAIL_SD**2 * np.outer(direction, direction)
-        parts.append(single(mode.x - TAIL_SHIFT * direction, mode.covariance + stretch))
-    return joined(parts, [*PARTS, *[TAIL_PART / max(len(tails), 1)] * len(tails)])
+        stretch = half**2 * np.outer(direction, direction)
+        parts.append(single(mode.x - half * direction, mode.covariance + stretch))
+    return joined(parts, [*PARTS, *[TAIL_PART / max(len(open_ended), 1)] * len(open_ended)])
 
 
 def weigh(x: FloatArray, log_density: FloatArray, log_proposal: FloatArray) -> ImportanceSample:

@@ -123,8 +123,7 @@ def _check_marginal(name: str, fit: Any) -> None:
     if fit.sampler != "collapsed":
         raise NotSupportedError(
             f"{name} was sampled by {fit.sampler.upper()}, which gives no marginal likelihood. "
-            'sample(sampler="collapsed") does, for Gaussian models with Normal priors of the '
-            "coefficients."
+            'sample(sampler="collapsed") does, for Gaussian models.'
         )
     flat = improper(fit.priors)
     if flat or fit.log_marginal_likelihood is None:

@@ -173,8 +173,8 @@ def _with_refits(
     """Replace the terms of high Pareto k by those of posteriors without the level."""
     if problem.priors.gaussian_beta() is None:
         raise NotSupportedError(
-            "refit=True uses the collapsed sampler, which needs Normal or Flat priors of all "
-            "coefficients; one of this model's is neither."
+            "refit=True integrates the coefficients out, which needs Normal or Flat priors of all "
+            "of them; one of this model's is neither."
         )
     elpd, mcse = terms.elpd.copy(), terms.mcse.copy()
     refitted = terms.pareto_k > TRUSTED_K

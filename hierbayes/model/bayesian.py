@@ -1,8 +1,8 @@
 """Sampling a model, and what a posterior asks of the layers above it.
 
 ``sampler="auto"`` takes the collapsed sampler where it is exact (a Gaussian response with the
-identity link, Gaussian or flat priors of the coefficients) and NUTS elsewhere; it also goes over
-to NUTS when the collapsed sampler's Pareto k says that its draws can't be trusted.
+identity link) and NUTS elsewhere; it also goes over to NUTS when the collapsed sampler's Pareto k
+says that its draws can't be trusted.
 """
 
 import warnings
@@ -91,8 +91,6 @@ def not_collapsed(model: "Model") -> str:
             "integrates the random effects out of a Gaussian response with the identity link; "
             f"this model has family={model.family!r}, link={model.link!r}."
         )
-    if model.model_priors.gaussian_beta() is None:
-        return "needs Normal or Flat priors of all coefficients; one of this model's is neither."
     return ""
 
 

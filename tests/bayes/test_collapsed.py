@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import hierbayes as hb
-from hierbayes.bayes.collapsed import sample_collapsed, start_phi
+from hierbayes.bayes.collapsed import sample_collapsed, start_phi, target_and_start
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.bayes.importance import pareto_k
 from hierbayes.bayes.mixture import fitted_mixture
@@ -293,3 +293,106 @@ def test_weights_of_one_point_give_a_proposal_as_wide_as_the_first_looked():
     found = fitted_mixture(x, log_weights, 3, around=around, rng=rng)
     sds = np.sqrt((found.roots**2).sum(axis=2)) / np.sqrt(np.diag(around))
     assert ((sds > 0.01) & (sds < 1)).all() and np.isfinite(found.log_density(x)).all()
+
+
+OTHER_PRIORS = {
+    "half-normal": {"x": hb.HalfNormal(2)},
+    "cut on both sides": {"x": hb.Uniform(0, 0.3), "(Intercept)": hb.Uniform(-3, 2)},
+    "below zero": {"x": hb.Uniform(-3, 0)},
+    "half-flat": {"x": hb.HalfFlat()},
+    "t and Cauchy": {"x": hb.Cauchy(0, 0.01), "(Intercept)": hb.StudentT(3, 0, 2)},
+    "one of each": {"x": hb.HalfCauchy(0.3), "(Intercept)": hb.StudentT(3, 0, 2)},
+    "log-normal": {"b": hb.LogNormal(0, 1)},
+}
+
+
+def small(sign: float = 1.0) -> dict:
+    """Eight groups of ten rows, and a slope of about an eighth of the residual sd."""
+    rng, g = np.random.default_rng(8), np.arange(80) % 8
+    x = rng.normal(size=80)
+    y = rng.normal(size=8)[g] + 0.15 * x + rng.normal(size=80)
+    return {"y": sign * y, "x": x, "g": g}
+
+
+@pytest.mark.parametrize("priors", OTHER_PRIORS.values(), ids=OTHER_PRIORS)
+def test_the_gradient_is_that_of_the_density_with_other_priors_of_coefficients(priors):
+    _, kernel, laws = built("y ~ x + (1 | g)", small(), priors=priors)
+    target, start = target_and_start(kernel, laws)
+    phis = start + 0.4 * np.random.default_rng(11).standard_normal((5, start.size))
+    exact = slope(target, phis, collapsed(target, phis))
+    h = 1e-5
+    for i in range(start.size):
+        step = h * np.eye(start.size)[i]
+        up, down = collapsed(target, phis + step), collapsed(target, phis - step)
+        numeric = (up.log_density - down.log_density) / (2 * h)
+        np.testing.assert_allclose(exact[:, i], numeric, atol=1e-6 * np.abs(exact).max())
+
+
+LAWS = {
+    "half-normal": hb.HalfNormal(1),
+    "far from zero": hb.HalfNormal(0.01),
+    "uniform": hb.Uniform(0, 0.5),
+    "below zero": hb.Uniform(-5, 0),
+    "exponential": hb.Exponential(3),
+    "gamma": hb.Gamma(2, 3),
+    "beta": hb.Beta(2, 2),
+    "t": hb.StudentT(3, 0, 0.2),
+    "cauchy": hb.Cauchy(0, 0.7),
+    "half-cauchy": hb.HalfCauchy(0.2),
+    # the peak of the prior and that of the likelihood are 4 sds of the data and 40000 of the
+    # prior apart, and each has half of the posterior
+    "cauchy in conflict": hb.Cauchy(0, 1e-5),
+}
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+def test_any_prior_of_a_coefficient_gives_the_marginal_likelihood_of_quadrature(law):
+    rng = np.random.default_rng(4)
+    x, se = rng.normal(size=30), np.full(30, 0.5)
+    x -= x.mean()
+    x *= 1 / np.sqrt((x**2 / se**2).sum()) / 0.1  # the data give the slope an sd of 0.1
+    y = 0.4 * x + 0.5 * rng.normal(size=30)
+    y += (0.4 - x @ y / (x @ x)) * x  # and an estimate of 0.4
+    intercept = hb.Normal(0, 2)
+    data, priors = {"y": y, "x": x, "se": se}, {"x": law, "(Intercept)": intercept}
+    post = hb.Model("y ~ x", data, known_sd="se", priors=priors).sample(draws=4000, random_seed=1)
+    assert post.sampler == "collapsed" and post.findings == ()
+    near = law.quantile(np.linspace(1e-9, 1 - 1e-9, 40_001))
+    c = np.unique(np.concatenate([near, np.linspace(-1, 1.5, 40_001)]))
+    c = c[(c > -1) & (c < 1.5)]
+    covariance = np.diag(se**2) + intercept.sigma**2
+    at_zero = multivariate_normal(np.zeros(30), covariance).logpdf(y)
+    solved = np.linalg.solve(covariance, np.column_stack([x, y]))
+    logs = at_zero + c * (x @ solved[:, 1]) - c**2 / 2 * (x @ solved[:, 0]) + law.log_density(c)
+    weights = np.exp(logs - logs.max())
+    total = np.trapezoid(weights, c)
+    mean, square = (np.trapezoid(weights * c**k, c) / total for k in (1, 2))
+    error = post.log_marginal_likelihood_mcse
+    assert error < 0.02
+    assert abs(post.log_marginal_likelihood - logs.max() - np.log(total)) < 4 * error
+    drawn = post.draws.beta[..., 1]
+    assert (drawn >= law.bounds()[0]).all() and (drawn <= law.bounds()[1]).all()
+    # at least an eighth of the draws are independent
+    assert abs(drawn.mean() - mean) < 4 * np.sqrt((square - mean**2) / 2000)
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_half_normal_has_the_marginal_likelihood_of_the_normal_cut_at_zero(sign):
+    whole, half = (
+        hb.Model("y ~ x + (1 | g)", small(sign), priors={"x": law}).sample(
+            draws=10_000, random_seed=1
+        )
+        for law in (hb.Normal(0, 2), hb.HalfNormal(2))
+    )
+    drawn = whole.draws.beta[..., 1].ravel()
+    above = (drawn > 0).mean()
+    cut = drawn[drawn > 0]
+    expected = whole.log_marginal_likelihood + np.log(2 * above)
+    errors = (whole.log_marginal_likelihood_mcse, half.log_marginal_likelihood_mcse)
+    error = np.sqrt(sum(e**2 for e in errors) + 2 * (1 - above) / above / drawn.size)
+    assert abs(half.log_marginal_likelihood - expected) < 4 * error
+    own = half.draws.beta[..., 1].ravel()
+    assert abs(own.mean() - cut.mean()) < 4 * cut.std() * np.sqrt(2 / own.size + 2 / cut.size)
+    assert half.sampler == "collapsed" and hb.bayes_factor(half, whole).log_bf_mcse < 0.01

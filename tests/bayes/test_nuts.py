@@ -204,7 +204,6 @@ def test_nuts_starts_inside_one_sided_priors_of_coefficients(priors):
     frame = correlated()
     frame["y"] = -frame["y"]  # estimates lie where these priors have no density
     model = hb.Model("y ~ x + (x | g)", frame, priors=priors)
-    assert model.model_priors.gaussian_beta() is None  # the collapsed sampler can't have it
     built = pymc_model(model)
     values = free_values(model.design, _start(model))
     point = start_point(built, {name: at.value for name, at in values.items()})
@@ -224,9 +223,8 @@ def test_a_one_sided_prior_cuts_the_posterior_of_the_whole_one():
         draws=10_000, random_seed=1
     )
     post = hb.Model("y ~ x + (1 | g)", data, priors={"x": hb.HalfNormal(2)}).sample(
-        draws=2000, random_seed=1, progress=False
+        draws=2000, sampler="nuts", random_seed=1, progress=False
     )
-    assert post.sampler == "nuts"
     cut = whole.draws.beta[..., 1].ravel()
     cut = cut[cut > 0]
     own = post.draws.beta[..., 1].ravel()
