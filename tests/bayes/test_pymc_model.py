@@ -360,3 +360,17 @@ def test_all_samplers_have_one_density(name):
         expected = log_prior(case, point) + log_marginal(case, point)
         for key, density in found.items():
             assert abs(density - expected) < ATOL, key
+
+
+def test_priors_of_factors_whose_names_end_alike_are_data_of_their_own():
+    frame = three_columns().assign(g_HalfNormal=np.arange(60) % 5)
+    priors = {
+        "sd((Intercept)|g)": hb.HalfNormal(1),
+        "sd(x|g)": hb.Exponential(2),
+        "sd((Intercept)|g_HalfNormal)": hb.HalfNormal(3),
+    }
+    model = hb.Model("y ~ x + (x || g) + (1 | g_HalfNormal)", frame, priors=priors)
+    built = build_model(model.design, model.kept_columns, model.model_priors, priors_as_data=True)
+    data = {v.name: v.get_value() for v in built.data_vars if v.name.startswith("prior_HalfNormal")}
+    assert data["prior_HalfNormal_sigma_sd_g"] == pytest.approx(1)
+    assert data["prior_HalfNormal_sigma_sd_g_HalfNormal"] == pytest.approx(3)

@@ -336,9 +336,7 @@ def test_a_loaded_date_is_no_predictor_as_it_was_none(formula, tmp_path):
     fit.save(tmp_path / "a.fit")
     loaded = quietly(lambda: hb.load(tmp_path / "a.fit"))
     for one in (fit, loaded):
-        with pytest.raises(
-            hb.DataError, match="'day' holds dates or times; a model needs"
-        ):
+        with pytest.raises(hb.DataError, match="'day' holds dates or times; a model needs"):
             one.update(". ~ . + day")
     assert loaded.criterion == pytest.approx(fit.criterion)
     np.testing.assert_allclose(loaded.predict(data.head(9)), fit.predict(data.head(9)))
