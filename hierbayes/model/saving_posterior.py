@@ -1,6 +1,12 @@
-"""Saving a posterior and reading it back: the file of ``saving.py`` with the draws as arrays."""
+"""Saving a posterior and reading it back: the file of ``saving.py`` with the draws as arrays.
+
+Beside them stands, for some of the draws, what ties them to the model and its data: the log
+likelihood l(y | beta, b, sigma), and for each factor sum_j u_j' R u_j of the standardised effects
+u_j = b_j / sd of its levels j, R their correlations. Both are computed again when the file is read.
+"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -8,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.bayes.families import further_parameters
+from hierbayes.effects.posterior_predict import log_likelihood
 from hierbayes.model.archive import Archive, Damaged
 from hierbayes.model.bayesian import posterior_fit, sample
 from hierbayes.model.model import Model
@@ -31,6 +38,9 @@ NAMED = ("sd", "corr", "b", "family", "sample_stats")  # fields of draws by fact
 NUMBERS = ("log_marginal_likelihood", "log_marginal_likelihood_mcse", "pareto_k", "seconds")
 # Parameters of response families that are rates, scales, shapes or shares: all above zero.
 POSITIVE = ("alpha", "kappa", "lam", "nu", "b", "psi", "sigma")
+TIED = 16  # draws that are checked against model and data: chains and draws evenly
+# Of what ties draws to their model, relative to its size and the rows: as for a criterion.
+TIE_MARGIN = 1e-7
 CORRELATION_MARGIN = 1e-9  # rounding of a product of q unit vectors' parts stays below 1e-14
 
 
@@ -54,6 +64,7 @@ def save_posterior(fit: PosteriorFit, path: Any) -> None:
         "draws_findings": stored_findings(draws.findings),
         "findings": stored_findings(fit.findings),
     }
+    arrays["ties"] = _ties(fit)
     write_file(path, specification, arrays)
 
 
@@ -76,7 +87,51 @@ def read_posterior(archive: Archive, findings: tuple[Finding, ...]) -> Posterior
     plain = all(type(value) in (int, float, str) for value in settings.values())
     if not plain or not {"draws", "chains"} <= set(settings) <= set(signature(sample).parameters):
         raise Damaged("its settings are unknown")
-    return posterior_fit(model, draws, settings=settings, findings=findings)
+    fit = posterior_fit(model, draws, settings=settings, findings=findings)
+    if archive.has_digests:  # files of hierbayes 0.1.0 have neither
+        _check_ties(fit, archive)
+    return fit
+
+
+def _ties(fit: PosteriorFit) -> FloatArray:
+    """Return log likelihood and the forms of each factor's effects, shape (draws, 1 + factors)."""
+    some = _some_draws(fit.draws)
+    columns = [log_likelihood(replace(fit, draws=some)).sum(axis=-1).ravel()]
+    for name, b in some.b.items():
+        # An sd of zero has effects of zero.
+        sd = some.sd[name][:, :, None, :]
+        u = np.divide(b, sd, out=np.zeros_like(b), where=sd > 0)
+        R = some.corr.get(name, np.eye(b.shape[-1]))
+        columns.append(((u @ R) * u).sum(axis=(-2, -1)).ravel())
+    return np.stack(columns, axis=1)
+
+
+def _some_draws(draws: PosteriorDraws) -> PosteriorDraws:
+    """Return up to ``TIED`` draws as one chain, evenly over chains and draws."""
+    C, D = draws.beta.shape[:2]
+    picked = np.unique(np.linspace(0, C * D - 1, TIED).astype(np.intp))
+
+    def of(values: FloatArray) -> FloatArray:
+        return values.reshape(C * D, *values.shape[2:])[picked][None]
+
+    named: dict[str, Any] = {
+        field: {name: of(values) for name, values in getattr(draws, field).items()}
+        for field in NAMED
+    }
+    sigma = None if draws.sigma is None else of(draws.sigma)
+    return replace(draws, beta=of(draws.beta), sigma=sigma, **named)
+
+
+def _check_ties(fit: PosteriorFit, archive: Archive) -> None:
+    """Refuse draws that another model, or other data, have."""
+    found = _ties(fit)
+    stored = archive.array("ties", kinds="f", shape=found.shape)
+    room = TIE_MARGIN * fit.nobs
+    same = np.isclose(found, stored, rtol=TIE_MARGIN, atol=room, equal_nan=True)
+    if not same.all():
+        raise Damaged(
+            "the likelihood of its draws and data is not the one they had when they were saved"
+        )
 
 
 def _read_draws(archive: Archive, model: Model) -> PosteriorDraws:

@@ -361,3 +361,18 @@ def test_a_file_of_0_1_0_loads_with_a_finding(name, tmp_path):
         assert fit.fixef()["Days"] == pytest.approx(7.648606, abs=1e-6)
     fit.save(tmp_path / "again")
     assert hb.load(tmp_path / "again").findings == fit.findings
+
+
+@pytest.mark.parametrize("field", ["beta", "sigma", "sd", "corr", "b"])
+def test_possible_draws_of_another_posterior_are_refused_whatever_the_digests_say(
+    field, saved, tmp_path
+):
+    members = members_of(saved[1])
+    stored = json.loads(members[SPECIFICATION])["draws"]
+    key = stored[field]["g"] if field in stored else f"draws_{field}"
+    member = next(name for name in members if Path(name).stem == key)
+    values = array_of(members[member])
+    changed = 0.99 * values + 0.01 * np.eye(2) if field == "corr" else values * 1.001
+    file = rewritten(saved[1], tmp_path / "a.fit", arrays={member: array_file(changed)})
+    with pytest.raises(hb.DataError, match="likelihood of its draws and data is not the one"):
+        quietly(hb.load, file)
