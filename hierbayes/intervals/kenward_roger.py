@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.errors import NotSupportedError
+from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.expected_information import covariance_traces, n_right_sides
 from hierbayes.gaussian.marginal import gram, modes
 from hierbayes.gaussian.relative_frame import Frame
@@ -48,6 +49,10 @@ NEAR_TWO = 1e-2  # degrees of freedom this near to 2, where lambda is not define
 # the likelihood has no end, the search stops at 1e-5 or so by its own rules, and the sizes of all
 # variances are accidents.
 LEAST_RESIDUAL_DF = 1e-2
+# Information on a covariance, as a part of the root of that on its two variances, that levels with
+# both columns give: one of ten million gives 1e-7. Where no level has both there is none at all,
+# of which rounding leaves 5e-16.
+COMMON = 1e-11
 # Operations that a fit with crossed factors may take: two minutes or so.
 MOST_OPERATIONS = 1e11
 
@@ -135,7 +140,7 @@ def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
         on_Q = np.einsum("iaja->ij", Q)
         on_P = np.einsum("iab,jba->ij", P[:k], P[:k])
         information[:k, :k] = traces.double - 2 * on_Q + on_P
-        alone[:k] = np.diag(traces.double)
+        alone[:k] = _information_alone(kernel.shape, np.diag(traces.double))
         if m > k:
             information[:k, k] = traces.single + np.einsum("iaa->i", P[:k])
             information[k, :k] = information[:k, k]
@@ -154,6 +159,20 @@ def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
         spread=W,
         flat=flat,
     )
+
+
+def _information_alone(shape: CovarianceShape, own: FloatArray) -> FloatArray:
+    """Information on each entry of S, shape (k,), if nothing else were estimated.
+
+    Infinite for a covariance whose columns no level has together: whatever is left is rounding.
+    """
+    alone = own.copy()
+    for index, row, column in shape.factor_entries:
+        variance = np.zeros(int(row.max()) + 1)
+        variance[row[row == column]] = own[index[row == column]]
+        both = np.sqrt(variance[row] * variance[column])
+        alone[index] = np.where(own[index] > COMMON * both, own[index], np.inf)
+    return alone
 
 
 def _check_residual(fit: LikelihoodFit, part: DeterminedPart) -> None:

@@ -1,6 +1,7 @@
 """Kenward and Roger's covariance and degrees of freedom: pbkrtest's, dense ones, exact cases."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import hierbayes as hb
@@ -264,3 +265,21 @@ def test_variances_that_are_hardly_known_leave_a_reasoned_gap():
         str(table).split()
     )
     assert "No test of f" in table._repr_html_()
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_covariance_that_no_level_shows_takes_no_number_away(seed, unit):
+    """Once all NaN on some processors: rounding counted as information on the covariance."""
+    rng = np.random.default_rng(seed)
+    g, h = np.repeat(np.arange(16), 5), rng.integers(0, 7, 80)
+    side, x = np.array(["a", "b"])[g % 2], rng.normal(size=80)
+    y = unit * (rng.normal(size=16)[g] + rng.normal(size=7)[h] + x + rng.normal(size=80))
+    data = pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "side": side})
+    for more in ("", " + (1 | h)"):
+        fit = hb.lmer(f"y ~ side + x + (0 + side | g){more}", data)
+        apart = hb.lmer(f"y ~ side + x + (0 + side || g){more}", data)
+        found = fit.tidy("fixed", ddf="kenward-roger")[["std_error", "df"]]
+        expected = apart.tidy("fixed", ddf="kenward-roger")[["std_error", "df"]]
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
