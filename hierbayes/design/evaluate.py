@@ -16,6 +16,7 @@ import numpy as np
 from hierbayes.design.group_means import learn_means
 from hierbayes.design.intervals import in_intervals, learn_intervals
 from hierbayes.design.messages import did_you_mean
+from hierbayes.design.option_values import KINDS
 from hierbayes.design.table import MissingColumnError, Table
 from hierbayes.design.transforms import (
     STATEFUL,
@@ -248,7 +249,10 @@ def _compare_levels(expression: Binary, left: Any, right: Any, *, scope: Scope) 
 def _call(expression: Call, scope: Scope) -> Any:
     function = expression.function
     if function == "I":
-        return evaluate(expression.arguments[0], scope)
+        value = evaluate(expression.arguments[0], scope)
+        if isinstance(value, str):
+            raise scope.error("I() needs a column or a number, not a text.", expression)
+        return value
     if function == "cbind":
         return _bind(expression, scope)
     if function == "c":
@@ -314,6 +318,11 @@ def _options(
         # In C(f, sum) the word is a coding, not a column.
         option = _word(value) if name == "contr" else evaluate(value, scope)
         if option is not None:
+            kind = KINDS.get(name)
+            if kind is not None and not kind.takes(option):
+                raise scope.error(
+                    f"{name!r} of {expression.function}() must be {kind.words}.", value
+                )
             options[name] = option
         elif name not in NULL_OPTIONS and name != "Boundary.knots":
             raise scope.error(f"{name!r} of {expression.function}() can't be NULL.", value)
@@ -389,9 +398,10 @@ def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: 
         )
     if "how.many" in options:
         raise NotSupportedError("C(how.many = ) is not available; all contrasts are used.")
-    base = int(options.get("base", 1)) - 1
-    if "base" in options and not 0 <= base < factor.levels.size:
+    place = options.get("base", 1)
+    if "base" in options and not (place == int(place) and 1 <= place <= factor.levels.size):
         raise scope.error(f"base is the number of a level, 1 to {factor.levels.size}.", expression)
+    base = int(place) - 1
     given = expression.arguments[1] if len(expression.arguments) > 1 else None
     if "base" in options and coding not in (None, "treatment"):
         raise scope.error("base is for treatment contrasts alone.", expression)
@@ -431,7 +441,10 @@ def _texts(option: Any) -> list[str] | None:
     if option is None:
         return None
     items = option if isinstance(option, tuple) else (option,)
-    return [item if isinstance(item, str) else number_label(float(item)) for item in items]
+    return [
+        item if isinstance(item, str) else number_label(float(item))
+        for item in (str(item).upper() if isinstance(item, bool) else item for item in items)
+    ]
 
 
 def _stateful(expression: Call, numbers: Any, options: dict[str, Any], *, scope: Scope) -> Any:
@@ -447,7 +460,9 @@ def _stateful(expression: Call, numbers: Any, options: dict[str, Any], *, scope:
             state = scope.states[expression] = transform.learn(known, **options)
         return transform.apply(numbers, state)
     except (ValueError, TypeError) as error:
-        raise scope.error(f"{expression.function}(): {error}.", expression) from error
+        raise scope.error(
+            f"{expression.function}(): {str(error).rstrip('.')}.", expression
+        ) from error
 
 
 def _bind(expression: Call, scope: Scope) -> Matrix:

@@ -46,13 +46,8 @@ def learn_intervals(
     ValueError
         For breaks or labels that make no intervals.
     """
-    for name, flag in (
-        ("include.lowest", include_lowest), ("right", right), ("ordered_result", ordered_result),
-    ):  # fmt: skip
-        if not isinstance(flag, bool):
-            raise ValueError(f"{name} must be TRUE or FALSE, not {flag!r}")
-    if isinstance(dig_lab, bool) or not isinstance(dig_lab, int | float) or not 1 <= dig_lab <= 22:
-        raise ValueError(f"dig.lab must be a number of digits, not {dig_lab!r}")
+    if not 1 <= dig_lab <= 22:
+        raise ValueError(f"dig.lab is a number of digits, 1 to 22, not {dig_lab:g}")
     cuts = _breaks(x, breaks)
     if labels is True:
         raise ValueError("labels must be texts, or FALSE")
@@ -76,7 +71,7 @@ def _breaks(x: FloatArray, breaks: Any) -> list[float]:
     if breaks is None:
         raise ValueError("give breaks, for example cut(x, 3) or cut(x, c(0, 2, 5))")
     numbers = breaks if isinstance(breaks, tuple) else (breaks,)
-    if any(isinstance(b, bool) or not isinstance(b, int | float) for b in numbers):
+    if not numbers or any(isinstance(b, bool) or not isinstance(b, int | float) for b in numbers):
         raise ValueError("breaks must be numbers, as in c(0, 2, 5)")
     if len(numbers) > 1:
         cuts = sorted(float(b) for b in numbers)
@@ -107,8 +102,9 @@ def _interval_labels(
             break
     else:
         return [f"Range_{place}" for place in range(1, len(cuts))]
-    # R writes a blank before Inf, not before -Inf.
-    texts = [{"inf": " Inf", "-inf": "-Inf"}.get(text, text) for text in texts]
+    # R gives what is not finite one width: beside -Inf, a blank goes before Inf.
+    plus_inf = " Inf" if "-inf" in texts else "Inf"
+    texts = [{"inf": plus_inf, "-inf": "-Inf"}.get(text, text) for text in texts]
     left, end = ("(", "]") if right else ("[", ")")
     labels = [f"{left}{a},{b}{end}" for a, b in pairwise(texts)]
     if include_lowest and right:

@@ -46,8 +46,10 @@ def _learn_scale(
         divisor = float(scale)
     elif scale:
         divisor = float(np.sqrt(np.square(x - middle).sum() / max(x.size - 1, 1)))
-    if not divisor > 0:
-        raise ValueError("the variable has one value, so its standard deviation is zero")
+        if not divisor > 0:
+            raise ValueError("the variable has one value, so its standard deviation is zero")
+    if not divisor:
+        raise ValueError("nothing can be divided by scale = 0")
     return {"center": middle, "scale": divisor}
 
 
@@ -157,13 +159,19 @@ def _learn_knots(x: FloatArray, n_inner: int | None, knots: Any, *, boundary: An
     if boundary is None:
         low, high = float(x.min()), float(x.max())
     else:
-        if not isinstance(boundary, tuple) or len(boundary) != 2:
+        if np.size(boundary) != 2:
             raise ValueError("Boundary.knots are two numbers, as in c(0, 10)")
         low, high = sorted(float(knot) for knot in boundary)
     if not low < high:
         raise ValueError("the variable has one value")
     if knots is not None and n_inner is not None and np.size(knots) != n_inner:
         raise ValueError("df and knots were both given, and they don't agree; leave one out")
+    beyond = [float(knot) for knot in np.atleast_1d(knots if knots is not None else [])]
+    beyond = [knot for knot in beyond if not low <= knot <= high]
+    if beyond:
+        raise ValueError(
+            f"the knot {beyond[0]:g} lies outside the boundary knots, {low:g} to {high:g}"
+        )
     inside = x[(x >= low) & (x <= high)]
     inner = spline_knots(inside, n_inner=n_inner or 0, knots=knots)
     return {"knots": inner, "boundary": [low, high]}
@@ -250,9 +258,8 @@ def _need_values(x: FloatArray) -> None:
 
 
 def _whole(name: str, number: float, smallest: int) -> int:
-    is_whole = isinstance(number, int | float) and number == np.floor(number)
-    if not is_whole or number < smallest:
-        raise ValueError(f"{name} must be a whole number of at least {smallest}, not {number!r}")
+    if number != np.floor(number) or number < smallest:
+        raise ValueError(f"{name} must be a whole number of at least {smallest}, not {number:g}")
     if number > LARGEST_WHOLE:
         raise ValueError(f"{name} is at most {LARGEST_WHOLE}, not {number:g}")
     return int(number)

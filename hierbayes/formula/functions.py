@@ -19,6 +19,7 @@ class Signature(NamedTuple):
 
 
 MAX_COLUMNS = 50  # in one call
+NEAR = 0.6  # of the letters in common: "lag" is near to log (0.67), "rank" not to tan (0.57)
 _ONE = Signature(1)
 _MANY = Signature(MAX_COLUMNS, columns=MAX_COLUMNS)
 
@@ -99,6 +100,10 @@ ELSEWHERE: dict[str, str] = {
     "standardize": "Write scale(...) instead.",
     "cs": "Write cr(..., df = 4) for a cubic regression spline.",
     "mean": "Write ave(x, g) for the means of groups, or center(x) for x minus its mean.",
+    "contr.treatment": "Write C(f, contr.treatment, base = 2).",
+    "contr.sum": "Write C(f, contr.sum).",
+    "contr.helmert": "Write C(f, contr.helmert).",
+    "contr.poly": "Write C(f, contr.poly).",
     "quantile": "Give the numbers, as in cut(x, c(0, 2, 5)).",
     "ifelse": "Use a comparison, as in I(x > 3), or make the column in the data first.",
     "p": "Write cbind(k, n - k) ~ ... for k successes in n trials.",
@@ -120,6 +125,6 @@ def advice_for(name: str) -> str:
     by_case = {function.lower(): function for function in FUNCTIONS}
     if len(last) == 1:
         by_case = {}  # one letter is near to everything
-    near = difflib.get_close_matches(last.lower(), by_case, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(last.lower(), by_case, n=1, cutoff=NEAR)
     guess = f"Did you mean '{by_case[near[0]]}'? " if near else ""
     return f"{guess}The functions are {known}; make any other column in the data first."

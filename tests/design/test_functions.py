@@ -155,10 +155,24 @@ IGNORED = {
     "y ~ cut(x, 1)": "the number of intervals must be 2 to 10000",
     "y ~ cut(x, c(0, 0, 1))": "a break is there twice",
     'y ~ cut(x, c(0, 1, 2), labels = "a")': "there are 1 labels for 2 intervals",
-    "y ~ cut(x, 3, right = 1)": "right must be TRUE or FALSE",
+    "y ~ cut(x, 3, right = 1)": "'right' of cut() must be TRUE or FALSE",
     "y ~ cut(g, 3)": "cut() needs numbers, but 'g' holds categories",
     "y ~ cut(x, quantile(x))": "'quantile' isn't a function",
     "y ~ cut(x, w)": "An option of cut() can't be 'w'",
+    'y ~ factor(g, ordered = "no")': "'ordered' of factor() must be TRUE or FALSE",
+    'y ~ poly(x, 2, raw = "FALSE")': "'raw' of poly() must be TRUE or FALSE",
+    "y ~ ns(x, 3, intercept = 0)": "'intercept' of ns() must be TRUE or FALSE",
+    'y ~ scale(x, "a")': "'center' of scale() must be TRUE, FALSE or a number",
+    "y ~ scale(x, scale = 0)": "nothing can be divided by scale = 0",
+    'y ~ C(g, base = "a")': "'base' of C() must be a number",
+    "y ~ C(g, base = 2.5)": "base is the number of a level, 1 to 6",
+    "y ~ C(g, contr.treatment(base = 2))": "Write C(f, contr.treatment, base = 2)",
+    "y ~ log(x, Inf)": "'base' of log() must be a number",
+    "y ~ cut(x, c())": "breaks must be numbers",
+    "y ~ bs(x, knots = TRUE)": "'knots' of bs() must be numbers",
+    "y ~ bs(x, knots = 20)": "the knot 20 lies outside the boundary knots",
+    'y ~ cr(x, 4, constraints = "sum")': "'constraints' of cr() must be \"center\"",
+    'y ~ I("a")': "I() needs a column or a number, not a text",
 }
 
 
@@ -167,3 +181,15 @@ def test_no_argument_is_dropped_in_silence(text, sentence):
     with pytest.raises((FormulaError, FormulaSyntaxError)) as error:
         build(text)
     assert sentence in str(error.value)
+
+
+def test_levels_of_logicals_are_named_as_in_r():
+    data = DATA.assign(b=DATA["h"] == 1)
+    assert build("y ~ factor(b, levels = c(TRUE, FALSE))", data).coef_names[1].endswith(")FALSE")
+
+
+def test_intervals_without_end_are_labelled_as_in_r():
+    """A blank goes before Inf beside -Inf only, whose width it gets."""
+    data = DATA.assign(x=DATA["w"])
+    assert build("y ~ cut(x, c(0, 1.5, Inf))", data).coef_names[1].endswith("(1.5,Inf]")
+    assert build("y ~ cut(x, c(-Inf, 1.5, Inf))", data).coef_names[1].endswith("(1.5, Inf]")
