@@ -11,6 +11,9 @@ centred predictors or spherical effects, is a change of variables:
   product over j < i of (1 - z_ij^2)^((k - j) / 2), columns counted from 0;
 - random effects: u -> b = Lambda u, standard normal a priori ("non-centred").
 
+Densities read what a sampler moves (``moved``), so nothing is factored or solved that was
+multiplied a moment before.
+
 Source: Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100:1989;
 Papaspiliopoulos, Roberts & Skoeld (2007), Stat. Sci. 22:59 (non-centred parameterisations).
 """
@@ -21,9 +24,17 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
+from pymc.logprob.transform_value import TransformedValue
 from pymc.logprob.transforms import Transform
 
 Bounds = tuple[float, float]
+
+
+def moved(value: Any) -> Any:
+    """Return what a sampler moves in place of a variable's value; None where that is not known."""
+    owner = value.owner
+    is_transformed = owner is not None and isinstance(owner.op, TransformedValue)
+    return owner.inputs[1] if is_transformed else None
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,9 @@ class Correlations(Transform):
     def backward(self, value: Any, *inputs: Any) -> Any:
         """Return the correlation matrix."""
         del inputs
+        if self.blocks == (tuple(range(self.size)),):
+            L = correlation_root(value, self.size)
+            return L @ L.T
         matrix: Any = pt.eye(self.size)
         for block, own in self._own(value):
             L = correlation_root(own, len(block))
@@ -140,6 +154,10 @@ class Correlations(Transform):
             total.append(((len(block) - columns) * _log_rest(own)).sum())
         return pt.sum(pt.stack(total))
 
+    def log_dets(self, value: Any) -> list[Any]:
+        """Return log |R| of each block."""
+        return [2 * _log_rest(own).sum() for _, own in self._own(value)]
+
     def _own(self, value: Any) -> Any:
         start = 0
         for block in self.blocks:
@@ -149,11 +167,16 @@ class Correlations(Transform):
 
 
 def correlation_root(v: Any, k: int) -> Any:
-    """Cholesky factor (k, k) of the correlation matrix at v (k (k - 1) / 2,)."""
+    """Cholesky factor (k, k) of the correlation matrix at v (k (k - 1) / 2,).
+
+    Tagged as triangular: PyTensor then knows that it is the factor of its square.
+    """
     rows, columns = np.tril_indices(k, -1)
     z = pt.eye(k)[rows, columns].set(pt.tanh(v))
     logs = pt.zeros((k, k))[rows, columns].set(_log_rest(v))
-    return z * pt.exp(pt.cumsum(logs, axis=1) - logs)
+    root = z * pt.exp(pt.cumsum(logs, axis=1) - logs)
+    root.tag.lower_triangular = True
+    return root
 
 
 def _log_rest(v: Any) -> Any:

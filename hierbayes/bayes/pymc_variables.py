@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.bayes.distributions import LOG_2PI, POSITIVE, Flat, HalfFlat, Prior
+from hierbayes.bayes.distributions import LOG_2PI, POSITIVE, REAL, Flat, HalfFlat, Prior
 from hierbayes.bayes.lkj import lkj_log_constant
 
 FloatArray = npt.NDArray[np.float64]
@@ -96,7 +96,7 @@ def _vector(
     import pymc as pm
     import pytensor.tensor as pt
 
-    from hierbayes.bayes.pymc_transforms import Coefficients, at_means, at_zero
+    from hierbayes.bayes.pymc_transforms import Coefficients, at_means, at_zero, moved
 
     kinds = list(dict.fromkeys(type(prior) for prior in priors))
     places = [[k for k, prior in enumerate(priors) if type(prior) is kind] for kind in kinds]
@@ -125,8 +125,13 @@ def _vector(
 
         return whole([of(part) for part in parts(parameters)], parameters)
 
+    unbounded = all(prior.bounds() == REAL for prior in priors)
+
     def logp(value: Any, *parameters: Any) -> Any:
-        if intercept is not None:
+        free = moved(value) if unbounded else None
+        if free is not None:  # what is moved is at centred predictors already
+            value = free
+        elif intercept is not None:
             value = at_means(value, parameters[0], intercept)
         densities = [
             pm.logp(part, value[np.array(own)]).sum()
@@ -173,7 +178,7 @@ def correlations(
     import pymc as pm
     import pytensor.tensor as pt
 
-    from hierbayes.bayes.pymc_transforms import Correlations, correlation_root
+    from hierbayes.bayes.pymc_transforms import Correlations, correlation_root, moved
 
     transform = Correlations(size, tuple(blocks))
 
@@ -190,11 +195,14 @@ def correlations(
         return matrix
 
     def logp(value: Any, eta: Any) -> Any:
-        parts = []
-        for n, (block, own) in enumerate(zip(blocks, etas, strict=True)):
-            L = pt.linalg.cholesky(value[np.ix_(block, block)])
-            log_det = 2 * pt.log(pt.diagonal(L)).sum()
-            parts.append(np.float64(lkj_log_constant(len(block), own)) + (eta[n] - 1) * log_det)
+        free = moved(value)
+        log_dets = [_log_det(value[np.ix_(block, block)]) for block in blocks]
+        if free is not None:
+            log_dets = transform.log_dets(free)
+        parts = [
+            np.float64(lkj_log_constant(len(block), own)) + (eta[n] - 1) * log_dets[n]
+            for n, (block, own) in enumerate(zip(blocks, etas, strict=True))
+        ]
         return pt.sum(pt.stack(parts))
 
     return pm.CustomDist(
@@ -210,6 +218,12 @@ def correlations(
     )
 
 
+def _log_det(matrix: Any) -> Any:
+    import pytensor.tensor as pt
+
+    return 2 * pt.log(pt.diagonal(pt.linalg.cholesky(matrix))).sum()
+
+
 def correlated_effects(name: str, root: Any, *, dims: tuple[str, str], spherical: bool) -> Any:
     """Return random effects (J, q), each row Normal(0, root root').
 
@@ -223,15 +237,17 @@ def correlated_effects(name: str, root: Any, *, dims: tuple[str, str], spherical
     import pymc as pm
     import pytensor.tensor as pt
 
-    from hierbayes.bayes.pymc_transforms import Rotated
+    from hierbayes.bayes.pymc_transforms import Rotated, moved
 
     def dist(root: Any, size: Any) -> Any:
         return pm.MvNormal.dist(mu=pt.zeros(root.shape[-1]), chol=root, size=size)
 
     def logp(value: Any, root: Any) -> Any:
-        u = pt.linalg.solve_triangular(root, value.T, lower=True)
+        u = moved(value) if spherical else None
+        if u is None:
+            u = pt.linalg.solve_triangular(root, value.T, lower=True).T
         log_det = pt.log(pt.diagonal(root)).sum()
-        return -0.5 * (u**2).sum(axis=0) - root.shape[0] * 0.5 * LOG_2PI - log_det
+        return -0.5 * (u**2).sum(axis=1) - root.shape[0] * 0.5 * LOG_2PI - log_det
 
     return pm.CustomDist(
         name,
