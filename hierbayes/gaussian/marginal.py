@@ -47,7 +47,7 @@ from hierbayes.gaussian.products import Products, multiply
 from hierbayes.gaussian.remainder import Remainder
 from hierbayes.gaussian.responses import Responses
 from hierbayes.gaussian.undetermined import Undetermined
-from hierbayes.linalg.stacked import UNROLLED
+from hierbayes.linalg.stacked import UNROLLED, inverse_of_triangles
 from hierbayes.options import Method
 
 FloatArray = npt.NDArray[np.float64]
@@ -360,7 +360,7 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
     reduced = reduce(kernel, Lambdas, n_batch=theta.shape[0])
     criterion = reduced.log_det - products.sum_log_weights
     root = np.linalg.cholesky(reduced.gram_xy)
-    orthonormal = np.swapaxes(np.linalg.inv(root), 1, 2)
+    orthonormal = np.swapaxes(inverse_of_triangles(root), 1, 2)
     r = root[:, p, p]
     pwrss = r**2
     if kernel.method == "reml":

@@ -30,6 +30,7 @@ from hierbayes.gaussian.marginal import (
 )
 from hierbayes.gaussian.products import multiply
 from hierbayes.intervals.held_parameter import Held
+from hierbayes.linalg.stacked import inverse_of_triangles
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -129,7 +130,7 @@ def _residual(held: Held, z: FloatArray, gram_xy: FloatArray) -> _Residual:
     around[:, :p, :p] = np.swapaxes(held.rotation, 1, 2)
     around[:, p, p] = 1.0
     root = np.linalg.cholesky(np.swapaxes(around, 1, 2) @ gram_xy @ around)
-    columns = around @ np.swapaxes(np.linalg.inv(root), 1, 2)
+    columns = around @ np.swapaxes(inverse_of_triangles(root), 1, 2)
     r = root[:, p, p]
     excess, length = np.zeros(T), np.zeros(T)
     if held.is_beta.any():

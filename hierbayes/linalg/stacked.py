@@ -78,10 +78,18 @@ def _solution_of(L: FloatArray, B: FloatArray) -> FloatArray:
     return np.empty((*np.broadcast_shapes(L.shape[:-2], B.shape[:-2]), *B.shape[-2:]))
 
 
+def inverse_of_triangles(L: FloatArray) -> FloatArray:
+    """Inverses of a stack of lower triangles, (..., q, q), each row's own unit whatever it is.
+
+    A general inverse pivots: on the row with the largest unit, which costs the others their digits.
+    """
+    return solve_lower_stack(L, np.eye(L.shape[-1]))
+
+
 def inverse_stack(L: FloatArray) -> FloatArray:
     """Inverses of L L' for a stack of lower triangles, shape (..., J, q, q)."""
     q = L.shape[-1]
-    half = solve_lower_stack(L, np.eye(q))
+    half = inverse_of_triangles(L)
     return np.swapaxes(half, -1, -2) @ half if q > UNROLLED else transposed_product(half, half)
 
 

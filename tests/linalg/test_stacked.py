@@ -6,6 +6,7 @@ import pytest
 from hierbayes.linalg.stacked import (
     UNROLLED,
     cholesky_stack,
+    inverse_of_triangles,
     inverse_stack,
     log_det_stack,
     sandwich,
@@ -93,3 +94,15 @@ def test_matrices_without_rows_have_solutions_without_rows():
     nothing = np.empty((3, 0, 0))
     assert solve_lower_stack(nothing, np.empty((3, 0, 2))).shape == (3, 0, 2)
     assert solve_upper_stack(nothing, np.empty((3, 0, 2))).shape == (3, 0, 2)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_inverses_of_triangles_keep_their_digits_beside_a_row_in_another_unit(unit):
+    """A general inverse loses four of them, and searches on it never settled."""
+    L = np.array([[1e-4, 0, 0, 0], [3e-5, 2e-3, 0, 0], [0.7, -0.2, 1.1, 0], [4e5, 2e6, -3e3, 2.0]])
+    rows = np.array([1.0, 1.0, 1.0, unit])
+    found = inverse_of_triangles(rows[:, None] * L) * rows
+    np.testing.assert_allclose(found, inverse_of_triangles(L), rtol=1e-13)
+    assert (np.abs(L @ found - np.eye(4)) < 1e-14 * (np.abs(L) @ np.abs(found)))[
+        np.tril_indices(4)
+    ].all()
