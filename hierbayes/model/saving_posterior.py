@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hierbayes.bayes.families import further_parameters
 from hierbayes.effects.posterior_predict import log_likelihood
+from hierbayes.errors import NotSupportedError
 from hierbayes.model.archive import Archive, Damaged
 from hierbayes.model.bayesian import posterior_fit, sample
 from hierbayes.model.model import Model
@@ -96,7 +97,10 @@ def read_posterior(archive: Archive, findings: tuple[Finding, ...]) -> Posterior
 def _ties(fit: PosteriorFit) -> FloatArray:
     """Return log likelihood and the forms of each factor's effects, shape (draws, 1 + factors)."""
     some = _some_draws(fit.draws)
-    columns = [log_likelihood(replace(fit, draws=some)).sum(axis=-1).ravel()]
+    try:
+        columns = [log_likelihood(replace(fit, draws=some)).sum(axis=-1).ravel()]
+    except NotSupportedError:  # a family whose densities are PyMC's only
+        columns = [np.zeros(some.beta.shape[1])]
     for name, b in some.b.items():
         # An sd of zero has effects of zero.
         sd = some.sd[name][:, :, None, :]

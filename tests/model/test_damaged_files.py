@@ -376,3 +376,13 @@ def test_possible_draws_of_another_posterior_are_refused_whatever_the_digests_sa
     file = rewritten(saved[1], tmp_path / "a.fit", arrays={member: array_file(changed)})
     with pytest.raises(hb.DataError, match="likelihood of its draws and data is not the one"):
         quietly(hb.load, file)
+
+
+def test_a_posterior_of_a_family_without_densities_is_saved(saved, tmp_path, monkeypatch):
+    def unknown(fit):
+        raise hb.NotSupportedError("densities are not available")
+
+    monkeypatch.setattr("hierbayes.model.saving_posterior.log_likelihood", unknown)
+    post = quietly(hb.Model(FORMULA, grouped(6)).sample, draws=10, chains=2, random_seed=1)
+    post.save(tmp_path / "a.fit")
+    np.testing.assert_array_equal(quietly(hb.load, tmp_path / "a.fit").beta, post.beta)
