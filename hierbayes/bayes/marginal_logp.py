@@ -20,18 +20,20 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.design.design import Design
+from hierbayes.design.design import Design, IntArray
 from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Products, products_of
-from hierbayes.results.variable_names import factor_variables
+from hierbayes.results.variable_names import OBS, factor_variables, response_variable
 
 MAX_REST = 1000  # columns of the dense matrix of the crossed factors but the largest
 MAX_COUPLING = 2 * 10**7  # entries of the dense coupling of the largest factor with them
 
 
 def add_marginal_likelihood(design: Design, beta: Any, sigma: Any, roots: list[Any]) -> None:
-    """Add log p(y | beta, sds, correlations, sigma) to the PyMC model in context, as a Potential.
+    """Add log p(y | beta, sds, correlations, sigma) to the PyMC model in context, as the response.
+
+    One density of all rows, which share effects; drawn from, new effects are drawn with it.
 
     Parameters
     ----------
@@ -93,7 +95,60 @@ def add_marginal_likelihood(design: Design, beta: Any, sigma: Any, roots: list[A
         + log_det
         + (squares - explained) / residual_sd**2
     )
-    pm.Potential("log_likelihood_marginal", -minus_twice / 2)
+    _add_response(design, anchor.kept, beta, residual_sd, roots, log_density=-minus_twice / 2)
+
+
+def _add_response(
+    design: Design,
+    kept: IntArray,
+    beta: Any,
+    residual_sd: Any,
+    roots: list[Any],
+    *,
+    log_density: Any,
+) -> None:
+    """Add the observed response with its joint log density, a scalar of the model's variables."""
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pytensor.graph.replace import graph_replace
+
+    X = design.X[:, kept]
+    offset = np.zeros(X.shape[0]) if design.offset is None else design.offset
+    noise = np.ones(X.shape[0]) if design.weights is None else design.weights**-0.5
+    if design.known_sd is not None:
+        noise = design.known_sd
+    given = [beta, pt.as_tensor(residual_sd), *roots]
+
+    def logp(value: Any, offset: Any, *parameters: Any) -> Any:
+        del value, offset  # the cross-products are those of the response
+        return graph_replace(log_density, dict(zip(given, parameters, strict=True)), strict=False)
+
+    def random(offset: Any, *parameters: Any, rng: np.random.Generator, size: Any) -> Any:
+        del size
+        coefficients, sd, *own = parameters
+        y = X @ coefficients + offset + sd * noise * rng.standard_normal(X.shape[0])
+        for factor, root in zip(design.factors, own, strict=True):
+            b = rng.standard_normal((factor.levels.size, root.shape[0])) @ root.T
+            y = y + (b[factor.codes] * factor.z).sum(axis=1)
+        return y
+
+    matrices = "".join(f",(q{f},q{f})" for f in range(len(roots)))
+    response = pm.CustomDist(
+        response_variable(
+            design.formula.response_label,
+            factor_variables([factor.name for factor in design.factors]),
+        ),
+        offset,
+        *given,
+        logp=logp,
+        random=random,
+        signature=f"(n),(p),(){matrices}->(n)",
+        observed=design.y,
+        dims=OBS,
+    )
+    response.tag.log_density = (
+        log_density  # part of the model's graph that its variables don't show
+    )
 
 
 def _check_size(products: Products) -> None:

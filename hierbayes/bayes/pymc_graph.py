@@ -15,6 +15,8 @@ def graph_key(model: Any) -> Key:
     from pytensor.graph.traversal import toposort
 
     outputs = [*model.basic_RVs, *model.deterministics, *model.potentials]
+    densities = [getattr(rv.tag, "log_density", None) for rv in model.observed_RVs]
+    outputs += [density for density in densities if density is not None]
     numbers: dict[Any, int] = {}
     described: list[Any] = []
 

@@ -449,7 +449,8 @@ class Model:
         parameterization : {"noncentered", "centered", "marginal"}
             How the random effects are written: scaled from standard normals, directly, or (for
             Gaussian models) integrated out. The posterior of everything else is the same. A
-            marginal model has no response to predict: any other one takes its trace.
+            marginal model predicts new levels in the place of these, and its response has one
+            density of all rows; any other one takes its trace.
         add : function of the model, called in its context
             Returns a term of your own in PyMC, shape (n,), that joins the linear predictor.
 

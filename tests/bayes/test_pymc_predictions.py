@@ -241,3 +241,46 @@ def test_prior_draws_of_pymc_are_those_of_the_priors():
     u = np.linalg.solve(root, np.swapaxes(b, 1, 2))
     assert u.std() == pytest.approx(1, abs=0.05)
     assert np.abs(np.corrcoef(np.swapaxes(u, 0, 1).reshape(3, -1)) - np.eye(3)).max() < 0.1
+
+
+def test_pymc_predicts_new_levels_from_a_marginal_model():
+    """Its likelihood once was a potential: no response to predict, and no log likelihood."""
+    model = hb.Model("y ~ x + (x | g) + (1 | h)", frame(), weights="w")
+    with warnings.catch_warnings():  # an estimate on the boundary is as good a value as any
+        warnings.simplefilter("ignore")
+        post = known_posterior(model)
+    built = model.to_pymc("marginal")
+    found = predicted(post, built, None).posterior_predictive["y"]
+    assert found.dims == ("chain", "draw", "obs")
+    design, draws = model.design, post.draws
+    expected = (draws.beta @ design.X.T).reshape(-1, 48)
+    variance = draws.sigma.reshape(-1, 1) ** 2 / design.weights
+    for factor in design.factors:
+        sd = draws.sd[factor.name]
+        root = sd[..., None] * draws.corr.get(factor.name, np.eye(sd.shape[-1]))
+        covariance = (root * sd[..., None, :]).reshape(-1, *root.shape[-2:])
+        variance = variance + np.einsum("na,sab,nb->sn", factor.z, covariance, factor.z)
+    z = (found.to_numpy().reshape(-1, 48) - expected) / np.sqrt(variance)
+    # rows of a draw share effects: a few independent numbers each
+    assert abs(z.mean()) < 4 / np.sqrt(z.shape[0])
+    assert (z**2).mean() == pytest.approx(1, abs=4 * np.sqrt(2 / z.shape[0]))
+    tree = post.idata.copy()
+    del tree["log_likelihood"]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PyTensor could not link to a BLAS")
+        tree = pm.stats.compute_log_likelihood(
+            tree, model=built, progressbar=False, compile_kwargs=python_mode()
+        )
+    assert tree["log_likelihood"]["y"].dims == ("chain", "draw")
+    from hierbayes.bayes.distributions import LOG_2PI
+
+    sigma = draws.sigma[0, 0]
+    V = np.diag(sigma**2 / design.weights)
+    for factor in design.factors:
+        sd = draws.sd[factor.name][0, 0]
+        corr = draws.corr[factor.name][0, 0] if factor.name in draws.corr else np.eye(1)
+        same = factor.codes[:, None] == factor.codes
+        V += same * (factor.z @ (sd[:, None] * corr * sd) @ factor.z.T)
+    left = design.y - design.X @ draws.beta[0, 0]
+    exact = -(48 * LOG_2PI + np.linalg.slogdet(V)[1] + left @ np.linalg.solve(V, left)) / 2
+    assert float(tree["log_likelihood"]["y"][0, 0]) == pytest.approx(exact, rel=1e-9)
