@@ -220,6 +220,8 @@ def column_vector(argument: str, given: Any, n_rows: int) -> FloatArray:
         If the length isn't the number of rows of the data, or the values aren't numbers.
     """
     values = given.array if hasattr(given, "array") and hasattr(given, "index") else given
+    if np.iscomplexobj(values):
+        raise DataError(f"{argument} holds complex numbers; a model needs real ones.")
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, ArithmeticError):

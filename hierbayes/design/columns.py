@@ -90,9 +90,10 @@ def _typed_numpy(array: Any, name: str) -> Any:
 
 def _typed_objects(array: Any, name: str) -> Any:
     missing = pd.isna(array)
-    held = pd.api.types.infer_dtype(array, skipna=True)
-    if held == "empty" or missing.all():
+    if missing.all():
         return np.full(array.shape, np.nan)
+    # What is there decides, not which of None, NaN, NA and NaT marks what isn't.
+    held = pd.api.types.infer_dtype(array[~missing], skipna=False)
     if held == "string":
         return _sorted_labels(array)
     if held == "boolean":

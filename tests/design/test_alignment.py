@@ -75,3 +75,11 @@ def test_refit_takes_full_length_and_shuffled_responses():
         assert fit.refit(given).criterion == pytest.approx(expected.criterion, rel=1e-10)
     with pytest.raises(DataError, match="other row labels"):
         fit.refit(used.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("argument", ["weights", "offset", "known_sd"])
+def test_complex_values_are_no_numbers_of_rows(argument):
+    """Their imaginary parts were dropped."""
+    data = hb.load_dataset("sleepstudy")
+    with pytest.raises(DataError, match="holds complex numbers"):
+        hb.lmer("Reaction ~ Days + (1 | Subject)", data, **{argument: np.ones(len(data)) + 1j})

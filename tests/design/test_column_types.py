@@ -287,3 +287,12 @@ def test_columns_named_by_numbers_or_by_any_text():
     assert design.coef_names == ("(Intercept)", "`1`")
     assert design.X[:, 1].tolist() == X.tolist()
     assert design.factors[0].levels.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT], ids=repr)
+def test_numbers_with_any_mark_of_a_missing_one_are_numbers(missing):
+    """A NaT among floats made a factor of all values."""
+    values = pd.Series([*X[:-1].astype(float), missing], dtype=object)
+    design = design_of({"y": Y, "x": values, "g": GROUP})
+    assert design.coef_names == ("(Intercept)", "x")
+    assert design.X.shape == (N - 1, 2)
