@@ -153,8 +153,7 @@ def by_nuts(
         model.design,
         model.kept_columns,
         model.model_priors,
-        family=model.family,
-        link=model.link,
+        family=model.response_family,
         parameterization=parameterization,
     )
     start = free_values(model.design, start_from_priors(model.design, model.model_priors))

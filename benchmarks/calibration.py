@@ -33,6 +33,7 @@ from hierbayes.bayes.nuts import NutsSettings, sample_nuts
 from hierbayes.bayes.priors import model_priors
 from hierbayes.bayes.pymc_model import build_model
 from hierbayes.bayes.starting_points import free_values, start_from_priors
+from hierbayes.families.named import family_named
 
 RANKS = 99  # posterior draws a rank is taken among
 BARS = 20
@@ -75,7 +76,9 @@ class Study:
             user["sigma"] = hb.HalfNormal(self.sigma)
         if any(len(term.columns) > 1 for term in design.terms):
             user["cor"] = hb.LKJ(ETA)
-        return model_priors(design, np.arange(design.X.shape[1]), family=self.family, user=user)
+        return model_priors(
+            design, np.arange(design.X.shape[1]), family=family_named(self.family), user=user
+        )
 
 
 def studies(sampler):
@@ -149,7 +152,9 @@ def sampled(study, design, y, *, sampler, rng):
     design = replace(design, y=y)
     priors = study.priors(design)
     kept = np.arange(design.X.shape[1])
-    model = build_model(design, kept, priors, family=study.family, priors_as_data=True)
+    model = build_model(
+        design, kept, priors, family=family_named(study.family), priors_as_data=True
+    )
     start = free_values(design, start_from_priors(design, priors))
     settings = NutsSettings(draws=DRAWS, tune=TUNE, random_seed=rng, progress=False)
     return sample_nuts(model, design, settings, start=start)

@@ -15,6 +15,7 @@ LAYERS = (
     "datasets",
     "formula",
     "design",
+    "families",
     "linalg",
     "gaussian",
     "results",

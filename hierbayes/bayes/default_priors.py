@@ -28,7 +28,6 @@ from hierbayes.bayes.distributions import (
     Beta,
     Gamma,
     HalfCauchy,
-    HalfNormal,
     HalfStudentT,
     LogNormal,
     Normal,
@@ -36,6 +35,7 @@ from hierbayes.bayes.distributions import (
 )
 from hierbayes.bayes.lkj import LKJ
 from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.families.family import Family
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,50 +44,6 @@ DF = 4.0  # of the half-t priors: finite variance, tails that let the data win
 CORRELATIONS = LKJ(2)
 # An sd this small against the root mean square is rounding: the column is constant.
 CONSTANT = 1e-9
-HAS_SIGMA = ("gaussian", "t")
-LOG_RESPONSE = ("lognormal", "hurdle_lognormal")  # their linear predictor is the mean of log y
-DEFAULT_LINK = {
-    **dict.fromkeys(
-        ("gaussian", "t", "laplace", "asymmetriclaplace", "exgaussian", "vonmises", *LOG_RESPONSE),
-        "identity",
-    ),
-    **dict.fromkeys(
-        (
-            "poisson",
-            "negativebinomial",
-            "zero_inflated_poisson",
-            "zero_inflated_negativebinomial",
-            "hurdle_poisson",
-            "hurdle_negativebinomial",
-            "hurdle_gamma",
-            "exponential",
-            "weibull",
-        ),
-        "log",
-    ),
-    "gamma": "inverse",
-    "wald": "inverse_squared",
-}  # bambi's; all others take the units off
-# the further parameters of each family, by bambi's names
-FAMILY_PARAMETERS = {
-    **dict.fromkeys(("negativebinomial", "gamma", "weibull"), ("alpha",)),
-    **dict.fromkeys(("beta", "beta_binomial", "vonmises"), ("kappa",)),
-    **dict.fromkeys(("cumulative", "sratio"), ("threshold",)),
-    **dict.fromkeys(
-        ("zero_inflated_poisson", "zero_inflated_binomial", "hurdle_poisson"), ("psi",)
-    ),
-    **dict.fromkeys(
-        ("zero_inflated_negativebinomial", "hurdle_negativebinomial", "hurdle_gamma"),
-        ("alpha", "psi"),
-    ),
-    "t": ("nu",),
-    "wald": ("lam",),
-    "laplace": ("b",),
-    "asymmetriclaplace": ("b", "kappa"),
-    "exgaussian": ("sigma", "nu"),
-    "lognormal": ("sigma",),
-    "hurdle_lognormal": ("sigma", "psi"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,27 +64,27 @@ class ResponseScale:
     sd: float
 
 
-def response_scale(design: Design, *, family: str, link: str | None) -> ResponseScale:
+def response_scale(design: Design, family: Family) -> ResponseScale:
     """Centre and spread of the response on the link scale; see the module's header."""
     y = design.y if design.y.ndim == 1 else design.y[:, 0] / design.y.sum(axis=1).clip(min=1)
-    if family in LOG_RESPONSE:
+    if family.is_log_response:
         positive = y[y > 0]
         y = np.log(positive) if positive.size else np.zeros(1)
-    link = link or DEFAULT_LINK.get(family, "logit")
+    link = family.link
     mean = float(y.mean()) if y.size else 0.0
     sd = spread_of(y)
     offset = np.zeros(1) if design.offset is None else design.offset
-    if link == "identity":
+    if link.keeps_units:
         left = y - offset if y.size == offset.size else y - offset.mean()
         size = float(np.sqrt(np.mean(left**2))) or 1.0
         return ResponseScale(float(left.mean()), spread_of(left), size, mean, sd)
-    if link == "log" and mean > 0:
+    if link.power == 0 and mean > 0:
         with np.errstate(over="ignore"):
             centre = float(np.log(mean) - np.log(np.mean(np.exp(offset))))
         centre = centre if np.isfinite(centre) else 0.0
         return ResponseScale(centre, 1.0, float(np.hypot(centre, 1.0)), mean, sd)
-    if link in ("inverse", "inverse_squared") and mean > 0:
-        power = 1 if link == "inverse" else 2
+    if link.may_have_no_mean and mean > 0:
+        power = -link.power
         centre, spread = mean**-power, power * sd * mean ** -(power + 1)
         centre -= float(offset.mean())
         return ResponseScale(centre, spread, float(np.hypot(centre, spread)), mean, sd)
@@ -160,44 +116,25 @@ def sd_priors(factor: GroupingFactor, *, scale: ResponseScale) -> tuple[Prior, .
     return tuple(HalfStudentT(DF, WIDE * scale.spread / spread_of(z)) for z in factor.z.T)
 
 
-def sigma_prior(design: Design, *, family: str, scale: ResponseScale) -> Prior | None:
+def sigma_prior(design: Design, *, family: Family, scale: ResponseScale) -> Prior | None:
     """Prior of the residual sd; None where it is known or the family has none."""
-    if family not in HAS_SIGMA or design.known_sd is not None:
+    if not family.weighs_sigma or design.known_sd is not None:
         return None
     return HalfStudentT(DF, scale.spread)
 
 
-def family_priors(
-    family: str, *, scale: ResponseScale, parameters: tuple[str, ...] | None = None
-) -> dict[str, Prior]:
+def family_priors(family: Family, *, scale: ResponseScale) -> dict[str, Prior]:
     """Priors of the further parameters of a response family, by bambi's names.
 
     In units of y where the parameter has units, else as wide as its usual range.
-
-    Parameters
-    ----------
-    family : str
-    scale : ResponseScale
-    parameters : names of the parameters; those of the family when None
     """
-    names = FAMILY_PARAMETERS.get(family, ()) if parameters is None else parameters
-    return {name: _family_prior(family, name, scale) for name in names}
-
-
-def _family_prior(family: str, name: str, scale: ResponseScale) -> Prior:
-    """Prior of one further parameter."""
-    if family == "asymmetriclaplace" and name == "kappa":
-        return LogNormal(0, 0.5)  # 1 is symmetric, kappa and 1 / kappa mirror each other
-    if family == "exgaussian" and name == "nu":
-        return HalfStudentT(DF, scale.sd)  # mean of the exponential part, units of y
-    priors: dict[str, Prior] = {
-        "alpha": HalfCauchy(1),
-        "kappa": HalfCauchy(1),
-        "lam": HalfCauchy(abs(scale.mean) or 1.0),
-        "b": HalfStudentT(DF, scale.sd),
-        "sigma": HalfStudentT(DF, scale.sd),
-        "nu": Gamma(2, 0.1),
-        "psi": Beta(2, 2),
-        "threshold": Normal(0, WIDE),
+    laws: dict[str, Prior] = {
+        "units": HalfStudentT(DF, scale.sd),
+        "mean": HalfCauchy(abs(scale.mean) or 1.0),
+        "shape": HalfCauchy(1),
+        "share": Beta(2, 2),
+        "df": Gamma(2, 0.1),
+        "skew": LogNormal(0, 0.5),  # 1 is symmetric, kappa and 1 / kappa mirror each other
+        "cuts": Normal(0, WIDE),
     }
-    return priors.get(name, HalfNormal(1))
+    return {parameter.name: laws[parameter.prior] for parameter in family.further_parameters}

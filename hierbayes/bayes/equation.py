@@ -2,23 +2,15 @@
 
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design, IntArray
+from hierbayes.families.family import Family
 
-SCALE = {
-    "identity": r"\mu_i",
-    "logit": r"\operatorname{logit}(\mu_i)",
-    "probit": r"\Phi^{-1}(\mu_i)",
-    "cloglog": r"\log(-\log(1 - \mu_i))",
-    "log": r"\log(\mu_i)",
-    "inverse": r"1 / \mu_i",
-    "inverse_squared": r"1 / \mu_i^2",
-}
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "_%&#${}"} | {"^": r"\^{}", "~": r"\~{}"})
 
 
-def equation(design: Design, kept: IntArray, priors: ModelPriors, *, family: str, link: str) -> str:
+def equation(design: Design, kept: IntArray, priors: ModelPriors, *, family: Family) -> str:
     """Return an ``aligned`` environment: response, linear predictor, effects, priors."""
     label = _text(design.formula.response_label)
-    lines = [f"{label}_i &\\sim {_response(design, family)}", _predictor(design, kept, link)]
+    lines = [f"{label}_i &\\sim {_response(design, family)}", _predictor(design, kept, family)]
     for t, term in enumerate(design.terms):
         lines.append(_term(design, t, multivariate=len(term.columns) > 1))
     for k, column in enumerate(kept):
@@ -44,19 +36,18 @@ def equation(design: Design, kept: IntArray, priors: ModelPriors, *, family: str
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
-def _response(design: Design, family: str) -> str:
-    if family not in ("gaussian", "t"):
-        return f"\\operatorname{{{family.replace('_', ' ').title().replace(' ', '')}}}(\\mu_i)"
+def _response(design: Design, family: Family) -> str:
+    if not family.weighs_sigma:
+        return f"\\operatorname{{{family.title}}}(\\mu_i)"
     variance = "\\sigma^2"
     if design.known_sd is not None:
         variance = "s_i^2"
     elif design.weights is not None:
         variance = "\\sigma^2 / w_i"
-    name = "Normal" if family == "gaussian" else "t"
-    return f"\\operatorname{{{name}}}(\\mu_i,\\ {variance})"
+    return f"\\operatorname{{{family.title}}}(\\mu_i,\\ {variance})"
 
 
-def _predictor(design: Design, kept: IntArray, link: str) -> str:
+def _predictor(design: Design, kept: IntArray, family: Family) -> str:
     parts = []
     for column in kept:
         name = design.coef_names[column]
@@ -68,7 +59,7 @@ def _predictor(design: Design, kept: IntArray, link: str) -> str:
             parts.append(f"b_{{{_text(name)} \\mid {_text(factor.name)}[i]}}{times}")
     if design.offset is not None:
         parts.append("\\text{offset}_i")
-    return f"{SCALE.get(link, link)} &= {' + '.join(parts) or '0'}"
+    return f"{family.link.latex} &= {' + '.join(parts) or '0'}"
 
 
 def _term(design: Design, t: int, *, multivariate: bool) -> str:

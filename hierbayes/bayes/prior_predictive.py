@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.bayes.families import TRIALS, checked_observations
 from hierbayes.bayes.predictive import fitted_predictor, flat_draws, row_blocks
 from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.bayes.response import Response
 from hierbayes.design.design import Design, IntArray
 from hierbayes.errors import OptionError
+from hierbayes.families.family import Family
+from hierbayes.families.observations import checked_observations
 from hierbayes.options import random_generator
 from hierbayes.results.addresses import coefficient_addresses, effect_labels
 from hierbayes.results.draws import PosteriorDraws
@@ -29,8 +30,7 @@ def prior_predictive(
     kept: IntArray,
     priors: ModelPriors,
     *,
-    family: str,
-    link: str,
+    family: Family,
     draws: int,
     random_seed: Any,
 ) -> Any:
@@ -50,11 +50,11 @@ def prior_predictive(
     flat = flat_draws(drawn, design)
     observed = checked_observations(design, family)
     y, trials, weights = observed, None, design.weights
-    if family in TRIALS:
+    if family.counts_trials:
         y, trials, weights = observed[:, 0], observed[:, 1], None
     elif design.known_sd is not None:
         weights = design.known_sd**-2.0
-    response = Response(family=family, link=link, y=y, trials=trials, weights=weights)
+    response = Response(family=family, y=y, trials=trials, weights=weights)
     X = design.X[:, kept]
     values = np.empty((draws, y.size))
     for rows in row_blocks(draws, y.size):

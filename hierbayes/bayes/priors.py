@@ -28,6 +28,8 @@ from hierbayes.bayes.parameter_names import Parameter, parameters_of
 from hierbayes.bayes.prior_table import PriorTable
 from hierbayes.bayes.user_priors import chosen_priors
 from hierbayes.design.design import Design
+from hierbayes.families.builtin import GAUSSIAN
+from hierbayes.families.family import Family
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -159,10 +161,8 @@ def model_priors(
     design: Design,
     kept: IntArray,
     *,
-    family: str = "gaussian",
-    link: str | None = None,
+    family: Family = GAUSSIAN,
     user: Mapping[str, Any] | str | None = None,
-    family_parameters: tuple[str, ...] | None = None,
 ) -> ModelPriors:
     """Return the default priors of a model with the user's in their places.
 
@@ -170,33 +170,24 @@ def model_priors(
     ----------
     design : Design
     kept : array of int, shape (p,), the columns of X that are not dependent on earlier ones
-    family, link : str
-        Response family and link of its mean; the family's usual link when None.
+    family : Family
     user : dict, name -> prior, or "flat"
         "flat" puts ``Flat()`` on every coefficient, the intercept included.
-    family_parameters : tuple of str
-        bambi's names of the further parameters of the family, when other than the usual ones.
 
     Raises
     ------
     PriorError
         If a name is unknown or a prior can't be one of what it names.
     """
-    defaults = _default_priors(design, kept, family, link, family_parameters)
+    defaults = _default_priors(design, kept, family)
     if user is None:
         return defaults
-    chosen = chosen_priors(user, defaults.parameters, design=design, kept=kept, family=family)
+    chosen = chosen_priors(user, defaults.parameters, design=design, kept=kept, family=family.name)
     return _with(defaults, chosen)
 
 
-def _default_priors(
-    design: Design,
-    kept: IntArray,
-    family: str,
-    link: str | None,
-    family_parameters: tuple[str, ...] | None,
-) -> ModelPriors:
-    scale = response_scale(design, family=family, link=link)
+def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPriors:
+    scale = response_scale(design, family)
     X = design.X[:, kept]
     places = np.flatnonzero(design.assign[kept] == 0)
     intercept = int(places[0]) if places.size else None
@@ -206,7 +197,7 @@ def _default_priors(
         centre[intercept] = 0.0
     centre.flags.writeable = False
     sigma = sigma_prior(design, family=family, scale=scale)
-    further = family_priors(family, scale=scale, parameters=family_parameters)
+    further = family_priors(family, scale=scale)
     parameters = parameters_of(
         design, kept.tolist(), has_sigma=sigma is not None, family=tuple(further)
     )

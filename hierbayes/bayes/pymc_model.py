@@ -25,16 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.bayes.families import (
-    SCALED,
-    add_likelihood,
-    check_supported,
-    checked_observations,
-    is_discrete,
-    response_family,
-)
 from hierbayes.bayes.marginal_logp import add_marginal_likelihood
 from hierbayes.bayes.priors import ModelPriors
+from hierbayes.bayes.pymc_likelihood import add_likelihood
 from hierbayes.bayes.pymc_variables import (
     Number,
     as_constant,
@@ -47,6 +40,9 @@ from hierbayes.bayes.pymc_variables import (
 )
 from hierbayes.design.design import Design, IntArray
 from hierbayes.errors import NotSupportedError
+from hierbayes.families.builtin import GAUSSIAN
+from hierbayes.families.family import Family
+from hierbayes.families.observations import check_supported, checked_observations
 from hierbayes.options import Parameterization, check_option
 from hierbayes.results.addresses import coefficient_addresses, effect_labels
 from hierbayes.results.variable_names import (
@@ -86,8 +82,7 @@ def build_model(
     kept: IntArray,
     priors: ModelPriors,
     *,
-    family: str = "gaussian",
-    link: str | None = None,
+    family: Family = GAUSSIAN,
     parameterization: Parameterization = "noncentered",
     priors_as_data: bool = False,
     add: Callable[[Any], Any] | None = None,
@@ -100,7 +95,7 @@ def build_model(
         Its weights and known_sd are used.
     kept : array of int, the columns of X that have a coefficient
     priors : ModelPriors
-    family, link : names in bambi; link None is the family's default
+    family : Family
     parameterization : {"noncentered", "centered", "marginal"}
         How the random effects are written; "marginal" is for Gaussian models.
     priors_as_data : bool
@@ -123,11 +118,10 @@ def build_model(
 
     check_option("parameterization", parameterization, Parameterization)
     check_supported(design, family)
-    gaussian = family == "gaussian" and link in (None, "identity")
-    if parameterization == "marginal" and not gaussian:
+    if parameterization == "marginal" and not family.is_linear:
         raise NotSupportedError(
-            f"parameterization='marginal' with family={family!r}: random effects can be integrated "
-            "out for a Gaussian response with the identity link only. Use 'noncentered'."
+            f"parameterization='marginal' with family={family.name!r}: random effects can be "
+            "integrated out for a Gaussian response with the identity link only. Use 'noncentered'."
         )
     if parameterization == "marginal" and add is not None:
         raise NotSupportedError(
@@ -149,7 +143,7 @@ def build_model(
                 eta = eta + add(model)
             eta.name = ETA
             model.add_named_variable(eta, dims=(OBS,))  # to be asked for; no sampler stores it
-            _add_response(design, eta, family=family, link=link, parameters=parameters)
+            _add_response(design, eta, family=family, parameters=parameters)
     return model
 
 
@@ -211,18 +205,21 @@ def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -
     return EffectScale(sd, sd[:, None] * pt.linalg.cholesky(corr))
 
 
-def _parameters(design: Design, family: str, priors: ModelPriors, number: Number) -> dict[str, Any]:
+def _parameters(
+    design: Design, family: Family, priors: ModelPriors, number: Number
+) -> dict[str, Any]:
     """Add the further parameters of the response's distribution."""
     import pymc as pm
 
     found = {}
     if priors.sigma is not None:
         found["sigma"] = scalar("sigma", priors.sigma, number=number, positive=True)
+    ordered = {p.name: p.increasing for p in family.parameters if p.prior == "cuts"}
     for name, prior in priors.family.items():
-        if name == "threshold":
+        if name in ordered:
             n_cuts = int(checked_observations(design, family).max())
             pm.modelcontext(None).add_coord("threshold_dim", np.arange(1, n_cuts + 1))
-            found[name] = _thresholds(prior, n_cuts, ordered=family == "cumulative")
+            found[name] = _thresholds(prior, n_cuts, ordered=ordered[name])
         else:
             found[name] = scalar(name, prior, number=number)
     return found
@@ -282,13 +279,11 @@ def _effects(name: str, dims: tuple[str, str], scale: EffectScale, *, centered: 
     return correlated_effects(f"b_{name}", scale.root, dims=dims, spherical=not centered)
 
 
-def _add_response(
-    design: Design, eta: Any, *, family: str, link: str | None, parameters: dict[str, Any]
-) -> None:
+def _add_response(design: Design, eta: Any, *, family: Family, parameters: dict[str, Any]) -> None:
     import pymc as pm
 
     observed = checked_observations(design, family)
-    if is_discrete(family):
+    if family.is_discrete:
         observed = observed.astype(np.int64)
     factors = factor_variables([factor.name for factor in design.factors])
     name = response_variable(design.formula.response_label, factors)
@@ -297,15 +292,15 @@ def _add_response(
         pm.modelcontext(None).add_coord("trials_dim", ["successes", "trials"])
         dims = (OBS, "trials_dim")
     data = pm.Data(f"{name}_data", observed, dims=dims)
-    if family in SCALED and design.known_sd is not None:
+    if family.weighs_sigma and design.known_sd is not None:
         parameters = parameters | {"sigma": pm.Data("known_sd", design.known_sd, dims=OBS)}
-    elif family in SCALED and design.weights is not None:
+    elif family.weighs_sigma and design.weights is not None:
         weights = pm.Data("weights", design.weights, dims=OBS)
         parameters = parameters | {"sigma": parameters["sigma"] / weights**0.5}
     add_likelihood(
         name,
         eta,
-        family=response_family(family, link),
+        family=family,
         parameters=parameters,
         observed=data,
         dims=OBS,

@@ -12,18 +12,17 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.bayes.distributions import POSITIVE, Flat, HalfFlat, Prior
-from hierbayes.bayes.families import ORDINAL, TRIALS, checked_observations
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design, IntArray
 from hierbayes.errors import NotSupportedError
+from hierbayes.families.family import Family
+from hierbayes.families.observations import checked_observations
 from hierbayes.results.variable_names import variable_name
 
 INTERCEPT = "(Intercept)"
 
 
-def bambi_model(
-    design: Design, kept: IntArray, priors: ModelPriors, *, family: str, link: str
-) -> Any:
+def bambi_model(design: Design, kept: IntArray, priors: ModelPriors, *, family: Family) -> Any:
     """Return the ``bambi.Model``, not yet built.
 
     Raises
@@ -51,14 +50,15 @@ def bambi_model(
         right.append(f"offset({frame.add('offset_', design.offset)})")
     if priors.sigma is not None:
         chosen["sigma"] = _prior(priors.sigma, positive=True)
+    increasing = {parameter.name for parameter in family.parameters if parameter.increasing}
     for name, prior in priors.family.items():
-        chosen[name] = _thresholds(prior, family) if name == "threshold" else _prior(prior)
+        chosen[name] = _increasing(prior) if name in increasing else _prior(prior)
     left = _response(design, family, frame)
     return bmb.Model(
         f"{left} ~ {' + '.join(right)}",
         pd.DataFrame(frame.columns),
-        family=family,
-        link=link,
+        family=family.name,
+        link=family.link.name,
         priors=chosen,
         auto_scale=False,
     )
@@ -84,7 +84,7 @@ class _Frame:
         return name
 
 
-def _check_expressible(design: Design, family: str) -> None:
+def _check_expressible(design: Design, family: Family) -> None:
     for term in design.terms:
         if len(term.columns) > 1:
             factor = design.factors[term.factor]
@@ -96,7 +96,7 @@ def _check_expressible(design: Design, family: str) -> None:
             )
     if design.known_sd is not None:
         raise NotSupportedError("known_sd: bambi has no known residual sds. Use to_pymc().")
-    if design.weights is not None and family not in TRIALS:
+    if design.weights is not None and not family.counts_trials:
         raise NotSupportedError(
             "weights: bambi's weighted() raises each row's likelihood to a power, which is not a "
             "precision weight. Use to_pymc()."
@@ -115,13 +115,13 @@ def _fixed_part(design: Design, kept: IntArray, priors: ModelPriors, frame: _Fra
     return " + ".join(parts)
 
 
-def _response(design: Design, family: str, frame: _Frame) -> str:
+def _response(design: Design, family: Family, frame: _Frame) -> str:
     label = design.formula.response_label
     observed = checked_observations(design, family)
-    if family in TRIALS:
+    if family.counts_trials:
         successes = frame.add("successes", observed[:, 0].astype(int))
         return f"p({successes}, {frame.add('trials', observed[:, 1].astype(int))})"
-    if family in ORDINAL:
+    if family.is_ordinal:
         codes = observed.astype(int)
         categories = np.arange(codes.max() + 1).astype(str)
         return frame.add(label, pd.Categorical(categories[codes], categories, ordered=True))
@@ -137,12 +137,9 @@ def _prior(prior: Prior, *, positive: bool = False) -> Any:
     return bmb.Prior(type(prior).__name__, **named)
 
 
-def _thresholds(prior: Prior, family: str) -> Any:
+def _increasing(prior: Prior) -> Any:
     import bambi as bmb
     import pymc as pm
 
-    found = _prior(prior)
-    if family == "cumulative":
-        ordered = pm.distributions.transforms.ordered
-        found = bmb.Prior(type(prior).__name__, **found.args, transform=ordered)
-    return found
+    ordered = pm.distributions.transforms.ordered
+    return bmb.Prior(type(prior).__name__, **_prior(prior).args, transform=ordered)

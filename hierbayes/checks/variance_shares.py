@@ -33,7 +33,6 @@ from hierbayes.results.tidy import check_level
 FloatArray = npt.NDArray[np.float64]
 
 # Variance of the latent variable whose sign a binary response is.
-LATENT = {"logit": np.pi**2 / 3, "probit": 1.0, "cloglog": np.pi**2 / 6}
 SUPPORTED = (
     "gaussian with the identity link, bernoulli and binomial with logit, probit or cloglog, "
     "poisson, negativebinomial and gamma with log"
@@ -233,25 +232,20 @@ def _gaussian_words(design: Design) -> str:
 def _residual_variance(fit: PosteriorFit, flat: FlatDraws) -> tuple[FloatArray, str]:
     """Residual variance of every draw on the scale of the linear predictor, and what it is."""
     S = flat.n_draws
-    family, link = fit.family, fit.link
-    if (family, link) == ("gaussian", "identity"):
+    family = fit.response_family
+    if family.is_linear:
         known = fit.design.known_sd is not None
         residual = np.full(S, _known_variance(fit.design)) if known else flat.sigma**2
         return residual, _gaussian_words(fit.design)
-    if family in ("bernoulli", "binomial") and link in LATENT:
-        words = f"that of the latent variable behind the {link} link"
-        return np.full(S, LATENT[link]), words
-    if link == "log" and family in ("poisson", "negativebinomial", "gamma"):
-        mean = float(np.asarray(fit.design.y).mean())
-        spread = np.zeros(S) if family == "poisson" else 1 / flat.family["alpha"]
-        spread = spread if family == "gamma" else spread + 1 / mean
-        formula = {
-            "poisson": "log(1 + 1 / mean(y))",
-            "negativebinomial": "log(1 + 1 / mean(y) + 1 / alpha)",
-            "gamma": "log(1 + 1 / alpha)",
-        }
-        return np.log1p(spread), f"{formula[family]}, of a log-normal response"
+    if np.isfinite(family.latent_variance):
+        words = f"that of the latent variable behind the {family.link} link"
+        return np.full(S, family.latent_variance), words
+    if family.link.power == 0 and family.relative_variance and family.variance is not None:
+        mean = np.full(S, float(np.asarray(fit.design.y).mean()))
+        spread = family.variance(mean, flat.family) / mean**2
+        words = f"log(1 + {family.relative_variance}), of a log-normal response"
+        return np.log1p(spread), words
     raise NotSupportedError(
-        f"family={family!r}, link={link!r}: the residual variance on the link scale has no "
+        f"family={fit.family!r}, link={fit.link!r}: the residual variance on the link scale has no "
         f"standard definition here. It is known for {SUPPORTED}."
     )

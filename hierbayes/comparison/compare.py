@@ -169,7 +169,7 @@ def _check_same_model(fits: tuple[Any, ...]) -> None:
             a, b = getattr(fit.design, what), getattr(first.design, what)
             if (a is None) != (b is None) or (a is not None and not np.array_equal(a, b)):
                 raise DataError(f"The fits have different {what}, so {PURPOSE}.")
-        families = [getattr(one, "family", "gaussian") for one in (first, fit)]
+        families = [one.response_family.name for one in (first, fit)]
         if families[0] != families[1]:
             raise DataError(
                 f"The fits have different response families ({families[0]} and {families[1]}), "

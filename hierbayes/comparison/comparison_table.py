@@ -150,7 +150,7 @@ def _further(fit: Any) -> tuple[str, ...]:
 
 
 def _has_icc(fit: Any) -> bool:
-    gaussian = fit.varcorr().has_residual and getattr(fit, "family", "gaussian") == "gaussian"
+    gaussian = fit.varcorr().has_residual and fit.response_family.is_linear
     return gaussian and [f.columns for f in fit.design.factors] == [("(Intercept)",)]
 
 

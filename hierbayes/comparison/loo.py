@@ -135,7 +135,7 @@ def _rows(fit: PosteriorFit) -> Loo:
 
 def _groups(fit: PosteriorFit, position: int, rng: np.random.Generator | None) -> Loo:
     factor = fit.design.factors[position]
-    if fit.family != "gaussian" or fit.link != "identity":
+    if not fit.response_family.is_linear:
         raise NotSupportedError(
             f"Leaving out all rows of each {factor.name} integrates the random effects out in "
             f"closed form, which needs a Gaussian response; this one is {fit.family}. Leave by "
@@ -335,7 +335,7 @@ def _advice(fit: PosteriorFit, by: str | None) -> str:
         return f'hb.loo(fit, by="{by}", refit=True) samples the model without each of them.'
     if by is not None:
         return f"Sample the model of the data without these levels of {by} to see what they do."
-    if fit.design.factors and fit.family == "gaussian":
+    if fit.design.factors and fit.response_family.is_linear:
         name = fit.design.factors[-1].name
         return (
             "Such rows carry much of what is known about their group's effects; "

@@ -186,7 +186,7 @@ class PosteriorEstimates:
         if not posterior.predictor_is_expectation:
             scale = f" on the scale of the {posterior.link} link"
             if not request.on_link:
-                values = Response(family=posterior.family, link=posterior.link, y=None).mean(values)
+                values = Response(family=posterior.response_family, y=None).mean(values)
                 scale = " on the response scale"
         return cls(
             draws=values, groups=rows.groups, weights=weights, level=request.level, scale=scale

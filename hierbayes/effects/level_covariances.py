@@ -55,7 +55,7 @@ def check_shrinks(fit: Any, function: str) -> None:
         raise NotSupportedError(
             "The model has no random effects, so nothing is shrunk. Add a term such as (1 | g)."
         )
-    if isinstance(fit, PosteriorFit) and (fit.family != "gaussian" or fit.link != "identity"):
+    if isinstance(fit, PosteriorFit) and not fit.response_family.is_linear:
         raise NotSupportedError(
             f"{function} needs a Gaussian response with the identity link, and this posterior has "
             f"family={fit.family!r}, link={fit.link!r}. Its levels are in fit.coef()."

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.bayes.families import SCALED, TRIALS, checked_observations
 from hierbayes.bayes.predictive import (
     FlatDraws,
     fitted_predictor,
@@ -34,6 +33,7 @@ from hierbayes.effects.predict import (
     rows_used,
 )
 from hierbayes.errors import NewLevelError, OptionError
+from hierbayes.families.observations import checked_observations
 from hierbayes.options import (
     Interval,
     IntervalKind,
@@ -108,7 +108,7 @@ def predict(
     new, precisions, drawn = None, None, _without_level(rows, chosen, new_only=True) * sampled
     if interval == "prediction":
         new = expected
-        precisions = row_precisions(fit, newdata) if fit.family in SCALED else None
+        precisions = row_precisions(fit, newdata) if fit.response_family.weighs_sigma else None
         if new_levels == "population":
             drawn = _without_level(rows, chosen)
             new = _with_new_levels(flat, rows, chosen=chosen, new_levels="drawn", rng=rng)
@@ -143,7 +143,7 @@ def _residual(fit: PosteriorFit, newdata: Any, task: _Task) -> str | None:
     """Name the residual variation of new responses; None where they were not asked for."""
     if task.new is None:
         return None
-    if newdata is not None and fit.family in TRIALS:
+    if newdata is not None and fit.response_family.counts_trials:
         return "residual variation of one trial"
     return residual_words(fit, newdata, task.response.weights)
 
@@ -244,13 +244,13 @@ def response_of(
 ) -> Response:
     """Return the distribution of the response of the rows used, or of new rows."""
     if newdata is not None:
-        return Response(family=fit.family, link=fit.link, y=None, weights=precisions)
+        return Response(family=fit.response_family, y=None, weights=precisions)
     y, trials = fit.design.y, None
-    if fit.family in TRIALS:
-        both = checked_observations(fit.design, fit.family)
+    if fit.response_family.counts_trials:
+        both = checked_observations(fit.design, fit.response_family)
         y, trials = both[:, 0], both[:, 1]
-    weights = None if fit.family in TRIALS else fit.weights
-    return Response(family=fit.family, link=fit.link, y=y, trials=trials, weights=weights)
+    weights = None if fit.response_family.counts_trials else fit.weights
+    return Response(family=fit.response_family, y=y, trials=trials, weights=weights)
 
 
 def simulate(

@@ -76,18 +76,12 @@ def _own_groups(fit: PosteriorFit, labels: Labels) -> dict[str, Any]:
     stats = {name: (SAMPLE, value) for name, value in draws.sample_stats.items()}
     found = {"posterior": dataset(parameter_variables(draws, labels), labels, attrs=_attrs(fit))}
     found["sample_stats"] = dataset(stats, labels)
-    if fit.n_draws * fit.nobs <= LARGEST and _has_density(fit):
+    if fit.n_draws * fit.nobs <= LARGEST and fit.response_family.log_density is not None:
         shape = (fit.n_chains, fit.n_draws // fit.n_chains, fit.nobs)
         values = on_request(partial(log_likelihood, fit), shape)
         found["log_likelihood"] = dataset({labels.response: ((*SAMPLE, OBS), values)}, labels)
     found["log_prior"] = dataset(log_prior(fit, labels), labels)
     return found | data_groups(labels)
-
-
-def _has_density(fit: PosteriorFit) -> bool:
-    from hierbayes.bayes.response import INVERSE_LINKS, LOG_DENSITIES
-
-    return fit.family in LOG_DENSITIES and fit.link in INVERSE_LINKS
 
 
 def log_prior(fit: PosteriorFit, labels: Labels) -> dict[str, tuple[tuple[str, ...], FloatArray]]:

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.bayes.families import ORDINAL
 from hierbayes.errors import DataError, NotSupportedError, OptionError, SamplingError
 from hierbayes.likelihood.convergence import design_findings
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
@@ -86,7 +85,7 @@ def sample(
 
 def not_collapsed(model: "Model") -> str:
     """Say why the collapsed sampler can't sample a model; empty when it can."""
-    if model.family != "gaussian" or model.link != "identity":
+    if not model.response_family.is_linear:
         return (
             "integrates the random effects out of a Gaussian response with the identity link; "
             f"this model has family={model.family!r}, link={model.link!r}."
@@ -123,8 +122,7 @@ def _nuts(model: "Model", **options: Any) -> PosteriorDraws:
         model.design,
         model.kept_columns,
         priors,
-        family=model.family,
-        link=model.link,
+        family=model.response_family,
         priors_as_data=True,
     )
     settings = NutsSettings(**options)
@@ -216,8 +214,7 @@ def posterior_fit(
             draws=draws,
             formula_text=model.formula_text,
             data_name=model.data_name,
-            family=model.family,
-            link=model.link,
+            response_family=model.response_family,
             findings=found,
             weights=model.weights,
             settings=settings,
@@ -226,7 +223,7 @@ def posterior_fit(
     if findings is not None:
         return made(findings)
     kept = set(model.kept_columns.tolist())
-    in_thresholds = model.family in ORDINAL  # the intercept of an ordinal model
+    in_thresholds = model.response_family.is_ordinal  # the intercept of an ordinal model
     dropped = [
         name
         for i, name in enumerate(model.design.coef_names)
@@ -262,7 +259,7 @@ def _undetermined(model: "Model") -> tuple[Finding, ...]:
 def _saturated(model: "Model") -> tuple[Finding, ...]:
     """Name the terms with as many random effects as rows: their sds and sigma are confounded."""
     design = model.design
-    if model.family != "gaussian" or design.known_sd is not None:
+    if not model.response_family.is_linear or design.known_sd is not None:
         return ()
     found = []
     for term in design.terms:

@@ -18,15 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.bayes.families import (
-    BINARY,
-    ORDINAL,
-    check_family,
-    check_supported,
-    checked_observations,
-    default_link,
-    further_parameters,
-)
 from hierbayes.calls import checked_call, checked_init, checked_methods
 from hierbayes.design.alignment import aligned
 from hierbayes.design.build import build_design
@@ -42,6 +33,9 @@ from hierbayes.errors import (
     OptionError,
     RankDeficientWarning,
 )
+from hierbayes.families.family import Family
+from hierbayes.families.named import family_named
+from hierbayes.families.observations import check_supported, checked_observations
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.parser import formula_text, parse_formula
 from hierbayes.formula.terms import Formula
@@ -158,8 +152,7 @@ class Model:
     table: Table
     formula: Formula
     arguments: dict[str, Any]
-    family: str
-    link: str
+    response_family: Family
     design: Design
     data_name: str
     response_given: bool  # the response was given to refit, it is not in the table
@@ -178,7 +171,7 @@ class Model:
         priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
     ) -> None:
-        check_family(family, link)
+        response_family = family_named(family, link)
         if known_sd is not None and weights is not None:
             raise OptionError(
                 "known_sd and weights were both given; known residual sds already say how "
@@ -199,28 +192,26 @@ class Model:
             "known_sd": aligned("known_sd", _own(known_sd), table.index),
         }
         formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
-        gaussian = family == "gaussian"
         design = build_design(
             formula_read,
             table,
             **arguments,
             allow_saturated=True,  # its posterior exists; fit() refuses it
-            binary_response=family in BINARY,
+            binary_response=response_family.reads_categories,
         )
-        if gaussian and design.y.ndim == 2:
+        if response_family.is_linear and design.y.ndim == 2:
             raise DataError(
                 "cbind(...) as a response is for binomial models; a Gaussian model has one "
                 "response column."
             )
-        if not gaussian:
-            check_supported(design, family)
-            checked_observations(design, family)
+        if not response_family.is_linear:
+            check_supported(design, response_family)
+            checked_observations(design, response_family)
         vars(self).update(
             table=table,
             formula=formula_read,
             arguments={**arguments, "family": family, "link": link, "priors": _own(priors)},
-            family=family,
-            link=default_link(family) if link is None else link,
+            response_family=response_family,
             design=design,
             data_name=_name_of(data) if data_name is None else data_name,
             response_given=False,
@@ -232,6 +223,16 @@ class Model:
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse: a model is what it was made from, and fits share it."""
         raise AttributeError(f"A Model does not change; {name!r} can't be set. Make a new Model.")
+
+    @property
+    def family(self) -> str:
+        """Name of the response family."""
+        return self.response_family.name
+
+    @property
+    def link(self) -> str:
+        """Name of the link."""
+        return self.response_family.link.name
 
     @property
     def formula_text(self) -> str:
@@ -255,7 +256,7 @@ class Model:
     @property
     def is_linear(self) -> bool:
         """Whether this is a linear mixed model: Gaussian response, identity link."""
-        return self.family == "gaussian" and self.link == "identity"
+        return self.response_family.is_linear
 
     @cached_property
     def kept_columns(self) -> npt.NDArray[np.intp]:
@@ -266,7 +267,7 @@ class Model:
         if self.is_linear:
             return self._reml_kernel.products.anchor.kept
         kept = column_basis(self.design.X).kept
-        return kept[self.design.assign[kept] > 0] if self.family in ORDINAL else kept
+        return kept[self.design.assign[kept] > 0] if self.response_family.is_ordinal else kept
 
     @cached_property
     def model_priors(self) -> "ModelPriors":
@@ -276,10 +277,8 @@ class Model:
         return model_priors(
             self.design,
             self.kept_columns,
-            family=self.family,
-            link=self.link,
+            family=self.response_family,
             user=self.arguments["priors"],
-            family_parameters=further_parameters(self.family),
         )
 
     @property
@@ -315,7 +314,7 @@ class Model:
         check_sizes(response[:, None], ["The response given to refit"])
         design = replace(self.design, y=response)
         if not self.is_linear:
-            checked_observations(design, self.family)
+            checked_observations(design, self.response_family)
             other = copy.copy(self)
             vars(other).pop("model_priors", None)
             vars(other).update(design=design, response_given=True)
@@ -562,7 +561,7 @@ class Model:
             structure = STRUCTURES[kernel.pattern.name].format(
                 size=size, numbers=kernel.pattern.n_numbers
             )
-        said = explain_text(self.design, structure=structure, family=self.family, link=self.link)
+        said = explain_text(self.design, structure=structure, family=self.response_family)
         if not structure:
             return said
         found = undetermined_findings(self.design, self.kernel("reml").undetermined)

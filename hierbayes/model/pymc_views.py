@@ -20,8 +20,7 @@ def to_pymc(
         model.design,
         model.kept_columns,
         model.model_priors,
-        family=model.family,
-        link=model.link,
+        family=model.response_family,
         parameterization=parameterization,
         add=add,
     )
@@ -32,7 +31,7 @@ def to_bambi(model: "Model") -> Any:
     from hierbayes.bayes.to_bambi import bambi_model
 
     return bambi_model(
-        model.design, model.kept_columns, model.model_priors, family=model.family, link=model.link
+        model.design, model.kept_columns, model.model_priors, family=model.response_family
     )
 
 
@@ -44,8 +43,7 @@ def prior_predictive(model: "Model", draws: int, random_seed: Any) -> Any:
         model.design,
         model.kept_columns,
         model.model_priors,
-        family=model.family,
-        link=model.link,
+        family=model.response_family,
         draws=draws,
         random_seed=random_seed,
     )
@@ -56,7 +54,7 @@ def latex(model: "Model") -> str:
     from hierbayes.bayes.equation import equation
 
     return equation(
-        model.design, model.kept_columns, model.model_priors, family=model.family, link=model.link
+        model.design, model.kept_columns, model.model_priors, family=model.response_family
     )
 
 

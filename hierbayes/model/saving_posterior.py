@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.bayes.families import further_parameters
 from hierbayes.effects.posterior_predict import log_likelihood
 from hierbayes.errors import NotSupportedError
+from hierbayes.families.family import Family
 from hierbayes.model.archive import Archive, Damaged
 from hierbayes.model.bayesian import posterior_fit, sample
 from hierbayes.model.model import Model
@@ -37,8 +37,6 @@ FloatArray = npt.NDArray[np.float64]
 
 NAMED = ("sd", "corr", "b", "family", "sample_stats")  # fields of draws by factor or name
 NUMBERS = ("log_marginal_likelihood", "log_marginal_likelihood_mcse", "pareto_k", "seconds")
-# Parameters of response families that are rates, scales, shapes or shares: all above zero.
-POSITIVE = ("alpha", "kappa", "lam", "nu", "b", "psi", "sigma")
 TIED = 16  # draws that are checked against model and data: chains and draws evenly
 # Of what ties draws to their model, relative to its size and the rows: as for a criterion.
 TIE_MARGIN = 1e-7
@@ -83,7 +81,7 @@ def read_posterior(archive: Archive, findings: tuple[Finding, ...]) -> Posterior
     if not np.array_equal(response, model.design.y):
         model = model.with_response(response)
     draws = _read_draws(archive, model)
-    _check_values(draws, model.family)
+    _check_values(draws, model.response_family)
     settings = checked(specification["settings"], dict)
     plain = all(type(value) in (int, float, str) for value in settings.values())
     if not plain or not {"draws", "chains"} <= set(settings) <= set(signature(sample).parameters):
@@ -150,8 +148,8 @@ def _read_draws(archive: Archive, model: Model) -> PosteriorDraws:
         "corr": {name: (q, q) for name, (_, q) in sizes.items()},
         "b": sizes,
         "family": {
-            name: (None,) if name == "threshold" else ()
-            for name in further_parameters(model.family)
+            parameter.name: (None,) if parameter.prior == "cuts" else ()
+            for parameter in model.response_family.further_parameters
         },
     }
     stored = specification["draws"]
@@ -185,7 +183,7 @@ def _read_draws(archive: Archive, model: Model) -> PosteriorDraws:
     )
 
 
-def _check_values(draws: PosteriorDraws, family: str) -> None:
+def _check_values(draws: PosteriorDraws, family: Family) -> None:
     """Refuse draws that are not numbers, negative sds, and correlations that are none."""
     sigma = [] if draws.sigma is None else [draws.sigma]
     sds, corrs = list(draws.sd.values()), list(draws.corr.values())
@@ -194,8 +192,11 @@ def _check_values(draws: PosteriorDraws, family: str) -> None:
         raise Damaged("some of its draws are not finite")
     if not all((values >= 0).all() for values in [*sigma, *sds]):
         raise Damaged("some of its draws of an sd are negative")
-    if not all((values > 0).all() for name, values in draws.family.items() if name in POSITIVE):
-        raise Damaged(f"some of its draws of a parameter of family {family!r} are not positive")
+    positive = [p.name for p in family.further_parameters if p.positive]
+    if not all((draws.family[name] > 0).all() for name in positive):
+        raise Damaged(
+            f"some of its draws of a parameter of family {family.name!r} are not positive"
+        )
     for R in corrs:
         diagonal = np.diagonal(R, axis1=-2, axis2=-1)
         symmetric = np.abs(R - R.swapaxes(-1, -2)).max(initial=0) <= CORRELATION_MARGIN

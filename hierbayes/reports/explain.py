@@ -10,8 +10,9 @@ from itertools import groupby
 
 import numpy as np
 
-from hierbayes.bayes.families import DEFAULTS, ORDINAL, SCALED
 from hierbayes.design.design import Design, GroupingFactor, RandomTerm
+from hierbayes.families.builtin import GAUSSIAN
+from hierbayes.families.family import Family
 from hierbayes.formula.parser import formula_text
 from hierbayes.reports.layout import LINE_WIDTH, matrix_lines
 from hierbayes.reports.numbers import format_number
@@ -29,16 +30,14 @@ CODINGS = {
 }
 
 
-def explain_text(
-    design: Design, *, structure: str = "", family: str = "gaussian", link: str = "identity"
-) -> str:
+def explain_text(design: Design, *, structure: str = "", family: Family = GAUSSIAN) -> str:
     """Say what response, fixed part, bars, factors and rows of a model are.
 
     Parameters
     ----------
     design : Design
     structure : the block structure the solver uses, in words; left out when empty
-    family, link : of the response
+    family : of the response
 
     Returns
     -------
@@ -55,7 +54,7 @@ def explain_text(
     lines = _wrap(f"Formula: {formula_text(design.formula)}", hang=9)
     lines += [
         "",
-        *_response(design, family, link),
+        *_response(design, family),
         "",
         *_rows(design),
         "",
@@ -91,7 +90,7 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
 
 
-def _response(design: Design, family: str, link: str) -> list[str]:
+def _response(design: Design, family: Family) -> list[str]:
     label = design.formula.response_label
     if design.y.ndim == 2:
         text = f"{label}: successes and failures of {design.y.shape[0]} rows."
@@ -102,9 +101,10 @@ def _response(design: Design, family: str, link: str) -> list[str]:
         )
         text = f"{label}, from {low} to {high}, mean {mean}."
     lines = ["Response: what is modelled", *_wrap(text, indent=2)]
-    if (family, link) != ("gaussian", "identity"):
+    if not family.is_linear:
         lines += _wrap(
-            f"Family {family}, link {link}: fixed and random part add up on the scale of the link.",
+            f"Family {family}, link {family.link}: fixed and random part add up on the scale of "
+            "the link.",
             indent=2,
         )
     return lines
@@ -145,7 +145,7 @@ def _range(values: "np.typing.NDArray[np.float64]") -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def _fixed_part(design: Design, family: str) -> list[str]:
+def _fixed_part(design: Design, family: Family) -> list[str]:
     names = coefficients_of(design, family)
     p = len(names)
     lines = ["Fixed part: what holds for everybody"]
@@ -213,7 +213,7 @@ def rows_per_level(factor: GroupingFactor) -> "np.typing.NDArray[np.intp]":
     return np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.levels))
 
 
-def _parameters(design: Design, family: str) -> list[str]:
+def _parameters(design: Design, family: Family) -> list[str]:
     p = len(coefficients_of(design, family))
     sizes = [len(term.columns) for term in design.terms]
     n_variances = sum(sizes)
@@ -223,17 +223,17 @@ def _parameters(design: Design, family: str) -> list[str]:
         parts.append(f"{counted(n_variances, 'variance')} of random effects")
     if n_covariances:
         parts.append(counted(n_covariances, "covariance"))
-    if family in SCALED and design.known_sd is None:
+    if family.weighs_sigma and design.known_sd is None:
         parts.append("the residual variance")
-    own = [name for name in DEFAULTS[family][1] if not (family in SCALED and name == "sigma")]
-    if own == ["threshold"]:
+    own = [parameter.name for parameter in family.further_parameters]
+    if family.is_ordinal:
         parts.append("the thresholds between the categories")
     elif own:
         parts.append(f"{listed(own)} of the family {family}")
     return ["Parameters", *_wrap(f"{listed(parts)}.", indent=2)]
 
 
-def coefficients_of(design: Design, family: str) -> list[str]:
+def coefficients_of(design: Design, family: Family) -> list[str]:
     """Names of the coefficients: thresholds take the intercept's place in an ordinal model."""
     names = list(design.coef_names)
-    return [name for name in names if name != INTERCEPT] if family in ORDINAL else names
+    return [name for name in names if name != INTERCEPT] if family.is_ordinal else names

@@ -22,7 +22,7 @@ def fit_report(fit: Any) -> Document:
     Sections: model, table for a paper, summary, random effects, residuals (of a likelihood fit)
     and the code that makes the fit again.
     """
-    said = {} if isinstance(fit, LikelihoodFit) else {"family": fit.family, "link": fit.link}
+    said = {} if isinstance(fit, LikelihoodFit) else {"family": fit.response_family}
     parts = [
         Part(heading="Model", printed=explain_text(fit.design, **said)),
         Part(heading="Estimates", text=_interval_words(fit), grids=(paper_grid([fit]),)),

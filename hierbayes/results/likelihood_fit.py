@@ -16,6 +16,8 @@ import pandas as pd
 
 from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
+from hierbayes.families.builtin import GAUSSIAN
+from hierbayes.families.family import Family
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.flat_moves import flat_moves
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
@@ -224,6 +226,11 @@ class LikelihoodFit(FitTables):
     def kept(self) -> npt.NDArray[np.intp]:
         """Positions of the columns of X that were not dropped, shape (p,)."""
         return self.kernel.products.anchor.kept
+
+    @property
+    def response_family(self) -> Family:
+        """The response family: that of linear models."""
+        return GAUSSIAN
 
     @property
     def loglik(self) -> float:

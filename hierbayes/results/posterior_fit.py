@@ -17,6 +17,7 @@ import pandas as pd
 from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
+from hierbayes.families.family import Family
 from hierbayes.options import (
     Effect,
     Interval,
@@ -98,7 +99,7 @@ class PosteriorFit(FitTables):
     draws : the draws
     formula_text : the formula as R deparses it
     data_name : how the data are called in printed results
-    family, link : response family and link
+    response_family : response family with its link
     findings : conditions met, in order; also issued as warnings when the model was sampled
     weights : array, shape (n,), precision weights of the likelihood, or None
     settings : how it was sampled: ``draws``, ``chains``, ``tune``, ``sampler``, and
@@ -113,8 +114,7 @@ class PosteriorFit(FitTables):
     draws: PosteriorDraws
     formula_text: str
     data_name: str
-    family: str
-    link: str
+    response_family: Family
     findings: tuple[Finding, ...]
     weights: FloatArray | None
     settings: dict[str, Any]
@@ -133,6 +133,16 @@ class PosteriorFit(FitTables):
 
     method = "posterior"
     is_singular = False  # a posterior averages over the boundary, it is not on it
+
+    @property
+    def family(self) -> str:
+        """Name of the response family."""
+        return self.response_family.name
+
+    @property
+    def link(self) -> str:
+        """Name of the link."""
+        return self.response_family.link.name
 
     @property
     def kept(self) -> npt.NDArray[np.intp]:
@@ -503,7 +513,7 @@ class PosteriorFit(FitTables):
     @property
     def predictor_is_expectation(self) -> bool:
         """Whether the linear predictor is the expected response: then its mean needs no draws."""
-        return self.link == "identity" and self.family in ("gaussian", "t", "laplace")
+        return self.response_family.predictor_is_expectation
 
     @cached_property
     def fitted_values(self) -> FloatArray:
@@ -522,7 +532,7 @@ class PosteriorFit(FitTables):
             "response" for a response that is not Gaussian.
         """
         check_option("kind", kind, ResidualKind)
-        if kind != "response" and self.family != "gaussian":
+        if kind != "response" and not self.response_family.is_linear:
             raise NotSupportedError(
                 f"residuals(kind={kind!r}): only kind='response' is available for a posterior "
                 f"with family={self.family!r}."

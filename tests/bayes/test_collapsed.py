@@ -31,7 +31,7 @@ def built(formula, data, *, priors=None, **options):
     frame = hb.load_dataset(data) if isinstance(data, str) else data
     model = hb.Model(formula, frame, **options)
     kernel = model.kernel("reml")
-    laws = model_priors(model.design, kernel.products.anchor.kept, family="gaussian", user=priors)
+    laws = model_priors(model.design, kernel.products.anchor.kept, user=priors)
     return model.design, kernel, laws
 
 

@@ -9,7 +9,9 @@ from scipy import stats
 import hierbayes as hb
 from hierbayes.bayes.predictive import FlatDraws, flat_draws, log_prior_variables
 from hierbayes.bayes.prior_draws import prior_draws
-from hierbayes.bayes.response import DRAWS, LOG_DENSITIES, Response
+from hierbayes.bayes.response import Response
+from hierbayes.families import builtin
+from hierbayes.families.named import family_named
 from tests.results.posteriors import known_posterior
 
 RTOL = 1e-10  # same formula, other order of operations
@@ -41,7 +43,8 @@ def flat(n_draws, sigma=1.3):
 
 
 def test_every_family_has_a_density_and_draws():
-    assert set(FAMILIES) == set(LOG_DENSITIES) == set(DRAWS)
+    known = builtin.FAMILIES.values()
+    assert set(FAMILIES) <= {f.name for f in known if f.draw is not None and f.log_density}
 
 
 @pytest.mark.parametrize("family", list(FAMILIES))
@@ -49,7 +52,7 @@ def test_densities_and_draws_are_those_of_scipy(family):
     link = "log" if family in ("poisson", "negativebinomial", "gamma", "exponential") else "logit"
     link = "identity" if family in ("gaussian", "t") else link
     eta = np.full((4000, 1), 0.4)
-    response = Response(family=family, link=link, y=None, trials=np.array([7.0]))
+    response = Response(family=family_named(family, link), y=None, trials=np.array([7.0]))
     law = FAMILIES[family](response.mean(eta[0, 0]), {"sigma": 1.3, **PARAMETERS})
     y = np.atleast_1d(law.rvs(20, random_state=1)).astype(float)
     observed = dataclasses.replace(response, y=y, trials=np.full(20, 7.0))
@@ -65,9 +68,12 @@ DISCRETE = ("bernoulli", "binom", "poisson", "nbinom")
 
 
 def test_a_family_without_a_density_here_says_so():
-    response = Response(family="cumulative", link="logit", y=np.ones(1))
-    with pytest.raises(hb.NotSupportedError, match="family='cumulative'"):
-        response.log_density(np.zeros((1, 1)), flat(1), slice(None))
+    own = dataclasses.replace(family_named("cumulative"), log_density=None)
+    response = Response(family=own, y=np.ones(1))
+    for asked in (response.log_density, response.draw):
+        rng = () if asked == response.log_density else (np.random.default_rng(1),)
+        with pytest.raises(hb.NotSupportedError, match="family='cumulative'"):
+            asked(np.zeros((1, 1)), flat(1), slice(None), *rng)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +181,6 @@ def test_singular_correlations_have_a_root():
 )
 def test_a_failure_that_is_nearly_impossible_has_a_finite_log_density(link, eta, expected):
     for family in ("bernoulli", "binomial"):
-        response = Response(family=family, link=link, y=np.zeros(1))
+        response = Response(family=family_named(family, link), y=np.zeros(1))
         found = response.log_density(np.array([[eta]]), flat(1), slice(None))
         assert found.item() == pytest.approx(expected, rel=1e-12)

@@ -10,6 +10,8 @@ from hierbayes.bayes.default_priors import response_scale, spread_of
 from hierbayes.bayes.priors import model_priors, priors_table
 from hierbayes.design.build import build_design
 from hierbayes.design.table import read_table
+from hierbayes.families.builtin import FAMILIES
+from hierbayes.families.named import family_named
 from hierbayes.formula.parser import parse_formula
 from hierbayes.linalg.rank import column_basis
 
@@ -20,7 +22,7 @@ MEAN_Y, SD_Y, SD_DAYS = 298.50789166666664, 56.32875712523514, 2.88029328115643
 def priors_of(formula, data, *, family="gaussian", link=None, user=None, **arguments):
     design = build_design(parse_formula(formula, None), read_table(data), **arguments)
     kept = column_basis(design.X).kept
-    return model_priors(design, kept, family=family, link=link, user=user)
+    return model_priors(design, kept, family=family_named(family, link), user=user)
 
 
 def by_name(table: pd.DataFrame) -> pd.DataFrame:
@@ -269,7 +271,7 @@ def test_link_scale_of_other_families(counts, formula, family, link, expected):
 )
 def test_further_parameters_of_a_family_are_in_the_table(counts, family, parameters):
     design = build_design(parse_formula("y ~ x", None), read_table(counts))
-    priors = model_priors(design, np.arange(2), family=family)
+    priors = model_priors(design, np.arange(2), family=family_named(family))
     assert list(priors.family) == parameters
     table = priors_table(priors, design)
     assert list(table["parameter"])[-len(parameters) or None :][: len(parameters)] == parameters
@@ -277,31 +279,24 @@ def test_further_parameters_of_a_family_are_in_the_table(counts, family, paramet
 
 def test_every_bambi_family_has_priors_for_all_its_parameters(counts):
     families = pytest.importorskip("bambi.defaults.families").BUILTIN_FAMILIES
-    from hierbayes.bayes.default_priors import FAMILY_PARAMETERS, HAS_SIGMA
-
     for name, settings in families.items():
-        likelihood = settings["likelihood"]
-        wanted = set(likelihood["params"]) - {likelihood["parent"]}
-        ours = {*FAMILY_PARAMETERS.get(name, ()), *(("sigma",) if name in HAS_SIGMA else ())}
-        assert ours == wanted, name
+        if name in FAMILIES:
+            likelihood = settings["likelihood"]
+            wanted = set(likelihood["params"]) - {likelihood["parent"]}
+            assert {parameter.name for parameter in FAMILIES[name].parameters} == wanted, name
 
 
 def test_link_defaults_are_bambis():
     families = pytest.importorskip("bambi.defaults.families").BUILTIN_FAMILIES
-    from hierbayes.bayes.default_priors import DEFAULT_LINK
-
-    unitless = {"logit", "probit", "cloglog", "softmax"}
     for name, settings in families.items():
-        link = settings["link"].get(settings["likelihood"]["parent"])
-        if name in DEFAULT_LINK:
-            assert DEFAULT_LINK[name] == link, name
-        else:
-            assert link in unitless or name == "dirichlet_multinomial", name
+        if name in FAMILIES:
+            link = settings["link"].get(settings["likelihood"]["parent"])
+            assert FAMILIES[name].link.name == link, name
 
 
 def test_a_log_link_follows_the_exposure(counts):
     design = build_design(parse_formula("y ~ x + offset(log(n))", None), read_table(counts))
-    scale = response_scale(design, family="poisson", link=None)
+    scale = response_scale(design, family_named("poisson"))
     assert scale.centre == pytest.approx(np.log(counts["y"].mean() / counts["n"].mean()))
 
 

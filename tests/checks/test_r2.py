@@ -8,6 +8,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.bayes.predictive import flat_draws
+from hierbayes.families.named import family_named
 from tests.reference_fits import linear_fits, load_fit
 
 ATOL = 1e-4
@@ -190,7 +191,7 @@ def posterior():
 def test_other_families_have_the_variance_of_their_link(posterior, family, link, residual):
     # the draws are of another family, which the variances do not depend on
     draws = replace(posterior.draws, family={"alpha": np.full((1, 50), 4.0)})
-    post = replace(posterior, family=family, link=link, draws=draws)
+    post = replace(posterior, response_family=family_named(family, link), draws=draws)
     found = hb.r2(post)
     assert found.variances["residual"] == pytest.approx(residual)
     assert hb.icc(post).variances["residual"] == pytest.approx(residual)
@@ -198,7 +199,7 @@ def test_other_families_have_the_variance_of_their_link(posterior, family, link,
 
 @pytest.mark.parametrize(("family", "link"), [("beta", "logit"), ("gaussian", "log")])
 def test_a_family_without_a_standard_variance_is_refused(posterior, family, link):
-    post = replace(posterior, family=family, link=link)
+    post = replace(posterior, response_family=family_named(family, link))
     with pytest.raises(hb.NotSupportedError, match=f"family='{family}'.*no standard definition"):
         hb.r2(post)
 

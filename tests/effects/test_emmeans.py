@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 import hierbayes as hb
+from hierbayes.families.named import family_named
 from tests.reference_fits import load_fit, load_reference
 
 RTOL, DF_RTOL = 1e-4, 1e-3
@@ -284,7 +285,7 @@ def test_a_posterior_on_the_response_scale():
     model = hb.Model("score ~ Machine + (1 | Worker)", hb.load_dataset("Machines"))
     post = model.sample(random_seed=1)
     draws = replace(post.draws, beta=(post.draws.beta - [50, 0, 0]) / 10, sigma=None)
-    post = replace(post, family="bernoulli", link="logit", draws=draws)
+    post = replace(post, response_family=family_named("bernoulli"), draws=draws)
     link = hb.emmeans(post, "Machine")
     response = hb.emmeans(post, "Machine", type="response", contrasts="pairwise")
     beta = draws.beta.reshape(-1, 3)

@@ -9,6 +9,7 @@ import pytest
 import hierbayes as hb
 from hierbayes.effects.pooling_lines import pooling_lines
 from hierbayes.effects.reliability_curve import reliability_curve
+from hierbayes.families.named import family_named
 
 # Dyestuff2 is here because its variance is zero
 pytestmark = pytest.mark.filterwarnings("ignore::hierbayes.errors.BoundaryWarning")
@@ -264,7 +265,7 @@ def test_the_table_is_a_frame_and_prints_what_is_compared(sleep):
 
 def test_a_response_that_is_not_gaussian_is_refused_in_a_sentence(post):
     with pytest.raises(hb.NotSupportedError, match="family='poisson', link='log'"):
-        hb.shrinkage(replace(post, family="poisson", link="log"))
+        hb.shrinkage(replace(post, response_family=family_named("poisson")))
 
 
 def test_what_has_no_shrinkage_is_refused_in_a_sentence(sleep):

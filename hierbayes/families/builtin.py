@@ -1,0 +1,412 @@
+"""The families there are: bambi's univariate ones, by its names, and how to add one.
+
+``family_of("poisson")`` is a record with its default link; ``register`` adds a family of one's own,
+under a name of its own, for ``hb.Model(..., family=...)`` and for files that name it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray
+from hierbayes.families import densities, series
+from hierbayes.families.family import Draw, Family, Parameter, Support
+from hierbayes.families.links import LINKS
+
+At = Mapping[str, FloatArray]
+
+COUNTS = Support("whole numbers of at least 0", lambda y: (y >= 0) & (y == np.floor(y)))
+POSITIVE = Support("positive numbers", lambda y: y > 0)
+NOT_NEGATIVE = Support("numbers of at least 0", lambda y: y >= 0)
+ZERO_ONE = Support("0 or 1", lambda y: (y == 0) | (y == 1))
+SHARES = Support("proportions between 0 and 1, neither 0 nor 1", lambda y: (y > 0) & (y < 1))
+ANGLES = Support("angles between -pi and pi", lambda y: np.abs(y) <= np.pi)
+CATEGORIES = Support("categories 1, 2, 3, ... in their order", lambda y: y == np.floor(y))
+
+SIGMA = Parameter(name="sigma", prior="units")
+NU = Parameter(name="nu", prior="df")
+ALPHA = Parameter(name="alpha", prior="shape")
+KAPPA = Parameter(name="kappa", prior="shape")
+PSI = Parameter(name="psi", prior="share")
+CUTS = Parameter(name="threshold", prior="cuts", positive=False)
+B = Parameter(name="b", prior="units")
+
+REAL = ("identity", "log", "inverse")
+PROBABILITY = ("logit", "probit", "cloglog")
+
+
+def _wide(values: FloatArray, like: FloatArray) -> FloatArray:
+    return np.broadcast_to(values, like.shape)
+
+
+def _draw_gaussian(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(mu + at["sigma"] * rng.standard_normal(mu.shape))
+
+
+def _draw_t(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(mu + at["sigma"] * rng.standard_t(_wide(at["nu"], mu)))
+
+
+def _draw_bernoulli(rng: np.random.Generator, p: FloatArray, at: At) -> FloatArray:
+    return (rng.random(p.shape) < p).astype(np.float64)
+
+
+def _draw_binomial(rng: np.random.Generator, p: FloatArray, at: At) -> FloatArray:
+    return np.asarray(rng.binomial(at["trials"].astype(np.int64), p))
+
+
+def _draw_poisson(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(rng.poisson(mu))
+
+
+def _draw_negative_binomial(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(
+        rng.negative_binomial(_wide(at["alpha"], mu), at["alpha"] / (at["alpha"] + mu))
+    )
+
+
+def _draw_gamma(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(rng.gamma(_wide(at["alpha"], mu), mu / at["alpha"]))
+
+
+def _draw_beta(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(rng.beta(mu * at["kappa"], (1 - mu) * at["kappa"]))
+
+
+def _draw_exponential(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(rng.exponential(mu))
+
+
+def _probability_start(y: FloatArray) -> FloatArray:
+    """Half a success and half a failure added, as R's binomial() begins."""
+    if y.ndim == 1:
+        return np.asarray((y + 0.5) / 2)
+    return np.asarray((y[:, 0] + 0.5) / (y[:, 1] + 1))
+
+
+def _count_start(y: FloatArray) -> FloatArray:
+    return np.asarray(y + 0.1)
+
+
+def _thinned(mu: FloatArray, at: At) -> FloatArray:
+    """Return the expectation of a zero-inflated response."""
+    return np.asarray(at["psi"] * mu)
+
+
+def _draw_laplace(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(mu + at["b"] * rng.laplace(size=mu.shape))
+
+
+def _draw_wald(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(rng.wald(mu, _wide(at["lam"], mu)))
+
+
+def _draw_weibull(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    scale = mu / series.special.gamma(1 + 1 / at["alpha"])
+    return np.asarray(scale * rng.weibull(_wide(at["alpha"], mu)))
+
+
+def _draw_lognormal(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.exp(_draw_gaussian(rng, mu, at))
+
+
+def _draw_beta_binomial(rng: np.random.Generator, p: FloatArray, at: At) -> FloatArray:
+    return np.asarray(rng.binomial(at["trials"].astype(np.int64), _draw_beta(rng, p, at)))
+
+
+def _none_at_times(draw: Draw) -> Draw:
+    """Draw a zero-inflated response: a count with probability psi, else 0."""
+    return lambda rng, mu, at: draw(rng, mu, at) * (rng.random(mu.shape) < at["psi"])
+
+
+def _variance_gaussian(mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(at["sigma"] ** 2 + 0 * mu)
+
+
+def _variance_binomial(p: FloatArray, at: At) -> FloatArray:
+    return np.asarray(at["trials"] * p * (1 - p))
+
+
+def _builtin() -> list[Family]:
+    """Return the families by the kind of their response."""
+    return [*_continuous(), *_binary(), *_counts(), *_positive(), *_ordered()]
+
+
+def _family(name: str, *links: str, **fields: Any) -> Family:
+    title = fields.pop("title", name.replace("_", " ").title().replace(" ", ""))
+    return Family(name=name, link=LINKS[links[0]], links=links, title=title, **fields)
+
+
+def _continuous() -> list[Family]:
+    return [
+        _family(
+            "gaussian",
+            *REAL,
+            title="Normal",
+            parameters=(SIGMA,),
+            log_density=densities.gaussian,
+            draw=_draw_gaussian,
+            variance=_variance_gaussian,
+            weighs_sigma=True,
+        ),
+        _family(
+            "t",
+            *REAL,
+            title="t",
+            parameters=(SIGMA, NU),
+            log_density=densities.student_t,
+            draw=_draw_t,
+            weighs_sigma=True,
+        ),
+        _family(
+            "laplace",
+            *REAL,
+            parameters=(B,),
+            log_density=densities.laplace,
+            draw=_draw_laplace,
+            is_smooth=False,
+        ),
+        _family(
+            "asymmetriclaplace",
+            *REAL,
+            parameters=(B, Parameter(name="kappa", prior="skew")),
+            log_density=densities.asymmetric_laplace,
+            expectation=None,
+            is_smooth=False,
+        ),
+        _family(
+            "exgaussian",
+            *REAL,
+            parameters=(SIGMA, Parameter(name="nu", prior="units")),
+            log_density=densities.exgaussian,
+            expectation=None,
+        ),
+        _family(
+            "vonmises",
+            "identity",
+            support=ANGLES,
+            parameters=(KAPPA,),
+            log_density=densities.von_mises,
+            expectation=None,
+        ),
+    ]
+
+
+def _binary() -> list[Family]:
+    probability = (*PROBABILITY, "identity")
+    trials = {"response": "trials", "reads_categories": True, "is_discrete": True}
+    return [
+        _family(
+            "bernoulli",
+            *probability,
+            support=ZERO_ONE,
+            log_density=densities.bernoulli,
+            draw=_draw_bernoulli,
+            variance=lambda p, at: p * (1 - p),
+            start=_probability_start,
+            reads_categories=True,
+            is_discrete=True,
+        ),
+        _family(
+            "binomial",
+            *probability,
+            log_density=densities.binomial,
+            draw=_draw_binomial,
+            variance=_variance_binomial,
+            start=_probability_start,
+            **trials,
+        ),
+        _family(
+            "beta_binomial",
+            *PROBABILITY,
+            parameters=(KAPPA,),
+            log_density=densities.beta_binomial,
+            draw=_draw_beta_binomial,
+            start=_probability_start,
+            **trials,
+        ),
+        _family(
+            "zero_inflated_binomial",
+            *probability,
+            parameters=(PSI,),
+            log_density=densities.zero_inflated_binomial,
+            draw=_none_at_times(_draw_binomial),
+            expectation=_thinned,
+            **trials,
+        ),
+        _family(
+            "beta",
+            *PROBABILITY,
+            support=SHARES,
+            parameters=(KAPPA,),
+            log_density=densities.beta,
+            draw=_draw_beta,
+            variance=lambda mu, at: mu * (1 - mu) / (1 + at["kappa"]),
+            start=np.asarray,
+        ),
+    ]
+
+
+def _counts() -> list[Family]:
+    counts = {"support": COUNTS, "is_discrete": True}
+    poisson, negative_binomial = ("log", "identity"), ("log", "identity", "cloglog")
+    return [
+        _family(
+            "poisson",
+            *poisson,
+            log_density=densities.poisson,
+            draw=_draw_poisson,
+            variance=lambda mu, at: mu,
+            relative_variance="1 / mean(y)",
+            start=_count_start,
+            **counts,
+        ),
+        _family(
+            "negativebinomial",
+            *negative_binomial,
+            parameters=(ALPHA,),
+            log_density=densities.negative_binomial,
+            draw=_draw_negative_binomial,
+            variance=lambda mu, at: mu + mu**2 / at["alpha"],
+            relative_variance="1 / mean(y) + 1 / alpha",
+            start=_count_start,
+            **counts,
+        ),
+        _family(
+            "zero_inflated_poisson",
+            *poisson,
+            parameters=(PSI,),
+            log_density=densities.zero_inflated_poisson,
+            draw=_none_at_times(_draw_poisson),
+            expectation=_thinned,
+            start=_count_start,
+            **counts,
+        ),
+        _family(
+            "zero_inflated_negativebinomial",
+            *negative_binomial,
+            parameters=(ALPHA, PSI),
+            log_density=densities.zero_inflated_negative_binomial,
+            draw=_none_at_times(_draw_negative_binomial),
+            expectation=_thinned,
+            start=_count_start,
+            **counts,
+        ),
+        _family(
+            "hurdle_poisson",
+            *poisson,
+            parameters=(PSI,),
+            log_density=densities.hurdle_poisson,
+            expectation=None,
+            start=_count_start,
+            **counts,
+        ),
+        _family(
+            "hurdle_negativebinomial",
+            *negative_binomial,
+            parameters=(ALPHA, PSI),
+            log_density=densities.hurdle_negative_binomial,
+            expectation=None,
+            start=_count_start,
+            **counts,
+        ),
+    ]
+
+
+def _positive() -> list[Family]:
+    inverse_first = ("inverse", "identity", "log")
+    log_first = ("log", "identity", "inverse")
+    return [
+        _family(
+            "gamma",
+            *inverse_first,
+            support=POSITIVE,
+            parameters=(ALPHA,),
+            log_density=densities.gamma,
+            draw=_draw_gamma,
+            variance=lambda mu, at: mu**2 / at["alpha"],
+            relative_variance="1 / alpha",
+            start=np.asarray,
+        ),
+        _family(
+            "wald",
+            "inverse_squared",
+            *inverse_first,
+            support=POSITIVE,
+            parameters=(Parameter(name="lam", prior="mean"),),
+            log_density=densities.wald,
+            draw=_draw_wald,
+            variance=lambda mu, at: mu**3 / at["lam"],
+            start=np.asarray,
+        ),
+        _family(
+            "exponential",
+            *log_first,
+            support=POSITIVE,
+            log_density=densities.exponential,
+            draw=_draw_exponential,
+            variance=lambda mu, at: mu**2,
+            start=np.asarray,
+        ),
+        _family(
+            "weibull",
+            *log_first,
+            support=POSITIVE,
+            parameters=(ALPHA,),
+            log_density=densities.weibull,
+            draw=_draw_weibull,
+            start=np.asarray,
+        ),
+        _family(
+            "lognormal",
+            *REAL,
+            support=POSITIVE,
+            parameters=(SIGMA,),
+            log_density=densities.lognormal,
+            draw=_draw_lognormal,
+            expectation=lambda mu, at: np.exp(mu + at["sigma"] ** 2 / 2),
+            is_log_response=True,
+        ),
+        _family(
+            "hurdle_gamma",
+            *log_first,
+            support=NOT_NEGATIVE,
+            parameters=(ALPHA, PSI),
+            log_density=densities.hurdle_gamma,
+            expectation=None,
+        ),
+        _family(
+            "hurdle_lognormal",
+            *REAL,
+            support=NOT_NEGATIVE,
+            parameters=(SIGMA, PSI),
+            log_density=densities.hurdle_lognormal,
+            expectation=None,
+            is_log_response=True,
+        ),
+    ]
+
+
+def _ordered() -> list[Family]:
+    ordered = {"support": CATEGORIES, "response": "ordered"}
+    return [
+        _family(
+            name,
+            *PROBABILITY,
+            parameters=(replace(CUTS, increasing=increasing),),
+            log_density=density,
+            expectation=None,
+            is_discrete=True,
+            **ordered,
+        )
+        for name, density, increasing in (
+            ("cumulative", densities.cumulative, True),
+            ("sratio", densities.stopping_ratio, False),
+        )
+    ]
+
+
+FAMILIES: dict[str, Family] = {family.name: family for family in _builtin()}
+GAUSSIAN = FAMILIES["gaussian"]

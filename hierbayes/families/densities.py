@@ -1,0 +1,255 @@
+"""Log densities of the response families, on arrays and series alike.
+
+Each takes y, the mean (families/family.py: mu, log mu, log(1 - mu) of eta) and the further
+parameters by name, and returns log f(y). Parametrisations are bambi's and PyMC's:
+
+    negativebinomial  variance mu + mu^2 / alpha          gamma     variance mu^2 / alpha
+    beta              Beta(mu kappa, (1 - mu) kappa)      wald      variance mu^3 / lam
+    weibull           shape alpha, expectation mu         exgaussian  nu of the exponential part
+    zero-inflated     psi is the share of the counts, 1 - psi that of the extra zeros
+    hurdle            psi is the probability of a response above zero
+    cumulative        P(y <= k) = F(threshold_k - eta)
+    sratio            P(y = k | y >= k) = F(threshold_k - eta)
+"""
+
+import math
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray
+from hierbayes.families import series
+from hierbayes.families.family import Mean, Parameters
+from hierbayes.families.links import Link
+from hierbayes.families.series import Value, exp, lgamma, log, log1p, log_sum, square, times, where
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def gaussian(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Normal(mu, sigma)."""
+    return _normal(y - mean.mu, at["sigma"])
+
+
+def _normal(residual: Value, sigma: Value) -> Value:
+    if isinstance(residual, np.ndarray) and not isinstance(
+        sigma, series.Series
+    ):  # in its place: there is one for each draw and row
+        residual /= sigma
+        residual *= residual
+        residual *= -0.5
+        residual -= log(sigma) + 0.5 * LOG_2PI
+        return residual
+    return -0.5 * square(residual / sigma) - log(sigma) - 0.5 * LOG_2PI
+
+
+def student_t(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Mu + sigma times t with nu degrees of freedom."""
+    nu, sigma = at["nu"], at["sigma"]
+    half = (nu + 1) / 2
+    constant = lgamma(half) - lgamma(nu / 2) - 0.5 * log(nu * math.pi) - log(sigma)
+    return constant - half * log1p(square((y - mean.mu) / sigma) / nu)
+
+
+def laplace(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Double exponential of scale b."""
+    return -_absolute(y - mean.mu) / at["b"] - log(2 * at["b"])
+
+
+def asymmetric_laplace(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Laplace of scale b, falling off kappa times as fast above mu as 1 / kappa below."""
+    b, kappa = at["b"], at["kappa"]
+    scaled = (y - mean.mu) * b
+    slope = where(series.value_of(scaled) >= 0, kappa, series.reciprocal(kappa))
+    return log(b) - log(kappa + series.reciprocal(kappa)) - _absolute(scaled) * slope
+
+
+def exgaussian(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Sum of Normal(mu, sigma) and an exponential of mean nu."""
+    sigma, nu = at["sigma"], at["nu"]
+    residual = y - mean.mu
+    ratio = sigma / nu
+    return (
+        -log(nu) + 0.5 * square(ratio) - residual / nu + series.log_ndtr(residual / sigma - ratio)
+    )
+
+
+def von_mises(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Angles around mu with concentration kappa."""
+    kappa = np.asarray(at["kappa"])
+    return kappa * np.cos(y - mean.mu) - LOG_2PI - np.log(series.special.ive(0, kappa)) - kappa
+
+
+def bernoulli(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """1 with probability mu."""
+    return where(y == 1, mean.log, mean.log_complement)
+
+
+def binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Successes of so many trials, each with probability mu."""
+    n = at["trials"]
+    return _log_choose(n, y) + times(y, mean.log) + times(n - y, mean.log_complement)
+
+
+def beta_binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Binomial whose probability is Beta(mu kappa, (1 - mu) kappa)."""
+    n, kappa = at["trials"], at["kappa"]
+    a, b = exp(mean.log) * kappa, exp(mean.log_complement) * kappa
+    upper = lgamma(y + a) + lgamma(n - y + b) - lgamma(n + kappa)
+    return _log_choose(n, y) + upper - lgamma(a) - lgamma(b) + lgamma(kappa)
+
+
+def poisson(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Poisson(mu)."""
+    return times(y, mean.log) - mean.mu - series.lgamma(y + 1)
+
+
+def negative_binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """NegativeBinomial(mu, alpha)."""
+    alpha = at["alpha"]
+    total = log_sum(mean.log, log(alpha))
+    constant = lgamma(y + alpha) - lgamma(alpha) - series.lgamma(y + 1)
+    return constant + alpha * (log(alpha) - total) + times(y, mean.log - total)
+
+
+def gamma(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Positive, of mean mu and variance mu^2 / alpha."""
+    alpha = at["alpha"]
+    ratio = log(alpha) - mean.log
+    return alpha * ratio - lgamma(alpha) + (alpha - 1) * np.log(y) - y * exp(ratio)
+
+
+def wald(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Inverse Gaussian of mean mu and variance mu^3 / lam."""
+    lam = at["lam"]
+    square_ = square(y * exp(-mean.log) - 1) / y
+    return 0.5 * (log(lam) - LOG_2PI - 3 * np.log(y)) - 0.5 * lam * square_
+
+
+def beta(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Proportions, Beta(mu kappa, (1 - mu) kappa)."""
+    kappa = at["kappa"]
+    a, b = exp(mean.log) * kappa, exp(mean.log_complement) * kappa
+    constant = lgamma(kappa) - lgamma(a) - lgamma(b)
+    return constant + (a - 1) * np.log(y) + (b - 1) * np.log1p(-y)
+
+
+def exponential(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Positive, of mean mu."""
+    return -mean.log - y * exp(-mean.log)
+
+
+def weibull(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Positive, shape alpha, of mean mu."""
+    alpha = at["alpha"]
+    log_ratio = np.log(y) - mean.log + lgamma(1 + series.reciprocal(alpha))
+    return log(alpha) - np.log(y) + alpha * log_ratio - exp(alpha * log_ratio)
+
+
+def lognormal(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Positive; its logarithm is Normal(mu, sigma)."""
+    return _normal(np.log(y) - mean.mu, at["sigma"]) - np.log(y)
+
+
+def zero_inflated_poisson(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """0 with probability 1 - psi, else Poisson."""
+    return _inflated(y, poisson(y, mean, at), at["psi"])
+
+
+def zero_inflated_binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """0 with probability 1 - psi, else binomial."""
+    return _inflated(y, binomial(y, mean, at), at["psi"])
+
+
+def zero_inflated_negative_binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """0 with probability 1 - psi, else negative binomial."""
+    return _inflated(y, negative_binomial(y, mean, at), at["psi"])
+
+
+def _inflated(y: FloatArray, count: Value, psi: Value) -> Value:
+    counted = log(psi) + count
+    return where(y == 0, log_sum(counted, log1p(-psi)), counted)
+
+
+def hurdle_poisson(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """0 with probability 1 - psi, else Poisson above 0."""
+    return _hurdle(y, poisson(y, mean, at), poisson(np.zeros_like(y), mean, at), at["psi"])
+
+
+def hurdle_negative_binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """0 with probability 1 - psi, else negative binomial above 0."""
+    none = negative_binomial(np.zeros_like(y), mean, at)
+    return _hurdle(y, negative_binomial(y, mean, at), none, at["psi"])
+
+
+def hurdle_gamma(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """0 with probability 1 - psi, else gamma."""
+    return _hurdle(y, gamma(np.where(y > 0, y, 1.0), mean, at), None, at["psi"])
+
+
+def hurdle_lognormal(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """0 with probability 1 - psi, else log-normal."""
+    return _hurdle(y, lognormal(np.where(y > 0, y, 1.0), mean, at), None, at["psi"])
+
+
+def _hurdle(y: FloatArray, above: Value, log_zero: Value | None, psi: Value) -> Value:
+    """``log_zero`` is the log probability of 0 that is cut out of a discrete distribution."""
+    if log_zero is not None:
+        above = above - log(-series.expm1(log_zero))
+    return where(y == 0, log1p(-psi), log(psi) + above)
+
+
+def cumulative(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Category y of 0 ... K, P(y <= k) = F(threshold_k - eta); thresholds (..., K)."""
+    upper, lower, first, last = _cuts(y, mean.eta, at["threshold"])
+    link = mean.link
+    below = link.log_mu(upper)  # log P(y <= k)
+    above = link.log_complement(lower)  # log P(y > k - 1)
+    # at the ends, where it is not used, any cut below will do
+    inside = _log_difference(link, upper, where(np.logical_or(first, last), upper - 1.0, lower))
+    return where(first, below, where(last, above, inside))
+
+
+def stopping_ratio(y: FloatArray, mean: Mean, at: Parameters) -> Value:
+    """Category y of 0 ... K, P(y = k | y >= k) = F(threshold_k - eta); thresholds (..., K)."""
+    thresholds = np.asarray(at["threshold"])
+    total: Value = 0.0
+    for k in range(thresholds.shape[-1]):
+        shifted = thresholds[..., k] - mean.eta
+        stops, goes_on = mean.link.log_mu(shifted), mean.link.log_complement(shifted)
+        total = total + where(y == k, stops, where(y > k, goes_on, 0.0 * stops))
+    return total
+
+
+def _cuts(
+    y: FloatArray, eta: Value, thresholds: FloatArray
+) -> tuple[Value, Value, FloatArray, FloatArray]:
+    """threshold_y - eta and threshold_(y-1) - eta, and where y is the first or last category."""
+    thresholds = np.asarray(thresholds)
+    last = thresholds.shape[-1]
+    k = np.asarray(y, dtype=np.intp)
+    upper = _picked(thresholds, np.minimum(k, last - 1))
+    lower = _picked(thresholds, np.maximum(k - 1, 0))
+    return upper - eta, lower - eta, k == 0, k == last
+
+
+def _picked(thresholds: FloatArray, k: FloatArray) -> FloatArray:
+    """thresholds[..., k] where thresholds are (S, 1, K) or (K,) and k is (rows,)."""
+    if thresholds.ndim == 1:
+        return np.asarray(thresholds[k])
+    return np.asarray(thresholds[:, 0, :][:, k])
+
+
+def _log_difference(link: Link, upper: Value, lower: Value) -> Value:
+    """log(F(upper) - F(lower)) from the side where both are small."""
+    swap = series.value_of(upper) + series.value_of(lower) > 0
+    high = where(swap, link.log_complement(lower), link.log_mu(upper))
+    low = where(swap, link.log_complement(upper), link.log_mu(lower))
+    return high + log(-series.expm1(low - high))
+
+
+def _log_choose(n: FloatArray, k: FloatArray) -> FloatArray:
+    return np.asarray(series.lgamma(n + 1) - series.lgamma(k + 1) - series.lgamma(n - k + 1))
+
+
+def _absolute(x: Value) -> Value:
+    return where(series.value_of(x) < 0, -x, x)

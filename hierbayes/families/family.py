@@ -1,0 +1,230 @@
+"""What a response family is: one frozen record, below both estimators.
+
+The response y of a row has a distribution with one parameter mu = inverse link(eta), eta the linear
+predictor, and further parameters (a residual sd, the shape of a gamma, thresholds). The functions
+of a family are written on arrays and series alike (families/series.py), so its log density has
+exact derivatives in eta and in each further parameter without a line of its own.
+
+Knows no formulas, data frames or samplers. Parametrisations are bambi's, of which the names come.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from hierbayes.arrays import BoolArray, FloatArray, record
+from hierbayes.families.links import LINKS, Link
+from hierbayes.families.series import Series, Value, variable
+
+Parameters = Mapping[str, Value]
+Response = Literal["numbers", "trials", "ordered"]
+
+
+@record
+class Mean:
+    """mu of one family at eta, and its logarithms, without loss of digits.
+
+    Attributes
+    ----------
+    eta : linear predictor, array or series
+    link : Link
+    """
+
+    eta: Value
+    link: Link
+
+    @property
+    def mu(self) -> Value:
+        """The parameter that eta belongs to."""
+        return self.link.inverse(self.eta)
+
+    @property
+    def log(self) -> Value:
+        """Log of mu."""
+        return self.link.log_mu(self.eta)
+
+    @property
+    def log_complement(self) -> Value:
+        """Log of 1 - mu."""
+        return self.link.log_complement(self.eta)
+
+
+@record(kw_only=False)
+class Support:
+    """Which values a response may take: in words, and as a test of each value."""
+
+    words: str
+    holds: Callable[[FloatArray], BoolArray]
+
+
+@record
+class Parameter:
+    """A further parameter of a family.
+
+    Attributes
+    ----------
+    name : bambi's
+    prior : what its default prior is scaled by: "units" of the response, "mean" of the response,
+        or nothing ("shape", "share", "precision", "df", "skew", "cuts")
+    positive : whether it is above zero
+    increasing : whether its values, one a threshold, increase
+    """
+
+    name: str
+    prior: Literal["units", "mean", "shape", "share", "df", "skew", "cuts"]
+    positive: bool = True
+    increasing: bool = False
+
+
+Density = Callable[[FloatArray, Mean, Parameters], Value]
+Draw = Callable[[np.random.Generator, FloatArray, Mapping[str, FloatArray]], Any]
+Moment = Callable[[FloatArray, Mapping[str, FloatArray]], Any]
+
+
+def _mu(mu: FloatArray, at: Mapping[str, FloatArray]) -> FloatArray:
+    return mu
+
+
+@record(slots=False)
+class Family:
+    """A response family with one of its links.
+
+    Attributes
+    ----------
+    name : bambi's
+    link : the link in use
+    links : names of the links it has, the default first
+    support : values a response may take; None where every number may be one
+    parameters : further parameters, besides mu
+    log_density : of y given the mean and the parameters, ``(y, Mean, parameters)``; None where
+        only PyMC has it
+    draw : responses, ``(rng, mu, parameters)``; None where only PyMC draws them
+    expectation : of y given mu and the parameters; None where there is no formula for it
+    variance : of y given mu and the parameters
+    start : mu to begin a search at, from y (and trials)
+    response : "numbers"; "trials", successes of so many; "ordered", categories in their order
+    reads_categories : a response of two categories means failure and success
+    weighs_sigma : its sd sigma takes precision weights, sigma / sqrt(weight)
+    is_discrete : whether the response is a whole number
+    is_log_response : mu belongs to the logarithm of the response
+    is_smooth : whether the log density has derivatives everywhere
+    title : how equations call the distribution
+    relative_variance : variance over squared expectation in words, where the link is log: what a
+        log-normal response of that spread has on the link scale
+    add_likelihood : adds the observed response to a PyMC model, ``(name, eta, *, parameters,
+        observed, dims)``; None for bambi's of that name
+    """
+
+    name: str
+    link: Link
+    links: tuple[str, ...]
+    support: Support | None = None
+    parameters: tuple[Parameter, ...] = ()
+    log_density: Density | None = None
+    draw: Draw | None = None
+    expectation: Moment | None = _mu
+    variance: Moment | None = None
+    start: Callable[[FloatArray], FloatArray] | None = None
+    response: Response = "numbers"
+    reads_categories: bool = False
+    weighs_sigma: bool = False
+    is_discrete: bool = False
+    is_log_response: bool = False
+    is_smooth: bool = True
+    title: str = ""
+    relative_variance: str = ""
+    add_likelihood: Callable[..., Any] | None = field(default=None)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def with_link(self, name: str | None) -> "Family":
+        """Return the family with another of its links; its default where None."""
+        name = self.links[0] if name is None else name
+        return self if name == self.link.name else replace(self, link=LINKS[name])
+
+    @property
+    def counts_trials(self) -> bool:
+        """Whether the response is a number of successes of so many trials."""
+        return self.response == "trials"
+
+    @property
+    def is_ordinal(self) -> bool:
+        """Whether the response is one of ordered categories, with thresholds between them."""
+        return self.response == "ordered"
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the model is linear and Gaussian: everything has a closed form given theta."""
+        return self.name == "gaussian" and self.link.name == "identity"
+
+    @property
+    def predictor_is_expectation(self) -> bool:
+        """Whether eta itself is the expected response."""
+        return self.link.name == "identity" and self.has_expectation and self.keeps_units
+
+    @property
+    def latent_variance(self) -> float:
+        """Variance of the latent residual behind a binary response; NaN where there is none."""
+        binary = self.reads_categories and not self.parameters
+        return self.link.latent_variance if binary else math.nan
+
+    @property
+    def has_expectation(self) -> bool:
+        """Whether mu is the expected response (the probability, of a number of successes)."""
+        return self.expectation is _mu
+
+    @property
+    def keeps_units(self) -> bool:
+        """Whether the response has units of its own, as numbers without a range do."""
+        return self.response == "numbers" and self.support is None
+
+    @cached_property
+    def further_parameters(self) -> tuple[Parameter, ...]:
+        """The parameters besides mu and a residual sd that takes weights."""
+        return tuple(p for p in self.parameters if not (self.weighs_sigma and p.name == "sigma"))
+
+    def mean(self, eta: FloatArray) -> FloatArray:
+        """Mu at eta."""
+        return np.asarray(self.link.inverse(eta))
+
+    def derivatives(
+        self,
+        y: FloatArray,
+        eta: FloatArray,
+        parameters: Mapping[str, FloatArray],
+        *,
+        order: int,
+        of: str | None = None,
+        order_of: int = 1,
+    ) -> Series:
+        """Log density with its derivatives.
+
+        Parameters
+        ----------
+        y : array, shape (n,), or (n, 2), successes and trials
+        eta : array, shape (n,)
+        parameters : by name, what broadcasts with eta
+        order : the highest derivative in eta
+        of : a further parameter to differentiate in, besides
+        order_of : the highest derivative in it
+
+        Returns
+        -------
+        Series
+            ``.derivative(i, j)`` is the i-th derivative in eta and j-th in the parameter.
+        """
+        assert self.log_density is not None
+        second = 0 if of is None else order_of
+        at: dict[str, Value] = dict(parameters)
+        if of is not None:
+            values = np.broadcast_to(np.asarray(at[of], dtype=np.float64), np.shape(eta))
+            at[of] = variable(values, order=order, second=second, of="z")
+        x = variable(eta, order=order, second=second)
+        found = self.log_density(y, Mean(eta=x, link=self.link), at)
+        assert isinstance(found, Series)
+        return found

@@ -1,0 +1,45 @@
+"""Families and links by what a user calls them."""
+
+from typing import Any, get_args
+
+from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.families.builtin import FAMILIES
+from hierbayes.families.family import Family
+from hierbayes.options import Link, check_family_name, check_option, nearest
+
+
+def family_named(family: Any, link: Any = None) -> Family:
+    """Return the family of a name, or the one that is given, with a link of it.
+
+    Parameters
+    ----------
+    family : name, or a ``Family`` of one's own
+    link : name; the family's default where None
+
+    Raises
+    ------
+    OptionError
+        For unknown names, and for a link the family doesn't have.
+    NotSupportedError
+        For a family that needs more than one linear predictor.
+    """
+    if not isinstance(family, Family):
+        if not (isinstance(family, str) and family in FAMILIES):
+            check_family_name(family)
+        found = FAMILIES.get(family)
+        if found is None:
+            raise NotSupportedError(
+                f"family={family!r} needs one linear predictor a category; this version has one in "
+                "all. Ordered categories: family='cumulative'."
+            )
+        family = found
+    if link is None:
+        return family.with_link(None)
+    if link not in family.links:
+        check_option("link", link, Link)
+        known = [*get_args(Link), *family.links]  # in one order for all families
+        listed = ", ".join(repr(name) for name in dict.fromkeys(known) if name in family.links)
+        guess = nearest(link, family.links)
+        hint = f"; did you mean {guess!r}?" if guess else "."
+        raise OptionError(f"link={link!r}: family={family.name!r} has the links {listed}{hint}")
+    return family.with_link(link)

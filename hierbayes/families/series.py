@@ -1,0 +1,289 @@
+"""Truncated Taylor series: a density written once has its derivatives exactly.
+
+A ``Series`` holds f, f', f''/2, ... at every point of an array, in one variable x (eta) up to an
+order m and in a second one z (a further parameter of a family, such as a dispersion) up to an
+order n:
+
+    f(x + h, z + k) = sum_ij c_ij h^i k^j,    0 <= i <= m, 0 <= j <= n.
+
+Sums, products and quotients of series are series, and so is g(f) for a smooth g with known
+derivatives: with d = f - c_00, g(f) = sum_r g^(r)(c_00) / r! d^r, where powers above m + n vanish.
+The functions of this module take arrays and series alike, so that an expression evaluates as fast
+as NumPy does when no derivative is asked for.
+
+Source: Griewank & Walther (2008), Evaluating Derivatives, SIAM, chapter 13.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray
+
+Value = Any  # an array, a number or a Series
+
+
+class _Special:
+    """scipy.special, imported when one of its functions is first needed: it takes a while."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        from scipy import special
+
+        return getattr(special, name)  # type: ignore[no-any-return]
+
+
+special: Any = _Special()
+
+
+class Series:
+    """Taylor coefficients ``c`` of shape (m + 1, n + 1, ...), as in the module's header."""
+
+    __array_ufunc__ = None  # array * series is ours, not NumPy's
+    __slots__ = ("c",)
+
+    def __init__(self, c: FloatArray) -> None:
+        self.c = c
+
+    @property
+    def value(self) -> FloatArray:
+        """The function itself, without derivatives."""
+        return np.asarray(self.c[0, 0])
+
+    def derivative(self, i: int, j: int = 0) -> FloatArray:
+        """Return the i-th derivative in x and j-th in z at every point."""
+        return np.asarray(self.c[i, j] * (math.factorial(i) * math.factorial(j)))
+
+    def __add__(self, other: Value) -> "Series":
+        if isinstance(other, Series):
+            return Series(self.c + other.c)
+        shape = np.broadcast_shapes(self.c.shape[2:], np.shape(other))
+        c = np.broadcast_to(self.c, (*self.c.shape[:2], *shape)).copy()
+        c[0, 0] += other
+        return Series(c)
+
+    def __mul__(self, other: Value) -> "Series":
+        if not isinstance(other, Series):
+            return Series(self.c * other)
+        m, n = self.c.shape[:2]
+        shape = np.broadcast_shapes(self.c.shape[2:], other.c.shape[2:])
+        c = np.zeros((m, n, *shape))
+        for i in range(m):
+            for j in range(n):
+                c[i:, j:] += self.c[i, j] * other.c[: m - i, : n - j]
+        return Series(c)
+
+    def __neg__(self) -> "Series":
+        return Series(-self.c)
+
+    def __sub__(self, other: Value) -> "Series":
+        return self + (-other)
+
+    def __rsub__(self, other: Value) -> "Series":
+        return -self + other
+
+    def __truediv__(self, other: Value) -> "Series":
+        return self * (reciprocal(other) if isinstance(other, Series) else 1.0 / other)
+
+    def __rtruediv__(self, other: Value) -> "Series":
+        return reciprocal(self) * other
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+
+def variable(values: FloatArray, *, order: int, second: int = 0, of: str = "x") -> Series:
+    """Return the variable x (or z, by ``of``) as a series at ``values``, orders m and n."""
+    values = np.asarray(values, dtype=np.float64)
+    c = np.zeros((order + 1, second + 1, *values.shape))
+    c[0, 0] = values
+    if of == "x" and order:
+        c[1, 0] = 1.0
+    if of == "z" and second:
+        c[0, 1] = 1.0
+    return Series(c)
+
+
+def composed(x: Series, derivatives: Sequence[FloatArray]) -> Series:
+    """Return g(x) from g, g', ..., g^(m + n) at the value of x."""
+    m, n = x.c.shape[:2]
+    rest = Series(x.c.copy())
+    rest.c[0, 0] = 0.0
+    c = np.zeros_like(x.c)
+    c[0, 0] = derivatives[0]
+    power = rest
+    for r in range(1, m + n - 1):
+        c += power.c * (derivatives[r] / math.factorial(r))
+        if r < m + n - 2:
+            power = power * rest
+    return Series(c)
+
+
+def _function(
+    plain: Callable[..., Any], derivatives: Callable[[FloatArray, int], list[FloatArray]]
+) -> Callable[[Value], Any]:
+    """Make a function of arrays and series; ``derivatives(x, r)`` gives g, ..., g^(r)."""
+
+    def apply(x: Value) -> Any:
+        if not isinstance(x, Series):
+            return plain(x)
+        orders = sum(x.c.shape[:2]) - 2
+        return composed(x, derivatives(x.value, orders))
+
+    return apply
+
+
+def _log_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
+    found = [np.log(x)]
+    for r in range(1, orders + 1):
+        found.append((-1.0) ** (r - 1) * math.factorial(r - 1) / x**r)
+    return found
+
+
+def power_derivatives(x: FloatArray, orders: int, *, exponent: float) -> list[FloatArray]:
+    """Return x^exponent and its derivatives."""
+    found, factor = [], 1.0
+    for r in range(orders + 1):
+        found.append(factor * x ** (exponent - r) if factor else np.zeros_like(x))
+        factor *= exponent - r
+    return found
+
+
+def _lgamma_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
+    return [special.gammaln(x), *(special.polygamma(r, x) for r in range(orders))]
+
+
+def _expit_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
+    """P and its derivatives: those of a polynomial in p, since p' = p (1 - p)."""
+    p = special.expit(x)
+    polynomial = np.array([0.0, 1.0])
+    found = []
+    for _ in range(orders + 1):
+        found.append(np.polynomial.polynomial.polyval(p, polynomial))
+        slope = np.polynomial.polynomial.polyder(polynomial)
+        polynomial = np.polynomial.polynomial.polymul(slope, [0.0, 1.0, -1.0])
+    return found
+
+
+def _log_expit_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
+    """Log p, then 1 - p = expit(-x) and minus the derivatives of p."""
+    found = [special.log_expit(x)]
+    if orders:
+        found.append(special.expit(-x))
+        found += [-d for d in _expit_derivatives(x, orders - 1)[1:]]
+    return found
+
+
+def _ndtr_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
+    """Return Phi; its r-th derivative is a Hermite polynomial x density."""
+    density = np.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+    found = [special.ndtr(x)]
+    polynomial = np.array([1.0])  # times the density
+    for _ in range(orders):
+        found.append(np.polynomial.polynomial.polyval(x, polynomial) * density)
+        slope = np.polynomial.polynomial.polyder(polynomial)
+        polynomial = np.polynomial.polynomial.polysub(
+            slope, np.polynomial.polynomial.polymul([0.0, 1.0], polynomial)
+        )
+    return found
+
+
+def _log_ndtr_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
+    """Log Phi; its slope is w = phi / Phi, with w' = -w (x + w) and so on.
+
+    The derivatives are polynomials in x and w, kept as coefficients [power of x, power of w].
+    """
+    w = np.exp(-0.5 * x**2 - 0.5 * math.log(2 * math.pi) - special.log_ndtr(x))
+    w = np.where(x < LEFT_TAIL, _mills(np.minimum(x, LEFT_TAIL)), w)
+    found = [special.log_ndtr(x)]
+    terms = {(0, 1): 1.0}
+    for _ in range(orders):
+        found.append(sum((k * x**a * w**b for (a, b), k in terms.items()), np.zeros_like(x)))
+        slope: dict[tuple[int, int], float] = {}
+        for (a, b), k in terms.items():
+            if a:
+                slope[a - 1, b] = slope.get((a - 1, b), 0.0) + a * k
+            slope[a + 1, b] = slope.get((a + 1, b), 0.0) - b * k
+            slope[a, b + 1] = slope.get((a, b + 1), 0.0) - b * k
+        terms = slope
+    return found
+
+
+LEFT_TAIL = -30.0  # below, phi / Phi by its continued fraction: both underflow
+
+
+def _mills(x: FloatArray) -> FloatArray:
+    """Phi / Phi far in the left tail, by the continued fraction of Mills' ratio."""
+    z = -x
+    fraction = z
+    for k in range(20, 0, -1):
+        fraction = z + k / fraction
+    return np.asarray(fraction)
+
+
+exp = _function(np.exp, lambda x, orders: [np.exp(x)] * (orders + 1))
+log = _function(np.log, _log_derivatives)
+log1p = _function(np.log1p, lambda x, r: [np.log1p(x), *_log_derivatives(1 + x, r)[1:]])
+expm1 = _function(np.expm1, lambda x, r: [np.expm1(x), *[np.exp(x)] * r])
+lgamma = _function(lambda x: special.gammaln(x), _lgamma_derivatives)
+expit = _function(lambda x: special.expit(x), _expit_derivatives)
+log_expit = _function(lambda x: special.log_expit(x), _log_expit_derivatives)
+ndtr = _function(lambda x: special.ndtr(x), _ndtr_derivatives)
+log_ndtr = _function(lambda x: special.log_ndtr(x), _log_ndtr_derivatives)
+reciprocal = _function(
+    lambda x: 1.0 / x, lambda x, orders: power_derivatives(x, orders, exponent=-1.0)
+)
+sqrt = _function(np.sqrt, lambda x, orders: power_derivatives(x, orders, exponent=0.5))
+square = _function(np.square, lambda x, orders: power_derivatives(x, orders, exponent=2.0))
+
+
+def _arctan_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
+    """Arctan x; its slope 1 / (1 + x^2) is the imaginary part of 1 / (x - i) over one."""
+    z = 1.0 / (x - 1j)
+    found = [np.arctan(x)]
+    for r in range(1, orders + 1):
+        found.append((-1.0) ** (r - 1) * math.factorial(r - 1) * (z**r).imag)
+    return found
+
+
+arctan = _function(np.arctan, _arctan_derivatives)
+
+
+def where(condition: Any, yes: Value, no: Value) -> Any:
+    """Choose point by point between two values, at least one of them a series or an array."""
+    if not isinstance(yes, Series) and not isinstance(no, Series):
+        return np.where(condition, yes, no)
+    like = yes if isinstance(yes, Series) else no
+    a, b = (v if isinstance(v, Series) else constant(v, like) for v in (yes, no))
+    return Series(np.where(condition, a.c, b.c))
+
+
+def constant(value: Any, like: Series) -> Series:
+    """Return a number or array as a series of the same orders as another."""
+    c = np.zeros(like.c.shape[:2] + (1,) * (like.c.ndim - 2 - np.ndim(value)) + np.shape(value))
+    c[0, 0] = value
+    return Series(c)
+
+
+def times(weight: FloatArray, x: Value) -> Any:
+    """Weight * x with 0 where the weight is 0, whatever x is there (0 log 0)."""
+    return where(weight == 0, 0.0, weight * x)
+
+
+def log_sum(a: Value, b: Value) -> Any:
+    """log(exp(a) + exp(b))."""
+    if not isinstance(a, Series) and not isinstance(b, Series):
+        return np.logaddexp(a, b)
+    return a + log1p_exp(b - a)
+
+
+log1p_exp = _function(
+    lambda x: -special.log_expit(-x),
+    lambda x, r: [-special.log_expit(-x), *_expit_derivatives(x, r)[: r + 1]][: r + 1],
+)
+
+
+def value_of(x: Value) -> FloatArray:
+    """Return the value of an array or of a series."""
+    return x.value if isinstance(x, Series) else np.asarray(x)
