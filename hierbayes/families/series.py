@@ -31,7 +31,7 @@ class _Special:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         from scipy import special
 
-        return getattr(special, name)  # type: ignore[no-any-return]
+        return getattr(special, name)
 
 
 special: Any = _Special()
