@@ -33,9 +33,11 @@ from hierbayes.bayes.collapsed import sample_collapsed
 from hierbayes.bayes.nuts import NutsSettings, sample_nuts
 from hierbayes.bayes.pymc_model import build_model
 from hierbayes.bayes.starting_points import free_values, start_from_priors
+from hierbayes.results.addresses import posterior_addresses
 from hierbayes.results.chains import chain_statistics
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.posterior_parameters import (
+    family_names,
     fixed_parameters,
     level_parameters,
     variance_parameters,
@@ -74,8 +76,15 @@ class Case:
 
 def quantities(draws: PosteriorDraws, model: hb.Model) -> tuple[tuple[str, ...], FloatArray]:
     """Names and draws (C, D, P) of all parameters and of five random effects a factor."""
-    names = [model.design.coef_names[k] for k in model.kept_columns]
-    parts = [fixed_parameters(draws, names, names), variance_parameters(draws, model.design)]
+    kept = model.kept_columns.tolist()
+    names = [model.design.coef_names[k] for k in kept]
+    labels = posterior_addresses(
+        model.design, kept, has_sigma=draws.sigma is not None, family=family_names(draws)
+    ).labels
+    parts = [
+        fixed_parameters(draws, labels[: len(kept)], names),
+        variance_parameters(draws, model.design, labels[len(kept) :]),
+    ]
     found = [(part.names, part.draws) for part in parts]
     for part in level_parameters(draws, model.design):
         at = np.linspace(0, len(part.names) - 1, min(N_EFFECTS, len(part.names))).astype(int)
