@@ -195,6 +195,23 @@ def test_the_residual_sd_beside_effects_ten_million_times_as_large_is_that_of_th
     assert 0.3 < beta.std() / means.std() < 0.8
 
 
+@pytest.mark.mcmc
+@pytest.mark.parametrize("formula", ["y ~ 0 + (x | g)", "y ~ x + (x | g)", "y ~ x + (x || g)"])
+def test_slopes_of_any_size_have_one_posterior_of_the_residual_sd(formula):
+    """Once 1.51 for 1.14 at 1e7, without a finding, or NUTS without end."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(6), 5)
+    x, u, e = rng.normal(size=30), rng.normal(size=(6, 2)), rng.normal(size=30)
+
+    def sigma(ratio):
+        y = ratio * (u[g, 0] + u[g, 1] * x) + e
+        post = hb.Model(formula, {"y": y, "x": x, "g": g}).sample(random_seed=1)
+        assert post.sampler == "collapsed" and post.findings == ()
+        return post.idata.posterior["sigma"].to_numpy().mean()
+
+    assert sigma(1e7) == pytest.approx(sigma(1e3), rel=1e-3)
+
+
 def test_one_weight_above_all_others_is_the_worst_tail():
     weights = np.zeros(1000)
     assert pareto_k(weights) == -np.inf
