@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.bayes.collapsed_density import Target, collapsed, target_of
+from hierbayes.bayes.collapsed_density import Target, collapsed, is_near_rounding, target_of
 from hierbayes.bayes.collapsed_points import Points, PointsOf
 from hierbayes.bayes.importance import (
     ImportanceSample,
@@ -30,7 +30,7 @@ from hierbayes.bayes.importance import (
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.bayes.sampled_coefficients import stand_in
 from hierbayes.design.design import Design
-from hierbayes.errors import SamplingError
+from hierbayes.errors import DataError, SamplingError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
@@ -60,6 +60,9 @@ NOWHERE_ADVICE = (
     "Columns may be all but dependent, or differ in size by many powers of ten: centre and scale "
     'the predictors, or take sampler="nuts".'
 )
+# Share of draws at the edge of what rounding leaves, above which the posterior goes on beyond it. A
+# posterior inside has fewer in its tails, and one that is cut piles up there.
+CUT = 0.05
 START_SD = 0.05  # smallest sd the climb to the mode starts from, in residual sds
 
 
@@ -92,6 +95,8 @@ def sample_collapsed(
     ------
     SamplingError
         If the density can't be computed at any proposal.
+    DataError
+        If rounding cuts the posterior.
     """
     started = time.perf_counter()
     rng = np.random.default_rng(random_seed)
@@ -108,6 +113,8 @@ def sample_collapsed(
         raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}")
     index = metropolis(drawn, chains=chains, draws=draws, rng=rng).ravel()
     phi = target.variances(x[index])
+    if np.mean(is_near_rounding(target, phi)) > CUT:
+        raise DataError(_cut(design))
     beta, b = points.draws(at, x, index, rng)
     shape = (chains, draws)
     marginal = (drawn.log_integral, drawn.log_integral_mcse) if target.is_proper else (None, None)
@@ -131,6 +138,15 @@ def sample_collapsed(
         pareto_k=drawn.pareto_k,
         findings=_findings(drawn),
         seconds=time.perf_counter() - started,
+    )
+
+
+def _cut(design: Design) -> str:
+    groups = " and ".join(factor.name for factor in design.factors)
+    return (
+        f"The effects of {groups} are so large beside the residual sd that rounding cuts their "
+        "posterior: some levels have too few rows to tell the columns of their effects apart. "
+        "Leave these levels out, or columns of the bar."
     )
 
 

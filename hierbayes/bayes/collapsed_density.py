@@ -50,6 +50,7 @@ ROUNDING = 0.1
 # eigenvalue is one or more. With a remainder it counts in full, as solutions are refined: where the
 # levels tell all columns apart only effects that are nearly collinear themselves are beyond.
 LOST = 0.1
+MARGIN = 2.0  # draws this near to what is lost are at the edge of a posterior that was cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +297,13 @@ def _loses_identity(target: Target, Lambdas: list[FloatArray]) -> npt.NDArray[np
         sure = 1.0 + target.smallest * np.linalg.svd(Lambdas[0], compute_uv=False)[:, -1] ** 2
         doubtful = np.finfo(float).eps * most > LOST * sure
     return np.asarray(doubtful, dtype=bool)
+
+
+def is_near_rounding(target: Target, phi: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether effects ``MARGIN`` times as large would be lost to rounding, (T,) or ()."""
+    phi = target.variances(phi)
+    Lambdas = _lambdas(target, phi, target.coordinates.sigma(phi))
+    return _loses_identity(target, [MARGIN * Lambda for Lambda in Lambdas])
 
 
 def log_prior(target: Target, phi: FloatArray) -> FloatArray:

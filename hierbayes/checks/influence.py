@@ -77,7 +77,6 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     values = np.full((J, len(names)), np.nan)
     cook = np.full(J, np.nan)
     known = np.isfinite(fit.vcov_beta).all()
-    precision = np.linalg.pinv(fit.representing.vcov_beta) * (1.0 if known else np.nan)
     for j in range(J):
         found = _without(fit, factor.codes != j)
         if found is None:
@@ -85,7 +84,7 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
         theta, sigma, beta = found
         values[j] = parameter_values(fit, theta[None], np.array([sigma]), beta=beta[None])[0]
         step = beta - fit.beta
-        cook[j] = float(step @ precision @ step) / max(beta.size, 1)
+        cook[j] = _squared_length(fit, step) / max(beta.size, 1) if known else np.nan
     table = pd.DataFrame(values, columns=list(names))
     table.insert(0, "cooks_distance", cook)
     table.insert(0, "n", np.bincount(factor.codes, minlength=J))
@@ -95,6 +94,15 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     )[0]
     table.attrs["estimates"] = dict(zip(names, own.tolist(), strict=True))
     return table
+
+
+def _squared_length(fit: LikelihoodFit, step: FloatArray) -> float:
+    """Step'V^-1 step with V the covariance of beta, of a step (p,) in any units of the columns."""
+    p, basis = step.size, fit.kernel.products.anchor.x_basis
+    size = np.abs(basis).max(axis=1, initial=0.0)  # in the unit of each coefficient
+    within = np.linalg.solve(basis / size[:, None], step / size)
+    along = np.linalg.solve(fit.at.orthonormal[0, :p, :p], within) / fit.at.sigma[0]
+    return float(along @ along)
 
 
 def _position(fit: LikelihoodFit, group: Any) -> int:

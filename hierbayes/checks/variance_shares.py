@@ -207,12 +207,13 @@ def _shares(
     design = fit.design
     X = design.X[:, fit.kept]
     centred = X - X.mean(axis=0)
-    spread = centred.T @ centred / max(X.shape[0] - 1, 1)
+    # of rows and columns, not of squares: means that are far from zero cancel without loss
+    root = np.linalg.qr(centred, mode="r") / np.sqrt(max(X.shape[0] - 1, 1))
     random = {}
     for factor, covariance in zip(design.factors, covariances, strict=True):
         squares = factor.z.T @ factor.z / X.shape[0]
         random[factor.name] = np.asarray((covariance * squares).sum(axis=(1, 2)))
-    fixed = np.asarray(np.einsum("si,ij,sj->s", beta, spread, beta))
+    fixed = np.asarray(((beta @ root.T) ** 2).sum(axis=1))
     return VarianceShares(fixed=fixed, random=random, residual=residual)
 
 

@@ -214,7 +214,8 @@ def may_be_far(
     fitted_x = solve_lower_stack(root, z[1]).reshape(fitted_y.size, of_xy.size)
     left_xy = of_xy - fitted_y @ fitted_x
     left_x = of_x - fitted_x.T @ fitted_x
-    left_x.flat[:: of_xy.size + 1] += CLEAR / 10 * of_x.diagonal()
+    size = of_x.diagonal()  # zero for a column that these rows don't have
+    left_x.flat[:: of_xy.size + 1] += CLEAR / 10 * np.where(size > 0, size, 1.0)
     left = yy - fitted_y @ fitted_y - left_xy @ np.linalg.solve(left_x, left_xy)
     return bool(left <= CLEAR * yy)
 

@@ -234,7 +234,7 @@ def kenward_roger_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
     hangs = (np.abs(D @ known.flat) > DEPENDS).any(axis=1)
     with np.errstate(divide="ignore"):
         # what the formulas of f_scaling become for q = 1; lambda is 1
-        return np.where(hangs, np.nan, 2 / A)
+        return np.where(hangs, np.nan, np.where(A > ZERO, 2 / A, np.inf))
 
 
 def f_scaling(known: KenwardRoger, L: FloatArray) -> FScaling:

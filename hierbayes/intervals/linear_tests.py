@@ -162,6 +162,7 @@ def f_test(
     if known is not None:
         scaling = f_scaling(known, L)
         den_df, factor = scaling.df, scaling.factor
+        plain = np.nan if np.isnan(den_df) else plain
     elif ddf == "satterthwaite":
         den_df = joint_df(satterthwaite_df(fit, L))
         plain = np.nan if np.isnan(den_df) else plain

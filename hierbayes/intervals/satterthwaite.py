@@ -53,6 +53,9 @@ STEP = 1e-4
 FLAT = 1e-6
 # A variance that changes by less than this part along a flat direction does not depend on it.
 DEPENDS = 1e-6
+# Relative variance of an estimated variance that is rounding (1e-20) and not its uncertainty: more
+# than 2e10 degrees of freedom are infinite, and change no digit of a p-value that is printed.
+CERTAIN = 1e-10
 AT_ONCE = 2**22  # numbers that the factors of one batch of thetas may hold: 32 MB
 
 
@@ -311,8 +314,9 @@ def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
     known = variance_uncertainty(fit)
     variance = np.einsum("ci,ij,cj->c", L, fit.representing.vcov_beta, L)
     g = np.einsum("ci,mij,cj->cm", L, known.slopes, L)
+    relative = known.spread(g / variance[:, None], np.ones_like(variance))
     with np.errstate(divide="ignore"):
-        return np.asarray(2 * variance**2 / known.spread(g, variance))
+        return np.where(relative <= CERTAIN, np.inf, 2 / relative)
 
 
 def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:

@@ -29,8 +29,7 @@ NOTHING_LEFT = 1e-11
 # Rms of the response, after the fixed part, over that within levels up to where both estimators
 # answer. One factor: the response is stored to 1e-16 of itself, so residuals keep eight digits.
 # Several: columns of one factor are sums of another's, and what tells the two apart is of the order
-# of one beside the square of the ratio; 3e5 leaves four digits of it. So it is where a level of the
-# only factor doesn't tell its columns apart, such as a level of one row that has a slope.
+# of one beside the square of the ratio; 3e5 leaves four digits of it.
 MOST_RATIO = 1e8
 MOST_RATIO_OF_SEVERAL = 3e5
 NO_SHRINKAGE = 1e6  # relative sd at which a level's effect is practically its own mean
@@ -124,7 +123,7 @@ def _check_ratio(design: Design, kernel: Kernel) -> None:
     if not kernel.sigma_known:
         df = rows_left(design.factors) - products.xy.size
         left = float(products.remainder.rr[0, -1, -1]) / max(df, 1)
-    most = MOST_RATIO if products.least > 0 else MOST_RATIO_OF_SEVERAL
+    most = MOST_RATIO if len(design.factors) == 1 else MOST_RATIO_OF_SEVERAL
     total = products.yy / products.n_obs
     if total <= most**2 * left:
         return

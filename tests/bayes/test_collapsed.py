@@ -212,6 +212,18 @@ def test_slopes_of_any_size_have_one_posterior_of_the_residual_sd(formula):
     assert sigma(1e7) == pytest.approx(sigma(1e3), rel=1e-3)
 
 
+@pytest.mark.mcmc
+def test_a_posterior_that_rounding_cuts_is_refused():
+    """Once a residual sd of 1.31 for 1.28 at 3e6, and of 2.54 at 1e7."""
+    g = np.repeat(np.arange(7), [1, 5, 5, 5, 5, 5, 5])
+    rng = np.random.default_rng(0)
+    x, u, e = rng.normal(size=31), rng.normal(size=(7, 2)), rng.normal(size=31)
+    for ratio in (3e6, 1e7):
+        data = {"y": ratio * (u[g, 0] + u[g, 1] * x) + e, "x": x, "g": g}
+        with pytest.raises(hb.DataError, match="rounding cuts their posterior"):
+            hb.Model("y ~ x + (x | g)", data).sample(random_seed=1)
+
+
 def test_one_weight_above_all_others_is_the_worst_tail():
     weights = np.zeros(1000)
     assert pareto_k(weights) == -np.inf

@@ -49,3 +49,12 @@ def test_bad_input_is_named():
         hb.influence(hb.lmer("Reaction ~ Days", sleep))
     with pytest.raises(hb.NotSupportedError, match="refits by REML or ML"):
         hb.influence("fit")
+
+
+def test_levels_that_hold_a_column_of_their_own_have_no_estimates_without_it():
+    """Once numpy's error, for a fixed effect of one level without an intercept."""
+    data = hb.load_dataset("sleepstudy")
+    data["who"] = np.where(data["Subject"].astype(str) == "308", "one", "others")
+    found = hb.influence(hb.lmer("Reaction ~ 0 + who + (1 | Subject)", data))
+    assert np.isnan(found.loc["308", "cooks_distance"])
+    assert np.isfinite(found["cooks_distance"].drop("308")).all()

@@ -241,3 +241,13 @@ def test_printed_and_shown():
     assert "2.5 %" not in text
     assert hb.icc(fit).to_frame().index.tolist() == ["adjusted", "unadjusted", "Subject"]
     assert "Intraclass" in hb.icc(fit)._repr_html_()
+
+
+def test_the_variance_of_cell_means_far_from_zero_keeps_its_digits():
+    data = hb.load_dataset("sleepstudy")
+    data["late"] = np.where(data["Days"] > 4, "yes", "no")
+    near, far = (
+        hb.r2(hb.lmer("y ~ 0 + late + (1 | Subject)", data.assign(y=data["Reaction"] + shift)))
+        for shift in (0.0, 1e8)
+    )
+    np.testing.assert_allclose(far.table["estimate"], near.table["estimate"], rtol=1e-7)

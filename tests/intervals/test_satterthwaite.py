@@ -206,3 +206,13 @@ def test_a_covariance_that_the_data_say_nothing_of_gives_no_degrees_of_freedom()
     tests = row_tests(quiet("y ~ arm + dose + (1 | clinic)", data), np.eye(3))
     assert np.isnan([tests.df[:2], tests.p_value[:2], tests.std_error[:2]]).all()
     assert tests.df[2] == pytest.approx(77, rel=1e-3)  # as without clinics: 80 rows, 3 columns
+
+
+def test_nothing_estimated_is_infinitely_many_degrees_of_freedom():
+    """Once 5.7e75 by rounding, another number in another unit: within blocks all is known."""
+    data = hb.load_dataset("Oats").assign(known=20.0)
+    fit = hb.lmer("yield ~ nitro + (1 | Block)", data, known_sd="known")
+    for ddf in ("satterthwaite", "kenward-roger"):
+        df = fit.tidy("fixed", ddf=ddf)["df"]
+        assert np.isposinf(df[1]) and 5 < df[0] < 10
+        assert np.isposinf(hb.anova(fit, ddf=ddf).to_frame().loc["nitro", "den_df"])

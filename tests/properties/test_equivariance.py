@@ -196,6 +196,13 @@ def test_what_searches_again_moves_with_the_unit_of_the_response(model, shift):
     check(model, "reml", affine(case_of(model), y=(shift * 1e-8, 1e-8)), results=SEARCHES)
 
 
+@pytest.mark.parametrize("model", ["independent slopes", "nested"])
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_what_searches_again_moves_with_the_unit_of_a_predictor(model, scale):
+    """Cook's distances once lost the coefficients in small units: 0.0002 for 0.25."""
+    check(model, "reml", affine(case_of(model), x=(0.0, scale)), results=SEARCHES)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_numbers_move_with_the_origin_of_the_response(model):
     moved_far(model, y=1e6)
