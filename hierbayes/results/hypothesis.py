@@ -44,6 +44,10 @@ class _UnknownError(Exception):
     """A name in a statement that is no parameter."""
 
 
+class _UndefinedError(Exception):
+    """A compared side is no finite number in as many draws as the argument says."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Hypothesis(Printable):
     """Posterior probability of a statement.
@@ -110,6 +114,12 @@ def test_hypothesis(
         held = _truth(tree, quoted)
     except _UnknownError as error:
         raise FormulaError(_unknown_sentence(statement, str(error), addresses)) from None
+    except _UndefinedError as error:
+        raise FormulaError(
+            f"{statement!r} compares what is no finite number in {error} of "
+            f"{draws[0][..., 0].size} draws (the logarithm or root of a negative number, or a "
+            "division by 0), so it has no probability. Compare the parameters themselves."
+        ) from None
     except FormulaError as error:
         if re.search(r"\bbetween\b", statement):
             raise FormulaError(
@@ -161,7 +171,7 @@ def _with_quoted_names(statement: str, addresses: Addresses) -> tuple[str, dict[
     Names of parameters are more than the grammar's names (``sd(Days|Subject)``), so they are found
     first, the longest before those that are part of it.
     """
-    if not isinstance(statement, str):
+    if not isinstance(statement, str) or not statement.strip():
         raise OptionError(f"statement={statement!r} must be text, for example 'Days > 10'.")
     text = prepare(statement)
     present = addresses.spelled_in(text)
@@ -223,7 +233,11 @@ def _truth(tree: Expression, values: Mapping[str, FloatArray]) -> npt.NDArray[np
                 return None
             return first & second if operator.startswith("&") else first | second
         case Binary(operator, left, right) if operator in COMPARISONS:
-            return np.asarray(COMPARISONS[operator](_value(left, values), _value(right, values)))
+            sides = (_value(left, values), _value(right, values))
+            undefined = ~np.isfinite(sides[0]) | ~np.isfinite(sides[1])
+            if undefined.any():
+                raise _UndefinedError(int(undefined.sum()))
+            return np.asarray(COMPARISONS[operator](*sides))
         case Binary(("==" | "!="), _, _):
             raise _point_error()
     return None

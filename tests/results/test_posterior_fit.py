@@ -261,3 +261,23 @@ def test_a_family_without_a_residual_sd_has_none():
     assert np.isnan(post.sigma) and np.isnan(post.glance()["sigma"].iloc[0])
     assert not post.varcorr().has_residual and "Residual" not in str(post.varcorr())
     assert "nan" not in str(post).lower()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "log(-Days) > 0",
+        "sqrt(Days - 1e6) < 5",
+        "Days/0 > 1",
+        "Days > 1 & log(-Days) < 0",
+    ],
+)
+def test_a_statement_of_what_is_no_number_has_no_probability(sleep, statement):
+    """Draws without a value counted as draws in which it does not hold."""
+    with pytest.raises(hb.FormulaError, match=r"no finite number in \d+ of \d+ draws"):
+        sleep.hypothesis(statement)
+
+
+def test_an_empty_statement_is_asked_for_one(sleep):
+    with pytest.raises(hb.OptionError, match="must be text, for example 'Days > 10'"):
+        sleep.hypothesis(" ")
