@@ -139,14 +139,15 @@ def share_estimates(
     found = bootstrap(whole, nsim=nsim, random_seed=random_seed)
     used = found.replicates[~np.isnan(found.replicates[:, -1])]
     failed = f" ({found.n_failed} refits failed)" if found.n_failed else ""
+    told = f"{level:.0%} confidence intervals: percentiles of {used.shape[0]} parametric bootstrap "
+    told += f"replicates{failed}."
+    if not used.shape[0]:
+        told = f"No confidence intervals: none of the {nsim} parametric bootstrap refits succeeded."
     return ShareEstimates(
         point=point,
-        draws=_from_parameters(whole, used),
+        draws=_from_parameters(whole, used) if used.shape[0] else None,
         residual_words=words,
-        interval_words=(
-            f"{level:.0%} confidence intervals: percentiles of {used.shape[0]} parametric "
-            f"bootstrap replicates{failed}. {fit.undetermined_note}".strip()
-        ),
+        interval_words=f"{told} {fit.undetermined_note}".strip(),
         others=others,
         undetermined=lost,
     )

@@ -36,7 +36,9 @@ FloatArray = npt.NDArray[np.float64]
 # points; in units of the mean eigenvalue, wide enough that the ratio is flat at both ends.
 LOG_GRID = np.linspace(np.log(1e-6), np.log(1e8), 320)
 SAME = 1e-9  # eigenvalues this close (relative to the largest) are one of higher multiplicity
-ZERO = 1e-10  # eigenvalues below this part of the largest are zero
+# Eigenvalues below this part of the largest of Z'WZ are zero: of what X explains rounding leaves
+# 1e-15.
+ZERO = 1e-10
 # A ratio below this is zero: what rounding leaves of the difference of two criteria.
 ZERO_RATIO = 1e-8
 AT_ONCE = 2**21  # numbers of one block of replicates x grid: 16 MB
@@ -186,7 +188,7 @@ def spectrum_of(kernel: Kernel) -> Spectrum:
     z2, zx = products.zz[0][:, 0, 0], products.zx[0][:, 0, :]
     half = np.linalg.solve(np.linalg.cholesky(products.xx), zx.T)
     mu = np.linalg.eigvalsh(np.diag(z2) - half.T @ half)
-    mu = mu[mu > ZERO * mu.max(initial=0.0)]
+    mu = mu[mu > ZERO * z2.max(initial=0.0)]
     order = np.sort(mu)
     first = np.append(True, np.diff(order) > SAME * order.max(initial=0.0))
     starts = np.flatnonzero(first)

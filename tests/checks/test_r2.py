@@ -251,3 +251,19 @@ def test_the_variance_of_cell_means_far_from_zero_keeps_its_digits():
         for shift in (0.0, 1e8)
     )
     np.testing.assert_allclose(far.table["estimate"], near.table["estimate"], rtol=1e-7)
+
+
+@pytest.mark.parametrize("measure", [hb.r2, hb.icc])
+def test_without_a_refit_that_succeeds_there_is_no_interval_and_a_word_on_it(measure, monkeypatch):
+    """Once "cannot reshape array of size 0"."""
+    fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+
+    def all_failed(*args, **options):
+        found = hb.bootstrap(*args, **options)
+        return replace(found, replicates=np.full_like(found.replicates, np.nan), n_failed=5)
+
+    monkeypatch.setattr("hierbayes.checks.variance_shares.bootstrap", all_failed)
+    found = measure(fit, "bootstrap", nsim=5, random_seed=1)
+    assert found.table["estimate"].notna().all()
+    assert found.table[["conf_low", "conf_high"]].isna().all(axis=None)
+    assert "none of the 5 parametric bootstrap refits succeeded" in " ".join(str(found).split())

@@ -125,3 +125,14 @@ def test_bad_input():
         hb.exact_rlrt(fit, nsim="many")
     with pytest.raises(hb.OptionError, match="it got int"):
         hb.exact_rlrt(3)
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+@pytest.mark.parametrize("test", [hb.exact_rlrt, hb.exact_lrt])
+def test_a_variance_that_the_fixed_part_explains_is_not_tested(test):
+    """Once a ValueError of numpy: eigenvalues of rounding were compared with each other."""
+    data = {"g": list("dbacbaba"), "f": list("21031010")}
+    data["y"] = [2.2, 1.4, 1.9, 3.2, 1.5, 1.4, 0.8, 1.1]
+    for formula in ("y ~ f + (1 | g)", "y ~ f + g + (1 | g)"):
+        with pytest.raises(hb.DataError, match="nothing to test"):
+            test(hb.lmer(formula, data), nsim=20, random_seed=1)
