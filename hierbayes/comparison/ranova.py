@@ -56,12 +56,11 @@ class _Row:
     df: int
     mixture: Mixture
     leaves_nothing: bool
-    is_determined: bool
+    n_undetermined: int
 
     @property
     def p_value(self) -> float:
-        tested = self.df > 0 and self.is_determined
-        return float(chdtrc(self.df, max(self.chisq, 0.0))) if tested else math.nan
+        return float(chdtrc(self.df, max(self.chisq, 0.0))) if self.df > 0 else math.nan
 
 
 @checked_call("hb.ranova")
@@ -112,6 +111,7 @@ def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -
         table=_table(fit, rows, exact),
         mixtures={row.name: row.mixture.words for row in rows if row.mixture.df is not None},
         reasons={row.name: row.mixture.reason for row in rows if row.mixture.reason},
+        undetermined={row.name: row.n_undetermined for row in rows if row.n_undetermined > 0},
         method=fit.method,
         formula_text=fit.formula_text,
         data_name=fit.data_name,
@@ -121,7 +121,9 @@ def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -
 
 def _row(fit: LikelihoodFit, deletion: Deletion) -> _Row:
     reduced = _fitted(fit, deletion.design)
-    df = fit.n_params - reduced.n_params
+    # of what is taken out what the data determine: the ratio has no other degrees of freedom
+    n_undetermined = fit.kernel.n_undetermined - reduced.n_undetermined
+    df = fit.n_params - reduced.n_params - n_undetermined
     chisq = 2 * (fit.loglik - reduced.loglik)
     if df > 0 and chisq < ZERO_RATIO:
         chisq = 0.0  # two searches for one optimum
@@ -132,8 +134,7 @@ def _row(fit: LikelihoodFit, deletion: Deletion) -> _Row:
         chisq=chisq,
         df=df,
         mixture=mixture_p(reduced, fit, chisq),
-        # of what is taken out the data determine something
-        is_determined=df > fit.kernel.n_undetermined - reduced.n_undetermined,
+        n_undetermined=n_undetermined,
         leaves_nothing=not deletion.design.terms,
     )
 
@@ -156,7 +157,7 @@ def _fitted(fit: LikelihoodFit, design: Design) -> _Reduced:
 def _exact_p(fit: LikelihoodFit, row: _Row, *, nsim: int, rng: np.random.Generator) -> float:
     """Exact p of the deletion of the only variance component; NaN for any other."""
     small = max(factor.levels.size for factor in fit.design.factors) <= EXACT_UP_TO
-    if row.is_determined and row.leaves_nothing and small and not why_not_exact(fit):
+    if row.df > 0 and row.leaves_nothing and small and not why_not_exact(fit):
         with suppress(DataError):  # the data do not tell the variance from the residual one
             return exact_test(fit, fit.method, nsim=nsim, random_seed=rng).p_value
     return math.nan

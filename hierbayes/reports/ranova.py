@@ -106,6 +106,13 @@ def _sentences(found: RanovaTable) -> list[str]:
     for name, why in found.reasons.items():
         rows.setdefault(why, []).append(name)
     out = [f"{'; '.join(names)}: no mixture p, because {why}." for why, names in rows.items()]
+    determined = {str(name): int(df) for name, df in found.table["df"].dropna().items()}
+    for name, count in found.undetermined.items():
+        of = count + determined[name]
+        out.append(
+            f"{name}: Df counts what the data determine of the parameters taken out, {determined[name]} "
+            f"of {of}."
+        )
     if found.nsim:
         out.append(
             f"p exact: {found.nsim} draws of the exact null distribution, which is right for any "

@@ -22,6 +22,8 @@ class RanovaTable(Printable):
         chi-bar-squared mixture, and that of the exact null distribution; NaN where not known
     mixtures : row -> the mixture, for example "1/2 chi2(1) + 1/2 chi2(2)"
     reasons : row -> why the mixture is not known
+    undetermined : row -> how many of the parameters it takes out the data do not determine; they
+        are not in ``df``
     method : "reml" or "ml", the likelihood compared
     formula_text, data_name : the model and its data
     nsim : draws behind ``p_exact``, 0 if there are none
@@ -30,6 +32,7 @@ class RanovaTable(Printable):
     table: pd.DataFrame
     mixtures: Mapping[str, str]
     reasons: Mapping[str, str]
+    undetermined: Mapping[str, int]
     method: Method
     formula_text: str
     data_name: str = ""
