@@ -111,7 +111,7 @@ def shown(given: Any) -> str:
     A fit or a frame in the place of a word would print all its tables into the sentence.
     """
     if isinstance(given, str | int | float | complex | bytes | np.generic | None):
-        text = repr(given)
+        text = repr(given.item() if isinstance(given, np.generic) else given)
     elif isinstance(given, type):
         return f"the class {given.__name__}"
     elif isinstance(given, list | tuple | set | frozenset | dict | range) and len(given) <= 20:

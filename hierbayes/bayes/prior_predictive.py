@@ -12,7 +12,7 @@ from hierbayes.design.design import Design, IntArray
 from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
-from hierbayes.options import random_generator
+from hierbayes.options import random_generator, shown
 from hierbayes.results.addresses import coefficient_addresses, effect_labels
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.variable_names import (
@@ -44,7 +44,7 @@ def prior_predictive(
     import xarray as xr
 
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise OptionError(f"draws={draws!r} must be a whole number of at least 1.")
+        raise OptionError(f"draws={shown(draws)} must be a whole number of at least 1.")
     rng = random_generator(random_seed)
     drawn = prior_draws(design, priors, like=_empty(design, kept, priors, draws), rng=rng)
     flat = flat_draws(drawn, design)

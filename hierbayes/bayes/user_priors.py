@@ -29,7 +29,7 @@ from hierbayes.bayes.lkj import LKJ
 from hierbayes.bayes.parameter_names import Parameter
 from hierbayes.design.design import Design
 from hierbayes.errors import PriorError
-from hierbayes.options import nearest
+from hierbayes.options import nearest, shown
 from hierbayes.results.addresses import Addresses, correlation_spellings, squeezed
 
 IntArray = npt.NDArray[np.intp]
@@ -57,7 +57,7 @@ def chosen_priors(
     if isinstance(user, str) and user == "flat":
         return {parameter: Flat() for parameter in parameters if parameter.kind == "beta"}
     if not isinstance(user, Mapping):
-        raise PriorError(f'priors={user!r} must be a dict such as {EXAMPLE}, or "flat".')
+        raise PriorError(f'priors={shown(user)} must be a dict such as {EXAMPLE}, or "flat".')
     own, classes = _addressed(user, parameters)
     for name in user:
         if squeezed(name) not in classes and name not in own:

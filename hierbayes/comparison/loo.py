@@ -245,8 +245,10 @@ def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTe
         smoothed, pareto_k[at] = array_stats.psislw(terms, r_eff=relative_efficiency, axis=-1)
         smoothed = smoothed - logsumexp(smoothed, axis=1, keepdims=True)
         elpd[at] = logsumexp(smoothed + terms, axis=1)
-        relative = np.exp(terms - elpd[at, None])  # density against its weighted mean
-        variance[at] = (np.exp(2 * smoothed) * (relative - 1) ** 2).sum(axis=1)
+        # Weights times (density / its weighted mean - 1): both parts are at most 1, the ratio
+        # alone can be beyond a double.
+        share = np.exp(smoothed + terms - elpd[at, None])
+        variance[at] = np.square(share - np.exp(smoothed)).sum(axis=1)
     return PsisTerms(
         elpd=elpd,
         mcse=np.sqrt(variance / min(relative_efficiency, 1.0)),

@@ -233,7 +233,7 @@ def _wanted_contrasts(
     several = any(len(own) > 1 for own in labels)
     return tuple(
         no_contrasts(len(own))
-        if contrasts == "pairwise" and several and len(own) == 1
+        if isinstance(contrasts, str) and contrasts == "pairwise" and several and len(own) == 1
         else contrast_rows(contrasts, own)
         for own in labels
     )

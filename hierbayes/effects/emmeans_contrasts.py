@@ -161,7 +161,9 @@ def _weights(name: str, given: Any, places: dict[str, int], *, n_means: int) -> 
             out[_place(label, places)] = _number(name, weight)
         return out
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise OptionError(f"contrasts[{name!r}]={given!r} must be a list or a dict of weights.")
+        raise OptionError(
+            f"contrasts[{name!r}]={shown(given)} must be a list or a dict of weights."
+        )
     values = [_number(name, weight) for weight in given]
     if len(values) != n_means:
         raise OptionError(

@@ -42,6 +42,7 @@ from hierbayes.options import (
     SimulatedGroups,
     check_option,
     random_generator,
+    shown,
 )
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -262,7 +263,7 @@ def simulate(
 ) -> pd.DataFrame:
     """Draw responses; the arguments are those of ``PosteriorFit.simulate``."""
     if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 1:
-        raise OptionError(f"nsim={nsim!r} must be a whole number of at least 1.")
+        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1.")
     check_option("groups", groups, SimulatedGroups)
     rng = random_generator(random_seed)
     flat = flat_draws(fit.draws, fit.design)

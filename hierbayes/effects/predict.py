@@ -66,6 +66,7 @@ from hierbayes.options import (
     check_option,
     nearest,
     random_generator,
+    shown,
 )
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -233,8 +234,8 @@ def chosen_groups(fit: FitTables, groups: str | Iterable[str]) -> tuple[str, ...
         groups = [groups]
     if not isinstance(groups, Iterable):
         raise OptionError(
-            f"groups={groups!r} must be 'all', 'none' or a list of grouping factors; to leave the "
-            "random effects out write groups='none'."
+            f"groups={shown(groups)} must be 'all', 'none' or a list of grouping factors; to leave "
+            "the random effects out write groups='none'."
         )
     chosen = tuple(groups)
     for name in chosen:
@@ -243,7 +244,7 @@ def chosen_groups(fit: FitTables, groups: str | Iterable[str]) -> tuple[str, ...
             guess = nearest(str(name), (*names, "all", "none"))
             hint = f"; did you mean {guess!r}?" if guess else "."
             raise OptionError(
-                f"groups={name!r} is not a grouping factor of this model (it has {known}) nor "
+                f"groups={shown(name)} is not a grouping factor of this model (it has {known}) nor "
                 f"'all' or 'none'{hint}"
             )
     return chosen

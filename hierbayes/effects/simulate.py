@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import NotSupportedError, OptionError
-from hierbayes.options import random_generator
+from hierbayes.options import random_generator, shown
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 
@@ -27,7 +27,7 @@ def simulate(fit: LikelihoodFit, *, nsim: int = 1, random_seed: Any = None) -> p
         every random effect.
     """
     if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 1:
-        raise OptionError(f"nsim={nsim!r} must be a whole number of at least 1.")
+        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1.")
     if np.isnan(fit.deviance):
         raise NotSupportedError(f"Responses can't be drawn from this fit. {fit.undetermined_note}")
     rng = random_generator(random_seed)

@@ -15,7 +15,7 @@ import pandas as pd
 from hierbayes.errors import DataError, NotSupportedError, OptionError, SamplingError
 from hierbayes.likelihood.convergence import design_findings
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
-from hierbayes.options import Sampler, check_option, random_generator
+from hierbayes.options import Sampler, check_option, random_generator, shown
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -49,7 +49,7 @@ def sample(
     for name, value, least in (("draws", draws, 1), ("chains", chains, 1), ("tune", tune, 0)):
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not whole or value < least:
-            raise OptionError(f"{name}={value!r} must be a whole number of at least {least}.")
+            raise OptionError(f"{name}={shown(value)} must be a whole number of at least {least}.")
     check_option("sampler", sampler, Sampler)
     settings: dict[str, Any] = {"draws": int(draws), "chains": int(chains), "tune": int(tune)}
     settings |= {"sampler": sampler, "target_accept": _checked_target(target_accept)}

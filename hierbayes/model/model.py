@@ -68,6 +68,7 @@ from hierbayes.options import (
     check_family_name,
     check_flag,
     check_option,
+    shown,
 )
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -179,8 +180,8 @@ class Model:
             )
         if contrasts is not None and not isinstance(contrasts, Mapping):
             raise OptionError(
-                f"contrasts={contrasts!r} must be a dict from a factor to its coding, for example "
-                '{"recipe": "sum"}.'
+                f"contrasts={shown(contrasts)} must be a dict from a factor to its coding, for "
+                'example {"recipe": "sum"}.'
             )
         if isinstance(data, Iterator):
             raise NotSupportedError("Data given in parts are not available in this version.")

@@ -26,7 +26,7 @@ from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.errors import HierBayesError, OptionError
 from hierbayes.formula.deparse import deparse
 from hierbayes.model.model import Model
-from hierbayes.options import random_generator
+from hierbayes.options import random_generator, shown
 from hierbayes.reports.numbers import format_factor, format_percent
 from hierbayes.results.addresses import coefficient_addresses
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -172,7 +172,7 @@ def spectrum(term: str, expected: float, default: Prior) -> dict[str, Any]:
     neutral has its width, and its centre at no effect.
     """
     if expected == 0 or not np.isfinite(expected):
-        raise OptionError(f"expected={expected!r} must be an effect other than zero.")
+        raise OptionError(f"expected={shown(expected)} must be an effect other than zero.")
     spread = abs(expected) / ONE_SIDED
     neutral = None
     if isinstance(default, Normal) and default.mu != 0:
@@ -188,7 +188,7 @@ def _check_numbers(**given: Any) -> None:
     for name, value in given.items():
         is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         if value is not None and not (is_number and np.isfinite(value)):
-            raise OptionError(f"{name}={value!r} must be a number.")
+            raise OptionError(f"{name}={shown(value)} must be a number.")
 
 
 def _checked_term(fit: LikelihoodFit, term: Any) -> int:

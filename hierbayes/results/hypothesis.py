@@ -17,7 +17,7 @@ from hierbayes.errors import FormulaError, NotSupportedError, OptionError
 from hierbayes.formula.expressions import Binary, Call, Expression, Group, Name, Number, Unary
 from hierbayes.formula.grammar import read_expression
 from hierbayes.formula.tokenizer import prepare
-from hierbayes.options import IntervalKind, nearest
+from hierbayes.options import IntervalKind, nearest, shown
 from hierbayes.results.addresses import Addresses, squeezed
 from hierbayes.results.chains import chain_statistics, credible_interval
 from hierbayes.results.printing import Printable
@@ -172,7 +172,7 @@ def _with_quoted_names(statement: str, addresses: Addresses) -> tuple[str, dict[
     first, the longest before those that are part of it.
     """
     if not isinstance(statement, str) or not statement.strip():
-        raise OptionError(f"statement={statement!r} must be text, for example 'Days > 10'.")
+        raise OptionError(f"statement={shown(statement)} must be text, for example 'Days > 10'.")
     text = prepare(statement)
     present = addresses.spelled_in(text)
     places: dict[str, int] = {}

@@ -260,3 +260,10 @@ def test_a_flat_coefficient_that_one_group_alone_determines_is_refused():
         fit = model.sample(draws=50, random_seed=1)
     with pytest.raises(hb.DataError, match="Without Subject 308 the other rows do not determine"):
         hb.loo(fit, by="Subject")
+
+
+def test_densities_hundreds_of_logs_apart_have_finite_errors():
+    """Their ratio is beyond a double; the share of a draw in the mean is not."""
+    log_density = np.random.default_rng(1).normal(size=(400, 2))
+    log_density[0] = 900.0
+    assert np.isfinite(psis(log_density).mcse).all()

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -409,3 +410,12 @@ def test_a_minus_in_a_level_is_not_read_as_a_difference():
         "(old - new) - (new - old)",
         "old - (new - old)",
     ]
+
+
+@pytest.mark.parametrize(
+    "contrasts", [np.array([1.0, 2.0]), pd.Series([1]), pd.DataFrame({"a": [1]})]
+)
+def test_arrays_and_frames_as_contrasts_are_told_what_contrasts_are(contrasts):
+    fit = hb.lmer("score ~ Machine + (1 | Worker)", hb.load_dataset("Machines"))
+    with pytest.raises(hb.OptionError, match="is no pair of means"):
+        hb.emmeans(fit, "Machine", contrasts=contrasts)

@@ -298,3 +298,9 @@ def test_predictions_that_hinge_on_the_dropped_column_are_warned_of():
     new.loc[new.index[0], "twice"] += 1
     with pytest.warns(hb.RankDeficientWarning, match="1 of 3 predictions is .*twice dropped"):
         fit.predict(new)
+
+
+def test_a_fit_in_the_place_of_groups_is_named_not_printed():
+    fit = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+    with pytest.raises(hb.OptionError, match="groups=a LikelihoodFit must be 'all'"):
+        fit.predict(groups=fit)
