@@ -109,10 +109,8 @@ def _sentences(found: RanovaTable) -> list[str]:
     determined = {str(name): int(df) for name, df in found.table["df"].dropna().items()}
     for name, count in found.undetermined.items():
         of = count + determined[name]
-        out.append(
-            f"{name}: Df counts what the data determine of the parameters taken out, {determined[name]} "
-            f"of {of}."
-        )
+        what = f"what the data determine of the parameters taken out, {determined[name]} of {of}"
+        out.append(f"{name}: Df counts {what}.")
     if found.nsim:
         out.append(
             f"p exact: {found.nsim} draws of the exact null distribution, which is right for any "
