@@ -1,5 +1,6 @@
 """The report of one fit, and of a comparison: what was asked, found, checked, and the code."""
 
+import textwrap
 from typing import Any
 
 from hierbayes.plots.caterpillar import caterpillar
@@ -22,9 +23,8 @@ def fit_report(fit: Any) -> Document:
     Sections: model, table for a paper, summary, random effects, residuals (of a likelihood fit)
     and the code that makes the fit again.
     """
-    said = {} if isinstance(fit, LikelihoodFit) else {"family": fit.response_family}
     parts = [
-        Part(heading="Model", printed=explain_text(fit.design, **said)),
+        Part(heading="Model", printed=_model_words(fit)),
         Part(heading="Estimates", text=_interval_words(fit), grids=(paper_grid([fit]),)),
         Part(heading="Summary", printed=fit.summary(), html=fit._repr_html_()),
     ]
@@ -41,7 +41,7 @@ def comparison_report(found: Comparison) -> Document:
     """Report a comparison: the fits as columns of one table, then each difference with its why."""
     fits = [side.fit for side in found.fits]
     parts = [
-        Part(heading="Model", printed=explain_text(fits[0].design)),
+        Part(heading="Model", printed=_model_words(fits[0])),
         Part(
             heading="Estimates side by side",
             text=f"Estimates with {100 * found.level:g} % intervals: confidence intervals of the "
@@ -56,6 +56,14 @@ def comparison_report(found: Comparison) -> Document:
     parts.append(Part(heading="How to make it again", code=comparison_code(fits)))
     data = f" on {found.data_name}" if found.data_name else ""
     return Document(f"{found.formula_text}{data}: estimators side by side", tuple(parts))
+
+
+def _model_words(fit: Any) -> str:
+    """Say what the formula became, and what of it the data do not determine."""
+    family = {} if isinstance(fit, LikelihoodFit) else {"family": fit.response_family}
+    unknown = [str(finding) for finding in fit.findings if finding.code == "not_identified"]
+    said = explain_text(fit.design, **family)
+    return "\n".join([said, *("\n" + textwrap.fill(one, 80) for one in unknown)])
 
 
 def _interval_words(fit: Any) -> str:

@@ -116,3 +116,12 @@ def test_dollars_in_names_are_no_mathematics(tmp_path):
     assert r"$\frac a$" in page and page.count("<img") == 2
     found = hb.reanalyse(fit.formula_text, frame, {"default": None}, random_seed=1)
     assert "<img" in found.report(tmp_path / "y.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+def test_the_model_section_says_what_the_data_do_not_determine(tmp_path):
+    machines = hb.load_dataset("Machines")
+    fit = hb.lmer("score ~ Machine + Worker + (1 | Worker)", machines)
+    whole = fit.report(tmp_path / "fit.md").read_text(encoding="utf-8")
+    section = whole.split("## Model")[1].split("## ")[0]
+    assert "sd((Intercept)|Worker) is not determined by the data" in " ".join(section.split())
