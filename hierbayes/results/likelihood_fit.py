@@ -96,7 +96,8 @@ class LikelihoodFit(FitTables):
     data_name : how the data are called in printed results
     representative : array, shape (k,), lme4's relative covariance parameters, with one of the
         values that fit equally well where the data determine none
-    beta : array, shape (p,), fixed effects of the columns that were kept
+    beta : array, shape (p,), fixed effects of the columns that were kept, those beside
+        ``representative`` where the data determine none: ``fixef()`` is NaN there
     sigma : residual sd, response units
     criterion : REML criterion, or minus twice the log-likelihood
     converged : whether the search ended at a proven optimum
