@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any
 
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest
+from hierbayes.wording import nearest
 
 # What arguments are called in R's and other packages, and here.
 ARGUMENT_WORDS = {

@@ -15,11 +15,11 @@ import typer
 from typer.core import TyperGroup
 
 from hierbayes.datasets import list_datasets, load_dataset
-from hierbayes.design.messages import did_you_mean
 from hierbayes.design.table import Table, read_table
 from hierbayes.errors import DataError, HierBayesError, HierBayesWarning, OptionError
 from hierbayes.model import Model
 from hierbayes.reports.output_files import write_files
+from hierbayes.wording import did_you_mean
 
 USER_ERROR = 2
 

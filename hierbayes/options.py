@@ -4,12 +4,12 @@ Each option is a ``Literal`` alias, so editors complete it; ``check_option`` run
 public border and turns a wrong value into one sentence that names the nearest allowed one.
 """
 
-from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from hierbayes.errors import OptionError
+from hierbayes.wording import meant, shown
 
 Method = Literal["reml", "ml"]
 NewLevels = Literal["error", "population", "sample", "missing"]
@@ -95,43 +95,13 @@ Link = Literal[
 ]
 
 
-LONGEST_SHOWN = 120  # letters of a value in a message
-
-
-def nearest(given: str, allowed: tuple[str, ...]) -> str | None:
-    """Return the allowed word closest to ``given``, or None when nothing is close."""
-    folded = {word.casefold(): word for word in allowed}
-    close = get_close_matches(given.casefold(), folded, n=1, cutoff=0.5)
-    return folded[close[0]] if close else None
-
-
-def shown(given: Any) -> str:
-    """Write what was given for an argument: a value as it is, anything larger as what it is.
-
-    A fit or a frame in the place of a word would print all its tables into the sentence.
-    """
-    if isinstance(given, str | int | float | complex | bytes | np.generic | None):
-        text = repr(given.item() if isinstance(given, np.generic) else given)
-    elif isinstance(given, type):
-        return f"the class {given.__name__}"
-    elif isinstance(given, list | tuple | set | frozenset | dict | range) and len(given) <= 20:
-        parts = [*given, *given.values()] if isinstance(given, dict) else given
-        plain = all(not shown(part).startswith(("a ", "the class ")) for part in parts)
-        text = repr(given) if plain else f"a {type(given).__name__}"
-    else:
-        return f"a {type(given).__name__}"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
-
-
 def check_option(argument: str, given: Any, options: Any) -> Any:
     """Return ``given`` if the ``Literal`` alias ``options`` allows it; else raise OptionError."""
     allowed = get_args(options)
     if isinstance(given, str) and given in allowed:
         return given
     listed = ", ".join(repr(word) for word in allowed)
-    guess = nearest(given, allowed) if isinstance(given, str) else None
-    hint = f"; did you mean {guess!r}?" if guess else "."
-    raise OptionError(f"{argument}={shown(given)} is not one of {listed}{hint}")
+    raise OptionError(f"{argument}={shown(given)} is not one of {listed}{meant(given, allowed)}")
 
 
 def check_family_name(family: Any) -> str:

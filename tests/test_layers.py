@@ -9,7 +9,9 @@ ROOT = Path(__file__).parents[1] / "hierbayes"
 LAYERS = (
     "arrays",
     "errors",
+    "wording",
     "options",
+    "progress",
     "calls",
     "files",
     "datasets",

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.bayes.effect_draws import draw_effects
-from hierbayes.bayes.nuts_progress import watched
+from hierbayes.bayes.nuts_progress import Watch
 from hierbayes.bayes.pymc_graph import graph_key
 from hierbayes.bayes.starting_points import JITTER, FreeValue
 from hierbayes.design.design import Design
 from hierbayes.errors import SamplingError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.options import random_generator
+from hierbayes.progress import progress_bar
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.results.variable_names import factor_variables
@@ -107,7 +108,9 @@ def sample_nuts(
         if name in model.named_vars
     ]
     wanted += [name for name in ("beta", "sigma", *family) if name in model.named_vars]
-    with watched(settings) as watch:
+    watch = Watch()
+    with progress_bar(lambda: watch.now, show=settings.progress) as shown:
+        watch.callback = watch.look if shown else None
         tree = _sampled(model, wanted, settings, start or {}, rng=rng, watch=watch)
     posterior = {name: np.asarray(tree["posterior"][name]) for name in wanted}
     stats = {
@@ -145,7 +148,7 @@ def _sampled(
     start: Mapping[str, FreeValue],
     *,
     rng: np.random.Generator,
-    watch: Any,
+    watch: Watch,
 ) -> Any:
     """Return nutpie's draws, from the first kind of start that has a finite density.
 
@@ -239,7 +242,7 @@ def start_point(model: Any, values: Mapping[str, FloatArray]) -> dict[str, Float
     return {name: np.asarray(x) for name, x in zip(names, function(), strict=True)}
 
 
-def _run(compiled: Any, settings: NutsSettings, *, seed: int, watch: Any) -> Any:
+def _run(compiled: Any, settings: NutsSettings, *, seed: int, watch: Watch) -> Any:
     import nutpie
 
     return nutpie.sample(

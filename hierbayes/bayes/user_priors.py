@@ -29,8 +29,8 @@ from hierbayes.bayes.lkj import LKJ
 from hierbayes.bayes.parameter_names import Parameter
 from hierbayes.design.design import Design
 from hierbayes.errors import PriorError
-from hierbayes.options import nearest, shown
 from hierbayes.results.addresses import Addresses, correlation_spellings, squeezed
+from hierbayes.wording import nearest, shown
 
 IntArray = npt.NDArray[np.intp]
 

@@ -24,9 +24,9 @@ from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import products_of
 from hierbayes.likelihood.lmm import fit_lmm
-from hierbayes.options import nearest, shown
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.wording import meant, shown
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -113,8 +113,7 @@ def _position(fit: LikelihoodFit, group: Any) -> int:
         sizes = [factor.levels.size for factor in fit.design.factors]
         return int(np.argmin(sizes))
     if not isinstance(group, str) or group not in names:
-        guess = nearest(str(group), names)
-        hint = f"; did you mean {guess!r}?" if guess else "."
+        hint = meant(str(group), names)
         raise OptionError(f"group={shown(group)} is not one of {', '.join(map(repr, names))}{hint}")
     return names.index(group)
 

@@ -11,10 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
-from hierbayes.design.messages import did_you_mean
 from hierbayes.errors import DataError, NotSupportedError
-from hierbayes.options import shown
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.wording import did_you_mean, shown
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.errors import OptionError
-from hierbayes.options import random_generator, shown
+from hierbayes.options import random_generator
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.wording import shown
 
 FloatArray = npt.NDArray[np.float64]
 

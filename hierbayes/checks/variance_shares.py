@@ -24,11 +24,12 @@ from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.intervals.bootstrap import bootstrap
-from hierbayes.options import R2Interval, check_option, shown
+from hierbayes.options import R2Interval, check_option
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
+from hierbayes.wording import shown
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -11,10 +11,10 @@ from hierbayes.bayes.priors import ModelPriors
 from hierbayes.calls import checked_call
 from hierbayes.comparison.same_data import check_same_data
 from hierbayes.errors import NotSupportedError, OptionError
-from hierbayes.options import shown
 from hierbayes.results.comparison import BayesFactor
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.wording import shown
 
 NOISY = 0.5  # Monte-Carlo error of the log above which a Bayes factor says little
 UNTRUSTED = ("pareto_k", "r_hat")  # findings of a fit that touch its marginal likelihood

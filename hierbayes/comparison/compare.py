@@ -16,11 +16,12 @@ from hierbayes.comparison.comparison_table import Side, comparison_table
 from hierbayes.comparison.elpd import compare_elpd
 from hierbayes.comparison.same_data import aligned
 from hierbayes.errors import DataError, OptionError
-from hierbayes.options import IntervalKind, check_option, shown
+from hierbayes.options import IntervalKind, check_option
 from hierbayes.results.comparison import ComparedFit, Comparison, ElpdComparison
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
+from hierbayes.wording import shown
 
 PURPOSE = "their estimates do not belong beside each other"
 KINDS = {"eti": "equal-tailed", "hdi": "highest-density"}

@@ -20,9 +20,9 @@ from scipy.special import chdtrc
 from hierbayes.comparison.boundary_mixture import Mixture, mixture_p, why_not_nested
 from hierbayes.comparison.same_data import aligned
 from hierbayes.errors import DataError, OptionError
-from hierbayes.options import shown
 from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.wording import shown
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -30,10 +30,11 @@ from hierbayes.comparison.leave_group_out import (
     refit_without,
 )
 from hierbayes.errors import DataError, NotSupportedError, OptionError
-from hierbayes.options import check_flag, nearest, random_generator, shown
+from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.wording import listed, meant, shown
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -103,8 +104,7 @@ def _factor_position(fit: PosteriorFit, by: Any) -> int:
         return names.index(by)
     if not names:
         raise OptionError(f"by={shown(by)}, but the model has no grouping factors; leave by out.")
-    guess = nearest(by, names) if isinstance(by, str) else None
-    hint = f"; did you mean {guess!r}?" if guess else "."
+    hint = meant(by, names)
     listed = ", ".join(map(repr, names))
     raise OptionError(f"by={shown(by)} is not one of the grouping factors {listed}{hint}")
 
@@ -116,7 +116,7 @@ def _rows(fit: PosteriorFit) -> Loo:
     mean_density = logsumexp(log_density, axis=0) - np.log(S)
     what = "Each row is left out in turn."
     if fit.design.factors:
-        names = _listed([factor.name for factor in fit.design.factors])
+        names = listed([factor.name for factor in fit.design.factors])
         what = (
             "Each row is left out in turn, its groups keep their other rows (conditional on the "
             f"random effects of {names}): prediction of new rows of the same groups."
@@ -206,12 +206,8 @@ def _what_is_left_out(fit: PosteriorFit, position: int) -> str:
         and np.unique(other.codes * factor.levels.size + codes).size > other.levels.size
     ]
     if shared:
-        text += f" whose rows share levels of {_listed(shared)} with the others"
+        text += f" whose rows share levels of {listed(shared)} with the others"
     return text + ". Priors stay as they are."
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest
+from hierbayes.wording import nearest
 
 FOLDER = Path(__file__).with_name("data")
 MISSING = "NA"

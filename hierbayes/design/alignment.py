@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from hierbayes.design.messages import counted_rows
 from hierbayes.errors import DataError
+from hierbayes.wording import counted_rows
 
 
 def is_labelled(given: Any) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from hierbayes.design.design import FloatArray, GroupingFactor, RandomTerm
-from hierbayes.design.messages import SHOWN_ROWS, counted_rows
 from hierbayes.design.values import (
     Factor,
     Logical,
@@ -23,6 +22,7 @@ from hierbayes.errors import DataError
 from hierbayes.formula.excerpt import point_at
 from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Bar, Formula
+from hierbayes.wording import SHOWN_ROWS, counted_rows
 
 
 def response_numbers(value: Any, formula: Formula, *, binary: bool) -> FloatArray:

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from hierbayes.design.contrasts import Contrasts, contrasts, indicators
 from hierbayes.design.design import FloatArray, IntArray
-from hierbayes.design.messages import did_you_mean
 from hierbayes.design.values import (
     Factor,
     Logical,
@@ -32,6 +31,7 @@ from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Call, Expression, grouping_names, names_in
 from hierbayes.formula.terms import LinearPart, Term
 from hierbayes.options import Coding, check_option
+from hierbayes.wording import did_you_mean
 
 INTERCEPT = "(Intercept)"
 LOGICAL_LEVELS = ("FALSE", "TRUE")

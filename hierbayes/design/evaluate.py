@@ -15,7 +15,6 @@ import numpy as np
 
 from hierbayes.design.group_means import learn_means
 from hierbayes.design.intervals import in_intervals, learn_intervals
-from hierbayes.design.messages import did_you_mean
 from hierbayes.design.option_values import KINDS
 from hierbayes.design.table import MissingColumnError, Table
 from hierbayes.design.transforms import (
@@ -54,6 +53,7 @@ from hierbayes.formula.expressions import (
 from hierbayes.formula.functions import POSITIONS
 from hierbayes.formula.values import has_degree
 from hierbayes.options import Coding
+from hierbayes.wording import did_you_mean
 
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": np.add,

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.design.design import IntArray
-from hierbayes.design.messages import SHOWN_ROWS, counted_rows
 from hierbayes.design.values import Factor, Logical, Matrix, is_missing
 from hierbayes.errors import DataError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Expression, Name
+from hierbayes.wording import SHOWN_ROWS, counted_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,10 @@ import pandas as pd
 
 from hierbayes.design.alignment import aligned
 from hierbayes.design.columns import arrow_dictionary, typed
-from hierbayes.design.messages import did_you_mean
 from hierbayes.design.values import LARGEST_EXACT_INTEGER, Factor
 from hierbayes.errors import DataError
 from hierbayes.files import readable_file, shown
+from hierbayes.wording import did_you_mean
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")

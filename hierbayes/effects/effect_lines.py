@@ -16,13 +16,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.design.coding import Layout, category_columns
-from hierbayes.design.messages import did_you_mean
 from hierbayes.design.values import Factor, Logical, as_factor, as_numbers, take_rows
 from hierbayes.errors import OptionError
 from hierbayes.formula.expressions import names_in
-from hierbayes.options import shown
 from hierbayes.results.prediction_table import heading_lines
 from hierbayes.results.tidy import check_level
+from hierbayes.wording import did_you_mean, shown
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -33,11 +33,12 @@ from hierbayes.effects.reference_grid import (
 )
 from hierbayes.errors import OptionError
 from hierbayes.intervals.satterthwaite import held_notes
-from hierbayes.options import Adjust, Ddf, PredictionType, check_option, shown
+from hierbayes.options import Adjust, Ddf, PredictionType, check_option
 from hierbayes.results.emmeans_table import EmmeansTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
+from hierbayes.wording import shown
 
 OVERALL = "1"  # the column of a mean that is over everything, as R calls it
 

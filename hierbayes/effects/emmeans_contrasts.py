@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.design.messages import did_you_mean
 from hierbayes.errors import OptionError
-from hierbayes.options import Adjust, shown
+from hierbayes.options import Adjust
+from hierbayes.wording import did_you_mean, shown
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from hierbayes.effects.nesting import Nesting
 from hierbayes.effects.reference_grid import Predictor, ReferenceGrid
 from hierbayes.formula.expressions import Name, names_in
+from hierbayes.wording import listed
 
 SHOWN = 6  # values of a predictor listed in a sentence
 
@@ -32,11 +33,11 @@ def grid_notes(
             f"{p.name} at {'its mean, ' if p.kind == 'mean' else ''}{_value(p.values[0])}"
             for p in fixed
         ]
-        notes.append(f"{_joined(parts)}.")
+        notes.append(f"{listed(parts)}.")
     if fit.design.y.ndim == 1 and not isinstance(fit.design.formula.response, Name):
         notes.append(f"Means are of {fit.design.formula.response_label}.")
     if fit.n_groups:
-        notes.append(f"Random effects of {_joined(list(fit.n_groups))} left out (a typical group).")
+        notes.append(f"Random effects of {listed(list(fit.n_groups))} left out (a typical group).")
     if fit.design.recipe.offset_is_array or fit.design.recipe.offset_source is not None:
         notes.append("The offset stands at its mean.")
     notes += [_outside(p) for p in grid.predictors if _is_outside(p)]
@@ -53,7 +54,7 @@ def grid_notes(
 
 def _averaged(predictors: list[Predictor]) -> str:
     categories = [p.name for p in predictors if p.range is None]
-    parts = [f"the levels of {_joined(categories)}"] if categories else []
+    parts = [f"the levels of {listed(categories)}"] if categories else []
     for predictor in (p for p in predictors if p.range is not None):
         shown = ", ".join(_value(v) for v in predictor.values[:SHOWN])
         more = ", ..." if len(predictor.values) > SHOWN else ""
@@ -75,7 +76,7 @@ def _outside(predictor: Predictor) -> str:
         _value(v) for v in predictor.values if v < predictor.range[0] or v > predictor.range[1]
     ]
     return (
-        f"{predictor.name} at {_joined(outside)} lies outside the data ({low} to {high}): an "
+        f"{predictor.name} at {listed(outside)} lies outside the data ({low} to {high}): an "
         "extrapolation."
     )
 
@@ -94,14 +95,10 @@ def _interactions(
     if not labels:
         return []
     return [
-        f"The model has the interaction {_joined(labels)}: these means average over differences "
+        f"The model has the interaction {listed(labels)}: these means average over differences "
         "that it lets vary."
     ]
 
 
 def _value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _joined(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.gaussian.marginal import Kernel
-from hierbayes.options import nearest, shown
 from hierbayes.results.addresses import effect_addresses
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.wording import meant, shown
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -81,8 +81,7 @@ def position_of_term(fit: Fit, position: int, term: str | None) -> int:
 
 def _not_one_of(argument: str, given: Any, names: Any) -> str:
     listed = ", ".join(repr(name) for name in names)
-    guess = nearest(given, tuple(names)) if isinstance(given, str) else None
-    hint = f"; did you mean {guess!r}?" if guess else ""
+    hint = meant(given, tuple(names), "")
     return f"{argument}={shown(given)} is not one of {listed}{hint}"
 
 

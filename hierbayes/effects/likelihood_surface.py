@@ -19,7 +19,6 @@ from hierbayes.calls import checked_call
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.gaussian.covariance import lower_triangles, term_covariances
 from hierbayes.gaussian.marginal import evaluate
-from hierbayes.options import shown
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
     interval_addresses,
@@ -27,6 +26,7 @@ from hierbayes.results.interval_parameters import (
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.likelihood_surface import LikelihoodSurface
+from hierbayes.wording import shown
 
 FloatArray = npt.NDArray[np.float64]
 

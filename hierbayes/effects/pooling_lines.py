@@ -17,7 +17,6 @@ import pandas as pd
 
 from hierbayes.design.coding import Layout, category_columns
 from hierbayes.design.design import Design, GroupingFactor
-from hierbayes.design.messages import did_you_mean
 from hierbayes.design.new_data import new_rows
 from hierbayes.design.values import Factor, Logical, as_factor, as_numbers, take_rows
 from hierbayes.effects.level_covariances import Fit, check_shrinks, position_of_group
@@ -28,6 +27,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.results.tidy import check_level
+from hierbayes.wording import did_you_mean
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]

@@ -59,19 +59,12 @@ from hierbayes.effects.prediction_variance import (
 )
 from hierbayes.effects.reference_grid import is_estimable
 from hierbayes.errors import NewLevelError, NotSupportedError, OptionError, RankDeficientWarning
-from hierbayes.options import (
-    Interval,
-    NewLevels,
-    PredictionType,
-    check_option,
-    nearest,
-    random_generator,
-    shown,
-)
+from hierbayes.options import Interval, NewLevels, PredictionType, check_option, random_generator
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.prediction_table import included, prediction_table
 from hierbayes.results.tidy import check_level
+from hierbayes.wording import meant, shown
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -241,8 +234,7 @@ def chosen_groups(fit: FitTables, groups: str | Iterable[str]) -> tuple[str, ...
     for name in chosen:
         if name not in names:
             known = ", ".join(repr(known) for known in names) or "none, it has no groups"
-            guess = nearest(str(name), (*names, "all", "none"))
-            hint = f"; did you mean {guess!r}?" if guess else "."
+            hint = meant(str(name), (*names, "all", "none"))
             raise OptionError(
                 f"groups={shown(name)} is not a grouping factor of this model (it has {known}) nor "
                 f"'all' or 'none'{hint}"

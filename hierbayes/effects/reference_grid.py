@@ -25,7 +25,6 @@ import numpy.typing as npt
 from hierbayes.design.coding import category_columns
 from hierbayes.design.columns import label_of
 from hierbayes.design.design import Design
-from hierbayes.design.messages import did_you_mean
 from hierbayes.design.new_data import new_rows
 from hierbayes.design.values import (
     Factor,
@@ -37,7 +36,7 @@ from hierbayes.design.values import (
 )
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.formula.expressions import names_in
-from hierbayes.options import shown
+from hierbayes.wording import did_you_mean, shown
 
 FloatArray = npt.NDArray[np.float64]
 

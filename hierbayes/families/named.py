@@ -5,7 +5,8 @@ from typing import Any, get_args
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.families.builtin import FAMILIES
 from hierbayes.families.family import Family
-from hierbayes.options import Link, check_family_name, check_option, nearest
+from hierbayes.options import Link, check_family_name, check_option
+from hierbayes.wording import meant
 
 
 def family_named(family: Any, link: Any = None) -> Family:
@@ -39,7 +40,6 @@ def family_named(family: Any, link: Any = None) -> Family:
         check_option("link", link, Link)
         known = [*get_args(Link), *family.links]  # in one order for all families
         listed = ", ".join(repr(name) for name in dict.fromkeys(known) if name in family.links)
-        guess = nearest(link, family.links)
-        hint = f"; did you mean {guess!r}?" if guess else "."
+        hint = meant(link, family.links)
         raise OptionError(f"link={link!r}: family={family.name!r} has the links {listed}{hint}")
     return family.with_link(link)

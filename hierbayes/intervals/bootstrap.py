@@ -27,10 +27,11 @@ from hierbayes.intervals.replicates import checked_count, checked_jobs, run_part
 from hierbayes.intervals.resampling import ResponseDraws
 from hierbayes.likelihood.lmm import LmmFit, fit_lmm
 from hierbayes.likelihood.refits import refit_many
-from hierbayes.options import BootstrapKind, check_option, shown
+from hierbayes.options import BootstrapKind, check_option
 from hierbayes.results.bootstrap_result import BootstrapResult
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.wording import shown
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

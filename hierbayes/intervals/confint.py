@@ -17,7 +17,7 @@ from hierbayes.intervals.profile import (
     profiled,
 )
 from hierbayes.intervals.wald import NO_WALD, wald_limits
-from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option, shown
+from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
     interval_parameters,
@@ -25,6 +25,7 @@ from hierbayes.results.interval_parameters import (
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.tidy import check_level
+from hierbayes.wording import shown
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -23,9 +23,9 @@ from hierbayes.intervals.determined_part import (
 )
 from hierbayes.intervals.held_parameter import Held, hold
 from hierbayes.intervals.profile_path import Side, trace
-from hierbayes.intervals.replicates import progress_bar
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import check_flag
+from hierbayes.progress import counted_progress
 from hierbayes.results.finding import Finding
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
@@ -139,7 +139,7 @@ def profiled(
         if np.isnan(v)
     }
     cutoff = float(ndtri((1 + level) / 2))
-    with progress_bar("Profile", 2 * len(defined), progress) as advance:
+    with counted_progress("Profile", 2 * len(defined), progress) as advance:
         lines = _lines(fit, optimum, defined, cutoff=cutoff, steps=steps, advance=advance)
     limits = np.full((len(chosen), 2), np.nan)
     owners = [chosen.index(p) for p in defined]

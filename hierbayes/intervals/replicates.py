@@ -4,17 +4,15 @@ The parts and their seeds depend on the number of replicates and the random seed
 worker and many give the same numbers.
 """
 
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from hierbayes.bayes.nuts_progress import EVERY, PATIENCE, somebody_watches
 from hierbayes.errors import OptionError
-from hierbayes.options import check_flag, random_generator, shown
+from hierbayes.options import check_flag, random_generator
+from hierbayes.progress import counted_progress
+from hierbayes.wording import shown
 
 PART = 250  # replicates in one part, fewer where a replicate has many rows
 PART_NUMBERS = 1_000_000  # rows times replicates
@@ -70,7 +68,7 @@ def run_parts(
     counts = [min(size, nsim - at) for at in range(0, nsim, size)]
     seeds = random_generator(random_seed).integers(2**63, size=len(counts)).tolist()
     found = []
-    with progress_bar(title, nsim, progress) as advance:
+    with counted_progress(title, nsim, progress) as advance:
         for count, result in zip(counts, _results(part, seeds, counts, n_jobs), strict=True):
             found.append(result)
             advance(count)
@@ -86,53 +84,3 @@ def _results(part: Part, seeds: list[int], counts: list[int], n_jobs: int) -> It
 
     tasks = (joblib.delayed(part)(seed, count) for seed, count in zip(seeds, counts, strict=True))
     yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-
-
-@contextmanager
-def progress_bar(title: str, total: int, progress: bool | None) -> Iterator[Callable[[int], None]]:
-    """Show a bar once the block has taken ``PATIENCE`` seconds; yields what moves it on.
-
-    Parameters
-    ----------
-    title : str
-    total : int
-        What the counts given to the function that is yielded add up to.
-    progress : bool or None
-        Show it; None where somebody watches.
-    """
-    if not (somebody_watches() if progress is None else progress):
-        yield lambda count: None
-        return
-    done = [0]
-
-    def advance(count: int) -> None:
-        done[0] += count
-
-    over = threading.Event()
-    thread = threading.Thread(target=_show, args=(title, total, done, over), daemon=True)
-    thread.start()
-    try:
-        yield advance
-    finally:
-        over.set()
-        thread.join()
-
-
-def _show(title: str, total: int, done: list[int], over: threading.Event) -> None:
-    began = time.monotonic()
-    while time.monotonic() - began < PATIENCE:
-        if over.wait(EVERY):
-            return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        while not over.wait(EVERY):
-            bar.update(task, completed=done[0])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import TermCovariance
 from hierbayes.results.finding import Finding
+from hierbayes.wording import listed
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,7 +45,7 @@ def boundary_finding(design: Design, position: int, covariance: TermCovariance) 
     group = factor.name
     zero = [name for name, sd in zip(names, covariance.sd, strict=True) if sd == 0]
     if zero:
-        which = _listed([f"of {name}" for name in zero])
+        which = listed([f"of {name}" for name in zero])
         sentence = f"The between-{group} sd {which} is estimated as exactly zero."
         if zero == ["(Intercept)"]:
             sentence = f"The between-{group} sd is estimated as exactly zero."
@@ -113,7 +114,7 @@ def design_findings(design: Design, dropped: Sequence[str]) -> list[Finding]:
         found.append(
             Finding(
                 "rank_deficient",
-                f"The fixed-effects column{'s' if many else ''} {_listed(dropped)} "
+                f"The fixed-effects column{'s' if many else ''} {listed(dropped)} "
                 f"{'are' if many else 'is'} determined by the columns before "
                 f"{'them' if many else 'it'} and {'were' if many else 'was'} dropped.",
                 "Predictions are not affected; the coefficients of the remaining columns answer "
@@ -122,7 +123,7 @@ def design_findings(design: Design, dropped: Sequence[str]) -> list[Finding]:
             )
         )
     if design.dropped:
-        counts = _listed([f"{name} ({count})" for name, count in design.dropped.items()])
+        counts = listed([f"{name} ({count})" for name, count in design.dropped.items()])
         n_dropped = design.n_rows_given - design.X.shape[0]
         found.append(
             Finding(
@@ -145,7 +146,3 @@ def design_findings(design: Design, dropped: Sequence[str]) -> list[Finding]:
                 )
             )
     return found
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

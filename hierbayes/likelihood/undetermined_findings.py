@@ -14,6 +14,7 @@ from hierbayes.design.design import Design, RandomTerm
 from hierbayes.gaussian.undetermined import TAKES_PART, Undetermined
 from hierbayes.results.finding import Finding
 from hierbayes.results.interval_parameters import parameter_labels
+from hierbayes.wording import listed
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -68,17 +69,17 @@ def _of_term(
     size = np.abs(D) * np.sqrt((factor.z[:, list(term.columns)] ** 2).mean(axis=0))[:, None]
     taking = [n for n, row in zip(names, size, strict=True) if row.max() > TAKES_PART * size.max()]
     fixed = _fixed_terms(design, term, D)
-    what = _listed(named)
+    what = listed(named)
     if not fixed:
-        cause = f"the columns {_listed(taking)} of {term.label} depend on each other"
-        remedy = f"Leave one of {_listed(taking)} out of {term.label}. "
+        cause = f"the columns {listed(taking)} of {term.label} depend on each other"
+        remedy = f"Leave one of {listed(taking)} out of {term.label}. "
     else:
-        own = _listed(["intercept" if n == "(Intercept)" else f"effect of {n}" for n in taking])
+        own = listed(["intercept" if n == "(Intercept)" else f"effect of {n}" for n in taking])
         cause = (
-            f"the fixed effects of {_listed(fixed)} already give each level of {factor.name} its "
+            f"the fixed effects of {listed(fixed)} already give each level of {factor.name} its "
             f"own {own}"
         )
-        remedy = f"Leave {_listed(fixed)} out of the fixed part, or {_listed(taking)} out of "
+        remedy = f"Leave {listed(fixed)} out of the fixed part, or {listed(taking)} out of "
         remedy += f"{term.label}. "
     sentence = f"{what} {_is(named)} not determined by the data: {cause}."
     return Finding(
@@ -98,7 +99,7 @@ def _one_by_one(named: list[str], posterior: bool) -> Finding:
     )
     return Finding(
         CODE,
-        f"{_listed(named)} {_is(named)} not determined by the data{each}.",
+        f"{listed(named)} {_is(named)} not determined by the data{each}.",
         _advice(named, remedy, posterior),
         {"parameters": tuple(named)},
     )
@@ -127,7 +128,3 @@ def _fixed_terms(design: Design, term: RandomTerm, D: FloatArray) -> list[str]:
 
 def _is(named: Sequence[str]) -> str:
     return "is" if len(named) == 1 else "are"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -7,8 +7,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from hierbayes.errors import OptionError
-from hierbayes.options import shown
 from hierbayes.plots.picture import picture
+from hierbayes.wording import shown
 
 _words: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
 

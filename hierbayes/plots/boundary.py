@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hierbayes.errors import OptionError
-from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.picture import picture
 from hierbayes.plots.style import BAND, INK, LINE, REFERENCE, SOFT, drawing, figure_of, is_narrow
@@ -13,6 +12,7 @@ from hierbayes.results.density import density
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.profile_result import ProfileResult
+from hierbayes.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

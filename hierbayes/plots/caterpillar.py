@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest, shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.picture import checked_fits, picture
 from hierbayes.plots.style import INK, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
 from hierbayes.results.addresses import labelled_effects
+from hierbayes.wording import meant, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,8 +70,7 @@ def caterpillar(
     known = tuple(fits[0].n_groups)
     chosen = str(known[0] if group is None and known else group)
     if chosen not in known:
-        guess = nearest(chosen, known)
-        hint = f"; did you mean {guess!r}?" if guess else "."
+        hint = meant(chosen, known)
         names = ", ".join(map(repr, known)) or "no grouping factors"
         raise OptionError(f"group={shown(chosen)}: this model has {names}{hint}")
     tables = [_table(fit, chosen, level) for fit in fits]

@@ -15,7 +15,6 @@ import pandas as pd
 from hierbayes.comparison.compare import compare as compared
 from hierbayes.comparison.comparison_table import row_addresses
 from hierbayes.errors import OptionError
-from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.compare_levels import draw_effects, draw_plane, level_terms
 from hierbayes.plots.compare_rows import Row, draw_row, rows_of
@@ -23,6 +22,7 @@ from hierbayes.plots.labels import MOST_PANELS, broken
 from hierbayes.plots.picture import picture
 from hierbayes.plots.style import WIDTH_MM, any_figure, drawing, is_narrow, letter_size, width_of
 from hierbayes.results.comparison import Comparison
+from hierbayes.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure

@@ -8,7 +8,6 @@ import pandas as pd
 
 from hierbayes.effects.within_group import group_points, within_group_lines
 from hierbayes.errors import OptionError
-from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import LETTER, MM_PER_POINT, axis_label
 from hierbayes.plots.picture import picture
@@ -26,6 +25,7 @@ from hierbayes.plots.style import (
     letter_size,
     width_of,
 )
+from hierbayes.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

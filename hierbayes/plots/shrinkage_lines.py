@@ -10,7 +10,6 @@ import pandas as pd
 from hierbayes.effects.pooling_lines import ROW, PoolingLines, pooling_lines
 from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import OptionError
-from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
 from hierbayes.plots.level_names import LETTER
@@ -18,6 +17,7 @@ from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, short_names, unit_of, whole_numbers
 from hierbayes.plots.style import BAND, INK, MM_PER_INCH, WIDTH_MM, any_figure, drawing, is_narrow
 from hierbayes.results.shrinkage_table import ShrinkageTable
+from hierbayes.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

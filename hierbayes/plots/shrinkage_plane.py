@@ -10,7 +10,6 @@ import pandas as pd
 from hierbayes.effects.ellipses import ellipse, ellipse_band
 from hierbayes.effects.level_covariances import covariance_draws
 from hierbayes.errors import NotSupportedError, OptionError
-from hierbayes.options import shown
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import place_names, settle
 from hierbayes.plots.picture import picture
@@ -27,6 +26,7 @@ from hierbayes.plots.style import BAND, INK, SOFT, drawing, figure_of
 from hierbayes.results.addresses import effect_labels, fixed_partners
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
+from hierbayes.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

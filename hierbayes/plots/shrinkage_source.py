@@ -11,10 +11,10 @@ import pandas as pd
 
 from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest, shown
 from hierbayes.plots.labels import bundled_unit
 from hierbayes.plots.style import MM_PER_INCH
 from hierbayes.results.shrinkage_table import ShrinkageTable
+from hierbayes.wording import meant, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +53,7 @@ def chosen(argument: str, given: str | None, known: tuple[str, ...]) -> str:
         return known[0]
     if given in known:
         return given
-    guess = nearest(given, known) if isinstance(given, str) else None
-    hint = f"; did you mean {guess!r}?" if guess else ""
+    hint = meant(given, known, "")
     listed = ", ".join(map(repr, known))
     raise OptionError(f"{argument}={shown(given)} is not one of {listed}{hint}")
 

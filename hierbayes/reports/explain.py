@@ -5,7 +5,6 @@ time, exact enough for someone who checks a design.
 """
 
 import textwrap
-from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
@@ -16,6 +15,7 @@ from hierbayes.families.family import Family
 from hierbayes.formula.parser import formula_text
 from hierbayes.reports.layout import LINE_WIDTH, matrix_lines
 from hierbayes.reports.numbers import format_number
+from hierbayes.wording import counted, listed
 
 INTERCEPT = "(Intercept)"
 RANGE_DIGITS = 4
@@ -78,16 +78,6 @@ def _wrap(text: str, *, indent: int = 0, hang: int | None = None) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def counted(n: int, noun: str, plural: str = "") -> str:
-    """Write number and noun: ``1 row``, ``2 rows``."""
-    return f"{n} {noun if n == 1 else plural or noun + 's'}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Join words to an English list: ``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
 
 
 def _response(design: Design, family: Family) -> list[str]:

@@ -24,7 +24,7 @@ import pandas as pd
 
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
-from hierbayes.options import nearest, shown
+from hierbayes.wording import meant, shown
 
 NAMES_SHOWN = 12
 
@@ -97,8 +97,7 @@ class Addresses:
             return found[0]
         if found:
             raise OptionError(self.ambiguity(text, found))
-        guess = nearest(text, self.labels) if isinstance(text, str) else None
-        hint = f"; did you mean {guess!r}?" if guess else "."
+        hint = meant(text, self.labels)
         raise OptionError(unknown.format(text=shown(text), listed=self.listed()) + hint)
 
     def ambiguity(self, text: str, found: Sequence[int]) -> str:

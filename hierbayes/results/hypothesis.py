@@ -17,10 +17,11 @@ from hierbayes.errors import FormulaError, NotSupportedError, OptionError
 from hierbayes.formula.expressions import Binary, Call, Expression, Group, Name, Number, Unary
 from hierbayes.formula.grammar import read_expression
 from hierbayes.formula.tokenizer import prepare
-from hierbayes.options import IntervalKind, nearest, shown
+from hierbayes.options import IntervalKind
 from hierbayes.results.addresses import Addresses, squeezed
 from hierbayes.results.chains import chain_statistics, credible_interval
 from hierbayes.results.printing import Printable
+from hierbayes.wording import meant, shown
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -288,8 +289,7 @@ def _point_error() -> NotSupportedError:
 
 def _unknown_sentence(statement: str, name: str, addresses: Addresses) -> str:
     """Say which parameters there are, and which one may have been meant."""
-    guess = nearest(name, addresses.labels)
-    hint = f"; did you mean {guess!r}?" if guess else "."
+    hint = meant(name, addresses.labels)
     return (
         f"{statement!r} names {name!r}, which is no parameter of this model. Its parameters are "
         f"{addresses.listed()}{hint}"

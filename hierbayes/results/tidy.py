@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.errors import OptionError
-from hierbayes.options import Ddf, Effect, check_option, shown
+from hierbayes.options import Ddf, Effect, check_option
+from hierbayes.wording import shown
 
 COLUMNS = (
     "effect",

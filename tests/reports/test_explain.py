@@ -9,7 +9,8 @@ from hierbayes.datasets import load_dataset
 from hierbayes.design.build import build_design
 from hierbayes.design.table import read_table
 from hierbayes.formula.parser import parse_formula
-from hierbayes.reports.explain import counted, explain_text, listed
+from hierbayes.reports.explain import explain_text
+from hierbayes.wording import counted, listed
 
 
 def explained(formula, data, *, structure="", **arguments):
