@@ -314,8 +314,8 @@ def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
     known = variance_uncertainty(fit)
     variance = np.einsum("ci,ij,cj->c", L, fit.representing.vcov_beta, L)
     g = np.einsum("ci,mij,cj->cm", L, known.slopes, L)
-    relative = known.spread(g / variance[:, None], np.ones_like(variance))
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # a combination of nothing has none
+        relative = known.spread(g / variance[:, None], np.ones_like(variance))
         return np.where(relative <= CERTAIN, np.inf, 2 / relative)
 
 

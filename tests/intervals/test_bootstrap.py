@@ -109,10 +109,10 @@ def test_replicates_follow_the_units_of_the_response(kind):
 
 
 def test_a_bar_shows_where_asked_for(sleep, monkeypatch, capsys):
-    from hierbayes.intervals import replicates
+    from hierbayes import progress
 
-    monkeypatch.setattr(replicates, "PATIENCE", 0.0)
-    monkeypatch.setattr(replicates, "EVERY", 0.02)
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "EVERY", 0.02)
     monkeypatch.setenv("FORCE_COLOR", "1")  # for rich standard error is a terminal then
     hb.bootstrap(sleep, nsim=1500, random_seed=1, progress=True)
     assert "Bootstrap, parametric" in capsys.readouterr().err
