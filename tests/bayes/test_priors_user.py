@@ -170,7 +170,7 @@ N = hb.Normal(0, 1)
         ),
         (
             [N],
-            "priors=[Normal(mu=0.0, sigma=1.0)] must be a dict such as "
+            "priors=a list must be a dict such as "
             'priors={"Days": hb.Normal(0, 10)}, or "flat".',
         ),
     ],
