@@ -11,11 +11,10 @@ The mean weight is the marginal likelihood p(y).
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.collapsed_density import Target, collapsed, is_near_rounding, target_of
 from hierbayes.bayes.collapsed_points import Points, PointsOf
 from hierbayes.bayes.importance import (
@@ -34,8 +33,6 @@ from hierbayes.errors import DataError, SamplingError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
-
-FloatArray = npt.NDArray[np.float64]
 
 # Rounds of adapting the proposal: few where weights are even soon, more for a hard posterior.
 ADAPT = (
@@ -150,7 +147,7 @@ def _cut(design: Design) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Explored:
     """Proposals, what is known at them, and their weights."""
 

@@ -21,11 +21,9 @@ The density is in the coordinates of ``coordinates.py``, Jacobians included. Wor
 the products; beta comes out on the user's scale.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.coordinates import Coordinates
 from hierbayes.bayes.distributions import Flat, Normal
 from hierbayes.bayes.priors import ModelPriors
@@ -39,8 +37,6 @@ from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of, t
 from hierbayes.gaussian.patterns import Integrated, Patterns, integrate
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
 
-FloatArray = npt.NDArray[np.float64]
-
 COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation, so the step can be tiny
 # G_yy / sigma^2 is what is left of yy / sigma^2 after subtractions. Where their rounding may add
 # more than this to the log density, sigma is below 1e-6 of the response: taken as impossible.
@@ -53,7 +49,7 @@ LOST = 0.1
 MARGIN = 2.0  # draws this near to what is lost are at the edge of a posterior that was cut
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Target:
     """What the collapsed density needs: kernel, coordinates, priors in the basis of the products.
 
@@ -164,7 +160,7 @@ def _seen_by_priors(kernel: Kernel, priors: ModelPriors) -> tuple[FloatArray, Fl
     return M, origin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Collapsed:
     """The collapsed density at a batch of phi (T, d), and p(beta | phi, y) in the basis.
 
@@ -283,7 +279,7 @@ def _subtracted(kernel: Kernel) -> float:
     return float(np.sqrt(total * kernel.remainder.rr[0, -1, -1]))
 
 
-def _loses_identity(target: Target, Lambdas: list[FloatArray]) -> npt.NDArray[np.bool_]:
+def _loses_identity(target: Target, Lambdas: list[FloatArray]) -> BoolArray:
     """Whether rounding takes the smallest eigenvalue of Lambda'Z'WZ Lambda + I, (T,) or ()."""
     if sum(target.kernel.shape.sizes) == 1:  # one number a level: nothing is subtracted
         return np.zeros((), dtype=bool)
@@ -299,7 +295,7 @@ def _loses_identity(target: Target, Lambdas: list[FloatArray]) -> npt.NDArray[np
     return np.asarray(doubtful, dtype=bool)
 
 
-def is_near_rounding(target: Target, phi: FloatArray) -> npt.NDArray[np.bool_]:
+def is_near_rounding(target: Target, phi: FloatArray) -> BoolArray:
     """Whether effects ``MARGIN`` times as large would be lost to rounding, (T,) or ()."""
     phi = target.variances(phi)
     Lambdas = _lambdas(target, phi, target.coordinates.sigma(phi))

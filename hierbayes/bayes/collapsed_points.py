@@ -7,25 +7,21 @@ can't be computed has log density minus infinity.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.collapsed_density import Collapsed, Target, collapsed, slope
 from hierbayes.bayes.effect_draws import draw_effects
 from hierbayes.gaussian.marginal import Kernel, Reduced, times
 from hierbayes.gaussian.patterns import patterns_of
 from hierbayes.linalg.stacked import solve_upper_stack
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
 BATCH_NUMBERS = 2_000_000  # numbers an evaluation of one batch may hold in its largest array
 LARGE = 200_000  # numbers an evaluation of one phi holds, above which it is dear
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Points:
     """What is known at N points phi.
 

@@ -14,19 +14,15 @@ Source: Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100:1989.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
-
-@dataclass(frozen=True)
+@record(slots=False, kw_only=False)
 class Coordinates:
     """Layout of phi for one covariance shape.
 

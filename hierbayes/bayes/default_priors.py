@@ -19,11 +19,9 @@ intercept in the fixed part nothing holds the mean of y, so the coefficients' s 
 square of y instead of its sd.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.distributions import (
     Beta,
     Gamma,
@@ -37,8 +35,6 @@ from hierbayes.bayes.lkj import LKJ
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.families.family import Family
 
-FloatArray = npt.NDArray[np.float64]
-
 WIDE = 2.5  # prior sds in units of the response's scale, as in rstanarm
 DF = 4.0  # of the half-t priors: finite variance, tails that let the data win
 CORRELATIONS = LKJ(2)
@@ -46,7 +42,7 @@ CORRELATIONS = LKJ(2)
 CONSTANT = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ResponseScale:
     """Where the response lies and how far it spreads.
 

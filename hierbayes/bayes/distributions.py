@@ -17,10 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_init
 from hierbayes.errors import PriorError
-
-FloatArray = npt.NDArray[np.float64]
 
 LOG_2PI = math.log(2 * math.pi)
 REAL = (-math.inf, math.inf)

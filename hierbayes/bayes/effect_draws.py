@@ -10,12 +10,10 @@ so L'u = L^-1 Lambda'Z'W r + sigma N(0, I). Works on cross-products; all draws o
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.gaussian.marginal import Kernel, times, transpose_times
 from hierbayes.gaussian.patterns import PatternFactor, Patterns
-
-FloatArray = npt.NDArray[np.float64]
 
 AT_ONCE = 2**15  # random effects worked on together: what stays in a processor's cache
 

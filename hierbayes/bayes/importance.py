@@ -12,14 +12,11 @@ Zhang & Stephens (2009), Technometrics 51:316 (fit of the generalised Pareto dis
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.mixture import TMixture, fitted_mixture, joined, log_sum_exp, single
-
-FloatArray = npt.NDArray[np.float64]
 
 WIDEST_SD = 3.0  # of a coordinate (a log sd) at the mode, where the curvature says "anything"
 # The first proposal: scales over the curvature's, and their parts.
@@ -38,7 +35,7 @@ LONGEST_CLIMB = 3.0  # of a coordinate at a time: a factor of 20 of an sd
 NEAR_MODE = 1e-3  # rise of log f that one more step promises
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Mode:
     """Mode (d,) of a density and the covariance (d, d) its curvature implies."""
 
@@ -46,7 +43,7 @@ class Mode:
     covariance: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ImportanceSample:
     """Independent draws of the last proposal.
 
@@ -108,7 +105,7 @@ def find_mode(
     return Mode(x, (axes / size) @ axes.T)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Round:
     """A round of adapting: n draws, and K components fitted unless they are efficient enough."""
 
@@ -117,7 +114,7 @@ class Round:
     enough: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Adapted:
     """A proposal, and the efficiency of the last one whose draws were weighed."""
 
@@ -192,7 +189,7 @@ def weigh(x: FloatArray, log_density: FloatArray, log_proposal: FloatArray) -> I
 
 def metropolis(
     drawn: ImportanceSample, *, chains: int, draws: int, rng: np.random.Generator
-) -> npt.NDArray[np.intp]:
+) -> IntArray:
     """Chains of independence Metropolis over independent proposals, thinned evenly.
 
     Each chain starts from one of its proposals picked by weight, so that it begins in the target.

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.bayes.distributions import number_of
 from hierbayes.calls import checked_init
 from hierbayes.errors import PriorError
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @checked_init("hb.LKJ")

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.design.design import Design, IntArray
+from hierbayes.arrays import IntArray
+from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Products, products_of

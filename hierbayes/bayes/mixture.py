@@ -6,13 +6,11 @@ Source: Peel & McLachlan (2000), Statistics and Computing 10:339 (EM for t mixtu
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import gammaln
 
-FloatArray = npt.NDArray[np.float64]
+from hierbayes.arrays import FloatArray, record
 
 DEGREES = 5.0  # of a component that is to cover whatever tails there are
 FITTED_DEGREES = 7.0  # of one fitted to draws, which cover the bulk: lighter tails waste less
@@ -32,7 +30,7 @@ def log_sum_exp(values: FloatArray, axis: int | None = None) -> FloatArray:
     return np.asarray(total + np.squeeze(top, axis=axis))
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class TMixture:
     """Mixture of multivariate t distributions.
 

@@ -10,12 +10,12 @@ Source: Hoffman & Gelman (2014), J. Mach. Learn. Res. 15:1593; Betancourt (2017)
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.effect_draws import draw_effects
 from hierbayes.bayes.nuts_progress import Watch
 from hierbayes.bayes.pymc_graph import graph_key
@@ -28,8 +28,6 @@ from hierbayes.progress import progress_bar
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.results.variable_names import factor_variables
-
-FloatArray = npt.NDArray[np.float64]
 
 TARGET_ACCEPT = 0.9  # smaller steps than nutpie's 0.8: fewer divergences near an sd of zero
 MAX_DEPTH = 10
@@ -50,7 +48,7 @@ STATS = {
 _compiled: dict[Any, Any] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NutsSettings:
     """How long and how carefully to sample.
 
@@ -322,7 +320,7 @@ def nuts_findings(
     return tuple(found)
 
 
-def _where_divergences_are(diverging: npt.NDArray[np.bool_], sd: Mapping[str, FloatArray]) -> str:
+def _where_divergences_are(diverging: BoolArray, sd: Mapping[str, FloatArray]) -> str:
     """Return the factor whose smallest sd is most often in its lowest quarter at divergences."""
     shares: dict[str, float] = {}
     for name, values in sd.items():

@@ -5,23 +5,21 @@ a block of rows, so that nothing of size S x n is held unless it is the answer.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.lkj import lkj_log_density
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.results.draws import PosteriorDraws
 
-FloatArray = npt.NDArray[np.float64]
-
 AT_ONCE = 2**22  # numbers of one S x rows block: 32 MB
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(slots=False)
 class FlatDraws:
     """Draws with the chains one after the other; S draws.
 
@@ -66,7 +64,7 @@ class FlatDraws:
             family={name: value.mean(axis=0)[None] for name, value in self.family.items()},
         )
 
-    def take(self, index: npt.NDArray[np.intp]) -> "FlatDraws":
+    def take(self, index: IntArray) -> "FlatDraws":
         """Return the draws at ``index``."""
         return FlatDraws(
             beta=self.beta[index],

@@ -7,16 +7,14 @@ partial correlations, random effects from their covariance.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.bayes.coordinates import beta_shapes, correlation_root
 from hierbayes.bayes.predictive import flat_draws, new_effects
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
 from hierbayes.results.draws import PosteriorDraws
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def prior_draws(

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from hierbayes.arrays import IntArray
 from hierbayes.bayes.predictive import fitted_predictor, flat_draws, row_blocks
 from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.bayes.response import Response
-from hierbayes.design.design import Design, IntArray
+from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations

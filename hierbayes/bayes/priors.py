@@ -8,12 +8,13 @@ user's own scale. Densities are with respect to (beta, sds, correlations, sigma)
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.default_priors import (
     CORRELATIONS,
     coefficient_priors,
@@ -31,13 +32,10 @@ from hierbayes.design.design import Design
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
 QUANTILES = (0.05, 0.5, 0.95)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ModelPriors:
     """The priors of one model.
 

@@ -20,11 +20,11 @@ Z is never formed: row i picks the effects of its level. All three have the same
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from hierbayes.arrays import IntArray, record
 from hierbayes.bayes.marginal_logp import add_marginal_likelihood
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.bayes.pymc_likelihood import add_likelihood
@@ -38,7 +38,7 @@ from hierbayes.bayes.pymc_variables import (
     independent,
     scalar,
 )
-from hierbayes.design.design import Design, IntArray
+from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
@@ -56,7 +56,7 @@ from hierbayes.results.variable_names import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class EffectScale:
     """Scale of the random effects of one factor.
 

@@ -19,13 +19,14 @@ Papaspiliopoulos, Roberts & Skoeld (2007), Stat. Sci. 22:59 (non-centred paramet
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
 from pymc.logprob.transform_value import TransformedValue
 from pymc.logprob.transforms import Transform
+
+from hierbayes.arrays import record
 
 Bounds = tuple[float, float]
 
@@ -37,7 +38,7 @@ def moved(value: Any) -> Any:
     return owner.inputs[1] if is_transformed else None
 
 
-@dataclass(frozen=True)
+@record(slots=False, kw_only=False)
 class Coefficients(Transform):
     """Elements of a vector onto their supports, then the intercept from the centre to zero.
 
@@ -107,7 +108,7 @@ def _bound(v: Any, low: float, high: float) -> tuple[Any, Any]:
     return (high - pt.exp(v), v) if math.isfinite(high) else (v, np.float64(0.0))
 
 
-@dataclass(frozen=True)
+@record(slots=False, kw_only=False)
 class Correlations(Transform):
     """Partial correlations on the whole line to a correlation matrix of independent blocks.
 
@@ -185,7 +186,7 @@ def _log_rest(v: Any) -> Any:
     return math.log(2) - size - pt.log1p(pt.exp(-2 * size))
 
 
-@dataclass(frozen=True)
+@record(slots=False, kw_only=False)
 class Scaled(Transform):
     """Spherical effects u (J, q) to effects with independent columns; the sds come last."""
 
@@ -205,7 +206,7 @@ class Scaled(Transform):
         return pt.zeros_like(value) + pt.log(inputs[-1])
 
 
-@dataclass(frozen=True)
+@record(slots=False, kw_only=False)
 class Rotated(Transform):
     """Spherical effects u (J, q) to correlated ones; the first parameter is the root (q, q)."""
 

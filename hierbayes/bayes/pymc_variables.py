@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.bayes.distributions import LOG_2PI, POSITIVE, REAL, Flat, HalfFlat, Prior
 from hierbayes.bayes.lkj import lkj_log_constant
 
-FloatArray = npt.NDArray[np.float64]
 Number = Callable[[str, FloatArray], Any]
 
 

@@ -20,11 +20,11 @@ Source: Golub & Van Loan, Matrix Computations, section 6.2 (least squares with c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.distributions import (
     REAL,
     Flat,
@@ -38,15 +38,13 @@ from hierbayes.bayes.distributions import (
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.bayes.scale_mixtures import is_mixture
 
-FloatArray = npt.NDArray[np.float64]
-
 # Priors that may have a peak at the edge and another one where the data are: on the log scale both
 # are about as wide as they are far.
 LONG_TAILED = (Gamma, HalfCauchy, HalfStudentT, InverseGamma, LogNormal)
 INSIDE = 0.5  # scales from an edge that a climb to the mode starts at least
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SampledCoefficients:
     """The coefficients S of one model, and their coordinates g.
 
@@ -67,7 +65,7 @@ class SampledCoefficients:
     sign: FloatArray
     scale: FloatArray
     width: FloatArray
-    is_log: npt.NDArray[np.bool_]
+    is_log: BoolArray
     to_basis: FloatArray
     free: FloatArray
     origin: FloatArray

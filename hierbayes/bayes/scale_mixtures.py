@@ -14,17 +14,14 @@ Source: Andrews & Mallows (1974), J. R. Stat. Soc. B 36:99; Lange, Little & Tayl
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.distributions import Cauchy, Prior, StudentT
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ScaleMixtures:
     """The K coefficients c = c0 + rows v with such priors.
 

@@ -5,19 +5,17 @@ enough to need no search: coefficients within their standard errors, sds within 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.distributions import REAL
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
 from hierbayes.options import Parameterization
 from hierbayes.results.variable_names import factor_variables
-
-FloatArray = npt.NDArray[np.float64]
 
 # An sd estimated as zero starts at this fraction of its prior's median: log(0) is no start.
 SMALLEST_SD = 0.05
@@ -25,7 +23,7 @@ SHRUNKEN = 0.9  # correlations start at this fraction of their estimates, away f
 JITTER = 0.3  # of log sds, unscaled random effects and whatever has no scale of its own
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Start:
     """A point of the parameter space on the user's scale.
 
@@ -123,7 +121,7 @@ def _median(prior: Any) -> float:
     return found if np.isfinite(found) and found > 0 else 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class FreeValue:
     """Value of a free variable, and how far chains start apart once it is transformed."""
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import IntArray
 from hierbayes.bayes.distributions import POSITIVE, Flat, HalfFlat, Prior
 from hierbayes.bayes.priors import ModelPriors
-from hierbayes.design.design import Design, IntArray
+from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations

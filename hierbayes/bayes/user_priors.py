@@ -7,9 +7,7 @@ A more specific name wins over a class in any order, as in
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from hierbayes.arrays import IntArray
 from hierbayes.bayes.distributions import (
     POSITIVE,
     REAL,
@@ -31,8 +29,6 @@ from hierbayes.design.design import Design
 from hierbayes.errors import PriorError
 from hierbayes.results.addresses import Addresses, correlation_spellings, squeezed
 from hierbayes.wording import nearest, shown
-
-IntArray = npt.NDArray[np.intp]
 
 MANY = 12  # names listed in a message
 FAMILY_BOUNDS = {"psi": UNIT, "threshold": REAL}  # all others are positive

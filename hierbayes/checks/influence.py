@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.design.design import GroupingFactor
 from hierbayes.errors import DataError, NotSupportedError, OptionError
@@ -27,8 +27,6 @@ from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import meant, shown
-
-FloatArray = npt.NDArray[np.float64]
 
 MOST_LEVELS = 500  # a refit each
 
@@ -118,9 +116,7 @@ def _position(fit: LikelihoodFit, group: Any) -> int:
     return names.index(group)
 
 
-def _without(
-    fit: LikelihoodFit, kept: npt.NDArray[np.bool_]
-) -> tuple[FloatArray, float, FloatArray] | None:
+def _without(fit: LikelihoodFit, kept: BoolArray) -> tuple[FloatArray, float, FloatArray] | None:
     """Theta, sigma and beta of the fit to some rows; None where they can't be estimated."""
     kernel = _kernel_of_rows(fit, kept)
     size = np.linalg.eigvalsh(kernel.products.xx)
@@ -135,7 +131,7 @@ def _without(
     return found.theta, float(found.at.sigma[0]), beta
 
 
-def _kernel_of_rows(fit: LikelihoodFit, rows: npt.NDArray[np.bool_]) -> Kernel:
+def _kernel_of_rows(fit: LikelihoodFit, rows: BoolArray) -> Kernel:
     """Kernel of some of the rows in the basis of all; levels without rows are left out."""
     design = fit.design
     part = replace(
@@ -150,7 +146,7 @@ def _kernel_of_rows(fit: LikelihoodFit, rows: npt.NDArray[np.bool_]) -> Kernel:
     return of_other_levels(fit.kernel, products)
 
 
-def _of_rows(factor: GroupingFactor, rows: npt.NDArray[np.bool_]) -> GroupingFactor:
+def _of_rows(factor: GroupingFactor, rows: BoolArray) -> GroupingFactor:
     used, codes = np.unique(factor.codes[rows], return_inverse=True)
     return replace(
         factor, levels=factor.levels[used], codes=codes.astype(np.intp), z=factor.z[rows]

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import bdtrc, kolmogorov
 
+from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.checks.influence import MOST_LEVELS, influence
 from hierbayes.checks.residuals import normal_quantiles
@@ -17,8 +17,6 @@ from hierbayes.results.addresses import labelled_effects
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.model_check import ModelCheck
 from hierbayes.results.posterior_fit import PosteriorFit
-
-FloatArray = npt.NDArray[np.float64]
 
 KEPT = 30  # simulated responses that the picture shows
 ALPHA = 0.05

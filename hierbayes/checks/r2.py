@@ -18,9 +18,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.checks.variance_shares import ShareEstimates, VarianceShares, share_estimates
 from hierbayes.errors import DataError
@@ -29,8 +29,6 @@ from hierbayes.results.chains import credible_interval
 from hierbayes.results.likelihood_fit import UNCHANGED, LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.variance_explained import R2, Icc
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @checked_call("hb.r2")

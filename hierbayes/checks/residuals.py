@@ -3,19 +3,16 @@
 Reads a fit; draws and fits nothing.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import DataError, NotSupportedError
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import did_you_mean, shown
-
-FloatArray = npt.NDArray[np.float64]
 
 # Values are jittered by up to this share of the smallest distance between two of them, R's jitter.
 JITTER_SHARE = 0.2
@@ -78,7 +75,7 @@ def jittered(values: FloatArray, *, random_seed: Any) -> FloatArray:
     return np.asarray(values + rng.uniform(-amount, amount, values.shape))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NormalQuantiles:
     """Sorted values beside the quantiles of a standard normal, and the line through quartiles.
 

@@ -7,21 +7,18 @@ Simulated responses have new random effects, so rows of one level share what the
 Source: Dunn & Smyth (1996), J. Comput. Graph. Stat. 5:236 (randomised quantile residuals).
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
 from hierbayes.options import random_generator
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import shown
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class SimulatedResiduals:
     """Scaled residuals and what they come from.
 

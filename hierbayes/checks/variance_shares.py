@@ -14,12 +14,11 @@ Evol. 5:944 (random slopes); Nakagawa, Johnson & Schielzeth (2017), J. R. Soc. I
 (other families).
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError, OptionError
@@ -31,8 +30,6 @@ from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import shown
 
-FloatArray = npt.NDArray[np.float64]
-
 # Variance of the latent variable whose sign a binary response is.
 SUPPORTED = (
     "gaussian with the identity link, bernoulli and binomial with logit, probit or cloglog, "
@@ -40,7 +37,7 @@ SUPPORTED = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class VarianceShares:
     """Variances in squared units of the linear predictor, for S sets of estimates.
 
@@ -61,7 +58,7 @@ class VarianceShares:
         return np.asarray(sum(self.random.values(), np.zeros_like(self.fixed)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ShareEstimates:
     """Variances of a fit with what intervals are read from.
 

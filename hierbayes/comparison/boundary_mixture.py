@@ -15,17 +15,14 @@ Source: Self & Liang (1987), J. Am. Stat. Assoc. 82:605, cases 5 and 6; Stram & 
 Biometrics 50:1171.
 """
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import chdtrc
 
-from hierbayes.design.design import Design, IntArray
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.design import Design
 from hierbayes.results.likelihood_fit import LikelihoodFit
-
-FloatArray = npt.NDArray[np.float64]
 
 # What is left of a column after others are projected out, as part of its length, below which it
 # lies in their span: R's tolerance for the rank of a model matrix.
@@ -62,7 +59,7 @@ class Fitted(Protocol):
         """Return whether a covariance is on the boundary."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Mixture:
     """The mixture of two chi-squared distributions a likelihood ratio has, if it is known.
 
@@ -86,7 +83,7 @@ class Mixture:
         return " + ".join(f"1/2 chi2({df})" for df in self.df or ())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False)
 class _Term:
     """One covariance term: the level of each row and its columns (n, q)."""
 

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import log_prior_variables
 from hierbayes.comparison.why import MONTE_CARLO_ERRORS, Evidence, Kind, why
 from hierbayes.options import IntervalKind
@@ -19,8 +18,6 @@ from hierbayes.results.density import density_mode
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.posterior_parameters import family_names
 from hierbayes.results.tidy import estimated_rows
-
-FloatArray = npt.NDArray[np.float64]
 
 # An sd this small against sigma, or a correlation this near to 1, is lme4's boundary.
 BOUNDARY = 1e-4
@@ -35,7 +32,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
 SIGNED = ("fixed", "cor")  # kinds whose sign is a question
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Side:
     """One fit of a comparison and how it is called there."""
 
@@ -43,7 +40,7 @@ class Side:
     fit: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Row:
     """One parameter: its name and kind, and the levels of its grouping factor (0 without one)."""
 
@@ -52,7 +49,7 @@ class Row:
     n_levels: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PosteriorNumbers:
     """Numbers of a posterior, arrays over the parameters; ``converged`` is of the whole fit."""
 
@@ -69,7 +66,7 @@ class PosteriorNumbers:
     converged: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LikelihoodNumbers:
     """Numbers of a REML or ML fit, arrays over the parameters."""
 

@@ -9,8 +9,9 @@ Source: Kuznetsova, Brockhoff & Christensen (2017), J. Stat. Softw. 82(13), ``ra
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from hierbayes.arrays import record
 from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.design.grouping import random_part
 from hierbayes.formula.deparse import deparse
@@ -21,7 +22,7 @@ from hierbayes.formula.terms import Bar, LinearPart, Term
 INTERCEPT = LinearPart(intercept=True, terms=())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Deletion:
     """One deletion: what is taken out, as lmerTest writes it, and the design without it."""
 

@@ -16,12 +16,11 @@ Source: Crainiceanu & Ruppert (2004), J. R. Stat. Soc. B 66:165, theorems 1 and 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_call
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.gaussian.marginal import Kernel, evaluate
@@ -29,8 +28,6 @@ from hierbayes.intervals.replicates import checked_count
 from hierbayes.options import Method, random_generator
 from hierbayes.results.exact_test import ExactTest
 from hierbayes.results.likelihood_fit import LikelihoodFit
-
-FloatArray = npt.NDArray[np.float64]
 
 # The supremum is sought on a grid of log lambda and refined by a parabola through its three best
 # points; in units of the mean eigenvalue, wide enough that the ratio is flat at both ends.
@@ -45,7 +42,7 @@ AT_ONCE = 2**21  # numbers of one block of replicates x grid: 16 MB
 MAX_LEVELS = 5000  # the eigenvalues of so many levels take half a minute
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Spectrum:
     """What the null distribution depends on.
 
@@ -59,7 +56,7 @@ class Spectrum:
     """
 
     mu: FloatArray
-    count: npt.NDArray[np.intp]
+    count: IntArray
     xi: FloatArray
     n_rest: int
     df: int

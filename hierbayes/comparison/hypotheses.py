@@ -17,12 +17,12 @@ Source: Goodnight (1978), SAS Technical Report R-101 (types I to III); Kuznetsov
 Christensen (2017), J. Stat. Softw. 82(13).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.coding import (
     MATRIX,
     NUMERIC,
@@ -38,15 +38,12 @@ from hierbayes.formula.expressions import Expression
 from hierbayes.linalg.rank import column_basis
 from hierbayes.options import AnovaType, Coding
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
 # Of the length of a column, what may be left outside a smaller model through rounding alone; a
 # column with less adds nothing (the same bound as for dependent columns of X).
 OUTSIDE = 1e-7
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Coded:
     """X in the coding of the tests, without dependent columns.
 
@@ -182,7 +179,7 @@ def _in_indicators(coded: _Coded, layout: Layout, design: Design) -> FloatArray:
     return _projected(coded.X, np.concatenate([np.empty((n, 0)), *blocks], axis=1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TermDeletion:
     """One term left out.
 

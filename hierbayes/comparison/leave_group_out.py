@@ -17,13 +17,14 @@ y_j is independent of y_-j given beta and phi.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.collapsed import sample_collapsed
 from hierbayes.bayes.collapsed_density import Target, target_of
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
@@ -37,9 +38,6 @@ from hierbayes.gaussian.pattern.nested import NestedPattern
 from hierbayes.gaussian.products import Products, products_of, residual_response
 from hierbayes.results.chains import chain_statistics
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
 AT_ONCE = 2_000_000  # numbers of one batch of draws: 16 MB an array
 # Numbers all evaluations of a crossed design may hold together: some three minutes of work.
 CROSSED_UP_TO = 1e9
@@ -48,7 +46,7 @@ CROSSED_UP_TO = 1e9
 DETERMINED = 1e-9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GroupProblem:
     """A Gaussian model, draws of its parameters, and the levels to leave out.
 
@@ -99,7 +97,7 @@ def group_log_densities(problem: GroupProblem) -> FloatArray:
     return _by_parts(problem, target) if by_parts else _by_products(problem, target)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Refit:
     """Log predictive density of one level from the posterior of the others, with its MC error."""
 
@@ -249,7 +247,7 @@ def _level_parts(
     return log_det, own - taken
 
 
-def _kernel_of_rows(problem: GroupProblem, rows: npt.NDArray[np.bool_]) -> Kernel:
+def _kernel_of_rows(problem: GroupProblem, rows: BoolArray) -> Kernel:
     """Kernel of some of the rows, in the basis of all of them."""
     part = _design_of_rows(problem.design, rows)
     weights = None if problem.weights is None else problem.weights[rows]
@@ -258,7 +256,7 @@ def _kernel_of_rows(problem: GroupProblem, rows: npt.NDArray[np.bool_]) -> Kerne
     return of_other_levels(problem.kernel, products)
 
 
-def _design_of_rows(design: Design, rows: npt.NDArray[np.bool_]) -> Design:
+def _design_of_rows(design: Design, rows: BoolArray) -> Design:
     """Return what the kernel needs of some of the rows; the levels stay."""
     return replace(
         design,

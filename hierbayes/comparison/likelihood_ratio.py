@@ -13,18 +13,16 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import chdtrc
 
+from hierbayes.arrays import FloatArray
 from hierbayes.comparison.boundary_mixture import Mixture, mixture_p, why_not_nested
 from hierbayes.comparison.same_data import aligned
 from hierbayes.errors import DataError, OptionError
 from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import shown
-
-FloatArray = npt.NDArray[np.float64]
 
 PURPOSE = "their likelihoods do not compare"
 

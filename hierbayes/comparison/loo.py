@@ -14,14 +14,13 @@ Source: Vehtari, Gelman & Gabry (2017), Statistics and Computing 27:1413; Vehtar
 Yao & Gabry (2024), JMLR 25(72); Merkle, Furr & Rabe-Hesketh (2019), Psychometrika 84:802.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import logsumexp
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.calls import checked_call
 from hierbayes.comparison.leave_group_out import (
@@ -35,8 +34,6 @@ from hierbayes.results.comparison import Loo
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.wording import listed, meant, shown
-
-FloatArray = npt.NDArray[np.float64]
 
 TRUSTED_K = 0.7  # Vehtari et al. (2024): above it the error of the estimate is unknown
 NAMED = 5  # so many labels are named in a finding
@@ -210,7 +207,7 @@ def _what_is_left_out(fit: PosteriorFit, position: int) -> str:
     return text + ". Priors stay as they are."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PsisTerms:
     """Leave-one-out terms, each of shape (J,).
 
@@ -225,7 +222,7 @@ class PsisTerms:
     elpd: FloatArray
     mcse: FloatArray
     pareto_k: FloatArray
-    refitted: npt.NDArray[np.bool_]
+    refitted: BoolArray
 
 
 def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTerms:
@@ -268,7 +265,7 @@ def _record(
     *,
     by: str | None,
     labels: pd.Index,
-    n_rows: npt.NDArray[np.intp],
+    n_rows: IntArray,
     p_loo: float,
     what: str,
 ) -> Loo:

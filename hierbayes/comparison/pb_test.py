@@ -21,9 +21,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.comparison.same_data import check_same_rows
 from hierbayes.errors import DataError, OptionError
@@ -34,8 +34,6 @@ from hierbayes.intervals.resampling import ResponseDraws
 from hierbayes.likelihood.refits import Refits, refit_many
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.pb_test import PB_COLUMNS, ROWS, PbTest
-
-FloatArray = npt.NDArray[np.float64]
 
 # A statistic below this is zero: the two searches end within about 1e-9 of their optima.
 AT_ZERO = 1e-6

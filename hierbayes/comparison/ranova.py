@@ -11,18 +11,18 @@ Source: Kuznetsova, Brockhoff & Christensen (2017), J. Stat. Softw. 82(13).
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
+from hierbayes.arrays import IntArray, record
 from hierbayes.calls import checked_call
 from hierbayes.comparison.boundary_mixture import ZERO_RATIO, Mixture, mixture_p
 from hierbayes.comparison.deletions import Deletion, deletions
 from hierbayes.comparison.exact_rlrt import exact_test, why_not_exact
-from hierbayes.design.design import Design, IntArray
+from hierbayes.design.design import Design
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.kernel import kernel_of
 from hierbayes.intervals.replicates import checked_count
@@ -35,7 +35,7 @@ NONE = "<none>"
 EXACT_UP_TO = 1000  # levels: with more the mixture is as good, and the exact p takes seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Reduced:
     """The fit of a model without one of its random effects."""
 
@@ -47,7 +47,7 @@ class _Reduced:
     n_undetermined: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Row:
     name: str
     n_params: int

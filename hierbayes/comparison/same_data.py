@@ -9,14 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
 from hierbayes.design.values import take_rows
 from hierbayes.errors import DataError
-
-IntArray = npt.NDArray[np.intp]
 
 
 def check_same_data(fits: Sequence[Any], *, purpose: str) -> None:

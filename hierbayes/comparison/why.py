@@ -5,8 +5,9 @@ the prior and the shape of the posterior to plain agreement; several may hold.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+from hierbayes.arrays import record
 
 Kind = Literal["fixed", "sd", "cor", "sigma", "icc", "family"]
 
@@ -22,7 +23,7 @@ UNDETERMINED = "not determined by the data"
 BIASED = 0.02  # part by which an ML sd lies below REML's that is worth a word
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Evidence:
     """What the fits say about one parameter; NaN where there is nothing.
 

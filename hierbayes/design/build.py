@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hierbayes.arrays import FloatArray
 from hierbayes.design.checks import (
     check_known_sd,
     check_levels,
@@ -13,7 +14,7 @@ from hierbayes.design.checks import (
     response_numbers,
 )
 from hierbayes.design.coding import baselines, check_codings, fill_columns, plan_layout
-from hierbayes.design.design import Design, FloatArray
+from hierbayes.design.design import Design
 from hierbayes.design.grouping import random_part
 from hierbayes.design.new_data import Recipe, new_rows
 from hierbayes.design.reading import Reading, read_variables

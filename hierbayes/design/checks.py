@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.design.design import FloatArray, GroupingFactor, RandomTerm
+from hierbayes.arrays import FloatArray
+from hierbayes.design.design import GroupingFactor, RandomTerm
 from hierbayes.design.values import (
     Factor,
     Logical,

@@ -8,15 +8,14 @@ Source: Chambers & Hastie (1992), Statistical Models in S, section 2.4.1, and R'
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.contrasts import Contrasts, contrasts, indicators
-from hierbayes.design.design import FloatArray, IntArray
 from hierbayes.design.values import (
     Factor,
     Logical,
@@ -38,7 +37,7 @@ LOGICAL_LEVELS = ("FALSE", "TRUE")
 NUMERIC, MATRIX, LOGICAL, FACTOR = "numeric", "matrix", "logical", "factor"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Variable:
     """What a variable was when the model was fitted.
 
@@ -64,7 +63,7 @@ class Variable:
     numbered: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TermLayout:
     """One term: its variables, and which of them have an indicator for every level."""
 
@@ -72,7 +71,7 @@ class TermLayout:
     full: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Layout:
     """The columns of a linear predictor.
 
@@ -304,7 +303,7 @@ def _variable_columns(variable: Variable, full: bool, value: Any) -> FloatArray:
     return matrix[codes]
 
 
-def codes_of(value: Any, variable: Variable) -> npt.NDArray[np.intp]:
+def codes_of(value: Any, variable: Variable) -> IntArray:
     """Return the positions of a vector's values among the fitted levels, -1 where missing.
 
     Raises

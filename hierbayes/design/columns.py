@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.design.design import IntArray
+from hierbayes.arrays import IntArray
 from hierbayes.design.values import (
     LARGEST_EXACT_INTEGER,
     MISSING_CODE,

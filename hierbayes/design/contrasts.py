@@ -4,17 +4,16 @@ Source: Chambers & Hastie (1992), Statistical Models in S, section 2.3.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from hierbayes.design.design import FloatArray
+from hierbayes.arrays import FloatArray, record
 from hierbayes.options import Coding
 
 POLYNOMIAL_NAMES = (".L", ".Q", ".C")  # then ^4, ^5, ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Contrasts:
     """The columns of each level.
 

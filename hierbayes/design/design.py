@@ -4,23 +4,20 @@ y (n,), X (n, p), and per grouping factor a level index (n,) with a small dense 
 is no Z matrix: row i of Z holds ``factor.z[i]`` in the columns of level ``factor.codes[i]``.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.formula.terms import Formula
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 NEW_LEVEL = -1  # code of a level the model was not fitted to
 MISSING_LEVEL = -2  # code of a missing value of the grouping factor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GroupingFactor:
     """One grouping factor and the columns of all its random-effects terms.
 
@@ -41,7 +38,7 @@ class GroupingFactor:
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RandomTerm:
     """One term of the covariance: columns of one factor with a full covariance among them.
 
@@ -61,7 +58,7 @@ class RandomTerm:
     label: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Design:
     """Arrays of a model with their names; rows with missing values are already dropped.
 
@@ -113,7 +110,7 @@ class Design:
         return model_frame(self.variables, self.row_labels)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NewRows:
     """New data in the columns of a fitted design; rows in = rows out.
 

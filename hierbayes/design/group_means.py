@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.design.design import FloatArray
+from hierbayes.arrays import FloatArray
 from hierbayes.design.values import Combinations
 
 

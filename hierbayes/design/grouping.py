@@ -4,21 +4,21 @@ Terms stand in lme4's order (``lme4_order``); all columns of one factor stand to
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.design.coding import Layout, fill_columns, plan_layout
-from hierbayes.design.design import FloatArray, GroupingFactor, RandomTerm
+from hierbayes.design.design import GroupingFactor, RandomTerm
 from hierbayes.design.values import Combinations, Matrix, as_factor, combinations, drop_unused
 from hierbayes.formula.excerpt import formula_error
 from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Bar, Formula
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FactorRecipe:
     """How one grouping factor and its columns are computed.
 
@@ -38,7 +38,7 @@ class FactorRecipe:
     keys: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RandomPart:
     """The grouping factors, their covariance terms, and how to compute them again."""
 
@@ -47,7 +47,7 @@ class RandomPart:
     recipes: tuple[FactorRecipe, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Block:
     """Columns with one covariance matrix: those of a bar, or one column of ``(x || g)``.
 

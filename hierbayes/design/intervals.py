@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.design.design import FloatArray, IntArray
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.design.values import MISSING_CODE, Factor, merged_levels, number_label
 
 State = dict[str, Any]

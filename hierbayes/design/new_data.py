@@ -6,12 +6,13 @@ belongs to it.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.checks import check_known_sd, check_weights, column_vector, numbers_of
 from hierbayes.design.coding import (
     FACTOR,
@@ -23,15 +24,7 @@ from hierbayes.design.coding import (
     codes_of,
     fill_columns,
 )
-from hierbayes.design.design import (
-    MISSING_LEVEL,
-    NEW_LEVEL,
-    Design,
-    FloatArray,
-    GroupingFactor,
-    IntArray,
-    NewRows,
-)
+from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, Design, GroupingFactor, NewRows
 from hierbayes.design.evaluate import Scope, evaluate
 from hierbayes.design.grouping import FactorRecipe, factor_columns, group_levels
 from hierbayes.design.reading import argument_expression
@@ -43,7 +36,7 @@ from hierbayes.errors import DataError, FormulaSyntaxError
 from hierbayes.formula.expressions import Expression, names_in
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Recipe:
     """Everything learnt from the fitted data, besides the levels of the grouping factors.
 

@@ -5,14 +5,13 @@ of x); then the rows with a missing value in a used column are left out.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.alignment import aligned
 from hierbayes.design.checks import column_vector, numbers_of
-from hierbayes.design.design import FloatArray, IntArray
 from hierbayes.design.evaluate import Scope, evaluate
 from hierbayes.design.rows import check_columns, check_values, complete_rows
 from hierbayes.design.table import Table, read_table
@@ -26,7 +25,7 @@ from hierbayes.formula.parser import parse_expression
 from hierbayes.formula.terms import Formula, LinearPart
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Reading:
     """Variables in the rows used.
 

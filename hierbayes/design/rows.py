@@ -5,13 +5,11 @@ the numbers (``log(-1)``), are errors that name the column and the first rows.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hierbayes.design.design import IntArray
+from hierbayes.arrays import BoolArray, IntArray, record
 from hierbayes.design.values import Factor, Logical, Matrix, is_missing
 from hierbayes.errors import DataError
 from hierbayes.formula.deparse import deparse
@@ -19,7 +17,7 @@ from hierbayes.formula.expressions import Expression, Name
 from hierbayes.wording import SHOWN_ROWS, counted_rows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CompleteRows:
     """The rows used.
 
@@ -49,7 +47,7 @@ def complete_rows(
     DataError
         If a column has no value at all, or no row is complete.
     """
-    anywhere: npt.NDArray[np.bool_] | None = None
+    anywhere: BoolArray | None = None
     dropped: dict[str, int] = {}
     for name, values in columns.items():
         missing = is_missing(values)
@@ -118,7 +116,7 @@ def _is_not_finite(numbers: Any) -> Any:
     return ~np.isfinite(numbers)
 
 
-def _rows_where(is_bad: Callable[[Any], Any], value: Any) -> npt.NDArray[np.bool_] | None:
+def _rows_where(is_bad: Callable[[Any], Any], value: Any) -> BoolArray | None:
     """Return the rows with a bad number, or None; ``is_bad`` is false for finite numbers."""
     if isinstance(value, Factor):
         return None
@@ -134,7 +132,7 @@ def _rows_where(is_bad: Callable[[Any], Any], value: Any) -> npt.NDArray[np.bool
     return bad if bad.any() else None
 
 
-def _where(bad: npt.NDArray[np.bool_], row_labels: Any) -> str:
+def _where(bad: BoolArray, row_labels: Any) -> str:
     positions = np.flatnonzero(bad)
     labels: Iterable[Any] = row_labels[positions[:SHOWN_ROWS]]
     return counted_rows(list(labels), positions.size)

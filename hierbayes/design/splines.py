@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.design.design import FloatArray
+from hierbayes.arrays import FloatArray
 
 
 def spline_knots(x: FloatArray, *, n_inner: int, knots: Any) -> list[float]:

@@ -7,12 +7,11 @@ the value is missing. Values and signs are those of R's ``scale``, ``poly``, ``b
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hierbayes.design.design import FloatArray
+from hierbayes.arrays import FloatArray, record
 from hierbayes.design.splines import (
     b_spline_columns,
     natural_spline_columns,
@@ -27,7 +26,7 @@ State = dict[str, Any]
 LARGEST_WHOLE = 1000  # degree, df and columns of one expression: more is no model anybody fits
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Transform:
     """How a function learns from the data and how it is applied."""
 

@@ -6,14 +6,14 @@ code -1 for factors. Levels are labelled as R labels them: 3.0 is ``"3"``, 0.2 i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.design.design import FloatArray, IntArray
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.errors import DataError
 from hierbayes.options import Coding
 
@@ -21,7 +21,7 @@ MISSING_CODE = -1
 LARGEST_EXACT_INTEGER = 2**53  # above it a float no longer tells two integers apart
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Factor:
     """Categories: ``levels[codes[i]]`` is the label of row i; code -1 is a missing value.
 
@@ -41,14 +41,14 @@ class Factor:
     caution: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Logical:
     """Truth values as 0.0 and 1.0, NaN where missing."""
 
     values: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Matrix:
     """Several columns from one expression, such as ``poly(x, 2)``; suffixes end their names."""
 
@@ -173,7 +173,7 @@ def drop_unused(factor: Factor) -> Factor:
     return replace(factor, codes=lookup[factor.codes], levels=levels)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Combinations:
     """The combinations of several factors that occur, the first factor varying slowest.
 
@@ -244,7 +244,7 @@ def take_rows(value: Any, rows: IntArray) -> Any:
     return value[rows]
 
 
-def is_missing(value: npt.NDArray[Any] | Factor | Logical | Matrix) -> npt.NDArray[np.bool_] | None:
+def is_missing(value: npt.NDArray[Any] | Factor | Logical | Matrix) -> BoolArray | None:
     """Return which rows are missing, or None when none is (the usual, and the fast, case)."""
     if isinstance(value, Factor):
         # One pass over small codes; min() avoids the temporary array.

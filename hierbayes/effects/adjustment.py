@@ -8,13 +8,11 @@ Source: Kramer (1956), Biometrics 12:307; Holm (1979), Scand. J. Stat. 6:65.
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
+from hierbayes.arrays import FloatArray
 from hierbayes.effects.studentized_range import range_quantile, range_sf
 from hierbayes.options import Adjust
-
-FloatArray = npt.NDArray[np.float64]
 
 DF_DIGITS = 10  # degrees of freedom that agree to so many digits share one quantile
 

@@ -7,14 +7,13 @@ REML or ML fit and for a posterior alike.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.design.coding import Layout, category_columns
 from hierbayes.design.values import Factor, Logical, as_factor, as_numbers, take_rows
 from hierbayes.errors import OptionError
@@ -23,14 +22,12 @@ from hierbayes.results.prediction_table import heading_lines
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import did_you_mean, shown
 
-FloatArray = npt.NDArray[np.float64]
-
 POINTS = 41  # of a line
 NEW_POINTS = 11  # of the limits of new responses: fewer, because a posterior's are simulated
 SEED = 1  # of the new responses of a posterior
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class EffectLines:
     """Data, lines and bands along one variable.
 
@@ -60,7 +57,7 @@ class EffectLines:
     new_words: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Columns:
     """Columns of the data in the rows used, by what they are for."""
 

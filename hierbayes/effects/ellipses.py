@@ -5,11 +5,9 @@ distribution with two degrees of freedom.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
-
-FloatArray = npt.NDArray[np.float64]
 
 ANGLES = np.linspace(0.0, 2 * np.pi, 200)
 CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)])

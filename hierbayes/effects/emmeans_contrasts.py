@@ -1,22 +1,19 @@
 """Which contrasts between marginal means are asked for, as rows of weights with names."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
 from hierbayes.options import Adjust
 from hierbayes.wording import did_you_mean, shown
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ContrastRows:
     """Contrasts within one group of means.
 

@@ -4,13 +4,12 @@ Both give the same columns. Rows that are not estimable, and contrasts with a we
 NaN.
 """
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.bayes.response import Response
 from hierbayes.effects.adjustment import adjusted_p, adjusted_quantile
@@ -20,18 +19,16 @@ from hierbayes.results.chains import credible_interval
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 
-FloatArray = npt.NDArray[np.float64]
 DDF_WORDS: dict[Ddf, str] = {
     "satterthwaite": "degrees of freedom by Satterthwaite's method",
     "kenward-roger": "standard errors and degrees of freedom by Kenward and Roger's method",
     "normal": "normal quantiles, without degrees of freedom",
     "none": "normal quantiles, no tests",
 }
-BoolArray = npt.NDArray[np.bool_]
 Columns = dict[str, FloatArray]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MeanRows:
     """The means asked for as rows L beta + offset, the means of one group together.
 
@@ -51,7 +48,7 @@ class MeanRows:
     estimable: BoolArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Request:
     """How means are to be given: degrees of freedom, level, and the scale of a posterior's."""
 
@@ -78,7 +75,7 @@ def _columns(found: Columns, names: tuple[str, ...], *, half: FloatArray) -> Col
     return columns | limits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FitEstimates:
     """Tests of all means, then of all contrasts group by group, made in one go.
 
@@ -164,7 +161,7 @@ class FitEstimates:
         return DDF_WORDS[self.ddf]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PosteriorEstimates:
     """Draws (S, r) of the means, and the weights of contrasts between those of a group."""
 

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from hierbayes.arrays import BoolArray
 from hierbayes.effects.nesting import Nesting
 from hierbayes.effects.reference_grid import Predictor, ReferenceGrid
 from hierbayes.formula.expressions import Name, names_in
@@ -19,7 +17,7 @@ def grid_notes(
     wanted: tuple[str, ...],
     *,
     nested: Nesting,
-    estimable: npt.NDArray[np.bool_],
+    estimable: BoolArray,
 ) -> tuple[str, ...]:
     """Sentences on a table of means of the predictors ``wanted``."""
     notes = []

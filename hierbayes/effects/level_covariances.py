@@ -4,12 +4,11 @@ A likelihood fit has its optimum; a posterior is taken at the posterior means of
 factor's Var(b) and of sigma, or draw by draw.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.results.addresses import effect_addresses
@@ -18,15 +17,13 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.wording import meant, shown
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 Fit = LikelihoodFit | PosteriorFit
 
 AT_ONCE = 2**22  # numbers of the factors of one batch of draws: 32 MB
 MOST, FEWEST = 1000, 40  # draws a reliability is averaged over: errors below 0.003 and 0.015
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LevelCovariances:
     """Where a fit stands, in the basis of the kernel's products.
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.gaussian.covariance import lower_triangles, term_covariances
@@ -27,8 +27,6 @@ from hierbayes.results.interval_parameters import (
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.likelihood_surface import LikelihoodSurface
 from hierbayes.wording import shown
-
-FloatArray = npt.NDArray[np.float64]
 
 SD_RANGE = (0.02, 2.8)  # of the grid of an sd, in REML estimates
 SIGMA_RANGE = (0.7, 1.45)

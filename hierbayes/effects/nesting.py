@@ -9,20 +9,16 @@ Source: Lenth (2016), J. Stat. Softw. 69(1); the rule is that of R's emmeans.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.values import as_factor, drop_unused, take_rows
 from hierbayes.effects.reference_grid import Predictor, ReferenceGrid, level_label
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Nesting:
     """What is nested in what, and the combinations of a grid that exist.
 
@@ -79,7 +75,7 @@ def nesting(fit: Any, grid: ReferenceGrid) -> Nesting:
     return Nesting(nests=nests, exists=exists)
 
 
-def _levels(fit: Any, grid: ReferenceGrid) -> dict[str, tuple[npt.NDArray[np.intp], list[str]]]:
+def _levels(fit: Any, grid: ReferenceGrid) -> dict[str, tuple[IntArray, list[str]]]:
     """Level of each row used, and the levels' labels, of the predictors that have levels."""
     found = {}
     for predictor in grid.predictors:

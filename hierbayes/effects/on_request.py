@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-FloatArray = npt.NDArray[np.float64]
+from hierbayes.arrays import FloatArray
 
 
 class OnRequest(BackendArray):

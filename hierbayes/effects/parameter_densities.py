@@ -10,19 +10,17 @@ Source: Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100(9), fo
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.distributions import Flat, Normal, Prior
 from hierbayes.errors import OptionError
 from hierbayes.options import ParameterView, check_option
 from hierbayes.results.density import density
 from hierbayes.results.posterior_fit import PosteriorFit
 
-FloatArray = npt.NDArray[np.float64]
 LogDensity = Callable[[FloatArray], FloatArray]
 
 GRID = 401  # points of a density
@@ -33,7 +31,7 @@ MIXED = 20_000  # points of a prior that is a sum of others
 REAL, POSITIVE, SIGNED = (-math.inf, math.inf), (0.0, math.inf), (-1.0, 1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ParameterDensity:
     """One parameter: where it may be before and after the data.
 
@@ -56,7 +54,7 @@ class ParameterDensity:
     draws: FloatArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Law:
     """A prior: its log density, its text and two far quantiles (NaN where it is improper)."""
 

@@ -7,7 +7,7 @@ go through the formula like new data, so that interactions, polynomials and spli
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.coding import Layout, category_columns
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.design.new_data import new_rows
@@ -29,15 +30,12 @@ from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import did_you_mean
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
 POINTS = 21  # on a curve
 ROW = "row"  # what x is called where a model has no variable to draw over
 DRAWS = 1000  # of a posterior, for the band
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PoolingLines:
     """Lines and data of some levels of one grouping factor.
 

@@ -7,13 +7,13 @@ the draws of the expected response ("confidence") or of a new response ("predict
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.predictive import (
     FlatDraws,
     fitted_predictor,
@@ -49,19 +49,17 @@ from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.prediction_table import PREDICTION_COLUMNS, included, prediction_table
 from hierbayes.results.tidy import check_level
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Effects:
     """Flat draws, the chosen factors with a level of theirs for every row, and rows without one."""
 
     flat: FlatDraws
     factors: tuple[GroupingFactor | None, ...]
-    missing: npt.NDArray[np.bool_]
+    missing: BoolArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Task:
     """What to predict: rows, effects in the expected and in a new response (None: not asked)."""
 

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
+from hierbayes.arrays import FloatArray
 from hierbayes.bayes.predictive import flat_draws, log_prior_variables
 from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.effects.posterior_predict import log_likelihood, response_draws
@@ -28,7 +26,6 @@ from hierbayes.results.idata import (
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.variable_names import COEF, OBS, TERM
 
-FloatArray = npt.NDArray[np.float64]
 RequestedGroup = Literal["posterior_predictive", "prior"]
 SAMPLE = ("chain", "draw")
 

@@ -47,9 +47,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_precisions, new_rows
 from hierbayes.effects.prediction_variance import (
@@ -65,8 +65,6 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.prediction_table import included, prediction_table
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import meant, shown
-
-FloatArray = npt.NDArray[np.float64]
 
 SHOWN_LEVELS = 5
 PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"  # warnings point at the first line outside of it

@@ -32,17 +32,13 @@ ibid. 85:163, and Harville & Jeske (1992), ibid. 87:724 (twice).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from hierbayes.design.design import IntArray
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
 from hierbayes.intervals.satterthwaite import STEP, variance_uncertainty
 from hierbayes.results.likelihood_fit import LikelihoodFit
-
-FloatArray = npt.NDArray[np.float64]
 
 AT_ONCE = 2**22  # numbers of one temporary array: 32 MB
 # Near the boundary a variance has so large a relative error that its formal degrees of freedom fall
@@ -51,7 +47,7 @@ AT_ONCE = 2**22  # numbers of one temporary array: 32 MB
 LEAST_DF = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GroupRows:
     """The effects of one chosen grouping factor in m rows, on the user's scale.
 
@@ -67,10 +63,10 @@ class GroupRows:
     position: int
     codes: IntArray
     z: FloatArray
-    drawn: npt.NDArray[np.bool_]
+    drawn: BoolArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PredictionVariance:
     """Uncertainty of m predictions, response units squared.
 
@@ -159,7 +155,7 @@ def _least_df(fit: LikelihoodFit, groups: Sequence[GroupRows]) -> float:
     return float(np.clip(levels - 1, 1, LEAST_DF))
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Rows:
     """Rows in the basis of the products; z of the fitted levels, and z of those that vary."""
 

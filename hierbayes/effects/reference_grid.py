@@ -16,12 +16,12 @@ J. Stat. Softw. 69(1).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.coding import category_columns
 from hierbayes.design.columns import label_of
 from hierbayes.design.design import Design
@@ -38,15 +38,13 @@ from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.formula.expressions import names_in
 from hierbayes.wording import did_you_mean, shown
 
-FloatArray = npt.NDArray[np.float64]
-
 MAX_ROWS = 1_000_000
 TWO_VALUED = 2  # a number with so many values stands for two groups
 # A row of the grid is estimable if its part in the null space is below this part of its length.
 IN_NULL_SPACE = 1e-8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Predictor:
     """One column of the data and its values in the grid.
 
@@ -64,7 +62,7 @@ class Predictor:
     range: tuple[float, float] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReferenceGrid:
     """The rows of a reference grid in the columns of X.
 
@@ -145,7 +143,7 @@ def no_predictor(fit: Any, name: Any, predictors: tuple[str, ...]) -> str:
     return f"{shown(name)} is no predictor of the fixed part{did_you_mean(str(name), predictors)}"
 
 
-def null_space(X: FloatArray, kept: npt.NDArray[np.intp]) -> FloatArray:
+def null_space(X: FloatArray, kept: IntArray) -> FloatArray:
     """Directions of beta that do not change X beta, shape (p, dropped columns)."""
     dropped = np.setdiff1d(np.arange(X.shape[1]), kept)
     found = np.zeros((X.shape[1], dropped.size))
@@ -155,7 +153,7 @@ def null_space(X: FloatArray, kept: npt.NDArray[np.intp]) -> FloatArray:
     return found
 
 
-def is_estimable(L: FloatArray, X: FloatArray, kept: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+def is_estimable(L: FloatArray, X: FloatArray, kept: IntArray) -> BoolArray:
     """Whether L beta (rows of L, all p columns) is the same for all beta that fit as well."""
     null = null_space(X, kept)
     if not null.size:

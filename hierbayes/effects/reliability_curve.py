@@ -10,9 +10,9 @@ for a random intercept. Other grouping factors count as known.
 """
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.effects.level_covariances import (
     Fit,
     check_shrinks,
@@ -27,8 +27,6 @@ from hierbayes.effects.level_covariances import (
 from hierbayes.effects.shrinkage_matrices import reliabilities
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
-
-FloatArray = npt.NDArray[np.float64]
 
 POINTS = 80
 BEYOND = 1.25  # the curve goes this far beyond the largest level

@@ -10,13 +10,13 @@ reliability over draws. What is compared with it, the unpenalised estimate, is a
 means of beta and of the variances.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_call
 from hierbayes.effects.level_covariances import (
     AT_ONCE,
@@ -41,8 +41,6 @@ from hierbayes.results.shrinkage_table import (
     ShrinkageTable,
     shrinkage_table,
 )
-
-FloatArray = npt.NDArray[np.float64]
 
 ARRAYS = ("covariance", "unpenalised_covariance", "effect_covariance")
 BATCH = 8  # temporary arrays of the size of the factors
@@ -206,7 +204,7 @@ def _factor(
     return found, columns
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Estimates:
     """What the two estimators answer in their own way; per factor, on the user's scale.
 

@@ -16,11 +16,9 @@ Everything here is batched over covariances and in the basis of the products.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.gaussian.marginal import Kernel
-
-FloatArray = npt.NDArray[np.float64]
 
 # Smallest relative sd of a direction where S_j comes from differences: 1 - V_j is of the order of
 # its square, so this keeps eight digits of it and moves S_j by 1e-8 at a covariance of lower rank.

@@ -15,9 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.effects.level_covariances import (
     AT_ONCE,
@@ -32,8 +32,6 @@ from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import lower_triangles
 from hierbayes.gaussian.marginal import evaluate, modes, times
 from hierbayes.results.addresses import fixed_partners
-
-FloatArray = npt.NDArray[np.float64]
 
 STEPS = 61  # between-level sds between zero and infinity unless given
 # Relative sd that stands for infinity: estimates are then within 1e-8 of no pooling.

@@ -13,11 +13,10 @@ Source: Copenhaver & Holland (1988), J. Stat. Comput. Simul. 30:1.
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import gammaln, ndtr
 
-FloatArray = npt.NDArray[np.float64]
+from hierbayes.arrays import FloatArray
 
 Z = np.linspace(-8.0, 8.0, 129)  # beyond them phi is below 1e-14
 N_S = 257  # nodes of log s

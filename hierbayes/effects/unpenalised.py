@@ -17,14 +17,11 @@ is that of the shrinkage plots of MixedModelsMakie.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.marginal import Kernel, reduce, responses_of
-
-FloatArray = npt.NDArray[np.float64]
 
 # Smallest eigenvalue of Z_j'WZ_j, its diagonal scaled to one, from which a level determines all its
 # coefficients: products have squared condition numbers, so this is 1e-5 in the columns.
@@ -35,7 +32,7 @@ LARGE = 1e4
 UNKNOWN = 0.5  # share of the variance left above which a direction is not determined by the data
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LevelEstimates:
     """Estimates of the levels of one factor in the basis of the products.
 

@@ -12,15 +12,13 @@ Works on the columns of a frame; knows no model.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
+from hierbayes.arrays import FloatArray
 from hierbayes.design.table import Table, read_table
 from hierbayes.design.values import Factor, Logical, as_factor
 from hierbayes.errors import DataError, OptionError
-
-FloatArray = npt.NDArray[np.float64]
 
 # Residual variation below this share of the variation of y is rounding of a perfect line.
 PERFECT = 1e-14

@@ -12,14 +12,11 @@ Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), sections
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 
 # A diagonal entry of a triangle this small against the rest of its row is a rounding remainder
 # of an exact zero: |t| enters the criterion squared, so 1e-9 moves it by less than 1e-16.
@@ -28,7 +25,7 @@ ZERO = 1e-9
 ROUNDED = 1e-15
 
 
-@dataclass(frozen=True)
+@record(slots=False, kw_only=False)
 class CovarianceShape:
     """Which entries of which Lambda are free.
 
@@ -69,7 +66,7 @@ class CovarianceShape:
         return int(self.entries[0].size)
 
     @cached_property
-    def is_diagonal(self) -> npt.NDArray[np.bool_]:
+    def is_diagonal(self) -> BoolArray:
         """Which entries of theta lie on a diagonal, shape (k,)."""
         _, row, column = self.entries
         return np.asarray(row == column)
@@ -165,7 +162,7 @@ def lower_triangle(root: FloatArray, *, size: FloatArray | float = 0.0) -> Float
     return L
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class TermCovariance:
     """Sds (q,) and correlations (q, q) of one covariance term; NaN beside a zero sd."""
 

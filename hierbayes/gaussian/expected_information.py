@@ -13,23 +13,19 @@ levels of the largest part for nested ones.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.relative_frame import Frame
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
 AT_ONCE = 2**22  # numbers of the right sides solved at once: 32 MB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Traces:
     """Traces of the k entries of the covariances, in the order of ``CovarianceShape.entries``.
 

@@ -10,12 +10,10 @@ would lose a direction.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.gaussian.covariance import lower_triangle
 from hierbayes.gaussian.undetermined import Undetermined
-
-FloatArray = npt.NDArray[np.float64]
 
 SIZES = (0.7, 20.0)  # sds along directions, in residual sds: far from zero and from each other
 LONGEST = 10.0  # residual variances

@@ -35,13 +35,13 @@ Gilmour, Thompson & Cullis (1995), Biometrics 51:1440 (average information).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.products import Products, multiply
 from hierbayes.gaussian.remainder import Remainder
@@ -49,9 +49,6 @@ from hierbayes.gaussian.responses import Responses
 from hierbayes.gaussian.undetermined import Undetermined
 from hierbayes.linalg.stacked import UNROLLED, inverse_of_triangles
 from hierbayes.options import Method
-
-FloatArray = npt.NDArray[np.float64]
-
 
 LARGE = 1.0  # relative sd above which Lambda'X has more digits of X than X itself
 REFINEMENTS = 1  # of U, where differences of large numbers are avoided
@@ -100,7 +97,7 @@ class Blocks(Protocol):
         """Factorise at one Lambda (T, q, q) a grouping factor."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(slots=False)
 class Kernel:
     """The marginal likelihood of one model: products, covariance shape and blocks of Z'WZ.
 
@@ -171,7 +168,7 @@ class Kernel:
         return self.products.remainder if self.responses is None else self.responses.remainder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Evaluation:
     """The kernel at a batch of thetas, in the basis of the products.
 
@@ -202,7 +199,7 @@ class Evaluation:
     solved: "Solved | None" = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Solved:
     """What follows from columns C at a batch of thetas.
 
@@ -229,7 +226,7 @@ def gram(left: Sequence[FloatArray], right: Sequence[FloatArray]) -> FloatArray:
     return np.asarray(total)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Reduced:
     """The model with the random effects integrated out, at a batch of T covariances.
 
@@ -410,7 +407,7 @@ def times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
     return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Derivatives:
     """Derivatives of the criterion at a batch of thetas.
 
@@ -427,7 +424,7 @@ class Derivatives:
     slopes: list[FloatArray]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Modes:
     """U C and H C of the module's header, per factor arrays (T, J, q, p + 1)."""
 

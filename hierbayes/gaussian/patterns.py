@@ -9,11 +9,10 @@ alone there are as many as there are level sizes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.linalg.stacked import (
     UNROLLED,
@@ -24,13 +23,10 @@ from hierbayes.linalg.stacked import (
     transposed_product,
 )
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
 SAME = 1e-12  # of the largest entry: blocks that differ by less differ by rounding alone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Patterns:
     """Levels of one factor grouped by their block of Z'WZ.
 
@@ -48,7 +44,7 @@ class Patterns:
     sums: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Integrated:
     """Log det of Lambda'Z'WZ Lambda + I, shape (T,), and [X y]'V^-1[X y], (T, p + 1, p + 1)."""
 

@@ -12,12 +12,12 @@ numbers, accurate for a mean of a million with a sd of one, or for a slope on ye
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from hierbayes.design.design import Design, GroupingFactor, IntArray
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.remainder import (
     FAR,
@@ -29,13 +29,11 @@ from hierbayes.gaussian.remainder import (
 )
 from hierbayes.linalg.rank import GRAM_SAFE, RANK_TOLERANCE, column_basis, inverse_upper
 
-FloatArray = npt.NDArray[np.float64]
-
 # Smallest part of the largest eigenvalue of a level's Z'WZ that is not rounding (1e-16 of it).
 MAY_BE_ROUNDING = 1e-12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Anchor:
     """The basis in which cross-products are kept.
 
@@ -63,7 +61,7 @@ class Anchor:
         return all(a is b or np.array_equal(a, b) for a, b in pairs)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Coupling:
     """Z_f'W Z_g between two factors: one block a pair of levels that meet in a row.
 
@@ -78,7 +76,7 @@ class Coupling:
     blocks: FloatArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Products:
     """Cross-products of one model, in the basis of ``anchor``.
 

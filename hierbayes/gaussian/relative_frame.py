@@ -10,21 +10,16 @@ nothing is lost where Lambda is large, as it is in the difference that Z'V^-1Z i
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import Evaluation, Kernel, modes, times, transpose_times
 from hierbayes.gaussian.products import Products, multiply
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
 
-
-@dataclass(frozen=True, kw_only=True)
+@record(slots=False)
 class Frame:
     """Lambda_0 at one estimate.
 

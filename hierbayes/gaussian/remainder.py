@@ -24,19 +24,17 @@ sum of squares); Golub & Van Loan, Matrix Computations, section 11.2 (Gauss-Seid
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import GroupingFactor
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-FloatArray = npt.NDArray[np.float64]
 
 # Mean square of the response over that within levels from where the ordinary cross-products are
 # left: sds of a thousand to one cost six of sixteen digits, so both ways agree to nine there.
@@ -52,7 +50,7 @@ WITHIN = 1e-7  # rms of a column of X within levels, of its own, below which it 
 ROUNDED = 1e-30  # part of a column's squares that is rounding: nothing to take off any more
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Remainder:
     """B and the cross-products of R, of c = p + 1 columns [X y]; T = 1 but for many responses.
 
@@ -67,7 +65,7 @@ class Remainder:
     zr: tuple[FloatArray, ...]
     rr: FloatArray
 
-    def take(self, rows: npt.NDArray[np.intp] | slice) -> "Remainder":
+    def take(self, rows: IntArray | slice) -> "Remainder":
         """Return that of some of the responses."""
         return Remainder(
             levels=tuple(B[rows] for B in self.levels),
@@ -76,7 +74,7 @@ class Remainder:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Swept:
     """Columns (n, m) as Z B + R: B per factor (J, q, m), and R (n, m), ``left``."""
 

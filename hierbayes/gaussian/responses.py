@@ -5,19 +5,15 @@ only Z'Wy, X'Wy and y'Wy change. One product of a sparse matrix made once with t
 columns gives them for all, with no loop over responses.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.remainder import LevelRows, Remainder, transposed
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Responses:
     """Cross-products of T responses, in the basis of the products they belong to.
 
@@ -34,7 +30,7 @@ class Responses:
     zy: tuple[FloatArray, ...]
     remainder: Remainder | None = None
 
-    def take(self, rows: npt.NDArray[np.intp] | slice) -> "Responses":
+    def take(self, rows: IntArray | slice) -> "Responses":
         """Return some of the responses."""
         left = None if self.remainder is None else self.remainder.take(rows)
         return Responses(self.xy[rows], self.yy[rows], tuple(zy[rows] for zy in self.zy), left)

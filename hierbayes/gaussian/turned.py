@@ -9,14 +9,12 @@ last and no valley is left.
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.marginal import gram
 from hierbayes.gaussian.products import Products, multiply
 from hierbayes.gaussian.remainder import Remainder
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def principal_axes(

@@ -21,20 +21,15 @@ Source: Searle, Casella & McCulloch (1992), Variance Components, section 3.6; La
 (2015), Bayesian Anal. 10:857 (a random effect and the span of X).
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.products import Products
 from hierbayes.linalg.rank import RANK_TOLERANCE
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
 
 # The Gram matrix alone says that all is determined while what is left of each V_m off X, and the
 # smallest eigenvalue at a unit diagonal, are above this: rounding makes 1e-12 of it at most.
@@ -48,7 +43,7 @@ TAKES_PART = 1e-6
 PROBES = 3  # random effects drawn to see which directions of a term are in span(X)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(slots=False)
 class Undetermined:
     """What the data cannot determine, in columns scaled to a mean square of one over the rows.
 
@@ -305,7 +300,7 @@ def _term_directions(
     return dropped, D, T
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Term:
     """What is left of one term: its factor and columns, and the basis T (q, r)."""
 
@@ -325,7 +320,7 @@ class _Term:
         return [(i, c) for c in range(r) for i in range(c, r)]
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Images:
     """P0 V_m P0 times random vectors, (n s, m) as a triangle (m, m); entries as (term, row, col).
 

@@ -9,14 +9,13 @@ Leeden, Meijer & Busing (2008), Handbook of Multilevel Analysis, chapter 11.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.calls import checked_call
 from hierbayes.errors import DataError, HierBayesError, OptionError
 from hierbayes.gaussian.marginal import Kernel
@@ -33,9 +32,6 @@ from hierbayes.results.interval_parameters import interval_parameters, parameter
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import shown
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
 Statistic = Callable[[LikelihoodFit], Any]
 
 BOUNDS = {"sd": (0.0, np.inf), "sigma": (0.0, np.inf), "cor": (-1.0, 1.0)}
@@ -142,7 +138,7 @@ def bootstrap(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Task:
     """What every replicate needs; ``draws`` and ``products``, or ``levels``, are None, by kind."""
 
@@ -156,7 +152,7 @@ class _Task:
     levels: LevelSamples | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Replicates:
     """Values (c, m), whether the refit failed and whether it is on the boundary (c,)."""
 

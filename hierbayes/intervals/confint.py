@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.intervals.determined_part import UNDETERMINED, without_interval
@@ -26,8 +26,6 @@ from hierbayes.results.interval_parameters import (
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import shown
-
-FloatArray = npt.NDArray[np.float64]
 
 # REML has no likelihood to profile over fixed effects; the corner of the table says what is beside
 # what, wherever it is printed.

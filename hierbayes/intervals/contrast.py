@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.intervals.kenward_roger import kenward_roger
-from hierbayes.intervals.linear_tests import FloatArray, FTest, f_test, row_tests
+from hierbayes.intervals.linear_tests import FTest, f_test, row_tests
 from hierbayes.intervals.satterthwaite import held_notes
 from hierbayes.options import Ddf, check_flag, check_option
 from hierbayes.results.contrast_matrix import ContrastMatrix, checked_rhs, contrast_matrix

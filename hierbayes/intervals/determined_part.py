@@ -4,11 +4,11 @@ Where a variance cannot be determined, the model without it has the same informa
 can be; degrees of freedom follow from that model.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.undetermined import Undetermined
@@ -20,14 +20,10 @@ from hierbayes.likelihood.determined import (
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
-
 UNDETERMINED = "it, or its spread, is not determined by the data"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class DeterminedPart:
     """A fit's design and kernel without the columns held at zero, evaluated at the estimates."""
 
@@ -90,7 +86,7 @@ def without_interval(fit: LikelihoodFit) -> BoolArray:
     return lost
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class DeterminedRows:
     """Whether the data determine l'beta-hat and its variance, arrays of shape (c,)."""
 

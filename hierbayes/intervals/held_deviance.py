@@ -13,11 +13,9 @@ columns and its own sigma.
 Source: Gilmour, Thompson & Cullis (1995), Biometrics 51:1440 (average information).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import (
     Kernel,
     Reduced,
@@ -32,13 +30,11 @@ from hierbayes.gaussian.products import multiply
 from hierbayes.intervals.held_parameter import Held
 from hierbayes.linalg.stacked import inverse_of_triangles
 
-FloatArray = npt.NDArray[np.float64]
-
 # Numbers the factors of one batch may hold: 80 MB, more than any small model needs.
 BATCH_NUMBERS = 10**7
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Local:
     """The deviance at a batch of points.
 
@@ -57,12 +53,12 @@ class Local:
     hessian: FloatArray
     beta: FloatArray
 
-    def put(self, index: npt.NDArray[np.intp], other: "Local") -> None:
+    def put(self, index: IntArray, other: "Local") -> None:
         """Replace the entries at ``index``."""
         for name in ("z", "value", "gradient", "hessian", "beta"):
             getattr(self, name)[index] = getattr(other, name)
 
-    def take(self, index: npt.NDArray[np.intp]) -> "Local":
+    def take(self, index: IntArray) -> "Local":
         """Return a copy of the entries at ``index``."""
         return Local(
             self.z[index],
@@ -105,7 +101,7 @@ def _joined(parts: list[Local]) -> Local:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Residual:
     """The residual e = (y - X beta) / r at a batch of points and the columns of X around it.
 
@@ -141,7 +137,7 @@ def _residual(held: Held, z: FloatArray, gram_xy: FloatArray) -> _Residual:
     return _Residual(columns, r**2 + excess**2, excess, length)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Point:
     """What the derivatives at a batch of points follow from.
 
@@ -163,7 +159,7 @@ class _Point:
     last: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _InEntries:
     """Derivatives in the k entries of the turned triangles.
 

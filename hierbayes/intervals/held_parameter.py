@@ -20,18 +20,14 @@ Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle
 from hierbayes.gaussian.marginal import Evaluation, Kernel
 from hierbayes.results.interval_parameters import IntervalParameter
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-BoolArray = npt.NDArray[np.bool_]
 
 # Diagonal entries stay this far from zero, so that the curvature there is defined; the deviance
 # moves by the square of it.
@@ -42,7 +38,7 @@ END = 1e-9
 RIGHT_ANGLE = np.pi / 2 - END
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Held:
     """What is held in each entry of a batch; arrays with a leading axis T, like the points.
 

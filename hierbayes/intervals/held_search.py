@@ -6,17 +6,12 @@ gradient and curvature of ``held_deviance``. Entries that are done leave the bat
 Source: Nocedal & Wright (2006), Numerical Optimization, chapters 3 and 4.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.intervals.held_deviance import Local, held_deviance
 from hierbayes.intervals.held_parameter import FLOOR, Held
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 MAX_STEPS = 60
 # Newton decrement (the fall of the deviance that one more step promises) at which a search ends:
@@ -34,7 +29,7 @@ SECANT_MINIMUM = 1e-2  # cosine between move and surprise below which an update 
 LIFT = 0.03
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Settled:
     """Where the searches of a batch ended.
 
@@ -48,7 +43,7 @@ class Settled:
 
     at: Local
     correction: FloatArray
-    converged: npt.NDArray[np.bool_]
+    converged: BoolArray
 
     def put(self, index: IntArray, other: "Settled") -> None:
         """Replace the entries at ``index``."""
@@ -143,7 +138,7 @@ class _Bowl:
         if drawn.any():
             self._set(self.free & ~drawn, at)
 
-    def _set(self, free: npt.NDArray[np.bool_], at: Local) -> None:
+    def _set(self, free: BoolArray, at: Local) -> None:
         self.free = free
         self.sizes = coordinate_sizes(self.held, at.z)
         self.size, self.axes = _spectrum(free, at.hessian, self.sizes)
@@ -200,7 +195,7 @@ def coordinate_sizes(held: Held, z: FloatArray) -> FloatArray:
 
 
 def _spectrum(
-    free: npt.NDArray[np.bool_], hessian: FloatArray, sizes: FloatArray
+    free: BoolArray, hessian: FloatArray, sizes: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return eigenvalues (made positive) of the curvature in the free coordinates in their sizes.
 

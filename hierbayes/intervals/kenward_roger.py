@@ -26,11 +26,9 @@ Source: Kenward & Roger (1997), Biometrics 53:983; Halekoh & Hojsgaard (2014), J
 59(9).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.expected_information import covariance_traces, n_right_sides
@@ -39,8 +37,6 @@ from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.intervals.determined_part import DeterminedPart, determined_part
 from hierbayes.intervals.satterthwaite import DEPENDS, curved_inverse, frame_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
-
-FloatArray = npt.NDArray[np.float64]
 
 ZERO = 1e-10  # numerators and denominators below it are zeros of the formulas, not numbers
 NEAR_TWO = 1e-2  # degrees of freedom this near to 2, where lambda is not defined: as in pbkrtest
@@ -57,7 +53,7 @@ COMMON = 1e-11
 MOST_OPERATIONS = 1e11
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class KenwardRoger:
     """What the tests of any combination follow from, on the user's scale.
 
@@ -77,7 +73,7 @@ class KenwardRoger:
     flat: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class FScaling:
     """Denominator degrees of freedom of an F test, and the factor lambda of its statistic.
 

@@ -11,8 +11,8 @@ Not for crossed factors: there no two groups of rows are independent.
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.kernel import of_other_levels
@@ -21,9 +21,6 @@ from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Coupling, Products, residual_response
 from hierbayes.gaussian.remainder import Remainder
 from hierbayes.results.likelihood_fit import LikelihoodFit
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 
 class LevelSamples:

@@ -13,20 +13,16 @@ Source: Fai & Cornelius (1996), J. Stat. Comput. Simul. 54:363; Kuznetsova, Broc
 Christensen (2017), J. Stat. Softw. 82(13), section 2; Kenward & Roger (1997), Biometrics 53:983.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
 from hierbayes.intervals.determined_part import determined_rows, is_determined
 from hierbayes.intervals.kenward_roger import f_scaling, kenward_roger, kenward_roger_df
 from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.options import Ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
-
-FloatArray = npt.NDArray[np.float64]
 
 # Rows whose remainder is below this, in their own standard errors, depend on the others.
 DEPENDENT = 1e-7
@@ -35,7 +31,7 @@ DEPENDENT = 1e-7
 EQUAL = 1e-8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RowTests:
     """t tests of the c rows of L beta = rhs, arrays of shape (c,).
 
@@ -60,7 +56,7 @@ class RowTests:
         return self.estimate - half, self.estimate + half
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FTest:
     """F test of L beta = rhs.
 

@@ -5,12 +5,12 @@ In All Likelihood, sections 2.6 and 3.4 (profile intervals).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.kernel import method_kernel
@@ -38,8 +38,6 @@ from hierbayes.results.interval_parameters import (
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.profile_result import ProfileResult
 from hierbayes.results.tidy import check_level
-
-FloatArray = npt.NDArray[np.float64]
 
 REFITTED = Finding(
     "profiled_by_ml",
@@ -239,7 +237,7 @@ def chosen_parameters(fit: Any, parameters: Any) -> list[IntervalParameter]:
     return [known[place] for place in sorted(wanted)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Optimum:
     """Where the likelihood is highest: kernel, its evaluation, all M parameters by name."""
 
@@ -265,7 +263,7 @@ def _beta(kernel: Kernel, beta: FloatArray) -> FloatArray:
     return np.asarray(anchor.beta0 + beta @ anchor.x_basis.T)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Line:
     """The profile of one parameter: zeta (N,) and all parameters (N, M) by its value; limits."""
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.intervals.held_deviance import Local, held_deviance
 from hierbayes.intervals.held_parameter import Held
@@ -26,9 +26,6 @@ from hierbayes.intervals.held_search import (
     lifted,
     settle,
 )
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 MAX_POINTS = 60  # a side that has not passed the cutoff by then does not pass it
 MAX_ROOTS = 40  # evaluations of one root finding
@@ -219,7 +216,7 @@ class _Path:
         value = last.value + last.sign * np.minimum(gone, far)
         return np.clip(value, last.held.lower, last.held.upper)
 
-    def _goes_on(self, active: IntArray, new: _Front) -> npt.NDArray[np.bool_]:
+    def _goes_on(self, active: IntArray, new: _Front) -> BoolArray:
         """Which sides go on; the others have a limit, a reason, or have crossed the cutoff."""
         ends = np.zeros(active.size, dtype=bool)
         for i, b in enumerate(active):

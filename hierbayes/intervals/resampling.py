@@ -15,11 +15,9 @@ Source: Carpenter, Goldstein & Rasbash (2003), J. R. Stat. Soc. C 52:431-443.
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.results.likelihood_fit import LikelihoodFit
-
-FloatArray = npt.NDArray[np.float64]
 
 # Directions of the modes with less than this part of the largest second moment have none: they
 # are those in which the random effects do not vary.

@@ -25,11 +25,9 @@ deviance falls into two parts there, as V does not change to first order along w
 Source: Kuznetsova, Brockhoff & Christensen (2017), J. Stat. Softw. 82(13), section 2.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape, term_covariances
 from hierbayes.gaussian.kernel import with_products
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
@@ -41,9 +39,6 @@ from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
 from hierbayes.likelihood.lmm import singular_terms
 from hierbayes.options import Ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 # Of psi. As functions of E the criterion's derivatives have their nearest poles one unit away or
 # further, so central differences are wrong by about the square of this, and rounding adds 1e-12.
@@ -59,7 +54,7 @@ CERTAIN = 1e-10
 AT_ONCE = 2**22  # numbers that the factors of one batch of thetas may hold: 32 MB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class VarianceUncertainty:
     """What the degrees of freedom of any combination follow from.
 
@@ -132,7 +127,7 @@ def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Tangents:
     """The k entries of E, which keep a covariance of its rank.
 
@@ -144,9 +139,9 @@ class _Tangents:
     """
 
     frame: Frame
-    factor: npt.NDArray[np.intp]
-    row: npt.NDArray[np.intp]
-    column: npt.NDArray[np.intp]
+    factor: IntArray
+    row: IntArray
+    column: IntArray
     moves: FloatArray
 
 

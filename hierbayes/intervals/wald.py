@@ -5,11 +5,9 @@ symmetric around them covers too rarely.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.results.likelihood_fit import LikelihoodFit
-
-FloatArray = npt.NDArray[np.float64]
 
 NO_WALD = (
     "a Wald interval assumes a symmetric, unbounded estimate, which an sd or a correlation is not; "

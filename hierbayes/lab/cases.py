@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import IntArray
 from hierbayes.errors import DataError
 from hierbayes.lab.presets import (
     OWN,
@@ -50,7 +50,7 @@ class Case:
     """
 
     data: pd.DataFrame
-    rows: npt.NDArray[np.intp]
+    rows: IntArray
     formula: str
     known_sd: str | None
     x: str | None
@@ -120,7 +120,7 @@ def _given(
 
 def _edited(
     data: pd.DataFrame, edits: tuple[tuple[int, float | None], ...], response: str | None
-) -> tuple[pd.DataFrame, npt.NDArray[np.intp]]:
+) -> tuple[pd.DataFrame, IntArray]:
     """Return the data with observations moved and deleted, and the old position of each row."""
     rows = np.arange(len(data), dtype=np.intp)
     known = [(row, y) for row, y in edits if row < len(data)]

@@ -7,13 +7,13 @@ beside them: the conditional modes at sds, correlation and residual sd of the re
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.distributions import HalfCauchy, HalfNormal, HalfStudentT, Prior
 from hierbayes.bayes.lkj import LKJ
 from hierbayes.effects.shrinkage import shrinkage
@@ -28,7 +28,6 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 
-FloatArray = npt.NDArray[np.float64]
 Fit = LikelihoodFit | PosteriorFit
 
 DRAWS, CHAINS, SEED = 250, 4, 1  # 1,000 draws: what a moving slider has time for
@@ -36,7 +35,7 @@ CHOSEN = "chosen"
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "Posterior", CHOSEN: "Your sds"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Estimate:
     """What one estimator says of the levels of the factor; J levels, q terms looked at.
 
@@ -59,7 +58,7 @@ class Estimate:
     covariance: FloatArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class View:
     """One state of the lab, computed.
 
@@ -88,10 +87,10 @@ class View:
     position: int
     levels: tuple[str, ...]
     terms: tuple[str, ...]
-    n: npt.NDArray[np.intp]
+    n: IntArray
     unpenalised: FloatArray
     unpenalised_se: FloatArray
-    determined: npt.NDArray[np.bool_]
+    determined: BoolArray
     estimates: Mapping[str, Estimate]
     first: str
     complete: FloatArray
@@ -285,7 +284,7 @@ def _by_identity(key: "_Same") -> ShrinkageTable:
     return shrinkage(key.fit)
 
 
-@dataclass(frozen=True, eq=False)
+@record(slots=False, kw_only=False)
 class _Same:
     """A fit as a key: the same object is the same key."""
 

@@ -13,8 +13,8 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.lab.engine import NAMES, View
 from hierbayes.lab.marks import (
     SHAPES,
@@ -37,7 +37,6 @@ from hierbayes.lab.pooling_lines import lines_behind, pooling_lines, x_values
 from hierbayes.lab.words import in_words, number
 from hierbayes.results.posterior_fit import PosteriorFit
 
-FloatArray = npt.NDArray[np.float64]
 Panel = dict[str, Any]
 
 MOST_SHOWN = 30  # levels side by side; more are those around the level looked at
@@ -294,7 +293,7 @@ def _reliability_curve(view: View, x: FloatArray, *, by_se: bool) -> list[Mark]:
              "y": (tau2 / (tau2 + own)).tolist()}]  # fmt: skip
 
 
-def _observations(view: View, rows: npt.NDArray[np.intp], x: FloatArray) -> list[Mark]:
+def _observations(view: View, rows: IntArray, x: FloatArray) -> list[Mark]:
     design = view.reml.design
     factor = design.factors[view.position]
     frame_rows = np.arange(design.y.size) if design.rows is None else design.rows

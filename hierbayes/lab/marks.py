@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.lab.engine import NAMES, View
 from hierbayes.lab.words import number
 
-FloatArray = npt.NDArray[np.float64]
 Mark = dict[str, Any]
 
 PAD = 0.06  # of the range of the data, on both sides of a panel

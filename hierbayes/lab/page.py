@@ -7,12 +7,13 @@ without a browser. Text that comes from the reader's data is escaped.
 import html
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
 
+from hierbayes.arrays import record
 from hierbayes.errors import HierBayesError
 from hierbayes.lab.cases import Own, case_of
 from hierbayes.lab.chosen import MOST_TERMS, chosen_sds, is_correlated
@@ -85,7 +86,7 @@ NO_SCENE = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Source:
     """Where the data come from: ``data``, ``simulation`` and ``own`` of the lab."""
 
@@ -98,7 +99,7 @@ class Source:
         return LabState(data=self.data, simulation=self.simulation)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Result:
     """What was computed: a view, or the sentence that says why there is none."""
 

@@ -3,12 +3,10 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.lab.engine import Estimate, View, table_column
 from hierbayes.lab.presets import LAST_X
-
-FloatArray = npt.NDArray[np.float64]
 
 MOST_BEHIND = 60
 

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.datasets import load_dataset
 from hierbayes.errors import DataError
-
-FloatArray = npt.NDArray[np.float64]
 
 MOST_ROWS, MOST_LEVELS = 5000, 400  # more is not redrawn while a slider moves
 SIMULATED, OWN = "simulated", "own"

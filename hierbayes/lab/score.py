@@ -9,13 +9,13 @@ Source: Efron & Morris (1977), Stein's paradox in statistics, Scientific America
 """
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import HierBayesError, HierBayesWarning
 from hierbayes.lab.cases import Case
@@ -31,14 +31,12 @@ from hierbayes.lab.presets import (
 from hierbayes.model.model import Model
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
-FloatArray = npt.NDArray[np.float64]
-
 POOLINGS = ("No pooling", "Partial pooling (REML)", "Complete pooling")
 SAMPLES = 20  # fresh samples, or halves held out
 SEED = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Score:
     """Errors of the three poolings.
 
@@ -154,7 +152,7 @@ def _errors_of_halves(case: Case, position: int, samples: int) -> FloatArray:
     return np.array(found).reshape(-1, 3)
 
 
-def _half(codes: npt.NDArray[np.intp], rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _half(codes: IntArray, rng: np.random.Generator) -> BoolArray:
     """Choose half the rows of each level, rounded down; a level of one row keeps it."""
     order = rng.permutation(codes.size)
     place = np.empty(codes.size, dtype=np.intp)
@@ -167,7 +165,7 @@ def _half(codes: npt.NDArray[np.intp], rng: np.random.Generator) -> npt.NDArray[
 
 
 def _errors_of_hidden(
-    case: Case, position: int, data: pd.DataFrame, *, hidden: npt.NDArray[np.bool_]
+    case: Case, position: int, data: pd.DataFrame, *, hidden: BoolArray
 ) -> FloatArray | None:
     """Root mean squared errors of predicting hidden rows from the others, (3,)."""
     model, known = case.model, case.model.design

@@ -8,14 +8,12 @@ eigenvectors of the estimated covariance of each term.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import TermCovariance
 from hierbayes.results.finding import Finding
 from hierbayes.wording import listed
-
-FloatArray = npt.NDArray[np.float64]
 
 # lme4 calls a fit singular when a diagonal entry of its triangle is below 1e-4 residual sds. We
 # ask it of the smallest sd over directions of a term whose columns are scaled to unit length, so

@@ -9,8 +9,8 @@ whole one, no row is read again.
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.kernel import of_other_levels
@@ -18,8 +18,6 @@ from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.turned import turned
 from hierbayes.gaussian.undetermined import Undetermined
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def determined_design(design: Design, found: Undetermined) -> Design:

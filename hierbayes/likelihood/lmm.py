@@ -15,11 +15,11 @@ the axes of the covariances found so far (``gaussian/turned.py``), where no curv
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle, term_covariances
@@ -49,8 +49,6 @@ from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 from hierbayes.results.finding import Finding
 
-FloatArray = npt.NDArray[np.float64]
-
 # Diagonal entries are kept this far from zero during the search, so that the curvature in the
 # covariance, slope / Lambda, is defined; the criterion moves by the square of it.
 FLOOR = 1e-5
@@ -77,7 +75,7 @@ PATIENCE = 30
 TURNS = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LmmFit:
     """Where the search ended, in the basis of the products.
 
@@ -378,7 +376,7 @@ def search_scale(shape: CovarianceShape, x: FloatArray) -> FloatArray:
     return out
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Started:
     """Where a search in theta / scale starts: theta (k,), what is known there, and the scale."""
 

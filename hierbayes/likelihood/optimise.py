@@ -8,12 +8,11 @@ Source: Nocedal & Wright (2006), Numerical Optimization, chapters 3, 4 and 10.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from hierbayes.arrays import FloatArray, record
 
 MAX_STEPS = 200
 # Newton decrement (the fall of f that one more step promises) at which the search ends. f is a
@@ -35,7 +34,7 @@ MOST_DAMPING = 1e8  # in units of the typical curvature; a step damped this much
 LONGEST_STEP = 2.0  # per step where x is of order one, as it is scaled to be; else the size of x
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Local[State]:
     """The function at a point: value, and a call that gives gradient (k,) and curvature (k, k)."""
 
@@ -44,7 +43,7 @@ class Local[State]:
     state: State
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Optimum[State]:
     """Where a search ended.
 

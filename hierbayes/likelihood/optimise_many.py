@@ -8,11 +8,10 @@ Source: Nocedal & Wright (2006), Numerical Optimization, chapters 3, 4 and 10.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.likelihood.optimise import (
     ACCEPT,
     DECREMENT_GOAL,
@@ -23,14 +22,10 @@ from hierbayes.likelihood.optimise import (
     MOST_DAMPING,
 )
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-BoolArray = npt.NDArray[np.bool_]
-
 ROUNDS = 40  # evaluations; a search that needs more is better done on its own, with more care
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Locals:
     """Functions at one point each: value (m,), gradient (m, k), curvature (m, k, k)."""
 

@@ -11,11 +11,12 @@ last diagonal, where a curved valley has to be left, or a matrix that cannot be 
 on its own by the search of ``likelihood/lmm.py``. So every fit is as good as one made alone.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.kernel import with_products
@@ -40,10 +41,6 @@ from hierbayes.likelihood.lmm import (
 )
 from hierbayes.likelihood.optimise_many import Locals, minimise_many
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-BoolArray = npt.NDArray[np.bool_]
-
 # A diagonal below this, in residual sds, before the last of its triangle: there is next to nothing
 # left that keeps the entries below it from rotating.
 VALLEY = 0.05
@@ -51,7 +48,7 @@ VALLEY = 0.05
 BATCH_NUMBERS = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Refits:
     """Estimates from T responses, on the user's scale.
 
@@ -74,8 +71,11 @@ class Refits:
 
     def __post_init__(self) -> None:
         """Make the arrays read-only: results are safe to share."""
-        for name in self.__slots__:
+        for name in NAMES:
             getattr(self, name).flags.writeable = False
+
+
+NAMES = tuple(field.name for field in fields(Refits))
 
 
 def refit_many(
@@ -113,9 +113,7 @@ def joined(parts: list[Refits]) -> Refits:
     """Refits one after the other."""
     if len(parts) == 1:
         return parts[0]
-    return Refits(
-        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in Refits.__slots__}
-    )
+    return Refits(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in NAMES})
 
 
 def _refit_batch(

@@ -8,15 +8,13 @@ data (two equal grouping factors, no level with rows in both columns).
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.design.design import Design, RandomTerm
 from hierbayes.gaussian.undetermined import TAKES_PART, Undetermined
 from hierbayes.results.finding import Finding
 from hierbayes.results.interval_parameters import parameter_labels
 from hierbayes.wording import listed
-
-FloatArray = npt.NDArray[np.float64]
 
 CODE = "not_identified"
 NOT_SHOWN = (

@@ -13,17 +13,13 @@ Source: Liu (1990), SIAM J. Matrix Anal. Appl. 11(1):134 (elimination trees); As
 only where it is used.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from hierbayes.arrays import FloatArray, Int64Array, record
 from hierbayes.linalg.minimum_degree import minimum_degree
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 # A panel is at most this wide: wide enough for BLAS, and what is done by simple loops (the
 # triangles on the diagonal) stays a small part of the work.
@@ -46,14 +42,14 @@ class Panels(NamedTuple):
     owner : array, shape (n,), the supernode of each column
     """
 
-    first: IntArray
-    row_start: IntArray
-    rows: IntArray
-    panel_start: IntArray
-    owner: IntArray
+    first: Int64Array
+    row_start: Int64Array
+    rows: Int64Array
+    panel_start: Int64Array
+    owner: Int64Array
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Pattern:
     """Order of elimination and the supernodes of the factor.
 
@@ -65,7 +61,7 @@ class Pattern:
     n_flops : multiplications and additions of one factorisation
     """
 
-    place: IntArray
+    place: Int64Array
     panels: Panels
     n_entries: int
     n_flops: float
@@ -76,7 +72,7 @@ class TooManyEntriesError(Exception):
 
 
 def pattern_of(
-    starts: IntArray, neighbours: IntArray, weights: IntArray, *, largest: int
+    starts: Int64Array, neighbours: Int64Array, weights: Int64Array, *, largest: int
 ) -> Pattern:
     """Order of elimination and pattern of the factor of a graph.
 
@@ -121,14 +117,14 @@ def pattern_of(
     )
 
 
-def positions(panels: Panels, row: IntArray, column: IntArray) -> IntArray:
+def positions(panels: Panels, row: Int64Array, column: Int64Array) -> Int64Array:
     """Where entries (row, column) of the symmetric matrix are stored; in either triangle."""
     found = _positions(panels, np.maximum(row, column).ravel(), np.minimum(row, column).ravel())
     return np.asarray(found.reshape(row.shape))
 
 
 @njit(cache=True)
-def _positions(panels: Panels, row: IntArray, column: IntArray) -> IntArray:
+def _positions(panels: Panels, row: Int64Array, column: Int64Array) -> Int64Array:
     out = np.empty(row.size, np.int64)
     for m in range(row.size):
         s = panels.owner[column[m]]
@@ -143,7 +139,9 @@ def _positions(panels: Panels, row: IntArray, column: IntArray) -> IntArray:
 
 
 @njit(cache=True)
-def _tree(starts: IntArray, neighbours: IntArray, order: IntArray, rank: IntArray) -> IntArray:
+def _tree(
+    starts: Int64Array, neighbours: Int64Array, order: Int64Array, rank: Int64Array
+) -> Int64Array:
     """Parent of each node in the elimination tree, by order; -1 for a root."""
     n = order.size
     parent, ancestor = np.full(n, -1), np.full(n, -1)
@@ -162,14 +160,14 @@ def _tree(starts: IntArray, neighbours: IntArray, order: IntArray, rank: IntArra
 
 @njit(cache=True)
 def _column_sizes(
-    starts: IntArray,
-    neighbours: IntArray,
-    order: IntArray,
-    rank: IntArray,
-    parent: IntArray,
-    weights: IntArray,
+    starts: Int64Array,
+    neighbours: Int64Array,
+    order: Int64Array,
+    rank: Int64Array,
+    parent: Int64Array,
+    weights: Int64Array,
     largest: int,
-) -> IntArray:
+) -> Int64Array:
     """Entries in the first column of each node, by order; empty when there are too many."""
     n = order.size
     sizes, seen = weights[order], np.full(n, -1)
@@ -190,7 +188,7 @@ def _column_sizes(
 
 
 @njit(cache=True)
-def _postorder(parent: IntArray, descending: IntArray) -> IntArray:
+def _postorder(parent: Int64Array, descending: Int64Array) -> Int64Array:
     """Order of the nodes in which each subtree is in one piece, its longest column last."""
     n = parent.size
     child, sibling = np.full(n, -1), np.full(n, -1)
@@ -214,7 +212,7 @@ def _postorder(parent: IntArray, descending: IntArray) -> IntArray:
     return out
 
 
-def _rank(order: IntArray) -> IntArray:
+def _rank(order: Int64Array) -> Int64Array:
     """Position of each node in the order."""
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
@@ -222,7 +220,9 @@ def _rank(order: IntArray) -> IntArray:
 
 
 @njit(cache=True)
-def _supernodes(parent: IntArray, sizes: IntArray, width: IntArray) -> tuple[IntArray, IntArray]:
+def _supernodes(
+    parent: Int64Array, sizes: Int64Array, width: Int64Array
+) -> tuple[Int64Array, Int64Array]:
     """First node of each supernode (with the number of nodes at the end) and its height."""
     n = parent.size
     first, height = np.empty(n + 1, np.int64), np.empty(n, np.int64)
@@ -244,9 +244,9 @@ def _supernodes(parent: IntArray, sizes: IntArray, width: IntArray) -> tuple[Int
 
 @njit(cache=True)
 def _joined(
-    parent: IntArray,
-    first: IntArray,
-    height: IntArray,
+    parent: Int64Array,
+    first: Int64Array,
+    height: Int64Array,
     columns: FloatArray,
     entries: FloatArray,
     top: int,
@@ -275,13 +275,13 @@ def _joined(
 
 
 def _rows(
-    starts: IntArray,
-    neighbours: IntArray,
-    order: IntArray,
-    parent: IntArray,
-    first: IntArray,
-    height: IntArray,
-) -> tuple[IntArray, IntArray]:
+    starts: Int64Array,
+    neighbours: Int64Array,
+    order: Int64Array,
+    parent: Int64Array,
+    first: Int64Array,
+    height: Int64Array,
+) -> tuple[Int64Array, Int64Array]:
     """Nodes below each supernode, ascending, one after the other, and how many each has."""
     owner = np.repeat(np.arange(height.size), np.diff(first))
     begin = np.concatenate([[0], np.cumsum(height)])  # more room than needed: nodes, not columns
@@ -295,16 +295,16 @@ def _rows(
 
 @njit(cache=True)
 def _collect(
-    starts: IntArray,
-    neighbours: IntArray,
-    order: IntArray,
-    rank: IntArray,
-    parent: IntArray,
-    first: IntArray,
-    owner: IntArray,
-    begin: IntArray,
-    rows: IntArray,
-) -> IntArray:
+    starts: Int64Array,
+    neighbours: Int64Array,
+    order: Int64Array,
+    rank: Int64Array,
+    parent: Int64Array,
+    first: Int64Array,
+    owner: Int64Array,
+    begin: Int64Array,
+    rows: Int64Array,
+) -> Int64Array:
     """Write the nodes below supernode s to ``rows`` from ``begin[s]`` on; return how many."""
     S = first.size - 1
     child, sibling, seen = np.full(S, -1), np.full(S, -1), np.full(order.size, -1)
@@ -333,7 +333,11 @@ def _collect(
 
 
 def _panels(
-    columns: IntArray, width: IntArray, first: IntArray, node_rows: IntArray, n_rows: IntArray
+    columns: Int64Array,
+    width: Int64Array,
+    first: Int64Array,
+    node_rows: Int64Array,
+    n_rows: Int64Array,
 ) -> Panels:
     """Supernodes in columns instead of nodes, the wide ones cut into panels."""
     counts = width[node_rows]
@@ -362,8 +366,8 @@ def _panels(
 
 @njit(cache=True)
 def _cut_rows(
-    rows: IntArray, starts: IntArray, end: IntArray, below: IntArray, row_start: IntArray
-) -> IntArray:
+    rows: Int64Array, starts: Int64Array, end: Int64Array, below: Int64Array, row_start: Int64Array
+) -> Int64Array:
     """Rows of each panel: the later columns of its own supernode, then the supernode's rows."""
     out = np.empty(row_start[-1], np.int64)
     for s in range(end.size):

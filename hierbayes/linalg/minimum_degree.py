@@ -16,10 +16,9 @@ degree). Imports numba, so import this module only where it is used.
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-IntArray = npt.NDArray[np.int64]
+from hierbayes.arrays import Int64Array
 
 # Nodes with more neighbours than this many times the root of the number of nodes are eliminated
 # last without being followed: their lists would be read again at every step. (The paper's value.)
@@ -46,20 +45,20 @@ class Quotient(NamedTuple):
     after, before : the other variables of the same degree, or -1
     """
 
-    start: IntArray
-    length: IntArray
-    n_elements: IntArray
-    weight: IntArray
-    state: IntArray
-    joined_to: IntArray
-    degree: IntArray
-    seen: IntArray
-    head: IntArray
-    after: IntArray
-    before: IntArray
+    start: Int64Array
+    length: Int64Array
+    n_elements: Int64Array
+    weight: Int64Array
+    state: Int64Array
+    joined_to: Int64Array
+    degree: Int64Array
+    seen: Int64Array
+    head: Int64Array
+    after: Int64Array
+    before: Int64Array
 
 
-def minimum_degree(starts: IntArray, neighbours: IntArray, weights: IntArray) -> IntArray:
+def minimum_degree(starts: Int64Array, neighbours: Int64Array, weights: Int64Array) -> Int64Array:
     """Order of elimination: the nodes of a graph, first eliminated first.
 
     Parameters
@@ -79,7 +78,7 @@ def minimum_degree(starts: IntArray, neighbours: IntArray, weights: IntArray) ->
     return np.argsort(rank, kind="stable")
 
 
-def _quotient(starts: IntArray, neighbours: IntArray, weights: IntArray) -> Quotient:
+def _quotient(starts: Int64Array, neighbours: Int64Array, weights: Int64Array) -> Quotient:
     """Return the graph before the first elimination."""
     n = weights.size
     lengths = np.diff(starts)
@@ -100,7 +99,7 @@ def _quotient(starts: IntArray, neighbours: IntArray, weights: IntArray) -> Quot
 
 
 @njit(cache=True)
-def _ranks(graph: Quotient, neighbours: IntArray) -> IntArray:
+def _ranks(graph: Quotient, neighbours: Int64Array) -> Int64Array:
     """When each node is eliminated; nodes of weight 0 are left out (rank 0)."""
     n, free = graph.weight.size, neighbours.size
     lists = np.empty(2 * free + n, np.int64)  # lists in use never hold more than at the start
@@ -173,7 +172,7 @@ def _unlink(graph: Quotient, i: int) -> None:
 
 
 @njit(cache=True)
-def _make_element(graph: Quotient, lists: IntArray, pivot: int, begin: int) -> int:
+def _make_element(graph: Quotient, lists: Int64Array, pivot: int, begin: int) -> int:
     """Write all that pivot is joined to from ``begin`` on; return where that ends."""
     free, members = begin, 0
     for p in range(graph.start[pivot], graph.start[pivot] + graph.length[pivot]):
@@ -196,7 +195,7 @@ def _make_element(graph: Quotient, lists: IntArray, pivot: int, begin: int) -> i
 
 
 @njit(cache=True)
-def _mark_outside(graph: Quotient, members: IntArray, lists: IntArray, stamp: int) -> None:
+def _mark_outside(graph: Quotient, members: Int64Array, lists: Int64Array, stamp: int) -> None:
     """Set seen - stamp of each older element to its weight outside the new one."""
     for i in members:
         for e in lists[graph.start[i] : graph.start[i] + graph.n_elements[i]]:
@@ -208,7 +207,7 @@ def _mark_outside(graph: Quotient, members: IntArray, lists: IntArray, stamp: in
 
 @njit(cache=True)
 def _bound_degree(
-    graph: Quotient, lists: IntArray, i: int, pivot: int, stamp: int
+    graph: Quotient, lists: Int64Array, i: int, pivot: int, stamp: int
 ) -> tuple[bool, int]:
     """Bound the degree of member i, and drop from its list what the new element covers.
 
@@ -247,7 +246,7 @@ def _bound_degree(
 
 @njit(cache=True)
 def _join_equal(
-    graph: Quotient, lists: IntArray, first: int, following: IntArray, stamp: int
+    graph: Quotient, lists: Int64Array, first: int, following: Int64Array, stamp: int
 ) -> int:
     """Join the variables of one bucket that have equal lists; return the stamp used last."""
     i = first
@@ -276,7 +275,7 @@ def _join_equal(
 
 @njit(cache=True)
 def _close_element(
-    graph: Quotient, lists: IntArray, pivot: int, left: int, low: int
+    graph: Quotient, lists: Int64Array, pivot: int, left: int, low: int
 ) -> tuple[int, int]:
     """Keep the members that are left, in the list of their degree; return its end and ``low``."""
     begin = graph.start[pivot]
@@ -298,7 +297,7 @@ def _close_element(
 
 
 @njit(cache=True)
-def _ranks_of_joined(rank: IntArray, joined_to: IntArray) -> IntArray:
+def _ranks_of_joined(rank: Int64Array, joined_to: Int64Array) -> Int64Array:
     """Give nodes that were joined to another the rank of that one."""
     for i in range(rank.size):
         root = i
@@ -312,7 +311,7 @@ def _ranks_of_joined(rank: IntArray, joined_to: IntArray) -> IntArray:
 
 
 @njit(cache=True)
-def _compacted(graph: Quotient, lists: IntArray) -> tuple[IntArray, int]:
+def _compacted(graph: Quotient, lists: Int64Array) -> tuple[Int64Array, int]:
     """Return the lists still in use, moved to the front of a new array, and where that ends."""
     out, free = np.empty_like(lists), 0
     for i in range(graph.start.size):

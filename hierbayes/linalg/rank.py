@@ -3,12 +3,9 @@
 As in R, of a dependent set the later column is dropped.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from hierbayes.arrays import FloatArray, IntArray, record
 
 # R's lm and lme4 call a column dependent when less than 1e-7 of its length is left after the
 # earlier columns are projected out. The Gram matrix squares that, so it decides alone only while
@@ -17,7 +14,7 @@ RANK_TOLERANCE = 1e-7
 GRAM_SAFE = 1e-5
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ColumnBasis:
     """Independent columns and the map to an orthogonal basis of their span.
 
@@ -27,7 +24,7 @@ class ColumnBasis:
     to_basis : array, shape (p, p), upper triangular T with (X T)'(X T) = n I for the kept columns
     """
 
-    kept: npt.NDArray[np.intp]
+    kept: IntArray
     to_basis: FloatArray
 
 

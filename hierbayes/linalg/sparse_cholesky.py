@@ -15,13 +15,10 @@ it is used.
 """
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from hierbayes.arrays import FloatArray, Int64Array
 from hierbayes.linalg.elimination import Panels, Pattern
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 # Products with fewer multiplications than this are done by loops: a call of BLAS costs as much.
 SMALL = 2000
@@ -29,7 +26,7 @@ SMALL = 2000
 NARROW = 8
 
 
-def factorise(pattern: Pattern, at: IntArray, values: FloatArray) -> FloatArray:
+def factorise(pattern: Pattern, at: Int64Array, values: FloatArray) -> FloatArray:
     """Panels of the Cholesky factor, shape (n_entries,).
 
     Parameters
@@ -100,7 +97,7 @@ def _matrix(space: FloatArray, rows: int, columns: int) -> FloatArray:
 
 
 @njit(cache=True)
-def _group_end(rows: IntArray, k: int, last: int) -> int:
+def _group_end(rows: Int64Array, k: int, last: int) -> int:
     """Where the rows from k on leave the columns before ``last``."""
     while k < rows.size and rows[k] < last:
         k += 1
@@ -155,8 +152,8 @@ def _subtract(
     target: FloatArray,
     lost: FloatArray,
     below: FloatArray,
-    local: IntArray,
-    rows: IntArray,
+    local: Int64Array,
+    rows: Int64Array,
     count: int,
     space: FloatArray,
 ) -> None:
@@ -352,7 +349,7 @@ def _close_inverse(own: FloatArray, L: FloatArray, Y: FloatArray, X: FloatArray)
 
 
 @njit(cache=True)
-def _find_rows(panels: Panels, t: int, wanted: IntArray, local: IntArray) -> None:
+def _find_rows(panels: Panels, t: int, wanted: Int64Array, local: Int64Array) -> None:
     """Set local[:wanted.size] to the rows of panel t that hold the wanted ones, ascending."""
     first, width = panels.first[t], panels.first[t + 1] - panels.first[t]
     rows = panels.rows[panels.row_start[t] : panels.row_start[t + 1]]
@@ -370,8 +367,8 @@ def _find_rows(panels: Panels, t: int, wanted: IntArray, local: IntArray) -> Non
 def _spread(
     X: FloatArray,
     block: FloatArray,
-    local: IntArray,
-    columns: IntArray,
+    local: Int64Array,
+    columns: Int64Array,
     Y: FloatArray,
     space: FloatArray,
     more: FloatArray,

@@ -7,9 +7,8 @@ operation over the whole stack; above that LAPACK runs once a matrix.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from hierbayes.arrays import FloatArray
 
 UNROLLED = 3  # up to here q^3 vector operations beat J calls of LAPACK
 

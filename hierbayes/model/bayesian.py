@@ -9,9 +9,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.errors import DataError, NotSupportedError, OptionError, SamplingError
 from hierbayes.likelihood.convergence import design_findings
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
@@ -23,7 +23,6 @@ from hierbayes.results.posterior_fit import PosteriorFit
 if TYPE_CHECKING:
     from hierbayes.model.model import Model
 
-FloatArray = npt.NDArray[np.float64]
 
 # Vehtari et al. (2021): draws are used when R-hat is below 1.01 and 100 draws a chain of four are
 # effective.

@@ -3,17 +3,15 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.likelihood.lmm import moment_start
 from hierbayes.likelihood.refits import refit_many
 from hierbayes.model.model import Model
 from hierbayes.options import Method, random_generator
 from hierbayes.reports.lecture import BiasTable, OneWay
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def estimator_bias(

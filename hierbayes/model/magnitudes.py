@@ -6,8 +6,8 @@ than rounding. Each check raises one sentence that names the column.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.design.checks import check_levels
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
@@ -15,8 +15,6 @@ from hierbayes.gaussian.marginal import Kernel, evaluate
 from hierbayes.gaussian.remainder import rows_left
 from hierbayes.likelihood.lmm import LmmFit
 from hierbayes.results.interval_parameters import parameter_labels
-
-FloatArray = npt.NDArray[np.float64]
 
 # Bounds of the length of a column: weight times square has to stay within 1e-308 to 1e308.
 LARGEST = 1e100

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.calls import checked_call, checked_init, checked_methods
 from hierbayes.design.alignment import aligned
 from hierbayes.design.build import build_design
@@ -78,7 +78,6 @@ if TYPE_CHECKING:
     from hierbayes.intervals.linear_tests import RowTests
     from hierbayes.results.posterior_fit import PosteriorFit
 
-FloatArray = npt.NDArray[np.float64]
 
 WARNING_OF: dict[str, type[HierBayesWarning]] = {
     "boundary": BoundaryWarning,
@@ -260,7 +259,7 @@ class Model:
         return self.response_family.is_linear
 
     @cached_property
-    def kept_columns(self) -> npt.NDArray[np.intp]:
+    def kept_columns(self) -> IntArray:
         """The columns of X that have a coefficient: not determined by earlier ones, shape (p,).
 
         In an ordinal model the thresholds take the place of the intercept.

@@ -3,16 +3,14 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.design.alignment import aligned, is_labelled
 from hierbayes.design.design import Design
 from hierbayes.design.table import DictTable
 from hierbayes.design.values import Logical, as_numbers
 from hierbayes.errors import DataError
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def checked_response(y: Any, design: Design, *, index: pd.Index) -> FloatArray:

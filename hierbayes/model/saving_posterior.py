@@ -11,8 +11,8 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.effects.posterior_predict import log_likelihood
 from hierbayes.errors import NotSupportedError
 from hierbayes.families.family import Family
@@ -32,8 +32,6 @@ from hierbayes.model.saving import (
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
-
-FloatArray = npt.NDArray[np.float64]
 
 NAMED = ("sd", "corr", "b", "family", "sample_stats")  # fields of draws by factor or name
 NUMBERS = ("log_marginal_likelihood", "log_marginal_likelihood_mcse", "pareto_k", "seconds")

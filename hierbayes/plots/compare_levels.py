@@ -1,11 +1,11 @@
 """Effects of the levels of a grouping factor by two estimators: against each other, in a plane."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.plots.labels import broken
 from hierbayes.plots.style import INK, REFERENCE, SOFT, letter_size
 from hierbayes.results.addresses import effect_labels, labelled_effects, level_columns
@@ -19,7 +19,7 @@ SMALLEST, LARGEST = 10.0, 42.0  # areas of points, of the smallest and the large
 MOST_LABEL_MM = 45.0  # room of the text beside an axis
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LevelTerm:
     """One term of a grouping factor by two fits.
 

@@ -1,12 +1,12 @@
 """One parameter of a comparison as a row: half-eye of the posterior over REML's interval."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.effects.parameter_densities import ParameterDensity, parameter_densities
 from hierbayes.errors import OptionError
 from hierbayes.plots.style import BAND, INK, PRIOR, REFERENCE, SOFT
@@ -25,7 +25,7 @@ TICKS = 5
 MINUS = "\N{MINUS SIGN}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Mark:
     """Where one fit has a parameter: estimate, ends of its interval (NaN without one).
 
@@ -39,7 +39,7 @@ class Mark:
     middle: tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Row:
     """One parameter by all fits.
 

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.plots.style import INK, SOFT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FloatArray = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
 LETTER = 0.58  # mean width of a letter, part of its size

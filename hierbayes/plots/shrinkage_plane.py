@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.effects.ellipses import ellipse, ellipse_band
 from hierbayes.effects.level_covariances import covariance_draws
 from hierbayes.errors import NotSupportedError, OptionError
@@ -31,7 +31,6 @@ from hierbayes.wording import shown
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FloatArray = npt.NDArray[np.float64]
 
 WIDTH_MM, HEIGHT_MM = 160.0, 125.0
 MANY = 80  # levels from which arrows have no heads and points no names
@@ -152,7 +151,7 @@ def _points(x: pd.DataFrame, y: pd.DataFrame, column: str) -> FloatArray:
     return np.column_stack([x[column], y[column]]).astype(np.float64)
 
 
-def _unknown(x: pd.DataFrame, y: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _unknown(x: pd.DataFrame, y: pd.DataFrame) -> BoolArray:
     """Levels whose own rows do not determine both coefficients."""
     return np.asarray(np.isinf(x["unpenalised_se"]) | np.isinf(y["unpenalised_se"]))
 
@@ -223,7 +222,7 @@ def _marks(
     own: FloatArray,
     kept: FloatArray,
     *,
-    unknown: npt.NDArray[np.bool_],
+    unknown: BoolArray,
     table: ShrinkageTable,
     few: bool,
 ) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import settle, spread_positions, width
 from hierbayes.plots.picture import picture
@@ -25,7 +25,6 @@ from hierbayes.results.shrinkage_table import ShrinkageTable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FloatArray = npt.NDArray[np.float64]
 
 WIDTH_MM, HEIGHT_MM = 120.0, 110.0
 MANY = 60  # levels from which none is named

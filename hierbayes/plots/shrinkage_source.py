@@ -6,7 +6,6 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.effects.shrinkage import shrinkage
@@ -19,7 +18,6 @@ from hierbayes.wording import meant, shown
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FloatArray = npt.NDArray[np.float64]
 
 INTERCEPT = "(Intercept)"
 DOTS = "\N{HORIZONTAL ELLIPSIS}"

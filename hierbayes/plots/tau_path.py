@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.effects.shrinkage_path import shrinkage_path
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
@@ -27,7 +27,6 @@ from hierbayes.results.posterior_fit import PosteriorFit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FloatArray = npt.NDArray[np.float64]
 
 WIDTH_MM, HEIGHT_MM = 160.0, 110.0
 MANY = 40  # levels from which none is named

@@ -7,10 +7,10 @@ so all numbers of a parameter stand to the same place.
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.reports.html_page import escape, fragment, heading, table
 from hierbayes.reports.layout import fill_lines, matrix_lines
 from hierbayes.results.comparison import ComparedFit, Comparison
@@ -27,7 +27,7 @@ LEGEND = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Block:
     """One table: its title, and the name and cells of each column."""
 

@@ -6,10 +6,10 @@ three say the same. HTML carries the pictures inside; the other two leave them o
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hierbayes.arrays import record
 from hierbayes.errors import OptionError
 from hierbayes.files import checked_path, shown
 from hierbayes.reports.html_page import Picture, Section, escape, heading, page, table
@@ -45,7 +45,7 @@ MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#&~$])")
 VERBATIM_END = "\\end{verbatim}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Grid:
     """A table of texts.
 
@@ -61,7 +61,7 @@ class Grid:
     caption: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Part:
     """One section; the parts that are given appear in this order.
 
@@ -85,7 +85,7 @@ class Part:
     code: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Document:
     """Title and sections."""
 

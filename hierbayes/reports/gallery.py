@@ -6,11 +6,12 @@ code shown beside it. Each is drawn as wide as a page (160 mm) and as a journal'
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import hierbayes.plots as plots
+from hierbayes.arrays import record
 from hierbayes.plots.style import any_figure, drawing, inches
 from hierbayes.reports.html_page import Section, escape, page
 
@@ -22,7 +23,7 @@ DPI = 150
 TITLE = "Pictures of hierbayes"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GallerySource:
     """What pictures are drawn from.
 
@@ -40,7 +41,7 @@ class GallerySource:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Entry:
     """One picture.
 

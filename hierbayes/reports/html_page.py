@@ -6,8 +6,9 @@ setting. Every text that comes from a user passes through ``escape``.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
+
+from hierbayes.arrays import record
 
 __all__ = ["Picture", "Section", "escape", "fragment", "heading", "page", "table"]
 
@@ -48,7 +49,7 @@ body .hb { margin: 0 auto; }
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Picture:
     """A PNG to be put into a page.
 
@@ -62,7 +63,7 @@ class Picture:
     alt: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Section:
     """One section of a page; the parts that are given appear in this order.
 

@@ -4,11 +4,10 @@ The lecture is "Multilevel (mixed-effects) modelling in R" by Matteo Lisi (2019)
 data. A ``Lecture`` holds our fits of everything it fits; ``hierbayes.model.lecture`` makes one.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.comparison import BayesFactor, Comparison, ElpdComparison
 from hierbayes.results.f_table import FTable
@@ -31,7 +30,7 @@ SLIDE_THETA = np.array([0.96658122714, 0.01518653148, 0.23093959289])
 SLIDE_THETA.flags.writeable = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FormulaRow:
     """One row of the lecture's table of equations and formulas.
 
@@ -74,7 +73,7 @@ FORMULA_TABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Truth:
     """What the crossed data are simulated from: Y in ms, X a number.
 
@@ -97,7 +96,7 @@ class Truth:
     sigma: float = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OneWay:
     """Few subjects with the sds sleepstudy has when only intercepts vary: ms and days."""
 
@@ -109,7 +108,7 @@ class OneWay:
     sigma: float = 31.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BiasTable:
     """Average estimates of known variances.
 
@@ -124,7 +123,7 @@ class BiasTable:
     table: pd.DataFrame
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Lecture:
     """Everything the lecture fits, fitted.
 

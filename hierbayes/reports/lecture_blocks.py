@@ -1,12 +1,13 @@
 """One step of the tour, before it is written as text or as HTML."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from hierbayes.arrays import record
 from hierbayes.reports.html_page import Picture
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Block:
     """One step of the tour.
 

@@ -4,8 +4,7 @@ Evaluating our own criterion at the slides' theta gives the slides' digits and a
 so the slides differ from us by where the search ended and by nothing else.
 """
 
-from dataclasses import dataclass
-
+from hierbayes.arrays import record
 from hierbayes.reports.html_page import table
 from hierbayes.reports.layout import matrix_lines
 from hierbayes.reports.lecture import Lecture
@@ -33,7 +32,7 @@ SLIDES = {
 COLUMNS = ("slides", "ours at the slides' theta", "ours")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Comparison:
     """A quantity as the slides print it, as we do at their theta, and at our optimum."""
 

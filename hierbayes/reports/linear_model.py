@@ -6,12 +6,11 @@ R-squared and the F statistic follow from the two.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import record
 from hierbayes.formula.deparse import deparse_lines
 from hierbayes.formula.expressions import Binary, Call, Expression, Name
 from hierbayes.formula.grammar import read_formula
@@ -34,13 +33,11 @@ from hierbayes.reports.numbers import (
     zap_small,
 )
 
-FloatArray = npt.NDArray[np.float64]
-
 INTERCEPT = "(Intercept)"
 QUANTILES_ABOVE = 5  # with so few residual degrees of freedom R lists every residual
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Explained:
     """What a linear model explains.
 

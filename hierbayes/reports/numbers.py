@@ -11,9 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from hierbayes.arrays import FloatArray
 
 PRINT_DIGITS = 7  # R's getOption("digits")
 MACHINE_EPSILON = 2.220446049250313e-16  # smaller p-values print as "< 2.2e-16"

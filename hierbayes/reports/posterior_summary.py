@@ -4,11 +4,9 @@ Reads what was estimated and writes it. Every interval says its level and kind; 
 line unless a parameter has something to say.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.formula.parser import formula_lines
 from hierbayes.options import IntervalKind, check_flag, check_option
 from hierbayes.reports.layout import fill_lines, matrix_lines
@@ -18,8 +16,6 @@ from hierbayes.results.hypothesis import Hypothesis
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
 
-FloatArray = npt.NDArray[np.float64]
-
 ERROR_DIGITS = 2  # significant digits of the posterior sd, which sets the decimals of its row
 MOST_DECIMALS = 6
 R_HAT_SHOWN, ESS_SHOWN = 1.01, 400  # columns appear where a parameter is worse
@@ -28,7 +24,7 @@ SAMPLERS = {"collapsed": "the collapsed sampler", "nuts": "NUTS"}
 LINE_WIDTH = 100  # with the columns of convergence; without them tables stay within 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Block:
     """One table of the summary.
 

@@ -7,8 +7,8 @@ import textwrap
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
 from hierbayes.formula.deparse import deparse_lines
 from hierbayes.formula.parser import formula_lines, parse_expression
@@ -31,8 +31,6 @@ from hierbayes.reports.numbers import (
     zap_small,
 )
 from hierbayes.reports.varcorr import lower_triangle_cells, varcorr_lines
-
-FloatArray = npt.NDArray[np.float64]
 
 TESTS = {
     "satterthwaite": "t-tests use Satterthwaite's method",

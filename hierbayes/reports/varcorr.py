@@ -1,13 +1,11 @@
 """Variance components as text: ``print(VarCorr(fit))`` and the table in lme4's summary."""
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray
 from hierbayes.reports.layout import matrix_lines
 from hierbayes.reports.numbers import PRINT_DIGITS, format_common, round_half_even
 from hierbayes.results.varcorr import VarCorr
-
-FloatArray = npt.NDArray[np.float64]
 
 VARCORR_DIGITS = PRINT_DIGITS - 2  # lme4's print of VarCorr
 UNKNOWN = "undetermined"  # by the data; an sd is NaN for no other reason

@@ -15,13 +15,13 @@ within their factor, ``sd(#2|g)``.
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.wording import meant, shown
@@ -243,7 +243,7 @@ def fixed_partners(design: Design, kept: Sequence[int], factor: int) -> tuple[in
     return tuple(places.get(detail, -1) for detail in effect_details(design, factor))
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class LevelColumns:
     """The columns of a table of level coefficients, those without a fixed effect first.
 

@@ -1,16 +1,17 @@
 """The likelihood-ratio table of nested fits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.results.printing import Printable
 
 ANOVA_COLUMNS = ("npar", "aic", "bic", "loglik", "deviance", "chisq", "df", "p_value")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class AnovaTable(Printable):
     """Likelihood-ratio tests of models, each against the one before it.
 

@@ -17,21 +17,18 @@ Source: Efron (1987), J. Am. Stat. Assoc. 82:171-185; DiCiccio & Efron (1996), S
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.options import BootstrapInterval, BootstrapKind, check_option
 from hierbayes.results.printing import Printable
 from hierbayes.results.tidy import check_level
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@record(slots=False, repr=False)
 class BootstrapResult(Printable):
     """What a bootstrap of a fit gave.
 

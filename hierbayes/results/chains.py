@@ -8,22 +8,18 @@ Source: Vehtari, Gelman, Simpson, Carpenter & Buerkner (2021), Bayesian Analysis
 7:473 (initial monotone sequence).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.options import IntervalKind, check_option
-
-FloatArray = npt.NDArray[np.float64]
 
 MIN_DRAWS = 4  # fewer draws a chain say nothing about convergence
 TAIL = (0.05, 0.95)  # quantiles whose smaller effective sample size is that of the tails
 AT_ONCE = 2**22  # draws worked on together: 32 MB a copy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ChainStatistics:
     """Per parameter, shape (P,): NaN for a constant parameter or too few draws.
 
@@ -135,7 +131,7 @@ def _effective_size(draws: FloatArray) -> FloatArray:
     return np.asarray(S / np.maximum(tau, 1 / np.log10(S)))
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class CredibleInterval:
     """Ends of credible intervals, one a parameter."""
 

@@ -1,16 +1,17 @@
 """Records of comparisons: Bayes factors, leave-one-out, and fits beside each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.results.finding import Finding
 from hierbayes.results.printing import Printable, Reportable, picture_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class BayesFactor(Printable):
     """How much more likely the data are under one model than under another.
 
@@ -75,7 +76,7 @@ class BayesFactor(Printable):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class Loo(Printable):
     """How well a posterior predicts rows, or whole groups of rows, that it has not seen.
 
@@ -121,7 +122,7 @@ class Loo(Printable):
         return self.pointwise.copy()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class ElpdComparison(Printable):
     """Posteriors of different models by how well they predict what was left out.
 
@@ -150,7 +151,7 @@ class ElpdComparison(Printable):
         return self.table.copy()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class ComparedFit:
     """One of the fits of a comparison.
 
@@ -168,7 +169,7 @@ class ComparedFit:
     fit: Any = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class Comparison(Printable, Reportable):
     """REML, ML and posterior fits of one model on the same data, parameter by parameter.
 

@@ -1,19 +1,16 @@
 """Linear combinations of fixed effects, from the ways people write them to one matrix."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.results.addresses import coefficient_addresses
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class CoefficientFit(Protocol):
@@ -24,7 +21,7 @@ class CoefficientFit(Protocol):
         """The arrays of the model."""
 
     @property
-    def kept(self) -> npt.NDArray[np.intp]:
+    def kept(self) -> IntArray:
         """Columns of X that were estimated."""
 
 
@@ -35,7 +32,7 @@ WAYS = (
 NAMES_SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ContrastMatrix:
     """Rows L (c, p) over the coefficients that were estimated, and a label of each."""
 

@@ -6,19 +6,16 @@ mode of an sd that may be zero can be zero.
 Source: Silverman (1986), Density Estimation, sections 2.10 (reflection) and 3.4 (bandwidth).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from hierbayes.arrays import FloatArray, record
 
 GRID = 1024  # points between the smallest and the largest draw
 NEAR = 10.0  # interquartile ranges from the middle within which the mode is looked for
 REACH = 4.0  # bandwidths after which the kernel is taken as zero
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Density:
     """A density on a regular grid: both arrays (G,), ``height`` per unit of ``x``."""
 

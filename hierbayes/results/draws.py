@@ -1,17 +1,13 @@
 """Posterior draws as plain arrays, the same from every sampler; labels come from the design."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
-import numpy as np
-import numpy.typing as npt
-
+from hierbayes.arrays import FloatArray, record
 from hierbayes.results.finding import Finding
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PosteriorDraws:
     """Draws of one model: C chains of D draws.
 

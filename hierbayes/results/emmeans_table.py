@@ -1,9 +1,8 @@
 """Estimated marginal means and their contrasts."""
 
-from dataclasses import dataclass
-
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.results.printing import Printable
 
 MEAN_COLUMNS = ("estimate", "std_error", "df", "conf_low", "conf_high")
@@ -18,7 +17,7 @@ CONTRAST_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class EmmeansTable(Printable):
     """Means of the model over a reference grid.
 

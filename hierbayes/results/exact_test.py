@@ -1,18 +1,15 @@
 """The exact test of one variance component."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.options import Method
 from hierbayes.results.printing import Printable
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class ExactTest(Printable):
     """A likelihood ratio beside draws of its exact distribution when the variance is zero.
 

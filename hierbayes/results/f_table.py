@@ -1,9 +1,8 @@
 """Tables of F tests: terms of a model, single-term deletions, joint tests of contrasts."""
 
-from dataclasses import dataclass
-
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.options import Ddf
 from hierbayes.results.printing import Printable
 
@@ -11,7 +10,7 @@ F_COLUMNS = ("sum_sq", "mean_sq", "num_df", "den_df", "f_value", "p_value")
 DELETION_COLUMNS = ("npar", "aic", "lrt", "p_value")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class FTable(Printable):
     """F tests, one row a term or hypothesis.
 
@@ -48,7 +47,7 @@ class FTable(Printable):
         return self.table.copy()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class DeletionTable(Printable):
     """Likelihood-ratio tests of single-term deletions.
 

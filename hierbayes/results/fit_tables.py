@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
 from hierbayes.options import ResidualKind, check_option
@@ -14,8 +14,6 @@ from hierbayes.results.addresses import level_columns
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @checked_methods("fit")
@@ -32,7 +30,7 @@ class FitTables(Printable, Reportable):
     weights: FloatArray | None
 
     @property
-    def kept(self) -> npt.NDArray[np.intp]:
+    def kept(self) -> IntArray:
         """Positions of the columns of X that were not dropped, shape (p,)."""
         raise NotImplementedError
 
@@ -100,7 +98,7 @@ class FitTables(Printable, Reportable):
         return self.design.n_rows_given
 
     @property
-    def undetermined_parameters(self) -> npt.NDArray[np.bool_]:
+    def undetermined_parameters(self) -> BoolArray:
         """Which of the m ``interval_parameters`` the data do not determine, shape (m,)."""
         return np.zeros(len(interval_parameters(self)), dtype=np.bool_)
 

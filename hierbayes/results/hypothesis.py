@@ -8,11 +8,10 @@ other spelling of ``results/addresses.py``.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.errors import FormulaError, NotSupportedError, OptionError
 from hierbayes.formula.expressions import Binary, Call, Expression, Group, Name, Number, Unary
 from hierbayes.formula.grammar import read_expression
@@ -23,9 +22,7 @@ from hierbayes.results.chains import chain_statistics, credible_interval
 from hierbayes.results.printing import Printable
 from hierbayes.wording import meant, shown
 
-FloatArray = npt.NDArray[np.float64]
-
-COMPARISONS: dict[str, Callable[[FloatArray, FloatArray], npt.NDArray[np.bool_]]] = {
+COMPARISONS: dict[str, Callable[[FloatArray, FloatArray], BoolArray]] = {
     "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
 }  # fmt: skip
 ARITHMETIC: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
@@ -49,7 +46,7 @@ class _UndefinedError(Exception):
     """A compared side is no finite number in as many draws as the argument says."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@record(repr=False)
 class Hypothesis(Printable):
     """Posterior probability of a statement.
 
@@ -220,7 +217,7 @@ def _pattern(name: str) -> str:
     return rf"(?:`\s*{bare}\s*`|{before}{whole}{after})"
 
 
-def _truth(tree: Expression, values: Mapping[str, FloatArray]) -> npt.NDArray[np.bool_] | None:
+def _truth(tree: Expression, values: Mapping[str, FloatArray]) -> BoolArray | None:
     """Draw by draw, whether a statement holds; None for what is no statement."""
     match tree:
         case Group(inner):

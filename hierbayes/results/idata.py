@@ -6,13 +6,12 @@ begin with the dimensions chain and draw. The arrays are those of the draws, not
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.results.addresses import coefficient_addresses, effect_labels
 from hierbayes.results.draws import PosteriorDraws
@@ -25,11 +24,8 @@ from hierbayes.results.variable_names import (
     response_variable,
 )
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Labels:
     """Names of variables and dimensions of one design.
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.results.addresses import (
@@ -23,7 +23,6 @@ from hierbayes.results.addresses import (
     sd_spellings,
 )
 
-FloatArray = npt.NDArray[np.float64]
 ParameterKind = Literal["sd", "cor", "sigma", "fixed"]
 
 
@@ -35,11 +34,11 @@ class NamedFit(Protocol):
         """The arrays of the model."""
 
     @property
-    def kept(self) -> npt.NDArray[np.intp]:
+    def kept(self) -> IntArray:
         """Columns of X that were estimated."""
 
     @property
-    def undetermined_parameters(self) -> npt.NDArray[np.bool_]:
+    def undetermined_parameters(self) -> BoolArray:
         """Which of the m parameters the data do not determine, shape (m,)."""
 
 

@@ -6,14 +6,14 @@ scale. Reading never refits and never changes anything. What needs layers above 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
 from hierbayes.families.builtin import GAUSSIAN
@@ -35,8 +35,6 @@ from hierbayes.results.interval_parameters import parameter_labels
 from hierbayes.results.level_tables import LevelTables
 from hierbayes.results.tidy import tidy_table
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
-
-FloatArray = npt.NDArray[np.float64]
 
 # Numbers at two covariances that fit equally well are the same up to this part: rounding leaves
 # 1e-9, and a dependence on what is undetermined moves them by their own size.
@@ -83,7 +81,7 @@ class FitServices(Protocol):
 
 
 @checked_methods("fit")
-@dataclass(frozen=True, kw_only=True, repr=False)
+@record(slots=False, repr=False)
 class LikelihoodFit(FitTables):
     """A linear (mixed) model fitted by REML or ML.
 
@@ -146,7 +144,7 @@ class LikelihoodFit(FitTables):
 
     def determined(
         self, read: Callable[["LikelihoodFit"], FloatArray], scale: Any = None
-    ) -> npt.NDArray[np.bool_]:
+    ) -> BoolArray:
         """Whether numbers read off a fit are the same for all covariances that fit equally well.
 
         Parameters
@@ -184,7 +182,7 @@ class LikelihoodFit(FitTables):
         return np.where(self.determined(read, scale), values, np.nan)
 
     @property
-    def undetermined_parameters(self) -> npt.NDArray[np.bool_]:
+    def undetermined_parameters(self) -> BoolArray:
         """Which of ``interval_parameters`` the data do not determine, shape (m,)."""
         found, k = self.kernel.undetermined, self.representative.size
         own = np.zeros(k + (0 if self.kernel.sigma_known else 1), dtype=np.bool_)
@@ -224,7 +222,7 @@ class LikelihoodFit(FitTables):
     # numbers
 
     @property
-    def kept(self) -> npt.NDArray[np.intp]:
+    def kept(self) -> IntArray:
         """Positions of the columns of X that were not dropped, shape (p,)."""
         return self.kernel.products.anchor.kept
 
@@ -354,7 +352,7 @@ class LikelihoodFit(FitTables):
         has_residual = not self.kernel.sigma_known
         return VarCorr(terms=terms, sigma=self.sigma, has_residual=has_residual)
 
-    def _unknown_covariances(self) -> list[npt.NDArray[np.bool_]]:
+    def _unknown_covariances(self) -> list[BoolArray]:
         """Per term, which sds (the diagonal) and correlations are undetermined, (q, q)."""
         lost, place = self.undetermined_parameters, 0
         matrices = []

@@ -1,15 +1,12 @@
 """The marginal likelihood over two variance parameters of a model."""
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-FloatArray = npt.NDArray[np.float64]
+from hierbayes.arrays import FloatArray, record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(slots=False)
 class LikelihoodSurface:
     """Rises of the deviance above its minimum over a grid of two parameters.
 

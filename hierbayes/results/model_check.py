@@ -1,18 +1,14 @@
 """What the panel of model checks found."""
 
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.results.printing import Printable, picture_of
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@record(slots=False, repr=False)
 class ModelCheck(Printable):
     """Checks of one fit, as numbers and as what its pictures are drawn from.
 

@@ -1,20 +1,15 @@
 """The parametric-bootstrap likelihood-ratio test of two nested fits."""
 
-from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.results.printing import Printable
-
-FloatArray = npt.NDArray[np.float64]
 
 PB_COLUMNS = ("statistic", "df", "ddf", "p_value")
 ROWS = ("LRT", "PBtest", "Gamma", "Bartlett", "F")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class PbTest(Printable):
     """A likelihood-ratio statistic and its distribution under the smaller model, by simulation.
 

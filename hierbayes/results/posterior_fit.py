@@ -6,14 +6,13 @@ A point estimate is the posterior mean, an error the posterior sd, an interval e
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
@@ -45,8 +44,6 @@ from hierbayes.results.posterior_parameters import (
 )
 from hierbayes.results.tidy import check_level, checked_effects, tidy_frame, with_dropped
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
-
-FloatArray = npt.NDArray[np.float64]
 
 # Findings that say the draws are not (yet) those of the posterior.
 UNTRUSTED = frozenset({"r_hat", "low_ess", "divergences", "pareto_k"})
@@ -85,7 +82,7 @@ class PosteriorServices(Protocol):
 
 
 @checked_methods("fit")
-@dataclass(frozen=True, kw_only=True, repr=False)
+@record(slots=False, repr=False)
 class PosteriorFit(FitTables):
     """The posterior of a multilevel model, as draws.
 
@@ -109,7 +106,7 @@ class PosteriorFit(FitTables):
     model: Any
     services: PosteriorServices
     design: Design
-    kept_columns: npt.NDArray[np.intp]
+    kept_columns: IntArray
     priors: Any
     draws: PosteriorDraws
     formula_text: str
@@ -145,7 +142,7 @@ class PosteriorFit(FitTables):
         return self.response_family.link.name
 
     @property
-    def kept(self) -> npt.NDArray[np.intp]:
+    def kept(self) -> IntArray:
         """Positions of the columns of X that were not dropped, shape (p,)."""
         return self.kept_columns
 

@@ -5,20 +5,17 @@ parameters apart (``results/addresses.py``), terms are those lme4 prints.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.design.design import Design
 from hierbayes.options import Effect
 from hierbayes.results.addresses import Addresses, effect_details
 from hierbayes.results.draws import PosteriorDraws
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Parameters:
     """P parameters of one kind.
 

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.printing import Printable
-
-FloatArray = npt.NDArray[np.float64]
 
 PREDICTION_COLUMNS = ("prediction", "se", "lower", "upper")
 

@@ -1,20 +1,16 @@
 """Likelihood profiles of the parameters of a linear mixed model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.results.finding import Finding
 from hierbayes.results.printing import Printable
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
-
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@record(slots=False, repr=False)
 class ProfileResult(Printable):
     """Profiles of m of a model's parameters, each over a grid of its values.
 

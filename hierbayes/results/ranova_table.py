@@ -1,17 +1,17 @@
 """Single-term deletions of random effects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.options import Method
 from hierbayes.results.printing import Printable
 
 RANOVA_COLUMNS = ("npar", "loglik", "aic", "chisq", "df", "p_value", "p_mixture", "p_exact")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class RanovaTable(Printable):
     """Likelihood-ratio tests of the random effects, each taken out in turn.
 

@@ -1,15 +1,16 @@
 """A Bayesian reanalysis: one effect, REML beside several priors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.results.printing import Printable, Reportable
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@record(slots=False, repr=False)
 class Reanalysis(Printable, Reportable):
     """What the data say about one coefficient under several priors.
 

@@ -1,16 +1,12 @@
 """The table behind every shrinkage picture: a DataFrame that carries its matrices with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, record
 from hierbayes.results.printing import Printable
-
-FloatArray = npt.NDArray[np.float64]
 
 SHRINKAGE_COLUMNS = (
     "group",
@@ -30,7 +26,7 @@ SHRINKAGE_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FactorShrinkage:
     """What one grouping factor of q terms and J levels adds to the columns of the table.
 
@@ -56,7 +52,7 @@ class FactorShrinkage:
     effect_covariance: FloatArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ShrinkageDetails:
     """What a shrinkage table knows besides its columns.
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.errors import OptionError
 from hierbayes.options import Ddf, Effect, check_option
 from hierbayes.wording import shown
@@ -79,7 +79,7 @@ def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
     return table
 
 
-def dropped_positions(fit: Any) -> npt.NDArray[np.intp]:
+def dropped_positions(fit: Any) -> IntArray:
     """Positions of the columns of X that earlier ones determine: rows of a table without numbers.
 
     The intercept that an ordinal model has no place for is none of them.
@@ -152,9 +152,7 @@ def _random_values(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else tidy_frame(fit, estimate=[])
 
 
-def _wald(
-    estimate: npt.NDArray[np.float64], se: npt.NDArray[np.float64], level: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _wald(estimate: FloatArray, se: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
     from scipy.special import ndtri
 
     half = ndtri((1 + level) / 2) * se

@@ -1,17 +1,13 @@
 """Variance components: sds and correlations of the random effects and the residual sd."""
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.results.printing import Printable
 
-FloatArray = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class VarCorrTerm:
     """One covariance term.
 
@@ -29,7 +25,7 @@ class VarCorrTerm:
     columns: tuple[str, ...]
     sd: FloatArray
     corr: FloatArray
-    undetermined: npt.NDArray[np.bool_] | None = None
+    undetermined: BoolArray | None = None
 
     @property
     def covariance(self) -> FloatArray:
@@ -41,7 +37,7 @@ class VarCorrTerm:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@record(repr=False)
 class VarCorr(Printable):
     """Variance components of a fit, in lme4's order.
 

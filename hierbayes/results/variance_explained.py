@@ -1,14 +1,14 @@
 """R2 and intraclass correlations of a fit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.results.printing import Printable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class _VarianceExplained(Printable):
     """Shares of a variance, with intervals where there are replicates or draws.
 
@@ -39,7 +39,7 @@ class _VarianceExplained(Printable):
         return float(self.table["estimate"].loc[row])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class R2(_VarianceExplained):
     """Marginal and conditional R2; see ``hb.r2``."""
 
@@ -66,7 +66,7 @@ class R2(_VarianceExplained):
         return {"marginal": self.marginal, "conditional": self.conditional}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+@record(repr=False)
 class Icc(_VarianceExplained):
     """Intraclass correlations; see ``hb.icc``."""
 

@@ -170,8 +170,7 @@ N = hb.Normal(0, 1)
         ),
         (
             [N],
-            "priors=a list must be a dict such as "
-            'priors={"Days": hb.Normal(0, 10)}, or "flat".',
+            'priors=a list must be a dict such as priors={"Days": hb.Normal(0, 10)}, or "flat".',
         ),
     ],
 )
