@@ -24,6 +24,8 @@ FILES = sorted((ROOT / "hierbayes" / "plots").glob("*.py"))
 COMPUTES = {"fit", "refit", "update", "sample", "lmer", "glmer", "polyfit", "lstsq", "solve"}
 SHOWS = {"show", "savefig"}
 MAY_COME_FROM = {
+    "arrays",
+    "wording",
     "calls",
     "datasets",
     "errors",
