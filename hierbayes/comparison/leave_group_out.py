@@ -12,8 +12,8 @@ Where every other factor is nested in the one left out, V is block-diagonal over
 log|V| and G are sums over levels, and leaving one out subtracts its part. In any other design the
 cross-products of the other rows are formed for each level.
 
-If the prior of beta is not Gaussian, beta is not integrated out but taken from the draws; then
-y_j is independent of y_-j given beta and phi.
+If the prior of beta is not Gaussian, beta is not integrated out but taken from the draws, those of
+the posterior of the other rows too; then y_j is independent of y_-j given beta and phi.
 """
 
 from collections.abc import Iterator, Sequence
@@ -86,10 +86,13 @@ def group_log_densities(problem: GroupProblem) -> FloatArray:
     by_parts &= problem.kernel.remainder is None
     gaussian = problem.priors.gaussian_beta() is not None
     if not by_parts and not gaussian:
+        name = problem.design.factors[problem.factor].name
+        what, why = "whose rows share other random effects", f"{name} is not outermost here"
+        if problem.kernel.remainder is not None:
+            what, why = "far apart", f"The effects of {name} are far larger than the residuals"
         raise NotSupportedError(
-            "Leaving out levels whose rows share other random effects needs Normal or Flat priors "
-            f"of all coefficients. {problem.design.factors[problem.factor].name} is not outermost "
-            "here, and one of the priors is neither."
+            f"Leaving out levels {what} needs Normal or Flat priors of all coefficients. {why}, "
+            "and one of the priors is neither."
         )
     if not gaussian:
         return _given_beta(problem)
@@ -109,6 +112,8 @@ def refit_without(problem: GroupProblem, j: int, *, random_seed: Any) -> Refit:
     """Sample the posterior of all rows but those of level j, and predict these."""
     rest = problem.codes != j
     kernel = _kernel_of_rows(problem, rest)
+    if problem.priors.gaussian_beta() is None:
+        _check_determined(kernel.products.xx[None], problem, first=j)
     drawn = sample_collapsed(
         kernel, problem.priors, _design_of_rows(problem.design, rest), random_seed=random_seed
     )
@@ -278,6 +283,5 @@ def _check_determined(xx: FloatArray, problem: GroupProblem, *, first: int = 0) 
         level: Sequence[str] = problem.levels.tolist()
         raise DataError(
             f"Without {name} {level[first + alone[0]]} the other rows do not determine all "
-            "coefficients, and with flat priors nothing else does. Give the coefficients proper "
-            "priors to leave out whole groups."
+            "coefficients. Give all coefficients Normal priors to leave out whole groups."
         )

@@ -168,11 +168,6 @@ def _with_refits(
     terms: "PsisTerms", problem: GroupProblem, rng: np.random.Generator
 ) -> "PsisTerms":
     """Replace the terms of high Pareto k by those of posteriors without the level."""
-    if problem.priors.gaussian_beta() is None:
-        raise NotSupportedError(
-            "refit=True integrates the coefficients out, which needs Normal or Flat priors of all "
-            "of them; one of this model's is neither."
-        )
     elpd, mcse = terms.elpd.copy(), terms.mcse.copy()
     refitted = terms.pareto_k > TRUSTED_K
     for j in np.flatnonzero(refitted):
@@ -326,10 +321,8 @@ def _findings(fit: PosteriorFit, table: pd.DataFrame, by: str | None) -> tuple[F
 
 
 def _advice(fit: PosteriorFit, by: str | None) -> str:
-    if by is not None and fit.priors.gaussian_beta() is not None:
-        return f'hb.loo(fit, by="{by}", refit=True) samples the model without each of them.'
     if by is not None:
-        return f"Sample the model of the data without these levels of {by} to see what they do."
+        return f'hb.loo(fit, by="{by}", refit=True) samples the model without each of them.'
     if fit.design.factors and fit.response_family.is_linear:
         name = fit.design.factors[-1].name
         return (

@@ -15,8 +15,10 @@ from hierbayes.bayes.predictive import flat_draws
 from hierbayes.comparison.leave_group_out import (
     GroupProblem,
     _by_products,
+    _design_of_rows,
     _kernel_of_rows,
     group_log_densities,
+    refit_without,
 )
 from hierbayes.comparison.loo import psis
 from hierbayes.reports.loo import loo_html, loo_text
@@ -230,6 +232,46 @@ def test_sampling_anew_without_the_outlying_group_removes_the_finding():
     assert row["elpd"] == pytest.approx(-69.576, abs=4 * np.hypot(spread, 0.03))
     assert 0 < row["mcse"] < 2 * spread
     assert "1 sampled anew without the level" in " ".join(str(found).split())
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize("law", [hb.Cauchy(8, 1), hb.HalfNormal(10), hb.Uniform(9, 12)])
+def test_groups_are_sampled_anew_without_under_any_prior_of_a_coefficient(law):
+    """Once refused for other than Normal and Flat priors. p(y_j | y_-j) is p(y) over p(y_-j)."""
+    formula = "Reaction ~ Days + (1 | Subject)"
+    fit = sampled(formula, "sleepstudy", priors={"Days": law}, draws=2000)
+    problem, j = problem_of(fit), 5
+    rest = problem.codes != j
+    others = sample_collapsed(
+        _kernel_of_rows(problem, rest),
+        fit.priors,
+        _design_of_rows(problem.design, rest),
+        random_seed=2,
+    )
+    expected = fit.log_marginal_likelihood - others.log_marginal_likelihood
+    found = refit_without(problem, j, random_seed=3)
+    assert found.mcse < 0.05
+    assert others.log_marginal_likelihood_mcse < 0.02
+    error = np.hypot(found.mcse, others.log_marginal_likelihood_mcse)
+    assert found.elpd == pytest.approx(expected, abs=4 * error + 0.02)
+
+
+def test_an_outlying_group_is_sampled_anew_under_a_prior_with_long_tails():
+    fit = sampled(SLEEP, "sleepstudy", priors={"Days": hb.Cauchy(0, 10)})
+    (finding,) = hb.loo(fit, by="Subject").findings
+    assert finding.advice.startswith('hb.loo(fit, by="Subject", refit=True)')
+    found = hb.loo(fit, by="Subject", refit=True, random_seed=3)
+    assert found.findings == ()
+    assert found.to_frame()["refitted"]["332"]
+
+
+def test_a_bounded_coefficient_that_one_group_alone_determines_is_not_sampled_without_it():
+    sleep = hb.load_dataset("sleepstudy")
+    sleep["first"] = (sleep["Subject"] == "308").astype(float)
+    priors = {"first": hb.HalfNormal(100)}
+    fit = hb.Model("Reaction ~ first + (1 | Subject)", sleep, priors=priors).sample(random_seed=1)
+    with pytest.raises(hb.DataError, match="Without Subject 308 the other rows do not determine"):
+        refit_without(problem_of(fit), 0, random_seed=1)
 
 
 def test_single_rows_are_not_sampled_anew():
