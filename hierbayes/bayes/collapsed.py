@@ -142,8 +142,8 @@ def _cut(design: Design) -> str:
     groups = " and ".join(factor.name for factor in design.factors)
     return (
         f"The effects of {groups} are so large beside the residual sd that rounding cuts their "
-        "posterior: some levels have too few rows to tell the columns of their effects apart. "
-        "Leave these levels out, or columns of the bar."
+        "posterior: what tells several grouping factors apart is lost in the squares of so many "
+        "rows. Leave one of the grouping factors out."
     )
 
 

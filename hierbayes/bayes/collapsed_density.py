@@ -41,10 +41,10 @@ COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation, so t
 # G_yy / sigma^2 is what is left of yy / sigma^2 after subtractions. Where their rounding may add
 # more than this to the log density, sigma is below 1e-6 of the response: taken as impossible.
 ROUNDING = 0.1
-# Part of the smallest eigenvalue of Lambda'Z'WZ Lambda + I that rounding may take, where columns or
-# factors share rows. Beyond, nearly collinear effects have a density of nothing but rounding. The
-# eigenvalue is one or more. With a remainder it counts in full, as solutions are refined: where the
-# levels tell all columns apart only effects that are nearly collinear themselves are beyond.
+# Part of the smallest eigenvalue of Lambda'Z'WZ Lambda + I, which is one or more, that rounding may
+# take, where columns or factors share rows. Beyond, nearly collinear effects have a density of
+# nothing but rounding. One factor with a remainder is factored without squares, so that Lambda may
+# be as large as Lambda'Lambda elsewhere.
 LOST = 0.1
 MARGIN = 2.0  # draws this near to what is lost are at the edge of a posterior that was cut
 
@@ -62,7 +62,6 @@ class Target:
     sampled : the coefficients that are coordinates themselves, the last ones, or None
     to_basis : per factor, array (q, q), takes a root on the user's scale to the basis
     largest : per factor, the largest trace of a level's Z'WZ in the basis
-    smallest : smallest eigenvalue of a level's Z'WZ, 0 where rows don't tell effects apart
     is_proper : whether beta has a proper prior, so that p(y) is defined
     """
 
@@ -74,7 +73,6 @@ class Target:
     constant: float
     to_basis: tuple[FloatArray, ...]
     largest: tuple[float, ...]
-    smallest: float
     is_proper: bool
     mixtures: ScaleMixtures | None = None
     sampled: SampledCoefficients | None = None
@@ -143,7 +141,6 @@ def target_of(kernel: Kernel, priors: ModelPriors, *, near: "Collapsed | None" =
         constant=constant,
         to_basis=tuple(np.linalg.inv(basis) for basis in anchor.z_bases),
         largest=tuple(float(np.einsum("jaa->j", A).max()) for A in kernel.products.zz),
-        smallest=kernel.products.least,
         is_proper=not any(isinstance(law, Flat) for law in priors.beta),
         mixtures=mixtures,
         sampled=sampled,
@@ -288,11 +285,9 @@ def _loses_identity(target: Target, Lambdas: list[FloatArray]) -> BoolArray:
         for largest, Lambda in zip(target.largest, Lambdas, strict=True)
     ]
     most = np.max(sizes, axis=0, initial=0.0)
-    doubtful = np.finfo(float).eps * most > LOST
-    if target.kernel.remainder is not None and target.smallest and np.any(doubtful):
-        sure = 1.0 + target.smallest * np.linalg.svd(Lambdas[0], compute_uv=False)[:, -1] ** 2
-        doubtful = np.finfo(float).eps * most > LOST * sure
-    return np.asarray(doubtful, dtype=bool)
+    if target.kernel.remainder is not None and len(sizes) == 1:
+        most = np.sqrt(most)
+    return np.asarray(np.finfo(float).eps * most > LOST)
 
 
 def is_near_rounding(target: Target, phi: FloatArray) -> BoolArray:

@@ -29,9 +29,6 @@ from hierbayes.gaussian.remainder import (
 )
 from hierbayes.linalg.rank import GRAM_SAFE, RANK_TOLERANCE, column_basis, inverse_upper
 
-# Smallest part of the largest eigenvalue of a level's Z'WZ that is not rounding (1e-16 of it).
-MAY_BE_ROUNDING = 1e-12
-
 
 @record
 class Anchor:
@@ -107,18 +104,6 @@ class Products:
     zy: tuple[FloatArray, ...]
     couplings: dict[tuple[int, int], Coupling]
     remainder: Remainder | None = None
-
-    @property
-    def least(self) -> float:
-        """Smallest eigenvalue of a level's Z'WZ; 0 if one may be rounding, or of several factors.
-
-        Above zero the rows of every level tell the columns of its effects apart.
-        """
-        if len(self.zz) != 1:
-            return 0.0
-        sizes = np.linalg.eigvalsh(self.zz[0])
-        sure = sizes[:, 0] > MAY_BE_ROUNDING * sizes[:, -1]
-        return float(sizes[:, 0].min()) if sure.all() else 0.0
 
     def __add__(self, other: "Products") -> "Products":
         """Products of the rows of both; they must share one anchor and the same levels."""

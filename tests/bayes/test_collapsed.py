@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import hierbayes as hb
+from hierbayes.bayes import collapsed_density
 from hierbayes.bayes.collapsed import sample_collapsed, start_phi, target_and_start
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.bayes.importance import pareto_k
@@ -213,15 +214,35 @@ def test_slopes_of_any_size_have_one_posterior_of_the_residual_sd(formula):
 
 
 @pytest.mark.mcmc
-def test_a_posterior_that_rounding_cuts_is_refused():
-    """Once a residual sd of 1.31 for 1.28 at 3e6, and of 2.54 at 1e7."""
-    g = np.repeat(np.arange(7), [1, 5, 5, 5, 5, 5, 5])
+@pytest.mark.parametrize(("first", "slope"), [(1, None), (5, 1.0)])
+def test_levels_of_one_row_and_small_slopes_beside_large_intercepts_have_their_posterior(
+    first, slope
+):
+    """Once a residual sd of 2.54 for 1.25 at 1e7, then refused; the fit had it all along."""
+    g = np.repeat(np.arange(7), [first, 5, 5, 5, 5, 5, 5])
     rng = np.random.default_rng(0)
-    x, u, e = rng.normal(size=31), rng.normal(size=(7, 2)), rng.normal(size=31)
-    for ratio in (3e6, 1e7):
-        data = {"y": ratio * (u[g, 0] + u[g, 1] * x) + e, "x": x, "g": g}
-        with pytest.raises(hb.DataError, match="rounding cuts their posterior"):
-            hb.Model("y ~ x + (x | g)", data).sample(random_seed=1)
+    x, u, e = rng.normal(size=g.size), rng.normal(size=(7, 2)), rng.normal(size=g.size)
+
+    def sigma(ratio):
+        y = ratio * u[g, 0] + (slope or ratio) * u[g, 1] * x + e
+        model = hb.Model("y ~ x + (x | g)", {"y": y, "x": x, "g": g})
+        post = model.sample(draws=2000, random_seed=1)
+        assert post.sampler == "collapsed" and post.findings == ()
+        return post.idata.posterior["sigma"].to_numpy().mean()
+
+    # an sd of 0.15 and at least 2,000 independent draws on both sides: six errors
+    assert sigma(1e7) == pytest.approx(sigma(1e4), abs=6 * 0.15 * np.sqrt(2 / 2000))
+
+
+@pytest.mark.mcmc
+def test_a_posterior_that_rounding_cuts_is_refused(monkeypatch):
+    """As with thousands of rows a level at 1e5; here the bound is where the posterior lies."""
+    monkeypatch.setattr(collapsed_density, "LOST", 3e-5)
+    rng = np.random.default_rng(0)
+    g, h = np.arange(60) % 6, np.arange(60) // 6
+    y = 1e5 * (rng.normal(size=6)[g] + rng.normal(size=10)[h]) + rng.normal(size=60)
+    with pytest.raises(hb.DataError, match="rounding cuts their posterior"):
+        hb.Model("y ~ 1 + (1 | g) + (1 | h)", {"y": y, "g": g, "h": h}).sample(random_seed=1)
 
 
 def test_one_weight_above_all_others_is_the_worst_tail():

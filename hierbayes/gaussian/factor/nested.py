@@ -3,8 +3,9 @@
 Every step is a stack of small Cholesky factorisations followed by sums over children
 (gaussian/pattern/nested.py). All arrays carry a leading axis T: many thetas at once.
 
-Source: Golub & Van Loan, Matrix Computations, section 4.2 (block Cholesky); Takahashi, Fagan &
-Chin (1973) for entries of the inverse on the pattern of the factor.
+Source: Golub & Van Loan, Matrix Computations, sections 4.2 (block Cholesky) and 5.2 (modified
+Gram-Schmidt, whose triangle is as good as Householder's: Bjoerck (1967), BIT 7:1); Takahashi,
+Fagan & Chin (1973) for entries of the inverse on the pattern of the factor.
 """
 
 from collections.abc import Sequence
@@ -24,9 +25,6 @@ from hierbayes.linalg.stacked import (
     transposed_product,
 )
 
-# Where next to nothing of y is left, a level with an eigenvalue of Z_j'WZ_j below this part of its
-# largest (fewer rows than columns, as a rule) loses the ones of Lambda'Z'WZ Lambda + I in squares.
-DEFICIENT = 1e-8
 NOTHING = 1e-14  # part of the largest eigenvalue that is rounding of the sums behind it
 
 
@@ -38,8 +36,10 @@ class NestedBlocks:
     ----------
     pattern : NestedPattern
     zz, couplings : as in ``Products``
-    roots : array, shape (J, q, q), R_j with R_j'R_j = Z_j'WZ_j where one factor needs them, else
-        None: see ``DEFICIENT``
+    roots : array, shape (J, q, q), R_j with R_j'R_j = Z_j'WZ_j where one factor of several columns
+        leaves next to nothing of y, else None. There squares of Lambda lose the ones of
+        Lambda'Z'WZ Lambda + I where a level has fewer rows than columns, and where Lambda is nearly
+        singular.
     """
 
     pattern: NestedPattern
@@ -58,28 +58,37 @@ def nested_blocks(pattern: NestedPattern, products: Products) -> NestedBlocks:
         pattern=pattern,
         zz=products.zz,
         couplings=products.couplings,
-        roots=_deficient_roots(products),
+        roots=_level_roots(products),
     )
 
 
-def _deficient_roots(products: Products) -> FloatArray | None:
-    """R_j with R_j'R_j = Z_j'WZ_j, (J, q, q), where one factor needs them: see ``DEFICIENT``."""
-    if products.remainder is None or len(products.zz) > 1:
+def _level_roots(products: Products) -> FloatArray | None:
+    """R_j with R_j'R_j = Z_j'WZ_j, (J, q, q), where one factor needs them: see ``NestedBlocks``."""
+    if products.remainder is None or len(products.zz) > 1 or products.zz[0].shape[1] == 1:
         return None
     sizes, axes = np.linalg.eigh(products.zz[0])
-    if (sizes[:, 0] > DEFICIENT * sizes[:, -1]).all():
-        return None
     known = np.where(sizes > NOTHING * sizes[:, -1:], sizes, 0.0)
     return np.asarray(np.sqrt(known)[:, :, None] * np.swapaxes(axes, 1, 2))
 
 
 def _lower_by_qr(roots: FloatArray, Lambda: FloatArray) -> FloatArray:
-    """L of L L' = Lambda'R'R Lambda + I without squares, from R (J, q, q): (T, J, q, q)."""
+    """L of L L' = Lambda'R'R Lambda + I without squares, from R (J, q, q): (T, J, q, q).
+
+    Modified Gram-Schmidt on the columns of [R Lambda; I], all levels at once.
+    """
     K = roots @ Lambda[:, None]
-    both = np.concatenate([K, np.broadcast_to(np.eye(K.shape[-1]), K.shape)], axis=-2)
-    upper = np.linalg.qr(both, mode="r")
-    signs = np.where(np.diagonal(upper, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
-    return np.asarray(np.swapaxes(signs[..., None] * upper, -1, -2))
+    T, J, q = K.shape[:3]
+    columns = np.zeros((q, 2 * q, T, J))
+    columns[:, :q] = np.moveaxis(K, (3, 2), (0, 1))
+    columns[range(q), range(q, 2 * q)] = 1.0
+    L = np.zeros((T, J, q, q))
+    for a in range(q):
+        L[..., a, a] = size = np.sqrt((columns[a] ** 2).sum(axis=0))
+        axis = columns[a] / size
+        for b in range(a + 1, q):
+            L[..., b, a] = along = (axis * columns[b]).sum(axis=0)
+            columns[b] -= axis * along
+    return L
 
 
 class NestedFactor:
