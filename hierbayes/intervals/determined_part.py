@@ -97,14 +97,14 @@ class DeterminedRows:
 def determined_rows(fit: LikelihoodFit, L: FloatArray) -> DeterminedRows:
     """Say of combinations L (c, p) of the fixed effects which the data determine."""
     whole = fit.representing
-    variance = np.einsum("ci,ij,cj->c", L, whole.vcov_beta, L)
+    variance = ((L @ whole.vcov_root) ** 2).sum(axis=1)
     if not fit.alternatives:
         yes = np.ones(variance.shape, dtype=np.bool_)
         return DeterminedRows(yes, yes)
     se = np.sqrt(np.maximum(variance, 0.0))
     return DeterminedRows(
         estimate=fit.determined(lambda one: L @ one.beta, se),
-        variance=fit.determined(lambda one: np.einsum("ci,ij,cj->c", L, one.vcov_beta, L)),
+        variance=fit.determined(lambda one: ((L @ one.vcov_root) ** 2).sum(axis=1)),
     )
 
 

@@ -92,9 +92,12 @@ def row_tests(
     NotSupportedError
         For ``ddf="kenward-roger"`` of an ML fit.
     """
-    vcov = kenward_roger(fit).vcov if ddf == "kenward-roger" else fit.representing.vcov_beta
     estimate = L @ fit.beta
-    se = np.sqrt(np.maximum(np.einsum("ci,ij,cj->c", L, vcov, L), 0.0))
+    if ddf == "kenward-roger":
+        variance = np.einsum("ci,ij,cj->c", L, kenward_roger(fit).vcov, L)
+    else:
+        variance = ((L @ fit.representing.vcov_root) ** 2).sum(axis=1)
+    se = np.sqrt(np.maximum(variance, 0.0))
     df = row_df(fit, L, ddf=ddf)
     if ddf != "none":  # a variance whose own spread is not known is not known either
         se = np.where(np.isnan(df), np.nan, se)
@@ -144,9 +147,9 @@ def f_test(
         If dependent rows have right sides that contradict each other.
     """
     known = kenward_roger(fit) if ddf == "kenward-roger" else None
-    vcov = fit.representing.vcov_beta if known is None else known.vcov
+    root = fit.representing.vcov_root if known is None else np.linalg.cholesky(known.vcov)
     right = np.broadcast_to(np.asarray(rhs, dtype=float), L.shape[:1])
-    L, right = _independent(L, right, vcov)
+    L, right = _independent(L, right, root)
     q = L.shape[0]
     if q == 0:
         return FTest(f_value=np.nan, num_df=0, den_df=np.nan, p_value=np.nan, mean_square=np.nan)
@@ -191,13 +194,13 @@ def _f_probability(f: float, q: int, df: float) -> float:
     return float(chdtrc(q, q * f) if np.isinf(df) else fdtrc(q, df, f))
 
 
-def _independent(L: FloatArray, rhs: FloatArray, vcov: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Combine the rows of L to rows that are orthonormal in vcov, and their right sides.
+def _independent(L: FloatArray, rhs: FloatArray, root: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Combine the rows of L to rows that are orthonormal in vcov = R R', and their right sides.
 
     The combinations are the eigenvectors of L vcov L', because degrees of freedom by
     Satterthwaite depend (a little, in unbalanced data) on which orthonormal rows are taken.
     """
-    rows = L @ np.linalg.cholesky(vcov)
+    rows = L @ root
     size = np.sqrt((rows**2).sum(axis=1))
     used = size > 0
     unit, scaled = rows[used] / size[used, None], rhs[used] / size[used]

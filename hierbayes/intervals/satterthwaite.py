@@ -64,7 +64,8 @@ class VarianceUncertainty:
     theta : array, shape (k,), the estimate in it
     moves : array, shape (m - 1 or m, k), derivative of theta in each psi but log sigma, the last
     covariance : array, shape (m, m), A of the module's header
-    slopes : array, shape (m, p, p), derivative of the covariance of beta in psi, user's scale
+    root : array, shape (p, p), R of the covariance R R' of beta, user's scale
+    slopes : array, shape (m, p, p), R S R' are the derivatives of that covariance in psi
     flat : array, shape (m, f), directions of psi of which the data say nothing; A has none of them
     """
 
@@ -72,6 +73,7 @@ class VarianceUncertainty:
     theta: FloatArray
     moves: FloatArray
     covariance: FloatArray
+    root: FloatArray
     slopes: FloatArray
     flat: FloatArray
 
@@ -105,13 +107,12 @@ def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
     hessian, slopes = np.zeros((m, m)), np.zeros((m, p, p))
     alone = np.zeros(m)  # size of the diagonal of the Hessian
     if k:
-        half = at.sigma[0] * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p]
         crossed = _level_products(tangents)
-        slopes[:k] = half @ (crossed[:, :p, :p] + np.swapaxes(crossed[:, :p, :p], 1, 2)) @ half.T
+        slopes[:k] = crossed[:, :p, :p] + np.swapaxes(crossed[:, :p, :p], 1, 2)
         hessian[:k, :k] = _curvature(tangents)
         alone[:k] = _size_of_curvature(tangents)
     if m > k:
-        slopes[k] = 2 * fit.representing.vcov_beta
+        slopes[k] = 2 * np.eye(p)
         alone[k] = hessian[k, k] = 4 * kernel.df
         if k:
             weight = at.pwrss[0] / at.sigma[0] ** 2
@@ -122,6 +123,7 @@ def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
         theta=at.theta[0],
         moves=tangents.moves,
         covariance=2 * covariance,
+        root=at.sigma[0] * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p],
         slopes=slopes,
         flat=flat,
     )
@@ -307,8 +309,9 @@ def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
         exact = np.inf if fit.kernel.sigma_known else float(fit.nobs - fit.beta.size)
         return np.full(L.shape[0], exact)
     known = variance_uncertainty(fit)
-    variance = np.einsum("ci,ij,cj->c", L, fit.representing.vcov_beta, L)
-    g = np.einsum("ci,mij,cj->cm", L, known.slopes, L)
+    variance = ((L @ fit.representing.vcov_root) ** 2).sum(axis=1)
+    rows = L @ known.root
+    g = np.einsum("ci,mij,cj->cm", rows, known.slopes, rows)
     with np.errstate(divide="ignore", invalid="ignore"):  # a combination of nothing has none
         relative = known.spread(g / variance[:, None], np.ones_like(variance))
         return np.where(relative <= CERTAIN, np.inf, 2 / relative)

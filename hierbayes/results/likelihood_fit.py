@@ -271,8 +271,17 @@ class LikelihoodFit(FitTables):
         if self.kernel.undetermined is not None:
             se = self.representing.std_errors
             return _read_only(self.shown(lambda fit: fit.vcov_beta, se[:, None] * se))
+        return _read_only(self.vcov_root @ self.vcov_root.T)
+
+    @cached_property
+    def vcov_root(self) -> FloatArray:
+        """R (p, p) with R R' the covariance matrix of ``beta``.
+
+        The variance of l'beta is |R'l|^2: of a combination whose parts all but cancel (a mean far
+        from a predictor's origin) squares would lose the digits that this keeps.
+        """
         half = np.linalg.solve(self.at.root_xvx[0], self.kernel.products.anchor.x_basis.T)
-        return _read_only(self.sigma**2 * half.T @ half)
+        return _read_only(self.sigma * half.T)
 
     @cached_property
     def modes(self) -> tuple[FloatArray, ...]:
