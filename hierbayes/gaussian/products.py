@@ -210,8 +210,8 @@ def _with_remainder(
 ) -> Products:
     """Add what X and the levels leave, where that is next to nothing of y (n,).
 
-    The first fit is then taken within levels, if it ``may_move``: one over all rows would leave
-    in y a part of the levels' effects along X.
+    The first fit is then taken within levels, if it ``may_move``, and from the levels' own fits:
+    one over all rows would leave in y a part of the levels' effects along X.
     """
     if not design.factors or not products.yy > 0:
         return products
@@ -231,6 +231,8 @@ def _with_remainder(
     x_swept, y_swept = rows.settled(X), rows.settled(y[:, None])
     if may_move:
         step = rows.fit_within(x_swept.left, y_swept.left)[0][:, 0]
+        y_swept = rows.settled((y - X @ step)[:, None])
+        step = step + rows.fit_between(x_swept, y_swept, anchor.z_bases)
         moved = replace(anchor, beta0=anchor.beta0 + anchor.x_basis @ step)
         y = y - X @ step
         products = _of_response(products, X, y, design=design, weights=weights)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import GroupingFactor
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
 
@@ -105,6 +105,9 @@ class LevelRows:
         self._sizes = [A.shape[:2] for A in blocks]
         self._zts = [transposed(f, f.z @ basis) for f, basis in zip(factors, bases, strict=True)]
         self._roots = [_root(A) for A in blocks]
+        self._root_weights = np.ones((1, 1)) if weights is None else np.sqrt(weights)[:, None]
+        sizes = [np.linalg.eigvalsh(A) for A in blocks]
+        self._told_apart = [size[:, 0] > RIDGE * size[:, -1] for size in sizes]
 
     def sums(self, f: int, columns: FloatArray) -> FloatArray:
         """Z_f'W times columns (n, m): (J, q, m)."""
@@ -148,13 +151,35 @@ class LevelRows:
         The columns of x had a mean square of one before they were swept; what is left of one that
         lies between levels is rounding, and gets no coefficient.
         """
-        root = (
-            np.ones((x.shape[0], 1)) if self._weights is None else np.sqrt(self._weights)[:, None]
-        )
-        u, size, vt = np.linalg.svd(root * x, full_matrices=False)
+        half, vt, within = self._directions(x)
+        return vt[within].T @ (half[:, within].T @ (self._root_weights * y)), int(within.sum())
+
+    def _directions(self, x: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """U / sizes (n, p), V' (p, p) of swept columns x (n, p), and which are not rounding."""
+        u, size, vt = np.linalg.svd(self._root_weights * x, full_matrices=False)
         within = size > WITHIN * np.sqrt(x.shape[0])
-        inverse = np.where(within, 1 / np.where(within, size, 1.0), 0.0)
-        return vt.T @ (inverse[:, None] * (u.T @ (root * y))), int(within.sum())
+        return u / np.where(within, size, 1.0), vt, within
+
+    def fit_between(self, x: Swept, y: Swept, bases: Sequence[FloatArray]) -> FloatArray:
+        """Coefficients (p,) of the directions of x that lie between levels, from the levels' fits.
+
+        Each column of a bar counts by its own spread over the levels: a large variance of
+        intercepts says nothing of a slope. Only levels whose rows tell the columns apart do.
+        """
+        _, vt, within = self._directions(x.left)
+        free = vt[~within].T
+        left, right = [], []
+        for told, basis, of_x, of_y in zip(
+            self._told_apart, bases, x.levels, y.levels, strict=True
+        ):
+            effects = basis @ of_y[told]
+            spread = np.sqrt(effects.var(axis=0)) if told.any() else np.zeros(1)
+            if free.size and (spread > 0).all():
+                left.append((basis @ of_x[told] @ free / spread).reshape(-1, free.shape[1]))
+                right.append((effects / spread).ravel())
+        if not left:
+            return np.zeros(vt.shape[1])
+        return np.asarray(free @ np.linalg.lstsq(np.concatenate(left), np.concatenate(right))[0])
 
     def remainder(self, x: Swept, y: Swept) -> Remainder:
         """Return the remainder of the columns x (n, p) beside each response of y (n, T)."""

@@ -296,3 +296,20 @@ def test_slopes_on_a_predictor_a_million_sds_from_zero_are_those_of_the_centred_
     (term,), (centred,) = fit.varcorr().terms, plain.varcorr().terms
     assert term.sd[1] * unit == pytest.approx(centred.sd[1], rel=1e-5)
     assert fit.theta[2] > 0
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ x + (x || g)"])
+def test_a_small_slope_beside_large_intercepts_is_estimated_to_the_same_digits(formula):
+    """The first fit left intercepts in the slope, in whose squares four digits were left."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(6), 5)
+    x, u, e = rng.normal(size=30), rng.normal(size=(6, 2)), rng.normal(size=30)
+    fits = [
+        hb.lmer(formula, {"y": ratio * u[g, 0] + u[g, 1] * x + e, "x": x, "g": g})
+        for ratio in (1e5, 1e7)
+    ]
+    near, far = fits
+    assert far.sigma == pytest.approx(near.sigma, rel=1e-5)
+    assert far.fixef()["x"] == pytest.approx(near.fixef()["x"], rel=1e-5)
+    # once 656416: the part of the intercepts along x
+    assert abs(far.model.kernel("reml").products.anchor.beta0[1]) < 10
