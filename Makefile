@@ -4,7 +4,7 @@
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: tour gallery tutorials test test-kernels lint bench lab
+.PHONY: tour gallery tutorials docs-tables test test-kernels lint bench lab
 
 tour: $(READY)
 	@$(BIN)/hierbayes tour --out out
@@ -19,6 +19,11 @@ tutorials: $(READY)
 		$(BIN)/marimo -q export html $$notebook -o $$page --force >/dev/null || exit 1; \
 		echo $$page; \
 	done
+
+docs-tables: $(READY)
+	@mkdir -p docs
+	@$(BIN)/python -c "from hierbayes import capabilities; print(capabilities.markdown(), end='')" \
+		> docs/supported.md
 
 test: $(READY)
 	@$(BIN)/pytest -q -n 2

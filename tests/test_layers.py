@@ -10,6 +10,7 @@ LAYERS = (
     "arrays",
     "errors",
     "wording",
+    "capabilities",
     "options",
     "progress",
     "calls",

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import IntArray
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Products, products_of
 from hierbayes.results.variable_names import OBS, factor_variables, response_variable
@@ -54,10 +54,7 @@ def add_marginal_likelihood(design: Design, beta: Any, sigma: Any, roots: list[A
     weights = design.weights if design.known_sd is None else design.known_sd**-2.0
     products = products_of(design, weights=weights)
     if products.remainder is not None:
-        raise NotSupportedError(
-            "parameterization='marginal': levels differ so much more than the rows in them that "
-            "sums of squares of the response lose what is left. Take 'centered'."
-        )
+        raise not_supported("marginal-far-levels")
     anchor = products.anchor
     names = [
         factor_variables([factor.name for factor in design.factors])[factor.name]
@@ -156,11 +153,12 @@ def _check_size(products: Products) -> None:
     rest = sum(A.shape[0] * A.shape[1] for A in products.zz[1:])
     J, q = products.zz[0].shape[:2]
     if rest > MAX_REST or J * q * rest > MAX_COUPLING:
-        raise NotSupportedError(
-            "parameterization='marginal': the crossed grouping factors but the largest have "
-            f"{rest} random effects, the largest {J * q}; up to {MAX_REST} (and {MAX_COUPLING:.0e} "
-            "products of both) are integrated out with dense algebra. Use 'noncentered'; "
-            "Model.sample() has no such limit."
+        raise not_supported(
+            "marginal-size",
+            others=rest,
+            of_largest=J * q,
+            most_others=MAX_REST,
+            most_products=MAX_COUPLING,
         )
 
 

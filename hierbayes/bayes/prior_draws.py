@@ -12,8 +12,8 @@ from hierbayes.arrays import FloatArray
 from hierbayes.bayes.coordinates import beta_shapes, correlation_root
 from hierbayes.bayes.predictive import flat_draws, new_effects
 from hierbayes.bayes.priors import ModelPriors
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import NotSupportedError
 from hierbayes.results.draws import PosteriorDraws
 
 
@@ -28,10 +28,7 @@ def prior_draws(
         If a prior is flat: nothing can be drawn from it.
     """
     if not priors.is_proper:
-        raise NotSupportedError(
-            "Nothing can be drawn from flat priors; give every parameter a proper one, for "
-            'example priors={"b": hb.Normal(0, 10)}.'
-        )
+        raise not_supported("draws-from-flat-priors")
     shape = like.beta.shape[:2]
 
     def drawn(law: Any) -> FloatArray:

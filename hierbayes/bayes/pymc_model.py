@@ -38,8 +38,8 @@ from hierbayes.bayes.pymc_variables import (
     independent,
     scalar,
 )
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import NotSupportedError
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.families.observations import check_supported, checked_observations
@@ -119,15 +119,9 @@ def build_model(
     check_option("parameterization", parameterization, Parameterization)
     check_supported(design, family)
     if parameterization == "marginal" and not family.is_linear:
-        raise NotSupportedError(
-            f"parameterization='marginal' with family={family.name!r}: random effects can be "
-            "integrated out for a Gaussian response with the identity link only. Use 'noncentered'."
-        )
+        raise not_supported("marginal-of-family", family=family.name)
     if parameterization == "marginal" and add is not None:
-        raise NotSupportedError(
-            "parameterization='marginal' can't add= to the linear predictor: its likelihood is "
-            "that of the formula, with the random effects integrated out. Use 'noncentered'."
-        )
+        raise not_supported("marginal-with-addition")
     number = as_data if priors_as_data else as_constant
     with pm.Model(coords=_coords(design, kept)) as model:
         beta = _fixed_effects(priors, coef_labels(design, kept), number)

@@ -10,6 +10,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws
+from hierbayes.capabilities import not_supported
 from hierbayes.errors import NotSupportedError
 from hierbayes.families.builtin import FAMILIES
 from hierbayes.families.family import Family, Mean
@@ -72,7 +73,4 @@ class Response:
 
 def _not_available(family: Family) -> NotSupportedError:
     known = ", ".join(other.name for other in FAMILIES.values() if other.draw is not None)
-    return NotSupportedError(
-        f"family={family.name!r}: expected or new responses and their densities are not available "
-        f"in this version; they are for {known}. to_pymc() gives a PyMC model that has them."
-    )
+    return not_supported("responses-of-family", family=family.name, families=known)

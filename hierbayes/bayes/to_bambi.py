@@ -14,8 +14,8 @@ import pandas as pd
 from hierbayes.arrays import IntArray
 from hierbayes.bayes.distributions import POSITIVE, Flat, HalfFlat, Prior
 from hierbayes.bayes.priors import ModelPriors
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import NotSupportedError
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
 from hierbayes.results.variable_names import variable_name
@@ -90,18 +90,13 @@ def _check_expressible(design: Design, family: Family) -> None:
         if len(term.columns) > 1:
             factor = design.factors[term.factor]
             columns = ", ".join(factor.columns[c] for c in term.columns)
-            raise NotSupportedError(
-                f"{term.label}: bambi has no correlated random effects ({columns} of "
-                f"{factor.name}); it would fit independent ones. Write || for those, or use "
-                "to_pymc(), which has the correlations."
+            raise not_supported(
+                "bambi-correlations", term=term.label, columns=columns, factor=factor.name
             )
     if design.known_sd is not None:
-        raise NotSupportedError("known_sd: bambi has no known residual sds. Use to_pymc().")
+        raise not_supported("bambi-known-sd")
     if design.weights is not None and not family.counts_trials:
-        raise NotSupportedError(
-            "weights: bambi's weighted() raises each row's likelihood to a power, which is not a "
-            "precision weight. Use to_pymc()."
-        )
+        raise not_supported("bambi-weights")
 
 
 def _fixed_part(design: Design, kept: IntArray, priors: ModelPriors, frame: _Frame) -> str:

@@ -18,8 +18,9 @@ import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.calls import checked_call
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import GroupingFactor
-from hierbayes.errors import DataError, NotSupportedError, OptionError
+from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import products_of
@@ -60,17 +61,11 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     '309'
     """
     if not isinstance(fit, LikelihoodFit):
-        raise NotSupportedError(
-            f"influence refits by REML or ML; it got {type(fit).__name__}. For a posterior, "
-            "hb.loo(fit, by=group) says how well each group is predicted from the others."
-        )
+        raise not_supported("influence-of-posterior", given=type(fit).__name__)
     factor = fit.design.factors[_position(fit, group)]
     J = factor.levels.size
     if J > MOST_LEVELS:
-        raise NotSupportedError(
-            f"{factor.name} has {J} levels, a refit each; influence does at most {MOST_LEVELS}. "
-            "Name a factor with fewer levels by group=."
-        )
+        raise not_supported("influence-size", factor=factor.name, levels=J, most=MOST_LEVELS)
     names = parameter_names(fit)
     values = np.full((J, len(names)), np.nan)
     cook = np.full(J, np.nan)
@@ -106,7 +101,7 @@ def _squared_length(fit: LikelihoodFit, step: FloatArray) -> float:
 def _position(fit: LikelihoodFit, group: Any) -> int:
     names = tuple(factor.name for factor in fit.design.factors)
     if not names:
-        raise NotSupportedError("influence leaves out levels; this model has no grouping factor.")
+        raise not_supported("influence-without-levels")
     if group is None:
         sizes = [factor.levels.size for factor in fit.design.factors]
         return int(np.argmin(sizes))

@@ -10,7 +10,8 @@ import pandas as pd
 from scipy.special import ndtri
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.errors import DataError, NotSupportedError
+from hierbayes.capabilities import not_supported
+from hierbayes.errors import DataError
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import did_you_mean, shown
 
@@ -55,10 +56,7 @@ def residual_table(fit: LikelihoodFit, x: str | None = None) -> pd.DataFrame:
 
 def _check_fit(fit: LikelihoodFit) -> None:
     if not isinstance(fit, LikelihoodFit):
-        raise NotSupportedError(
-            f"Residual pictures are drawn from a fit of hb.lmer or Model.fit; this is a "
-            f"{type(fit).__name__}."
-        )
+        raise not_supported("residual-pictures", given=type(fit).__name__)
 
 
 def jittered(values: FloatArray, *, random_seed: Any) -> FloatArray:

@@ -20,8 +20,9 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.errors import OptionError
 from hierbayes.intervals.bootstrap import bootstrap
 from hierbayes.options import R2Interval, check_option
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
@@ -245,7 +246,6 @@ def _residual_variance(fit: PosteriorFit, flat: FlatDraws) -> tuple[FloatArray, 
         spread = family.variance(mean, flat.family) / mean**2
         words = f"log(1 + {family.relative_variance}), of a log-normal response"
         return np.log1p(spread), words
-    raise NotSupportedError(
-        f"family={fit.family!r}, link={fit.link!r}: the residual variance on the link scale has no "
-        f"standard definition here. It is known for {SUPPORTED}."
+    raise not_supported(
+        "variance-shares-of-family", family=fit.family, link=fit.link, families=SUPPORTED
     )

@@ -9,8 +9,9 @@ from typing import Any
 
 from hierbayes.bayes.priors import ModelPriors
 from hierbayes.calls import checked_call
+from hierbayes.capabilities import not_supported
 from hierbayes.comparison.same_data import check_same_data
-from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.errors import OptionError
 from hierbayes.results.comparison import BayesFactor
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -121,18 +122,11 @@ def _check_marginal(name: str, fit: Any) -> None:
             f"{type(fit).__name__}. REML and ML fits are compared by hb.anova."
         )
     if fit.sampler != "collapsed":
-        raise NotSupportedError(
-            f"{name} was sampled by {fit.sampler.upper()}, which gives no marginal likelihood. "
-            'sample(sampler="collapsed") does, for Gaussian models.'
-        )
+        raise not_supported("bayes-factor-nuts", name=name, sampler=fit.sampler.upper())
     flat = improper(fit.priors)
     if flat or fit.log_marginal_likelihood is None:
         listed = ", ".join(flat) or "the coefficients"
-        raise NotSupportedError(
-            f"{name} has flat priors ({listed}), and with a flat prior there is no marginal "
-            "likelihood: the density of the data under it is zero times infinity. Give proper "
-            "priors, for example the defaults."
-        )
+        raise not_supported("bayes-factor-flat", name=name, parameters=listed)
 
 
 def improper(priors: ModelPriors) -> list[str]:

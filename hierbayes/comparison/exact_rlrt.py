@@ -22,6 +22,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_call
+from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.gaussian.marginal import Kernel, evaluate
 from hierbayes.intervals.replicates import checked_count
@@ -124,9 +125,8 @@ def exact_test(fit: Any, method: Method, *, nsim: int, random_seed: Any) -> Exac
         )
     count = checked_count(nsim)
     rng = random_generator(random_seed)
-    reason = why_not_exact(fit)
-    if reason:
-        raise NotSupportedError(f"The exact test is for one variance component; {reason}")
+    if (refusal := why_not_exact(fit)) is not None:
+        raise refusal
     used = fit.with_method(method)
     statistic = ratio_of(used)
     null = null_draws(spectrum_of(used.kernel), count, rng)
@@ -147,23 +147,21 @@ def exact_test(fit: Any, method: Method, *, nsim: int, random_seed: Any) -> Exac
     )
 
 
-def why_not_exact(fit: LikelihoodFit) -> str:
-    """Say why a model has no exact test, or nothing if it has one."""
+def why_not_exact(fit: LikelihoodFit) -> NotSupportedError | None:
+    """Return the error that says why a model has no exact test, or None if it has one."""
     components = sum(len(term.columns) for term in fit.design.terms)
     if components == 0:
-        return "this model has no random effects."
+        return not_supported("exact-test-without-effects")
     if components > 1:
-        return (
-            f"{fit.formula_text} has {components}. hb.pb_test compares it with the model without "
-            "the one in question by parametric bootstrap."
+        return not_supported(
+            "exact-test-components", formula=fit.formula_text, components=components
         )
-    J = fit.design.factors[0].levels.size
-    if J > MAX_LEVELS:
-        return (
-            f"{fit.design.factors[0].name} has {J} levels, more than the {MAX_LEVELS} it is "
-            "computed for. With so many the mixture p of hb.ranova is as good."
+    factor = fit.design.factors[0]
+    if factor.levels.size > MAX_LEVELS:
+        return not_supported(
+            "exact-test-size", factor=factor.name, levels=factor.levels.size, most=MAX_LEVELS
         )
-    return ""
+    return None
 
 
 def ratio_of(fit: LikelihoodFit) -> float:

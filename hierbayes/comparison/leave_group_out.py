@@ -29,8 +29,9 @@ from hierbayes.bayes.collapsed import sample_collapsed
 from hierbayes.bayes.collapsed_density import Target, target_of
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.bayes.priors import ModelPriors
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import DataError, NotSupportedError
+from hierbayes.errors import DataError
 from hierbayes.gaussian.factor.nested import NestedFactor
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce
@@ -87,13 +88,9 @@ def group_log_densities(problem: GroupProblem) -> FloatArray:
     gaussian = problem.priors.gaussian_beta() is not None
     if not by_parts and not gaussian:
         name = problem.design.factors[problem.factor].name
-        what, why = "whose rows share other random effects", f"{name} is not outermost here"
         if problem.kernel.remainder is not None:
-            what, why = "far apart", f"The effects of {name} are far larger than the residuals"
-        raise NotSupportedError(
-            f"Leaving out levels {what} needs Normal or Flat priors of all coefficients. {why}, "
-            "and one of the priors is neither."
-        )
+            raise not_supported("loo-groups-far-priors", factor=name)
+        raise not_supported("loo-groups-crossed-priors", factor=name)
     if not gaussian:
         return _given_beta(problem)
     target = target_of(problem.kernel, problem.priors)
@@ -161,10 +158,8 @@ def _by_products(problem: GroupProblem, target: Target) -> FloatArray:
     J, S = problem.levels.size, problem.flat.n_draws
     work = float(J) * S * _numbers(problem.kernel)
     if work > CROSSED_UP_TO:
-        raise NotSupportedError(
-            f"Leaving out each of {J} levels of {problem.design.factors[problem.factor].name} in "
-            f"turn takes {J} x {S} evaluations of this crossed design, which is too many. Sample "
-            "fewer draws, or leave out the levels of a factor with fewer of them."
+        raise not_supported(
+            "loo-groups-size", levels=J, factor=problem.design.factors[problem.factor].name, draws=S
         )
     out = np.zeros((S, J))
     for at, sigma, reduced in _reduced(problem, problem.kernel):

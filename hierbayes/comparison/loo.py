@@ -23,12 +23,13 @@ from scipy.special import logsumexp
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.calls import checked_call
+from hierbayes.capabilities import not_supported
 from hierbayes.comparison.leave_group_out import (
     GroupProblem,
     group_log_densities,
     refit_without,
 )
-from hierbayes.errors import DataError, NotSupportedError, OptionError
+from hierbayes.errors import DataError, OptionError
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo
 from hierbayes.results.finding import Finding
@@ -89,9 +90,7 @@ def loo(
         rng = random_generator(random_seed)
         return _groups(fit, _factor_position(fit, by), rng if refit else None)
     if refit:
-        raise NotSupportedError(
-            "refit=True samples without whole groups; name the grouping factor with by=."
-        )
+        raise not_supported("loo-refit-rows")
     return _rows(fit)
 
 
@@ -133,11 +132,7 @@ def _rows(fit: PosteriorFit) -> Loo:
 def _groups(fit: PosteriorFit, position: int, rng: np.random.Generator | None) -> Loo:
     factor = fit.design.factors[position]
     if not fit.response_family.is_linear:
-        raise NotSupportedError(
-            f"Leaving out all rows of each {factor.name} integrates the random effects out in "
-            f"closed form, which needs a Gaussian response; this one is {fit.family}. Leave by "
-            "out to leave out single rows."
-        )
+        raise not_supported("loo-groups-of-family", factor=factor.name, family=fit.family)
     if factor.levels.size < 2:
         raise DataError(f"{factor.name} has one level; without its rows nothing is left to learn.")
     problem = GroupProblem(

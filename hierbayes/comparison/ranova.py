@@ -157,7 +157,7 @@ def _fitted(fit: LikelihoodFit, design: Design) -> _Reduced:
 def _exact_p(fit: LikelihoodFit, row: _Row, *, nsim: int, rng: np.random.Generator) -> float:
     """Exact p of the deletion of the only variance component; NaN for any other."""
     small = max(factor.levels.size for factor in fit.design.factors) <= EXACT_UP_TO
-    if row.df > 0 and row.leaves_nothing and small and not why_not_exact(fit):
+    if row.df > 0 and row.leaves_nothing and small and why_not_exact(fit) is None:
         with suppress(DataError):  # the data do not tell the variance from the residual one
             return exact_test(fit, fit.method, nsim=nsim, random_seed=rng).p_value
     return math.nan

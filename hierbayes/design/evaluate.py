@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from hierbayes.capabilities import not_supported
 from hierbayes.design.group_means import learn_means
 from hierbayes.design.intervals import in_intervals, learn_intervals
 from hierbayes.design.option_values import KINDS
@@ -37,7 +38,7 @@ from hierbayes.design.values import (
     number_label,
     refuse_caution,
 )
-from hierbayes.errors import FormulaError, NotSupportedError
+from hierbayes.errors import FormulaError
 from hierbayes.formula.excerpt import formula_error, point_at
 from hierbayes.formula.expressions import (
     Binary,
@@ -397,7 +398,7 @@ def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: 
             "For example: C(recipe, sum).",
         )
     if "how.many" in options:
-        raise NotSupportedError("C(how.many = ) is not available; all contrasts are used.")
+        raise not_supported("contrast-count")
     place = options.get("base", 1)
     if "base" in options and not (place == int(place) and 1 <= place <= factor.levels.size):
         raise scope.error(f"base is the number of a level, 1 to {factor.levels.size}.", expression)

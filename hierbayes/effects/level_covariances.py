@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.capabilities import not_supported
+from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.results.addresses import effect_addresses
 from hierbayes.results.draws import PosteriorDraws
@@ -44,18 +45,12 @@ class LevelCovariances:
 def check_shrinks(fit: Any, function: str) -> None:
     """Raise NotSupportedError unless a Gaussian model with random effects was fitted."""
     if not isinstance(fit, LikelihoodFit | PosteriorFit):
-        raise NotSupportedError(
-            f"{function} takes a fit or a posterior, not {type(fit).__name__}; for example "
-            f"{function}(hb.lmer(formula, data))."
-        )
+        raise not_supported("shrinkage-of-what", function=function, given=type(fit).__name__)
     if fit.is_linear_model:
-        raise NotSupportedError(
-            "The model has no random effects, so nothing is shrunk. Add a term such as (1 | g)."
-        )
+        raise not_supported("shrinkage-without-effects")
     if isinstance(fit, PosteriorFit) and not fit.response_family.is_linear:
-        raise NotSupportedError(
-            f"{function} needs a Gaussian response with the identity link, and this posterior has "
-            f"family={fit.family!r}, link={fit.link!r}. Its levels are in fit.coef()."
+        raise not_supported(
+            "shrinkage-of-family", function=function, family=fit.family, link=fit.link
         )
 
 

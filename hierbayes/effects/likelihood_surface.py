@@ -16,7 +16,8 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
-from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.capabilities import not_supported
+from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import lower_triangles, term_covariances
 from hierbayes.gaussian.marginal import evaluate
 from hierbayes.results.interval_parameters import (
@@ -100,9 +101,7 @@ def _chosen(fit: LikelihoodFit, names: Any) -> tuple[IntervalParameter, Interval
             return sds[0], residual[0]
         if len(sds) > 1:
             return sds[0], sds[1]
-        raise NotSupportedError(
-            "A surface needs two variance parameters; this model has only one or none."
-        )
+        raise not_supported("surface-parameters")
     given = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
     listed = interval_parameters(fit)
     addresses = interval_addresses(listed)
@@ -172,10 +171,8 @@ def _rise(
     try:
         at_points = evaluate(kernel, shape.transformed_batch(shape.pack(Lambdas), inverses))
     except np.linalg.LinAlgError as error:
-        raise NotSupportedError(
-            f"The residual sd, {fit.sigma:.2g}, is so small beside {first.name} and {second.name} "
-            "that the surface around them is lost in rounding. hb.profile follows each of them "
-            "alone."
+        raise not_supported(
+            "surface-rounding", sigma=fit.sigma, first=first.name, second=second.name
         ) from error
     df, r2 = kernel.df, at_points.pwrss
     if kernel.sigma_known:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.predictive import flat_draws, log_prior_variables
 from hierbayes.bayes.prior_draws import prior_draws
+from hierbayes.capabilities import not_supported
 from hierbayes.effects.posterior_predict import log_likelihood, response_draws
-from hierbayes.errors import NotSupportedError
 from hierbayes.options import check_option, random_generator
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.idata import (
@@ -101,9 +101,8 @@ def check_size(fit: PosteriorFit, what: str) -> None:
     """Raise NotSupportedError if numbers for every draw and row don't fit into a gigabyte."""
     if fit.n_draws * fit.nobs > LARGEST:
         size = 8 * fit.n_draws * fit.nobs / 1e9
-        raise NotSupportedError(
-            f"{what} for {fit.n_draws} draws and {fit.nobs} rows would take {size:.1f} GB; "
-            "sample fewer draws, or fit a part of the rows."
+        raise not_supported(
+            "size-of-draws", numbers=what, draws=fit.n_draws, rows=fit.nobs, gigabytes=size
         )
 
 

@@ -50,6 +50,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_precisions, new_rows
 from hierbayes.effects.prediction_variance import (
@@ -58,7 +59,7 @@ from hierbayes.effects.prediction_variance import (
     prediction_variance,
 )
 from hierbayes.effects.reference_grid import is_estimable
-from hierbayes.errors import NewLevelError, NotSupportedError, OptionError, RankDeficientWarning
+from hierbayes.errors import NewLevelError, OptionError, RankDeficientWarning
 from hierbayes.options import Interval, NewLevels, PredictionType, check_option, random_generator
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -196,10 +197,7 @@ def row_precisions(fit: FitTables, newdata: Any) -> FloatArray | None:
         return fit.weights
     found = new_precisions(fit.design, newdata)
     if found is None and fit.design.known_sd is not None:
-        raise NotSupportedError(
-            "interval='prediction' for new rows: known_sd has no values for them. Give it as a "
-            "column of the data and of the new data; interval='confidence' needs none."
-        )
+        raise not_supported("prediction-without-known-sd")
     return found
 
 

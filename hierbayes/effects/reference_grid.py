@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.capabilities import not_supported
 from hierbayes.design.coding import category_columns
 from hierbayes.design.columns import label_of
 from hierbayes.design.design import Design
@@ -34,7 +35,7 @@ from hierbayes.design.values import (
     number_label,
     take_rows,
 )
-from hierbayes.errors import DataError, NotSupportedError, OptionError
+from hierbayes.errors import DataError, OptionError
 from hierbayes.formula.expressions import names_in
 from hierbayes.wording import did_you_mean, shown
 
@@ -117,10 +118,7 @@ def reference_grid(fit: Any, at: Mapping[str, Any] | None = None) -> ReferenceGr
     n_rows = int(np.prod([len(p.values) for p in predictors], dtype=float))
     if n_rows > MAX_ROWS:
         sizes = ", ".join(f"{p.name} {len(p.values)}" for p in predictors if len(p.values) > 1)
-        raise NotSupportedError(
-            f"The reference grid has {n_rows} rows ({sizes}). Fix some predictors by at=, for "
-            "example at={'x': 0}."
-        )
+        raise not_supported("reference-grid-size", rows=n_rows, sizes=sizes)
     codes = np.indices(tuple(len(p.values) for p in reversed(predictors))).reshape(
         len(predictors), n_rows
     )

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.capabilities import not_supported
+from hierbayes.errors import OptionError
 from hierbayes.options import random_generator, shown
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -29,7 +30,7 @@ def simulate(fit: LikelihoodFit, *, nsim: int = 1, random_seed: Any = None) -> p
     if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 1:
         raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1.")
     if np.isnan(fit.deviance):
-        raise NotSupportedError(f"Responses can't be drawn from this fit. {fit.undetermined_note}")
+        raise not_supported("responses-undetermined", note=fit.undetermined_note)
     rng = random_generator(random_seed)
     y = np.repeat(fit.fixed_part[:, None], nsim, axis=1)
     # by theta, not by the factor the search ended with: a loaded fit draws the same numbers

@@ -2,7 +2,8 @@
 
 from typing import Any, get_args
 
-from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.capabilities import not_supported
+from hierbayes.errors import OptionError
 from hierbayes.families.builtin import FAMILIES
 from hierbayes.families.family import Family
 from hierbayes.options import Link, check_family_name, check_option
@@ -29,10 +30,7 @@ def family_named(family: Any, link: Any = None) -> Family:
             check_family_name(family)
         found = FAMILIES.get(family)
         if found is None:
-            raise NotSupportedError(
-                f"family={family!r} needs one linear predictor a category; this version has one in "
-                "all. Ordered categories: family='cumulative'."
-            )
+            raise not_supported("category-predictors", family=family)
         family = found
     if link is None:
         return family.with_link(None)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import DataError, NotSupportedError
+from hierbayes.errors import DataError
 from hierbayes.families.builtin import COUNTS, FAMILIES
 from hierbayes.families.family import Family
 
@@ -17,14 +18,9 @@ def check_supported(design: Design, family: Family) -> None:
     """Raise NotSupportedError for what a family's model can't hold."""
     scaled = " and ".join(known.name for known in FAMILIES.values() if known.weighs_sigma)
     if design.weights is not None and not (family.weighs_sigma or family.counts_trials):
-        raise NotSupportedError(
-            f"weights with family={family.name!r}: weights are precisions of {scaled} responses, "
-            "or numbers of trials of binomial proportions."
-        )
+        raise not_supported("weights-of-family", family=family.name, families=scaled)
     if design.known_sd is not None and not family.weighs_sigma:
-        raise NotSupportedError(
-            f"known_sd with family={family.name!r}: only {scaled} responses have a residual sd."
-        )
+        raise not_supported("known-sd-of-family", family=family.name, families=scaled)
 
 
 def checked_observations(design: Design, family: Family) -> FloatArray:

@@ -29,7 +29,7 @@ Source: Kenward & Roger (1997), Biometrics 53:983; Halekoh & Hojsgaard (2014), J
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.errors import NotSupportedError
+from hierbayes.capabilities import not_supported
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.expected_information import covariance_traces, n_right_sides
 from hierbayes.gaussian.marginal import gram, modes
@@ -104,20 +104,13 @@ def kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
 
 def _check(fit: LikelihoodFit) -> None:
     if fit.method == "ml":
-        raise NotSupportedError(
-            "ddf='kenward-roger' is defined for REML fits and this fit is by ML. Fit it with "
-            "REML, or use ddf='satterthwaite'."
-        )
+        raise not_supported("kenward-roger-ml")
     part = determined_part(fit)
     if not part.kernel.shape.sizes:
         return
     operations = n_right_sides(part.kernel) * float(part.kernel.pattern.n_numbers)
     if operations > MOST_OPERATIONS:
-        raise NotSupportedError(
-            "ddf='kenward-roger' needs about "
-            f"{operations:.0e} operations for the crossed factors of this fit, which takes too "
-            "long. Use ddf='satterthwaite'."
-        )
+        raise not_supported("kenward-roger-size", operations=operations)
     _check_residual(fit, part)
 
 
@@ -181,11 +174,7 @@ def _check_residual(fit: LikelihoodFit, part: DeterminedPart) -> None:
     for Lambda, trace, u in zip(at.Lambdas, at.factor.trace_blocks(), found.u, strict=True):
         left -= float(np.vdot(Lambda[0], trace[0])) - float((u[..., :-1] ** 2).sum())
     if left < LEAST_RESIDUAL_DF:
-        raise NotSupportedError(
-            "ddf='kenward-roger': the fixed and random effects reproduce the response, so the "
-            f"residual sd ({fit.sigma:.2g}) is left with {max(left, 0.0):.0e} of a degree of "
-            "freedom and no variance is known. Leave out random effects."
-        )
+        raise not_supported("kenward-roger-residual", sigma=fit.sigma, df=max(left, 0.0))
 
 
 def _slopes(frame: Frame) -> tuple[FloatArray, FloatArray]:

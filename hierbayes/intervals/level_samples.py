@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design, GroupingFactor
-from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.pattern.level_graph import level_graph
@@ -42,11 +42,7 @@ class LevelSamples:
         products, factors = fit.kernel.products, fit.design.factors
         if not level_graph(products).is_nested:
             names = " and ".join(factor.name for factor in factors)
-            raise NotSupportedError(
-                f"{purpose} needs groups of rows that are independent of each other, but {names} "
-                "are crossed, so no level can be drawn or left out on its own. Take a parametric "
-                "bootstrap (kind='parametric') with percentile or basic intervals."
-            )
+            raise not_supported("levels-crossed", purpose=purpose, factors=names)
         anchor = products.anchor
         self._X = fit.design.X[:, anchor.kept] @ anchor.x_basis
         self._y = residual_response(fit.design, anchor)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from hierbayes.errors import NotSupportedError
+from hierbayes.capabilities import not_supported
 
 NEEDED = ("marimo", "anywidget")
 # A slider's work is many small matrices: more threads than one only get in each other's way.
@@ -27,9 +27,7 @@ def command(*, port: int | None = None, browser: bool = True) -> list[str]:
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise NotSupportedError(
-            f"The lab needs {' and '.join(missing)}: pip install 'hierbayes[tutorials]'."
-        )
+        raise not_supported("lab-without-packages", missing=" and ".join(missing))
     found = [sys.executable, "-m", "hierbayes.lab.serve"]
     if port is not None:
         found += ["--port", str(port)]

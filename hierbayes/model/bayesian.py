@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray
-from hierbayes.errors import DataError, NotSupportedError, OptionError, SamplingError
+from hierbayes.capabilities import not_supported
+from hierbayes.errors import DataError, OptionError, SamplingError
 from hierbayes.likelihood.convergence import design_findings
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.options import Sampler, check_option, random_generator, shown
@@ -55,12 +56,12 @@ def sample(
     if isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool):
         settings["random_seed"] = int(random_seed)
     random_seed = random_generator(random_seed)
-    why_not = not_collapsed(model)
-    if sampler == "collapsed" and why_not:
-        raise NotSupportedError(f'sampler="collapsed" {why_not} Use sampler="nuts" (or "auto").')
+    is_linear = model.response_family.is_linear  # which the collapsed sampler needs
+    if sampler == "collapsed" and not is_linear:
+        raise not_supported("collapsed-of-family", family=model.family, link=model.link)
     first: tuple[Finding, ...] = ()
     found: PosteriorDraws | None = None
-    if sampler != "nuts" and not why_not:
+    if sampler != "nuts" and is_linear:
         try:
             found = _collapsed(model, draws=draws, chains=chains, random_seed=random_seed)
         except SamplingError:
@@ -80,16 +81,6 @@ def sample(
             target_accept=settings["target_accept"],
         )
     return posterior_fit(model, found, settings=settings, before=first)
-
-
-def not_collapsed(model: "Model") -> str:
-    """Say why the collapsed sampler can't sample a model; empty when it can."""
-    if not model.response_family.is_linear:
-        return (
-            "integrates the random effects out of a Gaussian response with the identity link; "
-            f"this model has family={model.family!r}, link={model.link!r}."
-        )
-    return ""
 
 
 def _collapsed(model: "Model", **options: Any) -> PosteriorDraws:

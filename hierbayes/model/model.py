@@ -19,6 +19,7 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.calls import checked_call, checked_init, checked_methods
+from hierbayes.capabilities import not_supported
 from hierbayes.design.alignment import aligned
 from hierbayes.design.build import build_design
 from hierbayes.design.design import Design
@@ -29,7 +30,6 @@ from hierbayes.errors import (
     DataError,
     DesignWarning,
     HierBayesWarning,
-    NotSupportedError,
     OptionError,
     RankDeficientWarning,
 )
@@ -183,7 +183,7 @@ class Model:
                 'example {"recipe": "sum"}.'
             )
         if isinstance(data, Iterator):
-            raise NotSupportedError("Data given in parts are not available in this version.")
+            raise not_supported("data-in-parts")
         table = read_table(_own(data))
         arguments = {
             "weights": aligned("weights", _own(weights), table.index),
@@ -352,10 +352,7 @@ class Model:
         """
         check_option("method", method, Method)
         if not self.is_linear:
-            raise NotSupportedError(
-                f"family={self.family!r}, link={self.link!r}: REML and ML are for Gaussian models "
-                "with the identity link in this version. Model(...).sample() gives the posterior."
-            )
+            raise not_supported("fit-of-family", family=self.family, link=self.link)
         check_told_apart(self.design)
         self._warn_of_many_columns()
         check_sigma(self.design, self.kernel(method))
@@ -738,10 +735,7 @@ def glmer(
     check_family_name(family)
     if link is not None:
         check_option("link", link, Link)
-    raise NotSupportedError(
-        f"glmer with family={family!r}: generalised linear mixed models are not available in "
-        "this version; lmer fits Gaussian ones."
-    )
+    raise not_supported("glmer", family=family)
 
 
 def _own(given: Any) -> Any:

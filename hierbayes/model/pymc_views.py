@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hierbayes.errors import NotSupportedError
+from hierbayes.capabilities import not_supported
 
 if TYPE_CHECKING:
     from hierbayes.model.model import Model
@@ -65,7 +65,4 @@ def graph(model: "Model", parameterization: "Parameterization") -> Any:
     try:
         return pm.model_to_graphviz(to_pymc(model, parameterization))
     except ImportError as error:
-        raise NotSupportedError(
-            "graph() needs the Python package graphviz, which is not installed: "
-            "pip install graphviz. latex() shows the model without it."
-        ) from error
+        raise not_supported("graph-without-graphviz") from error

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray
+from hierbayes.capabilities import not_supported
 from hierbayes.effects.ellipses import ellipse, ellipse_band
 from hierbayes.effects.level_covariances import covariance_draws
-from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import place_names, settle
 from hierbayes.plots.picture import picture
@@ -93,11 +94,7 @@ def shrinkage_plane(
     centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
     Sigma = _covariance(table, x, y)
     if not (np.isfinite(Sigma).all() and np.isfinite(centre).all()):
-        raise NotSupportedError(
-            f"The data do not determine the covariance of {x.attrs['term']} and "
-            f"{y.attrs['term']}, so there is no plane to draw. hb.plot.shrinkage_slopegraph draws "
-            "one term."
-        )
+        raise not_supported("plane-undetermined", first=x.attrs["term"], second=y.attrs["term"])
     few = len(x) <= MANY
     rings = [ellipse(centre, Sigma, level) for level in sorted(levels)]
     with drawing(ax):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
+from hierbayes.capabilities import not_supported
 from hierbayes.errors import FormulaError, NotSupportedError, OptionError
 from hierbayes.formula.expressions import Binary, Call, Expression, Group, Name, Number, Unary
 from hierbayes.formula.grammar import read_expression
@@ -277,11 +278,7 @@ def _value(tree: Expression, values: Mapping[str, FloatArray]) -> FloatArray:
 
 
 def _point_error() -> NotSupportedError:
-    return NotSupportedError(
-        "A single value of a parameter has posterior probability 0; compare with '<' or '>', or "
-        f"give a range, for example {RANGE}. Evidence for a value of exactly 0 is the Bayes factor "
-        "of the models without and with the term: hb.bayes_factor(a, b)."
-    )
+    return not_supported("point-hypothesis", example=RANGE)
 
 
 def _unknown_sentence(statement: str, name: str, addresses: Addresses) -> str:

@@ -14,8 +14,8 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_methods
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import NotSupportedError
 from hierbayes.families.family import Family
 from hierbayes.options import (
     Effect,
@@ -530,10 +530,7 @@ class PosteriorFit(FitTables):
         """
         check_option("kind", kind, ResidualKind)
         if kind != "response" and not self.response_family.is_linear:
-            raise NotSupportedError(
-                f"residuals(kind={kind!r}): only kind='response' is available for a posterior "
-                f"with family={self.family!r}."
-            )
+            raise not_supported("residual-kind-of-family", kind=kind, family=self.family)
         return super().residuals(kind)
 
     # text

@@ -1,0 +1,534 @@
+"""What can't be done with which kind of fit, and the sentence that says so.
+
+One table, ``LIMITS``: a feature, the kinds of fit it is missing from or limited in, and the
+sentence of the error. Every ``NotSupportedError`` is made here from its row, so the table, which
+``docs/supported.md`` shows, is complete.
+"""
+
+from string import Formatter
+from typing import Literal
+
+from hierbayes.arrays import record
+from hierbayes.errors import NotSupportedError
+from hierbayes.wording import listed
+
+Kind = Literal["REML", "ML", "posterior (collapsed)", "posterior (NUTS)", "other families", "any"]
+LIKELIHOOD: tuple[Kind, ...] = ("REML", "ML")
+GAUSSIAN_POSTERIOR: tuple[Kind, ...] = ("posterior (collapsed)", "posterior (NUTS)")
+POSTERIOR: tuple[Kind, ...] = (*GAUSSIAN_POSTERIOR, "other families")
+EVERY: tuple[Kind, ...] = ("any",)
+
+INTRODUCTION = """\
+# What is not supported
+
+Each row is a feature, the kinds of fit that don't have it or have it within limits, and what the
+error says, with what it names in italics. "Other families" are posteriors of responses that are not
+Gaussian with the identity link; "any" is any fit, or the model before one. Requests that are
+mistaken rather than missing, such as a wrong argument, have errors of their own.
+
+This page is made from `hierbayes/capabilities.py` by `make docs-tables`.
+
+| Feature | Kinds of fit | The error says |
+|---|---|---|
+"""
+
+
+@record
+class Limit:
+    """A feature that some kinds of fit don't have.
+
+    Attributes
+    ----------
+    key : what the place that raises calls it
+    feature : in words
+    kinds : the kinds of fit concerned
+    sentence : of the error; named fields in braces are its facts
+    """
+
+    key: str
+    feature: str
+    kinds: tuple[Kind, ...]
+    sentence: str
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """Names of the fields of the sentence."""
+        return frozenset(name for _, name, _, _ in Formatter().parse(self.sentence) if name)
+
+
+def not_supported(key: str, **facts: object) -> NotSupportedError:
+    """Return the error of a row of the table, its sentence filled with the facts.
+
+    Raises
+    ------
+    AssertionError
+        If the table has no such row, or the facts are not those of its sentence.
+    """
+    if key not in LIMITS:
+        raise AssertionError(f"LIMITS has no row {key!r}.")
+    limit = LIMITS[key]
+    missing, unknown = sorted(limit.facts - set(facts)), sorted(set(facts) - limit.facts)
+    if missing or unknown:
+        raise AssertionError(f"{key!r}: facts missing {missing}, facts unknown {unknown}.")
+    return NotSupportedError(limit.sentence.format(**facts))
+
+
+def markdown() -> str:
+    """Return the table as a page of Markdown."""
+    rows = (
+        (limit.feature, listed(limit.kinds), _with_names(limit.sentence))
+        for limit in LIMITS.values()
+    )
+    return INTRODUCTION + "".join(
+        f"| {' | '.join(cell.replace('|', r'\|') for cell in row)} |\n" for row in rows
+    )
+
+
+def _with_names(sentence: str) -> str:
+    """Write a sentence with the names of its facts in italics, in quotes where it shows them so."""
+    written = ""
+    for text, name, _, conversion in Formatter().parse(sentence):
+        quote = "'" if conversion == "r" else ""
+        written += text + (f"{quote}*{name.replace('_', ' ')}*{quote}" if name else "")
+    return written
+
+
+_ROWS = (
+    Limit(
+        key="data-in-parts",
+        feature="Data that come in parts, as an iterator of frames",
+        kinds=EVERY,
+        sentence="Data given in parts are not available in this version.",
+    ),
+    Limit(
+        key="contrast-count",
+        feature="A part of a factor's contrasts, `C(how.many = )`",
+        kinds=EVERY,
+        sentence="C(how.many = ) is not available; all contrasts are used.",
+    ),
+    Limit(
+        key="category-predictors",
+        feature="Families with a linear predictor for each category",
+        kinds=("other families",),
+        sentence=(
+            "family={family!r} needs one linear predictor a category; this version has one in "
+            "all. Ordered categories: family='cumulative'."
+        ),
+    ),
+    Limit(
+        key="weights-of-family",
+        feature="Weights of a response that has no residual sd",
+        kinds=("other families",),
+        sentence=(
+            "weights with family={family!r}: weights are precisions of {families} responses, or "
+            "numbers of trials of binomial proportions."
+        ),
+    ),
+    Limit(
+        key="known-sd-of-family",
+        feature="Known residual sds of a response that has none",
+        kinds=("other families",),
+        sentence="known_sd with family={family!r}: only {families} responses have a residual sd.",
+    ),
+    Limit(
+        key="fit-of-family",
+        feature="REML and ML of other families and links, `Model.fit`",
+        kinds=("REML", "ML", "other families"),
+        sentence=(
+            "family={family!r}, link={link!r}: REML and ML are for Gaussian models with the "
+            "identity link in this version. Model(...).sample() gives the posterior."
+        ),
+    ),
+    Limit(
+        key="glmer",
+        feature="Generalised models by maximum likelihood, `glmer`",
+        kinds=("ML", "other families"),
+        sentence=(
+            "glmer with family={family!r}: generalised linear mixed models are not available "
+            "in this version; lmer fits Gaussian ones."
+        ),
+    ),
+    Limit(
+        key="collapsed-of-family",
+        feature="The collapsed sampler of other families and links",
+        kinds=("other families",),
+        sentence=(
+            'sampler="collapsed" integrates the random effects out of a Gaussian response with '
+            "the identity link; this model has family={family!r}, link={link!r}. Use "
+            'sampler="nuts" (or "auto").'
+        ),
+    ),
+    Limit(
+        key="marginal-of-family",
+        feature="`parameterization='marginal'` of other families and links",
+        kinds=("other families",),
+        sentence=(
+            "parameterization='marginal' with family={family!r}: random effects can be "
+            "integrated out for a Gaussian response with the identity link only. Use "
+            "'noncentered'."
+        ),
+    ),
+    Limit(
+        key="marginal-with-addition",
+        feature="`parameterization='marginal'` with `add=`",
+        kinds=("posterior (NUTS)",),
+        sentence=(
+            "parameterization='marginal' can't add= to the linear predictor: its likelihood is "
+            "that of the formula, with the random effects integrated out. Use 'noncentered'."
+        ),
+    ),
+    Limit(
+        key="marginal-far-levels",
+        feature="`parameterization='marginal'` with levels far apart",
+        kinds=("posterior (NUTS)",),
+        sentence=(
+            "parameterization='marginal': levels differ so much more than the rows in them "
+            "that sums of squares of the response lose what is left. Take 'centered'."
+        ),
+    ),
+    Limit(
+        key="marginal-size",
+        feature="`parameterization='marginal'` with large crossed factors",
+        kinds=("posterior (NUTS)",),
+        sentence=(
+            "parameterization='marginal': the crossed grouping factors but the largest have "
+            "{others} random effects, the largest {of_largest}; up to {most_others} (and "
+            "{most_products:.0e} products of both) are integrated out with dense algebra. Use "
+            "'noncentered'; Model.sample() has no such limit."
+        ),
+    ),
+    Limit(
+        key="bambi-correlations",
+        feature="Correlated random effects in `to_bambi`",
+        kinds=("posterior (NUTS)", "other families"),
+        sentence=(
+            "{term}: bambi has no correlated random effects ({columns} of {factor}); it would "
+            "fit independent ones. Write || for those, or use to_pymc(), which has the "
+            "correlations."
+        ),
+    ),
+    Limit(
+        key="bambi-known-sd",
+        feature="Known residual sds in `to_bambi`",
+        kinds=("posterior (NUTS)",),
+        sentence="known_sd: bambi has no known residual sds. Use to_pymc().",
+    ),
+    Limit(
+        key="bambi-weights",
+        feature="Precision weights in `to_bambi`",
+        kinds=("posterior (NUTS)",),
+        sentence=(
+            "weights: bambi's weighted() raises each row's likelihood to a power, which is not "
+            "a precision weight. Use to_pymc()."
+        ),
+    ),
+    Limit(
+        key="graph-without-graphviz",
+        feature="`Model.graph` without the package graphviz",
+        kinds=EVERY,
+        sentence=(
+            "graph() needs the Python package graphviz, which is not installed: pip install "
+            "graphviz. latex() shows the model without it."
+        ),
+    ),
+    Limit(
+        key="draws-from-flat-priors",
+        feature="Draws from flat priors",
+        kinds=POSTERIOR,
+        sentence=(
+            "Nothing can be drawn from flat priors; give every parameter a proper one, for "
+            'example priors={{"b": hb.Normal(0, 10)}}.'
+        ),
+    ),
+    Limit(
+        key="responses-of-family",
+        feature="Expected and new responses of families whose densities are PyMC's only",
+        kinds=("other families",),
+        sentence=(
+            "family={family!r}: expected or new responses and their densities are not "
+            "available in this version; they are for {families}. to_pymc() gives a PyMC model "
+            "that has them."
+        ),
+    ),
+    Limit(
+        key="residual-kind-of-family",
+        feature="Pearson and deviance residuals of other families",
+        kinds=("other families",),
+        sentence=(
+            "residuals(kind={kind!r}): only kind='response' is available for a posterior with "
+            "family={family!r}."
+        ),
+    ),
+    Limit(
+        key="point-hypothesis",
+        feature="The posterior probability of a single value, `hypothesis`",
+        kinds=POSTERIOR,
+        sentence=(
+            "A single value of a parameter has posterior probability 0; compare with '<' or "
+            "'>', or give a range, for example {example}. Evidence for a value of exactly 0 is "
+            "the Bayes factor of the models without and with the term: hb.bayes_factor(a, b)."
+        ),
+    ),
+    Limit(
+        key="size-of-draws",
+        feature="Numbers for every draw and row beyond a gigabyte",
+        kinds=POSTERIOR,
+        sentence=(
+            "{numbers} for {draws} draws and {rows} rows would take {gigabytes:.1f} GB; sample "
+            "fewer draws, or fit a part of the rows."
+        ),
+    ),
+    Limit(
+        key="responses-undetermined",
+        feature="Responses drawn from a fit that the data do not determine",
+        kinds=LIKELIHOOD,
+        sentence="Responses can't be drawn from this fit. {note}",
+    ),
+    Limit(
+        key="prediction-without-known-sd",
+        feature="Prediction intervals of new rows whose known residual sds are not given",
+        kinds=EVERY,
+        sentence=(
+            "interval='prediction' for new rows: known_sd has no values for them. Give it as a "
+            "column of the data and of the new data; interval='confidence' needs none."
+        ),
+    ),
+    Limit(
+        key="reference-grid-size",
+        feature="Marginal means over a very large reference grid",
+        kinds=EVERY,
+        sentence=(
+            "The reference grid has {rows} rows ({sizes}). Fix some predictors by at=, for "
+            "example at={{'x': 0}}."
+        ),
+    ),
+    Limit(
+        key="shrinkage-of-what",
+        feature="Shrinkage of something that is no fit",
+        kinds=EVERY,
+        sentence=(
+            "{function} takes a fit or a posterior, not {given}; for example "
+            "{function}(hb.lmer(formula, data))."
+        ),
+    ),
+    Limit(
+        key="shrinkage-without-effects",
+        feature="Shrinkage without random effects",
+        kinds=EVERY,
+        sentence=(
+            "The model has no random effects, so nothing is shrunk. Add a term such as (1 | g)."
+        ),
+    ),
+    Limit(
+        key="shrinkage-of-family",
+        feature="Shrinkage in other families",
+        kinds=("other families",),
+        sentence=(
+            "{function} needs a Gaussian response with the identity link, and this posterior "
+            "has family={family!r}, link={link!r}. Its levels are in fit.coef()."
+        ),
+    ),
+    Limit(
+        key="plane-undetermined",
+        feature="The plane of two random terms whose covariance the data do not determine",
+        kinds=LIKELIHOOD,
+        sentence=(
+            "The data do not determine the covariance of {first} and {second}, so there is no "
+            "plane to draw. hb.plot.shrinkage_slopegraph draws one term."
+        ),
+    ),
+    Limit(
+        key="surface-parameters",
+        feature="The likelihood surface of fewer than two variance parameters",
+        kinds=LIKELIHOOD,
+        sentence="A surface needs two variance parameters; this model has only one or none.",
+    ),
+    Limit(
+        key="surface-rounding",
+        feature="The likelihood surface beside a tiny residual sd",
+        kinds=LIKELIHOOD,
+        sentence=(
+            "The residual sd, {sigma:.2g}, is so small beside {first} and {second} that the "
+            "surface around them is lost in rounding. hb.profile follows each of them alone."
+        ),
+    ),
+    Limit(
+        key="kenward-roger-ml",
+        feature="Kenward-Roger degrees of freedom of ML fits",
+        kinds=("ML",),
+        sentence=(
+            "ddf='kenward-roger' is defined for REML fits and this fit is by ML. Fit it with "
+            "REML, or use ddf='satterthwaite'."
+        ),
+    ),
+    Limit(
+        key="kenward-roger-size",
+        feature="Kenward-Roger degrees of freedom of large crossed designs",
+        kinds=("REML",),
+        sentence=(
+            "ddf='kenward-roger' needs about {operations:.0e} operations for the crossed "
+            "factors of this fit, which takes too long. Use ddf='satterthwaite'."
+        ),
+    ),
+    Limit(
+        key="kenward-roger-residual",
+        feature="Kenward-Roger degrees of freedom where no residual is left",
+        kinds=("REML",),
+        sentence=(
+            "ddf='kenward-roger': the fixed and random effects reproduce the response, so the "
+            "residual sd ({sigma:.2g}) is left with {df:.0e} of a degree of freedom and no "
+            "variance is known. Leave out random effects."
+        ),
+    ),
+    Limit(
+        key="levels-crossed",
+        feature="Drawing or leaving out whole levels of crossed factors, in bootstraps",
+        kinds=LIKELIHOOD,
+        sentence=(
+            "{purpose} needs groups of rows that are independent of each other, but {factors} "
+            "are crossed, so no level can be drawn or left out on its own. Take a parametric "
+            "bootstrap (kind='parametric') with percentile or basic intervals."
+        ),
+    ),
+    Limit(
+        key="exact-test-without-effects",
+        feature="The exact test without random effects",
+        kinds=LIKELIHOOD,
+        sentence=(
+            "The exact test is for one variance component; this model has no random effects."
+        ),
+    ),
+    Limit(
+        key="exact-test-components",
+        feature="The exact test of several variance components",
+        kinds=LIKELIHOOD,
+        sentence=(
+            "The exact test is for one variance component; {formula} has {components}. "
+            "hb.pb_test compares it with the model without the one in question by parametric "
+            "bootstrap."
+        ),
+    ),
+    Limit(
+        key="exact-test-size",
+        feature="The exact test of very many levels",
+        kinds=LIKELIHOOD,
+        sentence=(
+            "The exact test is for one variance component; {factor} has {levels} levels, more "
+            "than the {most} it is computed for. With so many the mixture p of hb.ranova is as "
+            "good."
+        ),
+    ),
+    Limit(
+        key="bayes-factor-nuts",
+        feature="Bayes factors of posteriors sampled by NUTS",
+        kinds=("posterior (NUTS)", "other families"),
+        sentence=(
+            "{name} was sampled by {sampler}, which gives no marginal likelihood. "
+            'sample(sampler="collapsed") does, for Gaussian models.'
+        ),
+    ),
+    Limit(
+        key="bayes-factor-flat",
+        feature="Bayes factors under flat priors",
+        kinds=("posterior (collapsed)",),
+        sentence=(
+            "{name} has flat priors ({parameters}), and with a flat prior there is no marginal "
+            "likelihood: the density of the data under it is zero times infinity. Give proper "
+            "priors, for example the defaults."
+        ),
+    ),
+    Limit(
+        key="loo-refit-rows",
+        feature="Refits without single rows, `loo(refit=True)`",
+        kinds=POSTERIOR,
+        sentence="refit=True samples without whole groups; name the grouping factor with by=.",
+    ),
+    Limit(
+        key="loo-groups-of-family",
+        feature="Leaving out groups in other families, `loo(by=)`",
+        kinds=("other families",),
+        sentence=(
+            "Leaving out all rows of each {factor} integrates the random effects out in closed "
+            "form, which needs a Gaussian response; this one is {family}. Leave by out to "
+            "leave out single rows."
+        ),
+    ),
+    Limit(
+        key="loo-groups-crossed-priors",
+        feature="Leaving out groups of crossed designs under other priors than Normal and Flat",
+        kinds=GAUSSIAN_POSTERIOR,
+        sentence=(
+            "Leaving out levels whose rows share other random effects needs Normal or Flat "
+            "priors of all coefficients. {factor} is not outermost here, and one of the priors "
+            "is neither."
+        ),
+    ),
+    Limit(
+        key="loo-groups-far-priors",
+        feature="Leaving out groups far apart under other priors than Normal and Flat",
+        kinds=GAUSSIAN_POSTERIOR,
+        sentence=(
+            "Leaving out levels far apart needs Normal or Flat priors of all coefficients. The "
+            "effects of {factor} are far larger than the residuals, and one of the priors is "
+            "neither."
+        ),
+    ),
+    Limit(
+        key="loo-groups-size",
+        feature="Leaving out groups of large crossed designs",
+        kinds=GAUSSIAN_POSTERIOR,
+        sentence=(
+            "Leaving out each of {levels} levels of {factor} in turn takes {levels} x {draws} "
+            "evaluations of this crossed design, which is too many. Sample fewer draws, or "
+            "leave out the levels of a factor with fewer of them."
+        ),
+    ),
+    Limit(
+        key="influence-of-posterior",
+        feature="Influence of levels on a posterior",
+        kinds=POSTERIOR,
+        sentence=(
+            "influence refits by REML or ML; it got {given}. For a posterior, hb.loo(fit, "
+            "by=group) says how well each group is predicted from the others."
+        ),
+    ),
+    Limit(
+        key="influence-size",
+        feature="Influence of very many levels",
+        kinds=LIKELIHOOD,
+        sentence=(
+            "{factor} has {levels} levels, a refit each; influence does at most {most}. Name a "
+            "factor with fewer levels by group=."
+        ),
+    ),
+    Limit(
+        key="influence-without-levels",
+        feature="Influence of levels where there are none",
+        kinds=LIKELIHOOD,
+        sentence="influence leaves out levels; this model has no grouping factor.",
+    ),
+    Limit(
+        key="residual-pictures",
+        feature="Residual pictures of a posterior",
+        kinds=POSTERIOR,
+        sentence=(
+            "Residual pictures are drawn from a fit of hb.lmer or Model.fit; this is a {given}."
+        ),
+    ),
+    Limit(
+        key="variance-shares-of-family",
+        feature="R2 and ICC of families without a variance on the link scale",
+        kinds=("other families",),
+        sentence=(
+            "family={family!r}, link={link!r}: the residual variance on the link scale has no "
+            "standard definition here. It is known for {families}."
+        ),
+    ),
+    Limit(
+        key="lab-without-packages",
+        feature="The lab without its packages",
+        kinds=EVERY,
+        sentence="The lab needs {missing}: pip install 'hierbayes[tutorials]'.",
+    ),
+)
+LIMITS = {limit.key: limit for limit in _ROWS}
