@@ -44,16 +44,18 @@ def checked_call[**Given, Found](
         @wraps(function)
         def checked(*args: Given.args, **options: Given.kwargs) -> Found:
             try:
-                if options_of is not None:
-                    inspect.signature(checked).bind(*args, **options)
+                if known and not known.issuperset(options):
+                    raise TypeError
                 return function(*args, **options)
             except TypeError:
                 _refuse(inspect.signature(checked), called, is_method, args, options)
                 raise
 
+        known: frozenset[str] = frozenset()
         if options_of is not None:
             whole = _with_options(inspect.signature(function), inspect.signature(options_of))
             vars(checked)["__signature__"] = whole
+            known = frozenset(whole.parameters)
         return checked
 
     return decorate

@@ -12,7 +12,7 @@ Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), sections
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -58,6 +58,17 @@ class CovarianceShape:
         for f in range(len(self.sizes)):
             at = np.flatnonzero(factor == f)
             found.append((at, row[at], column[at]))
+        return tuple(found)
+
+    @cached_property
+    def entry_pairs(self) -> tuple[FloatArray, ...]:
+        """Per factor (k_f, q q): the places of Var(b) that an entry of the covariance stands in."""
+        found = []
+        for q, (at, row, column) in zip(self.sizes, self.factor_entries, strict=True):
+            S = np.zeros((at.size, q * q))
+            S[np.arange(at.size), row * q + column] = 1.0
+            S[np.arange(at.size), column * q + row] = 1.0
+            found.append(S)
         return tuple(found)
 
     @cached_property
@@ -118,6 +129,14 @@ class CovarianceShape:
             size = (np.abs(basis) @ np.abs(roots)).sum(axis=2)
             out[factor][:, at[0], at[1]] = lower_triangles(basis @ roots, size=size)
         return np.asarray(self.pack(out))
+
+
+@lru_cache(maxsize=256)
+def shape_of(
+    sizes: tuple[int, ...], terms: tuple[tuple[int, tuple[int, ...]], ...]
+) -> CovarianceShape:
+    """Return the shape of some sizes and terms: one object, whose index arrays are made once."""
+    return CovarianceShape(sizes=sizes, terms=terms)
 
 
 def lower_triangles(roots: FloatArray, *, size: FloatArray | float = 0.0) -> FloatArray:

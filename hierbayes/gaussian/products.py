@@ -18,7 +18,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design, GroupingFactor
-from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.covariance import CovarianceShape, shape_of
 from hierbayes.gaussian.remainder import (
     FAR,
     LevelRows,
@@ -128,7 +128,7 @@ class Products:
 
 def covariance_shape(design: Design) -> CovarianceShape:
     """Return the covariance shape of a design's random-effects terms."""
-    return CovarianceShape(
+    return shape_of(
         sizes=tuple(factor.z.shape[1] for factor in design.factors),
         terms=tuple((term.factor, term.columns) for term in design.terms),
     )
@@ -297,20 +297,21 @@ def _term_basis(design: Design, f: int, weights: FloatArray | None) -> FloatArra
     for term in design.terms:
         if term.factor != f:
             continue
-        at = np.ix_(term.columns, term.columns)
-        block = gram[at]
-        scale = np.sqrt(np.diag(block))
+        at = np.asarray(term.columns)
+        block = gram[at[:, None], at]
+        scale = np.sqrt(block.diagonal())
         scale[scale == 0] = 1.0
-        upper = _upper_factor(block / scale / scale[:, None], z[:, term.columns] / scale, weights)
+        upper = _upper_factor(block / scale / scale[:, None], z[:, at], scale, weights)
         # dependent columns in one term: scale them only
-        basis[at] = np.diag(1.0 / scale) if upper is None else inverse_upper(upper * scale)
+        own = np.diag(1.0 / scale) if upper is None else inverse_upper(upper * scale)
+        basis[at[:, None], at] = own
     return basis
 
 
 def _upper_factor(
-    gram: FloatArray, columns: FloatArray, weights: FloatArray | None
+    gram: FloatArray, z: FloatArray, scale: FloatArray, weights: FloatArray | None
 ) -> FloatArray | None:
-    """R of columns (n, q) of length sqrt(n), R'R their Gram matrix / n; None if dependent.
+    """R (q, q) of columns z / scale of length sqrt(n), R'R = Gram matrix / n; None if dependent.
 
     The Gram matrix decides as long as it is far from singular, as in ``linalg/rank.py``.
     """
@@ -320,8 +321,9 @@ def _upper_factor(
         lower = np.zeros_like(gram)
     if lower.diagonal().min() > GRAM_SAFE:
         return np.asarray(lower.T)
-    if columns.shape[0] < columns.shape[1]:
+    if z.shape[0] < z.shape[1]:
         return None
+    columns = z / scale
     root = columns if weights is None else columns * np.sqrt(weights)[:, None]
     upper = np.linalg.qr(root, mode="r") / np.sqrt(root.shape[0])
     upper = upper * np.where(upper.diagonal() < 0, -1.0, 1.0)[:, None]

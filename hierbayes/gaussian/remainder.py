@@ -209,7 +209,7 @@ def _beside(x: FloatArray, y: FloatArray) -> FloatArray:
 
 def _root(A: FloatArray) -> FloatArray:
     """Cholesky factors of the blocks (J, q, q) with the ridge."""
-    mean = A.mean(axis=0).diagonal()
+    mean = A.sum(axis=0).diagonal() / A.shape[0]
     return cholesky_stack(A + np.diag(RIDGE * np.where(mean > 0, mean, 1.0)))
 
 
@@ -232,14 +232,14 @@ def may_be_far(
     of_x, of_xy, yy : X'WX (p, p), X'Wy (p,) and y'Wy
     z : Z'WZ (J, q, q), Z'WX (J, q, p) and Z'Wy (J, q)
     """
-    root = _root(z[0])
-    fitted_y = solve_lower_stack(root, z[2][:, :, None]).ravel()
-    fitted_x = solve_lower_stack(root, z[1]).reshape(fitted_y.size, of_xy.size)
-    left_xy = of_xy - fitted_y @ fitted_x
-    left_x = of_x - fitted_x.T @ fitted_x
+    both = solve_lower_stack(_root(z[0]), np.concatenate([z[1], z[2][:, :, None]], axis=2))
+    fitted = both.reshape(-1, of_xy.size + 1)
+    explained = fitted.T @ fitted
+    left_xy = of_xy - explained[:-1, -1]
+    left_x = of_x - explained[:-1, :-1]
     size = of_x.diagonal()  # zero for a column that these rows don't have
     left_x.flat[:: of_xy.size + 1] += CLEAR / 10 * np.where(size > 0, size, 1.0)
-    left = yy - fitted_y @ fitted_y - left_xy @ np.linalg.solve(left_x, left_xy)
+    left = yy - explained[-1, -1] - left_xy @ np.linalg.solve(left_x, left_xy)
     return bool(left <= CLEAR * yy)
 
 

@@ -169,25 +169,23 @@ def _clearly_determined(products: Products, shape: CovarianceShape, *, sigma_kno
     k = shape.n_theta
     M = np.zeros((k + 1, k + 1))
     plain = np.zeros(k)
+    pairs = shape.entry_pairs
+    places = [at for at, _, _ in shape.factor_entries]
     H = [_outer(t) for t in T]
-    for f, (at, a, b) in enumerate(shape.factor_entries):
-        A = products.zz[f]
-        B = T[f] @ np.swapaxes(T[f], 1, 2)
-        own = (A - B).sum(axis=0)
-        M[at, k] = M[k, at] = own[a, b] * np.where(a == b, 1.0, 2.0)
-        K = _squares(A, B) + _low_rank(H[f], H[f])
-        M[np.ix_(at, at)] = _entries(K, (a, b), (a, b))
-        plain[at] = np.diag(_entries(_squares(A, None), (a, b), (a, b)))
+    for f, (S, A, at) in enumerate(zip(pairs, products.zz, places, strict=True)):
+        B = T[f] @ T[f].transpose(0, 2, 1)
+        M[at, k] = M[k, at] = S @ (A - B).sum(axis=0).ravel()
+        M[at[:, None], at] = S @ _as_pairs(_squares(A, B) + _low_rank(H[f], H[f])) @ S.T
+        plain[at] = np.einsum("mi,ij,mj->m", S, _as_pairs(_squares(A, None)), S)
         for g in range(f + 1, len(shape.sizes)):
-            to, c, d = shape.factor_entries[g]
             coupling = products.couplings[f, g]
-            B = T[f][coupling.rows] @ np.swapaxes(T[g][coupling.columns], 1, 2)
-            K = _squares(coupling.blocks, B) + _low_rank(H[f], H[g])
-            cross = _entries(K, (a, b), (c, d))
-            M[np.ix_(at, to)] = cross
-            M[np.ix_(to, at)] = cross.T
+            B = T[f][coupling.rows] @ T[g][coupling.columns].transpose(0, 2, 1)
+            K = _as_pairs(_squares(coupling.blocks, B) + _low_rank(H[f], H[g]))
+            cross = S @ K @ pairs[g].T
+            M[at[:, None], places[g]] = cross
+            M[places[g][:, None], at] = cross.T
     M[k, k] = products.n_obs - products.xy.size
-    size = np.diag(M)
+    size = M.diagonal()
     if not (size[:k] > GRAM_SAFE * plain).all():
         return False
     some = slice(k if sigma_known else k + 1)
@@ -220,17 +218,10 @@ def _low_rank(H: FloatArray, G: FloatArray) -> FloatArray:
     return np.asarray(both.reshape(q, q, r, r).transpose(0, 2, 1, 3))
 
 
-def _entries(
-    K: FloatArray, own: tuple[IntArray, IntArray], other: tuple[IntArray, IntArray]
-) -> FloatArray:
-    """tr(P0 V_m P0 V_n) of entries (a, b) and (c, d) from K (b, c, a, d)."""
-    (a, b), (c, d) = own, other
-    total = np.zeros((a.size, c.size))
-    for i, j in ((a, b), (b, a)):
-        for m, n in ((c, d), (d, c)):
-            total += K[j[:, None], m, i[:, None], n]
-    twice = np.where(a == b, 2.0, 1.0)[:, None] * np.where(c == d, 2.0, 1.0)
-    return total / twice
+def _as_pairs(K: FloatArray) -> FloatArray:
+    """K (b, c, a, d) as a matrix of the pairs (a, b) and (c, d), (q q, r r)."""
+    q, r = K.shape[:2]
+    return np.asarray(K.transpose(2, 0, 1, 3).reshape(q * q, r * r))
 
 
 # from the rows

@@ -34,13 +34,13 @@ def column_basis(X: FloatArray) -> ColumnBasis:
     if p == 0:
         return ColumnBasis(np.arange(0), np.zeros((0, 0)))
     gram = X.T @ X
-    scale = np.sqrt(np.diag(gram))
+    scale = np.sqrt(gram.diagonal())
     if (scale > 0).all():
         try:
             lower = np.linalg.cholesky(gram / scale / scale[:, None])
         except np.linalg.LinAlgError:
             lower = np.zeros((p, p))
-        if np.diag(lower).min() > GRAM_SAFE:
+        if lower.diagonal().min() > GRAM_SAFE:
             T = inverse_upper(lower.T * scale) * np.sqrt(n)
             return ColumnBasis(np.arange(p), T)
     return _basis_by_qr(X, scale)
@@ -61,4 +61,4 @@ def _basis_by_qr(X: FloatArray, scale: FloatArray) -> ColumnBasis:
 
 def inverse_upper(R: FloatArray) -> FloatArray:
     """Inverse of an upper triangle (p, p); numpy alone, so that a fit need not import scipy."""
-    return np.triu(np.linalg.inv(R))
+    return np.linalg.inv(R) * np.tri(R.shape[0]).T
