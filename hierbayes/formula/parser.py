@@ -74,7 +74,13 @@ def parse_expression(text: str) -> Expression:
 
 def formula_text(formula: Formula) -> str:
     """Write the formula with R's spacing on one line: ``y~x+(1|g)`` gives ``y ~ x + (1 | g)``."""
-    return deparse(_whole(formula))
+    return _text_of(formula.source)
+
+
+@lru_cache(maxsize=_CACHED)
+def _text_of(source: str) -> str:
+    tree = read_formula(source)
+    return deparse(Binary("~", _response(tree), tree.right))
 
 
 def formula_lines(formula: Formula, width: int = LINE_WIDTH) -> list[str]:

@@ -11,6 +11,7 @@ one with a non-negative diagonal.
 Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), sections 2.2 and 3.3.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
@@ -58,6 +59,15 @@ class CovarianceShape:
         for f in range(len(self.sizes)):
             at = np.flatnonzero(factor == f)
             found.append((at, row[at], column[at]))
+        return tuple(found)
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[int, tuple[IntArray, IntArray]], ...]:
+        """Per covariance term its factor, and the places of its block in Lambda of that factor."""
+        found = []
+        for factor, columns in self.terms:
+            at = np.array(columns, dtype=np.intp)
+            found.append((factor, (at[:, None], at)))
         return tuple(found)
 
     @cached_property
@@ -112,8 +122,7 @@ class CovarianceShape:
         """
         Lambdas = self.unpack(theta[None])
         out = [np.zeros_like(Lambda) for Lambda in Lambdas]
-        for factor, columns in self.terms:
-            at = np.ix_(columns, columns)
+        for factor, at in self.blocks:
             basis, Lambda = bases[factor][at], Lambdas[factor][0][at]
             size = (np.abs(basis) @ np.abs(Lambda)).sum(axis=1)
             out[factor][0][at] = lower_triangle(basis @ Lambda, size=size)
@@ -123,8 +132,7 @@ class CovarianceShape:
         """Return ``transformed`` of each row of theta (T, k), with the same bases for all."""
         Lambdas = self.unpack(theta)
         out = [np.zeros_like(Lambda) for Lambda in Lambdas]
-        for factor, columns in self.terms:
-            at = np.ix_(columns, columns)
+        for factor, at in self.blocks:
             basis, roots = bases[factor][at], Lambdas[factor][:, at[0], at[1]]
             size = (np.abs(basis) @ np.abs(roots)).sum(axis=2)
             out[factor][:, at[0], at[1]] = lower_triangles(basis @ roots, size=size)
@@ -167,17 +175,19 @@ def lower_triangle(root: FloatArray, *, size: FloatArray | float = 0.0) -> Float
     diagonal entry.
     """
     q = root.shape[0]
-    floor = np.broadcast_to(ROUNDED * np.asarray(size), q)
-    row_norm = np.sqrt((root**2).sum(axis=1))
+    row_norm = np.sqrt((root * root).sum(axis=1))
+    least = np.maximum(ZERO * row_norm, ROUNDED * size).tolist()
     L = np.zeros((q, q))
-    remaining = root.copy()
+    remaining = root
     for j in range(q):
-        norm = float(np.sqrt(remaining[j] @ remaining[j]))
-        if norm <= max(ZERO * row_norm[j], floor[j]):
+        norm = math.sqrt(remaining[j] @ remaining[j])
+        if norm <= least[j]:
             continue
         direction = remaining[j] / norm
-        L[j:, j] = remaining[j:] @ direction
-        remaining = remaining - np.outer(remaining @ direction, direction)
+        along = remaining @ direction
+        L[j:, j] = along[j:]
+        if j + 1 < q:
+            remaining = remaining - along[:, None] * direction
     return L
 
 
@@ -203,8 +213,8 @@ def term_covariances(
     """
     Lambdas = shape.unpack(theta[None])
     found = []
-    for factor, columns in shape.terms:
-        root = Lambdas[factor][0][np.ix_(columns, columns)]
+    for factor, at in shape.blocks:
+        root = Lambdas[factor][0][at]
         length = np.sqrt((root**2).sum(axis=1))
         unit = np.divide(
             root, length[:, None], out=np.full_like(root, np.nan), where=length[:, None] > 0

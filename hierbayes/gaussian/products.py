@@ -279,6 +279,23 @@ def with_response(
     return _with_remainder(found, design, weights, residual, may_move=may_move)
 
 
+def with_response_fitted(
+    products: Products, design: Design, *, weights: FloatArray | None, y: FloatArray
+) -> Products:
+    """Products with another response y (n,) whose own first fit X beta0 is taken off.
+
+    A response of another mean needs another first fit, or its squares hide the rest.
+    """
+    anchor = products.anchor
+    X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]
+    offset = 0.0 if design.offset is None else design.offset
+    residual = y - offset - X @ anchor.beta0
+    wy = residual if weights is None else residual * weights
+    step = anchor.x_basis @ np.linalg.solve(products.xx, (wy @ X) @ anchor.x_basis)
+    moved = replace(products, anchor=replace(anchor, beta0=anchor.beta0 + step))
+    return with_response(moved, design, weights=weights, y=y, may_move=True)
+
+
 def residual_response(design: Design, anchor: Anchor) -> FloatArray:
     """Return y without offset and first fit, shape (n,): the response the products are of."""
     X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]

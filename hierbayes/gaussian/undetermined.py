@@ -34,6 +34,9 @@ from hierbayes.linalg.rank import RANK_TOLERANCE
 # The Gram matrix alone says that all is determined while what is left of each V_m off X, and the
 # smallest eigenvalue at a unit diagonal, are above this: rounding makes 1e-12 of it at most.
 GRAM_SAFE = 1e-6
+# Columns whose products are below this part of their squares are orthogonal for the quick look,
+# which asks for far more.
+ORTHOGONAL = 1e-9
 # P0 V_m P0 of unit size are dependent where a combination leaves less than this. Rounding leaves
 # 1e-9 at columns that the fixed part explains to 1e-7, where they count as explained; one level of
 # a hundred thousand that has both columns of a covariance leaves 1e-5.
@@ -164,8 +167,7 @@ def undetermined(
 
 def _clearly_determined(products: Products, shape: CovarianceShape, *, sigma_known: bool) -> bool:
     """Whether the Gram matrix of all P0 V_m P0 is far from singular."""
-    root = np.linalg.inv(np.linalg.cholesky(products.xx)).T
-    T = [zx @ root for zx in products.zx]
+    T = _in_orthonormal_columns(products)
     k = shape.n_theta
     M = np.zeros((k + 1, k + 1))
     plain = np.zeros(k)
@@ -175,12 +177,13 @@ def _clearly_determined(products: Products, shape: CovarianceShape, *, sigma_kno
     for f, (S, A, at) in enumerate(zip(pairs, products.zz, places, strict=True)):
         B = T[f] @ T[f].transpose(0, 2, 1)
         M[at, k] = M[k, at] = S @ (A - B).sum(axis=0).ravel()
-        M[at[:, None], at] = S @ _as_pairs(_squares(A, B) + _low_rank(H[f], H[f])) @ S.T
-        plain[at] = np.einsum("mi,ij,mj->m", S, _as_pairs(_squares(A, None)), S)
+        whole, without = _squares(A, B)
+        M[at[:, None], at] = S @ _as_pairs(without + _low_rank(H[f], H[f])) @ S.T
+        plain[at] = ((S @ _as_pairs(whole)) * S).sum(axis=1)
         for g in range(f + 1, len(shape.sizes)):
             coupling = products.couplings[f, g]
             B = T[f][coupling.rows] @ T[g][coupling.columns].transpose(0, 2, 1)
-            K = _as_pairs(_squares(coupling.blocks, B) + _low_rank(H[f], H[g]))
+            K = _as_pairs(_squares(coupling.blocks, B)[1] + _low_rank(H[f], H[g]))
             cross = S @ K @ pairs[g].T
             M[at[:, None], places[g]] = cross
             M[places[g][:, None], at] = cross.T
@@ -200,15 +203,27 @@ def _outer(T: FloatArray) -> FloatArray:
     return np.asarray((flat.T @ flat).reshape(q, p, q, p).swapaxes(1, 2).reshape(q, q, p * p))
 
 
-def _squares(C: FloatArray, B: FloatArray | None) -> FloatArray:
-    """Sum over pairs of levels of S[b, c] S[a, d] - B[b, c] B[a, d], S = C - B, as (b, c, a, d)."""
+def _in_orthonormal_columns(products: Products) -> list[FloatArray]:
+    """Z'WX per factor for X with orthonormal columns, (J, q, p); the basis has them, but for n."""
+    xx = products.xx
+    size = xx.diagonal()
+    least, most = size.min(initial=np.inf), size.max(initial=0.0)
+    if np.abs(xx - np.diag(size)).max(initial=0.0) < ORTHOGONAL * least and most < 2 * least:
+        return [zx / np.sqrt(size) for zx in products.zx]
+    root = np.linalg.inv(np.linalg.cholesky(xx)).T
+    return [zx @ root for zx in products.zx]
+
+
+def _squares(C: FloatArray, B: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sum over pairs of levels, as (b, c, a, d), C[b, c] C[a, d], and what is left of it.
+
+    That is S[b, c] S[a, d] - B[b, c] B[a, d] with S = C - B.
+    """
     m, q, r = C.shape
     flat = C.reshape(m, q * r)
-    total = flat.T @ flat
-    if B is not None:
-        mixed = flat.T @ B.reshape(m, q * r)
-        total = total - mixed - mixed.T
-    return np.asarray(total.reshape(q, r, q, r))
+    whole = flat.T @ flat
+    mixed = flat.T @ B.reshape(m, q * r)
+    return whole.reshape(q, r, q, r), (whole - mixed - mixed.T).reshape(q, r, q, r)
 
 
 def _low_rank(H: FloatArray, G: FloatArray) -> FloatArray:

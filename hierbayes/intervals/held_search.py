@@ -15,8 +15,9 @@ from hierbayes.intervals.held_parameter import FLOOR, Held
 
 MAX_STEPS = 60
 # Newton decrement (the fall of the deviance that one more step promises) at which a search ends:
-# 1e-8 moves a signed root of 1 by 1e-8; and this times the rows, where rounding begins.
-DECREMENT_GOAL = 1e-8
+# 1e-7 moves a signed root of 1 by 5e-8, which limits ask to 1e-6; and this times the rows, where
+# rounding begins.
+DECREMENT_GOAL = 1e-7
 GOAL_PER_ROW = 3e-13
 DECREMENT_ROUNDING = 1e-6  # below it a step that does not lower the deviance failed to rounding
 ACCEPT = 1e-4  # part of the promised fall that a step must deliver

@@ -20,6 +20,7 @@ from hierbayes.wording import listed
 # that the answer does not depend on the units of a slope.
 SINGULAR = 1e-4
 FEW_LEVELS = 5
+CLEARLY = 2.0  # times what a quick look at a covariance asks: no verdict hangs on its rounding
 NEAR_ONE = 1 - 1e-6  # a correlation above this is printed, and meant, as exactly one
 
 POSTERIOR = (
@@ -28,10 +29,22 @@ POSTERIOR = (
 )
 
 
+def has_all_directions(root: FloatArray, *, least: float) -> bool:
+    """Whether no singular value of a triangle is below ``least``, or that part of the largest.
+
+    A quick look, which may miss it: the smallest is at least |det| over the largest to the q - 1.
+    """
+    size = float(np.sqrt((root * root).sum()))
+    product = abs(float(root.diagonal().prod()))
+    return product > CLEARLY * least * max(size, 1.0) ** root.shape[0]
+
+
 def is_term_singular(root: FloatArray) -> bool:
     """Whether a relative covariance root (q, q), in columns of unit length, lacks a direction."""
     if root.shape[0] == 1:
         return bool(abs(root[0, 0]) < SINGULAR)
+    if has_all_directions(root, least=SINGULAR):
+        return False
     return bool(np.linalg.svd(root, compute_uv=False)[-1] < SINGULAR)
 
 

@@ -35,6 +35,7 @@ from hierbayes.gaussian.turned import principal_axes, turned
 from hierbayes.likelihood.convergence import (
     boundary_finding,
     design_findings,
+    has_all_directions,
     is_term_singular,
     suspect_finding,
 )
@@ -211,8 +212,7 @@ def moment_start(kernel: Kernel) -> FloatArray:
         if not kernel.sigma_known:
             sigma2 = float(far.rr[0, -1, -1]) / residual_df(kernel)
     roots = [np.zeros((1, q, q)) for q in shape.sizes]
-    for factor, columns in shape.terms:
-        at = np.ix_(columns, columns)
+    for factor, at in shape.blocks:
         squares, sums, scale = (part[at] for part in excess[factor])
         met = scale > 0  # columns that never meet in a level say nothing of their covariance
         moments = np.divide(squares / sigma2 - sums, scale, where=met, out=np.zeros_like(scale))
@@ -248,9 +248,7 @@ def singular_terms(shape: CovarianceShape, x: FloatArray) -> list[int]:
     """Positions of the covariance terms that lack a direction; x in the basis of the products."""
     Lambdas = shape.unpack(x[None])
     return [
-        i
-        for i, (factor, columns) in enumerate(shape.terms)
-        if is_term_singular(Lambdas[factor][0][np.ix_(columns, columns)])
+        i for i, (factor, at) in enumerate(shape.blocks) if is_term_singular(Lambdas[factor][0][at])
     ]
 
 
@@ -284,9 +282,9 @@ def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum[
 def _is_near_boundary(shape: CovarianceShape, x: FloatArray) -> bool:
     """Whether a term of several columns has a direction with hardly any variance."""
     Lambdas = shape.unpack(x[None])
-    for factor, columns in shape.terms:
-        if len(columns) > 1:
-            root = Lambdas[factor][0][np.ix_(columns, columns)]
+    for factor, at in shape.blocks:
+        root = Lambdas[factor][0][at]
+        if len(root) > 1 and not has_all_directions(root, least=NEAR_ZERO):
             sizes = np.linalg.svd(root, compute_uv=False)
             if sizes[-1] < NEAR_ZERO * max(sizes[0], 1.0):
                 return True
@@ -440,8 +438,7 @@ def _way_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
     slopes = derivatives(kernel, at).slopes
     Lambdas = shape.unpack(x[None])
     changed = False
-    for factor, columns in shape.terms:
-        at_term = np.ix_(columns, columns)
+    for factor, at_term in shape.blocks:
         root = Lambdas[factor][0][at_term]
         G = covariance_slope(root[None], slopes[factor][0][at_term][None])[0]
         size, axes = np.linalg.eigh(G)
@@ -459,13 +456,12 @@ def far_starts(shape: CovarianceShape, x: FloatArray) -> FloatArray:
     """
     Lambdas = shape.unpack(x[None])
     found = []
-    for factor, columns in shape.terms:
-        at = np.ix_(columns, columns)
+    for factor, at in shape.blocks:
         if not is_term_singular(Lambdas[factor][0][at]):
             continue
         for size in FAR:
             changed = [Lambda.copy() for Lambda in Lambdas]
-            changed[factor][0][at] = size * np.eye(len(columns))
+            changed[factor][0][at] = size * np.eye(at[1].size)
             found.append(shape.pack(changed)[0])
     return np.array(found).reshape(-1, x.size)
 

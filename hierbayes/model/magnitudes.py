@@ -74,6 +74,8 @@ def check_sizes(columns: FloatArray, names: list[str]) -> FloatArray:
     """
     with np.errstate(over="ignore", under="ignore"):
         sizes = np.sqrt(np.einsum("ij,ij->j", columns, columns))
+    if ((sizes > SMALLEST) & (sizes < LARGEST)).all():
+        return sizes
     for place in np.flatnonzero(~((sizes > SMALLEST) & (sizes < LARGEST))):
         largest = float(np.abs(columns[:, place]).max())
         if largest > 0:  # a column of zeros is no matter of units

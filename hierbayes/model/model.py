@@ -42,7 +42,7 @@ from hierbayes.formula.terms import Formula
 from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
-from hierbayes.gaussian.products import with_response
+from hierbayes.gaussian.products import with_response_fitted
 from hierbayes.likelihood.lmm import (
     LmmFit,
     all_findings,
@@ -320,11 +320,7 @@ class Model:
             vars(other).update(design=design, response_given=True)
             return other
         kernel = self._reml_kernel
-        old = with_response(kernel.products, design, weights=self.weights, y=response)
-        # A response of another mean needs another first fit taken off, or its squares hide the rest
-        step = old.anchor.x_basis @ np.linalg.solve(old.xx, old.xy)
-        moved = replace(old, anchor=replace(old.anchor, beta0=old.anchor.beta0 + step))
-        products = with_response(moved, design, weights=self.weights, y=response, may_move=True)
+        products = with_response_fitted(kernel.products, design, weights=self.weights, y=response)
         kernel = with_products(kernel, products)
         check_residuals(design, kernel, self.weights)
         other = copy.copy(self)
@@ -744,7 +740,9 @@ def _own(given: Any) -> Any:
     A shallow copy is enough for pandas, which copies when written to.
     """
     if isinstance(given, pd.DataFrame | pd.Series):
-        return given.copy(deep=False)
+        own = given.copy(deep=False)
+        own.attrs = {}  # pandas copies them with each column that is read
+        return own
     if isinstance(given, np.ndarray):
         return given.copy()
     if isinstance(given, list):
