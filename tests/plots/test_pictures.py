@@ -25,6 +25,7 @@ COMPUTES = {"fit", "refit", "update", "sample", "lmer", "glmer", "polyfit", "lst
 SHOWS = {"show", "savefig"}
 MAY_COME_FROM = {
     "arrays",
+    "capabilities",
     "wording",
     "calls",
     "datasets",
