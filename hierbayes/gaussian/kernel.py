@@ -1,6 +1,8 @@
 """Which pattern a model's factorisation follows, and the kernel of a design."""
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Any
 
 from hierbayes.arrays import FloatArray
 from hierbayes.design.design import Design
@@ -11,6 +13,7 @@ from hierbayes.gaussian.pattern.level_graph import LevelGraph, level_graph
 from hierbayes.gaussian.pattern.nested import NestedPattern, nested_pattern
 from hierbayes.gaussian.products import Products, covariance_shape, products_of
 from hierbayes.gaussian.undetermined import undetermined
+from hierbayes.linalg.threads import one_blas_thread
 from hierbayes.options import Method
 
 # Crossed factors up to here are handled without compiled code. A step costs r^3 for the r columns
@@ -18,6 +21,10 @@ from hierbayes.options import Method
 # list of pairs 50 bytes and 0.1 microseconds each; the compiler costs a second once a session.
 SMALL_REST = 2500
 SMALL_COUPLING = 10**7
+# From so many multiplications a product is handed to all cores; up to so many columns of all
+# factors but the largest one thread is quicker.
+MANY_THREADS = 2**18
+ONE_THREAD_REST = 500
 
 
 def pattern_of(graph: LevelGraph) -> Pattern:
@@ -38,6 +45,13 @@ def pattern_of(graph: LevelGraph) -> Pattern:
     from hierbayes.gaussian.pattern.sparse import sparse_pattern
 
     return sparse_pattern(graph)
+
+
+def one_thread_for(design: Design) -> AbstractContextManager[Any]:
+    """Keep BLAS to one thread in a ``with`` block if several factors leave a small dense matrix."""
+    first, *others = [factor.levels.size * factor.z.shape[1] for factor in design.factors] or [0]
+    rest = sum(others)
+    return one_blas_thread(rest <= ONE_THREAD_REST and first * rest**2 > MANY_THREADS)
 
 
 def blocks_of(pattern: Pattern, products: Products) -> Blocks:

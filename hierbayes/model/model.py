@@ -40,7 +40,7 @@ from hierbayes.formula.deparse import deparse
 from hierbayes.formula.parser import formula_text, parse_formula
 from hierbayes.formula.terms import Formula
 from hierbayes.formula.update import update_formula
-from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
+from hierbayes.gaussian.kernel import kernel_of, method_kernel, one_thread_for, with_products
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.products import with_response_fitted
 from hierbayes.likelihood.lmm import (
@@ -351,10 +351,11 @@ class Model:
             raise not_supported("fit-of-family", family=self.family, link=self.link)
         check_told_apart(self.design)
         self._warn_of_many_columns()
-        check_sigma(self.design, self.kernel(method))
-        found = fit_lmm(self.design, self.kernel(method))
-        check_bounded(self.design, found)
-        findings = all_findings(self.design, found)
+        with one_thread_for(self.design):
+            check_sigma(self.design, self.kernel(method))
+            found = fit_lmm(self.design, self.kernel(method))
+            check_bounded(self.design, found)
+            findings = all_findings(self.design, found)
         _issue(findings)
         return self._found(found, findings)
 
@@ -581,7 +582,8 @@ class Model:
     def refit(self, fit: LikelihoodFit, y: Any) -> LikelihoodFit:
         """Fit the same model to another response; see ``LikelihoodFit.refit``."""
         model = self.with_response(y)
-        found = fit_lmm(model.design, model.kernel(fit.method))
+        with one_thread_for(model.design):
+            found = fit_lmm(model.design, model.kernel(fit.method))
         check_bounded(model.design, found)
         _issue(found.findings)  # those of the design were issued when the model was first fitted
         return model._found(found, all_findings(model.design, found))

@@ -114,22 +114,13 @@ def crossed_pattern(graph: LevelGraph) -> CrossedPattern:
 def coupling_size(graph: LevelGraph) -> int:
     """Length of the list of pairs, or of a dense A_0r where that is used instead."""
     J, q = graph.sizes[0]
-    return J * q * graph.n_rest if _is_filled(graph) else _pair_count(graph)
-
-
-def _pair_count(graph: LevelGraph) -> int:
-    """Count the pairs of columns that meet in a level of factor 0."""
-    counts = np.zeros(graph.sizes[0][0], dtype=np.int64)
-    for (f, g), (rows, _) in graph.meetings.items():
-        if f == 0:
-            counts += np.bincount(rows, minlength=counts.size) * graph.sizes[g][1]
-    return int((counts * (counts + 1)).sum() // 2)
+    return J * q * graph.n_rest if _is_filled(graph) else graph.n_pairs
 
 
 def _is_filled(graph: LevelGraph) -> bool:
     """Whether dense products are quicker than the list of pairs."""
     dense = graph.sizes[0][0] * graph.n_rest**2
-    return dense < SURELY_DENSE or _pair_count(graph) * PAIR_COST > dense
+    return dense < SURELY_DENSE or graph.n_pairs * PAIR_COST > dense
 
 
 def _meeting(graph: LevelGraph, starts: IntArray) -> Meeting:
@@ -157,13 +148,16 @@ def _pairs(meeting: Meeting, n_rest: int) -> Pairs:
     first = np.repeat(np.arange(meeting.columns.size), remaining)
     before = np.cumsum(remaining) - remaining
     second = first + np.arange(first.size) - np.repeat(before, remaining)
-    place = meeting.columns[second] * n_rest + meeting.columns[first]
-    order = np.argsort(place, kind="stable")
-    places, starts = np.unique(place[order], return_index=True)
+    row, column = meeting.columns[second], meeting.columns[first]
+    if n_rest <= np.iinfo(np.uint16).max:  # numbers of 16 bits are sorted in a time linear in them
+        row, column = row.astype(np.uint16), column.astype(np.uint16)
+    order = np.lexsort((column, row))
+    place = row[order].astype(np.int64) * n_rest + column[order]
+    starts = np.flatnonzero(np.diff(place, prepend=-1))
     return Pairs(
         first=first[order],
         second=second[order],
         levels=meeting.levels[first[order]],
-        places=places,
+        places=place[starts],
         starts=starts,
     )

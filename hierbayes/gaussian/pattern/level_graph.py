@@ -1,5 +1,9 @@
 """Which levels of which grouping factors meet in a row: all that a pattern is made from."""
 
+from functools import cached_property
+
+import numpy as np
+
 from hierbayes.arrays import IntArray, record
 from hierbayes.gaussian.products import Products
 
@@ -27,6 +31,15 @@ class LevelGraph:
     def n_rest(self) -> int:
         """Columns of all factors but the first, r."""
         return sum(J * q for J, q in self.sizes[1:])
+
+    @cached_property
+    def n_pairs(self) -> int:
+        """Pairs of columns of other factors that meet in a level of the first."""
+        counts = np.zeros(self.sizes[0][0], dtype=np.int64)
+        for (f, g), (rows, _) in self.meetings.items():
+            if f == 0:
+                counts += np.bincount(rows, minlength=counts.size) * self.sizes[g][1]
+        return int((counts * (counts + 1)).sum() // 2)
 
     @property
     def n_blocks(self) -> int:
