@@ -21,6 +21,8 @@ from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.gaussian.covariance import CovarianceShape, shape_of
 from hierbayes.gaussian.remainder import (
     FAR,
+    RIDGE,
+    TINY_RIDGE,
     LevelRows,
     Remainder,
     is_far,
@@ -28,6 +30,9 @@ from hierbayes.gaussian.remainder import (
     rows_left,
 )
 from hierbayes.linalg.rank import GRAM_SAFE, RANK_TOLERANCE, column_basis, inverse_upper
+
+# Columns of all levels up to which asking the products costs less than sweeping the rows.
+SMALL_LEVELS = 100
 
 
 @record
@@ -219,10 +224,8 @@ def _with_remainder(
     n_left = y.size if known else rows_left(design.factors)
     if not n_left or (known and products.yy <= FAR * y.size):
         return products
-    if not known and len(design.factors) == 1:
-        z = products.zz[0], products.zx[0], products.zy[0]
-        if not may_be_far(products.xx, products.xy, products.yy, z=z):
-            return products
+    if not known and not _may_be_far(products):
+        return products
     anchor = products.anchor
     X = design.X[:, anchor.kept] @ anchor.x_basis
     rows = LevelRows(design.factors, anchor.z_bases, blocks=products.zz, weights=weights)
@@ -239,6 +242,42 @@ def _with_remainder(
         products = replace(products, anchor=moved)
         y_swept = rows.settled(y[:, None])
     return replace(products, remainder=rows.remainder(x_swept, y_swept))
+
+
+def _may_be_far(products: Products) -> bool:
+    """Whether the products leave it open; those of several factors are asked only when small."""
+    if len(products.zz) == 1:
+        z, ridge = (products.zz[0], products.zx[0], products.zy[0]), RIDGE
+    elif sum(zy.size for zy in products.zy) <= SMALL_LEVELS:
+        z, ridge = _of_all_levels(products), TINY_RIDGE
+    else:
+        return True
+    return may_be_far(products.xx, products.xy, products.yy, z=z, ridge=ridge)
+
+
+def _of_all_levels(products: Products) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Z'WZ, Z'WX and Z'Wy of all factors as of one level: (1, Q, Q), (1, Q, p), (1, Q)."""
+    zx = np.concatenate([zx.reshape(-1, zx.shape[2]) for zx in products.zx])
+    zy = np.concatenate([zy.ravel() for zy in products.zy])
+    return dense_levels(products)[None], zx[None], zy[None]
+
+
+def dense_levels(products: Products, first: int = 0) -> FloatArray:
+    """Z'WZ of all factors from ``first`` on as one dense matrix."""
+    starts = np.cumsum([0] + [zy.size for zy in products.zy[first:]])
+    Z = np.zeros((starts[-1], starts[-1]))
+    for A, start in zip(products.zz[first:], starts[:-1], strict=True):
+        J, q = A.shape[:2]
+        at = start + np.arange(J * q).reshape(J, q)
+        Z[at[:, :, None], at[:, None, :]] = A
+    for (f, g), c in products.couplings.items():
+        if f >= first:
+            q_f, q_g = c.blocks.shape[1:]
+            row = starts[f - first] + c.rows[:, None] * q_f + np.arange(q_f)
+            column = starts[g - first] + c.columns[:, None] * q_g + np.arange(q_g)
+            Z[row[:, :, None], column[:, None, :]] = c.blocks
+            Z[column[:, :, None], row[:, None, :]] = np.swapaxes(c.blocks, 1, 2)
+    return Z
 
 
 def _of_response(

@@ -42,6 +42,7 @@ FAR = 1e6
 # Ridge of the levels' fits as part of the mean level: takes off all but this in one sweep, and
 # keeps fits of levels with fewer rows than columns far from rounding.
 RIDGE = 1e-6
+TINY_RIDGE = 1e-10  # for all factors at once: levels that few rows connect count as connected
 CLEAR = 1e-5  # part of the squares left by the levels of one factor: no need to look further
 MOST_SWEEPS = 200
 STALLED = 0.67  # a sweep that leaves more than this part of the squares shows no small residual
@@ -207,10 +208,10 @@ def _beside(x: FloatArray, y: FloatArray) -> FloatArray:
     return both
 
 
-def _root(A: FloatArray) -> FloatArray:
+def _root(A: FloatArray, ridge: float = RIDGE) -> FloatArray:
     """Cholesky factors of the blocks (J, q, q) with the ridge."""
     mean = A.sum(axis=0).diagonal() / A.shape[0]
-    return cholesky_stack(A + np.diag(RIDGE * np.where(mean > 0, mean, 1.0)))
+    return cholesky_stack(A + np.diag(ridge * np.where(mean > 0, mean, 1.0)))
 
 
 def rows_left(factors: Sequence[GroupingFactor]) -> int:
@@ -223,16 +224,22 @@ def rows_left(factors: Sequence[GroupingFactor]) -> int:
 
 
 def may_be_far(
-    of_x: FloatArray, of_xy: FloatArray, yy: float, *, z: tuple[FloatArray, FloatArray, FloatArray]
+    of_x: FloatArray,
+    of_xy: FloatArray,
+    yy: float,
+    *,
+    z: tuple[FloatArray, FloatArray, FloatArray],
+    ridge: float = RIDGE,
 ) -> bool:
-    """Whether the products of one factor leave it open that X and its levels fit y (almost).
+    """Whether the products leave it open that X and the levels fit y (almost).
 
     Parameters
     ----------
     of_x, of_xy, yy : X'WX (p, p), X'Wy (p,) and y'Wy
     z : Z'WZ (J, q, q), Z'WX (J, q, p) and Z'Wy (J, q)
+    ridge : added to Z'WZ, as part of its mean
     """
-    both = solve_lower_stack(_root(z[0]), np.concatenate([z[1], z[2][:, :, None]], axis=2))
+    both = solve_lower_stack(_root(z[0], ridge), np.concatenate([z[1], z[2][:, :, None]], axis=2))
     fitted = both.reshape(-1, of_xy.size + 1)
     explained = fitted.T @ fitted
     left_xy = of_xy - explained[:-1, -1]

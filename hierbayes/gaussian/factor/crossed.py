@@ -16,9 +16,9 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.pattern.crossed import CrossedPattern
-from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.products import Products, dense_levels
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     inverse_stack,
@@ -106,28 +106,11 @@ def crossed_blocks(pattern: CrossedPattern, products: Products) -> CrossedBlocks
     return CrossedBlocks(
         pattern=pattern,
         first=products.zz[0],
-        rest=_dense_rest(products, pattern.starts),
+        rest=dense_levels(products, first=1),
         coupling=coupling,
         values=values,
         pair_products=pair_products,
     )
-
-
-def _dense_rest(products: Products, starts: IntArray) -> FloatArray:
-    """A_rr: Z'WZ of all factors but the first, dense, shape (r, r)."""
-    rest = np.zeros((starts[-1], starts[-1]))
-    for f, A in enumerate(products.zz[1:]):
-        J, q = A.shape[:2]
-        at = starts[f] + np.arange(J * q).reshape(J, q)
-        rest[at[:, :, None], at[:, None, :]] = A
-    for (f, g), c in products.couplings.items():
-        if f > 0:
-            q_f, q_g = c.blocks.shape[1:]
-            row = starts[f - 1] + c.rows[:, None] * q_f + np.arange(q_f)
-            column = starts[g - 1] + c.columns[:, None] * q_g + np.arange(q_g)
-            rest[row[:, :, None], column[:, None, :]] = c.blocks
-            rest[column[:, :, None], row[:, None, :]] = np.swapaxes(c.blocks, 1, 2)
-    return rest
 
 
 def _triangle(q: int) -> list[tuple[int, int]]:
