@@ -257,7 +257,7 @@ def _may_be_far(products: Products) -> bool:
 
 def _of_all_levels(products: Products) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Z'WZ, Z'WX and Z'Wy of all factors as of one level: (1, Q, Q), (1, Q, p), (1, Q)."""
-    zx = np.concatenate([zx.reshape(-1, zx.shape[2]) for zx in products.zx])
+    zx = np.concatenate([zx.reshape(J * q, p) for zx in products.zx for J, q, p in [zx.shape]])
     zy = np.concatenate([zy.ravel() for zy in products.zy])
     return dense_levels(products)[None], zx[None], zy[None]
 

@@ -6,7 +6,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from hierbayes.gaussian.kernel import kernel_of, with_products
+import hierbayes as hb
+from hierbayes.gaussian.kernel import kernel_of, of_other_levels, with_products
+from hierbayes.gaussian.marginal import reduce
 from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import anchor_of, multiply, products_of, with_response
 from hierbayes.likelihood.lmm import fit_lmm
@@ -169,6 +171,36 @@ def test_another_response_keeps_the_offset():
 @pytest.mark.parametrize("case", CASES)
 def test_nested_factors_are_seen_as_nested(case):
     assert level_graph(products_of(random_design(case))).is_nested == (case in NESTED)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_levels_without_rows_are_not_part_of_a_nesting(kept):
+    # four levels of g in both of h's, two of a third in one: what is left may look nested
+    rng = np.random.default_rng(5)
+    g, h = np.repeat(np.arange(6), 4), np.tile([0, 0, 1, 1], 6)
+    h[g >= 4] = 1 - kept
+    x = rng.normal(size=g.size)
+    model = hb.Model(
+        "y ~ x + (1 | g) + (1 | h)", {"y": rng.normal(size=24), "x": x, "g": g, "h": h}
+    )
+    design, whole = model.design, model.kernel("reml")
+    names = [factor.name for factor in design.factors]
+    for rows in (h == 0, h == 1, g != 0, g < 4, (g != 0) & (h == 1 - kept)):
+        factors = tuple(replace(f, codes=f.codes[rows], z=f.z[rows]) for f in design.factors)
+        part = replace(design, y=design.y[rows], X=design.X[rows], factors=factors)
+        kernel = of_other_levels(whole, products_of(part, anchor=whole.products.anchor))
+        sd = {"g": 1.3, "h": 0.7}
+        theta = np.array([sd[name] for name in names])
+        roots = [np.full((1, 1, 1), value) for value in kernel.in_basis(theta)]
+        Z = np.column_stack([np.eye(f.levels.size)[f.codes] * sd[f.name] for f in factors])
+        expected = np.linalg.slogdet(np.eye(Z.shape[1]) + Z.T @ Z)[1]
+        found = reduce(kernel, roots, n_batch=1)
+        np.testing.assert_allclose(found.log_det, [expected], rtol=1e-10)
+
+
+def test_several_factors_without_fixed_effects_have_products():
+    fit = hb.lmer("diameter ~ 0 + (1 | plate) + (1 | sample)", hb.load_dataset("Penicillin"))
+    assert fit.sigma > 0
 
 
 def test_dependent_columns_of_a_term_leave_the_criterion_alone():

@@ -24,8 +24,17 @@ class LevelGraph:
 
     @property
     def is_nested(self) -> bool:
-        """Whether each factor's levels belong to one level of every later factor."""
-        return all(rows.size == self.sizes[f][0] for (f, _), (rows, _) in self.meetings.items())
+        """Whether each factor's levels belong to one level of every later factor.
+
+        Every level must have rows: leaving a group out makes levels that belong to none or that
+        none belongs to.
+        """
+        return all(
+            rows.size == self.sizes[f][0]
+            and bool((np.diff(rows) > 0).all())
+            and np.unique(partners).size == self.sizes[g][0]
+            for (f, g), (rows, partners) in self.meetings.items()
+        )
 
     @property
     def n_rest(self) -> int:
