@@ -61,6 +61,10 @@ class Factor(Protocol):
     def log_det(self) -> FloatArray:
         """Log det(L L'), shape (T,)."""
 
+    @property
+    def roots(self) -> FloatArray | None:
+        """R_j with R_j'R_j = Z_j'WZ_j, (J, q, q), if made of these (one grouping factor)."""
+
     def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
         """L^-1 of right sides given per factor as (T, J, q, c)."""
 
@@ -285,7 +289,8 @@ def solve(
     u = factor.back_solve(half)
     for step in range(REFINEMENTS + 1):
         D = [B - times(L, v) for B, L, v in zip(columns.levels, Lambdas, u, strict=True)]
-        h = [z + s for z, s in zip(columns.zr, multiply(products, D), strict=True)]
+        spread = multiply(products, D) if factor.roots is None else [squared(factor.roots, D[0])]
+        h = [z + s for z, s in zip(columns.zr, spread, strict=True)]
         if step < REFINEMENTS:
             left = [transpose_times(L, x) - v for L, x, v in zip(Lambdas, h, u, strict=True)]
             more = factor.back_solve(factor.half_solve(left))
@@ -293,6 +298,16 @@ def solve(
     h = [from_image(L, v, direct=x) for L, v, x in zip(Lambdas, u, h, strict=True)]
     total = columns.rr + gram(columns.zr, D) + gram(D, h) + gram(u, u)
     return Solved(half, u, h, (total + np.swapaxes(total, 1, 2)) / 2)
+
+
+def squared(roots: FloatArray, D: FloatArray) -> FloatArray:
+    """R'R D of D (T, J, q, c), exactly along what the rows of a level tell of it.
+
+    A level with fewer rows than columns has D as large as the levels' effects, at right angles to
+    its rows. There R D is small, with an error of its own rounding; A D of the squares A = R'R
+    points out of the rows' directions by the rounding of D, and D'A D gets the square of that size.
+    """
+    return np.asarray(np.swapaxes(roots, 1, 2) @ (roots @ D))
 
 
 def from_image(Lambda: FloatArray, image: FloatArray, *, direct: FloatArray) -> FloatArray:

@@ -98,7 +98,7 @@ def theta_of(model, ratio):
         ("intercept", 1e7, 1e-7),
         ("slopes", 1e5, 1e-7),
         ("slopes", 1e7, 1e-6),
-        ("slopes_of_single_rows", 1e7, 1e-2),
+        ("slopes_of_single_rows", 1e7, 1e-6),
         ("nested", 1e4, 1e-5),
         ("crossed", 1e4, 1e-5),
     ],
@@ -184,3 +184,25 @@ def test_models_without_fixed_effects_have_their_digits_too(ratio):
     fit = hb.lmer("y ~ 0 + (1 | g)", {"y": ratio * rng.normal(size=10)[g] + e, "g": g})
     left = e - e.reshape(10, 4).mean(axis=1)[g]
     assert fit.sigma == pytest.approx(np.sqrt((left**2).sum() / 30), rel=1e-6)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("ratio", [1e6, 1e7])
+@pytest.mark.parametrize("single", [3, 10])
+def test_sigma_and_sds_are_right_where_levels_have_fewer_rows_than_columns(ratio, single, reml):
+    """Far away sigma is that of the levels' own lines, and all sds grow with the ratio."""
+    rng = np.random.default_rng(3)
+    g = np.concatenate([np.repeat(np.arange(9), 5), 9 + np.arange(single)])
+    x, u = np.round(rng.normal(size=g.size), 3), rng.normal(size=(2, 9 + single))
+    e = np.zeros(g.size)
+    for level in range(9):
+        own = np.column_stack([np.ones(5), x[g == level]])
+        noise = rng.normal(size=5)
+        e[g == level] = noise - own @ np.linalg.lstsq(own, noise)[0]
+    fits = [
+        hb.lmer("y ~ x + (x | g)", {"y": r * (u[0, g] + u[1, g] * x) + e, "x": x, "g": g}, reml)
+        for r in (3e3, ratio)
+    ]
+    assert fits[1].sigma == pytest.approx(np.sqrt(e @ e / 27), rel=1e-6)
+    near, far = (np.array(fit.theta) * fit.sigma for fit in fits)
+    np.testing.assert_allclose(far / ratio, near / 3e3, rtol=1e-5)

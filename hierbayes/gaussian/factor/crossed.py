@@ -211,6 +211,11 @@ class CrossedFactor:
                 )
         return out
 
+    @property
+    def roots(self) -> FloatArray | None:
+        """None: several grouping factors are made of the blocks of Z'WZ."""
+        return None
+
     def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
         """L^-1 of right sides given per factor as (T, J, q, c); the rest comes as one entry."""
         first = solve_lower_stack(self.L0, right[0])

@@ -129,6 +129,11 @@ class NestedFactor:
         """Log det(Lambda'Z'WZ Lambda + I), shape (T,)."""
         return np.asarray(sum(log_det_stack(L) for L in self.L))
 
+    @property
+    def roots(self) -> FloatArray | None:
+        """Those of ``NestedBlocks``."""
+        return self.blocks.roots
+
     def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
         """L^-1 of right sides given per factor as (T, J, q, c)."""
         rest = list(right)

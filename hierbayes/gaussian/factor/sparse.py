@@ -76,6 +76,11 @@ class SparseFactor:
         """Log det(Lambda'Z'WZ Lambda + I), shape (T,)."""
         return np.array([sparse_cholesky.log_det(self.elimination, L) for L in self.L])
 
+    @property
+    def roots(self) -> FloatArray | None:
+        """None: several grouping factors are made of the blocks of Z'WZ."""
+        return None
+
     def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
         """L^-1 of right sides given per factor as (T, J, q, c); the result is one entry."""
         solved = [self.blocks.joined(right, t) for t in range(len(self.L))]
