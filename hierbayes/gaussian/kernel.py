@@ -74,9 +74,12 @@ def blocks_of(pattern: Pattern, products: Products) -> Blocks:
 def with_products(kernel: Kernel, products: Products) -> Kernel:
     """Return the kernel of other products of the same levels, on the same pattern.
 
-    Products of another response share Z'WZ with the old ones, and then its layout too.
+    Products of another response share Z'WZ with the old ones, and then its layout too, unless only
+    one of the two is without the levels' own fits.
     """
-    same = products.zz is kernel.products.zz and products.couplings is kernel.products.couplings
+    old = kernel.products
+    same = products.zz is old.zz and products.couplings is old.couplings
+    same = same and (products.remainder is None) == (old.remainder is None)
     blocks = kernel.blocks if same else blocks_of(kernel.pattern, products)
     return replace(kernel, products=products, blocks=blocks)
 

@@ -5,11 +5,13 @@ leaves the range of floating-point numbers; and a residual variance needs residu
 than rounding. Each check raises one sentence that names the column.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.design.checks import check_levels
-from hierbayes.design.design import Design
+from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.errors import DataError
 from hierbayes.gaussian.marginal import Kernel, evaluate
 from hierbayes.gaussian.remainder import rows_left
@@ -30,6 +32,9 @@ NOTHING_LEFT = 1e-11
 # of one beside the square of the ratio; 3e5 leaves four digits of it.
 MOST_RATIO = 1e8
 MOST_RATIO_OF_SEVERAL = 3e5
+# Several, with levels of fewer rows than their term has columns: along what no row tells, effects
+# as large as the response stay in the sums, and sds lost 3e-5 at 5e3, 2e-4 at 1e4, 1e-1 at 2e5.
+MOST_RATIO_OF_SHORT_LEVELS = 5e3
 NO_SHRINKAGE = 1e6  # relative sd at which a level's effect is practically its own mean
 
 
@@ -123,11 +128,19 @@ def _check_ratio(design: Design, kernel: Kernel) -> None:
     if not kernel.sigma_known:
         df = rows_left(design.factors) - products.xy.size
         left = float(products.remainder.rr[0, -1, -1]) / max(df, 1)
-    most = MOST_RATIO if len(design.factors) == 1 else MOST_RATIO_OF_SEVERAL
+    most = _most_ratio(design.factors)
     total = products.yy / products.n_obs
     if total <= most**2 * left:
         return
     raise DataError(_too_little_left(design, f"residuals have less than 1/{most:.0e} of its sd"))
+
+
+def _most_ratio(factors: Sequence[GroupingFactor]) -> float:
+    """Bound of the response's rms over the residuals' for a design of these grouping factors."""
+    if len(factors) == 1:
+        return MOST_RATIO
+    short = any(bool((np.bincount(f.codes) < f.z.shape[1]).any()) for f in factors)
+    return MOST_RATIO_OF_SHORT_LEVELS if short else MOST_RATIO_OF_SEVERAL
 
 
 def _too_little_left(design: Design, found: str) -> str:

@@ -206,3 +206,40 @@ def test_sigma_and_sds_are_right_where_levels_have_fewer_rows_than_columns(ratio
     assert fits[1].sigma == pytest.approx(np.sqrt(e @ e / 27), rel=1e-6)
     near, far = (np.array(fit.theta) * fit.sigma for fit in fits)
     np.testing.assert_allclose(far / ratio, near / 3e3, rtol=1e-5)
+
+
+def test_a_refit_far_away_keeps_the_digits_of_levels_with_fewer_rows_than_columns():
+    far = model_of("slopes_of_single_rows", 1e7)
+    model = model_of("slopes_of_single_rows", 3.0).with_response(far.design.y)
+    theta = theta_of(model, 1e7)
+    criterion, _, r2 = exact(model, theta)
+    at = evaluate(model.kernel("reml"), theta[None])
+    assert at.criterion[0] == pytest.approx(criterion, abs=1e-6)
+    assert at.pwrss[0] == pytest.approx(r2, rel=1e-6)
+
+
+def short_levels_beside_a_factor(ratio):
+    rng = np.random.default_rng(1)
+    g = np.concatenate([np.repeat(np.arange(9), 8), 9 + np.arange(3), [12, 12]])
+    h, x = rng.integers(0, 5, g.size), np.round(rng.normal(size=g.size), 3)
+    in_g, in_h = (codes[:, None] == np.unique(codes) for codes in (g, h))
+    Z = np.column_stack([in_g, in_g * x[:, None], in_h])
+    axes, sizes, _ = np.linalg.svd(Z, full_matrices=False)
+    fitted, e = axes[:, sizes > 1e-10 * sizes[0]], rng.normal(size=g.size)
+    for _ in range(2):
+        e = e - fitted @ (fitted.T @ e)
+    y = ratio * (Z @ rng.normal(size=Z.shape[1])) + e
+    model = hb.Model("y ~ x + (x | g) + (1 | h)", {"y": y, "x": x, "g": g, "h": h})
+    return model, np.sqrt(e @ e / (g.size - fitted.shape[1]))
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+def test_short_levels_beside_a_factor_are_right_below_the_bound_and_refused_above(method):
+    (near, _), (far, sigma), (beyond, _) = map(short_levels_beside_a_factor, (1e3, 2e3, 1e4))
+    fits = [model.fit(method) for model in (near, far)]
+    assert fits[1].sigma == pytest.approx(sigma, rel=1e-5)
+    at_near, at_far = (np.array(fit.theta) * fit.sigma for fit in fits)
+    np.testing.assert_allclose(at_far / 2, at_near, rtol=1e-4)
+    for estimator in (lambda: beyond.fit(method), beyond.sample):
+        with pytest.raises(hb.DataError, match=r"residuals have less than 1/5e\+03 of its sd"):
+            estimator()
