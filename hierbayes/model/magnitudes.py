@@ -11,10 +11,10 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.design.checks import check_levels
-from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.marginal import Kernel, evaluate
-from hierbayes.gaussian.remainder import rows_left
+from hierbayes.gaussian.remainder import RIDGE, rows_left
 from hierbayes.likelihood.lmm import LmmFit
 from hierbayes.results.interval_parameters import parameter_labels
 
@@ -32,8 +32,8 @@ NOTHING_LEFT = 1e-11
 # of one beside the square of the ratio; 3e5 leaves four digits of it.
 MOST_RATIO = 1e8
 MOST_RATIO_OF_SEVERAL = 3e5
-# Several, with levels of fewer rows than their term has columns: along what no row tells, effects
-# as large as the response stay in the sums, and sds lost 3e-5 at 5e3, 2e-4 at 1e4, 1e-1 at 2e5.
+# Several, with levels whose rows don't tell a term's columns apart: along what no row tells,
+# effects as large as the response stay in the sums; sds lost 3e-5 at 5e3, 2e-4 at 1e4, 0.1 at 2e5.
 MOST_RATIO_OF_SHORT_LEVELS = 5e3
 NO_SHRINKAGE = 1e6  # relative sd at which a level's effect is practically its own mean
 
@@ -128,18 +128,19 @@ def _check_ratio(design: Design, kernel: Kernel) -> None:
     if not kernel.sigma_known:
         df = rows_left(design.factors) - products.xy.size
         left = float(products.remainder.rr[0, -1, -1]) / max(df, 1)
-    most = _most_ratio(design.factors)
+    most = _most_ratio(products.zz)
     total = products.yy / products.n_obs
     if total <= most**2 * left:
         return
     raise DataError(_too_little_left(design, f"residuals have less than 1/{most:.0e} of its sd"))
 
 
-def _most_ratio(factors: Sequence[GroupingFactor]) -> float:
-    """Bound of the response's rms over the residuals' for a design of these grouping factors."""
-    if len(factors) == 1:
+def _most_ratio(zz: Sequence[FloatArray]) -> float:
+    """Bound of the response's rms over the residuals', from Z'WZ of each grouping factor."""
+    if len(zz) == 1:
         return MOST_RATIO
-    short = any(bool((np.bincount(f.codes) < f.z.shape[1]).any()) for f in factors)
+    sizes = [np.linalg.eigvalsh(A) for A in zz if A.shape[1] > 1]
+    short = any(bool((size[:, 0] <= RIDGE * size[:, -1]).any()) for size in sizes)
     return MOST_RATIO_OF_SHORT_LEVELS if short else MOST_RATIO_OF_SEVERAL
 
 

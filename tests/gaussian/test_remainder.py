@@ -218,10 +218,11 @@ def test_a_refit_far_away_keeps_the_digits_of_levels_with_fewer_rows_than_column
     assert at.pwrss[0] == pytest.approx(r2, rel=1e-6)
 
 
-def short_levels_beside_a_factor(ratio):
+def short_levels_beside_a_factor(ratio, rows):
     rng = np.random.default_rng(1)
-    g = np.concatenate([np.repeat(np.arange(9), 8), 9 + np.arange(3), [12, 12]])
+    g = np.concatenate([np.repeat(np.arange(9), 8), np.repeat(9 + np.arange(3), rows)])
     h, x = rng.integers(0, 5, g.size), np.round(rng.normal(size=g.size), 3)
+    x[g >= 9] = 0.1 * g[g >= 9]  # one value a level tells no slope, however many rows
     in_g, in_h = (codes[:, None] == np.unique(codes) for codes in (g, h))
     Z = np.column_stack([in_g, in_g * x[:, None], in_h])
     axes, sizes, _ = np.linalg.svd(Z, full_matrices=False)
@@ -234,8 +235,11 @@ def short_levels_beside_a_factor(ratio):
 
 
 @pytest.mark.parametrize("method", ["reml", "ml"])
-def test_short_levels_beside_a_factor_are_right_below_the_bound_and_refused_above(method):
-    (near, _), (far, sigma), (beyond, _) = map(short_levels_beside_a_factor, (1e3, 2e3, 1e4))
+@pytest.mark.parametrize("rows", [1, 4])
+def test_short_levels_beside_a_factor_are_right_below_the_bound_and_refused_above(rows, method):
+    (near, _), (far, sigma), (beyond, _) = (
+        short_levels_beside_a_factor(ratio, rows) for ratio in (1e3, 2e3, 1e4)
+    )
     fits = [model.fit(method) for model in (near, far)]
     assert fits[1].sigma == pytest.approx(sigma, rel=1e-5)
     at_near, at_far = (np.array(fit.theta) * fit.sigma for fit in fits)
