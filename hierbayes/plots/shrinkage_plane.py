@@ -185,7 +185,8 @@ def _posterior_marks(
     beta = fit.draws.beta.reshape(fit.n_draws, -1)
     partners = fixed_partners(fit.design, fit.kept.tolist(), position)
     fixed = [partners[column] for column in at]
-    centres = np.stack([beta[:, i] if i >= 0 else 0 * beta[:, 0] for i in fixed], axis=1)
+    nothing = np.zeros(fit.n_draws)
+    centres = np.stack([beta[:, i] if i >= 0 else nothing for i in fixed], axis=1)
     b = fit.draws.b[group].reshape(fit.n_draws, -1, len(factor.columns))
     some = np.linspace(0, fit.n_draws - 1, min(CLOUD, fit.n_draws)).astype(int)
     known = [str(level) for level in x.index]

@@ -301,3 +301,11 @@ def test_positions_are_spread_and_stay_in_order():
     assert found[:3].mean() == pytest.approx(0.1, abs=0.2)
     full = spread_positions(np.zeros(5), 10.0, low=0.0, high=4.0)
     np.testing.assert_allclose(full, np.arange(5.0))
+
+
+def test_the_plane_of_a_posterior_without_fixed_effects_is_drawn():
+    sleep = hb.load_dataset("sleepstudy")
+    sleep["Reaction"] -= sleep["Reaction"].mean()
+    post = hb.Model("Reaction ~ 0 + (Days | Subject)", sleep).sample(draws=250, random_seed=1)
+    figure = hb.plot.shrinkage_plane(post, draws_of=["308"])
+    assert figure is not None
