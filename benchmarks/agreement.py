@@ -33,7 +33,7 @@ from hierbayes.bayes.collapsed import sample_collapsed
 from hierbayes.bayes.nuts import NutsSettings, sample_nuts
 from hierbayes.bayes.pymc_model import build_model
 from hierbayes.bayes.starting_points import free_values, start_from_priors
-from hierbayes.results.addresses import posterior_addresses
+from hierbayes.naming.addresses import posterior_addresses
 from hierbayes.results.chains import chain_statistics
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.posterior_parameters import (

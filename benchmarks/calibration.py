@@ -30,10 +30,10 @@ import hierbayes as hb
 from hierbayes.bayes.collapsed import sample_collapsed
 from hierbayes.bayes.coordinates import beta_shapes, correlation_root
 from hierbayes.bayes.nuts import NutsSettings, sample_nuts
-from hierbayes.bayes.priors import model_priors
 from hierbayes.bayes.pymc_model import build_model
 from hierbayes.bayes.starting_points import free_values, start_from_priors
 from hierbayes.families.named import family_named
+from hierbayes.priors.model_priors import model_priors
 
 RANKS = 99  # posterior draws a rank is taken among
 BARS = 20

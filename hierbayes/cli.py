@@ -18,7 +18,7 @@ from hierbayes.datasets import list_datasets, load_dataset
 from hierbayes.design.table import Table, read_table
 from hierbayes.errors import DataError, HierBayesError, HierBayesWarning, OptionError
 from hierbayes.model import Model
-from hierbayes.reports.output_files import write_files
+from hierbayes.render.output_files import write_files
 from hierbayes.wording import did_you_mean
 
 USER_ERROR = 2
@@ -96,9 +96,9 @@ def tour(
     out: Annotated[Path, typer.Option(help="Folder for tour.html and the figures.")] = Path("out"),
 ) -> None:
     """Run the lecture's analysis; print it and write a page."""
-    from hierbayes.model.lecture import fit_lecture
-    from hierbayes.reports.lecture_figures import lecture_figures
-    from hierbayes.reports.tour import tour_blocks, tour_page, tour_text
+    from hierbayes.studies.lecture.analysis import fit_lecture
+    from hierbayes.studies.lecture.figures import lecture_figures
+    from hierbayes.studies.tour import tour_blocks, tour_page, tour_text
 
     with _working("Fitting the models of the lecture ..."):
         lecture = fit_lecture()
@@ -118,8 +118,8 @@ def gallery(
     ),
 ) -> None:
     """Draw every picture, from one factor and crossed factors, at two widths."""
-    from hierbayes.model.gallery import fit_gallery
-    from hierbayes.reports.gallery import gallery_files
+    from hierbayes.studies.gallery import fit_gallery
+    from hierbayes.studies.gallery_page import gallery_files
 
     with _working("Fitting the models of the gallery ..."):
         sources = fit_gallery()

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import hierbayes as hb
 from hierbayes.cli import app
-from hierbayes.reports.output_files import write_files
+from hierbayes.render.output_files import write_files
 
 ROOT = Path(__file__).parents[1]
 M1 = "Reaction ~ Days + (Days | Subject)"

@@ -33,9 +33,9 @@ def _():
     from scipy.special import ndtr, ndtri
 
     import hierbayes as hb
-    from hierbayes.effects.within_group import within_group
-    from hierbayes.model.estimator_bias import estimator_bias
-    from hierbayes.reports.lecture import CITATION, LABELS, OneWay
+    from hierbayes.pooling.within_group import within_group
+    from hierbayes.studies.estimator_bias import estimator_bias
+    from hierbayes.studies.lecture.lecture import CITATION, LABELS, OneWay
 
     return (
         CITATION,

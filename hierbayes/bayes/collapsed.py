@@ -26,11 +26,11 @@ from hierbayes.bayes.importance import (
     metropolis,
     weigh,
 )
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.bayes.sampled_coefficients import stand_in
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, SamplingError
 from hierbayes.gaussian.marginal import Kernel
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 

@@ -25,8 +25,6 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.coordinates import Coordinates
-from hierbayes.bayes.distributions import Flat, Normal
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.bayes.sampled_coefficients import (
     SampledCoefficients,
     is_sampled,
@@ -36,6 +34,8 @@ from hierbayes.bayes.scale_mixtures import ScaleMixtures, is_mixture, scale_mixt
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of, traces_of
 from hierbayes.gaussian.patterns import Integrated, Patterns, integrate
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
+from hierbayes.priors.distributions import Flat, Normal
+from hierbayes.priors.model_priors import ModelPriors
 
 COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation, so the step can be tiny
 # G_yy / sigma^2 is what is left of yy / sigma^2 after subtractions. Where their rounding may add

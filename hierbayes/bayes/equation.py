@@ -1,9 +1,9 @@
 """The model with its priors as an equation in LaTeX."""
 
 from hierbayes.arrays import IntArray
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
+from hierbayes.priors.model_priors import ModelPriors
 
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "_%&#${}"} | {"^": r"\^{}", "~": r"\~{}"})
 

@@ -25,7 +25,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Products, products_of
-from hierbayes.results.variable_names import OBS, factor_variables, response_variable
+from hierbayes.naming.variable_names import OBS, factor_variables, response_variable
 
 MAX_REST = 1000  # columns of the dense matrix of the crossed factors but the largest
 MAX_COUPLING = 2 * 10**7  # entries of the dense coupling of the largest factor with them

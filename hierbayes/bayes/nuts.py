@@ -23,11 +23,11 @@ from hierbayes.bayes.starting_points import JITTER, FreeValue
 from hierbayes.design.design import Design
 from hierbayes.errors import SamplingError
 from hierbayes.gaussian.marginal import Kernel
+from hierbayes.naming.variable_names import factor_variables
 from hierbayes.options import random_generator
 from hierbayes.progress import progress_bar
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
-from hierbayes.results.variable_names import factor_variables
 
 TARGET_ACCEPT = 0.9  # smaller steps than nutpie's 0.8: fewer divergences near an sd of zero
 MAX_DEPTH = 10

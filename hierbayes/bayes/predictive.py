@@ -11,9 +11,9 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.bayes.lkj import lkj_log_density
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.priors.lkj import lkj_log_density
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
 
 AT_ONCE = 2**22  # numbers of one S x rows block: 32 MB

@@ -11,9 +11,9 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.coordinates import beta_shapes, correlation_root
 from hierbayes.bayes.predictive import flat_draws, new_effects
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
 
 

@@ -7,16 +7,13 @@ import numpy as np
 from hierbayes.arrays import IntArray
 from hierbayes.bayes.predictive import fitted_predictor, flat_draws, row_blocks
 from hierbayes.bayes.prior_draws import prior_draws
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.bayes.response import Response
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
-from hierbayes.options import random_generator, shown
-from hierbayes.results.addresses import coefficient_addresses, effect_labels
-from hierbayes.results.draws import PosteriorDraws
-from hierbayes.results.variable_names import (
+from hierbayes.naming.addresses import coefficient_addresses, effect_labels
+from hierbayes.naming.variable_names import (
     COEF,
     OBS,
     TERM,
@@ -24,6 +21,9 @@ from hierbayes.results.variable_names import (
     factor_variables,
     response_variable,
 )
+from hierbayes.options import random_generator, shown
+from hierbayes.priors.model_priors import ModelPriors
+from hierbayes.results.draws import PosteriorDraws
 
 
 def prior_predictive(

@@ -26,7 +26,6 @@ import numpy as np
 
 from hierbayes.arrays import IntArray, record
 from hierbayes.bayes.marginal_logp import add_marginal_likelihood
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.bayes.pymc_likelihood import add_likelihood
 from hierbayes.bayes.pymc_variables import (
     Number,
@@ -43,9 +42,8 @@ from hierbayes.design.design import Design
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.families.observations import check_supported, checked_observations
-from hierbayes.options import Parameterization, check_option
-from hierbayes.results.addresses import coefficient_addresses, effect_labels
-from hierbayes.results.variable_names import (
+from hierbayes.naming.addresses import coefficient_addresses, effect_labels
+from hierbayes.naming.variable_names import (
     COEF,
     ETA,
     OBS,
@@ -54,6 +52,8 @@ from hierbayes.results.variable_names import (
     factor_variables,
     response_variable,
 )
+from hierbayes.options import Parameterization, check_option
+from hierbayes.priors.model_priors import ModelPriors
 
 
 @record(kw_only=False)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.bayes.distributions import LOG_2PI, POSITIVE, REAL, Flat, HalfFlat, Prior
-from hierbayes.bayes.lkj import lkj_log_constant
+from hierbayes.priors.distributions import LOG_2PI, POSITIVE, REAL, Flat, HalfFlat, Prior
+from hierbayes.priors.lkj import lkj_log_constant
 
 Number = Callable[[str, FloatArray], Any]
 

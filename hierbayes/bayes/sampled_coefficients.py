@@ -25,7 +25,8 @@ from dataclasses import replace
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
-from hierbayes.bayes.distributions import (
+from hierbayes.bayes.scale_mixtures import is_mixture
+from hierbayes.priors.distributions import (
     REAL,
     Flat,
     Gamma,
@@ -35,8 +36,7 @@ from hierbayes.bayes.distributions import (
     LogNormal,
     Prior,
 )
-from hierbayes.bayes.priors import ModelPriors
-from hierbayes.bayes.scale_mixtures import is_mixture
+from hierbayes.priors.model_priors import ModelPriors
 
 # Priors that may have a peak at the edge and another one where the data are: on the log scale both
 # are about as wide as they are far.

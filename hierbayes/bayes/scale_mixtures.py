@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.bayes.distributions import Cauchy, Prior, StudentT
+from hierbayes.priors.distributions import Cauchy, Prior, StudentT
 
 
 @record(kw_only=False)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.bayes.distributions import REAL
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.design.design import Design
+from hierbayes.naming.variable_names import factor_variables
 from hierbayes.options import Parameterization
-from hierbayes.results.variable_names import factor_variables
+from hierbayes.priors.distributions import REAL
+from hierbayes.priors.model_priors import ModelPriors
 
 # An sd estimated as zero starts at this fraction of its prior's median: log(0) is no start.
 SMALLEST_SD = 0.05

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import IntArray
-from hierbayes.bayes.distributions import POSITIVE, Flat, HalfFlat, Prior
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
-from hierbayes.results.variable_names import variable_name
+from hierbayes.naming.variable_names import variable_name
+from hierbayes.priors.distributions import POSITIVE, Flat, HalfFlat, Prior
+from hierbayes.priors.model_priors import ModelPriors
 
 INTERCEPT = "(Intercept)"
 

@@ -12,8 +12,8 @@ from hierbayes.checks.influence import MOST_LEVELS, influence
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.checks.simulated_residuals import SimulatedResiduals, simulated_residuals
 from hierbayes.errors import OptionError
+from hierbayes.naming.addresses import labelled_effects
 from hierbayes.options import check_flag
-from hierbayes.results.addresses import labelled_effects
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.model_check import ModelCheck
 from hierbayes.results.posterior_fit import PosteriorFit

@@ -7,11 +7,11 @@ the two are independent, so the error of the log Bayes factor is the root of the
 import math
 from typing import Any
 
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.comparison.same_data import check_same_data
 from hierbayes.errors import OptionError
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.comparison import BayesFactor
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -131,7 +131,7 @@ def _check_marginal(name: str, fit: Any) -> None:
 
 def improper(priors: ModelPriors) -> list[str]:
     """Names of the parameters whose priors are flat."""
-    from hierbayes.bayes.distributions import Flat
+    from hierbayes.priors.distributions import Flat
 
     return [p.name for p in priors.parameters if isinstance(priors.of(p), Flat)]
 

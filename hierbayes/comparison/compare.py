@@ -9,14 +9,14 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from hierbayes.bayes.parameter_names import Parameter
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.calls import checked_call
 from hierbayes.comparison.comparison_table import Side, comparison_table
 from hierbayes.comparison.elpd import compare_elpd
 from hierbayes.comparison.same_data import aligned
 from hierbayes.errors import DataError, OptionError
 from hierbayes.options import IntervalKind, check_option
+from hierbayes.priors.model_priors import ModelPriors
+from hierbayes.priors.parameter_names import Parameter
 from hierbayes.results.comparison import ComparedFit, Comparison, ElpdComparison
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit

@@ -10,8 +10,8 @@ import pandas as pd
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import log_prior_variables
 from hierbayes.comparison.why import MONTE_CARLO_ERRORS, Evidence, Kind, why
+from hierbayes.naming.addresses import Addresses, posterior_addresses
 from hierbayes.options import IntervalKind
-from hierbayes.results.addresses import Addresses, posterior_addresses
 from hierbayes.results.chains import chain_statistics, credible_interval
 from hierbayes.results.comparison import ComparedFit
 from hierbayes.results.density import density_mode

@@ -28,7 +28,6 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.collapsed import sample_collapsed
 from hierbayes.bayes.collapsed_density import Target, target_of
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
-from hierbayes.bayes.priors import ModelPriors
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
@@ -37,6 +36,7 @@ from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce
 from hierbayes.gaussian.pattern.nested import NestedPattern
 from hierbayes.gaussian.products import Products, products_of, residual_response
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.chains import chain_statistics
 
 AT_ONCE = 2_000_000  # numbers of one batch of draws: 16 MB an array

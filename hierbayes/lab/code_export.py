@@ -2,11 +2,11 @@
 
 from dataclasses import fields
 
-from hierbayes.bayes.distributions import Prior
-from hierbayes.bayes.lkj import LKJ
 from hierbayes.lab.chosen import chosen_sds
 from hierbayes.lab.engine import CHAINS, CHOSEN, DRAWS, SEED, View, priors_of
 from hierbayes.lab.presets import PRESETS, SIMULATED, Simulation
+from hierbayes.priors.distributions import Prior
+from hierbayes.priors.lkj import LKJ
 
 
 def script(view: View) -> str:

@@ -14,9 +14,6 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
-from hierbayes.bayes.distributions import HalfCauchy, HalfNormal, HalfStudentT, Prior
-from hierbayes.bayes.lkj import LKJ
-from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import DataError, HierBayesError, HierBayesWarning
 from hierbayes.lab.cases import Case, Own, case_of
 from hierbayes.lab.chosen import MOST_TERMS, chosen_fit
@@ -24,6 +21,9 @@ from hierbayes.lab.presets import PRESETS, SIMULATED, true_lines
 from hierbayes.lab.state import LabState
 from hierbayes.linalg.rank import column_basis
 from hierbayes.model.model import Model
+from hierbayes.pooling.shrinkage import shrinkage
+from hierbayes.priors.distributions import HalfCauchy, HalfNormal, HalfStudentT, Prior
+from hierbayes.priors.lkj import LKJ
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable

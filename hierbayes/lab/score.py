@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
-from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import HierBayesError, HierBayesWarning
 from hierbayes.lab.cases import Case
 from hierbayes.lab.engine import View, complete_pooling
@@ -29,6 +28,7 @@ from hierbayes.lab.presets import (
     true_lines,
 )
 from hierbayes.model.model import Model
+from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 POOLINGS = ("No pooling", "Partial pooling (REML)", "Complete pooling")

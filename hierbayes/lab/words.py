@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.lab.engine import NAMES, View
-from hierbayes.results.addresses import coefficient_addresses
+from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.results.posterior_fit import PosteriorFit
 
 DIGITS = 4

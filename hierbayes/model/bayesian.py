@@ -305,29 +305,29 @@ class _Services:
     """What a ``PosteriorFit`` asks of the layers above it."""
 
     def predict(self, fit: PosteriorFit, newdata: Any, **options: Any) -> Any:
-        from hierbayes.effects.posterior_predict import predict
+        from hierbayes.prediction.posterior_predict import predict
 
         return predict(fit, newdata, **options)
 
     def fitted_values(self, fit: PosteriorFit) -> FloatArray:
-        from hierbayes.effects.posterior_predict import expected_response
+        from hierbayes.prediction.posterior_predict import expected_response
 
         return expected_response(fit)
 
     def simulate(self, fit: PosteriorFit, nsim: int, **options: Any) -> pd.DataFrame:
-        from hierbayes.effects.posterior_predict import simulate
+        from hierbayes.prediction.posterior_predict import simulate
 
         return simulate(fit, nsim, **options)
 
     def log_likelihood(self, fit: PosteriorFit) -> FloatArray:
-        from hierbayes.effects.posterior_predict import log_likelihood
-        from hierbayes.effects.posterior_tree import check_size
+        from hierbayes.prediction.posterior_predict import log_likelihood
+        from hierbayes.prediction.posterior_tree import check_size
 
         check_size(fit, "log_likelihood")
         return log_likelihood(fit)
 
     def datatree(self, fit: PosteriorFit, groups: tuple[str, ...], random_seed: Any) -> Any:
-        from hierbayes.effects.posterior_tree import datatree
+        from hierbayes.prediction.posterior_tree import datatree
 
         return datatree(fit, groups, random_seed)
 

@@ -43,6 +43,7 @@ from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.kernel import kernel_of, method_kernel, one_thread_for, with_products
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.products import with_response_fitted
+from hierbayes.likelihood.answers import check_bounded, check_sigma, check_told_apart
 from hierbayes.likelihood.lmm import (
     LmmFit,
     all_findings,
@@ -50,15 +51,6 @@ from hierbayes.likelihood.lmm import (
 )
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.linalg.rank import column_basis
-from hierbayes.model.magnitudes import (
-    check_bounded,
-    check_magnitudes,
-    check_residuals,
-    check_sigma,
-    check_sizes,
-    check_told_apart,
-)
-from hierbayes.model.response import checked_response
 from hierbayes.options import (
     Ddf,
     Link,
@@ -72,10 +64,12 @@ from hierbayes.options import (
 )
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.specification.magnitudes import check_magnitudes, check_residuals, check_sizes
+from hierbayes.specification.response import checked_response
 
 if TYPE_CHECKING:
-    from hierbayes.bayes.priors import ModelPriors
     from hierbayes.intervals.linear_tests import RowTests
+    from hierbayes.priors.model_priors import ModelPriors
     from hierbayes.results.posterior_fit import PosteriorFit
 
 
@@ -272,7 +266,7 @@ class Model:
     @cached_property
     def model_priors(self) -> "ModelPriors":
         """The priors of this model, the defaults and the user's."""
-        from hierbayes.bayes.priors import model_priors
+        from hierbayes.priors.model_priors import model_priors
 
         return model_priors(
             self.design,
@@ -300,7 +294,7 @@ class Model:
         sd((Intercept)|Subject)  HalfStudentT(4, 140.8)   9.397  104.3    391  default
         sigma                    HalfStudentT(4, 56.33)   3.759  41.72  156.4  default
         """
-        from hierbayes.bayes.priors import priors_table
+        from hierbayes.priors.model_priors import priors_table
 
         return priors_table(self.model_priors, self.design)
 
@@ -569,13 +563,13 @@ class Model:
 
     def predict(self, fit: LikelihoodFit, newdata: Any, **options: Any) -> Any:
         """Predictions of a fit; see ``LikelihoodFit.predict``."""
-        from hierbayes.effects.predict import predict
+        from hierbayes.prediction.predict import predict
 
         return predict(fit, newdata, **options)
 
     def simulate(self, fit: LikelihoodFit, nsim: int, random_seed: Any) -> pd.DataFrame:
         """Responses drawn from a fit; see ``LikelihoodFit.simulate``."""
-        from hierbayes.effects.simulate import simulate
+        from hierbayes.prediction.simulate import simulate
 
         return simulate(fit, nsim=nsim, random_seed=random_seed)
 
@@ -636,7 +630,7 @@ class Model:
         """Take over the user's priors of another model without those of parameters left out."""
         user = before.arguments["priors"]
         if user is not None:
-            from hierbayes.bayes.user_priors import priors_left
+            from hierbayes.priors.user_priors import priors_left
 
             old, new = before.model_priors.parameters, self.model_priors.parameters
             vars(self)["arguments"] = self.arguments | {"priors": priors_left(user, old, new)}

@@ -21,12 +21,12 @@ from hierbayes.errors import DataError, HierBayesWarning
 from hierbayes.files import Draft, checked_path, readable_file, shown
 from hierbayes.formula.expressions import names_in
 from hierbayes.formula.parser import columns_in, parse_expression
-from hierbayes.model.archive import Archive, Damaged, write_archive
 from hierbayes.model.model import PACKAGE, Model
-from hierbayes.model.stored_index import read_index, stored_index
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.saving.archive import Archive, Damaged, write_archive
+from hierbayes.saving.stored_index import read_index, stored_index
 
 if TYPE_CHECKING:
     from hierbayes.results.posterior_fit import PosteriorFit
@@ -70,7 +70,7 @@ def save(model: Model, fit: LikelihoodFit, path: Any) -> None:
 
 def stored_model(model: Model, arrays: dict[str, Any]) -> dict[str, Any]:
     """Return a model in terms of JSON; its columns go to ``arrays``."""
-    from hierbayes.bayes.prior_records import prior_records
+    from hierbayes.priors.prior_records import prior_records
 
     columns = [_stored_column(model, name, arrays) for name in _used_columns(model)]
     arguments: dict[str, Any] = {
@@ -265,7 +265,7 @@ def read_response(archive: Archive, model: Model) -> Any:
 
 def read_model(archive: Archive) -> Model:
     """Return the model that ``stored_model`` wrote."""
-    from hierbayes.bayes.prior_records import read_prior_records
+    from hierbayes.priors.prior_records import read_prior_records
 
     specification = archive.specification
     stored = checked(specification["columns"], list)

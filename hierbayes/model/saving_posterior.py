@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.effects.posterior_predict import log_likelihood
 from hierbayes.errors import NotSupportedError
 from hierbayes.families.family import Family
-from hierbayes.model.archive import Archive, Damaged
 from hierbayes.model.bayesian import posterior_fit, sample
 from hierbayes.model.model import Model
 from hierbayes.model.saving import (
@@ -29,9 +27,11 @@ from hierbayes.model.saving import (
     stored_model,
     write_file,
 )
+from hierbayes.prediction.posterior_predict import log_likelihood
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.saving.archive import Archive, Damaged
 
 NAMED = ("sd", "corr", "b", "family", "sample_stats")  # fields of draws by factor or name
 NUMBERS = ("log_marginal_likelihood", "log_marginal_likelihood_mcse", "pareto_k", "seconds")

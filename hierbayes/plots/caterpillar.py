@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
+from hierbayes.naming.addresses import labelled_effects
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.picture import checked_fits, picture
 from hierbayes.plots.style import INK, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
-from hierbayes.results.addresses import labelled_effects
 from hierbayes.wording import meant, shown
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import record
+from hierbayes.naming.addresses import effect_labels, labelled_effects, level_columns
 from hierbayes.plots.labels import broken
 from hierbayes.plots.style import INK, REFERENCE, SOFT, letter_size
-from hierbayes.results.addresses import effect_labels, labelled_effects, level_columns
 from hierbayes.results.comparison import ComparedFit, Comparison
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.effects.parameter_densities import ParameterDensity, parameter_densities
+from hierbayes.comparison.parameter_densities import ParameterDensity, parameter_densities
 from hierbayes.errors import OptionError
+from hierbayes.naming.addresses import posterior_addresses
 from hierbayes.plots.style import BAND, INK, PRIOR, REFERENCE, SOFT
-from hierbayes.results.addresses import posterior_addresses
 from hierbayes.results.comparison import ComparedFit, Comparison
 from hierbayes.results.interval_parameters import interval_parameters
 

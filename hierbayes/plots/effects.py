@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hierbayes.effects.effect_lines import EffectLines, effect_lines
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label, wrapped
@@ -22,6 +21,7 @@ from hierbayes.plots.style import (
     letter_size,
     width_of,
 )
+from hierbayes.prediction.effect_lines import EffectLines, effect_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

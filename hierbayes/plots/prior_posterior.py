@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hierbayes.effects.parameter_densities import ParameterDensity, parameter_densities
+from hierbayes.comparison.parameter_densities import ParameterDensity, parameter_densities
 from hierbayes.errors import OptionError
 from hierbayes.options import ParameterView
 from hierbayes.plots.alt_text import describe

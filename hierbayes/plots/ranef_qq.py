@@ -6,6 +6,7 @@ import numpy as np
 
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
+from hierbayes.naming.addresses import labelled_effects
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import broken
 from hierbayes.plots.picture import checked_fits, picture
@@ -19,7 +20,6 @@ from hierbayes.plots.style import (
     letter_size,
     width_of,
 )
-from hierbayes.results.addresses import labelled_effects
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure

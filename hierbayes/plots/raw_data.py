@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.effects.within_group import group_points, within_group_lines
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import LETTER, MM_PER_POINT, axis_label
@@ -25,6 +24,7 @@ from hierbayes.plots.style import (
     letter_size,
     width_of,
 )
+from hierbayes.pooling.within_group import group_points, within_group_lines
 from hierbayes.wording import shown
 
 if TYPE_CHECKING:

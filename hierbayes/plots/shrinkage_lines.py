@@ -7,8 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.effects.pooling_lines import ROW, PoolingLines, pooling_lines
-from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
@@ -16,6 +14,8 @@ from hierbayes.plots.level_names import LETTER
 from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, short_names, unit_of, whole_numbers
 from hierbayes.plots.style import BAND, INK, MM_PER_INCH, WIDTH_MM, any_figure, drawing, is_narrow
+from hierbayes.pooling.pooling_lines import ROW, PoolingLines, pooling_lines
+from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.wording import shown
 

@@ -8,9 +8,8 @@ import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.capabilities import not_supported
-from hierbayes.effects.ellipses import ellipse, ellipse_band
-from hierbayes.effects.level_covariances import covariance_draws
 from hierbayes.errors import OptionError
+from hierbayes.naming.addresses import effect_labels, fixed_partners
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import place_names, settle
 from hierbayes.plots.picture import picture
@@ -24,7 +23,8 @@ from hierbayes.plots.shrinkage_source import (
     term_label,
 )
 from hierbayes.plots.style import BAND, INK, SOFT, drawing, figure_of
-from hierbayes.results.addresses import effect_labels, fixed_partners
+from hierbayes.pooling.ellipses import ellipse, ellipse_band
+from hierbayes.pooling.level_covariances import covariance_draws
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.wording import shown

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.effects.reliability_curve import reliability_curve
 from hierbayes.options import Against, check_option
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import place_names, settle
@@ -21,6 +20,7 @@ from hierbayes.plots.shrinkage_source import (
     whole_numbers,
 )
 from hierbayes.plots.style import BAND, INK, LINE, drawing, figure_of
+from hierbayes.pooling.reliability_curve import reliability_curve
 from hierbayes.results.shrinkage_table import ShrinkageTable
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.errors import OptionError
 from hierbayes.plots.labels import bundled_unit
 from hierbayes.plots.style import MM_PER_INCH
+from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.wording import meant, shown
 

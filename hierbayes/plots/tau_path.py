@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray
-from hierbayes.effects.shrinkage_path import shrinkage_path
 from hierbayes.errors import OptionError
+from hierbayes.naming.addresses import effect_labels
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import settle, spread_positions
 from hierbayes.plots.picture import picture
@@ -20,7 +20,7 @@ from hierbayes.plots.shrinkage_source import (
     term_unit,
 )
 from hierbayes.plots.style import BAND, INK, REFERENCE, SOFT, drawing, figure_of
-from hierbayes.results.addresses import effect_labels
+from hierbayes.pooling.shrinkage_path import shrinkage_path
 from hierbayes.results.density import density
 from hierbayes.results.posterior_fit import PosteriorFit
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from hierbayes.render.numbers import format_p_values
 from hierbayes.reports.coefficients import (
     TABLE_DIGITS,
     p_value_cells,
@@ -11,7 +12,6 @@ from hierbayes.reports.coefficients import (
     statistic_cells,
     table_lines,
 )
-from hierbayes.reports.numbers import format_p_values
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.anova_table import AnovaTable
 

@@ -2,8 +2,8 @@
 
 import math
 
-from hierbayes.reports.html_page import escape, fragment, heading, table
-from hierbayes.reports.layout import matrix_lines
+from hierbayes.render.html_page import escape, fragment, heading, table
+from hierbayes.render.layout import matrix_lines
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.comparison import BayesFactor
 

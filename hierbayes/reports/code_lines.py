@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.bayes.distributions import Prior
-from hierbayes.bayes.lkj import LKJ
 from hierbayes.datasets import list_datasets, load_dataset
 from hierbayes.errors import HierBayesError
+from hierbayes.priors.distributions import Prior
+from hierbayes.priors.lkj import LKJ
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 WIDTH = 88  # a call that is longer is broken after each argument

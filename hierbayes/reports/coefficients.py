@@ -7,8 +7,8 @@ show at most ``digits - 1`` decimals; p-values have R's short forms and stars.
 import math
 from collections.abc import Sequence
 
-from hierbayes.reports.layout import matrix_lines
-from hierbayes.reports.numbers import (
+from hierbayes.render.layout import matrix_lines
+from hierbayes.render.numbers import (
     PRINT_DIGITS,
     format_common,
     format_p_values,

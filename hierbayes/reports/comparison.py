@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.reports.html_page import escape, fragment, heading, table
-from hierbayes.reports.layout import fill_lines, matrix_lines
+from hierbayes.render.html_page import escape, fragment, heading, table
+from hierbayes.render.layout import fill_lines, matrix_lines
 from hierbayes.results.comparison import ComparedFit, Comparison
 
 LINE_WIDTH = 100

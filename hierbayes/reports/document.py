@@ -12,8 +12,8 @@ from typing import Any
 from hierbayes.arrays import record
 from hierbayes.errors import OptionError
 from hierbayes.files import checked_path, shown
-from hierbayes.reports.html_page import Picture, Section, escape, heading, page, table
-from hierbayes.reports.output_files import write_files
+from hierbayes.render.html_page import Picture, Section, escape, heading, page, table
+from hierbayes.render.output_files import write_files
 
 LATEX = {
     "\\": r"\textbackslash{}",

@@ -2,9 +2,9 @@
 
 import math
 
+from hierbayes.render.html_page import escape, fragment, heading, table
+from hierbayes.render.layout import matrix_lines
 from hierbayes.reports.bayes_factor import decimals_of
-from hierbayes.reports.html_page import escape, fragment, heading, table
-from hierbayes.reports.layout import matrix_lines
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.comparison import ElpdComparison
 

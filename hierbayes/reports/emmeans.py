@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from hierbayes.reports.html_page import escape, fragment, heading, table
-from hierbayes.reports.layout import display_width, matrix_lines, pad
-from hierbayes.reports.numbers import format_common
+from hierbayes.render.html_page import escape, fragment, heading, table
+from hierbayes.render.layout import display_width, matrix_lines, pad
+from hierbayes.render.numbers import format_common
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.emmeans_table import CONTRAST_COLUMNS, MEAN_COLUMNS, EmmeansTable
 

@@ -13,8 +13,8 @@ from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.formula.parser import formula_text
-from hierbayes.reports.layout import LINE_WIDTH, matrix_lines
-from hierbayes.reports.numbers import format_number
+from hierbayes.render.layout import LINE_WIDTH, matrix_lines
+from hierbayes.render.numbers import format_number
 from hierbayes.wording import counted, listed
 
 INTERCEPT = "(Intercept)"

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from hierbayes.render.html_page import escape, fragment, heading
+from hierbayes.render.html_page import table as html_table
 from hierbayes.reports.coefficients import (
     LEGEND,
     TABLE_DIGITS,
@@ -13,8 +15,6 @@ from hierbayes.reports.coefficients import (
     statistic_cells,
     table_lines,
 )
-from hierbayes.reports.html_page import escape, fragment, heading
-from hierbayes.reports.html_page import table as html_table
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.f_table import DeletionTable, FTable
 

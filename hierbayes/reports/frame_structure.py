@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.reports.layout import LINE_WIDTH, display_width, pad
-from hierbayes.reports.numbers import format_common, round_significant
+from hierbayes.render.layout import LINE_WIDTH, display_width, pad
+from hierbayes.render.numbers import format_common, round_significant
 
 DIGITS = 3
 N_WHOLE = 10  # values shown of a column of whole (or short) numbers

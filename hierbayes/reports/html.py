@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hierbayes.options import Ddf, check_option
-from hierbayes.reports.anova import REFITTED, anova_cells, mixture_sentences
-from hierbayes.reports.coefficients import LEGEND, SUMMARY_DIGITS
-from hierbayes.reports.html_page import Picture, Section, escape, fragment, heading, page, table
-from hierbayes.reports.level_tables import frame_cells
-from hierbayes.reports.numbers import (
+from hierbayes.render.html_page import Picture, Section, escape, fragment, heading, page, table
+from hierbayes.render.numbers import (
     FIVE_NUMBERS,
     five_numbers,
     format_common,
@@ -22,6 +19,9 @@ from hierbayes.reports.numbers import (
     round_half_even,
     zap_small,
 )
+from hierbayes.reports.anova import REFITTED, anova_cells, mixture_sentences
+from hierbayes.reports.coefficients import LEGEND, SUMMARY_DIGITS
+from hierbayes.reports.level_tables import frame_cells
 from hierbayes.reports.summary import (
     CORRELATION_UP_TO,
     CRITERION_DECIMALS,

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from hierbayes.formula.deparse import name_text
-from hierbayes.reports.layout import matrix_lines
-from hierbayes.reports.numbers import PRINT_DIGITS, format_common
+from hierbayes.render.layout import matrix_lines
+from hierbayes.render.numbers import PRINT_DIGITS, format_common
 from hierbayes.results.level_tables import LevelTables
 
 

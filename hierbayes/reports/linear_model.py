@@ -15,14 +15,8 @@ from hierbayes.formula.deparse import deparse_lines
 from hierbayes.formula.expressions import Binary, Call, Expression, Name
 from hierbayes.formula.grammar import read_formula
 from hierbayes.formula.parser import parse_expression
-from hierbayes.reports.coefficients import (
-    estimate_cells,
-    p_value_cells,
-    statistic_cells,
-    table_lines,
-)
-from hierbayes.reports.layout import named_vector_lines
-from hierbayes.reports.numbers import (
+from hierbayes.render.layout import named_vector_lines
+from hierbayes.render.numbers import (
     FIVE_NUMBERS,
     five_numbers,
     format_common,
@@ -31,6 +25,12 @@ from hierbayes.reports.numbers import (
     format_p_values,
     round_significant,
     zap_small,
+)
+from hierbayes.reports.coefficients import (
+    estimate_cells,
+    p_value_cells,
+    statistic_cells,
+    table_lines,
 )
 
 INTERCEPT = "(Intercept)"

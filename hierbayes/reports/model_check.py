@@ -1,7 +1,7 @@
 """The panel of model checks as text and as HTML."""
 
-from hierbayes.reports.html_page import escape, fragment, heading, table
-from hierbayes.reports.layout import LINE_WIDTH
+from hierbayes.render.html_page import escape, fragment, heading, table
+from hierbayes.render.layout import LINE_WIDTH
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.model_check import ModelCheck
 

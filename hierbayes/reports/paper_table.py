@@ -13,8 +13,8 @@ import pandas as pd
 
 from hierbayes.checks.r2 import icc, r2
 from hierbayes.errors import HierBayesError
+from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.reports.document import Grid
-from hierbayes.results.addresses import coefficient_addresses
 from hierbayes.results.tidy import dropped_positions, estimated_rows
 
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}

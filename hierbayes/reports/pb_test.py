@@ -2,6 +2,7 @@
 
 import math
 
+from hierbayes.render.html_page import escape, fragment, heading, table
 from hierbayes.reports.coefficients import (
     LEGEND,
     TABLE_DIGITS,
@@ -10,7 +11,6 @@ from hierbayes.reports.coefficients import (
     statistic_cells,
     table_lines,
 )
-from hierbayes.reports.html_page import escape, fragment, heading, table
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.pb_test import PbTest
 

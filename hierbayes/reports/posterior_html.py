@@ -1,7 +1,7 @@
 """HTML twins of a posterior's printed results: the same blocks, numbers and sentences."""
 
 from hierbayes.options import IntervalKind
-from hierbayes.reports.html_page import escape, fragment, heading, table
+from hierbayes.render.html_page import escape, fragment, heading, table
 from hierbayes.reports.posterior_summary import (
     blocks,
     closing,

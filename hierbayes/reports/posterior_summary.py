@@ -9,7 +9,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.formula.parser import formula_lines
 from hierbayes.options import IntervalKind, check_flag, check_option
-from hierbayes.reports.layout import fill_lines, matrix_lines
+from hierbayes.render.layout import fill_lines, matrix_lines
 from hierbayes.reports.summary import finding_lines, specification, wrapped
 from hierbayes.results.chains import ChainStatistics, credible_interval
 from hierbayes.results.hypothesis import Hypothesis

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from hierbayes.reports.html_page import escape, fragment
+from hierbayes.render.html_page import escape, fragment
 from hierbayes.results.prediction_table import PREDICTION_COLUMNS, PredictionTable, heading_lines
 
 SE_DIGITS = 3  # significant digits of the typical standard error

@@ -3,6 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from hierbayes.render.html_page import escape, fragment, heading, table
+from hierbayes.render.layout import matrix_lines
+from hierbayes.render.numbers import format_number, format_p_values
 from hierbayes.reports.coefficients import (
     LEGEND,
     TABLE_DIGITS,
@@ -11,9 +14,6 @@ from hierbayes.reports.coefficients import (
     statistic_cells,
     table_lines,
 )
-from hierbayes.reports.html_page import escape, fragment, heading, table
-from hierbayes.reports.layout import matrix_lines
-from hierbayes.reports.numbers import format_number, format_p_values
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.exact_test import ExactTest
 from hierbayes.results.ranova_table import RanovaTable

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.plots.intervals import intervals
+from hierbayes.render.html_page import escape, fragment, heading, table
+from hierbayes.render.layout import matrix_lines
+from hierbayes.render.numbers import format_factor, format_probability
 from hierbayes.reports.code_lines import array_lines, call, data_lines, literal, written
 from hierbayes.reports.document import Document, Grid, Part, picture_of_figure
 from hierbayes.reports.explain import explain_text
-from hierbayes.reports.html_page import escape, fragment, heading, table
-from hierbayes.reports.layout import matrix_lines
-from hierbayes.reports.numbers import format_factor, format_probability
 from hierbayes.reports.paper_table import paper_grid
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.reanalysis import Reanalysis

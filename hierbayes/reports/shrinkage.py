@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from hierbayes.reports.html_page import escape, fragment
+from hierbayes.render.html_page import escape, fragment
 from hierbayes.results.shrinkage_table import SHRINKAGE_COLUMNS, ShrinkageTable
 
 SHOWN = (  # what is compared, left to right from no pooling to complete pooling

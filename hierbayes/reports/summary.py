@@ -13,22 +13,22 @@ from hierbayes.errors import OptionError
 from hierbayes.formula.deparse import deparse_lines
 from hierbayes.formula.parser import formula_lines, parse_expression
 from hierbayes.options import Ddf, check_flag, check_option
-from hierbayes.reports.abbreviate import abbreviate
-from hierbayes.reports.coefficients import (
-    SUMMARY_DIGITS,
-    estimate_cells,
-    p_value_cells,
-    statistic_cells,
-    table_lines,
-)
-from hierbayes.reports.layout import LINE_WIDTH, fill_lines, matrix_lines, named_vector_lines
-from hierbayes.reports.numbers import (
+from hierbayes.render.abbreviate import abbreviate
+from hierbayes.render.layout import LINE_WIDTH, fill_lines, matrix_lines, named_vector_lines
+from hierbayes.render.numbers import (
     FIVE_NUMBERS,
     five_numbers,
     format_common,
     format_number,
     round_half_even,
     zap_small,
+)
+from hierbayes.reports.coefficients import (
+    SUMMARY_DIGITS,
+    estimate_cells,
+    p_value_cells,
+    statistic_cells,
+    table_lines,
 )
 from hierbayes.reports.varcorr import lower_triangle_cells, varcorr_lines
 

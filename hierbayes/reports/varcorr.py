@@ -3,8 +3,8 @@
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.reports.layout import matrix_lines
-from hierbayes.reports.numbers import PRINT_DIGITS, format_common, round_half_even
+from hierbayes.render.layout import matrix_lines
+from hierbayes.render.numbers import PRINT_DIGITS, format_common, round_half_even
 from hierbayes.results.varcorr import VarCorr
 
 VARCORR_DIGITS = PRINT_DIGITS - 2  # lme4's print of VarCorr

@@ -2,9 +2,9 @@
 
 import math
 
-from hierbayes.reports.html_page import escape, fragment, heading, table
-from hierbayes.reports.layout import matrix_lines
-from hierbayes.reports.numbers import format_number
+from hierbayes.render.html_page import escape, fragment, heading, table
+from hierbayes.render.layout import matrix_lines
+from hierbayes.render.numbers import format_number
 from hierbayes.reports.summary import wrapped
 from hierbayes.results.variance_explained import R2, Icc
 

@@ -10,7 +10,7 @@ import pandas as pd
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
-from hierbayes.results.addresses import coefficient_addresses
+from hierbayes.naming.addresses import coefficient_addresses
 
 
 class CoefficientFit(Protocol):
@@ -74,7 +74,7 @@ def contrast_matrix(L: Any, fit: CoefficientFit) -> ContrastMatrix:
     L : name, dict, data frame, array or a list of names and dicts
         A name stands for that coefficient alone; coefficients that a dict or a data frame doesn't
         name count 0. A dict of dicts gives each row a label. Names are spelled in any of the ways
-        of ``results/addresses.py``.
+        of ``naming/addresses.py``.
     fit : LikelihoodFit or PosteriorFit
 
     Raises

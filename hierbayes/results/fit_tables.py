@@ -9,8 +9,8 @@ import pandas as pd
 from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
+from hierbayes.naming.addresses import level_columns
 from hierbayes.options import ResidualKind, check_option
-from hierbayes.results.addresses import level_columns
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable

@@ -3,7 +3,7 @@
 The statement is read by the formula language's own grammar and computed draw by draw; nothing of
 it is handed to Python. Names are those of the printed tables: ``Days``, ``(Intercept)``,
 ``sd(Days|Subject)``, ``cor((Intercept),Days|Subject)``, ``sigma``, ``Subject[308,Days]``, or any
-other spelling of ``results/addresses.py``.
+other spelling of ``naming/addresses.py``.
 """
 
 import re
@@ -17,8 +17,8 @@ from hierbayes.errors import FormulaError, NotSupportedError, OptionError
 from hierbayes.formula.expressions import Binary, Call, Expression, Group, Name, Number, Unary
 from hierbayes.formula.grammar import read_expression
 from hierbayes.formula.tokenizer import prepare
+from hierbayes.naming.addresses import Addresses, squeezed
 from hierbayes.options import IntervalKind
-from hierbayes.results.addresses import Addresses, squeezed
 from hierbayes.results.chains import chain_statistics, credible_interval
 from hierbayes.results.printing import Printable
 from hierbayes.wording import meant, shown

@@ -13,9 +13,8 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
-from hierbayes.results.addresses import coefficient_addresses, effect_labels
-from hierbayes.results.draws import PosteriorDraws
-from hierbayes.results.variable_names import (
+from hierbayes.naming.addresses import coefficient_addresses, effect_labels
+from hierbayes.naming.variable_names import (
     COEF,
     OBS,
     TERM,
@@ -23,6 +22,7 @@ from hierbayes.results.variable_names import (
     factor_variables,
     response_variable,
 )
+from hierbayes.results.draws import PosteriorDraws
 
 
 @record
@@ -33,7 +33,7 @@ class Labels:
     ----------
     design : Design
     kept : array of int, the columns of X that were kept
-    coef_labels : their names, each once (``results/addresses.py``)
+    coef_labels : their names, each once (``naming/addresses.py``)
     factors : grouping factor -> its name among variables and dimensions
     response : name of the response among variables
     """

@@ -14,7 +14,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.results.addresses import (
+from hierbayes.naming.addresses import (
     Addresses,
     coefficient_details,
     coefficient_spellings,
@@ -49,7 +49,7 @@ class IntervalParameter:
     Attributes
     ----------
     name : lme4's name, for example ``"cor_Days.(Intercept)|Subject"``; where two parameters have
-        one, the label that tells them apart (``results/addresses.py``)
+        one, the label that tells them apart (``naming/addresses.py``)
     spellings : texts that address it
     kind : "sd", "cor", "sigma" or "fixed"
     term : position of the covariance term; -1 for sigma and fixed effects

@@ -17,6 +17,7 @@ from hierbayes.calls import checked_methods
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
+from hierbayes.naming.addresses import Addresses, level_columns, posterior_addresses
 from hierbayes.options import (
     Effect,
     Interval,
@@ -27,7 +28,6 @@ from hierbayes.options import (
     SimulatedGroups,
     check_option,
 )
-from hierbayes.results.addresses import Addresses, level_columns, posterior_addresses
 from hierbayes.results.chains import ChainStatistics, chain_statistics, credible_interval
 from hierbayes.results.contrast_matrix import checked_rhs, contrast_matrix
 from hierbayes.results.draws import PosteriorDraws

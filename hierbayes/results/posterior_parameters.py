@@ -1,7 +1,7 @@
 """The parameters of a posterior, flat: names as people write them, draws beside them.
 
 Order and names of the variance parameters are those of ``varcorr().to_frame()``. Names tell
-parameters apart (``results/addresses.py``), terms are those lme4 prints.
+parameters apart (``naming/addresses.py``), terms are those lme4 prints.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.design import Design
+from hierbayes.naming.addresses import Addresses, effect_details
 from hierbayes.options import Effect
-from hierbayes.results.addresses import Addresses, effect_details
 from hierbayes.results.draws import PosteriorDraws
 
 

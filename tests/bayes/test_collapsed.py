@@ -13,7 +13,7 @@ from hierbayes.bayes.collapsed import sample_collapsed, start_phi, target_and_st
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.bayes.importance import pareto_k
 from hierbayes.bayes.mixture import fitted_mixture
-from hierbayes.bayes.priors import model_priors
+from hierbayes.priors.model_priors import model_priors
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 MODELS = {

@@ -13,13 +13,13 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 import hierbayes as hb
-from hierbayes.bayes.priors import model_priors
 from hierbayes.bayes.pymc_model import build_model
 from hierbayes.design.build import build_design
 from hierbayes.errors import NotSupportedError
 from hierbayes.formula.parser import parse_formula
 from hierbayes.linalg.rank import column_basis
-from hierbayes.results.variable_names import factor_variables
+from hierbayes.naming.variable_names import factor_variables
+from hierbayes.priors.model_priors import model_priors
 
 pm = pytest.importorskip("pymc")
 

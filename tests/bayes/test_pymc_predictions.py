@@ -272,7 +272,7 @@ def test_pymc_predicts_new_levels_from_a_marginal_model():
             tree, model=built, progressbar=False, compile_kwargs=python_mode()
         )
     assert tree["log_likelihood"]["y"].dims == ("chain", "draw")
-    from hierbayes.bayes.distributions import LOG_2PI
+    from hierbayes.priors.distributions import LOG_2PI
 
     sigma = draws.sigma[0, 0]
     V = np.diag(sigma**2 / design.weights)

@@ -12,10 +12,10 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from hierbayes.effects.shrinkage import shrinkage
 from hierbayes.lab.presets import PRESETS
 from hierbayes.lab.words import number
 from hierbayes.model import lmer
+from hierbayes.pooling.shrinkage import shrinkage
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -6,9 +6,9 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.design.build import build_design, new_rows
-from hierbayes.effects.effect_lines import effect_lines
 from hierbayes.errors import FormulaError, FormulaSyntaxError
 from hierbayes.formula.parser import formula_text, parse_formula
+from hierbayes.prediction.effect_lines import effect_lines
 
 N = 24
 RNG = np.random.default_rng(11)

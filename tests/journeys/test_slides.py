@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from hierbayes.datasets import load_dataset
-from hierbayes.model.lecture import fit_lecture
+from hierbayes.render.numbers import format_common
 from hierbayes.reports.anova import anova_text
 from hierbayes.reports.frame_structure import str_text
-from hierbayes.reports.lecture_slides import SLIDES, comparisons
-from hierbayes.reports.numbers import format_common
+from hierbayes.studies.lecture.analysis import fit_lecture
+from hierbayes.studies.lecture.slides import SLIDES, comparisons
 from tests.reference_fits import load_fit
 
 STR = """\

@@ -11,10 +11,10 @@ from matplotlib import pyplot
 from typer.testing import CliRunner
 
 from hierbayes.cli import app
-from hierbayes.model.lecture import fit_lecture
-from hierbayes.reports.lecture import FORMULA_TABLE
-from hierbayes.reports.lecture_formulas import bars, estimates, plain
-from hierbayes.reports.tour import tour_blocks
+from hierbayes.studies.lecture.analysis import fit_lecture
+from hierbayes.studies.lecture.formulas import bars, estimates, plain
+from hierbayes.studies.lecture.lecture import FORMULA_TABLE
+from hierbayes.studies.tour import tour_blocks
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FIGURES = (
@@ -54,7 +54,7 @@ def lecture():
 
 @pytest.fixture(scope="module")
 def blocks(lecture):
-    from hierbayes.reports.html_page import Picture
+    from hierbayes.render.html_page import Picture
 
     return tour_blocks(lecture, {name: Picture(png=PNG, alt=name) for name in FIGURES})
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
-from hierbayes.model.lecture import fit_lecture
+from hierbayes.studies.lecture.analysis import fit_lecture
 
 pytest.importorskip("marimo", reason="the tutorials are marimo notebooks")
 

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 
-from hierbayes.model.archive import DIGESTS, SPECIFICATION
+from hierbayes.saving.archive import DIGESTS, SPECIFICATION
 
 
 def members_of(file):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.model.archive import (
+from hierbayes.saving.archive import (
     ALWAYS_EXPANDED,
     DIGESTS,
     SPECIFICATION,

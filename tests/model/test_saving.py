@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import hierbayes as hb
-from hierbayes.model.archive import SPECIFICATION
+from hierbayes.saving.archive import SPECIFICATION
 from tests.model.damage import array_file, rewritten
 from tests.model.fits import assert_says_the_same, grouped, lmer, quietly
 

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import hierbayes as hb
-from hierbayes.effects.ellipses import ellipse, ellipse_band
 from hierbayes.plots.level_names import spread_positions
 from hierbayes.plots.shrinkage_source import short_names
 from hierbayes.plots.style import inches, with_margins
+from hierbayes.pooling.ellipses import ellipse, ellipse_band
 
 SLOPES = "Reaction ~ Days + (Days | Subject)"
 ONE_AXES = ("shrinkage_plane", "shrinkage_slopegraph", "shrinkage_reliability", "tau_path")

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from hierbayes.datasets import load_dataset
-from hierbayes.reports.abbreviate import abbreviate
+from hierbayes.render.abbreviate import abbreviate
+from hierbayes.render.layout import display_width, fill_lines, matrix_lines, named_vector_lines
 from hierbayes.reports.coefficients import table_lines
 from hierbayes.reports.frame_structure import str_text
-from hierbayes.reports.layout import display_width, fill_lines, matrix_lines, named_vector_lines
 from hierbayes.reports.level_tables import level_tables_text
 from hierbayes.reports.summary import correlation_cells, fixed_effects_cells
 from hierbayes.reports.varcorr import varcorr_lines, varcorr_text

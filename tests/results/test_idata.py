@@ -10,9 +10,9 @@ from scipy.special import expit
 
 import hierbayes as hb
 from hierbayes.model.bayesian import posterior_fit
+from hierbayes.naming.variable_names import factor_variables
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.idata import labels_of
-from hierbayes.results.variable_names import factor_variables
 from tests.results.posteriors import SETTINGS, known_posterior
 
 # what ArviZ says of the diagonal of a correlation matrix
@@ -229,7 +229,7 @@ def test_an_unknown_group_is_refused(post):
 
 
 def test_too_many_numbers_are_left_out_and_refused_in_a_sentence(post, monkeypatch):
-    monkeypatch.setattr("hierbayes.effects.posterior_tree.LARGEST", 1000)
+    monkeypatch.setattr("hierbayes.prediction.posterior_tree.LARGEST", 1000)
     other = post.refit(post.design.y, draws=300, random_seed=1)
     assert "log_likelihood" not in other.idata.children
     assert "too many" in other.idata.attrs["no_log_likelihood"]

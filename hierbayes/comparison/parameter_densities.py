@@ -1,0 +1,237 @@
+"""Prior and posterior densities of the parameters of a model, each on its own scale.
+
+The posterior's is that of its draws, smoothed; the prior's is in closed form. Two priors need a
+step: the intercept's is stated at the mean of the predictors and is shifted to their zero, by the
+priors of the slopes; an LKJ(eta) prior of a q x q correlation matrix makes each correlation r
+Beta distributed: (r + 1) / 2 ~ Beta(a, a) with a = eta + q / 2 - 1.
+
+Source: Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100(9), for the marginals.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, record
+from hierbayes.errors import OptionError
+from hierbayes.options import ParameterView, check_option
+from hierbayes.priors.distributions import Flat, Normal, Prior
+from hierbayes.results.density import density
+from hierbayes.results.posterior_fit import PosteriorFit
+
+LogDensity = Callable[[FloatArray], FloatArray]
+
+GRID = 401  # points of a density
+TAIL = 0.001  # of the posterior, left out at both ends
+ROOM = 0.35  # beyond it on both sides, as part of the range
+PRIOR_TAIL = 0.025  # of the prior, left out where its range is shown
+MIXED = 20_000  # points of a prior that is a sum of others
+REAL, POSITIVE, SIGNED = (-math.inf, math.inf), (0.0, math.inf), (-1.0, 1.0)
+
+
+@record
+class ParameterDensity:
+    """One parameter: where it may be before and after the data.
+
+    Attributes
+    ----------
+    name : for example "Days", "sd(Days|Subject)", "cor((Intercept),Days|Subject)", "sigma"
+    bounds : the values it can have
+    x : array, shape (G,), a grid on the parameter's own scale
+    posterior, prior : arrays, shape (G,), densities per unit of x; the prior NaN where it is flat
+    prior_text : the prior as text; empty where it has no name of its own
+    draws : array, shape (S,), of the posterior
+    """
+
+    name: str
+    bounds: tuple[float, float]
+    x: FloatArray
+    posterior: FloatArray
+    prior: FloatArray
+    prior_text: str
+    draws: FloatArray
+
+
+@record
+class _Law:
+    """A prior: its log density, its text and two far quantiles (NaN where it is improper)."""
+
+    log_density: LogDensity
+    text: str
+    low: float
+    high: float
+
+
+def parameter_densities(
+    posterior: PosteriorFit,
+    parameters: Sequence[str] | None = None,
+    *,
+    view: ParameterView = "posterior",
+) -> tuple[ParameterDensity, ...]:
+    """Return the densities of parameters before and after the data.
+
+    Parameters
+    ----------
+    posterior : PosteriorFit
+    parameters : names as ``tidy`` and ``compare`` write them; all but the random effects unless
+        said
+    view : {"posterior", "prior"}
+        Which of the two the grid holds nearly all of.
+
+    Raises
+    ------
+    OptionError
+        If a name is unknown, or this is no posterior.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> from hierbayes.comparison.parameter_densities import parameter_densities
+    >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> [d.name for d in parameter_densities(model.sample(random_seed=1))]
+    ['(Intercept)', 'sd((Intercept)|Batch)', 'sigma']
+    """
+    if not isinstance(posterior, PosteriorFit):
+        raise OptionError(
+            "Prior and posterior are those of a posterior fit, model.sample(); this is "
+            f"{type(posterior).__name__}."
+        )
+    check_option("view", view, ParameterView)
+    known = _draws_and_laws(posterior)
+    chosen = list(known)
+    if parameters is not None:
+        is_one = isinstance(parameters, str) or not isinstance(parameters, Iterable)
+        given: list[Any] = [parameters] if is_one else list(parameters)
+        places = [posterior.addresses.place(name) for name in given]
+        chosen = [posterior.addresses.labels[place] for place in places]
+    return tuple(_density(name, *known[name], view=view) for name in chosen)
+
+
+def _draws_and_laws(
+    fit: PosteriorFit,
+) -> dict[str, tuple[FloatArray, _Law, tuple[float, float]]]:
+    found = {}
+    for part in fit.parameters():
+        laws = _fixed_laws(fit) if part.effect == "fixed" else _variance_laws(fit)
+        for i, (name, (law, bounds)) in enumerate(zip(part.names, laws, strict=True)):
+            found[name] = (part.draws[:, :, i].ravel(), law, bounds)
+    return found
+
+
+def _fixed_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
+    priors = fit.priors
+    laws = [(_law(prior), prior.bounds()) for prior in priors.beta]
+    if priors.intercept is not None and np.any(priors.centre):
+        laws[priors.intercept] = (_intercept_law(priors), REAL)
+    return laws
+
+
+def _intercept_law(priors: Any) -> _Law:
+    """Prior of the intercept where the predictors are zero: alpha - centre' beta."""
+    text = f"{priors.beta[priors.intercept]} at the mean of the predictors"
+    joint = priors.gaussian_beta()
+    uses = [k for k, c in enumerate(priors.centre) if c != 0] + [priors.intercept]
+    if any(isinstance(priors.beta[k], Flat) for k in uses):
+        return _Law(log_density=_unknown().log_density, text=text, low=math.nan, high=math.nan)
+    if joint is not None:
+        laws = [priors.beta[k] for k in uses]
+        weights = [-priors.centre[k] for k in uses[:-1]] + [1.0]
+        mu = sum(w * law.mu for w, law in zip(weights, laws, strict=True))
+        sigma = math.hypot(*(w * law.sigma for w, law in zip(weights, laws, strict=True)))
+        law = _law(Normal(mu, sigma))
+        return _Law(log_density=law.log_density, text=text, low=law.low, high=law.high)
+    rng = np.random.default_rng(0)  # of points of a distribution, not of an answer
+    total = np.zeros(MIXED)
+    for k in uses:
+        weight = 1.0 if k == priors.intercept else -priors.centre[k]
+        total += weight * priors.beta[k].quantile((rng.permutation(MIXED) + 0.5) / MIXED)
+    smooth = density(total)
+    with np.errstate(divide="ignore"):
+        heights = np.log(smooth.height)
+    low, high = np.quantile(total, [PRIOR_TAIL, 1 - PRIOR_TAIL]).tolist()
+
+    def log_density(x: FloatArray) -> FloatArray:
+        return np.asarray(np.interp(x, smooth.x, heights, left=-np.inf, right=-np.inf))
+
+    return _Law(log_density=log_density, text=text, low=low, high=high)
+
+
+def _variance_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
+    """Priors in the order of ``variance_parameters``."""
+    design, priors = fit.design, fit.priors
+    laws: list[tuple[_Law, tuple[float, float]]] = []
+    for term, eta in zip(design.terms, priors.lkj, strict=True):
+        q = len(term.columns)
+        laws += [(_law(priors.sd[term.factor][column]), POSITIVE) for column in term.columns]
+        if q > 1:
+            laws += [(_correlation_law(float(eta), q), SIGNED)] * (q * (q - 1) // 2)
+    if priors.sigma is not None:
+        laws.append((_law(priors.sigma), POSITIVE))
+    for name, value in fit.draws.family.items():
+        prior = priors.family.get(name)
+        law = (_unknown(), REAL) if prior is None else (_law(prior), prior.bounds())
+        laws += [law if value.ndim == 2 else (_unknown(), REAL)] * value[0, 0].size
+    return laws
+
+
+def _law(prior: Prior) -> _Law:
+    if isinstance(prior, Flat):
+        return _Law(
+            log_density=_unknown().log_density, text=str(prior), low=math.nan, high=math.nan
+        )
+    low, high = prior.quantile([PRIOR_TAIL, 1 - PRIOR_TAIL]).tolist()
+    return _Law(log_density=prior.log_density, text=str(prior), low=low, high=high)
+
+
+def _correlation_law(eta: float, size: int) -> _Law:
+    from scipy.special import betaincinv, betaln
+
+    a = eta + size / 2 - 1
+    constant = -(2 * a - 1) * math.log(2) - float(betaln(a, a))
+
+    def log_density(r: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            return np.asarray(constant + (a - 1) * np.log1p(-np.square(r)))
+
+    low = 2 * float(betaincinv(a, a, PRIOR_TAIL)) - 1
+    return _Law(log_density=log_density, text=f"LKJ({eta:.4g})", low=low, high=-low)
+
+
+def _unknown() -> _Law:
+    return _Law(
+        log_density=lambda x: np.full(np.shape(x), np.nan), text="", low=math.nan, high=math.nan
+    )
+
+
+def _density(
+    name: str,
+    draws: FloatArray,
+    law: _Law,
+    bounds: tuple[float, float],
+    *,
+    view: ParameterView,
+) -> ParameterDensity:
+    low, high = np.quantile(draws, [TAIL, 1 - TAIL]).tolist()
+    room = ROOM * ((high - low) or abs(high) or 1.0)
+    low, high = low - room, high + room
+    if view == "prior" and np.isfinite([law.low, law.high]).all():
+        low, high = min(low, law.low), max(high, law.high)
+    if bounds == SIGNED:
+        low, high = SIGNED
+    elif bounds[0] == 0 and low < 0.25 * high:  # near zero: show it
+        low = 0.0
+    x = np.linspace(max(low, bounds[0]), min(high, bounds[1]), GRID)
+    smooth = density(draws, lower=bounds[0], upper=bounds[1])
+    with np.errstate(divide="ignore", over="ignore"):
+        prior = np.exp(np.asarray(law.log_density(x), dtype=np.float64))
+    return ParameterDensity(
+        name=name,
+        bounds=bounds,
+        x=x,
+        posterior=np.interp(x, smooth.x, smooth.height, left=0.0, right=0.0),
+        prior=prior,
+        prior_text=law.text,
+        draws=draws,
+    )

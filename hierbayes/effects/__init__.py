@@ -1,1 +1,0 @@
-"""What follows from a fit: predictions and simulations."""

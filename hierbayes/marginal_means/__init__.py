@@ -1,0 +1,1 @@
+"""Estimated marginal means, their contrasts and the adjustment for many of them."""

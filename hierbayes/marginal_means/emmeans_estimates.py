@@ -1,0 +1,238 @@
+"""Marginal means and contrasts with their uncertainty, from a likelihood fit or from draws.
+
+Both give the same columns. Rows that are not estimable, and contrasts with a weight on one, are
+NaN.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.arrays import BoolArray, FloatArray, record
+from hierbayes.bayes.predictive import flat_draws
+from hierbayes.bayes.response import Response
+from hierbayes.intervals.linear_tests import row_tests
+from hierbayes.marginal_means.adjustment import adjusted_p, adjusted_quantile
+from hierbayes.options import Adjust, Ddf
+from hierbayes.results.chains import credible_interval
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+
+DDF_WORDS: dict[Ddf, str] = {
+    "satterthwaite": "degrees of freedom by Satterthwaite's method",
+    "kenward-roger": "standard errors and degrees of freedom by Kenward and Roger's method",
+    "normal": "normal quantiles, without degrees of freedom",
+    "none": "normal quantiles, no tests",
+}
+Columns = dict[str, FloatArray]
+
+
+@record
+class MeanRows:
+    """The means asked for as rows L beta + offset, the means of one group together.
+
+    Attributes
+    ----------
+    labels : their values, one row a mean; the first predictor varies fastest
+    groups : the rows of each group
+    L : array, shape (r, p), kept columns
+    offset : array, shape (r,)
+    estimable : array, shape (r,)
+    """
+
+    labels: pd.DataFrame
+    groups: tuple[slice, ...]
+    L: FloatArray
+    offset: FloatArray
+    estimable: BoolArray
+
+
+@record
+class Request:
+    """How means are to be given: degrees of freedom, level, and the scale of a posterior's."""
+
+    ddf: Ddf
+    level: float
+    on_link: bool
+
+
+def _with_contrasts(
+    rows: MeanRows, weights: tuple[FloatArray, ...]
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Rows of the means and below them of the contrasts of every group."""
+    pairs = list(zip(rows.groups, weights, strict=True))
+    L = np.vstack([rows.L, *(own @ rows.L[group] for group, own in pairs)])
+    offset = np.concatenate([rows.offset, *(own @ rows.offset[group] for group, own in pairs)])
+    known = [~((own != 0) & ~rows.estimable[group]).any(axis=1) for group, own in pairs]
+    return L, offset, np.concatenate([rows.estimable, *known])
+
+
+def _columns(found: Columns, names: tuple[str, ...], *, half: FloatArray) -> Columns:
+    """Columns of a table, the limits of intervals of a half width last."""
+    columns = {name: found[name] for name in names}
+    limits = {"conf_low": found["estimate"] - half, "conf_high": found["estimate"] + half}
+    return columns | limits
+
+
+@record
+class FitEstimates:
+    """Tests of all means, then of all contrasts group by group, made in one go.
+
+    The degrees of freedom of all rows share what costs most, the Hessian of the deviance.
+    """
+
+    fit: LikelihoodFit
+    tests: Columns
+    rows: MeanRows
+    weights: tuple[FloatArray, ...] | None
+    ddf: Ddf
+    level: float
+
+    @classmethod
+    def of(
+        cls, fit: Any, rows: MeanRows, *, weights: tuple[FloatArray, ...] | None, request: Request
+    ) -> Self:
+        """Test the means, and contrasts ``weights`` (c, k) between those of each group of k."""
+        L, offset, known = rows.L, rows.offset, rows.estimable
+        if weights is not None:
+            L, offset, known = _with_contrasts(rows, weights)
+        found = row_tests(fit, L[known], ddf=request.ddf, rhs=-offset[known])
+        columns = {
+            "estimate": found.estimate + offset[known],
+            "std_error": found.std_error,
+            "df": found.df,
+            "statistic": found.statistic,
+            "p_value": found.p_value,
+        }
+        tests = {name: np.full(known.shape, np.nan) for name in columns}
+        for name, values in columns.items():
+            tests[name][known] = values
+        return cls(
+            fit=fit, tests=tests, rows=rows, weights=weights, ddf=request.ddf, level=request.level
+        )
+
+    def means(self) -> Columns:
+        """Columns of the table of means."""
+        found = {name: values[: len(self.rows.labels)] for name, values in self.tests.items()}
+        quantile = adjusted_quantile(
+            found["df"], level=self.level, method="none", n_means=1, n_tests=1
+        )
+        return _columns(found, ("estimate", "std_error", "df"), half=quantile * found["std_error"])
+
+    def contrasts(self, group: int, *, method: Adjust) -> Columns:
+        """Columns of the contrasts of a group of means, one family."""
+        assert self.weights is not None
+        count, n_means = self.weights[group].shape
+        start = len(self.rows.labels) + sum(own.shape[0] for own in self.weights[:group])
+        found = {name: values[start : start + count] for name, values in self.tests.items()}
+        known = ~np.isnan(found["estimate"])
+        p_value = adjusted_p(
+            found["p_value"], found["statistic"], found["df"], method=method, n_means=n_means
+        )
+        half = np.full(count, np.nan)
+        half[known] = found["std_error"][known] * adjusted_quantile(
+            found["df"][known],
+            level=self.level,
+            method=method,
+            n_means=n_means,
+            n_tests=int(known.sum()),
+        )
+        names = ("estimate", "std_error", "df", "statistic", "p_value")
+        return _columns(found | {"p_value": p_value}, names, half=half)
+
+    def mean_words(self) -> str:
+        """Say what the intervals of the means are."""
+        return f"{self.level:.0%} confidence intervals; {self._ddf_words()}."
+
+    def contrast_words(self, method: Adjust, *, n_means: str, n_tests: str, grouped: bool) -> str:
+        """Say what the tests and intervals of the contrasts are."""
+        how = {
+            "tukey": f"adjusted by Tukey's method for comparing {n_means} means",
+            "holm": f"p adjusted by Holm's method for {n_tests} tests, intervals by Bonferroni's",
+            "none": "not adjusted for several tests",
+        }[method]
+        family = " within each group" if grouped and method != "none" else ""
+        return f"{self.level:.0%} confidence intervals, {how}{family}; {self._ddf_words()}."
+
+    def _ddf_words(self) -> str:
+        if self.fit.is_linear_model and self.ddf in ("satterthwaite", "kenward-roger"):
+            return "residual degrees of freedom"
+        return DDF_WORDS[self.ddf]
+
+
+@record
+class PosteriorEstimates:
+    """Draws (S, r) of the means, and the weights of contrasts between those of a group."""
+
+    draws: FloatArray
+    groups: tuple[slice, ...]
+    weights: tuple[FloatArray, ...] | None
+    level: float
+    scale: str
+
+    @classmethod
+    def of(
+        cls, fit: Any, rows: MeanRows, *, weights: tuple[FloatArray, ...] | None, request: Request
+    ) -> Self:
+        """Draw the means; there are no degrees of freedom, and contrasts come from the draws."""
+        posterior: PosteriorFit = fit
+        values = flat_draws(posterior.draws, posterior.design).beta @ rows.L.T + rows.offset
+        values[:, ~rows.estimable] = np.nan
+        scale = ""
+        if not posterior.predictor_is_expectation:
+            scale = f" on the scale of the {posterior.link} link"
+            if not request.on_link:
+                values = Response(family=posterior.response_family, y=None).mean(values)
+                scale = " on the response scale"
+        return cls(
+            draws=values, groups=rows.groups, weights=weights, level=request.level, scale=scale
+        )
+
+    def means(self) -> Columns:
+        """Columns of the table of means."""
+        return self._summaries(self.draws)
+
+    def contrasts(self, group: int, *, method: Adjust) -> Columns:
+        """Columns of the contrasts of a group of means; nothing is adjusted."""
+        del method
+        assert self.weights is not None
+        own, weights = self.draws[:, self.groups[group]], self.weights[group]
+        values = np.nan_to_num(own) @ weights.T
+        values[:, ((weights != 0) & np.isnan(own[0])).any(axis=1)] = np.nan
+        found = self._summaries(values)
+        none = np.full(weights.shape[0], np.nan)
+        return {
+            "estimate": found["estimate"],
+            "std_error": found["std_error"],
+            "df": none,
+            "statistic": none,
+            "p_value": none,
+            "conf_low": found["conf_low"],
+            "conf_high": found["conf_high"],
+        }
+
+    def _summaries(self, values: FloatArray) -> Columns:
+        interval = credible_interval(values, self.level, "eti")
+        return {
+            "estimate": values.mean(axis=0),
+            "std_error": values.std(axis=0, ddof=1),
+            "df": np.full(values.shape[1], np.nan),
+            "conf_low": interval.low,
+            "conf_high": interval.high,
+        }
+
+    def mean_words(self) -> str:
+        """Say what the intervals of the means are."""
+        return (
+            f"Posterior means and sds{self.scale}, {self.level:.0%} equal-tailed credible "
+            f"intervals from {self.draws.shape[0]} draws."
+        )
+
+    def contrast_words(self, method: Adjust, *, n_means: str, n_tests: str, grouped: bool) -> str:
+        """Say what the intervals of the contrasts are."""
+        del method, n_means, n_tests, grouped
+        return (
+            f"Posterior means and sds of the contrasts{self.scale}, {self.level:.0%} equal-tailed "
+            "credible intervals; nothing is tested."
+        )

@@ -1,0 +1,134 @@
+"""Nested factors of a reference grid: which of its combinations exist, and means over these.
+
+A factor is nested in another if each of its levels occurs with one level of the other in the rows
+used: clinics of one arm each. A clinic in the other arm is then no cell that the data failed to
+fill but one that does not exist, and means are averages over those that do: over the clinics of
+each arm first, then over the arms.
+
+Source: Lenth (2016), J. Stat. Softw. 69(1); the rule is that of R's emmeans.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.design.values import as_factor, drop_unused, take_rows
+from hierbayes.prediction.reference_grid import Predictor, ReferenceGrid, level_label
+
+
+@record
+class Nesting:
+    """What is nested in what, and the combinations of a grid that exist.
+
+    Attributes
+    ----------
+    nests : a nested factor, and the factors it is nested in
+    exists : array of the grid's shape
+    """
+
+    nests: Mapping[str, tuple[str, ...]]
+    exists: BoolArray
+
+    def with_nests(self, names: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+        """Return predictors with those they are nested in, if not among them or ``other``."""
+        needed = [outer for name in names for outer in self.nests.get(name, ())]
+        added = [outer for outer in dict.fromkeys(needed) if outer not in (*names, *other)]
+        return (*names, *added)
+
+    def words(self) -> tuple[str, ...]:
+        """Say what is nested in what."""
+        parts = [f"{name} is nested in {' and '.join(outer)}" for name, outer in self.nests.items()]
+        if not parts:
+            return ()
+        return (f"{'; '.join(parts)}: averages are over the combinations that exist.",)
+
+
+def nesting(fit: Any, grid: ReferenceGrid) -> Nesting:
+    """Find the nested factors among the predictors of a grid, by the rows used."""
+    exists = np.ones(grid.shape, dtype=bool)
+    pairs = _pairs(fit, grid)
+    nests: dict[str, tuple[str, ...]] = {}
+    for name in grid.names():
+        # Of two factors that say the same, the first is nested in the second, not both.
+        outer = tuple(
+            other
+            for other in grid.names()
+            if (name, other) in pairs
+            and name not in nests.get(other, ())
+            and (pairs[name, other].sum(axis=1) == 1).all()
+        )
+        if outer:
+            nests[name] = outer
+    place = {name: len(grid.shape) - 1 - i for i, name in enumerate(grid.names())}
+    chosen = {p.name: p for p in grid.predictors}
+    levels = _levels(fit, grid)
+    for name, outers in nests.items():
+        for other in outers:
+            rows, columns = (_positions(chosen[n], levels[n][1]) for n in (name, other))
+            cells = pairs[name, other][np.ix_(rows, columns)]
+            axes = [1] * exists.ndim
+            axes[place[name]], axes[place[other]] = cells.shape
+            oriented = cells if place[name] < place[other] else cells.T
+            exists &= oriented.reshape(axes)
+    return Nesting(nests=nests, exists=exists)
+
+
+def _levels(fit: Any, grid: ReferenceGrid) -> dict[str, tuple[IntArray, list[str]]]:
+    """Level of each row used, and the levels' labels, of the predictors that have levels."""
+    found = {}
+    for predictor in grid.predictors:
+        if predictor.kind == "levels":
+            column = fit.model.table.column(predictor.name)
+            factor = drop_unused(as_factor(take_rows(column, np.asarray(fit.design.rows))))
+            if factor.levels.size > 1:
+                found[predictor.name] = (factor.codes, factor.levels.tolist())
+    return found
+
+
+def _pairs(fit: Any, grid: ReferenceGrid) -> dict[tuple[str, str], BoolArray]:
+    """Which levels of two predictors occur together in the rows used, by their names."""
+    levels = _levels(fit, grid)
+    found = {}
+    for first, (a, labels_a) in levels.items():
+        for second, (b, labels_b) in levels.items():
+            if first != second:
+                together = np.zeros((len(labels_a), len(labels_b)), dtype=bool)
+                together[a, b] = True
+                found[first, second] = together
+    return found
+
+
+def _positions(predictor: Predictor, labels: list[str]) -> list[int]:
+    """Positions of the values of a predictor in the grid among the levels in the data."""
+    place = {label: i for i, label in enumerate(labels)}
+    values = [str(v).upper() if isinstance(v, bool) else level_label(v) for v in predictor.values]
+    return [place[value] for value in values]
+
+
+def grid_means(
+    values: FloatArray, exists: BoolArray, *, axes: list[str], order: list[str]
+) -> tuple[FloatArray, BoolArray]:
+    """Average an array over the grid, one predictor after the other, over the cells that exist.
+
+    Parameters
+    ----------
+    values : array, shape (*grid, k)
+    exists : array, shape (*grid,)
+    axes : the predictor of each axis
+    order : the predictors to average over; nested ones stand before those they are nested in
+
+    Returns
+    -------
+    means : array of the axes left, and k
+    exists : which of them have any cell
+    """
+    left = list(axes)
+    for name in order:
+        axis = left.index(name)
+        left.pop(axis)
+        weights = exists / np.maximum(exists.sum(axis=axis, keepdims=True), 1)
+        values = (values * weights[..., None]).sum(axis=axis)
+        exists = exists.any(axis=axis)
+    return values, exists

@@ -1,0 +1,1 @@
+"""Partial pooling: shrinkage of levels, its matrices, path and lines, and ellipses of levels."""

@@ -1,0 +1,123 @@
+"""The kernel of a fit and the covariance of its levels in the kernel's basis, for both estimators.
+
+A likelihood fit has its optimum; a posterior is taken at the posterior means of beta, of each
+factor's Var(b) and of sigma, or draw by draw.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.capabilities import not_supported
+from hierbayes.errors import OptionError
+from hierbayes.gaussian.marginal import Kernel
+from hierbayes.naming.addresses import effect_addresses
+from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.wording import meant, shown
+
+Fit = LikelihoodFit | PosteriorFit
+
+AT_ONCE = 2**22  # numbers of the factors of one batch of draws: 32 MB
+MOST, FEWEST = 1000, 40  # draws a reliability is averaged over: errors below 0.003 and 0.015
+
+
+@record
+class LevelCovariances:
+    """Where a fit stands, in the basis of the kernel's products.
+
+    Attributes
+    ----------
+    kernel : the kernel
+    gamma : array, shape (p,), beta in the basis of X
+    Lambdas : per factor, array (1, q, q), a square root of Var(b) / sigma^2
+    sigma : residual sd; 1 where it is known and in the weights
+    """
+
+    kernel: Kernel
+    gamma: FloatArray
+    Lambdas: list[FloatArray]
+    sigma: float
+
+
+def check_shrinks(fit: Any, function: str) -> None:
+    """Raise NotSupportedError unless a Gaussian model with random effects was fitted."""
+    if not isinstance(fit, LikelihoodFit | PosteriorFit):
+        raise not_supported("shrinkage-of-what", function=function, given=type(fit).__name__)
+    if fit.is_linear_model:
+        raise not_supported("shrinkage-without-effects")
+    if isinstance(fit, PosteriorFit) and not fit.response_family.is_linear:
+        raise not_supported(
+            "shrinkage-of-family", function=function, family=fit.family, link=fit.link
+        )
+
+
+def position_of_group(fit: Fit, group: str | None) -> int:
+    """Return the position of a grouping factor; of the first one when not named."""
+    names = [factor.name for factor in fit.design.factors]
+    if group is None:
+        return 0
+    if isinstance(group, str) and group in names:
+        return names.index(str(group))
+    raise OptionError(_not_one_of("group", group, names))
+
+
+def position_of_term(fit: Fit, position: int, term: str | None) -> int:
+    """Return the position of a term among the columns of a factor; the first when not named."""
+    if term is None:
+        return 0
+    return effect_addresses(fit.design, position).place(term, "term={text} is not one of {listed}")
+
+
+def _not_one_of(argument: str, given: Any, names: Any) -> str:
+    listed = ", ".join(repr(name) for name in names)
+    hint = meant(given, tuple(names), "")
+    return f"{argument}={shown(given)} is not one of {listed}{hint}"
+
+
+def level_covariances(fit: Fit) -> LevelCovariances:
+    """Return where a fit stands; a posterior at its means."""
+    if isinstance(fit, LikelihoodFit):
+        return LevelCovariances(
+            kernel=fit.kernel, gamma=fit.at.beta[0], Lambdas=fit.at.Lambdas, sigma=fit.sigma
+        )
+    kernel: Kernel = fit.model.kernel("reml")
+    anchor = kernel.products.anchor
+    means = [covariance_draws(fit.draws, f.name).mean(axis=0)[None] for f in fit.design.factors]
+    return LevelCovariances(
+        kernel=kernel,
+        gamma=np.linalg.solve(anchor.x_basis, fit.beta - anchor.beta0),
+        Lambdas=relative_roots(kernel, means, fit.sigma),
+        sigma=fit.sigma,
+    )
+
+
+def relative_roots(kernel: Kernel, Sigmas: list[FloatArray], sigma: Any) -> list[FloatArray]:
+    """Square roots in the kernel's basis of Var(b) / sigma^2, from Var(b) (T, q, q) a factor."""
+    found = []
+    for basis, Sigma in zip(kernel.products.anchor.z_bases, Sigmas, strict=True):
+        inverse = np.linalg.inv(basis)
+        sizes, axes = np.linalg.eigh(inverse @ Sigma @ inverse.T)
+        found.append(axes * np.sqrt(np.maximum(sizes, 0.0))[:, None, :] / sigma)
+    return found
+
+
+def covariance_draws(draws: PosteriorDraws, name: str) -> FloatArray:
+    """Draws of Var(b) of a factor's levels, shape (C D, q, q)."""
+    sd = draws.sd[name].reshape(-1, draws.sd[name].shape[2])
+    q = sd.shape[1]
+    corr = draws.corr[name].reshape(-1, q, q) if name in draws.corr else np.eye(q)
+    return np.asarray(sd[:, :, None] * corr * sd[:, None, :])
+
+
+def sigma_draws(fit: PosteriorFit) -> FloatArray:
+    """Draws of the residual sd, shape (C D,); ones where it is known."""
+    return np.ones(fit.n_draws) if fit.draws.sigma is None else fit.draws.sigma.ravel()
+
+
+def some_draws(fit: PosteriorFit, size: int, *, most: int = MOST) -> IntArray:
+    """Positions of draws to average over, evenly spaced: fewer where one holds many numbers."""
+    n = int(np.clip(AT_ONCE // max(size, 1), FEWEST, most))
+    return np.unique(np.linspace(0, fit.n_draws - 1, min(n, fit.n_draws)).round().astype(np.intp))

@@ -1,0 +1,294 @@
+"""The three lines of every level: no, complete and partial pooling over a variable.
+
+Along x a level has the fixed part plus its effects; the three lines differ in the effects alone:
+the unpenalised ones, none, and the conditional modes or posterior means. Other covariates of a
+level stand at their mean over its rows, categories at the most frequent one. The rows of the grid
+go through the formula like new data, so that interactions, polynomials and splines are curves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.coding import Layout, category_columns
+from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.design.new_data import new_rows
+from hierbayes.design.values import Factor, Logical, as_factor, as_numbers, take_rows
+from hierbayes.errors import OptionError
+from hierbayes.formula.expressions import names_in
+from hierbayes.pooling.level_covariances import Fit, check_shrinks, position_of_group
+from hierbayes.pooling.shrinkage import shrinkage
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.shrinkage_table import ShrinkageTable
+from hierbayes.results.tidy import check_level
+from hierbayes.wording import did_you_mean
+
+POINTS = 21  # on a curve
+ROW = "row"  # what x is called where a model has no variable to draw over
+DRAWS = 1000  # of a posterior, for the band
+
+
+@record
+class PoolingLines:
+    """Lines and data of some levels of one grouping factor.
+
+    Attributes
+    ----------
+    lines : one row a level and point: ``level x unpenalised population coefficient lower upper``,
+        expected responses; the limits are the credible band of a posterior's partial pooling
+    points : the rows of the levels: ``level x y``
+    x, group : the variable and the factor; x is "row" where the rows of a level are numbered
+    categories : the labels at x = 0, 1, ...; None where x is a number
+    """
+
+    lines: pd.DataFrame
+    points: pd.DataFrame
+    x: str
+    group: str
+    categories: tuple[str, ...] | None
+
+
+def pooling_lines(
+    fit: Fit,
+    table: ShrinkageTable | None = None,
+    *,
+    x: str | None = None,
+    group: str | None = None,
+    levels: Sequence[Any] | None = None,
+    level: float = 0.95,
+) -> PoolingLines:
+    """Return the three lines of levels, and their data.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+    table : ShrinkageTable, optional
+        ``hb.shrinkage(fit)``; computed when not given.
+    x : str, optional
+        A column of the data in the model; the first one with a random slope, else the first of
+        the fixed part. Without any, the rows of a level are numbered.
+    group : str, optional
+        Grouping factor; the first when not given.
+    levels : sequence, optional
+        Labels of levels, in the order wanted; all when not given.
+    level : float
+        Level of the credible band of a posterior.
+
+    Raises
+    ------
+    OptionError
+        For a group, variable or level that the model does not have.
+    """
+    check_shrinks(fit, "pooling_lines")
+    check_level(level)
+    position = position_of_group(fit, group)
+    factor = fit.design.factors[position]
+    name = _variable(fit, position, x)
+    chosen = _positions(factor, levels)
+    values, categories = _values(fit, name, factor)
+    grid = _grid(values, categories)
+    codes = np.repeat(chosen, grid.size)
+    at = np.tile(grid, chosen.size)
+    X, Z = _columns(fit, position, codes, name=name, at=at, categories=categories)
+    table = shrinkage(fit) if table is None else table
+    lines = pd.DataFrame({"level": factor.levels[codes], "x": at})
+    base = _base(fit, X) + _offsets(fit.design, factor)[codes]
+    J, q = fit.modes[position].shape
+    own = table[table["group"] == factor.name]
+    free = (own["unpenalised"] - own["population"]).to_numpy(dtype=np.float64).reshape(J, q)
+    effects = (
+        ("unpenalised", free),
+        ("population", 0 * free),
+        ("coefficient", fit.modes[position]),
+    )
+    for kind, b in effects:
+        lines[kind] = base + (Z * b[codes]).sum(axis=1)
+    if isinstance(fit, LikelihoodFit) and fit.kernel.undetermined is not None:
+        lines["coefficient"] = fit.shown(partial(_line, X, Z, codes, position), fit.row_scale)
+        lines["coefficient"] += _offsets(fit.design, factor)[codes]
+    lines["lower"] = lines["upper"] = np.nan
+    if isinstance(fit, PosteriorFit):
+        shift = base - X @ fit.beta
+        lines["lower"], lines["upper"] = _band(fit, position, codes, X=X, Z=Z, level=level) + shift
+    used = np.isin(factor.codes, chosen)
+    points = pd.DataFrame(
+        {"level": factor.levels[factor.codes], "x": values, "y": fit.observed}
+    ).loc[used]
+    return PoolingLines(
+        lines=lines, points=points, x=name, group=factor.name, categories=categories
+    )
+
+
+def _base(fit: Fit, X: FloatArray) -> FloatArray:
+    """X beta, NaN where the data do not determine it."""
+    if isinstance(fit, LikelihoodFit):
+        return fit.shown(lambda one: X @ one.beta, fit.row_scale)
+    return np.asarray(X @ fit.beta)
+
+
+def _line(
+    X: FloatArray, Z: FloatArray, codes: IntArray, position: int, fit: LikelihoodFit
+) -> FloatArray:
+    return np.asarray(X @ fit.beta + (Z * fit.modes[position][codes]).sum(axis=1))
+
+
+def _variable(fit: Fit, position: int, x: str | None) -> str:
+    """Return the column of the data to draw over."""
+    recipe = fit.design.recipe
+    random = [n for layout in recipe.factors[position].layouts for n in _names(layout)]
+    fixed = _names(recipe.fixed)
+    known = list(dict.fromkeys([*random, *fixed]))
+    if x is None:
+        numeric = [n for n in known if not _is_category(fit, n)]
+        first = [n for n in numeric if n in random] or [n for n in known if n in random]
+        return next(iter([*first, *numeric, *known]), ROW)
+    if x not in known:
+        raise OptionError(f"x={x!r} is not a predictor of the model{did_you_mean(str(x), known)}")
+    return x
+
+
+def _names(layout: Layout) -> list[str]:
+    """Columns of the data that a layout uses, in order."""
+    return [n for term in layout.terms for v in term.variables for n in names_in(v.expression)]
+
+
+def _is_category(fit: Fit, name: str) -> bool:
+    return isinstance(_column(fit, name), Factor | Logical)
+
+
+def _column(fit: Any, name: str) -> Any:
+    """Return a column of the data in the rows used."""
+    return take_rows(fit.model.table.column(name), np.asarray(fit.design.rows))
+
+
+def _positions(factor: GroupingFactor, levels: Sequence[Any] | None) -> IntArray:
+    if levels is None:
+        return np.arange(factor.levels.size)
+    places = {label: i for i, label in enumerate(factor.levels.tolist())}
+    for label in levels:
+        if str(label) not in places:
+            hint = did_you_mean(str(label), list(places))
+            raise OptionError(f"levels: {factor.name!r} has no level {str(label)!r}{hint}")
+    return np.array([places[str(label)] for label in levels], dtype=np.intp)
+
+
+def _values(
+    fit: Fit, name: str, factor: GroupingFactor
+) -> tuple[FloatArray, tuple[str, ...] | None]:
+    """Return x of every row used, and the labels of its categories."""
+    if name == ROW:
+        order = np.argsort(factor.codes, kind="stable")
+        starts = np.searchsorted(factor.codes[order], np.arange(factor.levels.size))
+        numbers = np.empty(order.size)
+        numbers[order] = np.arange(order.size) - starts[factor.codes[order]] + 1
+        return numbers, None
+    value = _column(fit, name)
+    if isinstance(value, Factor | Logical):
+        found = as_factor(value)
+        used, codes = np.unique(found.codes, return_inverse=True)
+        return codes.astype(np.float64), tuple(str(label) for label in found.levels[used])
+    return as_numbers(value), None
+
+
+def _grid(values: FloatArray, categories: tuple[str, ...] | None) -> FloatArray:
+    if categories is not None:
+        return np.arange(len(categories), dtype=np.float64)
+    return np.linspace(values.min(), values.max(), POINTS)
+
+
+def _columns(
+    fit: Fit,
+    position: int,
+    codes: IntArray,
+    *,
+    name: str,
+    at: FloatArray,
+    categories: tuple[str, ...] | None,
+) -> tuple[FloatArray, FloatArray]:
+    """X (m, p) and Z (m, q) of levels (m,) at values of x (m,)."""
+    design, factor = fit.design, fit.design.factors[position]
+    recipe = design.recipe
+    grouped = {n for e in recipe.factors[position].grouping for n in names_in(e)}
+    layouts = [recipe.fixed, *(part for own in recipe.factors for part in own.layouts)]
+    coded = {
+        n
+        for layout in layouts
+        for term in layout.terms
+        for v in term.variables
+        for n in category_columns(v)
+    }
+    needed = {n for layout in layouts for n in _names(layout)} | grouped
+    data: dict[str, Any] = {}
+    for column in needed:
+        if column == name:
+            data[column] = (
+                at if categories is None else np.array(categories, object)[at.astype(int)]
+            )
+            continue
+        value = _column(fit, column)
+        typical = _most_frequent if column in coded | grouped else _typical
+        data[column] = typical(value, factor)[codes]
+    fixed = replace(design.formula.fixed, offsets=())
+    own = replace(
+        design,
+        recipe=replace(recipe, offset_is_array=False, offset_source=None),
+        formula=replace(design.formula, fixed=fixed),
+    )
+    rows = new_rows(own, data, need_groups=(factor.name,))
+    return rows.X[:, fit.kept], rows.factors[position].z
+
+
+def _typical(value: Any, factor: GroupingFactor) -> npt.NDArray[Any]:
+    """Return the mean of a column in each level, (J,); of categories the most frequent."""
+    if isinstance(value, Factor | Logical):
+        return _most_frequent(value, factor)
+    return _level_means(as_numbers(value), factor)
+
+
+def _level_means(values: FloatArray, factor: GroupingFactor) -> FloatArray:
+    J = factor.levels.size
+    sums = np.bincount(factor.codes, weights=values, minlength=J)
+    return np.asarray(sums / np.bincount(factor.codes, minlength=J))
+
+
+def _most_frequent(value: Any, factor: GroupingFactor) -> npt.NDArray[Any]:
+    """Return the most frequent value of a column in each level, (J,)."""
+    if isinstance(value, Logical):
+        distinct: Any = np.array([False, True])
+        codes = as_numbers(value).astype(np.intp)
+    elif isinstance(value, Factor):
+        distinct, codes = np.asarray(value.levels, dtype=object), value.codes
+    else:
+        distinct, codes = np.unique(value, return_inverse=True)
+    counts = np.zeros((factor.levels.size, len(distinct)), dtype=np.intp)
+    np.add.at(counts, (factor.codes, codes), 1)
+    return np.asarray(distinct[counts.argmax(axis=1)])
+
+
+def _offsets(design: Design, factor: GroupingFactor) -> FloatArray:
+    """Mean offset of each level, (J,)."""
+    if design.offset is None:
+        return np.zeros(factor.levels.size)
+    return _level_means(design.offset, factor)
+
+
+def _band(
+    fit: PosteriorFit, position: int, codes: IntArray, *, X: FloatArray, Z: FloatArray, level: float
+) -> FloatArray:
+    """Credible band (2, m) of the fixed part plus the effects of this factor."""
+    name = fit.design.factors[position].name
+    some = np.unique(np.linspace(0, fit.n_draws - 1, min(DRAWS, fit.n_draws)).astype(np.intp))
+    beta = fit.draws.beta.reshape(fit.n_draws, -1)[some]
+    b = fit.draws.b[name].reshape(fit.n_draws, *fit.modes[position].shape)[some]
+    found = np.empty((2, codes.size))
+    for rows in np.array_split(np.arange(codes.size), -(-codes.size // 1000)):
+        drawn = beta @ X[rows].T + (Z[rows] * b[:, codes[rows]]).sum(axis=2)
+        found[:, rows] = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return found

@@ -1,0 +1,1 @@
+"""Predictions, their variances and simulations of both estimators, and reference grids."""

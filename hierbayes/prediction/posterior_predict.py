@@ -1,0 +1,306 @@
+"""Predictions and simulated responses of a posterior, with the arguments of a REML fit's.
+
+Which effects count, what happens at new or missing levels, and what of it is in an interval are
+the tables of ``predict.py``; a new level's effects are drawn anew with every posterior draw, and
+shared by the rows of that level. A point prediction is the posterior mean; intervals are taken over
+the draws of the expected response ("confidence") or of a new response ("prediction").
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.arrays import BoolArray, FloatArray, record
+from hierbayes.bayes.predictive import (
+    FlatDraws,
+    fitted_predictor,
+    flat_draws,
+    linear_predictor,
+    new_effects,
+    row_blocks,
+)
+from hierbayes.bayes.response import Response
+from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
+from hierbayes.design.new_data import new_rows
+from hierbayes.errors import NewLevelError, OptionError
+from hierbayes.families.observations import checked_observations
+from hierbayes.options import (
+    Interval,
+    IntervalKind,
+    NewLevels,
+    PredictionType,
+    SimulatedGroups,
+    check_option,
+    random_generator,
+    shown,
+)
+from hierbayes.prediction.predict import (
+    chosen_groups,
+    new_level_sentence,
+    residual_words,
+    row_precisions,
+    rows_used,
+)
+from hierbayes.results.chains import credible_interval
+from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.prediction_table import PREDICTION_COLUMNS, included, prediction_table
+from hierbayes.results.tidy import check_level
+
+
+@record
+class _Effects:
+    """Flat draws, the chosen factors with a level of theirs for every row, and rows without one."""
+
+    flat: FlatDraws
+    factors: tuple[GroupingFactor | None, ...]
+    missing: BoolArray
+
+
+@record
+class _Task:
+    """What to predict: rows, effects in the expected and in a new response (None: not asked)."""
+
+    rows: NewRows
+    X: FloatArray
+    response: Response
+    on_link: bool
+    expected: _Effects
+    new: _Effects | None
+
+
+def predict(
+    fit: PosteriorFit,
+    newdata: Any = None,
+    *,
+    groups: str | Iterable[str] = "all",
+    new_levels: NewLevels = "error",
+    interval: Interval | None = None,
+    level: float = 0.95,
+    kind: IntervalKind = "eti",
+    type: PredictionType = "response",
+    random_seed: Any = None,
+) -> pd.Series | pd.DataFrame:
+    """Predict; the arguments are those of ``PosteriorFit.predict``."""
+    check_option("new_levels", new_levels, NewLevels)
+    check_option("type", type, PredictionType)
+    check_option("kind", kind, IntervalKind)
+    check_level(level)
+    rng = random_generator(random_seed)
+    if interval is not None:
+        check_option("interval", interval, Interval)
+    chosen = chosen_groups(fit, groups)
+    rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
+    if interval == "prediction" and type == "link" and not fit.predictor_is_expectation:
+        raise OptionError(
+            "interval='prediction' is about new responses, which have no link scale; leave "
+            "type='response'."
+        )
+    sampled = new_levels == "sample" and bool(_without_level(rows, chosen, new_only=True))
+    on_link = type == "link" or fit.predictor_is_expectation
+    flat = flat_draws(fit.draws, fit.design)
+    if interval is None and on_link and not sampled:
+        flat = flat.mean()  # the mean of a linear function of the draws
+    expected = _with_new_levels(flat, rows, chosen=chosen, new_levels=new_levels, rng=rng)
+    new, precisions, drawn = None, None, _without_level(rows, chosen, new_only=True) * sampled
+    if interval == "prediction":
+        new = expected
+        precisions = row_precisions(fit, newdata) if fit.response_family.weighs_sigma else None
+        if new_levels == "population":
+            drawn = _without_level(rows, chosen)
+            new = _with_new_levels(flat, rows, chosen=chosen, new_levels="drawn", rng=rng)
+    task = _Task(
+        rows=rows,
+        X=rows.X[:, fit.kept],
+        response=response_of(fit, newdata, precisions),
+        on_link=on_link,
+        expected=expected,
+        new=new,
+    )
+    values = _summaries(task, level if interval else None, kind, rng)
+    if interval is None:
+        return pd.Series(values[0], index=rows.row_labels, name="prediction")
+    return prediction_table(
+        list(values),
+        index=rows.row_labels,
+        interval=interval,
+        level=level,
+        kind=kind,
+        includes=included(
+            fit,
+            chosen,
+            drawn=drawn,
+            residual=_residual(fit, newdata, task),
+            sigma_estimated=fit.draws.sigma is not None,
+        ),
+    )
+
+
+def _residual(fit: PosteriorFit, newdata: Any, task: _Task) -> str | None:
+    """Name the residual variation of new responses; None where they were not asked for."""
+    if task.new is None:
+        return None
+    if newdata is not None and fit.response_family.counts_trials:
+        return "residual variation of one trial"
+    return residual_words(fit, newdata, task.response.weights)
+
+
+def _without_level(rows: NewRows, chosen: tuple[str, ...], *, new_only: bool = False) -> list[str]:
+    """Name the chosen factors some rows of which have no fitted level (or: a new one)."""
+    least = NEW_LEVEL if new_only else MISSING_LEVEL
+    return [
+        factor.name
+        for factor in rows.factors
+        if factor.name in chosen and ((factor.codes < 0) & (factor.codes >= least)).any()
+    ]
+
+
+def _summaries(
+    task: _Task, level: float | None, kind: IntervalKind, rng: np.random.Generator
+) -> FloatArray:
+    """Mean, and with a level sd and ends of the interval, of every row: (1 or 4, m)."""
+    m = task.X.shape[0]
+    out = np.full((1 if level is None else len(PREDICTION_COLUMNS), m), np.nan)
+    for block in row_blocks(task.expected.flat.n_draws, m):
+        eta = _predictor(task, task.expected, block)
+        values = eta if task.on_link else task.response.mean(eta)
+        out[0, block] = values.mean(axis=0)
+        if level is not None:
+            if task.new is not None:
+                if task.new is not task.expected:
+                    eta = _predictor(task, task.new, block)
+                values = task.response.draw(eta, task.new.flat, block, rng)
+                if task.response.trials is not None:  # expected responses are shares too
+                    values = values / task.response.trials[block]
+            found = credible_interval(values, level, kind)
+            out[1, block] = values.std(axis=0, ddof=1)
+            out[2, block], out[3, block] = found.low, found.high
+    out[:, task.expected.missing] = np.nan
+    return out
+
+
+def _predictor(task: _Task, effects: _Effects, block: slice) -> FloatArray:
+    return linear_predictor(
+        effects.flat, task.X, effects.factors, offset=task.rows.offset, rows=block
+    )
+
+
+def _with_new_levels(
+    flat: FlatDraws,
+    rows: NewRows,
+    *,
+    chosen: tuple[str, ...],
+    new_levels: NewLevels | Literal["drawn"],
+    rng: np.random.Generator,
+) -> _Effects:
+    """Give every row a level the draws have effects of; say which rows have no prediction.
+
+    Levels without effects become one more level, whose effects are zero; sampled levels are
+    appended behind it. "drawn" samples a level for rows without one, too.
+    """
+    factors: list[GroupingFactor | None] = []
+    b = list(flat.b)
+    missing = np.zeros(rows.X.shape[0], dtype=bool)
+    for position, factor in enumerate(rows.factors):
+        if factor.name not in chosen:
+            factors.append(None)
+            continue
+        new, unknown = factor.codes == NEW_LEVEL, factor.codes == MISSING_LEVEL
+        if not new.any() and not unknown.any():
+            factors.append(factor)
+            continue
+        labels = rows.new_labels.get(factor.name)
+        if new.any() and new_levels == "error":
+            assert labels is not None
+            found = list(dict.fromkeys(labels[new]))
+            raise NewLevelError(new_level_sentence(factor, found))
+        S, J, q = b[position].shape
+        codes, z = factor.codes.copy(), factor.z
+        extra = [np.zeros((S, 1, q))]
+        codes[new | unknown] = J
+        if new_levels == "population":  # a missing covariate of a zero effect does no harm
+            z = np.where((new | unknown)[:, None], 0.0, z)
+        elif new_levels in ("sample", "drawn"):
+            drawn = new | unknown if new_levels == "drawn" else new
+            missing |= unknown & ~drawn
+            if drawn.any():
+                assert labels is not None
+                # by sorted label: the order of the rows does not matter
+                names, index = np.unique(labels[drawn].astype(str), return_inverse=True)
+                extra.append(new_effects(flat.roots[position], names.size, rng))
+                codes[drawn] = J + 1 + index
+        else:
+            missing |= unknown | new
+        b[position] = np.concatenate([b[position], *extra], axis=1)
+        factors.append(replace(factor, codes=codes, z=z))
+    return _Effects(flat=replace(flat, b=tuple(b)), factors=tuple(factors), missing=missing)
+
+
+def response_of(
+    fit: PosteriorFit, newdata: Any = None, precisions: FloatArray | None = None
+) -> Response:
+    """Return the distribution of the response of the rows used, or of new rows."""
+    if newdata is not None:
+        return Response(family=fit.response_family, y=None, weights=precisions)
+    y, trials = fit.design.y, None
+    if fit.response_family.counts_trials:
+        both = checked_observations(fit.design, fit.response_family)
+        y, trials = both[:, 0], both[:, 1]
+    weights = None if fit.response_family.counts_trials else fit.weights
+    return Response(family=fit.response_family, y=y, trials=trials, weights=weights)
+
+
+def simulate(
+    fit: PosteriorFit,
+    nsim: int = 1,
+    *,
+    random_seed: Any = None,
+    groups: SimulatedGroups = "fitted",
+) -> pd.DataFrame:
+    """Draw responses; the arguments are those of ``PosteriorFit.simulate``."""
+    if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 1:
+        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1.")
+    check_option("groups", groups, SimulatedGroups)
+    rng = random_generator(random_seed)
+    flat = flat_draws(fit.draws, fit.design)
+    chosen = rng.choice(flat.n_draws, size=nsim, replace=nsim > flat.n_draws)
+    flat = flat.take(chosen)
+    if groups == "new":
+        flat = flat.with_new_groups(rng)
+    names = [f"sim_{i + 1}" for i in range(nsim)]
+    y = response_draws(fit, flat, rng)
+    return pd.DataFrame(y.T, index=fit.design.row_labels, columns=names)
+
+
+def response_draws(fit: PosteriorFit, flat: FlatDraws, rng: np.random.Generator) -> FloatArray:
+    """Draw one response of every row with each draw, shape (S, n)."""
+    response, X = response_of(fit), fit.design.X[:, fit.kept]
+    out = np.empty((flat.n_draws, fit.nobs))
+    for rows in row_blocks(flat.n_draws, fit.nobs):
+        eta = fitted_predictor(flat, fit.design, X, rows)
+        out[:, rows] = response.draw(eta, flat, rows, rng)
+    return out
+
+
+def expected_response(fit: PosteriorFit) -> FloatArray:
+    """Posterior mean of the expected response of every row, shape (n,)."""
+    response, X = response_of(fit), fit.design.X[:, fit.kept]
+    flat = flat_draws(fit.draws, fit.design)
+    out = np.empty(fit.nobs)
+    for rows in row_blocks(flat.n_draws, fit.nobs):
+        out[rows] = response.mean(fitted_predictor(flat, fit.design, X, rows)).mean(axis=0)
+    return out
+
+
+def log_likelihood(fit: PosteriorFit) -> FloatArray:
+    """Pointwise log-likelihood of every draw, shape (C, D, n)."""
+    response, X = response_of(fit), fit.design.X[:, fit.kept]
+    flat = flat_draws(fit.draws, fit.design)
+    parts = [
+        response.log_density(fitted_predictor(flat, fit.design, X, rows), flat, rows)
+        for rows in row_blocks(flat.n_draws, fit.nobs)
+    ]
+    out = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    return out.reshape(fit.n_chains, -1, fit.nobs)

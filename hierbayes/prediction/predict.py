@@ -1,0 +1,311 @@
+"""Predictions of a REML or ML fit for the rows used or for new data, and their intervals.
+
+The prediction of a row is X beta + offset + the conditional modes of the chosen grouping factors.
+Which factors count (``groups``) and what happens at a level the model has not seen (``new_levels``)
+are two separate choices. Rows in = rows out.
+
+What the effects of one chosen grouping factor are, by the row's level of it:
+
+============== ============== ================ =========================== ===========
+``new_levels`` a fitted level a new level      no level (a missing value)  a missing x
+============== ============== ================ =========================== ===========
+"error"        its modes      NewLevelError    NaN                         NaN
+"population"   its modes      0                0                           NaN
+"sample"       its modes      one draw a label NaN                         NaN
+"missing"      its modes      NaN              NaN                         NaN
+============== ============== ================ =========================== ===========
+
+A missing level is a group whose name is not known: it may be one of the fitted ones, so it is not
+drawn as a new one and is no error, and only "population" has an answer that needs no name. Under
+"population" a covariate that only the (zero) random effects need may be missing. A factor that was
+not chosen is not looked at: with ``groups="none"`` its column may be missing or absent.
+
+``interval="confidence"`` is for the expected response of what the row stands for,
+``interval="prediction"`` for a new response. A new response comes from some group: where the
+row's group was not fitted, what such groups differ by is in the interval.
+
+===================== ================================ =====================================
+the row's level       "confidence": uncertainty of     "prediction": besides, the spread of
+===================== ================================ =====================================
+a fitted level        beta and its effects, jointly    the residual
+new, "population"     beta (the typical group)         new groups' effects and the residual
+no level, the same    beta (the typical group)         new groups' effects and the residual
+new, "sample"         beta, and new groups' effects    the residual
+a factor not chosen   beta (the typical group)         the residual: a response of that group
+===================== ================================ =====================================
+
+With an interval "sample" makes no draw: the prediction is the centre of what would be drawn.
+That variances and correlations are estimates is in all of them (``prediction_variance.py``). An ML
+fit's are too small on average, and so are its intervals; REML's are not.
+"""
+
+import os
+import warnings
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.arrays import FloatArray
+from hierbayes.capabilities import not_supported
+from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
+from hierbayes.design.new_data import new_precisions, new_rows
+from hierbayes.errors import NewLevelError, OptionError, RankDeficientWarning
+from hierbayes.options import Interval, NewLevels, PredictionType, check_option, random_generator
+from hierbayes.prediction.prediction_variance import (
+    GroupRows,
+    PredictionVariance,
+    prediction_variance,
+)
+from hierbayes.prediction.reference_grid import is_estimable
+from hierbayes.results.fit_tables import FitTables
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.prediction_table import included, prediction_table
+from hierbayes.results.tidy import check_level
+from hierbayes.wording import meant, shown
+
+SHOWN_LEVELS = 5
+PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"  # warnings point at the first line outside of it
+
+
+def predict(
+    fit: LikelihoodFit,
+    newdata: Any = None,
+    *,
+    groups: str | Iterable[str] = "all",
+    new_levels: NewLevels = "error",
+    interval: Interval | None = None,
+    level: float = 0.95,
+    type: PredictionType = "response",
+    random_seed: Any = None,
+) -> pd.Series | pd.DataFrame:
+    """Predict; the arguments are those of ``LikelihoodFit.predict``."""
+    check_option("new_levels", new_levels, NewLevels)
+    check_option("type", type, PredictionType)
+    check_level(level)
+    rng = random_generator(random_seed)
+    if interval is not None:
+        check_option("interval", interval, Interval)
+    chosen = chosen_groups(fit, groups)
+    rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
+    if newdata is not None:
+        _warn_of_undetermined(fit, rows.X)
+    expected = partial(_expected, rows, chosen, new_levels)
+    total = fit.shown(expected, fit.row_scale)
+    if new_levels == "sample" and interval is None:
+        for position, factor in enumerate(rows.factors):
+            if factor.name in chosen:
+                labels = rows.new_labels.get(factor.name)
+                total = total + _drawn_part(fit, position, factor, labels=labels, rng=rng)
+                known = fit.determined(partial(_variance_of_levels, position, factor))
+                total[(factor.codes == NEW_LEVEL) & ~known] = np.nan
+    if interval is None:
+        return pd.Series(total, index=rows.row_labels, name="prediction")
+    new_response = interval == "prediction"
+    precisions = row_precisions(fit, newdata) if new_response else None
+    effects = _group_rows(rows, chosen, new_levels=new_levels, new_response=new_response)
+    residual = residual_variances(precisions, total.size) if new_response else None
+    variance = partial(_variance, rows.X[:, fit.kept], effects, residual)
+    found = variance(fit.representing)
+    sd = np.where(np.isnan(total), np.nan, found.sd)
+    if fit.alternatives:
+        sd[~fit.determined(lambda one: variance(one).given_theta)] = np.nan
+    half = found.quantile(level) * sd
+    return prediction_table(
+        [total, sd, total - half, total + half],
+        index=rows.row_labels,
+        interval=interval,
+        level=level,
+        kind="t",
+        includes=included(
+            fit,
+            chosen,
+            drawn=[rows.factors[rows_.position].name for rows_ in effects if rows_.drawn.any()],
+            residual=residual_words(fit, newdata, precisions) if new_response else None,
+            sigma_estimated=not fit.kernel.sigma_known,
+            known_theta=fit.is_singular,
+        ),
+    )
+
+
+def _expected(
+    rows: NewRows, chosen: Collection[str], new_levels: NewLevels, fit: LikelihoodFit
+) -> FloatArray:
+    """X beta + Z b plus offset of the rows, shape (m,)."""
+    total = rows.X[:, fit.kept] @ fit.beta
+    if rows.offset is not None:
+        total = total + rows.offset
+    for position, factor in enumerate(rows.factors):
+        if factor.name in chosen:
+            labels = rows.new_labels.get(factor.name)
+            total = total + _group_part(fit, position, factor, new_levels=new_levels, labels=labels)
+    return np.asarray(total)
+
+
+def _variance(
+    X: FloatArray, effects: Sequence[GroupRows], residual: FloatArray | None, fit: LikelihoodFit
+) -> PredictionVariance:
+    return prediction_variance(fit, X, effects, residual=residual)
+
+
+def _warn_of_undetermined(fit: LikelihoodFit, X: FloatArray) -> None:
+    """Warn where X beta hinges on which of the dependent columns of X was dropped."""
+    if fit.kept.size == X.shape[1]:
+        return
+    count = int((~is_estimable(np.nan_to_num(X), fit.design.X, fit.kept)).sum())
+    if count:
+        dropped = np.setdiff1d(np.arange(X.shape[1]), fit.kept)
+        names = ", ".join(fit.design.coef_names[i] for i in dropped)
+        warnings.warn(
+            f"{count} of {X.shape[0]} predictions {'is' if count == 1 else 'are'} not determined "
+            "by the data: columns of X that depended on each other in the data "
+            f"({names} dropped) part in the new rows.",
+            RankDeficientWarning,
+            skip_file_prefixes=(PACKAGE,),
+        )
+
+
+def _group_rows(
+    rows: NewRows, chosen: Iterable[str], *, new_levels: NewLevels, new_response: bool
+) -> list[GroupRows]:
+    """Say of every row what is known of the effects of the chosen factors: the header's table."""
+    found = []
+    for position, factor in enumerate(rows.factors):
+        if factor.name not in chosen:
+            continue
+        drawn = np.zeros(factor.codes.size, dtype=bool)
+        if new_levels == "sample":
+            drawn = factor.codes == NEW_LEVEL
+        elif new_levels == "population" and new_response:
+            drawn = factor.codes < 0
+        found.append(GroupRows(position=position, codes=factor.codes, z=factor.z, drawn=drawn))
+    return found
+
+
+def row_precisions(fit: FitTables, newdata: Any) -> FloatArray | None:
+    """Precision weights of the rows used or of new ones, shape (m,), or None.
+
+    Raises
+    ------
+    NotSupportedError
+        If the residual sds of the rows used are known and those of the new rows are not.
+    """
+    if newdata is None:
+        return fit.weights
+    found = new_precisions(fit.design, newdata)
+    if found is None and fit.design.known_sd is not None:
+        raise not_supported("prediction-without-known-sd")
+    return found
+
+
+def residual_variances(precisions: FloatArray | None, n_rows: int) -> FloatArray:
+    """Residual variances of new responses in units of sigma squared, shape (m,)."""
+    return np.ones(n_rows) if precisions is None else 1 / precisions
+
+
+def residual_words(fit: FitTables, newdata: Any, precisions: FloatArray | None) -> str:
+    """Name the residual variation of new responses; say where their weights are not known."""
+    weighted = fit.weights is not None and newdata is not None and precisions is None
+    return "residual variation of weight 1" if weighted else "residual variation"
+
+
+def chosen_groups(fit: FitTables, groups: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the grouping factors whose effects a prediction includes."""
+    names = tuple(factor.name for factor in fit.design.factors)
+    if isinstance(groups, str):
+        if groups == "all":
+            return names
+        if groups == "none":
+            return ()
+        groups = [groups]
+    if not isinstance(groups, Iterable):
+        raise OptionError(
+            f"groups={shown(groups)} must be 'all', 'none' or a list of grouping factors; to leave "
+            "the random effects out write groups='none'."
+        )
+    chosen = tuple(groups)
+    for name in chosen:
+        if name not in names:
+            known = ", ".join(repr(known) for known in names) or "none, it has no groups"
+            hint = meant(str(name), (*names, "all", "none"))
+            raise OptionError(
+                f"groups={shown(name)} is not a grouping factor of this model (it has {known}) nor "
+                f"'all' or 'none'{hint}"
+            )
+    return chosen
+
+
+def rows_used(fit: FitTables) -> NewRows:
+    """Return the rows the model was fitted to, as new data would come."""
+    design = fit.design
+    return NewRows(
+        X=design.X,
+        factors=design.factors,
+        offset=design.offset,
+        new_labels={},
+        row_labels=design.row_labels,
+    )
+
+
+def _group_part(
+    fit: LikelihoodFit,
+    position: int,
+    factor: GroupingFactor,
+    *,
+    new_levels: NewLevels,
+    labels: Any,
+) -> FloatArray:
+    """Return z b of one grouping factor, shape (m,); zero at a level to be drawn."""
+    new = factor.codes == NEW_LEVEL
+    missing = factor.codes == MISSING_LEVEL
+    if new.any() and new_levels == "error":
+        raise NewLevelError(new_level_sentence(factor, list(dict.fromkeys(labels[new]))))
+    b = fit.modes[position][np.maximum(factor.codes, 0)]
+    part = np.asarray((b * factor.z).sum(axis=1))
+    part[missing] = 0.0 if new_levels == "population" else np.nan
+    part[new] = np.nan if new_levels == "missing" else 0.0
+    if new_levels == "sample":
+        part[new & np.isnan(factor.z).any(axis=1)] = np.nan
+    return part
+
+
+def _variance_of_levels(position: int, factor: GroupingFactor, fit: LikelihoodFit) -> FloatArray:
+    """Variance of z b over the levels of one factor, relative to sigma^2, shape (m,)."""
+    Lambda = fit.kernel.shape.unpack(fit.representative[None])[position][0]
+    return np.asarray(((factor.z @ Lambda) ** 2).sum(axis=1))
+
+
+def _drawn_part(
+    fit: LikelihoodFit,
+    position: int,
+    factor: GroupingFactor,
+    *,
+    labels: Any,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Return z b of the new levels of one factor, drawn from their distribution; else 0: (m,)."""
+    new = factor.codes == NEW_LEVEL
+    part = np.zeros(new.size)
+    if new.any():
+        # by sorted label: the order of the rows does not matter
+        found, index = np.unique(labels[new].astype(str), return_inverse=True)
+        # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
+        root = fit.sigma * fit.kernel.shape.unpack(fit.representative[None])[position][0]
+        b = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
+        part[new] = (b * factor.z[new]).sum(axis=1)
+    return part
+
+
+def new_level_sentence(factor: GroupingFactor, found: list[Any]) -> str:
+    """Say that the new data hold levels the model was not fitted to, and what can be done."""
+    shown = ", ".join(repr(str(label)) for label in found[:SHOWN_LEVELS])
+    more = f" and {len(found) - SHOWN_LEVELS} more" if len(found) > SHOWN_LEVELS else ""
+    return (
+        f"The new data hold {len(found)} level{'s' if len(found) > 1 else ''} of {factor.name} "
+        f"that the model was not fitted to: {shown}{more}. Say what to predict for them: "
+        'new_levels="population" (the typical group), "sample" (a draw of a new group) or '
+        '"missing" (NaN).'
+    )

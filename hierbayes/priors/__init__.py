@@ -1,0 +1,1 @@
+"""Priors: distributions, the LKJ density, defaults, what users give, names and table."""

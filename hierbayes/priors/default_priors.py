@@ -1,0 +1,136 @@
+"""Default priors: weakly informative, scaled by the data (Gelman et al. 2008; rstanarm's idea).
+
+With the scale s and the centre m of the response on the link scale:
+
+- intercept, at centred predictors: Normal(m, 2.5 s)
+- coefficient of a column x: Normal(0, 2.5 s / sd(x))
+- sd of the random effects of a column z: HalfStudentT(4, 2.5 s / sd(z))
+- correlations of a term: LKJ(2)
+- residual sd: HalfStudentT(4, s)
+
+All scale with the data: y -> c y or x -> c x changes the unit of the prior and nothing else.
+
+``m`` and ``s`` are the mean and sd of y (offset taken off) for an identity link. With a link that
+takes the units off (logit, probit, cloglog, softmax) they are 0 and 1; with log they are the log
+of the mean of y and 1; with an inverse link they are carried over by its slope at the mean of y.
+
+A constant column has no sd: its root mean square takes the place, 1 for an intercept. Without an
+intercept in the fixed part nothing holds the mean of y, so the coefficients' s is the root mean
+square of y instead of its sd.
+"""
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, record
+from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.families.family import Family
+from hierbayes.priors.distributions import (
+    Beta,
+    Gamma,
+    HalfCauchy,
+    HalfStudentT,
+    LogNormal,
+    Normal,
+    Prior,
+)
+from hierbayes.priors.lkj import LKJ
+
+WIDE = 2.5  # prior sds in units of the response's scale, as in rstanarm
+DF = 4.0  # of the half-t priors: finite variance, tails that let the data win
+CORRELATIONS = LKJ(2)
+# An sd this small against the root mean square is rounding: the column is constant.
+CONSTANT = 1e-9
+
+
+@record(kw_only=False)
+class ResponseScale:
+    """Where the response lies and how far it spreads.
+
+    Attributes
+    ----------
+    centre, spread : on the link scale
+    size : root mean square on the link scale where the link keeps units, else ``spread``
+    mean, sd : of the response itself (of its logarithm for a lognormal), offset not taken off
+    """
+
+    centre: float
+    spread: float
+    size: float
+    mean: float
+    sd: float
+
+
+def response_scale(design: Design, family: Family) -> ResponseScale:
+    """Centre and spread of the response on the link scale; see the module's header."""
+    y = design.y if design.y.ndim == 1 else design.y[:, 0] / design.y.sum(axis=1).clip(min=1)
+    if family.is_log_response:
+        positive = y[y > 0]
+        y = np.log(positive) if positive.size else np.zeros(1)
+    link = family.link
+    mean = float(y.mean()) if y.size else 0.0
+    sd = spread_of(y)
+    offset = np.zeros(1) if design.offset is None else design.offset
+    if link.keeps_units:
+        left = y - offset if y.size == offset.size else y - offset.mean()
+        size = float(np.sqrt(np.mean(left**2))) or 1.0
+        return ResponseScale(float(left.mean()), spread_of(left), size, mean, sd)
+    if link.power == 0 and mean > 0:
+        with np.errstate(over="ignore"):
+            centre = float(np.log(mean) - np.log(np.mean(np.exp(offset))))
+        centre = centre if np.isfinite(centre) else 0.0
+        return ResponseScale(centre, 1.0, float(np.hypot(centre, 1.0)), mean, sd)
+    if link.may_have_no_mean and mean > 0:
+        power = -link.power
+        centre, spread = mean**-power, power * sd * mean ** -(power + 1)
+        centre -= float(offset.mean())
+        return ResponseScale(centre, spread, float(np.hypot(centre, spread)), mean, sd)
+    return ResponseScale(0.0, 1.0, 1.0, mean, sd)
+
+
+def spread_of(column: FloatArray) -> float:
+    """Sample sd; of a constant column the root mean square, and 1 where that is 0."""
+    size = float(np.sqrt(np.mean(column**2))) if column.size else 0.0
+    sd = float(np.std(column, ddof=1)) if column.size > 1 else 0.0
+    return sd if sd > CONSTANT * size else size or 1.0
+
+
+def coefficient_priors(
+    X: FloatArray, *, intercept: int | None, scale: ResponseScale
+) -> tuple[Prior, ...]:
+    """Priors of the coefficients of the columns of X (n, p)."""
+    spread = scale.size if intercept is None else scale.spread
+    return tuple(
+        Normal(scale.centre, WIDE * scale.spread)
+        if position == intercept
+        else Normal(0, WIDE * spread / spread_of(X[:, position]))
+        for position in range(X.shape[1])
+    )
+
+
+def sd_priors(factor: GroupingFactor, *, scale: ResponseScale) -> tuple[Prior, ...]:
+    """Priors of the sds of the q columns of a grouping factor."""
+    return tuple(HalfStudentT(DF, WIDE * scale.spread / spread_of(z)) for z in factor.z.T)
+
+
+def sigma_prior(design: Design, *, family: Family, scale: ResponseScale) -> Prior | None:
+    """Prior of the residual sd; None where it is known or the family has none."""
+    if not family.weighs_sigma or design.known_sd is not None:
+        return None
+    return HalfStudentT(DF, scale.spread)
+
+
+def family_priors(family: Family, *, scale: ResponseScale) -> dict[str, Prior]:
+    """Priors of the further parameters of a response family, by bambi's names.
+
+    In units of y where the parameter has units, else as wide as its usual range.
+    """
+    laws: dict[str, Prior] = {
+        "units": HalfStudentT(DF, scale.sd),
+        "mean": HalfCauchy(abs(scale.mean) or 1.0),
+        "shape": HalfCauchy(1),
+        "share": Beta(2, 2),
+        "df": Gamma(2, 0.1),
+        "skew": LogNormal(0, 0.5),  # 1 is symmetric, kappa and 1 / kappa mirror each other
+        "cuts": Normal(0, WIDE),
+    }
+    return {parameter.name: laws[parameter.prior] for parameter in family.further_parameters}

@@ -1,0 +1,268 @@
+"""The priors of a model: the defaults of ``default_priors`` with the user's in their places.
+
+The prior of the intercept is on the linear predictor at centred predictors,
+alpha = beta[intercept] + centre' beta with centre the column means of X, so it says what is known
+about the average response, wherever the predictors have their zero. All other priors are on the
+user's own scale. Densities are with respect to (beta, sds, correlations, sigma).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.design import Design
+from hierbayes.families.builtin import GAUSSIAN
+from hierbayes.families.family import Family
+from hierbayes.priors.default_priors import (
+    CORRELATIONS,
+    coefficient_priors,
+    family_priors,
+    response_scale,
+    sd_priors,
+    sigma_prior,
+)
+from hierbayes.priors.distributions import LOG_2PI, Flat, Normal, Prior
+from hierbayes.priors.lkj import LKJ, lkj_log_density
+from hierbayes.priors.parameter_names import Parameter, parameters_of
+from hierbayes.priors.prior_table import PriorTable
+from hierbayes.priors.user_priors import chosen_priors
+
+QUANTILES = (0.05, 0.5, 0.95)
+
+
+@record
+class ModelPriors:
+    """The priors of one model.
+
+    Attributes
+    ----------
+    beta : priors of the p kept coefficients; the intercept's is at centred predictors
+    centre : array, shape (p,), column means of X, 0 for the intercept; all 0 without one
+    intercept : position of the intercept among the kept columns, or None
+    sd : per grouping factor, the priors of the sds of its q columns
+    lkj : per covariance term, eta of the LKJ prior of its correlations; None for one column
+    sigma : prior of the residual sd; None where it is known or the family has none
+    family : priors of the further parameters of the response family
+    from_user : names of the parameters whose prior the user gave
+    parameters : every parameter with a prior, in the order of printing
+    """
+
+    beta: tuple[Prior, ...]
+    centre: FloatArray
+    intercept: int | None
+    sd: tuple[tuple[Prior, ...], ...]
+    lkj: tuple[float | None, ...]
+    sigma: Prior | None
+    family: dict[str, Prior] = field(default_factory=dict)
+    from_user: frozenset[str] = frozenset()
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def is_proper(self) -> bool:
+        """Whether all priors integrate to 1, so that a marginal likelihood exists."""
+        scales = [prior for priors in self.sd for prior in priors]
+        rest = [] if self.sigma is None else [self.sigma]
+        every = [*self.beta, *scales, *rest, *self.family.values()]
+        return not any(isinstance(prior, Flat) for prior in every)
+
+    def of(self, parameter: Parameter) -> Prior | LKJ:
+        """Return the prior of a parameter."""
+        at = parameter.place
+        if parameter.kind == "beta":
+            return self.beta[at[0]]
+        if parameter.kind == "sd":
+            return self.sd[at[0]][at[1]]
+        if parameter.kind == "cor":
+            eta = self.lkj[at[0]]
+            assert eta is not None
+            return LKJ(eta)
+        if parameter.kind == "sigma":
+            assert self.sigma is not None
+            return self.sigma
+        return self.family[parameter.name]
+
+    def gaussian_beta(self) -> tuple[FloatArray, FloatArray] | None:
+        """Joint Gaussian prior of beta on the user's scale.
+
+        Returns
+        -------
+        mean (p,) and precision (p, p), or None when a prior is neither Normal nor Flat. Flat
+        adds nothing to the precision.
+        """
+        means, precisions = np.zeros(len(self.beta)), np.zeros(len(self.beta))
+        for k, prior in enumerate(self.beta):
+            if isinstance(prior, Normal):
+                means[k], precisions[k] = prior.mu, prior.sigma**-2
+            elif type(prior) is not Flat:  # a HalfFlat has a bound
+                return None
+        if self.intercept is None:
+            return means, np.diag(precisions)
+        mean = means.copy()
+        mean[self.intercept] -= self.centre @ means
+        to_centred = np.eye(means.size)
+        to_centred[self.intercept] += self.centre
+        return mean, to_centred.T @ (precisions[:, None] * to_centred)
+
+    def gaussian_beta_log_constant(self) -> float:
+        """Log density of the joint Gaussian prior of beta at its mean; Flat parts count as 0."""
+        sigmas = [prior.sigma for prior in self.beta if isinstance(prior, Normal)]
+        return -sum(math.log(sigma) + 0.5 * LOG_2PI for sigma in sigmas)
+
+    def log_density(
+        self,
+        *,
+        beta: FloatArray | None = None,
+        sds: Sequence[FloatArray] = (),
+        corrs: Sequence[FloatArray | None] = (),
+        sigma: npt.ArrayLike | None = None,
+    ) -> FloatArray:
+        """Log prior density of the parameters given, with all constants.
+
+        Parameters
+        ----------
+        beta : array, shape (..., p), on the user's scale; None leaves it out
+        sds : per grouping factor, array (..., q)
+        corrs : per covariance term, array (..., k, k); None where it has one column
+        sigma : array, shape (...)
+
+        Returns
+        -------
+        array, shape (...), the sum over what was given
+        """
+        total: FloatArray = np.zeros(())
+        if beta is not None:
+            total = total + self._beta_log_density(np.asarray(beta, dtype=np.float64))
+        for priors, values in zip(self.sd, sds, strict=False):
+            for k, prior in enumerate(priors):
+                total = total + prior.log_density(np.asarray(values)[..., k])
+        for eta, corr in zip(self.lkj, corrs, strict=False):
+            if eta is not None and corr is not None:
+                total = total + lkj_log_density(corr, eta)
+        if sigma is not None and self.sigma is not None:
+            total = total + self.sigma.log_density(sigma)
+        return total
+
+    def _beta_log_density(self, beta: FloatArray) -> FloatArray:
+        values = beta.copy()
+        if self.intercept is not None:
+            values[..., self.intercept] += beta @ self.centre
+        parts = [prior.log_density(values[..., k]) for k, prior in enumerate(self.beta)]
+        return np.sum(parts, axis=0) if parts else np.zeros(beta.shape[:-1])
+
+
+def model_priors(
+    design: Design,
+    kept: IntArray,
+    *,
+    family: Family = GAUSSIAN,
+    user: Mapping[str, Any] | str | None = None,
+) -> ModelPriors:
+    """Return the default priors of a model with the user's in their places.
+
+    Parameters
+    ----------
+    design : Design
+    kept : array of int, shape (p,), the columns of X that are not dependent on earlier ones
+    family : Family
+    user : dict, name -> prior, or "flat"
+        "flat" puts ``Flat()`` on every coefficient, the intercept included.
+
+    Raises
+    ------
+    PriorError
+        If a name is unknown or a prior can't be one of what it names.
+    """
+    defaults = _default_priors(design, kept, family)
+    if user is None:
+        return defaults
+    chosen = chosen_priors(user, defaults.parameters, design=design, kept=kept, family=family.name)
+    return _with(defaults, chosen)
+
+
+def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPriors:
+    scale = response_scale(design, family)
+    X = design.X[:, kept]
+    places = np.flatnonzero(design.assign[kept] == 0)
+    intercept = int(places[0]) if places.size else None
+    centre = np.zeros(kept.size)
+    if intercept is not None:
+        centre = X.mean(axis=0)
+        centre[intercept] = 0.0
+    centre.flags.writeable = False
+    sigma = sigma_prior(design, family=family, scale=scale)
+    further = family_priors(family, scale=scale)
+    parameters = parameters_of(
+        design, kept.tolist(), has_sigma=sigma is not None, family=tuple(further)
+    )
+    return ModelPriors(
+        beta=coefficient_priors(X, intercept=intercept, scale=scale),
+        centre=centre,
+        intercept=intercept,
+        sd=tuple(sd_priors(factor, scale=scale) for factor in design.factors),
+        lkj=tuple(CORRELATIONS.eta if len(t.columns) > 1 else None for t in design.terms),
+        sigma=sigma,
+        family=further,
+        parameters=parameters,
+    )
+
+
+def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> ModelPriors:
+    """Put the user's priors in the places of the defaults."""
+    beta, sd = list(defaults.beta), [list(priors) for priors in defaults.sd]
+    lkj, family, sigma = list(defaults.lkj), dict(defaults.family), defaults.sigma
+    for parameter, prior in chosen.items():
+        at = parameter.place
+        if isinstance(prior, LKJ):
+            lkj[at[0]] = prior.eta
+        elif parameter.kind == "beta":
+            beta[at[0]] = prior
+        elif parameter.kind == "sd":
+            sd[at[0]][at[1]] = prior
+        elif parameter.kind == "sigma":
+            sigma = prior
+        else:
+            family[parameter.name] = prior
+    return replace(
+        defaults,
+        beta=tuple(beta),
+        sd=tuple(tuple(priors) for priors in sd),
+        lkj=tuple(lkj),
+        sigma=sigma,
+        family=family,
+        from_user=frozenset(parameter.name for parameter in chosen),
+    )
+
+
+def priors_table(priors: ModelPriors, design: Design) -> PriorTable:
+    """One row a parameter: its prior and what the prior thinks likely.
+
+    Parameters
+    ----------
+    priors : ModelPriors
+    design : Design
+
+    Returns
+    -------
+    PriorTable
+        A DataFrame: ``parameter``; ``prior`` as text; ``q05 q50 q95`` in units of the response
+        (per unit of the column for a slope), NaN for an improper prior; ``source``, "default" or
+        "user". The intercept's prior is at centred predictors; a correlation's quantiles are
+        those of one of its term's correlations.
+    """
+    rows = []
+    for parameter in priors.parameters:
+        prior = priors.of(parameter)
+        if isinstance(prior, LKJ):
+            size = len(design.terms[parameter.place[0]].columns)
+            quantiles = prior.quantile(QUANTILES, size=size)
+            quantiles[1] = 0.0  # the median by symmetry, without the rounding of its computation
+        else:
+            quantiles = prior.quantile(QUANTILES)
+        source = "user" if parameter.name in priors.from_user else "default"
+        rows.append((parameter.name, str(prior), *np.asarray(quantiles).tolist(), source))
+    return PriorTable(rows, columns=["parameter", "prior", "q05", "q50", "q95", "source"])

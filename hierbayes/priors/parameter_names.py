@@ -1,0 +1,128 @@
+"""The names under which users address the priors of a model.
+
+One parameter is addressed by any of its spellings (``naming/addresses.py``), many by a class:
+
+- coefficients: ``"Days"``, ``"b(Days)"``, class ``"b"`` (all but the intercept)
+- the intercept: ``"(Intercept)"``, ``"b((Intercept))"``
+- sds: ``"sd(Days|Subject)"``; classes ``"sd(Subject)"``, ``"sd"``
+- correlations: ``"cor(Subject)"``, or the two columns where there are no others,
+  ``"cor((Intercept),Days|Subject)"``; class ``"cor"``
+- ``"sigma"`` and the further parameters of the family (``"alpha"``, ``"nu"``, ...)
+
+A second term of a factor may be addressed by its own name, ``"cor(Subject.1)"``. A coefficient
+whose name is taken (a column called ``sigma``) is ``"b(sigma)"``, the other ``"sd(Residual)"``; a
+class beside a column of its name is ``"sd()"``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hierbayes.design.design import Design
+from hierbayes.naming.addresses import (
+    Addresses,
+    coefficient_details,
+    coefficient_spellings,
+    correlation_spellings,
+    residual_spellings,
+    sd_spellings,
+    squeezed,
+)
+
+Kind = Literal["beta", "sd", "cor", "sigma", "family"]
+INTERCEPT = "(Intercept)"
+RESERVED = ("b", "sd", "cor", "sigma")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter that has a prior.
+
+    Attributes
+    ----------
+    name : as printed; unique in the model
+    spellings : texts that address it alone
+    classes : texts that address it among others, the most specific first, without blanks
+    kind : what it is
+    place : its position: (k,) in beta, (factor, column) of an sd, (term,) of correlations
+    """
+
+    name: str
+    spellings: tuple[str, ...]
+    classes: tuple[str, ...]
+    kind: Kind
+    place: tuple[int, ...] = ()
+
+
+def parameters_of(
+    design: Design,
+    kept: Sequence[int],
+    *,
+    has_sigma: bool,
+    family: Sequence[str] = (),
+) -> tuple[Parameter, ...]:
+    """Return the parameters of a model that have priors, in the order they are printed.
+
+    Parameters
+    ----------
+    design : Design
+    kept : columns of X that have a coefficient
+    has_sigma : whether the residual sd is to be estimated
+    family : names of the further parameters of the response family
+    """
+    found = _coefficients(design, kept, taken={*RESERVED, *family})
+    found += _sds(design)
+    found += [
+        _correlations(design, t) for t, term in enumerate(design.terms) if len(term.columns) > 1
+    ]
+    if has_sigma:
+        found.append(Parameter("sigma", residual_spellings(design), (), "sigma"))
+    found += [Parameter(name, (name, f"family({name})"), (), "family") for name in family]
+    return tuple(found)
+
+
+def _coefficients(design: Design, kept: Sequence[int], *, taken: set[str]) -> list[Parameter]:
+    details = coefficient_details(design)
+    spellings = [
+        coefficient_spellings(design.coef_names[column], details[column], k)
+        for k, column in enumerate(kept)
+    ]
+    found = []
+    for k, (ways, label) in enumerate(zip(spellings, Addresses(spellings).labels, strict=True)):
+        name = f"b({label})" if label in taken else label
+        classes = () if ways[0] == INTERCEPT else _with_empty("b")
+        found.append(Parameter(name, ways, classes, "beta", (k,)))
+    return found
+
+
+def _sds(design: Design) -> list[Parameter]:
+    found: list[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]] = []
+    for t, term in enumerate(design.terms):
+        factor = design.factors[term.factor]
+        for column in term.columns:
+            printed = f"sd({factor.columns[column]}|{factor.name})"
+            ways = (printed, *sd_spellings(design, t, column))
+            found.append((ways, _classes("sd", design, t), (term.factor, column)))
+    labels = Addresses([ways for ways, *_ in found]).labels
+    return [
+        Parameter(label, ways, classes, "sd", place)
+        for label, (ways, classes, place) in zip(labels, found, strict=True)
+    ]
+
+
+def _correlations(design: Design, t: int) -> Parameter:
+    term = design.terms[t]
+    name = f"cor({term.name})"
+    pair = correlation_spellings(design, t, term.columns[:2]) if len(term.columns) == 2 else ()
+    return Parameter(name, (name, *pair), _classes("cor", design, t), "cor", (t,))
+
+
+def _classes(kind: str, design: Design, t: int) -> tuple[str, ...]:
+    term = design.terms[t]
+    groups = (term.name, design.factors[term.factor].name)
+    own = [squeezed(f"{kind}({group})") for group in groups]
+    return tuple(dict.fromkeys([*own, *_with_empty(kind)]))
+
+
+def _with_empty(kind: str) -> tuple[str, ...]:
+    return kind, f"{kind}()"

@@ -1,0 +1,1 @@
+"""What every report writes with: numbers as R prints them, columns of text, HTML pages, files."""

@@ -1,0 +1,1 @@
+"""What is to be fitted: formula on data, family, design, priors, kernel; below every result."""

@@ -1,0 +1,1 @@
+"""Whole analyses built on the rest: the lecture, the gallery, reanalysis, estimators' bias."""

@@ -1,0 +1,85 @@
+"""The models the gallery's pictures are drawn from: one factor, crossed, crossed with slopes."""
+
+from hierbayes.checks.panel import check
+from hierbayes.datasets import load_dataset
+from hierbayes.intervals.confint import confint
+from hierbayes.intervals.likelihood_surface import likelihood_surface
+from hierbayes.intervals.profile import profile
+from hierbayes.model.model import Model
+from hierbayes.studies.gallery_page import CAKE, LECTURERS, PENICILLIN, SLEEP, GallerySource
+
+FITS = """\
+reml, ml, post = model.fit(), model.fit("ml"), model.sample(random_seed=1)
+profile = hb.profile(reml)
+limits = hb.confint(reml, method="profile")
+kinds = {"Wald": hb.confint(reml), "profile": limits, "posterior": hb.confint(post)}
+surface = hb.likelihood_surface(reml)
+checked = hb.check(reml, random_seed=1)"""
+SLEEP_MODEL = """\
+sleep = hb.load_dataset("sleepstudy")
+model = hb.Model("Reaction ~ Days + (Days | Subject)", sleep)
+"""
+PENICILLIN_MODEL = """\
+penicillin = hb.load_dataset("Penicillin")
+model = hb.Model("diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin)
+"""
+DEPARTMENT = "2"  # the one of the fewest lecturers
+LECTURERS_MODEL = f"""\
+ratings = hb.load_dataset("InstEval").query("dept == '{DEPARTMENT}'")
+reml = hb.lmer("y ~ service + (service | d) + (1 | s)", ratings)"""
+
+CAKE_FORMULA = "angle ~ recipe + temp + (1 | replicate) + (1 | recipe:replicate)"
+CAKE_MODEL = f"""\
+cake = hb.load_dataset("cake")
+reml = hb.lmer("{CAKE_FORMULA}", cake)"""
+
+
+def fit_gallery() -> tuple[GallerySource, ...]:
+    """Fit, profile and sample all that the pictures show."""
+    sleep = load_dataset("sleepstudy")
+    penicillin = load_dataset("Penicillin")
+    every = load_dataset("InstEval")
+    ratings = every[every["dept"] == DEPARTMENT]
+    cake = load_dataset("cake")
+    return (
+        GallerySource(
+            name=SLEEP,
+            heading="one grouping factor with correlated slopes",
+            setup=SLEEP_MODEL + FITS,
+            values={"sleep": sleep, **fits_of(Model("Reaction ~ Days + (Days | Subject)", sleep))},
+        ),
+        GallerySource(
+            name=PENICILLIN,
+            heading="two crossed grouping factors",
+            setup=PENICILLIN_MODEL + FITS,
+            values=fits_of(Model("diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin)),
+        ),
+        GallerySource(
+            name=LECTURERS,
+            heading="crossed, unbalanced, with slopes",
+            setup=LECTURERS_MODEL,
+            values={"reml": Model("y ~ service + (service | d) + (1 | s)", ratings).fit()},
+        ),
+        GallerySource(
+            name=CAKE,
+            heading="replicates crossed with recipes",
+            setup=CAKE_MODEL,
+            values={"cake": cake, "reml": Model(CAKE_FORMULA, cake).fit()},
+        ),
+    )
+
+
+def fits_of(model: Model) -> dict[str, object]:
+    """Return what the pictures of a model take, by its name in their code."""
+    reml, ml, post = model.fit(), model.fit("ml"), model.sample(random_seed=1)
+    limits = confint(reml, method="profile")
+    return {
+        "reml": reml,
+        "ml": ml,
+        "post": post,
+        "profile": profile(reml),
+        "limits": limits,
+        "kinds": {"Wald": confint(reml), "profile": limits, "posterior": confint(post)},
+        "surface": likelihood_surface(reml),
+        "checked": check(reml, random_seed=1),
+    }

@@ -1,0 +1,223 @@
+"""The gallery: every picture of ``hb.plot`` from a model of one factor and from crossed ones.
+
+An entry says which function draws what with which options; from it come both the picture and the
+code shown beside it. Each is drawn as wide as a page (160 mm) and as a journal's column (80 mm).
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import hierbayes.plots as plots
+from hierbayes.arrays import record
+from hierbayes.plots.style import any_figure, drawing, inches
+from hierbayes.render.html_page import Section, escape, page
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTHS_MM = (160.0, 80.0)
+DPI = 150
+TITLE = "Pictures of hierbayes"
+
+
+@record
+class GallerySource:
+    """What pictures are drawn from.
+
+    Attributes
+    ----------
+    name : of the data
+    heading : what kind of model it is
+    setup : the code that makes the values, from ``import hierbayes as hb``
+    values : name in that code -> value
+    """
+
+    name: str
+    heading: str
+    setup: str
+    values: Mapping[str, Any]
+
+
+@record
+class Entry:
+    """One picture.
+
+    Attributes
+    ----------
+    picture : function of ``hb.plot``
+    source : name of the source
+    given : names of values, in the order of the arguments
+    options : keyword arguments that are plain values
+    values : keyword arguments that are names of values
+    heights : in mm, at both widths
+    """
+
+    picture: str
+    source: str
+    given: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    heights: tuple[float, float] = (90.0, 70.0)
+
+    @property
+    def slug(self) -> str:
+        """Name of its files, without width."""
+        words = [self.source, self.picture, *map(str, self.options.values())]
+        return "-".join("".join(c if c.isalnum() else "_" for c in word) for word in words)
+
+    @property
+    def code(self) -> str:
+        """The call that draws it."""
+        options = [f"{name}={value!r}" for name, value in self.options.items()]
+        values = [f"{name}={value}" for name, value in self.values.items()]
+        return f"hb.plot.{self.picture}({', '.join([*self.given, *options, *values])})"
+
+
+SLEEP, PENICILLIN, LECTURERS, CAKE = "sleepstudy", "Penicillin", "InstEval", "cake"
+FACETS = {"x": "Days", "y": "Reaction", "group": "Subject"}
+
+ENTRIES = (
+    Entry(picture="data", source=SLEEP, given=("sleep",), options=FACETS, heights=(82, 125)),
+    Entry(
+        picture="data",
+        source=CAKE,
+        given=("cake",),
+        options={"x": "temp", "y": "angle", "group": "replicate"},
+        heights=(110, 110),
+    ),
+    Entry(picture="effects", source=SLEEP, given=("reml", "post"), heights=(115, 165)),
+    Entry(picture="effects", source=PENICILLIN, given=("reml",), heights=(115, 115)),
+    Entry(
+        picture="effects",
+        source=LECTURERS,
+        given=("reml",),
+        options={"group": "d"},
+        heights=(115, 115),
+    ),
+    Entry(
+        picture="effects",
+        source=CAKE,
+        given=("reml",),
+        options={"x": "recipe", "group": "recipe:replicate"},
+        heights=(115, 115),
+    ),
+    Entry(
+        picture="compare",
+        source=SLEEP,
+        given=("reml", "ml", "post"),
+        heights=(174, 300),
+        values={"confint": "limits"},
+    ),
+    Entry(picture="compare", source=PENICILLIN, given=("reml", "ml", "post"), heights=(126, 200)),
+    Entry(picture="prior_posterior", source=SLEEP, given=("post",), heights=(94, 130)),
+    Entry(picture="prior_posterior", source=PENICILLIN, given=("post",), heights=(94, 90)),
+    Entry(picture="shrinkage_plane", source=SLEEP, given=("reml",), heights=(110, 85)),
+    Entry(
+        picture="shrinkage_plane",
+        source=LECTURERS,
+        given=("reml",),
+        options={"group": "d"},
+        heights=(110, 85),
+    ),
+    Entry(picture="shrinkage_lines", source=SLEEP, given=("post",), heights=(120, 165)),
+    Entry(picture="shrinkage_lines", source=PENICILLIN, given=("reml",), heights=(120, 165)),
+    Entry(picture="shrinkage_slopegraph", source=SLEEP, given=("reml",), options={"term": "Days"}),
+    Entry(picture="shrinkage_slopegraph", source=PENICILLIN, given=("reml",), heights=(90, 95)),
+    Entry(picture="shrinkage_reliability", source=SLEEP, given=("post",)),
+    Entry(
+        picture="shrinkage_reliability", source=LECTURERS, given=("reml",), options={"group": "d"}
+    ),
+    Entry(picture="tau_path", source=SLEEP, given=("reml",), values={"posterior": "post"}),
+    Entry(picture="tau_path", source=PENICILLIN, given=("reml",), values={"posterior": "post"}),
+    Entry(picture="caterpillar", source=SLEEP, given=("reml", "post"), heights=(110, 110)),
+    Entry(picture="caterpillar", source=PENICILLIN, given=("reml", "post"), heights=(130, 120)),
+    Entry(picture="ranef_qq", source=SLEEP, given=("reml",), heights=(72, 50)),
+    Entry(picture="ranef_qq", source=PENICILLIN, given=("reml",), heights=(72, 50)),
+    Entry(picture="intervals", source=SLEEP, given=("kinds",), heights=(132, 120)),
+    Entry(picture="intervals", source=PENICILLIN, given=("kinds",), heights=(94, 85)),
+    Entry(picture="profile", source=SLEEP, given=("profile",), heights=(106, 140)),
+    Entry(
+        picture="profile",
+        source=SLEEP,
+        given=("profile",),
+        options={"kind": "density"},
+        heights=(106, 140),
+    ),
+    Entry(picture="profile", source=PENICILLIN, given=("profile",), heights=(106, 90)),
+    Entry(picture="boundary", source=SLEEP, given=("profile", "post"), heights=(85, 70)),
+    Entry(picture="boundary", source=PENICILLIN, given=("profile", "post"), heights=(85, 70)),
+    Entry(picture="likelihood_surface", source=SLEEP, given=("surface",), heights=(82, 60)),
+    Entry(picture="likelihood_surface", source=PENICILLIN, given=("surface",), heights=(82, 60)),
+    Entry(
+        picture="residuals", source=SLEEP, given=("reml",), options={"x": "Days"}, heights=(90, 65)
+    ),
+    Entry(
+        picture="residuals",
+        source=PENICILLIN,
+        given=("reml",),
+        options={"x": "plate"},
+        heights=(90, 65),
+    ),
+    Entry(picture="qq", source=SLEEP, given=("reml",), heights=(90, 65)),
+    Entry(picture="qq", source=PENICILLIN, given=("reml",), heights=(90, 65)),
+    Entry(picture="check", source=SLEEP, given=("checked",), heights=(116, 170)),
+    Entry(picture="check", source=PENICILLIN, given=("checked",), heights=(116, 170)),
+)
+
+
+def draw(entry: Entry, source: GallerySource, width_mm: float) -> "Figure":
+    """Draw one entry into a figure of its own, as wide as said."""
+    from matplotlib.figure import Figure
+
+    function = getattr(plots, entry.picture)
+    height = entry.heights[WIDTHS_MM.index(width_mm)]
+    figure = Figure(figsize=inches(width_mm, height))
+    takes_ax = "ax" in inspect.signature(function).parameters
+    with drawing(figure):
+        any_figure(figure, width_mm=width_mm, height_mm=height)
+        into = {"ax": figure.add_subplot()} if takes_ax else {"figure": figure}
+        values = {name: source.values[value] for name, value in entry.values.items()}
+        given = [source.values[name] for name in entry.given]
+        function(*given, **entry.options, **values, **into)
+    return figure
+
+
+def gallery_files(sources: Sequence[GallerySource]) -> dict[str, bytes]:
+    """Draw everything; return PNG files and ``index.html`` by name."""
+    by_name = {source.name: source for source in sources}
+    files, shown = {}, []
+    for entry in ENTRIES:
+        words = ""
+        for width in WIDTHS_MM:
+            figure = draw(entry, by_name[entry.source], width)
+            words = words or plots.alt_text(figure)
+            buffer = BytesIO()
+            figure.savefig(buffer, format="png", dpi=DPI)
+            files[f"{entry.slug}-{width:.0f}.png"] = buffer.getvalue()
+        shown.append(_shown(entry, words))
+    sections = [
+        Section(
+            text="Every picture of hb.plot, as wide as a page (160 mm) and as a column (80 mm), "
+            "from a model of one grouping factor and from crossed ones."
+        ),
+        *(
+            Section(heading=f"{source.name}: {source.heading}", preformatted=source.setup)
+            for source in sources
+        ),
+        *(Section(heading=f"{e.picture}: {e.source}", html=html) for e, html in shown),
+    ]
+    files["index.html"] = page(TITLE, sections).encode()
+    return files
+
+
+def _shown(entry: Entry, words: str) -> tuple[Entry, str]:
+    pictures = " ".join(
+        f'<img src="{entry.slug}-{width:.0f}.png" alt="{escape(words)}" '
+        f'style="width:{width:.0f}mm; max-width:100%; vertical-align:top">'
+        for width in WIDTHS_MM
+    )
+    code = f"<pre>{escape(entry.code)}</pre>"
+    return entry, f'{code}\n<p>{pictures}</p>\n<p class="soft">{escape(words)}</p>'

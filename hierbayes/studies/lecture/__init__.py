@@ -1,0 +1,1 @@
+"""The lecture's analysis and its pages."""

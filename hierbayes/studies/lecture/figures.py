@@ -1,0 +1,147 @@
+"""The figures of the lecture as PNG files, drawn without a display."""
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from hierbayes.plots.caterpillar import caterpillar
+from hierbayes.plots.intervals import intervals
+from hierbayes.plots.likelihood_surface import likelihood_surface
+from hierbayes.plots.normal_qq import qq
+from hierbayes.plots.raw_data import data
+from hierbayes.plots.residual_scatter import residuals
+from hierbayes.plots.shrinkage_lines import shrinkage_lines
+from hierbayes.plots.shrinkage_plane import shrinkage_plane
+from hierbayes.plots.style import PNG_DPI, WIDTH_MM, drawing, inches, with_margins
+from hierbayes.pooling.within_group import within_group
+from hierbayes.render.html_page import Picture
+from hierbayes.studies.lecture.lecture import LABELS, Lecture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FACETS_MM, RESIDUALS_MM = 82.0, 75.0  # heights
+LIKELIHOOD_MM, PLANE_MM, LINES_MM, CATERPILLAR_MM, INTERVALS_MM = 82.0, 115.0, 110.0, 100.0, 150.0
+
+
+def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
+    """Draw the lecture's figures, and those beside them.
+
+    Returns
+    -------
+    dict
+        File name -> picture.
+    """
+    return {
+        "sleepstudy_by_subject.png": _facets(lecture),
+        "residuals.png": _residuals(lecture),
+        "likelihood.png": _likelihood(lecture),
+        "shrinkage_plane.png": _plane(lecture),
+        "shrinkage_lines.png": _lines(lecture),
+        "caterpillar.png": _caterpillar(lecture),
+        "intervals.png": _intervals(lecture),
+    }
+
+
+def _blank(height_mm: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return with_margins(Figure(figsize=inches(WIDTH_MM, height_mm), layout="constrained"))
+
+
+def _png(figure: "Figure", alt: str) -> Picture:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=PNG_DPI)
+    return Picture(png=buffer.getvalue(), alt=alt)
+
+
+def _facets(lecture: Lecture) -> Picture:
+    sleep = lecture.sleep
+    with drawing():
+        figure = _blank(FACETS_MM)
+        data(sleep, x="Days", y="Reaction", group="Subject", labels=LABELS, figure=figure)
+        slopes = within_group(sleep, x="Days", y="Reaction", group="Subject")["slope"]
+        return _png(
+            figure,
+            f"{slopes.size} panels, one a subject: reaction time over days of sleep deprivation, "
+            "with the subject's own least-squares line and its 95 % confidence band. "
+            f"The slopes go from {slopes.min():.1f} ms a day (subject {slopes.idxmin()}) to "
+            f"{slopes.max():.1f} ms a day (subject {slopes.idxmax()}).",
+        )
+
+
+def _residuals(lecture: Lecture) -> Picture:
+    fit = lecture.m1
+    values = fit.residuals()
+    with drawing():
+        figure = _blank(RESIDUALS_MM)
+        left, right = figure.subplots(1, 2)
+        residuals(fit, "Days", ax=left, labels=LABELS)
+        qq(fit, ax=right)
+        return _png(
+            figure,
+            "Left: residuals against days, a level cloud around the dashed zero line, from "
+            f"{values.min():.0f} to {values.max():.0f} ms. Right: normal QQ plot; most points "
+            "follow the dashed line, a few at both ends lie far from it: the tails are heavier "
+            "than normal.",
+        )
+
+
+def _likelihood(lecture: Lecture) -> Picture:
+    surface = lecture.surface
+    with drawing():
+        figure = _blank(LIKELIHOOD_MM)
+        likelihood_surface(surface, figure=figure)
+        return _png(
+            figure,
+            "Contours of the likelihood over the sds of the subjects' intercepts and slopes, for "
+            f"ML and for REML. The ML estimate ({surface.ml_estimate[0]:.1f}, "
+            f"{surface.ml_estimate[1]:.1f}) lies below and left of the REML estimate "
+            f"({surface.reml_estimate[0]:.1f}, {surface.reml_estimate[1]:.1f}).",
+        )
+
+
+def _plane(lecture: Lecture) -> Picture:
+    with drawing():
+        figure = _blank(PLANE_MM)
+        shrinkage_plane(lecture.m1, ax=figure.add_subplot())
+        return _png(
+            figure,
+            "Intercept and slope of each subject: an arrow from the estimate of the subject's own "
+            "ten days to the conditional mode, all pulled towards the cross of the population, "
+            "with ellipses of the estimated covariance.",
+        )
+
+
+def _lines(lecture: Lecture) -> Picture:
+    with drawing():
+        figure = _blank(LINES_MM)
+        shrinkage_lines(lecture.m1, standard_errors=True, labels=LABELS, figure=figure)
+        return _png(
+            figure,
+            "One panel a subject with its data and three lines: of the subject alone, of all "
+            "subjects together, and between them that of the mixed model. In each panel the "
+            "standard errors of the subject's own intercept and slope.",
+        )
+
+
+def _caterpillar(lecture: Lecture) -> Picture:
+    with drawing():
+        figure = _blank(CATERPILLAR_MM)
+        caterpillar(lecture.m1, lecture.posterior1, figure=figure)
+        return _png(
+            figure,
+            "Random intercepts and slopes of the 18 subjects in order, conditional modes beside "
+            "posterior means with 95 % intervals; the posterior's intervals are a little wider.",
+        )
+
+
+def _intervals(lecture: Lecture) -> Picture:
+    with drawing():
+        figure = _blank(INTERVALS_MM)
+        intervals(lecture.intervals, figure=figure)
+        return _png(
+            figure,
+            "Wald, profile and bootstrap confidence intervals and the posterior's credible "
+            "interval of each parameter, each on its own scale: alike for fixed effects, skewed "
+            "upwards for sds.",
+        )

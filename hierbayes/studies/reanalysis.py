@@ -1,0 +1,272 @@
+"""The one-page Bayesian reanalysis of a mixed model: REML next to a grid of priors.
+
+For one coefficient: its estimate and interval by REML; under each prior its posterior median and
+interval, the probabilities that it is positive and that it lies beyond a threshold, and the Bayes
+factor for the coefficient against none, from the marginal likelihoods of the two models under the
+same other priors.
+
+Unless given, the priors are those of the literature on clinical trials: a sceptic believes in no
+effect and gives one as large as ``expected`` (or larger) a probability of 5 %; an optimist expects
+it and gives an effect of the other sign 5 %; between them stand the weakly informative defaults,
+centred at no effect also where the effect is the intercept.
+
+Source: Spiegelhalter, Freedman & Parmar (1994), J. R. Stat. Soc. A 157:357.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtr
+
+from hierbayes.calls import checked_call
+from hierbayes.comparison.bayes_factor import bayes_factor
+from hierbayes.errors import HierBayesError, OptionError
+from hierbayes.formula.deparse import deparse
+from hierbayes.model.model import Model
+from hierbayes.naming.addresses import coefficient_addresses
+from hierbayes.options import random_generator, shown
+from hierbayes.priors.distributions import Normal, Prior
+from hierbayes.render.numbers import format_factor, format_percent
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.reanalysis import Reanalysis
+from hierbayes.results.tidy import check_level, estimated_rows
+
+ONE_SIDED = 1.6448536269514722  # normal quantile of 95 %
+LEVEL = 0.95  # of the intervals unless said
+PULLED = 0.5  # standard errors by which medians differ before the prior is said to matter
+
+
+@checked_call("hb.reanalyse", options_of=Model)
+def reanalyse(
+    formula: str,
+    data: Any,
+    priors: Mapping[str, Any] | None = None,
+    *,
+    term: str | None = None,
+    expected: float | None = None,
+    threshold: float = 0.0,
+    level: float = LEVEL,
+    random_seed: Any = None,
+    **model_options: Any,
+) -> Reanalysis:
+    """Analyse a mixed model by REML and under several priors, for one coefficient.
+
+    Parameters
+    ----------
+    formula, data, **model_options
+        As for ``Model``: ``known_sd="se"`` makes it a meta-analysis of published estimates.
+    priors : dict, name -> priors of a model
+        For example ``{"sceptical": {"Days": hb.Normal(0, 5)}, "neutral": None}``; sceptical,
+        neutral and optimistic as described above unless given.
+    term : the coefficient; the last one of the fixed part unless said
+    expected : effect that sceptic and optimist disagree about, in units of the coefficient; the
+        REML estimate unless said, which uses the data twice
+    threshold : effect whose probability of being exceeded is reported, in the direction of the
+        estimate: of a negative one, the probability of lying below minus the threshold
+    level : of the intervals
+    random_seed : int, Generator or SeedSequence
+
+    Returns
+    -------
+    Reanalysis
+        Prints the table and a paragraph; ``.report("page.html")`` writes the page.
+
+    Raises
+    ------
+    OptionError
+        If there is no such coefficient or these are not priors of a model.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> sleep = hb.load_dataset("sleepstudy")
+    >>> found = hb.reanalyse("Reaction ~ Days + (Days | Subject)", sleep, random_seed=1)
+    >>> found.term, list(found.table.index)
+    ('Days', ['REML', 'sceptical', 'neutral', 'optimistic'])
+    """
+    given = {
+        "priors": priors,
+        "term": term,
+        "expected": expected,
+        "threshold": threshold or None,
+        "level": None if level == LEVEL else level,
+        **model_options,
+        "random_seed": random_seed,
+    }
+    rng = random_generator(random_seed)
+    check_level(level)
+    _check_numbers(expected=expected, threshold=threshold)
+    model = Model(formula, data, **model_options)
+    reml = model.fit("reml")
+    at = _checked_term(reml, term)
+    chosen = coefficient_addresses(reml.design, reml.kept.tolist()).labels[at]
+    estimate, error = float(reml.beta[at]), float(reml.std_errors[at])
+    notes = []
+    if priors is None:
+        if expected is None:
+            notes.append(
+                "Sceptic and optimist disagree about an effect as large as the REML estimate, "
+                "which uses the data twice; give expected= what was expected beforehand."
+            )
+        own = model.model_priors.beta[model.kept_columns.tolist().index(at)]
+        priors = spectrum(chosen, estimate if expected is None else float(expected), own)
+    if not isinstance(priors, Mapping) or not priors:
+        raise OptionError(
+            "priors must be a dict of names and priors of a model, for example "
+            '{"sceptical": {"Days": hb.Normal(0, 5)}, "neutral": None}.'
+        )
+    if "REML" in map(str, priors):
+        raise OptionError(
+            "priors: 'REML' is the row of the fit without priors; choose another name."
+        )
+    rows = {"REML": _of_reml(reml, at, level)}
+    fits: dict[str, Any] = {"REML": reml}
+    for name, prior in priors.items():
+        again = Model(formula, data, **(model_options | {"priors": prior}))
+        post = again.sample(random_seed=rng)
+        draws = post.draws.beta[:, :, at].ravel()
+        factor, why = _bayes_factor(again, post, reml.coef_names[at], rng)
+        if why:
+            notes.append(f"{name}: {why}")
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        low, high = np.quantile(draws, tails)
+        beyond = draws > threshold if estimate >= 0 else draws < -abs(threshold)
+        laws = again.model_priors.beta
+        law = laws[at]
+        rows[str(name)] = (
+            str(law),
+            float(np.median(draws)),
+            float(draws.std(ddof=1)),
+            float(low),
+            float(high),
+            float((draws > 0).mean()),
+            float(beyond.mean()),
+            factor,
+            (float(np.median(draws)) - estimate) / error,
+        )
+        fits[str(name)] = post
+    columns = ["prior", "median", "sd", "low", "high", "prob_positive", "prob_beyond"]
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=[*columns, "bayes_factor", "shift"]
+    )
+    return Reanalysis(
+        term=chosen,
+        table=table,
+        threshold=float(threshold),
+        level=level,
+        fits=fits,
+        paragraph=_paragraph(chosen, table, level, threshold, reml),
+        notes=tuple(notes),
+        formula_text=reml.formula_text,
+        data_name=reml.data_name,
+        arguments={name: value for name, value in given.items() if value is not None},
+    )
+
+
+def spectrum(term: str, expected: float, default: Prior) -> dict[str, Any]:
+    """Priors of a sceptic, of somebody neutral and of an optimist about one coefficient.
+
+    ``default`` is the model's own. An intercept's is centred at the mean of the data; somebody
+    neutral has its width, and its centre at no effect.
+    """
+    if expected == 0 or not np.isfinite(expected):
+        raise OptionError(f"expected={shown(expected)} must be an effect other than zero.")
+    spread = abs(expected) / ONE_SIDED
+    neutral = None
+    if isinstance(default, Normal) and default.mu != 0:
+        neutral = {term: Normal(0.0, default.sigma)}
+    return {
+        "sceptical": {term: Normal(0.0, spread)},
+        "neutral": neutral,
+        "optimistic": {term: Normal(expected, spread)},
+    }
+
+
+def _check_numbers(**given: Any) -> None:
+    for name, value in given.items():
+        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if value is not None and not (is_number and np.isfinite(value)):
+            raise OptionError(f"{name}={shown(value)} must be a number.")
+
+
+def _checked_term(fit: LikelihoodFit, term: Any) -> int:
+    """Return the position of the coefficient to reanalyse; the last one when not named."""
+    if not fit.coef_names:
+        raise OptionError("The model has no fixed effect to reanalyse.")
+    if term is None:
+        return len(fit.coef_names) - 1
+    addresses = coefficient_addresses(fit.design, fit.kept.tolist())
+    return addresses.place(term, "term={text} is not one of {listed}")
+
+
+def _of_reml(fit: LikelihoodFit, at: int, level: float) -> tuple[Any, ...]:
+    row: Any = estimated_rows(fit, fit.tidy("fixed", level=level)).iloc[at]
+    estimate, error, df = (float(row[name]) for name in ("estimate", "std_error", "df"))
+    positive = float(stdtr(df, estimate / error))
+    low, high = float(row["conf_low"]), float(row["conf_high"])
+    return ("none", estimate, error, low, high, positive, np.nan, np.nan, 0.0)
+
+
+def _bayes_factor(
+    model: Model, post: Any, term: str, rng: np.random.Generator
+) -> tuple[float, str]:
+    """Bayes factor for a coefficient against none, or NaN with the reason."""
+    labels = [own.label for own in model.formula.fixed.terms]
+    larger = [
+        own.label
+        for own in model.formula.fixed.terms
+        if own.label != term and term in map(deparse, own.variables)
+    ]
+    if term != "(Intercept)" and (term not in labels or larger):
+        return np.nan, f"no Bayes factor, {term} is no term that can be taken out on its own."
+    change = ". ~ . - 1" if term == "(Intercept)" else f". ~ . - {term}"
+    try:
+        found = bayes_factor(post, model.updated(change).sample(random_seed=rng))
+    except HierBayesError as error:
+        return np.nan, f"no Bayes factor ({error})"
+    told = [str(own) for own in found.findings if own.code == "data_centred_prior"]
+    return float(found.bf), " ".join(told)
+
+
+def _paragraph(
+    term: str, table: pd.DataFrame, level: float, threshold: float, reml: LikelihoodFit
+) -> str:
+    """Say the result in words."""
+    own: Any = table.loc["REML"]
+    others = table.drop(index="REML")
+    percent = f"{100 * level:g} %"
+    first = (
+        f"We analysed {reml.nobs} observations with the model {reml.formula_text}. By REML the "
+        f"effect of {term} was {own['median']:.3g} (standard error {own['sd']:.3g}, {percent} "
+        f"confidence interval {own['low']:.3g} to {own['high']:.3g})."
+    )
+    parts = []
+    for name, row in others.iterrows():
+        says = (
+            f"under the {name} prior, {row['prior']}, the posterior median was "
+            f"{row['median']:.3g} ({percent} credible interval {row['low']:.3g} to "
+            f"{row['high']:.3g}), with a probability of "
+            f"{format_percent(row['prob_positive'])} that the effect is positive"
+        )
+        if threshold:
+            low = own["median"] < 0
+            side = f"is below {-abs(threshold):g}" if low else f"exceeds {threshold:g}"
+            says += f" and of {format_percent(row['prob_beyond'])} that it {side}"
+        if np.isfinite(row["bayes_factor"]):
+            says += f"; the Bayes factor for the effect was {format_factor(row['bayes_factor'])}"
+        parts.append(says)
+    sentences = " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
+    spread = float(others["shift"].max() - others["shift"].min())
+    if spread < PULLED:
+        last = (
+            "The conclusion hardly depends on the prior: the medians differ by "
+            f"{spread:.2g} standard errors."
+        )
+    else:
+        last = (
+            f"The prior matters here: the medians differ by {spread:.2g} standard errors, so a "
+            "reader's own prior decides how much to believe."
+        )
+    return f"{first} {sentences} {last}"
