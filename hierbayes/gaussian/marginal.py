@@ -43,7 +43,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.gaussian.products import Products, multiply
+from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.remainder import Remainder
 from hierbayes.gaussian.responses import Responses
 from hierbayes.gaussian.undetermined import Undetermined
@@ -96,6 +96,9 @@ class Blocks(Protocol):
     @property
     def pattern(self) -> Pattern:
         """The pattern they are laid out for."""
+
+    def times(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
+        """Z'WZ times vectors given per factor as (T, J, q, c); the result has the same shapes."""
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> Factor:
         """Factorise at one Lambda (T, q, q) a grouping factor."""
@@ -259,7 +262,7 @@ def reduce(kernel: Kernel, Lambdas: Sequence[FloatArray], *, n_batch: int) -> Re
     factor = kernel.blocks.factorise(Lambdas)
     remainder = kernel.remainder
     if remainder is not None:
-        solved = solve(kernel.products, Lambdas, factor, remainder)
+        solved = solve(kernel.blocks, Lambdas, factor, remainder)
         return Reduced(
             log_det=factor.log_det,
             gram_xy=solved.gram,
@@ -278,18 +281,18 @@ def reduce(kernel: Kernel, Lambdas: Sequence[FloatArray], *, n_batch: int) -> Re
 
 
 def solve(
-    products: Products, Lambdas: Sequence[FloatArray], factor: Factor, columns: Remainder
+    blocks: Blocks, Lambdas: Sequence[FloatArray], factor: Factor, columns: Remainder
 ) -> Solved:
     """U, H and C'V^-1C of columns C = Z B + R, without differences of large numbers.
 
     One step of refinement takes the rounding of the factor out of U.
     """
-    h = [z + s for z, s in zip(columns.zr, multiply(products, columns.levels), strict=True)]
+    h = [z + s for z, s in zip(columns.zr, blocks.times(columns.levels), strict=True)]
     half = factor.half_solve([transpose_times(L, x) for L, x in zip(Lambdas, h, strict=True)])
     u = factor.back_solve(half)
     for step in range(REFINEMENTS + 1):
         D = [B - times(L, v) for B, L, v in zip(columns.levels, Lambdas, u, strict=True)]
-        spread = multiply(products, D) if factor.roots is None else [squared(factor.roots, D[0])]
+        spread = blocks.times(D) if factor.roots is None else [squared(factor.roots, D[0])]
         h = [z + s for z, s in zip(columns.zr, spread, strict=True)]
         if step < REFINEMENTS:
             left = [transpose_times(L, x) - v for L, x, v in zip(Lambdas, h, u, strict=True)]
@@ -352,8 +355,8 @@ def information(
             zr=tuple(np.zeros_like(v) for v in vectors),
             rr=np.zeros((1, vectors[0].shape[3], vectors[0].shape[3])),
         )
-        return solve(kernel.products, Lambdas, factor, columns).gram
-    spread = multiply(kernel.products, vectors)
+        return solve(kernel.blocks, Lambdas, factor, columns).gram
+    spread = kernel.blocks.times(vectors)
     half = factor.half_solve([transpose_times(L, s) for L, s in zip(Lambdas, spread, strict=True)])
     return gram(vectors, spread) - gram(half, half)
 
@@ -461,7 +464,7 @@ def responses_of(
         return at.solved.u, at.solved.h
     assert at.factor is not None
     u = at.factor.back_solve(at.half)
-    spread = multiply(kernel.products, [times(L, x) for L, x in zip(Lambdas, u, strict=True)])
+    spread = kernel.blocks.times([times(L, x) for L, x in zip(Lambdas, u, strict=True)])
     return u, [z - s for z, s in zip(kernel.zxy, spread, strict=True)]
 
 
@@ -544,7 +547,7 @@ def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatA
         on_xy = gram(at.solved.h, directions)
         square = information(kernel, at.Lambdas, at.factor, directions)
     else:
-        spread = multiply(kernel.products, directions)
+        spread = kernel.blocks.times(directions)
         half = at.factor.half_solve(
             [transpose_times(L, s) for L, s in zip(at.Lambdas, spread, strict=True)]
         )

@@ -259,18 +259,20 @@ def _of_all_levels(products: Products) -> tuple[FloatArray, FloatArray, FloatArr
     """Z'WZ, Z'WX and Z'Wy of all factors as of one level: (1, Q, Q), (1, Q, p), (1, Q)."""
     zx = np.concatenate([zx.reshape(J * q, p) for zx in products.zx for J, q, p in [zx.shape]])
     zy = np.concatenate([zy.ravel() for zy in products.zy])
-    return dense_levels(products)[None], zx[None], zy[None]
+    return dense_levels(products.zz, products.couplings)[None], zx[None], zy[None]
 
 
-def dense_levels(products: Products, first: int = 0) -> FloatArray:
+def dense_levels(
+    zz: Sequence[FloatArray], couplings: dict[tuple[int, int], Coupling], *, first: int = 0
+) -> FloatArray:
     """Z'WZ of all factors from ``first`` on as one dense matrix."""
-    starts = np.cumsum([0] + [zy.size for zy in products.zy[first:]])
+    starts = np.cumsum([0] + [A.shape[0] * A.shape[1] for A in zz[first:]])
     Z = np.zeros((starts[-1], starts[-1]))
-    for A, start in zip(products.zz[first:], starts[:-1], strict=True):
+    for A, start in zip(zz[first:], starts[:-1], strict=True):
         J, q = A.shape[:2]
         at = start + np.arange(J * q).reshape(J, q)
         Z[at[:, :, None], at[:, None, :]] = A
-    for (f, g), c in products.couplings.items():
+    for (f, g), c in couplings.items():
         if f >= first:
             q_f, q_g = c.blocks.shape[1:]
             row = starts[f - first] + c.rows[:, None] * q_f + np.arange(q_f)
@@ -425,15 +427,19 @@ def _merged(a: Coupling, b: Coupling, n_columns: int) -> Coupling:
 
 def multiply(products: Products, vectors: Sequence[FloatArray]) -> list[FloatArray]:
     """Z'WZ times vectors given per factor as (T, J, q, c); the result has the same shapes."""
-    out = [
-        np.einsum("jab,tjbc->tjac", A, v) if A.shape[1] > 1 else A[None] * v
-        for A, v in zip(products.zz, vectors, strict=True)
-    ]
+    out = [times_blocks(A, v) for A, v in zip(products.zz, vectors, strict=True)]
     for (f, g), coupling in products.couplings.items():
         at, to, blocks = coupling.rows, coupling.columns, coupling.blocks
-        _add_sums(out[f], at, np.einsum("mab,tmbc->tmac", blocks, vectors[g][:, to]))
-        _add_sums(out[g], to, np.einsum("mab,tmac->tmbc", blocks, vectors[f][:, at]))
+        _add_sums(out[f], at, times_blocks(blocks, vectors[g][:, to]))
+        _add_sums(out[g], to, times_blocks(blocks.swapaxes(1, 2), vectors[f][:, at]))
     return out
+
+
+def times_blocks(A: FloatArray, vectors: FloatArray) -> FloatArray:
+    """Blocks (m, a, b) times vectors (T, m, b, c), each with its own: (T, m, a, c)."""
+    if A.shape[1] == A.shape[2] == 1:
+        return np.asarray(A * vectors)
+    return np.einsum("mab,tmbc->tmac", A, vectors)
 
 
 def summed_diagonal_blocks(

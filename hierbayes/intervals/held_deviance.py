@@ -26,7 +26,6 @@ from hierbayes.gaussian.marginal import (
     traces_of,
     transpose_times,
 )
-from hierbayes.gaussian.products import multiply
 from hierbayes.intervals.held_parameter import Held
 from hierbayes.linalg.stacked import inverse_of_triangles
 
@@ -258,7 +257,7 @@ def _residual_modes(point: _Point, e: FloatArray) -> tuple[list[FloatArray], lis
     assert reduced.factor is not None
     u = reduced.factor.back_solve([half @ e for half in reduced.half])
     at_u = [times(L, x) for L, x in zip(point.Lambdas, u, strict=True)]
-    spread = multiply(kernel.products, at_u)
+    spread = kernel.blocks.times(at_u)
     return u, [z @ e - s for z, s in zip(kernel.zxy, spread, strict=True)]
 
 
@@ -270,7 +269,7 @@ def _information(point: _Point, directions: list[FloatArray]) -> tuple[FloatArra
         on_xy = gram(reduced.solved.h, directions)
         square = information(kernel, point.Lambdas, reduced.factor, directions)
     else:
-        spread = multiply(kernel.products, directions)
+        spread = kernel.blocks.times(directions)
         half = reduced.factor.half_solve(
             [transpose_times(L, s) for L, s in zip(point.Lambdas, spread, strict=True)]
         )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
+from hierbayes.gaussian.factor import gram_matrix
 from hierbayes.gaussian.marginal import derivatives, evaluate, modes, with_responses
 from hierbayes.gaussian.products import with_response
 from hierbayes.gaussian.responses import Responses
@@ -128,6 +129,20 @@ def test_the_factor_solves_and_its_blocks_are_those_of_the_inverse(held, weighte
         for found, expected in zip(traces, products, strict=True):
             total = expected.sum(axis=0)
             np.testing.assert_allclose(found[t], total, atol=1e-8 * np.abs(total).max())
+
+
+@pytest.mark.parametrize("sparse_cost", [0, 10**9])
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_blocks_multiply_vectors_by_the_gram_matrix(held, count, sparse_cost, monkeypatch):
+    design, make = held
+    kernel = make(design)
+    monkeypatch.setattr(gram_matrix, "SPARSE_COST", sparse_cost)  # sparse, or dense
+    model = DenseModel(in_basis(design, kernel), np.zeros(kernel.shape.n_theta), None)
+    v = np.random.default_rng(8).normal(size=(count, model.Z.shape[1], 2))
+    sides = [np.stack(parts) for parts in zip(*map(model.by_factor, v), strict=True)]
+    expected = [model.by_factor(model.Z.T @ (model.Z @ one)) for one in v]
+    for found, parts in zip(kernel.blocks.times(sides), zip(*expected, strict=True), strict=True):
+        np.testing.assert_allclose(found, np.stack(parts), atol=1e-9)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

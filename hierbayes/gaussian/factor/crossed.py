@@ -17,8 +17,9 @@ import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.gaussian.factor.gram_matrix import GramMatrix
 from hierbayes.gaussian.pattern.crossed import CrossedPattern
-from hierbayes.gaussian.products import Products, dense_levels
+from hierbayes.gaussian.products import Coupling, Products, dense_levels
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     inverse_stack,
@@ -31,14 +32,14 @@ from hierbayes.linalg.stacked import (
 STACK_ROUNDS = 2  # matrices a row from which one step for all is quicker than a call for each
 
 
-@record
+@record(slots=False)
 class CrossedBlocks:
     """The blocks of Z'WZ on a crossed pattern.
 
     Attributes
     ----------
     pattern : CrossedPattern
-    first : array, shape (J, q, q), blocks of factor 0
+    zz, couplings : as in ``Products``
     rest : array, shape (r, r), A_rr of all other factors, dense
     coupling : array, shape (J, q, r), A_0r where it is kept dense, else (J, q, 0)
     values : array, shape (m, q), A_0r beside the pattern's ``Meeting``
@@ -48,11 +49,25 @@ class CrossedBlocks:
     """
 
     pattern: CrossedPattern
-    first: FloatArray
+    zz: tuple[FloatArray, ...]
+    couplings: dict[tuple[int, int], Coupling]
     rest: FloatArray
     coupling: FloatArray
     values: FloatArray
     pair_products: FloatArray
+
+    @property
+    def first(self) -> FloatArray:
+        """Blocks of factor 0, (J, q, q)."""
+        return self.zz[0]
+
+    @cached_property
+    def _gram(self) -> GramMatrix:
+        return GramMatrix(self.zz, self.couplings)
+
+    def times(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
+        """Z'WZ times vectors given per factor as (T, J, q, c)."""
+        return self._gram.times(vectors)
 
     def scale_rest(
         self, M: FloatArray, Lambdas: Sequence[FloatArray], *, transpose: bool = False
@@ -105,8 +120,9 @@ def crossed_blocks(pattern: CrossedPattern, products: Products) -> CrossedBlocks
         )
     return CrossedBlocks(
         pattern=pattern,
-        first=products.zz[0],
-        rest=dense_levels(products, first=1),
+        zz=products.zz,
+        couplings=products.couplings,
+        rest=dense_levels(products.zz, products.couplings, first=1),
         coupling=coupling,
         values=values,
         pair_products=pair_products,

@@ -14,7 +14,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.pattern.nested import NestedPattern
-from hierbayes.gaussian.products import Coupling, Products, summed_diagonal_blocks
+from hierbayes.gaussian.products import Coupling, Products, summed_diagonal_blocks, times_blocks
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     inverse_stack,
@@ -46,6 +46,15 @@ class NestedBlocks:
     zz: tuple[FloatArray, ...]
     couplings: dict[tuple[int, int], Coupling]
     roots: FloatArray | None
+
+    def times(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
+        """Z'WZ times vectors given per factor as (T, J, q, c)."""
+        out = [times_blocks(A, v) for A, v in zip(self.zz, vectors, strict=True)]
+        for (f, g), coupling in self.couplings.items():
+            children = self.pattern.children[f, g]
+            out[f] += times_blocks(coupling.blocks, vectors[g][:, children.parent])
+            out[g] += children.sums(times_blocks(coupling.blocks.swapaxes(1, 2), vectors[f]))
+        return out
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "NestedFactor":
         """Factorise at one Lambda (T, q, q) a grouping factor."""

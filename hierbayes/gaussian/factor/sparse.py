@@ -13,13 +13,14 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.gaussian.factor.gram_matrix import GramMatrix
 from hierbayes.gaussian.pattern.sparse import SparsePattern
 from hierbayes.gaussian.products import Coupling, Products, summed_diagonal_blocks
 from hierbayes.linalg import sparse_cholesky
 from hierbayes.linalg.stacked import sandwich
 
 
-@record
+@record(slots=False)
 class SparseBlocks:
     """The blocks of Z'WZ on a sparse pattern: those of the products as they are.
 
@@ -36,6 +37,14 @@ class SparseBlocks:
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "SparseFactor":
         """Factorise at one Lambda (T, q, q) a grouping factor."""
         return SparseFactor(self, Lambdas)
+
+    @cached_property
+    def _gram(self) -> GramMatrix:
+        return GramMatrix(self.zz, self.couplings)
+
+    def times(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
+        """Z'WZ times vectors given per factor as (T, J, q, c)."""
+        return self._gram.times(vectors)
 
     def joined(self, parts: Sequence[FloatArray], t: int) -> FloatArray:
         """Entry t of right sides per factor (T or 1, J, q, c), in the order of elimination."""
