@@ -24,7 +24,7 @@ from hierbayes.arrays import IntArray
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.gaussian.pattern.level_graph import level_graph
-from hierbayes.gaussian.products import Products, products_of
+from hierbayes.gaussian.products import Products, dense_beside_first, dense_levels, products_of
 from hierbayes.naming.variable_names import OBS, factor_variables, response_variable
 
 MAX_REST = 1000  # columns of the dense matrix of the crossed factors but the largest
@@ -203,15 +203,11 @@ def _eliminate_crossed(
     import pymc as pm
     import pytensor.tensor as pt
 
-    from hierbayes.gaussian.factor.crossed import crossed_blocks
     from hierbayes.gaussian.pattern.crossed import crossed_pattern
 
     pattern = crossed_pattern(level_graph(products))
-    blocks = crossed_blocks(pattern, products)
     J, q = products.zz[0].shape[:2]
-    meeting = pattern.meeting
-    dense = np.zeros((J, q, pattern.n_rest))
-    dense[meeting.levels, :, meeting.columns] = blocks.values
+    dense = dense_beside_first(products.zz, products.couplings)
     sizes = [A.shape[:2] for A in products.zz[1:]]
 
     def scaled(M: Any, rows: Any) -> Any:
@@ -226,7 +222,7 @@ def _eliminate_crossed(
     coupling = Lambdas[0].T @ pm.Data(f"zz_{names[0]}_others", dense)
     E = scaled(_solve(L, coupling, q).reshape((J * q, pattern.n_rest)), J * q)
     half = _solve(L, right[0][:, :, None], q).reshape((J * q,))
-    rest = pm.Data("zz_others", blocks.rest)
+    rest = pm.Data("zz_others", dense_levels(products.zz, products.couplings, first=1))
     F = scaled(scaled(rest, pattern.n_rest).T, pattern.n_rest)
     F = F + np.eye(pattern.n_rest) - E.T @ E
     root = pt.linalg.cholesky(F)

@@ -21,18 +21,20 @@ from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.gaussian.covariance import CovarianceShape, shape_of
 from hierbayes.gaussian.remainder import (
     FAR,
-    RIDGE,
     TINY_RIDGE,
     LevelRows,
     Remainder,
     is_far,
-    may_be_far,
+    leave_little,
+    ridged_root,
     rows_left,
 )
 from hierbayes.linalg.rank import GRAM_SAFE, RANK_TOLERANCE, column_basis, inverse_upper
+from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 
-# Columns of all levels up to which asking the products costs less than sweeping the rows.
-SMALL_LEVELS = 100
+# Multiply-adds of an elimination of all levels, a millisecond or two, up to which the products are
+# asked: sweeping the rows costs more.
+QUICK_ELIMINATION = 5 * 10**7
 
 
 @record
@@ -246,20 +248,62 @@ def _with_remainder(
 
 def _may_be_far(products: Products) -> bool:
     """Whether the products leave it open; those of several factors are asked only when small."""
-    if len(products.zz) == 1:
-        z, ridge = (products.zz[0], products.zx[0], products.zy[0]), RIDGE
-    elif sum(zy.size for zy in products.zy) <= SMALL_LEVELS:
-        z, ridge = _of_all_levels(products), TINY_RIDGE
-    else:
+    zz = products.zz
+    first, *others = [A.shape[0] * A.shape[1] for A in zz]
+    rest = sum(others)
+    if rest**2 * (first + rest) > QUICK_ELIMINATION:
         return True
-    return may_be_far(products.xx, products.xy, products.yy, z=z, ridge=ridge)
+    zxy = [
+        np.concatenate([zx, zy[:, :, None]], axis=2)
+        for zx, zy in zip(products.zx, products.zy, strict=True)
+    ]
+    if rest:
+        try:
+            explained = _explained(zz, products.couplings, zxy)
+        except np.linalg.LinAlgError:  # columns of a level that hardly differ from each other
+            return True
+    else:
+        half = solve_lower_stack(ridged_root(zz[0]), zxy[0]).reshape(first, -1)
+        explained = half.T @ half
+    return leave_little(products.xx, products.xy, products.yy, explained=explained)
 
 
-def _of_all_levels(products: Products) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Z'WZ, Z'WX and Z'Wy of all factors as of one level: (1, Q, Q), (1, Q, p), (1, Q)."""
-    zx = np.concatenate([zx.reshape(J * q, p) for zx in products.zx for J, q, p in [zx.shape]])
-    zy = np.concatenate([zy.ravel() for zy in products.zy])
-    return dense_levels(products.zz, products.couplings)[None], zx[None], zy[None]
+def _explained(
+    zz: Sequence[FloatArray], couplings: dict[tuple[int, int], Coupling], zxy: Sequence[FloatArray]
+) -> FloatArray:
+    """Part of [X y]'W[X y] that the levels of all factors explain, (c, c), from Z'W[X y].
+
+    The levels of the first factor are eliminated as a stack, those of the others as one matrix.
+    """
+    r = sum(A.shape[0] * A.shape[1] for A in zz[1:])
+    right = np.concatenate([dense_beside_first(zz, couplings), zxy[0]], axis=2)
+    root = cholesky_stack(_with_tiny_ridge(zz[0]))
+    half = solve_lower_stack(root, right).reshape(-1, right.shape[2])
+    taken = half.T @ half
+    left = np.concatenate([z.reshape(-1, z.shape[2]) for z in zxy[1:]]) - taken[:r, r:]
+    A = _with_tiny_ridge(dense_levels(zz, couplings, first=1))
+    return np.asarray(taken[r:, r:] + left.T @ np.linalg.solve(A - taken[:r, :r], left))
+
+
+def _with_tiny_ridge(A: FloatArray) -> FloatArray:
+    """Matrices (..., q, q) with a ridge, as part of each column's own square."""
+    own = np.diagonal(A, axis1=-2, axis2=-1)
+    return A + (TINY_RIDGE * np.where(own > 0, own, 1.0))[..., None] * np.eye(A.shape[-1])
+
+
+def dense_beside_first(
+    zz: Sequence[FloatArray], couplings: dict[tuple[int, int], Coupling]
+) -> FloatArray:
+    """Z_0'WZ_r between the first factor and the columns r of all others, dense, (J, q, r)."""
+    J, q = zz[0].shape[:2]
+    parts = []
+    for (f, g), c in couplings.items():
+        if f == 0:
+            J_g, q_g = zz[g].shape[:2]
+            part = np.zeros((J, q, J_g, q_g))
+            part[c.rows, :, c.columns] = c.blocks
+            parts.append(part.reshape(J, q, J_g * q_g))
+    return np.concatenate(parts, axis=2)
 
 
 def dense_levels(

@@ -105,7 +105,7 @@ class LevelRows:
         self._weights = weights
         self._sizes = [A.shape[:2] for A in blocks]
         self._zts = [transposed(f, f.z @ basis) for f, basis in zip(factors, bases, strict=True)]
-        self._roots = [_root(A) for A in blocks]
+        self._roots = [ridged_root(A) for A in blocks]
         self._root_weights = np.ones((1, 1)) if weights is None else np.sqrt(weights)[:, None]
         sizes = [np.linalg.eigvalsh(A) for A in blocks]
         self._told_apart = [size[:, 0] > RIDGE * size[:, -1] for size in sizes]
@@ -208,10 +208,10 @@ def _beside(x: FloatArray, y: FloatArray) -> FloatArray:
     return both
 
 
-def _root(A: FloatArray, ridge: float = RIDGE) -> FloatArray:
-    """Cholesky factors of the blocks (J, q, q) with the ridge."""
+def ridged_root(A: FloatArray) -> FloatArray:
+    """Cholesky factors of blocks (J, q, q) with the ridge."""
     mean = A.sum(axis=0).diagonal() / A.shape[0]
-    return cholesky_stack(A + np.diag(ridge * np.where(mean > 0, mean, 1.0)))
+    return cholesky_stack(A + np.diag(RIDGE * np.where(mean > 0, mean, 1.0)))
 
 
 def rows_left(factors: Sequence[GroupingFactor]) -> int:
@@ -223,25 +223,14 @@ def rows_left(factors: Sequence[GroupingFactor]) -> int:
     return max(factors[0].codes.size - n_effects, 0)
 
 
-def may_be_far(
-    of_x: FloatArray,
-    of_xy: FloatArray,
-    yy: float,
-    *,
-    z: tuple[FloatArray, FloatArray, FloatArray],
-    ridge: float = RIDGE,
-) -> bool:
+def leave_little(of_x: FloatArray, of_xy: FloatArray, yy: float, *, explained: FloatArray) -> bool:
     """Whether the products leave it open that X and the levels fit y (almost).
 
     Parameters
     ----------
     of_x, of_xy, yy : X'WX (p, p), X'Wy (p,) and y'Wy
-    z : Z'WZ (J, q, q), Z'WX (J, q, p) and Z'Wy (J, q)
-    ridge : added to Z'WZ, as part of its mean
+    explained : array, shape (p + 1, p + 1), part of [X y]'W[X y] that the levels explain
     """
-    both = solve_lower_stack(_root(z[0], ridge), np.concatenate([z[1], z[2][:, :, None]], axis=2))
-    fitted = both.reshape(-1, of_xy.size + 1)
-    explained = fitted.T @ fitted
     left_xy = of_xy - explained[:-1, -1]
     left_x = of_x - explained[:-1, :-1]
     size = of_x.diagonal()  # zero for a column that these rows don't have

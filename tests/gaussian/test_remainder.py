@@ -168,6 +168,22 @@ def test_ordinary_ratios_and_means_far_from_zero_take_no_remainder():
     assert model.with_response(model.design.y + 1e9).kernel("reml").remainder is None
 
 
+@pytest.mark.parametrize("formula", ["y ~ x + (x | a) + (1 | c)", "y ~ x + (1 | a) + (x | c)"])
+def test_the_products_of_crossed_factors_settle_what_is_ordinary_and_miss_nothing(
+    formula, monkeypatch
+):
+    rng = np.random.default_rng(3)
+    a, c = (codes.ravel() for codes in np.indices((60, 40)))
+    x, e = rng.normal(size=a.size), rng.normal(size=a.size)
+    effects = rng.normal(size=60)[a] + rng.normal(size=40)[c]
+    frame = {"x": x, "a": np.char.mod("a%d", a), "c": np.char.mod("c%d", c)}
+    for ratio, is_far in ((1e4, True), (10.0, False)):
+        model = hb.Model(formula, frame | {"y": x + ratio * effects + e})
+        if not is_far:  # no row is swept
+            monkeypatch.delattr("hierbayes.gaussian.products.LevelRows")
+        assert (model.kernel("reml").remainder is not None) == is_far
+
+
 @pytest.mark.parametrize("unit", [1e-12, 1e12])
 def test_the_way_taken_has_no_unit(unit):
     for ratio in (10.0, 1e5):

@@ -19,7 +19,7 @@ from scipy.linalg import lapack, solve_triangular
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.factor.gram_matrix import GramMatrix
 from hierbayes.gaussian.pattern.crossed import CrossedPattern
-from hierbayes.gaussian.products import Coupling, Products, dense_levels
+from hierbayes.gaussian.products import Coupling, Products, dense_beside_first, dense_levels
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     inverse_stack,
@@ -42,7 +42,7 @@ class CrossedBlocks:
     zz, couplings : as in ``Products``
     rest : array, shape (r, r), A_rr of all other factors, dense
     coupling : array, shape (J, q, r), A_0r where it is kept dense, else (J, q, 0)
-    values : array, shape (m, q), A_0r beside the pattern's ``Meeting``
+    values : array, shape (m, q), A_0r beside the pattern's ``Meeting``; none where it is dense
     pair_products : array, shape (q (q + 1) / 2, pairs): for columns a <= b of factor 0, what
         multiplies entry (a, b) of a symmetric (q, q) matrix K in v_first'K v_second; none where
         A_0r is kept dense
@@ -98,18 +98,17 @@ class CrossedBlocks:
 def crossed_blocks(pattern: CrossedPattern, products: Products) -> CrossedBlocks:
     """Lay the blocks of Z'WZ out for a pattern of the same levels."""
     J, q = products.zz[0].shape[:2]
-    between = [
-        np.swapaxes(c.blocks, 1, 2).reshape(-1, q)
-        for (f, _), c in products.couplings.items()
-        if f == 0
-    ]
-    meeting = pattern.meeting
-    values = np.concatenate(between)[meeting.order]
-    coupling, pair_products = np.zeros((J, q, 0)), np.zeros((q * (q + 1) // 2, 0))
+    coupling, values = np.zeros((J, q, 0)), np.zeros((0, q))
+    pair_products = np.zeros((q * (q + 1) // 2, 0))
     if pattern.pairs is None:
-        coupling = np.zeros((J, q, pattern.n_rest))
-        coupling[meeting.levels, :, meeting.columns] = values
+        coupling = dense_beside_first(products.zz, products.couplings)
     else:
+        between = [
+            np.swapaxes(c.blocks, 1, 2).reshape(-1, q)
+            for (f, _), c in products.couplings.items()
+            if f == 0
+        ]
+        values = np.concatenate(between)[pattern.pairs.meeting.order]
         v = np.ascontiguousarray(values.T)
         first, second = pattern.pairs.first, pattern.pairs.second
         pair_products = np.stack(
@@ -171,21 +170,20 @@ class CrossedFactor:
 
     def _scaled_coupling(self) -> FloatArray:
         """B: entries (T, m, q) beside ``Meeting``, or dense (T, J, q, r)."""
-        if self.pattern.is_dense:
-            return np.asarray(self.E @ self.blocks.coupling)
-        meeting = self.pattern.meeting
+        if self.pattern.pairs is None:
+            coupling = self.blocks.coupling
+            return np.asarray(self.E * coupling if self.E.shape[-1] == 1 else self.E @ coupling)
+        meeting = self.pattern.pairs.meeting
         if self.E.shape[-1] == 1:
             return np.asarray(self.E[:, meeting.levels, 0] * self.blocks.values)
         return np.einsum("tmab,mb->tma", self.E[:, meeting.levels], self.blocks.values)
 
     def _squared_coupling(self) -> FloatArray:
         """Lower triangle of B'B, shape (T, r, r); all of it where it is a dense product."""
-        r = self.pattern.n_rest
-        if self.pattern.is_dense:
-            flat = self.B.reshape(self.B.shape[0], -1, r)
+        r, pairs = self.pattern.n_rest, self.pattern.pairs
+        if pairs is None:
+            flat = self._flat_coupling
             return np.asarray(np.swapaxes(flat, 1, 2) @ flat)
-        pairs = self.pattern.pairs
-        assert pairs is not None
         K = np.swapaxes(self.E, -1, -2) @ self.E
         out = np.zeros((self.B.shape[0], r, r))
         for t in range(out.shape[0]):
@@ -205,19 +203,25 @@ class CrossedFactor:
         diagonal = np.diagonal(self.LF, axis1=1, axis2=2)
         return np.asarray(log_det_stack(self.L0) + 2 * np.log(diagonal).sum(axis=1))
 
+    @property
+    def _flat_coupling(self) -> FloatArray:
+        """B where it is dense, as (T, J q, r)."""
+        return self.B.reshape(self.B.shape[0], -1, self.pattern.n_rest)
+
     def _times_coupling(self, x: FloatArray) -> FloatArray:
         """B x for x (T, r, c): (T, J, q, c)."""
-        if self.pattern.is_dense:
-            return np.asarray(self.B @ x[:, None])
-        meeting = self.pattern.meeting
+        if self.pattern.pairs is None:
+            return np.asarray(self._flat_coupling @ x).reshape(*self.B.shape[:3], x.shape[2])
+        meeting = self.pattern.pairs.meeting
         values = self.B[:, :, :, None] * x[:, meeting.columns, None, :]
         return np.asarray(np.add.reduceat(values, meeting.starts[:-1], axis=1))
 
     def _times_coupling_transposed(self, x: FloatArray) -> FloatArray:
         """B'x for x (T, J, q, c): (T, r, c)."""
-        if self.pattern.is_dense:
-            return np.einsum("tjqr,tjqc->trc", self.B, x, optimize=True)
-        meeting = self.pattern.meeting
+        if self.pattern.pairs is None:
+            flat = x.reshape(x.shape[0], -1, x.shape[3])
+            return np.asarray(np.swapaxes(self._flat_coupling, 1, 2) @ flat)
+        meeting = self.pattern.pairs.meeting
         values = (self.B[:, :, :, None] * x[:, meeting.levels]).sum(axis=2)
         out = np.empty((x.shape[0], self.pattern.n_rest, x.shape[3]))
         for t in range(out.shape[0]):
@@ -294,13 +298,12 @@ class CrossedFactor:
         return self._quadratic_blocks(X)
 
     def _quadratic_blocks(self, X: FloatArray) -> FloatArray:
-        if self.pattern.is_dense:
+        pairs = self.pattern.pairs
+        if pairs is None:
             A = self.blocks.coupling
             J, q, r = A.shape
             AX = (A.reshape(J * q, r) @ X).reshape(-1, J, q, r)
             return np.einsum("tjar,jbr->tjab", AX, A)
-        pairs = self.pattern.pairs
-        assert pairs is not None
         J, q = self.blocks.first.shape[:2]
         out = np.empty((X.shape[0], J, q, q))
         for t in range(X.shape[0]):

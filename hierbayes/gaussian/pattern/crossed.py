@@ -40,20 +40,22 @@ class Meeting:
 
 @record
 class Pairs:
-    """Pairs of entries of ``Meeting`` in one level, by place in the matrix they add to.
+    """Pairs of entries of ``meeting`` in one level, by place in the matrix they add to.
 
     In this order sums run over neighbours, and what is looked up (one number a level) stays in the
     processor's cache.
 
     Attributes
     ----------
-    first, second : entries of ``Meeting`` of each pair, shape (m,); first <= second
+    meeting : the nonzero columns of A_0r
+    first, second : entries of ``meeting`` of each pair, shape (m,); first <= second
     levels : level of each pair, shape (m,)
     places : places (second, first) of the columns of the pairs in a flattened (r, r) matrix: of its
         lower triangle, increasing, shape (u,)
     starts : where the pairs of each place begin, shape (u,)
     """
 
+    meeting: Meeting
     first: IntArray
     second: IntArray
     levels: IntArray
@@ -73,14 +75,12 @@ class CrossedPattern:
     ----------
     graph : the levels
     starts : where the columns of factors 1, 2, ... begin among the rest, and r
-    meeting : the nonzero columns of A_0r
     pairs : None where A_0r is kept dense
     n_numbers : how many numbers the factor of one theta holds
     """
 
     graph: LevelGraph
     starts: IntArray
-    meeting: Meeting
     pairs: Pairs | None
     n_numbers: int
     name: str = "crossed"
@@ -103,12 +103,9 @@ class CrossedPattern:
 def crossed_pattern(graph: LevelGraph) -> CrossedPattern:
     """Return the pattern of crossed factors."""
     starts = np.cumsum([0] + [J * q for J, q in graph.sizes[1:]])
-    meeting = _meeting(graph, starts)
-    pairs = None if _is_filled(graph) else _pairs(meeting, graph.n_rest)
+    pairs = None if _is_filled(graph) else _pairs(_meeting(graph, starts), graph.n_rest)
     n_numbers = graph.n_rest**2 + coupling_size(graph)
-    return CrossedPattern(
-        graph=graph, starts=starts, meeting=meeting, pairs=pairs, n_numbers=n_numbers
-    )
+    return CrossedPattern(graph=graph, starts=starts, pairs=pairs, n_numbers=n_numbers)
 
 
 def coupling_size(graph: LevelGraph) -> int:
@@ -155,6 +152,7 @@ def _pairs(meeting: Meeting, n_rest: int) -> Pairs:
     place = row[order].astype(np.int64) * n_rest + column[order]
     starts = np.flatnonzero(np.diff(place, prepend=-1))
     return Pairs(
+        meeting=meeting,
         first=first[order],
         second=second[order],
         levels=meeting.levels[first[order]],
