@@ -403,6 +403,17 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
     )
 
 
+def at_sigma(kernel: Kernel, at: Evaluation, sigma: float) -> Evaluation:
+    """Return an evaluation at a residual sd that is given, not profiled out.
+
+    Its criterion is minus twice the (restricted) log-likelihood at theta and sigma: df log sigma^2
+    + r^2 / sigma^2 in place of what these are at the best sigma.
+    """
+    own = kernel.df * (1 + 2 * np.log(at.sigma))
+    given = kernel.df * 2 * np.log(sigma) + at.pwrss / sigma**2
+    return replace(at, sigma=np.full_like(at.sigma, sigma), criterion=at.criterion - own + given)
+
+
 def transpose_times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
     """Lambda' times each (q, c) matrix of a stack (T or 1, J, q, c)."""
     return times(np.swapaxes(Lambda, 1, 2), stack)

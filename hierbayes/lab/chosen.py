@@ -10,7 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from hierbayes.errors import OptionError
+from hierbayes.gaussian.marginal import at_sigma
 from hierbayes.lab.state import LabState
+from hierbayes.likelihood.lmm import singular_terms
 from hierbayes.model.model import Model
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
@@ -18,9 +20,10 @@ MOST_TERMS = 2  # that are looked at: a plane has two axes
 
 
 def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> LikelihoodFit:
-    """Return the fit at sds, correlation and sigma that the reader chose; nothing is estimated.
+    """Return the model at sds, correlation and sigma that the reader chose.
 
-    What is not chosen is REML's. Other factors keep their REML sds.
+    What is not chosen is REML's; other factors keep their REML sds. Its fixed effects, modes and
+    criterion are those at these variances. No search ended there, so it has not converged.
     """
     known = reml.design.known_sd is not None
     sigma = reml.sigma if known or state.sigma is None else state.sigma
@@ -36,15 +39,17 @@ def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> Likelihoo
         )
     model = reml.model
     assert isinstance(model, Model)
+    theta = shape.pack(Lambdas)[0]
     fit = model.at_theta(
         "reml",
-        shape.pack(Lambdas)[0],
+        theta,
         response=reml.design.y,
-        converged=True,
-        is_singular=False,
+        converged=False,
+        is_singular=bool(singular_terms(shape, reml.kernel.in_basis(theta))),
         findings=(),
     )
-    return replace(fit, sigma=sigma)
+    at = fit.at if known else at_sigma(fit.kernel, fit.at, sigma)
+    return replace(fit, at=at, sigma=sigma, criterion=float(at.criterion[0]))
 
 
 def chosen_sds(

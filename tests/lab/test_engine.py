@@ -209,6 +209,23 @@ def test_whatever_is_deleted_there_is_a_view_or_a_sentence(edits, truth):
             json.dumps(scene(found), allow_nan=False)
 
 
+def test_a_chosen_fit_has_the_likelihood_of_its_own_residual_sd(sleepstudy):
+    """Restricted log-likelihood by dense algebra; the profiled one at the same theta is -886.7."""
+    reml = hb.lmer(M1, sleepstudy)
+    fit = chosen_fit(reml, LabState(sds=(20.0, 5.0), cor=0.0, sigma=50.0), 0)
+    X, y, (factor,) = fit.design.X, fit.design.y, fit.design.factors
+    same = factor.codes[:, None] == factor.codes
+    V = same * (factor.z @ np.diag([400.0, 25.0]) @ factor.z.T) + 2500.0 * np.eye(y.size)
+    xvx = X.T @ np.linalg.solve(V, X)
+    rest = y - X @ np.linalg.solve(xvx, X.T @ np.linalg.solve(V, y))
+    log_dets = np.linalg.slogdet(V)[1] + np.linalg.slogdet(xvx)[1]
+    constant = (y.size - 2) * np.log(2 * np.pi)
+    loglik = -0.5 * (constant + log_dets + rest @ np.linalg.solve(V, rest))
+    assert fit.loglik == pytest.approx(loglik, rel=1e-12)
+    assert (fit.sigma, fit.at.sigma[0]) == (50.0, 50.0)
+    assert not fit.converged
+
+
 def test_chosen_fit_takes_what_is_not_given_from_reml(sleepstudy):
     reml = hb.lmer(M1, sleepstudy)
     assert chosen_fit(reml, LabState(), 0).beta == pytest.approx(reml.beta)
