@@ -19,6 +19,7 @@ from hierbayes.likelihood.determined import (
     on_kept_columns,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.once_a_fit import once_a_fit
 
 UNDETERMINED = "it, or its spread, is not determined by the data"
 
@@ -39,19 +40,15 @@ class DeterminedPart:
         return on_all_columns(self.unknown, theta)
 
 
+@once_a_fit
 def determined_part(fit: LikelihoodFit) -> DeterminedPart:
-    """Return the determined part of a fit, computed once; its own kernel if that is all."""
-    found = vars(fit).get("_determined_part")
-    if found is None:
-        kernel, unknown = determined_kernel(fit.kernel), fit.kernel.undetermined
-        if kernel is fit.kernel or unknown is None:
-            found = DeterminedPart(fit.design, kernel, fit.at, None)
-        else:
-            theta = on_kept_columns(unknown, fit.representative)
-            at = evaluate(kernel, np.asarray(kernel.in_basis(theta))[None])
-            found = DeterminedPart(determined_design(fit.design, unknown), kernel, at, unknown)
-        vars(fit)["_determined_part"] = found
-    return found
+    """Return the determined part of a fit; its own kernel if that is all."""
+    kernel, unknown = determined_kernel(fit.kernel), fit.kernel.undetermined
+    if kernel is fit.kernel or unknown is None:
+        return DeterminedPart(fit.design, kernel, fit.at, None)
+    theta = on_kept_columns(unknown, fit.representative)
+    at = evaluate(kernel, np.asarray(kernel.in_basis(theta))[None])
+    return DeterminedPart(determined_design(fit.design, unknown), kernel, at, unknown)
 
 
 def determined_fit(fit: LikelihoodFit) -> LikelihoodFit:

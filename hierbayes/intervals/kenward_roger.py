@@ -37,6 +37,7 @@ from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.intervals.determined_part import DeterminedPart, determined_part
 from hierbayes.intervals.satterthwaite import DEPENDS, curved_inverse, frame_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.once_a_fit import once_a_fit
 
 ZERO = 1e-10  # numerators and denominators below it are zeros of the formulas, not numbers
 NEAR_TWO = 1e-2  # degrees of freedom this near to 2, where lambda is not defined: as in pbkrtest
@@ -85,6 +86,7 @@ class FScaling:
     factor: float
 
 
+@once_a_fit
 def kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
     """Return the adjusted covariance and what the degrees of freedom need, computed once a fit.
 
@@ -94,27 +96,7 @@ def kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
         For a fit by ML, where crossed factors are too large for it, and where the random effects
         leave nothing to the residual.
     """
-    found = vars(fit).get("_kenward_roger")
-    if found is None:
-        _check(fit)
-        found = _kenward_roger(fit)
-        vars(fit)["_kenward_roger"] = found
-    return found
-
-
-def _check(fit: LikelihoodFit) -> None:
-    if fit.method == "ml":
-        raise not_supported("kenward-roger-ml")
-    part = determined_part(fit)
-    if not part.kernel.shape.sizes:
-        return
-    operations = n_right_sides(part.kernel) * float(part.kernel.pattern.n_numbers)
-    if operations > MOST_OPERATIONS:
-        raise not_supported("kenward-roger-size", operations=operations)
-    _check_residual(fit, part)
-
-
-def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
+    _check(fit)
     part, p = determined_part(fit), fit.beta.size
     frame = frame_of(part.kernel, part.at)
     kernel, at = frame.kernel, frame.at
@@ -148,6 +130,18 @@ def _kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
         spread=W,
         flat=flat,
     )
+
+
+def _check(fit: LikelihoodFit) -> None:
+    if fit.method == "ml":
+        raise not_supported("kenward-roger-ml")
+    part = determined_part(fit)
+    if not part.kernel.shape.sizes:
+        return
+    operations = n_right_sides(part.kernel) * float(part.kernel.pattern.n_numbers)
+    if operations > MOST_OPERATIONS:
+        raise not_supported("kenward-roger-size", operations=operations)
+    _check_residual(fit, part)
 
 
 def _information_alone(shape: CovarianceShape, own: FloatArray) -> FloatArray:

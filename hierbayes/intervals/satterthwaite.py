@@ -39,6 +39,7 @@ from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
 from hierbayes.likelihood.lmm import singular_terms
 from hierbayes.options import Ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.once_a_fit import once_a_fit
 
 # Of psi. As functions of E the criterion's derivatives have their nearest poles one unit away or
 # further, so central differences are wrong by about the square of this, and rounding adds 1e-12.
@@ -87,18 +88,9 @@ class VarianceUncertainty:
         return np.where(hangs, np.nan, found)
 
 
+@once_a_fit
 def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
-    """Hessian of the deviance in psi and derivatives of vcov(beta) at the estimates.
-
-    Computed once a fit.
-    """
-    found = vars(fit).get("_variance_uncertainty")
-    if found is None:
-        found = vars(fit)["_variance_uncertainty"] = _variance_uncertainty(fit)
-    return found
-
-
-def _variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
+    """Hessian of the deviance in psi and derivatives of vcov(beta) at the estimates."""
     part = determined_part(fit)
     tangents = _tangents(frame_of(part.kernel, part.at))
     kernel, at, k = tangents.frame.kernel, tangents.frame.at, tangents.row.size

@@ -25,6 +25,7 @@ from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.priors.distributions import HalfCauchy, HalfNormal, HalfStudentT, Prior
 from hierbayes.priors.lkj import LKJ
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.once_a_fit import once_a_fit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 
@@ -279,26 +280,7 @@ def table_column(table: ShrinkageTable, column: str, fit: Fit, position: int) ->
     return np.asarray(values.reshape(J, q))
 
 
-@lru_cache(maxsize=32)
-def _by_identity(key: "_Same") -> ShrinkageTable:
-    return shrinkage(key.fit)
-
-
-@record(slots=False, kw_only=False)
-class _Same:
-    """A fit as a key: the same object is the same key."""
-
-    fit: Fit
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.fit is self.fit
-
-    def __hash__(self) -> int:
-        return id(self.fit)
-
-
-def _shrinkage(fit: Fit) -> ShrinkageTable:
-    return _by_identity(_Same(fit))
+_shrinkage = once_a_fit(shrinkage)
 
 
 def _first_level(state: LabState, levels: tuple[str, ...]) -> str:
