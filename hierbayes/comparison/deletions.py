@@ -16,7 +16,6 @@ from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.design.grouping import random_part
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Binary, Expression, Group
-from hierbayes.formula.grammar import read_expression
 from hierbayes.formula.terms import Bar, LinearPart, Term
 
 INTERCEPT = LinearPart(intercept=True, terms=())
@@ -120,21 +119,13 @@ def _without_factor(
 
 
 def _left_text(bar: Bar) -> str:
-    return deparse(_whole(bar).left)
+    return deparse(bar.tree.left)
 
 
 def _group_text(bar: Bar) -> str:
     """Write the grouping factor as in the formula; of nested factors, which one it is."""
-    right = _whole(bar).right
+    right = bar.tree.right
     while isinstance(right, Group):
         right = right.inner
     nested = isinstance(right, Binary) and right.operator == "/"
     return bar.group if nested else deparse(right)
-
-
-def _whole(bar: Bar) -> Binary:
-    tree = read_expression(bar.source)
-    while isinstance(tree, Group):
-        tree = tree.inner
-    assert isinstance(tree, Binary)
-    return tree

@@ -41,7 +41,7 @@ def expand_bar(group: Group, tree: Tree) -> list[Bar]:
     if tree.bare:
         text = f"({text})"
     return [
-        Bar(linear, factors, name, node.operator == "|", text, group.at)
+        Bar(linear, factors, name, node.operator == "|", text, node, group.at)
         for factors, name in _groupings(node.right, source=source)
     ]
 

@@ -106,14 +106,15 @@ class Expansion:
         """Return the record of a term; its variables stand in the order of the formula."""
         if bits & (bits - 1) == 0:
             number = bits.bit_length() - 1
-            return Term((self.nodes[number],), self.labels[number])
+            label = self.labels[number]
+            return Term((self.nodes[number],), label, (label,))
         numbers = []
         while bits:
             lowest = bits & -bits
             numbers.append(lowest.bit_length() - 1)
             bits ^= lowest
-        label = ":".join(self.labels[number] for number in numbers)
-        return Term(tuple(self.nodes[number] for number in numbers), label)
+        labels = tuple(self.labels[number] for number in numbers)
+        return Term(tuple(self.nodes[number] for number in numbers), ":".join(labels), labels)
 
     def find(self, label: str) -> Expression | None:
         """Return the variable with this label, if a term has it."""
@@ -190,12 +191,16 @@ class Expansion:
                 raise self._no_term(node)
 
     def variable(self, node: Expression, key: str) -> TermSet:
-        """Return the term of one variable; ``key`` tells variables apart."""
+        """Return the term of one variable; ``key`` tells variables apart.
+
+        The key is the label, but of bars and offsets, whose keys begin with a blank: so no name
+        in back-ticks is one of them.
+        """
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self.nodes)
             self.nodes.append(node)
-            self.labels.append(deparse(node))
+            self.labels.append(deparse(node) if key.startswith(" ") else key)
         return {1 << number: None}
 
     def _bar(self, group: Group, node: Binary) -> TermSet:
@@ -204,7 +209,6 @@ class Expansion:
                 "A random-effects term can't stand inside another one.",
                 source=self.source, at=node.at, advice="Add each to the formula with '+'.",
             )  # fmt: skip
-        # The leading blank keeps the keys of bars apart from names in back-ticks.
         terms = self.variable(group, " " + deparse(node))
         bits = next(iter(terms))
         self.groups[bits.bit_length() - 1] = group

@@ -6,7 +6,6 @@ name of a function from the closed list, or an error.
 """
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 from hierbayes.errors import FormulaError, FormulaSyntaxError
@@ -28,7 +27,6 @@ from hierbayes.formula.tokenizer import Token, tokenize
 
 # Deeper nesting is no formula anybody wrote; the bound keeps every walk of a tree shallow.
 MAX_DEPTH = 60
-_CACHED = 256  # formulas kept read: parsing, updating and printing one share its tree
 
 _BINDING = {
     "|": 10, "||": 10, "&": 20, "&&": 20,
@@ -65,7 +63,6 @@ class Tree(NamedTuple):
     bare: bool = False
 
 
-@lru_cache(maxsize=_CACHED)
 def read_formula(source: str) -> Tree:
     """Read the two sides of a prepared text; ``left`` is None for ``~ x``."""
     reader = _Reader(source)

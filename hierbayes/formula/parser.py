@@ -74,18 +74,12 @@ def parse_expression(text: str) -> Expression:
 
 def formula_text(formula: Formula) -> str:
     """Write the formula with R's spacing on one line: ``y~x+(1|g)`` gives ``y ~ x + (1 | g)``."""
-    return _text_of(formula.source)
-
-
-@lru_cache(maxsize=_CACHED)
-def _text_of(source: str) -> str:
-    tree = read_formula(source)
-    return deparse(Binary("~", _response(tree), tree.right))
+    return deparse(formula.tree)
 
 
 def formula_lines(formula: Formula, width: int = LINE_WIDTH) -> list[str]:
     """Write the formula with R's spacing and line breaks, as lme4 prints it after ``Formula:``."""
-    return deparse_lines(_whole(formula), width)
+    return deparse_lines(formula.tree, width)
 
 
 def columns_in(formula: Formula) -> tuple[str, ...]:
@@ -117,7 +111,8 @@ def _formula(source: str, columns: tuple[str, ...] | None) -> Formula:
     bars: list[Bar] = []
     for group in expansion.bars():
         bars += expand_bar(group, tree)
-    return Formula(source, response, response_label, fixed, tuple(bars))
+    whole = Binary("~", response, tree.right)
+    return Formula(source, response, response_label, fixed, tuple(bars), whole)
 
 
 @lru_cache(maxsize=_CACHED)
@@ -125,11 +120,6 @@ def _expression(source: str) -> Expression:
     expression = read_expression(source)
     check_value(expression, source=source)
     return expression
-
-
-def _whole(formula: Formula) -> Expression:
-    tree = read_formula(formula.source)
-    return Binary("~", formula.response, tree.right)
 
 
 def _response(tree: Tree) -> Expression:

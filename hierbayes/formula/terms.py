@@ -3,9 +3,9 @@
 ``formula/parser.py`` makes these records from text; ``design`` lays them over data.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from hierbayes.formula.expressions import Expression
+from hierbayes.formula.expressions import Binary, Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,12 @@ class Term:
     ----------
     variables : expressions in R's order (the order of the formula's variable list)
     label : R's term label, for example ``"recipe:temperature"`` or ``"I(Days^2)"``
+    labels : those of the variables
     """
 
     variables: tuple[Expression, ...]
     label: str
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Bar:
     group : lme4's name of the grouping factor, for example ``"cask:batch"``
     correlated : False for ``||``: a diagonal covariance over the columns of the term
     source : the bar as the user wrote it, with parentheses
+    tree : the bar as it was read, nesting and parentheses left as they are
     at : offset of the bar in the formula's text
     """
 
@@ -55,6 +58,7 @@ class Bar:
     group: str
     correlated: bool
     source: str
+    tree: Binary = field(compare=False, repr=False)
     at: int = 0
 
 
@@ -69,6 +73,7 @@ class Formula:
     response_label : R's deparse of it, for example ``"log(Reaction)"``
     fixed : the fixed-effects part
     bars : the random-effects terms in the order of the formula; empty for a plain linear model
+    tree : the whole formula as it was read
     """
 
     source: str
@@ -76,3 +81,4 @@ class Formula:
     response_label: str
     fixed: LinearPart
     bars: tuple[Bar, ...]
+    tree: Binary = field(compare=False, repr=False)

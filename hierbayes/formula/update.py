@@ -59,7 +59,7 @@ def _right_side(old: Formula) -> Dot:
     def encode(expansion: Expansion, adding: bool) -> TermSet:
         outer = expansion.dot
         expansion.dot = all_but_response(tuple(dict.fromkeys(columns)), old.response)
-        terms = expansion.encode(read_formula(old.source).right, adding)
+        terms = expansion.encode(old.tree.right, adding)
         expansion.dot = outer
         return terms
 

@@ -36,7 +36,6 @@ from hierbayes.errors import (
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
 from hierbayes.families.observations import check_supported, checked_observations
-from hierbayes.formula.deparse import deparse
 from hierbayes.formula.parser import formula_text, parse_formula
 from hierbayes.formula.terms import Formula
 from hierbayes.formula.update import update_formula
@@ -642,10 +641,8 @@ class Model:
         if given is None:
             return None
         terms = parse_formula(changed, self.table.names).fixed.terms
-        left = {deparse(variable) for term in terms for variable in term.variables}
-        before = {
-            deparse(variable) for term in self.formula.fixed.terms for variable in term.variables
-        }
+        left = {label for term in terms for label in term.labels}
+        before = {label for term in self.formula.fixed.terms for label in term.labels}
         return {name: coding for name, coding in given.items() if name not in before - left}
 
     def _warn_of_many_columns(self) -> None:

@@ -12,8 +12,7 @@ import numpy as np
 
 from hierbayes.arrays import record
 from hierbayes.formula.deparse import deparse_lines
-from hierbayes.formula.expressions import Binary, Call, Expression, Name
-from hierbayes.formula.grammar import read_formula
+from hierbayes.formula.expressions import Call, Expression, Name
 from hierbayes.formula.parser import parse_expression
 from hierbayes.render.layout import named_vector_lines
 from hierbayes.render.numbers import (
@@ -97,9 +96,7 @@ def linear_model_lines(fit: Any, digits: int) -> list[str]:
 
 def _call_lines(fit: Any) -> list[str]:
     """Write the call of R's ``lm`` that gives this fit, broken where R breaks it."""
-    formula = fit.design.formula
-    tree = Binary("~", formula.response, read_formula(formula.source).right)
-    arguments: list[tuple[str, Expression]] = [("formula", tree)]
+    arguments: list[tuple[str, Expression]] = [("formula", fit.design.formula.tree)]
     if fit.data_name:
         arguments.append(("data", Name(fit.data_name)))
     for name in ("weights", "offset"):

@@ -23,7 +23,6 @@ from scipy.special import stdtr
 from hierbayes.calls import checked_call
 from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.errors import HierBayesError, OptionError
-from hierbayes.formula.deparse import deparse
 from hierbayes.model.model import Model
 from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.options import random_generator, shown
@@ -215,9 +214,7 @@ def _bayes_factor(
     """Bayes factor for a coefficient against none, or NaN with the reason."""
     labels = [own.label for own in model.formula.fixed.terms]
     larger = [
-        own.label
-        for own in model.formula.fixed.terms
-        if own.label != term and term in map(deparse, own.variables)
+        own.label for own in model.formula.fixed.terms if own.label != term and term in own.labels
     ]
     if term != "(Intercept)" and (term not in labels or larger):
         return np.nan, f"no Bayes factor, {term} is no term that can be taken out on its own."

@@ -326,3 +326,18 @@ def test_what_is_no_text_is_our_error(bad):
         parse_formula(bad)
     with pytest.raises(FormulaError, match="given as text, not as"):
         parse_formula(bad, ["x"])
+
+
+def test_the_labels_of_variables_stand_on_their_term():
+    formula = parse_formula("y ~ a:log(x) + `my col` + (poly(t, 2):a || g)")
+    first, second = formula.fixed.terms
+    assert first.labels == ("`my col`",)
+    assert second.labels == ("a", "log(x)")
+    (term,) = formula.bars[0].linear.terms
+    assert term.labels == tuple(map(deparse, term.variables)) == ("poly(t, 2)", "a")
+
+
+def test_a_formula_keeps_the_tree_it_was_read_from():
+    formula = parse_formula("log(y)~a*b+(x|g/h)")
+    assert deparse(formula.tree) == "log(y) ~ a * b + (x | g/h)"
+    assert [deparse(bar.tree) for bar in formula.bars] == ["x | g/h", "x | g/h"]
