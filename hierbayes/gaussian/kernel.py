@@ -51,7 +51,7 @@ def one_thread_for(design: Design) -> AbstractContextManager[Any]:
     """Keep BLAS to one thread in a ``with`` block if several factors leave a small dense matrix."""
     first, *others = [factor.levels.size * factor.z.shape[1] for factor in design.factors] or [0]
     rest = sum(others)
-    return one_blas_thread(rest <= ONE_THREAD_REST and first * rest**2 > MANY_THREADS)
+    return one_blas_thread(rest <= ONE_THREAD_REST and (first + rest) * rest**2 > MANY_THREADS)
 
 
 def blocks_of(pattern: Pattern, products: Products) -> Blocks:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
+from hierbayes.gaussian.factor import crossed as crossed_factor
 from hierbayes.gaussian.factor import gram_matrix
 from hierbayes.gaussian.marginal import derivatives, evaluate, modes, with_responses
 from hierbayes.gaussian.products import with_response
@@ -129,6 +130,16 @@ def test_the_factor_solves_and_its_blocks_are_those_of_the_inverse(held, weighte
         for found, expected in zip(traces, products, strict=True):
             total = expected.sum(axis=0)
             np.testing.assert_allclose(found[t], total, atol=1e-8 * np.abs(total).max())
+
+
+@pytest.mark.parametrize("small", [0, 10**6])
+def test_both_inverses_of_the_dense_part_are_the_inverse(small, monkeypatch):
+    monkeypatch.setattr(crossed_factor, "SMALL_INVERSE", small)
+    design = random_design("crossed_slopes")
+    kernel = kernel_for(design, structure="dense", monkeypatch=monkeypatch)
+    factor = evaluate(kernel, random_thetas(design, 1)).factor
+    F = factor.LF[0] @ factor.LF[0].T
+    np.testing.assert_allclose(factor.rest_inverse[0] @ F, np.eye(len(F)), atol=1e-11)
 
 
 @pytest.mark.parametrize("sparse_cost", [0, 10**9])

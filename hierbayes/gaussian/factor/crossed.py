@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import blas, lapack
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.factor.gram_matrix import GramMatrix
@@ -29,6 +29,9 @@ from hierbayes.linalg.stacked import (
     solve_upper_stack,
 )
 
+# Rows up to which an inverse is worked out by dtrtri, on one thread: dpotri, which is quicker from
+# here on, starts all threads for a matrix of any size.
+SMALL_INVERSE = 64
 STACK_ROUNDS = 2  # matrices a row from which one step for all is quicker than a call for each
 
 
@@ -247,12 +250,7 @@ class CrossedFactor:
         if _is_stack(self.LF):
             solved = solve_lower_stack(self.LF, rest)
         else:
-            solved = np.stack(
-                [
-                    solve_triangular(L, x, lower=True, check_finite=False)
-                    for L, x in zip(self.LF, rest, strict=True)
-                ]
-            )
+            solved = _stack([_solve(L, x) for L, x in zip(self.LF, rest, strict=True)])
         return [first, solved[:, :, None, :]]
 
     def back_solve(self, half: Sequence[FloatArray]) -> list[FloatArray]:
@@ -261,12 +259,8 @@ class CrossedFactor:
         if _is_stack(self.LF):
             solved = solve_upper_stack(self.LF, right)
         else:
-            solved = np.stack(
-                [
-                    solve_triangular(L, x, lower=True, trans=1, check_finite=False)
-                    for L, x in zip(self.LF, right, strict=True)
-                ]
-            )
+            pairs = zip(self.LF, right, strict=True)
+            solved = _stack([_solve(L, x, transpose=True) for L, x in pairs])
         scaled = np.swapaxes(
             self.blocks.scale_rest(np.swapaxes(solved, 1, 2), self.Lambdas, transpose=True), 1, 2
         )
@@ -370,7 +364,18 @@ def _cholesky(F: FloatArray) -> FloatArray:
     return np.asarray(factor.T)
 
 
+def _solve(L: FloatArray, x: FloatArray, *, transpose: bool = False) -> FloatArray:
+    """L^-1 x, or L'^-1 x, for a lower triangle L (r, r) and x (r, c).
+
+    By BLAS itself: LAPACK's dtrtrs starts all its threads for a triangle of any size.
+    """
+    return np.asarray(blas.dtrsm(1.0, L.T, x.T, side=1, lower=0, trans_a=int(transpose)).T)
+
+
 def _inverse_from_cholesky(L: FloatArray) -> FloatArray:
+    if L.shape[0] <= SMALL_INVERSE:
+        half, _ = lapack.dtrtri(L.T, lower=0)
+        return np.asarray(half @ half.T)
     inverse, _ = lapack.dpotri(L.T, lower=0)
     lower = np.asarray(inverse.T)
     diagonal = np.diag(lower).copy()
