@@ -40,7 +40,7 @@ class GroupingFactor:
 
 @record
 class RandomTerm:
-    """One term of the covariance: columns of one factor with a full covariance among them.
+    """One term of the covariance: columns of one factor with a covariance among them.
 
     ``(x || g)`` gives one term a column.
 
@@ -50,12 +50,14 @@ class RandomTerm:
     columns : positions of its columns in that factor's ``columns``
     name : lme4's name in VarCorr: ``"Subject"``, a second term of the factor ``"Subject.1"``
     label : the bar it comes from, for example ``"(Days | Subject)"``
+    covariance : name of the structure of its covariance (``gaussian/structures.py``); "us", full
     """
 
     factor: int
     columns: tuple[int, ...]
     name: str
     label: str
+    covariance: str = "us"
 
 
 @record

@@ -3,7 +3,9 @@
 The random effects of one level of factor f are b = Lambda_f u with u ~ N(0, sigma^2 I), so
 Var(b) = sigma^2 Lambda_f Lambda_f'. Lambda_f (q, q) is lower triangular and, within it, each
 covariance term has a full triangle over its own columns; entries between terms are zero by design.
-theta holds the triangles column by column, terms in lme4's order.
+theta holds the triangles column by column, terms in lme4's order. A term with a structure of its
+own (``structures.py``) has the parameters of the structure in theta and a root that need not be
+triangular.
 
 Any lower triangle with the same Lambda Lambda' is the same model; ``rectified`` picks lme4's, the
 one with a non-negative diagonal.
@@ -12,12 +14,16 @@ Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), sections
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.gaussian.structures import Covariance, Searched
+
+type Structure = Covariance | Searched
 
 # A diagonal entry of a triangle this small against the rest of its row is a rounding remainder
 # of an exact zero: |t| enters the criterion squared, so 1e-9 moves it by less than 1e-16.
@@ -34,32 +40,66 @@ class CovarianceShape:
     ----------
     sizes : number of columns q of each grouping factor
     terms : per covariance term, in lme4's order, its factor and the columns of that factor
+    covariances : per covariance term its structure, None for a full triangle; empty where all are
     """
 
     sizes: tuple[int, ...]
     terms: tuple[tuple[int, tuple[int, ...]], ...]
+    covariances: tuple[Structure | None, ...] = ()
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether every term has a full triangle, so that entries of Lambda are parameters."""
+        return all(covariance is None for covariance in self.covariances)
+
+    @cached_property
+    def structures(self) -> tuple[Structure | None, ...]:
+        """Per covariance term its structure, or None."""
+        return self.covariances or (None,) * len(self.terms)
+
+    @cached_property
+    def slices(self) -> tuple[slice, ...]:
+        """Per covariance term its part of theta."""
+        sizes = [
+            len(columns) * (len(columns) + 1) // 2 if own is None else own.is_scale.size
+            for (_, columns), own in zip(self.terms, self.structures, strict=True)
+        ]
+        ends = np.cumsum([0, *sizes]).tolist()
+        return tuple(slice(a, b) for a, b in pairwise(ends))
+
+    @cached_property
+    def structured(self) -> tuple[tuple[int, Structure, slice], ...]:
+        """Terms with a structure of their own: position, structure and part of theta."""
+        return tuple(
+            (i, own, part)
+            for i, (own, part) in enumerate(zip(self.structures, self.slices, strict=True))
+            if own is not None
+        )
 
     @cached_property
     def entries(self) -> tuple[IntArray, IntArray, IntArray]:
-        """Factor, row and column of each entry of theta, three arrays of shape (k,)."""
-        triples = [
-            (factor, columns[r], columns[c])
-            for factor, columns in self.terms
-            for c in range(len(columns))
-            for r in range(c, len(columns))
-        ]
-        table = np.array(triples, dtype=np.intp).reshape(-1, 3)
-        return table[:, 0], table[:, 1], table[:, 2]
+        """Factor, row and column of each entry of theta, three arrays of shape (k,).
+
+        Of a shape all of whose terms have full triangles.
+        """
+        assert self.is_plain
+        table = np.empty((3, self.n_theta), dtype=np.intp)
+        for factor, (at, row, column) in enumerate(self.factor_entries):
+            table[:, at] = np.stack([np.full_like(at, factor), row, column])
+        return table[0], table[1], table[2]
 
     @cached_property
     def factor_entries(self) -> tuple[tuple[IntArray, IntArray, IntArray], ...]:
-        """Per factor: positions in theta, rows, columns."""
-        factor, row, column = self.entries
-        found = []
-        for f in range(len(self.sizes)):
-            at = np.flatnonzero(factor == f)
-            found.append((at, row[at], column[at]))
-        return tuple(found)
+        """Per factor the entries of its full triangles: positions in theta, rows, columns."""
+        found: list[list[tuple[int, int, int]]] = [[] for _ in self.sizes]
+        for (factor, columns), own, part in zip(
+            self.terms, self.structures, self.slices, strict=True
+        ):
+            if own is None:
+                places = [(r, c) for i, c in enumerate(columns) for r in columns[i:]]
+                found[factor] += [(part.start + i, r, c) for i, (r, c) in enumerate(places)]
+        tables = [np.array(triples, dtype=np.intp).reshape(-1, 3).T for triples in found]
+        return tuple((table[0], table[1], table[2]) for table in tables)
 
     @cached_property
     def blocks(self) -> tuple[tuple[int, tuple[IntArray, IntArray]], ...]:
@@ -69,6 +109,12 @@ class CovarianceShape:
             at = np.array(columns, dtype=np.intp)
             found.append((factor, (at[:, None], at)))
         return tuple(found)
+
+    @cached_property
+    def triangles(self) -> tuple[tuple[int, tuple[IntArray, IntArray]], ...]:
+        """``blocks`` of the terms with a full triangle."""
+        pairs = zip(self.blocks, self.structures, strict=True)
+        return tuple(block for block, own in pairs if own is None)
 
     @cached_property
     def entry_pairs(self) -> tuple[FloatArray, ...]:
@@ -83,14 +129,35 @@ class CovarianceShape:
 
     @cached_property
     def n_theta(self) -> int:
-        """Number of free entries k."""
-        return int(self.entries[0].size)
+        """Number of parameters k."""
+        return self.slices[-1].stop if self.slices else 0
 
     @cached_property
     def is_diagonal(self) -> BoolArray:
-        """Which entries of theta lie on a diagonal, shape (k,)."""
-        _, row, column = self.entries
-        return np.asarray(row == column)
+        """Which parameters are scales, shape (k,): entries on a diagonal, and those of structures.
+
+        Their sign does not matter, and the derivative of a criterion vanishes where they are zero.
+        """
+        found = np.zeros(self.n_theta, dtype=np.bool_)
+        for at, row, column in self.factor_entries:
+            found[at] = row == column
+        for _, own, part in self.structured:
+            found[part] = own.is_scale
+        return found
+
+    @cached_property
+    def has_angles(self) -> bool:
+        """Whether a parameter of a structure lies between bounds."""
+        return bool(self.is_angle.any())
+
+    @cached_property
+    def is_angle(self) -> BoolArray:
+        """Which are angles of a parameter between bounds, shape (k,); see ``structures.py``."""
+        found = np.zeros(self.n_theta, dtype=np.bool_)
+        for _, own, part in self.structured:
+            if isinstance(own, Searched):
+                found[part] = own.is_angle
+        return found
 
     def unpack(self, theta: FloatArray) -> list[FloatArray]:
         """Lambda of each factor, shape (T, q, q), from theta of shape (T, k)."""
@@ -99,14 +166,98 @@ class CovarianceShape:
             Lambda = np.zeros((theta.shape[0], q, q))
             Lambda[:, row, column] = theta[:, at]
             found.append(Lambda)
+        for i, own, part in self.structured:
+            factor, (rows, columns) = self.blocks[i]
+            found[factor][:, rows, columns] = own.root(theta[:, part])
         return found
 
+    def slopes(self, theta: FloatArray) -> list[FloatArray]:
+        """Return the derivative of the Lambda of each factor in theta (T, k), (T, k, q, q)."""
+        found = []
+        for q, (at, row, column) in zip(self.sizes, self.factor_entries, strict=True):
+            slope = np.zeros((*theta.shape, q, q))
+            slope[:, at, row, column] = 1.0
+            found.append(slope)
+        for i, own, part in self.structured:
+            factor, (rows, columns) = self.blocks[i]
+            found[factor][:, part, rows, columns] = own.slope(theta[:, part])
+        return found
+
+    def triangle_of_term(self, Lambdas: Sequence[FloatArray], term: int) -> FloatArray:
+        """Lower triangle (q, q) of one term from the Lambda of each factor at one theta."""
+        factor, at = self.blocks[term]
+        root = Lambdas[factor][0][at]
+        return root if self.structures[term] is None else lower_triangle(root)
+
     def pack(self, Lambdas: Sequence[FloatArray]) -> FloatArray:
-        """Theta (T, k) from the Lambda of each factor (T, q, q); other entries are ignored."""
+        """Theta (T, k) from the Lambda of each factor (T, q, q); other entries are ignored.
+
+        A structure takes its parameters nearest to the covariance Lambda Lambda' of its term.
+        """
         theta = np.empty((Lambdas[0].shape[0] if Lambdas else 1, self.n_theta))
         for Lambda, (at, row, column) in zip(Lambdas, self.factor_entries, strict=True):
             theta[:, at] = Lambda[:, row, column]
+        for i, own, part in self.structured:
+            factor, (rows, columns) = self.blocks[i]
+            root = Lambdas[factor][:, rows, columns]
+            theta[:, part] = own.nearest(root @ np.swapaxes(root, 1, 2))
         return theta
+
+    def in_basis(self, bases: Sequence[FloatArray]) -> "CovarianceShape":
+        """Return the shape whose structures are in the basis z @ basis, in a search's coordinates.
+
+        Triangles are triangles in every basis.
+        """
+        if self.is_plain:
+            return self
+        covariances: list[Structure | None] = []
+        for (factor, at), own in zip(self.blocks, self.structures, strict=True):
+            assert not isinstance(own, Searched)
+            covariances.append(
+                None if own is None else Searched(covariance=own, basis=bases[factor][at])
+            )
+        return CovarianceShape(self.sizes, self.terms, tuple(covariances))
+
+    def parameters(self, x: FloatArray) -> FloatArray:
+        """Theta (T, k) with parameters of structures in place of a search's coordinates."""
+        return self._converted(x, Searched.parameters)
+
+    def coordinates(self, theta: FloatArray) -> FloatArray:
+        """Undo ``parameters``."""
+        return self._converted(theta, Searched.coordinates)
+
+    def _converted(
+        self, theta: FloatArray, convert: Callable[[Searched, FloatArray], FloatArray]
+    ) -> FloatArray:
+        if self.is_plain:
+            return theta
+        out = theta.copy()
+        for _, own, part in self.structured:
+            assert isinstance(own, Searched)
+            out[:, part] = convert(own, theta[:, part])
+        return out
+
+    def above_bound(self, x: FloatArray) -> FloatArray:
+        """How far scales are above zero and angles from a right one, (T, k) or (k,); else inf."""
+        found = np.where(self.is_diagonal, np.abs(x), np.inf)
+        return np.where(self.is_angle, np.abs(np.cos(x)), found) if self.has_angles else found
+
+    def on_bound(self, x: FloatArray) -> FloatArray:
+        """Zero for scales and the nearest right angle for angles, (T, k) or (k,)."""
+        found = np.where(self.is_diagonal, 0.0, x)
+        if not self.has_angles:
+            return found
+        return np.where(self.is_angle, np.copysign(np.pi / 2, np.sin(x)), found)
+
+    def kept_off_bounds(self, x: FloatArray, least: float) -> FloatArray:
+        """X (T, k) or (k,) with scales kept off zero and angles off a right one by ``least``."""
+        near = self.is_diagonal & (np.abs(x) < least)
+        out = np.where(near, np.where(x < 0, -least, least), x)
+        if not self.has_angles:
+            return out
+        short = np.arcsin(np.cos(x))  # what is missing to a right angle, signed
+        kept = x - np.where(np.sin(x) > 0, 1.0, -1.0) * (np.where(short < 0, -least, least) - short)
+        return np.where(self.is_angle & (np.abs(short) < least), kept, out)
 
     def rectified(self, theta: FloatArray) -> FloatArray:
         """Return the theta (k,) of lme4's triangle for the same Lambda Lambda'."""
@@ -118,8 +269,11 @@ class CovarianceShape:
         """Theta (k,) of the covariance B Lambda Lambda' B' for one matrix B (q, q) a factor.
 
         B mixes columns within a covariance term only. The triangle comes from a QR factorisation
-        of (B Lambda)', so a singular covariance stays exactly as singular as it was.
+        of (B Lambda)', so a singular covariance stays exactly as singular as it was. Parameters of
+        structures know no basis; only their signs are put right.
         """
+        if not self.is_plain:
+            return np.asarray(self.transformed_batch(theta[None], bases)[0])
         Lambdas = self.unpack(theta[None])
         out = [np.zeros_like(Lambda) for Lambda in Lambdas]
         for factor, at in self.blocks:
@@ -132,11 +286,21 @@ class CovarianceShape:
         """Return ``transformed`` of each row of theta (T, k), with the same bases for all."""
         Lambdas = self.unpack(theta)
         out = [np.zeros_like(Lambda) for Lambda in Lambdas]
-        for factor, at in self.blocks:
-            basis, roots = bases[factor][at], Lambdas[factor][:, at[0], at[1]]
-            size = (np.abs(basis) @ np.abs(roots)).sum(axis=2)
-            out[factor][:, at[0], at[1]] = lower_triangles(basis @ roots, size=size)
-        return np.asarray(self.pack(out))
+        for (factor, at), own in zip(self.blocks, self.structures, strict=True):
+            if own is None:
+                basis, roots = bases[factor][at], Lambdas[factor][:, at[0], at[1]]
+                size = (np.abs(basis) @ np.abs(roots)).sum(axis=2)
+                out[factor][:, at[0], at[1]] = lower_triangles(basis @ roots, size=size)
+        packed = np.asarray(self.pack(out))
+        for _, own, part in self.structured:
+            packed[:, part] = _rectified(own, theta[:, part])
+        return packed
+
+
+def _rectified(own: Structure, par: FloatArray) -> FloatArray:
+    return (
+        own.rectified(par) if isinstance(own, Searched) else np.where(own.is_scale, abs(par), par)
+    )
 
 
 @lru_cache(maxsize=256)

@@ -29,6 +29,7 @@ from hierbayes.gaussian.remainder import (
     ridged_root,
     rows_left,
 )
+from hierbayes.gaussian.structures import UNSTRUCTURED, structure
 from hierbayes.linalg.rank import GRAM_SAFE, RANK_TOLERANCE, column_basis, inverse_upper
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 
@@ -135,10 +136,12 @@ class Products:
 
 def covariance_shape(design: Design) -> CovarianceShape:
     """Return the covariance shape of a design's random-effects terms."""
-    return shape_of(
-        sizes=tuple(factor.z.shape[1] for factor in design.factors),
-        terms=tuple((term.factor, term.columns) for term in design.terms),
-    )
+    sizes = tuple(len(factor.columns) for factor in design.factors)
+    terms = tuple((term.factor, term.columns) for term in design.terms)
+    if all(term.covariance == UNSTRUCTURED for term in design.terms):
+        return shape_of(sizes, terms)
+    covariances = tuple(structure(term.covariance, len(term.columns)) for term in design.terms)
+    return CovarianceShape(sizes, terms, covariances)
 
 
 def anchor_of(design: Design, weights: FloatArray | None) -> Anchor:

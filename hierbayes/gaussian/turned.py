@@ -20,15 +20,20 @@ from hierbayes.gaussian.remainder import Remainder
 def principal_axes(
     shape: CovarianceShape, theta: FloatArray
 ) -> tuple[list[FloatArray], FloatArray]:
-    """Axes of the covariance of each term, per factor (q, q), and theta (k,) in those axes."""
+    """Axes of the covariance of each term, per factor (q, q), and theta (k,) in those axes.
+
+    Terms with a structure keep their columns.
+    """
     roots = shape.unpack(theta[None])
     axes = [np.eye(q) for q in shape.sizes]
-    for factor, columns in shape.terms:
-        at = np.ix_(columns, columns)
+    for factor, at in shape.triangles:
         found, size, _ = np.linalg.svd(roots[factor][0][at])
         axes[factor][at] = found
         roots[factor][0][at] = np.diag(size)
-    return axes, np.asarray(shape.pack(roots)[0])
+    turned_theta = np.asarray(shape.pack(roots)[0])
+    for _, _, part in shape.structured:
+        turned_theta[part] = theta[part]
+    return axes, turned_theta
 
 
 def turned(products: Products, axes: list[FloatArray]) -> Products:

@@ -132,6 +132,8 @@ def undetermined(
     weights : array, shape (n,), precision weights of the likelihood, or None
     """
     sigma_known = design.known_sd is not None
+    if not shape.is_plain:  # V is no linear function of a structure's parameters
+        return None
     if shape.n_theta == 0 or _clearly_determined(products, shape, sigma_known=sigma_known):
         return None
     rows = _Rows(design, products.anchor.kept, weights)

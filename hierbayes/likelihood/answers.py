@@ -53,7 +53,7 @@ def check_bounded(design: Design, found: LmmFit) -> None:
     kernel = found.kernel
     if found.converged or kernel.sigma_known:
         return
-    theta = np.where(kernel.shape.is_diagonal, NO_SHRINKAGE, 0.0)
+    theta = np.where(kernel.basis_shape.is_diagonal, NO_SHRINKAGE, 0.0)
     try:
         left = float(evaluate(kernel, theta[None]).pwrss[0]) / kernel.products.yy
     except np.linalg.LinAlgError:  # negative by rounding

@@ -60,6 +60,7 @@ ZERO_COST = 1e-9
 # A covariance slope below minus this (deviance per squared relative sd) is a way down.
 WAY_DOWN = 1e-3
 FAR = (0.3, 1.0, 3.0, 10.0, 30.0)  # sds, in residual sds, looked at where one is estimated as zero
+NEAR = (0.03, 0.1)  # where also a structure is looked at, as no direction downhill is asked for
 START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
 SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
 # Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
@@ -137,7 +138,7 @@ def _fitted(
     silent: AbstractSet[int] = frozenset(),
 ) -> LmmFit:
     """``fit_lmm`` where no column is held at zero; no word of the boundary of ``silent`` terms."""
-    shape = kernel.shape
+    shape = kernel.basis_shape
     if shape.n_theta == 0:
         at = _evaluated(kernel, np.empty(0))
         return LmmFit(
@@ -151,16 +152,17 @@ def _fitted(
         )
     first = moment_start(kernel) if start is None else start
     kernel, reached = _out_of_valleys(kernel, first)
+    shape = kernel.basis_shape
     best, moved, restarts, steps = _search(kernel, reached)
     x = shape.rectified(best.x)
     at = best.state if np.array_equal(x, best.x) else _evaluated(kernel, x)
     x, at = _with_zeros(kernel, x, at)
-    theta = shape.transformed(x, kernel.products.anchor.z_bases)
+    theta = kernel.from_basis(x)
     singular = singular_terms(shape, x)
     findings = []
     told = [i for i in singular if i not in silent]
     if told:
-        covariances = term_covariances(shape, theta, float(at.sigma[0]))
+        covariances = term_covariances(kernel.shape, theta, float(at.sigma[0]))
         findings = [boundary_finding(design, i, covariances[i]) for i in told]
     if not best.converged:
         findings.append(suspect_finding(best.decrement, moved, restarts))
@@ -183,7 +185,7 @@ def moment_start(kernel: Kernel) -> FloatArray:
     that lie between levels take their part of the levels' degrees of freedom. For one balanced
     factor this is the optimum itself.
     """
-    products, shape = kernel.products, kernel.shape
+    products, shape = kernel.products, kernel.basis_shape
     total = products.yy / products.n_obs
     sigma2 = 1.0 if kernel.sigma_known else total
     far = products.remainder
@@ -247,9 +249,8 @@ def all_findings(design: Design, found: LmmFit) -> tuple[Finding, ...]:
 def singular_terms(shape: CovarianceShape, x: FloatArray) -> list[int]:
     """Positions of the covariance terms that lack a direction; x in the basis of the products."""
     Lambdas = shape.unpack(x[None])
-    return [
-        i for i, (factor, at) in enumerate(shape.blocks) if is_term_singular(Lambdas[factor][0][at])
-    ]
+    terms = range(len(shape.terms))
+    return [i for i in terms if is_term_singular(shape.triangle_of_term(Lambdas, i))]
 
 
 def _evaluated(kernel: Kernel, x: FloatArray) -> Evaluation:
@@ -264,8 +265,8 @@ def _evaluated(kernel: Kernel, x: FloatArray) -> Evaluation:
 
 def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum[Evaluation]]:
     """Search; near the boundary go on in the axes of the covariances found so far."""
-    shape = kernel.shape
-    if all(len(columns) == 1 for _, columns in shape.terms):
+    shape = kernel.basis_shape
+    if all(len(at[1]) == 1 for _, at in shape.triangles):
         return kernel, _minimise(kernel, start)
     best = _minimise(kernel, start, max_steps=PATIENCE)
     for turn in range(TURNS):
@@ -282,7 +283,7 @@ def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum[
 def _is_near_boundary(shape: CovarianceShape, x: FloatArray) -> bool:
     """Whether a term of several columns has a direction with hardly any variance."""
     Lambdas = shape.unpack(x[None])
-    for factor, at in shape.blocks:
+    for factor, at in shape.triangles:
         root = Lambdas[factor][0][at]
         if len(root) > 1 and not has_all_directions(root, least=NEAR_ZERO):
             sizes = np.linalg.svd(root, compute_uv=False)
@@ -307,7 +308,7 @@ def _search(
         if again is None and best.converged:
             return best, moved, restart, steps
         if again is None:
-            again = best.x * 1.1 + 0.05 * kernel.shape.is_diagonal
+            again = best.x * 1.1 + 0.05 * kernel.basis_shape.is_diagonal
         other = _minimise(kernel, again)
         steps += other.steps
         if other.value < best.value or (other.converged and not best.converged):
@@ -321,11 +322,10 @@ def _search(
 def _minimise(
     kernel: Kernel, start: FloatArray, *, max_steps: int = MAX_STEPS
 ) -> Optimum[Evaluation]:
-    diagonal = kernel.shape.is_diagonal
+    shape = kernel.basis_shape
 
     def off_zero(x: FloatArray) -> FloatArray:
-        near = diagonal & (np.abs(x) < FLOOR)
-        return np.where(near, np.where(x < 0, -FLOOR, FLOOR), x)
+        return shape.kept_off_bounds(x, FLOOR)
 
     def local_at(at: Evaluation) -> Local[Evaluation]:
         def slopes() -> tuple[FloatArray, FloatArray]:
@@ -346,7 +346,7 @@ def _minimise(
         return minimise(local, first, there, project=off_zero, max_steps=max_steps, n_rows=n_rows)
     found = None
     for _ in range(RESCALED):
-        scale = search_scale(kernel.shape, first)
+        scale = search_scale(shape, first)
         again = _minimise_scaled(
             local,
             Started(first, there, scale),
@@ -371,6 +371,8 @@ def search_scale(shape: CovarianceShape, x: FloatArray) -> FloatArray:
     out = np.ones_like(x)
     for Lambda, (at, row, _) in zip(shape.unpack(x[None]), shape.factor_entries, strict=True):
         out[at] = np.maximum(1.0, np.abs(np.diagonal(Lambda[0]))[row])
+    for _, own, part in shape.structured:
+        out[part] = np.where(own.is_scale, np.maximum(1.0, np.abs(x[part])), 1.0)
     return out
 
 
@@ -429,7 +431,7 @@ def _moved(a: Evaluation, b: Evaluation) -> float:
 
 def _way_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
     """Return a theta with variance added where that lowers the criterion, None at an optimum."""
-    shape = kernel.shape
+    shape = kernel.basis_shape
     x = shape.rectified(found.x)
     if not (np.abs(x[shape.is_diagonal]) < TRY_ZERO).any():
         return None
@@ -438,7 +440,7 @@ def _way_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
     slopes = derivatives(kernel, at).slopes
     Lambdas = shape.unpack(x[None])
     changed = False
-    for factor, at_term in shape.blocks:
+    for factor, at_term in shape.triangles:
         root = Lambdas[factor][0][at_term]
         G = covariance_slope(root[None], slopes[factor][0][at_term][None])[0]
         size, axes = np.linalg.eigh(G)
@@ -456,10 +458,10 @@ def far_starts(shape: CovarianceShape, x: FloatArray) -> FloatArray:
     """
     Lambdas = shape.unpack(x[None])
     found = []
-    for factor, at in shape.blocks:
-        if not is_term_singular(Lambdas[factor][0][at]):
+    for i, (factor, at) in enumerate(shape.blocks):
+        if not is_term_singular(shape.triangle_of_term(Lambdas, i)):
             continue
-        for size in FAR:
+        for size in FAR if shape.structures[i] is None else (*NEAR, *FAR):
             changed = [Lambda.copy() for Lambda in Lambdas]
             changed[factor][0][at] = size * np.eye(at[1].size)
             found.append(shape.pack(changed)[0])
@@ -468,7 +470,7 @@ def far_starts(shape: CovarianceShape, x: FloatArray) -> FloatArray:
 
 def _far_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
     """Return a theta far from zero variances where the criterion is lower, or None."""
-    shape = kernel.shape
+    shape = kernel.basis_shape
     x = shape.rectified(found.x)
     x = np.where(shape.is_diagonal & (x < TRY_ZERO), 0.0, x)
     starts = far_starts(shape, x)
@@ -483,13 +485,14 @@ def _far_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
 
 
 def _with_zeros(kernel: Kernel, x: FloatArray, at: Evaluation) -> tuple[FloatArray, Evaluation]:
-    """Set small diagonal entries to exactly zero, smallest first, where it costs nothing."""
-    shape = kernel.shape
+    """Set what is near its bound (small diagonals) on it, nearest first, where it costs nothing."""
+    shape = kernel.basis_shape
     limit = float(at.criterion[0]) + ZERO_COST * max(1.0, abs(float(at.criterion[0])) * 1e-3)
-    small = np.flatnonzero(shape.is_diagonal & (np.abs(x) < TRY_ZERO))
-    for i in small[np.argsort(np.abs(x[small]))]:
+    above = shape.above_bound(x)
+    small = np.flatnonzero(above < TRY_ZERO)
+    for i in small[np.argsort(above[small])]:
         trial = x.copy()
-        trial[i] = 0.0
+        trial[i] = shape.on_bound(x)[i]
         trial = shape.rectified(trial)
         try:
             there = evaluate(kernel, trial[None])

@@ -104,7 +104,7 @@ def refit_many(
 
 def batch_size(kernel: Kernel) -> int:
     """Return how many responses are fitted together."""
-    p, k = kernel.products.xy.size, kernel.shape.n_theta
+    p, k = kernel.products.xy.size, kernel.basis_shape.n_theta
     levels = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz)
     return max(1, BATCH_NUMBERS // (kernel.pattern.n_numbers + levels * (p + 1 + k) + 1))
 
@@ -119,7 +119,7 @@ def joined(parts: list[Refits]) -> Refits:
 def _refit_batch(
     kernel: Kernel, responses: Responses, *, design: Design, start: FloatArray
 ) -> Refits:
-    shape, anchor = kernel.shape, kernel.products.anchor
+    shape, anchor = kernel.basis_shape, kernel.products.anchor
     T = responses.yy.size
     first = np.repeat(start[None], T, axis=0)
     if shape.n_theta == 0:
@@ -139,13 +139,11 @@ def _refit_batch(
         "is_singular": np.zeros(T, dtype=np.bool_),
     }
     if at is not None:
-        found["theta"][settled] = shape.transformed_batch(x[settled], anchor.z_bases)
+        found["theta"][settled] = kernel.from_basis_batch(x[settled])
         found["sigma"][settled] = at.sigma
         found["beta"][settled] = anchor.beta0 + at.beta @ anchor.x_basis.T
         found["criterion"][settled] = at.criterion
-        found["is_singular"][settled] = (np.abs(x[settled][:, shape.is_diagonal]) < SINGULAR).any(
-            axis=1
-        )
+        found["is_singular"][settled] = (shape.above_bound(x[settled]) < SINGULAR).any(axis=1)
     for row in np.flatnonzero(~settled):
         _refit_alone(kernel, responses, design, int(row), found)
     return Refits(**found)
@@ -161,11 +159,10 @@ def _rows(kernel: Kernel, responses: Responses, rows: IntArray) -> Kernel:
 def _search(
     kernel: Kernel, responses: Responses, start: FloatArray
 ) -> tuple[FloatArray, BoolArray]:
-    diagonal = kernel.shape.is_diagonal
+    shape = kernel.basis_shape
 
     def off_zero(x: FloatArray) -> FloatArray:
-        near = diagonal & (np.abs(x) < FLOOR)
-        return np.where(near, np.where(x < 0, -FLOOR, FLOOR), x)
+        return shape.kept_off_bounds(x, FLOOR)
 
     def functions(rows: IntArray, x: FloatArray) -> Locals:
         chosen = _rows(kernel, responses, rows)
@@ -175,7 +172,7 @@ def _search(
 
     if responses.remainder is None:
         return minimise_many(functions, start, project=off_zero, n_rows=kernel.products.n_obs)
-    scale = search_scale(kernel.shape, start[0])
+    scale = search_scale(shape, start[0])
 
     def scaled(rows: IntArray, z: FloatArray) -> Locals:
         at = functions(rows, z * scale)
@@ -196,8 +193,8 @@ def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:
     There the entries below it can be rotated into later columns (``gaussian/turned.py``).
     """
     found = np.zeros(x.shape[0], dtype=np.bool_)
-    Lambdas = kernel.shape.unpack(x)
-    for factor, columns in kernel.shape.terms:
+    Lambdas = kernel.basis_shape.unpack(x)
+    for factor, (_, columns) in kernel.basis_shape.triangles:
         diagonal = Lambdas[factor][:, columns[:-1], columns[:-1]]
         found |= (np.abs(diagonal) < VALLEY).any(axis=1)
     return found
@@ -208,13 +205,14 @@ def _with_zeros(
 ) -> tuple[FloatArray, BoolArray]:
     """Set small diagonals to exactly zero; not settled where that costs, or a way leads down."""
     x, settled = x.copy(), settled.copy()
-    small = kernel.shape.is_diagonal & (x < TRY_ZERO)
+    shape = kernel.basis_shape
+    small = shape.above_bound(x) < TRY_ZERO
     rows = np.flatnonzero(settled & small.any(axis=1))
     if not rows.size:
         return x, settled
     chosen = _rows(kernel, responses, rows)
-    floored = np.where(small[rows], np.maximum(x[rows], FLOOR), x[rows])
-    trial = np.where(small[rows], 0.0, x[rows])
+    floored = np.where(small[rows], shape.kept_off_bounds(x[rows], FLOOR), x[rows])
+    trial = np.where(small[rows], shape.on_bound(x[rows]), x[rows])
     try:
         at = evaluate(chosen, floored)
         down = _way_down(kernel, at, derivatives(chosen, at).slopes)
@@ -233,7 +231,7 @@ def _far_down(
     kernel: Kernel, responses: Responses, x: FloatArray, criterion: FloatArray
 ) -> BoolArray:
     """Whether much variance in place of none lowers the criterion, shape (T,)."""
-    starts = [far_starts(kernel.shape, one) for one in x]
+    starts = [far_starts(kernel.basis_shape, one) for one in x]
     rows = np.repeat(np.arange(x.shape[0]), [len(some) for some in starts])
     down = np.zeros(x.shape[0], dtype=np.bool_)
     if not rows.size:
@@ -249,8 +247,8 @@ def _far_down(
 def _way_down(kernel: Kernel, at: Evaluation, slopes: list[FloatArray]) -> BoolArray:
     """Whether variance added where there is none lowers the criterion, shape (T,)."""
     down = np.zeros(at.theta.shape[0], dtype=np.bool_)
-    for factor, columns in kernel.shape.terms:
-        block = (slice(None), *np.ix_(columns, columns))
+    for factor, (rows, columns) in kernel.basis_shape.triangles:
+        block = (slice(None), rows, columns)
         root = at.Lambdas[factor][block]
         size, axes = np.linalg.eigh(covariance_slope(root, slopes[factor][block]))
         left = np.linalg.norm(axes[:, None, :, 0] @ root, axis=2)[:, 0]

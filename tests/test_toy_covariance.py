@@ -1,0 +1,255 @@
+"""A covariance structure of one's own: defined and plugged in here, with no other file touched.
+
+Two structures: compound symmetry (one sd, one correlation of all columns) with a symmetric root,
+and AR(1) (one sd, correlations rho^|i - j|) with a triangular one. What the library says of them is
+held against the same model by dense algebra.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+import hierbayes as hb
+from hierbayes.gaussian.kernel import kernel_of
+from hierbayes.gaussian.marginal import derivatives, evaluate
+from hierbayes.gaussian.responses import ResponseProducts
+from hierbayes.gaussian.structures import Structured, register
+from hierbayes.likelihood.refits import refit_many
+
+
+@dataclass(frozen=True)
+class CompoundSymmetry(Structured):
+    """Sd s and correlation r of q columns; root s (a I + (b - a) J / q) of the eigenvalues."""
+
+    q: int
+    names = ("sd", "cor")
+    is_scale = np.array([True, False])
+
+    @property
+    def bounds(self):
+        return np.array([[0.0, np.inf], [-1.0 / (self.q - 1), 1.0]])
+
+    def _parts(self, par):
+        s, r = par[:, 0, None, None], par[:, 1, None, None]
+        mean = np.full((self.q, self.q), 1 / self.q)
+        return s, np.sqrt(1 - r), np.sqrt(1 + (self.q - 1) * r), np.eye(self.q) - mean, mean
+
+    def root(self, par):
+        s, a, b, apart, mean = self._parts(par)
+        return s * (a * apart + b * mean)
+
+    def slope(self, par):
+        s, a, b, apart, mean = self._parts(par)
+        of_r = s * ((self.q - 1) / (2 * b) * mean - apart / (2 * a))
+        return np.stack([a * apart + b * mean, of_r], axis=1)
+
+    def nearest(self, covariance):
+        size = np.trace(covariance, axis1=1, axis2=2) / self.q
+        rest = covariance.sum(axis=(1, 2)) - self.q * size
+        r = np.divide(rest / (self.q * (self.q - 1)), size, out=np.zeros_like(size), where=size > 0)
+        return np.column_stack([np.sqrt(size), r])
+
+
+@dataclass(frozen=True)
+class Autoregressive(Structured):
+    """Sd s and correlation r^|i - j|; the root by rows, u_0 and then r u_{i-1} + sqrt(1 - r^2)."""
+
+    q: int
+    names = ("sd", "lag1")
+    is_scale = np.array([True, False])
+    bounds = np.array([[0.0, np.inf], [-1.0, 1.0]])
+
+    def root(self, par):
+        s, r = par[:, 0, None, None], par[:, 1, None, None]
+        lag = np.subtract.outer(np.arange(self.q), np.arange(self.q))
+        power = np.where(lag >= 0, r ** np.maximum(lag, 0), 0.0)
+        return s * power * np.where(np.arange(self.q) == 0, 1.0, np.sqrt(1 - r**2))
+
+    def slope(self, par):
+        s, r = par[:, 0, None, None], par[:, 1, None, None]
+        lag = np.subtract.outer(np.arange(self.q), np.arange(self.q))
+        power = np.where(lag >= 0, r ** np.maximum(lag, 0), 0.0)
+        slope = np.where(lag > 0, lag * r ** np.maximum(lag - 1, 0), 0.0)
+        first = np.arange(self.q) == 0
+        width = np.where(first, 1.0, np.sqrt(1 - r**2))
+        thinner = np.where(first, 0.0, -r / np.sqrt(1 - r**2))
+        return np.stack([power * width, s * (slope * width + power * thinner)], axis=1)
+
+    def nearest(self, covariance):
+        size = np.trace(covariance, axis1=1, axis2=2) / self.q
+        next_to = np.diagonal(covariance, offset=1, axis1=1, axis2=2).mean(axis=1)
+        r = np.divide(next_to, size, out=np.zeros_like(size), where=size > 0)
+        return np.column_stack([np.sqrt(size), r])
+
+
+register("toy_cs", CompoundSymmetry)
+register("toy_ar1", Autoregressive)
+
+TOYS = {"toy_cs": CompoundSymmetry, "toy_ar1": Autoregressive}
+FORMULAS = {
+    "alone": "y ~ t + (0 + a + b + c | g)",
+    "beside a triangle": "y ~ t + (0 + a + b + c | g) + (t | h)",
+    "in one factor": "y ~ t + (0 + a + b + c | g) + (0 + t | g)",
+}
+TRUTH = {"toy_cs": (1.2, 0.4), "toy_ar1": (1.2, 0.7)}
+
+
+def data(name, *, par=None, seed=5):
+    """120 rows: the effects of a, b, c (indicators of a visit) by level of g; h is crossed."""
+    rng = np.random.default_rng(seed)
+    par = TRUTH[name] if par is None else par
+    g, visit, h = np.repeat(np.arange(20), 6), np.tile(np.arange(3), 40), rng.integers(0, 12, 120)
+    root = TOYS[name](3).root(np.array([par]))[0]
+    t = rng.normal(size=120)
+    y = 3 + 0.5 * t + (rng.normal(size=(20, 3)) @ root.T)[g, visit] + rng.normal(size=120)
+    y += (rng.normal(size=(12, 2)) * [0.8, 0.7])[h, 0] + 0.7 * rng.normal(size=12)[h] * t
+    y += 0.9 * rng.normal(size=20)[g] * t
+    return {
+        "y": y, "t": t, "g": [f"g{i:02d}" for i in g], "h": [f"h{i}" for i in h],
+        **{column: (visit == i).astype(float) for i, column in enumerate("abc")},
+    }  # fmt: skip
+
+
+def toy_model(name, formula="alone", **options):
+    """A model whose terms of a, b, c have the structure ``name``."""
+    import pandas as pd
+
+    model = hb.Model(FORMULAS[formula], pd.DataFrame(data(name, **options)))
+    terms = tuple(
+        replace(term, covariance=name) if len(term.columns) == 3 else term
+        for term in model.design.terms
+    )
+    design = replace(model.design, terms=terms)
+    return model.with_design(design, kernel_of(design, weights=None, method="reml"))
+
+
+def covariance_of(name, design, theta):
+    """ZLambda Lambda'Z' (n, n) relative to sigma^2, from theta on the user's scale."""
+    n = design.y.size
+    V, at = np.zeros((n, n)), 0
+    for term in design.terms:
+        factor = design.factors[term.factor]
+        q = len(term.columns)
+        if term.covariance == name:
+            root, k = TOYS[name](q).root(theta[None, at : at + 2])[0], 2
+        else:
+            root, k = np.zeros((q, q)), q * (q + 1) // 2
+            root.T[np.triu_indices(q)] = theta[at : at + k]
+        at += k
+        z = factor.z[:, term.columns] @ root
+        V += (z @ z.T) * (factor.codes[:, None] == factor.codes)
+    return V
+
+
+def dense_criterion(name, design, theta, method="reml"):
+    n, p = design.X.shape
+    V = np.eye(n) + covariance_of(name, design, theta)
+    XVX = design.X.T @ np.linalg.solve(V, design.X)
+    beta = np.linalg.solve(XVX, design.X.T @ np.linalg.solve(V, design.y))
+    r = design.y - design.X @ beta
+    df = n - p if method == "reml" else n
+    value = np.linalg.slogdet(V)[1] + df * (
+        1 + np.log(2 * np.pi * (r @ np.linalg.solve(V, r)) / df)
+    )
+    return value + (np.linalg.slogdet(XVX)[1] if method == "reml" else 0.0)
+
+
+CASES = [(name, formula) for name in TOYS for formula in FORMULAS]
+
+
+def some_thetas(model, name):
+    """Thetas on the user's scale, inside their bounds."""
+    rng = np.random.default_rng(1)
+    k = model.kernel("reml").shape.n_theta
+    theta = np.abs(rng.normal(size=(4, k))) * 0.5 + 0.2
+    theta[:, model.kernel("reml").shape.slices[toy_place(model)].start + 1] = [-0.3, 0.0, 0.5, 0.9]
+    return theta
+
+
+def toy_place(model):
+    return next(i for i, term in enumerate(model.design.terms) if term.covariance != "us")
+
+
+@pytest.mark.parametrize(("name", "formula"), CASES)
+def test_the_criterion_is_that_of_dense_algebra(name, formula):
+    model = toy_model(name, formula)
+    for method in ("reml", "ml"):
+        kernel = model.kernel(method)
+        for theta in some_thetas(model, name):
+            found = evaluate(kernel, kernel.in_basis(theta)[None]).criterion[0]
+            assert found == pytest.approx(dense_criterion(name, model.design, theta, method))
+
+
+@pytest.mark.parametrize(("name", "formula"), CASES)
+def test_the_gradient_is_that_of_differences(name, formula):
+    model = toy_model(name, formula)
+    kernel = model.kernel("reml")
+    for theta in some_thetas(model, name):
+        x = kernel.in_basis(theta)
+        np.testing.assert_allclose(kernel.from_basis(x), theta, rtol=1e-12, atol=1e-15)
+        steps = 1e-5 * np.eye(x.size)
+        values = [evaluate(kernel, np.stack([x + s, x - s])).criterion for s in steps]
+        found = derivatives(kernel, evaluate(kernel, x[None])).gradient[0]
+        expected = [(up - down) / 2e-5 for up, down in values]
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "formula"), CASES)
+def test_reml_ends_at_the_lowest_dense_criterion(name, formula):
+    model = toy_model(name, formula)
+    fit = model.fit()
+    assert fit.converged
+    k = fit.theta.size
+
+    def dense(theta):
+        theta = theta.copy()
+        place = model.kernel("reml").shape.slices[toy_place(model)].start + 1
+        low, high = TOYS[name](3).bounds[1]
+        theta[place] = (low + high) / 2 + (high - low) / 2 * np.sin(theta[place])
+        return dense_criterion(name, model.design, theta)
+
+    brute = min(minimize(dense, np.full(k, start), method="BFGS").fun for start in (0.4, 0.8))
+    assert dense_criterion(name, model.design, fit.theta) == pytest.approx(fit.criterion)
+    assert fit.criterion == pytest.approx(brute, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_a_correlation_of_one_is_found_exactly_and_said(name):
+    model = toy_model(name, par=(1.2, 1.0), seed=3)
+    with pytest.warns(hb.BoundaryWarning, match="exactly \\+1"):
+        fit = model.fit()
+    assert fit.converged
+    assert fit.is_singular
+    assert fit.theta[1] == 1.0
+    inside = [dense_criterion(name, model.design, np.array([fit.theta[0], r])) for r in (0.9, 0.99)]
+    assert fit.criterion < min(inside)
+    at_one = dense_criterion(name, model.design, fit.theta)
+    assert fit.criterion == pytest.approx(at_one, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_an_sd_of_zero_is_found_exactly(name):
+    model = toy_model(name, par=(0.0, 0.0), seed=6)
+    with pytest.warns(hb.BoundaryWarning, match="exactly zero"):
+        fit = model.fit()
+    assert fit.theta[0] == 0.0
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_many_responses_are_fitted_as_one_by_one(name):
+    model = toy_model(name, "beside a triangle")
+    fit, design = model.fit(), model.design
+    kernel = fit.kernel
+    Y = np.asarray(fit.fitted()) + np.random.default_rng(2).normal(size=(3, 120))
+    together = refit_many(
+        kernel,
+        ResponseProducts(kernel.products, design, None).of(Y.T),
+        design=design,
+        start=fit.at.theta[0],
+    )
+    for y, theta, criterion in zip(Y, together.theta, together.criterion, strict=True):
+        other = fit.refit(y)
+        np.testing.assert_allclose(theta, other.theta, atol=1e-5)
+        assert criterion == pytest.approx(other.criterion, abs=1e-8)
