@@ -448,7 +448,9 @@ def times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
     q = Lambda.shape[1]
     if q == 1:
         return Lambda[:, :, :, None] * stack
-    if stack.shape[3] != 1 or q > UNROLLED:
+    if q > UNROLLED:
+        return np.asarray(Lambda[:, None] @ stack)
+    if stack.shape[3] != 1:
         return np.einsum("tab,tjbc->tjac", Lambda, stack)
     vectors = stack[..., 0]
     out = np.empty((max(Lambda.shape[0], stack.shape[0]), *stack.shape[1:]))

@@ -87,15 +87,16 @@ def inverse_of_triangles(L: FloatArray) -> FloatArray:
 
 def inverse_stack(L: FloatArray) -> FloatArray:
     """Inverses of L L' for a stack of lower triangles, shape (..., J, q, q)."""
-    q = L.shape[-1]
     half = inverse_of_triangles(L)
-    return np.swapaxes(half, -1, -2) @ half if q > UNROLLED else transposed_product(half, half)
+    return transposed_product(half, half)
 
 
 def transposed_product(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return A' B for stacks (..., J, q, a) and (..., J, q, b): shape (..., J, a, b)."""
     if A.shape[-2] == 1:
         return A[..., 0, :, None] * B[..., 0, None, :]
+    if A.shape[-2] > UNROLLED:
+        return np.asarray(np.swapaxes(A, -1, -2) @ B)
     return np.einsum("...qa,...qb->...ab", A, B)
 
 
@@ -117,12 +118,26 @@ def sandwich(A: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
     Returns
     -------
     array, shape (T, J, a, b)
-        One matrix product of shape (J, ab) x (ab, ab) a batch entry, so that the stack is never
-        looped over.
+        The stack is never looped over: up to ``UNROLLED`` rows and columns there is one matrix
+        product of shape (J, ab) x (ab, ab) a batch entry, above that one for each of the two sides,
+        as ab squared numbers a batch entry would be more than the stack itself.
     """
     J, a, b = A.shape
     if a == b == 1:
         return np.asarray(A * (left * right)[:, :, None, :].reshape(-1, 1, 1, 1))
+    if a == b and a > UNROLLED and _are_diagonal(left) and _are_diagonal(right):
+        sizes = [np.diagonal(roots, axis1=1, axis2=2) for roots in (left, right)]
+        return np.asarray(A * (sizes[0][:, :, None] * sizes[1][:, None, :])[:, None])
+    if max(a, b) > UNROLLED:
+        half = (A.reshape(J * a, b) @ right).reshape(-1, J, a, b)
+        turned = np.swapaxes(half, 2, 3).reshape(-1, J * b, a) @ left
+        return np.swapaxes(turned.reshape(-1, J, b, a), 2, 3)
     both = left[:, :, None, :, None] * right[:, None, :, None, :]
     flat = A.reshape(J, a * b) @ both.reshape(-1, a * b, a * b)
     return np.asarray(flat.reshape(-1, J, a, b))
+
+
+def _are_diagonal(matrices: FloatArray) -> bool:
+    """Whether matrices (T, q, q) are zero off the diagonal, as roots without correlations are."""
+    q = matrices.shape[1]
+    return not matrices[:, ~np.eye(q, dtype=np.bool_)].any()

@@ -1,5 +1,7 @@
 """Stacks of small matrices against numpy's one at a time, below and above the unrolled sizes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -106,3 +108,26 @@ def test_inverses_of_triangles_keep_their_digits_beside_a_row_in_another_unit(un
     assert (np.abs(L @ found - np.eye(4)) < 1e-14 * (np.abs(L) @ np.abs(found)))[
         np.tril_indices(4)
     ].all()
+
+
+@pytest.mark.parametrize("q", SIZES)
+def test_sandwich_of_diagonal_roots(q):
+    rng = np.random.default_rng(q)
+    A = rng.normal(size=(5, q, q))
+    left, right = (np.eye(q) * rng.normal(size=(2, 1, q)) for _ in range(2))
+    expected = np.einsum("tac,jab,tbd->tjcd", left, A, right)
+    np.testing.assert_allclose(sandwich(A, left, right), expected, atol=ATOL)
+
+
+@pytest.mark.parametrize("correlated", [False, True])
+def test_many_variance_parameters_take_no_more_room_than_their_blocks(correlated):
+    q, T = 40, 20  # q^4 numbers a batch entry were 0.4 GB, and most of the time of sampling
+    rng = np.random.default_rng(1)
+    A = rng.normal(size=(3, q, q))
+    roots = rng.normal(size=(T, q, q)) if correlated else np.eye(q) * rng.normal(size=(T, 1, q))
+    tracemalloc.start()
+    try:
+        size = sandwich(A, roots, roots).nbytes
+        assert tracemalloc.get_traced_memory()[1] < 6 * size
+    finally:
+        tracemalloc.stop()
