@@ -21,6 +21,7 @@ Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -38,7 +39,7 @@ END = 1e-9
 RIGHT_ANGLE = np.pi / 2 - END
 
 
-@record
+@record(slots=False)
 class Held:
     """What is held in each entry of a batch; arrays with a leading axis T, like the points.
 
@@ -79,6 +80,21 @@ class Held:
     lower: FloatArray
     upper: FloatArray
 
+    @cached_property
+    def sds(self) -> IntArray:
+        """Entries that hold an sd."""
+        return self.is_sd.nonzero()[0]
+
+    @cached_property
+    def polar(self) -> IntArray:
+        """Entries whose second row is in t and phi."""
+        return self.is_polar.nonzero()[0]
+
+    @cached_property
+    def angled(self) -> IntArray:
+        """Those of them whose phi is not what is held."""
+        return (self.is_polar & ~self.is_cor).nonzero()[0]
+
     def take(self, index: IntArray) -> "Held":
         """Return the batch of these entries."""
         chosen = {
@@ -93,7 +109,7 @@ class Held:
         sign = np.where((z < 0) & ~self.positive, -1.0, 1.0)
         size = np.where(self.positive, z, np.abs(z))
         found = np.where(self.diagonal & (size < limit), sign * limit, z)
-        at = np.flatnonzero(self.is_polar & ~self.is_cor)
+        at = self.angled
         if at.size:
             phi = found[at, self.corner[at, 1]]
             short = np.arcsin(np.cos(phi))  # what is missing to a right angle, signed
@@ -115,9 +131,9 @@ class Held:
     def entries(self, z: FloatArray) -> FloatArray:
         """Entries of Lambda in the turned columns, shape (T, k)."""
         found = z[:, :-2].copy()
-        at = np.flatnonzero(self.is_sd)
+        at = self.sds
         found[at, self.own[at]] *= np.exp(-z[at, -2]) / self.size[at]
-        at = np.flatnonzero(self.is_polar)
+        at = self.polar
         if at.size:
             one, two, three = self.corner[at].T
             a, phi, t = z[at, one], z[at, two], z[at, three]
@@ -133,14 +149,14 @@ class Held:
         J = np.zeros((T, size, size))
         J[:, np.arange(size), np.arange(size)] = 1.0
         extra = np.zeros_like(hessian)
-        at = np.flatnonzero(self.is_sd)
+        at = self.sds
         own = self.own[at]
         slope = np.exp(-z[at, -2]) / self.size[at]
         entry = slope * z[at, own]
         J[at, own, own], J[at, own, -2] = slope, -entry
         extra[at, own, -2] = extra[at, -2, own] = -gradient[at, own] * slope
         extra[at, -2, -2] = gradient[at, own] * entry
-        at = np.flatnonzero(self.is_polar)
+        at = self.polar
         if at.size:
             one, two, three = self.corner[at].T
             sine, cosine, t = np.sin(z[at, two]), np.cos(z[at, two]), z[at, three]

@@ -82,18 +82,20 @@ def settle(
     damping = np.zeros(T)
     active = np.flatnonzero(np.isfinite(here.value))
     enough = goal + GOAL_PER_ROW * kernel.products.n_obs
+    holds = held.take(active)
     for _ in range(MAX_STEPS):
-        holds, at = held.take(active), here.take(active)
+        if not active.size:
+            break
+        at = here.take(active)
         bowl = _Bowl(holds, at)
         done = bowl.decrement < enough
-        converged[active[done]] = True
-        left = np.flatnonzero(~done)
-        if not left.size:
-            break
         if done.any():
-            active = active[left]
-            holds, at = held.take(active), here.take(active)
-            bowl = _Bowl(holds, at)
+            converged[active[done]] = True
+            left = np.flatnonzero(~done)
+            if not left.size:
+                break
+            active, holds = active[left], holds.take(left)
+            at, bowl = at.take(left), bowl.take(holds, left)
         candidate = holds.projected(at.z + bowl.step(damping[active]))
         promised = np.maximum(bowl.fall(candidate - at.z), 0.0)
         trial = held_deviance(kernel, holds, candidate)
@@ -108,7 +110,9 @@ def settle(
         stuck = ~good & ((promised < enough) | (damping[active] > MOST_DAMPING * bowl.typical))
         damping[active] = np.where(good, np.where(eased, damping[active] / 8, 0.0), more)
         converged[active[stuck & (bowl.decrement < DECREMENT_ROUNDING)]] = True
-        active = active[~stuck]
+        if stuck.any():
+            left = np.flatnonzero(~stuck)
+            active, holds = active[left], holds.take(left)
     return Settled(here, correction, converged)
 
 
@@ -135,9 +139,19 @@ class _Bowl:
         at_end = self.room <= FLOOR
         self._set(held.free & ~(at_end & (at.gradient >= 0)), at)
         # drawn beyond its end by the others, though it would rise alone: the others go first
-        drawn = at_end & self.free & (self.step(np.zeros(at.value.size), whole=True) < 0)
+        drawn = at_end & self.free
+        if drawn.any():
+            drawn &= self.step(np.zeros(at.value.size), whole=True) < 0
         if drawn.any():
             self._set(self.free & ~drawn, at)
+
+    def take(self, held: Held, index: IntArray) -> "_Bowl":
+        """Return the models of the entries at ``index``, whose coordinates are ``held``."""
+        part = object.__new__(_Bowl)
+        part.held = held
+        for name in ("room", "free", "sizes", "size", "axes", "along", "decrement", "typical"):
+            setattr(part, name, getattr(self, name)[index])
+        return part
 
     def _set(self, free: BoolArray, at: Local) -> None:
         self.free = free
@@ -190,7 +204,7 @@ def coordinate_sizes(held: Held, z: FloatArray) -> FloatArray:
     """
     sizes = np.maximum(np.abs(z), 1.0)
     sizes[:, -2:] = 1.0
-    at = np.flatnonzero(held.is_polar)
+    at = held.polar
     sizes[at, held.corner[at, 1]] = 1.0  # an angle
     return np.asarray(sizes)
 

@@ -288,15 +288,16 @@ def _lines(
     kernel = optimum.kernel
     held, z = hold(kernel, optimum.at, parameters)
     traced = trace(kernel, held, z, cutoff=cutoff, steps=steps, advance=advance)
+    known = interval_parameters(fit)
     lines = []
     for i, (parameter, sides) in enumerate(zip(parameters, traced, strict=True)):
         entry = held.take(np.array([i]))
         coordinates = np.array([z[i, entry.own[0]], *sides[0].values, *sides[1].values])
         order = np.argsort(coordinates)
         zeta = np.array([0.0, *sides[0].zetas, *sides[1].zetas])
-        points = np.concatenate(
-            [optimum.values[None], _points(fit, kernel, parameter, entry=entry, sides=sides)]
-        )
+        place = known.index(parameter)
+        followed = _points(fit, kernel, known, place=place, entry=entry, sides=sides)
+        points = np.concatenate([optimum.values[None], followed])
         failed = [
             f"no {end} limit: {side.reason}"
             for end, side in zip(("lower", "upper"), sides, strict=True)
@@ -317,14 +318,15 @@ def _reported(entry: Held, z: FloatArray, coordinate: float) -> float:
 def _points(
     fit: LikelihoodFit,
     kernel: Kernel,
-    parameter: IntervalParameter,
+    known: Sequence[IntervalParameter],
     *,
+    place: int,
     entry: Held,
     sides: tuple[Side, Side],
 ) -> FloatArray:
-    """Values of all parameters (N, M) at the points of both sides."""
+    """Values of all ``known`` parameters (N, M) at the points of both sides of the one at place."""
     both = [*sides[0].points, *sides[1].points]
-    known = interval_parameters(fit)
+    parameter = known[place]
     if not both:
         return np.empty((0, len(known)))
     at = np.array([point for point, _ in both])
@@ -342,7 +344,7 @@ def _points(
         bases=kernel.products.anchor.z_bases,
     )
     own = held.values(at)
-    points[:, known.index(parameter)] = own
+    points[:, place] = own
     if parameter.kind == "sd":  # a correlation beside an sd of exactly zero does not exist
         for i, other in enumerate(known):
             beside = other.term == parameter.term and parameter.row in (other.row, other.column)
