@@ -253,3 +253,41 @@ def test_many_responses_are_fitted_as_one_by_one(name):
         other = fit.refit(y)
         np.testing.assert_allclose(theta, other.theta, atol=1e-5)
         assert criterion == pytest.approx(other.criterion, abs=1e-8)
+
+
+def dense_deviance(name, model):
+    """The deviance of (sd, correlation) and sigma by dense algebra."""
+    design = model.design
+    n = design.y.size
+
+    def deviance(par, sigma):
+        V = sigma**2 * (np.eye(n) + covariance_of(name, design, np.array([par[0] / sigma, par[1]])))
+        XVX = design.X.T @ np.linalg.solve(V, design.X)
+        beta = np.linalg.solve(XVX, design.X.T @ np.linalg.solve(V, design.y))
+        r = design.y - design.X @ beta
+        return np.linalg.slogdet(V)[1] + n * np.log(2 * np.pi) + r @ np.linalg.solve(V, r)
+
+    return deviance
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_profile_limits_of_a_structure_are_where_the_dense_deviance_rises_by_the_quantile(name):
+    model = toy_model(name)
+    fit = model.fit(method="ml")
+    limits = hb.confint(fit, method="profile")
+    deviance = dense_deviance(name, model)
+    assert limits.index.tolist()[:3] == [f"{own}|g" for own in TOYS[name].names] + ["sigma"]
+    start = limits["estimate"].to_numpy()[:3]
+    least = deviance(start[:2], start[2])
+    assert least == pytest.approx(fit.criterion)
+    middle, half = TOYS[name](3).bounds[1].mean(), np.ptp(TOYS[name](3).bounds[1]) / 2
+    for place in (0, 1):
+        for end in ("lower", "upper"):
+
+            def held(rest, place=place, value=limits[end].iloc[place]):
+                other = np.exp(rest[0]) if place else middle + half * np.sin(rest[0])
+                return deviance(np.insert([other], place, value), np.exp(rest[1])) - least
+
+            rest = np.log(start[0]) if place else np.arcsin((start[1] - middle) / half)
+            found = minimize(held, [rest, np.log(start[2])], method="BFGS", options={"gtol": 1e-3})
+            assert found.fun == pytest.approx(3.841458820694124, abs=1e-4)

@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
-from hierbayes.gaussian.structures import Covariance, Searched
+from hierbayes.gaussian.structures import Covariance, Searched, off_right_angle
 
 type Structure = Covariance | Searched
 
@@ -255,9 +255,7 @@ class CovarianceShape:
         out = np.where(near, np.where(x < 0, -least, least), x)
         if not self.has_angles:
             return out
-        short = np.arcsin(np.cos(x))  # what is missing to a right angle, signed
-        kept = x - np.where(np.sin(x) > 0, 1.0, -1.0) * (np.where(short < 0, -least, least) - short)
-        return np.where(self.is_angle & (np.abs(short) < least), kept, out)
+        return np.where(self.is_angle, off_right_angle(x, least), out)
 
     def rectified(self, theta: FloatArray) -> FloatArray:
         """Return the theta (k,) of lme4's triangle for the same Lambda Lambda'."""

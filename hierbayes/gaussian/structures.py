@@ -166,6 +166,15 @@ def middle_and_half(
     return bounded, (lower + upper) / 2, (upper - lower) / 2
 
 
+def off_right_angle(x: FloatArray, least: float) -> FloatArray:
+    """Angles kept off right ones by ``least``, on the side they are on."""
+    short = np.arcsin(np.cos(x))  # what is missing to a right angle, signed
+    lacks = np.where(short < 0, -1.0, 1.0) * least - short
+    # x grows towards a right angle where its sine is positive
+    moved = x - np.where(np.sin(x) > 0, lacks, -lacks)
+    return np.where(np.abs(short) < least, moved, x)
+
+
 @record(slots=False)
 class Searched:
     """A structure in the coordinates x of a search and in the basis of the products.

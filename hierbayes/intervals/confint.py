@@ -9,6 +9,7 @@ import pandas as pd
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
+from hierbayes.gaussian.products import covariance_shape
 from hierbayes.intervals.determined_part import UNDETERMINED, without_interval
 from hierbayes.intervals.profile import (
     LIMIT_STEPS,
@@ -223,10 +224,24 @@ def _draws_of(fit: Any, parameter: IntervalParameter) -> FloatArray:
         return np.asarray(draws.sigma)
     term = fit.design.terms[parameter.term]
     name = fit.design.factors[term.factor].name
+    if parameter.place >= 0:
+        return _of_structure(fit, parameter)
     row, column = term.columns[parameter.row], term.columns[parameter.column]
     if parameter.kind == "sd":
         return np.asarray(draws.sd[name][:, :, row])
     return np.asarray(draws.corr[name][:, :, row, column])
+
+
+def _of_structure(fit: Any, parameter: IntervalParameter) -> FloatArray:
+    """Draws (C, D) of a parameter of a term's structure, from sds and correlations."""
+    shape = covariance_shape(fit.design)
+    (factor, at), own = shape.blocks[parameter.term], shape.structures[parameter.term]
+    assert own is not None
+    name = fit.design.factors[factor].name
+    sd, corr = fit.draws.sd[name][..., at[1]], fit.draws.corr[name][(..., *at)]
+    covariance = sd[..., :, None] * corr * sd[..., None, :]
+    found = own.nearest(covariance.reshape(-1, *corr.shape[2:]))[:, parameter.place]
+    return np.asarray(found.reshape(sd.shape[:2]))
 
 
 def _estimates(fit: LikelihoodFit, chosen: Sequence[IntervalParameter]) -> FloatArray:

@@ -22,6 +22,7 @@ from hierbayes.gaussian.marginal import (
     gram,
     information,
     reduce,
+    squares_of,
     times,
     traces_of,
     transpose_times,
@@ -142,6 +143,7 @@ class _Point:
 
     Attributes
     ----------
+    entries : array, shape (T, k), the parameters of the triangles
     triangles, Lambdas : per factor, arrays (T, q, q), Lambda in turned columns and in those of the
         products
     reduced : the model with the random effects integrated out
@@ -151,6 +153,7 @@ class _Point:
 
     kernel: Kernel
     held: Held
+    entries: FloatArray
     triangles: list[FloatArray]
     Lambdas: list[FloatArray]
     reduced: Reduced
@@ -179,7 +182,8 @@ class _InEntries:
 def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
     products = kernel.products
     T, k, p = z.shape[0], z.shape[1] - 2, products.xy.size
-    triangles = kernel.shape.unpack(held.entries(z))
+    entries = held.entries(z)
+    triangles = kernel.basis_shape.unpack(entries)
     Lambdas = [
         np.swapaxes(turn, 1, 2) @ triangle
         for turn, triangle in zip(held.turns, triangles, strict=True)
@@ -196,6 +200,7 @@ def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
         point = _Point(
             kernel=kernel,
             held=held,
+            entries=entries,
             triangles=triangles,
             Lambdas=Lambdas,
             reduced=reduced,
@@ -220,14 +225,16 @@ def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
 def _in_entries(point: _Point) -> _InEntries:
     kernel, reduced, last = point.kernel, point.reduced, point.last
     assert reduced.factor is not None
-    T, k = last.size, kernel.shape.n_theta
+    T, k = last.size, kernel.basis_shape.n_theta
     e = point.residual.columns[:, None, :, -1:]
     u, h = _residual_modes(point, e)
     gradient, on_sigma = np.empty((T, k)), np.empty((T, k))
     curvature = np.zeros((T, k, k))
     directions = []
     traces = traces_of(kernel, point.Lambdas, reduced.factor)
-    for f, (index, row, column) in enumerate(kernel.shape.factor_entries):
+    if not kernel.basis_shape.is_plain:
+        return _in_parameters(point, u, h, traces)
+    for f, (index, row, column) in enumerate(kernel.basis_shape.factor_entries):
         turn, vectors = point.held.turns[f], u[f][..., 0]
         hu = np.swapaxes(h[f][..., 0], 1, 2) @ vectors
         slope = turn @ (traces[f] - last[:, None, None] * hu)
@@ -247,6 +254,33 @@ def _in_entries(point: _Point) -> _InEntries:
     square, on_held = _information(point, directions)
     curvature += last[:, None, None] * square
     return _InEntries(gradient, curvature, on_sigma, on_held)
+
+
+def _in_parameters(
+    point: _Point, u: list[FloatArray], h: list[FloatArray], traces: list[FloatArray]
+) -> _InEntries:
+    """``_in_entries`` where parameters are no entries, in the derivatives T_i of the roots T.
+
+    With Lambda = turn'T a direction is s_i = turn'T_i u + Lambda T_i'turn h.
+    """
+    shape, last = point.kernel.basis_shape, point.last
+    slopes, directions = [], []
+    gradient, on_sigma = np.zeros(point.entries.shape), np.zeros(point.entries.shape)
+    for f, dT in enumerate(shape.slopes(point.entries)):
+        turn, back = point.held.turns[f], np.swapaxes(point.held.turns[f], 1, 2)
+        vectors, far = u[f][..., 0], h[f][..., 0] @ back
+        hu = turn @ (np.swapaxes(h[f][..., 0], 1, 2) @ vectors)
+        slope = turn @ traces[f] - last[:, None, None] * hu
+        gradient += 2 * np.einsum("tab,tkab->tk", slope, dT)
+        on_sigma += 4 * last[:, None] * np.einsum("tab,tkab->tk", hu, dT)
+        slopes.append(slope)
+        directions.append(
+            times(back, np.einsum("tkab,tjb->tjak", dT, vectors))
+            + times(point.Lambdas[f], np.einsum("tkab,tja->tjbk", dT, far))
+        )
+    square, on_held = _information(point, directions)
+    curvature = squares_of(shape, point.entries, point.triangles, slopes)
+    return _InEntries(gradient, curvature + last[:, None, None] * square, on_sigma, on_held)
 
 
 def _residual_modes(point: _Point, e: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:

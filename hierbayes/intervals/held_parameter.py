@@ -13,8 +13,10 @@ run along a circle on which the deviance hardly changes, and a circle is straigh
 
 The other columns of the term follow in the principal axes of what the estimate leaves to them,
 so that directions without variance come last and none of the valleys of a singular triangle is
-met. A point is z = (k entries or what stands for them, log sigma, value of the held fixed effect),
-the same length for all parameters, so that a batch may hold different ones.
+met. A term with a structure of its own (``gaussian/structures.py``) keeps the coordinates of its
+search; a held scale is s = n sigma x with its unit n. A point is z = (k entries or what stands for
+them, log sigma, value of the held fixed effect), the same length for all parameters, so that a
+batch may hold different ones.
 
 Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 5.1 (profiles).
 """
@@ -28,6 +30,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle
 from hierbayes.gaussian.marginal import Evaluation, Kernel
+from hierbayes.gaussian.structures import Searched, off_right_angle
 from hierbayes.results.interval_parameters import IntervalParameter
 
 # Diagonal entries stay this far from zero, so that the curvature there is defined; the deviance
@@ -51,12 +54,14 @@ class Held:
     is_sd, is_cor, is_beta : arrays, shape (T,)
     is_polar : array, shape (T,), whether the second row of the term is in t and phi
     size : array, shape (T,), n above, or the length of the fixed effect's row of ``x_basis``
+    middle, half : arrays, shape (T,), of the range of a held correlation: 0 and 1, or a structure's
     corner : array of int, shape (T, 3), places of Lambda_11, Lambda_21, Lambda_22 where polar
     ratio : array, shape (T,), c / d above
     rotation : array, shape (T, p, p), rotates the columns of X so that the held one is last
     shift : array, shape (T,), what to add to the coordinate of the held fixed effect: it is kept
         small, so that a mean of a million does not take its digits
     diagonal, positive : arrays, shape (T, k + 2), places that must not be zero, not be negative
+    angle : array, shape (T, k + 2), places of a structure that must not be right angles
     below : array, shape (T, k + 2), places under the diagonal entry that is zero at a bound; there
         the rest of its column is the same as later columns and would be searched in vain
     lower, upper : arrays, shape (T,), bounds of the held coordinate
@@ -70,12 +75,15 @@ class Held:
     is_beta: BoolArray
     is_polar: BoolArray
     size: FloatArray
+    middle: FloatArray
+    half: FloatArray
     corner: IntArray
     ratio: FloatArray
     rotation: FloatArray
     shift: FloatArray
     diagonal: BoolArray
     positive: BoolArray
+    angle: BoolArray
     below: BoolArray
     lower: FloatArray
     upper: FloatArray
@@ -112,11 +120,9 @@ class Held:
         at = self.angled
         if at.size:
             phi = found[at, self.corner[at, 1]]
-            short = np.arcsin(np.cos(phi))  # what is missing to a right angle, signed
-            turn = np.where(short < 0, -1.0, 1.0) * limit - short
-            turn = np.where(np.abs(short) < limit, turn, 0.0)
-            # phi grows towards a right angle where its sine is positive
-            found[at, self.corner[at, 1]] = phi - np.where(np.sin(phi) > 0, turn, -turn)
+            found[at, self.corner[at, 1]] = off_right_angle(phi, limit)
+        if self.angle.any():
+            found = np.where(self.angle, off_right_angle(found, limit), found)
         return found
 
     def at_bound(self, value: FloatArray) -> BoolArray:
@@ -176,7 +182,8 @@ class Held:
         bounded = np.where(self.is_sd & (own <= self.lower), 0.0, own + self.shift)
         angle = np.clip(own, -RIGHT_ANGLE, RIGHT_ANGLE)
         at_end = np.abs(angle) >= RIGHT_ANGLE
-        correlation = np.where(at_end, np.sign(angle), np.sin(angle))
+        sine = np.where(at_end, np.sign(angle), np.sin(angle))
+        correlation = self.middle + self.half * sine
         return np.where(
             self.is_cor, correlation, np.where(is_sigma, np.exp(own * is_sigma), bounded)
         )
@@ -203,19 +210,23 @@ def hold(
         own=np.array([place.own for place in places], dtype=np.intp),
         free=np.array([place.free for place in places]),
         turns=tuple(
-            np.array([place.turns[f] for place in places]) for f in range(len(kernel.shape.sizes))
+            np.array([place.turns[f] for place in places])
+            for f in range(len(kernel.basis_shape.sizes))
         ),
         is_sd=np.array([p.kind == "sd" for p in parameters]),
         is_cor=np.array([p.kind == "cor" for p in parameters]),
         is_beta=np.array([p.kind == "fixed" for p in parameters]),
         is_polar=np.array([place.is_polar for place in places]),
         size=np.array([place.size for place in places]),
+        middle=np.array([place.middle for place in places]),
+        half=np.array([place.half for place in places]),
         corner=np.array([place.corner for place in places], dtype=np.intp),
         ratio=np.array([place.ratio for place in places]),
         rotation=np.array([place.rotation for place in places]),
         shift=np.array([place.shift for place in places]),
         diagonal=np.array([place.diagonal for place in places]),
         positive=np.array([place.positive for place in places]),
+        angle=np.array([place.angle for place in places]),
         below=np.array([place.below for place in places]),
         lower=np.array([place.lower for place in places]),
         upper=np.array([place.upper for place in places]),
@@ -228,15 +239,17 @@ class _Places:
     """The coordinates of one parameter, made at the estimate."""
 
     def __init__(self, kernel: Kernel, at: Evaluation, parameter: IntervalParameter) -> None:
-        shape = kernel.shape
+        shape = kernel.basis_shape
         k, p = shape.n_theta, kernel.products.xy.size
         self.own, self.size, self.ratio, self.shift = k + 1, 1.0, 0.0, 0.0
         self.corner, self.is_polar = (0, 0, 0), False
+        self.middle, self.half = 0.0, 1.0
         self.rotation = np.eye(p)
         self.lower, self.upper = -np.inf, np.inf
         self.turns = [np.eye(q) for q in shape.sizes]
         self.diagonal = np.append(shape.is_diagonal, [False, False])
         self.positive = np.zeros(k + 2, dtype=bool)
+        self.angle = np.append(shape.is_angle, [False, False])
         self.below = np.zeros(k + 2, dtype=bool)
         self.free = np.ones(k + 2, dtype=bool)
         self.free[-1] = False
@@ -246,6 +259,8 @@ class _Places:
         roots = [Lambda[0] for Lambda in at.Lambdas]
         bases = kernel.products.anchor.z_bases
         for i, (factor, columns) in enumerate(shape.terms):
+            if shape.structures[i] is not None:
+                continue
             block = np.ix_(columns, columns)
             leading = np.empty((0, len(columns)))
             if i == parameter.term:
@@ -256,7 +271,11 @@ class _Places:
         triangles = _triangles(shape, turned)
         if k:
             self.z[:k] = shape.pack(triangles)[0]
-        if parameter.kind in ("sd", "cor"):
+        for _, _, part in shape.structured:
+            self.z[part] = at.theta[0, part]
+        if parameter.place >= 0:
+            self._hold_in_structure(shape, parameter, float(at.sigma[0]))
+        elif parameter.kind in ("sd", "cor"):
             self._hold_in_term(kernel, parameter, float(at.sigma[0]))
         elif parameter.kind == "sigma":
             self.own = k
@@ -267,16 +286,34 @@ class _Places:
             self.rotation = _completed(row[None] / self.size)[::-1]
             self.z[-1] = row @ at.beta[0]
         self.free[self.own] = False
-        self.diagonal[self.own] = False
+        self.diagonal[self.own] = self.angle[self.own] = False
+
+    def _hold_in_structure(
+        self, shape: CovarianceShape, parameter: IntervalParameter, sigma: float
+    ) -> None:
+        """Let a parameter of a structure stand for its coordinate."""
+        own, part = shape.structures[parameter.term], shape.slices[parameter.term]
+        assert isinstance(own, Searched)
+        self.own = part.start + parameter.place
+        if parameter.kind == "sd":
+            self.size = float(own.units[parameter.place])
+            self.lower = END * sigma * self.size
+            self.z[self.own] = max(self.z[self.own] * sigma * self.size, self.lower)
+            if own.is_scale.sum() == 1:  # without the only scale nothing else counts
+                self.below[part] = ~own.is_scale
+        elif parameter.kind == "cor":
+            self.middle, self.half = own.range_of(parameter.place)
+            self.lower, self.upper = -RIGHT_ANGLE, RIGHT_ANGLE
+            self.z[self.own] = np.clip(self.z[self.own], self.lower, self.upper)
 
     def _hold_in_term(self, kernel: Kernel, parameter: IntervalParameter, sigma: float) -> None:
         """Let an sd or a correlation stand for the place it has in its term's triangle."""
-        shape = kernel.shape
+        shape = kernel.basis_shape
         factor, columns = shape.terms[parameter.term]
         block = np.ix_(columns, columns)
         basis = kernel.products.anchor.z_bases[factor][block]
         turn = self.turns[factor][block]
-        first = sum(len(c) * (len(c) + 1) // 2 for _, c in shape.terms[: parameter.term])
+        first = shape.slices[parameter.term].start
         if parameter.kind == "sd":
             self.own = first
             self.size = float(np.linalg.norm(basis[parameter.row]))
@@ -327,7 +364,6 @@ def _completed(rows: FloatArray) -> FloatArray:
 def _triangles(shape: CovarianceShape, roots: Sequence[FloatArray]) -> list[FloatArray]:
     """Lower triangles (1, q, q) per factor of the covariances of roots (q, q), term by term."""
     found = [np.zeros((1, q, q)) for q in shape.sizes]
-    for factor, columns in shape.terms:
-        at = np.ix_(columns, columns)
+    for factor, at in shape.triangles:
         found[factor][0][at] = lower_triangle(roots[factor][at])
     return found

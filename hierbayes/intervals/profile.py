@@ -331,7 +331,7 @@ def _points(
         return np.empty((0, len(known)))
     at = np.array([point for point, _ in both])
     held = entry.take(np.zeros(len(both), dtype=np.intp))
-    triangles = kernel.shape.unpack(held.entries(at))
+    triangles = kernel.basis_shape.unpack(held.entries(at))
     Lambdas = [
         np.swapaxes(turn, 1, 2) @ triangle
         for turn, triangle in zip(held.turns, triangles, strict=True)
@@ -346,8 +346,12 @@ def _points(
     own = held.values(at)
     points[:, place] = own
     if parameter.kind == "sd":  # a correlation beside an sd of exactly zero does not exist
+        same = [p for p in known if p.term == parameter.term]
+        lone = sum(p.kind == "sd" for p in same) == 1  # the only scale of a structure
         for i, other in enumerate(known):
-            beside = other.term == parameter.term and parameter.row in (other.row, other.column)
+            beside = other.term == parameter.term and (
+                parameter.row in (other.row, other.column) if parameter.place < 0 else lone
+            )
             if beside and other.kind == "cor":
                 points[own == 0, i] = np.nan
     return points

@@ -360,7 +360,7 @@ def _afar(front: _Front) -> tuple[FloatArray, IntArray]:
     """
     everywhere = np.arange(front.sign.size)
     starts, among = [front.home, _uncorrelated(front)], [everywhere, everywhere]
-    correlated = np.flatnonzero(front.held.is_cor)
+    correlated = np.flatnonzero(front.held.is_cor & front.held.is_polar)
     for place in (0, 2) if correlated.size else ():
         start = front.home[correlated]
         start[np.arange(correlated.size), front.held.corner[correlated, place]] = 0.0

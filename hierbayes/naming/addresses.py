@@ -187,6 +187,12 @@ def correlation_spellings(design: Design, term: int, columns: tuple[int, int]) -
     return tuple(dict.fromkeys([*ways, *numbers]))
 
 
+def structure_spellings(design: Design, term: int, name: str) -> tuple[str, ...]:
+    """Spellings of a parameter of the structure of a covariance term, as in ``cor|Subject``."""
+    groups = _groups(design, term)
+    return tuple(way for group in groups for way in (f"{name}|{group}", f"{name}({group})"))
+
+
 def coefficient_addresses(design: Design, kept: Sequence[int]) -> Addresses:
     """Addresses of the columns of X that were estimated."""
     details = coefficient_details(design)

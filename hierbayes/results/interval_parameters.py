@@ -2,7 +2,8 @@
 
 The order is that of lme4's ``confint(fit, oldNames = FALSE)``: per covariance term the sds and
 correlations in the order of theta (the lower triangle column by column: sd 1, cor 21, sd 2, ...),
-then sigma, absent where the residual sds are known, then the fixed effects that were estimated.
+or the parameters of its structure where it has one (``gaussian/structures.py``), then sigma, absent
+where the residual sds are known, then the fixed effects that were estimated.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.design.design import Design
-from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.covariance import Structure
+from hierbayes.gaussian.products import covariance_shape
+from hierbayes.gaussian.structures import Searched, middle_and_half
 from hierbayes.naming.addresses import (
     Addresses,
     coefficient_details,
@@ -21,9 +24,10 @@ from hierbayes.naming.addresses import (
     correlation_spellings,
     residual_spellings,
     sd_spellings,
+    structure_spellings,
 )
 
-ParameterKind = Literal["sd", "cor", "sigma", "fixed"]
+ParameterKind = Literal["sd", "cor", "other", "sigma", "fixed"]
 
 
 class NamedFit(Protocol):
@@ -51,10 +55,12 @@ class IntervalParameter:
     name : lme4's name, for example ``"cor_Days.(Intercept)|Subject"``; where two parameters have
         one, the label that tells them apart (``naming/addresses.py``)
     spellings : texts that address it
-    kind : "sd", "cor", "sigma" or "fixed"
+    kind : "sd", "cor", "sigma" or "fixed"; of a structure its scales are sds, what it has between
+        bounds are correlations, and the rest is "other"
     term : position of the covariance term; -1 for sigma and fixed effects
     row, column : position within the term (row > column for a correlation, equal for an sd);
         a fixed effect has its position among the estimated ones as both
+    place : position among the parameters of the term's structure; -1 where it has none
     """
 
     name: str
@@ -63,29 +69,46 @@ class IntervalParameter:
     term: int = -1
     row: int = -1
     column: int = -1
+    place: int = -1
 
 
 def interval_parameters(fit: NamedFit) -> tuple[IntervalParameter, ...]:
     """Return the m parameters of a fit in lme4's order."""
     design = fit.design
-    found: list[tuple[tuple[str, ...], ParameterKind, int, int, int]] = []
-    for i, term in enumerate(design.terms):
+    found: list[tuple[tuple[str, ...], ParameterKind, int, int, int, int]] = []
+    structures = covariance_shape(design).structures
+    for i, (term, own) in enumerate(zip(design.terms, structures, strict=True)):
         columns = term.columns
+        if own is not None:
+            for k, (name, kind) in enumerate(_own_parameters(own)):
+                found.append((structure_spellings(design, i, name), kind, i, -1, -1, k))
+            continue
         for c in range(len(columns)):
-            found.append((sd_spellings(design, i, columns[c]), "sd", i, c, c))
+            found.append((sd_spellings(design, i, columns[c]), "sd", i, c, c, -1))
             for r in range(c + 1, len(columns)):
                 ways = correlation_spellings(design, i, (columns[r], columns[c]))
-                found.append((ways, "cor", i, r, c))
+                found.append((ways, "cor", i, r, c, -1))
     if design.known_sd is None:
-        found.append((residual_spellings(design), "sigma", -1, -1, -1))
+        found.append((residual_spellings(design), "sigma", -1, -1, -1, -1))
     details = coefficient_details(design)
     for j, column in enumerate(fit.kept.tolist()):
         ways = coefficient_spellings(design.coef_names[column], details[column], j)
-        found.append((ways, "fixed", -1, j, j))
+        found.append((ways, "fixed", -1, j, j, -1))
     labels = Addresses([ways for ways, *_ in found]).labels
     return tuple(
         IntervalParameter(label, *entry) for label, entry in zip(labels, found, strict=True)
     )
+
+
+def _own_parameters(own: Structure) -> list[tuple[str, ParameterKind]]:
+    """Names and kinds of the parameters of a structure."""
+    assert not isinstance(own, Searched)
+    bounded, _, _ = middle_and_half(own.is_scale, own.bounds)
+    rest: list[ParameterKind] = ["cor" if inside else "other" for inside in bounded]
+    kinds: list[ParameterKind] = [
+        "sd" if scale else kind for scale, kind in zip(own.is_scale, rest, strict=True)
+    ]
+    return list(zip(own.names, kinds, strict=True))
 
 
 def interval_addresses(parameters: Sequence[IntervalParameter]) -> Addresses:
@@ -95,9 +118,12 @@ def interval_addresses(parameters: Sequence[IntervalParameter]) -> Addresses:
 
 def parameter_labels(design: Design) -> list[str]:
     """Names of the k sds and correlations, in the order of theta."""
-    labels = []
-    for term in design.terms:
+    labels: list[str] = []
+    for term, own in zip(design.terms, covariance_shape(design).structures, strict=True):
         factor = design.factors[term.factor]
+        if own is not None:
+            labels.extend(f"{name}({factor.name})" for name, _ in _own_parameters(own))
+            continue
         names = [factor.columns[c] for c in term.columns]
         for c, first in enumerate(names):
             labels.append(f"sd({first}|{factor.name})")
@@ -143,8 +169,12 @@ def parameter_values(
         In the order of ``parameter_names``; sds in response units per unit of their column,
         correlations NaN beside a zero sd; NaN what the data do not determine.
     """
-    Lambdas = _shape(fit.design).unpack(theta)
-    return values_of_roots(fit, Lambdas, sigma, beta=beta, bases=bases)
+    shape = covariance_shape(fit.design)
+    values = values_of_roots(fit, shape.unpack(theta), sigma, beta=beta, bases=bases)
+    for _, own, part in shape.structured:  # as they are, and not from their covariance again
+        given = np.where(own.is_scale, sigma[:, None] * theta[:, part], theta[:, part])
+        values[:, part] = np.where(np.isnan(values[:, part]), np.nan, given)
+    return values
 
 
 def values_of_roots(
@@ -157,12 +187,12 @@ def values_of_roots(
 ) -> FloatArray:
     """``parameter_values`` from roots (T, q, q) of Var(b) / sigma^2 per factor, of any form."""
     parts = []
-    for factor, columns in _shape(fit.design).terms:
-        at = np.ix_(columns, columns)
+    shape = covariance_shape(fit.design)
+    for (factor, at), own in zip(shape.blocks, shape.structures, strict=True):
         root = roots[factor][(slice(None), *at)]
         if bases is not None:
             root = bases[factor][at] @ root
-        parts.append(_term_values(root, sigma))
+        parts.append(_term_values(root, sigma) if own is None else _own_values(own, root, sigma))
     if fit.design.known_sd is None:
         parts.append(sigma[:, None])
     values = np.concatenate([*parts, beta], axis=1)
@@ -170,11 +200,11 @@ def values_of_roots(
     return values
 
 
-def _shape(design: Design) -> CovarianceShape:
-    return CovarianceShape(
-        sizes=tuple(len(factor.columns) for factor in design.factors),
-        terms=tuple((term.factor, term.columns) for term in design.terms),
-    )
+def _own_values(own: Structure, root: FloatArray, sigma: FloatArray) -> FloatArray:
+    """Parameters (T, k) of a structure from roots (T, q, q); where all is zero only its scales."""
+    found = own.nearest(root @ np.swapaxes(root, 1, 2))
+    nothing = ~root.any(axis=(1, 2))[:, None]
+    return np.where(own.is_scale, sigma[:, None] * found, np.where(nothing, np.nan, found))
 
 
 def _term_values(root: FloatArray, sigma: FloatArray) -> FloatArray:

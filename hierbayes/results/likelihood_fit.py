@@ -363,10 +363,12 @@ class LikelihoodFit(FitTables):
 
     def _unknown_covariances(self) -> list[BoolArray]:
         """Per term, which sds (the diagonal) and correlations are undetermined, (q, q)."""
+        sizes = [len(term.columns) for term in self.design.terms]
+        if self.kernel.undetermined is None:
+            return [np.zeros((q, q), dtype=np.bool_) for q in sizes]
         lost, place = self.undetermined_parameters, 0
         matrices = []
-        for term in self.design.terms:
-            q = len(term.columns)
+        for q in sizes:
             matrix = np.zeros((q, q), dtype=np.bool_)
             rows, columns = np.triu_indices(q)
             matrix[rows, columns] = matrix[columns, rows] = lost[place : place + rows.size]
