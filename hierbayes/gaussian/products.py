@@ -31,7 +31,7 @@ from hierbayes.gaussian.remainder import (
 )
 from hierbayes.gaussian.structures import UNSTRUCTURED, structure
 from hierbayes.linalg.rank import GRAM_SAFE, RANK_TOLERANCE, column_basis, inverse_upper
-from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
+from hierbayes.linalg.stacked import UNROLLED, cholesky_stack, solve_lower_stack
 
 # Multiply-adds of an elimination of all levels, a millisecond or two, up to which the products are
 # asked: sweeping the rows costs more.
@@ -486,6 +486,8 @@ def times_blocks(A: FloatArray, vectors: FloatArray) -> FloatArray:
     """Blocks (m, a, b) times vectors (T, m, b, c), each with its own: (T, m, a, c)."""
     if A.shape[1] == A.shape[2] == 1:
         return np.asarray(A * vectors)
+    if max(A.shape[1:]) > UNROLLED:
+        return np.asarray(A @ vectors)
     return np.einsum("mab,tmbc->tmac", A, vectors)
 
 
@@ -507,8 +509,7 @@ def summed_diagonal_blocks(
     cross : per pair of factors, array (T, m, q_f, q_g), its blocks where ``couplings`` has blocks
     """
     blocks = [
-        np.einsum("tjac,tjcd->tad", _times(A, Lam), V)
-        for A, Lam, V in zip(zz, Lambdas, diagonal, strict=True)
+        _summed_products(_times(A, Lam), V) for A, Lam, V in zip(zz, Lambdas, diagonal, strict=True)
     ]
     for (f, g), coupling in couplings.items():
         V, A = cross[f, g], coupling.blocks
@@ -516,6 +517,13 @@ def summed_diagonal_blocks(
         blocks[f] = blocks[f] + np.einsum("tjac,tjdc->tad", left, V)
         blocks[g] = blocks[g] + np.einsum("tjac,tjcd->tad", right, V)
     return blocks
+
+
+def _summed_products(A: FloatArray, B: FloatArray) -> FloatArray:
+    """Sum over a stack of A B, from (T, J, q, q) each: (T, q, q)."""
+    if A.shape[-1] > UNROLLED:
+        return np.asarray((A @ B).sum(axis=1))
+    return np.einsum("tjac,tjcd->tad", A, B)
 
 
 def _times(A: FloatArray, Lambda: FloatArray) -> FloatArray:
