@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from hierbayes.options import random_generator
 from hierbayes.progress import progress_bar
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
+
+if TYPE_CHECKING:
+    import pymc as pm
 
 TARGET_ACCEPT = 0.9  # smaller steps than nutpie's 0.8: fewer divergences near an sd of zero
 MAX_DEPTH = 10
@@ -70,7 +73,7 @@ class NutsSettings:
 
 
 def sample_nuts(
-    model: Any,
+    model: "pm.Model",
     design: Design,
     settings: NutsSettings,
     *,
@@ -140,7 +143,7 @@ def sample_nuts(
 
 
 def _sampled(
-    model: Any,
+    model: "pm.Model",
     wanted: Sequence[str],
     settings: NutsSettings,
     start: Mapping[str, FreeValue],
@@ -177,7 +180,7 @@ def _sampled(
     )
 
 
-def compiled_model(model: Any, wanted: Sequence[str]) -> Any:
+def compiled_model(model: "pm.Model", wanted: Sequence[str]) -> Any:
     """Return the model compiled by nutpie, from a model of the same graph where there was one."""
     import nutpie
 
@@ -199,7 +202,7 @@ def compiled_model(model: Any, wanted: Sequence[str]) -> Any:
 
 
 def _initial(
-    model: Any, start: Mapping[str, FreeValue], width: float
+    model: "pm.Model", start: Mapping[str, FreeValue], width: float
 ) -> Callable[[Any], FloatArray]:
     """Return the function of a seed that nutpie asks for the start of each chain."""
     centre, spread = [], []
@@ -219,7 +222,7 @@ def _initial(
     return initial
 
 
-def start_point(model: Any, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def start_point(model: "pm.Model", values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return transformed values of all free variables; PyMC's own start where none is given."""
     import pytensor
     from pymc.initial_point import make_initial_point_expression

@@ -1,6 +1,6 @@
 """Parameters and responses drawn from the priors: what a model believes before it sees data."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from hierbayes.options import random_generator, shown
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
 
+if TYPE_CHECKING:
+    from xarray import Dataset, DataTree
+
 
 def prior_predictive(
     design: Design,
@@ -34,7 +37,7 @@ def prior_predictive(
     family: Family,
     draws: int,
     random_seed: Any,
-) -> Any:
+) -> "DataTree":
     """Return a DataTree with the groups prior, prior_predictive and observed_data.
 
     Raises
@@ -87,7 +90,7 @@ def _empty(design: Design, kept: IntArray, priors: ModelPriors, draws: int) -> P
     )
 
 
-def _dataset(drawn: PosteriorDraws, design: Design, kept: IntArray) -> Any:
+def _dataset(drawn: PosteriorDraws, design: Design, kept: IntArray) -> "Dataset":
     import xarray as xr
 
     first = ("chain", "draw")

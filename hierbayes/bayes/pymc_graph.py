@@ -5,12 +5,15 @@ constants, and their data have the same names and dimensions; the values of data
 """
 
 from dataclasses import is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pymc as pm
 
 Key = tuple[Any, ...]
 
 
-def graph_key(model: Any) -> Key:
+def graph_key(model: "pm.Model") -> Key:
     """Return a hashable description of a model's graph."""
     from pytensor.graph.traversal import toposort
 

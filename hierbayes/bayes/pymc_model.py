@@ -20,7 +20,7 @@ Z is never formed: row i picks the effects of its level. All three have the same
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,6 +55,9 @@ from hierbayes.naming.variable_names import (
 from hierbayes.options import Parameterization, check_option
 from hierbayes.priors.model_priors import ModelPriors
 
+if TYPE_CHECKING:
+    import pymc as pm
+
 
 @record(kw_only=False)
 class EffectScale:
@@ -86,7 +89,7 @@ def build_model(
     parameterization: Parameterization = "noncentered",
     priors_as_data: bool = False,
     add: Callable[[Any], Any] | None = None,
-) -> Any:
+) -> "pm.Model":
     """Build the PyMC model.
 
     Parameters

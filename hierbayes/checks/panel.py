@@ -12,8 +12,8 @@ from hierbayes.checks.influence import MOST_LEVELS, influence
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.checks.simulated_residuals import SimulatedResiduals, simulated_residuals
 from hierbayes.errors import OptionError
-from hierbayes.naming.addresses import labelled_effects
 from hierbayes.options import check_flag
+from hierbayes.results.fit import Fit, labelled_effects
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.model_check import ModelCheck
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -26,7 +26,7 @@ STRAIGHT = 0.97  # correlation with normal quantiles from which values look norm
 
 @checked_call("hb.check")
 def check(
-    fit: Any, nsim: int = 250, random_seed: Any = None, *, leave_out: bool = True
+    fit: Fit, nsim: int = 250, random_seed: Any = None, *, leave_out: bool = True
 ) -> ModelCheck:
     """Check a model against its data.
 
@@ -146,7 +146,7 @@ def _normal_effects(effects: pd.DataFrame) -> list[Row]:
     return rows
 
 
-def _normal_residuals(fit: Any) -> list[Row]:
+def _normal_residuals(fit: Fit) -> list[Row]:
     if not isinstance(fit, LikelihoodFit):
         return []
     r = _straightness(fit.residuals(kind="pearson").to_numpy(dtype=np.float64))
@@ -160,7 +160,7 @@ def _straightness(values: FloatArray) -> float:
     return float(np.corrcoef(quantiles, np.sort(values))[0, 1])
 
 
-def _of_estimates(fit: Any) -> list[Row]:
+def _of_estimates(fit: Fit) -> list[Row]:
     """Say whether the search or the sampler did its work, and whether the fit is singular."""
     done = (
         "search ended at an optimum" if isinstance(fit, LikelihoodFit) else "sampler has converged"
@@ -176,7 +176,7 @@ def _of_estimates(fit: Any) -> list[Row]:
     return rows
 
 
-def _influence(fit: Any) -> pd.DataFrame:
+def _influence(fit: Fit) -> pd.DataFrame:
     if not isinstance(fit, LikelihoodFit) or not fit.design.factors:
         return pd.DataFrame()
     smallest = min(factor.levels.size for factor in fit.design.factors)

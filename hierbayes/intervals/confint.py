@@ -19,12 +19,14 @@ from hierbayes.intervals.profile import (
 )
 from hierbayes.intervals.wald import NO_WALD, wald_limits
 from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
+from hierbayes.results.fit import Fit
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
     interval_parameters,
     parameter_values,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import shown
 
@@ -35,7 +37,7 @@ REML_CAPTION = "REML estimates, ML limits"
 
 @checked_call("hb.confint")
 def confint(
-    fit: Any,
+    fit: Fit,
     method: ConfintMethod | None = None,
     level: float = 0.95,
     *,
@@ -97,14 +99,14 @@ def confint(
     Days                             10.47    7.36   13.58
     """
     check_level(level)
-    if _is_posterior(fit):
+    if isinstance(fit, PosteriorFit):
         if method is not None:
             raise OptionError(
                 f"method={shown(method)}: a posterior's intervals come from its draws; leave "
                 "method out."
             )
         return _credible(fit, level, parameters)
-    checked_fit(fit, "confint")
+    fit = checked_fit(fit, "confint")
     method = check_option("method", "wald" if method is None else method, ConfintMethod)
     check_option("kind", kind, BootstrapKind)
     check_option("interval", interval, BootstrapInterval)
@@ -187,14 +189,7 @@ def _lost(fit: LikelihoodFit, chosen: Sequence[IntervalParameter]) -> dict[str, 
     return {p.name: UNDETERMINED for p in chosen if lost[known.index(p)]}
 
 
-def _is_posterior(fit: Any) -> bool:
-    """Whether this is a posterior; only a fit that was sampled has loaded the class."""
-    from hierbayes.results.posterior_fit import PosteriorFit
-
-    return isinstance(fit, PosteriorFit)
-
-
-def _credible(fit: Any, level: float, parameters: Any) -> pd.DataFrame:
+def _credible(fit: PosteriorFit, level: float, parameters: Any) -> pd.DataFrame:
     """Equal-tailed credible intervals of the draws, under lme4's names."""
     draws = fit.draws
     chosen, columns = [], []
@@ -216,7 +211,7 @@ def _credible(fit: Any, level: float, parameters: Any) -> pd.DataFrame:
     )
 
 
-def _draws_of(fit: Any, parameter: IntervalParameter) -> FloatArray:
+def _draws_of(fit: PosteriorFit, parameter: IntervalParameter) -> FloatArray:
     draws = fit.draws
     if parameter.kind == "fixed":
         return np.asarray(draws.beta[:, :, parameter.row])

@@ -14,7 +14,7 @@ Christensen (2017), J. Stat. Softw. 82(13), section 2; Kenward & Roger (1997), B
 """
 
 import numpy as np
-from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import chdtrc, fdtrc, ndtr, stdtr
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
@@ -23,37 +23,13 @@ from hierbayes.intervals.kenward_roger import f_scaling, kenward_roger, kenward_
 from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.options import Ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.row_tests import RowTests
 
 # Rows whose remainder is below this, in their own standard errors, depend on the others.
 DEPENDENT = 1e-7
 # Degrees of freedom that differ by less than this part are one number: far above the rounding they
 # differ by in balanced designs, and the formula for unequal ones is continuous there.
 EQUAL = 1e-8
-
-
-@record
-class RowTests:
-    """t tests of the c rows of L beta = rhs, arrays of shape (c,).
-
-    ``statistic`` is (estimate - rhs) / std_error; df is infinite for a normal statistic, and df and
-    p are missing where none are asked for. ``notes`` are sentences on all of them.
-    """
-
-    estimate: FloatArray
-    std_error: FloatArray
-    statistic: FloatArray
-    df: FloatArray
-    p_value: FloatArray
-    notes: tuple[str, ...] = ()
-
-    def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
-        """Confidence limits; with a normal quantile where there are no degrees of freedom."""
-        upper = (1 + level) / 2
-        quantile = np.full(self.df.shape, ndtri(upper))
-        finite = np.isfinite(self.df)
-        quantile[finite] = stdtrit(self.df[finite], upper)
-        half = quantile * self.std_error
-        return self.estimate - half, self.estimate + half
 
 
 @record

@@ -29,6 +29,7 @@ from hierbayes.progress import counted_progress
 from hierbayes.results.finding import Finding
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
+    NamedFit,
     interval_addresses,
     interval_parameters,
     parameter_names,
@@ -199,16 +200,17 @@ def _of_determined(
     )
 
 
-def checked_fit(fit: Any, function: str) -> LikelihoodFit:
+def checked_fit(given: object, function: str) -> LikelihoodFit:
     """Return a REML or ML fit; else OptionError."""
-    if isinstance(fit, LikelihoodFit):
-        return fit
+    if isinstance(given, LikelihoodFit):
+        return given
     raise OptionError(
-        f"hb.{function} needs a REML or ML fit, as hb.lmer(...) gives it, not {type(fit).__name__}."
+        f"hb.{function} needs a REML or ML fit, as hb.lmer(...) gives it, not "
+        f"{type(given).__name__}."
     )
 
 
-def chosen_parameters(fit: Any, parameters: Any) -> list[IntervalParameter]:
+def chosen_parameters(fit: NamedFit, parameters: Any) -> list[IntervalParameter]:
     """Parameters asked for by name, in lme4's order.
 
     Raises

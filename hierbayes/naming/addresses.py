@@ -18,9 +18,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from hierbayes.arrays import record
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
@@ -146,16 +143,6 @@ def effect_details(design: Design, factor: int) -> tuple[str, ...]:
 def effect_labels(design: Design, factor: int) -> tuple[str, ...]:
     """Names of a factor's columns of random effects, each once."""
     return effect_addresses(design, factor).labels
-
-
-def labelled_effects(fit: Any, level: float = 0.95) -> pd.DataFrame:
-    """Return ``fit.tidy("ran_vals")`` with the labels of the columns as terms, each once."""
-    table: pd.DataFrame = fit.tidy(effects="ran_vals", level=level)
-    labels = [
-        np.repeat(np.array(effect_labels(fit.design, f), dtype=object), factor.levels.size)
-        for f, factor in enumerate(fit.design.factors)
-    ]
-    return table.assign(term=np.concatenate(labels)) if labels else table
 
 
 def effect_addresses(design: Design, factor: int) -> Addresses:

@@ -7,7 +7,7 @@ is worked out when it is first looked at.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.predictive import flat_draws, log_prior_variables
@@ -26,6 +26,9 @@ from hierbayes.results.idata import (
 )
 from hierbayes.results.posterior_fit import PosteriorFit
 
+if TYPE_CHECKING:
+    from xarray import Dataset, DataTree
+
 RequestedGroup = Literal["posterior_predictive", "prior"]
 SAMPLE = ("chain", "draw")
 
@@ -33,7 +36,9 @@ SAMPLE = ("chain", "draw")
 LARGEST = 2**27
 
 
-def datatree(fit: PosteriorFit, groups: tuple[str, ...] = (), random_seed: Any = None) -> Any:
+def datatree(
+    fit: PosteriorFit, groups: tuple[str, ...] = (), random_seed: Any = None
+) -> "DataTree":
     """Return the DataTree of a posterior, with the further groups asked for.
 
     Raises
@@ -47,7 +52,8 @@ def datatree(fit: PosteriorFit, groups: tuple[str, ...] = (), random_seed: Any =
         check_option("groups", group, RequestedGroup)
     rng = random_generator(random_seed)
     labels = labels_of(fit.design, fit.kept)
-    found = dict(fit.idata.children) if groups else _own_groups(fit, labels)
+    found: dict[str, xr.Dataset | xr.DataTree] = {}
+    found.update(fit.idata.children if groups else _own_groups(fit, labels))
     if "posterior_predictive" in groups:
         check_size(fit, "posterior_predictive")
         y = response_draws(fit, flat_draws(fit.draws, fit.design), rng)
@@ -66,7 +72,7 @@ def datatree(fit: PosteriorFit, groups: tuple[str, ...] = (), random_seed: Any =
     return xr.DataTree(dataset=root, children=groups_of)
 
 
-def _own_groups(fit: PosteriorFit, labels: Labels) -> dict[str, Any]:
+def _own_groups(fit: PosteriorFit, labels: Labels) -> "dict[str, Dataset]":
     from hierbayes.prediction.on_request import on_request  # imports xarray
 
     draws = fit.draws
@@ -106,7 +112,7 @@ def check_size(fit: PosteriorFit, what: str) -> None:
         )
 
 
-def _responses(y: FloatArray, labels: Labels, draws: PosteriorDraws) -> Any:
+def _responses(y: FloatArray, labels: Labels, draws: PosteriorDraws) -> "Dataset":
     C, D = draws.beta.shape[:2]
     return dataset({labels.response: ((*SAMPLE, OBS), y.reshape(C, D, -1))}, labels)
 

@@ -1,13 +1,16 @@
 """Records of comparisons: Bayes factors, leave-one-out, and fits beside each other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, TypeGuard
 
 import pandas as pd
 
 from hierbayes.arrays import record
 from hierbayes.results.finding import Finding
+from hierbayes.results.fit import Fit
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.printing import Printable, Reportable, picture_of
 
 
@@ -152,21 +155,42 @@ class ElpdComparison(Printable):
 
 
 @record(repr=False)
-class ComparedFit:
+class ComparedFit[Kind: Fit]:
     """One of the fits of a comparison.
 
     Attributes
     ----------
     name : as printed: "REML", "ML", "posterior" or a name given
     prefix : of its columns in the frame: "reml", "ml", "posterior", "posterior_1"
-    is_posterior : whether it is one
     fit : LikelihoodFit or PosteriorFit
     """
 
     name: str
     prefix: str
-    is_posterior: bool
-    fit: Any = field(repr=False, compare=False)
+    fit: Kind = field(repr=False)
+
+    @property
+    def is_posterior(self) -> bool:
+        """Whether it is a posterior."""
+        return isinstance(self.fit, PosteriorFit)
+
+
+def likelihood_fits(fits: Iterable[ComparedFit[Fit]]) -> list[ComparedFit[LikelihoodFit]]:
+    """Return the fits by REML and ML among those of a comparison."""
+    return [own for own in fits if _is_likelihood(own)]
+
+
+def posterior_fits(fits: Iterable[ComparedFit[Fit]]) -> list[ComparedFit[PosteriorFit]]:
+    """Return the posteriors among the fits of a comparison."""
+    return [own for own in fits if _is_posterior(own)]
+
+
+def _is_likelihood(own: ComparedFit[Fit]) -> TypeGuard[ComparedFit[LikelihoodFit]]:
+    return isinstance(own.fit, LikelihoodFit)
+
+
+def _is_posterior(own: ComparedFit[Fit]) -> TypeGuard[ComparedFit[PosteriorFit]]:
+    return isinstance(own.fit, PosteriorFit)
 
 
 @record(repr=False)
@@ -189,7 +213,7 @@ class Comparison(Printable, Reportable):
     """
 
     table: pd.DataFrame
-    fits: tuple[ComparedFit, ...]
+    fits: tuple[ComparedFit[Fit], ...]
     formula_text: str
     data_name: str
     n_obs: int

@@ -14,18 +14,20 @@ from hierbayes.options import ResidualKind, check_option
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable
+from hierbayes.results.varcorr import VarCorr
 
 
 @checked_methods("fit")
 class FitTables(Printable, Reportable):
     """The tables of a fit that follow from its point estimates.
 
-    A fit has ``design``, ``beta`` (p,) of the columns ``kept`` of X, their covariance
+    A fit has ``design``, ``method``, ``beta`` (p,) of the columns ``kept`` of X, their covariance
     ``vcov_beta``, ``modes`` (J, q) of the random effects of each factor, ``fixed_part`` and
     ``fitted_values`` (n,) and the precision ``weights`` of its rows.
     """
 
     design: Design
+    method: str
     beta: FloatArray
     weights: FloatArray | None
 
@@ -52,6 +54,18 @@ class FitTables(Printable, Reportable):
     @property
     def fitted_values(self) -> FloatArray:
         """X beta + Z b plus offset, shape (n,)."""
+        raise NotImplementedError
+
+    def varcorr(self) -> VarCorr:
+        """Sds and correlations of the random effects, and the residual sd."""
+        raise NotImplementedError
+
+    def ranef(self) -> LevelTables:
+        """Point estimates of the random effects: per factor a table levels x terms."""
+        raise NotImplementedError
+
+    def ranef_sd(self) -> LevelTables:
+        """Sds of the random effects, same shapes as ``ranef()``."""
         raise NotImplementedError
 
     # names and counts
@@ -101,6 +115,11 @@ class FitTables(Printable, Reportable):
     def undetermined_parameters(self) -> BoolArray:
         """Which of the m ``interval_parameters`` the data do not determine, shape (m,)."""
         return np.zeros(len(interval_parameters(self)), dtype=np.bool_)
+
+    @property
+    def undetermined_note(self) -> str:
+        """One sentence on what the data do not determine; empty where they determine all."""
+        return ""
 
     # tables
 

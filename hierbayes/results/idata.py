@@ -6,7 +6,7 @@ begin with the dimensions chain and draw. The arrays are those of the draws, not
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ from hierbayes.naming.variable_names import (
     response_variable,
 )
 from hierbayes.results.draws import PosteriorDraws
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 
 @record
@@ -109,7 +112,7 @@ def dataset(
     labels: Labels,
     *,
     attrs: Mapping[str, Any] | None = None,
-) -> Any:
+) -> "Dataset":
     """Return an ``xarray.Dataset`` of labelled variables; only the coordinates they use."""
     import xarray as xr
 

@@ -8,7 +8,7 @@ scale. Reading never refits and never changes anything. What needs layers above 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, overload
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ import pandas as pd
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
+from hierbayes.design.table import Table
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.gaussian.covariance import term_covariances
@@ -29,10 +30,13 @@ from hierbayes.options import (
     NewLevels,
     PredictionType,
 )
+from hierbayes.results.f_table import FTable
 from hierbayes.results.finding import Finding
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.interval_parameters import parameter_labels
 from hierbayes.results.level_tables import LevelTables
+from hierbayes.results.prediction_table import PredictionTable
+from hierbayes.results.row_tests import RowTests
 from hierbayes.results.tidy import tidy_table
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
@@ -43,6 +47,10 @@ UNCHANGED = 1e-6
 
 class FitServices(Protocol):
     """What a fit asks of its model, which sits above it."""
+
+    @property
+    def table(self) -> Table:
+        """The user's data."""
 
     def predict(self, fit: "LikelihoodFit", newdata: Any, **options: Any) -> Any:
         """Predictions of a fit."""
@@ -70,8 +78,8 @@ class FitServices(Protocol):
     def with_design(self, design: Design, kernel: Kernel) -> "FitServices":
         """Return the same model on other rows, with their kernel."""
 
-    def coefficient_tests(self, fit: "LikelihoodFit", ddf: Ddf) -> Any:
-        """Test each fixed effect: arrays std_error, statistic, df and p_value, and limits."""
+    def coefficient_tests(self, fit: "LikelihoodFit", ddf: Ddf) -> RowTests:
+        """Test each fixed effect."""
 
     def contrast(self, fit: "LikelihoodFit", L: Any, **options: Any) -> Any:
         """Estimates and tests of linear combinations of fixed effects."""
@@ -424,7 +432,8 @@ class LikelihoodFit(FitTables):
         NotSupportedError
             For ``ddf="kenward-roger"`` of an ML fit.
         """
-        return tidy_table(self, effects=effects, level=level, ddf=ddf)
+        tests = partial(self.model.coefficient_tests, self)
+        return tidy_table(self, tests, effects=effects, level=level, ddf=ddf)
 
     def glance(self) -> pd.DataFrame:
         """One row about the whole fit."""
@@ -441,6 +450,20 @@ class LikelihoodFit(FitTables):
             }
         )
 
+    @overload
+    def contrast(
+        self, L: Any, *, ddf: Ddf = ..., level: float = ..., rhs: Any = ..., joint: Literal[True]
+    ) -> FTable: ...
+    @overload
+    def contrast(
+        self,
+        L: Any,
+        *,
+        ddf: Ddf = ...,
+        level: float = ...,
+        rhs: Any = ...,
+        joint: Literal[False] = ...,
+    ) -> pd.DataFrame: ...
     def contrast(
         self,
         L: Any,
@@ -449,7 +472,7 @@ class LikelihoodFit(FitTables):
         level: float = 0.95,
         rhs: Any = 0.0,
         joint: bool = False,
-    ) -> Any:
+    ) -> pd.DataFrame | FTable:
         """Estimates, intervals and tests of linear combinations L beta of the fixed effects.
 
         Parameters
@@ -514,6 +537,30 @@ class LikelihoodFit(FitTables):
 
     # more
 
+    @overload
+    def predict(
+        self,
+        newdata: Any = ...,
+        *,
+        groups: str | list[str] = ...,
+        new_levels: NewLevels = ...,
+        interval: None = ...,
+        level: float = ...,
+        type: PredictionType = ...,
+        random_seed: Any = ...,
+    ) -> pd.Series: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = ...,
+        *,
+        groups: str | list[str] = ...,
+        new_levels: NewLevels = ...,
+        interval: Interval,
+        level: float = ...,
+        type: PredictionType = ...,
+        random_seed: Any = ...,
+    ) -> PredictionTable: ...
     def predict(
         self,
         newdata: Any = None,
@@ -524,7 +571,7 @@ class LikelihoodFit(FitTables):
         level: float = 0.95,
         type: PredictionType = "response",
         random_seed: Any = None,
-    ) -> Any:
+    ) -> pd.Series | PredictionTable:
         """Predictions for the rows used or for new data; rows in = rows out.
 
         Parameters

@@ -7,7 +7,7 @@ A point estimate is the posterior mean, an error the posterior sd, an interval e
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from hierbayes.options import (
     SimulatedGroups,
     check_option,
 )
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.chains import ChainStatistics, chain_statistics, credible_interval
 from hierbayes.results.contrast_matrix import checked_rhs, contrast_matrix
 from hierbayes.results.draws import PosteriorDraws
@@ -42,8 +43,12 @@ from hierbayes.results.posterior_parameters import (
     level_parameters,
     variance_parameters,
 )
+from hierbayes.results.prediction_table import PredictionTable
 from hierbayes.results.tidy import check_level, checked_effects, tidy_frame, with_dropped
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
+
+if TYPE_CHECKING:
+    from xarray import DataTree
 
 # Findings that say the draws are not (yet) those of the posterior.
 UNTRUSTED = frozenset({"r_hat", "low_ess", "divergences", "pareto_k"})
@@ -107,7 +112,7 @@ class PosteriorFit(FitTables):
     services: PosteriorServices
     design: Design
     kept_columns: IntArray
-    priors: Any
+    priors: ModelPriors
     draws: PosteriorDraws
     formula_text: str
     data_name: str
@@ -559,7 +564,7 @@ class PosteriorFit(FitTables):
     # more
 
     @cached_property
-    def idata(self) -> Any:
+    def idata(self) -> "DataTree":
         """Everything as an ``xarray.DataTree`` for ArviZ.
 
         Groups ``posterior``, ``sample_stats``, ``log_likelihood``, ``log_prior``,
@@ -571,7 +576,7 @@ class PosteriorFit(FitTables):
         """
         return self.services.datatree(self, (), None)
 
-    def to_datatree(self, *groups: str, random_seed: Any = None) -> Any:
+    def to_datatree(self, *groups: str, random_seed: Any = None) -> "DataTree":
         """``idata`` with further groups: some of "posterior_predictive", "prior".
 
         Parameters
@@ -587,6 +592,32 @@ class PosteriorFit(FitTables):
         """Pointwise log-likelihood given all parameters, shape (chains, draws, rows)."""
         return self.services.log_likelihood(self)
 
+    @overload
+    def predict(
+        self,
+        newdata: Any = ...,
+        *,
+        groups: str | Iterable[str] = ...,
+        new_levels: NewLevels = ...,
+        interval: None = ...,
+        level: float = ...,
+        kind: IntervalKind = ...,
+        type: PredictionType = ...,
+        random_seed: Any = ...,
+    ) -> pd.Series: ...
+    @overload
+    def predict(
+        self,
+        newdata: Any = ...,
+        *,
+        groups: str | Iterable[str] = ...,
+        new_levels: NewLevels = ...,
+        interval: Interval,
+        level: float = ...,
+        kind: IntervalKind = ...,
+        type: PredictionType = ...,
+        random_seed: Any = ...,
+    ) -> PredictionTable: ...
     def predict(
         self,
         newdata: Any = None,
@@ -598,7 +629,7 @@ class PosteriorFit(FitTables):
         kind: IntervalKind = "eti",
         type: PredictionType = "response",
         random_seed: Any = None,
-    ) -> Any:
+    ) -> pd.Series | PredictionTable:
         """Posterior means of predictions for the rows used or for new data; rows in = rows out.
 
         Parameters

@@ -1,6 +1,6 @@
 """Tidy tables of a REML or ML fit, with broom.mixed's meanings and our column names."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 import numpy as np
@@ -9,6 +9,8 @@ import pandas as pd
 from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.errors import OptionError
 from hierbayes.options import Ddf, Effect, check_option
+from hierbayes.results.fit_tables import FitTables
+from hierbayes.results.row_tests import RowTests
 from hierbayes.wording import shown
 
 COLUMNS = (
@@ -45,21 +47,26 @@ def checked_effects(effects: Any) -> tuple[Effect, ...]:
     return tuple(effect for effect in get_args(Effect) if effect in chosen)
 
 
-def tidy_table(fit: Any, *, effects: Any, level: float, ddf: Ddf) -> pd.DataFrame:
-    """Build ``LikelihoodFit.tidy``; see there."""
+def tidy_table(
+    fit: FitTables, tests: Callable[[Ddf], RowTests], *, effects: Any, level: float, ddf: Ddf
+) -> pd.DataFrame:
+    """Build ``LikelihoodFit.tidy``; see there. ``tests`` tests each fixed effect."""
     chosen = checked_effects(effects)
     check_level(level)
     check_option("ddf", ddf, Ddf)
-    parts = {"fixed": _fixed, "ran_pars": _random_parameters, "ran_vals": _random_values}
-    frames = [parts[effect](fit, level, ddf) for effect in chosen]
+    parts: dict[Effect, Callable[[], pd.DataFrame]] = {
+        "fixed": lambda: _fixed(fit, tests(ddf), level),
+        "ran_pars": lambda: _random_parameters(fit),
+        "ran_vals": lambda: _random_values(fit, level),
+    }
+    frames = [parts[effect]() for effect in chosen]
     table = pd.concat(frames, ignore_index=True)
     if "notes" in frames[0].attrs:
         table.attrs["notes"] = frames[0].attrs["notes"]
     return table
 
 
-def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
-    tests = fit.model.coefficient_tests(fit, ddf)
+def _fixed(fit: FitTables, tests: RowTests, level: float) -> pd.DataFrame:
     low, high = tests.interval(level)
     table = tidy_frame(
         fit,
@@ -79,7 +86,7 @@ def _fixed(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
     return table
 
 
-def dropped_positions(fit: Any) -> IntArray:
+def dropped_positions(fit: FitTables) -> IntArray:
     """Positions of the columns of X that earlier ones determine: rows of a table without numbers.
 
     The intercept that an ordinal model has no place for is none of them.
@@ -88,7 +95,7 @@ def dropped_positions(fit: Any) -> IntArray:
     return columns[fit.design.assign[columns] > 0]
 
 
-def with_dropped(fit: Any, fixed: pd.DataFrame) -> pd.DataFrame:
+def with_dropped(fit: FitTables, fixed: pd.DataFrame) -> pd.DataFrame:
     """Return the table of fixed effects with a row, without numbers, for each dropped column."""
     dropped = dropped_positions(fit)
     if not dropped.size:
@@ -105,7 +112,7 @@ def with_dropped(fit: Any, fixed: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(values)
 
 
-def estimated_rows(fit: Any, table: pd.DataFrame) -> pd.DataFrame:
+def estimated_rows(fit: FitTables, table: pd.DataFrame) -> pd.DataFrame:
     """Return a tidy table that begins with the fixed effects without the dropped columns."""
     columns = np.sort(np.concatenate([fit.kept, dropped_positions(fit)]))
     keep = np.ones(len(table), dtype=bool)
@@ -113,8 +120,7 @@ def estimated_rows(fit: Any, table: pd.DataFrame) -> pd.DataFrame:
     return table[keep].reset_index(drop=True)
 
 
-def _random_parameters(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
-    del level, ddf
+def _random_parameters(fit: FitTables) -> pd.DataFrame:
     table = fit.varcorr().to_frame()
     group = table["group"].tolist()
     first, second = table["term1"].tolist(), table["term2"].tolist()
@@ -129,8 +135,7 @@ def _random_parameters(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
     )
 
 
-def _random_values(fit: Any, level: float, ddf: Ddf) -> pd.DataFrame:
-    del ddf
+def _random_values(fit: FitTables, level: float) -> pd.DataFrame:
     frames = []
     sds = fit.ranef_sd()
     for group, modes in fit.ranef().items():
@@ -159,7 +164,7 @@ def _wald(estimate: FloatArray, se: FloatArray, level: float) -> tuple[FloatArra
     return estimate - half, estimate + half
 
 
-def tidy_frame(fit: Any, **columns: Any) -> pd.DataFrame:
+def tidy_frame(fit: FitTables, **columns: Any) -> pd.DataFrame:
     """Return a table with ``COLUMNS``; those that are not given are missing."""
     size = len(columns["estimate"])
     text = ("effect", "group", "level", "term")

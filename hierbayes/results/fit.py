@@ -1,0 +1,28 @@
+"""A fit by either estimator, and what is asked of both in the same words."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.design.values import take_rows
+from hierbayes.naming.addresses import effect_labels
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+
+Fit = LikelihoodFit | PosteriorFit
+
+
+def used_column(fit: Fit, name: str) -> Any:
+    """Return a column of the user's data in the rows used: numbers, Factor or Logical."""
+    return take_rows(fit.model.table.column(name), np.asarray(fit.design.rows))
+
+
+def labelled_effects(fit: Fit, level: float = 0.95) -> pd.DataFrame:
+    """Return ``fit.tidy("ran_vals")`` with the labels of the columns as terms, each once."""
+    table = fit.tidy(effects="ran_vals", level=level)
+    labels = [
+        np.repeat(np.array(effect_labels(fit.design, f), dtype=object), factor.levels.size)
+        for f, factor in enumerate(fit.design.factors)
+    ]
+    return table.assign(term=np.concatenate(labels)) if labels else table
