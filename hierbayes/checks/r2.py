@@ -26,6 +26,7 @@ from hierbayes.checks.variance_shares import ShareEstimates, VarianceShares, sha
 from hierbayes.errors import DataError
 from hierbayes.options import R2Interval
 from hierbayes.results.chains import credible_interval
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import UNCHANGED, LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.variance_explained import R2, Icc
@@ -33,7 +34,7 @@ from hierbayes.results.variance_explained import R2, Icc
 
 @checked_call("hb.r2")
 def r2(
-    fit: Any,
+    fit: Fit,
     interval: R2Interval | None = None,
     level: float = 0.95,
     *,
@@ -80,7 +81,7 @@ def r2(
 
 @checked_call("hb.icc")
 def icc(
-    fit: Any,
+    fit: Fit,
     interval: R2Interval | None = None,
     level: float = 0.95,
     *,
@@ -162,7 +163,7 @@ def _undetermined(
 
 
 def _fields(
-    fit: Any,
+    fit: Fit,
     found: ShareEstimates,
     measure: Callable[[VarianceShares], dict[str, FloatArray]],
     *,

@@ -14,6 +14,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
 from hierbayes.options import random_generator
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import shown
 
@@ -36,7 +37,7 @@ class SimulatedResiduals:
     observed: FloatArray
 
 
-def simulated_residuals(fit: Any, nsim: int = 250, random_seed: Any = None) -> SimulatedResiduals:
+def simulated_residuals(fit: Fit, nsim: int = 250, random_seed: Any = None) -> SimulatedResiduals:
     """Compute scaled residuals from simulated responses.
 
     Parameters
@@ -58,9 +59,11 @@ def simulated_residuals(fit: Any, nsim: int = 250, random_seed: Any = None) -> S
     if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 20:
         raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 20.")
     rng = random_generator(random_seed)
-    options = {} if fit.method in ("reml", "ml") else {"groups": "new"}
-    source = fit.representing if isinstance(fit, LikelihoodFit) else fit
-    simulated = source.simulate(int(nsim), rng, **options).to_numpy(dtype=np.float64)
+    if isinstance(fit, LikelihoodFit):
+        frame = fit.representing.simulate(int(nsim), rng)
+    else:
+        frame = fit.simulate(int(nsim), rng, groups="new")
+    simulated = frame.to_numpy(dtype=np.float64)
     y = fit.design.y
     observed = np.asarray(y if y.ndim == 1 else y[:, 0], dtype=np.float64)
     below = (simulated < observed[:, None]).sum(axis=1)

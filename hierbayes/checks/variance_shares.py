@@ -25,6 +25,7 @@ from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.intervals.bootstrap import bootstrap
 from hierbayes.options import R2Interval, check_option
+from hierbayes.results.fit import Fit
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -82,7 +83,7 @@ class ShareEstimates:
 
 
 def share_estimates(
-    fit: Any,
+    fit: Fit,
     interval: R2Interval | None,
     *,
     level: float,
@@ -198,7 +199,7 @@ def _covariances(flat: FlatDraws) -> list[FloatArray]:
 
 
 def _shares(
-    fit: LikelihoodFit | PosteriorFit,
+    fit: Fit,
     *,
     beta: FloatArray,
     covariances: list[FloatArray],

@@ -24,12 +24,11 @@ from hierbayes.model.model import Model
 from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.priors.distributions import HalfCauchy, HalfNormal, HalfStudentT, Prior
 from hierbayes.priors.lkj import LKJ
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.once_a_fit import once_a_fit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
-
-Fit = LikelihoodFit | PosteriorFit
 
 DRAWS, CHAINS, SEED = 250, 4, 1  # 1,000 draws: what a moving slider has time for
 CHOSEN = "chosen"

@@ -35,6 +35,7 @@ from hierbayes.prediction.reference_grid import (
     reference_grid,
 )
 from hierbayes.results.emmeans_table import EmmeansTable
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
@@ -45,7 +46,7 @@ OVERALL = "1"  # the column of a mean that is over everything, as R calls it
 
 @checked_call("hb.emmeans")
 def emmeans(
-    fit: Any,
+    fit: Fit,
     specs: str | Iterable[str],
     by: str | Iterable[str] | None = None,
     *,
@@ -119,10 +120,13 @@ def emmeans(
     if contrasts is not None:
         wanted = _wanted_contrasts(contrasts, rows, asked)
         method = wanted[0].adjustment(adjust)
-    kind = PosteriorEstimates if isinstance(fit, PosteriorFit) else FitEstimates
     request = Request(ddf=ddf, level=level, on_link=type == "link")
     weights = None if wanted is None else tuple(own.weights for own in wanted)
-    estimates = kind.of(fit, rows, weights=weights, request=request)
+    estimates: FitEstimates | PosteriorEstimates
+    if isinstance(fit, PosteriorFit):
+        estimates = PosteriorEstimates.of(fit, rows, weights=weights, request=request)
+    else:
+        estimates = FitEstimates.of(fit, rows, weights=weights, request=request)
     table, words = None, ""
     if wanted is not None and method is not None:
         table = _contrast_table(rows, wanted, estimates, by=groups, method=method)
@@ -149,7 +153,7 @@ def emmeans(
     )
 
 
-def _check_options(fit: Any, *, ddf: Any, adjust: Any, level: float, type: Any) -> None:
+def _check_options(fit: Fit, *, ddf: Any, adjust: Any, level: float, type: Any) -> None:
     if not isinstance(fit, LikelihoodFit | PosteriorFit):
         found = fit.__class__.__name__
         raise OptionError(f"emmeans is about a fit or a posterior; it got {found}.")
@@ -188,7 +192,7 @@ def _values(grid: ReferenceGrid, name: str) -> tuple[Any, ...]:
 
 
 def _mean_rows(
-    fit: Any, grid: ReferenceGrid, nested: Nesting, *, specs: tuple[str, ...], by: tuple[str, ...]
+    fit: Fit, grid: ReferenceGrid, nested: Nesting, *, specs: tuple[str, ...], by: tuple[str, ...]
 ) -> MeanRows:
     """Average the grid over every predictor that is not wanted, innermost ones first."""
     wanted = specs + by

@@ -4,7 +4,7 @@ Both give the same columns. Rows that are not estimable, and contrasts with a we
 NaN.
 """
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -91,7 +91,12 @@ class FitEstimates:
 
     @classmethod
     def of(
-        cls, fit: Any, rows: MeanRows, *, weights: tuple[FloatArray, ...] | None, request: Request
+        cls,
+        fit: LikelihoodFit,
+        rows: MeanRows,
+        *,
+        weights: tuple[FloatArray, ...] | None,
+        request: Request,
     ) -> Self:
         """Test the means, and contrasts ``weights`` (c, k) between those of each group of k."""
         L, offset, known = rows.L, rows.offset, rows.estimable
@@ -173,17 +178,21 @@ class PosteriorEstimates:
 
     @classmethod
     def of(
-        cls, fit: Any, rows: MeanRows, *, weights: tuple[FloatArray, ...] | None, request: Request
+        cls,
+        fit: PosteriorFit,
+        rows: MeanRows,
+        *,
+        weights: tuple[FloatArray, ...] | None,
+        request: Request,
     ) -> Self:
         """Draw the means; there are no degrees of freedom, and contrasts come from the draws."""
-        posterior: PosteriorFit = fit
-        values = flat_draws(posterior.draws, posterior.design).beta @ rows.L.T + rows.offset
+        values = flat_draws(fit.draws, fit.design).beta @ rows.L.T + rows.offset
         values[:, ~rows.estimable] = np.nan
         scale = ""
-        if not posterior.predictor_is_expectation:
-            scale = f" on the scale of the {posterior.link} link"
+        if not fit.predictor_is_expectation:
+            scale = f" on the scale of the {fit.link} link"
             if not request.on_link:
-                values = Response(family=posterior.response_family, y=None).mean(values)
+                values = Response(family=fit.response_family, y=None).mean(values)
                 scale = " on the response scale"
         return cls(
             draws=values, groups=rows.groups, weights=weights, level=request.level, scale=scale

@@ -6,13 +6,14 @@ from hierbayes.arrays import BoolArray
 from hierbayes.formula.expressions import Name, names_in
 from hierbayes.marginal_means.nesting import Nesting
 from hierbayes.prediction.reference_grid import Predictor, ReferenceGrid
+from hierbayes.results.fit import Fit
 from hierbayes.wording import listed
 
 SHOWN = 6  # values of a predictor listed in a sentence
 
 
 def grid_notes(
-    fit: Any,
+    fit: Fit,
     grid: ReferenceGrid,
     wanted: tuple[str, ...],
     *,
@@ -80,7 +81,7 @@ def _outside(predictor: Predictor) -> str:
 
 
 def _interactions(
-    fit: Any, wanted: tuple[str, ...], averaged: list[str], *, nested: Nesting
+    fit: Fit, wanted: tuple[str, ...], averaged: list[str], *, nested: Nesting
 ) -> list[str]:
     """Say where a wanted predictor interacts with one that is averaged over, not nested in it."""
     labels = []

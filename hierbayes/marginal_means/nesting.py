@@ -9,13 +9,13 @@ Source: Lenth (2016), J. Stat. Softw. 69(1); the rule is that of R's emmeans.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
-from hierbayes.design.values import as_factor, drop_unused, take_rows
+from hierbayes.design.values import as_factor, drop_unused
 from hierbayes.prediction.reference_grid import Predictor, ReferenceGrid, level_label
+from hierbayes.results.fit import Fit, used_column
 
 
 @record
@@ -45,7 +45,7 @@ class Nesting:
         return (f"{'; '.join(parts)}: averages are over the combinations that exist.",)
 
 
-def nesting(fit: Any, grid: ReferenceGrid) -> Nesting:
+def nesting(fit: Fit, grid: ReferenceGrid) -> Nesting:
     """Find the nested factors among the predictors of a grid, by the rows used."""
     exists = np.ones(grid.shape, dtype=bool)
     pairs = _pairs(fit, grid)
@@ -75,19 +75,18 @@ def nesting(fit: Any, grid: ReferenceGrid) -> Nesting:
     return Nesting(nests=nests, exists=exists)
 
 
-def _levels(fit: Any, grid: ReferenceGrid) -> dict[str, tuple[IntArray, list[str]]]:
+def _levels(fit: Fit, grid: ReferenceGrid) -> dict[str, tuple[IntArray, list[str]]]:
     """Level of each row used, and the levels' labels, of the predictors that have levels."""
     found = {}
     for predictor in grid.predictors:
         if predictor.kind == "levels":
-            column = fit.model.table.column(predictor.name)
-            factor = drop_unused(as_factor(take_rows(column, np.asarray(fit.design.rows))))
+            factor = drop_unused(as_factor(used_column(fit, predictor.name)))
             if factor.levels.size > 1:
                 found[predictor.name] = (factor.codes, factor.levels.tolist())
     return found
 
 
-def _pairs(fit: Any, grid: ReferenceGrid) -> dict[tuple[str, str], BoolArray]:
+def _pairs(fit: Fit, grid: ReferenceGrid) -> dict[tuple[str, str], BoolArray]:
     """Which levels of two predictors occur together in the rows used, by their names."""
     levels = _levels(fit, grid)
     found = {}

@@ -14,11 +14,10 @@ from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.naming.addresses import effect_addresses
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.wording import meant, shown
-
-Fit = LikelihoodFit | PosteriorFit
 
 AT_ONCE = 2**22  # numbers of the factors of one batch of draws: 32 MB
 MOST, FEWEST = 1000, 40  # draws a reliability is averaged over: errors below 0.003 and 0.015
@@ -42,16 +41,17 @@ class LevelCovariances:
     sigma: float
 
 
-def check_shrinks(fit: Any, function: str) -> None:
-    """Raise NotSupportedError unless a Gaussian model with random effects was fitted."""
-    if not isinstance(fit, LikelihoodFit | PosteriorFit):
-        raise not_supported("shrinkage-of-what", function=function, given=type(fit).__name__)
-    if fit.is_linear_model:
+def check_shrinks(given: object, function: str) -> Fit:
+    """Return a fit of a Gaussian model with random effects; else raise NotSupportedError."""
+    if not isinstance(given, Fit):
+        raise not_supported("shrinkage-of-what", function=function, given=type(given).__name__)
+    if given.is_linear_model:
         raise not_supported("shrinkage-without-effects")
-    if isinstance(fit, PosteriorFit) and not fit.response_family.is_linear:
+    if isinstance(given, PosteriorFit) and not given.response_family.is_linear:
         raise not_supported(
-            "shrinkage-of-family", function=function, family=fit.family, link=fit.link
+            "shrinkage-of-family", function=function, family=given.family, link=given.link
         )
+    return given
 
 
 def position_of_group(fit: Fit, group: str | None) -> int:

@@ -19,11 +19,12 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.coding import Layout, category_columns
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.design.new_data import new_rows
-from hierbayes.design.values import Factor, Logical, as_factor, as_numbers, take_rows
+from hierbayes.design.values import Factor, Logical, as_factor, as_numbers
 from hierbayes.errors import OptionError
 from hierbayes.formula.expressions import names_in
-from hierbayes.pooling.level_covariances import Fit, check_shrinks, position_of_group
+from hierbayes.pooling.level_covariances import check_shrinks, position_of_group
 from hierbayes.pooling.shrinkage import shrinkage
+from hierbayes.results.fit import Fit, used_column
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
@@ -160,12 +161,7 @@ def _names(layout: Layout) -> list[str]:
 
 
 def _is_category(fit: Fit, name: str) -> bool:
-    return isinstance(_column(fit, name), Factor | Logical)
-
-
-def _column(fit: Any, name: str) -> Any:
-    """Return a column of the data in the rows used."""
-    return take_rows(fit.model.table.column(name), np.asarray(fit.design.rows))
+    return isinstance(used_column(fit, name), Factor | Logical)
 
 
 def _positions(factor: GroupingFactor, levels: Sequence[Any] | None) -> IntArray:
@@ -189,7 +185,7 @@ def _values(
         numbers = np.empty(order.size)
         numbers[order] = np.arange(order.size) - starts[factor.codes[order]] + 1
         return numbers, None
-    value = _column(fit, name)
+    value = used_column(fit, name)
     if isinstance(value, Factor | Logical):
         found = as_factor(value)
         used, codes = np.unique(found.codes, return_inverse=True)
@@ -232,7 +228,7 @@ def _columns(
                 at if categories is None else np.array(categories, object)[at.astype(int)]
             )
             continue
-        value = _column(fit, column)
+        value = used_column(fit, column)
         typical = _most_frequent if column in coded | grouped else _typical
         data[column] = typical(value, factor)[codes]
     fixed = replace(design.formula.fixed, offsets=())

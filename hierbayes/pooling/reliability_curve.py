@@ -14,7 +14,6 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.pooling.level_covariances import (
-    Fit,
     check_shrinks,
     covariance_draws,
     level_covariances,
@@ -25,6 +24,7 @@ from hierbayes.pooling.level_covariances import (
     some_draws,
 )
 from hierbayes.pooling.shrinkage_matrices import reliabilities
+from hierbayes.results.fit import Fit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
 

@@ -22,7 +22,6 @@ from hierbayes.gaussian.marginal import modes, times
 from hierbayes.naming.addresses import effect_labels, fixed_partners, level_columns
 from hierbayes.pooling.level_covariances import (
     AT_ONCE,
-    Fit,
     LevelCovariances,
     check_shrinks,
     covariance_draws,
@@ -33,6 +32,7 @@ from hierbayes.pooling.level_covariances import (
 )
 from hierbayes.pooling.shrinkage_matrices import matrices_at, reliabilities
 from hierbayes.pooling.unpenalised import LevelEstimates, level_scores, own_rows, unpenalised
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import (

@@ -25,13 +25,13 @@ from hierbayes.gaussian.marginal import evaluate, modes, times
 from hierbayes.naming.addresses import fixed_partners
 from hierbayes.pooling.level_covariances import (
     AT_ONCE,
-    Fit,
     LevelCovariances,
     check_shrinks,
     level_covariances,
     position_of_group,
     position_of_term,
 )
+from hierbayes.results.fit import Fit
 
 STEPS = 61  # between-level sds between zero and infinity unless given
 # Relative sd that stands for infinity: estimates are then within 1e-8 of no pooling.

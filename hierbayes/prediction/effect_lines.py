@@ -15,10 +15,11 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.coding import Layout, category_columns
-from hierbayes.design.values import Factor, Logical, as_factor, as_numbers, take_rows
+from hierbayes.design.values import Factor, Logical, as_factor, as_numbers
 from hierbayes.errors import OptionError
 from hierbayes.formula.expressions import names_in
-from hierbayes.results.prediction_table import heading_lines
+from hierbayes.results.fit import Fit, used_column
+from hierbayes.results.prediction_table import PredictionTable, heading_lines
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import did_you_mean, shown
 
@@ -76,7 +77,7 @@ class _Columns:
 
 
 def effect_lines(
-    fit: Any,
+    fit: Fit,
     *,
     x: str | None = None,
     group: str | None = None,
@@ -116,8 +117,7 @@ def effect_lines(
         grid = _grid(values, categories)
     held = {n: _typical(columns, n) for n in columns.predictors if n != name}
     frame = _frame(columns, name, grid, categories=categories, held=held)
-    options = {"interval": "confidence", "level": level}
-    typical = fit.predict(frame, groups="none", **options)
+    typical = fit.predict(frame, groups="none", interval="confidence", level=level)
     some = slice(None)
     if categories is None:
         some = slice(None, None, (POINTS - 1) // (NEW_POINTS - 1))
@@ -140,7 +140,7 @@ def effect_lines(
     )
 
 
-def _columns(fit: Any) -> _Columns:
+def _columns(fit: Fit) -> _Columns:
     recipe, formula = fit.design.recipe, fit.design.formula
     fixed = list(_names(recipe.fixed))
     if not recipe.offset_is_array:
@@ -156,13 +156,12 @@ def _columns(fit: Any) -> _Columns:
         for n in category_columns(v)
     }
     every = dict.fromkeys([*fixed, *random, *grouping])
-    rows = np.asarray(fit.design.rows)
     return _Columns(
         fixed=tuple(dict.fromkeys(fixed)),
         random=tuple(dict.fromkeys(random)),
         grouping=tuple(dict.fromkeys(grouping)),
         coded=frozenset(coded),
-        values={n: take_rows(fit.model.table.column(n), rows) for n in every},
+        values={n: used_column(fit, n) for n in every},
     )
 
 
@@ -170,7 +169,7 @@ def _names(layout: Layout) -> list[str]:
     return [n for term in layout.terms for v in term.variables for n in names_in(v.expression)]
 
 
-def _position(fit: Any, group: str | None) -> int | None:
+def _position(fit: Fit, group: str | None) -> int | None:
     names = [factor.name for factor in fit.design.factors]
     if group is None:
         return 0 if names else None
@@ -258,7 +257,7 @@ def _as_data(
     return np.unique(value)[at]
 
 
-def _new(fit: Any, columns: _Columns, frame: pd.DataFrame, level: float) -> Any:
+def _new(fit: Fit, columns: _Columns, frame: pd.DataFrame, level: float) -> PredictionTable | None:
     """Limits of a new response whose groups are not known; None where they can't be known."""
     design = fit.design
     if design.known_sd is not None or design.weights is not None:
@@ -283,7 +282,7 @@ def _has_free(own: Any, free: list[str]) -> bool:
 
 
 def _group_lines(
-    fit: Any,
+    fit: Fit,
     columns: _Columns,
     position: int | None,
     *,

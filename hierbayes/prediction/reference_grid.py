@@ -33,10 +33,10 @@ from hierbayes.design.values import (
     as_numbers,
     drop_unused,
     number_label,
-    take_rows,
 )
 from hierbayes.errors import DataError, OptionError
 from hierbayes.formula.expressions import names_in
+from hierbayes.results.fit import Fit, used_column
 from hierbayes.wording import did_you_mean, shown
 
 MAX_ROWS = 1_000_000
@@ -88,7 +88,7 @@ class ReferenceGrid:
         return tuple(predictor.name for predictor in self.predictors)
 
 
-def reference_grid(fit: Any, at: Mapping[str, Any] | None = None) -> ReferenceGrid:
+def reference_grid(fit: Fit, at: Mapping[str, Any] | None = None) -> ReferenceGrid:
     """Make the reference grid of a fit.
 
     Parameters
@@ -105,7 +105,7 @@ def reference_grid(fit: Any, at: Mapping[str, Any] | None = None) -> ReferenceGr
     NotSupportedError
         If the grid would have more than a million rows.
     """
-    design: Design = fit.design
+    design = fit.design
     given = _checked_at(at)
     columns = _columns(design)
     for name in given:
@@ -129,7 +129,7 @@ def reference_grid(fit: Any, at: Mapping[str, Any] | None = None) -> ReferenceGr
     return _laid_out(design, predictors, data, n_rows=n_rows)
 
 
-def no_predictor(fit: Any, name: Any, predictors: tuple[str, ...]) -> str:
+def no_predictor(fit: Fit, name: Any, predictors: tuple[str, ...]) -> str:
     """Say that a name is no predictor of the fixed part, and what it may have meant."""
     if name in fit.n_groups:
         return (
@@ -187,9 +187,8 @@ def _columns(design: Design) -> dict[str, bool]:
     return found
 
 
-def _predictor(fit: Any, name: str, *, is_factor: bool, at: Any) -> Predictor:
-    design: Design = fit.design
-    value = take_rows(fit.model.table.column(name), np.asarray(design.rows))
+def _predictor(fit: Fit, name: str, *, is_factor: bool, at: Any) -> Predictor:
+    value = used_column(fit, name)
     if isinstance(value, Factor | Logical):
         levels = (False, True)
         if isinstance(value, Factor):

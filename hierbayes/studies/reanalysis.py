@@ -29,6 +29,7 @@ from hierbayes.options import random_generator, shown
 from hierbayes.priors.distributions import Normal, Prior
 from hierbayes.render.numbers import format_factor, format_percent
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.results.tidy import check_level, estimated_rows
 
@@ -209,7 +210,7 @@ def _of_reml(fit: LikelihoodFit, at: int, level: float) -> tuple[Any, ...]:
 
 
 def _bayes_factor(
-    model: Model, post: Any, term: str, rng: np.random.Generator
+    model: Model, post: PosteriorFit, term: str, rng: np.random.Generator
 ) -> tuple[float, str]:
     """Bayes factor for a coefficient against none, or NaN with the reason."""
     labels = [own.label for own in model.formula.fixed.terms]
