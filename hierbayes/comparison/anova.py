@@ -1,6 +1,6 @@
 """Analysis of variance: F tests of the terms of one fit, or likelihood ratios of several."""
 
-from typing import Any, get_args
+from typing import get_args
 
 from hierbayes.calls import checked_call
 from hierbayes.comparison.f_tests import term_table
@@ -93,16 +93,16 @@ def anova(
     return likelihood_ratio_table(fits, refit=refit, names=names)
 
 
-def _check_fit(fit: Any) -> None:
-    if isinstance(fit, list | tuple):
+def _check_fit(given: object) -> None:
+    if isinstance(given, list | tuple):
         raise OptionError(
             "anova takes the fits one by one, anova(small, large), not as a "
-            f"{fit.__class__.__name__}."
+            f"{given.__class__.__name__}."
         )
-    if isinstance(fit, PosteriorFit):
+    if isinstance(given, PosteriorFit):
         raise OptionError(
             "anova tests fits by REML or ML; it got a posterior. fit.hypothesis('Days > 0') gives "
             "the probability of a statement, hb.bayes_factor and hb.compare compare models."
         )
-    if not isinstance(fit, LikelihoodFit):
-        raise OptionError(f"anova is about fits of hb.lmer; it got {fit.__class__.__name__}.")
+    if not isinstance(given, LikelihoodFit):
+        raise OptionError(f"anova is about fits of hb.lmer; it got {given.__class__.__name__}.")

@@ -115,7 +115,7 @@ def _checked_names(names: Any) -> tuple[str, str]:
     raise OptionError(f"names={shown(names)} must be two different names, one a fit.")
 
 
-def _check_marginal(name: str, fit: Any) -> None:
+def _check_marginal(name: str, fit: PosteriorFit) -> None:
     if not isinstance(fit, PosteriorFit):
         raise OptionError(
             f"bayes_factor takes two posteriors, model.sample(...); {name} is a "

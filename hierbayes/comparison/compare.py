@@ -10,14 +10,21 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from hierbayes.calls import checked_call
-from hierbayes.comparison.comparison_table import Side, comparison_table
+from hierbayes.comparison.comparison_table import comparison_table
 from hierbayes.comparison.elpd import compare_elpd
 from hierbayes.comparison.same_data import aligned
 from hierbayes.errors import DataError, OptionError
 from hierbayes.options import IntervalKind, check_option
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.priors.parameter_names import Parameter
-from hierbayes.results.comparison import ComparedFit, Comparison, ElpdComparison
+from hierbayes.results.comparison import (
+    ComparedFit,
+    Comparison,
+    ElpdComparison,
+    likelihood_fits,
+    posterior_fits,
+)
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
@@ -31,7 +38,7 @@ METHODS = {"reml": "REML", "ml": "ML"}
 
 @checked_call("hb.compare")
 def compare(
-    *fits: Any,
+    *fits: Fit,
     level: float = 0.95,
     kind: IntervalKind = "eti",
     names: Sequence[str] | None = None,
@@ -84,27 +91,27 @@ def compare(
             raise DataError(_formulas_differ(fits, by))
         return compare_elpd(fits, names=labels, by=by)
     _check_same_model(fits)
-    sides = _sides(fits, labels)
-    table = comparison_table(sides, level=level, kind=kind)
+    named = _named(fits, labels)
+    table = comparison_table(named, level=level, kind=kind)
     first = fits[0]
     return Comparison(
         table=table,
-        fits=tuple(side.label for side in sides),
+        fits=tuple(named),
         formula_text=first.formula_text,
         data_name=first.data_name,
         n_obs=first.nobs,
         n_groups=first.n_groups,
-        intervals=_intervals(sides, level, kind),
-        priors=_priors(sides),
-        samplers=tuple(_sampler(side) for side in sides if side.label.is_posterior),
-        shift_of=_shift_of(sides),
+        intervals=_intervals(named, level, kind),
+        priors=_priors(posterior_fits(named)),
+        samplers=tuple(map(_sampler, posterior_fits(named))),
+        shift_of=_shift_of(named),
         level=level,
-        findings=tuple((s.label.name, finding) for s in sides for finding in s.fit.findings),
+        findings=tuple((own.name, finding) for own in named for finding in own.fit.findings),
     )
 
 
-def _check_fits(fits: tuple[Any, ...]) -> None:
-    for fit in fits:
+def _check_fits(given: tuple[object, ...]) -> None:
+    for fit in given:
         if isinstance(fit, (list, tuple)):
             raise OptionError(
                 "compare takes the fits one by one, compare(reml, post), not as a "
@@ -115,8 +122,8 @@ def _check_fits(fits: tuple[Any, ...]) -> None:
                 "compare takes fits, model.fit(...) or model.sample(...); it got "
                 f"{type(fit).__name__} {fit!r:.40}."
             )
-    if len(fits) < 2:
-        raise OptionError(f"compare needs two or more fits; it got {len(fits)}.")
+    if len(given) < 2:
+        raise OptionError(f"compare needs two or more fits; it got {len(given)}.")
 
 
 def _checked_names(names: Any, count: int) -> tuple[str, ...] | None:
@@ -131,11 +138,11 @@ def _checked_names(names: Any, count: int) -> tuple[str, ...] | None:
     raise OptionError(f"names={shown(names)} must be {count} different names, one a fit.")
 
 
-def _are_posteriors(fits: tuple[Any, ...]) -> TypeGuard[tuple[PosteriorFit, ...]]:
+def _are_posteriors(fits: tuple[Fit, ...]) -> TypeGuard[tuple[PosteriorFit, ...]]:
     return all(isinstance(fit, PosteriorFit) for fit in fits)
 
 
-def _formulas_differ(fits: tuple[Any, ...], by: str | None) -> str:
+def _formulas_differ(fits: tuple[Fit, ...], by: str | None) -> str:
     formulas = list(dict.fromkeys(fit.formula_text for fit in fits))
     if len(formulas) == 1:
         return (
@@ -150,7 +157,7 @@ def _formulas_differ(fits: tuple[Any, ...], by: str | None) -> str:
     )
 
 
-def _check_same_model(fits: tuple[Any, ...]) -> None:
+def _check_same_model(fits: tuple[Fit, ...]) -> None:
     """Raise DataError naming what differs between designs of the same formula."""
     first = fits[0]
     for fit in fits[1:]:
@@ -178,7 +185,7 @@ def _check_same_model(fits: tuple[Any, ...]) -> None:
             )
 
 
-def _sides(fits: tuple[Any, ...], names: tuple[str, ...] | None) -> list[Side]:
+def _named(fits: tuple[Fit, ...], names: tuple[str, ...] | None) -> list[ComparedFit[Fit]]:
     """Name the fits and put them in the order of the table: ML, REML, posteriors."""
     methods = [METHODS.get(fit.method, "posterior") for fit in fits]
     found = []
@@ -186,43 +193,41 @@ def _sides(fits: tuple[Any, ...], names: tuple[str, ...] | None) -> list[Side]:
         number = f" {methods[: i + 1].count(method)}" if methods.count(method) > 1 else ""
         name = f"{method}{number}" if names is None else names[i]
         prefix = re.sub(r"\W+", "_", name.lower()).strip("_") or f"fit_{i + 1}"
-        label = ComparedFit(name=name, prefix=prefix, is_posterior=method == "posterior", fit=fit)
-        found.append(Side(label=label, fit=fit))
-    if len({side.label.prefix for side in found}) < len(found):
+        found.append(ComparedFit(name=name, prefix=prefix, fit=fit))
+    if len({own.prefix for own in found}) < len(found):
         raise OptionError(f"names={shown(names)} must differ in more than case and punctuation.")
     order = {"ml": 0, "reml": 1, "posterior": 2}
-    return sorted(found, key=lambda side: order[side.fit.method])
+    return sorted(found, key=lambda own: order[own.fit.method])
 
 
-def _intervals(sides: list[Side], level: float, kind: IntervalKind) -> tuple[str, ...]:
+def _intervals(fits: list[ComparedFit[Fit]], level: float, kind: IntervalKind) -> tuple[str, ...]:
     lines = []
     percent = f"{100 * level:g} %"
-    likelihood = [side.label.name for side in sides if not side.label.is_posterior]
+    likelihood = [own.name for own in likelihood_fits(fits)]
     if likelihood:
         lines.append(
             f"{' and '.join(likelihood)}: {percent} Wald confidence intervals and p of the fixed "
             "effects, with Satterthwaite's degrees of freedom; none for sds and correlations"
         )
-    posterior = [side.label.name for side in sides if side.label.is_posterior]
+    posterior = [own.name for own in posterior_fits(fits)]
     if posterior:
         lines.append(f"{' and '.join(posterior)}: {percent} {KINDS[kind]} credible intervals")
     return tuple(lines)
 
 
-def _priors(sides: list[Side]) -> tuple[str, ...]:
+def _priors(posteriors: list[ComparedFit[PosteriorFit]]) -> tuple[str, ...]:
     """One line a prior; where posteriors differ in it, a line for each with its name."""
-    posteriors = [side for side in sides if side.label.is_posterior]
     if not posteriors:
         return ()
     lines = []
     for parameter in posteriors[0].fit.priors.parameters:
-        laws = [prior_text(side.fit.priors, parameter) for side in posteriors]
+        laws = [prior_text(own.fit.priors, parameter) for own in posteriors]
         if len(set(laws)) == 1:
             lines.append(f"{parameter.name} ~ {laws[0]}")
             continue
         lines += [
-            f"{parameter.name} ~ {law} ({side.label.name})"
-            for side, law in zip(posteriors, laws, strict=True)
+            f"{parameter.name} ~ {law} ({own.name})"
+            for own, law in zip(posteriors, laws, strict=True)
         ]
     return tuple(lines)
 
@@ -236,13 +241,13 @@ def prior_text(priors: ModelPriors, parameter: Parameter) -> str:
     return law
 
 
-def _sampler(side: Side) -> str:
-    fit = side.fit
+def _sampler(own: ComparedFit[PosteriorFit]) -> str:
+    fit = own.fit
     each = fit.n_draws // fit.n_chains
     by = SAMPLERS.get(fit.sampler, fit.sampler)
-    return f"{side.label.name}: {fit.n_chains} x {each} draws by {by}"
+    return f"{own.name}: {fit.n_chains} x {each} draws by {by}"
 
 
-def _shift_of(sides: list[Side]) -> str:
-    likelihood = [side.label.name for side in sides if not side.label.is_posterior]
-    return likelihood[-1] if likelihood else ""
+def _shift_of(fits: list[ComparedFit[Fit]]) -> str:
+    likelihood = likelihood_fits(fits)
+    return likelihood[-1].name if likelihood else ""

@@ -13,8 +13,10 @@ from hierbayes.comparison.why import MONTE_CARLO_ERRORS, Evidence, Kind, why
 from hierbayes.naming.addresses import Addresses, posterior_addresses
 from hierbayes.options import IntervalKind
 from hierbayes.results.chains import chain_statistics, credible_interval
-from hierbayes.results.comparison import ComparedFit
+from hierbayes.results.comparison import ComparedFit, likelihood_fits, posterior_fits
 from hierbayes.results.density import density_mode
+from hierbayes.results.fit import Fit
+from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.posterior_parameters import family_names
 from hierbayes.results.tidy import estimated_rows
@@ -30,14 +32,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "family": (-np.inf, np.inf),
 }
 SIGNED = ("fixed", "cor")  # kinds whose sign is a question
-
-
-@record
-class Side:
-    """One fit of a comparison and how it is called there."""
-
-    label: ComparedFit
-    fit: Any
 
 
 @record
@@ -77,40 +71,38 @@ class LikelihoodNumbers:
     p_value: FloatArray
 
 
-def comparison_table(sides: Sequence[Side], *, level: float, kind: IntervalKind) -> pd.DataFrame:
+def comparison_table(
+    fits: Sequence[ComparedFit[Fit]], *, level: float, kind: IntervalKind
+) -> pd.DataFrame:
     """Return one row a parameter; the columns are those of ``Comparison.to_frame``."""
-    rows = parameter_rows(sides[0].fit)
+    rows = parameter_rows(fits[0].fit)
     likelihood = {
-        side.label.prefix: likelihood_numbers(side.fit, rows, level)
-        for side in sides
-        if not side.label.is_posterior
+        own.prefix: likelihood_numbers(own.fit, rows, level) for own in likelihood_fits(fits)
     }
     posterior = {
-        side.label.prefix: posterior_numbers(side.fit, rows, level, kind)
-        for side in sides
-        if side.label.is_posterior
+        own.prefix: posterior_numbers(own.fit, rows, level, kind) for own in posterior_fits(fits)
     }
     columns: dict[str, Any] = {"effect": [row.kind for row in rows]}
     for prefix, numbers in likelihood.items():
         for name in ("estimate", "se", "low", "high", "p_value"):
             columns[f"{prefix}_{name}"] = getattr(numbers, name)
-    reference = [side for side in sides if not side.label.is_posterior][-1:]
+    reference = list(likelihood.values())[-1:]
     for prefix, draws in posterior.items():
         for name in ("mean", "median", "mode", "sd", "low", "high", "prob_positive"):
             columns[f"{prefix}_{name}"] = getattr(draws, name)
         if reference:
-            at = likelihood[reference[0].label.prefix]
+            (at,) = reference
             with_se = at.se > 0
             unit = np.where(with_se, at.se, draws.sd)
             columns[f"{prefix}_shift"] = (draws.median - at.estimate) / unit
             columns[f"{prefix}_shift_unit"] = np.where(with_se, "SE", "sd")
             columns[f"{prefix}_width_ratio"] = (draws.high - draws.low) / (at.high - at.low)
         columns[f"{prefix}_prior_pull"] = draws.prior_pull
-    columns["why"] = _reasons(rows, sides, likelihood, posterior)
+    columns["why"] = _reasons(rows, likelihood_fits(fits), likelihood, posterior)
     return pd.DataFrame(columns, index=pd.Index([row.name for row in rows], name="parameter"))
 
 
-def parameter_rows(fit: Any) -> list[Row]:
+def parameter_rows(fit: Fit) -> list[Row]:
     """Parameters in the order of ``tidy()``, then the ICC of a model that has just one."""
     design = fit.design
     has_sigma = fit.varcorr().has_residual
@@ -129,7 +121,7 @@ def parameter_rows(fit: Any) -> list[Row]:
     ]
 
 
-def row_addresses(fit: Any) -> Addresses:
+def row_addresses(fit: Fit) -> Addresses:
     """Return the way from a text to a row of the table."""
     addresses = posterior_addresses(
         fit.design,
@@ -142,16 +134,16 @@ def row_addresses(fit: Any) -> Addresses:
     return Addresses([*addresses.spellings, (f"ICC({fit.design.factors[0].name})",)])
 
 
-def _further(fit: Any) -> tuple[str, ...]:
+def _further(fit: Fit) -> tuple[str, ...]:
     return family_names(fit.draws) if isinstance(fit, PosteriorFit) else ()
 
 
-def _has_icc(fit: Any) -> bool:
+def _has_icc(fit: Fit) -> bool:
     gaussian = fit.varcorr().has_residual and fit.response_family.is_linear
     return gaussian and [f.columns for f in fit.design.factors] == [("(Intercept)",)]
 
 
-def likelihood_numbers(fit: Any, rows: Sequence[Row], level: float) -> LikelihoodNumbers:
+def likelihood_numbers(fit: LikelihoodFit, rows: Sequence[Row], level: float) -> LikelihoodNumbers:
     """Estimates, standard errors and Wald intervals; NaN where there are none."""
     tidy = estimated_rows(fit, fit.tidy(level=level))
     names = ("estimate", "std_error", "conf_low", "conf_high", "p_value")
@@ -219,7 +211,7 @@ def prior_pull(fit: PosteriorFit, flat: FloatArray) -> FloatArray:
 
 def _reasons(
     rows: Sequence[Row],
-    sides: Sequence[Side],
+    fits: Sequence[ComparedFit[LikelihoodFit]],
     likelihood: dict[str, LikelihoodNumbers],
     posterior: dict[str, PosteriorNumbers],
 ) -> list[str]:
@@ -227,13 +219,13 @@ def _reasons(
 
     Between posteriors alone, of the first against the second.
     """
-    if not likelihood:
+    if not fits:
         first, second = list(posterior.values())[:2]
         return [_between(first, second, i) for i in range(len(rows))]
-    reference = [side for side in sides if not side.label.is_posterior][-1]
-    others = [side for side in sides if side.fit.method == "ml" and side is not reference]
-    at = likelihood[reference.label.prefix]
-    ml = likelihood[others[0].label.prefix] if others else None
+    reference = fits[-1]
+    others = [own for own in fits[:-1] if own.fit.method == "ml"]
+    at = likelihood[reference.prefix]
+    ml = likelihood[others[0].prefix] if others else None
     draws = next(iter(posterior.values()), None)
     name = "REML" if reference.fit.method == "reml" else "ML"
     lost = _undetermined(reference.fit, rows, at.estimate)
@@ -265,20 +257,21 @@ def _reasons(
     return out
 
 
-def _undetermined(fit: Any, rows: Sequence[Row], estimates: FloatArray) -> list[bool]:
+def _undetermined(fit: LikelihoodFit, rows: Sequence[Row], estimates: FloatArray) -> list[bool]:
     """Whether the data do not determine the parameter of each row, or its standard error."""
     if not fit.undetermined_parameters.any():
         return [False] * len(rows)
     lost = np.isnan(fit.std_errors).tolist()
     for term in fit.varcorr().terms:
         unknown = term.undetermined
+        assert unknown is not None  # of a likelihood fit
         lost += np.diag(unknown).tolist()
         lost += [unknown[i, j] for j in range(len(unknown)) for i in range(j + 1, len(unknown))]
     more = len(rows) - len(lost)  # sigma, and the ICC
     return [*lost, *np.isnan(estimates[len(rows) - more :]).tolist()]
 
 
-def _on_boundary(fit: Any, row: Row, estimate: float) -> bool:
+def _on_boundary(fit: LikelihoodFit, row: Row, estimate: float) -> bool:
     if not fit.is_singular or (math.isnan(estimate) and fit.undetermined_parameters.any()):
         return False
     if row.kind == "sd":

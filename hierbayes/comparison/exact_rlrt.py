@@ -117,7 +117,7 @@ def exact_lrt(fit: LikelihoodFit, nsim: int = 10_000, random_seed: Any = None) -
     return exact_test(fit, "ml", nsim=nsim, random_seed=random_seed)
 
 
-def exact_test(fit: Any, method: Method, *, nsim: int, random_seed: Any) -> ExactTest:
+def exact_test(fit: LikelihoodFit, method: Method, *, nsim: int, random_seed: Any) -> ExactTest:
     """Test the one variance component of a model by the likelihood ratio of a method."""
     if not isinstance(fit, LikelihoodFit):
         raise OptionError(

@@ -165,7 +165,7 @@ def _variance_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
     for term, eta in zip(design.terms, priors.lkj, strict=True):
         q = len(term.columns)
         laws += [(_law(priors.sd[term.factor][column]), POSITIVE) for column in term.columns]
-        if q > 1:
+        if eta is not None:
             laws += [(_correlation_law(float(eta), q), SIGNED)] * (q * (q - 1) // 2)
     if priors.sigma is not None:
         laws.append((_law(priors.sigma), POSITIVE))

@@ -29,6 +29,7 @@ from hierbayes.intervals.replicates import checked_count
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import random_generator
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.ranova_table import RANOVA_COLUMNS, RanovaTable
 
 NONE = "<none>"
@@ -99,7 +100,7 @@ def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -
         hint = " The posterior says how large a variance is: tidy(), hb.bayes_factor."
         raise OptionError(
             f"ranova tests the random effects of a REML or ML fit; it got "
-            f"{fit.__class__.__name__}.{hint if hasattr(fit, 'draws') else ''}"
+            f"{fit.__class__.__name__}.{hint if isinstance(fit, PosteriorFit) else ''}"
         )
     count = checked_count(nsim)
     rng = random_generator(random_seed)

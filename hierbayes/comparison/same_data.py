@@ -15,9 +15,10 @@ from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
 from hierbayes.design.values import take_rows
 from hierbayes.errors import DataError
+from hierbayes.results.fit import Fit
 
 
-def check_same_data(fits: Sequence[Any], *, purpose: str) -> None:
+def check_same_data(fits: Sequence[Fit], *, purpose: str) -> None:
     """Raise DataError naming the difference if the fits have other rows or other responses.
 
     ``purpose`` ends the sentence: what can't be done then.
@@ -26,7 +27,7 @@ def check_same_data(fits: Sequence[Any], *, purpose: str) -> None:
         _order(fits[0], fit, purpose=purpose)
 
 
-def check_same_rows(fits: Sequence[Any], *, purpose: str) -> None:
+def check_same_rows(fits: Sequence[Fit], *, purpose: str) -> None:
     """Raise DataError if the fits have other rows, or the same in another order."""
     for fit in fits[1:]:
         if _order(fits[0], fit, purpose=purpose) is not None:
@@ -36,7 +37,7 @@ def check_same_rows(fits: Sequence[Any], *, purpose: str) -> None:
             )
 
 
-def aligned[Fit](fits: Sequence[Fit], *, purpose: str) -> tuple[Fit, ...]:
+def aligned[Kind: Fit](fits: Sequence[Kind], *, purpose: str) -> tuple[Kind, ...]:
     """Return the fits with the rows of their designs in the order of the first one's.
 
     Estimates don't depend on the order of the rows; what is said of rows is said of the same ones.
@@ -46,19 +47,17 @@ def aligned[Fit](fits: Sequence[Fit], *, purpose: str) -> tuple[Fit, ...]:
     DataError
         If the fits have other rows or other responses; ``purpose`` ends the sentence.
     """
-    first: Any = fits[0]
-    found = [first]
+    found = [fits[0]]
     for fit in fits[1:]:
-        own: Any = fit
-        order = _order(first, own, purpose=purpose)
+        order = _order(fits[0], fit, purpose=purpose)
         if order is not None:
-            weights = None if own.weights is None else own.weights[order]
-            own = replace(own, design=_in_order(own.design, order), weights=weights)
-        found.append(own)
+            weights = None if fit.weights is None else fit.weights[order]
+            fit = replace(fit, design=_in_order(fit.design, order), weights=weights)
+        found.append(fit)
     return tuple(found)
 
 
-def _order(first: Any, fit: Any, *, purpose: str) -> IntArray | None:
+def _order(first: Fit, fit: Fit, *, purpose: str) -> IntArray | None:
     """Positions of the first fit's rows among those of a fit; None where they are the same."""
     a, b = first.design, fit.design
     if fit.nobs != first.nobs:
