@@ -123,7 +123,7 @@ def boundary(
     return figure, axes
 
 
-def _check(profile: Any, posterior: Any) -> None:
+def _check(profile: ProfileResult, posterior: PosteriorFit) -> None:
     if not isinstance(profile, ProfileResult):
         raise OptionError(f"boundary takes hb.profile(fit) first; it got {type(profile).__name__}.")
     if not isinstance(posterior, PosteriorFit):

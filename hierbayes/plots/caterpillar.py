@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
-from hierbayes.naming.addresses import labelled_effects
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.picture import checked_fits, picture
+from hierbayes.plots.picture import fits_and_word, picture
 from hierbayes.plots.style import INK, REFERENCE, SOFT, WIDTH_MM, any_figure, drawing
+from hierbayes.results.fit import Fit, labelled_effects
 from hierbayes.wording import meant, shown
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}
 
 @picture
 def caterpillar(
-    *fits: Any,
+    *fits: Fit | str,
     group: str | None = None,
     level: float = 0.95,
     figure: "Figure | SubFigure | None" = None,
@@ -62,18 +62,14 @@ def caterpillar(
     >>> axes[0].get_xlabel()
     '(Intercept)'
     """
-    if len(fits) > 1 and isinstance(fits[-1], str) and group is None:
-        fits, group = fits[:-1], fits[-1]
-    if not 1 <= len(fits) <= len(MARKS):
-        raise OptionError(f"caterpillar takes one to {len(MARKS)} fits; it got {len(fits)}.")
-    fits = checked_fits(fits, "caterpillar")
-    known = tuple(fits[0].n_groups)
+    found, group = fits_and_word(fits, group, function="caterpillar", most=len(MARKS))
+    known = tuple(found[0].n_groups)
     chosen = str(known[0] if group is None and known else group)
     if chosen not in known:
         hint = meant(chosen, known)
         names = ", ".join(map(repr, known)) or "no grouping factors"
         raise OptionError(f"group={shown(chosen)}: this model has {names}{hint}")
-    tables = [_table(fit, chosen, level) for fit in fits]
+    tables = [_table(fit, chosen, level) for fit in found]
     if any(set(_keys(table)) != set(_keys(tables[0])) for table in tables[1:]):
         raise OptionError(
             f"caterpillar draws the same effects of {chosen} by each fit; these have other levels "
@@ -91,13 +87,13 @@ def caterpillar(
             for number, table in enumerate(tables):
                 rows = table.loc[table["term"] == term].set_index("level").loc[order]
                 shift = OFFSET * ((len(tables) - 1) / 2 - number) * 2
-                _marks(ax, rows, shift, number, NAMES.get(fits[number].method, "fit"))
+                _marks(ax, rows, shift, number, NAMES.get(found[number].method, "fit"))
             ax.set_xlabel(str(term))
         _name_levels(axes[0], [str(name) for name in order], chosen)
-        if len(fits) > 1:
+        if len(found) > 1:
             handles, labels = axes[0].get_legend_handles_labels()
             drawn.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-    names = " and ".join(NAMES.get(fit.method, "fit") for fit in fits)
+    names = " and ".join(NAMES.get(fit.method, "fit") for fit in found)
     describe(
         drawn,
         f"Random effects of {len(order)} levels of {chosen} ({', '.join(map(str, terms))}) by "
@@ -107,7 +103,7 @@ def caterpillar(
     return drawn, np.asarray(axes)
 
 
-def _table(fit: Any, group: str, level: float) -> pd.DataFrame:
+def _table(fit: Fit, group: str, level: float) -> pd.DataFrame:
     found = labelled_effects(fit, level)
     return pd.DataFrame(found.loc[found["group"] == group])
 

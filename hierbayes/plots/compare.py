@@ -19,9 +19,10 @@ from hierbayes.plots.alt_text import describe
 from hierbayes.plots.compare_levels import draw_effects, draw_plane, level_terms
 from hierbayes.plots.compare_rows import Row, draw_row, rows_of
 from hierbayes.plots.labels import MOST_PANELS, broken
-from hierbayes.plots.picture import picture
+from hierbayes.plots.picture import checked_fits, picture
 from hierbayes.plots.style import WIDTH_MM, any_figure, drawing, is_narrow, letter_size, width_of
 from hierbayes.results.comparison import Comparison
+from hierbayes.results.fit import Fit
 from hierbayes.wording import shown
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ WIDE = (1.35, 1.0)  # of the rows and of the panels beside them
 
 @picture
 def compare(
-    *fits: Any,
+    *fits: Fit | Comparison,
     parameters: Sequence[str] | None = None,
     group: str | None = None,
     confint: pd.DataFrame | None = None,
@@ -94,8 +95,8 @@ def compare(
     return drawn, axes
 
 
-def _comparison(fits: tuple[Any, ...], level: float) -> Comparison:
-    found = fits[0] if len(fits) == 1 else compared(*fits, level=level)
+def _comparison(given: tuple[Fit | Comparison, ...], level: float) -> Comparison:
+    found = given[0] if len(given) == 1 else compared(*checked_fits(given, "compare"), level=level)
     if not isinstance(found, Comparison):
         raise OptionError(
             "plot.compare draws two or more fits of one model, or one hb.compare(...) of such; it "

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.naming.addresses import effect_labels, labelled_effects, level_columns
+from hierbayes.naming.addresses import effect_labels, level_columns
 from hierbayes.plots.labels import broken
 from hierbayes.plots.style import INK, REFERENCE, SOFT, letter_size
 from hierbayes.results.comparison import ComparedFit, Comparison
+from hierbayes.results.fit import Fit, labelled_effects
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +35,8 @@ class LevelTerm:
 
     group: str
     term: str
-    x_fit: ComparedFit
-    y_fit: ComparedFit
+    x_fit: ComparedFit[Fit]
+    y_fit: ComparedFit[Fit]
     x: pd.DataFrame
     y: pd.DataFrame
     n: Any
@@ -87,7 +88,7 @@ def level_terms(found: Comparison, group: str | None) -> list[LevelTerm]:
     return terms
 
 
-def _pair(found: Comparison) -> tuple[ComparedFit, ComparedFit]:
+def _pair(found: Comparison) -> tuple[ComparedFit[Fit], ComparedFit[Fit]]:
     """Return the fit the shifts are from and the first posterior, else the last and the first."""
     likelihood = [fit for fit in found.fits if not fit.is_posterior]
     posteriors = [fit for fit in found.fits if fit.is_posterior]

@@ -11,8 +11,10 @@ from hierbayes.comparison.parameter_densities import ParameterDensity, parameter
 from hierbayes.errors import OptionError
 from hierbayes.naming.addresses import posterior_addresses
 from hierbayes.plots.style import BAND, INK, PRIOR, REFERENCE, SOFT
-from hierbayes.results.comparison import ComparedFit, Comparison
+from hierbayes.results.comparison import ComparedFit, Comparison, posterior_fits
+from hierbayes.results.fit import Fit
 from hierbayes.results.interval_parameters import interval_parameters
+from hierbayes.results.posterior_fit import PosteriorFit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +34,7 @@ class Mark:
     ``middle`` are the quartiles of a posterior, NaN of others.
     """
 
-    fit: ComparedFit
+    fit: ComparedFit[Fit]
     estimate: float
     low: float
     high: float
@@ -70,7 +72,7 @@ def rows_of(found: Comparison, names: Sequence[str], confint: pd.DataFrame | Non
     names : names in its table
     confint : intervals of the likelihood fit ``found.shift_of``, by lme4's names, or None
     """
-    posterior = next((fit for fit in found.fits if fit.is_posterior), None)
+    posterior = next(iter(posterior_fits(found.fits)), None)
     densities: dict[str, ParameterDensity] = {}
     if posterior is not None:
         known = [name for name in names if found.table.loc[name, "effect"] != "icc"]
@@ -126,10 +128,10 @@ def _given_intervals(
     return intervals
 
 
-def _mark(fit: ComparedFit, name: str, values: Any, given: Any) -> Mark:
+def _mark(fit: ComparedFit[Fit], name: str, values: Any, given: Any) -> Mark:
     low, high = (float(values[f"{fit.prefix}_{end}"]) for end in ("low", "high"))
     middle = (np.nan, np.nan)
-    if fit.is_posterior:
+    if isinstance(fit.fit, PosteriorFit):
         estimate = float(values[f"{fit.prefix}_median"])
         middle = _quartiles(fit.fit, name)
     else:
@@ -138,7 +140,7 @@ def _mark(fit: ComparedFit, name: str, values: Any, given: Any) -> Mark:
     return Mark(fit=fit, estimate=estimate, low=low, high=high, middle=middle)
 
 
-def _quartiles(fit: Any, name: str) -> tuple[float, float]:
+def _quartiles(fit: PosteriorFit, name: str) -> tuple[float, float]:
     for part in fit.parameters():
         if name in part.names:
             draws = part.draws[:, :, part.names.index(name)]

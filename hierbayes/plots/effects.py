@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label, wrapped
-from hierbayes.plots.picture import checked_fits, picture
+from hierbayes.plots.picture import fits_and_word, picture
 from hierbayes.plots.style import (
     BAND,
     INK,
@@ -22,6 +21,7 @@ from hierbayes.plots.style import (
     width_of,
 )
 from hierbayes.prediction.effect_lines import EffectLines, effect_lines
+from hierbayes.results.fit import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}
 
 @picture
 def effects(
-    *fits: Any,
+    *fits: Fit | str,
     x: str | None = None,
     group: str | None = None,
     level: float = 0.95,
@@ -81,26 +81,22 @@ def effects(
     >>> axes[0].get_xlabel()
     'Days (days of sleep deprivation)'
     """
-    if len(fits) > 1 and isinstance(fits[-1], str) and x is None:
-        fits, x = fits[:-1], fits[-1]
-    if not 1 <= len(fits) <= MOST_FITS:
-        raise OptionError(f"effects takes one to {MOST_FITS} fits; it got {len(fits)}.")
-    fits = checked_fits(fits, "effects")
+    found, x = fits_and_word(fits, x, function="effects", most=MOST_FITS)
     lines = [
         effect_lines(fit, x=x, group=group, level=level, new_responses=new_responses)
-        for fit in fits
+        for fit in found
     ]
-    names = [NAMES.get(fit.method, "fit") for fit in fits]
-    stacked = is_narrow(figure) and len(fits) > 1
+    names = [NAMES.get(fit.method, "fit") for fit in found]
+    stacked = is_narrow(figure) and len(found) > 1
     with drawing(figure):
         drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
-        shape = (len(fits), 1) if stacked else (1, len(fits))
+        shape = (len(found), 1) if stacked else (1, len(found))
         axes = drawn.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel()
         for ax, one, name in zip(axes, lines, names, strict=True):
             _panel(ax, one)
-            if len(fits) > 1:
+            if len(found) > 1:
                 ax.set_title(name)
-        _name_axes(axes, lines[0], fits[0].data_name, labels, stacked=stacked)
+        _name_axes(axes, lines[0], found[0].data_name, labels, stacked=stacked)
         _legend(drawn, axes[0], lines, names)
     describe(drawn, _words(lines, names))
     return drawn, np.asarray(axes)

@@ -5,12 +5,10 @@ arguments as the picture takes, by names it knows, and that what should be a fit
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
-from hierbayes.results.likelihood_fit import LikelihoodFit
-from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.fit import Fit
 
 
 def picture[**Given, Drawn](draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
@@ -18,18 +16,32 @@ def picture[**Given, Drawn](draw: Callable[Given, Drawn]) -> Callable[Given, Dra
     return checked_call(f"plot.{draw.__name__}")(draw)
 
 
-def checked_fits(fits: Sequence[Any], function: str) -> tuple[Any, ...]:
+def checked_fits(given: Sequence[object], function: str) -> tuple[Fit, ...]:
     """Return fits if all are; else raise OptionError saying what came in place of one."""
-    for fit in fits:
-        if not isinstance(fit, LikelihoodFit | PosteriorFit):
+    fits = []
+    for one in given:
+        if not isinstance(one, Fit):
             raise OptionError(
                 f"plot.{function} takes fits, hb.lmer(...) or Model(...).sample(); it got "
-                f"{_kind(fit)}"
+                f"{_kind(one)}"
             )
+        fits.append(one)
     return tuple(fits)
 
 
-def _kind(given: Any) -> str:
+def fits_and_word(
+    given: tuple[Fit | str, ...], word: str | None, *, function: str, most: int
+) -> tuple[tuple[Fit, ...], str | None]:
+    """Return one to ``most`` fits, and the text that may stand after them; else OptionError."""
+    last = given[-1] if len(given) > 1 else None
+    if word is None and isinstance(last, str):
+        given, word = given[:-1], last
+    if not 1 <= len(given) <= most:
+        raise OptionError(f"{function} takes one to {most} fits; it got {len(given)}.")
+    return checked_fits(given, function), word
+
+
+def _kind(given: object) -> str:
     """Say what was given in place of a fit, and what to do with it."""
     if isinstance(given, list | tuple):
         return f"a {type(given).__name__}. Give the fits one by one."

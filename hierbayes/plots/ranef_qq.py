@@ -6,7 +6,6 @@ import numpy as np
 
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
-from hierbayes.naming.addresses import labelled_effects
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import broken
 from hierbayes.plots.picture import checked_fits, picture
@@ -20,6 +19,7 @@ from hierbayes.plots.style import (
     letter_size,
     width_of,
 )
+from hierbayes.results.fit import Fit, labelled_effects
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -32,7 +32,7 @@ FEW = 100  # levels up to which each has an interval
 
 @picture
 def ranef_qq(
-    fit: Any,
+    fit: Fit,
     *,
     level: float = 0.95,
     figure: "Figure | SubFigure | None" = None,

@@ -16,6 +16,7 @@ from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, short_names, un
 from hierbayes.plots.style import BAND, INK, MM_PER_INCH, WIDTH_MM, any_figure, drawing, is_narrow
 from hierbayes.pooling.pooling_lines import ROW, PoolingLines, pooling_lines
 from hierbayes.pooling.shrinkage import shrinkage
+from hierbayes.results.fit import Fit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.wording import shown
 
@@ -43,7 +44,7 @@ LINES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 @picture
 def shrinkage_lines(
-    fit: Any,
+    fit: Fit,
     *,
     x: str | None = None,
     group: str | None = None,
@@ -201,7 +202,7 @@ def _legend(figure: "Figure | SubFigure", ax: "Axes") -> None:
     )
 
 
-def _x_label(fit: Any, found: PoolingLines, labels: Mapping[str, str] | None) -> str:
+def _x_label(fit: Fit, found: PoolingLines, labels: Mapping[str, str] | None) -> str:
     if found.x == ROW:
         return (labels or {}).get(ROW, f"row of a level of {found.group}")
     if found.categories is not None:
@@ -209,7 +210,7 @@ def _x_label(fit: Any, found: PoolingLines, labels: Mapping[str, str] | None) ->
     return axis_label(found.x, found.points["x"], data_name=fit.data_name, labels=labels)
 
 
-def _y_label(fit: Any, labels: Mapping[str, str] | None) -> str:
+def _y_label(fit: Fit, labels: Mapping[str, str] | None) -> str:
     name = fit.design.formula.response_label
     unit = unit_of(fit)
     return (labels or {}).get(name, f"{name} ({unit})" if unit else name)

@@ -21,6 +21,7 @@ from hierbayes.plots.shrinkage_source import (
 )
 from hierbayes.plots.style import BAND, INK, LINE, drawing, figure_of
 from hierbayes.pooling.reliability_curve import reliability_curve
+from hierbayes.results.fit import Fit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ DISTANCES = (7.0, 16.0, 30.0, 45.0, 60.0)
 
 @picture
 def shrinkage_reliability(
-    fit: Any,
+    fit: Fit,
     *,
     group: str | None = None,
     term: str | None = None,
@@ -152,7 +153,7 @@ def _end(x: "pd.Series[float]", curve: pd.DataFrame, against: str) -> float:
 
 
 def _x_label(
-    fit: Any, names: Mapping[str, str], *, against: str, labels: Mapping[str, str] | None
+    fit: Fit, names: Mapping[str, str], *, against: str, labels: Mapping[str, str] | None
 ) -> str:
     if labels is not None and against in labels:
         return labels[against]

@@ -11,7 +11,9 @@ import pandas as pd
 from hierbayes.errors import OptionError
 from hierbayes.plots.labels import bundled_unit
 from hierbayes.plots.style import MM_PER_INCH
+from hierbayes.pooling.level_covariances import check_shrinks
 from hierbayes.pooling.shrinkage import shrinkage
+from hierbayes.results.fit import Fit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.wording import meant, shown
 
@@ -26,11 +28,11 @@ NARROW_MM = 75.0
 ESTIMATOR = {"reml": "REML", "ml": "ML", "posterior": "posterior mean"}
 
 
-def table_of(source: Any) -> ShrinkageTable:
+def table_of(source: Fit | ShrinkageTable) -> ShrinkageTable:
     """Return the shrinkage table of a fit, or the table itself where one is given."""
     if isinstance(source, ShrinkageTable) and source.details is not None:
         return source
-    return shrinkage(source)
+    return shrinkage(check_shrinks(source, "hb.shrinkage"))
 
 
 def rows_of(table: ShrinkageTable, group: str | None, term: str | None) -> pd.DataFrame:
@@ -56,17 +58,17 @@ def chosen(argument: str, given: str | None, known: tuple[str, ...]) -> str:
     raise OptionError(f"{argument}={shown(given)} is not one of {listed}{hint}")
 
 
-def unit_of(source: Any) -> str:
+def unit_of(source: Fit | ShrinkageTable) -> str:
     """Return the unit of the response where a bundled data set tells it."""
-    design = getattr(source, "design", None)
-    if design is None or np.ndim(design.y) != 1:
+    if isinstance(source, ShrinkageTable) or source.design.y.ndim != 1:
         return ""
+    design = source.design
     unit = bundled_unit(source.data_name, design.formula.response_label, design.y)
     return "" if unit == "dimensionless" else unit
 
 
 def term_label(
-    source: Any, term: str, labels: Mapping[str, str] | None, *, prefix: str = ""
+    source: Fit | ShrinkageTable, term: str, labels: Mapping[str, str] | None, *, prefix: str = ""
 ) -> str:
     """Label of an axis that shows coefficients of a term: its name and unit."""
     if labels is not None and term in labels:
@@ -75,7 +77,7 @@ def term_label(
     return f"{prefix}{term} ({unit})" if unit else f"{prefix}{term}"
 
 
-def term_unit(source: Any, term: str) -> str:
+def term_unit(source: Fit | ShrinkageTable, term: str) -> str:
     """Return the unit of a coefficient, empty where that of the response is not known."""
     unit = unit_of(source)
     if not unit or term == INTERCEPT or _is_dummy(source, term):
@@ -83,7 +85,7 @@ def term_unit(source: Any, term: str) -> str:
     return f"{unit} per unit"
 
 
-def _is_dummy(source: Any, term: str) -> bool:
+def _is_dummy(source: Fit | ShrinkageTable, term: str) -> bool:
     """Whether a term's column says of each row whether it belongs to a category."""
     for factor in source.design.factors:
         if term in factor.columns:

@@ -22,6 +22,7 @@ from hierbayes.plots.shrinkage_source import (
 from hierbayes.plots.style import BAND, INK, REFERENCE, SOFT, drawing, figure_of
 from hierbayes.pooling.shrinkage_path import shrinkage_path
 from hierbayes.results.density import density
+from hierbayes.results.fit import Fit
 from hierbayes.results.posterior_fit import PosteriorFit
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)))  # so that neighbouring lines are tol
 
 @picture
 def tau_path(
-    fit: Any,
+    fit: Fit,
     *,
     posterior: PosteriorFit | None = None,
     group: str | None = None,
@@ -127,7 +128,7 @@ def _lines(ax: "Axes", path: pd.DataFrame, scale: float) -> "pd.Series[float]":
     return pd.Series(ends, dtype=np.float64)
 
 
-def _sd_draws(posterior: Any, group: str, term: str) -> FloatArray:
+def _sd_draws(posterior: PosteriorFit, group: str, term: str) -> FloatArray:
     if not isinstance(posterior, PosteriorFit):
         raise OptionError(
             f"posterior takes a posterior (Model.sample()); it got {type(posterior).__name__}."
@@ -171,7 +172,7 @@ def _ticks(ax: "Axes", scale: float) -> None:
 
 
 def _x_label(
-    fit: Any, group: str, term: str, *, labels: Mapping[str, str] | None, narrow: bool
+    fit: Fit, group: str, term: str, *, labels: Mapping[str, str] | None, narrow: bool
 ) -> str:
     if labels is not None and "sd" in labels:
         return labels["sd"]
@@ -204,7 +205,7 @@ def _names(ax: "Axes", ends: "pd.Series[float]") -> None:
         )
 
 
-def _words(fit: Any, path: pd.DataFrame, own: float) -> str:
+def _words(fit: Fit, path: pd.DataFrame, own: float) -> str:
     last = path.groupby("level", sort=False)["coefficient"].last()
     start = float(path["population"].iloc[0])
     return (
