@@ -12,11 +12,14 @@ import pytest
 from scipy.optimize import minimize
 
 import hierbayes as hb
+from hierbayes.bayes.collapsed import start_phi
+from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.gaussian.kernel import kernel_of
 from hierbayes.gaussian.marginal import derivatives, evaluate
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.gaussian.structures import Structured, register
 from hierbayes.likelihood.refits import refit_many
+from hierbayes.priors.model_priors import model_priors
 
 
 @dataclass(frozen=True)
@@ -291,3 +294,59 @@ def test_profile_limits_of_a_structure_are_where_the_dense_deviance_rises_by_the
             rest = np.log(start[0]) if place else np.arcsin((start[1] - middle) / half)
             found = minimize(held, [rest, np.log(start[2])], method="BFGS", options={"gtol": 1e-3})
             assert found.fun == pytest.approx(3.841458820694124, abs=1e-4)
+
+
+def dense_log_posterior(name, model, priors, phi):
+    """Log p(y, phi) by dense algebra; phi: log sd, arctanh of the correlation's place, log sigma.
+
+    With a flat prior of beta (the Gaussian integral over it), the uniform prior of the correlation
+    and the prior of the first column's sd for the structure's.
+    """
+    design = model.design
+    n, p = design.X.shape
+    middle, half = TOYS[name](3).bounds[1].mean(), np.ptp(TOYS[name](3).bounds[1]) / 2
+    s, r, sigma = np.exp(phi[0]), middle + half * np.tanh(phi[1]), np.exp(phi[2])
+    V = sigma**2 * np.eye(n) + covariance_of(name, design, np.array([s, r]))
+    XVX = design.X.T @ np.linalg.solve(V, design.X)
+    beta = np.linalg.solve(XVX, design.X.T @ np.linalg.solve(V, design.y))
+    left = design.y - design.X @ beta
+    value = (n - p) * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + np.linalg.slogdet(XVX)[1]
+    value = -(value + left @ np.linalg.solve(V, left)) / 2
+    value += float(priors.sd[0][0].log_density(s)) + phi[0]
+    value += np.log(half / np.cosh(phi[1]) ** 2) - np.log(2 * half)
+    return value + float(priors.sigma.log_density(sigma)) + phi[2]
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_the_posterior_density_is_that_of_dense_algebra_and_the_prior(name):
+    model = toy_model(name)
+    priors = model_priors(model.design, model.kept_columns, user="flat")
+    target = target_of(model.kernel("reml"), priors)
+    phis = start_phi(target) + 0.5 * np.random.default_rng(4).normal(size=(5, 3))
+    expected = [dense_log_posterior(name, model, priors, phi) for phi in phis]
+    np.testing.assert_allclose(collapsed(target, phis).log_density, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("name", "formula"), CASES)
+def test_the_slope_of_the_posterior_density_is_that_of_differences(name, formula):
+    model = toy_model(name, formula)
+    target = target_of(model.kernel("reml"), model.model_priors)
+    phi = start_phi(target) + 0.4 * np.random.default_rng(4).normal(size=(3, target.size))
+    exact = slope(target, phi, collapsed(target, phi))
+    for i, step in enumerate(1e-5 * np.eye(target.size)):
+        up, down = collapsed(target, phi + step), collapsed(target, phi - step)
+        numeric = (up.log_density - down.log_density) / 2e-5
+        np.testing.assert_allclose(exact[:, i], numeric, atol=1e-6 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_the_posterior_is_sampled_and_its_limits_are_of_the_structures_parameters(name):
+    model = toy_model(name)
+    post = model.sample(draws=500, chains=2, random_seed=1)
+    corr = post.draws.corr["g"]
+    same = 0.0 if name == "toy_cs" else corr[..., 0, 1] ** 2 - corr[..., 0, 1]
+    np.testing.assert_allclose(corr[..., 0, 2] - corr[..., 0, 1], same, atol=1e-12)
+    limits = hb.confint(post)
+    fit = hb.confint(model.fit(method="ml"), method="profile")
+    for name_of, row in limits.iloc[:3].iterrows():
+        assert row["lower"] < fit.loc[name_of, "estimate"] < row["upper"]

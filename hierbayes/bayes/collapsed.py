@@ -234,6 +234,8 @@ def _sds(
     target: Target, phi: FloatArray, design: Design, shape: tuple[int, int]
 ) -> dict[str, FloatArray]:
     sds = target.coordinates.sds(phi)
+    if not target.kernel.shape.is_plain:
+        sds = [np.sqrt((root**2).sum(axis=2)) for root in target.coordinates.roots(phi)]
     return {
         factor.name: sd.reshape(*shape, -1) for factor, sd in zip(design.factors, sds, strict=True)
     }
@@ -249,8 +251,12 @@ def _correlations(
             continue
         name, q = design.factors[f].name, target.kernel.shape.sizes[f]
         full = out.setdefault(name, np.tile(np.eye(q), (*shape, 1, 1)))
-        R = target.coordinates.correlation_root(phi, term)
         at = np.array(columns)
+        if target.kernel.shape.structures[term] is None:
+            R = target.coordinates.correlation_root(phi, term)
+        else:
+            root = target.coordinates.roots(phi)[f][:, at[:, None], at]
+            R = root / np.sqrt((root**2).sum(axis=2, keepdims=True))
         block = (R @ np.swapaxes(R, 1, 2)).reshape(*shape, at.size, at.size)
         full[..., at[:, None], at[None, :]] = block
     return out

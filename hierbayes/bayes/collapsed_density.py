@@ -86,7 +86,7 @@ class Target:
     @property
     def tails(self) -> dict[int, float]:
         """Coordinates that may run to minus infinity, and how far down there may be mass."""
-        sds = dict.fromkeys(range(int(self.coordinates.sd_starts[-1])), 0.0)
+        sds = dict.fromkeys(self.coordinates.scales.tolist(), 0.0)
         parts = [part.depth for part in (self.mixtures, self.sampled) if part is not None]
         return sds | dict(enumerate(np.concatenate([[], *parts]).tolist(), self.coordinates.size))
 
@@ -304,9 +304,11 @@ def log_prior(target: Target, phi: FloatArray) -> FloatArray:
     mixtures, scales = target.mixtures, target.scales(phi)
     phi = target.variances(phi)
     total = coordinates.log_lkj(phi, priors.lkj)
-    for sds, laws in zip(coordinates.sds(phi), priors.sd, strict=True):
+    for sds, laws in zip(coordinates.sds(phi), coordinates.free_sds(priors.sd), strict=True):
         for sd, law in zip(sds.T, laws, strict=True):
             total = total + law.log_density(sd) + np.log(sd)
+    for own, part, f, columns in coordinates.structured:
+        total = total + own.log_prior(phi[:, part], [priors.sd[f][c] for c in columns])
     if not coordinates.sigma_known:
         assert priors.sigma is not None
         total = total + priors.sigma.log_density(coordinates.sigma(phi)) + phi[:, -1]
@@ -319,9 +321,12 @@ def _log_prior_slope(target: Target, phi: FloatArray) -> FloatArray:
     coordinates, priors = target.coordinates, target.priors
     out = coordinates.log_lkj_slope(phi, priors.lkj)
     starts = coordinates.sd_starts
-    for f, (sds, laws) in enumerate(zip(coordinates.sds(phi), priors.sd, strict=True)):
+    free = coordinates.free_sds(priors.sd)
+    for f, (sds, laws) in enumerate(zip(coordinates.sds(phi), free, strict=True)):
         for i, law in enumerate(laws):
             out[:, starts[f] + i] += law.derivative(sds[:, i]) * sds[:, i] + 1.0
+    for own, part, f, columns in coordinates.structured:
+        out[:, part] += own.log_prior_slope(phi[:, part], [priors.sd[f][c] for c in columns])
     if not coordinates.sigma_known:
         assert priors.sigma is not None
         sigma = coordinates.sigma(phi)

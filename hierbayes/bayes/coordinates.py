@@ -10,6 +10,9 @@ sds and R the Cholesky factor of its correlation matrix,
 for which Lewandowski, Kurowicka & Joe's density of the correlation matrix makes the z_ij
 independent, (z_ij + 1) / 2 ~ Beta(a, a) with a = eta + (q - 1 - j) / 2 for column j = 1, 2, ...
 
+A term with a structure of its own (``gaussian/structures.py``) has the coordinates of the structure
+in place of its log sds and partial correlations.
+
 Source: Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100:1989.
 """
 
@@ -20,6 +23,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.structures import Covariance, Searched
 
 
 @record(slots=False, kw_only=False)
@@ -38,13 +42,49 @@ class Coordinates:
     @cached_property
     def sd_starts(self) -> IntArray:
         """Where the log sds of each factor begin; the last entry is their number."""
-        return np.concatenate([[0], np.cumsum(self.shape.sizes)]).astype(np.intp)
+        sizes = [columns.size for columns in self.sd_columns]
+        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+
+    @cached_property
+    def sd_columns(self) -> tuple[IntArray, ...]:
+        """Per factor the columns whose sds are coordinates: those of no structure."""
+        own = [np.ones(q, dtype=np.bool_) for q in self.shape.sizes]
+        for term, _, _ in self.shape.structured:
+            factor, columns = self.shape.terms[term]
+            own[factor][list(columns)] = False
+        return tuple(np.flatnonzero(some) for some in own)
+
+    def free_sds[T](self, values: Sequence[Sequence[T]]) -> Sequence[Sequence[T]]:
+        """Of values for all columns of each factor, those of columns whose sds are coordinates."""
+        if self.shape.is_plain:
+            return values
+        pairs = zip(values, self.sd_columns, strict=True)
+        return [[given[c] for c in columns] for given, columns in pairs]
 
     @cached_property
     def term_starts(self) -> IntArray:
         """Where the partial correlations of each term begin; the last entry is their end."""
-        counts = [len(columns) * (len(columns) - 1) // 2 for _, columns in self.shape.terms]
+        counts = [
+            len(columns) * (len(columns) - 1) // 2 if own is None else own.is_scale.size
+            for (_, columns), own in zip(self.shape.terms, self.shape.structures, strict=True)
+        ]
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp) + self.sd_starts[-1]
+
+    @cached_property
+    def structured(self) -> tuple[tuple[Covariance, slice, int, tuple[int, ...]], ...]:
+        """Terms with a structure: it, its part of phi, and the factor and columns of the term."""
+        found = []
+        for term, own, _ in self.shape.structured:
+            assert not isinstance(own, Searched)
+            part = slice(int(self.term_starts[term]), int(self.term_starts[term + 1]))
+            found.append((own, part, *self.shape.terms[term]))
+        return tuple(found)
+
+    @cached_property
+    def scales(self) -> IntArray:
+        """Positions in phi of all log sds and log scales of structures."""
+        parts = [part.start + np.flatnonzero(own.is_scale) for own, part, _, _ in self.structured]
+        return np.concatenate([np.arange(self.sd_starts[-1]), *parts])
 
     @property
     def size(self) -> int:
@@ -52,7 +92,7 @@ class Coordinates:
         return int(self.term_starts[-1]) + (0 if self.sigma_known else 1)
 
     def sds(self, phi: FloatArray) -> list[FloatArray]:
-        """Sds of each factor, arrays (T, q), from phi (T, d)."""
+        """Sds of each factor that are coordinates, arrays (T, q), from phi (T, d)."""
         return [
             np.exp(phi[:, a:b])
             for a, b in zip(self.sd_starts[:-1], self.sd_starts[1:], strict=True)
@@ -70,8 +110,19 @@ class Coordinates:
     def roots(self, phi: FloatArray) -> list[FloatArray]:
         """Root of Var(b) of each factor, lower triangles (T, q, q), response units."""
         sds = self.sds(phi)
+        if not self.shape.is_plain:
+            sds = [
+                _widened(sd, at, q)
+                for sd, at, q in zip(sds, self.sd_columns, self.shape.sizes, strict=True)
+            ]
         roots = [np.zeros((*sd.shape, sd.shape[1]), dtype=phi.dtype) for sd in sds]
+        for own, part, factor, columns in self.structured:
+            at = np.array(columns)
+            root = own.root(own.from_unconstrained(phi[:, part]))
+            roots[factor][:, at[:, None], at[None, :]] = root
         for term, (factor, columns) in enumerate(self.shape.terms):
+            if self.shape.structures[term] is not None:
+                continue
             at = np.array(columns)
             R = self.correlation_root(phi, term)
             roots[factor][:, at[:, None], at[None, :]] = sds[factor][:, at, None] * R
@@ -81,8 +132,15 @@ class Coordinates:
         self, sds: Sequence[FloatArray], roots: Sequence[FloatArray], sigma: float
     ) -> FloatArray:
         """Phi (d,) from sds (q,) of each factor, correlation roots (q, q) of each term, sigma."""
-        parts = [np.log(sd) for sd in sds]
-        for R in roots:
+        parts = [np.log(sd[at]) for sd, at in zip(sds, self.sd_columns, strict=True)]
+        structures = zip(self.shape.structures, self.shape.terms, strict=True)
+        for R, (own, (factor, columns)) in zip(roots, structures, strict=True):
+            if own is not None:
+                root = sds[factor][list(columns), None] * R
+                par = own.nearest((root @ root.T)[None])
+                assert not isinstance(own, Searched)
+                parts.append(own.to_unconstrained(par)[0])
+                continue
             parts.extend(
                 np.arctanh(R[i, :i] / np.sqrt(1 - np.append(0, np.cumsum(R[i, :i] ** 2))[:-1]))
                 for i in range(1, R.shape[0])
@@ -97,7 +155,7 @@ class Coordinates:
 
         total = np.zeros(phi.shape[0])
         for term, eta in enumerate(etas):
-            if eta is None:
+            if eta is None or self.shape.structures[term] is not None:
                 continue
             a, b = self.term_starts[term], self.term_starts[term + 1]
             shapes = beta_shapes(len(self.shape.terms[term][1]), eta)
@@ -112,11 +170,18 @@ class Coordinates:
         """Return the derivative of ``log_lkj`` in phi, shape (T, d)."""
         out = np.zeros_like(phi)
         for term, eta in enumerate(etas):
-            if eta is not None:
+            if eta is not None and self.shape.structures[term] is None:
                 a, b = self.term_starts[term], self.term_starts[term + 1]
                 shapes = beta_shapes(len(self.shape.terms[term][1]), eta)
                 out[:, a:b] = -2 * shapes * np.tanh(phi[:, a:b])
         return out
+
+
+def _widened(sd: FloatArray, columns: IntArray, size: int) -> FloatArray:
+    """Sds (T, q) from those of some columns; zero elsewhere."""
+    wide = np.zeros((sd.shape[0], size), dtype=sd.dtype)
+    wide[:, columns] = sd
+    return wide
 
 
 def correlation_root(partial: FloatArray, q: int) -> FloatArray:
