@@ -137,22 +137,26 @@ def adapt(
     """
     first = _first_proposal(mode, tails)
     proposal, efficiency = first, 0.0
-    points, logs, proposals, sizes = [], [], [], []
+    every, logs = np.empty((0, mode.x.size)), np.empty(0)
+    proposals: list[TMixture] = []
+    sizes: list[int] = []
+    under: list[FloatArray] = []  # log density of each proposal at every point, worked out once
     for now in rounds:
         x = proposal.draw(now.n, rng)
-        points.append(x)
-        logs.append(log_density(x))
-        proposals.append(proposal)
-        sizes.append(now.n)
-        efficiency = _efficiency(logs[-1] - proposal.log_density(x))
-        if not np.isfinite(logs[-1]).any():
+        reached, own = log_density(x), proposal.log_density(x)
+        efficiency = _efficiency(reached - own)
+        if not np.isfinite(reached).any():
             break  # nothing to fit a proposal to
         if efficiency > now.enough:
             break
-        every = np.concatenate(points)
+        before = zip(under, proposals, strict=True)
+        under = [np.append(known, q.log_density(x)) for known, q in before]
+        under.append(np.append(proposal.log_density(every), own))
+        every, logs = np.concatenate([every, x]), np.append(logs, reached)
+        proposals.append(proposal)
+        sizes.append(now.n)
         parts = np.log(np.array(sizes) / sum(sizes))[:, None]
-        mixed = np.stack([q.log_density(every) for q in proposals]) + parts
-        all_weights = np.concatenate(logs) - log_sum_exp(mixed, axis=0)
+        all_weights = logs - log_sum_exp(np.stack(under) + parts, axis=0)
         fitted = fitted_mixture(every, all_weights, now.components, around=mode.covariance, rng=rng)
         proposal = joined([fitted, first], [1 - DEFENSIVE, DEFENSIVE])
     return Adapted(proposal, efficiency)
