@@ -98,16 +98,16 @@ def tour(
     """Run the lecture's analysis; print it and write a page."""
     from hierbayes.studies.lecture.analysis import fit_lecture
     from hierbayes.studies.lecture.figures import lecture_figures
-    from hierbayes.studies.tour import tour_blocks, tour_page, tour_text
+    from hierbayes.studies.tour import tour_page, tour_steps, tour_text
 
     with _working("Fitting the models of the lecture ..."):
         lecture = fit_lecture()
     with _working("Drawing its figures ..."):
         pictures = lecture_figures(lecture)
-    blocks = tour_blocks(lecture, pictures)
+    steps = tour_steps(lecture, pictures)
     files = {name: picture.png for name, picture in pictures.items()}
-    write_files(out, files | {"tour.html": tour_page(blocks).encode()})
-    typer.echo(tour_text(blocks, folder=str(out)))
+    write_files(out, files | {"tour.html": tour_page(steps).encode()})
+    typer.echo(tour_text(steps, folder=str(out)))
     typer.echo(f"\nThe tour as a page: {out / 'tour.html'}")
 
 

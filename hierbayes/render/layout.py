@@ -4,10 +4,12 @@ Knows nothing of models: cells in, lines out. A table wider than the line is pri
 columns, each with the row names again.
 """
 
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 
 LINE_WIDTH = 80  # R's getOption("width")
+WIDE = 100  # of tables that lay several fits side by side
 
 
 def display_width(text: str) -> int:
@@ -91,3 +93,21 @@ def fill_lines(pieces: Sequence[str], *, line_width: int = LINE_WIDTH) -> list[s
     if used:
         lines.append(current)
     return [line[:-1] for line in lines]
+
+
+def wrapped(text: str, first: str = "", rest: str = "", *, width: int = LINE_WIDTH) -> list[str]:
+    """Break a sentence into lines that begin with ``first``, then ``rest``; none before a "%"."""
+    lines = textwrap.wrap(
+        text.replace(" %", "\u00a0%"),
+        width=width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\u00a0%", " %") for line in lines]
+
+
+def one_line(text: str) -> str:
+    """Return a text with every run of blanks and line breaks as one blank."""
+    return " ".join(text.split())

@@ -188,6 +188,10 @@ def five_numbers(values: FloatArray) -> list[float]:
     return quantiles(values, (0.0, 0.25, 0.5, 0.75, 1.0))
 
 
+LEGEND = (
+    "Signif. codes:  0 \u2018***\u2019 0.001 \u2018**\u2019 0.01 \u2018*\u2019 0.05 "
+    "\u2018.\u2019 0.1 \u2018 \u2019 1"
+)
 SIGNIFICANCE_CUTS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "."))
 
 

@@ -1,10 +1,9 @@
-"""A Bayes factor as text and HTML: the number, its error, and what it depends on."""
+"""A Bayes factor in blocks: the number, its error, and what it depends on."""
 
 import math
 
-from hierbayes.render.html_page import escape, fragment, heading, table
-from hierbayes.render.layout import matrix_lines
-from hierbayes.reports.summary import wrapped
+from hierbayes.render.blocks import Blocks, Column, Heading, Table, facts, paragraphs
+from hierbayes.reports.coefficients import decimals_of
 from hierbayes.results.comparison import BayesFactor
 
 BEYOND = 2.0  # Monte-Carlo errors from zero at which the sign of a log Bayes factor is certain
@@ -16,57 +15,32 @@ CAUTION = (
 )
 
 
-def bayes_factor_text(found: BayesFactor) -> str:
-    """Write a Bayes factor."""
+def bayes_factor_blocks(found: BayesFactor) -> Blocks:
+    """Show a Bayes factor: log marginal likelihoods, their difference and what it says."""
     names, columns = _table(found)
-    cells = [[column[i] for _, column in columns] for i in range(len(names))]
-    lines = [_title(found), *_models(found), ""]
-    lines += matrix_lines(cells, names, [name for name, _ in columns])
-    for paragraph in paragraphs(found):
-        lines += ["", *wrapped(paragraph, "", "")]
-    return "\n".join(lines)
-
-
-def bayes_factor_html(found: BayesFactor) -> str:
-    """Show a Bayes factor; same numbers and sentences as the text."""
-    names, columns = _table(found)
-    parts = [heading(_title(found), 3)]
-    parts += [f"<p><code>{escape(line)}</code></p>" for line in _models(found)]
-    parts.append(table(columns, names))
-    parts += [f"<p>{escape(text)}</p>" for text in paragraphs(found)]
-    return fragment(*parts)
-
-
-def _title(found: BayesFactor) -> str:
-    return f"Bayes factor of {found.names[0]} against {found.names[1]}"
-
-
-def _models(found: BayesFactor) -> list[str]:
+    data = f"{found.data_name}, {found.n_obs} rows" if found.data_name else ""
     pairs = zip(found.names, found.formulas, strict=True)
-    data = f"Data: {found.data_name}, {found.n_obs} rows" if found.data_name else ""
-    return [line for line in (data, *(f"{name}: {text}" for name, text in pairs)) if line]
+    return (
+        Heading(f"Bayes factor of {found.names[0]} against {found.names[1]}"),
+        *facts(("Data:", data), *((f"{name}:", formula) for name, formula in pairs)),
+        Table(columns, names),
+        *paragraphs(_sentences(found)),
+    )
 
 
-def _table(found: BayesFactor) -> tuple[list[str], list[tuple[str, list[str]]]]:
+def _table(found: BayesFactor) -> tuple[list[str], list[Column]]:
     logs = [*found.log_marginal_likelihoods, found.log_bf]
     errors = [*found.mcses, found.log_bf_mcse]
     decimals = [decimals_of(error) for error in errors]
     names = [*(f"log p(y | {name})" for name in found.names), "log Bayes factor"]
-    columns = [
+    columns: list[Column] = [
         ("", [f"{value:.{d}f}" for value, d in zip(logs, decimals, strict=True)]),
         ("MC error", [f"{error:.{d}f}" for error, d in zip(errors, decimals, strict=True)]),
     ]
     return names, columns
 
 
-def decimals_of(error: float) -> int:
-    """Decimals that show two digits of an error."""
-    if not math.isfinite(error) or error <= 0:
-        return 3
-    return min(6, max(1, 1 - math.floor(math.log10(error))))
-
-
-def paragraphs(found: BayesFactor) -> list[str]:
+def _sentences(found: BayesFactor) -> list[str]:
     """Say which model the data speak for, how the priors differ, and what to beware of."""
     out = [verdict(found)]
     for name, lines in zip(found.names, found.prior_differences, strict=True):

@@ -11,29 +11,33 @@ from typing import Any
 import numpy as np
 
 from hierbayes.datasets import list_datasets, load_dataset
+from hierbayes.design.build import build_design
 from hierbayes.errors import HierBayesError
 from hierbayes.priors.distributions import Prior
 from hierbayes.priors.lkj import LKJ
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+
+Fit = LikelihoodFit | PosteriorFit
 
 WIDTH = 88  # a call that is longer is broken after each argument
 TUNE = 1000  # the default of Model.sample
 ARRAYS = ("weights", "offset", "known_sd")  # arguments that may be arrays
 
 
-def fit_code(fit: Any) -> tuple[str, ...]:
+def fit_code(fit: Fit) -> tuple[str, ...]:
     """Return the lines that make one fit again and print its summary."""
     return (
         "import hierbayes as hb",
         *data_lines(fit),
-        *_array_lines(fit.model),
+        *_array_lines(fit),
         *_model_line("model", fit),
         f"fit = {_fitted('model', fit)}",
         "print(fit.summary())",
     )
 
 
-def comparison_code(fits: Sequence[Any]) -> tuple[str, ...]:
+def comparison_code(fits: Sequence[Fit]) -> tuple[str, ...]:
     """Return the lines that make several fits again and compare them.
 
     Each model is written once, however many of the fits are its own.
@@ -45,8 +49,8 @@ def comparison_code(fits: Sequence[Any]) -> tuple[str, ...]:
         made = {lines: f"model{number}" for number, lines in enumerate(made, start=1)}
     names = [made[_model_line("model", fit)] for fit in fits]
     lines = ["import hierbayes as hb", *data_lines(fits[0])]
-    lines += dict.fromkeys(line for fit in fits for line in _array_lines(fit.model))
-    owners: dict[str, Any] = {}
+    lines += dict.fromkeys(line for fit in fits for line in _array_lines(fit))
+    owners: dict[str, Fit] = {}
     for name, fit in zip(names, fits, strict=True):
         owners.setdefault(name, fit)
     for name, fit in owners.items():
@@ -57,7 +61,7 @@ def comparison_code(fits: Sequence[Any]) -> tuple[str, ...]:
     return (*lines, f"print(hb.compare({shown}))")
 
 
-def data_lines(fit: Any) -> tuple[str, ...]:
+def data_lines(fit: Fit) -> tuple[str, ...]:
     """Return the line that makes the data: a bundled data set's, if it is what was analysed."""
     name = fit.data_name
     if name in list_datasets().index and _is_bundled(fit, name):
@@ -120,16 +124,16 @@ def array_lines(arguments: Mapping[str, Any], n_rows: int) -> tuple[str, ...]:
     )
 
 
-def _array_lines(model: Any) -> tuple[str, ...]:
-    return array_lines(model.arguments, model.table.n_rows)
+def _array_lines(fit: Fit) -> tuple[str, ...]:
+    return array_lines(fit.model.arguments, fit.model.table.n_rows)
 
 
-def _model_line(name: str, fit: Any) -> tuple[str, ...]:
+def _model_line(name: str, fit: Fit) -> tuple[str, ...]:
     arguments = [("", literal(fit.formula_text)), ("", "data"), *written(fit.model.arguments)]
     return call(f"{name} = hb.Model", arguments)
 
 
-def _fitted(name: str, fit: Any) -> str:
+def _fitted(name: str, fit: Fit) -> str:
     if isinstance(fit, LikelihoodFit):
         return f'{name}.fit("{fit.method}")'
     settings = fit.settings
@@ -144,12 +148,18 @@ def _fitted(name: str, fit: Any) -> str:
     return code if seed is not None else f"{code}  # of another seed: other draws"
 
 
-def _is_bundled(fit: Any, name: str) -> bool:
+def _is_bundled(fit: Fit, name: str) -> bool:
     """Whether the bundled data set gives the design of the fit: its rows and columns are as is."""
-    model = fit.model
-    arguments = model.arguments | {"priors": None}
+    given = {key: fit.model.arguments[key] for key in (*ARRAYS, "contrasts")}
+    categories = fit.response_family.reads_categories
     try:
-        again = type(model)(fit.formula_text, load_dataset(name), **arguments).design
+        again = build_design(
+            fit.design.formula,
+            load_dataset(name),
+            **given,
+            allow_saturated=True,
+            binary_response=categories,
+        )
     except HierBayesError:
         return False
     own = fit.design

@@ -7,10 +7,12 @@ show at most ``digits - 1`` decimals; p-values have R's short forms and stars.
 import math
 from collections.abc import Sequence
 
-from hierbayes.render.layout import matrix_lines
+import pandas as pd
+
 from hierbayes.render.numbers import (
     PRINT_DIGITS,
     format_common,
+    format_number,
     format_p_values,
     round_half_even,
     significance_mark,
@@ -19,11 +21,31 @@ from hierbayes.render.numbers import (
 
 SUMMARY_DIGITS = 4  # lme4's and lm's summaries: three fewer than R prints elsewhere
 TABLE_DIGITS = PRINT_DIGITS - 2  # anova tables: two fewer
+MOST_DECIMALS = 400  # more than a number that is not zero can ask for
 STARS_FROM = 0.1  # no column of stars when no p-value is below it
-LEGEND = (
-    "Signif. codes:  0 \u2018***\u2019 0.001 \u2018**\u2019 0.01 \u2018*\u2019 0.05 "
-    "\u2018.\u2019 0.1 \u2018 \u2019 1"
-)
+
+
+def numbers(frame: pd.DataFrame, name: str) -> list[float]:
+    """Numbers of a column; a missing one is NaN."""
+    return [float(v) for v in frame[name].to_numpy(dtype=float, na_value=math.nan)]
+
+
+def decimals_of(error: float, *, digits: int = 2, most: int = 6, least: int = 1) -> int:
+    """Decimals that show ``digits`` digits of an error; three of one that is not known."""
+    if not math.isfinite(error) or error <= 0:
+        return 3
+    return min(most, max(least, digits - 1 - math.floor(math.log10(error))))
+
+
+def fixed_cell(value: float, decimals: int, *, missing: str = "NA") -> str:
+    """Write a number with so many decimals; never minus zero."""
+    return missing if math.isnan(value) else f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+
+def limit_names(level: float) -> tuple[str, str]:
+    """Names of the columns of an interval's ends, "2.5 %" and "97.5 %"."""
+    low, high = (format_number(100 * t, 4) for t in ((1 - level) / 2, (1 + level) / 2))
+    return f"{low} %", f"{high} %"
 
 
 def estimate_cells(columns: Sequence[Sequence[float]], digits: int) -> list[list[str]]:
@@ -68,16 +90,3 @@ def p_value_cells(
     marks = [significance_mark(float(v)) for v in values]
     width = max(map(len, marks))
     return cells, [mark.ljust(width) for mark in marks]
-
-
-def table_lines(
-    columns: Sequence[tuple[str, Sequence[str]]],
-    row_names: Sequence[str],
-    *,
-    stars: Sequence[str] | None = None,
-) -> list[str]:
-    """Lines of a table from its named columns, with the stars and their legend if given."""
-    named = [*columns, ("", stars)] if stars is not None else list(columns)
-    cells = [[column[i] for _, column in named] for i in range(len(row_names))]
-    lines = matrix_lines(cells, row_names, [name for name, _ in named])
-    return [*lines, "---", LEGEND] if stars is not None else lines

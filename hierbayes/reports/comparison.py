@@ -1,23 +1,30 @@
-"""A comparison of REML, ML and posterior as text and HTML: estimates, intervals, and why.
+"""A comparison of REML, ML and posterior in blocks: estimates, intervals, and why.
 
-The cells are made once for both. The decimals of a row follow its posterior sd or standard error,
-so all numbers of a parameter stand to the same place.
+The decimals of a row follow its posterior sd or standard error, so all numbers of a parameter
+stand to the same place.
 """
 
 import math
-import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
 
-from hierbayes.arrays import record
-from hierbayes.render.html_page import escape, fragment, heading, table
-from hierbayes.render.layout import fill_lines, matrix_lines
+from hierbayes.render.blocks import (
+    Blocks,
+    Column,
+    Fact,
+    Findings,
+    Heading,
+    Paragraph,
+    Printed,
+    Table,
+    Wide,
+)
+from hierbayes.render.layout import WIDE, fill_lines, wrapped
+from hierbayes.reports.coefficients import decimals_of, fixed_cell, numbers
 from hierbayes.results.comparison import ComparedFit, Comparison
 
-LINE_WIDTH = 100
 ERROR_DIGITS = 3
-MOST_DECIMALS = 6
 LEGEND = {
     "shift": "posterior median minus {reference}, in standard errors (SE), or posterior sds (sd)",
     "width": "width of the posterior's interval over {reference}'s",
@@ -27,74 +34,55 @@ LEGEND = {
 }
 
 
-@record
-class Block:
-    """One table: its title, and the name and cells of each column."""
-
-    title: str
-    columns: list[tuple[str, list[str]]]
-
-
-def comparison_text(found: Comparison) -> str:
-    """Write a comparison."""
+def comparison_blocks(found: Comparison) -> Blocks:
+    """Show a comparison: estimates, intervals, and the reason of each difference."""
     rows = [str(name) for name in found.table.index]
-    lines = [title(found), *_head_lines(found)]
-    for block in blocks(found):
-        cells = [[column[i] for _, column in block.columns] for i in range(len(rows))]
-        names = [name for name, _ in block.columns]
-        lines += ["", f"{block.title}:"]
-        lines += matrix_lines(cells, rows, names, line_width=LINE_WIDTH)
-    lines += [line for text in legend_of(found) for line in _wrapped(text, "  ", "      ")]
-    lines += ["", "Why:"]
+    reasons = [str(reason) for reason in found.table["why"]]
+    decimals = [_decimals(found.table.iloc[i], found) for i in range(len(rows))]
+    shown = _head(found)
+    facts = [Fact(label, "\n".join(texts)) for label, texts in shown]
+    legend = _legend(found)
+    intervals = f"Intervals ({100 * found.level:g} %)"
+    return (
+        Wide(
+            [
+                Heading(_title(found)),
+                Printed(_head_lines(shown), facts, gap=False),
+                Table(_estimates(found, decimals), rows, "Estimates", head="Estimates:"),
+                Table(_intervals(found, decimals), rows, intervals, head=f"{intervals}:"),
+                Printed(
+                    [line for text in legend for line in _wrapped(text, "  ", "      ")],
+                    [Paragraph(f"{'; '.join(legend)}.", soft=True)] if legend else [],
+                    gap=False,
+                ),
+                Printed(
+                    _reason_lines(rows, reasons), [Table([("why", reasons)], rows, "Why", labels=1)]
+                ),
+                Findings(_findings(found)),
+            ]
+        ),
+    )
+
+
+def _reason_lines(rows: Sequence[str], reasons: Sequence[str]) -> list[str]:
     width = max(map(len, rows), default=0)
-    for row, reason in zip(rows, found.table["why"], strict=True):
+    lines = ["Why:"]
+    for row, reason in zip(rows, reasons, strict=True):
         lines += _wrapped(reason or "-", f"{row:<{width}}  ", " " * (width + 2))
-    if found.findings:
-        lines += ["", "Findings:"]
-        lines += [line for text in findings_of(found) for line in _wrapped(text, "- ", "  ")]
-    return "\n".join(lines)
-
-
-def comparison_html(found: Comparison) -> str:
-    """Show a comparison; same blocks, numbers and sentences as the text."""
-    rows = [str(name) for name in found.table.index]
-    parts = [heading(title(found), 3)]
-    for label, texts in head(found):
-        shown = "<br>".join(f"<code>{escape(text)}</code>" for text in texts)
-        parts.append(f'<p><span class="soft">{escape(label)}</span> {shown}</p>')
-    parts += [table(block.columns, rows, caption=block.title) for block in blocks(found)]
-    legend = legend_of(found)
-    if legend:
-        parts.append(f'<p class="soft">{escape("; ".join(legend))}.</p>')
-    reasons = [("why", [str(reason) for reason in found.table["why"]])]
-    parts.append(table(reasons, rows, caption="Why", text_columns=1))
-    sentences = findings_of(found)
-    if sentences:
-        items = "\n".join(f"<li>{escape(text)}</li>" for text in sentences)
-        parts.append(f'{heading("Findings", 3)}\n<ul class="findings">\n{items}\n</ul>')
-    return fragment(*parts)
+    return lines
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:
-    """Break a sentence into lines that begin with ``first``, then ``rest``; no break before "%"."""
-    lines = textwrap.wrap(
-        text.replace(" %", "\u00a0%"),
-        width=LINE_WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [line.replace("\u00a0%", " %") for line in lines]
+    return wrapped(text, first, rest, width=WIDE)
 
 
-def title(found: Comparison) -> str:
+def _title(found: Comparison) -> str:
     """Name the fits."""
     names = [fit.name for fit in found.fits]
     return f"Comparison of {', '.join(names[:-1])} and {names[-1]}"
 
 
-def head(found: Comparison) -> list[tuple[str, tuple[str, ...]]]:
+def _head(found: Comparison) -> list[tuple[str, tuple[str, ...]]]:
     """Labels and lines of the model, its data, intervals, draws and priors."""
     groups = "; ".join(f"{name}, {levels}" for name, levels in found.n_groups.items())
     counted = f"{found.n_obs} used" + (f"; groups: {groups}" if groups else "")
@@ -109,27 +97,16 @@ def head(found: Comparison) -> list[tuple[str, tuple[str, ...]]]:
     return [(label, texts) for label, texts in parts if any(texts)]
 
 
-def _head_lines(found: Comparison) -> list[str]:
+def _head_lines(shown: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:
     lines = []
-    for label, texts in head(found):
+    for label, texts in shown:
         for i, text in enumerate(texts):
             first = f"{label if i == 0 else '':>10} "
             if label == "Formula:":
-                lines += fill_lines([first[:-1], text], line_width=LINE_WIDTH)
+                lines += fill_lines([first[:-1], text], line_width=WIDE)
             else:
                 lines += _wrapped(text, first, " " * 13)
     return lines
-
-
-def blocks(found: Comparison) -> list[Block]:
-    """Tables of estimates and of intervals."""
-    frame = found.table
-    decimals = [_decimals(frame.iloc[i], found) for i in range(len(frame))]
-    percent = f"{100 * found.level:g} %"
-    return [
-        Block(title="Estimates", columns=_estimates(found, decimals)),
-        Block(title=f"Intervals ({percent})", columns=_intervals(found, decimals)),
-    ]
 
 
 def _decimals(row: pd.Series, found: Comparison) -> int:
@@ -143,22 +120,16 @@ def _decimals(row: pd.Series, found: Comparison) -> int:
         values = [abs(float(row[f"{fit.prefix}_estimate"])) for fit in found.fits]
         finite = [value for value in values if value > 0 and math.isfinite(value)]
         unit = max(finite) / 100 if finite else 1.0
-    return min(MOST_DECIMALS, max(0, ERROR_DIGITS - 1 - math.floor(math.log10(unit))))
-
-
-def _cells(values: Sequence[float], decimals: Sequence[int]) -> list[str]:
-    return [
-        "" if math.isnan(value) else f"{round(value, places) + 0.0:.{places}f}"
-        for value, places in zip(values, decimals, strict=True)
-    ]
+    return decimals_of(unit, digits=ERROR_DIGITS, least=0)
 
 
 def _column(found: Comparison, name: str, decimals: Sequence[int]) -> list[str]:
-    return _cells([float(value) for value in found.table[name]], decimals)
+    pairs = zip(numbers(found.table, name), decimals, strict=True)
+    return [fixed_cell(value, places, missing="") for value, places in pairs]
 
 
-def _estimates(found: Comparison, decimals: Sequence[int]) -> list[tuple[str, list[str]]]:
-    columns = []
+def _estimates(found: Comparison, decimals: Sequence[int]) -> list[Column]:
+    columns: list[Column] = []
     for fit in found.fits:
         if fit.is_posterior:
             lead = _lead(found, fit.name)
@@ -175,17 +146,19 @@ def _lead(found: Comparison, name: str) -> str:
     return f"{name} " if sum(fit.is_posterior for fit in found.fits) > 1 else ""
 
 
-def _intervals(found: Comparison, decimals: Sequence[int]) -> list[tuple[str, list[str]]]:
+def _intervals(found: Comparison, decimals: Sequence[int]) -> list[Column]:
     """Intervals of the reference and of the posteriors, and what compares them."""
     reference = next((fit for fit in found.fits if fit.name == found.shift_of), None)
     posteriors = [fit for fit in found.fits if fit.is_posterior]
     # beside a posterior only the reference: ML's intervals are in the frame
     shown = [fit for fit in found.fits if fit.is_posterior or fit is reference or not posteriors]
-    columns = [(fit.name, _interval_cells(found, fit.prefix, decimals)) for fit in shown]
+    columns: list[Column] = [
+        (fit.name, _interval_cells(found, fit.prefix, decimals)) for fit in shown
+    ]
     for fit in posteriors:
         columns += _against(found, fit, _lead(found, fit.name))
     if reference is not None:
-        p_values = [float(value) for value in found.table[f"{reference.prefix}_p_value"]]
+        p_values = numbers(found.table, f"{reference.prefix}_p_value")
         columns.append(("p", ["" if math.isnan(p) else _p_value(p) for p in p_values]))
     return columns
 
@@ -195,10 +168,10 @@ def _interval_cells(found: Comparison, prefix: str, decimals: Sequence[int]) -> 
     return [f"[{low}, {high}]" if low else "" for low, high in zip(*ends, strict=True)]
 
 
-def _against(found: Comparison, fit: ComparedFit, lead: str) -> list[tuple[str, list[str]]]:
+def _against(found: Comparison, fit: ComparedFit, lead: str) -> list[Column]:
     """Columns of a posterior that compare it with the reference, zero and its prior."""
     frame, prefix, n = found.table, fit.prefix, len(found.table)
-    columns = []
+    columns: list[Column] = []
     if found.shift_of:
         columns.append((lead + "width", _column(found, f"{prefix}_width_ratio", [2] * n)))
         pairs = zip(frame[f"{prefix}_shift"], frame[f"{prefix}_shift_unit"], strict=True)
@@ -215,7 +188,7 @@ def _p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def legend_of(found: Comparison) -> list[str]:
+def _legend(found: Comparison) -> list[str]:
     """Say what the columns mean that are not estimates or interval ends."""
     if not any(fit.is_posterior for fit in found.fits):
         return []
@@ -223,7 +196,7 @@ def legend_of(found: Comparison) -> list[str]:
     return [f"{name}: {LEGEND[name].format(reference=found.shift_of)}" for name in named]
 
 
-def findings_of(found: Comparison) -> list[str]:
+def _findings(found: Comparison) -> list[str]:
     """Return the findings of the fits, each once with the names of the fits that have it."""
     owners: dict[str, list[str]] = {}
     for name, finding in found.findings:

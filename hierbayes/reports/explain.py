@@ -4,7 +4,6 @@ Reads a ``Design``; fits nothing. Written for someone who meets the formula lang
 time, exact enough for someone who checks a design.
 """
 
-import textwrap
 from itertools import groupby
 
 import numpy as np
@@ -13,7 +12,7 @@ from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.formula.parser import formula_text
-from hierbayes.render.layout import LINE_WIDTH, matrix_lines
+from hierbayes.render.layout import matrix_lines, wrapped
 from hierbayes.render.numbers import format_number
 from hierbayes.wording import counted, listed
 
@@ -51,7 +50,7 @@ def explain_text(design: Design, *, structure: str = "", family: Family = GAUSSI
     >>> print(model.explain().splitlines()[0])
     Formula: Reaction ~ Days + (Days | Subject)
     """
-    lines = _wrap(f"Formula: {formula_text(design.formula)}", hang=9)
+    lines = wrapped(f"Formula: {formula_text(design.formula)}", "", " " * 9)
     lines += [
         "",
         *_response(design, family),
@@ -64,20 +63,12 @@ def explain_text(design: Design, *, structure: str = "", family: Family = GAUSSI
         lines += ["", *_random_part(design), "", *_factors(design)]
     lines += ["", *_parameters(design, family)]
     if structure:
-        lines += ["", "How it is solved", *_wrap(structure, indent=2)]
+        lines += ["", "How it is solved", *_indented(structure)]
     return "\n".join(lines)
 
 
-def _wrap(text: str, *, indent: int = 0, hang: int | None = None) -> list[str]:
-    """Break a text into lines; continued lines start at ``hang``."""
-    return textwrap.wrap(
-        text,
-        width=LINE_WIDTH,
-        initial_indent=" " * indent,
-        subsequent_indent=" " * (indent if hang is None else hang),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def _indented(text: str) -> list[str]:
+    return wrapped(text, "  ", "  ")
 
 
 def _response(design: Design, family: Family) -> list[str]:
@@ -90,12 +81,11 @@ def _response(design: Design, family: Family) -> list[str]:
             for v in (design.y.min(), design.y.mean(), design.y.max())
         )
         text = f"{label}, from {low} to {high}, mean {mean}."
-    lines = ["Response: what is modelled", *_wrap(text, indent=2)]
+    lines = ["Response: what is modelled", *_indented(text)]
     if not family.is_linear:
-        lines += _wrap(
+        lines += _indented(
             f"Family {family}, link {family.link}: fixed and random part add up on the scale of "
             "the link.",
-            indent=2,
         )
     return lines
 
@@ -111,23 +101,21 @@ def _rows(design: Design) -> list[str]:
         text = f"{n} of {given} rows are used; {given - n} dropped for missing values ({columns})."
     else:
         text = f"{n} of {given} rows are used."
-    lines = ["Rows", *_wrap(text, indent=2)]
+    lines = ["Rows", *_indented(text)]
     if design.weights is not None:
         low, high = (format_number(float(w), RANGE_DIGITS) for w in _range(design.weights))
-        lines += _wrap(
+        lines += _indented(
             f"Weights from {low} to {high}: a row of weight 4 counts as the mean of 4 "
             "observations, its residual sd is half of sigma.",
-            indent=2,
         )
     if design.offset is not None:
         low, high = (format_number(float(o), RANGE_DIGITS) for o in _range(design.offset))
-        lines += _wrap(
+        lines += _indented(
             f"Offset from {low} to {high}: added to the prediction as it is, without a "
             "coefficient.",
-            indent=2,
         )
     if design.known_sd is not None:
-        lines += _wrap("The residual sd of every row is known; sigma is not estimated.", indent=2)
+        lines += _indented("The residual sd of every row is known; sigma is not estimated.")
     return lines
 
 
@@ -141,19 +129,19 @@ def _fixed_part(design: Design, family: Family) -> list[str]:
     lines = ["Fixed part: what holds for everybody"]
     if not p:
         return [*lines, "  No coefficients: the mean is zero, or the offset."]
-    lines += _wrap(f"{counted(p, 'coefficient')}: {', '.join(names)}", indent=2, hang=4)
+    lines += wrapped(f"{counted(p, 'coefficient')}: {', '.join(names)}", "  ", "    ")
     for factor, how in design.baselines.items():
         meaning = CODINGS.get(how, f"baseline {how}; a coefficient is a level's difference from it")
-        lines += _wrap(f"{factor}: {meaning}.", indent=2, hang=4)
+        lines += wrapped(f"{factor}: {meaning}.", "  ", "    ")
     return lines
 
 
 def _random_part(design: Design) -> list[str]:
     lines = ["Random part: how the levels of a grouping factor differ"]
     for label, pairs in groupby(bar_sentences(design), key=lambda pair: pair[0]):
-        lines += _wrap(label, indent=2)
+        lines += _indented(label)
         for _, sentence in pairs:
-            lines += _wrap(sentence, indent=4)
+            lines += wrapped(sentence, "    ", "    ")
     return lines
 
 
@@ -220,7 +208,7 @@ def _parameters(design: Design, family: Family) -> list[str]:
         parts.append("the thresholds between the categories")
     elif own:
         parts.append(f"{listed(own)} of the family {family}")
-    return ["Parameters", *_wrap(f"{listed(parts)}.", indent=2)]
+    return ["Parameters", *_indented(f"{listed(parts)}.")]
 
 
 def coefficients_of(design: Design, family: Family) -> list[str]:

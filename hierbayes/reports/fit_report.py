@@ -1,72 +1,106 @@
 """The report of one fit, and of a comparison: what was asked, found, checked, and the code."""
 
-import textwrap
-from typing import Any
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.normal_qq import qq
 from hierbayes.plots.residual_scatter import residuals
+from hierbayes.render.blocks import Heading, Paragraph, Picture, Preformatted, Section
+from hierbayes.render.document import Document
+from hierbayes.render.layout import wrapped
 from hierbayes.reports.code_lines import comparison_code, fit_code
-from hierbayes.reports.document import Document, Part, picture_of_figure
+from hierbayes.reports.comparison import comparison_blocks
 from hierbayes.reports.explain import explain_text
-from hierbayes.reports.html import level_tables_html
-from hierbayes.reports.paper_table import paper_grid
+from hierbayes.reports.level_tables import level_tables_blocks
+from hierbayes.reports.paper_table import paper_table
+from hierbayes.reports.posterior_summary import posterior_blocks
+from hierbayes.reports.summary import Fit, summary_blocks
 from hierbayes.results.comparison import Comparison
 from hierbayes.results.likelihood_fit import LikelihoodFit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, SubFigure
 
 MOST_LEVELS = 60  # drawn in the caterpillar plot
 
 
-def fit_report(fit: Any) -> Document:
-    """Report a LikelihoodFit or PosteriorFit.
+def fit_report(fit: Fit) -> Document:
+    """Report a fit.
 
     Sections: model, table for a paper, summary, random effects, residuals (of a likelihood fit)
     and the code that makes the fit again.
     """
-    parts = [
-        Part(heading="Model", printed=_model_words(fit)),
-        Part(heading="Estimates", text=_interval_words(fit), grids=(paper_grid([fit]),)),
-        Part(heading="Summary", printed=fit.summary(), html=fit._repr_html_()),
+    summary = summary_blocks(fit) if isinstance(fit, LikelihoodFit) else posterior_blocks(fit)
+    sections = [
+        Section("Model", [Preformatted(_model_words(fit))]),
+        Section("Estimates", [Paragraph(_interval_words(fit)), paper_table([fit])]),
+        Section("Summary", summary),
     ]
     if fit.design.factors:
-        parts.append(_effects(fit))
+        sections.append(_effects(fit))
     if isinstance(fit, LikelihoodFit):
-        parts.append(_residuals(fit))
-    parts.append(Part(heading="How to make it again", code=fit_code(fit)))
+        sections.append(_residuals(fit))
+    sections.append(again(fit_code(fit)))
     data = f" on {fit.data_name}" if fit.data_name else ""
-    return Document(f"{fit.formula_text}{data}", tuple(parts))
+    return Document(f"{fit.formula_text}{data}", tuple(sections))
 
 
 def comparison_report(found: Comparison) -> Document:
     """Report a comparison: the fits as columns of one table, then each difference with its why."""
     fits = [side.fit for side in found.fits]
-    parts = [
-        Part(heading="Model", printed=_model_words(fits[0])),
-        Part(
-            heading="Estimates side by side",
-            text=f"Estimates with {100 * found.level:g} % intervals: confidence intervals of the "
-            "likelihood fits (Satterthwaite's degrees of freedom), equal-tailed credible "
-            "intervals of the posterior.",
-            grids=(paper_grid(fits, level=found.level),),
-        ),
-        Part(heading="What differs, and why", printed=str(found), html=found._repr_html_()),
+    words = (
+        f"Estimates with {100 * found.level:g} % intervals: confidence intervals of the "
+        "likelihood fits (Satterthwaite's degrees of freedom), equal-tailed credible "
+        "intervals of the posterior."
+    )
+    sections = [
+        Section("Model", [Preformatted(_model_words(fits[0]))]),
+        Section("Estimates side by side", [Paragraph(words), paper_table(fits, level=found.level)]),
+        Section("What differs, and why", comparison_blocks(found)),
     ]
     if fits[0].design.factors:
-        parts.append(_effects(*fits[:3]))
-    parts.append(Part(heading="How to make it again", code=comparison_code(fits)))
+        sections.append(_effects(*fits[:3]))
+    sections.append(again(comparison_code(fits)))
     data = f" on {found.data_name}" if found.data_name else ""
-    return Document(f"{found.formula_text}{data}: estimators side by side", tuple(parts))
+    title = f"{found.formula_text}{data}: estimators side by side"
+    return Document(title, tuple(sections))
 
 
-def _model_words(fit: Any) -> str:
+def again(code: Sequence[str]) -> Section:
+    """Return the section with the code that makes a result again."""
+    shown = Preformatted("\n".join(code), language="python")
+    return Section("How to make it again", [Heading("The code"), shown])
+
+
+def picture_of_figure(figure: "Figure | SubFigure", alt: str) -> Picture:
+    """Return a matplotlib figure as a picture, and close it.
+
+    Dollars in names of columns and levels are shown, not read as mathematics.
+    """
+    from matplotlib import pyplot, rc_context
+    from matplotlib.text import Text
+
+    from hierbayes.plots.style import PNG_DPI
+
+    stream, whole = io.BytesIO(), figure.figure
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with rc_context({"text.parse_math": False}):  # labels of ticks that are made while drawing
+        whole.savefig(stream, format="png", dpi=PNG_DPI)
+    pyplot.close(whole)
+    return Picture(png=stream.getvalue(), alt=alt)
+
+
+def _model_words(fit: Fit) -> str:
     """Say what the formula became, and what of it the data do not determine."""
-    family = {} if isinstance(fit, LikelihoodFit) else {"family": fit.response_family}
     unknown = [str(finding) for finding in fit.findings if finding.code == "not_identified"]
-    said = explain_text(fit.design, **family)
-    return "\n".join([said, *("\n" + textwrap.fill(one, 80) for one in unknown)])
+    said = explain_text(fit.design, family=fit.response_family)
+    return "\n".join([said, *(line for one in unknown for line in ["", *wrapped(one)])])
 
 
-def _interval_words(fit: Any) -> str:
+def _interval_words(fit: Fit) -> str:
     if isinstance(fit, LikelihoodFit):
         return (
             "Estimates with 95 % confidence intervals and p values of the fixed effects "
@@ -75,31 +109,24 @@ def _interval_words(fit: Any) -> str:
     return "Posterior means with 95 % equal-tailed credible intervals."
 
 
-def _effects(*fits: Any) -> Part:
+def _effects(*fits: Fit) -> Section:
     factor = min(fits[0].design.factors, key=lambda f: f.levels.size)
-    tables = fits[0].ranef()
-    few = factor.levels.size <= MOST_LEVELS
-    picture = None
-    if few:
-        figure, _ = caterpillar(*fits, group=factor.name)
-        alt = (
-            f"Random effects of {factor.levels.size} levels of {factor.name}, sorted, with 95 % "
-            "intervals."
-        )
-        picture = picture_of_figure(figure, alt)
-    return Part(
-        heading="Random effects of every level",
-        text=f"Effects of the levels of {factor.name} with 95 % intervals, then all of them "
+    tables = level_tables_blocks(fits[0].ranef())
+    title = "Random effects of every level"
+    if factor.levels.size > MOST_LEVELS:
+        words = "Effects with their standard deviations."
+        return Section(title, [Paragraph(words), *tables])
+    figure, _ = caterpillar(*fits, group=factor.name)
+    counted = f"{factor.levels.size} levels of {factor.name}"
+    alt = f"Random effects of {counted}, sorted, with 95 % intervals."
+    words = (
+        f"Effects of the levels of {factor.name} with 95 % intervals, then all of them "
         "(of the first fit) with their standard deviations."
-        if few
-        else "Effects with their standard deviations.",
-        printed=str(tables),
-        html=level_tables_html(tables),
-        picture=picture,
     )
+    return Section(title, [Paragraph(words), picture_of_figure(figure, alt), *tables])
 
 
-def _residuals(fit: LikelihoodFit) -> Part:
+def _residuals(fit: LikelihoodFit) -> Section:
     from hierbayes.plots.style import new_figure
 
     figure = new_figure(width_mm=160, height_mm=72)
@@ -107,9 +134,8 @@ def _residuals(fit: LikelihoodFit) -> Part:
     residuals(fit, ax=left)
     qq(fit, ax=right)
     alt = "Residuals against fitted values, and against normal quantiles."
-    return Part(
-        heading="Residuals",
-        text="Left a level cloud, right points along the line: then nothing speaks against the "
-        "residual part of the model.",
-        picture=picture_of_figure(figure, alt),
+    words = (
+        "Left a level cloud, right points along the line: then nothing speaks against the "
+        "residual part of the model."
     )
+    return Section("Residuals", [Paragraph(words), picture_of_figure(figure, alt)])

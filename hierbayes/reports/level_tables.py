@@ -1,58 +1,72 @@
-"""Random effects and coefficients of every level as text, as lme4 and R print them."""
+"""Random effects and coefficients of every level in blocks, as lme4 and R print them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
 
 import pandas as pd
 
 from hierbayes.formula.deparse import name_text
+from hierbayes.render.blocks import (
+    Block,
+    Blocks,
+    Heading,
+    Paragraph,
+    Printed,
+    Table,
+    columns_of,
+)
 from hierbayes.render.layout import matrix_lines
 from hierbayes.render.numbers import PRINT_DIGITS, format_common
 from hierbayes.results.level_tables import LevelTables
 
+TITLES = {
+    "ranef": "Random effects",
+    "ranef_sd": "Conditional sds of the random effects",
+    "coef": "Coefficients",
+}
+ROWS_SHOWN = 1000  # a notebook with more rows of a table gets slow
 
-def level_tables_text(tables: LevelTables) -> str:
-    """Write tables of random effects, their sds, or coefficients, by their kind."""
-    return (
-        ranef_text(tables, has_sds=tables.has_sds) if tables.kind == "ranef" else coef_text(tables)
-    )
 
+def level_tables_blocks(tables: LevelTables) -> Blocks:
+    """Show random effects, their sds, or coefficients of every level, by their kind.
 
-def ranef_text(tables: Mapping[str, pd.DataFrame], *, has_sds: bool = False) -> str:
-    """Write conditional modes as lme4's ``print(ranef(fit))``.
-
-    Parameters
-    ----------
-    tables : factor -> conditional modes (levels x columns)
-    has_sds : whether their conditional sds are known; only said in the last line, as in lme4
+    The terminal has lme4's ``print(ranef(fit))`` or R's ``print(coef(fit))`` without its class
+    line; a page the conditional sds beside the estimates.
     """
-    if not has_sds:
-        return coef_text(tables)
-    quoted = " ".join(f"\u201c{name}\u201d" for name in tables)
-    return "\n".join([*_tables_lines(tables), f"with conditional variances for {quoted} "])
+    return (Printed(partial(_lines, tables), partial(_page, tables)),)
 
 
-def coef_text(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Write coefficients of every level as R's ``print(coef(fit))``, without its class line."""
-    return "\n".join(_tables_lines(tables)[:-1])
-
-
-def _tables_lines(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def _lines(tables: LevelTables) -> list[str]:
     lines = []
-    for name, table in tables.items():
-        lines += [f"${name_text(name)}", *frame_lines(table), ""]
-    return lines
+    for name, frame in tables.items():
+        labels = [str(label) for label in frame.index]
+        names = [str(column) for column in frame.columns]
+        lines += [f"${name_text(name)}", *matrix_lines(frame_cells(frame), labels, names), ""]
+    if tables.kind == "ranef" and tables.has_sds:
+        quoted = " ".join(f"\u201c{name}\u201d" for name in tables)
+        return [*lines, f"with conditional variances for {quoted} "]
+    return lines[:-1]
 
 
-def frame_lines(table: pd.DataFrame, digits: int = PRINT_DIGITS) -> list[str]:
-    """Lines of a table of numbers as R prints a data frame: each column has its own format."""
-    names = [str(name) for name in table.columns]
-    labels = [str(label) for label in table.index]
-    return matrix_lines(frame_cells(table, digits), labels, names)
+def _page(tables: LevelTables) -> list[Block]:
+    """One table a grouping factor, its first rows; each estimate with its sd beside it."""
+    blocks: list[Block] = []
+    sds = tables.sds
+    for name, frame in tables.items():
+        shown = frame.head(ROWS_SHOWN)
+        columns = columns_of(frame_cells(shown), [str(column) for column in shown.columns])
+        if sds is not None:
+            beside = frame_cells(sds[name].head(ROWS_SHOWN))
+            errors = columns_of(beside, ["(sd)"] * len(columns))
+            columns = [column for pair in zip(columns, errors, strict=True) for column in pair]
+        blocks.append(Heading(f"{TITLES[tables.kind]} of {name}"))
+        blocks.append(Table(columns, [str(level) for level in shown.index]))
+        if len(frame) > ROWS_SHOWN:
+            blocks.append(Paragraph(f"First {ROWS_SHOWN} of {len(frame)} levels."))
+    return blocks
 
 
 def frame_cells(table: pd.DataFrame, digits: int = PRINT_DIGITS) -> list[list[str]]:
     """Cells of a table of numbers, by rows."""
     values = table.to_numpy(dtype=float)
-    columns: Sequence[Any] = [format_common(column.tolist(), digits) for column in values.T]
+    columns = [format_common(column.tolist(), digits) for column in values.T]
     return [[column[i] for column in columns] for i in range(values.shape[0])]

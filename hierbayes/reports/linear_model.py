@@ -1,4 +1,4 @@
-"""The printed summary of a linear model without random effects, as R's ``summary(lm(.))``.
+"""The summary of a linear model without random effects, as R's ``summary(lm(.))``.
 
 With weights W and residuals r the sums of squares are r'Wr (residual) and the weighted sum of
 squares of the fitted values about their weighted mean (model; about zero without an intercept);
@@ -6,7 +6,7 @@ R-squared and the F statistic follow from the two.
 """
 
 import math
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,23 +14,19 @@ from hierbayes.arrays import record
 from hierbayes.formula.deparse import deparse_lines
 from hierbayes.formula.expressions import Call, Expression, Name
 from hierbayes.formula.parser import parse_expression
+from hierbayes.render.blocks import Block, Blocks, Column, Heading, Paragraph, Printed, Table
 from hierbayes.render.layout import named_vector_lines
 from hierbayes.render.numbers import (
-    FIVE_NUMBERS,
     five_numbers,
     format_common,
     format_general,
     format_number,
     format_p_values,
     round_significant,
-    zap_small,
 )
-from hierbayes.reports.coefficients import (
-    estimate_cells,
-    p_value_cells,
-    statistic_cells,
-    table_lines,
-)
+from hierbayes.reports.coefficients import estimate_cells, p_value_cells, statistic_cells
+from hierbayes.reports.summary import five_numbers_table, model_facts
+from hierbayes.results.likelihood_fit import LikelihoodFit
 
 INTERCEPT = "(Intercept)"
 QUANTILES_ABOVE = 5  # with so few residual degrees of freedom R lists every residual
@@ -55,12 +51,12 @@ class Explained:
     p_value: float
 
 
-def residual_df(fit: Any) -> int:
+def residual_df(fit: LikelihoodFit) -> int:
     """Rows less estimated coefficients (sigma not counted, unlike ``df_residual``)."""
     return int(fit.nobs - len(fit.coef_names))
 
 
-def explained(fit: Any) -> Explained | None:
+def explained(fit: LikelihoodFit) -> Explained | None:
     """R-squared and F statistic; None for a model of an intercept only or without residual df."""
     from scipy.special import fdtrc
 
@@ -69,7 +65,7 @@ def explained(fit: Any) -> Explained | None:
     df = residual_df(fit)
     if df_model < 1 or df < 1:
         return None
-    weights = getattr(getattr(fit, "design", None), "weights", None)
+    weights = fit.design.weights
     fitted = np.asarray(fit.fitted(), dtype=float)
     w = np.ones_like(fitted) if weights is None else np.asarray(weights, dtype=float)
     centre = np.average(fitted, weights=w) if has_intercept else 0.0
@@ -81,20 +77,21 @@ def explained(fit: Any) -> Explained | None:
     return Explained(r_squared, adjusted, f, (df_model, df), float(fdtrc(df_model, df, f)))
 
 
-def linear_model_lines(fit: Any, digits: int) -> list[str]:
-    """Write call, residuals, coefficients with t tests, and the fit as R's ``summary.lm``."""
-    lines = ["", "Call:", *_call_lines(fit), ""]
-    lines += _residual_lines(fit, digits)
-    lines += _coefficient_lines(fit, digits)
-    lines += ["", _sigma_line(fit, digits)]
-    n_dropped = fit.n_rows_given - fit.nobs
-    if n_dropped > 0:
-        plural = "" if n_dropped == 1 else "s"
-        lines.append(f"  ({n_dropped} observation{plural} deleted due to missingness)")
-    return lines + _explained_lines(fit, digits)
+def linear_model_blocks(fit: LikelihoodFit, digits: int) -> Blocks:
+    """Call, residuals, coefficients with t tests, and the fit as R's ``summary.lm`` has them."""
+    title = Printed(
+        ["", "Call:", *_call_lines(fit)],
+        [Heading("Linear model (no random effects)"), *model_facts(fit)],
+    )
+    return (
+        title,
+        _residuals(fit, digits),
+        *_coefficients(fit, digits),
+        Printed(_fit_lines(fit, digits), [Paragraph(_fit_words(fit, digits))]),
+    )
 
 
-def _call_lines(fit: Any) -> list[str]:
+def _call_lines(fit: LikelihoodFit) -> list[str]:
     """Write the call of R's ``lm`` that gives this fit, broken where R breaks it."""
     arguments: list[tuple[str, Expression]] = [("formula", fit.design.formula.tree)]
     if fit.data_name:
@@ -106,33 +103,34 @@ def _call_lines(fit: Any) -> list[str]:
     return deparse_lines(Call("lm", (), tuple(arguments)))
 
 
-def _residual_lines(fit: Any, digits: int) -> list[str]:
+def _residuals(fit: LikelihoodFit, digits: int) -> Block:
     residuals = fit.residuals("pearson")
-    values = np.asarray(residuals, dtype=float)
+    values = residuals.to_numpy(dtype=float)
     df = residual_df(fit)
-    lines = ["Weighted Residuals:" if fit.weighted else "Residuals:"]
+    head = "Weighted Residuals:" if fit.weighted else "Residuals:"
+    table = replace(
+        five_numbers_table(five_numbers(values), digits, caption="Residuals"), head=head
+    )
     if df > QUANTILES_ABOVE:
-        cells = format_common(zap_small(five_numbers(values), digits + 1), digits)
-        return [*lines, *named_vector_lines(cells, FIVE_NUMBERS)]
+        return table
+    lines = [f"ALL {fit.nobs} residuals are 0: no residual degrees of freedom!"]
     if df > 0:
         names = [str(label) for label in residuals.index]
-        return [*lines, *named_vector_lines(format_common(values.tolist(), digits), names)]
-    p = fit.nobs
-    return [*lines, f"ALL {p} residuals are 0: no residual degrees of freedom!"]
+        lines = named_vector_lines(format_common(values.tolist(), digits), names)
+    return Printed([head, *lines], [table])
 
 
-def _coefficient_lines(fit: Any, digits: int) -> list[str]:
+def _coefficients(fit: LikelihoodFit, digits: int) -> list[Block]:
     if not len(fit.coef_names):
-        return ["", "No Coefficients"]
+        return [Paragraph("No Coefficients")]
     n_dropped = len(fit.dropped_columns)
     note = f" ({n_dropped} not defined because of singularities)" if n_dropped else ""
     columns, stars = coefficient_cells(fit, digits)
-    return ["", f"Coefficients:{note}", *table_lines(columns, list(fit.fixef().index), stars=stars)]
+    names = [str(name) for name in fit.fixef().index]
+    return [Table(columns, names, "Coefficients", head=f"Coefficients:{note}", stars=stars)]
 
 
-def coefficient_cells(
-    fit: Any, digits: int
-) -> tuple[list[tuple[str, list[str]]], list[str] | None]:
+def coefficient_cells(fit: LikelihoodFit, digits: int) -> tuple[list[Column], list[str] | None]:
     """Columns of the table of coefficients, and stars; NA for columns that were dropped."""
     from scipy.special import stdtr
 
@@ -145,7 +143,7 @@ def coefficient_cells(
     p = 2 * stdtr(residual_df(fit), -np.abs(t))
     estimates, errors = estimate_cells([beta.tolist(), se.tolist()], digits)
     p_cells, stars = p_value_cells(p.tolist(), digits)
-    columns = [
+    columns: list[Column] = [
         ("Estimate", estimates),
         ("Std. Error", errors),
         ("t value", statistic_cells(t.tolist(), digits)),
@@ -154,20 +152,36 @@ def coefficient_cells(
     return columns, stars
 
 
-def _sigma_line(fit: Any, digits: int) -> str:
+def _fit_lines(fit: LikelihoodFit, digits: int) -> list[str]:
+    """Residual sd, dropped rows, R-squared and the F test as R prints them."""
     sigma = format_number(round_significant(float(fit.sigma), digits))
-    return f"Residual standard error: {sigma} on {residual_df(fit)} degrees of freedom"
-
-
-def _explained_lines(fit: Any, digits: int) -> list[str]:
+    lines = [f"Residual standard error: {sigma} on {residual_df(fit)} degrees of freedom"]
+    n_dropped = fit.n_rows_given - fit.nobs
+    if n_dropped > 0:
+        plural = "" if n_dropped == 1 else "s"
+        lines.append(f"  ({n_dropped} observation{plural} deleted due to missingness)")
     share = explained(fit)
     if share is None:
-        return []
-    df_model, df = share.df
-    p_value = format_p_values([share.p_value], digits)[0]
+        return lines
     return [
+        *lines,
         f"Multiple R-squared:  {format_general(share.r_squared, digits)},\t"
         f"Adjusted R-squared:  {format_general(share.adjusted, digits)} ",
-        f"F-statistic: {format_general(share.f, digits)} on {df_model} and {df} DF,  "
-        f"p-value: {p_value}",
+        f"F-statistic: {format_general(share.f, digits)} on {share.df[0]} and {share.df[1]} DF,  "
+        f"p-value: {format_p_values([share.p_value], digits)[0]}",
     ]
+
+
+def _fit_words(fit: LikelihoodFit, digits: int) -> str:
+    """Say the same in sentences."""
+    sigma = format_general(float(fit.sigma), digits)
+    words = f"Residual standard error: {sigma} on {residual_df(fit)} degrees of freedom."
+    share = explained(fit)
+    if share is None:
+        return words
+    return (
+        f"{words} R-squared: {format_general(share.r_squared, digits)}, adjusted "
+        f"{format_general(share.adjusted, digits)}. F = {format_general(share.f, digits)} "
+        f"on {share.df[0]} and {share.df[1]} df, p-value: "
+        f"{format_p_values([share.p_value], digits)[0]}."
+    )

@@ -1,37 +1,27 @@
-"""The panel of model checks as text and as HTML."""
+"""The panel of model checks in blocks."""
 
-from hierbayes.render.html_page import escape, fragment, heading, table
-from hierbayes.render.layout import LINE_WIDTH
-from hierbayes.reports.summary import wrapped
+from hierbayes.render.blocks import Blocks, Heading, Paragraph, Printed, Table, facts
+from hierbayes.render.layout import LINE_WIDTH, wrapped
 from hierbayes.results.model_check import ModelCheck
 
 NAMES = {"reml": "a fit by REML", "ml": "a fit by ML", "posterior": "a posterior"}
 ADVICE = "What says look is best looked at: .plot() draws the panel, each picture with a subtitle."
 
 
-def model_check_text(found: ModelCheck) -> str:
-    """Write a line a check, what was found and what a good value looks like."""
-    lines = [f"Model checks of {NAMES[found.method]}", f"Formula: {found.formula_text}"]
-    if found.data_name:
-        lines.append(f"Data: {found.data_name}")
-    lines.append("")
-    for row in found.table.to_dict("records"):
+def model_check_blocks(found: ModelCheck) -> Blocks:
+    """Show a check a row: what was found and what a good value looks like."""
+    rows = found.table.astype(str).to_dict("records")
+    lines = []
+    for row in rows:
         lines.append(f"[{row['verdict']}] {row['check']}"[:LINE_WIDTH])
         lines += wrapped(f"{row['value']}; good: {row['good']}", "       ", "       ")
-    return "\n".join([*lines, "", *wrapped(ADVICE, "", "")])
-
-
-def model_check_html(found: ModelCheck) -> str:
-    """Show the same as a table."""
-    names = [str(check) for check in found.table["check"]]
     columns = [
-        ("found", [str(value) for value in found.table["value"]]),
-        ("good", [str(value) for value in found.table["good"]]),
-        ("", [str(value) for value in found.table["verdict"]]),
+        (name, [row[key] for row in rows])
+        for name, key in (("found", "value"), ("good", "good"), ("", "verdict"))
     ]
-    return fragment(
-        heading(f"Model checks of {NAMES[found.method]}", 3),
-        f"<p><code>{escape(found.formula_text)}</code></p>",
-        table(columns, names),
-        f"<p>{escape(ADVICE)}</p>",
+    return (
+        Heading(f"Model checks of {NAMES[found.method]}"),
+        *facts(("Formula:", found.formula_text), ("Data:", found.data_name)),
+        Printed(lines, [Table(columns, [row["check"] for row in rows])]),
+        Paragraph(ADVICE),
     )

@@ -14,39 +14,37 @@ import pandas as pd
 from hierbayes.checks.r2 import icc, r2
 from hierbayes.errors import HierBayesError
 from hierbayes.naming.addresses import coefficient_addresses
-from hierbayes.reports.document import Grid
+from hierbayes.render.blocks import Table
+from hierbayes.reports.summary import Fit
 from hierbayes.results.tidy import dropped_positions, estimated_rows
 
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}
 DIGITS = 3  # significant digits of an interval's width that are shown
 
 
-def paper_grid(fits: Sequence[Any], *, level: float = 0.95, caption: str = "") -> Grid:
+def paper_table(fits: Sequence[Fit], *, level: float = 0.95, caption: str = "") -> Table:
     """Lay fits side by side.
 
     Parameters
     ----------
-    fits : LikelihoodFit or PosteriorFit, of models that share their parameters or not
+    fits : of models that share their parameters or not
     level : level of the intervals
     caption : a line above the table
     """
     found = [_cells(fit, level) for fit in fits]
     rows = list(dict.fromkeys(row for cells in found for row in cells))
     order = sorted(rows, key=lambda row: _BLOCKS.index(row[0]))
-    return Grid(
-        columns=tuple(
-            (NAMES.get(fit.method, "fit"), tuple(cells.get(row, "") for row in order))
-            for fit, cells in zip(fits, found, strict=True)
-        ),
-        rows=tuple(name for _, name in order),
-        caption=caption,
-    )
+    columns = [
+        (NAMES[fit.method], [cells.get(row, "") for row in order])
+        for fit, cells in zip(fits, found, strict=True)
+    ]
+    return Table(columns, [name for _, name in order], caption)
 
 
 _BLOCKS = ("fixed", "random", "sigma", "icc", "r2", "n")
 
 
-def _cells(fit: Any, level: float) -> dict[tuple[str, str], str]:
+def _cells(fit: Fit, level: float) -> dict[tuple[str, str], str]:
     """Cells by the block of the table and the name, which two blocks may share."""
     cells = {}
     columns = np.sort(np.concatenate([fit.kept, dropped_positions(fit)]))  # a row each in tidy()
@@ -89,7 +87,7 @@ def _estimate(row: Any) -> str:
     return text
 
 
-def _explained(fit: Any) -> dict[str, float]:
+def _explained(fit: Fit) -> dict[str, float]:
     """R2 and ICC where they are defined."""
     try:
         explained, shared = r2(fit).to_frame(), icc(fit).to_frame()

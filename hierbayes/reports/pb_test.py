@@ -1,17 +1,25 @@
-"""A parametric-bootstrap test as text and HTML, laid out as pbkrtest prints it."""
+"""A parametric-bootstrap test in blocks, laid out as pbkrtest prints it."""
 
 import math
 
-from hierbayes.render.html_page import escape, fragment, heading, table
+from hierbayes.render.blocks import (
+    Blocks,
+    Column,
+    Heading,
+    Paragraph,
+    Printed,
+    Table,
+    facts,
+    paragraphs,
+)
+from hierbayes.render.layout import wrapped
 from hierbayes.reports.coefficients import (
-    LEGEND,
     TABLE_DIGITS,
+    numbers,
     p_value_cells,
     plain_cells,
     statistic_cells,
-    table_lines,
 )
-from hierbayes.reports.summary import wrapped
 from hierbayes.results.pb_test import PbTest
 
 HEADERS = ("stat", "df", "ddf", "p.value")
@@ -21,29 +29,19 @@ SURELY = 3.0  # standard errors below df from which a mean of the samples is sur
 REFITTED = "Models were fitted again by ML (instead of REML)."
 
 
-def pb_test_text(test: PbTest) -> str:
-    """Write a bootstrap test."""
+def pb_test_blocks(test: PbTest) -> Blocks:
+    """Show a bootstrap test."""
     columns, stars = _cells(test)
-    named = list(zip(HEADERS, columns, strict=True))
-    lines = [*wrapped(f"{TITLE}, {_counts(test)}", "", ""), *_models(test), ""]
-    lines += table_lines(named, [str(name) for name in test.table.index], stars=stars)
-    for sentence in sentences(test):
-        lines += ["", *wrapped(sentence, "", "")]
-    return "\n".join(lines)
-
-
-def pb_test_html(test: PbTest) -> str:
-    """Show a bootstrap test; same numbers and sentences as the text."""
-    columns, stars = _cells(test)
-    named = list(zip(HEADERS, columns, strict=True))
-    if stars is not None:
-        named.append(("", stars))
-    parts = [heading(TITLE, 3), f"<p>{escape(_counts(test).capitalize())}.</p>"]
-    parts += [f"<p><code>{escape(line)}</code></p>" for line in _models(test)]
-    parts.append(table(named, [str(name) for name in test.table.index]))
-    parts.append(f'<p class="soft">{escape(LEGEND)}</p>' if stars is not None else "")
-    parts += [f"<p>{escape(sentence)}</p>" for sentence in sentences(test)]
-    return fragment(*parts)
+    counts = _counts(test)
+    return (
+        Printed(
+            wrapped(f"{TITLE}, {counts}"),
+            [Heading(TITLE), Paragraph(f"{counts.capitalize()}.")],
+        ),
+        *facts(("Data:", test.data_name), ("small:", test.small), ("large:", test.large)),
+        Table(columns, [str(name) for name in test.table.index], stars=stars),
+        *paragraphs(_sentences(test)),
+    )
 
 
 def _counts(test: PbTest) -> str:
@@ -52,27 +50,19 @@ def _counts(test: PbTest) -> str:
     return f"{samples}{used}, {test.extremes:,} extreme"
 
 
-def _models(test: PbTest) -> list[str]:
-    data = [f"Data: {test.data_name}"] if test.data_name else []
-    return [*data, f"small: {test.small}", f"large: {test.large}"]
-
-
-def _cells(test: PbTest) -> tuple[list[list[str]], list[str] | None]:
+def _cells(test: PbTest) -> tuple[list[Column], list[str] | None]:
     frame = test.table
-
-    def numbers(name: str) -> list[float]:
-        return [float(v) for v in frame[name]]
-
-    p_cells, stars = p_value_cells(numbers("p_value"), TABLE_DIGITS)
-    return [
-        statistic_cells(numbers("statistic"), TABLE_DIGITS),
-        plain_cells(numbers("df"), TABLE_DIGITS, missing=""),
-        statistic_cells(numbers("ddf"), TABLE_DIGITS, missing=""),
+    p_cells, stars = p_value_cells(numbers(frame, "p_value"), TABLE_DIGITS)
+    columns = (
+        statistic_cells(numbers(frame, "statistic"), TABLE_DIGITS),
+        plain_cells(numbers(frame, "df"), TABLE_DIGITS, missing=""),
+        statistic_cells(numbers(frame, "ddf"), TABLE_DIGITS, missing=""),
         p_cells,
-    ], stars
+    )
+    return list(zip(HEADERS, columns, strict=True)), stars
 
 
-def sentences(test: PbTest) -> list[str]:
+def _sentences(test: PbTest) -> list[str]:
     """Say how sure the p-value is, what the rows below it are, and what happened to samples."""
     out = []
     if test.refitted:

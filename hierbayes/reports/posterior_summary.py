@@ -6,11 +6,21 @@ line unless a parameter has something to say.
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, record
+from hierbayes.arrays import FloatArray
 from hierbayes.formula.parser import formula_lines
 from hierbayes.options import IntervalKind, check_flag, check_option
-from hierbayes.render.layout import fill_lines, matrix_lines
-from hierbayes.reports.summary import finding_lines, specification, wrapped
+from hierbayes.render.blocks import (
+    Blocks,
+    Column,
+    Findings,
+    Heading,
+    Paragraph,
+    Printed,
+    Table,
+    Wide,
+)
+from hierbayes.render.text import text
+from hierbayes.reports.summary import finding_sentences, labelled, specification
 from hierbayes.results.chains import ChainStatistics, credible_interval
 from hierbayes.results.hypothesis import Hypothesis
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -21,23 +31,7 @@ MOST_DECIMALS = 6
 R_HAT_SHOWN, ESS_SHOWN = 1.01, 400  # columns appear where a parameter is worse
 KINDS = {"eti": "equal-tailed", "hdi": "highest-density"}
 SAMPLERS = {"collapsed": "the collapsed sampler", "nuts": "NUTS"}
-LINE_WIDTH = 100  # with the columns of convergence; without them tables stay within 80
-
-
-@record
-class Block:
-    """One table of the summary.
-
-    Attributes
-    ----------
-    title : heading, may be empty
-    names : of the parameters
-    columns : name and cells of each column
-    """
-
-    title: str
-    names: list[str]
-    columns: list[tuple[str, list[str]]]
+LABEL_WIDTH = 9  # of the lines above the tables
 
 
 def posterior_text(
@@ -47,15 +41,7 @@ def posterior_text(
     priors: bool = True,
     diagnostics: bool | None = None,
 ) -> str:
-    """Write the summary of a posterior.
-
-    Parameters
-    ----------
-    fit : PosteriorFit
-    level, kind : of the credible intervals
-    priors : whether to list the priors
-    diagnostics : columns of R-hat and effective sample sizes; None shows them where they say
-        something (R-hat above 1.01, fewer than 400 effective draws)
+    """Write the summary of a posterior; the arguments are those of ``posterior_blocks``.
 
     Examples
     --------
@@ -64,40 +50,48 @@ def posterior_text(
     >>> print(model.sample(random_seed=1).summary().splitlines()[0])
     Posterior of a linear mixed model
     """
-    lines = [title(fit), *head_lines(fit, priors)]
-    for block in blocks(fit, level=level, kind=kind, diagnostics=diagnostics):
-        lines += ["", f"{block.title}:"]
-        names = [name for name, _ in block.columns]
-        cells = [[column[i] for _, column in block.columns] for i in range(len(block.names))]
-        lines += matrix_lines(cells, block.names, names, line_width=LINE_WIDTH)
-    lines += ["", *(line for text in closing(fit, level, kind) for line in wrapped(text, "", ""))]
-    return "\n".join([*lines, *finding_lines(fit, correlation=False)])
+    return text(posterior_blocks(fit, level, kind, priors, diagnostics))
 
 
-def title(fit: PosteriorFit) -> str:
+def posterior_blocks(
+    fit: PosteriorFit,
+    level: float = 0.95,
+    kind: IntervalKind = "eti",
+    priors: bool = True,
+    diagnostics: bool | None = None,
+) -> Blocks:
+    """Show the summary of a posterior.
+
+    Parameters
+    ----------
+    fit : PosteriorFit
+    level, kind : of the credible intervals
+    priors : whether to list the priors
+    diagnostics : columns of R-hat and effective sample sizes; None shows them where they say
+        something (R-hat above 1.01, fewer than 400 effective draws)
+    """
+    tables = _tables(fit, level=level, kind=kind, diagnostics=diagnostics)
+    check_flag("priors", priors, "True (list the priors) or False")
+    return (
+        Heading(_title(fit)),
+        *(labelled(label, pieces, LABEL_WIDTH) for label, pieces in _head(fit)),
+        *(_priors(fit) if priors else ()),
+        Wide(tables),
+        Paragraph("\n".join(_closing(fit, level, kind))),
+        Findings(finding_sentences(fit, correlation=False)),
+    )
+
+
+def _title(fit: PosteriorFit) -> str:
     """Say what kind of model the posterior is of."""
     kind = "linear" if fit.link == "identity" else "generalised linear"
     return f"Posterior of a {kind} {'model' if fit.is_linear_model else 'mixed model'}"
 
 
-def head_lines(fit: PosteriorFit, priors: bool) -> list[str]:
-    """Write formula, data, family, draws and priors."""
-    lines = fill_lines([" Formula:", *formula_lines(fit.design.formula)])
-    for label, texts in head(fit):
-        lines += fill_lines([f"{label:>9}", *texts])
-    check_flag("priors", priors, "True (list the priors) or False")
-    if priors:
-        rows = prior_rows(fit)
-        width = max((len(name) for name, _ in rows), default=0)
-        for i, (name, law) in enumerate(rows):
-            lines.append(f"{'Priors:' if i == 0 else '':>9} {name:<{width}} ~ {law}")
-    return lines
-
-
-def head(fit: PosteriorFit) -> list[tuple[str, list[str]]]:
-    """Labels and texts of the data, family, rows, groups and draws."""
+def _head(fit: PosteriorFit) -> list[tuple[str, list[str]]]:
+    """Labels and texts of the formula, data, family, rows, groups and draws."""
     groups = "; ".join(f"{name}, {levels}" for name, levels in fit.n_groups.items())
-    parts = specification(fit)
+    parts = [("Formula:", formula_lines(fit.design.formula)), *specification(fit)]
     parts.append(("Family:", [f"{fit.family}, link {fit.link}"]))
     counted = f"{fit.nobs} used" + (f"; groups: {groups}" if groups else "")
     parts.append(("Rows:", [counted]))
@@ -108,8 +102,8 @@ def head(fit: PosteriorFit) -> list[tuple[str, list[str]]]:
     return [*parts, ("Draws:", [drawn])]
 
 
-def prior_rows(fit: PosteriorFit) -> list[tuple[str, str]]:
-    """Names of the parameters and their priors; the user's and what the intercept's is about."""
+def _priors(fit: PosteriorFit) -> Blocks:
+    """Parameters and their priors; the user's are marked, and what the intercept's is about."""
     rows = []
     for parameter in fit.priors.parameters:
         law = str(fit.priors.of(parameter))
@@ -118,12 +112,19 @@ def prior_rows(fit: PosteriorFit) -> list[tuple[str, str]]:
             law += " at the mean of the predictors"
         yours = " (yours)" if parameter.name in fit.priors.from_user else ""
         rows.append((parameter.name, law + yours))
-    return rows
+    width = max((len(name) for name, _ in rows), default=0)
+    lines = [
+        f"{'Priors:' if i == 0 else '':>{LABEL_WIDTH}} {name:<{width}} ~ {law}"
+        for i, (name, law) in enumerate(rows)
+    ]
+    laws = [("prior", [law for _, law in rows])]
+    table = Table(laws, [name for name, _ in rows], "Priors", labels=1)
+    return (Printed(lines, [table], gap=False),)
 
 
-def blocks(
+def _tables(
     fit: PosteriorFit, *, level: float, kind: IntervalKind, diagnostics: bool | None
-) -> list[Block]:
+) -> list[Table]:
     """Tables of the summary: variance components by grouping factor, coefficients, the rest."""
     check_level(level)
     check_option("kind", kind, IntervalKind)
@@ -138,9 +139,9 @@ def blocks(
     columns = _columns(flat, interval.low, interval.high, level)
     columns += _diagnostic_columns(statistics) if shown else []
 
-    def block(title: str, names: list[str], at: list[int]) -> Block:
+    def table(title: str, names: list[str], at: list[int]) -> Table:
         chosen = [(name, [cells[i] for i in at]) for name, cells in columns]
-        return Block(title=title, names=names, columns=chosen)
+        return Table(chosen, names, title, head=f"{title}:")
 
     found = []
     owners = np.repeat(
@@ -151,19 +152,17 @@ def blocks(
         at = np.flatnonzero(owners == number).tolist()
         names = [varied.names[i].replace(f"|{factor.name})", ")") for i in at]
         heading = f"Multilevel hyper-parameters of {factor.name} ({factor.levels.size} levels)"
-        found.append(block(heading, names, [p + i for i in at]))
+        found.append(table(heading, names, [p + i for i in at]))
     if p:
-        found.append(block("Regression coefficients", list(fixed.names), list(range(p))))
+        found.append(table("Regression coefficients", list(fixed.names), list(range(p))))
     at = list(range(owners.size, len(varied.names)))
     if at:
         names = [varied.names[i] for i in at]
-        found.append(block("Further parameters", names, [p + i for i in at]))
+        found.append(table("Further parameters", names, [p + i for i in at]))
     return found
 
 
-def _columns(
-    flat: FloatArray, low: FloatArray, high: FloatArray, level: float
-) -> list[tuple[str, list[str]]]:
+def _columns(flat: FloatArray, low: FloatArray, high: FloatArray, level: float) -> list[Column]:
     """Cells of all parameters; each row has the decimals that its posterior sd asks for."""
     mean = flat.mean(axis=0)
     sd = flat.std(axis=0, ddof=1) if flat.shape[0] > 1 else np.zeros_like(mean)
@@ -198,7 +197,7 @@ def says_something(statistics: ChainStatistics) -> bool:
     return bool((statistics.r_hat > R_HAT_SHOWN).any() or (ess < ESS_SHOWN).any())
 
 
-def _diagnostic_columns(statistics: ChainStatistics) -> list[tuple[str, list[str]]]:
+def _diagnostic_columns(statistics: ChainStatistics) -> list[Column]:
     sizes = (("Bulk_ESS", statistics.ess_bulk), ("Tail_ESS", statistics.ess_tail))
     return [
         ("Rhat", ["" if np.isnan(r) else f"{r:.3f}" for r in statistics.r_hat]),
@@ -206,7 +205,7 @@ def _diagnostic_columns(statistics: ChainStatistics) -> list[tuple[str, list[str
     ]
 
 
-def closing(fit: PosteriorFit, level: float, kind: IntervalKind) -> list[str]:
+def _closing(fit: PosteriorFit, level: float, kind: IntervalKind) -> list[str]:
     """Say what estimates and intervals are, how well the chains agree, and the evidence."""
     percent = f"{100 * level:.10g} %"
     sentences = [
@@ -231,12 +230,12 @@ def closing(fit: PosteriorFit, level: float, kind: IntervalKind) -> list[str]:
     return sentences
 
 
-def hypothesis_text(found: Hypothesis) -> str:
-    """Write the probability of a statement and the interval behind it."""
-    return "\n".join(line for text in hypothesis_sentences(found) for line in wrapped(text, "", ""))
+def hypothesis_blocks(found: Hypothesis) -> Blocks:
+    """Show the probability of a statement and the interval behind it."""
+    return tuple(Paragraph(sentence, gap=False) for sentence in _hypothesis_sentences(found))
 
 
-def hypothesis_sentences(found: Hypothesis) -> list[str]:
+def _hypothesis_sentences(found: Hypothesis) -> list[str]:
     """Say how probable a statement is, by how much, and from how many draws."""
     ratio = "infinite" if np.isinf(found.evidence_ratio) else f"{found.evidence_ratio:.3g}"
     sentences = [

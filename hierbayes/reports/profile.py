@@ -1,14 +1,10 @@
-"""Likelihood profiles as text and HTML: limits, and how far from quadratic each profile is."""
-
-import math
+"""Likelihood profiles in blocks: limits, and how far from quadratic each profile is."""
 
 import numpy as np
 
-from hierbayes.render.html_page import escape, fragment, heading, table
-from hierbayes.render.layout import matrix_lines
+from hierbayes.render.blocks import Blocks, Column, Heading, Table, facts, paragraphs
 from hierbayes.render.numbers import format_number
-from hierbayes.reports.bayes_factor import decimals_of
-from hierbayes.reports.summary import wrapped
+from hierbayes.reports.coefficients import decimals_of, fixed_cell, limit_names
 from hierbayes.results.profile_result import ProfileResult
 
 HOW_TO_READ = (
@@ -17,24 +13,18 @@ HOW_TO_READ = (
 )
 
 
-def profile_text(found: ProfileResult) -> str:
-    """Write likelihood profiles as a table with one row a parameter."""
-    columns = _columns(found)
-    cells = [[column[i] for _, column in columns] for i in range(len(found.names))]
-    lines = [*wrapped(_title(found), "", ""), *_about(found), ""]
-    lines += matrix_lines(cells, found.names, [name for name, _ in columns])
-    for sentence in _sentences(found):
-        lines += ["", *wrapped(sentence, "", "")]
-    return "\n".join(lines)
-
-
-def profile_html(found: ProfileResult) -> str:
-    """Show likelihood profiles; same numbers and sentences as the text."""
-    parts = [heading(_title(found), 3)]
-    parts += [f"<p><code>{escape(line)}</code></p>" for line in _about(found)]
-    parts.append(table(_columns(found), found.names))
-    parts += [f"<p>{escape(sentence)}</p>" for sentence in _sentences(found)]
-    return fragment(*parts)
+def profile_blocks(found: ProfileResult) -> Blocks:
+    """Show likelihood profiles as a table with one row a parameter."""
+    return (
+        Heading(_title(found)),
+        *facts(
+            ("Formula:", found.formula_text),
+            ("Data:", found.data_name),
+            ("Deviance at the ML estimates:", f"{found.deviance:.4f}"),
+        ),
+        Table(_columns(found), found.names),
+        *paragraphs([HOW_TO_READ, *map(str, found.findings)]),
+    )
 
 
 def _title(found: ProfileResult) -> str:
@@ -45,18 +35,11 @@ def _title(found: ProfileResult) -> str:
     )
 
 
-def _about(found: ProfileResult) -> list[str]:
-    data = [f"Data: {found.data_name}"] if found.data_name else []
-    deviance = f"Deviance at the ML estimates: {found.deviance:.4f}"
-    return [f"Formula: {found.formula_text}", *data, deviance]
-
-
-def _columns(found: ProfileResult) -> list[tuple[str, list[str]]]:
-    tails = ((1 - found.level) / 2, (1 + found.level) / 2)
-    low, high = (f"{format_number(100 * t, 4)} %" for t in tails)
+def _columns(found: ProfileResult) -> list[Column]:
+    low, high = limit_names(found.level)
     decimals = [_decimals(*row) for row in zip(found.estimates, *found.limits.T, strict=True)]
-    columns = [
-        (name, [_cell(float(v), d) for v, d in zip(values, decimals, strict=True)])
+    columns: list[Column] = [
+        (name, [fixed_cell(float(v), d) for v, d in zip(values, decimals, strict=True)])
         for name, values in (
             ("ML estimate", found.estimates),
             (low, found.limits[:, 0]),
@@ -71,11 +54,3 @@ def _decimals(estimate: float, lower: float, upper: float) -> int:
     """Decimals that show an interval's width to about three digits."""
     widths = [w for w in (upper - lower, upper - estimate, estimate - lower) if w > 0]
     return decimals_of(widths[0] / 4) if widths else 3
-
-
-def _cell(value: float, decimals: int) -> str:
-    return "NA" if math.isnan(value) else f"{round(value, decimals) + 0.0:.{decimals}f}"
-
-
-def _sentences(found: ProfileResult) -> list[str]:
-    return [HOW_TO_READ, *(str(finding) for finding in found.findings)]

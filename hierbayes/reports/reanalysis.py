@@ -1,75 +1,75 @@
-"""A reanalysis as text, as HTML and as a page."""
+"""A reanalysis in blocks, and as a page."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from hierbayes.plots.intervals import intervals
-from hierbayes.render.html_page import escape, fragment, heading, table
-from hierbayes.render.layout import matrix_lines
+from hierbayes.render.blocks import (
+    Blocks,
+    Column,
+    Heading,
+    Paragraph,
+    Preformatted,
+    Printed,
+    Section,
+    Table,
+    facts,
+    paragraphs,
+)
+from hierbayes.render.document import Document
 from hierbayes.render.numbers import format_factor, format_probability
+from hierbayes.render.text import table_lines
 from hierbayes.reports.code_lines import array_lines, call, data_lines, literal, written
-from hierbayes.reports.document import Document, Grid, Part, picture_of_figure
 from hierbayes.reports.explain import explain_text
-from hierbayes.reports.paper_table import paper_grid
-from hierbayes.reports.summary import wrapped
+from hierbayes.reports.fit_report import again, picture_of_figure
+from hierbayes.reports.paper_table import paper_table
 from hierbayes.results.reanalysis import Reanalysis
 
 MOST_PICTURED = 5
 
 
-def reanalysis_text(found: Reanalysis) -> str:
-    """Write the table, the priors and the paragraph."""
-    names, columns = [str(name) for name in found.table.index], _columns(found)
-    cells = [[column[i] for _, column in columns] for i in range(len(names))]
-    lines = [f"Reanalysis of {found.term}", f"Formula: {found.formula_text}"]
-    if found.data_name:
-        lines.append(f"Data: {found.data_name}")
-    lines += ["", *matrix_lines(cells, names, [name for name, _ in columns]), ""]
+def reanalysis_blocks(found: Reanalysis) -> Blocks:
+    """Show the table, the priors and the paragraph."""
+    names = _names(found)
     priors = [str(prior) for prior in found.table["prior"]]
-    lines += [f"prior, {n}: {p}" for n, p in zip(names[1:], priors[1:], strict=True)]
-    lines += ["", *wrapped(found.paragraph, "", "")]
-    for note in found.notes:
-        lines += ["", *wrapped(note, "", "")]
-    return "\n".join(lines)
-
-
-def reanalysis_html(found: Reanalysis) -> str:
-    """Show the same as HTML."""
-    names = [str(name) for name in found.table.index]
-    prior = ("prior", ["", *(str(p) for p in found.table["prior"].iloc[1:])])
-    return fragment(
-        heading(f"Reanalysis of {found.term}", 3),
-        f"<p><code>{escape(found.formula_text)}</code></p>",
-        table([*_columns(found), prior], names),
-        f"<p>{escape(found.paragraph)}</p>",
-        *(f'<p class="soft">{escape(note)}</p>' for note in found.notes),
+    table = Table(_columns(found), names)
+    lines = [f"prior, {n}: {p}" for n, p in zip(names[1:], priors[1:], strict=True)]
+    return (
+        Heading(f"Reanalysis of {found.term}"),
+        *facts(("Formula:", found.formula_text), ("Data:", found.data_name)),
+        Printed(["", *table_lines(table), "", *lines], [_with_priors(found)], gap=False),
+        Paragraph(found.paragraph),
+        *(Paragraph(note, soft=True) for note in found.notes),
     )
 
 
 def reanalysis_report(found: Reanalysis) -> Document:
     """Report the reanalysis on one page: result, picture, all estimates, code."""
-    names = tuple(str(name) for name in found.table.index)
-    columns = tuple((name, tuple(cells)) for name, cells in _columns(found))
-    prior = ("prior", ("", *(str(p) for p in found.table["prior"].iloc[1:])))
-    grid = Grid(columns=(*columns, prior), rows=names, caption=f"The effect of {found.term}")
     fits = list(found.fits.values())
-    estimates = paper_grid(fits, level=found.level)
-    named = Grid(
-        columns=tuple((n, c) for n, (_, c) in zip(names, estimates.columns, strict=True)),
-        rows=estimates.rows,
-    )
-    parts = [
-        Part(heading="Result", text="\n\n".join([found.paragraph, *found.notes]), grids=(grid,)),
+    estimates = paper_table(fits, level=found.level)
+    cells = [cells for _, cells in estimates.columns]
+    named = replace(estimates, columns=list(zip(_names(found), cells, strict=True)))
+    result = _with_priors(found, caption=f"The effect of {found.term}")
+    sections = [
+        Section("Result", [*paragraphs([found.paragraph, *found.notes]), result]),
         *_picture(found),
-        Part(heading="Every parameter", grids=(named,)),
-        Part(heading="Model", printed=explain_text(fits[0].design)),
-        Part(
-            heading="How to make it again",
-            code=_code(found),
-        ),
+        Section("Every parameter", [named]),
+        Section("Model", [Preformatted(explain_text(fits[0].design))]),
+        again(_code(found)),
     ]
     data = f" ({found.data_name})" if found.data_name else ""
-    return Document(f"Bayesian reanalysis of {found.term}{data}", tuple(parts))
+    return Document(f"Bayesian reanalysis of {found.term}{data}", tuple(sections))
+
+
+def _names(found: Reanalysis) -> list[str]:
+    return [str(name) for name in found.table.index]
+
+
+def _with_priors(found: Reanalysis, caption: str = "") -> Table:
+    prior = ("prior", ["", *(str(p) for p in found.table["prior"].iloc[1:])])
+    return Table([*_columns(found), prior], _names(found), caption)
 
 
 def _code(found: Reanalysis) -> tuple[str, ...]:
@@ -87,12 +87,12 @@ def _code(found: Reanalysis) -> tuple[str, ...]:
     return (*lines, *call("found = hb.reanalyse", given), "print(found)")
 
 
-def _columns(found: Reanalysis) -> list[tuple[str, list[str]]]:
+def _columns(found: Reanalysis) -> list[Column]:
     frame, level = found.table, f"{100 * found.level:g} %"
     interval = [
         f"{low:.3g} to {high:.3g}" for low, high in zip(frame["low"], frame["high"], strict=True)
     ]
-    columns = [
+    columns: list[Column] = [
         ("median", [f"{value:.3g}" for value in frame["median"]]),
         ("sd", [f"{value:.3g}" for value in frame["sd"]]),
         (level, interval),
@@ -105,7 +105,7 @@ def _columns(found: Reanalysis) -> list[tuple[str, list[str]]]:
     return [*columns, ("BF", factors), ("shift (SE)", [f"{v:+.2f}" for v in frame["shift"]])]
 
 
-def _picture(found: Reanalysis) -> list[Part]:
+def _picture(found: Reanalysis) -> list[Section]:
     if len(found.table) > MOST_PICTURED:
         return []
     tables = {
@@ -117,4 +117,4 @@ def _picture(found: Reanalysis) -> list[Part]:
     }
     figure, _ = intervals(tables)
     alt = f"Estimate of {found.term} with its interval by REML and under each prior."
-    return [Part(heading="In a picture", picture=picture_of_figure(figure, alt))]
+    return [Section("In a picture", [picture_of_figure(figure, alt)])]

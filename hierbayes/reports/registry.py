@@ -1,37 +1,52 @@
-"""Which functions render which result; they are imported when a result is first printed."""
+"""Which function shows which result; it is imported when a result is first printed.
 
+A result has one entry: the function that makes its blocks. The writers of ``render`` make text,
+HTML, Markdown and LaTeX of them.
+"""
+
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hierbayes.results.printing import register_picture, register_renderers, register_report
+from hierbayes.results.printing import (
+    Form,
+    Printable,
+    register_picture,
+    register_report,
+    register_writer,
+)
 
-# class name -> function of its text and of its HTML, as module.function below hierbayes.reports
-RENDERERS = {
-    "LikelihoodFit": ("summary.summary_text", "html.summary_html"),
-    "VarCorr": ("varcorr.varcorr_text", "html.varcorr_html"),
-    "LevelTables": ("level_tables.level_tables_text", "html.level_tables_html"),
-    "PredictionTable": ("predictions.predictions_text", "predictions.predictions_html"),
-    "ShrinkageTable": ("shrinkage.shrinkage_text", "shrinkage.shrinkage_html"),
-    "AnovaTable": ("anova.anova_text", "html.anova_html"),
-    "FTable": ("f_table.f_table_text", "f_table.f_table_html"),
-    "DeletionTable": ("f_table.deletion_text", "f_table.deletion_html"),
-    "PosteriorFit": ("posterior_summary.posterior_text", "posterior_html.posterior_html"),
-    "Hypothesis": ("posterior_summary.hypothesis_text", "posterior_html.hypothesis_html"),
-    "BayesFactor": ("bayes_factor.bayes_factor_text", "bayes_factor.bayes_factor_html"),
-    "Loo": ("loo.loo_text", "loo.loo_html"),
-    "ElpdComparison": ("elpd_comparison.elpd_text", "elpd_comparison.elpd_html"),
-    "RanovaTable": ("ranova.ranova_text", "ranova.ranova_html"),
-    "ExactTest": ("ranova.exact_test_text", "ranova.exact_test_html"),
-    "PbTest": ("pb_test.pb_test_text", "pb_test.pb_test_html"),
-    "ProfileResult": ("profile.profile_text", "profile.profile_html"),
-    "BootstrapResult": ("bootstrap.bootstrap_text", "bootstrap.bootstrap_html"),
-    "R2": ("variance_explained.r2_text", "variance_explained.r2_html"),
-    "Icc": ("variance_explained.icc_text", "variance_explained.icc_html"),
-    "EmmeansTable": ("emmeans.emmeans_text", "emmeans.emmeans_html"),
-    "ModelCheck": ("model_check.model_check_text", "model_check.model_check_html"),
-    "Reanalysis": ("reanalysis.reanalysis_text", "reanalysis.reanalysis_html"),
-    "Comparison": ("comparison.comparison_text", "comparison.comparison_html"),
+if TYPE_CHECKING:
+    from hierbayes.render.blocks import Blocks
+
+# class name -> function of its blocks, as module.function below hierbayes.reports
+BLOCKS = {
+    "LikelihoodFit": "summary.summary_blocks",
+    "VarCorr": "varcorr.varcorr_blocks",
+    "LevelTables": "level_tables.level_tables_blocks",
+    "PredictionTable": "predictions.predictions_blocks",
+    "ShrinkageTable": "shrinkage.shrinkage_blocks",
+    "AnovaTable": "anova.anova_blocks",
+    "FTable": "f_table.f_table_blocks",
+    "DeletionTable": "f_table.deletion_blocks",
+    "PosteriorFit": "posterior_summary.posterior_blocks",
+    "Hypothesis": "posterior_summary.hypothesis_blocks",
+    "BayesFactor": "bayes_factor.bayes_factor_blocks",
+    "Loo": "loo.loo_blocks",
+    "ElpdComparison": "elpd_comparison.elpd_blocks",
+    "RanovaTable": "ranova.ranova_blocks",
+    "ExactTest": "ranova.exact_test_blocks",
+    "PbTest": "pb_test.pb_test_blocks",
+    "ProfileResult": "profile.profile_blocks",
+    "BootstrapResult": "bootstrap.bootstrap_blocks",
+    "R2": "variance_explained.r2_blocks",
+    "Icc": "variance_explained.icc_blocks",
+    "EmmeansTable": "emmeans.emmeans_blocks",
+    "ModelCheck": "model_check.model_check_blocks",
+    "Reanalysis": "reanalysis.reanalysis_blocks",
+    "Comparison": "comparison.comparison_blocks",
 }
 # class name -> function of its report, below hierbayes.reports
 REPORTS = {
@@ -42,23 +57,42 @@ REPORTS = {
 }
 # class name -> function that draws it, below hierbayes.plots
 PICTURES = {"Comparison": "compare.compare", "ModelCheck": "check.check"}
+# form -> function of render that writes blocks in it
+WRITERS: dict[Form, str] = {
+    "text": "text.text",
+    "html": "html.fragment",
+    "markdown": "markdown.markdown",
+    "latex": "latex.latex",
+}
 
 
 def register_reports() -> None:
-    """Tell the results how they are rendered and drawn; ``import hierbayes`` calls this once."""
-    for class_name, (text, html) in RENDERERS.items():
-        register_renderers(class_name, text=partial(load, text), html=partial(load, html))
+    """Tell the results how they are shown and drawn; ``import hierbayes`` calls this once."""
+    for class_name, name in BLOCKS.items():
+        register_writer(class_name, partial(_written, partial(load, name)))
     for class_name, name in REPORTS.items():
-        register_report(class_name, partial(_written, name))
+        register_report(class_name, partial(_report, name))
     for class_name, name in PICTURES.items():
         register_picture(class_name, partial(load, name, layer="plots"))
 
 
-def _written(name: str, result: Any, path: Any) -> Any:
-    return load("document.write_document")(load(name)(result), path)
+def register_blocks[R: Printable](cls: type[R], blocks: Callable[[R], "Blocks"]) -> None:
+    """Say which blocks a result of one's own has; it then prints, and is HTML, Markdown, LaTeX."""
+    register_writer(cls.__name__, partial(_written, lambda: blocks))
 
 
-def load(name: str, *, layer: str = "reports") -> Any:
+def _written(load_blocks: Callable[[], Callable[[Any], "Blocks"]], result: Any, form: Form) -> str:
+    written: str = load(WRITERS[form], layer="render")(load_blocks()(result))
+    return written
+
+
+def _report(name: str, result: Any, path: Any) -> Path:
+    file: Path = load("document.write_document", layer="render")(load(name)(result), path)
+    return file
+
+
+def load(name: str, *, layer: str = "reports") -> Callable[..., Any]:
     """Return the function ``module.function`` of a layer."""
     module, _, function = name.partition(".")
-    return getattr(import_module(f"hierbayes.{layer}.{module}"), function)
+    found: Callable[..., Any] = getattr(import_module(f"hierbayes.{layer}.{module}"), function)
+    return found

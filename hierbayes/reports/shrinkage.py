@@ -1,12 +1,15 @@
-"""The shrinkage table as text and HTML: columns a reader compares, rounded to their errors."""
+"""The shrinkage table in blocks: columns a reader compares, rounded to their errors."""
 
-import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from hierbayes.render.html_page import escape, fragment
-from hierbayes.results.shrinkage_table import SHRINKAGE_COLUMNS, ShrinkageTable
+from hierbayes.arrays import FloatArray
+from hierbayes.render.blocks import Blocks, Fact, Paragraph, Printed
+from hierbayes.reports.coefficients import MOST_DECIMALS, decimals_of, fixed_cell
+from hierbayes.reports.frames import MAX_ROWS, frame_table
+from hierbayes.results.shrinkage_table import SHRINKAGE_COLUMNS, ShrinkageDetails, ShrinkageTable
 
 SHOWN = (  # what is compared, left to right from no pooling to complete pooling
     "group",
@@ -20,31 +23,41 @@ SHOWN = (  # what is compared, left to right from no pooling to complete pooling
     "reliability",
 )
 SE_DIGITS = 3  # significant digits of the typical standard error of a term
-MAX_ROWS = 60
 
 
-def shrinkage_text(table: ShrinkageTable) -> str:
-    """Write the columns that are compared, below a line that says what they are."""
-    if not _is_whole(table):
-        return repr(pd.DataFrame(table))
-    cut = _rounded(table).to_string(max_rows=MAX_ROWS, index=False)
-    lines = [*heading_lines(table), cut, *closing_lines(table)]
-    return "\n".join(lines)
-
-
-def shrinkage_html(table: ShrinkageTable) -> str:
+def shrinkage_blocks(table: ShrinkageTable) -> Blocks:
     """Show the columns that are compared, below a line that says what they are."""
     if not _is_whole(table):
-        return pd.DataFrame(table).to_html(max_rows=MAX_ROWS, show_dimensions=True)
-    body = _rounded(table).to_html(max_rows=MAX_ROWS, show_dimensions=True, index=False)
-    words = [f"<p>{escape(line)}</p>" for line in heading_lines(table)]
-    return fragment(*words, body, *(f"<p>{escape(line)}</p>" for line in closing_lines(table)))
+        frame = pd.DataFrame(table)
+        return (Printed(partial(_printed, frame), frame_table(frame)),)
+    rounded = _rounded(table)
+    said, closing = heading_lines(table), closing_lines(table)
+    cut = partial(_cut, rounded)
+    return (
+        Printed(
+            said, [Fact("Shrinkage:", _details(table).formula_text), Paragraph(" ".join(said[1:]))]
+        ),
+        Printed(cut, frame_table(rounded, with_index=False), gap=False),
+        Printed(closing, [Paragraph(" ".join(closing), soft=True)], gap=False),
+    )
+
+
+def _printed(frame: pd.DataFrame) -> list[str]:
+    return repr(frame).split("\n")
+
+
+def _cut(rounded: pd.DataFrame) -> list[str]:
+    return rounded.to_string(max_rows=MAX_ROWS, index=False).split("\n")
+
+
+def _details(table: ShrinkageTable) -> ShrinkageDetails:
+    assert table.details is not None
+    return table.details
 
 
 def heading_lines(table: ShrinkageTable) -> list[str]:
     """Say what is shrunk, by what, towards what."""
-    known = table.details
-    assert known is not None
+    known = _details(table)
     what = {
         "reml": "conditional modes of a REML fit",
         "ml": "conditional modes of an ML fit",
@@ -78,17 +91,13 @@ def _rounded(table: ShrinkageTable) -> pd.DataFrame:
     for _, rows in shown.groupby(["group", "term"], sort=False):
         decimals = _decimals(rows["coefficient_sd"].to_numpy(dtype=np.float64))
         for name in numbers:
-            out.loc[rows.index, name] = [_number(v, decimals) for v in rows[name]]
-        out.loc[rows.index, "reliability"] = [_number(v, 3) for v in rows["reliability"]]
+            out.loc[rows.index, name] = [fixed_cell(v, decimals, missing="") for v in rows[name]]
+        shares = [fixed_cell(v, 3, missing="") for v in rows["reliability"]]
+        out.loc[rows.index, "reliability"] = shares
     return out
 
 
-def _decimals(errors: np.ndarray) -> int:
+def _decimals(errors: FloatArray) -> int:
     known = errors[np.isfinite(errors) & (errors > 0)]
-    if not known.size:
-        return 2
-    return max(0, SE_DIGITS - 1 - math.floor(math.log10(np.median(known))))
-
-
-def _number(value: float, decimals: int) -> str:
-    return "" if math.isnan(value) else f"{value:.{decimals}f}"
+    typical = float(np.median(known)) if known.size else 1.0
+    return decimals_of(typical, digits=SE_DIGITS, most=MOST_DECIMALS, least=0)

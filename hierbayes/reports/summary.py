@@ -1,9 +1,9 @@
-"""The printed summary of a REML or ML fit: lme4's blocks in lme4's order, then our findings.
+"""The summary of a REML or ML fit in blocks: lme4's blocks in lme4's order, then our findings.
 
 Reads what was estimated and writes it; computes nothing but quantiles and correlations.
 """
 
-import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,19 @@ from hierbayes.formula.deparse import deparse_lines
 from hierbayes.formula.parser import formula_lines, parse_expression
 from hierbayes.options import Ddf, check_flag, check_option
 from hierbayes.render.abbreviate import abbreviate
-from hierbayes.render.layout import LINE_WIDTH, fill_lines, matrix_lines, named_vector_lines
+from hierbayes.render.blocks import (
+    Block,
+    Blocks,
+    Column,
+    Fact,
+    Findings,
+    Heading,
+    Paragraph,
+    Printed,
+    Table,
+    columns_of,
+)
+from hierbayes.render.layout import fill_lines
 from hierbayes.render.numbers import (
     FIVE_NUMBERS,
     five_numbers,
@@ -23,14 +35,18 @@ from hierbayes.render.numbers import (
     round_half_even,
     zap_small,
 )
+from hierbayes.render.text import text
 from hierbayes.reports.coefficients import (
     SUMMARY_DIGITS,
     estimate_cells,
     p_value_cells,
     statistic_cells,
-    table_lines,
 )
-from hierbayes.reports.varcorr import lower_triangle_cells, varcorr_lines
+from hierbayes.reports.varcorr import lower_triangle_cells, variance_table
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+
+Fit = LikelihoodFit | PosteriorFit
 
 TESTS = {
     "satterthwaite": "t-tests use Satterthwaite's method",
@@ -39,28 +55,19 @@ TESTS = {
 }
 CORRELATION_UP_TO = 12  # lme4's option lme4.summary.cor.max
 CRITERION_DECIMALS = 1
+LABEL_WIDTH = 8  # of the lines above the tables
 MOST_DIGITS = 17  # what a double holds
 CORRELATION_DECIMALS = 3
 ROW_NAME_LENGTH, COLUMN_NAME_LENGTH = 11, 6  # of the correlations of fixed effects
 
 
 def summary_text(
-    fit: Any,
+    fit: LikelihoodFit,
     digits: int | None = None,
     correlation: bool | None = None,
     ddf: Ddf = "none",
 ) -> str:
-    """Write the summary of a fit as lme4 prints it.
-
-    Parameters
-    ----------
-    fit : LikelihoodFit
-    digits : significant digits, lme4's default 4
-    correlation : show the correlations of the fixed effects; as lme4, by default with at most
-        12 coefficients
-    ddf : {"none", "satterthwaite", "kenward-roger", "normal"}
-        "none", as in lme4, shows no p values; otherwise the coefficients are those of lmerTest,
-        with degrees of freedom (none for "normal") and p values
+    """Write the summary of a fit as lme4 prints it; the arguments are those of ``summary_blocks``.
 
     Returns
     -------
@@ -75,24 +82,47 @@ def summary_text(
     >>> print(fit.summary().splitlines()[0])
     Linear mixed model fit by REML ['lmerMod']
     """
+    return text(summary_blocks(fit, digits, correlation, ddf))
+
+
+def summary_blocks(
+    fit: LikelihoodFit,
+    digits: int | None = None,
+    correlation: bool | None = None,
+    ddf: Ddf = "none",
+) -> Blocks:
+    """Show the summary of a fit: lme4's blocks in lme4's order, then our findings.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit
+    digits : significant digits, lme4's default 4
+    correlation : show the correlations of the fixed effects; as lme4, by default with at most
+        12 coefficients
+    ddf : {"none", "satterthwaite", "kenward-roger", "normal"}
+        "none", as in lme4, shows no p values; otherwise the coefficients are those of lmerTest,
+        with degrees of freedom (none for "normal") and p values
+    """
     digits = _checked_digits(digits)
     check_option("ddf", ddf, Ddf)
     if correlation is not None:
         check_flag("correlation", correlation, "True (show those of the fixed effects) or False")
     if fit.is_linear_model:
-        from hierbayes.reports.linear_model import linear_model_lines
+        from hierbayes.reports.linear_model import linear_model_blocks
 
-        lines = linear_model_lines(fit, digits)
-        return "\n".join([*lines, *finding_lines(fit)])
-    lines = [*title_lines(fit, ddf), "", *criterion_lines(fit), ""]
-    lines += residual_lines(fit, digits)
-    lines += ["Random effects:"]
-    lines += varcorr_lines(fit.varcorr(), digits=digits, with_variances=True)
-    lines += group_lines(fit)
-    lines += fixed_effects_lines(fit, digits, ddf)
-    lines += correlation_lines(fit, correlation=correlation)
-    lines += rank_lines(fit)
-    return "\n".join([*lines, *finding_lines(fit, correlation=correlation, ddf=ddf)])
+        return (*linear_model_blocks(fit, digits), Findings(finding_sentences(fit)))
+    return (
+        _title(fit, ddf),
+        *model_facts(fit),
+        _criterion(fit),
+        five_numbers_table(scaled_residuals(fit), digits, caption="Scaled residuals"),
+        variance_table(fit.varcorr(), digits=digits, with_variances=True, head="Random effects:"),
+        _counts(fit),
+        *fixed_effects_blocks(fit, digits, ddf),
+        *_correlations(fit, correlation=correlation),
+        *_rank_note(fit),
+        Findings(finding_sentences(fit, correlation=correlation, notes=_test_notes(fit, ddf))),
+    )
 
 
 def _checked_digits(digits: Any) -> int:
@@ -107,97 +137,99 @@ def _checked_digits(digits: Any) -> int:
     )
 
 
-def title_lines(fit: Any, ddf: Ddf = "none") -> list[str]:
-    """Estimator and tests, formula, data, weights and offset."""
-    by = "REML" if fit.method == "reml" else "maximum likelihood "
-    lines = [f"Linear mixed model fit by {by} ['lmerMod']"]
+def _title(fit: LikelihoodFit, ddf: Ddf) -> Block:
+    """Estimator and tests."""
+    by = "REML" if fit.method == "reml" else "maximum likelihood"
+    title = f"Linear mixed model fit by {by}"
     if ddf != "none":
-        lines = [f"Linear mixed model fit by {by.strip()}. {TESTS[ddf]}"]
-    lines += fill_lines(["Formula:", *formula_lines(fit.design.formula)])
-    for label, texts in specification(fit):
-        lines += fill_lines([f"{label:>8}", *texts])
-    return lines
+        return Heading(f"{title}. {TESTS[ddf]}")
+    gap = "" if fit.method == "reml" else " "  # lme4's
+    return Printed([f"{title}{gap} ['lmerMod']"], [Heading(title)])
 
 
-def specification(fit: Any) -> list[tuple[str, list[str]]]:
+def model_facts(fit: LikelihoodFit) -> list[Fact]:
+    """Return the formula, data, weights and offset."""
+    parts = [("Formula:", formula_lines(fit.design.formula)), *specification(fit)]
+    return [labelled(label, pieces, LABEL_WIDTH) for label, pieces in parts]
+
+
+def labelled(label: str, pieces: Sequence[str], width: int) -> Fact:
+    """Return a labelled line of pieces between which the terminal may break it."""
+    return Fact(label, " ".join(map(str.strip, pieces)), tuple(pieces), width)
+
+
+def specification(fit: Fit) -> list[tuple[str, list[str]]]:
     """Labels and lines of data, weights, offset and known sds, those that were given."""
     parts = [("Data:", [fit.data_name])] if fit.data_name else []
-    weights, offset = argument_lines(fit, "weights"), argument_lines(fit, "offset")
+    weights, offset = _argument_lines(fit, "weights"), _argument_lines(fit, "offset")
     if fit.weighted:
         parts.append(("Weights:", weights or ["(given as an array)"]))
     if offset:
         parts.append(("Offset:", offset))
-    if getattr(fit.design, "known_sd", None) is not None:
-        known = argument_lines(fit, "known_sd") or ["(given as an array)"]
+    if fit.design.known_sd is not None:
+        known = _argument_lines(fit, "known_sd") or ["(given as an array)"]
         parts.append(("Known sd:", known))
     return parts
 
 
-def argument_lines(fit: Any, name: str) -> list[str]:
+def _argument_lines(fit: Fit, name: str) -> list[str]:
     """Write an argument that was given as an expression, as R would; nothing for an array."""
     given = fit.model.arguments.get(name)
     return deparse_lines(parse_expression(given)) if isinstance(given, str) else []
 
 
-def criterion_lines(fit: Any) -> list[str]:
-    """Write the REML criterion; for ML the table of AIC, BIC, log-likelihood and deviance."""
+def _criterion(fit: LikelihoodFit) -> Block:
+    """Return the REML criterion; for ML the table of AIC, BIC, log-likelihood and deviance."""
     if fit.method == "reml":
         value = round_half_even(float(fit.criterion), CRITERION_DECIMALS)
-        return [f"REML criterion at convergence: {format_number(value)}"]
-    names, cells = information_cells(fit)
-    return named_vector_lines(cells, names)
-
-
-def information_cells(fit: Any) -> tuple[list[str], list[str]]:
-    """Names and cells of AIC, BIC, log-likelihood, deviance and residual degrees of freedom."""
+        return Paragraph(f"REML criterion at convergence: {format_number(value)}")
     values = [float(v) for v in (fit.aic, fit.bic, fit.loglik, fit.deviance)]
     df = int(fit.df_residual)
     cells = format_common([round_half_even(v, CRITERION_DECIMALS) for v in [*values, df]])[:4]
-    return ["AIC", "BIC", "logLik", "deviance", "df.resid"], [*cells, str(df)]
+    names = ("AIC", "BIC", "logLik", "deviance", "df.resid")
+    return Table(columns_of([[*cells, str(df)]], names), layout="vector")
 
 
-def scaled_residuals(fit: Any) -> list[float]:
+def scaled_residuals(fit: LikelihoodFit) -> list[float]:
     """Five numbers of the Pearson residuals divided by sigma."""
     return five_numbers(np.asarray(fit.residuals("pearson"), dtype=float) / fit.sigma)
 
 
-def residual_lines(fit: Any, digits: int) -> list[str]:
-    """Write the five numbers of the scaled residuals."""
-    cells = format_common(zap_small(scaled_residuals(fit), digits + 1), digits)
-    return ["Scaled residuals: ", *named_vector_lines(cells, FIVE_NUMBERS), ""]
+def five_numbers_table(values: Sequence[float], digits: int, *, caption: str) -> Table:
+    """Five numbers of residuals as R prints them."""
+    cells = format_common(zap_small(values, digits + 1), digits)
+    columns = columns_of([cells], FIVE_NUMBERS)
+    return Table(columns, caption=caption, head=f"{caption}: ", layout="vector")
 
 
-def group_lines(fit: Any) -> list[str]:
-    """Write the numbers of observations and of levels per grouping factor."""
-    return fill_lines([f"Number of obs: {fit.nobs}, groups: ", group_counts(fit)])
+def _counts(fit: LikelihoodFit) -> Block:
+    """Numbers of observations and of levels per grouping factor."""
+    groups = "; ".join(f"{name}, {levels}" for name, levels in fit.n_groups.items())
+    said = f"Number of obs: {fit.nobs}, groups: "
+    return Printed(fill_lines([said, groups]), [Paragraph(f"{said}{groups}")], gap=False)
 
 
-def group_counts(fit: Any) -> str:
-    """Name and number of levels of each grouping factor."""
-    return "; ".join(f"{name}, {levels}" for name, levels in fit.n_groups.items())
-
-
-def estimated(fit: Any) -> tuple[list[str], FloatArray, FloatArray]:
+def estimated(fit: LikelihoodFit) -> tuple[list[str], FloatArray, FloatArray]:
     """Names, estimates and covariance of the coefficients that were not dropped."""
     vcov = np.asarray(fit.vcov(), dtype=float)
     beta = fit.fixef().to_numpy(dtype=float)[fit.kept]
     return list(fit.coef_names), beta, vcov
 
 
-def fixed_effects_lines(fit: Any, digits: int, ddf: Ddf = "none") -> list[str]:
-    """Write the table of coefficients with standard errors and t values, and tests if asked for."""
+def fixed_effects_blocks(fit: LikelihoodFit, digits: int, ddf: Ddf = "none") -> list[Table]:
+    """Coefficients with standard errors and t values, and tests if asked for."""
     names, beta, vcov = estimated(fit)
     if not names:
         return []
-    if ddf == "none":
-        return ["", "Fixed effects:", *table_lines(fixed_effects_cells(beta, vcov, digits), names)]
-    columns, stars = tested_effects_cells(fit, digits, ddf)
-    return ["", "Fixed effects:", *table_lines(columns, names, stars=stars)]
+    columns, stars = fixed_effects_cells(beta, vcov, digits), None
+    if ddf != "none":
+        columns, stars = tested_effects_cells(fit, digits, ddf)
+    return [Table(columns, names, "Fixed effects", head="Fixed effects:", stars=stars)]
 
 
 def tested_effects_cells(
-    fit: Any, digits: int, ddf: Ddf
-) -> tuple[list[tuple[str, list[str]]], list[str] | None]:
+    fit: LikelihoodFit, digits: int, ddf: Ddf
+) -> tuple[list[Column], list[str] | None]:
     """Columns of the table of coefficients with tests, by name, and stars."""
     tests = fit.model.coefficient_tests(fit, ddf)
     z = ddf == "normal"
@@ -207,13 +239,11 @@ def tested_effects_cells(
     p_cells, stars = p_value_cells(tests.p_value.tolist(), digits)
     names = ["Estimate", "Std. Error", "df"][: len(parts)]
     last = ("z value", "Pr(>|z|)") if z else ("t value", "Pr(>|t|)")
-    columns = [*zip(names, cells, strict=True), (last[0], statistics), (last[1], p_cells)]
-    return columns, stars
+    names += last
+    return list(zip(names, [*cells, statistics, p_cells], strict=True)), stars
 
 
-def fixed_effects_cells(
-    beta: FloatArray, vcov: FloatArray, digits: int
-) -> list[tuple[str, list[str]]]:
+def fixed_effects_cells(beta: FloatArray, vcov: FloatArray, digits: int) -> list[Column]:
     """Columns of the table of coefficients, by name."""
     se = np.sqrt(np.diag(vcov))
     estimates, errors = estimate_cells([beta.tolist(), se.tolist()], digits)
@@ -221,14 +251,22 @@ def fixed_effects_cells(
     return [("Estimate", estimates), ("Std. Error", errors), ("t value", statistics)]
 
 
-def correlation_lines(fit: Any, *, correlation: bool | None) -> list[str]:
-    """Write the correlations of the fixed effects, with shortened names."""
+def _correlations(fit: LikelihoodFit, *, correlation: bool | None) -> list[Table]:
+    """Correlations of the fixed effects, with shortened names."""
     names, _, vcov = estimated(fit)
     shown = len(names) <= CORRELATION_UP_TO if correlation is None else correlation
     if not shown or len(names) < 2:
         return []
-    rows, columns, cells = correlation_cells(names, vcov)
-    return ["", "Correlation of Fixed Effects:", *matrix_lines(cells, rows, columns, right=False)]
+    rows, short, cells = correlation_cells(names, vcov)
+    return [
+        Table(
+            columns_of(cells, short),
+            rows,
+            caption="Correlation of fixed effects",
+            head="Correlation of Fixed Effects:",
+            layout="left",
+        )
+    ]
 
 
 def correlation_cells(
@@ -244,25 +282,30 @@ def correlation_cells(
     return rows[1:], columns[:-1], [row[:-1] for row in cells[1:]]
 
 
-def rank_lines(fit: Any) -> list[str]:
-    """Write lme4's note on dropped columns."""
+def _rank_note(fit: LikelihoodFit) -> list[Block]:
+    """lme4's note on dropped columns."""
     n = len(fit.dropped_columns)
     if not n:
         return []
     what = "1 column / coefficient" if n == 1 else f"{n} columns / coefficients"
-    return [
-        "fit warnings:",
-        f"fixed-effect model matrix is rank deficient so dropping {what}",
-    ]
+    note = f"fixed-effect model matrix is rank deficient so dropping {what}"
+    return [Printed(["fit warnings:", note], [Paragraph(note)], gap=False)]
 
 
-def finding_sentences(fit: Any, *, correlation: bool | None = None, ddf: Ddf = "none") -> list[str]:
+def _test_notes(fit: LikelihoodFit, ddf: Ddf) -> list[str]:
+    """Sentences of the tests; that on what the data do not determine is a finding already."""
+    if ddf == "none":
+        return []
+    notes = fit.model.coefficient_tests(fit, ddf).notes
+    return [note for note in notes if note != fit.undetermined_note]
+
+
+def finding_sentences(
+    fit: Fit, *, correlation: bool | None = None, notes: Sequence[str] = ()
+) -> list[str]:
     """Sentences of the last block: what was found, rows dropped, what is held or not shown."""
-    sentences = [str(finding) for finding in fit.findings]
-    if ddf != "none":
-        notes = fit.model.coefficient_tests(fit, ddf).notes
-        sentences += [note for note in notes if note != fit.undetermined_note]  # a finding says it
-    dropped = rows_dropped_sentence(fit)
+    sentences = [*(str(finding) for finding in fit.findings), *notes]
+    dropped = _rows_dropped(fit)
     told = any(finding.code == "rows_dropped" for finding in fit.findings)
     if dropped and not told:
         sentences.append(dropped)
@@ -281,7 +324,7 @@ def finding_sentences(fit: Any, *, correlation: bool | None = None, ddf: Ddf = "
     return sentences
 
 
-def rows_dropped_sentence(fit: Any) -> str:
+def _rows_dropped(fit: Fit) -> str:
     """Say how many rows have missing values, and in which columns."""
     n_dropped = fit.n_rows_given - fit.nobs
     columns = {name: n for name, n in fit.rows_dropped.items() if n}
@@ -292,24 +335,4 @@ def rows_dropped_sentence(fit: Any) -> str:
     return (
         f"{n_dropped} of {fit.n_rows_given} rows {was} dropped for missing values "
         f"(missing by column: {counts})."
-    )
-
-
-def finding_lines(fit: Any, *, correlation: bool | None = None, ddf: Ddf = "none") -> list[str]:
-    """Write the last block: one wrapped paragraph a finding."""
-    sentences = finding_sentences(fit, correlation=correlation, ddf=ddf)
-    if not sentences:
-        return []
-    return ["", "Findings:", *(line for text in sentences for line in wrapped(text, "- ", "  "))]
-
-
-def wrapped(text: str, first: str, rest: str) -> list[str]:
-    """Break a sentence into lines that begin with ``first``, then ``rest``."""
-    return textwrap.wrap(
-        text,
-        width=LINE_WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
     )

@@ -1,9 +1,9 @@
-"""Variance components as text: ``print(VarCorr(fit))`` and the table in lme4's summary."""
+"""Variance components in blocks: ``print(VarCorr(fit))`` and the table in lme4's summary."""
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.render.layout import matrix_lines
+from hierbayes.render.blocks import Blocks, Table, columns_of
 from hierbayes.render.numbers import PRINT_DIGITS, format_common, round_half_even
 from hierbayes.results.varcorr import VarCorr
 
@@ -11,15 +11,18 @@ VARCORR_DIGITS = PRINT_DIGITS - 2  # lme4's print of VarCorr
 UNKNOWN = "undetermined"  # by the data; an sd is NaN for no other reason
 
 
-def varcorr_text(varcorr: VarCorr, digits: int = VARCORR_DIGITS) -> str:
-    """Write standard deviations and correlations as lme4's ``print(VarCorr(fit))``."""
-    return "\n".join(varcorr_lines(varcorr, digits=digits))
+def varcorr_blocks(varcorr: VarCorr, digits: int = VARCORR_DIGITS) -> Blocks:
+    """Show standard deviations and correlations as lme4's ``print(VarCorr(fit))``."""
+    return (variance_table(varcorr, digits=digits),)
 
 
-def varcorr_lines(varcorr: VarCorr, *, digits: int, with_variances: bool = False) -> list[str]:
-    """Lines of the table of variance components; the summary shows variances too."""
+def variance_table(
+    varcorr: VarCorr, *, digits: int, with_variances: bool = False, head: str = ""
+) -> Table:
+    """Table of variance components; the summary shows variances too."""
     names, rows = varcorr_cells(varcorr, digits=digits, with_variances=with_variances)
-    return matrix_lines(rows, [""] * len(rows), names, right=False)
+    columns = columns_of(rows, names)
+    return Table(columns, None, "Random effects", head=head, labels=2, layout="left")
 
 
 def varcorr_cells(

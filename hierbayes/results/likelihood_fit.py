@@ -52,6 +52,14 @@ class FitServices(Protocol):
     def table(self) -> Table:
         """The user's data."""
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What it was given beside formula and data."""
+
+    @property
+    def response_given(self) -> bool:
+        """Whether the response was replaced after the model was made."""
+
     def predict(self, fit: "LikelihoodFit", newdata: Any, **options: Any) -> Any:
         """Predictions of a fit."""
 

@@ -1,28 +1,26 @@
 """How results come to be printed and drawn without knowing the layers that do it.
 
-Rendering lives in ``reports/``, above this layer. A result derives from ``Printable``; the package
-registers, by class name, the functions that render it as text and as HTML. They are loaded on
-first use, so a fit that is never printed never imports them.
+Rendering lives in ``reports/`` and ``render/``, above this layer. A result derives from
+``Printable``; the package registers, by class name, the function that writes it. It is loaded on
+first use, so a fit that is never printed never imports it; a class of one's own is written as its
+ancestor is.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from hierbayes.calls import checked_methods
 
-Renderer = Callable[[Any], str]
-_text: dict[str, Callable[[], Renderer]] = {}
-_html: dict[str, Callable[[], Renderer]] = {}
+Form = Literal["text", "html", "markdown", "latex"]
+Writer = Callable[[Any, Form], str]
+_writers: dict[str, Writer] = {}
 _reports: dict[str, Callable[[Any, Any], Any]] = {}
 _pictures: dict[str, Callable[[], Callable[..., Any]]] = {}
 
 
-def register_renderers(
-    class_name: str, *, text: Callable[[], Renderer], html: Callable[[], Renderer]
-) -> None:
-    """Say how results of a class are rendered; ``text()`` and ``html()`` load the renderers."""
-    _text[class_name] = text
-    _html[class_name] = html
+def register_writer(class_name: str, write: Writer) -> None:
+    """Say what writes results of a class: ``write(result, form)``."""
+    _writers[class_name] = write
 
 
 def register_picture(class_name: str, load: Callable[[], Callable[..., Any]]) -> None:
@@ -32,12 +30,23 @@ def register_picture(class_name: str, load: Callable[[], Callable[..., Any]]) ->
 
 def picture_of(result: Any, **options: Any) -> Any:
     """Return the figure and axes that the function registered for this class draws."""
-    return _pictures[type(result).__name__]()(result, **options)
+    return _registered(_pictures, result)()(result, **options)
 
 
 def register_report(class_name: str, write: Callable[[Any, Any], Any]) -> None:
     """Say what writes the report of results of a class: ``write(result, path)``."""
     _reports[class_name] = write
+
+
+def written(result: "Printable", form: Form) -> str:
+    """Return a result as text, as HTML for a notebook, as Markdown or as LaTeX."""
+    return _registered(_writers, result)(result, form)
+
+
+def _registered[T](table: dict[str, T], result: object) -> T:
+    """Return what a table holds for the class of a result, or for the nearest of its ancestors."""
+    names = [cls.__name__ for cls in type(result).__mro__]
+    return next(table[name] for name in names if name in table)
 
 
 @checked_methods("result")
@@ -71,7 +80,7 @@ class Reportable:
         >>> fit.report(pathlib.Path(tempfile.mkdtemp()) / "dyestuff.html").name
         'dyestuff.html'
         """
-        return _reports[type(self).__name__](self, path)
+        return _registered(_reports, self)(self, path)
 
 
 class Printable:
@@ -80,13 +89,13 @@ class Printable:
     __slots__ = ()
 
     def __str__(self) -> str:
-        """Return the text rendering registered for this class."""
-        return _text[type(self).__name__]()(self)
+        """Return the result as text."""
+        return written(self, "text")
 
     def __repr__(self) -> str:
         """Return the same as ``str``: results are read, not evaluated."""
         return str(self)
 
     def _repr_html_(self) -> str:
-        """Return the HTML rendering registered for this class."""
-        return _html[type(self).__name__]()(self)
+        """Return the result as HTML with its own style."""
+        return written(self, "html")

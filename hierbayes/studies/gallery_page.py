@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import hierbayes.plots as plots
 from hierbayes.arrays import record
 from hierbayes.plots.style import any_figure, drawing, inches
-from hierbayes.render.html_page import Section, escape, page
+from hierbayes.render.blocks import Markup, Paragraph, Preformatted, Section
+from hierbayes.render.html import escape, page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -198,26 +199,30 @@ def gallery_files(sources: Sequence[GallerySource]) -> dict[str, bytes]:
             figure.savefig(buffer, format="png", dpi=DPI)
             files[f"{entry.slug}-{width:.0f}.png"] = buffer.getvalue()
         shown.append(_shown(entry, words))
+    words = (
+        "Every picture of hb.plot, as wide as a page (160 mm) and as a column (80 mm), from a "
+        "model of one grouping factor and from crossed ones."
+    )
     sections = [
-        Section(
-            text="Every picture of hb.plot, as wide as a page (160 mm) and as a column (80 mm), "
-            "from a model of one grouping factor and from crossed ones."
-        ),
-        *(
-            Section(heading=f"{source.name}: {source.heading}", preformatted=source.setup)
-            for source in sources
-        ),
-        *(Section(heading=f"{e.picture}: {e.source}", html=html) for e, html in shown),
+        Section("", [Paragraph(words)]),
+        *(Section(f"{s.name}: {s.heading}", [Preformatted(s.setup)]) for s in sources),
+        *shown,
     ]
     files["index.html"] = page(TITLE, sections).encode()
     return files
 
 
-def _shown(entry: Entry, words: str) -> tuple[Entry, str]:
+def _shown(entry: Entry, words: str) -> Section:
     pictures = " ".join(
         f'<img src="{entry.slug}-{width:.0f}.png" alt="{escape(words)}" '
         f'style="width:{width:.0f}mm; max-width:100%; vertical-align:top">'
         for width in WIDTHS_MM
     )
-    code = f"<pre>{escape(entry.code)}</pre>"
-    return entry, f'{code}\n<p>{pictures}</p>\n<p class="soft">{escape(words)}</p>'
+    return Section(
+        f"{entry.picture}: {entry.source}",
+        [
+            Preformatted(entry.code, language="python"),
+            Markup(f"<p>{pictures}</p>"),
+            Paragraph(words, soft=True),
+        ],
+    )

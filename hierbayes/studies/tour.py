@@ -1,21 +1,27 @@
 """The tour: the lecture's analysis in the lecture's order, for the terminal and as a page.
 
-Each ``Block`` is one step: a sentence, the code that does it, what it prints, its figures. The
-same blocks are written as text and as HTML, so both tell the same numbers.
+Each ``Step`` is a sentence, the code that does it, what it prints, its figures. The same steps are
+written as text and as HTML, so both tell the same numbers.
 """
 
 import json
-import textwrap
 from collections.abc import Mapping, Sequence
 
-from hierbayes.render.html_page import Picture, Section, page, table
-from hierbayes.render.layout import LINE_WIDTH, matrix_lines
+from hierbayes.render.blocks import (
+    Block,
+    Picture,
+    Preformatted,
+    Section,
+    Table,
+    columns_of,
+    prose,
+)
+from hierbayes.render.html import page
+from hierbayes.render.text import text
 from hierbayes.reports.anova import anova_text
 from hierbayes.reports.frame_structure import str_text
-from hierbayes.reports.html import level_tables_html
-from hierbayes.reports.summary import fixed_effects_lines
-from hierbayes.studies.lecture.blocks import Block
-from hierbayes.studies.lecture.formulas import formulas_html, formulas_text
+from hierbayes.reports.summary import fixed_effects_blocks
+from hierbayes.studies.lecture.formulas import formulas_blocks
 from hierbayes.studies.lecture.inference import (
     bias_block,
     bootstrap_block,
@@ -37,13 +43,15 @@ from hierbayes.studies.lecture.posterior import (
     comparison_block,
     posterior_block,
     posterior_effects_block,
+    tables_on_page,
 )
 from hierbayes.studies.lecture.shrinkage import (
     caterpillar_block,
     likelihood_block,
     shrinkage_block,
 )
-from hierbayes.studies.lecture.slides import slides_html, slides_text
+from hierbayes.studies.lecture.slides import slides_table
+from hierbayes.studies.lecture.step import Step
 
 TITLE = "The lecture on sleepstudy, from our own code"
 INTRODUCTION = (
@@ -53,7 +61,7 @@ INTRODUCTION = (
 SUMMARY_DIGITS = 4
 
 
-def tour_blocks(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Block]:
+def tour_steps(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Step]:
     """Build the steps of the tour from the lecture's fits and figures.
 
     Parameters
@@ -89,49 +97,46 @@ def tour_blocks(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Block
     ]
 
 
-def tour_text(blocks: Sequence[Block], *, folder: str) -> str:
+def tour_text(steps: Sequence[Step], *, folder: str) -> str:
     """Write the tour for a terminal; ``folder`` is where the figures are."""
-    parts = [TITLE, "=" * len(TITLE), "", _wrapped(INTRODUCTION)]
-    for number, block in enumerate(blocks, start=1):
-        heading = f"{number}. {block.heading}"
-        parts += ["", "", heading, "-" * len(heading)]
-        parts.append("\n\n".join(_wrapped(part) for part in block.text.split("\n\n")))
-        if block.code:
-            parts += ["", *_prompted(block.code)]
-        if block.output:
-            parts += ["", block.output.strip("\n")]
-        parts += [f"\nFigure: {folder}/{name}" for name in block.pictures]
+    parts = [TITLE, "=" * len(TITLE), "", text(prose(INTRODUCTION))]
+    for number, step in enumerate(steps, start=1):
+        heading = f"{number}. {step.heading}"
+        parts += ["", "", heading, "-" * len(heading), text(prose(step.text))]
+        if step.code:
+            parts += ["", *_prompted(step.code)]
+        if step.shown:
+            parts += ["", step.output]
+        parts += [f"\nFigure: {folder}/{name}" for name in step.pictures]
     return "\n".join(parts)
 
 
-def tour_page(blocks: Sequence[Block]) -> str:
+def tour_page(steps: Sequence[Step]) -> str:
     """Write the tour as one self-contained HTML file."""
-    sections = [Section(text=INTRODUCTION)]
-    for number, block in enumerate(blocks, start=1):
-        output = "" if block.html and block.html_replaces else block.output.strip("\n")
-        typed = "\n".join(_prompted(block.code))
-        sections.append(
-            Section(
-                heading=f"{number}. {block.heading}",
-                text=block.text,
-                preformatted="\n\n".join(part for part in (typed, output) if part),
-                html=block.html,
-                pictures=tuple(block.pictures.values()),
-            )
-        )
+    sections = [Section("", prose(INTRODUCTION))]
+    for number, step in enumerate(steps, start=1):
+        blocks = [*prose(step.text), *_session(step), *step.pictures.values()]
+        sections.append(Section(f"{number}. {step.heading}", blocks))
     return page(TITLE, sections)
 
 
-def _wrapped(paragraph: str) -> str:
-    return textwrap.fill(paragraph, LINE_WIDTH, break_long_words=False, break_on_hyphens=False)
+def _session(step: Step) -> list[Block]:
+    """Return code and output, as one piece where the output is plain text."""
+    typed, shown = "\n".join(_prompted(step.code)), step.shown
+    match shown:
+        case (Preformatted() as first, *others):
+            typed = "\n\n".join(filter(None, [typed, first.text.strip("\n")]))
+            return [Preformatted(typed), *others]
+        case _:
+            return [*([Preformatted(typed)] if typed else []), *shown]
 
 
 def _prompted(code: Sequence[str]) -> list[str]:
     return [f"... {line}" if line.startswith(" ") else f">>> {line}" for line in code]
 
 
-def _linear_model(lecture: Lecture) -> Block:
-    return Block(
+def _linear_model(lecture: Lecture) -> Step:
+    return Step(
         heading="A linear model",
         text="The lecture begins with the ordinary linear model: one error term, all observations "
         "independent. A formula without bars is that model, fitted by least squares. It takes "
@@ -142,13 +147,13 @@ def _linear_model(lecture: Lecture) -> Block:
             'sleep = hb.load_dataset("sleepstudy")',
             f'print(hb.lmer("{LINEAR}", sleep).summary())',
         ),
-        output=lecture.linear.summary(),
+        shown=(Preformatted(lecture.linear.summary()),),
     )
 
 
-def _data(lecture: Lecture) -> Block:
+def _data(lecture: Lecture) -> Step:
     n_subjects = lecture.m1.n_groups["Subject"]
-    return Block(
+    return Step(
         heading="The data",
         text="The lecture asks how reaction times change with each night of short sleep, and "
         "whether people who differ at the start also differ in how much they suffer. The data: "
@@ -157,14 +162,14 @@ def _data(lecture: Lecture) -> Block:
             "from hierbayes.reports.frame_structure import str_text",
             "print(str_text(sleep))",
         ),
-        output=str_text(lecture.sleep),
+        shown=(Preformatted(str_text(lecture.sleep)),),
     )
 
 
-def _facets(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
+def _facets(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
     del lecture
     name = "sleepstudy_by_subject.png"
-    return Block(
+    return Step(
         heading="One panel a subject",
         text="The lecture looks at each subject alone before modelling them together. Points are "
         "the data, a line is the least-squares line of that subject's own ten points, the grey "
@@ -177,9 +182,9 @@ def _facets(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
     )
 
 
-def _formulas(lecture: Lecture) -> Block:
+def _formulas(lecture: Lecture) -> Step:
     truth = lecture.truth
-    return Block(
+    return Step(
         heading="From equations to formulas",
         text=f"The lecture lists {len(FORMULA_TABLE)} equations with their formulas; here each is "
         "fitted. Some need items crossed with subjects, which sleepstudy does not have, so the "
@@ -189,38 +194,37 @@ def _formulas(lecture: Lecture) -> Block:
         "Leaving out a source of variation does not make it vanish: it turns up in the others, "
         "most of all in the residual. All fits have the same fixed part, so their REML criteria "
         "may be compared; a lower one fits more closely.",
-        output=formulas_text(lecture),
-        html=formulas_html(lecture),
+        shown=formulas_blocks(lecture),
     )
 
 
-def _summary(lecture: Lecture) -> Block:
-    return Block(
+def _summary(lecture: Lecture) -> Step:
+    return Step(
         heading="Fitting the model: summary(m.1)",
         text="The lecture's model m.1 gives every subject an intercept and a slope of their own, "
         "which may be correlated. Its summary, in the layout of the slides: criterion, scaled "
         "residuals, random effects, fixed effects.",
         code=(f'm1 = hb.lmer("{M1}", sleep)', "print(m1.summary())"),
-        output=lecture.m1.summary(),
+        shown=(Preformatted(lecture.m1.summary()),),
     )
 
 
-def _variance_components(lecture: Lecture) -> Block:
-    return Block(
+def _variance_components(lecture: Lecture) -> Step:
+    return Step(
         heading="Random-effects parameters: VarCorr(m.1)",
         text="The matrix Omega of the lecture, as standard deviations and correlation: how much "
         "subjects differ in their intercepts (ms) and slopes (ms a day), and whether the two go "
         "together.",
         code=("print(m1.varcorr())",),
-        output=str(lecture.m1.varcorr()),
+        shown=(Preformatted(str(lecture.m1.varcorr())),),
     )
 
 
-def _random_effects(lecture: Lecture) -> Block:
+def _random_effects(lecture: Lecture) -> Step:
     modes = lecture.m1.ranef()
     spread = lecture.m1.ranef_sd()["Subject"].agg(["min", "max"])
     n = len(modes["Subject"])
-    return Block(
+    return Step(
         heading="Subject-specific effects: ranef(m.1)",
         text=f"How far each subject is from the average line; the slides show some of the {n} "
         "subjects, here they all are. Conditional standard deviations say how well an effect is "
@@ -230,29 +234,26 @@ def _random_effects(lecture: Lecture) -> Block:
             "print()",
             'print(m1.ranef_sd()["Subject"].agg(["min", "max"]))',
         ),
-        output=f"{modes}\n\n{spread}",
-        html=level_tables_html(modes),
-        html_replaces=False,
+        shown=(Preformatted(f"{modes}\n\n{spread}"), tables_on_page(modes)),
     )
 
 
-def _fixed_effects(lecture: Lecture) -> Block:
+def _fixed_effects(lecture: Lecture) -> Step:
     fixef = lecture.m1.fixef()
-    return Block(
+    return Step(
         heading="Fixed effects: no p values!",
         text=f"The average subject starts at {fixef['(Intercept)']:.0f} ms and slows down by "
         f"{fixef['Days']:.1f} ms with each day. As in the lecture there are no p values: outside "
         "balanced designs it is not clear which degrees of freedom a t value should have. A "
         "likelihood-ratio test follows below. This is the part of the summary on fixed effects; "
         "m1.fixef() gives the estimates alone.",
-        output="\n".join(fixed_effects_lines(lecture.m1, SUMMARY_DIGITS)[1:]),
+        shown=(Preformatted(text(fixed_effects_blocks(lecture.m1, SUMMARY_DIGITS))),),
     )
 
 
-def _reml_and_ml(lecture: Lecture) -> Block:
+def _reml_and_ml(lecture: Lecture) -> Step:
     names, header, cells = _estimates_by_method(lecture)
-    columns = [(name, [row[j] for row in cells]) for j, name in enumerate(header)]
-    return Block(
+    return Step(
         heading="REML or ML",
         text="The lecture says that ML underestimates variance components and that REML is less "
         "biased. The same model fitted both ways: ML measures the subjects' spread around fixed "
@@ -261,8 +262,7 @@ def _reml_and_ml(lecture: Lecture) -> Block:
         "estimation, as n - 1 instead of n does in a sample variance. The residual sd sigma, "
         "which comes from the days within subjects, is the same.",
         code=(f'm1_ml = hb.lmer("{M1}", sleep, reml=False)',),
-        output="\n".join(matrix_lines(cells, names, header)),
-        html=table(columns, names),
+        shown=(Table(columns_of(cells, header), names),),
     )
 
 
@@ -290,9 +290,9 @@ def _estimates_by_method(lecture: Lecture) -> tuple[list[str], list[str], list[l
     return names, ["REML", "ML", "ML / REML"], cells
 
 
-def _likelihood_ratio(lecture: Lecture) -> Block:
+def _likelihood_ratio(lecture: Lecture) -> Step:
     test = lecture.anova.to_frame().iloc[1]
-    return Block(
+    return Step(
         heading="Likelihood-ratio test: anova(m.1, m.2)",
         text="The lecture asks whether the covariance of intercept and slope differs from zero: "
         "are people who are fast at the start less affected by lack of sleep? m.2 is m.1 "
@@ -309,13 +309,13 @@ def _likelihood_ratio(lecture: Lecture) -> Block:
             "print()",
             "print(test)",
         ),
-        output=f"{anova_text(lecture.anova, style='lecture')}\n\n{lecture.anova}",
+        shown=(Preformatted(f"{anova_text(lecture.anova, style='lecture')}\n\n{lecture.anova}"),),
     )
 
 
-def _residuals(pictures: Mapping[str, Picture]) -> Block:
+def _residuals(pictures: Mapping[str, Picture]) -> Step:
     name = "residuals.png"
-    return Block(
+    return Step(
         heading="Are the residuals well behaved?",
         text="The lecture ends with the residuals of m.1: against days, moved sideways a little so "
         "that they don't cover each other, and against normal quantiles. On the left the cloud "
@@ -326,14 +326,13 @@ def _residuals(pictures: Mapping[str, Picture]) -> Block:
     )
 
 
-def _slides(lecture: Lecture) -> Block:
+def _slides(lecture: Lecture) -> Step:
     excess = lecture.at_slides.criterion - lecture.m1.criterion
-    return Block(
+    return Step(
         heading="The slides beside ours",
         text="A few last digits differ from the slides: lme4 in 2019 stopped a little short of the "
         "optimum. In the middle is our code, not searching but standing where lme4 stopped: it "
         "prints the slides' digits. The REML criterion is what the search makes small; there it "
         f"is {excess:.1e} higher than at our estimates.",
-        output=slides_text(lecture),
-        html=slides_html(lecture),
+        shown=(slides_table(lecture),),
     )

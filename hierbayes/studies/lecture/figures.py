@@ -13,7 +13,7 @@ from hierbayes.plots.shrinkage_lines import shrinkage_lines
 from hierbayes.plots.shrinkage_plane import shrinkage_plane
 from hierbayes.plots.style import PNG_DPI, WIDTH_MM, drawing, inches, with_margins
 from hierbayes.pooling.within_group import within_group
-from hierbayes.render.html_page import Picture
+from hierbayes.render.blocks import Picture
 from hierbayes.studies.lecture.lecture import LABELS, Lecture
 
 if TYPE_CHECKING:

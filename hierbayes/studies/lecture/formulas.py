@@ -4,8 +4,9 @@ import math
 import re
 import textwrap
 
-from hierbayes.render.html_page import table
-from hierbayes.render.layout import LINE_WIDTH, matrix_lines
+from hierbayes.render.blocks import Block, Markup, Printed, Table, columns_of
+from hierbayes.render.html import table
+from hierbayes.render.layout import wrapped
 from hierbayes.reports.explain import bar_sentences
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.studies.lecture.lecture import FORMULA_TABLE, Lecture
@@ -24,51 +25,36 @@ HEADER = ("REML criterion", *ESTIMATES)
 TRUTH = "truth"
 
 
-def formulas_text(lecture: Lecture) -> str:
-    """Write equations, formulas, what the bars became, and the estimates, as plain text."""
+def formulas_blocks(lecture: Lecture) -> tuple[Block, ...]:
+    """Show equations, formulas, what the bars became, and the estimates."""
+    numbers = [str(number) for number in range(1, len(FORMULA_TABLE) + 1)]
+    columns = [
+        ("equation", [row.equation for row in FORMULA_TABLE]),
+        ("formula", [row.formula for row in FORMULA_TABLE]),
+    ]
+    written = Table(columns, numbers, "Equations and formulas", labels=2)
+    pairs = bars(lecture.table_fits)
+    columns = [
+        ("bar", [bar for bar, _ in pairs]),
+        ("what it became", ["\n".join(textwrap.wrap(text, 72)) for _, text in pairs]),
+    ]
+    became = Table(columns, caption="What each bar became", labels=2)
+    names, cells = estimates(lecture)
+    return (
+        Printed(_lines(pairs), [Markup(with_subscripts(table(written))), became]),
+        Table(columns_of(cells, HEADER), names, ESTIMATES_CAPTION, head=ESTIMATES_CAPTION),
+    )
+
+
+def _lines(pairs: list[tuple[str, str]]) -> list[str]:
+    """Equations and formulas, and what the bars became, as plain text."""
     lines = []
     for number, row in enumerate(FORMULA_TABLE, start=1):
         lines += [f"{number}  {plain(row.equation)}", f"   {row.formula}"]
     lines += ["", "What each bar became"]
-    for bar, sentence in bars(lecture.table_fits):
-        lines += textwrap.wrap(
-            f"{bar}  {sentence}",
-            width=LINE_WIDTH,
-            initial_indent="  ",
-            subsequent_indent="      ",
-            break_long_words=False,
-        )
-    names, cells = estimates(lecture)
-    lines += ["", ESTIMATES_CAPTION]
-    return "\n".join([*lines, *matrix_lines(cells, names, HEADER)])
-
-
-def formulas_html(lecture: Lecture) -> str:
-    """Show the same as tables."""
-    numbers = [str(number) for number in range(1, len(FORMULA_TABLE) + 1)]
-    written = table(
-        [
-            ("equation", [row.equation for row in FORMULA_TABLE]),
-            ("formula", [row.formula for row in FORMULA_TABLE]),
-        ],
-        numbers,
-        caption="Equations and formulas",
-        text_columns=2,
-    )
-    pairs = bars(lecture.table_fits)
-    became = table(
-        [
-            ("bar", [bar for bar, _ in pairs]),
-            ("what it became", ["\n".join(textwrap.wrap(text, 72)) for _, text in pairs]),
-        ],
-        caption="What each bar became",
-        text_columns=2,
-    )
-    names, cells = estimates(lecture)
-    columns = [(name, [row[j] for row in cells]) for j, name in enumerate(HEADER)]
-    return "\n".join(
-        [with_subscripts(written), became, table(columns, names, caption=ESTIMATES_CAPTION)]
-    )
+    for bar, sentence in pairs:
+        lines += wrapped(f"{bar}  {sentence}", "  ", "      ")
+    return lines
 
 
 def plain(equation: str) -> str:

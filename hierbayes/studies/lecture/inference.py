@@ -5,15 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from hierbayes.render.html_page import Picture, table
-from hierbayes.render.layout import matrix_lines
-from hierbayes.studies.lecture.blocks import Block
+from hierbayes.render.blocks import Picture, Preformatted, Printed, Table, columns_of
 from hierbayes.studies.lecture.lecture import Lecture
+from hierbayes.studies.lecture.step import Step
 
 
-def satterthwaite_block(lecture: Lecture) -> Block:
+def satterthwaite_block(lecture: Lecture) -> Step:
     """Show the approximation the lecture names: Satterthwaite's degrees of freedom."""
-    return Block(
+    return Step(
         heading="Degrees of freedom after all: Satterthwaite",
         text="The lecture names Satterthwaite's approximation (lmerTest): choose the degrees of "
         "freedom so that the estimated variance of an estimate behaves like a chi-squared. Here "
@@ -24,14 +23,17 @@ def satterthwaite_block(lecture: Lecture) -> Block:
             "print()",
             "print(hb.anova(m1, type=3))",
         ),
-        output=f"{lecture.m1.summary(ddf='satterthwaite')}\n\n{lecture.satterthwaite}",
+        shown=(
+            Preformatted(f"{lecture.m1.summary(ddf='satterthwaite')}\n\n{lecture.satterthwaite}"),
+        ),
     )
 
 
-def bootstrap_block(lecture: Lecture) -> Block:
+def bootstrap_block(lecture: Lecture) -> Step:
     """Print the bootstrap intervals as the slide does."""
     found = lecture.bootstrap.round(2)
-    return Block(
+    columns = [(str(name), [f"{value:.2f}" for value in found[name]]) for name in found]
+    return Step(
         heading="Bootstrap confidence intervals",
         text="Simulate 500 data sets from the fitted model, fit each again, take the middle 95 % "
         "of every estimate. The 500 fits are one batch on the same cross-products. The limits of "
@@ -40,22 +42,17 @@ def bootstrap_block(lecture: Lecture) -> Block:
             'ci = hb.confint(m1, method="bootstrap", nsim=500, random_seed=1)',
             "print(ci.round(2))",
         ),
-        output=str(found),
-        html=table(
-            [(str(name), [f"{value:.2f}" for value in found[name]]) for name in found],
-            [str(name) for name in found.index],
-        ),
+        shown=(Printed(str(found).split("\n"), [Table(columns, list(lecture.bootstrap.index))]),),
     )
 
 
-def intervals_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
+def intervals_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
     """Lay the three kinds of intervals beside the posterior's."""
     kinds, names = list(lecture.intervals), list(lecture.bootstrap.index)
     columns = [
         (kind, [_limits(lecture.intervals[kind].loc[name]) for name in names]) for kind in kinds
     ]
-    cells = [[column[i] for _, column in columns] for i in range(len(names))]
-    return Block(
+    return Step(
         heading="Three kinds of confidence intervals beside the posterior's",
         text="95 % limits of every parameter. Wald intervals are symmetric and for fixed effects "
         "only. A profile interval holds the values at which the likelihood, the others fitted "
@@ -69,8 +66,7 @@ def intervals_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
             '         "bootstrap": ci, "posterior": hb.confint(post)}',
             "hb.plot.intervals(kinds)",
         ),
-        output="\n".join(matrix_lines(cells, names, kinds)),
-        html=table(columns, names),
+        shown=(Table(columns, names),),
         pictures={"intervals.png": pictures["intervals.png"]},
     )
 
@@ -85,19 +81,19 @@ def _limits(row: pd.Series) -> str:
     return f"{low:.{decimals}f}, {high:.{decimals}f}"
 
 
-def pb_test_block(lecture: Lecture) -> Block:
+def pb_test_block(lecture: Lecture) -> Step:
     """Bootstrap the likelihood-ratio test."""
-    return Block(
+    return Step(
         heading="The golden standard: a bootstrapped likelihood-ratio test",
         text="The chi-squared distribution of the test above is an approximation. Simulating from "
         "m.2 and fitting both models to every simulated data set shows how large the statistic "
         "gets when there is no covariance.",
         code=("print(hb.pb_test(m2, m1, nsim=1000, random_seed=1))",),
-        output=str(lecture.pb_test),
+        shown=(Preformatted(str(lecture.pb_test)),),
     )
 
 
-def bias_block(lecture: Lecture) -> Block:
+def bias_block(lecture: Lecture) -> Step:
     """Show the bias of variance estimates by simulation."""
     truth, frame = lecture.bias.truth, lecture.bias.table
     header = ["true", "mean", "mean / true", "error", "data sets"]
@@ -113,9 +109,8 @@ def bias_block(lecture: Lecture) -> Block:
         for i in frame.index
     ]
     names = [f"{frame['variance'][i]}, {frame['method'][i]}" for i in frame.index]
-    columns = [(name, [row[j] for row in cells]) for j, name in enumerate(header)]
     expected = (truth.n_subjects - 1) / truth.n_subjects
-    return Block(
+    return Step(
         heading="ML against REML against the posterior, on variances that are known",
         text=f"The slides say that REML is less biased. Simulated here: {truth.n_subjects} "
         f"subjects on {truth.n_days} days with known variances, estimated again and again (in "
@@ -124,6 +119,5 @@ def bias_block(lecture: Lecture) -> Block:
         f"{truth.n_subjects} of the variance between subjects, REML all of it on average. The "
         "posterior is no estimator of that kind: its median depends on the prior, which allows "
         "sds well above those of this simulation, and with six subjects it counts.",
-        output="\n".join(matrix_lines(cells, names, header)),
-        html=table(columns, names),
+        shown=(Table(columns_of(cells, header), names),),
     )

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 
-from hierbayes.render.html_page import Picture
-from hierbayes.studies.lecture.blocks import Block
+from hierbayes.render.blocks import Picture
 from hierbayes.studies.lecture.lecture import Lecture
+from hierbayes.studies.lecture.step import Step
 
 
-def likelihood_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
+def likelihood_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
     """Show the function that ML and REML maximise."""
     del lecture
     name = "likelihood.png"
-    return Block(
+    return Step(
         heading="The likelihood function",
         text="The lecture integrates the random effects out: what is left is the marginal density "
         "of the data as a function of the parameters. Here it is over the two sds of the "
@@ -23,7 +23,7 @@ def likelihood_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block
     )
 
 
-def shrinkage_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
+def shrinkage_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
     """Show how each subject is pulled towards the population."""
     from hierbayes.pooling.shrinkage import shrinkage
 
@@ -31,7 +31,7 @@ def shrinkage_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
     rows = table.loc[table["term"] == "Days"]
     reliability = float(rows["reliability"].iloc[0])
     names = ("shrinkage_plane.png", "shrinkage_lines.png")
-    return Block(
+    return Step(
         heading="Shrinkage",
         text="A conditional mode is a compromise between the estimate within a subject and the "
         "population. How far it is pulled depends on the estimate itself, on the covariance Omega "
@@ -48,11 +48,11 @@ def shrinkage_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
     )
 
 
-def caterpillar_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Block:
+def caterpillar_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
     """Lay the subjects' effects by REML and from the posterior side by side."""
     del lecture
     name = "caterpillar.png"
-    return Block(
+    return Step(
         heading="All subjects, both ways",
         text="Conditional modes with their conditional intervals, beside posterior means. The "
         "modes take the estimated covariance as known; the posterior does not, so its intervals "

@@ -5,8 +5,7 @@ so the slides differ from us by where the search ended and by nothing else.
 """
 
 from hierbayes.arrays import record
-from hierbayes.render.html_page import table
-from hierbayes.render.layout import matrix_lines
+from hierbayes.render.blocks import Table, columns_of
 from hierbayes.render.numbers import FIVE_NUMBERS, format_common, zap_small
 from hierbayes.reports.level_tables import frame_cells
 from hierbayes.reports.summary import estimated, fixed_effects_cells, scaled_residuals
@@ -82,15 +81,8 @@ def printed(fit: LikelihoodFit) -> dict[str, str]:
     return found
 
 
-def slides_text(lecture: Lecture) -> str:
-    """Write the comparison as a plain table."""
+def slides_table(lecture: Lecture) -> Table:
+    """Show the comparison."""
     rows = comparisons(lecture)
     cells = [[row.slides, row.at_slides, row.ours] for row in rows]
-    return "\n".join(matrix_lines(cells, [row.quantity for row in rows], COLUMNS))
-
-
-def slides_html(lecture: Lecture) -> str:
-    """Show the comparison as a table."""
-    rows = comparisons(lecture)
-    cells = ([r.slides for r in rows], [r.at_slides for r in rows], [r.ours for r in rows])
-    return table(list(zip(COLUMNS, cells, strict=True)), [row.quantity for row in rows])
+    return Table(columns_of(cells, COLUMNS), [row.quantity for row in rows])

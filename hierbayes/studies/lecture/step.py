@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from hierbayes.arrays import record
-from hierbayes.render.html_page import Picture
+from hierbayes.render.blocks import Block, Picture
+from hierbayes.render.text import text
 
 
 @record
-class Block:
+class Step:
     """One step of the tour.
 
     Attributes
@@ -16,16 +17,17 @@ class Block:
     heading : its title
     text : what the lecture asks and what we do; paragraphs separated by blank lines
     code : the Python lines of this step
-    output : what they print, shown on the terminal and, unless ``html`` replaces it, on the page
-    html : tables for the page
-    html_replaces : whether ``html`` stands in place of ``output`` or after it
+    shown : what they print, as blocks
     pictures : file name -> picture
     """
 
     heading: str
     text: str
     code: tuple[str, ...] = ()
-    output: str = ""
-    html: str = ""
-    html_replaces: bool = True
+    shown: tuple[Block, ...] = ()
     pictures: Mapping[str, Picture] = field(default_factory=dict)
+
+    @property
+    def output(self) -> str:
+        """What the code prints."""
+        return text(self.shown)

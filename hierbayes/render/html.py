@@ -1,0 +1,170 @@
+"""Blocks as HTML: style, tables, and one self-contained page.
+
+No JavaScript and nothing loaded from elsewhere; colours follow the reader's light or dark
+setting. Every text that comes from a user passes through ``escape``.
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from hierbayes.render.blocks import (
+    Block,
+    Fact,
+    Findings,
+    Heading,
+    Markup,
+    Paragraph,
+    Picture,
+    Preformatted,
+    Printed,
+    Section,
+    Table,
+    Wide,
+    page_blocks,
+)
+from hierbayes.render.numbers import LEGEND
+
+__all__ = ["escape", "fragment", "html", "page", "table"]
+
+STYLE = """
+.hb { --ink: #1d2733; --soft: #5b6875; --rule: #c9d1d9; --note: #8a5a00; --note-back: #fff7e6;
+  color: var(--ink); font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; }
+.hb h1 { font-size: 1.7em; line-height: 1.2; margin: 0 0 .8em; }
+.hb h2 { font-size: 1.25em; margin: 2em 0 .5em; }
+.hb h3 { font-size: 1em; margin: 1.4em 0 .3em; }
+.hb p { margin: .4em 0; max-width: 46rem; }
+.hb .scroll { overflow-x: auto; }
+.hb table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid;
+  margin: .3em 0 .8em; font-variant-numeric: tabular-nums; background: none; }
+.hb caption { caption-side: top; text-align: left; color: var(--soft); padding: 0 0 .25em; }
+.hb th, .hb td { padding: .16em .75em; text-align: right; white-space: pre; border: 0;
+  background: none; color: inherit; }
+.hb thead th { border-bottom: 1px solid var(--rule); font-weight: 600; }
+.hb tbody th { font-weight: 400; text-align: left; }
+.hb td.text, .hb th.text { text-align: left; }
+.hb td.text { white-space: pre-wrap; }
+.hb code, .hb pre { font: .92em/1.4 ui-monospace, Menlo, Consolas, monospace; }
+.hb pre { overflow-x: auto; border-left: 3px solid var(--rule); padding: .2em 0 .2em 1em;
+  margin: .6em 0; background: none; color: inherit; }
+.hb ul.findings { border-left: 3px solid var(--note); background: var(--note-back);
+  margin: .5em 0; padding: .5em 1em .5em 2em; max-width: 46rem; }
+.hb .soft { color: var(--soft); }
+.hb img { max-width: 100%; height: auto; background: #fff; }
+@media (prefers-color-scheme: dark) {
+  .hb { --ink: #dfe6ee; --soft: #9aa7b4; --rule: #46525e; --note: #e0a93e;
+    --note-back: #2b2415; } }
+"""
+PAGE_STYLE = """
+html { color-scheme: light dark; }
+body { margin: 0; padding: 2.5rem 1.25rem; background: #fff; }
+body .hb { margin: 0 auto; }
+@media (prefers-color-scheme: dark) { body { background: #14191f; } }
+@media print { body { padding: 0; } .hb .scroll { overflow: visible; } }
+"""
+
+
+def html(blocks: Iterable[Block]) -> str:
+    """Write blocks as a piece of HTML, to stand in a page with the style of this module."""
+    return "\n".join(filter(None, map(_block, page_blocks(blocks))))
+
+
+def fragment(blocks: Iterable[Block]) -> str:
+    """Write blocks as a piece of HTML that brings its own style, for a notebook."""
+    return f'<div class="hb">\n<style>{STYLE}</style>\n{html(blocks)}\n</div>'
+
+
+def page(title: str, sections: Sequence[Section]) -> str:
+    """Make one self-contained HTML file.
+
+    Parameters
+    ----------
+    title : title of the page, also its first heading
+    sections : in order
+
+    Examples
+    --------
+    >>> from hierbayes.render.blocks import Paragraph, Section
+    >>> page("Sleep", [Section("Data", [Paragraph("18 subjects.")])]).count("<h2>")
+    1
+    """
+    body = "\n".join(_section(section) for section in sections)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{PAGE_STYLE}</style>\n</head>\n"
+        f'<body>\n<main class="hb">\n<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n'
+    )
+
+
+def _section(section: Section) -> str:
+    title = [Heading(section.heading, level=2)] if section.heading else []
+    return f"<section>\n{html([*title, *section.blocks])}\n</section>"
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading():
+            return f"<h{block.level}>{escape(block.text)}</h{block.level}>"
+        case Paragraph():
+            soft = ' class="soft"' if block.soft else ""
+            return f"<p{soft}>{escape(block.text)}</p>"
+        case Fact():
+            return _fact(block)
+        case Table():
+            legend = "" if block.stars is None else f'\n<p class="soft">{escape(LEGEND)}</p>'
+            return table(block) + legend
+        case Preformatted():
+            return f"<pre>{escape(block.text)}</pre>"
+        case Picture():
+            data = base64.b64encode(block.png).decode("ascii")
+            source = f'src="data:image/png;base64,{data}"'
+            return f'<p><img alt="{escape(block.alt)}" {source}></p>'
+        case Findings():
+            return _findings(block)
+        case Markup():
+            return block.html
+        case Printed() | Wide():
+            raise AssertionError("blocks within are taken one by one")
+
+
+def _fact(fact: Fact) -> str:
+    label = f'<span class="soft">{escape(fact.label)}</span>' if fact.label else ""
+    lines = "<br>".join(f"<code>{escape(line)}</code>" for line in fact.text.splitlines())
+    return f"<p>{' '.join(filter(None, (label, lines)))}</p>"
+
+
+def _findings(findings: Findings) -> str:
+    if not findings.sentences:
+        return ""
+    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in findings.sentences)
+    return f'<h3>Findings</h3>\n<ul class="findings">\n{items}\n</ul>'
+
+
+def table(block: Table) -> str:
+    """Write a table; the cells of a named one say their row and column."""
+    names = block.header
+    sides = [' class="text"' if j < block.labels else "" for j in range(len(names))]
+    head = "<th></th>" if block.rows is not None else ""
+    for name, side in zip(names, sides, strict=True):
+        head += f'<th scope="col"{side}>{escape(name)}</th>'
+    body = []
+    for i, row in enumerate(block.body):
+        cells = "".join(
+            f"<td{side}{_told('column', name, block)}>{escape(cell.strip())}</td>"
+            for name, side, cell in zip(names, sides, row, strict=True)
+        )
+        label = "" if block.rows is None else block.rows[i]
+        first = "" if block.rows is None else f'<th scope="row">{escape(label)}</th>'
+        body.append(f"<tr{_told('row', label, block)}>{first}{cells}</tr>")
+    title = f"<caption>{escape(block.caption)}</caption>" if block.caption else ""
+    rows = "\n".join(body)
+    reached = ' tabindex="0"' if block.name else ""  # a page of several is scrolled by keys
+    return (
+        f'<div class="scroll"{reached}><table{_told("table", block.name, block)}>{title}'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
+    )
+
+
+def _told(what: str, value: str, block: Table) -> str:
+    return f' data-{what}="{escape(value)}"' if block.name else ""
