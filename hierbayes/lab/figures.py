@@ -34,7 +34,8 @@ from hierbayes.lab.marks import (
     term_label,
 )
 from hierbayes.lab.pooling_lines import lines_behind, pooling_lines, x_values
-from hierbayes.lab.words import in_words, number
+from hierbayes.lab.words import in_words
+from hierbayes.render.numbers import format_plain
 from hierbayes.results.posterior_fit import PosteriorFit
 
 Panel = dict[str, Any]
@@ -245,13 +246,13 @@ def sd_panel(view: View, term: int) -> Panel:
         draws = posterior.fit.draws.sd[view.factor][..., term].ravel()
         top = max(top, float(np.quantile(draws, 0.99)))
         marks += _densities(view, posterior.fit, draws, term=term, top=top)
-        words.append(f"posterior median {number(float(np.median(draws)))}")
+        words.append(f"posterior median {format_plain(float(np.median(draws)))}")
     height = max((max(mark["y"]) for mark in marks if mark["kind"] != "text"), default=1.0)
     for style, at in sds.items():
         if style != "posterior":
             marks.append({"kind": "line", "style": style, "x": [at, at], "y": [0, height]})
             marks.append(point(style, at, height))
-            words.append(f"{NAMES[style]} {number(at)}")
+            words.append(f"{NAMES[style]} {format_plain(at)}")
     return {
         "id": f"sd{term}",
         "title": f"Between-sd of {view.terms[term]}",

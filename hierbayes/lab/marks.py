@@ -7,7 +7,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.lab.engine import NAMES, View
-from hierbayes.lab.words import number
+from hierbayes.render.numbers import format_plain
 
 Mark = dict[str, Any]
 
@@ -20,7 +20,7 @@ def point(
 ) -> Mark:
     """Return a point with the symbol of its style; a click on it looks at its level."""
     name = column_name(style)
-    label = f"{level}, {name}: {number(float(y))}" if level else name
+    label = f"{level}, {name}: {format_plain(float(y))}" if level else name
     return {"kind": "point", "x": float(x), "y": float(y), "style": style, "level": level,
             "shape": SHAPES.get(style, "circle"), "hollow": style == "own", "strong": strong,
             "label": label}  # fmt: skip

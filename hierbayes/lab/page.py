@@ -55,13 +55,14 @@ HEADER = """<style>
 .marimo-cell.published, .marimo-cell.published .output-area, .marimo-cell.published .output {
   padding-block: 0 !important; margin-block: 3px !important; }
 .marimo-cell.published:not(:has(.output-area *)) { display: none; }
-.lab-scroll { overflow-x: auto; max-height: 420px; }
-.lab-table { border-collapse: collapse; font-size: 15px; font-variant-numeric: tabular-nums; }
-.lab-table caption { text-align: left; font-weight: 600; padding: 4px 0; }
-.lab-table th, .lab-table td { padding: 2px 12px 2px 0; text-align: right; white-space: nowrap; }
-.lab-table th[scope=row] { text-align: left; font-weight: 500; }
-.lab-table thead th { border-bottom: 1px solid currentColor; }
 .lab-tables { display: flex; flex-wrap: wrap; gap: 10px 40px; }
+.lab-tables .scroll { overflow-x: auto; max-height: 420px; }
+.lab-tables table { border-collapse: collapse; font-size: 15px;
+  font-variant-numeric: tabular-nums; }
+.lab-tables caption { text-align: left; font-weight: 600; padding: 4px 0; }
+.lab-tables :is(th, td) { padding: 2px 12px 2px 0; text-align: right; white-space: nowrap; }
+.lab-tables th[scope=row] { text-align: left; font-weight: 500; }
+.lab-tables thead th { border-bottom: 1px solid currentColor; }
 .lab-note { font-size: 15px; margin: 2px 0; }
 .lab-error { border: 2px solid #b8001f; border-radius: 6px; padding: 8px 12px; font-size: 16px; }
 .lab-code { font-size: 13px; overflow-x: auto; }
@@ -322,7 +323,8 @@ def all_levels(result: Result) -> str:
     found = result.view
     if found is None or (found.is_hidden):
         return "<p class='lab-note'>Nothing to show yet.</p>"
-    return html_table(levels_table(found), "levels", f"Every level of {found.factor}")
+    shown = html_table(levels_table(found), "levels", f"Every level of {found.factor}")
+    return f"<div class='lab-tables'>{shown}</div>"
 
 
 def script_of(result: Result) -> str:

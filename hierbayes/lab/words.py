@@ -1,6 +1,5 @@
 """The tables and sentences of the lab: every number that stands on the page beside pictures."""
 
-import html
 from typing import cast
 
 import numpy as np
@@ -8,21 +7,10 @@ import pandas as pd
 
 from hierbayes.lab.engine import NAMES, View
 from hierbayes.naming.addresses import coefficient_addresses
+from hierbayes.render.blocks import Table
+from hierbayes.render.html import table
+from hierbayes.render.numbers import format_plain
 from hierbayes.results.posterior_fit import PosteriorFit
-
-DIGITS = 4
-
-
-def number(value: float) -> str:
-    """Return four significant digits, never in powers of ten where a person would not."""
-    if not np.isfinite(value):
-        return "–"
-    if value == 0:
-        return "0"
-    size = int(np.floor(np.log10(abs(value))))
-    if -4 <= size < 7:
-        return f"{value:.{max(DIGITS - 1 - size, 0)}f}"
-    return f"{value:.{DIGITS - 1}e}"
 
 
 def parameter_table(view: View) -> pd.DataFrame:
@@ -85,8 +73,8 @@ def in_words(view: View) -> str:
     for k, term in enumerate(view.terms):
         own, pulled = float(view.unpenalised[j, k]), float(first.coefficient[j, k])
         parts.append(
-            f"{term}: {number(own)} on its own, {number(pulled)} after partial pooling "
-            f"({NAMES[view.first]}), population {number(float(first.population[k]))}, "
+            f"{term}: {format_plain(own)} on its own, {format_plain(pulled)} after partial pooling "
+            f"({NAMES[view.first]}), population {format_plain(float(first.population[k]))}, "
             f"reliability {first.reliability[j, k]:.2f}"
         )
     n = int(view.n[j])
@@ -108,27 +96,17 @@ def prior_words(view: View) -> str:
     return f"{fit.n_draws:,} draws; " + "; ".join(named) + "."
 
 
-def html_table(table: pd.DataFrame, name: str, caption: str) -> str:
+def html_table(frame: pd.DataFrame, name: str, caption: str) -> str:
     """Return a table as HTML; every label is text, whatever it holds."""
-    head = "".join(f"<th scope='col'>{html.escape(str(c))}</th>" for c in table.columns)
-    body = []
-    for label, row in zip(table.index, table.itertuples(index=False), strict=True):
-        cells = "".join(
-            f"<td data-column='{html.escape(str(column), quote=True)}'>{_cell(value)}</td>"
-            for column, value in zip(table.columns, row, strict=True)
-        )
-        text = html.escape(str(label), quote=True)
-        body.append(f"<tr data-row='{text}'><th scope='row'>{text}</th>{cells}</tr>")
-    return (
-        f"<div class='lab-scroll' tabindex='0'><table class='lab-table' data-table='{name}'>"
-        f"<caption>{html.escape(caption)}</caption><thead><tr><th></th>{head}</tr></thead>"
-        f"<tbody>{''.join(body)}</tbody></table></div>"
-    )
+    columns = [
+        (str(label), [_cell(value) for value in frame.iloc[:, j]]) for j, label in enumerate(frame)
+    ]
+    return table(Table(columns, [str(label) for label in frame.index], caption, name=name))
 
 
 def _cell(value: object) -> str:
     if isinstance(value, int | np.integer):
         return str(int(value))
     if isinstance(value, float | np.floating):
-        return number(float(value)).replace("-", "−")
-    return html.escape(str(value))
+        return format_plain(float(value)).replace("-", "\u2212")
+    return str(value)

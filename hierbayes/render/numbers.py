@@ -202,6 +202,18 @@ def significance_mark(p_value: float) -> str:
     return next((mark for cut, mark in SIGNIFICANCE_CUTS if p_value <= cut), " ")
 
 
+def format_plain(value: float, digits: int = 4) -> str:
+    """Format with so many digits, never in powers of ten where a person would not."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if -4 <= size < 7:
+        return f"{value:.{max(digits - 1 - size, 0)}f}"
+    return f"{value:.{digits - 1}e}"
+
+
 def format_factor(factor: float) -> str:
     """Format a Bayes factor: three digits, no powers of ten below a million."""
     return f"{factor:,.0f}" if 1000 <= factor < 1e6 else f"{factor:.3g}"

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.reports.bayes_factor import bayes_factor_html, bayes_factor_text, verdict
+from hierbayes.render.html import fragment
+from hierbayes.render.text import text as as_text
+from hierbayes.reports.bayes_factor import bayes_factor_blocks, verdict
 from hierbayes.results.comparison import BayesFactor
 
 SLOPES = "Reaction ~ Days + (Days | Subject)"
@@ -65,7 +67,7 @@ def test_agrees_with_savage_and_dickey_for_the_correlation(slopes, independent):
 def test_names_the_priors_only_one_model_has(slopes, independent):
     found = hb.bayes_factor(slopes, independent)
     assert found.prior_differences == (("cor(Subject) ~ LKJ(2)",), ())
-    assert "Priors only a has: cor(Subject) ~ LKJ(2)." in bayes_factor_text(found)
+    assert "Priors only a has: cor(Subject) ~ LKJ(2)." in as_text(bayes_factor_blocks(found))
 
 
 def made(log_bf, mcse=0.01):
@@ -103,7 +105,7 @@ def test_a_factor_beyond_all_numbers_is_infinite_and_prints():
 
 def test_prints_log_marginal_likelihoods_and_the_caution(slopes, independent):
     found = hb.bayes_factor(slopes, independent, names=("correlated", "independent"))
-    text, html = bayes_factor_text(found), bayes_factor_html(found)
+    text, html = as_text(bayes_factor_blocks(found)), fragment(bayes_factor_blocks(found))
     for shown in (text, html):
         assert "Bayes factor of correlated against independent" in shown
         assert f"{slopes.log_marginal_likelihood:.2f}"[:-1] in shown

@@ -8,7 +8,9 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.comparison.why import Evidence, why
-from hierbayes.reports.comparison import comparison_html, comparison_text
+from hierbayes.render.html import fragment
+from hierbayes.render.text import text as as_text
+from hierbayes.reports.comparison import comparison_blocks
 from hierbayes.results.density import density_mode
 from hierbayes.results.finding import Finding
 
@@ -265,7 +267,7 @@ def test_reasons_on_the_boundary(on_boundary):
 
 
 def test_header_names_model_data_intervals_priors_and_draws(reml, ml, post):
-    text = comparison_text(hb.compare(reml, ml, post))
+    text = as_text(comparison_blocks(hb.compare(reml, ml, post)))
     joined = " ".join(text.split())
     for part in (
         "Comparison of ML, REML and posterior",
@@ -282,7 +284,7 @@ def test_header_names_model_data_intervals_priors_and_draws(reml, ml, post):
 
 def test_text_and_html_show_the_fits_numbers_within_100_columns(reml, ml, post):
     found = hb.compare(reml, ml, post)
-    text, html = comparison_text(found), comparison_html(found)
+    text, html = as_text(comparison_blocks(found)), fragment(comparison_blocks(found))
     row = next(line for line in text.splitlines() if line.startswith("sd(Days|Subject)"))
     assert row.split()[1:3] == ["5.72", "5.92"]  # ML, REML
     for number in ("24.74", "[237.01, 265.80]", "251.41"):
@@ -294,14 +296,14 @@ def test_text_and_html_show_the_fits_numbers_within_100_columns(reml, ml, post):
 
 
 def test_findings_are_told_once_with_their_fits(on_boundary):
-    text = comparison_text(on_boundary)
+    text = as_text(comparison_blocks(on_boundary))
     assert "- REML: The between-Batch sd is estimated as exactly zero." in text
 
 
 def test_labels_are_escaped(sleep):
     odd = sleep.rename(columns={"Days": "<b>"})
     model = hb.Model("Reaction ~ `<b>` + (1 | Subject)", odd)
-    html = comparison_html(hb.compare(model.fit("reml"), model.fit("ml")))
+    html = fragment(comparison_blocks(hb.compare(model.fit("reml"), model.fit("ml"))))
     assert "<b>" not in html
     assert "&lt;b&gt;" in html
 

@@ -21,7 +21,9 @@ from hierbayes.comparison.leave_group_out import (
     refit_without,
 )
 from hierbayes.comparison.loo import psis
-from hierbayes.reports.loo import loo_html, loo_text
+from hierbayes.render.html import fragment
+from hierbayes.render.text import text as as_text
+from hierbayes.reports.loo import loo_blocks
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 SAME_FORMULA = 1e-9  # absolute, on logs of about 50: other order of operations only
@@ -198,7 +200,7 @@ def test_the_header_says_what_is_left_out():
 @pytest.mark.parametrize("by", [None, "Subject"])
 def test_text_and_html_hold_the_same_numbers(by):
     found = hb.loo(sampled(SLEEP, "sleepstudy", draws=250), by=by)
-    text, html = loo_text(found), loo_html(found)
+    text, html = as_text(loo_blocks(found)), fragment(loo_blocks(found))
     for shown in (text, html):
         assert f"{found.elpd:.1f}" in shown
         assert f"Leave-one-{by or 'row'}-out prediction" in shown

@@ -11,10 +11,12 @@ from matplotlib import pyplot
 from typer.testing import CliRunner
 
 from hierbayes.cli import app
+from hierbayes.render.blocks import Preformatted
+from hierbayes.render.html import html
 from hierbayes.studies.lecture.analysis import fit_lecture
 from hierbayes.studies.lecture.formulas import bars, estimates, plain
 from hierbayes.studies.lecture.lecture import FORMULA_TABLE
-from hierbayes.studies.tour import tour_blocks
+from hierbayes.studies.tour import tour_steps
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FIGURES = (
@@ -53,10 +55,10 @@ def lecture():
 
 
 @pytest.fixture(scope="module")
-def blocks(lecture):
-    from hierbayes.render.html_page import Picture
+def steps(lecture):
+    from hierbayes.render.blocks import Picture
 
-    return tour_blocks(lecture, {name: Picture(png=PNG, alt=name) for name in FIGURES})
+    return tour_steps(lecture, {name: Picture(png=PNG, alt=name) for name in FIGURES})
 
 
 def test_it_writes_the_page_and_its_figures_and_nothing_else(folder, printed):
@@ -89,16 +91,18 @@ def test_the_page_needs_nothing_from_elsewhere(page):
     assert "prefers-color-scheme: dark" in page
 
 
-def test_terminal_and_page_tell_the_same(printed, page, blocks):
+def test_terminal_and_page_tell_the_same(printed, page, steps):
     read = unescape(page)
-    for number, block in enumerate(blocks, start=1):
-        heading = f"{number}. {block.heading}"
+    for number, step in enumerate(steps, start=1):
+        heading = f"{number}. {step.heading}"
         assert heading in printed
         assert heading in read
-        assert block.output.strip("\n") in printed
-        assert (block.html if block.html_replaces else "") in page
-        if not block.html or not block.html_replaces:
-            assert block.output.strip("\n") in read
+        assert step.output.strip("\n") in printed
+        tables = [shown for shown in step.shown if not isinstance(shown, Preformatted)]
+        assert html(tables) in page
+        for shown in step.shown:
+            if isinstance(shown, Preformatted):
+                assert shown.text.strip("\n") in read
 
 
 def test_steps_stand_in_the_lectures_order(printed):
@@ -130,14 +134,14 @@ def test_no_line_is_wider_than_a_terminal(printed, folder):
     assert [line for line in wide if str(folder) not in line] == []
 
 
-def test_the_code_shown_prints_what_is_shown(blocks):
+def test_the_code_shown_prints_what_is_shown(steps):
     namespace = {}
-    for block in blocks:
+    for step in steps:
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            exec("\n".join(block.code), namespace)
-        if any(line.startswith("print") for line in block.code):
-            assert out.getvalue().strip("\n") == block.output.strip("\n")
+            exec("\n".join(step.code), namespace)
+        if any(line.startswith("print") for line in step.code):
+            assert out.getvalue().strip("\n") == step.output.strip("\n")
     pyplot.close("all")
     assert namespace["m1_ml"].method == "ml"
 

@@ -12,7 +12,8 @@ from hierbayes.lab.engine import view
 from hierbayes.lab.figures import scene
 from hierbayes.lab.presets import PRESETS, Simulation
 from hierbayes.lab.state import LabState
-from hierbayes.lab.words import html_table, in_words, level_table, number, parameter_table
+from hierbayes.lab.words import html_table, in_words, level_table, parameter_table
+from hierbayes.render.numbers import format_plain
 
 FAST = ("reml", "ml")
 
@@ -157,7 +158,7 @@ def test_labels_in_tables_are_text():
     ],
 )
 def test_numbers_have_four_digits(value, text):
-    assert number(value) == text
+    assert format_plain(value) == text
 
 
 def test_many_levels_are_shown_around_the_one_looked_at():

@@ -126,7 +126,7 @@ def test_scores_come_with_the_reveal_only():
     settings["revealed"] = True
     shown = page.computed(source(), stage(guess=[250, 5]), "", sds={}, **settings)
     assert "Your guess is" in page.scores(shown)
-    assert "data-table='score'" in page.scores(shown)
+    assert 'data-table="score"' in page.scores(shown)
 
 
 def test_the_numbers_as_csv():

@@ -79,7 +79,7 @@ def reference_fit(fit_id: str) -> SimpleNamespace:
         vcov=lambda: pd.DataFrame(record["vcov"]),
         dropped_columns=(dropped,) if isinstance(dropped, str) else tuple(dropped),
         weighted=record["weights"] is not None,
-        design=SimpleNamespace(formula=parse_formula(record["formula"])),
+        design=SimpleNamespace(formula=parse_formula(record["formula"]), known_sd=None),
         model=SimpleNamespace(arguments={"weights": record["weights"], "offset": record["offset"]}),
         findings=(),
         rows_dropped={},
@@ -110,7 +110,9 @@ def least_squares_fit(case: dict[str, Any]) -> SimpleNamespace:
         formula_text=case["formula"],
         data_name=case["data_name"],
         weighted=weights is not None,
-        design=SimpleNamespace(weights=weights, formula=parse_formula(case["formula"])),
+        design=SimpleNamespace(
+            weights=weights, formula=parse_formula(case["formula"]), known_sd=None
+        ),
         model=SimpleNamespace(arguments={"weights": case["weights_text"] or None}),
         coef_names=tuple(names),
         beta=beta,

@@ -7,17 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hierbayes.reports.html import (
-    Picture,
-    Section,
-    anova_html,
-    level_tables_html,
-    page,
-    summary_html,
-    varcorr_html,
-)
-from hierbayes.reports.summary import summary_text
-from hierbayes.reports.varcorr import varcorr_text
+from hierbayes.render.blocks import Paragraph, Picture, Preformatted, Section, prose
+from hierbayes.render.html import fragment, page
+from hierbayes.render.text import text as as_text
+from hierbayes.reports.anova import anova_blocks
+from hierbayes.reports.level_tables import level_tables_blocks
+from hierbayes.reports.summary import summary_blocks, summary_text
+from hierbayes.reports.varcorr import varcorr_blocks
 from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
 from hierbayes.results.finding import Finding
 from hierbayes.results.level_tables import LevelTables
@@ -27,6 +23,26 @@ from tests.reports.stand_ins import least_squares_fit, printed_by_r, reference_f
 EVIL = "<script>alert(1)</script>"
 EMPTY_ELEMENTS = {"meta", "br", "img"}
 FITS = ["ss_max_reml", "cake_add_ml", "oat_split_reml", "mac_fac_reml", "dye2_ml", "cake_cell"]
+
+
+def summary_html(fit, **options):
+    return fragment(summary_blocks(fit, **options))
+
+
+def varcorr_html(varcorr):
+    return fragment(varcorr_blocks(varcorr))
+
+
+def level_tables_html(tables):
+    return fragment(level_tables_blocks(tables))
+
+
+def anova_html(table):
+    return fragment(anova_blocks(table))
+
+
+def varcorr_text(varcorr):
+    return as_text(varcorr_blocks(varcorr))
 
 
 class Reader(HTMLParser):
@@ -143,10 +159,12 @@ def evil_results():
             EVIL,
             [
                 Section(
-                    heading=EVIL,
-                    text=EVIL,
-                    preformatted=EVIL,
-                    pictures=(Picture(png=b"\x89PNG", alt=f'{EVIL}" onerror="alert(1)'),),
+                    EVIL,
+                    [
+                        Paragraph(EVIL),
+                        Preformatted(EVIL),
+                        Picture(png=b"\x89PNG", alt=f'{EVIL}" onerror="alert(1)'),
+                    ],
                 )
             ],
         ),
@@ -182,9 +200,9 @@ def test_dark_mode_follows_the_reader():
 def test_a_page_holds_its_sections_in_order():
     picture = Picture(png=b"\x89PNG", alt="Reaction by day")
     sections = [
-        Section(heading="Data", text="18 subjects.\n\n10 days.", preformatted="'data.frame'"),
-        Section(heading="Fit", html=varcorr_html(reference_fit("ss_max_reml").varcorr())),
-        Section(pictures=(picture, picture)),
+        Section("Data", [*prose("18 subjects.\n\n10 days."), Preformatted("'data.frame'")]),
+        Section("Fit", varcorr_blocks(reference_fit("ss_max_reml").varcorr())),
+        Section("", [picture, picture]),
     ]
     html = page("Sleep", sections)
     reader = Reader(html)
@@ -215,10 +233,10 @@ def test_results_show_themselves_in_a_notebook():
 
 
 def test_the_registry_names_functions_that_exist():
-    from hierbayes.reports.registry import RENDERERS, load
+    from hierbayes.reports.registry import BLOCKS, WRITERS, load
 
-    for names in RENDERERS.values():
-        assert all(callable(load(name)) for name in names)
+    assert all(callable(load(name)) for name in BLOCKS.values())
+    assert all(callable(load(name, layer="render")) for name in WRITERS.values())
 
 
 def test_a_refitted_comparison_says_so():

@@ -6,12 +6,14 @@ import pytest
 
 from hierbayes.datasets import load_dataset
 from hierbayes.render.abbreviate import abbreviate
+from hierbayes.render.blocks import Table
 from hierbayes.render.layout import display_width, fill_lines, matrix_lines, named_vector_lines
-from hierbayes.reports.coefficients import table_lines
+from hierbayes.render.text import table_lines
+from hierbayes.render.text import text as as_text
 from hierbayes.reports.frame_structure import str_text
-from hierbayes.reports.level_tables import level_tables_text
+from hierbayes.reports.level_tables import level_tables_blocks
 from hierbayes.reports.summary import correlation_cells, fixed_effects_cells
-from hierbayes.reports.varcorr import varcorr_lines, varcorr_text
+from hierbayes.reports.varcorr import varcorr_blocks, variance_table
 from hierbayes.results.level_tables import LevelTables
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 from tests.reference_fits import linear_fits, load_fit
@@ -29,7 +31,7 @@ def test_names_are_shortened_as_r_shortens_them(case, length):
 @pytest.mark.parametrize("fit_id", linear_fits())
 def test_varcorr_prints_as_lme4_prints_it(fit_id):
     record = load_fit(fit_id).record
-    text = varcorr_text(reference_varcorr(record))
+    text = as_text(varcorr_blocks(reference_varcorr(record)))
     assert stripped(text) == stripped(record["VarCorr"]["printed"])
 
 
@@ -52,14 +54,14 @@ def varcorr_of(case):
 @pytest.mark.parametrize("case", R["varcorr"], ids=lambda c: c["terms"][0]["name"])
 def test_wide_and_undefined_correlations_print_as_in_lme4(case):
     varcorr = varcorr_of(case)
-    assert varcorr_text(varcorr).split("\n") == case["printed"]
-    lines = varcorr_lines(varcorr, digits=4, with_variances=True)
+    assert as_text(varcorr_blocks(varcorr)).split("\n") == case["printed"]
+    lines = table_lines(variance_table(varcorr, digits=4, with_variances=True))
     assert ["Random effects:", *lines] == case["summary"]
 
 
 def test_known_sigma_has_no_residual_row():
     term = VarCorrTerm(name="g", columns=("(Intercept)",), sd=np.array([1.5]), corr=np.eye(1))
-    text = varcorr_text(VarCorr(terms=(term,), sigma=1.0, has_residual=False))
+    text = as_text(varcorr_blocks(VarCorr(terms=(term,), sigma=1.0, has_residual=False)))
     assert stripped(text) == [" Groups Name        Std.Dev.", " g      (Intercept) 1.5"]
 
 
@@ -78,12 +80,12 @@ def test_level_tables_print_as_in_r(case):
     printed = stripped(case["printed"])
     if case["kind"] == "coef":  # R's line about the class is left out
         printed = printed[: printed.index('attr(,"class")') - 1]
-    assert stripped(level_tables_text(tables_of(case))) == printed
+    assert stripped(as_text(level_tables_blocks(tables_of(case)))) == printed
 
 
 def test_conditional_sds_are_not_announced_when_unknown():
     tables = LevelTables({"g": pd.DataFrame({"x": [1.0]}, index=["a"])})
-    assert level_tables_text(tables) == "$g\n  x\na 1"
+    assert as_text(level_tables_blocks(tables)) == "$g\n  x\na 1"
     assert tables.sds is None
     assert not tables.has_sds
 
@@ -92,7 +94,7 @@ def test_conditional_sds_are_computed_when_asked_for():
     calls = []
     frames = {"g": pd.DataFrame({"x": [1.0]}, index=["a"])}
     tables = LevelTables(frames, sds=lambda: calls.append(1) or frames)
-    assert "with conditional variances for \u201cg\u201d" in level_tables_text(tables)
+    assert "with conditional variances for \u201cg\u201d" in as_text(level_tables_blocks(tables))
     assert not calls
     assert tables.sds is tables.sds is frames
     assert calls == [1]
@@ -110,7 +112,7 @@ def test_coefficients_of_very_different_sizes_print_as_in_r(case):
     beta, se = np.array(numbers(case["estimate"])), np.array(numbers(case["se"]))
     columns = fixed_effects_cells(beta, np.diag(se**2), 4)
     names = [f"x{i + 1}" for i in range(beta.size)]
-    assert table_lines(columns, names) == case["printed"]
+    assert table_lines(Table(columns, names)) == case["printed"]
 
 
 @pytest.mark.parametrize("name", R["str"])

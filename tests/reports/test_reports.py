@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
-from hierbayes.reports.document import Document, Grid, Part
-from hierbayes.reports.paper_table import paper_grid
+from hierbayes.render.blocks import Preformatted, Section, Table
+from hierbayes.render.document import Document
+from hierbayes.reports.paper_table import paper_table
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -60,7 +61,7 @@ def test_markdown_and_latex_hold_the_numbers_of_the_page(files, name):
 
 
 def test_the_table_of_a_paper_has_fits_as_columns(fits):
-    grid = paper_grid(fits)
+    grid = paper_table(fits)
     assert [name for name, _ in grid.columns] == ["ML", "REML", "posterior"]
     reml = dict(zip(grid.rows, dict(grid.columns)["REML"], strict=True))
     assert reml["Days"] == "10.47 [7.21, 13.73], p < 0.001"
@@ -85,8 +86,8 @@ def test_another_ending_is_refused_and_nothing_is_written(fits, tmp_path):
 
 
 def test_special_letters_are_escaped_for_latex_and_markdown():
-    grid = Grid(columns=(("50 %", ("a_b",)),), rows=("x|y",), caption="A & B")
-    document = Document("T", (Part(heading="H", grids=(grid,)),))
+    table = Table([("50 %", ["a_b"])], ["x|y"], caption="A & B")
+    document = Document("T", (Section("H", [table]),))
     assert r"50 \%" in document.latex() and r"a\_b" in document.latex()
     assert r"A \& B" in document.latex()
     assert r"x\|y" in document.markdown() and r"a\_b" in document.markdown()
@@ -94,9 +95,9 @@ def test_special_letters_are_escaped_for_latex_and_markdown():
 
 def test_names_from_data_do_not_end_a_table_a_fence_or_an_environment():
     name = '[2cm] `a` \n& "b" $x$'
-    grid = Grid(columns=((name, ("1",)),), rows=(name,))
-    printed = "```\n\\end{verbatim} 5"
-    document = Document(name, (Part(heading="H", grids=(grid,), printed=printed),))
+    table = Table([(name, ["1"])], [name])
+    printed = Preformatted("```\n\\end{verbatim} 5")
+    document = Document(name, (Section("H", [table, printed]),))
     latex, markdown = document.latex(), document.markdown()
     assert latex.count("\\end{verbatim}") == latex.count("\\begin{verbatim}") == 1
     row = next(line for line in latex.splitlines() if line.endswith(" & 1 \\\\"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.reports.html import summary_html
-from hierbayes.reports.summary import summary_text
+from hierbayes.render.html import fragment
+from hierbayes.reports.summary import summary_blocks, summary_text
 from hierbayes.results.finding import Finding
 from tests.model.fits import lmer
 from tests.reference_fits import linear_fits, load_fit
@@ -82,7 +82,7 @@ def test_p_values_are_shown_only_when_asked_for():
     ):
         lines = [" ".join(line.split()) for line in fit.summary(ddf=ddf).splitlines()]
         assert row in lines
-        html = summary_html(fit, ddf=ddf)
+        html = fragment(summary_blocks(fit, ddf=ddf))
         for cell in row.split()[1:]:
             assert f">{cell}<" in html
     with pytest.raises(hb.OptionError, match="ddf='kr' is not one of"):
