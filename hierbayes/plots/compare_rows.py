@@ -74,7 +74,7 @@ def rows_of(found: Comparison, names: Sequence[str], confint: pd.DataFrame | Non
     """
     posterior = next(iter(posterior_fits(found.fits)), None)
     densities: dict[str, ParameterDensity] = {}
-    if posterior is not None and isinstance(posterior.fit, PosteriorFit):
+    if posterior is not None:
         known = [name for name in names if found.table.loc[name, "effect"] != "icc"]
         densities = {d.name: d for d in parameter_densities(posterior.fit, known)}
     given = _given_intervals(found, confint)

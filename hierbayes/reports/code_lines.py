@@ -15,10 +15,8 @@ from hierbayes.design.build import build_design
 from hierbayes.errors import HierBayesError
 from hierbayes.priors.distributions import Prior
 from hierbayes.priors.lkj import LKJ
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
-from hierbayes.results.posterior_fit import PosteriorFit
-
-Fit = LikelihoodFit | PosteriorFit
 
 WIDTH = 88  # a call that is longer is broken after each argument
 TUNE = 1000  # the default of Model.sample

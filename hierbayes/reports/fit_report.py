@@ -16,8 +16,9 @@ from hierbayes.reports.explain import explain_text
 from hierbayes.reports.level_tables import level_tables_blocks
 from hierbayes.reports.paper_table import paper_table
 from hierbayes.reports.posterior_summary import posterior_blocks
-from hierbayes.reports.summary import Fit, summary_blocks
+from hierbayes.reports.summary import summary_blocks
 from hierbayes.results.comparison import Comparison
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 if TYPE_CHECKING:

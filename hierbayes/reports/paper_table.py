@@ -15,7 +15,7 @@ from hierbayes.checks.r2 import icc, r2
 from hierbayes.errors import HierBayesError
 from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.render.blocks import Table
-from hierbayes.reports.summary import Fit
+from hierbayes.results.fit import Fit
 from hierbayes.results.tidy import dropped_positions, estimated_rows
 
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}

@@ -43,10 +43,8 @@ from hierbayes.reports.coefficients import (
     statistic_cells,
 )
 from hierbayes.reports.varcorr import lower_triangle_cells, variance_table
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
-from hierbayes.results.posterior_fit import PosteriorFit
-
-Fit = LikelihoodFit | PosteriorFit
 
 TESTS = {
     "satterthwaite": "t-tests use Satterthwaite's method",
