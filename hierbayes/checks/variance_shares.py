@@ -14,6 +14,7 @@ Evol. 5:944 (random slopes); Nakagawa, Johnson & Schielzeth (2017), J. R. Soc. I
 (other families).
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,33 +110,46 @@ def share_estimates(
                 f"interval={shown(interval)}: a posterior has its credible intervals from its "
                 "draws, without asking; leave interval out."
             )
-        flat = flat_draws(fit.draws, fit.design)
-        residual, words = _residual_variance(fit, flat)
-        return ShareEstimates(
-            point=None,
-            draws=_shares(fit, beta=flat.beta, covariances=_covariances(flat), residual=residual),
-            residual_words=words,
-            interval_words=(
-                f"{level:.0%} equal-tailed credible intervals from {fit.n_draws} draws; the "
-                "estimates are posterior means."
-            ),
-        )
+        return _of_posterior(fit, level)
     if not isinstance(fit, LikelihoodFit):
         raise OptionError(f"{purpose} is about a fit or a posterior; it got {type(fit).__name__}.")
-    whole = fit.representing
-    point = _from_parameters(whole, _own_parameters(whole))
-    others = tuple(_from_parameters(one, _own_parameters(one)) for one in fit.alternatives)
-    lost = _undetermined_groups(fit)
-    words = _gaussian_words(fit.design)
+    own = _of_likelihood(fit)
     if interval is None:
-        return ShareEstimates(
-            point=point,
-            draws=None,
-            residual_words=words,
-            interval_words=fit.undetermined_note,
-            others=others,
-            undetermined=lost,
-        )
+        return own
+    return _with_replicates(fit, own, level=level, nsim=nsim, random_seed=random_seed)
+
+
+def _of_posterior(fit: PosteriorFit, level: float) -> ShareEstimates:
+    flat = flat_draws(fit.draws, fit.design)
+    residual, words = _residual_variance(fit, flat)
+    return ShareEstimates(
+        point=None,
+        draws=_shares(fit, beta=flat.beta, covariances=_covariances(flat), residual=residual),
+        residual_words=words,
+        interval_words=(
+            f"{level:.0%} equal-tailed credible intervals from {fit.n_draws} draws; the "
+            "estimates are posterior means."
+        ),
+    )
+
+
+def _of_likelihood(fit: LikelihoodFit) -> ShareEstimates:
+    whole = fit.representing
+    return ShareEstimates(
+        point=_from_parameters(whole, _own_parameters(whole)),
+        draws=None,
+        residual_words=_gaussian_words(fit.design),
+        interval_words=fit.undetermined_note,
+        others=tuple(_from_parameters(one, _own_parameters(one)) for one in fit.alternatives),
+        undetermined=_undetermined_groups(fit),
+    )
+
+
+def _with_replicates(
+    fit: LikelihoodFit, own: ShareEstimates, *, level: float, nsim: int, random_seed: Any
+) -> ShareEstimates:
+    """Add the estimates of replicates of the parametric bootstrap."""
+    whole = fit.representing
     found = bootstrap(whole, nsim=nsim, random_seed=random_seed)
     used = found.replicates[~np.isnan(found.replicates[:, -1])]
     failed = f" ({found.n_failed} refits failed)" if found.n_failed else ""
@@ -143,13 +157,10 @@ def share_estimates(
     told += f"replicates{failed}."
     if not used.shape[0]:
         told = f"No confidence intervals: none of the {nsim} parametric bootstrap refits succeeded."
-    return ShareEstimates(
-        point=point,
+    return replace(
+        own,
         draws=_from_parameters(whole, used) if used.shape[0] else None,
-        residual_words=words,
         interval_words=f"{told} {fit.undetermined_note}".strip(),
-        others=others,
-        undetermined=lost,
     )
 
 
