@@ -34,6 +34,7 @@ from hierbayes.design.coding import (
     recoded_layout,
 )
 from hierbayes.design.design import Design
+from hierbayes.design.values import Factor
 from hierbayes.formula.expressions import Expression
 from hierbayes.linalg.rank import column_basis
 from hierbayes.options import AnovaType, Coding
@@ -99,7 +100,8 @@ def _coded(design: Design, kept: IntArray, layout: Layout, *, treatment: bool = 
     values = _values(design, layout)
     codings: dict[str, Coding] = {}
     for variable in {v for term in layout.terms for v in term.variables}:
-        ordered = getattr(values[variable.expression], "ordered", False)
+        value = values[variable.expression]
+        ordered = isinstance(value, Factor) and value.ordered
         codings[variable.label] = "poly" if ordered and not treatment else "treatment"
     other = recoded_layout(layout, codings)
     if other.terms == layout.terms:

@@ -18,6 +18,7 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
 from hierbayes.options import ParameterView, check_option
 from hierbayes.priors.distributions import Flat, Normal, Prior
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.density import density
 from hierbayes.results.posterior_fit import PosteriorFit
 
@@ -124,29 +125,26 @@ def _fixed_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
     priors = fit.priors
     laws = [(_law(prior), prior.bounds()) for prior in priors.beta]
     if priors.intercept is not None and np.any(priors.centre):
-        laws[priors.intercept] = (_intercept_law(priors), REAL)
+        laws[priors.intercept] = (_intercept_law(priors, priors.intercept), REAL)
     return laws
 
 
-def _intercept_law(priors: Any) -> _Law:
+def _intercept_law(priors: ModelPriors, intercept: int) -> _Law:
     """Prior of the intercept where the predictors are zero: alpha - centre' beta."""
-    text = f"{priors.beta[priors.intercept]} at the mean of the predictors"
-    joint = priors.gaussian_beta()
-    uses = [k for k, c in enumerate(priors.centre) if c != 0] + [priors.intercept]
-    if any(isinstance(priors.beta[k], Flat) for k in uses):
+    text = f"{priors.beta[intercept]} at the mean of the predictors"
+    parts = [(priors.beta[k], -float(c)) for k, c in enumerate(priors.centre) if c != 0]
+    parts.append((priors.beta[intercept], 1.0))
+    if any(isinstance(prior, Flat) for prior, _ in parts):
         return _Law(log_density=_unknown().log_density, text=text, low=math.nan, high=math.nan)
-    if joint is not None:
-        laws = [priors.beta[k] for k in uses]
-        weights = [-priors.centre[k] for k in uses[:-1]] + [1.0]
-        mu = sum(w * law.mu for w, law in zip(weights, laws, strict=True))
-        sigma = math.hypot(*(w * law.sigma for w, law in zip(weights, laws, strict=True)))
-        law = _law(Normal(mu, sigma))
+    normal = [(prior, weight) for prior, weight in parts if isinstance(prior, Normal)]
+    if len(normal) == len(parts):
+        mu = sum(weight * prior.mu for prior, weight in normal)
+        law = _law(Normal(mu, math.hypot(*(weight * prior.sigma for prior, weight in normal))))
         return _Law(log_density=law.log_density, text=text, low=law.low, high=law.high)
     rng = np.random.default_rng(0)  # of points of a distribution, not of an answer
     total = np.zeros(MIXED)
-    for k in uses:
-        weight = 1.0 if k == priors.intercept else -priors.centre[k]
-        total += weight * priors.beta[k].quantile((rng.permutation(MIXED) + 0.5) / MIXED)
+    for prior, weight in parts:
+        total += weight * prior.quantile((rng.permutation(MIXED) + 0.5) / MIXED)
     smooth = density(total)
     with np.errstate(divide="ignore"):
         heights = np.log(smooth.height)

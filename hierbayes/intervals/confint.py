@@ -19,6 +19,7 @@ from hierbayes.intervals.profile import (
 )
 from hierbayes.intervals.wald import NO_WALD, wald_limits
 from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
+from hierbayes.results.bootstrap_result import BootstrapResult
 from hierbayes.results.fit import Fit
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
@@ -155,7 +156,7 @@ def _profiled(
 
 def _bootstrapped(
     fit: LikelihoodFit,
-    found: Any,
+    found: BootstrapResult,
     chosen: Sequence[IntervalParameter],
     level: float,
     interval: BootstrapInterval,
@@ -227,7 +228,7 @@ def _draws_of(fit: PosteriorFit, parameter: IntervalParameter) -> FloatArray:
     return np.asarray(draws.corr[name][:, :, row, column])
 
 
-def _of_structure(fit: Any, parameter: IntervalParameter) -> FloatArray:
+def _of_structure(fit: PosteriorFit, parameter: IntervalParameter) -> FloatArray:
     """Draws (C, D) of a parameter of a term's structure, from sds and correlations."""
     shape = covariance_shape(fit.design)
     (factor, at), own = shape.blocks[parameter.term], shape.structures[parameter.term]

@@ -25,6 +25,7 @@ from hierbayes.plots.shrinkage_source import (
 from hierbayes.plots.style import BAND, INK, SOFT, drawing, figure_of
 from hierbayes.pooling.ellipses import ellipse, ellipse_band
 from hierbayes.pooling.level_covariances import covariance_draws
+from hierbayes.results.fit import Fit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.wording import shown
@@ -44,7 +45,7 @@ STYLES = ((0, (1, 1.6)), (0, (3, 2)), (0, (7, 3)))  # of the ellipses, inside ou
 
 @picture
 def shrinkage_plane(
-    source: Any,
+    source: Fit | ShrinkageTable,
     *,
     group: str | None = None,
     terms: Sequence[str] | None = None,

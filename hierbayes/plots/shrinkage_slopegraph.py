@@ -20,6 +20,7 @@ from hierbayes.plots.shrinkage_source import (
     term_label,
 )
 from hierbayes.plots.style import INK, REFERENCE, SOFT, drawing, figure_of
+from hierbayes.results.fit import Fit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ AREA = (12.0, 60.0)  # of the marks of the smallest and the largest level
 
 @picture
 def shrinkage_slopegraph(
-    source: Any,
+    source: Fit | ShrinkageTable,
     *,
     group: str | None = None,
     term: str | None = None,

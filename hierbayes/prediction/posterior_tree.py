@@ -129,10 +129,10 @@ def _attrs(fit: PosteriorFit, has_log_likelihood: bool = True) -> Mapping[str, A
     }
     if fit.data_name:
         attrs["data"] = fit.data_name
-    for name in ("log_marginal_likelihood", "pareto_k"):
-        value = getattr(fit, name)
-        if value is not None:
-            attrs[name] = float(value)
+    if fit.log_marginal_likelihood is not None:
+        attrs["log_marginal_likelihood"] = float(fit.log_marginal_likelihood)
+    if fit.pareto_k is not None:
+        attrs["pareto_k"] = float(fit.pareto_k)
     if not has_log_likelihood:
         attrs["no_log_likelihood"] = (
             f"left out: {fit.n_draws} draws x {fit.nobs} rows of a {fit.family} response are too "

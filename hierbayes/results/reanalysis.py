@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from hierbayes.arrays import record
+from hierbayes.results.fit import Fit
 from hierbayes.results.printing import Printable, Reportable
 
 
@@ -35,7 +36,7 @@ class Reanalysis(Printable, Reportable):
     table: pd.DataFrame
     threshold: float
     level: float
-    fits: Mapping[str, Any]
+    fits: Mapping[str, Fit]
     paragraph: str
     notes: tuple[str, ...]
     formula_text: str

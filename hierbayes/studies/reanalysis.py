@@ -28,6 +28,7 @@ from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.options import random_generator, shown
 from hierbayes.priors.distributions import Normal, Prior
 from hierbayes.render.numbers import format_factor, format_percent
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.reanalysis import Reanalysis
@@ -122,7 +123,7 @@ def reanalyse(
             "priors: 'REML' is the row of the fit without priors; choose another name."
         )
     rows = {"REML": _of_reml(reml, at, level)}
-    fits: dict[str, Any] = {"REML": reml}
+    fits: dict[str, Fit] = {"REML": reml}
     for name, prior in priors.items():
         again = Model(formula, data, **(model_options | {"priors": prior}))
         post = again.sample(random_seed=rng)
