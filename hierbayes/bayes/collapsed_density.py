@@ -33,7 +33,12 @@ from hierbayes.bayes.sampled_coefficients import (
 from hierbayes.bayes.scale_mixtures import ScaleMixtures, is_mixture, scale_mixtures
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of, traces_of
 from hierbayes.gaussian.patterns import Integrated, Patterns, integrate
-from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
+from hierbayes.linalg.stacked import (
+    cholesky_stack,
+    solve_lower_stack,
+    solve_upper_stack,
+    summed_products,
+)
 from hierbayes.priors.distributions import Flat, Normal
 from hierbayes.priors.model_priors import ModelPriors
 
@@ -358,7 +363,7 @@ def slope(target: Target, phi: FloatArray, at: Collapsed) -> FloatArray:
     for trace, x, y, dLambda in zip(traces_of(kernel, at.Lambdas, factor), u, h, maps, strict=True):
         T, J, q, c = y.shape
         right = (x.reshape(T, J * q, c) @ K).reshape(T, J, q, c)
-        D = trace - np.einsum("tjac,tjbc->tab", y, right)
+        D = trace - summed_products(y, right)
         out -= np.einsum("tab,tdab->td", D, dLambda)
     return np.concatenate([out, *of_priors], axis=1)
 

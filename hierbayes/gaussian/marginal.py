@@ -48,13 +48,14 @@ from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.remainder import Remainder
 from hierbayes.gaussian.responses import Responses
 from hierbayes.gaussian.undetermined import Undetermined
-from hierbayes.linalg.stacked import UNROLLED, inverse_of_triangles
+from hierbayes.linalg.stacked import inverse_of_triangles, summed_products
 from hierbayes.options import Method
 
 LARGE = 1.0  # relative sd above which Lambda'X has more digits of X than X itself
 # Of a structure's coordinates, for second derivatives of Lambda: wrong by about 1e-10, far less
 # than the average information beside them.
 STEP = 1e-5
+SHORT = 32  # numbers of a level up to which all levels are one product with a wide matrix
 REFINEMENTS = 1  # of U, where differences of large numbers are avoided
 
 
@@ -445,21 +446,16 @@ def transpose_times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
 
 def times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
     """Lambda times each (q, c) matrix of a stack (T or 1, J, q, c)."""
-    q = Lambda.shape[1]
+    q, (T, J, _, c) = Lambda.shape[1], stack.shape
     if q == 1:
         return Lambda[:, :, :, None] * stack
-    if q > UNROLLED:
+    if q * c > SHORT:
         return np.asarray(Lambda[:, None] @ stack)
-    if stack.shape[3] != 1:
-        return np.einsum("tab,tjbc->tjac", Lambda, stack)
-    vectors = stack[..., 0]
-    out = np.empty((max(Lambda.shape[0], stack.shape[0]), *stack.shape[1:]))
-    for a in range(q):
-        row = Lambda[:, None, a, 0] * vectors[..., 0]
-        for b in range(1, q):
-            row = row + Lambda[:, None, a, b] * vectors[..., b]
-        out[:, :, a, 0] = row
-    return out
+    columns = np.arange(c)
+    wide = np.zeros((Lambda.shape[0], q, c, q, c))  # Lambda' x I
+    wide[:, :, columns, :, columns] = np.swapaxes(Lambda, 1, 2)
+    found = stack.reshape(T, J, q * c) @ wide.reshape(-1, q * c, q * c)
+    return np.asarray(found.reshape(-1, J, q, c))
 
 
 @record
@@ -549,11 +545,15 @@ def _slopes(kernel: Kernel, at: Evaluation, found: Modes, last: FloatArray) -> l
     assert at.factor is not None
     slopes = []
     for trace, u, h in zip(traces_of(kernel, at.Lambdas, at.factor), found.u, found.h, strict=True):
-        slope = trace - last[:, None, None] * np.einsum("tja,tjb->tab", h[..., -1], u[..., -1])
-        if kernel.method == "reml":
-            slope = slope - np.einsum("tjac,tjbc->tab", h[..., :-1], u[..., :-1])
-        slopes.append(slope)
+        slopes.append(trace - counted(kernel, h, u, last))
     return slopes
+
+
+def counted(kernel: Kernel, h: FloatArray, u: FloatArray, last: FloatArray) -> FloatArray:
+    """Sum of m_c h_c u_c' over levels and columns, the last counting ``last`` (T,): (T, q, q)."""
+    counts = np.full((last.size, h.shape[3]), 1.0 if kernel.method == "reml" else 0.0)
+    counts[:, -1] = last
+    return summed_products(h * counts[:, None, None], u)
 
 
 def _packed(shape: CovarianceShape, theta: FloatArray, slopes: Sequence[FloatArray]) -> FloatArray:

@@ -17,10 +17,10 @@ from hierbayes.gaussian.marginal import Kernel
 from hierbayes.linalg.stacked import (
     UNROLLED,
     cholesky_stack,
+    gram_stack,
     sandwich,
     solve_lower_stack,
     solve_upper_stack,
-    transposed_product,
 )
 
 SAME = 1e-12  # of the largest entry: blocks that differ by less differ by rounding alone
@@ -81,22 +81,12 @@ def patterns_of(kernel: Kernel) -> Patterns | None:
 
 def integrate(kernel: Kernel, patterns: Patterns, Lambda: FloatArray) -> Integrated:
     """Integrate the random effects out at a batch of Lambda (T, q, q), any square root."""
-    T, q = Lambda.shape[:2]
+    T = Lambda.shape[0]
     L = factors(patterns, Lambda)
     log_det = 2.0 * np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(axis=-1) @ patterns.counts
     half = solve_lower_stack(L, np.swapaxes(Lambda, 1, 2)[:, None])
-    if q > UNROLLED:
-        M = transposed_product(half, half)
-    else:
-        M = np.empty((T, L.shape[1], q, q))
-        for a in range(q):
-            for b in range(a + 1):
-                entry = half[..., 0, a] * half[..., 0, b]
-                for c in range(1, q):
-                    entry = entry + half[..., c, a] * half[..., c, b]
-                M[..., a, b] = M[..., b, a] = entry
     gram_xy = kernel.gram_xy
-    taken = (M.reshape(T, -1) @ patterns.sums).reshape(T, *gram_xy.shape[1:])
+    taken = (gram_stack(half).reshape(T, -1) @ patterns.sums).reshape(T, *gram_xy.shape[1:])
     return Integrated(log_det=log_det, gram_xy=gram_xy - taken)
 
 

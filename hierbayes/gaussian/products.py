@@ -31,7 +31,12 @@ from hierbayes.gaussian.remainder import (
 )
 from hierbayes.gaussian.structures import UNSTRUCTURED, structure
 from hierbayes.linalg.rank import GRAM_SAFE, RANK_TOLERANCE, column_basis, inverse_upper
-from hierbayes.linalg.stacked import UNROLLED, cholesky_stack, solve_lower_stack
+from hierbayes.linalg.stacked import (
+    cholesky_stack,
+    product_stack,
+    solve_lower_stack,
+    summed_products,
+)
 
 # Multiply-adds of an elimination of all levels, a millisecond or two, up to which the products are
 # asked: sweeping the rows costs more.
@@ -474,21 +479,12 @@ def _merged(a: Coupling, b: Coupling, n_columns: int) -> Coupling:
 
 def multiply(products: Products, vectors: Sequence[FloatArray]) -> list[FloatArray]:
     """Z'WZ times vectors given per factor as (T, J, q, c); the result has the same shapes."""
-    out = [times_blocks(A, v) for A, v in zip(products.zz, vectors, strict=True)]
+    out = [product_stack(A, v) for A, v in zip(products.zz, vectors, strict=True)]
     for (f, g), coupling in products.couplings.items():
         at, to, blocks = coupling.rows, coupling.columns, coupling.blocks
-        _add_sums(out[f], at, times_blocks(blocks, vectors[g][:, to]))
-        _add_sums(out[g], to, times_blocks(blocks.swapaxes(1, 2), vectors[f][:, at]))
+        _add_sums(out[f], at, product_stack(blocks, vectors[g][:, to]))
+        _add_sums(out[g], to, product_stack(blocks.swapaxes(1, 2), vectors[f][:, at]))
     return out
-
-
-def times_blocks(A: FloatArray, vectors: FloatArray) -> FloatArray:
-    """Blocks (m, a, b) times vectors (T, m, b, c), each with its own: (T, m, a, c)."""
-    if A.shape[1] == A.shape[2] == 1:
-        return np.asarray(A * vectors)
-    if max(A.shape[1:]) > UNROLLED:
-        return np.asarray(A @ vectors)
-    return np.einsum("mab,tmbc->tmac", A, vectors)
 
 
 def summed_diagonal_blocks(
@@ -509,21 +505,14 @@ def summed_diagonal_blocks(
     cross : per pair of factors, array (T, m, q_f, q_g), its blocks where ``couplings`` has blocks
     """
     blocks = [
-        _summed_products(_times(A, Lam), V) for A, Lam, V in zip(zz, Lambdas, diagonal, strict=True)
+        summed_products(_times(A, Lam), V) for A, Lam, V in zip(zz, Lambdas, diagonal, strict=True)
     ]
     for (f, g), coupling in couplings.items():
         V, A = cross[f, g], coupling.blocks
         left, right = _times(A, Lambdas[g]), _times(np.swapaxes(A, 1, 2), Lambdas[f])
-        blocks[f] = blocks[f] + np.einsum("tjac,tjdc->tad", left, V)
-        blocks[g] = blocks[g] + np.einsum("tjac,tjcd->tad", right, V)
+        blocks[f] = blocks[f] + summed_products(left, V)
+        blocks[g] = blocks[g] + summed_products(right, np.swapaxes(V, 2, 3))
     return blocks
-
-
-def _summed_products(A: FloatArray, B: FloatArray) -> FloatArray:
-    """Sum over a stack of A B, from (T, J, q, q) each: (T, q, q)."""
-    if A.shape[-1] > UNROLLED:
-        return np.asarray((A @ B).sum(axis=1))
-    return np.einsum("tjac,tjcd->tad", A, B)
 
 
 def _times(A: FloatArray, Lambda: FloatArray) -> FloatArray:

@@ -30,7 +30,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape, term_covariances
 from hierbayes.gaussian.kernel import with_products
-from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
+from hierbayes.gaussian.marginal import Evaluation, Kernel, counted, evaluate
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.gaussian.turned import principal_axes, turned
@@ -234,10 +234,7 @@ def _gradient(tangents: _Tangents, theta: FloatArray, steps: FloatArray) -> Floa
         has, unit = frame.has_variance[f], frame.sizes[f]
         own = np.swapaxes(at.Lambdas[f], 1, 2) @ traces[f]
         own = np.where(has[:, None], own, unit[:, None] * traces[f])
-        own -= weight[:, None, None] * np.einsum("tja,tjb->tab", left[..., -1], u[..., -1])
-        if kernel.method == "reml":
-            own -= np.einsum("tjac,tjbc->tab", left[..., :-1], u[..., :-1])
-        slopes.append(own)
+        slopes.append(own - counted(kernel, left, u, weight))
     # what was found is for columns of Lambda_0 (I + E); those of Lambda_0 itself are wanted
     for t, r in enumerate(np.abs(steps).argmax(axis=1)):
         i, j, step = tangents.row[r], tangents.column[r], steps[t, r]

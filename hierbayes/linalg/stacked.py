@@ -87,17 +87,40 @@ def inverse_of_triangles(L: FloatArray) -> FloatArray:
 
 def inverse_stack(L: FloatArray) -> FloatArray:
     """Inverses of L L' for a stack of lower triangles, shape (..., J, q, q)."""
-    half = inverse_of_triangles(L)
-    return transposed_product(half, half)
+    return gram_stack(inverse_of_triangles(L))
+
+
+def gram_stack(A: FloatArray) -> FloatArray:
+    """Return A'A of a stack (..., J, q, a): shape (..., J, a, a)."""
+    q, columns = A.shape[-2:]
+    if max(q, columns) > UNROLLED:
+        return np.asarray(np.swapaxes(A, -1, -2) @ A)
+    out = np.empty((*A.shape[:-2], columns, columns))
+    for a in range(columns):
+        for b in range(a + 1):
+            entry = A[..., 0, a] * A[..., 0, b]
+            for c in range(1, q):
+                entry = entry + A[..., c, a] * A[..., c, b]
+            out[..., a, b] = out[..., b, a] = entry
+    return out
+
+
+def product_stack(A: FloatArray, B: FloatArray) -> FloatArray:
+    """Return A B for stacks (..., J, a, q) and (..., J, q, b): shape (..., J, a, b)."""
+    return np.asarray(A * B if A.shape[-1] == 1 else A @ B)
 
 
 def transposed_product(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return A' B for stacks (..., J, q, a) and (..., J, q, b): shape (..., J, a, b)."""
-    if A.shape[-2] == 1:
-        return A[..., 0, :, None] * B[..., 0, None, :]
-    if A.shape[-2] > UNROLLED:
-        return np.asarray(np.swapaxes(A, -1, -2) @ B)
-    return np.einsum("...qa,...qb->...ab", A, B)
+    return product_stack(np.swapaxes(A, -1, -2), B)
+
+
+def summed_products(A: FloatArray, B: FloatArray) -> FloatArray:
+    """Sum over J of A B' for stacks (T, J, a, c) and (T, J, b, c), as one product: (T, a, b)."""
+    left, right = (
+        np.swapaxes(stack, 1, 2).reshape(stack.shape[0], stack.shape[2], -1) for stack in (A, B)
+    )
+    return np.asarray(left @ np.swapaxes(right, 1, 2))
 
 
 def log_det_stack(L: FloatArray) -> FloatArray:

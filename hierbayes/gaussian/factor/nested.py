@@ -14,11 +14,13 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.pattern.nested import NestedPattern
-from hierbayes.gaussian.products import Coupling, Products, summed_diagonal_blocks, times_blocks
+from hierbayes.gaussian.products import Coupling, Products, summed_diagonal_blocks
 from hierbayes.linalg.stacked import (
     cholesky_stack,
+    gram_stack,
     inverse_stack,
     log_det_stack,
+    product_stack,
     sandwich,
     solve_lower_stack,
     solve_upper_stack,
@@ -49,11 +51,11 @@ class NestedBlocks:
 
     def times(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """Z'WZ times vectors given per factor as (T, J, q, c)."""
-        out = [times_blocks(A, v) for A, v in zip(self.zz, vectors, strict=True)]
+        out = [product_stack(A, v) for A, v in zip(self.zz, vectors, strict=True)]
         for (f, g), coupling in self.couplings.items():
             children = self.pattern.children[f, g]
-            out[f] += times_blocks(coupling.blocks, vectors[g][:, children.parent])
-            out[g] += children.sums(times_blocks(coupling.blocks.swapaxes(1, 2), vectors[f]))
+            out[f] += product_stack(coupling.blocks, vectors[g][:, children.parent])
+            out[g] += children.sums(product_stack(coupling.blocks.swapaxes(1, 2), vectors[f]))
         return out
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "NestedFactor":
@@ -126,7 +128,7 @@ class NestedFactor:
                 self.coupled[f, g] = solve_lower_stack(self.L[f], self.coupled[f, g])
             for g in range(f + 1, m):
                 left = self.coupled[f, g]
-                diagonal[g] = diagonal[g] - children[f, g].sums(transposed_product(left, left))
+                diagonal[g] = diagonal[g] - children[f, g].sums(gram_stack(left))
                 for h in range(g + 1, m):
                     update = transposed_product(left, self.coupled[f, h])
                     self.coupled[g, h] = self.coupled[g, h] - children[f, g].sums(update)
@@ -161,7 +163,7 @@ class NestedFactor:
             right = half[f]
             for g in range(f + 1, len(half)):
                 parent = self.children[f, g].parent
-                right = right - np.einsum("tjab,tjbc->tjac", self.coupled[f, g], out[g][:, parent])
+                right = right - product_stack(self.coupled[f, g], out[g][:, parent])
             out[f] = solve_upper_stack(self.L[f], right)
         return out
 
@@ -184,9 +186,9 @@ class NestedFactor:
                     block = inverse[min(g, h), max(g, h)][:, at]
                     if h > g:
                         block = np.swapaxes(block, -1, -2)
-                    total -= np.einsum("tjab,tjbc->tjac", slope, block)
+                    total -= product_stack(slope, block)
                 inverse[f, g] = total
-                own = own - np.einsum("tjab,tjcb->tjac", total, slopes[g])
+                own = own - product_stack(total, np.swapaxes(slopes[g], -1, -2))
             inverse[f, f] = own
         self._cross = {pair: block for pair, block in inverse.items() if pair[0] != pair[1]}
         return [inverse[f, f] for f in range(m)]
