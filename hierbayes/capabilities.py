@@ -493,6 +493,15 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="covariance-structure",
+        feature="Parts that know only full covariances, for a term with a structure of its own",
+        kinds=EVERY,
+        sentence=(
+            "{what}: only for terms with a full covariance in this version; {term} has the "
+            "structure {structure!r}."
+        ),
+    ),
+    Limit(
         key="influence-size",
         feature="Influence of very many levels",
         kinds=LIKELIHOOD,

@@ -18,6 +18,8 @@ from hierbayes.gaussian.kernel import kernel_of
 from hierbayes.gaussian.marginal import derivatives, evaluate
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.gaussian.structures import Structured, register
+from hierbayes.intervals.kenward_roger import kenward_roger
+from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.likelihood.refits import refit_many
 from hierbayes.priors.model_priors import model_priors
 
@@ -350,3 +352,91 @@ def test_the_posterior_is_sampled_and_its_limits_are_of_the_structures_parameter
     fit = hb.confint(model.fit(method="ml"), method="profile")
     for name_of, row in limits.iloc[:3].iterrows():
         assert row["lower"] < fit.loc[name_of, "estimate"] < row["upper"]
+
+
+def dense_satterthwaite(name, design, psi, L, *, held=()):
+    """Degrees of freedom of the rows of L by differences of dense algebra in psi.
+
+    psi holds log sd, the parameters that follow in theta but for those ``held``, and log sigma.
+    """
+    n = design.y.size
+
+    def both(psi):
+        sigma = np.exp(psi[-1])
+        theta = np.concatenate([np.exp(psi[:1]), held, psi[1:-1]])
+        V = sigma**2 * (np.eye(n) + covariance_of(name, design, theta))
+        XVX = design.X.T @ np.linalg.solve(V, design.X)
+        vcov = np.linalg.inv(XVX)
+        r = design.y - design.X @ vcov @ (design.X.T @ np.linalg.solve(V, design.y))
+        deviance = np.linalg.slogdet(V)[1] + np.linalg.slogdet(XVX)[1] + r @ np.linalg.solve(V, r)
+        return deviance, np.einsum("ci,ij,cj->c", L, vcov, L)
+
+    m, h = psi.size, 1e-3
+    steps = h * np.eye(m)
+    hessian = np.empty((m, m))
+    for i in range(m):
+        for j in range(m):
+            corners = [(1, 1), (1, -1), (-1, 1), (-1, -1)]
+            values = [both(psi + a * steps[i] + b * steps[j])[0] for a, b in corners]
+            hessian[i, j] = (values[0] - values[1] - values[2] + values[3]) / (4 * h**2)
+    g = np.array([(both(psi + s)[1] - both(psi - s)[1]) / (2 * h) for s in steps])
+    return both(psi)[1] ** 2 / np.einsum("ic,ij,jc->c", g, np.linalg.inv(hessian), g)
+
+
+@pytest.mark.parametrize("name", TOYS)
+@pytest.mark.parametrize("formula", ["alone", "beside a triangle"])
+def test_satterthwaites_degrees_of_freedom_are_those_of_dense_algebra(name, formula):
+    model = toy_model(name, formula)
+    fit = model.fit()
+    psi = np.concatenate([[np.log(fit.theta[0])], fit.theta[1:], [np.log(fit.sigma)]])
+    expected = dense_satterthwaite(name, model.design, psi, np.eye(2))
+    np.testing.assert_allclose(satterthwaite_df(fit), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_a_correlation_of_one_is_held_and_the_rest_has_its_uncertainty(name):
+    with pytest.warns(hb.BoundaryWarning):
+        fit = toy_model(name, par=(1.2, 1.0), seed=3).fit()
+    psi = np.log([fit.theta[0], fit.sigma])
+    expected = dense_satterthwaite(name, fit.design, psi, np.eye(2), held=[1.0])
+    np.testing.assert_allclose(satterthwaite_df(fit), expected, rtol=1e-3)
+    assert "Held at the boundary" in held_notes(fit, "satterthwaite")[0]
+
+
+REFUSED = {
+    "NUTS": lambda fit, path: fit.model.sample(sampler="nuts"),
+    "PyMC": lambda fit, path: fit.model.to_pymc(),
+    "bambi": lambda fit, path: fit.model.to_bambi(),
+    "the equation": lambda fit, path: fit.model.latex(),
+    "the prior predictive": lambda fit, path: fit.model.prior_predictive(draws=2),
+    "the table of priors": lambda fit, path: fit.model.priors,
+    "the surface": lambda fit, path: hb.likelihood_surface(fit),
+    "Kenward-Roger": lambda fit, path: kenward_roger(fit),
+    "the shrinkage path": lambda fit, path: hb.shrinkage_path(fit),
+    "saving": lambda fit, path: fit.save(path / "fit.hb"),
+}
+
+
+@pytest.mark.parametrize("part", REFUSED)
+def test_parts_that_know_only_full_covariances_say_so(part, tmp_path):
+    fit = toy_model("toy_cs").fit()
+    with pytest.raises(hb.NotSupportedError, match=r"has the structure 'toy_cs'"):
+        REFUSED[part](fit, tmp_path)
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_varcorr_effects_and_new_responses_are_those_of_the_structure(name):
+    model = toy_model(name)
+    fit = model.fit()
+    term = fit.varcorr().terms[0]
+    root = fit.sigma * TOYS[name](3).root(fit.theta[None])[0]
+    np.testing.assert_allclose(term.covariance, root @ root.T, rtol=1e-12)
+    V = fit.sigma**2 * (np.eye(120) + covariance_of(name, model.design, fit.theta))
+    left = np.linalg.solve(V, model.design.y - model.design.X @ fit.beta)
+    factor = model.design.factors[0]
+    effects = np.zeros((factor.levels.size, 3))
+    np.add.at(effects, factor.codes, factor.z * left[:, None])
+    np.testing.assert_allclose(fit.modes[0], effects @ (root @ root.T).T, rtol=1e-8, atol=1e-10)
+    Y = np.asarray(fit.simulate(2000, random_seed=3))
+    spread = np.cov(Y)
+    np.testing.assert_allclose(spread, V, atol=0.35 * fit.sigma**2)

@@ -3,6 +3,7 @@
 from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.priors.model_priors import ModelPriors
 
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "_%&#${}"} | {"^": r"\^{}", "~": r"\~{}"})
@@ -10,6 +11,7 @@ SPECIAL = str.maketrans({c: f"\\{c}" for c in "_%&#${}"} | {"^": r"\^{}", "~": r
 
 def equation(design: Design, kept: IntArray, priors: ModelPriors, *, family: Family) -> str:
     """Return an ``aligned`` environment: response, linear predictor, effects, priors."""
+    check_unstructured(design, "latex")
     label = _text(design.formula.response_label)
     lines = [f"{label}_i &\\sim {_response(design, family)}", _predictor(design, kept, family)]
     for t, term in enumerate(design.terms):

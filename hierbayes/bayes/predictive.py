@@ -12,6 +12,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.priors.lkj import lkj_log_density
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
@@ -178,6 +179,7 @@ def log_prior_variables(
         ``"corr|name"`` (C, D), and the family's parameters; improper priors count as 0.
         The density of beta's intercept is that of the linear predictor at centred predictors.
     """
+    check_unstructured(design, "The prior's density of each draw")
     found: dict[str, FloatArray] = {}
     beta = draws.beta
     if priors.intercept is not None:

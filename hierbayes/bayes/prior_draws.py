@@ -13,6 +13,7 @@ from hierbayes.bayes.coordinates import beta_shapes, correlation_root
 from hierbayes.bayes.predictive import flat_draws, new_effects
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
 
@@ -27,6 +28,7 @@ def prior_draws(
     NotSupportedError
         If a prior is flat: nothing can be drawn from it.
     """
+    check_unstructured(design, "Draws from the prior")
     if not priors.is_proper:
         raise not_supported("draws-from-flat-priors")
     shape = like.beta.shape[:2]

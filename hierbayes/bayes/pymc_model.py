@@ -42,6 +42,7 @@ from hierbayes.design.design import Design
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.families.observations import check_supported, checked_observations
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.addresses import coefficient_addresses, effect_labels
 from hierbayes.naming.variable_names import (
     COEF,
@@ -121,6 +122,7 @@ def build_model(
 
     check_option("parameterization", parameterization, Parameterization)
     check_supported(design, family)
+    check_unstructured(design, "PyMC models and NUTS")
     if parameterization == "marginal" and not family.is_linear:
         raise not_supported("marginal-of-family", family=family.name)
     if parameterization == "marginal" and add is not None:

@@ -16,6 +16,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.variable_names import variable_name
 from hierbayes.priors.distributions import POSITIVE, Flat, HalfFlat, Prior
 from hierbayes.priors.model_priors import ModelPriors
@@ -34,6 +35,7 @@ def bambi_model(design: Design, kept: IntArray, priors: ModelPriors, *, family: 
     """
     import bambi as bmb
 
+    check_unstructured(design, "to_bambi")
     _check_expressible(design, family)
     frame = _Frame()
     right = [_fixed_part(design, kept, priors, frame)]

@@ -16,6 +16,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.options import ParameterView, check_option
 from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.model_priors import ModelPriors
@@ -100,6 +101,7 @@ def parameter_densities(
             f"{type(posterior).__name__}."
         )
     check_option("view", view, ParameterView)
+    check_unstructured(posterior.design, "Densities of prior and posterior")
     known = _draws_and_laws(posterior)
     chosen = list(known)
     if parameters is not None:

@@ -29,6 +29,8 @@ from typing import Protocol
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
+from hierbayes.capabilities import not_supported
+from hierbayes.design.design import Design
 
 UNSTRUCTURED = "us"
 # A parameter is kept this far, in x, from its bounds: there Lambda has a singular value of this
@@ -274,6 +276,15 @@ class Searched:
     def nearest(self, covariance: FloatArray) -> FloatArray:
         """Return x (T, k) of a covariance (T, q, q) in the basis."""
         return self.coordinates(self.covariance.nearest(self.basis @ covariance @ self.basis.T))
+
+
+def check_unstructured(design: Design, what: str) -> None:
+    """Raise NotSupportedError from ``what`` if a term has a structure of its own."""
+    for term in design.terms:
+        if term.covariance != UNSTRUCTURED:
+            raise not_supported(
+                "covariance-structure", what=what, term=term.label, structure=term.covariance
+            )
 
 
 _structures: dict[str, Callable[[int], Covariance]] = {}

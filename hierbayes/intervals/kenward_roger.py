@@ -34,6 +34,7 @@ from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.expected_information import covariance_traces, n_right_sides
 from hierbayes.gaussian.marginal import gram, modes
 from hierbayes.gaussian.relative_frame import Frame
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.intervals.determined_part import DeterminedPart, determined_part
 from hierbayes.intervals.satterthwaite import DEPENDS, curved_inverse, frame_of
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -135,6 +136,7 @@ def kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
 def _check(fit: LikelihoodFit) -> None:
     if fit.method == "ml":
         raise not_supported("kenward-roger-ml")
+    check_unstructured(fit.design, "Kenward and Roger's method")
     part = determined_part(fit)
     if not part.kernel.shape.sizes:
         return

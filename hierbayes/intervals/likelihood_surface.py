@@ -20,6 +20,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import lower_triangles, term_covariances
 from hierbayes.gaussian.marginal import evaluate
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
     interval_addresses,
@@ -74,6 +75,7 @@ def likelihood_surface(
         )
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not 2 <= n <= MOST_POINTS:
         raise OptionError(f"n={shown(n)} must be a whole number from 2 to {MOST_POINTS}.")
+    check_unstructured(fit.design, "likelihood_surface")
     first, second = _chosen(fit, parameters)
     reml, ml = fit.with_method("reml"), fit.with_method("ml")
     x, y = (_grid(reml, parameter, n) for parameter in (first, second))

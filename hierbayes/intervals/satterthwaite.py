@@ -22,6 +22,8 @@ a covariance of lower rank, whose tangents E_ij have j among the directions with
 among all, those without it being lengthened to a variance that a level would just show. The
 deviance falls into two parts there, as V does not change to first order along what is held.
 
+Where a term has a structure of its own psi are its parameters (``coordinate_curvature.py``).
+
 Source: Kuznetsova, Brockhoff & Christensen (2017), J. Stat. Softw. 82(13), section 2.
 """
 
@@ -34,7 +36,8 @@ from hierbayes.gaussian.marginal import Evaluation, Kernel, counted, evaluate
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.gaussian.turned import principal_axes, turned
-from hierbayes.intervals.determined_part import determined_part
+from hierbayes.intervals.coordinate_curvature import Curved, coordinate_curvature
+from hierbayes.intervals.determined_part import DeterminedPart, determined_part
 from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
 from hierbayes.likelihood.lmm import singular_terms
 from hierbayes.options import Ddf
@@ -92,10 +95,27 @@ class VarianceUncertainty:
 def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
     """Hessian of the deviance in psi and derivatives of vcov(beta) at the estimates."""
     part = determined_part(fit)
+    plain = part.kernel.shape.is_plain
+    found = _along_tangents(part) if plain else coordinate_curvature(part.kernel, part.at)
+    kernel, at, p = found.kernel, found.at, fit.beta.size
+    covariance, flat = curved_inverse(found.hessian, found.alone)
+    return VarianceUncertainty(
+        kernel=kernel,
+        theta=at.theta[0],
+        moves=found.moves,
+        covariance=2 * covariance,
+        root=at.sigma[0] * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p],
+        slopes=found.slopes,
+        flat=flat,
+    )
+
+
+def _along_tangents(part: DeterminedPart) -> Curved:
+    """Differentiate in the entries of E, where every term has a full triangle."""
     tangents = _tangents(frame_of(part.kernel, part.at))
     kernel, at, k = tangents.frame.kernel, tangents.frame.at, tangents.row.size
     m = k + (0 if kernel.sigma_known else 1)
-    p = fit.beta.size
+    p = kernel.products.xy.size
     hessian, slopes = np.zeros((m, m)), np.zeros((m, p, p))
     alone = np.zeros(m)  # size of the diagonal of the Hessian
     if k:
@@ -109,15 +129,13 @@ def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
         if k:
             weight = at.pwrss[0] / at.sigma[0] ** 2
             hessian[:k, k] = hessian[k, :k] = 4 * weight * crossed[:, p, p]
-    covariance, flat = curved_inverse(hessian, alone)
-    return VarianceUncertainty(
+    return Curved(
         kernel=kernel,
-        theta=at.theta[0],
+        at=at,
         moves=tangents.moves,
-        covariance=2 * covariance,
-        root=at.sigma[0] * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p],
+        hessian=hessian,
         slopes=slopes,
-        flat=flat,
+        alone=alone,
     )
 
 
@@ -314,7 +332,7 @@ def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:
         return note
     covariances = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
     held = []
-    for i in singular_terms(fit.kernel.shape, fit.at.theta[0]):
+    for i in singular_terms(fit.kernel.basis_shape, fit.at.theta[0]):
         if unknown is not None and unknown.parameters[unknown.slices[i]].any():
             continue
         term = fit.design.terms[i]

@@ -12,6 +12,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import TermCovariance
+from hierbayes.gaussian.structures import UNSTRUCTURED
 from hierbayes.results.finding import Finding
 from hierbayes.wording import listed
 
@@ -68,15 +69,17 @@ def boundary_finding(design: Design, position: int, covariance: TermCovariance) 
         remedy += f"{'it' if len(zero) == 1 else 'them'}: the other estimates are the same. "
     else:
         sentence = _direction_sentence(names, covariance, group)
-        meaning = (
-            f"{len(names)} sds and their correlation{'s' if len(names) > 2 else ''} are more than "
-            f"the {factor.levels.size} levels of {group} can tell apart; this is an estimate on "
-            "the boundary, not an error. "
-        )
-        remedy = (
-            f"You can give the columns independent sds, ({term.label.strip('()').split('|')[0]}"
-            f"|| {group}), or drop a column. "
-        )
+        meaning, remedy = "This is an estimate on the boundary, not an error. ", ""
+        if term.covariance == UNSTRUCTURED:
+            meaning = (
+                f"{len(names)} sds and their correlation{'s' if len(names) > 2 else ''} are more "
+                f"than the {factor.levels.size} levels of {group} can tell apart; this is an "
+                "estimate on the boundary, not an error. "
+            )
+            remedy = (
+                f"You can give the columns independent sds, "
+                f"({term.label.strip('()').split('|')[0]}|| {group}), or drop a column. "
+            )
     sds = {name: float(sd) for name, sd in zip(names, covariance.sd, strict=True)}
     return Finding("boundary", sentence, meaning + remedy + POSTERIOR, {"sd": sds})
 

@@ -21,6 +21,7 @@ from hierbayes.errors import DataError, HierBayesWarning
 from hierbayes.files import Draft, checked_path, readable_file, shown
 from hierbayes.formula.expressions import names_in
 from hierbayes.formula.parser import columns_in, parse_expression
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.model.model import PACKAGE, Model
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
@@ -72,6 +73,7 @@ def stored_model(model: Model, arrays: dict[str, Any]) -> dict[str, Any]:
     """Return a model in terms of JSON; its columns go to ``arrays``."""
     from hierbayes.priors.prior_records import prior_records
 
+    check_unstructured(model.design, "Saving")
     columns = [_stored_column(model, name, arrays) for name in _used_columns(model)]
     arguments: dict[str, Any] = {
         "contrasts": model.arguments["contrasts"],

@@ -22,6 +22,7 @@ from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import lower_triangles
 from hierbayes.gaussian.marginal import evaluate, modes, times
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.addresses import fixed_partners
 from hierbayes.pooling.level_covariances import (
     AT_ONCE,
@@ -77,6 +78,7 @@ def shrinkage_path(
     [1527.5, 1584.2, 1600.0]
     """
     check_shrinks(fit, "hb.shrinkage_path")
+    check_unstructured(fit.design, "hb.shrinkage_path")
     position = position_of_group(fit, group)
     t = position_of_term(fit, position, term)
     at = level_covariances(fit)

@@ -18,6 +18,7 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.priors.default_priors import (
     CORRELATIONS,
     coefficient_priors,
@@ -254,6 +255,7 @@ def priors_table(priors: ModelPriors, design: Design) -> PriorTable:
         "user". The intercept's prior is at centred predictors; a correlation's quantiles are
         those of one of its term's correlations.
     """
+    check_unstructured(design, "The table of priors")
     rows = []
     for parameter in priors.parameters:
         prior = priors.of(parameter)
