@@ -149,7 +149,7 @@ def sampled(study, design, y, *, sampler, rng):
         priors = study.priors(model.design)
         kernel = model.kernel("reml")
         return sample_collapsed(kernel, priors, model.design, draws=250, random_seed=rng)
-    design = replace(design, y=y)
+    design = design.with_response(y)
     priors = study.priors(design)
     kept = np.arange(design.X.shape[1])
     model = build_model(

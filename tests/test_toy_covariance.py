@@ -126,7 +126,7 @@ def toy_model(name, formula="alone", **options):
         replace(term, covariance=name) if len(term.columns) == 3 else term
         for term in model.design.terms
     )
-    design = replace(model.design, terms=terms)
+    design = model.design.with_mean(replace(model.design.mean, terms=terms))
     return model.with_design(design, kernel_of(design, weights=None, method="reml"))
 
 

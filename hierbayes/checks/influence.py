@@ -128,21 +128,14 @@ def _without(fit: LikelihoodFit, kept: BoolArray) -> tuple[FloatArray, float, Fl
 
 def _kernel_of_rows(fit: LikelihoodFit, rows: BoolArray) -> Kernel:
     """Kernel of some of the rows in the basis of all; levels without rows are left out."""
-    design = fit.design
-    part = replace(
-        design,
-        y=design.y[rows],
-        X=design.X[rows],
-        offset=None if design.offset is None else design.offset[rows],
-        factors=tuple(_of_rows(factor, rows) for factor in design.factors),
-    )
+    part = fit.design.with_rows(rows)
+    factors = tuple(_of_levels_present(factor) for factor in part.factors)
+    part = part.with_mean(replace(part.mean, factors=factors))
     weights = None if fit.weights is None else fit.weights[rows]
     products = products_of(part, weights=weights, anchor=fit.kernel.products.anchor)
     return of_other_levels(fit.kernel, products)
 
 
-def _of_rows(factor: GroupingFactor, rows: BoolArray) -> GroupingFactor:
-    used, codes = np.unique(factor.codes[rows], return_inverse=True)
-    return replace(
-        factor, levels=factor.levels[used], codes=codes.astype(np.intp), z=factor.z[rows]
-    )
+def _of_levels_present(factor: GroupingFactor) -> GroupingFactor:
+    used, codes = np.unique(factor.codes, return_inverse=True)
+    return replace(factor, levels=factor.levels[used], codes=codes.astype(np.intp))

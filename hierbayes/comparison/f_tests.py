@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from hierbayes.comparison.hypotheses import term_deletions, term_labels, type_hypotheses
-from hierbayes.design.coding import MATRIX, NUMERIC, Layout
+from hierbayes.comparison.hypotheses import term_deletions, type_hypotheses
 from hierbayes.intervals.contrast import f_frame, method_words, test_notes
 from hierbayes.intervals.linear_tests import f_test
 from hierbayes.options import AnovaType, Ddf
@@ -32,14 +31,11 @@ def term_table(fit: LikelihoodFit, *, type: AnovaType, ddf: Ddf) -> FTable:
 
 def _empty_cells(fit: LikelihoodFit) -> tuple[str, ...]:
     """Warn of interactions of factors some of whose combinations of levels have no rows."""
-    layout: Layout = fit.design.recipe.fixed
     dropped = np.setdiff1d(np.arange(fit.design.X.shape[1]), fit.kept)
     found = [
-        label
-        for k, (label, term) in enumerate(zip(term_labels(fit.design), layout.terms, strict=True))
-        if k + 1 in fit.design.assign[dropped]
-        and len(term.variables) > 1
-        and not any(v.kind in (NUMERIC, MATRIX) for v in term.variables)
+        term.label
+        for k, term in enumerate(fit.design.mean.layout.terms)
+        if k + 1 in fit.design.assign[dropped] and term.is_interaction and not term.numbers()
     ]
     if not found:
         return ()

@@ -17,25 +17,14 @@ Source: Goodnight (1978), SAS Technical Report R-101 (types I to III); Kuznetsov
 Christensen (2017), J. Stat. Softw. 82(13).
 """
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.design.coding import (
-    MATRIX,
-    NUMERIC,
-    Layout,
-    TermLayout,
-    fill_columns,
-    indicator_columns,
-    plan_layout,
-    recoded_layout,
-)
+from hierbayes.design.coding import fill_columns, indicator_columns
 from hierbayes.design.design import Design
+from hierbayes.design.layout import Layout, TermLayout
+from hierbayes.design.smaller import without_fixed_term
 from hierbayes.design.values import Factor
-from hierbayes.formula.expressions import Expression
 from hierbayes.linalg.rank import column_basis
 from hierbayes.options import AnovaType, Coding
 
@@ -57,11 +46,6 @@ class _Coded:
     to_fit: FloatArray
 
 
-def term_labels(design: Design) -> list[str]:
-    """Labels of the terms of the fixed part."""
-    return [term.label for term in design.formula.fixed.terms]
-
-
 def type_hypotheses(
     design: Design, kept: IntArray, *, type: AnovaType, weights: FloatArray | None = None
 ) -> dict[str, FloatArray]:
@@ -80,8 +64,8 @@ def type_hypotheses(
     dict of array, shape (q, p)
         ``q`` is 0 for a term all of whose columns were dropped.
     """
-    layout: Layout = design.recipe.fixed
-    coded = _coded(design, kept, layout, treatment=type == 3)
+    layout = design.mean.layout
+    coded = _coded(design, kept, treatment=type == 3)
     own = [np.flatnonzero(coded.assign == k + 1) for k in range(len(layout.terms))]
     if type == 1:
         R = _triangle(coded.X, weights)
@@ -89,32 +73,25 @@ def type_hypotheses(
     elif type == 2:
         found = [_type_two(coded, own, k, layout=layout, weights=weights) for k in range(len(own))]
     else:
-        N = _in_indicators(coded, layout, design)
+        N = _in_indicators(coded, design)
         found = [_type_three(N, own, k, layout=layout) for k in range(len(own))]
-    labels = term_labels(design)
-    return {label: L @ coded.to_fit for label, L in zip(labels, found, strict=True)}
+    return {label: L @ coded.to_fit for label, L in zip(layout.labels, found, strict=True)}
 
 
-def _coded(design: Design, kept: IntArray, layout: Layout, *, treatment: bool = False) -> _Coded:
-    X = design.X[:, kept]
-    values = _values(design, layout)
+def _coded(design: Design, kept: IntArray, *, treatment: bool = False) -> _Coded:
+    X, layout, values = design.X[:, kept], design.mean.layout, design.rows.values
     codings: dict[str, Coding] = {}
-    for variable in {v for term in layout.terms for v in term.variables}:
+    for variable in layout.variables():
         value = values[variable.expression]
         ordered = isinstance(value, Factor) and value.ordered
         codings[variable.label] = "poly" if ordered and not treatment else "treatment"
-    other = recoded_layout(layout, codings)
-    if other.terms == layout.terms:
+    other = layout.recoded(codings)
+    if other is layout:
         return _Coded(X=X, assign=design.assign[kept], to_fit=np.eye(kept.size))
     Y = fill_columns(other, values, X.shape[0])
     columns = column_basis(Y).kept
     Y = Y[:, columns]
     return _Coded(X=Y, assign=design.assign[columns], to_fit=_projected(Y, X))
-
-
-def _values(design: Design, layout: Layout) -> dict[Expression, Any]:
-    variables = [variable for term in layout.terms for variable in term.variables]
-    return {v.expression: design.variables[v.label] for v in variables}
 
 
 def _projected(X: FloatArray, onto: FloatArray) -> FloatArray:
@@ -130,16 +107,6 @@ def _triangle(X: FloatArray, weights: FloatArray | None) -> FloatArray:
         return np.zeros((0, 0))
     R = np.linalg.qr(X if weights is None else X * np.sqrt(weights)[:, None], mode="r")
     return np.asarray(R / np.diag(R)[:, None])
-
-
-def contains(larger: TermLayout, smaller: TermLayout) -> bool:
-    """Whether a term contains another."""
-    have, need = set(larger.variables), set(smaller.variables)
-    return need < have and _continuous(larger) == _continuous(smaller)
-
-
-def _continuous(term: TermLayout) -> set[str]:
-    return {v.label for v in term.variables if v.kind in (NUMERIC, MATRIX)}
 
 
 def _type_two(
@@ -169,14 +136,18 @@ def _type_three(N: FloatArray, own: list[IntArray], k: int, *, layout: Layout) -
 def _containing(own: list[IntArray], k: int, *, layout: Layout) -> IntArray:
     """Columns of the terms that contain the k-th."""
     term = layout.terms[k]
-    parts = [own[i] for i, other in enumerate(layout.terms) if contains(other, term)]
+    parts = [own[i] for i, other in enumerate(layout.terms) if _contains(other, term)]
     return np.concatenate(parts) if parts else np.arange(0)
 
 
-def _in_indicators(coded: _Coded, layout: Layout, design: Design) -> FloatArray:
+def _contains(larger: TermLayout, smaller: TermLayout) -> bool:
+    return larger.includes(smaller) and larger.numbers() == smaller.numbers()
+
+
+def _in_indicators(coded: _Coded, design: Design) -> FloatArray:
     """Each coefficient of X as a combination of one parameter for every level, shape (p, m)."""
-    n = coded.X.shape[0]
-    blocks = indicator_columns(layout, _values(design, layout), n)
+    n, layout = coded.X.shape[0], design.mean.layout
+    blocks = indicator_columns(layout, design.rows.values, n)
     blocks = [np.ones((n, 1))] * layout.intercept + blocks
     return _projected(coded.X, np.concatenate([np.empty((n, 0)), *blocks], axis=1))
 
@@ -199,35 +170,17 @@ class TermDeletion:
 
 def term_deletions(design: Design, kept: IntArray) -> list[TermDeletion]:
     """List deletions of the terms that no other term's variables include, R's ``drop.scope``."""
-    layout: Layout = design.recipe.fixed
-    coded = _coded(design, kept, layout)
-    variables = [set(term.variables) for term in layout.terms]
+    terms = design.mean.layout.terms
+    coded = _coded(design, kept)
     found = []
-    for k, label in enumerate(term_labels(design)):
-        if any(variables[k] < other for other in variables):
+    for k, term in enumerate(terms):
+        if any(other.includes(term) for other in terms):
             continue
-        smaller = _without(design, layout, k)
+        smaller = without_fixed_term(design, k)
         own = np.flatnonzero(coded.assign == k + 1)
         L = _lost(coded.X, smaller.X, own) @ coded.to_fit
-        found.append(TermDeletion(label=label, L=L, design=smaller))
+        found.append(TermDeletion(label=term.label, L=L, design=smaller))
     return found
-
-
-def _without(design: Design, layout: Layout, k: int) -> Design:
-    """Lay the fixed part without its k-th term over the same rows."""
-    fixed = design.formula.fixed
-    part = replace(fixed, terms=fixed.terms[:k] + fixed.terms[k + 1 :])
-    values = _values(design, layout)
-    codings = {v.label: v.coding for term in layout.terms for v in term.variables}
-    smaller = plan_layout(part, values, codings)
-    return replace(
-        design,
-        formula=replace(design.formula, fixed=part),
-        X=fill_columns(smaller, values, design.X.shape[0]),
-        coef_names=smaller.names,
-        assign=smaller.assign,
-        recipe=replace(design.recipe, fixed=smaller),
-    )
 
 
 def _lost(X: FloatArray, smaller: FloatArray, own: IntArray) -> FloatArray:

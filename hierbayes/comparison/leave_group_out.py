@@ -112,7 +112,7 @@ def refit_without(problem: GroupProblem, j: int, *, random_seed: Any) -> Refit:
     if problem.priors.gaussian_beta() is None:
         _check_determined(kernel.products.xx[None], problem, first=j)
     drawn = sample_collapsed(
-        kernel, problem.priors, _design_of_rows(problem.design, rest), random_seed=random_seed
+        kernel, problem.priors, problem.design.with_rows(rest), random_seed=random_seed
     )
     flat = flat_draws(drawn, problem.design)
     log_density = group_log_densities(replace(problem, flat=flat))[:, j]
@@ -249,22 +249,11 @@ def _level_parts(
 
 def _kernel_of_rows(problem: GroupProblem, rows: BoolArray) -> Kernel:
     """Kernel of some of the rows, in the basis of all of them."""
-    part = _design_of_rows(problem.design, rows)
+    part = problem.design.with_rows(rows)
     weights = None if problem.weights is None else problem.weights[rows]
     anchor = problem.kernel.products.anchor
     products: Products = products_of(part, weights=weights, anchor=anchor)
     return of_other_levels(problem.kernel, products)
-
-
-def _design_of_rows(design: Design, rows: BoolArray) -> Design:
-    """Return what the kernel needs of some of the rows; the levels stay."""
-    return replace(
-        design,
-        y=design.y[rows],
-        X=design.X[rows],
-        offset=None if design.offset is None else design.offset[rows],
-        factors=tuple(replace(f, codes=f.codes[rows], z=f.z[rows]) for f in design.factors),
-    )
 
 
 def _check_determined(xx: FloatArray, problem: GroupProblem, *, first: int = 0) -> None:

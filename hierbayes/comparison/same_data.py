@@ -6,14 +6,12 @@ response, else by the values of the variables both models have.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
-from hierbayes.design.values import take_rows
 from hierbayes.errors import DataError
 from hierbayes.results.fit import Fit
 
@@ -52,7 +50,7 @@ def aligned[Kind: Fit](fits: Sequence[Kind], *, purpose: str) -> tuple[Kind, ...
         order = _order(fits[0], fit, purpose=purpose)
         if order is not None:
             weights = None if fit.weights is None else fit.weights[order]
-            fit = replace(fit, design=_in_order(fit.design, order), weights=weights)
+            fit = replace(fit, design=fit.design.with_rows(order), weights=weights)
         found.append(fit)
     return tuple(found)
 
@@ -86,8 +84,6 @@ def _order(first: Fit, fit: Fit, *, purpose: str) -> IntArray | None:
 
 def _by_label(a: Design, b: Design) -> IntArray | None:
     """Match rows by their labels in the users' frames, where both tell rows apart."""
-    if not (isinstance(a.row_labels, pd.Index) and isinstance(b.row_labels, pd.Index)):
-        return None
     if not (a.row_labels.is_unique and b.row_labels.is_unique):
         return None
     order = b.row_labels.get_indexer(a.row_labels)
@@ -96,11 +92,11 @@ def _by_label(a: Design, b: Design) -> IntArray | None:
 
 def _by_content(a: Design, b: Design) -> IntArray | None:
     """Match rows by the variables both models have; rows alike in all of them are exchangeable."""
-    common = [name for name in a.variables if name in b.variables]
+    common = a.variables.keys() & b.variables.keys()
     hashes = []
     for design in (a, b):
         frame = design.model_frame
-        kept = frame[[name for name in common if name in frame.columns]].astype(object)
+        kept = frame[[name for name in sorted(common) if name in frame.columns]].astype(object)
         hashes.append(pd.util.hash_pandas_object(kept.astype(str), index=False).to_numpy())
     orders = [np.argsort(values, kind="stable") for values in hashes]
     if not np.array_equal(hashes[0][orders[0]], hashes[1][orders[1]]):
@@ -108,22 +104,3 @@ def _by_content(a: Design, b: Design) -> IntArray | None:
     found = np.empty_like(orders[0])
     found[orders[0]] = orders[1]
     return found
-
-
-def _in_order(design: Design, order: IntArray) -> Design:
-    """Return the same design with its rows in another order."""
-    parts: dict[str, Any] = {
-        name: None if getattr(design, name) is None else getattr(design, name)[order]
-        for name in ("weights", "offset", "known_sd", "row_labels", "rows")
-    }
-    return replace(
-        design,
-        y=design.y[order],
-        X=design.X[order],
-        factors=tuple(
-            replace(factor, codes=factor.codes[order], z=factor.z[order])
-            for factor in design.factors
-        ),
-        variables={name: take_rows(value, order) for name, value in design.variables.items()},
-        **parts,
-    )

@@ -13,11 +13,14 @@ from hierbayes.design.checks import (
     check_weights,
     response_numbers,
 )
-from hierbayes.design.coding import baselines, check_codings, fill_columns, plan_layout
-from hierbayes.design.design import Design
+from hierbayes.design.coding import check_codings, fill_columns, plan_layout
+from hierbayes.design.design import MEAN, Design
 from hierbayes.design.grouping import random_part
-from hierbayes.design.new_data import Recipe, new_rows
+from hierbayes.design.layout import OffsetLayout
+from hierbayes.design.new_data import new_rows
+from hierbayes.design.predictor import Predictor
 from hierbayes.design.reading import Reading, read_variables
+from hierbayes.design.rows import Rows
 from hierbayes.design.values import as_numbers, refuse_caution
 from hierbayes.errors import FormulaError
 from hierbayes.formula.deparse import deparse
@@ -81,32 +84,30 @@ def build_design(
         n_rows=n_rows,
         allow_saturated=allow_saturated or known_sd is not None,
     )
-    return Design(
-        formula=formula,
-        y=y,
+    mean = Predictor(
         X=fill_columns(fixed, values, n_rows),
-        coef_names=fixed.names,
-        assign=fixed.assign,
+        layout=fixed,
         factors=random.factors,
         terms=random.terms,
-        weights=arguments.get("weights"),
         offset=_total_offset(formula, reading),
-        known_sd=arguments.get("known_sd"),
-        row_labels=reading.row_labels,
-        rows=reading.rows,
-        n_rows_given=reading.n_rows_given,
-        dropped=reading.dropped,
-        variables={deparse(expression): value for expression, value in values.items()},
-        baselines=baselines(fixed),
-        recipe=Recipe(
-            fixed=fixed,
-            factors=random.recipes,
-            states=reading.states,
-            offset_source=offset if isinstance(offset, str) else None,
-            offset_is_array=offset is not None and not isinstance(offset, str),
-            precision_source=next((a for a in (weights, known_sd) if isinstance(a, str)), None),
+        offset_layout=OffsetLayout(
+            terms=formula.fixed.offsets,
+            argument=offset if isinstance(offset, str) else None,
+            is_array=offset is not None and not isinstance(offset, str),
         ),
     )
+    rows = Rows(
+        response=y,
+        labels=reading.row_labels,
+        positions=reading.rows,
+        n_given=reading.n_rows_given,
+        dropped=reading.dropped,
+        values=values,
+        weights=arguments.get("weights"),
+        known_sd=arguments.get("known_sd"),
+        precision_source=next((a for a in (weights, known_sd) if isinstance(a, str)), None),
+    )
+    return Design(formula=formula, rows=rows, predictors={MEAN: mean}, states=reading.states)
 
 
 def _total_offset(formula: Formula, reading: Reading) -> FloatArray | None:
@@ -114,13 +115,14 @@ def _total_offset(formula: Formula, reading: Reading) -> FloatArray | None:
     parts = [reading.values[expression] for expression in formula.fixed.offsets]
     for part in parts:
         refuse_caution(part)
-    if any(not isinstance(part, np.ndarray) for part in parts):
+    numbers = [part for part in parts if isinstance(part, np.ndarray)]
+    if len(numbers) < len(parts):
         raise FormulaError(
             "offset() needs numbers: "
             + ", ".join(deparse(expression) for expression in formula.fixed.offsets)
             + " holds categories."
         )
-    total = [as_numbers(part) for part in parts]
+    total = [as_numbers(part) for part in numbers]
     if "offset" in reading.arguments:
         total.append(reading.arguments["offset"])
     return np.sum(total, axis=0) if total else None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.design.design import GroupingFactor, RandomTerm
+from hierbayes.design.predictor import GroupingFactor, RandomTerm
 from hierbayes.design.values import (
     Factor,
     Logical,

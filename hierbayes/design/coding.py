@@ -9,14 +9,23 @@ Source: Chambers & Hastie (1992), Statistical Models in S, section 2.4.1, and R'
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.design.contrasts import Contrasts, contrasts, indicators
+from hierbayes.arrays import FloatArray, IntArray
+from hierbayes.design.layout import (
+    FACTOR,
+    INTERCEPT,
+    LOGICAL,
+    MATRIX,
+    NUMERIC,
+    Layout,
+    TermLayout,
+    Variable,
+)
 from hierbayes.design.values import (
+    Column,
     Factor,
     Logical,
     Matrix,
@@ -26,88 +35,16 @@ from hierbayes.design.values import (
     refuse_caution,
 )
 from hierbayes.errors import DataError, OptionError
-from hierbayes.formula.deparse import deparse
-from hierbayes.formula.expressions import Call, Expression, grouping_names, names_in
+from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import LinearPart, Term
 from hierbayes.options import Coding, check_option
 from hierbayes.wording import did_you_mean
 
-INTERCEPT = "(Intercept)"
 LOGICAL_LEVELS = ("FALSE", "TRUE")
-NUMERIC, MATRIX, LOGICAL, FACTOR = "numeric", "matrix", "logical", "factor"
-
-
-@record
-class Variable:
-    """What a variable was when the model was fitted.
-
-    Attributes
-    ----------
-    expression : how it is computed
-    label : R's name of it
-    kind : "numeric", "matrix", "logical" or "factor"
-    suffixes : of a matrix, what follows the label in the names of its columns
-    levels : of a factor or logical, its labels
-    coding : of a factor or logical, its contrasts
-    base : the baseline level of treatment contrasts, counted from 0
-    numbered : treatment contrasts are named by the numbers of the levels
-    """
-
-    expression: Expression
-    label: str
-    kind: str
-    suffixes: tuple[str, ...] = ()
-    levels: tuple[str, ...] = ()
-    coding: Coding = "treatment"
-    base: int = 0
-    numbered: bool = False
-
-
-@record
-class TermLayout:
-    """One term: its variables, and which of them have an indicator for every level."""
-
-    variables: tuple[Variable, ...]
-    full: tuple[bool, ...]
-
-
-@record
-class Layout:
-    """The columns of a linear predictor.
-
-    Attributes
-    ----------
-    intercept : whether the first column is ones
-    terms : the terms in R's order
-    names : the names of all columns as R prints them
-    assign : array of int: 0 for the intercept, k for a column of the k-th term
-    """
-
-    intercept: bool
-    terms: tuple[TermLayout, ...]
-    names: tuple[str, ...]
-    assign: IntArray
-
-    @property
-    def details(self) -> tuple[str, ...]:
-        """The names with levels in brackets: ``A[B1]`` and ``AB[1]``, where R has AB1 twice."""
-        terms = [name for term in self.terms for name in _term_names(term, brackets=True)]
-        return tuple([INTERCEPT] * self.intercept + terms)
-
-
-def category_columns(variable: Variable) -> frozenset[str]:
-    """Columns that stand for categories in a variable: of ``factor(x)``, and g in ``ave(x, g)``.
-
-    The number that ``cut`` makes categories of is none: between its values are others.
-    """
-    expression = variable.expression
-    is_cut = isinstance(expression, Call) and expression.function == "cut"
-    own = names_in(expression) if variable.kind == FACTOR and not is_cut else ()
-    return frozenset((*own, *grouping_names(expression)))
 
 
 def plan_layout(
-    part: LinearPart, values: Mapping[Expression, Any], codings: Mapping[str, Coding]
+    part: LinearPart, values: Mapping[Expression, Column], codings: Mapping[str, Coding]
 ) -> Layout:
     """Decide the columns of a linear predictor from the fitted data.
 
@@ -124,11 +61,12 @@ def plan_layout(
     """
     variables: dict[Expression, Variable] = {}
     for term in part.terms:
-        for expression in term.variables:
+        for expression, label in zip(term.variables, term.labels, strict=True):
             if expression not in variables:
-                variables[expression] = _describe(expression, values[expression], codings)
+                variables[expression] = _describe(expression, label, values[expression], codings)
     terms = [
         TermLayout(
+            label=term.label,
             variables=tuple(variables[expression] for expression in term.variables),
             full=_full_indicators(part.terms, place),
         )
@@ -138,7 +76,7 @@ def plan_layout(
         _open_first_factor(terms)
     names, assign = [INTERCEPT] * part.intercept, [0] * part.intercept
     for place, layout in enumerate(terms, start=1):
-        new = _term_names(layout)
+        new = layout.names()
         names += new
         assign += [place] * len(new)
     return Layout(
@@ -149,8 +87,9 @@ def plan_layout(
     )
 
 
-def _describe(expression: Expression, value: Any, codings: Mapping[str, Coding]) -> Variable:
-    label = deparse(expression)
+def _describe(
+    expression: Expression, label: str, value: Column, codings: Mapping[str, Coding]
+) -> Variable:
     if isinstance(value, np.ndarray):
         return Variable(expression=expression, label=label, kind=NUMERIC)
     if isinstance(value, Matrix):
@@ -198,40 +137,14 @@ def _open_first_factor(terms: list[TermLayout]) -> None:
     """Give the first factor of a predictor without intercept a column per level."""
     for place, layout in enumerate(terms):
         for position, variable in enumerate(layout.variables):
-            if variable.kind in (FACTOR, LOGICAL):
+            if variable.is_category:
                 full = list(layout.full)
                 full[position] = True
-                terms[place] = TermLayout(variables=layout.variables, full=tuple(full))
+                terms[place] = replace(layout, full=tuple(full))
                 return
 
 
-def _contrasts_of(variable: Variable, full: bool) -> Contrasts:
-    if full:
-        return indicators(variable.levels)
-    levels: tuple[str, ...] = variable.levels
-    if variable.numbered:
-        levels = tuple(str(number) for number in range(1, len(levels) + 1))
-    return contrasts(variable.coding, levels, base=variable.base)
-
-
-def _term_names(layout: TermLayout, *, brackets: bool = False) -> list[str]:
-    parts = []
-    for variable, full in zip(layout.variables, layout.full, strict=True):
-        suffixes: tuple[str, ...] = ("",)
-        if variable.kind == MATRIX:
-            suffixes = variable.suffixes
-        elif variable.kind != NUMERIC:
-            suffixes = _contrasts_of(variable, full).suffixes
-            if brackets:
-                suffixes = tuple(f"[{suffix}]" for suffix in suffixes)
-        parts.append([variable.label + suffix for suffix in suffixes])
-    if len(parts) == 1:
-        return parts[0]
-    # The first variable varies fastest, so the product runs over the reversed parts.
-    return [":".join(reversed(names)) for names in product(*reversed(parts))]
-
-
-def fill_columns(layout: Layout, values: Mapping[Expression, Any], n_rows: int) -> FloatArray:
+def fill_columns(layout: Layout, values: Mapping[Expression, Column], n_rows: int) -> FloatArray:
     """Return the columns of a layout, shape (n_rows, columns), NaN where a value is missing.
 
     Parameters
@@ -251,23 +164,8 @@ def fill_columns(layout: Layout, values: Mapping[Expression, Any], n_rows: int) 
     return columns
 
 
-def recoded_layout(layout: Layout, codings: Mapping[str, Coding]) -> Layout:
-    """Return the same terms with other contrasts, given by the label of each factor."""
-    terms = tuple(
-        replace(term, variables=tuple(_recoded(variable, codings) for variable in term.variables))
-        for term in layout.terms
-    )
-    names = [INTERCEPT] * layout.intercept + [name for term in terms for name in _term_names(term)]
-    return replace(layout, terms=terms, names=tuple(names))
-
-
-def _recoded(variable: Variable, codings: Mapping[str, Coding]) -> Variable:
-    coding = codings.get(variable.label, variable.coding)
-    return replace(variable, coding=coding, numbered=False)
-
-
 def indicator_columns(
-    layout: Layout, values: Mapping[Expression, Any], n_rows: int
+    layout: Layout, values: Mapping[Expression, Column], n_rows: int
 ) -> list[FloatArray]:
     """Columns of each term with an indicator for every level of its factors, (n_rows, columns).
 
@@ -279,7 +177,7 @@ def indicator_columns(
     ]
 
 
-def _term_columns(term: TermLayout, values: Mapping[Expression, Any], n_rows: int) -> FloatArray:
+def _term_columns(term: TermLayout, values: Mapping[Expression, Column], n_rows: int) -> FloatArray:
     parts = [
         _variable_columns(variable, full, values[variable.expression])
         for variable, full in zip(term.variables, term.full, strict=True)
@@ -294,9 +192,9 @@ def _term_columns(term: TermLayout, values: Mapping[Expression, Any], n_rows: in
 def _variable_columns(variable: Variable, full: bool, value: Any) -> FloatArray:
     if variable.kind == NUMERIC:
         return as_numbers(value)[:, None]
-    if variable.kind == MATRIX:
+    if isinstance(value, Matrix):
         return value.values
-    matrix = _contrasts_of(variable, full).matrix
+    matrix = variable.contrasts(full=full).matrix
     codes = codes_of(value, variable)
     if codes.size and codes.min() < 0:  # code -1 picks the last row: missing
         matrix = np.vstack([matrix, np.full((1, matrix.shape[1]), np.nan)])
@@ -329,43 +227,27 @@ def codes_of(value: Any, variable: Variable) -> IntArray:
 
 
 def check_codings(
-    codings: Mapping[str, Any] | None, part: LinearPart, values: Mapping[Expression, Any]
+    codings: Mapping[str, Any] | None, part: LinearPart, values: Mapping[Expression, Column]
 ) -> dict[str, Coding]:
     """Return the contrasts asked for by the label of their factor; raise OptionError if unknown."""
     if not codings:
         return {}
     factors: dict[str, None] = {}
     for term in part.terms:
-        for expression in term.variables:
+        for expression, label in zip(term.variables, term.labels, strict=True):
             if isinstance(values[expression], Factor | Logical):
-                factors[deparse(expression)] = None
+                factors[label] = None
     squeezed = {_squeezed(label): label for label in factors}
     checked: dict[str, Coding] = {}
     for name, coding in codings.items():
-        label = squeezed.get(_squeezed(str(name)))
-        if label is None:
+        known = squeezed.get(_squeezed(str(name)))
+        if known is None:
             hint = did_you_mean(str(name), list(factors))
             raise OptionError(f"contrasts: {name!r} is not a factor of the fixed part{hint}")
         word = coding.removeprefix("contr.") if isinstance(coding, str) else coding
-        checked[label] = check_option(f"contrasts[{name!r}]", word, Coding)
+        checked[known] = check_option(f"contrasts[{name!r}]", word, Coding)
     return checked
 
 
 def _squeezed(label: str) -> str:
     return label.replace(" ", "").replace("`", "")
-
-
-def baselines(layout: Layout) -> dict[str, str]:
-    """Return per factor its baseline level, or how it is coded when it has none."""
-    found: dict[str, str] = {}
-    for term in layout.terms:
-        for variable, full in zip(term.variables, term.full, strict=True):
-            if variable.kind not in (FACTOR, LOGICAL) or variable.label in found:
-                continue
-            if full:
-                found[variable.label] = "every level has its own column"
-            elif variable.coding == "treatment":
-                found[variable.label] = variable.levels[variable.base]
-            else:
-                found[variable.label] = f"{variable.coding} contrasts"
-    return found

@@ -1,63 +1,46 @@
-"""The design of a model: the arrays with names that everything after works on.
+"""The design of a model: its rows, and a linear predictor for each parameter that has one.
 
-y (n,), X (n, p), and per grouping factor a level index (n,) with a small dense row (n, q). There
-is no Z matrix: row i of Z holds ``factor.z[i]`` in the columns of level ``factor.codes[i]``.
+The mean's predictor is always there (``MEAN``); what is asked of a design without a parameter's
+name, as ``design.X``, is said of it. A design is laid over other rows by its methods, and new data
+in its columns by ``design/new_data.py``, for which it needs no rows of its own.
 """
 
-from dataclasses import field
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.predictor import (
+    MISSING_LEVEL,
+    NEW_LEVEL,
+    GroupingFactor,
+    Predictor,
+    RandomTerm,
+)
+from hierbayes.design.rows import Rows
+from hierbayes.design.transforms import State
+from hierbayes.design.values import Column
+from hierbayes.formula.deparse import deparse
+from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Formula
 
-NEW_LEVEL = -1  # code of a level the model was not fitted to
-MISSING_LEVEL = -2  # code of a missing value of the grouping factor
+__all__ = (
+    "MEAN",
+    "MISSING_LEVEL",
+    "NEW_LEVEL",
+    "Design",
+    "GroupingFactor",
+    "NewRows",
+    "Predictor",
+    "RandomTerm",
+    "Rows",
+)
 
-
-@record
-class GroupingFactor:
-    """One grouping factor and the columns of all its random-effects terms.
-
-    Attributes
-    ----------
-    name : lme4's name, for example ``"Subject"`` or ``"cask:batch"``
-    levels : array of str, shape (J,), the labels of the levels present, in lme4's order
-    codes : array of int, shape (n,), the level of each row; in new data also NEW_LEVEL and
-        MISSING_LEVEL
-    z : array, shape (n, q), the columns of all terms of this factor, in units of those columns
-    columns : the q column names, for example ``("(Intercept)", "Days")``
-    """
-
-    name: str
-    levels: npt.NDArray[Any]
-    codes: IntArray
-    z: FloatArray
-    columns: tuple[str, ...]
-
-
-@record
-class RandomTerm:
-    """One term of the covariance: columns of one factor with a covariance among them.
-
-    ``(x || g)`` gives one term a column.
-
-    Attributes
-    ----------
-    factor : position of its factor in ``Design.factors``
-    columns : positions of its columns in that factor's ``columns``
-    name : lme4's name in VarCorr: ``"Subject"``, a second term of the factor ``"Subject.1"``
-    label : the bar it comes from, for example ``"(Days | Subject)"``
-    covariance : name of the structure of its covariance (``gaussian/structures.py``); "us", full
-    """
-
-    factor: int
-    columns: tuple[int, ...]
-    name: str
-    label: str
-    covariance: str = "us"
+MEAN = "mu"  # the parameter whose predictor every model has
 
 
 @record
@@ -67,42 +50,94 @@ class Design:
     Attributes
     ----------
     formula : the formula, with ``.`` expanded
-    y : array, shape (n,), or (n, 2) for ``cbind(successes, failures)``, units of the response
-    X : array, shape (n, p), all columns of the fixed part, dependent ones included
-    coef_names : the p column names as R prints them
-    assign : array of int, shape (p,): 0 for the intercept, k for a column of the k-th fixed term
-    factors : the grouping factors by decreasing number of levels, in the order of ``terms``
-    terms : the covariance terms in lme4's order: by decreasing number of levels; ties in formula
-        order, reversed (as lme4 does) when the formula's order had to be changed at all
-    weights : array, shape (n,), precision weights, all positive; None when not given
-    offset : array, shape (n,), argument and ``offset()`` terms added up; None when there is none
-    known_sd : array, shape (n,), known residual sds; None when not given
-    row_labels : index of the rows used in the user's frame (a pandas Index)
-    rows : array of int, shape (n,), positions of the rows used in the user's frame
-    n_rows_given : rows of the user's frame
-    dropped : per column the number of rows in which it was missing
-    variables : the variables of the model as they were read, rows used only, by R's label
-    baselines : per factor of the fixed part, its baseline level or the name of its coding
-    recipe : what is needed to lay new data out in the same columns (``design.new_data``)
+    rows : the rows used: their response, weights and place in the user's frame
+    predictors : a linear predictor by parameter; that of ``MEAN`` at least
+    states : what scale, poly, splines ... learnt, by their expression
     """
 
     formula: Formula
-    y: FloatArray
-    X: FloatArray
-    coef_names: tuple[str, ...]
-    assign: IntArray
-    factors: tuple[GroupingFactor, ...]
-    terms: tuple[RandomTerm, ...]
-    weights: FloatArray | None = None
-    offset: FloatArray | None = None
-    known_sd: FloatArray | None = None
-    row_labels: Any = None
-    rows: IntArray | None = None
-    n_rows_given: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    variables: dict[str, Any] = field(default_factory=dict)
-    baselines: dict[str, str] = field(default_factory=dict)
-    recipe: Any = None
+    rows: Rows
+    predictors: Mapping[str, Predictor]
+    states: Mapping[Expression, State]
+
+    # the mean's predictor
+
+    @property
+    def mean(self) -> Predictor:
+        """The linear predictor of the mean."""
+        return self.predictors[MEAN]
+
+    @property
+    def X(self) -> FloatArray:
+        """Columns of the mean's fixed part, shape (n, p), dependent ones included."""
+        return self.mean.X
+
+    @property
+    def coef_names(self) -> tuple[str, ...]:
+        """The names of the columns of X as R prints them."""
+        return self.mean.coef_names
+
+    @property
+    def assign(self) -> IntArray:
+        """Of each column of X its term, shape (p,): 0 for the intercept, k for the k-th term."""
+        return self.mean.assign
+
+    @property
+    def factors(self) -> tuple[GroupingFactor, ...]:
+        """The mean's grouping factors by decreasing number of levels."""
+        return self.mean.factors
+
+    @property
+    def terms(self) -> tuple[RandomTerm, ...]:
+        """The mean's covariance terms in lme4's order."""
+        return self.mean.terms
+
+    @property
+    def offset(self) -> FloatArray | None:
+        """Offset of the mean, shape (n,); None when there is none."""
+        return self.mean.offset
+
+    @property
+    def baselines(self) -> dict[str, str]:
+        """Per factor of the mean's fixed part its baseline level or the name of its coding."""
+        return self.mean.layout.baselines()
+
+    # the rows
+
+    @property
+    def y(self) -> FloatArray:
+        """Response, shape (n,), or (n, 2) for ``cbind(successes, failures)``, in its units."""
+        return self.rows.response
+
+    @property
+    def weights(self) -> FloatArray | None:
+        """Precision weights, shape (n,), all positive; None when not given."""
+        return self.rows.weights
+
+    @property
+    def known_sd(self) -> FloatArray | None:
+        """Known residual sds, shape (n,); None when not given."""
+        return self.rows.known_sd
+
+    @property
+    def row_labels(self) -> pd.Index:
+        """Labels of the rows used in the user's frame."""
+        return self.rows.labels
+
+    @property
+    def n_rows_given(self) -> int:
+        """Rows of the user's frame."""
+        return self.rows.n_given
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Per column the number of rows in which it was missing."""
+        return self.rows.dropped
+
+    @property
+    def variables(self) -> dict[str, Column]:
+        """The variables of the model as they were read, rows used only, by R's label."""
+        return {deparse(expression): value for expression, value in self.rows.values.items()}
 
     @property
     def model_frame(self) -> pd.DataFrame:
@@ -110,6 +145,30 @@ class Design:
         from hierbayes.design.model_frame import model_frame
 
         return model_frame(self.variables, self.row_labels)
+
+    # other designs
+
+    def with_mean(self, mean: Predictor) -> "Design":
+        """Return the design with another predictor of the mean, over the same rows."""
+        return replace(self, predictors={**self.predictors, MEAN: mean})
+
+    def with_response(self, y: FloatArray) -> "Design":
+        """Return the design of another response, shape (n,) or (n, 2)."""
+        return replace(self, rows=self.rows.with_response(y, self.formula.response))
+
+    def with_rows(self, rows: npt.NDArray[Any]) -> "Design":
+        """Return the design over some of its rows, in any order.
+
+        Parameters
+        ----------
+        rows : positions (in any order, also repeated) or an array of truth values
+        """
+        predictors = {name: own.with_rows(rows) for name, own in self.predictors.items()}
+        return replace(self, rows=self.rows.some(rows), predictors=predictors)
+
+    def without_rows(self) -> "Design":
+        """Return what was learnt from the rows without the rows: it lays new data out as well."""
+        return self.with_rows(np.arange(0))
 
 
 @record
@@ -130,4 +189,4 @@ class NewRows:
     factors: tuple[GroupingFactor, ...]
     offset: FloatArray | None
     new_labels: dict[str, npt.NDArray[Any]]
-    row_labels: Any
+    row_labels: pd.Index

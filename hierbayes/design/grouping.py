@@ -10,41 +10,28 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.design.coding import Layout, fill_columns, plan_layout
-from hierbayes.design.design import GroupingFactor, RandomTerm
-from hierbayes.design.values import Combinations, Matrix, as_factor, combinations, drop_unused
+from hierbayes.design.coding import fill_columns, plan_layout
+from hierbayes.design.layout import FactorLayout, Layout
+from hierbayes.design.predictor import GroupingFactor, RandomTerm
+from hierbayes.design.values import (
+    Column,
+    Combinations,
+    Matrix,
+    as_factor,
+    combinations,
+    drop_unused,
+)
 from hierbayes.formula.excerpt import formula_error
 from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Bar, Formula
 
 
 @record
-class FactorRecipe:
-    """How one grouping factor and its columns are computed.
-
-    Attributes
-    ----------
-    name : of the factor
-    grouping : the expressions whose combined values are the levels
-    layouts : the columns of each of its bars, in formula order
-    order : where each of ``GroupingFactor.columns`` stands among the columns of the layouts
-    keys : of each level, the labels of its parts: ``a:b`` can be read in two ways, they can't
-    """
-
-    name: str
-    grouping: tuple[Expression, ...]
-    layouts: tuple[Layout, ...]
-    order: tuple[int, ...]
-    keys: tuple[tuple[str, ...], ...]
-
-
-@record
 class RandomPart:
-    """The grouping factors, their covariance terms, and how to compute them again."""
+    """The grouping factors and their covariance terms."""
 
     factors: tuple[GroupingFactor, ...]
     terms: tuple[RandomTerm, ...]
-    recipes: tuple[FactorRecipe, ...]
 
 
 @record
@@ -58,7 +45,7 @@ class _Block:
     columns: tuple[int, ...]
 
 
-def random_part(formula: Formula, values: Mapping[Expression, Any], n_rows: int) -> RandomPart:
+def random_part(formula: Formula, values: Mapping[Expression, Column], n_rows: int) -> RandomPart:
     """Lay the bars of a formula over the rows used.
 
     Parameters
@@ -85,29 +72,28 @@ def random_part(formula: Formula, values: Mapping[Expression, Any], n_rows: int)
         blocks += _bar_blocks(bar, len(layout.names), start=sum(len(x.names) for x in before))
         before.append(layout)
     blocks = _in_lme4_order(blocks, [groups[block.bar.group].parts[0].size for block in blocks])
-    factors, recipes = [], []
+    factors = []
     for name in dict.fromkeys(block.bar.group for block in blocks):
         own = [block for block in blocks if block.bar.group == name]
-        recipe = FactorRecipe(
-            name=name,
+        how = FactorLayout(
             grouping=own[0].bar.grouping,
-            layouts=tuple(layouts[name]),
+            bars=tuple(layouts[name]),
             order=tuple(column for block in own for column in block.columns),
             keys=tuple(groups[name].pairs()),
         )
-        names = [column for layout in recipe.layouts for column in layout.names]
+        names = [column for bar in how.bars for column in bar.names]
         factors.append(
             GroupingFactor(
                 name=name,
                 levels=groups[name].labels(),
                 codes=groups[name].codes,
-                z=factor_columns(recipe, values, n_rows),
-                columns=tuple(names[column] for column in recipe.order),
+                z=factor_columns(how, values, n_rows),
+                columns=tuple(names[column] for column in how.order),
+                layout=how,
             )
         )
-        recipes.append(recipe)
-    terms = _covariance_terms(blocks, [recipe.name for recipe in recipes])
-    return RandomPart(factors=tuple(factors), terms=terms, recipes=tuple(recipes))
+    terms = _covariance_terms(blocks, [factor.name for factor in factors])
+    return RandomPart(factors=tuple(factors), terms=terms)
 
 
 def group_levels(
@@ -118,16 +104,16 @@ def group_levels(
 
 
 def factor_columns(
-    recipe: FactorRecipe, values: Mapping[Expression, Any], n_rows: int
+    layout: FactorLayout, values: Mapping[Expression, Column], n_rows: int
 ) -> FloatArray:
     """Return the columns of all bars of a factor side by side, shape (n_rows, q)."""
-    parts = [fill_columns(layout, values, n_rows) for layout in recipe.layouts]
+    parts = [fill_columns(bar, values, n_rows) for bar in layout.bars]
     columns = parts[0] if len(parts) == 1 else np.hstack(parts)
-    in_place = recipe.order == tuple(range(len(recipe.order)))
-    return columns if in_place else columns[:, recipe.order]
+    in_place = layout.order == tuple(range(columns.shape[1]))
+    return columns if in_place else columns[:, layout.order]
 
 
-def _bar_layout(bar: Bar, formula: Formula, values: Mapping[Expression, Any]) -> Layout:
+def _bar_layout(bar: Bar, formula: Formula, values: Mapping[Expression, Column]) -> Layout:
     # As in lme4, the argument contrasts concerns X alone; C(f, sum) works inside a bar.
     layout = plan_layout(bar.linear, values, {})
     if not layout.names:
@@ -195,7 +181,7 @@ def _refuse_repeated_columns(
             )
 
 
-def _refuse_matrix(bar: Bar, values: Mapping[Expression, Any], formula: Formula) -> None:
+def _refuse_matrix(bar: Bar, values: Mapping[Expression, Column], formula: Formula) -> None:
     if any(isinstance(values[expression], Matrix) for expression in bar.grouping):
         raise formula_error(
             f"The grouping factor {bar.group!r} has several columns; levels need one.",

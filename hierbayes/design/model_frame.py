@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.design.values import Factor, Logical, Matrix
+from hierbayes.design.values import Column, Factor, Logical, Matrix
 
 
-def model_frame(variables: Mapping[str, Any], row_labels: Any) -> pd.DataFrame:
+def model_frame(variables: Mapping[str, Column], row_labels: pd.Index) -> pd.DataFrame:
     """Return variables as a data frame.
 
     Parameters

@@ -5,57 +5,26 @@ level have their own codes; only a new level of a *fixed* factor is an error, be
 belongs to it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.design.checks import check_known_sd, check_weights, column_vector, numbers_of
-from hierbayes.design.coding import (
-    FACTOR,
-    LOGICAL,
-    MATRIX,
-    NUMERIC,
-    Layout,
-    Variable,
-    codes_of,
-    fill_columns,
-)
+from hierbayes.design.coding import codes_of, fill_columns
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, Design, GroupingFactor, NewRows
 from hierbayes.design.evaluate import Scope, evaluate
-from hierbayes.design.grouping import FactorRecipe, factor_columns, group_levels
+from hierbayes.design.grouping import factor_columns, group_levels
+from hierbayes.design.layout import LOGICAL, MATRIX, NUMERIC, Layout, Variable
 from hierbayes.design.reading import argument_expression
 from hierbayes.design.rows import check_columns
 from hierbayes.design.table import read_table
-from hierbayes.design.transforms import State
 from hierbayes.design.values import Combinations, Factor, Logical, Matrix, column_of
 from hierbayes.errors import DataError, FormulaSyntaxError
 from hierbayes.formula.expressions import Expression, names_in
-
-
-@record
-class Recipe:
-    """Everything learnt from the fitted data, besides the levels of the grouping factors.
-
-    Attributes
-    ----------
-    fixed : the columns of X
-    factors : in the order of ``Design.factors``
-    states : what scale, poly, splines ... learnt, by their expression
-    offset_source : the offset argument, when it was a column's name or an expression
-    offset_is_array : the offset argument was an array, which says nothing about new data
-    precision_source : the argument weights or known_sd, when it was a column or an expression
-    """
-
-    fixed: Layout
-    factors: tuple[FactorRecipe, ...]
-    states: Mapping[Expression, State]
-    offset_source: str | None = None
-    offset_is_array: bool = False
-    precision_source: str | None = None
 
 
 def new_rows(
@@ -81,17 +50,16 @@ def new_rows(
         If a needed column is absent, a fixed factor has a level that wasn't fitted, a column has
         become text, or the model's offset was an array (which has no value for new rows).
     """
-    recipe: Recipe = design.recipe
     table = read_table(newdata)
-    scope = Scope(table, design.formula.source, states=dict(recipe.states), learning=False)
-    values = _layout_values(recipe.fixed, scope)
-    X = fill_columns(recipe.fixed, values, table.n_rows)
+    scope = Scope(table, design.formula.source, states=dict(design.states), learning=False)
+    layout = design.mean.layout
+    X = fill_columns(layout, _layout_values(layout, scope), table.n_rows)
     factors, labels = [], {}
-    for fitted, own in zip(design.factors, recipe.factors, strict=True):
-        if need_groups is None or own.name in need_groups:
-            factor, labels[own.name] = _new_factor(fitted, own, scope)
+    for fitted in design.factors:
+        if need_groups is None or fitted.name in need_groups:
+            factor, labels[fitted.name] = _new_factor(fitted, scope)
         else:
-            factor, labels[own.name] = _absent_factor(fitted, table.n_rows)
+            factor, labels[fitted.name] = _absent_factor(fitted, table.n_rows)
         factors.append(factor)
     offset = _new_offset(design, scope)
     check_columns(scope.used, table.index)
@@ -114,7 +82,7 @@ def new_precisions(design: Design, newdata: Any) -> FloatArray | None:
     DataError
         If they are not positive.
     """
-    source = design.recipe.precision_source
+    source = design.rows.precision_source
     if source is None:
         return None
     table = read_table(newdata)
@@ -124,7 +92,7 @@ def new_precisions(design: Design, newdata: Any) -> FloatArray | None:
         return None
     if not set(names_in(expression)) <= set(table.names):
         return None
-    states = dict(design.recipe.states)
+    states = dict(design.states)
     scope = Scope(table, source, states=states, learning=False)
     values = numbers_of("weights", column_of(evaluate(expression, scope), table.n_rows), source)
     known = np.flatnonzero(~np.isnan(values))
@@ -138,11 +106,9 @@ def new_precisions(design: Design, newdata: Any) -> FloatArray | None:
 def _layout_values(layout: Layout, scope: Scope) -> dict[Expression, Any]:
     """Return the value of every variable of a layout, of the kind it had when fitted."""
     values: dict[Expression, Any] = {}
-    for term in layout.terms:
-        for variable in term.variables:
-            if variable.expression not in values:
-                value = column_of(evaluate(variable.expression, scope), scope.table.n_rows)
-                values[variable.expression] = _as_fitted(value, variable)
+    for variable in layout.variables():
+        value = column_of(evaluate(variable.expression, scope), scope.table.n_rows)
+        values[variable.expression] = _as_fitted(value, variable)
     return values
 
 
@@ -154,7 +120,7 @@ def _as_fitted(value: Any, variable: Variable) -> Any:
             f"{variable.label!r} was a number in the data the model was fitted to and "
             f"holds categories here, such as {value.levels[0]!r}."
         )
-    if variable.kind in (FACTOR, LOGICAL):
+    if variable.is_category:
         if variable.kind == LOGICAL and isinstance(value, np.ndarray):
             value = (
                 Logical(np.where(np.isnan(value), np.nan, value != 0))
@@ -167,18 +133,16 @@ def _as_fitted(value: Any, variable: Variable) -> Any:
     return value
 
 
-def _new_factor(
-    fitted: GroupingFactor, own: FactorRecipe, scope: Scope
-) -> tuple[GroupingFactor, npt.NDArray[Any]]:
+def _new_factor(fitted: GroupingFactor, scope: Scope) -> tuple[GroupingFactor, npt.NDArray[Any]]:
     """Return a grouping factor for new rows, and the label of each row."""
-    n_rows = scope.table.n_rows
+    n_rows, own = scope.table.n_rows, fitted.layout
     groups = {
         expression: column_of(evaluate(expression, scope), n_rows) for expression in own.grouping
     }
     codes, labels = _match_levels(group_levels(own.grouping, groups), own.keys)
     values: dict[Expression, Any] = {}
-    for layout in own.layouts:
-        values.update(_layout_values(layout, scope))
+    for bar in own.bars:
+        values.update(_layout_values(bar, scope))
     return replace(fitted, codes=codes, z=factor_columns(own, values, n_rows)), labels
 
 
@@ -204,8 +168,8 @@ def _match_levels(
 
 
 def _new_offset(design: Design, scope: Scope) -> FloatArray | None:
-    recipe: Recipe = design.recipe
-    if recipe.offset_is_array:
+    layout = design.mean.offset_layout
+    if layout.is_array:
         raise DataError(
             f"The model was fitted with an offset given as an array of {design.n_rows_given} "
             "values, which has no values for new data. Put the offset in a column of the data and "
@@ -214,11 +178,11 @@ def _new_offset(design: Design, scope: Scope) -> FloatArray | None:
     n_rows = scope.table.n_rows
     parts = [
         column_vector("offset", column_of(evaluate(expression, scope), n_rows), n_rows)
-        for expression in design.formula.fixed.offsets
+        for expression in layout.terms
     ]
-    if recipe.offset_source is not None:
-        own = Scope(scope.table, recipe.offset_source, states=scope.states, learning=False)
-        expression = argument_expression(recipe.offset_source, scope.table)
+    if layout.argument is not None:
+        own = Scope(scope.table, layout.argument, states=scope.states, learning=False)
+        expression = argument_expression(layout.argument, scope.table)
         value = column_of(evaluate(expression, own), n_rows)
-        parts.append(numbers_of("offset", value, recipe.offset_source))
+        parts.append(numbers_of("offset", value, layout.argument))
     return np.sum(parts, axis=0) if parts else None

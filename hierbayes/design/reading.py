@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.alignment import aligned
@@ -16,7 +17,7 @@ from hierbayes.design.evaluate import Scope, evaluate
 from hierbayes.design.rows import check_columns, check_values, complete_rows
 from hierbayes.design.table import Table, read_table
 from hierbayes.design.transforms import State
-from hierbayes.design.values import Factor, column_of, take_rows
+from hierbayes.design.values import Column, Factor, column_of, take_rows
 from hierbayes.errors import DataError
 from hierbayes.formula.deparse import PI
 from hierbayes.formula.excerpt import formula_error
@@ -40,11 +41,11 @@ class Reading:
     dropped : per column the number of rows in which it is missing
     """
 
-    values: dict[Expression, Any]
+    values: dict[Expression, Column]
     arguments: dict[str, FloatArray]
     states: dict[Expression, State]
     rows: IntArray
-    row_labels: Any
+    row_labels: pd.Index
     n_rows_given: int
     dropped: dict[str, int]
 

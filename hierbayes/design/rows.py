@@ -1,20 +1,81 @@
-"""Which rows can be used, and what is wrong with the others.
+"""The rows of a model: which of the data can be used, and what is wrong with the others.
 
 A row is used if no column of the model is missing in it. Infinite values, and transforms that leave
 the numbers (``log(-1)``), are errors that name the column and the first rows.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
-from hierbayes.arrays import BoolArray, IntArray, record
-from hierbayes.design.values import Factor, Logical, Matrix, is_missing
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.design.values import Column, Factor, Logical, Matrix, is_missing, take_rows
 from hierbayes.errors import DataError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Expression, Name
 from hierbayes.wording import SHOWN_ROWS, counted_rows
+
+
+@record
+class Rows:
+    """The rows used: what belongs to a row of the data and to no predictor.
+
+    Attributes
+    ----------
+    response : array, shape (n,), or (n, 2) for ``cbind(successes, failures)``, in its units
+    labels : of the rows in the user's frame
+    positions : array of int, shape (n,), of the rows in the user's frame
+    n_given : rows of the user's frame
+    dropped : per column the number of rows in which it was missing
+    values : the variables of the formula as they were read, by their expression
+    weights : array, shape (n,), precision weights, all positive; None when not given
+    known_sd : array, shape (n,), known residual sds; None when not given
+    precision_source : the argument weights or known_sd, when it was a column or an expression
+    """
+
+    response: FloatArray
+    labels: pd.Index
+    positions: IntArray
+    n_given: int
+    dropped: dict[str, int]
+    values: Mapping[Expression, Column]
+    weights: FloatArray | None = None
+    known_sd: FloatArray | None = None
+    precision_source: str | None = None
+
+    def of[C: Column](self, column: C) -> C:
+        """Return what a column of the user's frame holds in these rows."""
+        return take_rows(column, self.positions)
+
+    def with_response(self, y: FloatArray, expression: Expression) -> "Rows":
+        """Return the rows with another response, also where it stands among the variables.
+
+        Parameters
+        ----------
+        y : array, shape (n,) or (n, 2)
+        expression : of the response
+        """
+        value: Column = y
+        before = self.values.get(expression)
+        if isinstance(before, Matrix) and y.ndim == 2:
+            value = Matrix(y, before.suffixes)
+        return replace(self, response=y, values={**self.values, expression: value})
+
+    def some(self, rows: npt.NDArray[Any]) -> "Rows":
+        """Return some of the rows, by positions among these or truth values."""
+        return replace(
+            self,
+            response=self.response[rows],
+            labels=self.labels[rows],
+            positions=self.positions[rows],
+            values={name: take_rows(value, rows) for name, value in self.values.items()},
+            weights=None if self.weights is None else self.weights[rows],
+            known_sd=None if self.known_sd is None else self.known_sd[rows],
+        )
 
 
 @record

@@ -56,8 +56,9 @@ class Matrix:
     suffixes: tuple[str, ...]
 
 
+Column = npt.NDArray[Any] | Factor | Logical | Matrix  # one value, or one row of numbers, a row
 Scalar = float | str | bool | None
-Value = npt.NDArray[Any] | Factor | Logical | Matrix | Scalar | tuple[Any, ...]
+Value = Column | Scalar | tuple[Any, ...]
 
 
 def refuse_caution(value: Any) -> None:
@@ -233,14 +234,14 @@ def _crossed(first: Combinations, second: Factor) -> Combinations:
     return Combinations(codes, (*lefts, second.levels[used % n_second]))
 
 
-def take_rows(value: Any, rows: IntArray) -> Any:
+def take_rows[C: Column](value: C, rows: npt.NDArray[Any]) -> C:
     """Return the given rows of a vector of any kind."""
     if isinstance(value, Factor):
         return replace(value, codes=value.codes[rows])
     if isinstance(value, Logical):
-        return Logical(value.values[rows])
+        return replace(value, values=value.values[rows])
     if isinstance(value, Matrix):
-        return Matrix(value.values[rows], value.suffixes)
+        return replace(value, values=value.values[rows])
     return value[rows]
 
 

@@ -91,7 +91,7 @@ def _check_rows(good: BoolArray, design: Design, need: str) -> None:
         return
     y, label = design.y, design.formula.response_label
     first = int(bad[0])
-    row = first if design.row_labels is None else design.row_labels[first]
+    row = design.row_labels[first]
     value = f"{y[first]:g}" if y.ndim == 1 else " and ".join(f"{part:g}" for part in y[first])
     more = f" and {bad.size - 1} more rows" if bad.size > 1 else ""
     raise DataError(f"The response {label!r}: {need}; row {row!r} holds {value}{more}.")

@@ -14,7 +14,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.capabilities import not_supported
-from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.design.design import Design
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.pattern.level_graph import level_graph
@@ -111,42 +111,19 @@ class LevelSamples:
 
     def design(self, drawn: IntArray) -> Design:
         """Return the design of the levels ``drawn``; a level drawn again has a number appended."""
-        old = self._design
         rows = self._row_members.of(drawn)
+        part = self._design.with_rows(rows)
         row_copies = self._row_members.copies(drawn)
         factors = []
-        for factor, members in zip(old.factors, self._members, strict=True):
+        for factor, members in zip(part.factors, self._members, strict=True):
             copies = members.copies(drawn)
             labels = [
                 f"{label} #{copy + 1}"
                 for label, copy in zip(factor.levels[members.of(drawn)], copies, strict=True)
             ]
-            codes = members.new_position(drawn, row_copies, factor.codes[rows])
-            factors.append(
-                GroupingFactor(
-                    name=factor.name,
-                    levels=np.array(labels),
-                    codes=codes,
-                    z=factor.z[rows],
-                    columns=factor.columns,
-                )
-            )
-
-        def some(values: FloatArray | None) -> FloatArray | None:
-            return None if values is None else values[rows]
-
-        return replace(
-            old,
-            y=old.y[rows],
-            X=old.X[rows],
-            factors=tuple(factors),
-            weights=some(old.weights),
-            offset=some(old.offset),
-            known_sd=some(old.known_sd),
-            row_labels=None if old.row_labels is None else old.row_labels[rows],
-            rows=None if old.rows is None else old.rows[rows],
-            variables={},
-        )
+            codes = members.new_position(drawn, row_copies, factor.codes)
+            factors.append(replace(factor, levels=np.array(labels), codes=codes))
+        return part.with_mean(replace(part.mean, factors=tuple(factors)))
 
 
 class _Members:

@@ -297,11 +297,10 @@ def _reliability_curve(view: View, x: FloatArray, *, by_se: bool) -> list[Mark]:
 def _observations(view: View, rows: IntArray, x: FloatArray) -> list[Mark]:
     design = view.reml.design
     factor = design.factors[view.position]
-    frame_rows = np.arange(design.y.size) if design.rows is None else design.rows
     moved = dict(view.state.edits)
     found = []
     for i in rows:
-        row = int(view.case.rows[frame_rows[i]])
+        row = int(view.case.rows[design.rows.positions[i]])
         level = view.levels[factor.codes[i]]
         where = f", {view.case.x} {x[i]:g}" if view.case.x else ""
         found.append(

@@ -140,8 +140,7 @@ def _lines_of(fit: LikelihoodFit) -> FloatArray:
 def _errors_of_halves(case: Case, position: int, samples: int) -> FloatArray:
     rng = np.random.default_rng(SEED)
     codes = case.model.design.factors[position].codes
-    frame_rows = case.model.design.rows
-    used = np.arange(codes.size) if frame_rows is None else np.asarray(frame_rows)
+    used = case.model.design.rows.positions
     data = case.data.iloc[used].reset_index(drop=True)
     found = []
     for _ in range(samples):

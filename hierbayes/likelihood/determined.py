@@ -30,12 +30,9 @@ def determined_design(design: Design, found: Undetermined) -> Design:
         if columns:
             terms.append(replace(term, factor=place[term.factor], columns=columns))
     factors = tuple(
-        replace(factor, z=factor.z[:, some], columns=tuple(factor.columns[c] for c in some))
-        for factor, some in zip(design.factors, kept, strict=True)
-        if some
+        factor.with_columns(some) for factor, some in zip(design.factors, kept, strict=True) if some
     )
-    # its columns are no longer those of the recipe for new data
-    return replace(design, factors=factors, terms=tuple(terms), recipe=None)
+    return design.with_mean(replace(design.mean, factors=factors, terms=tuple(terms)))
 
 
 def determined_shape(found: Undetermined) -> CovarianceShape:

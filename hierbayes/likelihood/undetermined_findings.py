@@ -120,8 +120,8 @@ def _fixed_terms(design: Design, term: RandomTerm, D: FloatArray) -> list[str]:
     size = np.abs(np.linalg.lstsq(X, made, rcond=None)[0]).max(axis=1)
     reach = np.sqrt((factor.z[:, list(term.columns)] ** 2).sum(axis=0)) @ np.abs(D)
     used = np.unique(design.assign[size > TAKES_PART * reach.max()])
-    terms = design.formula.fixed.terms
-    return [terms[k - 1].label for k in used if k > 0]
+    labels = design.mean.layout.labels
+    return [labels[k - 1] for k in used if k > 0]
 
 
 def _is(named: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hierbayes.arrays import BoolArray
-from hierbayes.formula.expressions import Name, names_in
+from hierbayes.formula.expressions import Name
 from hierbayes.marginal_means.nesting import Nesting
 from hierbayes.prediction.reference_grid import Predictor, ReferenceGrid
 from hierbayes.results.fit import Fit
@@ -37,7 +37,7 @@ def grid_notes(
         notes.append(f"Means are of {fit.design.formula.response_label}.")
     if fit.n_groups:
         notes.append(f"Random effects of {listed(list(fit.n_groups))} left out (a typical group).")
-    if fit.design.recipe.offset_is_array or fit.design.recipe.offset_source is not None:
+    if fit.design.mean.offset_layout.was_given:
         notes.append("The offset stands at its mean.")
     notes += [_outside(p) for p in grid.predictors if _is_outside(p)]
     notes += _interactions(fit, wanted, [p.name for p in averaged], nested=nested)
@@ -85,11 +85,11 @@ def _interactions(
 ) -> list[str]:
     """Say where a wanted predictor interacts with one that is averaged over, not nested in it."""
     labels = []
-    for term in fit.design.formula.fixed.terms:
-        names = {name for variable in term.variables for name in names_in(variable)}
+    for term in fit.design.mean.layout.terms:
+        names = set(term.columns_used())
         inner = {name for name in names if names & set(nested.nests.get(name, ()))}
         over = names & set(averaged) - inner
-        if len(term.variables) > 1 and names & set(wanted) and over:
+        if term.is_interaction and names & set(wanted) and over:
             labels.append(term.label)
     if not labels:
         return []

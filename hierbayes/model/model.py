@@ -9,7 +9,6 @@ import os
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -305,7 +304,7 @@ class Model:
         """Return the same model of another response; see ``LikelihoodFit.refit``."""
         response = checked_response(y, self.design, index=self.table.index)
         check_sizes(response[:, None], ["The response given to refit"])
-        design = replace(self.design, y=response)
+        design = self.design.with_response(response)
         if not self.is_linear:
             checked_observations(design, self.response_family)
             other = copy.copy(self)
@@ -593,7 +592,7 @@ class Model:
         model = Model(changed, self.table, data_name=self.data_name, **arguments)
         model._inherit_priors(self)
         if self.response_given and model.formula.response == self.formula.response:
-            if not np.array_equal(np.asarray(model.design.rows), np.asarray(self.design.rows)):
+            if not np.array_equal(model.design.rows.positions, self.design.rows.positions):
                 raise DataError(
                     f"{model.formula_text} uses other rows than the fit, whose response was given "
                     "to refit row by row. Update the fit first, then refit it."

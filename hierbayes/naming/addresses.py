@@ -127,17 +127,12 @@ def coefficient_spellings(name: str, detail: str, position: int) -> tuple[str, .
 
 def coefficient_details(design: Design) -> tuple[str, ...]:
     """Names of all columns of X with the levels of factors in brackets, as in ``A[B1]:x``."""
-    recipe = design.recipe
-    return design.coef_names if recipe is None else recipe.fixed.details
+    return design.mean.layout.details
 
 
 def effect_details(design: Design, factor: int) -> tuple[str, ...]:
     """Names of a factor's columns of random effects with levels in brackets."""
-    if design.recipe is None:
-        return design.factors[factor].columns
-    recipe = design.recipe.factors[factor]
-    details = [name for layout in recipe.layouts for name in layout.details]
-    return tuple(details[column] for column in recipe.order)
+    return design.factors[factor].layout.details
 
 
 def effect_labels(design: Design, factor: int) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ go through the formula like new data, so that interactions, polynomials and spli
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,12 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.design.coding import Layout, category_columns
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.design.new_data import new_rows
 from hierbayes.design.values import Factor, Logical, as_factor, as_numbers
 from hierbayes.errors import OptionError
-from hierbayes.formula.expressions import names_in
 from hierbayes.pooling.level_covariances import check_shrinks, position_of_group
 from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.results.fit import Fit, used_column
@@ -142,9 +139,8 @@ def _line(
 
 def _variable(fit: Fit, position: int, x: str | None) -> str:
     """Return the column of the data to draw over."""
-    recipe = fit.design.recipe
-    random = [n for layout in recipe.factors[position].layouts for n in _names(layout)]
-    fixed = _names(recipe.fixed)
+    random = fit.design.factors[position].layout.columns_used()
+    fixed = fit.design.mean.layout.columns_used()
     known = list(dict.fromkeys([*random, *fixed]))
     if x is None:
         numeric = [n for n in known if not _is_category(fit, n)]
@@ -153,11 +149,6 @@ def _variable(fit: Fit, position: int, x: str | None) -> str:
     if x not in known:
         raise OptionError(f"x={x!r} is not a predictor of the model{did_you_mean(str(x), known)}")
     return x
-
-
-def _names(layout: Layout) -> list[str]:
-    """Columns of the data that a layout uses, in order."""
-    return [n for term in layout.terms for v in term.variables for n in names_in(v.expression)]
 
 
 def _is_category(fit: Fit, name: str) -> bool:
@@ -210,17 +201,9 @@ def _columns(
 ) -> tuple[FloatArray, FloatArray]:
     """X (m, p) and Z (m, q) of levels (m,) at values of x (m,)."""
     design, factor = fit.design, fit.design.factors[position]
-    recipe = design.recipe
-    grouped = {n for e in recipe.factors[position].grouping for n in names_in(e)}
-    layouts = [recipe.fixed, *(part for own in recipe.factors for part in own.layouts)]
-    coded = {
-        n
-        for layout in layouts
-        for term in layout.terms
-        for v in term.variables
-        for n in category_columns(v)
-    }
-    needed = {n for layout in layouts for n in _names(layout)} | grouped
+    mean, grouped = design.mean, set(factor.layout.grouping_columns())
+    coded = mean.coded()
+    needed = {*mean.layout.columns_used(), *mean.random_columns()} | grouped
     data: dict[str, Any] = {}
     for column in needed:
         if column == name:
@@ -231,12 +214,7 @@ def _columns(
         value = used_column(fit, column)
         typical = _most_frequent if column in coded | grouped else _typical
         data[column] = typical(value, factor)[codes]
-    fixed = replace(design.formula.fixed, offsets=())
-    own = replace(
-        design,
-        recipe=replace(recipe, offset_is_array=False, offset_source=None),
-        formula=replace(design.formula, fixed=fixed),
-    )
+    own = design.with_mean(mean.without_offset())
     rows = new_rows(own, data, need_groups=(factor.name,))
     return rows.X[:, fit.kept], rows.factors[position].z
 

@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.design.coding import Layout, category_columns
+from hierbayes.design.design import GroupingFactor
 from hierbayes.design.values import Factor, Logical, as_factor, as_numbers
 from hierbayes.errors import OptionError
-from hierbayes.formula.expressions import names_in
 from hierbayes.results.fit import Fit, used_column
 from hierbayes.results.prediction_table import PredictionTable, heading_lines
 from hierbayes.results.tidy import check_level
@@ -141,32 +140,16 @@ def effect_lines(
 
 
 def _columns(fit: Fit) -> _Columns:
-    recipe, formula = fit.design.recipe, fit.design.formula
-    fixed = list(_names(recipe.fixed))
-    if not recipe.offset_is_array:
-        fixed += [n for e in formula.fixed.offsets for n in names_in(e)]
-    random = [n for own in recipe.factors for layout in own.layouts for n in _names(layout)]
-    grouping = [n for own in recipe.factors for e in own.grouping for n in names_in(e)]
-    layouts = [recipe.fixed, *(layout for own in recipe.factors for layout in own.layouts)]
-    coded = {
-        n
-        for layout in layouts
-        for term in layout.terms
-        for v in term.variables
-        for n in category_columns(v)
-    }
+    mean = fit.design.mean
+    fixed, random, grouping = mean.fixed_columns(), mean.random_columns(), mean.grouping_columns()
     every = dict.fromkeys([*fixed, *random, *grouping])
     return _Columns(
-        fixed=tuple(dict.fromkeys(fixed)),
-        random=tuple(dict.fromkeys(random)),
-        grouping=tuple(dict.fromkeys(grouping)),
-        coded=frozenset(coded),
+        fixed=fixed,
+        random=random,
+        grouping=grouping,
+        coded=mean.coded(),
         values={n: used_column(fit, n) for n in every},
     )
-
-
-def _names(layout: Layout) -> list[str]:
-    return [n for term in layout.terms for v in term.variables for n in names_in(v.expression)]
 
 
 def _position(fit: Fit, group: str | None) -> int | None:
@@ -263,7 +246,7 @@ def _new(fit: Fit, columns: _Columns, frame: pd.DataFrame, level: float) -> Pred
     if design.known_sd is not None or design.weights is not None:
         return None
     free = [n for n in columns.grouping if n not in columns.predictors]
-    if design.factors and not all(_has_free(own, free) for own in design.recipe.factors):
+    if not all(_has_free(factor, free) for factor in design.factors):
         return None
     unknown = frame.assign(**{n: np.full(len(frame), np.nan) for n in free})
     return fit.predict(
@@ -276,9 +259,9 @@ def _new(fit: Fit, columns: _Columns, frame: pd.DataFrame, level: float) -> Pred
     )
 
 
-def _has_free(own: Any, free: list[str]) -> bool:
+def _has_free(factor: GroupingFactor, free: list[str]) -> bool:
     """Whether some column of a grouping factor is not a predictor, and so can be missing."""
-    return any(n in free for e in own.grouping for n in names_in(e))
+    return any(n in free for n in factor.layout.grouping_columns())
 
 
 def _group_lines(
@@ -296,7 +279,7 @@ def _group_lines(
         return pd.DataFrame({"group": [], "x": [], "prediction": [], "lower": [], "upper": []})
     factor = fit.design.factors[position]
     J = factor.levels.size
-    own = {n for e in fit.design.recipe.factors[position].grouping for n in names_in(e)}
+    own = set(factor.layout.grouping_columns())
     is_group = name == factor.name and name not in columns.predictors
     one_each = is_group or name in own
     codes = np.repeat(np.arange(J), 1 if one_each else grid.size)

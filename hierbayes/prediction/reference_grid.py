@@ -16,14 +16,12 @@ J. Stat. Softw. 69(1).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.capabilities import not_supported
-from hierbayes.design.coding import category_columns
 from hierbayes.design.columns import label_of
 from hierbayes.design.design import Design
 from hierbayes.design.new_data import new_rows
@@ -35,7 +33,6 @@ from hierbayes.design.values import (
     number_label,
 )
 from hierbayes.errors import DataError, OptionError
-from hierbayes.formula.expressions import names_in
 from hierbayes.results.fit import Fit, used_column
 from hierbayes.wording import did_you_mean, shown
 
@@ -174,17 +171,8 @@ def _checked_at(at: Any) -> dict[str, Any]:
 
 def _columns(design: Design) -> dict[str, bool]:
     """Columns of the fixed part in order, each with whether a factor is made of it."""
-    found: dict[str, bool] = {}
-    for term in design.recipe.fixed.terms:
-        for variable in term.variables:
-            levels = category_columns(variable)
-            for name in names_in(variable.expression):
-                found[name] = found.get(name, False) or name in levels
-    if not design.recipe.offset_is_array:
-        for expression in design.formula.fixed.offsets:
-            for name in names_in(expression):
-                found.setdefault(name, False)
-    return found
+    coded = design.mean.layout.coded()
+    return {name: name in coded for name in design.mean.fixed_columns()}
 
 
 def _predictor(fit: Fit, name: str, *, is_factor: bool, at: Any) -> Predictor:
@@ -255,17 +243,13 @@ def _all_different(name: str, chosen: list[Any]) -> tuple[Any, ...]:
 def _laid_out(
     design: Design, predictors: tuple[Predictor, ...], data: dict[str, Any], *, n_rows: int
 ) -> ReferenceGrid:
-    recipe = design.recipe
     if not data:
         data = {"(no predictor)": np.zeros(n_rows)}
-    own = replace(design, recipe=replace(recipe, offset_is_array=False, offset_source=None))
-    terms_left_out = recipe.offset_is_array or recipe.offset_source is not None
-    if terms_left_out:  # an argument has no values in the grid: the offset stands at its mean
-        fixed = replace(design.formula.fixed, offsets=())
-        own = replace(own, formula=replace(design.formula, fixed=fixed))
+    at_mean = design.mean.offset_layout.was_given  # an argument has no values in the grid
+    own = design.with_mean(design.mean.without_offset()) if at_mean else design
     rows = new_rows(own, data, need_groups=())
     offset = np.zeros(n_rows) if rows.offset is None else rows.offset
-    if terms_left_out and design.offset is not None:
+    if at_mean and design.offset is not None:
         offset = np.full(n_rows, float(design.offset.mean()))
     if np.isnan(rows.X).any() or np.isnan(offset).any():
         raise DataError(

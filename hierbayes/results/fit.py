@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.design.values import take_rows
 from hierbayes.naming.addresses import effect_labels
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -15,7 +14,7 @@ Fit = LikelihoodFit | PosteriorFit
 
 def used_column(fit: Fit, name: str) -> Any:
     """Return a column of the user's data in the rows used: numbers, Factor or Logical."""
-    return take_rows(fit.model.table.column(name), np.asarray(fit.design.rows))
+    return fit.design.rows.of(fit.model.table.column(name))
 
 
 def labelled_effects(fit: Fit, level: float = 0.95) -> pd.DataFrame:

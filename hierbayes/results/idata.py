@@ -62,7 +62,7 @@ class Labels:
     def rows(self) -> dict[str, Any]:
         """Labels of the rows used: the user's where they tell rows apart, else their places."""
         labels = self.design.row_labels
-        plain = isinstance(labels, pd.Index) and not isinstance(labels, pd.MultiIndex)
+        plain = not isinstance(labels, pd.MultiIndex)
         if not plain or not labels.is_unique or labels.dtype.kind not in "iufOUT":
             return {OBS: np.arange(self.design.X.shape[0])}
         values = labels.to_numpy()

@@ -37,7 +37,7 @@ def checked_response(y: Any, design: Design, *, index: pd.Index) -> FloatArray:
         raise DataError("refit needs one number for each row, not lists of them.") from None
     if shape == (design.n_rows_given,) and len(index) == design.n_rows_given:
         y = aligned("the response given to refit", y, index)
-        y, shape = (y.iloc if is_labelled(y) else np.asarray(y))[design.rows], (nobs,)
+        y, shape = (y.iloc if is_labelled(y) else np.asarray(y))[design.rows.positions], (nobs,)
     else:
         y = aligned("the response given to refit", y, design.row_labels)
     if shape != (nobs,):

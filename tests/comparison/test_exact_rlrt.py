@@ -30,11 +30,8 @@ def brute_force(fit, nsim, seed):
     found = np.empty(nsim)
     for i in range(nsim):
         y = rng.standard_normal(design.y.size) * scale
-        products = products_of(
-            type(design)(**{f: getattr(design, f) for f in design.__slots__} | {"y": y}),
-            weights=fit.weights,
-            anchor=kernel.products.anchor,
-        )
+        own = design.with_response(y)
+        products = products_of(own, weights=fit.weights, anchor=kernel.products.anchor)
         one = with_responses(
             kernel,
             Responses(

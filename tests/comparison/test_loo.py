@@ -15,7 +15,6 @@ from hierbayes.bayes.predictive import flat_draws
 from hierbayes.comparison.leave_group_out import (
     GroupProblem,
     _by_products,
-    _design_of_rows,
     _kernel_of_rows,
     group_log_densities,
     refit_without,
@@ -123,14 +122,7 @@ def test_groups_agree_with_refits_without_them():
     y = problem.design.y
     for j, row in enumerate(found.itertuples()):
         at = problem.codes == j
-        part = replace(
-            problem.design,
-            y=y[~at],
-            X=problem.design.X[~at],
-            factors=tuple(
-                replace(f, codes=f.codes[~at], z=f.z[~at]) for f in problem.design.factors
-            ),
-        )
+        part = problem.design.with_rows(~at)
         kernel = _kernel_of_rows(problem, ~at)
         refit = sample_collapsed(kernel, fit.priors, part, random_seed=100 + j)
         beta, sigma = refit.beta[..., 0].ravel(), refit.sigma.ravel()
@@ -247,7 +239,7 @@ def test_groups_are_sampled_anew_without_under_any_prior_of_a_coefficient(law):
     others = sample_collapsed(
         _kernel_of_rows(problem, rest),
         fit.priors,
-        _design_of_rows(problem.design, rest),
+        problem.design.with_rows(rest),
         random_seed=2,
     )
     expected = fit.log_marginal_likelihood - others.log_marginal_likelihood

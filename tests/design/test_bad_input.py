@@ -239,7 +239,7 @@ def test_row_names_of_the_users_frame_stand_in_messages():
 def test_infinite_values_of_dropped_rows_do_no_harm():
     data = with_column(y=[np.inf, *range(N - 1)])
     data.loc[0, "x"] = np.nan
-    assert build("y ~ x + (1 | g)", data).rows.tolist() == list(range(1, N))
+    assert build("y ~ x + (1 | g)", data).rows.positions.tolist() == list(range(1, N))
     data.loc[5, "y"] = -np.inf
     with pytest.raises(DataError, match="Column 'y' has an infinite value in row 5;"):
         build("y ~ x + (1 | g)", data)

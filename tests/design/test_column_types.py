@@ -69,7 +69,7 @@ MISSING_NUMBERS = {
 def test_missing_numbers_drop_their_rows(column):
     design = design_of(pd.DataFrame({"y": Y, "x": column, "g": GROUP}))
     assert design.dropped == {"x": 1}
-    assert design.rows.tolist() == [0, 1, *range(3, N)]
+    assert design.rows.positions.tolist() == [0, 1, *range(3, N)]
     assert design.n_rows_given == N
     assert design.X[:, 1].tolist() == np.delete(X, 2).tolist()
     again = design_of(pd.DataFrame({"y": Y, "x": column}), "y ~ 1 + (1 | x)")
@@ -163,7 +163,7 @@ def test_level_labels(column, levels):
     factor = design.factors[0]
     assert factor.levels.tolist() == levels
     assert all(type(level) is str for level in factor.levels)
-    numbers = pd.Series(column)[design.rows]
+    numbers = pd.Series(column)[design.rows.positions]
     assert pd.Series(factor.codes).groupby(numbers.astype(str).tolist()).nunique().eq(1).all()
 
 
@@ -216,7 +216,7 @@ def test_every_frame_gives_the_same_design(make):
     assert design.dropped == {"y": 1, "x": 1, "g": 1}
     assert design.coef_names == ("(Intercept)", "x", "bTRUE", "x:bTRUE")
     kept = [1, 2, 3, 5, 6, 8, 9, 10, 11]
-    assert design.rows.tolist() == kept
+    assert design.rows.positions.tolist() == kept
     assert list(design.row_labels) == kept
     assert design.y.tolist() == Y[kept].tolist()
     assert design.X[:, 3].tolist() == (X * FLAG)[kept].tolist()

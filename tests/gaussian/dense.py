@@ -8,8 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
-from hierbayes.design.design import Design, GroupingFactor, RandomTerm
+from hierbayes.design.design import MEAN, Design, GroupingFactor, Predictor, RandomTerm, Rows
+from hierbayes.design.layout import FactorLayout, Layout, TermLayout, Variable
+from hierbayes.formula.expressions import Name
+from hierbayes.formula.parser import parse_formula
 from hierbayes.gaussian.factor.crossed import crossed_blocks
 from hierbayes.gaussian.factor.nested import nested_blocks
 from hierbayes.gaussian.marginal import Kernel
@@ -67,26 +71,53 @@ def random_design(case: str, *, seed: int = 1) -> Design:
         J = codes[name].max() + 1
         effects = rng.normal(size=(J, q)) / np.maximum(1, z.std(axis=0))
         y += (effects[codes[name]] * z).sum(axis=1)
+        columns = ("(Intercept)", "x", "t", "v")[:q]
+        layout = FactorLayout(
+            grouping=(Name(name),),
+            bars=(numeric_layout(columns[1:]),),
+            order=tuple(range(q)),
+            keys=tuple((str(j),) for j in range(J)),
+        )
         records.append(
             GroupingFactor(
                 name=name,
                 levels=np.arange(J).astype(str),
                 codes=codes[name],
                 z=z,
-                columns=("(Intercept)", "x", "t", "v")[:q],
+                columns=columns,
+                layout=layout,
             )
         )
-    return Design(
-        formula=None,
-        y=y,
+    mean = Predictor(
         X=np.column_stack([np.ones(N_ROWS), x[:, :2]]),
-        coef_names=("(Intercept)", "x", "t"),
-        assign=np.arange(3),
+        layout=numeric_layout(("x", "t")),
         factors=tuple(records),
         terms=tuple(
             RandomTerm(factor=f, columns=columns, name=factors[f][0], label="")
             for f, columns in terms
         ),
+    )
+    rows = Rows(
+        response=y,
+        labels=pd.RangeIndex(N_ROWS),
+        positions=np.arange(N_ROWS),
+        n_given=N_ROWS,
+        dropped={},
+        values={},
+    )
+    formula = parse_formula("y ~ x + t")
+    return Design(formula=formula, rows=rows, predictors={MEAN: mean}, states={})
+
+
+def numeric_layout(names: tuple[str, ...]) -> Layout:
+    """The layout of an intercept and numbers."""
+    variables = [Variable(expression=Name(name), label=name, kind="numeric") for name in names]
+    terms = [TermLayout(label=v.label, variables=(v,), full=(False,)) for v in variables]
+    return Layout(
+        intercept=True,
+        terms=tuple(terms),
+        names=("(Intercept)", *names),
+        assign=np.arange(1 + len(names)),
     )
 
 
@@ -149,7 +180,8 @@ def in_basis(design: Design, kernel: Kernel) -> Design:
     )
     X = design.X[:, anchor.kept]
     y = design.y - X @ anchor.beta0
-    return replace(design, X=X @ anchor.x_basis, y=y, factors=factors)
+    mean = replace(design.mean, X=X @ anchor.x_basis, factors=factors)
+    return design.with_response(y).with_mean(mean)
 
 
 def to_basis(kernel: Kernel, theta: np.ndarray) -> np.ndarray:
@@ -173,7 +205,7 @@ class DenseModel:
         return np.ones(self.design.y.size) if self.weights is None else self.weights
 
     @cached_property
-    def Z(self):  # noqa: N802
+    def Z(self):
         blocks = []
         for factor in self.design.factors:
             J, q = factor.levels.size, factor.z.shape[1]
@@ -183,7 +215,7 @@ class DenseModel:
         return np.concatenate(blocks, axis=1)
 
     @cached_property
-    def Lambda(self):  # noqa: N802
+    def Lambda(self):
         triangles = [np.zeros((f.z.shape[1],) * 2) for f in self.design.factors]
         entries = iter(self.theta)
         for term in self.design.terms:
@@ -202,7 +234,7 @@ class DenseModel:
         return out
 
     @cached_property
-    def V(self):  # noqa: N802
+    def V(self):
         half = self.Z @ self.Lambda
         return np.diag(1 / self.precision) + half @ half.T
 
@@ -212,7 +244,7 @@ class DenseModel:
         return self.design.y - offset
 
     @cached_property
-    def XVX(self):  # noqa: N802
+    def XVX(self):
         return self.design.X.T @ np.linalg.solve(self.V, self.design.X)
 
     @cached_property

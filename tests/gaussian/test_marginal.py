@@ -44,11 +44,19 @@ def known_sd():
     return np.random.default_rng(5).uniform(0.5, 3.0, N_ROWS)
 
 
+def with_offset(design, offset):
+    return design.with_mean(replace(design.mean, offset=offset))
+
+
+def with_known_sd(design, sd):
+    return replace(design, rows=replace(design.rows, known_sd=sd))
+
+
 VARIANTS = {
     "plain": lambda design: (design, None),
     "weights": lambda design: (design, random_weights()),
-    "offset": lambda design: (replace(design, offset=np.linspace(-50, 80, N_ROWS)), None),
-    "known_sd": lambda design: (replace(design, known_sd=known_sd()), known_sd() ** -2.0),
+    "offset": lambda design: (with_offset(design, np.linspace(-50, 80, N_ROWS)), None),
+    "known_sd": lambda design: (with_known_sd(design, known_sd()), known_sd() ** -2.0),
 }
 
 
@@ -226,9 +234,8 @@ def test_responses_in_a_batch_are_evaluated_as_one_at_a_time(held, weighted):
             np.testing.assert_allclose(
                 slopes.gradient[t], by_itself, atol=1e-9 * np.abs(by_itself).max()
             )
-            dense = DenseModel(
-                replace(in_basis(design, kernel), y=reduced(y, design, kernel)), theta[t], weights
-            )
+            own = in_basis(design, kernel).with_response(reduced(y, design, kernel))
+            dense = DenseModel(own, theta[t], weights)
             constant = 2 * np.log(np.abs(np.diag(kernel.products.anchor.x_basis))).sum()
             assert together.criterion[t] + constant == pytest.approx(
                 dense.criterion("reml"), rel=RTOL
@@ -311,7 +318,7 @@ def test_the_curvature_is_the_hessian_where_a_variance_is_zero(method):
 
 def test_a_response_without_residual_variation_is_refused():
     design = random_design("slope")
-    kernel = kernel_for(replace(design, y=design.X @ [1.0, 2.0, 3.0]))
+    kernel = kernel_for(design.with_response(design.X @ [1.0, 2.0, 3.0]))
     theta = random_thetas(design, 1)
     products = replace(kernel.products, yy=0.0, xy=np.zeros(3))
     products = replace(products, zy=tuple(np.zeros_like(zy) for zy in products.zy))

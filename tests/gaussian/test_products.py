@@ -37,12 +37,6 @@ def weights(request):
     return None if request.param is None else random_weights()
 
 
-def part_of(design, rows):
-    """Some rows of a design, with all of its levels."""
-    factors = tuple(replace(f, codes=f.codes[rows], z=f.z[rows]) for f in design.factors)
-    return replace(design, y=design.y[rows], X=design.X[rows], factors=factors)
-
-
 def assert_same_products(found, expected):
     scale = {"yy": expected.yy, "xy": np.sqrt(expected.yy * N_ROWS)}
     for field in fields(expected):
@@ -102,7 +96,7 @@ def test_products_of_parts_add_to_those_of_the_whole(design, weights):
     part = rng.integers(0, 3, N_ROWS)
     parts = [
         products_of(
-            part_of(design, part == k),
+            design.with_rows(part == k),
             weights=None if weights is None else weights[part == k],
             anchor=anchor,
         )
@@ -115,7 +109,7 @@ def test_products_of_parts_add_to_those_of_the_whole(design, weights):
 def test_no_rows_are_the_neutral_element(design):
     anchor = anchor_of(design, None)
     whole = products_of(design, anchor=anchor)
-    nothing = products_of(part_of(design, np.zeros(N_ROWS, dtype=bool)), anchor=anchor)
+    nothing = products_of(design.with_rows(np.zeros(N_ROWS, dtype=bool)), anchor=anchor)
     assert_same_products(nothing + whole, whole)
     assert_same_products(whole + nothing, whole)
 
@@ -126,7 +120,7 @@ def test_the_fit_of_added_halves_is_that_of_the_whole(design, weights):
     first = np.arange(N_ROWS) % 2 == 0
     halves = [
         products_of(
-            part_of(design, rows),
+            design.with_rows(rows),
             weights=None if weights is None else weights[rows],
             anchor=anchor,
         )
@@ -142,7 +136,7 @@ def test_the_fit_of_added_halves_is_that_of_the_whole(design, weights):
 def test_parts_in_another_basis_are_not_added():
     design = random_design("slope")
     with pytest.raises(ValueError, match="same anchor"):
-        products_of(design) + products_of(part_of(design, np.arange(N_ROWS) % 2 == 0))
+        products_of(design) + products_of(design.with_rows(np.arange(N_ROWS) % 2 == 0))
     first = products_of(design)
     travelled = pickle.loads(pickle.dumps(products_of(design)))
     assert (first + travelled).n_obs == 2 * N_ROWS
@@ -152,7 +146,7 @@ def test_another_response_gives_the_products_of_the_design_with_it(design, weigh
     products = products_of(design, weights=weights)
     y = np.random.default_rng(9).normal(size=N_ROWS) * 1e3 + 50
     found = with_response(products, design, weights=weights, y=y)
-    expected = products_of(replace(design, y=y), weights=weights, anchor=products.anchor)
+    expected = products_of(design.with_response(y), weights=weights, anchor=products.anchor)
     np.testing.assert_allclose(found.xy, expected.xy, rtol=1e-10, atol=1e-6)
     assert found.yy == pytest.approx(expected.yy, rel=SAME)
     for ours, other in zip(found.zy, expected.zy, strict=True):
@@ -161,7 +155,8 @@ def test_another_response_gives_the_products_of_the_design_with_it(design, weigh
 
 
 def test_another_response_keeps_the_offset():
-    design = replace(random_design("slope"), offset=np.linspace(0, 90, N_ROWS))
+    design = random_design("slope")
+    design = design.with_mean(replace(design.mean, offset=np.linspace(0, 90, N_ROWS)))
     products = products_of(design)
     found = with_response(products, design, weights=None, y=design.y)
     assert found.yy == pytest.approx(products.yy, rel=1e-10)
@@ -186,13 +181,12 @@ def test_levels_without_rows_are_not_part_of_a_nesting(kept):
     design, whole = model.design, model.kernel("reml")
     names = [factor.name for factor in design.factors]
     for rows in (h == 0, h == 1, g != 0, g < 4, (g != 0) & (h == 1 - kept)):
-        factors = tuple(replace(f, codes=f.codes[rows], z=f.z[rows]) for f in design.factors)
-        part = replace(design, y=design.y[rows], X=design.X[rows], factors=factors)
+        part = design.with_rows(rows)
         kernel = of_other_levels(whole, products_of(part, anchor=whole.products.anchor))
         sd = {"g": 1.3, "h": 0.7}
         theta = np.array([sd[name] for name in names])
         roots = [np.full((1, 1, 1), value) for value in kernel.in_basis(theta)]
-        Z = np.column_stack([np.eye(f.levels.size)[f.codes] * sd[f.name] for f in factors])
+        Z = np.column_stack([np.eye(f.levels.size)[f.codes] * sd[f.name] for f in part.factors])
         expected = np.linalg.slogdet(np.eye(Z.shape[1]) + Z.T @ Z)[1]
         found = reduce(kernel, roots, n_batch=1)
         np.testing.assert_allclose(found.log_det, [expected], rtol=1e-10)
@@ -208,7 +202,7 @@ def test_dependent_columns_of_a_term_leave_the_criterion_alone():
     design = random_design("three_columns")
     factor = design.factors[0]
     z = np.column_stack([factor.z[:, 0], 1e5 * factor.z[:, 1], 2 * factor.z[:, 1]])
-    design = replace(design, factors=(replace(factor, z=z),))
+    design = design.with_mean(replace(design.mean, factors=(replace(factor, z=z),)))
     from hierbayes.gaussian.marginal import evaluate
 
     kernel = kernel_for(design)

@@ -1,7 +1,6 @@
 """Another response, another method, another formula: the same as fitting afresh."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,7 +57,7 @@ def assert_same_fit(found, expected):
 
 def test_a_refit_is_a_fresh_fit_of_the_new_response(fit):
     y = new_response(fit)
-    design = replace(fit.design, y=y)
+    design = fit.design.with_response(y)
     kernel = kernel_of(design, weights=fit.weights, method=fit.method)
     fresh = fit_lmm(design, kernel)
     found = refit(fit, y)
@@ -155,3 +154,11 @@ def test_the_response_of_a_refit_is_checked(sleepstudy):
         fit.refit(np.ones(3))
     with pytest.raises(hb.DataError, match="missing or infinite"):
         fit.refit(np.r_[np.nan, fit.design.y[1:]])
+
+
+def test_the_table_of_a_refit_shows_the_response_it_was_given(fit):
+    y = new_response(fit)
+    table = refit(fit, y).augment()
+    label = fit.design.formula.response_label
+    np.testing.assert_array_equal(table[label], y)
+    np.testing.assert_allclose(table["fitted"] + table["residual"], y)

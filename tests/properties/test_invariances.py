@@ -285,21 +285,12 @@ def test_products_of_two_halves_fit_as_the_whole(case, reml, weighted):
     whole = kernel_of(design, weights=design.weights, method=method)
     order = np.random.default_rng(case.seed).permutation(design.y.size)
     anchor = anchor_of(design, design.weights)
-    parts = [part_of(design, rows) for rows in (order[:20], order[20:])]
+    parts = [design.with_rows(rows) for rows in (order[:20], order[20:])]
     first, second = (products_of(part, weights=part.weights, anchor=anchor) for part in parts)
     merged = fit_lmm(design, replace(whole, products=first + second))
     fit = fit_lmm(design, whole)
     assert float(merged.at.criterion[0]) == pytest.approx(float(fit.at.criterion[0]), abs=CRITERION)
     assert float(merged.at.sigma[0]) == pytest.approx(float(fit.at.sigma[0]), rel=1e-5)
-
-
-def part_of(design, rows):
-    """The same design with some of its rows; levels stay those of the whole."""
-    factors = tuple(
-        replace(factor, codes=factor.codes[rows], z=factor.z[rows]) for factor in design.factors
-    )
-    weights = None if design.weights is None else design.weights[rows]
-    return replace(design, y=design.y[rows], X=design.X[rows], factors=factors, weights=weights)
 
 
 def test_a_direction_that_nearly_vanishes_is_found_in_either_form():

@@ -1,0 +1,59 @@
+"""Designs without one of their terms, over the same rows: nothing is read again."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from hierbayes.design.coding import fill_columns, plan_layout
+from hierbayes.design.design import Design
+from hierbayes.design.grouping import random_part
+from hierbayes.formula.terms import Bar
+
+
+def without_fixed_term(design: Design, k: int) -> Design:
+    """Return the design without the k-th term of its fixed part, counted from 0."""
+    fixed, layout = design.formula.fixed, design.mean.layout
+    part = replace(fixed, terms=fixed.terms[:k] + fixed.terms[k + 1 :])
+    codings = {variable.label: variable.coding for variable in layout.variables()}
+    values = design.rows.values
+    smaller = plan_layout(part, values, codings)
+    X = fill_columns(smaller, values, design.X.shape[0])
+    return replace(
+        design.with_mean(replace(design.mean, X=X, layout=smaller)),
+        formula=replace(design.formula, fixed=part),
+    )
+
+
+def with_bars(design: Design, bars: tuple[Bar, ...]) -> Design:
+    """Return the design with other bars, whose variables are all in it already."""
+    formula = replace(design.formula, bars=bars)
+    random = random_part(formula, design.rows.values, design.X.shape[0])
+    return replace(
+        design.with_mean(replace(design.mean, factors=random.factors, terms=random.terms)),
+        formula=formula,
+    )
+
+
+def without_effects(design: Design, f: int, gone: Collection[int]) -> Design:
+    """Return the design without some columns of random effects.
+
+    Parameters
+    ----------
+    design : its bars stay in its formula
+    f : position of the grouping factor
+    gone : positions among its columns; of a covariance term all or none
+    """
+    factor = design.factors[f]
+    left = [c for c in range(len(factor.columns)) if c not in gone]
+    terms = [t for t in design.terms if t.factor != f or not set(t.columns) <= set(gone)]
+    factors = list(design.factors)
+    if left:
+        factors[f] = factor.with_columns(left)
+        moved = {c: place for place, c in enumerate(left)}
+        terms = [
+            replace(t, columns=tuple(moved[c] for c in t.columns)) if t.factor == f else t
+            for t in terms
+        ]
+    else:
+        del factors[f]
+        terms = [replace(t, factor=t.factor - (t.factor > f)) for t in terms]
+    return design.with_mean(replace(design.mean, factors=tuple(factors), terms=tuple(terms)))
