@@ -6,7 +6,7 @@ parser runs code that a formula holds. So ``factor(recipe)B`` arrives as the col
 centred predictors), and the log density is the same.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,15 @@ from hierbayes.naming.variable_names import variable_name
 from hierbayes.priors.distributions import POSITIVE, Flat, HalfFlat, Prior
 from hierbayes.priors.model_priors import ModelPriors
 
+if TYPE_CHECKING:
+    import bambi as bmb
+
 INTERCEPT = "(Intercept)"
 
 
-def bambi_model(design: Design, kept: IntArray, priors: ModelPriors, *, family: Family) -> Any:
+def bambi_model(
+    design: Design, kept: IntArray, priors: ModelPriors, *, family: Family
+) -> "bmb.Model":
     """Return the ``bambi.Model``, not yet built.
 
     Raises
@@ -126,7 +131,7 @@ def _response(design: Design, family: Family, frame: _Frame) -> str:
     return frame.add(label, observed)
 
 
-def _prior(prior: Prior, *, positive: bool = False) -> Any:
+def _prior(prior: Prior, *, positive: bool = False) -> "bmb.Prior":
     import bambi as bmb
 
     if positive and isinstance(prior, Flat) and prior.bounds() != POSITIVE:

@@ -66,6 +66,11 @@ from hierbayes.specification.magnitudes import check_magnitudes, check_residuals
 from hierbayes.specification.response import checked_response
 
 if TYPE_CHECKING:
+    import bambi
+    import graphviz
+    import pymc as pm
+    from xarray import DataTree
+
     from hierbayes.intervals.linear_tests import RowTests
     from hierbayes.priors.model_priors import ModelPriors
     from hierbayes.results.posterior_fit import PosteriorFit
@@ -421,7 +426,7 @@ class Model:
         parameterization: Parameterization = "noncentered",
         *,
         add: Callable[[Any], Any] | None = None,
-    ) -> Any:
+    ) -> "pm.Model":
         """Return this model as a ``pymc.Model`` to read, change and sample.
 
         Its free variables are those of ``PosteriorFit.idata``, so PyMC works on our draws: inside
@@ -464,7 +469,7 @@ class Model:
 
         return to_pymc(self, parameterization, add)
 
-    def to_bambi(self) -> Any:
+    def to_bambi(self) -> "bambi.Model":
         """Return this model as a ``bambi.Model`` with the same priors, not yet built.
 
         Raises
@@ -476,7 +481,7 @@ class Model:
 
         return to_bambi(self)
 
-    def prior_predictive(self, draws: int = 500, random_seed: Any = None) -> Any:
+    def prior_predictive(self, draws: int = 500, random_seed: Any = None) -> "DataTree":
         """Draw parameters and responses from the priors, without fitting.
 
         Returns
@@ -494,7 +499,7 @@ class Model:
 
         return latex(self)
 
-    def graph(self, parameterization: Parameterization = "noncentered") -> Any:
+    def graph(self, parameterization: Parameterization = "noncentered") -> "graphviz.Digraph":
         """Return the graph of the PyMC model (a ``graphviz.Digraph``; needs graphviz)."""
         from hierbayes.model.pymc_views import graph
 
