@@ -263,6 +263,14 @@ class CovarianceShape:
             return theta
         return self.transformed(theta, [np.eye(q) for q in self.sizes])
 
+    def rectified_batch(self, theta: FloatArray) -> FloatArray:
+        """Return ``rectified`` of each row of theta (T, k)."""
+        if all(q == 1 for q in self.sizes) and self.is_plain:
+            return np.abs(theta)
+        if (theta[:, self.is_diagonal] > ZERO).all():
+            return theta
+        return self.transformed_batch(theta, [np.eye(q) for q in self.sizes])
+
     def transformed(self, theta: FloatArray, bases: Sequence[FloatArray]) -> FloatArray:
         """Theta (k,) of the covariance B Lambda Lambda' B' for one matrix B (q, q) a factor.
 

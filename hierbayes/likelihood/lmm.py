@@ -13,7 +13,6 @@ search goes on from a point with variance in that direction. Near the boundary t
 the axes of the covariances found so far (``gaussian/turned.py``), where no curved valley is left.
 """
 
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
@@ -24,14 +23,9 @@ from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle, term_covariances
 from hierbayes.gaussian.kernel import with_products
-from hierbayes.gaussian.marginal import (
-    Evaluation,
-    Kernel,
-    covariance_slope,
-    derivatives,
-    evaluate,
-)
+from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.turned import principal_axes, turned
+from hierbayes.likelihood.boundary import far_down, near_bounds, way_down, with_zeros
 from hierbayes.likelihood.convergence import (
     boundary_finding,
     design_findings,
@@ -39,28 +33,18 @@ from hierbayes.likelihood.convergence import (
     is_term_singular,
     suspect_finding,
 )
+from hierbayes.likelihood.criterion import criteria, goal_of, search_space
 from hierbayes.likelihood.determined import (
     determined_design,
     determined_kernel,
     doubtful_terms,
     on_all_columns,
 )
-from hierbayes.likelihood.optimise import MAX_STEPS, Local, Optimum, minimise
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
+from hierbayes.linalg.newton import MAX_STEPS, minimise
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 from hierbayes.results.finding import Finding
 
-# Diagonal entries are kept this far from zero during the search, so that the curvature in the
-# covariance, slope / Lambda, is defined; the criterion moves by the square of it.
-FLOOR = 1e-5
-# Entries below this are tried as exact zeros; kept if the criterion does not rise by more than
-# ZERO_COST, far below what a deviance means and far above its rounding.
-TRY_ZERO = 3e-3
-ZERO_COST = 1e-9
-# A covariance slope below minus this (deviance per squared relative sd) is a way down.
-WAY_DOWN = 1e-3
-FAR = (0.3, 1.0, 3.0, 10.0, 30.0)  # sds, in residual sds, looked at where one is estimated as zero
-NEAR = (0.03, 0.1)  # where also a structure is looked at, as no direction downhill is asked for
 START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
 SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
 # Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
@@ -75,6 +59,35 @@ RESCALED = 5  # searches with scales of their own, where sds are far above the r
 NEAR_ZERO = 0.05
 PATIENCE = 30
 TURNS = 4
+NO_RESIDUALS = (
+    "The fixed and random effects reproduce the response exactly, so there is no residual "
+    "variation to model. Check the response and the formula for a copy of it."
+)
+
+
+@record
+class Optimum:
+    """Where a search ended.
+
+    Attributes
+    ----------
+    x : array, shape (k,)
+    at : the criterion there
+    decrement : fall of the criterion that one more step promised
+    steps : number of accepted steps
+    converged : whether the decrement came below its goal, or as far as rounding allows
+    """
+
+    x: FloatArray
+    at: Evaluation
+    decrement: float
+    steps: int
+    converged: bool
+
+    @property
+    def value(self) -> float:
+        """The criterion."""
+        return float(self.at.criterion[0])
 
 
 @record
@@ -155,7 +168,7 @@ def _fitted(
     shape = kernel.basis_shape
     best, moved, restarts, steps = _search(kernel, reached)
     x = shape.rectified(best.x)
-    at = best.state if np.array_equal(x, best.x) else _evaluated(kernel, x)
+    at = best.at if np.array_equal(x, best.x) else _evaluated(kernel, x)
     x, at = _with_zeros(kernel, x, at)
     theta = kernel.from_basis(x)
     singular = singular_terms(shape, x)
@@ -257,13 +270,10 @@ def _evaluated(kernel: Kernel, x: FloatArray) -> Evaluation:
     try:
         return evaluate(kernel, x[None])
     except np.linalg.LinAlgError as error:
-        raise DataError(
-            "The fixed and random effects reproduce the response exactly, so there is no residual "
-            "variation to model. Check the response and the formula for a copy of it."
-        ) from error
+        raise DataError(NO_RESIDUALS) from error
 
 
-def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum[Evaluation]]:
+def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum]:
     """Search; near the boundary go on in the axes of the covariances found so far."""
     shape = kernel.basis_shape
     if all(len(at[1]) == 1 for _, at in shape.triangles):
@@ -292,9 +302,7 @@ def _is_near_boundary(shape: CovarianceShape, x: FloatArray) -> bool:
     return False
 
 
-def _search(
-    kernel: Kernel, best: Optimum[Evaluation]
-) -> tuple[Optimum[Evaluation], float, int, int]:
+def _search(kernel: Kernel, best: Optimum) -> tuple[Optimum, float, int, int]:
     """Search again from where the covariance slope, or a look far away, shows a way down.
 
     Returns the best optimum, how far beta moved in the last restart (standard errors), the number
@@ -304,122 +312,41 @@ def _search(
     for restart in range(RESTARTS):
         again = _way_down(kernel, best)
         if again is None and best.converged:
-            again = _far_down(kernel, best)
-        if again is None and best.converged:
             return best, moved, restart, steps
         if again is None:
             again = best.x * 1.1 + 0.05 * kernel.basis_shape.is_diagonal
         other = _minimise(kernel, again)
         steps += other.steps
         if other.value < best.value or (other.converged and not best.converged):
-            moved = _moved(best.state, other.state)
+            moved = _moved(best.at, other.at)
             best = other
         elif best.converged:
             return best, moved, restart + 1, steps
     return best, moved, RESTARTS, steps
 
 
-def _minimise(
-    kernel: Kernel, start: FloatArray, *, max_steps: int = MAX_STEPS
-) -> Optimum[Evaluation]:
-    shape = kernel.basis_shape
-
-    def off_zero(x: FloatArray) -> FloatArray:
-        return shape.kept_off_bounds(x, FLOOR)
-
-    def local_at(at: Evaluation) -> Local[Evaluation]:
-        def slopes() -> tuple[FloatArray, FloatArray]:
-            found = derivatives(kernel, at)
-            return found.gradient[0], found.curvature[0]
-
-        return Local(float(at.criterion[0]), slopes, at)
-
-    def local(x: FloatArray) -> Local[Evaluation] | None:
-        try:
-            return local_at(evaluate(kernel, x[None]))
-        except np.linalg.LinAlgError:
-            return None
-
-    first = off_zero(start)
-    there, n_rows = local_at(_evaluated(kernel, first)), kernel.products.n_obs
-    if kernel.remainder is None:
-        return minimise(local, first, there, project=off_zero, max_steps=max_steps, n_rows=n_rows)
-    found = None
-    for _ in range(RESCALED):
-        scale = search_scale(shape, first)
-        again = _minimise_scaled(
-            local,
-            Started(first, there, scale),
-            project=off_zero,
-            max_steps=min(max_steps, PATIENCE),
-            n_rows=n_rows,
-        )
-        found = again if found is None else replace(again, steps=found.steps + again.steps)
-        if found.converged or found.steps >= max_steps:
+def _minimise(kernel: Kernel, start: FloatArray, *, max_steps: int = MAX_STEPS) -> Optimum:
+    """Search from a theta (k,), again in new scales where sds are far above the residual's."""
+    functions = criteria(lambda rows: kernel)
+    once = kernel.remainder is None
+    goal = goal_of(kernel, max_steps=max_steps if once else min(max_steps, PATIENCE), polished=True)
+    x, there, steps = start[None], None, 0
+    for _ in range(1 if once else RESCALED):
+        space = search_space(kernel, x[0])
+        found = minimise(functions, x, goal=goal, space=space, there=there)
+        x, steps = found.x, steps + int(found.steps[0])
+        if found.converged[0] or steps >= max_steps:
             break
-        first, there = found.x, local_at(found.state)
-    assert found is not None
-    return found
-
-
-def search_scale(shape: CovarianceShape, x: FloatArray) -> FloatArray:
-    """Size (k,) a step in each entry of theta has: the diagonal of its row, one at least.
-
-    The curvature in an entry is about one over the square of the diagonal of its row, until the
-    rows' own noise takes over at one residual sd.
-    """
-    out = np.ones_like(x)
-    for Lambda, (at, row, _) in zip(shape.unpack(x[None]), shape.factor_entries, strict=True):
-        out[at] = np.maximum(1.0, np.abs(np.diagonal(Lambda[0]))[row])
-    for _, own, part in shape.structured:
-        out[part] = np.where(own.is_scale, np.maximum(1.0, np.abs(x[part])), 1.0)
-    return out
-
-
-@record(kw_only=False)
-class Started:
-    """Where a search in theta / scale starts: theta (k,), what is known there, and the scale."""
-
-    theta: FloatArray
-    there: Local[Evaluation]
-    scale: FloatArray
-
-
-def _minimise_scaled(
-    local: Callable[[FloatArray], Local[Evaluation] | None],
-    start: "Started",
-    *,
-    project: Callable[[FloatArray], FloatArray],
-    max_steps: int,
-    n_rows: int,
-) -> Optimum[Evaluation]:
-    """Search in theta / scale: where sds differ by powers of ten so do all curvatures."""
-    scale = start.scale
-
-    def scaled(there: Local[Evaluation]) -> Local[Evaluation]:
-        def slopes() -> tuple[FloatArray, FloatArray]:
-            gradient, curvature = there.derivatives()
-            return gradient * scale, curvature * scale * scale[:, None]
-
-        return Local(there.value, slopes, there.state)
-
-    def function(z: FloatArray) -> Local[Evaluation] | None:
-        found = local(z * scale)
-        return None if found is None else scaled(found)
-
-    found = minimise(
-        function,
-        start.theta / scale,
-        scaled(start.there),
-        project=lambda z: project(z * scale) / scale,
-        max_steps=max_steps,
-        n_rows=n_rows,
-    )
-    return replace(
-        found,
-        x=found.state.theta[0],
-        gradient=found.gradient / scale,
-        curvature=found.curvature / scale / scale[:, None],
+        there = found.here()
+    at = found.states[0]
+    if at is None:
+        raise DataError(NO_RESIDUALS)
+    return Optimum(
+        x=x[0],
+        at=at,
+        decrement=float(found.decrement[0]),
+        steps=steps,
+        converged=bool(found.converged[0]),
     )
 
 
@@ -429,75 +356,28 @@ def _moved(a: Evaluation, b: Evaluation) -> float:
     return float(np.abs(step).max(initial=0.0) / b.sigma[0])
 
 
-def _way_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
-    """Return a theta with variance added where that lowers the criterion, None at an optimum."""
+def _way_down(kernel: Kernel, found: Optimum) -> FloatArray | None:
+    """Return a theta to go on from where variance lowers the criterion, None at an optimum."""
     shape = kernel.basis_shape
-    x = shape.rectified(found.x)
-    if not (np.abs(x[shape.is_diagonal]) < TRY_ZERO).any():
-        return None
-    x = np.where(shape.is_diagonal & (x < FLOOR), FLOOR, x)
-    at = evaluate(kernel, x[None])
-    slopes = derivatives(kernel, at).slopes
-    Lambdas = shape.unpack(x[None])
-    changed = False
-    for factor, at_term in shape.triangles:
-        root = Lambdas[factor][0][at_term]
-        G = covariance_slope(root[None], slopes[factor][0][at_term][None])[0]
-        size, axes = np.linalg.eigh(G)
-        if size[0] < -WAY_DOWN and np.linalg.norm(axes[:, 0] @ root) < TRY_ZERO:
-            changed = True
-            Lambdas[factor][0][at_term] = lower_triangle(np.column_stack([root, 0.3 * axes[:, 0]]))
-    return shape.pack(Lambdas)[0] if changed else None
-
-
-def far_starts(shape: CovarianceShape, x: FloatArray) -> FloatArray:
-    """Thetas (M, k) with much variance in place of the hardly any that terms of x (k,) have.
-
-    At zero the criterion may have a minimum of its own beside another one far away: where a term
-    explains what the fixed part explains almost as well.
-    """
-    Lambdas = shape.unpack(x[None])
-    found = []
-    for i, (factor, at) in enumerate(shape.blocks):
-        if not is_term_singular(shape.triangle_of_term(Lambdas, i)):
-            continue
-        for size in FAR if shape.structures[i] is None else (*NEAR, *FAR):
-            changed = [Lambda.copy() for Lambda in Lambdas]
-            changed[factor][0][at] = size * np.eye(at[1].size)
-            found.append(shape.pack(changed)[0])
-    return np.array(found).reshape(-1, x.size)
-
-
-def _far_down(kernel: Kernel, found: Optimum[Evaluation]) -> FloatArray | None:
-    """Return a theta far from zero variances where the criterion is lower, or None."""
-    shape = kernel.basis_shape
-    x = shape.rectified(found.x)
-    x = np.where(shape.is_diagonal & (x < TRY_ZERO), 0.0, x)
-    starts = far_starts(shape, x)
-    if not len(starts):
+    x = shape.rectified(found.x)[None]
+    if near_bounds(shape, x).any():
+        again, down = way_down(kernel, x)
+        if down[0]:
+            return again[0]
+    if not found.converged:
         return None
     try:
-        values = evaluate(kernel, starts).criterion
+        again, down = far_down(lambda rows: kernel, shape, x, found.at.criterion)
     except np.linalg.LinAlgError:
         return None
-    lowest = int(np.argmin(values))
-    return starts[lowest] if values[lowest] < found.value - ZERO_COST else None
+    return again[0] if down[0] else None
 
 
 def _with_zeros(kernel: Kernel, x: FloatArray, at: Evaluation) -> tuple[FloatArray, Evaluation]:
-    """Set what is near its bound (small diagonals) on it, nearest first, where it costs nothing."""
+    """Set what is near its bound on it where it costs nothing."""
     shape = kernel.basis_shape
-    limit = float(at.criterion[0]) + ZERO_COST * max(1.0, abs(float(at.criterion[0])) * 1e-3)
-    above = shape.above_bound(x)
-    small = np.flatnonzero(above < TRY_ZERO)
-    for i in small[np.argsort(above[small])]:
-        trial = x.copy()
-        trial[i] = shape.on_bound(x)[i]
-        trial = shape.rectified(trial)
-        try:
-            there = evaluate(kernel, trial[None])
-        except np.linalg.LinAlgError:  # without this variance the response is reproduced exactly
-            continue
-        if there.criterion[0] <= limit:
-            x, at = trial, there
-    return x, at
+    if not near_bounds(shape, x).any():
+        return x, at
+    functions, alone = criteria(lambda rows: kernel), np.zeros(1, dtype=np.intp)
+    found, states = with_zeros(functions, shape, alone, x[None], at.criterion)
+    return found[0], states[0] or at

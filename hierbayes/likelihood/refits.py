@@ -20,30 +20,18 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.kernel import with_products
-from hierbayes.gaussian.marginal import (
-    Evaluation,
-    Kernel,
-    covariance_slope,
-    derivatives,
-    evaluate,
-    with_responses,
-)
+from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, with_responses
 from hierbayes.gaussian.responses import Responses
+from hierbayes.likelihood.boundary import far_down, near_bounds, way_down, with_zeros
 from hierbayes.likelihood.convergence import SINGULAR
-from hierbayes.likelihood.lmm import (
-    FLOOR,
-    TRY_ZERO,
-    WAY_DOWN,
-    ZERO_COST,
-    far_starts,
-    fit_lmm,
-    search_scale,
-)
-from hierbayes.likelihood.optimise_many import Locals, minimise_many
+from hierbayes.likelihood.criterion import KernelOf, criteria, goal_of, search_space
+from hierbayes.likelihood.lmm import fit_lmm
+from hierbayes.linalg.newton import minimise
 
 # A diagonal below this, in residual sds, before the last of its triangle: there is next to nothing
 # left that keeps the entries below it from rotating.
 VALLEY = 0.05
+MAX_STEPS = 40  # a search that needs more is better done on its own, with more care
 # Numbers the arrays of one batch may hold: few enough to stay in the processor's cache.
 BATCH_NUMBERS = 100_000
 
@@ -121,15 +109,13 @@ def _refit_batch(
 ) -> Refits:
     shape, anchor = kernel.basis_shape, kernel.products.anchor
     T = responses.yy.size
+    kernel_of = _chosen(kernel, responses)
     first = np.repeat(start[None], T, axis=0)
     if shape.n_theta == 0:
         x, settled = first, np.ones(T, dtype=np.bool_)
     else:
-        x, settled = _search(kernel, responses, first)
-        x = shape.transformed_batch(x, [np.eye(q) for q in shape.sizes])
-        settled &= ~_in_valley(kernel, x)
-        x, settled = _with_zeros(kernel, responses, x, settled)
-    at, settled = _evaluated(kernel, responses, x, settled)
+        x, settled = _searched(kernel, kernel_of, first)
+    at, settled = _evaluated(kernel_of, x, settled)
     found = {
         "theta": np.full((T, shape.n_theta), np.nan),
         "sigma": np.full(T, np.nan),
@@ -149,42 +135,39 @@ def _refit_batch(
     return Refits(**found)
 
 
-def _rows(kernel: Kernel, responses: Responses, rows: IntArray) -> Kernel:
-    """Return the kernel of some of the responses."""
-    everyone = rows.size == responses.yy.size and (rows == np.arange(rows.size)).all()
-    chosen = responses if everyone else responses.take(rows)
-    return with_responses(kernel, chosen)
+def _chosen(kernel: Kernel, responses: Responses) -> KernelOf:
+    """Return what gives the kernel of some of the responses."""
+
+    def kernel_of(rows: IntArray) -> Kernel:
+        everyone = rows.size == responses.yy.size and (rows == np.arange(rows.size)).all()
+        return with_responses(kernel, responses if everyone else responses.take(rows))
+
+    return kernel_of
 
 
-def _search(
-    kernel: Kernel, responses: Responses, start: FloatArray
+def _searched(
+    kernel: Kernel, kernel_of: KernelOf, start: FloatArray
 ) -> tuple[FloatArray, BoolArray]:
+    """Thetas (T, k), rectified, and which are settled: the others are better found one by one."""
     shape = kernel.basis_shape
-
-    def off_zero(x: FloatArray) -> FloatArray:
-        return shape.kept_off_bounds(x, FLOOR)
-
-    def functions(rows: IntArray, x: FloatArray) -> Locals:
-        chosen = _rows(kernel, responses, rows)
-        at = evaluate(chosen, x)
-        slopes = derivatives(chosen, at)
-        return Locals(at.criterion, slopes.gradient, slopes.curvature)
-
-    if responses.remainder is None:
-        return minimise_many(functions, start, project=off_zero, n_rows=kernel.products.n_obs)
-    scale = search_scale(shape, start[0])
-
-    def scaled(rows: IntArray, z: FloatArray) -> Locals:
-        at = functions(rows, z * scale)
-        return Locals(at.value, at.gradient * scale, at.curvature * scale * scale[:, None])
-
-    z, converged = minimise_many(
-        scaled,
-        start / scale,
-        project=lambda z: off_zero(z * scale) / scale,
-        n_rows=kernel.products.n_obs,
-    )
-    return z * scale, converged
+    functions = criteria(kernel_of)
+    goal, space = goal_of(kernel, max_steps=MAX_STEPS), search_space(kernel, start[0])
+    found = minimise(functions, start, goal=goal, space=space)
+    x = shape.rectified_batch(found.x)
+    settled = found.converged & ~_in_valley(kernel, x)
+    rows = np.flatnonzero(settled & near_bounds(shape, x).any(axis=1))
+    if not rows.size:
+        return x, settled
+    try:
+        down = way_down(kernel_of(rows), x[rows])[1]
+        down |= far_down(lambda some: kernel_of(rows[some]), shape, x[rows], found.value[rows])[1]
+    except np.linalg.LinAlgError:
+        settled[rows] = False
+        return x, settled
+    settled[rows] = ~down
+    rows = rows[~down]
+    x[rows] = with_zeros(functions, shape, rows, x[rows], found.value[rows])[0]
+    return x, settled
 
 
 def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:
@@ -200,70 +183,14 @@ def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:
     return found
 
 
-def _with_zeros(
-    kernel: Kernel, responses: Responses, x: FloatArray, settled: BoolArray
-) -> tuple[FloatArray, BoolArray]:
-    """Set small diagonals to exactly zero; not settled where that costs, or a way leads down."""
-    x, settled = x.copy(), settled.copy()
-    shape = kernel.basis_shape
-    small = shape.above_bound(x) < TRY_ZERO
-    rows = np.flatnonzero(settled & small.any(axis=1))
-    if not rows.size:
-        return x, settled
-    chosen = _rows(kernel, responses, rows)
-    floored = np.where(small[rows], shape.kept_off_bounds(x[rows], FLOOR), x[rows])
-    trial = np.where(small[rows], shape.on_bound(x[rows]), x[rows])
-    try:
-        at = evaluate(chosen, floored)
-        down = _way_down(kernel, at, derivatives(chosen, at).slopes)
-        there = evaluate(chosen, trial)
-    except np.linalg.LinAlgError:
-        settled[rows] = False
-        return x, settled
-    down |= _far_down(kernel, responses.take(rows), trial, at.criterion)
-    limit = at.criterion + ZERO_COST * np.maximum(1.0, np.abs(at.criterion) * 1e-3)
-    x[rows] = trial
-    settled[rows] = ~down & (there.criterion <= limit)
-    return x, settled
-
-
-def _far_down(
-    kernel: Kernel, responses: Responses, x: FloatArray, criterion: FloatArray
-) -> BoolArray:
-    """Whether much variance in place of none lowers the criterion, shape (T,)."""
-    starts = [far_starts(kernel.basis_shape, one) for one in x]
-    rows = np.repeat(np.arange(x.shape[0]), [len(some) for some in starts])
-    down = np.zeros(x.shape[0], dtype=np.bool_)
-    if not rows.size:
-        return down
-    try:
-        values = evaluate(_rows(kernel, responses, rows), np.concatenate(starts)).criterion
-    except np.linalg.LinAlgError:
-        return np.ones_like(down)
-    down[rows[values < criterion[rows] - ZERO_COST]] = True
-    return down
-
-
-def _way_down(kernel: Kernel, at: Evaluation, slopes: list[FloatArray]) -> BoolArray:
-    """Whether variance added where there is none lowers the criterion, shape (T,)."""
-    down = np.zeros(at.theta.shape[0], dtype=np.bool_)
-    for factor, (rows, columns) in kernel.basis_shape.triangles:
-        block = (slice(None), rows, columns)
-        root = at.Lambdas[factor][block]
-        size, axes = np.linalg.eigh(covariance_slope(root, slopes[factor][block]))
-        left = np.linalg.norm(axes[:, None, :, 0] @ root, axis=2)[:, 0]
-        down |= (size[:, 0] < -WAY_DOWN) & (left < TRY_ZERO)
-    return down
-
-
 def _evaluated(
-    kernel: Kernel, responses: Responses, x: FloatArray, settled: BoolArray
+    kernel_of: KernelOf, x: FloatArray, settled: BoolArray
 ) -> tuple[Evaluation | None, BoolArray]:
     """Evaluate the settled fits; None, and nothing is settled, where that is impossible."""
     if not settled.any():
         return None, settled
     try:
-        return evaluate(_rows(kernel, responses, np.flatnonzero(settled)), x[settled]), settled
+        return evaluate(kernel_of(np.flatnonzero(settled)), x[settled]), settled
     except np.linalg.LinAlgError:
         return None, np.zeros_like(settled)
 

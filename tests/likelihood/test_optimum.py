@@ -1,6 +1,7 @@
 """The optimum is the same from any start, zero is exact, and saddles don't hold the search."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import hierbayes as hb
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.likelihood import lmm
 from hierbayes.likelihood.lmm import fit_lmm, moment_start
-from hierbayes.likelihood.optimise import Local, minimise
+from hierbayes.linalg.newton import minimise
 from tests.reference_fits import linear_fits, load_fit
 
 FITS = {
@@ -217,65 +218,13 @@ def test_the_units_of_a_slope_do_not_decide_whether_a_fit_is_singular():
         assert not hb.lmer("Reaction ~ Days + (Days | Subject)", sleep).is_singular
 
 
-# the search itself
-
-
-def quadratic(A, b):
-    def function(x):
-        return Local(0.5 * x @ A @ x - b @ x, lambda: (A @ x - b, A), None)
-
-    return function
-
-
-def test_a_quadratic_is_minimised_in_one_step():
-    A, b = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([1.0, -1.0])
-    function, start = quadratic(A, b), np.zeros(2)
-    found = minimise(function, start, function(start), project=lambda x: x)
-    assert found.converged
-    assert found.steps == 1
-    np.testing.assert_allclose(found.x, np.linalg.solve(A, b), rtol=1e-12)
-
-
-def test_a_curved_valley_is_followed():
-    def rosenbrock(x):
-        value = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
-        gradient = np.array(
-            [-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)]
-        )
-        curvature = np.array(
-            [[1200 * x[0] ** 2 - 400 * x[1] + 2, -400 * x[0]], [-400 * x[0], 200.0]]
-        )
-        return Local(value, lambda: (gradient, curvature), None)
-
-    start = np.array([-1.2, 1.0])
-    found = minimise(rosenbrock, start, rosenbrock(start), project=lambda x: x)
-    assert found.converged
-    np.testing.assert_allclose(found.x, 1.0, atol=1e-4)
-
-
-def test_points_where_the_function_is_undefined_are_stepped_around():
-    def function(x):
-        if x[0] <= 0:
-            return None
-        value = x[0] - np.log(x[0])
-        return Local(value, lambda: (1 - 1 / x, np.array([[1e-3]])), None)  # far too flat
-
-    start = np.array([1.9])
-    found = minimise(function, start, function(start), project=lambda x: x)
-    assert found.converged
-    assert found.x[0] == pytest.approx(1.0, abs=1e-3)
-
-
-def test_a_search_that_may_not_step_says_so():
-    function, start = quadratic(np.eye(1), np.array([5.0])), np.zeros(1)
-    found = minimise(function, start, function(start), project=lambda x: x, max_steps=0)
-    assert not found.converged
-    assert found.decrement == pytest.approx(12.5 - 0.5 * 3**2)  # a longest step of 2 is promised
+# the search
 
 
 def test_an_unsettled_search_is_a_finding_and_a_warning(sleepstudy, monkeypatch):
-    def impatient(function, start, there, *, max_steps, **options):
-        return minimise(function, start, there, max_steps=min(max_steps, 1), **options)
+    def impatient(functions, start, *, goal, **options):
+        goal = replace(goal, max_steps=min(goal.max_steps, 1))
+        return minimise(functions, start, goal=goal, **options)
 
     monkeypatch.setattr(lmm, "minimise", impatient)
     monkeypatch.setattr(lmm, "moment_start", lambda kernel: np.full(3, 50.0))

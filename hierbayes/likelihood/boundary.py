@@ -1,0 +1,165 @@
+"""The rules at the boundary, where a covariance lacks a direction: for many fits at once.
+
+At a zero the derivative in Lambda vanishes whether or not the criterion still falls when variance
+is added. So a zero counts only where the derivative in the covariance shows no way down and much
+variance in place of none does not lower the criterion either; and what is small is set to exactly
+zero where that costs nothing.
+"""
+
+import numpy as np
+
+from hierbayes.arrays import BoolArray, FloatArray, IntArray
+from hierbayes.gaussian.covariance import CovarianceShape, lower_triangles
+from hierbayes.gaussian.marginal import (
+    Evaluation,
+    Kernel,
+    covariance_slope,
+    derivatives,
+    evaluate,
+)
+from hierbayes.likelihood.convergence import is_term_singular
+from hierbayes.likelihood.criterion import FLOOR, KernelOf
+from hierbayes.linalg.newton import Functions, safely
+
+# Entries below this are tried as exact zeros; kept if the criterion does not rise by more than
+# ZERO_COST, far below what a deviance means and far above its rounding.
+TRY_ZERO = 3e-3
+ZERO_COST = 1e-9
+# A covariance slope below minus this (deviance per squared relative sd) is a way down.
+WAY_DOWN = 1e-3
+ADDED = 0.3  # sd, in residual sds, with which a search goes on there
+FAR = (0.3, 1.0, 3.0, 10.0, 30.0)  # sds, in residual sds, looked at where one is estimated as zero
+NEAR = (0.03, 0.1)  # where also a structure is looked at, as no direction downhill is asked for
+
+
+def near_bounds(shape: CovarianceShape, x: FloatArray) -> BoolArray:
+    """Which entries of thetas (T, k), rectified, are near their bound."""
+    return np.asarray(shape.above_bound(x) < TRY_ZERO)
+
+
+def on_bounds(shape: CovarianceShape, x: FloatArray) -> FloatArray:
+    """Thetas (T, k) with what is near its bound on it."""
+    near = near_bounds(shape, x)
+    return np.where(near, shape.on_bound(x), x) if near.any() else x
+
+
+def way_down(kernel: Kernel, x: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Thetas with variance added where that lowers the criterion, and where it does.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    x : array, shape (T, k), rectified
+
+    Returns
+    -------
+    array (T, k), array of bool (T,)
+    """
+    shape = kernel.basis_shape
+    at = evaluate(kernel, shape.kept_off_bounds(x, FLOOR))
+    slopes = derivatives(kernel, at).slopes
+    Lambdas = [Lambda.copy() for Lambda in at.Lambdas]
+    down = np.zeros(x.shape[0], dtype=np.bool_)
+    for factor, (row, column) in shape.triangles:
+        root, slope = at.Lambdas[factor][:, row, column], slopes[factor][:, row, column]
+        size, axes = np.linalg.eigh(covariance_slope(root, slope))
+        lowest = axes[:, :, :1]
+        there = np.linalg.norm(np.swapaxes(lowest, 1, 2) @ root, axis=2)[:, 0]
+        found = (size[:, 0] < -WAY_DOWN) & (there < TRY_ZERO)
+        if found.any():
+            wider = np.concatenate([root, ADDED * lowest], axis=2)[found]
+            at_found = np.flatnonzero(found)[:, None, None]
+            Lambdas[factor][at_found, row, column] = lower_triangles(wider)[:, :, :-1]
+        down |= found
+    return shape.pack(Lambdas), down
+
+
+def _far_starts(shape: CovarianceShape, x: FloatArray) -> list[FloatArray]:
+    """Thetas (k,) with much variance in place of the hardly any that terms of x (k,) have."""
+    Lambdas = shape.unpack(x[None])
+    found = []
+    for i, (factor, at) in enumerate(shape.blocks):
+        if not is_term_singular(shape.triangle_of_term(Lambdas, i)):
+            continue
+        for size in FAR if shape.structures[i] is None else (*NEAR, *FAR):
+            changed = [Lambda.copy() for Lambda in Lambdas]
+            changed[factor][0][at] = size * np.eye(at[1].size)
+            found.append(shape.pack(changed)[0])
+    return found
+
+
+def far_down(
+    kernel_of: KernelOf, shape: CovarianceShape, x: FloatArray, value: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """Thetas far from zero variances where the criterion is lower, and where there are any.
+
+    At zero the criterion may have a minimum of its own beside another one far away: where a term
+    explains what the fixed part explains almost as well.
+
+    Parameters
+    ----------
+    kernel_of : callable
+    shape : CovarianceShape
+    x : array, shape (T, k), rectified
+    value : array, shape (T,), the criterion there
+
+    Returns
+    -------
+    array (T, k), array of bool (T,)
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the criterion cannot be computed at one of those looked at.
+    """
+    starts = [_far_starts(shape, one) for one in on_bounds(shape, x)]
+    found, down = x.copy(), np.zeros(x.shape[0], dtype=np.bool_)
+    if not any(starts):
+        return found, down
+    rows = np.repeat(np.arange(x.shape[0]), [len(some) for some in starts])
+    every = np.array([start for some in starts for start in some])
+    values = evaluate(kernel_of(rows), every).criterion
+    order = np.lexsort((values, rows))
+    lowest = order[np.flatnonzero(np.diff(rows[order], prepend=-1))]  # the first of each row
+    lower = lowest[values[lowest] < value[rows[lowest]] - ZERO_COST]
+    found[rows[lower]], down[rows[lower]] = every[lower], True
+    return found, down
+
+
+def with_zeros(
+    functions: Functions[Evaluation],
+    shape: CovarianceShape,
+    rows: IntArray,
+    x: FloatArray,
+    value: FloatArray,
+) -> tuple[FloatArray, list[Evaluation | None]]:
+    """Set what is near its bound (small diagonals) on it, nearest first, where it costs nothing.
+
+    Parameters
+    ----------
+    functions : callable
+    shape : CovarianceShape
+    rows : array of int, shape (m,), positions of functions
+    x : array, shape (m, k), rectified
+    value : array, shape (m,), the criterion there
+
+    Returns
+    -------
+    array (m, k), and the states there of those that changed
+    """
+    x, above = x.copy(), shape.above_bound(x)
+    states: list[Evaluation | None] = [None] * rows.size
+    limit = value + ZERO_COST * np.maximum(1.0, np.abs(value) * 1e-3)
+    n_near, order = (above < TRY_ZERO).sum(axis=1), np.argsort(above, axis=1, kind="stable")
+    for nth in range(int(n_near.max(initial=0))):
+        some = np.flatnonzero(n_near > nth)
+        trial, places = x[some], (np.arange(some.size), order[some, nth])
+        trial[places] = shape.on_bound(trial)[places]
+        trial = shape.rectified_batch(trial)
+        # without this variance the response may be reproduced exactly, and there is no criterion
+        there = safely(functions, rows[some], trial)
+        good = np.flatnonzero(there.value <= limit[some])
+        x[some[good]] = trial[good]
+        for i in good.tolist():
+            states[some[i]] = there.states[i]
+    return x, states
