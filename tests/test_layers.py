@@ -148,3 +148,43 @@ def test_no_code_of_ours_runs_text_or_unpickles():
 )
 def test_each_way_to_run_text_is_seen(source, seen):
     assert code_runners(source) == seen
+
+
+FITS = {"fit", "fits", "post", "posterior", "posteriors", "reml", "model", "models"}
+UNTYPED = {"Any", "object", "list[Any]", "Sequence[Any]", "Mapping[str, Any]", "tuple[Any, ...]"}
+
+
+def untyped_fits(source: str) -> list[str]:
+    """Functions with a parameter for fits or models that says nothing of what it takes."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            own = node.args
+            every = [*own.posonlyargs, *own.args, *own.kwonlyargs, own.vararg, own.kwarg]
+            given = [arg for arg in every if arg is not None and arg.arg in FITS]
+            said = [ast.unparse(arg.annotation) for arg in given if arg.annotation is not None]
+            found += [node.name] if UNTYPED & set(said) else []
+    return found
+
+
+def test_what_takes_a_fit_says_which():
+    found = {
+        str(path.relative_to(ROOT)): functions
+        for path in ROOT.rglob("*.py")
+        if (functions := untyped_fits(path.read_text(encoding="utf-8")))
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("def f(fit: Any): ...", ["f"]),
+        ("def f(*fits: object): ...", ["f"]),
+        ("def f(*, posteriors: Sequence[Any]): ...", ["f"]),
+        ("def f(fit: Fit, level: Any): ...", []),
+        ("def f(given: object): ...", []),
+    ],
+)
+def test_each_way_to_leave_it_open_is_seen(source, seen):
+    assert untyped_fits(source) == seen

@@ -16,7 +16,6 @@ from hierbayes.options import check_flag
 from hierbayes.results.fit import Fit, labelled_effects
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.model_check import ModelCheck
-from hierbayes.results.posterior_fit import PosteriorFit
 
 KEPT = 30  # simulated responses that the picture shows
 ALPHA = 0.05
@@ -52,7 +51,7 @@ def check(
     >>> hb.check(fit, random_seed=1).to_frame()["check"].tolist()[0]
     'residuals by simulation are uniform'
     """
-    if not isinstance(fit, LikelihoodFit | PosteriorFit):
+    if not isinstance(fit, Fit):
         raise OptionError(f"check takes a fit; it got {type(fit).__name__}.")
     check_flag("leave_out", leave_out, "True (refit without each level) or False")
     found = simulated_residuals(fit, nsim, random_seed)

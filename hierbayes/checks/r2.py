@@ -27,8 +27,7 @@ from hierbayes.errors import DataError
 from hierbayes.options import R2Interval
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.fit import Fit
-from hierbayes.results.likelihood_fit import UNCHANGED, LikelihoodFit
-from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.likelihood_fit import UNCHANGED
 from hierbayes.results.variance_explained import R2, Icc
 
 
@@ -114,7 +113,7 @@ def icc(
     >>> round(found.adjusted, 3), {name: round(part, 3) for name, part in found.by_group.items()}
     (0.937, {'cask:batch': 0.783, 'batch': 0.154})
     """
-    if isinstance(fit, LikelihoodFit | PosteriorFit) and fit.is_linear_model:
+    if isinstance(fit, Fit) and fit.is_linear_model:
         raise DataError(
             f"{fit.formula_text} has no random effects, so rows have no groups to be alike in."
         )

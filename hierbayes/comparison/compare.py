@@ -117,7 +117,7 @@ def _check_fits(given: tuple[object, ...]) -> None:
                 "compare takes the fits one by one, compare(reml, post), not as a "
                 f"{type(fit).__name__}."
             )
-        if not isinstance(fit, (LikelihoodFit, PosteriorFit)):
+        if not isinstance(fit, Fit):
             raise OptionError(
                 "compare takes fits, model.fit(...) or model.sample(...); it got "
                 f"{type(fit).__name__} {fit!r:.40}."

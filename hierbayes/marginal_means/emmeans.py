@@ -154,7 +154,7 @@ def emmeans(
 
 
 def _check_options(fit: Fit, *, ddf: Any, adjust: Any, level: float, type: Any) -> None:
-    if not isinstance(fit, LikelihoodFit | PosteriorFit):
+    if not isinstance(fit, Fit):
         found = fit.__class__.__name__
         raise OptionError(f"emmeans is about a fit or a posterior; it got {found}.")
     check_option("ddf", ddf, Ddf)
