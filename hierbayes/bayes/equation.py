@@ -41,13 +41,13 @@ def equation(design: Design, kept: IntArray, priors: ModelPriors, *, family: Fam
 
 def _response(design: Design, family: Family) -> str:
     if not family.weighs_sigma:
-        return f"\\operatorname{{{family.title}}}(\\mu_i)"
+        return f"\\operatorname{{{family.heading}}}(\\mu_i)"
     variance = "\\sigma^2"
     if design.known_sd is not None:
         variance = "s_i^2"
     elif design.weights is not None:
         variance = "\\sigma^2 / w_i"
-    return f"\\operatorname{{{family.title}}}(\\mu_i,\\ {variance})"
+    return f"\\operatorname{{{family.heading}}}(\\mu_i,\\ {variance})"
 
 
 def _predictor(design: Design, kept: IntArray, family: Family) -> str:
@@ -62,7 +62,7 @@ def _predictor(design: Design, kept: IntArray, family: Family) -> str:
             parts.append(f"b_{{{_text(name)} \\mid {_text(factor.name)}[i]}}{times}")
     if design.offset is not None:
         parts.append("\\text{offset}_i")
-    return f"{family.link.latex} &= {' + '.join(parts) or '0'}"
+    return f"{family.link.equation} &= {' + '.join(parts) or '0'}"
 
 
 def _term(design: Design, t: int, *, multivariate: bool) -> str:

@@ -1,8 +1,4 @@
-"""The families there are: bambi's univariate ones, by its names, and how to add one.
-
-``family_of("poisson")`` is a record with its default link; ``register`` adds a family of one's own,
-under a name of its own, for ``hb.Model(..., family=...)`` and for files that name it.
-"""
+"""The built-in families: bambi's univariate ones, by its names, each with its default link."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +9,6 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.families import densities, series
 from hierbayes.families.family import Draw, Family, Parameter, Support
-from hierbayes.families.links import LINKS
 
 At = Mapping[str, FloatArray]
 
@@ -25,13 +20,13 @@ SHARES = Support("proportions between 0 and 1, neither 0 nor 1", lambda y: (y > 
 ANGLES = Support("angles between -pi and pi", lambda y: np.abs(y) <= np.pi)
 CATEGORIES = Support("categories 1, 2, 3, ... in their order", lambda y: y == np.floor(y))
 
-SIGMA = Parameter(name="sigma", prior="units")
-NU = Parameter(name="nu", prior="df")
-ALPHA = Parameter(name="alpha", prior="shape")
-KAPPA = Parameter(name="kappa", prior="shape")
-PSI = Parameter(name="psi", prior="share")
-CUTS = Parameter(name="threshold", prior="cuts", positive=False)
-B = Parameter(name="b", prior="units")
+SIGMA = Parameter("sigma", prior="units")
+NU = Parameter("nu", prior="df")
+ALPHA = Parameter("alpha", prior="shape")
+KAPPA = Parameter("kappa", prior="shape")
+PSI = Parameter("psi", prior="share")
+CUTS = Parameter("threshold", prior="cuts")
+B = Parameter("b", prior="units")
 
 REAL = ("identity", "log", "inverse")
 PROBABILITY = ("logit", "probit", "cloglog")
@@ -135,8 +130,7 @@ def _builtin() -> list[Family]:
 
 
 def _family(name: str, *links: str, **fields: Any) -> Family:
-    title = fields.pop("title", name.replace("_", " ").title().replace(" ", ""))
-    return Family(name=name, link=LINKS[links[0]], links=links, title=title, **fields)
+    return Family(name=name, links=links, is_builtin=True, **fields)
 
 
 def _continuous() -> list[Family]:
@@ -171,7 +165,7 @@ def _continuous() -> list[Family]:
         _family(
             "asymmetriclaplace",
             *REAL,
-            parameters=(B, Parameter(name="kappa", prior="skew")),
+            parameters=(B, Parameter("kappa", prior="skew")),
             log_density=densities.asymmetric_laplace,
             expectation=None,
             is_smooth=False,
@@ -179,7 +173,7 @@ def _continuous() -> list[Family]:
         _family(
             "exgaussian",
             *REAL,
-            parameters=(SIGMA, Parameter(name="nu", prior="units")),
+            parameters=(SIGMA, Parameter("nu", prior="units")),
             log_density=densities.exgaussian,
             expectation=None,
         ),
@@ -335,7 +329,7 @@ def _positive() -> list[Family]:
             "inverse_squared",
             *inverse_first,
             support=POSITIVE,
-            parameters=(Parameter(name="lam", prior="mean"),),
+            parameters=(Parameter("lam", prior="mean"),),
             log_density=densities.wald,
             draw=_draw_wald,
             variance=lambda mu, at: mu**3 / at["lam"],

@@ -172,12 +172,12 @@ def _inflated(y: FloatArray, count: Value, psi: Value) -> Value:
 
 def hurdle_poisson(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """0 with probability 1 - psi, else Poisson above 0."""
-    return _hurdle(y, poisson(y, mean, at), poisson(np.zeros_like(y), mean, at), at["psi"])
+    return _hurdle(y, poisson(y, mean, at), poisson(0.0 * y, mean, at), at["psi"])
 
 
 def hurdle_negative_binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """0 with probability 1 - psi, else negative binomial above 0."""
-    none = negative_binomial(np.zeros_like(y), mean, at)
+    none = negative_binomial(0.0 * y, mean, at)
     return _hurdle(y, negative_binomial(y, mean, at), none, at["psi"])
 
 
@@ -247,8 +247,8 @@ def _log_difference(link: Link, upper: Value, lower: Value) -> Value:
     return high + log(-series.expm1(low - high))
 
 
-def _log_choose(n: FloatArray, k: FloatArray) -> FloatArray:
-    return np.asarray(series.lgamma(n + 1) - series.lgamma(k + 1) - series.lgamma(n - k + 1))
+def _log_choose(n: FloatArray, k: FloatArray) -> Value:
+    return series.lgamma(n + 1) - series.lgamma(k + 1) - series.lgamma(n - k + 1)
 
 
 def _absolute(x: Value) -> Value:

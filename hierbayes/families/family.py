@@ -1,18 +1,20 @@
 """What a response family is: one frozen record, below both estimators.
 
 The response y of a row has a distribution with one parameter mu = inverse link(eta), eta the linear
-predictor, and further parameters (a residual sd, the shape of a gamma, thresholds). The functions
-of a family are written on arrays and series alike (families/series.py), so its log density has
-exact derivatives in eta and in each further parameter without a line of its own.
+predictor, and further parameters (a residual sd, the shape of a gamma, thresholds). The log
+density of a family is written once, in NumPy's words (families/expression.py): on arrays it is
+numbers, on series it has exact derivatives in eta and in each further parameter, on tensors it is
+the likelihood of a PyMC model.
 
-Knows no formulas, data frames or samplers. Parametrisations are bambi's, of which the names come.
+Knows no formulas, data frames or samplers. The built-in families have bambi's names and
+parametrisations.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +24,21 @@ from hierbayes.families.series import Series, Value, variable
 
 Parameters = Mapping[str, Value]
 Response = Literal["numbers", "trials", "ordered"]
+Scale = Literal["units", "mean", "shape", "share", "df", "skew", "cuts"]
+Bounds = tuple[float, float]
+POSITIVE: Bounds = (0.0, math.inf)
+BOUNDS: dict[str, Bounds] = {"share": (0.0, 1.0), "cuts": (-math.inf, math.inf)}
+
+
+@runtime_checkable
+class Law(Protocol):
+    """A prior distribution of one number, as ``hb.HalfNormal(2)`` is."""
+
+    def bounds(self) -> Bounds:
+        """Ends of its support."""
+
+    def quantile(self, p: Any) -> FloatArray:
+        """Quantiles at probabilities."""
 
 
 @record
@@ -55,29 +72,54 @@ class Mean:
 
 @record(kw_only=False)
 class Support:
-    """Which values a response may take: in words, and as a test of each value."""
+    """Which values a response may take: in words, and as a test of each value.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> waits = hb.Support("numbers above 0", lambda y: y > 0)
+    """
 
     words: str
     holds: Callable[[FloatArray], BoolArray]
 
 
-@record
+@record(kw_only=False)
 class Parameter:
     """A further parameter of a family.
 
     Attributes
     ----------
-    name : bambi's
-    prior : what its default prior is scaled by: "units" of the response, "mean" of the response,
-        or nothing ("shape", "share", "precision", "df", "skew", "cuts")
-    positive : whether it is above zero
+    name : a word; bambi's in the built-in families
+    prior : its default prior, such as ``hb.HalfNormal(2)``, whose support is that of the
+        parameter; or what a weakly informative one is scaled by: "units" or "mean" of the
+        response, or nothing ("shape", "share" of one, "df", "skew"; "cuts" between categories)
     increasing : whether its values, one a threshold, increase
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> hb.Parameter("scale", prior="units").bounds
+    (0.0, inf)
+    >>> hb.Parameter("skew", prior=hb.Normal(0, 1)).bounds
+    (-inf, inf)
     """
 
     name: str
-    prior: Literal["units", "mean", "shape", "share", "df", "skew", "cuts"]
-    positive: bool = True
+    prior: Scale | Law
     increasing: bool = False
+
+    @property
+    def bounds(self) -> Bounds:
+        """Between which ends it lives."""
+        if isinstance(self.prior, str):
+            return BOUNDS.get(self.prior, POSITIVE)
+        return self.prior.bounds()
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether it is above zero."""
+        return self.bounds[0] >= 0
 
 
 Density = Callable[[FloatArray, Mean, Parameters], Value]
@@ -93,16 +135,19 @@ def _mu(mu: FloatArray, at: Mapping[str, FloatArray]) -> FloatArray:
 class Family:
     """A response family with one of its links.
 
+    ``hb.Model(formula, data, family=...)`` takes one of your own; what is left out has the value of
+    a continuous response without a range, whose expectation is mu.
+
     Attributes
     ----------
-    name : bambi's
-    link : the link in use
-    links : names of the links it has, the default first
+    name : a word; bambi's in the built-in families
+    links : the links it has, the default first: names of built-in ones, or ``Link`` records
+    log_density : of y given the mean and the parameters, ``(y, Mean, parameters)``, where ``Mean``
+        has ``mu``, ``log`` (log mu), ``log_complement`` (log(1 - mu)) and ``eta``; None where only
+        PyMC has it
+    draw : responses, ``(rng, mu, parameters)``; None where only PyMC draws them
     support : values a response may take; None where every number may be one
     parameters : further parameters, besides mu
-    log_density : of y given the mean and the parameters, ``(y, Mean, parameters)``; None where
-        only PyMC has it
-    draw : responses, ``(rng, mu, parameters)``; None where only PyMC draws them
     expectation : of y given mu and the parameters; None where there is no formula for it
     variance : of y given mu and the parameters
     start : mu to begin a search at, from y (and trials)
@@ -112,20 +157,38 @@ class Family:
     is_discrete : whether the response is a whole number
     is_log_response : mu belongs to the logarithm of the response
     is_smooth : whether the log density has derivatives everywhere
-    title : how equations call the distribution
+    title : how equations call the distribution; the name where not given
     relative_variance : variance over squared expectation in words, where the link is log: what a
         log-normal response of that spread has on the link scale
     add_likelihood : adds the observed response to a PyMC model, ``(name, eta, *, parameters,
-        observed, dims)``; None for bambi's of that name
+        observed, dims)``; None for the log density as it is written
+    is_builtin : one of hierbayes, whose distribution in PyMC is bambi's of that name
+    link_name : the link in use; the default where empty
+
+    Examples
+    --------
+    A Rayleigh distribution, of waiting times with mean mu:
+
+    >>> import numpy as np, hierbayes as hb
+    >>> def log_density(y, mean, at):
+    ...     r = np.pi * y / (2 * mean.mu)
+    ...     return np.log(r / mean.mu) - r * y / (2 * mean.mu)
+    >>> rayleigh = hb.Family(
+    ...     name="rayleigh", links=("log",), log_density=log_density,
+    ...     draw=lambda rng, mu, at: rng.rayleigh(mu * np.sqrt(2 / np.pi)),
+    ...     support=hb.Support("positive numbers", lambda y: y > 0))
+    >>> model = hb.Model("y ~ 1 + (1 | Batch)", data={
+    ...     "y": [1.0, 2.0, 0.5, 3.0, 1.5, 2.5], "Batch": list("aabbcc")}, family=rayleigh)
+    >>> model.family, model.link
+    ('rayleigh', 'log')
     """
 
     name: str
-    link: Link
-    links: tuple[str, ...]
-    support: Support | None = None
-    parameters: tuple[Parameter, ...] = ()
+    links: tuple[str | Link, ...]
     log_density: Density | None = None
     draw: Draw | None = None
+    support: Support | None = None
+    parameters: tuple[Parameter, ...] = ()
     expectation: Moment | None = _mu
     variance: Moment | None = None
     start: Callable[[FloatArray], FloatArray] | None = None
@@ -137,15 +200,37 @@ class Family:
     is_smooth: bool = True
     title: str = ""
     relative_variance: str = ""
-    add_likelihood: Callable[..., Any] | None = field(default=None)
+    add_likelihood: Callable[..., Any] | None = None
+    is_builtin: bool = False
+    link_name: str = ""
 
     def __str__(self) -> str:
         return self.name
 
     def with_link(self, name: str | None) -> "Family":
         """Return the family with another of its links; its default where None."""
-        name = self.links[0] if name is None else name
-        return self if name == self.link.name else replace(self, link=LINKS[name])
+        name = self.link_names[0] if name is None else name
+        return self if name == self.link.name else replace(self, link_name=name)
+
+    @cached_property
+    def link(self) -> Link:
+        """The link in use."""
+        return self._links[self.link_name or self.link_names[0]]
+
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        """Names of the links it has, the default first."""
+        return tuple(self._links)
+
+    @cached_property
+    def _links(self) -> dict[str, Link]:
+        links = (LINKS[link] if isinstance(link, str) else link for link in self.links)
+        return {link.name: link for link in links}
+
+    @property
+    def heading(self) -> str:
+        """How equations call the distribution."""
+        return self.title or self.name.replace("_", " ").title().replace(" ", "")
 
     @property
     def counts_trials(self) -> bool:
@@ -160,7 +245,7 @@ class Family:
     @property
     def is_linear(self) -> bool:
         """Whether the model is linear and Gaussian: everything has a closed form given theta."""
-        return self.name == "gaussian" and self.link.name == "identity"
+        return self.is_builtin and self.name == "gaussian" and self.link.name == "identity"
 
     @property
     def predictor_is_expectation(self) -> bool:

@@ -1,8 +1,8 @@
 """Links: how the linear predictor eta becomes the parameter mu that it belongs to.
 
 mu = inverse(eta), eta = forward(mu). ``log_mu`` and ``log_complement`` give log mu and log(1 - mu)
-from eta without the digits that 1 - mu loses. All but ``forward`` take arrays and series
-(families/series.py), so their derivatives are exact.
+from eta without the digits that 1 - mu loses. All but ``forward`` take arrays, series and tensors
+(families/expression.py), so their derivatives are exact.
 
 A binary response with link F^-1 is a latent variable with distribution F above zero; the variance
 of F is that of the latent residual (Nakagawa, Johnson & Schielzeth 2017, J. R. Soc. Interface 14).
@@ -18,34 +18,57 @@ from hierbayes.families import series
 from hierbayes.families.series import Value
 
 
-def _no_complement(eta: Value) -> Value:
-    raise AssertionError("1 - mu has no logarithm under this link")
-
-
 @record
 class Link:
-    """A link function and its inverse.
+    """A link function and its inverse, in NumPy's words.
 
     Attributes
     ----------
-    name : of bambi and of R
+    name : a word; of bambi and of R in the built-in links
     forward : eta of mu
     inverse : mu of eta
-    log_mu : log mu of eta, where mu is positive
-    log_complement : log(1 - mu) of eta, where mu is a probability
-    latex : eta as a function of mu_i
+    exact_log : log mu of eta where the logarithm of ``inverse`` would lose digits
+    exact_log_complement : log(1 - mu) of eta where that of 1 - mu would
+    latex : eta as a function of mu_i; the name where not given
     latent_variance : of the latent residual of a binary response, NaN where there is none
     power : p of a link eta = mu^p, which carries units over; 0 of log, NaN of others
+
+    Examples
+    --------
+    The log-log link, for events that become certain slowly:
+
+    >>> import numpy as np, hierbayes as hb
+    >>> loglog = hb.Link(name="loglog", forward=lambda mu: -np.log(-np.log(mu)),
+    ...     inverse=lambda eta: np.exp(-np.exp(-eta)), exact_log=lambda eta: -np.exp(-eta))
+    >>> round(float(loglog.inverse(loglog.forward(0.25))), 12)
+    0.25
     """
 
     name: str
     forward: Callable[[FloatArray], FloatArray]
     inverse: Callable[[Value], Value]
-    log_mu: Callable[[Value], Value]
-    log_complement: Callable[[Value], Value] = _no_complement
+    exact_log: Callable[[Value], Value] | None = None
+    exact_log_complement: Callable[[Value], Value] | None = None
     latex: str = ""
     latent_variance: float = math.nan
     power: float = math.nan
+
+    def log_mu(self, eta: Value) -> Value:
+        """Log mu of eta, where mu is positive."""
+        if self.exact_log is None:
+            return series.log(self.inverse(eta))
+        return self.exact_log(eta)
+
+    def log_complement(self, eta: Value) -> Value:
+        """log(1 - mu) of eta, where mu is a probability."""
+        if self.exact_log_complement is None:
+            return series.log1p(-self.inverse(eta))
+        return self.exact_log_complement(eta)
+
+    @property
+    def equation(self) -> str:
+        """Eta as a function of mu_i, in LaTeX."""
+        return self.latex or rf"\operatorname{{{self.name}}}(\mu_i)"
 
     @property
     def keeps_units(self) -> bool:
@@ -59,10 +82,6 @@ class Link:
 
     def __str__(self) -> str:
         return self.name
-
-
-def _log_of(inverse: Callable[[Value], Value]) -> Callable[[Value], Value]:
-    return lambda eta: series.log(inverse(eta))
 
 
 def _identity(eta: Value) -> Value:
@@ -88,8 +107,6 @@ LINKS: dict[str, Link] = {
             name="identity",
             forward=np.asarray,
             inverse=_identity,
-            log_mu=series.log,
-            log_complement=lambda eta: series.log1p(-eta),
             latex=r"\mu_i",
             power=1,
         ),
@@ -97,8 +114,8 @@ LINKS: dict[str, Link] = {
             name="logit",
             forward=lambda mu: series.special.logit(mu),
             inverse=series.expit,
-            log_mu=series.log_expit,
-            log_complement=lambda eta: series.log_expit(-eta),
+            exact_log=series.log_expit,
+            exact_log_complement=lambda eta: series.log_expit(-eta),
             latex=r"\operatorname{logit}(\mu_i)",
             latent_variance=math.pi**2 / 3,
         ),
@@ -106,8 +123,8 @@ LINKS: dict[str, Link] = {
             name="probit",
             forward=lambda mu: series.special.ndtri(mu),
             inverse=series.ndtr,
-            log_mu=series.log_ndtr,
-            log_complement=lambda eta: series.log_ndtr(-eta),
+            exact_log=series.log_ndtr,
+            exact_log_complement=lambda eta: series.log_ndtr(-eta),
             latex=r"\Phi^{-1}(\mu_i)",
             latent_variance=1.0,
         ),
@@ -115,8 +132,7 @@ LINKS: dict[str, Link] = {
             name="cloglog",
             forward=lambda mu: np.log(-np.log1p(-mu)),
             inverse=_cloglog_inverse,
-            log_mu=_log_of(_cloglog_inverse),
-            log_complement=lambda eta: -series.exp(eta),
+            exact_log_complement=lambda eta: -series.exp(eta),
             latex=r"\log(-\log(1 - \mu_i))",
             latent_variance=math.pi**2 / 6,
         ),
@@ -124,16 +140,15 @@ LINKS: dict[str, Link] = {
             name="cauchit",
             forward=lambda mu: np.tan(math.pi * (mu - 0.5)),
             inverse=_cauchit_inverse,
-            log_mu=_log_of(_cauchit_inverse),
-            log_complement=lambda eta: series.log(_cauchit_inverse(-eta)),
+            exact_log_complement=lambda eta: series.log(_cauchit_inverse(-eta)),
             latex=r"\tan(\pi (\mu_i - 1/2))",
         ),
         Link(
             name="log",
             forward=np.log,
             inverse=series.exp,
-            log_mu=_identity,
-            log_complement=lambda eta: series.log(-series.expm1(eta)),
+            exact_log=_identity,
+            exact_log_complement=lambda eta: series.log(-series.expm1(eta)),
             latex=r"\log(\mu_i)",
             power=0,
         ),
@@ -141,7 +156,6 @@ LINKS: dict[str, Link] = {
             name="sqrt",
             forward=np.sqrt,
             inverse=series.square,
-            log_mu=_log_of(series.square),
             latex=r"\sqrt{\mu_i}",
             power=0.5,
         ),
@@ -149,7 +163,7 @@ LINKS: dict[str, Link] = {
             name="inverse",
             forward=np.reciprocal,
             inverse=series.reciprocal,
-            log_mu=lambda eta: -series.log(eta),
+            exact_log=lambda eta: -series.log(eta),
             latex=r"1 / \mu_i",
             power=-1,
         ),
@@ -157,7 +171,7 @@ LINKS: dict[str, Link] = {
             name="inverse_squared",
             forward=lambda mu: mu**-2.0,
             inverse=_inverse_squared,
-            log_mu=lambda eta: -0.5 * series.log(eta),
+            exact_log=lambda eta: -0.5 * series.log(eta),
             latex=r"1 / \mu_i^2",
             power=-2,
         ),

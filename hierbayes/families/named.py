@@ -34,10 +34,10 @@ def family_named(family: Any, link: Any = None) -> Family:
         family = found
     if link is None:
         return family.with_link(None)
-    if link not in family.links:
+    if link not in family.link_names:
         check_option("link", link, Link)
-        known = [*get_args(Link), *family.links]  # in one order for all families
-        listed = ", ".join(repr(name) for name in dict.fromkeys(known) if name in family.links)
-        hint = meant(link, family.links)
+        known = [*get_args(Link), *family.link_names]  # in one order for all families
+        listed = ", ".join(repr(name) for name in dict.fromkeys(known) if name in family.link_names)
+        hint = meant(link, family.link_names)
         raise OptionError(f"link={link!r}: family={family.name!r} has the links {listed}{hint}")
     return family.with_link(link)

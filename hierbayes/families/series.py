@@ -8,8 +8,8 @@ order n:
 
 Sums, products and quotients of series are series, and so is g(f) for a smooth g with known
 derivatives: with d = f - c_00, g(f) = sum_r g^(r)(c_00) / r! d^r, where powers above m + n vanish.
-The functions of this module take arrays and series alike, so that an expression evaluates as fast
-as NumPy does when no derivative is asked for.
+The functions of this module, and NumPy's and SciPy's of the same names, take arrays and series
+alike, so that an expression evaluates as fast as NumPy does when no derivative is asked for.
 
 Source: Griewank & Walther (2008), Evaluating Derivatives, SIAM, chapter 13.
 """
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.families.expression import Expression
 
 Value = Any  # an array, a number or a Series
 
@@ -37,10 +38,12 @@ class _Special:
 special: Any = _Special()
 
 
-class Series:
-    """Taylor coefficients ``c`` of shape (m + 1, n + 1, ...), as in the module's header."""
+class Series(Expression):
+    """Taylor coefficients ``c`` of shape (m + 1, n + 1, ...), as in the module's header.
 
-    __array_ufunc__ = None  # array * series is ours, not NumPy's
+    Compared with something, a series is its value.
+    """
+
     __slots__ = ("c",)
 
     def __init__(self, c: FloatArray) -> None:
@@ -76,6 +79,38 @@ class Series:
 
     def __neg__(self) -> "Series":
         return Series(-self.c)
+
+    def __pow__(self, other: Value) -> "Series":
+        if not isinstance(other, Expression) and np.ndim(other) == 0:
+            orders = sum(self.c.shape[:2]) - 2
+            return composed(self, power_derivatives(self.value, orders, exponent=float(other)))
+        return exp(log(self) * other)
+
+    def __rpow__(self, other: Value) -> "Series":
+        return exp(self * np.log(other))
+
+    def __abs__(self) -> "Series":
+        return where(self.value < 0, -self, self)
+
+    def __lt__(self, other: Value) -> Any:
+        return self.value < value_of(other)
+
+    def __le__(self, other: Value) -> Any:
+        return self.value <= value_of(other)
+
+    def __gt__(self, other: Value) -> Any:
+        return self.value > value_of(other)
+
+    def __ge__(self, other: Value) -> Any:
+        return self.value >= value_of(other)
+
+    def __eq__(self, other: object) -> Any:
+        return self.value == value_of(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self.value != value_of(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __sub__(self, other: Value) -> "Series":
         return self + (-other)
@@ -253,7 +288,7 @@ arctan = _function(np.arctan, _arctan_derivatives)
 def where(condition: Any, yes: Value, no: Value) -> Any:
     """Choose point by point between two values, at least one of them a series or an array."""
     if not isinstance(yes, Series) and not isinstance(no, Series):
-        return np.where(condition, yes, no)
+        return np.where(value_of(condition), yes, no)
     like = yes if isinstance(yes, Series) else no
     a, b = (v if isinstance(v, Series) else constant(v, like) for v in (yes, no))
     return Series(np.where(condition, a.c, b.c))
@@ -284,6 +319,21 @@ log1p_exp = _function(
 )
 
 
-def value_of(x: Value) -> FloatArray:
-    """Return the value of an array or of a series."""
-    return x.value if isinstance(x, Series) else np.asarray(x)
+def value_of(x: Value) -> Any:
+    """Return the value of a series; anything else, as an array, is its own."""
+    if isinstance(x, Series):
+        return x.value
+    return x if isinstance(x, Expression) else np.asarray(x)
+
+
+def _larger(a: Value, b: Value) -> Any:
+    return where(value_of(a) >= value_of(b), a, b)
+
+
+Series.where = where
+Series.functions = {
+    "negative": lambda x: -x, "absolute": abs, "exp": exp, "log": log, "log1p": log1p,
+    "expm1": expm1, "sqrt": sqrt, "square": square, "reciprocal": reciprocal, "arctan": arctan,
+    "logaddexp": log_sum, "maximum": _larger, "minimum": lambda a, b: -_larger(-a, -b),
+    "gammaln": lgamma, "expit": expit, "log_expit": log_expit, "ndtr": ndtr, "log_ndtr": log_ndtr,
+}  # fmt: skip

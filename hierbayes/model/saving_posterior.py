@@ -190,7 +190,7 @@ def _check_values(draws: PosteriorDraws, family: Family) -> None:
         raise Damaged("some of its draws are not finite")
     if not all((values >= 0).all() for values in [*sigma, *sds]):
         raise Damaged("some of its draws of an sd are negative")
-    positive = [p.name for p in family.further_parameters if p.positive]
+    positive = [p.name for p in family.further_parameters if p.is_positive]
     if not all((draws.family[name] > 0).all() for name in positive):
         raise Damaged(
             f"some of its draws of a parameter of family {family.name!r} are not positive"
