@@ -20,6 +20,9 @@ from hierbayes.errors import (
     RankDeficientWarning,
     SamplingError,
 )
+from hierbayes.families.family import Family, Parameter, Support
+from hierbayes.families.links import Link
+from hierbayes.families.named import register_family
 from hierbayes.model import Model, glmer, lmer, load
 from hierbayes.reports.registry import register_reports
 from hierbayes.results.finding import Finding
@@ -81,6 +84,7 @@ __all__ = [
     "DataError",
     "DesignWarning",
     "Exponential",
+    "Family",
     "Finding",
     "Flat",
     "FormulaError",
@@ -94,17 +98,20 @@ __all__ = [
     "HierBayesWarning",
     "InverseGamma",
     "LikelihoodFit",
+    "Link",
     "LogNormal",
     "Model",
     "NewLevelError",
     "Normal",
     "NotSupportedError",
     "OptionError",
+    "Parameter",
     "PosteriorFit",
     "PriorError",
     "RankDeficientWarning",
     "SamplingError",
     "StudentT",
+    "Support",
     "Uniform",
     "VarCorr",
     "anova",
@@ -133,6 +140,7 @@ __all__ = [
     "r2",
     "ranova",
     "reanalyse",
+    "register_family",
     "shrinkage",
     "shrinkage_path",
 ]

@@ -214,6 +214,15 @@ _ROWS = (
         sentence="known_sd: bambi has no known residual sds. Use to_pymc().",
     ),
     Limit(
+        key="bambi-own-family",
+        feature="Families of one's own in `to_bambi`",
+        kinds=("other families",),
+        sentence=(
+            "family={family!r}: bambi has only the families it is built with. Use to_pymc(), which "
+            "has the family's log density."
+        ),
+    ),
+    Limit(
         key="bambi-weights",
         feature="Precision weights in `to_bambi`",
         kinds=("posterior (NUTS)",),

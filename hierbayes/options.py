@@ -97,25 +97,37 @@ Link = Literal[
 
 def check_option(argument: str, given: Any, options: Any) -> Any:
     """Return ``given`` if the ``Literal`` alias ``options`` allows it; else raise OptionError."""
-    allowed = get_args(options)
+    return _check_word(argument, given, get_args(options))
+
+
+def _check_word(argument: str, given: Any, allowed: tuple[Any, ...]) -> Any:
     if isinstance(given, str) and given in allowed:
         return given
     listed = ", ".join(repr(word) for word in allowed)
     raise OptionError(f"{argument}={shown(given)} is not one of {listed}{meant(given, allowed)}")
 
 
-def check_family_name(family: Any) -> str:
-    """Return the name of a response family; OptionError with ours for another package's word."""
+def check_family_name(family: Any, registered: tuple[str, ...] = ()) -> str:
+    """Return the name of a response family; OptionError with ours for another package's word.
+
+    Parameters
+    ----------
+    family : what was given
+    registered : names of families of the user's own
+    """
     word = (
         family.casefold().replace("-", "_").replace(".", "_").replace(" ", "_")
         if (isinstance(family, str))
         else ""
     )
-    meant = FAMILY_WORDS.get(word, FAMILY_WORDS.get(word.replace("_", "")))
-    if meant is not None and family not in get_args(Family):
-        listed = ", ".join(repr(name) for name in get_args(Family))
-        raise OptionError(f"family={shown(family)} is not one of {listed}; did you mean {meant!r}?")
-    return str(check_option("family", family, Family))
+    word_meant = FAMILY_WORDS.get(word, FAMILY_WORDS.get(word.replace("_", "")))
+    known = (*get_args(Family), *registered)
+    if word_meant is not None and family not in known:
+        listed = ", ".join(repr(name) for name in known)
+        raise OptionError(
+            f"family={shown(family)} is not one of {listed}; did you mean {word_meant!r}?"
+        )
+    return str(_check_word("family", family, known))
 
 
 def check_flag(argument: str, given: Any, meaning: str) -> bool:

@@ -1,9 +1,17 @@
-"""The response's distribution in PyMC: bambi's, by the name of the family, or the family's own."""
+"""The response's distribution in PyMC: bambi's for a built-in family, else the family's own.
+
+A family of one's own has its log density, written in NumPy's words, which becomes a graph of
+tensors here; its ``draw`` draws what PyMC predicts.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from hierbayes.families.family import Family
+from hierbayes.families.own import unwritable
+from hierbayes.families.symbolic import Symbolic, log_density
 
 
 def bambi_family(family: Family) -> Any:
@@ -32,6 +40,11 @@ def add_likelihood(
     """
     if family.add_likelihood is not None:
         return family.add_likelihood(name, eta, parameters=parameters, observed=observed, dims=dims)
+    if not family.is_builtin:
+        given = dict(parameters)
+        if family.counts_trials:
+            given["trials"], observed = observed[:, 1], observed[:, 0]
+        return _own(name, eta, family=family, parameters=given, observed=observed, dims=dims)
     from bambi.backend.pymc import PyMCModel
     from bambi.backend.utils import get_distribution_from_likelihood, get_linkinv
 
@@ -45,3 +58,42 @@ def add_likelihood(
         arguments = theirs.transform_backend_kwargs(arguments)
     distribution = get_distribution_from_likelihood(theirs.likelihood)
     return distribution(name, **arguments)
+
+
+def _own(
+    name: str, eta: Any, *, family: Family, parameters: Mapping[str, Any], observed: Any, dims: str
+) -> Any:
+    """Add a response whose density is the family's log density as tensors."""
+    import pymc as pm
+
+    names = tuple(parameters)
+
+    def logp(y: Any, eta: Any, *values: Any) -> Any:
+        return _density(family, y, eta, dict(zip(names, values, strict=True)))
+
+    def random(eta: Any, *values: Any, rng: Any = None, size: Any = None) -> Any:
+        assert family.draw is not None
+        mu = np.broadcast_to(family.mean(np.asarray(eta)), size or np.shape(eta))
+        return np.asarray(family.draw(rng, mu, dict(zip(names, values, strict=True))))
+
+    response = pm.CustomDist(
+        name,
+        eta,
+        *parameters.values(),
+        logp=logp,
+        random=random,
+        observed=observed,
+        dims=dims,
+        dtype="int64" if family.is_discrete else "float64",
+        class_name=family.heading,
+    )
+    # Two families of one name are two densities; a compiled model serves graphs that are the same.
+    response.tag.log_density = _density(family, observed, eta, parameters)
+    return response
+
+
+def _density(family: Family, y: Any, eta: Any, parameters: Mapping[str, Any]) -> Any:
+    try:
+        return log_density(family, y, eta, parameters)
+    except (TypeError, AttributeError, IndexError) as error:
+        raise unwritable(family, error, Symbolic) from error

@@ -11,7 +11,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws
 from hierbayes.capabilities import not_supported
-from hierbayes.errors import NotSupportedError
+from hierbayes.errors import DataError, NotSupportedError
 from hierbayes.families.builtin import FAMILIES
 from hierbayes.families.family import Family, Mean
 
@@ -59,7 +59,15 @@ class Response:
         """Draw responses of a block of rows, shape (S, rows)."""
         if self.family.draw is None:
             raise _not_available(self.family)
-        values = self.family.draw(rng, self.family.mean(eta), self._parameters(flat, rows))
+        mu = self.family.mean(eta)
+        try:
+            values = self.family.draw(rng, mu, self._parameters(flat, rows))
+        except ValueError as error:  # NumPy's, of a mean that is too large or can't be
+            raise DataError(
+                f"Responses of family={self.family.name!r} can't be drawn where mu is between "
+                f"{mu.min():.3g} and {mu.max():.3g} ({error}). Give narrower priors, or scale the "
+                "predictors."
+            ) from error
         return np.asarray(values, dtype=np.float64)
 
     def _parameters(self, flat: FlatDraws, rows: slice) -> dict[str, Any]:

@@ -35,8 +35,8 @@ def bambi_model(
     Raises
     ------
     NotSupportedError
-        For correlated random effects, precision weights and known sds; the message says what
-        bambi lacks.
+        For correlated random effects, precision weights, known sds and families of one's own; the
+        message says what bambi lacks.
     """
     import bambi as bmb
 
@@ -93,6 +93,8 @@ class _Frame:
 
 
 def _check_expressible(design: Design, family: Family) -> None:
+    if not family.is_builtin:
+        raise not_supported("bambi-own-family", family=family.name)
     for term in design.terms:
         if len(term.columns) > 1:
             factor = design.factors[term.factor]

@@ -13,7 +13,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 # NumPy's functions of two arguments that are operators of Python: the name between underscores.
-OPERATORS = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "power": "pow"}
+OPERATORS = {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "truediv",
+    "power": "pow",
+}
 # Comparisons, and what they are from the right.
 COMPARISONS = {
     "equal": ("eq", "eq"), "not_equal": ("ne", "ne"), "less": ("lt", "gt"),

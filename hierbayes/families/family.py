@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
+from hierbayes.calls import checked_init
 from hierbayes.families.links import LINKS, Link
 from hierbayes.families.series import Series, Value, variable
 
@@ -35,7 +36,7 @@ class Law(Protocol):
     """A prior distribution of one number, as ``hb.HalfNormal(2)`` is."""
 
     def bounds(self) -> Bounds:
-        """Ends of its support."""
+        """Return the ends of its support."""
 
     def quantile(self, p: Any) -> FloatArray:
         """Quantiles at probabilities."""
@@ -70,6 +71,7 @@ class Mean:
         return self.link.log_complement(self.eta)
 
 
+@checked_init("hb.Support")
 @record(kw_only=False)
 class Support:
     """Which values a response may take: in words, and as a test of each value.
@@ -84,6 +86,7 @@ class Support:
     holds: Callable[[FloatArray], BoolArray]
 
 
+@checked_init("hb.Parameter")
 @record(kw_only=False)
 class Parameter:
     """A further parameter of a family.
@@ -122,7 +125,7 @@ class Parameter:
         return self.bounds[0] >= 0
 
 
-Density = Callable[[FloatArray, Mean, Parameters], Value]
+Density = Callable[[Value, Mean, Parameters], Value]
 Draw = Callable[[np.random.Generator, FloatArray, Mapping[str, FloatArray]], Any]
 Moment = Callable[[FloatArray, Mapping[str, FloatArray]], Any]
 
@@ -131,6 +134,7 @@ def _mu(mu: FloatArray, at: Mapping[str, FloatArray]) -> FloatArray:
     return mu
 
 
+@checked_init("hb.Family")
 @record(slots=False)
 class Family:
     """A response family with one of its links.

@@ -14,10 +14,12 @@ from collections.abc import Callable
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.calls import checked_init
 from hierbayes.families import series
 from hierbayes.families.series import Value
 
 
+@checked_init("hb.Link")
 @record
 class Link:
     """A link function and its inverse, in NumPy's words.

@@ -49,6 +49,7 @@ from hierbayes.likelihood.lmm import (
 )
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.linalg.rank import column_basis
+from hierbayes.naming.variable_names import factor_variables, response_variable
 from hierbayes.options import (
     Ddf,
     Link,
@@ -115,7 +116,8 @@ class Model:
         pandas, polars, pyarrow or anything narwhals reads; a CSV or Parquet path. Never changed.
     family, link : str
         Response family and link, by their names in bambi, for example ``family="bernoulli",
-        link="probit"``. REML and ML are for "gaussian" with the identity link.
+        link="probit"``. REML and ML are for "gaussian" with the identity link. A family of your own
+        is an ``hb.Family``, or the name under which ``hb.register_family`` has it.
     weights : column name, array or expression
         Precision weights: Var(e) = sigma^2 / weight. As with all values given beside the data, a
         pandas Series is matched by its labels, anything else by position.
@@ -158,7 +160,7 @@ class Model:
         self,
         formula: str,
         data: Any,
-        family: str = "gaussian",
+        family: str | Family = "gaussian",
         link: str | None = None,
         *,
         weights: Any = None,
@@ -204,6 +206,9 @@ class Model:
         if not response_family.is_linear:
             check_supported(design, response_family)
             checked_observations(design, response_family)
+            _check_parameter_names(design, response_family)
+        if isinstance(family, Family) and family.link_name:
+            link = response_family.link.name  # which files and code name
         vars(self).update(
             table=table,
             formula=formula_read,
@@ -712,7 +717,7 @@ def lmer(formula: str, data: Any, reml: bool = True, **model_options: Any) -> Li
 def glmer(
     formula: str,
     data: Any,
-    family: str = "binomial",
+    family: str | Family = "binomial",
     link: str | None = None,
     n_quadrature: int = 1,
     **model_options: Any,
@@ -725,7 +730,8 @@ def glmer(
         Always.
     """
     del formula, data, n_quadrature, model_options
-    check_family_name(family)
+    if not isinstance(family, Family):
+        check_family_name(family)
     if link is not None:
         check_option("link", link, Link)
     raise not_supported("glmer", family=family)
@@ -747,6 +753,20 @@ def _own(given: Any) -> Any:
     if isinstance(given, Mapping):
         return {name: _own(values) for name, values in given.items()}
     return given
+
+
+def _check_parameter_names(design: Design, family: Family) -> None:
+    """Refuse a parameter of the user's family that is called like a variable of the data."""
+    factors = factor_variables([factor.name for factor in design.factors])
+    response = design.formula.response_label
+    taken = {variable: name for name, variable in factors.items()}
+    taken |= {response_variable(response, factors): response}
+    for parameter in family.further_parameters:
+        if parameter.name in taken:
+            raise OptionError(
+                f"family {family.name!r} has a parameter {parameter.name!r}, and the data a "
+                f"variable {taken[parameter.name]!r}, which draws would call the same; rename one."
+            )
 
 
 def _issue(findings: tuple[Finding, ...]) -> None:

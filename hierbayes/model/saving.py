@@ -18,6 +18,7 @@ from hierbayes.calls import checked_call
 from hierbayes.design.table import PandasTable
 from hierbayes.design.values import Factor, Logical
 from hierbayes.errors import DataError, HierBayesWarning
+from hierbayes.families.named import family_named, is_known_family
 from hierbayes.files import Draft, checked_path, readable_file, shown
 from hierbayes.formula.expressions import names_in
 from hierbayes.formula.parser import columns_in, parse_expression
@@ -81,7 +82,7 @@ def stored_model(model: Model, arrays: dict[str, Any]) -> dict[str, Any]:
     }
     for name in ("family", "link"):
         if model.arguments.get(name) is not None:
-            arguments[name] = model.arguments[name]
+            arguments[name] = str(model.arguments[name])
     for name in ARRAY_ARGUMENTS:
         given = model.arguments[name]
         if given is None or isinstance(given, str):
@@ -152,10 +153,12 @@ def load(path: Any) -> "LikelihoodFit | PosteriorFit":
     """
     file = readable_file(path, "a fit saved by hierbayes")
     with _opened(file) as archive:
+        _check_family(archive, file)
         try:
             return _rebuilt(archive)
         except Damaged as error:
-            raise DataError(f"{shown(file)} is damaged: {error}.") from error
+            message = f"{shown(file)} is damaged: {error}"
+            raise DataError(f"{message}{_or_another_family(archive)}.") from error
         except MemoryError as error:
             raise DataError(f"{shown(file)} needs more memory than there is.") from error
         # A forged specification reaches all code that builds a model: this can be any error.
@@ -164,6 +167,24 @@ def load(path: Any) -> "LikelihoodFit | PosteriorFit":
                 f"{shown(file)} is damaged: its specification and its arrays do not belong "
                 "together."
             ) from error
+
+
+def _check_family(archive: Archive, file: Path) -> None:
+    """Refuse a posterior of a family of somebody's own that has not been registered here."""
+    arguments = archive.specification.get("arguments")
+    name = arguments.get("family", "gaussian") if isinstance(arguments, dict) else ""
+    if isinstance(name, str) and name.isidentifier() and not is_known_family(name):
+        raise DataError(
+            f"{shown(file)} is of family {name!r:.60}, which is not registered; call "
+            "hb.register_family with the family it was made with, then load it again."
+        )
+
+
+def _or_another_family(archive: Archive) -> str:
+    """Say that a family of the user's own may have changed since, if there is one."""
+    name = archive.specification["arguments"].get("family")
+    is_own = isinstance(name, str) and is_known_family(name) and not family_named(name).is_builtin
+    return f"; or the family registered as {name!r} is another than then" if is_own else ""
 
 
 def _opened(file: Path) -> Archive:

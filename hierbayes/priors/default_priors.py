@@ -116,13 +116,15 @@ def sigma_prior(design: Design, *, family: Family, scale: ResponseScale) -> Prio
     """Prior of the residual sd; None where it is known or the family has none."""
     if not family.weighs_sigma or design.known_sd is not None:
         return None
-    return HalfStudentT(DF, scale.spread)
+    given = next(p.prior for p in family.parameters if p.name == "sigma")
+    return given if isinstance(given, Prior) else HalfStudentT(DF, scale.spread)
 
 
 def family_priors(family: Family, *, scale: ResponseScale) -> dict[str, Prior]:
-    """Priors of the further parameters of a response family, by bambi's names.
+    """Priors of the further parameters of a response family, by name.
 
-    In units of y where the parameter has units, else as wide as its usual range.
+    The one that a family of one's own gives, or: in units of y where the parameter has units, else
+    as wide as its usual range.
     """
     laws: dict[str, Prior] = {
         "units": HalfStudentT(DF, scale.sd),
@@ -133,4 +135,7 @@ def family_priors(family: Family, *, scale: ResponseScale) -> dict[str, Prior]:
         "skew": LogNormal(0, 0.5),  # 1 is symmetric, kappa and 1 / kappa mirror each other
         "cuts": Normal(0, WIDE),
     }
-    return {parameter.name: laws[parameter.prior] for parameter in family.further_parameters}
+    return {
+        p.name: p.prior if isinstance(p.prior, Prior) else laws[str(p.prior)]
+        for p in family.further_parameters
+    }

@@ -198,7 +198,10 @@ def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPrio
     sigma = sigma_prior(design, family=family, scale=scale)
     further = family_priors(family, scale=scale)
     parameters = parameters_of(
-        design, kept.tolist(), has_sigma=sigma is not None, family=tuple(further)
+        design,
+        kept.tolist(),
+        has_sigma=sigma is not None,
+        family=family.further_parameters,
     )
     return ModelPriors(
         beta=coefficient_priors(X, intercept=intercept, scale=scale),

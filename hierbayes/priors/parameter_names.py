@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hierbayes.design.design import Design
+from hierbayes.families.family import POSITIVE, Bounds
+from hierbayes.families.family import Parameter as FamilyParameter
 from hierbayes.naming.addresses import (
     Addresses,
     coefficient_details,
@@ -45,6 +47,7 @@ class Parameter:
     classes : texts that address it among others, the most specific first, without blanks
     kind : what it is
     place : its position: (k,) in beta, (factor, column) of an sd, (term,) of correlations
+    bounds : between which ends an sd or a parameter of the family lives
     """
 
     name: str
@@ -52,6 +55,7 @@ class Parameter:
     classes: tuple[str, ...]
     kind: Kind
     place: tuple[int, ...] = ()
+    bounds: Bounds = POSITIVE
 
 
 def parameters_of(
@@ -59,7 +63,7 @@ def parameters_of(
     kept: Sequence[int],
     *,
     has_sigma: bool,
-    family: Sequence[str] = (),
+    family: Sequence[FamilyParameter] = (),
 ) -> tuple[Parameter, ...]:
     """Return the parameters of a model that have priors, in the order they are printed.
 
@@ -68,16 +72,19 @@ def parameters_of(
     design : Design
     kept : columns of X that have a coefficient
     has_sigma : whether the residual sd is to be estimated
-    family : names of the further parameters of the response family
+    family : the further parameters of the response family
     """
-    found = _coefficients(design, kept, taken={*RESERVED, *family})
+    found = _coefficients(design, kept, taken={*RESERVED, *(p.name for p in family)})
     found += _sds(design)
     found += [
         _correlations(design, t) for t, term in enumerate(design.terms) if len(term.columns) > 1
     ]
     if has_sigma:
         found.append(Parameter("sigma", residual_spellings(design), (), "sigma"))
-    found += [Parameter(name, (name, f"family({name})"), (), "family") for name in family]
+    found += [
+        Parameter(p.name, (p.name, f"family({p.name})"), (), "family", bounds=p.bounds)
+        for p in family
+    ]
     return tuple(found)
 
 

@@ -4,12 +4,14 @@ A more specific name wins over a class in any order, as in
 ``{"sd": HalfNormal(50), "sd(Days|Subject)": HalfNormal(10)}``.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
 from hierbayes.errors import PriorError
+from hierbayes.families.family import Bounds
 from hierbayes.naming.addresses import Addresses, correlation_spellings, squeezed
 from hierbayes.priors.distributions import (
     POSITIVE,
@@ -31,7 +33,6 @@ from hierbayes.priors.parameter_names import Parameter
 from hierbayes.wording import nearest, shown
 
 MANY = 12  # names listed in a message
-FAMILY_BOUNDS = {"psi": UNIT, "threshold": REAL}  # all others are positive
 EXAMPLE = 'priors={"Days": hb.Normal(0, 10)}'
 
 
@@ -169,12 +170,12 @@ def _checked(name: str, prior: Prior | LKJ, parameter: Parameter) -> Prior | LKJ
     low, high = prior.bounds()
     if parameter.kind == "beta":
         return prior
-    wanted = FAMILY_BOUNDS.get(parameter.name, POSITIVE) if parameter.kind == "family" else POSITIVE
+    wanted = parameter.bounds
     if isinstance(prior, Flat) and wanted == POSITIVE:
         return HalfFlat()
     if low >= wanted[0] and high <= wanted[1]:
         return prior
-    where = "between 0 and 1" if wanted == UNIT else "never negative"
+    where = "between {:g} and {:g}".format(*wanted) if _is_finite(wanted) else "never negative"
     raise PriorError(
         f"{start} allows values that {parameter.name!r} can't have: it is {where}. "
         f"Use for example hb.{_half(prior) if wanted == POSITIVE else _example(parameter)}."
@@ -182,9 +183,17 @@ def _checked(name: str, prior: Prior | LKJ, parameter: Parameter) -> Prior | LKJ
 
 
 def _example(parameter: Parameter) -> str:
-    if parameter.kind == "beta" or parameter.name == "threshold":
+    if parameter.kind == "beta" or parameter.bounds == REAL:
         return "Normal(0, 10)"
-    return "Beta(2, 2)" if parameter.name == "psi" else "HalfNormal(10)"
+    if parameter.bounds == UNIT:
+        return "Beta(2, 2)"
+    if _is_finite(parameter.bounds):
+        return "Uniform({:g}, {:g})".format(*parameter.bounds)
+    return "HalfNormal(10)"
+
+
+def _is_finite(bounds: Bounds) -> bool:
+    return math.isfinite(bounds[1])
 
 
 def _half(prior: Prior) -> Prior | str:

@@ -13,6 +13,7 @@ import numpy as np
 from hierbayes.datasets import list_datasets, load_dataset
 from hierbayes.design.build import build_design
 from hierbayes.errors import HierBayesError
+from hierbayes.families.family import Family
 from hierbayes.priors.distributions import Prior
 from hierbayes.priors.lkj import LKJ
 from hierbayes.results.fit import Fit
@@ -27,6 +28,7 @@ def fit_code(fit: Fit) -> tuple[str, ...]:
     """Return the lines that make one fit again and print its summary."""
     return (
         "import hierbayes as hb",
+        *_family_lines(fit),
         *data_lines(fit),
         *_array_lines(fit),
         *_model_line("model", fit),
@@ -46,7 +48,9 @@ def comparison_code(fits: Sequence[Fit]) -> tuple[str, ...]:
     if len(made) > 1:
         made = {lines: f"model{number}" for number, lines in enumerate(made, start=1)}
     names = [made[_model_line("model", fit)] for fit in fits]
-    lines = ["import hierbayes as hb", *data_lines(fits[0])]
+    lines = ["import hierbayes as hb"]
+    lines += dict.fromkeys(line for fit in fits for line in _family_lines(fit))
+    lines += data_lines(fits[0])
     lines += dict.fromkeys(line for fit in fits for line in _array_lines(fit))
     owners: dict[str, Fit] = {}
     for name, fit in zip(names, fits, strict=True):
@@ -100,7 +104,8 @@ def written(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def literal(value: Any) -> str:
     """Write text, numbers, priors and dicts of them as Python."""
-    if isinstance(value, str):
+    if isinstance(value, str | Family):
+        value = str(value)
         return json.dumps(value, ensure_ascii=False)  # its escapes are Python's too
     if isinstance(value, Prior | LKJ):
         given = ", ".join(literal(number) for number in value.parameters().values())
@@ -120,6 +125,13 @@ def array_lines(arguments: Mapping[str, Any], n_rows: int) -> tuple[str, ...]:
         for name in ARRAYS
         if arguments.get(name) is not None and not isinstance(arguments[name], str)
     )
+
+
+def _family_lines(fit: Fit) -> tuple[str, ...]:
+    """Say where a family of the user's own comes from."""
+    if fit.response_family.is_builtin:
+        return ()
+    return (f"hb.register_family(...)  # the family {fit.response_family.name} of this report",)
 
 
 def _array_lines(fit: Fit) -> tuple[str, ...]:
