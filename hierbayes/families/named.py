@@ -7,6 +7,7 @@ it, and a file that names it can be read.
 from dataclasses import fields
 from typing import Any, get_args
 
+from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
 from hierbayes.families.builtin import FAMILIES
@@ -19,6 +20,7 @@ from hierbayes.wording import meant, shown
 _registered: dict[str, Family] = {}
 
 
+@checked_call("hb.register_family")
 def register_family(family: Family, *, replace: bool = False) -> Family:
     """Give a family of one's own its name, for ``family=`` and for files that name it.
 
