@@ -6,7 +6,7 @@ terminal shows in R's own layout is a ``Printed`` block, with the blocks that st
 page.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from hierbayes.arrays import record
@@ -102,6 +102,19 @@ class Table:
             return [list(row) for row in zip(*cells, strict=True)]
         return [[column[i] for column in cells] for i in range(len(self.rows))]
 
+    @property
+    def lines(self) -> list[list[str]]:
+        """Header and rows, begun by the names of the rows if they have any."""
+        lines = [self.header, *self.body]
+        if self.rows is None:
+            return lines
+        return [[name, *line] for name, line in zip(["", *self.rows], lines, strict=True)]
+
+    @property
+    def n_left(self) -> int:
+        """How many columns of ``lines`` are aligned left."""
+        return self.labels + (self.rows is not None)
+
 
 @record(kw_only=False)
 class Preformatted:
@@ -161,9 +174,8 @@ class Markup:
     html: str
 
 
-Block = (
-    Heading | Paragraph | Fact | Table | Preformatted | Picture | Findings | Printed | Wide | Markup
-)
+Plain = Heading | Paragraph | Fact | Table | Preformatted | Picture | Findings | Markup
+Block = Plain | Printed | Wide
 Blocks = tuple[Block, ...]
 
 
@@ -195,7 +207,7 @@ def columns_of(cells: Sequence[Sequence[str]], names: Sequence[str]) -> list[Col
     return [(name, [row[j] for row in cells]) for j, name in enumerate(names)]
 
 
-def page_blocks(blocks: Iterable[Block]) -> Iterable[Block]:
+def page_blocks(blocks: Iterable[Block]) -> Iterator[Plain]:
     """Blocks as a page shows them: without what only the terminal needs to know."""
     for block in blocks:
         match block:

@@ -8,21 +8,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from hierbayes.render.blocks import (
-    Block,
-    Fact,
-    Findings,
-    Heading,
-    Markup,
-    Paragraph,
-    Picture,
-    Preformatted,
-    Printed,
-    Section,
-    Table,
-    Wide,
-    page_blocks,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.numbers import LEGEND
 
 __all__ = ["escape", "fragment", "html", "page", "table"]
@@ -37,7 +23,8 @@ STYLE = """
 .hb .scroll { overflow-x: auto; }
 .hb table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid;
   margin: .3em 0 .8em; font-variant-numeric: tabular-nums; background: none; }
-.hb caption { caption-side: top; text-align: left; color: var(--soft); padding: 0 0 .25em; }
+.hb caption { caption-side: top; text-align: left; white-space: nowrap; color: var(--soft);
+  padding: 0 0 .25em; }
 .hb th, .hb td { padding: .16em .75em; text-align: right; white-space: pre; border: 0;
   background: none; color: inherit; }
 .hb thead th { border-bottom: 1px solid var(--rule); font-weight: 600; }
@@ -64,17 +51,17 @@ body .hb { margin: 0 auto; }
 """
 
 
-def html(blocks: Iterable[Block]) -> str:
+def html(blocks: Iterable[kinds.Block]) -> str:
     """Write blocks as a piece of HTML, to stand in a page with the style of this module."""
-    return "\n".join(filter(None, map(_block, page_blocks(blocks))))
+    return "\n".join(filter(None, map(_block, kinds.page_blocks(blocks))))
 
 
-def fragment(blocks: Iterable[Block]) -> str:
+def fragment(blocks: Iterable[kinds.Block]) -> str:
     """Write blocks as a piece of HTML that brings its own style, for a notebook."""
     return f'<div class="hb">\n<style>{STYLE}</style>\n{html(blocks)}\n</div>'
 
 
-def page(title: str, sections: Sequence[Section]) -> str:
+def page(title: str, sections: Sequence[kinds.Section]) -> str:
     """Make one self-contained HTML file.
 
     Parameters
@@ -97,51 +84,49 @@ def page(title: str, sections: Sequence[Section]) -> str:
     )
 
 
-def _section(section: Section) -> str:
-    title = [Heading(section.heading, level=2)] if section.heading else []
+def _section(section: kinds.Section) -> str:
+    title = [kinds.Heading(section.heading, level=2)] if section.heading else []
     return f"<section>\n{html([*title, *section.blocks])}\n</section>"
 
 
-def _block(block: Block) -> str:
+def _block(block: kinds.Plain) -> str:
     match block:
-        case Heading():
+        case kinds.Heading():
             return f"<h{block.level}>{escape(block.text)}</h{block.level}>"
-        case Paragraph():
+        case kinds.Paragraph():
             soft = ' class="soft"' if block.soft else ""
             return f"<p{soft}>{escape(block.text)}</p>"
-        case Fact():
+        case kinds.Fact():
             return _fact(block)
-        case Table():
+        case kinds.Table():
             legend = "" if block.stars is None else f'\n<p class="soft">{escape(LEGEND)}</p>'
             return table(block) + legend
-        case Preformatted():
+        case kinds.Preformatted():
             return f"<pre>{escape(block.text)}</pre>"
-        case Picture():
+        case kinds.Picture():
             data = base64.b64encode(block.png).decode("ascii")
             source = f'src="data:image/png;base64,{data}"'
             return f'<p><img alt="{escape(block.alt)}" {source}></p>'
-        case Findings():
+        case kinds.Findings():
             return _findings(block)
-        case Markup():
+        case kinds.Markup():
             return block.html
-        case Printed() | Wide():
-            raise AssertionError("blocks within are taken one by one")
 
 
-def _fact(fact: Fact) -> str:
+def _fact(fact: kinds.Fact) -> str:
     label = f'<span class="soft">{escape(fact.label)}</span>' if fact.label else ""
     lines = "<br>".join(f"<code>{escape(line)}</code>" for line in fact.text.splitlines())
     return f"<p>{' '.join(filter(None, (label, lines)))}</p>"
 
 
-def _findings(findings: Findings) -> str:
+def _findings(findings: kinds.Findings) -> str:
     if not findings.sentences:
         return ""
     items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in findings.sentences)
     return f'<h3>Findings</h3>\n<ul class="findings">\n{items}\n</ul>'
 
 
-def table(block: Table) -> str:
+def table(block: kinds.Table) -> str:
     """Write a table; the cells of a named one say their row and column."""
     names = block.header
     sides = [' class="text"' if j < block.labels else "" for j in range(len(names))]
@@ -166,5 +151,5 @@ def table(block: Table) -> str:
     )
 
 
-def _told(what: str, value: str, block: Table) -> str:
+def _told(what: str, value: str, block: kinds.Table) -> str:
     return f' data-{what}="{escape(value)}"' if block.name else ""

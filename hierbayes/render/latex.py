@@ -2,21 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from hierbayes.render.blocks import (
-    Block,
-    Fact,
-    Findings,
-    Heading,
-    Markup,
-    Paragraph,
-    Picture,
-    Preformatted,
-    Printed,
-    Section,
-    Table,
-    Wide,
-    page_blocks,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import one_line
 from hierbayes.render.numbers import LEGEND
 
@@ -55,7 +41,7 @@ PACKAGES = (
 ROWS_OF_A_PAGE = 40  # a longer table is broken over pages
 
 
-def latex(blocks: Iterable[Block]) -> str:
+def latex(blocks: Iterable[kinds.Block]) -> str:
     r"""Write blocks as LaTeX.
 
     Examples
@@ -64,60 +50,55 @@ def latex(blocks: Iterable[Block]) -> str:
     >>> print(latex([Paragraph("95 % of x_1")]))
     95 \% of x\_1
     """
-    parts = ("\n".join(_lines(block)) for block in page_blocks(blocks))
+    parts = ("\n".join(_lines(block)) for block in kinds.page_blocks(blocks))
     return "\n\n".join(part for part in parts if part)
 
 
-def document(title: str, sections: Sequence[Section]) -> str:
+def document(title: str, sections: Sequence[kinds.Section]) -> str:
     """Write sections for a LaTeX document; the first lines say which packages it needs."""
-    blocks: list[Block] = []
+    blocks: list[kinds.Block] = []
     for section in sections:
-        blocks += [Heading(section.heading, level=2), *section.blocks]
+        blocks += [kinds.Heading(section.heading, level=2), *section.blocks]
     return f"% {one_line(title)}\n{PACKAGES}\n\n{latex(blocks)}\n"
 
 
-def _lines(block: Block) -> list[str]:
+def _lines(block: kinds.Plain) -> list[str]:
     match block:
-        case Heading():
+        case kinds.Heading():
             return [f"\\{HEADINGS[block.level]}{{{_escaped(block.text)}}}"]
-        case Paragraph():
+        case kinds.Paragraph():
             return [_escaped(block.text)]
-        case Fact():
+        case kinds.Fact():
             lines = "; ".join(block.text.splitlines())
             return [f"\\noindent {_escaped(block.label)} \\texttt{{{_escaped(lines)}}}"]
-        case Table():
+        case kinds.Table():
             return _table(block)
-        case Preformatted():
+        case kinds.Preformatted():
             # an end of the environment within is broken up
             inner = block.text.replace(VERBATIM_END, "\\end {verbatim}")
             return ["\\begin{verbatim}", inner, VERBATIM_END]
-        case Picture():
+        case kinds.Picture():
             return [f"% picture, in the HTML report: {one_line(block.alt)}"]
-        case Findings():
+        case kinds.Findings():
             items = [f"\\item {_escaped(sentence)}" for sentence in block.sentences]
             begin = ["\\subsection*{Findings}", "\\begin{itemize}"]
             return [*begin, *items, "\\end{itemize}"] if items else []
-        case Markup():
+        case kinds.Markup():
             return []
-        case Printed() | Wide():
-            raise AssertionError("blocks within are taken one by one")
 
 
-def _table(table: Table) -> list[str]:
-    header, rows = table.header, table.body
-    sides = ["l" if j < table.labels else "r" for j in range(len(header))]
-    if table.rows is not None:
-        header, sides = ["", *header], ["l", *sides]
-        rows = [[name, *row] for name, row in zip(table.rows, rows, strict=True)]
+def _table(table: kinds.Table) -> list[str]:
+    header, *rows = table.lines
+    sides = "".join("l" if j < table.n_left else "r" for j in range(len(header)))
     caption = f"\\caption{{{_escaped(table.caption)}}}" if table.caption else ""
     head = ["\\toprule", _row(header), "\\midrule"]
     body = [*map(_row, rows), "\\bottomrule"]
     if len(rows) > ROWS_OF_A_PAGE:
         above = [f"{caption} \\\\"] if caption else []
-        begin = f"\\begin{{longtable}}{{{''.join(sides)}}}"
+        begin = f"\\begin{{longtable}}{{{sides}}}"
         lines = [begin, *above, *head, "\\endhead", *body, "\\end{longtable}"]
     else:
-        begin = f"\\begin{{tabular}}{{{''.join(sides)}}}"
+        begin = f"\\begin{{tabular}}{{{sides}}}"
         above = ["\\begin{table}", "\\centering", *filter(None, [caption])]
         lines = [*above, begin, *head, *body, "\\end{tabular}", "\\end{table}"]
     return [*lines, "", _escaped(LEGEND)] if table.stars is not None else lines

@@ -3,28 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from hierbayes.render.blocks import (
-    Block,
-    Fact,
-    Findings,
-    Heading,
-    Markup,
-    Paragraph,
-    Picture,
-    Preformatted,
-    Printed,
-    Section,
-    Table,
-    Wide,
-    page_blocks,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import one_line
 from hierbayes.render.numbers import LEGEND
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#&~$])")
 
 
-def markdown(blocks: Iterable[Block]) -> str:
+def markdown(blocks: Iterable[kinds.Block]) -> str:
     """Write blocks as Markdown.
 
     Examples
@@ -35,48 +21,43 @@ def markdown(blocks: Iterable[Block]) -> str:
     |:--|--:|
     | a | 1 |
     """
-    parts = ("\n".join(_lines(block)) for block in page_blocks(blocks))
+    parts = ("\n".join(_lines(block)) for block in kinds.page_blocks(blocks))
     return "\n\n".join(part for part in parts if part)
 
 
-def document(title: str, sections: Sequence[Section]) -> str:
+def document(title: str, sections: Sequence[kinds.Section]) -> str:
     """Write a document with its title and sections."""
-    blocks: list[Block] = [Heading(title, level=1)]
+    blocks: list[kinds.Block] = [kinds.Heading(title, level=1)]
     for section in sections:
-        blocks += [Heading(section.heading, level=2), *section.blocks]
+        blocks += [kinds.Heading(section.heading, level=2), *section.blocks]
     return markdown(blocks) + "\n"
 
 
-def _lines(block: Block) -> list[str]:
+def _lines(block: kinds.Plain) -> list[str]:
     match block:
-        case Heading():
+        case kinds.Heading():
             return [f"{'#' * block.level} {_escaped(block.text)}"]
-        case Paragraph():
+        case kinds.Paragraph():
             return [_escaped(block.text)]
-        case Fact():
+        case kinds.Fact():
             return [_escaped(f"{block.label} {'; '.join(block.text.splitlines())}")]
-        case Table():
+        case kinds.Table():
             return _table(block)
-        case Preformatted():
+        case kinds.Preformatted():
             return _fenced(block)
-        case Picture():
+        case kinds.Picture():
             return [f"*(Picture, in the HTML report: {_escaped(block.alt)})*"]
-        case Findings():
+        case kinds.Findings():
             items = [f"- {_escaped(sentence)}" for sentence in block.sentences]
             return ["### Findings", "", *items] if items else []
-        case Markup():
+        case kinds.Markup():
             return []
-        case Printed() | Wide():
-            raise AssertionError("blocks within are taken one by one")
 
 
-def _table(table: Table) -> list[str]:
+def _table(table: kinds.Table) -> list[str]:
     lines = [f"**{_escaped(table.caption)}**", ""] if table.caption else []
-    sides = [":--" if j < table.labels else "--:" for j in range(len(table.header))]
-    header, rows = table.header, table.body
-    if table.rows is not None:
-        header, sides = ["", *header], [":--", *sides]
-        rows = [[name, *row] for name, row in zip(table.rows, rows, strict=True)]
+    header, *rows = table.lines
+    sides = [":--" if j < table.n_left else "--:" for j in range(len(header))]
     lines += [_row(header), f"|{'|'.join(sides)}|", *map(_row, rows)]
     return [*lines, "", _escaped(LEGEND)] if table.stars is not None else lines
 
@@ -85,7 +66,7 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
 
 
-def _fenced(block: Preformatted) -> list[str]:
+def _fenced(block: kinds.Preformatted) -> list[str]:
     """Output between fences longer than any run of back-ticks within."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", block.text)), default=0))
     return [f"{fence}{block.language}", block.text, fence]

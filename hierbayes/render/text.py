@@ -2,19 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from hierbayes.render.blocks import (
-    Block,
-    Fact,
-    Findings,
-    Heading,
-    Markup,
-    Paragraph,
-    Picture,
-    Preformatted,
-    Printed,
-    Table,
-    Wide,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import (
     LINE_WIDTH,
     WIDE,
@@ -27,8 +15,10 @@ from hierbayes.render.layout import (
 )
 from hierbayes.render.numbers import LEGEND
 
+Written = kinds.Plain | kinds.Printed
 
-def text(blocks: Iterable[Block]) -> str:
+
+def text(blocks: Iterable[kinds.Block]) -> str:
     """Write blocks for a terminal.
 
     Examples
@@ -50,59 +40,57 @@ def text(blocks: Iterable[Block]) -> str:
     return "\n".join(lines)
 
 
-def _with_width(blocks: Iterable[Block], width: int) -> Iterator[tuple[Block, int]]:
+def _with_width(blocks: Iterable[kinds.Block], width: int) -> Iterator[tuple[Written, int]]:
     for block in blocks:
-        if isinstance(block, Wide):
+        if isinstance(block, kinds.Wide):
             yield from _with_width(block.blocks, WIDE)
         else:
             yield block, width
 
 
-def _has_gap(block: Block) -> bool:
+def _has_gap(block: Written) -> bool:
     match block:
-        case Heading() | Fact():
+        case kinds.Heading() | kinds.Fact():
             return False
-        case Paragraph() | Table() | Printed():
+        case kinds.Paragraph() | kinds.Table() | kinds.Printed():
             return block.gap
         case _:
             return True
 
 
-def _lines(block: Block, width: int) -> list[str]:
+def _lines(block: Written, width: int) -> list[str]:
     match block:
-        case Heading():
+        case kinds.Heading():
             return wrapped(block.text, width=width)
-        case Paragraph():
+        case kinds.Paragraph():
             return [line for part in block.text.split("\n") for line in wrapped(part, width=width)]
-        case Fact():
+        case kinds.Fact():
             return _fact_lines(block)
-        case Table():
+        case kinds.Table():
             return table_lines(block, line_width=width)
-        case Preformatted():
+        case kinds.Preformatted():
             return block.text.strip("\n").split("\n") if block.text else []
-        case Findings():
+        case kinds.Findings():
             return finding_lines(block, width)
-        case Printed():
+        case kinds.Printed():
             return list(block.lines() if callable(block.lines) else block.lines)
-        case Picture() | Markup():
+        case kinds.Picture() | kinds.Markup():
             return []
-        case Wide():
-            raise AssertionError("blocks within are taken one by one")
 
 
-def _fact_lines(fact: Fact) -> list[str]:
+def _fact_lines(fact: kinds.Fact) -> list[str]:
     if not fact.width:
         return [f"{fact.label} {fact.text}".strip()]
     return fill_lines([f"{fact.label:>{fact.width}}", *(fact.pieces or (fact.text,))])
 
 
-def finding_lines(findings: Findings, width: int = LINE_WIDTH) -> list[str]:
+def finding_lines(findings: kinds.Findings, width: int = LINE_WIDTH) -> list[str]:
     """Lines of what was found: a paragraph a sentence."""
     said = [line for one in findings.sentences for line in wrapped(one, "- ", "  ", width=width)]
     return ["Findings:", *said] if said else []
 
 
-def table_lines(table: Table, *, line_width: int = LINE_WIDTH) -> list[str]:
+def table_lines(table: kinds.Table, *, line_width: int = LINE_WIDTH) -> list[str]:
     """Lines of a table, with the line above it and the legend of its stars."""
     lines = [table.head] if table.head else []
     if table.layout == "vector":
@@ -115,7 +103,7 @@ def table_lines(table: Table, *, line_width: int = LINE_WIDTH) -> list[str]:
     return [*lines, "---", LEGEND] if table.stars is not None else lines
 
 
-def _labelled_lines(table: Table, line_width: int) -> list[str]:
+def _labelled_lines(table: kinds.Table, line_width: int) -> list[str]:
     """Lines of a table whose first columns label its rows, and keep their names at the head."""
     padded = []
     for name, cells in table.columns[: table.labels]:

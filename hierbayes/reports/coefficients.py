@@ -5,10 +5,12 @@ show at most ``digits - 1`` decimals; p-values have R's short forms and stars.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import pandas as pd
 
+from hierbayes.render.blocks import Column, Table
 from hierbayes.render.numbers import (
     PRINT_DIGITS,
     format_common,
@@ -19,6 +21,7 @@ from hierbayes.render.numbers import (
     zap_small,
 )
 
+Kind = Literal["plain", "zapped", "statistic", "p"]
 SUMMARY_DIGITS = 4  # lme4's and lm's summaries: three fewer than R prints elsewhere
 TABLE_DIGITS = PRINT_DIGITS - 2  # anova tables: two fewer
 MOST_DECIMALS = 400  # more than a number that is not zero can ask for
@@ -48,6 +51,33 @@ def limit_names(level: float) -> tuple[str, str]:
     return f"{low} %", f"{high} %"
 
 
+def tests_table(
+    frame: pd.DataFrame, columns: Iterable[tuple[str, str, Kind]], **layout: Any
+) -> Table:
+    """Return a table of tests as R prints it, a row a row of a frame.
+
+    Parameters
+    ----------
+    frame : the numbers
+    columns : what a column is called, its name in the frame, and how it is written: "plain",
+        "zapped" (what is tiny beside its largest number is rounded away), as a "statistic" or as
+        the "p" value, which brings its stars
+    layout : further fields of the table
+    """
+    shown: list[Column] = []
+    stars = None
+    for header, name, kind in columns:
+        values = numbers(frame, name)
+        if kind == "p":
+            cells, stars = p_value_cells(values, TABLE_DIGITS, missing="")
+        elif kind == "statistic":
+            cells = statistic_cells(values, TABLE_DIGITS, missing="")
+        else:
+            cells = plain_cells(values, TABLE_DIGITS, zap=kind == "zapped", missing="")
+        shown.append((header, cells))
+    return Table(shown, [str(label) for label in frame.index], stars=stars, **layout)
+
+
 def estimate_cells(columns: Sequence[Sequence[float]], digits: int) -> list[list[str]]:
     """Cells of estimates and standard errors: one format for all, by columns."""
     values = [float(v) for column in columns for v in column]
@@ -73,9 +103,9 @@ def plain_cells(
     """Cells of any other column; ``zap`` first rounds away what is tiny beside the largest."""
     numbers = [float(v) for v in values]
     if not zap:
-        return format_common(numbers, digits, missing=missing)
+        return format_common(numbers, digits, missing="")
     zapped = zap_small(numbers, digits)
-    return format_common(zapped, digits, missing=missing)
+    return format_common(zapped, digits, missing="")
 
 
 def p_value_cells(

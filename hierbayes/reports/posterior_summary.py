@@ -4,6 +4,8 @@ Reads what was estimated and writes it. Every interval says its level and kind; 
 line unless a parameter has something to say.
 """
 
+from typing import Any
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray
@@ -34,14 +36,8 @@ SAMPLERS = {"collapsed": "the collapsed sampler", "nuts": "NUTS"}
 LABEL_WIDTH = 9  # of the lines above the tables
 
 
-def posterior_text(
-    fit: PosteriorFit,
-    level: float = 0.95,
-    kind: IntervalKind = "eti",
-    priors: bool = True,
-    diagnostics: bool | None = None,
-) -> str:
-    """Write the summary of a posterior; the arguments are those of ``posterior_blocks``.
+def posterior_text(fit: PosteriorFit, **options: Any) -> str:
+    """Write the summary of a posterior; the options are those of ``posterior_blocks``.
 
     Examples
     --------
@@ -50,7 +46,7 @@ def posterior_text(
     >>> print(model.sample(random_seed=1).summary().splitlines()[0])
     Posterior of a linear mixed model
     """
-    return text(posterior_blocks(fit, level, kind, priors, diagnostics))
+    return text(posterior_blocks(fit, **options))
 
 
 def posterior_blocks(

@@ -13,18 +13,19 @@ from hierbayes.render.blocks import (
     paragraphs,
 )
 from hierbayes.render.numbers import format_number, format_p_values
-from hierbayes.reports.coefficients import (
-    TABLE_DIGITS,
-    numbers,
-    p_value_cells,
-    plain_cells,
-    statistic_cells,
-)
+from hierbayes.reports.coefficients import TABLE_DIGITS, Kind, tests_table
 from hierbayes.reports.f_table import titled
 from hierbayes.results.exact_test import ExactTest
 from hierbayes.results.ranova_table import RanovaTable
 
-HEADERS = ("npar", "logLik", "AIC", "LRT", "Df", "Pr(>Chisq)")
+COLUMNS: tuple[tuple[str, str, Kind], ...] = (
+    ("npar", "npar", "plain"),
+    ("logLik", "loglik", "zapped"),
+    ("AIC", "aic", "zapped"),
+    ("LRT", "chisq", "statistic"),
+    ("Df", "df", "plain"),
+    ("Pr(>Chisq)", "p_value", "p"),
+)
 P_DIGITS = 4
 BOUND = (
     "A variance cannot be negative, which the chi-squared of the table above ignores: its p is too "
@@ -35,11 +36,10 @@ NAMES = {"reml": "restricted likelihood ratio", "ml": "likelihood ratio"}
 
 def ranova_blocks(found: RanovaTable) -> Blocks:
     """Show single-term deletions of random effects as lmerTest prints them."""
-    columns, stars = _deletion_cells(found)
     names, tests = _bound_cells(found)
     return (
         titled(_title(found), found.formula_text),
-        Table(columns, [str(name) for name in found.table.index], stars=stars, gap=False),
+        tests_table(found.table, COLUMNS, gap=False),
         *((Paragraph(BOUND), Table(tests, names, gap=False)) if names else ()),
         *paragraphs(_sentences(found)),
     )
@@ -48,16 +48,6 @@ def ranova_blocks(found: RanovaTable) -> Blocks:
 def _title(found: RanovaTable) -> str:
     kind = "" if found.method == "reml" else " (maximum likelihood)"
     return f"ANOVA-like table for random-effects: Single term deletions{kind}"
-
-
-def _deletion_cells(found: RanovaTable) -> tuple[list[Column], list[str] | None]:
-    frame = found.table
-    columns = [plain_cells(numbers(frame, "npar"), TABLE_DIGITS)]
-    columns += [plain_cells(numbers(frame, c), TABLE_DIGITS, zap=True) for c in ("loglik", "aic")]
-    columns.append(statistic_cells(numbers(frame, "chisq"), TABLE_DIGITS, missing=""))
-    columns.append(plain_cells(numbers(frame, "df"), TABLE_DIGITS, missing=""))
-    cells, stars = p_value_cells(numbers(frame, "p_value"), TABLE_DIGITS, missing="")
-    return list(zip(HEADERS, [*columns, cells], strict=True)), stars
 
 
 def _bound_cells(found: RanovaTable) -> tuple[list[str], list[Column]]:

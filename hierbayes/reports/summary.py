@@ -59,13 +59,8 @@ CORRELATION_DECIMALS = 3
 ROW_NAME_LENGTH, COLUMN_NAME_LENGTH = 11, 6  # of the correlations of fixed effects
 
 
-def summary_text(
-    fit: LikelihoodFit,
-    digits: int | None = None,
-    correlation: bool | None = None,
-    ddf: Ddf = "none",
-) -> str:
-    """Write the summary of a fit as lme4 prints it; the arguments are those of ``summary_blocks``.
+def summary_text(fit: LikelihoodFit, **options: Any) -> str:
+    """Write the summary of a fit as lme4 prints it; the options are those of ``summary_blocks``.
 
     Returns
     -------
@@ -80,7 +75,7 @@ def summary_text(
     >>> print(fit.summary().splitlines()[0])
     Linear mixed model fit by REML ['lmerMod']
     """
-    return text(summary_blocks(fit, digits, correlation, ddf))
+    return text(summary_blocks(fit, **options))
 
 
 def summary_blocks(

@@ -7,6 +7,7 @@ ancestor is.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from hierbayes.calls import checked_methods
@@ -14,7 +15,7 @@ from hierbayes.calls import checked_methods
 Form = Literal["text", "html", "markdown", "latex"]
 Writer = Callable[[Any, Form], str]
 _writers: dict[str, Writer] = {}
-_reports: dict[str, Callable[[Any, Any], Any]] = {}
+_reports: dict[str, Callable[[Any, Any], Path]] = {}
 _pictures: dict[str, Callable[[], Callable[..., Any]]] = {}
 
 
@@ -33,7 +34,7 @@ def picture_of(result: Any, **options: Any) -> Any:
     return _registered(_pictures, result)()(result, **options)
 
 
-def register_report(class_name: str, write: Callable[[Any, Any], Any]) -> None:
+def register_report(class_name: str, write: Callable[[Any, Any], Path]) -> None:
     """Say what writes the report of results of a class: ``write(result, path)``."""
     _reports[class_name] = write
 
@@ -55,7 +56,7 @@ class Reportable:
 
     __slots__ = ()
 
-    def report(self, path: Any) -> Any:
+    def report(self, path: Any) -> Path:
         """Write a report to a file; its ending says how.
 
         Parameters

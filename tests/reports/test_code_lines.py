@@ -76,6 +76,7 @@ def test_another_response_is_said(sleep):
     assert any("response was replaced" in line for line in data_lines(again))
 
 
+@pytest.mark.filterwarnings("ignore::hierbayes.ConvergenceWarning")  # 100 draws of any seed
 def test_a_refit_has_draws_of_its_own(sleep):
     post = hb.Model(FORMULA, sleep).sample(50, 2, random_seed=1)
     assert post.settings["random_seed"] == 1
