@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from hierbayes.lab.presets import PRESETS
-from hierbayes.lab.words import number
 from hierbayes.model import lmer
 from hierbayes.pooling.shrinkage import shrinkage
+from hierbayes.render.numbers import format_plain
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -158,11 +158,13 @@ def test_each_preset_shows_the_numbers_of_the_library(lab, key):
     preset = PRESETS[key]
     fit = lmer(preset.formula, preset.load(), known_sd=preset.known_sd)
     factor = fit.design.factors[0].name
-    lab.wait_for("level", "Population", "(Intercept)", number(float(fit.fixef()["(Intercept)"])))
+    lab.wait_for(
+        "level", "Population", "(Intercept)", format_plain(float(fit.fixef()["(Intercept)"]))
+    )
     row = fit.coef()[factor].loc[preset.level]
-    assert lab.cell("level", "REML", "(Intercept)") == number(float(row["(Intercept)"]))
+    assert lab.cell("level", "REML", "(Intercept)") == format_plain(float(row["(Intercept)"]))
     sd = fit.varcorr().to_frame()["sdcor"].iloc[0]
-    assert lab.cell("parameters", f"sd((Intercept)|{factor})", "REML") == number(float(sd))
+    assert lab.cell("parameters", f"sd((Intercept)|{factor})", "REML") == format_plain(float(sd))
     assert lab.page.locator(".lab-svg").count() >= 4
 
 
@@ -217,10 +219,10 @@ def test_an_observation_dragged_moves_line_arrow_and_numbers(lab, sleepstudy):
     lab.page.wait_for_url(re.compile(f"edits=0(:|%3A){moved:g}$"), timeout=PATIENCE)
     fit = edited(sleepstudy, r0=moved)
     row = fit.coef()["Subject"].loc["308"]
-    lab.wait_for("level", "REML", "(Intercept)", number(float(row["(Intercept)"])))
+    lab.wait_for("level", "REML", "(Intercept)", format_plain(float(row["(Intercept)"])))
     table = shrinkage(fit)
     kept = table[(table["level"] == "308") & (table["term"] == "Days")]["reliability"].iloc[0]
-    lab.wait_for("level", "REML", "reliability of Days", number(float(kept)))
+    lab.wait_for("level", "REML", "reliability of Days", format_plain(float(kept)))
     assert lab.page.locator("[data-line=reml]").first.get_attribute("d") != line
 
 
@@ -231,14 +233,14 @@ def test_keys_nudge_walk_and_delete(lab, sleepstudy):
         lab.redraw_ms("ArrowUp")
     moved = float(f"{sleepstudy['Reaction'].iloc[0] + 3:.6g}")
     row = edited(sleepstudy, r0=moved).coef()["Subject"].loc["308"]
-    lab.wait_for("level", "REML", "(Intercept)", number(float(row["(Intercept)"])))
+    lab.wait_for("level", "REML", "(Intercept)", format_plain(float(row["(Intercept)"])))
     lab.page.keyboard.press("ArrowRight")
     lab.page.keyboard.press("Delete")
     lab.page.wait_for_url(re.compile(r"1(:|%3A)x"), timeout=PATIENCE)
     data = sleepstudy.copy()
     data.loc[0, "Reaction"] = moved
     row = lmer(M1, data.drop(index=1)).coef()["Subject"].loc["308"]
-    lab.wait_for("level", "REML", "Days", number(float(row["Days"])))
+    lab.wait_for("level", "REML", "Days", format_plain(float(row["Days"])))
 
 
 def test_an_observation_is_typed_and_all_are_restored(lab, sleepstudy):
@@ -248,7 +250,7 @@ def test_an_observation_is_typed_and_all_are_restored(lab, sleepstudy):
     lab.page.get_by_label("Value of the observation").fill("300")
     lab.page.get_by_role("button", name="Set").click()
     row = edited(sleepstudy, r9=300.0).coef()["Subject"].loc["308"]
-    lab.wait_for("level", "REML", "Days", number(float(row["Days"])))
+    lab.wait_for("level", "REML", "Days", format_plain(float(row["Days"])))
     lab.page.get_by_role("button", name="Restore all").click()
     lab.wait_for("level", "REML", "Days", before)
 
@@ -258,7 +260,7 @@ def test_a_link_shows_the_same_state_to_another_reader(lab, sleepstudy):
     data = sleepstudy.copy()
     data.loc[0, "Reaction"] = 400.0
     row = lmer(M1, data.drop(index=3)).coef()["Subject"].loc["330"]
-    lab.wait_for("level", "REML", "Days", number(float(row["Days"])))
+    lab.wait_for("level", "REML", "Days", format_plain(float(row["Days"])))
     assert lab.page.get_by_text("sd((Intercept)|Subject) ~ HalfNormal(14").count() == 1
     assert lab.page.locator("td[data-column=ML]").count() == 0
 
@@ -298,7 +300,7 @@ def test_a_bad_file_is_a_sentence_and_the_page_lives(lab, sleepstudy):
     hostile["Subject"] = hostile["Subject"].replace("308", "<script>alert(1)</script>")
     upload(lab, "good.csv", hostile.to_csv(index=False).encode())
     fit = lmer(M1, sleepstudy)
-    lab.wait_for("parameters", "Days", "REML", number(float(fit.fixef()["Days"])))
+    lab.wait_for("parameters", "Days", "REML", format_plain(float(fit.fixef()["Days"])))
     names = lab.page.get_by_label("Level looked at").locator("option").all_inner_texts()
     assert "<script>alert(1)</script>" in names
     lab.page.get_by_label("Formula").fill("Reaction ~ Days + (Dayz | Subject)")
