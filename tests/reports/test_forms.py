@@ -1,0 +1,88 @@
+"""Every result is text, HTML, Markdown and LaTeX with the same numbers."""
+
+import re
+from functools import cache
+
+import pytest
+
+import hierbayes as hb
+from hierbayes.results.printing import Printable, written
+
+NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e[-+]\d+)?")
+DYESTUFF = "Yield ~ 1 + (1 | Batch)"
+
+
+@cache
+def dyestuff():
+    return hb.Model(DYESTUFF, hb.load_dataset("Dyestuff"))
+
+
+@cache
+def cake():
+    return hb.lmer("angle ~ recipe + temp + (1 | recipe:replicate)", hb.load_dataset("cake"))
+
+
+@cache
+def posterior():
+    return dyestuff().sample(random_seed=1)
+
+
+@cache
+def mean_only():
+    return hb.Model("Yield ~ 1", hb.load_dataset("Dyestuff")).sample(random_seed=1)
+
+
+RESULTS = {
+    "fit": lambda: dyestuff().fit(),
+    "ml": lambda: dyestuff().fit("ml"),
+    "linear": lambda: hb.lmer("Yield ~ Batch", hb.load_dataset("Dyestuff")),
+    "posterior": posterior,
+    "varcorr": lambda: cake().varcorr(),
+    "ranef": lambda: dyestuff().fit().ranef(),
+    "coef": lambda: cake().coef(),
+    "predictions": lambda: dyestuff().fit().predict(interval="confidence"),
+    "shrinkage": lambda: hb.shrinkage(dyestuff().fit()),
+    "anova": lambda: hb.anova(cake(), cake().update(". ~ . - temp")),
+    "f_table": lambda: hb.anova(cake()),
+    "drop1": lambda: hb.drop1(cake(), "Chisq"),
+    "hypothesis": lambda: posterior().hypothesis("(Intercept) > 1500"),
+    "bayes_factor": lambda: hb.bayes_factor(posterior(), posterior(), names=("a", "b")),
+    "loo": lambda: hb.loo(posterior()),
+    "elpd": lambda: hb.compare(posterior(), mean_only()),
+    "ranova": lambda: hb.ranova(dyestuff().fit()),
+    "exact": lambda: hb.exact_rlrt(dyestuff().fit(), nsim=200, random_seed=1),
+    "pb_test": lambda: hb.pb_test(cake().update(". ~ . - temp"), cake(), nsim=20, random_seed=1),
+    "profile": lambda: hb.profile(dyestuff().fit("ml")),
+    "bootstrap": lambda: hb.bootstrap(dyestuff().fit(), nsim=20, random_seed=1),
+    "r2": lambda: hb.r2(cake()),
+    "icc": lambda: hb.icc(dyestuff().fit()),
+    "emmeans": lambda: hb.emmeans(cake(), "recipe", contrasts="pairwise"),
+    "check": lambda: hb.check(dyestuff().fit(), random_seed=1),
+    "reanalysis": lambda: hb.reanalyse(DYESTUFF, hb.load_dataset("Dyestuff"), random_seed=1),
+    "comparison": lambda: hb.compare(dyestuff().fit(), dyestuff().fit("ml"), posterior()),
+}
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+@pytest.mark.parametrize("name", RESULTS)
+def test_all_forms_have_the_same_numbers(name):
+    result = RESULTS[name]()
+    html = re.sub(r"<style>.*?</style>", "", written(result, "html"), flags=re.DOTALL)
+    numbers = NUMBER.findall(html)
+    assert numbers
+    assert NUMBER.findall(written(result, "markdown")) == numbers
+    assert NUMBER.findall(written(result, "latex")) == numbers
+    assert set(NUMBER.findall(written(result, "text"))) & set(numbers)
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+def test_every_kind_of_result_is_among_them():
+    made = {type(make()).__name__ for make in RESULTS.values()}
+    kinds = {cls.__name__ for cls in leaves(Printable)}
+    assert {name for name in kinds if not name.startswith("_")} == made
+
+
+def leaves(cls):
+    """Classes derived from one, without those that others derive from in the package."""
+    below = [sub for sub in cls.__subclasses__() if sub.__module__.startswith("hierbayes.")]
+    return {leaf for sub in below for leaf in leaves(sub)} if below else {cls}
