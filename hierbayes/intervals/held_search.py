@@ -1,9 +1,7 @@
 """Best deviance with one parameter held, for a batch of held values at once.
 
-A damped Newton search on the free coordinates of each batch entry (``held_parameter``), with the
-gradient and curvature of ``held_deviance``. Entries that are done leave the batch.
-
-Source: Nocedal & Wright (2006), Numerical Optimization, chapters 3 and 4.
+A damped Newton search (``linalg/newton.py``) on the free coordinates of each batch entry
+(``held_parameter``), with the gradient and curvature of ``held_deviance``.
 """
 
 import numpy as np
@@ -12,19 +10,13 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.intervals.held_deviance import Local, held_deviance
 from hierbayes.intervals.held_parameter import FLOOR, Held
+from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, Locals, Problem, minimise, spectrum
 
 MAX_STEPS = 60
 # Newton decrement (the fall of the deviance that one more step promises) at which a search ends:
-# 1e-7 moves a signed root of 1 by 5e-8, which limits ask to 1e-6; and this times the rows, where
-# rounding begins.
+# 1e-7 moves a signed root of 1 by 5e-8, which limits ask to 1e-6.
 DECREMENT_GOAL = 1e-7
-GOAL_PER_ROW = 3e-13
-DECREMENT_ROUNDING = 1e-6  # below it a step that does not lower the deviance failed to rounding
-ACCEPT = 1e-4  # part of the promised fall that a step must deliver
-MIN_CURVATURE = 1e-7  # eigenvalues of the curvature are kept above this part of the largest
-MOST_DAMPING = 1e8
 LONGEST_STEP = 1.0  # in the sizes of the coordinates
-SECANT_MINIMUM = 1e-2  # cosine between move and surprise below which an update would be wild
 # A diagonal entry below this starts its search from here: at zero the gradient vanishes whether or
 # not variance would lower the deviance, and from here the way back to zero is one step.
 LIFT = 0.03
@@ -74,108 +66,47 @@ def settle(
     ``correction`` (T, k + 2, k + 2) is that of a search nearby, or zero; ``goal`` is the Newton
     decrement at which a search ends.
     """
-    here = held_deviance(kernel, held, held.projected(start))
-    here.hessian[...] += correction
-    correction = correction.copy()
-    T = here.value.size
-    converged = np.zeros(T, dtype=bool)
-    damping = np.zeros(T)
-    active = np.flatnonzero(np.isfinite(here.value))
-    enough = goal + GOAL_PER_ROW * kernel.products.n_obs
-    holds = held.take(active)
-    for _ in range(MAX_STEPS):
-        if not active.size:
-            break
-        at = here.take(active)
-        bowl = _Bowl(holds, at)
-        done = bowl.decrement < enough
-        if done.any():
-            converged[active[done]] = True
-            left = np.flatnonzero(~done)
-            if not left.size:
-                break
-            active, holds = active[left], holds.take(left)
-            at, bowl = at.take(left), bowl.take(holds, left)
-        candidate = holds.projected(at.z + bowl.step(damping[active]))
-        promised = np.maximum(bowl.fall(candidate - at.z), 0.0)
-        trial = held_deviance(kernel, holds, candidate)
-        learnt = _learnt(holds, at, trial, correction[active])
-        trial.hessian[...] += learnt
-        fall = at.value - trial.value
-        good = (fall >= ACCEPT * promised) & (fall > 0)
-        correction[active] = learnt
-        here.put(active[good], trial.take(np.flatnonzero(good)))
-        eased = (fall > 0.5 * promised) & (damping[active] > bowl.typical)
-        more = np.maximum(4 * damping[active], 0.25 * bowl.typical)
-        stuck = ~good & ((promised < enough) | (damping[active] > MOST_DAMPING * bowl.typical))
-        damping[active] = np.where(good, np.where(eased, damping[active] / 8, 0.0), more)
-        converged[active[stuck & (bowl.decrement < DECREMENT_ROUNDING)]] = True
-        if stuck.any():
-            left = np.flatnonzero(~stuck)
-            active, holds = active[left], holds.take(left)
-    return Settled(here, correction, converged)
+    enough = Goal(decrement=goal + GOAL_PER_ROW * kernel.products.n_obs, max_steps=MAX_STEPS)
+    found = minimise(_Deviances(kernel, held), start, goal=enough, correction=correction)
+    assert found.correction is not None
+    beta = np.reshape(np.array(found.states), (found.value.size, -1))
+    at = Local(found.x, found.value, found.gradient, found.curvature, beta)
+    return Settled(at, found.correction, found.converged)
 
 
-def _learnt(held: Held, at: Local, there: Local, correction: FloatArray) -> FloatArray:
-    """Symmetric rank-one update: the corrected curvature explains the change of the gradient."""
-    move = np.where(held.free, there.z - at.z, 0.0)
-    change = np.where(held.free, there.gradient - at.gradient, 0.0)
-    told = ((there.hessian + correction) @ move[:, :, None])[:, :, 0]
-    rest = np.where(held.free, change - told, 0.0)
-    product = (rest * move).sum(axis=1)
-    sizes = coordinate_sizes(held, at.z)
-    size = np.sqrt(((rest * sizes) ** 2).sum(axis=1) * ((move / sizes) ** 2).sum(axis=1))
-    usable = (np.abs(product) > SECANT_MINIMUM * size) & np.isfinite(there.value)
-    scale = np.divide(1.0, product, out=np.zeros_like(product), where=usable)
-    return np.asarray(correction + scale[:, None, None] * rest[:, :, None] * rest[:, None, :])
+class _Deviances(Problem[FloatArray]):
+    """The deviances of a batch in its free coordinates; the fixed effects are kept."""
 
+    longest = LONGEST_STEP
 
-class _Bowl:
-    """Quadratic models of the deviance in the free coordinates, eigenvalues made positive."""
+    def __init__(self, kernel: Kernel, held: Held) -> None:
+        self.kernel, self.held = kernel, held
 
-    def __init__(self, held: Held, at: Local) -> None:
-        self.held = held
-        self.room = np.where(held.positive, np.maximum(at.z - FLOOR, 0.0), np.inf)
-        at_end = self.room <= FLOOR
-        self._set(held.free & ~(at_end & (at.gradient >= 0)), at)
-        # drawn beyond its end by the others, though it would rise alone: the others go first
-        drawn = at_end & self.free
-        if drawn.any():
-            drawn &= self.step(np.zeros(at.value.size), whole=True) < 0
-        if drawn.any():
-            self._set(self.free & ~drawn, at)
+    def take(self, rows: IntArray) -> "_Deviances":
+        """Return the deviances of some entries of the batch."""
+        return _Deviances(self.kernel, self.held.take(rows))
 
-    def take(self, held: Held, index: IntArray) -> "_Bowl":
-        """Return the models of the entries at ``index``, whose coordinates are ``held``."""
-        part = object.__new__(_Bowl)
-        part.held = held
-        for name in ("room", "free", "sizes", "size", "axes", "along", "decrement", "typical"):
-            setattr(part, name, getattr(self, name)[index])
-        return part
+    def at(self, x: FloatArray) -> Locals[FloatArray]:
+        """Return the deviances at points (m, k + 2); their derivatives come along."""
+        found = held_deviance(self.kernel, self.held, x)
+        return Locals(found.value, lambda: (found.gradient, found.hessian), list(found.beta))
 
-    def _set(self, free: BoolArray, at: Local) -> None:
-        self.free = free
-        self.sizes = coordinate_sizes(self.held, at.z)
-        self.size, self.axes = _spectrum(free, at.hessian, self.sizes)
-        self.along = (np.where(free, at.gradient, 0.0)[:, None] @ self.axes)[:, 0]
-        self.decrement = 0.5 * (self.along**2 / self.size).sum(axis=1)
-        self.typical = np.exp(np.log(self.size).mean(axis=1))
+    def projected(self, x: FloatArray) -> FloatArray:
+        """Points kept off the places where an entry on the diagonal of Lambda is zero."""
+        return self.held.projected(x)
 
-    def step(self, damping: FloatArray, *, whole: bool = False) -> FloatArray:
-        """Return steps to the minimum of the damped models, as far as there is room or whole."""
-        turned = self.along / (self.size + damping[:, None])
-        step = np.where(self.free, -(self.axes @ turned[:, :, None])[:, :, 0], 0.0)
-        if whole:
-            return np.asarray(step)
-        longest = (np.abs(step) / self.sizes).max(axis=1, initial=LONGEST_STEP)
-        step *= (LONGEST_STEP / longest)[:, None]
-        part = np.divide(self.room, -step, out=np.full_like(step, np.inf), where=step < 0)
-        return np.asarray(step * np.clip(part.min(axis=1), 0.0, 1.0)[:, None])
+    def sizes(self, x: FloatArray) -> FloatArray:
+        """Sizes (m, k + 2) of the coordinates."""
+        return coordinate_sizes(self.held, x)
 
-    def fall(self, move: FloatArray) -> FloatArray:
-        """Falls of the deviance that the models promise for moves (T, k + 2)."""
-        turned = ((move / self.sizes**2)[:, None] @ self.axes)[:, 0]
-        return -np.asarray((self.along * turned + 0.5 * turned**2 * self.size).sum(axis=1))
+    def free(self) -> BoolArray:
+        """Return which coordinates follow."""
+        return self.held.free
+
+    def room(self, x: FloatArray) -> tuple[FloatArray, BoolArray]:
+        """How far entries that must not be negative are from zero, and which are there."""
+        room = np.where(self.held.positive, np.maximum(x - FLOOR, 0.0), np.inf)
+        return room, room <= FLOOR
 
 
 def following(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
@@ -187,7 +118,7 @@ def following(held: Held, at: Local) -> tuple[FloatArray, FloatArray]:
     array (T,), second derivative of the best deviance in it
     """
     index, free = np.arange(held.own.size), held.free
-    size, axes = _spectrum(free, at.hessian, coordinate_sizes(held, at.z))
+    size, axes = spectrum(at.hessian, coordinate_sizes(held, at.z), free)
     across = np.where(free, at.hessian[index, held.own], 0.0)
     turned = (across[:, None] @ axes)[:, 0]
     slope = np.where(free, -(axes @ (turned / size)[:, :, None])[:, :, 0], 0.0)
@@ -207,21 +138,3 @@ def coordinate_sizes(held: Held, z: FloatArray) -> FloatArray:
     at = held.polar
     sizes[at, held.corner[at, 1]] = 1.0  # an angle
     return np.asarray(sizes)
-
-
-def _spectrum(
-    free: BoolArray, hessian: FloatArray, sizes: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return eigenvalues (made positive) of the curvature in the free coordinates in their sizes.
-
-    The axes are those of z again: the inverse of the curvature is axes (1 / eigenvalues) axes'.
-    Beside the free coordinates the curvature is one.
-    """
-    scaled = hessian * sizes[:, :, None] * sizes[:, None]
-    masked = np.where(free[:, :, None] & free[:, None], scaled, 0.0)
-    index = np.arange(free.shape[1])
-    masked[:, index, index] += ~free
-    size, axes = np.linalg.eigh(masked)
-    size = np.abs(size)
-    least = MIN_CURVATURE * size.max(axis=1, keepdims=True)
-    return np.maximum(size, least), sizes[:, :, None] * axes

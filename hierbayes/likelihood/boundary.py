@@ -8,7 +8,7 @@ zero where that costs nothing.
 
 import numpy as np
 
-from hierbayes.arrays import BoolArray, FloatArray, IntArray
+from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangles
 from hierbayes.gaussian.marginal import (
     Evaluation,
@@ -18,8 +18,8 @@ from hierbayes.gaussian.marginal import (
     evaluate,
 )
 from hierbayes.likelihood.convergence import is_term_singular
-from hierbayes.likelihood.criterion import FLOOR, KernelOf
-from hierbayes.linalg.newton import Functions, safely
+from hierbayes.likelihood.criterion import FLOOR, Criteria, part_of
+from hierbayes.linalg.newton import safely
 
 # Entries below this are tried as exact zeros; kept if the criterion does not rise by more than
 # ZERO_COST, far below what a deviance means and far above its rounding.
@@ -88,9 +88,7 @@ def _far_starts(shape: CovarianceShape, x: FloatArray) -> list[FloatArray]:
     return found
 
 
-def far_down(
-    kernel_of: KernelOf, shape: CovarianceShape, x: FloatArray, value: FloatArray
-) -> tuple[FloatArray, BoolArray]:
+def far_down(kernel: Kernel, x: FloatArray, value: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Thetas far from zero variances where the criterion is lower, and where there are any.
 
     At zero the criterion may have a minimum of its own beside another one far away: where a term
@@ -98,8 +96,7 @@ def far_down(
 
     Parameters
     ----------
-    kernel_of : callable
-    shape : CovarianceShape
+    kernel : Kernel
     x : array, shape (T, k), rectified
     value : array, shape (T,), the criterion there
 
@@ -112,13 +109,14 @@ def far_down(
     numpy.linalg.LinAlgError
         If the criterion cannot be computed at one of those looked at.
     """
+    shape = kernel.basis_shape
     starts = [_far_starts(shape, one) for one in on_bounds(shape, x)]
     found, down = x.copy(), np.zeros(x.shape[0], dtype=np.bool_)
     if not any(starts):
         return found, down
     rows = np.repeat(np.arange(x.shape[0]), [len(some) for some in starts])
     every = np.array([start for some in starts for start in some])
-    values = evaluate(kernel_of(rows), every).criterion
+    values = evaluate(part_of(kernel, rows), every).criterion
     order = np.lexsort((values, rows))
     lowest = order[np.flatnonzero(np.diff(rows[order], prepend=-1))]  # the first of each row
     lower = lowest[values[lowest] < value[rows[lowest]] - ZERO_COST]
@@ -127,19 +125,13 @@ def far_down(
 
 
 def with_zeros(
-    functions: Functions[Evaluation],
-    shape: CovarianceShape,
-    rows: IntArray,
-    x: FloatArray,
-    value: FloatArray,
+    kernel: Kernel, x: FloatArray, value: FloatArray
 ) -> tuple[FloatArray, list[Evaluation | None]]:
     """Set what is near its bound (small diagonals) on it, nearest first, where it costs nothing.
 
     Parameters
     ----------
-    functions : callable
-    shape : CovarianceShape
-    rows : array of int, shape (m,), positions of functions
+    kernel : Kernel
     x : array, shape (m, k), rectified
     value : array, shape (m,), the criterion there
 
@@ -147,8 +139,9 @@ def with_zeros(
     -------
     array (m, k), and the states there of those that changed
     """
+    shape, criteria = kernel.basis_shape, Criteria(kernel)
     x, above = x.copy(), shape.above_bound(x)
-    states: list[Evaluation | None] = [None] * rows.size
+    states: list[Evaluation | None] = [None] * x.shape[0]
     limit = value + ZERO_COST * np.maximum(1.0, np.abs(value) * 1e-3)
     n_near, order = (above < TRY_ZERO).sum(axis=1), np.argsort(above, axis=1, kind="stable")
     for nth in range(int(n_near.max(initial=0))):
@@ -157,7 +150,7 @@ def with_zeros(
         trial[places] = shape.on_bound(trial)[places]
         trial = shape.rectified_batch(trial)
         # without this variance the response may be reproduced exactly, and there is no criterion
-        there = safely(functions, rows[some], trial)
+        there = safely(criteria.take(some), trial)
         good = np.flatnonzero(there.value <= limit[some])
         x[some[good]] = trial[good]
         for i in good.tolist():

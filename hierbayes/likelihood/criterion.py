@@ -5,17 +5,11 @@ products, kept off the places where a term loses a direction: there the derivati
 or not the criterion still falls when variance is added.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
-from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.gaussian.marginal import Evaluation, Kernel, derivatives, evaluate
-from hierbayes.linalg.newton import GOAL_PER_ROW, MAX_STEPS, Functions, Goal, Locals, Space
-
-# The kernel of the fits at some positions (m,).
-type KernelOf = Callable[[IntArray], Kernel]
+from hierbayes.gaussian.marginal import Evaluation, Kernel, derivatives, evaluate, with_responses
+from hierbayes.linalg.newton import GOAL_PER_ROW, MAX_STEPS, Goal, Locals, Problem
 
 # Fall of the criterion, a deviance, that one more step promises where the search ends: 1e-10 of it
 # moves an estimate by 1e-5 standard errors.
@@ -25,45 +19,52 @@ DECREMENT_GOAL = 1e-10
 FLOOR = 1e-5
 
 
-def criteria(kernel_of: KernelOf) -> Functions[Evaluation]:
-    """Return the criteria of many fits as functions of theta; one fit alone keeps its evaluation.
-
-    The evaluation of a batch has no parts.
-    """
-
-    def functions(rows: IntArray, x: FloatArray) -> Locals[Evaluation]:
-        kernel = kernel_of(rows)
-        at = evaluate(kernel, x)
-
-        def slopes() -> tuple[FloatArray, FloatArray]:
-            found = derivatives(kernel, at)
-            return found.gradient, found.curvature
-
-        return Locals(at.criterion, slopes, [at] if rows.size == 1 else [None] * rows.size)
-
-    return functions
-
-
 def goal_of(kernel: Kernel, *, max_steps: int = MAX_STEPS, polished: bool = False) -> Goal:
     """When a search of the criterion ends."""
     decrement = DECREMENT_GOAL + GOAL_PER_ROW * kernel.products.n_obs
     return Goal(decrement=decrement, max_steps=max_steps, polished=polished)
 
 
-class OffBounds(Space):
-    """Thetas kept off the bounds, in coordinates of the given sizes (k,) or of size one."""
+def part_of(kernel: Kernel, rows: IntArray) -> Kernel:
+    """Return the kernel of some of its responses, or of one response the kernel itself."""
+    given = kernel.responses
+    if given is None or (rows.size == given.yy.size and (rows == np.arange(rows.size)).all()):
+        return kernel
+    return with_responses(kernel, given.take(rows))
 
-    def __init__(self, shape: CovarianceShape, scale: FloatArray | None) -> None:
-        self.shape, self.scale = shape, None if scale is None else scale[None]
+
+class Criteria(Problem[Evaluation]):
+    """The criteria of a kernel's response, or of each of its responses, as functions of theta.
+
+    One fit alone keeps its evaluation; that of a batch has no parts. ``scale`` (k,) are the sizes
+    of the coordinates, None where they are one.
+    """
+
+    def __init__(self, kernel: Kernel, scale: FloatArray | None = None) -> None:
+        self.kernel, self.scale = kernel, scale
+
+    def take(self, rows: IntArray) -> "Criteria":
+        """Return the criteria of some of the responses."""
+        return Criteria(part_of(self.kernel, rows), self.scale)
+
+    def at(self, x: FloatArray) -> Locals[Evaluation]:
+        """Return the criteria at thetas (m, k)."""
+        kernel, at = self.kernel, evaluate(self.kernel, x)
+
+        def slopes() -> tuple[FloatArray, FloatArray]:
+            found = derivatives(kernel, at)
+            return found.gradient, found.curvature
+
+        return Locals(at.criterion, slopes, [at] if x.shape[0] == 1 else [None] * x.shape[0])
 
     def projected(self, x: FloatArray) -> FloatArray:
         """Points (m, k) with scales kept off zero."""
-        return self.shape.kept_off_bounds(x, FLOOR)
+        return self.kernel.basis_shape.kept_off_bounds(x, FLOOR)
 
     def sizes(self, x: FloatArray) -> FloatArray | None:
         """Sizes (1, k) of the coordinates."""
         del x
-        return self.scale
+        return None if self.scale is None else self.scale[None]
 
     def reach(self, x: FloatArray, sizes: FloatArray | None) -> FloatArray:
         """Longest steps (m,): where theta is of order one, as it is scaled to be; else its size."""
@@ -71,19 +72,18 @@ class OffBounds(Space):
         return np.maximum(self.longest, size.max(axis=1))
 
 
-def search_space(kernel: Kernel, x: FloatArray) -> OffBounds:
-    """Return the space of a search from theta (k,), scaled where sds are far above the residual's.
+def search_scale(kernel: Kernel, x: FloatArray) -> FloatArray | None:
+    """Sizes (k,) of the coordinates of a search from theta (k,), where they are not one.
 
-    There the curvature in an entry is about one over the square of the diagonal of its row, until
-    the rows' own noise takes over at one residual sd: where sds differ by powers of ten so do all
-    curvatures.
+    Where sds are far above the residual's the curvature in an entry is about one over the square of
+    the diagonal of its row, until the rows' own noise takes over at one residual sd: where sds
+    differ by powers of ten so do all curvatures.
     """
-    shape = kernel.basis_shape
-    if kernel.products.remainder is None:
-        return OffBounds(shape, None)
-    scale = np.ones_like(x)
+    if kernel.remainder is None:
+        return None
+    shape, scale = kernel.basis_shape, np.ones_like(x)
     for Lambda, (at, row, _) in zip(shape.unpack(x[None]), shape.factor_entries, strict=True):
         scale[at] = np.maximum(1.0, np.abs(np.diagonal(Lambda[0]))[row])
     for _, own, part in shape.structured:
         scale[part] = np.where(own.is_scale, np.maximum(1.0, np.abs(x[part])), 1.0)
-    return OffBounds(shape, scale)
+    return scale

@@ -33,7 +33,7 @@ from hierbayes.likelihood.convergence import (
     is_term_singular,
     suspect_finding,
 )
-from hierbayes.likelihood.criterion import criteria, goal_of, search_space
+from hierbayes.likelihood.criterion import Criteria, goal_of, search_scale
 from hierbayes.likelihood.determined import (
     determined_design,
     determined_kernel,
@@ -327,13 +327,12 @@ def _search(kernel: Kernel, best: Optimum) -> tuple[Optimum, float, int, int]:
 
 def _minimise(kernel: Kernel, start: FloatArray, *, max_steps: int = MAX_STEPS) -> Optimum:
     """Search from a theta (k,), again in new scales where sds are far above the residual's."""
-    functions = criteria(lambda rows: kernel)
     once = kernel.remainder is None
     goal = goal_of(kernel, max_steps=max_steps if once else min(max_steps, PATIENCE), polished=True)
     x, there, steps = start[None], None, 0
     for _ in range(1 if once else RESCALED):
-        space = search_space(kernel, x[0])
-        found = minimise(functions, x, goal=goal, space=space, there=there)
+        criteria = Criteria(kernel, search_scale(kernel, x[0]))
+        found = minimise(criteria, x, goal=goal, there=there)
         x, steps = found.x, steps + int(found.steps[0])
         if found.converged[0] or steps >= max_steps:
             break
@@ -367,7 +366,7 @@ def _way_down(kernel: Kernel, found: Optimum) -> FloatArray | None:
     if not found.converged:
         return None
     try:
-        again, down = far_down(lambda rows: kernel, shape, x, found.at.criterion)
+        again, down = far_down(kernel, x, found.at.criterion)
     except np.linalg.LinAlgError:
         return None
     return again[0] if down[0] else None
@@ -375,9 +374,7 @@ def _way_down(kernel: Kernel, found: Optimum) -> FloatArray | None:
 
 def _with_zeros(kernel: Kernel, x: FloatArray, at: Evaluation) -> tuple[FloatArray, Evaluation]:
     """Set what is near its bound on it where it costs nothing."""
-    shape = kernel.basis_shape
-    if not near_bounds(shape, x).any():
+    if not near_bounds(kernel.basis_shape, x).any():
         return x, at
-    functions, alone = criteria(lambda rows: kernel), np.zeros(1, dtype=np.intp)
-    found, states = with_zeros(functions, shape, alone, x[None], at.criterion)
+    found, states = with_zeros(kernel, x[None], at.criterion)
     return found[0], states[0] or at

@@ -16,7 +16,7 @@ from dataclasses import fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.kernel import with_products
@@ -24,7 +24,7 @@ from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, with_respo
 from hierbayes.gaussian.responses import Responses
 from hierbayes.likelihood.boundary import far_down, near_bounds, way_down, with_zeros
 from hierbayes.likelihood.convergence import SINGULAR
-from hierbayes.likelihood.criterion import KernelOf, criteria, goal_of, search_space
+from hierbayes.likelihood.criterion import Criteria, goal_of, part_of, search_scale
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.linalg.newton import minimise
 
@@ -109,13 +109,13 @@ def _refit_batch(
 ) -> Refits:
     shape, anchor = kernel.basis_shape, kernel.products.anchor
     T = responses.yy.size
-    kernel_of = _chosen(kernel, responses)
+    batch = with_responses(kernel, responses)
     first = np.repeat(start[None], T, axis=0)
     if shape.n_theta == 0:
         x, settled = first, np.ones(T, dtype=np.bool_)
     else:
-        x, settled = _searched(kernel, kernel_of, first)
-    at, settled = _evaluated(kernel_of, x, settled)
+        x, settled = _searched(batch, first)
+    at, settled = _evaluated(batch, x, settled)
     found = {
         "theta": np.full((T, shape.n_theta), np.nan),
         "sigma": np.full(T, np.nan),
@@ -135,38 +135,24 @@ def _refit_batch(
     return Refits(**found)
 
 
-def _chosen(kernel: Kernel, responses: Responses) -> KernelOf:
-    """Return what gives the kernel of some of the responses."""
-
-    def kernel_of(rows: IntArray) -> Kernel:
-        everyone = rows.size == responses.yy.size and (rows == np.arange(rows.size)).all()
-        return with_responses(kernel, responses if everyone else responses.take(rows))
-
-    return kernel_of
-
-
-def _searched(
-    kernel: Kernel, kernel_of: KernelOf, start: FloatArray
-) -> tuple[FloatArray, BoolArray]:
+def _searched(kernel: Kernel, start: FloatArray) -> tuple[FloatArray, BoolArray]:
     """Thetas (T, k), rectified, and which are settled: the others are better found one by one."""
     shape = kernel.basis_shape
-    functions = criteria(kernel_of)
-    goal, space = goal_of(kernel, max_steps=MAX_STEPS), search_space(kernel, start[0])
-    found = minimise(functions, start, goal=goal, space=space)
+    criteria = Criteria(kernel, search_scale(kernel, start[0]))
+    found = minimise(criteria, start, goal=goal_of(kernel, max_steps=MAX_STEPS))
     x = shape.rectified_batch(found.x)
     settled = found.converged & ~_in_valley(kernel, x)
     rows = np.flatnonzero(settled & near_bounds(shape, x).any(axis=1))
     if not rows.size:
         return x, settled
+    near, value = part_of(kernel, rows), found.value[rows]
     try:
-        down = way_down(kernel_of(rows), x[rows])[1]
-        down |= far_down(lambda some: kernel_of(rows[some]), shape, x[rows], found.value[rows])[1]
+        down = way_down(near, x[rows])[1] | far_down(near, x[rows], value)[1]
     except np.linalg.LinAlgError:
         settled[rows] = False
         return x, settled
     settled[rows] = ~down
-    rows = rows[~down]
-    x[rows] = with_zeros(functions, shape, rows, x[rows], found.value[rows])[0]
+    x[rows] = with_zeros(near, x[rows], value)[0]
     return x, settled
 
 
@@ -184,13 +170,13 @@ def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:
 
 
 def _evaluated(
-    kernel_of: KernelOf, x: FloatArray, settled: BoolArray
+    kernel: Kernel, x: FloatArray, settled: BoolArray
 ) -> tuple[Evaluation | None, BoolArray]:
     """Evaluate the settled fits; None, and nothing is settled, where that is impossible."""
     if not settled.any():
         return None, settled
     try:
-        return evaluate(kernel_of(np.flatnonzero(settled)), x[settled]), settled
+        return evaluate(part_of(kernel, np.flatnonzero(settled)), x[settled]), settled
     except np.linalg.LinAlgError:
         return None, np.zeros_like(settled)
 

@@ -58,13 +58,8 @@ class Locals[State]:
     states: Sequence[State | None]
 
 
-# Maps positions (m,) of functions and a point (m, k) for each to their ``Locals``. Raises
-# LinAlgError where one of them cannot be computed.
-type Functions[State] = Callable[[IntArray, FloatArray], Locals[State]]
-
-
-class Space:
-    """Where T functions are searched; as it stands everywhere, in coordinates of order one.
+class Problem[State]:
+    """T functions, and where they are searched: if not said, everywhere in coordinates of size one.
 
     Attributes
     ----------
@@ -76,9 +71,19 @@ class Space:
     least_curvature = 0.0
 
     def take(self, rows: IntArray) -> Self:
-        """Return the space of some of the functions."""
+        """Return the problem of some of the functions; one function alone is all there is."""
         del rows
         return self
+
+    def at(self, x: FloatArray) -> Locals[State]:
+        """Return all functions at a point (m, k) for each.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            Where one of them cannot be computed.
+        """
+        raise NotImplementedError
 
     def projected(self, x: FloatArray) -> FloatArray:
         """Points (m, k) kept off places where derivatives are undefined."""
@@ -153,11 +158,10 @@ class Found[State]:
 
 
 def minimise[State](
-    functions: Functions[State],
+    problem: Problem[State],
     start: FloatArray,
     *,
     goal: Goal,
-    space: Space | None = None,
     there: Locals[State] | None = None,
     correction: FloatArray | None = None,
 ) -> Found[State]:
@@ -165,16 +169,15 @@ def minimise[State](
 
     Parameters
     ----------
-    functions : callable
+    problem : Problem
     start : array, shape (T, k)
     goal : Goal
-    space : Space
     there : Locals
         The functions at ``start``, where they are known.
     correction : array, shape (T, k, k)
         Added to the curvatures, and learnt; that of a search nearby, or zero. None learns nothing.
     """
-    search = _Search(functions, start, space or Space(), there, correction)
+    search = _Search(problem, start, there, correction)
     while search.active.size:
         search.round(goal)
     if goal.polished:
@@ -192,16 +195,17 @@ def minimise[State](
     )
 
 
-def safely[State](functions: Functions[State], rows: IntArray, x: FloatArray) -> Locals[State]:
+def safely[State](problem: Problem[State], x: FloatArray) -> Locals[State]:
     """Evaluate all functions; those that can't be computed are infinite, without a state."""
     try:
-        return functions(rows, x)
+        return problem.at(x)
     except np.linalg.LinAlgError:
         m, k = x.shape
     if m == 1:
         nothing = np.zeros((1, k)), np.eye(k)[None]
         return Locals(np.full(1, np.inf), lambda: nothing, [None])
-    parts = [safely(functions, rows[h], x[h]) for h in np.array_split(np.arange(m), 2)]
+    halves = np.array_split(np.arange(m), 2)
+    parts = [safely(problem.take(half), x[half]) for half in halves]
 
     def derivatives() -> tuple[FloatArray, FloatArray]:
         gradients, curvatures = zip(*(part.derivatives() for part in parts), strict=True)
@@ -219,18 +223,17 @@ class _Search[State]:
 
     def __init__(
         self,
-        functions: Functions[State],
+        problem: Problem[State],
         start: FloatArray,
-        space: Space,
         there: Locals[State] | None,
         correction: FloatArray | None,
     ) -> None:
         T = start.shape[0]
-        self.functions, self.space = functions, space
-        self.x = np.array(space.projected(start))
+        self.whole = self.problem = problem
+        self.x = np.array(problem.projected(start))
         self.active = np.arange(T)
         self.at: IntArray | slice = EVERYONE
-        here = safely(functions, self.active, self.x) if there is None else there
+        here = safely(problem, self.x) if there is None else there
         self.value, self.states = np.array(here.value), list(here.states)
         self.gradient, self.curvature = map(np.array, here.derivatives())
         self.correction = None if correction is None else correction.copy()
@@ -248,15 +251,17 @@ class _Search[State]:
         left = np.flatnonzero(going)
         self.active = self.at = self.active[left]
         if left.size:
-            self.space = self.space.take(left)
+            self.problem = self.problem.take(left)
         return left
 
     def round(self, goal: Goal) -> None:
         """Try one step of each active function."""
         at = self.at
-        bowls = _Bowls(self.space, self.x[at], self.gradient[at], self.curvature[at])
-        newton = self.space.projected(bowls.x + bowls.step(0.0))
-        decrement = bowls.fall(newton - bowls.x)
+        bowls = _Bowls(self.problem, self.x[at], self.gradient[at], self.curvature[at])
+        step, ends = bowls.step(0.0), bowls.room is not None
+        newton = self.problem.projected(bowls.x + bowls.inside(step))
+        # a step that is cut short at an end promises little though much may be left to gain
+        decrement = bowls.fall(step if ends else newton - bowls.x)
         self.newton[at], self.decrement[at] = newton, decrement
         done = decrement < goal.decrement
         self.converged[at] = done
@@ -264,15 +269,17 @@ class _Search[State]:
         if left is not None:
             if not left.size:
                 return
-            bowls = bowls.take(left, self.space)
+            bowls = bowls.take(left, self.problem)
             newton, decrement = newton[left], decrement[left]
         damping = self.damping[self.at]
-        candidate, promised = newton, np.maximum(decrement, 0.0)
-        damped = bool(damping.any())
-        if damped or bowls.room is not None:
-            candidate = self.space.projected(bowls.x + bowls.inside(bowls.step(damping[:, None])))
-            promised = np.maximum(bowls.fall(candidate - bowls.x), 0.0)
-        trial = safely(self.functions, self.active, candidate)
+        candidate, promised, damped = newton, decrement, bool(damping.any())
+        if damped:
+            shorter = bowls.inside(bowls.step(damping[:, None]))
+            candidate = self.problem.projected(bowls.x + shorter)
+        if damped or ends:
+            promised = bowls.fall(candidate - bowls.x)
+        promised = np.maximum(promised, 0.0)
+        trial = safely(self.problem, candidate)
         fall = self.value[self.at] - trial.value
         accepted = (fall >= ACCEPT * promised) & (fall > 0)
         all_accepted = bool(accepted.all())
@@ -294,7 +301,7 @@ class _Search[State]:
         candidate: FloatArray,
         trial: Locals[State],
         good: IntArray | slice,
-        bowls: "_Bowls",
+        bowls: "_Bowls[State]",
     ) -> None:
         """Go to the accepted candidates, and learn from all."""
         gradient, curvature = trial.derivatives()
@@ -325,22 +332,23 @@ class _Search[State]:
         rows = np.flatnonzero(self.converged & (self.decrement >= POLISHED))
         if rows.size:
             x = self.newton[rows]
-            trial = safely(self.functions, rows, x)
+            all_of_them = rows.size == self.x.shape[0]
+            trial = safely(self.whole if all_of_them else self.whole.take(rows), x)
             good = np.flatnonzero(trial.value <= self.value[rows] + DECREMENT_ROUNDING)
             self._put(rows, x, trial, good)
 
 
-class _Bowls:
+class _Bowls[State]:
     """Quadratic models at points x (m, k) in the free coordinates, curvatures made positive."""
 
     def __init__(
-        self, space: Space, x: FloatArray, gradient: FloatArray, curvature: FloatArray
+        self, problem: Problem[State], x: FloatArray, gradient: FloatArray, curvature: FloatArray
     ) -> None:
-        self.space, self.x, self.gradient = space, x, gradient
-        self.sizes = space.sizes(x)
-        self.reach = space.reach(x, self.sizes)
-        self.free, self.room = space.free(), None
-        ends = space.room(x)
+        self.problem, self.x, self.gradient = problem, x, gradient
+        self.sizes = problem.sizes(x)
+        self.reach = problem.reach(x, self.sizes)
+        self.free, self.room = problem.free(), None
+        ends = problem.room(x)
         if ends is None:
             self._model(self.free, curvature)
             return
@@ -359,16 +367,16 @@ class _Bowls:
     def _model(self, free: BoolArray | None, curvature: FloatArray) -> None:
         gradient = self.gradient if free is None else np.where(free, self.gradient, 0.0)
         self.searched = free
-        self.size, self.axes = spectrum(curvature, self.sizes, free, self.space.least_curvature)
+        self.size, self.axes = spectrum(curvature, self.sizes, free, self.problem.least_curvature)
         self.along = (gradient[:, None] @ self.axes)[:, 0]
 
-    def take(self, rows: IntArray, space: Space) -> Self:
-        """Return the models of some of the functions, whose space is given."""
+    def take(self, rows: IntArray, problem: Problem[State]) -> Self:
+        """Return the models of some of the functions, whose problem is given."""
         part, m = copy(self), self.x.shape[0]
         for name, values in vars(self).items():
             if isinstance(values, np.ndarray) and values.shape[0] == m:
                 setattr(part, name, values[rows])
-        part.space = space
+        part.problem = problem
         return part
 
     @property
@@ -394,7 +402,7 @@ class _Bowls:
 
     def inside(self, step: FloatArray) -> FloatArray:
         """Return steps (m, k) that end where the first coordinate meets its end."""
-        if self.room is None:
+        if self.room is None or not (step < -self.room).any():
             return step
         part = np.divide(self.room, -step, out=np.full_like(step, np.inf), where=step < 0)
         return np.asarray(step * np.clip(part.min(axis=1), 0.0, 1.0)[:, None])
@@ -424,8 +432,8 @@ def spectrum(
     return np.maximum(size, floor), axes if sizes is None else sizes[:, :, None] * axes
 
 
-def _learnt(
-    bowls: _Bowls,
+def _learnt[State](
+    bowls: _Bowls[State],
     move: FloatArray,
     change: FloatArray,
     curvature: FloatArray,

@@ -222,9 +222,9 @@ def test_the_units_of_a_slope_do_not_decide_whether_a_fit_is_singular():
 
 
 def test_an_unsettled_search_is_a_finding_and_a_warning(sleepstudy, monkeypatch):
-    def impatient(functions, start, *, goal, **options):
+    def impatient(criteria, start, *, goal, **options):
         goal = replace(goal, max_steps=min(goal.max_steps, 1))
-        return minimise(functions, start, goal=goal, **options)
+        return minimise(criteria, start, goal=goal, **options)
 
     monkeypatch.setattr(lmm, "minimise", impatient)
     monkeypatch.setattr(lmm, "moment_start", lambda kernel: np.full(3, 50.0))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hierbayes.linalg.newton import Goal, Locals, Space, minimise
+from hierbayes.linalg.newton import Goal, Locals, Problem, minimise
 
 GOAL = Goal(decrement=1e-10)
 
@@ -25,6 +25,23 @@ def double_wells(centre, x):
     return value, gradient, curvature
 
 
+class Functions(Problem):
+    """Functions given as one of positions (m,) and points (m, k)."""
+
+    def __init__(self, function, rows):
+        self.function, self.rows = function, rows
+
+    def take(self, rows):
+        return type(self)(self.function, self.rows[rows])
+
+    def at(self, x):
+        return self.function(self.rows, x)
+
+
+def searched(function, start, *, of=Functions, goal=GOAL, **options):
+    return minimise(of(function, np.arange(len(start))), start, goal=goal, **options)
+
+
 def local(value, gradient, curvature):
     """Functions whose derivatives are at hand."""
     return Locals(value, lambda: (gradient, curvature), [None] * value.size)
@@ -40,7 +57,7 @@ def one(function, start, **options):
         value, gradient, curvature = found
         return Locals(np.array([value]), lambda: (gradient[None], curvature[None]), [x[0]])
 
-    return minimise(functions, np.array([start]), goal=options.pop("goal", GOAL), **options)
+    return searched(functions, np.array([start]), **options)
 
 
 def alone(centre, start):
@@ -54,7 +71,7 @@ def test_minima_are_those_of_single_searches():
         calls.append(rows.size)
         return local(*double_wells(CENTRES[rows], x))
 
-    many = minimise(functions, STARTS, goal=GOAL)
+    many = searched(functions, STARTS)
     assert many.converged.all()
     for found, centre, start in zip(many.x, CENTRES, STARTS, strict=True):
         np.testing.assert_allclose(found, alone(centre, start).x[0], atol=1e-5)
@@ -68,7 +85,7 @@ def test_a_function_that_cannot_be_computed_harms_no_other(bad):
             raise np.linalg.LinAlgError("not positive definite")
         return local(*double_wells(CENTRES[rows], x))
 
-    found = minimise(functions, STARTS, goal=GOAL)
+    found = searched(functions, STARTS)
     assert np.flatnonzero(~found.converged).tolist() == [bad]
     np.testing.assert_array_equal(found.x[bad], STARTS[bad])
 
@@ -81,7 +98,7 @@ def test_steps_are_shortened_where_a_function_cannot_be_computed():
             raise np.linalg.LinAlgError("no logarithm")
         return local((x - np.log(x))[:, 0], 1 - 1 / x, (1 / x**2)[:, :, None])
 
-    found = minimise(functions, np.array([[1.5], [5.0], [0.1]]), goal=GOAL)
+    found = searched(functions, np.array([[1.5], [5.0], [0.1]]))
     assert found.converged.all()
     np.testing.assert_allclose(found.x, 1, atol=1e-4)
 
@@ -146,15 +163,12 @@ def test_derivatives_are_asked_for_only_where_a_step_was_taken():
 
         return Locals(np.array([value]), derivatives, [None])
 
-    found = minimise(functions, np.array([[1.9]]), goal=GOAL)
+    found = searched(functions, np.array([[1.9]]))
     assert len(asked) == found.steps[0] + 1 < len(tried)
 
 
-class Corner(Space):
+class Corner(Functions):
     """Both coordinates end at 1."""
-
-    def take(self, rows):
-        return self
 
     def room(self, x):
         room = np.maximum(x - 1.0, 0.0)
@@ -169,7 +183,7 @@ def test_coordinates_stop_at_their_ends_and_the_others_go_on(centre, best):
     A = np.array(
         [[2.0, 1.0], [1.0, 2.0]]
     )  # along x = 1 the best y is that of the centre minus half
-    found = one(quadratic(A, A @ np.array(centre)), np.array([4.0, 4.0]), space=Corner())
+    found = one(quadratic(A, A @ np.array(centre)), np.array([4.0, 4.0]), of=Corner)
     assert found.converged[0]
     np.testing.assert_allclose(found.x[0], best, atol=1e-5)
 
