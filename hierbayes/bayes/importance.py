@@ -17,6 +17,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.mixture import TMixture, fitted_mixture, joined, log_sum_exp, single
+from hierbayes.linalg.newton import Goal, Locals, Problem, minimise
 
 WIDEST_SD = 3.0  # of a coordinate (a log sd) at the mode, where the curvature says "anything"
 # The first proposal: scales over the curvature's, and their parts.
@@ -29,10 +30,10 @@ TAIL_PART = 0.2
 TAIL_FROM = 0.1  # sd of a log sd at the mode below which zero is ten sds away and more
 DEFENSIVE = 0.15  # part of each mixture that stays with the first proposal
 STEP = 1e-4  # of the finite differences of the gradient that give the curvature
-MAX_CLIMBS = 50
-LENGTHS = np.array([1.0, 0.3, 0.05, 0.005])  # tried at once, in Newton steps
 LONGEST_CLIMB = 3.0  # of a coordinate at a time: a factor of 20 of an sd
-NEAR_MODE = 1e-3  # rise of log f that one more step promises
+# Rise of log f that one more step promises, where a climb ends: near the mode is near enough, as
+# what is drawn from there is weighted.
+NEAR_MODE = Goal(decrement=5e-4, max_steps=50)
 
 
 @record(kw_only=False)
@@ -66,6 +67,36 @@ class ImportanceSample:
     log_integral_mcse: float
 
 
+class _Climb(Problem[None]):
+    """Minus log f as a function to be minimised; its curvature is that of differences of slopes."""
+
+    longest = LONGEST_CLIMB
+    least_curvature = WIDEST_SD**-2.0
+
+    def __init__(
+        self,
+        log_density: Callable[[FloatArray], FloatArray],
+        value_and_slope: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    ) -> None:
+        self.log_density, self.value_and_slope = log_density, value_and_slope
+
+    def at(self, x: FloatArray) -> Locals[None]:
+        """Return minus log f at one point (1, d)."""
+        return Locals(-self.log_density(x), lambda: self._around(x)[1:], [None])
+
+    def start(self, x: FloatArray) -> Locals[None]:
+        """Return ``at`` where derivatives are wanted in any case: they bring the value along."""
+        value, gradient, curvature = self._around(x)
+        return Locals(value, lambda: (gradient, curvature), [None])
+
+    def _around(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        d = x.shape[1]
+        steps = STEP * np.eye(d)
+        values, slopes = self.value_and_slope(np.concatenate([x, x + steps, x - steps]))
+        curvature = (slopes[1 + d :] - slopes[1 : 1 + d]) / (2 * STEP)
+        return -values[:1], -slopes[:1], (curvature + curvature.T)[None] / 2
+
+
 def find_mode(
     log_density: Callable[[FloatArray], FloatArray],
     value_and_slope: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
@@ -73,36 +104,17 @@ def find_mode(
 ) -> Mode:
     """Climb to the mode of log f from ``start`` (d,) and take the curvature there.
 
-    Newton's method, several step lengths tried at once; near the mode is near enough, as what
-    is drawn from there is weighted.
-
     Parameters
     ----------
     log_density : callable, points (N, d) -> log f (N,)
     value_and_slope : callable, points (N, d) -> log f (N,) and its gradient (N, d)
     start : array, shape (d,)
     """
-    x = start
-    steps = STEP * np.eye(x.size)
-    around = np.concatenate([np.zeros((1, x.size)), steps, -steps])
-    for _ in range(MAX_CLIMBS):
-        values, slopes = value_and_slope(x + around)
-        up, down = slopes[1 : 1 + x.size], slopes[1 + x.size :]
-        curvature = -(up - down) / (2 * STEP)
-        size, axes = np.linalg.eigh((curvature + curvature.T) / 2)
-        bowl = np.maximum(np.abs(size), WIDEST_SD**-2.0)
-        climb = (axes / bowl) @ (axes.T @ slopes[0])
-        if climb @ slopes[0] < NEAR_MODE:
-            break
-        climb *= min(1.0, LONGEST_CLIMB / float(np.abs(climb).max()))
-        candidates = x + np.multiply.outer(LENGTHS, climb)
-        reached = log_density(candidates)
-        best = int(np.argmax(reached))
-        if not reached[best] > values[0]:
-            break
-        x = candidates[best]
+    climb = _Climb(log_density, value_and_slope)
+    found = minimise(climb, start[None], goal=NEAR_MODE, there=climb.start(start[None]))
+    size, axes = np.linalg.eigh(found.curvature[0])
     size = np.maximum(size, WIDEST_SD**-2.0)
-    return Mode(x, (axes / size) @ axes.T)
+    return Mode(found.x[0], (axes / size) @ axes.T)
 
 
 @record(kw_only=False)
