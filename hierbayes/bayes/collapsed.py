@@ -30,6 +30,7 @@ from hierbayes.bayes.sampled_coefficients import stand_in
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, SamplingError
 from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.moments import moments
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
@@ -60,7 +61,6 @@ NOWHERE_ADVICE = (
 # Share of draws at the edge of what rounding leaves, above which the posterior goes on beyond it. A
 # posterior inside has fewer in its tails, and one that is cut piles up there.
 CUT = 0.05
-START_SD = 0.05  # smallest sd the climb to the mode starts from, in residual sds
 
 
 def sample_collapsed(
@@ -212,22 +212,14 @@ def start_phi(target: Target) -> FloatArray:
     kernel, coordinates = target.kernel, target.coordinates
     if not coordinates.size:  # nothing but beta is unknown
         return np.empty(0)
-    products = kernel.products
-    sigma = 1.0 if kernel.sigma_known else np.sqrt(products.yy / products.n_obs / 2)
-    most = 100.0
-    if products.remainder is not None:
-        most = np.inf
-        if not kernel.sigma_known:
-            sigma = np.sqrt(products.remainder.rr[0, -1, -1] / products.n_obs)
-    sds = []
-    for A, c, basis in zip(products.zz, products.zy, products.anchor.z_bases, strict=True):
-        diagonal = np.diagonal(A, axis1=1, axis2=2)
-        excess = (c.T @ c / sigma**2 - A.sum(axis=0)) / (diagonal.T @ diagonal).clip(min=1e-300)
-        size, axes = np.linalg.eigh(np.where(np.isfinite(excess), excess, 0.0))
-        root = basis @ (axes * np.sqrt(np.clip(size, START_SD**2, most)))
-        sds.append(sigma * np.sqrt((root**2).sum(axis=1)))
+    found = moments(kernel)
+    bases = kernel.products.anchor.z_bases
+    sds = [
+        found.sigma * np.sqrt(((basis @ root) ** 2).sum(axis=1))
+        for basis, root in zip(bases, found.roots, strict=True)
+    ]
     roots = [np.eye(len(columns)) for _, columns in kernel.shape.terms]
-    return coordinates.phi(sds, roots, float(sigma))
+    return coordinates.phi(sds, roots, found.sigma)
 
 
 def _sds(

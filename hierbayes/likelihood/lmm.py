@@ -21,9 +21,10 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
-from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle, term_covariances
+from hierbayes.gaussian.covariance import CovarianceShape, term_covariances
 from hierbayes.gaussian.kernel import with_products
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
+from hierbayes.gaussian.moments import moment_start
 from hierbayes.gaussian.turned import principal_axes, turned
 from hierbayes.likelihood.boundary import far_down, near_bounds, way_down, with_zeros
 from hierbayes.likelihood.convergence import (
@@ -42,15 +43,8 @@ from hierbayes.likelihood.determined import (
 )
 from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.linalg.newton import MAX_STEPS, minimise
-from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 from hierbayes.results.finding import Finding
 
-START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
-SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
-# Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
-# balanced factors get their exact answer, then large enough that rounding cannot matter.
-RIDGE = 1e-13
-SURE_RIDGE = 1e-6
 RESTARTS = 4
 RESCALED = 5  # searches with scales of their own, where sds are far above the residual's
 # A term whose smallest sd over directions is below this, in residual sds or as part of its largest,
@@ -188,67 +182,6 @@ def _fitted(
         findings=tuple(findings),
         steps=steps,
     )
-
-
-def moment_start(kernel: Kernel) -> FloatArray:
-    """Theta (k,) to start from: covariances by moments, each factor as if it were the only one.
-
-    With c_j = z_j'y and A_j = z_j'z_j for level j, c_j c_j' has mean sigma^2 A_j + A_j Sigma A_j,
-    and sigma^2 is what a fit of every level on its own leaves over. Under REML the columns of X
-    that lie between levels take their part of the levels' degrees of freedom. For one balanced
-    factor this is the optimum itself.
-    """
-    products, shape = kernel.products, kernel.basis_shape
-    total = products.yy / products.n_obs
-    sigma2 = 1.0 if kernel.sigma_known else total
-    far = products.remainder
-    excess = []
-    for A, zx, c in zip(products.zz, products.zx, products.zy, strict=True):
-        J, q = A.shape[:2]
-        sums = A.sum(axis=0)
-        root = _root_of_levels(A, size=float(np.trace(sums)) / J)
-        fitted = solve_lower_stack(root, np.concatenate([zx, c[:, :, None]], axis=2))
-        squares = (fitted**2).sum(axis=(0, 1))
-        between = float(squares[:-1].sum()) / products.n_obs  # columns of X between levels
-        left = products.n_obs - J * q
-        lost = 0.0
-        if kernel.method == "reml":
-            left -= products.xy.size - round(between)
-            lost = between / q
-        if left > 0 and not kernel.sigma_known:
-            sigma2 = min(sigma2, (products.yy - float(squares[-1])) / left)
-        diagonal = np.diagonal(A, axis1=1, axis2=2)
-        scale = diagonal.T @ diagonal
-        excess.append((c.T @ c * (J / max(J - lost, 1.0)), sums, scale))
-    sigma2 = max(sigma2, SMALLEST_START * total)
-    least, most = START_RANGE
-    if far is not None:
-        most = np.inf
-        if not kernel.sigma_known:
-            sigma2 = float(far.rr[0, -1, -1]) / residual_df(kernel)
-    roots = [np.zeros((1, q, q)) for q in shape.sizes]
-    for factor, at in shape.blocks:
-        squares, sums, scale = (part[at] for part in excess[factor])
-        met = scale > 0  # columns that never meet in a level say nothing of their covariance
-        moments = np.divide(squares / sigma2 - sums, scale, where=met, out=np.zeros_like(scale))
-        size, axes = np.linalg.eigh(moments)
-        roots[factor][0][at] = lower_triangle(axes * np.sqrt(np.clip(size, least, most)))
-    return np.asarray(shape.pack(roots)[0])
-
-
-def residual_df(kernel: Kernel) -> int:
-    """Rows beyond what X and all levels fit, one at least: the divisor of what these leave."""
-    products = kernel.products
-    n_effects = sum(A.shape[0] * A.shape[1] for A in products.zz)
-    return max(products.n_obs - n_effects - products.xy.size, 1)
-
-
-def _root_of_levels(A: FloatArray, *, size: float) -> FloatArray:
-    """Cholesky factors of the levels' blocks (J, q, q), levels with too few rows included."""
-    try:
-        return cholesky_stack(A + RIDGE * size * np.eye(A.shape[1]))
-    except np.linalg.LinAlgError:
-        return cholesky_stack(A + SURE_RIDGE * size * np.eye(A.shape[1]))
 
 
 def all_findings(design: Design, found: LmmFit) -> tuple[Finding, ...]:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray
+from hierbayes.gaussian.moments import moment_start
 from hierbayes.gaussian.responses import ResponseProducts
-from hierbayes.likelihood.lmm import moment_start
 from hierbayes.likelihood.refits import refit_many
 from hierbayes.model.model import Model
 from hierbayes.options import Method, random_generator

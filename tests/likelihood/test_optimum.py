@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import hierbayes as hb
 from hierbayes.gaussian.covariance import term_covariances
+from hierbayes.gaussian.moments import moment_start
 from hierbayes.likelihood import lmm
-from hierbayes.likelihood.lmm import fit_lmm, moment_start
+from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.linalg.newton import minimise
 from tests.reference_fits import linear_fits, load_fit
 

@@ -1,0 +1,92 @@
+"""Variances by moments: where searches for a likelihood's or a posterior's maximum start.
+
+With c_j = z_j'y and A_j = z_j'z_j for level j, c_j c_j' has mean sigma^2 A_j + A_j Sigma A_j, and
+sigma^2 is what a fit of every level on its own leaves over. Under REML the columns of X that lie
+between levels take their part of the levels' degrees of freedom. For one balanced factor this is
+the optimum itself.
+"""
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, record
+from hierbayes.gaussian.covariance import lower_triangle
+from hierbayes.gaussian.marginal import Kernel
+from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
+
+START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
+SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
+# Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
+# balanced factors get their exact answer, then large enough that rounding cannot matter.
+RIDGE = 1e-13
+SURE_RIDGE = 1e-6
+
+
+@record(kw_only=False)
+class Moments:
+    """Relative covariances by moments, as roots (q, q) per factor, and the residual sd.
+
+    In the basis of the products; between terms the roots are zero.
+    """
+
+    roots: list[FloatArray]
+    sigma: float
+
+
+def moment_start(kernel: Kernel) -> FloatArray:
+    """Theta (k,) to start from, in the basis of the products."""
+    return np.asarray(kernel.basis_shape.pack([root[None] for root in moments(kernel).roots])[0])
+
+
+def moments(kernel: Kernel) -> Moments:
+    """Covariances by moments, each factor as if it were the only one."""
+    products, shape = kernel.products, kernel.basis_shape
+    total = products.yy / products.n_obs
+    sigma2 = 1.0 if kernel.sigma_known else total
+    far = products.remainder
+    excess = []
+    for A, zx, c in zip(products.zz, products.zx, products.zy, strict=True):
+        J, q = A.shape[:2]
+        sums = A.sum(axis=0)
+        root = _root_of_levels(A, size=float(np.trace(sums)) / J)
+        fitted = solve_lower_stack(root, np.concatenate([zx, c[:, :, None]], axis=2))
+        squares = (fitted**2).sum(axis=(0, 1))
+        between = float(squares[:-1].sum()) / products.n_obs  # columns of X between levels
+        left = products.n_obs - J * q
+        lost = 0.0
+        if kernel.method == "reml":
+            left -= products.xy.size - round(between)
+            lost = between / q
+        if left > 0 and not kernel.sigma_known:
+            sigma2 = min(sigma2, (products.yy - float(squares[-1])) / left)
+        diagonal = np.diagonal(A, axis1=1, axis2=2)
+        scale = diagonal.T @ diagonal
+        excess.append((c.T @ c * (J / max(J - lost, 1.0)), sums, scale))
+    sigma2 = max(sigma2, SMALLEST_START * total)
+    least, most = START_RANGE
+    if far is not None:
+        most = np.inf
+        if not kernel.sigma_known:
+            sigma2 = float(far.rr[0, -1, -1]) / residual_df(kernel)
+    roots = [np.zeros((q, q)) for q in shape.sizes]
+    for factor, at in shape.blocks:
+        squares, sums, scale = (part[at] for part in excess[factor])
+        met = scale > 0  # columns that never meet in a level say nothing of their covariance
+        relative = np.divide(squares / sigma2 - sums, scale, where=met, out=np.zeros_like(scale))
+        size, axes = np.linalg.eigh(relative)
+        roots[factor][at] = lower_triangle(axes * np.sqrt(np.clip(size, least, most)))
+    return Moments(roots, float(np.sqrt(sigma2)))
+
+
+def residual_df(kernel: Kernel) -> int:
+    """Rows beyond what X and all levels fit, one at least: the divisor of what these leave."""
+    products = kernel.products
+    n_effects = sum(A.shape[0] * A.shape[1] for A in products.zz)
+    return max(products.n_obs - n_effects - products.xy.size, 1)
+
+
+def _root_of_levels(A: FloatArray, *, size: float) -> FloatArray:
+    """Cholesky factors of the levels' blocks (J, q, q), levels with too few rows included."""
+    try:
+        return cholesky_stack(A + RIDGE * size * np.eye(A.shape[1]))
+    except np.linalg.LinAlgError:
+        return cholesky_stack(A + SURE_RIDGE * size * np.eye(A.shape[1]))
