@@ -56,7 +56,7 @@ def nothing_is_fitted(monkeypatch):
     for owner, names in (
         (hb.Model, ("fit", "sample", "at_theta")),
         (lmm, ("fit_lmm", "minimise")),
-        (refits, ("minimise_many",)),
+        (refits, ("minimise",)),
         (pyplot, ("show", "figure")),
     ):
         for name in names:
