@@ -1,13 +1,17 @@
 """A covariance structure of one's own: defined and plugged in here, with no other file touched.
 
-Two structures: compound symmetry (one sd, one correlation of all columns) with a symmetric root,
-and AR(1) (one sd, correlations rho^|i - j|) with a triangular one. What the library says of them is
-held against the same model by dense algebra.
+Compound symmetry (one sd, one correlation of all columns), with a symmetric root, is the code of
+``docs/adding/covariance.md``. AR(1) (one sd, correlations r^|i - j|) has a triangular root; a third
+structure has w with r = tanh w in its place, a parameter without bounds. What the library says of
+them is held against the same model by dense algebra.
 """
 
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
@@ -18,43 +22,13 @@ from hierbayes.gaussian.kernel import kernel_of
 from hierbayes.gaussian.marginal import derivatives, evaluate
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.gaussian.structures import Structured, register
+from hierbayes.intervals.held_deviance import held_deviance
+from hierbayes.intervals.held_parameter import hold
 from hierbayes.intervals.kenward_roger import kenward_roger
 from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.likelihood.refits import refit_many
 from hierbayes.priors.model_priors import model_priors
-
-
-@dataclass(frozen=True)
-class CompoundSymmetry(Structured):
-    """Sd s and correlation r of q columns; root s (a I + (b - a) J / q) of the eigenvalues."""
-
-    q: int
-    names = ("sd", "cor")
-    is_scale = np.array([True, False])
-
-    @property
-    def bounds(self):
-        return np.array([[0.0, np.inf], [-1.0 / (self.q - 1), 1.0]])
-
-    def _parts(self, par):
-        s, r = par[:, 0, None, None], par[:, 1, None, None]
-        mean = np.full((self.q, self.q), 1 / self.q)
-        return s, np.sqrt(1 - r), np.sqrt(1 + (self.q - 1) * r), np.eye(self.q) - mean, mean
-
-    def root(self, par):
-        s, a, b, apart, mean = self._parts(par)
-        return s * (a * apart + b * mean)
-
-    def slope(self, par):
-        s, a, b, apart, mean = self._parts(par)
-        of_r = s * ((self.q - 1) / (2 * b) * mean - apart / (2 * a))
-        return np.stack([a * apart + b * mean, of_r], axis=1)
-
-    def nearest(self, covariance):
-        size = np.trace(covariance, axis1=1, axis2=2) / self.q
-        rest = covariance.sum(axis=(1, 2)) - self.q * size
-        r = np.divide(rest / (self.q * (self.q - 1)), size, out=np.zeros_like(size), where=size > 0)
-        return np.column_stack([np.sqrt(size), r])
+from hierbayes.results.interval_parameters import interval_parameters
 
 
 @dataclass(frozen=True)
@@ -89,16 +63,98 @@ class Autoregressive(Structured):
         return np.column_stack([np.sqrt(size), r])
 
 
+class Unbounded(Autoregressive):
+    """The same in s and w with r = tanh w."""
+
+    names = ("sd", "w")
+    bounds = np.array([[0.0, np.inf], [-np.inf, np.inf]])
+
+    def _bounded(self, par):
+        return np.stack([par[:, 0], np.tanh(par[:, 1])], axis=1)
+
+    def root(self, par):
+        return super().root(self._bounded(par))
+
+    def slope(self, par):
+        inner = self._bounded(par)
+        chain = np.stack([np.ones(len(par)), 1 - inner[:, 1] ** 2], axis=1)
+        return super().slope(inner) * chain[:, :, None, None]
+
+    def nearest(self, covariance):
+        s, r = super().nearest(covariance).T
+        return np.column_stack([s, np.arctanh(np.clip(r, -0.99, 0.99))])
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "adding" / "covariance.md"
+DEFINITION, PLUGGED_IN = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+documented = {"__name__": __name__}
+exec(compile(DEFINITION, str(PAGE), "exec"), documented)
+CompoundSymmetry = documented["CompoundSymmetry"]
+
 register("toy_cs", CompoundSymmetry)
 register("toy_ar1", Autoregressive)
+register("toy_w", Unbounded)
 
 TOYS = {"toy_cs": CompoundSymmetry, "toy_ar1": Autoregressive}
+STRUCTURES = {**TOYS, "toy_w": Unbounded}
 FORMULAS = {
     "alone": "y ~ t + (0 + a + b + c | g)",
     "beside a triangle": "y ~ t + (0 + a + b + c | g) + (t | h)",
     "in one factor": "y ~ t + (0 + a + b + c | g) + (0 + t | g)",
 }
-TRUTH = {"toy_cs": (1.2, 0.4), "toy_ar1": (1.2, 0.7)}
+CASES = [(name, formula) for name in TOYS for formula in FORMULAS]
+TOLD_TWICE = {"told twice": "y ~ t + (0 + a + b + c | g) + (1 | g)"}
+TRUTH = {"toy_cs": (1.2, 0.4), "toy_ar1": (1.2, 0.7), "toy_w": (1.2, np.arctanh(0.7))}
+
+
+def structures():
+    return [CompoundSymmetry(3), CompoundSymmetry(4), Autoregressive(3), Unbounded(4)]
+
+
+@pytest.mark.parametrize("own", structures(), ids=str)
+def test_a_structure_keeps_its_promises(own):
+    par = np.array([[0.7, -0.2], [1.3, 0.0], [0.2, 0.8]])
+    root, slope_of = own.root(par), own.slope(par)
+    for i in range(2):
+        step = 1e-20j * np.eye(2)[i]
+        np.testing.assert_allclose(slope_of[:, i], own.root(par + step).imag / 1e-20, atol=1e-14)
+    np.testing.assert_allclose(own.nearest(root @ np.swapaxes(root, 1, 2)), par, atol=1e-14)
+    doubled = np.where(own.is_scale, 2 * par, par)
+    np.testing.assert_allclose(own.root(doubled), 2 * root, rtol=1e-14)
+    np.testing.assert_allclose(own.root(np.where(own.is_scale, -par, par)), -root, rtol=1e-14)
+
+
+def test_the_code_of_the_page_fits_a_model():
+    used = {**documented, "data": pd.DataFrame(data("toy_cs"))}
+    exec(compile(PLUGGED_IN, str(PAGE), "exec"), used)
+    assert used["fit"].criterion == pytest.approx(toy_model("toy_cs").fit().criterion, abs=1e-9)
+    assert used["limits"].index.tolist()[:2] == ["sd|g", "cor|g"]
+
+
+def test_a_parameter_without_bounds_has_the_limits_of_its_function():
+    bounded, free = toy_model("toy_ar1"), toy_model("toy_w")
+    expected = hb.confint(bounded.fit(method="ml"), method="profile")
+    found = hb.confint(free.fit(method="ml"), method="profile")
+    both = ["lower", "upper"]
+    np.testing.assert_allclose(
+        found.loc["sd|g", both].tolist(), expected.loc["sd|g", both].tolist()
+    )
+    w = np.array(found.loc["w|g", both].tolist())
+    np.testing.assert_allclose(np.tanh(w), expected.loc["lag1|g", both].tolist(), rtol=1e-6)
+
+
+def test_a_parameter_without_bounds_needs_a_prior_of_its_own():
+    with pytest.raises(TypeError, match="its prior needs log_prior"):
+        toy_model("toy_w").sample(draws=10, chains=1)
+
+
+def test_parameters_that_the_data_cannot_tell_apart_are_refused():
+    # an effect of the level itself is in the correlation of all columns already
+    model = toy_model("toy_cs", "told twice")
+    with pytest.raises(hb.DataError, match="do not tell the parameters of the covariance"):
+        model.fit()
+    with pytest.warns(hb.BoundaryWarning):
+        assert toy_model("toy_ar1", "told twice").fit().converged
 
 
 def data(name, *, par=None, seed=5):
@@ -106,7 +162,7 @@ def data(name, *, par=None, seed=5):
     rng = np.random.default_rng(seed)
     par = TRUTH[name] if par is None else par
     g, visit, h = np.repeat(np.arange(20), 6), np.tile(np.arange(3), 40), rng.integers(0, 12, 120)
-    root = TOYS[name](3).root(np.array([par]))[0]
+    root = STRUCTURES[name](3).root(np.array([par]))[0]
     t = rng.normal(size=120)
     y = 3 + 0.5 * t + (rng.normal(size=(20, 3)) @ root.T)[g, visit] + rng.normal(size=120)
     y += (rng.normal(size=(12, 2)) * [0.8, 0.7])[h, 0] + 0.7 * rng.normal(size=12)[h] * t
@@ -119,9 +175,7 @@ def data(name, *, par=None, seed=5):
 
 def toy_model(name, formula="alone", **options):
     """A model whose terms of a, b, c have the structure ``name``."""
-    import pandas as pd
-
-    model = hb.Model(FORMULAS[formula], pd.DataFrame(data(name, **options)))
+    model = hb.Model((FORMULAS | TOLD_TWICE)[formula], pd.DataFrame(data(name, **options)))
     terms = tuple(
         replace(term, covariance=name) if len(term.columns) == 3 else term
         for term in model.design.terms
@@ -159,9 +213,6 @@ def dense_criterion(name, design, theta, method="reml"):
         1 + np.log(2 * np.pi * (r @ np.linalg.solve(V, r)) / df)
     )
     return value + (np.linalg.slogdet(XVX)[1] if method == "reml" else 0.0)
-
-
-CASES = [(name, formula) for name in TOYS for formula in FORMULAS]
 
 
 def some_thetas(model, name):
@@ -440,3 +491,22 @@ def test_varcorr_effects_and_new_responses_are_those_of_the_structure(name):
     Y = np.asarray(fit.simulate(2000, random_seed=3))
     spread = np.cov(Y)
     np.testing.assert_allclose(spread, V, atol=0.35 * fit.sigma**2)
+
+
+@pytest.mark.parametrize(("name", "formula"), CASES)
+def test_derivatives_of_the_profiled_deviance_are_those_of_differences(name, formula):
+    fit = toy_model(name, formula).fit(method="ml")
+    parameters = interval_parameters(fit)
+    held, z = hold(fit.kernel, fit.at, parameters)
+    z = z + 0.1 * np.random.default_rng(3).normal(size=z.shape)
+    found = held_deviance(fit.kernel, held, z)
+    for i, step in enumerate(1e-5 * np.eye(z.shape[1])):
+        if i == z.shape[1] - 1:  # of fixed effects that are held, for those alone
+            step = step * held.is_beta[:, None]
+        up, down = (held_deviance(fit.kernel, held, z + s) for s in (step, -step))
+        numeric = (up.value - down.value) / 2e-5
+        np.testing.assert_allclose(found.gradient[:, i], numeric, rtol=1e-6, atol=1e-5)
+        if i == z.shape[1] - 2:  # the rows of log sigma are exact, unless a held sd moves with it
+            across, row = (up.gradient - down.gradient) / 2e-5, found.hessian[:, i]
+            apart = ~held.is_sd
+            np.testing.assert_allclose(row[apart, :-1], across[apart, :-1], atol=1e-3)

@@ -118,11 +118,11 @@ def build_model(
     DataError, NotSupportedError
         If the response can't come from the family, or the model is too large to marginalise.
     """
+    check_unstructured(design, "PyMC models and NUTS")
     import pymc as pm
 
     check_option("parameterization", parameterization, Parameterization)
     check_supported(design, family)
-    check_unstructured(design, "PyMC models and NUTS")
     if parameterization == "marginal" and not family.is_linear:
         raise not_supported("marginal-of-family", family=family.name)
     if parameterization == "marginal" and add is not None:

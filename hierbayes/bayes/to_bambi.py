@@ -38,9 +38,9 @@ def bambi_model(
         For correlated random effects, precision weights, known sds and families of one's own; the
         message says what bambi lacks.
     """
+    check_unstructured(design, "to_bambi")
     import bambi as bmb
 
-    check_unstructured(design, "to_bambi")
     _check_expressible(design, family)
     frame = _Frame()
     right = [_fixed_part(design, kept, priors, frame)]

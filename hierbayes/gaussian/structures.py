@@ -101,8 +101,8 @@ class Structured:
     """What follows from names, scales and bounds: coordinates and priors of a structure.
 
     A structure inherits these and adds ``names``, ``is_scale``, ``bounds``, ``root``, ``slope`` and
-    ``nearest``. Priors: the i-th scale has that of the sd of column i, a bounded parameter is
-    uniform between its bounds; others say theirs by ``log_prior`` of their own.
+    ``nearest``. Priors: the i-th scale has that of the sd of column i (further ones that of the
+    last), a bounded parameter is uniform between its bounds; any other has to say its own.
     """
 
     @property
@@ -118,6 +118,16 @@ class Structured:
     @property
     def _middle_half(self) -> tuple[BoolArray, FloatArray, FloatArray]:
         return middle_and_half(self.is_scale, self.bounds)
+
+    def _laws_of_scales(self, laws: Sequence[Law]) -> list[tuple[int, Law]]:
+        bounded, _, _ = self._middle_half
+        if not (bounded | self.is_scale).all():
+            raise TypeError(
+                f"{type(self).__name__} has a parameter without bounds: its prior "
+                "needs log_prior and log_prior_slope."
+            )
+        places = np.flatnonzero(self.is_scale).tolist()
+        return [(i, laws[min(k, len(laws) - 1)]) for k, i in enumerate(places)]
 
     def to_unconstrained(self, par: FloatArray) -> FloatArray:
         """Return log scales, inverse hyperbolic tangents between bounds, else the parameter."""
@@ -139,7 +149,7 @@ class Structured:
         """Sum over scales and bounded parameters, see the class."""
         bounded, _, _ = self._middle_half
         total = np.zeros(phi.shape[0])
-        for i, law in zip(np.flatnonzero(self.is_scale), laws, strict=False):
+        for i, law in self._laws_of_scales(laws):
             total += law.log_density(np.exp(phi[:, i])) + phi[:, i]
         # uniform on (-1, 1): (1 - tanh^2) / 2, and log(1 - tanh^2) without its cancellation
         size = np.abs(phi[:, bounded])
@@ -150,7 +160,7 @@ class Structured:
         """Return the derivative of ``log_prior``."""
         bounded, _, _ = self._middle_half
         out = np.zeros_like(phi)
-        for i, law in zip(np.flatnonzero(self.is_scale), laws, strict=False):
+        for i, law in self._laws_of_scales(laws):
             sd = np.exp(phi[:, i])
             out[:, i] = law.derivative(sd) * sd + 1.0
         out[:, bounded] = -2 * np.tanh(phi[:, bounded])

@@ -43,6 +43,7 @@ ORTHOGONAL = 1e-9
 DEPENDENT = 1e-6
 # Part of a null vector above which an entry takes part in it; rounding leaves 1e-9.
 TAKES_PART = 1e-6
+GENERIC = 0.3  # an angle, or an entry, at which nothing cancels by chance
 PROBES = 3  # random effects drawn to see which directions of a term are in span(X)
 
 
@@ -132,7 +133,7 @@ def undetermined(
     weights : array, shape (n,), precision weights of the likelihood, or None
     """
     sigma_known = design.known_sd is not None
-    if not shape.is_plain:  # V is no linear function of a structure's parameters
+    if not shape.is_plain:  # see structures_told_apart
         return None
     if shape.n_theta == 0 or _clearly_determined(products, shape, sigma_known=sigma_known):
         return None
@@ -169,6 +170,48 @@ def undetermined(
 
 def _clearly_determined(products: Products, shape: CovarianceShape, *, sigma_known: bool) -> bool:
     """Whether the Gram matrix of all P0 V_m P0 is far from singular."""
+    M, plain = _gram_matrix(products, shape)
+    k = shape.n_theta
+    size = M.diagonal()
+    if not (size[:k] > GRAM_SAFE * plain).all():
+        return False
+    some = slice(k if sigma_known else k + 1)
+    scale = np.sqrt(size[some])
+    return bool(np.linalg.eigvalsh(M[some, some] / scale / scale[:, None])[0] > GRAM_SAFE)
+
+
+def structures_told_apart(products: Products, shape: CovarianceShape, *, sigma_known: bool) -> bool:
+    """Whether the data tell parameters of structures from each other, other entries and sigma.
+
+    The derivatives of Var(y) in all of them, with X projected out, are independent at a point
+    without special values. ``shape`` is in the basis of the products.
+    """
+    entries = CovarianceShape(shape.sizes, shape.terms)
+    M, _ = _gram_matrix(products, entries)
+    k = shape.n_theta
+    J = np.zeros((entries.n_theta + 1, k + 1))
+    J[-1, -1] = 1.0
+    x = np.where(shape.is_diagonal, 1.0, GENERIC)[None]
+    Lambdas, slopes = shape.unpack(x), shape.slopes(x)
+    for i, ((factor, (_, at)), part) in enumerate(zip(shape.blocks, shape.slices, strict=True)):
+        places = entries.slices[i]
+        if shape.structures[i] is None:
+            J[places, part] = np.eye(part.stop - part.start)
+            continue
+        half = slopes[factor][0, part] @ Lambdas[factor][0].T
+        pairs = [(r, c) for j, c in enumerate(at) for r in at[j:]]
+        rows, columns = np.array(pairs, dtype=np.intp).T
+        J[places, part] = (half + np.swapaxes(half, 1, 2))[:, rows, columns].T
+    some = slice(k if sigma_known else k + 1)
+    own = (J.T @ M @ J)[some, some]
+    scale = np.sqrt(own.diagonal())
+    if not (scale > 0).all():
+        return False
+    return bool(np.linalg.eigvalsh(own / scale / scale[:, None])[0] > DEPENDENT**2)
+
+
+def _gram_matrix(products: Products, shape: CovarianceShape) -> tuple[FloatArray, FloatArray]:
+    """tr(P0 V_m P0 V_n) of all entries and sigma^2 (k + 1, k + 1); tr(V_m^2) of entries (k,)."""
     T = _in_orthonormal_columns(products)
     k = shape.n_theta
     M = np.zeros((k + 1, k + 1))
@@ -190,12 +233,7 @@ def _clearly_determined(products: Products, shape: CovarianceShape, *, sigma_kno
             M[at[:, None], places[g]] = cross
             M[places[g][:, None], at] = cross.T
     M[k, k] = products.n_obs - products.xy.size
-    size = M.diagonal()
-    if not (size[:k] > GRAM_SAFE * plain).all():
-        return False
-    some = slice(k if sigma_known else k + 1)
-    scale = np.sqrt(size[some])
-    return bool(np.linalg.eigvalsh(M[some, some] / scale / scale[:, None])[0] > GRAM_SAFE)
+    return M, plain
 
 
 def _outer(T: FloatArray) -> FloatArray:

@@ -178,7 +178,7 @@ class Held:
     def values(self, z: FloatArray) -> FloatArray:
         """Values of the held parameters on the scale they are reported on, shape (T,)."""
         own = z[np.arange(z.shape[0]), self.own]
-        is_sigma = ~(self.is_sd | self.is_cor | self.is_beta)
+        is_sigma = self.own == z.shape[1] - 2
         bounded = np.where(self.is_sd & (own <= self.lower), 0.0, own + self.shift)
         angle = np.clip(own, -RIGHT_ANGLE, RIGHT_ANGLE)
         at_end = np.abs(angle) >= RIGHT_ANGLE

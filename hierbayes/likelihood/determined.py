@@ -12,12 +12,15 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.design.design import Design
+from hierbayes.errors import DataError
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.structures import UNSTRUCTURED
 from hierbayes.gaussian.turned import turned
-from hierbayes.gaussian.undetermined import Undetermined
+from hierbayes.gaussian.undetermined import Undetermined, structures_told_apart
+from hierbayes.wording import listed
 
 
 def determined_design(design: Design, found: Undetermined) -> Design:
@@ -33,6 +36,19 @@ def determined_design(design: Design, found: Undetermined) -> Design:
         factor.with_columns(some) for factor, some in zip(design.factors, kept, strict=True) if some
     )
     return design.with_mean(replace(design.mean, factors=factors, terms=tuple(terms)))
+
+
+def check_structures(design: Design, kernel: Kernel) -> None:
+    """Raise DataError where parameters of a term's structure are not determined by the data."""
+    shape, known = kernel.basis_shape, kernel.sigma_known
+    if shape.is_plain or structures_told_apart(kernel.products, shape, sigma_known=known):
+        return
+    named = listed([term.label for term in design.terms if term.covariance != UNSTRUCTURED])
+    raise DataError(
+        f"The data do not tell the parameters of the covariance of {named} from each other, from "
+        "other variances, or from the residual sd. Use fewer random effects, or a covariance with "
+        "fewer parameters."
+    )
 
 
 def determined_shape(found: Undetermined) -> CovarianceShape:

@@ -36,6 +36,7 @@ from hierbayes.likelihood.convergence import (
 )
 from hierbayes.likelihood.criterion import Criteria, goal_of, search_scale
 from hierbayes.likelihood.determined import (
+    check_structures,
     determined_design,
     determined_kernel,
     doubtful_terms,
@@ -121,8 +122,10 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
     Raises
     ------
     DataError
-        If the criterion cannot be computed at the start: the residual variation is zero.
+        If the criterion cannot be computed at the start: the residual variation is zero; or if
+        parameters of a term's structure are not determined.
     """
+    check_structures(design, kernel)
     unknown = kernel.undetermined
     if unknown is None:
         return _fitted(design, kernel, start)
