@@ -464,6 +464,8 @@ REFUSED = {
     "the surface": lambda fit, path: hb.likelihood_surface(fit),
     "Kenward-Roger": lambda fit, path: kenward_roger(fit),
     "the shrinkage path": lambda fit, path: hb.shrinkage_path(fit),
+    "ranova": lambda fit, path: hb.ranova(fit),
+    "a changed formula": lambda fit, path: fit.update(". ~ . - t"),
     "saving": lambda fit, path: fit.save(path / "fit.hb"),
 }
 

@@ -25,6 +25,7 @@ from hierbayes.comparison.exact_rlrt import exact_test, why_not_exact
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.kernel import kernel_of
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.intervals.replicates import checked_count
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import random_generator
@@ -106,6 +107,7 @@ def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -
     rng = random_generator(random_seed)
     if fit.is_linear_model:
         raise DataError(f"{fit.formula_text} has no random effects, so there is none to take out.")
+    check_unstructured(fit.design, "ranova")
     rows = [_row(fit, deletion) for deletion in deletions(fit.design)]
     exact = [_exact_p(fit, row, nsim=count, rng=rng) for row in rows]
     return RanovaTable(

@@ -41,6 +41,7 @@ from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.kernel import kernel_of, method_kernel, one_thread_for, with_products
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.products import with_response_fitted
+from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.likelihood.answers import check_bounded, check_sigma, check_told_apart
 from hierbayes.likelihood.lmm import (
     LmmFit,
@@ -596,6 +597,7 @@ class Model:
 
     def updated(self, formula: str) -> "Model":
         """Return the model of a changed formula on the same data; ``"."`` is what was there."""
+        check_unstructured(self.design, "A changed formula")
         changed = update_formula(self.formula, formula)
         left = {"contrasts": self._contrasts_left(changed), "priors": None}
         arguments = self.arguments | left
