@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.design.predictor import GroupingFactor, RandomTerm
 from hierbayes.design.values import (
+    Column,
     Factor,
     Logical,
     Matrix,
@@ -84,7 +86,7 @@ def _reads_as_number(level: str) -> bool:
     return True
 
 
-def check_weights(weights: FloatArray, row_labels: Any) -> None:
+def check_weights(weights: FloatArray, row_labels: pd.Index) -> None:
     """Raise DataError for weights that aren't positive."""
     if weights.size and weights.min() > 0:
         return
@@ -102,7 +104,7 @@ def check_weights(weights: FloatArray, row_labels: Any) -> None:
             raise DataError(f"weights: {count} of {weights.size} are {what} ({where}). {advice}")
 
 
-def check_known_sd(known_sd: FloatArray, row_labels: Any) -> None:
+def check_known_sd(known_sd: FloatArray, row_labels: pd.Index) -> None:
     """Raise DataError for known residual sds that aren't positive."""
     bad = ~(known_sd > 0)
     count = int(np.count_nonzero(bad))
@@ -111,7 +113,7 @@ def check_known_sd(known_sd: FloatArray, row_labels: Any) -> None:
         raise DataError(f"known_sd: {count} of {known_sd.size} are not positive ({where}).")
 
 
-def check_not_swapped(formula: Formula, values: Mapping[Expression, Any]) -> None:
+def check_not_swapped(formula: Formula, values: Mapping[Expression, Column]) -> None:
     """Raise DataError for ``(g | x)`` where ``(x | g)`` must be meant.
 
     Asked where a bar has a number on its right and one factor on its left, with as many random

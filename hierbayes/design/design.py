@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.model_frame import model_frame
 from hierbayes.design.predictor import (
     MISSING_LEVEL,
     NEW_LEVEL,
@@ -142,8 +143,6 @@ class Design:
     @property
     def model_frame(self) -> pd.DataFrame:
         """The variables of the model as pandas columns, rows used only; built when asked for."""
-        from hierbayes.design.model_frame import model_frame
-
         return model_frame(self.variables, self.row_labels)
 
     # other designs

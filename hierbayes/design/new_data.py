@@ -22,7 +22,7 @@ from hierbayes.design.layout import LOGICAL, MATRIX, NUMERIC, Layout, Variable
 from hierbayes.design.reading import argument_expression
 from hierbayes.design.rows import check_columns
 from hierbayes.design.table import read_table
-from hierbayes.design.values import Combinations, Factor, Logical, Matrix, column_of
+from hierbayes.design.values import Column, Combinations, Factor, Logical, Matrix, column_of
 from hierbayes.errors import DataError, FormulaSyntaxError
 from hierbayes.formula.expressions import Expression, names_in
 
@@ -103,9 +103,9 @@ def new_precisions(design: Design, newdata: Any) -> FloatArray | None:
     return np.asarray(values**-2.0)
 
 
-def _layout_values(layout: Layout, scope: Scope) -> dict[Expression, Any]:
+def _layout_values(layout: Layout, scope: Scope) -> dict[Expression, Column]:
     """Return the value of every variable of a layout, of the kind it had when fitted."""
-    values: dict[Expression, Any] = {}
+    values: dict[Expression, Column] = {}
     for variable in layout.variables():
         value = column_of(evaluate(variable.expression, scope), scope.table.n_rows)
         values[variable.expression] = _as_fitted(value, variable)
@@ -140,7 +140,7 @@ def _new_factor(fitted: GroupingFactor, scope: Scope) -> tuple[GroupingFactor, n
         expression: column_of(evaluate(expression, scope), n_rows) for expression in own.grouping
     }
     codes, labels = _match_levels(group_levels(own.grouping, groups), own.keys)
-    values: dict[Expression, Any] = {}
+    values: dict[Expression, Column] = {}
     for bar in own.bars:
         values.update(_layout_values(bar, scope))
     return replace(fitted, codes=codes, z=factor_columns(own, values, n_rows)), labels

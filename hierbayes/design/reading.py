@@ -78,7 +78,7 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
         name: _argument(name, asked, scope) for name, asked in given.items() if asked is not None
     }
     arrays = {name: array for name, array in arguments.items() if not isinstance(given[name], str)}
-    made: dict[Expression, Any] = {
+    made: dict[Expression, Column] = {
         expression: value
         for expression, value in values.items()
         if isinstance(value, Factor) and not isinstance(expression, Name)

@@ -93,7 +93,7 @@ class CompleteRows:
 
 
 def complete_rows(
-    columns: Mapping[str, Any], made: Mapping[Expression, Any], n_rows: int
+    columns: Mapping[str, Column], made: Mapping[Expression, Column], n_rows: int
 ) -> CompleteRows:
     """Find the rows in which no column is missing.
 
@@ -143,7 +143,7 @@ def complete_rows(
     return CompleteRows(rows=rows, dropped=dropped)
 
 
-def check_columns(columns: Mapping[str, Any], row_labels: Any) -> None:
+def check_columns(columns: Mapping[str, Column], row_labels: pd.Index) -> None:
     """Raise DataError for the first column that holds infinite values."""
     for name, values in columns.items():
         bad = _rows_where(np.isinf, values)  # missing is no error: new data may have it
@@ -155,7 +155,7 @@ def check_columns(columns: Mapping[str, Any], row_labels: Any) -> None:
             )
 
 
-def check_values(values: Mapping[Expression, Any], row_labels: Any) -> None:
+def check_values(values: Mapping[Expression, Column], row_labels: pd.Index) -> None:
     """Raise DataError for the first expression that isn't a number in a row used.
 
     The columns are known to be finite, so it is the expression that is undefined there.
@@ -193,7 +193,7 @@ def _rows_where(is_bad: Callable[[Any], Any], value: Any) -> BoolArray | None:
     return bad if bad.any() else None
 
 
-def _where(bad: BoolArray, row_labels: Any) -> str:
+def _where(bad: BoolArray, row_labels: pd.Index) -> str:
     positions = np.flatnonzero(bad)
     labels: Iterable[Any] = row_labels[positions[:SHOWN_ROWS]]
     return counted_rows(list(labels), positions.size)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from hierbayes.design.alignment import aligned
 from hierbayes.design.columns import arrow_dictionary, typed
-from hierbayes.design.values import LARGEST_EXACT_INTEGER, Factor
+from hierbayes.design.values import LARGEST_EXACT_INTEGER, Factor, Vector
 from hierbayes.errors import DataError
 from hierbayes.files import readable_file, shown
 from hierbayes.wording import did_you_mean
@@ -38,17 +38,17 @@ class MissingColumnError(DataError):
 class Table:
     """Columns of a data frame by name, each converted once, when first asked for."""
 
-    def __init__(self, n_rows: int, index: Any) -> None:
+    def __init__(self, n_rows: int, index: pd.Index) -> None:
         self.n_rows = n_rows
         self.index = index
-        self._columns: dict[str, Any] = {}
+        self._columns: dict[str, Vector] = {}
 
     @property
     def names(self) -> list[str]:
         """Names of the columns, as text."""
         raise NotImplementedError
 
-    def column(self, name: str) -> Any:
+    def column(self, name: str) -> Vector:
         """Return a column as numbers, Logical or Factor; raise DataError when it can't be."""
         known = self._columns.get(name)
         if known is None:
@@ -66,7 +66,7 @@ class Table:
         """Return a column as the frame holds it."""
         raise NotImplementedError
 
-    def _read(self, name: str) -> Any:
+    def _read(self, name: str) -> Vector:
         raw = self.raw(name)
         try:
             value = typed(raw, name)

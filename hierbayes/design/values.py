@@ -56,7 +56,8 @@ class Matrix:
     suffixes: tuple[str, ...]
 
 
-Column = npt.NDArray[Any] | Factor | Logical | Matrix  # one value, or one row of numbers, a row
+Vector = npt.NDArray[Any] | Factor | Logical  # one value a row
+Column = Vector | Matrix  # one value or several a row
 Scalar = float | str | bool | None
 Value = Column | Scalar | tuple[Any, ...]
 
@@ -88,7 +89,7 @@ def as_numbers(value: npt.NDArray[Any] | Logical) -> FloatArray:
     return value if value.dtype == np.float64 else value.astype(np.float64)
 
 
-def as_factor(value: npt.NDArray[Any] | Factor | Logical) -> Factor:
+def as_factor(value: Vector) -> Factor:
     """Return any vector as categories: numbers in increasing order, labelled as text."""
     if isinstance(value, Factor):
         return value
@@ -245,7 +246,7 @@ def take_rows[C: Column](value: C, rows: npt.NDArray[Any]) -> C:
     return value[rows]
 
 
-def is_missing(value: npt.NDArray[Any] | Factor | Logical | Matrix) -> BoolArray | None:
+def is_missing(value: Column) -> BoolArray | None:
     """Return which rows are missing, or None when none is (the usual, and the fast, case)."""
     if isinstance(value, Factor):
         # One pass over small codes; min() avoids the temporary array.

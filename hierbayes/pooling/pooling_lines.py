@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.axis import Axis, axis_of
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.design.new_data import new_rows
-from hierbayes.design.values import Factor, Logical, as_factor, as_numbers
+from hierbayes.design.values import Factor, Logical, Vector, as_numbers
 from hierbayes.errors import OptionError
 from hierbayes.pooling.level_covariances import check_shrinks, position_of_group
 from hierbayes.pooling.shrinkage import shrinkage
@@ -90,11 +91,11 @@ def pooling_lines(
     factor = fit.design.factors[position]
     name = _variable(fit, position, x)
     chosen = _positions(factor, levels)
-    values, categories = _values(fit, name, factor)
-    grid = _grid(values, categories)
+    axis = _axis(fit, name, factor)
+    grid = axis.grid(POINTS)
     codes = np.repeat(chosen, grid.size)
     at = np.tile(grid, chosen.size)
-    X, Z = _columns(fit, position, codes, name=name, at=at, categories=categories)
+    X, Z = _columns(fit, position, codes, name=name, at=axis.data(at))
     table = shrinkage(fit) if table is None else table
     lines = pd.DataFrame({"level": factor.levels[codes], "x": at})
     base = _base(fit, X) + _offsets(fit.design, factor)[codes]
@@ -117,10 +118,10 @@ def pooling_lines(
         lines["lower"], lines["upper"] = _band(fit, position, codes, X=X, Z=Z, level=level) + shift
     used = np.isin(factor.codes, chosen)
     points = pd.DataFrame(
-        {"level": factor.levels[factor.codes], "x": values, "y": fit.observed}
+        {"level": factor.levels[factor.codes], "x": axis.at, "y": fit.observed}
     ).loc[used]
     return PoolingLines(
-        lines=lines, points=points, x=name, group=factor.name, categories=categories
+        lines=lines, points=points, x=name, group=factor.name, categories=axis.labels
     )
 
 
@@ -152,7 +153,8 @@ def _variable(fit: Fit, position: int, x: str | None) -> str:
 
 
 def _is_category(fit: Fit, name: str) -> bool:
-    return isinstance(used_column(fit, name), Factor | Logical)
+    value = used_column(fit, name)
+    return isinstance(value, Factor | Logical) or name in fit.design.mean.coded()
 
 
 def _positions(factor: GroupingFactor, levels: Sequence[Any] | None) -> IntArray:
@@ -166,28 +168,15 @@ def _positions(factor: GroupingFactor, levels: Sequence[Any] | None) -> IntArray
     return np.array([places[str(label)] for label in levels], dtype=np.intp)
 
 
-def _values(
-    fit: Fit, name: str, factor: GroupingFactor
-) -> tuple[FloatArray, tuple[str, ...] | None]:
-    """Return x of every row used, and the labels of its categories."""
-    if name == ROW:
-        order = np.argsort(factor.codes, kind="stable")
-        starts = np.searchsorted(factor.codes[order], np.arange(factor.levels.size))
-        numbers = np.empty(order.size)
-        numbers[order] = np.arange(order.size) - starts[factor.codes[order]] + 1
-        return numbers, None
-    value = used_column(fit, name)
-    if isinstance(value, Factor | Logical):
-        found = as_factor(value)
-        used, codes = np.unique(found.codes, return_inverse=True)
-        return codes.astype(np.float64), tuple(str(label) for label in found.levels[used])
-    return as_numbers(value), None
-
-
-def _grid(values: FloatArray, categories: tuple[str, ...] | None) -> FloatArray:
-    if categories is not None:
-        return np.arange(len(categories), dtype=np.float64)
-    return np.linspace(values.min(), values.max(), POINTS)
+def _axis(fit: Fit, name: str, factor: GroupingFactor) -> Axis:
+    """Where every row used stands along x."""
+    if name != ROW:
+        return axis_of(used_column(fit, name), coded=name in fit.design.mean.coded())
+    order = np.argsort(factor.codes, kind="stable")
+    starts = np.searchsorted(factor.codes[order], np.arange(factor.levels.size))
+    numbers = np.empty(order.size)
+    numbers[order] = np.arange(order.size) - starts[factor.codes[order]] + 1
+    return Axis(at=numbers)
 
 
 def _columns(
@@ -196,8 +185,7 @@ def _columns(
     codes: IntArray,
     *,
     name: str,
-    at: FloatArray,
-    categories: tuple[str, ...] | None,
+    at: npt.NDArray[Any],
 ) -> tuple[FloatArray, FloatArray]:
     """X (m, p) and Z (m, q) of levels (m,) at values of x (m,)."""
     design, factor = fit.design, fit.design.factors[position]
@@ -207,9 +195,7 @@ def _columns(
     data: dict[str, Any] = {}
     for column in needed:
         if column == name:
-            data[column] = (
-                at if categories is None else np.array(categories, object)[at.astype(int)]
-            )
+            data[column] = at
             continue
         value = used_column(fit, column)
         typical = _most_frequent if column in coded | grouped else _typical
@@ -219,7 +205,7 @@ def _columns(
     return rows.X[:, fit.kept], rows.factors[position].z
 
 
-def _typical(value: Any, factor: GroupingFactor) -> npt.NDArray[Any]:
+def _typical(value: Vector, factor: GroupingFactor) -> npt.NDArray[Any]:
     """Return the mean of a column in each level, (J,); of categories the most frequent."""
     if isinstance(value, Factor | Logical):
         return _most_frequent(value, factor)
@@ -232,7 +218,7 @@ def _level_means(values: FloatArray, factor: GroupingFactor) -> FloatArray:
     return np.asarray(sums / np.bincount(factor.codes, minlength=J))
 
 
-def _most_frequent(value: Any, factor: GroupingFactor) -> npt.NDArray[Any]:
+def _most_frequent(value: Vector, factor: GroupingFactor) -> npt.NDArray[Any]:
     """Return the most frequent value of a column in each level, (J,)."""
     if isinstance(value, Logical):
         distinct: Any = np.array([False, True])

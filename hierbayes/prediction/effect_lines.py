@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.design.axis import Axis, axis_of
 from hierbayes.design.design import GroupingFactor
-from hierbayes.design.values import Factor, Logical, as_factor, as_numbers
+from hierbayes.design.values import Factor, Logical, Vector, as_numbers
 from hierbayes.errors import OptionError
 from hierbayes.results.fit import Fit, used_column
 from hierbayes.results.prediction_table import PredictionTable, heading_lines
@@ -65,7 +66,7 @@ class _Columns:
     random: tuple[str, ...]
     grouping: tuple[str, ...]
     coded: frozenset[str]
-    values: Mapping[str, Any]
+    values: Mapping[str, Vector]
 
     @property
     def predictors(self) -> tuple[str, ...]:
@@ -108,28 +109,25 @@ def effect_lines(
     codes = np.zeros(fit.nobs, dtype=np.intp) if factor is None else factor.codes
     levels = np.array([""], dtype=object) if factor is None else factor.levels
     if name == own and name not in columns.predictors:
-        categories: tuple[str, ...] | None = tuple(map(str, levels))
-        values = codes.astype(np.float64)
+        axis = Axis(at=codes.astype(np.float64), labels=tuple(map(str, levels)))
         grid = np.array([-0.5, levels.size - 0.5])
     else:
-        values, categories = _values(columns, name)
-        grid = _grid(values, categories)
+        axis = axis_of(columns.values[name], coded=name in columns.coded)
+        grid = axis.grid(POINTS)
     held = {n: _typical(columns, n) for n in columns.predictors if n != name}
-    frame = _frame(columns, name, grid, categories=categories, held=held)
+    frame = _frame(columns, name, grid, axis=axis, held=held)
     typical = fit.predict(frame, groups="none", interval="confidence", level=level)
     some = slice(None)
-    if categories is None:
+    if axis.labels is None:
         some = slice(None, None, (POINTS - 1) // (NEW_POINTS - 1))
     new = _new(fit, columns, frame[some], level) if new_responses else None
     y = np.asarray(fit.observed, dtype=np.float64)
     return EffectLines(
-        points=pd.DataFrame({"group": levels[codes], "x": values, "y": y}),
+        points=pd.DataFrame({"group": levels[codes], "x": axis.at, "y": y}),
         typical=_along(grid, typical),
         new=None if new is None else _along(grid[some], new),
-        groups=_group_lines(
-            fit, columns, position, name=name, grid=grid, categories=categories, level=level
-        ),
-        categories=categories,
+        groups=_group_lines(fit, columns, position, name=name, grid=grid, axis=axis, level=level),
+        categories=axis.labels,
         x_name=name,
         response=fit.design.formula.response_label,
         group_name=own,
@@ -176,22 +174,6 @@ def _variable(columns: _Columns, x: str | None, group: str | None) -> str:
     return found
 
 
-def _values(columns: _Columns, name: str) -> tuple[FloatArray, tuple[str, ...] | None]:
-    """Return x of every row, and the labels of its categories."""
-    value = columns.values[name]
-    if not columns.is_category(name):
-        return as_numbers(value), None
-    found = as_factor(value)
-    used, codes = np.unique(found.codes, return_inverse=True)
-    return codes.astype(np.float64), tuple(str(label) for label in found.levels[used])
-
-
-def _grid(values: FloatArray, categories: tuple[str, ...] | None) -> FloatArray:
-    if categories is not None:
-        return np.arange(len(categories), dtype=np.float64)
-    return np.linspace(values.min(), values.max(), POINTS)
-
-
 def _typical(columns: _Columns, name: str, rows: Any = slice(None)) -> Any:
     """Return the mean of a number over some rows, or the most frequent category."""
     value = columns.values[name]
@@ -214,30 +196,15 @@ def _frame(
     name: str,
     grid: FloatArray,
     *,
-    categories: tuple[str, ...] | None,
+    axis: Axis,
     held: Mapping[str, Any],
 ) -> pd.DataFrame:
     """Make new rows along x; grouping columns are left out unless they are predictors."""
     data: dict[str, Any] = {"(row)": np.arange(grid.size)}
     data |= {n: [value] * grid.size for n, value in held.items()}
     if name in columns.predictors:
-        data[name] = _as_data(columns, name, grid, categories)
+        data[name] = axis.data(grid)
     return pd.DataFrame(data)
-
-
-def _as_data(
-    columns: _Columns, name: str, grid: FloatArray, categories: tuple[str, ...] | None
-) -> Any:
-    """Values of x as the data have them."""
-    if categories is None:
-        return grid
-    value = columns.values[name]
-    at = grid.astype(np.intp)
-    if isinstance(value, Logical):
-        return np.unique(value.values)[at].astype(bool)
-    if isinstance(value, Factor):
-        return np.array(categories, dtype=object)[at]
-    return np.unique(value)[at]
 
 
 def _new(fit: Fit, columns: _Columns, frame: pd.DataFrame, level: float) -> PredictionTable | None:
@@ -271,7 +238,7 @@ def _group_lines(
     *,
     name: str,
     grid: FloatArray,
-    categories: tuple[str, ...] | None,
+    axis: Axis,
     level: float,
 ) -> pd.DataFrame:
     """Predictions of every level: along x, or one each with its limits where x is the group."""
@@ -288,11 +255,11 @@ def _group_lines(
     rows = [order[a:b] for a, b in pairwise(ends)]
     at = np.arange(J, dtype=np.float64) if is_group else np.tile(grid, 1 if one_each else J)
     if one_each and not is_group:  # x is the same in all rows of a level
-        at = _values(columns, name)[0][[of[0] for of in rows]]
+        at = axis.at[[of[0] for of in rows]]
     data: dict[str, Any] = {}
     for column in dict.fromkeys([*columns.predictors, *own]):
         if column == name and not one_each:
-            data[column] = _as_data(columns, column, at, categories)
+            data[column] = axis.data(at)
         elif column in own:
             data[column] = _first_values(columns.values[column], rows)[codes]
         else:
@@ -308,7 +275,7 @@ def _group_lines(
     ).assign(upper=np.nan)
 
 
-def _first_values(value: Any, rows: list[Any]) -> Any:
+def _first_values(value: Vector, rows: list[Any]) -> Any:
     """Value of a grouping column in each level: it is the same in all rows of a level."""
     first = np.array([of[0] for of in rows])
     if isinstance(value, Factor):

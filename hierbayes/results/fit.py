@@ -1,10 +1,9 @@
 """A fit by either estimator, and what is asked of both in the same words."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
+from hierbayes.design.values import Vector
 from hierbayes.naming.addresses import effect_labels
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -12,7 +11,7 @@ from hierbayes.results.posterior_fit import PosteriorFit
 Fit = LikelihoodFit | PosteriorFit
 
 
-def used_column(fit: Fit, name: str) -> Any:
+def used_column(fit: Fit, name: str) -> Vector:
     """Return a column of the user's data in the rows used: numbers, Factor or Logical."""
     return fit.design.rows.of(fit.model.table.column(name))
 

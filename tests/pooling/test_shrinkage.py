@@ -384,3 +384,16 @@ def test_levels_that_lack_a_cell_give_no_root_of_rounding():
         lacking = table.level.map(cells) < 3
         assert table.within_group_se[lacking].isna().all()
         assert (table.within_group_se[~lacking] > 0).all()
+
+
+def test_lines_over_a_number_made_a_factor_stand_at_its_values():
+    data = hb.load_dataset("sleepstudy")
+    data["third"] = (data["Days"] // 4).astype(int) * 5
+    fit = hb.lmer("Reaction ~ factor(third) + (1 | Subject)", data)
+    found = pooling_lines(fit, levels=["308", "309"])
+    assert found.x == "third" and found.categories == ("0", "5", "10")
+    assert found.lines["x"].tolist() == [0, 1, 2] * 2
+    new = pd.DataFrame({"third": [0, 5, 10]})
+    expected = fit.predict(new, groups="none").tolist() * 2
+    np.testing.assert_allclose(found.lines["population"], expected)
+    assert set(found.points["x"]) == {0, 1, 2}
