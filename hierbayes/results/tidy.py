@@ -11,6 +11,7 @@ from hierbayes.errors import OptionError
 from hierbayes.options import Ddf, Effect, check_option
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.row_tests import RowTests
+from hierbayes.results.varcorr import component_rows
 from hierbayes.wording import shown
 
 COLUMNS = (
@@ -121,17 +122,16 @@ def estimated_rows(fit: FitTables, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _random_parameters(fit: FitTables) -> pd.DataFrame:
-    table = fit.varcorr().to_frame()
-    group = table["group"].tolist()
-    first, second = table["term1"].tolist(), table["term2"].tolist()
-    terms = []
-    for a, b in zip(first, second, strict=True):
-        if not isinstance(a, str):  # the residual sd; a grouping factor may be called Residual
+    groups, terms, estimates = [], [], []
+    for group, a, b, _, estimate in component_rows(fit.varcorr()):
+        groups.append(group)
+        estimates.append(estimate)
+        if a is None:  # the residual sd; a grouping factor may be called Residual
             terms.append("sd__Observation")
         else:
-            terms.append(f"sd__{a}" if not isinstance(b, str) else f"cor__{a}.{b}")
+            terms.append(f"sd__{a}" if b is None else f"cor__{a}.{b}")
     return tidy_frame(
-        fit, effect="ran_pars", group=group, term=terms, estimate=table["sdcor"].to_numpy()
+        fit, effect="ran_pars", group=groups, term=terms, estimate=np.array(estimates, dtype=float)
     )
 
 

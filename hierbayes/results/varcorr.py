@@ -65,14 +65,20 @@ class VarCorr(Printable):
         >>> fit.varcorr().to_frame()["group"].tolist()
         ['Subject', 'Subject', 'Subject', 'Residual']
         """
-        rows: list[tuple[str, str | None, str | None, float, float]] = []
-        for term in self.terms:
-            cov = term.covariance
-            for i, column in enumerate(term.columns):
-                rows.append((term.name, column, None, cov[i, i], term.sd[i]))
-            for j, first in enumerate(term.columns):
-                for i in range(j + 1, len(term.columns)):
-                    rows.append((term.name, first, term.columns[i], cov[i, j], term.corr[i, j]))
-        if self.has_residual:
-            rows.append(("Residual", None, None, self.sigma**2, self.sigma))
-        return pd.DataFrame(rows, columns=["group", "term1", "term2", "vcov", "sdcor"])
+        columns = ["group", "term1", "term2", "vcov", "sdcor"]
+        return pd.DataFrame(component_rows(self), columns=columns)
+
+
+def component_rows(found: VarCorr) -> list[tuple[str, str | None, str | None, float, float]]:
+    """Return the rows of ``to_frame()``."""
+    rows: list[tuple[str, str | None, str | None, float, float]] = []
+    for term in found.terms:
+        cov = term.covariance
+        for i, column in enumerate(term.columns):
+            rows.append((term.name, column, None, cov[i, i], term.sd[i]))
+        for j, first in enumerate(term.columns):
+            for i in range(j + 1, len(term.columns)):
+                rows.append((term.name, first, term.columns[i], cov[i, j], term.corr[i, j]))
+    if found.has_residual:
+        rows.append(("Residual", None, None, found.sigma**2, found.sigma))
+    return rows
