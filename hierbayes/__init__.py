@@ -1,7 +1,7 @@
 """hierbayes: multilevel models by lme4 formula, REML/ML beside the posterior."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
 from hierbayes.errors import (
@@ -20,14 +20,16 @@ from hierbayes.errors import (
     RankDeficientWarning,
     SamplingError,
 )
-from hierbayes.families.family import Family, Parameter, Support
-from hierbayes.families.links import Link
-from hierbayes.families.named import register_family
-from hierbayes.model import Model, glmer, lmer, load
 from hierbayes.reports.registry import register_reports
-from hierbayes.results.finding import Finding
-from hierbayes.results.likelihood_fit import LikelihoodFit
-from hierbayes.results.varcorr import VarCorr
+
+if TYPE_CHECKING:
+    from hierbayes.families.family import Family, Parameter, Support
+    from hierbayes.families.links import Link
+    from hierbayes.families.named import register_family
+    from hierbayes.model import Model, glmer, lmer, load
+    from hierbayes.results.finding import Finding
+    from hierbayes.results.likelihood_fit import LikelihoodFit
+    from hierbayes.results.varcorr import VarCorr
 
 __version__ = "0.1.0"
 
@@ -38,6 +40,8 @@ _LAZY = {
     "Beta": "hierbayes.priors.distributions",
     "Cauchy": "hierbayes.priors.distributions",
     "Exponential": "hierbayes.priors.distributions",
+    "Family": "hierbayes.families.family",
+    "Finding": "hierbayes.results.finding",
     "Flat": "hierbayes.priors.distributions",
     "Gamma": "hierbayes.priors.distributions",
     "HalfCauchy": "hierbayes.priors.distributions",
@@ -46,11 +50,17 @@ _LAZY = {
     "HalfStudentT": "hierbayes.priors.distributions",
     "InverseGamma": "hierbayes.priors.distributions",
     "LKJ": "hierbayes.priors.lkj",
+    "LikelihoodFit": "hierbayes.results.likelihood_fit",
+    "Link": "hierbayes.families.links",
     "LogNormal": "hierbayes.priors.distributions",
+    "Model": "hierbayes.model",
     "Normal": "hierbayes.priors.distributions",
+    "Parameter": "hierbayes.families.family",
     "PosteriorFit": "hierbayes.results.posterior_fit",
     "StudentT": "hierbayes.priors.distributions",
+    "Support": "hierbayes.families.family",
     "Uniform": "hierbayes.priors.distributions",
+    "VarCorr": "hierbayes.results.varcorr",
     "anova": "hierbayes.comparison.anova",
     "bayes_factor": "hierbayes.comparison.bayes_factor",
     "bootstrap": "hierbayes.intervals.bootstrap",
@@ -61,9 +71,12 @@ _LAZY = {
     "emmeans": "hierbayes.marginal_means.emmeans",
     "exact_lrt": "hierbayes.comparison.exact_rlrt",
     "exact_rlrt": "hierbayes.comparison.exact_rlrt",
+    "glmer": "hierbayes.model",
     "icc": "hierbayes.checks.r2",
     "influence": "hierbayes.checks.influence",
     "likelihood_surface": "hierbayes.intervals.likelihood_surface",
+    "lmer": "hierbayes.model",
+    "load": "hierbayes.model",
     "loo": "hierbayes.comparison.loo",
     "pb_test": "hierbayes.comparison.pb_test",
     "plot": "hierbayes.plots",
@@ -71,6 +84,7 @@ _LAZY = {
     "r2": "hierbayes.checks.r2",
     "ranova": "hierbayes.comparison.ranova",
     "reanalyse": "hierbayes.studies.reanalysis",
+    "register_family": "hierbayes.families.named",
     "shrinkage": "hierbayes.pooling.shrinkage",
     "shrinkage_path": "hierbayes.pooling.shrinkage_path",
 }

@@ -51,6 +51,11 @@ def test_linear_half_imports_nothing_heavy(script):
     assert "SCIPY" in lines, "scipy.stats was imported; it takes as long as all the rest"
 
 
+def test_the_import_alone_loads_no_model():
+    loaded = run("import sys; print(*('hierbayes.model' in sys.modules, hb.lmer.__name__))").stdout
+    assert loaded.splitlines()[0] == "False lmer"
+
+
 def test_the_cold_summary_is_printed():
     out = run(FIT_AND_PRINT).stdout
     assert "REML criterion at convergence: 1743.6" in out
