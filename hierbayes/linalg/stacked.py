@@ -44,6 +44,8 @@ def cholesky_stack(A: FloatArray) -> FloatArray:
 def solve_lower_stack(L: FloatArray, B: FloatArray) -> FloatArray:
     """Solve L X = B for stacks of lower triangles (..., J, q, q) and of right sides (..., q, c)."""
     q = L.shape[-1]
+    if q == 1:
+        return np.asarray(B / L)
     X = _solution_of(L, B)
     for i in range(q):
         row = B[..., i, :]
@@ -59,6 +61,8 @@ def solve_lower_stack(L: FloatArray, B: FloatArray) -> FloatArray:
 def solve_upper_stack(L: FloatArray, B: FloatArray) -> FloatArray:
     """Solve L' X = B for stacks of lower triangles (..., J, q, q) and right sides (..., q, c)."""
     q = L.shape[-1]
+    if q == 1:
+        return np.asarray(B / L)
     X = _solution_of(L, B)
     for i in reversed(range(q)):
         row = B[..., i, :]
@@ -74,7 +78,10 @@ def solve_upper_stack(L: FloatArray, B: FloatArray) -> FloatArray:
 
 def _solution_of(L: FloatArray, B: FloatArray) -> FloatArray:
     """Make room for the solution of L X = B; matrices may have no rows."""
-    return np.empty((*np.broadcast_shapes(L.shape[:-2], B.shape[:-2]), *B.shape[-2:]))
+    leading, own = L.shape[:-2], B.shape[:-2]
+    if own and own != leading:
+        leading = np.broadcast_shapes(leading, own)
+    return np.empty((*leading, *B.shape[-2:]))
 
 
 def inverse_of_triangles(L: FloatArray) -> FloatArray:
@@ -117,10 +124,9 @@ def transposed_product(A: FloatArray, B: FloatArray) -> FloatArray:
 
 def summed_products(A: FloatArray, B: FloatArray) -> FloatArray:
     """Sum over J of A B' for stacks (T, J, a, c) and (T, J, b, c), as one product: (T, a, b)."""
-    left, right = (
-        np.swapaxes(stack, 1, 2).reshape(stack.shape[0], stack.shape[2], -1) for stack in (A, B)
-    )
-    return np.asarray(left @ np.swapaxes(right, 1, 2))
+    left = A.swapaxes(1, 2).reshape(A.shape[0], A.shape[2], -1)
+    right = B.swapaxes(1, 2).reshape(B.shape[0], B.shape[2], -1)
+    return np.asarray(left @ right.swapaxes(1, 2))
 
 
 def log_det_stack(L: FloatArray) -> FloatArray:
