@@ -194,13 +194,18 @@ class CovarianceShape:
 
         A structure takes its parameters nearest to the covariance Lambda Lambda' of its term.
         """
-        theta = np.empty((Lambdas[0].shape[0] if Lambdas else 1, self.n_theta))
-        for Lambda, (at, row, column) in zip(Lambdas, self.factor_entries, strict=True):
-            theta[:, at] = Lambda[:, row, column]
+        theta = self.packed_triangles(Lambdas)
         for i, own, part in self.structured:
             factor, (rows, columns) = self.blocks[i]
             root = Lambdas[factor][:, rows, columns]
             theta[:, part] = own.nearest(root @ np.swapaxes(root, 1, 2))
+        return theta
+
+    def packed_triangles(self, Lambdas: Sequence[FloatArray]) -> FloatArray:
+        """Theta (T, k) from the Lambda of each factor (T, q, q), zero for structures."""
+        theta = np.zeros((Lambdas[0].shape[0] if Lambdas else 1, self.n_theta))
+        for Lambda, (at, row, column) in zip(Lambdas, self.factor_entries, strict=True):
+            theta[:, at] = Lambda[:, row, column]
         return theta
 
     def in_basis(self, bases: Sequence[FloatArray]) -> "CovarianceShape":
@@ -297,7 +302,7 @@ class CovarianceShape:
                 basis, roots = bases[factor][at], Lambdas[factor][:, at[0], at[1]]
                 size = (np.abs(basis) @ np.abs(roots)).sum(axis=2)
                 out[factor][:, at[0], at[1]] = lower_triangles(basis @ roots, size=size)
-        packed = np.asarray(self.pack(out))
+        packed = self.packed_triangles(out)
         for _, own, part in self.structured:
             packed[:, part] = _rectified(own, theta[:, part])
         return packed

@@ -78,7 +78,7 @@ class Covariance(Protocol):
     def nearest(self, covariance: FloatArray) -> FloatArray:
         """Parameters (T, k) of a covariance (T, q, q): exact for one of this structure.
 
-        Of another one a good guess: searches start from moments.
+        Of another one a good guess: searches start from moments. Of zero any that are finite.
         """
 
     def to_unconstrained(self, par: FloatArray) -> FloatArray:

@@ -30,7 +30,7 @@ def principal_axes(
         found, size, _ = np.linalg.svd(roots[factor][0][at])
         axes[factor][at] = found
         roots[factor][0][at] = np.diag(size)
-    turned_theta = np.asarray(shape.pack(roots)[0])
+    turned_theta = shape.packed_triangles(roots)[0]
     for _, _, part in shape.structured:
         turned_theta[part] = theta[part]
     return axes, turned_theta

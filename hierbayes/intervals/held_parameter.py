@@ -270,7 +270,7 @@ class _Places:
         turned = [turn @ root for turn, root in zip(self.turns, roots, strict=True)]
         triangles = _triangles(shape, turned)
         if k:
-            self.z[:k] = shape.pack(triangles)[0]
+            self.z[:k] = shape.packed_triangles(triangles)[0]
         for _, _, part in shape.structured:
             self.z[part] = at.theta[0, part]
         if parameter.place >= 0:
