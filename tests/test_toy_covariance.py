@@ -85,6 +85,37 @@ class Unbounded(Autoregressive):
         return np.column_stack([s, np.arctanh(np.clip(r, -0.99, 0.99))])
 
 
+@dataclass(frozen=True)
+class Pair(Structured):
+    """Two sds and their correlation: what a full covariance of two columns is as well."""
+
+    q: int
+    names = ("first", "second", "cor")
+    is_scale = np.array([True, True, False])
+    bounds = np.array([[0.0, np.inf], [0.0, np.inf], [-1.0, 1.0]])
+
+    def root(self, par):
+        a, b, r = par.T
+        rows = [[a, 0 * a], [b * r, b * np.sqrt(1 - r**2)]]
+        return np.moveaxis(np.array(rows), 2, 0)
+
+    def slope(self, par):
+        a, b, r = par.T
+        zero, rest = 0 * a, np.sqrt(1 - r**2)
+        slopes = [
+            [[1 + zero, zero], [zero, zero]],
+            [[zero, zero], [r, rest]],
+            [[zero, zero], [b, -b * r / rest]],
+        ]
+        return np.moveaxis(np.array(slopes), 3, 0)
+
+    def nearest(self, covariance):
+        a, b = np.sqrt(covariance[:, 0, 0]), np.sqrt(covariance[:, 1, 1])
+        product = a * b
+        r = np.divide(covariance[:, 0, 1], product, out=np.zeros_like(a), where=product > 0)
+        return np.column_stack([a, b, r])
+
+
 PAGE = Path(__file__).parents[1] / "docs" / "adding" / "covariance.md"
 DEFINITION, PLUGGED_IN = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
 documented = {"__name__": __name__}
@@ -94,6 +125,7 @@ CompoundSymmetry = documented["CompoundSymmetry"]
 register("toy_cs", CompoundSymmetry)
 register("toy_ar1", Autoregressive)
 register("toy_w", Unbounded)
+register("toy_pair", Pair)
 
 TOYS = {"toy_cs": CompoundSymmetry, "toy_ar1": Autoregressive}
 STRUCTURES = {**TOYS, "toy_w": Unbounded}
@@ -287,7 +319,7 @@ def test_a_correlation_of_one_is_found_exactly_and_said(name):
 
 @pytest.mark.parametrize("name", TOYS)
 def test_an_sd_of_zero_is_found_exactly(name):
-    model = toy_model(name, par=(0.0, 0.0), seed=6)
+    model = toy_model(name, par=(0.0, 0.0), seed=3)
     with pytest.warns(hb.BoundaryWarning, match="exactly zero"):
         fit = model.fit()
     assert fit.theta[0] == 0.0
@@ -512,3 +544,59 @@ def test_derivatives_of_the_profiled_deviance_are_those_of_differences(name, for
             across, row = (up.gradient - down.gradient) / 2e-5, found.hessian[:, i]
             apart = ~held.is_sd
             np.testing.assert_allclose(row[apart, :-1], across[apart, :-1], atol=1e-3)
+
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+
+
+def as_pair(model):
+    """The same model with a structure that is a full covariance of two columns."""
+    terms = tuple(replace(term, covariance="toy_pair") for term in model.design.terms)
+    design = model.design.with_mean(replace(model.design.mean, terms=terms))
+    return model.with_design(design, kernel_of(design, weights=None, method="reml"))
+
+
+def both_fits(*, method="reml", days=1.0):
+    """The fit of a full covariance of two columns, and of the structure that is the same."""
+    table = hb.load_dataset("sleepstudy")
+    table["Days"] = table["Days"] * days
+    model = hb.Model(SLEEP, table)
+    return model.fit(method), as_pair(model).fit(method)
+
+
+# at zero and at either bound; the search meets negative scales, and both bounds have a minimum
+@pytest.mark.parametrize("seed", [3, 18, 58, 85, 94, 132])
+def test_a_structure_that_is_a_full_covariance_has_its_boundary(seed):
+    rng = np.random.default_rng(seed)
+    g, t = np.repeat(np.arange(12), 6), rng.normal(size=72) + 1
+    y = rng.normal(size=72) + (rng.normal(size=12) * rng.choice([0, 0.3, 1]))[g]
+    y += (rng.normal(size=12) * rng.choice([0, 0, 0.3]))[g] * t
+    model = hb.Model("y ~ t + (t | g)", pd.DataFrame({"y": y, "t": t, "g": g.astype(str)}))
+    with pytest.warns(hb.BoundaryWarning):
+        full, own = model.fit(), as_pair(model).fit()
+    assert own.converged
+    assert own.is_singular
+    assert own.criterion == pytest.approx(full.criterion, abs=1e-6)
+    theirs, found = full.varcorr().terms[0], own.varcorr().terms[0]
+    np.testing.assert_allclose(found.sd, theirs.sd, rtol=1e-3)
+    np.testing.assert_allclose(found.corr, theirs.corr, atol=1e-6)
+
+
+@pytest.mark.parametrize("days", [1.0, 1e6, 1e-6])
+def test_a_structure_that_is_a_full_covariance_has_its_fit_in_any_unit(days):
+    full, own = both_fits(days=days)
+    assert own.criterion == pytest.approx(full.criterion, abs=1e-8)
+    for a, b in zip(own.varcorr().terms, full.varcorr().terms, strict=True):
+        np.testing.assert_allclose(a.sd, b.sd, rtol=1e-6)
+        np.testing.assert_allclose(a.corr, b.corr, atol=1e-6)
+    np.testing.assert_allclose(own.vcov_beta, full.vcov_beta, rtol=1e-6)
+    np.testing.assert_allclose(own.modes[0], full.modes[0], rtol=1e-4, atol=1e-6 / days)
+    np.testing.assert_allclose(satterthwaite_df(own), satterthwaite_df(full), rtol=1e-5)
+
+
+def test_a_structure_that_is_a_full_covariance_has_its_profile_limits():
+    full, own = (hb.confint(fit, method="profile") for fit in both_fits(method="ml"))
+    names = ["first|Subject", "second|Subject", "cor|Subject", "sigma", "(Intercept)", "Days"]
+    theirs = full.iloc[[0, 2, 1, 3, 4, 5]]  # sd, cor, sd in the order of the triangle
+    assert own.index.tolist() == names
+    np.testing.assert_allclose(own.to_numpy(), theirs.to_numpy(), rtol=2e-6, atol=2e-6)

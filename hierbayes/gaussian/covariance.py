@@ -309,9 +309,14 @@ class CovarianceShape:
 
 
 def _rectified(own: Structure, par: FloatArray) -> FloatArray:
-    return (
-        own.rectified(par) if isinstance(own, Searched) else np.where(own.is_scale, abs(par), par)
-    )
+    if isinstance(own, Searched):
+        return own.rectified(par)
+    negative = (par[:, own.is_scale] < 0).any(axis=1)
+    if not negative.any():
+        return par
+    out, root = par.copy(), own.root(par[negative])
+    out[negative] = own.nearest(root @ np.swapaxes(root, 1, 2))
+    return out
 
 
 @lru_cache(maxsize=256)

@@ -13,8 +13,8 @@ So ``root`` and ``slope`` are all that a criterion asks. Full triangles, one ent
 parameter, are the special case that ``covariance.py`` keeps fast.
 
 A search needs coordinates x without bounds in which Lambda is smooth (``Searched``). A scale is its
-own: its sign does not matter, and zero is where the derivative vanishes. A parameter r between
-bounds m - h and m + h is r = m + h sin x: there Lambda, which may have a root of m + h - r, is
+own: minus all scales are the same covariance, and at zero the derivative vanishes. A parameter r
+between bounds m - h and m + h is r = m + h sin x: there Lambda, which may have a root of m + h - r, is
 smooth at the bound too, and the derivative vanishes at it as at a zero scale. Scales are counted in
 the sds that the basis of the products gives them.
 
@@ -257,8 +257,12 @@ class Searched:
 
         Where all scales are zero angles say nothing and are zero too.
         """
-        out = np.where(self.is_scale, np.abs(x), x)
-        turned = np.where(np.abs(x) <= np.pi / 2, x, np.arcsin(np.sin(x)))
+        out = x.copy()
+        negative = (x[:, self.is_scale] < 0).any(axis=1)
+        if negative.any():  # of several scales one sign may be that of a correlation
+            root = self.root(x[negative])
+            out[negative] = self.nearest(root @ np.swapaxes(root, 1, 2))
+        turned = np.where(np.abs(out) <= np.pi / 2, out, np.arcsin(np.sin(out)))
         nothing = (x[:, self.is_scale] == 0).all(axis=1, keepdims=True)
         return np.where(self.is_angle, np.where(nothing, 0.0, turned), out)
 

@@ -301,7 +301,9 @@ class _Places:
             self.z[self.own] = max(self.z[self.own] * sigma * self.size, self.lower)
             if own.is_scale.sum() == 1:  # without the only scale nothing else counts
                 self.below[part] = ~own.is_scale
-        elif parameter.kind == "cor":
+            return
+        self.positive[part] = own.is_scale  # with a negative one it may be another correlation
+        if parameter.kind == "cor":
             self.middle, self.half = own.range_of(parameter.place)
             self.lower, self.upper = -RIGHT_ANGLE, RIGHT_ANGLE
             self.z[self.own] = np.clip(self.z[self.own], self.lower, self.upper)

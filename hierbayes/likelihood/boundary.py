@@ -29,7 +29,10 @@ ZERO_COST = 1e-9
 WAY_DOWN = 1e-3
 ADDED = 0.3  # sd, in residual sds, with which a search goes on there
 FAR = (0.3, 1.0, 3.0, 10.0, 30.0)  # sds, in residual sds, looked at where one is estimated as zero
-NEAR = (0.03, 0.1)  # where also a structure is looked at, as no direction downhill is asked for
+# Of a structure: sds looked at besides, parts of the scales that it has, and angles.
+NEAR = (0.03, 0.1)
+SIZES = (0.5, 1.0, 2.0)
+ANGLES = (-np.pi / 2, -0.7, 0.0, 0.7, np.pi / 2)
 
 
 def near_bounds(shape: CovarianceShape, x: FloatArray) -> BoolArray:
@@ -81,10 +84,34 @@ def _far_starts(shape: CovarianceShape, x: FloatArray) -> list[FloatArray]:
     for i, (factor, at) in enumerate(shape.blocks):
         if not is_term_singular(shape.triangle_of_term(Lambdas, i)):
             continue
-        for size in FAR if shape.structures[i] is None else (*NEAR, *FAR):
+        if shape.structures[i] is not None:
+            found += _starts_of_structure(shape, x, i)
+            continue
+        for size in FAR:
             changed = [Lambda.copy() for Lambda in Lambdas]
             changed[factor][0][at] = size * np.eye(at[1].size)
             found.append(shape.pack(changed)[0])
+    return found
+
+
+def _starts_of_structure(shape: CovarianceShape, x: FloatArray, term: int) -> list[FloatArray]:
+    """Thetas (k,) with other parameters of a structure that lacks a direction at x (k,).
+
+    There is no derivative in the covariance that stays within a structure, so its own parameters
+    are looked at: all scales, or one, from small to large, and those at x, at angles from bound to
+    bound.
+    """
+    part = shape.slices[term]
+    is_scale, is_angle = shape.is_diagonal[part], shape.is_angle[part]
+    some = [is_scale, *np.eye(is_scale.size, dtype=np.bool_)[is_scale]]
+    scales = [size * one for one in some[: None if len(some) > 2 else 1] for size in (*NEAR, *FAR)]
+    scales += [size * x[part] for size in SIZES]
+    found = []
+    for scale in scales:
+        for angle in ANGLES if is_angle.any() else (0.0,):
+            other = x.copy()
+            other[part] = np.where(is_scale, scale, np.where(is_angle, angle, x[part]))
+            found.append(other)
     return found
 
 
@@ -140,9 +167,15 @@ def with_zeros(
     array (m, k), and the states there of those that changed
     """
     shape, criteria = kernel.basis_shape, Criteria(kernel)
-    x, above = x.copy(), shape.above_bound(x)
+    x = x.copy()
     states: list[Evaluation | None] = [None] * x.shape[0]
     limit = value + ZERO_COST * np.maximum(1.0, np.abs(value) * 1e-3)
+    if not shape.is_plain:  # scales of a structure may cost something one by one, and not together
+        trial = shape.rectified_batch(on_bounds(shape, x))
+        there = safely(criteria, trial)
+        for i in np.flatnonzero(there.value <= limit).tolist():
+            x[i], states[i] = trial[i], there.states[i]
+    above = shape.above_bound(x)
     n_near, order = (above < TRY_ZERO).sum(axis=1), np.argsort(above, axis=1, kind="stable")
     for nth in range(int(n_near.max(initial=0))):
         some = np.flatnonzero(n_near > nth)
