@@ -564,14 +564,19 @@ def both_fits(*, method="reml", days=1.0):
     return model.fit(method), as_pair(model).fit(method)
 
 
-# at zero and at either bound; the search meets negative scales, and both bounds have a minimum
-@pytest.mark.parametrize("seed", [3, 18, 58, 85, 94, 132])
-def test_a_structure_that_is_a_full_covariance_has_its_boundary(seed):
+def weak_slopes(seed):
+    """Levels that hardly differ: many seeds are at a boundary."""
     rng = np.random.default_rng(seed)
     g, t = np.repeat(np.arange(12), 6), rng.normal(size=72) + 1
     y = rng.normal(size=72) + (rng.normal(size=12) * rng.choice([0, 0.3, 1]))[g]
     y += (rng.normal(size=12) * rng.choice([0, 0, 0.3]))[g] * t
-    model = hb.Model("y ~ t + (t | g)", pd.DataFrame({"y": y, "t": t, "g": g.astype(str)}))
+    return hb.Model("y ~ t + (t | g)", pd.DataFrame({"y": y, "t": t, "g": g.astype(str)}))
+
+
+# at zero and at either bound; the search meets negative scales, and both bounds have a minimum
+@pytest.mark.parametrize("seed", [3, 18, 58, 85, 94, 132])
+def test_a_structure_that_is_a_full_covariance_has_its_boundary(seed):
+    model = weak_slopes(seed)
     with pytest.warns(hb.BoundaryWarning):
         full, own = model.fit(), as_pair(model).fit()
     assert own.converged
@@ -600,3 +605,14 @@ def test_a_structure_that_is_a_full_covariance_has_its_profile_limits():
     theirs = full.iloc[[0, 2, 1, 3, 4, 5]]  # sd, cor, sd in the order of the triangle
     assert own.index.tolist() == names
     np.testing.assert_allclose(own.to_numpy(), theirs.to_numpy(), rtol=2e-6, atol=2e-6)
+
+
+# from zero, where the correlation says nothing; and where one of two sds at zero allows any
+@pytest.mark.parametrize("seed", [3, 62, 94])
+@pytest.mark.filterwarnings("ignore::hierbayes.BoundaryWarning")
+def test_a_structure_that_is_a_full_covariance_has_its_limits_at_the_boundary(seed):
+    model = weak_slopes(seed)
+    full, own = (
+        hb.confint(one.fit("ml"), method="profile").to_numpy() for one in (model, as_pair(model))
+    )
+    np.testing.assert_allclose(own, full[[0, 2, 1, 3, 4, 5]], rtol=1e-4, atol=1e-4)

@@ -14,9 +14,9 @@ parameter, are the special case that ``covariance.py`` keeps fast.
 
 A search needs coordinates x without bounds in which Lambda is smooth (``Searched``). A scale is its
 own: minus all scales are the same covariance, and at zero the derivative vanishes. A parameter r
-between bounds m - h and m + h is r = m + h sin x: there Lambda, which may have a root of m + h - r, is
-smooth at the bound too, and the derivative vanishes at it as at a zero scale. Scales are counted in
-the sds that the basis of the products gives them.
+between bounds m - h and m + h is r = m + h sin x: there Lambda, which may have a root of m + h - r,
+is smooth at the bound too, and the derivative vanishes at it as at a zero scale. Scales are counted
+in the sds that the basis of the products gives them.
 
 A posterior needs phi without bounds in which no density piles up: log of a scale, and the inverse
 hyperbolic tangent of (r - m) / h.

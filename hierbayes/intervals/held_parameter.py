@@ -29,7 +29,7 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle
-from hierbayes.gaussian.marginal import Evaluation, Kernel
+from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.structures import Searched, off_right_angle
 from hierbayes.results.interval_parameters import IntervalParameter
 
@@ -40,6 +40,8 @@ FLOOR = 1e-6
 # correlation to a right angle. Closer than FLOOR, so that nothing is left of what it multiplies.
 END = 1e-9
 RIGHT_ANGLE = np.pi / 2 - END
+LEANINGS = (-1.5, -0.7, 0.0, 0.7, 1.5)  # angles looked at where a structure has no variance
+LITTLE = 0.03  # relative sd it gets there
 
 
 @record(slots=False)
@@ -205,7 +207,8 @@ def hold(
     -------
     Held, array of shape (m, k + 2)
     """
-    places = [_Places(kernel, at, parameter) for parameter in parameters]
+    theta = _leaning(kernel, at.theta[0])
+    places = [_Places(kernel, at, parameter, theta) for parameter in parameters]
     held = Held(
         own=np.array([place.own for place in places], dtype=np.intp),
         free=np.array([place.free for place in places]),
@@ -235,10 +238,31 @@ def hold(
     return held, np.where(held.diagonal, held.projected(z), z)
 
 
+def _leaning(kernel: Kernel, theta: FloatArray) -> FloatArray:
+    """Theta (k,) with angles of structures without variance where a little of it costs least.
+
+    At zero they say nothing, and a search away from zero that begins at others may fall back to it.
+    """
+    shape, out = kernel.basis_shape, theta.copy()
+    for _, own, part in shape.structured:
+        angles = shape.is_angle[part]
+        if theta[part][own.is_scale].any() or not angles.any():
+            continue
+        looked_at = np.repeat(theta[None], len(LEANINGS), axis=0)
+        looked_at[:, part] = np.where(
+            own.is_scale, LITTLE, np.where(angles, np.array(LEANINGS)[:, None], theta[part])
+        )
+        lowest = int(np.argmin(evaluate(kernel, looked_at).criterion))
+        out[part] = np.where(angles, LEANINGS[lowest], theta[part])
+    return out
+
+
 class _Places:
     """The coordinates of one parameter, made at the estimate."""
 
-    def __init__(self, kernel: Kernel, at: Evaluation, parameter: IntervalParameter) -> None:
+    def __init__(
+        self, kernel: Kernel, at: Evaluation, parameter: IntervalParameter, theta: FloatArray
+    ) -> None:
         shape = kernel.basis_shape
         k, p = shape.n_theta, kernel.products.xy.size
         self.own, self.size, self.ratio, self.shift = k + 1, 1.0, 0.0, 0.0
@@ -272,7 +296,7 @@ class _Places:
         if k:
             self.z[:k] = shape.packed_triangles(triangles)[0]
         for _, _, part in shape.structured:
-            self.z[part] = at.theta[0, part]
+            self.z[part] = theta[part]
         if parameter.place >= 0:
             self._hold_in_structure(shape, parameter, float(at.sigma[0]))
         elif parameter.kind in ("sd", "cor"):

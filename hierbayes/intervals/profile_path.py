@@ -36,6 +36,7 @@ ROUGH_GOAL = 1e-4  # decrement at which a search knows whether it finds a lower 
 LONGEST_MOVE = 0.5  # of a free coordinate, by prediction, in its size
 FLAT_RATE = 0.2  # a rate is not taken below this part of the last: the path speeds up smoothly
 SOME_VARIANCE = 0.3  # a relative sd to search from
+LEANING = 1.2  # an angle to search from, towards a bound
 MAX_DETOURS = 6  # a limit that falls so often to a lower deviance elsewhere is not one
 # Roots, and rates per natural unit of the parameter (one residual sd for an sd or a fixed effect),
 # are kept above it where they divide.
@@ -355,8 +356,8 @@ class _Path:
 def _afar(front: _Front) -> tuple[FloatArray, IntArray]:
     """Points to search from, and which side each is for.
 
-    The estimate, effects without correlations, and, where a correlation is held, one of its two
-    sds at zero, which makes every correlation possible.
+    The estimate, effects without correlations, where a correlation is held one of its sds at zero,
+    which makes every correlation possible, and bounded parameters of structures near either bound.
     """
     everywhere = np.arange(front.sign.size)
     starts, among = [front.home, _uncorrelated(front)], [everywhere, everywhere]
@@ -366,6 +367,17 @@ def _afar(front: _Front) -> tuple[FloatArray, IntArray]:
         start[np.arange(correlated.size), front.held.corner[correlated, place]] = 0.0
         starts.append(start)
         among.append(correlated)
+    scales = front.held.positive & ~front.held.is_polar[:, None]  # beside a structure's correlation
+    for place in np.flatnonzero(scales.any(axis=0)).tolist():
+        rows = np.flatnonzero(scales[:, place])
+        start = front.home[rows]
+        start[:, place] = 0.0
+        starts.append(start)
+        among.append(rows)
+    angle = front.held.angle & front.held.free
+    for lean in (-LEANING, LEANING) if angle.any() else ():
+        starts.append(np.where(angle, lean, _uncorrelated(front)))
+        among.append(everywhere)
     return np.concatenate(starts), np.concatenate(among)
 
 
