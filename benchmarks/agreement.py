@@ -76,7 +76,7 @@ class Case:
 
 def quantities(draws: PosteriorDraws, model: hb.Model) -> tuple[tuple[str, ...], FloatArray]:
     """Names and draws (C, D, P) of all parameters and of five random effects a factor."""
-    kept = model.kept_columns.tolist()
+    kept = model.spec.kept_columns.tolist()
     names = [model.design.coef_names[k] for k in kept]
     labels = posterior_addresses(
         model.design, kept, has_sigma=draws.sigma is not None, family=family_names(draws)
@@ -160,23 +160,23 @@ def by_nuts(
     """Sample by NUTS from prior medians, so that nothing is shared with the other samplers."""
     built = build_model(
         model.design,
-        model.kept_columns,
-        model.model_priors,
-        family=model.response_family,
+        model.spec.kept_columns,
+        model.spec.priors,
+        family=model.spec.family,
         parameterization=parameterization,
     )
-    start = free_values(model.design, start_from_priors(model.design, model.model_priors))
+    start = free_values(model.design, start_from_priors(model.design, model.spec.priors))
     settings = NutsSettings(
         draws=draws, tune=2000, random_seed=seed, progress=False, target_accept=0.95
     )
-    kernel = model.kernel("reml") if parameterization == "marginal" else None
+    kernel = model.spec.kernel("reml") if parameterization == "marginal" else None
     return sample_nuts(built, model.design, settings, start=start, kernel=kernel)
 
 
 def by_collapsed(model: hb.Model, draws: int, seed: int) -> PosteriorDraws:
     """Sample by the collapsed sampler."""
     return sample_collapsed(
-        model.kernel("reml"), model.model_priors, model.design, draws=draws, random_seed=seed
+        model.spec.kernel("reml"), model.spec.priors, model.design, draws=draws, random_seed=seed
     )
 
 
@@ -262,7 +262,7 @@ def decov_ratio(draws: PosteriorDraws, model: hb.Model) -> FloatArray:
     assert draws.sigma is not None
     tau = np.sqrt((sd**2).sum(axis=2) / 2) / draws.sigma
     theirs = -tau + np.log(sd).sum(axis=2) - 4 * np.log(draws.sigma) - 3 * np.log(tau)
-    (laws,) = model.model_priors.sd
+    (laws,) = model.spec.priors.sd
     ours = sum(law.log_density(sd[:, :, k]) for k, law in enumerate(laws))
     return np.asarray(theirs - ours)
 
@@ -388,7 +388,7 @@ def one_row_a_level(draws: int, seed: int) -> Case:
 def on_a_grid(model: hb.Model) -> Summary:
     """Posterior of sd and sigma of ``y ~ 1 + (1 | row)``, where Var(y) = (sd^2 + sigma^2) I."""
     y, n = model.design.y, model.design.y.size
-    priors = model.model_priors
+    priors = model.spec.priors
     (intercept,), ((law,),), sigma_law = priors.beta, priors.sd, priors.sigma
     assert isinstance(intercept, hb.Normal) and sigma_law is not None
     axis = (np.arange(3000) + 0.5) / 3000 * 8 * y.std()

@@ -33,7 +33,7 @@ from hierbayes.bayes.nuts import NutsSettings, sample_nuts
 from hierbayes.bayes.pymc_model import build_model
 from hierbayes.bayes.starting_points import free_values, start_from_priors
 from hierbayes.families.named import family_named
-from hierbayes.priors.model_priors import model_priors
+from hierbayes.priors.spec.priors import model_priors
 
 RANKS = 99  # posterior draws a rank is taken among
 BARS = 20
@@ -147,7 +147,7 @@ def sampled(study, design, y, *, sampler, rng):
     if sampler == "collapsed":
         model = hb.Model(study.formula, study.data.assign(y=y))
         priors = study.priors(model.design)
-        kernel = model.kernel("reml")
+        kernel = model.spec.kernel("reml")
         return sample_collapsed(kernel, priors, model.design, draws=250, random_seed=rng)
     design = design.with_response(y)
     priors = study.priors(design)

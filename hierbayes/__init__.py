@@ -20,20 +20,19 @@ from hierbayes.errors import (
     RankDeficientWarning,
     SamplingError,
 )
-from hierbayes.reports.registry import register_reports
 
 if TYPE_CHECKING:
     from hierbayes.families.family import Family, Parameter, Support
     from hierbayes.families.links import Link
     from hierbayes.families.named import register_family
-    from hierbayes.model import Model, glmer, lmer, load
+    from hierbayes.model.model import Model, glmer, lmer
     from hierbayes.results.finding import Finding
     from hierbayes.results.likelihood_fit import LikelihoodFit
     from hierbayes.results.varcorr import VarCorr
+    from hierbayes.saving.loading import load
 
 __version__ = "0.1.0"
 
-register_reports()
 
 # names whose modules are imported when first asked for
 _LAZY = {
@@ -53,7 +52,7 @@ _LAZY = {
     "LikelihoodFit": "hierbayes.results.likelihood_fit",
     "Link": "hierbayes.families.links",
     "LogNormal": "hierbayes.priors.distributions",
-    "Model": "hierbayes.model",
+    "Model": "hierbayes.model.model",
     "Normal": "hierbayes.priors.distributions",
     "Parameter": "hierbayes.families.family",
     "PosteriorFit": "hierbayes.results.posterior_fit",
@@ -71,12 +70,12 @@ _LAZY = {
     "emmeans": "hierbayes.marginal_means.emmeans",
     "exact_lrt": "hierbayes.comparison.exact_rlrt",
     "exact_rlrt": "hierbayes.comparison.exact_rlrt",
-    "glmer": "hierbayes.model",
+    "glmer": "hierbayes.model.model",
     "icc": "hierbayes.checks.r2",
     "influence": "hierbayes.checks.influence",
     "likelihood_surface": "hierbayes.intervals.likelihood_surface",
-    "lmer": "hierbayes.model",
-    "load": "hierbayes.model",
+    "lmer": "hierbayes.model.model",
+    "load": "hierbayes.saving.loading",
     "loo": "hierbayes.comparison.loo",
     "pb_test": "hierbayes.comparison.pb_test",
     "plot": "hierbayes.plots",

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from hierbayes.datasets import list_datasets, load_dataset
 from hierbayes.design.table import Table, read_table
 from hierbayes.errors import DataError, HierBayesError, HierBayesWarning, OptionError
-from hierbayes.model import Model
+from hierbayes.model.model import Model
 from hierbayes.render.output_files import write_files
 from hierbayes.wording import did_you_mean
 

@@ -1,7 +1,10 @@
-"""Pieces of sentences: lists, counts, what was given, and the nearest of what is there."""
+"""Pieces of sentences: lists, counts, what was given, the nearest of what is there; warnings."""
 
+import os
+import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,12 @@ import numpy as np
 LONGEST_SHOWN = 120  # letters of a value in a message
 LISTED = 10  # so many choices fit a line
 SHOWN_ROWS = 3
+PACKAGE = f"{Path(__file__).parent}{os.sep}"
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Issue a warning that points at the caller's line: the first outside of this package."""
+    warnings.warn(message, category, skip_file_prefixes=(PACKAGE,))
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:

@@ -27,6 +27,7 @@ from hierbayes.intervals.held_parameter import hold
 from hierbayes.intervals.kenward_roger import kenward_roger
 from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.likelihood.refits import refit_many
+from hierbayes.model.model import model_of
 from hierbayes.priors.model_priors import model_priors
 from hierbayes.results.interval_parameters import interval_parameters
 
@@ -213,7 +214,8 @@ def toy_model(name, formula="alone", **options):
         for term in model.design.terms
     )
     design = model.design.with_mean(replace(model.design.mean, terms=terms))
-    return model.with_design(design, kernel_of(design, weights=None, method="reml"))
+    spec = model.spec.with_design(design, kernel_of(design, weights=None, method="reml"))
+    return model_of(spec)
 
 
 def covariance_of(name, design, theta):
@@ -250,9 +252,14 @@ def dense_criterion(name, design, theta, method="reml"):
 def some_thetas(model, name):
     """Thetas on the user's scale, inside their bounds."""
     rng = np.random.default_rng(1)
-    k = model.kernel("reml").shape.n_theta
+    k = model.spec.kernel("reml").shape.n_theta
     theta = np.abs(rng.normal(size=(4, k))) * 0.5 + 0.2
-    theta[:, model.kernel("reml").shape.slices[toy_place(model)].start + 1] = [-0.3, 0.0, 0.5, 0.9]
+    theta[:, model.spec.kernel("reml").shape.slices[toy_place(model)].start + 1] = [
+        -0.3,
+        0.0,
+        0.5,
+        0.9,
+    ]
     return theta
 
 
@@ -264,7 +271,7 @@ def toy_place(model):
 def test_the_criterion_is_that_of_dense_algebra(name, formula):
     model = toy_model(name, formula)
     for method in ("reml", "ml"):
-        kernel = model.kernel(method)
+        kernel = model.spec.kernel(method)
         for theta in some_thetas(model, name):
             found = evaluate(kernel, kernel.in_basis(theta)[None]).criterion[0]
             assert found == pytest.approx(dense_criterion(name, model.design, theta, method))
@@ -273,7 +280,7 @@ def test_the_criterion_is_that_of_dense_algebra(name, formula):
 @pytest.mark.parametrize(("name", "formula"), CASES)
 def test_the_gradient_is_that_of_differences(name, formula):
     model = toy_model(name, formula)
-    kernel = model.kernel("reml")
+    kernel = model.spec.kernel("reml")
     for theta in some_thetas(model, name):
         x = kernel.in_basis(theta)
         np.testing.assert_allclose(kernel.from_basis(x), theta, rtol=1e-12, atol=1e-15)
@@ -293,7 +300,7 @@ def test_reml_ends_at_the_lowest_dense_criterion(name, formula):
 
     def dense(theta):
         theta = theta.copy()
-        place = model.kernel("reml").shape.slices[toy_place(model)].start + 1
+        place = model.spec.kernel("reml").shape.slices[toy_place(model)].start + 1
         low, high = TOYS[name](3).bounds[1]
         theta[place] = (low + high) / 2 + (high - low) / 2 * np.sin(theta[place])
         return dense_criterion(name, model.design, theta)
@@ -405,8 +412,8 @@ def dense_log_posterior(name, model, priors, phi):
 @pytest.mark.parametrize("name", TOYS)
 def test_the_posterior_density_is_that_of_dense_algebra_and_the_prior(name):
     model = toy_model(name)
-    priors = model_priors(model.design, model.kept_columns, user="flat")
-    target = target_of(model.kernel("reml"), priors)
+    priors = model_priors(model.design, model.spec.kept_columns, user="flat")
+    target = target_of(model.spec.kernel("reml"), priors)
     phis = start_phi(target) + 0.5 * np.random.default_rng(4).normal(size=(5, 3))
     expected = [dense_log_posterior(name, model, priors, phi) for phi in phis]
     np.testing.assert_allclose(collapsed(target, phis).log_density, expected, rtol=1e-10)
@@ -415,7 +422,7 @@ def test_the_posterior_density_is_that_of_dense_algebra_and_the_prior(name):
 @pytest.mark.parametrize(("name", "formula"), CASES)
 def test_the_slope_of_the_posterior_density_is_that_of_differences(name, formula):
     model = toy_model(name, formula)
-    target = target_of(model.kernel("reml"), model.model_priors)
+    target = target_of(model.spec.kernel("reml"), model.spec.priors)
     phi = start_phi(target) + 0.4 * np.random.default_rng(4).normal(size=(3, target.size))
     exact = slope(target, phi, collapsed(target, phi))
     for i, step in enumerate(1e-5 * np.eye(target.size)):

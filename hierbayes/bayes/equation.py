@@ -4,13 +4,14 @@ from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.gaussian.structures import check_unstructured
-from hierbayes.priors.model_priors import ModelPriors
+from hierbayes.specification.specification import Specification
 
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "_%&#${}"} | {"^": r"\^{}", "~": r"\~{}"})
 
 
-def equation(design: Design, kept: IntArray, priors: ModelPriors, *, family: Family) -> str:
+def equation(spec: Specification) -> str:
     """Return an ``aligned`` environment: response, linear predictor, effects, priors."""
+    design, kept, priors, family = spec.design, spec.kept_columns, spec.priors, spec.family
     check_unstructured(design, "latex")
     label = _text(design.formula.response_label)
     lines = [f"{label}_i &\\sim {_response(design, family)}", _predictor(design, kept, family)]

@@ -10,7 +10,6 @@ from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.response import Response
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
-from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
 from hierbayes.naming.addresses import coefficient_addresses, effect_labels
 from hierbayes.naming.variable_names import (
@@ -24,20 +23,13 @@ from hierbayes.naming.variable_names import (
 from hierbayes.options import random_generator, shown
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.specification.specification import Specification
 
 if TYPE_CHECKING:
     from xarray import Dataset, DataTree
 
 
-def prior_predictive(
-    design: Design,
-    kept: IntArray,
-    priors: ModelPriors,
-    *,
-    family: Family,
-    draws: int,
-    random_seed: Any,
-) -> "DataTree":
+def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "DataTree":
     """Return a DataTree with the groups prior, prior_predictive and observed_data.
 
     Raises
@@ -49,6 +41,7 @@ def prior_predictive(
 
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
         raise OptionError(f"draws={shown(draws)} must be a whole number of at least 1.")
+    design, kept, priors, family = spec.design, spec.kept_columns, spec.priors, spec.family
     rng = random_generator(random_seed)
     drawn = prior_draws(design, priors, like=_empty(design, kept, priors, draws), rng=rng)
     flat = flat_draws(drawn, design)

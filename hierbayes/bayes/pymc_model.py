@@ -39,7 +39,6 @@ from hierbayes.bayes.pymc_variables import (
 )
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.families.observations import check_supported, checked_observations
 from hierbayes.gaussian.structures import check_unstructured
@@ -55,6 +54,7 @@ from hierbayes.naming.variable_names import (
 )
 from hierbayes.options import Parameterization, check_option
 from hierbayes.priors.model_priors import ModelPriors
+from hierbayes.specification.specification import Specification
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -82,11 +82,8 @@ class EffectScale:
 
 
 def build_model(
-    design: Design,
-    kept: IntArray,
-    priors: ModelPriors,
+    spec: Specification,
     *,
-    family: Family = GAUSSIAN,
     parameterization: Parameterization = "noncentered",
     priors_as_data: bool = False,
     add: Callable[[Any], Any] | None = None,
@@ -95,11 +92,7 @@ def build_model(
 
     Parameters
     ----------
-    design : Design
-        Its weights and known_sd are used.
-    kept : array of int, the columns of X that have a coefficient
-    priors : ModelPriors
-    family : Family
+    spec : Specification
     parameterization : {"noncentered", "centered", "marginal"}
         How the random effects are written; "marginal" is for Gaussian models.
     priors_as_data : bool
@@ -118,6 +111,7 @@ def build_model(
     DataError, NotSupportedError
         If the response can't come from the family, or the model is too large to marginalise.
     """
+    design, kept, priors, family = spec.design, spec.kept_columns, spec.priors, spec.family
     check_unstructured(design, "PyMC models and NUTS")
     import pymc as pm
 

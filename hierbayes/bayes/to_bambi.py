@@ -20,6 +20,7 @@ from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.variable_names import variable_name
 from hierbayes.priors.distributions import POSITIVE, Flat, HalfFlat, Prior
 from hierbayes.priors.model_priors import ModelPriors
+from hierbayes.specification.specification import Specification
 
 if TYPE_CHECKING:
     import bambi as bmb
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 INTERCEPT = "(Intercept)"
 
 
-def bambi_model(
-    design: Design, kept: IntArray, priors: ModelPriors, *, family: Family
-) -> "bmb.Model":
+def bambi_model(spec: Specification) -> "bmb.Model":
     """Return the ``bambi.Model``, not yet built.
 
     Raises
@@ -38,12 +37,13 @@ def bambi_model(
         For correlated random effects, precision weights, known sds and families of one's own; the
         message says what bambi lacks.
     """
+    design, priors, family = spec.design, spec.priors, spec.family
     check_unstructured(design, "to_bambi")
     import bambi as bmb
 
     _check_expressible(design, family)
     frame = _Frame()
-    right = [_fixed_part(design, kept, priors, frame)]
+    right = [_fixed_part(design, spec.kept_columns, priors, frame)]
     chosen = dict(frame.priors)
     for f, factor in enumerate(design.factors):
         levels = factor.levels.astype(str)

@@ -136,7 +136,7 @@ def _groups(fit: PosteriorFit, position: int, rng: np.random.Generator | None) -
     if factor.levels.size < 2:
         raise DataError(f"{factor.name} has one level; without its rows nothing is left to learn.")
     problem = GroupProblem(
-        kernel=fit.model.kernel("reml"),
+        kernel=fit.spec.kernel("reml"),
         priors=fit.priors,
         design=fit.design,
         weights=fit.weights,

@@ -14,6 +14,7 @@ from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.results.fit import Fit
+from hierbayes.specification.specification import Specification
 
 
 def check_same_data(fits: Sequence[Fit], *, purpose: str) -> None:
@@ -49,8 +50,7 @@ def aligned[Kind: Fit](fits: Sequence[Kind], *, purpose: str) -> tuple[Kind, ...
     for fit in fits[1:]:
         order = _order(fits[0], fit, purpose=purpose)
         if order is not None:
-            weights = None if fit.weights is None else fit.weights[order]
-            fit = replace(fit, design=fit.design.with_rows(order), weights=weights)
+            fit = replace(fit, spec=_spec_in_order(fit.spec, order))
         found.append(fit)
     return tuple(found)
 
@@ -104,3 +104,9 @@ def _by_content(a: Design, b: Design) -> IntArray | None:
     found = np.empty_like(orders[0])
     found[orders[0]] = orders[1]
     return found
+
+
+def _spec_in_order(spec: Specification, order: IntArray) -> Specification:
+    """Return the same specification with its rows in another order; sums are the same."""
+    kernel = spec.reml_kernel if spec.family.is_linear else None
+    return replace(spec, design=spec.design.with_rows(order), kernel_given=kernel)

@@ -24,6 +24,7 @@ from hierbayes.intervals.determined_part import determined_part, without_interva
 from hierbayes.intervals.level_samples import LevelSamples
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
 from hierbayes.intervals.resampling import ResponseDraws
+from hierbayes.likelihood.fitting import at_theta
 from hierbayes.likelihood.lmm import LmmFit, fit_lmm
 from hierbayes.likelihood.refits import refit_many
 from hierbayes.options import BootstrapKind, check_option
@@ -260,8 +261,8 @@ def _replicates(task: _Task, seed: int, count: int) -> _Replicates:
         for row in np.flatnonzero(found.converged):
             verdicts = {"converged": True, "is_singular": bool(found.is_singular[row])}
             try:
-                again = fit.model.at_theta(
-                    fit.method, theta[row], response=Y[:, row], findings=(), **verdicts
+                again = at_theta(
+                    fit.spec, fit.method, theta[row], response=Y[:, row], findings=(), **verdicts
                 )
                 values[row] = _row_of(task, again)
             except UNUSUAL as error:
@@ -289,7 +290,8 @@ def _of_levels(task: _Task, levels: LevelSamples, drawn: IntArray) -> _Replicate
             values = _parameters(fit, found.theta[None], found.at.sigma, beta)
         else:
             design = levels.design(drawn)
-            again = fit.model.with_design(design, kernel).at_theta(
+            again = at_theta(
+                fit.spec.with_design(design, kernel),
                 fit.method,
                 found.theta,
                 response=design.y,

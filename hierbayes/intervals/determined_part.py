@@ -57,7 +57,8 @@ def determined_fit(fit: LikelihoodFit) -> LikelihoodFit:
     if part.unknown is None:
         return fit.representing
     theta = on_kept_columns(part.unknown, fit.representative)
-    return replace(fit, design=part.design, kernel=part.kernel, at=part.at, representative=theta)
+    spec = fit.spec.with_design(part.design, part.kernel)
+    return replace(fit, spec=spec, kernel=part.kernel, at=part.at, representative=theta)
 
 
 def determined_places(fit: LikelihoodFit) -> IntArray:

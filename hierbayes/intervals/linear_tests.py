@@ -51,6 +51,11 @@ class FTest:
     mean_square: float
 
 
+def coefficient_tests(fit: LikelihoodFit, ddf: Ddf) -> "RowTests":
+    """Test each fixed effect of a fit."""
+    return row_tests(fit, np.eye(fit.beta.size), ddf=ddf)
+
+
 def row_tests(
     fit: LikelihoodFit, L: FloatArray, *, ddf: Ddf = "satterthwaite", rhs: float | FloatArray = 0.0
 ) -> RowTests:

@@ -12,8 +12,8 @@ import numpy as np
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import at_sigma
 from hierbayes.lab.state import LabState
+from hierbayes.likelihood.fitting import at_theta
 from hierbayes.likelihood.lmm import singular_terms
-from hierbayes.model.model import Model
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 MOST_TERMS = 2  # that are looked at: a plane has two axes
@@ -37,10 +37,9 @@ def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> Likelihoo
         Lambda[0, :2, :2] = (
             np.array([[sds[0], 0.0], [cor * sds[1], np.sqrt(1 - cor**2) * sds[1]]]) / sigma
         )
-    model = reml.model
-    assert isinstance(model, Model)
     theta = shape.pack(Lambdas)[0]
-    fit = model.at_theta(
+    fit = at_theta(
+        reml.spec,
         "reml",
         theta,
         response=reml.design.y,

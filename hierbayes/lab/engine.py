@@ -214,8 +214,8 @@ def posterior_of(case: Case, state: LabState) -> PosteriorFit:
 def _posterior(model: Model, family: str, scale: float, eta: float) -> PosteriorFit:
     priors = priors_of(model, family, scale=scale, eta=eta)
     if priors:
-        options = {"known_sd": model.arguments["known_sd"], "data_name": model.data_name}
-        model = Model(model.formula_text, model.table, priors=priors, **options)
+        options = {"known_sd": model.spec.arguments.known_sd, "data_name": model.data_name}
+        model = Model(model.formula_text, model.spec.table, priors=priors, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HierBayesWarning)
         # never NUTS, which would take its seconds at every move; a finding says where that is meant
@@ -229,8 +229,8 @@ def priors_of(
 ) -> dict[str, Prior | LKJ]:
     """Return the priors that differ from a model's defaults, by the names ``Model`` takes."""
     found: dict[str, Prior | LKJ] = {}
-    for parameter in model.model_priors.parameters:
-        default = model.model_priors.of(parameter)
+    for parameter in model.spec.priors.parameters:
+        default = model.spec.priors.of(parameter)
         if parameter.kind == "sd" and (family != "t" or scale != 1):
             assert isinstance(default, HalfStudentT)
             found[parameter.name] = _sd_prior(family, float(f"{default.sigma * scale:.4g}"))

@@ -172,9 +172,9 @@ def _errors_of_hidden(
         fit = _fitted(Model(model.formula_text, data[~hidden].reset_index(drop=True)))
     except HierBayesError:
         return None
-    if fit is None or fit.beta.size != model.kept_columns.size:
+    if fit is None or fit.beta.size != model.spec.kept_columns.size:
         return None
-    X = known.X[np.ix_(np.flatnonzero(hidden), model.kept_columns)]
+    X = known.X[np.ix_(np.flatnonzero(hidden), model.spec.kept_columns)]
     offset = 0.0 if known.offset is None else known.offset[hidden]
     fixed = X @ fit.beta + offset
     table = shrinkage(fit)

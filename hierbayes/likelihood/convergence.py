@@ -1,4 +1,4 @@
-"""Verdicts on a search, in words: boundary, suspect, dropped columns, few levels.
+"""Verdicts on a search, in words: on the boundary, not settled.
 
 A fit on the boundary is a finding, not an alarm: the sentence names the term and the direction in
 which the random effects do not vary, and the advice gives the remedies. Directions come from the
@@ -20,7 +20,6 @@ from hierbayes.wording import listed
 # ask it of the smallest sd over directions of a term whose columns are scaled to unit length, so
 # that the answer does not depend on the units of a slope.
 SINGULAR = 1e-4
-FEW_LEVELS = 5
 CLEARLY = 2.0  # times what a quick look at a covariance asks: no verdict hangs on its rounding
 NEAR_ONE = 1 - 1e-6  # a correlation above this is printed, and meant, as exactly one
 
@@ -118,45 +117,3 @@ def suspect_finding(decrement: float, moved: float, restarts: int) -> Finding:
         "nearly a copy of another, or simplify the random effects.",
         {"decrement": decrement, "moved_in_standard_errors": moved, "restarts": restarts},
     )
-
-
-def design_findings(design: Design, dropped: Sequence[str]) -> list[Finding]:
-    """Return findings that need no fit: dropped columns, dropped rows, factors with few levels."""
-    found = []
-    if dropped:
-        many = len(dropped) > 1
-        found.append(
-            Finding(
-                "rank_deficient",
-                f"The fixed-effects column{'s' if many else ''} {listed(dropped)} "
-                f"{'are' if many else 'is'} determined by the columns before "
-                f"{'them' if many else 'it'} and {'were' if many else 'was'} dropped.",
-                "Predictions are not affected; the coefficients of the remaining columns answer "
-                "for the dropped ones too.",
-                {"dropped": tuple(dropped)},
-            )
-        )
-    if design.dropped:
-        counts = listed([f"{name} ({count})" for name, count in design.dropped.items()])
-        n_dropped = design.n_rows_given - design.X.shape[0]
-        found.append(
-            Finding(
-                "rows_dropped",
-                f"{n_dropped} of {design.n_rows_given} rows were left out because of missing "
-                f"values: {counts}.",
-                "",
-                {"rows": n_dropped, "by_column": dict(design.dropped)},
-            )
-        )
-    for factor in design.factors:
-        if factor.levels.size < FEW_LEVELS:
-            found.append(
-                Finding(
-                    "few_levels",
-                    f"The grouping factor {factor.name} has only {factor.levels.size} levels.",
-                    "So few levels say little about the sd between them: its estimate is rough, "
-                    "and its prior matters in the posterior.",
-                    {"levels": factor.levels.size},
-                )
-            )
-    return found

@@ -29,7 +29,6 @@ from hierbayes.gaussian.turned import principal_axes, turned
 from hierbayes.likelihood.boundary import far_down, near_bounds, way_down, with_zeros
 from hierbayes.likelihood.convergence import (
     boundary_finding,
-    design_findings,
     has_all_directions,
     is_term_singular,
     suspect_finding,
@@ -42,9 +41,10 @@ from hierbayes.likelihood.determined import (
     doubtful_terms,
     on_all_columns,
 )
-from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.linalg.newton import MAX_STEPS, minimise
+from hierbayes.results.design_findings import design_findings
 from hierbayes.results.finding import Finding
+from hierbayes.results.undetermined_findings import undetermined_findings
 
 RESTARTS = 4
 RESCALED = 5  # searches with scales of their own, where sds are far above the residual's

@@ -1,58 +1,22 @@
-"""The model a user writes down: a formula on data, fitted by REML or ML.
+"""The model a user writes down: a formula on data, fitted by each estimator.
 
-``Model`` builds the design once; the cross-products are made at the first fit and shared by all
-later ones. It is also what a fit asks when it needs a layer above itself (``FitServices``).
+``Model`` is the public face of a ``Specification``: it makes one from what is given, and each
+method hands it to the layer that answers.
 """
 
-import copy
-import os
-import textwrap
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
-from pathlib import Path
+import weakref
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-import numpy as np
 import pandas as pd
 
-from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.calls import checked_call, checked_init, checked_methods
 from hierbayes.capabilities import not_supported
-from hierbayes.design.alignment import aligned
-from hierbayes.design.build import build_design
 from hierbayes.design.design import Design
-from hierbayes.design.table import Table, read_table
-from hierbayes.errors import (
-    BoundaryWarning,
-    ConvergenceWarning,
-    DataError,
-    DesignWarning,
-    HierBayesWarning,
-    OptionError,
-    RankDeficientWarning,
-)
 from hierbayes.families.family import Family
-from hierbayes.families.named import family_named
-from hierbayes.families.observations import check_supported, checked_observations
-from hierbayes.formula.parser import formula_text, parse_formula
-from hierbayes.formula.terms import Formula
-from hierbayes.formula.update import update_formula
-from hierbayes.gaussian.kernel import kernel_of, method_kernel, one_thread_for, with_products
-from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
-from hierbayes.gaussian.products import with_response_fitted
-from hierbayes.gaussian.structures import check_unstructured
-from hierbayes.likelihood.answers import check_bounded, check_sigma, check_told_apart
-from hierbayes.likelihood.lmm import (
-    LmmFit,
-    all_findings,
-    fit_lmm,
-)
-from hierbayes.likelihood.undetermined_findings import undetermined_findings
-from hierbayes.linalg.rank import column_basis
-from hierbayes.naming.variable_names import factor_variables, response_variable
+from hierbayes.likelihood.fitting import fit
 from hierbayes.options import (
-    Ddf,
     Link,
     Method,
     Parameterization,
@@ -60,12 +24,10 @@ from hierbayes.options import (
     check_family_name,
     check_flag,
     check_option,
-    shown,
 )
-from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
-from hierbayes.specification.magnitudes import check_magnitudes, check_residuals, check_sizes
-from hierbayes.specification.response import checked_response
+from hierbayes.specification.build import specify
+from hierbayes.specification.specification import Specification
 
 if TYPE_CHECKING:
     import bambi
@@ -73,34 +35,7 @@ if TYPE_CHECKING:
     import pymc as pm
     from xarray import DataTree
 
-    from hierbayes.intervals.linear_tests import RowTests
-    from hierbayes.priors.model_priors import ModelPriors
     from hierbayes.results.posterior_fit import PosteriorFit
-
-
-WARNING_OF: dict[str, type[HierBayesWarning]] = {
-    "boundary": BoundaryWarning,
-    "suspect": ConvergenceWarning,
-    "rank_deficient": RankDeficientWarning,
-    "r_hat": ConvergenceWarning,
-    "low_ess": ConvergenceWarning,
-    "divergences": ConvergenceWarning,
-    "pareto_k": ConvergenceWarning,
-    "fallback_to_nuts": ConvergenceWarning,
-}
-PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"  # warnings point at the first line outside of it
-MANY_COLUMNS = 1000  # of X: a fit of n rows takes n times their square operations
-STRUCTURES = {
-    "nested": "Levels are eliminated block by block: one small Cholesky factor a level.",
-    "crossed": (
-        "The largest factor is eliminated block by block, the others as one dense matrix of "
-        "{size} columns."
-    ),
-    "sparse": (
-        "The levels of all factors are eliminated together, in an order that keeps the matrix "
-        "sparse: its Cholesky factor holds {numbers:,} numbers."
-    ),
-}
 
 
 @checked_init("hb.Model")
@@ -149,13 +84,7 @@ class Model:
     1743.63
     """
 
-    table: Table
-    formula: Formula
-    arguments: dict[str, Any]
-    response_family: Family
-    design: Design
-    data_name: str
-    response_given: bool  # the response was given to refit, it is not in the table
+    spec: Specification
 
     def __init__(
         self,
@@ -171,57 +100,20 @@ class Model:
         priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
     ) -> None:
-        response_family = family_named(family, link)
-        if known_sd is not None and weights is not None:
-            raise OptionError(
-                "known_sd and weights were both given; known residual sds already say how "
-                "precise each row is, so give one of them."
-            )
-        if contrasts is not None and not isinstance(contrasts, Mapping):
-            raise OptionError(
-                f"contrasts={shown(contrasts)} must be a dict from a factor to its coding, for "
-                'example {"recipe": "sum"}.'
-            )
-        if isinstance(data, Iterator):
-            raise not_supported("data-in-parts")
-        table = read_table(_own(data))
-        arguments = {
-            "weights": aligned("weights", _own(weights), table.index),
-            "offset": aligned("offset", _own(offset), table.index),
-            "contrasts": None if contrasts is None else dict(contrasts),
-            "known_sd": aligned("known_sd", _own(known_sd), table.index),
-        }
-        formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
-        design = build_design(
-            formula_read,
-            table,
-            **arguments,
-            allow_saturated=True,  # its posterior exists; fit() refuses it
-            binary_response=response_family.reads_categories,
+        spec = specify(
+            formula,
+            data,
+            family,
+            link,
+            weights=weights,
+            offset=offset,
+            contrasts=contrasts,
+            known_sd=known_sd,
+            priors=priors,
+            data_name=data_name,
         )
-        if response_family.is_linear and design.y.ndim == 2:
-            raise DataError(
-                "cbind(...) as a response is for binomial models; a Gaussian model has one "
-                "response column."
-            )
-        if not response_family.is_linear:
-            check_supported(design, response_family)
-            checked_observations(design, response_family)
-            _check_parameter_names(design, response_family)
-        if isinstance(family, Family) and family.link_name:
-            link = response_family.link.name  # which files and code name
-        vars(self).update(
-            table=table,
-            formula=formula_read,
-            arguments={**arguments, "family": family, "link": link, "priors": _own(priors)},
-            response_family=response_family,
-            design=design,
-            data_name=_name_of(data) if data_name is None else data_name,
-            response_given=False,
-        )
-        check_magnitudes(design, self.weights)
-        if priors is not None:
-            _ = self.model_priors  # an error belongs to the line that gave them
+        vars(self)["spec"] = spec
+        _made[spec] = weakref.ref(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse: a model is what it was made from, and fits share it."""
@@ -230,59 +122,27 @@ class Model:
     @property
     def family(self) -> str:
         """Name of the response family."""
-        return self.response_family.name
+        return self.spec.family.name
 
     @property
     def link(self) -> str:
         """Name of the link."""
-        return self.response_family.link.name
+        return self.spec.family.link.name
 
     @property
     def formula_text(self) -> str:
         """The formula with R's spacing."""
-        return formula_text(self.formula)
-
-    @cached_property
-    def weights(self) -> FloatArray | None:
-        """Precision weights of the likelihood, shape (n,), or None."""
-        if self.design.known_sd is not None:
-            with np.errstate(over="ignore"):  # checked by check_magnitudes
-                return np.asarray(self.design.known_sd**-2.0)
-        return self.design.weights
-
-    @cached_property
-    def _reml_kernel(self) -> Kernel:
-        kernel = kernel_of(self.design, weights=self.weights, method="reml")
-        check_residuals(self.design, kernel, self.weights)
-        return kernel
+        return self.spec.formula_text
 
     @property
-    def is_linear(self) -> bool:
-        """Whether this is a linear mixed model: Gaussian response, identity link."""
-        return self.response_family.is_linear
+    def data_name(self) -> str:
+        """How the data are called in printed results."""
+        return self.spec.data_name
 
-    @cached_property
-    def kept_columns(self) -> IntArray:
-        """The columns of X that have a coefficient: not determined by earlier ones, shape (p,).
-
-        In an ordinal model the thresholds take the place of the intercept.
-        """
-        if self.is_linear:
-            return self._reml_kernel.products.anchor.kept
-        kept = column_basis(self.design.X).kept
-        return kept[self.design.assign[kept] > 0] if self.response_family.is_ordinal else kept
-
-    @cached_property
-    def model_priors(self) -> "ModelPriors":
-        """The priors of this model, the defaults and the user's."""
-        from hierbayes.priors.model_priors import model_priors
-
-        return model_priors(
-            self.design,
-            self.kept_columns,
-            family=self.response_family,
-            user=self.arguments["priors"],
-        )
+    @property
+    def design(self) -> Design:
+        """The arrays the model is fitted to."""
+        return self.spec.design
 
     @property
     def priors(self) -> pd.DataFrame:
@@ -305,31 +165,11 @@ class Model:
         """
         from hierbayes.priors.model_priors import priors_table
 
-        return priors_table(self.model_priors, self.design)
-
-    def kernel(self, method: Method) -> Kernel:
-        """Return the marginal likelihood of this model; its products are made once."""
-        return method_kernel(self._reml_kernel, method)
+        return priors_table(self.spec.priors, self.design)
 
     def with_response(self, y: Any) -> "Model":
         """Return the same model of another response; see ``LikelihoodFit.refit``."""
-        response = checked_response(y, self.design, index=self.table.index)
-        check_sizes(response[:, None], ["The response given to refit"])
-        design = self.design.with_response(response)
-        if not self.is_linear:
-            checked_observations(design, self.response_family)
-            other = copy.copy(self)
-            vars(other).pop("model_priors", None)
-            vars(other).update(design=design, response_given=True)
-            return other
-        kernel = self._reml_kernel
-        products = with_response_fitted(kernel.products, design, weights=self.weights, y=response)
-        kernel = with_products(kernel, products)
-        check_residuals(design, kernel, self.weights)
-        other = copy.copy(self)
-        vars(other).pop("model_priors", None)  # the defaults follow the response
-        vars(other).update(design=design, _reml_kernel=kernel, response_given=True)
-        return other
+        return model_of(self.spec.with_response(y))
 
     def fit(self, method: Method = "reml") -> LikelihoodFit:
         """Fit by REML or maximum likelihood.
@@ -349,18 +189,7 @@ class Model:
         HierBayesWarning
             For each of the fit's findings, pointing at the caller's line.
         """
-        check_option("method", method, Method)
-        if not self.is_linear:
-            raise not_supported("fit-of-family", family=self.family, link=self.link)
-        check_told_apart(self.design)
-        self._warn_of_many_columns()
-        with one_thread_for(self.design):
-            check_sigma(self.design, self.kernel(method))
-            found = fit_lmm(self.design, self.kernel(method))
-            check_bounded(self.design, found)
-            findings = all_findings(self.design, found)
-        _issue(findings)
-        return self._found(found, findings)
+        return fit(self.spec, method)
 
     def sample(
         self,
@@ -412,10 +241,10 @@ class Model:
         >>> bool(abs(post.fixef()["Days"] - 10.47) < 0.3)
         True
         """
-        from hierbayes.model.bayesian import sample
+        from hierbayes.bayes.posterior import sample
 
-        fit = sample(
-            self,
+        return sample(
+            self.spec,
             draws=draws,
             chains=chains,
             tune=tune,
@@ -424,8 +253,6 @@ class Model:
             progress=progress,
             target_accept=target_accept,
         )
-        _issue(fit.findings)
-        return fit
 
     def to_pymc(
         self,
@@ -471,9 +298,9 @@ class Model:
         >>> "phase" in model.to_pymc(add=rhythm).named_vars
         True
         """
-        from hierbayes.model.pymc_views import to_pymc
+        from hierbayes.bayes.pymc_model import build_model
 
-        return to_pymc(self, parameterization, add)
+        return build_model(self.spec, parameterization=parameterization, add=add)
 
     def to_bambi(self) -> "bambi.Model":
         """Return this model as a ``bambi.Model`` with the same priors, not yet built.
@@ -483,9 +310,9 @@ class Model:
         NotSupportedError
             For what bambi can't express, correlated random effects first of all.
         """
-        from hierbayes.model.pymc_views import to_bambi
+        from hierbayes.bayes.to_bambi import bambi_model
 
-        return to_bambi(self)
+        return bambi_model(self.spec)
 
     def prior_predictive(self, draws: int = 500, random_seed: Any = None) -> "DataTree":
         """Draw parameters and responses from the priors, without fitting.
@@ -495,49 +322,24 @@ class Model:
         xarray.DataTree
             Groups ``prior``, ``prior_predictive`` and ``observed_data``, for arviz_plots.
         """
-        from hierbayes.model.pymc_views import prior_predictive
+        from hierbayes.bayes.prior_predictive import prior_predictive
 
-        return prior_predictive(self, draws, random_seed)
+        return prior_predictive(self.spec, draws=draws, random_seed=random_seed)
 
     def latex(self) -> str:
         """Return the model with its priors as a LaTeX ``aligned`` environment."""
-        from hierbayes.model.pymc_views import latex
+        from hierbayes.bayes.equation import equation
 
-        return latex(self)
+        return equation(self.spec)
 
     def graph(self, parameterization: Parameterization = "noncentered") -> "graphviz.Digraph":
         """Return the graph of the PyMC model (a ``graphviz.Digraph``; needs graphviz)."""
-        from hierbayes.model.pymc_views import graph
+        import pymc as pm
 
-        return graph(self, parameterization)
-
-    def at_theta(
-        self, method: Method, theta: FloatArray, *, response: FloatArray, **verdicts: Any
-    ) -> LikelihoodFit:
-        """Return the fit whose search ended at ``theta`` (k,), lme4's; nothing is searched.
-
-        Parameters
-        ----------
-        method : {"reml", "ml"}
-        theta : array, shape (k,)
-        response : array, shape (n,), in place of the model's own
-        **verdicts : ``converged``, ``is_singular`` and ``findings`` of that search
-        """
-        same = np.array_equal(response, self.design.y)
-        model = self if same else self.with_response(response)
-        kernel = model.kernel(method)
-        at = evaluate(kernel, kernel.in_basis(theta)[None])
-        return model._result(kernel, at, representative=theta, **verdicts)
-
-    def with_design(self, design: Design, kernel: Kernel) -> "Model":
-        """Return the same model on other rows of its table, with the kernel of those rows."""
-        other = copy.copy(self)
-        for name in ("weights", "kept_columns", "model_priors"):  # computed from the design
-            vars(other).pop(name, None)
-        vars(other).update(
-            design=design, _reml_kernel=method_kernel(kernel, "reml"), response_given=True
-        )
-        return other
+        try:
+            return pm.model_to_graphviz(self.to_pymc(parameterization))
+        except ImportError as error:
+            raise not_supported("graph-without-graphviz") from error
 
     def explain(self) -> str:
         """Say in words what the formula became on these data.
@@ -549,148 +351,28 @@ class Model:
         >>> "cask:batch" in model.explain()
         True
         """
-        from hierbayes.reports.explain import explain_text
+        from hierbayes.reports.explain import explain_model
 
-        structure = ""
-        if self.design.factors and self.is_linear:
-            kernel = self.kernel("reml")
-            size = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz[1:])
-            structure = STRUCTURES[kernel.pattern.name].format(
-                size=size, numbers=kernel.pattern.n_numbers
-            )
-        said = explain_text(self.design, structure=structure, family=self.response_family)
-        if not structure:
-            return said
-        found = undetermined_findings(self.design, self.kernel("reml").undetermined)
-        return "\n".join([said, *("\n" + textwrap.fill(str(one), 80) for one in found)])
+        return explain_model(self.spec)
 
     def __repr__(self) -> str:
         """Return what ``explain`` says."""
         return self.explain()
 
-    # what a fit asks of its model
 
-    def predict(self, fit: LikelihoodFit, newdata: Any, **options: Any) -> Any:
-        """Predictions of a fit; see ``LikelihoodFit.predict``."""
-        from hierbayes.prediction.predict import predict
+# The models that users hold, so that a fit of one gives that one back.
+_made: WeakKeyDictionary[Specification, weakref.ref[Model]] = WeakKeyDictionary()
 
-        return predict(fit, newdata, **options)
 
-    def simulate(self, fit: LikelihoodFit, nsim: int, random_seed: Any) -> pd.DataFrame:
-        """Responses drawn from a fit; see ``LikelihoodFit.simulate``."""
-        from hierbayes.prediction.simulate import simulate
-
-        return simulate(fit, nsim=nsim, random_seed=random_seed)
-
-    def refit(self, fit: LikelihoodFit, y: Any) -> LikelihoodFit:
-        """Fit the same model to another response; see ``LikelihoodFit.refit``."""
-        model = self.with_response(y)
-        with one_thread_for(model.design):
-            found = fit_lmm(model.design, model.kernel(fit.method))
-        check_bounded(model.design, found)
-        _issue(found.findings)  # those of the design were issued when the model was first fitted
-        return model._found(found, all_findings(model.design, found))
-
-    def update(self, fit: LikelihoodFit, formula: str) -> LikelihoodFit:
-        """Fit a changed formula to the same data by the same method; see ``LikelihoodFit``."""
-        return self.updated(formula).fit(fit.method)
-
-    def updated(self, formula: str) -> "Model":
-        """Return the model of a changed formula on the same data; ``"."`` is what was there."""
-        check_unstructured(self.design, "A changed formula")
-        changed = update_formula(self.formula, formula)
-        left = {"contrasts": self._contrasts_left(changed), "priors": None}
-        arguments = self.arguments | left
-        model = Model(changed, self.table, data_name=self.data_name, **arguments)
-        model._inherit_priors(self)
-        if self.response_given and model.formula.response == self.formula.response:
-            if not np.array_equal(model.design.rows.positions, self.design.rows.positions):
-                raise DataError(
-                    f"{model.formula_text} uses other rows than the fit, whose response was given "
-                    "to refit row by row. Update the fit first, then refit it."
-                )
-            model = model.with_response(self.design.y)
-        return model
-
-    def save(self, fit: LikelihoodFit, path: Any) -> None:
-        """Write a fit to a file; see ``LikelihoodFit.save``."""
-        from hierbayes.model.saving import save
-
-        save(self, fit, path)
-
-    def coefficient_tests(self, fit: LikelihoodFit, ddf: Ddf) -> "RowTests":
-        """Test each fixed effect of a fit."""
-        from hierbayes.intervals.linear_tests import row_tests
-
-        return row_tests(fit, np.eye(fit.beta.size), ddf=ddf)
-
-    def contrast(self, fit: LikelihoodFit, L: Any, **options: Any) -> Any:
-        """Linear combinations of fixed effects; see ``LikelihoodFit.contrast``."""
-        from hierbayes.intervals.contrast import contrast
-
-        return contrast(fit, L, **options)
-
-    def summary(self, fit: LikelihoodFit, **options: Any) -> str:
-        """Summary of a fit as text."""
-        from hierbayes.reports.summary import summary_text
-
-        return summary_text(fit, **options)
-
-    def _inherit_priors(self, before: "Model") -> None:
-        """Take over the user's priors of another model without those of parameters left out."""
-        user = before.arguments["priors"]
-        if user is not None:
-            from hierbayes.priors.user_priors import priors_left
-
-            old, new = before.model_priors.parameters, self.model_priors.parameters
-            vars(self)["arguments"] = self.arguments | {"priors": priors_left(user, old, new)}
-            del vars(self)["model_priors"]  # made without them
-
-    def _contrasts_left(self, changed: str) -> dict[str, str] | None:
-        """Return the contrasts without those of factors that a changed formula left out."""
-        given = self.arguments["contrasts"]
-        if given is None:
-            return None
-        terms = parse_formula(changed, self.table.names).fixed.terms
-        left = {label for term in terms for label in term.labels}
-        before = {label for term in self.formula.fixed.terms for label in term.labels}
-        return {name: coding for name, coding in given.items() if name not in before - left}
-
-    def _warn_of_many_columns(self) -> None:
-        p = self.design.X.shape[1]
-        if p > MANY_COLUMNS and "_reml_kernel" not in vars(self):
-            message = (
-                f"The fixed part has {p} columns, so this fit takes long. A factor of so many "
-                "levels usually belongs right of a bar, as in (1 | factor)."
-            )
-            warnings.warn(message, DesignWarning, skip_file_prefixes=(PACKAGE,))
-
-    def _found(self, found: LmmFit, findings: tuple[Finding, ...]) -> LikelihoodFit:
-        return self._result(
-            found.kernel,
-            found.at,
-            representative=found.theta,
-            converged=found.converged,
-            is_singular=found.is_singular,
-            findings=findings,
-        )
-
-    def _result(self, kernel: Kernel, at: Evaluation, **estimates: Any) -> LikelihoodFit:
-        anchor = kernel.products.anchor
-        return LikelihoodFit(
-            model=self,
-            design=self.design,
-            method=kernel.method,
-            formula_text=self.formula_text,
-            data_name=self.data_name,
-            beta=anchor.beta0 + anchor.x_basis @ at.beta[0],
-            sigma=float(at.sigma[0]),
-            criterion=float(at.criterion[0]),
-            kernel=kernel,
-            at=at,
-            weights=self.weights,
-            **estimates,
-        )
+def model_of(spec: Specification) -> Model:
+    """Return the model of a specification: the user's own where there is one."""
+    known = _made.get(spec)
+    model = None if known is None else known()
+    if model is None:
+        model = object.__new__(Model)
+        vars(model)["spec"] = spec
+        _made[spec] = weakref.ref(model)
+    return model
 
 
 @checked_call("hb.lmer", options_of=Model)
@@ -737,49 +419,3 @@ def glmer(
     if link is not None:
         check_option("link", link, Link)
     raise not_supported("glmer", family=family)
-
-
-def _own(given: Any) -> Any:
-    """Return data or an argument so that later changes by its owner do not reach the model.
-
-    A shallow copy is enough for pandas, which copies when written to.
-    """
-    if isinstance(given, pd.DataFrame | pd.Series):
-        own = given.copy(deep=False)
-        own.attrs = {}  # pandas copies them with each column that is read
-        return own
-    if isinstance(given, np.ndarray):
-        return given.copy()
-    if isinstance(given, list):
-        return list(given)
-    if isinstance(given, Mapping):
-        return {name: _own(values) for name, values in given.items()}
-    return given
-
-
-def _check_parameter_names(design: Design, family: Family) -> None:
-    """Refuse a parameter of the user's family that is called like a variable of the data."""
-    factors = factor_variables([factor.name for factor in design.factors])
-    response = design.formula.response_label
-    taken = {variable: name for name, variable in factors.items()}
-    taken |= {response_variable(response, factors): response}
-    for parameter in family.further_parameters:
-        if parameter.name in taken:
-            raise OptionError(
-                f"family {family.name!r} has a parameter {parameter.name!r}, and the data a "
-                f"variable {taken[parameter.name]!r}, which draws would call the same; rename one."
-            )
-
-
-def _issue(findings: tuple[Finding, ...]) -> None:
-    for finding in findings:
-        category = WARNING_OF.get(finding.code, DesignWarning)
-        warnings.warn(str(finding), category, skip_file_prefixes=(PACKAGE,))
-
-
-def _name_of(data: Any) -> str:
-    """How printed results call the data: a file's name, or what ``attrs["name"]`` says."""
-    if isinstance(data, pd.DataFrame):
-        name = data.attrs.get("name", "")
-        return name if isinstance(name, str) else ""
-    return Path(data).name.split(".")[0] if isinstance(data, str | Path) else ""

@@ -83,7 +83,7 @@ def level_covariances(fit: Fit) -> LevelCovariances:
         return LevelCovariances(
             kernel=fit.kernel, gamma=fit.at.beta[0], Lambdas=fit.at.Lambdas, sigma=fit.sigma
         )
-    kernel: Kernel = fit.model.kernel("reml")
+    kernel: Kernel = fit.spec.kernel("reml")
     anchor = kernel.products.anchor
     means = [covariance_draws(fit.draws, f.name).mean(axis=0)[None] for f in fit.design.factors]
     return LevelCovariances(

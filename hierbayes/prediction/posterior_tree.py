@@ -103,6 +103,12 @@ def log_prior(fit: PosteriorFit, labels: Labels) -> dict[str, tuple[tuple[str, .
     return found
 
 
+def log_likelihoods(fit: PosteriorFit) -> FloatArray:
+    """Pointwise log-likelihood of every draw, (C, D, n), if that fits into a gigabyte."""
+    check_size(fit, "log_likelihood")
+    return log_likelihood(fit)
+
+
 def check_size(fit: PosteriorFit, what: str) -> None:
     """Raise NotSupportedError if numbers for every draw and row don't fit into a gigabyte."""
     if fit.n_draws * fit.nobs > LARGEST:

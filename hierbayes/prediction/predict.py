@@ -39,11 +39,8 @@ That variances and correlations are estimates is in all of them (``prediction_va
 fit's are too small on average, and so are its intervals; REML's are not.
 """
 
-import os
-import warnings
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,10 +62,9 @@ from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.prediction_table import included, prediction_table
 from hierbayes.results.tidy import check_level
-from hierbayes.wording import meant, shown
+from hierbayes.wording import meant, shown, warn
 
 SHOWN_LEVELS = 5
-PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"  # warnings point at the first line outside of it
 
 
 def predict(
@@ -159,12 +155,11 @@ def _warn_of_undetermined(fit: LikelihoodFit, X: FloatArray) -> None:
     if count:
         dropped = np.setdiff1d(np.arange(X.shape[1]), fit.kept)
         names = ", ".join(fit.design.coef_names[i] for i in dropped)
-        warnings.warn(
+        warn(
             f"{count} of {X.shape[0]} predictions {'is' if count == 1 else 'are'} not determined "
             "by the data: columns of X that depended on each other in the data "
             f"({names} dropped) part in the new rows.",
             RankDeficientWarning,
-            skip_file_prefixes=(PACKAGE,),
         )
 
 

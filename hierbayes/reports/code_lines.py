@@ -70,7 +70,7 @@ def data_lines(fit: Fit) -> tuple[str, ...]:
         return (f"data = hb.load_dataset({literal(name)})",)
     called = f" ({' '.join(name.split())})" if name else ""
     lines = [f"data = ...  # the data frame of this report{called}"]
-    if fit.model.response_given:
+    if fit.spec.response_given:
         lines.append("# its response was replaced after the model was made")
     return tuple(lines)
 
@@ -135,11 +135,12 @@ def _family_lines(fit: Fit) -> tuple[str, ...]:
 
 
 def _array_lines(fit: Fit) -> tuple[str, ...]:
-    return array_lines(fit.model.arguments, fit.model.table.n_rows)
+    return array_lines(fit.spec.arguments.options(), fit.spec.table.n_rows)
 
 
 def _model_line(name: str, fit: Fit) -> tuple[str, ...]:
-    arguments = [("", literal(fit.formula_text)), ("", "data"), *written(fit.model.arguments)]
+    given = written(fit.spec.arguments.options())
+    arguments = [("", literal(fit.formula_text)), ("", "data"), *given]
     return call(f"{name} = hb.Model", arguments)
 
 
@@ -160,7 +161,7 @@ def _fitted(name: str, fit: Fit) -> str:
 
 def _is_bundled(fit: Fit, name: str) -> bool:
     """Whether the bundled data set gives the design of the fit: its rows and columns are as is."""
-    given = {key: fit.model.arguments[key] for key in (*ARRAYS, "contrasts")}
+    given = {key: getattr(fit.spec.arguments, key) for key in (*ARRAYS, "contrasts")}
     categories = fit.response_family.reads_categories
     try:
         again = build_design(

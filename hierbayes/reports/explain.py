@@ -4,6 +4,7 @@ Reads a ``Design``; fits nothing. Written for someone who meets the formula lang
 time, exact enough for someone who checks a design.
 """
 
+import textwrap
 from itertools import groupby
 
 import numpy as np
@@ -14,6 +15,8 @@ from hierbayes.families.family import Family
 from hierbayes.formula.parser import formula_text
 from hierbayes.render.layout import matrix_lines, wrapped
 from hierbayes.render.numbers import format_number
+from hierbayes.results.undetermined_findings import undetermined_findings
+from hierbayes.specification.specification import Specification
 from hierbayes.wording import counted, listed
 
 INTERCEPT = "(Intercept)"
@@ -27,6 +30,31 @@ CODINGS = {
     ".C cubic, ^4 and so on",
     "every level has its own column": "one coefficient for every level (there is no baseline)",
 }
+
+
+STRUCTURES = {
+    "nested": "Levels are eliminated block by block: one small Cholesky factor a level.",
+    "crossed": (
+        "The largest factor is eliminated block by block, the others as one dense matrix of "
+        "{size} columns."
+    ),
+    "sparse": (
+        "The levels of all factors are eliminated together, in an order that keeps the matrix "
+        "sparse: its Cholesky factor holds {numbers:,} numbers."
+    ),
+}
+
+
+def explain_model(spec: Specification) -> str:
+    """Say what a specification is, how it is solved, and what its data can't determine."""
+    if not (spec.design.factors and spec.family.is_linear):
+        return explain_text(spec.design, family=spec.family)
+    kernel = spec.kernel("reml")
+    size = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz[1:])
+    structure = STRUCTURES[kernel.pattern.name].format(size=size, numbers=kernel.pattern.n_numbers)
+    said = explain_text(spec.design, structure=structure, family=spec.family)
+    found = undetermined_findings(spec.design, kernel.undetermined)
+    return "\n".join([said, *("\n" + textwrap.fill(str(one), 80) for one in found)])
 
 
 def explain_text(design: Design, *, structure: str = "", family: Family = GAUSSIAN) -> str:

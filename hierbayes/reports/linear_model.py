@@ -25,7 +25,7 @@ from hierbayes.render.numbers import (
     round_significant,
 )
 from hierbayes.reports.coefficients import estimate_cells, p_value_cells, statistic_cells
-from hierbayes.reports.summary import five_numbers_table, model_facts
+from hierbayes.reports.model_facts import five_numbers_table, model_facts
 from hierbayes.results.likelihood_fit import LikelihoodFit
 
 INTERCEPT = "(Intercept)"
@@ -97,7 +97,7 @@ def _call_lines(fit: LikelihoodFit) -> list[str]:
     if fit.data_name:
         arguments.append(("data", Name(fit.data_name)))
     for name in ("weights", "offset"):
-        given = fit.model.arguments.get(name)
+        given = getattr(fit.spec.arguments, name)
         if isinstance(given, str):
             arguments.append((name, parse_expression(given)))
     return deparse_lines(Call("lm", (), tuple(arguments)))

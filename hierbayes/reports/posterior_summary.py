@@ -22,7 +22,8 @@ from hierbayes.render.blocks import (
     Wide,
 )
 from hierbayes.render.text import text
-from hierbayes.reports.summary import finding_sentences, labelled, specification
+from hierbayes.reports.model_facts import labelled, specification
+from hierbayes.reports.summary import finding_sentences
 from hierbayes.results.chains import ChainStatistics, credible_interval
 from hierbayes.results.hypothesis import Hypothesis
 from hierbayes.results.posterior_fit import PosteriorFit

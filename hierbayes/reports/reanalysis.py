@@ -78,7 +78,7 @@ def _code(found: Reanalysis) -> tuple[str, ...]:
     options.pop("data_name", None)
     seed = options.get("random_seed")
     lines = ["import hierbayes as hb", *data_lines(fit)]
-    lines += array_lines(options, fit.model.table.n_rows)
+    lines += array_lines(options, fit.spec.table.n_rows)
     if not (seed is None or isinstance(seed, (int, np.integer))):
         lines.append("random_seed = ...  # the generator of this report")
     given = [("", literal(found.formula_text)), ("", "data")]

@@ -10,15 +10,13 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
-from hierbayes.formula.deparse import deparse_lines
-from hierbayes.formula.parser import formula_lines, parse_expression
+from hierbayes.intervals.linear_tests import coefficient_tests
 from hierbayes.options import Ddf, check_flag, check_option
 from hierbayes.render.abbreviate import abbreviate
 from hierbayes.render.blocks import (
     Block,
     Blocks,
     Column,
-    Fact,
     Findings,
     Heading,
     Paragraph,
@@ -28,12 +26,10 @@ from hierbayes.render.blocks import (
 )
 from hierbayes.render.layout import fill_lines
 from hierbayes.render.numbers import (
-    FIVE_NUMBERS,
     five_numbers,
     format_common,
     format_number,
     round_half_even,
-    zap_small,
 )
 from hierbayes.render.text import text
 from hierbayes.reports.coefficients import (
@@ -42,6 +38,8 @@ from hierbayes.reports.coefficients import (
     p_value_cells,
     statistic_cells,
 )
+from hierbayes.reports.linear_model import linear_model_blocks
+from hierbayes.reports.model_facts import five_numbers_table, model_facts
 from hierbayes.reports.varcorr import lower_triangle_cells, variance_table
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -53,7 +51,6 @@ TESTS = {
 }
 CORRELATION_UP_TO = 12  # lme4's option lme4.summary.cor.max
 CRITERION_DECIMALS = 1
-LABEL_WIDTH = 8  # of the lines above the tables
 MOST_DIGITS = 17  # what a double holds
 CORRELATION_DECIMALS = 3
 ROW_NAME_LENGTH, COLUMN_NAME_LENGTH = 11, 6  # of the correlations of fixed effects
@@ -101,8 +98,6 @@ def summary_blocks(
     if correlation is not None:
         check_flag("correlation", correlation, "True (show those of the fixed effects) or False")
     if fit.is_linear_model:
-        from hierbayes.reports.linear_model import linear_model_blocks
-
         return (*linear_model_blocks(fit, digits), Findings(finding_sentences(fit)))
     return (
         _title(fit, ddf),
@@ -140,37 +135,6 @@ def _title(fit: LikelihoodFit, ddf: Ddf) -> Block:
     return Printed([f"{title}{gap} ['lmerMod']"], [Heading(title)])
 
 
-def model_facts(fit: LikelihoodFit) -> list[Fact]:
-    """Return the formula, data, weights and offset."""
-    parts = [("Formula:", formula_lines(fit.design.formula)), *specification(fit)]
-    return [labelled(label, pieces, LABEL_WIDTH) for label, pieces in parts]
-
-
-def labelled(label: str, pieces: Sequence[str], width: int) -> Fact:
-    """Return a labelled line of pieces between which the terminal may break it."""
-    return Fact(label, " ".join(map(str.strip, pieces)), tuple(pieces), width)
-
-
-def specification(fit: Fit) -> list[tuple[str, list[str]]]:
-    """Labels and lines of data, weights, offset and known sds, those that were given."""
-    parts = [("Data:", [fit.data_name])] if fit.data_name else []
-    weights, offset = _argument_lines(fit, "weights"), _argument_lines(fit, "offset")
-    if fit.weighted:
-        parts.append(("Weights:", weights or ["(given as an array)"]))
-    if offset:
-        parts.append(("Offset:", offset))
-    if fit.design.known_sd is not None:
-        known = _argument_lines(fit, "known_sd") or ["(given as an array)"]
-        parts.append(("Known sd:", known))
-    return parts
-
-
-def _argument_lines(fit: Fit, name: str) -> list[str]:
-    """Write an argument that was given as an expression, as R would; nothing for an array."""
-    given = fit.model.arguments.get(name)
-    return deparse_lines(parse_expression(given)) if isinstance(given, str) else []
-
-
 def _criterion(fit: LikelihoodFit) -> Block:
     """Return the REML criterion; for ML the table of AIC, BIC, log-likelihood and deviance."""
     if fit.method == "reml":
@@ -186,13 +150,6 @@ def _criterion(fit: LikelihoodFit) -> Block:
 def scaled_residuals(fit: LikelihoodFit) -> list[float]:
     """Five numbers of the Pearson residuals divided by sigma."""
     return five_numbers(np.asarray(fit.residuals("pearson"), dtype=float) / fit.sigma)
-
-
-def five_numbers_table(values: Sequence[float], digits: int, *, caption: str) -> Table:
-    """Five numbers of residuals as R prints them."""
-    cells = format_common(zap_small(values, digits + 1), digits)
-    columns = columns_of([cells], FIVE_NUMBERS)
-    return Table(columns, caption=caption, head=f"{caption}: ", layout="vector")
 
 
 def _counts(fit: LikelihoodFit) -> Block:
@@ -224,7 +181,7 @@ def tested_effects_cells(
     fit: LikelihoodFit, digits: int, ddf: Ddf
 ) -> tuple[list[Column], list[str] | None]:
     """Columns of the table of coefficients with tests, by name, and stars."""
-    tests = fit.model.coefficient_tests(fit, ddf)
+    tests = coefficient_tests(fit, ddf)
     z = ddf == "normal"
     parts = [tests.estimate, tests.std_error] + ([] if z else [tests.df])
     cells = estimate_cells([part.tolist() for part in parts], digits)
@@ -289,7 +246,7 @@ def _test_notes(fit: LikelihoodFit, ddf: Ddf) -> list[str]:
     """Sentences of the tests; that on what the data do not determine is a finding already."""
     if ddf == "none":
         return []
-    notes = fit.model.coefficient_tests(fit, ddf).notes
+    notes = coefficient_tests(fit, ddf).notes
     return [note for note in notes if note != fit.undetermined_note]
 
 

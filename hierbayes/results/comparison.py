@@ -7,11 +7,12 @@ from typing import Any, TypeGuard
 import pandas as pd
 
 from hierbayes.arrays import record
+from hierbayes.results import verbs
 from hierbayes.results.finding import Finding
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
-from hierbayes.results.printing import Printable, Reportable, picture_of
+from hierbayes.results.printing import Printable, Reportable
 
 
 @record(repr=False)
@@ -262,4 +263,4 @@ class Comparison(Printable, Reportable):
         >>> len(axes)
         4
         """
-        return picture_of(self, **options)
+        return verbs.ask(self, "picture", **options)

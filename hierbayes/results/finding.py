@@ -1,8 +1,28 @@
 """A finding: a condition of a fit, in words, with the numbers behind it and what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from hierbayes.errors import (
+    BoundaryWarning,
+    ConvergenceWarning,
+    DesignWarning,
+    HierBayesWarning,
+    RankDeficientWarning,
+)
+from hierbayes.wording import warn
+
+WARNING_OF: dict[str, type[HierBayesWarning]] = {
+    "boundary": BoundaryWarning,
+    "suspect": ConvergenceWarning,
+    "rank_deficient": RankDeficientWarning,
+    "r_hat": ConvergenceWarning,
+    "low_ess": ConvergenceWarning,
+    "divergences": ConvergenceWarning,
+    "pareto_k": ConvergenceWarning,
+    "fallback_to_nuts": ConvergenceWarning,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +45,9 @@ class Finding:
     def __str__(self) -> str:
         """Return sentence and advice."""
         return f"{self.sentence} {self.advice}".strip()
+
+
+def issue(findings: Iterable[Finding]) -> None:
+    """Issue each finding as a warning of its class, pointing at the caller's line."""
+    for finding in findings:
+        warn(str(finding), WARNING_OF.get(finding.code, DesignWarning))

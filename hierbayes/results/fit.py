@@ -13,7 +13,7 @@ Fit = LikelihoodFit | PosteriorFit
 
 def used_column(fit: Fit, name: str) -> Vector:
     """Return a column of the user's data in the rows used: numbers, Factor or Logical."""
-    return fit.design.rows.of(fit.model.table.column(name))
+    return fit.design.rows.of(fit.spec.table.column(name))
 
 
 def labelled_effects(fit: Fit, level: float = 0.95) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """What every fit answers alike, whatever estimated it: names, counts, tables of levels, rows."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -9,27 +10,32 @@ import pandas as pd
 from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
+from hierbayes.families.family import Family
 from hierbayes.naming.addresses import level_columns
 from hierbayes.options import ResidualKind, check_option
+from hierbayes.results import verbs
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable
 from hierbayes.results.varcorr import VarCorr
+from hierbayes.specification.specification import Specification
+
+if TYPE_CHECKING:
+    from hierbayes.model.model import Model
 
 
 @checked_methods("fit")
 class FitTables(Printable, Reportable):
     """The tables of a fit that follow from its point estimates.
 
-    A fit has ``design``, ``method``, ``beta`` (p,) of the columns ``kept`` of X, their covariance
-    ``vcov_beta``, ``modes`` (J, q) of the random effects of each factor, ``fixed_part`` and
-    ``fitted_values`` (n,) and the precision ``weights`` of its rows.
+    A fit has ``spec``, what was fitted; ``method``; ``beta`` (p,) of the columns ``kept`` of X,
+    their covariance ``vcov_beta``, ``modes`` (J, q) of the random effects of each factor,
+    ``fixed_part`` and ``fitted_values`` (n,).
     """
 
-    design: Design
+    spec: Specification
     method: str
     beta: FloatArray
-    weights: FloatArray | None
 
     @property
     def kept(self) -> IntArray:
@@ -67,6 +73,39 @@ class FitTables(Printable, Reportable):
     def ranef_sd(self) -> LevelTables:
         """Sds of the random effects, same shapes as ``ranef()``."""
         raise NotImplementedError
+
+    # what was fitted
+
+    @cached_property
+    def model(self) -> "Model":
+        """The model that was fitted."""
+        found: Model = verbs.ask(self.spec, "model")
+        return found
+
+    @property
+    def design(self) -> Design:
+        """The arrays it was fitted to."""
+        return self.spec.design
+
+    @property
+    def formula_text(self) -> str:
+        """The formula as R deparses it."""
+        return self.spec.formula_text
+
+    @property
+    def data_name(self) -> str:
+        """How the data are called in printed results."""
+        return self.spec.data_name
+
+    @property
+    def response_family(self) -> Family:
+        """The response family with its link."""
+        return self.spec.family
+
+    @property
+    def weights(self) -> FloatArray | None:
+        """Precision weights of the likelihood, shape (n,), or None."""
+        return self.spec.weights
 
     # names and counts
 

@@ -1,24 +1,20 @@
 """The result of a REML or ML fit: what was estimated, read in many ways.
 
 Everything is derived from theta, beta, sigma and the kernel's factor at theta, on the user's
-scale. Reading never refits and never changes anything. What needs layers above this one
-(prediction, refitting, rendering, saving) is asked of the model that made the fit.
+scale. Reading never refits and never changes anything. What layers above this one answer
+(prediction, refitting, rendering, saving) is asked by the table of verbs.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.calls import checked_methods
-from hierbayes.design.design import Design
-from hierbayes.design.table import Table
-from hierbayes.families.builtin import GAUSSIAN
-from hierbayes.families.family import Family
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.flat_moves import flat_moves
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
@@ -30,70 +26,20 @@ from hierbayes.options import (
     NewLevels,
     PredictionType,
 )
+from hierbayes.results import verbs
 from hierbayes.results.f_table import FTable
 from hierbayes.results.finding import Finding
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.interval_parameters import parameter_labels
 from hierbayes.results.level_tables import LevelTables
 from hierbayes.results.prediction_table import PredictionTable
-from hierbayes.results.row_tests import RowTests
 from hierbayes.results.tidy import tidy_table
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
+from hierbayes.specification.specification import Specification
 
 # Numbers at two covariances that fit equally well are the same up to this part: rounding leaves
 # 1e-9, and a dependence on what is undetermined moves them by their own size.
 UNCHANGED = 1e-6
-
-
-class FitServices(Protocol):
-    """What a fit asks of its model, which sits above it."""
-
-    @property
-    def table(self) -> Table:
-        """The user's data."""
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What it was given beside formula and data."""
-
-    @property
-    def response_given(self) -> bool:
-        """Whether the response was replaced after the model was made."""
-
-    def predict(self, fit: "LikelihoodFit", newdata: Any, **options: Any) -> Any:
-        """Predictions of a fit."""
-
-    def simulate(self, fit: "LikelihoodFit", nsim: int, random_seed: Any) -> pd.DataFrame:
-        """Responses drawn from a fit."""
-
-    def refit(self, fit: "LikelihoodFit", y: Any) -> "LikelihoodFit":
-        """Fit the same model to another response."""
-
-    def update(self, fit: "LikelihoodFit", formula: str) -> "LikelihoodFit":
-        """Fit a changed formula by the same method."""
-
-    def fit(self, method: Method) -> "LikelihoodFit":
-        """Fit the same model by a method."""
-
-    def save(self, fit: "LikelihoodFit", path: Any) -> None:
-        """Write a fit to a file."""
-
-    def at_theta(
-        self, method: Method, theta: FloatArray, *, response: FloatArray, **verdicts: Any
-    ) -> "LikelihoodFit":
-        """Fit whose search ended at a theta, of a response in place of the model's own."""
-
-    def with_design(self, design: Design, kernel: Kernel) -> "FitServices":
-        """Return the same model on other rows, with their kernel."""
-
-    def coefficient_tests(self, fit: "LikelihoodFit", ddf: Ddf) -> RowTests:
-        """Test each fixed effect."""
-
-    def contrast(self, fit: "LikelihoodFit", L: Any, **options: Any) -> Any:
-        """Estimates and tests of linear combinations of fixed effects."""
-
-    def summary(self, fit: "LikelihoodFit", **options: Any) -> str:
-        """Render the summary of a fit."""
 
 
 @checked_methods("fit")
@@ -103,11 +49,8 @@ class LikelihoodFit(FitTables):
 
     Attributes
     ----------
-    model : the model that was fitted
-    design : the arrays it was fitted to
+    spec : what was fitted: formula on data, design, weights
     method : "reml" or "ml"
-    formula_text : the formula as R deparses it
-    data_name : how the data are called in printed results
     representative : array, shape (k,), lme4's relative covariance parameters, with one of the
         values that fit equally well where the data determine none
     beta : array, shape (p,), fixed effects of the columns that were kept, those beside
@@ -118,14 +61,10 @@ class LikelihoodFit(FitTables):
     is_singular : whether a covariance matrix is on the boundary (lme4's ``isSingular``)
     findings : conditions met, in order; also issued as warnings when the model was fitted
     kernel, at : the kernel and its evaluation at theta, in the basis of the products
-    weights : array, shape (n,), precision weights of the likelihood, or None
     """
 
-    model: FitServices
-    design: Design
+    spec: Specification
     method: Method
-    formula_text: str
-    data_name: str
     representative: FloatArray
     beta: FloatArray
     sigma: float
@@ -135,7 +74,6 @@ class LikelihoodFit(FitTables):
     findings: tuple[Finding, ...]
     kernel: Kernel
     at: Evaluation
-    weights: FloatArray | None
 
     def __post_init__(self) -> None:
         """Make the arrays read-only: results are safe to share."""
@@ -241,11 +179,6 @@ class LikelihoodFit(FitTables):
     def kept(self) -> IntArray:
         """Positions of the columns of X that were not dropped, shape (p,)."""
         return self.kernel.products.anchor.kept
-
-    @property
-    def response_family(self) -> Family:
-        """The response family: that of linear models."""
-        return GAUSSIAN
 
     @property
     def loglik(self) -> float:
@@ -440,7 +373,7 @@ class LikelihoodFit(FitTables):
         NotSupportedError
             For ``ddf="kenward-roger"`` of an ML fit.
         """
-        tests = partial(self.model.coefficient_tests, self)
+        tests = partial(verbs.ask, self, "tests")
         return tidy_table(self, tests, effects=effects, level=level, ddf=ddf)
 
     def glance(self) -> pd.DataFrame:
@@ -522,7 +455,7 @@ class LikelihoodFit(FitTables):
         [5.95, 46.0]
         """
         options = {"ddf": ddf, "level": level, "rhs": rhs, "joint": joint}
-        return self.model.contrast(self, L, **options)
+        return verbs.ask(self, "contrast", L, **options)
 
     # text
 
@@ -541,7 +474,8 @@ class LikelihoodFit(FitTables):
             "none", as in lme4, prints no p values; the others add degrees of freedom and p values
             of the coefficients, as lmerTest does.
         """
-        return self.model.summary(self, digits=digits, correlation=correlation, ddf=ddf)
+        options = {"digits": digits, "correlation": correlation, "ddf": ddf}
+        return str(verbs.ask(self, "summary", **options))
 
     # more
 
@@ -639,8 +573,9 @@ class LikelihoodFit(FitTables):
         0       450.3  17.0  416.7  484.0
         1       356.1  16.0  322.3  389.9
         """
-        return self.model.predict(
+        return verbs.ask(
             self,
+            "predict",
             newdata,
             groups=groups,
             new_levels=new_levels,
@@ -666,7 +601,8 @@ class LikelihoodFit(FitTables):
         >>> fit.simulate(3, random_seed=1).shape
         (30, 3)
         """
-        return self.model.simulate(self, nsim, random_seed)
+        drawn: pd.DataFrame = verbs.ask(self, "simulate", nsim=nsim, random_seed=random_seed)
+        return drawn
 
     def refit(self, y: Any) -> "LikelihoodFit":
         """Fit the same model to another response of the rows used, quickly.
@@ -695,7 +631,8 @@ class LikelihoodFit(FitTables):
         >>> bool(fit.refit(fit.design.y + 100).fixef().iloc[0] > 1600)
         True
         """
-        return self.model.refit(self, y)
+        found: LikelihoodFit = verbs.ask(self, "refit", y)
+        return found
 
     def update(self, formula: str) -> "LikelihoodFit":
         """Fit a changed formula, R's way: ``"."`` stands for what was there.
@@ -707,11 +644,15 @@ class LikelihoodFit(FitTables):
         >>> fit.update(". ~ . - Days").fixef().index.tolist()
         ['(Intercept)']
         """
-        return self.model.update(self, formula)
+        found: LikelihoodFit = verbs.ask(self, "update", formula)
+        return found
 
     def with_method(self, method: Method) -> "LikelihoodFit":
         """Fit the same model by another method; this fit if it was fitted by it."""
-        return self if method == self.method else self.model.fit(method)
+        if method == self.method:
+            return self
+        found: LikelihoodFit = verbs.ask(self.spec, "fit", method)
+        return found
 
     def save(self, path: Any) -> None:
         """Write the fit to a file that ``hb.load`` reads: data used, specification, estimates.
@@ -721,7 +662,7 @@ class LikelihoodFit(FitTables):
         DataError
             If the file can't be written; a file of that name is then as it was.
         """
-        self.model.save(self, path)
+        verbs.ask(self, "save", path)
 
 
 def _ml_deviance(fit: LikelihoodFit) -> FloatArray:

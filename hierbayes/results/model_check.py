@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.results.printing import Printable, picture_of
+from hierbayes.results import verbs
+from hierbayes.results.printing import Printable
 
 
 @record(slots=False, repr=False)
@@ -48,4 +49,4 @@ class ModelCheck(Printable):
 
     def plot(self, figure: Any = None) -> Any:
         """Draw the panel: ``hb.plot.check(self)``."""
-        return picture_of(self, figure=figure)
+        return verbs.ask(self, "picture", figure=figure)

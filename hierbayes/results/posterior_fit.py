@@ -2,12 +2,12 @@
 
 A point estimate is the posterior mean, an error the posterior sd, an interval equal-tailed unless
 ``kind="hdi"``. Reading never samples and never changes anything. What needs layers above this one
-(prediction, densities, rendering, saving) is asked of ``services``.
+(prediction, densities, rendering, saving) is asked by the table of verbs.
 """
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,6 @@ import pandas as pd
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_methods
 from hierbayes.capabilities import not_supported
-from hierbayes.design.design import Design
-from hierbayes.families.family import Family
 from hierbayes.naming.addresses import Addresses, level_columns, posterior_addresses
 from hierbayes.options import (
     Effect,
@@ -28,7 +26,7 @@ from hierbayes.options import (
     SimulatedGroups,
     check_option,
 )
-from hierbayes.priors.model_priors import ModelPriors
+from hierbayes.results import verbs
 from hierbayes.results.chains import ChainStatistics, chain_statistics, credible_interval
 from hierbayes.results.contrast_matrix import checked_rhs, contrast_matrix
 from hierbayes.results.draws import PosteriorDraws
@@ -46,44 +44,16 @@ from hierbayes.results.posterior_parameters import (
 from hierbayes.results.prediction_table import PredictionTable
 from hierbayes.results.tidy import check_level, checked_effects, tidy_frame, with_dropped
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
+from hierbayes.specification.specification import Specification
 
 if TYPE_CHECKING:
     from xarray import DataTree
 
+    from hierbayes.priors.model_priors import ModelPriors
+
 # Findings that say the draws are not (yet) those of the posterior.
 UNTRUSTED = frozenset({"r_hat", "low_ess", "divergences", "pareto_k"})
 AT_ONCE = 2**22  # draws centred at once for covariances: 32 MB
-
-
-class PosteriorServices(Protocol):
-    """What a posterior asks of the layers above it."""
-
-    def predict(self, fit: "PosteriorFit", newdata: Any, **options: Any) -> Any:
-        """Predictions of a posterior."""
-
-    def fitted_values(self, fit: "PosteriorFit") -> FloatArray:
-        """Posterior mean of the expected response of every row."""
-
-    def simulate(self, fit: "PosteriorFit", nsim: int, **options: Any) -> pd.DataFrame:
-        """Responses drawn from a posterior."""
-
-    def log_likelihood(self, fit: "PosteriorFit") -> FloatArray:
-        """Pointwise log-likelihood of every draw, (C, D, n)."""
-
-    def datatree(self, fit: "PosteriorFit", groups: tuple[str, ...], random_seed: Any) -> Any:
-        """Draws and what belongs to them as an xarray DataTree."""
-
-    def refit(self, fit: "PosteriorFit", y: Any, **options: Any) -> "PosteriorFit":
-        """Sample the same model of another response."""
-
-    def update(self, fit: "PosteriorFit", formula: str, **options: Any) -> "PosteriorFit":
-        """Sample a changed formula."""
-
-    def save(self, fit: "PosteriorFit", path: Any) -> None:
-        """Write a posterior to a file."""
-
-    def summary(self, fit: "PosteriorFit", **options: Any) -> str:
-        """Render the summary of a posterior."""
 
 
 @checked_methods("fit")
@@ -93,32 +63,16 @@ class PosteriorFit(FitTables):
 
     Attributes
     ----------
-    model : the model that was sampled
-    services : what answers for the layers above
-    design : the arrays it was fitted to
-    kept_columns : array of int, shape (p,), columns of X that were not dropped
-    priors : the priors of all parameters
+    spec : what was sampled: formula on data, design, family, priors
     draws : the draws
-    formula_text : the formula as R deparses it
-    data_name : how the data are called in printed results
-    response_family : response family with its link
     findings : conditions met, in order; also issued as warnings when the model was sampled
-    weights : array, shape (n,), precision weights of the likelihood, or None
     settings : how it was sampled: ``draws``, ``chains``, ``tune``, ``sampler``, and
         ``random_seed`` if it was a whole number
     """
 
-    model: Any
-    services: PosteriorServices
-    design: Design
-    kept_columns: IntArray
-    priors: ModelPriors
+    spec: Specification
     draws: PosteriorDraws
-    formula_text: str
-    data_name: str
-    response_family: Family
     findings: tuple[Finding, ...]
-    weights: FloatArray | None
     settings: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -137,6 +91,11 @@ class PosteriorFit(FitTables):
     is_singular = False  # a posterior averages over the boundary, it is not on it
 
     @property
+    def priors(self) -> "ModelPriors":
+        """The priors of all parameters."""
+        return self.spec.priors
+
+    @property
     def family(self) -> str:
         """Name of the response family."""
         return self.response_family.name
@@ -149,7 +108,7 @@ class PosteriorFit(FitTables):
     @property
     def kept(self) -> IntArray:
         """Positions of the columns of X that were not dropped, shape (p,)."""
-        return self.kept_columns
+        return self.spec.kept_columns
 
     @property
     def sampler(self) -> str:
@@ -522,7 +481,7 @@ class PosteriorFit(FitTables):
         """Posterior mean of the expected response, shape (n,)."""
         if self.predictor_is_expectation:
             return self.linear_predictor
-        return self.services.fitted_values(self)
+        return np.asarray(verbs.ask(self, "expect"))
 
     def residuals(self, kind: ResidualKind = "response") -> pd.Series:
         """Residuals of the rows used, from the posterior mean of the expected response.
@@ -557,9 +516,8 @@ class PosteriorFit(FitTables):
         diagnostics : columns of R-hat and effective sample sizes; None shows them where they say
             something (R-hat above 1.01, fewer than 400 effective draws)
         """
-        return self.services.summary(
-            self, level=level, kind=kind, priors=priors, diagnostics=diagnostics
-        )
+        options = {"level": level, "kind": kind, "priors": priors, "diagnostics": diagnostics}
+        return str(verbs.ask(self, "summary", **options))
 
     # more
 
@@ -574,7 +532,7 @@ class PosteriorFit(FitTables):
         ``az.plot_trace(fit.idata, var_names="~b_Subject")`` leaves them out, and
         ``az.rcParams["plot.max_subplots"]`` allows more.
         """
-        return self.services.datatree(self, (), None)
+        return verbs.ask(self, "datatree")
 
     def to_datatree(self, *groups: str, random_seed: Any = None) -> "DataTree":
         """``idata`` with further groups: some of "posterior_predictive", "prior".
@@ -586,11 +544,11 @@ class PosteriorFit(FitTables):
             draws all parameters and a response from the prior.
         random_seed : int, Generator or SeedSequence
         """
-        return self.services.datatree(self, groups, random_seed)
+        return verbs.ask(self, "datatree", groups, random_seed)
 
     def log_likelihood(self) -> FloatArray:
         """Pointwise log-likelihood given all parameters, shape (chains, draws, rows)."""
-        return self.services.log_likelihood(self)
+        return np.asarray(verbs.ask(self, "log_likelihood"))
 
     @overload
     def predict(
@@ -663,8 +621,9 @@ class PosteriorFit(FitTables):
         DataError
             If a column is missing or a fixed factor has a level it was not fitted with.
         """
-        return self.services.predict(
+        return verbs.ask(
             self,
+            "predict",
             newdata,
             groups=groups,
             new_levels=new_levels,
@@ -688,19 +647,23 @@ class PosteriorFit(FitTables):
             Responses of the same groups (the posterior predictive distribution), or of new
             groups in their places, as ``simulate`` of a REML fit draws them.
         """
-        return self.services.simulate(self, nsim, random_seed=random_seed, groups=groups)
+        options = {"random_seed": random_seed, "groups": groups}
+        drawn: pd.DataFrame = verbs.ask(self, "simulate", nsim, **options)
+        return drawn
 
     def refit(self, y: Any, **options: Any) -> "PosteriorFit":
         """Sample the same model of another response of the rows used; options of ``sample``."""
-        return self.services.refit(self, y, **options)
+        found: PosteriorFit = verbs.ask(self, "refit", y, **options)
+        return found
 
     def update(self, formula: str, **options: Any) -> "PosteriorFit":
         """Sample a changed formula, R's way: ``"."`` stands for what was there."""
-        return self.services.update(self, formula, **options)
+        found: PosteriorFit = verbs.ask(self, "update", formula, **options)
+        return found
 
     def save(self, path: Any) -> None:
         """Write the posterior to a file that ``hb.load`` reads: data used, priors, draws."""
-        self.services.save(self, path)
+        verbs.ask(self, "save", path)
 
 
 def _largest(values: FloatArray) -> float:

@@ -1,53 +1,26 @@
-"""How results come to be printed and drawn without knowing the layers that do it.
+"""How results are printed and reported: by what the table of verbs names for their class."""
 
-Rendering lives in ``reports/`` and ``render/``, above this layer. A result derives from
-``Printable``; the package registers, by class name, the function that writes it. It is loaded on
-first use, so a fit that is never printed never imports it; a class of one's own is written as its
-ancestor is.
-"""
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hierbayes.calls import checked_methods
+from hierbayes.results import verbs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Form = Literal["text", "html", "markdown", "latex"]
-Writer = Callable[[Any, Form], str]
-_writers: dict[str, Writer] = {}
-_reports: dict[str, Callable[[Any, Any], Path]] = {}
-_pictures: dict[str, Callable[[], Callable[..., Any]]] = {}
-
-
-def register_writer(class_name: str, write: Writer) -> None:
-    """Say what writes results of a class: ``write(result, form)``."""
-    _writers[class_name] = write
-
-
-def register_picture(class_name: str, load: Callable[[], Callable[..., Any]]) -> None:
-    """Say what draws results of a class; ``load()`` loads the function."""
-    _pictures[class_name] = load
-
-
-def picture_of(result: Any, **options: Any) -> Any:
-    """Return the figure and axes that the function registered for this class draws."""
-    return _registered(_pictures, result)()(result, **options)
-
-
-def register_report(class_name: str, write: Callable[[Any, Any], Path]) -> None:
-    """Say what writes the report of results of a class: ``write(result, path)``."""
-    _reports[class_name] = write
+# form -> what writes blocks in it, as module:function
+WRITERS: dict[Form, str] = {
+    "text": "render.text:text",
+    "html": "render.html:fragment",
+    "markdown": "render.markdown:markdown",
+    "latex": "render.latex:latex",
+}
 
 
 def written(result: "Printable", form: Form) -> str:
     """Return a result as text, as HTML for a notebook, as Markdown or as LaTeX."""
-    return _registered(_writers, result)(result, form)
-
-
-def _registered[T](table: dict[str, T], result: object) -> T:
-    """Return what a table holds for the class of a result, or for the nearest of its ancestors."""
-    names = [cls.__name__ for cls in type(result).__mro__]
-    return next(table[name] for name in names if name in table)
+    return str(verbs.load(WRITERS[form])(verbs.ask(result, "blocks")))
 
 
 @checked_methods("result")
@@ -56,7 +29,7 @@ class Reportable:
 
     __slots__ = ()
 
-    def report(self, path: Any) -> Path:
+    def report(self, path: Any) -> "Path":
         """Write a report to a file; its ending says how.
 
         Parameters
@@ -81,7 +54,8 @@ class Reportable:
         >>> fit.report(pathlib.Path(tempfile.mkdtemp()) / "dyestuff.html").name
         'dyestuff.html'
         """
-        return _registered(_reports, self)(self, path)
+        written: Path = verbs.ask(verbs.ask(self, "report"), "write", path)
+        return written
 
 
 class Printable:

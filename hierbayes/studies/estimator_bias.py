@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray
+from hierbayes.bayes.posterior import sample
 from hierbayes.gaussian.moments import moment_start
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.likelihood.refits import refit_many
-from hierbayes.model.model import Model
 from hierbayes.options import Method, random_generator
+from hierbayes.specification.build import specify
+from hierbayes.specification.specification import Specification
 from hierbayes.studies.lecture.lecture import BiasTable, OneWay
 
 
@@ -33,11 +35,11 @@ def estimator_bias(
     noise = truth.sigma * rng.standard_normal((day.size, n_datasets))
     Y = truth.intercept + truth.slope * day[:, None] + effects[subject] + noise
     frame = pd.DataFrame({"Reaction": Y[:, 0], "Days": day, "Subject": subject})
-    model = Model("Reaction ~ Days + (1 | Subject)", frame)
-    ml, reml = (_estimates(model, Y, method) for method in ("ml", "reml"))
+    spec = specify("Reaction ~ Days + (1 | Subject)", frame)
+    ml, reml = (_estimates(spec, Y, method) for method in ("ml", "reml"))
     medians = []
     for y, seed in zip(Y.T[:n_posteriors], rng.spawn(n_posteriors), strict=True):
-        draws = model.with_response(y).sample(random_seed=seed).draws
+        draws = sample(spec.with_response(y), random_seed=seed).draws
         assert draws.sigma is not None
         medians.append([np.median(draws.sd["Subject"] ** 2), np.median(draws.sigma**2)])
     true = np.array([truth.subject_sd**2, truth.sigma**2])
@@ -51,11 +53,11 @@ def estimator_bias(
     return BiasTable(truth=truth, table=pd.DataFrame(rows, columns=columns))
 
 
-def _estimates(model: Model, Y: FloatArray, method: Method) -> FloatArray:
+def _estimates(spec: Specification, Y: FloatArray, method: Method) -> FloatArray:
     """Variances between subjects and within, one row a data set."""
-    kernel = model.kernel(method)
-    responses = ResponseProducts(kernel.products, model.design, model.weights).of(Y)
-    found = refit_many(kernel, responses, design=model.design, start=moment_start(kernel))
+    kernel = spec.kernel(method)
+    responses = ResponseProducts(kernel.products, spec.design, spec.weights).of(Y)
+    found = refit_many(kernel, responses, design=spec.design, start=moment_start(kernel))
     return np.column_stack([(found.sigma * found.theta[:, 0]) ** 2, found.sigma**2])
 
 

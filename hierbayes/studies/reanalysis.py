@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
+from hierbayes.bayes.posterior import sample
 from hierbayes.calls import checked_call
 from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.errors import HierBayesError, OptionError
@@ -33,6 +34,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.results.tidy import check_level, estimated_rows
+from hierbayes.specification.build import with_formula
 
 ONE_SIDED = 1.6448536269514722  # normal quantile of 95 %
 LEVEL = 0.95  # of the intervals unless said
@@ -111,7 +113,7 @@ def reanalyse(
                 "Sceptic and optimist disagree about an effect as large as the REML estimate, "
                 "which uses the data twice; give expected= what was expected beforehand."
             )
-        own = model.model_priors.beta[model.kept_columns.tolist().index(at)]
+        own = model.spec.priors.beta[model.spec.kept_columns.tolist().index(at)]
         priors = spectrum(chosen, estimate if expected is None else float(expected), own)
     if not isinstance(priors, Mapping) or not priors:
         raise OptionError(
@@ -134,7 +136,7 @@ def reanalyse(
         tails = [(1 - level) / 2, (1 + level) / 2]
         low, high = np.quantile(draws, tails)
         beyond = draws > threshold if estimate >= 0 else draws < -abs(threshold)
-        laws = again.model_priors.beta
+        laws = again.spec.priors.beta
         law = laws[at]
         rows[str(name)] = (
             str(law),
@@ -214,15 +216,17 @@ def _bayes_factor(
     model: Model, post: PosteriorFit, term: str, rng: np.random.Generator
 ) -> tuple[float, str]:
     """Bayes factor for a coefficient against none, or NaN with the reason."""
-    labels = [own.label for own in model.formula.fixed.terms]
+    labels = [own.label for own in model.spec.formula.fixed.terms]
     larger = [
-        own.label for own in model.formula.fixed.terms if own.label != term and term in own.labels
+        own.label
+        for own in model.spec.formula.fixed.terms
+        if own.label != term and term in own.labels
     ]
     if term != "(Intercept)" and (term not in labels or larger):
         return np.nan, f"no Bayes factor, {term} is no term that can be taken out on its own."
     change = ". ~ . - 1" if term == "(Intercept)" else f". ~ . - {term}"
     try:
-        found = bayes_factor(post, model.updated(change).sample(random_seed=rng))
+        found = bayes_factor(post, sample(with_formula(model.spec, change), random_seed=rng))
     except HierBayesError as error:
         return np.nan, f"no Bayes factor ({error})"
     told = [str(own) for own in found.findings if own.code == "data_centred_prior"]

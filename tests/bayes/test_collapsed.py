@@ -31,7 +31,7 @@ SAME_FORMULA = 1e-9  # relative: the same density by two routes, rounding only
 def built(formula, data, *, priors=None, **options):
     frame = hb.load_dataset(data) if isinstance(data, str) else data
     model = hb.Model(formula, frame, **options)
-    kernel = model.kernel("reml")
+    kernel = model.spec.kernel("reml")
     laws = model_priors(model.design, kernel.products.anchor.kept, user=priors)
     return model.design, kernel, laws
 

@@ -139,7 +139,7 @@ def test_every_family_has_a_finite_density_at_its_start(family):
     data = rows(y=VALUES.get(family, np.tile([1.0, 2.0, 3.0], 4)))
     model = hb.Model("y ~ x + (1 | g)", data, family=family, link=link)
     pymc_model = model.to_pymc()
-    start = free_values(model.design, start_from_priors(model.design, model.model_priors))
+    start = free_values(model.design, start_from_priors(model.design, model.spec.priors))
     point = start_point(pymc_model, {name: at.value for name, at in start.items()})
     logp = pymc_model.compile_logp(mode=Mode(linker="py", optimizer="fast_compile"))
     named = {pymc_model.rvs_to_values[rv].name: point[rv.name] for rv in pymc_model.free_RVs}

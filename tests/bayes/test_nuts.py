@@ -9,10 +9,10 @@ import pytest
 import hierbayes as hb
 from hierbayes.bayes.effect_draws import draw_effects
 from hierbayes.bayes.nuts import NutsSettings, nuts_findings, sample_nuts, start_point
+from hierbayes.bayes.posterior import _start
 from hierbayes.bayes.pymc_graph import graph_key
 from hierbayes.bayes.pymc_model import build_model
 from hierbayes.bayes.starting_points import free_values, inside, start_from_priors
-from hierbayes.model.bayesian import _start
 
 pytest.importorskip("pymc")
 
@@ -34,7 +34,7 @@ PRIORS = {"b": hb.Normal(0, 2), "(Intercept)": hb.Normal(0, 5), "sd": hb.HalfNor
 
 
 def pymc_model(model: hb.Model, **options):
-    return build_model(model.design, model.kept_columns, model.model_priors, **options)
+    return build_model(model.spec, **options)
 
 
 def test_models_of_other_data_and_priors_share_what_is_compiled():
@@ -72,7 +72,7 @@ def test_start_is_a_point_of_the_model(formula, parameterization):
 
     model = hb.Model(formula, correlated())
     built = pymc_model(model, parameterization=parameterization)
-    start = inside(start_from_priors(model.design, model.model_priors), model.model_priors)
+    start = inside(start_from_priors(model.design, model.spec.priors), model.spec.priors)
     values = free_values(model.design, start)
     assert {rv.name for rv in built.free_RVs} <= set(values)
     point = start_point(built, {name: at.value for name, at in values.items()})
@@ -112,10 +112,10 @@ def test_effects_given_the_rest_have_their_moments(formula, data):
     model = hb.Model(formula, frame)
     design = model.design
     rng = np.random.default_rng(2)
-    beta, sigma = rng.normal(size=model.kept_columns.size), 0.7
+    beta, sigma = rng.normal(size=model.spec.kept_columns.size), 0.7
     roots = [np.tril(rng.uniform(0.4, 1, (f.z.shape[1],) * 2)) for f in design.factors]
     drawn = draw_effects(
-        model.kernel("reml"),
+        model.spec.kernel("reml"),
         beta=np.tile(beta, (N_DRAWS, 1)),
         sigma=np.full(N_DRAWS, sigma),
         roots=[np.tile(root, (N_DRAWS, 1, 1)) for root in roots],
@@ -136,7 +136,7 @@ def test_effects_given_the_rest_have_their_moments(formula, data):
         start += len(block)
     precision += Z.T @ Z / sigma**2
     covariance = np.linalg.inv(precision)
-    residual = design.y - design.X[:, model.kept_columns] @ beta
+    residual = design.y - design.X[:, model.spec.kept_columns] @ beta
     mean = covariance @ (Z.T @ residual) / sigma**2
     flat = np.hstack([b.reshape(N_DRAWS, -1) for b in drawn])
     sd = np.sqrt(np.diag(covariance))
@@ -149,7 +149,7 @@ def test_strong_correlation_is_recovered_near_reml():
     """The case that models of independent effects get wrong; seeds are honoured."""
     model = hb.Model("y ~ x + (x | g)", correlated(), priors=PRIORS)
     built = pymc_model(model, priors_as_data=True)
-    start = start_from_priors(model.design, model.model_priors)
+    start = start_from_priors(model.design, model.spec.priors)
     values = free_values(model.design, start)
     settings = NutsSettings(draws=500, tune=500, chains=4, random_seed=3, progress=False)
     draws = sample_nuts(built, model.design, settings, start=values)
@@ -173,7 +173,7 @@ def test_strong_correlation_is_recovered_near_reml():
 @pytest.mark.slow
 def test_marginal_and_noncentered_posteriors_agree():
     model = hb.Model("y ~ x + (x | g)", correlated(), priors=PRIORS)
-    start = start_from_priors(model.design, model.model_priors)
+    start = start_from_priors(model.design, model.spec.priors)
     values = free_values(model.design, start)
     settings = NutsSettings(draws=1000, chains=4, random_seed=3, progress=False)
     found = [
@@ -182,7 +182,7 @@ def test_marginal_and_noncentered_posteriors_agree():
             model.design,
             settings,
             start=values,
-            kernel=model.kernel("reml") if name == "marginal" else None,
+            kernel=model.spec.kernel("reml") if name == "marginal" else None,
         )
         for name in ("noncentered", "marginal")
     ]
@@ -208,7 +208,7 @@ def test_nuts_starts_inside_one_sided_priors_of_coefficients(priors):
     frame["y"] = -frame["y"]  # estimates lie where these priors have no density
     model = hb.Model("y ~ x + (x | g)", frame, priors=priors)
     built = pymc_model(model)
-    values = free_values(model.design, _start(model))
+    values = free_values(model.design, _start(model.spec))
     point = start_point(built, {name: at.value for name, at in values.items()})
     assert all(np.isfinite(value).all() for value in point.values())
     at = {built.rvs_to_values[rv].name: point[rv.name] for rv in built.free_RVs}

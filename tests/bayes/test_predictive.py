@@ -94,7 +94,7 @@ def test_the_log_likelihood_is_that_of_each_row_given_all_parameters(formula, da
     eta = design.X @ draws.beta[at]
     for factor in design.factors:
         eta = eta + (factor.z * draws.b[factor.name][at][factor.codes]).sum(axis=1)
-    weights = 1.0 if model.weights is None else model.weights
+    weights = 1.0 if model.spec.weights is None else model.spec.weights
     expected = stats.norm(eta, draws.sigma[at] / np.sqrt(weights)).logpdf(design.y)
     np.testing.assert_allclose(found[at], expected, rtol=1e-9)
 
@@ -111,7 +111,7 @@ def test_the_log_likelihood_is_that_of_each_row_given_all_parameters(formula, da
 def test_log_priors_add_up_to_the_prior_density(formula, data, priors):
     model = hb.Model(formula, hb.load_dataset(data), priors=priors)
     post = known_posterior(model)
-    parts = log_prior_variables(post.draws, model.design, model.model_priors)
+    parts = log_prior_variables(post.draws, model.design, model.spec.priors)
     total = sum(values.reshape(*values.shape[:2], -1).sum(axis=2) for values in parts.values())
     draws, design = post.draws, model.design
     corrs = [
@@ -120,7 +120,7 @@ def test_log_priors_add_up_to_the_prior_density(formula, data, priors):
         else None
         for t in design.terms
     ]
-    expected = model.model_priors.log_density(
+    expected = model.spec.priors.log_density(
         beta=draws.beta,
         sds=[draws.sd[f.name] for f in design.factors],
         corrs=corrs,
@@ -132,7 +132,7 @@ def test_log_priors_add_up_to_the_prior_density(formula, data, priors):
 def test_draws_of_the_prior_have_its_quantiles():
     model = hb.Model("score ~ Machine + (Machine | Worker)", hb.load_dataset("Machines"))
     post = known_posterior(model, draws=4000)
-    priors, rng = model.model_priors, np.random.default_rng(1)
+    priors, rng = model.spec.priors, np.random.default_rng(1)
     draws = prior_draws(model.design, priors, like=post.draws, rng=rng)
     centred = draws.beta.copy()
     centred[..., 0] += draws.beta @ priors.centre

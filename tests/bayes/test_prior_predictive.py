@@ -25,9 +25,9 @@ def test_draws_follow_the_priors(model):
     sd = prior["sd_Subject"].sel(Subject__term="Days").to_numpy()
     assert sd.mean() == pytest.approx(2, abs=4.5 * 2 / np.sqrt(4000))
     # at the mean of the predictors the linear predictor has the prior of the intercept
-    centre = model.model_priors.centre[1]
+    centre = model.spec.priors.centre[1]
     alpha = prior["beta"].sel(coef="(Intercept)").to_numpy() + centre * beta
-    law = model.model_priors.beta[0]
+    law = model.spec.priors.beta[0]
     assert np.median(alpha) == pytest.approx(law.mu, abs=4.5 * 1.26 * law.sigma / np.sqrt(4000))
     responses = tree["prior_predictive"]["Reaction"]
     assert responses.dims == ("chain", "draw", "obs")

@@ -4,7 +4,7 @@ The reference is written out with dense matrices: the prior from ``ModelPriors``
 the random effects from scipy, and p(y | beta, sds, correlations, sigma) from the covariance of y.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,9 @@ from scipy.stats import multivariate_normal, norm
 
 import hierbayes as hb
 from hierbayes.bayes.pymc_model import build_model
-from hierbayes.design.build import build_design
 from hierbayes.errors import NotSupportedError
-from hierbayes.formula.parser import parse_formula
-from hierbayes.linalg.rank import column_basis
 from hierbayes.naming.variable_names import factor_variables
-from hierbayes.priors.model_priors import model_priors
+from hierbayes.specification.build import specify
 
 pm = pytest.importorskip("pymc")
 
@@ -60,9 +57,19 @@ CASES = {
 
 @dataclass(frozen=True)
 class Case:
-    design: Any
-    kept: Any
-    priors: Any
+    spec: Any
+
+    @property
+    def design(self) -> Any:
+        return self.spec.design
+
+    @property
+    def kept(self) -> Any:
+        return self.spec.kept_columns
+
+    @property
+    def priors(self) -> Any:
+        return self.spec.priors
 
 
 def make_case(name: str) -> Case:
@@ -70,12 +77,10 @@ def make_case(name: str) -> Case:
     frame = three_columns() if data == "three" else hb.load_dataset(data)
     if "| h)" in formula:
         frame["h"] = np.arange(len(frame)) % 5
-    design = build_design(parse_formula(formula), frame, **arguments)
-    kept = column_basis(design.X).kept
     user = {"sd": hb.HalfNormal(2.0)} if name == "three columns" else None
     if name == "weights":  # mixed families: no single vector distribution
         user = {"sd(x|g)": hb.Exponential(0.7), "x": hb.StudentT(4, 0.0, 1.7)}
-    return Case(design, kept, model_priors(design, kept, user=user))
+    return Case(specify(formula, frame, priors=user, **arguments))
 
 
 @pytest.fixture(scope="module", params=list(CASES))
@@ -179,7 +184,7 @@ def log_density(model: Any) -> Any:
 
 @pytest.mark.parametrize("parameterization", ["noncentered", "centered", "marginal"])
 def test_log_density_is_the_one_written_out(case, parameterization):
-    model = build_model(case.design, case.kept, case.priors, parameterization=parameterization)
+    model = build_model(case.spec, parameterization=parameterization)
     density = log_density(model)
     rng = np.random.default_rng(7)
     for _ in range(N_POINTS):
@@ -197,7 +202,7 @@ def test_log_density_is_the_one_written_out(case, parameterization):
 
 @pytest.mark.parametrize("parameterization", ["noncentered", "centered", "marginal"])
 def test_variables_are_those_of_the_contract(case, parameterization):
-    model = build_model(case.design, case.kept, case.priors, parameterization=parameterization)
+    model = build_model(case.spec, parameterization=parameterization)
     shapes = {name: var.shape.eval(mode=slow_python()) for name, var in model.named_vars.items()}
     dims = model.named_vars_to_dims
     assert dims["beta"] == ("coef",)
@@ -223,7 +228,7 @@ def test_variables_are_those_of_the_contract(case, parameterization):
 
 def test_data_can_be_swapped():
     case = make_case("one factor")
-    model = build_model(case.design, case.kept, case.priors)
+    model = build_model(case.spec)
     density = log_density(model)
     point = random_point(case, np.random.default_rng(1))
     before = density(model_point(case, point, model))
@@ -240,7 +245,7 @@ def test_priors_as_data_leave_the_density_alone():
     point = random_point(case, np.random.default_rng(2))
     densities = []
     for as_data in (False, True):
-        model = build_model(case.design, case.kept, case.priors, priors_as_data=as_data)
+        model = build_model(case.spec, priors_as_data=as_data)
         densities.append(float(log_density(model)(model_point(case, point, model))))
     assert densities[0] == pytest.approx(densities[1], rel=1e-13)
 
@@ -251,10 +256,9 @@ def test_large_crossed_factors_are_not_marginalised_densely():
     frame = pd.DataFrame(
         {"y": rng.normal(size=n), "a": rng.integers(0, 1500, n), "b": rng.integers(0, 1200, n)}
     )
-    design = build_design(parse_formula("y ~ 1 + (1 | a) + (1 | b)"), frame)
-    kept = column_basis(design.X).kept
+    spec = specify("y ~ 1 + (1 | a) + (1 | b)", frame)
     with pytest.raises(NotSupportedError, match="up to 1000"):
-        build_model(design, kept, model_priors(design, kept), parameterization="marginal")
+        build_model(spec, parameterization="marginal")
 
 
 # The models whose densities are compared with each other and with the collapsed one.
@@ -336,11 +340,11 @@ def test_all_samplers_have_one_density(name):
     case = make_case(name)
     if name == "weights":  # the collapsed sampler needs Gaussian priors of the coefficients
         user = {"sd(x|g)": hb.Exponential(0.7)}
-        case = Case(case.design, case.kept, model_priors(case.design, case.kept, user=user))
+        case = Case(replace(case.spec, arguments=replace(case.spec.arguments, priors=user)))
     kernel = kernel_of(case.design, weights=case.design.weights, method="reml")
     target = target_of(kernel, case.priors)
     models = {
-        key: build_model(case.design, case.kept, case.priors, parameterization=key)
+        key: build_model(case.spec, parameterization=key)
         for key in ("noncentered", "centered", "marginal")
     }
     densities = {key: log_density(model) for key, model in models.items()}
@@ -370,7 +374,7 @@ def test_priors_of_factors_whose_names_end_alike_are_data_of_their_own():
         "sd((Intercept)|g_HalfNormal)": hb.HalfNormal(3),
     }
     model = hb.Model("y ~ x + (x || g) + (1 | g_HalfNormal)", frame, priors=priors)
-    built = build_model(model.design, model.kept_columns, model.model_priors, priors_as_data=True)
+    built = build_model(model.spec, priors_as_data=True)
     data = {v.name: v.get_value() for v in built.data_vars if v.name.startswith("prior_HalfNormal")}
     assert data["prior_HalfNormal_sigma_sd_g"] == pytest.approx(1)
     assert data["prior_HalfNormal_sigma_sd_g_HalfNormal"] == pytest.approx(3)

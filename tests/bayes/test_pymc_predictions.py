@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
-from hierbayes.model.bayesian import posterior_fit
+from hierbayes.bayes.posterior import posterior_fit
 from tests.results.posteriors import SETTINGS, known_draws, known_posterior
 
 pm = pytest.importorskip("pymc")
@@ -57,12 +57,12 @@ def fitted(request):
     model = hb.Model(formula, frame(), **options)
     with warnings.catch_warnings():  # an sd of zero is as good a value as any
         warnings.simplefilter("ignore")
-        if model.is_linear:
+        if model.spec.family.is_linear:
             return known_posterior(model)
         # any draws will do: those of a Gaussian model of the same design
         draws = known_draws(hb.Model(formula.replace("count", "y"), frame()).fit("reml"))
     draws = replace(draws, beta=draws.beta / 40, sigma=None, sampler="nuts")
-    return posterior_fit(model, draws, settings=SETTINGS, findings=())
+    return posterior_fit(model.spec, draws, settings=SETTINGS, findings=())
 
 
 def predicted(post, built, names, **options):
@@ -87,7 +87,7 @@ def test_pymc_predicts_from_the_posterior_and_not_from_the_prior(fitted, paramet
     assert {rv.name for rv in built.free_RVs} <= set(fitted.idata.posterior.data_vars)
     found = predicted(fitted, built, ["eta", response]).posterior_predictive
     draws, design = fitted.draws, fitted.design
-    eta = draws.beta @ design.X[:, fitted.kept_columns].T
+    eta = draws.beta @ design.X[:, fitted.kept].T
     eta = eta + (0.0 if design.offset is None else design.offset)
     for factor in design.factors:
         eta = eta + (draws.b[factor.name][:, :, factor.codes] * factor.z).sum(axis=-1)
@@ -225,7 +225,7 @@ def test_prior_draws_of_pymc_are_those_of_the_priors():
     beta, sd, corr, b = pm.draw(
         [built[name] for name in names], draws=600, random_seed=1, **python_mode()
     )
-    laws = model.model_priors
+    laws = model.spec.priors
     alpha = beta[:, 0] + beta[:, 1] * laws.centre[1]
     for values, law in (
         (alpha, laws.beta[0]),

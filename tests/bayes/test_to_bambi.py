@@ -103,12 +103,12 @@ def test_log_density_is_bambis(formula, options):
 def translated(point: dict, model: hb.Model, other) -> dict:
     """Our point in bambi's variables."""
     found = {}
-    names = [model.design.coef_names[k] for k in model.kept_columns]
+    names = [model.design.coef_names[k] for k in model.spec.kept_columns]
     for name, value in point.items():
         if name == "beta":
             found |= {slope: v for slope, v in zip(names, value, strict=True)}
             if "(Intercept)" in found:  # bambi's is at centred predictors
-                priors = model.model_priors
+                priors = model.spec.priors
                 found["Intercept"] = found.pop("(Intercept)") + priors.centre @ value
         elif not name.startswith(("sd_", "b_")):
             found[name] = value

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hierbayes.lab.presets import PRESETS
-from hierbayes.model import lmer
+from hierbayes.model.model import lmer
 from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.render.numbers import format_plain
 

@@ -63,6 +63,10 @@ def test_performances_numbers(fit_id):
         assert found.unadjusted == pytest.approx(expected["icc"]["unadjusted"], abs=ATOL)
 
 
+def of_family(fit, family, link):
+    return replace(fit.spec, family=family_named(family, link))
+
+
 @pytest.mark.parametrize("fit_id", LEAVES_COLUMNS_OUT)
 def test_where_performance_leaves_columns_out_ours_has_them(fit_id):
     reference = load_fit(fit_id)
@@ -70,7 +74,8 @@ def test_where_performance_leaves_columns_out_ours_has_them(fit_id):
     expected = reference.record["inference"]["performance"]["r2_nakagawa_tol0"]
     assert hb.r2(fit).conditional > expected["conditional"]
     mean = replace(fit.design.mean, factors=without_columns(fit))
-    kept = replace(fit, design=fit.design.with_mean(mean))
+    design = fit.design.with_mean(mean)
+    kept = replace(fit, spec=fit.spec.with_design(design, fit.kernel))
     assert hb.r2(kept).to_dict() == pytest.approx(expected, abs=ATOL)
 
 
@@ -192,7 +197,7 @@ def posterior():
 def test_other_families_have_the_variance_of_their_link(posterior, family, link, residual):
     # the draws are of another family, which the variances do not depend on
     draws = replace(posterior.draws, family={"alpha": np.full((1, 50), 4.0)})
-    post = replace(posterior, response_family=family_named(family, link), draws=draws)
+    post = replace(posterior, spec=of_family(posterior, family, link), draws=draws)
     found = hb.r2(post)
     assert found.variances["residual"] == pytest.approx(residual)
     assert hb.icc(post).variances["residual"] == pytest.approx(residual)
@@ -200,7 +205,7 @@ def test_other_families_have_the_variance_of_their_link(posterior, family, link,
 
 @pytest.mark.parametrize(("family", "link"), [("beta", "logit"), ("gaussian", "log")])
 def test_a_family_without_a_standard_variance_is_refused(posterior, family, link):
-    post = replace(posterior, response_family=family_named(family, link))
+    post = replace(posterior, spec=of_family(posterior, family, link))
     with pytest.raises(hb.NotSupportedError, match=f"family='{family}'.*no standard definition"):
         hb.r2(post)
 

@@ -5,7 +5,7 @@ import pytest
 
 from hierbayes.checks.residuals import jittered, normal_quantiles, residual_table
 from hierbayes.errors import DataError, NotSupportedError
-from hierbayes.model import lmer
+from hierbayes.model.model import lmer
 
 VALUES = np.array([3.0, -1.0, 4.0, 1.5, -9.0, 2.6])
 

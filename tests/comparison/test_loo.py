@@ -40,7 +40,7 @@ CASES = {
 def problem_of(fit, factor=0):
     grouping = fit.design.factors[factor]
     return GroupProblem(
-        kernel=fit.model.kernel("reml"),
+        kernel=fit.spec.kernel("reml"),
         priors=fit.priors,
         design=fit.design,
         weights=fit.weights,

@@ -60,7 +60,7 @@ def test_the_intercepts_prior_is_where_predictors_are_zero(priors):
     sleep = hb.load_dataset("sleepstudy")
     model = hb.Model("Reaction ~ Days + (1 | Subject)", sleep, priors=priors)
     sampled = hb.Model("Reaction ~ Days + (1 | Subject)", sleep).sample(random_seed=1)
-    post = replace(sampled, priors=model.model_priors)  # the draws do not matter here
+    post = replace(sampled, spec=model.spec)  # the draws do not matter here
     (one,) = parameter_densities(post, ["(Intercept)"], view="prior")
     rng = np.random.default_rng(2)
     p = rng.random((2, 200_000))

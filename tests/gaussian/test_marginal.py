@@ -83,7 +83,7 @@ def test_the_criterion_is_that_of_the_dense_model(held, variant, method):
     [("ml", 1775.557985795551), ("reml", 1766.089499450647)],
 )
 def test_the_criterion_of_sleepstudy_is_lme4s(sleepstudy, method, expected):
-    kernel = hb.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).kernel(method)
+    kernel = hb.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).spec.kernel(method)
     theta = to_basis(kernel, np.array([[1.0, 0.5, 0.25]]))
     assert evaluate(kernel, theta).criterion[0] == pytest.approx(expected, rel=1e-11)
 
@@ -308,7 +308,7 @@ def test_the_curvature_at_an_optimum_has_no_negative_direction(case, monkeypatch
 @pytest.mark.parametrize("method", METHODS)
 def test_the_curvature_is_the_hessian_where_a_variance_is_zero(method):
     # Dyestuff2: theta enters squared, so the average information vanishes with theta
-    kernel = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff2")).kernel(method)
+    kernel = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff2")).spec.kernel(method)
     theta = np.array([[1e-5]])
     found = derivatives(kernel, evaluate(kernel, theta))
     near = evaluate(kernel, np.array([[0.0], [1e-3]])).criterion

@@ -28,7 +28,7 @@ def unbalanced():
 )
 def test_patterns_give_the_same_determinant_gram_matrix_and_solutions(formula, data, n_patterns):
     frame = hb.load_dataset(data) if isinstance(data, str) else data
-    kernel = hb.Model(formula, frame).kernel("reml")
+    kernel = hb.Model(formula, frame).spec.kernel("reml")
     patterns = patterns_of(kernel)
     assert patterns.counts.size == n_patterns
     rng = np.random.default_rng(1)
@@ -55,4 +55,6 @@ def test_patterns_give_the_same_determinant_gram_matrix_and_solutions(formula, d
     ],
 )
 def test_levels_that_share_nothing_have_no_patterns(formula, data, options):
-    assert patterns_of(hb.Model(formula, hb.load_dataset(data), **options).kernel("reml")) is None
+    assert (
+        patterns_of(hb.Model(formula, hb.load_dataset(data), **options).spec.kernel("reml")) is None
+    )

@@ -178,7 +178,7 @@ def test_levels_without_rows_are_not_part_of_a_nesting(kept):
     model = hb.Model(
         "y ~ x + (1 | g) + (1 | h)", {"y": rng.normal(size=24), "x": x, "g": g, "h": h}
     )
-    design, whole = model.design, model.kernel("reml")
+    design, whole = model.design, model.spec.kernel("reml")
     names = [factor.name for factor in design.factors]
     for rows in (h == 0, h == 1, g != 0, g < 4, (g != 0) & (h == 1 - kept)):
         part = design.with_rows(rows)

@@ -41,7 +41,7 @@ def model_of(case, ratio, *, seed=5):
 
 def exact(model, theta):
     """REML criterion, beta and r^2 at theta in the basis of the products, by fractions."""
-    kernel, design = model.kernel("reml"), model.design
+    kernel, design = model.spec.kernel("reml"), model.design
     anchor = kernel.products.anchor
     n = design.y.size
     V = np.array([[Fraction(int(i == j)) for j in range(n)] for i in range(n)])
@@ -86,7 +86,7 @@ def eliminated(V, right):
 
 
 def theta_of(model, ratio):
-    kernel = model.kernel("reml")
+    kernel = model.spec.kernel("reml")
     theta = np.where(kernel.shape.is_diagonal, ratio, 0.3 * ratio)
     return theta * (1 + 0.1 * np.arange(theta.size))
 
@@ -105,7 +105,7 @@ def theta_of(model, ratio):
 )
 def test_criterion_and_estimates_have_their_digits_at_any_ratio_of_sds(case, ratio, atol):
     model = model_of(case, ratio)
-    kernel = model.kernel("reml")
+    kernel = model.spec.kernel("reml")
     assert kernel.remainder is not None
     theta = theta_of(model, ratio)
     at = evaluate(kernel, theta[None])
@@ -119,7 +119,7 @@ def test_criterion_and_estimates_have_their_digits_at_any_ratio_of_sds(case, rat
 @pytest.mark.parametrize("case", ["intercept", "slopes", "nested", "crossed"])
 def test_both_ways_agree_where_both_have_their_digits(case):
     model = model_of(case, 2e3)
-    kernel = model.kernel("reml")
+    kernel = model.spec.kernel("reml")
     assert kernel.remainder is not None
     ordinary = replace(kernel, products=replace(kernel.products, remainder=None))
     theta = np.stack([theta_of(model, ratio) for ratio in (0.5, 3.0, 100.0)])
@@ -137,7 +137,7 @@ def test_both_ways_agree_where_both_have_their_digits(case):
 def test_the_gradient_is_the_slope_of_the_criterion(case):
     ratio, step = 1e6, 1e-4
     model = model_of(case, ratio)
-    kernel = model.kernel("reml")
+    kernel = model.spec.kernel("reml")
     theta = theta_of(model, ratio)
     gradient = derivatives(kernel, evaluate(kernel, theta[None])).gradient[0]
     around = theta + step * ratio * np.concatenate([np.eye(theta.size), -np.eye(theta.size)])
@@ -148,7 +148,7 @@ def test_the_gradient_is_the_slope_of_the_criterion(case):
 @pytest.mark.parametrize("case", ["slopes", "crossed"])
 def test_many_responses_are_evaluated_as_one_at_a_time(case):
     model = model_of(case, 1e4)
-    kernel, design = model.kernel("reml"), model.design
+    kernel, design = model.spec.kernel("reml"), model.design
     ys = np.stack([design.y, model_of(case, 1e4, seed=5).design.y * 1.5 + 3], axis=1)
     responses = ResponseProducts(kernel.products, design, None).of(ys)
     batch = replace(kernel, responses=responses)
@@ -163,9 +163,9 @@ def test_many_responses_are_evaluated_as_one_at_a_time(case):
 
 def test_ordinary_ratios_and_means_far_from_zero_take_no_remainder():
     for case in CASES:
-        assert model_of(case, 3.0).kernel("reml").remainder is None
+        assert model_of(case, 3.0).spec.kernel("reml").remainder is None
     model = model_of("slopes", 3.0)
-    assert model.with_response(model.design.y + 1e9).kernel("reml").remainder is None
+    assert model.with_response(model.design.y + 1e9).spec.kernel("reml").remainder is None
 
 
 @pytest.mark.parametrize("formula", ["y ~ x + (x | a) + (1 | c)", "y ~ x + (1 | a) + (x | c)"])
@@ -181,7 +181,7 @@ def test_the_products_of_crossed_factors_settle_what_is_ordinary_and_miss_nothin
         model = hb.Model(formula, frame | {"y": x + ratio * effects + e})
         if not is_far:  # no row is swept
             monkeypatch.delattr("hierbayes.gaussian.products.LevelRows")
-        assert (model.kernel("reml").remainder is not None) == is_far
+        assert (model.spec.kernel("reml").remainder is not None) == is_far
 
 
 @pytest.mark.parametrize("unit", [1e-12, 1e12])
@@ -189,7 +189,7 @@ def test_the_way_taken_has_no_unit(unit):
     for ratio in (10.0, 1e5):
         plain = model_of("slopes", ratio)
         scaled = plain.with_response(plain.design.y * unit)
-        found = [m.kernel("reml").remainder is None for m in (plain, scaled)]
+        found = [m.spec.kernel("reml").remainder is None for m in (plain, scaled)]
         assert found == [ratio == 10.0] * 2
 
 
@@ -229,7 +229,7 @@ def test_a_refit_far_away_keeps_the_digits_of_levels_with_fewer_rows_than_column
     model = model_of("slopes_of_single_rows", 3.0).with_response(far.design.y)
     theta = theta_of(model, 1e7)
     criterion, _, r2 = exact(model, theta)
-    at = evaluate(model.kernel("reml"), theta[None])
+    at = evaluate(model.spec.kernel("reml"), theta[None])
     assert at.criterion[0] == pytest.approx(criterion, abs=1e-6)
     assert at.pwrss[0] == pytest.approx(r2, rel=1e-6)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hierbayes.datasets import load_dataset
+from hierbayes.likelihood.fitting import at_theta
 from hierbayes.render.numbers import format_common
 from hierbayes.reports.anova import anova_text
 from hierbayes.reports.frame_structure import str_text
@@ -154,7 +155,8 @@ def test_ranef_and_its_sds_are_the_references(lecture, reference):
     assert ours.index.tolist() == table["levels"]
     assert ours.columns.tolist() == table["columns"]
     np.testing.assert_allclose(ours, table["values"], atol=RANEF_REFERENCE)
-    at_theirs = lecture.m1.model.at_theta(
+    at_theirs = at_theta(
+        lecture.m1.spec,
         "reml",
         np.array(reference["theta"]),
         response=lecture.m1.design.y,

@@ -15,7 +15,7 @@ from hierbayes.lab.presets import (
     titles,
     true_lines,
 )
-from hierbayes.model import lmer
+from hierbayes.model.model import lmer
 
 
 @pytest.mark.filterwarnings("ignore::hierbayes.errors.BoundaryWarning")

@@ -35,7 +35,7 @@ def test_where_groups_differ_wildly_pooling_hardly_matters():
 def test_error_of_a_line_is_its_mean_distance():
     """Against the definition, on a grid."""
     from hierbayes.lab.presets import simulated, true_lines
-    from hierbayes.model import lmer
+    from hierbayes.model.model import lmer
 
     truth = Simulation(groups=8)
     fit = lmer("y ~ x + (x | group)", simulated(truth))

@@ -312,4 +312,4 @@ def test_a_small_slope_beside_large_intercepts_is_estimated_to_the_same_digits(f
     assert far.sigma == pytest.approx(near.sigma, rel=1e-5)
     assert far.fixef()["x"] == pytest.approx(near.fixef()["x"], rel=1e-5)
     # once 656416: the part of the intercepts along x
-    assert abs(far.model.kernel("reml").products.anchor.beta0[1]) < 10
+    assert abs(far.model.spec.kernel("reml").products.anchor.beta0[1]) < 10

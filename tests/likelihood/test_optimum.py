@@ -51,7 +51,7 @@ class Case:
         model = hb.Model(reference.formula, reference.data, **reference.options)
         self.record = reference.record
         self.design = model.design
-        self.kernel = model.kernel("reml" if reference.reml else "ml")
+        self.kernel = model.spec.kernel("reml" if reference.reml else "ml")
         self.best = self.record["optimisation"]["objective"]
 
     def fit(self, start=None):
@@ -151,7 +151,7 @@ VALLEYS = [
 @pytest.mark.parametrize(("seed", "method", "formula", "best"), VALLEYS)
 def test_a_curved_valley_beside_the_boundary_does_not_hold_the_search(seed, method, formula, best):
     model = hb.Model(formula, narrow_valley(seed))
-    kernel = model.kernel(method)
+    kernel = model.spec.kernel(method)
     rng = np.random.default_rng(1)
     starts = [rng.normal(size=kernel.shape.n_theta) * size for size in (0.1, 1.0, 10.0)]
     for start in (None, *starts):

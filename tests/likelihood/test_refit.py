@@ -7,6 +7,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.gaussian.kernel import kernel_of
+from hierbayes.likelihood.fitting import at_theta
 from hierbayes.likelihood.lmm import fit_lmm
 from tests.reference_fits import load_fit
 
@@ -125,7 +126,8 @@ def test_deviance_of_a_reml_fit_is_the_ml_criterion_at_its_theta(sleepstudy):
     model = hb.Model("Reaction ~ Days + (Days | Subject)", sleepstudy)
     reml, ml = model.fit("reml"), model.fit("ml")
     assert ml.deviance == ml.criterion < reml.deviance < ml.criterion + 0.1
-    at = model.at_theta(
+    at = at_theta(
+        model.spec,
         "ml",
         reml.theta.copy(),
         response=model.design.y,

@@ -43,7 +43,7 @@ def fitted(name):
 
 
 def refitted(fit, Y):
-    kernel = fit.model.kernel(fit.method)
+    kernel = fit.spec.kernel(fit.method)
     inverses = [np.linalg.inv(basis) for basis in kernel.products.anchor.z_bases]
     start = kernel.shape.transformed(fit.theta, inverses)
     responses = ResponseProducts(kernel.products, fit.design, fit.weights).of(Y)
@@ -128,7 +128,7 @@ def test_a_response_that_cannot_be_fitted_is_missing_and_harms_no_other():
 @pytest.mark.parametrize("name", ["weights", "crossed", "three columns", "offset"])
 def test_products_of_many_responses_are_those_of_each(name):
     fit = fitted(name)
-    products = fit.model.kernel(fit.method).products
+    products = fit.spec.kernel(fit.method).products
     Y = fit.simulate(3, random_seed=1).to_numpy()
     found = ResponseProducts(products, fit.design, fit.weights).of(Y)
     for row, y in enumerate(Y.T):

@@ -35,7 +35,7 @@ def test_the_lower_optimum_is_found(frame):
 
 def test_it_is_found_from_the_other_one_and_in_a_batch(frame):
     model = hb.Model("y ~ x + (1 | g)", frame)
-    kernel = model.kernel("reml")
+    kernel = model.spec.kernel("reml")
     alone = fit_lmm(model.design, kernel, start=np.array([1e-4]))
     assert alone.at.criterion[0] == pytest.approx(LME4_CRITERION, abs=1e-4)
     rng = np.random.default_rng(1)

@@ -286,7 +286,7 @@ def test_a_posterior_on_the_response_scale():
     model = hb.Model("score ~ Machine + (1 | Worker)", hb.load_dataset("Machines"))
     post = model.sample(random_seed=1)
     draws = replace(post.draws, beta=(post.draws.beta - [50, 0, 0]) / 10, sigma=None)
-    post = replace(post, response_family=family_named("bernoulli"), draws=draws)
+    post = replace(post, spec=replace(post.spec, family=family_named("bernoulli")), draws=draws)
     link = hb.emmeans(post, "Machine")
     response = hb.emmeans(post, "Machine", type="response", contrasts="pairwise")
     beta = draws.beta.reshape(-1, 3)

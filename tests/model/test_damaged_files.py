@@ -382,7 +382,7 @@ def test_a_posterior_of_a_family_without_densities_is_saved(saved, tmp_path, mon
     def unknown(fit):
         raise hb.NotSupportedError("densities are not available")
 
-    monkeypatch.setattr("hierbayes.model.saving_posterior.log_likelihood", unknown)
+    monkeypatch.setattr("hierbayes.saving.posterior_file.log_likelihood", unknown)
     post = quietly(hb.Model(FORMULA, grouped(6)).sample, draws=10, chains=2, random_seed=1)
     post.save(tmp_path / "a.fit")
     np.testing.assert_array_equal(quietly(hb.load, tmp_path / "a.fit").beta, post.beta)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.bayes import collapsed
-from hierbayes.model import bayesian
+from hierbayes.bayes import collapsed, posterior
 from hierbayes.results.finding import Finding
 from tests.results.posteriors import known_draws
 
@@ -67,8 +66,8 @@ def test_untrusted_weights_lead_to_nuts_and_are_told(model, monkeypatch):
     sampled = model.sample(draws=500, random_seed=1).draws
     bad = type(sampled)(**{**fields(sampled), "findings": (finding,)})
     nuts = type(sampled)(**{**fields(sampled), "sampler": "nuts", "pareto_k": None})
-    monkeypatch.setattr(bayesian, "_collapsed", lambda *args, **options: bad)
-    monkeypatch.setattr(bayesian, "_nuts", lambda *args, **options: nuts)
+    monkeypatch.setattr(posterior, "_collapsed", lambda *args, **options: bad)
+    monkeypatch.setattr(posterior, "_nuts", lambda *args, **options: nuts)
     with pytest.warns(hb.HierBayesWarning, match="The proposal misses a part. So the posterior"):
         post = model.sample(draws=500, random_seed=1)
     assert post.sampler == "nuts" and post.converged
@@ -117,7 +116,7 @@ def test_a_linear_model_without_groups_is_sampled():
 
 def test_the_collapsed_sampler_is_the_one_of_the_bayes_layer(model):
     draws = collapsed.sample_collapsed(
-        model.kernel("reml"), model.model_priors, model.design, draws=40, random_seed=3
+        model.spec.kernel("reml"), model.spec.priors, model.design, draws=40, random_seed=3
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -168,7 +167,7 @@ def test_a_k_above_the_bound_is_never_without_a_finding(seed):
     """Nested factors with few levels: weights are bounded, and their k jumps about by seed."""
     model = hb.Model("score ~ Machine + (1 | Worker/Machine)", hb.load_dataset("Machines"))
     draws = collapsed.sample_collapsed(
-        model.kernel("reml"), model.model_priors, model.design, random_seed=seed
+        model.spec.kernel("reml"), model.spec.priors, model.design, random_seed=seed
     )
     assert draws.pareto_k <= 0.7 or draws.findings
 
@@ -189,7 +188,7 @@ def test_numbers_that_break_down_are_one_sentence_or_nuts(model, monkeypatch):
     monkeypatch.setattr(collapsed, "sample_collapsed", broken)
     with pytest.raises(hb.SamplingError, match="no values of the variance parameters"):
         model.sample(sampler="collapsed")
-    monkeypatch.setattr(bayesian, "_nuts", lambda model, **options: known_draws(model.fit("reml")))
+    monkeypatch.setattr(posterior, "_nuts", lambda spec, **options: known_draws(model.fit("reml")))
     with pytest.warns(hb.ConvergenceWarning, match="was sampled by NUTS instead"):
         model.sample()
 
@@ -225,11 +224,11 @@ class Compiled:
 def test_nuts_is_told_which_acceptance_to_aim_at(model, monkeypatch):
     given = []
 
-    def record(model, **options):
+    def record(spec, **options):
         given.append(options["target_accept"])
         return known_draws(model.fit("reml"))
 
-    monkeypatch.setattr(bayesian, "_nuts", record)
+    monkeypatch.setattr(posterior, "_nuts", record)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.sample(sampler="nuts")

@@ -211,7 +211,7 @@ def test_a_correlation_by_its_columns_takes_a_prior():
     data = hb.load_dataset("sleepstudy")
     for way in ("cor(Days,(Intercept)|Subject)", "cor((Intercept), Days | Subject)"):
         model = hb.Model("Reaction ~ Days + (Days | Subject)", data, priors={way: hb.LKJ(3)})
-        assert model.model_priors.lkj == (3.0,)
+        assert model.spec.priors.lkj == (3.0,)
     with pytest.raises(hb.PriorError, match=r"have one prior together\. Write 'cor\(g\)'"):
         hb.Model(ALIKE, _alike(), priors={"cor(AB1,AC|g)": hb.LKJ(2)})
 
@@ -222,4 +222,4 @@ def test_a_column_called_as_a_class_of_priors_is_not_the_class():
     with pytest.raises(hb.PriorError, match=r"write 'b\(sd\)' or 'sd\(\)'"):
         hb.Model(formula, data, priors={"sd": hb.HalfNormal(2)})
     model = hb.Model(formula, data, priors={"sd()": hb.HalfNormal(2), "b(sd)": hb.Normal(0, 1)})
-    assert model.model_priors.sd == ((hb.HalfNormal(2),),)
+    assert model.spec.priors.sd == ((hb.HalfNormal(2),),)

@@ -9,6 +9,7 @@ from scipy import stats
 
 import hierbayes as hb
 from hierbayes.design.new_data import new_rows
+from hierbayes.likelihood.fitting import at_theta
 from hierbayes.prediction import prediction_variance as module
 from hierbayes.prediction.prediction_variance import GroupRows, prediction_variance
 from tests.model.fits import grouped, lmer
@@ -107,7 +108,7 @@ def test_the_spread_of_theta_moves_the_prediction_by_its_derivatives(name):
         for sign in (1, -1):
             theta = fit.theta + sign * step * np.eye(k)[i]
             verdicts = {"converged": True, "is_singular": False, "findings": ()}
-            moved = fit.model.at_theta(fit.method, theta, response=fit.design.y, **verdicts)
+            moved = at_theta(fit.spec, fit.method, theta, response=fit.design.y, **verdicts)
             ends.append(moved.fitted_values)
         moves.append((ends[0] - ends[1]) / (2 * step))
     hessian = numerical_hessian(fit)
@@ -128,7 +129,7 @@ def numerical_hessian(fit, step=2e-3):
 
     def criterion(theta):
         verdicts = {"converged": True, "is_singular": False, "findings": ()}
-        return fit.model.at_theta(fit.method, theta, response=fit.design.y, **verdicts).criterion
+        return at_theta(fit.spec, fit.method, theta, response=fit.design.y, **verdicts).criterion
 
     hessian = np.empty((k, k))
     units = step * np.eye(k)

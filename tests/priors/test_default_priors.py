@@ -66,8 +66,8 @@ def test_table_is_a_frame_that_prints_whole(sleep):
 @pytest.mark.parametrize("factor", [10.0, 1e-3])
 def test_priors_scale_with_the_response(sleep, factor):
     formula = "Reaction ~ Days + (Days | Subject)"
-    before = hb.Model(formula, sleep).model_priors
-    after = hb.Model(formula, sleep.assign(Reaction=factor * sleep["Reaction"])).model_priors
+    before = hb.Model(formula, sleep).spec.priors
+    after = hb.Model(formula, sleep.assign(Reaction=factor * sleep["Reaction"])).spec.priors
     for a, b in zip(before.parameters, after.parameters, strict=True):
         if a.kind != "cor":
             np.testing.assert_allclose(
@@ -77,9 +77,9 @@ def test_priors_scale_with_the_response(sleep, factor):
 
 def test_priors_scale_with_the_predictor_and_ignore_its_zero(sleep):
     formula = "Reaction ~ Days + (Days | Subject)"
-    before = hb.Model(formula, sleep).model_priors
+    before = hb.Model(formula, sleep).spec.priors
     hours = sleep.assign(Days=24.0 * sleep["Days"] + 1e5)
-    after = hb.Model(formula, hours).model_priors
+    after = hb.Model(formula, hours).spec.priors
     assert after.beta[0] == before.beta[0]
     assert after.beta[1].sigma == pytest.approx(before.beta[1].sigma / 24)
     assert after.sd[0][1].sigma == pytest.approx(before.sd[0][1].sigma / 24)
@@ -109,7 +109,7 @@ def test_weights_do_not_enter(sleep):
 
 def test_known_residual_sds_have_no_prior(sleep):
     model = hb.Model("Reaction ~ 1 + (1 | Subject)", sleep.assign(se=30.0), known_sd="se")
-    assert model.model_priors.sigma is None
+    assert model.spec.priors.sigma is None
     assert "sigma" not in set(model.priors["parameter"])
 
 

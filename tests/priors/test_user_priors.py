@@ -80,7 +80,7 @@ def test_independent_terms_are_reached_by_column_and_by_term(sleep):
     priors = {"sd(Days|Subject)": hb.HalfNormal(2), "sd(Subject)": hb.HalfNormal(9)}
     model = hb.Model("Reaction ~ Days + (Days || Subject)", sleep, priors=priors)
     assert given(model) == {SD_0: "HalfNormal(9)", SD_1: "HalfNormal(2)"}
-    assert model.model_priors.sd[0] == (hb.HalfNormal(9), hb.HalfNormal(2))
+    assert model.spec.priors.sd[0] == (hb.HalfNormal(9), hb.HalfNormal(2))
 
 
 def test_a_column_called_sigma_has_a_name_of_its_own(sleep):
@@ -256,7 +256,7 @@ def test_pymc_objects_are_named_for_what_they_are(sleep):
     [(None, True), ("flat", False), ({"sigma": hb.Flat()}, False), ({"sd": hb.Flat()}, False)],
 )
 def test_a_flat_prior_makes_the_model_improper(sleep, priors, proper):
-    assert hb.Model(FORMULA, sleep, priors=priors).model_priors.is_proper == proper
+    assert hb.Model(FORMULA, sleep, priors=priors).spec.priors.is_proper == proper
 
 
 def test_likelihood_fits_do_not_depend_on_priors(sleep):
@@ -293,8 +293,8 @@ def test_defaults_follow_the_response_of_a_refit(sleep):
 def test_a_saved_fit_keeps_its_priors(sleep, tmp_path, priors):
     fit = hb.Model(FORMULA, sleep, priors=priors).fit()
     fit.save(tmp_path / "a.fit")
-    again = hb.load(tmp_path / "a.fit").model.model_priors
-    before = fit.model.model_priors
+    again = hb.load(tmp_path / "a.fit").model.spec.priors
+    before = fit.spec.priors
     assert again.from_user == before.from_user
     for ours, theirs in zip(before.parameters, again.parameters, strict=True):
         if ours.name in before.from_user:

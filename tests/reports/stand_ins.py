@@ -80,7 +80,9 @@ def reference_fit(fit_id: str) -> SimpleNamespace:
         dropped_columns=(dropped,) if isinstance(dropped, str) else tuple(dropped),
         weighted=record["weights"] is not None,
         design=SimpleNamespace(formula=parse_formula(record["formula"]), known_sd=None),
-        model=SimpleNamespace(arguments={"weights": record["weights"], "offset": record["offset"]}),
+        spec=SimpleNamespace(
+            arguments=SimpleNamespace(weights=record["weights"], offset=record["offset"])
+        ),
         findings=(),
         rows_dropped={},
         n_rows_given=record["nobs"],
@@ -113,7 +115,9 @@ def least_squares_fit(case: dict[str, Any]) -> SimpleNamespace:
         design=SimpleNamespace(
             weights=weights, formula=parse_formula(case["formula"]), known_sd=None
         ),
-        model=SimpleNamespace(arguments={"weights": case["weights_text"] or None}),
+        spec=SimpleNamespace(
+            arguments=SimpleNamespace(weights=case["weights_text"] or None, offset=None)
+        ),
         coef_names=tuple(names),
         beta=beta,
         fixef=lambda: pd.Series(beta, index=names).reindex(case["names"]),

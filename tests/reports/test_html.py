@@ -232,13 +232,6 @@ def test_results_show_themselves_in_a_notebook():
     assert repr(varcorr) == str(varcorr) == varcorr_text(varcorr)
 
 
-def test_the_registry_names_functions_that_exist():
-    from hierbayes.reports.registry import BLOCKS, WRITERS, load
-
-    assert all(callable(load(name)) for name in BLOCKS.values())
-    assert all(callable(load(name, layer="render")) for name in WRITERS.values())
-
-
 def test_a_refitted_comparison_says_so():
     table = pd.DataFrame([[1.0] * 8], columns=list(ANOVA_COLUMNS), index=["m"])
     html = anova_html(AnovaTable(table=table, models={"m": "y ~ x"}, refitted=True))

@@ -5,7 +5,7 @@ import pytest
 import hierbayes as hb
 from hierbayes.arrays import record
 from hierbayes.render.blocks import Blocks, Heading, Table, facts, paragraphs
-from hierbayes.reports.registry import register_blocks
+from hierbayes.results import verbs
 from hierbayes.results.printing import Printable, written
 
 
@@ -64,7 +64,7 @@ class Subclass(DesignEffect):
 
 @pytest.fixture(autouse=True)
 def registered():
-    register_blocks(DesignEffect, design_effect_blocks)
+    verbs.register(DesignEffect, "blocks", design_effect_blocks)
 
 
 @pytest.fixture

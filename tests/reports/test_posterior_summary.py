@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.model.bayesian import posterior_fit
+from hierbayes.bayes.posterior import posterior_fit
 from hierbayes.results.finding import Finding
 from tests.results.posteriors import SETTINGS, known_draws, known_posterior
 
@@ -83,7 +83,7 @@ def test_options_show(post, options, words):
 def test_columns_of_convergence_come_where_they_say_something(model):
     good, bad = known_draws(model.fit(), draws=2000), known_draws(model.fit(), draws=2000)
     bad.beta[0, :, 1] += 3  # one chain elsewhere
-    texts = [str(posterior_fit(model, d, settings=SETTINGS)) for d in (good, bad)]
+    texts = [str(posterior_fit(model.spec, d, settings=SETTINGS)) for d in (good, bad)]
     assert ["Rhat" in text for text in texts] == [False, True]
     assert "The chains do not agree: R-hat of Days is" in texts[1].replace("\n  ", " ")
 
@@ -97,7 +97,9 @@ def test_priors_can_be_left_out_and_the_users_are_marked():
 
 def test_findings_stand_last(model):
     finding = Finding("pareto_k", "The proposal misses a part.", "Use NUTS.")
-    post = posterior_fit(model, known_draws(model.fit()), settings=SETTINGS, findings=(finding,))
+    post = posterior_fit(
+        model.spec, known_draws(model.fit()), settings=SETTINGS, findings=(finding,)
+    )
     assert str(post).endswith("Findings:\n- The proposal misses a part. Use NUTS.")
     assert not post.converged
 
@@ -135,5 +137,5 @@ def test_wrong_options_are_one_sentence(post):
 def test_a_constant_parameter_has_a_row(model):
     draws = known_draws(model.fit())
     fixed = dataclasses.replace(draws, sigma=np.full_like(draws.sigma, 25.0))
-    post = posterior_fit(model, fixed, settings=SETTINGS, findings=())
+    post = posterior_fit(model.spec, fixed, settings=SETTINGS, findings=())
     assert row(str(post), "sigma")[:2] == ["25", "0"]

@@ -7,6 +7,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.render.html import fragment
+from hierbayes.reports import summary
 from hierbayes.reports.summary import summary_blocks, summary_text
 from hierbayes.results.finding import Finding
 from tests.model.fits import lmer
@@ -47,21 +48,21 @@ def with_tests():
             yield fit_id
 
 
-def fit_as_lmertest_tests_it(fit_id):
-    """The reference fit with the tests lmerTest printed."""
-    fit = reference_fit(fit_id)
+def lmertest_of(fit_id):
+    """The tests of the coefficients that lmerTest printed."""
     columns = load_fit(fit_id).record["inference"]["satterthwaite"]["columns"]
     names = ("Estimate", "Std. Error", "df", "t value", "Pr(>|t|)")
     fields = ("estimate", "std_error", "df", "statistic", "p_value")
     values = {f: np.array(columns[n], dtype=float) for f, n in zip(fields, names, strict=True)}
-    fit.model.coefficient_tests = lambda fit, ddf: SimpleNamespace(**values, notes=())
-    return fit
+    return SimpleNamespace(**values, notes=())
 
 
 @pytest.mark.parametrize("fit_id", list(with_tests()))
-def test_the_table_with_degrees_of_freedom_is_lmertests(fit_id):
+def test_the_table_with_degrees_of_freedom_is_lmertests(fit_id, monkeypatch):
+    tests = lmertest_of(fit_id)
+    monkeypatch.setattr(summary, "coefficient_tests", lambda fit, ddf: tests)
     printed = stripped(load_fit(fit_id).record["inference"]["printed_satterthwaite"])
-    text = stripped(summary_text(fit_as_lmertest_tests_it(fit_id), ddf="satterthwaite"))
+    text = stripped(summary_text(reference_fit(fit_id), ddf="satterthwaite"))
     start = printed.index("Fixed effects:")
     own = [i for i, line in enumerate(printed) if line.startswith(FIRST_OF_THE_OPTIMIZER)]
     end = own[0] if own else len(printed)
@@ -180,7 +181,7 @@ def test_no_data_name_no_data_line():
 
 def test_weights_given_as_an_array_are_named_so():
     fit = reference_fit("ss_wt")
-    fit.model.arguments = {"weights": [1.0, 2.0]}
+    fit.spec.arguments = SimpleNamespace(weights=[1.0, 2.0], offset=None)
     assert "Weights: (given as an array)" in summary_text(fit)
 
 

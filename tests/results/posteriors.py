@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 import hierbayes as hb
-from hierbayes.model.bayesian import posterior_fit
+from hierbayes.bayes.posterior import posterior_fit
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.posterior_fit import PosteriorFit
 
@@ -55,4 +55,4 @@ def known_draws(
 def known_posterior(model: hb.Model, **options: Any) -> PosteriorFit:
     """The posterior whose draws are ``known_draws`` of the model's REML fit."""
     draws = known_draws(model.fit("reml"), **options)
-    return posterior_fit(model, draws, settings=SETTINGS, findings=())
+    return posterior_fit(model.spec, draws, settings=SETTINGS, findings=())

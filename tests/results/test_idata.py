@@ -9,7 +9,7 @@ import xarray as xr
 from scipy.special import expit
 
 import hierbayes as hb
-from hierbayes.model.bayesian import posterior_fit
+from hierbayes.bayes.posterior import posterior_fit
 from hierbayes.naming.variable_names import factor_variables
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.idata import labels_of
@@ -74,7 +74,7 @@ def test_thresholds_of_an_ordinal_model_have_a_dimension():
         family={"threshold": np.sort(rng.normal(size=(*shape, 3)))},
         sampler="nuts",
     )
-    tree = posterior_fit(model, draws, settings=SETTINGS, findings=()).idata
+    tree = posterior_fit(model.spec, draws, settings=SETTINGS, findings=()).idata
     assert tree.posterior["threshold"].dims[2:] == ("threshold_dim",)
     assert tree.log_prior["threshold"].dims[2:] == ("threshold_dim",)
     eta = draws.beta * model.design.X[:, 1] + draws.b["g"][:, :, model.design.factors[0].codes, 0]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
-from hierbayes.model.bayesian import posterior_fit
+from hierbayes.bayes.posterior import posterior_fit
 from tests.model.damage import rewritten
 from tests.results.posteriors import SETTINGS, known_draws, known_posterior
 
@@ -257,7 +257,7 @@ def test_a_family_without_a_residual_sd_has_none():
         warnings.simplefilter("ignore")
         like = known_draws(hb.Model("y ~ x + (1 | g)", data).fit("reml"))
     model = hb.Model("y ~ x + (1 | g)", data, family="bernoulli")
-    post = posterior_fit(model, replace(like, sigma=None), settings=SETTINGS, findings=())
+    post = posterior_fit(model.spec, replace(like, sigma=None), settings=SETTINGS, findings=())
     assert np.isnan(post.sigma) and np.isnan(post.glance()["sigma"].iloc[0])
     assert not post.varcorr().has_residual and "Residual" not in str(post.varcorr())
     assert "nan" not in str(post).lower()

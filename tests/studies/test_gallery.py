@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import hierbayes as hb
 from hierbayes import plots
 from hierbayes.cli import app
-from hierbayes.likelihood import lmm, refits
+from hierbayes.likelihood import fitting, lmm, refits
 from hierbayes.studies.gallery import fit_gallery, fits_of
 from hierbayes.studies.gallery_page import (
     ENTRIES,
@@ -54,7 +54,8 @@ def nothing_is_fitted(monkeypatch):
         raise AssertionError("a picture fits, samples or shows")
 
     for owner, names in (
-        (hb.Model, ("fit", "sample", "at_theta")),
+        (hb.Model, ("fit", "sample")),
+        (fitting, ("fit", "at_theta")),
         (lmm, ("fit_lmm", "minimise")),
         (refits, ("minimise",)),
         (pyplot, ("show", "figure")),

@@ -12,6 +12,7 @@ from hierbayes.comparison.pb_test import pb_test
 from hierbayes.datasets import load_dataset
 from hierbayes.intervals.confint import confint
 from hierbayes.intervals.likelihood_surface import likelihood_surface
+from hierbayes.likelihood.fitting import at_theta
 from hierbayes.model.model import Model, lmer
 from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.comparison import Comparison, ElpdComparison
@@ -50,10 +51,10 @@ def fit_lecture() -> Lecture:
     assert isinstance(comparison, Comparison) and isinstance(elpd, ElpdComparison)
     assert isinstance(f_table, FTable) and isinstance(test, AnovaTable)
     bootstrap = confint(m1, method="bootstrap", nsim=500, random_seed=BOOTSTRAP_SEED)
-    at_slides = model.at_theta(
+    at_slides = at_theta(
+        model.spec,
         "reml",
         SLIDE_THETA.copy(),
-        response=model.design.y,
         converged=False,
         is_singular=False,
         findings=(),

@@ -1,4 +1,4 @@
-"""Saving a posterior and reading it back: the file of ``saving.py`` with the draws as arrays.
+"""Saving a posterior and reading it back: its specification, and the draws as arrays.
 
 Beside them stands, for some of the draws, what ties them to the model and its data: the log
 likelihood l(y | beta, b, sigma), and for each factor sum_j u_j' R u_j of the standardised effects
@@ -13,25 +13,24 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.bayes.posterior import posterior_fit, sample
 from hierbayes.errors import NotSupportedError
 from hierbayes.families.family import Family
-from hierbayes.model.bayesian import posterior_fit, sample
-from hierbayes.model.model import Model
-from hierbayes.model.saving import (
-    POSTERIOR,
-    checked,
-    read_findings,
-    read_model,
-    read_response,
-    stored_findings,
-    stored_model,
-    write_file,
-)
 from hierbayes.prediction.posterior_predict import log_likelihood
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.saving.archive import Archive, Damaged
+from hierbayes.saving.stored_specification import (
+    checked,
+    read_findings,
+    read_response,
+    read_specification,
+    stored_findings,
+    stored_specification,
+    write_file,
+)
+from hierbayes.specification.specification import Specification
 
 NAMED = ("sd", "corr", "b", "family", "sample_stats")  # fields of draws by factor or name
 NUMBERS = ("log_marginal_likelihood", "log_marginal_likelihood_mcse", "pareto_k", "seconds")
@@ -41,8 +40,8 @@ TIE_MARGIN = 1e-7
 CORRELATION_MARGIN = 1e-9  # rounding of a product of q unit vectors' parts stays below 1e-14
 
 
-def save_posterior(fit: PosteriorFit, path: Any) -> None:
-    """Write a posterior to ``path``; see ``saving.save``."""
+def save(fit: PosteriorFit, path: Any) -> None:
+    """Write a posterior to ``path``; see ``fit_file.save``."""
     draws = fit.draws
     arrays: dict[str, Any] = {"response": fit.design.y, "draws_beta": draws.beta}
     if draws.sigma is not None:
@@ -52,8 +51,8 @@ def save_posterior(fit: PosteriorFit, path: Any) -> None:
         values: Mapping[str, FloatArray] = getattr(draws, field)
         fields[field] = {name: f"draws_{field}_{i}" for i, name in enumerate(values)}
         arrays |= {fields[field][name]: value for name, value in values.items()}
-    specification = stored_model(fit.model, arrays) | {
-        "method": POSTERIOR,
+    specification = stored_specification(fit.spec, arrays) | {
+        "method": fit.method,
         "settings": fit.settings,
         "sampler": draws.sampler,
         "draws": fields,
@@ -65,8 +64,8 @@ def save_posterior(fit: PosteriorFit, path: Any) -> None:
     write_file(path, specification, arrays)
 
 
-def read_posterior(archive: Archive, findings: tuple[Finding, ...]) -> PosteriorFit:
-    """Return the posterior that ``save_posterior`` wrote.
+def read(archive: Archive, findings: tuple[Finding, ...]) -> PosteriorFit:
+    """Return the posterior that ``save`` wrote.
 
     Raises
     ------
@@ -74,17 +73,17 @@ def read_posterior(archive: Archive, findings: tuple[Finding, ...]) -> Posterior
         If the draws don't belong to the model, or are of what can't be.
     """
     specification = archive.specification
-    model = read_model(archive)
-    response = read_response(archive, model)
-    if not np.array_equal(response, model.design.y):
-        model = model.with_response(response)
-    draws = _read_draws(archive, model)
-    _check_values(draws, model.response_family)
+    spec = read_specification(archive)
+    response = read_response(archive, spec)
+    if not np.array_equal(response, spec.design.y):
+        spec = spec.with_response(response)
+    draws = _read_draws(archive, spec)
+    _check_values(draws, spec.family)
     settings = checked(specification["settings"], dict)
     plain = all(type(value) in (int, float, str) for value in settings.values())
     if not plain or not {"draws", "chains"} <= set(settings) <= set(signature(sample).parameters):
         raise Damaged("its settings are unknown")
-    fit = posterior_fit(model, draws, settings=settings, findings=findings)
+    fit = posterior_fit(spec, draws, settings=settings, findings=findings)
     if archive.has_digests:  # files of hierbayes 0.1.0 have neither
         _check_ties(fit, archive)
     return fit
@@ -134,20 +133,20 @@ def _check_ties(fit: PosteriorFit, archive: Archive) -> None:
         )
 
 
-def _read_draws(archive: Archive, model: Model) -> PosteriorDraws:
+def _read_draws(archive: Archive, spec: Specification) -> PosteriorDraws:
     """Return the draws, whose shapes are those of the formula and the levels."""
     specification = archive.specification
     C, D = archive.header("draws_beta").shape[:2]
     if not C * D:
         raise Damaged("it holds no draws")
-    sizes = {f.name: (f.levels.size, len(f.columns)) for f in model.design.factors}
+    sizes = {f.name: (f.levels.size, len(f.columns)) for f in spec.design.factors}
     shapes: dict[str, Any] = {
         "sd": {name: (q,) for name, (_, q) in sizes.items()},
         "corr": {name: (q, q) for name, (_, q) in sizes.items()},
         "b": sizes,
         "family": {
             parameter.name: (None,) if parameter.prior == "cuts" else ()
-            for parameter in model.response_family.further_parameters
+            for parameter in spec.family.further_parameters
         },
     }
     stored = specification["draws"]
@@ -166,13 +165,13 @@ def _read_draws(archive: Archive, model: Model) -> PosteriorDraws:
         for name, key in stored["sample_stats"].items()
     }
     has_sigma = archive.has("draws_sigma")
-    if has_sigma != (model.model_priors.sigma is not None):
+    if has_sigma != (spec.priors.sigma is not None):
         raise Damaged("its draws are of other parameters than the formula's")
     numbers = {name: specification["numbers"][name] for name in NUMBERS}
     if not all(value is None or type(value) in (int, float) for value in numbers.values()):
         raise Damaged("its specification holds what can't be")
     return PosteriorDraws(
-        beta=archive.array("draws_beta", kinds="f", shape=(C, D, model.kept_columns.size)),
+        beta=archive.array("draws_beta", kinds="f", shape=(C, D, spec.kept_columns.size)),
         sigma=archive.array("draws_sigma", kinds="f", shape=(C, D)) if has_sigma else None,
         sampler=checked(specification["sampler"], str),
         findings=read_findings(specification["draws_findings"]),

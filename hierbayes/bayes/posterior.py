@@ -1,29 +1,26 @@
-"""Sampling a model, and what a posterior asks of the layers above it.
+"""Sampling a specification: which sampler, and the posterior as its result.
 
 ``sampler="auto"`` takes the collapsed sampler where it is exact (a Gaussian response with the
 identity link) and NUTS elsewhere; it also goes over to NUTS when the collapsed sampler's Pareto k
 says that its draws can't be trusted.
 """
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, OptionError, SamplingError
-from hierbayes.likelihood.convergence import design_findings
-from hierbayes.likelihood.undetermined_findings import undetermined_findings
 from hierbayes.options import Sampler, check_option, random_generator, shown
+from hierbayes.results import verbs
+from hierbayes.results.design_findings import design_findings
 from hierbayes.results.draws import PosteriorDraws
-from hierbayes.results.finding import Finding
+from hierbayes.results.finding import Finding, issue
+from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
-
-if TYPE_CHECKING:
-    from hierbayes.model.model import Model
-
+from hierbayes.results.undetermined_findings import undetermined_findings
+from hierbayes.specification.build import with_formula
+from hierbayes.specification.specification import Specification
 
 # Vehtari et al. (2021): draws are used when R-hat is below 1.01 and 100 draws a chain of four are
 # effective.
@@ -35,7 +32,7 @@ R_HAT_NOISE = 4
 
 
 def sample(
-    model: "Model",
+    spec: Specification,
     *,
     draws: int = 1000,
     chains: int = 4,
@@ -45,7 +42,7 @@ def sample(
     progress: bool | None = None,
     target_accept: float = 0.9,
 ) -> PosteriorFit:
-    """Sample; the arguments are those of ``Model.sample``. Issues no warnings."""
+    """Sample; the arguments are those of ``Model.sample``."""
     for name, value, least in (("draws", draws, 1), ("chains", chains, 1), ("tune", tune, 0)):
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not whole or value < least:
@@ -56,14 +53,15 @@ def sample(
     if isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool):
         settings["random_seed"] = int(random_seed)
     random_seed = random_generator(random_seed)
-    is_linear = model.response_family.is_linear  # which the collapsed sampler needs
+    family = spec.family
+    is_linear = family.is_linear  # which the collapsed sampler needs
     if sampler == "collapsed" and not is_linear:
-        raise not_supported("collapsed-of-family", family=model.family, link=model.link)
+        raise not_supported("collapsed-of-family", family=family.name, link=family.link.name)
     first: tuple[Finding, ...] = ()
     found: PosteriorDraws | None = None
     if sampler != "nuts" and is_linear:
         try:
-            found = _collapsed(model, draws=draws, chains=chains, random_seed=random_seed)
+            found = _collapsed(spec, draws=draws, chains=chains, random_seed=random_seed)
         except SamplingError:
             if sampler == "collapsed":
                 raise
@@ -72,7 +70,7 @@ def sample(
             first, found = _fallback(found.findings), None
     if found is None:
         found = _nuts(
-            model,
+            spec,
             draws=draws,
             chains=chains,
             tune=tune,
@@ -80,14 +78,16 @@ def sample(
             progress=progress,
             target_accept=settings["target_accept"],
         )
-    return posterior_fit(model, found, settings=settings, before=first)
+    fit = posterior_fit(spec, found, settings=settings, before=first)
+    issue(fit.findings)
+    return fit
 
 
-def _collapsed(model: "Model", **options: Any) -> PosteriorDraws:
+def _collapsed(spec: Specification, **options: Any) -> PosteriorDraws:
     from hierbayes.bayes.collapsed import NOWHERE, NOWHERE_ADVICE, sample_collapsed
 
     try:
-        return sample_collapsed(model.kernel("reml"), model.model_priors, model.design, **options)
+        return sample_collapsed(spec.kernel("reml"), spec.priors, spec.design, **options)
     except (np.linalg.LinAlgError, FloatingPointError) as error:
         raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}") from error
 
@@ -102,42 +102,34 @@ def _checked_target(target_accept: Any) -> float:
     return float(target_accept)
 
 
-def _nuts(model: "Model", **options: Any) -> PosteriorDraws:
+def _nuts(spec: Specification, **options: Any) -> PosteriorDraws:
     from hierbayes.bayes.nuts import NutsSettings, sample_nuts
     from hierbayes.bayes.pymc_model import build_model
     from hierbayes.bayes.starting_points import free_values
 
-    priors = model.model_priors
-    pymc_model = build_model(
-        model.design,
-        model.kept_columns,
-        priors,
-        family=model.response_family,
-        priors_as_data=True,
-    )
+    priors = spec.priors
+    pymc_model = build_model(spec, priors_as_data=True)
     settings = NutsSettings(**options)
-    start = free_values(model.design, _start(model))
-    return sample_nuts(pymc_model, model.design, settings, start=start, family=tuple(priors.family))
+    start = free_values(spec.design, _start(spec))
+    return sample_nuts(pymc_model, spec.design, settings, start=start, family=tuple(priors.family))
 
 
-def _start(model: "Model") -> Any:
+def _start(spec: Specification) -> Any:
     """Where NUTS starts: the REML estimates of a Gaussian model, else the prior medians."""
     from hierbayes.bayes.starting_points import Start, inside, start_from_priors
 
-    priors = model.model_priors
-    if not model.is_linear:
-        return start_from_priors(model.design, priors)
-    with warnings.catch_warnings():  # what REML finds is no matter of the posterior
-        warnings.simplefilter("ignore")
-        try:
-            fit = model.fit("reml")
-        except DataError:
-            return start_from_priors(model.design, priors)
+    priors = spec.priors
+    if not spec.family.is_linear:
+        return start_from_priors(spec.design, priors)
+    try:  # what REML finds is no matter of the posterior
+        fit: LikelihoodFit = verbs.ask(spec, "fit", "reml", quietly=True)
+    except DataError:
+        return start_from_priors(spec.design, priors)
     sds, corrs = [], []
-    for number, factor in enumerate(model.design.factors):
+    for number, factor in enumerate(spec.design.factors):
         q = len(factor.columns)
         sd, corr = np.zeros(q), np.eye(q)
-        for term, found in zip(model.design.terms, fit.varcorr().terms, strict=True):
+        for term, found in zip(spec.design.terms, fit.varcorr().terms, strict=True):
             if term.factor == number:
                 at = np.array(term.columns)
                 sd[at] = found.sd
@@ -176,7 +168,7 @@ def _nowhere() -> Finding:
 
 
 def posterior_fit(
-    model: "Model",
+    spec: Specification,
     draws: PosteriorDraws,
     *,
     settings: dict[str, Any],
@@ -187,7 +179,7 @@ def posterior_fit(
 
     Parameters
     ----------
-    model : Model
+    spec : Specification
     draws : PosteriorDraws
     settings : how it was sampled
     before : findings met before these draws
@@ -195,33 +187,20 @@ def posterior_fit(
     """
 
     def made(found: tuple[Finding, ...]) -> PosteriorFit:
-        return PosteriorFit(
-            model=model,
-            services=SERVICES,
-            design=model.design,
-            kept_columns=model.kept_columns,
-            priors=model.model_priors,
-            draws=draws,
-            formula_text=model.formula_text,
-            data_name=model.data_name,
-            response_family=model.response_family,
-            findings=found,
-            weights=model.weights,
-            settings=settings,
-        )
+        return PosteriorFit(spec=spec, draws=draws, findings=found, settings=settings)
 
     if findings is not None:
         return made(findings)
-    kept = set(model.kept_columns.tolist())
-    in_thresholds = model.response_family.is_ordinal  # the intercept of an ordinal model
+    kept = set(spec.kept_columns.tolist())
+    in_thresholds = spec.family.is_ordinal  # the intercept of an ordinal model
     dropped = [
         name
-        for i, name in enumerate(model.design.coef_names)
-        if i not in kept and not (in_thresholds and model.design.assign[i] == 0)
+        for i, name in enumerate(spec.design.coef_names)
+        if i not in kept and not (in_thresholds and spec.design.assign[i] == 0)
     ]
     known = (
-        *design_findings(model.design, dropped),
-        *_undetermined(model),
+        *design_findings(spec.design, dropped),
+        *_undetermined(spec),
         *before,
         *draws.findings,
     )
@@ -235,21 +214,21 @@ def posterior_fit(
     return fit
 
 
-def _undetermined(model: "Model") -> tuple[Finding, ...]:
+def _undetermined(spec: Specification) -> tuple[Finding, ...]:
     """Name what the data of a Gaussian model cannot determine, so that its prior decides."""
-    saturated = _saturated(model)
-    if not model.is_linear:
+    saturated = _saturated(spec)
+    if not spec.family.is_linear:
         return saturated
-    found = undetermined_findings(model.design, model.kernel("reml").undetermined, posterior=True)
+    found = undetermined_findings(spec.design, spec.kernel("reml").undetermined, posterior=True)
     if saturated:  # says it of sigma in plainer words
         found = tuple(f for f in found if "sigma" not in f.numbers["parameters"])
     return (*saturated, *found)
 
 
-def _saturated(model: "Model") -> tuple[Finding, ...]:
+def _saturated(spec: Specification) -> tuple[Finding, ...]:
     """Name the terms with as many random effects as rows: their sds and sigma are confounded."""
-    design = model.design
-    if not model.response_family.is_linear or design.known_sd is not None:
+    design = spec.design
+    if not spec.family.is_linear or design.known_sd is not None:
         return ()
     found = []
     for term in design.terms:
@@ -296,58 +275,16 @@ def _convergence(fit: PosteriorFit, known: set[str]) -> tuple[Finding, ...]:
     return (Finding("low_ess", sentence, advice, {"ess": float(ess[at])}),)
 
 
+def refit(fit: PosteriorFit, y: Any, **options: Any) -> PosteriorFit:
+    """Sample the same specification of another response; see ``PosteriorFit.refit``."""
+    return sample(fit.spec.with_response(y), **(_again(fit) | options))
+
+
+def update(fit: PosteriorFit, formula: str, **options: Any) -> PosteriorFit:
+    """Sample a changed formula; see ``PosteriorFit.update``."""
+    return sample(with_formula(fit.spec, formula), **(_again(fit) | options))
+
+
 def _again(fit: PosteriorFit) -> dict[str, Any]:
     """How a fit was sampled, without its seed: other data want other draws."""
     return {name: value for name, value in fit.settings.items() if name != "random_seed"}
-
-
-class _Services:
-    """What a ``PosteriorFit`` asks of the layers above it."""
-
-    def predict(self, fit: PosteriorFit, newdata: Any, **options: Any) -> Any:
-        from hierbayes.prediction.posterior_predict import predict
-
-        return predict(fit, newdata, **options)
-
-    def fitted_values(self, fit: PosteriorFit) -> FloatArray:
-        from hierbayes.prediction.posterior_predict import expected_response
-
-        return expected_response(fit)
-
-    def simulate(self, fit: PosteriorFit, nsim: int, **options: Any) -> pd.DataFrame:
-        from hierbayes.prediction.posterior_predict import simulate
-
-        return simulate(fit, nsim, **options)
-
-    def log_likelihood(self, fit: PosteriorFit) -> FloatArray:
-        from hierbayes.prediction.posterior_predict import log_likelihood
-        from hierbayes.prediction.posterior_tree import check_size
-
-        check_size(fit, "log_likelihood")
-        return log_likelihood(fit)
-
-    def datatree(self, fit: PosteriorFit, groups: tuple[str, ...], random_seed: Any) -> Any:
-        from hierbayes.prediction.posterior_tree import datatree
-
-        return datatree(fit, groups, random_seed)
-
-    def refit(self, fit: PosteriorFit, y: Any, **options: Any) -> PosteriorFit:
-        refitted: PosteriorFit = fit.model.with_response(y).sample(**(_again(fit) | options))
-        return refitted
-
-    def update(self, fit: PosteriorFit, formula: str, **options: Any) -> PosteriorFit:
-        updated: PosteriorFit = fit.model.updated(formula).sample(**(_again(fit) | options))
-        return updated
-
-    def save(self, fit: PosteriorFit, path: Any) -> None:
-        from hierbayes.model.saving_posterior import save_posterior
-
-        save_posterior(fit, path)
-
-    def summary(self, fit: PosteriorFit, **options: Any) -> str:
-        from hierbayes.reports.posterior_summary import posterior_text
-
-        return posterior_text(fit, **options)
-
-
-SERVICES = _Services()

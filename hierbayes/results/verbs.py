@@ -1,0 +1,118 @@
+"""What is asked of a result and answered in a layer above it: one table.
+
+A result is printed by ``reports``, drawn by ``plots``, predicts by ``prediction``; a specification
+is fitted by ``likelihood``. ``TABLE`` says for each class and verb which function does it, as
+``module:function`` below ``hierbayes``; it is imported when first asked for, so a fit that is never
+printed never imports what prints it. A class answers as its ancestors do where it has no entry of
+its own. Classes from elsewhere get entries by ``register``.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+Function = Callable[..., Any]
+
+TABLE: Mapping[str, Mapping[str, str]] = {
+    "Specification": {
+        "fit": "likelihood.fitting:fit",
+        "model": "model.model:model_of",
+    },
+    "LikelihoodFit": {
+        "report": "reports.fit_report:fit_report",
+        "blocks": "reports.summary:summary_blocks",
+        "summary": "reports.summary:summary_text",
+        "predict": "prediction.predict:predict",
+        "simulate": "prediction.simulate:simulate",
+        "refit": "likelihood.fitting:refit",
+        "update": "likelihood.fitting:update",
+        "tests": "intervals.linear_tests:coefficient_tests",
+        "contrast": "intervals.contrast:contrast",
+        "save": "saving.fit_file:save",
+    },
+    "PosteriorFit": {
+        "report": "reports.fit_report:fit_report",
+        "blocks": "reports.posterior_summary:posterior_blocks",
+        "summary": "reports.posterior_summary:posterior_text",
+        "predict": "prediction.posterior_predict:predict",
+        "expect": "prediction.posterior_predict:expected_response",
+        "simulate": "prediction.posterior_predict:simulate",
+        "log_likelihood": "prediction.posterior_tree:log_likelihoods",
+        "datatree": "prediction.posterior_tree:datatree",
+        "refit": "bayes.posterior:refit",
+        "update": "bayes.posterior:update",
+        "save": "saving.posterior_file:save",
+    },
+    "VarCorr": {"blocks": "reports.varcorr:varcorr_blocks"},
+    "LevelTables": {"blocks": "reports.level_tables:level_tables_blocks"},
+    "PredictionTable": {"blocks": "reports.predictions:predictions_blocks"},
+    "ShrinkageTable": {"blocks": "reports.shrinkage:shrinkage_blocks"},
+    "AnovaTable": {"blocks": "reports.anova:anova_blocks"},
+    "FTable": {"blocks": "reports.f_table:f_table_blocks"},
+    "DeletionTable": {"blocks": "reports.f_table:deletion_blocks"},
+    "Hypothesis": {"blocks": "reports.posterior_summary:hypothesis_blocks"},
+    "BayesFactor": {"blocks": "reports.bayes_factor:bayes_factor_blocks"},
+    "Loo": {"blocks": "reports.loo:loo_blocks"},
+    "ElpdComparison": {"blocks": "reports.elpd_comparison:elpd_blocks"},
+    "RanovaTable": {"blocks": "reports.ranova:ranova_blocks"},
+    "ExactTest": {"blocks": "reports.ranova:exact_test_blocks"},
+    "PbTest": {"blocks": "reports.pb_test:pb_test_blocks"},
+    "ProfileResult": {"blocks": "reports.profile:profile_blocks"},
+    "BootstrapResult": {"blocks": "reports.bootstrap:bootstrap_blocks"},
+    "R2": {"blocks": "reports.variance_explained:r2_blocks"},
+    "Icc": {"blocks": "reports.variance_explained:icc_blocks"},
+    "EmmeansTable": {"blocks": "reports.emmeans:emmeans_blocks"},
+    "ModelCheck": {
+        "blocks": "reports.model_check:model_check_blocks",
+        "picture": "plots.check:check",
+    },
+    "Reanalysis": {
+        "blocks": "reports.reanalysis:reanalysis_blocks",
+        "report": "reports.reanalysis:reanalysis_report",
+    },
+    "Comparison": {
+        "blocks": "reports.comparison:comparison_blocks",
+        "report": "reports.fit_report:comparison_report",
+        "picture": "plots.compare:compare",
+    },
+    "Document": {"write": "render.document:write_document"},
+}
+_registered: dict[tuple[type, str], Function] = {}
+
+
+def register(cls: type, verb: str, function: Function) -> None:
+    """Say what answers a verb for results of a class and of those derived from it."""
+    _registered[cls, verb] = function
+
+
+def function_of(cls: type, verb: str) -> Function:
+    """Return the function that answers a verb for a class.
+
+    Raises
+    ------
+    LookupError
+        If neither the class nor an ancestor has an entry.
+    """
+    for ancestor in cls.__mro__:
+        if (ancestor, verb) in _registered:
+            return _registered[ancestor, verb]
+        if ancestor.__module__.startswith("hierbayes."):
+            place = TABLE.get(ancestor.__name__, {}).get(verb)
+            if place is not None:
+                return load(place)
+    raise LookupError(
+        f"Nothing is registered that answers {verb!r} for {cls.__name__}; "
+        f"register({cls.__name__}, {verb!r}, function) says what does."
+    )
+
+
+def load(place: str) -> Function:
+    """Return the function ``module:function`` below ``hierbayes``."""
+    module, _, name = place.partition(":")
+    found: Function = getattr(import_module(f"hierbayes.{module}"), name)
+    return found
+
+
+def ask(result: object, verb: str, *given: Any, **options: Any) -> Any:
+    """Return what the function of a verb answers for a result."""
+    return function_of(type(result), verb)(result, *given, **options)

@@ -1,0 +1,215 @@
+"""A specification in a file: formula, arguments, and the columns it uses, as given.
+
+Reading lays the formula over the columns again. What a file says is checked where the model can
+tell: shapes by formula and levels, a response by its columns.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.design.table import PandasTable
+from hierbayes.design.values import Factor, Logical
+from hierbayes.errors import DataError
+from hierbayes.files import Draft, checked_path, shown
+from hierbayes.formula.expressions import names_in
+from hierbayes.formula.parser import columns_in, parse_expression
+from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.results.finding import Finding
+from hierbayes.saving.archive import Archive, Damaged, write_archive
+from hierbayes.saving.stored_index import read_index, stored_index
+from hierbayes.specification.build import specify
+from hierbayes.specification.specification import Specification
+
+FORMAT = 1
+ARRAY_ARGUMENTS = ("weights", "offset", "known_sd")
+NUMBERS = "iuf"  # kinds of type
+# Of the response, relative to its largest value: another processor's log(y) differs by 1e-16.
+RESPONSE_MARGIN = 1e-12
+
+
+def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return a specification in terms of JSON; its columns go to ``arrays``."""
+    from hierbayes.priors.prior_records import prior_records
+
+    check_unstructured(spec.design, "Saving")
+    columns = [_stored_column(spec, name, arrays) for name in _used_columns(spec)]
+    arguments: dict[str, Any] = {
+        "contrasts": spec.arguments.contrasts,
+        "priors": prior_records(spec.arguments.priors),
+    }
+    given = spec.arguments.options()
+    arguments |= {name: str(given[name]) for name in ("family", "link") if given[name] is not None}
+    for name in ARRAY_ARGUMENTS:
+        value = given[name]
+        if value is None or isinstance(value, str):
+            arguments[name] = value
+        else:
+            arrays[f"argument_{name}"] = np.asarray(value, dtype=np.float64)
+            arguments[name] = {"array": f"argument_{name}"}
+    return {
+        "format": FORMAT,
+        "formula": spec.formula.source,
+        "data_name": spec.data_name,
+        "arguments": arguments,
+        "columns": columns,
+        "response_given": spec.response_given,
+        "index": stored_index(spec.table.index, arrays),
+    }
+
+
+def stored_findings(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
+    """Return findings in terms of JSON."""
+    return [
+        {
+            "code": f.code,
+            "sentence": f.sentence,
+            "advice": f.advice,
+            "numbers": dict(f.numbers),
+        }
+        for f in findings
+    ]
+
+
+def write_file(path: Any, specification: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Write a specification and its arrays to ``path``, as a whole or not at all.
+
+    Raises
+    ------
+    DataError
+        If the file can't be written; nothing is left behind.
+    """
+    target = checked_path(path)
+    try:
+        with Draft(target) as draft:
+            write_archive(draft.stream, specification, arrays)
+            draft.sync()
+            draft.commit()
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"The fit can't be written to {shown(target)}: {reason}.") from error
+
+
+def checked(value: Any, kind: type) -> Any:
+    """Return a value of a specification that is of the type it should have."""
+    if type(value) is not kind:
+        raise Damaged(f"its specification holds {value!r:.40} where it can't be")
+    return value
+
+
+def read_response(archive: Archive, spec: Specification) -> Any:
+    """Return the stored response, one row for each that the model uses."""
+    response = archive.array("response", kinds="f", shape=spec.design.y.shape)
+    if not np.isfinite(response).all():
+        raise Damaged("its response is not finite")
+    y = spec.design.y
+    # Absent in files of hierbayes 0.1.0, where any response may have been given to refit.
+    if not checked(archive.specification.get("response_given", True), bool) and not np.allclose(
+        response, y, rtol=0, atol=RESPONSE_MARGIN * np.abs(y).max()
+    ):
+        raise Damaged("its response is not the one of its columns")
+    return response
+
+
+def read_specification(archive: Archive) -> Specification:
+    """Return the specification that ``stored_specification`` wrote."""
+    from hierbayes.priors.prior_records import read_prior_records
+
+    specification = archive.specification
+    stored = checked(specification["columns"], list)
+    names = [checked(column["name"], str) for column in stored]
+    if len(set(names)) != len(names):
+        raise Damaged("two of its columns have one name")
+    n_rows = archive.header(stored[0]["array"]).shape[0]
+    columns = [_read_column(archive, column, n_rows) for column in stored]
+    frame = pd.DataFrame(dict(zip(names, columns, strict=True)))
+    if specification["index"] is not None:
+        frame.index = read_index(
+            specification["index"], lambda name, kinds: archive.array(name, kinds=kinds)
+        )
+    table = PandasTable(frame)
+    for column in stored:
+        if "caution" in column:
+            table.caution(column["name"], checked(column["caution"], str))
+    given = specification["arguments"]
+    if set(given) - {"priors", "family", "link"} != {"contrasts", *ARRAY_ARGUMENTS}:
+        raise Damaged("its arguments are unknown")
+    arguments = {
+        name: _read_argument(archive, value, n_rows) if name in ARRAY_ARGUMENTS else value
+        for name, value in given.items()
+        if name != "priors"
+    }
+    arguments["priors"] = read_prior_records(given.get("priors"))
+    return specify(
+        checked(specification["formula"], str),
+        table,
+        data_name=checked(specification["data_name"], str),
+        **arguments,
+    )
+
+
+def _read_argument(archive: Archive, stored: Any, n_rows: int) -> Any:
+    if not isinstance(stored, dict):
+        return stored
+    shape = archive.header(stored["array"]).shape  # a single number stands for all rows
+    return archive.array(stored["array"], kinds="f", shape=(n_rows,) if shape else ())
+
+
+def read_findings(stored: Any) -> tuple[Finding, ...]:
+    """Return the findings that ``stored_findings`` wrote."""
+    return tuple(_read_finding(finding) for finding in checked(stored, list))
+
+
+def _read_finding(stored: dict[str, Any]) -> Finding:
+    numbers = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in stored["numbers"].items()
+    }
+    code, sentence, advice = (checked(stored[n], str) for n in ("code", "sentence", "advice"))
+    return Finding(code, sentence, advice, numbers)
+
+
+def _used_columns(spec: Specification) -> list[str]:
+    """Columns of formula and arguments, in the order of the data."""
+    names = dict.fromkeys(columns_in(spec.formula))
+    for argument in ARRAY_ARGUMENTS:
+        given = getattr(spec.arguments, argument)
+        if isinstance(given, str):
+            known = given in spec.table.names
+            names.update(dict.fromkeys([given] if known else names_in(parse_expression(given))))
+    place = {name: i for i, name in enumerate(spec.table.names)}
+    # Of two-level names the first level alone names a column too, though it isn't in the list.
+    return sorted(names, key=lambda name: place.get(name, len(place)))
+
+
+def _stored_column(spec: Specification, name: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    value = spec.table.column(name)
+    key = f"column_{len(arrays)}"
+    if isinstance(value, Factor):
+        arrays[key] = value.codes
+        levels = [str(level) for level in value.levels]
+        stored = {"name": name, "array": key, "levels": levels, "ordered": value.ordered}
+        return stored | ({"caution": value.caution} if value.caution else {})
+    if isinstance(value, Logical):
+        arrays[key] = value.values
+        return {"name": name, "array": key, "logical": True}
+    arrays[key] = np.asarray(value)
+    return {"name": name, "array": key}
+
+
+def _read_column(archive: Archive, stored: dict[str, Any], n_rows: int) -> Any:
+    name = stored["array"]
+    if "levels" in stored:
+        return pd.Categorical.from_codes(
+            archive.array(name, kinds="i", shape=(n_rows,)),
+            categories=pd.Index([checked(level, str) for level in stored["levels"]], dtype=object),
+            ordered=checked(stored["ordered"], bool),
+        )
+    if not stored.get("logical"):
+        return archive.array(name, kinds=NUMBERS, shape=(n_rows,))
+    values = archive.array(name, kinds="f", shape=(n_rows,))
+    missing = np.isnan(values)
+    if not ((values == 0) | (values == 1) | missing).all():
+        raise Damaged(f"the logical column {stored['name']} holds other numbers than 0 and 1")
+    return pd.arrays.BooleanArray(values == 1, missing)

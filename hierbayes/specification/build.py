@@ -1,0 +1,186 @@
+"""Making a specification: what a user gives is read, checked and kept apart from later changes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.capabilities import not_supported
+from hierbayes.design.alignment import aligned
+from hierbayes.design.build import build_design
+from hierbayes.design.design import Design
+from hierbayes.design.table import read_table
+from hierbayes.errors import DataError, OptionError
+from hierbayes.families.family import Family
+from hierbayes.families.named import family_named
+from hierbayes.families.observations import check_supported, checked_observations
+from hierbayes.formula.parser import parse_formula
+from hierbayes.formula.update import update_formula
+from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.naming.variable_names import factor_variables, response_variable
+from hierbayes.options import shown
+from hierbayes.specification.magnitudes import check_magnitudes
+from hierbayes.specification.specification import Arguments, Specification
+
+
+def specify(
+    formula: str,
+    data: Any,
+    family: str | Family = "gaussian",
+    link: str | None = None,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, str] | None = None,
+    known_sd: Any = None,
+    priors: Mapping[str, Any] | str | None = None,
+    data_name: str | None = None,
+) -> Specification:
+    """Return the specification of a model; the arguments are those of ``Model``.
+
+    Raises
+    ------
+    FormulaError, DataError, OptionError, PriorError
+        One sentence each: what was found, where, and what to do.
+    """
+    response_family = family_named(family, link)
+    if known_sd is not None and weights is not None:
+        raise OptionError(
+            "known_sd and weights were both given; known residual sds already say how "
+            "precise each row is, so give one of them."
+        )
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise OptionError(
+            f"contrasts={shown(contrasts)} must be a dict from a factor to its coding, for "
+            'example {"recipe": "sum"}.'
+        )
+    if isinstance(data, Iterator):
+        raise not_supported("data-in-parts")
+    if isinstance(family, Family) and family.link_name:
+        link = response_family.link.name  # which files and code name
+    table = read_table(_own(data))
+    arguments = Arguments(
+        weights=aligned("weights", _own(weights), table.index),
+        offset=aligned("offset", _own(offset), table.index),
+        contrasts=None if contrasts is None else dict(contrasts),
+        known_sd=aligned("known_sd", _own(known_sd), table.index),
+        family=family,
+        link=link,
+        priors=_own(priors),
+    )
+    formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
+    design = build_design(
+        formula_read,
+        table,
+        weights=arguments.weights,
+        offset=arguments.offset,
+        contrasts=arguments.contrasts,
+        known_sd=arguments.known_sd,
+        allow_saturated=True,  # its posterior exists; the likelihood refuses it
+        binary_response=response_family.reads_categories,
+    )
+    if response_family.is_linear and design.y.ndim == 2:
+        raise DataError(
+            "cbind(...) as a response is for binomial models; a Gaussian model has one "
+            "response column."
+        )
+    if not response_family.is_linear:
+        check_supported(design, response_family)
+        checked_observations(design, response_family)
+        _check_parameter_names(design, response_family)
+    spec = Specification(
+        table=table,
+        formula=formula_read,
+        arguments=arguments,
+        family=response_family,
+        design=design,
+        data_name=_name_of(data) if data_name is None else data_name,
+    )
+    check_magnitudes(design, spec.weights)
+    if priors is not None:
+        _ = spec.priors  # an error belongs to the line that gave them
+    return spec
+
+
+def with_formula(spec: Specification, formula: str) -> Specification:
+    """Return the specification of a changed formula on the same data; ``"."`` is what was there.
+
+    Contrasts and priors of what was left out are left out; a response that was given stays.
+    """
+    check_unstructured(spec.design, "A changed formula")
+    changed = update_formula(spec.formula, formula)
+    options = spec.arguments.options() | {
+        "contrasts": _contrasts_left(spec, changed),
+        "priors": None,
+    }
+    other = specify(changed, spec.table, data_name=spec.data_name, **options)
+    user = spec.arguments.priors
+    if user is not None:
+        from hierbayes.priors.user_priors import priors_left
+
+        left = priors_left(user, spec.priors.parameters, other.priors.parameters)
+        kernel = other.reml_kernel if other.family.is_linear else None  # made for its priors
+        arguments = replace(other.arguments, priors=left)
+        other = replace(other, arguments=arguments, kernel_given=kernel)
+    if not (spec.response_given and other.formula.response == spec.formula.response):
+        return other
+    if not np.array_equal(other.design.rows.positions, spec.design.rows.positions):
+        raise DataError(
+            f"{other.formula_text} uses other rows than the fit, whose response was given "
+            "to refit row by row. Update the fit first, then refit it."
+        )
+    return other.with_response(spec.design.y)
+
+
+def _contrasts_left(spec: Specification, changed: str) -> dict[str, str] | None:
+    """Return the contrasts without those of factors that a changed formula left out."""
+    given = spec.arguments.contrasts
+    if given is None:
+        return None
+    terms = parse_formula(changed, spec.table.names).fixed.terms
+    left = {label for term in terms for label in term.labels}
+    before = {label for term in spec.formula.fixed.terms for label in term.labels}
+    return {name: coding for name, coding in given.items() if name not in before - left}
+
+
+def _check_parameter_names(design: Design, family: Family) -> None:
+    """Refuse a parameter of the user's family that is called like a variable of the data."""
+    factors = factor_variables([factor.name for factor in design.factors])
+    response = design.formula.response_label
+    taken = {variable: name for name, variable in factors.items()}
+    taken |= {response_variable(response, factors): response}
+    for parameter in family.further_parameters:
+        if parameter.name in taken:
+            raise OptionError(
+                f"family {family.name!r} has a parameter {parameter.name!r}, and the data a "
+                f"variable {taken[parameter.name]!r}, which draws would call the same; rename one."
+            )
+
+
+def _own(given: Any) -> Any:
+    """Return data or an argument so that later changes by its owner do not reach the model.
+
+    A shallow copy is enough for pandas, which copies when written to.
+    """
+    if isinstance(given, pd.DataFrame | pd.Series):
+        own = given.copy(deep=False)
+        own.attrs = {}  # pandas copies them with each column that is read
+        return own
+    if isinstance(given, np.ndarray):
+        return given.copy()
+    if isinstance(given, list):
+        return list(given)
+    if isinstance(given, Mapping):
+        return {name: _own(values) for name, values in given.items()}
+    return given
+
+
+def _name_of(data: Any) -> str:
+    """How printed results call the data: a file's name, or what ``attrs["name"]`` says."""
+    if isinstance(data, pd.DataFrame):
+        name = data.attrs.get("name", "")
+        return name if isinstance(name, str) else ""
+    return Path(data).name.split(".")[0] if isinstance(data, str | Path) else ""

@@ -1,0 +1,154 @@
+"""What is to be fitted, made once from a formula and data: what ``Model`` and every fit hold.
+
+A specification knows no estimator and no result. Data enter it as design and kernel,
+
+    y | b ~ family(X beta + Z b + offset),   b ~ N(0, Sigma(theta)),
+
+computed when first asked for. It never changes: another response, other rows or another formula
+(``build.py``) are another specification.
+"""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.design import Design
+from hierbayes.design.table import Table
+from hierbayes.families.family import Family
+from hierbayes.families.observations import checked_observations
+from hierbayes.formula.parser import formula_text
+from hierbayes.formula.terms import Formula
+from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
+from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.products import with_response_fitted
+from hierbayes.linalg.rank import column_basis
+from hierbayes.options import Method
+from hierbayes.specification.magnitudes import check_residuals, check_sizes
+from hierbayes.specification.response import checked_response
+
+if TYPE_CHECKING:
+    from hierbayes.priors.model_priors import ModelPriors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Arguments:
+    """What was given beside formula and data, as it was given.
+
+    Attributes
+    ----------
+    weights, offset, known_sd : column name, expression, array in the order of the table, or None
+    contrasts : dict, column -> coding, or None
+    family, link : names
+    priors : dict, name -> prior, "flat" or None
+    """
+
+    weights: Any = None
+    offset: Any = None
+    contrasts: dict[str, str] | None = None
+    known_sd: Any = None
+    family: Any = "gaussian"
+    link: Any = None
+    priors: Any = None
+
+    def options(self) -> dict[str, Any]:
+        """Return them by name, as ``specify`` takes them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@record(slots=False)
+class Specification:
+    """A formula on data, ready for any estimator.
+
+    Attributes
+    ----------
+    table : the data
+    formula : the formula, parsed
+    arguments : what was given beside them
+    family : response family with its link
+    design : the arrays
+    data_name : how the data are called in printed results
+    response_given : whether the response, or the choice of rows, is not that of the table
+    kernel_given : the REML kernel of such a response or such rows
+    """
+
+    table: Table
+    formula: Formula
+    arguments: Arguments
+    family: Family
+    design: Design
+    data_name: str
+    response_given: bool = False
+    kernel_given: Kernel | None = None
+
+    @property
+    def formula_text(self) -> str:
+        """The formula with R's spacing."""
+        return formula_text(self.formula)
+
+    @cached_property
+    def weights(self) -> FloatArray | None:
+        """Precision weights of the likelihood, shape (n,), or None."""
+        if self.design.known_sd is not None:
+            with np.errstate(over="ignore"):  # checked by check_magnitudes
+                return np.asarray(self.design.known_sd**-2.0)
+        return self.design.weights
+
+    @cached_property
+    def reml_kernel(self) -> Kernel:
+        """The restricted likelihood of a linear model; its cross-products are made once."""
+        if self.kernel_given is not None:
+            return self.kernel_given
+        kernel = kernel_of(self.design, weights=self.weights, method="reml")
+        check_residuals(self.design, kernel, self.weights)
+        return kernel
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether the cross-products are made already."""
+        return "reml_kernel" in vars(self) or self.kernel_given is not None
+
+    def kernel(self, method: Method) -> Kernel:
+        """Return the marginal likelihood of a linear model for a method."""
+        return method_kernel(self.reml_kernel, method)
+
+    @cached_property
+    def kept_columns(self) -> IntArray:
+        """The columns of X that have a coefficient: not determined by earlier ones, shape (p,).
+
+        In an ordinal model the thresholds take the place of the intercept.
+        """
+        if self.family.is_linear:
+            return self.reml_kernel.products.anchor.kept
+        kept = column_basis(self.design.X).kept
+        return kept[self.design.assign[kept] > 0] if self.family.is_ordinal else kept
+
+    @cached_property
+    def priors(self) -> "ModelPriors":
+        """The priors of this model, the defaults and the user's."""
+        from hierbayes.priors.model_priors import model_priors
+
+        return model_priors(
+            self.design, self.kept_columns, family=self.family, user=self.arguments.priors
+        )
+
+    def with_response(self, y: Any) -> "Specification":
+        """Return the same specification of another response; see ``LikelihoodFit.refit``."""
+        response = checked_response(y, self.design, index=self.table.index)
+        check_sizes(response[:, None], ["The response given to refit"])
+        design = self.design.with_response(response)
+        if not self.family.is_linear:
+            checked_observations(design, self.family)
+            return replace(self, design=design, response_given=True)
+        kernel = self.reml_kernel
+        products = with_response_fitted(kernel.products, design, weights=self.weights, y=response)
+        kernel = with_products(kernel, products)
+        check_residuals(design, kernel, self.weights)
+        return replace(self, design=design, kernel_given=kernel, response_given=True)
+
+    def with_design(self, design: Design, kernel: Kernel) -> "Specification":
+        """Return the same specification of another design (other rows) with its kernel."""
+        kernel = method_kernel(kernel, "reml")
+        return replace(self, design=design, kernel_given=kernel, response_given=True)
