@@ -5,14 +5,14 @@ from typing import Literal
 from hierbayes.render.blocks import Blocks, Fact, Paragraph, Printed, paragraphs
 from hierbayes.render.numbers import format_p_values
 from hierbayes.render.text import text
-from hierbayes.reports.coefficients import Kind, tests_table
+from hierbayes.reports.coefficients import Columns, tests_table
 from hierbayes.results.anova_table import AnovaTable
 
 AnovaStyle = Literal["lme4", "lecture"]
 
 P_DIGITS = 4
 REFITTED = "refitting model(s) with ML (instead of REML)"
-COLUMNS: tuple[tuple[str, str, Kind], ...] = (
+COLUMNS: Columns = (
     ("npar", "npar", "plain"),
     ("AIC", "aic", "zapped"),
     ("BIC", "bic", "zapped"),

@@ -5,7 +5,7 @@ show at most ``digits - 1`` decimals; p-values have R's short forms and stars.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -22,6 +22,7 @@ from hierbayes.render.numbers import (
 )
 
 Kind = Literal["plain", "zapped", "statistic", "p"]
+Columns = Sequence[tuple[str, str, Kind]]  # header, name in the frame, how it is written
 SUMMARY_DIGITS = 4  # lme4's and lm's summaries: three fewer than R prints elsewhere
 TABLE_DIGITS = PRINT_DIGITS - 2  # anova tables: two fewer
 MOST_DECIMALS = 400  # more than a number that is not zero can ask for
@@ -51,9 +52,7 @@ def limit_names(level: float) -> tuple[str, str]:
     return f"{low} %", f"{high} %"
 
 
-def tests_table(
-    frame: pd.DataFrame, columns: Iterable[tuple[str, str, Kind]], **layout: Any
-) -> Table:
+def tests_table(frame: pd.DataFrame, columns: Columns, **layout: Any) -> Table:
     """Return a table of tests as R prints it, a row a row of a frame.
 
     Parameters

@@ -1,14 +1,12 @@
 """Tables of F tests and of single-term deletions in blocks, as lmerTest and lme4 print them."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from hierbayes.render.blocks import Block, Blocks, Fact, Heading, Paragraph, Printed, paragraphs
-from hierbayes.reports.coefficients import Kind, tests_table
+from hierbayes.reports.coefficients import Columns, tests_table
 from hierbayes.results.f_table import DeletionTable, FTable
 
-F_COLUMNS: tuple[tuple[str, str, Kind], ...] = (
+F_COLUMNS: Columns = (
     ("Sum Sq", "sum_sq", "zapped"),
     ("Mean Sq", "mean_sq", "zapped"),
     ("NumDF", "num_df", "zapped"),
@@ -16,7 +14,7 @@ F_COLUMNS: tuple[tuple[str, str, Kind], ...] = (
     ("F value", "f_value", "statistic"),
     ("Pr(>F)", "p_value", "p"),
 )
-DELETION_COLUMNS: tuple[tuple[str, str, Kind], ...] = (
+DELETION_COLUMNS: Columns = (
     ("npar", "npar", "plain"),
     ("AIC", "aic", "zapped"),
     ("LRT", "lrt", "statistic"),
@@ -45,7 +43,7 @@ def titled(title: str, formula_text: str, *, printed: str = "") -> Printed:
     return Printed(lines, [Heading(title), Fact("Model:", formula_text)])
 
 
-def _tests(frame: pd.DataFrame, columns: Sequence[tuple[str, str, Kind]]) -> Block:
+def _tests(frame: pd.DataFrame, columns: Columns) -> Block:
     if frame.empty:
         return Paragraph("No terms to test.", gap=False)
     return tests_table(frame, columns, gap=False)

@@ -13,12 +13,12 @@ from hierbayes.render.blocks import (
     paragraphs,
 )
 from hierbayes.render.numbers import format_number, format_p_values
-from hierbayes.reports.coefficients import TABLE_DIGITS, Kind, tests_table
+from hierbayes.reports.coefficients import TABLE_DIGITS, Columns, tests_table
 from hierbayes.reports.f_table import titled
 from hierbayes.results.exact_test import ExactTest
 from hierbayes.results.ranova_table import RanovaTable
 
-COLUMNS: tuple[tuple[str, str, Kind], ...] = (
+COLUMNS: Columns = (
     ("npar", "npar", "plain"),
     ("logLik", "loglik", "zapped"),
     ("AIC", "aic", "zapped"),
