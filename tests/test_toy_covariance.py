@@ -209,8 +209,13 @@ def data(name, *, par=None, seed=5):
 def toy_model(name, formula="alone", **options):
     """A model whose terms of a, b, c have the structure ``name``."""
     model = hb.Model((FORMULAS | TOLD_TWICE)[formula], pd.DataFrame(data(name, **options)))
+    return with_structure(model, name, columns=3)
+
+
+def with_structure(model, name, *, columns):
+    """The same model with a structure for the terms of so many columns."""
     terms = tuple(
-        replace(term, covariance=name) if len(term.columns) == 3 else term
+        replace(term, covariance=name) if len(term.columns) == columns else term
         for term in model.design.terms
     )
     design = model.design.with_mean(replace(model.design.mean, terms=terms))
@@ -558,9 +563,7 @@ SLEEP = "Reaction ~ Days + (Days | Subject)"
 
 def as_pair(model):
     """The same model with a structure that is a full covariance of two columns."""
-    terms = tuple(replace(term, covariance="toy_pair") for term in model.design.terms)
-    design = model.design.with_mean(replace(model.design.mean, terms=terms))
-    return model.with_design(design, kernel_of(design, weights=None, method="reml"))
+    return with_structure(model, "toy_pair", columns=2)
 
 
 def both_fits(*, method="reml", days=1.0):

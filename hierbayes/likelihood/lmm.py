@@ -244,9 +244,11 @@ def _search(kernel: Kernel, best: Optimum) -> tuple[Optimum, float, int, int]:
     Returns the best optimum, how far beta moved in the last restart (standard errors), the number
     of restarts and of steps.
     """
-    moved, steps = 0.0, best.steps
+    moved, steps, is_new = 0.0, best.steps, not kernel.shape.is_plain
     for restart in range(RESTARTS):
         again = _way_down(kernel, best)
+        if again is None and best.converged and is_new:
+            again, is_new = _inside(kernel.basis_shape, best.x), False
         if again is None and best.converged:
             return best, moved, restart, steps
         if again is None:
@@ -289,6 +291,15 @@ def _moved(a: Evaluation, b: Evaluation) -> float:
     """Largest change of beta in its standard errors; in the basis they are sigma root^-1."""
     step = b.root_xvx[0].T @ (b.beta[0] - a.beta[0])
     return float(np.abs(step).max(initial=0.0) / b.sigma[0])
+
+
+def _inside(shape: CovarianceShape, x: FloatArray) -> FloatArray | None:
+    """Theta (k,) with what a structure has at a bound in the middle of its range, None elsewhere.
+
+    Beside an optimum at a bound there may be another inside, or at the other bound.
+    """
+    near = near_bounds(shape, x[None])[0] & shape.is_angle
+    return np.where(near, 0.0, x) if near.any() else None
 
 
 def _way_down(kernel: Kernel, found: Optimum) -> FloatArray | None:

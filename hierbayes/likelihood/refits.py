@@ -157,11 +157,14 @@ def _searched(kernel: Kernel, start: FloatArray) -> tuple[FloatArray, BoolArray]
 
 
 def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:
-    """Whether a triangle has a small diagonal before its last, shape (T,).
+    """Whether a triangle has a small diagonal before its last, or a structure a bound, shape (T,).
 
-    There the entries below it can be rotated into later columns (``gaussian/turned.py``).
+    There the entries below it can be rotated into later columns (``gaussian/turned.py``), and a
+    structure may have another optimum.
     """
     found = np.zeros(x.shape[0], dtype=np.bool_)
+    for _, _, part in kernel.basis_shape.structured:
+        found |= near_bounds(kernel.basis_shape, x)[:, part].any(axis=1)
     Lambdas = kernel.basis_shape.unpack(x)
     for factor, (_, columns) in kernel.basis_shape.triangles:
         diagonal = Lambdas[factor][:, columns[:-1], columns[:-1]]
