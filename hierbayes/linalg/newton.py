@@ -397,7 +397,7 @@ class _Bowls[State]:
         longest = np.abs(self._in_sizes(step)).max(axis=1)
         far = longest > self.reach
         if far.any():
-            step *= np.where(far, self.reach / longest, 1.0)[:, None]
+            step *= np.divide(self.reach, longest, out=np.ones_like(longest), where=far)[:, None]
         return step
 
     def inside(self, step: FloatArray) -> FloatArray:

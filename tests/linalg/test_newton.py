@@ -198,3 +198,14 @@ def test_what_a_wrong_curvature_lacks_is_learnt():
     found = one(wrong, start, correction=np.zeros((1, 2, 2)))
     assert found.steps[0] < one(wrong, start).steps[0]
     np.testing.assert_allclose(np.eye(2) + found.correction[0], A, atol=1e-8)
+
+
+def test_a_search_that_starts_at_its_minimum_is_found_beside_one_far_from_it():
+    centres = np.array([[0.0, 0.0], [50.0, 0.0]])
+
+    def bowls(rows, x):
+        move = x - centres[rows]
+        return local((move**2).sum(axis=1), 2 * move, np.tile(2 * np.eye(2), (len(x), 1, 1)))
+
+    found = searched(bowls, np.zeros((2, 2)))
+    np.testing.assert_allclose(found.x, centres, atol=1e-6)
