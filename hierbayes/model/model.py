@@ -15,15 +15,13 @@ from hierbayes.calls import checked_call, checked_init, checked_methods
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
+from hierbayes.families.named import family_named
 from hierbayes.likelihood.fitting import fit
 from hierbayes.options import (
-    Link,
     Method,
     Parameterization,
     Sampler,
-    check_family_name,
     check_flag,
-    check_option,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.specification.build import specify
@@ -414,8 +412,4 @@ def glmer(
         Always.
     """
     del formula, data, n_quadrature, model_options
-    if not isinstance(family, Family):
-        check_family_name(family)
-    if link is not None:
-        check_option("link", link, Link)
-    raise not_supported("glmer", family=family)
+    raise not_supported("glmer", family=family_named(family, link).name)

@@ -232,6 +232,20 @@ def test_its_range_its_priors_and_what_bambi_lacks_are_said():
     )
 
 
+def test_glmer_names_it(registry):
+    hb.register_family(NB1)
+    for family in (NB1, "nb1"):
+        with pytest.raises(hb.NotSupportedError, match="glmer with family='nb1': "):
+            hb.glmer("y ~ x + (1 | g)", counts(), family=family)
+
+
+def test_a_factor_called_like_a_parameter_of_a_built_in_family_is_one_sentence():
+    """PyMC said that a variable conflicts with a dimension."""
+    data = counts().rename(columns={"g": "b"})
+    with pytest.raises(hb.OptionError, match="'laplace' has a parameter 'b', and the data a var"):
+        hb.Model("y ~ x + (1 | b)", data, family="laplace")
+
+
 def test_a_share_of_ones_own_takes_priors_between_0_and_1():
     inflated = replace(NB1, name="share", parameters=(hb.Parameter("phi", prior=hb.Beta(1, 3)),))
     with pytest.raises(hb.PriorError, match="it is between 0 and 1"):
