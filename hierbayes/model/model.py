@@ -13,7 +13,6 @@ import pandas as pd
 
 from hierbayes.calls import checked_call, checked_init, checked_methods
 from hierbayes.capabilities import not_supported
-from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
 from hierbayes.likelihood.fitting import fit
@@ -26,6 +25,7 @@ from hierbayes.options import (
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.specification.build import specify
 from hierbayes.specification.specification import Specification
+from hierbayes.specification.specified import Specified
 
 if TYPE_CHECKING:
     import bambi
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @checked_init("hb.Model")
 @checked_methods("model")
-class Model:
+class Model(Specified):
     """A multilevel model: an lme4 formula on a data frame.
 
     Parameters
@@ -82,8 +82,6 @@ class Model:
     1743.63
     """
 
-    spec: Specification
-
     def __init__(
         self,
         formula: str,
@@ -116,31 +114,6 @@ class Model:
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse: a model is what it was made from, and fits share it."""
         raise AttributeError(f"A Model does not change; {name!r} can't be set. Make a new Model.")
-
-    @property
-    def family(self) -> str:
-        """Name of the response family."""
-        return self.spec.family.name
-
-    @property
-    def link(self) -> str:
-        """Name of the link."""
-        return self.spec.family.link.name
-
-    @property
-    def formula_text(self) -> str:
-        """The formula with R's spacing."""
-        return self.spec.formula_text
-
-    @property
-    def data_name(self) -> str:
-        """How the data are called in printed results."""
-        return self.spec.data_name
-
-    @property
-    def design(self) -> Design:
-        """The arrays the model is fitted to."""
-        return self.spec.design
 
     @property
     def priors(self) -> pd.DataFrame:

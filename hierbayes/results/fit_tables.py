@@ -9,7 +9,6 @@ import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.calls import checked_methods
-from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.naming.addresses import level_columns
 from hierbayes.options import ResidualKind, check_option
@@ -18,14 +17,14 @@ from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable
 from hierbayes.results.varcorr import VarCorr
-from hierbayes.specification.specification import Specification
+from hierbayes.specification.specified import Specified
 
 if TYPE_CHECKING:
     from hierbayes.model.model import Model
 
 
 @checked_methods("fit")
-class FitTables(Printable, Reportable):
+class FitTables(Specified, Printable, Reportable):
     """The tables of a fit that follow from its point estimates.
 
     A fit has ``spec``, what was fitted; ``method``; ``beta`` (p,) of the columns ``kept`` of X,
@@ -33,7 +32,6 @@ class FitTables(Printable, Reportable):
     ``fixed_part`` and ``fitted_values`` (n,).
     """
 
-    spec: Specification
     method: str
     beta: FloatArray
 
@@ -81,21 +79,6 @@ class FitTables(Printable, Reportable):
         """The model that was fitted."""
         found: Model = verbs.ask(self.spec, "model")
         return found
-
-    @property
-    def design(self) -> Design:
-        """The arrays it was fitted to."""
-        return self.spec.design
-
-    @property
-    def formula_text(self) -> str:
-        """The formula as R deparses it."""
-        return self.spec.formula_text
-
-    @property
-    def data_name(self) -> str:
-        """How the data are called in printed results."""
-        return self.spec.data_name
 
     @property
     def response_family(self) -> Family:

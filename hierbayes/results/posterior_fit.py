@@ -96,16 +96,6 @@ class PosteriorFit(FitTables):
         return self.spec.priors
 
     @property
-    def family(self) -> str:
-        """Name of the response family."""
-        return self.response_family.name
-
-    @property
-    def link(self) -> str:
-        """Name of the link."""
-        return self.response_family.link.name
-
-    @property
     def kept(self) -> IntArray:
         """Positions of the columns of X that were not dropped, shape (p,)."""
         return self.spec.kept_columns
