@@ -86,5 +86,6 @@ def reflated_modes(b: FloatArray, root: FloatArray) -> FloatArray:
     v = ((b - b.mean(axis=0)) / sd) @ np.linalg.pinv(root / sd[:, None], rcond=NO_SD).T
     size, axes = np.linalg.eigh(v.T @ v / v.shape[0])
     kept = size > NO_VARIANCE * max(float(size.max(initial=0.0)), np.finfo(float).tiny)
-    scale = np.divide(1.0, np.sqrt(size), where=kept, out=np.zeros_like(size))
+    # Without variance is zero but for rounding, on either side of it.
+    scale = np.where(kept, 1.0 / np.sqrt(np.where(kept, size, 1.0)), 0.0)
     return np.asarray(v @ (axes * scale) @ axes.T)
