@@ -211,8 +211,8 @@ def posterior_of(case: Case, state: LabState) -> PosteriorFit:
 
 
 @lru_cache(maxsize=32)
-def _posterior(model: Model, family: str, scale: float, eta: float) -> PosteriorFit:
-    priors = priors_of(model, family, scale=scale, eta=eta)
+def _posterior(model: Model, law: str, scale: float, eta: float) -> PosteriorFit:
+    priors = priors_of(model, law, scale=scale, eta=eta)
     if priors:
         options = {"known_sd": model.spec.arguments.known_sd, "data_name": model.data_name}
         model = Model(model.formula_text, model.spec.table, priors=priors, **options)
@@ -225,24 +225,24 @@ def _posterior(model: Model, family: str, scale: float, eta: float) -> Posterior
 
 
 def priors_of(
-    model: Model, family: str, *, scale: float = 1.0, eta: float = 2.0
+    model: Model, law: str, *, scale: float = 1.0, eta: float = 2.0
 ) -> dict[str, Prior | LKJ]:
     """Return the priors that differ from a model's defaults, by the names ``Model`` takes."""
     found: dict[str, Prior | LKJ] = {}
     for parameter in model.spec.priors.parameters:
         default = model.spec.priors.of(parameter)
-        if parameter.kind == "sd" and (family != "t" or scale != 1):
+        if parameter.kind == "sd" and (law != "t" or scale != 1):
             assert isinstance(default, HalfStudentT)
-            found[parameter.name] = _sd_prior(family, float(f"{default.sigma * scale:.4g}"))
+            found[parameter.name] = _sd_prior(law, float(f"{default.sigma * scale:.4g}"))
         elif parameter.kind == "cor" and eta != 2:
             found[parameter.name] = LKJ(eta)
     return found
 
 
-def _sd_prior(family: str, scale: float) -> Prior:
-    if family == "normal":
+def _sd_prior(law: str, scale: float) -> Prior:
+    if law == "normal":
         return HalfNormal(scale)
-    return HalfCauchy(scale) if family == "cauchy" else HalfStudentT(4, scale)
+    return HalfCauchy(scale) if law == "cauchy" else HalfStudentT(4, scale)
 
 
 def complete_pooling(fit: LikelihoodFit) -> FloatArray:

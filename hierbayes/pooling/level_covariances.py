@@ -42,7 +42,7 @@ class LevelCovariances:
 
 
 def check_shrinks(given: object, function: str) -> Fit:
-    """Return a fit of a Gaussian model with random effects; else raise NotSupportedError."""
+    """Return a fit of a Gaussian model with random effects; others are not supported."""
     if not isinstance(given, Fit):
         raise not_supported("shrinkage-of-what", function=function, given=type(given).__name__)
     if given.is_linear_model:
