@@ -12,6 +12,8 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 
+CUBED = 1e60  # values up to here, and down to one over it, are cubed as they are
+
 
 def spline_knots(x: FloatArray, *, n_inner: int, knots: Any) -> list[float]:
     """Return the inner knots: the given ones, or ``n_inner`` quantiles of x."""
@@ -123,18 +125,28 @@ def regression_spline_state(x: FloatArray, **options: Any) -> dict[str, Any]:
     from formulaic.transforms.cubic_spline import cubic_spline
 
     state: dict[str, Any] = {}
-    cubic_spline(x, **options, _state=state)
-    state["extrapolation"] = options.get("extrapolation", "extend")
+    unit = _unit(x)
+    for name in ("knots", "lower_bound", "upper_bound"):
+        if options.get(name) is not None:
+            options[name] = (np.asarray(options[name]) / unit).tolist()
+    cubic_spline(x / unit, **options, _state=state)
+    state |= {"extrapolation": options.get("extrapolation", "extend"), "unit": unit}
     constraints = state.get("constraints")
     return {**state, "constraints": None if constraints is None else constraints.tolist()}
+
+
+def _unit(x: FloatArray) -> float:
+    """Power of two in which values can be cubed; one for all but the tiniest and the largest."""
+    size = float(np.abs(x).max(initial=0.0))
+    return 1.0 if size == 0 or 1 / CUBED <= size <= CUBED else 2.0 ** np.floor(np.log2(size))
 
 
 def regression_spline_columns(x: FloatArray, state: dict[str, Any]) -> FloatArray:
     """Return the columns of a cubic regression spline with a learnt state."""
     from formulaic.transforms.cubic_spline import cubic_spline
 
-    learnt = {name: value for name, value in state.items() if name != "extrapolation"}
+    learnt = {n: value for n, value in state.items() if n not in ("extrapolation", "unit")}
     if learnt["constraints"] is not None:
         learnt["constraints"] = np.array(learnt["constraints"])
-    columns = cubic_spline(x, extrapolation=state["extrapolation"], _state=learnt)
+    columns = cubic_spline(x / state["unit"], extrapolation=state["extrapolation"], _state=learnt)
     return np.column_stack(list(columns.values()))

@@ -193,3 +193,12 @@ def test_intervals_without_end_are_labelled_as_in_r():
     data = DATA.assign(x=DATA["w"])
     assert build("y ~ cut(x, c(0, 1.5, Inf))", data).coef_names[1].endswith("(1.5,Inf]")
     assert build("y ~ cut(x, c(-Inf, 1.5, Inf))", data).coef_names[1].endswith("(1.5, Inf]")
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-120, 1e120, 1e290])
+def test_a_regression_spline_has_no_unit(unit):
+    x = np.random.default_rng(1).normal(size=40)
+    data = {"y": np.arange(40.0), "x": x, "g": np.arange(40) % 8}
+    here = hb.Model("y ~ cr(x, df = 4) + (1 | g)", data).design.X
+    there = hb.Model("y ~ cr(x, df = 4) + (1 | g)", data | {"x": unit * x}).design.X
+    np.testing.assert_allclose(there, here, atol=1e-9)
