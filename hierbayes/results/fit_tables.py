@@ -16,6 +16,7 @@ from hierbayes.results import verbs
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable
+from hierbayes.results.storing import Storable
 from hierbayes.results.varcorr import VarCorr
 from hierbayes.specification.specified import Specified
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @checked_methods("fit")
-class FitTables(Specified, Printable, Reportable):
+class FitTables(Specified, Printable, Reportable, Storable):
     """The tables of a fit that follow from its point estimates.
 
     A fit has ``spec``, what was fitted; ``method``; ``beta`` (p,) of the columns ``kept`` of X,

@@ -654,16 +654,6 @@ class LikelihoodFit(FitTables):
         found: LikelihoodFit = verbs.ask(self.spec, "fit", method)
         return found
 
-    def save(self, path: Any) -> None:
-        """Write the fit to a file that ``hb.load`` reads: data used, specification, estimates.
-
-        Raises
-        ------
-        DataError
-            If the file can't be written; a file of that name is then as it was.
-        """
-        verbs.ask(self, "save", path)
-
 
 def _ml_deviance(fit: LikelihoodFit) -> FloatArray:
     return np.asarray(evaluate(replace(fit.kernel, method="ml"), fit.at.theta).criterion[0])

@@ -651,10 +651,6 @@ class PosteriorFit(FitTables):
         found: PosteriorFit = verbs.ask(self, "update", formula, **options)
         return found
 
-    def save(self, path: Any) -> None:
-        """Write the posterior to a file that ``hb.load`` reads: data used, priors, draws."""
-        verbs.ask(self, "save", path)
-
 
 def _largest(values: FloatArray) -> float:
     known = values[~np.isnan(values)]

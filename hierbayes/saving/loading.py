@@ -98,7 +98,7 @@ def _check_family(archive: Archive, file: Path) -> None:
 
 def _or_another_family(archive: Archive) -> str:
     """Say that a family of the user's own may have changed since, if there is one."""
-    name = archive.specification["arguments"].get("family")
+    name = archive.specification.get("arguments", {}).get("family")
     is_own = isinstance(name, str) and is_known_family(name) and not family_named(name).is_builtin
     return f"; or the family registered as {name!r} is another than then" if is_own else ""
 

@@ -7,10 +7,14 @@ from hierbayes.arrays import record
 from hierbayes.render.blocks import Blocks, Heading, Table, facts, paragraphs
 from hierbayes.results import verbs
 from hierbayes.results.printing import Printable, written
+from hierbayes.results.storing import Storable
+from hierbayes.saving.archive import Damaged
+from hierbayes.saving.loading import register_reader
+from hierbayes.saving.stored_specification import FORMAT, checked, write_file
 
 
 @record(repr=False)
-class DesignEffect(Printable):
+class DesignEffect(Printable, Storable):
     """How many times more rows a mean needs because rows of a level are alike.
 
     Attributes
@@ -58,6 +62,27 @@ def design_effect_blocks(found: DesignEffect) -> Blocks:
     )
 
 
+def save_design_effect(found: DesignEffect, path) -> None:
+    """Write a design effect to a file; arrays would go to the dict."""
+    numbers = {"icc": found.icc, "rows_per_level": found.rows_per_level}
+    names = {"formula": found.formula_text, "group": found.group}
+    specification = {"format": FORMAT, "method": "design effect", "findings": []}
+    write_file(path, specification | names | numbers, {})
+
+
+def read_design_effect(archive, findings) -> DesignEffect:
+    """Read it again; what can't be is Damaged."""
+    of = archive.specification
+    if not 0 <= checked(of["icc"], float) <= 1:
+        raise Damaged("its ICC is no share")
+    return DesignEffect(
+        formula_text=checked(of["formula"], str),
+        group=checked(of["group"], str),
+        icc=of["icc"],
+        rows_per_level=checked(of["rows_per_level"], float),
+    )
+
+
 class Subclass(DesignEffect):
     """A class that was not registered."""
 
@@ -65,6 +90,8 @@ class Subclass(DesignEffect):
 @pytest.fixture(autouse=True)
 def registered():
     verbs.register(DesignEffect, "blocks", design_effect_blocks)
+    verbs.register(DesignEffect, "save", save_design_effect)
+    register_reader("design effect", read_design_effect)
 
 
 @pytest.fixture
@@ -98,6 +125,18 @@ def test_it_is_markdown_and_latex(found):
     latex = written(found, "latex")
     assert r"Batch & 0.418 & 5.0 & 2.67 \\" in latex
     assert r"Yield \textasciitilde{} 1 + (1 \textbar{} Batch)" in latex
+
+
+def test_it_is_saved_and_read(found, tmp_path):
+    found.save(tmp_path / "effect.fit")
+    again = hb.load(tmp_path / "effect.fit")
+    assert type(again) is DesignEffect and str(again) == str(found)
+
+
+def test_what_it_can_not_be_is_a_damaged_file(found, tmp_path):
+    Subclass(formula_text="y ~ 1", group="g", icc=7.0, rows_per_level=3.0).save(tmp_path / "a.fit")
+    with pytest.raises(hb.DataError, match=r"a.fit' is damaged: its ICC is no share"):
+        hb.load(tmp_path / "a.fit")
 
 
 def test_a_class_derived_from_it_shows_as_it_does(found):
