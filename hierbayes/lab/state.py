@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from hierbayes.errors import OptionError
 from hierbayes.lab.presets import OWN, PRESETS, SIMULATED, Simulation
 
 ESTIMATORS = ("reml", "ml", "posterior")
@@ -102,12 +101,6 @@ def from_query(query: Mapping[str, Any]) -> tuple[LabState, tuple[str, ...]]:
     except TypeError:  # a name that is no part of a simulation
         notes.append("The address names a setting of simulated data that does not exist.")
     return LabState(**changes), tuple(notes)
-
-
-def check_prior(family: str) -> None:
-    """Raise OptionError unless the lab has priors of this family."""
-    if family not in PRIOR_FAMILIES:
-        raise OptionError(f"prior={family!r} must be one of {', '.join(PRIOR_FAMILIES)}.")
 
 
 # one setting of simulated data: its lowest and highest value, and whether it is a whole number

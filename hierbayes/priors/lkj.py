@@ -94,17 +94,6 @@ def lkj_log_density(corr: npt.ArrayLike, eta: float) -> FloatArray:
     return np.where(smallest > 0, value, -np.inf)
 
 
-def lkj_log_density_of_cholesky(cholesky: npt.ArrayLike, eta: float) -> FloatArray:
-    """Log density of LKJ(eta) at R = L L', from the lower triangles L, shape (..., q, q).
-
-    Still the density of R's correlations: the Jacobian of R -> L is not in it.
-    """
-    L = np.asarray(cholesky, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        log_det = 2 * np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(axis=-1)
-    return np.asarray(lkj_log_constant(L.shape[-1], eta) + _power(log_det, eta))
-
-
 def _power(log_det: FloatArray, eta: float) -> FloatArray:
     """(eta - 1) log det; at eta = 1 a singular matrix is as likely as any other."""
     return np.zeros_like(log_det) if eta == 1 else (eta - 1) * log_det

@@ -6,7 +6,6 @@ about the average response, wherever the predictors have their zero. All other p
 user's own scale. Densities are with respect to (beta, sds, correlations, sigma).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
@@ -27,7 +26,7 @@ from hierbayes.priors.default_priors import (
     sd_priors,
     sigma_prior,
 )
-from hierbayes.priors.distributions import LOG_2PI, Flat, Normal, Prior
+from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.lkj import LKJ, lkj_log_density
 from hierbayes.priors.parameter_names import Parameter, parameters_of
 from hierbayes.priors.prior_table import PriorTable
@@ -108,11 +107,6 @@ class ModelPriors:
         to_centred = np.eye(means.size)
         to_centred[self.intercept] += self.centre
         return mean, to_centred.T @ (precisions[:, None] * to_centred)
-
-    def gaussian_beta_log_constant(self) -> float:
-        """Log density of the joint Gaussian prior of beta at its mean; Flat parts count as 0."""
-        sigmas = [prior.sigma for prior in self.beta if isinstance(prior, Normal)]
-        return -sum(math.log(sigma) + 0.5 * LOG_2PI for sigma in sigmas)
 
     def log_density(
         self,

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hierbayes.errors import OptionError
 from hierbayes.lab.presets import PRESETS, Simulation
 from hierbayes.lab.stage_values import edits_of, guess_of
-from hierbayes.lab.state import LabState, check_prior, from_query, to_query
+from hierbayes.lab.state import LabState, from_query, to_query
 
 NUMBERS = st.integers(-(10**5), 10**5).map(lambda k: k / 100)  # six digits: all an address keeps
 STATES = st.builds(
@@ -93,12 +92,6 @@ def test_edits_of_the_browser_are_checked():
     assert edits_of(sent) == ((1, None), (3, 1.5))
     assert guess_of([1, 2.5]) == (1.0, 2.5)
     assert guess_of([1, None]) == ()
-
-
-def test_a_prior_family_is_one_we_have():
-    check_prior("normal")
-    with pytest.raises(OptionError, match="must be one of t, normal, cauchy"):
-        check_prior("flat")
 
 
 def test_states_are_values():

@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 import hierbayes as hb
-from hierbayes.priors.lkj import lkj_log_constant, lkj_log_density, lkj_log_density_of_cholesky
+from hierbayes.priors.lkj import lkj_log_constant, lkj_log_density
 
 
 def correlation(*below: float) -> np.ndarray:
@@ -73,16 +73,6 @@ def test_density_is_pymcs():
     for eta in (1.0, 2.0, 3.5):
         reference = float(pm.logp(pm.LKJCorr.dist(n=3, eta=eta), L).eval())
         assert lkj_log_density(R, eta) + log_jacobian == pytest.approx(reference, rel=1e-10)
-
-
-def test_cholesky_form_is_the_same_density_of_the_correlations():
-    R = np.array([correlation(0.5, -0.3, 0.4), correlation(0.9, 0.8, 0.7)])
-    for eta in (0.5, 1.0, 3.0):
-        np.testing.assert_allclose(
-            lkj_log_density_of_cholesky(np.linalg.cholesky(R), eta),
-            lkj_log_density(R, eta),
-            rtol=1e-12,
-        )
 
 
 def test_impossible_matrices_have_density_zero():
