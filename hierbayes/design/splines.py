@@ -12,8 +12,6 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 
-CUBED = 1e60  # values up to here, and down to one over it, are cubed as they are
-
 
 def spline_knots(x: FloatArray, *, n_inner: int, knots: Any) -> list[float]:
     """Return the inner knots: the given ones, or ``n_inner`` quantiles of x."""
@@ -125,7 +123,7 @@ def regression_spline_state(x: FloatArray, **options: Any) -> dict[str, Any]:
     from formulaic.transforms.cubic_spline import cubic_spline
 
     state: dict[str, Any] = {}
-    unit = _unit(x)
+    unit = power_of_two(x)
     for name in ("knots", "lower_bound", "upper_bound"):
         if options.get(name) is not None:
             options[name] = (np.asarray(options[name]) / unit).tolist()
@@ -135,10 +133,10 @@ def regression_spline_state(x: FloatArray, **options: Any) -> dict[str, Any]:
     return {**state, "constraints": None if constraints is None else constraints.tolist()}
 
 
-def _unit(x: FloatArray) -> float:
-    """Power of two in which values can be cubed; one for all but the tiniest and the largest."""
+def power_of_two(x: FloatArray) -> float:
+    """Return the power of two below the largest size of values: a unit that changes no digit."""
     size = float(np.abs(x).max(initial=0.0))
-    return 1.0 if size == 0 or 1 / CUBED <= size <= CUBED else 2.0 ** np.floor(np.log2(size))
+    return 1.0 if size == 0 else float(2.0 ** np.floor(np.log2(size)))
 
 
 def regression_spline_columns(x: FloatArray, state: dict[str, Any]) -> FloatArray:

@@ -15,6 +15,7 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.design.splines import (
     b_spline_columns,
     natural_spline_columns,
+    power_of_two,
     regression_spline_columns,
     regression_spline_state,
     spline_knots,
@@ -61,6 +62,11 @@ def _learn_center(x: FloatArray) -> State:
     return {"center": float(x.mean()), "scale": 1.0}
 
 
+# A power whose part that lower powers don't give is below this part of it is rounding of them: the
+# column made of it would have fewer than seven digits.
+TOLD_APART = 1e-9
+
+
 def _learn_poly(
     x: FloatArray, *, degree: float = 1, raw: bool = False, simple: bool = False
 ) -> State:
@@ -72,18 +78,23 @@ def _learn_poly(
     _need_values(x)
     if degree >= np.unique(x).size:
         raise ValueError("the degree must be less than the number of distinct values")
+    unit = power_of_two(x)  # of tiny and huge values powers are neither zero nor infinite
+    x = x / unit
     middle = float(x.mean())
     centred = x - middle
-    unit = float(np.abs(centred).max())  # powers of numbers in [-1, 1] keep their digits
-    powers = np.vander(centred / unit, degree + 1, increasing=True)
+    size = float(np.abs(centred).max())  # powers of numbers in [-1, 1] keep their digits
+    powers = np.vander(centred / size, degree + 1, increasing=True)
     Q, R = np.linalg.qr(powers)
-    orthogonal = Q * np.diag(R) * unit ** np.arange(degree + 1)
+    if (np.abs(np.diag(R)) < TOLD_APART * np.linalg.norm(R, axis=0)).any():
+        raise ValueError("a lower degree already tells all values apart that rounding does")
+    orthogonal = Q * np.diag(R) * size ** np.arange(degree + 1)
     squares = np.square(orthogonal)
     norms = squares.sum(axis=0)
     alpha = (centred @ squares / norms + middle)[:degree]
     return {
         "degree": degree,
         "raw": False,
+        "unit": unit,
         "alpha": alpha.tolist(),
         "norm2": [1.0, *norms.tolist()],
     }
@@ -94,6 +105,7 @@ def _apply_poly(x: FloatArray, state: State) -> Matrix:
     suffixes = tuple(str(power) for power in range(1, degree + 1))
     if state["raw"]:
         return Matrix(x[:, None] ** np.arange(1, degree + 1), suffixes)
+    x = x / state["unit"]
     alpha, norm2 = state["alpha"], state["norm2"]
     columns = [np.ones_like(x), x - alpha[0]]
     for k in range(1, degree):  # three-term recurrence of orthogonal polynomials

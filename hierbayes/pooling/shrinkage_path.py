@@ -61,7 +61,8 @@ def shrinkage_path(
     -------
     pandas.DataFrame
         Columns ``group level term sd coefficient population``: T rows a level, in order of sd;
-        ``population`` is the fixed effect at that sd. ``attrs`` hold the fit's own ``sd`` and
+        ``population`` is the fixed effect at that sd. NaN where the fixed effects are not
+        determined at that sd. ``attrs`` hold the fit's own ``sd`` and
         ``scale``, the typical standard error of a level, at which half of a deviation is kept.
 
     Raises
@@ -160,9 +161,16 @@ def _estimates(
     T, J = factors.size, kernel.products.zz[position].shape[0]
     coefficients, population = np.empty((T, J)), np.zeros(T)
     size = 4 * max(kernel.pattern.n_numbers, sum(z[0].size for z in kernel.zxy))
-    for some in np.array_split(np.arange(T), min(T, -(-T * size // AT_ONCE))):
+    left = np.array_split(np.arange(T), min(T, -(-T * size // AT_ONCE)))
+    while left:
+        some = left.pop()
         Lambdas = _scaled(at.Lambdas, direction, factors[some], position=position)
-        found = evaluate(kernel, kernel.shape.pack(Lambdas))
+        try:
+            found = evaluate(kernel, kernel.shape.pack(Lambdas))
+        except np.linalg.LinAlgError:  # at that sd the data tell fixed and random effects not apart
+            coefficients[some] = population[some] = np.nan
+            left += np.array_split(some, some.size) if some.size > 1 else []
+            continue
         if row is not None:
             population[some] = first + found.beta @ row
         u = modes(kernel, found).u[position][..., -1:]

@@ -202,3 +202,19 @@ def test_a_regression_spline_has_no_unit(unit):
     here = hb.Model("y ~ cr(x, df = 4) + (1 | g)", data).design.X
     there = hb.Model("y ~ cr(x, df = 4) + (1 | g)", data | {"x": unit * x}).design.X
     np.testing.assert_allclose(there, here, atol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-120, 1e120, 1e290])
+def test_polynomials_have_no_unit(unit):
+    rng = np.random.default_rng(1)
+    data = {"y": np.arange(40.0), "x": rng.normal(size=40), "z": rng.normal(size=40)}
+    moved = data | {"x": unit * data["x"]}
+    for term in ("poly(x, 3)", "poly(x, z, degree = 2)"):
+        here, there = (hb.Model(f"y ~ {term}", d).design.X for d in (data, moved))
+        np.testing.assert_allclose(there, here, atol=1e-9)
+
+
+def test_values_that_only_rounding_tells_apart_are_one_sentence():
+    x = np.r_[np.zeros(12), np.ones(10), 1 + 1e-13, 1e-13]
+    with pytest.raises(hb.FormulaError, match="a lower degree already tells all values apart"):
+        hb.Model("y ~ poly(x, 2)", {"y": np.arange(24.0), "x": x})

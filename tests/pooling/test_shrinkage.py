@@ -8,6 +8,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.families.named import family_named
+from hierbayes.gaussian.marginal import evaluate
 from hierbayes.pooling.pooling_lines import pooling_lines
 from hierbayes.pooling.reliability_curve import reliability_curve
 
@@ -397,3 +398,19 @@ def test_lines_over_a_number_made_a_factor_stand_at_its_values():
     expected = fit.predict(new, groups="none").tolist() * 2
     np.testing.assert_allclose(found.lines["population"], expected)
     assert set(found.points["x"]) == {0, 1, 2}
+
+
+def test_a_path_is_nan_only_at_sds_that_leave_fixed_effects_undetermined(monkeypatch):
+    fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    expected = hb.shrinkage_path(fit)
+
+    def singular(kernel, theta):
+        if (theta > 3e3).any():
+            raise np.linalg.LinAlgError("Matrix is not positive definite")
+        return evaluate(kernel, theta)
+
+    monkeypatch.setattr("hierbayes.pooling.shrinkage_path.evaluate", singular)
+    found = hb.shrinkage_path(fit)
+    np.testing.assert_array_equal(found.coefficient.isna(), np.isinf(found.sd))
+    finite = np.isfinite(found.sd)
+    np.testing.assert_allclose(found.coefficient[finite], expected.coefficient[finite], rtol=1e-12)
