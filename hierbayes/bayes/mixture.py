@@ -110,7 +110,8 @@ def fitted_mixture(
 
     ``around`` (d, d) is the positive definite covariance the points were first looked for with.
     """
-    w = np.exp(log_weights - log_sum_exp(log_weights))
+    w = np.exp(log_weights - log_weights.max())
+    w /= w.sum()  # logs of size 1e10 are rounded to 1e-6: their own sum is not the log of this one
     mean = w @ x
     d = x.shape[1]
     spread = (x - mean).T @ ((x - mean) * w[:, None]) + FLOOR * around

@@ -65,7 +65,8 @@ def b_spline_columns(
     boundary : the smallest and largest fitted value; x beyond them continues the polynomial
     degree : 3 for cubic pieces
     """
-    low, high = boundary
+    unit = power_of_two(np.array(boundary))
+    x, knots, (low, high) = x / unit, knots / unit, np.array(boundary) / unit
     every = np.sort(np.concatenate([[low, high] * (degree + 1), knots]))
     basis = _basis(np.clip(x, low, high), every, degree)
     # R expands the polynomial of the outermost piece around a point a quarter inside it.
@@ -97,7 +98,8 @@ def natural_spline_columns(
     boundary : the smallest and largest fitted value; x beyond them continues a straight line
     intercept : keep the column that the constant would add
     """
-    low, high = boundary
+    unit = power_of_two(np.array(boundary))
+    x, knots, (low, high) = x / unit, knots / unit, np.array(boundary) / unit
     every = np.sort(np.concatenate([[low, high] * 4, knots]))
     basis = _basis(np.clip(x, low, high), every, 3)
     for outside, end in ((x < low, low), (x > high, high)):

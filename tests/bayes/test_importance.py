@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hierbayes.bayes.importance import Mode, Round, adapt
-from hierbayes.bayes.mixture import TMixture
+from hierbayes.bayes.mixture import TMixture, fitted_mixture
 
 
 @pytest.mark.parametrize("rounds", [1, 4, 6])
@@ -33,3 +33,12 @@ def test_no_proposal_is_worked_out_twice_at_a_point_while_it_adapts(rounds, monk
     )
     assert asked == {"target at points": rounds * n, "proposals at points": rounds**2 * n}
     assert found.efficiency > 0.5
+
+
+def test_a_mixture_is_fitted_to_points_whose_log_densities_are_of_any_size():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(400, 2))
+    logs = -0.5 * (x**2).sum(axis=1)
+    for size in (0.0, 3e10):
+        found = fitted_mixture(x, logs - size, 2, around=np.eye(2), rng=np.random.default_rng(2))
+        assert abs(found.weights.sum() - 1) < 1e-9 and np.isfinite(found.means).all()

@@ -195,23 +195,24 @@ def test_intervals_without_end_are_labelled_as_in_r():
     assert build("y ~ cut(x, c(-Inf, 1.5, Inf))", data).coef_names[1].endswith("(1.5, Inf]")
 
 
+@pytest.mark.parametrize("term", ["cr(x, df = 4)", "ns(x, 3)", "bs(x, df = 5)", "poly(x, 3)"])
 @pytest.mark.parametrize("unit", [1e-300, 1e-120, 1e120, 1e290])
-def test_a_regression_spline_has_no_unit(unit):
+def test_splines_and_polynomials_have_no_unit(term, unit):
     x = np.random.default_rng(1).normal(size=40)
     data = {"y": np.arange(40.0), "x": x, "g": np.arange(40) % 8}
-    here = hb.Model("y ~ cr(x, df = 4) + (1 | g)", data).design.X
-    there = hb.Model("y ~ cr(x, df = 4) + (1 | g)", data | {"x": unit * x}).design.X
+    here, there = (
+        hb.Model(f"y ~ {term} + (1 | g)", data | {"x": u * x}).design.X for u in (1.0, unit)
+    )
     np.testing.assert_allclose(there, here, atol=1e-9)
 
 
 @pytest.mark.parametrize("unit", [1e-300, 1e-120, 1e120, 1e290])
-def test_polynomials_have_no_unit(unit):
+def test_polynomials_of_several_columns_have_no_unit(unit):
     rng = np.random.default_rng(1)
     data = {"y": np.arange(40.0), "x": rng.normal(size=40), "z": rng.normal(size=40)}
     moved = data | {"x": unit * data["x"]}
-    for term in ("poly(x, 3)", "poly(x, z, degree = 2)"):
-        here, there = (hb.Model(f"y ~ {term}", d).design.X for d in (data, moved))
-        np.testing.assert_allclose(there, here, atol=1e-9)
+    here, there = (hb.Model("y ~ poly(x, z, degree = 2)", d).design.X for d in (data, moved))
+    np.testing.assert_allclose(there, here, atol=1e-9)
 
 
 def test_values_that_only_rounding_tells_apart_are_one_sentence():
