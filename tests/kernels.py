@@ -32,6 +32,8 @@ NUMERICAL = (
     "tests/marginal_means",
     "tests/pooling",
     "tests/priors",
+    "tests/families",
+    "tests/test_toy_covariance.py",
     "tests/properties",
     "tests/studies/test_reanalysis.py",
     "tests/test_linear_fits.py",

@@ -1,9 +1,9 @@
 """The one table behind every shrinkage picture, for likelihood fits and posteriors.
 
 The coefficients of level j are beta + b_j. Without shrinkage they would be the unpenalised ones
-(``effects/unpenalised.py``), without differences between levels those of the population; what is
+(``unpenalised.py``), without differences between levels those of the population; what is
 estimated lies between, b_j = S_j (unpenalised_j - beta) in a model of one grouping factor, with the
-shrinkage matrix S_j of ``effects/shrinkage_matrices.py``.
+shrinkage matrix S_j of ``shrinkage_matrices.py``.
 
 A posterior has means and sds of its draws as effects and coefficients, and averages S_j and the
 reliability over draws. What is compared with it, the unpenalised estimate, is at the posterior
