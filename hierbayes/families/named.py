@@ -4,6 +4,7 @@ A family of one's own may be given as it is. Registered, it has a name: ``family
 it, and a file that names it can be read.
 """
 
+import copyreg
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -137,3 +138,13 @@ def _is_same(family: Family, other: Family | None) -> bool:
     return other is not None and all(
         getattr(family, name) is getattr(other, name) for name in names
     )
+
+
+def _pickled(family: Family) -> Any:
+    """Pickle a family of ours by its name: its functions have none of their own."""
+    if family.is_builtin:
+        return family_named, (family.name, family.link.name)
+    return object.__reduce_ex__(family, 2)
+
+
+copyreg.pickle(Family, _pickled)

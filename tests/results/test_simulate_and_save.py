@@ -1,5 +1,6 @@
 """Responses drawn from a fit follow its estimates; a saved fit answers as before."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -62,3 +63,16 @@ def test_a_saved_fit_answers_as_before(name, tmp_path):
         pd.testing.assert_frame_equal(back.ranef()[group], table, rtol=1e-8)
     refitted = [one.refit(fit.design.y * 2) if not fit.is_singular else one for one in (back, fit)]
     assert refitted[0].criterion == pytest.approx(refitted[1].criterion, rel=1e-9)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_models_and_fits_go_to_other_processes(family):
+    data = hb.load_dataset("grouseticks")
+    model = hb.Model("TICKS ~ 1 + (1 | LOCATION)", data, family=family)
+    again = pickle.loads(pickle.dumps(model))
+    assert again.family == family and again.formula_text == model.formula_text
+    if family == "gaussian":
+        fit = model.fit()
+        assert pickle.loads(pickle.dumps(fit)).predict().equals(fit.predict())
+        post = model.sample(draws=50, chains=2, random_seed=1)
+        assert str(pickle.loads(pickle.dumps(post))) == str(post)
