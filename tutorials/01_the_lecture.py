@@ -10,7 +10,7 @@ app = marimo.App(width="medium", app_title="Slower with every night?")
 
 
 @app.cell(hide_code=True)
-def _(CITATION, hb, mo, sleep):
+def _(hb, mo, sleep):
     _about = hb.list_datasets().loc["sleepstudy"]
     mo.md(f"""
     # Slower with every night?
@@ -20,42 +20,33 @@ def _(CITATION, hb, mo, sleep):
 
     The data are `sleepstudy` ({_about["citation"]}): "{_about["description"]}". That is
     {len(sleep)} reaction times in ms, {sleep["Days"].nunique()} days of each of
-    {sleep["Subject"].nunique()} people. We follow a lecture slide by slide ({CITATION}), both
-    ways: by restricted maximum likelihood (REML), as the lecture does, and as a posterior.
+    {sleep["Subject"].nunique()} people. We follow a lecture slide by slide (Matteo Lisi,
+    Multilevel (mixed-effects) modelling in R, 21 May 2019), both ways: by restricted maximum
+    likelihood (REML), as the lecture does, and as a posterior.
     """)
     return
 
 
 @app.cell
 def _():
+    import warnings
+
     import marimo as mo
+    import numpy as np
     import pandas as pd
     from scipy.special import ndtr, ndtri
 
     import hierbayes as hb
-    from hierbayes.pooling.within_group import within_group
-    from hierbayes.studies.estimator_bias import estimator_bias
-    from hierbayes.studies.lecture.lecture import CITATION, LABELS, OneWay
 
-    return (
-        CITATION,
-        LABELS,
-        OneWay,
-        estimator_bias,
-        hb,
-        mo,
-        ndtr,
-        ndtri,
-        pd,
-        within_group,
-    )
+    return hb, mo, ndtr, ndtri, np, pd, warnings
 
 
 @app.cell
 def _(hb):
     sleep = hb.load_dataset("sleepstudy")
+    LABELS = {"Days": "Days of sleep deprivation", "Reaction": "Reaction time (ms)"}
     sleep.head()
-    return (sleep,)
+    return LABELS, sleep
 
 
 @app.cell(hide_code=True)
@@ -77,14 +68,15 @@ def _(LABELS, hb, sleep):
 
 
 @app.cell
-def _(sleep, within_group):
-    own = within_group(sleep, x="Days", y="Reaction", group="Subject")
+def _(hb, pd, sleep):
+    by_subject = sleep.groupby("Subject", observed=True)
+    own = pd.DataFrame({s: hb.lmer("Reaction ~ Days", rows).fixef() for s, rows in by_subject}).T
     return (own,)
 
 
 @app.cell(hide_code=True)
 def _(mo, own):
-    _slope = own["slope"]
+    _slope = own["Days"]
     mo.md(f"""
     {(_slope > 0).sum()} of the {len(_slope)} lines go up, but not alike: from {_slope.min():.1f} ms
     a day (subject {_slope.idxmin()}) to {_slope.max():.1f} ms a day (subject {_slope.idxmax()}).
@@ -198,7 +190,7 @@ def _(mo):
 
 @app.cell
 def _(m1, own, pd):
-    slopes = pd.DataFrame({"own line": own["slope"], "model": m1.coef()["Subject"]["Days"]})
+    slopes = pd.DataFrame({"own line": own["Days"], "model": m1.coef()["Subject"]["Days"]})
     slopes.round(1).T
     return (slopes,)
 
@@ -282,18 +274,45 @@ def _(m1, mo, posterior, three):
 
 
 @app.cell
-def _(OneWay, estimator_bias):
-    bias = estimator_bias(OneWay(), n_datasets=1000, n_posteriors=40, random_seed=6).table
+def _(hb, np, pd, warnings):
+    few = 6  # people
+    _sd, _sigma = 37.0, 31.0  # of intercepts between people, and of the days of a person, in ms
+    _rng = np.random.default_rng(6)
+    _person, _days = np.repeat(np.arange(few), 10), np.tile(np.arange(10), few)
+
+    def _drawn():
+        lines = 251.4 + 10.5 * _days + _rng.normal(0, _sd, few)[_person]
+        reaction = lines + _rng.normal(0, _sigma, _days.size)
+        return pd.DataFrame({"Reaction": reaction, "Days": _days, "Subject": _person})
+
+    _formula = "Reaction ~ Days + (1 | Subject)"
+    _model = hb.Model(_formula, _drawn())
+    _fits = {"ML": _model.fit("ml"), "REML": _model.fit("reml")}
+    _rows = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hb.BoundaryWarning)  # a variance may come out as zero
+        for _number in range(1000):
+            _data = _drawn()
+            for _method, _fit in _fits.items():
+                _variances = _fit.refit(_data["Reaction"]).varcorr().to_frame()["vcov"]
+                _rows.append([_method, *_variances])
+            if _number < 40:
+                _post = hb.Model(_formula, _data).sample(random_seed=_number)
+                _draws = _post.idata["posterior"]
+                _medians = [float((_draws[name] ** 2).median()) for name in ("sd_Subject", "sigma")]
+                _rows.append(["posterior median", *_medians])
+    _found = pd.DataFrame(_rows, columns=["method", "between people", "residual"])
+    bias = _found.groupby("method", sort=False).mean()
+    bias.loc["true"] = _sd**2, _sigma**2
     print(bias.round(0))
-    return (bias,)
+    return bias, few
 
 
 @app.cell(hide_code=True)
-def _(OneWay, bias, mo):
-    _between = bias[bias["variance"] == "between subjects"].set_index("method")
-    _ratio = _between["mean"] / _between["true"]
+def _(bias, few, mo):
+    _ratio = bias["between people"] / bias.loc["true", "between people"]
     mo.md(f"""
-    Of the variance between {OneWay().n_subjects} people ML finds {100 * _ratio["ML"]:.0f} % on
+    Of the variance between {few} people ML finds {100 * _ratio["ML"]:.0f} % on
     average and REML {100 * _ratio["REML"]:.0f} %. The posterior's median,
     {100 * _ratio["posterior median"]:.0f} %, is no such estimator: with so few people its wide
     prior counts.
