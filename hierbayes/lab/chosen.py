@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import at_sigma
 from hierbayes.lab.state import LabState
@@ -28,15 +29,7 @@ def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> Likelihoo
     known = reml.design.known_sd is not None
     sigma = reml.sigma if known or state.sigma is None else state.sigma
     shape = reml.kernel.shape
-    Lambdas = [Lambda * (reml.sigma / sigma) for Lambda in shape.unpack(reml.representative[None])]
-    sds, cor = chosen_sds(reml, state, position)
-    Lambda = Lambdas[position]
-    if len(sds) == 1:
-        Lambda[0, 0, 0] = sds[0] / sigma
-    else:
-        Lambda[0, :2, :2] = (
-            np.array([[sds[0], 0.0], [cor * sds[1], np.sqrt(1 - cor**2) * sds[1]]]) / sigma
-        )
+    Lambdas = [root[None] / sigma for root in chosen_roots(reml, state, position)]
     theta = shape.pack(Lambdas)[0]
     fit = at_theta(
         reml.spec,
@@ -51,6 +44,17 @@ def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> Likelihoo
     return replace(fit, at=at, sigma=sigma, criterion=float(at.criterion[0]))
 
 
+def chosen_roots(reml: LikelihoodFit, state: LabState, position: int) -> tuple[FloatArray, ...]:
+    """Return of each factor a root of Var(b), (q, q) in response units: chosen, or REML's."""
+    roots = [reml.sigma * Lambda[0] for Lambda in _estimated(reml)]
+    sds, cor = chosen_sds(reml, state, position)
+    if len(sds) == 1:
+        roots[position] = np.array([[sds[0]]])
+    else:
+        roots[position] = np.array([[sds[0], 0.0], [cor * sds[1], np.sqrt(1 - cor**2) * sds[1]]])
+    return tuple(roots)
+
+
 def chosen_sds(
     reml: LikelihoodFit, state: LabState, position: int
 ) -> tuple[tuple[float, ...], float]:
@@ -61,7 +65,7 @@ def chosen_sds(
             f"{factor.name} has {len(factor.columns)} terms; the lab takes sds of your own for "
             f"factors with at most {MOST_TERMS}. Lock the sds to their REML values again."
         )
-    root = reml.sigma * reml.kernel.shape.unpack(reml.representative[None])[position][0]
+    root = reml.sigma * _estimated(reml)[position][0]
     covariance = root @ root.T
     estimated = np.sqrt(np.diag(covariance))
     sds = state.sds if len(state.sds) == estimated.size else tuple(estimated.tolist())
@@ -70,6 +74,11 @@ def chosen_sds(
     both = float(estimated.prod())
     cor = float(covariance[0, 1] / both) if both > 0 else 0.0
     return sds, float(np.clip(cor if state.cor is None else state.cor, -1.0, 1.0))
+
+
+def _estimated(reml: LikelihoodFit) -> list[FloatArray]:
+    """Lambda of each factor, (1, q, q), at REML's theta."""
+    return reml.kernel.shape.unpack(reml.representative[None])
 
 
 def is_correlated(fit: LikelihoodFit, position: int) -> bool:

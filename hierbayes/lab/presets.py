@@ -32,7 +32,7 @@ class Preset:
     level : the level that is looked at first
     units : unit by column
     load : makes the frame
-    code : the line that makes the frame in a script of the user's own
+    code : the lines that make the frame in a script of the user's own
     """
 
     title: str
@@ -84,6 +84,13 @@ def true_lines(simulation: Simulation) -> FloatArray:
     return np.asarray(np.array(POPULATION) + np.column_stack([first, second]))
 
 
+def group_sizes(simulation: Simulation) -> list[int]:
+    """Return the number of rows of each simulated group."""
+    s = simulation
+    share = np.linspace(1, -1, s.groups) if s.groups > 1 else np.zeros(1)
+    return [max(round(n), 1) for n in (s.rows * (1 + s.imbalance * share)).tolist()]
+
+
 def simulated(simulation: Simulation) -> pd.DataFrame:
     """Draw data: columns ``y``, ``x`` from 0 to 9, ``group``; the same seed, the same numbers.
 
@@ -91,10 +98,8 @@ def simulated(simulation: Simulation) -> pd.DataFrame:
     drawing new ones.
     """
     s = simulation
-    share = np.linspace(1, -1, s.groups) if s.groups > 1 else np.zeros(1)
-    sizes = np.maximum(np.rint(s.rows * (1 + s.imbalance * share)).astype(int), 1)
     frames = []
-    for j, ((intercept, slope), n) in enumerate(zip(true_lines(s), sizes, strict=True)):
+    for j, ((intercept, slope), n) in enumerate(zip(true_lines(s), group_sizes(s), strict=True)):
         residual = np.random.default_rng((s.seed, 1, j)).standard_normal(100)[:n]
         x = np.linspace(0, LAST_X, n) if n > 1 else np.zeros(1)
         y = intercept + slope * x + s.sigma * residual
@@ -131,6 +136,31 @@ def simpson() -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+# the same data in scripts of the user's own
+SPARSE_CODE = """\
+import pandas as pd
+
+invented = pd.DataFrame(
+    {
+        "Reaction": [340.0, 215.0, 240.0],
+        "Days": [0.0, 0.0, 1.0],
+        "Subject": ["one", "two", "two"],
+    }
+)
+sleep = hb.load_dataset("sleepstudy").astype({"Subject": str})
+data = pd.concat([sleep, invented], ignore_index=True)"""
+SIMPSON_CODE = """\
+import numpy as np
+import pandas as pd
+
+wiggle = np.array([1.0, -0.8, 0.2, -1.4, 1.0])
+parts = []
+for j, offset in enumerate([0.75, -1.5, 1.2, 0.9, -1.8, 0.45]):
+    dx = np.arange(5) * 0.75 - 1.5
+    y = 40 - 3.0 * j + offset + 3.0 * dx + np.roll(wiggle, j) * (1 if j % 2 else -1)
+    parts.append(pd.DataFrame({"y": y.round(2), "x": 3.0 + j + dx, "group": "ABCDEF"[j]}))
+data = pd.concat(parts, ignore_index=True)"""
+
 PRESETS: dict[str, Preset] = {
     "sleepstudy": Preset(
         title="Sleep study: 18 drivers",
@@ -149,7 +179,7 @@ PRESETS: dict[str, Preset] = {
         "one point, and the line through two is wild: see what the others lend them.",
         formula="Reaction ~ Days + (Days | Subject)",
         load=sparse_sleepstudy,
-        code="from hierbayes.lab.presets import sparse_sleepstudy\n\ndata = sparse_sleepstudy()",
+        code=SPARSE_CODE,
         level="two",
         x="Days",
         units=(("Reaction", "ms"), ("Days", "d")),
@@ -190,7 +220,7 @@ PRESETS: dict[str, Preset] = {
         "pooling answers another question than partial pooling.",
         formula="y ~ x + (1 | group)",
         load=simpson,
-        code="from hierbayes.lab.presets import simpson\n\ndata = simpson()",
+        code=SIMPSON_CODE,
         level="A",
         x="x",
     ),

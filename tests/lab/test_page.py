@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot
 
@@ -15,7 +16,7 @@ from hierbayes.errors import NotSupportedError
 from hierbayes.lab import launch, page, serve
 from hierbayes.lab.cases import Own
 from hierbayes.lab.code_export import script
-from hierbayes.lab.engine import view
+from hierbayes.lab.engine import CHOSEN, view
 from hierbayes.lab.presets import PRESETS, Simulation
 from hierbayes.lab.state import LabState
 
@@ -143,6 +144,13 @@ STATES = {
     "penicillin": LabState(data="penicillin", show=("reml",), factor="sample"),
     "simpson": LabState(data="simpson", show=("ml",)),
     "unlocked": LabState(show=("reml",), unlocked=True, sds=(30.0, 2.0), cor=0.5, sigma=20.0),
+    "sparse": LabState(data="sparse", show=("ml",)),
+    "imbalanced": LabState(
+        data="simulated", show=("reml",), simulation=Simulation(imbalance=0.7, seed=3, sigma=7.5)
+    ),
+    "crossed, unlocked": LabState(
+        data="penicillin", show=("ml",), factor="sample", unlocked=True, sds=(3.0,), sigma=1.0
+    ),
 }
 
 
@@ -156,6 +164,14 @@ def test_the_script_gives_the_numbers_of_the_page(name, capsys):
     exec(text, names)
     pyplot.close("all")
     for style, estimate in found.estimates.items():
+        if style == CHOSEN:  # no fit: tables by factor, and what they come from
+            assert names["beta"] == pytest.approx(estimate.fit.beta)
+            assert names["sigma"] == pytest.approx(estimate.fit.sigma)
+            table = estimate.table.set_index(["group", "level", "term"])["coefficient"]
+            shown = pd.concat({name: part.stack() for name, part in names[style].items()})
+            assert len(shown) == len(table)
+            assert shown.to_numpy() == pytest.approx(table.loc[shown.index].to_numpy())
+            continue
         fit = names[style]
         assert fit.beta == pytest.approx(estimate.fit.beta)
         assert fit.sigma == pytest.approx(estimate.fit.sigma)
