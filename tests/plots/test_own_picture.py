@@ -1,0 +1,73 @@
+"""The page about adding a picture is followed: its lines run, and what it says is so."""
+
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from matplotlib import pyplot
+
+import hierbayes as hb
+from tests.plots.text_boxes import clipped, drawn_texts, overlapping
+
+PAGE = (Path(__file__).parents[2] / "docs" / "adding" / "picture.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page():
+    """What the page's lines define, and matplotlib's settings before they ran."""
+    before = dict(mpl.rcParams)
+    found = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL):
+        exec(block, found)
+    yield found | {"before": before}
+    pyplot.close("all")
+
+
+def test_it_draws_the_sds_of_the_fit(page):
+    points = page["ax"].collections[0].get_offsets()
+    assert points[:, 0].tolist() == pytest.approx(page["fit"].varcorr().terms[0].sd.tolist())
+    assert page["ax"].lines[0].get_xdata()[0] == page["fit"].sigma
+    rows = [label.get_text() for label in page["ax"].get_yticklabels()]
+    assert rows == ["(Intercept) | Subject", "Days | Subject"]
+
+
+def test_it_says_in_words_what_it_shows(page):
+    assert page["words"] == (
+        "Sds of random effects: (Intercept) | Subject 24.7; Days | Subject 5.92. Residual sd 25.6."
+    )
+
+
+def test_letters_have_their_place(page):
+    texts = drawn_texts(page["figure"])
+    assert texts
+    assert not overlapping(texts)
+    assert not clipped(texts, page["figure"])
+
+
+def test_it_draws_into_axes_given_and_takes_labels(page):
+    figure, ax = pyplot.subplots()
+    drawn, axes = page["sds"](page["fit"], ax=ax, labels={"sd": "sd (ms)"})
+    assert (drawn, axes) == (figure, ax)
+    assert ax.get_xlabel() == "sd (ms)"
+
+
+def test_matplotlibs_settings_are_as_before(page):
+    assert dict(mpl.rcParams) == page["before"]
+
+
+def test_it_draws_posteriors(page):
+    post = page["fit"].model.sample(random_seed=1)
+    assert "Residual sd" in hb.plot.alt_text(page["sds"](post)[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (["a fit"], {}, "plot.sds takes fits.* got the text 'a fit'"),
+        ([], {"colour": "red"}, "colour"),
+    ],
+)
+def test_calls_that_do_not_fit_are_one_sentence(page, arguments, options, words):
+    with pytest.raises(hb.OptionError, match=words):
+        page["sds"](*(arguments or [page["fit"]]), **options)
