@@ -117,7 +117,8 @@ def _chosen(view: View) -> str:
     return "\n".join(
         [
             "",
-            "# Fixed effects and conditional modes at sds that were chosen, not estimated.",
+            "# Fixed effects and conditional modes at sds that were chosen, not estimated;",
+            "# design is from the inside of this version of the library.",
             "import numpy as np",
             "import pandas as pd",
             "",

@@ -6,8 +6,10 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 import hierbayes as hb
+from hierbayes.plots.style import MM_PER_INCH
 from tests.plots.text_boxes import clipped, drawn_texts, overlapping
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adding" / "picture.md").read_text(encoding="utf-8")
@@ -43,6 +45,15 @@ def test_letters_have_their_place(page):
     assert texts
     assert not overlapping(texts)
     assert not clipped(texts, page["figure"])
+
+
+@pytest.mark.parametrize("width_mm", [80, 160])
+def test_letters_have_their_place_in_a_column_and_on_a_page(page, width_mm):
+    given = Figure(figsize=(width_mm / MM_PER_INCH, 60 / MM_PER_INCH), layout="constrained")
+    figure, _ = page["sds"](page["fit"], ax=given.add_subplot())
+    texts = drawn_texts(figure)
+    assert not overlapping(texts)
+    assert not clipped(texts, figure)
 
 
 def test_it_draws_into_axes_given_and_takes_labels(page):
