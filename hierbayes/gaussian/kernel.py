@@ -11,7 +11,7 @@ from hierbayes.gaussian.factor.nested import nested_blocks
 from hierbayes.gaussian.marginal import Blocks, Kernel, Pattern
 from hierbayes.gaussian.pattern.level_graph import LevelGraph, level_graph
 from hierbayes.gaussian.pattern.nested import NestedPattern, nested_pattern
-from hierbayes.gaussian.products import Products, covariance_shape, products_of
+from hierbayes.gaussian.products import Products, Squares, covariance_shape, products_of
 from hierbayes.gaussian.undetermined import undetermined
 from hierbayes.linalg.threads import one_blas_thread
 from hierbayes.options import Method
@@ -54,7 +54,7 @@ def one_thread_for(design: Design) -> AbstractContextManager[Any]:
     return one_blas_thread(rest <= ONE_THREAD_REST and (first + rest) * rest**2 > MANY_THREADS)
 
 
-def blocks_of(pattern: Pattern, products: Products) -> Blocks:
+def blocks_of(pattern: Pattern, products: Products | Squares) -> Blocks:
     """Lay the blocks of Z'WZ out for a pattern of the same levels."""
     if isinstance(pattern, NestedPattern):
         return nested_blocks(pattern, products)

@@ -79,6 +79,9 @@ class Factor(Protocol):
     def covariances(self) -> list[FloatArray]:
         """Diagonal blocks of (L L')^-1 per factor, (T, J, q, q)."""
 
+    def cross_covariances(self) -> dict[tuple[int, int], FloatArray]:
+        """Blocks of (L L')^-1 between factors where Z'WZ has blocks, (T, m, q_f, q_g)."""
+
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the summed diagonal blocks of Z'WZ Lambda (L L')^-1, (T, q, q)."""
 

@@ -139,6 +139,15 @@ class Products:
         )
 
 
+@record
+class Squares:
+    """Z'WZ alone, as in ``Products``: all that a factorisation needs of them."""
+
+    zz: tuple[FloatArray, ...]
+    couplings: dict[tuple[int, int], Coupling]
+    remainder: None = None
+
+
 def covariance_shape(design: Design) -> CovarianceShape:
     """Return the covariance shape of a design's random-effects terms."""
     sizes = tuple(len(factor.columns) for factor in design.factors)
@@ -162,7 +171,7 @@ def anchor_of(design: Design, weights: FloatArray | None) -> Anchor:
         kept=basis.kept,
         x_basis=basis.to_basis,
         beta0=beta0,
-        z_bases=tuple(_term_basis(design, f, weights) for f in range(len(design.factors))),
+        z_bases=tuple(term_basis(design, f, weights) for f in range(len(design.factors))),
     )
 
 
@@ -399,7 +408,7 @@ def _response(design: Design) -> FloatArray:
     return design.y if design.offset is None else design.y - design.offset
 
 
-def _term_basis(design: Design, f: int, weights: FloatArray | None) -> FloatArray:
+def term_basis(design: Design, f: int, weights: FloatArray | None) -> FloatArray:
     """Basis (q, q) in which the columns of each term of factor f are orthogonal over all rows."""
     z = design.factors[f].z
     basis = np.zeros((z.shape[1], z.shape[1]))

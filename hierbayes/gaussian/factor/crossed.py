@@ -19,7 +19,7 @@ from scipy.linalg import blas, lapack
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.factor.gram_matrix import GramMatrix
 from hierbayes.gaussian.pattern.crossed import CrossedPattern
-from hierbayes.gaussian.products import Coupling, Products, dense_beside_first, dense_levels
+from hierbayes.gaussian.products import Coupling, Products, Squares, dense_beside_first, dense_levels
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     inverse_stack,
@@ -98,7 +98,7 @@ class CrossedBlocks:
         return CrossedFactor(self, Lambdas)
 
 
-def crossed_blocks(pattern: CrossedPattern, products: Products) -> CrossedBlocks:
+def crossed_blocks(pattern: CrossedPattern, products: Products | Squares) -> CrossedBlocks:
     """Lay the blocks of Z'WZ out for a pattern of the same levels."""
     J, q = products.zz[0].shape[:2]
     coupling, values = np.zeros((J, q, 0)), np.zeros((0, q))
@@ -320,6 +320,26 @@ class CrossedFactor:
             at = self.pattern.starts[f - 1] + np.arange(J * q).reshape(J, q)
             out.append(Finv[:, at[:, :, None], at[:, None, :]])
         return out
+
+    def cross_covariances(self) -> dict[tuple[int, int], FloatArray]:
+        """Blocks of (L L')^-1 between factors where Z'WZ has blocks, (T, m, q_f, q_g).
+
+        Between the first factor and the others they are -L_0'^-1 B Lambda_r F^-1.
+        """
+        inverse = self.rest_inverse
+        spread = np.swapaxes(self._scaled_inverse, 1, 2)
+        first = solve_upper_stack(self.L0, -self._times_coupling(spread))
+        found = {}
+        for (f, g), c in self.blocks.couplings.items():
+            q = self.blocks.zz[g].shape[1]
+            to = self.pattern.starts[g - 1] + c.columns[:, None] * q + np.arange(q)
+            if f == 0:
+                found[f, g] = first[:, c.rows[:, None, None], np.arange(first.shape[2])[:, None], to[:, None]]
+                continue
+            q = self.blocks.zz[f].shape[1]
+            at = self.pattern.starts[f - 1] + c.rows[:, None] * q + np.arange(q)
+            found[f, g] = inverse[:, at[:, :, None], to[:, None]]
+        return found
 
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""

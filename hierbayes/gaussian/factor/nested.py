@@ -14,7 +14,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.pattern.nested import NestedPattern
-from hierbayes.gaussian.products import Coupling, Products, summed_diagonal_blocks
+from hierbayes.gaussian.products import Coupling, Products, Squares, summed_diagonal_blocks
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     gram_stack,
@@ -63,7 +63,7 @@ class NestedBlocks:
         return NestedFactor(self, Lambdas)
 
 
-def nested_blocks(pattern: NestedPattern, products: Products) -> NestedBlocks:
+def nested_blocks(pattern: NestedPattern, products: Products | Squares) -> NestedBlocks:
     """Lay the blocks of Z'WZ out for a pattern of the same levels."""
     return NestedBlocks(
         pattern=pattern,
@@ -73,7 +73,7 @@ def nested_blocks(pattern: NestedPattern, products: Products) -> NestedBlocks:
     )
 
 
-def _level_roots(products: Products) -> FloatArray | None:
+def _level_roots(products: Products | Squares) -> FloatArray | None:
     """R_j with R_j'R_j = Z_j'WZ_j, (J, q, q), where one factor needs them: see ``NestedBlocks``."""
     if products.remainder is None or len(products.zz) > 1 or products.zz[0].shape[1] == 1:
         return None
@@ -173,6 +173,11 @@ class NestedFactor:
             self._covariances = self._inverse()
         return self._covariances
 
+    def cross_covariances(self) -> dict[tuple[int, int], FloatArray]:
+        """Blocks of (L L')^-1 between factors where Z'WZ has blocks, (T, m, q_f, q_g)."""
+        self.covariances()  # fills them in
+        return self._cross
+
     def _inverse(self) -> list[FloatArray]:
         m = len(self.L)
         inverse: dict[tuple[int, int], FloatArray] = {}
@@ -195,11 +200,10 @@ class NestedFactor:
 
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
-        diagonal = self.covariances()  # also fills in the blocks between factors
         return summed_diagonal_blocks(
             self.blocks.zz,
             self.blocks.couplings,
             Lambdas=self.Lambdas,
-            diagonal=diagonal,
-            cross=self._cross,
+            diagonal=self.covariances(),
+            cross=self.cross_covariances(),
         )

@@ -15,7 +15,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.factor.gram_matrix import GramMatrix
 from hierbayes.gaussian.pattern.sparse import SparsePattern
-from hierbayes.gaussian.products import Coupling, Products, summed_diagonal_blocks
+from hierbayes.gaussian.products import Coupling, Products, Squares, summed_diagonal_blocks
 from hierbayes.linalg import sparse_cholesky
 from hierbayes.linalg.stacked import sandwich
 
@@ -55,7 +55,7 @@ class SparseBlocks:
         return out
 
 
-def sparse_blocks(pattern: SparsePattern, products: Products) -> SparseBlocks:
+def sparse_blocks(pattern: SparsePattern, products: Products | Squares) -> SparseBlocks:
     """Lay the blocks of Z'WZ out for a pattern of the same levels."""
     return SparseBlocks(pattern=pattern, zz=products.zz, couplings=products.couplings)
 
@@ -119,14 +119,17 @@ class SparseFactor:
         """Diagonal blocks of (L L')^-1 per factor, shape (T, J, q, q)."""
         return self._inverse_blocks[: len(self.Lambdas)]
 
+    def cross_covariances(self) -> dict[tuple[int, int], FloatArray]:
+        """Blocks of (L L')^-1 between factors where Z'WZ has blocks, (T, m, q_f, q_g)."""
+        between = self._inverse_blocks[len(self.Lambdas) :]
+        return dict(zip(self.pattern.cross_at, between, strict=True))
+
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
-        between = self._inverse_blocks[len(self.Lambdas) :]
-        cross = dict(zip(self.pattern.cross_at, between, strict=True))
         return summed_diagonal_blocks(
             self.blocks.zz,
             self.blocks.couplings,
             Lambdas=self.Lambdas,
             diagonal=self.covariances(),
-            cross=cross,
+            cross=self.cross_covariances(),
         )

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import IntArray, record
-from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.products import Products, Squares
 
 
 @record(slots=False)
@@ -60,7 +60,7 @@ class LevelGraph:
         return between + sum(J * q * q for J, q in self.sizes)
 
 
-def level_graph(products: Products) -> LevelGraph:
+def level_graph(products: Products | Squares) -> LevelGraph:
     """Return the graph of the levels that cross-products were made of."""
     return LevelGraph(
         sizes=tuple((A.shape[0], A.shape[1]) for A in products.zz),

@@ -1,0 +1,259 @@
+"""The rows of a generalised model given the random effects: densities along eta, and the design.
+
+    y | b ~ family(eta, phi),   eta = X beta + Z Lambda u + offset,   u ~ N(0, I),
+
+so the sds of the random effects are those of Lambda alone, on the scale of eta, for families with a
+residual sd too. Everything is kept without units: columns of X are orthogonal, those of Z of unit
+length, and both are multiplied by the unit of eta (one for logits and logs; for links that carry
+units the spread of eta at the start). The further parameters phi are searched on the log scale,
+shares on the logit scale.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.capabilities import not_supported
+from hierbayes.design.design import Design
+from hierbayes.families.family import Family, Parameter
+from hierbayes.families.observations import checked_observations
+from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.products import covariance_shape, term_basis
+from hierbayes.gaussian.weighted import WeightedLevels, weighted_levels
+from hierbayes.linalg.rank import column_basis
+
+# Where a search of a further parameter begins, by what it is scaled by.
+FIRST = {"units": 1.0, "mean": 1.0, "shape": 2.0, "share": 0.7, "df": 8.0, "skew": 1.0}
+
+
+@record
+class Densities:
+    """Log densities of rows with derivatives in eta, each (n,), or (n, K) at K points a row.
+
+    Attributes
+    ----------
+    value : log density
+    slope : first derivative
+    weight : minus the second derivative, the observed curvature
+    weight_slope : minus the third, if asked for
+    """
+
+    value: FloatArray
+    slope: FloatArray
+    weight: FloatArray
+    weight_slope: FloatArray | None
+
+
+@record
+class InParameter:
+    """Derivatives in a further parameter on the scale of its search, each (n,) or (n, K).
+
+    Attributes
+    ----------
+    value, slope, weight : of the fields of ``Densities``
+    bend : second derivative of the log density in the parameter
+    """
+
+    value: FloatArray
+    slope: FloatArray
+    weight: FloatArray
+    bend: FloatArray
+
+
+@record(kw_only=False)
+class Transform:
+    """A further parameter of a family as a coordinate without ends."""
+
+    forward: Callable[[float], float]
+    inverse: Callable[[float], float]
+    slope: Callable[[float], float]
+    bend: Callable[[float], float]
+
+
+def transform_of(parameter: Parameter) -> Transform:
+    """Log of what is positive, logit of a share, else the parameter itself."""
+    low, high = parameter.bounds
+    if (low, high) == (0.0, 1.0):
+        return Transform(
+            lambda p: math.log(p / (1 - p)),
+            lambda x: 1 / (1 + math.exp(-x)),
+            lambda p: p * (1 - p),
+            lambda p: p * (1 - p) * (1 - 2 * p),
+        )
+    if low >= 0:
+        return Transform(math.log, math.exp, lambda p: p, lambda p: p)
+    return Transform(lambda p: p, lambda x: x, lambda p: 1.0, lambda p: 0.0)
+
+
+@record(slots=False)
+class Conditional:
+    """A generalised model, ready to be evaluated anywhere.
+
+    Attributes
+    ----------
+    family : with its link
+    y : array, shape (n,)
+    trials : array, shape (n,), or None
+    precisions : array, shape (n,), weights of a residual sd, or None
+    offset : array, shape (n,)
+    X : array, shape (n, p), in the basis of the search
+    kept, x_basis : X is design.X[:, kept] @ x_basis
+    z_bases : per factor, array (q, q)
+    levels : the rows of Z
+    shape : covariance shape on the user's scale
+    eta_start : array, shape (n,), a predictor to begin with
+    """
+
+    family: Family
+    y: FloatArray
+    trials: FloatArray | None
+    precisions: FloatArray | None
+    offset: FloatArray
+    X: FloatArray
+    kept: IntArray
+    x_basis: FloatArray
+    z_bases: tuple[FloatArray, ...]
+    levels: WeightedLevels
+    shape: CovarianceShape
+    eta_start: FloatArray
+
+    @cached_property
+    def basis_shape(self) -> CovarianceShape:
+        """The covariance shape in the basis of the search."""
+        return self.shape.in_basis(self.z_bases)
+
+    @cached_property
+    def transforms(self) -> tuple[Transform, ...]:
+        """Per further parameter how it is searched."""
+        return tuple(transform_of(parameter) for parameter in self.family.parameters)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Numbers of coefficients p, of covariance parameters k, and of further parameters d."""
+        return self.X.shape[1], self.shape.n_theta, len(self.family.parameters)
+
+    def in_basis(self, theta: FloatArray) -> FloatArray:
+        """Theta (k,) in the basis of the search, from one on the user's scale."""
+        inverses = [np.linalg.inv(basis) for basis in self.z_bases]
+        found = self.shape.transformed(theta, inverses)
+        return found if self.shape.is_plain else self.basis_shape.coordinates(found[None])[0]
+
+    def from_basis(self, theta: FloatArray) -> FloatArray:
+        """Undo ``in_basis``."""
+        found = self.basis_shape.parameters(theta[None])[0]
+        return self.shape.transformed(found, self.z_bases)
+
+    def parameters(self, phi: FloatArray) -> dict[str, float]:
+        """Further parameters by name at their coordinates phi (d,)."""
+        named = zip(self.family.parameters, self.transforms, phi, strict=True)
+        return {parameter.name: transform.inverse(x) for parameter, transform, x in named}
+
+    def _given(self, phi: FloatArray, ndim: int) -> dict[str, FloatArray]:
+        given = {name: np.asarray(value) for name, value in self.parameters(phi).items()}
+        if self.precisions is not None:
+            given["sigma"] = _beside(given["sigma"] / np.sqrt(self.precisions), ndim)
+        if self.trials is not None:
+            given["trials"] = _beside(self.trials, ndim)
+        return given
+
+    def densities(self, eta: FloatArray, phi: FloatArray, *, order: int = 2) -> Densities:
+        """Log densities at eta (n,) or (n, K) with derivatives up to ``order``, 2 or 3.
+
+        Values outside the reach of a link (a negative mean of a count) are -inf.
+        """
+        y = _beside(self.y, eta.ndim)
+        with np.errstate(all="ignore"):
+            found = self.family.derivatives(y, eta, self._given(phi, eta.ndim), order=order)
+        value = found.value
+        return Densities(
+            value=np.where(np.isnan(value), -np.inf, value),
+            slope=found.derivative(1),
+            weight=-found.derivative(2),
+            weight_slope=-found.derivative(3) if order > 2 else None,
+        )
+
+    def in_parameter(self, eta: FloatArray, phi: FloatArray, which: int) -> InParameter:
+        """Derivatives in the coordinate of one further parameter."""
+        name, given = self.family.parameters[which].name, self._given(phi, eta.ndim)
+        with np.errstate(all="ignore"):
+            found = self.family.derivatives(
+                _beside(self.y, eta.ndim), eta, given, order=2, of=name, order_of=2
+            )
+        transform, at = self.transforms[which], self.parameters(phi)[name]
+        # a weighted sd is the sd times a number, so its logarithm moves with the sd's
+        scale = given[name] / at if self.precisions is not None and name == "sigma" else 1.0
+        slope, bend = transform.slope(at) * scale, transform.bend(at) * scale
+        return InParameter(
+            value=found.derivative(0, 1) * slope,
+            slope=found.derivative(1, 1) * slope,
+            weight=-found.derivative(2, 1) * slope,
+            bend=found.derivative(0, 2) * slope**2 + found.derivative(0, 1) * bend,
+        )
+
+
+def _beside(rows: FloatArray, ndim: int) -> FloatArray:
+    return rows if ndim == 1 else rows[:, None]
+
+
+def conditional(design: Design, family: Family) -> Conditional:
+    """Lay a generalised model out.
+
+    Raises
+    ------
+    NotSupportedError
+        If the family has no density with derivatives.
+    """
+    if family.log_density is None or not family.is_smooth or family.is_ordinal:
+        raise not_supported("fit-of-family", family=family.name, link=family.link.name)
+    observed = checked_observations(design, family)
+    offset = np.zeros(observed.shape[0]) if design.offset is None else design.offset
+    eta = _first_eta(family, observed)
+    basis = column_basis(design.X)
+    unit = _unit_of(family, eta - offset)
+    z_bases = tuple(unit * term_basis(design, f, None) for f in range(len(design.factors)))
+    x_basis = unit * basis.to_basis
+    return Conditional(
+        family=family,
+        y=observed[:, 0] if family.counts_trials else observed,
+        trials=observed[:, 1] if family.counts_trials else None,
+        precisions=_precisions(design, family),
+        offset=offset,
+        X=np.ascontiguousarray(design.X[:, basis.kept] @ x_basis),
+        kept=basis.kept,
+        x_basis=x_basis,
+        z_bases=z_bases,
+        levels=weighted_levels(design.factors, z_bases),
+        shape=covariance_shape(design),
+        eta_start=eta,
+    )
+
+
+def _precisions(design: Design, family: Family) -> FloatArray | None:
+    if not family.weighs_sigma:
+        return None
+    return design.weights
+
+
+def _first_eta(family: Family, observed: FloatArray) -> FloatArray:
+    """Eta of a mean near each response, as R's families begin, (n,)."""
+    if family.start is not None:
+        mu = family.start(observed)
+    else:
+        mu = observed[:, 0] / observed[:, 1] if observed.ndim == 2 else observed
+    if family.is_log_response:
+        mu = np.log(np.where(mu > 0, mu, 1.0))
+    with np.errstate(all="ignore"):
+        eta = np.asarray(family.link.forward(np.asarray(mu, dtype=np.float64)))
+    typical = family.link.forward(np.asarray(np.mean(mu)))
+    return np.where(np.isfinite(eta), eta, typical)
+
+
+def _unit_of(family: Family, eta: FloatArray) -> float:
+    """Size of eta for links that carry the units of the response over, else one."""
+    if family.link.power == 0 or math.isnan(family.link.power):  # logs, and links of probabilities
+        return 1.0
+    spread = float(np.std(eta))
+    return spread if spread > 0 else 1.0

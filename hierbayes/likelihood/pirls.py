@@ -1,0 +1,221 @@
+"""The mode of the random effects: penalised iteratively reweighted least squares.
+
+Given Lambda, beta and phi the spherical effects u have the log posterior density
+
+    -h(u) = sum_i log f(y_i | eta_i) - u'u / 2 + const,   eta = X beta + Z Lambda u + offset.
+
+A Newton step solves (Lambda'Z'WZ Lambda + I) du = Lambda'Z'g - u with the slopes g and the observed
+curvatures W of the log densities, on the block pattern of the kernel. Where that matrix is not
+positive definite away from the mode, negative curvatures count as zero. Steps are halved until h
+falls. With ``profiled`` the coefficients move too, to the mode of u and beta together.
+
+Source: Bates (2010), lme4: Mixed-effects modeling with R, section 5; Nocedal & Wright (2006),
+section 3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, record
+from hierbayes.gaussian.marginal import Factor, gram
+from hierbayes.gaussian.weighted import to_effects, to_spherical
+from hierbayes.likelihood.conditional import Conditional, Densities
+
+# A step that promises h to fall by less than this half squares the error that is left: what it
+# leaves, 1e-12 standard deviations of u, is rounding, also for differences of gradients.
+LAST_STEP = 1e-12
+SURE_STEP = 1e-6  # promised falls so small that h itself may not show them
+MAX_STEPS = 100
+HALVINGS = 30
+ENOUGH = 1e-4  # part of the promised fall that a step must deliver
+
+
+@record(slots=False)
+class Mode:
+    """The effects at, or on the way to, their mode.
+
+    Attributes
+    ----------
+    model : Conditional
+    theta, beta, phi : where, in the basis of the search
+    Lambdas : per factor, array (1, q, q)
+    u : spherical effects, per factor (1, J, q, 1)
+    eta : array, shape (n,)
+    densities : of the rows
+    h : minus the joint log density of y and u, up to (2 pi)^(-size of u / 2)
+    profiled : whether beta is at the mode too
+    converged : whether this is the mode
+    steps : evaluations of the rows so far
+    """
+
+    model: Conditional
+    theta: FloatArray
+    beta: FloatArray
+    phi: FloatArray
+    Lambdas: list[FloatArray]
+    u: list[FloatArray]
+    eta: FloatArray
+    densities: Densities
+    h: float
+    profiled: bool
+    converged: bool = False
+    steps: int = 1
+
+    @cached_property
+    def factor(self) -> Factor:
+        """L L' = Lambda'Z'WZ Lambda + I at the observed curvature.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            Where it is not positive definite.
+        """
+        return self.model.levels.blocks(self.densities.weight).factorise(self.Lambdas)
+
+    @cached_property
+    def half_x(self) -> list[FloatArray]:
+        """L^-1 Lambda'Z'WX as the factor gives it."""
+        return self.factor.half_solve(self.spherical(self.densities.weight[:, None] * self.model.X))
+
+    @cached_property
+    def information(self) -> FloatArray:
+        """X'WX less what u explains, X'V^-1X of the working model, (p, p)."""
+        X = self.model.X
+        taken = gram(self.half_x, self.half_x)[0]
+        return np.asarray(X.T @ (self.densities.weight[:, None] * X) - taken)
+
+    def spherical(self, rows: FloatArray) -> list[FloatArray]:
+        """Lambda'Z'r of rows (n, c), per factor (1, J, q, c)."""
+        return to_spherical(self.Lambdas, self.model.levels.sums_of(rows))
+
+    def rows(self, u: Sequence[FloatArray]) -> FloatArray:
+        """Z Lambda u of spherical vectors, (n, c)."""
+        return self.model.levels.rows_of(to_effects(self.Lambdas, u))
+
+    def solve(
+        self, right: Sequence[FloatArray], along_x: FloatArray
+    ) -> tuple[list[FloatArray], FloatArray]:
+        """Solve with the curvature of h in u, and in beta where it is profiled.
+
+        Parameters
+        ----------
+        right : spherical vectors, per factor (1, J, q, c)
+        along_x : array, shape (p, c), the right side of beta; unused where beta is held
+
+        Returns
+        -------
+        spherical vectors, and an array (p, c), zero where beta is held
+        """
+        half = self.factor.half_solve(right)
+        if not self.profiled:
+            return self.factor.back_solve(half), np.zeros_like(along_x)
+        root = np.linalg.cholesky(self.information)  # positive definite, or this is no way down
+        left = along_x - gram(self.half_x, half)[0]
+        beta = np.linalg.solve(root.T, np.linalg.solve(root, left))
+        rest = [a - b @ beta for a, b in zip(half, self.half_x, strict=True)]
+        return self.factor.back_solve(rest), beta
+
+
+def at_effects(
+    model: Conditional,
+    theta: FloatArray,
+    beta: FloatArray,
+    phi: FloatArray,
+    u: Sequence[FloatArray],
+    *,
+    profiled: bool,
+    order: int = 2,
+) -> Mode:
+    """Evaluate the rows at given effects u."""
+    Lambdas = model.basis_shape.unpack(theta[None])
+    start = model.offset + model.X @ beta
+    eta = start + model.levels.rows_of(to_effects(Lambdas, u))[:, 0]
+    densities = model.densities(eta, phi, order=order)
+    squares = sum(float((x**2).sum()) for x in u)
+    return Mode(
+        model=model,
+        theta=theta,
+        beta=beta,
+        phi=phi,
+        Lambdas=Lambdas,
+        u=list(u),
+        eta=eta,
+        densities=densities,
+        h=0.5 * squares - float(densities.value.sum()),
+        profiled=profiled,
+    )
+
+
+def find_mode(here: Mode) -> Mode:
+    """Search the mode from effects (and coefficients) given.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If there is none to be found from here.
+    """
+    if not np.isfinite(here.h):
+        raise np.linalg.LinAlgError("the response is impossible at the start")
+    steps = here.steps
+    for _ in range(MAX_STEPS):
+        du, dbeta, promised = _newton(here)
+        there = _halved(here, du, dbeta, promised)
+        if there is None:
+            raise np.linalg.LinAlgError("no step of the effects raises their density")
+        there, tries = there
+        steps += tries
+        here = there
+        if promised < LAST_STEP:
+            return replace(here, converged=True, steps=steps)
+    raise np.linalg.LinAlgError("the mode of the effects was not found")
+
+
+def _newton(at: Mode) -> tuple[list[FloatArray], FloatArray, float]:
+    """Step of u and beta, and twice the fall of h that it promises."""
+    try:
+        return _step(at)
+    except np.linalg.LinAlgError:
+        weight = np.maximum(at.densities.weight, 0.0)
+        return _step(replace(at, densities=replace(at.densities, weight=weight)))
+
+
+def _step(at: Mode) -> tuple[list[FloatArray], FloatArray, float]:
+    slope = at.densities.slope
+    right = [a - b for a, b in zip(at.spherical(slope[:, None]), at.u, strict=True)]
+    along_x = (at.model.X.T @ slope)[:, None]
+    du, dbeta = at.solve(right, along_x)
+    promised = float(gram(right, du)[0, 0, 0] + (along_x * dbeta).sum())
+    if not promised >= 0:
+        raise np.linalg.LinAlgError("no way down")
+    return du, dbeta[:, 0], promised
+
+
+def _halved(
+    at: Mode, du: Sequence[FloatArray], dbeta: FloatArray, promised: float
+) -> tuple[Mode, int] | None:
+    part = 1.0
+    for tries in range(1, HALVINGS + 1):
+        there = at_effects(
+            at.model,
+            at.theta,
+            at.beta + part * dbeta,
+            at.phi,
+            [u + part * d for u, d in zip(at.u, du, strict=True)],
+            profiled=at.profiled,
+        )
+        fall = at.h - there.h
+        if np.isfinite(there.h) and (promised < SURE_STEP or fall >= ENOUGH * part * promised):
+            return there, tries
+        part /= 2
+    return None
+
+
+def no_effects(model: Conditional) -> list[FloatArray]:
+    """Spherical effects of zero, per factor (1, J, q, 1)."""
+    levels = model.levels
+    return [
+        np.zeros((1, J, z.shape[0], 1)) for J, z in zip(levels.n_levels, levels.z, strict=True)
+    ]
