@@ -131,6 +131,15 @@ _ROWS = (
         sentence="known_sd with family={family!r}: only {families} responses have a residual sd.",
     ),
     Limit(
+        key="quadrature-of-factors",
+        feature="Quadrature of several grouping factors, `n_quadrature`",
+        kinds=("ML", "other families"),
+        sentence=(
+            "n_quadrature={n} is for one grouping factor with up to {most} columns; this model "
+            "has {factors}. Use n_quadrature=1, the Laplace approximation."
+        ),
+    ),
+    Limit(
         key="fit-of-family",
         feature="REML and ML of other families and links, `Model.fit`",
         kinds=("REML", "ML", "other families"),

@@ -68,6 +68,10 @@ class WeightedLevels:
         """Z'WZ for weights (n,), laid out for the pattern."""
         return blocks_of(self.pattern, self._squares(weights))
 
+    def level_blocks(self, weights: FloatArray) -> FloatArray:
+        """Z_j'WZ_j of the first factor, (J, q, q)."""
+        return self._squares(weights).zz[0]
+
     def _squares(self, weights: FloatArray) -> Squares:
         zz = []
         for f, (codes, J) in enumerate(zip(self.codes, self.n_levels, strict=True)):

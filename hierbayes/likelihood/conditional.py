@@ -167,12 +167,15 @@ class Conditional:
         y = _beside(self.y, eta.ndim)
         with np.errstate(all="ignore"):
             found = self.family.derivatives(y, eta, self._given(phi, eta.ndim), order=order)
-        value = found.value
+        possible = np.isfinite(found.value)
+        slopes = [found.derivative(i) for i in range(1, order + 1)]
+        if not possible.all():  # quadrature has nodes beyond the reach of a link
+            slopes = [np.where(possible, slope, 0.0) for slope in slopes]
         return Densities(
-            value=np.where(np.isnan(value), -np.inf, value),
-            slope=found.derivative(1),
-            weight=-found.derivative(2),
-            weight_slope=-found.derivative(3) if order > 2 else None,
+            value=np.where(possible, found.value, -np.inf),
+            slope=slopes[0],
+            weight=-slopes[1],
+            weight_slope=-slopes[2] if order > 2 else None,
         )
 
     def in_parameter(self, eta: FloatArray, phi: FloatArray, which: int) -> InParameter:
@@ -183,11 +186,12 @@ class Conditional:
                 _beside(self.y, eta.ndim), eta, given, order=2, of=name, order_of=2
             )
         transform, at = self.transforms[which], self.parameters(phi)[name]
+        possible = np.isfinite(found.value)
         # a weighted sd is the sd times a number, so its logarithm moves with the sd's
         scale = given[name] / at if self.precisions is not None and name == "sigma" else 1.0
         slope, bend = transform.slope(at) * scale, transform.bend(at) * scale
         return InParameter(
-            value=found.derivative(0, 1) * slope,
+            value=np.where(possible, found.derivative(0, 1), 0.0) * slope,
             slope=found.derivative(1, 1) * slope,
             weight=-found.derivative(2, 1) * slope,
             bend=found.derivative(0, 2) * slope**2 + found.derivative(0, 1) * bend,

@@ -144,9 +144,15 @@ def at_effects(
         u=list(u),
         eta=eta,
         densities=densities,
-        h=0.5 * squares - float(densities.value.sum()),
+        h=0.5 * squares - _total(densities.value),
         profiled=profiled,
     )
+
+
+def _total(log_densities: FloatArray) -> float:
+    """Sum; minus infinity where it is beyond all numbers."""
+    with np.errstate(over="ignore"):
+        return float(log_densities.sum())
 
 
 def find_mode(here: Mode) -> Mode:

@@ -1,0 +1,484 @@
+"""Maximum-likelihood fits of generalised mixed models: from a specification to the optimum.
+
+The criterion is -2 log-likelihood by Laplace (``n_quadrature=1``), by adaptive quadrature (more), or
+by Laplace with beta profiled in the mode of the effects (0, lme4's ``nAGQ = 0``, quicker and not the
+maximum). The search begins where a model without random effects has its beta, goes on with beta
+profiled, and ends over (beta, theta, phi) together: damped Newton steps on exact gradients, whose
+approximate curvature symmetric rank-one updates complete. At the end the Hessian is there, by
+central differences of the exact gradient (within 1e-6 of it), for standard errors and for a last
+step.
+
+Zeros of variances are looked at as those of linear fits are (``boundary.py``): the slope in the
+covariance, and much variance in place of none.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hierbayes.arrays import BoolArray, FloatArray, record
+from hierbayes.capabilities import not_supported
+from hierbayes.errors import DataError
+from hierbayes.gaussian.covariance import lower_triangles
+from hierbayes.gaussian.kernel import one_thread_for
+from hierbayes.gaussian.marginal import covariance_slope
+from hierbayes.likelihood.boundary import ADDED, FAR, TRY_ZERO, WAY_DOWN, ZERO_COST
+from hierbayes.likelihood.conditional import FIRST, Conditional, conditional
+from hierbayes.likelihood.convergence import is_term_singular
+from hierbayes.likelihood.criterion import FLOOR
+from hierbayes.likelihood.glmm_search import Search, hessian
+from hierbayes.likelihood.laplace import Criterion
+from hierbayes.likelihood.pirls import at_effects, find_mode, no_effects
+from hierbayes.likelihood.quadrature import MOST_COLUMNS
+from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, minimise, spectrum
+from hierbayes.specification.specification import Specification
+
+FIRST_SD = 0.5  # of the random effects, in units of eta
+ROUGH = 1e-3  # fall of the criterion that ends the search with beta profiled
+DECREMENT_GOAL = 1e-10  # the last step, by the exact Hessian, leaves its square
+SETTLED = 1e-6  # fall that one more step would promise, above which a fit is suspect
+RESTARTS = 4
+LAST_STEPS = 3
+# A coefficient runs away where eta has gone this far, along a direction known this badly (standard
+# error in units of eta, of a column of unit length): one success or count in all rows would tell
+# it better. exp(-12) is 6e-6.
+FAR_ETA = 12.0
+VANISHED = 30.0
+RAN_AWAY = 30.0  # sd of random effects, units of eta, that no data of finite variance have
+SHARE = 0.3  # part of the largest effect on eta from which a column counts as concerned
+
+
+@record(slots=False)
+class GlmmOptimum:
+    """Where the search ended, on the user's scale.
+
+    Attributes
+    ----------
+    model : the rows, in the basis of the search
+    at : the criterion at the optimum, in that basis
+    x : array, the point in that basis
+    n_quadrature : 0, 1 or more
+    beta : array, shape (p,), of the kept columns of X
+    theta : array, shape (k,), lme4's packing; sds of the random effects are theirs alone, not
+        relative to a residual sd
+    dispersion : further parameters of the family by name
+    loglik : log-likelihood with all constants
+    hessian : array, shape (m, m), of -2 log-likelihood in (beta, theta, dispersion); rows of what
+        is at its bound are NaN. With ``n_quadrature=0`` the part of beta is the working model's
+    vcov : array, shape (m, m), 2 hessian^-1; NaN where that is not a covariance
+    converged, is_singular : verdicts
+    singular_terms : positions of the covariance terms that lack a direction
+    runaway_columns : positions among the kept columns of those that separate the response
+    runaway_terms : positions of terms whose sd grew without end
+    decrement : fall of the criterion that one more step would promise
+    n_evaluations, n_steps : of the criterion, and of the rows within
+    """
+
+    model: Conditional
+    at: Criterion
+    x: FloatArray
+    n_quadrature: int
+    beta: FloatArray
+    theta: FloatArray
+    dispersion: dict[str, float]
+    loglik: float
+    hessian: FloatArray
+    vcov: FloatArray
+    converged: bool
+    is_singular: bool
+    singular_terms: tuple[int, ...]
+    runaway_columns: tuple[int, ...]
+    runaway_terms: tuple[int, ...]
+    decrement: float
+    n_evaluations: int
+    n_steps: int
+
+    @property
+    def eta(self) -> FloatArray:
+        """Linear predictor at the modes, (n,)."""
+        return self.at.mode.eta
+
+    @property
+    def mu(self) -> FloatArray:
+        """Mean parameter at the modes, (n,)."""
+        return self.model.family.mean(self.eta)
+
+    @property
+    def modes(self) -> list[FloatArray]:
+        """Modes of the random effects per factor, (J, q), on the user's scale."""
+        mode = self.at.mode
+        triples = zip(self.model.z_bases, mode.Lambdas, mode.u, strict=True)
+        return [u[0, :, :, 0] @ (basis @ Lambda[0]).T for basis, Lambda, u in triples]
+
+    @property
+    def mode_covariances(self) -> list[FloatArray]:
+        """Covariances of the random effects at their modes given the parameters, (J, q, q)."""
+        mode = self.at.mode
+        found = []
+        for basis, Lambda, V in zip(
+            self.model.z_bases, mode.Lambdas, mode.factor.covariances(), strict=True
+        ):
+            root = basis @ Lambda[0]
+            found.append(root @ V[0] @ root.T)
+        return found
+
+
+def fit_glmm(spec: Specification, n_quadrature: int = 1) -> GlmmOptimum:
+    """Find the maximum of the likelihood.
+
+    Parameters
+    ----------
+    spec : Specification
+        Of any family with a smooth density.
+    n_quadrature : int
+        Points a column of adaptive quadrature; 1 is Laplace, 0 profiles beta.
+
+    Raises
+    ------
+    NotSupportedError
+        If the family has no such density, or for quadrature of several factors or of more than
+        three columns.
+    DataError
+        If the likelihood cannot be computed at any start.
+    """
+    model = conditional(spec.design, spec.family)
+    _check_quadrature(spec, n_quadrature)
+    with one_thread_for(spec.design):
+        return _fitted(model, n_quadrature)
+
+
+def _check_quadrature(spec: Specification, n_quadrature: int) -> None:
+    if n_quadrature <= 1:
+        return
+    factors = spec.design.factors
+    if len(factors) != 1 or factors[0].z.shape[1] > MOST_COLUMNS:
+        raise not_supported(
+            "quadrature-of-factors", n=n_quadrature, factors=len(factors), most=MOST_COLUMNS
+        )
+
+
+def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:
+    p, k, d = model.sizes
+    beta, phi = _first(model)
+    theta = model.basis_shape.pack([FIRST_SD * np.eye(q)[None] for q in model.shape.sizes])[0]
+    rough = Search(model, 0, beta)
+    x = rough.joined(beta, theta, phi)
+    evaluations = steps = 0
+    if x.size:
+        x, _ = _minimise(rough, x, ROUGH if n_quadrature else _goal(model))
+    search = rough
+    if n_quadrature:
+        mode = rough.mode(x)
+        search = Search(model, n_quadrature, mode.beta)
+        search.u = mode.u
+        x = search.joined(mode.beta, mode.theta, mode.phi)
+        evaluations, steps = rough.evaluations, rough.steps
+    x, at = _searched(search, x)
+    x, at = _with_zeros(search, x, at)
+    x, at, bends, decrement = _last_steps(search, x, at)
+    search.evaluations += evaluations
+    search.steps += steps
+    return _optimum(search, x, at, bends, decrement)
+
+
+def _goal(model: Conditional) -> float:
+    return DECREMENT_GOAL + GOAL_PER_ROW * model.y.size
+
+
+def _first(model: Conditional) -> tuple[FloatArray, FloatArray]:
+    """Coefficients without random effects, and further parameters, to begin with."""
+    family, phi = model.family, []
+    spread = np.log(model.y[model.y > 0]) if family.is_log_response else model.y
+    for parameter, transform in zip(family.parameters, model.transforms, strict=True):
+        if not isinstance(parameter.prior, str):
+            first = float(parameter.prior.quantile(0.5))
+        else:
+            first = FIRST[parameter.prior]
+            if parameter.prior == "units":
+                first = float(np.std(spread)) or 1.0
+            elif parameter.prior == "mean":
+                first = float(np.mean(model.y)) or 1.0
+        phi.append(transform.forward(first))
+    at = np.array(phi)
+    none, still = no_effects(model), np.zeros(model.shape.n_theta)
+    for beta in _first_betas(model, at):
+        start = at_effects(model, still, beta, at, none, profiled=True)
+        if np.isfinite(start.h):
+            try:
+                return find_mode(start).beta, at
+            except np.linalg.LinAlgError:  # separated, perhaps: random effects will hold it
+                return beta, at
+    link = family.link.name
+    raise DataError(
+        f"With family={family.name!r} and link={link!r} no linear predictor near the response "
+        "gives a possible mean in every row. Use a link whose mean is always possible, such as "
+        "link='log'."
+    )
+
+
+def _first_betas(model: Conditional, phi: FloatArray) -> list[FloatArray]:
+    """Starts of beta: one step of Fisher scoring from the response, and a constant predictor."""
+    eta = model.eta_start
+    found = model.densities(eta, phi)
+    weight = np.where(found.weight > 0, found.weight, 0.0)
+    step = np.divide(found.slope, weight, out=np.zeros_like(eta), where=weight > 0)
+    working = eta - model.offset + np.where(np.isfinite(step), step, 0.0)
+    root = np.sqrt(np.where(np.isfinite(weight), weight, 1.0))
+    constant = np.full_like(eta, eta.mean()) - model.offset
+    return [
+        np.linalg.lstsq(model.X * root[:, None], working * root)[0],
+        np.linalg.lstsq(model.X, eta - model.offset)[0],
+        np.linalg.lstsq(model.X, constant)[0],
+    ]
+
+
+def _minimise(search: Search, x: FloatArray, decrement: float) -> tuple[FloatArray, Criterion]:
+    m = x.size
+    found = minimise(
+        search, x[None], goal=Goal(decrement=decrement, polished=True), correction=np.zeros((1, m, m))
+    )
+    at = found.states[0]
+    if at is None:
+        raise DataError(
+            "The likelihood cannot be computed at the start of the search: the effects have no "
+            "mode there. Simplify the random effects, or use another link."
+        )
+    if search.is_profiled:
+        search.beta = at.mode.beta
+    search.u = at.mode.u
+    return found.x[0], at
+
+
+def _searched(search: Search, x: FloatArray) -> tuple[FloatArray, Criterion]:
+    """Search, and again from where variance in place of none lowers the criterion."""
+    if not x.size:
+        return x, search.criterion(x)
+    goal = _goal(search.model)
+    x, at = _minimise(search, x, goal)
+    for _ in range(RESTARTS):
+        again = _way_down(search, x, at)
+        if again is None:
+            break
+        x_new, at_new = _minimise(search, again, goal)
+        if at_new.value >= at.value - ZERO_COST:
+            break
+        x, at = x_new, at_new
+    return x, at
+
+
+def _way_down(search: Search, x: FloatArray, at: Criterion) -> FloatArray | None:
+    """Return a point with variance where there is hardly any and the criterion falls with it."""
+    shape = search.model.basis_shape
+    theta = shape.rectified(search.parts(x)[1])
+    if not (shape.above_bound(theta) < TRY_ZERO).any():
+        return None
+    off = search.with_theta(x, shape.kept_off_bounds(theta, FLOOR))
+    beside = search.criterion(off)
+    Lambdas, found = [L.copy() for L in beside.mode.Lambdas], False
+    for factor, (row, column) in shape.triangles:
+        root = beside.mode.Lambdas[factor][:, row, column]
+        slope = beside.covariance_slopes[factor][:, row, column]
+        size, axes = np.linalg.eigh(covariance_slope(root, slope))
+        lowest = axes[:, :, :1]
+        there = float(np.linalg.norm(np.swapaxes(lowest, 1, 2) @ root))
+        if size[0, 0] < -WAY_DOWN and there < TRY_ZERO:
+            wider = np.concatenate([root, ADDED * lowest], axis=2)
+            Lambdas[factor][:, row, column] = lower_triangles(wider)[:, :, :-1]
+            found = True
+    if found:
+        return search.with_theta(x, shape.pack(Lambdas)[0])
+    return _far_down(search, x, at, theta)
+
+
+def _far_down(
+    search: Search, x: FloatArray, at: Criterion, theta: FloatArray
+) -> FloatArray | None:
+    """Return a point of much variance, with its own beta, where the criterion is lower."""
+    model, shape = search.model, search.model.basis_shape
+    best, lowest = None, at.value - ZERO_COST
+    roots = shape.unpack(theta[None])
+    beta, _, phi = search.parts(x)
+    for i, (factor, place) in enumerate(shape.blocks):
+        if not is_term_singular(shape.triangle_of_term(roots, i)):
+            continue
+        for size in FAR:
+            changed = [L.copy() for L in roots]
+            changed[factor][0][place] = size * np.eye(place[1].size)
+            other = shape.pack(changed)[0]
+            try:
+                profiled = Search(model, 0, beta).mode(np.concatenate([other, phi]))
+                point = search.joined(profiled.beta, other, phi)
+                value = search.criterion(point).value
+            except np.linalg.LinAlgError:
+                continue
+            if value < lowest:
+                best, lowest = point, value
+    return best
+
+
+def _with_zeros(search: Search, x: FloatArray, at: Criterion) -> tuple[FloatArray, Criterion]:
+    """Put signs right and set what is near its bound on it, nearest first, where that is free."""
+    shape = search.model.basis_shape
+    theta = search.parts(x)[1]
+    rectified = shape.rectified(theta)
+    if not np.array_equal(theta, rectified):
+        search.u = no_effects(search.model)  # they change signs with it
+        x = search.with_theta(x, rectified)
+        at = search.criterion(x)
+    limit = at.value + ZERO_COST * max(1.0, abs(at.value) * 1e-3)
+    above = shape.above_bound(rectified)
+    for i in np.argsort(above, kind="stable"):
+        if above[i] >= TRY_ZERO:
+            break
+        theta = search.parts(x)[1].copy()
+        theta[i] = shape.on_bound(theta)[i]
+        trial = search.with_theta(x, shape.rectified(theta))
+        there = search.criterion(trial)
+        if there.value <= limit:
+            x, at = trial, there
+    return x, at
+
+
+def _held(search: Search, x: FloatArray) -> BoolArray:
+    """Which coordinates are at a bound, (m,): entries of zero diagonals and of their columns."""
+    shape = search.model.basis_shape
+    beta, theta, phi = search.parts(x)
+    held = shape.above_bound(theta) == 0
+    for at, _, column in shape.factor_entries:
+        zero = {c for i, c in zip(at, column, strict=True) if shape.is_diagonal[i] and held[i]}
+        held[at] |= np.isin(column, list(zero))
+    return search.joined(np.zeros(beta.size), held, np.zeros(phi.size)).astype(np.bool_)
+
+
+def _last_steps(
+    search: Search, x: FloatArray, at: Criterion
+) -> tuple[FloatArray, Criterion, FloatArray, float]:
+    """Newton steps with the exact Hessian; where they end, the Hessian and what one more promises.
+
+    The Hessian is that before the last step, which moves no coordinate by more than a millionth of
+    its standard error.
+    """
+    if not x.size:
+        return x, at, np.zeros((0, 0)), 0.0
+    free = ~_held(search, x)
+    decrement = np.inf
+    for _ in range(LAST_STEPS):
+        H = hessian(search, x, at, free)
+        slope = np.where(free, search.gradient(at), 0.0)
+        size, axes = (part[0] for part in spectrum(H[None], None, free[None]))
+        step = -(axes / size) @ (axes.T @ slope)
+        decrement = float(-0.5 * step @ slope)
+        if decrement > SETTLED or not np.isfinite(decrement):
+            shorter = step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-300))
+        else:
+            shorter = step
+        try:
+            there = search.criterion(x + shorter)
+        except np.linalg.LinAlgError:
+            break
+        if there.value > at.value + SETTLED:
+            break
+        x, at = x + shorter, there
+        if decrement < DECREMENT_GOAL:
+            break
+    return x, at, H, decrement
+
+
+def _optimum(
+    search: Search, x: FloatArray, at: Criterion, bends: FloatArray, decrement: float
+) -> GlmmOptimum:
+    model, mode = search.model, at.mode
+    theta = model.from_basis(mode.theta)
+    roots = model.basis_shape.unpack(model.basis_shape.rectified(mode.theta)[None])
+    terms = range(len(model.shape.terms))
+    triangles = [model.basis_shape.triangle_of_term(roots, i) for i in terms]
+    singular = tuple(i for i in terms if is_term_singular(triangles[i]))
+    runaway = tuple(i for i in terms if np.linalg.norm(triangles[i], 2) > RAN_AWAY)
+    columns = _runaway_columns(at)
+    user_hessian, vcov = _on_user_scale(search, x, at, bends)
+    return GlmmOptimum(
+        model=model,
+        at=at,
+        x=x,
+        n_quadrature=search.n_quadrature,
+        beta=model.x_basis @ mode.beta,
+        theta=theta,
+        dispersion=model.parameters(mode.phi),
+        loglik=-0.5 * at.value,
+        hessian=user_hessian,
+        vcov=vcov,
+        converged=decrement < SETTLED and not columns and not runaway,
+        is_singular=bool(singular),
+        singular_terms=singular,
+        runaway_columns=columns,
+        runaway_terms=runaway,
+        decrement=decrement,
+        n_evaluations=search.evaluations,
+        n_steps=search.steps,
+    )
+
+
+def _runaway_columns(at: Criterion) -> tuple[int, ...]:
+    """Columns whose coefficients run away: eta is far out where nothing is known of them."""
+    mode, model = at.mode, at.mode.model
+    if not model.family.is_discrete or not mode.beta.size:
+        return ()
+    size, axes = np.linalg.eigh(mode.information)
+    unknown = axes[:, size < VANISHED**-2]
+    concerned = np.zeros(mode.beta.size, dtype=np.bool_)
+    for direction in unknown.T:
+        rows = np.abs(model.X @ direction) > SHARE * np.abs(model.X @ direction).max()
+        if np.abs(mode.eta[rows]).max() > FAR_ETA:
+            effect = np.abs(model.x_basis @ direction) * _column_sizes(model)
+            concerned |= effect > SHARE * effect.max()
+    return tuple(np.flatnonzero(concerned).tolist())
+
+
+def _column_sizes(model: Conditional) -> FloatArray:
+    """Root mean square of each kept column of X, (p,)."""
+    columns = model.X @ np.linalg.inv(model.x_basis)
+    return np.sqrt((columns**2).mean(axis=0))
+
+
+def _on_user_scale(
+    search: Search, x: FloatArray, at: Criterion, bends: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Hessian and covariance of (beta, theta, dispersion) on the user's scale, NaN at bounds."""
+    model, mode = search.model, at.mode
+    p, k, d = model.sizes
+    whole = np.zeros((p + k + d, p + k + d))
+    held = np.zeros(p + k + d, dtype=np.bool_)
+    if search.is_profiled:
+        whole[:p, :p], whole[p:, p:] = 2 * mode.information, bends
+        held[p:] = _held(search, x)
+    else:
+        whole[:], held[:] = bends, _held(search, x)
+    jacobian = np.zeros_like(whole)
+    jacobian[:p, :p] = model.x_basis
+    jacobian[p : p + k, p : p + k] = _theta_jacobian(model, mode.theta, held[p : p + k])
+    named = model.parameters(mode.phi).values()
+    slopes = [t.slope(value) for t, value in zip(model.transforms, named, strict=True)]
+    jacobian[p + k :, p + k :] = np.diag(slopes)
+    nan = np.full_like(whole, np.nan)
+    free = np.flatnonzero(~held)
+    part = np.ix_(free, free)
+    try:
+        np.linalg.cholesky(whole[part])
+        inverse = np.linalg.inv(jacobian[part])
+        vcov = jacobian[part] @ np.linalg.solve(whole[part] / 2, jacobian[part].T)
+    except np.linalg.LinAlgError:
+        return nan, nan
+    curved, covariance = nan, nan.copy()
+    curved[part] = inverse.T @ whole[part] @ inverse
+    covariance[part] = (vcov + vcov.T) / 2
+    return curved, covariance
+
+
+def _theta_jacobian(model: Conditional, theta: FloatArray, held: BoolArray) -> FloatArray:
+    """Derivative of theta on the user's scale in that of the search, (k, k)."""
+    out = np.eye(theta.size)
+    for i in np.flatnonzero(~held):
+        step = 1e-6 * max(abs(theta[i]), 1e-2) * np.eye(theta.size)[i]
+        both = [model.from_basis(theta + sign * step) for sign in (1, -1)]
+        out[:, i] = (both[0] - both[1]) / (2 * step[i])
+    return out

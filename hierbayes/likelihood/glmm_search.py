@@ -1,0 +1,125 @@
+"""The likelihood of a generalised model as a function to be searched.
+
+Coordinates are (beta, theta, phi), or (theta, phi) where beta is profiled in the mode of the effects
+(``n_quadrature=0``). Each mode is looked for from the last one found.
+"""
+
+import numpy as np
+
+from hierbayes.arrays import BoolArray, FloatArray
+from hierbayes.likelihood.conditional import Conditional
+from hierbayes.likelihood.criterion import FLOOR
+from hierbayes.likelihood.laplace import Criterion
+from hierbayes.likelihood.pirls import Mode, at_effects, find_mode, no_effects
+from hierbayes.likelihood.quadrature import Quadrature
+from hierbayes.linalg.newton import Locals, Problem
+
+
+class Search(Problem[Criterion]):
+    """-2 log-likelihood of one model; ``evaluations`` counts the points looked at."""
+
+    def __init__(self, model: Conditional, n_quadrature: int, beta: FloatArray) -> None:
+        self.model, self.n_quadrature = model, n_quadrature
+        self.beta = beta  # where a profiled one is looked for first
+        self.u = no_effects(model)
+        self.evaluations = self.steps = 0
+
+    @property
+    def is_profiled(self) -> bool:
+        """Whether beta is no coordinate."""
+        return self.n_quadrature == 0
+
+    def parts(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Beta, theta and phi of a point (m,)."""
+        p, k, _ = self.model.sizes
+        if self.is_profiled:
+            return self.beta, x[:k], x[k:]
+        return x[:p], x[p : p + k], x[p + k :]
+
+    def joined(self, beta: FloatArray, theta: FloatArray, phi: FloatArray) -> FloatArray:
+        """Undo ``parts``."""
+        return np.concatenate([theta, phi] if self.is_profiled else [beta, theta, phi])
+
+    def with_theta(self, x: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return a point (m,) with another theta."""
+        beta, _, phi = self.parts(x)
+        return self.joined(beta, theta, phi)
+
+    def gradient(self, at: Criterion) -> FloatArray:
+        """Derivatives in the coordinates."""
+        return at.gradient[at.mode.beta.size :] if self.is_profiled else at.gradient
+
+    def curvature(self, at: Criterion) -> FloatArray:
+        """Approximate second derivatives in the coordinates."""
+        p = at.mode.beta.size if self.is_profiled else 0
+        return at.curvature[p:, p:]
+
+    def mode(self, x: FloatArray) -> Mode:
+        """Return the mode of the effects at a point (m,)."""
+        beta, theta, phi = self.parts(x)
+        for u in (self.u, no_effects(self.model)):
+            start = at_effects(self.model, theta, beta, phi, u, profiled=self.is_profiled)
+            try:
+                found = find_mode(start)
+                break
+            except np.linalg.LinAlgError:
+                if u is not self.u:
+                    raise
+        self.u = found.u
+        self.steps += found.steps
+        if self.is_profiled:
+            self.beta = found.beta
+        return found
+
+    def criterion(self, x: FloatArray) -> Criterion:
+        """Evaluate at a point (m,)."""
+        self.evaluations += 1
+        mode = self.mode(x)
+        if self.n_quadrature > 1:
+            return Quadrature(mode, self.n_quadrature)
+        return Criterion(mode)
+
+    def at(self, x: FloatArray) -> Locals[Criterion]:
+        """Evaluate at a point (1, m)."""
+        found = self.criterion(x[0])
+        value = found.value
+        if not np.isfinite(value):
+            raise np.linalg.LinAlgError("the likelihood cannot be computed")
+
+        def slopes() -> tuple[FloatArray, FloatArray]:
+            return self.gradient(found)[None], self.curvature(found)[None]
+
+        return Locals(np.array([value]), slopes, [found])
+
+    def projected(self, x: FloatArray) -> FloatArray:
+        """Points (1, m) with scales kept off zero."""
+        theta = self.model.basis_shape.kept_off_bounds(self.parts(x[0])[1], FLOOR)
+        return self.with_theta(x[0], theta)[None]
+
+    def reach(self, x: FloatArray, sizes: FloatArray | None) -> FloatArray:
+        """Longest steps (1,): two, or the size of the point."""
+        del sizes
+        return np.maximum(self.longest, np.abs(x).max(axis=1, initial=0.0))
+
+
+# Half width of the central differences of the exact gradient, in standard errors of the
+# coordinate: their error is 1e-6 / 6 of the fourth derivative in these units, and the rounding of
+# the gradient, 1e-11, is divided by it.
+WIDTH = 1e-3
+WIDEST = 1e-2  # in the units of eta, where hardly anything is known of a coordinate
+
+
+def hessian(search: Search, x: FloatArray, at: Criterion, free: BoolArray) -> FloatArray:
+    """Second derivatives (m, m) at a point, as central differences of the exact gradient.
+
+    Only of the ``free`` coordinates; the rows and columns of others are zero.
+    """
+    beside = at if free.all() else search.criterion(search.projected(x[None])[0])
+    own = np.abs(np.diag(search.curvature(beside)))
+    step = np.minimum(WIDTH * np.sqrt(2 / np.maximum(own, 1e-300)), WIDEST)
+    found = np.zeros((x.size, x.size))
+    for i in np.flatnonzero(free):
+        move = step[i] * np.eye(x.size)[i]
+        up, down = search.criterion(x + move), search.criterion(x - move)
+        found[i] = np.where(free, search.gradient(up) - search.gradient(down), 0.0) / (2 * step[i])
+    return (found + found.T) / 2
