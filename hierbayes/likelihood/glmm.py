@@ -159,7 +159,7 @@ def _check_quadrature(spec: Specification, n_quadrature: int) -> None:
 
 def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:
     p, k, d = model.sizes
-    beta, phi = _first(model)
+    beta, phi = first_estimates(model)
     theta = model.basis_shape.pack([FIRST_SD * np.eye(q)[None] for q in model.shape.sizes])[0]
     rough = Search(model, 0, beta)
     x = rough.joined(beta, theta, phi)
@@ -185,7 +185,7 @@ def _goal(model: Conditional) -> float:
     return DECREMENT_GOAL + GOAL_PER_ROW * model.y.size
 
 
-def _first(model: Conditional) -> tuple[FloatArray, FloatArray]:
+def first_estimates(model: Conditional) -> tuple[FloatArray, FloatArray]:
     """Coefficients without random effects, and further parameters, to begin with."""
     family, phi = model.family, []
     spread = np.log(model.y[model.y > 0]) if family.is_log_response else model.y

@@ -1,0 +1,301 @@
+"""Generalised fits against lme4 and glmmTMB, their gradients, and what must not change them."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hierbayes as hb
+from hierbayes.arrays import FloatArray
+from hierbayes.likelihood.conditional import conditional
+from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm
+from hierbayes.likelihood.glmm_search import Search
+from tests.likelihood.glmm_cases import FAMILY_LINKS, STRUCTURES, specification
+from tests.reference_fits import ReferenceFit, load_fit
+
+LAPLACE = (
+    "cbpp_logit", "cbpp_null", "cbpp_prop", "cbpp_olre", "cbpp_sum", "gt_full", "gt_brood",
+    "gt_offset", "gt_bern", "gt_slope", "va_main", "va_person",
+)  # fmt: skip
+PROFILED = ("cbpp_agq0", "gt_agq0", "va_main_agq0", "va_doc_agq0", "va_slope_agq0")
+QUADRATURE = ("cbpp_agq9", "cbpp_agq10", "cbpp_agq25", "gt_brood_agq10", "va_person_agq10")
+# lme4 takes expected curvatures here, or another dispersion; glmmTMB maximises what we do.
+OBSERVED = ("cbpp_probit", "cbpp_cloglog", "gt_bern_cll", "ss_gamma", "ss_gamma_slope")
+
+
+@cache
+def fitted(fit_id: str) -> GlmmOptimum:
+    reference = load_fit(fit_id)
+    assert reference.n_quadrature is not None
+    return fit_glmm(spec_of(reference), reference.n_quadrature)
+
+
+def spec_of(fit: ReferenceFit) -> hb.Model:
+    model = hb.Model(fit.formula, fit.data, family=fit.family, link=fit.link, **fit.options)
+    return model.spec
+
+
+def optimum_of(fit: ReferenceFit) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The reference's coefficients, their standard errors and theta."""
+    polish = fit.record["optimisation"]["polish"]
+    beta = polish.get("fixef_exact") or fit.record["fixef"]["estimate"]
+    vcov = polish.get("vcov_exact_hessian") or fit.record["vcov"]
+    theta = polish.get("theta_exact") or fit.record["theta"]
+    return np.array(beta), np.sqrt(np.diag(vcov)), np.atleast_1d(theta)
+
+
+def standard_errors(found: GlmmOptimum) -> FloatArray:
+    return np.sqrt(np.diag(found.vcov))
+
+
+@pytest.mark.parametrize("fit_id", (*LAPLACE, *PROFILED, *QUADRATURE))
+def test_estimates_are_those_of_glmer(fit_id: str) -> None:
+    found = fitted(fit_id)
+    beta, se, theta = optimum_of(load_fit(fit_id))
+    assert found.converged and not found.is_singular
+    np.testing.assert_allclose((found.beta - beta) / se, 0, atol=1e-5)
+    np.testing.assert_allclose(standard_errors(found)[: beta.size], se, rtol=1e-4)
+    np.testing.assert_allclose(found.theta, theta, rtol=1e-6)
+
+
+@pytest.mark.parametrize("fit_id", (*LAPLACE, *PROFILED))
+def test_log_likelihood_is_never_below_that_of_glmer(fit_id: str) -> None:
+    found, optimisation = fitted(fit_id), load_fit(fit_id).record["optimisation"]
+    exact = optimisation["polish"].get("objective_exact") or optimisation["objective"]
+    assert -2 * found.loglik == pytest.approx(exact, rel=1e-9)
+
+
+@pytest.mark.parametrize("fit_id", LAPLACE)
+def test_criterion_at_the_estimates_of_glmer_is_glmers(fit_id: str) -> None:
+    reference = load_fit(fit_id)
+    spec = spec_of(reference)
+    model = conditional(spec.design, spec.family)
+    beta, _, theta = optimum_of(reference)
+    search = Search(model, 1, np.zeros(beta.size))
+    x = search.joined(np.linalg.solve(model.x_basis, beta), model.in_basis(theta), np.empty(0))
+    exact = reference.record["optimisation"]["polish"]["objective_exact"]
+    assert search.criterion(x).value == pytest.approx(exact, abs=1e-6)
+
+
+@pytest.mark.parametrize("fit_id", OBSERVED)
+def test_observed_curvature_gives_the_likelihood_of_glmmtmb(fit_id: str) -> None:
+    found, other = fitted(fit_id), load_fit(fit_id).record["cross_check"]
+    assert -2 * found.loglik == pytest.approx(other["minus_2_logLik"], abs=1e-6)
+    np.testing.assert_allclose((found.beta - other["fixef"]) / other["se"], 0, atol=1e-3)
+    np.testing.assert_allclose(standard_errors(found)[: found.beta.size], other["se"], rtol=1e-3)
+
+
+def test_quadrature_with_constants_differs_from_glmers_by_the_saturated_likelihood() -> None:
+    # lme4 leaves a constant of the data out, the same for every number of points
+    gaps = [
+        -2 * fitted(f"cbpp_agq{n}").loglik
+        - load_fit(f"cbpp_agq{n}").record["optimisation"]["objective"]
+        for n in (9, 10, 25)
+    ]
+    np.testing.assert_allclose(gaps, gaps[0], atol=1e-7)
+
+
+def slope_error(search: Search, x: FloatArray) -> float:
+    """Largest difference of the gradient from five-point differences, against its size."""
+    exact, found = search.gradient(search.criterion(x)), []
+    for axis in 1e-4 * np.eye(x.size):
+        up, down, far_up, far_down = (
+            search.criterion(x + k * axis).value for k in (1, -1, 2, -2)
+        )
+        found.append((8 * (up - down) - (far_up - far_down)) / 12e-4)
+    return float(np.abs(found - exact).max() / max(np.abs(exact).max(), 1.0))
+
+
+def somewhere(family: str, link: str, structure: str, n_quadrature: int) -> tuple[Search, FloatArray]:
+    from hierbayes.likelihood.glmm import first_estimates
+
+    spec = specification(family, link, structure)
+    model = conditional(spec.design, spec.family)
+    beta, phi = first_estimates(model)
+    theta = model.basis_shape.pack([0.3 * np.eye(q)[None] for q in model.shape.sizes])[0] + 0.02
+    search = Search(model, n_quadrature, beta)
+    return search, search.joined(beta, theta, phi)
+
+
+@pytest.mark.parametrize(("family", "link"), FAMILY_LINKS)
+def test_gradient_of_every_family_and_link(family: str, link: str) -> None:
+    for n_quadrature in (0, 1, 3):
+        assert slope_error(*somewhere(family, link, "one", n_quadrature)) < 1e-6
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("family", ["poisson", "negativebinomial"])
+def test_gradient_on_every_structure(family: str, structure: str) -> None:
+    several = "nested" in structure or "crossed" in structure
+    for n_quadrature in (0, 1) if several else (0, 1, 3):
+        assert slope_error(*somewhere(family, "log", structure, n_quadrature)) < 1e-6
+
+
+def test_gradient_of_crossed_factors_on_the_sparse_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hierbayes.gaussian.kernel.SMALL_REST", 0)
+    search, x = somewhere("poisson", "log", "crossed slope", 1)
+    assert search.model.levels.pattern.name == "sparse"
+    assert slope_error(search, x) < 1e-6
+    value = search.criterion(x).value
+    monkeypatch.undo()
+    assert search.criterion(x).value == value
+    dense, x = somewhere("poisson", "log", "crossed slope", 1)
+    assert dense.criterion(x).value == pytest.approx(value, rel=1e-12)
+
+
+def test_gradient_of_crossed_factors_on_the_list_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hierbayes.gaussian.pattern.crossed.SURELY_DENSE", 0)
+    monkeypatch.setattr("hierbayes.gaussian.pattern.crossed.PAIR_COST", 0)
+    assert slope_error(*somewhere("poisson", "log", "crossed slope", 1)) < 1e-6
+
+
+@pytest.mark.parametrize("fit_id", ["cbpp_logit", "gt_brood_agq10", "ss_gamma_slope"])
+def test_hessian_is_that_of_the_likelihood_on_the_users_scale(fit_id: str) -> None:
+    # against differences in other coordinates, with other steps
+    found = fitted(fit_id)
+    model = found.model
+    search = Search(model, found.n_quadrature, found.beta)
+    p, k, _ = model.sizes
+    names = list(found.dispersion)
+    point = np.concatenate([found.beta, found.theta, list(found.dispersion.values())])
+    se = standard_errors(found)
+
+    def value(x: FloatArray) -> float:
+        beta = np.linalg.solve(model.x_basis, x[:p])
+        phi = [t.forward(v) for t, v in zip(model.transforms, x[p + k :], strict=True)]
+        assert len(phi) == len(names)
+        return search.criterion(search.joined(beta, model.in_basis(x[p : p + k]), phi)).value
+
+    for i, width in enumerate(0.03 * se):
+        e = width * np.eye(point.size)[i]
+        steps = [value(point + m * e) for m in (-2, -1, 0, 1, 2)]
+        second = np.dot([-1, 16, -30, 16, -1], steps) / (12 * width**2)
+        assert found.hessian[i, i] == pytest.approx(second, rel=1e-5)
+
+
+def brute_force(found: GlmmOptimum, n: int = 61) -> float:
+    """-2 log-likelihood by a fine grid of the effects of each level, with no mode nor Hessian."""
+    model = found.model
+    mode = found.at.mode
+    q = mode.Lambdas[0].shape[1]
+    axis = np.linspace(-9, 9, n)
+    grid = np.stack(np.meshgrid(*[axis] * q, indexing="ij")).reshape(q, -1)
+    log_prior = -0.5 * (grid**2).sum(axis=0) - 0.5 * q * np.log(2 * np.pi)
+    effects = mode.Lambdas[0][0] @ grid
+    eta = model.offset + model.X @ mode.beta
+    total = 0.0
+    for j in range(model.levels.n_levels[0]):
+        rows = model.levels.codes[0] == j
+        at = eta[rows, None] + model.levels.z[0][:, rows].T @ effects
+        given = {"trials": model.trials[rows, None]} if model.trials is not None else {}
+        density = model.family.derivatives(model.y[rows, None], at, given, order=0).value
+        parts = density.sum(axis=0) + log_prior + q * np.log(axis[1] - axis[0])
+        total += np.log(np.exp(parts - parts.max()).sum()) + parts.max()
+    return -2 * total
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "poisson"])
+def test_quadrature_of_a_vector_is_that_of_a_fine_grid(family: str) -> None:
+    link = "logit" if family == "bernoulli" else "log"
+    found = fit_glmm(specification(family, link, "slope", n_levels=5, each=10), 15)
+    search = Search(found.model, 15, found.beta)
+    x = np.concatenate([found.at.mode.beta, [0.8, 0.3, 0.6]])
+    at = search.criterion(x)
+    from dataclasses import replace
+
+    assert at.value == pytest.approx(brute_force(replace(found, at=at), 201), abs=1e-6)
+
+
+def data(seed: int = 3, n: int = 120) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    g = rng.integers(0, 12, n)
+    x = rng.integers(0, 4, n).astype(float)
+    eta = -0.3 + 0.4 * x + rng.normal(size=12)[g]
+    return pd.DataFrame({
+        "y": (rng.random(n) < 1 / (1 + np.exp(-eta))).astype(float),
+        "count": rng.poisson(np.exp(eta / 2)).astype(float),
+        "x": x, "g": [f"g{i:02d}" for i in g], "exposure": rng.uniform(1, 3, n),
+    })  # fmt: skip
+
+
+def fit(formula: str, frame: pd.DataFrame, family: str, n_quadrature: int = 1, **options: object) -> GlmmOptimum:
+    return fit_glmm(hb.Model(formula, frame, family=family, **options).spec, n_quadrature)
+
+
+def test_bernoulli_is_binomial_of_one_trial_and_its_cells() -> None:
+    frame = data()
+    rows = fit("y ~ x + (1 | g)", frame, "bernoulli")
+    one = fit("y ~ x + (1 | g)", frame, "binomial")
+    cells = frame.groupby(["g", "x"]).y.agg(["sum", "count"]).reset_index()
+    cells["failures"] = cells["count"] - cells["sum"]
+    both = fit("cbind(sum, failures) ~ x + (1 | g)", cells, "binomial")
+    assert one.loglik == pytest.approx(rows.loglik, abs=1e-9)
+    for other in (one, both):
+        np.testing.assert_allclose(other.beta, rows.beta, rtol=1e-6)
+        np.testing.assert_allclose(other.theta, rows.theta, rtol=1e-6)
+        np.testing.assert_allclose(other.vcov, rows.vcov, rtol=1e-4, atol=1e-9)
+
+
+def test_exposure_as_offset_moves_with_the_intercept() -> None:
+    frame = data()
+    first = fit("count ~ x + offset(log(exposure)) + (1 | g)", frame, "poisson")
+    frame["exposure"] *= 10
+    ten = fit("count ~ x + offset(log(exposure)) + (1 | g)", frame, "poisson")
+    np.testing.assert_allclose(ten.beta, first.beta - [np.log(10), 0], atol=1e-7)
+    assert ten.loglik == pytest.approx(first.loglik, abs=1e-8)
+
+
+def test_units_and_names_change_nothing() -> None:
+    frame = data()
+    first = fit("count ~ x + (x | g)", frame, "poisson")
+    frame["x"] *= 1e5
+    large = fit("count ~ x + (x | g)", frame, "poisson")
+    np.testing.assert_allclose(large.beta, first.beta / [1, 1e5], rtol=1e-5)
+    np.testing.assert_allclose(large.theta, first.theta / [1, 1e5, 1e5], rtol=1e-4, atol=1e-12)
+    assert large.loglik == pytest.approx(first.loglik, abs=1e-7)
+    frame["x"] /= 1e5
+    frame = frame.iloc[::-1].assign(g=["z" + g[::-1] for g in frame.g[::-1]])
+    other = fit("count ~ x + (x | g)", frame.reset_index(drop=True), "poisson")
+    np.testing.assert_allclose(other.beta, first.beta, rtol=1e-6)
+    assert other.loglik == pytest.approx(first.loglik, abs=1e-8)
+
+
+def test_units_of_a_gamma_response_change_nothing() -> None:
+    found = []
+    for unit in (1.0, 1000.0):
+        frame = load_fit("ss_gamma").data
+        frame["Reaction"] = frame["Reaction"] * unit
+        found.append(fit("Reaction ~ Days + (1 | Subject)", frame, "gamma", link="inverse"))
+    np.testing.assert_allclose(found[1].beta * 1000, found[0].beta, rtol=1e-6)
+    np.testing.assert_allclose(found[1].theta * 1000, found[0].theta, rtol=1e-6)
+    assert found[1].loglik + 180 * np.log(1000) == pytest.approx(found[0].loglik, abs=1e-6)
+
+
+def test_a_variance_of_zero_is_exactly_zero() -> None:
+    frame = data(5)
+    frame["g"] = [f"g{i % 12:02d}" for i in range(len(frame))]
+    found = fit("count ~ x + (1 | g)", frame, "poisson")
+    assert found.is_singular and found.theta[0] == 0 and found.converged
+    assert np.isfinite(found.vcov[:2, :2]).all() and np.isnan(found.vcov[2, 2])
+
+
+def test_a_column_that_separates_the_response_is_named() -> None:
+    frame = data()
+    frame["z"] = (frame.y * (frame.x > 1)).astype(float)  # z = 1 only where y = 1
+    found = fit("y ~ x + z + (1 | g)", frame, "bernoulli")
+    assert found.runaway_columns == (2,) and not found.converged
+    assert fit("y ~ x + (1 | g)", frame, "bernoulli").runaway_columns == ()
+
+
+def test_a_level_without_any_count_is_named() -> None:
+    frame = data()
+    frame["w"] = np.where(np.arange(len(frame)) % 4 == 0, "none", "some")
+    frame.loc[frame.w == "none", "count"] = 0.0
+    found = fit("count ~ x + w + (1 | g)", frame, "poisson")
+    assert 0 in found.runaway_columns and 2 in found.runaway_columns and 1 not in found.runaway_columns
+
+
+def test_quadrature_of_two_factors_is_refused_in_a_sentence() -> None:
+    with pytest.raises(hb.NotSupportedError, match="n_quadrature=1, the Laplace approximation"):
+        fit_glmm(specification("poisson", "log", "crossed"), 5)
