@@ -131,6 +131,16 @@ _ROWS = (
         sentence="known_sd with family={family!r}: only {families} responses have a residual sd.",
     ),
     Limit(
+        key="likelihood-of-family",
+        feature="Maximum likelihood of families without a smooth density",
+        kinds=("ML", "other families"),
+        sentence=(
+            "family={family!r} has no maximum-likelihood fit in this version: that needs a log "
+            "density with derivatives everywhere, and no thresholds. Model(...).sample() gives "
+            "the posterior."
+        ),
+    ),
+    Limit(
         key="quadrature-of-factors",
         feature="Quadrature of several grouping factors, `n_quadrature`",
         kinds=("ML", "other families"),

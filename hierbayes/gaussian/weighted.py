@@ -27,11 +27,13 @@ class WeightedLevels:
 
     Attributes
     ----------
+    n_rows : n
     codes : per factor, array (n,), the level of each row
     z : per factor, array (q, n), its columns
     n_levels : per factor J
     """
 
+    n_rows: int
     codes: tuple[IntArray, ...]
     z: tuple[FloatArray, ...]
     n_levels: tuple[int, ...]
@@ -62,10 +64,12 @@ class WeightedLevels:
     @cached_property
     def pattern(self) -> Pattern:
         """The pattern of the factorisation."""
-        return pattern_of(level_graph(self._squares(np.ones(self.codes[0].size))))
+        return pattern_of(level_graph(self._squares(np.ones(self.n_rows))))
 
     def blocks(self, weights: FloatArray) -> Blocks:
         """Z'WZ for weights (n,), laid out for the pattern."""
+        if not self.codes:
+            return NoLevels()
         return blocks_of(self.pattern, self._squares(weights))
 
     def level_blocks(self, weights: FloatArray) -> FloatArray:
@@ -100,11 +104,11 @@ class WeightedLevels:
 
     def rows_of(self, effects: Sequence[FloatArray]) -> FloatArray:
         """Z b for effects b, per factor (1, J, q, c): (n, c)."""
-        total: FloatArray | float = 0.0
+        total = np.zeros((self.n_rows, effects[0].shape[3] if effects else 1))
         for codes, z, b in zip(self.codes, self.z, effects, strict=True):
             for a, column in enumerate(z):
-                total = total + column[:, None] * b[0, codes, a]
-        return np.asarray(total)
+                total += column[:, None] * b[0, codes, a]
+        return total
 
     def sums_of(self, rows: FloatArray) -> list[FloatArray]:
         """Z'r for rows r (n, c): per factor (1, J, q, c)."""
@@ -121,14 +125,14 @@ class WeightedLevels:
     def row_forms(
         self, diagonal: Sequence[FloatArray], cross: dict[tuple[int, int], FloatArray]
     ) -> FloatArray:
-        """z'C z of each row, (n,), for a symmetric C given by its blocks where Z'WZ has blocks.
+        """Return z'C z of each row, (n,), for a symmetric C.
 
         Parameters
         ----------
-        diagonal : per factor, array (J, q, q)
-        cross : per pair of factors, array (m, q_f, q_g)
+        diagonal : per factor, its blocks (J, q, q)
+        cross : per pair of factors, its blocks (m, q_f, q_g) where Z'WZ has blocks
         """
-        total = np.zeros(self.codes[0].size)
+        total = np.zeros(self.n_rows)
         for codes, z, C in zip(self.codes, self.z, diagonal, strict=True):
             for a in range(z.shape[0]):
                 for b in range(a + 1):
@@ -141,7 +145,7 @@ class WeightedLevels:
         return total
 
     def row_variances(self, factor: Factor, Lambdas: Sequence[FloatArray]) -> FloatArray:
-        """z' Lambda (L L')^-1 Lambda' z of each row, (n,): the variance of its predictor."""
+        """Return z'Lambda (L L')^-1 Lambda'z of each row, the variance of its eta, (n,)."""
         diagonal = [
             L[0] @ V[0] @ L[0].T for L, V in zip(Lambdas, factor.covariances(), strict=True)
         ]
@@ -151,10 +155,11 @@ class WeightedLevels:
 
 
 def weighted_levels(
-    factors: Sequence[GroupingFactor], bases: Sequence[FloatArray]
+    factors: Sequence[GroupingFactor], bases: Sequence[FloatArray], *, n_rows: int
 ) -> WeightedLevels:
     """Rows of the random effects of a design, with their columns as z @ basis."""
     return WeightedLevels(
+        n_rows=n_rows,
         codes=tuple(factor.codes for factor in factors),
         z=tuple(
             np.ascontiguousarray((factor.z @ basis).T)
@@ -162,6 +167,39 @@ def weighted_levels(
         ),
         n_levels=tuple(int(factor.levels.size) for factor in factors),
     )
+
+
+class NoLevels:
+    """Blocks and factor of a model without random effects."""
+
+    roots = None
+    log_det = np.zeros(1)
+
+    @property
+    def pattern(self) -> Pattern:
+        """There is none."""
+        raise ValueError("A model without random effects has no pattern.")
+
+    def times(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
+        """Return vectors of nothing, as all methods do."""
+        return list(vectors)
+
+    def factorise(self, Lambdas: Sequence[FloatArray]) -> "NoLevels":
+        """Return itself."""
+        del Lambdas
+        return self
+
+    half_solve = back_solve = times
+
+    def covariances(self) -> list[FloatArray]:
+        """Return nothing."""
+        return []
+
+    def cross_covariances(self) -> dict[tuple[int, int], FloatArray]:
+        """Return nothing."""
+        return {}
+
+    trace_blocks = covariances
 
 
 def to_effects(Lambdas: Sequence[FloatArray], u: Sequence[FloatArray]) -> list[FloatArray]:

@@ -179,7 +179,7 @@ class Conditional:
         )
 
     def in_parameter(self, eta: FloatArray, phi: FloatArray, which: int) -> InParameter:
-        """Derivatives in the coordinate of one further parameter."""
+        """Return derivatives in the coordinate of one further parameter."""
         name, given = self.family.parameters[which].name, self._given(phi, eta.ndim)
         with np.errstate(all="ignore"):
             found = self.family.derivatives(
@@ -211,7 +211,7 @@ def conditional(design: Design, family: Family) -> Conditional:
         If the family has no density with derivatives.
     """
     if family.log_density is None or not family.is_smooth or family.is_ordinal:
-        raise not_supported("fit-of-family", family=family.name, link=family.link.name)
+        raise not_supported("likelihood-of-family", family=family.name)
     observed = checked_observations(design, family)
     offset = np.zeros(observed.shape[0]) if design.offset is None else design.offset
     eta = _first_eta(family, observed)
@@ -229,7 +229,7 @@ def conditional(design: Design, family: Family) -> Conditional:
         kept=basis.kept,
         x_basis=x_basis,
         z_bases=z_bases,
-        levels=weighted_levels(design.factors, z_bases),
+        levels=weighted_levels(design.factors, z_bases, n_rows=observed.shape[0]),
         shape=covariance_shape(design),
         eta_start=eta,
     )

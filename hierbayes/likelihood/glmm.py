@@ -1,8 +1,8 @@
 """Maximum-likelihood fits of generalised mixed models: from a specification to the optimum.
 
-The criterion is -2 log-likelihood by Laplace (``n_quadrature=1``), by adaptive quadrature (more), or
-by Laplace with beta profiled in the mode of the effects (0, lme4's ``nAGQ = 0``, quicker and not the
-maximum). The search begins where a model without random effects has its beta, goes on with beta
+The criterion is -2 log-likelihood by Laplace (``n_quadrature=1``), by adaptive quadrature (more),
+or by Laplace with beta profiled in the mode of the effects (0, lme4's ``nAGQ = 0``, quicker and not
+the maximum). The search begins where a model without random effects has its beta, goes on with beta
 profiled, and ends over (beta, theta, phi) together: damped Newton steps on exact gradients, whose
 approximate curvature symmetric rank-one updates complete. At the end the Hessian is there, by
 central differences of the exact gradient (within 1e-6 of it), for standard errors and for a last
@@ -11,8 +11,6 @@ step.
 Zeros of variances are looked at as those of linear fits are (``boundary.py``): the slope in the
 covariance, and much variance in place of none.
 """
-
-from dataclasses import replace
 
 import numpy as np
 
@@ -158,7 +156,6 @@ def _check_quadrature(spec: Specification, n_quadrature: int) -> None:
 
 
 def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:
-    p, k, d = model.sizes
     beta, phi = first_estimates(model)
     theta = model.basis_shape.pack([FIRST_SD * np.eye(q)[None] for q in model.shape.sizes])[0]
     rough = Search(model, 0, beta)
@@ -217,7 +214,7 @@ def first_estimates(model: Conditional) -> tuple[FloatArray, FloatArray]:
 
 
 def _first_betas(model: Conditional, phi: FloatArray) -> list[FloatArray]:
-    """Starts of beta: one step of Fisher scoring from the response, and a constant predictor."""
+    """Return starts of beta: a step of Fisher scoring from the response, and constant ones."""
     eta = model.eta_start
     found = model.densities(eta, phi)
     weight = np.where(found.weight > 0, found.weight, 0.0)
@@ -234,9 +231,8 @@ def _first_betas(model: Conditional, phi: FloatArray) -> list[FloatArray]:
 
 def _minimise(search: Search, x: FloatArray, decrement: float) -> tuple[FloatArray, Criterion]:
     m = x.size
-    found = minimise(
-        search, x[None], goal=Goal(decrement=decrement, polished=True), correction=np.zeros((1, m, m))
-    )
+    goal = Goal(decrement=decrement, polished=True)
+    found = minimise(search, x[None], goal=goal, correction=np.zeros((1, m, m)))
     at = found.states[0]
     if at is None:
         raise DataError(
@@ -290,9 +286,7 @@ def _way_down(search: Search, x: FloatArray, at: Criterion) -> FloatArray | None
     return _far_down(search, x, at, theta)
 
 
-def _far_down(
-    search: Search, x: FloatArray, at: Criterion, theta: FloatArray
-) -> FloatArray | None:
+def _far_down(search: Search, x: FloatArray, at: Criterion, theta: FloatArray) -> FloatArray | None:
     """Return a point of much variance, with its own beta, where the criterion is lower."""
     model, shape = search.model, search.model.basis_shape
     best, lowest = None, at.value - ZERO_COST
@@ -431,6 +425,7 @@ def _runaway_columns(at: Criterion) -> tuple[int, ...]:
         if np.abs(mode.eta[rows]).max() > FAR_ETA:
             effect = np.abs(model.x_basis @ direction) * _column_sizes(model)
             concerned |= effect > SHARE * effect.max()
+    concerned &= np.abs(model.x_basis @ mode.beta) * _column_sizes(model) > SHARE * FAR_ETA
     return tuple(np.flatnonzero(concerned).tolist())
 
 
@@ -475,7 +470,7 @@ def _on_user_scale(
 
 
 def _theta_jacobian(model: Conditional, theta: FloatArray, held: BoolArray) -> FloatArray:
-    """Derivative of theta on the user's scale in that of the search, (k, k)."""
+    """Return the derivative of theta on the user's scale in that of the search, (k, k)."""
     out = np.eye(theta.size)
     for i in np.flatnonzero(~held):
         step = 1e-6 * max(abs(theta[i]), 1e-2) * np.eye(theta.size)[i]

@@ -1,7 +1,7 @@
 """The likelihood of a generalised model as a function to be searched.
 
-Coordinates are (beta, theta, phi), or (theta, phi) where beta is profiled in the mode of the effects
-(``n_quadrature=0``). Each mode is looked for from the last one found.
+Coordinates are (beta, theta, phi), or (theta, phi) where beta is profiled in the mode of the
+effects (``n_quadrature=0``). Each mode is looked for from the last one found.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ class Search(Problem[Criterion]):
         return self.joined(beta, theta, phi)
 
     def gradient(self, at: Criterion) -> FloatArray:
-        """Derivatives in the coordinates."""
+        """Return derivatives in the coordinates."""
         return at.gradient[at.mode.beta.size :] if self.is_profiled else at.gradient
 
     def curvature(self, at: Criterion) -> FloatArray:

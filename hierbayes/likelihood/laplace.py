@@ -25,9 +25,8 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.gaussian.marginal import covariance_slope, gram, squares_of, times
-from hierbayes.gaussian.weighted import to_effects
-from hierbayes.likelihood.pirls import Mode
+from hierbayes.gaussian.marginal import squares_of, times
+from hierbayes.likelihood.pirls import Mode, inner
 from hierbayes.linalg.stacked import summed_products
 
 
@@ -53,7 +52,7 @@ class Criterion:
 
     @cached_property
     def _slopes(self) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
-        """r and s (n,) of the module's header, and per factor D (1, q, q)."""
+        """Return r and s (n,) of the module's header, and per factor D (1, q, q)."""
         mode, model = self.mode, self.mode.model
         found = model.densities(mode.eta, mode.phi, order=3)
         assert found.weight_slope is not None
@@ -83,7 +82,9 @@ class Criterion:
         along_phi = []
         for which in range(mode.phi.size):
             d = model.in_parameter(mode.eta, mode.phi, which)
-            along_phi.append(2 * float((s * d.slope + 0.5 * self.variances * d.weight - d.value).sum()))
+            along_phi.append(
+                2 * float((s * d.slope + 0.5 * self.variances * d.weight - d.value).sum())
+            )
         return np.concatenate([along_beta, along_theta, along_phi])
 
     @cached_property
@@ -104,10 +105,7 @@ class Criterion:
         """Average information of the working model plus the term of the squares, (k, k)."""
         mode, model = self.mode, self.mode.model
         shape = model.basis_shape
-        effects, pull = to_effects(mode.Lambdas, mode.u), model.levels.sums_of(
-            mode.densities.slope[:, None]
-        )
-        del effects
+        pull = model.levels.sums_of(mode.densities.slope[:, None])
         directions = []
         for Lambda, slope, u, h in zip(
             mode.Lambdas, shape.slopes(mode.theta[None]), mode.u, pull, strict=True
@@ -118,15 +116,15 @@ class Criterion:
         rows = model.levels.rows_of(directions)
         weighted = mode.densities.weight[:, None] * rows
         half = mode.factor.half_solve(mode.spherical(weighted))
-        information = rows.T @ weighted - gram(half, half)[0]
-        D = [slopes for slopes in self.covariance_slopes]
-        return np.asarray(information + squares_of(shape, mode.theta[None], mode.Lambdas, D)[0])
+        information = rows.T @ weighted - inner(half, half)
+        squares = squares_of(shape, mode.theta[None], mode.Lambdas, self.covariance_slopes)
+        return np.asarray(information + squares[0])
 
 
 def slopes_in_theta(
     shape: CovarianceShape, theta: FloatArray, slopes: Sequence[FloatArray]
 ) -> FloatArray:
-    """Derivative in theta (k,) from half the derivatives in Lambda, per factor (1, q, q)."""
+    """Return the derivative in theta (k,) from half that in Lambda, per factor (1, q, q)."""
     found = np.zeros(theta.size)
     for D, dL in zip(slopes, shape.slopes(theta[None]), strict=True):
         found += 2 * np.einsum("ab,kab->k", D[0], dL[0])

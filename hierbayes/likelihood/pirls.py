@@ -13,6 +13,7 @@ Source: Bates (2010), lme4: Mixed-effects modeling with R, section 5; Nocedal & 
 section 3.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,7 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.gaussian.marginal import Factor, gram
+from hierbayes.gaussian.marginal import Factor
 from hierbayes.gaussian.weighted import to_effects, to_spherical
 from hierbayes.likelihood.conditional import Conditional, Densities
 
@@ -28,8 +29,13 @@ from hierbayes.likelihood.conditional import Conditional, Densities
 # leaves, 1e-12 standard deviations of u, is rounding, also for differences of gradients.
 LAST_STEP = 1e-12
 SURE_STEP = 1e-6  # promised falls so small that h itself may not show them
+# Slopes of h this small promise nothing along u, whose curvature is at least one; a coefficient
+# that separates the response has neither slope nor curvature then.
+FLAT = 1e-11
 MAX_STEPS = 100
 HALVINGS = 30
+LEAST = 1e-12  # part of the sums of curvatures in beta below which a difference is their rounding
+TINY = 1e-30  # there may be none
 ENOUGH = 1e-4  # part of the promised fall that a step must deliver
 
 
@@ -84,8 +90,14 @@ class Mode:
     def information(self) -> FloatArray:
         """X'WX less what u explains, X'V^-1X of the working model, (p, p)."""
         X = self.model.X
-        taken = gram(self.half_x, self.half_x)[0]
+        taken = inner(self.half_x, self.half_x)
         return np.asarray(X.T @ (self.densities.weight[:, None] * X) - taken)
+
+    @property
+    def _least(self) -> float:
+        """Curvature in beta that may be rounding, against what the rows' weights add up to."""
+        squares = np.abs(self.densities.weight) @ self.model.X**2
+        return max(LEAST * float(squares.max(initial=0.0)), TINY)
 
     def spherical(self, rows: FloatArray) -> list[FloatArray]:
         """Lambda'Z'r of rows (n, c), per factor (1, J, q, c)."""
@@ -112,11 +124,29 @@ class Mode:
         half = self.factor.half_solve(right)
         if not self.profiled:
             return self.factor.back_solve(half), np.zeros_like(along_x)
-        root = np.linalg.cholesky(self.information)  # positive definite, or this is no way down
-        left = along_x - gram(self.half_x, half)[0]
-        beta = np.linalg.solve(root.T, np.linalg.solve(root, left))
+        beta = _solved(self.information, along_x - inner(self.half_x, half), least=self._least)
         rest = [a - b @ beta for a, b in zip(half, self.half_x, strict=True)]
         return self.factor.back_solve(rest), beta
+
+
+def inner(left: Sequence[FloatArray], right: Sequence[FloatArray]) -> FloatArray | float:
+    """Left'right of spherical vectors, (c, d); 0 where there are none."""
+    products = (
+        a.reshape(math.prod(a.shape[:-1]), a.shape[-1]).T
+        @ b.reshape(math.prod(b.shape[:-1]), b.shape[-1])
+        for a, b in zip(left, right, strict=True)
+    )
+    return sum(products, start=0.0)
+
+
+def _solved(information: FloatArray, right: FloatArray, *, least: float) -> FloatArray:
+    """Solve for coefficients; along what separates the response hardly any curvature is left."""
+    try:
+        root = np.linalg.cholesky(information)
+    except np.linalg.LinAlgError:
+        size, axes = np.linalg.eigh(information)
+        return np.asarray(axes / np.maximum(size, least) @ (axes.T @ right))
+    return np.asarray(np.linalg.solve(root.T, np.linalg.solve(root, right)))
 
 
 def at_effects(
@@ -168,12 +198,11 @@ def find_mode(here: Mode) -> Mode:
     steps = here.steps
     for _ in range(MAX_STEPS):
         du, dbeta, promised = _newton(here)
-        there = _halved(here, du, dbeta, promised)
-        if there is None:
+        halved = _halved(here, du, dbeta, promised)
+        if halved is None:
             raise np.linalg.LinAlgError("no step of the effects raises their density")
-        there, tries = there
+        here, tries = halved
         steps += tries
-        here = there
         if promised < LAST_STEP:
             return replace(here, converged=True, steps=steps)
     raise np.linalg.LinAlgError("the mode of the effects was not found")
@@ -192,8 +221,11 @@ def _step(at: Mode) -> tuple[list[FloatArray], FloatArray, float]:
     slope = at.densities.slope
     right = [a - b for a, b in zip(at.spherical(slope[:, None]), at.u, strict=True)]
     along_x = (at.model.X.T @ slope)[:, None]
+    steepest = max(float(np.abs(x).max(initial=0.0)) for x in (*right, along_x * at.profiled))
+    if steepest < FLAT:
+        return [0.0 * u for u in at.u], 0.0 * at.beta, 0.0
     du, dbeta = at.solve(right, along_x)
-    promised = float(gram(right, du)[0, 0, 0] + (along_x * dbeta).sum())
+    promised = float(np.sum(inner(right, du)) + (along_x * dbeta).sum())
     if not promised >= 0:
         raise np.linalg.LinAlgError("no way down")
     return du, dbeta[:, 0], promised
@@ -222,6 +254,4 @@ def _halved(
 def no_effects(model: Conditional) -> list[FloatArray]:
     """Spherical effects of zero, per factor (1, J, q, 1)."""
     levels = model.levels
-    return [
-        np.zeros((1, J, z.shape[0], 1)) for J, z in zip(levels.n_levels, levels.z, strict=True)
-    ]
+    return [np.zeros((1, J, z.shape[0], 1)) for J, z in zip(levels.n_levels, levels.z, strict=True)]

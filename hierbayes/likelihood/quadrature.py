@@ -7,7 +7,7 @@ u_jt = u_j + R_j t with R_j = L^-T, and
     -2 log L = sum_j  log det H_j - 2 log sum_t w_t exp(t't / 2 - h_j(u_jt)),
 
 where the weights w_t are those of the standard normal density. One point is Laplace. With p_jt the
-parts of the sum, g_jt the gradients of h_j at the nodes, the derivative of half of this goes through
+parts of the sum, g_jt the gradients of h_j at the nodes, half the derivative of this goes through
 
     the nodes' place    e_j = sum_t p_jt g_jt,   which moves with u_j,
     their scale         M_j = R_j' sum_t p_jt g_jt t',  with d R = -R Phi(R' dH R),
@@ -27,8 +27,8 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.weighted import to_effects
-from hierbayes.likelihood.laplace import Criterion, slopes_in_theta
 from hierbayes.likelihood.conditional import Densities
+from hierbayes.likelihood.laplace import Criterion, slopes_in_theta
 from hierbayes.linalg.stacked import inverse_of_triangles
 
 MOST_COLUMNS = 3
@@ -111,7 +111,7 @@ class Quadrature(Criterion):
 
     @cached_property
     def _pulls(self) -> tuple[FloatArray, FloatArray]:
-        """e (J, q) of the module's header, and half the derivative in H, (J, q, q)."""
+        """Return e (J, q) of the module's header, and half the derivative in H, (J, q, q)."""
         mode, nodes = self.mode, self.nodes
         pulled = mode.model.levels.sums_of(nodes.densities.slope)
         Lambda = mode.Lambdas[0][0]

@@ -28,7 +28,9 @@ FAMILY_LINKS = [
 ]
 
 
-def table(family: str, link: str, *, seed: int = 1, n_levels: int = 7, each: int = 6) -> pd.DataFrame:
+def table(
+    family: str, link: str, *, seed: int = 1, n_levels: int = 7, each: int = 6
+) -> pd.DataFrame:
     """Data of a model y ~ x with random effects of g, s within g and t."""
     rng = np.random.default_rng(seed)
     n = n_levels * each
@@ -38,9 +40,7 @@ def table(family: str, link: str, *, seed: int = 1, n_levels: int = 7, each: int
     own = FAMILIES[family].with_link(link)
     eta = 0.3 * x + 0.3 * rng.normal(size=n_levels)[g] + 0.2 * rng.normal(size=4)[t]
     if own.link.name in ("identity", "inverse", "inverse_squared", "sqrt"):
-        positive = own.support is not None or own.counts_trials
         eta = (0.5 + 0.05 * np.tanh(eta)) if own.reads_categories else 2.0 + 0.3 * np.tanh(eta)
-        del positive
     at = {name: np.asarray(value) for name, value in FURTHER.items()}
     trials = rng.integers(2, 9, n).astype(float)
     y = np.asarray(own.draw(rng, own.mean(eta), at | {"trials": trials}), dtype=float)

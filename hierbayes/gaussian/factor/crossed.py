@@ -19,7 +19,13 @@ from scipy.linalg import blas, lapack
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.factor.gram_matrix import GramMatrix
 from hierbayes.gaussian.pattern.crossed import CrossedPattern
-from hierbayes.gaussian.products import Coupling, Products, Squares, dense_beside_first, dense_levels
+from hierbayes.gaussian.products import (
+    Coupling,
+    Products,
+    Squares,
+    dense_beside_first,
+    dense_levels,
+)
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     inverse_stack,
@@ -334,7 +340,9 @@ class CrossedFactor:
             q = self.blocks.zz[g].shape[1]
             to = self.pattern.starts[g - 1] + c.columns[:, None] * q + np.arange(q)
             if f == 0:
-                found[f, g] = first[:, c.rows[:, None, None], np.arange(first.shape[2])[:, None], to[:, None]]
+                found[f, g] = first[
+                    :, c.rows[:, None, None], np.arange(first.shape[2])[:, None], to[:, None]
+                ]
                 continue
             q = self.blocks.zz[f].shape[1]
             at = self.pattern.starts[f - 1] + c.rows[:, None] * q + np.arange(q)
