@@ -16,6 +16,7 @@ Source: Griewank & Walther (2008), Evaluating Derivatives, SIAM, chapter 13.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,11 @@ class Series(Expression):
     Compared with something, a series is its value.
     """
 
-    __slots__ = ("c",)
+    __slots__ = ("c", "slope")
 
-    def __init__(self, c: FloatArray) -> None:
+    def __init__(self, c: FloatArray, slope: float | None = None) -> None:
         self.c = c
+        self.slope = slope  # of what is linear in x alone, such as x itself or -x; else None
 
     @property
     def value(self) -> FloatArray:
@@ -78,7 +80,7 @@ class Series(Expression):
         return Series(c)
 
     def __neg__(self) -> "Series":
-        return Series(-self.c)
+        return Series(-self.c, None if self.slope is None else -self.slope)
 
     def __pow__(self, other: Value) -> "Series":
         if not isinstance(other, Expression) and np.ndim(other) == 0:
@@ -137,12 +139,17 @@ def variable(values: FloatArray, *, order: int, second: int = 0, of: str = "x") 
         c[1, 0] = 1.0
     if of == "z" and second:
         c[0, 1] = 1.0
-    return Series(c)
+    return Series(c, 1.0 if of == "x" and order else None)
 
 
 def composed(x: Series, derivatives: Sequence[FloatArray]) -> Series:
     """Return g(x) from g, g', ..., g^(m + n) at the value of x."""
     m, n = x.c.shape[:2]
+    if x.slope is not None:
+        c = np.zeros_like(x.c)
+        for r in range(m):
+            c[r, 0] = derivatives[r] * (x.slope**r / math.factorial(r))
+        return Series(c)
     rest = Series(x.c.copy())
     rest.c[0, 0] = 0.0
     c = np.zeros_like(x.c)
@@ -192,13 +199,27 @@ def _lgamma_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
 def _expit_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
     """P and its derivatives: those of a polynomial in p, since p' = p (1 - p)."""
     p = special.expit(x)
+    return [p, *(_polynomial(p, _expit_polynomial(r)) for r in range(1, orders + 1))]
+
+
+@cache
+def _expit_polynomial(order: int) -> tuple[float, ...]:
+    """Coefficients of the derivative of that order as a polynomial in p, the lowest first."""
     polynomial = np.array([0.0, 1.0])
-    found = []
-    for _ in range(orders + 1):
-        found.append(np.polynomial.polynomial.polyval(p, polynomial))
+    for _ in range(order):
         slope = np.polynomial.polynomial.polyder(polynomial)
         polynomial = np.polynomial.polynomial.polymul(slope, [0.0, 1.0, -1.0])
-    return found
+    return tuple(polynomial.tolist())
+
+
+def _polynomial(x: FloatArray, coefficients: Sequence[float]) -> FloatArray:
+    """Evaluate by Horner's rule."""
+    total = coefficients[-1] * x
+    for coefficient in coefficients[-2:0:-1]:
+        total += coefficient
+        total *= x
+    total += coefficients[0]
+    return total
 
 
 def _log_expit_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:

@@ -54,7 +54,7 @@ class Criterion:
     def _slopes(self) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
         """Return r and s (n,) of the module's header, and per factor D (1, q, q)."""
         mode, model = self.mode, self.mode.model
-        found = model.densities(mode.eta, mode.phi, order=3)
+        found = mode.densities
         assert found.weight_slope is not None
         c = 0.5 * found.weight_slope * self.variances
         v, along = mode.solve(mode.spherical(c[:, None]), (model.X.T @ c)[:, None])

@@ -243,6 +243,7 @@ def _halved(
             at.phi,
             [u + part * d for u, d in zip(at.u, du, strict=True)],
             profiled=at.profiled,
+            order=3 if promised < LAST_STEP else 2,
         )
         fall = at.h - there.h
         if np.isfinite(there.h) and (promised < SURE_STEP or fall >= ENOUGH * part * promised):

@@ -131,7 +131,7 @@ class Quadrature(Criterion):
         """Mean slopes of the rows (n,), s (n,), variances' twins (n,), and D (1, q, q)."""
         mode, model, nodes = self.mode, self.mode.model, self.nodes
         levels, codes = model.levels, model.levels.codes[0]
-        found = model.densities(mode.eta, mode.phi, order=3)
+        found = mode.densities
         assert found.weight_slope is not None
         Lambda, (e, pull) = mode.Lambdas[0][0], self._pulls
         twice = levels.row_forms([Lambda @ pull @ Lambda.T], {})
@@ -159,7 +159,7 @@ class Quadrature(Criterion):
         """Derivative of the value in (beta, theta, phi)."""
         mode, model, nodes = self.mode, self.mode.model, self.nodes
         mean_slope, s, twice, D = self._parts
-        found = model.densities(mode.eta, mode.phi, order=3)
+        found = mode.densities
         assert found.weight_slope is not None
         r = twice * found.weight_slope - found.weight * s - mean_slope
         along_phi = []
