@@ -98,6 +98,7 @@ class Conditional:
     y : array, shape (n,)
     trials : array, shape (n,), or None
     precisions : array, shape (n,), weights of a residual sd, or None
+    known_sd : array, shape (n,), residual sds that are no parameters, or None
     offset : array, shape (n,)
     X : array, shape (n, p), in the basis of the search
     kept, x_basis : X is design.X[:, kept] @ x_basis
@@ -111,6 +112,7 @@ class Conditional:
     y: FloatArray
     trials: FloatArray | None
     precisions: FloatArray | None
+    known_sd: FloatArray | None
     offset: FloatArray
     X: FloatArray
     kept: IntArray
@@ -126,14 +128,20 @@ class Conditional:
         return self.shape.in_basis(self.z_bases)
 
     @cached_property
+    def further(self) -> tuple[Parameter, ...]:
+        """The family's parameters besides mu that are estimated."""
+        given = set() if self.known_sd is None else {"sigma"}
+        return tuple(p for p in self.family.parameters if p.name not in given)
+
+    @cached_property
     def transforms(self) -> tuple[Transform, ...]:
         """Per further parameter how it is searched."""
-        return tuple(transform_of(parameter) for parameter in self.family.parameters)
+        return tuple(transform_of(parameter) for parameter in self.further)
 
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Numbers of coefficients p, of covariance parameters k, and of further parameters d."""
-        return self.X.shape[1], self.shape.n_theta, len(self.family.parameters)
+        return self.X.shape[1], self.shape.n_theta, len(self.further)
 
     def in_basis(self, theta: FloatArray) -> FloatArray:
         """Theta (k,) in the basis of the search, from one on the user's scale."""
@@ -148,12 +156,14 @@ class Conditional:
 
     def parameters(self, phi: FloatArray) -> dict[str, float]:
         """Further parameters by name at their coordinates phi (d,)."""
-        named = zip(self.family.parameters, self.transforms, phi, strict=True)
+        named = zip(self.further, self.transforms, phi, strict=True)
         return {parameter.name: transform.inverse(x) for parameter, transform, x in named}
 
     def _given(self, phi: FloatArray, ndim: int) -> dict[str, FloatArray]:
         given = {name: np.asarray(value) for name, value in self.parameters(phi).items()}
-        if self.precisions is not None:
+        if self.known_sd is not None:
+            given["sigma"] = _beside(self.known_sd, ndim)
+        elif self.precisions is not None:
             given["sigma"] = _beside(given["sigma"] / np.sqrt(self.precisions), ndim)
         if self.trials is not None:
             given["trials"] = _beside(self.trials, ndim)
@@ -180,7 +190,7 @@ class Conditional:
 
     def in_parameter(self, eta: FloatArray, phi: FloatArray, which: int) -> InParameter:
         """Return derivatives in the coordinate of one further parameter."""
-        name, given = self.family.parameters[which].name, self._given(phi, eta.ndim)
+        name, given = self.further[which].name, self._given(phi, eta.ndim)
         with np.errstate(all="ignore"):
             found = self.family.derivatives(
                 _beside(self.y, eta.ndim), eta, given, order=2, of=name, order_of=2
@@ -223,7 +233,8 @@ def conditional(design: Design, family: Family) -> Conditional:
         family=family,
         y=observed[:, 0] if family.counts_trials else observed,
         trials=observed[:, 1] if family.counts_trials else None,
-        precisions=_precisions(design, family),
+        precisions=design.weights if family.weighs_sigma else None,
+        known_sd=design.known_sd,
         offset=offset,
         X=np.ascontiguousarray(design.X[:, basis.kept] @ x_basis),
         kept=basis.kept,
@@ -233,12 +244,6 @@ def conditional(design: Design, family: Family) -> Conditional:
         shape=covariance_shape(design),
         eta_start=eta,
     )
-
-
-def _precisions(design: Design, family: Family) -> FloatArray | None:
-    if not family.weighs_sigma:
-        return None
-    return design.weights
 
 
 def _first_eta(family: Family, observed: FloatArray) -> FloatArray:

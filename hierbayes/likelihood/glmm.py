@@ -167,7 +167,7 @@ def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:
     if n_quadrature:
         mode = rough.mode(x)
         search = Search(model, n_quadrature, mode.beta)
-        search.u = mode.u
+        search.last = mode
         x = search.joined(mode.beta, mode.theta, mode.phi)
         evaluations, steps = rough.evaluations, rough.steps
     x, at = _searched(search, x)
@@ -186,7 +186,7 @@ def first_estimates(model: Conditional) -> tuple[FloatArray, FloatArray]:
     """Coefficients without random effects, and further parameters, to begin with."""
     family, phi = model.family, []
     spread = np.log(model.y[model.y > 0]) if family.is_log_response else model.y
-    for parameter, transform in zip(family.parameters, model.transforms, strict=True):
+    for parameter, transform in zip(model.further, model.transforms, strict=True):
         if not isinstance(parameter.prior, str):
             first = float(parameter.prior.quantile(0.5))
         else:
@@ -241,7 +241,7 @@ def _minimise(search: Search, x: FloatArray, decrement: float) -> tuple[FloatArr
         )
     if search.is_profiled:
         search.beta = at.mode.beta
-    search.u = at.mode.u
+    search.last = at.mode
     return found.x[0], at
 
 
@@ -316,7 +316,7 @@ def _with_zeros(search: Search, x: FloatArray, at: Criterion) -> tuple[FloatArra
     theta = search.parts(x)[1]
     rectified = shape.rectified(theta)
     if not np.array_equal(theta, rectified):
-        search.u = no_effects(search.model)  # they change signs with it
+        search.last = None  # the effects change signs with it
         x = search.with_theta(x, rectified)
         at = search.criterion(x)
     limit = at.value + ZERO_COST * max(1.0, abs(at.value) * 1e-3)

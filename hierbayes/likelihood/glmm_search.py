@@ -10,7 +10,7 @@ from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.likelihood.conditional import Conditional
 from hierbayes.likelihood.criterion import FLOOR
 from hierbayes.likelihood.laplace import Criterion
-from hierbayes.likelihood.pirls import Mode, at_effects, find_mode, no_effects
+from hierbayes.likelihood.pirls import Mode, at_effects, find_mode, followed, no_effects
 from hierbayes.likelihood.quadrature import Quadrature
 from hierbayes.linalg.newton import Locals, Problem
 
@@ -21,7 +21,7 @@ class Search(Problem[Criterion]):
     def __init__(self, model: Conditional, n_quadrature: int, beta: FloatArray) -> None:
         self.model, self.n_quadrature = model, n_quadrature
         self.beta = beta  # where a profiled one is looked for first
-        self.u = no_effects(model)
+        self.last: Mode | None = None
         self.evaluations = self.steps = 0
 
     @property
@@ -57,15 +57,18 @@ class Search(Problem[Criterion]):
     def mode(self, x: FloatArray) -> Mode:
         """Return the mode of the effects at a point (m,)."""
         beta, theta, phi = self.parts(x)
-        for u in (self.u, no_effects(self.model)):
+        starts = [no_effects(self.model)]
+        if self.last is not None:
+            starts.insert(0, followed(self.last, beta, theta, phi))
+        for i, u in enumerate(starts):
             start = at_effects(self.model, theta, beta, phi, u, profiled=self.is_profiled)
             try:
                 found = find_mode(start)
                 break
             except np.linalg.LinAlgError:
-                if u is not self.u:
+                if i + 1 == len(starts):
                     raise
-        self.u = found.u
+        self.last = found
         self.steps += found.steps
         if self.is_profiled:
             self.beta = found.beta
@@ -103,9 +106,9 @@ class Search(Problem[Criterion]):
 
 
 # Half width of the central differences of the exact gradient, in standard errors of the
-# coordinate: their error is 1e-6 / 6 of the fourth derivative in these units, and the rounding of
-# the gradient, 1e-11, is divided by it.
-WIDTH = 1e-3
+# coordinate: their error is 4e-8 of the fourth derivative in these units, the rounding of the
+# gradient, 1e-11, is divided by it, and a mode followed so far is one step from the new one.
+WIDTH = 5e-4
 WIDEST = 1e-2  # in the units of eta, where hardly anything is known of a coordinate
 
 

@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.gaussian.marginal import Factor
+from hierbayes.gaussian.marginal import Factor, transpose_times
 from hierbayes.gaussian.weighted import to_effects, to_spherical
 from hierbayes.likelihood.conditional import Conditional, Densities
 
@@ -183,6 +183,28 @@ def _total(log_densities: FloatArray) -> float:
     """Sum; minus infinity where it is beyond all numbers."""
     with np.errstate(over="ignore"):
         return float(log_densities.sum())
+
+
+def followed(
+    at: Mode, beta: FloatArray, theta: FloatArray, phi: FloatArray
+) -> list[FloatArray]:
+    """Spherical effects near the mode at other parameters, by its derivative at a mode."""
+    model, slope = at.model, at.densities.slope
+    dL = [
+        np.tensordot(theta - at.theta, L[0], axes=(0, 0))[None]
+        for L in model.basis_shape.slopes(at.theta[None])
+    ]
+    moved = model.levels.rows_of(to_effects(dL, at.u))[:, 0]
+    if not at.profiled:
+        moved += model.X @ (beta - at.beta)
+    rows = -at.densities.weight * moved
+    for which in np.flatnonzero(phi != at.phi).tolist():
+        rows += model.in_parameter(at.eta, at.phi, which).slope * (phi[which] - at.phi[which])
+    both = model.levels.sums_of(np.column_stack([rows, slope]))
+    pulls = zip(at.Lambdas, dL, both, strict=True)
+    right = [transpose_times(L, x[..., :1]) + transpose_times(d, x[..., 1:]) for L, d, x in pulls]
+    du, _ = at.solve(right, (model.X.T @ rows)[:, None])
+    return [u + d for u, d in zip(at.u, du, strict=True)]
 
 
 def find_mode(here: Mode) -> Mode:
