@@ -185,9 +185,7 @@ def _total(log_densities: FloatArray) -> float:
         return float(log_densities.sum())
 
 
-def followed(
-    at: Mode, beta: FloatArray, theta: FloatArray, phi: FloatArray
-) -> list[FloatArray]:
+def followed(at: Mode, beta: FloatArray, theta: FloatArray, phi: FloatArray) -> list[FloatArray]:
     """Spherical effects near the mode at other parameters, by its derivative at a mode."""
     model, slope = at.model, at.densities.slope
     dL = [

@@ -146,6 +146,7 @@ def test_gradient_of_crossed_factors_on_the_sparse_pattern(monkeypatch: pytest.M
 def test_gradient_of_crossed_factors_on_the_list_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hierbayes.gaussian.pattern.crossed.SURELY_DENSE", 0)
     monkeypatch.setattr("hierbayes.gaussian.pattern.crossed.PAIR_COST", 0)
+    monkeypatch.setattr("hierbayes.gaussian.factor.crossed.AT_ONCE", 20)  # two levels at a time
     assert slope_error(*somewhere("poisson", "log", "crossed slope", 1)) < 1e-6
 
 

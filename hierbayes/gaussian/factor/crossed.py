@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from hierbayes.arrays import FloatArray, record
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.factor.gram_matrix import GramMatrix
 from hierbayes.gaussian.pattern.crossed import CrossedPattern
 from hierbayes.gaussian.products import (
@@ -38,6 +38,7 @@ from hierbayes.linalg.stacked import (
 # Rows up to which an inverse is worked out by dtrtri, on one thread: dpotri, which is quicker from
 # here on, starts all threads for a matrix of any size.
 SMALL_INVERSE = 64
+AT_ONCE = 10**7  # numbers of the inverse beside the first factor that are made at once
 STACK_ROUNDS = 2  # matrices a row from which one step for all is quicker than a call for each
 
 
@@ -328,26 +329,53 @@ class CrossedFactor:
         return out
 
     def cross_covariances(self) -> dict[tuple[int, int], FloatArray]:
-        """Blocks of (L L')^-1 between factors where Z'WZ has blocks, (T, m, q_f, q_g).
-
-        Between the first factor and the others they are -L_0'^-1 B Lambda_r F^-1.
-        """
+        """Blocks of (L L')^-1 between factors where Z'WZ has blocks, (T, m, q_f, q_g)."""
         inverse = self.rest_inverse
-        spread = np.swapaxes(self._scaled_inverse, 1, 2)
-        first = solve_upper_stack(self.L0, -self._times_coupling(spread))
         found = {}
         for (f, g), c in self.blocks.couplings.items():
-            q = self.blocks.zz[g].shape[1]
-            to = self.pattern.starts[g - 1] + c.columns[:, None] * q + np.arange(q)
+            to = self._rest_columns(g, c.columns)
             if f == 0:
-                found[f, g] = first[
-                    :, c.rows[:, None, None], np.arange(first.shape[2])[:, None], to[:, None]
-                ]
-                continue
-            q = self.blocks.zz[f].shape[1]
-            at = self.pattern.starts[f - 1] + c.rows[:, None] * q + np.arange(q)
-            found[f, g] = inverse[:, at[:, :, None], to[:, None]]
+                found[f, g] = self._beside_first(c.rows, to)
+            else:
+                at = self._rest_columns(f, c.rows)
+                found[f, g] = inverse[:, at[:, :, None], to[:, None]]
         return found
+
+    def _rest_columns(self, factor: int, levels: IntArray) -> IntArray:
+        """Columns among the rest of levels (m,) of a factor, (m, q)."""
+        q = self.blocks.zz[factor].shape[1]
+        return np.asarray(self.pattern.starts[factor - 1] + levels[:, None] * q + np.arange(q))
+
+    def _beside_first(self, levels: IntArray, columns: IntArray) -> FloatArray:
+        """Blocks of (L L')^-1 between levels (m,) of the first factor and columns (m, b) of others.
+
+        They are -L_0'^-1 B Lambda_r F^-1; levels come sorted, some at a time.
+        """
+        spread = np.swapaxes(self._scaled_inverse, 1, 2)
+        T, J, q = self.E.shape[:3]
+        found = np.empty((T, levels.size, q, columns.shape[1]))
+        some = max(1, AT_ONCE // (q * self.pattern.n_rest))
+        for first in range(0, J, some):
+            a, b = np.searchsorted(levels, (first, first + some))
+            of_levels = slice(first, first + some)
+            block = solve_upper_stack(self.L0[:, of_levels], -self._coupled(of_levels, spread))
+            at = levels[a:b, None, None] - first
+            found[:, a:b] = block[:, at, np.arange(q)[:, None], columns[a:b, None]]
+        return found
+
+    def _coupled(self, levels: slice, x: FloatArray) -> FloatArray:
+        """B x of some levels for x (T, r, c): (T, levels, q, c)."""
+        if self.pattern.pairs is None:
+            return np.asarray(self.B[:, levels] @ x[:, None])
+        meeting, q = self.pattern.pairs.meeting, self.E.shape[2]
+        starts = meeting.starts[levels.start : levels.stop + 1]
+        part = slice(starts[0], starts[-1])
+        n_levels, r = starts.size - 1, self.pattern.n_rest
+        B = np.zeros((self.B.shape[0], n_levels, q, r))
+        B[:, meeting.levels[part] - levels.start, :, meeting.columns[part]] = np.swapaxes(
+            self.B[:, part], 0, 1
+        )
+        return (B.reshape(B.shape[0], -1, r) @ x).reshape(B.shape[0], n_levels, q, -1)
 
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
