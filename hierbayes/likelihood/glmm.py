@@ -231,7 +231,7 @@ def _first_betas(model: Conditional, phi: FloatArray) -> list[FloatArray]:
 
 def _minimise(search: Search, x: FloatArray, decrement: float) -> tuple[FloatArray, Criterion]:
     m = x.size
-    goal = Goal(decrement=decrement, polished=True)
+    goal = Goal(decrement=decrement, polished=decrement < ROUGH)
     found = minimise(search, x[None], goal=goal, correction=np.zeros((1, m, m)))
     at = found.states[0]
     if at is None:

@@ -223,6 +223,56 @@ def fit(
     return fit_glmm(hb.Model(formula, frame, family=family, **options).spec, n_quadrature)
 
 
+LINEAR = ("ss_max_ml", "ss_over_ml", "cake_over", "dye2_ml", "pas_ml", "pen_ml", "mac_fac_ml")
+
+
+@pytest.mark.parametrize("fit_id", LINEAR)
+@pytest.mark.filterwarnings("ignore")
+def test_a_gaussian_model_has_its_linear_fit(fit_id: str) -> None:
+    reference = load_fit(fit_id)
+    model = hb.Model(reference.formula, reference.data, **reference.options)
+    linear, found = model.fit(method="ml"), fit_glmm(model.spec)
+    assert found.loglik == pytest.approx(-linear.criterion / 2, abs=1e-8)
+    assert found.converged and found.is_singular == linear.is_singular
+    np.testing.assert_allclose(found.beta, linear.beta, rtol=1e-7)
+    np.testing.assert_allclose(found.dispersion["sigma"], linear.sigma, rtol=1e-6)
+    # sds of the random effects are theirs alone, not relative to the residual's
+    np.testing.assert_allclose(found.theta, linear.theta * linear.sigma, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"weights": "w"}, {"known_sd": "sd"}])
+def test_weights_and_known_sds_are_those_of_the_linear_fit(options: dict[str, str]) -> None:
+    frame = load_fit("ss_max_ml").data.assign(
+        w=lambda d: 1 / (1 + d.Days), sd=lambda d: 30.0 + d.Days
+    )
+    model = hb.Model("Reaction ~ Days + (Days | Subject)", frame, **options)
+    linear, found = model.fit(method="ml"), fit_glmm(model.spec)
+    assert found.loglik == pytest.approx(-linear.criterion / 2, abs=1e-8)
+    assert found.dispersion.keys() == ({"sigma"} if "weights" in options else set())
+    assert slope_error(Search(found.model, 1, found.beta), found.x + 0.01) < 1e-6
+
+
+def test_a_model_without_random_effects_is_that_of_glm() -> None:
+    # Dobson's counts: R's glm(counts ~ outcome + treatment, family = poisson)
+    counts = [18.0, 17.0, 15.0, 20.0, 10.0, 20.0, 25.0, 13.0, 12.0]
+    frame = pd.DataFrame(
+        {"counts": counts, "outcome": list("123") * 3, "treatment": list("111222333")}
+    )
+    found = fit("counts ~ outcome + treatment", frame, "poisson")
+    expected = [3.044522e00, -4.542553e-01, -2.929871e-01, 0.0, 0.0]
+    np.testing.assert_allclose(found.beta, expected, atol=1e-6)
+    errors = [0.1708987, 0.2021708, 0.1927423, 0.2, 0.2]
+    np.testing.assert_allclose(standard_errors(found), errors, rtol=1e-5)
+
+
+def test_gradient_of_quadrature_of_three_columns() -> None:
+    frame = data()
+    spec = hb.Model("count ~ x + (x + exposure | g)", frame, family="poisson").spec
+    search = Search(conditional(spec.design, spec.family), 4, np.zeros(2))
+    x = np.array([0.3, 0.1, 0.5, 0.1, -0.1, 0.4, 0.2, 0.3])
+    assert slope_error(search, x) < 1e-6
+
+
 def test_bernoulli_is_binomial_of_one_trial_and_its_cells() -> None:
     frame = data()
     rows = fit("y ~ x + (1 | g)", frame, "bernoulli")
