@@ -352,3 +352,20 @@ def test_a_level_without_any_count_is_named() -> None:
 def test_quadrature_of_two_factors_is_refused_in_a_sentence() -> None:
     with pytest.raises(hb.NotSupportedError, match="n_quadrature=1, the Laplace approximation"):
         fit_glmm(specification("poisson", "log", "crossed"), 5)
+
+
+@pytest.mark.parametrize("fit_id", ["cbpp_logit", "cbpp_agq10", "gt_full", "gt_slope"])
+def test_modes_and_their_sds_are_those_of_glmer(fit_id: str) -> None:
+    found, reference = fitted(fit_id), load_fit(fit_id)
+    factors = spec_of(reference).design.factors
+    for factor, modes, covariances in zip(
+        factors, found.modes, found.mode_covariances, strict=True
+    ):
+        theirs = reference.record["ranef"][factor.name]
+        assert list(factor.levels) == theirs["levels"]
+        assert list(factor.columns) == theirs["columns"]
+        np.testing.assert_allclose(modes, theirs["values"], atol=1e-6)
+        sds = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        np.testing.assert_allclose(sds, theirs["condsd"], atol=1e-6)
+    first = reference.record["residuals"]["fitted_first10"]
+    np.testing.assert_allclose(found.mu[:10], first, atol=1e-6)
