@@ -31,7 +31,7 @@ from hierbayes.likelihood.quadrature import MOST_COLUMNS
 from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, minimise, spectrum
 from hierbayes.specification.specification import Specification
 
-FIRST_SD = 0.5  # of the random effects, in units of eta
+FIRST_SDS = (0.5, 0.1, 0.01)  # of the random effects, units of eta; small where eta has ends
 ROUGH = 1e-3  # fall of the criterion that ends the search with beta profiled
 DECREMENT_GOAL = 1e-10  # the last step, by the exact Hessian, leaves its square
 SETTLED = 1e-6  # fall that one more step would promise, above which a fit is suspect
@@ -157,24 +157,44 @@ def _check_quadrature(spec: Specification, n_quadrature: int) -> None:
 
 def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:
     beta, phi = first_estimates(model)
-    theta = model.basis_shape.pack([FIRST_SD * np.eye(q)[None] for q in model.shape.sizes])[0]
-    rough = Search(model, 0, beta)
+    for size in FIRST_SDS:
+        first = [size * np.eye(q)[None] for q in model.shape.sizes]
+        theta = model.basis_shape.pack(first)[0] if first else np.empty(0)
+        try:
+            return _from(model, n_quadrature, beta, theta, phi)
+        except np.linalg.LinAlgError:
+            continue
+    raise DataError(
+        f"The likelihood of family={model.family.name!r} with link={model.family.link.name!r} "
+        "cannot be computed: given any sds tried, the random effects have no most probable value "
+        "inside the range that the link allows. Use another link, or simplify the random effects."
+    )
+
+
+def _from(
+    model: Conditional, n_quadrature: int, beta: FloatArray, theta: FloatArray, phi: FloatArray
+) -> GlmmOptimum:
+    """Search from one starting point.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the likelihood cannot be computed there.
+    """
+    search = rough = Search(model, 0, beta)
     x = rough.joined(beta, theta, phi)
-    evaluations = steps = 0
     if x.size:
-        x, _ = _minimise(rough, x, ROUGH if n_quadrature else _goal(model))
-    search = rough
+        x, at = _minimise(rough, x, ROUGH if n_quadrature else _goal(model))
+    else:
+        at = rough.criterion(x)
     if n_quadrature:
-        mode = rough.mode(x)
-        search = Search(model, n_quadrature, mode.beta)
-        search.last = mode
-        x = search.joined(mode.beta, mode.theta, mode.phi)
-        evaluations, steps = rough.evaluations, rough.steps
+        search = Search(model, n_quadrature, at.mode.beta)
+        search.last = at.mode
+        search.evaluations, search.steps = rough.evaluations, rough.steps
+        x = search.joined(at.mode.beta, at.mode.theta, at.mode.phi)
     x, at = _searched(search, x)
     x, at = _with_zeros(search, x, at)
     x, at, bends, decrement = _last_steps(search, x, at)
-    search.evaluations += evaluations
-    search.steps += steps
     return _optimum(search, x, at, bends, decrement)
 
 
@@ -235,10 +255,7 @@ def _minimise(search: Search, x: FloatArray, decrement: float) -> tuple[FloatArr
     found = minimise(search, x[None], goal=goal, correction=np.zeros((1, m, m)))
     at = found.states[0]
     if at is None:
-        raise DataError(
-            "The likelihood cannot be computed at the start of the search: the effects have no "
-            "mode there. Simplify the random effects, or use another link."
-        )
+        raise np.linalg.LinAlgError("the likelihood cannot be computed at the start")
     if search.is_profiled:
         search.beta = at.mode.beta
     search.last = at.mode
@@ -269,7 +286,10 @@ def _way_down(search: Search, x: FloatArray, at: Criterion) -> FloatArray | None
     if not (shape.above_bound(theta) < TRY_ZERO).any():
         return None
     off = search.with_theta(x, shape.kept_off_bounds(theta, FLOOR))
-    beside = search.criterion(off)
+    try:
+        beside = search.criterion(off)
+    except np.linalg.LinAlgError:
+        return None
     Lambdas, found = [L.copy() for L in beside.mode.Lambdas], False
     for factor, (row, column) in shape.triangles:
         root = beside.mode.Lambdas[factor][:, row, column]
@@ -327,7 +347,10 @@ def _with_zeros(search: Search, x: FloatArray, at: Criterion) -> tuple[FloatArra
         theta = search.parts(x)[1].copy()
         theta[i] = shape.on_bound(theta)[i]
         trial = search.with_theta(x, shape.rectified(theta))
-        there = search.criterion(trial)
+        try:
+            there = search.criterion(trial)
+        except np.linalg.LinAlgError:
+            continue
         if there.value <= limit:
             x, at = trial, there
     return x, at
@@ -357,10 +380,13 @@ def _last_steps(
     free = ~_held(search, x)
     decrement = np.inf
     for _ in range(LAST_STEPS):
-        H = hessian(search, x, at, free)
+        try:
+            H = hessian(search, x, at, free)
+        except np.linalg.LinAlgError:  # beside the optimum the effects have no mode
+            return x, at, np.full((x.size, x.size), np.nan), np.inf
         slope = np.where(free, search.gradient(at), 0.0)
         size, axes = (part[0] for part in spectrum(H[None], None, free[None]))
-        step = -(axes / size) @ (axes.T @ slope)
+        step = np.where(free, -(axes / size) @ (axes.T @ slope), 0.0)
         decrement = float(-0.5 * step @ slope)
         if decrement > SETTLED or not np.isfinite(decrement):
             shorter = step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-300))
@@ -458,6 +484,8 @@ def _on_user_scale(
     free = np.flatnonzero(~held)
     part = np.ix_(free, free)
     try:
+        if not np.isfinite(whole[part]).all():
+            return nan, nan
         np.linalg.cholesky(whole[part])
         inverse = np.linalg.inv(jacobian[part])
         vcov = jacobian[part] @ np.linalg.solve(whole[part] / 2, jacobian[part].T)

@@ -6,7 +6,7 @@ Given Lambda, beta and phi the spherical effects u have the log posterior densit
 
 A Newton step solves (Lambda'Z'WZ Lambda + I) du = Lambda'Z'g - u with the slopes g and the observed
 curvatures W of the log densities, on the block pattern of the kernel. Where that matrix is not
-positive definite away from the mode, negative curvatures count as zero. Steps are halved until h
+positive definite away from the mode, the sizes of the curvatures are taken. Steps are halved until h
 falls. With ``profiled`` the coefficients move too, to the mode of u and beta together.
 
 Source: Bates (2010), lme4: Mixed-effects modeling with R, section 5; Nocedal & Wright (2006),
@@ -36,6 +36,7 @@ MAX_STEPS = 100
 HALVINGS = 30
 LEAST = 1e-12  # part of the sums of curvatures in beta below which a difference is their rounding
 TINY = 1e-30  # there may be none
+NEGATIVE = 1e3  # times that, from which a negative curvature is no rounding
 ENOUGH = 1e-4  # part of the promised fall that a step must deliver
 
 
@@ -145,6 +146,8 @@ def _solved(information: FloatArray, right: FloatArray, *, least: float) -> Floa
         root = np.linalg.cholesky(information)
     except np.linalg.LinAlgError:
         size, axes = np.linalg.eigh(information)
+        if size[0] < -NEGATIVE * least:
+            raise
         return np.asarray(axes / np.maximum(size, least) @ (axes.T @ right))
     return np.asarray(np.linalg.solve(root.T, np.linalg.solve(root, right)))
 
@@ -233,7 +236,7 @@ def _newton(at: Mode) -> tuple[list[FloatArray], FloatArray, float]:
     try:
         return _step(at)
     except np.linalg.LinAlgError:
-        weight = np.maximum(at.densities.weight, 0.0)
+        weight = np.abs(at.densities.weight)
         return _step(replace(at, densities=replace(at.densities, weight=weight)))
 
 
