@@ -68,6 +68,8 @@ class GlmmOptimum:
     singular_terms : positions of the covariance terms that lack a direction
     runaway_columns : positions among the kept columns of those that separate the response
     runaway_terms : positions of terms whose sd grew without end
+    flat_parameters : names of further parameters that went where the likelihood no longer depends
+        on them (a negative binomial without overdispersion is Poisson); they have no vcov
     decrement : fall of the criterion that one more step would promise
     n_evaluations, n_steps : of the criterion, and of the rows within
     """
@@ -87,6 +89,7 @@ class GlmmOptimum:
     singular_terms: tuple[int, ...]
     runaway_columns: tuple[int, ...]
     runaway_terms: tuple[int, ...]
+    flat_parameters: tuple[str, ...]
     decrement: float
     n_evaluations: int
     n_steps: int
@@ -414,8 +417,8 @@ def _optimum(
     triangles = [model.basis_shape.triangle_of_term(roots, i) for i in terms]
     singular = tuple(i for i in terms if is_term_singular(triangles[i]))
     runaway = tuple(i for i in terms if np.linalg.norm(triangles[i], 2) > RAN_AWAY)
-    columns = _runaway_columns(at)
-    user_hessian, vcov = _on_user_scale(search, x, at, bends)
+    columns, flat = _runaway_columns(at), _flat_parameters(model, bends)
+    user_hessian, vcov = _on_user_scale(search, x, at, bends, flat)
     return GlmmOptimum(
         model=model,
         at=at,
@@ -432,6 +435,7 @@ def _optimum(
         singular_terms=singular,
         runaway_columns=columns,
         runaway_terms=runaway,
+        flat_parameters=tuple(model.further[i].name for i in flat),
         decrement=decrement,
         n_evaluations=search.evaluations,
         n_steps=search.steps,
@@ -455,6 +459,13 @@ def _runaway_columns(at: Criterion) -> tuple[int, ...]:
     return tuple(np.flatnonzero(concerned).tolist())
 
 
+def _flat_parameters(model: Conditional, bends: FloatArray) -> list[int]:
+    """Further parameters that the likelihood hardly depends on, from the Hessian (m, m)."""
+    d = model.sizes[2]
+    own = np.diag(bends)[bends.shape[0] - d :]
+    return np.flatnonzero(own < 2 * VANISHED**-2).tolist()
+
+
 def _column_sizes(model: Conditional) -> FloatArray:
     """Root mean square of each kept column of X, (p,)."""
     columns = model.X @ np.linalg.inv(model.x_basis)
@@ -462,7 +473,7 @@ def _column_sizes(model: Conditional) -> FloatArray:
 
 
 def _on_user_scale(
-    search: Search, x: FloatArray, at: Criterion, bends: FloatArray
+    search: Search, x: FloatArray, at: Criterion, bends: FloatArray, flat: list[int]
 ) -> tuple[FloatArray, FloatArray]:
     """Hessian and covariance of (beta, theta, dispersion) on the user's scale, NaN at bounds."""
     model, mode = search.model, at.mode
@@ -474,6 +485,7 @@ def _on_user_scale(
         held[p:] = _held(search, x)
     else:
         whole[:], held[:] = bends, _held(search, x)
+    held[[p + k + i for i in flat]] = True
     jacobian = np.zeros_like(whole)
     jacobian[:p, :p] = model.x_basis
     jacobian[p : p + k, p : p + k] = _theta_jacobian(model, mode.theta, held[p : p + k])

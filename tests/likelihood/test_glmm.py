@@ -349,6 +349,22 @@ def test_a_level_without_any_count_is_named() -> None:
     )
 
 
+def test_counts_without_overdispersion_are_poisson() -> None:
+    frame = data().assign(count=lambda d: 2.0 + d.x % 2)
+    poisson = fit("count ~ x + (1 | g)", frame, "poisson")
+    found = fit("count ~ x + (1 | g)", frame, "negativebinomial")
+    assert found.flat_parameters == ("alpha",) and found.converged
+    assert found.loglik == pytest.approx(poisson.loglik, abs=1e-5)
+    np.testing.assert_allclose(standard_errors(found)[:2], standard_errors(poisson)[:2], rtol=1e-4)
+
+
+def test_a_link_that_allows_no_mean_is_told_in_a_sentence() -> None:
+    frame = data().assign(wait=lambda d: d["count"] + 0.5)
+    frame.loc[0, "x"] = -1e4
+    with pytest.raises(hb.DataError, match="Use a(nother)? link"):
+        fit("wait ~ 0 + x + (1 | g)", frame, "gamma", link="inverse")
+
+
 def test_quadrature_of_two_factors_is_refused_in_a_sentence() -> None:
     with pytest.raises(hb.NotSupportedError, match="n_quadrature=1, the Laplace approximation"):
         fit_glmm(specification("poisson", "log", "crossed"), 5)
