@@ -6,8 +6,8 @@ Given Lambda, beta and phi the spherical effects u have the log posterior densit
 
 A Newton step solves (Lambda'Z'WZ Lambda + I) du = Lambda'Z'g - u with the slopes g and the observed
 curvatures W of the log densities, on the block pattern of the kernel. Where that matrix is not
-positive definite away from the mode, the sizes of the curvatures are taken. Steps are halved until h
-falls. With ``profiled`` the coefficients move too, to the mode of u and beta together.
+positive definite away from the mode, the sizes of the curvatures are taken. Steps are halved until
+h falls. With ``profiled`` the coefficients move too, to the mode of u and beta together.
 
 Source: Bates (2010), lme4: Mixed-effects modeling with R, section 5; Nocedal & Wright (2006),
 section 3.

@@ -361,8 +361,16 @@ def test_counts_without_overdispersion_are_poisson() -> None:
 def test_a_link_that_allows_no_mean_is_told_in_a_sentence() -> None:
     frame = data().assign(wait=lambda d: d["count"] + 0.5)
     frame.loc[0, "x"] = -1e4
-    with pytest.raises(hb.DataError, match="Use a(nother)? link"):
+    with pytest.raises(hb.DataError, match="link='inverse'"):
         fit("wait ~ 0 + x + (1 | g)", frame, "gamma", link="inverse")
+
+
+@pytest.mark.parametrize("family", ["poisson", "zero_inflated_poisson", "bernoulli"])
+def test_no_mean_is_negative_under_the_identity_link(family: str) -> None:
+    spec = specification(family, "identity", "slope", seed=323036)
+    model = conditional(spec.design, spec.family)
+    density = model.densities(np.full(model.y.size, -3.0), np.zeros(model.sizes[2]))
+    assert np.isneginf(density.value).all() and not density.slope.any()
 
 
 def test_quadrature_of_two_factors_is_refused_in_a_sentence() -> None:
