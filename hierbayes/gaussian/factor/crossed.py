@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import blas, lapack
 
 from hierbayes.arrays import FloatArray, IntArray, record
@@ -369,13 +370,15 @@ class CrossedFactor:
             return np.asarray(self.B[:, levels] @ x[:, None])
         meeting, q = self.pattern.pairs.meeting, self.E.shape[2]
         starts = meeting.starts[levels.start : levels.stop + 1]
-        part = slice(starts[0], starts[-1])
-        n_levels, r = starts.size - 1, self.pattern.n_rest
-        B = np.zeros((self.B.shape[0], n_levels, q, r))
-        B[:, meeting.levels[part] - levels.start, :, meeting.columns[part]] = np.swapaxes(
-            self.B[:, part], 0, 1
-        )
-        return (B.reshape(B.shape[0], -1, r) @ x).reshape(B.shape[0], n_levels, q, -1)
+        part, n_levels = slice(starts[0], starts[-1]), starts.size - 1
+        rows = (meeting.levels[part] - levels.start)[:, None] * q + np.arange(q)
+        places = rows.ravel(), np.repeat(meeting.columns[part], q)
+        shape = n_levels * q, self.pattern.n_rest
+        products = [
+            sparse.csr_array((B[part].ravel(), places), shape=shape) @ values
+            for B, values in zip(self.B, x, strict=True)
+        ]
+        return _stack(products).reshape(x.shape[0], n_levels, q, -1)
 
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
