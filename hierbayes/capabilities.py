@@ -12,7 +12,9 @@ from hierbayes.arrays import record
 from hierbayes.errors import NotSupportedError
 from hierbayes.wording import listed
 
-Kind = Literal["REML", "ML", "posterior (collapsed)", "posterior (NUTS)", "other families", "any"]
+Kind = Literal[
+    "REML", "ML", "glmer", "posterior (collapsed)", "posterior (NUTS)", "other families", "any"
+]
 LIKELIHOOD: tuple[Kind, ...] = ("REML", "ML")
 GAUSSIAN_POSTERIOR: tuple[Kind, ...] = ("posterior (collapsed)", "posterior (NUTS)")
 POSTERIOR: tuple[Kind, ...] = (*GAUSSIAN_POSTERIOR, "other families")
@@ -22,9 +24,10 @@ INTRODUCTION = """\
 # What is not supported
 
 Each row is a feature, the kinds of fit that don't have it or have it within limits, and what the
-error says, with what it names in italics. "Other families" are posteriors of responses that are not
-Gaussian with the identity link; "any" is any fit, or the model before one. Requests that are
-mistaken rather than missing, such as a wrong argument, have errors of their own.
+error says, with what it names in italics. REML and ML are fits of Gaussian models with the identity
+link, "glmer" fits of all others; "other families" are posteriors of these; "any" is any fit, or the
+model before one. Requests that are mistaken rather than missing, such as a wrong argument, have
+errors of their own.
 
 This page is made from `hierbayes/capabilities.py` by `make docs-tables`.
 
@@ -133,7 +136,7 @@ _ROWS = (
     Limit(
         key="likelihood-of-family",
         feature="Maximum likelihood of families without a smooth density",
-        kinds=("ML", "other families"),
+        kinds=("glmer",),
         sentence=(
             "family={family!r} has no maximum-likelihood fit in this version: that needs a log "
             "density with derivatives everywhere, and no thresholds. Model(...).sample() gives "
@@ -143,28 +146,124 @@ _ROWS = (
     Limit(
         key="quadrature-of-factors",
         feature="Quadrature of several grouping factors, `n_quadrature`",
-        kinds=("ML", "other families"),
+        kinds=("glmer",),
         sentence=(
             "n_quadrature={n} is for one grouping factor with up to {most} columns; this model "
             "has {factors}. Use n_quadrature=1, the Laplace approximation."
         ),
     ),
     Limit(
-        key="fit-of-family",
-        feature="REML and ML of other families and links, `Model.fit`",
-        kinds=("REML", "ML", "other families"),
+        key="reml-of-family",
+        feature="REML of other families and links, `Model.fit`",
+        kinds=("glmer",),
         sentence=(
-            "family={family!r}, link={link!r}: REML and ML are for Gaussian models with the "
-            "identity link in this version. Model(...).sample() gives the posterior."
+            "method='reml' with family={family!r}, link={link!r}: REML is for Gaussian models with "
+            "the identity link. method='ml' is maximum likelihood."
         ),
     ),
     Limit(
-        key="glmer",
-        feature="Generalised models by maximum likelihood, `glmer`",
-        kinds=("ML", "other families"),
+        key="ddf-of-family",
+        feature="Degrees of freedom of other families",
+        kinds=("glmer",),
         sentence=(
-            "glmer with family={family!r}: generalised linear mixed models are not available "
-            "in this version; lmer fits Gaussian ones."
+            "ddf={ddf!r} is for Gaussian models; tests with family={family!r}, link={link!r} are z "
+            "tests. Write ddf='normal'."
+        ),
+    ),
+    Limit(
+        key="prediction-interval-of-fit",
+        feature="Intervals of new responses of other families, `predict(interval='prediction')`",
+        kinds=("glmer",),
+        sentence=(
+            "interval='prediction' with family={family!r}: new responses have intervals in the "
+            "posterior, model.sample(), and draws in fit.simulate(). interval='confidence' is of "
+            "the expected response."
+        ),
+    ),
+    Limit(
+        key="interval-of-several-factors",
+        feature="Confidence intervals at the levels of one of several grouping factors, `predict`",
+        kinds=("glmer",),
+        sentence=(
+            "interval='confidence' with the effects of {factor}, one of several grouping factors: "
+            "only groups='none' (the typical group) has it. model.sample() gives a posterior that "
+            "has all."
+        ),
+    ),
+    Limit(
+        key="interval-of-expectation",
+        feature="Intervals of the expected response of families whose mean is not mu",
+        kinds=("glmer",),
+        sentence=(
+            "interval='confidence' with family={family!r}, whose expected response depends on "
+            "more than eta: only type='link' has it."
+        ),
+    ),
+    Limit(
+        key="residual-kind-of-fit",
+        feature="Residuals that need a formula the family has not, `residuals(kind=)`",
+        kinds=("glmer",),
+        sentence=(
+            "residuals(kind={kind!r}): family={family!r} has no formula for the variance or "
+            "deviance they are made of. kind='response' is observed minus expected."
+        ),
+    ),
+    Limit(
+        key="profile-of-family",
+        feature="Profiles of other families, `profile`, `confint(method='profile')`",
+        kinds=("glmer",),
+        sentence=(
+            "family={family!r}, link={link!r}: profiles are of Gaussian models in this version. "
+            "confint(method='wald') has intervals of the fixed effects, model.sample() of all."
+        ),
+    ),
+    Limit(
+        key="bootstrap-of-family",
+        feature=(
+            "The bootstrap of other families, `bootstrap`, `confint(method='bootstrap')`, "
+            "`r2(interval=)`"
+        ),
+        kinds=("glmer",),
+        sentence=(
+            "family={family!r}, link={link!r}: the bootstrap is of Gaussian models in this "
+            "version. fit.simulate() and fit.refit() make its samples one by one; model.sample() "
+            "has intervals of all parameters."
+        ),
+    ),
+    Limit(
+        key="surface-of-family",
+        feature="The likelihood of two sds of other families, `likelihood_surface`",
+        kinds=("glmer",),
+        sentence=(
+            "family={family!r}, link={link!r}: the likelihood surface is of Gaussian models "
+            "in this version."
+        ),
+    ),
+    Limit(
+        key="influence-of-family",
+        feature="Influence of levels of other families, `influence`",
+        kinds=("glmer",),
+        sentence=(
+            "family={family!r}, link={link!r}: influence is of Gaussian models in this version. "
+            "A fit of data[data.group != 'a'] says what one level does."
+        ),
+    ),
+    Limit(
+        key="pb-test-of-family",
+        feature="Bootstrap tests of other families, `pb_test`",
+        kinds=("glmer",),
+        sentence=(
+            "family={family!r}, link={link!r}: pb_test is for Gaussian models in this version. "
+            "hb.anova(small, large) is the likelihood-ratio test."
+        ),
+    ),
+    Limit(
+        key="exact-test-of-family",
+        feature="Exact tests of other families, `exact_rlrt`, `exact_lrt`",
+        kinds=("glmer",),
+        sentence=(
+            "family={family!r}, link={link!r}: the exact test is of a Gaussian model. "
+            "hb.anova(small, large) is the likelihood-ratio test."
         ),
     ),
     Limit(
@@ -350,9 +449,9 @@ _ROWS = (
     Limit(
         key="shrinkage-of-family",
         feature="Shrinkage in other families",
-        kinds=("other families",),
+        kinds=("glmer", "other families"),
         sentence=(
-            "{function} needs a Gaussian response with the identity link, and this posterior "
+            "{function} needs a Gaussian response with the identity link, and this fit "
             "has family={family!r}, link={link!r}. Its levels are in fit.coef()."
         ),
     ),

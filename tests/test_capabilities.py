@@ -81,8 +81,8 @@ def test_a_sentence_is_filled_with_its_facts():
     ("key", "facts", "words"),
     [
         ("no-such-row", {}, "no row 'no-such-row'"),
-        ("glmer", {}, r"missing \['family'\]"),
-        ("glmer", {"family": "poisson", "link": "log"}, r"unknown \['link'\]"),
+        ("reml-of-family", {"link": "log"}, r"missing \['family'\]"),
+        ("influence-of-family", {"family": "poisson", "link": "log", "n": 1}, r"unknown \['n'\]"),
         ("contrast-count", {"n": 2}, r"unknown \['n'\]"),
     ],
 )

@@ -10,10 +10,9 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws
-from hierbayes.capabilities import not_supported
-from hierbayes.errors import DataError, NotSupportedError
-from hierbayes.families.builtin import FAMILIES
+from hierbayes.errors import DataError
 from hierbayes.families.family import Family, Mean
+from hierbayes.families.observations import no_responses
 
 
 @record
@@ -42,14 +41,14 @@ class Response:
             If eta's parameter is not the expectation of the family.
         """
         if not self.family.has_expectation:
-            raise _not_available(self.family)
+            raise no_responses(self.family)
         return self.family.mean(eta)
 
     def log_density(self, eta: FloatArray, flat: FlatDraws, rows: slice) -> FloatArray:
         """Log density of the observed response of a block of rows, shape (S, rows)."""
         assert self.y is not None
         if self.family.log_density is None:
-            raise _not_available(self.family)
+            raise no_responses(self.family)
         mean = Mean(eta=eta, link=self.family.link)
         return np.asarray(self.family.log_density(self.y[rows], mean, self._parameters(flat, rows)))
 
@@ -58,7 +57,7 @@ class Response:
     ) -> FloatArray:
         """Draw responses of a block of rows, shape (S, rows)."""
         if self.family.draw is None:
-            raise _not_available(self.family)
+            raise no_responses(self.family)
         mu = self.family.mean(eta)
         try:
             values = self.family.draw(rng, mu, self._parameters(flat, rows))
@@ -77,8 +76,3 @@ class Response:
             found["sigma"] = sigma if self.weights is None else sigma / np.sqrt(self.weights[rows])
         found["trials"] = np.ones(1) if self.trials is None else self.trials[rows]
         return found
-
-
-def _not_available(family: Family) -> NotSupportedError:
-    known = ", ".join(other.name for other in FAMILIES.values() if other.draw is not None)
-    return not_supported("responses-of-family", family=family.name, families=known)

@@ -25,8 +25,10 @@ from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import products_of
 from hierbayes.likelihood.lmm import fit_lmm
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.wording import meant, shown
 
 MOST_LEVELS = 500  # a refit each
@@ -38,7 +40,7 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LinearFit
     group : grouping factor; the one with the fewest levels unless said
 
     Returns
@@ -60,7 +62,9 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     >>> hb.influence(fit)["cooks_distance"].idxmax()
     '309'
     """
-    if not isinstance(fit, LikelihoodFit):
+    if isinstance(fit, GeneralisedFit):
+        raise not_supported("influence-of-family", family=fit.family, link=fit.link)
+    if not isinstance(fit, LinearFit):
         raise not_supported("influence-of-posterior", given=type(fit).__name__)
     factor = fit.design.factors[_position(fit, group)]
     J = factor.levels.size
@@ -89,7 +93,7 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     return table
 
 
-def _squared_length(fit: LikelihoodFit, step: FloatArray) -> float:
+def _squared_length(fit: LinearFit, step: FloatArray) -> float:
     """Step'V^-1 step with V the covariance of beta, of a step (p,) in any units of the columns."""
     p, basis = step.size, fit.kernel.products.anchor.x_basis
     size = np.abs(basis).max(axis=1, initial=0.0)  # in the unit of each coefficient
@@ -98,7 +102,7 @@ def _squared_length(fit: LikelihoodFit, step: FloatArray) -> float:
     return float(along @ along)
 
 
-def _position(fit: LikelihoodFit, group: Any) -> int:
+def _position(fit: LinearFit, group: Any) -> int:
     names = tuple(factor.name for factor in fit.design.factors)
     if not names:
         raise not_supported("influence-without-levels")
@@ -111,7 +115,7 @@ def _position(fit: LikelihoodFit, group: Any) -> int:
     return names.index(group)
 
 
-def _without(fit: LikelihoodFit, kept: BoolArray) -> tuple[FloatArray, float, FloatArray] | None:
+def _without(fit: LinearFit, kept: BoolArray) -> tuple[FloatArray, float, FloatArray] | None:
     """Theta, sigma and beta of the fit to some rows; None where they can't be estimated."""
     kernel = _kernel_of_rows(fit, kept)
     size = np.linalg.eigvalsh(kernel.products.xx)
@@ -126,7 +130,7 @@ def _without(fit: LikelihoodFit, kept: BoolArray) -> tuple[FloatArray, float, Fl
     return found.theta, float(found.at.sigma[0]), beta
 
 
-def _kernel_of_rows(fit: LikelihoodFit, rows: BoolArray) -> Kernel:
+def _kernel_of_rows(fit: LinearFit, rows: BoolArray) -> Kernel:
     """Kernel of some of the rows in the basis of all; levels without rows are left out."""
     part = fit.design.with_rows(rows)
     factors = tuple(_of_levels_present(factor) for factor in part.factors)

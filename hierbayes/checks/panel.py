@@ -15,6 +15,7 @@ from hierbayes.errors import OptionError
 from hierbayes.options import check_flag
 from hierbayes.results.fit import Fit, labelled_effects
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.model_check import ModelCheck
 
 KEPT = 30  # simulated responses that the picture shows
@@ -146,7 +147,7 @@ def _normal_effects(effects: pd.DataFrame) -> list[Row]:
 
 
 def _normal_residuals(fit: Fit) -> list[Row]:
-    if not isinstance(fit, LikelihoodFit):
+    if not isinstance(fit, LinearFit):
         return []
     r = _straightness(fit.residuals(kind="pearson").to_numpy(dtype=np.float64))
     value = f"correlation with normal quantiles {r:.3f}"
@@ -166,7 +167,7 @@ def _of_estimates(fit: Fit) -> list[Row]:
     )
     rows: list[Row] = [(done, "yes" if fit.converged else "no", "yes", _verdict(fit.converged))]
     if isinstance(fit, LikelihoodFit):
-        known = fit.kernel.undetermined is None
+        known = not fit.undetermined_note
         found = "on the boundary" if fit.is_singular else "inside"
         if not known:
             found = "not determined by the data; simulations are of the model without what is not"
@@ -176,7 +177,7 @@ def _of_estimates(fit: Fit) -> list[Row]:
 
 
 def _influence(fit: Fit) -> pd.DataFrame:
-    if not isinstance(fit, LikelihoodFit) or not fit.design.factors:
+    if not isinstance(fit, LinearFit) or not fit.design.factors:
         return pd.DataFrame()
     smallest = min(factor.levels.size for factor in fit.design.factors)
     return influence(fit) if 1 < smallest <= MOST_LEVELS else pd.DataFrame()

@@ -27,7 +27,7 @@ from hierbayes.errors import DataError
 from hierbayes.options import R2Interval
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.fit import Fit
-from hierbayes.results.likelihood_fit import UNCHANGED
+from hierbayes.results.linear_fit import UNCHANGED
 from hierbayes.results.variance_explained import R2, Icc
 
 

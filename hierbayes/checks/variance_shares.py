@@ -27,7 +27,8 @@ from hierbayes.errors import OptionError
 from hierbayes.intervals.bootstrap import bootstrap
 from hierbayes.options import R2Interval, check_option
 from hierbayes.results.fit import Fit
-from hierbayes.results.interval_parameters import interval_parameters, parameter_values
+from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
@@ -121,7 +122,7 @@ def share_estimates(
 
 def _of_posterior(fit: PosteriorFit, level: float) -> ShareEstimates:
     flat = flat_draws(fit.draws, fit.design)
-    residual, words = _residual_variance(fit, flat)
+    residual, words = _residual_variance(fit, flat.sigma, flat.family)
     return ShareEstimates(
         point=None,
         draws=_shares(fit, beta=flat.beta, covariances=_covariances(flat), residual=residual),
@@ -134,6 +135,13 @@ def _of_posterior(fit: PosteriorFit, level: float) -> ShareEstimates:
 
 
 def _of_likelihood(fit: LikelihoodFit) -> ShareEstimates:
+    if isinstance(fit, GeneralisedFit):
+        at = {name: np.array([value]) for name, value in fit.dispersion.items()}
+        residual, words = _residual_variance(fit, np.array([fit.sigma]), at)
+        roots = fit.effect_roots
+        covariances = [(root @ root.T)[None] for root in roots]
+        own = _shares(fit, beta=fit.beta[None], covariances=covariances, residual=residual)
+        return ShareEstimates(point=own, draws=None, residual_words=words, interval_words="")
     whole = fit.representing
     return ShareEstimates(
         point=_from_parameters(whole, _own_parameters(whole)),
@@ -173,9 +181,7 @@ def _undetermined_groups(fit: LikelihoodFit) -> tuple[str, ...]:
 
 
 def _own_parameters(fit: LikelihoodFit) -> FloatArray:
-    return parameter_values(
-        fit, fit.representative[None], np.array([fit.sigma]), beta=fit.beta[None]
-    )
+    return fit.interval_estimates[None]
 
 
 def _from_parameters(fit: LikelihoodFit, values: FloatArray) -> VarianceShares:
@@ -242,20 +248,29 @@ def _gaussian_words(design: Design) -> str:
     return "sigma^2"
 
 
-def _residual_variance(fit: PosteriorFit, flat: FlatDraws) -> tuple[FloatArray, str]:
-    """Residual variance of every draw on the scale of the linear predictor, and what it is."""
-    S = flat.n_draws
+def _residual_variance(
+    fit: Fit, sigma: FloatArray, further: dict[str, FloatArray]
+) -> tuple[FloatArray, str]:
+    """Residual variance on the scale of the linear predictor, and what it is.
+
+    Parameters
+    ----------
+    fit : of any family
+    sigma : array, shape (S,), residual sds
+    further : by name, further parameters (S,) of the family
+    """
+    S = sigma.size
     family = fit.response_family
     if family.is_linear:
         known = fit.design.known_sd is not None
-        residual = np.full(S, _known_variance(fit.design)) if known else flat.sigma**2
+        residual = np.full(S, _known_variance(fit.design)) if known else sigma**2
         return residual, _gaussian_words(fit.design)
     if np.isfinite(family.latent_variance):
         words = f"that of the latent variable behind the {family.link} link"
         return np.full(S, family.latent_variance), words
     if family.link.power == 0 and family.relative_variance and family.variance is not None:
         mean = np.full(S, float(np.asarray(fit.design.y).mean()))
-        spread = family.variance(mean, flat.family) / mean**2
+        spread = family.variance(mean, further) / mean**2
         words = f"log(1 + {family.relative_variance}), of a log-normal response"
         return np.log1p(spread), words
     raise not_supported(

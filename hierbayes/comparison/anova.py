@@ -6,6 +6,7 @@ from hierbayes.calls import checked_call
 from hierbayes.comparison.f_tests import term_table
 from hierbayes.comparison.likelihood_ratio import likelihood_ratio_table
 from hierbayes.errors import OptionError
+from hierbayes.intervals.linear_tests import own_ddf
 from hierbayes.options import AnovaType, Ddf, check_flag, check_option
 from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.f_table import FTable
@@ -37,8 +38,8 @@ def anova(
         averaged, with equal weights, over the levels of the factors it interacts with. The tests
         do not depend on the contrasts of the factors.
     ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
-        Of one fit: denominator degrees of freedom, "satterthwaite" unless said. "kenward-roger"
-        is for REML fits.
+        Of one fit: denominator degrees of freedom, "satterthwaite" unless said, of other families
+        "normal": Wald tests. "kenward-roger" is for REML fits.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def anova(
     if len(fits) == 1:
         if names is not None:
             raise OptionError("names= are of several fits that are compared; this is one fit.")
-        return term_table(fits[0], type=type or 3, ddf=ddf or "satterthwaite")
+        return term_table(fits[0], type=type or 3, ddf=ddf or own_ddf(fits[0]))
     if type is not None or ddf is not None:
         raise OptionError(
             f"type= and ddf= are for F tests of the terms of one fit; {len(fits)} fits are "

@@ -135,7 +135,7 @@ def why_not_nested(small: LikelihoodFit, large: LikelihoodFit) -> str:
     """
     same_weights = _same_rows(small.weights, large.weights, absent=1.0)
     same_offsets = _same_rows(small.design.offset, large.design.offset, absent=0.0)
-    known = {small.kernel.sigma_known, large.kernel.sigma_known}
+    known = {small.has_residual_sd, large.has_residual_sd}
     if not same_weights or not same_offsets or len(known) > 1:
         return "they have different weights, known sds or offsets"
     X = small.design.X[:, small.kept]

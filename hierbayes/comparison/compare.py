@@ -177,12 +177,11 @@ def _check_same_model(fits: tuple[Fit, ...]) -> None:
             a, b = getattr(fit.design, what), getattr(first.design, what)
             if (a is None) != (b is None) or (a is not None and not np.array_equal(a, b)):
                 raise DataError(f"The fits have different {what}, so {PURPOSE}.")
-        families = [one.response_family.name for one in (first, fit)]
-        if families[0] != families[1]:
-            raise DataError(
-                f"The fits have different response families ({families[0]} and {families[1]}), "
-                f"so {PURPOSE}."
-            )
+        for what in ("family", "link"):
+            a, b = getattr(first, what), getattr(fit, what)
+            if a != b:
+                called = "response families" if what == "family" else "links"
+                raise DataError(f"The fits have different {called} ({a} and {b}), so {PURPOSE}.")
 
 
 def _named(fits: tuple[Fit, ...], names: tuple[str, ...] | None) -> list[ComparedFit[Fit]]:
@@ -207,12 +206,18 @@ def _intervals(fits: list[ComparedFit[Fit]], level: float, kind: IntervalKind) -
     if likelihood:
         lines.append(
             f"{' and '.join(likelihood)}: {percent} Wald confidence intervals and p of the fixed "
-            "effects, with Satterthwaite's degrees of freedom; none for sds and correlations"
+            f"effects, {_how(fits[0].fit)}; none for sds and correlations"
         )
     posterior = [own.name for own in posterior_fits(fits)]
     if posterior:
         lines.append(f"{' and '.join(posterior)}: {percent} {KINDS[kind]} credible intervals")
     return tuple(lines)
+
+
+def _how(fit: Fit) -> str:
+    if fit.response_family.is_linear:
+        return "with Satterthwaite's degrees of freedom"
+    return "with normal quantiles"
 
 
 def _priors(posteriors: list[ComparedFit[PosteriorFit]]) -> tuple[str, ...]:

@@ -135,7 +135,9 @@ def row_addresses(fit: Fit) -> Addresses:
 
 
 def _further(fit: Fit) -> tuple[str, ...]:
-    return family_names(fit.draws) if isinstance(fit, PosteriorFit) else ()
+    if isinstance(fit, PosteriorFit):
+        return family_names(fit.draws)
+    return tuple(fit.further_parameters)
 
 
 def _has_icc(fit: Fit) -> bool:

@@ -12,20 +12,25 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
+from hierbayes.arrays import record
 from hierbayes.calls import checked_call
 from hierbayes.comparison.f_tests import deletion_table
 from hierbayes.comparison.hypotheses import term_deletions
+from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.kernel import kernel_of
+from hierbayes.intervals.linear_tests import own_ddf
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import Ddf, DeletionTest, check_option
 from hierbayes.results.f_table import DELETION_COLUMNS, DeletionTable, FTable
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 
 
 @checked_call("hb.drop1")
 def drop1(
-    fit: LikelihoodFit, test: DeletionTest = "F", *, ddf: Ddf | None = None
+    fit: LikelihoodFit, test: DeletionTest | None = None, *, ddf: Ddf | None = None
 ) -> FTable | DeletionTable:
     """Test each term of the fixed part that can be left out on its own.
 
@@ -33,8 +38,8 @@ def drop1(
     ----------
     fit : LikelihoodFit
     test : {"F", "Chisq"}
-        F tests in the fit as it is, or likelihood-ratio tests against fits without the term. For
-        the latter a REML fit is fitted again with ML.
+        F tests in the fit as it is (the default), or likelihood-ratio tests against fits without
+        the term (that of other families). For the latter a REML fit is fitted again with ML.
     ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
         Denominator degrees of freedom of the F tests, "satterthwaite" unless said;
         "kenward-roger" is for REML fits.
@@ -62,11 +67,13 @@ def drop1(
     """
     if not isinstance(fit, LikelihoodFit):
         raise OptionError(f"drop1 takes a fit by REML or ML; it got {fit.__class__.__name__}.")
+    if test is None:
+        test = "F" if isinstance(fit, LinearFit) else "Chisq"
     check_option("test", test, DeletionTest)
     if ddf is not None:
         check_option("ddf", ddf, Ddf)
     if test == "F":
-        return deletion_table(fit, ddf=ddf or "satterthwaite")
+        return deletion_table(fit, ddf=ddf or own_ddf(fit))
     if ddf is not None:
         raise OptionError("ddf= is for F tests; test='Chisq' has no denominator. Leave it out.")
     return _likelihood_ratios(fit)
@@ -76,16 +83,38 @@ def _likelihood_ratios(fit: LikelihoodFit) -> DeletionTable:
     whole = fit.with_method("ml")
     rows: dict[str, tuple[Any, ...]] = {"<none>": (np.nan, whole.aic, np.nan, np.nan)}
     for deletion in term_deletions(fit.design, fit.kept):
-        kernel = kernel_of(deletion.design, weights=fit.weights, method="ml")
-        criterion = float(fit_lmm(deletion.design, kernel).at.criterion[0])
-        lost = fit.beta.size - kernel.products.xy.size
-        lrt = max(criterion - whole.criterion, 0.0)
-        tested = lost and kernel.n_undetermined == whole.kernel.n_undetermined
-        p_value = float(chdtrc(lost, lrt)) if tested else np.nan
-        rows[deletion.label] = (lost, criterion + 2 * (whole.n_params - lost), lrt, p_value)
+        without = _without(whole, deletion.design)
+        lost = fit.beta.size - without.n_coefficients
+        lrt = max(without.criterion - whole.criterion, 0.0)
+        p_value = float(chdtrc(lost, lrt)) if lost and without.is_comparable else np.nan
+        aic = without.criterion + 2 * (whole.n_params - lost)
+        rows[deletion.label] = (lost, aic, lrt, p_value)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(DELETION_COLUMNS))
     return DeletionTable(
         table=table.astype(float),
         formula_text=fit.formula_text,
         refitted=fit.method == "reml",
     )
+
+
+@record(kw_only=False)
+class _Without:
+    """A fit without a term: its criterion, and whether the data determine as much of it."""
+
+    criterion: float
+    n_coefficients: int
+    is_comparable: bool
+
+
+def _without(whole: LikelihoodFit, design: Design) -> _Without:
+    """Fit a smaller design by maximum likelihood."""
+    if isinstance(whole, LinearFit):
+        kernel = kernel_of(design, weights=whole.weights, method="ml")
+        criterion = float(fit_lmm(design, kernel).at.criterion[0])
+        determined = kernel.n_undetermined == whole.kernel.n_undetermined
+        return _Without(criterion, kernel.products.xy.size, determined)
+    assert isinstance(whole, GeneralisedFit)
+    from hierbayes.likelihood.glmm import fit_glmm
+
+    found = fit_glmm(whole.spec.with_other_design(design), whole.n_quadrature)
+    return _Without(-2 * found.loglik, found.beta.size, found.converged)

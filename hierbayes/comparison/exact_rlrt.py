@@ -28,7 +28,9 @@ from hierbayes.gaussian.marginal import Kernel, evaluate
 from hierbayes.intervals.replicates import checked_count
 from hierbayes.options import Method, random_generator
 from hierbayes.results.exact_test import ExactTest
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 
 # The supremum is sought on a grid of log lambda and refined by a parabola through its three best
 # points; in units of the mean eigenvalue, wide enough that the ratio is flat at both ends.
@@ -70,7 +72,7 @@ def exact_rlrt(fit: LikelihoodFit, nsim: int = 10_000, random_seed: Any = None) 
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LinearFit
         With a single variance component, such as ``(1 | g)`` or ``(0 + x | g)``. An ML fit is
         fitted again by REML.
     nsim : int
@@ -119,7 +121,9 @@ def exact_lrt(fit: LikelihoodFit, nsim: int = 10_000, random_seed: Any = None) -
 
 def exact_test(fit: LikelihoodFit, method: Method, *, nsim: int, random_seed: Any) -> ExactTest:
     """Test the one variance component of a model by the likelihood ratio of a method."""
-    if not isinstance(fit, LikelihoodFit):
+    if isinstance(fit, GeneralisedFit):
+        raise not_supported("exact-test-of-family", family=fit.family, link=fit.link)
+    if not isinstance(fit, LinearFit):
         raise OptionError(
             f"The exact test is about a fit of hb.lmer; it got {fit.__class__.__name__}."
         )
@@ -147,7 +151,7 @@ def exact_test(fit: LikelihoodFit, method: Method, *, nsim: int, random_seed: An
     )
 
 
-def why_not_exact(fit: LikelihoodFit) -> NotSupportedError | None:
+def why_not_exact(fit: LinearFit) -> NotSupportedError | None:
     """Return the error that says why a model has no exact test, or None if it has one."""
     components = sum(len(term.columns) for term in fit.design.terms)
     if components == 0:
@@ -164,7 +168,7 @@ def why_not_exact(fit: LikelihoodFit) -> NotSupportedError | None:
     return None
 
 
-def ratio_of(fit: LikelihoodFit) -> float:
+def ratio_of(fit: LinearFit) -> float:
     """Twice the log-likelihood lost by setting the one variance to zero; 0 on the boundary."""
     null = evaluate(fit.kernel, np.zeros((1, 1))).criterion[0]
     ratio = float(null - fit.criterion)

@@ -25,6 +25,7 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
+from hierbayes.capabilities import not_supported
 from hierbayes.comparison.same_data import check_same_rows
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.responses import ResponseProducts
@@ -32,7 +33,9 @@ from hierbayes.intervals.determined_part import determined_part
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
 from hierbayes.intervals.resampling import ResponseDraws
 from hierbayes.likelihood.refits import Refits, refit_many
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.pb_test import PB_COLUMNS, ROWS, PbTest
 
 # A statistic below this is zero: the two searches end within about 1e-9 of their optima.
@@ -57,7 +60,7 @@ def pb_test(
 
     Parameters
     ----------
-    small, large : LikelihoodFit
+    small, large : LinearFit
         Of the same rows and response; ``small`` is ``large`` without some fixed or random
         effects. REML fits are fitted again by ML.
     nsim : int
@@ -95,10 +98,11 @@ def pb_test(
     True
     """
     nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
-    _check_fits(small, large)
+    both = _linear("small", small), _linear("large", large)
+    _check_fits(*both)
     began = time.perf_counter()
     refitted = "reml" in (small.method, large.method)
-    pair = _Pair(small.with_method("ml"), large.with_method("ml"))
+    pair = _Pair(*(fit.with_method("ml") for fit in both))
     observed = 2 * (pair.large.loglik - pair.small.loglik)
     if observed < -NOT_NESTED:
         raise DataError(
@@ -140,7 +144,7 @@ def pb_test(
 class _Pair:
     """The two fits by ML, and what draws and refits responses."""
 
-    def __init__(self, small: LikelihoodFit, large: LikelihoodFit) -> None:
+    def __init__(self, small: LinearFit, large: LinearFit) -> None:
         self.small, self.large = small, large
         self.draws = ResponseDraws(small.representing, "parametric")
         self.parts = [determined_part(fit) for fit in (small, large)]
@@ -199,13 +203,18 @@ def pb_table(observed: float, reference: FloatArray, df: int) -> pd.DataFrame:
     return pd.DataFrame(rows, index=list(ROWS), columns=list(PB_COLUMNS), dtype=np.float64)
 
 
-def _check_fits(small: LikelihoodFit, large: LikelihoodFit) -> None:
-    for name, fit in (("small", small), ("large", large)):
-        if not isinstance(fit, LikelihoodFit):
-            raise OptionError(
-                f"{name} must be a REML or ML fit, not {type(fit).__name__}; posteriors are "
-                "compared with bayes_factor or compare."
-            )
+def _linear(name: str, fit: LikelihoodFit) -> LinearFit:
+    if isinstance(fit, GeneralisedFit):
+        raise not_supported("pb-test-of-family", family=fit.family, link=fit.link)
+    if not isinstance(fit, LinearFit):
+        raise OptionError(
+            f"{name} must be a REML or ML fit, not {type(fit).__name__}; posteriors are "
+            "compared with bayes_factor or compare."
+        )
+    return fit
+
+
+def _check_fits(small: LinearFit, large: LinearFit) -> None:
     check_same_rows((small, large), purpose="their likelihoods do not compare")
     if not _same(small.weights, large.weights) or (
         small.kernel.sigma_known != large.kernel.sigma_known
@@ -234,7 +243,7 @@ def _same(a: FloatArray | None, b: FloatArray | None) -> bool:
     return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
-def _is_within(small: LikelihoodFit, large: LikelihoodFit) -> bool:
+def _is_within(small: LinearFit, large: LinearFit) -> bool:
     """Whether the columns of the small model's X are combinations of the large one's."""
     inside, whole = small.design.X, large.design.X[:, large.kept]
     if not inside.size:

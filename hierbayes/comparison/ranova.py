@@ -29,7 +29,9 @@ from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.intervals.replicates import checked_count
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import random_generator
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.ranova_table import RANOVA_COLUMNS, RanovaTable
 
@@ -71,7 +73,7 @@ def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LinearFit
         A mixed model. Its own method is used for both likelihoods, REML or ML, and its rows.
     nsim : int
         Draws of the exact null distribution, for a model with one variance component of at most
@@ -125,7 +127,7 @@ def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -
 def _row(fit: LikelihoodFit, deletion: Deletion) -> _Row:
     reduced = _fitted(fit, deletion.design)
     # of what is taken out what the data determine: the ratio has no other degrees of freedom
-    n_undetermined = fit.kernel.n_undetermined - reduced.n_undetermined
+    n_undetermined = fit.n_undetermined - reduced.n_undetermined
     df = fit.n_params - reduced.n_params - n_undetermined
     chisq = 2 * (fit.loglik - reduced.loglik)
     if df > 0 and chisq < ZERO_RATIO:
@@ -144,6 +146,8 @@ def _row(fit: LikelihoodFit, deletion: Deletion) -> _Row:
 
 def _fitted(fit: LikelihoodFit, design: Design) -> _Reduced:
     """Fit the model of another random part to the rows of a fit, by its method."""
+    if isinstance(fit, GeneralisedFit):
+        return _generalised(fit, design)
     kernel = kernel_of(design, weights=fit.weights, method=fit.method)
     found = fit_lmm(design, kernel)
     kept = found.kernel.products.anchor.kept
@@ -157,8 +161,24 @@ def _fitted(fit: LikelihoodFit, design: Design) -> _Reduced:
     )
 
 
+def _generalised(fit: GeneralisedFit, design: Design) -> _Reduced:
+    from hierbayes.likelihood.glmm import fit_glmm
+
+    found = fit_glmm(fit.spec.with_other_design(design), fit.n_quadrature)
+    return _Reduced(
+        design=design,
+        kept=fit.kept,
+        is_singular=found.is_singular,
+        n_params=found.beta.size + found.theta.size + len(found.dispersion),
+        loglik=found.loglik,
+        n_undetermined=0,
+    )
+
+
 def _exact_p(fit: LikelihoodFit, row: _Row, *, nsim: int, rng: np.random.Generator) -> float:
     """Exact p of the deletion of the only variance component; NaN for any other."""
+    if not isinstance(fit, LinearFit):
+        return math.nan
     small = max(factor.levels.size for factor in fit.design.factors) <= EXACT_UP_TO
     if row.df > 0 and row.leaves_nothing and small and why_not_exact(fit) is None:
         with suppress(DataError):  # the data do not tell the variance from the residual one

@@ -5,7 +5,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import DataError
+from hierbayes.errors import DataError, NotSupportedError
 from hierbayes.families.builtin import COUNTS, FAMILIES
 from hierbayes.families.family import Family
 
@@ -21,6 +21,12 @@ def check_supported(design: Design, family: Family) -> None:
         raise not_supported("weights-of-family", family=family.name, families=scaled)
     if design.known_sd is not None and not family.weighs_sigma:
         raise not_supported("known-sd-of-family", family=family.name, families=scaled)
+
+
+def no_responses(family: Family) -> NotSupportedError:
+    """Return the error of a family without a formula for its expectation, density or draws."""
+    known = ", ".join(other.name for other in FAMILIES.values() if other.draw is not None)
+    return not_supported("responses-of-family", family=family.name, families=known)
 
 
 def checked_observations(design: Design, family: Family) -> FloatArray:

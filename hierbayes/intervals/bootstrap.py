@@ -17,6 +17,7 @@ import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.calls import checked_call
+from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, HierBayesError, OptionError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.responses import ResponseProducts
@@ -29,11 +30,13 @@ from hierbayes.likelihood.lmm import LmmFit, fit_lmm
 from hierbayes.likelihood.refits import refit_many
 from hierbayes.options import BootstrapKind, check_option
 from hierbayes.results.bootstrap_result import BootstrapResult
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.wording import shown
 
-Statistic = Callable[[LikelihoodFit], Any]
+Statistic = Callable[[LinearFit], Any]
 
 BOUNDS = {"sd": (0.0, np.inf), "sigma": (0.0, np.inf), "cor": (-1.0, 1.0)}
 MOST_JACKKNIFE = 1000  # fits for the acceleration of BCa intervals, which needs no more
@@ -56,7 +59,7 @@ def bootstrap(
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LinearFit
     statistic : callable, optional
         Takes a fit, returns a number, a dict or a Series of numbers. When not given: sds,
         correlations, sigma and fixed effects, under lme4's names.
@@ -104,7 +107,9 @@ def bootstrap(
     >>> hb.bootstrap(fit, icc, nsim=100, random_seed=1).to_frame().shape
     (100, 1)
     """
-    if not isinstance(fit, LikelihoodFit):
+    if isinstance(fit, GeneralisedFit):
+        raise not_supported("bootstrap-of-family", family=fit.family, link=fit.link)
+    if not isinstance(fit, LinearFit):
         raise OptionError(
             f"bootstrap needs a REML or ML fit, not {type(fit).__name__}; a posterior has its "
             "intervals from its draws."
@@ -143,7 +148,7 @@ def bootstrap(
 class _Task:
     """What every replicate needs; ``draws`` and ``products``, or ``levels``, are None, by kind."""
 
-    fit: LikelihoodFit
+    fit: LinearFit
     statistic: Statistic | None
     names: tuple[str, ...]
     estimates: FloatArray
@@ -163,7 +168,7 @@ class _Replicates:
     failures: tuple[str, ...] = ()
 
 
-def _task(fit: LikelihoodFit, statistic: Statistic | None, kind: BootstrapKind) -> _Task:
+def _task(fit: LinearFit, statistic: Statistic | None, kind: BootstrapKind) -> _Task:
     if statistic is None:
         parameters = interval_parameters(fit)
         names = tuple(parameter.name for parameter in parameters)
@@ -189,7 +194,7 @@ def _task(fit: LikelihoodFit, statistic: Statistic | None, kind: BootstrapKind) 
     )
 
 
-def named_numbers(statistic: Statistic, fit: LikelihoodFit) -> dict[str, float]:
+def named_numbers(statistic: Statistic, fit: LinearFit) -> dict[str, float]:
     """Return what a statistic says about a fit, as numbers with names.
 
     Raises
@@ -272,7 +277,7 @@ def _replicates(task: _Task, seed: int, count: int) -> _Replicates:
     return _Replicates(values, failed, found.is_singular & ~failed, tuple(failures))
 
 
-def _row_of(task: _Task, fit: LikelihoodFit) -> FloatArray:
+def _row_of(task: _Task, fit: LinearFit) -> FloatArray:
     assert task.statistic is not None
     found = named_numbers(task.statistic, fit)
     return np.array([found.get(name, np.nan) for name in task.names])
@@ -306,7 +311,7 @@ def _of_levels(task: _Task, levels: LevelSamples, drawn: IntArray) -> _Replicate
     return _Replicates(values, np.array([False]), np.array([found.is_singular]))
 
 
-def _fitted(fit: LikelihoodFit, kernel: Kernel) -> LmmFit:
+def _fitted(fit: LinearFit, kernel: Kernel) -> LmmFit:
     """Fit the model of a sample of levels; DataError where it can't be fitted."""
     if kernel.products.n_obs <= kernel.products.xy.size:
         raise DataError("The levels drawn have fewer rows than the fixed part has coefficients.")
@@ -332,14 +337,14 @@ def _jackknife(task: _Task) -> FloatArray:
 
 
 def _parameters(
-    fit: LikelihoodFit, theta: FloatArray, sigma: FloatArray, beta: FloatArray
+    fit: LinearFit, theta: FloatArray, sigma: FloatArray, beta: FloatArray
 ) -> FloatArray:
     values = parameter_values(fit, theta, sigma, beta=beta)
     values[:, without_interval(fit)] = np.nan
     return values
 
 
-def _drawn(fit: LikelihoodFit, task: _Task) -> str:
+def _drawn(fit: LinearFit, task: _Task) -> str:
     """Say what is drawn anew."""
     if task.levels is not None:
         return f"{task.levels.unit}, with their rows" if fit.design.factors else "rows"

@@ -17,16 +17,17 @@ from hierbayes.intervals.profile import (
     chosen_parameters,
     profiled,
 )
-from hierbayes.intervals.wald import NO_WALD, wald_limits
+from hierbayes.intervals.wald import no_wald, wald_limits
 from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
 from hierbayes.results.bootstrap_result import BootstrapResult
 from hierbayes.results.fit import Fit
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
     interval_parameters,
-    parameter_values,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import shown
@@ -107,13 +108,14 @@ def confint(
                 "method out."
             )
         return _credible(fit, level, parameters)
-    fit = checked_fit(fit, "confint")
     method = check_option("method", "wald" if method is None else method, ConfintMethod)
     check_option("kind", kind, BootstrapKind)
     check_option("interval", interval, BootstrapInterval)
+    if not isinstance(fit, GeneralisedFit):
+        fit = checked_fit(fit, "confint")
     chosen = chosen_parameters(fit, parameters)
     if method == "profile":
-        return _profiled(fit, chosen, level)
+        return _profiled(checked_fit(fit, "confint"), chosen, level)
     if method == "bootstrap":
         from hierbayes.intervals.bootstrap import bootstrap
 
@@ -132,13 +134,11 @@ def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float)
         method="wald",
         level=level,
         details="estimate plus or minus normal quantiles of standard errors",
-        reasons={p.name: NO_WALD for p in chosen if p.kind != "fixed"} | _lost(fit, chosen),
+        reasons={p.name: no_wald(fit) for p in chosen if p.kind != "fixed"} | _lost(fit, chosen),
     )
 
 
-def _profiled(
-    fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float
-) -> pd.DataFrame:
+def _profiled(fit: LinearFit, chosen: Sequence[IntervalParameter], level: float) -> pd.DataFrame:
     found = profiled(fit, chosen, level=level, steps=LIMIT_STEPS)
     caption = REML_CAPTION if fit.method == "reml" and fit.theta.size else None
     details = "signed root of the change of the ML deviance at the normal quantiles"
@@ -192,11 +192,8 @@ def _lost(fit: LikelihoodFit, chosen: Sequence[IntervalParameter]) -> dict[str, 
 
 def _credible(fit: PosteriorFit, level: float, parameters: Any) -> pd.DataFrame:
     """Equal-tailed credible intervals of the draws, under lme4's names."""
-    draws = fit.draws
     chosen, columns = [], []
     for parameter in chosen_parameters(fit, parameters):
-        if parameter.kind == "sigma" and draws.sigma is None:
-            continue  # the response family has no residual sd
         chosen.append(parameter)
         columns.append(np.ravel(_draws_of(fit, parameter)))
     values = np.column_stack(columns)
@@ -242,10 +239,8 @@ def _of_structure(fit: PosteriorFit, parameter: IntervalParameter) -> FloatArray
 
 def _estimates(fit: LikelihoodFit, chosen: Sequence[IntervalParameter]) -> FloatArray:
     """Estimates of the fit itself."""
-    sigma = np.array([fit.sigma])
-    values = parameter_values(fit, fit.representative[None], sigma, beta=fit.beta[None])[0]
     names = [p.name for p in interval_parameters(fit)]
-    return values[[names.index(p.name) for p in chosen]]
+    return fit.interval_estimates[[names.index(p.name) for p in chosen]]
 
 
 def _table(

@@ -13,6 +13,7 @@ from hierbayes.options import Ddf, check_flag, check_option
 from hierbayes.results.contrast_matrix import ContrastMatrix, checked_rhs, contrast_matrix
 from hierbayes.results.f_table import F_COLUMNS, FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.tidy import check_level
 
 LONGEST_LABEL = 40  # of a row of a printed table
@@ -92,6 +93,7 @@ def _missing_notes(fit: LikelihoodFit, tests: dict[str, FTest], ddf: Ddf) -> tup
         )
     if not missing or ddf in ("normal", "none"):
         return notes
+    assert isinstance(fit, LinearFit)  # others have no degrees of freedom that could be missing
     if ddf == "satterthwaite" or fit.alternatives or kenward_roger(fit).flat.size:
         why = "it hangs on variances of which these data say nothing."
     else:
@@ -105,7 +107,7 @@ def _missing_notes(fit: LikelihoodFit, tests: dict[str, FTest], ddf: Ddf) -> tup
 def method_words(fit: LikelihoodFit, ddf: Ddf) -> str:
     """Say how denominator degrees of freedom were found, as the end of a title."""
     if fit.is_linear_model and ddf in ("satterthwaite", "kenward-roger"):
-        known = fit.kernel.sigma_known
+        known = not fit.has_residual_sd
         return "(known residual sds)" if known else "(no random effects: exact F tests)"
     return METHODS[ddf]
 

@@ -19,6 +19,7 @@ from hierbayes.likelihood.determined import (
     on_kept_columns,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.once_a_fit import once_a_fit
 
 UNDETERMINED = "it, or its spread, is not determined by the data"
@@ -41,7 +42,7 @@ class DeterminedPart:
 
 
 @once_a_fit
-def determined_part(fit: LikelihoodFit) -> DeterminedPart:
+def determined_part(fit: LinearFit) -> DeterminedPart:
     """Return the determined part of a fit; its own kernel if that is all."""
     kernel, unknown = determined_kernel(fit.kernel), fit.kernel.undetermined
     if kernel is fit.kernel or unknown is None:
@@ -51,7 +52,7 @@ def determined_part(fit: LikelihoodFit) -> DeterminedPart:
     return DeterminedPart(determined_design(fit.design, unknown), kernel, at, unknown)
 
 
-def determined_fit(fit: LikelihoodFit) -> LikelihoodFit:
+def determined_fit(fit: LinearFit) -> LinearFit:
     """Return the fit of the model without the columns held at zero."""
     part = determined_part(fit)
     if part.unknown is None:
@@ -61,7 +62,7 @@ def determined_fit(fit: LikelihoodFit) -> LikelihoodFit:
     return replace(fit, spec=spec, kernel=part.kernel, at=part.at, representative=theta)
 
 
-def determined_places(fit: LikelihoodFit) -> IntArray:
+def determined_places(fit: LinearFit) -> IntArray:
     """Place of each of the m ``interval_parameters`` among those of that fit; -1 for none."""
     m = fit.undetermined_parameters.size
     kept = np.ones(m, dtype=np.bool_)
@@ -79,7 +80,7 @@ def without_interval(fit: LikelihoodFit) -> BoolArray:
     Shape (m,).
     """
     lost = fit.undetermined_parameters.copy()
-    if fit.beta.size and fit.kernel.undetermined is not None:
+    if fit.beta.size and fit.undetermined_note:
         lost[-fit.beta.size :] |= np.isnan(fit.std_errors)
     return lost
 

@@ -37,7 +37,7 @@ from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.intervals.determined_part import DeterminedPart, determined_part
 from hierbayes.intervals.satterthwaite import DEPENDS, curved_inverse, frame_of
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.once_a_fit import once_a_fit
 
 ZERO = 1e-10  # numerators and denominators below it are zeros of the formulas, not numbers
@@ -88,7 +88,7 @@ class FScaling:
 
 
 @once_a_fit
-def kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
+def kenward_roger(fit: LinearFit) -> KenwardRoger:
     """Return the adjusted covariance and what the degrees of freedom need, computed once a fit.
 
     Raises
@@ -133,7 +133,7 @@ def kenward_roger(fit: LikelihoodFit) -> KenwardRoger:
     )
 
 
-def _check(fit: LikelihoodFit) -> None:
+def _check(fit: LinearFit) -> None:
     if fit.method == "ml":
         raise not_supported("kenward-roger-ml")
     check_unstructured(fit.design, "Kenward and Roger's method")
@@ -160,7 +160,7 @@ def _information_alone(shape: CovarianceShape, own: FloatArray) -> FloatArray:
     return alone
 
 
-def _check_residual(fit: LikelihoodFit, part: DeterminedPart) -> None:
+def _check_residual(fit: LinearFit, part: DeterminedPart) -> None:
     """Raise NotSupportedError where the random effects leave nothing to estimate sigma from."""
     at = part.at
     if part.kernel.sigma_known or at.factor is None:
@@ -193,12 +193,12 @@ def _slopes(frame: Frame) -> tuple[FloatArray, FloatArray]:
     return P, Q[0].reshape(k, p, k, p)
 
 
-def kenward_roger_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatArray:
+def kenward_roger_df(fit: LinearFit, L: FloatArray | None = None) -> FloatArray:
     """Degrees of freedom of t tests of the rows of L beta = 0.
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LinearFit
         By REML.
     L : array, shape (c, p), optional
         Combinations of the kept fixed effects; each coefficient alone when not given.

@@ -20,7 +20,7 @@ from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Coupling, Products, residual_response
 from hierbayes.gaussian.remainder import Remainder
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 
 
 class LevelSamples:
@@ -37,7 +37,7 @@ class LevelSamples:
         For crossed factors.
     """
 
-    def __init__(self, fit: LikelihoodFit, *, purpose: str) -> None:
+    def __init__(self, fit: LinearFit, *, purpose: str) -> None:
         self._kernel, self._design = fit.kernel, fit.design
         products, factors = fit.kernel.products, fit.design.factors
         if not level_graph(products).is_nested:

@@ -21,6 +21,7 @@ from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import lower_triangles, term_covariances
 from hierbayes.gaussian.marginal import evaluate
 from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
     interval_addresses,
@@ -28,6 +29,7 @@ from hierbayes.results.interval_parameters import (
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.likelihood_surface import LikelihoodSurface
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.wording import shown
 
 SD_RANGE = (0.02, 2.8)  # of the grid of an sd, in REML estimates
@@ -46,7 +48,7 @@ def likelihood_surface(
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LinearFit
         Of either method; the other is fitted as well.
     parameters : two of lme4's names of sds, or ``"sigma"``; the first two sds of one term, or
         the first sd and sigma, unless said
@@ -69,7 +71,9 @@ def likelihood_surface(
     >>> surface.x_name, surface.y_name
     ('sd_(Intercept)|Batch', 'sigma')
     """
-    if not isinstance(fit, LikelihoodFit):
+    if isinstance(fit, GeneralisedFit):
+        raise not_supported("surface-of-family", family=fit.family, link=fit.link)
+    if not isinstance(fit, LinearFit):
         raise OptionError(
             f"likelihood_surface takes a REML or ML fit; it got {type(fit).__name__}."
         )
@@ -92,7 +96,7 @@ def likelihood_surface(
     )
 
 
-def _chosen(fit: LikelihoodFit, names: Any) -> tuple[IntervalParameter, IntervalParameter]:
+def _chosen(fit: LinearFit, names: Any) -> tuple[IntervalParameter, IntervalParameter]:
     known = {p.name: p for p in interval_parameters(fit) if p.kind in ("sd", "sigma")}
     sds = [p for p in known.values() if p.kind == "sd"]
     if names is None:
@@ -119,20 +123,20 @@ def _chosen(fit: LikelihoodFit, names: Any) -> tuple[IntervalParameter, Interval
     return chosen[0], chosen[1]
 
 
-def _shown(fit: LikelihoodFit, parameter: IntervalParameter) -> float:
+def _shown(fit: LinearFit, parameter: IntervalParameter) -> float:
     """Estimate of a parameter, NaN where the data do not determine it."""
     place = interval_parameters(fit).index(parameter)
     return float("nan") if fit.undetermined_parameters[place] else _value(fit, parameter)
 
 
-def _value(fit: LikelihoodFit, parameter: IntervalParameter) -> float:
+def _value(fit: LinearFit, parameter: IntervalParameter) -> float:
     if parameter.kind == "sigma":
         return fit.sigma
     found = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
     return float(found[parameter.term].sd[parameter.row])
 
 
-def _grid(fit: LikelihoodFit, parameter: IntervalParameter, n: int) -> FloatArray:
+def _grid(fit: LinearFit, parameter: IntervalParameter, n: int) -> FloatArray:
     value = _value(fit, parameter)
     if parameter.kind == "sigma":
         return np.linspace(SIGMA_RANGE[0] * value, SIGMA_RANGE[1] * value, n)
@@ -143,7 +147,7 @@ def _grid(fit: LikelihoodFit, parameter: IntervalParameter, n: int) -> FloatArra
 
 
 def _rise(
-    fit: LikelihoodFit,
+    fit: LinearFit,
     first: IntervalParameter,
     second: IntervalParameter,
     X: FloatArray,

@@ -17,12 +17,16 @@ import numpy as np
 from scipy.special import chdtrc, fdtrc, ndtr, stdtr
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
 from hierbayes.intervals.determined_part import determined_rows, is_determined
 from hierbayes.intervals.kenward_roger import f_scaling, kenward_roger, kenward_roger_df
 from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.options import Ddf
+from hierbayes.results.fit import Fit
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.row_tests import RowTests
 
 # Rows whose remainder is below this, in their own standard errors, depend on the others.
@@ -51,6 +55,19 @@ class FTest:
     mean_square: float
 
 
+def own_ddf(fit: Fit) -> Ddf:
+    """Return the degrees of freedom of the tests of a fit when nothing is said."""
+    return "normal" if isinstance(fit, GeneralisedFit) else "satterthwaite"
+
+
+def _linear(fit: LikelihoodFit, ddf: Ddf) -> LinearFit:
+    """Return a linear fit, whose tests have degrees of freedom; refuse any other."""
+    if isinstance(fit, GeneralisedFit):
+        raise not_supported("ddf-of-family", family=fit.family, link=fit.link, ddf=ddf)
+    assert isinstance(fit, LinearFit)
+    return fit
+
+
 def coefficient_tests(fit: LikelihoodFit, ddf: Ddf) -> "RowTests":
     """Test each fixed effect of a fit."""
     return row_tests(fit, np.eye(fit.beta.size), ddf=ddf)
@@ -75,7 +92,7 @@ def row_tests(
     """
     estimate = L @ fit.beta
     if ddf == "kenward-roger":
-        variance = np.einsum("ci,ij,cj->c", L, kenward_roger(fit).vcov, L)
+        variance = np.einsum("ci,ij,cj->c", L, kenward_roger(_linear(fit, ddf)).vcov, L)
     else:
         variance = ((L @ fit.representing.vcov_root) ** 2).sum(axis=1)
     se = np.sqrt(np.maximum(variance, 0.0))
@@ -104,9 +121,9 @@ def row_tests(
 def row_df(fit: LikelihoodFit, L: FloatArray, *, ddf: Ddf) -> FloatArray:
     """Degrees of freedom (c,) of t tests of the rows of L (c, p)."""
     if ddf == "satterthwaite":
-        return satterthwaite_df(fit, L)
+        return satterthwaite_df(_linear(fit, ddf), L)
     if ddf == "kenward-roger":
-        return kenward_roger_df(fit, L)
+        return kenward_roger_df(_linear(fit, ddf), L)
     return np.full(L.shape[0], np.inf if ddf == "normal" else np.nan)
 
 
@@ -127,7 +144,7 @@ def f_test(
     OptionError
         If dependent rows have right sides that contradict each other.
     """
-    known = kenward_roger(fit) if ddf == "kenward-roger" else None
+    known = kenward_roger(_linear(fit, ddf)) if ddf == "kenward-roger" else None
     root = fit.representing.vcov_root if known is None else np.linalg.cholesky(known.vcov)
     right = np.broadcast_to(np.asarray(rhs, dtype=float), L.shape[:1])
     L, right = _independent(L, right, root)
@@ -144,7 +161,7 @@ def f_test(
         den_df, factor = scaling.df, scaling.factor
         plain = np.nan if np.isnan(den_df) else plain
     elif ddf == "satterthwaite":
-        den_df = joint_df(satterthwaite_df(fit, L))
+        den_df = joint_df(satterthwaite_df(_linear(fit, ddf), L))
         plain = np.nan if np.isnan(den_df) else plain
     elif ddf == "normal":
         den_df = np.inf

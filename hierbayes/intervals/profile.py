@@ -12,6 +12,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_call
+from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.kernel import method_kernel
 from hierbayes.gaussian.marginal import Evaluation, Kernel
@@ -27,6 +28,7 @@ from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import check_flag
 from hierbayes.progress import counted_progress
 from hierbayes.results.finding import Finding
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
     NamedFit,
@@ -37,6 +39,7 @@ from hierbayes.results.interval_parameters import (
     values_of_roots,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.profile_result import ProfileResult
 from hierbayes.results.tidy import check_level
 
@@ -94,6 +97,8 @@ def profile(
     OptionError
         If ``level`` is not between 0 and 1, a name is not a parameter, or ``fit`` is not a fit by
         REML or ML.
+    NotSupportedError
+        For other families.
 
     Notes
     -----
@@ -106,16 +111,16 @@ def profile(
     >>> hb.profile(fit, level=0.95).confint().round(1).loc["sigma"].tolist()
     [49.5, 38.2, 67.7]
     """
-    checked_fit(fit, "profile")
+    own = checked_fit(fit, "profile")
     check_level(level)
     if progress is not None:
         check_flag("progress", progress, "True, False or None (where somebody watches)")
     chosen = chosen_parameters(fit, parameters)
-    return profiled(fit, chosen, level=level, steps=GRID_STEPS, progress=progress)
+    return profiled(own, chosen, level=level, steps=GRID_STEPS, progress=progress)
 
 
 def profiled(
-    fit: LikelihoodFit,
+    fit: LinearFit,
     chosen: Sequence[IntervalParameter],
     *,
     level: float,
@@ -167,7 +172,7 @@ def profiled(
 
 
 def _of_determined(
-    fit: LikelihoodFit,
+    fit: LinearFit,
     chosen: Sequence[IntervalParameter],
     *,
     level: float,
@@ -200,10 +205,12 @@ def _of_determined(
     )
 
 
-def checked_fit(given: object, function: str) -> LikelihoodFit:
-    """Return a REML or ML fit; else OptionError."""
-    if isinstance(given, LikelihoodFit):
+def checked_fit(given: object, function: str) -> LinearFit:
+    """Return a REML or ML fit of a linear model, whose likelihood can be profiled; else raise."""
+    if isinstance(given, LinearFit):
         return given
+    if isinstance(given, GeneralisedFit):
+        raise not_supported("profile-of-family", family=given.family, link=given.link)
     raise OptionError(
         f"hb.{function} needs a REML or ML fit, as hb.lmer(...) gives it, not "
         f"{type(given).__name__}."
@@ -249,7 +256,7 @@ class _Optimum:
     values: FloatArray
 
 
-def _ml_optimum(fit: LikelihoodFit) -> _Optimum:
+def _ml_optimum(fit: LinearFit) -> _Optimum:
     kernel, at, theta = fit.kernel, fit.at, fit.representative
     if fit.method != "ml":
         found = fit_lmm(fit.design, method_kernel(kernel, "ml"))
@@ -276,7 +283,7 @@ class _Line:
 
 
 def _lines(
-    fit: LikelihoodFit,
+    fit: LinearFit,
     optimum: _Optimum,
     parameters: Sequence[IntervalParameter],
     *,
@@ -318,7 +325,7 @@ def _reported(entry: Held, z: FloatArray, coordinate: float) -> float:
 
 
 def _points(
-    fit: LikelihoodFit,
+    fit: LinearFit,
     kernel: Kernel,
     known: Sequence[IntervalParameter],
     *,
@@ -360,7 +367,7 @@ def _points(
 
 
 def _findings(
-    fit: LikelihoodFit,
+    fit: LinearFit,
     chosen: Sequence[IntervalParameter],
     limits: FloatArray,
     reasons: dict[str, str],

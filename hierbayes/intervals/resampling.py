@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 
 # Directions of the modes with less than this part of the largest second moment have none: they
 # are those in which the random effects do not vary.
@@ -30,7 +30,7 @@ class ResponseDraws:
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LinearFit
     kind : {"parametric", "residual"}
 
     Attributes
@@ -38,7 +38,7 @@ class ResponseDraws:
     is_parametric : whether the draws are from the model's normal distributions
     """
 
-    def __init__(self, fit: LikelihoodFit, kind: Literal["parametric", "residual"]) -> None:
+    def __init__(self, fit: LinearFit, kind: Literal["parametric", "residual"]) -> None:
         self.is_parametric = kind == "parametric"
         self._fixed = fit.fixed_part
         self._factors = fit.design.factors

@@ -42,6 +42,7 @@ from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
 from hierbayes.likelihood.lmm import singular_terms
 from hierbayes.options import Ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.once_a_fit import once_a_fit
 
 # Of psi. As functions of E the criterion's derivatives have their nearest poles one unit away or
@@ -92,7 +93,7 @@ class VarianceUncertainty:
 
 
 @once_a_fit
-def variance_uncertainty(fit: LikelihoodFit) -> VarianceUncertainty:
+def variance_uncertainty(fit: LinearFit) -> VarianceUncertainty:
     """Hessian of the deviance in psi and derivatives of vcov(beta) at the estimates."""
     part = determined_part(fit)
     plain = part.kernel.shape.is_plain
@@ -297,7 +298,7 @@ def curved_inverse(curvature: FloatArray, alone: FloatArray) -> tuple[FloatArray
     return (axes[:, kept] / size[kept]) @ axes[:, kept].T, axes[:, ~kept]
 
 
-def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatArray:
+def satterthwaite_df(fit: LinearFit, L: FloatArray | None = None) -> FloatArray:
     """Degrees of freedom of t tests of the rows of L beta = 0.
 
     Parameters
@@ -326,6 +327,8 @@ def satterthwaite_df(fit: LikelihoodFit, L: FloatArray | None = None) -> FloatAr
 
 def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:
     """Say which parameters degrees of freedom hold at the boundary; nothing where there is none."""
+    if not isinstance(fit, LinearFit):
+        return ()
     unknown = fit.kernel.undetermined
     note = (fit.undetermined_note,) if unknown is not None else ()
     if ddf != "satterthwaite" or fit.is_linear_model:

@@ -15,12 +15,12 @@ from hierbayes.gaussian.marginal import at_sigma
 from hierbayes.lab.state import LabState
 from hierbayes.likelihood.fitting import at_theta
 from hierbayes.likelihood.lmm import singular_terms
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 
 MOST_TERMS = 2  # that are looked at: a plane has two axes
 
 
-def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> LikelihoodFit:
+def chosen_fit(reml: LinearFit, state: LabState, position: int) -> LinearFit:
     """Return the model at sds, correlation and sigma that the reader chose.
 
     What is not chosen is REML's; other factors keep their REML sds. Its fixed effects, modes and
@@ -44,7 +44,7 @@ def chosen_fit(reml: LikelihoodFit, state: LabState, position: int) -> Likelihoo
     return replace(fit, at=at, sigma=sigma, criterion=float(at.criterion[0]))
 
 
-def chosen_roots(reml: LikelihoodFit, state: LabState, position: int) -> tuple[FloatArray, ...]:
+def chosen_roots(reml: LinearFit, state: LabState, position: int) -> tuple[FloatArray, ...]:
     """Return of each factor a root of Var(b), (q, q) in response units: chosen, or REML's."""
     roots = [reml.sigma * Lambda[0] for Lambda in _estimated(reml)]
     sds, cor = chosen_sds(reml, state, position)
@@ -55,9 +55,7 @@ def chosen_roots(reml: LikelihoodFit, state: LabState, position: int) -> tuple[F
     return tuple(roots)
 
 
-def chosen_sds(
-    reml: LikelihoodFit, state: LabState, position: int
-) -> tuple[tuple[float, ...], float]:
+def chosen_sds(reml: LinearFit, state: LabState, position: int) -> tuple[tuple[float, ...], float]:
     """Return sds and correlation of the terms looked at: the reader's, REML's where not given."""
     factor = reml.design.factors[position]
     if len(factor.columns) > MOST_TERMS:
@@ -76,11 +74,11 @@ def chosen_sds(
     return sds, float(np.clip(cor if state.cor is None else state.cor, -1.0, 1.0))
 
 
-def _estimated(reml: LikelihoodFit) -> list[FloatArray]:
+def _estimated(reml: LinearFit) -> list[FloatArray]:
     """Lambda of each factor, (1, q, q), at REML's theta."""
     return reml.kernel.shape.unpack(reml.representative[None])
 
 
-def is_correlated(fit: LikelihoodFit, position: int) -> bool:
+def is_correlated(fit: LinearFit, position: int) -> bool:
     """Whether the model has a correlation between the two terms looked at."""
     return any(term.factor == position and set(term.columns) >= {0, 1} for term in fit.design.terms)

@@ -25,7 +25,7 @@ from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.priors.distributions import HalfCauchy, HalfNormal, HalfStudentT, Prior
 from hierbayes.priors.lkj import LKJ
 from hierbayes.results.fit import Fit
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.once_a_fit import once_a_fit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
@@ -94,7 +94,7 @@ class View:
     estimates: Mapping[str, Estimate]
     first: str
     complete: FloatArray
-    reml: LikelihoodFit
+    reml: LinearFit
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -172,7 +172,7 @@ def view(state: LabState, own: Own | None = None) -> View:
 
 
 def _fits(
-    state: LabState, case: Case, reml: LikelihoodFit, position: int
+    state: LabState, case: Case, reml: LinearFit, position: int
 ) -> tuple[dict[str, Fit], list[str]]:
     """Return the fits that are drawn, the one arrows point to first, and what went wrong."""
     found: dict[str, Fit] = {}
@@ -194,13 +194,15 @@ def _fits(
 
 
 @lru_cache(maxsize=32)
-def _fit(model: Model, method: Any) -> LikelihoodFit:
+def _fit(model: Model, method: Any) -> LinearFit:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HierBayesWarning)  # the page shows the findings
-        return model.fit(method)
+        found = model.fit(method)
+    assert isinstance(found, LinearFit)  # of a Gaussian model
+    return found
 
 
-def reml_of(case: Case) -> LikelihoodFit:
+def reml_of(case: Case) -> LinearFit:
     """Return the REML fit of a case."""
     return _fit(case.model, "reml")
 
@@ -245,7 +247,7 @@ def _sd_prior(law: str, scale: float) -> Prior:
     return HalfCauchy(scale) if law == "cauchy" else HalfStudentT(4, scale)
 
 
-def complete_pooling(fit: LikelihoodFit) -> FloatArray:
+def complete_pooling(fit: LinearFit) -> FloatArray:
     """Least-squares coefficients of the fixed part as if there were no groups, shape (p,)."""
     design = fit.design
     X = design.X[:, column_basis(design.X).kept]

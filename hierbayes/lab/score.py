@@ -29,7 +29,7 @@ from hierbayes.lab.presets import (
 )
 from hierbayes.model.model import Model
 from hierbayes.pooling.shrinkage import shrinkage
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 
 POOLINGS = ("No pooling", "Partial pooling (REML)", "Complete pooling")
 SAMPLES = 20  # fresh samples, or halves held out
@@ -126,7 +126,7 @@ def _errors_of_truth(simulation: Simulation, samples: int) -> FloatArray:
     return np.array(found).reshape(-1, 3)
 
 
-def _lines_of(fit: LikelihoodFit) -> FloatArray:
+def _lines_of(fit: LinearFit) -> FloatArray:
     """Lines of all levels by no, partial and complete pooling, (3, J, 2)."""
     table = shrinkage(fit)
     shape = (-1, 2)
@@ -197,10 +197,12 @@ def _errors_of_hidden(
     return np.array([np.sqrt(((y - p) ** 2).mean()) for p in (own, partial, complete)])
 
 
-def _fitted(model: Model) -> LikelihoodFit | None:
+def _fitted(model: Model) -> LinearFit | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HierBayesWarning)
         try:
-            return model.fit("reml")
+            found = model.fit("reml")
         except (HierBayesError, np.linalg.LinAlgError):
             return None
+    assert isinstance(found, LinearFit)  # of a Gaussian model
+    return found

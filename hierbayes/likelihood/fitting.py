@@ -7,7 +7,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
-from hierbayes.errors import DesignWarning
+from hierbayes.errors import DesignWarning, OptionError
 from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.likelihood.answers import check_bounded, check_sigma, check_told_apart
@@ -15,22 +15,48 @@ from hierbayes.likelihood.lmm import LmmFit, all_findings, fit_lmm
 from hierbayes.options import Method, check_option
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.specification.build import with_formula
 from hierbayes.specification.specification import Specification
-from hierbayes.wording import warn
+from hierbayes.wording import shown, warn
 
 MANY_COLUMNS = 1000  # of X: a fit of n rows takes n times their square operations
 
 
-def fit(spec: Specification, method: Method = "reml", *, quietly: bool = False) -> LikelihoodFit:
+def fit(
+    spec: Specification,
+    method: Method | None = None,
+    *,
+    n_quadrature: int = 1,
+    quietly: bool = False,
+) -> LikelihoodFit:
     """Fit; see ``Model.fit``. ``quietly`` issues no warnings."""
     if quietly:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return fit(spec, method)
-    check_option("method", method, Method)
-    if not spec.family.is_linear:
-        raise not_supported("fit-of-family", family=spec.family.name, link=spec.family.link.name)
+            return fit(spec, method, n_quadrature=n_quadrature)
+    if method is not None:
+        check_option("method", method, Method)
+    if spec.family.is_linear:
+        _check_no_quadrature(n_quadrature)
+        return fit_linear(spec, "reml" if method is None else method)
+    if method == "reml":
+        raise not_supported("reml-of-family", family=spec.family.name, link=spec.family.link.name)
+    from hierbayes.likelihood.generalised import fit_generalised
+
+    return fit_generalised(spec, n_quadrature)
+
+
+def _check_no_quadrature(n_quadrature: Any) -> None:
+    if n_quadrature != 1 or isinstance(n_quadrature, bool):
+        raise OptionError(
+            f"n_quadrature={shown(n_quadrature)} is for families other than Gaussian with the "
+            "identity link, whose likelihood needs no quadrature; leave it out."
+        )
+
+
+def fit_linear(spec: Specification, method: Method) -> LinearFit:
+    """Fit a Gaussian model with the identity link."""
     check_told_apart(spec.design)
     _warn_of_many_columns(spec)
     with one_thread_for(spec.design):
@@ -42,7 +68,7 @@ def fit(spec: Specification, method: Method = "reml", *, quietly: bool = False) 
     return _found(spec, found, findings)
 
 
-def refit(fit: LikelihoodFit, y: Any) -> LikelihoodFit:
+def refit(fit: LinearFit, y: Any) -> LinearFit:
     """Fit the same specification to another response; see ``LikelihoodFit.refit``."""
     spec = fit.spec.with_response(y)
     with one_thread_for(spec.design):
@@ -52,9 +78,9 @@ def refit(fit: LikelihoodFit, y: Any) -> LikelihoodFit:
     return _found(spec, found, all_findings(spec.design, found))
 
 
-def update(before: LikelihoodFit, formula: str) -> LikelihoodFit:
+def update(before: LinearFit, formula: str) -> LinearFit:
     """Fit a changed formula to the same data by the same method; see ``LikelihoodFit.update``."""
-    return fit(with_formula(before.spec, formula), before.method)
+    return fit_linear(with_formula(before.spec, formula), before.method)
 
 
 def at_theta(
@@ -64,7 +90,7 @@ def at_theta(
     *,
     response: FloatArray | None = None,
     **verdicts: Any,
-) -> LikelihoodFit:
+) -> LinearFit:
     """Return the fit whose search ended at ``theta`` (k,), lme4's; nothing is searched.
 
     Parameters
@@ -92,7 +118,7 @@ def _warn_of_many_columns(spec: Specification) -> None:
         )
 
 
-def _found(spec: Specification, found: LmmFit, findings: tuple[Finding, ...]) -> LikelihoodFit:
+def _found(spec: Specification, found: LmmFit, findings: tuple[Finding, ...]) -> LinearFit:
     return _result(
         spec,
         found.kernel,
@@ -104,9 +130,9 @@ def _found(spec: Specification, found: LmmFit, findings: tuple[Finding, ...]) ->
     )
 
 
-def _result(spec: Specification, kernel: Kernel, at: Evaluation, **estimates: Any) -> LikelihoodFit:
+def _result(spec: Specification, kernel: Kernel, at: Evaluation, **estimates: Any) -> LinearFit:
     anchor = kernel.products.anchor
-    return LikelihoodFit(
+    return LinearFit(
         spec=spec,
         method=kernel.method,
         beta=anchor.beta0 + anchor.x_basis @ at.beta[0],

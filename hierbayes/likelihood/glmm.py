@@ -12,6 +12,8 @@ Zeros of variances are looked at as those of linear fits are (``boundary.py``): 
 covariance, and much variance in place of none.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
@@ -517,3 +519,23 @@ def _theta_jacobian(model: Conditional, theta: FloatArray, held: BoolArray) -> F
         both = [model.from_basis(theta + sign * step) for sign in (1, -1)]
         out[:, i] = (both[0] - both[1]) / (2 * step[i])
     return out
+
+
+def glmm_at(
+    spec: Specification,
+    n_quadrature: int,
+    *,
+    beta: FloatArray,
+    theta: FloatArray,
+    dispersion: Mapping[str, float],
+) -> GlmmOptimum:
+    """Return the optimum of a search that ended at these estimates; nothing is searched."""
+    model = conditional(spec.design, spec.family)
+    search = Search(model, n_quadrature, np.linalg.solve(model.x_basis, beta))
+    values = [dispersion[parameter.name] for parameter in model.further]
+    phi = [t.forward(value) for t, value in zip(model.transforms, values, strict=True)]
+    with one_thread_for(spec.design):
+        x = search.joined(search.beta, model.in_basis(theta), np.array(phi))
+        at = search.criterion(x)
+        H = hessian(search, x, at, ~_held(search, x)) if x.size else np.zeros((0, 0))
+        return _optimum(search, x, at, H, 0.0)

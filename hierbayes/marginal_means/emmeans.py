@@ -17,6 +17,7 @@ import pandas as pd
 
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
+from hierbayes.intervals.linear_tests import own_ddf
 from hierbayes.intervals.satterthwaite import held_notes
 from hierbayes.marginal_means.emmeans_contrasts import ContrastRows, contrast_rows, no_contrasts
 from hierbayes.marginal_means.emmeans_estimates import (
@@ -52,7 +53,7 @@ def emmeans(
     *,
     contrasts: Literal["pairwise"] | Mapping[str, Any] | Iterable[Any] | None = None,
     at: Mapping[str, Any] | None = None,
-    ddf: Ddf = "satterthwaite",
+    ddf: Ddf | None = None,
     adjust: Adjust | None = None,
     level: float = 0.95,
     type: PredictionType = "link",
@@ -75,7 +76,8 @@ def emmeans(
     at : dict, optional
         Values of predictors: ``{"Days": [0, 9]}``, or some of the levels of a factor.
     ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
-        Degrees of freedom of a likelihood fit.
+        Degrees of freedom of a likelihood fit, "satterthwaite" when not given, of other families
+        "normal".
     adjust : {"tukey", "holm", "none"}
         For several tests: Tukey for pairwise differences and none for others unless said.
     level : float
@@ -104,6 +106,7 @@ def emmeans(
     >>> found.contrasts[["contrast", "p_value"]].round(4).values.tolist()
     [['A - B', 0.0111], ['A - C', 0.0002], ['B - C', 0.0507]]
     """
+    ddf = own_ddf(fit) if ddf is None else ddf
     _check_options(fit, ddf=ddf, adjust=adjust, level=level, type=type)
     asked, groups = _names("specs", specs, some=False), () if by is None else _names("by", by)
     _check_apart(asked, groups)

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr, ndtri
 
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.predictive import flat_draws
@@ -16,6 +17,7 @@ from hierbayes.intervals.linear_tests import row_tests
 from hierbayes.marginal_means.adjustment import adjusted_p, adjusted_quantile
 from hierbayes.options import Adjust, Ddf
 from hierbayes.results.chains import credible_interval
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 
@@ -80,6 +82,7 @@ class FitEstimates:
     """Tests of all means, then of all contrasts group by group, made in one go.
 
     The degrees of freedom of all rows share what costs most, the Hessian of the deviance.
+    ``limits`` are those of means on the scale of the response: those of eta, carried over.
     """
 
     fit: LikelihoodFit
@@ -88,6 +91,7 @@ class FitEstimates:
     weights: tuple[FloatArray, ...] | None
     ddf: Ddf
     level: float
+    limits: tuple[FloatArray, FloatArray] | None = None
 
     @classmethod
     def of(
@@ -102,6 +106,8 @@ class FitEstimates:
         L, offset, known = rows.L, rows.offset, rows.estimable
         if weights is not None:
             L, offset, known = _with_contrasts(rows, weights)
+        if not request.on_link and isinstance(fit, GeneralisedFit):
+            return cls._on_response(fit, rows, weights=weights, request=request)
         found = row_tests(fit, L[known], ddf=request.ddf, rhs=-offset[known])
         columns = {
             "estimate": found.estimate + offset[known],
@@ -117,9 +123,52 @@ class FitEstimates:
             fit=fit, tests=tests, rows=rows, weights=weights, ddf=request.ddf, level=request.level
         )
 
+    @classmethod
+    def _on_response(
+        cls,
+        fit: GeneralisedFit,
+        rows: MeanRows,
+        *,
+        weights: tuple[FloatArray, ...] | None,
+        request: Request,
+    ) -> Self:
+        """Give expected responses of the means and their differences, by the delta method."""
+        eta = np.where(rows.estimable, rows.L @ fit.beta + rows.offset, np.nan)
+        mu, G = fit.expected_at(eta), fit.expected_slope(eta)[:, None] * rows.L
+        estimate, gradient = [mu], [G]
+        for group, own in zip(rows.groups, weights or (), strict=weights is not None):
+            lost = ((own != 0) & ~rows.estimable[group]).any(axis=1)
+            estimate.append(np.where(lost, np.nan, own @ np.nan_to_num(mu[group])))
+            gradient.append(own @ np.nan_to_num(G[group]))
+        values = np.concatenate(estimate)
+        se = np.sqrt(((np.vstack(gradient) @ fit.vcov_root) ** 2).sum(axis=1))
+        se = np.where(np.isnan(values), np.nan, se)
+        tested = request.ddf != "none"
+        tests = {
+            "estimate": values,
+            "std_error": se,
+            "df": np.where(np.isnan(values) | (not tested), np.nan, np.inf),
+            "statistic": values / se,
+            "p_value": 2 * ndtr(-np.abs(values / se)) if tested else np.full(se.shape, np.nan),
+        }
+        half = ndtri((1 + request.level) / 2) * np.sqrt(((rows.L @ fit.vcov_root) ** 2).sum(axis=1))
+        ends = np.sort([fit.expected_at(eta - half), fit.expected_at(eta + half)], axis=0)
+        return cls(
+            fit=fit,
+            tests=tests,
+            rows=rows,
+            weights=weights,
+            ddf=request.ddf,
+            level=request.level,
+            limits=(ends[0], ends[1]),
+        )
+
     def means(self) -> Columns:
         """Columns of the table of means."""
         found = {name: values[: len(self.rows.labels)] for name, values in self.tests.items()}
+        if self.limits is not None:
+            columns = {name: found[name] for name in ("estimate", "std_error", "df")}
+            return columns | dict(zip(("conf_low", "conf_high"), self.limits, strict=True))
         quantile = adjusted_quantile(
             found["df"], level=self.level, method="none", n_means=1, n_tests=1
         )
@@ -163,7 +212,11 @@ class FitEstimates:
     def _ddf_words(self) -> str:
         if self.fit.is_linear_model and self.ddf in ("satterthwaite", "kenward-roger"):
             return "residual degrees of freedom"
-        return DDF_WORDS[self.ddf]
+        scale = ""
+        if isinstance(self.fit, GeneralisedFit):
+            scale = f", on the scale of the {self.fit.link} link"
+            scale = scale if self.limits is None else ", on the response scale"
+        return f"{DDF_WORDS[self.ddf]}{scale}"
 
 
 @record

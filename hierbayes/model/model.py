@@ -13,6 +13,7 @@ import pandas as pd
 
 from hierbayes.calls import checked_call, checked_init, checked_methods
 from hierbayes.capabilities import not_supported
+from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
 from hierbayes.likelihood.fitting import fit
@@ -50,7 +51,7 @@ class Model(Specified):
         pandas, polars, pyarrow or anything narwhals reads; a CSV or Parquet path. Never changed.
     family, link : str
         Response family and link, by their names in bambi, for example ``family="bernoulli",
-        link="probit"``. REML and ML are for "gaussian" with the identity link. A family of your own
+        link="probit"``. REML is for "gaussian" with the identity link. A family of your own
         is an ``hb.Family``, or the name under which ``hb.register_family`` has it.
     weights : column name, array or expression
         Precision weights: Var(e) = sigma^2 / weight. As with all values given beside the data, a
@@ -142,25 +143,37 @@ class Model(Specified):
         """Return the same model of another response; see ``LikelihoodFit.refit``."""
         return model_of(self.spec.with_response(y))
 
-    def fit(self, method: Method = "reml") -> LikelihoodFit:
+    def fit(self, method: Method | None = None, n_quadrature: int = 1) -> LikelihoodFit:
         """Fit by REML or maximum likelihood.
 
         Parameters
         ----------
         method : {"reml", "ml"}
+            "reml" when not given for a Gaussian model with the identity link, else "ml".
+        n_quadrature : int
+            Of other families: nodes of adaptive quadrature for each column of the random effects
+            of a grouping factor. 1 is the Laplace approximation; 0 a quick look, as lme4's
+            ``nAGQ = 0``.
+
+        Returns
+        -------
+        LikelihoodFit
+            A ``LinearFit``, or of other families a ``GeneralisedFit``.
 
         Raises
         ------
         DataError
             If no residual variation is left to model, or if a term has as many random effects as
             there are rows, so that its sds can't be told from the residual sd.
+        NotSupportedError
+            For "reml" of other families, and for families without a smooth density.
 
         Warns
         -----
         HierBayesWarning
             For each of the fit's findings, pointing at the caller's line.
         """
-        return fit(self.spec, method)
+        return fit(self.spec, method, n_quadrature=n_quadrature)
 
     def sample(
         self,
@@ -368,6 +381,16 @@ def lmer(formula: str, data: Any, reml: bool = True, **model_options: Any) -> Li
     return Model(formula, data, **model_options).fit("reml" if reml else "ml")
 
 
+# What R calls families and links, where we take bambi's names.
+R_FAMILIES: dict[Any, str] = {
+    "Gamma": "gamma",
+    "inverse.gaussian": "wald",
+    "negative.binomial": "negativebinomial",
+    "nbinom2": "negativebinomial",
+}
+R_LINKS: dict[Any, str] = {"1/mu^2": "inverse_squared"}
+
+
 @checked_call("hb.glmer", options_of=Model)
 def glmer(
     formula: str,
@@ -377,12 +400,40 @@ def glmer(
     n_quadrature: int = 1,
     **model_options: Any,
 ) -> LikelihoodFit:
-    """Fit a generalised linear mixed model; not available in this version.
+    """Fit a generalised linear mixed model by maximum likelihood.
+
+    Parameters
+    ----------
+    formula, data, **model_options
+        As for ``Model``. A binomial response is 0 or 1, true or false, a column of two categories
+        (the first is failure), ``cbind(successes, failures)``, or proportions with
+        ``weights`` their numbers of trials.
+    family, link : str
+        By their names in bambi or in R: ``"binomial"``, ``"poisson"``, ``"Gamma"``, ...
+    n_quadrature : int
+        Nodes of adaptive quadrature for each column of the random effects; 1 is the Laplace
+        approximation, 0 a quick look, as lme4's ``nAGQ``.
 
     Raises
     ------
+    OptionError
+        For a Gaussian model with the identity link, which ``hb.lmer`` fits.
     NotSupportedError
-        Always.
+        For families without a smooth density.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
+    ...     hb.load_dataset("cbpp"))
+    >>> fit.fixef().round(2).tolist()
+    [-1.4, -0.99, -1.13, -1.58]
     """
-    del formula, data, n_quadrature, model_options
-    raise not_supported("glmer", family=family_named(family, link).name)
+    family, link = R_FAMILIES.get(family, family), R_LINKS.get(link, link)
+    chosen = family_named(family, link)
+    if chosen.is_linear:
+        raise OptionError(
+            "glmer is for other families than Gaussian with the identity link; hb.lmer fits that "
+            "by REML or maximum likelihood."
+        )
+    return Model(formula, data, family, link, **model_options).fit("ml", n_quadrature)

@@ -15,7 +15,7 @@ from hierbayes.gaussian.marginal import Kernel
 from hierbayes.naming.addresses import effect_addresses
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.fit import Fit
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.wording import meant, shown
 
@@ -47,7 +47,7 @@ def check_shrinks(given: object, function: str) -> Fit:
         raise not_supported("shrinkage-of-what", function=function, given=type(given).__name__)
     if given.is_linear_model:
         raise not_supported("shrinkage-without-effects")
-    if isinstance(given, PosteriorFit) and not given.response_family.is_linear:
+    if not given.response_family.is_linear:
         raise not_supported(
             "shrinkage-of-family", function=function, family=given.family, link=given.link
         )
@@ -79,10 +79,11 @@ def _not_one_of(argument: str, given: Any, names: Any) -> str:
 
 def level_covariances(fit: Fit) -> LevelCovariances:
     """Return where a fit stands; a posterior at its means."""
-    if isinstance(fit, LikelihoodFit):
+    if isinstance(fit, LinearFit):
         return LevelCovariances(
             kernel=fit.kernel, gamma=fit.at.beta[0], Lambdas=fit.at.Lambdas, sigma=fit.sigma
         )
+    assert isinstance(fit, PosteriorFit)
     kernel: Kernel = fit.spec.kernel("reml")
     anchor = kernel.products.anchor
     means = [covariance_draws(fit.draws, f.name).mean(axis=0)[None] for f in fit.design.factors]

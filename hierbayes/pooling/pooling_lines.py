@@ -23,7 +23,7 @@ from hierbayes.errors import OptionError
 from hierbayes.pooling.level_covariances import check_shrinks, position_of_group
 from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.results.fit import Fit, used_column
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.results.tidy import check_level
@@ -109,7 +109,7 @@ def pooling_lines(
     )
     for kind, b in effects:
         lines[kind] = base + (Z * b[codes]).sum(axis=1)
-    if isinstance(fit, LikelihoodFit) and fit.kernel.undetermined is not None:
+    if isinstance(fit, LinearFit) and fit.kernel.undetermined is not None:
         lines["coefficient"] = fit.shown(partial(_line, X, Z, codes, position), fit.row_scale)
         lines["coefficient"] += _offsets(fit.design, factor)[codes]
     lines["lower"] = lines["upper"] = np.nan
@@ -127,13 +127,13 @@ def pooling_lines(
 
 def _base(fit: Fit, X: FloatArray) -> FloatArray:
     """X beta, NaN where the data do not determine it."""
-    if isinstance(fit, LikelihoodFit):
+    if isinstance(fit, LinearFit):
         return fit.shown(lambda one: X @ one.beta, fit.row_scale)
     return np.asarray(X @ fit.beta)
 
 
 def _line(
-    X: FloatArray, Z: FloatArray, codes: IntArray, position: int, fit: LikelihoodFit
+    X: FloatArray, Z: FloatArray, codes: IntArray, position: int, fit: LinearFit
 ) -> FloatArray:
     return np.asarray(X @ fit.beta + (Z * fit.modes[position][codes]).sum(axis=1))
 

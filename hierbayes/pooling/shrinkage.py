@@ -33,7 +33,7 @@ from hierbayes.pooling.level_covariances import (
 from hierbayes.pooling.shrinkage_matrices import matrices_at, reliabilities
 from hierbayes.pooling.unpenalised import LevelEstimates, level_scores, own_rows, unpenalised
 from hierbayes.results.fit import Fit
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import (
     FactorShrinkage,
@@ -88,12 +88,12 @@ def shrinkage(fit: Fit) -> ShrinkageTable:
     (18, 2, 2)
     """
     check_shrinks(fit, "hb.shrinkage")
-    if isinstance(fit, LikelihoodFit) and fit.kernel.undetermined is not None:
+    if isinstance(fit, LinearFit) and fit.kernel.undetermined is not None:
         return _determined(fit)
     return _table(fit)
 
 
-def _determined(fit: LikelihoodFit) -> ShrinkageTable:
+def _determined(fit: LinearFit) -> ShrinkageTable:
     """Return the table with NaN for all that the data do not determine."""
     whole = _table(fit.representing)
     assert whole.details is not None
@@ -118,9 +118,7 @@ def _determined(fit: LikelihoodFit) -> ShrinkageTable:
     return shrinkage_table(columns, replace(whole.details, factors=factors))
 
 
-def _determined_factor(
-    fit: LikelihoodFit, found: FactorShrinkage, *, position: int
-) -> FactorShrinkage:
+def _determined_factor(fit: LinearFit, found: FactorShrinkage, *, position: int) -> FactorShrinkage:
     factor = fit.design.factors[position]
     scale = fit.row_scale / np.sqrt((factor.z**2).mean(axis=0))
     scales: dict[str, Any] = dict.fromkeys(ARRAYS, scale[:, None] * scale)
@@ -132,7 +130,7 @@ def _determined_factor(
     return replace(found, **shown)
 
 
-def _array_of(group: str, name: str, fit: LikelihoodFit) -> FloatArray:
+def _array_of(group: str, name: str, fit: LinearFit) -> FloatArray:
     details = _table(fit).details
     assert details is not None
     return np.asarray(getattr(details.factors[group], name))
@@ -140,7 +138,11 @@ def _array_of(group: str, name: str, fit: LikelihoodFit) -> FloatArray:
 
 def _table(fit: Fit) -> ShrinkageTable:
     """Return the table of a fit whose covariances are taken as determined."""
-    estimates = _posterior(fit) if isinstance(fit, PosteriorFit) else _likelihood(fit)
+    if isinstance(fit, PosteriorFit):
+        estimates = _posterior(fit)
+    else:
+        assert isinstance(fit, LinearFit)  # see check_shrinks
+        estimates = _likelihood(fit)
     columns: dict[str, list[Any]] = {}
     factors = {}
     for position, factor in enumerate(fit.design.factors):
@@ -223,7 +225,7 @@ class _Estimates:
     coefficient_sds: list[FloatArray]
 
 
-def _likelihood(fit: LikelihoodFit) -> _Estimates:
+def _likelihood(fit: LinearFit) -> _Estimates:
     kernel, at = fit.kernel, fit.at
     bases = kernel.products.anchor.z_bases
     kept, left = matrices_at(kernel, at.Lambdas)
@@ -243,7 +245,7 @@ def _likelihood(fit: LikelihoodFit) -> _Estimates:
     )
 
 
-def _coefficient_sds(fit: LikelihoodFit) -> list[FloatArray]:
+def _coefficient_sds(fit: LinearFit) -> list[FloatArray]:
     """Return standard errors of beta + b_j, per factor (J, q), from the mixed-model equations.
 
     Given theta, beta-hat + b-hat_j - (beta + b_j) has the variance sigma^2 (d'(X'V^-1X)^-1 d +

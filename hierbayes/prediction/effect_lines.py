@@ -19,6 +19,7 @@ from hierbayes.design.design import GroupingFactor
 from hierbayes.design.values import Factor, Logical, Vector, as_numbers
 from hierbayes.errors import OptionError
 from hierbayes.results.fit import Fit, used_column
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.prediction_table import PredictionTable, heading_lines
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import did_you_mean, shown
@@ -211,6 +212,8 @@ def _new(fit: Fit, columns: _Columns, frame: pd.DataFrame, level: float) -> Pred
     """Limits of a new response whose groups are not known; None where they can't be known."""
     design = fit.design
     if design.known_sd is not None or design.weights is not None:
+        return None
+    if isinstance(fit, GeneralisedFit):  # it has no intervals of new responses
         return None
     free = [n for n in columns.grouping if n not in columns.predictors]
     if not all(_has_free(factor, free) for factor in design.factors):

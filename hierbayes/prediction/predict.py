@@ -60,6 +60,7 @@ from hierbayes.prediction.prediction_variance import (
 from hierbayes.prediction.reference_grid import is_estimable
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.prediction_table import included, prediction_table
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import meant, shown, warn
@@ -68,7 +69,7 @@ SHOWN_LEVELS = 5
 
 
 def predict(
-    fit: LikelihoodFit,
+    fit: LinearFit,
     newdata: Any = None,
     *,
     groups: str | Iterable[str] = "all",
@@ -88,14 +89,13 @@ def predict(
     chosen = chosen_groups(fit, groups)
     rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
     if newdata is not None:
-        _warn_of_undetermined(fit, rows.X)
-    expected = partial(_expected, rows, chosen, new_levels)
-    total = fit.shown(expected, fit.row_scale)
+        warn_of_undetermined(fit, rows.X)
+    total = fit.shown(partial(expected, rows, chosen, new_levels), fit.row_scale)
     if new_levels == "sample" and interval is None:
         for position, factor in enumerate(rows.factors):
             if factor.name in chosen:
                 labels = rows.new_labels.get(factor.name)
-                total = total + _drawn_part(fit, position, factor, labels=labels, rng=rng)
+                total = total + drawn_part(fit, position, factor, labels=labels, rng=rng)
                 known = fit.determined(partial(_variance_of_levels, position, factor))
                 total[(factor.codes == NEW_LEVEL) & ~known] = np.nan
     if interval is None:
@@ -127,7 +127,7 @@ def predict(
     )
 
 
-def _expected(
+def expected(
     rows: NewRows, chosen: Collection[str], new_levels: NewLevels, fit: LikelihoodFit
 ) -> FloatArray:
     """X beta + Z b plus offset of the rows, shape (m,)."""
@@ -142,12 +142,12 @@ def _expected(
 
 
 def _variance(
-    X: FloatArray, effects: Sequence[GroupRows], residual: FloatArray | None, fit: LikelihoodFit
+    X: FloatArray, effects: Sequence[GroupRows], residual: FloatArray | None, fit: LinearFit
 ) -> PredictionVariance:
     return prediction_variance(fit, X, effects, residual=residual)
 
 
-def _warn_of_undetermined(fit: LikelihoodFit, X: FloatArray) -> None:
+def warn_of_undetermined(fit: LikelihoodFit, X: FloatArray) -> None:
     """Warn where X beta hinges on which of the dependent columns of X was dropped."""
     if fit.kept.size == X.shape[1]:
         return
@@ -267,13 +267,13 @@ def _group_part(
     return part
 
 
-def _variance_of_levels(position: int, factor: GroupingFactor, fit: LikelihoodFit) -> FloatArray:
+def _variance_of_levels(position: int, factor: GroupingFactor, fit: LinearFit) -> FloatArray:
     """Variance of z b over the levels of one factor, relative to sigma^2, shape (m,)."""
     Lambda = fit.kernel.shape.unpack(fit.representative[None])[position][0]
     return np.asarray(((factor.z @ Lambda) ** 2).sum(axis=1))
 
 
-def _drawn_part(
+def drawn_part(
     fit: LikelihoodFit,
     position: int,
     factor: GroupingFactor,
@@ -287,8 +287,7 @@ def _drawn_part(
     if new.any():
         # by sorted label: the order of the rows does not matter
         found, index = np.unique(labels[new].astype(str), return_inverse=True)
-        # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
-        root = fit.sigma * fit.kernel.shape.unpack(fit.representative[None])[position][0]
+        root = fit.effect_roots[position]
         b = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
         part[new] = (b * factor.z[new]).sum(axis=1)
     return part

@@ -38,7 +38,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
 from hierbayes.intervals.satterthwaite import STEP, variance_uncertainty
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 
 AT_ONCE = 2**22  # numbers of one temporary array: 32 MB
 # Near the boundary a variance has so large a relative error that its formal degrees of freedom fall
@@ -99,7 +99,7 @@ class PredictionVariance:
 
 
 def prediction_variance(
-    fit: LikelihoodFit,
+    fit: LinearFit,
     X: FloatArray,
     groups: Sequence[GroupRows],
     *,
@@ -109,7 +109,7 @@ def prediction_variance(
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LinearFit
     X : array, shape (m, p), kept columns
     groups : one a chosen grouping factor
     residual : array, shape (m,), optional
@@ -147,7 +147,7 @@ def _central(values: FloatArray) -> FloatArray:
     return np.asarray(values[1 : k + 1] - values[k + 1 :]) / (2 * STEP)
 
 
-def _least_df(fit: LikelihoodFit, groups: Sequence[GroupRows]) -> float:
+def _least_df(fit: LinearFit, groups: Sequence[GroupRows]) -> float:
     """Lower bound of the degrees of freedom; none for fixed effects alone, as in their tests."""
     if not groups:
         return 0.0

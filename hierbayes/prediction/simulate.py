@@ -6,17 +6,19 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.capabilities import not_supported
-from hierbayes.errors import OptionError
+from hierbayes.errors import DataError, OptionError
+from hierbayes.families.observations import no_responses
 from hierbayes.options import random_generator, shown
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.results.linear_fit import LinearFit
 
 
-def simulate(fit: LikelihoodFit, *, nsim: int = 1, random_seed: Any = None) -> pd.DataFrame:
+def simulate(fit: LinearFit, *, nsim: int = 1, random_seed: Any = None) -> pd.DataFrame:
     """Draw responses on the rows used, with the estimates taken as true.
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LinearFit
     nsim : int
         Number of responses.
     random_seed : int, Generator or SeedSequence
@@ -27,20 +29,57 @@ def simulate(fit: LikelihoodFit, *, nsim: int = 1, random_seed: Any = None) -> p
         Shape (n, nsim), columns ``sim_1`` ..., response units. Each column has its own draw of
         every random effect.
     """
-    if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 1:
-        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1.")
+    _check_nsim(nsim)
     if np.isnan(fit.deviance):
         raise not_supported("responses-undetermined", note=fit.undetermined_note)
     rng = random_generator(random_seed)
     y = np.repeat(fit.fixed_part[:, None], nsim, axis=1)
-    # by theta, not by the factor the search ended with: a loaded fit draws the same numbers
-    for factor, Lambda in zip(
-        fit.design.factors, fit.kernel.shape.unpack(fit.representative[None]), strict=True
-    ):
-        root = fit.sigma * Lambda[0]
+    for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):
         b = rng.standard_normal((nsim, factor.levels.size, root.shape[1])) @ root.T
         y += np.einsum("nq,snq->ns", factor.z, b[:, factor.codes])
     sd = fit.sigma if fit.weights is None else (fit.sigma / np.sqrt(fit.weights))[:, None]
     y += sd * rng.standard_normal(y.shape)
     names = [f"sim_{i + 1}" for i in range(nsim)]
     return pd.DataFrame(y, index=fit.design.row_labels, columns=names)
+
+
+def simulate_generalised(
+    fit: GeneralisedFit, *, nsim: int = 1, random_seed: Any = None
+) -> pd.DataFrame:
+    """Draw responses of a generalised fit; the arguments are those of ``simulate``.
+
+    Of ``cbind(successes, failures)`` the successes, of proportions proportions: what ``refit``
+    takes.
+
+    Raises
+    ------
+    NotSupportedError
+        If the family has no draws.
+    """
+    _check_nsim(nsim)
+    family = fit.response_family
+    if family.draw is None:
+        raise no_responses(family)
+    rng = random_generator(random_seed)
+    eta = np.repeat(fit.fixed_part[None], nsim, axis=0)
+    for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):
+        b = rng.standard_normal((nsim, factor.levels.size, root.shape[1])) @ root.T
+        eta += np.einsum("nq,snq->sn", factor.z, b[:, factor.codes])
+    mu = family.mean(eta)
+    try:
+        y = np.asarray(family.draw(rng, mu, fit.row_parameters), dtype=np.float64)
+    except ValueError as error:  # NumPy's, of a mean that can't be
+        raise DataError(
+            f"Responses of family={family.name!r}, link={family.link.name!r} can't be drawn where "
+            f"mu is between {mu.min():.3g} and {mu.max():.3g} ({error}). A link whose means are "
+            "possible everywhere, such as log, has no such groups."
+        ) from error
+    if family.counts_trials and fit.design.y.ndim == 1:
+        y = y / fit.row_parameters["trials"]
+    names = [f"sim_{i + 1}" for i in range(nsim)]
+    return pd.DataFrame(y.T, index=fit.design.row_labels, columns=names)
+
+
+def _check_nsim(nsim: Any) -> None:
+    if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 1:
+        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1.")

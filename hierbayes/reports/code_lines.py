@@ -146,7 +146,8 @@ def _model_line(name: str, fit: Fit) -> tuple[str, ...]:
 
 def _fitted(name: str, fit: Fit) -> str:
     if isinstance(fit, LikelihoodFit):
-        return f'{name}.fit("{fit.method}")'
+        nodes = getattr(fit, "n_quadrature", 1)
+        return f'{name}.fit("{fit.method}"{"" if nodes == 1 else f", n_quadrature={nodes}"})'
     settings = fit.settings
     given = [(key, literal(settings[key])) for key in ("draws", "chains")]
     if settings["tune"] != TUNE:

@@ -29,7 +29,7 @@ LEGEND = {
     "shift": "posterior median minus {reference}, in standard errors (SE), or posterior sds (sd)",
     "width": "width of the posterior's interval over {reference}'s",
     "P(>0)": "posterior probability of a positive value",
-    "p": "p-value of {reference}'s t test",
+    "p": "p-value of {reference}'s {test} test",
     "pull": "posterior sds the mean moves if the prior counts twice",
 }
 
@@ -193,7 +193,9 @@ def _legend(found: Comparison) -> list[str]:
     if not any(fit.is_posterior for fit in found.fits):
         return []
     named = ("P(>0)", "pull") if not found.shift_of else tuple(LEGEND)
-    return [f"{name}: {LEGEND[name].format(reference=found.shift_of)}" for name in named]
+    test = "t" if found.fits[0].fit.response_family.is_linear else "z"
+    facts = {"reference": found.shift_of, "test": test}
+    return [f"{name}: {LEGEND[name].format(**facts)}" for name in named]
 
 
 def _findings(found: Comparison) -> list[str]:

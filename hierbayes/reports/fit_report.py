@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.normal_qq import qq
 from hierbayes.plots.residual_scatter import residuals
-from hierbayes.render.blocks import Heading, Paragraph, Picture, Preformatted, Section
+from hierbayes.render.blocks import Blocks, Heading, Paragraph, Picture, Preformatted, Section
 from hierbayes.render.document import Document
 from hierbayes.render.layout import wrapped
 from hierbayes.reports.code_lines import comparison_code, fit_code
@@ -15,8 +15,7 @@ from hierbayes.reports.comparison import comparison_blocks
 from hierbayes.reports.explain import explain_text
 from hierbayes.reports.level_tables import level_tables_blocks
 from hierbayes.reports.paper_table import paper_table
-from hierbayes.reports.posterior_summary import posterior_blocks
-from hierbayes.reports.summary import summary_blocks
+from hierbayes.results import verbs
 from hierbayes.results.comparison import Comparison
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -33,7 +32,7 @@ def fit_report(fit: Fit) -> Document:
     Sections: model, table for a paper, summary, random effects, residuals (of a likelihood fit)
     and the code that makes the fit again.
     """
-    summary = summary_blocks(fit) if isinstance(fit, LikelihoodFit) else posterior_blocks(fit)
+    summary: Blocks = verbs.ask(fit, "blocks")
     sections = [
         Section("Model", [Preformatted(_model_words(fit))]),
         Section("Estimates", [Paragraph(_interval_words(fit)), paper_table([fit])]),
@@ -41,7 +40,7 @@ def fit_report(fit: Fit) -> Document:
     ]
     if fit.design.factors:
         sections.append(_effects(fit))
-    if isinstance(fit, LikelihoodFit):
+    if isinstance(fit, LikelihoodFit) and fit.response_family.expectation is not None:
         sections.append(_residuals(fit))
     sections.append(again(fit_code(fit)))
     data = f" on {fit.data_name}" if fit.data_name else ""
@@ -51,10 +50,11 @@ def fit_report(fit: Fit) -> Document:
 def comparison_report(found: Comparison) -> Document:
     """Report a comparison: the fits as columns of one table, then each difference with its why."""
     fits = [side.fit for side in found.fits]
+    linear = fits[0].response_family.is_linear
+    how = "Satterthwaite's degrees of freedom" if linear else "normal quantiles"
     words = (
         f"Estimates with {100 * found.level:g} % intervals: confidence intervals of the "
-        "likelihood fits (Satterthwaite's degrees of freedom), equal-tailed credible "
-        "intervals of the posterior."
+        f"likelihood fits ({how}), equal-tailed credible intervals of the posterior."
     )
     sections = [
         Section("Model", [Preformatted(_model_words(fits[0]))]),
@@ -103,9 +103,10 @@ def _model_words(fit: Fit) -> str:
 
 def _interval_words(fit: Fit) -> str:
     if isinstance(fit, LikelihoodFit):
+        how = "Satterthwaite's degrees of freedom"
+        how = how if fit.response_family.is_linear else "normal quantiles"
         return (
-            "Estimates with 95 % confidence intervals and p values of the fixed effects "
-            "(Satterthwaite's degrees of freedom)."
+            f"Estimates with 95 % confidence intervals and p values of the fixed effects ({how})."
         )
     return "Posterior means with 95 % equal-tailed credible intervals."
 

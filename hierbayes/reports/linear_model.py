@@ -26,7 +26,7 @@ from hierbayes.render.numbers import (
 )
 from hierbayes.reports.coefficients import estimate_cells, p_value_cells, statistic_cells
 from hierbayes.reports.model_facts import five_numbers_table, model_facts
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 
 INTERCEPT = "(Intercept)"
 QUANTILES_ABOVE = 5  # with so few residual degrees of freedom R lists every residual
@@ -51,12 +51,12 @@ class Explained:
     p_value: float
 
 
-def residual_df(fit: LikelihoodFit) -> int:
+def residual_df(fit: LinearFit) -> int:
     """Rows less estimated coefficients (sigma not counted, unlike ``df_residual``)."""
     return int(fit.nobs - len(fit.coef_names))
 
 
-def explained(fit: LikelihoodFit) -> Explained | None:
+def explained(fit: LinearFit) -> Explained | None:
     """R-squared and F statistic; None for a model of an intercept only or without residual df."""
     from scipy.special import fdtrc
 
@@ -77,7 +77,7 @@ def explained(fit: LikelihoodFit) -> Explained | None:
     return Explained(r_squared, adjusted, f, (df_model, df), float(fdtrc(df_model, df, f)))
 
 
-def linear_model_blocks(fit: LikelihoodFit, digits: int) -> Blocks:
+def linear_model_blocks(fit: LinearFit, digits: int) -> Blocks:
     """Call, residuals, coefficients with t tests, and the fit as R's ``summary.lm`` has them."""
     title = Printed(
         ["", "Call:", *_call_lines(fit)],
@@ -91,7 +91,7 @@ def linear_model_blocks(fit: LikelihoodFit, digits: int) -> Blocks:
     )
 
 
-def _call_lines(fit: LikelihoodFit) -> list[str]:
+def _call_lines(fit: LinearFit) -> list[str]:
     """Write the call of R's ``lm`` that gives this fit, broken where R breaks it."""
     arguments: list[tuple[str, Expression]] = [("formula", fit.design.formula.tree)]
     if fit.data_name:
@@ -103,7 +103,7 @@ def _call_lines(fit: LikelihoodFit) -> list[str]:
     return deparse_lines(Call("lm", (), tuple(arguments)))
 
 
-def _residuals(fit: LikelihoodFit, digits: int) -> Block:
+def _residuals(fit: LinearFit, digits: int) -> Block:
     residuals = fit.residuals("pearson")
     values = residuals.to_numpy(dtype=float)
     df = residual_df(fit)
@@ -120,7 +120,7 @@ def _residuals(fit: LikelihoodFit, digits: int) -> Block:
     return Printed([head, *lines], [table])
 
 
-def _coefficients(fit: LikelihoodFit, digits: int) -> list[Block]:
+def _coefficients(fit: LinearFit, digits: int) -> list[Block]:
     if not len(fit.coef_names):
         return [Paragraph("No Coefficients")]
     n_dropped = len(fit.dropped_columns)
@@ -130,7 +130,7 @@ def _coefficients(fit: LikelihoodFit, digits: int) -> list[Block]:
     return [Table(columns, names, "Coefficients", head=f"Coefficients:{note}", stars=stars)]
 
 
-def coefficient_cells(fit: LikelihoodFit, digits: int) -> tuple[list[Column], list[str] | None]:
+def coefficient_cells(fit: LinearFit, digits: int) -> tuple[list[Column], list[str] | None]:
     """Columns of the table of coefficients, and stars; NA for columns that were dropped."""
     from scipy.special import stdtr
 
@@ -152,7 +152,7 @@ def coefficient_cells(fit: LikelihoodFit, digits: int) -> tuple[list[Column], li
     return columns, stars
 
 
-def _fit_lines(fit: LikelihoodFit, digits: int) -> list[str]:
+def _fit_lines(fit: LinearFit, digits: int) -> list[str]:
     """Residual sd, dropped rows, R-squared and the F test as R prints them."""
     sigma = format_number(round_significant(float(fit.sigma), digits))
     lines = [f"Residual standard error: {sigma} on {residual_df(fit)} degrees of freedom"]
@@ -172,7 +172,7 @@ def _fit_lines(fit: LikelihoodFit, digits: int) -> list[str]:
     ]
 
 
-def _fit_words(fit: LikelihoodFit, digits: int) -> str:
+def _fit_words(fit: LinearFit, digits: int) -> str:
     """Say the same in sentences."""
     sigma = format_general(float(fit.sigma), digits)
     words = f"Residual standard error: {sigma} on {residual_df(fit)} degrees of freedom."

@@ -42,7 +42,9 @@ from hierbayes.reports.linear_model import linear_model_blocks
 from hierbayes.reports.model_facts import five_numbers_table, model_facts
 from hierbayes.reports.varcorr import lower_triangle_cells, variance_table
 from hierbayes.results.fit import Fit
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 
 TESTS = {
     "satterthwaite": "t-tests use Satterthwaite's method",
@@ -56,7 +58,7 @@ CORRELATION_DECIMALS = 3
 ROW_NAME_LENGTH, COLUMN_NAME_LENGTH = 11, 6  # of the correlations of fixed effects
 
 
-def summary_text(fit: LikelihoodFit, **options: Any) -> str:
+def summary_text(fit: LinearFit, **options: Any) -> str:
     """Write the summary of a fit as lme4 prints it; the options are those of ``summary_blocks``.
 
     Returns
@@ -76,7 +78,7 @@ def summary_text(fit: LikelihoodFit, **options: Any) -> str:
 
 
 def summary_blocks(
-    fit: LikelihoodFit,
+    fit: LinearFit,
     digits: int | None = None,
     correlation: bool | None = None,
     ddf: Ddf = "none",
@@ -93,7 +95,7 @@ def summary_blocks(
         "none", as in lme4, shows no p values; otherwise the coefficients are those of lmerTest,
         with degrees of freedom (none for "normal") and p values
     """
-    digits = _checked_digits(digits)
+    digits = checked_digits(digits)
     check_option("ddf", ddf, Ddf)
     if correlation is not None:
         check_flag("correlation", correlation, "True (show those of the fixed effects) or False")
@@ -102,18 +104,19 @@ def summary_blocks(
     return (
         _title(fit, ddf),
         *model_facts(fit),
-        _criterion(fit),
+        criterion_block(fit),
         five_numbers_table(scaled_residuals(fit), digits, caption="Scaled residuals"),
         variance_table(fit.varcorr(), digits=digits, with_variances=True, head="Random effects:"),
-        _counts(fit),
+        count_blocks(fit),
         *fixed_effects_blocks(fit, digits, ddf),
-        *_correlations(fit, correlation=correlation),
-        *_rank_note(fit),
+        *correlation_blocks(fit, correlation=correlation),
+        *rank_note(fit),
         Findings(finding_sentences(fit, correlation=correlation, notes=_test_notes(fit, ddf))),
     )
 
 
-def _checked_digits(digits: Any) -> int:
+def checked_digits(digits: Any) -> int:
+    """Return the number of significant digits to show, lme4's where none is given."""
     if digits is None:
         return SUMMARY_DIGITS
     whole = isinstance(digits, int | np.integer) and not isinstance(digits, bool)
@@ -125,7 +128,7 @@ def _checked_digits(digits: Any) -> int:
     )
 
 
-def _title(fit: LikelihoodFit, ddf: Ddf) -> Block:
+def _title(fit: LinearFit, ddf: Ddf) -> Block:
     """Estimator and tests."""
     by = "REML" if fit.method == "reml" else "maximum likelihood"
     title = f"Linear mixed model fit by {by}"
@@ -135,7 +138,7 @@ def _title(fit: LikelihoodFit, ddf: Ddf) -> Block:
     return Printed([f"{title}{gap} ['lmerMod']"], [Heading(title)])
 
 
-def _criterion(fit: LikelihoodFit) -> Block:
+def criterion_block(fit: LikelihoodFit) -> Block:
     """Return the REML criterion; for ML the table of AIC, BIC, log-likelihood and deviance."""
     if fit.method == "reml":
         value = round_half_even(float(fit.criterion), CRITERION_DECIMALS)
@@ -152,8 +155,10 @@ def scaled_residuals(fit: LikelihoodFit) -> list[float]:
     return five_numbers(np.asarray(fit.residuals("pearson"), dtype=float) / fit.sigma)
 
 
-def _counts(fit: LikelihoodFit) -> Block:
+def count_blocks(fit: LikelihoodFit) -> Block:
     """Numbers of observations and of levels per grouping factor."""
+    if not fit.n_groups:
+        return Paragraph(f"Number of obs: {fit.nobs}")
     groups = "; ".join(f"{name}, {levels}" for name, levels in fit.n_groups.items())
     said = f"Number of obs: {fit.nobs}, groups: "
     return Printed(fill_lines([said, groups]), [Paragraph(f"{said}{groups}")], gap=False)
@@ -201,7 +206,7 @@ def fixed_effects_cells(beta: FloatArray, vcov: FloatArray, digits: int) -> list
     return [("Estimate", estimates), ("Std. Error", errors), ("t value", statistics)]
 
 
-def _correlations(fit: LikelihoodFit, *, correlation: bool | None) -> list[Table]:
+def correlation_blocks(fit: LikelihoodFit, *, correlation: bool | None) -> list[Table]:
     """Correlations of the fixed effects, with shortened names."""
     names, _, vcov = estimated(fit)
     shown = len(names) <= CORRELATION_UP_TO if correlation is None else correlation
@@ -232,7 +237,7 @@ def correlation_cells(
     return rows[1:], columns[:-1], [row[:-1] for row in cells[1:]]
 
 
-def _rank_note(fit: LikelihoodFit) -> list[Block]:
+def rank_note(fit: LikelihoodFit) -> list[Block]:
     """lme4's note on dropped columns."""
     n = len(fit.dropped_columns)
     if not n:
@@ -242,7 +247,7 @@ def _rank_note(fit: LikelihoodFit) -> list[Block]:
     return [Printed(["fit warnings:", note], [Paragraph(note)], gap=False)]
 
 
-def _test_notes(fit: LikelihoodFit, ddf: Ddf) -> list[str]:
+def _test_notes(fit: LinearFit, ddf: Ddf) -> list[str]:
     """Sentences of the tests; that on what the data do not determine is a finding already."""
     if ddf == "none":
         return []
@@ -260,7 +265,7 @@ def finding_sentences(
     if dropped and not told:
         sentences.append(dropped)
     p = len(fit.coef_names)
-    if fit.is_linear_model and fit.method == "ml":
+    if not isinstance(fit, GeneralisedFit) and fit.is_linear_model and fit.method == "ml":
         sentences.append(
             "Fitted by maximum likelihood: the residual variance is divided by the number of "
             "rows, not by the residual degrees of freedom, so standard errors are a little "

@@ -125,6 +125,11 @@ class FitTables(Specified, Printable, Reportable, Storable):
         return self.design.weights is not None
 
     @property
+    def has_residual_sd(self) -> bool:
+        """Whether a residual sd was estimated."""
+        return self.design.known_sd is None and self.spec.family.weighs_sigma
+
+    @property
     def rows_dropped(self) -> dict[str, int]:
         """Per column the number of rows left out because it was missing."""
         return self.design.dropped
@@ -143,6 +148,11 @@ class FitTables(Specified, Printable, Reportable, Storable):
     def undetermined_note(self) -> str:
         """One sentence on what the data do not determine; empty where they determine all."""
         return ""
+
+    @property
+    def further_parameters(self) -> dict[str, tuple[float, float]]:
+        """Parameters of the family besides mu and a residual sd: estimates and standard errors."""
+        return {}
 
     # tables
 

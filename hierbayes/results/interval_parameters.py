@@ -3,7 +3,7 @@
 The order is that of lme4's ``confint(fit, oldNames = FALSE)``: per covariance term the sds and
 correlations in the order of theta (the lower triangle column by column: sd 1, cor 21, sd 2, ...),
 or the parameters of its structure where it has one (``gaussian/structures.py``), then sigma, absent
-where the residual sds are known, then the fixed effects that were estimated.
+where the residual sds are known or the family has none, then the fixed effects that were estimated.
 """
 
 from collections.abc import Sequence
@@ -40,6 +40,10 @@ class NamedFit(Protocol):
     @property
     def kept(self) -> IntArray:
         """Columns of X that were estimated."""
+
+    @property
+    def has_residual_sd(self) -> bool:
+        """Whether a residual sd was estimated."""
 
     @property
     def undetermined_parameters(self) -> BoolArray:
@@ -88,7 +92,7 @@ def interval_parameters(fit: NamedFit) -> tuple[IntervalParameter, ...]:
             for r in range(c + 1, len(columns)):
                 ways = correlation_spellings(design, i, (columns[r], columns[c]))
                 found.append((ways, "cor", i, r, c, -1))
-    if design.known_sd is None:
+    if fit.has_residual_sd:
         found.append((residual_spellings(design), "sigma", -1, -1, -1, -1))
     details = coefficient_details(design)
     for j, column in enumerate(fit.kept.tolist()):
@@ -193,7 +197,7 @@ def values_of_roots(
         if bases is not None:
             root = bases[factor][at] @ root
         parts.append(_term_values(root, sigma) if own is None else _own_values(own, root, sigma))
-    if fit.design.known_sd is None:
+    if fit.has_residual_sd:
         parts.append(sigma[:, None])
     values = np.concatenate([*parts, beta], axis=1)
     values[:, fit.undetermined_parameters] = np.nan

@@ -130,8 +130,19 @@ def _random_parameters(fit: FitTables) -> pd.DataFrame:
             terms.append("sd__Observation")
         else:
             terms.append(f"sd__{a}" if b is None else f"cor__{a}.{b}")
+    errors = [np.nan] * len(terms)
+    for name, (estimate, error) in fit.further_parameters.items():
+        groups.append("Residual")
+        terms.append(name)
+        estimates.append(estimate)
+        errors.append(error)
     return tidy_frame(
-        fit, effect="ran_pars", group=groups, term=terms, estimate=np.array(estimates, dtype=float)
+        fit,
+        effect="ran_pars",
+        group=groups,
+        term=terms,
+        estimate=np.array(estimates, dtype=float),
+        std_error=np.array(errors, dtype=float),
     )
 
 

@@ -20,15 +20,26 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     },
     "LikelihoodFit": {
         "report": "reports.fit_report:fit_report",
+        "tests": "intervals.linear_tests:coefficient_tests",
+        "contrast": "intervals.contrast:contrast",
+    },
+    "LinearFit": {
         "blocks": "reports.summary:summary_blocks",
         "summary": "reports.summary:summary_text",
         "predict": "prediction.predict:predict",
         "simulate": "prediction.simulate:simulate",
         "refit": "likelihood.fitting:refit",
         "update": "likelihood.fitting:update",
-        "tests": "intervals.linear_tests:coefficient_tests",
-        "contrast": "intervals.contrast:contrast",
         "save": "saving.fit_file:save",
+    },
+    "GeneralisedFit": {
+        "blocks": "reports.generalised_summary:generalised_blocks",
+        "summary": "reports.generalised_summary:generalised_text",
+        "predict": "prediction.generalised_predict:predict",
+        "simulate": "prediction.simulate:simulate_generalised",
+        "refit": "likelihood.generalised:refit",
+        "update": "likelihood.generalised:update",
+        "save": "saving.generalised_file:save",
     },
     "PosteriorFit": {
         "report": "reports.fit_report:fit_report",

@@ -12,6 +12,7 @@ from hierbayes.likelihood.fitting import at_theta
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.saving.archive import Archive, Damaged
 from hierbayes.saving.stored_specification import (
     checked,
@@ -28,7 +29,7 @@ from hierbayes.saving.stored_specification import (
 CRITERION_MARGIN = 1e-7
 
 
-def save(fit: LikelihoodFit, path: Any) -> None:
+def save(fit: LinearFit, path: Any) -> None:
     """Write a fit to ``path``; an existing file is replaced only when writing succeeded.
 
     Raises
@@ -47,7 +48,7 @@ def save(fit: LikelihoodFit, path: Any) -> None:
     write_file(path, specification, arrays)
 
 
-def read(archive: Archive, findings: tuple[Finding, ...]) -> LikelihoodFit:
+def read(archive: Archive, findings: tuple[Finding, ...]) -> LinearFit:
     """Return the fit that ``save`` wrote; Damaged if its parts don't belong together."""
     specification = archive.specification
     method = checked(specification["method"], str)
@@ -66,12 +67,12 @@ def read(archive: Archive, findings: tuple[Finding, ...]) -> LikelihoodFit:
         is_singular=checked(specification["is_singular"], bool),
         findings=findings,
     )
-    _check_criterion(fit, specification)
+    check_criterion(fit, specification)
     return fit
 
 
-def _check_criterion(fit: LikelihoodFit, specification: dict[str, Any]) -> None:
-    """Refuse theta, response or columns that another criterion belongs to."""
+def check_criterion(fit: LikelihoodFit, specification: dict[str, Any]) -> None:
+    """Refuse estimates, response or columns that another criterion belongs to."""
     if not (np.isfinite(fit.criterion) and fit.sigma > 0 and np.isfinite(fit.beta).all()):
         raise Damaged("no fit has its theta")
     if "criterion" not in specification:  # written by hierbayes 0.1.0

@@ -27,6 +27,7 @@ Reader = Callable[[Archive, tuple[Finding, ...]], Any]
 READERS = {
     "reml": "fit_file:read",
     "ml": "fit_file:read",
+    "generalised": "generalised_file:read",
     "posterior": "posterior_file:read",
 }
 _registered: dict[str, Reader] = {}

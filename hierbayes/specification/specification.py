@@ -138,6 +138,8 @@ class Specification:
         """Return the same specification of another response; see ``LikelihoodFit.refit``."""
         response = checked_response(y, self.design, index=self.table.index)
         check_sizes(response[:, None], ["The response given to refit"])
+        if self.family.counts_trials and self.design.y.ndim == 2:  # successes of the same trials
+            response = np.column_stack([response, self.design.y.sum(axis=1) - response])
         design = self.design.with_response(response)
         if not self.family.is_linear:
             checked_observations(design, self.family)
@@ -147,6 +149,17 @@ class Specification:
         kernel = with_products(kernel, products)
         check_residuals(design, kernel, self.weights)
         return replace(self, design=design, kernel_given=kernel, response_given=True)
+
+    def with_rows_of(self, response: FloatArray) -> "Specification":
+        """Return the same specification of another response of a family, as its design holds it."""
+        design = self.design.with_response(response)
+        checked_observations(design, self.family)
+        return replace(self, design=design, response_given=True)
+
+    def with_other_design(self, design: Design) -> "Specification":
+        """Return the specification of other columns of the same rows, of a family not linear."""
+        assert not self.family.is_linear
+        return replace(self, design=design, response_given=True)
 
     def with_design(self, design: Design, kernel: Kernel) -> "Specification":
         """Return the same specification of another design (other rows) with its kernel."""

@@ -127,7 +127,7 @@ def test_flat_priors_have_no_marginal_likelihood(sleep, slopes):
 
 
 def test_a_reml_fit_is_sent_to_anova(sleep, slopes):
-    with pytest.raises(hb.HierBayesError, match=r"b is a LikelihoodFit.*hb\.anova"):
+    with pytest.raises(hb.HierBayesError, match=r"b is a LinearFit.*hb\.anova"):
         hb.bayes_factor(slopes, hb.lmer(SLOPES, sleep))
 
 

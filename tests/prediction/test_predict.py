@@ -302,5 +302,5 @@ def test_predictions_that_hinge_on_the_dropped_column_are_warned_of():
 
 def test_a_fit_in_the_place_of_groups_is_named_not_printed():
     fit = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
-    with pytest.raises(hb.OptionError, match="groups=a LikelihoodFit must be 'all'"):
+    with pytest.raises(hb.OptionError, match="groups=a LinearFit must be 'all'"):
         fit.predict(groups=fit)

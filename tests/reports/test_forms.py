@@ -36,6 +36,9 @@ RESULTS = {
     "fit": lambda: dyestuff().fit(),
     "ml": lambda: dyestuff().fit("ml"),
     "linear": lambda: hb.lmer("Yield ~ Batch", hb.load_dataset("Dyestuff")),
+    "generalised": lambda: hb.glmer(
+        "cbind(incidence, size - incidence) ~ period + (1 | herd)", hb.load_dataset("cbpp")
+    ),
     "posterior": posterior,
     "varcorr": lambda: cake().varcorr(),
     "ranef": lambda: dyestuff().fit().ranef(),

@@ -37,7 +37,7 @@ def known_draws(
             one[..., at[:, None], at[None, :]] = scaled
     return PosteriorDraws(
         beta=around(fit.beta, fit.std_errors),
-        sigma=None if fit.kernel.sigma_known else fit.sigma * np.exp(around(0.0, 0.05)),
+        sigma=fit.sigma * np.exp(around(0.0, 0.05)) if fit.has_residual_sd else None,
         sd=sd,
         corr=corr,
         b={
@@ -53,6 +53,6 @@ def known_draws(
 
 
 def known_posterior(model: hb.Model, **options: Any) -> PosteriorFit:
-    """The posterior whose draws are ``known_draws`` of the model's REML fit."""
-    draws = known_draws(model.fit("reml"), **options)
+    """The posterior whose draws are ``known_draws`` of the model's REML or ML fit."""
+    draws = known_draws(model.fit(), **options)
     return posterior_fit(model.spec, draws, settings=SETTINGS, findings=())

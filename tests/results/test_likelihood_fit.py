@@ -347,13 +347,12 @@ NOT_SUPPORTED = {
         lambda fit: fit.with_method("ml").tidy(ddf="kenward-roger"),
         "ddf='kenward-roger' is defined for REML fits",
     ),
-    "glmer": (lambda fit: hb.glmer("Days ~ 1 + (1 | Subject)", sleep()), "glmer"),
     "family": (
-        lambda fit: hb.Model("Days ~ 1 + (1 | Subject)", sleep(), family="poisson").fit(),
-        "family='poisson'",
+        lambda fit: hb.Model("Days ~ 1 + (1 | Subject)", sleep(), family="poisson").fit("reml"),
+        "method='reml' with family='poisson'",
     ),
     "link": (
-        lambda fit: hb.Model("Reaction ~ 1 + (1 | Subject)", sleep(), link="log").fit(),
+        lambda fit: hb.Model("Reaction ~ 1 + (1 | Subject)", sleep(), link="log").fit("reml"),
         "link='log'",
     ),
 }

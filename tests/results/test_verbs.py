@@ -7,6 +7,7 @@ import pytest
 import hierbayes as hb
 from hierbayes.render.blocks import Paragraph
 from hierbayes.results import verbs
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.varcorr import VarCorr
 
 PLACES = [(cls, verb, at) for cls, row in verbs.TABLE.items() for verb, at in row.items()]
@@ -18,7 +19,7 @@ def test_each_function_exists(cls, verb, place):
     assert callable(getattr(import_module(f"hierbayes.{module}"), name))
 
 
-class Mine(hb.LikelihoodFit):
+class Mine(LinearFit):
     """A class derived from a result of ours."""
 
 

@@ -1,0 +1,87 @@
+"""Fitting a generalised model by maximum likelihood: checks, search, findings, result."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hierbayes.errors import OptionError
+from hierbayes.families.deviances import dispersion
+from hierbayes.likelihood.generalised_findings import generalised_findings
+from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm
+from hierbayes.results.finding import Finding, issue
+from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.specification.build import with_formula
+from hierbayes.specification.specification import Specification
+from hierbayes.wording import shown
+
+
+def fit_generalised(spec: Specification, n_quadrature: int = 1) -> GeneralisedFit:
+    """Fit by maximum likelihood; see ``Model.fit``.
+
+    Raises
+    ------
+    NotSupportedError
+        For families without a density that has derivatives.
+    """
+    check_fittable(spec, n_quadrature)
+    found = fit_glmm(spec, n_quadrature)
+    fit = generalised_fit(spec, found, n_quadrature=n_quadrature)
+    fit = replace(fit, findings=generalised_findings(fit, found))
+    issue(fit.findings)
+    return fit
+
+
+def check_fittable(spec: Specification, n_quadrature: Any) -> None:
+    """Refuse what can't be fitted, and numbers of nodes that are none."""
+    whole = isinstance(n_quadrature, int | np.integer) and not isinstance(n_quadrature, bool)
+    if not whole or n_quadrature < 0:
+        raise OptionError(
+            f"n_quadrature={shown(n_quadrature)} must be a whole number: 1 for the Laplace "
+            "approximation, more for nodes of adaptive quadrature, 0 for a fast look."
+        )
+
+
+def refit(fit: GeneralisedFit, y: Any) -> GeneralisedFit:
+    """Fit the same specification to another response; see ``LikelihoodFit.refit``."""
+    return fit_generalised(fit.spec.with_response(y), fit.n_quadrature)
+
+
+def update(before: GeneralisedFit, formula: str) -> GeneralisedFit:
+    """Fit a changed formula to the same data in the same way; see ``LikelihoodFit.update``."""
+    return fit_generalised(with_formula(before.spec, formula), before.n_quadrature)
+
+
+def generalised_fit(
+    spec: Specification,
+    found: GlmmOptimum,
+    *,
+    n_quadrature: int,
+    findings: tuple[Finding, ...] = (),
+    converged: bool | None = None,
+    is_singular: bool | None = None,
+) -> GeneralisedFit:
+    """Return the result of a search that ended at ``found``, with its verdicts unless others."""
+    return GeneralisedFit(
+        spec=spec,
+        method="ml",
+        representative=found.theta,
+        beta=found.beta,
+        sigma=_sigma(spec, found),
+        criterion=-2 * found.loglik,
+        converged=found.converged if converged is None else converged,
+        is_singular=found.is_singular if is_singular is None else is_singular,
+        findings=findings,
+        n_quadrature=int(n_quadrature),
+        optimum=found,
+    )
+
+
+def _sigma(spec: Specification, found: GlmmOptimum) -> float:
+    """Return the residual sd or the root of the dispersion; 1 where neither is estimated."""
+    at = {name: np.asarray(value) for name, value in found.dispersion.items()}
+    if "sigma" in at:
+        return float(at["sigma"])
+    if spec.design.known_sd is not None:
+        return 1.0
+    return float(np.sqrt(dispersion(spec.family, at)))

@@ -1,0 +1,154 @@
+"""What is said of a generalised fit: dropped columns, boundary, separation, spread of responses.
+
+The spread is judged by Pearson's statistic: squared residuals over the variance the family gives
+them, the random effects at their modes, summed. It is about chi-squared with rows minus parameters
+degrees of freedom where means are not small.
+
+Source: McCullagh & Nelder (1989), section 4.5; Albert & Anderson (1984), Biometrika 71:1
+(separation).
+"""
+
+from scipy.special import chdtrc
+
+from hierbayes.design.design import Design
+from hierbayes.gaussian.covariance import term_covariances
+from hierbayes.gaussian.products import covariance_shape
+from hierbayes.likelihood.convergence import boundary_finding
+from hierbayes.likelihood.glmm import GlmmOptimum
+from hierbayes.results.design_findings import design_findings
+from hierbayes.results.finding import Finding
+from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.specification.specification import Specification
+from hierbayes.wording import listed
+
+# A spread is worth a word where it is this much above the family's and clearly not chance.
+WIDE = 1.5
+SURE = 1e-3
+# Families whose spread is given by their mean, and what has one of its own in their place.
+WIDER = {"poisson": "negativebinomial", "binomial": "beta_binomial"}
+# What a family becomes where a parameter goes to infinity.
+SIMPLER = {
+    ("negativebinomial", "alpha"): "poisson",
+    ("beta_binomial", "kappa"): "binomial",
+    ("t", "nu"): "gaussian",
+}
+POSTERIOR = "in the posterior, model.sample(), the prior keeps it finite."
+
+
+def generalised_findings(fit: GeneralisedFit, found: GlmmOptimum) -> tuple[Finding, ...]:
+    """Return the findings of a fit that ended at ``found``, in order."""
+    spec, dropped = fit.spec, fit.dropped_columns
+    lost = [name for name in dropped if not _is_threshold(spec, name)]
+    return (
+        *design_findings(spec.design, lost),
+        *_boundary(spec.design, found),
+        *_separated(spec, found),
+        *_flat(spec, found),
+        *_unsettled(found),
+        *_spread(fit),
+    )
+
+
+def _is_threshold(spec: Specification, name: str) -> bool:
+    """Whether a column is the intercept whose place the thresholds of an ordinal model take."""
+    place = spec.design.coef_names.index(name)
+    return spec.family.is_ordinal and spec.design.assign[place] == 0
+
+
+def _boundary(design: Design, found: GlmmOptimum) -> list[Finding]:
+    covariances = term_covariances(covariance_shape(design), found.theta, 1.0)
+    return [boundary_finding(design, i, covariances[i]) for i in found.singular_terms]
+
+
+def _separated(spec: Specification, found: GlmmOptimum) -> list[Finding]:
+    """Coefficients and sds without a finite maximum."""
+    findings = []
+    label = spec.design.formula.response_label
+    if found.runaway_columns:
+        names = [spec.design.coef_names[spec.kept_columns[i]] for i in found.runaway_columns]
+        one = len(names) == 1
+        findings.append(
+            Finding(
+                "separation",
+                f"The coefficient{'' if one else 's'} of {listed(names)} "
+                f"{'has' if one else 'have'} no finite estimate: along "
+                f"{'it' if one else 'them'} the response {label} is separated (all of one kind, "
+                "or 0 in every row).",
+                "The likelihood rises for ever; the numbers shown are where the search stopped, "
+                f"and their standard errors mean nothing. Leave the predictor out, or "
+                f"{POSTERIOR}",
+                {"columns": tuple(names)},
+            )
+        )
+    for i in found.runaway_terms:
+        term = spec.design.terms[i]
+        name = spec.design.factors[term.factor].name
+        findings.append(
+            Finding(
+                "separation",
+                f"The sd of {term.label} has no finite estimate: within the levels of {name} the "
+                f"response {label} hardly varies.",
+                f"The likelihood rises for ever with it. Leave the term out, or {POSTERIOR}",
+                {"term": term.label},
+            )
+        )
+    return findings
+
+
+def _flat(spec: Specification, found: GlmmOptimum) -> list[Finding]:
+    """Further parameters that went where the likelihood no longer depends on them."""
+    findings = []
+    for name in found.flat_parameters:
+        simpler = SIMPLER.get((spec.family.name, name)) if spec.family.is_builtin else None
+        findings.append(
+            Finding(
+                "flat_parameter",
+                f"{name} of family={spec.family.name!r} went to {found.dispersion[name]:.3g}, "
+                "where the likelihood no longer depends on it: it has no finite estimate and no "
+                "standard error.",
+                f"family={simpler!r} is the same model without it."
+                if simpler
+                else f"The data do not need it; {POSTERIOR}",
+                {"parameter": name, "value": found.dispersion[name]},
+            )
+        )
+    return findings
+
+
+def _unsettled(found: GlmmOptimum) -> list[Finding]:
+    if found.converged or found.runaway_columns or found.runaway_terms:
+        return []
+    return [
+        Finding(
+            "suspect",
+            "The search for the maximum did not settle: one more step would still raise the "
+            f"log-likelihood by {found.decrement / 2:.2g}.",
+            "Treat the estimates as approximate; check for a predictor that is nearly constant or "
+            "nearly a copy of another, or simplify the random effects.",
+            {"decrement": found.decrement},
+        )
+    ]
+
+
+def _spread(fit: GeneralisedFit) -> list[Finding]:
+    """Responses that vary more than their family says."""
+    other = WIDER.get(fit.family)
+    if other is None or not fit.response_family.is_builtin or fit.df_residual < 1:
+        return []
+    if fit.response_family.counts_trials and fit.row_parameters["trials"].max() == 1:
+        return []  # the spread of 0 and 1 follows from the mean, whatever the model
+    statistic = float((fit.residuals("pearson") ** 2).sum())
+    ratio = statistic / fit.df_residual
+    if ratio < WIDE or chdtrc(fit.df_residual, statistic) > SURE:
+        return []
+    label = fit.design.formula.response_label
+    return [
+        Finding(
+            "overdispersion",
+            f"{label} varies {ratio:.1f} times as much as family={fit.family!r} says (Pearson's "
+            f"statistic {statistic:.4g} on {fit.df_residual} degrees of freedom).",
+            "Standard errors are too small then. Give every row an effect of its own, (1 | row) "
+            f"with a column that numbers the rows, or take family={other!r}.",
+            {"ratio": ratio, "statistic": statistic, "df": int(fit.df_residual)},
+        )
+    ]

@@ -1,0 +1,134 @@
+"""The summary of a generalised fit in blocks: lme4's blocks in lme4's order, then our findings.
+
+Reads what was estimated and writes it.
+"""
+
+from typing import Any
+
+from hierbayes.errors import NotSupportedError
+from hierbayes.options import Ddf, check_flag, check_option
+from hierbayes.render.blocks import (
+    Block,
+    Blocks,
+    Fact,
+    Findings,
+    Heading,
+    Printed,
+    Table,
+)
+from hierbayes.render.layout import wrapped
+from hierbayes.render.text import text
+from hierbayes.reports.coefficients import estimate_cells
+from hierbayes.reports.model_facts import LABEL_WIDTH, five_numbers_table, labelled, model_facts
+from hierbayes.reports.summary import (
+    checked_digits,
+    correlation_blocks,
+    count_blocks,
+    criterion_block,
+    finding_sentences,
+    fixed_effects_blocks,
+    rank_note,
+    scaled_residuals,
+)
+from hierbayes.reports.varcorr import variance_table
+from hierbayes.results.generalised_fit import GeneralisedFit
+
+# R's names of families, where they are others than bambi's.
+R_NAMES = {"gamma": "Gamma", "wald": "inverse.gaussian"}
+TITLE_WIDTH = 70  # of lme4's line
+LAPLACE = "Laplace Approximation"
+QUADRATURE = "Adaptive Gauss-Hermite Quadrature, nAGQ = {}"
+
+
+def generalised_text(fit: GeneralisedFit, **options: Any) -> str:
+    """Write the summary of a generalised fit as lme4 prints it.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
+    ...     hb.load_dataset("cbpp"))
+    >>> print(fit.summary().splitlines()[2])
+     Family: binomial  ( logit )
+    """
+    return text(generalised_blocks(fit, **options))
+
+
+def generalised_blocks(
+    fit: GeneralisedFit,
+    digits: int | None = None,
+    correlation: bool | None = None,
+    ddf: Ddf = "normal",
+) -> Blocks:
+    """Show the summary of a generalised fit: lme4's blocks in lme4's order, then our findings.
+
+    Parameters
+    ----------
+    fit : GeneralisedFit
+    digits : significant digits, lme4's default 4
+    correlation : show the correlations of the fixed effects; by default with at most 12
+    ddf : {"normal", "none"}
+        z tests of the coefficients, or none
+    """
+    digits = checked_digits(digits)
+    check_option("ddf", ddf, Ddf)
+    if correlation is not None:
+        check_flag("correlation", correlation, "True (show those of the fixed effects) or False")
+    return (
+        _title(fit),
+        _family(fit),
+        *model_facts(fit),
+        criterion_block(fit),
+        *_residuals(fit, digits),
+        *_random(fit, digits),
+        count_blocks(fit),
+        *_further(fit, digits),
+        *fixed_effects_blocks(fit, digits, ddf),
+        *correlation_blocks(fit, correlation=correlation),
+        *rank_note(fit),
+        Findings(finding_sentences(fit, correlation=correlation)),
+    )
+
+
+def _title(fit: GeneralisedFit) -> Block:
+    mixed = "" if fit.is_linear_model else " mixed"
+    title = f"Generalized linear{mixed} model fit by maximum likelihood"
+    if fit.is_linear_model:
+        return Heading(title)
+    how = LAPLACE if fit.n_quadrature == 1 else QUADRATURE.format(fit.n_quadrature)
+    lines = wrapped(f"{title} ({how}) [glmerMod]", rest="  ", width=TITLE_WIDTH)
+    return Printed(lines, [Heading(f"{title} ({how})")])
+
+
+def _family(fit: GeneralisedFit) -> Fact:
+    name = R_NAMES.get(fit.family, fit.family)
+    return labelled("Family:", [f"{name}  ( {fit.link} )"], LABEL_WIDTH)
+
+
+def _residuals(fit: GeneralisedFit, digits: int) -> list[Block]:
+    """Five numbers of the scaled residuals, where the family has a variance."""
+    try:
+        values = scaled_residuals(fit)
+    except NotSupportedError:
+        return []
+    return [five_numbers_table(values, digits, caption="Scaled residuals")]
+
+
+def _random(fit: GeneralisedFit, digits: int) -> list[Block]:
+    if fit.is_linear_model and not fit.varcorr().has_residual:
+        return []
+    return [
+        variance_table(fit.varcorr(), digits=digits, with_variances=True, head="Random effects:")
+    ]
+
+
+def _further(fit: GeneralisedFit, digits: int) -> list[Block]:
+    """Further parameters of the family with their standard errors."""
+    found = fit.further_parameters
+    if not found:
+        return []
+    parts = [[value for value, _ in found.values()], [error for _, error in found.values()]]
+    cells = estimate_cells(parts, digits)
+    columns = list(zip(["Estimate", "Std. Error"], cells, strict=True))
+    head = f"Parameters of the family {fit.family}"
+    return [Table(columns, list(found), head, head=f"{head}:")]

@@ -1,0 +1,439 @@
+"""The result of a maximum-likelihood fit of a generalised model, read as a linear one's is.
+
+    y | b ~ family(eta, phi),   eta = X beta + Z b + offset,   b ~ N(0, Lambda Lambda')
+
+Sds of random effects are those of Lambda, on the scale of eta, for every family. phi are the
+further parameters of the family: a residual sd, the shape of a gamma.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.calls import checked_methods
+from hierbayes.capabilities import not_supported
+from hierbayes.families.deviances import unit_deviance
+from hierbayes.families.observations import checked_observations, no_responses
+from hierbayes.families.series import Series, variable
+from hierbayes.gaussian.covariance import term_covariances
+from hierbayes.gaussian.products import covariance_shape
+from hierbayes.options import (
+    Ddf,
+    Effect,
+    Interval,
+    NewLevels,
+    PredictionType,
+    ResidualKind,
+    check_option,
+)
+from hierbayes.results.f_table import FTable
+from hierbayes.results.interval_parameters import interval_parameters, parameter_values
+from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
+from hierbayes.results.prediction_table import PredictionTable
+from hierbayes.results.varcorr import VarCorr, VarCorrTerm
+
+
+class Optimum(Protocol):
+    """Where the search for the maximum ended, on the user's scale."""
+
+    @property
+    def beta(self) -> FloatArray:
+        """Coefficients of the columns that were kept, (p,)."""
+
+    @property
+    def theta(self) -> FloatArray:
+        """Entries of Lambda, (k,)."""
+
+    @property
+    def dispersion(self) -> Mapping[str, float]:
+        """Further parameters of the family by name."""
+
+    @property
+    def loglik(self) -> float:
+        """Maximised log-likelihood."""
+
+    @property
+    def modes(self) -> Sequence[FloatArray]:
+        """Per factor the modes of the random effects, (J, q)."""
+
+    @property
+    def mode_covariances(self) -> Sequence[FloatArray]:
+        """Per factor their conditional covariances, (J, q, q)."""
+
+    @property
+    def eta(self) -> FloatArray:
+        """Linear predictor of the rows, (n,)."""
+
+    @property
+    def mu(self) -> FloatArray:
+        """The parameter that eta belongs to, (n,)."""
+
+    @property
+    def vcov(self) -> FloatArray:
+        """Covariance of (beta, theta, dispersion)."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the search ended at a proven optimum."""
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether a covariance is on the boundary."""
+
+
+@checked_methods("fit")
+@record(slots=False, repr=False)
+class GeneralisedFit(LikelihoodFit):
+    """A generalised linear (mixed) model fitted by maximum likelihood.
+
+    Attributes
+    ----------
+    n_quadrature : nodes of the adaptive quadrature; 1 is the Laplace approximation, 0 profiles the
+        coefficients out at the modes as lme4's ``nAGQ = 0``
+    optimum : where the search ended
+    """
+
+    n_quadrature: int
+    optimum: Optimum
+
+    # numbers
+
+    @property
+    def kept(self) -> IntArray:
+        """Positions of the columns of X that were not dropped, shape (p,)."""
+        return self.spec.kept_columns
+
+    @property
+    def dispersion(self) -> dict[str, float]:
+        """Further parameters of the family by name; empty where it has none."""
+        return dict(self.optimum.dispersion)
+
+    @property
+    def n_params(self) -> int:
+        """Number of estimated parameters: fixed effects, theta and those of the family."""
+        return self.beta.size + self.representative.size + len(self.optimum.dispersion)
+
+    @property
+    def further_parameters(self) -> dict[str, tuple[float, float]]:
+        """Parameters of the family besides mu and a residual sd: estimates and standard errors."""
+        errors = np.sqrt(np.diagonal(self.optimum.vcov))[self.n_params - len(self.dispersion) :]
+        return {
+            name: (float(value), float(error))
+            for (name, value), error in zip(self.optimum.dispersion.items(), errors, strict=True)
+            if not (name == "sigma" and self.response_family.weighs_sigma)
+        }
+
+    # tables
+
+    @cached_property
+    def vcov_beta(self) -> FloatArray:
+        """Covariance matrix of ``beta``, shape (p, p): of the Hessian in all parameters."""
+        p = self.beta.size
+        return np.array(self.optimum.vcov[:p, :p])
+
+    @cached_property
+    def vcov_root(self) -> FloatArray:
+        """R (p, p) with R R' the covariance matrix of ``beta``; NaN where that has none."""
+        if not np.isfinite(self.vcov_beta).all():
+            return np.full(self.vcov_beta.shape, np.nan)
+        sizes, axes = np.linalg.eigh(self.vcov_beta)
+        return np.asarray(axes * np.sqrt(np.maximum(sizes, 0.0)))
+
+    @cached_property
+    def modes(self) -> tuple[FloatArray, ...]:
+        """Conditional modes of the random effects per factor, (J, q), on the scale of eta."""
+        return tuple(read_only(b) for b in self.optimum.modes)
+
+    @cached_property
+    def mode_covariances(self) -> tuple[FloatArray, ...]:
+        """Conditional covariances of the random effects per factor, arrays (J, q, q)."""
+        return tuple(read_only(V) for V in self.optimum.mode_covariances)
+
+    @cached_property
+    def effect_roots(self) -> tuple[FloatArray, ...]:
+        """Per factor a root R (q, q) of the covariance R R' of a level's effects."""
+        roots = covariance_shape(self.design).unpack(self.representative[None])
+        return tuple(root[0] for root in roots)
+
+    def varcorr(self) -> VarCorr:
+        """Return sds and correlations of the random effects, on the scale of eta."""
+        found = term_covariances(covariance_shape(self.design), self.representative, 1.0)
+        terms = tuple(
+            VarCorrTerm(
+                name=term.name,
+                columns=tuple(self.design.factors[term.factor].columns[c] for c in term.columns),
+                sd=cov.sd,
+                corr=cov.corr,
+                undetermined=np.zeros(cov.corr.shape, dtype=np.bool_),
+            )
+            for term, cov in zip(self.design.terms, found, strict=True)
+        )
+        return VarCorr(terms=terms, sigma=self.sigma, has_residual=self.has_residual_sd)
+
+    @property
+    def interval_estimates(self) -> FloatArray:
+        """Values of ``interval_parameters``, shape (m,)."""
+        theta, beta = self.representative[None], self.beta[None]
+        found = parameter_values(self, theta, np.ones(1), beta=beta)[0]
+        kinds = [parameter.kind for parameter in interval_parameters(self)]
+        found[[kind == "sigma" for kind in kinds]] = self.sigma
+        return found
+
+    def tidy(
+        self,
+        effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
+        level: float = 0.95,
+        ddf: Ddf = "normal",
+    ) -> pd.DataFrame:
+        """One row a parameter, with broom.mixed's meanings; dropped columns have empty rows.
+
+        Parameters
+        ----------
+        effects : some of "fixed", "ran_pars" (sds, correlations, further parameters of the
+            family), "ran_vals" (modes)
+        level : level of the Wald confidence intervals
+        ddf : {"normal", "none"}
+            z tests, or none.
+
+        Raises
+        ------
+        NotSupportedError
+            For degrees of freedom, which are those of Gaussian models.
+        """
+        return super().tidy(effects, level, ddf)
+
+    def contrast(  # type: ignore[override]  # the linear fit's overloads, with another default
+        self,
+        L: Any,
+        *,
+        ddf: Ddf = "normal",
+        level: float = 0.95,
+        rhs: Any = 0.0,
+        joint: bool = False,
+    ) -> pd.DataFrame | FTable:
+        """Estimates, intervals and z tests of linear combinations L beta of the fixed effects.
+
+        Parameters
+        ----------
+        L, level, rhs : as of a linear fit
+        ddf : {"normal", "none"}
+        joint : bool
+            One Wald test of all rows together: F with infinitely many denominator df.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
+        ...     hb.load_dataset("cbpp"))
+        >>> fit.contrast({"period3": 1, "period2": -1})["estimate"].round(2).tolist()
+        [-0.14]
+        """
+        both: Literal[False] = joint  # type: ignore[assignment]
+        return super().contrast(L, ddf=ddf, level=level, rhs=rhs, joint=both)
+
+    # text
+
+    def summary(
+        self, *, digits: int | None = None, correlation: bool | None = None, ddf: Ddf = "normal"
+    ) -> str:
+        """Summary with lme4's blocks in lme4's order, then our findings.
+
+        Parameters
+        ----------
+        digits : int
+            Significant digits, lme4's default 4.
+        correlation : bool
+            Show the correlations of the fixed effects; by default with at most 12 coefficients.
+        ddf : {"normal", "none"}
+            z tests of the coefficients, or none.
+        """
+        return super().summary(digits=digits, correlation=correlation, ddf=ddf)
+
+    # rows
+
+    @property
+    def fixed_part(self) -> FloatArray:
+        """X beta plus offset, shape (n,), on the scale of eta."""
+        offset = 0.0 if self.design.offset is None else self.design.offset
+        return np.asarray(self.design.X[:, self.kept] @ self.beta + offset)
+
+    @property
+    def linear_predictor(self) -> FloatArray:
+        """Eta of every row, shape (n,)."""
+        return self.optimum.eta
+
+    @cached_property
+    def fitted_values(self) -> FloatArray:
+        """Expected response of every row, shape (n,); of binomial families the probability.
+
+        Raises
+        ------
+        NotSupportedError
+            If the family has no formula for it.
+        """
+        return self.expected_at(self.optimum.eta)
+
+    def expected_at(self, eta: FloatArray) -> FloatArray:
+        """Return the expected response at eta, of any shape.
+
+        Raises
+        ------
+        NotSupportedError
+            If the family has no formula for it.
+        """
+        family = self.response_family
+        if family.expectation is None:
+            raise no_responses(family)
+        at = {name: np.asarray(value) for name, value in self.optimum.dispersion.items()}
+        return np.asarray(family.expectation(family.mean(eta), at))
+
+    def expected_slope(self, eta: FloatArray) -> FloatArray:
+        """Return the derivative of the expected response in eta, (m,).
+
+        Raises
+        ------
+        NotSupportedError
+            If the expected response is not the family's mu.
+        """
+        if not self.response_family.has_expectation:
+            raise not_supported("interval-of-expectation", family=self.family)
+        mu = self.response_family.link.inverse(variable(eta, order=1))
+        return mu.derivative(1) if isinstance(mu, Series) else np.ones(eta.shape)
+
+    @cached_property
+    def row_parameters(self) -> dict[str, FloatArray]:
+        """Further parameters of the distribution of each row: numbers or arrays (n,)."""
+        found = {name: np.asarray(value) for name, value in self.optimum.dispersion.items()}
+        family = self.response_family
+        if family.weighs_sigma and self.weights is not None:
+            found["sigma"] = self.sigma / np.sqrt(self.weights)
+        if family.counts_trials:
+            found["trials"] = checked_observations(self.design, family)[:, 1]
+        return found
+
+    @cached_property
+    def row_curvature(self) -> FloatArray:
+        """Minus the second derivative of each row's log density in eta, shape (n,)."""
+        y = checked_observations(self.design, self.response_family)
+        y = y[:, 0] if self.response_family.counts_trials else y
+        found = self.response_family.derivatives(y, self.optimum.eta, self.row_parameters, order=2)
+        return -found.derivative(2)
+
+    @property
+    def row_scale(self) -> float:
+        """Size of eta by which differences between equally good fits would count."""
+        return float(np.std(self.optimum.eta)) or 1.0
+
+    def residuals(self, kind: ResidualKind = "response") -> pd.Series:
+        """Residuals of the rows used.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "deviance", "working"}
+            "response": observed minus expected, of binomial families in shares. "pearson": that
+            over the sd, times ``sigma``; divided by ``sigma`` they are lme4's scaled residuals.
+            "deviance": the signed root of each row's part of the deviance. "working": the response
+            ones on the scale of eta.
+
+        Raises
+        ------
+        NotSupportedError
+            If the family has no formula for the mean, variance or deviance they are made of.
+        """
+        check_option("kind", kind, ResidualKind)
+        values = getattr(self, f"_{kind}_residuals")()
+        return pd.Series(values, index=self.design.row_labels, name="residual")
+
+    def _response_residuals(self) -> FloatArray:
+        return np.asarray(self.observed - self.fitted_values)
+
+    def _pearson_residuals(self) -> FloatArray:
+        family = self.response_family
+        if family.variance is None:
+            raise self._no_residuals("pearson")
+        trials = self.row_parameters.get("trials", np.ones(1))
+        variance = family.variance(self.optimum.mu, self.row_parameters) / trials**2
+        residual = self._response_residuals()
+        with np.errstate(divide="ignore", invalid="ignore"):  # at means of exactly 0 or 1
+            scaled = self.sigma * residual / np.sqrt(variance)
+        return np.where(residual == 0, 0.0, scaled)
+
+    def _deviance_residuals(self) -> FloatArray:
+        family = self.response_family
+        deviance_of = unit_deviance(family)
+        if deviance_of is None:
+            raise self._no_residuals("deviance")
+        y = checked_observations(self.design, family)
+        y = y[:, 0] if family.counts_trials else y
+        with np.errstate(divide="ignore", invalid="ignore"):  # at means of exactly 0 or 1
+            parts = deviance_of(y, self.optimum.mu, self.row_parameters)
+        if family.weighs_sigma and self.weights is not None:
+            parts = parts * self.weights
+        return np.asarray(np.sign(self._response_residuals()) * np.sqrt(np.maximum(parts, 0.0)))
+
+    def _working_residuals(self) -> FloatArray:
+        if not self.response_family.has_expectation:
+            raise self._no_residuals("working")
+        return np.asarray(self._response_residuals() / self.expected_slope(self.optimum.eta))
+
+    def _no_residuals(self, kind: str) -> Exception:
+        return not_supported("residual-kind-of-fit", kind=kind, family=self.family)
+
+    def augment(self) -> pd.DataFrame:
+        """Model frame with columns for fitted values, fixed part (eta's scale) and residuals."""
+        frame = pd.DataFrame(self.design.model_frame).copy()
+        frame["fitted"] = self.fitted_values
+        frame["fixed"] = self.fixed_part
+        frame["residual"] = self._response_residuals()
+        return frame
+
+    # more
+
+    def predict(  # type: ignore[override]  # the linear fit's overloads
+        self,
+        newdata: Any = None,
+        *,
+        groups: str | list[str] = "all",
+        new_levels: NewLevels = "error",
+        interval: Interval | None = None,
+        level: float = 0.95,
+        type: PredictionType = "response",
+        random_seed: Any = None,
+    ) -> pd.Series | PredictionTable:
+        """Predictions for the rows used or for new data; rows in = rows out.
+
+        Parameters
+        ----------
+        newdata, groups, new_levels, level, random_seed : as of a linear fit
+        interval : None or "confidence"
+            Interval of the expected response by the delta method on the scale of eta, carried over
+            by the link. The covariance of the random effects is taken as known.
+        type : {"response", "link"}
+            The expected response (of binomial families the probability), or eta.
+
+        Returns
+        -------
+        pandas.Series, or with an interval a DataFrame ``prediction se lower upper``
+
+        Raises
+        ------
+        NewLevelError, DataError
+            As of a linear fit.
+        NotSupportedError
+            For intervals of new responses, and of levels of one of several grouping factors.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
+        ...     hb.load_dataset("cbpp"))
+        >>> fit.predict({"period": ["1"], "herd": ["1"]}).round(3).tolist()
+        [0.308]
+        """
+        options = {"groups": groups, "new_levels": new_levels, "interval": interval}
+        more = {"level": level, "type": type, "random_seed": random_seed}
+        return super().predict(newdata, **options, **more)  # type: ignore[call-overload]
