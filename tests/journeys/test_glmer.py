@@ -1,0 +1,188 @@
+"""Whatever is asked of a fit of hb.glmer is answered, or refused in a sentence of ours."""
+
+import inspect
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import hierbayes as hb
+from hierbayes.results.generalised_fit import GeneralisedFit
+from tests.results.posteriors import known_posterior
+
+FORMULA = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+FUNCTIONS = sorted(
+    name
+    for name in hb.__all__
+    if callable(getattr(hb, name)) and not isinstance(getattr(hb, name), type)
+)
+PICTURES = sorted(
+    name for name in dir(hb.plot) if callable(getattr(hb.plot, name)) and name[0] != "_"
+)
+METHODS = sorted(name for name, _ in inspect.getmembers(GeneralisedFit) if name[0] != "_")
+# what each needs besides the fit
+MORE = {
+    "contrast": ("period2",),
+    "emmeans": ("period",),
+    "update": (". ~ . - period",),
+    "with_method": ("ml",),
+    "expected_at": (np.zeros(2),),
+    "expected_slope": (np.zeros(2),),
+    "shown": (lambda fit: fit.beta,),
+    "determined": (lambda fit: fit.beta,),
+}
+# Which refuse, and a word of why; all others answer.
+REFUSES = {
+    "bootstrap": "bootstrap is of Gaussian",
+    "exact_lrt": "exact test is of a Gaussian",
+    "exact_rlrt": "exact test is of a Gaussian",
+    "influence": "influence is of Gaussian",
+    "likelihood_surface": "surface is of Gaussian",
+    "pb_test": "pb_test is for Gaussian",
+    "profile": "profiles are of Gaussian",
+    "shrinkage": "needs a Gaussian response",
+    "shrinkage_path": "needs a Gaussian response",
+    "bayes_factor": "takes two posteriors",
+    "loo": "needs a posterior",
+}
+DRAWN = ("caterpillar", "compare", "effects", "qq", "ranef_qq", "residuals")
+
+
+@pytest.fixture(scope="module")
+def fit() -> GeneralisedFit:
+    found = hb.glmer(FORMULA, hb.load_dataset("cbpp"))
+    assert isinstance(found, GeneralisedFit)
+    return found
+
+
+@pytest.fixture(scope="module")
+def small() -> hb.LikelihoodFit:
+    return hb.glmer(FORMULA.replace("period", "1"), hb.load_dataset("cbpp"))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function(name, fit, small):
+    options = {"random_seed": 1} if name == "check" else {}
+    two = name in ("anova", "bayes_factor", "pb_test")
+    given = (small, fit) if two else (fit, fit) if name == "compare" else (fit, *MORE.get(name, ()))
+    if name in REFUSES:
+        with pytest.raises(hb.HierBayesError, match=REFUSES[name]):
+            getattr(hb, name)(*given)
+        return
+    try:
+        found = getattr(hb, name)(*given, **options)
+    except hb.OptionError:
+        takes = [*inspect.signature(getattr(hb, name)).parameters, ""]
+        assert takes[0] not in ("fit", "fits"), "it takes a fit and does not answer"
+        return
+    except hb.DataError:
+        assert name == "load"  # a fit is no path
+        return
+    assert str(found)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_picture(name, fit):
+    again = hb.glmer(FORMULA, hb.load_dataset("cbpp"), n_quadrature=9)
+    given = (fit, again) if name == "compare" else (fit,)
+    try:
+        getattr(hb.plot, name)(*given)
+    except hb.HierBayesError as error:
+        assert name not in DRAWN and str(error).endswith(".")
+    else:
+        assert name in DRAWN
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method(name, fit, tmp_path):
+    member = getattr(fit, name)
+    if not inspect.ismethod(member):
+        return
+    more = {"save": (tmp_path / "a.fit",), "report": (tmp_path / "a.html",)}
+    given = more.get(name, MORE.get(name, (fit.design.y[:, 0],) if name == "refit" else ()))
+    member(*given)
+
+
+OPTIONS = {
+    "degrees of freedom": (lambda fit: fit.tidy(ddf="satterthwaite"), "z tests"),
+    "df of a contrast": (lambda fit: fit.contrast("period2", ddf="kenward-roger"), "z tests"),
+    "df of a joint test": (
+        lambda fit: fit.contrast(["period2", "period3"], ddf="satterthwaite", joint=True),
+        "z tests",
+    ),
+    "df of a summary": (lambda fit: fit.summary(ddf="satterthwaite"), "z tests"),
+    "df of an anova": (lambda fit: hb.anova(fit, ddf="satterthwaite"), "z tests"),
+    "df of a drop1": (lambda fit: hb.drop1(fit, "F", ddf="satterthwaite"), "z tests"),
+    "df of means": (lambda fit: hb.emmeans(fit, "period", ddf="satterthwaite"), "z tests"),
+    "REML": (lambda fit: fit.with_method("reml"), "REML is for Gaussian"),
+    "new responses": (lambda fit: fit.predict(interval="prediction"), "new responses have"),
+    "profile intervals": (lambda fit: hb.confint(fit, "profile"), "profiles are of Gaussian"),
+    "bootstrap intervals": (lambda fit: hb.confint(fit, "bootstrap"), "bootstrap is of Gaussian"),
+    "bootstrap of r2": (lambda fit: hb.r2(fit, interval="bootstrap"), "bootstrap is of Gaussian"),
+}
+
+
+@pytest.mark.parametrize(("ask", "words"), OPTIONS.values(), ids=OPTIONS)
+def test_options_it_has_not_are_refused(ask, words, fit):
+    with pytest.raises(hb.NotSupportedError, match=words):
+        ask(fit)
+
+
+BAD = {
+    "one kind": (dict(formula="all ~ period + (1 | herd)"), hb.DataError, "nothing to model"),
+    "shares without trials": (
+        dict(formula="incidence/size ~ period + (1 | herd)"), hb.DataError, "trials as weights",
+    ),
+    "negative counts": (
+        dict(formula="I(incidence - 2) ~ 1 + (1 | herd)", family="poisson"), hb.DataError,
+        "whole numbers of at least 0",
+    ),
+    "more successes than trials": (
+        dict(formula="cbind(incidence, incidence - size) ~ 1 + (1 | herd)"), hb.DataError,
+        "whole numbers",
+    ),
+    "a family that is none": (dict(family="binomal"), hb.OptionError, "did you mean 'binomial'"),
+    "a link it has not": (dict(link="log"), hb.OptionError, "has the links"),
+    "R's argument": (dict(nAGQ=3), hb.OptionError, "n_quadrature="),
+    "a Gaussian model": (dict(formula="size ~ 1 + (1 | herd)", family="gaussian"), hb.OptionError,
+                         r"hb\.lmer fits that"),
+    "nodes for two factors": (
+        dict(formula="incidence ~ 1 + (1 | herd) + (1 | period)", family="poisson", n_quadrature=5),
+        hb.NotSupportedError, "one grouping factor",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "kind", "words"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_sentence(given, kind, words):
+    data = hb.load_dataset("cbpp").assign(all=1)
+    with pytest.raises(kind, match=words):
+        hb.glmer(**({"formula": FORMULA, "data": data} | given))
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.BoundaryWarning")
+def test_a_separated_fit_answers_too():
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(12), 10)
+    late = np.tile(np.arange(10), 12) > 4
+    data = {"hit": np.where(late, 0, rng.random(120) < 0.5).astype(int), "late": late, "g": g}
+    with pytest.warns(hb.HierBayesWarning, match="has no finite estimate"):
+        fit = hb.glmer("hit ~ late + (1 | g)", data)
+    assert not fit.converged
+    for ask in (fit.summary, fit.tidy, fit.predict, lambda: hb.confint(fit), lambda: hb.drop1(fit)):
+        assert str(ask())
+
+
+def test_a_comparison_with_a_posterior_has_a_reason_for_each_difference():
+    model = hb.Model("count ~ x + (1 | g)", _counts(), "poisson")
+    found = hb.compare(model.fit(), known_posterior(model))
+    assert found.to_frame()["why"].str.len().gt(0).all()
+    assert "ML's z test" in str(found)
+
+
+def _counts():
+    rng = np.random.default_rng(2)
+    g = np.repeat(np.arange(15), 8)
+    x = np.tile(np.linspace(-1, 1, 8), 15)
+    return {"x": x, "g": g, "count": rng.poisson(np.exp(0.5 + 0.5 * x + rng.normal(0, 0.5, 15)[g]))}
