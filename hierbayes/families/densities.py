@@ -75,8 +75,8 @@ def exgaussian(y: FloatArray, mean: Mean, at: Parameters) -> Value:
 
 def von_mises(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """Angles around mu with concentration kappa."""
-    kappa = np.asarray(at["kappa"])
-    return kappa * np.cos(y - mean.mu) - LOG_2PI - np.log(series.special.ive(0, kappa)) - kappa
+    kappa = at["kappa"]
+    return kappa * series.cos(y - mean.mu) - LOG_2PI - series.log_i0e(kappa) - kappa
 
 
 def bernoulli(y: FloatArray, mean: Mean, at: Parameters) -> Value:

@@ -306,6 +306,32 @@ def _arctan_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
 arctan = _function(np.arctan, _arctan_derivatives)
 
 
+def _cos_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
+    turns = [np.cos(x), -np.sin(x), -np.cos(x), np.sin(x)]
+    return [turns[r % 4] for r in range(orders + 1)]
+
+
+def _log_i0e_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
+    """Log I0(x) - x; of A = I1 / I0, its slope but for one, A' = 1 - A / x - A^2 at x > 0."""
+    ratio = special.ive(1, x) / special.ive(0, x)
+    terms = {(1, 0): 1.0}  # A^a x^-b, by (a, b)
+    found = [log_i0e(x), ratio - 1]
+    for _ in range(1, orders):
+        slope: dict[tuple[int, int], float] = {}
+        for (a, b), c in terms.items():
+            parts = [((a - 1, b), a), ((a, b + 1), -a - b), ((a + 1, b), -a)]
+            for power, factor in parts:
+                if factor:
+                    slope[power] = slope.get(power, 0.0) + c * factor
+        terms = slope
+        found.append(np.asarray(sum(c * ratio**a / x**b for (a, b), c in terms.items())))
+    return found[: orders + 1]
+
+
+cos = _function(np.cos, _cos_derivatives)
+log_i0e = _function(lambda x: np.log(special.ive(0, x)), _log_i0e_derivatives)
+
+
 def where(condition: Any, yes: Value, no: Value) -> Any:
     """Choose point by point between two values, at least one of them a series or an array."""
     if not isinstance(yes, Series) and not isinstance(no, Series):

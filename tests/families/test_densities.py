@@ -19,7 +19,7 @@ VALUES = {
 STEP = 1e-3
 RTOL = 5e-7  # of differences of fourth order in a step of a thousandth
 CASES = [(family, link) for family in FAMILIES.values() for link in family.links]
-SMOOTH = [case for case in CASES if case[0].is_smooth and case[0].name != "vonmises"]
+SMOOTH = [case for case in CASES if case[0].is_smooth]
 
 
 def rows(family, link):
@@ -81,7 +81,7 @@ def test_derivatives_in_eta_are_those_of_differences(family, link):
 @pytest.mark.parametrize(
     ("family", "name"),
     [(f, p.name) for f in FAMILIES.values() for p in f.parameters
-     if f.is_smooth and p.prior != "cuts" and f.name != "vonmises"],
+     if f.is_smooth and p.prior != "cuts"],
     ids=lambda v: getattr(v, "name", v),
 )  # fmt: skip
 def test_derivatives_in_a_further_parameter_are_those_of_differences(family, name):
