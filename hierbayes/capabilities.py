@@ -182,12 +182,12 @@ _ROWS = (
     ),
     Limit(
         key="interval-of-several-factors",
-        feature="Confidence intervals at the levels of one of several grouping factors, `predict`",
+        feature="Confidence intervals at the levels of several large grouping factors, `predict`",
         kinds=("glmer",),
         sentence=(
-            "interval='confidence' with the effects of {factor}, one of several grouping factors: "
-            "only groups='none' (the typical group) has it. model.sample() gives a posterior that "
-            "has all."
+            "interval='confidence' at levels of several grouping factors: this model has {effects} "
+            "random effects, more than the {most} it is computed for. groups='none' (the typical "
+            "group) has it, and model.sample() all."
         ),
     ),
     Limit(

@@ -7,22 +7,25 @@ C = Var(b | y, beta) of a level, H = Z'WZ + Sigma^-1 = C^-1 and db/dbeta = -C Z'
     Var(x'beta + z'b) = z'C z + l'V l,   l = x - X'WZ C z,
 
 V the covariance of beta. The limits go to the scale of the response by the inverse link. A level
-that was not fitted has the covariance of such levels in the place of C, and no db/dbeta.
+that was not fitted has the covariance of such levels in the place of C, and no db/dbeta. Of several
+factors C is that of all effects together.
 
 Source: Booth & Hobert (1998), J. Am. Stat. Assoc. 93:262 (the first terms of their conditional
 mean squared error).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import solve_triangular
+from scipy.sparse import csr_array
 from scipy.special import ndtri
 
 from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
-from hierbayes.design.design import NEW_LEVEL, NewRows
+from hierbayes.design.design import NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_rows
 from hierbayes.options import Interval, NewLevels, PredictionType, check_option, random_generator
 from hierbayes.prediction.predict import (
@@ -36,6 +39,9 @@ from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.once_a_fit import once_a_fit
 from hierbayes.results.prediction_table import prediction_table
 from hierbayes.results.tidy import check_level
+
+MOST_EFFECTS = 3000  # of several factors, whose covariances are dense: 72 MB, a second
+AT_ONCE = 2**22  # numbers of the rows of Z that are laid out at once: 32 MB
 
 
 def predict(
@@ -97,21 +103,20 @@ def _variance(
     fit: GeneralisedFit, rows: NewRows, chosen: tuple[str, ...], new_levels: NewLevels
 ) -> FloatArray:
     """Variance of eta of the rows, (m,)."""
-    lines = rows.X[:, fit.kept]
+    lines = rows.X[:, fit.kept].copy()
     total = np.zeros(lines.shape[0])
-    for position, factor in enumerate(rows.factors):
-        if factor.name not in chosen:
-            continue
+    effects = [f if f.name in chosen and (f.codes >= 0).any() else None for f in rows.factors]
+    if any(effects) and len(effects) > 1:
+        total, moved = _of_several(fit, effects)
+        lines -= moved
+    elif any(effects):
+        (factor,) = rows.factors
         known = factor.codes >= 0
-        if known.any():
-            if len(fit.design.factors) > 1:
-                raise not_supported("interval-of-several-factors", factor=factor.name)
-            codes, z = factor.codes[known], factor.z[known]
-            C = fit.mode_covariances[position][codes]
-            total[known] += np.einsum("ni,nij,nj->n", z, C, z)
-            lines = lines.copy()
-            lines[known] -= np.einsum("nqp,nq->np", _moved(fit)[codes], z)
-        drawn = (factor.codes == NEW_LEVEL) & (new_levels == "sample")
+        codes, z = factor.codes[known], factor.z[known]
+        total[known] += np.einsum("ni,nij,nj->n", z, fit.mode_covariances[0][codes], z)
+        lines[known] -= np.einsum("nqp,nq->np", _moved(fit)[codes], z)
+    for position, factor in enumerate(rows.factors):
+        drawn = (factor.codes == NEW_LEVEL) & (factor.name in chosen) & (new_levels == "sample")
         if drawn.any():
             total[drawn] += ((factor.z[drawn] @ fit.effect_roots[position]) ** 2).sum(axis=1)
     return np.asarray(total + ((lines @ fit.vcov_root) ** 2).sum(axis=1))
@@ -129,6 +134,53 @@ def _moved(fit: GeneralisedFit) -> FloatArray:
         for j in range(X.shape[1]):
             sums[:, k, j] = np.bincount(factor.codes, factor.z[:, k] * X[:, j], minlength=J)
     return np.asarray(fit.mode_covariances[0] @ sums)
+
+
+def _of_several(
+    fit: GeneralisedFit, effects: Sequence[GroupingFactor | None]
+) -> tuple[FloatArray, FloatArray]:
+    """Return z'C z (m,) and the part of l that z moves, (m, p), of effects of several factors."""
+    half, moved = _joint(fit)
+    step = max(1, AT_ONCE // half.shape[0])
+    m = next(factor.codes.size for factor in effects if factor is not None)
+    variance, lines = np.empty(m), np.empty((m, moved.shape[1]))
+    for start in range(0, m, step):
+        part = slice(start, start + step)
+        spherical = _spherical_rows(fit, effects, part).toarray().T
+        solved = solve_triangular(half, spherical, lower=True)
+        variance[part] = (solved**2).sum(axis=0)
+        lines[part] = solved.T @ moved
+    return variance, lines
+
+
+@once_a_fit
+def _joint(fit: GeneralisedFit) -> tuple[FloatArray, FloatArray]:
+    """Return L (Q, Q) with L L' = Lambda'Z'WZ Lambda + I, and L^-1 Lambda'Z'WX (Q, p)."""
+    size = sum(b.size for b in fit.modes)
+    if size > MOST_EFFECTS:
+        raise not_supported("interval-of-several-factors", effects=size, most=MOST_EFFECTS)
+    rows = _spherical_rows(fit, fit.design.factors, slice(None))
+    weighted = rows.multiply(fit.row_curvature[:, None]).T
+    half = np.linalg.cholesky((weighted @ rows).toarray() + np.eye(size))
+    return half, solve_triangular(half, weighted @ fit.design.X[:, fit.kept], lower=True)
+
+
+def _spherical_rows(
+    fit: GeneralisedFit, effects: Sequence[GroupingFactor | None], part: slice
+) -> csr_array:
+    """Rows of Z Lambda, (m, Q); nothing for a factor that is None or a level not fitted."""
+    values, rows, columns, start, m = [], [], [], 0, 0
+    for factor, b, root in zip(effects, fit.modes, fit.effect_roots, strict=True):
+        if factor is not None:
+            codes = factor.codes[part]
+            known, q = np.flatnonzero(codes >= 0), root.shape[1]
+            m = codes.size
+            values.append((factor.z[part][known] @ root).ravel())
+            rows.append(np.repeat(known, q))
+            columns.append((start + codes[known][:, None] * q + np.arange(q)).ravel())
+        start += b.size
+    at = (np.concatenate(rows), np.concatenate(columns))
+    return csr_array((np.concatenate(values), at), shape=(m, start))
 
 
 def _words(

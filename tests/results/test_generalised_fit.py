@@ -317,6 +317,26 @@ def test_the_interval_at_a_level_is_that_of_the_joint_hessian(cbpp):
     np.testing.assert_allclose(found["se"], np.sqrt(expected), rtol=1e-5)
 
 
+def test_intervals_at_levels_of_several_factors_are_those_of_the_joint_hessian():
+    fit = fitted(load_fit("cbpp_olre"))
+    found = fit.predict(interval="confidence", type="link")["se"]
+    X = fit.design.X
+    Z = np.hstack([np.eye(f.levels.size)[f.codes] for f in fit.design.factors])
+    sds = [t.sd[0] for t in fit.varcorr().terms]
+    variances = np.repeat(np.square(sds), [f.levels.size for f in fit.design.factors])
+    W = fit.row_curvature[:, None]
+    C = np.linalg.inv(Z.T @ (W * Z) + np.diag(1 / variances))
+    line = X - Z @ C @ Z.T @ (W * X)
+    expected = (Z @ C * Z).sum(axis=1) + np.einsum("ni,ij,nj->n", line, fit.vcov(), line)
+    np.testing.assert_allclose(found, np.sqrt(expected), rtol=1e-5)
+    one = fit.predict(groups=["herd"], interval="confidence", type="link")["se"]
+    assert (one < found).all()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hierbayes.prediction.generalised_predict.MOST_EFFECTS", 50)
+        with pytest.raises(hb.NotSupportedError, match="this model has 71 random effects"):
+            fit.refit(fit.design.y[:, 0]).predict(interval="confidence")
+
+
 def test_new_levels(cbpp):
     new = {"period": ["1", "1"], "herd": ["1", "a new herd"]}
     with pytest.raises(hb.NewLevelError, match="a new herd"):
