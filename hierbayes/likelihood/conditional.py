@@ -74,19 +74,46 @@ class Transform:
     bend: Callable[[float], float]
 
 
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p))
+
+
+def _expit(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def _share_slope(p: float) -> float:
+    return p * (1 - p)
+
+
+def _share_bend(p: float) -> float:
+    return p * (1 - p) * (1 - 2 * p)
+
+
+def _same(p: float) -> float:
+    return p
+
+
+def _one(p: float) -> float:
+    return 1.0
+
+
+def _zero(p: float) -> float:
+    return 0.0
+
+
+# functions with names: fits that hold them go to other processes
+OF_SHARE = Transform(_logit, _expit, _share_slope, _share_bend)
+OF_POSITIVE = Transform(math.log, math.exp, _same, _same)
+FREE = Transform(_same, _same, _one, _zero)
+
+
 def transform_of(parameter: Parameter) -> Transform:
     """Log of what is positive, logit of a share, else the parameter itself."""
     low, high = parameter.bounds
     if (low, high) == (0.0, 1.0):
-        return Transform(
-            lambda p: math.log(p / (1 - p)),
-            lambda x: 1 / (1 + math.exp(-x)),
-            lambda p: p * (1 - p),
-            lambda p: p * (1 - p) * (1 - 2 * p),
-        )
-    if low >= 0:
-        return Transform(math.log, math.exp, lambda p: p, lambda p: p)
-    return Transform(lambda p: p, lambda x: x, lambda p: 1.0, lambda p: 0.0)
+        return OF_SHARE
+    return OF_POSITIVE if low >= 0 else FREE
 
 
 @record(slots=False)

@@ -1,5 +1,6 @@
 """A fit of a generalised model is read as a linear one's is, and prints what lme4 prints."""
 
+import pickle
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -276,6 +277,11 @@ def test_a_saved_fit_comes_back(of_family, tmp_path):
     np.testing.assert_allclose(back.vcov(), of_family.vcov(), rtol=1e-5)
     frames = back.simulate(1, random_seed=1), of_family.simulate(1, random_seed=1)
     pd.testing.assert_frame_equal(*frames)
+
+
+def test_a_fit_goes_to_another_process(of_family):
+    again = pickle.loads(pickle.dumps(of_family))
+    assert again.summary() == of_family.summary()
 
 
 def test_a_file_with_other_numbers_is_refused(cbpp, tmp_path):
