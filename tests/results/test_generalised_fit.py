@@ -267,6 +267,15 @@ def test_refit_to_simulated_responses_and_to_its_own(of_family):
     np.testing.assert_allclose(own.fixef(), of_family.fixef(), atol=1e-4)
 
 
+def test_another_response_of_cbind_is_successes_of_the_same_trials(cbpp):
+    """The response was taken for a column of 0 and 1."""
+    y = cbpp.design.y
+    other = cbpp.model.with_response(np.minimum(y[:, 0] + 1, y.sum(axis=1)))
+    assert np.array_equal(other.design.y.sum(axis=1), y.sum(axis=1))
+    with pytest.raises(hb.DataError, match="needs whole numbers of at least 0"):
+        cbpp.refit(y.sum(axis=1) + 1)
+
+
 def test_a_saved_fit_comes_back(of_family, tmp_path):
     of_family.save(tmp_path / "a.fit")
     back = hb.load(tmp_path / "a.fit")
