@@ -153,6 +153,16 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="laplace-error-of-factors",
+        feature="The error of Laplace with several grouping factors, `fit.laplace_error`",
+        kinds=("glmer",),
+        sentence=(
+            "laplace_error is for one grouping factor with up to {most} columns, whose likelihood "
+            "quadrature gives exactly; this model has {factors}, the first with {columns}. "
+            "model.sample() does not rest on the approximation."
+        ),
+    ),
+    Limit(
         key="reml-of-family",
         feature="REML of other families and links, `Model.fit`",
         kinds=("glmer",),

@@ -30,8 +30,10 @@ from hierbayes.options import (
     ResidualKind,
     check_option,
 )
+from hierbayes.results import verbs
 from hierbayes.results.f_table import FTable
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
+from hierbayes.results.laplace_error import LaplaceError
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
 from hierbayes.results.prediction_table import PredictionTable
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
@@ -181,6 +183,30 @@ class GeneralisedFit(LikelihoodFit):
         found = parameter_values(self, theta, np.ones(1), beta=beta)[0]
         kinds = [parameter.kind for parameter in interval_parameters(self)]
         found[[kind == "sigma" for kind in kinds]] = self.sigma
+        return found
+
+    @cached_property
+    def laplace_error(self) -> LaplaceError:
+        """How far the likelihood of this fit is from the exact one; worked out when first read.
+
+        A record: ``loglik`` is the error of the log-likelihood at the estimates, ``shifts`` how
+        far the estimates of the exact likelihood lie, in standard errors, and ``n_quadrature``
+        the nodes recommended. It prints as a table, and is the same each time.
+
+        Raises
+        ------
+        NotSupportedError
+            For several grouping factors, or more than three columns of random effects.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> cbpp = hb.load_dataset("cbpp")
+        >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp)
+        >>> bool(abs(fit.laplace_error.shifts).max() < 0.1)
+        True
+        """
+        found: LaplaceError = verbs.ask(self, "laplace_error")
         return found
 
     def tidy(

@@ -40,6 +40,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "refit": "likelihood.generalised:refit",
         "update": "likelihood.generalised:update",
         "save": "saving.generalised_file:save",
+        "laplace_error": "likelihood.laplace_error:laplace_error",
     },
     "PosteriorFit": {
         "report": "reports.fit_report:fit_report",
@@ -67,6 +68,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "ElpdComparison": {"blocks": "reports.elpd_comparison:elpd_blocks"},
     "RanovaTable": {"blocks": "reports.ranova:ranova_blocks"},
     "ExactTest": {"blocks": "reports.ranova:exact_test_blocks"},
+    "LaplaceError": {"blocks": "reports.laplace_error:laplace_error_blocks"},
     "PbTest": {"blocks": "reports.pb_test:pb_test_blocks"},
     "ProfileResult": {"blocks": "reports.profile:profile_blocks"},
     "BootstrapResult": {"blocks": "reports.bootstrap:bootstrap_blocks"},
