@@ -457,8 +457,8 @@ def times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
     columns = np.arange(c)
     wide = np.zeros((Lambda.shape[0], q, c, q, c))  # Lambda' x I
     wide[:, :, columns, :, columns] = np.swapaxes(Lambda, 1, 2)
-    found = stack.reshape(T, J, q * c) @ wide.reshape(-1, q * c, q * c)
-    return np.asarray(found.reshape(-1, J, q, c))
+    found = stack.reshape(T, J, q * c) @ wide.reshape(Lambda.shape[0], q * c, q * c)
+    return np.asarray(found.reshape(found.shape[0], J, q, c))
 
 
 @record

@@ -502,3 +502,15 @@ def test_everything_is_read_off_where_the_search_ended(cbpp):
     ended = Ended(**{name: getattr(found, name) for name in Ended.__dataclass_fields__})
     again = generalised_fit(cbpp.spec, ended, n_quadrature=1)
     assert again.summary() == cbpp.summary()
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")
+@pytest.mark.parametrize("bars", ["(1 | g)", "(z | g)", "(1 | g) + (1 | h)", "(z | g) + (1 | h)"])
+def test_models_without_fixed_effects_are_fitted_and_compared(bars):
+    rng = np.random.default_rng(0)
+    data = {"y": rng.poisson(1, size=120), "z": rng.normal(size=120), "f": np.arange(120) % 2}
+    data |= {"g": rng.integers(0, 8, 120), "h": rng.integers(0, 5, 120)}
+    none = hb.glmer(f"y ~ 0 + {bars}", data, family="poisson")
+    assert none.beta.size == 0 and np.isfinite(none.loglik)
+    found = hb.drop1(hb.glmer(f"y ~ 0 + factor(f) + {bars}", data, family="poisson"))
+    assert len(found.to_frame()) == 2

@@ -230,7 +230,7 @@ class CrossedFactor:
     def _times_coupling_transposed(self, x: FloatArray) -> FloatArray:
         """B'x for x (T, J, q, c): (T, r, c)."""
         if self.pattern.pairs is None:
-            flat = x.reshape(x.shape[0], -1, x.shape[3])
+            flat = _one_below_another(x)
             return np.asarray(np.swapaxes(self._flat_coupling, 1, 2) @ flat)
         meeting = self.pattern.pairs.meeting
         values = (self.B[:, :, :, None] * x[:, meeting.levels]).sum(axis=2)
@@ -250,7 +250,7 @@ class CrossedFactor:
     def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
         """L^-1 of right sides given per factor as (T, J, q, c); the rest comes as one entry."""
         first = solve_lower_stack(self.L0, right[0])
-        rest = np.concatenate([x.reshape(x.shape[0], -1, x.shape[3]) for x in right[1:]], axis=1)
+        rest = np.concatenate([_one_below_another(x) for x in right[1:]], axis=1)
         if right[0].any():  # columns of the inverse at the other factors have nothing here
             update = np.swapaxes(self._times_coupling_transposed(first), 1, 2)
             update = self.blocks.scale_rest(update, self.Lambdas)
@@ -276,7 +276,7 @@ class CrossedFactor:
         out = [first]
         for f, (J, q) in enumerate(self.pattern.graph.sizes[1:], start=1):
             part = solved[:, self.pattern.rest_slice(f)]
-            out.append(part.reshape(part.shape[0], J, q, -1))
+            out.append(part.reshape(part.shape[0], J, q, part.shape[-1]))
         return out
 
     @cached_property
@@ -441,3 +441,9 @@ def _inverse_from_cholesky(L: FloatArray) -> FloatArray:
     full = lower + lower.T
     np.fill_diagonal(full, diagonal)
     return full
+
+
+def _one_below_another(x: FloatArray) -> FloatArray:
+    """Return matrices (T, J, q, c) of the levels as one (T, J q, c); c may be zero."""
+    T, J, q, c = x.shape
+    return x.reshape(T, J * q, c)
