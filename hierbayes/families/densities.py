@@ -81,6 +81,8 @@ def von_mises(y: FloatArray, mean: Mean, at: Parameters) -> Value:
 
 def bernoulli(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """1 with probability mu."""
+    if mean.link.is_symmetric and isinstance(mean.eta, np.ndarray | series.Series):
+        return mean.link.log_mu((2.0 * y - 1.0) * mean.eta)  # one logarithm in place of two
     return where(y == 1, mean.log, mean.log_complement)
 
 

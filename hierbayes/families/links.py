@@ -68,6 +68,11 @@ class Link:
         return self.exact_log_complement(eta)
 
     @property
+    def is_symmetric(self) -> bool:
+        """Whether 1 - mu of eta is mu of -eta, known of built-in links."""
+        return self.name in SYMMETRIC and LINKS[self.name] is self
+
+    @property
     def equation(self) -> str:
         """Eta as a function of mu_i, in LaTeX."""
         return self.latex or rf"\operatorname{{{self.name}}}(\mu_i)"
@@ -102,6 +107,7 @@ def _inverse_squared(eta: Value) -> Value:
     return series.reciprocal(series.sqrt(eta))
 
 
+SYMMETRIC = ("logit", "probit", "cauchit")
 LINKS: dict[str, Link] = {
     link.name: link
     for link in (

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import special
 
 from hierbayes.families import series
 
@@ -39,3 +40,11 @@ def test_the_slope_of_log_phi_far_in_the_tail():
     slope = series.log_ndtr(x).derivative(1)
     assert slope[0] == pytest.approx(40 + 1 / 40 - 2 / 40**3, rel=1e-6)  # Mills' ratio
     assert math.isfinite(slope[0])
+
+
+def test_logits_in_vectorised_words_are_scipys():
+    x = np.concatenate([np.linspace(-800, 800, 4001), [-1e-300, 0.0, np.inf, -np.inf]])
+    np.testing.assert_allclose(series.expit(x), special.expit(x), rtol=1e-15)
+    np.testing.assert_allclose(series.log_expit(x), special.log_expit(x), rtol=1e-15)
+    np.testing.assert_allclose(series.log_sum(x, 0.5 * x), np.logaddexp(x, 0.5 * x), rtol=1e-15)
+    assert series.log_sum(np.array([-np.inf]), np.array([-np.inf]))[0] == -np.inf
