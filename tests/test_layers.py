@@ -23,6 +23,7 @@ LAYERS = (
     "design",
     "families",
     "gaussian",
+    "generalised",
     "naming",
     "priors",
     "specification",

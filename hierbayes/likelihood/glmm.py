@@ -22,13 +22,13 @@ from hierbayes.errors import DataError
 from hierbayes.gaussian.covariance import lower_triangles
 from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import covariance_slope
+from hierbayes.generalised.conditional import Conditional, conditional
+from hierbayes.generalised.first_estimates import first_estimates
 from hierbayes.likelihood.boundary import ADDED, FAR, TRY_ZERO, WAY_DOWN, ZERO_COST
-from hierbayes.likelihood.conditional import FIRST, Conditional, conditional
 from hierbayes.likelihood.convergence import is_term_singular
 from hierbayes.likelihood.criterion import FLOOR
 from hierbayes.likelihood.glmm_search import Search, hessian
 from hierbayes.likelihood.laplace import Criterion
-from hierbayes.likelihood.pirls import at_effects, find_mode, no_effects
 from hierbayes.likelihood.quadrature import MOST_COLUMNS
 from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, minimise, spectrum
 from hierbayes.specification.specification import Specification
@@ -205,53 +205,6 @@ def _from(
 
 def _goal(model: Conditional) -> float:
     return DECREMENT_GOAL + GOAL_PER_ROW * model.y.size
-
-
-def first_estimates(model: Conditional) -> tuple[FloatArray, FloatArray]:
-    """Coefficients without random effects, and further parameters, to begin with."""
-    family, phi = model.family, []
-    spread = np.log(model.y[model.y > 0]) if family.is_log_response else model.y
-    for parameter, transform in zip(model.further, model.transforms, strict=True):
-        if not isinstance(parameter.prior, str):
-            first = float(parameter.prior.quantile(0.5))
-        else:
-            first = FIRST[parameter.prior]
-            if parameter.prior == "units":
-                first = float(np.std(spread)) or 1.0
-            elif parameter.prior == "mean":
-                first = float(np.mean(model.y)) or 1.0
-        phi.append(transform.forward(first))
-    at = np.array(phi)
-    none, still = no_effects(model), np.zeros(model.shape.n_theta)
-    for beta in _first_betas(model, at):
-        start = at_effects(model, still, beta, at, none, profiled=True)
-        if np.isfinite(start.h):
-            try:
-                return find_mode(start).beta, at
-            except np.linalg.LinAlgError:  # separated, perhaps: random effects will hold it
-                return beta, at
-    link = family.link.name
-    raise DataError(
-        f"With family={family.name!r} and link={link!r} no linear predictor near the response "
-        "gives a possible mean in every row. Use a link whose mean is always possible, such as "
-        "link='log'."
-    )
-
-
-def _first_betas(model: Conditional, phi: FloatArray) -> list[FloatArray]:
-    """Return starts of beta: a step of Fisher scoring from the response, and constant ones."""
-    eta = model.eta_start
-    found = model.densities(eta, phi)
-    weight = np.where(found.weight > 0, found.weight, 0.0)
-    step = np.divide(found.slope, weight, out=np.zeros_like(eta), where=weight > 0)
-    working = eta - model.offset + np.where(np.isfinite(step), step, 0.0)
-    root = np.sqrt(np.where(np.isfinite(weight), weight, 1.0))
-    constant = np.full_like(eta, eta.mean()) - model.offset
-    return [
-        np.linalg.lstsq(model.X * root[:, None], working * root)[0],
-        np.linalg.lstsq(model.X, eta - model.offset)[0],
-        np.linalg.lstsq(model.X, constant)[0],
-    ]
 
 
 def _minimise(search: Search, x: FloatArray, decrement: float) -> tuple[FloatArray, Criterion]:

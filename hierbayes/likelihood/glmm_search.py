@@ -7,10 +7,10 @@ effects (``n_quadrature=0``). Each mode is looked for from the last one found.
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray
-from hierbayes.likelihood.conditional import Conditional
+from hierbayes.generalised.conditional import Conditional
+from hierbayes.generalised.pirls import Mode, at_effects, find_mode, followed, no_effects
 from hierbayes.likelihood.criterion import FLOOR
 from hierbayes.likelihood.laplace import Criterion
-from hierbayes.likelihood.pirls import Mode, at_effects, find_mode, followed, no_effects
 from hierbayes.likelihood.quadrature import Quadrature
 from hierbayes.linalg.newton import Locals, Problem
 

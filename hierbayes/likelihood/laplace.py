@@ -26,7 +26,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.marginal import squares_of, times
-from hierbayes.likelihood.pirls import Mode, inner
+from hierbayes.generalised.pirls import Mode, inner
 from hierbayes.linalg.stacked import summed_products
 
 

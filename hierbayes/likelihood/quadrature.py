@@ -21,13 +21,13 @@ Source: Pinheiro & Bates (1995), J. Comput. Graph. Stat. 4:12; Liu & Pierce (199
 """
 
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.weighted import to_effects
-from hierbayes.likelihood.conditional import Densities
+from hierbayes.generalised.conditional import Densities
+from hierbayes.generalised.level_integrals import rule
 from hierbayes.likelihood.laplace import Criterion, slopes_in_theta
 from hierbayes.linalg.stacked import inverse_of_triangles
 
@@ -70,7 +70,7 @@ class Quadrature(Criterion):
         mode, model = self.mode, self.mode.model
         levels = model.levels
         J, q = levels.n_levels[0], levels.z[0].shape[0]
-        t, log_weights = _rule(self.n_points, q)
+        t, log_weights = rule(self.n_points, q)
         scale = np.swapaxes(inverse_of_triangles(_level_roots(self)), 1, 2)
         places = mode.u[0][0] + scale @ t
         base = model.offset + model.X @ mode.beta
@@ -180,11 +180,3 @@ def _level_roots(at: Criterion) -> FloatArray:
     factor = at.mode.factor
     assert isinstance(factor, NestedFactor)
     return np.asarray(factor.L[0][0])
-
-
-def _rule(n_points: int, q: int) -> tuple[FloatArray, FloatArray]:
-    """Nodes (q, N) of the standard normal product rule, and log weights + t't / 2, (N,)."""
-    x, w = np.polynomial.hermite_e.hermegauss(n_points)
-    log_w = np.log(w) - np.log(w.sum()) + 0.5 * x**2
-    at = np.array(list(product(range(n_points), repeat=q))).T
-    return x[at], log_w[at].sum(axis=0)

@@ -9,7 +9,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.arrays import FloatArray
-from hierbayes.likelihood.conditional import conditional
+from hierbayes.generalised.conditional import conditional
 from hierbayes.likelihood.glmm import GlmmOptimum, first_estimates, fit_glmm
 from hierbayes.likelihood.glmm_search import Search
 from tests.likelihood.glmm_cases import FAMILY_LINKS, STRUCTURES, specification

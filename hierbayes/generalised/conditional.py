@@ -12,6 +12,7 @@ shares on the logit scale.
 import math
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -66,45 +67,45 @@ class InParameter:
 
 @record(kw_only=False)
 class Transform:
-    """A further parameter of a family as a coordinate without ends."""
+    """A further parameter of a family as a coordinate without ends, of numbers and arrays."""
 
-    forward: Callable[[float], float]
-    inverse: Callable[[float], float]
-    slope: Callable[[float], float]
-    bend: Callable[[float], float]
-
-
-def _logit(p: float) -> float:
-    return math.log(p / (1 - p))
+    forward: Callable[[Any], Any]
+    inverse: Callable[[Any], Any]
+    slope: Callable[[Any], Any]
+    bend: Callable[[Any], Any]
 
 
-def _expit(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
+def _logit(p: Any) -> Any:
+    return np.log(p / (1 - p))
 
 
-def _share_slope(p: float) -> float:
+def _expit(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def _share_slope(p: Any) -> Any:
     return p * (1 - p)
 
 
-def _share_bend(p: float) -> float:
+def _share_bend(p: Any) -> Any:
     return p * (1 - p) * (1 - 2 * p)
 
 
-def _same(p: float) -> float:
+def _same(p: Any) -> Any:
     return p
 
 
-def _one(p: float) -> float:
+def _one(p: Any) -> Any:
     return 1.0
 
 
-def _zero(p: float) -> float:
+def _zero(p: Any) -> Any:
     return 0.0
 
 
 # functions with names: fits that hold them go to other processes
 OF_SHARE = Transform(_logit, _expit, _share_slope, _share_bend)
-OF_POSITIVE = Transform(math.log, math.exp, _same, _same)
+OF_POSITIVE = Transform(np.log, np.exp, _same, _same)
 FREE = Transform(_same, _same, _one, _zero)
 
 

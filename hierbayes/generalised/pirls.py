@@ -23,7 +23,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.marginal import Factor, transpose_times
 from hierbayes.gaussian.weighted import to_effects, to_spherical
-from hierbayes.likelihood.conditional import Conditional, Densities
+from hierbayes.generalised.conditional import Conditional, Densities
 
 # A step that promises h to fall by less than this half squares the error that is left: what it
 # leaves, 1e-12 standard deviations of u, is rounding, also for differences of gradients.

@@ -1,0 +1,1 @@
+"""The generalised kernel below both estimators: rows given effects, modes, integrals of levels."""
