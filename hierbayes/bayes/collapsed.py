@@ -27,6 +27,7 @@ from hierbayes.bayes.importance import (
     weigh,
 )
 from hierbayes.bayes.sampled_coefficients import stand_in
+from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, SamplingError
 from hierbayes.gaussian.marginal import Kernel
@@ -119,8 +120,8 @@ def sample_collapsed(
     return PosteriorDraws(
         beta=beta.reshape(*shape, -1),
         sigma=None if kernel.sigma_known else sigma,
-        sd=_sds(target, phi, design, shape),
-        corr=_correlations(target, phi, design, shape),
+        sd=sd_draws(target.coordinates, phi, design, shape),
+        corr=correlation_draws(target.coordinates, phi, design, shape),
         b={
             factor.name: part.reshape(*shape, *part.shape[1:])
             for factor, part in zip(design.factors, b, strict=True)
@@ -133,7 +134,7 @@ def sample_collapsed(
         log_marginal_likelihood=marginal[0],
         log_marginal_likelihood_mcse=marginal[1],
         pareto_k=drawn.pareto_k,
-        findings=_findings(drawn),
+        findings=weight_findings(drawn),
         seconds=time.perf_counter() - started,
     )
 
@@ -222,39 +223,8 @@ def start_phi(target: Target) -> FloatArray:
     return coordinates.phi(sds, roots, found.sigma)
 
 
-def _sds(
-    target: Target, phi: FloatArray, design: Design, shape: tuple[int, int]
-) -> dict[str, FloatArray]:
-    sds = target.coordinates.sds(phi)
-    if not target.kernel.shape.is_plain:
-        sds = [np.sqrt((root**2).sum(axis=2)) for root in target.coordinates.roots(phi)]
-    return {
-        factor.name: sd.reshape(*shape, -1) for factor, sd in zip(design.factors, sds, strict=True)
-    }
-
-
-def _correlations(
-    target: Target, phi: FloatArray, design: Design, shape: tuple[int, int]
-) -> dict[str, FloatArray]:
-    """Correlation matrices of the factors that have correlated columns."""
-    out: dict[str, FloatArray] = {}
-    for term, (f, columns) in enumerate(target.kernel.shape.terms):
-        if len(columns) == 1:
-            continue
-        name, q = design.factors[f].name, target.kernel.shape.sizes[f]
-        full = out.setdefault(name, np.tile(np.eye(q), (*shape, 1, 1)))
-        at = np.array(columns)
-        if target.kernel.shape.structures[term] is None:
-            R = target.coordinates.correlation_root(phi, term)
-        else:
-            root = target.coordinates.roots(phi)[f][:, at[:, None], at]
-            R = root / np.sqrt((root**2).sum(axis=2, keepdims=True))
-        block = (R @ np.swapaxes(R, 1, 2)).reshape(*shape, at.size, at.size)
-        full[..., at[:, None], at[None, :]] = block
-    return out
-
-
-def _findings(drawn: ImportanceSample) -> tuple[Finding, ...]:
+def weight_findings(drawn: ImportanceSample) -> tuple[Finding, ...]:
+    """Say so where the weights of the proposals cannot be trusted."""
     if drawn.pareto_k <= TRUSTED_K:
         return ()
     return (

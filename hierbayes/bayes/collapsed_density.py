@@ -31,6 +31,7 @@ from hierbayes.bayes.sampled_coefficients import (
     sampled_coefficients,
 )
 from hierbayes.bayes.scale_mixtures import ScaleMixtures, is_mixture, scale_mixtures
+from hierbayes.bayes.variance_priors import variance_log_prior, variance_log_prior_slope
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of, traces_of
 from hierbayes.gaussian.patterns import Integrated, Patterns, integrate
 from hierbayes.linalg.stacked import (
@@ -304,45 +305,18 @@ def is_near_rounding(target: Target, phi: FloatArray) -> BoolArray:
 
 def log_prior(target: Target, phi: FloatArray) -> FloatArray:
     """Log prior density of phi (T, d), Jacobian included, shape (T,)."""
-    coordinates, priors = target.coordinates, target.priors
     sampled, coefficients = target.sampled, target.coefficients(phi)
     mixtures, scales = target.mixtures, target.scales(phi)
-    phi = target.variances(phi)
-    total = coordinates.log_lkj(phi, priors.lkj)
-    for sds, laws in zip(coordinates.sds(phi), coordinates.free_sds(priors.sd), strict=True):
-        for sd, law in zip(sds.T, laws, strict=True):
-            total = total + law.log_density(sd) + np.log(sd)
-    for own, part, f, columns in coordinates.structured:
-        total = total + own.log_prior(phi[:, part], [priors.sd[f][c] for c in columns])
-    if not coordinates.sigma_known:
-        assert priors.sigma is not None
-        total = total + priors.sigma.log_density(coordinates.sigma(phi)) + phi[:, -1]
+    total = variance_log_prior(target.coordinates, target.priors, target.variances(phi))
     if mixtures is not None:
         total = total + mixtures.log_prior(scales)
     return total if sampled is None else total + sampled.log_prior(coefficients)
 
 
-def _log_prior_slope(target: Target, phi: FloatArray) -> FloatArray:
-    coordinates, priors = target.coordinates, target.priors
-    out = coordinates.log_lkj_slope(phi, priors.lkj)
-    starts = coordinates.sd_starts
-    free = coordinates.free_sds(priors.sd)
-    for f, (sds, laws) in enumerate(zip(coordinates.sds(phi), free, strict=True)):
-        for i, law in enumerate(laws):
-            out[:, starts[f] + i] += law.derivative(sds[:, i]) * sds[:, i] + 1.0
-    for own, part, f, columns in coordinates.structured:
-        out[:, part] += own.log_prior_slope(phi[:, part], [priors.sd[f][c] for c in columns])
-    if not coordinates.sigma_known:
-        assert priors.sigma is not None
-        sigma = coordinates.sigma(phi)
-        out[:, -1] += priors.sigma.derivative(sigma) * sigma + 1.0
-    return out
-
-
 def slope(target: Target, phi: FloatArray, at: Collapsed) -> FloatArray:
     """Gradient of the log density in phi, shape (T, d)."""
     kernel, variances = target.kernel, target.variances(phi)
-    out = _log_prior_slope(target, variances)
+    out = variance_log_prior_slope(target.coordinates, target.priors, variances)
     inverse = np.linalg.inv(at.root @ np.swapaxes(at.root, 1, 2))
     if target.sampled is not None:
         inverse = target.sampled.free @ inverse @ target.sampled.free.T

@@ -1,7 +1,8 @@
 """Sampling a specification: which sampler, and the posterior as its result.
 
-``sampler="auto"`` takes the collapsed sampler where it is exact (a Gaussian response with the
-identity link) and NUTS elsewhere; it also goes over to NUTS when the collapsed sampler's Pareto k
+``sampler="auto"`` takes the collapsed sampler where it applies (a Gaussian response with the
+identity link; other families with one grouping factor of at most two columns) and NUTS elsewhere;
+it also goes over to NUTS when the collapsed sampler's Pareto k
 says that its draws can't be trusted.
 """
 
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hierbayes.bayes.generalised_scope import generalised_applies
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, OptionError, SamplingError
 from hierbayes.options import Sampler, check_option, random_generator, shown
@@ -26,6 +28,7 @@ from hierbayes.specification.specification import Specification
 # effective.
 R_HAT = 1.01
 ENOUGH = 400
+NOT_TRUSTED = ("pareto_k", "quadrature_error")  # findings of the collapsed sampler
 NUTS_INSTEAD = "So the posterior was sampled by NUTS instead; nothing needs to be done."
 # Independent draws have an R-hat above 1 + 4 / (draws a chain) once in hundreds of parameters.
 R_HAT_NOISE = 4
@@ -54,19 +57,19 @@ def sample(
         settings["random_seed"] = int(random_seed)
     random_seed = random_generator(random_seed)
     family = spec.family
-    is_linear = family.is_linear  # which the collapsed sampler needs
-    if sampler == "collapsed" and not is_linear:
+    is_collapsible = family.is_linear or generalised_applies(spec)
+    if sampler == "collapsed" and not is_collapsible:
         raise not_supported("collapsed-of-family", family=family.name, link=family.link.name)
     first: tuple[Finding, ...] = ()
     found: PosteriorDraws | None = None
-    if sampler != "nuts" and is_linear:
+    if sampler != "nuts" and is_collapsible:
         try:
             found = _collapsed(spec, draws=draws, chains=chains, random_seed=random_seed)
         except SamplingError:
             if sampler == "collapsed":
                 raise
             first = (_nowhere(),)
-        if found and sampler == "auto" and any(f.code == "pareto_k" for f in found.findings):
+        if found and sampler == "auto" and any(f.code in NOT_TRUSTED for f in found.findings):
             first, found = _fallback(found.findings), None
     if found is None:
         found = _nuts(
@@ -85,8 +88,11 @@ def sample(
 
 def _collapsed(spec: Specification, **options: Any) -> PosteriorDraws:
     from hierbayes.bayes.collapsed import NOWHERE, NOWHERE_ADVICE, sample_collapsed
+    from hierbayes.bayes.generalised import sample_generalised
 
     try:
+        if not spec.family.is_linear:
+            return sample_generalised(spec, **options)
         return sample_collapsed(spec.kernel("reml"), spec.priors, spec.design, **options)
     except (np.linalg.LinAlgError, FloatingPointError) as error:
         raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}") from error
@@ -151,7 +157,7 @@ def _fallback(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Keep the finding of the collapsed sampler, now as the reason for using the other one."""
     return tuple(
         Finding(
-            "fallback_to_nuts" if finding.code == "pareto_k" else finding.code,
+            "fallback_to_nuts" if finding.code in NOT_TRUSTED else finding.code,
             finding.sentence,
             NUTS_INSTEAD,
             finding.numbers,

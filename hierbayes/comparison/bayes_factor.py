@@ -18,7 +18,11 @@ from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.wording import shown
 
 NOISY = 0.5  # Monte-Carlo error of the log above which a Bayes factor says little
-UNTRUSTED = ("pareto_k", "r_hat")  # findings of a fit that touch its marginal likelihood
+UNTRUSTED = (
+    "pareto_k",
+    "quadrature_error",
+    "r_hat",
+)  # findings of a fit that touch its marginal likelihood
 
 
 @checked_call("hb.bayes_factor")

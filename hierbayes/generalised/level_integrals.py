@@ -46,7 +46,6 @@ AT_ONCE = 2**16  # numbers a row, point and node worked on together: what stays 
 NEAR = 0.1
 MAX_STEPS = 40
 LOST = 0.1  # part of the smallest eigenvalue of a curvature that rounding may take
-PRUNED = 1e-10  # weight of a node of several columns below which it is left out
 SLACK = 1e-9  # rise of minus a log density, as a part of it, that is rounding
 
 
@@ -418,8 +417,5 @@ def rule(n_points: int, q: int) -> tuple[FloatArray, FloatArray]:
     log_w = np.log(w) - np.log(w.sum()) + 0.5 * x**2
     at = np.array(list(product(range(n_points), repeat=q))).T
     nodes, log_weights = x[at], log_w[at].sum(axis=0)
-    kept = log_weights - 0.5 * (nodes**2).sum(axis=0) > np.log(PRUNED)
-    if q > 1:
-        nodes, log_weights = np.ascontiguousarray(nodes[:, kept]), log_weights[kept]
     nodes.flags.writeable = log_weights.flags.writeable = False
     return nodes, log_weights

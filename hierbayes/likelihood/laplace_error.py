@@ -17,9 +17,9 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
+from hierbayes.generalised.pirls import Mode, at_effects, find_mode
 from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm
 from hierbayes.likelihood.laplace import Criterion
-from hierbayes.likelihood.pirls import Mode, at_effects, find_mode
 from hierbayes.likelihood.quadrature import MOST_COLUMNS, Quadrature
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values

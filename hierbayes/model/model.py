@@ -194,8 +194,9 @@ class Model(Specified):
         tune : int
             Draws a chain that NUTS takes to adapt; they are not kept.
         sampler : {"auto", "collapsed", "nuts"}
-            "collapsed" integrates fixed and random effects out: Gaussian responses with Gaussian
-            (or flat) priors of the coefficients. "nuts" samples the PyMC model. "auto" takes the
+            "collapsed" integrates fixed and random effects out of Gaussian responses, and the
+            random effects, by quadrature, out of others with one grouping factor of at most two
+            columns. "nuts" samples the PyMC model. "auto" takes the
             first where it can, and NUTS where the weights of the first have a Pareto k above 0.7;
             "collapsed" keeps such draws, with a finding.
         random_seed : int, Generator or SeedSequence

@@ -96,6 +96,9 @@ def _head(fit: PosteriorFit) -> list[tuple[str, list[str]]]:
     tuned = f" after {fit.settings['tune']} to adapt" if fit.sampler == "nuts" else ""
     chains = "1 chain" if fit.n_chains == 1 else f"{fit.n_chains} chains"
     drawn = f"{chains} of {each} draws{tuned} by {SAMPLERS.get(fit.sampler, fit.sampler)}"
+    error = fit.draws.quadrature_error
+    if error is not None:
+        drawn += f"; effects integrated out, log likelihood within {error:.1g}"
     return [*parts, ("Draws:", [drawn])]
 
 

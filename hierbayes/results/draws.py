@@ -24,6 +24,8 @@ class PosteriorDraws:
     sampler : "collapsed" or "nuts"
     log_marginal_likelihood, log_marginal_likelihood_mcse : from the collapsed sampler, or None
     pareto_k : shape parameter of the importance weights, or None
+    quadrature_error : by how much twice the nodes change the log likelihood where the effects of
+        a generalised model were integrated out by quadrature, or None
     findings : conditions met while sampling
     seconds : wall time of sampling, compiling included
     """
@@ -39,5 +41,6 @@ class PosteriorDraws:
     log_marginal_likelihood: float | None = None
     log_marginal_likelihood_mcse: float | None = None
     pareto_k: float | None = None
+    quadrature_error: float | None = None
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0

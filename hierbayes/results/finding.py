@@ -21,6 +21,7 @@ WARNING_OF: dict[str, type[HierBayesWarning]] = {
     "low_ess": ConvergenceWarning,
     "divergences": ConvergenceWarning,
     "pareto_k": ConvergenceWarning,
+    "quadrature_error": ConvergenceWarning,
     "fallback_to_nuts": ConvergenceWarning,
 }
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from hierbayes.priors.model_priors import ModelPriors
 
 # Findings that say the draws are not (yet) those of the posterior.
-UNTRUSTED = frozenset({"r_hat", "low_ess", "divergences", "pareto_k"})
+UNTRUSTED = frozenset({"r_hat", "low_ess", "divergences", "pareto_k", "quadrature_error"})
 AT_ONCE = 2**22  # draws centred at once for covariances: 32 MB
 
 

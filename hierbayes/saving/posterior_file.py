@@ -34,6 +34,7 @@ from hierbayes.specification.specification import Specification
 
 NAMED = ("sd", "corr", "b", "family", "sample_stats")  # fields of draws by factor or name
 NUMBERS = ("log_marginal_likelihood", "log_marginal_likelihood_mcse", "pareto_k", "seconds")
+LATER_NUMBERS = ("quadrature_error",)  # that files of 0.1.0 have not
 TIED = 16  # draws that are checked against model and data: chains and draws evenly
 # Of what ties draws to their model, relative to its size and the rows: as for a criterion.
 TIE_MARGIN = 1e-7
@@ -56,7 +57,7 @@ def save(fit: PosteriorFit, path: Any) -> None:
         "settings": fit.settings,
         "sampler": draws.sampler,
         "draws": fields,
-        "numbers": {name: getattr(draws, name) for name in NUMBERS},
+        "numbers": {name: getattr(draws, name) for name in (*NUMBERS, *LATER_NUMBERS)},
         "draws_findings": stored_findings(draws.findings),
         "findings": stored_findings(fit.findings),
     }
@@ -168,6 +169,7 @@ def _read_draws(archive: Archive, spec: Specification) -> PosteriorDraws:
     if has_sigma != (spec.priors.sigma is not None):
         raise Damaged("its draws are of other parameters than the formula's")
     numbers = {name: specification["numbers"][name] for name in NUMBERS}
+    numbers |= {name: specification["numbers"].get(name) for name in LATER_NUMBERS}
     if not all(value is None or type(value) in (int, float) for value in numbers.values()):
         raise Damaged("its specification holds what can't be")
     return PosteriorDraws(

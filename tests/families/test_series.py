@@ -43,7 +43,7 @@ def test_the_slope_of_log_phi_far_in_the_tail():
 
 
 def test_logits_in_vectorised_words_are_scipys():
-    x = np.concatenate([np.linspace(-800, 800, 4001), [-1e-300, 0.0, np.inf, -np.inf]])
+    x = np.concatenate([np.linspace(-700, 700, 4001), [-1e-300, 0.0, np.inf, -np.inf]])
     np.testing.assert_allclose(series.expit(x), special.expit(x), rtol=1e-15)
     np.testing.assert_allclose(series.log_expit(x), special.log_expit(x), rtol=1e-15)
     np.testing.assert_allclose(series.log_sum(x, 0.5 * x), np.logaddexp(x, 0.5 * x), rtol=1e-15)

@@ -39,7 +39,8 @@ def test_the_same_seed_gives_the_same_draws(model):
 def test_the_collapsed_sampler_refuses_what_it_cannot_do():
     rng = np.random.default_rng(1)
     data = {"y": rng.integers(0, 2, 60), "x": rng.standard_normal(60), "g": np.arange(60) % 6}
-    model = hb.Model("y ~ x + (1 | g)", data, family="bernoulli")
+    data["h"] = np.arange(60) % 5
+    model = hb.Model("y ~ x + (1 | g) + (1 | h)", data, family="bernoulli")
     sentence = "family='bernoulli', link='logit'"
     with pytest.raises(hb.NotSupportedError, match=sentence) as error:
         model.sample(sampler="collapsed")
