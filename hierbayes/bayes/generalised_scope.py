@@ -19,3 +19,8 @@ def generalised_applies(spec: Specification) -> bool:
         and factors[0].z.shape[1] <= MOST_COLUMNS
         and all(law.bounds() == (-math.inf, math.inf) for law in spec.priors.beta)
     )
+
+
+def is_quick(spec: Specification) -> bool:
+    """Whether it takes a second or two: with two columns skewed levels want too many nodes."""
+    return generalised_applies(spec) and spec.design.factors[0].z.shape[1] == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.bayes.generalised_scope import generalised_applies
+from hierbayes.bayes.generalised_scope import generalised_applies, is_quick
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, OptionError, SamplingError
 from hierbayes.options import Sampler, check_option, random_generator, shown
@@ -60,6 +60,8 @@ def sample(
     is_collapsible = family.is_linear or generalised_applies(spec)
     if sampler == "collapsed" and not is_collapsible:
         raise not_supported("collapsed-of-family", family=family.name, link=family.link.name)
+    if sampler == "auto":
+        is_collapsible = family.is_linear or is_quick(spec)
     first: tuple[Finding, ...] = ()
     found: PosteriorDraws | None = None
     if sampler != "nuts" and is_collapsible:

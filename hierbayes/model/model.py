@@ -196,9 +196,9 @@ class Model(Specified):
         sampler : {"auto", "collapsed", "nuts"}
             "collapsed" integrates fixed and random effects out of Gaussian responses, and the
             random effects, by quadrature, out of others with one grouping factor of at most two
-            columns. "nuts" samples the PyMC model. "auto" takes the
-            first where it can, and NUTS where the weights of the first have a Pareto k above 0.7;
-            "collapsed" keeps such draws, with a finding.
+            columns. "nuts" samples the PyMC model. "auto" takes the first where it can (of other
+            families with one column, where it is quick), and NUTS where the weights of the first
+            have a Pareto k above 0.7; "collapsed" keeps such draws, with a finding.
         random_seed : int, Generator or SeedSequence
             The same numbers give the same draws.
         progress : bool

@@ -13,6 +13,7 @@ from scipy.stats import binom, norm
 import hierbayes as hb
 from hierbayes.bayes.generalised import sample_generalised
 from hierbayes.bayes.generalised_density import generalised_target, start_of
+from hierbayes.bayes.generalised_scope import generalised_applies, is_quick
 from hierbayes.generalised.conditional import conditional
 
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
@@ -288,3 +289,12 @@ def test_ranks_of_the_truth_are_uniform(formula, family):
     ecdf = (ranks[:, :, None] <= grid).mean(axis=0)
     # that of Kolmogorov's statistic, sqrt(n) D < 1.95 at 99.9 %
     assert np.abs(ecdf - (grid + 1) / 101).max() < 1.95 / np.sqrt(n)
+
+
+def test_auto_leaves_two_columns_to_nuts():
+    data = {"y": np.arange(40) % 3, "x": np.arange(40) % 7, "g": np.arange(40) % 8}
+    quick, slow = (
+        hb.Model(f"y ~ x + {bar}", data, family="poisson").spec for bar in ("(1 | g)", "(x || g)")
+    )
+    assert is_quick(quick) and not is_quick(slow)
+    assert generalised_applies(slow)
