@@ -32,13 +32,18 @@ def mean_only():
     return hb.Model("Yield ~ 1", hb.load_dataset("Dyestuff")).sample(random_seed=1)
 
 
+@cache
+def cbpp():
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    return hb.glmer(formula, hb.load_dataset("cbpp"))
+
+
 RESULTS = {
     "fit": lambda: dyestuff().fit(),
     "ml": lambda: dyestuff().fit("ml"),
     "linear": lambda: hb.lmer("Yield ~ Batch", hb.load_dataset("Dyestuff")),
-    "generalised": lambda: hb.glmer(
-        "cbind(incidence, size - incidence) ~ period + (1 | herd)", hb.load_dataset("cbpp")
-    ),
+    "generalised": cbpp,
+    "laplace_error": lambda: cbpp().laplace_error,
     "posterior": posterior,
     "varcorr": lambda: cake().varcorr(),
     "ranef": lambda: dyestuff().fit().ranef(),
