@@ -50,7 +50,8 @@ def laplace_error(fit: GeneralisedFit) -> LaplaceError:
             columns=factors[0].z.shape[1],
             most=MOST_COLUMNS,
         )
-    own = fit_glmm(fit.spec, fit.n_quadrature)
+    own = fit.optimum
+    assert isinstance(own, GlmmOptimum)
     if not factors:  # nothing is integrated
         return _told(fit, 0.0, np.zeros(_names(fit).size), fit.n_quadrature, fit.n_quadrature)
     mode = _joint_mode(own)
@@ -118,18 +119,17 @@ def _values(fit: GeneralisedFit, theta: FloatArray, beta: FloatArray) -> FloatAr
 def _errors(fit: GeneralisedFit, found: GlmmOptimum) -> FloatArray:
     """Return standard errors of the estimates, those of theta carried over by the delta method."""
     p, k = found.beta.size, found.theta.size
+    of_theta = slice(p, p + k)
     here = _values(fit, found.theta, found.beta)
-    J = np.zeros((here.size + len(found.dispersion), p + k + len(found.dispersion)))
-    J[here.size :, p + k :] = np.eye(len(found.dispersion))
-    for column in range(p):
-        moved = found.beta.copy()
-        moved[column] += 1.0
-        J[: here.size, column] = _values(fit, found.theta, moved) - here
+    J = np.zeros((here.size - p, k))
     for column in range(k):
         moved = found.theta.copy()
         step = STEP * max(abs(moved[column]), STEP)
         moved[column] += step
-        J[: here.size, p + column] = (_values(fit, moved, found.beta) - here) / step
+        J[:, column] = (_values(fit, moved, found.beta) - here)[: -p or None] / step
     J = np.nan_to_num(J)
     known = np.nan_to_num(found.vcov)
-    return np.sqrt(np.maximum(np.einsum("ia,ab,ib->i", J, known, J), 0.0))
+    variances = np.diagonal(known)
+    of_sds = np.einsum("ia,ab,ib->i", J, known[of_theta, of_theta], J)
+    every = np.concatenate([of_sds, variances[:p], variances[p + k :]])
+    return np.sqrt(np.where(every > 0, every, np.nan))

@@ -57,3 +57,18 @@ def test_several_factors_are_one_sentence(sparse):
     fit = hb.glmer("y ~ x + (1 | g) + (1 | h)", sparse | {"h": np.arange(180) % 9})
     with pytest.raises(hb.NotSupportedError, match="one grouping factor with up to 3 columns"):
         _ = fit.laplace_error
+
+
+def test_a_fit_read_from_a_file_has_the_same_error(sparse, tmp_path):
+    fit = hb.glmer("y ~ x + (1 | g)", sparse)
+    fit.save(tmp_path / "sparse.fit")
+    again = hb.load(tmp_path / "sparse.fit").laplace_error
+    assert again.loglik == pytest.approx(fit.laplace_error.loglik, abs=1e-6)
+    np.testing.assert_allclose(again.shifts, fit.laplace_error.shifts, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.BoundaryWarning")
+def test_what_has_no_standard_error_has_no_infinite_shift():
+    data = {"y": np.tile([0, 1, 1], 30), "x": np.arange(90.0) % 7, "g": np.repeat(np.arange(30), 3)}
+    found = hb.glmer("y ~ x + (1 | g)", data).laplace_error
+    assert not np.isinf(found.shifts).any()
