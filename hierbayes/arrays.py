@@ -21,19 +21,16 @@ Int64Array = npt.NDArray[np.int64]  # of compiled code
 @overload
 def record[T](cls: type[T]) -> type[T]: ...
 @overload
-def record[T](
-    *, slots: bool = ..., kw_only: bool = ..., repr: bool = ...
-) -> Callable[[type[T]], type[T]]: ...
+def record[T](*, kw_only: bool = ..., repr: bool = ...) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
-def record(cls: Any = None, *, slots: bool = True, kw_only: bool = True, repr: bool = True) -> Any:
+def record(cls: Any = None, *, kw_only: bool = True, repr: bool = True) -> Any:
     """Make a frozen dataclass that compares by identity.
 
     Parameters
     ----------
     cls : the class; none when options are given
-    slots : False where a record keeps what it derives in cached properties
     kw_only : False for a record of two or three fields that go by their order
     repr : False where the class prints itself
     """
-    made = dataclass(frozen=True, slots=slots, kw_only=kw_only, repr=repr, eq=False)
+    made = dataclass(frozen=True, kw_only=kw_only, repr=repr, eq=False)
     return made if cls is None else made(cls)

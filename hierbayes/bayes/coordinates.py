@@ -26,7 +26,7 @@ from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.structures import Covariance, Searched
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class Coordinates:
     """Layout of phi for one covariance shape.
 

@@ -47,7 +47,7 @@ class Guide:
     slopes: FloatArray
 
 
-@record(slots=False)
+@record
 class GeneralisedTarget:
     """The density, ready to be evaluated.
 

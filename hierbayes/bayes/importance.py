@@ -45,7 +45,7 @@ class Mode:
     covariance: FloatArray
 
 
-@record(kw_only=False)
+@record
 class ImportanceSample:
     """Independent draws of the last proposal.
 

@@ -20,7 +20,7 @@ from hierbayes.results.draws import PosteriorDraws
 AT_ONCE = 2**22  # numbers of one S x rows block: 32 MB
 
 
-@record(slots=False)
+@record
 class FlatDraws:
     """Draws with the chains one after the other; S draws.
 

@@ -38,7 +38,7 @@ def moved(value: Any) -> Any:
     return owner.inputs[1] if is_transformed else None
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class Coefficients(Transform):
     """Elements of a vector onto their supports, then the intercept from the centre to zero.
 
@@ -108,7 +108,7 @@ def _bound(v: Any, low: float, high: float) -> tuple[Any, Any]:
     return (high - pt.exp(v), v) if math.isfinite(high) else (v, np.float64(0.0))
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class Correlations(Transform):
     """Partial correlations on the whole line to a correlation matrix of independent blocks.
 
@@ -186,7 +186,7 @@ def _log_rest(v: Any) -> Any:
     return math.log(2) - size - pt.log1p(pt.exp(-2 * size))
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class Scaled(Transform):
     """Spherical effects u (J, q) to effects with independent columns; the sds come last."""
 
@@ -206,7 +206,7 @@ class Scaled(Transform):
         return pt.zeros_like(value) + pt.log(inputs[-1])
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class Rotated(Transform):
     """Spherical effects u (J, q) to correlated ones; the first parameter is the root (q, q)."""
 

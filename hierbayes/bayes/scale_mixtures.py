@@ -21,7 +21,7 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.priors.distributions import Cauchy, Prior, StudentT
 
 
-@record(kw_only=False)
+@record
 class ScaleMixtures:
     """The K coefficients c = c0 + rows v with such priors.
 

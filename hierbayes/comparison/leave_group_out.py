@@ -97,7 +97,7 @@ def group_log_densities(problem: GroupProblem) -> FloatArray:
     return _by_parts(problem, target) if by_parts else _by_products(problem, target)
 
 
-@record(kw_only=False)
+@record
 class Refit:
     """Log predictive density of one level from the posterior of the others, with its MC error."""
 

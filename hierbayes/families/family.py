@@ -135,7 +135,7 @@ def _mu(mu: FloatArray, at: Mapping[str, FloatArray]) -> FloatArray:
 
 
 @checked_init("hb.Family")
-@record(slots=False)
+@record
 class Family:
     """A response family with one of its links.
 

@@ -32,7 +32,7 @@ ZERO = 1e-9
 ROUNDED = 1e-15
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class CovarianceShape:
     """Which entries of which Lambda are free.
 

@@ -112,7 +112,7 @@ class Blocks(Protocol):
         """Factorise at one Lambda (T, q, q) a grouping factor."""
 
 
-@record(slots=False)
+@record
 class Kernel:
     """The marginal likelihood of one model: products, covariance shape and blocks of Z'WZ.
 

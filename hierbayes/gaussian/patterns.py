@@ -44,7 +44,7 @@ class Patterns:
     sums: FloatArray
 
 
-@record(kw_only=False)
+@record
 class Integrated:
     """Log det of Lambda'Z'WZ Lambda + I, shape (T,), and [X y]'V^-1[X y], (T, p + 1, p + 1)."""
 

@@ -18,7 +18,7 @@ from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.gaussian.marginal import Evaluation, Kernel, modes, times, transpose_times
 
 
-@record(slots=False)
+@record
 class Frame:
     """Lambda_0 at one estimate.
 

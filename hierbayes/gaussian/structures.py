@@ -187,7 +187,7 @@ def off_right_angle(x: FloatArray, least: float) -> FloatArray:
     return np.where(np.abs(short) < least, moved, x)
 
 
-@record(slots=False)
+@record
 class Searched:
     """A structure in the coordinates x of a search and in the basis of the products.
 

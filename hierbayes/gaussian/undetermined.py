@@ -47,7 +47,7 @@ GENERIC = 0.3  # an angle, or an entry, at which nothing cancels by chance
 PROBES = 3  # random effects drawn to see which directions of a term are in span(X)
 
 
-@record(slots=False)
+@record
 class Undetermined:
     """What the data cannot determine, in columns scaled to a mean square of one over the rows.
 

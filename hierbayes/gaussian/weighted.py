@@ -21,7 +21,7 @@ from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Coupling, Squares
 
 
-@record(slots=False)
+@record
 class WeightedLevels:
     """Rows of Z by grouping factor, in the basis of a search.
 

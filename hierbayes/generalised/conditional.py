@@ -117,7 +117,7 @@ def transform_of(parameter: Parameter) -> Transform:
     return OF_POSITIVE if low >= 0 else FREE
 
 
-@record(slots=False)
+@record
 class Conditional:
     """A generalised model, ready to be evaluated anywhere.
 

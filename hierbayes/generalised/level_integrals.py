@@ -82,7 +82,7 @@ class Places:
     root: FloatArray
 
 
-@record(slots=False)
+@record
 class Integrals:
     """The integrals at a batch of points.
 
@@ -144,7 +144,7 @@ class Slopes:
     phi: FloatArray
 
 
-@record(slots=False)
+@record
 class LevelRows:
     """The rows of a model of one grouping factor, those of a level together.
 

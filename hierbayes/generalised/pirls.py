@@ -40,7 +40,7 @@ NEGATIVE = 1e3  # times that, from which a negative curvature is no rounding
 ENOUGH = 1e-4  # part of the promised fall that a step must deliver
 
 
-@record(slots=False)
+@record
 class Mode:
     """The effects at, or on the way to, their mode.
 

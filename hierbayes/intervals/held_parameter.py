@@ -44,7 +44,7 @@ LEANINGS = (-1.5, -0.7, 0.0, 0.7, 1.5)  # angles looked at where a structure has
 LITTLE = 0.03  # relative sd it gets there
 
 
-@record(slots=False)
+@record
 class Held:
     """What is held in each entry of a batch; arrays with a leading axis T, like the points.
 

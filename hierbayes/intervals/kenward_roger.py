@@ -75,7 +75,7 @@ class KenwardRoger:
     flat: FloatArray
 
 
-@record(kw_only=False)
+@record
 class FScaling:
     """Denominator degrees of freedom of an F test, and the factor lambda of its statistic.
 

@@ -48,7 +48,7 @@ RAN_AWAY = 30.0  # sd of random effects, units of eta, that no data of finite va
 SHARE = 0.3  # part of the largest effect on eta from which a column counts as concerned
 
 
-@record(slots=False)
+@record
 class GlmmOptimum:
     """Where the search ended, on the user's scale.
 

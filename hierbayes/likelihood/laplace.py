@@ -30,7 +30,7 @@ from hierbayes.generalised.pirls import Mode, inner
 from hierbayes.linalg.stacked import summed_products
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class Criterion:
     """-2 log-likelihood by Laplace at a mode, and its derivatives.
 

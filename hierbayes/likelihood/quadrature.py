@@ -58,7 +58,7 @@ class Nodes:
     log_parts: FloatArray
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class Quadrature(Criterion):
     """-2 log-likelihood by ``n_points`` a column."""
 

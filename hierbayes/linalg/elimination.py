@@ -49,7 +49,7 @@ class Panels(NamedTuple):
     owner: Int64Array
 
 
-@record(kw_only=False)
+@record
 class Pattern:
     """Order of elimination and the supernodes of the factor.
 

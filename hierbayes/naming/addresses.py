@@ -231,7 +231,7 @@ def fixed_partners(design: Design, kept: Sequence[int], factor: int) -> tuple[in
     return tuple(places.get(detail, -1) for detail in effect_details(design, factor))
 
 
-@record(kw_only=False)
+@record
 class LevelColumns:
     """The columns of a table of level coefficients, those without a fixed effect first.
 

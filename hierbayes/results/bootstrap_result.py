@@ -28,7 +28,7 @@ from hierbayes.results.printing import Printable
 from hierbayes.results.tidy import check_level
 
 
-@record(slots=False, repr=False)
+@record(repr=False)
 class BootstrapResult(Printable):
     """What a bootstrap of a fit gave.
 

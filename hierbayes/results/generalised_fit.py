@@ -88,7 +88,7 @@ class Optimum(Protocol):
 
 
 @checked_methods("fit")
-@record(slots=False, repr=False)
+@record(repr=False)
 class GeneralisedFit(LikelihoodFit):
     """A generalised linear (mixed) model fitted by maximum likelihood.
 

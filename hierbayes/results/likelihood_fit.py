@@ -33,7 +33,7 @@ from hierbayes.specification.specification import Specification
 
 
 @checked_methods("fit")
-@record(slots=False, repr=False)
+@record(repr=False)
 class LikelihoodFit(FitTables):
     """A (mixed) model fitted by REML or maximum likelihood.
 

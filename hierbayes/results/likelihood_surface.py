@@ -6,7 +6,7 @@ import pandas as pd
 from hierbayes.arrays import FloatArray, record
 
 
-@record(slots=False)
+@record
 class LikelihoodSurface:
     """Rises of the deviance above its minimum over a grid of two parameters.
 

@@ -27,7 +27,7 @@ UNCHANGED = 1e-6
 
 
 @checked_methods("fit")
-@record(slots=False, repr=False)
+@record(repr=False)
 class LinearFit(LikelihoodFit):
     """A linear (mixed) model fitted by REML or ML.
 

@@ -9,7 +9,7 @@ from hierbayes.results import verbs
 from hierbayes.results.printing import Printable
 
 
-@record(slots=False, repr=False)
+@record(repr=False)
 class ModelCheck(Printable):
     """Checks of one fit, as numbers and as what its pictures are drawn from.
 

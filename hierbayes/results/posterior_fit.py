@@ -57,7 +57,7 @@ AT_ONCE = 2**22  # draws centred at once for covariances: 32 MB
 
 
 @checked_methods("fit")
-@record(slots=False, repr=False)
+@record(repr=False)
 class PosteriorFit(FitTables):
     """The posterior of a multilevel model, as draws.
 

@@ -10,7 +10,7 @@ from hierbayes.results.finding import Finding
 from hierbayes.results.printing import Printable
 
 
-@record(slots=False, repr=False)
+@record(repr=False)
 class ProfileResult(Printable):
     """Profiles of m of a model's parameters, each over a grid of its values.
 

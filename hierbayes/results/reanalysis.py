@@ -11,7 +11,7 @@ from hierbayes.results.fit import Fit
 from hierbayes.results.printing import Printable, Reportable
 
 
-@record(slots=False, repr=False)
+@record(repr=False)
 class Reanalysis(Printable, Reportable):
     """What the data say about one coefficient under several priors.
 

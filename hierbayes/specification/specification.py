@@ -58,7 +58,7 @@ class Arguments:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-@record(slots=False)
+@record
 class Specification:
     """A formula on data, ready for any estimator.
 

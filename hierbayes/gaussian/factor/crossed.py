@@ -43,7 +43,7 @@ AT_ONCE = 10**7  # numbers of the inverse beside the first factor that are made 
 STACK_ROUNDS = 2  # matrices a row from which one step for all is quicker than a call for each
 
 
-@record(slots=False)
+@record
 class CrossedBlocks:
     """The blocks of Z'WZ on a crossed pattern.
 

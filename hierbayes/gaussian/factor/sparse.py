@@ -20,7 +20,7 @@ from hierbayes.linalg import sparse_cholesky
 from hierbayes.linalg.stacked import sandwich
 
 
-@record(slots=False)
+@record
 class SparseBlocks:
     """The blocks of Z'WZ on a sparse pattern: those of the products as they are.
 

@@ -8,7 +8,7 @@ from hierbayes.arrays import IntArray, record
 from hierbayes.gaussian.products import Products, Squares
 
 
-@record(slots=False)
+@record
 class LevelGraph:
     """Levels of all grouping factors, and where two of them meet.
 
