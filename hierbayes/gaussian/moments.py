@@ -11,14 +11,9 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import lower_triangle
 from hierbayes.gaussian.marginal import Kernel
-from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 
 START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
 SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
-# Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
-# balanced factors get their exact answer, then large enough that rounding cannot matter.
-RIDGE = 1e-13
-SURE_RIDGE = 1e-6
 
 
 @record(kw_only=False)
@@ -44,12 +39,9 @@ def moments(kernel: Kernel) -> Moments:
     sigma2 = 1.0 if kernel.sigma_known else total
     far = products.remainder
     excess = []
-    for A, zx, c in zip(products.zz, products.zx, products.zy, strict=True):
+    for A, c, explained in zip(products.zz, products.zy, products.explained_alone, strict=True):
         J, q = A.shape[:2]
-        sums = A.sum(axis=0)
-        root = _root_of_levels(A, size=float(np.trace(sums)) / J)
-        fitted = solve_lower_stack(root, np.concatenate([zx, c[:, :, None]], axis=2))
-        squares = (fitted**2).sum(axis=(0, 1))
+        squares = explained.diagonal()
         between = float(squares[:-1].sum()) / products.n_obs  # columns of X between levels
         left = products.n_obs - J * q
         lost = 0.0
@@ -60,7 +52,7 @@ def moments(kernel: Kernel) -> Moments:
             sigma2 = min(sigma2, (products.yy - float(squares[-1])) / left)
         diagonal = np.diagonal(A, axis1=1, axis2=2)
         scale = diagonal.T @ diagonal
-        excess.append((c.T @ c * (J / max(J - lost, 1.0)), sums, scale))
+        excess.append((c.T @ c * (J / max(J - lost, 1.0)), A.sum(axis=0), scale))
     sigma2 = max(sigma2, SMALLEST_START * total)
     least, most = START_RANGE
     if far is not None:
@@ -82,11 +74,3 @@ def residual_df(kernel: Kernel) -> int:
     products = kernel.products
     n_effects = sum(A.shape[0] * A.shape[1] for A in products.zz)
     return max(products.n_obs - n_effects - products.xy.size, 1)
-
-
-def _root_of_levels(A: FloatArray, *, size: float) -> FloatArray:
-    """Cholesky factors of the levels' blocks (J, q, q), levels with too few rows included."""
-    try:
-        return cholesky_stack(A + RIDGE * size * np.eye(A.shape[1]))
-    except np.linalg.LinAlgError:
-        return cholesky_stack(A + SURE_RIDGE * size * np.eye(A.shape[1]))

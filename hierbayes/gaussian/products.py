@@ -13,6 +13,7 @@ numbers, accurate for a mean of a million with a sd of one, or for a slope on ye
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -26,7 +27,6 @@ from hierbayes.gaussian.remainder import (
     Remainder,
     is_far,
     leave_little,
-    ridged_root,
     rows_left,
 )
 from hierbayes.gaussian.structures import UNSTRUCTURED, structure
@@ -41,6 +41,10 @@ from hierbayes.linalg.stacked import (
 # Multiply-adds of an elimination of all levels, a millisecond or two, up to which the products are
 # asked: sweeping the rows costs more.
 QUICK_ELIMINATION = 5 * 10**7
+# Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
+# balanced factors get their exact moments, then large enough that rounding cannot matter.
+RIDGE = 1e-13
+SURE_RIDGE = 1e-6
 
 
 @record
@@ -86,7 +90,7 @@ class Coupling:
     blocks: FloatArray
 
 
-@record
+@record(slots=False)
 class Products:
     """Cross-products of one model, in the basis of ``anchor``.
 
@@ -117,6 +121,21 @@ class Products:
     zy: tuple[FloatArray, ...]
     couplings: dict[tuple[int, int], Coupling]
     remainder: Remainder | None = None
+
+    @cached_property
+    def explained_alone(self) -> tuple[FloatArray, ...]:
+        """Per factor the part of [X y]'W[X y] that its levels explain alone, (p + 1, p + 1)."""
+        found = []
+        for A, columns in zip(self.zz, self.zxy, strict=True):
+            half = solve_lower_stack(_root_of_levels(A), columns).reshape(-1, columns.shape[2])
+            found.append(half.T @ half)
+        return tuple(found)
+
+    @property
+    def zxy(self) -> list[FloatArray]:
+        """Per factor Z'W[X y], (J, q, p + 1)."""
+        pairs = zip(self.zx, self.zy, strict=True)
+        return [np.concatenate([zx, zy[:, :, None]], axis=2) for zx, zy in pairs]
 
     def __add__(self, other: "Products") -> "Products":
         """Products of the rows of both; they must share one anchor and the same levels."""
@@ -270,19 +289,24 @@ def _may_be_far(products: Products) -> bool:
     rest = sum(others)
     if rest**2 * (first + rest) > QUICK_ELIMINATION:
         return True
-    zxy = [
-        np.concatenate([zx, zy[:, :, None]], axis=2)
-        for zx, zy in zip(products.zx, products.zy, strict=True)
-    ]
     if rest:
         try:
-            explained = _explained(zz, products.couplings, zxy)
+            explained = _explained(zz, products.couplings, products.zxy)
         except np.linalg.LinAlgError:  # columns of a level that hardly differ from each other
             return True
     else:
-        half = solve_lower_stack(ridged_root(zz[0]), zxy[0]).reshape(first, -1)
-        explained = half.T @ half
+        explained = products.explained_alone[0]
     return leave_little(products.xx, products.xy, products.yy, explained=explained)
+
+
+def _root_of_levels(A: FloatArray) -> FloatArray:
+    """Cholesky factors of the levels' blocks (J, q, q), levels with too few rows included."""
+    J, q = A.shape[:2]
+    size = np.einsum("jii->", A) / J
+    try:
+        return cholesky_stack(A + RIDGE * size * np.eye(q))
+    except np.linalg.LinAlgError:
+        return cholesky_stack(A + SURE_RIDGE * size * np.eye(q))
 
 
 def _explained(
