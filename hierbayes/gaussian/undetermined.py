@@ -7,8 +7,11 @@ projector off span(X), so the data determine psi up to the null space N of
 
     psi  ->  sum_m psi_m P0 V_m P0.
 
-Most models are settled by the Gram matrix tr(P0 V_m P0 V_n), which products hold: far from
-singular, nothing is undetermined. Squares hide what is small, so that otherwise N is found from the
+With one factor, more clear levels than X has columns settle it: for any direction d some c has
+X'v = 0 with v_j = c_j Z_j (Z_j'Z_j)^-1 d, and then v'Vv = |c|^2 d'Psi d + sigma^2 |v|^2; and more
+rows than columns of X and Z leave a v with v'Vv = sigma^2 |v|^2. Most others are settled by the
+Gram matrix tr(P0 V_m P0 V_n), which products hold: far from singular, nothing is undetermined.
+Squares hide what is small, so that otherwise N is found from the
 rows, on a linear scale: first the directions d of a term with P0 Z d = 0 (its columns lie in
 span(X), or depend on each other), then the dependences among P0 V_m P0 of what is left, by products
 with random vectors. Products with more vectors than there are unknowns are dependent only if the
@@ -34,6 +37,11 @@ from hierbayes.linalg.rank import RANK_TOLERANCE
 # The Gram matrix alone says that all is determined while what is left of each V_m off X, and the
 # smallest eigenvalue at a unit diagonal, are above this: rounding makes 1e-12 of it at most.
 GRAM_SAFE = 1e-6
+# Levels looked at for being clear (at least), and what makes them: columns of at least this part of
+# their mean square over all levels, with at least this part of their volume if at right angles.
+SOME_LEVELS = 64
+OWN_SIZE = 0.01
+OWN_VOLUME = 1e-3
 # Columns whose products are below this part of their squares are orthogonal for the quick look,
 # which asks for far more.
 ORTHOGONAL = 1e-9
@@ -135,7 +143,9 @@ def undetermined(
     sigma_known = design.known_sd is not None
     if not shape.is_plain:  # see structures_told_apart
         return None
-    if shape.n_theta == 0 or _clearly_determined(products, shape, sigma_known=sigma_known):
+    if shape.n_theta == 0 or _levels_are_clear(products, sigma_known=sigma_known):
+        return None
+    if _clearly_determined(products, shape, sigma_known=sigma_known):
         return None
     rows = _Rows(design, products.anchor.kept, weights)
     found = [_term_directions(rows, f, columns) for f, columns in shape.terms]
@@ -165,7 +175,24 @@ def undetermined(
     )
 
 
-# the quick look
+# the quick looks
+
+
+def _levels_are_clear(products: Products, *, sigma_known: bool) -> bool:
+    """Whether there is one factor, some of whose levels settle it, and rows left for sigma."""
+    if len(products.zz) > 1:
+        return False
+    A, p = products.zz[0], products.xy.size
+    J, q = A.shape[:2]
+    if p >= J or not (sigma_known or products.n_obs - J * q > p):
+        return False
+    some = A[: max(SOME_LEVELS, 4 * p)]
+    own = np.diagonal(some, axis1=1, axis2=2)
+    clear = own > OWN_SIZE / J * np.trace(A.sum(axis=0)) / q
+    if q == 1:
+        return int(clear.sum()) > p
+    told_apart = np.linalg.det(some) > OWN_VOLUME * own.prod(axis=1)
+    return int((clear.all(axis=1) & told_apart).sum()) > p
 
 
 def _clearly_determined(products: Products, shape: CovarianceShape, *, sigma_known: bool) -> bool:

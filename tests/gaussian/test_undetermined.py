@@ -91,6 +91,29 @@ def test_a_determined_design_is_not_flagged(formula):
     assert kernel(formula).undetermined is None
 
 
+@pytest.mark.parametrize("formula", [*FOUND, *LOST])
+@pytest.mark.parametrize("look", ["_levels_are_clear", "_clearly_determined"])
+def test_a_quick_look_says_what_the_rows_say(formula, look, monkeypatch):
+    """Each look alone, then none: the rows decide."""
+    from hierbayes.gaussian import undetermined
+
+    looks = {"_levels_are_clear", "_clearly_determined"}
+    for other in looks - {look}:
+        monkeypatch.setattr(undetermined, other, lambda *_, **__: False)
+    by_look = kernel(formula).undetermined
+    monkeypatch.setattr(undetermined, look, lambda *_, **__: False)
+    by_rows = kernel(formula).undetermined
+    assert (by_look is None) == (by_rows is None) == (formula in FOUND)
+
+
+def test_clear_levels_settle_one_factor_without_the_gram_matrix(monkeypatch):
+    from hierbayes.gaussian import undetermined
+
+    monkeypatch.setattr(undetermined, "_clearly_determined", lambda *_, **__: 1 / 0)
+    assert kernel("y ~ x + (x | g)").undetermined is None
+    assert kernel("y ~ year + (1 | g)", known_sd="sd").undetermined is None
+
+
 @pytest.mark.parametrize("options", [{"weights": "w"}, {"known_sd": "sd"}])
 def test_one_row_a_level_is_determined_by_unequal_precisions(options):
     # nearly equal: a percent of spread is enough
