@@ -90,7 +90,7 @@ class Coupling:
     blocks: FloatArray
 
 
-@record(slots=False)
+@record
 class Products:
     """Cross-products of one model, in the basis of ``anchor``.
 
