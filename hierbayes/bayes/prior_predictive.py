@@ -11,22 +11,15 @@ from hierbayes.bayes.response import Response
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.families.observations import checked_observations
-from hierbayes.naming.addresses import coefficient_addresses, effect_labels
-from hierbayes.naming.variable_names import (
-    COEF,
-    OBS,
-    TERM,
-    TERM_BIS,
-    factor_variables,
-    response_variable,
-)
+from hierbayes.naming.variable_names import OBS
 from hierbayes.options import random_generator, shown
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.idata import dataset, labels_of, parameter_variables
 from hierbayes.specification.specification import Specification
 
 if TYPE_CHECKING:
-    from xarray import Dataset, DataTree
+    from xarray import DataTree
 
 
 def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "DataTree":
@@ -57,12 +50,11 @@ def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "D
     for rows in row_blocks(draws, y.size):
         eta = fitted_predictor(flat, design, X, rows)
         values[:, rows] = response.draw(eta, flat, rows, rng)
-    factors = factor_variables([factor.name for factor in design.factors])
-    name = response_variable(design.formula.response_label, factors)
+    labels = labels_of(design, kept)
     groups = {
-        "prior": _dataset(drawn, design, kept),
-        "prior_predictive": xr.Dataset({name: (("chain", "draw", OBS), values[None])}),
-        "observed_data": xr.Dataset({name: (OBS, y)}),
+        "prior": dataset(parameter_variables(drawn, labels), labels),
+        "prior_predictive": xr.Dataset({labels.response: (("chain", "draw", OBS), values[None])}),
+        "observed_data": xr.Dataset({labels.response: (OBS, y)}),
     }
     return xr.DataTree.from_dict(groups)
 
@@ -81,26 +73,3 @@ def _empty(design: Design, kept: IntArray, priors: ModelPriors, draws: int) -> P
         family={name: np.zeros(one) for name in priors.family},
         sampler="prior",
     )
-
-
-def _dataset(drawn: PosteriorDraws, design: Design, kept: IntArray) -> "Dataset":
-    import xarray as xr
-
-    first = ("chain", "draw")
-    variables: dict[str, Any] = {"beta": ((*first, COEF), drawn.beta)}
-    coords: dict[str, Any] = {COEF: list(coefficient_addresses(design, kept.tolist()).labels)}
-    if drawn.sigma is not None:
-        variables["sigma"] = (first, drawn.sigma)
-    names = factor_variables([factor.name for factor in design.factors])
-    for number, factor in enumerate(design.factors):
-        name, columns = names[factor.name], list(effect_labels(design, number))
-        dims = (name + TERM, name + TERM_BIS)
-        variables[f"sd_{name}"] = ((*first, dims[0]), drawn.sd[factor.name])
-        variables[f"b_{name}"] = ((*first, name, dims[0]), drawn.b[factor.name])
-        coords |= {name: factor.levels.astype(str), dims[0]: columns}
-        if factor.name in drawn.corr:
-            variables[f"corr_{name}"] = ((*first, *dims), drawn.corr[factor.name])
-            coords[dims[1]] = columns
-    for name, value in drawn.family.items():
-        variables[name] = (first, value)
-    return xr.Dataset(variables, coords)

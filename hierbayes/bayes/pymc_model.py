@@ -47,10 +47,9 @@ from hierbayes.naming.variable_names import (
     COEF,
     ETA,
     OBS,
-    TERM,
-    TERM_BIS,
     factor_variables,
     response_variable,
+    term_dims,
 )
 from hierbayes.options import Parameterization, check_option
 from hierbayes.priors.model_priors import ModelPriors
@@ -151,7 +150,7 @@ def _coords(design: Design, kept: IntArray) -> dict[str, Any]:
     for number, factor in enumerate(design.factors):
         name = names[factor.name]
         coords[name] = [str(level) for level in factor.levels]
-        coords[name + TERM] = coords[name + TERM_BIS] = list(effect_labels(design, number))
+        coords |= {key: list(effect_labels(design, number)) for key in term_dims(name)}
     return coords
 
 
@@ -179,7 +178,7 @@ def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -
 
     factor = design.factors[f]
     name = factor_variables([factor.name for factor in design.factors])[factor.name]
-    dims, dims_bis = name + TERM, name + TERM_BIS
+    dims, dims_bis = term_dims(name)
     sd = independent(f"sd_{name}", priors.sd[f], dims=dims, number=number, positive=True)
     blocks, etas = [], []
     for term, eta in zip(design.terms, priors.lkj, strict=True):
@@ -252,10 +251,10 @@ def _group_effects(design: Design, scales: Sequence[EffectScale], *, centered: b
     total: Any = 0.0
     for factor, scale in zip(design.factors, scales, strict=True):
         name = names[factor.name]
-        dims = (name, name + TERM)
+        dims = (name, term_dims(name)[0])
         b = _effects(name, dims, scale, centered=centered)
         code = pm.Data(f"code_{name}", np.asarray(factor.codes, dtype=np.int64), dims=OBS)
-        z = pm.Data(f"z_{name}", np.ascontiguousarray(factor.z), dims=(OBS, name + TERM))
+        z = pm.Data(f"z_{name}", np.ascontiguousarray(factor.z), dims=(OBS, dims[1]))
         total = total + (b[code] * z).sum(axis=-1)
     return total
 

@@ -10,17 +10,8 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray
+from hierbayes.design import values as kinds
 from hierbayes.design.predictor import GroupingFactor, RandomTerm
-from hierbayes.design.values import (
-    Column,
-    Factor,
-    Logical,
-    Matrix,
-    as_factor,
-    as_numbers,
-    drop_unused,
-    refuse_caution,
-)
 from hierbayes.errors import DataError
 from hierbayes.formula.excerpt import point_at
 from hierbayes.formula.expressions import Expression
@@ -38,16 +29,16 @@ def response_numbers(value: Any, formula: Formula, *, binary: bool) -> FloatArra
     binary : a factor with two levels is allowed and becomes 0 (first level) and 1
     """
     label = formula.response_label
-    if isinstance(value, Factor):
+    if isinstance(value, kinds.Factor):
         return _binary_response(value, label, binary=binary)
-    if isinstance(value, Matrix):
+    if isinstance(value, kinds.Matrix):
         if value.values.shape[1] != 2:
             raise DataError(
                 f"The response {label} has {value.values.shape[1]} columns; write "
                 "cbind(successes, failures)."
             )
         return value.values
-    y = as_numbers(value)
+    y = kinds.as_numbers(value)
     if y.size and float(y.min()) == float(y.max()):
         raise DataError(
             f"The response {label!r} is {y[0]:g} in all {y.size} rows used; "
@@ -56,9 +47,9 @@ def response_numbers(value: Any, formula: Formula, *, binary: bool) -> FloatArra
     return y
 
 
-def _binary_response(value: Factor, label: str, *, binary: bool) -> FloatArray:
-    refuse_caution(value)
-    used = drop_unused(value)
+def _binary_response(value: kinds.Factor, label: str, *, binary: bool) -> FloatArray:
+    kinds.refuse_caution(value)
+    used = kinds.drop_unused(value)
     levels = used.levels.tolist()
     if len(levels) == 1:
         raise DataError(
@@ -113,7 +104,7 @@ def check_known_sd(known_sd: FloatArray, row_labels: pd.Index) -> None:
         raise DataError(f"known_sd: {count} of {known_sd.size} are not positive ({where}).")
 
 
-def check_not_swapped(formula: Formula, values: Mapping[Expression, Column]) -> None:
+def check_not_swapped(formula: Formula, values: Mapping[Expression, kinds.Column]) -> None:
     """Raise DataError for ``(g | x)`` where ``(x | g)`` must be meant.
 
     Asked where a bar has a number on its right and one factor on its left, with as many random
@@ -130,10 +121,10 @@ def check_not_swapped(formula: Formula, values: Mapping[Expression, Column]) -> 
         if len(bar.grouping) > 1 or len(singles) != 1 or not isinstance(right, np.ndarray):
             continue
         left = values[singles[0][0]]
-        if not isinstance(left, Factor) or singles[0] in predictors:
+        if not isinstance(left, kinds.Factor) or singles[0] in predictors:
             continue
-        n_columns = drop_unused(left).levels.size
-        n_levels = as_factor(right).levels.size
+        n_columns = kinds.drop_unused(left).levels.size
+        n_levels = kinds.as_factor(right).levels.size
         whole = right.dtype.kind in "iu" or bool((right == np.floor(right)).all())
         measured = (number,) in predictors or not whole
         if n_columns * n_levels >= right.size and (measured or n_columns > n_levels):
@@ -245,7 +236,7 @@ def column_vector(argument: str, given: Any, n_rows: int) -> FloatArray:
 
 def numbers_of(argument: str, value: Any, text: str) -> FloatArray:
     """Return the value of an argument given as text as numbers; raise DataError for categories."""
-    if isinstance(value, np.ndarray | Logical):
-        return as_numbers(value)
-    refuse_caution(value)
+    if isinstance(value, np.ndarray | kinds.Logical):
+        return kinds.as_numbers(value)
+    kinds.refuse_caution(value)
     raise DataError(f"{argument}={text!r} holds categories; it must be numbers.")

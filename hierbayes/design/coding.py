@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
+from hierbayes.design import values as kinds
 from hierbayes.design.layout import (
     FACTOR,
     INTERCEPT,
@@ -23,16 +24,6 @@ from hierbayes.design.layout import (
     Layout,
     TermLayout,
     Variable,
-)
-from hierbayes.design.values import (
-    Column,
-    Factor,
-    Logical,
-    Matrix,
-    as_factor,
-    as_numbers,
-    drop_unused,
-    refuse_caution,
 )
 from hierbayes.errors import DataError, OptionError
 from hierbayes.formula.expressions import Expression
@@ -44,7 +35,7 @@ LOGICAL_LEVELS = ("FALSE", "TRUE")
 
 
 def plan_layout(
-    part: LinearPart, values: Mapping[Expression, Column], codings: Mapping[str, Coding]
+    part: LinearPart, values: Mapping[Expression, kinds.Column], codings: Mapping[str, Coding]
 ) -> Layout:
     """Decide the columns of a linear predictor from the fitted data.
 
@@ -88,14 +79,14 @@ def plan_layout(
 
 
 def _describe(
-    expression: Expression, label: str, value: Column, codings: Mapping[str, Coding]
+    expression: Expression, label: str, value: kinds.Column, codings: Mapping[str, Coding]
 ) -> Variable:
     if isinstance(value, np.ndarray):
         return Variable(expression=expression, label=label, kind=NUMERIC)
-    if isinstance(value, Matrix):
+    if isinstance(value, kinds.Matrix):
         suffixes = value.suffixes if len(value.suffixes) > 1 else ("",)
         return Variable(expression=expression, label=label, kind=MATRIX, suffixes=suffixes)
-    if isinstance(value, Logical):
+    if isinstance(value, kinds.Logical):
         return Variable(
             expression=expression,
             label=label,
@@ -103,8 +94,8 @@ def _describe(
             levels=LOGICAL_LEVELS,
             coding=codings.get(label, "treatment"),
         )
-    refuse_caution(value)
-    levels = tuple(drop_unused(value).levels.tolist())
+    kinds.refuse_caution(value)
+    levels = tuple(kinds.drop_unused(value).levels.tolist())
     if len(levels) < 2:
         raise DataError(
             f"The factor {label!r} has one level, {levels[0]!r}, in the rows used; a predictor "
@@ -144,7 +135,9 @@ def _open_first_factor(terms: list[TermLayout]) -> None:
                 return
 
 
-def fill_columns(layout: Layout, values: Mapping[Expression, Column], n_rows: int) -> FloatArray:
+def fill_columns(
+    layout: Layout, values: Mapping[Expression, kinds.Column], n_rows: int
+) -> FloatArray:
     """Return the columns of a layout, shape (n_rows, columns), NaN where a value is missing.
 
     Parameters
@@ -165,7 +158,7 @@ def fill_columns(layout: Layout, values: Mapping[Expression, Column], n_rows: in
 
 
 def indicator_columns(
-    layout: Layout, values: Mapping[Expression, Column], n_rows: int
+    layout: Layout, values: Mapping[Expression, kinds.Column], n_rows: int
 ) -> list[FloatArray]:
     """Columns of each term with an indicator for every level of its factors, (n_rows, columns).
 
@@ -177,7 +170,9 @@ def indicator_columns(
     ]
 
 
-def _term_columns(term: TermLayout, values: Mapping[Expression, Column], n_rows: int) -> FloatArray:
+def _term_columns(
+    term: TermLayout, values: Mapping[Expression, kinds.Column], n_rows: int
+) -> FloatArray:
     parts = [
         _variable_columns(variable, full, values[variable.expression])
         for variable, full in zip(term.variables, term.full, strict=True)
@@ -191,8 +186,8 @@ def _term_columns(term: TermLayout, values: Mapping[Expression, Column], n_rows:
 
 def _variable_columns(variable: Variable, full: bool, value: Any) -> FloatArray:
     if variable.kind == NUMERIC:
-        return as_numbers(value)[:, None]
-    if isinstance(value, Matrix):
+        return kinds.as_numbers(value)[:, None]
+    if isinstance(value, kinds.Matrix):
         return value.values
     matrix = variable.contrasts(full=full).matrix
     codes = codes_of(value, variable)
@@ -209,10 +204,10 @@ def codes_of(value: Any, variable: Variable) -> IntArray:
     DataError
         For a value that isn't one of the fitted levels; names it and the variable.
     """
-    factor = as_factor(value)
+    factor = kinds.as_factor(value)
     if factor.levels.size == len(variable.levels) and tuple(factor.levels) == variable.levels:
         return factor.codes
-    factor = drop_unused(factor)
+    factor = kinds.drop_unused(factor)
     places = {level: place for place, level in enumerate(variable.levels)}
     lookup = np.empty(factor.levels.size + 1, dtype=np.intp)
     lookup[-1] = -1
@@ -227,7 +222,7 @@ def codes_of(value: Any, variable: Variable) -> IntArray:
 
 
 def check_codings(
-    codings: Mapping[str, Any] | None, part: LinearPart, values: Mapping[Expression, Column]
+    codings: Mapping[str, Any] | None, part: LinearPart, values: Mapping[Expression, kinds.Column]
 ) -> dict[str, Coding]:
     """Return the contrasts asked for by the label of their factor; raise OptionError if unknown."""
     if not codings:
@@ -235,7 +230,7 @@ def check_codings(
     factors: dict[str, None] = {}
     for term in part.terms:
         for expression, label in zip(term.variables, term.labels, strict=True):
-            if isinstance(values[expression], Factor | Logical):
+            if isinstance(values[expression], kinds.Factor | kinds.Logical):
                 factors[label] = None
     squeezed = {_squeezed(label): label for label in factors}
     checked: dict[str, Coding] = {}

@@ -39,18 +39,8 @@ from hierbayes.design.values import (
     refuse_caution,
 )
 from hierbayes.errors import FormulaError
+from hierbayes.formula import expressions as nodes
 from hierbayes.formula.excerpt import formula_error, point_at
-from hierbayes.formula.expressions import (
-    Binary,
-    Call,
-    Constant,
-    Expression,
-    Group,
-    Name,
-    Number,
-    Text,
-    Unary,
-)
 from hierbayes.formula.functions import POSITIONS
 from hierbayes.formula.values import has_degree
 from hierbayes.options import Coding
@@ -107,16 +97,16 @@ class Scope:
 
     table: Table
     source: str
-    states: dict[Expression, State] = field(default_factory=dict)
+    states: dict[nodes.Expression, State] = field(default_factory=dict)
     learning: bool = True
     used: dict[str, Any] = field(default_factory=dict)
 
-    def error(self, sentence: str, node: Expression, advice: str = "") -> FormulaError:
+    def error(self, sentence: str, node: nodes.Expression, advice: str = "") -> FormulaError:
         """Return the error that shows where in the text the node stands."""
         return formula_error(sentence, source=self.source, at=node.at, advice=advice)
 
 
-def evaluate(expression: Expression, scope: Scope) -> Any:
+def evaluate(expression: nodes.Expression, scope: Scope) -> Any:
     """Return the value of an expression: numbers, Logical, Factor, Matrix or a single constant.
 
     Raises
@@ -127,22 +117,22 @@ def evaluate(expression: Expression, scope: Scope) -> Any:
         For a column that is missing or can't be read.
     """
     match expression:
-        case Name(name=name):
+        case nodes.Name(name=name):
             return _column(name, expression, scope)
-        case Number(value=value) | Text(value=value) | Constant(value=value):
+        case nodes.Number(value=value) | nodes.Text(value=value) | nodes.Constant(value=value):
             return value
-        case Group(inner=inner):
+        case nodes.Group(inner=inner):
             return evaluate(inner, scope)
-        case Unary():
+        case nodes.Unary():
             return _unary(expression, scope)
-        case Binary():
+        case nodes.Binary():
             return _binary(expression, scope)
-        case Call():
+        case nodes.Call():
             return _call(expression, scope)
     raise AssertionError(f"unknown node {expression!r}")
 
 
-def _column(name: str, expression: Name, scope: Scope) -> Any:
+def _column(name: str, expression: nodes.Name, scope: Scope) -> Any:
     value = scope.used.get(name)
     if value is None:
         try:
@@ -154,7 +144,7 @@ def _column(name: str, expression: Name, scope: Scope) -> Any:
     return value
 
 
-def _numeric(value: Any, expression: Expression, scope: Scope, *, doing: str) -> Any:
+def _numeric(value: Any, expression: nodes.Expression, scope: Scope, *, doing: str) -> Any:
     """Return a value as numbers, or say that it holds categories."""
     if isinstance(value, bool):
         return float(value)
@@ -165,11 +155,11 @@ def _numeric(value: Any, expression: Expression, scope: Scope, *, doing: str) ->
     refuse_caution(value)
     kinds = {Factor: "categories", Matrix: "several columns", str: "text"}
     what = kinds.get(type(value), "no numbers")
-    named = repr(expression.name) if isinstance(expression, Name) else "this expression"
+    named = repr(expression.name) if isinstance(expression, nodes.Name) else "this expression"
     raise scope.error(f"{doing} needs numbers, but {named} holds {what}.", expression)
 
 
-def _categories(expression: Expression, scope: Scope, doing: str) -> Factor:
+def _categories(expression: nodes.Expression, scope: Scope, doing: str) -> Factor:
     """Return the value of an expression as categories."""
     value = column_of(evaluate(expression, scope), scope.table.n_rows)
     if isinstance(value, np.ndarray | Logical | Factor):
@@ -188,7 +178,7 @@ def _logical(condition: Any, *operands: Any) -> Any:
     return Logical(values)
 
 
-def _unary(expression: Unary, scope: Scope) -> Any:
+def _unary(expression: nodes.Unary, scope: Scope) -> Any:
     operand = evaluate(expression.operand, scope)
     numbers = _numeric(operand, expression.operand, scope, doing=f"'{expression.operator}'")
     if expression.operator == "!":
@@ -196,7 +186,7 @@ def _unary(expression: Unary, scope: Scope) -> Any:
     return numbers if expression.operator == "+" else -numbers
 
 
-def _binary(expression: Binary, scope: Scope) -> Any:
+def _binary(expression: nodes.Binary, scope: Scope) -> Any:
     operator = expression.operator
     left, right = evaluate(expression.left, scope), evaluate(expression.right, scope)
     if operator in COMPARISONS and isinstance(left, Factor | str) | isinstance(right, Factor | str):
@@ -217,7 +207,7 @@ def _binary(expression: Binary, scope: Scope) -> Any:
     return float(result) if np.ndim(result) == 0 else result
 
 
-def _compare_levels(expression: Binary, left: Any, right: Any, *, scope: Scope) -> Any:
+def _compare_levels(expression: nodes.Binary, left: Any, right: Any, *, scope: Scope) -> Any:
     """Compare a factor with a level: ``recipe == "A"``, ``dose >= "medium"`` if ordered."""
     compare = COMPARISONS[expression.operator]
     flipped = not isinstance(left, Factor)
@@ -247,7 +237,7 @@ def _compare_levels(expression: Binary, left: Any, right: Any, *, scope: Scope) 
     return _logical(compare(position, codes) if flipped else compare(codes, position), codes)
 
 
-def _call(expression: Call, scope: Scope) -> Any:
+def _call(expression: nodes.Call, scope: Scope) -> Any:
     function = expression.function
     if function == "I":
         value = evaluate(expression.arguments[0], scope)
@@ -290,7 +280,7 @@ def _call(expression: Call, scope: Scope) -> Any:
     return _stateful(expression, numbers, options, scope=scope)
 
 
-def _cut(expression: Call, numbers: Any, options: dict[str, Any], *, scope: Scope) -> Any:
+def _cut(expression: nodes.Call, numbers: Any, options: dict[str, Any], *, scope: Scope) -> Any:
     numbers = np.broadcast_to(numbers, (scope.table.n_rows,)).astype(np.float64)
     options = {name.replace(".", "_"): option for name, option in options.items()}
     try:
@@ -303,7 +293,7 @@ def _cut(expression: Call, numbers: Any, options: dict[str, Any], *, scope: Scop
         raise scope.error(f"cut(): {error}.", expression) from error
 
 
-def _bound(expression: Call, scope: Scope) -> tuple[Expression, dict[str, Any]]:
+def _bound(expression: nodes.Call, scope: Scope) -> tuple[nodes.Expression, dict[str, Any]]:
     """Return the first argument, unevaluated, and the values of the options by name."""
     names = POSITIONS[expression.function]
     given = [*zip(names[1:], expression.arguments[1:], strict=False), *expression.keywords]
@@ -311,7 +301,7 @@ def _bound(expression: Call, scope: Scope) -> tuple[Expression, dict[str, Any]]:
 
 
 def _options(
-    given: Sequence[tuple[str, Expression]], expression: Call, scope: Scope
+    given: Sequence[tuple[str, nodes.Expression]], expression: nodes.Call, scope: Scope
 ) -> dict[str, Any]:
     """Return the values of options by name, without those that are NULL, R's default."""
     options = {}
@@ -330,7 +320,7 @@ def _options(
     return options
 
 
-def _several(expression: Call, scope: Scope) -> list[Any]:
+def _several(expression: nodes.Call, scope: Scope) -> list[Any]:
     """Return the arguments of a call as numbers."""
     doing = f"{expression.function}()"
     return [
@@ -339,12 +329,12 @@ def _several(expression: Call, scope: Scope) -> list[Any]:
     ]
 
 
-def _extreme(expression: Call, scope: Scope) -> Any:
+def _extreme(expression: nodes.Call, scope: Scope) -> Any:
     result = reduce(EXTREMES[expression.function], _several(expression, scope))
     return float(result) if np.ndim(result) == 0 else result
 
 
-def _polynomials(expression: Call, scope: Scope) -> Matrix:
+def _polynomials(expression: nodes.Call, scope: Scope) -> Matrix:
     """``poly(x, w, degree = 2)``: the products of the columns' own polynomials."""
     options = _options(expression.keywords, expression, scope)
     columns = [np.broadcast_to(x, (scope.table.n_rows,)) for x in _several(expression, scope)]
@@ -357,7 +347,7 @@ def _polynomials(expression: Call, scope: Scope) -> Matrix:
         raise scope.error(f"poly(): {error}.", expression) from error
 
 
-def _group_means(expression: Call, scope: Scope) -> Any:
+def _group_means(expression: nodes.Call, scope: Scope) -> Any:
     """``ave(x, g)``: the mean in each row's group of the fitted data, NaN where g is missing."""
     variable, *grouping = expression.arguments
     numbers = _numeric(evaluate(variable, scope), variable, scope, doing="ave()")
@@ -382,14 +372,16 @@ def _group_means(expression: Call, scope: Scope) -> Any:
     return means[groups.codes]
 
 
-def _word(expression: Expression) -> str:
+def _word(expression: nodes.Expression) -> str:
     match expression:
-        case Name(name=word) | Text(value=word) | Call(function=word):
+        case nodes.Name(name=word) | nodes.Text(value=word) | nodes.Call(function=word):
             return word.removeprefix("contr.")
     return ""
 
 
-def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: Scope) -> Factor:
+def _coded(
+    factor: Factor, options: dict[str, Any], expression: nodes.Call, *, scope: Scope
+) -> Factor:
     coding = options.get("contr")
     if coding is not None and coding not in CODINGS:
         raise scope.error(
@@ -406,13 +398,15 @@ def _coded(factor: Factor, options: dict[str, Any], expression: Call, *, scope: 
     given = expression.arguments[1] if len(expression.arguments) > 1 else None
     if "base" in options and coding not in (None, "treatment"):
         raise scope.error("base is for treatment contrasts alone.", expression)
-    by_function = isinstance(given, Name) and given.name.startswith("contr.")
+    by_function = isinstance(given, nodes.Name) and given.name.startswith("contr.")
     return replace(
         factor, coding=coding, base=base, numbered=by_function or "base" in options, caution=""
     )
 
 
-def _factor(factor: Factor, options: dict[str, Any], expression: Call, *, scope: Scope) -> Factor:
+def _factor(
+    factor: Factor, options: dict[str, Any], expression: nodes.Call, *, scope: Scope
+) -> Factor:
     levels, labels = _texts(options.get("levels")), _texts(options.get("labels"))
     if levels is not None and len(set(levels)) < len(levels):
         raise scope.error("factor() got a level twice.", expression)
@@ -448,7 +442,9 @@ def _texts(option: Any) -> list[str] | None:
     ]
 
 
-def _stateful(expression: Call, numbers: Any, options: dict[str, Any], *, scope: Scope) -> Any:
+def _stateful(
+    expression: nodes.Call, numbers: Any, options: dict[str, Any], *, scope: Scope
+) -> Any:
     transform = STATEFUL[expression.function]
     if np.ndim(numbers) == 0:
         numbers = np.full(scope.table.n_rows, float(numbers))
@@ -466,10 +462,10 @@ def _stateful(expression: Call, numbers: Any, options: dict[str, Any], *, scope:
         ) from error
 
 
-def _bind(expression: Call, scope: Scope) -> Matrix:
+def _bind(expression: nodes.Call, scope: Scope) -> Matrix:
     columns, suffixes = [], []
     for argument in expression.arguments:
         numbers = _numeric(evaluate(argument, scope), argument, scope, doing="cbind()")
         columns.append(np.broadcast_to(numbers, (scope.table.n_rows,)))
-        suffixes.append(argument.name if isinstance(argument, Name) else "")
+        suffixes.append(argument.name if isinstance(argument, nodes.Name) else "")
     return Matrix(np.column_stack(columns).astype(np.float64), tuple(suffixes))

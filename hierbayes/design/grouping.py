@@ -10,17 +10,10 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.design import values as kinds
 from hierbayes.design.coding import fill_columns, plan_layout
 from hierbayes.design.layout import FactorLayout, Layout
 from hierbayes.design.predictor import GroupingFactor, RandomTerm
-from hierbayes.design.values import (
-    Column,
-    Combinations,
-    Matrix,
-    as_factor,
-    combinations,
-    drop_unused,
-)
 from hierbayes.formula.excerpt import formula_error
 from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Bar, Formula
@@ -45,7 +38,9 @@ class _Block:
     columns: tuple[int, ...]
 
 
-def random_part(formula: Formula, values: Mapping[Expression, Column], n_rows: int) -> RandomPart:
+def random_part(
+    formula: Formula, values: Mapping[Expression, kinds.Column], n_rows: int
+) -> RandomPart:
     """Lay the bars of a formula over the rows used.
 
     Parameters
@@ -59,7 +54,7 @@ def random_part(formula: Formula, values: Mapping[Expression, Column], n_rows: i
     FormulaError
         If a bar has no columns, or a column stands twice in one grouping factor.
     """
-    groups: dict[str, Combinations] = {}
+    groups: dict[str, kinds.Combinations] = {}
     layouts: dict[str, list[Layout]] = {}
     blocks: list[_Block] = []
     for bar in formula.bars:
@@ -98,13 +93,15 @@ def random_part(formula: Formula, values: Mapping[Expression, Column], n_rows: i
 
 def group_levels(
     grouping: tuple[Expression, ...], values: Mapping[Expression, Any]
-) -> Combinations:
+) -> kinds.Combinations:
     """Return the combined values of grouping expressions: the levels present, and their rows."""
-    return combinations([drop_unused(as_factor(values[expression])) for expression in grouping])
+    return kinds.combinations(
+        [kinds.drop_unused(kinds.as_factor(values[expression])) for expression in grouping]
+    )
 
 
 def factor_columns(
-    layout: FactorLayout, values: Mapping[Expression, Column], n_rows: int
+    layout: FactorLayout, values: Mapping[Expression, kinds.Column], n_rows: int
 ) -> FloatArray:
     """Return the columns of all bars of a factor side by side, shape (n_rows, q)."""
     parts = [fill_columns(bar, values, n_rows) for bar in layout.bars]
@@ -113,7 +110,7 @@ def factor_columns(
     return columns if in_place else columns[:, layout.order]
 
 
-def _bar_layout(bar: Bar, formula: Formula, values: Mapping[Expression, Column]) -> Layout:
+def _bar_layout(bar: Bar, formula: Formula, values: Mapping[Expression, kinds.Column]) -> Layout:
     # As in lme4, the argument contrasts concerns X alone; C(f, sum) works inside a bar.
     layout = plan_layout(bar.linear, values, {})
     if not layout.names:
@@ -181,8 +178,8 @@ def _refuse_repeated_columns(
             )
 
 
-def _refuse_matrix(bar: Bar, values: Mapping[Expression, Column], formula: Formula) -> None:
-    if any(isinstance(values[expression], Matrix) for expression in bar.grouping):
+def _refuse_matrix(bar: Bar, values: Mapping[Expression, kinds.Column], formula: Formula) -> None:
+    if any(isinstance(values[expression], kinds.Matrix) for expression in bar.grouping):
         raise formula_error(
             f"The grouping factor {bar.group!r} has several columns; levels need one.",
             source=formula.source,

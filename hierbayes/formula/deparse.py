@@ -6,17 +6,7 @@ by character: spaces round ``+ - * ~ | &`` and comparisons, none round ``/ ^ : %
 
 import math
 
-from hierbayes.formula.expressions import (
-    Binary,
-    Call,
-    Constant,
-    Expression,
-    Group,
-    Name,
-    Number,
-    Text,
-    Unary,
-)
+from hierbayes.formula import expressions as nodes
 from hierbayes.formula.tokenizer import is_syntactic
 
 RESERVED = frozenset((
@@ -32,7 +22,7 @@ _SPECIAL = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _DOUBLE_DIGITS = 15  # R writes doubles with at most this many significant digits
 
 
-def deparse(expression: Expression) -> str:
+def deparse(expression: nodes.Expression) -> str:
     """Write the expression as R would, on one line.
 
     Examples
@@ -41,14 +31,14 @@ def deparse(expression: Expression) -> str:
     >>> deparse(parse_expression("poly(Days,2)*(a+b)^2"))
     'poly(Days, 2) * (a + b)^2'
     """
-    if isinstance(expression, Name):
+    if isinstance(expression, nodes.Name):
         return name_text(expression.name)
     writer = _Writer(math.inf)
     writer.expression(expression)
     return "".join(writer.line)
 
 
-def deparse_lines(expression: Expression, width: int = LINE_WIDTH) -> list[str]:
+def deparse_lines(expression: nodes.Expression, width: int = LINE_WIDTH) -> list[str]:
     """Write the expression as R would, broken into lines where R breaks them."""
     writer = _Writer(width)
     writer.expression(expression)
@@ -105,34 +95,34 @@ class _Writer:
         self.line, self.used = [], 0
         return True
 
-    def expression(self, node: Expression) -> None:
+    def expression(self, node: nodes.Expression) -> None:
         # a + b + c leans left, as deep as it is long: its spine is walked, not recursed into.
-        spine: list[Binary] = []
-        while isinstance(node, Binary):
+        spine: list[nodes.Binary] = []
+        while isinstance(node, nodes.Binary):
             spine.append(node)
             node = node.left
         match node:
-            case Name(name):
+            case nodes.Name(name):
                 self.put(_quoted(name, "`") if name == PI and self.calls else name_text(name))
-            case Number(_, text):
+            case nodes.Number(_, text):
                 self.put(text)
-            case Text(value):
+            case nodes.Text(value):
                 self.put(_quoted(value, '"'))
-            case Constant(value, _, text):
+            case nodes.Constant(value, _, text):
                 self.put(text or {True: "TRUE", False: "FALSE", None: "NULL"}[value])
-            case Unary(operator, operand):
+            case nodes.Unary(operator, operand):
                 self.put(operator)
                 self.expression(operand)
-            case Group(inner):
+            case nodes.Group(inner):
                 self.put("(")
                 self.expression(inner)
                 self.put(")")
-            case Call():
+            case nodes.Call():
                 self.call(node)
         for binary in reversed(spine):
             self.operation(binary)
 
-    def operation(self, node: Binary) -> None:
+    def operation(self, node: nodes.Binary) -> None:
         """Write an operator and its right side; the left one is written already."""
         operator = node.operator
         if operator in _TIGHT:
@@ -144,12 +134,12 @@ class _Writer:
         self.expression(node.right)
         self.indent -= broken
 
-    def call(self, node: Call) -> None:
+    def call(self, node: nodes.Call) -> None:
         self.put(name_text(node.function))
         self.put("(")
         self.calls += 1
         broken = False
-        named: list[tuple[str, Expression]] = [("", value) for value in node.arguments]
+        named: list[tuple[str, nodes.Expression]] = [("", value) for value in node.arguments]
         for position, (name, value) in enumerate([*named, *node.keywords]):
             if position:
                 self.put(", ")

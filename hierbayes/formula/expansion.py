@@ -10,20 +10,9 @@ from functools import reduce
 from typing import NamedTuple
 
 from hierbayes.errors import FormulaError
+from hierbayes.formula import expressions as nodes
 from hierbayes.formula.deparse import deparse, name_text
 from hierbayes.formula.excerpt import formula_error
-from hierbayes.formula.expressions import (
-    Binary,
-    Call,
-    Constant,
-    Expression,
-    Group,
-    Name,
-    Number,
-    Text,
-    Unary,
-    names_in,
-)
 from hierbayes.formula.terms import LinearPart, Term
 from hierbayes.formula.values import check_arguments, check_value
 
@@ -69,13 +58,13 @@ class Expansion:
         self.intercept = True
         self.terms: TermSet = {}
         self.labels: list[str] = []
-        self.nodes: list[Expression] = []
-        self.groups: dict[int, Group] = {}  # bars by number, with their parentheses
+        self.nodes: list[nodes.Expression] = []
+        self.groups: dict[int, nodes.Group] = {}  # bars by number, with their parentheses
         self.special = 0  # bits of bars and offsets
         self.products = 0
         self._numbers: dict[str, int] = {}
 
-    def expand(self, node: Expression) -> None:
+    def expand(self, node: nodes.Expression) -> None:
         """Read the right side of a formula, or the left side of a bar."""
         self.terms = self.encode(node, True)
         self._check_count(len(self.terms))
@@ -86,11 +75,12 @@ class Expansion:
         offsets = [
             call.arguments[0]
             for bits in self.terms
-            if bits & self.special and isinstance(call := self.nodes[bits.bit_length() - 1], Call)
+            if bits & self.special
+            and isinstance(call := self.nodes[bits.bit_length() - 1], nodes.Call)
         ]
         return LinearPart(self.intercept, tuple(map(self.term, ordered)), tuple(offsets))
 
-    def bars(self) -> list[Group]:
+    def bars(self) -> list[nodes.Group]:
         """Return the random-effects terms in the order of the formula."""
         return [
             self.groups[number]
@@ -116,7 +106,7 @@ class Expansion:
         labels = tuple(self.labels[number] for number in numbers)
         return Term(tuple(self.nodes[number] for number in numbers), ":".join(labels), labels)
 
-    def find(self, label: str) -> Expression | None:
+    def find(self, label: str) -> nodes.Expression | None:
         """Return the variable with this label, if a term has it."""
         number = self._numbers.get(label)
         if number is None or not any(bits >> number & 1 for bits in self.terms):
@@ -125,10 +115,10 @@ class Expansion:
 
     # encoding
 
-    def encode(self, node: Expression, adding: bool) -> TermSet:
+    def encode(self, node: nodes.Expression, adding: bool) -> TermSet:
         """Return the terms of a sub-tree; ``adding`` is False below a ``-``, where 1 means 0."""
-        spine: list[Binary] = []  # chains lean left, as deep as they are long
-        while isinstance(node, Binary) and node.operator in _TERM_OPERATORS:
+        spine: list[nodes.Binary] = []  # chains lean left, as deep as they are long
+        while isinstance(node, nodes.Binary) and node.operator in _TERM_OPERATORS:
             spine.append(node)
             node = node.left
         terms = self._operand(node, adding)
@@ -136,7 +126,7 @@ class Expansion:
             terms = self._apply(binary, terms, adding)
         return terms
 
-    def _apply(self, node: Binary, left: TermSet, adding: bool) -> TermSet:
+    def _apply(self, node: nodes.Binary, left: TermSet, adding: bool) -> TermSet:
         operator = node.operator
         if operator == "+":
             left.update(self.encode(node.right, adding))
@@ -156,13 +146,13 @@ class Expansion:
             return left | self._cross(right, {_union(left): None}, at=node.at)
         return self._cross(left, {_union(right): None}, at=node.at)  # %in%
 
-    def _operand(self, node: Expression, adding: bool) -> TermSet:
+    def _operand(self, node: nodes.Expression, adding: bool) -> TermSet:
         match node:
-            case Name(name):
+            case nodes.Name(name):
                 if name == ".":
                     return self._expand_dot(node, adding)
                 return self.variable(node, name_text(name))
-            case Number(value):
+            case nodes.Number(value):
                 if value not in (0, 1):
                     raise formula_error(
                         f"The number {node.text} is no term; only 1 and 0 (with or without "
@@ -171,26 +161,26 @@ class Expansion:
                     )  # fmt: skip
                 self.intercept = (value == 1) == adding
                 return {}
-            case Group(inner):
-                while isinstance(inner, Group):
+            case nodes.Group(inner):
+                while isinstance(inner, nodes.Group):
                     node, inner = inner, inner.inner
-                if isinstance(inner, Binary) and inner.operator in _BARS:
+                if isinstance(inner, nodes.Binary) and inner.operator in _BARS:
                     return self._bar(node, inner)
                 return self.encode(inner, adding)
-            case Call("offset"):
+            case nodes.Call("offset"):
                 return self._offset(node)
-            case Call():
+            case nodes.Call():
                 check_value(node, source=self.source)
                 return self.variable(node, deparse(node))
-            case Unary("+", inner):
+            case nodes.Unary("+", inner):
                 return self.encode(inner, adding)
-            case Unary("-", inner):
+            case nodes.Unary("-", inner):
                 self.encode(inner, not adding)
                 return {}
             case _:
                 raise self._no_term(node)
 
-    def variable(self, node: Expression, key: str) -> TermSet:
+    def variable(self, node: nodes.Expression, key: str) -> TermSet:
         """Return the term of one variable; ``key`` tells variables apart.
 
         The key is the label, but of bars and offsets, whose keys begin with a blank: so no name
@@ -203,7 +193,7 @@ class Expansion:
             self.labels.append(deparse(node) if key.startswith(" ") else key)
         return {1 << number: None}
 
-    def _bar(self, group: Group, node: Binary) -> TermSet:
+    def _bar(self, group: nodes.Group, node: nodes.Binary) -> TermSet:
         if self.within_bar:
             raise formula_error(
                 "A random-effects term can't stand inside another one.",
@@ -215,7 +205,7 @@ class Expansion:
         self.special |= bits
         return terms
 
-    def _offset(self, node: Call) -> TermSet:
+    def _offset(self, node: nodes.Call) -> TermSet:
         if self.within_bar:
             raise formula_error(
                 "An offset can't stand in a random-effects term.",
@@ -227,7 +217,7 @@ class Expansion:
         self.special |= next(iter(terms))
         return terms
 
-    def _expand_dot(self, node: Name, adding: bool) -> TermSet:
+    def _expand_dot(self, node: nodes.Name, adding: bool) -> TermSet:
         if self.within_bar:
             raise formula_error(
                 "'.' can't stand in a random-effects term.",
@@ -262,7 +252,7 @@ class Expansion:
             left.pop(bits, None)
         return left
 
-    def _without(self, terms: TermSet, removed: Group) -> TermSet | None:
+    def _without(self, terms: TermSet, removed: nodes.Group) -> TermSet | None:
         """Return terms without a bar that is written otherwise or is part of a ``||``; else None.
 
         ``(x || g)`` is ``(1 | g)`` and ``(0 + x | g)``, and either can be taken from it.
@@ -285,34 +275,34 @@ class Expansion:
                 }
         return None
 
-    def _read_bar(self, group: Group) -> "_BarColumns":
+    def _read_bar(self, group: nodes.Group) -> "_BarColumns":
         """Return what varies in a bar, by the labels of its terms (``1`` is the intercept)."""
         node = group.inner
-        assert isinstance(node, Binary)
+        assert isinstance(node, nodes.Binary)
         own = Expansion(self.source, within_bar=True)
         own.expand(node.left)
         part = own.linear_part()
         columns = frozenset([*(term.label for term in part.terms), *["1"] * part.intercept])
         grouping = node.right
-        while isinstance(grouping, Group):
+        while isinstance(grouping, nodes.Group):
             grouping = grouping.inner
         correlated = node.operator == "|" and len(columns) > 1
         return _BarColumns(columns, deparse(grouping), correlated)
 
-    def _bar_of(self, columns: frozenset[str], group: Group) -> TermSet:
+    def _bar_of(self, columns: frozenset[str], group: nodes.Group) -> TermSet:
         """Return the bar of some of the terms of another ``||``."""
         node = group.inner
-        assert isinstance(node, Binary)
+        assert isinstance(node, nodes.Binary)
         own = Expansion(self.source, within_bar=True)
         own.expand(node.left)
-        left: Expression = Number(1, "1") if "1" in columns else Number(0, "0")
+        left: nodes.Expression = nodes.Number(1, "1") if "1" in columns else nodes.Number(0, "0")
         for term in own.linear_part().terms:
             if term.label in columns:
-                product = reduce(lambda a, b: Binary(":", a, b), term.variables)
-                left = Binary("+", left, product)
+                product = reduce(lambda a, b: nodes.Binary(":", a, b), term.variables)
+                left = nodes.Binary("+", left, product)
         operator = "|" if columns == {"1"} else "||"
-        bar = Binary(operator, left, node.right, node.at)
-        return self._bar(Group(bar, group.at), bar)
+        bar = nodes.Binary(operator, left, node.right, node.at)
+        return self._bar(nodes.Group(bar, group.at), bar)
 
     def _cross(self, left: TermSet, right: TermSet, *, at: int) -> TermSet:
         self.products += len(left) * len(right)
@@ -322,11 +312,13 @@ class Expansion:
         self._check_count(len(crossed), at=at)
         return crossed
 
-    def _power(self, left: TermSet, node: Binary) -> TermSet:
+    def _power(self, left: TermSet, node: nodes.Binary) -> TermSet:
         exponent = node.right
-        while isinstance(exponent, Group):
+        while isinstance(exponent, nodes.Group):
             exponent = exponent.inner
-        if not (isinstance(exponent, Number) and exponent.value.is_integer() and exponent.value):
+        if not (
+            isinstance(exponent, nodes.Number) and exponent.value.is_integer() and exponent.value
+        ):
             raise formula_error(
                 "The power of terms must be a whole number from 1 on.",
                 source=self.source, at=node.right.at,
@@ -341,12 +333,12 @@ class Expansion:
                 break
         return raised
 
-    def _check_factors(self, node: Binary, left: TermSet, right: TermSet) -> None:
+    def _check_factors(self, node: nodes.Binary, left: TermSet, right: TermSet) -> None:
         """Refuse a product with a bar, an offset or nothing in it."""
         if (self.special and _union(left) | _union(right)) & self.special:
             bits = (_union(left) | _union(right)) & self.special
             special = self.nodes[(bits & -bits).bit_length() - 1]
-            what = "An offset" if isinstance(special, Call) else "A random-effects term"
+            what = "An offset" if isinstance(special, nodes.Call) else "A random-effects term"
             raise formula_error(
                 f"{what} can't be part of an interaction ('{node.operator}').",
                 source=self.source, at=node.at, advice="Add it to the formula with '+'.",
@@ -368,17 +360,17 @@ class Expansion:
             source=self.source, at=at, advice="Write out the interactions the model needs.",
         )  # fmt: skip
 
-    def _no_term(self, node: Expression) -> FormulaError:
+    def _no_term(self, node: nodes.Expression) -> FormulaError:
         """Return the error for what is a value or a condition, but no term."""
         at, source = node.at, self.source
         match node:
-            case Binary("|" | "||" as operator):
+            case nodes.Binary("|" | "||" as operator):
                 where = f"'{operator}' stands without parentheses of its own."
                 advice = "Write a random-effects term as (1 | g)."
-            case Binary(operator) | Unary(operator):
+            case nodes.Binary(operator) | nodes.Unary(operator):
                 where = f"'{operator}' makes no term."
                 advice = "Wrap it in I(...), for example I(x > 3)."
-            case Text() | Constant():
+            case nodes.Text() | nodes.Constant():
                 where = f"{deparse(node)[:40]} is no column and no term."
                 advice = "Write a column's name; one with special characters in back-ticks."
             case _:
@@ -386,17 +378,17 @@ class Expansion:
         return formula_error(where, source=source, at=at, advice=advice)
 
 
-def all_but_response(columns: Sequence[str] | None, response: Expression) -> Dot | None:
+def all_but_response(columns: Sequence[str] | None, response: nodes.Expression) -> Dot | None:
     """Return what ``.`` stands for: every column that isn't part of the response."""
     if columns is None:
         return None
-    left_out = frozenset(names_in(response))
+    left_out = frozenset(nodes.names_in(response))
     names = [name for name in columns if name not in left_out]
 
     def encode(expansion: Expansion, _adding: bool) -> TermSet:
         terms: TermSet = {}
         for name in names:
-            terms |= expansion.variable(Name(name), name_text(name))
+            terms |= expansion.variable(nodes.Name(name), name_text(name))
         return terms
 
     return encode

@@ -9,19 +9,9 @@ import math
 from typing import NamedTuple
 
 from hierbayes.errors import FormulaError, FormulaSyntaxError
+from hierbayes.formula import expressions as nodes
 from hierbayes.formula.deparse import PI, RESERVED, number_text
 from hierbayes.formula.excerpt import formula_error, syntax_error
-from hierbayes.formula.expressions import (
-    Binary,
-    Call,
-    Constant,
-    Expression,
-    Group,
-    Name,
-    Number,
-    Text,
-    Unary,
-)
 from hierbayes.formula.functions import BARS, FUNCTIONS, STRUCTURES, VECTOR, advice_for
 from hierbayes.formula.tokenizer import Token, tokenize
 
@@ -57,8 +47,8 @@ class Tree(NamedTuple):
     """
 
     source: str
-    left: Expression | None
-    right: Expression
+    left: nodes.Expression | None
+    right: nodes.Expression
     ends: dict[int, int]
     bare: bool = False
 
@@ -84,14 +74,14 @@ def read_formula(source: str) -> Tree:
     right = reader.expression()
     if reader.token.kind != "end":
         raise reader.leftover()
-    bare = isinstance(right, Binary) and right.operator in BARS.values()
+    bare = isinstance(right, nodes.Binary) and right.operator in BARS.values()
     if bare:
-        right = Group(right, start)
+        right = nodes.Group(right, start)
         reader.ends[start] = len(source)
     return Tree(source, left, right, reader.ends, bare)
 
 
-def read_expression(source: str) -> Expression:
+def read_expression(source: str) -> nodes.Expression:
     """Read a prepared text as one expression, without ``~``."""
     reader = _Reader(source)
     expression = reader.expression()
@@ -121,7 +111,7 @@ class _Reader:
     def is_operator(self, text: str) -> bool:
         return self.token.text == text and self.token.kind == "op"
 
-    def expression(self, loosest: int = 0) -> Expression:
+    def expression(self, loosest: int = 0) -> nodes.Expression:
         """Read what follows, as far as operators bind at least as tightly as ``loosest``."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
@@ -137,7 +127,7 @@ class _Reader:
                 break
             operator = self.advance()
             right = self.expression(binding if operator.text == "^" else binding + 1)
-            left = Binary(operator.text, left, right, operator.at)
+            left = nodes.Binary(operator.text, left, right, operator.at)
             if binding == _COMPARISON and _BINDING.get(self.token.text) == _COMPARISON:
                 raise syntax_error(
                     "Comparisons can't be chained.", source=self.source, at=self.token.at,
@@ -146,7 +136,7 @@ class _Reader:
         self.depth -= 1
         return left
 
-    def operand(self) -> Expression:
+    def operand(self) -> nodes.Expression:
         token = self.token
         kind, text, at = token.kind, token.text, token.at
         if kind == "name" or kind == "quoted":
@@ -155,35 +145,35 @@ class _Reader:
             return self.number()
         if kind == "text":
             self.advance()
-            return Text(text, at)
+            return nodes.Text(text, at)
         if kind == "op" and text == "(":
             self.advance()
             inner = self.expression()
             self.close(at)
-            return Group(inner, at)
+            return nodes.Group(inner, at)
         if kind == "op" and text in _PREFIX:
             self.advance()
-            return Unary(text, self.expression(_PREFIX[text]), at)
+            return nodes.Unary(text, self.expression(_PREFIX[text]), at)
         raise self.missing_operand()
 
-    def name(self) -> Expression:
+    def name(self) -> nodes.Expression:
         token = self.advance()
         text, at = token.text, token.at
         if self.is_operator("("):
             return self.call(text, at)
         if token.kind == "name":
             if text in _CONSTANTS:
-                return Constant(_CONSTANTS[text], at)
+                return nodes.Constant(_CONSTANTS[text], at)
             if text in _NUMBERS and (self.calls or text != PI):
-                return Number(_NUMBERS[text], text, at)
+                return nodes.Number(_NUMBERS[text], text, at)
             if text in RESERVED or text == "...":
                 raise syntax_error(
                     f"'{text}' is a reserved word of the language.", source=self.source, at=at,
                     advice=_WORDS.get(text, f"If it is a column, put it in back-ticks: `{text}`."),
                 )  # fmt: skip
-        return Name(text, at)
+        return nodes.Name(text, at)
 
-    def number(self) -> Expression:
+    def number(self) -> nodes.Expression:
         token = self.advance()
         digits = token.text.removesuffix("L")
         value = float(digits)
@@ -193,10 +183,12 @@ class _Reader:
                 advice="Numbers go up to 1.8e308.",
             )  # fmt: skip
         if digits is not token.text and digits != token.text and value.is_integer():
-            return Number(value, f"{int(value)}L", token.at)
-        return Number(value, digits if digits in "0123456789" else number_text(value), token.at)
+            return nodes.Number(value, f"{int(value)}L", token.at)
+        return nodes.Number(
+            value, digits if digits in "0123456789" else number_text(value), token.at
+        )
 
-    def call(self, function: str, at: int) -> Expression:
+    def call(self, function: str, at: int) -> nodes.Expression:
         if function in BARS:
             return self.bar(function, at)
         if function not in FUNCTIONS and function != VECTOR:
@@ -217,8 +209,8 @@ class _Reader:
             )  # fmt: skip
         opened = self.advance().at
         self.calls += 1
-        arguments: list[Expression] = []
-        keywords: list[tuple[str, Expression]] = []
+        arguments: list[nodes.Expression] = []
+        keywords: list[tuple[str, nodes.Expression]] = []
         while not self.is_operator(")"):
             following = self.tokens[self.position + 1] if self.token.kind != "end" else self.token
             if self.token.kind in ("name", "quoted") and following.text == "=":
@@ -240,7 +232,7 @@ class _Reader:
         self.calls -= 1
         columns = FUNCTIONS[function].columns if function in FUNCTIONS else 0
         options = map(_truth, arguments[columns:])
-        return Call(function, (*arguments[:columns], *options), tuple(keywords), at)
+        return nodes.Call(function, (*arguments[:columns], *options), tuple(keywords), at)
 
     def has_bar(self) -> bool:
         """Whether a ``|`` follows within the parenthesis that opens here."""
@@ -253,20 +245,22 @@ class _Reader:
                 return True
         return False
 
-    def bar(self, function: str, at: int) -> Expression:
+    def bar(self, function: str, at: int) -> nodes.Expression:
         """``us(x | g)`` is ``(x | g)``, ``diag(x | g)`` is ``(x || g)``."""
         opened = self.advance().at
         inner = self.expression()
         self.close(opened)
-        if not (isinstance(inner, Binary) and inner.operator == "|"):
+        if not (isinstance(inner, nodes.Binary) and inner.operator == "|"):
             raise formula_error(
                 f"{function}() takes a random-effects term.",
                 source=self.source, at=at, advice=f"Write {function}(x | g).",
             )  # fmt: skip
         self.ends[at] = self.ends[opened]
-        return Group(Binary(BARS[function], inner.left, inner.right, inner.at), at)
+        return nodes.Group(nodes.Binary(BARS[function], inner.left, inner.right, inner.at), at)
 
-    def option(self, function: str, given: list[tuple[str, Expression]]) -> tuple[str, Expression]:
+    def option(
+        self, function: str, given: list[tuple[str, nodes.Expression]]
+    ) -> tuple[str, nodes.Expression]:
         """``name = value`` among the arguments of a function."""
         token = self.advance()
         equals = self.advance()
@@ -364,10 +358,10 @@ class _Reader:
         return syntax_error(sentence, source=self.source, at=token.at, advice=advice)
 
 
-def _truth(value: Expression) -> Expression:
+def _truth(value: nodes.Expression) -> nodes.Expression:
     """Take T and F as TRUE and FALSE in an option; elsewhere they may be columns."""
-    if isinstance(value, Name) and value.name in _SHORT:
-        return Constant(_SHORT[value.name], value.at, value.name)
+    if isinstance(value, nodes.Name) and value.name in _SHORT:
+        return nodes.Constant(_SHORT[value.name], value.at, value.name)
     return value
 
 

@@ -4,19 +4,9 @@ Here ``+ - * / ^`` are arithmetic. What belongs to the level of terms (bars, ``:
 no level (options that aren't literals) is refused, with the place.
 """
 
+from hierbayes.formula import expressions as nodes
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.excerpt import formula_error
-from hierbayes.formula.expressions import (
-    Binary,
-    Call,
-    Constant,
-    Expression,
-    Group,
-    Name,
-    Number,
-    Text,
-    Unary,
-)
 from hierbayes.formula.functions import FUNCTIONS, POSITIONS, VECTOR
 
 # Left-leaning chains such as I(q1 + q2 + ...) are as deep as long; evaluating them recurses.
@@ -25,7 +15,7 @@ MAX_HEIGHT = 200
 _LOGICAL = frozenset(("==", "!=", "<", "<=", ">", ">=", "&", "!"))
 
 
-def check_value(expression: Expression, *, source: str) -> None:
+def check_value(expression: nodes.Expression, *, source: str) -> None:
     """Refuse an expression that computes no value row by row.
 
     Raises
@@ -33,9 +23,9 @@ def check_value(expression: Expression, *, source: str) -> None:
     FormulaError
         Names what is wrong and shows the place.
     """
-    if isinstance(expression, Name) and expression.name != ".":
+    if isinstance(expression, nodes.Name) and expression.name != ".":
         return
-    stack: list[tuple[Expression, int]] = [(expression, 1)]
+    stack: list[tuple[nodes.Expression, int]] = [(expression, 1)]
     while stack:
         node, height = stack.pop()
         if height > MAX_HEIGHT:
@@ -44,20 +34,20 @@ def check_value(expression: Expression, *, source: str) -> None:
                 source=source, at=node.at, advice="Make it a column of the data first.",
             )  # fmt: skip
         match node:
-            case Name("."):
+            case nodes.Name("."):
                 raise formula_error(
                     "'.' stands for all columns and can't be part of an expression.",
                     source=source, at=node.at, advice="Write the columns' names.",
                 )  # fmt: skip
-            case Unary(_, operand):
+            case nodes.Unary(_, operand):
                 stack.append((operand, height + 1))
-            case Group(inner):
+            case nodes.Group(inner):
                 _check_no_bar(node, source=source)
                 stack.append((inner, height + 1))
-            case Binary(_, left, right):
+            case nodes.Binary(_, left, right):
                 _check_operator(node, source=source)
                 stack += ((right, height + 1), (left, height + 1))
-            case Call():
+            case nodes.Call():
                 _check_call(node, source=source)
                 columns = node.arguments[: FUNCTIONS[node.function].columns]
                 stack += ((argument, height + 1) for argument in reversed(columns))
@@ -65,7 +55,7 @@ def check_value(expression: Expression, *, source: str) -> None:
                 pass
 
 
-def _check_operator(node: Binary, *, source: str) -> None:
+def _check_operator(node: nodes.Binary, *, source: str) -> None:
     operator = node.operator
     if operator == ":":
         raise formula_error(
@@ -82,26 +72,26 @@ def _check_operator(node: Binary, *, source: str) -> None:
             f"'{operator}' compares single values.",
             source=source, at=node.at, advice=f"Write '{operator[0]}' to compare row by row.",
         )  # fmt: skip
-    if operator == "|" and isinstance(node.left, Number):
+    if operator == "|" and isinstance(node.left, nodes.Number):
         raise _bar_inside(node, source=source)
 
 
-def _check_no_bar(group: Group, *, source: str) -> None:
+def _check_no_bar(group: nodes.Group, *, source: str) -> None:
     """Tell ``(x | g)``, a random-effects term in a wrong place, from a logical or."""
     inner = group.inner
-    if isinstance(inner, Binary) and inner.operator in ("|", "||"):
+    if isinstance(inner, nodes.Binary) and inner.operator in ("|", "||"):
         sides = (inner.left, inner.right)
         if not any(_is_logical(side) for side in sides):
             raise _bar_inside(inner, source=source)
 
 
-def _is_logical(node: Expression) -> bool:
-    while isinstance(node, Group):
+def _is_logical(node: nodes.Expression) -> bool:
+    while isinstance(node, nodes.Group):
         node = node.inner
-    return isinstance(node, Binary | Unary) and node.operator in _LOGICAL
+    return isinstance(node, nodes.Binary | nodes.Unary) and node.operator in _LOGICAL
 
 
-def _bar_inside(node: Binary, *, source: str) -> Exception:
+def _bar_inside(node: nodes.Binary, *, source: str) -> Exception:
     return formula_error(
         "A random-effects term can't stand inside an expression.",
         source=source, at=node.at,
@@ -109,7 +99,7 @@ def _bar_inside(node: Binary, *, source: str) -> Exception:
     )  # fmt: skip
 
 
-def _check_call(node: Call, *, source: str) -> None:
+def _check_call(node: nodes.Call, *, source: str) -> None:
     if node.function == VECTOR:
         raise formula_error(
             "c(...) can only give an option of a function, such as ns(x, knots = c(2, 5)).",
@@ -123,7 +113,7 @@ def _check_call(node: Call, *, source: str) -> None:
     check_arguments(node, source=source)
 
 
-def _check_given_once(node: Call, *, source: str) -> None:
+def _check_given_once(node: nodes.Call, *, source: str) -> None:
     """Refuse an option that stands both at its place and by its name."""
     names = POSITIONS.get(node.function, ())
     if node.function == "poly":
@@ -137,12 +127,12 @@ def _check_given_once(node: Call, *, source: str) -> None:
             )  # fmt: skip
 
 
-def has_degree(node: Call) -> bool:
+def has_degree(node: nodes.Call) -> bool:
     """Whether the second argument of ``poly`` is its degree, not a column."""
     return len(node.arguments) == 2 and _is_literal(node.arguments[1])
 
 
-def _check_poly(node: Call, *, source: str) -> None:
+def _check_poly(node: nodes.Call, *, source: str) -> None:
     for value in node.arguments[1:] if len(node.arguments) > 2 else ():
         if _is_literal(value):
             raise formula_error(
@@ -151,7 +141,7 @@ def _check_poly(node: Call, *, source: str) -> None:
             )  # fmt: skip
 
 
-def check_arguments(node: Call, *, source: str) -> None:
+def check_arguments(node: nodes.Call, *, source: str) -> None:
     """Refuse a call with too few or too many arguments, or options that aren't literals."""
     signature = FUNCTIONS[node.function]
     if not node.arguments:
@@ -172,7 +162,7 @@ def check_arguments(node: Call, *, source: str) -> None:
     options = [*node.arguments[signature.columns :], *(value for _, value in node.keywords)]
     for value in options:
         # C takes a contrast by name, as in C(f, contr.sum).
-        if not _is_literal(value) and not (node.function == "C" and isinstance(value, Name)):
+        if not _is_literal(value) and not (node.function == "C" and isinstance(value, nodes.Name)):
             shown = deparse(value)
             raise formula_error(
                 f"An option of {node.function}() can't be "
@@ -182,17 +172,19 @@ def check_arguments(node: Call, *, source: str) -> None:
             )  # fmt: skip
 
 
-def _is_literal(node: Expression) -> bool:
+def _is_literal(node: nodes.Expression) -> bool:
     match node:
-        case Number() | Text() | Constant():
+        case nodes.Number() | nodes.Text() | nodes.Constant():
             return True
-        case Unary("-" | "+", Number()):
+        case nodes.Unary("-" | "+", nodes.Number()):
             return True
-        case Call(function, arguments, keywords):
+        case nodes.Call(function, arguments, keywords):
             return (
                 function == VECTOR
                 and not keywords
-                and all(_is_literal(item) and not isinstance(item, Call) for item in arguments)
+                and all(
+                    _is_literal(item) and not isinstance(item, nodes.Call) for item in arguments
+                )
             )
         case _:
             return False

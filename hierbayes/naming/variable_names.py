@@ -18,7 +18,6 @@ PREFIXES = ("b_", "sd_", "corr_", "code_", "z_", "level_")
 OBS = "obs"  # the dimension of the rows
 ETA = "eta"  # the linear predictor
 COEF = "coef"  # the dimension of the fixed effects
-TERM, TERM_BIS = "__term", "__term_bis"  # dimensions of a factor's columns, after its name
 _STRANGE = re.compile(r"\W+")
 
 
@@ -59,6 +58,11 @@ def factor_variables(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def term_dims(name: str) -> tuple[str, str]:
+    """Return the dimension of a factor's columns, and its second name in matrices."""
+    return f"{name}__term", f"{name}__term_bis"
+
+
 def response_variable(label: str, factors: Mapping[str, str]) -> str:
     """Return the name of the response among the variables of ``factor_variables``.
 
@@ -70,7 +74,7 @@ def response_variable(label: str, factors: Mapping[str, str]) -> str:
     taken = {
         name
         for factor in factors.values()
-        for name in (factor, factor + TERM, factor + TERM_BIS, *(p + factor for p in PREFIXES))
+        for name in (factor, *term_dims(factor), *(p + factor for p in PREFIXES))
     }
     plain = variable_name(label)
     return f"{plain}_" if plain in taken else plain

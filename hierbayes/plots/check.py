@@ -5,23 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import hierbayes.plots.style as style
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import broken
 from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import short_names
-from hierbayes.plots.style import (
-    BAND,
-    INK,
-    REFERENCE,
-    SOFT,
-    WIDTH_MM,
-    any_figure,
-    drawing,
-    is_narrow,
-    letter_size,
-)
 from hierbayes.results.density import density
 from hierbayes.results.model_check import ModelCheck
 
@@ -31,7 +21,7 @@ if TYPE_CHECKING:
 
 ROW_MM = 58.0
 COLUMNS, NARROW_COLUMNS = 3, 2
-POINT: dict[str, Any] = {"color": INK, "s": 8.0, "alpha": 0.6, "linewidths": 0}
+POINT: dict[str, Any] = {"color": style.INK, "s": 8.0, "alpha": 0.6, "linewidths": 0}
 SLICES = 10  # of the expected value, for the quartiles of the scaled residuals
 SIDES = 0.14  # free beside the levels, for the names of the first and the last one
 LEGEND_LINE = 0.15  # of the height of a panel
@@ -74,10 +64,10 @@ def check(
         panels.append(_effects)
     if not found.influence.empty:
         panels.append(_influence)
-    n_columns = NARROW_COLUMNS if is_narrow(figure) else COLUMNS
+    n_columns = NARROW_COLUMNS if style.is_narrow(figure) else COLUMNS
     n_rows = -(-len(panels) // n_columns)
-    with drawing(figure):
-        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=ROW_MM * n_rows)
+    with style.drawing(figure):
+        drawn = style.any_figure(figure, width_mm=style.WIDTH_MM, height_mm=ROW_MM * n_rows)
         axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
         for ax, panel in zip(axes, panels, strict=False):
             panel(ax, found)
@@ -105,7 +95,7 @@ def _words(found: ModelCheck) -> str:
 
 def _titled(ax: "Axes", title: str, good: str) -> None:
     """Title with what a good picture looks like under it."""
-    size = letter_size("small")
+    size = style.letter_size("small")
     ax.set_title(title, fontsize=1.1 * size, pad=LINES * size)
     ax.annotate(
         good,
@@ -116,7 +106,7 @@ def _titled(ax: "Axes", title: str, good: str) -> None:
         ha="center",
         va="bottom",
         fontsize=0.93 * size,
-        color=SOFT,
+        color=style.SOFT,
     )
     ax.tick_params(labelsize=0.93 * size)
     ax.xaxis.label.set_fontsize(size)
@@ -124,15 +114,15 @@ def _titled(ax: "Axes", title: str, good: str) -> None:
 
 
 def _room(ax: "Axes") -> float:
-    return NARROW_ROOM_MM if is_narrow(ax) else ROOM_MM
+    return NARROW_ROOM_MM if style.is_narrow(ax) else ROOM_MM
 
 
 def _overlay(ax: "Axes", found: ModelCheck) -> None:
     for values in found.simulated.T:
         curve = density(values)
-        ax.plot(curve.x, curve.height, color=BAND, linewidth=0.7)
+        ax.plot(curve.x, curve.height, color=style.BAND, linewidth=0.7)
     own = density(found.observed)
-    ax.plot(own.x, own.height, color=INK, linewidth=1.6)
+    ax.plot(own.x, own.height, color=style.INK, linewidth=1.6)
     ax.set_yticks([])
     ax.set_xlabel("response")
     _titled(ax, "Data and simulations", "black among the grey")
@@ -140,7 +130,7 @@ def _overlay(ax: "Axes", found: ModelCheck) -> None:
 
 def _uniform(ax: "Axes", found: ModelCheck) -> None:
     n = found.scaled.size
-    ax.axline((0.0, 0.0), slope=1.0, **REFERENCE)
+    ax.axline((0.0, 0.0), slope=1.0, **style.REFERENCE)
     ax.scatter((np.arange(n) + 0.5) / n, np.sort(found.scaled), **POINT)
     ax.set_xlabel("uniform quantile")
     ax.set_ylabel("scaled residual")
@@ -152,14 +142,14 @@ def _quartiles(ax: "Axes", found: ModelCheck) -> None:
     by = found.fixed_part if varies else np.arange(found.scaled.size)
     place = np.argsort(np.argsort(by, kind="stable")) / max(by.size - 1, 1)
     for quartile in (0.25, 0.5, 0.75):
-        ax.axhline(quartile, **REFERENCE)
+        ax.axhline(quartile, **style.REFERENCE)
     ax.scatter(place, found.scaled, **POINT)
     slices = min(SLICES, max(1, found.scaled.size // 8))
     which = np.minimum((place * slices).astype(int), slices - 1)
     middle = (np.arange(slices) + 0.5) / slices
     for quartile in (0.25, 0.5, 0.75):
         curve = [np.quantile(found.scaled[which == i], quartile) for i in range(slices)]
-        ax.plot(middle, curve, color=SOFT, linewidth=1.5)
+        ax.plot(middle, curve, color=style.SOFT, linewidth=1.5)
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlabel("rank of the fixed part" if varies else "place of the row")
     ax.set_ylabel("scaled residual")
@@ -167,7 +157,7 @@ def _quartiles(ax: "Axes", found: ModelCheck) -> None:
 
 
 def _residuals(ax: "Axes", found: ModelCheck) -> None:
-    ax.axhline(0.0, **REFERENCE)
+    ax.axhline(0.0, **style.REFERENCE)
     ax.scatter(found.fitted, found.residuals, **POINT)
     ax.set_xlabel("fitted value")
     ax.set_ylabel("residual")
@@ -176,8 +166,8 @@ def _residuals(ax: "Axes", found: ModelCheck) -> None:
 
 def _effects(ax: "Axes", found: ModelCheck) -> None:
     """Random effects of all terms, each in units of its own spread."""
-    marks = (("o", INK), ("s", "white"), ("D", SOFT), ("^", "white"))
-    ax.axline((0.0, 0.0), slope=1.0, **REFERENCE)
+    marks = (("o", style.INK), ("s", "white"), ("D", style.SOFT), ("^", "white"))
+    ax.axline((0.0, 0.0), slope=1.0, **style.REFERENCE)
     for (marker, face), ((group, term), rows) in zip(
         marks, found.effects.groupby(["group", "term"], sort=False), strict=False
     ):
@@ -189,9 +179,11 @@ def _effects(ax: "Axes", found: ModelCheck) -> None:
             marker,
             markersize=3.5,
             markerfacecolor=face,
-            markeredgecolor=INK,
+            markeredgecolor=style.INK,
             markeredgewidth=0.7,
-            label=broken(f"{term} | {group}", width_mm=_room(ax), points=letter_size("x-small")),
+            label=broken(
+                f"{term} | {group}", width_mm=_room(ax), points=style.letter_size("x-small")
+            ),
         )
     low, high = ax.get_ylim()  # room for the legend above the points
     n_lines = sum(label.count("\n") + 1 for label in ax.get_legend_handles_labels()[1])
@@ -205,8 +197,8 @@ def _effects(ax: "Axes", found: ModelCheck) -> None:
 def _influence(ax: "Axes", found: ModelCheck) -> None:
     cook = found.influence["cooks_distance"].to_numpy(dtype=np.float64)
     place = np.arange(cook.size)
-    ax.vlines(place, 0.0, cook, color=SOFT, linewidth=1.2)
-    ax.plot(place, cook, "o", color=INK, markersize=3.0)
+    ax.vlines(place, 0.0, cook, color=style.SOFT, linewidth=1.2)
+    ax.plot(place, cook, "o", color=style.INK, markersize=3.0)
     largest = np.argsort(-np.nan_to_num(cook), kind="stable")[:2]
     names = short_names(list(found.influence.index), most=8)
     for i in largest:
@@ -222,6 +214,6 @@ def _influence(ax: "Axes", found: ModelCheck) -> None:
     ax.margins(x=SIDES)
     ax.set_ylim(0.0, 1.2 * max(float(np.nanmax(cook)), 0.05))
     name = f"levels of {found.influence.index.name}"
-    ax.set_xlabel(broken(name, width_mm=_room(ax), points=letter_size("small")))
+    ax.set_xlabel(broken(name, width_mm=_room(ax), points=style.letter_size("small")))
     ax.set_ylabel("Cook's distance")
     _titled(ax, "Influence", "all well below 1")

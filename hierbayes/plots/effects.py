@@ -5,21 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import hierbayes.plots.style as style
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label, wrapped
 from hierbayes.plots.picture import fits_and_word, picture
-from hierbayes.plots.style import (
-    BAND,
-    INK,
-    LIGHT,
-    SOFT,
-    WIDTH_MM,
-    any_figure,
-    drawing,
-    is_narrow,
-    letter_size,
-    width_of,
-)
 from hierbayes.prediction.effect_lines import EffectLines, effect_lines
 from hierbayes.results.fit import Fit
 
@@ -87,9 +76,9 @@ def effects(
         for fit in found
     ]
     names = [NAMES.get(fit.method, "fit") for fit in found]
-    stacked = is_narrow(figure) and len(found) > 1
-    with drawing(figure):
-        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
+    stacked = style.is_narrow(figure) and len(found) > 1
+    with style.drawing(figure):
+        drawn = style.any_figure(figure, width_mm=style.WIDTH_MM, height_mm=HEIGHT_MM)
         shape = (len(found), 1) if stacked else (1, len(found))
         axes = drawn.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel()
         for ax, one, name in zip(axes, lines, names, strict=True):
@@ -105,20 +94,20 @@ def effects(
 def _panel(ax: "Axes", one: EffectLines) -> None:
     step = 0 if one.categories is None else 0.25
     if one.new is not None:
-        _band(ax, one.new, LIGHT, step, label="new")
-    _band(ax, one.typical, BAND, step, label="typical")
+        _band(ax, one.new, style.LIGHT, step, label="new")
+    _band(ax, one.typical, style.BAND, step, label="typical")
     by_group = len(one.groups) > 0 and not one.groups["group"].duplicated().any()
     several = list(one.groups.groupby("group", sort=False))
     beside = _beside(one, step) if by_group else np.zeros(len(several))
     for number, (_, line) in enumerate(several):
         x = line["x"] + beside[number]
         if by_group:
-            ax.vlines(x, line["lower"], line["upper"], color=SOFT, linewidth=1.2, zorder=3)
+            ax.vlines(x, line["lower"], line["upper"], color=style.SOFT, linewidth=1.2, zorder=3)
         ax.plot(
             x,
             line["prediction"],
             "D" if by_group else "-",
-            color=INK if by_group else SOFT,
+            color=style.INK if by_group else style.SOFT,
             markersize=3.5,
             linewidth=0.8 if len(several) <= MANY_LINES else 0.3,
             zorder=3 if by_group else 2,
@@ -131,18 +120,18 @@ def _panel(ax: "Axes", one: EffectLines) -> None:
         points["x"] + shift,
         points["y"],
         s=7 if few else 2,
-        color=INK,
+        color=style.INK,
         alpha=0.45 if few else 0.1,
         linewidths=0,
         zorder=2,
     )
-    ax.scatter([], [], s=7, color=INK, linewidths=0, label="data")
+    ax.scatter([], [], s=7, color=style.INK, linewidths=0, label="data")
     flat = one.categories is None or one.x_name == one.group_name
     ax.plot(
         one.typical["x"],
         one.typical["prediction"],
         "-" if flat else "s",
-        color=INK,
+        color=style.INK,
         linewidth=2.4,
         markersize=6,
         zorder=4,
@@ -211,8 +200,8 @@ def _legend(
         "typical": _joined([found.typical_words for found in lines], names),
         "new": _joined([found.new_words for found in lines], names),
     }
-    size = letter_size("small")
-    room = width_of(figure) - KEY_MM
+    size = style.letter_size("small")
+    room = style.width_of(figure) - KEY_MM
     marks = [key for key in ("data", "line", "groups") if key in by_label]
     columns = len(marks) if sum(len(words[key]) for key in marks) < room / 2.2 else 1
     bands = ["typical", "new"]

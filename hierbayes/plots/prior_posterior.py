@@ -5,25 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import hierbayes.plots.style as style
 from hierbayes.comparison.parameter_densities import ParameterDensity, parameter_densities
 from hierbayes.errors import OptionError
 from hierbayes.options import ParameterView
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import MOST_PANELS, broken
 from hierbayes.plots.picture import picture
-from hierbayes.plots.style import (
-    BAND,
-    INK,
-    PRIOR,
-    REFERENCE,
-    SOFT,
-    WIDTH_MM,
-    any_figure,
-    drawing,
-    is_narrow,
-    letter_size,
-    width_of,
-)
 from hierbayes.results.posterior_fit import PosteriorFit
 
 if TYPE_CHECKING:
@@ -76,16 +64,18 @@ def prior_posterior(
         raise OptionError(
             f"{len(found)} parameters are a panel each; choose 1 to {MOST_PANELS} by parameters=."
         )
-    most = NARROW_COLUMNS if is_narrow(figure) or len(found) == NARROW_COLUMNS**2 else COLUMNS
+    most = NARROW_COLUMNS if style.is_narrow(figure) or len(found) == NARROW_COLUMNS**2 else COLUMNS
     n_columns = min(most, len(found))
     n_rows = -(-len(found) // n_columns)
-    with drawing(figure):
-        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=FRAME_MM + PANEL_MM * n_rows)
+    with style.drawing(figure):
+        drawn = style.any_figure(
+            figure, width_mm=style.WIDTH_MM, height_mm=FRAME_MM + PANEL_MM * n_rows
+        )
         axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
-        room = 0.85 * width_of(drawn) / n_columns
+        room = 0.85 * style.width_of(drawn) / n_columns
         for ax, one in zip(axes, found, strict=False):
             _panel(ax, one)
-            size = letter_size("small")
+            size = style.letter_size("small")
             ax.set_title(broken(one.name, width_mm=room, points=size), fontsize=size)
         for ax in axes[len(found) :]:
             ax.remove()
@@ -99,16 +89,21 @@ def prior_posterior(
 def _panel(ax: "Axes", one: ParameterDensity) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ax.fill_between(one.x, one.posterior, color=BAND, linewidth=0, label="posterior")
-    ax.plot(one.x, one.posterior, color=SOFT, linewidth=1.0)
-    ax.plot(one.x, one.prior, **PRIOR, label="prior")
+    ax.fill_between(one.x, one.posterior, color=style.BAND, linewidth=0, label="posterior")
+    ax.plot(one.x, one.posterior, color=style.SOFT, linewidth=1.0)
+    ax.plot(one.x, one.prior, **style.PRIOR, label="prior")
     height = np.concatenate([one.posterior, one.prior])
     top = TOP * float(np.nanmax(height[np.isfinite(height)]))
     ax.plot(
-        [np.mean(one.draws)], [0.03 * top], "s", color=INK, markersize=4, label="posterior mean"
+        [np.mean(one.draws)],
+        [0.03 * top],
+        "s",
+        color=style.INK,
+        markersize=4,
+        label="posterior mean",
     )
     if one.x[0] <= one.bounds[0]:
-        ax.axvline(one.bounds[0], **(REFERENCE | {"linestyle": "-"}))
+        ax.axvline(one.bounds[0], **(style.REFERENCE | {"linestyle": "-"}))
     ax.set_ylim(0.0, top)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)

@@ -5,23 +5,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import ndtri
 
+import hierbayes.plots.style as style
 from hierbayes.errors import OptionError
 from hierbayes.options import check_option
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import broken
 from hierbayes.plots.picture import picture
-from hierbayes.plots.style import (
-    BAND,
-    LINE,
-    REFERENCE,
-    SOFT,
-    WIDTH_MM,
-    any_figure,
-    drawing,
-    is_narrow,
-    letter_size,
-    width_of,
-)
 from hierbayes.results.profile_result import ProfileResult
 
 if TYPE_CHECKING:
@@ -76,14 +65,16 @@ def profile(
 
     check_option("kind", kind, Kind)
     n = len(result.names)
-    most = NARROW_COLUMNS if is_narrow(figure) or n == NARROW_COLUMNS**2 else COLUMNS
+    most = NARROW_COLUMNS if style.is_narrow(figure) or n == NARROW_COLUMNS**2 else COLUMNS
     n_columns = min(most, n)
     n_rows = -(-n // n_columns)
     frame = result.to_frame()
-    with drawing(figure):
-        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=FRAME_MM + PANEL_MM * n_rows)
+    with style.drawing(figure):
+        drawn = style.any_figure(
+            figure, width_mm=style.WIDTH_MM, height_mm=FRAME_MM + PANEL_MM * n_rows
+        )
         axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
-        room = SHARE * width_of(drawn) / n_columns
+        room = SHARE * style.width_of(drawn) / n_columns
         for ax, name in zip(axes, result.names, strict=False):
             rows = frame.loc[frame["parameter"] == name]
             value, zeta = rows["value"].to_numpy(), rows["zeta"].to_numpy()
@@ -113,22 +104,22 @@ def _lines(name: str, room: float) -> str:
     """Break a long name before its grouping factor."""
     head, bar, tail = name.partition("|")
     lines = [head, f"| {tail}"] if bar and len(name) > LONG else [name]
-    size = letter_size("small")
+    size = style.letter_size("small")
     return "\n".join(broken(line, width_mm=room, points=size) for line in lines)
 
 
 def _zeta(ax: "Axes", value: Any, zeta: Any) -> None:
-    ax.axhline(0.0, **REFERENCE)
+    ax.axhline(0.0, **style.REFERENCE)
     for level in LEVELS:
         cut = float(ndtri((1 + level) / 2))
         ends = [np.interp(sign * cut, zeta, value, left=np.nan, right=np.nan) for sign in (-1, 1)]
         for sign, end in zip((-1, 1), ends, strict=True):
             if np.isfinite(end):
-                ax.plot([end, end], [0.0, sign * cut], color=SOFT, linewidth=0.9)
+                ax.plot([end, end], [0.0, sign * cut], color=style.SOFT, linewidth=0.9)
         if np.isfinite(ends).all():
             for sign in (-1, 1):
-                ax.plot(ends, [sign * cut, sign * cut], color=BAND, linewidth=0.7, zorder=0)
-    ax.plot(value, zeta, **LINE)
+                ax.plot(ends, [sign * cut, sign * cut], color=style.BAND, linewidth=0.7, zorder=0)
+    ax.plot(value, zeta, **style.LINE)
 
 
 def _density(ax: "Axes", value: Any, zeta: Any) -> None:
@@ -137,6 +128,6 @@ def _density(ax: "Axes", value: Any, zeta: Any) -> None:
     curve = CubicSpline(value, zeta)
     grid = np.linspace(value[0], value[-1], 200)
     height = np.exp(-0.5 * curve(grid) ** 2) / np.sqrt(2 * np.pi) * curve(grid, 1)
-    ax.plot(grid, height, **LINE)
+    ax.plot(grid, height, **style.LINE)
     ax.set_ylim(bottom=0.0)
     ax.set_yticks([])

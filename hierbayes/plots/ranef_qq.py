@@ -4,21 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import hierbayes.plots.style as style
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import broken
 from hierbayes.plots.picture import checked_fits, picture
-from hierbayes.plots.style import (
-    INK,
-    REFERENCE,
-    SOFT,
-    WIDTH_MM,
-    any_figure,
-    drawing,
-    letter_size,
-    width_of,
-)
 from hierbayes.results.fit import Fit, labelled_effects
 
 if TYPE_CHECKING:
@@ -71,26 +62,32 @@ def ranef_qq(
     panels = list(table.groupby(["group", "term"], sort=False))
     n_columns = min(COLUMNS, len(panels))
     n_rows = -(-len(panels) // n_columns)
-    with drawing(figure):
-        width = WIDTH_MM if n_columns > 1 else 0.6 * WIDTH_MM
-        drawn = any_figure(figure, width_mm=width, height_mm=FRAME_MM + PANEL_MM * n_rows)
+    with style.drawing(figure):
+        width = style.WIDTH_MM if n_columns > 1 else 0.6 * style.WIDTH_MM
+        drawn = style.any_figure(figure, width_mm=width, height_mm=FRAME_MM + PANEL_MM * n_rows)
         axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
-        room = SHARE * width_of(drawn) / n_columns
+        room = SHARE * style.width_of(drawn) / n_columns
         for ax, ((group, term), rows) in zip(axes, panels, strict=False):
             found = normal_quantiles(rows["estimate"].to_numpy(dtype=np.float64))
             ordered = rows.sort_values("estimate", kind="stable")
             if np.isfinite(found.slope):
-                ax.axline((0.0, found.intercept), slope=found.slope, **REFERENCE)
+                ax.axline((0.0, found.intercept), slope=found.slope, **style.REFERENCE)
             if len(rows) <= FEW:
                 ax.vlines(
                     np.sort(found.theoretical),
                     ordered["conf_low"],
                     ordered["conf_high"],
-                    color=SOFT,
+                    color=style.SOFT,
                     linewidth=1.0,
                 )
-            ax.plot(np.sort(found.theoretical), ordered["estimate"], "o", color=INK, markersize=3.5)
-            size = letter_size()
+            ax.plot(
+                np.sort(found.theoretical),
+                ordered["estimate"],
+                "o",
+                color=style.INK,
+                markersize=3.5,
+            )
+            size = style.letter_size()
             ax.set_title(broken(f"{group}: {term}", width_mm=room, points=size))
         for ax in axes[len(panels) :]:
             ax.remove()

@@ -6,24 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+import hierbayes.plots.style as style
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import LETTER, MM_PER_POINT, axis_label
 from hierbayes.plots.picture import picture
 from hierbayes.plots.shrinkage_source import short_names
-from hierbayes.plots.style import (
-    BAND,
-    LINE,
-    NARROW_LETTERS,
-    POINT,
-    SETTINGS,
-    WIDTH_MM,
-    any_figure,
-    drawing,
-    is_narrow,
-    letter_size,
-    width_of,
-)
 from hierbayes.pooling.within_group import group_points, within_group_lines
 from hierbayes.wording import shown
 
@@ -91,17 +79,17 @@ def data(
             "for example those of a sample of its levels."
         )
     if columns is None:
-        most = NARROW_COLUMNS if is_narrow(figure) else COLUMNS
+        most = NARROW_COLUMNS if style.is_narrow(figure) else COLUMNS
         columns = min(most, _columns_with_room(figure, points["x"]))
         columns = -(-n_groups // -(-n_groups // columns))  # rows of equal length
     if columns < 1:
         raise OptionError(f"columns={shown(columns)} must be at least 1.")
     n_columns = min(columns, n_groups)
     n_rows = -(-n_groups // n_columns)
-    height = FRAME_MM + PANEL_MM * n_rows if n_groups > 1 else 0.6 * WIDTH_MM
+    height = FRAME_MM + PANEL_MM * n_rows if n_groups > 1 else 0.6 * style.WIDTH_MM
     name = getattr(frame, "attrs", {}).get("name", "")
-    with drawing(figure):
-        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=height)
+    with style.drawing(figure):
+        drawn = style.any_figure(figure, width_mm=style.WIDTH_MM, height_mm=height)
         axes = _panels(drawn, points, lines, n_rows=n_rows, n_columns=n_columns)
         drawn.supxlabel(axis_label(x, points["x"], data_name=name, labels=labels))
         drawn.supylabel(axis_label(y, points["y"], data_name=name, labels=labels))
@@ -117,9 +105,11 @@ def _columns_with_room(figure: "Figure | SubFigure | None", x: "pd.Series[float]
     ticks = MaxNLocator(INTERVALS, integer=True).tick_values(low, high)
     letters = max(len(f"{tick:g}") for tick in ticks)
     spans = MARGINS * max((high - low) / (ticks[1] - ticks[0]), 1.0)  # a panel, in gaps of ticks
-    size = (NARROW_LETTERS if is_narrow(figure) else 1.0) * SETTINGS["xtick.labelsize"]
+    size = (style.NARROW_LETTERS if style.is_narrow(figure) else 1.0) * style.SETTINGS[
+        "xtick.labelsize"
+    ]
     number = ROOM_OF_NUMBER * letters * LETTER * size * MM_PER_POINT
-    return max(1, int((width_of(figure) - AROUND_MM) / (number * spans + BETWEEN_MM)))
+    return max(1, int((style.width_of(figure) - AROUND_MM) / (number * spans + BETWEEN_MM)))
 
 
 def _words(lines: pd.DataFrame, *, x: str, y: str, group: str | None) -> str:
@@ -148,11 +138,16 @@ def _panels(
     levels = points["group"].cat.categories
     point_rows = points.groupby("group", observed=True)
     line_rows = dict(list(lines.groupby("group", observed=True)))
-    room = width_of(figure) / n_columns - BETWEEN_MM
-    most = int(room / (LETTER * letter_size() * MM_PER_POINT))
+    room = style.width_of(figure) / n_columns - BETWEEN_MM
+    most = int(room / (LETTER * style.letter_size() * MM_PER_POINT))
     names = short_names(list(levels), most=most)
     for ax, (level, rows), name in zip(grid, point_rows, names, strict=False):
-        _panel(ax, rows, line_rows.get(level), narrow=n_columns >= NARROW_FROM or is_narrow(figure))
+        _panel(
+            ax,
+            rows,
+            line_rows.get(level),
+            narrow=n_columns >= NARROW_FROM or style.is_narrow(figure),
+        )
         ax.set_title(name, pad=3)
     for position, ax in enumerate(grid):
         if position >= len(levels):
@@ -167,10 +162,10 @@ def _panel(ax: "Axes", rows: pd.DataFrame, line: pd.DataFrame | None, *, narrow:
 
     if line is not None:
         ax.fill_between(
-            line["x"], line["conf_low"], line["conf_high"], color=BAND, linewidth=0, zorder=1
+            line["x"], line["conf_low"], line["conf_high"], color=style.BAND, linewidth=0, zorder=1
         )
-        ax.plot(line["x"], line["estimate"], **LINE)
-    ax.scatter(rows["x"], rows["y"], s=POINT_SIZE, **POINT)
+        ax.plot(line["x"], line["estimate"], **style.LINE)
+    ax.scatter(rows["x"], rows["y"], s=POINT_SIZE, **style.POINT)
     if narrow:
         ax.xaxis.set_major_locator(MaxNLocator(INTERVALS, integer=True))
         ax.yaxis.set_major_locator(MaxNLocator(2 * INTERVALS))

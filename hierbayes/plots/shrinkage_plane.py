@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+import hierbayes.plots.shrinkage_source as shared
 from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
@@ -13,15 +14,6 @@ from hierbayes.naming.addresses import effect_labels, fixed_partners
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import place_names, settle
 from hierbayes.plots.picture import picture
-from hierbayes.plots.shrinkage_source import (
-    ESTIMATOR,
-    is_narrow,
-    legend_above,
-    rows_of,
-    short_names,
-    table_of,
-    term_label,
-)
 from hierbayes.plots.style import BAND, INK, SOFT, drawing, figure_of
 from hierbayes.pooling.ellipses import ellipse, ellipse_band
 from hierbayes.pooling.level_covariances import covariance_draws
@@ -89,7 +81,7 @@ def shrinkage_plane(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('(Intercept) (ms)', 'Days (ms per unit)')
     """
-    table = table_of(source)
+    table = shared.table_of(source)
     x, y = _two_terms(table, group, terms)
     own, kept = _points(x, y, "unpenalised"), _points(x, y, "coefficient")
     centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
@@ -107,12 +99,12 @@ def shrinkage_plane(
             axes.plot(*ring, color=SOFT, linewidth=1.0, linestyle=style, zorder=2)
         _arrows(axes, own, kept, heads=few)
         _marks(axes, own, kept, unknown=_unknown(x, y), table=table, few=few)
-        size = 10 if is_narrow(axes) else 15
+        size = 10 if shared.is_narrow(axes) else 15
         axes.plot(*centre[:, None], "+", color=INK, ms=size, mew=2, zorder=6, label="population")
         _frame(axes, np.concatenate([own, kept, centre[None], *(ring.T for ring in rings)]))
-        axes.set_xlabel(term_label(source, x.attrs["term"], labels))
-        axes.set_ylabel(term_label(source, y.attrs["term"], labels))
-        legend_above(axes)
+        axes.set_xlabel(shared.term_label(source, x.attrs["term"], labels))
+        axes.set_ylabel(shared.term_label(source, y.attrs["term"], labels))
+        shared.legend_above(axes)
         settle(axes)
         points = np.concatenate([own, kept, (own + kept) / 2])
         shares = [
@@ -120,8 +112,8 @@ def shrinkage_plane(
             for ring, level in zip(rings, sorted(levels), strict=True)
         ]
         if few if names is None else names:
-            letter = SMALL_NAME if is_narrow(axes) else NAME_SIZE
-            shown = short_names(list(x.index))
+            letter = SMALL_NAME if shared.is_narrow(axes) else NAME_SIZE
+            shown = shared.short_names(list(x.index))
             place_names(axes, own, shown, letter=letter, away_from=kept, written=shares)
     describe(axes, _words(table, x, y))
     return figure, axes
@@ -130,7 +122,7 @@ def shrinkage_plane(
 def _two_terms(
     table: ShrinkageTable, group: str | None, terms: Sequence[str] | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    first = rows_of(table, group, None)
+    first = shared.rows_of(table, group, None)
     assert table.details is not None
     known = table.details.factors[first.attrs["group"]].terms
     if len(known) < 2:
@@ -141,7 +133,7 @@ def _two_terms(
     chosen = tuple(known[:2] if terms is None else terms)
     if len(chosen) != 2 or isinstance(terms, str) or chosen[0] == chosen[1]:
         raise OptionError(f"terms={shown(terms)} must name two different terms, for x and for y.")
-    x, y = (rows_of(table, first.attrs["group"], term) for term in chosen)
+    x, y = (shared.rows_of(table, first.attrs["group"], term) for term in chosen)
     return x, y
 
 
@@ -226,7 +218,7 @@ def _marks(
     few: bool,
 ) -> None:
     assert table.details is not None
-    size = (14.0 if is_narrow(ax) else 26.0) if few else 5.0
+    size = (14.0 if shared.is_narrow(ax) else 26.0) if few else 5.0
     hollow: dict[str, Any] = {"facecolors": "white", "edgecolors": SOFT}
     hollow["linewidths"] = 1.1 if few else 0.5
     known = own[~unknown]
@@ -237,7 +229,7 @@ def _marks(
         ax.scatter(
             own[unknown, 0], own[unknown, 1], s=size, marker="D", zorder=4, label=label, **hollow
         )
-    label = ESTIMATOR[table.details.method]
+    label = shared.ESTIMATOR[table.details.method]
     ax.scatter(kept[:, 0], kept[:, 1], s=size, color=INK, linewidths=0, zorder=5, label=label)
 
 
@@ -259,7 +251,7 @@ def _name_ring(ax: "Axes", ring: FloatArray, level: float, *, points: FloatArray
         xy=tuple(best),
         ha="center",
         va="center",
-        fontsize=SMALL_NAME if is_narrow(ax) else NAME_SIZE,
+        fontsize=SMALL_NAME if shared.is_narrow(ax) else NAME_SIZE,
         color=SOFT,
         bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
         zorder=2,
@@ -281,7 +273,8 @@ def _words(table: ShrinkageTable, x: pd.DataFrame, y: pd.DataFrame) -> str:
     return (
         f"{len(x)} levels of {x.attrs['group']} in the plane of {x.attrs['term']} and "
         f"{y.attrs['term']}. An arrow leads from each level's estimate without shrinkage to its "
-        f"{ESTIMATOR[table.details.method]} estimate, towards the population at {centre}; level "
+        f"{shared.ESTIMATOR[table.details.method]} estimate, towards the population at {centre}; "
+        f"level "
         f"{farthest} moves farthest. Between-level sds are {sds[0]:.3g} and {sds[1]:.3g}, "
         f"{correlation}."
     )

@@ -6,19 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+import hierbayes.plots.shrinkage_source as shared
 from hierbayes.options import Against, check_option
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import place_names, settle
 from hierbayes.plots.picture import picture
-from hierbayes.plots.shrinkage_source import (
-    is_narrow,
-    legend_above,
-    rows_of,
-    short_names,
-    table_of,
-    unit_of,
-    whole_numbers,
-)
 from hierbayes.plots.style import BAND, INK, LINE, drawing, figure_of
 from hierbayes.pooling.reliability_curve import reliability_curve
 from hierbayes.results.fit import Fit
@@ -76,8 +68,8 @@ def shrinkage_reliability(
     ('rows of a level of Subject', 'reliability of Days')
     """
     check_option("against", against, Against)
-    table = table_of(fit)
-    rows = rows_of(table, group, term)
+    table = shared.table_of(fit)
+    rows = shared.rows_of(table, group, term)
     names = {"group": rows.attrs["group"], "term": rows.attrs["term"]}
     curve = reliability_curve(fit, level=level, **names)
     places = _places(table, rows, "n" if against == "n" else "unpenalised_se")
@@ -89,15 +81,15 @@ def shrinkage_reliability(
         axes.scatter(places["x"], places["reliability"], s=size, color=INK, linewidths=0, zorder=4)
         axes.set_ylim(-0.03, 1.04)
         if against == "n":
-            axes.xaxis.set_major_locator(whole_numbers())
+            axes.xaxis.set_major_locator(shared.whole_numbers())
         axes.set_xlim(0.0, _end(places["x"], curve, against))
         axes.set_xlabel(_x_label(fit, names, against=against, labels=labels))
         axes.set_ylabel((labels or {}).get("reliability", f"reliability of {names['term']}"))
-        legend_above(axes)
+        shared.legend_above(axes)
         if len(places) <= MOST_WORDS:
             settle(axes)
             at = places[["x", "reliability"]].to_numpy(dtype=np.float64)
-            letter = SMALL_NAME if is_narrow(axes) else NAME_SIZE
+            letter = SMALL_NAME if shared.is_narrow(axes) else NAME_SIZE
             beside = at + np.array([0.0, CLEAR])  # names stand below their points, off the curve
             shown = places["words"].tolist()
             place_names(axes, at, shown, letter=letter, away_from=beside, distances=DISTANCES)
@@ -116,7 +108,7 @@ def _places(table: ShrinkageTable, rows: pd.DataFrame, column: str) -> pd.DataFr
     found: dict[tuple[str, ...], list[int]] = {}
     for i, (x, y) in enumerate(zip(rows[column], rows["reliability"], strict=True)):
         found.setdefault((f"{x:.{SAME}g}", f"{y:.{SAME}g}"), []).append(i)
-    places, names = [], short_names(list(rows.index))
+    places, names = [], shared.short_names(list(rows.index))
     for members in found.values():
         i = members[0]
         se = ", ".join(_error(value) for value in errors[i])
@@ -159,7 +151,7 @@ def _x_label(
         return labels[against]
     if against == "n":
         return f"rows of a level of {names['group']}"
-    unit = unit_of(fit)
+    unit = shared.unit_of(fit)
     return f"standard error of {names['term']}" + (f" ({unit})" if unit else "")
 
 

@@ -6,19 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+import hierbayes.plots.shrinkage_source as shared
 from hierbayes.arrays import FloatArray
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import settle, spread_positions, width
 from hierbayes.plots.picture import picture
-from hierbayes.plots.shrinkage_source import (
-    ESTIMATOR,
-    is_narrow,
-    legend_above,
-    rows_of,
-    short_names,
-    table_of,
-    term_label,
-)
 from hierbayes.plots.style import INK, REFERENCE, SOFT, drawing, figure_of
 from hierbayes.results.fit import Fit
 from hierbayes.results.shrinkage_table import ShrinkageTable
@@ -68,8 +60,8 @@ def shrinkage_slopegraph(
     >>> [text.get_text() for text in ax.get_xticklabels()]
     ['no pooling', 'partial pooling']
     """
-    table = table_of(source)
-    rows = rows_of(table, group, term).sort_values("unpenalised", kind="stable")
+    table = shared.table_of(source)
+    rows = shared.rows_of(table, group, term).sort_values("unpenalised", kind="stable")
     own, kept = rows["unpenalised"].to_numpy(), rows["coefficient"].to_numpy()
     population = float(rows["population"].iloc[0])
     few = len(rows) <= MANY
@@ -80,12 +72,12 @@ def shrinkage_slopegraph(
         _marks(axes, rows, table)
         axes.set_xticks([0.0, 1.0], ["no pooling", "partial pooling"])
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel(term_label(source, rows.attrs["term"], labels))
-        legend_above(axes)
+        axes.set_ylabel(shared.term_label(source, rows.attrs["term"], labels))
+        shared.legend_above(axes)
         axes.set_xlim(-EMPTY, 1.0 + EMPTY)
         if few if names is None else names:
             settle(axes)
-            _names(axes, own, kept, names=short_names(list(rows.index)))
+            _names(axes, own, kept, names=shared.short_names(list(rows.index)))
     describe(axes, _words(rows, table, population))
     return figure, axes
 
@@ -109,7 +101,7 @@ def _marks(ax: "Axes", rows: pd.DataFrame, table: ShrinkageTable) -> None:
     assert table.details is not None
     n = rows["n"].to_numpy(dtype=np.float64)
     share = np.full(n.size, 0.4) if n.min() == n.max() else n / n.max()
-    area = (AREA[0] + (AREA[1] - AREA[0]) * share) * (0.5 if is_narrow(ax) else 1.0)
+    area = (AREA[0] + (AREA[1] - AREA[0]) * share) * (0.5 if shared.is_narrow(ax) else 1.0)
     area = area if n.size <= MANY else 0.2 * area
     left, right = np.zeros(n.size), np.ones(n.size)
     label = "without shrinkage"
@@ -119,13 +111,13 @@ def _marks(ax: "Axes", rows: pd.DataFrame, table: ShrinkageTable) -> None:
         "linewidths": 1.0 if n.size <= MANY else 0.4,
     }
     ax.scatter(left, rows["unpenalised"], s=area, zorder=3, label=label, **hollow)
-    name = ESTIMATOR[table.details.method]
+    name = shared.ESTIMATOR[table.details.method]
     ax.scatter(right, rows["coefficient"], s=area, color=INK, linewidths=0, zorder=4, label=name)
 
 
 def _names(ax: "Axes", own: FloatArray, kept: FloatArray, *, names: list[str]) -> None:
     """Name the levels at both sides, moved apart where they are close."""
-    letter = SMALL_NAME if is_narrow(ax) else NAME_SIZE
+    letter = SMALL_NAME if shared.is_narrow(ax) else NAME_SIZE
     low, high = ax.get_ylim()
     dots = ax.figure.dpi / 72
     share = letter * width(names) * dots / ax.get_window_extent().width
@@ -155,6 +147,6 @@ def _words(rows: pd.DataFrame, table: ShrinkageTable, population: float) -> str:
     return (
         f"{rows.attrs['term']} of {len(rows)} levels of {rows.attrs['group']}: at the left without "
         f"shrinkage, from {own.min():.4g} ({own.idxmin()}) to {own.max():.4g} ({own.idxmax()}); at "
-        f"the right {ESTIMATOR[table.details.method]} estimates, from {kept.min():.4g} to "
+        f"the right {shared.ESTIMATOR[table.details.method]} estimates, from {kept.min():.4g} to "
         f"{kept.max():.4g}. The lines run towards the population value {population:.4g}."
     )

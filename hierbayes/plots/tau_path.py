@@ -6,19 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+import hierbayes.plots.shrinkage_source as shared
 from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
 from hierbayes.naming.addresses import effect_labels
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import settle, spread_positions
 from hierbayes.plots.picture import picture
-from hierbayes.plots.shrinkage_source import (
-    ESTIMATOR,
-    is_narrow,
-    short_names,
-    term_label,
-    term_unit,
-)
 from hierbayes.plots.style import BAND, INK, REFERENCE, SOFT, drawing, figure_of
 from hierbayes.pooling.shrinkage_path import shrinkage_path
 from hierbayes.results.density import density
@@ -95,12 +89,12 @@ def tau_path(
         axes.set_ylim(bottom, high + room)
         axes.set_yticks([tick for tick in axes.get_yticks() if low - room <= tick <= high + room])
         axes.set_xlim(0.0, 1.0)
-        words = f"{ESTIMATOR[fit.method].split()[0]} {own:.3g}"
+        words = f"{shared.ESTIMATOR[fit.method].split()[0]} {own:.3g}"
         place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9.5}
         axes.text(_share(own, scale), 1.0, words, transform=axes.get_xaxis_transform(), **place)
         _ticks(axes, scale)
-        axes.set_xlabel(_x_label(fit, name, picked, labels=labels, narrow=is_narrow(axes)))
-        axes.set_ylabel(term_label(fit, picked, labels))
+        axes.set_xlabel(_x_label(fit, name, picked, labels=labels, narrow=shared.is_narrow(axes)))
+        axes.set_ylabel(shared.term_label(fit, picked, labels))
         if len(ends) <= MANY:
             _names(axes, ends)
     describe(axes, _words(fit, path, own))
@@ -154,13 +148,13 @@ def _strip(ax: "Axes", draws: FloatArray, scale: float, *, low: float, high: flo
         xy=(0.02 if left else 0.98, low + 0.85 * (high - low)),
         ha="left" if left else "right",
         va="top",
-        fontsize=SMALL_NAME if is_narrow(ax) else NAME_SIZE,
+        fontsize=SMALL_NAME if shared.is_narrow(ax) else NAME_SIZE,
     )
 
 
 def _ticks(ax: "Axes", scale: float) -> None:
     """Tick round sds that have room beside each other, and both ends."""
-    apart = NARROW_ROOM if is_narrow(ax) else ROOM
+    apart = NARROW_ROOM if shared.is_narrow(ax) else ROOM
     places, words = [0.0], ["0"]
     powers = np.arange(np.floor(np.log10(scale)) - 3, np.log10(scale) + 4)
     for sd in (float(f"{digit}e{int(power)}") for power in powers for digit in (1, 2, 5)):
@@ -176,7 +170,7 @@ def _x_label(
 ) -> str:
     if labels is not None and "sd" in labels:
         return labels["sd"]
-    unit = term_unit(fit, term)
+    unit = shared.term_unit(fit, term)
     end = "\n" if narrow else " "
     return f"sd of {term}{end}between levels of {group}" + (f" ({unit})" if unit else "")
 
@@ -184,7 +178,7 @@ def _x_label(
 def _names(ax: "Axes", ends: "pd.Series[float]") -> None:
     """Name the lines at their right ends, moved apart where they are close."""
     settle(ax)
-    letter = SMALL_NAME if is_narrow(ax) else NAME_SIZE
+    letter = SMALL_NAME if shared.is_narrow(ax) else NAME_SIZE
     low, high = ax.get_ylim()
     height = ax.get_window_extent().height / ax.figure.dpi * 72
     distance = 1.05 * letter * (high - low) / height
@@ -192,7 +186,7 @@ def _names(ax: "Axes", ends: "pd.Series[float]") -> None:
     places = spread_positions(
         np.array(order, dtype=np.float64), distance, low=low + distance / 2, high=high
     )
-    names = short_names(list(order.index))
+    names = shared.short_names(list(order.index))
     for name, end, place in zip(names, order.tolist(), places, strict=True):
         ax.annotate(
             name,
@@ -212,5 +206,5 @@ def _words(fit: Fit, path: pd.DataFrame, own: float) -> str:
         f"{path['term'].iloc[0]} of {len(last)} levels of {path['group'].iloc[0]} over the sd "
         f"between levels: all start at {start:.4g} for an sd of zero and fan out to their own "
         f"estimates, from {last.min():.4g} ({last.idxmin()}) to {last.max():.4g} "
-        f"({last.idxmax()}). {ESTIMATOR[fit.method]} stands at an sd of {own:.3g}."
+        f"({last.idxmax()}). {shared.ESTIMATOR[fit.method]} stands at an sd of {own:.3g}."
     )

@@ -13,7 +13,7 @@ from hierbayes.arrays import FloatArray
 from hierbayes.bayes.predictive import flat_draws, log_prior_variables
 from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.capabilities import not_supported
-from hierbayes.naming.variable_names import COEF, OBS, TERM
+from hierbayes.naming.variable_names import COEF, OBS, term_dims
 from hierbayes.options import check_option, random_generator
 from hierbayes.prediction.posterior_predict import log_likelihood, response_draws
 from hierbayes.results.draws import PosteriorDraws
@@ -97,7 +97,7 @@ def log_prior(fit: PosteriorFit, labels: Labels) -> dict[str, tuple[tuple[str, .
             found[kind] = ((*SAMPLE, own)[: values.ndim], values)
         elif kind == "sd":
             name = labels.factors[factor]
-            found[f"sd_{name}"] = ((*SAMPLE, name + TERM), values)
+            found[f"sd_{name}"] = ((*SAMPLE, term_dims(name)[0]), values)
         else:
             found[f"corr_{labels.factors[factor]}"] = (SAMPLE, values)
     return found

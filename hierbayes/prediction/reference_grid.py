@@ -22,16 +22,10 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.capabilities import not_supported
+from hierbayes.design import values as kinds
 from hierbayes.design.columns import label_of
 from hierbayes.design.design import Design
 from hierbayes.design.new_data import new_rows
-from hierbayes.design.values import (
-    Factor,
-    Logical,
-    as_numbers,
-    drop_unused,
-    number_label,
-)
 from hierbayes.errors import DataError, OptionError
 from hierbayes.results.fit import Fit, used_column
 from hierbayes.wording import did_you_mean, shown
@@ -177,13 +171,13 @@ def _columns(design: Design) -> dict[str, bool]:
 
 def _predictor(fit: Fit, name: str, *, is_factor: bool, at: Any) -> Predictor:
     value = used_column(fit, name)
-    if isinstance(value, Factor | Logical):
+    if isinstance(value, kinds.Factor | kinds.Logical):
         levels = (False, True)
-        if isinstance(value, Factor):
-            levels = tuple(drop_unused(value).levels.tolist())
+        if isinstance(value, kinds.Factor):
+            levels = tuple(kinds.drop_unused(value).levels.tolist())
         chosen = levels if at is None else _chosen_levels(name, at, levels)
         return Predictor(name=name, values=chosen, kind="levels", range=None)
-    numbers = as_numbers(value)
+    numbers = kinds.as_numbers(value)
     extent = (float(numbers.min()), float(numbers.max()))
     distinct = np.unique(numbers)
     if at is not None:
@@ -221,7 +215,7 @@ def level_label(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return str(value)
     is_number = isinstance(value, int | float | np.number)
-    return number_label(float(value)) if is_number else label_of(value)
+    return kinds.number_label(float(value)) if is_number else label_of(value)
 
 
 def _chosen_numbers(name: str, at: Any) -> tuple[float, ...]:

@@ -21,15 +21,7 @@ from typing import Literal
 from hierbayes.design.design import Design
 from hierbayes.families.family import POSITIVE, Bounds
 from hierbayes.families.family import Parameter as FamilyParameter
-from hierbayes.naming.addresses import (
-    Addresses,
-    coefficient_details,
-    coefficient_spellings,
-    correlation_spellings,
-    residual_spellings,
-    sd_spellings,
-    squeezed,
-)
+from hierbayes.naming import addresses
 
 Kind = Literal["beta", "sd", "cor", "sigma", "family"]
 INTERCEPT = "(Intercept)"
@@ -80,7 +72,7 @@ def parameters_of(
         _correlations(design, t) for t, term in enumerate(design.terms) if len(term.columns) > 1
     ]
     if has_sigma:
-        found.append(Parameter("sigma", residual_spellings(design), (), "sigma"))
+        found.append(Parameter("sigma", addresses.residual_spellings(design), (), "sigma"))
     found += [
         Parameter(p.name, (p.name, f"family({p.name})"), (), "family", bounds=p.bounds)
         for p in family
@@ -89,13 +81,15 @@ def parameters_of(
 
 
 def _coefficients(design: Design, kept: Sequence[int], *, taken: set[str]) -> list[Parameter]:
-    details = coefficient_details(design)
+    details = addresses.coefficient_details(design)
     spellings = [
-        coefficient_spellings(design.coef_names[column], details[column], k)
+        addresses.coefficient_spellings(design.coef_names[column], details[column], k)
         for k, column in enumerate(kept)
     ]
     found = []
-    for k, (ways, label) in enumerate(zip(spellings, Addresses(spellings).labels, strict=True)):
+    for k, (ways, label) in enumerate(
+        zip(spellings, addresses.Addresses(spellings).labels, strict=True)
+    ):
         name = f"b({label})" if label in taken else label
         classes = () if ways[0] == INTERCEPT else _with_empty("b")
         found.append(Parameter(name, ways, classes, "beta", (k,)))
@@ -108,9 +102,9 @@ def _sds(design: Design) -> list[Parameter]:
         factor = design.factors[term.factor]
         for column in term.columns:
             printed = f"sd({factor.columns[column]}|{factor.name})"
-            ways = (printed, *sd_spellings(design, t, column))
+            ways = (printed, *addresses.sd_spellings(design, t, column))
             found.append((ways, _classes("sd", design, t), (term.factor, column)))
-    labels = Addresses([ways for ways, *_ in found]).labels
+    labels = addresses.Addresses([ways for ways, *_ in found]).labels
     return [
         Parameter(label, ways, classes, "sd", place)
         for label, (ways, classes, place) in zip(labels, found, strict=True)
@@ -120,14 +114,18 @@ def _sds(design: Design) -> list[Parameter]:
 def _correlations(design: Design, t: int) -> Parameter:
     term = design.terms[t]
     name = f"cor({term.name})"
-    pair = correlation_spellings(design, t, term.columns[:2]) if len(term.columns) == 2 else ()
+    pair = (
+        addresses.correlation_spellings(design, t, term.columns[:2])
+        if len(term.columns) == 2
+        else ()
+    )
     return Parameter(name, (name, *pair), _classes("cor", design, t), "cor", (t,))
 
 
 def _classes(kind: str, design: Design, t: int) -> tuple[str, ...]:
     term = design.terms[t]
     groups = (term.name, design.factors[term.factor].name)
-    own = [squeezed(f"{kind}({group})") for group in groups]
+    own = [addresses.squeezed(f"{kind}({group})") for group in groups]
     return tuple(dict.fromkeys([*own, *_with_empty(kind)]))
 
 

@@ -9,17 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from hierbayes.render.blocks import (
-    Blocks,
-    Column,
-    Fact,
-    Findings,
-    Heading,
-    Paragraph,
-    Printed,
-    Table,
-    Wide,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import WIDE, fill_lines, wrapped
 from hierbayes.reports.coefficients import decimals_of, fixed_cell, numbers
 from hierbayes.results.comparison import ComparedFit, Comparison
@@ -34,31 +24,32 @@ LEGEND = {
 }
 
 
-def comparison_blocks(found: Comparison) -> Blocks:
+def comparison_blocks(found: Comparison) -> kinds.Blocks:
     """Show a comparison: estimates, intervals, and the reason of each difference."""
     rows = [str(name) for name in found.table.index]
     reasons = [str(reason) for reason in found.table["why"]]
     decimals = [_decimals(found.table.iloc[i], found) for i in range(len(rows))]
     shown = _head(found)
-    facts = [Fact(label, "\n".join(texts)) for label, texts in shown]
+    facts = [kinds.Fact(label, "\n".join(texts)) for label, texts in shown]
     legend = _legend(found)
     intervals = f"Intervals ({100 * found.level:g} %)"
     return (
-        Wide(
+        kinds.Wide(
             [
-                Heading(_title(found)),
-                Printed(_head_lines(shown), facts, gap=False),
-                Table(_estimates(found, decimals), rows, "Estimates", head="Estimates:"),
-                Table(_intervals(found, decimals), rows, intervals, head=f"{intervals}:"),
-                Printed(
+                kinds.Heading(_title(found)),
+                kinds.Printed(_head_lines(shown), facts, gap=False),
+                kinds.Table(_estimates(found, decimals), rows, "Estimates", head="Estimates:"),
+                kinds.Table(_intervals(found, decimals), rows, intervals, head=f"{intervals}:"),
+                kinds.Printed(
                     [line for text in legend for line in _wrapped(text, "  ", "      ")],
-                    [Paragraph(f"{'; '.join(legend)}.", soft=True)] if legend else [],
+                    [kinds.Paragraph(f"{'; '.join(legend)}.", soft=True)] if legend else [],
                     gap=False,
                 ),
-                Printed(
-                    _reason_lines(rows, reasons), [Table([("why", reasons)], rows, "Why", labels=1)]
+                kinds.Printed(
+                    _reason_lines(rows, reasons),
+                    [kinds.Table([("why", reasons)], rows, "Why", labels=1)],
                 ),
-                Findings(_findings(found)),
+                kinds.Findings(_findings(found)),
             ]
         ),
     )
@@ -128,8 +119,8 @@ def _column(found: Comparison, name: str, decimals: Sequence[int]) -> list[str]:
     return [fixed_cell(value, places, missing="") for value, places in pairs]
 
 
-def _estimates(found: Comparison, decimals: Sequence[int]) -> list[Column]:
-    columns: list[Column] = []
+def _estimates(found: Comparison, decimals: Sequence[int]) -> list[kinds.Column]:
+    columns: list[kinds.Column] = []
     for fit in found.fits:
         if fit.is_posterior:
             lead = _lead(found, fit.name)
@@ -146,13 +137,13 @@ def _lead(found: Comparison, name: str) -> str:
     return f"{name} " if sum(fit.is_posterior for fit in found.fits) > 1 else ""
 
 
-def _intervals(found: Comparison, decimals: Sequence[int]) -> list[Column]:
+def _intervals(found: Comparison, decimals: Sequence[int]) -> list[kinds.Column]:
     """Intervals of the reference and of the posteriors, and what compares them."""
     reference = next((fit for fit in found.fits if fit.name == found.shift_of), None)
     posteriors = [fit for fit in found.fits if fit.is_posterior]
     # beside a posterior only the reference: ML's intervals are in the frame
     shown = [fit for fit in found.fits if fit.is_posterior or fit is reference or not posteriors]
-    columns: list[Column] = [
+    columns: list[kinds.Column] = [
         (fit.name, _interval_cells(found, fit.prefix, decimals)) for fit in shown
     ]
     for fit in posteriors:
@@ -168,10 +159,10 @@ def _interval_cells(found: Comparison, prefix: str, decimals: Sequence[int]) -> 
     return [f"[{low}, {high}]" if low else "" for low, high in zip(*ends, strict=True)]
 
 
-def _against(found: Comparison, fit: ComparedFit, lead: str) -> list[Column]:
+def _against(found: Comparison, fit: ComparedFit, lead: str) -> list[kinds.Column]:
     """Columns of a posterior that compare it with the reference, zero and its prior."""
     frame, prefix, n = found.table, fit.prefix, len(found.table)
-    columns: list[Column] = []
+    columns: list[kinds.Column] = []
     if found.shift_of:
         columns.append((lead + "width", _column(found, f"{prefix}_width_ratio", [2] * n)))
         pairs = zip(frame[f"{prefix}_shift"], frame[f"{prefix}_shift_unit"], strict=True)

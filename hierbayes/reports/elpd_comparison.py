@@ -2,36 +2,28 @@
 
 import math
 
-from hierbayes.render.blocks import (
-    Blocks,
-    Column,
-    Findings,
-    Heading,
-    Paragraph,
-    Table,
-    facts,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.reports.coefficients import decimals_of
 from hierbayes.results.comparison import ElpdComparison
 
 
-def elpd_blocks(found: ElpdComparison) -> Blocks:
+def elpd_blocks(found: ElpdComparison) -> kinds.Blocks:
     """Show a comparison by elpd."""
     data = f"{found.data_name}, {found.n_obs} rows" if found.data_name else ""
     models = ((f"{name}:", formula) for name, formula in found.formulas.items())
     return (
-        Heading("Comparison of posteriors by leave-one-out prediction"),
-        *facts(("Data:", data), *models),
-        Paragraph(found.what, gap=False),
-        Table(_columns(found), [str(name) for name in found.table.index]),
-        Paragraph(found.verdict),
-        Findings([str(finding) for finding in found.findings]),
+        kinds.Heading("Comparison of posteriors by leave-one-out prediction"),
+        *kinds.facts(("Data:", data), *models),
+        kinds.Paragraph(found.what, gap=False),
+        kinds.Table(_columns(found), [str(name) for name in found.table.index]),
+        kinds.Paragraph(found.verdict),
+        kinds.Findings([str(finding) for finding in found.findings]),
     )
 
 
-def _columns(found: ElpdComparison) -> list[Column]:
+def _columns(found: ElpdComparison) -> list[kinds.Column]:
     frame = found.table
-    columns: list[Column] = []
+    columns: list[kinds.Column] = []
     for name, error in (("elpd", "se"), ("elpd_diff", "se_diff")):
         for column in (name, error):
             shown = [

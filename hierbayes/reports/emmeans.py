@@ -5,16 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from hierbayes.render.blocks import (
-    Block,
-    Blocks,
-    Column,
-    Heading,
-    Paragraph,
-    Table,
-    facts,
-    paragraphs,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.numbers import format_common
 from hierbayes.reports.coefficients import (
     MOST_DECIMALS,
@@ -31,20 +22,23 @@ P_DECIMALS = 4
 DF_DIGITS = 5
 
 
-def emmeans_blocks(found: EmmeansTable) -> Blocks:
+def emmeans_blocks(found: EmmeansTable) -> kinds.Blocks:
     """Show marginal means and their contrasts."""
     labels = (*found.specs, *found.by)
     means = _columns(found.means, labels, MEAN_COLUMNS, level=found.level)
-    blocks: list[Block] = [
-        Heading("Estimated marginal means"),
-        *facts(("Data:", found.data_name), ("Model:", found.formula_text)),
-        Table(means, labels=len(labels)),
-        *paragraphs(_mean_sentences(found)),
+    blocks: list[kinds.Block] = [
+        kinds.Heading("Estimated marginal means"),
+        *kinds.facts(("Data:", found.data_name), ("Model:", found.formula_text)),
+        kinds.Table(means, labels=len(labels)),
+        *kinds.paragraphs(_mean_sentences(found)),
     ]
     if found.contrasts is not None:
         labels = (*found.by, "contrast")
         contrasts = _columns(found.contrasts, labels, CONTRAST_COLUMNS, level=found.level)
-        blocks += [Table(contrasts, labels=len(labels)), Paragraph(found.contrast_words)]
+        blocks += [
+            kinds.Table(contrasts, labels=len(labels)),
+            kinds.Paragraph(found.contrast_words),
+        ]
     return tuple(blocks)
 
 
@@ -55,9 +49,11 @@ def _mean_sentences(found: EmmeansTable) -> list[str]:
 
 def _columns(
     frame: pd.DataFrame, labels: tuple[str, ...], estimates: tuple[str, ...], *, level: float
-) -> list[Column]:
+) -> list[kinds.Column]:
     """Columns of a table: labels, then numbers; df, statistic and p are left out where all miss."""
-    columns: list[Column] = [(name, [_label(value) for value in frame[name]]) for name in labels]
+    columns: list[kinds.Column] = [
+        (name, [_label(value) for value in frame[name]]) for name in labels
+    ]
     decimals = _decimals(numbers(frame, "std_error"))
     low, high = limit_names(level)
     headers = {

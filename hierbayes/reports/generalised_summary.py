@@ -7,15 +7,7 @@ from typing import Any
 
 from hierbayes.errors import NotSupportedError
 from hierbayes.options import Ddf, check_flag, check_option
-from hierbayes.render.blocks import (
-    Block,
-    Blocks,
-    Fact,
-    Findings,
-    Heading,
-    Printed,
-    Table,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import wrapped
 from hierbayes.render.text import text
 from hierbayes.reports.coefficients import estimate_cells
@@ -59,7 +51,7 @@ def generalised_blocks(
     digits: int | None = None,
     correlation: bool | None = None,
     ddf: Ddf = "normal",
-) -> Blocks:
+) -> kinds.Blocks:
     """Show the summary of a generalised fit: lme4's blocks in lme4's order, then our findings.
 
     Parameters
@@ -86,26 +78,26 @@ def generalised_blocks(
         *fixed_effects_blocks(fit, digits, ddf),
         *correlation_blocks(fit, correlation=correlation),
         *rank_note(fit),
-        Findings(finding_sentences(fit, correlation=correlation)),
+        kinds.Findings(finding_sentences(fit, correlation=correlation)),
     )
 
 
-def _title(fit: GeneralisedFit) -> Block:
+def _title(fit: GeneralisedFit) -> kinds.Block:
     mixed = "" if fit.is_linear_model else " mixed"
     title = f"Generalized linear{mixed} model fit by maximum likelihood"
     if fit.is_linear_model:
-        return Heading(title)
+        return kinds.Heading(title)
     how = LAPLACE if fit.n_quadrature == 1 else QUADRATURE.format(fit.n_quadrature)
     lines = wrapped(f"{title} ({how}) [glmerMod]", rest="  ", width=TITLE_WIDTH)
-    return Printed(lines, [Heading(f"{title} ({how})")])
+    return kinds.Printed(lines, [kinds.Heading(f"{title} ({how})")])
 
 
-def _family(fit: GeneralisedFit) -> Fact:
+def _family(fit: GeneralisedFit) -> kinds.Fact:
     name = R_NAMES.get(fit.family, fit.family)
     return labelled("Family:", [f"{name}  ( {fit.link} )"], LABEL_WIDTH)
 
 
-def _residuals(fit: GeneralisedFit, digits: int) -> list[Block]:
+def _residuals(fit: GeneralisedFit, digits: int) -> list[kinds.Block]:
     """Five numbers of the scaled residuals, where the family has a variance."""
     try:
         values = scaled_residuals(fit)
@@ -114,7 +106,7 @@ def _residuals(fit: GeneralisedFit, digits: int) -> list[Block]:
     return [five_numbers_table(values, digits, caption="Scaled residuals")]
 
 
-def _random(fit: GeneralisedFit, digits: int) -> list[Block]:
+def _random(fit: GeneralisedFit, digits: int) -> list[kinds.Block]:
     if fit.is_linear_model and not fit.varcorr().has_residual:
         return []
     return [
@@ -122,7 +114,7 @@ def _random(fit: GeneralisedFit, digits: int) -> list[Block]:
     ]
 
 
-def _further(fit: GeneralisedFit, digits: int) -> list[Block]:
+def _further(fit: GeneralisedFit, digits: int) -> list[kinds.Block]:
     """Further parameters of the family with their standard errors."""
     found = fit.further_parameters
     if not found:
@@ -131,4 +123,4 @@ def _further(fit: GeneralisedFit, digits: int) -> list[Block]:
     cells = estimate_cells(parts, digits)
     columns = list(zip(["Estimate", "Std. Error"], cells, strict=True))
     head = f"Parameters of the family {fit.family}"
-    return [Table(columns, list(found), head, head=f"{head}:")]
+    return [kinds.Table(columns, list(found), head, head=f"{head}:")]

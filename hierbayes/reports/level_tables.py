@@ -5,15 +5,7 @@ from functools import partial
 import pandas as pd
 
 from hierbayes.formula.deparse import name_text
-from hierbayes.render.blocks import (
-    Block,
-    Blocks,
-    Heading,
-    Paragraph,
-    Printed,
-    Table,
-    columns_of,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import matrix_lines
 from hierbayes.render.numbers import PRINT_DIGITS, format_common
 from hierbayes.results.level_tables import LevelTables
@@ -26,13 +18,13 @@ TITLES = {
 ROWS_SHOWN = 1000  # a notebook with more rows of a table gets slow
 
 
-def level_tables_blocks(tables: LevelTables) -> Blocks:
+def level_tables_blocks(tables: LevelTables) -> kinds.Blocks:
     """Show random effects, their sds, or coefficients of every level, by their kind.
 
     The terminal has lme4's ``print(ranef(fit))`` or R's ``print(coef(fit))`` without its class
     line; a page the conditional sds beside the estimates.
     """
-    return (Printed(partial(_lines, tables), partial(_page, tables)),)
+    return (kinds.Printed(partial(_lines, tables), partial(_page, tables)),)
 
 
 def _lines(tables: LevelTables) -> list[str]:
@@ -47,21 +39,21 @@ def _lines(tables: LevelTables) -> list[str]:
     return lines[:-1]
 
 
-def _page(tables: LevelTables) -> list[Block]:
+def _page(tables: LevelTables) -> list[kinds.Block]:
     """One table a grouping factor, its first rows; each estimate with its sd beside it."""
-    blocks: list[Block] = []
+    blocks: list[kinds.Block] = []
     sds = tables.sds
     for name, frame in tables.items():
         shown = frame.head(ROWS_SHOWN)
-        columns = columns_of(frame_cells(shown), [str(column) for column in shown.columns])
+        columns = kinds.columns_of(frame_cells(shown), [str(column) for column in shown.columns])
         if sds is not None:
             beside = frame_cells(sds[name].head(ROWS_SHOWN))
-            errors = columns_of(beside, ["(sd)"] * len(columns))
+            errors = kinds.columns_of(beside, ["(sd)"] * len(columns))
             columns = [column for pair in zip(columns, errors, strict=True) for column in pair]
-        blocks.append(Heading(f"{TITLES[tables.kind]} of {name}"))
-        blocks.append(Table(columns, [str(level) for level in shown.index]))
+        blocks.append(kinds.Heading(f"{TITLES[tables.kind]} of {name}"))
+        blocks.append(kinds.Table(columns, [str(level) for level in shown.index]))
         if len(frame) > ROWS_SHOWN:
-            blocks.append(Paragraph(f"First {ROWS_SHOWN} of {len(frame)} levels."))
+            blocks.append(kinds.Paragraph(f"First {ROWS_SHOWN} of {len(frame)} levels."))
     return blocks
 
 

@@ -2,16 +2,7 @@
 
 import math
 
-from hierbayes.render.blocks import (
-    Blocks,
-    Column,
-    Heading,
-    Paragraph,
-    Printed,
-    Table,
-    facts,
-    paragraphs,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import wrapped
 from hierbayes.reports.coefficients import (
     TABLE_DIGITS,
@@ -29,18 +20,18 @@ SURELY = 3.0  # standard errors below df from which a mean of the samples is sur
 REFITTED = "Models were fitted again by ML (instead of REML)."
 
 
-def pb_test_blocks(test: PbTest) -> Blocks:
+def pb_test_blocks(test: PbTest) -> kinds.Blocks:
     """Show a bootstrap test."""
     columns, stars = _cells(test)
     counts = _counts(test)
     return (
-        Printed(
+        kinds.Printed(
             wrapped(f"{TITLE}, {counts}"),
-            [Heading(TITLE), Paragraph(f"{counts.capitalize()}.")],
+            [kinds.Heading(TITLE), kinds.Paragraph(f"{counts.capitalize()}.")],
         ),
-        *facts(("Data:", test.data_name), ("small:", test.small), ("large:", test.large)),
-        Table(columns, [str(name) for name in test.table.index], stars=stars),
-        *paragraphs(_sentences(test)),
+        *kinds.facts(("Data:", test.data_name), ("small:", test.small), ("large:", test.large)),
+        kinds.Table(columns, [str(name) for name in test.table.index], stars=stars),
+        *kinds.paragraphs(_sentences(test)),
     )
 
 
@@ -50,7 +41,7 @@ def _counts(test: PbTest) -> str:
     return f"{samples}{used}, {test.extremes:,} extreme"
 
 
-def _cells(test: PbTest) -> tuple[list[Column], list[str] | None]:
+def _cells(test: PbTest) -> tuple[list[kinds.Column], list[str] | None]:
     frame = test.table
     p_cells, stars = p_value_cells(numbers(frame, "p_value"), TABLE_DIGITS)
     columns = (

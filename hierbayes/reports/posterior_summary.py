@@ -11,16 +11,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.formula.parser import formula_lines
 from hierbayes.options import IntervalKind, check_flag, check_option
-from hierbayes.render.blocks import (
-    Blocks,
-    Column,
-    Findings,
-    Heading,
-    Paragraph,
-    Printed,
-    Table,
-    Wide,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.text import text
 from hierbayes.reports.model_facts import labelled, specification
 from hierbayes.reports.summary import finding_sentences
@@ -56,7 +47,7 @@ def posterior_blocks(
     kind: IntervalKind = "eti",
     priors: bool = True,
     diagnostics: bool | None = None,
-) -> Blocks:
+) -> kinds.Blocks:
     """Show the summary of a posterior.
 
     Parameters
@@ -70,12 +61,12 @@ def posterior_blocks(
     tables = _tables(fit, level=level, kind=kind, diagnostics=diagnostics)
     check_flag("priors", priors, "True (list the priors) or False")
     return (
-        Heading(_title(fit)),
+        kinds.Heading(_title(fit)),
         *(labelled(label, pieces, LABEL_WIDTH) for label, pieces in _head(fit)),
         *(_priors(fit) if priors else ()),
-        Wide(tables),
-        Paragraph("\n".join(_closing(fit, level, kind))),
-        Findings(finding_sentences(fit, correlation=False)),
+        kinds.Wide(tables),
+        kinds.Paragraph("\n".join(_closing(fit, level, kind))),
+        kinds.Findings(finding_sentences(fit, correlation=False)),
     )
 
 
@@ -102,7 +93,7 @@ def _head(fit: PosteriorFit) -> list[tuple[str, list[str]]]:
     return [*parts, ("Draws:", [drawn])]
 
 
-def _priors(fit: PosteriorFit) -> Blocks:
+def _priors(fit: PosteriorFit) -> kinds.Blocks:
     """Parameters and their priors; the user's are marked, and what the intercept's is about."""
     rows = []
     for parameter in fit.priors.parameters:
@@ -118,13 +109,13 @@ def _priors(fit: PosteriorFit) -> Blocks:
         for i, (name, law) in enumerate(rows)
     ]
     laws = [("prior", [law for _, law in rows])]
-    table = Table(laws, [name for name, _ in rows], "Priors", labels=1)
-    return (Printed(lines, [table], gap=False),)
+    table = kinds.Table(laws, [name for name, _ in rows], "Priors", labels=1)
+    return (kinds.Printed(lines, [table], gap=False),)
 
 
 def _tables(
     fit: PosteriorFit, *, level: float, kind: IntervalKind, diagnostics: bool | None
-) -> list[Table]:
+) -> list[kinds.Table]:
     """Tables of the summary: variance components by grouping factor, coefficients, the rest."""
     check_level(level)
     check_option("kind", kind, IntervalKind)
@@ -139,9 +130,9 @@ def _tables(
     columns = _columns(flat, interval.low, interval.high, level)
     columns += _diagnostic_columns(statistics) if shown else []
 
-    def table(title: str, names: list[str], at: list[int]) -> Table:
+    def table(title: str, names: list[str], at: list[int]) -> kinds.Table:
         chosen = [(name, [cells[i] for i in at]) for name, cells in columns]
-        return Table(chosen, names, title, head=f"{title}:")
+        return kinds.Table(chosen, names, title, head=f"{title}:")
 
     found = []
     owners = np.repeat(
@@ -162,7 +153,9 @@ def _tables(
     return found
 
 
-def _columns(flat: FloatArray, low: FloatArray, high: FloatArray, level: float) -> list[Column]:
+def _columns(
+    flat: FloatArray, low: FloatArray, high: FloatArray, level: float
+) -> list[kinds.Column]:
     """Cells of all parameters; each row has the decimals that its posterior sd asks for."""
     mean = flat.mean(axis=0)
     sd = flat.std(axis=0, ddof=1) if flat.shape[0] > 1 else np.zeros_like(mean)
@@ -197,7 +190,7 @@ def says_something(statistics: ChainStatistics) -> bool:
     return bool((statistics.r_hat > R_HAT_SHOWN).any() or (ess < ESS_SHOWN).any())
 
 
-def _diagnostic_columns(statistics: ChainStatistics) -> list[Column]:
+def _diagnostic_columns(statistics: ChainStatistics) -> list[kinds.Column]:
     sizes = (("Bulk_ESS", statistics.ess_bulk), ("Tail_ESS", statistics.ess_tail))
     return [
         ("Rhat", ["" if np.isnan(r) else f"{r:.3f}" for r in statistics.r_hat]),
@@ -230,9 +223,9 @@ def _closing(fit: PosteriorFit, level: float, kind: IntervalKind) -> list[str]:
     return sentences
 
 
-def hypothesis_blocks(found: Hypothesis) -> Blocks:
+def hypothesis_blocks(found: Hypothesis) -> kinds.Blocks:
     """Show the probability of a statement and the interval behind it."""
-    return tuple(Paragraph(sentence, gap=False) for sentence in _hypothesis_sentences(found))
+    return tuple(kinds.Paragraph(sentence, gap=False) for sentence in _hypothesis_sentences(found))
 
 
 def _hypothesis_sentences(found: Hypothesis) -> list[str]:

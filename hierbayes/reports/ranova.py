@@ -3,15 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from hierbayes.render.blocks import (
-    Blocks,
-    Column,
-    Heading,
-    Paragraph,
-    Table,
-    facts,
-    paragraphs,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.numbers import format_number, format_p_values
 from hierbayes.reports.coefficients import TABLE_DIGITS, Columns, tests_table
 from hierbayes.reports.f_table import titled
@@ -34,14 +26,14 @@ BOUND = (
 NAMES = {"reml": "restricted likelihood ratio", "ml": "likelihood ratio"}
 
 
-def ranova_blocks(found: RanovaTable) -> Blocks:
+def ranova_blocks(found: RanovaTable) -> kinds.Blocks:
     """Show single-term deletions of random effects as lmerTest prints them."""
     names, tests = _bound_cells(found)
     return (
         titled(_title(found), found.formula_text),
         tests_table(found.table, COLUMNS, gap=False),
-        *((Paragraph(BOUND), Table(tests, names, gap=False)) if names else ()),
-        *paragraphs(_sentences(found)),
+        *((kinds.Paragraph(BOUND), kinds.Table(tests, names, gap=False)) if names else ()),
+        *kinds.paragraphs(_sentences(found)),
     )
 
 
@@ -50,12 +42,12 @@ def _title(found: RanovaTable) -> str:
     return f"ANOVA-like table for random-effects: Single term deletions{kind}"
 
 
-def _bound_cells(found: RanovaTable) -> tuple[list[str], list[Column]]:
+def _bound_cells(found: RanovaTable) -> tuple[list[str], list[kinds.Column]]:
     """Rows whose mixture is known, with the mixture and the p values that go with it."""
     names = [name for name in found.table.index if name in found.mixtures]
     rows = found.table.loc[names]
     width = max((len(found.mixtures[name]) for name in names), default=0)
-    columns: list[Column] = [
+    columns: list[kinds.Column] = [
         ("mixture", [found.mixtures[name].ljust(width) for name in names]),
         ("p mixture", _p_cells(list(rows["p_mixture"]))),
     ]
@@ -91,7 +83,7 @@ def _sentences(found: RanovaTable) -> list[str]:
     return out
 
 
-def exact_test_blocks(found: ExactTest) -> Blocks:
+def exact_test_blocks(found: ExactTest) -> kinds.Blocks:
     """Show the exact test of a variance component."""
     p_cell = _p_cells([found.p_value], least=1 / found.nsim)[0]
     columns = [
@@ -102,10 +94,10 @@ def exact_test_blocks(found: ExactTest) -> Blocks:
     by = "REML" if found.method == "reml" else "ML"
     again = f" The model was fitted again by {by}." if found.refitted else ""
     return (
-        Heading(f"Exact {NAMES[found.method]} test: is the variance of {found.term} zero?"),
-        *facts(("Data:", found.data_name), ("Model:", found.formula_text)),
-        Table(columns, [found.term]),
-        Paragraph(
+        kinds.Heading(f"Exact {NAMES[found.method]} test: is the variance of {found.term} zero?"),
+        *kinds.facts(("Data:", found.data_name), ("Model:", found.formula_text)),
+        kinds.Table(columns, [found.term]),
+        kinds.Paragraph(
             f"{found.nsim} draws of the statistic's exact distribution under a variance of zero; "
             f"{found.zero_share:.0%} of it lies at zero.{again}"
         ),

@@ -6,18 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.plots.intervals import intervals
-from hierbayes.render.blocks import (
-    Blocks,
-    Column,
-    Heading,
-    Paragraph,
-    Preformatted,
-    Printed,
-    Section,
-    Table,
-    facts,
-    paragraphs,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.document import Document
 from hierbayes.render.numbers import format_factor, format_probability
 from hierbayes.render.text import table_lines
@@ -30,18 +19,18 @@ from hierbayes.results.reanalysis import Reanalysis
 MOST_PICTURED = 5
 
 
-def reanalysis_blocks(found: Reanalysis) -> Blocks:
+def reanalysis_blocks(found: Reanalysis) -> kinds.Blocks:
     """Show the table, the priors and the paragraph."""
     names = _names(found)
     priors = [str(prior) for prior in found.table["prior"]]
-    table = Table(_columns(found), names)
+    table = kinds.Table(_columns(found), names)
     lines = [f"prior, {n}: {p}" for n, p in zip(names[1:], priors[1:], strict=True)]
     return (
-        Heading(f"Reanalysis of {found.term}"),
-        *facts(("Formula:", found.formula_text), ("Data:", found.data_name)),
-        Printed(["", *table_lines(table), "", *lines], [_with_priors(found)], gap=False),
-        Paragraph(found.paragraph),
-        *(Paragraph(note, soft=True) for note in found.notes),
+        kinds.Heading(f"Reanalysis of {found.term}"),
+        *kinds.facts(("Formula:", found.formula_text), ("Data:", found.data_name)),
+        kinds.Printed(["", *table_lines(table), "", *lines], [_with_priors(found)], gap=False),
+        kinds.Paragraph(found.paragraph),
+        *(kinds.Paragraph(note, soft=True) for note in found.notes),
     )
 
 
@@ -53,10 +42,10 @@ def reanalysis_report(found: Reanalysis) -> Document:
     named = replace(estimates, columns=list(zip(_names(found), cells, strict=True)))
     result = _with_priors(found, caption=f"The effect of {found.term}")
     sections = [
-        Section("Result", [*paragraphs([found.paragraph, *found.notes]), result]),
+        kinds.Section("Result", [*kinds.paragraphs([found.paragraph, *found.notes]), result]),
         *_picture(found),
-        Section("Every parameter", [named]),
-        Section("Model", [Preformatted(explain_text(fits[0].design))]),
+        kinds.Section("Every parameter", [named]),
+        kinds.Section("Model", [kinds.Preformatted(explain_text(fits[0].design))]),
         again(_code(found)),
     ]
     data = f" ({found.data_name})" if found.data_name else ""
@@ -67,9 +56,9 @@ def _names(found: Reanalysis) -> list[str]:
     return [str(name) for name in found.table.index]
 
 
-def _with_priors(found: Reanalysis, caption: str = "") -> Table:
+def _with_priors(found: Reanalysis, caption: str = "") -> kinds.Table:
     prior = ("prior", ["", *(str(p) for p in found.table["prior"].iloc[1:])])
-    return Table([*_columns(found), prior], _names(found), caption)
+    return kinds.Table([*_columns(found), prior], _names(found), caption)
 
 
 def _code(found: Reanalysis) -> tuple[str, ...]:
@@ -87,12 +76,12 @@ def _code(found: Reanalysis) -> tuple[str, ...]:
     return (*lines, *call("found = hb.reanalyse", given), "print(found)")
 
 
-def _columns(found: Reanalysis) -> list[Column]:
+def _columns(found: Reanalysis) -> list[kinds.Column]:
     frame, level = found.table, f"{100 * found.level:g} %"
     interval = [
         f"{low:.3g} to {high:.3g}" for low, high in zip(frame["low"], frame["high"], strict=True)
     ]
-    columns: list[Column] = [
+    columns: list[kinds.Column] = [
         ("median", [f"{value:.3g}" for value in frame["median"]]),
         ("sd", [f"{value:.3g}" for value in frame["sd"]]),
         (level, interval),
@@ -105,7 +94,7 @@ def _columns(found: Reanalysis) -> list[Column]:
     return [*columns, ("BF", factors), ("shift (SE)", [f"{v:+.2f}" for v in frame["shift"]])]
 
 
-def _picture(found: Reanalysis) -> list[Section]:
+def _picture(found: Reanalysis) -> list[kinds.Section]:
     if len(found.table) > MOST_PICTURED:
         return []
     tables = {
@@ -117,4 +106,4 @@ def _picture(found: Reanalysis) -> list[Section]:
     }
     figure, _ = intervals(tables)
     alt = f"Estimate of {found.term} with its interval by REML and under each prior."
-    return [Section("In a picture", [picture_of_figure(figure, alt)])]
+    return [kinds.Section("In a picture", [picture_of_figure(figure, alt)])]

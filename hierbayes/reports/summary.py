@@ -12,18 +12,8 @@ from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
 from hierbayes.intervals.linear_tests import coefficient_tests
 from hierbayes.options import Ddf, check_flag, check_option
+from hierbayes.render import blocks as kinds
 from hierbayes.render.abbreviate import abbreviate
-from hierbayes.render.blocks import (
-    Block,
-    Blocks,
-    Column,
-    Findings,
-    Heading,
-    Paragraph,
-    Printed,
-    Table,
-    columns_of,
-)
 from hierbayes.render.layout import fill_lines
 from hierbayes.render.numbers import (
     five_numbers,
@@ -82,7 +72,7 @@ def summary_blocks(
     digits: int | None = None,
     correlation: bool | None = None,
     ddf: Ddf = "none",
-) -> Blocks:
+) -> kinds.Blocks:
     """Show the summary of a fit: lme4's blocks in lme4's order, then our findings.
 
     Parameters
@@ -100,7 +90,7 @@ def summary_blocks(
     if correlation is not None:
         check_flag("correlation", correlation, "True (show those of the fixed effects) or False")
     if fit.is_linear_model:
-        return (*linear_model_blocks(fit, digits), Findings(finding_sentences(fit)))
+        return (*linear_model_blocks(fit, digits), kinds.Findings(finding_sentences(fit)))
     return (
         _title(fit, ddf),
         *model_facts(fit),
@@ -111,7 +101,9 @@ def summary_blocks(
         *fixed_effects_blocks(fit, digits, ddf),
         *correlation_blocks(fit, correlation=correlation),
         *rank_note(fit),
-        Findings(finding_sentences(fit, correlation=correlation, notes=_test_notes(fit, ddf))),
+        kinds.Findings(
+            finding_sentences(fit, correlation=correlation, notes=_test_notes(fit, ddf))
+        ),
     )
 
 
@@ -128,26 +120,26 @@ def checked_digits(digits: Any) -> int:
     )
 
 
-def _title(fit: LinearFit, ddf: Ddf) -> Block:
+def _title(fit: LinearFit, ddf: Ddf) -> kinds.Block:
     """Estimator and tests."""
     by = "REML" if fit.method == "reml" else "maximum likelihood"
     title = f"Linear mixed model fit by {by}"
     if ddf != "none":
-        return Heading(f"{title}. {TESTS[ddf]}")
+        return kinds.Heading(f"{title}. {TESTS[ddf]}")
     gap = "" if fit.method == "reml" else " "  # lme4's
-    return Printed([f"{title}{gap} ['lmerMod']"], [Heading(title)])
+    return kinds.Printed([f"{title}{gap} ['lmerMod']"], [kinds.Heading(title)])
 
 
-def criterion_block(fit: LikelihoodFit) -> Block:
+def criterion_block(fit: LikelihoodFit) -> kinds.Block:
     """Return the REML criterion; for ML the table of AIC, BIC, log-likelihood and deviance."""
     if fit.method == "reml":
         value = round_half_even(float(fit.criterion), CRITERION_DECIMALS)
-        return Paragraph(f"REML criterion at convergence: {format_number(value)}")
+        return kinds.Paragraph(f"REML criterion at convergence: {format_number(value)}")
     values = [float(v) for v in (fit.aic, fit.bic, fit.loglik, fit.deviance)]
     df = int(fit.df_residual)
     cells = format_common([round_half_even(v, CRITERION_DECIMALS) for v in [*values, df]])[:4]
     names = ("AIC", "BIC", "logLik", "deviance", "df.resid")
-    return Table(columns_of([[*cells, str(df)]], names), layout="vector")
+    return kinds.Table(kinds.columns_of([[*cells, str(df)]], names), layout="vector")
 
 
 def scaled_residuals(fit: LikelihoodFit) -> list[float]:
@@ -155,13 +147,15 @@ def scaled_residuals(fit: LikelihoodFit) -> list[float]:
     return five_numbers(np.asarray(fit.residuals("pearson"), dtype=float) / fit.sigma)
 
 
-def count_blocks(fit: LikelihoodFit) -> Block:
+def count_blocks(fit: LikelihoodFit) -> kinds.Block:
     """Numbers of observations and of levels per grouping factor."""
     if not fit.n_groups:
-        return Paragraph(f"Number of obs: {fit.nobs}")
+        return kinds.Paragraph(f"Number of obs: {fit.nobs}")
     groups = "; ".join(f"{name}, {levels}" for name, levels in fit.n_groups.items())
     said = f"Number of obs: {fit.nobs}, groups: "
-    return Printed(fill_lines([said, groups]), [Paragraph(f"{said}{groups}")], gap=False)
+    return kinds.Printed(
+        fill_lines([said, groups]), [kinds.Paragraph(f"{said}{groups}")], gap=False
+    )
 
 
 def estimated(fit: LikelihoodFit) -> tuple[list[str], FloatArray, FloatArray]:
@@ -171,7 +165,7 @@ def estimated(fit: LikelihoodFit) -> tuple[list[str], FloatArray, FloatArray]:
     return list(fit.coef_names), beta, vcov
 
 
-def fixed_effects_blocks(fit: LikelihoodFit, digits: int, ddf: Ddf = "none") -> list[Table]:
+def fixed_effects_blocks(fit: LikelihoodFit, digits: int, ddf: Ddf = "none") -> list[kinds.Table]:
     """Coefficients with standard errors and t values, and tests if asked for."""
     names, beta, vcov = estimated(fit)
     if not names:
@@ -179,12 +173,12 @@ def fixed_effects_blocks(fit: LikelihoodFit, digits: int, ddf: Ddf = "none") -> 
     columns, stars = fixed_effects_cells(beta, vcov, digits), None
     if ddf != "none":
         columns, stars = tested_effects_cells(fit, digits, ddf)
-    return [Table(columns, names, "Fixed effects", head="Fixed effects:", stars=stars)]
+    return [kinds.Table(columns, names, "Fixed effects", head="Fixed effects:", stars=stars)]
 
 
 def tested_effects_cells(
     fit: LikelihoodFit, digits: int, ddf: Ddf
-) -> tuple[list[Column], list[str] | None]:
+) -> tuple[list[kinds.Column], list[str] | None]:
     """Columns of the table of coefficients with tests, by name, and stars."""
     tests = coefficient_tests(fit, ddf)
     z = ddf == "normal"
@@ -198,7 +192,7 @@ def tested_effects_cells(
     return list(zip(names, [*cells, statistics, p_cells], strict=True)), stars
 
 
-def fixed_effects_cells(beta: FloatArray, vcov: FloatArray, digits: int) -> list[Column]:
+def fixed_effects_cells(beta: FloatArray, vcov: FloatArray, digits: int) -> list[kinds.Column]:
     """Columns of the table of coefficients, by name."""
     se = np.sqrt(np.diag(vcov))
     estimates, errors = estimate_cells([beta.tolist(), se.tolist()], digits)
@@ -206,7 +200,7 @@ def fixed_effects_cells(beta: FloatArray, vcov: FloatArray, digits: int) -> list
     return [("Estimate", estimates), ("Std. Error", errors), ("t value", statistics)]
 
 
-def correlation_blocks(fit: LikelihoodFit, *, correlation: bool | None) -> list[Table]:
+def correlation_blocks(fit: LikelihoodFit, *, correlation: bool | None) -> list[kinds.Table]:
     """Correlations of the fixed effects, with shortened names."""
     names, _, vcov = estimated(fit)
     shown = len(names) <= CORRELATION_UP_TO if correlation is None else correlation
@@ -214,8 +208,8 @@ def correlation_blocks(fit: LikelihoodFit, *, correlation: bool | None) -> list[
         return []
     rows, short, cells = correlation_cells(names, vcov)
     return [
-        Table(
-            columns_of(cells, short),
+        kinds.Table(
+            kinds.columns_of(cells, short),
             rows,
             caption="Correlation of fixed effects",
             head="Correlation of Fixed Effects:",
@@ -237,14 +231,14 @@ def correlation_cells(
     return rows[1:], columns[:-1], [row[:-1] for row in cells[1:]]
 
 
-def rank_note(fit: LikelihoodFit) -> list[Block]:
+def rank_note(fit: LikelihoodFit) -> list[kinds.Block]:
     """lme4's note on dropped columns."""
     n = len(fit.dropped_columns)
     if not n:
         return []
     what = "1 column / coefficient" if n == 1 else f"{n} columns / coefficients"
     note = f"fixed-effect model matrix is rank deficient so dropping {what}"
-    return [Printed(["fit warnings:", note], [Paragraph(note)], gap=False)]
+    return [kinds.Printed(["fit warnings:", note], [kinds.Paragraph(note)], gap=False)]
 
 
 def _test_notes(fit: LinearFit, ddf: Ddf) -> list[str]:

@@ -17,10 +17,9 @@ from hierbayes.naming.addresses import coefficient_addresses, effect_labels
 from hierbayes.naming.variable_names import (
     COEF,
     OBS,
-    TERM,
-    TERM_BIS,
     factor_variables,
     response_variable,
+    term_dims,
 )
 from hierbayes.results.draws import PosteriorDraws
 
@@ -53,9 +52,8 @@ class Labels:
         found: dict[str, Any] = {COEF: list(self.coef_labels)}
         for number, factor in enumerate(self.design.factors):
             name = self.factors[factor.name]
-            columns = list(effect_labels(self.design, number))
             found[name] = factor.levels.astype(str)
-            found[name + TERM], found[name + TERM_BIS] = columns, columns
+            found |= {key: list(effect_labels(self.design, number)) for key in term_dims(name)}
         return found
 
     @property
@@ -96,7 +94,7 @@ def parameter_variables(
     for name, value in draws.family.items():
         found[name] = ((*sample, f"{name}_dim")[: value.ndim], value)
     for factor, name in labels.factors.items():
-        terms, terms_bis = name + TERM, name + TERM_BIS
+        terms, terms_bis = term_dims(name)
         found[f"b_{name}"] = ((*sample, name, terms), draws.b[factor])
         found[f"sd_{name}"] = ((*sample, terms), draws.sd[factor])
         if factor in draws.corr:
@@ -135,7 +133,7 @@ def data_groups(labels: Labels) -> dict[str, Any]:
     for factor in design.factors:
         name = labels.factors[factor.name]
         constant[f"level_{name}"] = ((OBS,), factor.codes)
-        constant[f"z_{name}"] = ((OBS, name + TERM), factor.z)
+        constant[f"z_{name}"] = ((OBS, term_dims(name)[0]), factor.z)
     for name in ("weights", "offset", "known_sd"):
         value = getattr(design, name)
         if value is not None:

@@ -17,15 +17,7 @@ from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import Structure
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.gaussian.structures import Searched, middle_and_half
-from hierbayes.naming.addresses import (
-    Addresses,
-    coefficient_details,
-    coefficient_spellings,
-    correlation_spellings,
-    residual_spellings,
-    sd_spellings,
-    structure_spellings,
-)
+from hierbayes.naming import addresses
 
 ParameterKind = Literal["sd", "cor", "other", "sigma", "fixed"]
 
@@ -85,20 +77,20 @@ def interval_parameters(fit: NamedFit) -> tuple[IntervalParameter, ...]:
         columns = term.columns
         if own is not None:
             for k, (name, kind) in enumerate(_own_parameters(own)):
-                found.append((structure_spellings(design, i, name), kind, i, -1, -1, k))
+                found.append((addresses.structure_spellings(design, i, name), kind, i, -1, -1, k))
             continue
         for c in range(len(columns)):
-            found.append((sd_spellings(design, i, columns[c]), "sd", i, c, c, -1))
+            found.append((addresses.sd_spellings(design, i, columns[c]), "sd", i, c, c, -1))
             for r in range(c + 1, len(columns)):
-                ways = correlation_spellings(design, i, (columns[r], columns[c]))
+                ways = addresses.correlation_spellings(design, i, (columns[r], columns[c]))
                 found.append((ways, "cor", i, r, c, -1))
     if fit.has_residual_sd:
-        found.append((residual_spellings(design), "sigma", -1, -1, -1, -1))
-    details = coefficient_details(design)
+        found.append((addresses.residual_spellings(design), "sigma", -1, -1, -1, -1))
+    details = addresses.coefficient_details(design)
     for j, column in enumerate(fit.kept.tolist()):
-        ways = coefficient_spellings(design.coef_names[column], details[column], j)
+        ways = addresses.coefficient_spellings(design.coef_names[column], details[column], j)
         found.append((ways, "fixed", -1, j, j, -1))
-    labels = Addresses([ways for ways, *_ in found]).labels
+    labels = addresses.Addresses([ways for ways, *_ in found]).labels
     return tuple(
         IntervalParameter(label, *entry) for label, entry in zip(labels, found, strict=True)
     )
@@ -115,9 +107,9 @@ def _own_parameters(own: Structure) -> list[tuple[str, ParameterKind]]:
     return list(zip(own.names, kinds, strict=True))
 
 
-def interval_addresses(parameters: Sequence[IntervalParameter]) -> Addresses:
+def interval_addresses(parameters: Sequence[IntervalParameter]) -> addresses.Addresses:
     """Return the way from a text to a parameter's position."""
-    return Addresses([parameter.spellings for parameter in parameters])
+    return addresses.Addresses([parameter.spellings for parameter in parameters])
 
 
 def parameter_labels(design: Design) -> list[str]:

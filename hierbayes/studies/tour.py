@@ -7,15 +7,7 @@ written as text and as HTML, so both tell the same numbers.
 import json
 from collections.abc import Mapping, Sequence
 
-from hierbayes.render.blocks import (
-    Block,
-    Picture,
-    Preformatted,
-    Section,
-    Table,
-    columns_of,
-    prose,
-)
+from hierbayes.render import blocks as kinds
 from hierbayes.render.html import page
 from hierbayes.render.text import text
 from hierbayes.reports.anova import anova_text
@@ -61,7 +53,7 @@ INTRODUCTION = (
 SUMMARY_DIGITS = 4
 
 
-def tour_steps(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Step]:
+def tour_steps(lecture: Lecture, pictures: Mapping[str, kinds.Picture]) -> list[Step]:
     """Build the steps of the tour from the lecture's fits and figures.
 
     Parameters
@@ -99,10 +91,10 @@ def tour_steps(lecture: Lecture, pictures: Mapping[str, Picture]) -> list[Step]:
 
 def tour_text(steps: Sequence[Step], *, folder: str) -> str:
     """Write the tour for a terminal; ``folder`` is where the figures are."""
-    parts = [TITLE, "=" * len(TITLE), "", text(prose(INTRODUCTION))]
+    parts = [TITLE, "=" * len(TITLE), "", text(kinds.prose(INTRODUCTION))]
     for number, step in enumerate(steps, start=1):
         heading = f"{number}. {step.heading}"
-        parts += ["", "", heading, "-" * len(heading), text(prose(step.text))]
+        parts += ["", "", heading, "-" * len(heading), text(kinds.prose(step.text))]
         if step.code:
             parts += ["", *_prompted(step.code)]
         if step.shown:
@@ -113,22 +105,22 @@ def tour_text(steps: Sequence[Step], *, folder: str) -> str:
 
 def tour_page(steps: Sequence[Step]) -> str:
     """Write the tour as one self-contained HTML file."""
-    sections = [Section("", prose(INTRODUCTION))]
+    sections = [kinds.Section("", kinds.prose(INTRODUCTION))]
     for number, step in enumerate(steps, start=1):
-        blocks = [*prose(step.text), *_session(step), *step.pictures.values()]
-        sections.append(Section(f"{number}. {step.heading}", blocks))
+        blocks = [*kinds.prose(step.text), *_session(step), *step.pictures.values()]
+        sections.append(kinds.Section(f"{number}. {step.heading}", blocks))
     return page(TITLE, sections)
 
 
-def _session(step: Step) -> list[Block]:
+def _session(step: Step) -> list[kinds.Block]:
     """Return code and output, as one piece where the output is plain text."""
     typed, shown = "\n".join(_prompted(step.code)), step.shown
     match shown:
-        case (Preformatted() as first, *others):
+        case (kinds.Preformatted() as first, *others):
             typed = "\n\n".join(filter(None, [typed, first.text.strip("\n")]))
-            return [Preformatted(typed), *others]
+            return [kinds.Preformatted(typed), *others]
         case _:
-            return [*([Preformatted(typed)] if typed else []), *shown]
+            return [*([kinds.Preformatted(typed)] if typed else []), *shown]
 
 
 def _prompted(code: Sequence[str]) -> list[str]:
@@ -147,7 +139,7 @@ def _linear_model(lecture: Lecture) -> Step:
             'sleep = hb.load_dataset("sleepstudy")',
             f'print(hb.lmer("{LINEAR}", sleep).summary())',
         ),
-        shown=(Preformatted(lecture.linear.summary()),),
+        shown=(kinds.Preformatted(lecture.linear.summary()),),
     )
 
 
@@ -162,11 +154,11 @@ def _data(lecture: Lecture) -> Step:
             "from hierbayes.reports.frame_structure import str_text",
             "print(str_text(sleep))",
         ),
-        shown=(Preformatted(str_text(lecture.sleep)),),
+        shown=(kinds.Preformatted(str_text(lecture.sleep)),),
     )
 
 
-def _facets(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
+def _facets(lecture: Lecture, pictures: Mapping[str, kinds.Picture]) -> Step:
     del lecture
     name = "sleepstudy_by_subject.png"
     return Step(
@@ -205,7 +197,7 @@ def _summary(lecture: Lecture) -> Step:
         "which may be correlated. Its summary, in the layout of the slides: criterion, scaled "
         "residuals, random effects, fixed effects.",
         code=(f'm1 = hb.lmer("{M1}", sleep)', "print(m1.summary())"),
-        shown=(Preformatted(lecture.m1.summary()),),
+        shown=(kinds.Preformatted(lecture.m1.summary()),),
     )
 
 
@@ -216,7 +208,7 @@ def _variance_components(lecture: Lecture) -> Step:
         "subjects differ in their intercepts (ms) and slopes (ms a day), and whether the two go "
         "together.",
         code=("print(m1.varcorr())",),
-        shown=(Preformatted(str(lecture.m1.varcorr())),),
+        shown=(kinds.Preformatted(str(lecture.m1.varcorr())),),
     )
 
 
@@ -234,7 +226,7 @@ def _random_effects(lecture: Lecture) -> Step:
             "print()",
             'print(m1.ranef_sd()["Subject"].agg(["min", "max"]))',
         ),
-        shown=(Preformatted(f"{modes}\n\n{spread}"), tables_on_page(modes)),
+        shown=(kinds.Preformatted(f"{modes}\n\n{spread}"), tables_on_page(modes)),
     )
 
 
@@ -247,7 +239,7 @@ def _fixed_effects(lecture: Lecture) -> Step:
         "balanced designs it is not clear which degrees of freedom a t value should have. A "
         "likelihood-ratio test follows below. This is the part of the summary on fixed effects; "
         "m1.fixef() gives the estimates alone.",
-        shown=(Preformatted(text(fixed_effects_blocks(lecture.m1, SUMMARY_DIGITS))),),
+        shown=(kinds.Preformatted(text(fixed_effects_blocks(lecture.m1, SUMMARY_DIGITS))),),
     )
 
 
@@ -262,7 +254,7 @@ def _reml_and_ml(lecture: Lecture) -> Step:
         "estimation, as n - 1 instead of n does in a sample variance. The residual sd sigma, "
         "which comes from the days within subjects, is the same.",
         code=(f'm1_ml = hb.lmer("{M1}", sleep, reml=False)',),
-        shown=(Table(columns_of(cells, header), names),),
+        shown=(kinds.Table(kinds.columns_of(cells, header), names),),
     )
 
 
@@ -309,11 +301,13 @@ def _likelihood_ratio(lecture: Lecture) -> Step:
             "print()",
             "print(test)",
         ),
-        shown=(Preformatted(f"{anova_text(lecture.anova, style='lecture')}\n\n{lecture.anova}"),),
+        shown=(
+            kinds.Preformatted(f"{anova_text(lecture.anova, style='lecture')}\n\n{lecture.anova}"),
+        ),
     )
 
 
-def _residuals(pictures: Mapping[str, Picture]) -> Step:
+def _residuals(pictures: Mapping[str, kinds.Picture]) -> Step:
     name = "residuals.png"
     return Step(
         heading="Are the residuals well behaved?",
