@@ -144,12 +144,22 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="quadrature-of-factors",
-        feature="Quadrature of several grouping factors, `n_quadrature`",
+        key="quadrature-of-columns",
+        feature="Quadrature of more than three columns of random effects, `n_quadrature`",
         kinds=("glmer",),
         sentence=(
-            "n_quadrature={n} is for one grouping factor with up to {most} columns; this model "
-            "has {factors}. Use n_quadrature=1, the Laplace approximation."
+            "n_quadrature={n} takes up to {most} columns of the factor with the most levels; "
+            "{factor} has {columns}. Use n_quadrature=1, the Laplace approximation."
+        ),
+    ),
+    Limit(
+        key="quadrature-size",
+        feature="Quadrature of very many effects of several grouping factors, `n_quadrature`",
+        kinds=("glmer",),
+        sentence=(
+            "n_quadrature={n} integrates the {J} levels of {factor} at every node, and {coarse} "
+            "effects of the other factors by a dense matrix beside them, which is too large. Use "
+            "fewer nodes, or n_quadrature=1, the Laplace approximation."
         ),
     ),
     Limit(

@@ -76,6 +76,37 @@ class WeightedLevels:
         """Z_j'WZ_j of the first factor, (J, q, q)."""
         return self._squares(weights).zz[0]
 
+    def some(self, factors: slice) -> "WeightedLevels":
+        """Return the rows of some of the factors."""
+        return WeightedLevels(
+            n_rows=self.n_rows,
+            codes=self.codes[factors],
+            z=self.z[factors],
+            n_levels=self.n_levels[factors],
+        )
+
+    @property
+    def meetings(self) -> dict[tuple[int, int], tuple[IntArray, IntArray]]:
+        """Per pair of factors the levels that meet in a row, in the order of the blocks of Z'WZ."""
+        return {pair: (rows, columns) for pair, (rows, columns, _) in self._meetings.items()}
+
+    def dense(self, weights: FloatArray) -> FloatArray:
+        """Z'WZ as one matrix (r, r), factor by factor and level by level."""
+        squares = self._squares(weights)
+        sizes = [A.shape[0] * A.shape[1] for A in squares.zz]
+        starts = np.cumsum([0, *sizes])
+        out = np.zeros((starts[-1], starts[-1]))
+        for start, A in zip(starts, squares.zz, strict=False):
+            at = start + np.arange(A.shape[0] * A.shape[1]).reshape(A.shape[:2])
+            out[at[:, :, None], at[:, None, :]] = A
+        for (f, g), coupling in squares.couplings.items():
+            q_f, q_g = coupling.blocks.shape[1:]
+            at_f = starts[f] + coupling.rows[:, None] * q_f + np.arange(q_f)
+            at_g = starts[g] + coupling.columns[:, None] * q_g + np.arange(q_g)
+            out[at_f[:, :, None], at_g[:, None, :]] = coupling.blocks
+            out[at_g[:, None, :], at_f[:, :, None]] = coupling.blocks
+        return out
+
     def _squares(self, weights: FloatArray) -> Squares:
         zz = []
         for f, (codes, J) in enumerate(zip(self.codes, self.n_levels, strict=True)):

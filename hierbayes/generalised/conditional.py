@@ -11,6 +11,7 @@ shares on the logit scale.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -155,6 +156,37 @@ class Conditional:
     def basis_shape(self) -> CovarianceShape:
         """The covariance shape in the basis of the search."""
         return self.shape.in_basis(self.z_bases)
+
+    @cached_property
+    def of_finest(self) -> IntArray:
+        """Positions in theta of the parameters of the factor with the most levels, the first."""
+        parts = zip(self.shape.terms, self.shape.slices, strict=True)
+        own = [np.arange(part.start, part.stop) for (factor, _), part in parts if factor == 0]
+        return np.concatenate(own)
+
+    @cached_property
+    def finest(self) -> "Conditional":
+        """The model of the first factor alone, without fixed effects; its offset is to be set."""
+        pairs = zip(self.shape.terms, self.shape.structures, strict=True)
+        own = [(term, structure) for term, structure in pairs if term[0] == 0]
+        return replace(
+            self,
+            X=self.X[:, :0],
+            kept=self.kept[:0],
+            x_basis=self.x_basis[:0, :0],
+            z_bases=self.z_bases[:1],
+            levels=self.levels.some(slice(0, 1)),
+            shape=CovarianceShape(
+                self.shape.sizes[:1],
+                tuple(term for term, _ in own),
+                tuple(structure for _, structure in own),
+            ),
+        )
+
+    @cached_property
+    def coarser(self) -> WeightedLevels:
+        """The rows of all factors but the first."""
+        return self.levels.some(slice(1, None))
 
     @cached_property
     def further(self) -> tuple[Parameter, ...]:

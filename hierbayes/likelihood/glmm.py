@@ -29,7 +29,8 @@ from hierbayes.likelihood.convergence import is_term_singular
 from hierbayes.likelihood.criterion import FLOOR
 from hierbayes.likelihood.glmm_search import Search, hessian
 from hierbayes.likelihood.laplace import Criterion
-from hierbayes.likelihood.quadrature import MOST_COLUMNS
+from hierbayes.likelihood.level_sums import MOST_COLUMNS
+from hierbayes.likelihood.quadrature import is_within_reach
 from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, minimise, spectrum
 from hierbayes.specification.specification import Specification
 
@@ -139,8 +140,8 @@ def fit_glmm(spec: Specification, n_quadrature: int = 1) -> GlmmOptimum:
     Raises
     ------
     NotSupportedError
-        If the family has no such density, or for quadrature of several factors or of more than
-        three columns.
+        If the family has no such density, for quadrature of more than three columns, or of very
+        many effects of several factors.
     DataError
         If the likelihood cannot be computed at any start.
     """
@@ -151,12 +152,30 @@ def fit_glmm(spec: Specification, n_quadrature: int = 1) -> GlmmOptimum:
 
 
 def _check_quadrature(spec: Specification, n_quadrature: int) -> None:
-    if n_quadrature <= 1:
-        return
+    """Refuse what has too many nodes, or too many effects beside the finest factor's.
+
+    Raises
+    ------
+    NotSupportedError
+        Of either.
+    """
     factors = spec.design.factors
-    if len(factors) != 1 or factors[0].z.shape[1] > MOST_COLUMNS:
+    if n_quadrature <= 1 or not factors:
+        return
+    columns = [factor.z.shape[1] for factor in factors]
+    if columns[0] > MOST_COLUMNS:
         raise not_supported(
-            "quadrature-of-factors", n=n_quadrature, factors=len(factors), most=MOST_COLUMNS
+            "quadrature-of-columns",
+            n=n_quadrature,
+            factor=factors[0].name,
+            columns=columns[0],
+            most=MOST_COLUMNS,
+        )
+    levels = [factor.levels.size for factor in factors]
+    if not is_within_reach(levels, columns, n_quadrature):
+        coarse = sum(J * q for J, q in zip(levels[1:], columns[1:], strict=True))
+        raise not_supported(
+            "quadrature-size", n=n_quadrature, factor=factors[0].name, J=levels[0], coarse=coarse
         )
 
 

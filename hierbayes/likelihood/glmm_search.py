@@ -22,6 +22,7 @@ class Search(Problem[Criterion]):
         self.model, self.n_quadrature = model, n_quadrature
         self.beta = beta  # where a profiled one is looked for first
         self.last: Mode | None = None
+        self.beside: FloatArray | None = None  # where quadrature found the coarser effects last
         self.evaluations = self.steps = 0
 
     @property
@@ -79,7 +80,9 @@ class Search(Problem[Criterion]):
         self.evaluations += 1
         mode = self.mode(x)
         if self.n_quadrature > 1:
-            return Quadrature(mode, self.n_quadrature)
+            found = Quadrature(mode, self.n_quadrature, self.beside)
+            self.beside = found.away
+            return found
         return Criterion(mode)
 
     def at(self, x: FloatArray) -> Locals[Criterion]:

@@ -20,7 +20,8 @@ from hierbayes.capabilities import not_supported
 from hierbayes.generalised.pirls import Mode, at_effects, find_mode
 from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm
 from hierbayes.likelihood.laplace import Criterion
-from hierbayes.likelihood.quadrature import MOST_COLUMNS, Quadrature
+from hierbayes.likelihood.level_sums import MOST_COLUMNS
+from hierbayes.likelihood.quadrature import Quadrature
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.laplace_error import LaplaceError

@@ -1,182 +1,378 @@
-"""Adaptive Gauss-Hermite quadrature of one grouping factor, with its exact gradient.
+"""The likelihood by adaptive quadrature of the finest grouping factor, with its exact gradient.
 
-The levels of one factor are independent given the parameters. With the mode u_j and H_j = L L' of
-``laplace.py`` the nodes t of the product rule of K points a column (up to three columns) lie at
-u_jt = u_j + R_j t with R_j = L^-T, and
+The finest factor is that with the most levels. Given the spherical effects w of all other factors
+its levels are independent, and ``level_sums.py`` integrates their effects v_j by K points a column:
 
-    -2 log L = sum_j  log det H_j - 2 log sum_t w_t exp(t't / 2 - h_j(u_jt)),
+    L = int N(w; 0, I) prod_j I_j(w) dw,   M(w) = w'w / 2 - sum_j log I_j(w).
 
-where the weights w_t are those of the standard normal density. One point is Laplace. With p_jt the
-parts of the sum, g_jt the gradients of h_j at the nodes, half the derivative of this goes through
+With one factor there is no w, and -2 log L = 2 M. With several, w is integrated by Laplace, around
+where its score is zero, and with the curvature of M, both as moments over the nodes (Louis 1982):
 
-    the nodes' place    e_j = sum_t p_jt g_jt,   which moves with u_j,
-    their scale         M_j = R_j' sum_t p_jt g_jt t',  with d R = -R Phi(R' dH R),
+    -2 log L = 2 M(w) + log det S,    G(w) = w - A'E[g] = 0,
+    S = I + A'diag(E[W]) A - sum_j Cov_j(A'g),
 
-where Phi keeps the upper triangle and half the diagonal. So half the derivative in H_j is
-H_j^-1 / 2 - R_j sym(Phi(M_j)) R_j', which takes the place of H^-1 / 2 in ``laplace.py``, and the
-pull of u_j gets e_j besides.
+where A = Z_w Lambda_w holds the rows of w, and E and Cov_j weigh the slopes g and curvatures W of
+the rows at the nodes by the shares of the nodes. With many nodes this is Laplace's approximation
+of the integral over w of the exact integrals over v; what is left is small where each level of
+the coarser factors has many levels of the finest, or many rows.
 
-Source: Pinheiro & Bates (1995), J. Comput. Graph. Stat. 4:12; Liu & Pierce (1994), Biometrika
-81:624.
+The gradient carries derivatives of 2 M + log det S back through the sums, and those in w on to
+the parameters with the adjoint mu of G'(w)'mu = d(2 M + log det S) / dw, found in a few steps
+as S is nearly G'(w).
+
+Source: Louis (1982), J. R. Stat. Soc. B 44:226; Tierney & Kadane (1986), J. Am. Stat. Assoc. 81:82.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.gaussian.weighted import to_effects
-from hierbayes.generalised.conditional import Densities
-from hierbayes.generalised.level_integrals import rule
+from hierbayes.gaussian.weighted import WeightedLevels, to_effects, to_spherical
+from hierbayes.generalised.conditional import Conditional
+from hierbayes.generalised.pirls import Mode, at_effects, find_mode
 from hierbayes.likelihood.laplace import Criterion, slopes_in_theta
-from hierbayes.linalg.stacked import inverse_of_triangles
+from hierbayes.likelihood.level_sums import LevelSums, Pulled
 
-MOST_COLUMNS = 3
+# Effects of the coarser factors whose dense curvature is kept, and numbers in the list of what
+# each node of each level pulls at them: a step costs the third power of the first, and eight bytes
+# each of the second.
+MOST_COARSE = 1500
+MOST_PULLS = 2 * 10**7
+# The last step of w, in its prior sds, leaves rounding, also for differences of gradients; so does
+# one below the second that is no shorter than half of that before.
+LAST_STEP = 1e-13
+NO_SHORTER = 1e-10
+SLOW = 1e-2  # steps longer than this are worth a curvature of their own
+MAX_STEPS = 60
+ADJOINT = 1e-12  # what is left of the adjoint equation, as a part of its right side
 
 
-@record
-class Nodes:
-    """The nodes at every level.
-
-    Attributes
-    ----------
-    places : array, shape (J, q, N), spherical effects
-    standard : array, shape (q, N)
-    log_weights : array, shape (N,), with t't / 2 added
-    scale : R, array (J, q, q)
-    eta : array, shape (n, N)
-    densities : of each row and node
-    log_parts : array, shape (J, N), logs of the parts of each level's sum
-    """
-
-    places: FloatArray
-    standard: FloatArray
-    log_weights: FloatArray
-    scale: FloatArray
-    eta: FloatArray
-    densities: Densities
-    log_parts: FloatArray
+def is_within_reach(n_levels: Sequence[int], n_columns: Sequence[int], n_points: int) -> bool:
+    """Whether the coarser factors of a model are few enough."""
+    coarse = sum(J * q for J, q in zip(n_levels[1:], n_columns[1:], strict=True))
+    return coarse <= MOST_COARSE and n_levels[0] * n_points ** n_columns[0] * coarse <= MOST_PULLS
 
 
 @record(kw_only=False)
 class Quadrature(Criterion):
-    """-2 log-likelihood by ``n_points`` a column."""
+    """-2 log-likelihood by ``n_points`` a column; ``beside`` is where w is from its joint mode."""
 
     n_points: int
+    beside: FloatArray | None = None
 
     @cached_property
-    def nodes(self) -> Nodes:
-        """Where the likelihood of each level is evaluated."""
-        mode, model = self.mode, self.mode.model
-        levels = model.levels
-        J, q = levels.n_levels[0], levels.z[0].shape[0]
-        t, log_weights = rule(self.n_points, q)
-        scale = np.swapaxes(inverse_of_triangles(_level_roots(self)), 1, 2)
-        places = mode.u[0][0] + scale @ t
-        base = model.offset + model.X @ mode.beta
-        eta = base[:, None] + levels.rows_of(to_effects(mode.Lambdas, [places[None]]))
-        densities = model.densities(eta, mode.phi)
-        log_density = np.column_stack(
-            [
-                np.bincount(levels.codes[0], weights=column, minlength=J)
-                for column in densities.value.T
-            ]
-        )
-        log_parts = log_density - 0.5 * (places**2).sum(axis=1) + log_weights
-        return Nodes(
-            places=places,
-            standard=t,
-            log_weights=log_weights,
-            scale=scale,
-            eta=eta,
-            densities=densities,
-            log_parts=log_parts,
-        )
+    def coarser(self) -> "Coarser | None":
+        """The other factors' effects and what the levels' sums make of them; None of one factor."""
+        if len(self.mode.u) == 1:
+            return None
+        start = _flat(self.mode.u[1:])
+        if self.beside is not None:
+            try:
+                return _found(self.mode, self.n_points, start + self.beside)
+            except np.linalg.LinAlgError:
+                pass  # from the joint mode then
+        return _found(self.mode, self.n_points, start)
+
+    @property
+    def away(self) -> FloatArray | None:
+        """Where w is from its joint mode with the other effects."""
+        return None if self.coarser is None else self.coarser.w - _flat(self.mode.u[1:])
 
     @cached_property
-    def _log_sums(self) -> FloatArray:
-        parts = self.nodes.log_parts
-        top = parts.max(axis=1)
-        return np.asarray(top + np.log(np.exp(parts - top[:, None]).sum(axis=1)))
+    def sums(self) -> LevelSums:
+        """The sums of the finest factor's levels."""
+        if self.coarser is None:
+            return LevelSums(self.mode, self.n_points)
+        return self.coarser.sums
 
     @cached_property
     def value(self) -> float:
         """-2 log-likelihood, with all constants."""
-        return float(self.mode.factor.log_det[0]) - 2.0 * float(self._log_sums.sum())
+        value = -2.0 * self.sums.total
+        if self.coarser is not None:
+            value += float(self.coarser.w @ self.coarser.w) + self.coarser.log_det
+        return value
 
     @cached_property
-    def shares(self) -> FloatArray:
-        """Part of each node in its level's sum, (J, N)."""
-        return np.asarray(np.exp(self.nodes.log_parts - self._log_sums[:, None]))
-
-    @cached_property
-    def _pulls(self) -> tuple[FloatArray, FloatArray]:
-        """Return e (J, q) of the module's header, and half the derivative in H, (J, q, q)."""
-        mode, nodes = self.mode, self.nodes
-        pulled = mode.model.levels.sums_of(nodes.densities.slope)
-        Lambda = mode.Lambdas[0][0]
-        slope = nodes.places - np.swapaxes(Lambda, 0, 1) @ pulled[0][0]
-        weighted = slope * self.shares[:, None]
-        e = weighted.sum(axis=2)
-        M = np.swapaxes(nodes.scale, 1, 2) @ (weighted @ nodes.standard.T)
-        kept = np.triu(M)
-        symmetric = (kept + np.swapaxes(kept, 1, 2)) / 2
-        symmetric -= 0.5 * M * np.eye(M.shape[1])
-        R = nodes.scale
-        inner = 0.5 * np.eye(M.shape[1]) - symmetric
-        return e, R @ inner @ np.swapaxes(R, 1, 2)
-
-    @cached_property
-    def _parts(self) -> tuple[FloatArray, FloatArray, FloatArray, list[FloatArray]]:
-        """Mean slopes of the rows (n,), s (n,), variances' twins (n,), and D (1, q, q)."""
-        mode, model, nodes = self.mode, self.mode.model, self.nodes
-        levels, codes = model.levels, model.levels.codes[0]
-        found = mode.densities
-        assert found.weight_slope is not None
-        Lambda, (e, pull) = mode.Lambdas[0][0], self._pulls
-        twice = levels.row_forms([Lambda @ pull @ Lambda.T], {})
-        c = twice * found.weight_slope
-        right = [mode.spherical(c[:, None])[0] + e[None, :, :, None]]
-        v, _ = mode.solve(right, np.zeros((mode.beta.size, 1)))
-        s = mode.rows(v)[:, 0]
-        shares = self.shares[codes]
-        mean_slope = (shares * nodes.densities.slope).sum(axis=1)
-        moved = levels.sums_of(np.column_stack([c - found.weight * s, found.slope]))[0][0]
-        D = np.einsum("jac,jbc->ab", moved, np.concatenate([mode.u[0][0], v[0][0]], axis=2))
-        weighted = levels.sums_of(nodes.densities.slope * shares)[0][0]
-        D = D - np.einsum("jan,jbn->ab", weighted, nodes.places)
-        blocks = levels.level_blocks(found.weight)
-        D = D + 2 * np.einsum("jab,bc,jcd->ad", blocks, Lambda, pull)
-        return mean_slope, s, twice, [D[None]]
+    def _pulled(self) -> tuple[Pulled, list[FloatArray]]:
+        """Derivatives in the base of eta, phi and the finest factor's Lambda, and the others'."""
+        if self.coarser is None:
+            return self.sums.pulled_back(sums=-2.0), []
+        return self.coarser.pulled_back()
 
     @property
     def covariance_slopes(self) -> list[FloatArray]:
         """Half the derivative in Lambda, per factor (1, q, q)."""
-        return self._parts[3]
+        pulled, others = self._pulled
+        return [0.5 * D[None] for D in (pulled.Lambda, *others)]
 
     @cached_property
     def gradient(self) -> FloatArray:
         """Derivative of the value in (beta, theta, phi)."""
-        mode, model, nodes = self.mode, self.mode.model, self.nodes
-        mean_slope, s, twice, D = self._parts
-        found = mode.densities
-        assert found.weight_slope is not None
-        r = twice * found.weight_slope - found.weight * s - mean_slope
-        along_phi = []
-        shares = self.shares[model.levels.codes[0]]
-        for which in range(mode.phi.size):
-            d = model.in_parameter(mode.eta, mode.phi, which)
-            at_nodes = model.in_parameter(nodes.eta, mode.phi, which).value
-            total = s * d.slope + twice * d.weight - (shares * at_nodes).sum(axis=1)
-            along_phi.append(2 * float(total.sum()))
-        along_theta = slopes_in_theta(model.basis_shape, mode.theta, D)
-        return np.concatenate([2 * model.X.T @ r, along_theta, along_phi])
+        mode, model = self.mode, self.mode.model
+        pulled, _ = self._pulled
+        along_theta = slopes_in_theta(model.basis_shape, mode.theta, self.covariance_slopes)
+        return np.concatenate([model.X.T @ pulled.base, along_theta, pulled.phi])
 
 
-def _level_roots(at: Criterion) -> FloatArray:
-    """Cholesky factors of H_j, (J, q, q)."""
-    from hierbayes.gaussian.factor.nested import NestedFactor
+@record(slots=False, kw_only=False)
+class Coarser:
+    """The effects w of all factors but the finest, and the sums of the finest's levels there.
 
-    factor = at.mode.factor
-    assert isinstance(factor, NestedFactor)
-    return np.asarray(factor.L[0][0])
+    Attributes
+    ----------
+    levels : the rows of these factors
+    Lambdas : per factor, array (1, q, q)
+    w : array, shape (r,), factor by factor, level by level
+    sums : of the finest factor
+    """
+
+    levels: WeightedLevels
+    Lambdas: list[FloatArray]
+    w: FloatArray
+    sums: LevelSums
+
+    @property
+    def score(self) -> FloatArray:
+        """G of the module's header, (r,)."""
+        return self.w - self._along(self.sums.mean_slope)
+
+    def rows(self, w: FloatArray) -> FloatArray:
+        """Return A w, (n,)."""
+        return self.levels.rows_of(to_effects(self.Lambdas, self._parts(w)))[:, 0]
+
+    def _along(self, rows: FloatArray) -> FloatArray:
+        """A'rows, (r,)."""
+        return _flat(to_spherical(self.Lambdas, self.levels.sums_of(rows[:, None])))
+
+    def _parts(self, w: FloatArray) -> list[FloatArray]:
+        """Vectors (r,) as lists per factor (1, J, q, 1)."""
+        sizes = [J * z.shape[0] for J, z in zip(self.levels.n_levels, self.levels.z, strict=True)]
+        parts = np.split(w, np.cumsum(sizes)[:-1])
+        shapes = zip(parts, self.levels.n_levels, strict=True)
+        return [part.reshape(1, J, -1, 1) for part, J in shapes]
+
+    def _scaled(self, rows: FloatArray, *, transposed: bool = False) -> FloatArray:
+        """Matrices (m, r) times the block diagonal of all Lambdas, or of their transposes."""
+        out, start = np.empty_like(rows), 0
+        for L, J in zip(self.Lambdas, self.levels.n_levels, strict=True):
+            Lambda = L[0].T if transposed else L[0]
+            part = slice(start, start + J * Lambda.shape[0])
+            out[:, part] = (rows[:, part].reshape(-1, Lambda.shape[0]) @ Lambda).reshape(
+                rows.shape[0], -1
+            )
+            start = part.stop
+        return out
+
+    @cached_property
+    def pulls(self) -> FloatArray:
+        """Z_w'(g - E[g]) of each level and node, times the root of its share, (J, N, r)."""
+        sums, levels = self.sums, self.levels
+        finest = sums.mode.model.levels
+        J, N = sums.shares.shape
+        away = sums.nodes.densities.slope - sums.mean_slope[:, None]
+        away = away * np.sqrt(sums.row_shares)
+        out, start = np.empty((J, N, self.w.size)), 0
+        for codes, z, J_w in zip(levels.codes, levels.z, levels.n_levels, strict=True):
+            keys = finest.codes[0].astype(np.int64) * J_w + codes
+            for b, column in enumerate(z):
+                at = slice(start + b, start + J_w * z.shape[0], z.shape[0])
+                for t in range(N):
+                    values = column * away[:, t]
+                    found = np.bincount(keys, weights=values, minlength=J * J_w)
+                    out[:, t, at] = found.reshape(J, J_w)
+            start += J_w * z.shape[0]
+        return out
+
+    @cached_property
+    def _raw_curvature(self) -> FloatArray:
+        """Z_w'diag(E[W])Z_w less the covariances of what nodes pull, (r, r)."""
+        pulls = self.pulls.reshape(-1, self.w.size)
+        return self.levels.dense(self.sums.mean_weight) - pulls.T @ pulls
+
+    @cached_property
+    def root(self) -> FloatArray:
+        """Cholesky factor of S.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            Where S is not positive definite.
+        """
+        half = self._scaled(self._raw_curvature)
+        return np.linalg.cholesky(self._scaled(half.T) + np.eye(self.w.size))
+
+    @property
+    def log_det(self) -> float:
+        """Log det S."""
+        return 2.0 * float(np.log(np.diag(self.root)).sum())
+
+    def solve(self, right: FloatArray) -> FloatArray:
+        """S^-1 right."""
+        return np.asarray(np.linalg.solve(self.root.T, np.linalg.solve(self.root, right)))
+
+    def pulled_back(self) -> tuple[Pulled, list[FloatArray]]:
+        """Carry 2 M + log det S back, derivatives in w on to the parameters.
+
+        Returns
+        -------
+        Pulled, and per coarser factor the derivative in its Lambda (q, q)
+        """
+        inverse = self.solve(np.eye(self.w.size))
+        of_rows = self._scaled(inverse, transposed=True)  # Q Lambda'
+        first = self._from_determinant(self._scaled(of_rows.T, transposed=True))
+        mu, second = self._adjoint(2 * self.w + self._along(first.base))
+        both = Pulled(
+            base=first.base + second.base,
+            Lambda=first.Lambda + second.Lambda,
+            phi=first.phi + second.phi,
+        )
+        through_S = 2 * self._raw_curvature @ of_rows.T
+        return both, self._into_lambdas(both.base, mu, through_S)
+
+    def _from_determinant(self, Q: FloatArray) -> Pulled:
+        """Carry 2 M + log det S back; Q is Lambda S^-1 Lambda', (r, r)."""
+        sums = self.sums
+        forms = self._row_forms(Q)
+        along = (self.pulls.reshape(-1, self.w.size) @ Q).reshape(self.pulls.shape)
+        weighted = sums.summed(forms[:, None] * sums.nodes.densities.weight)
+        shares = sums.shares * weighted - (along * self.pulls).sum(axis=2)
+        return sums.pulled_back(
+            sums=-2.0,
+            slope=-2 * np.sqrt(sums.row_shares) * self._beside_rows(along),
+            weight=sums.row_shares * forms[:, None],
+            shares=shares,
+        )
+
+    def _row_forms(self, Q: FloatArray) -> FloatArray:
+        """Z_w Q Z_w' of each row, (n,)."""
+        levels, starts = self.levels, self._starts
+        diagonal = [
+            np.stack([Q[at : at + q, at : at + q] for at in range(start, start + J * q, q)])
+            for start, J, q in zip(starts, levels.n_levels, self._columns, strict=True)
+        ]
+        cross = {}
+        for (f, g), (rows, columns) in levels.meetings.items():
+            at_f = starts[f] + rows[:, None] * self._columns[f] + np.arange(self._columns[f])
+            at_g = starts[g] + columns[:, None] * self._columns[g] + np.arange(self._columns[g])
+            cross[f, g] = Q[at_f[:, :, None], at_g[:, None, :]]
+        return levels.row_forms(diagonal, cross)
+
+    def _beside_rows(self, along: FloatArray) -> FloatArray:
+        """Z_w of each row times what belongs to its level and node, (n, N) from (J, N, r)."""
+        finest = self.sums.mode.model.levels.codes[0]
+        total = np.zeros((finest.size, along.shape[1]))
+        for start, codes, z in zip(self._starts, self.levels.codes, self.levels.z, strict=True):
+            for b, column in enumerate(z):
+                at = start + codes * z.shape[0] + b
+                total += column[:, None] * along[finest, :, at]
+        return total
+
+    def _adjoint(self, right: FloatArray) -> tuple[FloatArray, Pulled]:
+        """Solve G'(w)'mu = right; and the derivatives of mu'A'E[g].
+
+        By generalised conjugate residuals, S going before.
+        """
+        mu, rest = np.zeros_like(right), right
+        steps: list[tuple[FloatArray, FloatArray]] = []
+        for _ in range(MAX_STEPS):
+            if np.abs(rest).max() <= ADJOINT * max(np.abs(right).max(), 1.0):
+                return mu, self._through_score(mu)
+            step = self.solve(rest)
+            image = step - self._along(self._through_score(step).base)
+            for _ in range(2):  # once more takes away what rounding left
+                for other, of_other in steps:
+                    part = image @ of_other
+                    step, image = step - part * other, image - part * of_other
+            size = np.linalg.norm(image)
+            if not size > 0:
+                break
+            steps.append((step / size, image / size))
+            part = rest @ steps[-1][1]
+            mu, rest = mu + part * steps[-1][0], rest - part * steps[-1][1]
+        raise np.linalg.LinAlgError("the coarser effects do not follow the parameters")
+
+    def _through_score(self, mu: FloatArray) -> Pulled:
+        """Carry mu'A'E[g] back."""
+        a, sums = self.rows(mu), self.sums
+        moved = sums.summed(a[:, None] * sums.nodes.densities.slope)
+        return sums.pulled_back(slope=sums.row_shares * a[:, None], shares=sums.shares * moved)
+
+    def _into_lambdas(
+        self, base: FloatArray, mu: FloatArray, through_S: FloatArray
+    ) -> list[FloatArray]:
+        found = []
+        right = self.levels.sums_of(np.column_stack([base, self.sums.mean_slope]))
+        parts = zip(
+            right, self._parts(self.w), self._parts(mu), self._starts, self._columns, strict=True
+        )
+        for pulled, w, m, start, q in parts:
+            D = np.einsum("jac,jbc->ab", pulled[0], np.concatenate([w[0], m[0]], axis=2))
+            for at in range(start, start + w[0].shape[0] * q, q):
+                D = D + through_S[at : at + q, at : at + q]
+            found.append(D)
+        return found
+
+    @cached_property
+    def _columns(self) -> list[int]:
+        return [z.shape[0] for z in self.levels.z]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        sizes = [J * q for J, q in zip(self.levels.n_levels, self._columns, strict=True)]
+        return np.cumsum([0, *sizes])[:-1].tolist()
+
+
+def _found(mode: Mode, n_points: int, w: FloatArray) -> Coarser:
+    """Go to where the score of w is zero.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If there is no such place to be found from here.
+    """
+    model = mode.model
+    Lambdas, base = mode.Lambdas[1:], model.offset + model.X @ mode.beta
+    near, last = None, np.inf
+    at = _flat(mode.u[1:])
+    here = _at(model.finest, mode, mode.u[0], base + _coarse_rows(model, Lambdas, at))
+    for _ in range(MAX_STEPS):
+        moved = _coarse_rows(model, Lambdas, w - at)
+        right = here.spherical(-(here.densities.weight * moved)[:, None])
+        step, _ = here.solve(right, np.zeros((0, 1)))
+        here = _at(model.finest, mode, here.u[0] + step[0], here.model.offset + moved)
+        at = w
+        found = Coarser(model.coarser, Lambdas, w, LevelSums(here, n_points))
+        if near is None or last > SLOW:
+            near = found
+        dw = -near.solve(found.score)
+        before, last = last, float(np.abs(dw).max())
+        if not np.isfinite(last):
+            break
+        if last < LAST_STEP or before / 2 <= last < NO_SHORTER:
+            return found
+        w = w + dw
+    raise np.linalg.LinAlgError("the mode of the coarser effects was not found")
+
+
+def _at(finest: Conditional, mode: Mode, v: FloatArray, base: FloatArray) -> Mode:
+    """Return the mode of the finest factor's effects given the rest of eta."""
+    theta = mode.theta[mode.model.of_finest]
+    rest = replace(finest, offset=base)
+    return find_mode(at_effects(rest, theta, np.empty(0), mode.phi, [v], profiled=False, order=3))
+
+
+def _coarse_rows(model: Conditional, Lambdas: Sequence[FloatArray], w: FloatArray) -> FloatArray:
+    levels = model.coarser
+    sizes = [J * z.shape[0] for J, z in zip(levels.n_levels, levels.z, strict=True)]
+    parts = np.split(w, np.cumsum(sizes)[:-1])
+    u = [part.reshape(1, J, -1, 1) for part, J in zip(parts, levels.n_levels, strict=True)]
+    return levels.rows_of(to_effects(Lambdas, u))[:, 0]
+
+
+def _flat(vectors: Sequence[FloatArray]) -> FloatArray:
+    """Join lists per factor (1, J, q, 1) to one vector (r,)."""
+    return np.concatenate([x.ravel() for x in vectors])

@@ -152,8 +152,9 @@ class Model(Specified):
             "reml" when not given for a Gaussian model with the identity link, else "ml".
         n_quadrature : int
             Of other families: nodes of adaptive quadrature for each column of the random effects
-            of a grouping factor. 1 is the Laplace approximation; 0 a quick look, as lme4's
-            ``nAGQ = 0``.
+            of a grouping factor, up to three; of several factors for that with the most levels,
+            the effects of the others by Laplace. 1 is the Laplace approximation; 0 a quick look,
+            as lme4's ``nAGQ = 0``.
 
         Returns
         -------
@@ -412,8 +413,9 @@ def glmer(
     family, link : str
         By their names in bambi or in R: ``"binomial"``, ``"poisson"``, ``"Gamma"``, ...
     n_quadrature : int
-        Nodes of adaptive quadrature for each column of the random effects; 1 is the Laplace
-        approximation, 0 a quick look, as lme4's ``nAGQ``.
+        Nodes of adaptive quadrature for each column of the random effects, as lme4's ``nAGQ`` but
+        for several columns and factors as well (see ``Model.fit``); 1 is the Laplace
+        approximation, 0 a quick look.
 
     Raises
     ------
