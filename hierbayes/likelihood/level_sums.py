@@ -63,7 +63,7 @@ class Pulled:
     phi: FloatArray
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class LevelSums:
     """The integrals of all levels of the finest factor.
 

@@ -118,7 +118,7 @@ class Quadrature(Criterion):
         return np.concatenate([model.X.T @ pulled.base, along_theta, pulled.phi])
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class Coarser:
     """The effects w of all factors but the finest, and the sums of the finest's levels there.
 
