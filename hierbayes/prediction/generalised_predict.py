@@ -14,8 +14,7 @@ Source: Booth & Hobert (1998), J. Am. Stat. Assoc. 93:262 (the first terms of th
 mean squared error).
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,47 +25,32 @@ from scipy.special import ndtri
 from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import NEW_LEVEL, GroupingFactor, NewRows
-from hierbayes.design.new_data import new_rows
-from hierbayes.options import Interval, NewLevels, PredictionType, check_option, random_generator
+from hierbayes.options import NewLevels, random_generator
 from hierbayes.prediction.predict import (
     chosen_groups,
     drawn_part,
     expected,
-    rows_used,
+    rows_asked,
     warn_of_undetermined,
 )
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.once_a_fit import once_a_fit
+from hierbayes.results.prediction_request import PredictionRequest
 from hierbayes.results.prediction_table import prediction_table
-from hierbayes.results.tidy import check_level
 
 MOST_EFFECTS = 3000  # of several factors, whose covariances are dense: 72 MB, a second
 AT_ONCE = 2**22  # numbers of the rows of Z that are laid out at once: 32 MB
 
 
-def predict(
-    fit: GeneralisedFit,
-    newdata: Any = None,
-    *,
-    groups: str | Iterable[str] = "all",
-    new_levels: NewLevels = "error",
-    interval: Interval | None = None,
-    level: float = 0.95,
-    type: PredictionType = "response",
-    random_seed: Any = None,
-) -> pd.Series | pd.DataFrame:
-    """Predict; the arguments are those of ``GeneralisedFit.predict``."""
-    check_option("new_levels", new_levels, NewLevels)
-    check_option("type", type, PredictionType)
-    check_level(level)
-    rng = random_generator(random_seed)
-    if interval is not None:
-        check_option("interval", interval, Interval)
+def predict(fit: GeneralisedFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
+    """Predict for rows; an interval makes it a table."""
+    new_levels, interval = asked.new_levels, asked.interval
+    rng = random_generator(asked.random_seed)
     if interval == "prediction":
         raise not_supported("prediction-interval-of-fit", family=fit.family)
-    chosen = chosen_groups(fit, groups)
-    rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
-    if newdata is not None:
+    chosen = chosen_groups(fit, asked.groups)
+    rows = rows_asked(fit, asked.newdata, chosen)
+    if asked.newdata is not None:
         warn_of_undetermined(fit, rows.X)
     eta = expected(rows, chosen, new_levels, fit)
     if interval is None:
@@ -75,14 +59,14 @@ def predict(
                 if factor.name in chosen:
                     labels = rows.new_labels.get(factor.name)
                     eta = eta + drawn_part(fit, position, factor, labels=labels, rng=rng)
-        values = eta if type == "link" else fit.expected_at(eta)
+        values = eta if asked.on_link else fit.expected_at(eta)
         return pd.Series(values, index=rows.row_labels, name="prediction")
     sd = np.where(np.isnan(eta), np.nan, np.sqrt(_variance(fit, rows, chosen, new_levels)))
     return prediction_table(
-        _limits(fit, eta, sd, level=level, on_link=type == "link"),
+        _limits(fit, eta, sd, level=asked.level, on_link=asked.on_link),
         index=rows.row_labels,
         interval=interval,
-        level=level,
+        level=asked.level,
         kind="normal",
         includes=_words(fit, rows, chosen, new_levels),
     )

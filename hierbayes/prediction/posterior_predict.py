@@ -6,7 +6,6 @@ shared by the rows of that level. A point prediction is the posterior mean; inte
 the draws of the expected response ("confidence") or of a new response ("prediction").
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -24,14 +23,11 @@ from hierbayes.bayes.predictive import (
 )
 from hierbayes.bayes.response import Response
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
-from hierbayes.design.new_data import new_rows
 from hierbayes.errors import NewLevelError, OptionError
 from hierbayes.families.observations import checked_observations
 from hierbayes.options import (
-    Interval,
     IntervalKind,
     NewLevels,
-    PredictionType,
     SimulatedGroups,
     check_option,
     random_generator,
@@ -42,12 +38,12 @@ from hierbayes.prediction.predict import (
     new_level_sentence,
     residual_words,
     row_precisions,
-    rows_used,
+    rows_asked,
 )
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.prediction_request import PredictionRequest
 from hierbayes.results.prediction_table import PREDICTION_COLUMNS, included, prediction_table
-from hierbayes.results.tidy import check_level
 
 
 @record
@@ -71,35 +67,19 @@ class _Task:
     new: _Effects | None
 
 
-def predict(
-    fit: PosteriorFit,
-    newdata: Any = None,
-    *,
-    groups: str | Iterable[str] = "all",
-    new_levels: NewLevels = "error",
-    interval: Interval | None = None,
-    level: float = 0.95,
-    kind: IntervalKind = "eti",
-    type: PredictionType = "response",
-    random_seed: Any = None,
-) -> pd.Series | pd.DataFrame:
-    """Predict; the arguments are those of ``PosteriorFit.predict``."""
-    check_option("new_levels", new_levels, NewLevels)
-    check_option("type", type, PredictionType)
-    check_option("kind", kind, IntervalKind)
-    check_level(level)
-    rng = random_generator(random_seed)
-    if interval is not None:
-        check_option("interval", interval, Interval)
-    chosen = chosen_groups(fit, groups)
-    rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
-    if interval == "prediction" and type == "link" and not fit.predictor_is_expectation:
+def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
+    """Predict for rows; an interval makes it a table."""
+    new_levels, interval = asked.new_levels, asked.interval
+    rng = random_generator(asked.random_seed)
+    chosen = chosen_groups(fit, asked.groups)
+    rows = rows_asked(fit, asked.newdata, chosen)
+    if interval == "prediction" and asked.on_link and not fit.predictor_is_expectation:
         raise OptionError(
             "interval='prediction' is about new responses, which have no link scale; leave "
             "type='response'."
         )
     sampled = new_levels == "sample" and bool(_without_level(rows, chosen, new_only=True))
-    on_link = type == "link" or fit.predictor_is_expectation
+    on_link = asked.on_link or fit.predictor_is_expectation
     flat = flat_draws(fit.draws, fit.design)
     if interval is None and on_link and not sampled:
         flat = flat.mean()  # the mean of a linear function of the draws
@@ -107,32 +87,33 @@ def predict(
     new, precisions, drawn = None, None, _without_level(rows, chosen, new_only=True) * sampled
     if interval == "prediction":
         new = expected
-        precisions = row_precisions(fit, newdata) if fit.response_family.weighs_sigma else None
+        if fit.response_family.weighs_sigma:
+            precisions = row_precisions(fit, asked.newdata)
         if new_levels == "population":
             drawn = _without_level(rows, chosen)
             new = _with_new_levels(flat, rows, chosen=chosen, new_levels="drawn", rng=rng)
     task = _Task(
         rows=rows,
         X=rows.X[:, fit.kept],
-        response=response_of(fit, newdata, precisions),
+        response=response_of(fit, asked.newdata, precisions),
         on_link=on_link,
         expected=expected,
         new=new,
     )
-    values = _summaries(task, level if interval else None, kind, rng)
+    values = _summaries(task, asked.level if interval else None, asked.kind, rng)
     if interval is None:
         return pd.Series(values[0], index=rows.row_labels, name="prediction")
     return prediction_table(
         list(values),
         index=rows.row_labels,
         interval=interval,
-        level=level,
-        kind=kind,
+        level=asked.level,
+        kind=asked.kind,
         includes=included(
             fit,
             chosen,
             drawn=drawn,
-            residual=_residual(fit, newdata, task),
+            residual=_residual(fit, asked.newdata, task),
             sigma_estimated=fit.draws.sigma is not None,
         ),
     )

@@ -51,7 +51,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_precisions, new_rows
 from hierbayes.errors import NewLevelError, OptionError, RankDeficientWarning
-from hierbayes.options import Interval, NewLevels, PredictionType, check_option, random_generator
+from hierbayes.options import NewLevels, random_generator
 from hierbayes.prediction.prediction_variance import (
     GroupRows,
     PredictionVariance,
@@ -61,34 +61,20 @@ from hierbayes.prediction.reference_grid import is_estimable
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
+from hierbayes.results.prediction_request import PredictionRequest
 from hierbayes.results.prediction_table import included, prediction_table
-from hierbayes.results.tidy import check_level
 from hierbayes.wording import meant, shown, warn
 
 SHOWN_LEVELS = 5
 
 
-def predict(
-    fit: LinearFit,
-    newdata: Any = None,
-    *,
-    groups: str | Iterable[str] = "all",
-    new_levels: NewLevels = "error",
-    interval: Interval | None = None,
-    level: float = 0.95,
-    type: PredictionType = "response",
-    random_seed: Any = None,
-) -> pd.Series | pd.DataFrame:
-    """Predict; the arguments are those of ``LikelihoodFit.predict``."""
-    check_option("new_levels", new_levels, NewLevels)
-    check_option("type", type, PredictionType)
-    check_level(level)
-    rng = random_generator(random_seed)
-    if interval is not None:
-        check_option("interval", interval, Interval)
-    chosen = chosen_groups(fit, groups)
-    rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
-    if newdata is not None:
+def predict(fit: LinearFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
+    """Predict for rows; an interval makes it a table."""
+    new_levels, interval = asked.new_levels, asked.interval
+    rng = random_generator(asked.random_seed)
+    chosen = chosen_groups(fit, asked.groups)
+    rows = rows_asked(fit, asked.newdata, chosen)
+    if asked.newdata is not None:
         warn_of_undetermined(fit, rows.X)
     total = fit.shown(partial(expected, rows, chosen, new_levels), fit.row_scale)
     if new_levels == "sample" and interval is None:
@@ -101,7 +87,7 @@ def predict(
     if interval is None:
         return pd.Series(total, index=rows.row_labels, name="prediction")
     new_response = interval == "prediction"
-    precisions = row_precisions(fit, newdata) if new_response else None
+    precisions = row_precisions(fit, asked.newdata) if new_response else None
     effects = _group_rows(rows, chosen, new_levels=new_levels, new_response=new_response)
     residual = residual_variances(precisions, total.size) if new_response else None
     variance = partial(_variance, rows.X[:, fit.kept], effects, residual)
@@ -109,18 +95,18 @@ def predict(
     sd = np.where(np.isnan(total), np.nan, found.sd)
     if fit.alternatives:
         sd[~fit.determined(lambda one: variance(one).given_theta)] = np.nan
-    half = found.quantile(level) * sd
+    half = found.quantile(asked.level) * sd
     return prediction_table(
         [total, sd, total - half, total + half],
         index=rows.row_labels,
         interval=interval,
-        level=level,
+        level=asked.level,
         kind="t",
         includes=included(
             fit,
             chosen,
             drawn=[rows.factors[rows_.position].name for rows_ in effects if rows_.drawn.any()],
-            residual=residual_words(fit, newdata, precisions) if new_response else None,
+            residual=residual_words(fit, asked.newdata, precisions) if new_response else None,
             sigma_estimated=not fit.kernel.sigma_known,
             known_theta=fit.is_singular,
         ),
@@ -231,6 +217,11 @@ def chosen_groups(fit: FitTables, groups: str | Iterable[str]) -> tuple[str, ...
                 f"'all' or 'none'{hint}"
             )
     return chosen
+
+
+def rows_asked(fit: FitTables, newdata: Any, chosen: tuple[str, ...]) -> NewRows:
+    """Return the rows to predict for: those used without new data."""
+    return rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
 
 
 def rows_used(fit: FitTables) -> NewRows:

@@ -24,9 +24,6 @@ from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import (
     Ddf,
     Effect,
-    Interval,
-    NewLevels,
-    PredictionType,
     ResidualKind,
     check_option,
 )
@@ -35,7 +32,6 @@ from hierbayes.results.f_table import FTable
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.laplace_error import LaplaceError
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
-from hierbayes.results.prediction_table import PredictionTable
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
 
@@ -416,50 +412,3 @@ class GeneralisedFit(LikelihoodFit):
         frame["fixed"] = self.fixed_part
         frame["residual"] = self._response_residuals()
         return frame
-
-    # more
-
-    def predict(  # type: ignore[override]  # the linear fit's overloads
-        self,
-        newdata: Any = None,
-        *,
-        groups: str | list[str] = "all",
-        new_levels: NewLevels = "error",
-        interval: Interval | None = None,
-        level: float = 0.95,
-        type: PredictionType = "response",
-        random_seed: Any = None,
-    ) -> pd.Series | PredictionTable:
-        """Predictions for the rows used or for new data; rows in = rows out.
-
-        Parameters
-        ----------
-        newdata, groups, new_levels, level, random_seed : as of a linear fit
-        interval : None or "confidence"
-            Interval of the expected response by the delta method on the scale of eta, carried over
-            by the link. The covariance of the random effects is taken as known.
-        type : {"response", "link"}
-            The expected response (of binomial families the probability), or eta.
-
-        Returns
-        -------
-        pandas.Series, or with an interval a DataFrame ``prediction se lower upper``
-
-        Raises
-        ------
-        NewLevelError, DataError
-            As of a linear fit.
-        NotSupportedError
-            For intervals of new responses, and of levels of one of several grouping factors.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
-        ...     hb.load_dataset("cbpp"))
-        >>> fit.predict({"period": ["1"], "herd": ["1"]}).round(3).tolist()
-        [0.308]
-        """
-        options = {"groups": groups, "new_levels": new_levels, "interval": interval}
-        more = {"level": level, "type": type, "random_seed": random_seed}
-        return super().predict(newdata, **options, **more)  # type: ignore[call-overload]

@@ -7,7 +7,7 @@ refitting, rendering, saving) is asked by the table of verbs. A linear model's f
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, Unpack, overload
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from hierbayes.results.f_table import FTable
 from hierbayes.results.finding import Finding
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.level_tables import LevelTables
+from hierbayes.results.prediction_request import PredictionOptions, PredictionRequest
 from hierbayes.results.prediction_table import PredictionTable
 from hierbayes.results.tidy import tidy_table
 from hierbayes.specification.specification import Specification
@@ -306,24 +307,18 @@ class LikelihoodFit(FitTables):
         self,
         newdata: Any = ...,
         *,
-        groups: str | list[str] = ...,
-        new_levels: NewLevels = ...,
         interval: None = ...,
-        level: float = ...,
-        type: PredictionType = ...,
-        random_seed: Any = ...,
+        groups: str | list[str] = ...,
+        **options: Unpack[PredictionOptions],
     ) -> pd.Series: ...
     @overload
     def predict(
         self,
         newdata: Any = ...,
         *,
-        groups: str | list[str] = ...,
-        new_levels: NewLevels = ...,
         interval: Interval,
-        level: float = ...,
-        type: PredictionType = ...,
-        random_seed: Any = ...,
+        groups: str | list[str] = ...,
+        **options: Unpack[PredictionOptions],
     ) -> PredictionTable: ...
     def predict(
         self,
@@ -354,11 +349,15 @@ class LikelihoodFit(FitTables):
             Interval of the expected response, or of a new response. The uncertainty of fixed
             effects, of random effects and of their estimated covariance is in both. The residual
             variation is in the second, and of a level that was not fitted the spread of such
-            levels; under ``new_levels="sample"``, which then makes no draw, it is in both.
+            levels; under ``new_levels="sample"``, which then makes no draw, it is in both. A
+            generalised fit has the interval of the expected response alone, by the delta method on
+            the scale of eta, carried over by the link; the covariance of the random effects is
+            taken as known.
         level : float
             Level of the interval.
         type : {"response", "link"}
-            The same for a Gaussian model.
+            The expected response (of binomial families the probability), or eta: the same for a
+            Gaussian model.
         random_seed : int, Generator or SeedSequence
             For ``new_levels="sample"``; rows with the same new level share one draw.
 
@@ -375,13 +374,14 @@ class LikelihoodFit(FitTables):
         DataError
             If a column is missing or a fixed factor has a level it was not fitted with.
         NotSupportedError
-            For intervals of new responses whose known residual sds are not in ``newdata``.
+            For intervals of new responses whose known residual sds are not in ``newdata``, or of
+            a generalised fit.
 
         Notes
         -----
-        Limits are t quantiles with Satterthwaite's degrees of freedom times the standard error
-        of the prediction: that of the mixed-model equations, plus what the estimation of theta
-        adds to it (Kackar & Harville 1984; Prasad & Rao 1990).
+        Limits of a linear fit are t quantiles with Satterthwaite's degrees of freedom times the
+        standard error of the prediction: that of the mixed-model equations, plus what the
+        estimation of theta adds to it (Kackar & Harville 1984; Prasad & Rao 1990).
 
         Examples
         --------
@@ -394,11 +394,14 @@ class LikelihoodFit(FitTables):
            prediction    se  lower  upper
         0       450.3  17.0  416.7  484.0
         1       356.1  16.0  322.3  389.9
+
+        >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
+        ...     hb.load_dataset("cbpp"))
+        >>> fit.predict({"period": ["1"], "herd": ["1"]}).round(3).tolist()
+        [0.308]
         """
-        return verbs.ask(
-            self,
-            "predict",
-            newdata,
+        request = PredictionRequest(
+            newdata=newdata,
             groups=groups,
             new_levels=new_levels,
             interval=interval,
@@ -406,6 +409,7 @@ class LikelihoodFit(FitTables):
             type=type,
             random_seed=random_seed,
         )
+        return verbs.ask(self, "predict", request)
 
     def simulate(self, nsim: int = 1, random_seed: Any = None) -> pd.DataFrame:
         """Draw responses from the fitted model, with new random effects and residuals.

@@ -7,7 +7,7 @@ A point estimate is the posterior mean, an error the posterior sd, an interval e
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,7 @@ from hierbayes.results.posterior_parameters import (
     level_parameters,
     variance_parameters,
 )
+from hierbayes.results.prediction_request import PredictionOptions, PredictionRequest
 from hierbayes.results.prediction_table import PredictionTable
 from hierbayes.results.tidy import check_level, checked_effects, tidy_frame, with_dropped
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
@@ -545,26 +546,20 @@ class PosteriorFit(FitTables):
         self,
         newdata: Any = ...,
         *,
-        groups: str | Iterable[str] = ...,
-        new_levels: NewLevels = ...,
         interval: None = ...,
-        level: float = ...,
+        groups: str | Iterable[str] = ...,
         kind: IntervalKind = ...,
-        type: PredictionType = ...,
-        random_seed: Any = ...,
+        **options: Unpack[PredictionOptions],
     ) -> pd.Series: ...
     @overload
     def predict(
         self,
         newdata: Any = ...,
         *,
-        groups: str | Iterable[str] = ...,
-        new_levels: NewLevels = ...,
         interval: Interval,
-        level: float = ...,
+        groups: str | Iterable[str] = ...,
         kind: IntervalKind = ...,
-        type: PredictionType = ...,
-        random_seed: Any = ...,
+        **options: Unpack[PredictionOptions],
     ) -> PredictionTable: ...
     def predict(
         self,
@@ -611,10 +606,8 @@ class PosteriorFit(FitTables):
         DataError
             If a column is missing or a fixed factor has a level it was not fitted with.
         """
-        return verbs.ask(
-            self,
-            "predict",
-            newdata,
+        request = PredictionRequest(
+            newdata=newdata,
             groups=groups,
             new_levels=new_levels,
             interval=interval,
@@ -623,6 +616,7 @@ class PosteriorFit(FitTables):
             type=type,
             random_seed=random_seed,
         )
+        return verbs.ask(self, "predict", request)
 
     def simulate(
         self, nsim: int = 1, random_seed: Any = None, *, groups: SimulatedGroups = "fitted"
