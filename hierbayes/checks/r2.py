@@ -103,7 +103,7 @@ def icc(
     Raises
     ------
     DataError
-        If the model has no random effects.
+        If the model has no random effects: no rows belong together.
 
     Examples
     --------

@@ -95,7 +95,7 @@ def describe_dataset(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        A name listed by ``list_datasets()``.
+        As for ``hb.load_dataset``.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def describe_dataset(name: str) -> pd.DataFrame:
     Raises
     ------
     OptionError
-        If there is no data set of that name.
+        As ``hb.load_dataset``, if the name is not known.
 
     Examples
     --------

@@ -93,9 +93,7 @@ def natural_spline_columns(
 
     Parameters
     ----------
-    x : array, shape (n,), finite
-    knots : the inner knots
-    boundary : the smallest and largest fitted value; x beyond them continues a straight line
+    x, knots, boundary : as of ``b_spline_columns``; x beyond the boundary continues a straight line
     intercept : keep the column that the constant would add
     """
     unit = power_of_two(np.array(boundary))

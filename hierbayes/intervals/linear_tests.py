@@ -134,10 +134,9 @@ def f_test(
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit, ddf, rhs : as of ``row_tests``
     L : array, shape (c, p)
         Rows that depend on others are left out.
-    ddf, rhs : as of ``row_tests``
 
     Raises
     ------

@@ -158,9 +158,7 @@ def with_zeros(
 
     Parameters
     ----------
-    kernel : Kernel
-    x : array, shape (m, k), rectified
-    value : array, shape (m,), the criterion there
+    kernel, x, value : as of ``far_down``
 
     Returns
     -------

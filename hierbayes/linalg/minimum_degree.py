@@ -63,11 +63,7 @@ def minimum_degree(starts: Int64Array, neighbours: Int64Array, weights: Int64Arr
 
     Parameters
     ----------
-    starts, neighbours : arrays of int64, shapes (n + 1,) and (m,)
-        Neighbours of node i are ``neighbours[starts[i]:starts[i + 1]]``; both directions of an
-        edge are listed and no node is its own neighbour.
-    weights : array of int64, shape (n,)
-        Number of columns a node stands for.
+    starts, neighbours, weights : as of ``elimination.pattern_of``
     """
     n = weights.size
     degrees = np.diff(starts)

@@ -49,6 +49,7 @@ def boundary(
     Returns
     -------
     figure, axes
+        Profile likelihood, posterior and prior of the sd, from zero on.
 
     Raises
     ------

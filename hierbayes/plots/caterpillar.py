@@ -52,13 +52,13 @@ def caterpillar(
     Raises
     ------
     OptionError
-        If there is no fit, or no such grouping factor.
+        If no fit is given, or none of its grouping factors has this name.
 
     Examples
     --------
     >>> import hierbayes as hb
     >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-    >>> figure, axes = hb.plot.caterpillar(fit)
+    >>> figure, axes = hb.plot.caterpillar(fit, group="Batch")
     >>> axes[0].get_xlabel()
     '(Intercept)'
     """

@@ -43,7 +43,7 @@ def check(
     Returns
     -------
     figure, axes
-        One axes a picture that the fit has.
+        The pictures that there are for this fit, one an axes, in reading order.
 
     Examples
     --------

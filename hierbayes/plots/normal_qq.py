@@ -37,6 +37,7 @@ def qq(
     Returns
     -------
     figure, axes
+        A point a residual, and the line through the quartiles.
 
     Examples
     --------

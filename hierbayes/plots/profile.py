@@ -47,7 +47,7 @@ def profile(
     Returns
     -------
     figure, axes
-        One axes a parameter.
+        One axes a parameter, in the order of ``result.to_frame()``.
 
     Examples
     --------

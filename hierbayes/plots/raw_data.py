@@ -60,7 +60,7 @@ def data(
     Returns
     -------
     figure, axes
-        The axes as an array in the order of the groups.
+        An array of axes, one a group in the order of its levels.
 
     Examples
     --------

@@ -49,6 +49,7 @@ def residuals(
     Returns
     -------
     figure, axes
+        A point a row, its residual upwards.
 
     Examples
     --------

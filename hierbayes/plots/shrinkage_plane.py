@@ -67,6 +67,7 @@ def shrinkage_plane(
     Returns
     -------
     figure, axes
+        An arrow a level, around the population's cross.
 
     Raises
     ------

@@ -58,6 +58,7 @@ def shrinkage_reliability(
     Returns
     -------
     figure, axes
+        The curve of what is kept, with a point where levels are.
 
     Examples
     --------

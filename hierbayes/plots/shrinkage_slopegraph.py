@@ -43,7 +43,7 @@ def shrinkage_slopegraph(
     ----------
     source : LikelihoodFit, PosteriorFit, or what ``hb.shrinkage`` returned
     group, term : grouping factor and term; the first ones when not given
-    names : name the levels; where there are at most 60 when not given
+    names : whether levels are named; by default where there are at most 60
     labels : axis labels by term, in place of ours
     ax : matplotlib axes to draw into
 

@@ -41,10 +41,10 @@ class AnovaTable(Printable):
         Examples
         --------
         >>> import hierbayes as hb
-        >>> sleep = hb.load_dataset("sleepstudy")
-        >>> small = hb.lmer("Reaction ~ Days + (Days || Subject)", sleep)
-        >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", sleep)
-        >>> hb.anova(small, large).to_frame()["npar"].tolist()
-        [5, 6]
+        >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+        >>> hb.anova(large.update("Reaction ~ Days + (Days || Subject)"), large).to_frame()["npar"]
+        m.1    5
+        m.2    6
+        Name: npar, dtype: int64
         """
         return self.table.copy()

@@ -62,9 +62,9 @@ class BayesFactor(Printable):
         Examples
         --------
         >>> import hierbayes as hb
-        >>> sleep = hb.load_dataset("sleepstudy")
-        >>> a = hb.Model("Reaction ~ Days + (1 | Subject)", sleep).sample(random_seed=1)
-        >>> b = hb.Model("Reaction ~ 1 + (1 | Subject)", sleep).sample(random_seed=1)
+        >>> model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+        >>> a = model.sample(random_seed=1)
+        >>> b = a.update("Reaction ~ 1 + (1 | Subject)", random_seed=1)
         >>> bool(hb.bayes_factor(a, b).to_frame()["log_bf"].iloc[0] > 10)
         True
         """
@@ -254,6 +254,7 @@ class Comparison(Printable, Reportable):
         Returns
         -------
         figure, axes
+            As of ``hb.plot.compare``.
 
         Examples
         --------

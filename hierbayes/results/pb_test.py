@@ -68,9 +68,8 @@ class PbTest(Printable):
         Examples
         --------
         >>> import hierbayes as hb
-        >>> sleep = hb.load_dataset("sleepstudy")
-        >>> small = hb.lmer("Reaction ~ Days + (Days || Subject)", sleep)
-        >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+        >>> small = large.update("Reaction ~ Days + (Days || Subject)")
         >>> test = hb.pb_test(small, large, nsim=50, random_seed=1)
         >>> test.to_frame().index.tolist()
         ['LRT', 'PBtest', 'Gamma', 'Bartlett', 'F']
