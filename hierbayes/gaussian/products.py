@@ -542,14 +542,16 @@ def summed_diagonal_blocks(
     ]
     for (f, g), coupling in couplings.items():
         V, A = cross[f, g], coupling.blocks
-        left, right = _times(A, Lambdas[g]), _times(np.swapaxes(A, 1, 2), Lambdas[f])
+        left, right = _times(A, Lambdas[g]), _times(np.swapaxes(A, -1, -2), Lambdas[f])
         blocks[f] = blocks[f] + summed_products(left, V)
         blocks[g] = blocks[g] + summed_products(right, np.swapaxes(V, 2, 3))
     return blocks
 
 
 def _times(A: FloatArray, Lambda: FloatArray) -> FloatArray:
-    """Blocks (J, a, q) times Lambda (T, q, q): (T, J, a, q)."""
+    """Blocks (J, a, q), or (T, J, a, q), times Lambda (T, q, q): (T, J, a, q)."""
+    if A.ndim == 4:
+        return np.asarray(A * Lambda[:, None] if A.shape[-1] == 1 else A @ Lambda[:, None])
     J, a, q = A.shape
     return np.asarray((A.reshape(J * a, q) @ Lambda).reshape(-1, J, a, q))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.builtin import COUNTS, NOT_NEGATIVE, POSITIVE, SHARES, ZERO_ONE
@@ -220,6 +220,28 @@ class Conditional:
     def sizes(self) -> tuple[int, int, int]:
         """Numbers of coefficients p, of covariance parameters k, and of further parameters d."""
         return self.X.shape[1], self.shape.n_theta, len(self.further)
+
+    def of_rows(self, kept: BoolArray) -> "Conditional":
+        """Return the model of some of the rows, in the same basis; levels without rows stay."""
+        some = {
+            name: None if (values := getattr(self, name)) is None else values[kept]
+            for name in ("trials", "precisions", "known_sd")
+        }
+        levels = replace(
+            self.levels,
+            n_rows=int(kept.sum()),
+            codes=tuple(codes[kept] for codes in self.levels.codes),
+            z=tuple(np.ascontiguousarray(z[:, kept]) for z in self.levels.z),
+        )
+        return replace(
+            self,
+            y=self.y[kept],
+            offset=self.offset[kept],
+            X=np.ascontiguousarray(self.X[kept]),
+            eta_start=self.eta_start[kept],
+            levels=levels,
+            **some,
+        )
 
     def in_basis(self, theta: FloatArray) -> FloatArray:
         """Theta (k,) in the basis of the search, from one on the user's scale."""

@@ -35,7 +35,7 @@ from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, minimise, spectrum
 from hierbayes.specification.specification import Specification
 
 FIRST_SDS = (0.5, 0.1, 0.01)  # of the random effects, units of eta; small where eta has ends
-ROUGH = 1e-3  # fall of the criterion that ends the search with beta profiled
+ROUGH = Goal(decrement=1e-3)  # ends the search with beta profiled
 DECREMENT_GOAL = 1e-10  # the last step, by the exact Hessian, leaves its square
 SETTLED = 1e-6  # fall that one more step would promise, above which a fit is suspect
 RESTARTS = 4
@@ -179,6 +179,29 @@ def _check_quadrature(spec: Specification, n_quadrature: int) -> None:
         )
 
 
+def fit_near(model: Conditional, n_quadrature: int, near: GlmmOptimum) -> GlmmOptimum:
+    """Find the maximum for rows laid out already, beginning where another fit of them ended.
+
+    Raises
+    ------
+    DataError
+        If the likelihood cannot be computed at any start.
+    """
+    theta = model.basis_shape.kept_off_bounds(near.at.mode.theta, FIRST_SDS[1])
+    phi = np.clip(near.at.mode.phi, -FAR_ETA, FAR_ETA)
+    try:
+        return _from(model, n_quadrature, near.at.mode.beta, theta, phi)
+    except np.linalg.LinAlgError:
+        return _fitted(model, n_quadrature)
+
+
+def exact_hessian(found: GlmmOptimum) -> FloatArray:
+    """Second derivatives (m, m) of -2 log-likelihood at an optimum, in the basis of its search."""
+    search = Search(found.model, found.n_quadrature, found.at.mode.beta)
+    search.last = found.at.mode
+    return hessian(search, found.x, found.at, ~_held(search, found.x))
+
+
 def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:
     beta, phi = first_estimates(model)
     for size in FIRST_SDS:
@@ -208,7 +231,7 @@ def _from(
     search = rough = Search(model, 0, beta)
     x = rough.joined(beta, theta, phi)
     if x.size:
-        x, at = _minimise(rough, x, ROUGH if n_quadrature else _goal(model))
+        x, at = _minimise(rough, x, ROUGH if n_quadrature else goal_of(model))
     else:
         at = rough.criterion(x)
     if n_quadrature:
@@ -222,13 +245,14 @@ def _from(
     return _optimum(search, x, at, bends, decrement)
 
 
-def _goal(model: Conditional) -> float:
-    return DECREMENT_GOAL + GOAL_PER_ROW * model.y.size
+def goal_of(model: Conditional) -> Goal:
+    """When a search of the criterion ends."""
+    decrement = DECREMENT_GOAL + GOAL_PER_ROW * model.y.size
+    return Goal(decrement=decrement, polished=True)
 
 
-def _minimise(search: Search, x: FloatArray, decrement: float) -> tuple[FloatArray, Criterion]:
+def _minimise(search: Search, x: FloatArray, goal: Goal) -> tuple[FloatArray, Criterion]:
     m = x.size
-    goal = Goal(decrement=decrement, polished=decrement < ROUGH)
     found = minimise(search, x[None], goal=goal, correction=np.zeros((1, m, m)))
     at = found.states[0]
     if at is None:
@@ -243,7 +267,7 @@ def _searched(search: Search, x: FloatArray) -> tuple[FloatArray, Criterion]:
     """Search, and again from where variance in place of none lowers the criterion."""
     if not x.size:
         return x, search.criterion(x)
-    goal = _goal(search.model)
+    goal = goal_of(search.model)
     x, at = _minimise(search, x, goal)
     for _ in range(RESTARTS):
         again = _way_down(search, x, at)

@@ -136,11 +136,11 @@ def log_det_stack(L: FloatArray) -> FloatArray:
 
 
 def sandwich(A: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
-    """Left' A right for a stack A (J, a, b) and one pair of matrices a batch entry.
+    """Left' A right for a stack A (J, a, b), or one a batch entry, and a pair of matrices each.
 
     Parameters
     ----------
-    A : array, shape (J, a, b)
+    A : array, shape (J, a, b) or (T, J, a, b)
     left : array, shape (T, a, a)
     right : array, shape (T, b, b)
 
@@ -151,9 +151,11 @@ def sandwich(A: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
         product of shape (J, ab) x (ab, ab) a batch entry, above that one for each of the two sides,
         as ab squared numbers a batch entry would be more than the stack itself.
     """
-    J, a, b = A.shape
+    J, a, b = A.shape[-3:]
     if a == b == 1:
         return np.asarray(A * (left * right)[:, :, None, :].reshape(-1, 1, 1, 1))
+    if A.ndim == 4:
+        return np.asarray(np.swapaxes(left, 1, 2)[:, None] @ A @ right[:, None])
     if a == b and a > UNROLLED and _are_diagonal(left) and _are_diagonal(right):
         sizes = [np.diagonal(roots, axis1=1, axis2=2) for roots in (left, right)]
         return np.asarray(A * (sizes[0][:, :, None] * sizes[1][:, None, :])[:, None])

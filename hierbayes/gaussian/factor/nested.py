@@ -37,7 +37,7 @@ class NestedBlocks:
     Attributes
     ----------
     pattern : NestedPattern
-    zz, couplings : as in ``Products``
+    zz, couplings : as in ``Products``, or with a leading axis T of their own, one W a batch entry
     roots : array, shape (J, q, q), R_j with R_j'R_j = Z_j'WZ_j where one factor of several columns
         leaves next to nothing of y, else None. There squares of Lambda lose the ones of
         Lambda'Z'WZ Lambda + I where a level has fewer rows than columns, and where Lambda is nearly
@@ -111,7 +111,7 @@ class NestedFactor:
         self.Lambdas = Lambdas
         m = len(blocks.zz)
         diagonal = [
-            sandwich(A, Lam, Lam) + np.eye(A.shape[1])
+            sandwich(A, Lam, Lam) + np.eye(A.shape[-1])
             for A, Lam in zip(blocks.zz, Lambdas, strict=True)
         ]
         self.coupled = {
