@@ -238,16 +238,22 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="bootstrap-of-family",
-        feature=(
-            "The bootstrap of other families, `bootstrap`, `confint(method='bootstrap')`, "
-            "`r2(interval=)`"
-        ),
+        key="bootstrap-kind-of-family",
+        feature="Bootstraps of other families that are not parametric, `bootstrap(kind=)`",
         kinds=("glmer",),
         sentence=(
-            "family={family!r}, link={link!r}: the bootstrap is of Gaussian models in this "
-            "version. fit.simulate() and fit.refit() make its samples one by one; model.sample() "
-            "has intervals of all parameters."
+            "kind={kind!r} with family={family!r}: modes and residuals of other families have no "
+            "spread to be rescaled to, and cases are not drawn. kind='parametric' draws from the "
+            "model."
+        ),
+    ),
+    Limit(
+        key="bca-of-statistic",
+        feature="BCa intervals of a statistic of one's own, for other families",
+        kinds=("glmer",),
+        sentence=(
+            "interval='bca' of a statistic of your own needs the fits without one level each, "
+            "which are made of parameters only. Take interval='percentile' or 'basic'."
         ),
     ),
     Limit(

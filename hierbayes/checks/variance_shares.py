@@ -203,9 +203,10 @@ def _from_parameters(fit: LikelihoodFit, values: FloatArray) -> VarianceShares:
             covariances[term.factor][:, at, :] *= value[:, None]
             covariances[term.factor][:, :, at] *= value[:, None]
     kinds = np.array([parameter.kind for parameter in parameters])
-    residual = np.full(S, _known_variance(design))
-    if (kinds == "sigma").any():
-        residual = values[:, kinds == "sigma"][:, 0] ** 2
+    sigma = values[:, kinds == "sigma"][:, 0] if (kinds == "sigma").any() else np.ones(S)
+    named = zip(parameters, values.T, strict=True)
+    further = {parameter.name: value for parameter, value in named if parameter.kind == "further"}
+    residual, _ = _residual_variance(fit, sigma, further)
     beta = values[:, kinds == "fixed"]
     return _shares(fit, beta=beta, covariances=covariances, residual=residual)
 

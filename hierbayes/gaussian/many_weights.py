@@ -56,7 +56,9 @@ class ManyWeights:
         found = []
         for codes, z, J in zip(self.levels.codes, self.levels.z, self.levels.n_levels, strict=True):
             pairs = [(a, b) for a in range(z.shape[0]) for b in range(a + 1)]
-            found.append([(a, b, _sparse(codes, (z[a] * z[b])[None], J).T.tocsr()) for a, b in pairs])
+            found.append(
+                [(a, b, _sparse(codes, (z[a] * z[b])[None], J).T.tocsr()) for a, b in pairs]
+            )
         return found
 
     @cached_property
@@ -111,7 +113,7 @@ class ManyWeights:
         return found
 
     def row_variances(self, factor: Factor, Lambdas: Sequence[FloatArray]) -> FloatArray:
-        """z'Lambda (L L')^-1 Lambda'z of each row, (n, T)."""
+        """Return z'Lambda (L L')^-1 Lambda'z of each row, (n, T)."""
         levels, T = self.levels, factor.log_det.size
         total = np.zeros((levels.n_rows, T))
         for codes, z, L, V in zip(

@@ -223,7 +223,7 @@ class Conditional:
 
     def of_rows(self, kept: BoolArray) -> "Conditional":
         """Return the model of some of the rows, in the same basis; levels without rows stay."""
-        some = {
+        some: dict[str, Any] = {
             name: None if (values := getattr(self, name)) is None else values[kept]
             for name in ("trials", "precisions", "known_sd")
         }

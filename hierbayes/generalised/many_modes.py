@@ -214,7 +214,7 @@ def find_modes(here: ManyModes) -> ManyModes:
 
 
 def _newton(at: ManyModes) -> tuple[list[FloatArray], FloatArray]:
-    """Steps of u, and twice the falls of h (T,) that they promise."""
+    """Return steps of u, and twice the falls of h (T,) that they promise."""
     slope = at.densities.slope
     right = [a - b for a, b in zip(at.spherical(slope[:, :, None]), at.u, strict=True)]
     if not right:

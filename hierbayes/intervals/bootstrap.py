@@ -1,30 +1,33 @@
-"""Bootstrap of a REML or ML fit: estimates from data sets drawn anew.
+"""Bootstrap of a likelihood fit: estimates from data sets drawn anew.
 
 Three ways to draw: responses from the model (parametric), from the fit's own modes and residuals
 (residual), or levels of the top grouping factor (cases). The responses of the first two are fitted
 together in one batched search (``likelihood/refits.py``); what the third draws are cross-products.
+Generalised fits are those of ``generalised_bootstrap.py``.
 
 Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, chapters 2 and 3; van der
 Leeden, Meijer & Busing (2008), Handbook of Multilevel Analysis, chapter 11.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_call
-from hierbayes.capabilities import not_supported
-from hierbayes.errors import DataError, HierBayesError, OptionError
+from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.intervals.determined_part import determined_part, without_interval
+from hierbayes.intervals.generalised_bootstrap import (
+    BOUNDS,
+    GeneralisedBootstrap,
+    generalised_bootstrap,
+)
 from hierbayes.intervals.level_samples import LevelSamples
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
 from hierbayes.intervals.resampling import ResponseDraws
+from hierbayes.intervals.statistics import UNUSUAL, Replicates, Statistic, named_numbers
 from hierbayes.likelihood.fitting import at_theta
 from hierbayes.likelihood.lmm import LmmFit, fit_lmm
 from hierbayes.likelihood.refits import refit_many
@@ -34,14 +37,8 @@ from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
-from hierbayes.wording import shown
 
-Statistic = Callable[[LinearFit], Any]
-
-BOUNDS = {"sd": (0.0, np.inf), "sigma": (0.0, np.inf), "cor": (-1.0, 1.0)}
 MOST_JACKKNIFE = 1000  # fits for the acceleration of BCa intervals, which needs no more
-# What a statistic of the user's may raise on an unusual replicate, which then counts as failed.
-UNUSUAL = (HierBayesError, ArithmeticError, ValueError)
 
 
 @checked_call("hb.bootstrap")
@@ -59,7 +56,7 @@ def bootstrap(
 
     Parameters
     ----------
-    fit : LinearFit
+    fit : LikelihoodFit
     statistic : callable, optional
         Takes a fit, returns a number, a dict or a Series of numbers. When not given: sds,
         correlations, sigma and fixed effects, under lme4's names.
@@ -75,7 +72,8 @@ def bootstrap(
         fit's conditional modes and residuals with replacement, rescaled to the estimated
         variances: their distributions need not be normal. "cases" draws levels of the top
         grouping factor with replacement, with all their rows: even the form of the model need not
-        be right, but there have to be many levels.
+        be right, but there have to be many levels. A generalised fit has the first: its responses
+        are drawn from the family, given new random effects.
     progress : bool, optional
         Show a bar when it takes over two seconds; unless said, where somebody watches.
 
@@ -87,7 +85,8 @@ def bootstrap(
     Raises
     ------
     NotSupportedError
-        For ``kind="cases"`` with crossed factors.
+        For ``kind="cases"`` with crossed factors, and another kind than "parametric" of a
+        generalised fit.
     OptionError
         For a wrong argument, or a statistic that does not return numbers.
 
@@ -107,18 +106,20 @@ def bootstrap(
     >>> hb.bootstrap(fit, icc, nsim=100, random_seed=1).to_frame().shape
     (100, 1)
     """
-    if isinstance(fit, GeneralisedFit):
-        raise not_supported("bootstrap-of-family", family=fit.family, link=fit.link)
-    if not isinstance(fit, LinearFit):
+    if not isinstance(fit, LinearFit | GeneralisedFit):
         raise OptionError(
             f"bootstrap needs a REML or ML fit, not {type(fit).__name__}; a posterior has its "
             "intervals from its draws."
         )
     check_option("kind", kind, BootstrapKind)
     nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
-    task = _task(fit, statistic, kind)
+    task: _Task | GeneralisedBootstrap
+    if isinstance(fit, GeneralisedFit):
+        task = generalised_bootstrap(fit, statistic, kind)
+    else:
+        task = _task(fit, statistic, kind)
     parts = run_parts(
-        partial(_replicates, task),
+        task.replicates,
         nsim,
         random_seed=random_seed,
         n_rows=fit.nobs,
@@ -133,14 +134,14 @@ def bootstrap(
         replicates=np.concatenate([part.values for part in parts]),
         bounds=task.bounds,
         kind=kind,
-        drawn=_drawn(fit, task),
+        drawn=task.drawn,
         formula_text=fit.formula_text,
         data_name=fit.data_name,
         method=fit.method,
         n_failed=int(sum(part.failed.sum() for part in parts)),
         n_boundary=int(sum(part.boundary.sum() for part in parts)),
         failure=failures[0] if failures else "",
-        jackknife=partial(_jackknife, task),
+        jackknife=task.jackknife,
     )
 
 
@@ -157,15 +158,18 @@ class _Task:
     products: ResponseProducts | None
     levels: LevelSamples | None
 
+    def replicates(self, seed: int, count: int) -> Replicates:
+        """Make replicates with the random numbers of one seed."""
+        return _replicates(self, seed, count)
 
-@record(kw_only=False)
-class _Replicates:
-    """Values (c, m), whether the refit failed and whether it is on the boundary (c,)."""
+    def jackknife(self) -> FloatArray:
+        """Estimates without one level of the top factor each, shape (J, m)."""
+        return _jackknife(self)
 
-    values: FloatArray
-    failed: BoolArray
-    boundary: BoolArray
-    failures: tuple[str, ...] = ()
+    @property
+    def drawn(self) -> str:
+        """What is drawn anew."""
+        return _drawn(self.fit, self)
 
 
 def _task(fit: LinearFit, statistic: Statistic | None, kind: BootstrapKind) -> _Task:
@@ -194,58 +198,13 @@ def _task(fit: LinearFit, statistic: Statistic | None, kind: BootstrapKind) -> _
     )
 
 
-def named_numbers(statistic: Statistic, fit: LinearFit) -> dict[str, float]:
-    """Return what a statistic says about a fit, as numbers with names.
-
-    Raises
-    ------
-    OptionError
-        If it is not a function, or returns anything but numbers.
-    """
-    if not callable(statistic):
-        raise OptionError(
-            f"statistic={shown(statistic)} must be a function of a fit, for example "
-            "lambda fit: fit.sigma ** 2."
-        )
-    value = statistic(fit)
-    if isinstance(value, pd.Series):
-        items = dict(zip(_told_apart(value.keys()), value.to_list(), strict=True))
-    elif isinstance(value, Mapping):
-        items = {str(name): number for name, number in value.items()}
-    else:
-        name = getattr(statistic, "__name__", "")
-        items = {name if name.isidentifier() else "statistic": value}
-    try:
-        found = {name: float(number) for name, number in items.items()}
-    except (TypeError, ValueError):
-        found = {}
-    if found and len(found) == (len(value) if isinstance(value, pd.Series | Mapping) else 1):
-        return found
-    raise OptionError(
-        f"The statistic returned {type(value).__name__}; it must return a number, or a dict or "
-        "Series of numbers with different names."
-    )
-
-
-def _told_apart(names: Iterable[Any]) -> list[str]:
-    """Return names as text, the second of two alike with its number: ``AB1``, ``AB1 (2)``."""
-    found: list[str] = []
-    for name in map(str, names):
-        count, own = 1, name
-        while own in found:
-            count += 1
-            own = f"{name} ({count})"
-        found.append(own)
-    return found
-
-
-def _replicates(task: _Task, seed: int, count: int) -> _Replicates:
+def _replicates(task: _Task, seed: int, count: int) -> Replicates:
     """Make ``count`` replicates with the random numbers of one seed."""
     rng = np.random.default_rng(seed)
     if task.levels is not None:
         J = task.levels.n_levels
         rows = [_of_levels(task, task.levels, rng.integers(J, size=J)) for _ in range(count)]
-        return _Replicates(
+        return Replicates(
             np.concatenate([row.values for row in rows]),
             np.concatenate([row.failed for row in rows]),
             np.concatenate([row.boundary for row in rows]),
@@ -274,7 +233,7 @@ def _replicates(task: _Task, seed: int, count: int) -> _Replicates:
                 failed[row] = True
                 failures.append(str(error))
     values[failed] = np.nan
-    return _Replicates(values, failed, found.is_singular & ~failed, tuple(failures))
+    return Replicates(values, failed, found.is_singular & ~failed, tuple(failures))
 
 
 def _row_of(task: _Task, fit: LinearFit) -> FloatArray:
@@ -283,7 +242,7 @@ def _row_of(task: _Task, fit: LinearFit) -> FloatArray:
     return np.array([found.get(name, np.nan) for name in task.names])
 
 
-def _of_levels(task: _Task, levels: LevelSamples, drawn: IntArray) -> _Replicates:
+def _of_levels(task: _Task, levels: LevelSamples, drawn: IntArray) -> Replicates:
     """Fit the model to a sample of levels: one replicate."""
     fit = task.fit
     try:
@@ -307,8 +266,8 @@ def _of_levels(task: _Task, levels: LevelSamples, drawn: IntArray) -> _Replicate
             values = _row_of(task, again)[None]
     except UNUSUAL as error:
         missing = np.full((1, len(task.names)), np.nan)
-        return _Replicates(missing, np.array([True]), np.array([False]), (str(error),))
-    return _Replicates(values, np.array([False]), np.array([found.is_singular]))
+        return Replicates(missing, np.array([True]), np.array([False]), (str(error),))
+    return Replicates(values, np.array([False]), np.array([found.is_singular]))
 
 
 def _fitted(fit: LinearFit, kernel: Kernel) -> LmmFit:

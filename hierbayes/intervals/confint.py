@@ -17,7 +17,7 @@ from hierbayes.intervals.profile import (
     chosen_parameters,
     profiled,
 )
-from hierbayes.intervals.wald import no_wald, wald_limits
+from hierbayes.intervals.wald import NO_WALD, wald_limits
 from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
 from hierbayes.results.bootstrap_result import BootstrapResult
 from hierbayes.results.fit import Fit
@@ -134,7 +134,7 @@ def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float)
         method="wald",
         level=level,
         details="estimate plus or minus normal quantiles of standard errors",
-        reasons={p.name: no_wald(fit) for p in chosen if p.kind != "fixed"} | _lost(fit, chosen),
+        reasons={p.name: NO_WALD for p in chosen if p.kind != "fixed"} | _lost(fit, chosen),
     )
 
 

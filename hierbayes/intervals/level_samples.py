@@ -8,19 +8,27 @@ formula is read again. Without random effects every row is a level of its own.
 Not for crossed factors: there no two groups of rows are independent.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.capabilities import not_supported
-from hierbayes.design.design import Design
+from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.products import Coupling, Products, residual_response
 from hierbayes.gaussian.remainder import Remainder
 from hierbayes.results.linear_fit import LinearFit
+
+
+def crossed_levels(factors: Sequence[GroupingFactor], *, purpose: str) -> NotSupportedError:
+    """Return the error of levels that are not independent of each other."""
+    names = " and ".join(factor.name for factor in factors)
+    return not_supported("levels-crossed", purpose=purpose, factors=names)
 
 
 class LevelSamples:
@@ -41,8 +49,7 @@ class LevelSamples:
         self._kernel, self._design = fit.kernel, fit.design
         products, factors = fit.kernel.products, fit.design.factors
         if not level_graph(products).is_nested:
-            names = " and ".join(factor.name for factor in factors)
-            raise not_supported("levels-crossed", purpose=purpose, factors=names)
+            raise crossed_levels(factors, purpose=purpose)
         anchor = products.anchor
         self._X = fit.design.X[:, anchor.kept] @ anchor.x_basis
         self._y = residual_response(fit.design, anchor)

@@ -17,6 +17,9 @@ from typing import Literal
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.errors import DataError
+from hierbayes.families.observations import no_responses
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 
 # Directions of the modes with less than this part of the largest second moment have none: they
@@ -89,3 +92,34 @@ def reflated_modes(b: FloatArray, root: FloatArray) -> FloatArray:
     # Without variance is zero but for rounding, on either side of it.
     scale = np.where(kept, 1.0 / np.sqrt(np.where(kept, size, 1.0)), 0.0)
     return np.asarray(v @ (axes * scale) @ axes.T)
+
+
+def drawn_responses(fit: GeneralisedFit, count: int, rng: np.random.Generator) -> FloatArray:
+    """Return responses of a generalised fit, each of new random effects, shape (n, count).
+
+    Of binomial families the numbers of successes.
+
+    Raises
+    ------
+    NotSupportedError
+        If the family has no draws.
+    DataError
+        If a mean is met that cannot be.
+    """
+    family = fit.response_family
+    if family.draw is None:
+        raise no_responses(family)
+    eta = np.repeat(fit.fixed_part[None], count, axis=0)
+    for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):
+        b = rng.standard_normal((count, factor.levels.size, root.shape[1])) @ root.T
+        eta += np.einsum("nq,snq->sn", factor.z, b[:, factor.codes])
+    mu = family.mean(eta)
+    try:
+        y = np.asarray(family.draw(rng, mu, fit.row_parameters), dtype=np.float64)
+    except ValueError as error:  # NumPy's, of a mean that can't be
+        raise DataError(
+            f"Responses of family={family.name!r}, link={family.link.name!r} can't be drawn where "
+            f"mu is between {mu.min():.3g} and {mu.max():.3g} ({error}). A link whose means are "
+            "possible everywhere, such as log, has no such groups."
+        ) from error
+    return np.ascontiguousarray(y.T)

@@ -8,18 +8,11 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.results.likelihood_fit import LikelihoodFit
-from hierbayes.results.linear_fit import LinearFit
 
 NO_WALD = (
-    "a Wald interval assumes a symmetric, unbounded estimate, which an sd or a correlation is not; "
+    "a Wald interval assumes a symmetric, unbounded estimate, which that of an sd, a correlation "
+    'or a parameter of a family is not; method="profile" and method="bootstrap" give one'
 )
-
-
-def no_wald(fit: LikelihoodFit) -> str:
-    """Say why sds and correlations have no Wald interval, and what gives one."""
-    if isinstance(fit, LinearFit):
-        return f'{NO_WALD}method="profile" and method="bootstrap" give one'
-    return f"{NO_WALD}the posterior, model.sample(), has one"
 
 
 def wald_limits(fit: LikelihoodFit, level: float) -> FloatArray:

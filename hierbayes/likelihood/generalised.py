@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
 from hierbayes.families.deviances import dispersion
+from hierbayes.families.observations import checked_observations
 from hierbayes.likelihood.generalised_findings import generalised_findings
-from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm
+from hierbayes.likelihood.generalised_refits import GeneralisedRefits
+from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm, glmm_at
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.specification.build import with_formula
@@ -45,6 +48,34 @@ def check_fittable(spec: Specification, n_quadrature: Any) -> None:
 def refit(fit: GeneralisedFit, y: Any) -> GeneralisedFit:
     """Fit the same specification to another response; see ``LikelihoodFit.refit``."""
     return fit_generalised(fit.spec.with_response(y), fit.n_quadrature)
+
+
+def fit_at(
+    fit: GeneralisedFit, y: FloatArray, found: GeneralisedRefits, entry: int
+) -> GeneralisedFit:
+    """Return one of the refits as a fit of its response y (n,); nothing is searched.
+
+    Of binomial families y are the numbers of successes.
+    """
+    design, family = fit.design, fit.response_family
+    if family.counts_trials:
+        trials = checked_observations(design, family)[:, 1]
+        y = np.column_stack([y, trials - y]) if design.y.ndim == 2 else y / trials
+    spec = fit.spec.with_rows_of(y)
+    at = glmm_at(
+        spec,
+        fit.n_quadrature,
+        beta=found.beta[entry],
+        theta=found.theta[entry],
+        dispersion=dict(zip(fit.dispersion, found.further[entry].tolist(), strict=True)),
+    )
+    return generalised_fit(
+        spec,
+        at,
+        n_quadrature=fit.n_quadrature,
+        converged=bool(found.converged[entry]),
+        is_singular=bool(found.is_singular[entry]),
+    )
 
 
 def update(before: GeneralisedFit, formula: str) -> GeneralisedFit:

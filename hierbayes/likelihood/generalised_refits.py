@@ -1,11 +1,11 @@
-"""The same generalised model fitted to many responses, in one batched search where that is possible.
+"""The same generalised model fitted to many responses, in one batched search where possible.
 
 The Laplace likelihoods of all responses, their exact gradients and approximate curvatures come from
-one call (``many_laplace.py``), a fit that has converged leaves the batch, and what the exact Hessian
-at the fit's own optimum has besides the approximate curvature begins the correction that each
-search goes on to learn. The rules are those of ``glmm.py``: scales of random effects are kept off
-zero during the search, and a zero counts only if neither a little nor much variance in its place
-lowers the criterion.
+one call (``many_laplace.py``), a fit that has converged leaves the batch, and what the exact
+Hessian at the fit's own optimum has besides the approximate curvature begins the correction that
+each search goes on to learn. The rules are those of ``glmm.py``: scales of random effects are kept
+off zero during the search, and a zero counts only if neither a little nor much variance in its
+place lowers the criterion.
 
 A fit that the batch cannot settle (a search that does not converge, a response that is separated, a
 term of several columns that lacks a direction) is made alone by the search of ``glmm.py``, and so
@@ -33,7 +33,7 @@ from hierbayes.likelihood.glmm import (
     RAN_AWAY,
     VANISHED,
     GlmmOptimum,
-    exact_hessian,
+    curvature_correction,
     fit_near,
     goal_of,
 )
@@ -46,6 +46,8 @@ MAX_STEPS = 40  # a search that needs more is better done on its own, with more 
 FIRST_SCALE = 0.2
 CAREFUL = 10.0  # times what makes a verdict of flatness or separation: it is passed alone
 BATCH_NUMBERS = 2**14  # rows times responses worked on together: what stays in a cache
+SEPARATED = "a response is separated, so that a coefficient or an sd has no finite estimate"
+UNSETTLED = "a search did not settle"
 # Steps and goal with which the coefficients follow where much variance is tried.
 FOLLOWED = Goal(decrement=1e-3, max_steps=3)
 
@@ -61,6 +63,7 @@ class GeneralisedRefits:
     further : array, shape (T, d), further parameters of the family
     criterion : array, shape (T,), -2 log-likelihood
     converged, is_singular : arrays of bool, shape (T,)
+    failures : why fits did not converge, each once
     """
 
     theta: FloatArray
@@ -69,6 +72,7 @@ class GeneralisedRefits:
     criterion: FloatArray
     converged: BoolArray
     is_singular: BoolArray
+    failures: tuple[str, ...] = ()
 
 
 class _ManyLikelihoods(Problem[None]):
@@ -146,8 +150,7 @@ class Refitter:
         if self.is_batched and near.x.size:
             theta = self.model.basis_shape.kept_off_bounds(near.x[p : p + k], FIRST_SCALE)
             self.start[p : p + k] = theta
-            self.correction = exact_hessian(near) - near.at.curvature
-            self.correction[~np.isfinite(self.correction)] = 0.0
+            self.correction = curvature_correction(near)
 
     def fit(self, Y: FloatArray, kept: BoolArray | None = None) -> GeneralisedRefits:
         """Fit the model to responses Y (n, T), of rows that are ``kept`` (n, T)."""
@@ -167,9 +170,11 @@ class Refitter:
             for first in range(0, T, size):
                 part = np.arange(first, min(first + size, T))
                 alone[part] = ~self._batch(Y, kept, part, found)
+        failures: dict[str, None] = {}
         for t in np.flatnonzero(alone).tolist():
-            self._alone(Y[:, t], None if kept is None else kept[:, t], t, found)
-        return found
+            failure = self._alone(Y[:, t], None if kept is None else kept[:, t], t, found)
+            failures |= {failure: None} if failure else {}
+        return replace(found, failures=tuple(failures))
 
     def _batch(
         self, Y: FloatArray, kept: BoolArray | None, part: IntArray, found: GeneralisedRefits
@@ -221,18 +226,22 @@ class Refitter:
 
     def _alone(
         self, y: FloatArray, kept: BoolArray | None, t: int, found: GeneralisedRefits
-    ) -> None:
+    ) -> str:
+        """Fit one response, write it, and return why it has no fit; empty where it has one."""
         model = replace(self.model, y=y)
         if kept is not None:
             model = model.of_rows(kept)
         try:
             one = fit_near(model, self.near.n_quadrature, self.near)
-        except (DataError, np.linalg.LinAlgError):
-            return  # it stays missing
+        except (DataError, np.linalg.LinAlgError) as error:
+            return str(error)  # it stays missing
         found.theta[t], found.beta[t] = one.theta, one.beta
         found.further[t] = list(one.dispersion.values())
         found.criterion[t] = -2 * one.loglik
         found.converged[t], found.is_singular[t] = one.converged, one.is_singular
+        if one.converged:
+            return ""
+        return SEPARATED if one.runaway_columns or one.runaway_terms else UNSETTLED
 
 
 def safely_evaluated(problem: _ManyLikelihoods, x: FloatArray) -> ManyCriteria | None:
@@ -278,13 +287,13 @@ def _with_zeros(
     some = np.flatnonzero(settled & near.any(axis=1))
     if not some.size:
         return x, settled
-    part, near = problem.take(some), near[some]
-    value, down = _slopes_down(part, x[some], near)
+    those, near = problem.take(some), near[some]
+    value, down = _slopes_down(those, x[some], near)
     zero = x[some].copy()
     zero[:, p : p + k][near] = 0.0
-    there = safely(part, zero).value
+    there = safely(those, zero).value
     limit = value + ZERO_COST * np.maximum(1.0, np.abs(value) * 1e-3)
-    good = ~down & (there <= limit) & ~_lower_far(part, zero, near, there)
+    good = ~down & (there <= limit) & ~_lower_far(those, zero, near, there)
     x[some[good]], settled[some] = zero[good], good
     return x, settled
 

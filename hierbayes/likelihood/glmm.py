@@ -195,11 +195,17 @@ def fit_near(model: Conditional, n_quadrature: int, near: GlmmOptimum) -> GlmmOp
         return _fitted(model, n_quadrature)
 
 
-def exact_hessian(found: GlmmOptimum) -> FloatArray:
-    """Second derivatives (m, m) of -2 log-likelihood at an optimum, in the basis of its search."""
+def curvature_correction(found: GlmmOptimum) -> FloatArray:
+    """Return what the exact Hessian of an optimum has besides its approximate curvature, (m, m).
+
+    In the basis of the search; zero where a variance is, as there the approximation has none.
+    """
+    if found.is_singular or not found.x.size:
+        return np.zeros((found.x.size, found.x.size))
     search = Search(found.model, found.n_quadrature, found.at.mode.beta)
     search.last = found.at.mode
-    return hessian(search, found.x, found.at, ~_held(search, found.x))
+    everything = np.ones(found.x.size, dtype=np.bool_)
+    return hessian(search, found.x, found.at, everything) - search.curvature(found.at)
 
 
 def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:

@@ -32,6 +32,7 @@ SETTLED = 1e-3  # of the log-likelihood, from one step of the ladder to the next
 # log-likelihood by as much as moves a 95 % limit of a likelihood-ratio test (1.92) visibly.
 SHIFT = 0.05
 LOGLIK = 0.05
+FURTHER = ("sigma", "further")  # kinds of parameters that are those of the family
 STEP = 1e-6  # of theta, relative, for the derivative of sds and correlations
 
 
@@ -102,7 +103,7 @@ def _value(mode: Mode, n_points: int) -> float:
 
 
 def _names(fit: GeneralisedFit) -> pd.Index:
-    parameters = [p.name for p in interval_parameters(fit) if p.kind != "sigma"]
+    parameters = [p.name for p in interval_parameters(fit) if p.kind not in FURTHER]
     return pd.Index([*parameters, *fit.dispersion])
 
 
@@ -112,7 +113,7 @@ def _estimates(fit: GeneralisedFit, found: GlmmOptimum) -> FloatArray:
 
 
 def _values(fit: GeneralisedFit, theta: FloatArray, beta: FloatArray) -> FloatArray:
-    kept = [parameter.kind != "sigma" for parameter in interval_parameters(fit)]
+    kept = [parameter.kind not in FURTHER for parameter in interval_parameters(fit)]
     values = parameter_values(fit, theta[None], np.ones(1), beta=beta[None])[0]
     return np.asarray(values[kept])
 

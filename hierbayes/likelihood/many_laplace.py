@@ -79,7 +79,7 @@ class ManyCriteria:
         return whole - self._inner(modes.factor.half_solve(modes.spherical(weighted)))
 
     def _inner(self, half: list[FloatArray]) -> FloatArray | float:
-        """h'h of vectors (T, J, q, c), summed over factors: (T, c, c)."""
+        """Return h'h of vectors (T, J, q, c), summed over factors: (T, c, c)."""
         flat = (h.reshape(h.shape[0], -1, h.shape[3]) for h in half)
         return sum((np.swapaxes(h, 1, 2) @ h for h in flat), start=0.0)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.capabilities import not_supported
-from hierbayes.errors import DataError, OptionError
-from hierbayes.families.observations import no_responses
+from hierbayes.errors import OptionError
+from hierbayes.intervals.resampling import drawn_responses
 from hierbayes.options import random_generator, shown
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
@@ -57,27 +57,11 @@ def simulate_generalised(
         If the family has no draws.
     """
     _check_nsim(nsim)
-    family = fit.response_family
-    if family.draw is None:
-        raise no_responses(family)
-    rng = random_generator(random_seed)
-    eta = np.repeat(fit.fixed_part[None], nsim, axis=0)
-    for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):
-        b = rng.standard_normal((nsim, factor.levels.size, root.shape[1])) @ root.T
-        eta += np.einsum("nq,snq->sn", factor.z, b[:, factor.codes])
-    mu = family.mean(eta)
-    try:
-        y = np.asarray(family.draw(rng, mu, fit.row_parameters), dtype=np.float64)
-    except ValueError as error:  # NumPy's, of a mean that can't be
-        raise DataError(
-            f"Responses of family={family.name!r}, link={family.link.name!r} can't be drawn where "
-            f"mu is between {mu.min():.3g} and {mu.max():.3g} ({error}). A link whose means are "
-            "possible everywhere, such as log, has no such groups."
-        ) from error
-    if family.counts_trials and fit.design.y.ndim == 1:
-        y = y / fit.row_parameters["trials"]
+    y = drawn_responses(fit, nsim, random_generator(random_seed))
+    if fit.response_family.counts_trials and fit.design.y.ndim == 1:
+        y = y / fit.row_parameters["trials"][:, None]
     names = [f"sim_{i + 1}" for i in range(nsim)]
-    return pd.DataFrame(y.T, index=fit.design.row_labels, columns=names)
+    return pd.DataFrame(y, index=fit.design.row_labels, columns=names)
 
 
 def _check_nsim(nsim: Any) -> None:

@@ -175,11 +175,8 @@ class GeneralisedFit(LikelihoodFit):
     @property
     def interval_estimates(self) -> FloatArray:
         """Values of ``interval_parameters``, shape (m,)."""
-        theta, beta = self.representative[None], self.beta[None]
-        found = parameter_values(self, theta, np.ones(1), beta=beta)[0]
-        kinds = [parameter.kind for parameter in interval_parameters(self)]
-        found[[kind == "sigma" for kind in kinds]] = self.sigma
-        return found
+        dispersion = np.array([list(self.optimum.dispersion.values())])
+        return generalised_values(self, self.representative[None], self.beta[None], dispersion)[0]
 
     @cached_property
     def laplace_error(self) -> LaplaceError:
@@ -412,3 +409,21 @@ class GeneralisedFit(LikelihoodFit):
         frame["fixed"] = self.fixed_part
         frame["residual"] = self._response_residuals()
         return frame
+
+
+def generalised_values(
+    fit: GeneralisedFit, theta: FloatArray, beta: FloatArray, dispersion: FloatArray
+) -> FloatArray:
+    """Return values of ``interval_parameters`` (T, m) at a batch of estimates.
+
+    Parameters
+    ----------
+    theta, beta, dispersion : arrays, shapes (T, k), (T, p), (T, d), as those of the fit
+    """
+    names = list(fit.optimum.dispersion)
+    own = [names.index(name) for name in fit.further_parameters]
+    found = parameter_values(fit, theta, np.ones(len(theta)), beta=beta, further=dispersion[:, own])
+    kinds = np.array([parameter.kind for parameter in interval_parameters(fit)])
+    if (kinds == "sigma").any():
+        found[:, kinds == "sigma"] = dispersion[:, [names.index("sigma")]]
+    return found

@@ -3,7 +3,8 @@
 The order is that of lme4's ``confint(fit, oldNames = FALSE)``: per covariance term the sds and
 correlations in the order of theta (the lower triangle column by column: sd 1, cor 21, sd 2, ...),
 or the parameters of its structure where it has one (``gaussian/structures.py``), then sigma, absent
-where the residual sds are known or the family has none, then the fixed effects that were estimated.
+where the residual sds are known or the family has none, then the further parameters of the family
+of a generalised fit, then the fixed effects that were estimated.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from hierbayes.gaussian.products import covariance_shape
 from hierbayes.gaussian.structures import Searched, middle_and_half
 from hierbayes.naming import addresses
 
-ParameterKind = Literal["sd", "cor", "other", "sigma", "fixed"]
+ParameterKind = Literal["sd", "cor", "other", "sigma", "further", "fixed"]
 
 
 class NamedFit(Protocol):
@@ -38,6 +39,10 @@ class NamedFit(Protocol):
         """Whether a residual sd was estimated."""
 
     @property
+    def further_parameters(self) -> dict[str, tuple[float, float]]:
+        """Parameters of the family besides mu and a residual sd, by name."""
+
+    @property
     def undetermined_parameters(self) -> BoolArray:
         """Which of the m parameters the data do not determine, shape (m,)."""
 
@@ -51,11 +56,11 @@ class IntervalParameter:
     name : lme4's name, for example ``"cor_Days.(Intercept)|Subject"``; where two parameters have
         one, the label that tells them apart (``naming/addresses.py``)
     spellings : texts that address it
-    kind : "sd", "cor", "sigma" or "fixed"; of a structure its scales are sds, what it has between
-        bounds are correlations, and the rest is "other"
-    term : position of the covariance term; -1 for sigma and fixed effects
+    kind : "sd", "cor", "sigma", "further" or "fixed"; of a structure its scales are sds, what it
+        has between bounds are correlations, and the rest is "other"
+    term : position of the covariance term; -1 for sigma, further parameters and fixed effects
     row, column : position within the term (row > column for a correlation, equal for an sd);
-        a fixed effect has its position among the estimated ones as both
+        a fixed effect, or further parameter, has its position among these as both
     place : position among the parameters of the term's structure; -1 where it has none
     """
 
@@ -86,6 +91,8 @@ def interval_parameters(fit: NamedFit) -> tuple[IntervalParameter, ...]:
                 found.append((ways, "cor", i, r, c, -1))
     if fit.has_residual_sd:
         found.append((addresses.residual_spellings(design), "sigma", -1, -1, -1, -1))
+    for j, name in enumerate(fit.further_parameters):
+        found.append(((name,), "further", -1, j, j, -1))
     details = addresses.coefficient_details(design)
     for j, column in enumerate(fit.kept.tolist()):
         ways = addresses.coefficient_spellings(design.coef_names[column], details[column], j)
@@ -143,6 +150,7 @@ def parameter_values(
     sigma: FloatArray,
     *,
     beta: FloatArray,
+    further: FloatArray | None = None,
     bases: Sequence[FloatArray] | None = None,
 ) -> FloatArray:
     """Values of the parameters at a batch of T estimates.
@@ -155,6 +163,7 @@ def parameter_values(
         Relative covariance parameters, any triangles with the right Lambda Lambda'.
     sigma : array, shape (T,), response units
     beta : array, shape (T, p), the estimated fixed effects, on the user's scale
+    further : array, shape (T, d), further parameters of the family; NaN when not given
     bases : per factor, array (q, q), optional
         ``anchor.z_bases`` of the kernel where theta is in the basis of its products; theta is on
         the user's scale when not given.
@@ -166,7 +175,8 @@ def parameter_values(
         correlations NaN beside a zero sd; NaN what the data do not determine.
     """
     shape = covariance_shape(fit.design)
-    values = values_of_roots(fit, shape.unpack(theta), sigma, beta=beta, bases=bases)
+    roots = shape.unpack(theta)
+    values = values_of_roots(fit, roots, sigma, beta=beta, further=further, bases=bases)
     for _, own, part in shape.structured:  # as they are, and not from their covariance again
         given = np.where(own.is_scale, sigma[:, None] * theta[:, part], theta[:, part])
         values[:, part] = np.where(np.isnan(values[:, part]), np.nan, given)
@@ -179,6 +189,7 @@ def values_of_roots(
     sigma: FloatArray,
     *,
     beta: FloatArray,
+    further: FloatArray | None = None,
     bases: Sequence[FloatArray] | None = None,
 ) -> FloatArray:
     """``parameter_values`` from roots (T, q, q) of Var(b) / sigma^2 per factor, of any form."""
@@ -191,6 +202,9 @@ def values_of_roots(
         parts.append(_term_values(root, sigma) if own is None else _own_values(own, root, sigma))
     if fit.has_residual_sd:
         parts.append(sigma[:, None])
+    if further is None:
+        further = np.full((sigma.size, len(fit.further_parameters)), np.nan)
+    parts.append(further)
     values = np.concatenate([*parts, beta], axis=1)
     values[:, fit.undetermined_parameters] = np.nan
     return values

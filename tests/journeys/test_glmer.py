@@ -31,9 +31,9 @@ MORE = {
     "shown": (lambda fit: fit.beta,),
     "determined": (lambda fit: fit.beta,),
 }
+OPTIONS_OF = {"check": {"random_seed": 1}, "bootstrap": {"nsim": 20, "random_seed": 1}}
 # Which refuse, and a word of why; all others answer.
 REFUSES = {
-    "bootstrap": "bootstrap is of Gaussian",
     "exact_lrt": "exact test is of a Gaussian",
     "exact_rlrt": "exact test is of a Gaussian",
     "influence": "influence is of Gaussian",
@@ -62,7 +62,7 @@ def small() -> hb.LikelihoodFit:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function(name, fit, small):
-    options = {"random_seed": 1} if name == "check" else {}
+    options = OPTIONS_OF.get(name, {})
     two = name in ("anova", "bayes_factor", "pb_test")
     given = (small, fit) if two else (fit, fit) if name == "compare" else (fit, *MORE.get(name, ()))
     if name in REFUSES:
@@ -118,8 +118,7 @@ OPTIONS = {
     "REML": (lambda fit: fit.with_method("reml"), "REML is for Gaussian"),
     "new responses": (lambda fit: fit.predict(interval="prediction"), "new responses have"),
     "profile intervals": (lambda fit: hb.confint(fit, "profile"), "profiles are of Gaussian"),
-    "bootstrap intervals": (lambda fit: hb.confint(fit, "bootstrap"), "bootstrap is of Gaussian"),
-    "bootstrap of r2": (lambda fit: hb.r2(fit, interval="bootstrap"), "bootstrap is of Gaussian"),
+    "bootstrap of cases": (lambda fit: hb.bootstrap(fit, kind="cases"), "draws from the model"),
 }
 
 
