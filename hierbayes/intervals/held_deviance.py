@@ -13,6 +13,8 @@ columns and its own sigma.
 Source: Gilmour, Thompson & Cullis (1995), Biometrics 51:1440 (average information).
 """
 
+from typing import Protocol
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
@@ -67,6 +69,33 @@ class Local:
             self.hessian[index],
             self.beta[index],
         )
+
+
+class HeldDeviance(Protocol):
+    """The deviance of a model in the coordinates of held parameters."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows it is a sum over."""
+
+    def at(self, held: Held, z: FloatArray) -> Local:
+        """Return it at points z (T, ...), infinite where it cannot be computed."""
+
+
+@record(kw_only=False)
+class LinearDeviance:
+    """That of a linear mixed model, by maximum likelihood."""
+
+    kernel: Kernel
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.kernel.products.n_obs
+
+    def at(self, held: Held, z: FloatArray) -> Local:
+        """Return ``held_deviance``."""
+        return held_deviance(self.kernel, held, z)
 
 
 def held_deviance(kernel: Kernel, held: Held, z: FloatArray) -> Local:

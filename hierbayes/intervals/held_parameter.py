@@ -16,7 +16,8 @@ so that directions without variance come last and none of the valleys of a singu
 met. A term with a structure of its own (``gaussian/structures.py``) keeps the coordinates of its
 search; a held scale is s = n sigma x with its unit n. A point is z = (k entries or what stands for
 them, log sigma, value of the held fixed effect), the same length for all parameters, so that a
-batch may hold different ones.
+batch may hold different ones. Of a generalised model, whose fixed effects are not profiled out, it
+is (k entries, log sigma = 0, further parameters, all fixed effects with the held one last).
 
 Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 5.1 (profiles).
 """
@@ -51,6 +52,7 @@ class Held:
     Attributes
     ----------
     own : array of int, shape (T,), the place in z of the parameter that is held
+    n_theta : k
     free : array, shape (T, k + 2), the places of z that follow
     turns : per factor, array (T, q, q), rows are the directions Lambda's rows stand for
     is_sd, is_cor, is_beta : arrays, shape (T,)
@@ -70,6 +72,7 @@ class Held:
     """
 
     own: IntArray
+    n_theta: int
     free: BoolArray
     turns: tuple[FloatArray, ...]
     is_sd: BoolArray
@@ -110,9 +113,10 @@ class Held:
         chosen = {
             field.name: getattr(self, field.name)[index]
             for field in fields(self)
-            if field.name != "turns"
+            if field.name not in ("turns", "n_theta")
         }
-        return Held(turns=tuple(turn[index] for turn in self.turns), **chosen)
+        turns = tuple(turn[index] for turn in self.turns)
+        return Held(turns=turns, n_theta=self.n_theta, **chosen)
 
     def projected(self, z: FloatArray, limit: float = FLOOR) -> FloatArray:
         """Points kept off the places where an entry on the diagonal of Lambda is zero."""
@@ -138,9 +142,10 @@ class Held:
 
     def entries(self, z: FloatArray) -> FloatArray:
         """Entries of Lambda in the turned columns, shape (T, k)."""
-        found = z[:, :-2].copy()
+        k = self.n_theta
+        found = z[:, :k].copy()
         at = self.sds
-        found[at, self.own[at]] *= np.exp(-z[at, -2]) / self.size[at]
+        found[at, self.own[at]] *= np.exp(-z[at, k]) / self.size[at]
         at = self.polar
         if at.size:
             one, two, three = self.corner[at].T
@@ -159,11 +164,12 @@ class Held:
         extra = np.zeros_like(hessian)
         at = self.sds
         own = self.own[at]
-        slope = np.exp(-z[at, -2]) / self.size[at]
+        k = self.n_theta
+        slope = np.exp(-z[at, k]) / self.size[at]
         entry = slope * z[at, own]
-        J[at, own, own], J[at, own, -2] = slope, -entry
-        extra[at, own, -2] = extra[at, -2, own] = -gradient[at, own] * slope
-        extra[at, -2, -2] = gradient[at, own] * entry
+        J[at, own, own], J[at, own, k] = slope, -entry
+        extra[at, own, k] = extra[at, k, own] = -gradient[at, own] * slope
+        extra[at, k, k] = gradient[at, own] * entry
         at = self.polar
         if at.size:
             one, two, three = self.corner[at].T
@@ -180,7 +186,7 @@ class Held:
     def values(self, z: FloatArray) -> FloatArray:
         """Values of the held parameters on the scale they are reported on, shape (T,)."""
         own = z[np.arange(z.shape[0]), self.own]
-        is_sigma = self.own == z.shape[1] - 2
+        is_sigma = self.own == self.n_theta
         bounded = np.where(self.is_sd & (own <= self.lower), 0.0, own + self.shift)
         angle = np.clip(own, -RIGHT_ANGLE, RIGHT_ANGLE)
         at_end = np.abs(angle) >= RIGHT_ANGLE
@@ -207,14 +213,60 @@ def hold(
     -------
     Held, array of shape (m, k + 2)
     """
-    theta = _leaning(kernel, at.theta[0])
-    places = [_Places(kernel, at, parameter, theta) for parameter in parameters]
+    anchor = kernel.products.anchor
+    origin = Origin(
+        shape=kernel.basis_shape,
+        z_bases=anchor.z_bases,
+        x_basis=anchor.x_basis,
+        beta0=anchor.beta0,
+        theta=_leaning(kernel, at.theta[0]),
+        Lambdas=tuple(Lambda[0] for Lambda in at.Lambdas),
+        sigma=float(at.sigma[0]),
+        sigma_known=kernel.sigma_known,
+        beta=at.beta[0],
+        further=None,
+    )
+    return hold_at(origin, parameters)
+
+
+@record
+class Origin:
+    """The optimum that the coordinates are made at.
+
+    Attributes
+    ----------
+    shape : in the basis of the search
+    z_bases, x_basis, beta0 : beta0 + x_basis @ beta are the user's fixed effects, and so on
+    theta : array, shape (k,)
+    Lambdas : per factor, array (q, q)
+    sigma : residual sd, one where random effects are not relative to it
+    sigma_known : whether it is no coordinate to be searched
+    beta : array, shape (p,)
+    further : array, shape (d,), further parameters that are coordinates, with the fixed effects;
+        None where the fixed effects are profiled out
+    """
+
+    shape: CovarianceShape
+    z_bases: tuple[FloatArray, ...]
+    x_basis: FloatArray
+    beta0: FloatArray
+    theta: FloatArray
+    Lambdas: tuple[FloatArray, ...]
+    sigma: float
+    sigma_known: bool
+    beta: FloatArray
+    further: FloatArray | None
+
+
+def hold_at(origin: Origin, parameters: Sequence[IntervalParameter]) -> tuple[Held, FloatArray]:
+    """Coordinates for each of m parameters, and the optimum in them; see ``hold``."""
+    places = [_Places(origin, parameter) for parameter in parameters]
     held = Held(
         own=np.array([place.own for place in places], dtype=np.intp),
+        n_theta=origin.shape.n_theta,
         free=np.array([place.free for place in places]),
         turns=tuple(
-            np.array([place.turns[f] for place in places])
-            for f in range(len(kernel.basis_shape.sizes))
+            np.array([place.turns[f] for place in places]) for f in range(len(origin.shape.sizes))
         ),
         is_sd=np.array([p.kind == "sd" for p in parameters]),
         is_cor=np.array([p.kind == "cor" for p in parameters]),
@@ -260,28 +312,26 @@ def _leaning(kernel: Kernel, theta: FloatArray) -> FloatArray:
 class _Places:
     """The coordinates of one parameter, made at the estimate."""
 
-    def __init__(
-        self, kernel: Kernel, at: Evaluation, parameter: IntervalParameter, theta: FloatArray
-    ) -> None:
-        shape = kernel.basis_shape
-        k, p = shape.n_theta, kernel.products.xy.size
-        self.own, self.size, self.ratio, self.shift = k + 1, 1.0, 0.0, 0.0
+    def __init__(self, origin: Origin, parameter: IntervalParameter) -> None:
+        shape = origin.shape
+        k, p = shape.n_theta, origin.beta.size
+        n = k + 2 if origin.further is None else k + 1 + origin.further.size + p
+        self.own, self.size, self.ratio, self.shift = n - 1, 1.0, 0.0, 0.0
         self.corner, self.is_polar = (0, 0, 0), False
         self.middle, self.half = 0.0, 1.0
         self.rotation = np.eye(p)
         self.lower, self.upper = -np.inf, np.inf
         self.turns = [np.eye(q) for q in shape.sizes]
-        self.diagonal = np.append(shape.is_diagonal, [False, False])
-        self.positive = np.zeros(k + 2, dtype=bool)
-        self.angle = np.append(shape.is_angle, [False, False])
-        self.below = np.zeros(k + 2, dtype=bool)
-        self.free = np.ones(k + 2, dtype=bool)
-        self.free[-1] = False
-        self.free[-2] = not kernel.sigma_known
-        self.z = np.zeros(k + 2)
-        self.z[-2] = np.log(at.sigma[0])
-        roots = [Lambda[0] for Lambda in at.Lambdas]
-        bases = kernel.products.anchor.z_bases
+        others = np.zeros(n - k, dtype=bool)
+        self.diagonal = np.append(shape.is_diagonal, others)
+        self.positive = np.zeros(n, dtype=bool)
+        self.angle = np.append(shape.is_angle, others)
+        self.below = np.zeros(n, dtype=bool)
+        self.free = np.ones(n, dtype=bool)
+        self.free[k] = not origin.sigma_known
+        self.z = np.zeros(n)
+        self.z[k] = np.log(origin.sigma)
+        roots, bases = origin.Lambdas, origin.z_bases
         for i, (factor, columns) in enumerate(shape.terms):
             if shape.structures[i] is not None:
                 continue
@@ -296,19 +346,26 @@ class _Places:
         if k:
             self.z[:k] = shape.packed_triangles(triangles)[0]
         for _, _, part in shape.structured:
-            self.z[part] = theta[part]
-        if parameter.place >= 0:
-            self._hold_in_structure(shape, parameter, float(at.sigma[0]))
-        elif parameter.kind in ("sd", "cor"):
-            self._hold_in_term(kernel, parameter, float(at.sigma[0]))
-        elif parameter.kind == "sigma":
-            self.own = k
+            self.z[part] = origin.theta[part]
+        if origin.further is None:
+            self.free[-1] = False
         else:
-            anchor = kernel.products.anchor
-            row = anchor.x_basis[parameter.row]
-            self.size, self.shift = float(np.linalg.norm(row)), float(anchor.beta0[parameter.row])
+            self.z[k + 1 :] = np.concatenate([origin.further, origin.beta])
+        if parameter.place >= 0:
+            self._hold_in_structure(shape, parameter, origin.sigma)
+        elif parameter.kind in ("sd", "cor"):
+            self._hold_in_term(origin, parameter)
+        elif parameter.kind == "sigma" and origin.further is None:
+            self.own = k
+        elif parameter.kind in ("sigma", "further"):
+            self.own = k + 1 + parameter.row
+        else:
+            row = origin.x_basis[parameter.row]
+            self.size, self.shift = float(np.linalg.norm(row)), float(origin.beta0[parameter.row])
             self.rotation = _completed(row[None] / self.size)[::-1]
-            self.z[-1] = row @ at.beta[0]
+            if origin.further is not None:
+                self.z[n - p :] = self.rotation @ origin.beta
+            self.z[-1] = row @ origin.beta
         self.free[self.own] = False
         self.diagonal[self.own] = self.angle[self.own] = False
 
@@ -332,12 +389,12 @@ class _Places:
             self.lower, self.upper = -RIGHT_ANGLE, RIGHT_ANGLE
             self.z[self.own] = np.clip(self.z[self.own], self.lower, self.upper)
 
-    def _hold_in_term(self, kernel: Kernel, parameter: IntervalParameter, sigma: float) -> None:
+    def _hold_in_term(self, origin: Origin, parameter: IntervalParameter) -> None:
         """Let an sd or a correlation stand for the place it has in its term's triangle."""
-        shape = kernel.basis_shape
+        shape, sigma = origin.shape, origin.sigma
         factor, columns = shape.terms[parameter.term]
         block = np.ix_(columns, columns)
-        basis = kernel.products.anchor.z_bases[factor][block]
+        basis = origin.z_bases[factor][block]
         turn = self.turns[factor][block]
         first = shape.slices[parameter.term].start
         if parameter.kind == "sd":

@@ -7,8 +7,7 @@ A damped Newton search (``linalg/newton.py``) on the free coordinates of each ba
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
-from hierbayes.gaussian.marginal import Kernel
-from hierbayes.intervals.held_deviance import Local, held_deviance
+from hierbayes.intervals.held_deviance import HeldDeviance, Local
 from hierbayes.intervals.held_parameter import FLOOR, Held
 from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, Locals, Problem, minimise, spectrum
 
@@ -54,7 +53,7 @@ def lifted(held: Held, z: FloatArray) -> FloatArray:
 
 
 def settle(
-    kernel: Kernel,
+    deviance: HeldDeviance,
     held: Held,
     start: FloatArray,
     *,
@@ -66,8 +65,8 @@ def settle(
     ``correction`` (T, k + 2, k + 2) is that of a search nearby, or zero; ``goal`` is the Newton
     decrement at which a search ends.
     """
-    enough = Goal(decrement=goal + GOAL_PER_ROW * kernel.products.n_obs, max_steps=MAX_STEPS)
-    found = minimise(_Deviances(kernel, held), start, goal=enough, correction=correction)
+    enough = Goal(decrement=goal + GOAL_PER_ROW * deviance.n_rows, max_steps=MAX_STEPS)
+    found = minimise(_Deviances(deviance, held), start, goal=enough, correction=correction)
     assert found.correction is not None
     beta = np.reshape(np.array(found.states), (found.value.size, -1))
     at = Local(found.x, found.value, found.gradient, found.curvature, beta)
@@ -79,16 +78,16 @@ class _Deviances(Problem[FloatArray]):
 
     longest = LONGEST_STEP
 
-    def __init__(self, kernel: Kernel, held: Held) -> None:
-        self.kernel, self.held = kernel, held
+    def __init__(self, deviance: HeldDeviance, held: Held) -> None:
+        self.deviance, self.held = deviance, held
 
     def take(self, rows: IntArray) -> "_Deviances":
         """Return the deviances of some entries of the batch."""
-        return _Deviances(self.kernel, self.held.take(rows))
+        return _Deviances(self.deviance, self.held.take(rows))
 
     def at(self, x: FloatArray) -> Locals[FloatArray]:
         """Return the deviances at points (m, k + 2); their derivatives come along."""
-        found = held_deviance(self.kernel, self.held, x)
+        found = self.deviance.at(self.held, x)
         return Locals(found.value, lambda: (found.gradient, found.hessian), list(found.beta))
 
     def projected(self, x: FloatArray) -> FloatArray:
@@ -134,7 +133,7 @@ def coordinate_sizes(held: Held, z: FloatArray) -> FloatArray:
     the others.
     """
     sizes = np.maximum(np.abs(z), 1.0)
-    sizes[:, -2:] = 1.0
+    sizes[:, held.n_theta :] = 1.0
     at = held.polar
     sizes[at, held.corner[at, 1]] = 1.0  # an angle
     return np.asarray(sizes)

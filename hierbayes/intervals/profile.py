@@ -22,6 +22,7 @@ from hierbayes.intervals.determined_part import (
     determined_places,
     without_interval,
 )
+from hierbayes.intervals.held_deviance import LinearDeviance
 from hierbayes.intervals.held_parameter import Held, hold
 from hierbayes.intervals.profile_path import Side, trace
 from hierbayes.likelihood.lmm import fit_lmm
@@ -296,7 +297,7 @@ def _lines(
         return []
     kernel = optimum.kernel
     held, z = hold(kernel, optimum.at, parameters)
-    traced = trace(kernel, held, z, cutoff=cutoff, steps=steps, advance=advance)
+    traced = trace(LinearDeviance(kernel), held, z, cutoff=cutoff, steps=steps, advance=advance)
     known = interval_parameters(fit)
     lines = []
     for i, (parameter, sides) in enumerate(zip(parameters, traced, strict=True)):

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray
-from hierbayes.gaussian.marginal import Kernel
-from hierbayes.intervals.held_deviance import Local, held_deviance
+from hierbayes.intervals.held_deviance import HeldDeviance, Local
 from hierbayes.intervals.held_parameter import Held
 from hierbayes.intervals.held_search import (
     DECREMENT_GOAL,
@@ -108,23 +107,25 @@ class _Front:
 
 
 def trace(
-    kernel: Kernel,
+    deviance: HeldDeviance,
     held: Held,
     z: FloatArray,
     *,
     cutoff: float,
     steps: int,
+    correction: FloatArray | None = None,
     advance: Callable[[int], None] = lambda sides: None,
 ) -> list[tuple[Side, Side]]:
     """Profile every parameter of a batch both ways until zeta passes the cutoff.
 
     Parameters
     ----------
-    kernel : Kernel
-        By maximum likelihood.
+    deviance : HeldDeviance
     held : Held
     z : array, shape (m, k + 2)
         The estimate in the coordinates of each parameter.
+    correction : array, shape (m, k + 2, k + 2)
+        What the curvature lacks there, where it is known.
     cutoff : float
         Largest size of zeta wanted.
     steps : int
@@ -136,7 +137,9 @@ def trace(
     -------
     list of pairs of Side, lower and upper, one a parameter
     """
-    path = _Path(kernel, held, z, cutoff=cutoff, step=cutoff / steps)
+    if correction is None:
+        correction = np.zeros((*z.shape, z.shape[1]))
+    path = _Path(deviance, held, z, cutoff=cutoff, step=cutoff / steps, correction=correction)
     path.advance = advance
     lower = np.arange(2 * z.shape[0])
     for _ in range(MAX_DETOURS):
@@ -154,12 +157,20 @@ class _Path:
     """The 2m sides on their way; ``inner`` and ``front`` are the last two points of each."""
 
     def __init__(
-        self, kernel: Kernel, held: Held, z: FloatArray, *, cutoff: float, step: float
+        self,
+        deviance: HeldDeviance,
+        held: Held,
+        z: FloatArray,
+        *,
+        cutoff: float,
+        step: float,
+        correction: FloatArray,
     ) -> None:
         m = z.shape[0]
-        self.kernel, self.cutoff, self.step = kernel, cutoff, step
+        self.deviance, self.cutoff, self.step = deviance, cutoff, step
         self.sides = [Side() for _ in range(2 * m)]
-        there = held_deviance(kernel, held, z)
+        there = deviance.at(held, z)
+        there = replace(there, hessian=there.hessian + correction)
         self.best = float(there.value.min(initial=np.inf))
         both = np.repeat(np.arange(m), 2)
         self.front = front = _Front(
@@ -169,13 +180,13 @@ class _Path:
             value=z[both, held.own[both]],
             zeta=np.zeros(2 * m),
             rate=np.sqrt(np.maximum(following(held, there)[1], 0.0) / 2)[both],
-            correction=np.zeros((2 * m, z.shape[1], z.shape[1])),
+            correction=correction[both],
             home=there.z[both],
         )
         self.inner = front.take(np.arange(2 * m))
         self.bound = np.where(front.sign < 0, front.held.lower, front.held.upper)
         usual = step / np.where(front.rate > 0, front.rate, np.inf)
-        unit = front.held.size * np.exp(front.at.z[:, -2])  # of an sd: one residual sd
+        unit = front.held.size * np.exp(front.at.z[:, held.n_theta])  # of an sd: one residual sd
         self.slowest = SLOWEST / np.where(front.held.is_sd | front.held.is_beta, unit, 1.0)
         self.longest = np.where(
             front.held.is_sd,
@@ -244,7 +255,7 @@ class _Path:
         longest = (np.abs(shift) / sizes).max(axis=1, initial=LONGEST_MOVE)
         start = near.at.z + shift * (LONGEST_MOVE / longest)[:, None]
         start[index, held.own] = value
-        settled = settle(self.kernel, held, lifted(held, start), correction=near.correction)
+        settled = settle(self.deviance, held, lifted(held, start), correction=near.correction)
         for elsewhere in (near.at.z, near.home, _uncorrelated(near)):
             again = np.flatnonzero(~settled.converged)
             if not again.size:
@@ -268,7 +279,7 @@ class _Path:
         start[near.held.below & near.held.at_bound(value)[:, None]] = 0.0
         without = near.held.without_redundant(value)
         none = np.zeros_like(near.correction)
-        return settle(self.kernel, without, lifted(without, start), correction=none, goal=goal)
+        return settle(self.deviance, without, lifted(without, start), correction=none, goal=goal)
 
     def _seen(self, near: _Front, value: FloatArray, settled: Settled) -> _Front:
         """Zeta and its rate where searches ended; NaN where one did not."""
@@ -384,7 +395,7 @@ def _afar(front: _Front) -> tuple[FloatArray, IntArray]:
 def _uncorrelated(front: _Front) -> FloatArray:
     """Points with some variance everywhere and no correlations, but what is held."""
     held, home = front.held, front.home
-    covariances = np.arange(home.shape[1]) < home.shape[1] - 2
+    covariances = np.arange(home.shape[1]) < held.n_theta
     some = np.where(held.diagonal, np.maximum(np.abs(home), SOME_VARIANCE), 0.0)
     return np.where(covariances & held.free, some, home)
 

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 import hierbayes as hb
 from hierbayes.gaussian.marginal import evaluate
-from hierbayes.intervals.held_deviance import held_deviance
+from hierbayes.intervals.held_deviance import LinearDeviance, held_deviance
 from hierbayes.intervals.held_parameter import hold
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from tests.intervals.quiet import quiet_lmer
@@ -231,7 +231,7 @@ def test_no_start_finds_a_lower_deviance_at_a_limit(profiled):
         own = np.where(is_sigma, np.log(np.where(is_sigma, limits, 1.0)), own)
         start[np.arange(len(own)), held.own] = np.clip(own, held.lower, held.upper)
         none = np.zeros((*z.shape, z.shape[1]))
-        there = settle(fit.kernel, held, start, correction=none).at.value
+        there = settle(LinearDeviance(fit.kernel), held, start, correction=none).at.value
         assert (there > fit.criterion - 1e-6).all()
         frame = found.to_frame()
         for i, name in enumerate(found.names):
