@@ -20,7 +20,7 @@ from hierbayes.gaussian.products import Coupling
 from hierbayes.gaussian.weighted import NoLevels, WeightedLevels
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class ManyWeights:
     """Rows of Z by grouping factor, as sparse matrices.
 
@@ -65,7 +65,7 @@ class ManyWeights:
     def _products(self) -> list[tuple[tuple[int, int], IntArray, IntArray, list[Any]]]:
         """Per pair of factors the levels that meet, and per pair of columns what sums products."""
         found = []
-        for (f, g), (rows, columns, index) in self.levels.meetings.items():
+        for (f, g), (rows, columns, index) in self.levels.row_meetings.items():
             between = [
                 _sparse(index, (left * right)[None], rows.size).T.tocsr()
                 for left in self.levels.z[f]
@@ -125,7 +125,7 @@ class ManyWeights:
                     twice = 1.0 if a == b else 2.0
                     total += (twice * z[a] * z[b])[:, None] * C[:, :, a, b].T[codes]
         for (f, g), V in factor.cross_covariances().items():
-            _, _, index = levels.meetings[f, g]
+            _, _, index = levels.row_meetings[f, g]
             C = Lambdas[f][:, None] @ V @ np.swapaxes(Lambdas[g], 1, 2)[:, None]
             for a, left in enumerate(levels.z[f]):
                 for b, right in enumerate(levels.z[g]):

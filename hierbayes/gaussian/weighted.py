@@ -39,7 +39,7 @@ class WeightedLevels:
     n_levels: tuple[int, ...]
 
     @cached_property
-    def meetings(self) -> dict[tuple[int, int], tuple[IntArray, IntArray, IntArray]]:
+    def row_meetings(self) -> dict[tuple[int, int], tuple[IntArray, IntArray, IntArray]]:
         """Per pair of factors the levels that meet, and which pair each row belongs to."""
         found = {}
         for g in range(len(self.codes)):
@@ -53,7 +53,7 @@ class WeightedLevels:
     def _products_of_columns(self) -> dict[tuple[int, int, int, int], FloatArray | None]:
         """z_a z_b of each row for columns of two factors; None where it is one everywhere."""
         found: dict[tuple[int, int, int, int], FloatArray | None] = {}
-        pairs = [(f, f) for f in range(len(self.z))] + list(self.meetings)
+        pairs = [(f, f) for f in range(len(self.z))] + list(self.row_meetings)
         for f, g in pairs:
             for a, left in enumerate(self.z[f]):
                 for b, right in enumerate(self.z[g][: a + 1] if f == g else self.z[g]):
@@ -88,7 +88,7 @@ class WeightedLevels:
     @property
     def meetings(self) -> dict[tuple[int, int], tuple[IntArray, IntArray]]:
         """Per pair of factors the levels that meet in a row, in the order of the blocks of Z'WZ."""
-        return {pair: (rows, columns) for pair, (rows, columns, _) in self._meetings.items()}
+        return {pair: (rows, columns) for pair, (rows, columns, _) in self.row_meetings.items()}
 
     def dense(self, weights: FloatArray) -> FloatArray:
         """Z'WZ as one matrix (r, r), factor by factor and level by level."""
@@ -118,7 +118,7 @@ class WeightedLevels:
                     block[:, a, b] = block[:, b, a] = sums
             zz.append(block)
         couplings = {}
-        for (f, g), (rows, columns, index) in self.meetings.items():
+        for (f, g), (rows, columns, index) in self.row_meetings.items():
             block = np.empty((rows.size, self.z[f].shape[0], self.z[g].shape[0]))
             for a in range(block.shape[1]):
                 for b in range(block.shape[2]):
@@ -169,7 +169,7 @@ class WeightedLevels:
                 for b in range(a + 1):
                     part = C[codes, a, b] * (z[a] * z[b])
                     total += part if a == b else 2 * part
-        for (f, g), (_, _, index) in self.meetings.items():
+        for (f, g), (_, _, index) in self.row_meetings.items():
             for a, left in enumerate(self.z[f]):
                 for b, right in enumerate(self.z[g]):
                     total += 2 * cross[f, g][index, a, b] * (left * right)

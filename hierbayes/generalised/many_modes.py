@@ -23,7 +23,7 @@ from hierbayes.generalised.conditional import Conditional, Densities, InParamete
 from hierbayes.generalised.pirls import ENOUGH, FLAT, HALVINGS, LAST_STEP, MAX_STEPS, SURE_STEP
 
 
-@record(slots=False)
+@record
 class ManyResponses:
     """A model laid out for T responses.
 
@@ -113,7 +113,7 @@ class ManyResponses:
         )
 
 
-@record(slots=False)
+@record
 class ManyModes:
     """The effects of every entry at, or on the way to, their mode.
 

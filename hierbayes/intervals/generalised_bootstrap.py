@@ -26,7 +26,7 @@ BOUNDS = {"sd": (0.0, np.inf), "sigma": (0.0, np.inf), "cor": (-1.0, 1.0)}
 MOST_JACKKNIFE = 1000  # fits for the acceleration of BCa intervals, which needs no more
 
 
-@record(slots=False)
+@record
 class GeneralisedBootstrap:
     """What every replicate needs.
 

@@ -13,7 +13,7 @@ from hierbayes.generalised.many_modes import ManyModes
 from hierbayes.linalg.stacked import summed_products
 
 
-@record(slots=False, kw_only=False)
+@record(kw_only=False)
 class ManyCriteria:
     """-2 log-likelihood of every entry at its mode; derivatives in (beta, theta, phi)."""
 
