@@ -163,13 +163,14 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="laplace-error-of-factors",
-        feature="The error of Laplace with several grouping factors, `fit.laplace_error`",
+        key="laplace-error-draws",
+        feature="The error of Laplace where draws do not find the exact likelihood, "
+        "`fit.laplace_error`",
         kinds=("glmer",),
         sentence=(
-            "laplace_error is for one grouping factor with up to {most} columns, whose likelihood "
-            "quadrature gives exactly; this model has {factors}, the first with {columns}. "
-            "model.sample() does not rest on the approximation."
+            "laplace_error draws the effects of {factors}, and a few draws have nearly all the "
+            "weight here, so the exact likelihood is not known well enough. model.sample() does "
+            "not rest on the approximation."
         ),
     ),
     Limit(

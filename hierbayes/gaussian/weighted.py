@@ -85,10 +85,14 @@ class WeightedLevels:
             n_levels=self.n_levels[factors],
         )
 
-    @property
-    def meetings(self) -> dict[tuple[int, int], tuple[IntArray, IntArray]]:
-        """Per pair of factors the levels that meet in a row, in the order of the blocks of Z'WZ."""
-        return {pair: (rows, columns) for pair, (rows, columns, _) in self.row_meetings.items()}
+    def columns(self) -> FloatArray:
+        """Z as one matrix (n, r), factor by factor and level by level."""
+        parts = []
+        for codes, z, J in zip(self.codes, self.z, self.n_levels, strict=True):
+            part = np.zeros((self.n_rows, J, z.shape[0]))
+            part[np.arange(self.n_rows), codes] = z.T
+            parts.append(part.reshape(self.n_rows, -1))
+        return np.concatenate(parts, axis=1)
 
     def dense(self, weights: FloatArray) -> FloatArray:
         """Z'WZ as one matrix (r, r), factor by factor and level by level."""

@@ -24,6 +24,7 @@ from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import covariance_slope
 from hierbayes.generalised.conditional import Conditional, conditional
 from hierbayes.generalised.first_estimates import first_estimates
+from hierbayes.generalised.pirls import Mode
 from hierbayes.likelihood.boundary import ADDED, FAR, TRY_ZERO, WAY_DOWN, ZERO_COST
 from hierbayes.likelihood.convergence import is_term_singular
 from hierbayes.likelihood.criterion import FLOOR
@@ -146,12 +147,12 @@ def fit_glmm(spec: Specification, n_quadrature: int = 1) -> GlmmOptimum:
         If the likelihood cannot be computed at any start.
     """
     model = conditional(spec.design, spec.family)
-    _check_quadrature(spec, n_quadrature)
+    check_quadrature(spec, n_quadrature)
     with one_thread_for(spec.design):
         return _fitted(model, n_quadrature)
 
 
-def _check_quadrature(spec: Specification, n_quadrature: int) -> None:
+def check_quadrature(spec: Specification, n_quadrature: int) -> None:
     """Refuse what has too many nodes, or too many effects beside the finest factor's.
 
     Raises
@@ -490,12 +491,7 @@ def _on_user_scale(
     else:
         whole[:], held[:] = bends, _held(search, x)
     held[[p + k + i for i in flat]] = True
-    jacobian = np.zeros_like(whole)
-    jacobian[:p, :p] = model.x_basis
-    jacobian[p : p + k, p : p + k] = _theta_jacobian(model, mode.theta, held[p : p + k])
-    named = model.parameters(mode.phi).values()
-    slopes = [t.slope(value) for t, value in zip(model.transforms, named, strict=True)]
-    jacobian[p + k :, p + k :] = np.diag(slopes)
+    jacobian = user_jacobian(mode, held)
     nan = np.full_like(whole, np.nan)
     free = np.flatnonzero(~held)
     part = np.ix_(free, free)
@@ -511,6 +507,19 @@ def _on_user_scale(
     curved[part] = inverse.T @ whole[part] @ inverse
     covariance[part] = (vcov + vcov.T) / 2
     return curved, covariance
+
+
+def user_jacobian(mode: Mode, held: BoolArray) -> FloatArray:
+    """Return the derivative of (beta, theta, dispersion) in the search's coordinates, (m, m)."""
+    model = mode.model
+    p, k, _ = model.sizes
+    jacobian = np.zeros((held.size, held.size))
+    jacobian[:p, :p] = model.x_basis
+    jacobian[p : p + k, p : p + k] = _theta_jacobian(model, mode.theta, held[p : p + k])
+    named = model.parameters(mode.phi).values()
+    slopes = [t.slope(value) for t, value in zip(model.transforms, named, strict=True)]
+    jacobian[p + k :, p + k :] = np.diag(slopes)
+    return jacobian
 
 
 def _theta_jacobian(model: Conditional, theta: FloatArray, held: BoolArray) -> FloatArray:

@@ -141,21 +141,39 @@ class Coarser:
         return self.w - self._along(self.sums.mean_slope)
 
     def rows(self, w: FloatArray) -> FloatArray:
-        """Return A w, (n,)."""
-        return self.levels.rows_of(to_effects(self.Lambdas, self._parts(w)))[:, 0]
+        """Return A w for vectors w (r, c), (n, c)."""
+        return self.levels.rows_of(to_effects(self.Lambdas, self._parts(w)))
+
+    def effects(self, w: FloatArray) -> FloatArray:
+        """Return Lambda w for row vectors w (m, r)."""
+        return self.scaled(w, transposed=True)
+
+    def products(self, w: FloatArray, pull: FloatArray) -> FloatArray:
+        """Add w_a pull_b - [a = b] over the levels, (m, c) for row vectors (m, r)."""
+        found = []
+        for x, g in zip(self._parts(w.T), self._parts(pull.T), strict=True):
+            J, q = x.shape[1:3]
+            sums = np.einsum("jac,jbc->cab", x[0], g[0]) - J * np.eye(q)
+            found.append(sums.reshape(-1, q * q))
+        return np.concatenate(found, axis=1)
+
+    def slopes_in_lambdas(self, slopes: FloatArray, w: FloatArray) -> list[FloatArray]:
+        """Slopes in the Lambdas (q, q) per factor, from those in the effects Lambda w (r,)."""
+        pairs = zip(self._parts(slopes), self._parts(w), strict=True)
+        return [np.einsum("jac,jbc->ab", s[0], x[0]) for s, x in pairs]
 
     def _along(self, rows: FloatArray) -> FloatArray:
         """A'rows, (r,)."""
         return _flat(to_spherical(self.Lambdas, self.levels.sums_of(rows[:, None])))
 
     def _parts(self, w: FloatArray) -> list[FloatArray]:
-        """Vectors (r,) as lists per factor (1, J, q, 1)."""
-        sizes = [J * z.shape[0] for J, z in zip(self.levels.n_levels, self.levels.z, strict=True)]
-        parts = np.split(w, np.cumsum(sizes)[:-1])
-        shapes = zip(parts, self.levels.n_levels, strict=True)
-        return [part.reshape(1, J, -1, 1) for part, J in shapes]
+        """Vectors (r,) or (r, c) as lists per factor (1, J, q, c)."""
+        c = 1 if w.ndim == 1 else w.shape[1]
+        parts = np.split(w, self._starts[1:])
+        shapes = zip(parts, self.levels.n_levels, self._columns, strict=True)
+        return [part.reshape(1, J, q, c) for part, J, q in shapes]
 
-    def _scaled(self, rows: FloatArray, *, transposed: bool = False) -> FloatArray:
+    def scaled(self, rows: FloatArray, *, transposed: bool = False) -> FloatArray:
         """Matrices (m, r) times the block diagonal of all Lambdas, or of their transposes."""
         out, start = np.empty_like(rows), 0
         for L, J in zip(self.Lambdas, self.levels.n_levels, strict=True):
@@ -202,8 +220,8 @@ class Coarser:
         numpy.linalg.LinAlgError
             Where S is not positive definite.
         """
-        half = self._scaled(self._raw_curvature)
-        return np.linalg.cholesky(self._scaled(half.T) + np.eye(self.w.size))
+        half = self.scaled(self._raw_curvature)
+        return np.linalg.cholesky(self.scaled(half.T) + np.eye(self.w.size))
 
     @property
     def log_det(self) -> float:
@@ -222,8 +240,8 @@ class Coarser:
         Pulled, and per coarser factor the derivative in its Lambda (q, q)
         """
         inverse = self.solve(np.eye(self.w.size))
-        of_rows = self._scaled(inverse, transposed=True)  # Q Lambda'
-        first = self._from_determinant(self._scaled(of_rows.T, transposed=True))
+        of_rows = self.scaled(inverse, transposed=True)  # Q Lambda'
+        first = self._from_determinant(self.scaled(of_rows.T, transposed=True))
         mu, second = self._adjoint(2 * self.w + self._along(first.base))
         both = Pulled(
             base=first.base + second.base,
@@ -255,7 +273,7 @@ class Coarser:
             for start, J, q in zip(starts, levels.n_levels, self._columns, strict=True)
         ]
         cross = {}
-        for (f, g), (rows, columns) in levels.meetings.items():
+        for (f, g), (rows, columns, _) in levels.row_meetings.items():
             at_f = starts[f] + rows[:, None] * self._columns[f] + np.arange(self._columns[f])
             at_g = starts[g] + columns[:, None] * self._columns[g] + np.arange(self._columns[g])
             cross[f, g] = Q[at_f[:, :, None], at_g[:, None, :]]
@@ -297,7 +315,7 @@ class Coarser:
 
     def _through_score(self, mu: FloatArray) -> Pulled:
         """Carry mu'A'E[g] back."""
-        a, sums = self.rows(mu), self.sums
+        a, sums = self.rows(mu)[:, 0], self.sums
         moved = sums.summed(a[:, None] * sums.nodes.densities.slope)
         return sums.pulled_back(slope=sums.row_shares * a[:, None], shares=sums.shares * moved)
 

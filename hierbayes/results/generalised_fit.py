@@ -189,7 +189,7 @@ class GeneralisedFit(LikelihoodFit):
         Raises
         ------
         NotSupportedError
-            For several grouping factors, or more than three columns of random effects.
+            For more than three columns of random effects of the factor with the most levels.
 
         Examples
         --------

@@ -13,25 +13,31 @@ class LaplaceError(Printable):
     Attributes
     ----------
     loglik : approximate minus exact log-likelihood, at the fit's own estimates
+    loglik_error : its standard error; 0 with one grouping factor, where nothing is drawn
     shifts : by parameter, the estimate of the exact likelihood minus that of the fit, in standard
         errors of the latter; NaN where it has none
-    n_quadrature : nodes a column that are recommended; the fit's own where its error does not
-        matter
+    shift_error : standard error of that shift which is known least, 0 with one grouping factor
+    matters : whether the error is worth a better fit
+    n_quadrature : nodes a column that are recommended; the fit's own where more do not help
+    left, left_shift : error of the log-likelihood, and the largest shift, that any number of nodes
+        leaves: of the coarser of several factors
     nodes : nodes a column of what is called exact here: more of them change the log-likelihood by
         less than a thousandth
     own_nodes : those of the fit; 1 is Laplace, 0 Laplace with the coefficients profiled out
+    coarser : grouping factors whose effects were drawn
     formula_text, data_name : what was fitted
     """
 
     loglik: float
+    loglik_error: float
     shifts: pd.Series
+    shift_error: float
+    matters: bool
     n_quadrature: int
+    left: float
+    left_shift: float
     nodes: int
     own_nodes: int
+    coarser: tuple[str, ...]
     formula_text: str
     data_name: str
-
-    @property
-    def matters(self) -> bool:
-        """Whether more nodes than the fit's are recommended."""
-        return self.n_quadrature != self.own_nodes
