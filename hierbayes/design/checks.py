@@ -58,7 +58,7 @@ def _binary_response(value: kinds.Factor, label: str, *, binary: bool) -> FloatA
     if binary and len(levels) == 2:
         return used.codes.astype(np.float64)
     shown = ", ".join(repr(level) for level in levels[:3]) + (", ..." if len(levels) > 3 else "")
-    if all(_reads_as_number(level) for level in levels):
+    if all(kinds.reads_as_number(level) for level in levels):
         advice = "These look like numbers: convert the column with pandas.to_numeric."
     elif len(levels) == 2:
         advice = (
@@ -67,14 +67,6 @@ def _binary_response(value: kinds.Factor, label: str, *, binary: bool) -> FloatA
     else:
         advice = "Choose a column of numbers."
     raise DataError(f"The response {label!r} holds categories ({shown}), not numbers. {advice}")
-
-
-def _reads_as_number(level: str) -> bool:
-    try:
-        float(level)
-    except ValueError:
-        return False
-    return True
 
 
 def check_weights(weights: FloatArray, row_labels: pd.Index) -> None:

@@ -82,6 +82,15 @@ def number_label(number: float) -> str:
     return format(number, ".15g")
 
 
+def reads_as_number(label: str) -> bool:
+    """Whether a level's label is the text of a number."""
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True
+
+
 def as_numbers(value: npt.NDArray[Any] | Logical) -> FloatArray:
     """Return numbers or logicals as float64."""
     if isinstance(value, Logical):

@@ -374,19 +374,26 @@ def traces_of(kernel: Kernel, Lambdas: Sequence[FloatArray], factor: Factor) -> 
 
 
 def information(
-    kernel: Kernel, Lambdas: Sequence[FloatArray], factor: Factor, vectors: Sequence[FloatArray]
-) -> FloatArray:
-    """S'Z'V^-1Z S for vectors S given per factor as (T, J, q, d): (T, d, d)."""
-    if kernel.remainder is not None:
+    kernel: Kernel,
+    Lambdas: Sequence[FloatArray],
+    at: Evaluation | Reduced,
+    vectors: Sequence[FloatArray],
+) -> tuple[FloatArray, FloatArray]:
+    """[X y]'V^-1Z S (T, p + 1, d) and S'Z'V^-1Z S (T, d, d) for S, per factor (T, J, q, d)."""
+    assert at.factor is not None
+    if at.solved is not None:
         columns = Remainder(
             levels=tuple(vectors),
             zr=tuple(np.zeros_like(v) for v in vectors),
             rr=np.zeros((1, vectors[0].shape[3], vectors[0].shape[3])),
         )
-        return solve(kernel.blocks, Lambdas, factor, columns).gram
+        square = solve(kernel.blocks, Lambdas, at.factor, columns).gram
+        return gram(at.solved.h, vectors), square
     spread = kernel.blocks.times(vectors)
-    half = factor.half_solve([transpose_times(L, s) for L, s in zip(Lambdas, spread, strict=True)])
-    return gram(vectors, spread) - gram(half, half)
+    lifted = [transpose_times(L, s) for L, s in zip(Lambdas, spread, strict=True)]
+    half = at.factor.half_solve(lifted)
+    on_xy = gram(kernel.zxy, vectors) - gram(at.half, half)
+    return on_xy, gram(vectors, spread) - gram(half, half)
 
 
 def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
@@ -575,7 +582,6 @@ def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatA
 
     s_i = E_i U + Lambda E_i' H in the column of e, where E_i has a one at the place of theta_i.
     """
-    assert at.factor is not None
     k = at.theta.shape[1]
     shape = kernel.basis_shape
     directions = [] if shape.is_plain else _directions(shape, at, found)
@@ -588,16 +594,7 @@ def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatA
             wide[..., index] = s
             s = wide
         directions.append(s)
-    if at.solved is not None:
-        on_xy = gram(at.solved.h, directions)
-        square = information(kernel, at.Lambdas, at.factor, directions)
-    else:
-        spread = kernel.blocks.times(directions)
-        half = at.factor.half_solve(
-            [transpose_times(L, s) for L, s in zip(at.Lambdas, spread, strict=True)]
-        )
-        on_xy = gram(kernel.zxy, directions) - gram(at.half, half)
-        square = gram(directions, spread) - gram(half, half)
+    on_xy, square = information(kernel, at.Lambdas, at, directions)
     projected = np.swapaxes(at.orthonormal, 1, 2) @ on_xy
     if kernel.sigma_known:
         projected = projected[:, :-1]

@@ -91,6 +91,20 @@ class Coupling:
 
 
 @record
+class LevelBlocks:
+    """Z'WZ by levels.
+
+    Attributes
+    ----------
+    zz : per factor, array (J, q, q)
+    couplings : Z_f'WZ_g for each pair f < g of factors
+    """
+
+    zz: tuple[FloatArray, ...]
+    couplings: dict[tuple[int, int], Coupling]
+
+
+@record
 class Products:
     """Cross-products of one model, in the basis of ``anchor``.
 
@@ -159,11 +173,9 @@ class Products:
 
 
 @record
-class Squares:
-    """Z'WZ alone, as in ``Products``: all that a factorisation needs of them."""
+class Squares(LevelBlocks):
+    """Z'WZ alone: all that a factorisation needs of ``Products``."""
 
-    zz: tuple[FloatArray, ...]
-    couplings: dict[tuple[int, int], Coupling]
     remainder: None = None
 
 
@@ -521,10 +533,9 @@ def multiply(products: Products, vectors: Sequence[FloatArray]) -> list[FloatArr
 
 
 def summed_diagonal_blocks(
-    zz: Sequence[FloatArray],
-    couplings: dict[tuple[int, int], Coupling],
-    *,
+    blocks: LevelBlocks,
     Lambdas: Sequence[FloatArray],
+    *,
     diagonal: Sequence[FloatArray],
     cross: dict[tuple[int, int], FloatArray],
 ) -> list[FloatArray]:
@@ -532,20 +543,21 @@ def summed_diagonal_blocks(
 
     Parameters
     ----------
-    zz, couplings : as in ``Products``
+    blocks : of Z'WZ
     Lambdas : per factor, array (T, q, q)
     diagonal : per factor, array (T, J, q, q), the diagonal blocks of a symmetric V
     cross : per pair of factors, array (T, m, q_f, q_g), its blocks where ``couplings`` has blocks
     """
-    blocks = [
-        summed_products(_times(A, Lam), V) for A, Lam, V in zip(zz, Lambdas, diagonal, strict=True)
+    sums = [
+        summed_products(_times(A, Lam), V)
+        for A, Lam, V in zip(blocks.zz, Lambdas, diagonal, strict=True)
     ]
-    for (f, g), coupling in couplings.items():
+    for (f, g), coupling in blocks.couplings.items():
         V, A = cross[f, g], coupling.blocks
         left, right = _times(A, Lambdas[g]), _times(np.swapaxes(A, -1, -2), Lambdas[f])
-        blocks[f] = blocks[f] + summed_products(left, V)
-        blocks[g] = blocks[g] + summed_products(right, np.swapaxes(V, 2, 3))
-    return blocks
+        sums[f] = sums[f] + summed_products(left, V)
+        sums[g] = sums[g] + summed_products(right, np.swapaxes(V, 2, 3))
+    return sums
 
 
 def _times(A: FloatArray, Lambda: FloatArray) -> FloatArray:

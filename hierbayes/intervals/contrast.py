@@ -26,13 +26,7 @@ METHODS: dict[str, str] = {
 
 
 def contrast(
-    fit: LikelihoodFit,
-    L: Any,
-    *,
-    ddf: Ddf = "satterthwaite",
-    level: float = 0.95,
-    rhs: Any = 0.0,
-    joint: bool = False,
+    fit: LikelihoodFit, L: Any, *, ddf: Ddf, level: float, rhs: Any, joint: bool
 ) -> pd.DataFrame | FTable:
     """Build ``LikelihoodFit.contrast``; see there."""
     check_option("ddf", ddf, Ddf)

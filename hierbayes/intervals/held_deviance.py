@@ -21,13 +21,11 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import (
     Kernel,
     Reduced,
-    gram,
     information,
     reduce,
     squares_of,
     times,
     traces_of,
-    transpose_times,
 )
 from hierbayes.intervals.held_parameter import Held
 from hierbayes.linalg.stacked import inverse_of_triangles
@@ -326,18 +324,8 @@ def _residual_modes(point: _Point, e: FloatArray) -> tuple[list[FloatArray], lis
 
 def _information(point: _Point, directions: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
     """s_i' Z'V^-1Z s_j with X projected out (T, k, k), and s_i'Z'V^-1 times the held column."""
-    kernel, reduced, is_beta = point.kernel, point.reduced, point.held.is_beta
-    assert reduced.factor is not None
-    if reduced.solved is not None:
-        on_xy = gram(reduced.solved.h, directions)
-        square = information(kernel, point.Lambdas, reduced.factor, directions)
-    else:
-        spread = kernel.blocks.times(directions)
-        half = reduced.factor.half_solve(
-            [transpose_times(L, s) for L, s in zip(point.Lambdas, spread, strict=True)]
-        )
-        on_xy = gram(kernel.zxy, directions) - gram(reduced.half, half)
-        square = gram(directions, spread) - gram(half, half)
+    is_beta = point.held.is_beta
+    on_xy, square = information(point.kernel, point.Lambdas, point.reduced, directions)
     on_x = (np.swapaxes(point.residual.columns, 1, 2) @ on_xy)[:, :-1]
     on_held = np.zeros((on_x.shape[0], on_x.shape[2]))
     if is_beta.any():

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.design.values import reads_as_number
 from hierbayes.errors import OptionError
 from hierbayes.options import Adjust
 from hierbayes.wording import did_you_mean, shown
@@ -102,21 +103,13 @@ def _labels(values: pd.DataFrame) -> list[str]:
     texts = []
     for name in values.columns:
         own = [_text(value) for value in values[name]]
-        numeric = all(_is_number(text) for text in own)
+        numeric = all(reads_as_number(text) for text in own)
         texts.append([f"{name}{text}" if numeric else text for text in own])
     return [" ".join(parts) for parts in zip(*texts, strict=True)]
 
 
 def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _places(values: pd.DataFrame, labels: list[str]) -> dict[str, int]:

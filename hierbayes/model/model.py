@@ -25,7 +25,7 @@ from hierbayes.options import (
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.specification.build import specify
-from hierbayes.specification.specification import Specification
+from hierbayes.specification.specification import Arguments, Specification
 from hierbayes.specification.specified import Specified
 
 if TYPE_CHECKING:
@@ -97,18 +97,16 @@ class Model(Specified):
         priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
     ) -> None:
-        spec = specify(
-            formula,
-            data,
-            family,
-            link,
+        given = Arguments(
             weights=weights,
             offset=offset,
             contrasts=contrasts,
             known_sd=known_sd,
+            family=family,
+            link=link,
             priors=priors,
-            data_name=data_name,
         )
+        spec = specify(formula, data, given, data_name=data_name)
         vars(self)["spec"] = spec
         _made[spec] = weakref.ref(self)
 

@@ -57,8 +57,7 @@ def generalised_blocks(
     Parameters
     ----------
     fit : GeneralisedFit
-    digits : significant digits, lme4's default 4
-    correlation : show the correlations of the fixed effects; by default with at most 12
+    digits, correlation : as of ``summary_blocks``
     ddf : {"normal", "none"}
         z tests of the coefficients, or none
     """

@@ -38,14 +38,8 @@ def save(fit: LinearFit, path: Any) -> None:
         If the file can't be written; nothing is left behind.
     """
     arrays: dict[str, Any] = {"response": fit.design.y, "theta": fit.representative}
-    specification = stored_specification(fit.spec, arrays) | {
-        "method": fit.method,
-        "converged": fit.converged,
-        "is_singular": fit.is_singular,
-        "criterion": fit.criterion,
-        "findings": stored_findings(fit.findings),
-    }
-    write_file(path, specification, arrays)
+    own = {"method": fit.method}
+    write_file(path, stored_specification(fit.spec, arrays) | own | stored_verdicts(fit), arrays)
 
 
 def read(archive: Archive, findings: tuple[Finding, ...]) -> LinearFit:
@@ -63,12 +57,26 @@ def read(archive: Archive, findings: tuple[Finding, ...]) -> LinearFit:
         method,
         theta,
         response=read_response(archive, spec),
-        converged=checked(specification["converged"], bool),
-        is_singular=checked(specification["is_singular"], bool),
         findings=findings,
+        **read_verdicts(specification),
     )
     check_criterion(fit, specification)
     return fit
+
+
+def stored_verdicts(fit: LikelihoodFit) -> dict[str, Any]:
+    """Return what the search said of the fit, as a file has it."""
+    return {
+        "converged": fit.converged,
+        "is_singular": fit.is_singular,
+        "criterion": fit.criterion,
+        "findings": stored_findings(fit.findings),
+    }
+
+
+def read_verdicts(specification: dict[str, Any]) -> dict[str, bool]:
+    """Return whether the search converged, and at a singular fit."""
+    return {name: checked(specification[name], bool) for name in ("converged", "is_singular")}
 
 
 def check_criterion(fit: LikelihoodFit, specification: dict[str, Any]) -> None:

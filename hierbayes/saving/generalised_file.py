@@ -13,12 +13,11 @@ from hierbayes.likelihood.glmm import glmm_at
 from hierbayes.results.finding import Finding
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.saving.archive import Archive, Damaged
-from hierbayes.saving.fit_file import check_criterion
+from hierbayes.saving.fit_file import check_criterion, read_verdicts, stored_verdicts
 from hierbayes.saving.stored_specification import (
     checked,
     read_response,
     read_specification,
-    stored_findings,
     stored_specification,
     write_file,
 )
@@ -35,12 +34,8 @@ def save(fit: GeneralisedFit, path: Any) -> None:
         "method": "generalised",
         "n_quadrature": fit.n_quadrature,
         "dispersion": {name: float(value) for name, value in fit.dispersion.items()},
-        "converged": fit.converged,
-        "is_singular": fit.is_singular,
-        "criterion": fit.criterion,
-        "findings": stored_findings(fit.findings),
     }
-    write_file(path, specification, arrays)
+    write_file(path, specification | stored_verdicts(fit), arrays)
 
 
 def read(archive: Archive, findings: tuple[Finding, ...]) -> GeneralisedFit:
@@ -63,13 +58,7 @@ def read(archive: Archive, findings: tuple[Finding, ...]) -> GeneralisedFit:
         raise Damaged("its estimates are not finite")
     n_quadrature = checked(specification["n_quadrature"], int)
     found = glmm_at(spec, n_quadrature, beta=beta, theta=theta, dispersion=dispersion)
-    fit = generalised_fit(
-        spec,
-        found,
-        n_quadrature=n_quadrature,
-        findings=findings,
-        converged=checked(specification["converged"], bool),
-        is_singular=checked(specification["is_singular"], bool),
-    )
+    verdicts = read_verdicts(specification)
+    fit = generalised_fit(spec, found, n_quadrature=n_quadrature, findings=findings, **verdicts)
     check_criterion(fit, specification)
     return fit

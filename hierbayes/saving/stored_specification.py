@@ -20,7 +20,7 @@ from hierbayes.results.finding import Finding
 from hierbayes.saving.archive import Archive, Damaged, write_archive
 from hierbayes.saving.stored_index import read_index, stored_index
 from hierbayes.specification.build import specify
-from hierbayes.specification.specification import Specification
+from hierbayes.specification.specification import Arguments, Specification
 
 FORMAT = 1
 ARRAY_ARGUMENTS = ("weights", "offset", "known_sd")
@@ -144,8 +144,8 @@ def read_specification(archive: Archive) -> Specification:
     return specify(
         checked(specification["formula"], str),
         table,
+        Arguments(**arguments),
         data_name=checked(specification["data_name"], str),
-        **arguments,
     )
 
 

@@ -12,7 +12,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.alignment import aligned
 from hierbayes.design.build import build_design
 from hierbayes.design.design import Design
-from hierbayes.design.table import read_table
+from hierbayes.design.table import Table, read_table
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
@@ -25,19 +25,11 @@ from hierbayes.options import shown
 from hierbayes.specification.magnitudes import check_magnitudes
 from hierbayes.specification.specification import Arguments, Specification
 
+NO_ARGUMENTS = Arguments()
+
 
 def specify(
-    formula: str,
-    data: Any,
-    family: str | Family = "gaussian",
-    link: str | None = None,
-    *,
-    weights: Any = None,
-    offset: Any = None,
-    contrasts: Mapping[str, str] | None = None,
-    known_sd: Any = None,
-    priors: Mapping[str, Any] | str | None = None,
-    data_name: str | None = None,
+    formula: str, data: Any, given: Arguments = NO_ARGUMENTS, *, data_name: str | None = None
 ) -> Specification:
     """Return the specification of a model; the arguments are those of ``Model``.
 
@@ -46,31 +38,21 @@ def specify(
     FormulaError, DataError, OptionError, PriorError
         One sentence each: what was found, where, and what to do.
     """
-    response_family = family_named(family, link)
-    if known_sd is not None and weights is not None:
+    response_family = family_named(given.family, given.link)
+    if given.known_sd is not None and given.weights is not None:
         raise OptionError(
             "known_sd and weights were both given; known residual sds already say how "
             "precise each row is, so give one of them."
         )
-    if contrasts is not None and not isinstance(contrasts, Mapping):
+    if given.contrasts is not None and not isinstance(given.contrasts, Mapping):
         raise OptionError(
-            f"contrasts={shown(contrasts)} must be a dict from a factor to its coding, for "
+            f"contrasts={shown(given.contrasts)} must be a dict from a factor to its coding, for "
             'example {"recipe": "sum"}.'
         )
     if isinstance(data, Iterator):
         raise not_supported("data-in-parts")
-    if isinstance(family, Family) and family.link_name:
-        link = response_family.link.name  # which files and code name
     table = read_table(_own(data))
-    arguments = Arguments(
-        weights=aligned("weights", _own(weights), table.index),
-        offset=aligned("offset", _own(offset), table.index),
-        contrasts=None if contrasts is None else dict(contrasts),
-        known_sd=aligned("known_sd", _own(known_sd), table.index),
-        family=family,
-        link=link,
-        priors=_own(priors),
-    )
+    arguments = _owned(given, response_family, table)
     formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
     design = build_design(
         formula_read,
@@ -100,9 +82,23 @@ def specify(
         data_name=_name_of(data) if data_name is None else data_name,
     )
     check_magnitudes(design, spec.weights)
-    if priors is not None:
+    if given.priors is not None:
         _ = spec.priors  # an error belongs to the line that gave them
     return spec
+
+
+def _owned(given: Arguments, family: Family, table: Table) -> Arguments:
+    """Return copies of what was given, arrays in the order of the table."""
+    named = isinstance(given.family, Family) and given.family.link_name
+    return Arguments(
+        weights=aligned("weights", _own(given.weights), table.index),
+        offset=aligned("offset", _own(given.offset), table.index),
+        contrasts=None if given.contrasts is None else dict(given.contrasts),
+        known_sd=aligned("known_sd", _own(given.known_sd), table.index),
+        family=given.family,
+        link=family.link.name if named else given.link,  # which files and code name
+        priors=_own(given.priors),
+    )
 
 
 def with_formula(spec: Specification, formula: str) -> Specification:
@@ -112,11 +108,9 @@ def with_formula(spec: Specification, formula: str) -> Specification:
     """
     check_unstructured(spec.design, "A changed formula")
     changed = update_formula(spec.formula, formula)
-    options = spec.arguments.options() | {
-        "contrasts": _contrasts_left(spec, changed),
-        "priors": None,
-    }
-    other = specify(changed, spec.table, data_name=spec.data_name, **options)
+    contrasts = _contrasts_left(spec, changed)
+    arguments = replace(spec.arguments, contrasts=contrasts, priors=None)
+    other = specify(changed, spec.table, arguments, data_name=spec.data_name)
     user = spec.arguments.priors
     if user is not None:
         from hierbayes.priors.user_priors import priors_left

@@ -8,6 +8,7 @@ computed when first asked for. It never changes: another response, other rows or
 (``build.py``) are another specification.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class Arguments:
 
     weights: Any = None
     offset: Any = None
-    contrasts: dict[str, str] | None = None
+    contrasts: Mapping[str, str] | None = None
     known_sd: Any = None
     family: Any = "gaussian"
     link: Any = None

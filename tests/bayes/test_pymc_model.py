@@ -17,6 +17,7 @@ from hierbayes.bayes.pymc_model import build_model
 from hierbayes.errors import NotSupportedError
 from hierbayes.naming.variable_names import factor_variables
 from hierbayes.specification.build import specify
+from hierbayes.specification.specification import Arguments
 
 pm = pytest.importorskip("pymc")
 
@@ -80,7 +81,7 @@ def make_case(name: str) -> Case:
     user = {"sd": hb.HalfNormal(2.0)} if name == "three columns" else None
     if name == "weights":  # mixed families: no single vector distribution
         user = {"sd(x|g)": hb.Exponential(0.7), "x": hb.StudentT(4, 0.0, 1.7)}
-    return Case(specify(formula, frame, priors=user, **arguments))
+    return Case(specify(formula, frame, Arguments(priors=user, **arguments)))
 
 
 @pytest.fixture(scope="module", params=list(CASES))

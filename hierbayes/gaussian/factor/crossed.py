@@ -21,7 +21,7 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.factor.gram_matrix import GramMatrix
 from hierbayes.gaussian.pattern.crossed import CrossedPattern
 from hierbayes.gaussian.products import (
-    Coupling,
+    LevelBlocks,
     Products,
     Squares,
     dense_beside_first,
@@ -44,13 +44,12 @@ STACK_ROUNDS = 2  # matrices a row from which one step for all is quicker than a
 
 
 @record
-class CrossedBlocks:
+class CrossedBlocks(LevelBlocks):
     """The blocks of Z'WZ on a crossed pattern.
 
     Attributes
     ----------
     pattern : CrossedPattern
-    zz, couplings : as in ``Products``
     rest : array, shape (r, r), A_rr of all other factors, dense
     coupling : array, shape (J, q, r), A_0r where it is kept dense, else (J, q, 0)
     values : array, shape (m, q), A_0r beside the pattern's ``Meeting``; none where it is dense
@@ -60,8 +59,6 @@ class CrossedBlocks:
     """
 
     pattern: CrossedPattern
-    zz: tuple[FloatArray, ...]
-    couplings: dict[tuple[int, int], Coupling]
     rest: FloatArray
     coupling: FloatArray
     values: FloatArray

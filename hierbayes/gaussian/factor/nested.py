@@ -14,7 +14,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.pattern.nested import NestedPattern
-from hierbayes.gaussian.products import Coupling, Products, Squares, summed_diagonal_blocks
+from hierbayes.gaussian.products import LevelBlocks, Products, Squares, summed_diagonal_blocks
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     gram_stack,
@@ -31,7 +31,7 @@ NOTHING = 1e-14  # part of the largest eigenvalue that is rounding of the sums b
 
 
 @record
-class NestedBlocks:
+class NestedBlocks(LevelBlocks):
     """The blocks of Z'WZ on a nested pattern: those of the products as they are.
 
     Attributes
@@ -45,8 +45,6 @@ class NestedBlocks:
     """
 
     pattern: NestedPattern
-    zz: tuple[FloatArray, ...]
-    couplings: dict[tuple[int, int], Coupling]
     roots: FloatArray | None
 
     def times(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
@@ -200,10 +198,5 @@ class NestedFactor:
 
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
-        return summed_diagonal_blocks(
-            self.blocks.zz,
-            self.blocks.couplings,
-            Lambdas=self.Lambdas,
-            diagonal=self.covariances(),
-            cross=self.cross_covariances(),
-        )
+        own, cross = self.covariances(), self.cross_covariances()
+        return summed_diagonal_blocks(self.blocks, self.Lambdas, diagonal=own, cross=cross)

@@ -15,24 +15,21 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.factor.gram_matrix import GramMatrix
 from hierbayes.gaussian.pattern.sparse import SparsePattern
-from hierbayes.gaussian.products import Coupling, Products, Squares, summed_diagonal_blocks
+from hierbayes.gaussian.products import LevelBlocks, Products, Squares, summed_diagonal_blocks
 from hierbayes.linalg import sparse_cholesky
 from hierbayes.linalg.stacked import sandwich
 
 
 @record
-class SparseBlocks:
+class SparseBlocks(LevelBlocks):
     """The blocks of Z'WZ on a sparse pattern: those of the products as they are.
 
     Attributes
     ----------
     pattern : SparsePattern
-    zz, couplings : as in ``Products``
     """
 
     pattern: SparsePattern
-    zz: tuple[FloatArray, ...]
-    couplings: dict[tuple[int, int], Coupling]
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "SparseFactor":
         """Factorise at one Lambda (T, q, q) a grouping factor."""
@@ -126,10 +123,5 @@ class SparseFactor:
 
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
-        return summed_diagonal_blocks(
-            self.blocks.zz,
-            self.blocks.couplings,
-            Lambdas=self.Lambdas,
-            diagonal=self.covariances(),
-            cross=self.cross_covariances(),
-        )
+        own, cross = self.covariances(), self.cross_covariances()
+        return summed_diagonal_blocks(self.blocks, self.Lambdas, diagonal=own, cross=cross)
