@@ -26,6 +26,7 @@ from hierbayes.families.observations import checked_observations
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.products import covariance_shape, term_basis
 from hierbayes.gaussian.weighted import WeightedLevels, weighted_levels
+from hierbayes.generalised.cells import equal_rows, first_of_each
 from hierbayes.linalg.rank import column_basis
 
 # Where a search of a further parameter begins, by what it is scaled by.
@@ -136,6 +137,10 @@ class Conditional:
     levels : the rows of Z
     shape : covariance shape on the user's scale
     eta_start : array, shape (n,), a predictor to begin with
+    design_cell : array, shape (n,), the same number for rows that have all but the response in
+        common; None where hardly any have
+    counts : array, shape (n,), of how many rows each is the density; None where of one
+    cell : array, shape (rows,), in cells, which of them each row of the data is in; else None
     """
 
     family: Family
@@ -151,6 +156,9 @@ class Conditional:
     levels: WeightedLevels
     shape: CovarianceShape
     eta_start: FloatArray
+    design_cell: IntArray | None = None
+    counts: FloatArray | None = None
+    cell: IntArray | None = None
 
     @cached_property
     def basis_shape(self) -> CovarianceShape:
@@ -221,27 +229,40 @@ class Conditional:
         """Numbers of coefficients p, of covariance parameters k, and of further parameters d."""
         return self.X.shape[1], self.shape.n_theta, len(self.further)
 
-    def of_rows(self, kept: BoolArray) -> "Conditional":
+    def of_rows(self, kept: BoolArray | IntArray) -> "Conditional":
         """Return the model of some of the rows, in the same basis; levels without rows stay."""
+        rows = np.arange(self.y.size)[kept]
         some: dict[str, Any] = {
-            name: None if (values := getattr(self, name)) is None else values[kept]
-            for name in ("trials", "precisions", "known_sd")
+            name: None if (values := getattr(self, name)) is None else values[rows]
+            for name in ("trials", "precisions", "known_sd", "design_cell", "counts")
         }
         levels = replace(
             self.levels,
-            n_rows=int(kept.sum()),
-            codes=tuple(codes[kept] for codes in self.levels.codes),
-            z=tuple(np.ascontiguousarray(z[:, kept]) for z in self.levels.z),
+            n_rows=rows.size,
+            codes=tuple(codes[rows] for codes in self.levels.codes),
+            z=tuple(np.ascontiguousarray(z[:, rows]) for z in self.levels.z),
         )
         return replace(
             self,
-            y=self.y[kept],
-            offset=self.offset[kept],
-            X=np.ascontiguousarray(self.X[kept]),
-            eta_start=self.eta_start[kept],
+            y=self.y[rows],
+            offset=self.offset[rows],
+            X=np.ascontiguousarray(self.X[rows]),
+            eta_start=self.eta_start[rows],
             levels=levels,
             **some,
         )
+
+    @cached_property
+    def cells(self) -> "Conditional":
+        """The same model with equal rows once; itself where hardly any are equal."""
+        if self.design_cell is None or self.counts is not None:
+            return self
+        own = [self.design_cell, self.y] + ([] if self.trials is None else [self.trials])
+        cell = equal_rows(own)
+        if cell is None:
+            return self
+        first, counts = first_of_each(cell)
+        return replace(self.of_rows(first), design_cell=None, counts=counts, cell=cell)
 
     def in_basis(self, theta: FloatArray) -> FloatArray:
         """Theta (k,) in the basis of the search, from one on the user's scale."""
@@ -286,8 +307,12 @@ class Conditional:
         slopes = [found.derivative(i) for i in range(1, order + 1)]
         if not possible.all():  # quadrature has nodes beyond the reach of a link
             slopes = [np.where(possible, slope, 0.0) for slope in slopes]
+        value = np.where(possible, found.value, -np.inf)
+        if self.counts is not None:
+            counts = _beside(self.counts, eta.ndim)
+            value, slopes = counts * value, [counts * slope for slope in slopes]
         return Densities(
-            value=np.where(possible, found.value, -np.inf),
+            value=value,
             slope=slopes[0],
             weight=-slopes[1],
             weight_slope=-slopes[2] if order > 2 else None,
@@ -305,11 +330,12 @@ class Conditional:
         # a weighted sd is the sd times a number, so its logarithm moves with the sd's
         scale = given[name] / at if self.precisions is not None and name == "sigma" else 1.0
         slope, bend = transform.slope(at) * scale, transform.bend(at) * scale
+        counts = 1.0 if self.counts is None else _beside(self.counts, eta.ndim)
         return InParameter(
-            value=np.where(possible, found.derivative(0, 1), 0.0) * slope,
-            slope=found.derivative(1, 1) * slope,
-            weight=-found.derivative(2, 1) * slope,
-            bend=found.derivative(0, 2) * slope**2 + found.derivative(0, 1) * bend,
+            value=np.where(possible, found.derivative(0, 1), 0.0) * (counts * slope),
+            slope=found.derivative(1, 1) * (counts * slope),
+            weight=-found.derivative(2, 1) * (counts * slope),
+            bend=counts * (found.derivative(0, 2) * slope**2 + found.derivative(0, 1) * bend),
         )
 
 
@@ -348,7 +374,16 @@ def conditional(design: Design, family: Family) -> Conditional:
         levels=weighted_levels(design.factors, z_bases, n_rows=observed.shape[0]),
         shape=covariance_shape(design),
         eta_start=eta,
+        design_cell=equal_rows(_columns(design, offset)),
     )
+
+
+def _columns(design: Design, offset: FloatArray) -> list[FloatArray | IntArray]:
+    """All that tells rows apart but the response, each (n,); levels first."""
+    found: list[FloatArray | IntArray] = [factor.codes for factor in design.factors]
+    found += [column for factor in design.factors for column in factor.z.T]
+    found += [*design.X.T, offset]
+    return found + [x for x in (design.weights, design.known_sd) if x is not None]
 
 
 def _first_eta(family: Family, observed: FloatArray) -> FloatArray:

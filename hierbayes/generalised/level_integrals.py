@@ -21,17 +21,14 @@ Source: Pinheiro & Bates (1995), J. Comput. Graph. Stat. 4:12; Louis (1982), J. 
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache, cached_property
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.families.family import Mean
 from hierbayes.families.series import Series
-from hierbayes.gaussian.weighted import WeightedLevels
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.linalg.stacked import (
     cholesky_stack,
@@ -367,32 +364,14 @@ def _newton(root: FloatArray, fall: FloatArray) -> FloatArray:
 
 
 def level_rows(model: Conditional) -> LevelRows:
-    """Sort the rows of a model of one factor by level, and make equal ones one."""
-    levels = model.levels
-    named: dict[str, Any] = {"y": model.y, "offset": model.offset}
-    for name in ("trials", "precisions", "known_sd"):
-        if getattr(model, name) is not None:
-            named[name] = getattr(model, name)
-    table = np.column_stack([levels.codes[0], *named.values(), levels.z[0].T, model.X])
-    _, first, counts = np.unique(table, axis=0, return_index=True, return_counts=True)
-    codes = levels.codes[0][first]
-    rows = WeightedLevels(
-        n_rows=first.size,
-        codes=(codes,),
-        z=(np.ascontiguousarray(levels.z[0][:, first]),),
-        n_levels=levels.n_levels,
-    )
-    picked: dict[str, Any] = {name: values[first] for name, values in named.items()}
+    """Sort the cells of a model of one factor by level."""
+    cells = model.cells
+    ordered = cells.of_rows(np.argsort(cells.levels.codes[0], kind="stable"))
+    levels = np.arange(ordered.levels.n_levels[0])
     return LevelRows(
-        model=replace(
-            model,
-            X=np.ascontiguousarray(model.X[first]),
-            eta_start=model.eta_start[first],
-            levels=rows,
-            **picked,
-        ),
-        starts=np.searchsorted(codes, np.arange(levels.n_levels[0])),
-        counts=None if (counts == 1).all() else counts.astype(np.float64),
+        model=ordered,
+        starts=np.searchsorted(ordered.levels.codes[0], levels),
+        counts=ordered.counts,
     )
 
 

@@ -101,7 +101,8 @@ class GlmmOptimum:
     @property
     def eta(self) -> FloatArray:
         """Linear predictor at the modes, (n,)."""
-        return self.at.mode.eta
+        eta, cell = self.at.mode.eta, self.at.mode.model.cell
+        return eta if cell is None else eta[cell]
 
     @property
     def mu(self) -> FloatArray:
@@ -210,7 +211,7 @@ def curvature_correction(found: GlmmOptimum) -> FloatArray:
 
 
 def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:
-    beta, phi = first_estimates(model)
+    beta, phi = first_estimates(model.cells)
     for size in FIRST_SDS:
         first = [size * np.eye(q)[None] for q in model.shape.sizes]
         theta = model.basis_shape.pack(first)[0] if first else np.empty(0)
@@ -392,11 +393,12 @@ def _last_steps(
             H = hessian(search, x, at, free)
         except np.linalg.LinAlgError:  # beside the optimum the effects have no mode
             return x, at, np.full((x.size, x.size), np.nan), np.inf
-        slope = np.where(free, search.gradient(at), 0.0)
-        size, axes = (part[0] for part in spectrum(H[None], None, free[None]))
-        step = np.where(free, -(axes / size) @ (axes.T @ slope), 0.0)
-        decrement = float(-0.5 * step @ slope)
-        if decrement > SETTLED or not np.isfinite(decrement):
+        slope = search.gradient(at)
+        settling = free.copy()  # a flat parameter has no optimum to settle at
+        settling[[i - search.model.sizes[2] for i in _flat_parameters(search.model, H)]] = False
+        _, decrement = _newton(H, slope, settling)
+        step, promised = _newton(H, slope, free)
+        if promised > SETTLED or not np.isfinite(promised):
             shorter = step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-300))
         else:
             shorter = step
@@ -407,9 +409,17 @@ def _last_steps(
         if there.value > at.value + SETTLED:
             break
         x, at = x + shorter, there
-        if decrement < DECREMENT_GOAL:
+        if promised < DECREMENT_GOAL:
             break
     return x, at, H, decrement
+
+
+def _newton(H: FloatArray, slope: FloatArray, free: BoolArray) -> tuple[FloatArray, float]:
+    """Step of the free coordinates and the fall that it promises."""
+    down = np.where(free, slope, 0.0)
+    size, axes = (part[0] for part in spectrum(H[None], None, free[None]))
+    step = np.where(free, -(axes / size) @ (axes.T @ down), 0.0)
+    return step, float(-0.5 * step @ down)
 
 
 def _optimum(
@@ -425,7 +435,7 @@ def _optimum(
     columns, flat = _runaway_columns(at), _flat_parameters(model, bends)
     user_hessian, vcov = _on_user_scale(search, x, at, bends, flat)
     return GlmmOptimum(
-        model=model,
+        model=search.rows,
         at=at,
         x=x,
         n_quadrature=search.n_quadrature,
@@ -474,7 +484,7 @@ def _flat_parameters(model: Conditional, bends: FloatArray) -> list[int]:
 def _column_sizes(model: Conditional) -> FloatArray:
     """Root mean square of each kept column of X, (p,)."""
     columns = model.X @ np.linalg.inv(model.x_basis)
-    return np.sqrt((columns**2).mean(axis=0))
+    return np.sqrt(np.average(columns**2, axis=0, weights=model.counts))
 
 
 def _on_user_scale(

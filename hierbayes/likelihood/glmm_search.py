@@ -16,10 +16,10 @@ from hierbayes.linalg.newton import Locals, Problem
 
 
 class Search(Problem[Criterion]):
-    """-2 log-likelihood of one model; ``evaluations`` counts the points looked at."""
+    """-2 log-likelihood of one model, in cells; ``evaluations`` counts the points looked at."""
 
     def __init__(self, model: Conditional, n_quadrature: int, beta: FloatArray) -> None:
-        self.model, self.n_quadrature = model, n_quadrature
+        self.rows, self.model, self.n_quadrature = model, model.cells, n_quadrature
         self.beta = beta  # where a profiled one is looked for first
         self.last: Mode | None = None
         self.beside: FloatArray | None = None  # where quadrature found the coarser effects last
