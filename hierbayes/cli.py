@@ -104,9 +104,9 @@ def tour(
         lecture = fit_lecture()
     with _working("Drawing its figures ..."):
         pictures = lecture_figures(lecture)
-    steps = tour_steps(lecture, pictures)
+    steps = tour_steps(lecture)
     files = {name: picture.png for name, picture in pictures.items()}
-    write_files(out, files | {"tour.html": tour_page(steps).encode()})
+    write_files(out, files | {"tour.html": tour_page(steps, pictures).encode()})
     typer.echo(tour_text(steps, folder=str(out)))
     typer.echo(f"\nThe tour as a page: {out / 'tour.html'}")
 

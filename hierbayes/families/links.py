@@ -63,6 +63,8 @@ class Link:
 
     def log_complement(self, eta: Value) -> Value:
         """log(1 - mu) of eta, where mu is a probability."""
+        if self.is_symmetric:
+            return self.log_mu(-eta)
         if self.exact_log_complement is None:
             return series.log1p(-self.inverse(eta))
         return self.exact_log_complement(eta)
@@ -123,7 +125,6 @@ LINKS: dict[str, Link] = {
             forward=lambda mu: series.special.logit(mu),
             inverse=series.expit,
             exact_log=series.log_expit,
-            exact_log_complement=lambda eta: series.log_expit(-eta),
             latex=r"\operatorname{logit}(\mu_i)",
             latent_variance=math.pi**2 / 3,
         ),
@@ -132,7 +133,6 @@ LINKS: dict[str, Link] = {
             forward=lambda mu: series.special.ndtri(mu),
             inverse=series.ndtr,
             exact_log=series.log_ndtr,
-            exact_log_complement=lambda eta: series.log_ndtr(-eta),
             latex=r"\Phi^{-1}(\mu_i)",
             latent_variance=1.0,
         ),
@@ -148,7 +148,6 @@ LINKS: dict[str, Link] = {
             name="cauchit",
             forward=lambda mu: np.tan(math.pi * (mu - 0.5)),
             inverse=_cauchit_inverse,
-            exact_log_complement=lambda eta: series.log(_cauchit_inverse(-eta)),
             latex=r"\tan(\pi (\mu_i - 1/2))",
         ),
         Link(

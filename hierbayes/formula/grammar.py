@@ -38,6 +38,21 @@ _WORDS = {
     "if": "Conditions can't stand in a formula; make the column in the data first.",
     "lambda": "Functions can't be defined in a formula; make the column in the data first.",
 }
+# An operator that can't continue what was read: what is wrong, and what to write.
+_LEFTOVER = {
+    ")": ("This ')' has no matching '('.", "Take it away, or add a '('."),
+    "~": (
+        "A formula has one '~'; this one is too many.",
+        "Write one '~', between the response and the predictors.",
+    ),
+    "=": ("A '=' can't stand here.", "Write '~' after the response, and '==' to compare."),
+    ",": (
+        "A ',' can stand only between the arguments of a function.",
+        "Write '+' between two terms.",
+    ),
+    "(": ("An operator is missing before this '('.", "Write '+', '*' or ':' between two terms."),
+    "!": ("'!' can't follow a value.", "Write '!=' for 'is not equal'."),
+}
 
 
 class Tree(NamedTuple):
@@ -332,22 +347,7 @@ class _Reader:
         advice = "Write an operator such as '+' between two columns."
         word = _WORDS.get(previous.text if previous.kind == "name" else "")
         if token.kind == "op":
-            if token.text == ")":
-                sentence, advice = "This ')' has no matching '('.", "Take it away, or add a '('."
-            elif token.text == "~":
-                sentence = "A formula has one '~'; this one is too many."
-                advice = "Write one '~', between the response and the predictors."
-            elif token.text == "=":
-                sentence = "A '=' can't stand here."
-                advice = "Write '~' after the response, and '==' to compare."
-            elif token.text == ",":
-                sentence = "A ',' can stand only between the arguments of a function."
-                advice = "Write '+' between two terms."
-            elif token.text == "(":
-                sentence = "An operator is missing before this '('."
-                advice = "Write '+', '*' or ':' between two terms."
-            elif token.text == "!":
-                sentence, advice = "'!' can't follow a value.", "Write '!=' for 'is not equal'."
+            sentence, advice = _LEFTOVER.get(token.text, (sentence, advice))
         else:
             word = word or (_WORDS.get(token.text) if token.kind == "name" else None)
             left, right = _short(previous.text), _short(token.text)

@@ -78,9 +78,10 @@ def refit(fit: LinearFit, y: Any) -> LinearFit:
     return _found(spec, found, all_findings(spec.design, found))
 
 
-def update(before: LinearFit, formula: str) -> LinearFit:
-    """Fit a changed formula to the same data by the same method; see ``LikelihoodFit.update``."""
-    return fit_linear(with_formula(before.spec, formula), before.method)
+def update(before: LikelihoodFit, formula: str) -> LikelihoodFit:
+    """Fit a changed formula to the same data in the same way; see ``LikelihoodFit.update``."""
+    nodes = getattr(before, "n_quadrature", 1)
+    return fit(with_formula(before.spec, formula), before.method, n_quadrature=nodes)
 
 
 def at_theta(

@@ -14,7 +14,6 @@ from hierbayes.likelihood.generalised_refits import GeneralisedRefits
 from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm, glmm_at
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.generalised_fit import GeneralisedFit
-from hierbayes.specification.build import with_formula
 from hierbayes.specification.specification import Specification
 from hierbayes.wording import shown
 
@@ -76,11 +75,6 @@ def fit_at(
         converged=bool(found.converged[entry]),
         is_singular=bool(found.is_singular[entry]),
     )
-
-
-def update(before: GeneralisedFit, formula: str) -> GeneralisedFit:
-    """Fit a changed formula to the same data in the same way; see ``LikelihoodFit.update``."""
-    return fit_generalised(with_formula(before.spec, formula), before.n_quadrature)
 
 
 def generalised_fit(

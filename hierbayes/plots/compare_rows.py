@@ -193,32 +193,12 @@ def _draw_posterior(ax: "Axes", mark: Mark, y: float) -> None:
 
 
 def _draw_estimate(ax: "Axes", mark: Mark, y: float, *, is_tick: bool) -> None:
-    if is_tick:
-        ax.plot(
-            [mark.estimate],
-            [y],
-            "|",
-            markersize=9,
-            markeredgewidth=1.6,
-            color=INK,
-            linestyle="none",
-            zorder=6,
-            label=mark.fit.name,
-            clip_on=False,
-        )
-        return
-    ax.plot([mark.low, mark.high], [y, y], color=SOFT, linewidth=1.4, zorder=4)
-    ax.plot(
-        [mark.estimate],
-        [y],
-        "o",
-        markersize=4.5,
-        color=INK,
-        linestyle="none",
-        zorder=6,
-        label=mark.fit.name,
-        clip_on=False,
-    )
+    shape: dict[str, Any] = {"marker": "|", "markersize": 9, "markeredgewidth": 1.6}
+    if not is_tick:
+        ax.plot([mark.low, mark.high], [y, y], color=SOFT, linewidth=1.4, zorder=4)
+        shape = {"marker": "o", "markersize": 4.5}
+    shape |= {"color": INK, "linestyle": "none", "zorder": 6, "clip_on": False}
+    ax.plot([mark.estimate], [y], label=mark.fit.name, **shape)
 
 
 def _scale(ax: "Axes", row: Row) -> None:

@@ -5,23 +5,26 @@ from typing import Literal
 from hierbayes.render.blocks import Blocks, Fact, Paragraph, Printed, paragraphs
 from hierbayes.render.numbers import format_p_values
 from hierbayes.render.text import text
-from hierbayes.reports.coefficients import Columns, tests_table
+from hierbayes.reports.coefficients import (
+    AIC,
+    BIC,
+    DF,
+    LOGLIK,
+    NPAR,
+    P_CHISQ,
+    Columns,
+    TestColumn,
+    tests_table,
+)
 from hierbayes.results.anova_table import AnovaTable
 
 AnovaStyle = Literal["lme4", "lecture"]
 
 P_DIGITS = 4
 REFITTED = "refitting model(s) with ML (instead of REML)"
-COLUMNS: Columns = (
-    ("npar", "npar", "plain"),
-    ("AIC", "aic", "zapped"),
-    ("BIC", "bic", "zapped"),
-    ("logLik", "loglik", "zapped"),
-    ("deviance", "deviance", "zapped"),
-    ("Chisq", "chisq", "statistic"),
-    ("Df", "df", "plain"),
-    ("Pr(>Chisq)", "p_value", "p"),
-)
+DEVIANCE: TestColumn = ("deviance", "deviance", "zapped")
+CHISQ: TestColumn = ("Chisq", "chisq", "statistic")
+COLUMNS: Columns = (NPAR, AIC, BIC, LOGLIK, DEVIANCE, CHISQ, DF, P_CHISQ)
 # what lme4 called columns before 1.1-22, as in the lecture of 2019
 RENAMED: dict[str, dict[str, str]] = {"lme4": {}, "lecture": {"npar": "Df", "df": "Chi Df"}}
 

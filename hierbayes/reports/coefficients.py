@@ -22,7 +22,15 @@ from hierbayes.render.numbers import (
 )
 
 Kind = Literal["plain", "zapped", "statistic", "p"]
-Columns = Sequence[tuple[str, str, Kind]]  # header, name in the frame, how it is written
+TestColumn = tuple[str, str, Kind]  # header, name in the frame, how it is written
+Columns = Sequence[TestColumn]
+# columns that several tables of tests have
+NPAR: TestColumn = ("npar", "npar", "plain")
+AIC: TestColumn = ("AIC", "aic", "zapped")
+BIC: TestColumn = ("BIC", "bic", "zapped")
+LOGLIK: TestColumn = ("logLik", "loglik", "zapped")
+DF: TestColumn = ("Df", "df", "plain")
+P_CHISQ: TestColumn = ("Pr(>Chisq)", "p_value", "p")
 SUMMARY_DIGITS = 4  # lme4's and lm's summaries: three fewer than R prints elsewhere
 TABLE_DIGITS = PRINT_DIGITS - 2  # anova tables: two fewer
 MOST_DECIMALS = 400  # more than a number that is not zero can ask for

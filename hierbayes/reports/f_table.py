@@ -3,7 +3,7 @@
 import pandas as pd
 
 from hierbayes.render.blocks import Block, Blocks, Fact, Heading, Paragraph, Printed, paragraphs
-from hierbayes.reports.coefficients import Columns, tests_table
+from hierbayes.reports.coefficients import AIC, NPAR, Columns, tests_table
 from hierbayes.results.f_table import DeletionTable, FTable
 
 F_COLUMNS: Columns = (
@@ -14,12 +14,7 @@ F_COLUMNS: Columns = (
     ("F value", "f_value", "statistic"),
     ("Pr(>F)", "p_value", "p"),
 )
-DELETION_COLUMNS: Columns = (
-    ("npar", "npar", "plain"),
-    ("AIC", "aic", "zapped"),
-    ("LRT", "lrt", "statistic"),
-    ("Pr(Chi)", "p_value", "p"),
-)
+DELETION_COLUMNS: Columns = (NPAR, AIC, ("LRT", "lrt", "statistic"), ("Pr(Chi)", "p_value", "p"))
 
 
 def f_table_blocks(table: FTable) -> Blocks:

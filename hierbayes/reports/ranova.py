@@ -5,19 +5,21 @@ from collections.abc import Sequence
 
 from hierbayes.render import blocks as kinds
 from hierbayes.render.numbers import format_number, format_p_values
-from hierbayes.reports.coefficients import TABLE_DIGITS, Columns, tests_table
+from hierbayes.reports.coefficients import (
+    AIC,
+    DF,
+    LOGLIK,
+    NPAR,
+    P_CHISQ,
+    TABLE_DIGITS,
+    Columns,
+    tests_table,
+)
 from hierbayes.reports.f_table import titled
 from hierbayes.results.exact_test import ExactTest
 from hierbayes.results.ranova_table import RanovaTable
 
-COLUMNS: Columns = (
-    ("npar", "npar", "plain"),
-    ("logLik", "loglik", "zapped"),
-    ("AIC", "aic", "zapped"),
-    ("LRT", "chisq", "statistic"),
-    ("Df", "df", "plain"),
-    ("Pr(>Chisq)", "p_value", "p"),
-)
+COLUMNS: Columns = (NPAR, LOGLIK, AIC, ("LRT", "chisq", "statistic"), DF, P_CHISQ)
 P_DIGITS = 4
 BOUND = (
     "A variance cannot be negative, which the chi-squared of the table above ignores: its p is too "

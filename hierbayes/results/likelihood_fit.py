@@ -401,8 +401,8 @@ class LikelihoodFit(FitTables):
         [0.308]
         """
         request = PredictionRequest(
-            newdata=newdata,
-            groups=groups,
+            newdata,
+            groups,
             new_levels=new_levels,
             interval=interval,
             level=level,

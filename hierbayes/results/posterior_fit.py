@@ -607,8 +607,8 @@ class PosteriorFit(FitTables):
             If a column is missing or a fixed factor has a level it was not fitted with.
         """
         request = PredictionRequest(
-            newdata=newdata,
-            groups=groups,
+            newdata,
+            groups,
             new_levels=new_levels,
             interval=interval,
             level=level,

@@ -1,6 +1,7 @@
 """What a prediction is asked for: rows, groups, new levels, interval and scale, checked once."""
 
 from collections.abc import Iterable
+from dataclasses import KW_ONLY
 from typing import Any, TypedDict
 
 from hierbayes.arrays import record
@@ -17,7 +18,7 @@ class PredictionOptions(TypedDict, total=False):
     random_seed: Any
 
 
-@record
+@record(kw_only=False)
 class PredictionRequest:
     """The arguments of ``predict`` of a fit; see there.
 
@@ -29,6 +30,7 @@ class PredictionRequest:
 
     newdata: Any
     groups: str | Iterable[str]
+    _: KW_ONLY
     new_levels: NewLevels
     interval: Interval | None
     level: float

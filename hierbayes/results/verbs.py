@@ -22,6 +22,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "report": "reports.fit_report:fit_report",
         "tests": "intervals.linear_tests:coefficient_tests",
         "contrast": "intervals.contrast:contrast",
+        "update": "likelihood.fitting:update",
     },
     "LinearFit": {
         "blocks": "reports.summary:summary_blocks",
@@ -29,7 +30,6 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "predict": "prediction.predict:predict",
         "simulate": "prediction.simulate:simulate",
         "refit": "likelihood.fitting:refit",
-        "update": "likelihood.fitting:update",
         "save": "saving.fit_file:save",
     },
     "GeneralisedFit": {
@@ -38,7 +38,6 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "predict": "prediction.generalised_predict:predict",
         "simulate": "prediction.simulate:simulate_generalised",
         "refit": "likelihood.generalised:refit",
-        "update": "likelihood.generalised:update",
         "save": "saving.generalised_file:save",
         "laplace_error": "likelihood.laplace_error:laplace_error",
     },

@@ -74,12 +74,12 @@ def specify(
         checked_observations(design, response_family)
         _check_parameter_names(design, response_family)
     spec = Specification(
+        data_name=_name_of(data) if data_name is None else data_name,
         table=table,
         formula=formula_read,
         arguments=arguments,
         family=response_family,
         design=design,
-        data_name=_name_of(data) if data_name is None else data_name,
     )
     check_magnitudes(design, spec.weights)
     if given.priors is not None:

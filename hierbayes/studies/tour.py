@@ -37,11 +37,7 @@ from hierbayes.studies.lecture.posterior import (
     posterior_effects_block,
     tables_on_page,
 )
-from hierbayes.studies.lecture.shrinkage import (
-    caterpillar_block,
-    likelihood_block,
-    shrinkage_block,
-)
+from hierbayes.studies.lecture.shrinkage import CATERPILLAR, LIKELIHOOD, shrinkage_block
 from hierbayes.studies.lecture.slides import slides_table
 from hierbayes.studies.lecture.step import Step
 
@@ -51,30 +47,49 @@ INTRODUCTION = (
     "computed by hierbayes a moment ago; the lines after >>> are what you type to get it."
 )
 SUMMARY_DIGITS = 4
+FACETS = Step(
+    heading="One panel a subject",
+    text="The lecture looks at each subject alone before modelling them together. Points are "
+    "the data, a line is the least-squares line of that subject's own ten points, the grey "
+    "band its 95 % confidence band.",
+    code=(
+        f"labels = {json.dumps(LABELS)}",
+        'hb.plot.data(sleep, x="Days", y="Reaction", group="Subject", labels=labels)',
+    ),
+    pictures=("sleepstudy_by_subject.png",),
+)
+RESIDUALS = Step(
+    heading="Are the residuals well behaved?",
+    text="The lecture ends with the residuals of m.1: against days, moved sideways a little so "
+    "that they don't cover each other, and against normal quantiles. On the left the cloud "
+    "should be level around the dashed line, on the right the points should follow it; a few "
+    "here are far out at both ends.",
+    code=('hb.plot.residuals(m1, "Days", labels=labels)', "hb.plot.qq(m1)"),
+    pictures=("residuals.png",),
+)
 
 
-def tour_steps(lecture: Lecture, pictures: Mapping[str, kinds.Picture]) -> list[Step]:
+def tour_steps(lecture: Lecture) -> list[Step]:
     """Build the steps of the tour from the lecture's fits and figures.
 
     Parameters
     ----------
     lecture : Lecture
-    pictures : what ``lecture_figures`` drew
     """
     return [
         _linear_model(lecture),
         _data(lecture),
-        _facets(lecture, pictures),
+        FACETS,
         _formulas(lecture),
         _summary(lecture),
         posterior_block(lecture),
         _variance_components(lecture),
         _random_effects(lecture),
         posterior_effects_block(lecture),
-        caterpillar_block(lecture, pictures),
+        CATERPILLAR,
         _fixed_effects(lecture),
         satterthwaite_block(lecture),
-        likelihood_block(lecture, pictures),
+        LIKELIHOOD,
         _reml_and_ml(lecture),
         bias_block(lecture),
         comparison_block(lecture),
@@ -82,9 +97,9 @@ def tour_steps(lecture: Lecture, pictures: Mapping[str, kinds.Picture]) -> list[
         pb_test_block(lecture),
         bayesian_test_block(lecture),
         bootstrap_block(lecture),
-        intervals_block(lecture, pictures),
-        shrinkage_block(lecture, pictures),
-        _residuals(pictures),
+        intervals_block(lecture),
+        shrinkage_block(lecture),
+        RESIDUALS,
         _slides(lecture),
     ]
 
@@ -103,11 +118,12 @@ def tour_text(steps: Sequence[Step], *, folder: str) -> str:
     return "\n".join(parts)
 
 
-def tour_page(steps: Sequence[Step]) -> str:
-    """Write the tour as one self-contained HTML file."""
+def tour_page(steps: Sequence[Step], pictures: Mapping[str, kinds.Picture]) -> str:
+    """Write the tour as one self-contained HTML file; ``pictures`` are the lecture's figures."""
     sections = [kinds.Section("", kinds.prose(INTRODUCTION))]
     for number, step in enumerate(steps, start=1):
-        blocks = [*kinds.prose(step.text), *_session(step), *step.pictures.values()]
+        drawn = [pictures[name] for name in step.pictures]
+        blocks = [*kinds.prose(step.text), *_session(step), *drawn]
         sections.append(kinds.Section(f"{number}. {step.heading}", blocks))
     return page(TITLE, sections)
 
@@ -155,22 +171,6 @@ def _data(lecture: Lecture) -> Step:
             "print(str_text(sleep))",
         ),
         shown=(kinds.Preformatted(str_text(lecture.sleep)),),
-    )
-
-
-def _facets(lecture: Lecture, pictures: Mapping[str, kinds.Picture]) -> Step:
-    del lecture
-    name = "sleepstudy_by_subject.png"
-    return Step(
-        heading="One panel a subject",
-        text="The lecture looks at each subject alone before modelling them together. Points are "
-        "the data, a line is the least-squares line of that subject's own ten points, the grey "
-        "band its 95 % confidence band.",
-        code=(
-            f"labels = {json.dumps(LABELS)}",
-            'hb.plot.data(sleep, x="Days", y="Reaction", group="Subject", labels=labels)',
-        ),
-        pictures={name: pictures[name]},
     )
 
 
@@ -304,19 +304,6 @@ def _likelihood_ratio(lecture: Lecture) -> Step:
         shown=(
             kinds.Preformatted(f"{anova_text(lecture.anova, style='lecture')}\n\n{lecture.anova}"),
         ),
-    )
-
-
-def _residuals(pictures: Mapping[str, kinds.Picture]) -> Step:
-    name = "residuals.png"
-    return Step(
-        heading="Are the residuals well behaved?",
-        text="The lecture ends with the residuals of m.1: against days, moved sideways a little so "
-        "that they don't cover each other, and against normal quantiles. On the left the cloud "
-        "should be level around the dashed line, on the right the points should follow it; a few "
-        "here are far out at both ends.",
-        code=('hb.plot.residuals(m1, "Days", labels=labels)', "hb.plot.qq(m1)"),
-        pictures={name: pictures[name]},
     )
 
 

@@ -56,9 +56,7 @@ def lecture():
 
 @pytest.fixture(scope="module")
 def steps(lecture):
-    from hierbayes.render.blocks import Picture
-
-    return tour_steps(lecture, {name: Picture(png=PNG, alt=name) for name in FIGURES})
+    return tour_steps(lecture)
 
 
 def test_it_writes_the_page_and_its_figures_and_nothing_else(folder, printed):

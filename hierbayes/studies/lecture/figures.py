@@ -1,7 +1,8 @@
 """The figures of the lecture as PNG files, drawn without a display."""
 
+from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.intervals import intervals
@@ -42,106 +43,97 @@ def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
     }
 
 
-def _blank(height_mm: float) -> "Figure":
+def _picture(height_mm: float, draw: Callable[["Figure"], object], alt: str) -> Picture:
+    """Draw into an empty figure of the lecture's width; a PNG of it."""
     from matplotlib.figure import Figure
 
-    return with_margins(Figure(figsize=inches(WIDTH_MM, height_mm), layout="constrained"))
-
-
-def _png(figure: "Figure", alt: str) -> Picture:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=PNG_DPI)
+    with drawing():
+        figure = with_margins(Figure(figsize=inches(WIDTH_MM, height_mm), layout="constrained"))
+        draw(figure)
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", dpi=PNG_DPI)
     return Picture(png=buffer.getvalue(), alt=alt)
 
 
 def _facets(lecture: Lecture) -> Picture:
-    sleep = lecture.sleep
-    with drawing():
-        figure = _blank(FACETS_MM)
-        data(sleep, x="Days", y="Reaction", group="Subject", labels=LABELS, figure=figure)
-        slopes = within_group(sleep, x="Days", y="Reaction", group="Subject")["slope"]
-        return _png(
-            figure,
-            f"{slopes.size} panels, one a subject: reaction time over days of sleep deprivation, "
-            "with the subject's own least-squares line and its 95 % confidence band. "
-            f"The slopes go from {slopes.min():.1f} ms a day (subject {slopes.idxmin()}) to "
-            f"{slopes.max():.1f} ms a day (subject {slopes.idxmax()}).",
-        )
+    columns: dict[str, Any] = {"x": "Days", "y": "Reaction", "group": "Subject"}
+    slopes = within_group(lecture.sleep, **columns)["slope"]
+    return _picture(
+        FACETS_MM,
+        lambda figure: data(lecture.sleep, **columns, labels=LABELS, figure=figure),
+        f"{slopes.size} panels, one a subject: reaction time over days of sleep deprivation, "
+        "with the subject's own least-squares line and its 95 % confidence band. "
+        f"The slopes go from {slopes.min():.1f} ms a day (subject {slopes.idxmin()}) to "
+        f"{slopes.max():.1f} ms a day (subject {slopes.idxmax()}).",
+    )
 
 
 def _residuals(lecture: Lecture) -> Picture:
     fit = lecture.m1
     values = fit.residuals()
-    with drawing():
-        figure = _blank(RESIDUALS_MM)
+
+    def draw(figure: "Figure") -> None:
         left, right = figure.subplots(1, 2)
         residuals(fit, "Days", ax=left, labels=LABELS)
         qq(fit, ax=right)
-        return _png(
-            figure,
-            "Left: residuals against days, a level cloud around the dashed zero line, from "
-            f"{values.min():.0f} to {values.max():.0f} ms. Right: normal QQ plot; most points "
-            "follow the dashed line, a few at both ends lie far from it: the tails are heavier "
-            "than normal.",
-        )
+
+    return _picture(
+        RESIDUALS_MM,
+        draw,
+        "Left: residuals against days, a level cloud around the dashed zero line, from "
+        f"{values.min():.0f} to {values.max():.0f} ms. Right: normal QQ plot; most points "
+        "follow the dashed line, a few at both ends lie far from it: the tails are heavier "
+        "than normal.",
+    )
 
 
 def _likelihood(lecture: Lecture) -> Picture:
     surface = lecture.surface
-    with drawing():
-        figure = _blank(LIKELIHOOD_MM)
-        likelihood_surface(surface, figure=figure)
-        return _png(
-            figure,
-            "Contours of the likelihood over the sds of the subjects' intercepts and slopes, for "
-            f"ML and for REML. The ML estimate ({surface.ml_estimate[0]:.1f}, "
-            f"{surface.ml_estimate[1]:.1f}) lies below and left of the REML estimate "
-            f"({surface.reml_estimate[0]:.1f}, {surface.reml_estimate[1]:.1f}).",
-        )
+    return _picture(
+        LIKELIHOOD_MM,
+        lambda figure: likelihood_surface(surface, figure=figure),
+        "Contours of the likelihood over the sds of the subjects' intercepts and slopes, for "
+        f"ML and for REML. The ML estimate ({surface.ml_estimate[0]:.1f}, "
+        f"{surface.ml_estimate[1]:.1f}) lies below and left of the REML estimate "
+        f"({surface.reml_estimate[0]:.1f}, {surface.reml_estimate[1]:.1f}).",
+    )
 
 
 def _plane(lecture: Lecture) -> Picture:
-    with drawing():
-        figure = _blank(PLANE_MM)
-        shrinkage_plane(lecture.m1, ax=figure.add_subplot())
-        return _png(
-            figure,
-            "Intercept and slope of each subject: an arrow from the estimate of the subject's own "
-            "ten days to the conditional mode, all pulled towards the cross of the population, "
-            "with ellipses of the estimated covariance.",
-        )
+    return _picture(
+        PLANE_MM,
+        lambda figure: shrinkage_plane(lecture.m1, ax=figure.add_subplot()),
+        "Intercept and slope of each subject: an arrow from the estimate of the subject's own "
+        "ten days to the conditional mode, all pulled towards the cross of the population, "
+        "with ellipses of the estimated covariance.",
+    )
 
 
 def _lines(lecture: Lecture) -> Picture:
-    with drawing():
-        figure = _blank(LINES_MM)
-        shrinkage_lines(lecture.m1, standard_errors=True, labels=LABELS, figure=figure)
-        return _png(
-            figure,
-            "One panel a subject with its data and three lines: of the subject alone, of all "
-            "subjects together, and between them that of the mixed model. In each panel the "
-            "standard errors of the subject's own intercept and slope.",
-        )
+    options: dict[str, Any] = {"standard_errors": True, "labels": LABELS}
+    return _picture(
+        LINES_MM,
+        lambda figure: shrinkage_lines(lecture.m1, **options, figure=figure),
+        "One panel a subject with its data and three lines: of the subject alone, of all "
+        "subjects together, and between them that of the mixed model. In each panel the "
+        "standard errors of the subject's own intercept and slope.",
+    )
 
 
 def _caterpillar(lecture: Lecture) -> Picture:
-    with drawing():
-        figure = _blank(CATERPILLAR_MM)
-        caterpillar(lecture.m1, lecture.posterior1, figure=figure)
-        return _png(
-            figure,
-            "Random intercepts and slopes of the 18 subjects in order, conditional modes beside "
-            "posterior means with 95 % intervals; the posterior's intervals are a little wider.",
-        )
+    return _picture(
+        CATERPILLAR_MM,
+        lambda figure: caterpillar(lecture.m1, lecture.posterior1, figure=figure),
+        "Random intercepts and slopes of the 18 subjects in order, conditional modes beside "
+        "posterior means with 95 % intervals; the posterior's intervals are a little wider.",
+    )
 
 
 def _intervals(lecture: Lecture) -> Picture:
-    with drawing():
-        figure = _blank(INTERVALS_MM)
-        intervals(lecture.intervals, figure=figure)
-        return _png(
-            figure,
-            "Wald, profile and bootstrap confidence intervals and the posterior's credible "
-            "interval of each parameter, each on its own scale: alike for fixed effects, skewed "
-            "upwards for sds.",
-        )
+    return _picture(
+        INTERVALS_MM,
+        lambda figure: intervals(lecture.intervals, figure=figure),
+        "Wald, profile and bootstrap confidence intervals and the posterior's credible "
+        "interval of each parameter, each on its own scale: alike for fixed effects, skewed "
+        "upwards for sds.",
+    )

@@ -1,11 +1,9 @@
 """The lecture on uncertainty, as steps of the tour: tests, intervals, and what REML is for."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
-from hierbayes.render.blocks import Picture, Preformatted, Printed, Table, columns_of
+from hierbayes.render.blocks import Preformatted, Printed, Table, columns_of
 from hierbayes.studies.lecture.lecture import Lecture
 from hierbayes.studies.lecture.step import Step
 
@@ -46,7 +44,7 @@ def bootstrap_block(lecture: Lecture) -> Step:
     )
 
 
-def intervals_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
+def intervals_block(lecture: Lecture) -> Step:
     """Lay the three kinds of intervals beside the posterior's."""
     kinds, names = list(lecture.intervals), list(lecture.bootstrap.index)
     columns = [
@@ -67,7 +65,7 @@ def intervals_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
             "hb.plot.intervals(kinds)",
         ),
         shown=(Table(columns, names),),
-        pictures={"intervals.png": pictures["intervals.png"]},
+        pictures=("intervals.png",),
     )
 
 

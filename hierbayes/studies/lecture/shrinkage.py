@@ -1,36 +1,35 @@
 """The lecture on the likelihood and on shrinkage, as steps of the tour."""
 
-from collections.abc import Mapping
-
-from hierbayes.render.blocks import Picture
 from hierbayes.studies.lecture.lecture import Lecture
 from hierbayes.studies.lecture.step import Step
 
+LIKELIHOOD = Step(
+    heading="The likelihood function",
+    text="The lecture integrates the random effects out: what is left is the marginal density "
+    "of the data as a function of the parameters. Here it is over the two sds of the "
+    "subjects; correlation and residual sd are at their estimates. Contours hold 50, 80, 95 "
+    "and 99 %. ML takes the fixed effects at their best, REML averages over them, and stands "
+    "a little further out.",
+    code=("hb.plot.likelihood_surface(hb.likelihood_surface(m1))",),
+    pictures=("likelihood.png",),
+)
+CATERPILLAR = Step(
+    heading="All subjects, both ways",
+    text="Conditional modes with their conditional intervals, beside posterior means. The "
+    "modes take the estimated covariance as known; the posterior does not, so its intervals "
+    "are wider.",
+    code=("hb.plot.caterpillar(m1, post)",),
+    pictures=("caterpillar.png",),
+)
 
-def likelihood_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
-    """Show the function that ML and REML maximise."""
-    del lecture
-    name = "likelihood.png"
-    return Step(
-        heading="The likelihood function",
-        text="The lecture integrates the random effects out: what is left is the marginal density "
-        "of the data as a function of the parameters. Here it is over the two sds of the "
-        "subjects; correlation and residual sd are at their estimates. Contours hold 50, 80, 95 "
-        "and 99 %. ML takes the fixed effects at their best, REML averages over them, and stands "
-        "a little further out.",
-        code=("hb.plot.likelihood_surface(hb.likelihood_surface(m1))",),
-        pictures={name: pictures[name]},
-    )
 
-
-def shrinkage_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
+def shrinkage_block(lecture: Lecture) -> Step:
     """Show how each subject is pulled towards the population."""
     from hierbayes.pooling.shrinkage import shrinkage
 
     table = shrinkage(lecture.m1)
     rows = table.loc[table["term"] == "Days"]
     reliability = float(rows["reliability"].iloc[0])
-    names = ("shrinkage_plane.png", "shrinkage_lines.png")
     return Step(
         heading="Shrinkage",
         text="A conditional mode is a compromise between the estimate within a subject and the "
@@ -44,19 +43,5 @@ def shrinkage_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
             "hb.plot.shrinkage_plane(m1)",
             "hb.plot.shrinkage_lines(m1, standard_errors=True, labels=labels)",
         ),
-        pictures={name: pictures[name] for name in names},
-    )
-
-
-def caterpillar_block(lecture: Lecture, pictures: Mapping[str, Picture]) -> Step:
-    """Lay the subjects' effects by REML and from the posterior side by side."""
-    del lecture
-    name = "caterpillar.png"
-    return Step(
-        heading="All subjects, both ways",
-        text="Conditional modes with their conditional intervals, beside posterior means. The "
-        "modes take the estimated covariance as known; the posterior does not, so its intervals "
-        "are wider.",
-        code=("hb.plot.caterpillar(m1, post)",),
-        pictures={name: pictures[name]},
+        pictures=("shrinkage_plane.png", "shrinkage_lines.png"),
     )

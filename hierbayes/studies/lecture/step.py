@@ -1,10 +1,7 @@
 """One step of the tour, before it is written as text or as HTML."""
 
-from collections.abc import Mapping
-from dataclasses import field
-
 from hierbayes.arrays import record
-from hierbayes.render.blocks import Block, Picture
+from hierbayes.render.blocks import Block
 from hierbayes.render.text import text
 
 
@@ -18,14 +15,14 @@ class Step:
     text : what the lecture asks and what we do; paragraphs separated by blank lines
     code : the Python lines of this step
     shown : what they print, as blocks
-    pictures : file name -> picture
+    pictures : names among those of ``lecture_figures``
     """
 
     heading: str
     text: str
     code: tuple[str, ...] = ()
     shown: tuple[Block, ...] = ()
-    pictures: Mapping[str, Picture] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
 
     @property
     def output(self) -> str:
