@@ -230,15 +230,6 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="profile-of-family",
-        feature="Profiles of other families, `profile`, `confint(method='profile')`",
-        kinds=("glmer",),
-        sentence=(
-            "family={family!r}, link={link!r}: profiles are of Gaussian models in this version. "
-            "confint(method='wald') has intervals of the fixed effects, model.sample() of all."
-        ),
-    ),
-    Limit(
         key="bootstrap-kind-of-family",
         feature="Bootstraps of other families that are not parametric, `bootstrap(kind=)`",
         kinds=("glmer",),

@@ -50,7 +50,7 @@ def confint(
     interval: BootstrapInterval = "percentile",
     n_jobs: int = 1,
 ) -> pd.DataFrame:
-    """Confidence intervals of sds, correlations, sigma and fixed effects.
+    """Confidence intervals of sds, correlations, sigma, parameters of a family, fixed effects.
 
     Parameters
     ----------
@@ -111,11 +111,10 @@ def confint(
     method = check_option("method", "wald" if method is None else method, ConfintMethod)
     check_option("kind", kind, BootstrapKind)
     check_option("interval", interval, BootstrapInterval)
-    if not isinstance(fit, GeneralisedFit):
-        fit = checked_fit(fit, "confint")
+    fit = checked_fit(fit, "confint")
     chosen = chosen_parameters(fit, parameters)
     if method == "profile":
-        return _profiled(checked_fit(fit, "confint"), chosen, level)
+        return _profiled(fit, chosen, level)
     if method == "bootstrap":
         from hierbayes.intervals.bootstrap import bootstrap
 
@@ -138,7 +137,9 @@ def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float)
     )
 
 
-def _profiled(fit: LinearFit, chosen: Sequence[IntervalParameter], level: float) -> pd.DataFrame:
+def _profiled(
+    fit: LinearFit | GeneralisedFit, chosen: Sequence[IntervalParameter], level: float
+) -> pd.DataFrame:
     found = profiled(fit, chosen, level=level, steps=LIMIT_STEPS)
     caption = REML_CAPTION if fit.method == "reml" and fit.theta.size else None
     details = "signed root of the change of the ML deviance at the normal quantiles"

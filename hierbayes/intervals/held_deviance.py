@@ -102,7 +102,7 @@ def held_deviance(kernel: Kernel, held: Held, z: FloatArray) -> Local:
     most = max(1, BATCH_NUMBERS // max(kernel.pattern.n_numbers, 1))
     if most < T:
         parts = [np.arange(first, min(first + most, T)) for first in range(0, T, most)]
-        return _joined([_computed(kernel, held.take(part), z[part]) for part in parts])
+        return joined([_computed(kernel, held.take(part), z[part]) for part in parts])
     return _computed(kernel, held, z)
 
 
@@ -113,13 +113,14 @@ def _computed(kernel: Kernel, held: Held, z: FloatArray) -> Local:
     except np.linalg.LinAlgError:
         if z.shape[0] > 1:
             entries = [np.array([t]) for t in range(z.shape[0])]
-            return _joined([_computed(kernel, held.take(t), z[t]) for t in entries])
+            return joined([_computed(kernel, held.take(t), z[t]) for t in entries])
         size, p = z.shape[1], kernel.products.xy.size
         nothing = np.zeros((1, size))
         return Local(z, np.full(1, np.inf), nothing, np.zeros((1, size, size)), np.zeros((1, p)))
 
 
-def _joined(parts: list[Local]) -> Local:
+def joined(parts: list[Local]) -> Local:
+    """Return parts of a batch one after the other."""
     return Local(
         *(
             np.concatenate([getattr(part, name) for part in parts])

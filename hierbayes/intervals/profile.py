@@ -12,8 +12,8 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_call
-from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
+from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.kernel import method_kernel
 from hierbayes.gaussian.marginal import Evaluation, Kernel
 from hierbayes.intervals.determined_part import (
@@ -21,6 +21,11 @@ from hierbayes.intervals.determined_part import (
     determined_fit,
     determined_places,
     without_interval,
+)
+from hierbayes.intervals.generalised_profile import (
+    PROFILED_BY_LAPLACE,
+    GeneralisedOptimum,
+    generalised_optimum,
 )
 from hierbayes.intervals.held_deviance import LinearDeviance
 from hierbayes.intervals.held_parameter import Held, hold
@@ -51,6 +56,7 @@ REFITTED = Finding(
     "The limits belong to the ML estimates; sds are a little larger under REML.",
     {},
 )
+ENDLESS = "it has no finite estimate, as the likelihood rises with it for ever"
 # Points on each side of the estimate: enough for a picture, or as far apart as the path can be
 # followed when only the limits are wanted.
 GRID_STEPS = 6
@@ -65,7 +71,7 @@ def profile(
     level: float = 0.99,
     progress: bool | None = None,
 ) -> ProfileResult:
-    """Profile the likelihood of a linear mixed model over each of its parameters.
+    """Profile the likelihood of a (generalised) mixed model over each of its parameters.
 
     Each parameter in turn is held at a grid of values while all others take their best values
     there. What the deviance rises by is the evidence against a value; its signed root, zeta, is
@@ -75,7 +81,8 @@ def profile(
     ----------
     fit : LikelihoodFit
         Of a REML fit the likelihood is profiled all the same, as in lme4: a REML criterion cannot
-        be compared between values of a fixed effect.
+        be compared between values of a fixed effect. Of a generalised fit it is the likelihood by
+        Laplace or quadrature, as it was fitted.
     parameters : str or list of str, optional
         lme4's names, such as ``"sd_(Intercept)|Subject"``, ``"sigma"``, ``"Days"``; or lme4's
         ``"theta_"`` (sds, correlations and sigma) and ``"beta_"`` (fixed effects). All when not
@@ -98,8 +105,6 @@ def profile(
     OptionError
         If ``level`` is not between 0 and 1, a name is not a parameter, or ``fit`` is not a fit by
         REML or ML.
-    NotSupportedError
-        For other families.
 
     Notes
     -----
@@ -121,7 +126,7 @@ def profile(
 
 
 def profiled(
-    fit: LinearFit,
+    fit: LinearFit | GeneralisedFit,
     chosen: Sequence[IntervalParameter],
     *,
     level: float,
@@ -131,18 +136,20 @@ def profiled(
     """Profile chosen parameters, with so many points a side; see ``profile``."""
     from scipy.special import ndtri
 
-    if fit.kernel.undetermined is not None:
+    if isinstance(fit, LinearFit) and fit.kernel.undetermined is not None:
         return _of_determined(fit, chosen, level=level, steps=steps, progress=progress)
-    optimum = _ml_optimum(fit)
+    optimum: LinearOptimum | GeneralisedOptimum
+    optimum = linear_optimum(fit) if isinstance(fit, LinearFit) else generalised_optimum(fit)
     place = {name: i for i, name in enumerate(optimum.names)}
     places = [place[p.name] for p in chosen]
     estimates = optimum.values[places]
-    defined = [p for p, v in zip(chosen, estimates, strict=True) if not np.isnan(v)]
     reasons = {
         p.name: "one of its sds is estimated as zero, so there is no correlation to profile"
         for p, v in zip(chosen, estimates, strict=True)
         if np.isnan(v)
     }
+    reasons |= {p.name: ENDLESS for p in chosen if optimum.runs_away(p)}
+    defined = [p for p in chosen if p.name not in reasons]
     cutoff = float(ndtri((1 + level) / 2))
     with counted_progress("Profile", 2 * len(defined), progress) as advance:
         lines = _lines(fit, optimum, defined, cutoff=cutoff, steps=steps, advance=advance)
@@ -164,7 +171,7 @@ def profiled(
         points=np.concatenate(
             [*(line.points for line in lines), np.empty((0, optimum.values.size))]
         ),
-        deviance=float(optimum.at.criterion[0]),
+        deviance=optimum.lowest,
         reasons=reasons,
         findings=_findings(fit, chosen, limits, reasons),
         formula_text=fit.formula_text,
@@ -189,7 +196,7 @@ def _of_determined(
     found = profiled(
         part, [own[places[i]] for i in at[used]], level=level, steps=steps, progress=progress
     )
-    values = np.where(unknown, np.nan, _ml_optimum(part).values[places])
+    values = np.where(unknown, np.nan, linear_optimum(part).values[places])
     limits = np.full((at.size, 2), np.nan)
     limits[used] = found.limits
     reasons = {**found.reasons, **{known[i].name: UNDETERMINED for i in at[lost[at]]}}
@@ -206,12 +213,10 @@ def _of_determined(
     )
 
 
-def checked_fit(given: object, function: str) -> LinearFit:
-    """Return a REML or ML fit of a linear model, whose likelihood can be profiled; else raise."""
-    if isinstance(given, LinearFit):
+def checked_fit(given: object, function: str) -> LinearFit | GeneralisedFit:
+    """Return a likelihood fit, whose likelihood can be profiled; else raise OptionError."""
+    if isinstance(given, LinearFit | GeneralisedFit):
         return given
-    if isinstance(given, GeneralisedFit):
-        raise not_supported("profile-of-family", family=given.family, link=given.link)
     raise OptionError(
         f"hb.{function} needs a REML or ML fit, as hb.lmer(...) gives it, not "
         f"{type(given).__name__}."
@@ -248,23 +253,69 @@ def chosen_parameters(fit: NamedFit, parameters: Any) -> list[IntervalParameter]
 
 
 @record
-class _Optimum:
-    """Where the likelihood is highest: kernel, its evaluation, all M parameters by name."""
+class LinearOptimum:
+    """Where the likelihood of a linear mixed model is highest.
 
+    Attributes
+    ----------
+    fit : whose parameters are profiled
+    kernel, at : by maximum likelihood, and its evaluation at the optimum
+    names, values : all M parameters there
+    """
+
+    fit: LinearFit
     kernel: Kernel
     at: Evaluation
     names: tuple[str, ...]
     values: FloatArray
 
+    @property
+    def deviance(self) -> LinearDeviance:
+        """The deviance in coordinates of held parameters."""
+        return LinearDeviance(self.kernel)
 
-def _ml_optimum(fit: LinearFit) -> _Optimum:
+    @property
+    def shape(self) -> CovarianceShape:
+        """In the basis of the search."""
+        return self.kernel.basis_shape
+
+    @property
+    def lowest(self) -> float:
+        """Minus twice the log-likelihood at the optimum."""
+        return float(self.at.criterion[0])
+
+    def hold(self, parameters: Sequence[IntervalParameter]) -> tuple[Held, FloatArray, None]:
+        """Return coordinates for each parameter, and the optimum in them."""
+        return *hold(self.kernel, self.at, parameters), None
+
+    def values_at(
+        self, Lambdas: Sequence[FloatArray], z: FloatArray, beta: FloatArray
+    ) -> FloatArray:
+        """All parameters (N, M) at roots, points z (N, n) and fixed effects (N, p)."""
+        sigma = np.exp(z[:, self.kernel.basis_shape.n_theta])
+        beta, bases = _beta(self.kernel, beta), self.kernel.products.anchor.z_bases
+        return values_of_roots(self.fit, Lambdas, sigma, beta=beta, bases=bases)
+
+    def runs_away(self, parameter: IntervalParameter) -> bool:
+        """Whether a parameter has no finite estimate."""
+        del parameter
+        return False
+
+    def reported(self, parameter: IntervalParameter, held: Held, z: FloatArray) -> FloatArray:
+        """Values (N,) of the held parameter at points z (N, n) on the scale it is reported on."""
+        del parameter
+        return held.values(z)
+
+
+def linear_optimum(fit: LinearFit) -> LinearOptimum:
+    """Return where the likelihood is highest: that of a REML fit is searched."""
     kernel, at, theta = fit.kernel, fit.at, fit.representative
     if fit.method != "ml":
         found = fit_lmm(fit.design, method_kernel(kernel, "ml"))
         kernel, at, theta = found.kernel, found.at, found.theta
     beta = _beta(kernel, at.beta)
     values = parameter_values(fit, theta[None], at.sigma, beta=beta)[0]
-    return _Optimum(kernel=kernel, at=at, names=parameter_names(fit), values=values)
+    return LinearOptimum(fit=fit, kernel=kernel, at=at, names=parameter_names(fit), values=values)
 
 
 def _beta(kernel: Kernel, beta: FloatArray) -> FloatArray:
@@ -284,8 +335,8 @@ class _Line:
 
 
 def _lines(
-    fit: LinearFit,
-    optimum: _Optimum,
+    fit: LinearFit | GeneralisedFit,
+    optimum: LinearOptimum | GeneralisedOptimum,
     parameters: Sequence[IntervalParameter],
     *,
     cutoff: float,
@@ -295,9 +346,16 @@ def _lines(
     """Profile each of the parameters."""
     if not parameters:
         return []
-    kernel = optimum.kernel
-    held, z = hold(kernel, optimum.at, parameters)
-    traced = trace(LinearDeviance(kernel), held, z, cutoff=cutoff, steps=steps, advance=advance)
+    held, z, correction = optimum.hold(parameters)
+    traced = trace(
+        optimum.deviance,
+        held,
+        z,
+        cutoff=cutoff,
+        steps=steps,
+        correction=correction,
+        advance=advance,
+    )
     known = interval_parameters(fit)
     lines = []
     for i, (parameter, sides) in enumerate(zip(parameters, traced, strict=True)):
@@ -306,28 +364,23 @@ def _lines(
         order = np.argsort(coordinates)
         zeta = np.array([0.0, *sides[0].zetas, *sides[1].zetas])
         place = known.index(parameter)
-        followed = _points(fit, kernel, known, place=place, entry=entry, sides=sides)
+        followed = _points(optimum, known, place=place, entry=entry, sides=sides)
         points = np.concatenate([optimum.values[None], followed])
         failed = [
             f"no {end} limit: {side.reason}"
             for end, side in zip(("lower", "upper"), sides, strict=True)
             if side.reason
         ]
-        lower, upper = (_reported(entry, z[i], side.limit) for side in sides)
+        ends = np.repeat(z[i : i + 1], 2, axis=0)
+        ends[:, entry.own[0]] = [side.limit for side in sides]
+        both = entry.take(np.zeros(2, dtype=np.intp))
+        lower, upper = optimum.reported(parameter, both, ends).tolist()
         lines.append(_Line(zeta[order], points[order], (lower, upper), "; ".join(failed)))
     return lines
 
 
-def _reported(entry: Held, z: FloatArray, coordinate: float) -> float:
-    """Value on the reported scale of the held coordinate."""
-    point = z[None].copy()
-    point[0, entry.own[0]] = coordinate
-    return float(entry.values(point)[0])
-
-
 def _points(
-    fit: LinearFit,
-    kernel: Kernel,
+    optimum: LinearOptimum | GeneralisedOptimum,
     known: Sequence[IntervalParameter],
     *,
     place: int,
@@ -341,19 +394,13 @@ def _points(
         return np.empty((0, len(known)))
     at = np.array([point for point, _ in both])
     held = entry.take(np.zeros(len(both), dtype=np.intp))
-    triangles = kernel.basis_shape.unpack(held.entries(at))
+    triangles = optimum.shape.unpack(held.entries(at))
     Lambdas = [
         np.swapaxes(turn, 1, 2) @ triangle
         for turn, triangle in zip(held.turns, triangles, strict=True)
     ]
-    points = values_of_roots(
-        fit,
-        Lambdas,
-        np.exp(at[:, -2]),
-        beta=_beta(kernel, np.array([b for _, b in both])),
-        bases=kernel.products.anchor.z_bases,
-    )
-    own = held.values(at)
+    points = optimum.values_at(Lambdas, at, np.array([b for _, b in both]))
+    own = optimum.reported(parameter, held, at)
     points[:, place] = own
     if parameter.kind == "sd":  # a correlation beside an sd of exactly zero does not exist
         same = [p for p in known if p.term == parameter.term]
@@ -368,13 +415,15 @@ def _points(
 
 
 def _findings(
-    fit: LinearFit,
+    fit: LinearFit | GeneralisedFit,
     chosen: Sequence[IntervalParameter],
     limits: FloatArray,
     reasons: dict[str, str],
 ) -> tuple[Finding, ...]:
     """Say that the likelihood was profiled, which intervals are one-sided, and what is missing."""
     found = [REFITTED] if fit.method == "reml" else []
+    if isinstance(fit, GeneralisedFit) and not fit.n_quadrature:
+        found.append(PROFILED_BY_LAPLACE)
     for parameter, (lower, upper) in zip(chosen, limits, strict=True):
         at_end = []
         if parameter.kind == "sd" and lower == 0:

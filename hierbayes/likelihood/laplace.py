@@ -90,35 +90,51 @@ class Criterion:
     @cached_property
     def curvature(self) -> FloatArray:
         """Approximate second derivative: that of the working linear model, at fixed weights."""
+        mode, shape = self.mode, self.mode.model.basis_shape
+        slopes = [dL[0] for dL in shape.slopes(mode.theta[None])]
+        out = self.curvature_along(slopes)
+        p, k, _ = mode.model.sizes
+        if k:
+            squares = squares_of(shape, mode.theta[None], mode.Lambdas, self.covariance_slopes)
+            out[p : p + k, p : p + k] += squares[0]
+        return out
+
+    def curvature_along(self, slopes: Sequence[FloatArray]) -> FloatArray:
+        """Approximate second derivative in (beta, k coordinates of Lambda, phi).
+
+        Parameters
+        ----------
+        slopes : per factor, array (k, q, q), the derivative of Lambda in these coordinates
+
+        Returns
+        -------
+        array, shape (p + k + d, p + k + d)
+            Without the term of the squares, which is that of the covariance's curvature.
+        """
         mode, model = self.mode, self.mode.model
         p, k, d = model.sizes
         out = np.zeros((p + k + d, p + k + d))
         out[:p, :p] = 2 * mode.information
         if k:
-            out[p : p + k, p : p + k] = self._theta_curvature()
+            out[p : p + k, p : p + k] = self._average_information(slopes)
         for which in range(d):
             bend = model.in_parameter(mode.eta, mode.phi, which).bend
             out[p + k + which, p + k + which] = 2 * abs(float(bend.sum()))
         return out
 
-    def _theta_curvature(self) -> FloatArray:
-        """Average information of the working model plus the term of the squares, (k, k)."""
+    def _average_information(self, slopes: Sequence[FloatArray]) -> FloatArray:
+        """Average information of the working model, (k, k)."""
         mode, model = self.mode, self.mode.model
-        shape = model.basis_shape
         pull = model.levels.sums_of(mode.densities.slope[:, None])
         directions = []
-        for Lambda, slope, u, h in zip(
-            mode.Lambdas, shape.slopes(mode.theta[None]), mode.u, pull, strict=True
-        ):
-            moved = np.einsum("kab,ja->jbk", slope[0], h[0, :, :, 0])
-            own = np.einsum("kab,jb->jak", slope[0], u[0, :, :, 0])
+        for Lambda, slope, u, h in zip(mode.Lambdas, slopes, mode.u, pull, strict=True):
+            moved = np.einsum("kab,ja->jbk", slope, h[0, :, :, 0])
+            own = np.einsum("kab,jb->jak", slope, u[0, :, :, 0])
             directions.append(own[None] + times(Lambda, moved[None]))
         rows = model.levels.rows_of(directions)
         weighted = mode.densities.weight[:, None] * rows
         half = mode.factor.half_solve(mode.spherical(weighted))
-        information = rows.T @ weighted - inner(half, half)
-        squares = squares_of(shape, mode.theta[None], mode.Lambdas, self.covariance_slopes)
-        return np.asarray(information + squares[0])
+        return np.asarray(rows.T @ weighted - inner(half, half))
 
 
 def slopes_in_theta(

@@ -39,7 +39,6 @@ REFUSES = {
     "influence": "influence is of Gaussian",
     "likelihood_surface": "surface is of Gaussian",
     "pb_test": "pb_test is for Gaussian",
-    "profile": "profiles are of Gaussian",
     "shrinkage": "needs a Gaussian response",
     "shrinkage_path": "needs a Gaussian response",
     "bayes_factor": "takes two posteriors",
@@ -117,7 +116,6 @@ OPTIONS = {
     "df of means": (lambda fit: hb.emmeans(fit, "period", ddf="satterthwaite"), "z tests"),
     "REML": (lambda fit: fit.with_method("reml"), "REML is for Gaussian"),
     "new responses": (lambda fit: fit.predict(interval="prediction"), "new responses have"),
-    "profile intervals": (lambda fit: hb.confint(fit, "profile"), "profiles are of Gaussian"),
     "bootstrap of cases": (lambda fit: hb.bootstrap(fit, kind="cases"), "draws from the model"),
 }
 
