@@ -145,6 +145,15 @@ def test_models_without_random_effects_are_profiled_too():
 
 
 def test_a_dispersion_is_profiled_on_its_own_scale():
-    fit = model("slopes")
+    ticks = hb.load_dataset("grouseticks")
+    fit = hb.glmer("TICKS ~ YEAR + (1 | BROOD)", ticks, "negativebinomial")
     low, high = hb.confint(fit, method="profile", parameters="alpha").loc["alpha"].iloc[1:]
-    assert 0 < low < fit.dispersion["alpha"] < high
+    error = fit.further_parameters["alpha"][1]
+    assert low == pytest.approx(fit.dispersion["alpha"] - Q95 * error, abs=0.3)
+    assert high == pytest.approx(fit.dispersion["alpha"] + Q95 * error, abs=0.5)
+
+
+def test_a_dispersion_without_an_upper_end_says_so():
+    table = hb.confint(model("slopes"), method="profile", parameters="alpha")
+    assert np.isnan(table.loc["alpha", "upper"])  # as good as a Poisson model
+    assert "do not bound the parameter" in table.attrs["reasons"]["alpha"]
