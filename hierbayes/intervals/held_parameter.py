@@ -41,6 +41,9 @@ FLOOR = 1e-6
 # correlation to a right angle. Closer than FLOOR, so that nothing is left of what it multiplies.
 END = 1e-9
 RIGHT_ANGLE = np.pi / 2 - END
+# A further parameter is followed so far on its log or logit scale, a factor of 3000: where the
+# deviance has not risen by then the family is the one without it.
+FARTHEST = 8.0
 LEANINGS = (-1.5, -0.7, 0.0, 0.7, 1.5)  # angles looked at where a structure has no variance
 LITTLE = 0.03  # relative sd it gets there
 
@@ -359,6 +362,8 @@ class _Places:
             self.own = k
         elif parameter.kind in ("sigma", "further"):
             self.own = k + 1 + parameter.row
+            middle = self.z[self.own]
+            self.lower, self.upper = middle - FARTHEST, middle + FARTHEST
         else:
             row = origin.x_basis[parameter.row]
             self.size, self.shift = float(np.linalg.norm(row)), float(origin.beta0[parameter.row])

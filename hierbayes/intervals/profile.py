@@ -29,7 +29,7 @@ from hierbayes.intervals.generalised_profile import (
 )
 from hierbayes.intervals.held_deviance import LinearDeviance
 from hierbayes.intervals.held_parameter import Held, hold
-from hierbayes.intervals.profile_path import Side, trace
+from hierbayes.intervals.profile_path import Side, trace, unbounded
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import check_flag
 from hierbayes.progress import counted_progress
@@ -360,6 +360,10 @@ def _lines(
     lines = []
     for i, (parameter, sides) in enumerate(zip(parameters, traced, strict=True)):
         entry = held.take(np.array([i]))
+        if parameter.kind in ("sigma", "further"):
+            for side in sides:
+                if side.limit in (entry.lower[0], entry.upper[0]):  # it may go on for ever
+                    side.limit, side.reason = np.nan, unbounded(cutoff)
         coordinates = np.array([z[i, entry.own[0]], *sides[0].values, *sides[1].values])
         order = np.argsort(coordinates)
         zeta = np.array([0.0, *sides[0].zetas, *sides[1].zetas])

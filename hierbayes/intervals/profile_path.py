@@ -49,6 +49,14 @@ JUMP = (
 )
 
 
+def unbounded(cutoff: float) -> str:
+    """Say why there is no limit where the deviance does not rise enough."""
+    return (
+        f"the signed root of the deviance change stays below {cutoff:.3g} in size: the data do not "
+        "bound the parameter on this side"
+    )
+
+
 @dataclass(slots=True)
 class Side:
     """What was found on one side of one parameter.
@@ -215,10 +223,7 @@ class _Path:
             self.advance(int((~goes_on).sum()))
             active = active[goes_on]
         for b in active:
-            self.sides[b].reason = (
-                f"the signed root of the deviance change stays below {self.cutoff:.3g} in size: "
-                "the data do not bound the parameter on this side"
-            )
+            self.sides[b].reason = unbounded(self.cutoff)
 
     def _further(self, last: _Front, active: IntArray) -> FloatArray:
         """Values one step of zeta further out."""
