@@ -48,8 +48,13 @@ def is_term_singular(root: FloatArray) -> bool:
     return bool(np.linalg.svd(root, compute_uv=False)[-1] < SINGULAR)
 
 
-def boundary_finding(design: Design, position: int, covariance: TermCovariance) -> Finding:
-    """Return the finding for one covariance term whose estimate is on the boundary."""
+def boundary_finding(
+    design: Design, position: int, covariance: TermCovariance, *, spread: str = "the residual"
+) -> Finding:
+    """Return the finding for one covariance term whose estimate is on the boundary.
+
+    ``spread`` is what lets levels differ without any sd between them.
+    """
     term = design.terms[position]
     factor = design.factors[term.factor]
     names = [factor.columns[c] for c in term.columns]
@@ -61,8 +66,8 @@ def boundary_finding(design: Design, position: int, covariance: TermCovariance) 
         if zero == ["(Intercept)"]:
             sentence = f"The between-{group} sd is estimated as exactly zero."
         meaning = (
-            f"The data show no more variation between levels of {group} than the residual alone "
-            "would give; this is an estimate on the boundary, not an error. "
+            f"The data show no more variation between levels of {group} than {spread} alone would "
+            "give; this is an estimate on the boundary, not an error. "
         )
         remedy = f"You can drop {'it' if len(zero) == 1 else 'them'} from {term.label}, or keep "
         remedy += f"{'it' if len(zero) == 1 else 'them'}: the other estimates are the same. "

@@ -10,7 +10,6 @@ Source: McCullagh & Nelder (1989), section 4.5; Albert & Anderson (1984), Biomet
 
 from scipy.special import chdtrc
 
-from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.likelihood.convergence import boundary_finding
@@ -41,7 +40,7 @@ def generalised_findings(fit: GeneralisedFit, found: GlmmOptimum) -> tuple[Findi
     lost = [name for name in dropped if not _is_threshold(spec, name)]
     return (
         *design_findings(spec.design, lost),
-        *_boundary(spec.design, found),
+        *_boundary(spec, found),
         *_separated(spec, found),
         *_flat(spec, found),
         *_unsettled(found),
@@ -55,9 +54,12 @@ def _is_threshold(spec: Specification, name: str) -> bool:
     return spec.family.is_ordinal and spec.design.assign[place] == 0
 
 
-def _boundary(design: Design, found: GlmmOptimum) -> list[Finding]:
+def _boundary(spec: Specification, found: GlmmOptimum) -> list[Finding]:
+    design, spread = spec.design, f"chance in responses of family={spec.family.name!r}"
     covariances = term_covariances(covariance_shape(design), found.theta, 1.0)
-    return [boundary_finding(design, i, covariances[i]) for i in found.singular_terms]
+    return [
+        boundary_finding(design, i, covariances[i], spread=spread) for i in found.singular_terms
+    ]
 
 
 def _separated(spec: Specification, found: GlmmOptimum) -> list[Finding]:

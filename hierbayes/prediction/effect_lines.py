@@ -16,8 +16,10 @@ import pandas as pd
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.axis import Axis, axis_of
 from hierbayes.design.design import GroupingFactor
+from hierbayes.design.reading import argument_expression
 from hierbayes.design.values import Factor, Logical, Vector, as_numbers
 from hierbayes.errors import OptionError
+from hierbayes.formula.expressions import names_in
 from hierbayes.results.fit import Fit, used_column
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.prediction_table import PredictionTable, heading_lines
@@ -140,7 +142,8 @@ def effect_lines(
 
 def _columns(fit: Fit) -> _Columns:
     mean = fit.design.mean
-    fixed, random, grouping = mean.fixed_columns(), mean.random_columns(), mean.grouping_columns()
+    fixed = (*mean.fixed_columns(), *_offset_columns(fit))
+    random, grouping = mean.random_columns(), mean.grouping_columns()
     every = dict.fromkeys([*fixed, *random, *grouping])
     return _Columns(
         fixed=fixed,
@@ -149,6 +152,12 @@ def _columns(fit: Fit) -> _Columns:
         coded=mean.coded(),
         values={n: used_column(fit, n) for n in every},
     )
+
+
+def _offset_columns(fit: Fit) -> tuple[str, ...]:
+    """Columns of the argument offset, where it is a column's name or an expression."""
+    given = fit.design.mean.offset_layout.argument
+    return () if given is None else names_in(argument_expression(given, fit.spec.table))
 
 
 def _position(fit: Fit, group: str | None) -> int | None:

@@ -252,6 +252,8 @@ def simulate(
         flat = flat.with_new_groups(rng)
     names = [f"sim_{i + 1}" for i in range(nsim)]
     y = response_draws(fit, flat, rng)
+    if fit.response_family.counts_trials and fit.design.y.ndim == 1:  # proportions, as given
+        y = y / checked_observations(fit.design, fit.response_family)[:, 1]
     return pd.DataFrame(y.T, index=fit.design.row_labels, columns=names)
 
 

@@ -118,6 +118,13 @@ def test_zero_sds_of_a_correlated_term_are_listed(sds, sentence):
     assert found.sentence == sentence
 
 
+def test_a_boundary_of_counts_speaks_of_their_family_and_not_of_a_residual():
+    data = {"y": [1, 2, 3, 1, 2, 3] * 5, "g": np.repeat(np.arange(10), 3)}
+    with pytest.warns(hb.BoundaryWarning, match="than chance in responses of family='poisson'"):
+        fit = hb.glmer("y ~ 1 + (1 | g)", data, "poisson")
+    assert "residual" not in str(fit.findings[0])
+
+
 def test_a_fit_inside_has_no_finding(sleepstudy):
     fit, caught = fit_and_warnings("Reaction ~ Days + (Days | Subject)", sleepstudy)
     assert fit.findings == ()

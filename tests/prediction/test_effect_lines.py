@@ -90,6 +90,20 @@ def test_transforms_offsets_and_logicals_go_through_the_formula():
     assert set(effect_lines(fit, x="late").typical["x"]) == {0.0, 1.0}
 
 
+@pytest.mark.parametrize("offset", ["exposure", "log(2 * rate)"])
+def test_an_offset_given_as_an_argument_stands_at_the_mean_of_its_column(offset):
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"x": rng.normal(size=90), "g": np.arange(90) % 9})
+    data["exposure"], data["rate"] = 0.1 * rng.normal(size=90), rng.uniform(1, 1.2, 90)
+    data["y"] = rng.poisson(np.exp(0.5 * data.x + 0.4 * rng.normal(size=9)[data.g]))
+    fit = hb.glmer("y ~ x + (1 | g)", data, "poisson", offset=offset)
+    found = effect_lines(fit, x="x")
+    rows = pd.DataFrame({"x": found.typical["x"]})
+    rows = rows.assign(exposure=data.exposure.mean(), rate=data.rate.mean())
+    np.testing.assert_allclose(found.typical["prediction"], fit.predict(rows, groups="none"))
+    assert len(found.held) == 1
+
+
 def test_known_residual_sds_have_no_band_of_new_responses():
     schools = hb.load_dataset("eight_schools")
     model = hb.Model("effect ~ 1 + (1 | school)", schools, known_sd="se")

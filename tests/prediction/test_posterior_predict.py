@@ -178,6 +178,17 @@ def test_simulated_responses_of_new_groups_scatter_as_those_of_the_fit(model, po
     np.testing.assert_allclose(np.cov(ours.iloc[:10]), np.cov(theirs.iloc[:10]), rtol=0.3)
 
 
+def test_simulated_proportions_are_proportions_as_the_response_is():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"trials": rng.integers(3, 9, 60), "g": np.arange(60) % 6})
+    data["share"] = rng.binomial(data.trials, 0.5) / data.trials
+    model = hb.Model("share ~ 1 + (1 | g)", data, family="binomial", weights="trials")
+    found = model.sample(random_seed=1, draws=100, chains=2).simulate(3, random_seed=1)
+    counts = found.mul(data.trials, axis=0)
+    assert found.to_numpy().max() <= 1
+    np.testing.assert_allclose(counts, counts.round(), atol=1e-9)
+
+
 @pytest.mark.parametrize("nsim", [0, 1.5, True])
 def test_nsim_is_a_count(post, nsim):
     with pytest.raises(hb.OptionError, match="must be a whole number of at least 1"):
