@@ -51,7 +51,7 @@ def _leaf(variable: Any) -> Any:
     if isinstance(variable, Constant):
         data = variable.data
         value = (data.dtype.str, data.shape, data.tobytes()) if hasattr(data, "tobytes") else data
-        return "constant", str(variable.type), value if _is_hashable(value) else repr(value)
+        return "constant", str(variable.type), _hashable(value)
     if isinstance(variable, SharedVariable):
         return "data", variable.name, str(variable.type)
     return "input", variable.name, str(variable.type)
@@ -67,9 +67,10 @@ def _transform(transform: Any) -> str:
     return repr(transform) if is_dataclass(transform) else type(transform).__name__
 
 
-def _is_hashable(value: Any) -> bool:
+def _hashable(value: Any) -> Any:
+    """Return the value, or its text where it has no hash."""
     try:
         hash(value)
     except TypeError:
-        return False
-    return True
+        return repr(value)
+    return value

@@ -15,7 +15,7 @@ Source: Self & Liang (1987), J. Am. Stat. Assoc. 82:605, cases 5 and 6; Stram & 
 Biometrics 50:1171.
 """
 
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from scipy.special import chdtrc
@@ -43,20 +43,16 @@ SEVERAL = (
 NOT_NESTED = "the smaller covariance is not a special case of the larger one, so this is no test"
 
 
-class Fitted(Protocol):
-    """What is asked of a fit: its design, its columns of X, and whether it is on the boundary."""
+@record
+class Reduced:
+    """The fit of a model without one of its random effects: what tests ask of it."""
 
-    @property
-    def design(self) -> Design:
-        """Return the arrays it was fitted to."""
-
-    @property
-    def kept(self) -> IntArray:
-        """Return the columns of X that were not dropped."""
-
-    @property
-    def is_singular(self) -> bool:
-        """Return whether a covariance is on the boundary."""
+    design: Design
+    kept: IntArray
+    is_singular: bool
+    n_params: int
+    loglik: float
+    n_undetermined: int
 
 
 @record
@@ -91,7 +87,7 @@ class _Term:
     z: FloatArray
 
 
-def mixture_p(small: Fitted, large: LikelihoodFit, chisq: float) -> Mixture:
+def mixture_p(small: LikelihoodFit | Reduced, large: LikelihoodFit, chisq: float) -> Mixture:
     """P value of a likelihood ratio under the chi-bar-squared mixture.
 
     Parameters

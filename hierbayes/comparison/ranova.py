@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
-from hierbayes.arrays import IntArray, record
+from hierbayes.arrays import record
 from hierbayes.calls import checked_call
-from hierbayes.comparison.boundary_mixture import ZERO_RATIO, Mixture, mixture_p
+from hierbayes.comparison.boundary_mixture import ZERO_RATIO, Mixture, Reduced, mixture_p
 from hierbayes.comparison.deletions import Deletion, deletions
 from hierbayes.comparison.exact_rlrt import exact_test, why_not_exact
 from hierbayes.design.design import Design
@@ -37,18 +37,6 @@ from hierbayes.results.ranova_table import RANOVA_COLUMNS, RanovaTable
 
 NONE = "<none>"
 EXACT_UP_TO = 1000  # levels: with more the mixture is as good, and the exact p takes seconds
-
-
-@record
-class _Reduced:
-    """The fit of a model without one of its random effects."""
-
-    design: Design
-    kept: IntArray
-    is_singular: bool
-    n_params: int
-    loglik: float
-    n_undetermined: int
 
 
 @record
@@ -144,14 +132,14 @@ def _row(fit: LikelihoodFit, deletion: Deletion) -> _Row:
     )
 
 
-def _fitted(fit: LikelihoodFit, design: Design) -> _Reduced:
+def _fitted(fit: LikelihoodFit, design: Design) -> Reduced:
     """Fit the model of another random part to the rows of a fit, by its method."""
     if isinstance(fit, GeneralisedFit):
         return _generalised(fit, design)
     kernel = kernel_of(design, weights=fit.weights, method=fit.method)
     found = fit_lmm(design, kernel)
     kept = found.kernel.products.anchor.kept
-    return _Reduced(
+    return Reduced(
         design=design,
         kept=kept,
         is_singular=found.is_singular,
@@ -161,11 +149,11 @@ def _fitted(fit: LikelihoodFit, design: Design) -> _Reduced:
     )
 
 
-def _generalised(fit: GeneralisedFit, design: Design) -> _Reduced:
+def _generalised(fit: GeneralisedFit, design: Design) -> Reduced:
     from hierbayes.likelihood.glmm import fit_glmm
 
     found = fit_glmm(fit.spec.with_other_design(design), fit.n_quadrature)
-    return _Reduced(
+    return Reduced(
         design=design,
         kept=fit.kept,
         is_singular=found.is_singular,

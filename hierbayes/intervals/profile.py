@@ -34,10 +34,10 @@ from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import check_flag
 from hierbayes.progress import counted_progress
 from hierbayes.results.finding import Finding
+from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
-    NamedFit,
     interval_addresses,
     interval_parameters,
     parameter_names,
@@ -223,7 +223,7 @@ def checked_fit(given: object, function: str) -> LinearFit | GeneralisedFit:
     )
 
 
-def chosen_parameters(fit: NamedFit, parameters: Any) -> list[IntervalParameter]:
+def chosen_parameters(fit: FitTables, parameters: Any) -> list[IntervalParameter]:
     """Parameters asked for by name, in lme4's order.
 
     Raises

@@ -21,10 +21,7 @@ POINT_SIZE = 16.0
 
 @picture
 def qq(
-    fit: LikelihoodFit,
-    *,
-    labels: Mapping[str, str] | None = None,
-    ax: "Axes | None" = None,
+    fit: LikelihoodFit, *, labels: Mapping[str, str] | None = None, ax: "Axes | None" = None
 ) -> "tuple[Any, Axes]":
     """Draw a normal QQ plot of the residuals; points of normal residuals follow the dashed line.
 

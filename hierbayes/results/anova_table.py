@@ -41,10 +41,9 @@ class AnovaTable(Printable):
         Examples
         --------
         >>> import hierbayes as hb
-        >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
-        >>> hb.anova(large.update("Reaction ~ Days + (Days || Subject)"), large).to_frame()["npar"]
-        m.1    5
-        m.2    6
-        Name: npar, dtype: int64
+        >>> sleep = hb.load_dataset("sleepstudy")
+        >>> fits = [hb.lmer(f"Reaction ~ Days + ({x} | Subject)", sleep) for x in ("1", "Days")]
+        >>> hb.anova(*fits).to_frame()["npar"].tolist()
+        [4, 6]
         """
         return self.table.copy()

@@ -68,16 +68,10 @@ class BayesFactor(Printable):
         >>> bool(hb.bayes_factor(a, b).to_frame()["log_bf"].iloc[0] > 10)
         True
         """
-        return pd.DataFrame(
-            {
-                "bf": [self.bf],
-                "bf_mcse": [self.bf_mcse],
-                "log_bf": [self.log_bf],
-                "log_bf_mcse": [self.log_bf_mcse],
-                "log_marginal_likelihood_a": [self.log_marginal_likelihoods[0]],
-                "log_marginal_likelihood_b": [self.log_marginal_likelihoods[1]],
-            }
-        )
+        own = {name: getattr(self, name) for name in ("bf", "bf_mcse", "log_bf", "log_bf_mcse")}
+        names = ("log_marginal_likelihood_a", "log_marginal_likelihood_b")
+        both = dict(zip(names, self.log_marginal_likelihoods, strict=True))
+        return pd.DataFrame([own | both])
 
 
 @record(repr=False)

@@ -45,13 +45,5 @@ class ExactTest(Printable):
 
     def to_frame(self) -> pd.DataFrame:
         """One row: ``statistic p_value mcse nsim zero_share method``."""
-        return pd.DataFrame(
-            {
-                "statistic": [self.statistic],
-                "p_value": [self.p_value],
-                "mcse": [self.mcse],
-                "nsim": [self.nsim],
-                "zero_share": [self.zero_share],
-                "method": [self.method],
-            }
-        )
+        names = ("statistic", "p_value", "mcse", "nsim", "zero_share", "method")
+        return pd.DataFrame([{name: getattr(self, name) for name in names}])

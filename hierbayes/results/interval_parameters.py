@@ -9,42 +9,21 @@ of a generalised fit, then the fixed effects that were estimated.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from hierbayes.arrays import BoolArray, FloatArray, IntArray
+from hierbayes.arrays import FloatArray
 from hierbayes.design.design import Design
 from hierbayes.gaussian.covariance import Structure
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.gaussian.structures import Searched, middle_and_half
 from hierbayes.naming import addresses
 
+if TYPE_CHECKING:
+    from hierbayes.results.fit_tables import FitTables
+
 ParameterKind = Literal["sd", "cor", "other", "sigma", "further", "fixed"]
-
-
-class NamedFit(Protocol):
-    """What the names of a fit's parameters follow from."""
-
-    @property
-    def design(self) -> Design:
-        """The arrays of the model."""
-
-    @property
-    def kept(self) -> IntArray:
-        """Columns of X that were estimated."""
-
-    @property
-    def has_residual_sd(self) -> bool:
-        """Whether a residual sd was estimated."""
-
-    @property
-    def further_parameters(self) -> dict[str, tuple[float, float]]:
-        """Parameters of the family besides mu and a residual sd, by name."""
-
-    @property
-    def undetermined_parameters(self) -> BoolArray:
-        """Which of the m parameters the data do not determine, shape (m,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +52,7 @@ class IntervalParameter:
     place: int = -1
 
 
-def interval_parameters(fit: NamedFit) -> tuple[IntervalParameter, ...]:
+def interval_parameters(fit: "FitTables") -> tuple[IntervalParameter, ...]:
     """Return the m parameters of a fit in lme4's order."""
     design = fit.design
     found: list[tuple[tuple[str, ...], ParameterKind, int, int, int, int]] = []
@@ -134,7 +113,7 @@ def parameter_labels(design: Design) -> list[str]:
     return labels
 
 
-def parameter_names(fit: NamedFit) -> tuple[str, ...]:
+def parameter_names(fit: "FitTables") -> tuple[str, ...]:
     """Return lme4's names of the m parameters of a fit.
 
     Parameters
@@ -145,7 +124,7 @@ def parameter_names(fit: NamedFit) -> tuple[str, ...]:
 
 
 def parameter_values(
-    fit: NamedFit,
+    fit: "FitTables",
     theta: FloatArray,
     sigma: FloatArray,
     *,
@@ -184,7 +163,7 @@ def parameter_values(
 
 
 def values_of_roots(
-    fit: NamedFit,
+    fit: "FitTables",
     roots: Sequence[FloatArray],
     sigma: FloatArray,
     *,

@@ -201,18 +201,8 @@ class LikelihoodFit(FitTables):
 
     def glance(self) -> pd.DataFrame:
         """One row about the whole fit."""
-        return pd.DataFrame(
-            {
-                "nobs": [self.nobs],
-                "sigma": [self.sigma],
-                "loglik": [self.loglik],
-                "aic": [self.aic],
-                "bic": [self.bic],
-                "criterion": [self.criterion],
-                "df_residual": [self.df_residual],
-                "method": [self.method],
-            }
-        )
+        names = ("nobs", "sigma", "loglik", "aic", "bic", "criterion", "df_residual", "method")
+        return pd.DataFrame([{name: getattr(self, name) for name in names}])
 
     @overload
     def contrast(
