@@ -68,6 +68,20 @@ def new_rows(
     )
 
 
+def effect_columns(design: Design, newdata: Any) -> tuple[FloatArray, ...]:
+    """Per grouping factor the columns z (m, q) of its effects in new rows, whatever their groups.
+
+    Raises
+    ------
+    DataError
+        As ``new_rows``; the columns of the groups may be absent.
+    """
+    scope = Scope(
+        read_table(newdata), design.formula.source, states=dict(design.states), learning=False
+    )
+    return tuple(_columns_of_effects(factor, scope) for factor in design.factors)
+
+
 def new_precisions(design: Design, newdata: Any) -> FloatArray | None:
     """Precision weights of new rows, or one over their squared known residual sds; shape (m,).
 
@@ -140,10 +154,14 @@ def _new_factor(fitted: GroupingFactor, scope: Scope) -> tuple[GroupingFactor, n
         expression: column_of(evaluate(expression, scope), n_rows) for expression in own.grouping
     }
     codes, labels = _match_levels(group_levels(own.grouping, groups), own.keys)
+    return replace(fitted, codes=codes, z=_columns_of_effects(fitted, scope)), labels
+
+
+def _columns_of_effects(fitted: GroupingFactor, scope: Scope) -> FloatArray:
     values: dict[Expression, Column] = {}
-    for bar in own.bars:
+    for bar in fitted.layout.bars:
         values.update(_layout_values(bar, scope))
-    return replace(fitted, codes=codes, z=factor_columns(own, values, n_rows)), labels
+    return factor_columns(fitted.layout, values, scope.table.n_rows)
 
 
 def _absent_factor(fitted: GroupingFactor, n_rows: int) -> tuple[GroupingFactor, npt.NDArray[Any]]:

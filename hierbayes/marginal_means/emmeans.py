@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.intervals.linear_tests import own_ddf
@@ -28,7 +29,8 @@ from hierbayes.marginal_means.emmeans_estimates import (
 )
 from hierbayes.marginal_means.emmeans_notes import grid_notes
 from hierbayes.marginal_means.nesting import Nesting, grid_means, nesting
-from hierbayes.options import Adjust, Ddf, PredictionType, check_option
+from hierbayes.marginal_means.response_scale import check_kind
+from hierbayes.options import Adjust, ContrastKind, Ddf, PredictionType, check_option
 from hierbayes.prediction.reference_grid import (
     ReferenceGrid,
     is_estimable,
@@ -42,6 +44,7 @@ from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import shown
 
+SIGNS: dict[ContrastKind, str] = {"difference": "-", "ratio": "/", "odds_ratio": "/"}
 OVERALL = "1"  # the column of a mean that is over everything, as R calls it
 
 
@@ -57,6 +60,8 @@ def emmeans(
     adjust: Adjust | None = None,
     level: float = 0.95,
     type: PredictionType = "link",
+    kind: ContrastKind = "difference",
+    bias_adjust: bool = False,
 ) -> EmmeansTable:
     """Estimate marginal means of predictors, and contrasts between them.
 
@@ -82,8 +87,16 @@ def emmeans(
         For several tests: Tukey for pairwise differences and none for others unless said.
     level : float
     type : {"link", "response"}
-        Scale; contrasts on the response scale are differences of means there. The same for a
-        Gaussian model.
+        Scale of the means, and of contrasts, which are differences there unless ``kind`` says
+        otherwise. The same for a Gaussian model.
+    kind : {"difference", "ratio", "odds_ratio"}
+        What contrasts are on the response scale. Ratios and odds ratios are tested and have their
+        intervals as logs, so that of a log or logit link p is that of the link scale; weights of
+        contrasts of your own are those of logs.
+    bias_adjust : bool
+        On the response scale, average over the groups that the random effects describe: the mean
+        of all groups, where by default means are of a typical group. The sds of a likelihood fit
+        count as known.
 
     Returns
     -------
@@ -96,7 +109,8 @@ def emmeans(
     OptionError
         If a name is no predictor of the fixed part.
     DataError
-        If ``at`` has a level that is not in the data.
+        If ``at`` has a level that is not in the data, or ``bias_adjust`` asks for the spread of a
+        slope whose column is not in the fixed part.
 
     Examples
     --------
@@ -105,12 +119,22 @@ def emmeans(
     >>> found = hb.emmeans(fit, "Machine", contrasts="pairwise")
     >>> found.contrasts[["contrast", "p_value"]].round(4).values.tolist()
     [['A - B', 0.0111], ['A - C', 0.0002], ['B - C', 0.0507]]
+
+    Odds ratios of a generalised model:
+
+    >>> cbpp = hb.load_dataset("cbpp")
+    >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp)
+    >>> odds = {"type": "response", "kind": "odds_ratio"}
+    >>> found = hb.emmeans(fit, "period", contrasts=[("1", "2")], **odds)
+    >>> found.contrasts[["contrast", "estimate"]].round(2).values.tolist()
+    [['period1 / period2', 2.7]]
     """
     ddf = own_ddf(fit) if ddf is None else ddf
     _check_options(fit, ddf=ddf, adjust=adjust, level=level, type=type)
+    _check_scale(fit, type=type, kind=kind, bias_adjust=bias_adjust)
     asked, groups = _names("specs", specs, some=False), () if by is None else _names("by", by)
     _check_apart(asked, groups)
-    grid = reference_grid(fit, at)
+    grid = reference_grid(fit, at, effects=bias_adjust)
     for argument, names in (("specs", asked), ("by", groups)):
         for name in names:
             if name not in grid.names():
@@ -121,9 +145,9 @@ def emmeans(
     asked = asked or (OVERALL,)
     wanted, method = None, None
     if contrasts is not None:
-        wanted = _wanted_contrasts(contrasts, rows, asked)
+        wanted = _wanted_contrasts(contrasts, rows, asked, sign=SIGNS[kind])
         method = wanted[0].adjustment(adjust)
-    request = Request(ddf=ddf, level=level, on_link=type == "link")
+    request = Request(ddf=ddf, level=level, on_link=type == "link", kind=kind)
     weights = None if wanted is None else tuple(own.weights for own in wanted)
     estimates: FitEstimates | PosteriorEstimates
     if isinstance(fit, PosteriorFit):
@@ -146,7 +170,14 @@ def emmeans(
         specs=asked,
         by=groups,
         notes=nested.words()
-        + grid_notes(fit, grid, predictors, nested=nested, estimable=rows.estimable)
+        + grid_notes(
+            fit,
+            grid,
+            predictors,
+            nested=nested,
+            estimable=rows.estimable,
+            of_all_groups=bias_adjust,
+        )
         + (held_notes(fit, ddf) if isinstance(fit, LikelihoodFit) else ()),
         mean_words=estimates.mean_words(),
         contrast_words=words,
@@ -165,6 +196,16 @@ def _check_options(fit: Fit, *, ddf: Any, adjust: Any, level: float, type: Any) 
     if adjust is not None:
         check_option("adjust", adjust, Adjust)
     check_level(level)
+
+
+def _check_scale(fit: Fit, *, type: PredictionType, kind: ContrastKind, bias_adjust: bool) -> None:
+    check_option("kind", kind, ContrastKind)
+    check_kind(kind, fit.response_family)
+    if not isinstance(bias_adjust, bool):
+        raise OptionError(f"bias_adjust={shown(bias_adjust)} must be True or False.")
+    if type == "link" and (kind != "difference" or bias_adjust):
+        given = "bias_adjust=True" if bias_adjust else f"kind={kind!r}"
+        raise OptionError(f"{given} is about expected responses; add type='response'.")
 
 
 def _names(argument: str, given: Any, *, some: bool = True) -> tuple[str, ...]:
@@ -205,10 +246,11 @@ def _mean_rows(
     left = [name for name in axes if name in wanted]
     order = [left.index(name) for name in reversed(wanted)]
     p = grid.X.shape[1]
-    values = np.column_stack([grid.X, grid.offset]).reshape(*grid.shape, p + 1)
+    columns = np.column_stack([grid.X, grid.offset, *grid.z])
+    values = columns.reshape(*grid.shape, columns.shape[1])
     means, exists = grid_means(values, nested.exists, axes=axes, order=over)
     exists = exists.transpose(order).ravel()
-    means = means.transpose(*order, len(order)).reshape(-1, p + 1)[exists]
+    means = means.transpose(*order, len(order)).reshape(-1, columns.shape[1])[exists]
     combinations = list(product(*(_values(grid, name) for name in reversed(wanted))))
     labels = pd.DataFrame(
         [values[::-1] for values, own in zip(combinations, exists, strict=True) if own],
@@ -223,7 +265,13 @@ def _mean_rows(
         L=X[:, fit.kept],
         offset=means[:, p],
         estimable=is_estimable(X, fit.design.X, fit.kept),
+        z=_parts(means[:, p + 1 :], [z.shape[1] for z in grid.z]),
     )
+
+
+def _parts(columns: FloatArray, sizes: list[int]) -> tuple[FloatArray, ...]:
+    ends = np.cumsum([0, *sizes]).tolist()
+    return tuple(columns[:, a:b] for a, b in pairwise(ends))
 
 
 def _groups(labels: pd.DataFrame, by: tuple[str, ...]) -> tuple[slice, ...]:
@@ -234,7 +282,7 @@ def _groups(labels: pd.DataFrame, by: tuple[str, ...]) -> tuple[slice, ...]:
 
 
 def _wanted_contrasts(
-    contrasts: Any, rows: MeanRows, specs: tuple[str, ...]
+    contrasts: Any, rows: MeanRows, specs: tuple[str, ...], *, sign: str
 ) -> tuple[ContrastRows, ...]:
     """Read the contrasts for each group; one mean alone has no pairs where others have some."""
     labels = [rows.labels[list(specs)].iloc[group] for group in rows.groups]
@@ -242,7 +290,7 @@ def _wanted_contrasts(
     return tuple(
         no_contrasts(len(own))
         if isinstance(contrasts, str) and contrasts == "pairwise" and several and len(own) == 1
-        else contrast_rows(contrasts, own)
+        else contrast_rows(contrasts, own, sign=sign)
         for own in labels
     )
 

@@ -47,13 +47,14 @@ class ContrastRows:
         return asked
 
 
-def contrast_rows(asked: Any, values: pd.DataFrame) -> ContrastRows:
+def contrast_rows(asked: Any, values: pd.DataFrame, *, sign: str = "-") -> ContrastRows:
     """Read the argument ``contrasts``.
 
     Parameters
     ----------
     asked : "pairwise", dict or list, see ``emmeans``
     values : the values of the means of one group, one row a mean
+    sign : between the two means of a pair
     """
     labels = _labels(values)
     if isinstance(asked, str):
@@ -70,7 +71,7 @@ def contrast_rows(asked: Any, values: pd.DataFrame) -> ContrastRows:
             )
         pairs = list(combinations(range(len(labels)), 2))
         return ContrastRows(
-            names=_difference_names(pairs, labels),
+            names=_pair_names(pairs, labels, sign),
             weights=_differences(pairs, len(labels)),
             all_pairs=True,
         )
@@ -83,7 +84,7 @@ def contrast_rows(asked: Any, values: pd.DataFrame) -> ContrastRows:
     elif isinstance(asked, Iterable):
         pairs = [_pair(given, places) for given in asked]
         weights = list(_differences(pairs, len(labels)))
-        names = _difference_names(pairs, labels)
+        names = _pair_names(pairs, labels, sign)
     else:
         raise OptionError(
             f"contrasts={shown(asked)} must be 'pairwise', a dict of weights or a list of pairs."
@@ -170,11 +171,11 @@ def _number(name: str, weight: Any) -> float:
     return float(weight)
 
 
-def _difference_names(pairs: list[tuple[int, int]], labels: Sequence[str]) -> tuple[str, ...]:
-    """Write differences; means whose own labels hold a minus stand in parentheses, as in R."""
-    if any(" - " in label for label in labels):
-        labels = [f"({label})" if " - " in label else label for label in labels]
-    return tuple(f"{labels[i]} - {labels[j]}" for i, j in pairs)
+def _pair_names(pairs: list[tuple[int, int]], labels: Sequence[str], sign: str) -> tuple[str, ...]:
+    """Write pairs; means whose own labels hold the sign stand in parentheses, as in R."""
+    between = f" {sign} "
+    labels = [f"({label})" if between in label else label for label in labels]
+    return tuple(f"{labels[i]}{between}{labels[j]}" for i, j in pairs)
 
 
 def _differences(pairs: list[tuple[int, int]], n_means: int) -> FloatArray:

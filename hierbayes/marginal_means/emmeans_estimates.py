@@ -4,6 +4,7 @@ Both give the same columns. Rows that are not estimable, and contrasts with a we
 NaN.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -15,7 +16,8 @@ from hierbayes.bayes.predictive import flat_draws
 from hierbayes.bayes.response import Response
 from hierbayes.intervals.linear_tests import row_tests
 from hierbayes.marginal_means.adjustment import adjusted_p, adjusted_quantile
-from hierbayes.options import Adjust, Ddf
+from hierbayes.marginal_means.response_scale import ResponseScale
+from hierbayes.options import Adjust, ContrastKind, Ddf
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -26,6 +28,11 @@ DDF_WORDS: dict[Ddf, str] = {
     "kenward-roger": "standard errors and degrees of freedom by Kenward and Roger's method",
     "normal": "normal quantiles, without degrees of freedom",
     "none": "normal quantiles, no tests",
+}
+RATIO_WORDS: dict[ContrastKind, str] = {
+    "difference": "",
+    "ratio": "Ratios, with tests and intervals of their logs. ",
+    "odds_ratio": "Odds ratios, with tests and intervals of their logs. ",
 }
 Columns = dict[str, FloatArray]
 
@@ -41,6 +48,8 @@ class MeanRows:
     L : array, shape (r, p), kept columns
     offset : array, shape (r,)
     estimable : array, shape (r,)
+    z : per grouping factor, array (r, q), columns of the effects to average over; none for means
+        of the typical group
     """
 
     labels: pd.DataFrame
@@ -48,15 +57,24 @@ class MeanRows:
     L: FloatArray
     offset: FloatArray
     estimable: BoolArray
+    z: tuple[FloatArray, ...] = ()
+
+    def spread(self, roots: Sequence[FloatArray]) -> FloatArray | None:
+        """Return the sd of eta between groups, from roots (..., q, q) of the covariances."""
+        if not self.z:
+            return None
+        parts = [((z @ root) ** 2).sum(axis=-1) for z, root in zip(self.z, roots, strict=True)]
+        return np.sqrt(np.sum(parts, axis=0))
 
 
 @record
 class Request:
-    """How means are to be given: degrees of freedom, level, and the scale of a posterior's."""
+    """How means are to be given: degrees of freedom, level and scale, and what contrasts are."""
 
     ddf: Ddf
     level: float
     on_link: bool
+    kind: ContrastKind
 
 
 def _with_contrasts(
@@ -92,6 +110,7 @@ class FitEstimates:
     ddf: Ddf
     level: float
     limits: tuple[FloatArray, FloatArray] | None = None
+    scale: ResponseScale | None = None
 
     @classmethod
     def of(
@@ -133,13 +152,21 @@ class FitEstimates:
         request: Request,
     ) -> Self:
         """Give expected responses of the means and their differences, by the delta method."""
+        scale = ResponseScale(
+            expected=fit.expected_at,
+            kind=request.kind,
+            link=fit.link,
+            spread=rows.spread(fit.effect_roots),
+        )
         eta = np.where(rows.estimable, rows.L @ fit.beta + rows.offset, np.nan)
-        mu, G = fit.expected_at(eta), fit.expected_slope(eta)[:, None] * rows.L
+        mu, contrasted = scale.means(eta), np.nan_to_num(scale.contrasted(eta))
+        slopes = scale.slopes(eta, fit.expected_slope)
+        G, H = (np.nan_to_num(slope)[:, None] * rows.L for slope in slopes)
         estimate, gradient = [mu], [G]
         for group, own in zip(rows.groups, weights or (), strict=weights is not None):
             lost = ((own != 0) & ~rows.estimable[group]).any(axis=1)
-            estimate.append(np.where(lost, np.nan, own @ np.nan_to_num(mu[group])))
-            gradient.append(own @ np.nan_to_num(G[group]))
+            estimate.append(np.where(lost, np.nan, own @ contrasted[group]))
+            gradient.append(own @ H[group])
         values = np.concatenate(estimate)
         se = np.sqrt(((np.vstack(gradient) @ fit.vcov_root) ** 2).sum(axis=1))
         se = np.where(np.isnan(values), np.nan, se)
@@ -152,7 +179,7 @@ class FitEstimates:
             "p_value": 2 * ndtr(-np.abs(values / se)) if tested else np.full(se.shape, np.nan),
         }
         half = ndtri((1 + request.level) / 2) * np.sqrt(((rows.L @ fit.vcov_root) ** 2).sum(axis=1))
-        ends = np.sort([fit.expected_at(eta - half), fit.expected_at(eta + half)], axis=0)
+        ends = np.sort([scale.means(eta - half), scale.means(eta + half)], axis=0)
         return cls(
             fit=fit,
             tests=tests,
@@ -161,6 +188,7 @@ class FitEstimates:
             ddf=request.ddf,
             level=request.level,
             limits=(ends[0], ends[1]),
+            scale=scale,
         )
 
     def means(self) -> Columns:
@@ -193,7 +221,14 @@ class FitEstimates:
             n_tests=int(known.sum()),
         )
         names = ("estimate", "std_error", "df", "statistic", "p_value")
-        return _columns(found | {"p_value": p_value}, names, half=half)
+        columns = _columns(found | {"p_value": p_value}, names, half=half)
+        if self.scale is None:
+            return columns
+        ends = ("estimate", "conf_low", "conf_high")
+        shown = {name: self.scale.shown(columns[name]) for name in ends}
+        if self.scale.kind != "difference":
+            shown["std_error"] = shown["estimate"] * columns["std_error"]
+        return columns | shown
 
     def mean_words(self) -> str:
         """Say what the intervals of the means are."""
@@ -207,7 +242,11 @@ class FitEstimates:
             "none": "not adjusted for several tests",
         }[method]
         family = " within each group" if grouped and method != "none" else ""
-        return f"{self.level:.0%} confidence intervals, {how}{family}; {self._ddf_words()}."
+        kind: ContrastKind = "difference" if self.scale is None else self.scale.kind
+        return (
+            f"{RATIO_WORDS[kind]}{self.level:.0%} confidence intervals, {how}{family}; "
+            f"{self._ddf_words()}."
+        )
 
     def _ddf_words(self) -> str:
         if self.fit.is_linear_model and self.ddf in ("satterthwaite", "kenward-roger"):
@@ -221,13 +260,18 @@ class FitEstimates:
 
 @record
 class PosteriorEstimates:
-    """Draws (S, r) of the means, and the weights of contrasts between those of a group."""
+    """Draws (S, r) of the means, and the weights of contrasts between those of a group.
+
+    ``contrasted`` (S, r) is what contrasts are differences of, on the scale of ``response``.
+    """
 
     draws: FloatArray
+    contrasted: FloatArray
     groups: tuple[slice, ...]
     weights: tuple[FloatArray, ...] | None
     level: float
     scale: str
+    response: ResponseScale | None
 
     @classmethod
     def of(
@@ -239,16 +283,29 @@ class PosteriorEstimates:
         request: Request,
     ) -> Self:
         """Draw the means; there are no degrees of freedom, and contrasts come from the draws."""
-        values = flat_draws(fit.draws, fit.design).beta @ rows.L.T + rows.offset
+        flat = flat_draws(fit.draws, fit.design)
+        values = flat.beta @ rows.L.T + rows.offset
         values[:, ~rows.estimable] = np.nan
-        scale = ""
+        scale, response, contrasted = "", None, values
         if not fit.predictor_is_expectation:
             scale = f" on the scale of the {fit.link} link"
             if not request.on_link:
-                values = Response(family=fit.response_family, y=None).mean(values)
                 scale = " on the response scale"
+                response = ResponseScale(
+                    expected=Response(family=fit.response_family, y=None).mean,
+                    kind=request.kind,
+                    link=fit.link,
+                    spread=rows.spread(flat.roots),
+                )
+                contrasted, values = response.contrasted(values), response.means(values)
         return cls(
-            draws=values, groups=rows.groups, weights=weights, level=request.level, scale=scale
+            draws=values,
+            contrasted=contrasted,
+            groups=rows.groups,
+            weights=weights,
+            level=request.level,
+            scale=scale,
+            response=response,
         )
 
     def means(self) -> Columns:
@@ -259,8 +316,10 @@ class PosteriorEstimates:
         """Columns of the contrasts of a group of means; nothing is adjusted."""
         del method
         assert self.weights is not None
-        own, weights = self.draws[:, self.groups[group]], self.weights[group]
+        own, weights = self.contrasted[:, self.groups[group]], self.weights[group]
         values = np.nan_to_num(own) @ weights.T
+        if self.response is not None:
+            values = self.response.shown(values)
         values[:, ((weights != 0) & np.isnan(own[0])).any(axis=1)] = np.nan
         found = self._summaries(values)
         none = np.full(weights.shape[0], np.nan)
@@ -294,7 +353,9 @@ class PosteriorEstimates:
     def contrast_words(self, method: Adjust, *, n_means: str, n_tests: str, grouped: bool) -> str:
         """Say what the intervals of the contrasts are."""
         del method, n_means, n_tests, grouped
+        kind: ContrastKind = "difference" if self.response is None else self.response.kind
+        what = {"difference": "contrasts", "ratio": "ratios", "odds_ratio": "odds ratios"}[kind]
         return (
-            f"Posterior means and sds of the contrasts{self.scale}, {self.level:.0%} equal-tailed "
+            f"Posterior means and sds of the {what}{self.scale}, {self.level:.0%} equal-tailed "
             "credible intervals; nothing is tested."
         )

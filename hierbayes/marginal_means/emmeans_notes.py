@@ -19,6 +19,7 @@ def grid_notes(
     *,
     nested: Nesting,
     estimable: BoolArray,
+    of_all_groups: bool = False,
 ) -> tuple[str, ...]:
     """Sentences on a table of means of the predictors ``wanted``."""
     notes = []
@@ -36,7 +37,10 @@ def grid_notes(
     if fit.design.y.ndim == 1 and not isinstance(fit.design.formula.response, Name):
         notes.append(f"Means are of {fit.design.formula.response_label}.")
     if fit.n_groups:
-        notes.append(f"Random effects of {listed(list(fit.n_groups))} left out (a typical group).")
+        groups = listed(list(fit.n_groups))
+        left_out = f"Random effects of {groups} left out (a typical group)."
+        averaged_over = f"Averaged over groups of {groups} as the random effects describe them."
+        notes.append(averaged_over if of_all_groups else left_out)
     if fit.design.mean.offset_layout.was_given:
         notes.append("The offset stands at its mean.")
     notes += [_outside(p) for p in grid.predictors if _is_outside(p)]

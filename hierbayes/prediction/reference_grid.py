@@ -16,6 +16,7 @@ J. Stat. Softw. 69(1).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design import values as kinds
 from hierbayes.design.columns import label_of
 from hierbayes.design.design import Design
-from hierbayes.design.new_data import new_rows
+from hierbayes.design.new_data import effect_columns, new_rows
+from hierbayes.design.table import MissingColumnError
 from hierbayes.errors import DataError, OptionError
 from hierbayes.results.fit import Fit, used_column
 from hierbayes.wording import did_you_mean, shown
@@ -63,11 +65,13 @@ class ReferenceGrid:
     predictors : in the order of the formula; the first varies fastest over the rows
     X : array, shape (m, p), all columns of X, dropped ones included
     offset : array, shape (m,)
+    z : per grouping factor the columns (m, q) of its effects, where they were asked for
     """
 
     predictors: tuple[Predictor, ...]
     X: FloatArray
     offset: FloatArray
+    z: tuple[FloatArray, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -79,20 +83,24 @@ class ReferenceGrid:
         return tuple(predictor.name for predictor in self.predictors)
 
 
-def reference_grid(fit: Fit, at: Mapping[str, Any] | None = None) -> ReferenceGrid:
+def reference_grid(
+    fit: Fit, at: Mapping[str, Any] | None = None, *, effects: bool = False
+) -> ReferenceGrid:
     """Make the reference grid of a fit.
 
     Parameters
     ----------
     fit : LikelihoodFit or PosteriorFit
     at : values of some predictors, a number or level or a list of them
+    effects : whether the columns of the random effects are wanted too
 
     Raises
     ------
     OptionError
         If ``at`` names no predictor.
     DataError
-        If ``at`` has a level that is not in the data.
+        If ``at`` has a level that is not in the data, or a column of the random effects is no
+        predictor of the fixed part.
     NotSupportedError
         If the grid would have more than a million rows.
     """
@@ -117,7 +125,8 @@ def reference_grid(fit: Fit, at: Mapping[str, Any] | None = None) -> ReferenceGr
         p.name: np.array(p.values, dtype=object if isinstance(p.values[0], str) else None)[code]
         for p, code in zip(predictors, codes[::-1], strict=True)
     }
-    return _laid_out(design, predictors, data, n_rows=n_rows)
+    grid = _laid_out(design, predictors, data, n_rows=n_rows)
+    return replace(grid, z=_effect_columns(design, data, n_rows=n_rows)) if effects else grid
 
 
 def no_predictor(fit: Fit, name: Any, predictors: tuple[str, ...]) -> str:
@@ -232,6 +241,17 @@ def _all_different(name: str, chosen: list[Any]) -> tuple[Any, ...]:
     if len(set(chosen)) < len(chosen):
         raise OptionError(f"at[{name!r}] has a value twice.")
     return tuple(chosen)
+
+
+def _effect_columns(design: Design, data: dict[str, Any], *, n_rows: int) -> tuple[FloatArray, ...]:
+    try:
+        return effect_columns(design, data or {"(no predictor)": np.zeros(n_rows)})
+    except MissingColumnError as error:
+        raise DataError(
+            f"The random effects vary with {error.column!r}, which is no predictor of the fixed "
+            "part and so has no value in the grid. Add it to the fixed part, or leave bias_adjust "
+            "out."
+        ) from error
 
 
 def _laid_out(

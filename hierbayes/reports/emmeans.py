@@ -60,7 +60,7 @@ def _columns(
         "estimate": "estimate",
         "std_error": "SE",
         "df": "df",
-        "statistic": "t",
+        "statistic": "z" if all(map(math.isinf, numbers(frame, "df"))) else "t",
         "p_value": "p",
         "conf_low": low,
         "conf_high": high,

@@ -1,0 +1,121 @@
+"""Means on the scale of the response, and the scale on which they are contrasted.
+
+With eta a row's linear predictor for the typical group, its expected response is mu(eta), or, over
+groups that have not been seen, the mean of mu(eta + s u) over u ~ N(0, 1), with s^2 = z'Sigma z
+summed over the grouping factors (by Gauss-Hermite quadrature): the curve bends, so the mean of all
+groups is not that of the typical one. Contrasts are differences of t(mu), with t the identity, the
+log (ratios) or the log odds (odds ratios); the last two are shown as exp of that. With the log link
+the log of a typical mean is eta itself, with the logit link its log odds.
+
+Source: Lenth (2016), J. Stat. Softw. 69(1) (ratios, odds ratios, and the adjustment for bias, there
+to second order).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, record
+from hierbayes.errors import OptionError
+from hierbayes.families.family import Family
+from hierbayes.options import ContrastKind
+
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(61)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+OWN_LINK: dict[ContrastKind, str] = {"ratio": "log", "odds_ratio": "logit"}
+FAR = 30.0  # eta far from where links bend: mu is near the ends of its range there
+Curve = Callable[[FloatArray], FloatArray]
+
+
+@record
+class ResponseScale:
+    """Expected responses of a fit, and how they are contrasted.
+
+    Attributes
+    ----------
+    expected : the expected response at eta, of any shape
+    kind : {"difference", "ratio", "odds_ratio"}
+    link : name of the link
+    spread : array, (r,) or (S, r), sd of eta between groups; None for the typical group
+    """
+
+    expected: Curve
+    kind: ContrastKind
+    link: str
+    spread: FloatArray | None = None
+
+    def means(self, eta: FloatArray) -> FloatArray:
+        """Return expected responses at eta, (r,) or (S, r)."""
+        return self._averaged(eta, self.expected)
+
+    def contrasted(self, eta: FloatArray) -> FloatArray:
+        """Return what contrasts are differences of: t of the means at eta, (r,) or (S, r).
+
+        Raises
+        ------
+        OptionError
+            If a mean has no log.
+        """
+        if self._is_eta:
+            return eta
+        mu = self.means(eta)
+        if self.kind == "difference":
+            return mu
+        known = mu[~np.isnan(mu)]
+        if not (known > 0).all():
+            raise OptionError(
+                f"kind={self.kind!r} needs means above zero; one is {known.min():.3g}. Ask for "
+                "kind='difference'."
+            )
+        return np.log(mu) if self.kind == "ratio" else np.log(mu) - np.log1p(-mu)
+
+    def slopes(self, eta: FloatArray, slope: Curve) -> tuple[FloatArray, FloatArray]:
+        """Return the derivatives of ``means`` and of ``contrasted`` in eta, (r,) each.
+
+        ``slope`` is the derivative of ``expected``.
+        """
+        of_means = self._averaged(eta, slope)
+        if self._is_eta:
+            return of_means, np.ones(eta.shape)
+        if self.kind == "difference":
+            return of_means, of_means
+        mu = self.means(eta)
+        return of_means, of_means / (mu if self.kind == "ratio" else mu * (1 - mu))
+
+    def shown(self, values: FloatArray) -> FloatArray:
+        """Return differences on the scale of contrasts as tables show them."""
+        return values if self.kind == "difference" else np.exp(values)
+
+    @property
+    def _is_eta(self) -> bool:
+        return self.spread is None and self.link == OWN_LINK.get(self.kind)
+
+    def _averaged(self, eta: FloatArray, curve: Curve) -> FloatArray:
+        if self.spread is None:
+            return curve(eta)
+        found = np.zeros(np.broadcast_shapes(eta.shape, self.spread.shape))
+        for node, weight in zip(NODES, WEIGHTS, strict=True):
+            found += weight * curve(eta + node * self.spread)
+        return found
+
+
+def check_kind(kind: ContrastKind, family: Family) -> None:
+    """Refuse ratios of means that may be negative, and odds of what is no probability.
+
+    Raises
+    ------
+    OptionError
+    """
+    if kind == "difference":
+        return
+    if family.predictor_is_expectation:
+        raise OptionError(
+            f"kind={kind!r} is for means that can't be negative; of this model they can. Take the "
+            "log of the response for ratios."
+        )
+    low, high = family.mean(np.array([-FAR, FAR])).tolist()
+    if kind == "odds_ratio" and not (min(low, high) >= 0 and max(low, high) <= 1):
+        raise OptionError(
+            f"kind='odds_ratio' is for probabilities; the means of family={family.name!r} with "
+            f"link={family.link.name!r} are none. Ask for kind='ratio'."
+        )
