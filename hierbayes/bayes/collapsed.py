@@ -11,6 +11,7 @@ The mean weight is the marginal likelihood p(y).
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def sample_collapsed(
     *,
     draws: int = 1000,
     chains: int = 4,
-    random_seed: int | np.random.Generator | np.random.SeedSequence | None = None,
+    random_seed: Any = None,
 ) -> PosteriorDraws:
     """Sample the posterior of a Gaussian model.
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
@@ -164,10 +163,6 @@ class Design:
         """
         predictors = {name: own.with_rows(rows) for name, own in self.predictors.items()}
         return replace(self, rows=self.rows.some(rows), predictors=predictors)
-
-    def without_rows(self) -> "Design":
-        """Return what was learnt from the rows without the rows: it lays new data out as well."""
-        return self.with_rows(np.arange(0))
 
 
 @record

@@ -82,14 +82,3 @@ class Frame:
             np.where(m, x - c, s * b)
             for m, x, c, s, b in zip(masks, sides, solved, units, back, strict=True)
         ]
-
-
-def frame_of_products(kernel: Kernel, at: Evaluation) -> Frame:
-    """Return the frame that is no other than the basis of the products, in residual sds."""
-    sizes = kernel.shape.sizes
-    return Frame(
-        kernel=kernel,
-        at=at,
-        has_variance=[np.zeros(q, dtype=bool) for q in sizes],
-        sizes=[np.ones(q) for q in sizes],
-    )

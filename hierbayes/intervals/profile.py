@@ -108,7 +108,7 @@ def profile(
 
     Notes
     -----
-    Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 5.1.
+    zeta is that of Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 5.1.
 
     Examples
     --------

@@ -68,10 +68,7 @@ def summary_text(fit: LinearFit, **options: Any) -> str:
 
 
 def summary_blocks(
-    fit: LinearFit,
-    digits: int | None = None,
-    correlation: bool | None = None,
-    ddf: Ddf = "none",
+    fit: LinearFit, digits: int | None = None, correlation: bool | None = None, ddf: Ddf = "none"
 ) -> kinds.Blocks:
     """Show the summary of a fit: lme4's blocks in lme4's order, then our findings.
 

@@ -5,7 +5,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.gaussian.expected_information import covariance_traces, level_places, n_right_sides
-from hierbayes.gaussian.relative_frame import frame_of_products
+from hierbayes.gaussian.relative_frame import Frame
 from tests.model.fits import grouped, lmer
 
 RTOL = 1e-9  # the same numbers by another order of operations
@@ -18,6 +18,17 @@ MODELS = {
     "nested": "y ~ x + (x | g) + (1 | g:item)",
     "nested and crossed": "y ~ x + (1 | g/item) + (1 | days)",
 }
+
+
+def frame_of_products(kernel, at):
+    """The frame that is no other than the basis of the products, in residual sds."""
+    sizes = kernel.shape.sizes
+    return Frame(
+        kernel=kernel,
+        at=at,
+        has_variance=[np.zeros(q, dtype=bool) for q in sizes],
+        sizes=[np.ones(q) for q in sizes],
+    )
 
 
 def dense(fit):
