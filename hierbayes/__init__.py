@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hierbayes.families.links import Link
     from hierbayes.families.named import register_family
     from hierbayes.model.model import Model, glmer, lmer
+    from hierbayes.model.psychometric import psychometric
     from hierbayes.results.finding import Finding
     from hierbayes.results.likelihood_fit import LikelihoodFit
     from hierbayes.results.varcorr import VarCorr
@@ -80,6 +81,7 @@ _LAZY = {
     "pb_test": "hierbayes.comparison.pb_test",
     "plot": "hierbayes.plots",
     "profile": "hierbayes.intervals.profile",
+    "psychometric": "hierbayes.model.psychometric",
     "r2": "hierbayes.checks.r2",
     "ranova": "hierbayes.comparison.ranova",
     "reanalyse": "hierbayes.studies.reanalysis",
@@ -150,6 +152,7 @@ __all__ = [
     "pb_test",
     "plot",
     "profile",
+    "psychometric",
     "r2",
     "ranova",
     "reanalyse",

@@ -221,6 +221,16 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="interval-of-estimated-rates",
+        feature="Intervals of the expected response of psychometric functions with estimated rates",
+        kinds=("glmer",),
+        sentence=(
+            "interval='confidence' with {rates} estimated: the expected response rests on more "
+            "than eta. type='link' has an interval of eta, hb.plot.psychometric(fit) a band that "
+            "counts all, and model.sample() intervals of everything."
+        ),
+    ),
+    Limit(
         key="residual-kind-of-fit",
         feature="Residuals that need a formula the family has not, `residuals(kind=)`",
         kinds=("glmer",),
@@ -282,6 +292,44 @@ _ROWS = (
         sentence=(
             "family={family!r}, link={link!r}: the exact test is of a Gaussian model. "
             "hb.anova(small, large) is the likelihood-ratio test."
+        ),
+    ),
+    Limit(
+        key="thresholds-of-several-factors",
+        feature="Thresholds of the levels of several grouping factors, `pse`, `jnd`, `threshold`",
+        kinds=("glmer", "other families"),
+        sentence=(
+            "groups='all' with {factors} grouping factors: the thresholds of levels are those of "
+            "one grouping factor. groups='none' gives the population's."
+        ),
+    ),
+    Limit(
+        key="profile-of-levels",
+        feature="Profile limits of the thresholds of levels, `pse(method='profile')`",
+        kinds=("glmer",),
+        sentence=(
+            "method='profile' with groups='all': a profile holds a parameter, and the thresholds "
+            "of levels are none. groups='none' gives the population's; 'delta', 'fieller' and "
+            "'bootstrap' have limits of levels."
+        ),
+    ),
+    Limit(
+        key="profile-of-whole-curve",
+        feature="Profile limits of the whole curve where rates are estimated",
+        kinds=("glmer",),
+        sentence=(
+            "method='profile' of the whole curve with {rates} estimated: the profile holds "
+            "quantities of the core function, of='core'. 'delta', 'fieller' and 'bootstrap' have "
+            "limits of the whole curve."
+        ),
+    ),
+    Limit(
+        key="limits-of-differences",
+        feature="Fieller and profile limits of differences of thresholds",
+        kinds=("glmer",),
+        sentence=(
+            "method={method!r} with differences=True: a difference of ratios has limits by "
+            "'delta' or 'bootstrap'."
         ),
     ),
     Limit(

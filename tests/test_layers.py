@@ -31,7 +31,7 @@ LAYERS = (
     "likelihood bayes",
     "intervals",
     "prediction",
-    "marginal_means pooling",
+    "marginal_means pooling psychometrics",
     "comparison",
     "checks",
     "plots",

@@ -89,7 +89,8 @@ class GeneralisedTarget:
     @property
     def tails(self) -> dict[int, float]:
         """Coordinates that may run to minus infinity."""
-        downwards = self.coordinates.size + np.flatnonzero(self.signs < 0)
+        rare = np.array([p.prior == "rare" for p in self.model.further], dtype=np.bool_)
+        downwards = self.coordinates.size + np.flatnonzero((self.signs < 0) | rare)
         return dict.fromkeys([*self.coordinates.scales.tolist(), *downwards.tolist()], 0.0)
 
     def variances(self, x: FloatArray) -> FloatArray:
@@ -180,20 +181,21 @@ class GeneralisedTarget:
         """Log prior density of x, Jacobians included, (T,)."""
         total = variance_log_prior(self.coordinates, self.priors, self.variances(x))
         total = total + self.priors.log_density(beta=self.beta(x)) + self._log_jacobian
-        values = self.further(x).values()
-        for law, value, transform in zip(self.laws, values, self.model.transforms, strict=True):
-            total = total + law.log_density(value) + np.log(np.abs(transform.slope(value)))
+        values, phi = self.further(x).values(), self.phi(x).T
+        of_each = zip(self.laws, values, phi, self.model.transforms, strict=True)
+        for law, value, at, transform in of_each:
+            total = total + law.log_density(value) + np.log(np.abs(transform.slope(at)))
         return np.asarray(total)
 
     def _log_prior_slope(self, x: FloatArray) -> FloatArray:
         first, second, _ = self.ends
         out = np.zeros_like(x)
         out[:, :first] = variance_log_prior_slope(self.coordinates, self.priors, self.variances(x))
-        values = self.further(x).values()
-        triples = zip(self.laws, values, self.model.transforms, strict=True)
-        for i, (law, value, transform) in enumerate(triples):
-            slope = transform.slope(value)
-            of_value = law.derivative(value) * slope + transform.bend(value) / slope
+        values, phi = self.further(x).values(), self.phi(x).T
+        of_each = zip(self.laws, values, phi, self.model.transforms, strict=True)
+        for i, (law, value, at, transform) in enumerate(of_each):
+            slope = transform.slope(at)
+            of_value = law.derivative(value) * slope + transform.bend(at) / slope
             out[:, first + i] = of_value * self.signs[i]
         out[:, second:] = self._beta_slope(self.beta(x)) @ self.model.x_basis
         return out

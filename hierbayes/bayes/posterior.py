@@ -20,6 +20,7 @@ from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.psychometric_fits import PsychometricPosterior
 from hierbayes.results.undetermined_findings import undetermined_findings
 from hierbayes.specification.build import with_formula
 from hierbayes.specification.specification import Specification
@@ -193,9 +194,10 @@ def posterior_fit(
     before : findings met before these draws
     findings : those of a saved posterior; found from design and draws when not given
     """
+    kind = PosteriorFit if spec.family.curve is None else PsychometricPosterior
 
     def made(found: tuple[Finding, ...]) -> PosteriorFit:
-        return PosteriorFit(spec=spec, draws=draws, findings=found, settings=settings)
+        return kind(spec=spec, draws=draws, findings=found, settings=settings)
 
     if findings is not None:
         return made(findings)

@@ -32,17 +32,23 @@ class Response:
     trials: FloatArray | None = None
     weights: FloatArray | None = None
 
-    def mean(self, eta: FloatArray) -> FloatArray:
-        """Return the expected response at eta; of binomial families the probability.
+    def mean(self, eta: FloatArray, flat: FlatDraws, rows: slice = slice(None)) -> FloatArray:
+        """Return the expected response at eta (S, ...); of binomial families the probability.
 
         Raises
         ------
         NotSupportedError
-            If eta's parameter is not the expectation of the family.
+            If the family has no formula for it.
         """
-        if not self.family.has_expectation:
+        if self.family.expectation is None:
             raise no_responses(self.family)
-        return self.family.mean(eta)
+        if self.family.has_expectation:
+            return self.family.mean(eta)
+        at = self._parameters(flat, rows)
+        beside = {
+            name: value.reshape(*value.shape, *(1,) * (eta.ndim - 2)) for name, value in at.items()
+        }
+        return np.asarray(self.family.expectation(self.family.mean(eta), beside))
 
     def log_density(self, eta: FloatArray, flat: FlatDraws, rows: slice) -> FloatArray:
         """Log density of the observed response of a block of rows, shape (S, rows)."""

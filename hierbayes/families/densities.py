@@ -88,14 +88,24 @@ def bernoulli(y: FloatArray, mean: Mean, at: Parameters) -> Value:
 
 def binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """Successes of so many trials, each with probability mu."""
+    return binomial_of_logs(y, mean.log, mean.log_complement, at)
+
+
+def binomial_of_logs(y: FloatArray, success: Value, failure: Value, at: Parameters) -> Value:
+    """Binomial, given the logarithms of the probabilities of a success and of a failure."""
     n = at["trials"]
-    return _log_choose(n, y) + times(y, mean.log) + times(n - y, mean.log_complement)
+    return _log_choose(n, y) + times(y, success) + times(n - y, failure)
 
 
 def beta_binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """Binomial whose probability is Beta(mu kappa, (1 - mu) kappa)."""
+    return beta_binomial_of_logs(y, mean.log, mean.log_complement, at)
+
+
+def beta_binomial_of_logs(y: FloatArray, success: Value, failure: Value, at: Parameters) -> Value:
+    """Beta-binomial, given the logarithms of the mean and of its complement."""
     n, kappa = at["trials"], at["kappa"]
-    a, b = exp(mean.log) * kappa, exp(mean.log_complement) * kappa
+    a, b = exp(success) * kappa, exp(failure) * kappa
     upper = lgamma(y + a) + lgamma(n - y + b) - lgamma(n + kappa)
     return _log_choose(n, y) + upper - lgamma(a) - lgamma(b) + lgamma(kappa)
 

@@ -71,7 +71,12 @@ DISPERSIONS: dict[str, Callable[[At], FloatArray]] = {
 
 
 def unit_deviance(family: Family) -> UnitDeviance | None:
-    """Return the unit deviance of a built-in family; None where it has none."""
+    """Return the unit deviance of a family of ours; None where it has none."""
+    curve = family.curve
+    if curve is not None:
+        if curve.is_overdispersed:
+            return None
+        return lambda y, mu, at: _binomial(y, np.asarray(curve.expectation(mu, at)), at)
     return DEVIANCES.get(family.name) if family.is_builtin else None
 
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,12 +23,19 @@ from hierbayes.calls import checked_init
 from hierbayes.families.links import LINKS, Link
 from hierbayes.families.series import Series, Value, variable
 
+if TYPE_CHECKING:
+    from hierbayes.families.psychometric import Curve
+
 Parameters = Mapping[str, Value]
 Response = Literal["numbers", "trials", "ordered"]
-Scale = Literal["units", "mean", "shape", "share", "df", "skew", "cuts"]
+Scale = Literal["units", "mean", "shape", "share", "rare", "df", "skew", "cuts"]
 Bounds = tuple[float, float]
 POSITIVE: Bounds = (0.0, math.inf)
-BOUNDS: dict[str, Bounds] = {"share": (0.0, 1.0), "cuts": (-math.inf, math.inf)}
+BOUNDS: dict[str, Bounds] = {
+    "share": (0.0, 1.0),
+    "rare": (0.0, 1.0),
+    "cuts": (-math.inf, math.inf),
+}
 
 
 @runtime_checkable
@@ -96,7 +103,8 @@ class Parameter:
     name : a word; bambi's in the built-in families
     prior : its default prior, such as ``hb.HalfNormal(2)``, whose support is that of the
         parameter; or what a weakly informative one is scaled by: "units" or "mean" of the
-        response, or nothing ("shape", "share" of one, "df", "skew"; "cuts" between categories)
+        response, or nothing ("shape", "share" of one, "rare", a share near zero, "df", "skew";
+        "cuts" between categories)
     increasing : whether its values, one a threshold, increase
 
     Examples
@@ -166,6 +174,7 @@ class Family:
         log-normal response of that spread has on the link scale
     add_likelihood : adds the observed response to a PyMC model, ``(name, eta, *, parameters,
         observed, dims)``; None for the log density as it is written
+    curve : the asymptotes and the stimulus of a psychometric function, made by ``hb.psychometric``
     is_builtin : one of hierbayes, whose distribution in PyMC is bambi's of that name
     link_name : the link in use; the default where empty
 
@@ -205,6 +214,7 @@ class Family:
     title: str = ""
     relative_variance: str = ""
     add_likelihood: Callable[..., Any] | None = None
+    curve: "Curve | None" = None
     is_builtin: bool = False
     link_name: str = ""
 

@@ -14,6 +14,8 @@ from hierbayes.errors import OptionError
 from hierbayes.families.builtin import FAMILIES
 from hierbayes.families.family import Family
 from hierbayes.families.own import check_family
+from hierbayes.families.psychometric import NAME as PSYCHOMETRIC
+from hierbayes.families.psychometric import psychometric_family
 from hierbayes.options import Family as FamilyName
 from hierbayes.options import Link, check_family_name, check_option
 from hierbayes.wording import meant, shown
@@ -87,7 +89,7 @@ def family_named(family: Any, link: Any = None) -> Family:
         For a family that needs more than one linear predictor.
     """
     if isinstance(family, Family):
-        if not _is_same(family, FAMILIES.get(family.name)):
+        if family.curve is None and not _is_same(family, FAMILIES.get(family.name)):
             _check_free(family)
             check_family(family)
     else:
@@ -109,6 +111,11 @@ def family_named(family: Any, link: Any = None) -> Family:
 
 def _by_name(name: Any) -> Family:
     known = FAMILIES | _registered
+    if name == PSYCHOMETRIC:
+        raise OptionError(
+            f"family={name!r} is made by hb.psychometric(formula, data, stimulus=...), which says "
+            "along which column the function runs and between which rates."
+        )
     if not (isinstance(name, str) and name in known):
         check_family_name(name, registered=tuple(_registered))
         raise not_supported("category-predictors", family=name)
@@ -141,9 +148,11 @@ def _is_same(family: Family, other: Family | None) -> bool:
 
 
 def _pickled(family: Family) -> Any:
-    """Pickle a family of ours by its name: its functions have none of their own."""
+    """Pickle a family of ours by what makes it: its functions have no names of their own."""
     if family.is_builtin:
         return family_named, (family.name, family.link.name)
+    if family.curve is not None:
+        return psychometric_family, (family.curve, family.link.name)
     return object.__reduce_ex__(family, 2)
 
 

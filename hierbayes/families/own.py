@@ -38,7 +38,15 @@ TAKEN = frozenset({
 PREFIXES = ("b_", "sd_", "corr_", "code_", "z_", "level_")
 ETA = (-1.3, -0.4, 0.6, 1.1)  # linear predictors of the check
 TRIALS = 7.0
-VALUES = {"units": 1.3, "mean": 1.7, "shape": 1.7, "share": 0.4, "df": 4.2, "skew": 1.2}
+VALUES = {
+    "units": 1.3,
+    "mean": 1.7,
+    "shape": 1.7,
+    "share": 0.4,
+    "rare": 0.03,
+    "df": 4.2,
+    "skew": 1.2,
+}
 SEED = 1  # of the responses drawn in a check
 STEP = 1e-3  # of a difference, relative to a parameter
 # Of a slope, relative to itself and the density: differences of fourth order lose h^4 = 1e-12 of

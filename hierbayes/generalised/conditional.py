@@ -30,7 +30,15 @@ from hierbayes.generalised.cells import equal_rows, first_of_each
 from hierbayes.linalg.rank import column_basis
 
 # Where a search of a further parameter begins, by what it is scaled by.
-FIRST = {"units": 1.0, "mean": 1.0, "shape": 2.0, "share": 0.7, "df": 8.0, "skew": 1.0}
+FIRST = {
+    "units": 1.0,
+    "mean": 1.0,
+    "shape": 2.0,
+    "share": 0.7,
+    "rare": 0.02,
+    "df": 8.0,
+    "skew": 1.0,
+}
 
 
 @record
@@ -69,7 +77,11 @@ class InParameter:
 
 @record(kw_only=False)
 class Transform:
-    """A further parameter of a family as a coordinate without ends, of numbers and arrays."""
+    """A further parameter of a family as a coordinate x without ends, of numbers and arrays.
+
+    ``forward`` gives x of the parameter, ``inverse`` the parameter of x, ``slope`` and ``bend`` its
+    first and second derivative in x.
+    """
 
     forward: Callable[[Any], Any]
     inverse: Callable[[Any], Any]
@@ -85,37 +97,63 @@ def _expit(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
 
-def _share_slope(p: Any) -> Any:
+def _share_slope(x: Any) -> Any:
+    p = _expit(x)
     return p * (1 - p)
 
 
-def _share_bend(p: Any) -> Any:
+def _share_bend(x: Any) -> Any:
+    p = _expit(x)
     return p * (1 - p) * (1 - 2 * p)
 
 
-def _same(p: Any) -> Any:
-    return p
+def _angle(p: Any) -> Any:
+    return np.arcsin(np.sqrt(p))
 
 
-def _one(p: Any) -> Any:
+def _squared_sine(x: Any) -> Any:
+    return np.sin(x) ** 2
+
+
+def _angle_slope(x: Any) -> Any:
+    return np.sin(2 * x)
+
+
+def _angle_bend(x: Any) -> Any:
+    return 2 * np.cos(2 * x)
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+def _one(x: Any) -> Any:
     return 1.0
 
 
-def _zero(p: Any) -> Any:
+def _zero(x: Any) -> Any:
     return 0.0
 
 
 # functions with names: fits that hold them go to other processes
 OF_SHARE = Transform(_logit, _expit, _share_slope, _share_bend)
-OF_POSITIVE = Transform(np.log, np.exp, _same, _same)
+# A share that may be zero, as a squared sine: its end is at x = 0, and a search gets there as it
+# does to any minimum, where a logit would run without end.
+OF_RARE = Transform(_angle, _squared_sine, _angle_slope, _angle_bend)
+OFF_END = 0.1  # coordinate, of a share of 1 %, from where it is searched again
+OF_POSITIVE = Transform(np.log, np.exp, np.exp, np.exp)
 FREE = Transform(_same, _same, _one, _zero)
 
 
-def transform_of(parameter: Parameter) -> Transform:
-    """Log of what is positive, logit of a share, else the parameter itself."""
+def transform_of(parameter: Parameter, *, reaches_ends: bool) -> Transform:
+    """Log of what is positive, logit of a share, else the parameter itself.
+
+    With ``reaches_ends`` a rare share is a squared sine, which has no inverse that a density could
+    be carried over by.
+    """
     low, high = parameter.bounds
     if (low, high) == (0.0, 1.0):
-        return OF_SHARE
+        return OF_RARE if reaches_ends and parameter.prior == "rare" else OF_SHARE
     return OF_POSITIVE if low >= 0 else FREE
 
 
@@ -141,6 +179,7 @@ class Conditional:
         common; None where hardly any have
     counts : array, shape (n,), of how many rows each is the density; None where of one
     cell : array, shape (rows,), in cells, which of them each row of the data is in; else None
+    reaches_ends : whether coordinates of shares reach zero, for a search
     """
 
     family: Family
@@ -159,6 +198,7 @@ class Conditional:
     design_cell: IntArray | None = None
     counts: FloatArray | None = None
     cell: IntArray | None = None
+    reaches_ends: bool = False
 
     @cached_property
     def basis_shape(self) -> CovarianceShape:
@@ -205,7 +245,13 @@ class Conditional:
     @cached_property
     def transforms(self) -> tuple[Transform, ...]:
         """Per further parameter how it is searched."""
-        return tuple(transform_of(parameter) for parameter in self.further)
+        ends = self.reaches_ends
+        return tuple(transform_of(parameter, reaches_ends=ends) for parameter in self.further)
+
+    @cached_property
+    def has_end(self) -> BoolArray:
+        """Which coordinates of further parameters have an end, at zero, (d,)."""
+        return np.array([transform is OF_RARE for transform in self.transforms], dtype=np.bool_)
 
     @cached_property
     def mean_ends(self) -> tuple[float, float] | None:
@@ -223,6 +269,10 @@ class Conditional:
         if is_mean and family.support in (COUNTS, POSITIVE, NOT_NEGATIVE):
             return 0.0, math.inf
         return None
+
+    def off_ends(self, phi: FloatArray) -> FloatArray:
+        """Further parameters (d,) a step inside of ends they are near, where a search begins."""
+        return np.where(self.has_end, np.maximum(np.abs(phi), OFF_END), phi)
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -263,6 +313,10 @@ class Conditional:
             return self
         first, counts = first_of_each(cell)
         return replace(self.of_rows(first), design_cell=None, counts=counts, cell=cell)
+
+    def with_response(self, y: FloatArray) -> "Conditional":
+        """Return the same model of another response (n,), of as many trials."""
+        return replace(self, y=y)
 
     def in_basis(self, theta: FloatArray) -> FloatArray:
         """Theta (k,) in the basis of the search, from one on the user's scale."""
@@ -329,7 +383,7 @@ class Conditional:
         possible = np.isfinite(found.value)
         # a weighted sd is the sd times a number, so its logarithm moves with the sd's
         scale = given[name] / at if self.precisions is not None and name == "sigma" else 1.0
-        slope, bend = transform.slope(at) * scale, transform.bend(at) * scale
+        slope, bend = transform.slope(phi[which]) * scale, transform.bend(phi[which]) * scale
         counts = 1.0 if self.counts is None else _beside(self.counts, eta.ndim)
         return InParameter(
             value=np.where(possible, found.derivative(0, 1), 0.0) * (counts * slope),
@@ -343,8 +397,8 @@ def _beside(rows: FloatArray, ndim: int) -> FloatArray:
     return rows if ndim == 1 else rows[:, None]
 
 
-def conditional(design: Design, family: Family) -> Conditional:
-    """Lay a generalised model out.
+def conditional(design: Design, family: Family, *, reaches_ends: bool = False) -> Conditional:
+    """Lay a generalised model out, for a search with ``reaches_ends``.
 
     Raises
     ------
@@ -375,6 +429,7 @@ def conditional(design: Design, family: Family) -> Conditional:
         shape=covariance_shape(design),
         eta_start=eta,
         design_cell=equal_rows(_columns(design, offset)),
+        reaches_ends=reaches_ends,
     )
 
 

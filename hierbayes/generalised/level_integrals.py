@@ -243,7 +243,7 @@ class LevelRows:
         derivative = found.derivative(*orders)
         if which is not None:
             transform = self.model.transforms[which]
-            derivative = derivative * transform.slope(transform.inverse(at.phi[:, which]))[:, None]
+            derivative = derivative * np.asarray(transform.slope(at.phi[:, which]))[..., None]
             if name == "sigma" and self.model.precisions is not None:
                 derivative = derivative / np.sqrt(_rows(self.model.precisions))
         return np.where(np.isfinite(found.value) & np.isfinite(derivative), derivative, 0.0)

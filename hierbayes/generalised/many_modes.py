@@ -99,7 +99,8 @@ class ManyResponses:
             found = model.family.derivatives(self.Y, eta, given, order=2, of=name, order_of=2)
         at = np.asarray(transform.inverse(phi[:, which]))
         scale = given[name] / at if model.precisions is not None and name == "sigma" else 1.0
-        slope, bend = transform.slope(at) * scale, transform.bend(at) * scale
+        x = phi[:, which]
+        slope, bend = transform.slope(x) * scale, transform.bend(x) * scale
         used = self._possible(found, eta)
         if self.kept is not None:
             used &= self.kept

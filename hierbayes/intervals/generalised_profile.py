@@ -14,7 +14,7 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.intervals.generalised_deviance import GeneralisedDeviance
 from hierbayes.intervals.held_parameter import Held
-from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm
+from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm, glmm_at
 from hierbayes.results.finding import Finding
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import (
@@ -24,6 +24,7 @@ from hierbayes.results.interval_parameters import (
     values_of_roots,
 )
 
+LEAST_SHARE = 1e-9  # in the place of a share of zero, whose logit is no number
 PROFILED_BY_LAPLACE = Finding(
     "profiled_by_laplace",
     "The Laplace likelihood was profiled: that of n_quadrature=0 is not maximised over the fixed "
@@ -140,4 +141,13 @@ def generalised_optimum(fit: GeneralisedFit) -> GeneralisedOptimum:
     """Return the optimum of a fit; of ``n_quadrature=0``, which has none, that of Laplace."""
     found = fit.optimum if fit.n_quadrature else fit_glmm(fit.spec)
     assert isinstance(found, GlmmOptimum)
+    if found.model.has_end.any():  # a profile takes logits
+        found = glmm_at(
+            fit.spec,
+            found.n_quadrature,
+            beta=found.beta,
+            theta=found.theta,
+            dispersion={n: max(v, LEAST_SHARE) for n, v in found.dispersion.items()},
+            reaches_ends=False,
+        )
     return GeneralisedOptimum(fit=fit, found=found)

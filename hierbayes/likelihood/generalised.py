@@ -14,6 +14,7 @@ from hierbayes.likelihood.generalised_refits import GeneralisedRefits
 from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm, glmm_at
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.results.psychometric_fits import PsychometricFit
 from hierbayes.specification.specification import Specification
 from hierbayes.wording import shown
 
@@ -87,7 +88,8 @@ def generalised_fit(
     is_singular: bool | None = None,
 ) -> GeneralisedFit:
     """Return the result of a search that ended at ``found``, with its verdicts unless others."""
-    return GeneralisedFit(
+    kind = GeneralisedFit if spec.family.curve is None else PsychometricFit
+    return kind(
         spec=spec,
         method="ml",
         representative=found.theta,

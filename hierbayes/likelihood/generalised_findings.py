@@ -10,6 +10,7 @@ Source: McCullagh & Nelder (1989), section 4.5; Albert & Anderson (1984), Biomet
 
 from scipy.special import chdtrc
 
+from hierbayes.families.psychometric import KAPPA
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.likelihood.convergence import boundary_finding
@@ -101,6 +102,10 @@ def _flat(spec: Specification, found: GlmmOptimum) -> list[Finding]:
     """Further parameters that went where the likelihood no longer depends on them."""
     findings = []
     for name in found.flat_parameters:
+        curve = spec.family.curve
+        if curve is not None:
+            findings.append(_flat_rate(name, found.dispersion[name]))
+            continue
         simpler = SIMPLER.get((spec.family.name, name)) if spec.family.is_builtin else None
         findings.append(
             Finding(
@@ -115,6 +120,20 @@ def _flat(spec: Specification, found: GlmmOptimum) -> list[Finding]:
             )
         )
     return findings
+
+
+def _flat_rate(name: str, value: float) -> Finding:
+    """Say that a psychometric function needs no such parameter."""
+    if name == KAPPA:
+        sentence = "The responses vary no more than binomial ones: kappa has no finite estimate."
+        advice = "overdispersed=False is the same model without it."
+    else:
+        sentence = f"The {name} rate is estimated as zero, the end of its range."
+        advice = (
+            f"{name}=0 is the same model; standard errors and limits take it as known. In the "
+            "posterior, model.sample(), it is as small as its prior and the data allow."
+        )
+    return Finding("flat_parameter", sentence, advice, {"parameter": name, "value": value})
 
 
 def _unsettled(found: GlmmOptimum) -> list[Finding]:
@@ -134,8 +153,12 @@ def _unsettled(found: GlmmOptimum) -> list[Finding]:
 
 def _spread(fit: GeneralisedFit) -> list[Finding]:
     """Responses that vary more than their family says."""
-    other = WIDER.get(fit.family)
-    if other is None or not fit.response_family.is_builtin or fit.df_residual < 1:
+    curve = fit.response_family.curve
+    other = WIDER.get(fit.family) if fit.response_family.is_builtin else None
+    remedy = f"take family={other!r}"
+    if curve is not None and not curve.is_overdispersed:
+        other, remedy = fit.family, "let them vary more, overdispersed=True"
+    if other is None or fit.df_residual < 1:
         return []
     if fit.response_family.counts_trials and fit.row_parameters["trials"].max() == 1:
         return []  # the spread of 0 and 1 follows from the mean, whatever the model
@@ -150,7 +173,7 @@ def _spread(fit: GeneralisedFit) -> list[Finding]:
             f"{label} varies {ratio:.1f} times as much as family={fit.family!r} says (Pearson's "
             f"statistic {statistic:.4g} on {fit.df_residual} degrees of freedom).",
             "Standard errors are too small then. Give every row an effect of its own, (1 | row) "
-            f"with a column that numbers the rows, or take family={other!r}.",
+            f"with a column that numbers the rows, or {remedy}.",
             {"ratio": ratio, "statistic": statistic, "df": int(fit.df_residual)},
         )
     ]

@@ -147,6 +147,8 @@ class Refitter:
         self.is_batched = near.n_quadrature == 1 and self.weights.is_nested
         p, k, _ = self.model.sizes
         self.start = near.x.copy()
+        if near.n_quadrature:
+            self.start[p + k :] = self.model.off_ends(self.start[p + k :])
         if self.is_batched and near.x.size:
             theta = self.model.basis_shape.kept_off_bounds(near.x[p : p + k], FIRST_SCALE)
             self.start[p : p + k] = theta

@@ -147,7 +147,7 @@ def fit_glmm(spec: Specification, n_quadrature: int = 1) -> GlmmOptimum:
     DataError
         If the likelihood cannot be computed at any start.
     """
-    model = conditional(spec.design, spec.family)
+    model = conditional(spec.design, spec.family, reaches_ends=True)
     check_quadrature(spec, n_quadrature)
     with one_thread_for(spec.design):
         return _fitted(model, n_quadrature)
@@ -190,7 +190,7 @@ def fit_near(model: Conditional, n_quadrature: int, near: GlmmOptimum) -> GlmmOp
         If the likelihood cannot be computed at any start.
     """
     theta = model.basis_shape.kept_off_bounds(near.at.mode.theta, FIRST_SDS[1])
-    phi = np.clip(near.at.mode.phi, -FAR_ETA, FAR_ETA)
+    phi = model.off_ends(np.clip(near.at.mode.phi, -FAR_ETA, FAR_ETA))
     try:
         return _from(model, n_quadrature, near.at.mode.beta, theta, phi)
     except np.linalg.LinAlgError:
@@ -251,6 +251,26 @@ def _from(
     x, at = _with_zeros(search, x, at)
     x, at, bends, decrement = _last_steps(search, x, at)
     return _optimum(search, x, at, bends, decrement)
+
+
+def climb(
+    model: Conditional,
+    n_quadrature: int,
+    *,
+    beta: FloatArray,
+    theta: FloatArray,
+    phi: FloatArray,
+) -> Criterion:
+    """Search the maximum from a point near it, in the basis of the model.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the likelihood cannot be computed there.
+    """
+    search = Search(model, n_quadrature, beta)
+    x = search.projected(search.joined(beta, theta, phi)[None])[0]
+    return _searched(search, x)[1]
 
 
 def goal_of(model: Conditional) -> Goal:
@@ -362,6 +382,24 @@ def _with_zeros(search: Search, x: FloatArray, at: Criterion) -> tuple[FloatArra
             continue
         if there.value <= limit:
             x, at = trial, there
+    return _with_ended_shares(search, x, at, limit)
+
+
+def _with_ended_shares(
+    search: Search, x: FloatArray, at: Criterion, limit: float
+) -> tuple[FloatArray, Criterion]:
+    """Set shares that are nearly zero to it, where that is free."""
+    beta, theta, phi = search.parts(x)
+    for i in np.flatnonzero(search.model.has_end & (np.abs(np.sin(phi)) < TRY_ZERO)):
+        phi = phi.copy()
+        phi[i] = 0.0
+        trial = search.joined(beta, theta, phi)
+        try:
+            there = search.criterion(trial)
+        except np.linalg.LinAlgError:
+            continue
+        if there.value <= limit:
+            x, at = trial, there
     return x, at
 
 
@@ -373,7 +411,8 @@ def _held(search: Search, x: FloatArray) -> BoolArray:
     for at, _, column in shape.factor_entries:
         zero = {c for i, c in zip(at, column, strict=True) if shape.is_diagonal[i] and held[i]}
         held[at] |= np.isin(column, list(zero))
-    return search.joined(np.zeros(beta.size), held, np.zeros(phi.size)).astype(np.bool_)
+    ended = search.model.has_end & (phi == 0)
+    return search.joined(np.zeros(beta.size), held, ended).astype(np.bool_)
 
 
 def _last_steps(
@@ -526,8 +565,7 @@ def user_jacobian(mode: Mode, held: BoolArray) -> FloatArray:
     jacobian = np.zeros((held.size, held.size))
     jacobian[:p, :p] = model.x_basis
     jacobian[p : p + k, p : p + k] = _theta_jacobian(model, mode.theta, held[p : p + k])
-    named = model.parameters(mode.phi).values()
-    slopes = [t.slope(value) for t, value in zip(model.transforms, named, strict=True)]
+    slopes = [t.slope(x) for t, x in zip(model.transforms, mode.phi, strict=True)]
     jacobian[p + k :, p + k :] = np.diag(slopes)
     return jacobian
 
@@ -549,9 +587,14 @@ def glmm_at(
     beta: FloatArray,
     theta: FloatArray,
     dispersion: Mapping[str, float],
+    reaches_ends: bool = True,
 ) -> GlmmOptimum:
-    """Return the optimum of a search that ended at these estimates; nothing is searched."""
-    model = conditional(spec.design, spec.family)
+    """Return the optimum of a search that ended at these estimates; nothing is searched.
+
+    Without ``reaches_ends`` rare shares are coordinates that run without end, as densities and
+    profiles take them.
+    """
+    model = conditional(spec.design, spec.family, reaches_ends=reaches_ends)
     search = Search(model, n_quadrature, np.linalg.solve(model.x_basis, beta))
     values = [dispersion[parameter.name] for parameter in model.further]
     phi = [t.forward(value) for t, value in zip(model.transforms, values, strict=True)]

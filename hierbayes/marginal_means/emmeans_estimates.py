@@ -5,6 +5,7 @@ NaN.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -292,7 +293,7 @@ class PosteriorEstimates:
             if not request.on_link:
                 scale = " on the response scale"
                 response = ResponseScale(
-                    expected=Response(family=fit.response_family, y=None).mean,
+                    expected=partial(Response(family=fit.response_family, y=None).mean, flat=flat),
                     kind=request.kind,
                     link=fit.link,
                     spread=rows.spread(flat.roots),

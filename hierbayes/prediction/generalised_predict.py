@@ -37,6 +37,7 @@ from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.once_a_fit import once_a_fit
 from hierbayes.results.prediction_request import PredictionRequest
 from hierbayes.results.prediction_table import prediction_table
+from hierbayes.wording import listed
 
 MOST_EFFECTS = 3000  # of several factors, whose covariances are dense: 72 MB, a second
 AT_ONCE = 2**22  # numbers of the rows of Z that are laid out at once: 32 MB
@@ -79,6 +80,9 @@ def _limits(
     half = ndtri((1 + level) / 2) * sd
     if on_link:
         return [eta, sd, eta - half, eta + half]
+    curve = fit.response_family.curve
+    if curve is not None and not curve.rates_are_known:
+        raise not_supported("interval-of-estimated-rates", rates=listed(curve.estimated))
     ends = np.sort([fit.expected_at(eta - half), fit.expected_at(eta + half)], axis=0)
     return [fit.expected_at(eta), np.abs(fit.expected_slope(eta)) * sd, ends[0], ends[1]]
 

@@ -146,7 +146,7 @@ def _summaries(
     out = np.full((1 if level is None else len(PREDICTION_COLUMNS), m), np.nan)
     for block in row_blocks(task.expected.flat.n_draws, m):
         eta = _predictor(task, task.expected, block)
-        values = eta if task.on_link else task.response.mean(eta)
+        values = eta if task.on_link else task.response.mean(eta, task.expected.flat, block)
         out[0, block] = values.mean(axis=0)
         if level is not None:
             if task.new is not None:
@@ -273,7 +273,8 @@ def expected_response(fit: PosteriorFit) -> FloatArray:
     flat = flat_draws(fit.draws, fit.design)
     out = np.empty(fit.nobs)
     for rows in row_blocks(flat.n_draws, fit.nobs):
-        out[rows] = response.mean(fitted_predictor(flat, fit.design, X, rows)).mean(axis=0)
+        eta = fitted_predictor(flat, fit.design, X, rows)
+        out[rows] = response.mean(eta, flat, rows).mean(axis=0)
     return out
 
 

@@ -131,6 +131,7 @@ def family_priors(family: Family, *, scale: ResponseScale) -> dict[str, Prior]:
         "mean": HalfCauchy(abs(scale.mean) or 1.0),
         "shape": HalfCauchy(1),
         "share": Beta(2, 2),
+        "rare": Beta(1, 10),
         "df": Gamma(2, 0.1),
         "skew": LogNormal(0, 0.5),  # 1 is symmetric, kappa and 1 / kappa mirror each other
         "cuts": Normal(0, WIDE),

@@ -14,6 +14,7 @@ from hierbayes.datasets import list_datasets, load_dataset
 from hierbayes.design.build import build_design
 from hierbayes.errors import HierBayesError
 from hierbayes.families.family import Family
+from hierbayes.families.psychometric import Curve
 from hierbayes.priors.distributions import Prior
 from hierbayes.priors.lkj import LKJ
 from hierbayes.results.fit import Fit
@@ -129,7 +130,7 @@ def array_lines(arguments: Mapping[str, Any], n_rows: int) -> tuple[str, ...]:
 
 def _family_lines(fit: Fit) -> tuple[str, ...]:
     """Say where a family of the user's own comes from."""
-    if fit.response_family.is_builtin:
+    if fit.response_family.is_builtin or fit.response_family.curve is not None:
         return ()
     return (f"hb.register_family(...)  # the family {fit.response_family.name} of this report",)
 
@@ -139,9 +140,24 @@ def _array_lines(fit: Fit) -> tuple[str, ...]:
 
 
 def _model_line(name: str, fit: Fit) -> tuple[str, ...]:
-    given = written(fit.spec.arguments.options())
-    arguments = [("", literal(fit.formula_text)), ("", "data"), *given]
-    return call(f"{name} = hb.Model", arguments)
+    options = fit.spec.arguments.options()
+    curve, maker = fit.response_family.curve, "hb.Model"
+    if curve is not None:
+        options = _of_curve(curve) | {n: v for n, v in options.items() if n != "family"}
+        maker = "hb.psychometric"
+    arguments = [("", literal(fit.formula_text)), ("", "data"), *written(options)]
+    return call(f"{name} = {maker}", arguments)
+
+
+def _of_curve(curve: Curve) -> dict[str, Any]:
+    """Return the arguments of ``hb.psychometric`` that say which function it is."""
+    guess: Any = "lapse" if curve.is_symmetric else curve.guess
+    return {
+        "stimulus": curve.stimulus,
+        "guess": "estimate" if guess is None else guess,
+        "lapse": "estimate" if curve.lapse is None else curve.lapse,
+        "overdispersed": curve.is_overdispersed or None,
+    }
 
 
 def _fitted(name: str, fit: Fit) -> str:

@@ -115,6 +115,11 @@ def _response(design: Design, family: Family) -> list[str]:
             f"Family {family}, link {family.link}: fixed and random part add up on the scale of "
             "the link.",
         )
+    if family.curve is not None:
+        lines += _indented(
+            f"A psychometric function along {family.curve.stimulus}, {family.curve.words}: "
+            "guess + (1 - guess - lapse) x core function, the inverse link of that sum.",
+        )
     return lines
 
 

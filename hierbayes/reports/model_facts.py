@@ -26,6 +26,9 @@ def labelled(label: str, pieces: Sequence[str], width: int) -> Fact:
 def specification(fit: Fit) -> list[tuple[str, list[str]]]:
     """Labels and lines of data, weights, offset and known sds, those that were given."""
     parts = [("Data:", [fit.data_name])] if fit.data_name else []
+    curve = fit.response_family.curve
+    if curve is not None:
+        parts.append(("Curve:", [f"along {curve.stimulus}, {curve.words}"]))
     weights, offset = _argument_lines(fit, "weights"), _argument_lines(fit, "offset")
     if fit.weighted:
         parts.append(("Weights:", weights or ["(given as an array)"]))

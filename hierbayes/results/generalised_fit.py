@@ -316,11 +316,14 @@ class GeneralisedFit(LikelihoodFit):
         Raises
         ------
         NotSupportedError
-            If the expected response is not the family's mu.
+            If the expected response is neither the family's mu nor a psychometric function of it.
         """
-        if not self.response_family.has_expectation:
+        family = self.response_family
+        if not family.has_expectation and family.curve is None:
             raise not_supported("interval-of-expectation", family=self.family)
-        mu = self.response_family.link.inverse(variable(eta, order=1))
+        assert family.expectation is not None
+        at = {name: np.asarray(value) for name, value in self.optimum.dispersion.items()}
+        mu: Any = family.expectation(family.link.inverse(variable(eta, order=1)), at)
         return mu.derivative(1) if isinstance(mu, Series) else np.ones(eta.shape)
 
     @cached_property
@@ -395,7 +398,8 @@ class GeneralisedFit(LikelihoodFit):
         return np.asarray(np.sign(self._response_residuals()) * np.sqrt(np.maximum(parts, 0.0)))
 
     def _working_residuals(self) -> FloatArray:
-        if not self.response_family.has_expectation:
+        family = self.response_family
+        if not (family.has_expectation or family.curve is not None):
             raise self._no_residuals("working")
         return np.asarray(self._response_residuals() / self.expected_slope(self.optimum.eta))
 

@@ -12,6 +12,12 @@ import pandas as pd
 from hierbayes.design.table import PandasTable
 from hierbayes.design.values import Factor, Logical
 from hierbayes.errors import DataError
+from hierbayes.families.psychometric import (
+    Curve,
+    curve_record,
+    psychometric_family,
+    read_curve,
+)
 from hierbayes.files import Draft, checked_path, shown
 from hierbayes.formula.expressions import names_in
 from hierbayes.formula.parser import columns_in, parse_expression
@@ -41,6 +47,8 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
     }
     given = spec.arguments.options()
     arguments |= {name: str(given[name]) for name in ("family", "link") if given[name] is not None}
+    if spec.family.curve is not None:
+        arguments["curve"] = curve_record(spec.family.curve)
     for name in ARRAY_ARGUMENTS:
         value = given[name]
         if value is None or isinstance(value, str):
@@ -133,13 +141,16 @@ def read_specification(archive: Archive) -> Specification:
         if "caution" in column:
             table.caution(column["name"], checked(column["caution"], str))
     given = specification["arguments"]
-    if set(given) - {"priors", "family", "link"} != {"contrasts", *ARRAY_ARGUMENTS}:
+    if set(given) - {"priors", "family", "link", "curve"} != {"contrasts", *ARRAY_ARGUMENTS}:
         raise Damaged("its arguments are unknown")
     arguments = {
         name: _read_argument(archive, value, n_rows) if name in ARRAY_ARGUMENTS else value
         for name, value in given.items()
-        if name != "priors"
+        if name not in ("priors", "curve")
     }
+    if "curve" in given:
+        link = checked(arguments.pop("link"), str)
+        arguments["family"] = psychometric_family(_read_curve(given["curve"]), link)
     arguments["priors"] = read_prior_records(given.get("priors"))
     return specify(
         checked(specification["formula"], str),
@@ -147,6 +158,13 @@ def read_specification(archive: Archive) -> Specification:
         Arguments(**arguments),
         data_name=checked(specification["data_name"], str),
     )
+
+
+def _read_curve(stored: Any) -> Curve:
+    try:
+        return read_curve(stored)
+    except ValueError as error:
+        raise Damaged("its psychometric function has rates that can't be") from error
 
 
 def _read_argument(archive: Archive, stored: Any, n_rows: int) -> Any:

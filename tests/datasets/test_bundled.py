@@ -27,6 +27,7 @@ SHAPES = {  # R: dim()
     "sleepstudy": (180, 3),
     "sleepstudy_na": (180, 3),
     "VerbAgg": (7584, 9),
+    "touch_speed": (192, 5),
 }
 
 
@@ -140,7 +141,7 @@ def test_changing_a_loaded_frame_leaves_the_next_one_alone():
         ("sleepstud", r"^name='sleepstud' is not a bundled data set; did you mean 'sleepstudy'\?$"),
         ("dyestuff", r"did you mean 'Dyestuff'\?"),
         ("insteval", r"did you mean 'InstEval'\?"),
-        ("zzz", r"there are cake, cbpp, Dyestuff, .*, VerbAgg\.$"),
+        ("zzz", r"there are cake, cbpp, Dyestuff, .*, touch_speed, VerbAgg\.$"),
         (3, r"^name=3 is not a bundled data set; there are cake, "),
         (["sleepstudy"], r"is not a bundled data set"),
         ("../bundled", r"is not a bundled data set"),

@@ -46,7 +46,7 @@ def test_expected_responses_are_refused_where_mu_is_none(page):
     from hierbayes.bayes.response import Response
 
     with pytest.raises(hb.NotSupportedError, match="family='loglogistic'"):
-        Response(family=page["loglogistic"], y=None).mean(np.zeros((2, 3)))
+        Response(family=page["loglogistic"], y=None).mean(np.zeros((2, 3)), None)
 
 
 def test_its_model_builds_in_pymc_and_draws_from_the_priors(page):

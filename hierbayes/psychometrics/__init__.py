@@ -1,0 +1,1 @@
+"""Thresholds, slopes and fit of psychometric functions."""
