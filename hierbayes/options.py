@@ -134,6 +134,18 @@ def check_family_name(family: Any, registered: tuple[str, ...] = ()) -> str:
     return str(_check_word("family", family, known))
 
 
+def is_whole(given: Any) -> bool:
+    """Whether it is a whole number, of Python or of NumPy; truth values are none."""
+    return isinstance(given, int | np.integer) and not isinstance(given, bool)
+
+
+def check_count(argument: str, given: Any, least: int = 1) -> int:
+    """Return ``given`` if it is a whole number of at least ``least``; else raise OptionError."""
+    if is_whole(given) and given >= least:
+        return int(given)
+    raise OptionError(f"{argument}={shown(given)} must be a whole number of at least {least}.")
+
+
 def check_flag(argument: str, given: Any, meaning: str) -> bool:
     """Return ``given`` if it is True or False; else raise OptionError with their ``meaning``."""
     if isinstance(given, (bool, np.bool_)):

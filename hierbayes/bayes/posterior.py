@@ -13,7 +13,7 @@ import numpy as np
 from hierbayes.bayes.generalised_scope import generalised_applies, is_quick
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, OptionError, SamplingError
-from hierbayes.options import Sampler, check_option, random_generator, shown
+from hierbayes.options import Sampler, check_count, check_option, is_whole, random_generator
 from hierbayes.results import verbs
 from hierbayes.results.design_findings import design_findings
 from hierbayes.results.draws import PosteriorDraws
@@ -47,14 +47,14 @@ def sample(
     target_accept: float = 0.9,
 ) -> PosteriorFit:
     """Sample; the arguments are those of ``Model.sample``."""
-    for name, value, least in (("draws", draws, 1), ("chains", chains, 1), ("tune", tune, 0)):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not whole or value < least:
-            raise OptionError(f"{name}={shown(value)} must be a whole number of at least {least}.")
+    settings: dict[str, Any] = {
+        "draws": check_count("draws", draws),
+        "chains": check_count("chains", chains),
+        "tune": check_count("tune", tune, least=0),
+    }
     check_option("sampler", sampler, Sampler)
-    settings: dict[str, Any] = {"draws": int(draws), "chains": int(chains), "tune": int(tune)}
     settings |= {"sampler": sampler, "target_accept": _checked_target(target_accept)}
-    if isinstance(random_seed, (int, np.integer)) and not isinstance(random_seed, bool):
+    if is_whole(random_seed):
         settings["random_seed"] = int(random_seed)
     random_seed = random_generator(random_seed)
     family = spec.family

@@ -9,10 +9,9 @@ from hierbayes.bayes.predictive import fitted_predictor, flat_draws, row_blocks
 from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.response import Response
 from hierbayes.design.design import Design
-from hierbayes.errors import OptionError
 from hierbayes.families.observations import checked_observations
 from hierbayes.naming.variable_names import OBS
-from hierbayes.options import random_generator, shown
+from hierbayes.options import check_count, random_generator
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.idata import dataset, labels_of, parameter_variables
@@ -32,8 +31,7 @@ def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "D
     """
     import xarray as xr
 
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise OptionError(f"draws={shown(draws)} must be a whole number of at least 1.")
+    check_count("draws", draws)
     design, kept, priors, family = spec.design, spec.kept_columns, spec.priors, spec.family
     rng = random_generator(random_seed)
     drawn = prior_draws(design, priors, like=_empty(design, kept, priors, draws), rng=rng)

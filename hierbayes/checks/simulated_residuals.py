@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.errors import OptionError
-from hierbayes.options import random_generator
+from hierbayes.options import check_count, random_generator
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
-from hierbayes.wording import shown
 
 
 @record(kw_only=False)
@@ -56,8 +54,7 @@ def simulated_residuals(fit: Fit, nsim: int = 250, random_seed: Any = None) -> S
     >>> simulated_residuals(fit, random_seed=1).scaled.shape
     (30,)
     """
-    if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 20:
-        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 20.")
+    check_count("nsim", nsim, least=20)
     rng = random_generator(random_seed)
     if isinstance(fit, LikelihoodFit):
         frame = fit.representing.simulate(int(nsim), rng)

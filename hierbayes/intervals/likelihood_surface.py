@@ -21,6 +21,7 @@ from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import lower_triangles, term_covariances
 from hierbayes.gaussian.marginal import evaluate
 from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.options import is_whole
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
@@ -77,7 +78,7 @@ def likelihood_surface(
         raise OptionError(
             f"likelihood_surface takes a REML or ML fit; it got {type(fit).__name__}."
         )
-    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not 2 <= n <= MOST_POINTS:
+    if not is_whole(n) or not 2 <= n <= MOST_POINTS:
         raise OptionError(f"n={shown(n)} must be a whole number from 2 to {MOST_POINTS}.")
     check_unstructured(fit.design, "likelihood_surface")
     first, second = _chosen(fit, parameters)

@@ -7,10 +7,8 @@ worker and many give the same numbers.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from hierbayes.errors import OptionError
-from hierbayes.options import check_flag, random_generator
+from hierbayes.options import check_flag, is_whole, random_generator
 from hierbayes.progress import counted_progress
 from hierbayes.wording import shown
 
@@ -22,14 +20,14 @@ Part = Callable[[int, int], Any]
 
 def checked_count(nsim: Any) -> int:
     """Return ``nsim`` if it is a whole number of at least 1; else raise OptionError."""
-    if isinstance(nsim, (int, np.integer)) and not isinstance(nsim, bool) and nsim >= 1:
+    if is_whole(nsim) and nsim >= 1:
         return int(nsim)
     raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1, for example 500.")
 
 
 def checked_jobs(n_jobs: Any) -> int:
     """Return ``n_jobs`` if it is a whole number other than 0; else raise OptionError."""
-    if isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool) and n_jobs != 0:
+    if is_whole(n_jobs) and n_jobs != 0:
         return int(n_jobs)
     raise OptionError(
         f"n_jobs={shown(n_jobs)} must be a whole number of workers, for example 1 or 4; -1 takes "

@@ -12,6 +12,7 @@ from hierbayes.families.observations import checked_observations
 from hierbayes.likelihood.generalised_findings import generalised_findings
 from hierbayes.likelihood.generalised_refits import GeneralisedRefits
 from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm, glmm_at
+from hierbayes.options import is_whole
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.psychometric_fits import PsychometricFit
@@ -37,8 +38,7 @@ def fit_generalised(spec: Specification, n_quadrature: int = 1) -> GeneralisedFi
 
 def check_fittable(spec: Specification, n_quadrature: Any) -> None:
     """Refuse what can't be fitted, and numbers of nodes that are none."""
-    whole = isinstance(n_quadrature, int | np.integer) and not isinstance(n_quadrature, bool)
-    if not whole or n_quadrature < 0:
+    if not is_whole(n_quadrature) or n_quadrature < 0:
         raise OptionError(
             f"n_quadrature={shown(n_quadrature)} must be a whole number: 1 for the Laplace "
             "approximation, more for nodes of adaptive quadrature, 0 for a fast look."

@@ -29,9 +29,9 @@ from hierbayes.options import (
     IntervalKind,
     NewLevels,
     SimulatedGroups,
+    check_count,
     check_option,
     random_generator,
-    shown,
 )
 from hierbayes.prediction.predict import (
     chosen_groups,
@@ -241,8 +241,7 @@ def simulate(
     groups: SimulatedGroups = "fitted",
 ) -> pd.DataFrame:
     """Draw responses; the arguments are those of ``PosteriorFit.simulate``."""
-    if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 1:
-        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1.")
+    check_count("nsim", nsim)
     check_option("groups", groups, SimulatedGroups)
     rng = random_generator(random_seed)
     flat = flat_draws(fit.draws, fit.design)

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.capabilities import not_supported
-from hierbayes.errors import OptionError
 from hierbayes.intervals.resampling import drawn_responses
-from hierbayes.options import random_generator, shown
+from hierbayes.options import check_count, random_generator
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 
@@ -29,7 +28,7 @@ def simulate(fit: LinearFit, *, nsim: int = 1, random_seed: Any = None) -> pd.Da
         Shape (n, nsim), columns ``sim_1`` ..., response units. Each column has its own draw of
         every random effect.
     """
-    _check_nsim(nsim)
+    check_count("nsim", nsim)
     if np.isnan(fit.deviance):
         raise not_supported("responses-undetermined", note=fit.undetermined_note)
     rng = random_generator(random_seed)
@@ -56,14 +55,9 @@ def simulate_generalised(
     NotSupportedError
         If the family has no draws.
     """
-    _check_nsim(nsim)
+    check_count("nsim", nsim)
     y = drawn_responses(fit, nsim, random_generator(random_seed))
     if fit.response_family.counts_trials and fit.design.y.ndim == 1:
         y = y / fit.row_parameters["trials"][:, None]
     names = [f"sim_{i + 1}" for i in range(nsim)]
     return pd.DataFrame(y, index=fit.design.row_labels, columns=names)
-
-
-def _check_nsim(nsim: Any) -> None:
-    if not isinstance(nsim, (int, np.integer)) or isinstance(nsim, bool) or nsim < 1:
-        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1.")

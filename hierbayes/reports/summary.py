@@ -11,7 +11,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
 from hierbayes.intervals.linear_tests import coefficient_tests
-from hierbayes.options import Ddf, check_flag, check_option
+from hierbayes.options import Ddf, check_flag, check_option, is_whole
 from hierbayes.render import blocks as kinds
 from hierbayes.render.abbreviate import abbreviate
 from hierbayes.render.layout import fill_lines
@@ -108,8 +108,7 @@ def checked_digits(digits: Any) -> int:
     """Return the number of significant digits to show, lme4's where none is given."""
     if digits is None:
         return SUMMARY_DIGITS
-    whole = isinstance(digits, int | np.integer) and not isinstance(digits, bool)
-    if whole and 1 <= digits <= MOST_DIGITS:
+    if is_whole(digits) and 1 <= digits <= MOST_DIGITS:
         return int(digits)
     raise OptionError(
         f"digits={digits!r} must be a whole number from 1 to {MOST_DIGITS}, for example "
