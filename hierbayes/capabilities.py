@@ -644,12 +644,21 @@ _ROWS = (
     ),
     Limit(
         key="loo-groups-of-family",
-        feature="Leaving out groups in other families, `loo(by=)`",
+        feature="Leaving out groups in other families than with one grouping factor, `loo(by=)`",
         kinds=("other families",),
         sentence=(
-            "Leaving out all rows of each {factor} integrates the random effects out in closed "
-            "form, which needs a Gaussian response; this one is {family}. Leave by out to "
-            "leave out single rows."
+            "Leaving out all rows of each {factor} integrates the random effects out, of "
+            "family={family!r} by quadrature: for one grouping factor with up to two columns of "
+            "random effects, and a smooth density. Leave by out to leave out single rows."
+        ),
+    ),
+    Limit(
+        key="loo-refit-of-family",
+        feature="Refits without groups in other families, `loo(by=, refit=True)`",
+        kinds=("other families",),
+        sentence=(
+            "refit=True is for Gaussian models, and this one has family={family!r}. Leave refit "
+            "out: Pareto's k says which groups need a fit of their own."
         ),
     ),
     Limit(

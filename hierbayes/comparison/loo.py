@@ -7,7 +7,8 @@ With draws phi_s of the posterior, the posterior without y_j is reached by impor
 
 For single rows phi holds all parameters and random effects and p(y_j | y_-j, phi) is the
 likelihood of the row. For groups of a Gaussian model phi holds the sds, correlations and sigma
-(``leave_group_out.py``): no draw of the random effects of the group left out is needed, and the
+(``leave_group_out.py``), for those of a generalised one the coefficients too
+(``leave_level_out.py``): no draw of the random effects of the group left out is needed, and the
 weights have much shorter tails.
 
 Source: Vehtari, Gelman & Gabry (2017), Statistics and Computing 27:1413; Vehtari, Simpson, Gelman,
@@ -29,6 +30,7 @@ from hierbayes.comparison.leave_group_out import (
     group_log_densities,
     refit_without,
 )
+from hierbayes.comparison.leave_level_out import level_log_densities
 from hierbayes.errors import DataError, OptionError
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo
@@ -52,9 +54,10 @@ def loo(
     ----------
     fit : PosteriorFit
     by : str, optional
-        A grouping factor: all rows of each of its levels are left out at once, and the fixed and
-        random effects are integrated out in closed form (Gaussian models). Single rows are left
-        out when not given.
+        A grouping factor: all rows of each of its levels are left out at once. In Gaussian models
+        the fixed and random effects are integrated out in closed form, in generalised models of
+        one grouping factor the random effects by quadrature. Single rows are left out when not
+        given.
     refit : bool
         With ``by``: sample the model anew without each level whose Pareto k is above 0.7.
     random_seed : int, Generator or SeedSequence
@@ -65,7 +68,8 @@ def loo(
     OptionError
         If ``by`` is no grouping factor of the model.
     NotSupportedError
-        For whole groups of a model that is not Gaussian.
+        For whole groups of a generalised model with several grouping factors, more than two
+        columns of random effects or no smooth density, and for ``refit`` of generalised models.
 
     Examples
     --------
@@ -131,10 +135,13 @@ def _rows(fit: PosteriorFit) -> Loo:
 
 def _groups(fit: PosteriorFit, position: int, rng: np.random.Generator | None) -> Loo:
     factor = fit.design.factors[position]
-    if not fit.response_family.is_linear:
-        raise not_supported("loo-groups-of-family", factor=factor.name, family=fit.family)
     if factor.levels.size < 2:
         raise DataError(f"{factor.name} has one level; without its rows nothing is left to learn.")
+    if not fit.response_family.is_linear:
+        if rng is not None:
+            raise not_supported("loo-refit-of-family", family=fit.family)
+        terms = psis(level_log_densities(fit), relative_efficiency=_relative_efficiency(fit))
+        return _group_record(fit, position, terms)
     problem = GroupProblem(
         kernel=fit.spec.kernel("reml"),
         priors=fit.priors,
@@ -148,6 +155,11 @@ def _groups(fit: PosteriorFit, position: int, rng: np.random.Generator | None) -
     terms = psis(group_log_densities(problem), relative_efficiency=_relative_efficiency(fit))
     if rng is not None:
         terms = _with_refits(terms, problem, rng)
+    return _group_record(fit, position, terms)
+
+
+def _group_record(fit: PosteriorFit, position: int, terms: "PsisTerms") -> Loo:
+    factor = fit.design.factors[position]
     return _record(
         fit,
         terms,
@@ -179,7 +191,7 @@ def _what_is_left_out(fit: PosteriorFit, position: int) -> str:
     rows = f"{low} rows" if low == high else f"{low} to {high} rows"
     if high == 1:
         rows = "1 row"
-    gaussian = fit.priors.gaussian_beta() is not None
+    gaussian = fit.response_family.is_linear and fit.priors.gaussian_beta() is not None
     integrated = "fixed and random effects" if gaussian else "random effects"
     text = (
         f"All rows of each {factor.name} ({rows}) are left out at once; {integrated} are "
@@ -316,10 +328,13 @@ def _findings(fit: PosteriorFit, table: pd.DataFrame, by: str | None) -> tuple[F
 
 
 def _advice(fit: PosteriorFit, by: str | None) -> str:
+    if by is not None and not fit.response_family.is_linear:
+        return "Fit the model without each of them, and look at what changes."
     if by is not None:
         return f'hb.loo(fit, by="{by}", refit=True) samples the model without each of them.'
-    if fit.design.factors and fit.response_family.is_linear:
-        name = fit.design.factors[-1].name
+    factors = fit.design.factors
+    if len(factors) == 1 or (factors and fit.response_family.is_linear):
+        name = factors[-1].name
         return (
             "Such rows carry much of what is known about their group's effects; "
             f'hb.loo(fit, by="{name}") integrates these out.'

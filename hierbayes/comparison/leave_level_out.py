@@ -1,0 +1,76 @@
+"""Log p(y_j | phi) of the rows of whole levels of a generalised model of one grouping factor.
+
+Given phi, the coefficients, the covariance of the effects and the further parameters of the family,
+the rows y_j of a level are independent of all others, so that what phi predicts of a level that was
+left out is the integral over its effects of ``level_integrals.py``, by adaptive quadrature. Nodes
+are added until more of them change nothing; no draw of the effects is needed, of whichever sampler.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray
+from hierbayes.bayes.predictive import FlatDraws, flat_draws
+from hierbayes.capabilities import not_supported
+from hierbayes.generalised.conditional import Conditional, conditional
+from hierbayes.generalised.level_integrals import LevelRows, Points, level_rows
+from hierbayes.results.posterior_fit import PosteriorFit
+
+# Nodes a column, tried in turn until the next would change no term by more than that.
+LADDERS = {1: (5, 9, 19, 39, 79), 2: (5, 9, 19, 39)}
+MOST_ERROR = 1e-4
+CHECKED = 32  # draws, evenly spaced and at least, at which the error is measured
+
+
+def level_log_densities(fit: PosteriorFit) -> FloatArray:
+    """Log p(y_j | phi) for every draw and level of the model's grouping factor, shape (S, J).
+
+    Raises
+    ------
+    NotSupportedError
+        With several grouping factors, more than two columns of random effects, or a family without
+        a smooth density.
+    """
+    design, family = fit.design, fit.response_family
+    columns = len(design.factors[0].columns)
+    is_smooth = family.log_density is not None and family.is_smooth and not family.is_ordinal
+    if len(design.factors) > 1 or columns not in LADDERS or not is_smooth:
+        raise not_supported(
+            "loo-groups-of-family", factor=design.factors[0].name, family=fit.family
+        )
+    model = conditional(design, family)
+    rows, at = level_rows(model), _points(model, flat_draws(fit.draws, design))
+    every = max(at.beta.shape[0] // CHECKED, 1)
+    checked = at[slice(None, None, every)]
+    n_points = LADDERS[columns][-1]
+    for fewer, more in pairwise(LADDERS[columns]):
+        difference = _log_levels(rows, checked, fewer) - _log_levels(rows, checked, more)
+        if np.abs(difference).max() <= MOST_ERROR:
+            n_points = fewer
+            break
+    return _log_levels(rows, at, n_points)
+
+
+def _points(model: Conditional, flat: FlatDraws) -> Points:
+    """Draws in the basis of the model."""
+    pairs = zip(model.further, model.transforms, strict=True)
+    named = flat.family | {"sigma": flat.sigma}
+    phi = [np.asarray(transform.forward(named[p.name])) for p, transform in pairs]
+    return Points(
+        beta=flat.beta @ np.linalg.inv(model.x_basis).T,
+        Lambda=np.linalg.inv(model.z_bases[0]) @ flat.roots[0],
+        phi=np.stack(phi, axis=1) if phi else np.zeros((flat.n_draws, 0)),
+    )
+
+
+def _log_levels(rows: LevelRows, at: Points, n_points: int) -> FloatArray:
+    """Log integrals (S, J) by the rule of ``n_points`` a column."""
+    _, J, q = rows.size
+    S = at.beta.shape[0]
+    found = np.empty((S, J))
+    for part in rows.chunks(S, n_points**q):
+        own = at[part]
+        places = rows.places(own, np.zeros((J, own.beta.shape[0], q)))
+        found[part] = rows.integrals(own, places, n_points).log_levels.T
+    return found
