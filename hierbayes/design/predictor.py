@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from hierbayes.arrays import FloatArray, IntArray, record
@@ -42,6 +43,14 @@ class GroupingFactor:
     def with_rows(self, rows: npt.NDArray[Any]) -> "GroupingFactor":
         """Return the factor over some of its rows, in any order; all levels stay."""
         return replace(self, codes=self.codes[rows], z=self.z[rows])
+
+    def sums_with(self, values: FloatArray) -> FloatArray:
+        """Return the sum over each level's rows of z times values (n, c), shape (J, q, c)."""
+        sums = np.empty((self.levels.size, self.z.shape[1], values.shape[1]))
+        for k, z in enumerate(self.z.T):
+            for c, own in enumerate(values.T):
+                sums[:, k, c] = np.bincount(self.codes, z * own, minlength=self.levels.size)
+        return sums
 
     def with_columns(self, columns: Sequence[int]) -> "GroupingFactor":
         """Return the factor with some of its columns."""

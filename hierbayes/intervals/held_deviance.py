@@ -189,7 +189,7 @@ class _Point:
     last: FloatArray
 
 
-@record(kw_only=False)
+@record
 class _InEntries:
     """Derivatives in the k entries of the turned triangles.
 
@@ -281,7 +281,7 @@ def _in_entries(point: _Point) -> _InEntries:
         directions.append(s)
     square, on_held = _information(point, directions)
     curvature += last[:, None, None] * square
-    return _InEntries(gradient, curvature, on_sigma, on_held)
+    return _InEntries(gradient=gradient, curvature=curvature, on_sigma=on_sigma, on_held=on_held)
 
 
 def _in_parameters(
@@ -308,7 +308,8 @@ def _in_parameters(
         )
     square, on_held = _information(point, directions)
     curvature = squares_of(shape, point.entries, point.triangles, slopes)
-    return _InEntries(gradient, curvature + last[:, None, None] * square, on_sigma, on_held)
+    curvature = curvature + last[:, None, None] * square
+    return _InEntries(gradient=gradient, curvature=curvature, on_sigma=on_sigma, on_held=on_held)
 
 
 def _residual_modes(point: _Point, e: FloatArray) -> tuple[list[FloatArray], list[FloatArray]]:

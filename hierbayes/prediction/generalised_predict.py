@@ -114,14 +114,8 @@ def _variance(
 def _moved(fit: GeneralisedFit) -> FloatArray:
     """Minus db/dbeta of the levels of a model's only factor, (J, q, p)."""
     (factor,) = fit.design.factors
-    weight = fit.row_curvature
-    X = fit.design.X[:, fit.kept] * weight[:, None]
-    J, q = fit.modes[0].shape
-    sums = np.zeros((J, q, X.shape[1]))
-    for k in range(q):
-        for j in range(X.shape[1]):
-            sums[:, k, j] = np.bincount(factor.codes, factor.z[:, k] * X[:, j], minlength=J)
-    return np.asarray(fit.mode_covariances[0] @ sums)
+    X = fit.design.X[:, fit.kept] * fit.row_curvature[:, None]
+    return np.asarray(fit.mode_covariances[0] @ factor.sums_with(X))
 
 
 def _of_several(

@@ -11,6 +11,7 @@ Source: Wichmann & Hill (2001), Percept. Psychophys. 63:1293, section on Monte-C
 Gelman, Meng & Stern (1996), Stat. Sinica 6:733.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,13 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.predictive import fitted_predictor, flat_draws
 from hierbayes.errors import OptionError
 from hierbayes.families.observations import checked_observations
-from hierbayes.options import random_generator
+from hierbayes.options import check_count, random_generator
 from hierbayes.psychometrics.refits import simulated_refits
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.goodness_of_fit import GoodnessOfFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.psychometric_fits import PsychometricFit, PsychometricPosterior
-from hierbayes.wording import shown
 
 
 @record
@@ -41,13 +41,29 @@ class _Cells:
         return np.bincount(self.of, rows, minlength=self.trials.size)
 
 
+@record
+class _Rows:
+    """Successes and trials (n,), and the cells they fall into."""
+
+    y: FloatArray
+    trials: FloatArray
+    cells: _Cells
+
+
+@record
+class _Compared:
+    """Deviance and Pearson's statistic of S responses, observed and simulated, arrays (2, S)."""
+
+    observed: FloatArray
+    simulated: FloatArray
+    how: str
+
+
 def goodness_of_fit(
     fit: PsychometricFit | PsychometricPosterior, nsim: Any, random_seed: Any
 ) -> GoodnessOfFit:
     """Compare a fit with what it would make; see ``Thresholds.goodness_of_fit``."""
-    whole = isinstance(nsim, int | np.integer) and not isinstance(nsim, bool)
-    if not whole or nsim < 1:
-        raise OptionError(f"nsim={shown(nsim)} must be a whole number of at least 1.")
+    nsim = check_count("nsim", nsim)
     rng = random_generator(random_seed)
     y, trials = checked_observations(fit.design, fit.response_family).T
     cells = _cells(fit, trials)
@@ -57,20 +73,21 @@ def goodness_of_fit(
             f"There are {cells.trials.size} cells of equal predictors for {fit.n_params} "
             "parameters: no degree of freedom is left to judge the fit by."
         )
+    rows = _Rows(y=y, trials=trials, cells=cells)
     if isinstance(fit, PosteriorFit):
-        observed, simulated, how = _of_posterior(fit, y, trials, cells, nsim, rng)
+        found = _of_posterior(fit, rows, nsim, rng)
     else:
-        observed, simulated, how = _of_fit(fit, y, trials, cells, nsim, rng)
+        found = _of_fit(fit, rows, nsim, rng)
     return GoodnessOfFit(
-        deviance=float(np.mean(observed[0])),
-        dispersion=float(np.mean(observed[1])) / df,
-        simulated_deviance=simulated[0],
-        simulated_dispersion=simulated[1] / df,
-        observed_deviance=observed[0],
-        observed_dispersion=observed[1] / df,
+        deviance=float(np.mean(found.observed[0])),
+        dispersion=float(np.mean(found.observed[1])) / df,
+        simulated_deviance=found.simulated[0],
+        simulated_dispersion=found.simulated[1] / df,
+        observed_deviance=found.observed[0],
+        observed_dispersion=found.observed[1] / df,
         cells=cells.trials.size,
         df=df,
-        how=how,
+        how=found.how,
         formula_text=fit.formula_text,
         data_name=fit.data_name,
     )
@@ -87,11 +104,10 @@ def _cells(fit: Fit, trials: FloatArray) -> _Cells:
     return _Cells(of=of, trials=np.bincount(of, trials))
 
 
-def _statistics(
-    cells: _Cells, y: FloatArray, trials: FloatArray, psi: FloatArray, wider: FloatArray | float
-) -> tuple[float, float]:
+def _statistics(rows: _Rows, psi: FloatArray, wider: FloatArray | float) -> tuple[float, float]:
     """Deviance of the cells, and Pearson's statistic."""
-    k, n = cells.sums(y), cells.trials
+    cells, trials = rows.cells, rows.trials
+    k, n = cells.sums(rows.y), cells.trials
     mu = cells.sums(trials * psi)
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = np.where(k > 0, k * np.log(k / mu), 0.0)
@@ -110,42 +126,29 @@ def _wider(fit: Fit, trials: FloatArray, at: Any) -> FloatArray | float:
     return np.asarray(1.0 + (trials - 1.0) / (at["kappa"] + 1.0))
 
 
-def _of_fit(
-    fit: GeneralisedFit,
-    y: FloatArray,
-    trials: FloatArray,
-    cells: _Cells,
-    nsim: int,
-    rng: np.random.Generator,
-) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray], str]:
+def _of_fit(fit: GeneralisedFit, rows: _Rows, nsim: int, rng: np.random.Generator) -> _Compared:
     family = fit.response_family
     curve = family.curve
     assert curve is not None
 
     def measured(y: FloatArray, eta: FloatArray, at: Any) -> tuple[float, float]:
         psi = np.asarray(curve.expectation(family.mean(eta), at))
-        return _statistics(cells, y, trials, psi, _wider(fit, trials, at))
+        return _statistics(replace(rows, y=y), psi, _wider(fit, rows.trials, at))
 
-    observed = measured(y, fit.linear_predictor, dict(fit.dispersion))
+    observed = measured(rows.y, fit.linear_predictor, dict(fit.dispersion))
     again = simulated_refits(fit, nsim, rng)
     simulated = [
         measured(y, eta, {name: values[t] for name, values in again.further.items()})
         for t, (y, eta) in enumerate(zip(again.Y.T, again.eta.T, strict=True))
     ]
-    deviance, dispersion = np.array(simulated).reshape(-1, 2).T
-    ones = np.ones(deviance.size)
-    how = f"{deviance.size} responses with new random effects, each fitted again"
-    return (observed[0] * ones, observed[1] * ones), (deviance, dispersion), how
+    return _Compared(
+        observed=np.repeat(np.array([observed]).T, len(simulated), axis=1),
+        simulated=np.array(simulated).reshape(-1, 2).T,
+        how=f"{len(simulated)} responses with new random effects, each fitted again",
+    )
 
 
-def _of_posterior(
-    fit: PosteriorFit,
-    y: FloatArray,
-    trials: FloatArray,
-    cells: _Cells,
-    nsim: int,
-    rng: np.random.Generator,
-) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray], str]:
+def _of_posterior(fit: PosteriorFit, rows: _Rows, nsim: int, rng: np.random.Generator) -> _Compared:
     family = fit.response_family
     curve = family.curve
     assert curve is not None and family.draw is not None
@@ -155,16 +158,12 @@ def _of_posterior(
     at = {name: value[:, None] for name, value in flat.family.items()}
     mu = family.mean(eta)
     psi = np.broadcast_to(curve.expectation(mu, at), eta.shape)
-    drawn = family.draw(rng, mu, {**at, "trials": trials})
-    rows = []
+    drawn = family.draw(rng, mu, {**at, "trials": rows.trials})
+    both = []
     for i in range(nsim):
-        wider = _wider(fit, trials, {name: value[i] for name, value in at.items()})
-        rows.append(
-            (
-                *_statistics(cells, y, trials, psi[i], wider),
-                *_statistics(cells, np.asarray(drawn[i]), trials, psi[i], wider),
-            )
-        )
-    found = np.array(rows).T
+        wider = _wider(fit, rows.trials, {name: value[i] for name, value in at.items()})
+        new = replace(rows, y=np.asarray(drawn[i]))
+        both.append((_statistics(rows, psi[i], wider), _statistics(new, psi[i], wider)))
+    observed, simulated = np.moveaxis(np.array(both), 0, -1)
     how = f"{nsim} responses of the same levels, each at a draw of the posterior"
-    return (found[0], found[1]), (found[2], found[3]), how
+    return _Compared(observed=observed, simulated=simulated, how=how)

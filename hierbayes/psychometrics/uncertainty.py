@@ -127,10 +127,5 @@ def _mode_slopes(fit: GeneralisedFit) -> FloatArray:
         found = family.derivatives(y, fit.linear_predictor, fit.row_parameters, order=1, of=name)
         slope = found.derivative(1, 1)[:, None]
         rows.append(np.where(np.isfinite(slope), slope, 0.0))
-    pulls = np.concatenate(rows, axis=1)
-    J, q = fit.modes[0].shape
-    sums = np.zeros((J, q, pulls.shape[1]))
-    for k in range(q):
-        for i in range(pulls.shape[1]):
-            sums[:, k, i] = np.bincount(factor.codes, factor.z[:, k] * pulls[:, i], minlength=J)
+    sums = factor.sums_with(np.concatenate(rows, axis=1))
     return np.asarray(fit.mode_covariances[0] @ sums)
