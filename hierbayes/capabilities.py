@@ -403,6 +403,15 @@ _ROWS = (
         sentence="known_sd: bambi has no known residual sds. Use to_pymc().",
     ),
     Limit(
+        key="bambi-link",
+        feature="Links in `to_bambi` that bambi does not have",
+        kinds=("other families",),
+        sentence=(
+            "link={link!r}: bambi does not have it for family={family!r}. Use to_pymc(), which "
+            "has our own density."
+        ),
+    ),
+    Limit(
         key="bambi-own-family",
         feature="Families of one's own in `to_bambi`",
         kinds=("other families",),

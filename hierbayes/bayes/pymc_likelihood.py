@@ -1,7 +1,7 @@
-"""The response's distribution in PyMC: bambi's for a built-in family, else the family's own.
+"""The response's distribution in PyMC: bambi's where it has the family and link, else our own.
 
-A family of one's own has its log density, written in NumPy's words, which becomes a graph of
-tensors here; its ``draw`` draws what PyMC predicts.
+A family of one's own, or one of ours with a link that bambi lacks, has its log density, written in
+NumPy's words, which becomes a graph of tensors here; its ``draw`` draws what PyMC predicts.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,19 @@ from typing import Any
 import numpy as np
 
 from hierbayes.families.family import Family
+from hierbayes.families.mean_ends import mean_ends
 from hierbayes.families.own import unwritable
-from hierbayes.families.symbolic import Symbolic, log_density
+from hierbayes.families.symbolic import Symbolic, log_density, tensor
+
+
+def is_bambis(family: Family) -> bool:
+    """Whether bambi has the family with its link."""
+    if not family.is_builtin:
+        return False
+    from bambi.defaults import get_builtin_family
+
+    found = get_builtin_family(family.name)
+    return family.link.name in found.SUPPORTED_LINKS[found.likelihood.parent]
 
 
 def bambi_family(family: Family) -> Any:
@@ -40,7 +51,7 @@ def add_likelihood(
     """
     if family.add_likelihood is not None:
         return family.add_likelihood(name, eta, parameters=parameters, observed=observed, dims=dims)
-    if not family.is_builtin:
+    if not is_bambis(family):
         given = dict(parameters)
         if family.counts_trials:
             given["trials"], observed = observed[:, 1], observed[:, 0]
@@ -94,6 +105,13 @@ def _own(
 
 def _density(family: Family, y: Any, eta: Any, parameters: Mapping[str, Any]) -> Any:
     try:
-        return log_density(family, y, eta, parameters)
+        value = log_density(family, y, eta, parameters)
     except (TypeError, AttributeError, IndexError) as error:
         raise unwritable(family, error, Symbolic) from error
+    ends = mean_ends(family)
+    if ends is None:
+        return value
+    import pytensor.tensor as pt
+
+    mu = tensor(family.link.inverse(Symbolic(eta)))
+    return pt.switch(pt.and_(mu > ends[0], mu < ends[1]), value, -np.inf)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import IntArray
+from hierbayes.bayes.pymc_likelihood import is_bambis
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
@@ -95,6 +96,8 @@ class _Frame:
 def _check_expressible(design: Design, family: Family) -> None:
     if not family.is_builtin:
         raise not_supported("bambi-own-family", family=family.name)
+    if not is_bambis(family):
+        raise not_supported("bambi-link", family=family.name, link=family.link.name)
     for term in design.terms:
         if len(term.columns) > 1:
             factor = design.factors[term.factor]

@@ -189,7 +189,7 @@ def _continuous() -> list[Family]:
 
 
 def _binary() -> list[Family]:
-    probability = (*PROBABILITY, "identity")
+    probability = (*PROBABILITY, "identity", "cauchit", "log")
     trials = {"response": "trials", "reads_categories": True, "is_discrete": True}
     return [
         _family(
@@ -215,6 +215,7 @@ def _binary() -> list[Family]:
         _family(
             "beta_binomial",
             *PROBABILITY,
+            "cauchit",
             parameters=(KAPPA,),
             log_density=densities.beta_binomial,
             draw=_draw_beta_binomial,
@@ -233,6 +234,7 @@ def _binary() -> list[Family]:
         _family(
             "beta",
             *PROBABILITY,
+            "cauchit",
             support=SHARES,
             parameters=(KAPPA,),
             log_density=densities.beta,
@@ -245,7 +247,8 @@ def _binary() -> list[Family]:
 
 def _counts() -> list[Family]:
     counts = {"support": COUNTS, "is_discrete": True}
-    poisson, negative_binomial = ("log", "identity"), ("log", "identity", "cloglog")
+    poisson = ("log", "identity", "sqrt")
+    negative_binomial = ("log", "identity", "cloglog", "sqrt")
     return [
         _family(
             "poisson",

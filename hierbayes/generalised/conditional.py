@@ -20,8 +20,8 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.families.builtin import COUNTS, NOT_NEGATIVE, POSITIVE, SHARES, ZERO_ONE
 from hierbayes.families.family import Family, Parameter
+from hierbayes.families.mean_ends import has_mean
 from hierbayes.families.observations import checked_observations
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.products import covariance_shape, term_basis
@@ -253,23 +253,6 @@ class Conditional:
         """Which coordinates of further parameters have an end, at zero, (d,)."""
         return np.array([transform is OF_RARE for transform in self.transforms], dtype=np.bool_)
 
-    @cached_property
-    def mean_ends(self) -> tuple[float, float] | None:
-        """Between which ends mu must lie, where the link allows others; else None.
-
-        A density may be a number there all the same: that of no count is exp(-mu), above one for a
-        negative mu.
-        """
-        family = self.family
-        if not family.is_builtin or not family.link.power or math.isnan(family.link.power):
-            return None
-        if family.counts_trials or family.support in (ZERO_ONE, SHARES):
-            return 0.0, 1.0
-        is_mean = not family.is_log_response
-        if is_mean and family.support in (COUNTS, POSITIVE, NOT_NEGATIVE):
-            return 0.0, math.inf
-        return None
-
     def off_ends(self, phi: FloatArray) -> FloatArray:
         """Further parameters (d,) a step inside of ends they are near, where a search begins."""
         return np.where(self.has_end, np.maximum(np.abs(phi), OFF_END), phi)
@@ -352,12 +335,7 @@ class Conditional:
         y = _beside(self.y, eta.ndim)
         with np.errstate(all="ignore"):
             found = self.family.derivatives(y, eta, self._given(phi, eta.ndim), order=order)
-        possible = np.isfinite(found.value)
-        if self.mean_ends is not None:
-            low, high = self.mean_ends
-            with np.errstate(all="ignore"):
-                mu = self.family.mean(eta)
-            possible &= (mu > low) & (mu < high)
+        possible = np.isfinite(found.value) & has_mean(self.family, eta)
         slopes = [found.derivative(i) for i in range(1, order + 1)]
         if not possible.all():  # quadrature has nodes beyond the reach of a link
             slopes = [np.where(possible, slope, 0.0) for slope in slopes]

@@ -28,6 +28,7 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.families.family import Mean
+from hierbayes.families.mean_ends import has_mean
 from hierbayes.families.series import Series
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.linalg.stacked import (
@@ -208,7 +209,7 @@ class LevelRows:
             values = family.log_density(  # type: ignore[misc]
                 _rows(self.model.y), Mean(eta=eta, link=family.link), self._given(at)
             )
-        values = np.where(np.isfinite(values), values, -np.inf)
+        values = np.where(np.isfinite(values) & has_mean(family, eta), values, -np.inf)
         return np.asarray(self._summed(values) - 0.5 * (u**2).sum(axis=2))
 
     def slopes(self, at: Points, found: Integrals) -> Slopes:
@@ -259,6 +260,7 @@ class LevelRows:
             )
         value, slope, bend = (found.derivative(i) for i in range(3))
         possible = np.isfinite(value) & np.isfinite(slope) & np.isfinite(bend)
+        possible &= has_mean(self.model.family, eta)
         return (
             np.where(possible, value, -np.inf),
             np.where(possible, slope, 0.0),

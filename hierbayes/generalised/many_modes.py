@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.families.mean_ends import has_mean
 from hierbayes.families.series import Series
 from hierbayes.gaussian.many_weights import ManyWeights
 from hierbayes.gaussian.marginal import Factor
@@ -64,13 +65,7 @@ class ManyResponses:
 
     def _possible(self, found: Series, eta: FloatArray) -> BoolArray:
         """Which rows have a density at eta."""
-        possible = np.isfinite(found.value)
-        if self.model.mean_ends is not None:
-            low, high = self.model.mean_ends
-            with np.errstate(all="ignore"):
-                mu = self.model.family.mean(eta)
-            possible &= (mu > low) & (mu < high)
-        return possible
+        return np.asarray(np.isfinite(found.value) & has_mean(self.model.family, eta))
 
     def densities(self, eta: FloatArray, phi: FloatArray, *, order: int = 2) -> Densities:
         """Log densities of the rows at eta (n, T) with derivatives up to ``order``, 2 or 3."""

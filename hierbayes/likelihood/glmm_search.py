@@ -79,7 +79,7 @@ class Search(Problem[Criterion]):
         """Evaluate at a point (m,)."""
         self.evaluations += 1
         mode = self.mode(x)
-        if self.n_quadrature > 1:
+        if self.n_quadrature > 1 and mode.u:
             found = Quadrature(mode, self.n_quadrature, self.beside)
             self.beside = found.away
             return found

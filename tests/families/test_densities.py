@@ -33,6 +33,10 @@ def rows(family, link):
         eta = np.abs(eta) + 0.2
     if link == "identity" and bounded:
         eta = rng.uniform(0.1, 0.9, 12)
+    if link == "log" and bounded:
+        eta = np.log(rng.uniform(0.1, 0.9, 12))
+    if link == "sqrt":
+        eta = np.abs(eta) + 0.5
     if family.counts_trials:
         return eta, rng.integers(0, 8, 12).astype(float)
     if family.is_ordinal:

@@ -41,6 +41,8 @@ def table(
     eta = 0.3 * x + 0.3 * rng.normal(size=n_levels)[g] + 0.2 * rng.normal(size=4)[t]
     if own.link.name in ("identity", "inverse", "inverse_squared", "sqrt"):
         eta = (0.5 + 0.05 * np.tanh(eta)) if own.reads_categories else 2.0 + 0.3 * np.tanh(eta)
+    if link == "log" and own.reads_categories:
+        eta = -1.0 + 0.3 * np.tanh(eta)
     at = {name: np.asarray(value) for name, value in FURTHER.items()}
     trials = rng.integers(2, 9, n).astype(float)
     y = np.asarray(own.draw(rng, own.mean(eta), at | {"trials": trials}), dtype=float)

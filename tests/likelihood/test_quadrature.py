@@ -127,6 +127,16 @@ def test_nodes_move_the_fit_of_nested_factors_towards_the_truth():
     assert many.theta[0] > laplace.theta[0] + 0.1
 
 
+@pytest.mark.filterwarnings("ignore::hierbayes.DesignWarning")
+def test_a_model_whose_only_factor_is_dropped_has_nothing_to_integrate():
+    cbpp = hb.load_dataset("cbpp")
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    fit = hb.glmer(formula, cbpp, n_quadrature=5)
+    without = hb.ranova(fit).to_frame()["loglik"].iloc[-1]
+    alone = hb.glmer(formula.replace(" + (1 | herd)", ""), cbpp, n_quadrature=5)
+    assert without == pytest.approx(alone.loglik, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("rows", "formula", "n", "sentence"),
     [
