@@ -153,6 +153,15 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="quadrature-nodes",
+        feature="Quadrature at very many nodes and rows, `n_quadrature`",
+        kinds=("glmer",),
+        sentence=(
+            "n_quadrature={n} evaluates {rows} rows at {nodes} nodes each, which does not fit in "
+            "memory. Use fewer nodes, or n_quadrature=1, the Laplace approximation."
+        ),
+    ),
+    Limit(
         key="quadrature-size",
         feature="Quadrature of very many effects of several grouping factors, `n_quadrature`",
         kinds=("glmer",),

@@ -12,6 +12,7 @@ from hierbayes.families.observations import checked_observations
 from hierbayes.likelihood.generalised_findings import generalised_findings
 from hierbayes.likelihood.generalised_refits import GeneralisedRefits
 from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm, glmm_at
+from hierbayes.likelihood.level_sums import MOST_POINTS
 from hierbayes.options import is_whole
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.generalised_fit import GeneralisedFit
@@ -42,6 +43,11 @@ def check_fittable(spec: Specification, n_quadrature: Any) -> None:
         raise OptionError(
             f"n_quadrature={shown(n_quadrature)} must be a whole number: 1 for the Laplace "
             "approximation, more for nodes of adaptive quadrature, 0 for a fast look."
+        )
+    if n_quadrature > MOST_POINTS:
+        raise OptionError(
+            f"n_quadrature={n_quadrature}: more than {MOST_POINTS} nodes a column add nothing but "
+            "time; 10 are usually plenty. fit.laplace_error says how many are enough."
         )
 
 

@@ -30,7 +30,7 @@ from hierbayes.likelihood.convergence import is_term_singular
 from hierbayes.likelihood.criterion import FLOOR
 from hierbayes.likelihood.glmm_search import Search, hessian
 from hierbayes.likelihood.laplace import Criterion
-from hierbayes.likelihood.level_sums import MOST_COLUMNS
+from hierbayes.likelihood.level_sums import MOST_COLUMNS, MOST_EVALUATIONS
 from hierbayes.likelihood.quadrature import is_within_reach
 from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, minimise, spectrum
 from hierbayes.specification.specification import Specification
@@ -173,6 +173,10 @@ def check_quadrature(spec: Specification, n_quadrature: int) -> None:
             columns=columns[0],
             most=MOST_COLUMNS,
         )
+    nodes = n_quadrature ** columns[0]
+    rows = spec.design.y.shape[0]
+    if rows * nodes > MOST_EVALUATIONS:
+        raise not_supported("quadrature-nodes", n=n_quadrature, nodes=nodes, rows=rows)
     levels = [factor.levels.size for factor in factors]
     if not is_within_reach(levels, columns, n_quadrature):
         coarse = sum(J * q for J, q in zip(levels[1:], columns[1:], strict=True))

@@ -30,6 +30,8 @@ from hierbayes.generalised.pirls import Mode
 from hierbayes.linalg.stacked import inverse_of_triangles
 
 MOST_COLUMNS = 3
+MOST_POINTS = 100  # where an integrand of any use has long settled
+MOST_EVALUATIONS = 2 * 10**7  # rows times nodes, 8 bytes each in every array of theirs
 
 
 @record

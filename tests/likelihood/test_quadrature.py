@@ -141,6 +141,7 @@ def test_a_model_whose_only_factor_is_dropped_has_nothing_to_integrate():
     ("rows", "formula", "n", "sentence"),
     [
         (60, "y ~ 1 + (x + z + w | g) + (1 | h)", 3, "g has 4. Use n_quadrature=1"),
+        (3000, "y ~ 1 + (x + z | g)", 20, "3000 rows at 8000 nodes each"),
         (4000, "y ~ 1 + (1 | one) + (1 | two)", 3, "2000 effects of the other factors"),
     ],
 )
@@ -152,3 +153,10 @@ def test_what_is_too_large_is_one_sentence(rows, formula, n, sentence):
     }  # fmt: skip
     with pytest.raises(hb.NotSupportedError, match=sentence):
         hb.glmer(formula, data, "poisson", n_quadrature=n)
+
+
+def test_more_nodes_than_help_are_one_sentence():
+    with pytest.raises(hb.OptionError, match="more than 100 nodes a column"):
+        hb.glmer(
+            "y ~ 1 + (1 | g)", {"y": [1, 2, 3, 4], "g": [1, 1, 2, 2]}, "poisson", n_quadrature=500
+        )
