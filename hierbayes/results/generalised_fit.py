@@ -138,8 +138,9 @@ class GeneralisedFit(LikelihoodFit):
         """R (p, p) with R R' the covariance matrix of ``beta``; NaN where that has none."""
         if not np.isfinite(self.vcov_beta).all():
             return np.full(self.vcov_beta.shape, np.nan)
-        sizes, axes = np.linalg.eigh(self.vcov_beta)
-        return np.asarray(axes * np.sqrt(np.maximum(sizes, 0.0)))
+        errors = np.sqrt(np.diagonal(self.vcov_beta))[:, None]  # each in a unit of its own
+        sizes, axes = np.linalg.eigh(self.vcov_beta / (errors * errors.T))
+        return np.asarray(errors * axes * np.sqrt(np.maximum(sizes, 0.0)))
 
     @cached_property
     def modes(self) -> tuple[FloatArray, ...]:
