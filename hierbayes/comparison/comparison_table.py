@@ -16,6 +16,8 @@ from hierbayes.results.chains import chain_statistics, credible_interval
 from hierbayes.results.comparison import ComparedFit, likelihood_fits, posterior_fits
 from hierbayes.results.density import density_mode
 from hierbayes.results.fit import Fit
+from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.posterior_parameters import family_names
@@ -23,6 +25,7 @@ from hierbayes.results.tidy import estimated_rows
 
 # An sd this small against sigma, or a correlation this near to 1, is lme4's boundary.
 BOUNDARY = 1e-4
+MOST_COLUMNS = 2  # of random effects, up to which the exact likelihood is found in a moment
 BOUNDS: dict[str, tuple[float, float]] = {
     "fixed": (-np.inf, np.inf),
     "sd": (0.0, np.inf),
@@ -231,6 +234,7 @@ def _reasons(
     draws = next(iter(posterior.values()), None)
     name = "REML" if reference.fit.method == "reml" else "ML"
     lost = _undetermined(reference.fit, rows, at.estimate)
+    shifts = _of_approximation(reference.fit)
     out = []
     for i, row in enumerate(rows):
         measured: dict[str, Any] = {}
@@ -251,6 +255,7 @@ def _reasons(
             model_on_boundary=reference.fit.is_singular,
             reference_converged=reference.fit.converged,
             undetermined=bool(lost[i]),
+            approximation=shifts.get(row.name, math.nan),
             n_levels=row.n_levels,
             has_posterior=draws is not None,
             **measured,
@@ -271,6 +276,19 @@ def _undetermined(fit: LikelihoodFit, rows: Sequence[Row], estimates: FloatArray
         lost += [unknown[i, j] for j in range(len(unknown)) for i in range(j + 1, len(unknown))]
     more = len(rows) - len(lost)  # sigma, and the ICC
     return [*lost, *np.isnan(estimates[len(rows) - more :]).tolist()]
+
+
+def _of_approximation(fit: LikelihoodFit) -> dict[str, float]:
+    """How far each parameter is from the exact likelihood's, in SEs, where that is soon known.
+
+    With several grouping factors it takes draws of the effects, and is left to who asks for it.
+    """
+    if not isinstance(fit, GeneralisedFit) or len(fit.design.factors) != 1:
+        return {}
+    if len(fit.design.factors[0].columns) > MOST_COLUMNS:
+        return {}
+    pairs = zip(interval_parameters(fit), fit.laplace_error.shifts, strict=True)
+    return {spelling: float(shift) for own, shift in pairs for spelling in own.spellings}
 
 
 def _on_boundary(fit: LikelihoodFit, row: Row, estimate: float) -> bool:

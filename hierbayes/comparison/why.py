@@ -37,6 +37,8 @@ class Evidence:
     model_on_boundary : whether any variance of the reference is on the boundary
     reference_converged : whether the search for the reference ended at an optimum
     undetermined : whether no data of this design determine it, or what the reference says of it
+    approximation : standard errors by which the exact likelihood's estimate is above that of the
+        reference, whose likelihood is approximate; NaN where exact or not known
     n_levels : levels of the parameter's grouping factor; 0 without one
     has_posterior : whether the numbers that follow are there
     mean, median, mode, sd, low, high, mcse, r_hat : of the posterior
@@ -55,6 +57,7 @@ class Evidence:
     model_on_boundary: bool = False
     reference_converged: bool = True
     undetermined: bool = False
+    approximation: float = math.nan
     n_levels: int = 0
     has_posterior: bool = True
     mean: float = math.nan
@@ -96,7 +99,7 @@ def why(found: Evidence) -> str:
         return f"{UNDETERMINED}: its prior decides what the posterior says"
     if not math.isfinite(found.reference) and not found.on_boundary:
         return ""
-    clauses = [_search(found), _boundary(found), _prior(found)]
+    clauses = [_search(found), _approximation(found), _boundary(found), _prior(found)]
     if not found.on_boundary:
         clauses += [_correlation(found) or _shape(found), _width(found)]
     if not any(clauses):
@@ -108,6 +111,13 @@ def _search(found: Evidence) -> str:
     if found.reference_converged:
         return ""
     return f"the search of {found.name} did not end at a proven optimum"
+
+
+def _approximation(found: Evidence) -> str:
+    if not abs(found.approximation) > SMALL_SHIFT:
+        return ""
+    side = "low" if found.approximation > 0 else "high"
+    return f"{found.name} is {abs(found.approximation):.2f} SE too {side}: Laplace's approximation"
 
 
 def _boundary(found: Evidence) -> str:

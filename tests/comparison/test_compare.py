@@ -394,3 +394,18 @@ def test_a_posterior_that_has_not_converged_says_so_in_its_rows(reml, post):
 def test_names_must_fit(reml, ml):
     with pytest.raises(hb.HierBayesError, match="must be 2 different names"):
         hb.compare(reml, ml, names=("one",))
+
+
+def test_why_names_the_error_of_laplace_where_it_is_large():
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(40), 4)
+    eta = 0.3 + 2.0 * rng.normal(size=40)[g]
+    data = {"y": (rng.random(160) < 1 / (1 + np.exp(-eta))).astype(int), "g": g}
+    model = hb.Model("y ~ 1 + (1 | g)", data, "binomial")
+    post = model.sample(draws=500, random_seed=1)
+    laplace, exact = model.fit(), model.fit(n_quadrature=15)
+    shift = laplace.laplace_error.shifts["sd_(Intercept)|g"]
+    assert shift > 0.1 and exact.theta[0] > laplace.theta[0]
+    told = hb.compare(laplace, post).to_frame()["why"]["sd((Intercept)|g)"]
+    assert f"ML is {shift:.2f} SE too low: Laplace's approximation" in told
+    assert "Laplace" not in hb.compare(exact, post).to_frame()["why"]["sd((Intercept)|g)"]
