@@ -47,7 +47,7 @@ class VarianceShares:
 
     Attributes
     ----------
-    fixed : array, shape (S,)
+    fixed : array, shape (S,), of the fixed part over the rows
     random : per grouping factor, array (S,)
     residual : array, shape (S,)
     """

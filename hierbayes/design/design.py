@@ -73,14 +73,14 @@ class Design:
         return self.mean.X
 
     @property
-    def coef_names(self) -> tuple[str, ...]:
-        """The names of the columns of X as R prints them."""
-        return self.mean.coef_names
-
-    @property
     def assign(self) -> IntArray:
         """Of each column of X its term, shape (p,): 0 for the intercept, k for the k-th term."""
         return self.mean.assign
+
+    @property
+    def coef_names(self) -> tuple[str, ...]:
+        """The names of the columns of X as R prints them."""
+        return self.mean.coef_names
 
     @property
     def factors(self) -> tuple[GroupingFactor, ...]:

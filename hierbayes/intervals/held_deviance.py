@@ -195,7 +195,7 @@ class _InEntries:
 
     Attributes
     ----------
-    gradient : array, shape (T, k)
+    gradient : of the deviance, array (T, k)
     curvature : array, shape (T, k, k)
     on_sigma : array, shape (T, k), cross derivative with log sigma
     on_held : array, shape (T, k), V_i V^-1 e times the held column of X

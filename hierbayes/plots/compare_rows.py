@@ -47,7 +47,7 @@ class Row:
 
     Attributes
     ----------
-    name : of the parameter
+    name : the parameter as the table of the comparison has it
     kind : "fixed", "sd", "cor", "sigma", "icc" or "family"
     density : prior and posterior of the first posterior, or None
     marks : of the fits in the comparison's order: ML, REML, posteriors

@@ -36,31 +36,6 @@ class FitTables(Specified, Printable, Reportable, Storable):
     method: str
     beta: FloatArray
 
-    @property
-    def kept(self) -> IntArray:
-        """Positions of the columns of X that were not dropped, shape (p,)."""
-        raise NotImplementedError
-
-    @property
-    def vcov_beta(self) -> FloatArray:
-        """Covariance matrix of ``beta``, shape (p, p)."""
-        raise NotImplementedError
-
-    @property
-    def modes(self) -> tuple[FloatArray, ...]:
-        """Point estimates of the random effects per factor, (J, q), on the user's scale."""
-        raise NotImplementedError
-
-    @property
-    def fixed_part(self) -> FloatArray:
-        """X beta plus offset, shape (n,)."""
-        raise NotImplementedError
-
-    @property
-    def fitted_values(self) -> FloatArray:
-        """X beta + Z b plus offset, shape (n,)."""
-        raise NotImplementedError
-
     def varcorr(self) -> VarCorr:
         """Sds and correlations of the random effects, and the residual sd."""
         raise NotImplementedError
@@ -86,12 +61,12 @@ class FitTables(Specified, Printable, Reportable, Storable):
         """The response family with its link."""
         return self.spec.family
 
-    @property
-    def weights(self) -> FloatArray | None:
-        """Precision weights of the likelihood, shape (n,), or None."""
-        return self.spec.weights
-
     # names and counts
+
+    @property
+    def kept(self) -> IntArray:
+        """Positions of the columns of X that were not dropped, shape (p,)."""
+        raise NotImplementedError
 
     @property
     def coef_names(self) -> tuple[str, ...]:
@@ -110,6 +85,11 @@ class FitTables(Specified, Printable, Reportable, Storable):
         return self.design.X.shape[0]
 
     @property
+    def n_rows_given(self) -> int:
+        """Rows of the user's frame."""
+        return self.design.n_rows_given
+
+    @property
     def n_groups(self) -> dict[str, int]:
         """Number of levels of each grouping factor."""
         return {factor.name: factor.levels.size for factor in self.design.factors}
@@ -118,6 +98,11 @@ class FitTables(Specified, Printable, Reportable, Storable):
     def is_linear_model(self) -> bool:
         """Whether there are no random effects."""
         return not self.design.factors
+
+    @property
+    def weights(self) -> FloatArray | None:
+        """Precision weights of the likelihood, shape (n,), or None."""
+        return self.spec.weights
 
     @property
     def weighted(self) -> bool:
@@ -133,11 +118,6 @@ class FitTables(Specified, Printable, Reportable, Storable):
     def rows_dropped(self) -> dict[str, int]:
         """Per column the number of rows left out because it was missing."""
         return self.design.dropped
-
-    @property
-    def n_rows_given(self) -> int:
-        """Rows of the user's frame."""
-        return self.design.n_rows_given
 
     @property
     def undetermined_parameters(self) -> BoolArray:
@@ -172,6 +152,11 @@ class FitTables(Specified, Printable, Reportable, Storable):
         return pd.Series(values, index=list(self.design.coef_names), name="estimate")
 
     @property
+    def vcov_beta(self) -> FloatArray:
+        """Covariance matrix of ``beta``, shape (p, p)."""
+        raise NotImplementedError
+
+    @property
     def std_errors(self) -> FloatArray:
         """Standard errors of ``beta``, shape (p,)."""
         return np.sqrt(np.diag(self.vcov_beta))
@@ -180,6 +165,11 @@ class FitTables(Specified, Printable, Reportable, Storable):
         """Covariance matrix of the fixed effects that were estimated."""
         names = list(self.coef_names)
         return pd.DataFrame(self.vcov_beta, index=names, columns=names)
+
+    @property
+    def modes(self) -> tuple[FloatArray, ...]:
+        """Point estimates of the random effects per factor, (J, q), on the user's scale."""
+        raise NotImplementedError
 
     def coef(self) -> LevelTables:
         """Coefficients of each level: fixed effects plus random effects.
@@ -217,10 +207,20 @@ class FitTables(Specified, Printable, Reportable, Storable):
     # rows
 
     @property
+    def fixed_part(self) -> FloatArray:
+        """X beta plus offset, shape (n,)."""
+        raise NotImplementedError
+
+    @property
     def observed(self) -> FloatArray:
         """The response, shape (n,); of ``cbind(successes, failures)`` the share of successes."""
         y = self.design.y
         return y if y.ndim == 1 else np.asarray(y[:, 0] / np.maximum(y.sum(axis=1), 1))
+
+    @property
+    def fitted_values(self) -> FloatArray:
+        """X beta + Z b plus offset, shape (n,)."""
+        raise NotImplementedError
 
     def fitted(self) -> pd.Series:
         """Fitted values of the rows used, random effects included."""

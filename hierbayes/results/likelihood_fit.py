@@ -142,24 +142,14 @@ class LikelihoodFit(FitTables):
         """R (p, p) with R R' the covariance matrix of ``beta``."""
         raise NotImplementedError
 
+    def ranef(self) -> LevelTables:
+        """Conditional modes of the random effects: per factor a table levels x terms."""
+        return self._level_tables(self.modes, kind="ranef", sds=self.ranef_sd)
+
     @property
     def mode_covariances(self) -> tuple[FloatArray, ...]:
         """Conditional covariances of the random effects per factor, arrays (J, q, q)."""
         raise NotImplementedError
-
-    @property
-    def interval_estimates(self) -> FloatArray:
-        """Values of ``interval_parameters``, shape (m,)."""
-        raise NotImplementedError
-
-    @property
-    def effect_roots(self) -> tuple[FloatArray, ...]:
-        """Per factor a root R (q, q) of the covariance R R' of a level's effects."""
-        raise NotImplementedError
-
-    def ranef(self) -> LevelTables:
-        """Conditional modes of the random effects: per factor a table levels x terms."""
-        return self._level_tables(self.modes, kind="ranef", sds=self.ranef_sd)
 
     def ranef_sd(self) -> LevelTables:
         """Conditional sds of the random effects, same shapes as ``ranef()``.
@@ -173,6 +163,11 @@ class LikelihoodFit(FitTables):
         """Conditional covariances of the random effects: per factor an array (levels, q, q)."""
         pairs = zip(self.design.factors, self.mode_covariances, strict=True)
         return {factor.name: cov.copy() for factor, cov in pairs}
+
+    @property
+    def interval_estimates(self) -> FloatArray:
+        """Values of ``interval_parameters``, shape (m,)."""
+        raise NotImplementedError
 
     def tidy(
         self,
@@ -400,6 +395,11 @@ class LikelihoodFit(FitTables):
             random_seed=random_seed,
         )
         return verbs.ask(self, "predict", request)
+
+    @property
+    def effect_roots(self) -> tuple[FloatArray, ...]:
+        """Per factor a root R (q, q) of the covariance R R' of a level's effects."""
+        raise NotImplementedError
 
     def simulate(self, nsim: int = 1, random_seed: Any = None) -> pd.DataFrame:
         """Draw responses from the fitted model, with new random effects and residuals.

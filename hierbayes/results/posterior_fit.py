@@ -97,11 +97,6 @@ class PosteriorFit(FitTables):
         return self.spec.priors
 
     @property
-    def kept(self) -> IntArray:
-        """Positions of the columns of X that were not dropped, shape (p,)."""
-        return self.spec.kept_columns
-
-    @property
     def sampler(self) -> str:
         """What made the draws: "collapsed" or "nuts"."""
         return self.draws.sampler
@@ -135,6 +130,11 @@ class PosteriorFit(FitTables):
         if self.draws.sigma is None:
             return 1.0 if self.design.known_sd is not None else float("nan")
         return float(self.draws.sigma.mean())
+
+    @property
+    def kept(self) -> IntArray:
+        """Positions of the columns of X that were not dropped, shape (p,)."""
+        return self.spec.kept_columns
 
     @property
     def n_params(self) -> int:
