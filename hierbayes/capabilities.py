@@ -240,6 +240,25 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="profile-of-thresholds",
+        feature="Profiles of ordinal models, `profile`, `confint(method='profile')`",
+        kinds=("glmer",),
+        sentence=(
+            "family={family!r}: profiles of models with thresholds are not available in this "
+            "version. confint(method='wald') and confint(method='bootstrap') have intervals of "
+            "all parameters, and so has model.sample()."
+        ),
+    ),
+    Limit(
+        key="counts-of-fit",
+        feature="Numbers of successes, `predict(type='count')`",
+        kinds=("glmer",),
+        sentence=(
+            "type='count': the expected number of successes is the probability of "
+            "type='response' times the number of trials; model.sample() predicts numbers."
+        ),
+    ),
+    Limit(
         key="residual-kind-of-fit",
         feature="Residuals that need a formula the family has not, `residuals(kind=)`",
         kinds=("glmer",),
@@ -458,12 +477,11 @@ _ROWS = (
     ),
     Limit(
         key="responses-of-family",
-        feature="Expected and new responses of families whose densities are PyMC's only",
-        kinds=("other families",),
+        feature="Expected responses of families of one's own that have no formula for them",
+        kinds=("glmer", "other families"),
         sentence=(
-            "family={family!r}: expected or new responses and their densities are not "
-            "available in this version; they are for {families}. to_pymc() gives a PyMC model "
-            "that has them."
+            "family={family!r} has no formula for its expected response (expectation=None). "
+            "type='link' predicts the linear predictor, simulate() draws responses."
         ),
     ),
     Limit(

@@ -6,6 +6,7 @@ from hierbayes.families.family import Family
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.specification.specification import Specification
 
+CUT = "\\alpha_k"
 SPECIAL = str.maketrans({c: f"\\{c}" for c in "_%&#${}"} | {"^": r"\^{}", "~": r"\~{}"})
 
 
@@ -14,7 +15,10 @@ def equation(spec: Specification) -> str:
     design, kept, priors, family = spec.design, spec.kept_columns, spec.priors, spec.family
     check_unstructured(design, "latex")
     label = _text(design.formula.response_label)
-    lines = [f"{label}_i &\\sim {_response(design, family)}", _predictor(design, kept, family)]
+    lines = [f"{label}_i &\\sim {_response(design, family)}"]
+    if family.is_ordinal:
+        lines += _categories(label, family)
+    lines.append(_predictor(design, kept, family))
     for t, term in enumerate(design.terms):
         lines.append(_term(design, t, multivariate=len(term.columns) > 1))
     for k, column in enumerate(kept):
@@ -29,7 +33,8 @@ def equation(spec: Specification) -> str:
     if priors.sigma is not None:
         lines.append(f"\\sigma &\\sim {_law(priors.sigma)}")
     for name, prior in priors.family.items():
-        lines.append(f"{_text(name)} &\\sim {_law(prior)}")
+        symbol = CUT if family.is_ordinal else _text(name)
+        lines.append(f"{symbol}{_centre(kept) if family.is_ordinal else ''} &\\sim {_law(prior)}")
     if priors.intercept is not None and len(kept) > 1:
         k = priors.intercept
         centred = f"{_coefficient(design, kept[k])} + \\bar{{x}}'\\beta"
@@ -41,14 +46,37 @@ def equation(spec: Specification) -> str:
 
 
 def _response(design: Design, family: Family) -> str:
+    if family.is_ordinal:
+        return "\\operatorname{Categorical}(p_{i1}, p_{i2}, \\dots)"
+    further = [_text(p.name) for p in family.further_parameters]
+    if family.counts_trials:
+        further.insert(0, _text("trials") + "_i")
     if not family.weighs_sigma:
-        return f"\\operatorname{{{family.heading}}}(\\mu_i)"
+        given = ",\\ ".join(["\\mu_i", *further])
+        return f"\\operatorname{{{family.heading}}}({given})"
     variance = "\\sigma^2"
     if design.known_sd is not None:
         variance = "s_i^2"
     elif design.weights is not None:
         variance = "\\sigma^2 / w_i"
-    return f"\\operatorname{{{family.heading}}}(\\mu_i,\\ {variance})"
+    given = ",\\ ".join(["\\mu_i", variance, *further])
+    return f"\\operatorname{{{family.heading}}}({given})"
+
+
+def _categories(label: str, family: Family) -> list[str]:
+    """Probabilities of the categories, or of stopping at one, by their thresholds."""
+    (cuts,) = family.parameters
+    inverse = {"logit": "\\operatorname{logit}^{-1}", "probit": "\\Phi"}.get(
+        family.link.name, f"\\operatorname{{{family.link.name}}}^{{-1}}"
+    )
+    at = f"{inverse}({CUT} - \\eta_i)"
+    if cuts.increasing:
+        return [f"P({label}_i \\le k) &= {at},\\quad {CUT} < \\alpha_{{k+1}}"]
+    return [f"P({label}_i = k \\mid {label}_i \\ge k) &= {at}"]
+
+
+def _centre(kept: IntArray) -> str:
+    return " - \\bar{x}'\\beta" if len(kept) else ""
 
 
 def _predictor(design: Design, kept: IntArray, family: Family) -> str:
@@ -63,7 +91,8 @@ def _predictor(design: Design, kept: IntArray, family: Family) -> str:
             parts.append(f"b_{{{_text(name)} \\mid {_text(factor.name)}[i]}}{times}")
     if design.offset is not None:
         parts.append("\\text{offset}_i")
-    return f"{family.link.equation} &= {' + '.join(parts) or '0'}"
+    left = "\\eta_i" if family.is_ordinal else family.link.equation
+    return f"{left} &= {' + '.join(parts) or '0'}"
 
 
 def _term(design: Design, t: int, *, multivariate: bool) -> str:

@@ -174,7 +174,10 @@ def _draws(
 ) -> PosteriorDraws:
     target, drawn, design = found.target, found.drawn, spec.design
     variances = target.variances(x)
-    further = {name: values.reshape(shape) for name, values in target.further(x).items()}
+    further = {
+        name: values.reshape(*shape, *values.shape[1:])
+        for name, values in target.further(x).items()
+    }
     has_sigma = spec.priors.sigma is not None
     sigma = further.pop("sigma") if has_sigma else None
     is_proper = spec.priors.is_proper

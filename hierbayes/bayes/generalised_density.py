@@ -10,6 +10,7 @@ Further parameters whose far end is a simpler family (a Poisson distribution, no
 taken with the opposite sign, so that all coordinates that may run away do so downwards.
 """
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -77,14 +78,14 @@ class GeneralisedTarget:
     def ends(self) -> tuple[int, int, int]:
         """Where the coordinates of variances, of further parameters and of v end."""
         first = self.coordinates.size
-        second = first + len(self.model.further)
+        second = first + len(self.model.coordinates)
         return first, second, second + self.model.X.shape[1]
 
     @cached_property
     def signs(self) -> FloatArray:
         """Of the further parameters' coordinates, (d,)."""
-        further = self.model.further
-        return np.array([-1.0 if p.prior in UPWARDS else 1.0 for p in further])
+        coordinates = self.model.coordinates
+        return np.array([-1.0 if c.parameter.prior in UPWARDS else 1.0 for c in coordinates])
 
     @property
     def tails(self) -> dict[int, float]:
@@ -102,9 +103,8 @@ class GeneralisedTarget:
         return x[:, self.ends[0] : self.ends[1]] * self.signs
 
     def further(self, x: FloatArray) -> dict[str, FloatArray]:
-        """Further parameters by name, each (T,)."""
-        named = zip(self.model.further, self.model.transforms, self.phi(x).T, strict=True)
-        return {p.name: np.asarray(transform.inverse(at)) for p, transform, at in named}
+        """Further parameters as the user knows them, each (T,), thresholds (T, K)."""
+        return self.model.on_user_scale(self.phi(x), x[:, self.ends[1] :])
 
     def beta(self, x: FloatArray) -> FloatArray:
         """Coefficients on the user's scale, (T, p)."""
@@ -181,21 +181,38 @@ class GeneralisedTarget:
         """Log prior density of x, Jacobians included, (T,)."""
         total = variance_log_prior(self.coordinates, self.priors, self.variances(x))
         total = total + self.priors.log_density(beta=self.beta(x)) + self._log_jacobian
-        values, phi = self.further(x).values(), self.phi(x).T
-        of_each = zip(self.laws, values, phi, self.model.transforms, strict=True)
-        for law, value, at, transform in of_each:
-            total = total + law.log_density(value) + np.log(np.abs(transform.slope(at)))
-        return np.asarray(total)
+        return np.asarray(total + self._further_log_prior(x))
+
+    def _further_log_prior(self, x: FloatArray) -> FloatArray:
+        """Log prior density of the further parameters, (T,); K thresholds at centred predictors."""
+        model = self.model
+        total = np.zeros(x.shape[0])
+        named = model.parameters(self.phi(x))
+        for law, parameter in zip(self.laws, model.further, strict=True):
+            density = law.log_density(named[parameter.name])
+            if parameter.prior == "cuts":
+                density = density.sum(axis=1)
+                if parameter.increasing:  # the order of K independent draws
+                    density = density + math.lgamma(model.n_cuts + 1)
+            total += density
+        for coordinate, at in zip(model.coordinates, self.phi(x).T, strict=True):
+            total += np.log(np.abs(coordinate.transform.slope(at)))
+        return total
 
     def _log_prior_slope(self, x: FloatArray) -> FloatArray:
         first, second, _ = self.ends
         out = np.zeros_like(x)
         out[:, :first] = variance_log_prior_slope(self.coordinates, self.priors, self.variances(x))
-        values, phi = self.further(x).values(), self.phi(x).T
-        of_each = zip(self.laws, values, phi, self.model.transforms, strict=True)
-        for i, (law, value, at, transform) in enumerate(of_each):
+        model, laws = self.model, dict(zip(self.model.further, self.laws, strict=True))
+        phi = self.phi(x)
+        named = model.parameters(phi)
+        for i, (coordinate, at) in enumerate(zip(model.coordinates, phi.T, strict=True)):
+            parameter, transform = coordinate.parameter, coordinate.transform
+            of_law = laws[parameter].derivative(named[parameter.name])
+            if coordinate.along is not None:
+                of_law = of_law @ coordinate.along
             slope = transform.slope(at)
-            of_value = law.derivative(value) * slope + transform.bend(at) / slope
+            of_value = of_law * slope + transform.bend(at) / slope
             out[:, first + i] = of_value * self.signs[i]
         out[:, second:] = self._beta_slope(self.beta(x)) @ self.model.x_basis
         return out

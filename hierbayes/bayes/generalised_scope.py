@@ -14,7 +14,6 @@ def generalised_applies(spec: Specification) -> bool:
         not family.is_linear
         and family.log_density is not None
         and family.is_smooth
-        and not family.is_ordinal
         and len(factors) == 1
         and factors[0].z.shape[1] <= MOST_COLUMNS
         and all(law.bounds() == (-math.inf, math.inf) for law in spec.priors.beta)

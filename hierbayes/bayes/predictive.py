@@ -202,5 +202,7 @@ def log_prior_variables(
         found["sigma"] = priors.sigma.log_density(draws.sigma)
     for name, value in draws.family.items():
         if name in priors.family:
+            if value.ndim > 2:  # thresholds at centred predictors
+                value = value - (draws.beta @ priors.centre)[..., None]
             found[name] = priors.family[name].log_density(value)
     return found

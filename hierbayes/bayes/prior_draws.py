@@ -33,7 +33,7 @@ def prior_draws(
         raise not_supported("draws-from-flat-priors")
     shape = like.beta.shape[:2]
 
-    def drawn(law: Any) -> FloatArray:
+    def drawn(law: Any, shape: tuple[int, ...] = like.beta.shape[:2]) -> FloatArray:
         return np.asarray(law.quantile(rng.random(shape)))
 
     beta = np.stack([drawn(law) for law in priors.beta], axis=-1) if priors.beta else like.beta
@@ -49,13 +49,26 @@ def prior_draws(
         sd=sd,
         corr=_correlations(design, priors, like=like, rng=rng),
         b={name: np.empty_like(b) for name, b in like.b.items()},
-        family={name: drawn(priors.family[name]) for name in like.family},
+        family={
+            name: drawn(priors.family[name], value.shape) for name, value in like.family.items()
+        },
         sampler="prior",
     )
+    _place_thresholds(draws, priors)
     for factor, root in zip(design.factors, flat_draws(draws, design).roots, strict=True):
         b = new_effects(root, factor.levels.size, rng)
         draws.b[factor.name][...] = b.reshape(*shape, *b.shape[1:])
     return draws
+
+
+def _place_thresholds(draws: PosteriorDraws, priors: ModelPriors) -> None:
+    """Put thresholds in order where they have one, and from centred predictors to zero."""
+    for parameter in priors.parameters:
+        if parameter.kind == "family" and parameter.is_thresholds:
+            cuts = draws.family[parameter.name]
+            if parameter.increasing:
+                cuts.sort(axis=-1)
+            cuts += (draws.beta @ priors.centre)[..., None]
 
 
 def _correlations(

@@ -4,62 +4,108 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hierbayes.arrays import IntArray
-from hierbayes.bayes.predictive import fitted_predictor, flat_draws, row_blocks
+from hierbayes.arrays import BoolArray, IntArray
+from hierbayes.bayes.predictive import FlatDraws, fitted_predictor, flat_draws, row_blocks
 from hierbayes.bayes.prior_draws import prior_draws
-from hierbayes.bayes.response import Response
-from hierbayes.design.design import Design
+from hierbayes.bayes.response import observed_response
+from hierbayes.errors import DesignWarning
 from hierbayes.families.observations import checked_observations
 from hierbayes.naming.variable_names import OBS
 from hierbayes.options import check_count, random_generator
-from hierbayes.priors.model_priors import ModelPriors
+from hierbayes.priors.model_priors import priors_table
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.idata import dataset, labels_of, parameter_variables
 from hierbayes.specification.specification import Specification
+from hierbayes.wording import warn
 
 if TYPE_CHECKING:
     from xarray import DataTree
 
 
+LOOKED_AT = 1000  # impossible responses from which a prior is blamed
+
+
 def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "DataTree":
     """Return a DataTree with the groups prior, prior_predictive and observed_data.
+
+    Responses that can't be, of means that are impossible or beyond all numbers, are missing; a
+    warning says how many, and which prior has most of the blame.
 
     Raises
     ------
     NotSupportedError
-        If a prior is flat, or responses of the family can't be drawn.
+        If a prior is flat.
     """
     import xarray as xr
 
     check_count("draws", draws)
-    design, kept, priors, family = spec.design, spec.kept_columns, spec.priors, spec.family
+    design, kept, priors = spec.design, spec.kept_columns, spec.priors
     rng = random_generator(random_seed)
-    drawn = prior_draws(design, priors, like=_empty(design, kept, priors, draws), rng=rng)
+    drawn = prior_draws(design, priors, like=_empty(spec, draws), rng=rng)
     flat = flat_draws(drawn, design)
-    observed = checked_observations(design, family)
-    y, trials, weights = observed, None, design.weights
-    if family.counts_trials:
-        y, trials, weights = observed[:, 0], observed[:, 1], None
-    elif design.known_sd is not None:
-        weights = design.known_sd**-2.0
-    response = Response(family=family, y=y, trials=trials, weights=weights)
-    X = design.X[:, kept]
-    values = np.empty((draws, y.size))
-    for rows in row_blocks(draws, y.size):
+    response = observed_response(spec)
+    X, n = design.X[:, kept], design.X.shape[0]
+    values = np.empty((draws, n))
+    for rows in row_blocks(draws, n):
         eta = fitted_predictor(flat, design, X, rows)
-        values[:, rows] = response.draw(eta, flat, rows, rng)
+        values[:, rows] = response.draw(eta, flat, rows, rng, some_missing=True)
+    warn_of_impossible(spec, flat, np.isnan(values))
+    y = response.y
+    assert y is not None
     labels = labels_of(design, kept)
     groups = {
         "prior": dataset(parameter_variables(drawn, labels), labels),
         "prior_predictive": xr.Dataset({labels.response: (("chain", "draw", OBS), values[None])}),
-        "observed_data": xr.Dataset({labels.response: (OBS, y)}),
+        "observed_data": xr.Dataset({labels.response: (OBS, y + response.first)}),
     }
     return xr.DataTree.from_dict(groups)
 
 
-def _empty(design: Design, kept: IntArray, priors: ModelPriors, draws: int) -> PosteriorDraws:
+def warn_of_impossible(spec: Specification, flat: FlatDraws, missing: BoolArray) -> None:
+    """Warn of draws of the prior that have no response, ``missing`` (S, n)."""
+    if not missing.any():
+        return
+    family = spec.family
+    draws, rows = np.nonzero(missing)
+    few = np.linspace(0, draws.size - 1, min(draws.size, LOOKED_AT)).astype(np.intp)
+    names = _blamed(spec, flat, draws[few], rows[few])
+    prior = ""
+    if names:
+        table = priors_table(spec.priors, spec.design).set_index("parameter")["prior"]
+        prior = f", mostly by the prior of {names}: {table[names]}"
+    warn(
+        f"{100 * missing.mean():.2g} % of the responses drawn from the prior are missing: "
+        f"family={family.name!r}, link={family.link.name!r} has no response there, its mean being "
+        f"impossible or beyond all numbers{prior}. Give a narrower prior, for example "
+        f'priors={{"{names or "b"}": ...}}.',
+        DesignWarning,
+    )
+
+
+def _blamed(spec: Specification, flat: FlatDraws, draws: IntArray, rows: IntArray) -> str:
+    """Name the parameter whose part of eta is largest there; a further one where eta is none."""
+    design, priors, kept = spec.design, spec.priors, spec.kept_columns
+    sizes: dict[str, float] = {}
+    X, beta = design.X[rows][:, kept], flat.beta[draws]
+    parts = beta * (X - priors.centre)
+    if priors.intercept is not None:
+        parts[:, priors.intercept] = beta[:, priors.intercept] + beta @ priors.centre
+    for parameter in priors.parameters:
+        at = parameter.place
+        if parameter.kind == "beta":
+            sizes[parameter.name] = float(np.abs(parts[:, at[0]]).mean())
+        elif parameter.kind == "sd":
+            factor = design.factors[at[0]]
+            b = flat.b[at[0]][draws, factor.codes[rows], at[1]] * factor.z[rows, at[1]]
+            sizes[parameter.name] = float(np.abs(b).mean())
+    return max(sizes, key=lambda name: sizes[name]) if sizes else ""
+
+
+def _empty(spec: Specification, draws: int) -> PosteriorDraws:
     """Draws of the right shapes, to be filled."""
+    design, kept, priors = spec.design, spec.kept_columns, spec.priors
     one = (1, draws)
+    n_cuts = int(checked_observations(design, spec.family).max()) if spec.family.is_ordinal else 0
     sizes = {f.name: (f.levels.size, f.z.shape[1]) for f in design.factors}
     correlated = {design.factors[t.factor].name for t in design.terms if len(t.columns) > 1}
     return PosteriorDraws(
@@ -68,6 +114,9 @@ def _empty(design: Design, kept: IntArray, priors: ModelPriors, draws: int) -> P
         sd={name: np.zeros((*one, q)) for name, (_, q) in sizes.items()},
         corr={name: np.zeros((*one, q, q)) for name, (_, q) in sizes.items() if name in correlated},
         b={name: np.zeros((*one, J, q)) for name, (J, q) in sizes.items()},
-        family={name: np.zeros(one) for name in priors.family},
+        family={
+            name: np.zeros((*one, n_cuts) if name == "threshold" and n_cuts else one)
+            for name in priors.family
+        },
         sampler="prior",
     )

@@ -36,6 +36,7 @@ from hierbayes.bayes.pymc_variables import (
     correlations,
     independent,
     scalar,
+    thresholds,
 )
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
@@ -124,7 +125,7 @@ def build_model(
     with pm.Model(coords=_coords(design, kept)) as model:
         beta = _fixed_effects(priors, coef_labels(design, kept), number)
         scales = [_effect_scale(design, f, priors, number) for f in range(len(design.factors))]
-        parameters = _parameters(design, family, priors, number)
+        parameters = _parameters(spec, beta, number)
         if parameterization == "marginal":
             roots = [scale.matrix for scale in scales]
             add_marginal_likelihood(design, beta, parameters.get("sigma"), roots)
@@ -197,35 +198,31 @@ def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -
     return EffectScale(sd, sd[:, None] * pt.linalg.cholesky(corr))
 
 
-def _parameters(
-    design: Design, family: Family, priors: ModelPriors, number: Number
-) -> dict[str, Any]:
+def _parameters(spec: Specification, beta: Any, number: Number) -> dict[str, Any]:
     """Add the further parameters of the response's distribution."""
     import pymc as pm
 
+    design, family, priors = spec.design, spec.family, spec.priors
     found = {}
     if priors.sigma is not None:
         found["sigma"] = scalar("sigma", priors.sigma, number=number, positive=True)
-    ordered = {p.name: p.increasing for p in family.parameters if p.prior == "cuts"}
+    cuts = {p.name: p for p in family.parameters if p.prior == "cuts"}
     for name, prior in priors.family.items():
-        if name in ordered:
-            n_cuts = int(checked_observations(design, family).max())
-            pm.modelcontext(None).add_coord("threshold_dim", np.arange(1, n_cuts + 1))
-            found[name] = _thresholds(prior, n_cuts, ordered=ordered[name])
-        else:
+        if name not in cuts:
             found[name] = scalar(name, prior, number=number)
+            continue
+        n_cuts = int(checked_observations(design, family).max())
+        pm.modelcontext(None).add_coord("threshold_dim", np.arange(1, n_cuts + 1))
+        found[name] = thresholds(
+            name,
+            prior,
+            size=n_cuts,
+            increasing=cuts[name].increasing,
+            shift=number("predictor_means", priors.centre) @ beta if priors.centre.any() else None,
+            dims="threshold_dim",
+            number=number,
+        )
     return found
-
-
-def _thresholds(prior: Any, n_cuts: int, *, ordered: bool) -> Any:
-    """Return the cut points between categories; those of a cumulative model increase."""
-    import pymc as pm
-
-    arguments = {prior.pymc_names.get(k, k): np.asarray(v) for k, v in prior.parameters().items()}
-    if ordered:
-        arguments["transform"] = pm.distributions.transforms.ordered
-        arguments["initval"] = np.linspace(-1, 1, n_cuts) if n_cuts > 1 else np.zeros(1)
-    return getattr(pm, type(prior).__name__)("threshold", dims="threshold_dim", **arguments)
 
 
 def _linear_predictor(design: Design, kept: IntArray, beta: Any) -> Any:

@@ -109,6 +109,40 @@ def _bound(v: Any, low: float, high: float) -> tuple[Any, Any]:
 
 
 @record(kw_only=False)
+class Thresholds(Transform):
+    """The first threshold and the logs of the steps, from centred predictors to zero.
+
+    Attributes
+    ----------
+    size : number of thresholds
+    increasing : whether they increase; else each moves by itself
+    """
+
+    size: int
+    increasing: bool
+    name = "steps"
+    ndim_supp = 1
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        """Return v (K,) of the thresholds; the first parameter is the shift."""
+        value = value - inputs[1]
+        if not self.increasing or self.size == 1:
+            return value
+        return pt.concatenate([value[:1], pt.log(value[1:] - value[:-1])])
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        """Return the thresholds at v."""
+        if self.increasing and self.size > 1:
+            value = pt.cumsum(pt.concatenate([value[:1], pt.exp(value[1:])]))
+        return value + inputs[1]
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        """Return the log of |d thresholds / dv|, a scalar."""
+        del inputs
+        return value[1:].sum() if self.increasing and self.size > 1 else 0.0 * value.sum()
+
+
+@record(kw_only=False)
 class Correlations(Transform):
     """Partial correlations on the whole line to a correlation matrix of independent blocks.
 

@@ -7,6 +7,7 @@ All parameters go in as float64 arrays: PyTensor keeps a bare ``3.0`` as float32
 logarithm in float32 would put an error of 1e-8 in the log density.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -152,6 +153,62 @@ def _vector(
             bounds=tuple(prior.bounds() for prior in priors),
             intercept=intercept,
         ),
+        dims=dims,
+    )
+
+
+def thresholds(
+    name: str,
+    prior: Prior,
+    *,
+    size: int,
+    increasing: bool,
+    shift: Any,
+    dims: str,
+    number: Number,
+) -> Any:
+    """Return thresholds between categories, with their prior at centred predictors.
+
+    Parameters
+    ----------
+    name : of the vector
+    prior : of each; those that increase are independent draws of it in their order
+    size : number of thresholds K
+    increasing : whether they increase
+    shift : tensor, what predictors at their means add to eta; None without predictors
+    dims : dimension of the vector
+    number : makes the prior's parameters constants or data
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from hierbayes.bayes.pymc_transforms import Thresholds
+
+    arguments = {key: value[0] for key, value in _arguments(name, [prior], number).items()}
+    orders = math.lgamma(size + 1) if increasing else 0.0
+
+    def law(values: Sequence[Any]) -> Any:
+        named = dict(zip(arguments, values, strict=True))
+        return _class_of(prior).dist(**named, shape=size)
+
+    def dist(shift: Any, *values: Any) -> Any:
+        drawn = law(values[: len(arguments)])
+        return (pt.sort(drawn) if increasing else drawn) + shift
+
+    def logp(value: Any, shift: Any, *values: Any) -> Any:
+        return pm.logp(law(values), value - shift).sum() + np.float64(orders)
+
+    start = np.linspace(-1.0, 1.0, size) if size > 1 else np.zeros(1)
+    return pm.CustomDist(
+        name,
+        np.float64(0.0) if shift is None else shift,
+        *arguments.values(),
+        dist=dist,
+        logp=logp,
+        support_point=lambda rv, size_, shift, *values: pt.as_tensor(start) + shift,
+        class_name=f"Thresholds{type(prior).__name__}",
+        signature=",".join(["()"] * (1 + len(arguments))) + "->(k)",
+        transform=Thresholds(size=size, increasing=increasing),
         dims=dims,
     )
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, record
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws
 from hierbayes.errors import DataError
 from hierbayes.families.family import Family, Mean
-from hierbayes.families.observations import no_responses
+from hierbayes.families.observations import checked_observations, first_category, no_responses
+from hierbayes.specification.specification import Specification
 
 
 @record
@@ -22,15 +23,18 @@ class Response:
     Attributes
     ----------
     family : Family
-    y : array, shape (n,), observed; successes of binomial families; None for new rows
+    y : array, shape (n,), observed; successes of binomial families, categories from 0 of ordinal
+        ones; None for new rows
     trials : array, shape (n,), of binomial families; None means 1
     weights : array, shape (n,), precision weights of families with a residual sd, or None
+    first : number of the first category of an ordinal response
     """
 
     family: Family
     y: FloatArray | None
     trials: FloatArray | None = None
     weights: FloatArray | None = None
+    first: float = 0.0
 
     def mean(self, eta: FloatArray, flat: FlatDraws, rows: slice = slice(None)) -> FloatArray:
         """Return the expected response at eta (S, ...); of binomial families the probability.
@@ -39,41 +43,87 @@ class Response:
         ------
         NotSupportedError
             If the family has no formula for it.
+        DataError
+            If some draws have no possible mean.
         """
-        if self.family.expectation is None:
-            raise no_responses(self.family)
-        if self.family.has_expectation:
-            return self.family.mean(eta)
+        family = self.family
+        if not family.knows_expectation:
+            raise no_responses(family)
+        if family.link.may_have_no_mean:
+            self._check_possible(eta, family.has_mean(family.mean(eta)))
+        if family.has_expectation:
+            return family.mean(eta)
         at = self._parameters(flat, rows)
-        beside = {
-            name: value.reshape(*value.shape, *(1,) * (eta.ndim - 2)) for name, value in at.items()
-        }
-        return np.asarray(self.family.expectation(self.family.mean(eta), beside))
+        if eta.ndim > 2:  # one parameter a draw beside each of its numbers
+            more = (1,) * (eta.ndim - 2)
+            at = {
+                name: value.reshape(*value.shape[:2], *more, *value.shape[2:])
+                for name, value in at.items()
+                if value.ndim > 1
+            }
+        return self.first + family.expected(eta, at)
+
+    def category_probabilities(self, eta: FloatArray, flat: FlatDraws, rows: slice) -> FloatArray:
+        """Probabilities of the ordered categories, shape (S, rows, K + 1)."""
+        return self.family.category_probabilities(eta, self._parameters(flat, rows))
 
     def log_density(self, eta: FloatArray, flat: FlatDraws, rows: slice) -> FloatArray:
         """Log density of the observed response of a block of rows, shape (S, rows)."""
-        assert self.y is not None
-        if self.family.log_density is None:
-            raise no_responses(self.family)
+        assert self.y is not None and self.family.log_density is not None
         mean = Mean(eta=eta, link=self.family.link)
         return np.asarray(self.family.log_density(self.y[rows], mean, self._parameters(flat, rows)))
 
     def draw(
-        self, eta: FloatArray, flat: FlatDraws, rows: slice, rng: np.random.Generator
+        self,
+        eta: FloatArray,
+        flat: FlatDraws,
+        rows: slice,
+        rng: np.random.Generator,
+        *,
+        some_missing: bool = False,
     ) -> FloatArray:
-        """Draw responses of a block of rows, shape (S, rows)."""
-        if self.family.draw is None:
-            raise no_responses(self.family)
-        mu = self.family.mean(eta)
+        """Draw responses of a block of rows, shape (S, rows).
+
+        Parameters
+        ----------
+        eta, flat, rows
+        rng : np.random.Generator
+        some_missing : bool
+            Leave NaN where there is no response, instead of DataError.
+        """
+        family = self.family
         try:
-            values = self.family.draw(rng, mu, self._parameters(flat, rows))
-        except ValueError as error:  # NumPy's, of a mean that is too large or can't be
+            values = self.first + family.drawn(rng, eta, self._parameters(flat, rows))
+        except ValueError as error:  # NumPy's, of a mean that can't be
+            mu = family.mean(eta)
             raise DataError(
-                f"Responses of family={self.family.name!r} can't be drawn where mu is between "
+                f"Responses of family={family.name!r} can't be drawn where mu is between "
                 f"{mu.min():.3g} and {mu.max():.3g} ({error}). Give narrower priors, or scale the "
                 "predictors."
             ) from error
-        return np.asarray(values, dtype=np.float64)
+        if not some_missing:
+            self._check_possible(eta, np.isfinite(values))
+        return values
+
+    def _check_possible(self, eta: FloatArray, possible: BoolArray) -> None:
+        """Raise DataError where some draws of eta have no response of the family."""
+        possible = possible | np.isnan(eta)  # a row that is not asked for
+        if possible.all():
+            return
+        family, part = self.family, np.asarray(eta)[~possible]
+        with np.errstate(all="ignore"):
+            mu = family.mean(part)
+        ends = f"{part.min():.3g} to {part.max():.3g}"
+        advice = (
+            "link='log' has means that are possible everywhere."
+            if not family.has_mean(mu).all() and family.link.may_have_no_mean
+            else "Give narrower priors, or scale the predictors."
+        )
+        raise DataError(
+            f"{100 * (1 - possible.mean()):.2g} % of the draws of these rows have no response of "
+            f"family={family.name!r}, link={family.link.name!r}: their linear predictors, {ends}, "
+            f"have means that are impossible or beyond all numbers. {advice}"
+        )
 
     def _parameters(self, flat: FlatDraws, rows: slice) -> dict[str, Any]:
         found = {name: value[:, None] for name, value in flat.family.items()}
@@ -82,3 +132,13 @@ class Response:
             found["sigma"] = sigma if self.weights is None else sigma / np.sqrt(self.weights[rows])
         found["trials"] = np.ones(1) if self.trials is None else self.trials[rows]
         return found
+
+
+def observed_response(spec: Specification) -> Response:
+    """Return the distribution of the response of the rows a model is of."""
+    design, family = spec.design, spec.family
+    observed = checked_observations(design, family)
+    if family.counts_trials:
+        return Response(family=family, y=observed[:, 0], trials=observed[:, 1])
+    first = first_category(design) if family.is_ordinal else 0.0
+    return Response(family=family, y=observed, weights=spec.weights, first=first)

@@ -63,7 +63,9 @@ def start_from_priors(design: Design, priors: ModelPriors) -> Start:
         corr=tuple(np.eye(values.size) for values in sd),
         b=tuple(np.zeros((f.levels.size, f.z.shape[1])) for f in design.factors),
         family={
-            name: _thresholds(design) if name == "threshold" else np.asarray(_median(prior))
+            name: _thresholds(design) + priors.centre @ beta
+            if name == "threshold"
+            else np.asarray(_median(prior))
             for name, prior in priors.family.items()
         },
     )

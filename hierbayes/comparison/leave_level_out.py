@@ -34,7 +34,7 @@ def level_log_densities(fit: PosteriorFit) -> FloatArray:
     """
     design, family = fit.design, fit.response_family
     columns = len(design.factors[0].columns)
-    is_smooth = family.log_density is not None and family.is_smooth and not family.is_ordinal
+    is_smooth = family.log_density is not None and family.is_smooth
     if len(design.factors) > 1 or columns not in LADDERS or not is_smooth:
         raise not_supported(
             "loo-groups-of-family", factor=design.factors[0].name, family=fit.family
@@ -54,13 +54,11 @@ def level_log_densities(fit: PosteriorFit) -> FloatArray:
 
 def _points(model: Conditional, flat: FlatDraws) -> Points:
     """Draws in the basis of the model."""
-    pairs = zip(model.further, model.transforms, strict=True)
-    named = flat.family | {"sigma": flat.sigma}
-    phi = [np.asarray(transform.forward(named[p.name])) for p, transform in pairs]
+    phi = model.phi_of(flat.family | {"sigma": flat.sigma}, flat.beta)
     return Points(
         beta=flat.beta @ np.linalg.inv(model.x_basis).T,
         Lambda=np.linalg.inv(model.z_bases[0]) @ flat.roots[0],
-        phi=np.stack(phi, axis=1) if phi else np.zeros((flat.n_draws, 0)),
+        phi=phi if phi.size else np.zeros((flat.n_draws, 0)),
     )
 
 

@@ -39,6 +39,7 @@ def build_design(
     known_sd: Any = None,
     allow_saturated: bool = False,
     binary_response: bool = False,
+    ordered_response: bool = False,
 ) -> Design:
     """Lay a formula over data.
 
@@ -56,6 +57,7 @@ def build_design(
     allow_saturated : as many levels as rows are allowed, for families without a residual
         variance; true by itself when known_sd is given
     binary_response : a response with two levels is allowed and coded 0 (first level) and 1
+    ordered_response : a response of ordered categories is allowed and coded 1, 2, ...
 
     Raises
     ------
@@ -73,7 +75,9 @@ def build_design(
         check_weights(arguments["weights"], reading.row_labels)
     if "known_sd" in arguments:
         check_known_sd(arguments["known_sd"], reading.row_labels)
-    y = response_numbers(values[formula.response], formula, binary=binary_response)
+    y = response_numbers(
+        values[formula.response], formula, binary=binary_response, ordered=ordered_response
+    )
     check_not_swapped(formula, values)
     fixed = plan_layout(formula.fixed, values, check_codings(contrasts, formula.fixed, values))
     random = random_part(formula, values, n_rows)

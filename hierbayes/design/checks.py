@@ -19,7 +19,9 @@ from hierbayes.formula.terms import Bar, Formula
 from hierbayes.wording import SHOWN_ROWS, counted_rows
 
 
-def response_numbers(value: Any, formula: Formula, *, binary: bool) -> FloatArray:
+def response_numbers(
+    value: Any, formula: Formula, *, binary: bool, ordered: bool = False
+) -> FloatArray:
     """Return y; raise DataError if the response isn't a number or has a single value.
 
     Parameters
@@ -27,8 +29,11 @@ def response_numbers(value: Any, formula: Formula, *, binary: bool) -> FloatArra
     value : the evaluated response in the rows used
     formula : for the words of the message
     binary : a factor with two levels is allowed and becomes 0 (first level) and 1
+    ordered : ordered categories are allowed and become 1, 2, ... in their order
     """
     label = formula.response_label
+    if isinstance(value, kinds.Factor) and ordered:
+        return _ordered_response(value, label)
     if isinstance(value, kinds.Factor):
         return _binary_response(value, label, binary=binary)
     if isinstance(value, kinds.Matrix):
@@ -67,6 +72,23 @@ def _binary_response(value: kinds.Factor, label: str, *, binary: bool) -> FloatA
     else:
         advice = "Choose a column of numbers."
     raise DataError(f"The response {label!r} holds categories ({shown}), not numbers. {advice}")
+
+
+def _ordered_response(value: kinds.Factor, label: str) -> FloatArray:
+    kinds.refuse_caution(value)
+    used = kinds.drop_unused(value).levels.tolist()
+    if len(used) == 1:
+        raise DataError(
+            f"The response {label!r} is {used[0]!r} in every row used; there is nothing to model."
+        )
+    if not value.ordered:
+        shown = ", ".join(repr(level) for level in used[:3]) + (", ..." if len(used) > 3 else "")
+        raise DataError(
+            f"The response {label!r} holds categories without an order ({shown}). Say which is "
+            "more: pandas.Categorical(column, categories=[...], ordered=True) with the lowest "
+            "first, or numbers 1, 2, 3, ..."
+        )
+    return np.asarray(value.codes, dtype=np.float64) + 1.0
 
 
 def check_weights(weights: FloatArray, row_labels: pd.Index) -> None:

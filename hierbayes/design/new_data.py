@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.arrays import FloatArray, IntArray
+from hierbayes.design.alignment import aligned
 from hierbayes.design.checks import check_known_sd, check_weights, column_vector, numbers_of
 from hierbayes.design.coding import codes_of, fill_columns
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, Design, GroupingFactor, NewRows
@@ -21,7 +22,7 @@ from hierbayes.design.grouping import factor_columns, group_levels
 from hierbayes.design.layout import LOGICAL, MATRIX, NUMERIC, Layout, Variable
 from hierbayes.design.reading import argument_expression
 from hierbayes.design.rows import check_columns
-from hierbayes.design.table import read_table
+from hierbayes.design.table import Table, read_table
 from hierbayes.design.values import Column, Combinations, Factor, Logical, Matrix, column_of
 from hierbayes.errors import DataError, FormulaSyntaxError
 from hierbayes.formula.expressions import Expression, names_in
@@ -115,6 +116,70 @@ def new_precisions(design: Design, newdata: Any) -> FloatArray | None:
         return values
     check_known_sd(values[known], table.index[known])
     return np.asarray(values**-2.0)
+
+
+def new_trials(design: Design, newdata: Any, given: Any = None) -> FloatArray | None:
+    """Numbers of trials of new rows of a binomial model, shape (m,).
+
+    Parameters
+    ----------
+    design : of the fitted model
+    newdata : the new rows
+    given : the argument ``trials``: a number, an array, a column's name or an expression; where
+        None the trials are read as the model read them: the sum of ``cbind(successes, failures)``,
+        which may follow from a column of trials alone, or the weights of proportions
+
+    Returns
+    -------
+    array or None
+        None where the new data lack the columns. NaN in rows with a missing one.
+
+    Raises
+    ------
+    DataError
+        If they are no whole numbers of trials.
+    """
+    table = read_table(newdata)
+    found: FloatArray | None
+    if given is not None:
+        found = _given_trials(design, table, given)
+    elif design.y.ndim == 2:
+        found = _summed_trials(design, table)
+    else:
+        found = new_precisions(design, newdata)
+    if found is None:
+        return None
+    known = found[~np.isnan(found)]
+    if (known < 0).any() or (known != np.floor(known)).any():
+        bad = known[(known < 0) | (known != np.floor(known))][0]
+        raise DataError(f"trials of new rows need whole numbers; one of them is {bad:g}.")
+    return found
+
+
+def _given_trials(design: Design, table: Table, given: Any) -> FloatArray:
+    if isinstance(given, str):
+        scope = Scope(table, given, states=dict(design.states), learning=False)
+        value = column_of(evaluate(argument_expression(given, table), scope), table.n_rows)
+        return numbers_of("trials", value, given)
+    if np.ndim(given) == 0:
+        given = np.full(table.n_rows, given)
+    return column_vector("trials", aligned("trials", given, table.index), table.n_rows)
+
+
+def _summed_trials(design: Design, table: Table) -> FloatArray | None:
+    """Sum successes and failures, where they are there or their sum does not depend on them."""
+    expression = design.formula.response
+    missing = set(names_in(expression)) - set(table.names)
+    columns = {name: table.column(name) for name in names_in(expression) if name not in missing}
+    found = []
+    for successes in (0.0, 1.0):
+        filled = {name: np.full(table.n_rows, successes) for name in missing}
+        whole = read_table(columns | filled)
+        scope = Scope(whole, design.formula.source, states=dict(design.states), learning=False)
+        value = evaluate(expression, scope)
+        assert isinstance(value, Matrix)
+        found.append(value.values.sum(axis=1))
+    return found[0] if np.array_equal(found[0], found[1], equal_nan=True) else None
 
 
 def _layout_values(layout: Layout, scope: Scope) -> dict[Expression, Column]:

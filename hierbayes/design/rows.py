@@ -63,6 +63,8 @@ class Rows:
         before = self.values.get(expression)
         if isinstance(before, Matrix) and y.ndim == 2:
             value = Matrix(y, before.suffixes)
+        if isinstance(before, Factor) and y.min() >= 1:  # ordered categories; 0 is that of two
+            value = replace(before, codes=(y - 1).astype(np.intp))
         return replace(self, response=y, values={**self.values, expression: value})
 
     def some(self, rows: npt.NDArray[Any]) -> "Rows":

@@ -1,5 +1,6 @@
 """The built-in families: bambi's univariate ones, by its names, each with its default link."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,15 +9,24 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.families import densities, series
-from hierbayes.families.family import Draw, Family, Parameter, Support
+from hierbayes.families.family import LARGEST_COUNT, Draw, Family, Parameter, Support
 
 At = Mapping[str, FloatArray]
+TINY = float(np.finfo(float).tiny)
+BELOW_ONE = 1.0 - 2.0**-53
 
-COUNTS = Support("whole numbers of at least 0", lambda y: (y >= 0) & (y == np.floor(y)))
-POSITIVE = Support("positive numbers", lambda y: y > 0)
-NOT_NEGATIVE = Support("numbers of at least 0", lambda y: y >= 0)
-ZERO_ONE = Support("0 or 1", lambda y: (y == 0) | (y == 1))
-SHARES = Support("proportions between 0 and 1, neither 0 nor 1", lambda y: (y > 0) & (y < 1))
+ABOVE_ZERO = (0.0, math.inf)
+COUNTS = Support(
+    "whole numbers of at least 0", lambda y: (y >= 0) & (y == np.floor(y)), mean_ends=ABOVE_ZERO
+)
+POSITIVE = Support("positive numbers", lambda y: y > 0, mean_ends=ABOVE_ZERO)
+NOT_NEGATIVE = Support("numbers of at least 0", lambda y: y >= 0, mean_ends=ABOVE_ZERO)
+ZERO_ONE = Support("0 or 1", lambda y: (y == 0) | (y == 1), mean_ends=(0.0, 1.0))
+SHARES = Support(
+    "proportions between 0 and 1, neither 0 nor 1",
+    lambda y: (y > 0) & (y < 1),
+    mean_ends=(0.0, 1.0),
+)
 ANGLES = Support("angles between -pi and pi", lambda y: np.abs(y) <= np.pi)
 CATEGORIES = Support("categories 1, 2, 3, ... in their order", lambda y: y == np.floor(y))
 
@@ -57,9 +67,10 @@ def _draw_poisson(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArra
 
 
 def _draw_negative_binomial(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
-    return np.asarray(
-        rng.negative_binomial(_wide(at["alpha"], mu), at["alpha"] / (at["alpha"] + mu))
-    )
+    """Poisson numbers of gamma means, NaN where these are beyond all numbers."""
+    mean = rng.gamma(_wide(at["alpha"], mu), mu / at["alpha"])
+    possible = mean < LARGEST_COUNT
+    return np.where(possible, rng.poisson(np.where(possible, mean, 0.0)), np.nan)
 
 
 def _draw_gamma(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
@@ -67,7 +78,8 @@ def _draw_gamma(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
 
 
 def _draw_beta(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
-    return np.asarray(rng.beta(mu * at["kappa"], (1 - mu) * at["kappa"]))
+    a, b = (np.maximum(share * at["kappa"], TINY) for share in (mu, 1 - mu))
+    return np.asarray(rng.beta(a, b))
 
 
 def _draw_exponential(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
@@ -85,9 +97,72 @@ def _count_start(y: FloatArray) -> FloatArray:
     return np.asarray(y + 0.1)
 
 
+def _draw_asymmetric_laplace(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    """Difference of exponentials with the rates of the two sides."""
+    b, kappa = at["b"], at["kappa"]
+    above, below = rng.exponential(size=mu.shape), rng.exponential(size=mu.shape)
+    return np.asarray(mu + above / (b * kappa) - below * kappa / b)
+
+
+def _draw_exgaussian(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return _draw_gaussian(rng, mu, at) + at["nu"] * rng.exponential(size=mu.shape)
+
+
+def _draw_von_mises(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(rng.vonmises(mu, _wide(at["kappa"], mu)))
+
+
+def _draw_poisson_above_zero(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
+    """Events of a process of rate one until mu, given that there is one: the first, and later."""
+    first = -np.log1p(rng.random(mu.shape) * np.expm1(-mu))
+    return np.asarray(1 + rng.poisson(np.maximum(mu - first, 0)))
+
+
+def _draw_negative_binomial_above_zero(
+    rng: np.random.Generator, mu: FloatArray, at: At
+) -> FloatArray:
+    """Sum of log-series numbers, as many as a Poisson process of that rate has events, not none."""
+    alpha = _wide(at["alpha"], mu)
+    rate = alpha * np.log1p(mu / alpha)
+    first = -np.log1p(rng.random(mu.shape) * np.expm1(-rate))
+    left = np.maximum(1 - first / rate, 0)
+    later = _draw_negative_binomial(rng, mu * left, {"alpha": np.maximum(alpha * left, TINY)})
+    return np.asarray(rng.logseries(np.minimum(mu / (alpha + mu), BELOW_ONE)) + later)
+
+
 def _thinned(mu: FloatArray, at: At) -> FloatArray:
-    """Return the expectation of a zero-inflated response."""
+    """Return the expectation of a zero-inflated response, or of one that is zero at times."""
     return np.asarray(at["psi"] * mu)
+
+
+def _mean_exgaussian(mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(mu + at["nu"])
+
+
+def _mean_asymmetric_laplace(mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(mu + (1 / at["kappa"] - at["kappa"]) / at["b"])
+
+
+def _mean_lognormal(mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(np.exp(mu + at["sigma"] ** 2 / 2))
+
+
+def _above_zero(mu: FloatArray, log_zero: FloatArray) -> FloatArray:
+    """Return mu over the probability of more than zero, 1 where mu is 0."""
+    return np.where(log_zero < 0, mu / -np.expm1(np.where(log_zero < 0, log_zero, -1.0)), 1.0)
+
+
+def _mean_hurdle_poisson(mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(at["psi"] * _above_zero(mu, -mu))
+
+
+def _mean_hurdle_negative_binomial(mu: FloatArray, at: At) -> FloatArray:
+    log_zero = -at["alpha"] * np.log1p(mu / at["alpha"])
+    return np.asarray(at["psi"] * _above_zero(mu, log_zero))
+
+
+def _mean_hurdle_lognormal(mu: FloatArray, at: At) -> FloatArray:
+    return np.asarray(at["psi"] * _mean_lognormal(mu, at))
 
 
 def _draw_laplace(rng: np.random.Generator, mu: FloatArray, at: At) -> FloatArray:
@@ -112,7 +187,7 @@ def _draw_beta_binomial(rng: np.random.Generator, p: FloatArray, at: At) -> Floa
 
 
 def _none_at_times(draw: Draw) -> Draw:
-    """Draw a zero-inflated response: a count with probability psi, else 0."""
+    """Draw a zero-inflated or hurdle response: that of ``draw`` with probability psi, else 0."""
     return lambda rng, mu, at: draw(rng, mu, at) * (rng.random(mu.shape) < at["psi"])
 
 
@@ -122,6 +197,16 @@ def _variance_gaussian(mu: FloatArray, at: At) -> FloatArray:
 
 def _variance_binomial(p: FloatArray, at: At) -> FloatArray:
     return np.asarray(at["trials"] * p * (1 - p))
+
+
+def _variance_beta_binomial(p: FloatArray, at: At) -> FloatArray:
+    n = at["trials"]
+    return np.asarray(n * p * (1 - p) * (1 + (n - 1) / (1 + at["kappa"])))
+
+
+def _variance_thinned(mean: FloatArray, at: At, extra: Any) -> FloatArray:
+    """Variance of a count of that mean and variance mean (1 + extra), 0 instead with 1 - psi."""
+    return np.asarray(at["psi"] * mean * (1 + extra + (1 - at["psi"]) * mean))
 
 
 def _builtin() -> list[Family]:
@@ -160,6 +245,7 @@ def _continuous() -> list[Family]:
             parameters=(B,),
             log_density=densities.laplace,
             draw=_draw_laplace,
+            variance=lambda mu, at: 2 * at["b"] ** 2 + 0 * mu,
             is_smooth=False,
         ),
         _family(
@@ -167,7 +253,8 @@ def _continuous() -> list[Family]:
             *REAL,
             parameters=(B, Parameter("kappa", prior="skew")),
             log_density=densities.asymmetric_laplace,
-            expectation=None,
+            draw=_draw_asymmetric_laplace,
+            expectation=_mean_asymmetric_laplace,
             is_smooth=False,
         ),
         _family(
@@ -175,7 +262,9 @@ def _continuous() -> list[Family]:
             *REAL,
             parameters=(SIGMA, Parameter("nu", prior="units")),
             log_density=densities.exgaussian,
-            expectation=None,
+            draw=_draw_exgaussian,
+            expectation=_mean_exgaussian,
+            variance=lambda mu, at: at["sigma"] ** 2 + at["nu"] ** 2 + 0 * mu,
         ),
         _family(
             "vonmises",
@@ -183,7 +272,7 @@ def _continuous() -> list[Family]:
             support=ANGLES,
             parameters=(KAPPA,),
             log_density=densities.von_mises,
-            expectation=None,
+            draw=_draw_von_mises,
         ),
     ]
 
@@ -219,6 +308,7 @@ def _binary() -> list[Family]:
             parameters=(KAPPA,),
             log_density=densities.beta_binomial,
             draw=_draw_beta_binomial,
+            variance=_variance_beta_binomial,
             start=_probability_start,
             **trials,
         ),
@@ -229,6 +319,7 @@ def _binary() -> list[Family]:
             log_density=densities.zero_inflated_binomial,
             draw=_none_at_times(_draw_binomial),
             expectation=_thinned,
+            variance=lambda p, at: _variance_thinned(at["trials"] * p, at, -p),
             **trials,
         ),
         _family(
@@ -278,6 +369,7 @@ def _counts() -> list[Family]:
             log_density=densities.zero_inflated_poisson,
             draw=_none_at_times(_draw_poisson),
             expectation=_thinned,
+            variance=lambda mu, at: _variance_thinned(mu, at, 0.0),
             start=_count_start,
             **counts,
         ),
@@ -288,6 +380,7 @@ def _counts() -> list[Family]:
             log_density=densities.zero_inflated_negative_binomial,
             draw=_none_at_times(_draw_negative_binomial),
             expectation=_thinned,
+            variance=lambda mu, at: _variance_thinned(mu, at, mu / at["alpha"]),
             start=_count_start,
             **counts,
         ),
@@ -296,7 +389,8 @@ def _counts() -> list[Family]:
             *poisson,
             parameters=(PSI,),
             log_density=densities.hurdle_poisson,
-            expectation=None,
+            draw=_none_at_times(_draw_poisson_above_zero),
+            expectation=_mean_hurdle_poisson,
             start=_count_start,
             **counts,
         ),
@@ -305,7 +399,8 @@ def _counts() -> list[Family]:
             *negative_binomial,
             parameters=(ALPHA, PSI),
             log_density=densities.hurdle_negative_binomial,
-            expectation=None,
+            draw=_none_at_times(_draw_negative_binomial_above_zero),
+            expectation=_mean_hurdle_negative_binomial,
             start=_count_start,
             **counts,
         ),
@@ -363,7 +458,8 @@ def _positive() -> list[Family]:
             parameters=(SIGMA,),
             log_density=densities.lognormal,
             draw=_draw_lognormal,
-            expectation=lambda mu, at: np.exp(mu + at["sigma"] ** 2 / 2),
+            expectation=_mean_lognormal,
+            variance=lambda mu, at: np.expm1(at["sigma"] ** 2) * _mean_lognormal(mu, at) ** 2,
             is_log_response=True,
         ),
         _family(
@@ -372,7 +468,8 @@ def _positive() -> list[Family]:
             support=NOT_NEGATIVE,
             parameters=(ALPHA, PSI),
             log_density=densities.hurdle_gamma,
-            expectation=None,
+            draw=_none_at_times(_draw_gamma),
+            expectation=_thinned,
         ),
         _family(
             "hurdle_lognormal",
@@ -380,7 +477,8 @@ def _positive() -> list[Family]:
             support=NOT_NEGATIVE,
             parameters=(SIGMA, PSI),
             log_density=densities.hurdle_lognormal,
-            expectation=None,
+            draw=_none_at_times(_draw_lognormal),
+            expectation=_mean_hurdle_lognormal,
             is_log_response=True,
         ),
     ]

@@ -16,10 +16,10 @@ import math
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.families import series
 from hierbayes.families.family import Mean, Parameters
-from hierbayes.families.links import Link
+from hierbayes.families.links import LINKS, Link
 from hierbayes.families.series import Value, exp, lgamma, log, log1p, log_sum, square, times, where
 
 LOG_2PI = math.log(2 * math.pi)
@@ -212,43 +212,51 @@ def _hurdle(y: FloatArray, above: Value, log_zero: Value | None, psi: Value) -> 
 
 def cumulative(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """Category y of 0 ... K, P(y <= k) = F(threshold_k - eta); thresholds (..., K)."""
-    upper, lower, first, last = _cuts(y, mean.eta, at["threshold"])
-    link = mean.link
+    k, link = np.asarray(y, dtype=np.intp), mean.link
+    last = _number_of(at["threshold"])
+    cut = picked(at["threshold"], np.minimum(k, last - 1))
+    cut_before = picked(at["threshold"], np.maximum(k - 1, 0))
+    upper, lower = cut - mean.eta, cut_before - mean.eta
     below = link.log_mu(upper)  # log P(y <= k)
     above = link.log_complement(lower)  # log P(y > k - 1)
-    # at the ends, where it is not used, any cut below will do
-    inside = _log_difference(link, upper, where(np.logical_or(first, last), upper - 1.0, lower))
-    return where(first, below, where(last, above, inside))
+    is_first, is_last = k == 0, k == last
+    # at the ends, where it is not used, any width will do
+    width = where(is_first | is_last, 1.0 + 0.0 * cut, cut - cut_before)
+    if link is LINKS["logit"]:
+        inside = below + above + log(-series.expm1(-width))
+    else:
+        inside = _log_difference(link, upper, upper - width)
+    return where(is_first, below, where(is_last, above, inside))
 
 
 def stopping_ratio(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """Category y of 0 ... K, P(y = k | y >= k) = F(threshold_k - eta); thresholds (..., K)."""
-    thresholds = np.asarray(at["threshold"])
     total: Value = 0.0
-    for k in range(thresholds.shape[-1]):
-        shifted = thresholds[..., k] - mean.eta
+    for k in range(_number_of(at["threshold"])):
+        shifted = picked(at["threshold"], np.full((1,) * np.ndim(y), k)) - mean.eta
         stops, goes_on = mean.link.log_mu(shifted), mean.link.log_complement(shifted)
         total = total + where(y == k, stops, where(y > k, goes_on, 0.0 * stops))
     return total
 
 
-def _cuts(
-    y: FloatArray, eta: Value, thresholds: FloatArray
-) -> tuple[Value, Value, FloatArray, FloatArray]:
-    """threshold_y - eta and threshold_(y-1) - eta, and where y is the first or last category."""
-    thresholds = np.asarray(thresholds)
-    last = thresholds.shape[-1]
-    k = np.asarray(y, dtype=np.intp)
-    upper = _picked(thresholds, np.minimum(k, last - 1))
-    lower = _picked(thresholds, np.maximum(k - 1, 0))
-    return upper - eta, lower - eta, k == 0, k == last
+def _number_of(thresholds: Value) -> int:
+    """Return the number K of thresholds (..., K)."""
+    array = thresholds.c if isinstance(thresholds, series.Series) else np.asarray(thresholds)
+    return int(array.shape[-1])
 
 
-def _picked(thresholds: FloatArray, k: FloatArray) -> FloatArray:
-    """thresholds[..., k] where thresholds are (S, 1, K) or (K,) and k is (rows,)."""
-    if thresholds.ndim == 1:
-        return np.asarray(thresholds[k])
-    return np.asarray(thresholds[:, 0, :][:, k])
+def picked(thresholds: Value, k: IntArray) -> Value:
+    """Return threshold k of thresholds (..., K), k broadcast with the other dimensions."""
+    if isinstance(thresholds, series.Series):
+        c = thresholds.c
+        inner = c.reshape(*c.shape[:2], *(1,) * (k.ndim + 3 - c.ndim), *c.shape[2:])
+        return series.Series(picked(inner, k))
+    array = np.asarray(thresholds)
+    if array.ndim == 1:
+        return array[k]
+    shape = np.broadcast_shapes(array.shape[:-1], k.shape)
+    wide = np.broadcast_to(array, (*shape, array.shape[-1]))
+    return np.take_along_axis(wide, np.broadcast_to(k, shape)[..., None], axis=-1)[..., 0]
 
 
 def _log_difference(link: Link, upper: Value, lower: Value) -> Value:

@@ -31,6 +31,7 @@ Response = Literal["numbers", "trials", "ordered"]
 Scale = Literal["units", "mean", "shape", "share", "rare", "df", "skew", "cuts"]
 Bounds = tuple[float, float]
 POSITIVE: Bounds = (0.0, math.inf)
+LARGEST_COUNT = 1e18  # means of counts beyond are more than generators of whole numbers take
 BOUNDS: dict[str, Bounds] = {
     "share": (0.0, 1.0),
     "rare": (0.0, 1.0),
@@ -81,7 +82,13 @@ class Mean:
 @checked_init("hb.Support")
 @record(kw_only=False)
 class Support:
-    """Which values a response may take: in words, and as a test of each value.
+    """Which values a response may take.
+
+    Attributes
+    ----------
+    words : in words
+    holds : a test of each value
+    mean_ends : between which ends mu must lie, whatever the link; None where it may be anything
 
     Examples
     --------
@@ -91,6 +98,7 @@ class Support:
 
     words: str
     holds: Callable[[FloatArray], BoolArray]
+    mean_ends: Bounds | None = None
 
 
 @checked_init("hb.Parameter")
@@ -268,9 +276,36 @@ class Family:
 
     @property
     def latent_variance(self) -> float:
-        """Variance of the latent residual behind a binary response; NaN where there is none."""
+        """Variance of the latent residual behind categories; NaN where there is none."""
         binary = self.reads_categories and not self.parameters
-        return self.link.latent_variance if binary else math.nan
+        increasing = self.is_ordinal and all(p.increasing for p in self.parameters)
+        return self.link.latent_variance if binary or increasing else math.nan
+
+    @property
+    def mean_ends(self) -> Bounds | None:
+        """Between which ends mu must lie; None where it may be anything, as that of a logarithm."""
+        if self.counts_trials:
+            return 0.0, 1.0
+        is_mean = self.support is not None and not self.is_log_response
+        return self.support.mean_ends if is_mean and self.support else None
+
+    def has_mean(self, mu: FloatArray) -> BoolArray:
+        """Whether responses of mean mu are possible, and small enough to be drawn."""
+        mu = np.asarray(mu)
+        low, high = self.mean_ends or (-math.inf, math.inf)
+        if self.is_discrete and high == math.inf:
+            high = LARGEST_COUNT
+        return np.asarray(np.isfinite(mu) & (mu >= low) & (mu <= high))
+
+    @property
+    def knows_expectation(self) -> bool:
+        """Whether there is a formula for the expected response."""
+        return self.is_ordinal or self.expectation is not None
+
+    @property
+    def knows_variance(self) -> bool:
+        """Whether there is a formula for the variance of the response."""
+        return self.is_ordinal or self.variance is not None
 
     @property
     def has_expectation(self) -> bool:
@@ -291,6 +326,67 @@ class Family:
         """Mu at eta."""
         return np.asarray(self.link.inverse(eta))
 
+    def category_probabilities(
+        self, eta: FloatArray, parameters: Mapping[str, FloatArray]
+    ) -> FloatArray:
+        """Probabilities of the K + 1 ordered categories.
+
+        Parameters
+        ----------
+        eta : array, any shape
+        parameters : with ``threshold`` of shape (K,), or (..., 1, K) beside eta
+
+        Returns
+        -------
+        array, the shape of eta and (K + 1,)
+        """
+        assert self.is_ordinal and self.log_density is not None
+        mean = Mean(eta=eta, link=self.link)
+        n_categories = parameters["threshold"].shape[-1] + 1
+        parts = [
+            np.exp(self.log_density(np.full(eta.shape[-1:], float(k)), mean, parameters))
+            for k in range(n_categories)
+        ]
+        return np.stack(parts, axis=-1)
+
+    def expected(self, eta: FloatArray, parameters: Mapping[str, FloatArray]) -> FloatArray:
+        """Return the expected response at eta; of an ordered one the mean category, from 0."""
+        if self.is_ordinal:
+            shares = self.category_probabilities(eta, parameters)
+            return np.asarray(shares @ np.arange(shares.shape[-1]))
+        assert self.expectation is not None
+        return np.asarray(self.expectation(self.mean(eta), parameters))
+
+    def variance_at(self, eta: FloatArray, parameters: Mapping[str, FloatArray]) -> FloatArray:
+        """Return the variance of the response at eta."""
+        if self.is_ordinal:
+            shares = self.category_probabilities(eta, parameters)
+            k = np.arange(shares.shape[-1])
+            return np.asarray(shares @ k**2 - (shares @ k) ** 2)
+        assert self.variance is not None
+        return np.asarray(self.variance(self.mean(eta), parameters))
+
+    def drawn(
+        self, rng: np.random.Generator, eta: FloatArray, parameters: Mapping[str, FloatArray]
+    ) -> FloatArray:
+        """Draw responses at eta (draws, rows); of an ordered one the categories, from 0.
+
+        NaN where there is none: a mean beyond its ends, or beyond all numbers.
+        """
+        if self.is_ordinal:
+            below = np.cumsum(self.category_probabilities(eta, parameters)[..., :-1], axis=-1)
+            return np.asarray((rng.random(eta.shape)[..., None] > below).sum(axis=-1), dtype=float)
+        assert self.draw is not None
+        with np.errstate(all="ignore"):
+            mu = self.mean(eta)
+        possible = self.has_mean(mu)
+        if possible.all():
+            return np.asarray(self.draw(rng, mu, parameters), dtype=np.float64)
+        if not possible.any():
+            return np.full(mu.shape, np.nan)
+        values = self.draw(rng, np.where(possible, mu, mu[possible].flat[0]), parameters)
+        return np.where(possible, values, np.nan)
+
     def derivatives(
         self,
         y: FloatArray,
@@ -300,6 +396,7 @@ class Family:
         order: int,
         of: str | None = None,
         order_of: int = 1,
+        along: FloatArray | None = None,
     ) -> Series:
         """Log density with its derivatives.
 
@@ -311,6 +408,7 @@ class Family:
         order : the highest derivative in eta
         of : a further parameter to differentiate in, besides
         order_of : the highest derivative in it
+        along : array, shape (K,), the direction of the derivative in K thresholds
 
         Returns
         -------
@@ -320,7 +418,11 @@ class Family:
         assert self.log_density is not None
         second = 0 if of is None else order_of
         at: dict[str, Value] = dict(parameters)
-        if of is not None:
+        if of is not None and along is not None:
+            z = variable(np.asarray(at[of], dtype=np.float64), order=order, second=second, of="z")
+            z.c[0, 1] *= along
+            at[of] = z
+        elif of is not None:
             values = np.broadcast_to(np.asarray(at[of], dtype=np.float64), np.shape(eta))
             at[of] = variable(values, order=order, second=second, of="z")
         x = variable(eta, order=order, second=second)

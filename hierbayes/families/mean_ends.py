@@ -9,20 +9,14 @@ import math
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray
-from hierbayes.families.builtin import COUNTS, NOT_NEGATIVE, POSITIVE, SHARES, ZERO_ONE
 from hierbayes.families.family import Family
 
 
 def mean_ends(family: Family) -> tuple[float, float] | None:
     """Return the ends; None where every eta has a mean between them."""
-    power = family.link.power
-    if not family.is_builtin or math.isnan(power):
-        return None
-    if family.counts_trials or family.support in (ZERO_ONE, SHARES):
-        return 0.0, 1.0
-    if power == 0 or family.is_log_response:
-        return None
-    return (0.0, math.inf) if family.support in (COUNTS, POSITIVE, NOT_NEGATIVE) else None
+    ends, power = family.mean_ends, family.link.power
+    always = math.isnan(power) or (power == 0 and ends == (0.0, math.inf))
+    return None if always else ends
 
 
 def has_mean(family: Family, eta: FloatArray) -> BoolArray | bool:

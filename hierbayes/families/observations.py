@@ -1,10 +1,14 @@
 """The response of a design as a family takes it, and what a family's model can't hold."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
+from hierbayes.design.values import Factor, number_label
 from hierbayes.errors import DataError, NotSupportedError
 from hierbayes.families.builtin import COUNTS, FAMILIES
 from hierbayes.families.family import Family
@@ -24,9 +28,8 @@ def check_supported(design: Design, family: Family) -> None:
 
 
 def no_responses(family: Family) -> NotSupportedError:
-    """Return the error of a family without a formula for its expectation, density or draws."""
-    known = ", ".join(other.name for other in FAMILIES.values() if other.draw is not None)
-    return not_supported("responses-of-family", family=family.name, families=known)
+    """Return the error of a family of one's own without a formula for its expectation."""
+    return not_supported("responses-of-family", family=family.name)
 
 
 def checked_observations(design: Design, family: Family) -> FloatArray:
@@ -36,7 +39,7 @@ def checked_observations(design: Design, family: Family) -> FloatArray:
     -------
     array
         Shape (n,); for binomial families (n, 2), successes and trials; for ordinal families the
-        number of the category, from 0.
+        place of the category, from 0.
 
     Raises
     ------
@@ -56,14 +59,56 @@ def checked_observations(design: Design, family: Family) -> FloatArray:
         allowed = family.support
         _check_rows(allowed.holds(y), design, f"family={family.name!r} needs {allowed.words}")
     if family.is_ordinal:
-        categories = np.unique(y)
-        if categories.size > y.size // 2:
-            raise DataError(
-                f"The response {label!r} has {categories.size} categories in {y.size} rows; "
-                f"family={family.name!r} is for few, repeated categories."
-            )
-        return np.searchsorted(categories, y).astype(np.float64)
+        return _categories(design, family)
     return y
+
+
+def first_category(design: Design) -> float:
+    """Return the number of the first category of an ordered response."""
+    return 1.0 if isinstance(_response_value(design), Factor) else float(design.y.min())
+
+
+def category_labels(design: Design, n_categories: int) -> list[str]:
+    """Labels of the categories of an ordered response, or their numbers."""
+    value = _response_value(design)
+    if isinstance(value, Factor):
+        return [str(level) for level in value.levels]
+    first = first_category(design)
+    return [number_label(first + k) for k in range(n_categories)]
+
+
+def threshold_names(design: Design, n_thresholds: int) -> list[str]:
+    """Name each threshold by the categories below and above it, ``low|high``."""
+    labels = category_labels(design, n_thresholds + 1)
+    return [f"{low}|{high}" for low, high in pairwise(labels)]
+
+
+def _response_value(design: Design) -> Any:
+    return design.rows.values.get(design.formula.response)
+
+
+def _categories(design: Design, family: Family) -> FloatArray:
+    """Return the place of each row's category, from 0; every category has rows."""
+    y, label = design.y, design.formula.response_label
+    first = first_category(design)
+    found = np.unique(y)
+    if found.size > y.size // 2:
+        raise DataError(
+            f"The response {label!r} has {found.size} categories in {y.size} rows; "
+            f"family={family.name!r} is for few, repeated categories."
+        )
+    value = _response_value(design)
+    count = value.levels.size if isinstance(value, Factor) else int(found[-1] - first) + 1
+    if found.size < count:
+        missing = np.setdiff1d(first + np.arange(count), found)[0]
+        names = category_labels(design, count)
+        raise DataError(
+            f"The response {label!r} has no row in category {names[int(missing - first)]!r} of "
+            f"{names[0]!r} to {names[-1]!r}, so the thresholds beside it can't be told apart. "
+            "Leave the category out: pandas.Categorical(column, ordered=True).remove_unused_"
+            "categories() has those that occur, in their order."
+        )
+    return np.asarray(y - first)
 
 
 def _successes_and_trials(design: Design) -> FloatArray:

@@ -66,7 +66,7 @@ class Series(Expression):
         shape = np.broadcast_shapes(self.c.shape[2:], np.shape(other))
         c = np.broadcast_to(self.c, (*self.c.shape[:2], *shape)).copy()
         c[0, 0] += other
-        return Series(c)
+        return Series(c, self.slope)
 
     def __mul__(self, other: Value) -> "Series":
         if not isinstance(other, Series):

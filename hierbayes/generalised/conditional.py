@@ -7,10 +7,14 @@ residual sd too. Everything is kept without units: columns of X are orthogonal, 
 length, and both are multiplied by the unit of eta (one for logits and logs; for links that carry
 units the spread of eta at the start). The further parameters phi are searched on the log scale,
 shares on the logit scale.
+
+Thresholds t of ordered categories take the place of the intercept. Predictors are centred for them,
+t_k = t'_k + centre'beta, and those that increase are searched as t'_1 and the logs of the steps:
+t' = v A, v_1 = phi_1, v_k = exp(phi_k), where row k of A is one from threshold k on.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +24,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
+from hierbayes.errors import DataError
 from hierbayes.families.family import Family, Parameter
 from hierbayes.families.mean_ends import has_mean
 from hierbayes.families.observations import checked_observations
@@ -27,7 +32,7 @@ from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.products import covariance_shape, term_basis
 from hierbayes.gaussian.weighted import WeightedLevels, weighted_levels
 from hierbayes.generalised.cells import equal_rows, first_of_each
-from hierbayes.linalg.rank import column_basis
+from hierbayes.linalg.rank import column_basis, columns_beside_constant
 
 # Where a search of a further parameter begins, by what it is scaled by.
 FIRST = {
@@ -145,6 +150,43 @@ OF_POSITIVE = Transform(np.log, np.exp, np.exp, np.exp)
 FREE = Transform(_same, _same, _one, _zero)
 
 
+@record
+class Coordinate:
+    """One coordinate phi_i of the further parameters.
+
+    Attributes
+    ----------
+    parameter : Parameter
+    label : the parameter's name, numbered among thresholds
+    transform : from its value v_i to phi_i and back
+    along : array, shape (K,), the direction in which v_i moves K thresholds; None of one number
+    """
+
+    parameter: Parameter
+    label: str
+    transform: Transform
+    along: FloatArray | None = None
+
+
+def _coordinates(parameter: Parameter, n_cuts: int, *, reaches_ends: bool) -> list[Coordinate]:
+    """Lay out the coordinates of one parameter."""
+    name = parameter.name
+    if parameter.prior != "cuts":
+        transform = transform_of(parameter, reaches_ends=reaches_ends)
+        return [Coordinate(parameter=parameter, label=name, transform=transform)]
+    directions = np.triu(np.ones((n_cuts, n_cuts))) if parameter.increasing else np.eye(n_cuts)
+    steps = OF_POSITIVE if parameter.increasing else FREE
+    return [
+        Coordinate(
+            parameter=parameter,
+            label=f"{name}[{k + 1}]",
+            transform=steps if k else FREE,
+            along=along,
+        )
+        for k, along in enumerate(directions)
+    ]
+
+
 def transform_of(parameter: Parameter, *, reaches_ends: bool) -> Transform:
     """Log of what is positive, logit of a share, else the parameter itself.
 
@@ -170,7 +212,8 @@ class Conditional:
     known_sd : array, shape (n,), residual sds that are no parameters, or None
     offset : array, shape (n,)
     X : array, shape (n, p), in the basis of the search
-    kept, x_basis : X is design.X[:, kept] @ x_basis
+    kept, centre, x_basis : X is (design.X[:, kept] - centre) @ x_basis; the centre is zero but in
+        models of ordered categories
     z_bases : per factor, array (q, q)
     levels : the rows of Z
     shape : covariance shape on the user's scale
@@ -180,6 +223,7 @@ class Conditional:
     counts : array, shape (n,), of how many rows each is the density; None where of one
     cell : array, shape (rows,), in cells, which of them each row of the data is in; else None
     reaches_ends : whether coordinates of shares reach zero, for a search
+    n_cuts : thresholds K of ordered categories, 0 of other families
     """
 
     family: Family
@@ -190,6 +234,7 @@ class Conditional:
     offset: FloatArray
     X: FloatArray
     kept: IntArray
+    centre: FloatArray
     x_basis: FloatArray
     z_bases: tuple[FloatArray, ...]
     levels: WeightedLevels
@@ -199,6 +244,7 @@ class Conditional:
     counts: FloatArray | None = None
     cell: IntArray | None = None
     reaches_ends: bool = False
+    n_cuts: int = 0
 
     @cached_property
     def basis_shape(self) -> CovarianceShape:
@@ -243,15 +289,19 @@ class Conditional:
         return tuple(p for p in self.family.parameters if p.name not in given)
 
     @cached_property
-    def transforms(self) -> tuple[Transform, ...]:
-        """Per further parameter how it is searched."""
-        ends = self.reaches_ends
-        return tuple(transform_of(parameter, reaches_ends=ends) for parameter in self.further)
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """How the further parameters are searched, d coordinates."""
+        return tuple(
+            coordinate
+            for parameter in self.further
+            for coordinate in _coordinates(parameter, self.n_cuts, reaches_ends=self.reaches_ends)
+        )
 
     @cached_property
     def has_end(self) -> BoolArray:
         """Which coordinates of further parameters have an end, at zero, (d,)."""
-        return np.array([transform is OF_RARE for transform in self.transforms], dtype=np.bool_)
+        ends = [coordinate.transform is OF_RARE for coordinate in self.coordinates]
+        return np.array(ends, dtype=np.bool_)
 
     def off_ends(self, phi: FloatArray) -> FloatArray:
         """Further parameters (d,) a step inside of ends they are near, where a search begins."""
@@ -260,7 +310,7 @@ class Conditional:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """Numbers of coefficients p, of covariance parameters k, and of further parameters d."""
-        return self.X.shape[1], self.shape.n_theta, len(self.further)
+        return self.X.shape[1], self.shape.n_theta, len(self.coordinates)
 
     def of_rows(self, kept: BoolArray | IntArray) -> "Conditional":
         """Return the model of some of the rows, in the same basis; levels without rows stay."""
@@ -312,13 +362,75 @@ class Conditional:
         found = self.basis_shape.parameters(theta[None])[0]
         return self.shape.transformed(found, self.z_bases)
 
-    def parameters(self, phi: FloatArray) -> dict[str, float]:
-        """Further parameters by name at their coordinates phi (d,)."""
-        named = zip(self.further, self.transforms, phi, strict=True)
-        return {parameter.name: transform.inverse(x) for parameter, transform, x in named}
+    def values(self, phi: FloatArray) -> FloatArray:
+        """Return v (..., d) at coordinates phi (..., d)."""
+        pairs = zip(self.coordinates, np.moveaxis(phi, -1, 0), strict=True)
+        found = [coordinate.transform.inverse(x) for coordinate, x in pairs]
+        return np.stack(found, axis=-1) if found else np.empty_like(phi)
+
+    def parameters(self, phi: FloatArray) -> dict[str, FloatArray]:
+        """Further parameters by name at phi (..., d): each (...), thresholds (..., K)."""
+        v = self.values(phi)
+        found: dict[str, FloatArray] = {}
+        for i, coordinate in enumerate(self.coordinates):
+            name, along = coordinate.parameter.name, coordinate.along
+            if along is None:
+                found[name] = v[..., i]
+            else:
+                found[name] = found.get(name, 0.0) + v[..., i, None] * along
+        return found
+
+    def phi_of(self, parameters: Mapping[str, Any], beta: FloatArray | None = None) -> FloatArray:
+        """Undo ``parameters``, (..., d); with coefficients (..., p) ``on_user_scale``.
+
+        The coefficients are those on the user's scale.
+
+        Raises
+        ------
+        DataError
+            If thresholds that must increase don't.
+        """
+        found, k = [], 0
+        for coordinate in self.coordinates:
+            value = np.asarray(parameters[coordinate.parameter.name], dtype=np.float64)
+            if coordinate.along is not None:
+                if beta is not None:
+                    value = value - np.asarray(beta @ self.centre)[..., None]
+                value, k = self._step(value, k, coordinate), k + 1
+            found.append(np.asarray(coordinate.transform.forward(value)))
+        return np.stack(found, axis=-1) if found else np.empty(0)
+
+    def _step(self, values: FloatArray, k: int, coordinate: Coordinate) -> FloatArray:
+        """Return what coordinate k of thresholds (..., K) stands for."""
+        if not k or not coordinate.parameter.increasing:
+            return np.asarray(values[..., k])
+        step = np.asarray(values[..., k] - values[..., k - 1])
+        if not (step > 0).all():
+            shown = ", ".join(f"{t:.4g}" for t in values.reshape(-1, values.shape[-1])[0])
+            raise DataError(
+                f"The thresholds {shown} are out of order: each must be above the one before it."
+            )
+        return step
+
+    def on_user_scale(self, phi: FloatArray, beta: FloatArray) -> dict[str, FloatArray]:
+        """Further parameters as the user knows them, at phi (..., d) and beta (..., p)."""
+        found = self.parameters(phi)
+        if self.n_cuts:
+            moved = (beta @ self.x_basis.T) @ self.centre
+            found["threshold"] = found["threshold"] + np.asarray(moved)[..., None]
+        return found
+
+    def further_values(self, phi: FloatArray, beta: FloatArray) -> FloatArray:
+        """Return these as numbers (..., d), in the order of the coordinates."""
+        named = self.on_user_scale(phi, beta)
+        parts = [
+            value if value.ndim == phi.ndim else value[..., None]
+            for value in map(np.asarray, named.values())
+        ]
+        return np.concatenate(parts, axis=-1) if parts else np.empty_like(phi)
 
     def _given(self, phi: FloatArray, ndim: int) -> dict[str, FloatArray]:
-        given = {name: np.asarray(value) for name, value in self.parameters(phi).items()}
+        given = self.parameters(phi)
         if self.known_sd is not None:
             given["sigma"] = _beside(self.known_sd, ndim)
         elif self.precisions is not None:
@@ -352,15 +464,22 @@ class Conditional:
 
     def in_parameter(self, eta: FloatArray, phi: FloatArray, which: int) -> InParameter:
         """Return derivatives in the coordinate of one further parameter."""
-        name, given = self.further[which].name, self._given(phi, eta.ndim)
+        coordinate, given = self.coordinates[which], self._given(phi, eta.ndim)
+        name, transform = coordinate.parameter.name, coordinate.transform
         with np.errstate(all="ignore"):
             found = self.family.derivatives(
-                _beside(self.y, eta.ndim), eta, given, order=2, of=name, order_of=2
+                _beside(self.y, eta.ndim),
+                eta,
+                given,
+                order=2,
+                of=name,
+                order_of=2,
+                along=coordinate.along,
             )
-        transform, at = self.transforms[which], self.parameters(phi)[name]
         possible = np.isfinite(found.value)
         # a weighted sd is the sd times a number, so its logarithm moves with the sd's
-        scale = given[name] / at if self.precisions is not None and name == "sigma" else 1.0
+        weighted = self.precisions is not None and name == "sigma"
+        scale = given[name] / transform.inverse(phi[which]) if weighted else 1.0
         slope, bend = transform.slope(phi[which]) * scale, transform.bend(phi[which]) * scale
         counts = 1.0 if self.counts is None else _beside(self.counts, eta.ndim)
         return InParameter(
@@ -383,12 +502,21 @@ def conditional(design: Design, family: Family, *, reaches_ends: bool = False) -
     NotSupportedError
         If the family has no density with derivatives.
     """
-    if family.log_density is None or not family.is_smooth or family.is_ordinal:
+    if family.log_density is None or not family.is_smooth:
         raise not_supported("likelihood-of-family", family=family.name)
     observed = checked_observations(design, family)
     offset = np.zeros(observed.shape[0]) if design.offset is None else design.offset
-    eta = _first_eta(family, observed)
-    basis = column_basis(design.X)
+    eta = offset.copy() if family.is_ordinal else _first_eta(family, observed)
+    if family.is_ordinal:
+        kept = columns_beside_constant(design.X, design.assign == 0)
+        centre = design.X[:, kept].mean(axis=0)
+        columns = design.X[:, kept] - centre
+        basis = column_basis(columns)
+        assert basis.kept.size == kept.size
+    else:
+        basis = column_basis(design.X)
+        kept, columns = basis.kept, design.X[:, basis.kept]
+        centre = np.zeros(kept.size)
     unit = _unit_of(family, eta - offset)
     z_bases = tuple(unit * term_basis(design, f, None) for f in range(len(design.factors)))
     x_basis = unit * basis.to_basis
@@ -399,8 +527,9 @@ def conditional(design: Design, family: Family, *, reaches_ends: bool = False) -
         precisions=design.weights if family.weighs_sigma else None,
         known_sd=design.known_sd,
         offset=offset,
-        X=np.ascontiguousarray(design.X[:, basis.kept] @ x_basis),
-        kept=basis.kept,
+        X=np.ascontiguousarray(columns @ x_basis),
+        kept=kept,
+        centre=centre,
         x_basis=x_basis,
         z_bases=z_bases,
         levels=weighted_levels(design.factors, z_bases, n_rows=observed.shape[0]),
@@ -408,6 +537,7 @@ def conditional(design: Design, family: Family, *, reaches_ends: bool = False) -
         eta_start=eta,
         design_cell=equal_rows(_columns(design, offset)),
         reaches_ends=reaches_ends,
+        n_cuts=int(observed.max()) if family.is_ordinal else 0,
     )
 
 
@@ -429,8 +559,9 @@ def _first_eta(family: Family, observed: FloatArray) -> FloatArray:
         mu = np.log(np.where(mu > 0, mu, 1.0))
     with np.errstate(all="ignore"):
         eta = np.asarray(family.link.forward(np.asarray(mu, dtype=np.float64)))
-    typical = family.link.forward(np.asarray(np.mean(mu)))
-    return np.where(np.isfinite(eta), eta, typical)
+        typical = float(family.link.forward(np.asarray(np.mean(mu))))
+    # a mean of counts above one is none of the complementary log-log link
+    return np.where(np.isfinite(eta), eta, typical if np.isfinite(typical) else 0.0)
 
 
 def _unit_of(family: Family, eta: FloatArray) -> float:

@@ -236,16 +236,21 @@ class LevelRows:
     def _derivative(
         self, at: Points, eta: FloatArray, orders: tuple[int, int], which: int | None = None
     ) -> FloatArray:
-        name = None if which is None else self.model.further[which].name
+        coordinate = None if which is None else self.model.coordinates[which]
         with np.errstate(all="ignore"):
             found = self.model.family.derivatives(
-                _rows(self.model.y), eta, self._given(at), order=orders[0], of=name
+                _rows(self.model.y),
+                eta,
+                self._given(at),
+                order=orders[0],
+                of=None if coordinate is None else coordinate.parameter.name,
+                along=None if coordinate is None else coordinate.along,
             )
         derivative = found.derivative(*orders)
-        if which is not None:
-            transform = self.model.transforms[which]
-            derivative = derivative * np.asarray(transform.slope(at.phi[:, which]))[..., None]
-            if name == "sigma" and self.model.precisions is not None:
+        if coordinate is not None:
+            slope = np.asarray(coordinate.transform.slope(at.phi[:, which]))
+            derivative = derivative * np.broadcast_to(slope, at.phi.shape[:1])[:, None]
+            if coordinate.label == "sigma" and self.model.precisions is not None:
                 derivative = derivative / np.sqrt(_rows(self.model.precisions))
         return np.where(np.isfinite(found.value) & np.isfinite(derivative), derivative, 0.0)
 
@@ -255,7 +260,7 @@ class LevelRows:
             found: Series = self.model.family.derivatives(
                 self.model.y[:, None],
                 eta,
-                {name: value[..., 0] for name, value in self._given(at).items()},
+                {name: value[:, :, 0] for name, value in self._given(at).items()},
                 order=2,
             )
         value, slope, bend = (found.derivative(i) for i in range(3))
@@ -270,11 +275,8 @@ class LevelRows:
     def _given(self, at: Points) -> dict[str, FloatArray]:
         """Further parameters beside rows and nodes, (1, T, 1) or (n, T, 1)."""
         model = self.model
-        given: dict[str, FloatArray] = {}
-        for which, (parameter, transform) in enumerate(
-            zip(model.further, model.transforms, strict=True)
-        ):
-            given[parameter.name] = np.asarray(transform.inverse(at.phi[:, which]))[None, :, None]
+        named = model.parameters(at.phi)
+        given = {name: value[None, :, None] for name, value in named.items()}
         if model.known_sd is not None:
             given["sigma"] = _rows(model.known_sd)
         elif model.precisions is not None:

@@ -51,10 +51,9 @@ class ManyResponses:
         )
 
     def _given(self, phi: FloatArray) -> dict[str, FloatArray]:
-        """Further parameters by name, (T,) or (n, T), at their coordinates (T, d)."""
+        """Further parameters by name, (T,), (T, K) or (n, T), at their coordinates (T, d)."""
         model = self.model
-        named = zip(model.further, model.transforms, phi.T, strict=True)
-        given: dict[str, FloatArray] = {p.name: np.asarray(t.inverse(x)) for p, t, x in named}
+        given = model.parameters(phi)
         if model.known_sd is not None:
             given["sigma"] = model.known_sd[:, None]
         elif model.precisions is not None:
@@ -89,9 +88,12 @@ class ManyResponses:
     def in_parameter(self, eta: FloatArray, phi: FloatArray, which: int) -> InParameter:
         """Return derivatives in the coordinate of one further parameter."""
         model, given = self.model, self._given(phi)
-        name, transform = model.further[which].name, model.transforms[which]
+        coordinate = model.coordinates[which]
+        name, transform = coordinate.parameter.name, coordinate.transform
         with np.errstate(all="ignore"):
-            found = model.family.derivatives(self.Y, eta, given, order=2, of=name, order_of=2)
+            found = model.family.derivatives(
+                self.Y, eta, given, order=2, of=name, order_of=2, along=coordinate.along
+            )
         at = np.asarray(transform.inverse(phi[:, which]))
         scale = given[name] / at if model.precisions is not None and name == "sigma" else 1.0
         x = phi[:, which]

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.capabilities import not_supported
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.intervals.generalised_deviance import GeneralisedDeviance
 from hierbayes.intervals.held_parameter import Held
@@ -82,7 +83,7 @@ class GeneralisedOptimum:
         """Return a parameter of the family with its position among all of them."""
         if parameter.kind not in ("sigma", "further"):
             return parameter
-        names = [further.name for further in self.found.model.further]
+        names = [coordinate.label for coordinate in self.found.model.coordinates]
         return replace(parameter, row=names.index(self._name(parameter)))
 
     def _name(self, parameter: IntervalParameter) -> str:
@@ -102,8 +103,8 @@ class GeneralisedOptimum:
     ) -> FloatArray:
         model, fit = self.found.model, self.fit
         at = {
-            further.name: np.asarray(transform.inverse(x))
-            for further, transform, x in zip(model.further, model.transforms, phi.T, strict=True)
+            coordinate.label: value
+            for coordinate, value in zip(model.coordinates, model.values(phi).T, strict=True)
         }
         further = [at[name] for name in fit.further_parameters]
         found = values_of_roots(
@@ -133,12 +134,20 @@ class GeneralisedOptimum:
         if parameter.kind not in ("sigma", "further"):
             return held.values(z)
         row = self._placed(parameter).row
-        transform = self.found.model.transforms[row]
+        transform = self.found.model.coordinates[row].transform
         return np.asarray(transform.inverse(z[:, held.n_theta + 1 + row]))
 
 
 def generalised_optimum(fit: GeneralisedFit) -> GeneralisedOptimum:
-    """Return the optimum of a fit; of ``n_quadrature=0``, which has none, that of Laplace."""
+    """Return the optimum of a fit; of ``n_quadrature=0``, which has none, that of Laplace.
+
+    Raises
+    ------
+    NotSupportedError
+        For ordinal models: thresholds are no coordinates of the search.
+    """
+    if fit.response_family.is_ordinal:
+        raise not_supported("profile-of-thresholds", family=fit.family)
     found = fit.optimum if fit.n_quadrature else fit_glmm(fit.spec)
     assert isinstance(found, GlmmOptimum)
     if found.model.has_end.any():  # a profile takes logits

@@ -18,7 +18,6 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.errors import DataError
-from hierbayes.families.observations import no_responses
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 
@@ -97,29 +96,24 @@ def reflated_modes(b: FloatArray, root: FloatArray) -> FloatArray:
 def drawn_responses(fit: GeneralisedFit, count: int, rng: np.random.Generator) -> FloatArray:
     """Return responses of a generalised fit, each of new random effects, shape (n, count).
 
-    Of binomial families the numbers of successes.
+    Of binomial families the numbers of successes, of ordinal ones the categories from 0.
 
     Raises
     ------
-    NotSupportedError
-        If the family has no draws.
     DataError
         If a mean is met that cannot be.
     """
     family = fit.response_family
-    if family.draw is None:
-        raise no_responses(family)
     eta = np.repeat(fit.fixed_part[None], count, axis=0)
     for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):
         b = rng.standard_normal((count, factor.levels.size, root.shape[1])) @ root.T
         eta += np.einsum("nq,snq->sn", factor.z, b[:, factor.codes])
-    mu = family.mean(eta)
-    try:
-        y = np.asarray(family.draw(rng, mu, fit.row_parameters), dtype=np.float64)
-    except ValueError as error:  # NumPy's, of a mean that can't be
+    y = family.drawn(rng, eta, fit.row_parameters)
+    if not np.isfinite(y).all():
+        mu = family.mean(eta)
         raise DataError(
             f"Responses of family={family.name!r}, link={family.link.name!r} can't be drawn where "
-            f"mu is between {mu.min():.3g} and {mu.max():.3g} ({error}). A link whose means are "
+            f"mu is between {mu.min():.3g} and {mu.max():.3g}. A link whose means are "
             "possible everywhere, such as log, has no such groups."
-        ) from error
+        )
     return np.ascontiguousarray(y.T)

@@ -61,9 +61,10 @@ def fit_at(
 ) -> GeneralisedFit:
     """Return one of the refits as a fit of its response y (n,); nothing is searched.
 
-    Of binomial families y are the numbers of successes.
+    Of binomial families y are the numbers of successes, of ordinal ones the categories from 0.
     """
     design, family = fit.design, fit.response_family
+    y = y + fit.first_category
     if family.counts_trials:
         trials = checked_observations(design, family)[:, 1]
         y = np.column_stack([y, trials - y]) if design.y.ndim == 2 else y / trials
@@ -112,7 +113,7 @@ def generalised_fit(
 
 def _sigma(spec: Specification, found: GlmmOptimum) -> float:
     """Return the residual sd or the root of the dispersion; 1 where neither is estimated."""
-    at = {name: np.asarray(value) for name, value in found.dispersion.items()}
+    at = found.family_parameters
     if "sigma" in at:
         return float(at["sigma"])
     if spec.design.known_sd is not None:

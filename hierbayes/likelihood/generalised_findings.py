@@ -37,22 +37,15 @@ POSTERIOR = "in the posterior, model.sample(), the prior keeps it finite."
 
 def generalised_findings(fit: GeneralisedFit, found: GlmmOptimum) -> tuple[Finding, ...]:
     """Return the findings of a fit that ended at ``found``, in order."""
-    spec, dropped = fit.spec, fit.dropped_columns
-    lost = [name for name in dropped if not _is_threshold(spec, name)]
+    spec = fit.spec
     return (
-        *design_findings(spec.design, lost),
+        *design_findings(spec.design, list(fit.dropped_columns)),
         *_boundary(spec, found),
         *_separated(spec, found),
         *_flat(spec, found),
         *_unsettled(found),
         *_spread(fit),
     )
-
-
-def _is_threshold(spec: Specification, name: str) -> bool:
-    """Whether a column is the intercept whose place the thresholds of an ordinal model take."""
-    place = spec.design.coef_names.index(name)
-    return spec.family.is_ordinal and spec.design.assign[place] == 0
 
 
 def _boundary(spec: Specification, found: GlmmOptimum) -> list[Finding]:

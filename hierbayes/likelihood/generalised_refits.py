@@ -220,8 +220,7 @@ class Refitter:
         theta = shape.parameters(modes.theta[chosen])
         found.theta[to] = model.shape.transformed_batch(theta, model.z_bases)
         found.beta[to] = modes.beta[chosen] @ model.x_basis.T
-        for which, transform in enumerate(model.transforms):
-            found.further[to, which] = transform.inverse(modes.phi[chosen, which])
+        found.further[to] = model.further_values(modes.phi[chosen], modes.beta[chosen])
         found.criterion[to] = at.value[chosen]
         found.converged[to] = True
         found.is_singular[to] = (shape.above_bound(modes.theta[chosen]) < TRY_ZERO).any(axis=1)

@@ -13,6 +13,7 @@ covariance, and much variance in place of none.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class GlmmOptimum:
     beta : array, shape (p,), of the kept columns of X
     theta : array, shape (k,), lme4's packing; sds of the random effects are theirs alone, not
         relative to a residual sd
-    dispersion : further parameters of the family by name
+    dispersion : further parameters of the family by name, thresholds each under a name of its own
     loglik : log-likelihood with all constants
     hessian : array, shape (m, m), of -2 log-likelihood in (beta, theta, dispersion); rows of what
         is at its bound are NaN. With ``n_quadrature=0`` the part of beta is the working model's
@@ -101,8 +102,13 @@ class GlmmOptimum:
     @property
     def eta(self) -> FloatArray:
         """Linear predictor at the modes, (n,)."""
-        eta, cell = self.at.mode.eta, self.at.mode.model.cell
+        eta, cell = self.at.mode.eta + self.model.centre @ self.beta, self.at.mode.model.cell
         return eta if cell is None else eta[cell]
+
+    @property
+    def family_parameters(self) -> dict[str, FloatArray]:
+        """Further parameters as the family takes them: numbers, and thresholds (K,)."""
+        return self.model.on_user_scale(self.at.mode.phi, self.at.mode.beta)
 
     @property
     def mu(self) -> FloatArray:
@@ -484,7 +490,7 @@ def _optimum(
         n_quadrature=search.n_quadrature,
         beta=model.x_basis @ mode.beta,
         theta=theta,
-        dispersion=model.parameters(mode.phi),
+        dispersion=_by_label(model, model.further_values(mode.phi, mode.beta)),
         loglik=-0.5 * at.value,
         hessian=user_hessian,
         vcov=vcov,
@@ -493,7 +499,7 @@ def _optimum(
         singular_terms=singular,
         runaway_columns=columns,
         runaway_terms=runaway,
-        flat_parameters=tuple(model.further[i].name for i in flat),
+        flat_parameters=tuple(model.coordinates[i].label for i in flat),
         decrement=decrement,
         n_evaluations=search.evaluations,
         n_steps=search.steps,
@@ -565,13 +571,32 @@ def _on_user_scale(
 def user_jacobian(mode: Mode, held: BoolArray) -> FloatArray:
     """Return the derivative of (beta, theta, dispersion) in the search's coordinates, (m, m)."""
     model = mode.model
-    p, k, _ = model.sizes
+    p, k, d = model.sizes
     jacobian = np.zeros((held.size, held.size))
     jacobian[:p, :p] = model.x_basis
     jacobian[p : p + k, p : p + k] = _theta_jacobian(model, mode.theta, held[p : p + k])
-    slopes = [t.slope(x) for t, x in zip(model.transforms, mode.phi, strict=True)]
-    jacobian[p + k :, p + k :] = np.diag(slopes)
+    jacobian[p + k :] = _further_jacobian(model, mode.phi, (p, k, d))
     return jacobian
+
+
+def _by_label(model: Conditional, values: FloatArray) -> dict[str, float]:
+    """Return the numbers of further parameters (d,) by the labels of the coordinates."""
+    return dict(zip((c.label for c in model.coordinates), values.tolist(), strict=True))
+
+
+def _further_jacobian(
+    model: Conditional, phi: FloatArray, sizes: tuple[int, int, int]
+) -> FloatArray:
+    """Differentiate the further parameters in (beta, theta, phi), (d, p + k + d)."""
+    p, k, d = sizes
+    found = np.zeros((d, p + k + d))
+    cuts = [i for i, c in enumerate(model.coordinates) if c.along is not None]
+    for i, coordinate in enumerate(model.coordinates):
+        moved = coordinate.along if coordinate.along is not None else 1.0
+        rows = cuts if coordinate.along is not None else i
+        found[rows, p + k + i] = coordinate.transform.slope(phi[i]) * moved
+    found[cuts, :p] = model.centre @ model.x_basis
+    return found
 
 
 def _theta_jacobian(model: Conditional, theta: FloatArray, held: BoolArray) -> FloatArray:
@@ -600,10 +625,21 @@ def glmm_at(
     """
     model = conditional(spec.design, spec.family, reaches_ends=reaches_ends)
     search = Search(model, n_quadrature, np.linalg.solve(model.x_basis, beta))
-    values = [dispersion[parameter.name] for parameter in model.further]
-    phi = [t.forward(value) for t, value in zip(model.transforms, values, strict=True)]
+    phi = model.phi_of(_by_name(model, dispersion), beta)
     with one_thread_for(spec.design):
-        x = search.joined(search.beta, model.in_basis(theta), np.array(phi))
+        x = search.joined(search.beta, model.in_basis(theta), phi)
         at = search.criterion(x)
         H = hessian(search, x, at, ~_held(search, x)) if x.size else np.zeros((0, 0))
         return _optimum(search, x, at, H, 0.0)
+
+
+def _by_name(model: Conditional, dispersion: Mapping[str, float]) -> dict[str, Any]:
+    """Undo ``_by_label``: numbers, and lists of thresholds."""
+    found: dict[str, Any] = {}
+    for coordinate in model.coordinates:
+        name, value = coordinate.parameter.name, dispersion[coordinate.label]
+        if coordinate.along is None:
+            found[name] = value
+        else:
+            found.setdefault(name, []).append(value)
+    return found

@@ -5,7 +5,7 @@ As in R, of a dependent set the later column is dropped.
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 
 # R's lm and lme4 call a column dependent when less than 1e-7 of its length is left after the
 # earlier columns are projected out. The Gram matrix squares that, so it decides alone only while
@@ -44,6 +44,16 @@ def column_basis(X: FloatArray) -> ColumnBasis:
             T = inverse_upper(lower.T * scale) * np.sqrt(n)
             return ColumnBasis(np.arange(p), T)
     return _basis_by_qr(X, scale)
+
+
+def columns_beside_constant(X: FloatArray, is_constant: BoolArray) -> IntArray:
+    """Positions of the columns of X (n, p) that are independent of each other and of a constant.
+
+    ``is_constant`` (p,) marks columns that are the constant, which are left out.
+    """
+    rest = np.flatnonzero(~is_constant)
+    kept = column_basis(np.column_stack([np.ones(X.shape[0]), X[:, rest]])).kept
+    return np.asarray(rest[kept[kept > 0] - 1])
 
 
 def _basis_by_qr(X: FloatArray, scale: FloatArray) -> ColumnBasis:

@@ -264,7 +264,7 @@ def _mean_rows(
         groups=_groups(labels, by),
         L=X[:, fit.kept],
         offset=means[:, p],
-        estimable=is_estimable(X, fit.design.X, fit.kept),
+        estimable=is_estimable(X, fit.design.X, fit.identified),
         z=_parts(means[:, p + 1 :], [z.shape[1] for z in grid.z]),
     )
 

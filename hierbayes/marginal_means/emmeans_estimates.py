@@ -13,12 +13,12 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from hierbayes.arrays import BoolArray, FloatArray, record
-from hierbayes.bayes.predictive import flat_draws
-from hierbayes.bayes.response import Response
+from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.intervals.linear_tests import row_tests
 from hierbayes.marginal_means.adjustment import adjusted_p, adjusted_quantile
 from hierbayes.marginal_means.response_scale import ResponseScale
 from hierbayes.options import Adjust, ContrastKind, Ddf
+from hierbayes.prediction.posterior_predict import response_of
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -156,7 +156,7 @@ class FitEstimates:
         scale = ResponseScale(
             expected=fit.expected_at,
             kind=request.kind,
-            link=fit.link,
+            link=fit.link if fit.response_family.has_expectation else "",
             spread=rows.spread(fit.effect_roots),
         )
         eta = np.where(rows.estimable, rows.L @ fit.beta + rows.offset, np.nan)
@@ -259,6 +259,11 @@ class FitEstimates:
         return f"{DDF_WORDS[self.ddf]}{scale}"
 
 
+def _expected(fit: PosteriorFit, flat: FlatDraws, eta: FloatArray) -> FloatArray:
+    """Return the expected response at eta (S, r) of each draw."""
+    return response_of(fit, {}).mean(eta, flat, slice(None))
+
+
 @record
 class PosteriorEstimates:
     """Draws (S, r) of the means, and the weights of contrasts between those of a group.
@@ -293,9 +298,9 @@ class PosteriorEstimates:
             if not request.on_link:
                 scale = " on the response scale"
                 response = ResponseScale(
-                    expected=partial(Response(family=fit.response_family, y=None).mean, flat=flat),
+                    expected=partial(_expected, fit, flat),
                     kind=request.kind,
-                    link=fit.link,
+                    link=fit.link if fit.response_family.has_expectation else "",
                     spread=rows.spread(flat.roots),
                 )
                 contrasted, values = response.contrasted(values), response.means(values)

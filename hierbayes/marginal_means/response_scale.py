@@ -113,6 +113,11 @@ def check_kind(kind: ContrastKind, family: Family) -> None:
             f"kind={kind!r} is for means that can't be negative; of this model they can. Take the "
             "log of the response for ratios."
         )
+    if family.is_ordinal:
+        raise OptionError(
+            f"kind={kind!r}: the mean of ordered categories is a number of a category, which has "
+            "no ratios. With the logit link differences of type='link' are log odds ratios."
+        )
     low, high = family.mean(np.array([-FAR, FAR])).tolist()
     if kind == "odds_ratio" and not (min(low, high) >= 0 and max(low, high) <= 1):
         raise OptionError(

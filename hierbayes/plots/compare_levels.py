@@ -68,7 +68,7 @@ def level_terms(found: Comparison, group: str | None) -> list[LevelTerm]:
         fixed = columns.fixed[place]
         tables, population = [], []
         for fit, table in zip((x_fit, y_fit), effects, strict=True):
-            beta = fit.fit.fixef().to_numpy()[fit.fit.kept]
+            beta = fit.fit.shown_beta
             population.append(float(beta[fixed]) if fixed >= 0 else float("nan"))
             rows = table[(table["group"] == factor.name) & (table["term"] == term)]
             coefficients = fit.fit.coef()[factor.name].iloc[:, place].to_numpy()

@@ -10,23 +10,31 @@ V the covariance of beta. The limits go to the scale of the response by the inve
 that was not fitted has the covariance of such levels in the place of C, and no db/dbeta. Of several
 factors C is that of all effects together.
 
+Of ordered categories beta goes with the thresholds t, whose columns in X are zero and in -WX the
+derivatives of the rows' slopes in t. A quantity q(eta, t), a probability or the mean category, has
+the standard error of its slopes in both, and limits that are symmetric on the logit of its place
+between its ends.
+
 Source: Booth & Hobert (1998), J. Am. Stat. Assoc. 93:262 (the first terms of their conditional
 mean squared error).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
-from scipy.special import ndtri
+from scipy.special import expit, logit, ndtri
 
-from hierbayes.arrays import FloatArray
+from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import NEW_LEVEL, GroupingFactor, NewRows
+from hierbayes.families.observations import category_labels
 from hierbayes.options import NewLevels, random_generator
 from hierbayes.prediction.predict import (
+    check_type,
     chosen_groups,
     drawn_part,
     expected,
@@ -45,8 +53,11 @@ AT_ONCE = 2**22  # numbers of the rows of Z that are laid out at once: 32 MB
 
 def predict(fit: GeneralisedFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
     """Predict for rows; an interval makes it a table."""
+    check_type(asked.type, fit.response_family)
     new_levels, interval = asked.new_levels, asked.interval
     rng = random_generator(asked.random_seed)
+    if asked.type == "count":
+        raise not_supported("counts-of-fit")
     if interval == "prediction":
         raise not_supported("prediction-interval-of-fit", family=fit.family)
     chosen = chosen_groups(fit, asked.groups)
@@ -60,15 +71,28 @@ def predict(fit: GeneralisedFit, asked: PredictionRequest) -> pd.Series | pd.Dat
                 if factor.name in chosen:
                     labels = rows.new_labels.get(factor.name)
                     eta = eta + drawn_part(fit, position, factor, labels=labels, rng=rng)
+        if asked.type == "probability":
+            shares = fit.category_probabilities(eta)
+            names = category_labels(fit.design, shares.shape[1])
+            return pd.DataFrame(shares, index=rows.row_labels, columns=names)
         values = eta if asked.on_link else fit.expected_at(eta)
         return pd.Series(values, index=rows.row_labels, name="prediction")
-    sd = np.where(np.isnan(eta), np.nan, np.sqrt(_variance(fit, rows, chosen, new_levels)))
+    error, kind = _error(fit, rows, chosen, new_levels), "normal"
+    index: Any = rows.row_labels
+    if fit.response_family.is_ordinal and not asked.on_link:
+        columns, kind = _limits_of_categories(fit, eta, error, asked), "logit"
+        if asked.type == "probability":
+            categories = category_labels(fit.design, fit.n_thresholds + 1)
+            index = pd.MultiIndex.from_product([index, categories], names=["row", "category"])
+    else:
+        sd = np.where(np.isnan(eta), np.nan, np.sqrt(error.variance(fit)))
+        columns = _limits(fit, eta, sd, level=asked.level, on_link=asked.on_link)
     return prediction_table(
-        _limits(fit, eta, sd, level=asked.level, on_link=asked.on_link),
-        index=rows.row_labels,
+        columns,
+        index=index,
         interval=interval,
         level=asked.level,
-        kind="normal",
+        kind=kind,
         includes=_words(fit, rows, chosen, new_levels),
     )
 
@@ -87,11 +111,53 @@ def _limits(
     return [fit.expected_at(eta), np.abs(fit.expected_slope(eta)) * sd, ends[0], ends[1]]
 
 
-def _variance(
+@record
+class _Error:
+    """What the error of eta of m rows is made of.
+
+    Attributes
+    ----------
+    given : array, shape (m,), variance given beta (and thresholds)
+    lines : array, shape (m, p + K), derivative in beta and thresholds
+    """
+
+    given: FloatArray
+    lines: FloatArray
+
+    def variance(self, fit: GeneralisedFit) -> FloatArray:
+        """Variance of eta, (m,)."""
+        return np.asarray(self.given + ((self.lines @ fit.fixed_root) ** 2).sum(axis=1))
+
+
+def _limits_of_categories(
+    fit: GeneralisedFit, eta: FloatArray, error: _Error, asked: PredictionRequest
+) -> list[FloatArray]:
+    """Return the four columns of the mean category (m,), or of each probability (m (K + 1),)."""
+    shares, slopes = fit.category_probabilities(eta), fit.category_slopes(eta)
+    K = fit.n_thresholds
+    low, high = 0.0, 1.0
+    if asked.type == "response":
+        k = np.arange(K + 1.0)
+        shares, slopes = shares @ k[:, None], np.einsum("mkj,k->mj", slopes, k)[:, None]
+        high = float(K)
+    own = slopes[..., 0]  # (m, C) in eta
+    moved = own[..., None] * error.lines[:, None]
+    moved[..., moved.shape[-1] - K :] += slopes[..., 1:]
+    variance = own**2 * error.given[:, None] + ((moved @ fit.fixed_root) ** 2).sum(axis=-1)
+    sd = np.sqrt(variance)
+    place = (shares - low) / (high - low)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a probability that is 0 or 1 in doubles
+        half = ndtri((1 + asked.level) / 2) * sd / ((high - low) * place * (1 - place))
+        ends = [low + (high - low) * expit(logit(place) + sign * half) for sign in (-1, 1)]
+    first = fit.first_category if asked.type == "response" else 0.0
+    return [(first + shares).ravel(), sd.ravel(), *((first + end).ravel() for end in ends)]
+
+
+def _error(
     fit: GeneralisedFit, rows: NewRows, chosen: tuple[str, ...], new_levels: NewLevels
-) -> FloatArray:
-    """Variance of eta of the rows, (m,)."""
-    lines = rows.X[:, fit.kept].copy()
+) -> _Error:
+    """Say what the error of eta of the rows is made of."""
+    lines = np.pad(rows.X[:, fit.kept], ((0, 0), (0, fit.n_thresholds)))
     total = np.zeros(lines.shape[0])
     effects = [f if f.name in chosen and (f.codes >= 0).any() else None for f in rows.factors]
     if any(effects) and len(effects) > 1:
@@ -107,21 +173,20 @@ def _variance(
         drawn = (factor.codes == NEW_LEVEL) & (factor.name in chosen) & (new_levels == "sample")
         if drawn.any():
             total[drawn] += ((factor.z[drawn] @ fit.effect_roots[position]) ** 2).sum(axis=1)
-    return np.asarray(total + ((lines @ fit.vcov_root) ** 2).sum(axis=1))
+    return _Error(given=total, lines=lines)
 
 
 @once_a_fit
 def _moved(fit: GeneralisedFit) -> FloatArray:
-    """Minus db/dbeta of the levels of a model's only factor, (J, q, p)."""
+    """Minus the derivative of b in beta and thresholds, of one factor's levels, (J, q, p + K)."""
     (factor,) = fit.design.factors
-    X = fit.design.X[:, fit.kept] * fit.row_curvature[:, None]
-    return np.asarray(fit.mode_covariances[0] @ factor.sums_with(X))
+    return np.asarray(fit.mode_covariances[0] @ factor.sums_with(fit.fixed_curvature))
 
 
 def _of_several(
     fit: GeneralisedFit, effects: Sequence[GroupingFactor | None]
 ) -> tuple[FloatArray, FloatArray]:
-    """Return z'C z (m,) and the part of l that z moves, (m, p), of effects of several factors."""
+    """Return z'C z (m,) and what z moves of l, (m, p + K), of effects of several factors."""
     half, moved = _joint(fit)
     step = max(1, AT_ONCE // half.shape[0])
     m = next(factor.codes.size for factor in effects if factor is not None)
@@ -137,14 +202,14 @@ def _of_several(
 
 @once_a_fit
 def _joint(fit: GeneralisedFit) -> tuple[FloatArray, FloatArray]:
-    """Return L (Q, Q) with L L' = Lambda'Z'WZ Lambda + I, and L^-1 Lambda'Z'WX (Q, p)."""
+    """Return L (Q, Q) with L L' = Lambda'Z'WZ Lambda + I, and L^-1 Lambda'Z'WX (Q, p + K)."""
     size = sum(b.size for b in fit.modes)
     if size > MOST_EFFECTS:
         raise not_supported("interval-of-several-factors", effects=size, most=MOST_EFFECTS)
     rows = _spherical_rows(fit, fit.design.factors, slice(None))
     weighted = rows.multiply(fit.row_curvature[:, None]).T
     half = np.linalg.cholesky((weighted @ rows).toarray() + np.eye(size))
-    return half, solve_triangular(half, weighted @ fit.design.X[:, fit.kept], lower=True)
+    return half, solve_triangular(half, rows.T @ fit.fixed_curvature, lower=True)
 
 
 def _spherical_rows(

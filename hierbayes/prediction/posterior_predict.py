@@ -21,19 +21,25 @@ from hierbayes.bayes.predictive import (
     new_effects,
     row_blocks,
 )
-from hierbayes.bayes.response import Response
+from hierbayes.bayes.response import Response, observed_response
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
-from hierbayes.errors import NewLevelError, OptionError
-from hierbayes.families.observations import checked_observations
+from hierbayes.design.new_data import new_trials
+from hierbayes.errors import DataError, NewLevelError, OptionError
+from hierbayes.families.observations import (
+    category_labels,
+    first_category,
+)
 from hierbayes.options import (
     IntervalKind,
     NewLevels,
+    PredictionType,
     SimulatedGroups,
     check_count,
     check_option,
     random_generator,
 )
 from hierbayes.prediction.predict import (
+    check_type,
     chosen_groups,
     new_level_sentence,
     residual_words,
@@ -62,22 +68,27 @@ class _Task:
     rows: NewRows
     X: FloatArray
     response: Response
-    on_link: bool
+    kind: PredictionType
     expected: _Effects
     new: _Effects | None
 
 
 def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
     """Predict for rows; an interval makes it a table."""
+    check_type(asked.type, fit.response_family)
     new_levels, interval = asked.new_levels, asked.interval
     rng = random_generator(asked.random_seed)
     chosen = chosen_groups(fit, asked.groups)
     rows = rows_asked(fit, asked.newdata, chosen)
-    if interval == "prediction" and asked.on_link and not fit.predictor_is_expectation:
+    if interval == "prediction" and (
+        asked.type == "probability" or (asked.on_link and not fit.predictor_is_expectation)
+    ):
+        what = "no link scale" if asked.on_link else "one category each"
         raise OptionError(
-            "interval='prediction' is about new responses, which have no link scale; leave "
+            f"interval='prediction' is about new responses, which have {what}; leave "
             "type='response'."
         )
+    trials = trials_of(fit, asked)
     sampled = new_levels == "sample" and bool(_without_level(rows, chosen, new_only=True))
     on_link = asked.on_link or fit.predictor_is_expectation
     flat = flat_draws(fit.draws, fit.design)
@@ -92,20 +103,33 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
         if new_levels == "population":
             drawn = _without_level(rows, chosen)
             new = _with_new_levels(flat, rows, chosen=chosen, new_levels="drawn", rng=rng)
+    if trials is not None and (interval == "prediction" or asked.type == "count"):
+        lost = np.isnan(trials) | ((trials == 0) & (asked.type != "count"))
+        trials = np.where(lost, 1.0, trials)
+        expected = replace(expected, missing=expected.missing | lost)
     task = _Task(
         rows=rows,
         X=rows.X[:, fit.kept],
-        response=response_of(fit, asked.newdata, precisions),
-        on_link=on_link,
+        response=response_of(fit, asked.newdata, precisions, trials),
+        kind="link" if on_link else asked.type,
         expected=expected,
         new=new,
     )
     values = _summaries(task, asked.level if interval else None, asked.kind, rng)
-    if interval is None:
+    index: Any = rows.row_labels
+    if asked.type == "probability":
+        categories = category_labels(fit.design, n_categories=values.shape[2])
+        if interval is None:
+            return pd.DataFrame(values[0], index=index, columns=categories)
+        index = pd.MultiIndex.from_product([index, categories], names=["row", "category"])
+        values = values.reshape(values.shape[0], -1)
+    elif interval is None:
         return pd.Series(values[0], index=rows.row_labels, name="prediction")
+    else:
+        index = rows.row_labels
     return prediction_table(
         list(values),
-        index=rows.row_labels,
+        index=index,
         interval=interval,
         level=asked.level,
         kind=asked.kind,
@@ -123,7 +147,7 @@ def _residual(fit: PosteriorFit, newdata: Any, task: _Task) -> str | None:
     """Name the residual variation of new responses; None where they were not asked for."""
     if task.new is None:
         return None
-    if newdata is not None and fit.response_family.counts_trials:
+    if fit.response_family.counts_trials and task.response.trials is None:
         return "residual variation of one trial"
     return residual_words(fit, newdata, task.response.weights)
 
@@ -141,25 +165,47 @@ def _without_level(rows: NewRows, chosen: tuple[str, ...], *, new_only: bool = F
 def _summaries(
     task: _Task, level: float | None, kind: IntervalKind, rng: np.random.Generator
 ) -> FloatArray:
-    """Mean, and with a level sd and ends of the interval, of every row: (1 or 4, m)."""
+    """Mean, and with a level sd and ends of the interval, of every row: (1 or 4, m).
+
+    Of category probabilities (1 or 4, m, K + 1).
+    """
     m = task.X.shape[0]
-    out = np.full((1 if level is None else len(PREDICTION_COLUMNS), m), np.nan)
+    parts = []
     for block in row_blocks(task.expected.flat.n_draws, m):
         eta = _predictor(task, task.expected, block)
-        values = eta if task.on_link else task.response.mean(eta, task.expected.flat, block)
-        out[0, block] = values.mean(axis=0)
+        values = _expected_values(task, eta, block)
+        out = np.full((1 if level is None else len(PREDICTION_COLUMNS), *values.shape[1:]), np.nan)
+        out[0] = values.mean(axis=0)
         if level is not None:
             if task.new is not None:
                 if task.new is not task.expected:
                     eta = _predictor(task, task.new, block)
                 values = task.response.draw(eta, task.new.flat, block, rng)
-                if task.response.trials is not None:  # expected responses are shares too
-                    values = values / task.response.trials[block]
+                if task.response.trials is not None and task.kind != "count":
+                    values = values / task.response.trials[block]  # shares, as expected ones are
             found = credible_interval(values, level, kind)
-            out[1, block] = values.std(axis=0, ddof=1)
-            out[2, block], out[3, block] = found.low, found.high
-    out[:, task.expected.missing] = np.nan
-    return out
+            out[1] = values.std(axis=0, ddof=1)
+            out[2], out[3] = found.low, found.high
+        parts.append(out)
+    if not parts:
+        return np.empty((1 if level is None else len(PREDICTION_COLUMNS), 0))
+    whole = np.concatenate(parts, axis=1)
+    whole[:, task.expected.missing] = np.nan
+    return whole
+
+
+def _expected_values(task: _Task, eta: FloatArray, block: slice) -> FloatArray:
+    """Return what is expected at eta (S, rows), (S, rows), or (S, rows, K + 1) probabilities."""
+    flat = task.expected.flat
+    if task.kind == "link":
+        return eta
+    if task.kind == "probability":
+        return task.response.category_probabilities(eta, flat, block)
+    values = task.response.mean(eta, flat, block)
+    if task.kind == "count":
+        assert task.response.trials is not None
+        return np.asarray(values * task.response.trials[block])
+    return values
 
 
 def _predictor(task: _Task, effects: _Effects, block: slice) -> FloatArray:
@@ -219,18 +265,38 @@ def _with_new_levels(
     return _Effects(flat=replace(flat, b=tuple(b)), factors=tuple(factors), missing=missing)
 
 
+def trials_of(fit: PosteriorFit, asked: PredictionRequest) -> FloatArray | None:
+    """Return the trials of new rows, (m,); None for the rows used, or where they are not known."""
+    if not fit.response_family.counts_trials:
+        if asked.trials is not None:
+            raise OptionError(f"trials= is for binomial models; this one has {fit.family!r}.")
+        return None
+    if asked.newdata is None:
+        if asked.trials is not None:
+            raise OptionError("trials= is for new rows; those of the rows used are known.")
+        return None
+    found = new_trials(fit.design, asked.newdata, asked.trials)
+    if found is None and asked.type == "count":
+        raise DataError(
+            "type='count' needs the number of trials of the new rows: give their column, or "
+            "trials=."
+        )
+    return found
+
+
 def response_of(
-    fit: PosteriorFit, newdata: Any = None, precisions: FloatArray | None = None
+    fit: PosteriorFit,
+    newdata: Any = None,
+    precisions: FloatArray | None = None,
+    trials: FloatArray | None = None,
 ) -> Response:
     """Return the distribution of the response of the rows used, or of new rows."""
-    if newdata is not None:
-        return Response(family=fit.response_family, y=None, weights=precisions)
-    y, trials = fit.design.y, None
-    if fit.response_family.counts_trials:
-        both = checked_observations(fit.design, fit.response_family)
-        y, trials = both[:, 0], both[:, 1]
-    weights = None if fit.response_family.counts_trials else fit.weights
-    return Response(family=fit.response_family, y=y, trials=trials, weights=weights)
+    if newdata is None:
+        return observed_response(fit.spec)
+    first = first_category(fit.design) if fit.response_family.is_ordinal else 0.0
+    return Response(
+        family=fit.response_family, y=None, weights=precisions, trials=trials, first=first
+    )
 
 
 def simulate(
@@ -256,13 +322,15 @@ def simulate(
     return pd.DataFrame(y.T, index=fit.design.row_labels, columns=names)
 
 
-def response_draws(fit: PosteriorFit, flat: FlatDraws, rng: np.random.Generator) -> FloatArray:
-    """Draw one response of every row with each draw, shape (S, n)."""
+def response_draws(
+    fit: PosteriorFit, flat: FlatDraws, rng: np.random.Generator, *, some_missing: bool = False
+) -> FloatArray:
+    """Draw one response of every row with each draw, shape (S, n); NaN for some if allowed."""
     response, X = response_of(fit), fit.design.X[:, fit.kept]
     out = np.empty((flat.n_draws, fit.nobs))
     for rows in row_blocks(flat.n_draws, fit.nobs):
         eta = fitted_predictor(flat, fit.design, X, rows)
-        out[:, rows] = response.draw(eta, flat, rows, rng)
+        out[:, rows] = response.draw(eta, flat, rows, rng, some_missing=some_missing)
     return out
 
 

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.predictive import flat_draws, log_prior_variables
 from hierbayes.bayes.prior_draws import prior_draws
+from hierbayes.bayes.prior_predictive import warn_of_impossible
 from hierbayes.capabilities import not_supported
 from hierbayes.naming.variable_names import COEF, OBS, term_dims
 from hierbayes.options import check_option, random_generator
@@ -62,7 +65,9 @@ def datatree(
         draws = prior_draws(fit.design, fit.priors, like=fit.draws, rng=rng)
         found["prior"] = dataset(parameter_variables(draws, labels), labels)
         if fit.n_draws * fit.nobs <= LARGEST:
-            y = response_draws(fit, flat_draws(draws, fit.design), rng)
+            flat = flat_draws(draws, fit.design)
+            y = response_draws(fit, flat, rng, some_missing=True)
+            warn_of_impossible(fit.spec, flat, np.isnan(y))
             found["prior_predictive"] = _responses(y, labels, draws)
     groups_of = {
         name: group if isinstance(group, xr.DataTree) else xr.DataTree(dataset=group)

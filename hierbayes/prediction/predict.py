@@ -51,7 +51,8 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_precisions, new_rows
 from hierbayes.errors import NewLevelError, OptionError, RankDeficientWarning
-from hierbayes.options import NewLevels, random_generator
+from hierbayes.families.family import Family
+from hierbayes.options import NewLevels, PredictionType, random_generator
 from hierbayes.prediction.prediction_variance import (
     GroupRows,
     PredictionVariance,
@@ -70,6 +71,7 @@ SHOWN_LEVELS = 5
 
 def predict(fit: LinearFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
     """Predict for rows; an interval makes it a table."""
+    check_type(asked.type, fit.response_family)
     new_levels, interval = asked.new_levels, asked.interval
     rng = random_generator(asked.random_seed)
     chosen = chosen_groups(fit, asked.groups)
@@ -113,6 +115,21 @@ def predict(fit: LinearFit, asked: PredictionRequest) -> pd.Series | pd.DataFram
     )
 
 
+def check_type(type: PredictionType, family: Family) -> None:
+    """Raise OptionError for a kind of prediction that a family has not."""
+    if type == "probability" and not family.is_ordinal:
+        raise OptionError(
+            f"type='probability' is for ordered categories; with family={family.name!r} "
+            "type='response' is the expected response"
+            f"{', a probability' if family.reads_categories else ''}."
+        )
+    if type == "count" and not family.counts_trials:
+        raise OptionError(
+            f"type='count' is for numbers of successes of so many trials; with "
+            f"family={family.name!r} type='response' is the expected response."
+        )
+
+
 def expected(
     rows: NewRows, chosen: Collection[str], new_levels: NewLevels, fit: LikelihoodFit
 ) -> FloatArray:
@@ -135,11 +152,11 @@ def _variance(
 
 def warn_of_undetermined(fit: LikelihoodFit, X: FloatArray) -> None:
     """Warn where X beta hinges on which of the dependent columns of X was dropped."""
-    if fit.kept.size == X.shape[1]:
+    if fit.identified.size == X.shape[1]:
         return
-    count = int((~is_estimable(np.nan_to_num(X), fit.design.X, fit.kept)).sum())
+    count = int((~is_estimable(np.nan_to_num(X), fit.design.X, fit.identified)).sum())
     if count:
-        dropped = np.setdiff1d(np.arange(X.shape[1]), fit.kept)
+        dropped = np.setdiff1d(np.arange(X.shape[1]), fit.identified)
         names = ", ".join(fit.design.coef_names[i] for i in dropped)
         warn(
             f"{count} of {X.shape[0]} predictions {'is' if count == 1 else 'are'} not determined "

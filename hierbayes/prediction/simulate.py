@@ -52,11 +52,11 @@ def simulate_generalised(
 
     Raises
     ------
-    NotSupportedError
-        If the family has no draws.
+    DataError
+        If some means are impossible.
     """
     check_count("nsim", nsim)
-    y = drawn_responses(fit, nsim, random_generator(random_seed))
+    y = drawn_responses(fit, nsim, random_generator(random_seed)) + fit.first_category
     if fit.response_family.counts_trials and fit.design.y.ndim == 1:
         y = y / fit.row_parameters["trials"][:, None]
     names = [f"sim_{i + 1}" for i in range(nsim)]

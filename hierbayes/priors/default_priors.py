@@ -95,10 +95,13 @@ def spread_of(column: FloatArray) -> float:
 
 
 def coefficient_priors(
-    X: FloatArray, *, intercept: int | None, scale: ResponseScale
+    X: FloatArray, *, intercept: int | None, scale: ResponseScale, is_centred: bool = True
 ) -> tuple[Prior, ...]:
-    """Priors of the coefficients of the columns of X (n, p)."""
-    spread = scale.size if intercept is None else scale.spread
+    """Priors of the coefficients of the columns of X (n, p).
+
+    ``is_centred``: whether an intercept or thresholds hold the mean of the response.
+    """
+    spread = scale.spread if is_centred else scale.size
     return tuple(
         Normal(scale.centre, WIDE * scale.spread)
         if position == intercept

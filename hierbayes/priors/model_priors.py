@@ -42,7 +42,8 @@ class ModelPriors:
     Attributes
     ----------
     beta : priors of the p kept coefficients; the intercept's is at centred predictors
-    centre : array, shape (p,), column means of X, 0 for the intercept; all 0 without one
+    centre : array, shape (p,), column means of X, 0 for the intercept; all 0 without one, but for
+        ordinal models, whose thresholds have their priors at centred predictors
     intercept : position of the intercept among the kept columns, or None
     sd : per grouping factor, the priors of the sds of its q columns
     lkj : per covariance term, eta of the LKJ prior of its correlations; None for one column
@@ -185,8 +186,9 @@ def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPrio
     places = np.flatnonzero(design.assign[kept] == 0)
     intercept = int(places[0]) if places.size else None
     centre = np.zeros(kept.size)
-    if intercept is not None:
+    if intercept is not None or family.is_ordinal:
         centre = X.mean(axis=0)
+    if intercept is not None:
         centre[intercept] = 0.0
     centre.flags.writeable = False
     sigma = sigma_prior(design, family=family, scale=scale)
@@ -198,7 +200,12 @@ def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPrio
         family=family.further_parameters,
     )
     return ModelPriors(
-        beta=coefficient_priors(X, intercept=intercept, scale=scale),
+        beta=coefficient_priors(
+            X,
+            intercept=intercept,
+            scale=scale,
+            is_centred=intercept is not None or family.is_ordinal,
+        ),
         centre=centre,
         intercept=intercept,
         sd=tuple(sd_priors(factor, scale=scale) for factor in design.factors),

@@ -40,6 +40,8 @@ class Parameter:
     kind : what it is
     place : its position: (k,) in beta, (factor, column) of an sd, (term,) of correlations
     bounds : between which ends an sd or a parameter of the family lives
+    is_thresholds, increasing : whether it stands for thresholds of ordered categories, and whether
+        these increase
     """
 
     name: str
@@ -48,6 +50,8 @@ class Parameter:
     kind: Kind
     place: tuple[int, ...] = ()
     bounds: Bounds = POSITIVE
+    is_thresholds: bool = False
+    increasing: bool = False
 
 
 def parameters_of(
@@ -74,7 +78,15 @@ def parameters_of(
     if has_sigma:
         found.append(Parameter("sigma", addresses.residual_spellings(design), (), "sigma"))
     found += [
-        Parameter(p.name, (p.name, f"family({p.name})"), (), "family", bounds=p.bounds)
+        Parameter(
+            p.name,
+            (p.name, f"family({p.name})"),
+            (),
+            "family",
+            bounds=p.bounds,
+            is_thresholds=p.prior == "cuts",
+            increasing=p.increasing,
+        )
         for p in family
     ]
     return tuple(found)

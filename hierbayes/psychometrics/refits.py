@@ -104,7 +104,7 @@ def _modes(
     model, T = near.model, Y.shape[1]
     beta = np.linalg.solve(model.x_basis, found.beta[good].T).T
     theta = np.array([model.in_basis(own) for own in found.theta[good]]).reshape(T, -1)
-    pairs = zip(model.transforms, found.further[good].T, strict=True)
+    pairs = zip((c.transform for c in model.coordinates), found.further[good].T, strict=True)
     phi = np.array([t.forward(value) for t, value in pairs]).reshape(-1, T).T
     parts = list(_in_parts(near, Y, beta, theta, phi))
     modes = [np.concatenate(own) for own in zip(*(b for b, _ in parts), strict=True)]

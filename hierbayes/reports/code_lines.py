@@ -179,14 +179,15 @@ def _fitted(name: str, fit: Fit) -> str:
 def _is_bundled(fit: Fit, name: str) -> bool:
     """Whether the bundled data set gives the design of the fit: its rows and columns are as is."""
     given = {key: getattr(fit.spec.arguments, key) for key in (*ARRAYS, "contrasts")}
-    categories = fit.response_family.reads_categories
+    family = fit.response_family
     try:
         again = build_design(
             fit.design.formula,
             load_dataset(name),
             **given,
             allow_saturated=True,
-            binary_response=categories,
+            binary_response=family.reads_categories,
+            ordered_response=family.is_ordinal,
         )
     except HierBayesError:
         return False

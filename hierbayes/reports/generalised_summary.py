@@ -6,11 +6,12 @@ Reads what was estimated and writes it.
 from typing import Any
 
 from hierbayes.errors import NotSupportedError
+from hierbayes.families.observations import threshold_names
 from hierbayes.options import Ddf, check_flag, check_option
 from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import wrapped
 from hierbayes.render.text import text
-from hierbayes.reports.coefficients import estimate_cells
+from hierbayes.reports.coefficients import estimate_cells, statistic_cells
 from hierbayes.reports.model_facts import LABEL_WIDTH, five_numbers_table, labelled, model_facts
 from hierbayes.reports.summary import (
     checked_digits,
@@ -27,6 +28,7 @@ from hierbayes.results.generalised_fit import GeneralisedFit
 
 # R's names of families, where they are others than bambi's.
 R_NAMES = {"gamma": "Gamma", "wald": "inverse.gaussian"}
+TITLES = {"cumulative": "Cumulative link", "sratio": "Stopping ratio"}
 TITLE_WIDTH = 70  # of lme4's line
 LAPLACE = "Laplace Approximation"
 QUADRATURE = "Adaptive Gauss-Hermite Quadrature, nAGQ = {}"
@@ -73,8 +75,9 @@ def generalised_blocks(
         *_residuals(fit, digits),
         *_random(fit, digits),
         count_blocks(fit),
-        *_further(fit, digits),
+        *([] if fit.response_family.is_ordinal else _further(fit, digits)),
         *fixed_effects_blocks(fit, digits, ddf),
+        *(_thresholds(fit, digits) if fit.response_family.is_ordinal else []),
         *correlation_blocks(fit, correlation=correlation),
         *rank_note(fit),
         kinds.Findings(finding_sentences(fit, correlation=correlation)),
@@ -83,11 +86,12 @@ def generalised_blocks(
 
 def _title(fit: GeneralisedFit) -> kinds.Block:
     mixed = "" if fit.is_linear_model else " mixed"
-    title = f"Generalized linear{mixed} model fit by maximum likelihood"
+    title = f"{TITLES.get(fit.family, 'Generalized linear')}{mixed} model fit by maximum likelihood"
     if fit.is_linear_model:
         return kinds.Heading(title)
     how = LAPLACE if fit.n_quadrature == 1 else QUADRATURE.format(fit.n_quadrature)
-    lines = wrapped(f"{title} ({how}) [glmerMod]", rest="  ", width=TITLE_WIDTH)
+    like = "clmm" if fit.response_family.is_ordinal else "glmerMod"
+    lines = wrapped(f"{title} ({how}) [{like}]", rest="  ", width=TITLE_WIDTH)
     return kinds.Printed(lines, [kinds.Heading(f"{title} ({how})")])
 
 
@@ -123,3 +127,21 @@ def _further(fit: GeneralisedFit, digits: int) -> list[kinds.Block]:
     columns = list(zip(["Estimate", "Std. Error"], cells, strict=True))
     head = f"Parameters of the family {fit.family}"
     return [kinds.Table(columns, list(found), head, head=f"{head}:")]
+
+
+def _thresholds(fit: GeneralisedFit, digits: int) -> list[kinds.Block]:
+    """Thresholds between categories, each called by its two as in R's ordinal."""
+    found = list(fit.further_parameters.values())
+    parts = [[value for value, _ in found], [error for _, error in found]]
+    statistics = statistic_cells([value / error for value, error in found], digits)
+    columns = [*estimate_cells(parts, digits), statistics]
+    names = ["Estimate", "Std. Error", "z value"]
+    head = "Threshold coefficients"
+    return [
+        kinds.Table(
+            list(zip(names, columns, strict=True)),
+            threshold_names(fit.design, len(found)),
+            head,
+            head=f"{head}:",
+        )
+    ]

@@ -157,7 +157,7 @@ def count_blocks(fit: LikelihoodFit) -> kinds.Block:
 def estimated(fit: LikelihoodFit) -> tuple[list[str], FloatArray, FloatArray]:
     """Names, estimates and covariance of the coefficients that were not dropped."""
     vcov = np.asarray(fit.vcov(), dtype=float)
-    beta = fit.fixef().to_numpy(dtype=float)[fit.kept]
+    beta = fit.shown_beta
     return list(fit.coef_names), beta, vcov
 
 

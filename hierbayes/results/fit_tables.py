@@ -77,7 +77,21 @@ class FitTables(Specified, Printable, Reportable, Storable):
     def dropped_columns(self) -> tuple[str, ...]:
         """Names of the columns of X that earlier columns determine."""
         kept = set(self.kept.tolist())
-        return tuple(name for i, name in enumerate(self.design.coef_names) if i not in kept)
+        return tuple(
+            name
+            for i, name in enumerate(self.design.coef_names)
+            if i not in kept and not self._is_in_thresholds[i]
+        )
+
+    @property
+    def identified(self) -> IntArray:
+        """Positions of independent columns of X: ``kept``, and an intercept in the thresholds."""
+        return np.sort(np.concatenate([self.kept, np.flatnonzero(self._is_in_thresholds)]))
+
+    @property
+    def _is_in_thresholds(self) -> BoolArray:
+        """Whether a column of X is the intercept of an ordinal model, which has thresholds."""
+        return np.asarray((self.design.assign == 0) & self.response_family.is_ordinal)
 
     @property
     def nobs(self) -> int:
@@ -147,9 +161,15 @@ class FitTables(Specified, Printable, Reportable, Storable):
         {'(Intercept)': 251.405, 'Days': 10.467}
         """
         values = np.full(len(self.design.coef_names), np.nan)
+        values[self.kept] = self.shown_beta
+        found = pd.Series(values, index=list(self.design.coef_names), name="estimate")
+        return found[~self._is_in_thresholds] if self._is_in_thresholds.any() else found
+
+    @property
+    def shown_beta(self) -> FloatArray:
+        """``beta`` (p,), NaN where the data do not determine it."""
         lost = self.undetermined_parameters[-self.beta.size :] if self.beta.size else False
-        values[self.kept] = np.where(lost, np.nan, self.beta)
-        return pd.Series(values, index=list(self.design.coef_names), name="estimate")
+        return np.where(lost, np.nan, self.beta)
 
     @property
     def vcov_beta(self) -> FloatArray:
@@ -178,8 +198,7 @@ class FitTables(Specified, Printable, Reportable, Storable):
         first: zero plus the random effect, where the factor has one.
         """
         columns = level_columns(self.design, self.kept.tolist())
-        beta = self.fixef().to_numpy()[self.kept]
-        fixed = np.append(beta, 0.0)[list(columns.fixed)]
+        fixed = np.append(self.shown_beta, 0.0)[list(columns.fixed)]
         tables = {}
         for f, (factor, b) in enumerate(zip(self.design.factors, self.modes, strict=True)):
             total = np.tile(fixed, (factor.levels.size, 1))

@@ -17,7 +17,11 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_methods
 from hierbayes.capabilities import not_supported
 from hierbayes.families.deviances import unit_deviance
-from hierbayes.families.observations import checked_observations, no_responses
+from hierbayes.families.observations import (
+    checked_observations,
+    first_category,
+    no_responses,
+)
 from hierbayes.families.series import Series, variable
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.products import covariance_shape
@@ -48,7 +52,11 @@ class Optimum(Protocol):
 
     @property
     def dispersion(self) -> Mapping[str, float]:
-        """Further parameters of the family by name."""
+        """Further parameters of the family by name, thresholds each under a name of its own."""
+
+    @property
+    def family_parameters(self) -> Mapping[str, FloatArray]:
+        """Further parameters as the family takes them: numbers, and thresholds (K,)."""
 
     @property
     def loglik(self) -> float:
@@ -107,7 +115,7 @@ class GeneralisedFit(LikelihoodFit):
 
     @property
     def dispersion(self) -> dict[str, float]:
-        """Further parameters of the family by name; empty where it has none."""
+        """Further parameters of the family by name, ``threshold[1]`` ...; empty without any."""
         return dict(self.optimum.dispersion)
 
     @property
@@ -136,11 +144,7 @@ class GeneralisedFit(LikelihoodFit):
     @cached_property
     def vcov_root(self) -> FloatArray:
         """R (p, p) with R R' the covariance matrix of ``beta``; NaN where that has none."""
-        if not np.isfinite(self.vcov_beta).all():
-            return np.full(self.vcov_beta.shape, np.nan)
-        errors = np.sqrt(np.diagonal(self.vcov_beta))[:, None]  # each in a unit of its own
-        sizes, axes = np.linalg.eigh(self.vcov_beta / (errors * errors.T))
-        return np.asarray(errors * axes * np.sqrt(np.maximum(sizes, 0.0)))
+        return _root_of(self.vcov_beta)
 
     @cached_property
     def modes(self) -> tuple[FloatArray, ...]:
@@ -305,11 +309,15 @@ class GeneralisedFit(LikelihoodFit):
         NotSupportedError
             If the family has no formula for it.
         """
-        family = self.response_family
-        if family.expectation is None:
-            raise no_responses(family)
-        at = {name: np.asarray(value) for name, value in self.optimum.dispersion.items()}
-        return np.asarray(family.expectation(family.mean(eta), at))
+        if not self.response_family.knows_expectation:
+            raise no_responses(self.response_family)
+        at = self.optimum.family_parameters
+        return self.first_category + self.response_family.expected(eta, at)
+
+    @cached_property
+    def first_category(self) -> float:
+        """Number of the first category of an ordered response; 0 of others."""
+        return first_category(self.design) if self.response_family.is_ordinal else 0.0
 
     def expected_slope(self, eta: FloatArray) -> FloatArray:
         """Return the derivative of the expected response in eta, (m,).
@@ -330,7 +338,7 @@ class GeneralisedFit(LikelihoodFit):
     @cached_property
     def row_parameters(self) -> dict[str, FloatArray]:
         """Further parameters of the distribution of each row: numbers or arrays (n,)."""
-        found = {name: np.asarray(value) for name, value in self.optimum.dispersion.items()}
+        found = dict(self.optimum.family_parameters)
         family = self.response_family
         if family.weighs_sigma and self.weights is not None:
             found["sigma"] = self.sigma / np.sqrt(self.weights)
@@ -347,6 +355,50 @@ class GeneralisedFit(LikelihoodFit):
         return -found.derivative(2)
 
     @property
+    def n_thresholds(self) -> int:
+        """Number of thresholds between ordered categories; 0 of other families."""
+        return len(self.dispersion) if self.response_family.is_ordinal else 0
+
+    @cached_property
+    def fixed_root(self) -> FloatArray:
+        """R with R R' the covariance of (beta, thresholds), (p + K, p + K)."""
+        p, m = self.beta.size, self.optimum.vcov.shape[0]
+        at = np.r_[:p, m - self.n_thresholds : m]
+        return _root_of(self.optimum.vcov[np.ix_(at, at)])
+
+    @cached_property
+    def fixed_curvature(self) -> FloatArray:
+        """Minus the derivative of each row's slope along eta in (beta, thresholds), (n, p + K)."""
+        along_beta = self.row_curvature[:, None] * self.design.X[:, self.kept]
+        if not self.n_thresholds:
+            return np.asarray(along_beta)
+        y = checked_observations(self.design, self.response_family)
+        found = [
+            self.response_family.derivatives(
+                y, self.optimum.eta, self.row_parameters, order=1, of="threshold", along=along
+            ).derivative(1, 1)
+            for along in np.eye(self.n_thresholds)
+        ]
+        return np.column_stack([along_beta, -np.stack(found, axis=1)])
+
+    def category_probabilities(self, eta: FloatArray) -> FloatArray:
+        """Return the probabilities of the ordered categories at eta (m,), (m, K + 1)."""
+        return self.response_family.category_probabilities(eta, self.optimum.family_parameters)
+
+    def category_slopes(self, eta: FloatArray) -> FloatArray:
+        """Return derivatives of these in eta and each threshold, (m, K + 1, 1 + K)."""
+        family, at = self.response_family, self.optimum.family_parameters
+        shares = self.category_probabilities(eta)
+        out = np.empty((*shares.shape, 1 + self.n_thresholds))
+        for k in range(shares.shape[1]):
+            y = np.full(eta.shape, float(k))
+            out[:, k, 0] = family.derivatives(y, eta, at, order=1).derivative(1)
+            for j, along in enumerate(np.eye(self.n_thresholds)):
+                found = family.derivatives(y, eta, at, order=0, of="threshold", along=along)
+                out[:, k, 1 + j] = found.derivative(0, 1)
+        return np.asarray(out * shares[..., None])
+
+    @property
     def row_scale(self) -> float:
         """Size of eta by which differences between equally good fits would count."""
         return float(np.std(self.optimum.eta)) or 1.0
@@ -360,7 +412,7 @@ class GeneralisedFit(LikelihoodFit):
             "response": observed minus expected, of binomial families in shares. "pearson": that
             over the sd, times ``sigma``; divided by ``sigma`` they are lme4's scaled residuals.
             "deviance": the signed root of each row's part of the deviance. "working": the response
-            ones on the scale of eta.
+            ones on the scale of eta. Ordered categories count by their numbers.
 
         Raises
         ------
@@ -376,10 +428,10 @@ class GeneralisedFit(LikelihoodFit):
 
     def _pearson_residuals(self) -> FloatArray:
         family = self.response_family
-        if family.variance is None:
+        if not family.knows_variance:
             raise self._no_residuals("pearson")
         trials = self.row_parameters.get("trials", np.ones(1))
-        variance = family.variance(self.optimum.mu, self.row_parameters) / trials**2
+        variance = family.variance_at(self.optimum.eta, self.row_parameters) / trials**2
         residual = self._response_residuals()
         with np.errstate(divide="ignore", invalid="ignore"):  # at means of exactly 0 or 1
             scaled = self.sigma * residual / np.sqrt(variance)
@@ -387,6 +439,9 @@ class GeneralisedFit(LikelihoodFit):
 
     def _deviance_residuals(self) -> FloatArray:
         family = self.response_family
+        if family.is_ordinal:
+            parts = -2 * self._log_probabilities()
+            return np.asarray(np.sign(self._response_residuals()) * np.sqrt(parts))
         deviance_of = unit_deviance(family)
         if deviance_of is None:
             raise self._no_residuals("deviance")
@@ -397,6 +452,12 @@ class GeneralisedFit(LikelihoodFit):
         if family.weighs_sigma and self.weights is not None:
             parts = parts * self.weights
         return np.asarray(np.sign(self._response_residuals()) * np.sqrt(np.maximum(parts, 0.0)))
+
+    def _log_probabilities(self) -> FloatArray:
+        """Log probability of the category of each row, (n,)."""
+        y = checked_observations(self.design, self.response_family).astype(np.intp)
+        shares = self.category_probabilities(self.optimum.eta)
+        return np.asarray(np.log(np.take_along_axis(shares, y[:, None], axis=1)[:, 0]))
 
     def _working_residuals(self) -> FloatArray:
         family = self.response_family
@@ -432,3 +493,12 @@ def generalised_values(
     if (kinds == "sigma").any():
         found[:, kinds == "sigma"] = dispersion[:, [names.index("sigma")]]
     return found
+
+
+def _root_of(covariance: FloatArray) -> FloatArray:
+    """R with R R' a covariance matrix; NaN where that is none."""
+    if not np.isfinite(covariance).all():
+        return np.full(covariance.shape, np.nan)
+    errors = np.sqrt(np.diagonal(covariance))[:, None]  # each in a unit of its own
+    sizes, axes = np.linalg.eigh(covariance / (errors * errors.T))
+    return np.asarray(errors * axes * np.sqrt(np.maximum(sizes, 0.0)))

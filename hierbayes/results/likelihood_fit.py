@@ -340,9 +340,10 @@ class LikelihoodFit(FitTables):
             taken as known.
         level : float
             Level of the interval.
-        type : {"response", "link"}
-            The expected response (of binomial families the probability), or eta: the same for a
-            Gaussian model.
+        type : {"response", "link", "probability"}
+            The expected response (of binomial families the probability, of ordinal ones the mean
+            number of the category), or eta: the same for a Gaussian model. "probability" has a
+            column for each of ordered categories.
         random_seed : int, Generator or SeedSequence
             For ``new_levels="sample"``; rows with the same new level share one draw.
 

@@ -549,6 +549,7 @@ class PosteriorFit(FitTables):
         interval: None = ...,
         groups: str | Iterable[str] = ...,
         kind: IntervalKind = ...,
+        trials: Any = ...,
         **options: Unpack[PredictionOptions],
     ) -> pd.Series: ...
     @overload
@@ -559,6 +560,7 @@ class PosteriorFit(FitTables):
         interval: Interval,
         groups: str | Iterable[str] = ...,
         kind: IntervalKind = ...,
+        trials: Any = ...,
         **options: Unpack[PredictionOptions],
     ) -> PredictionTable: ...
     def predict(
@@ -571,6 +573,7 @@ class PosteriorFit(FitTables):
         level: float = 0.95,
         kind: IntervalKind = "eti",
         type: PredictionType = "response",
+        trials: Any = None,
         random_seed: Any = None,
     ) -> pd.Series | PredictionTable:
         """Posterior means of predictions for the rows used or for new data; rows in = rows out.
@@ -589,13 +592,19 @@ class PosteriorFit(FitTables):
             Credible interval of the expected response, or of a new response; in the second, levels
             that were not fitted differ as such levels do, also under "population".
         level, kind : level of the interval; "eti" (equal-tailed) or "hdi" (shortest)
-        type : {"response", "link"}
+        type : {"response", "link", "probability", "count"}
+            "response" is in shares for binomial models, the mean number of the category for
+            ordinal ones; "probability" has a column for each of their categories, "count" is a
+            number of successes.
+        trials : number, array, column's name or expression
+            Of new rows of a binomial model, where their columns do not say.
         random_seed : int, Generator or SeedSequence
             For new levels and new responses; rows with the same new level share their draws.
 
         Returns
         -------
         pandas.Series, or with an interval a DataFrame ``prediction se lower upper``
+            Of probabilities a DataFrame of rows and categories, with an interval one row for each.
             A table of intervals says which uncertainties are in it, in ``attrs`` and when printed;
             ``se`` is the posterior sd.
 
@@ -614,6 +623,7 @@ class PosteriorFit(FitTables):
             level=level,
             kind=kind,
             type=type,
+            trials=trials,
             random_seed=random_seed,
         )
         return verbs.ask(self, "predict", request)

@@ -37,6 +37,7 @@ class PredictionRequest:
     type: PredictionType
     random_seed: Any
     kind: IntervalKind = "eti"
+    trials: Any = None
 
     def __post_init__(self) -> None:
         check_option("new_levels", self.new_levels, NewLevels)

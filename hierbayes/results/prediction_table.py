@@ -16,8 +16,8 @@ class PredictionTable(Printable, pd.DataFrame):
     """A table ``prediction se lower upper``; a DataFrame in all but how it prints.
 
     ``attrs`` hold ``interval`` ("confidence", of the expected response, or "prediction", of a new
-    one), ``level``, ``kind`` ("t", of other families "normal"; of a posterior "eti" or "hdi") and
-    ``includes``, the uncertainties that are in ``se``, ``lower`` and ``upper``.
+    one), ``level``, ``kind`` ("t", of other families "normal" or "logit"; of a posterior "eti" or
+    "hdi") and ``includes``, the uncertainties that are in ``se``, ``lower`` and ``upper``.
 
     Examples
     --------
@@ -50,6 +50,8 @@ def heading_lines(table: PredictionTable) -> list[str]:
         how = "t quantiles, Satterthwaite's df"
     elif attrs["kind"] == "normal":
         kind, how = "confidence interval", "normal quantiles on the scale of the link"
+    elif attrs["kind"] == "logit":
+        kind, how = "confidence interval", "normal quantiles on the scale of the logit"
     else:
         kind = "credible interval"
         how = {"eti": "equal-tailed", "hdi": "highest density"}[attrs["kind"]]

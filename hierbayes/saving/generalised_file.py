@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hierbayes.errors import DataError
+from hierbayes.generalised.conditional import conditional
 from hierbayes.likelihood.generalised import generalised_fit
 from hierbayes.likelihood.glmm import glmm_at
 from hierbayes.results.finding import Finding
@@ -47,8 +49,8 @@ def read(archive: Archive, findings: tuple[Finding, ...]) -> GeneralisedFit:
         spec = spec.with_rows_of(response)
     stored = checked(specification["dispersion"], dict)
     dispersion = {name: checked(value, float) for name, value in stored.items()}
-    given = set() if spec.design.known_sd is None else {"sigma"}
-    if set(dispersion) != {parameter.name for parameter in spec.family.parameters} - given:
+    labels = [c.label for c in conditional(spec.design, spec.family).coordinates]
+    if sorted(dispersion) != sorted(labels):
         raise Damaged("it names unknown parameters of its family")
     size = sum(len(t.columns) * (len(t.columns) + 1) // 2 for t in spec.design.terms)
     theta = archive.array("theta", kinds="f", shape=(size,))
@@ -57,8 +59,11 @@ def read(archive: Archive, findings: tuple[Finding, ...]) -> GeneralisedFit:
     if not np.isfinite(numbers).all():
         raise Damaged("its estimates are not finite")
     n_quadrature = checked(specification["n_quadrature"], int)
-    found = glmm_at(spec, n_quadrature, beta=beta, theta=theta, dispersion=dispersion)
     verdicts = read_verdicts(specification)
+    try:
+        found = glmm_at(spec, n_quadrature, beta=beta, theta=theta, dispersion=dispersion)
+    except DataError as error:  # thresholds out of order
+        raise Damaged("its estimates contradict each other") from error
     fit = generalised_fit(spec, found, n_quadrature=n_quadrature, findings=findings, **verdicts)
     check_criterion(fit, specification)
     return fit

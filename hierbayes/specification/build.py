@@ -63,6 +63,7 @@ def specify(
         known_sd=arguments.known_sd,
         allow_saturated=True,  # its posterior exists; the likelihood refuses it
         binary_response=response_family.reads_categories,
+        ordered_response=response_family.is_ordinal,
     )
     if response_family.is_linear and design.y.ndim == 2:
         raise DataError(

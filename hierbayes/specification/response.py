@@ -9,7 +9,7 @@ from hierbayes.arrays import FloatArray
 from hierbayes.design.alignment import aligned, is_labelled
 from hierbayes.design.design import Design
 from hierbayes.design.table import DictTable
-from hierbayes.design.values import Logical, as_numbers
+from hierbayes.design.values import Factor, Logical, as_numbers
 from hierbayes.errors import DataError
 
 
@@ -52,6 +52,9 @@ def checked_response(y: Any, design: Design, *, index: pd.Index) -> FloatArray:
         response = y.copy()
     else:
         value = DictTable({"refit": y}).column("refit")
+        own = design.rows.values.get(design.formula.response)
+        if isinstance(value, Factor) and isinstance(own, Factor) and own.ordered:
+            value = _numbers_of_categories(value, own)
         if not isinstance(value, np.ndarray | Logical):
             raise DataError("refit got a response of categories, not numbers.")
         response = np.array(as_numbers(value), dtype=np.float64)
@@ -67,6 +70,28 @@ def checked_response(y: Any, design: Design, *, index: pd.Index) -> FloatArray:
             "to model."
         )
     return response
+
+
+def check_categories(response: FloatArray, design: Design) -> None:
+    """Raise DataError if an ordered response has other categories than the model's."""
+    found, known = np.unique(response), np.unique(design.y)
+    missing, new = np.setdiff1d(known, found), np.setdiff1d(found, known)
+    if missing.size or new.size:
+        what = f"no row in category {missing[0]:g}" if missing.size else f"a category {new[0]:g}"
+        raise DataError(
+            f"refit got a response with {what}; the model's categories are {known[0]:g} to "
+            f"{known[-1]:g}, each with a threshold to the next."
+        )
+
+
+def _numbers_of_categories(value: Factor, own: Factor) -> FloatArray:
+    """Return the numbers 1, 2, ... of labels that are those of the model's response."""
+    places = {label: k + 1.0 for k, label in enumerate(own.levels.tolist())}
+    unknown = [label for label in value.levels.tolist() if label not in places]
+    if unknown:
+        raise DataError(f"refit got a category {unknown[0]!r} that the model's response has not.")
+    lookup = np.array([*(places[label] for label in value.levels.tolist()), np.nan])
+    return np.asarray(lookup[value.codes])
 
 
 def _one_column(y: Any) -> Any:

@@ -25,10 +25,10 @@ from hierbayes.formula.terms import Formula
 from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import with_response_fitted
-from hierbayes.linalg.rank import column_basis
+from hierbayes.linalg.rank import column_basis, columns_beside_constant
 from hierbayes.options import Method
 from hierbayes.specification.magnitudes import check_residuals, check_sizes
-from hierbayes.specification.response import checked_response
+from hierbayes.specification.response import check_categories, checked_response
 
 if TYPE_CHECKING:
     from hierbayes.priors.model_priors import ModelPriors
@@ -123,8 +123,10 @@ class Specification:
         """
         if self.family.is_linear:
             return self.reml_kernel.products.anchor.kept
-        kept = column_basis(self.design.X).kept
-        return kept[self.design.assign[kept] > 0] if self.family.is_ordinal else kept
+        X = self.design.X
+        if self.family.is_ordinal:
+            return columns_beside_constant(X, self.design.assign == 0)
+        return column_basis(X).kept
 
     @cached_property
     def priors(self) -> "ModelPriors":
@@ -138,6 +140,8 @@ class Specification:
     def with_response(self, y: Any) -> "Specification":
         """Return the same specification of another response; see ``LikelihoodFit.refit``."""
         response = checked_response(y, self.design, index=self.table.index)
+        if self.family.is_ordinal:
+            check_categories(response, self.design)
         check_sizes(response[:, None], ["The response given to refit"])
         if self.family.counts_trials and self.design.y.ndim == 2:  # successes of the same trials
             response = np.column_stack([response, self.design.y.sum(axis=1) - response])

@@ -29,7 +29,7 @@ def page(monkeypatch, capsys):
 
 def test_the_lines_of_the_page_run(page):
     assert re.search(r"alpha +HalfNormal\(5\)", page["printed"])
-    assert r"\operatorname{Loglogistic}(\mu_i)" in page["printed"]
+    assert r"\operatorname{Loglogistic}(\mu_i,\ \text{alpha})" in page["printed"]
     assert page["loglog"].inverse(0.0) == pytest.approx(np.exp(-1))
 
 

@@ -104,10 +104,101 @@ def test_derivatives_in_a_further_parameter_are_those_of_differences(family, nam
             np.testing.assert_allclose(found.derivative(i, j), expected, rtol=RTOL, atol=RTOL)
 
 
+@pytest.mark.parametrize("family", [f for f in FAMILIES.values() if f.is_ordinal], ids=str)
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+@pytest.mark.parametrize("along", [(1.0, 1.0, 1.0), (0.0, 1.0, 1.0), (0.0, 1.0, 0.0)])
+def test_derivatives_in_thresholds_are_those_of_differences(family, link, along):
+    family, along = family.with_link(link), np.array(along)
+    (eta, y), at = rows(family, link), parameters(family)
+    found = family.derivatives(y, eta, at, order=2, of="threshold", order_of=2, along=along)
+    for i, j in ((0, 1), (1, 1), (2, 1), (0, 2), (2, 2)):
+
+        def below(step, i=i, j=j):
+            other = at | {"threshold": at["threshold"] + step * along}
+            return family.derivatives(
+                y, eta, other, order=2, of="threshold", order_of=max(j - 1, 1), along=along
+            ).derivative(i, j - 1)
+
+        expected = difference(below, 0.0, STEP)
+        np.testing.assert_allclose(found.derivative(i, j), expected, rtol=RTOL, atol=RTOL)
+
+
+@pytest.mark.parametrize("family", [f for f in FAMILIES.values() if f.is_ordinal], ids=str)
+def test_thresholds_of_each_draw_or_of_points_and_nodes_are_picked(family):
+    rng = np.random.default_rng(2)
+    y, eta = rng.integers(0, 4, 5).astype(float), rng.normal(size=(3, 5))
+    thresholds = np.sort(rng.normal(size=(3, 4)), axis=1)[:, :3]
+    one_by_one = np.stack(
+        [
+            family.log_density(y, Mean(eta=eta[s], link=family.link), {"threshold": thresholds[s]})
+            for s in range(3)
+        ]
+    )
+    by_draw = family.log_density(
+        y, Mean(eta=eta, link=family.link), {"threshold": thresholds[:, None]}
+    )
+    by_node = family.log_density(
+        y[:, None, None],
+        Mean(eta=np.repeat(eta.T[:, :, None], 2, axis=2), link=family.link),
+        {"threshold": thresholds[None, :, None]},
+    )
+    np.testing.assert_allclose(by_draw, one_by_one, rtol=1e-12)
+    np.testing.assert_allclose(by_node, np.repeat(one_by_one.T[:, :, None], 2, axis=2), rtol=1e-12)
+
+
+def grid_of(family):
+    """Responses at which a density is summed up, and the weight of each."""
+    if family.is_discrete:
+        y = np.arange({"trials": 8, "ordered": 4}.get(family.response, 400), dtype=float)
+        y = y[:2] if family.name == "bernoulli" else y
+        return y, np.ones(y.size)
+    inner, w = np.polynomial.legendre.leggauss(20)  # in each of 200 pieces of (-1, 1)
+    t = (np.linspace(-0.995, 0.995, 200)[:, None] + inner / 200).ravel()
+    w = np.tile(w / 200, 200)
+    if family.name == "vonmises":
+        return t * np.pi, w * np.pi
+    if family.name == "beta":
+        return (t + 1) / 2, w / 2
+    if family.support is None:  # y = sinh(t), cut where densities without a slope have a corner
+        t = np.concatenate([(t - 1) / 2 * 16, (t + 1) / 2 * 16])
+        return np.sinh(t) + MU, np.tile(w * 8, 2) * np.cosh(t)
+    t = t * 18
+    return np.exp(t), w * 18 * np.exp(t)
+
+
+MU = 0.3
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=str)
+def test_expectations_variances_and_draws_are_those_of_the_density(family):
+    family = family.with_link("inverse") if family.link.may_have_no_mean else family
+    at = {name: np.asarray(v) for name, v in parameters(family).items()}
+    if family.counts_trials:
+        at["trials"] = np.full(1, 7.0)
+    y, weight = grid_of(family)
+    mean = Mean(eta=np.full(y.size, MU), link=family.link)
+    share = weight * np.exp(family.log_density(y, mean, at))
+    zero = max(1 - share.sum(), 0) if family.name in ("hurdle_gamma", "hurdle_lognormal") else 0
+    assert share.sum() + zero == pytest.approx(1, abs=1e-6)
+    first, second = share @ y, share @ y**2
+    per = at["trials"][0] if family.counts_trials else 1.0
+    eta = np.full(1, MU)
+    assert family.knows_expectation
+    if family.name != "vonmises":  # its expectation is the mean direction
+        assert family.expected(eta, at)[0] * per == pytest.approx(first, rel=1e-5)
+    if family.knows_variance:
+        assert family.variance_at(eta, at)[0] == pytest.approx(second - first**2, rel=1e-5)
+    drawn = family.drawn(np.random.default_rng(3), np.full((40_000, 1), MU), at)
+    for of in (np.cos, np.sin, lambda v: v == 0):
+        expected = share @ of(y) + zero * of(0.0)
+        found = of(drawn)
+        assert abs(found.mean() - expected) < 4.5 * found.std() / 200 + 1e-5
+
+
 @pytest.mark.parametrize(
     "family",
     [f for f in FAMILIES.values() if f.is_discrete],
-    ids=lambda f: f.name,
+    ids=str,
 )
 def test_probabilities_of_whole_numbers_add_up_to_one(family):
     y = np.arange({"trials": 8, "ordered": 4}.get(family.response, 400), dtype=float)

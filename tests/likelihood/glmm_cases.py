@@ -7,7 +7,10 @@ import hierbayes as hb
 from hierbayes.families.builtin import FAMILIES
 from hierbayes.specification.specification import Specification
 
-FURTHER = {"sigma": 0.7, "nu": 5.0, "alpha": 2.5, "kappa": 6.0, "psi": 0.7, "lam": 4.0}
+FURTHER = {
+    "sigma": 0.7, "nu": 5.0, "alpha": 2.5, "kappa": 6.0, "psi": 0.7, "lam": 4.0,
+    "threshold": [-0.8, 0.1, 0.9],
+}  # fmt: skip
 STRUCTURES = {
     "one": "(1 | g)",
     "slope": "(x | g)",
@@ -19,10 +22,7 @@ STRUCTURES = {
 FAMILY_LINKS = [
     (family.name, link)
     for family in FAMILIES.values()
-    if family.log_density is not None
-    and family.draw is not None
-    and family.is_smooth
-    and not family.is_ordinal
+    if family.log_density is not None and family.is_smooth
     for link in family.link_names
     if not (family.name == "gaussian" and link == "identity")
 ]
@@ -45,7 +45,7 @@ def table(
         eta = -1.0 + 0.3 * np.tanh(eta)
     at = {name: np.asarray(value) for name, value in FURTHER.items()}
     trials = rng.integers(2, 9, n).astype(float)
-    y = np.asarray(own.draw(rng, own.mean(eta), at | {"trials": trials}), dtype=float)
+    y = own.drawn(rng, eta, at | {"trials": trials})
     if family == "beta":
         y = np.clip(y, 1e-3, 1 - 1e-3)
     return pd.DataFrame(

@@ -162,8 +162,7 @@ def test_hessian_is_that_of_the_likelihood_on_the_users_scale(fit_id: str) -> No
 
     def value(x: FloatArray) -> float:
         beta = np.linalg.solve(model.x_basis, x[:p])
-        phi = [t.forward(v) for t, v in zip(model.transforms, x[p + k :], strict=True)]
-        assert len(phi) == len(names)
+        phi = model.phi_of(dict(zip(names, x[p + k :], strict=True)))
         return search.criterion(search.joined(beta, model.in_basis(x[p : p + k]), phi)).value
 
     for i, width in enumerate(0.03 * se):

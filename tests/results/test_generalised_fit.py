@@ -487,6 +487,7 @@ class Ended:
     beta: np.ndarray
     theta: np.ndarray
     dispersion: dict
+    family_parameters: dict
     loglik: float
     modes: list
     mode_covariances: list
