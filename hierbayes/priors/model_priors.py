@@ -186,7 +186,8 @@ def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPrio
     places = np.flatnonzero(design.assign[kept] == 0)
     intercept = int(places[0]) if places.size else None
     centre = np.zeros(kept.size)
-    if intercept is not None or family.is_ordinal:
+    is_centred = intercept is not None or family.is_ordinal
+    if is_centred:
         centre = X.mean(axis=0)
     if intercept is not None:
         centre[intercept] = 0.0
