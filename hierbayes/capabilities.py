@@ -139,8 +139,7 @@ _ROWS = (
         kinds=("glmer",),
         sentence=(
             "family={family!r} has no maximum-likelihood fit in this version: that needs a log "
-            "density with derivatives everywhere, and no thresholds. Model(...).sample() gives "
-            "the posterior."
+            "density with derivatives everywhere. Model(...).sample() gives the posterior."
         ),
     ),
     Limit(

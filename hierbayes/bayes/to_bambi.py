@@ -3,7 +3,9 @@
 bambi gets the columns of the design by plain names, never the text of the user's formula: its
 parser runs code that a formula holds. So ``factor(recipe)B`` arrives as the column
 ``factor_recipe_B``. Priors are ours, on the same quantities (bambi's intercept, too, is at
-centred predictors), and the log density is the same.
+centred predictors), and the log density is the same. For thresholds, which bambi leaves where all
+predictors are zero, it gets centred columns; it does without the constant log K! of K thresholds in
+their order.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -117,7 +119,8 @@ def _fixed_part(design: Design, kept: IntArray, priors: ModelPriors, frame: _Fra
         if k == priors.intercept:
             frame.priors["Intercept"] = _prior(priors.beta[k])
             continue
-        name = frame.add(design.coef_names[column], design.X[:, column])
+        shift = priors.centre[k] if priors.intercept is None else 0.0
+        name = frame.add(design.coef_names[column], design.X[:, column] - shift)
         frame.priors[name] = _prior(priors.beta[k])
         parts.append(name)
     return " + ".join(parts)

@@ -27,6 +27,7 @@ from hierbayes.design.new_data import new_trials
 from hierbayes.errors import DataError, NewLevelError, OptionError
 from hierbayes.families.observations import (
     category_labels,
+    checked_observations,
     first_category,
 )
 from hierbayes.options import (
