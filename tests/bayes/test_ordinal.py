@@ -30,7 +30,7 @@ def model_of(family: str = "cumulative") -> hb.Model:
 
 @pytest.fixture(scope="module")
 def post() -> hb.PosteriorFit:
-    return model_of().sample(draws=400, chains=2, random_seed=1)
+    return model_of().sample(draws=700, chains=2, random_seed=1)
 
 
 def target_of(model: hb.Model):
@@ -115,7 +115,7 @@ def test_probabilities_of_categories(post) -> None:
     np.testing.assert_allclose(post.predict(), shares @ [1, 2, 3, 4])
     np.testing.assert_allclose(post.fitted(), post.predict())
     np.testing.assert_allclose(shares, post.model.fit().predict(type="probability"), atol=0.12)
-    new = frame(3).assign(g=["new", "new", 1])
+    new = frame(3).assign(g=[100, 100, 1])
     limits = post.predict(
         new, type="probability", new_levels="sample", interval="confidence", random_seed=1
     )
@@ -126,19 +126,19 @@ def test_probabilities_of_categories(post) -> None:
 
 def test_new_categories_have_the_predicted_shares(post) -> None:
     drawn = post.to_datatree("posterior_predictive", random_seed=1)["posterior_predictive"]["y"]
-    flat = drawn.to_numpy().reshape(800, 96)
+    flat = drawn.to_numpy().reshape(1400, 96)
     found = np.stack([(flat == k).mean(axis=0) for k in (1, 2, 3, 4)], axis=1)
     shares = post.predict(type="probability").to_numpy()
-    error = np.sqrt(shares * (1 - shares) / 800)
+    error = np.sqrt(shares * (1 - shares) / 1400)
     assert (np.abs(found - shares) < 4.5 * error + 1e-3).all()
     assert set(np.unique(post.simulate(3, random_seed=1))) <= {1, 2, 3, 4}
 
 
 def test_pointwise_densities_leave_one_out_and_checks(post) -> None:
     shares = post.draws.family["threshold"]
-    assert shares.shape == (2, 400, 3)
+    assert shares.shape == (2, 700, 3)
     log_likelihood = post.log_likelihood()
-    assert log_likelihood.shape == (2, 400, 96) and (log_likelihood < 0).all()
+    assert log_likelihood.shape == (2, 700, 96) and (log_likelihood < 0).all()
     assert np.isfinite(hb.loo(post).elpd)
     assert "uniform" in str(hb.check(post, random_seed=1))
     table = post.tidy()
