@@ -50,7 +50,7 @@ class Response:
         if not family.knows_expectation:
             raise no_responses(family)
         if family.link.may_have_no_mean:
-            self._check_possible(eta, family.has_mean(family.mean(eta)))
+            self._check_possible(eta, family.is_drawable(family.mean(eta)))
         if family.has_expectation:
             return family.mean(eta)
         at = self._parameters(flat, rows)
@@ -116,7 +116,7 @@ class Response:
         ends = f"{part.min():.3g} to {part.max():.3g}"
         advice = (
             "link='log' has means that are possible everywhere."
-            if not family.has_mean(mu).all() and family.link.may_have_no_mean
+            if not family.is_drawable(mu).all() and family.link.may_have_no_mean
             else "Give narrower priors, or scale the predictors."
         )
         raise DataError(

@@ -289,7 +289,7 @@ class Family:
         is_mean = self.support is not None and not self.is_log_response
         return self.support.mean_ends if is_mean and self.support else None
 
-    def has_mean(self, mu: FloatArray) -> BoolArray:
+    def is_drawable(self, mu: FloatArray) -> BoolArray:
         """Whether responses of mean mu are possible, and small enough to be drawn."""
         mu = np.asarray(mu)
         low, high = self.mean_ends or (-math.inf, math.inf)
@@ -379,7 +379,7 @@ class Family:
         assert self.draw is not None
         with np.errstate(all="ignore"):
             mu = self.mean(eta)
-        possible = self.has_mean(mu)
+        possible = self.is_drawable(mu)
         if possible.all():
             return np.asarray(self.draw(rng, mu, parameters), dtype=np.float64)
         if not possible.any():
