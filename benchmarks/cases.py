@@ -55,11 +55,12 @@ class Case:
     Attributes
     ----------
     name : what `--only` takes
+    family : of the response, "gaussian" by REML, else by maximum likelihood (Laplace)
     task : "fit" is a whole call from formula and frame, "refit" a new response for a
         model that has been fitted; "bootstrap" and "profile" are the intervals of a fitted
         model by 500 samples and by its profiles; "pb_test" is a bootstrap test with 1,000
         samples of `small` against `formula`
-    dataset : "million", or one that lme4 and `hierbayes` both have
+    dataset : "million" or "women", or one that lme4 and `hierbayes` both have
     repeats : timed calls of each peer, unless one call is long (see `timing.py`)
     calls_per_turn : timed calls in a row before the next peer has its turn; more than one
         where a call is so short that it would mostly measure a cache gone cold meanwhile
@@ -77,6 +78,7 @@ class Case:
     calls_per_turn: int = 1
     measure_memory: bool = False
     small: str = ""
+    family: str = "gaussian"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,49 @@ CASES = (
         measure_memory=True,
     ),
 )
+
+GENERALISED_REPEATS = 30
+
+
+def generalised_case(
+    name: str, title: str, formula: str, *, family: str, peers: tuple[str, ...] = (GLMM, MIXEDLM),
+    dataset: str = "", calls_per_turn: int = 1,
+) -> Case:  # fmt: skip
+    """Make a case of a generalised model, with the bar beside lme4."""
+    words = "at most 1/3 of lme4's time"
+    return Case(
+        name=name,
+        title=f"{title}, Laplace",
+        task="fit",
+        dataset=dataset or name,
+        formula=formula,
+        family=family,
+        repeats=GENERALISED_REPEATS,
+        calls_per_turn=calls_per_turn,
+        peers=(OURS, LME4, *peers),
+        bars=(Bar(quantity="time", peer=LME4, at_most=1 / 3, words=words),),
+    )
+
+
+GENERALISED_CASES = (
+    generalised_case(
+        "cbpp", "cbpp, 56 rows, 15 herds", "cbind(incidence, healthy) ~ period + (1 | herd)",
+        family="binomial", peers=(GLMM,), calls_per_turn=5,
+    ),
+    generalised_case(
+        "grouseticks", "grouseticks, 403 rows, one effect each, 118 broods, 63 locations",
+        "TICKS ~ YEAR + cHEIGHT + (1 | BROOD) + (1 | INDEX) + (1 | LOCATION)", family="poisson",
+    ),
+    generalised_case(
+        "verbagg", "VerbAgg, 7,584 answers of 316 people to 24 items",
+        "yes ~ Anger + Gender + btype + situ + (1 | id) + (1 | item)", family="binomial",
+        dataset="VerbAgg",
+    ),
+    generalised_case(
+        "women", "simulated like a survey of contraception, 1,934 women of 60 districts",
+        "use ~ age + age2 + urban + children + (urban | district)", family="binomial",
+    ),
+)  # fmt: skip
 
 MAXIMAL = "Reaction ~ Days + (Days | Subject)"
 # Calls of R take seconds here and far over 20 s for the tests, so there are fewer repeats.

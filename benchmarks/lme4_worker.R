@@ -3,7 +3,7 @@
 #   Rscript lme4_worker.R KIND FOLDER     KIND: "default", "no derivatives" or "pbkrtest"
 #
 # The commands and replies are those of python_worker.py. The clock is read inside R around
-# one call of lmer(), refit(), confint() or PBmodcomp(), after R has been warmed up; data,
+# one call of lmer(), glmer(), refit(), confint() or PBmodcomp(), after R has been warmed up; data,
 # formula, models fitted before and garbage collection come before the clock starts.
 
 arguments <- commandArgs(trailingOnly = TRUE)
@@ -33,21 +33,46 @@ read_numbers <- function(name, what, size) {
   readBin(path, what, n = file.size(path) / size, size = size)
 }
 
+simulated <- list(
+  million = list(numbers = c("y", "x"), group = "g"),
+  women = list(numbers = c("use", "age", "age2", "urban", "children"), group = "district")
+)
+
 load_rows <- function(dataset) {
-  if (dataset != "million") return(get(dataset, "package:lme4"))
-  codes <- read_numbers("million_g.i32", "integer", 4) + 1L
-  data.frame(
-    y = read_numbers("million_y.f64", "double", 8),
-    x = read_numbers("million_x.f64", "double", 8),
-    g = structure(codes, levels = as.character(seq_len(max(codes))), class = "factor")
-  )
+  if (dataset %in% names(simulated)) {
+    own <- simulated[[dataset]]
+    file_of <- function(name, ending) paste0(dataset, "_", name, ending)
+    rows <- data.frame(lapply(
+      setNames(own$numbers, own$numbers), function(n) read_numbers(file_of(n, ".f64"), "double", 8)
+    ))
+    codes <- read_numbers(file_of(own$group, ".i32"), "integer", 4) + 1L
+    rows[[own$group]] <- structure(
+      codes, levels = as.character(seq_len(max(codes))), class = "factor"
+    )
+    return(rows)
+  }
+  rows <- get(dataset, "package:lme4")
+  if (dataset == "cbpp") rows$healthy <- rows$size - rows$incidence
+  if (dataset == "VerbAgg") rows$yes <- as.integer(rows$r2 == "Y")
+  rows
 }
 
-prepare <- function(task, dataset, formula, small = "") {
+# The fit of a formula to rows: by REML, of another family than the Gaussian by Laplace.
+fit <- function(formula, rows) {
+  if (state$family == "gaussian") return(lmer(formula, rows, control = control))
+  glmer(formula, rows, family = state$family)
+}
+
+criterion <- function(fitted) {
+  if (state$family == "gaussian") REMLcrit(fitted) else as.numeric(-2 * logLik(fitted))
+}
+
+prepare <- function(task, dataset, formula, family, small) {
   state$task <- task
+  state$family <- family
   state$rows <- load_rows(dataset)
   state$formula <- as.formula(formula, env = globalenv())
-  if (small != "") state$small <- as.formula(small, env = globalenv())
+  if (small != "-") state$small <- as.formula(small, env = globalenv())
   assign("rows", state$rows, envir = globalenv())  # where update() and refitting look for them
   if (task == "refit") {
     state$fitted <- lmer(state$formula, state$rows, control = control)
@@ -61,7 +86,7 @@ prepare <- function(task, dataset, formula, small = "") {
 call_of <- function(number) {
   formula <- state$formula
   rows <- state$rows
-  if (state$task == "fit") return(function() lmer(formula, rows, control = control))
+  if (state$task == "fit") return(function() fit(formula, rows))
   if (state$task == "refit") {
     y <- state$responses[, number %% ncol(state$responses) + 1]
     return(function() refit(state$fitted, y))
@@ -88,7 +113,7 @@ turn <- function(first, count) {
     start <- Sys.time()
     found <- if (after_fit) suppressMessages(suppressWarnings(call())) else call()
     seconds <- c(seconds, as.numeric(difftime(Sys.time(), start, units = "secs")))
-    if (!after_fit) criteria <- c(criteria, REMLcrit(found))
+    if (!after_fit) criteria <- c(criteria, criterion(found))
     if (state$task == "pb_test") answers <- c(answers, found$test["PBtest", "p.value"])
     if (state$task %in% c("bootstrap", "profile")) answers <- c(answers, t(found))
   }
@@ -96,8 +121,8 @@ turn <- function(first, count) {
 }
 
 first_call <- function() {
-  fit <- lmer(state$formula, state$rows, control = control)
-  reply(criterion = as.numeric(REMLcrit(fit)), peak_kb = memory_kb("VmHWM"))
+  found <- fit(state$formula, state$rows)
+  reply(criterion = as.numeric(criterion(found)), peak_kb = memory_kb("VmHWM"))
 }
 
 converse(list(hello = hello, prepare = prepare, turn = turn, first = first_call))

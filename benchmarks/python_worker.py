@@ -3,7 +3,7 @@
     python_worker.py PACKAGE FOLDER
 
     hello                          -> {"version": ...}
-    prepare TASK DATASET FORMULA [SMALL]   -> {"rss_kb": ...}   load the rows; nothing is timed
+    prepare TASK DATASET FORMULA FAMILY SMALL -> {"rss_kb": ...} load the rows; nothing is timed
     turn FIRST COUNT               -> {"seconds": [...], ...}   timed calls
     first                          -> {"peak_kb": ...}          the only call of this process
 
@@ -33,6 +33,7 @@ import numpy as np
 import pandas as pd
 from cases import OURS
 from peers import REPLY_MARK, memory_kb
+from simulated import SIMULATED
 
 
 def version_of(package: str) -> str:
@@ -47,16 +48,26 @@ def version_of(package: str) -> str:
 
 def load(dataset: str, folder: Path) -> pd.DataFrame:
     """Read the rows of a data set, grouping factors as categoricals."""
-    if dataset != "million":
-        return importlib.import_module("hierbayes").load_dataset(dataset)
-    codes = np.fromfile(folder / "million_g.i32", dtype=np.int32)
+    if dataset in SIMULATED:
+        return simulated(dataset, folder)
+    frame = importlib.import_module("hierbayes").load_dataset(dataset)
+    if dataset == "cbpp":  # some take two columns only
+        return frame.assign(healthy=frame["size"] - frame["incidence"])
+    if dataset == "VerbAgg":  # and some numbers
+        return frame.assign(yes=(frame["r2"] == "Y").astype(int))
+    return frame
+
+
+def simulated(dataset: str, folder: Path) -> pd.DataFrame:
+    """Read the raw arrays of a simulated data set, its groups as categoricals."""
+    numbers, group = SIMULATED[dataset]
+    columns = {
+        name: np.fromfile(folder / f"{dataset}_{name}.f64", dtype=np.float64) for name in numbers
+    }
+    codes = np.fromfile(folder / f"{dataset}_{group}.i32", dtype=np.int32)
     levels = [str(level) for level in range(1, codes.max() + 2)]
-    return pd.DataFrame(
-        {
-            "y": np.fromfile(folder / "million_y.f64", dtype=np.float64),
-            "x": np.fromfile(folder / "million_x.f64", dtype=np.float64),
-            "g": pd.Categorical.from_codes(codes, categories=levels),
-        }
+    return pd.DataFrame(columns).assign(
+        **{group: pd.Categorical.from_codes(codes, categories=levels)}
     )
 
 
@@ -67,20 +78,27 @@ def respaced(formula: str, number: int) -> str:
     return words[0] + "".join(gap + word for gap, word in zip(gaps, words[1:], strict=True))
 
 
-def fitter(package: str) -> Callable[[str, pd.DataFrame], Any]:
-    """Return the call that fits by REML, with nothing computed beyond the estimates."""
+def fitter(package: str, family: str) -> Callable[[str, pd.DataFrame], Any]:
+    """Return the call that fits, with nothing computed beyond the estimates.
+
+    By REML, of another family than the Gaussian by maximum likelihood (Laplace).
+    """
     module = importlib.import_module(package)
     if package == "glmm":  # its t tests are extra work that no other peer does in the fit
-        return lambda formula, frame: module.fit(frame, formula, satterthwaite=False)
-    return module.lmer
+        return lambda formula, frame: module.fit(frame, formula, family=family, satterthwaite=False)
+    if family == "gaussian":
+        return module.lmer
+    if package == "mixedlm":
+        family = getattr(importlib.import_module("mixedlm.families"), family.title())()
+    return lambda formula, frame: module.glmer(formula, frame, family)
 
 
-def criterion(package: str, fit: Any) -> float:
-    """Read the REML criterion at the estimate, with all constants."""
+def criterion(package: str, fit: Any, family: str) -> float:
+    """Read the REML criterion, or -2 log-likelihood, at the estimate, with all constants."""
     if package == "glmm":
         return -2.0 * fit.loglik
     if package == "mixedlm":
-        return float(fit.REMLcrit())
+        return float(fit.REMLcrit() if family == "gaussian" else -2.0 * fit.logLik().value)
     return float(fit.criterion)
 
 
@@ -121,11 +139,14 @@ class Worker:
     def __init__(self, package: str, folder: Path) -> None:
         self.package = package
         self.folder = folder
-        self.fit = fitter(package)
 
-    def prepare(self, task: str, dataset: str, formula: str, small: str = "") -> dict[str, Any]:
+    def prepare(
+        self, task: str, dataset: str, formula: str, family: str, small: str
+    ) -> dict[str, Any]:
         """Load the rows; say how much memory the process holds before any fit."""
-        self.task, self.formula, self.small = task, formula, small
+        self.task, self.formula, self.family = task, formula, family
+        self.small = "" if small == "-" else small
+        self.fit = fitter(self.package, family)
         self.frame = load(dataset, self.folder)
         if task == "refit":
             self.fitted = self.fit(formula, self.frame)
@@ -156,13 +177,16 @@ class Worker:
             if self.task in AFTER_FIT:
                 answers += numbers_of(found)
             else:
-                criteria.append(criterion(self.package, found))
+                criteria.append(criterion(self.package, found, self.family))
         return {"seconds": seconds, "criteria": criteria, "answers": answers}
 
     def first_call(self) -> dict[str, Any]:
         """Fit once, untimed, for the memory of a load and a fit."""
         fit = self.fit(self.formula, self.frame)
-        return {"criterion": criterion(self.package, fit), "peak_kb": memory_kb("VmHWM")}
+        return {
+            "criterion": criterion(self.package, fit, self.family),
+            "peak_kb": memory_kb("VmHWM"),
+        }
 
 
 def answer(worker: Worker, command: str, arguments: list[str]) -> dict[str, Any]:

@@ -15,10 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cases import CASES, INTERVAL_CASES, OURS, POSTERIOR_CASES, Case, PosteriorCase
+from cases import (
+    CASES,
+    GENERALISED_CASES,
+    INTERVAL_CASES,
+    OURS,
+    POSTERIOR_CASES,
+    Case,
+    PosteriorCase,
+)
 from peers import PeerError, available
 from posteriors import posterior_command, time_posterior
-from simulated import write_million, write_responses
+from simulated import write_million, write_responses, write_women
 from startup import REPEATS, STARTUPS, Startup, time_startup
 from timing import Timings, measure_memory, time_case
 from verdicts import (
@@ -35,7 +43,7 @@ from verdicts import (
 
 def read_arguments() -> argparse.Namespace:
     """Read the command line."""
-    cases = [*CASES, *INTERVAL_CASES, *POSTERIOR_CASES]
+    cases = [*CASES, *GENERALISED_CASES, *INTERVAL_CASES, *POSTERIOR_CASES]
     names = [case.name for case in cases] + [startup.name for startup in STARTUPS]
     peers = list(dict.fromkeys(peer for case in cases for peer in case.peers))
     parser = argparse.ArgumentParser(description="Side-by-side speed benchmarks.")
@@ -164,7 +172,8 @@ def run_startup(startup: Startup, folder: Path, *, repeats: int, report: Report)
 def main() -> int:
     """Run the chosen cases; return 1 when a bar is missed."""
     arguments = read_arguments()
-    chosen = [case for case in (*CASES, *INTERVAL_CASES) if case.name in arguments.only]
+    timed = (*CASES, *GENERALISED_CASES, *INTERVAL_CASES)
+    chosen = [case for case in timed if case.name in arguments.only]
     posteriors = [case for case in POSTERIOR_CASES if case.name in arguments.only]
     report = Report()
     verdicts: list[Verdict] = []
@@ -172,6 +181,8 @@ def main() -> int:
         folder = Path(name)
         if any(case.dataset == "million" for case in chosen):
             write_million(folder)
+        if any(case.dataset == "women" for case in chosen):
+            write_women(folder)
         if any(case.task == "refit" for case in chosen):
             write_responses(folder)
         report.add(f"# Benchmarks\n\n{machine()}")

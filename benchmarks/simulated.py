@@ -1,6 +1,6 @@
-"""The data that no package ships: a million rows, and new responses for `refit`.
+"""The data that no package ships: a million rows, women of a survey, responses for `refit`.
 
-Both are drawn once per run from a fixed seed and written as raw arrays that R
+All are drawn once per run from a fixed seed and written as raw arrays that R
 (`readBin`) and numpy (`fromfile`) read without a parser, so every peer gets the same bits.
 """
 
@@ -21,6 +21,19 @@ RESPONSE_BETA = (250.0, 10.0)
 RESPONSE_SDS = (25.0, 6.0)
 RESPONSE_SIGMA = 25.0
 
+# Women of a survey: whether they use contraception, by age, town and number of children, with
+# towns that differ between districts.
+N_WOMEN = 1934
+N_DISTRICTS = 60
+WOMEN_BETA = (-1.5, 0.0, -0.4, 0.8, 0.8)
+WOMEN_COVARIANCE = ((0.36, -0.36), (-0.36, 0.64))
+
+# Per simulated data set its columns of numbers, and its grouping factor.
+SIMULATED = {
+    "million": (("y", "x"), "g"),
+    "women": (("use", "age", "age2", "urban", "children"), "district"),
+}
+
 
 def write_million(folder: Path) -> None:
     """Write `million_y.f64`, `million_x.f64` and `million_g.i32` (codes from 0) to a folder.
@@ -36,6 +49,26 @@ def write_million(folder: Path) -> None:
     y.tofile(folder / "million_y.f64")
     x.tofile(folder / "million_x.f64")
     group.tofile(folder / "million_g.i32")
+
+
+def write_women(folder: Path) -> None:
+    """Write the columns of `women` to a folder, its districts as codes from 0."""
+    rng = np.random.default_rng(SEED + 2)
+    sizes = rng.dirichlet(np.full(N_DISTRICTS, 2.0))
+    district = np.sort(rng.choice(N_DISTRICTS, N_WOMEN, p=sizes))
+    district = np.unique(district, return_inverse=True)[1].astype(np.int32)
+    age = rng.normal(0.0, 0.9, N_WOMEN)
+    urban = (rng.random(N_WOMEN) < 0.3).astype(float)
+    children = (rng.random(N_WOMEN) < 0.7).astype(float)
+    b = rng.multivariate_normal((0.0, 0.0), WOMEN_COVARIANCE, size=N_DISTRICTS)[district]
+    columns = {"age": age, "age2": age**2, "urban": urban, "children": children}
+    eta = WOMEN_BETA[0] + b[:, 0] + b[:, 1] * urban
+    for beta, values in zip(WOMEN_BETA[1:], columns.values(), strict=True):
+        eta += beta * values
+    columns["use"] = (rng.random(N_WOMEN) < 1 / (1 + np.exp(-eta))).astype(float)
+    for name, values in columns.items():
+        values.tofile(folder / f"women_{name}.f64")
+    district.tofile(folder / "women_district.i32")
 
 
 def write_responses(folder: Path) -> None:

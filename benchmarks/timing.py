@@ -66,8 +66,8 @@ def progress(message: str) -> None:
 
 def prepare(worker: Worker, case: Case) -> float:
     """Have the rows loaded; return the memory the process holds then, in kB."""
-    words = [case.dataset, case.formula, *([case.small] if case.small else [])]
-    return worker.ask("prepare", case.task, *words)["rss_kb"]
+    words = (case.task, case.dataset, case.formula, case.family, case.small or "-")
+    return worker.ask("prepare", *words)["rss_kb"]
 
 
 def warm_up(worker: Worker, case: Case, timings: Timings) -> None:

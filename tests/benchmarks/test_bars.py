@@ -15,7 +15,8 @@ def bench(monkeypatch):
     import timing
     import verdicts
 
-    every = (*cases.CASES, *cases.INTERVAL_CASES, *cases.POSTERIOR_CASES, *startup.STARTUPS)
+    timed = (*cases.CASES, *cases.GENERALISED_CASES, *cases.INTERVAL_CASES)
+    every = (*timed, *cases.POSTERIOR_CASES, *startup.STARTUPS)
     by_name = {case.name: case for case in every}
 
     class Bench:

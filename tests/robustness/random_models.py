@@ -5,6 +5,7 @@ search is looked at by its number::
 
     python -m tests.robustness.random_models 0 500            # seeds 0 to 499
     python -m tests.robustness.random_models 137 138 -v       # one of them, with its traceback
+    python -m tests.robustness.random_models 0 500 --glmer    # generalised models instead
 
 A call must give a value of its declared type or raise one of our errors, issue no warnings but
 ours, and end within SECONDS of a processor's time. The process must stay below GIGABYTES.
@@ -28,7 +29,8 @@ import numpy as np
 import hierbayes as hb
 from tests.robustness.calls import LIKELIHOOD, POSTERIOR, SHARED, Asked, model_options
 from tests.robustness.formulas import random_formula
-from tests.robustness.frames import random_frame
+from tests.robustness.frames import as_kind, random_frame
+from tests.robustness.generalised import NODES, random_response
 
 SECONDS = 10.0
 GIGABYTES = 2.0
@@ -80,6 +82,28 @@ def ask(seed, outcome, *, verbose=False):
         if post is not None:
             asked = Asked(fit=post, frame=frame, names=names, rng=rng)
             ask_fit(rng, asked, SHARED | POSTERIOR, run)
+
+
+def ask_generalised(seed, outcome, *, verbose=False):
+    """Fit the generalised model of a seed, and make its calls."""
+    rng = np.random.default_rng([seed, 1])
+    frame, names = random_frame(rng)
+    formula = random_formula(rng, names)
+    family, link, frame, options = random_response(rng, frame, names)
+    n_quadrature = NODES[int(rng.integers(len(NODES)))]
+    if rng.random() < 0.2:
+        options["offset"] = names["z"]
+    where = f"glmer seed {seed}: {formula!r}, {family} {link} {n_quadrature}, {frame.shape}"
+
+    def run(name, call, expected):
+        return guarded(f"{where}, {name}", call, expected, outcome, verbose=verbose)
+
+    settings = {"family": family, "link": link, "n_quadrature": n_quadrature} | options
+    data = as_kind(rng, frame)
+    fit = run("fit", lambda: hb.glmer(formula, data, **settings), hb.LikelihoodFit)
+    if fit is not None:
+        asked = Asked(fit=fit, frame=frame, names=names, rng=rng)
+        ask_fit(rng, asked, SHARED | LIKELIHOOD, run)
 
 
 def ask_fit(rng, asked, calls, run):
@@ -176,11 +200,13 @@ def main():
     parser.add_argument("first", type=int)
     parser.add_argument("stop", type=int)
     parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("--glmer", action="store_true")
     given = parser.parse_args()
     matplotlib.use("Agg")
     outcome = Outcome()
     for seed in range(given.first, given.stop):
-        ask(seed, outcome, verbose=given.verbose)
+        one = ask_generalised if given.glmer else ask
+        one(seed, outcome, verbose=given.verbose)
         if (seed + 1) % 100 == 0:
             print(f"# up to seed {seed}: {outcome.counts['fell out']} fell out", flush=True)
     print(report(outcome))

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from tests.robustness.random_models import Outcome, ask, report
+from tests.robustness.random_models import Outcome, ask, ask_generalised, report
 
 N_SHORT = 60
+N_GENERALISED = 40
 N_SLOW = 5000
 
 
@@ -19,9 +20,18 @@ def test_random_models_give_results_or_our_errors():
     assert outcome.counts["result"] > N_SHORT
 
 
+def test_random_generalised_models_give_results_or_our_errors():
+    outcome = Outcome()
+    for seed in range(N_GENERALISED):
+        ask_generalised(seed, outcome)
+    assert not outcome.fallen, report(outcome)
+    assert outcome.counts["result"] > N_GENERALISED / 2
+
+
 @pytest.mark.slow
-def test_thousands_of_random_models_give_results_or_our_errors():
+@pytest.mark.parametrize("kind", [[], ["--glmer"]])
+def test_thousands_of_random_models_give_results_or_our_errors(kind):
     """In a process of its own, whose memory is then theirs."""
-    command = [sys.executable, "-m", "tests.robustness.random_models", "0", str(N_SLOW)]
+    command = [sys.executable, "-m", "tests.robustness.random_models", "0", str(N_SLOW), *kind]
     told = subprocess.run(command, capture_output=True, text=True)
     assert told.returncode == 0, told.stdout[-5000:] + told.stderr[-2000:]
