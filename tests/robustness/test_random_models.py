@@ -8,7 +8,7 @@ import pytest
 from tests.robustness.random_models import Outcome, ask, ask_generalised, report
 
 N_SHORT = 60
-N_GENERALISED = 40
+N_GENERALISED = 25
 N_SLOW = 5000
 
 
