@@ -11,7 +11,6 @@ The mean weight is the marginal likelihood p(y).
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -72,7 +71,7 @@ def sample_collapsed(
     *,
     draws: int = 1000,
     chains: int = 4,
-    random_seed: Any = None,
+    random_seed: int | np.random.Generator | None = None,
 ) -> PosteriorDraws:
     """Sample the posterior of a Gaussian model.
 

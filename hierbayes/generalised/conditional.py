@@ -14,7 +14,7 @@ t' = v A, v_1 = phi_1, v_k = exp(phi_k), where row k of A is one from threshold 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -62,6 +62,12 @@ class Densities:
     slope: FloatArray
     weight: FloatArray
     weight_slope: FloatArray | None
+
+    @classmethod
+    def of(cls, value: FloatArray, slopes: Sequence[FloatArray]) -> "Densities":
+        """Return what log densities and their two or three derivatives are called here."""
+        third = -slopes[2] if len(slopes) > 2 else None
+        return cls(value=value, slope=slopes[0], weight=-slopes[1], weight_slope=third)
 
 
 @record
@@ -455,12 +461,7 @@ class Conditional:
         if self.counts is not None:
             counts = _beside(self.counts, eta.ndim)
             value, slopes = counts * value, [counts * slope for slope in slopes]
-        return Densities(
-            value=value,
-            slope=slopes[0],
-            weight=-slopes[1],
-            weight_slope=-slopes[2] if order > 2 else None,
-        )
+        return Densities.of(value, slopes)
 
     def in_parameter(self, eta: FloatArray, phi: FloatArray, which: int) -> InParameter:
         """Return derivatives in the coordinate of one further parameter."""

@@ -78,12 +78,7 @@ class ManyResponses:
         if self.kept is not None:
             value = np.where(self.kept, value, 0.0)
             slopes = [np.where(self.kept, slope, 0.0) for slope in slopes]
-        return Densities(
-            value=value,
-            slope=slopes[0],
-            weight=-slopes[1],
-            weight_slope=-slopes[2] if order > 2 else None,
-        )
+        return Densities.of(value, slopes)
 
     def in_parameter(self, eta: FloatArray, phi: FloatArray, which: int) -> InParameter:
         """Return derivatives in the coordinate of one further parameter."""

@@ -61,11 +61,7 @@ class Criterion:
         s = mode.rows(v)[:, 0] + (model.X @ along)[:, 0]
         r = c - found.slope - found.weight * s
         right = model.levels.sums_of(np.column_stack([r, found.slope]))
-        D = [
-            summed_products(z[..., :1], u) + trace + summed_products(z[..., 1:], x)
-            for z, u, trace, x in zip(right, mode.u, mode.factor.trace_blocks(), v, strict=True)
-        ]
-        return r, s, D
+        return r, s, slopes_in_Lambda(right, v, u=mode.u, traces=mode.factor.trace_blocks())
 
     @property
     def covariance_slopes(self) -> list[FloatArray]:
@@ -135,6 +131,20 @@ class Criterion:
         weighted = mode.densities.weight[:, None] * rows
         half = mode.factor.half_solve(mode.spherical(weighted))
         return np.asarray(rows.T @ weighted - inner(half, half))
+
+
+def slopes_in_Lambda(
+    right: Sequence[FloatArray],
+    v: Sequence[FloatArray],
+    *,
+    u: Sequence[FloatArray],
+    traces: Sequence[FloatArray],
+) -> list[FloatArray]:
+    """Return the sums over levels of the module's header, right = Z'[r g], per factor (T, q, q)."""
+    return [
+        summed_products(z[..., :1], b) + trace + summed_products(z[..., 1:], x)
+        for z, b, trace, x in zip(right, u, traces, v, strict=True)
+    ]
 
 
 def slopes_in_theta(

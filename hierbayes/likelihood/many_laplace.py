@@ -10,7 +10,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.marginal import squares_of, times
 from hierbayes.generalised.many_modes import ManyModes
-from hierbayes.linalg.stacked import summed_products
+from hierbayes.likelihood.laplace import slopes_in_Lambda
 
 
 @record(kw_only=False)
@@ -44,11 +44,8 @@ class ManyCriteria:
         s = modes.along_rows(v, 1)[:, :, 0]
         r = c - found.slope - found.weight * s
         right = modes.rows.weights.sums_of(np.stack([r, found.slope], axis=2))
-        D = [
-            summed_products(z[..., :1], u) + trace + summed_products(z[..., 1:], x)
-            for z, u, trace, x in zip(right, modes.u, modes.factor.trace_blocks(), v, strict=True)
-        ]
-        return r, s, D
+        traces = modes.factor.trace_blocks()
+        return r, s, slopes_in_Lambda(right, v, u=modes.u, traces=traces)
 
     @property
     def covariance_slopes(self) -> list[FloatArray]:

@@ -371,7 +371,6 @@ def _by_profile(
     fit: GeneralisedFit, laid: Lines, asked: Request, pairs: tuple[IntArray, IntArray] | None
 ) -> _Limits:
     del pairs
-    by_delta = _by_delta(fit, laid, asked, None)
     at = _estimates(fit, laid)
     found = _read(fit, asked.quantity, at)
     se = _errors(fit, gradients(fit, laid, found))
@@ -391,6 +390,7 @@ def _by_profile(
     lower, upper = (
         _shown_scale(laid, asked.quantity, np.array(e)) for e in zip(*ends, strict=True)
     )
+    by_delta = _by_delta(fit, laid, asked, None)
     return _Limits(
         estimate=by_delta.estimate, std_error=by_delta.std_error, lower=lower, upper=upper
     )
