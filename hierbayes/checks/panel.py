@@ -12,8 +12,10 @@ from hierbayes.checks.influence import MOST_LEVELS, influence
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.checks.simulated_residuals import SimulatedResiduals, simulated_residuals
 from hierbayes.errors import OptionError
+from hierbayes.likelihood.generalised_findings import pearson_spread
 from hierbayes.options import check_flag
 from hierbayes.results.fit import Fit, labelled_effects
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.model_check import ModelCheck
@@ -63,6 +65,8 @@ def check(
         _uniform(found),
         _dispersion(found),
         _outliers(found),
+        *_zeros(found, fit),
+        *_spread_of_family(fit),
         *_normal_residuals(fit),
         *_normal_effects(effects),
         *_of_estimates(fit),
@@ -125,6 +129,31 @@ def _outliers(found: SimulatedResiduals) -> Row:
     p = float(bdtrc(count - 1, n, rate)) if count else 1.0
     value = f"{count} of {n} rows, {n * rate:.1f} expected, p = {p:.2g}"
     return "rows outside all simulations", value, "about as many as expected", _verdict(p > ALPHA)
+
+
+def _zeros(found: SimulatedResiduals, fit: Fit) -> list[Row]:
+    """Zeros among counts, and among the simulated ones."""
+    if not fit.response_family.is_discrete or found.observed.max() <= 1:
+        return []
+    own, drawn = int((found.observed == 0).sum()), (found.simulated == 0).sum(axis=0)
+    if not own and not drawn.any():
+        return []
+    nsim = drawn.size
+    tails = [1 + int((drawn >= own).sum()), 1 + int((drawn <= own).sum())]
+    p = min(1.0, 2 * min(tails) / (nsim + 1))
+    value = f"{own} of {found.observed.size}, {drawn.mean():.1f} expected, p = {p:.2g}"
+    return [("zeros are as many as simulated", value, f"p above {ALPHA}", _verdict(p > ALPHA))]
+
+
+def _spread_of_family(fit: Fit) -> list[Row]:
+    """Spread given the random effects, where the family leaves none of its own."""
+    found = pearson_spread(fit) if isinstance(fit, GeneralisedFit) else None
+    if found is None:
+        return []
+    value = f"Pearson's statistic {found.statistic:.4g} on {found.df} df, ratio {found.ratio:.2f}"
+    good = "near 1; above, standard errors are too small"
+    name = f"spread given the random effects is that of family={fit.family!r}"
+    return [(name, value, good, _verdict(not found.is_wide))]
 
 
 def _normal_effects(effects: pd.DataFrame) -> list[Row]:

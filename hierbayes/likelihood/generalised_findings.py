@@ -10,6 +10,7 @@ Source: McCullagh & Nelder (1989), section 4.5; Albert & Anderson (1984), Biomet
 
 from scipy.special import chdtrc
 
+from hierbayes.arrays import record
 from hierbayes.families.psychometric import KAPPA
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.products import covariance_shape
@@ -144,29 +145,57 @@ def _unsettled(found: GlmmOptimum) -> list[Finding]:
     ]
 
 
-def _spread(fit: GeneralisedFit) -> list[Finding]:
-    """Responses that vary more than their family says."""
+@record
+class Spread:
+    """Pearson's statistic of a fit, its degrees of freedom, and what to do where it is large."""
+
+    statistic: float
+    df: int
+    remedy: str
+
+    @property
+    def ratio(self) -> float:
+        """How many times as much as the family says the responses vary."""
+        return self.statistic / self.df
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether that is worth a word, and no chance."""
+        return self.ratio >= WIDE and bool(chdtrc(self.df, self.statistic) <= SURE)
+
+
+def pearson_spread(fit: GeneralisedFit) -> Spread | None:
+    """Return how much responses vary given the random effects; None where it says nothing.
+
+    The spread of some families has a parameter of its own, and that of 0 and 1 follows from the
+    mean, whatever the model.
+    """
     curve = fit.response_family.curve
     other = WIDER.get(fit.family) if fit.response_family.is_builtin else None
     remedy = f"take family={other!r}"
     if curve is not None and not curve.is_overdispersed:
         other, remedy = fit.family, "let them vary more, overdispersed=True"
     if other is None or fit.df_residual < 1:
-        return []
+        return None
     if fit.response_family.counts_trials and fit.row_parameters["trials"].max() == 1:
-        return []  # the spread of 0 and 1 follows from the mean, whatever the model
+        return None
     statistic = float((fit.residuals("pearson") ** 2).sum())
-    ratio = statistic / fit.df_residual
-    if ratio < WIDE or chdtrc(fit.df_residual, statistic) > SURE:
+    return Spread(statistic=statistic, df=int(fit.df_residual), remedy=remedy)
+
+
+def _spread(fit: GeneralisedFit) -> list[Finding]:
+    """Responses that vary more than their family says."""
+    found = pearson_spread(fit)
+    if found is None or not found.is_wide:
         return []
     label = fit.design.formula.response_label
     return [
         Finding(
             "overdispersion",
-            f"{label} varies {ratio:.1f} times as much as family={fit.family!r} says (Pearson's "
-            f"statistic {statistic:.4g} on {fit.df_residual} degrees of freedom).",
+            f"{label} varies {found.ratio:.1f} times as much as family={fit.family!r} says "
+            f"(Pearson's statistic {found.statistic:.4g} on {found.df} degrees of freedom).",
             "Standard errors are too small then. Give every row an effect of its own, (1 | row) "
-            f"with a column that numbers the rows, or {remedy}.",
-            {"ratio": ratio, "statistic": statistic, "df": int(fit.df_residual)},
+            f"with a column that numbers the rows, or {found.remedy}.",
+            {"ratio": found.ratio, "statistic": found.statistic, "df": found.df},
         )
     ]

@@ -1,5 +1,7 @@
 """The panel of checks says "good" of the model the data come from, and "look" of a wrong one."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,3 +95,27 @@ def test_leave_out_is_true_or_false():
     fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
     with pytest.raises(hb.OptionError, match="leave_out"):
         hb.check(fit, leave_out="yes")
+
+
+def test_counts_are_checked_for_zeros_and_for_their_spread():
+    rng = np.random.default_rng(7)
+    g = np.repeat(np.arange(20), 15)
+    mu = np.exp(1.2 + 0.4 * rng.normal(size=20)[g])
+    plain = rng.poisson(mu)
+    inflated = np.where(rng.random(mu.size) < 0.3, 0, plain)
+    zeros = "zeros are as many as simulated"
+    spread = "spread given the random effects is that of family='poisson'"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hb.DesignWarning)  # of the spread
+        fits = [hb.glmer("y ~ 1 + (1 | g)", {"y": y, "g": g}, "poisson") for y in (plain, inflated)]
+    good, bad = (verdicts(hb.check(fit, random_seed=1)) for fit in fits)
+    assert good[zeros] == "good" and good[spread] == "good"
+    assert bad[zeros] == "look" and bad[spread] == "look"
+
+
+def test_zeros_and_ones_are_not_checked_for_what_follows_from_their_mean():
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(8), 10)
+    data = {"y": (rng.random(80) < 0.3 + 0.4 * (g % 2)).astype(int), "g": g}
+    found = verdicts(hb.check(hb.glmer("y ~ 1 + (1 | g)", data), random_seed=1))
+    assert not [name for name in found if "zeros" in name or "family" in name]
