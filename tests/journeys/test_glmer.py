@@ -140,7 +140,7 @@ BAD = {
         "whole numbers",
     ),
     "a family that is none": (dict(family="binomal"), hb.OptionError, "did you mean 'binomial'"),
-    "a link it has not": (dict(link="log"), hb.OptionError, "has the links"),
+    "a link it has not": (dict(link="sqrt"), hb.OptionError, "has the links"),
     "R's argument": (dict(nAGQ=3), hb.OptionError, "n_quadrature="),
     "a Gaussian model": (dict(formula="size ~ 1 + (1 | herd)", family="gaussian"), hb.OptionError,
                          r"hb\.lmer fits that"),
