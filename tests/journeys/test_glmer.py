@@ -19,7 +19,10 @@ FUNCTIONS = sorted(
 PICTURES = sorted(
     name for name in dir(hb.plot) if callable(getattr(hb.plot, name)) and name[0] != "_"
 )
-METHODS = sorted(name for name, _ in inspect.getmembers(GeneralisedFit) if name[0] != "_")
+OF_ORDINAL_FITS = {"category_probabilities", "category_slopes"}
+METHODS = sorted(
+    {name for name, _ in inspect.getmembers(GeneralisedFit) if name[0] != "_"} - OF_ORDINAL_FITS
+)
 # what each needs besides the fit
 MORE = {
     "contrast": ("period2",),
