@@ -35,7 +35,6 @@ from hierbayes.families.observations import category_labels
 from hierbayes.options import NewLevels, random_generator
 from hierbayes.prediction.predict import (
     check_type,
-    chosen_groups,
     drawn_part,
     expected,
     rows_asked,
@@ -60,8 +59,7 @@ def predict(fit: GeneralisedFit, asked: PredictionRequest) -> pd.Series | pd.Dat
         raise not_supported("counts-of-fit")
     if interval == "prediction":
         raise not_supported("prediction-interval-of-fit", family=fit.family)
-    chosen = chosen_groups(fit, asked.groups)
-    rows = rows_asked(fit, asked.newdata, chosen)
+    chosen, rows = rows_asked(fit, asked)
     if asked.newdata is not None:
         warn_of_undetermined(fit, rows.X)
     eta = expected(rows, chosen, new_levels, fit)

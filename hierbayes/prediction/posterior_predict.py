@@ -41,7 +41,6 @@ from hierbayes.options import (
 )
 from hierbayes.prediction.predict import (
     check_type,
-    chosen_groups,
     new_level_sentence,
     residual_words,
     row_precisions,
@@ -79,8 +78,7 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
     check_type(asked.type, fit.response_family)
     new_levels, interval = asked.new_levels, asked.interval
     rng = random_generator(asked.random_seed)
-    chosen = chosen_groups(fit, asked.groups)
-    rows = rows_asked(fit, asked.newdata, chosen)
+    chosen, rows = rows_asked(fit, asked)
     if interval == "prediction" and (
         asked.type == "probability" or (asked.on_link and not fit.predictor_is_expectation)
     ):

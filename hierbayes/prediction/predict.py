@@ -74,8 +74,7 @@ def predict(fit: LinearFit, asked: PredictionRequest) -> pd.Series | pd.DataFram
     check_type(asked.type, fit.response_family)
     new_levels, interval = asked.new_levels, asked.interval
     rng = random_generator(asked.random_seed)
-    chosen = chosen_groups(fit, asked.groups)
-    rows = rows_asked(fit, asked.newdata, chosen)
+    chosen, rows = rows_asked(fit, asked)
     if asked.newdata is not None:
         warn_of_undetermined(fit, rows.X)
     total = fit.shown(partial(expected, rows, chosen, new_levels), fit.row_scale)
@@ -236,9 +235,12 @@ def chosen_groups(fit: FitTables, groups: str | Iterable[str]) -> tuple[str, ...
     return chosen
 
 
-def rows_asked(fit: FitTables, newdata: Any, chosen: tuple[str, ...]) -> NewRows:
-    """Return the rows to predict for: those used without new data."""
-    return rows_used(fit) if newdata is None else new_rows(fit.design, newdata, need_groups=chosen)
+def rows_asked(fit: FitTables, asked: PredictionRequest) -> tuple[tuple[str, ...], NewRows]:
+    """Return the factors whose effects count, and the rows: those used without new data."""
+    chosen = chosen_groups(fit, asked.groups)
+    if asked.newdata is None:
+        return chosen, rows_used(fit)
+    return chosen, new_rows(fit.design, asked.newdata, need_groups=chosen)
 
 
 def rows_used(fit: FitTables) -> NewRows:
