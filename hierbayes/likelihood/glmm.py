@@ -386,11 +386,7 @@ def _with_zeros(search: Search, x: FloatArray, at: Criterion) -> tuple[FloatArra
         theta = search.parts(x)[1].copy()
         theta[i] = shape.on_bound(theta)[i]
         trial = search.with_theta(x, shape.rectified(theta))
-        try:
-            there = search.criterion(trial)
-        except np.linalg.LinAlgError:
-            continue
-        if there.value <= limit:
+        if (there := search.criterion_within(trial, limit)) is not None:
             x, at = trial, there
     return _with_ended_shares(search, x, at, limit)
 
@@ -404,11 +400,7 @@ def _with_ended_shares(
         phi = phi.copy()
         phi[i] = 0.0
         trial = search.joined(beta, theta, phi)
-        try:
-            there = search.criterion(trial)
-        except np.linalg.LinAlgError:
-            continue
-        if there.value <= limit:
+        if (there := search.criterion_within(trial, limit)) is not None:
             x, at = trial, there
     return x, at
 

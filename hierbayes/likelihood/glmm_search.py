@@ -85,6 +85,14 @@ class Search(Problem[Criterion]):
             return found
         return Criterion(mode)
 
+    def criterion_within(self, x: FloatArray, limit: float) -> Criterion | None:
+        """Return the criterion at x unless it is above a limit or can't be computed."""
+        try:
+            there = self.criterion(x)
+        except np.linalg.LinAlgError:
+            return None
+        return there if there.value <= limit else None
+
     def at(self, x: FloatArray) -> Locals[Criterion]:
         """Evaluate at a point (1, m)."""
         found = self.criterion(x[0])
