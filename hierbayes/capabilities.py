@@ -322,6 +322,16 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="lapse-of-subjects",
+        feature="A lapse rate for each observer, `hb.psychometric(lapse='subject')`",
+        kinds=("glmer", "other families"),
+        sentence=(
+            "lapse='subject', a rate for each observer, needs a second linear predictor, which "
+            "models do not have in this version. lapse='estimate' is one rate that all share; the "
+            "rates of single observers come from fits of their rows alone."
+        ),
+    ),
+    Limit(
         key="thresholds-of-several-factors",
         feature="Thresholds of the levels of several grouping factors, `pse`, `jnd`, `threshold`",
         kinds=("glmer", "other families"),

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import bdtr
 
 from hierbayes.calls import checked_call
+from hierbayes.capabilities import not_supported
 from hierbayes.design.values import Factor, as_numbers
 from hierbayes.errors import DesignWarning, OptionError
 from hierbayes.families.observations import checked_observations
@@ -15,7 +16,7 @@ from hierbayes.options import check_flag
 from hierbayes.psychometrics.lines import lines
 from hierbayes.wording import listed, meant, shown, warn
 
-ESTIMATE, AS_LAPSE = "estimate", "lapse"
+ESTIMATE, AS_LAPSE, OF_SUBJECTS = "estimate", "lapse", "subject"
 BINS = 8  # of stimuli, whose responses are counted together
 # Chance below which so few successes are none: a warning in a million of right models.
 IMPOSSIBLE = 1e-6
@@ -170,6 +171,8 @@ def _rate(name: str, given: Any) -> float | None:
     """Return a known rate, or None where it is to be estimated."""
     if given == ESTIMATE:
         return None
+    if name == "lapse" and given == OF_SUBJECTS:
+        raise not_supported("lapse-of-subjects")
     is_number = isinstance(given, int | float | np.number) and not isinstance(given, bool)
     if not is_number or not 0 <= given < 1:
         others = "'estimate' or 'lapse'" if name == "guess" else "or 'estimate'"

@@ -11,6 +11,7 @@ from hierbayes.plots.likelihood_surface import likelihood_surface
 from hierbayes.plots.normal_qq import qq
 from hierbayes.plots.prior_posterior import prior_posterior
 from hierbayes.plots.profile import profile
+from hierbayes.plots.psychometric import psychometric
 from hierbayes.plots.ranef_qq import ranef_qq
 from hierbayes.plots.raw_data import data
 from hierbayes.plots.residual_scatter import residuals
@@ -32,6 +33,7 @@ __all__ = [
     "likelihood_surface",
     "prior_posterior",
     "profile",
+    "psychometric",
     "qq",
     "ranef_qq",
     "residuals",

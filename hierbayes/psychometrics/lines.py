@@ -52,6 +52,7 @@ class Lines:
     ends : smallest and largest stimulus in the data
     held : where other numbers stand
     condition_names : columns of the data whose categories are the conditions
+    condition_of_rows : the condition of each row that was fitted
     """
 
     levels: tuple[str, ...]
@@ -68,16 +69,7 @@ class Lines:
     ends: tuple[float, float]
     held: Mapping[str, float]
     condition_names: tuple[str, ...]
-
-    def take(self, rows: Any) -> "Lines":
-        """Return some of the lines, by their places."""
-        rows = np.asarray(rows, dtype=np.intp)
-        arrays = ("codes", "start", "step", "start_offset", "step_offset", "z_start", "z_step")
-        picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in arrays}
-        for name in ("levels", "conditions"):
-            picked[name] = tuple(getattr(self, name)[i] for i in rows)
-        same = {n: getattr(self, n) for n in ("is_log", "origin", "ends", "held")}
-        return Lines(**picked, **same, condition_names=self.condition_names)
+    condition_of_rows: tuple[str, ...]
 
     def places(self, x: FloatArray) -> FloatArray:
         """Return t - origin of stimuli."""
@@ -126,7 +118,7 @@ def lines(spec: Specification, *, with_levels: bool = True) -> Lines:
     chosen = np.concatenate(frames)
     at = np.repeat(places, repeats)
     names = np.repeat(np.array(levels, dtype=object), repeats)
-    return _laid_out(spec, columns, chosen, at, tuple(names.tolist()))
+    return _laid_out(spec, columns, chosen, at, tuple(names.tolist()), codes)
 
 
 def _columns(spec: Specification, stimulus: str) -> _Columns:
@@ -200,6 +192,7 @@ def _laid_out(
     chosen: IntArray,
     codes: IntArray,
     levels: tuple[str, ...],
+    of_rows: IntArray,
 ) -> Lines:
     grid = np.linspace(*columns.ends, POINTS)
     frame = _frame(columns, chosen, grid)
@@ -234,7 +227,15 @@ def _laid_out(
         ends=columns.ends,
         held=columns.numbers,
         condition_names=tuple(columns.categories),
+        condition_of_rows=_labels(columns, of_rows),
     )
+
+
+def _labels(columns: _Columns, codes: IntArray) -> tuple[str, ...]:
+    """Name the condition of each row."""
+    known, of = np.unique(codes, axis=0, return_inverse=True)
+    names = [_label(columns, code) for code in known]
+    return tuple(names[i] for i in of.ravel())
 
 
 def _frame(columns: _Columns, chosen: IntArray, grid: FloatArray) -> pd.DataFrame:

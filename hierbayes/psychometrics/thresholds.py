@@ -286,7 +286,8 @@ def _shown_slope(laid: Lines, quantity: Quantity, value: FloatArray) -> FloatArr
     return np.ones_like(value)
 
 
-def _estimates(fit: GeneralisedFit, laid: Lines) -> LineEstimates:
+def line_estimates(fit: GeneralisedFit, laid: Lines) -> LineEstimates:
+    """Lines at the estimates of a fit, levels at their modes."""
     modes = fit.modes[0] if len(fit.design.factors) == 1 else None
     return _at(laid, curve_of(fit), fit.beta, modes, dict(fit.dispersion))
 
@@ -298,7 +299,7 @@ def _z(asked: Request) -> float:
 def _by_delta(
     fit: GeneralisedFit, laid: Lines, asked: Request, pairs: tuple[IntArray, IntArray] | None
 ) -> _Limits:
-    found = _read(fit, asked.quantity, _estimates(fit, laid))
+    found = _read(fit, asked.quantity, line_estimates(fit, laid))
     own = gradients(fit, laid, found)
     shown_value = _shown_scale(laid, asked.quantity, found.value)
     steep = _shown_slope(laid, asked.quantity, found.value)
@@ -322,7 +323,7 @@ def _by_fieller(
     """Limits of top / s, where top = value s has the derivatives s dvalue + value ds."""
     del pairs
     by_delta = _by_delta(fit, laid, asked, None)
-    at = _estimates(fit, laid)
+    at = line_estimates(fit, laid)
     found = _read(fit, asked.quantity, at)
     s = np.abs(at.s) if asked.quantity.is_distance else at.s
     sign = np.sign(at.s) if asked.quantity.is_distance else np.ones_like(at.s)
@@ -371,7 +372,7 @@ def _by_profile(
     fit: GeneralisedFit, laid: Lines, asked: Request, pairs: tuple[IntArray, IntArray] | None
 ) -> _Limits:
     del pairs
-    at = _estimates(fit, laid)
+    at = line_estimates(fit, laid)
     found = _read(fit, asked.quantity, at)
     se = _errors(fit, gradients(fit, laid, found))
     ends = [
@@ -401,7 +402,7 @@ def _by_bootstrap(
 ) -> _Limits:
     values, errors = _replicates(fit, laid, asked)
     estimate = _shown_scale(
-        laid, asked.quantity, _read(fit, asked.quantity, _estimates(fit, laid)).value
+        laid, asked.quantity, _read(fit, asked.quantity, line_estimates(fit, laid)).value
     )
     codes = laid.codes
     if pairs is not None:

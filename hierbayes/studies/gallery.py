@@ -6,7 +6,16 @@ from hierbayes.intervals.confint import confint
 from hierbayes.intervals.likelihood_surface import likelihood_surface
 from hierbayes.intervals.profile import profile
 from hierbayes.model.model import Model
-from hierbayes.studies.gallery_page import CAKE, LECTURERS, PENICILLIN, SLEEP, GallerySource
+from hierbayes.model.psychometric import psychometric
+from hierbayes.results.psychometric_fits import PsychometricFit
+from hierbayes.studies.gallery_page import (
+    CAKE,
+    LECTURERS,
+    PENICILLIN,
+    SLEEP,
+    TOUCH,
+    GallerySource,
+)
 
 FITS = """\
 reml, ml, post = model.fit(), model.fit("ml"), model.sample(random_seed=1)
@@ -32,6 +41,13 @@ CAKE_FORMULA = "angle ~ recipe + temp + (1 | replicate) + (1 | recipe:replicate)
 CAKE_MODEL = f"""\
 cake = hb.load_dataset("cake")
 reml = hb.lmer("{CAKE_FORMULA}", cake)"""
+
+
+TOUCH_FORMULA = "faster ~ speed * vibration + (speed | subject)"
+TOUCH_MODEL = f"""\
+touch = hb.load_dataset("touch_speed")
+fit = hb.psychometric("{TOUCH_FORMULA}", touch, stimulus="speed",
+                      guess="lapse", lapse="estimate", n="trials").fit()"""
 
 
 def fit_gallery() -> tuple[GallerySource, ...]:
@@ -66,7 +82,27 @@ def fit_gallery() -> tuple[GallerySource, ...]:
             setup=CAKE_MODEL,
             values={"cake": cake, "reml": Model(CAKE_FORMULA, cake).fit()},
         ),
+        GallerySource(
+            name=TOUCH,
+            heading="choices of observers, a psychometric function",
+            setup=TOUCH_MODEL,
+            values={"fit": _psychometric_fit()},
+        ),
     )
+
+
+def _psychometric_fit() -> PsychometricFit:
+    model = psychometric(
+        TOUCH_FORMULA,
+        load_dataset("touch_speed"),
+        stimulus="speed",
+        guess="lapse",
+        lapse="estimate",
+        n="trials",
+    )
+    found = model.fit()
+    assert isinstance(found, PsychometricFit)
+    return found
 
 
 def fits_of(model: Model) -> dict[str, object]:

@@ -78,6 +78,7 @@ class Entry:
 
 
 SLEEP, PENICILLIN, LECTURERS, CAKE = "sleepstudy", "Penicillin", "InstEval", "cake"
+TOUCH = "touch_speed"
 FACETS = {"x": "Days", "y": "Reaction", "group": "Subject"}
 
 ENTRIES = (
@@ -166,6 +167,7 @@ ENTRIES = (
     Entry(picture="qq", source=PENICILLIN, given=("reml",), heights=(90, 65)),
     Entry(picture="check", source=SLEEP, given=("checked",), heights=(116, 170)),
     Entry(picture="check", source=PENICILLIN, given=("checked",), heights=(116, 170)),
+    Entry(picture="psychometric", source=TOUCH, given=("fit",), heights=(181, 205)),
 )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.errors import DataError, FormulaError, OptionError
+from hierbayes.errors import DataError, FormulaError, NotSupportedError, OptionError
 from hierbayes.families.psychometric import curve_record
 from hierbayes.reports.code_lines import fit_code
 from tests.psychometrics.observers import SPEED, observers
@@ -47,6 +47,7 @@ BAD = {
     ),
     "an impossible rate": ({"guess": -0.1}, OptionError, "a rate from 0 to below 1"),
     "a word that is no rate": ({"lapse": "subjects"}, OptionError, "or 'estimate'"),
+    "a rate for each observer": ({"lapse": "subject"}, NotSupportedError, "one rate that all"),
     "no room between": ({"guess": 0.6, "lapse": 0.4}, OptionError, "no curve between them"),
     "an unknown shape": ({"link": "probitt"}, OptionError, "did you mean 'probit'"),
     "weibull in x": ({"link": "weibull"}, OptionError, r"write log\(speed\)"),

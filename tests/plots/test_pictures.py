@@ -35,6 +35,7 @@ MAY_COME_FROM = {
     "naming",
     "prediction",
     "pooling",
+    "psychometrics",
     "intervals",
     "comparison",
     "checks",

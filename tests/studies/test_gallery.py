@@ -18,6 +18,7 @@ from hierbayes.studies.gallery_page import (
     ENTRIES,
     PENICILLIN,
     SLEEP,
+    TOUCH,
     WIDTHS_MM,
     GallerySource,
     draw,
@@ -26,6 +27,7 @@ from hierbayes.studies.gallery_page import (
 from tests.plots.text_boxes import clipped, drawn_texts, overlapping
 
 NO_PICTURES = {"alt_text"}  # names of hb.plot that are none
+OF_CHOICES = {"psychometric"}  # pictures of a model of their own
 LONG = "long_haul_driver_of_the_study"
 ENTRY = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.slug)
 
@@ -101,8 +103,10 @@ def test_long_names_are_legible(entry, width, long_names):
 
 def test_every_picture_is_there_from_one_factor_and_from_crossed_ones():
     names = set(plots.__all__) - NO_PICTURES
+    assert {entry.picture for entry in ENTRIES if entry.source == TOUCH} == OF_CHOICES
+    names -= OF_CHOICES
     assert {entry.picture for entry in ENTRIES if entry.source == SLEEP} == names
-    assert {entry.picture for entry in ENTRIES if entry.source != SLEEP} == names
+    assert {entry.picture for entry in ENTRIES if entry.source not in (SLEEP, TOUCH)} == names
     assert len({entry.slug for entry in ENTRIES}) == len(ENTRIES)
 
 
@@ -120,7 +124,8 @@ def test_the_setup_shown_makes_these_values(sources):
         exec("import hierbayes as hb\n" + source.setup, made)
         for name, value in source.values.items():
             assert type(made[name]) is type(value)
-        assert str(made["reml"].fixef()) == str(source.values["reml"].fixef())
+        fit = "fit" if source.name == TOUCH else "reml"
+        assert str(made[fit].fixef()) == str(source.values[fit].fixef())
 
 
 def test_the_page_shows_every_picture_twice(sources, monkeypatch, tmp_path):
