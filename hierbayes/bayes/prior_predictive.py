@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 LOOKED_AT = 1000  # impossible responses from which a prior is blamed
+HALF = 0.5  # of them with an impossible mean, from which it is a prior of the predictor
 
 
 def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "DataTree":
@@ -75,8 +76,8 @@ def warn_of_impossible(spec: Specification, flat: FlatDraws, missing: BoolArray)
         prior = f", mostly by the prior of {names}: {table[names]}"
     warn(
         f"{100 * missing.mean():.2g} % of the responses drawn from the prior are missing: "
-        f"family={family.name!r}, link={family.link.name!r} has no response there, its mean being "
-        f"impossible or beyond all numbers{prior}. Give a narrower prior, for example "
+        f"family={family.name!r}, link={family.link.name!r} has no response there, as its mean is "
+        f"impossible or it is beyond all numbers{prior}. Give a narrower prior, for example "
         f'priors={{"{names or "b"}": ...}}.',
         DesignWarning,
     )
@@ -87,6 +88,7 @@ def _blamed(spec: Specification, flat: FlatDraws, draws: IntArray, rows: IntArra
     design, priors, kept = spec.design, spec.priors, spec.kept_columns
     sizes: dict[str, float] = {}
     X, beta = design.X[rows][:, kept], flat.beta[draws]
+    eta = (beta * X).sum(axis=1) + (0.0 if design.offset is None else design.offset[rows])
     parts = beta * (X - priors.centre)
     if priors.intercept is not None:
         parts[:, priors.intercept] = beta[:, priors.intercept] + beta @ priors.centre
@@ -97,7 +99,12 @@ def _blamed(spec: Specification, flat: FlatDraws, draws: IntArray, rows: IntArra
         elif parameter.kind == "sd":
             factor = design.factors[at[0]]
             b = flat.b[at[0]][draws, factor.codes[rows], at[1]] * factor.z[rows, at[1]]
+            eta = eta + b
             sizes[parameter.name] = float(np.abs(b).mean())
+    with np.errstate(all="ignore"):
+        is_mean = ~spec.family.is_drawable(spec.family.mean(eta))
+    if priors.family and is_mean.mean() < HALF:
+        return next(iter(priors.family))
     return max(sizes, key=lambda name: sizes[name]) if sizes else ""
 
 

@@ -380,12 +380,13 @@ class Family:
         with np.errstate(all="ignore"):
             mu = self.mean(eta)
         possible = self.is_drawable(mu)
-        if possible.all():
-            return np.asarray(self.draw(rng, mu, parameters), dtype=np.float64)
         if not possible.any():
             return np.full(mu.shape, np.nan)
-        values = self.draw(rng, np.where(possible, mu, mu[possible].flat[0]), parameters)
-        return np.where(possible, values, np.nan)
+        if not possible.all():
+            mu = np.where(possible, mu, mu[possible].flat[0])
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = np.asarray(self.draw(rng, mu, parameters), dtype=np.float64)
+        return np.where(possible & np.isfinite(values), values, np.nan)
 
     def derivatives(
         self,

@@ -1,18 +1,25 @@
 """Default priors: weakly informative, scaled by the data (Gelman et al. 2008; rstanarm's idea).
 
-With the scale s and the centre m of the response on the link scale:
+With the scale s and the centre m of the response on the link scale, and w = 2.5:
 
-- intercept, at centred predictors: Normal(m, 2.5 s)
-- coefficient of a column x: Normal(0, 2.5 s / sd(x))
-- sd of the random effects of a column z: HalfStudentT(4, 2.5 s / sd(z))
+- intercept, at centred predictors: Normal(m, w s)
+- coefficient of a column x: Normal(0, w s / sd(x))
+- sd of the random effects of a column z: HalfStudentT(4, w s / sd(z))
 - correlations of a term: LKJ(2)
-- residual sd: HalfStudentT(4, s)
+- thresholds of ordered categories, at centred predictors: Normal(0, 2.5), in their order
+- residual sd: HalfStudentT(4, sd(y))
 
 All scale with the data: y -> c y or x -> c x changes the unit of the prior and nothing else.
 
 ``m`` and ``s`` are the mean and sd of y (offset taken off) for an identity link. With a link that
-takes the units off (logit, probit, cloglog, softmax) they are 0 and 1; with log they are the log
-of the mean of y and 1; with an inverse link they are carried over by its slope at the mean of y.
+takes the units off (logit, probit, cloglog, softmax) they are 0 and 1; with an inverse link they
+are carried over by its slope at the mean of y.
+
+With log, m is the log of the mean of y and s = sqrt(log(1 + var(y) / mean(y)^2)), the sd of the
+logarithm of a log-normal variable of that mean and variance, at least 1/2; and w is 1: a predictor
+that explains all of the spread has a coefficient of s / sd(x). What is wide on the scale of a
+response is beyond all numbers as an exponent: with w s = 2.5, 4 % of the prior predictive means of
+counts of 6 on average (of ticks, two grouping factors) are above a million, and 0.3 % so.
 
 A constant column has no sd: its root mean square takes the place, 1 for an intercept. Without an
 intercept in the fixed part nothing holds the mean of y, so the coefficients' s is the root mean
@@ -36,6 +43,8 @@ from hierbayes.priors.distributions import (
 from hierbayes.priors.lkj import LKJ
 
 WIDE = 2.5  # prior sds in units of the response's scale, as in rstanarm
+WIDE_LOG = 1.0  # in units of the spread of logarithms
+LEAST_LOG_SPREAD = 0.5  # responses that hardly vary do not say that their levels can't
 DF = 4.0  # of the half-t priors: finite variance, tails that let the data win
 CORRELATIONS = LKJ(2)
 # An sd this small against the root mean square is rounding: the column is constant.
@@ -51,6 +60,7 @@ class ResponseScale:
     centre, spread : on the link scale
     size : root mean square on the link scale where the link keeps units, else ``spread``
     mean, sd : of the response itself (of its logarithm for a lognormal), offset not taken off
+    wide : prior sds of coefficients, in units of ``spread``
     """
 
     centre: float
@@ -58,6 +68,7 @@ class ResponseScale:
     size: float
     mean: float
     sd: float
+    wide: float = WIDE
 
 
 def response_scale(design: Design, family: Family) -> ResponseScale:
@@ -78,13 +89,23 @@ def response_scale(design: Design, family: Family) -> ResponseScale:
         with np.errstate(over="ignore"):
             centre = float(np.log(mean) - np.log(np.mean(np.exp(offset))))
         centre = centre if np.isfinite(centre) else 0.0
-        return ResponseScale(centre, 1.0, float(np.hypot(centre, 1.0)), mean, sd)
+        spread = _log_spread(y, offset)
+        size = float(np.hypot(centre, spread))
+        return ResponseScale(centre, spread, size, mean, sd, WIDE_LOG)
     if link.may_have_no_mean and mean > 0:
         power = -link.power
         centre, spread = mean**-power, power * sd * mean ** -(power + 1)
         centre -= float(offset.mean())
         return ResponseScale(centre, spread, float(np.hypot(centre, spread)), mean, sd)
     return ResponseScale(0.0, 1.0, 1.0, mean, sd)
+
+
+def _log_spread(y: FloatArray, offset: FloatArray) -> float:
+    """Sd of the logarithm of a log-normal variable of the mean and variance of y / exp(offset)."""
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        rates = y / np.exp(offset - offset.mean())
+        found = float(np.sqrt(np.log1p(rates.var() / rates.mean() ** 2)))
+    return max(found, LEAST_LOG_SPREAD) if np.isfinite(found) else 1.0
 
 
 def spread_of(column: FloatArray) -> float:
@@ -103,16 +124,17 @@ def coefficient_priors(
     """
     spread = scale.spread if is_centred else scale.size
     return tuple(
-        Normal(scale.centre, WIDE * scale.spread)
+        Normal(scale.centre, scale.wide * scale.spread)
         if position == intercept
-        else Normal(0, WIDE * spread / spread_of(X[:, position]))
+        else Normal(0, scale.wide * spread / spread_of(X[:, position]))
         for position in range(X.shape[1])
     )
 
 
 def sd_priors(factor: GroupingFactor, *, scale: ResponseScale) -> tuple[Prior, ...]:
     """Priors of the sds of the q columns of a grouping factor."""
-    return tuple(HalfStudentT(DF, WIDE * scale.spread / spread_of(z)) for z in factor.z.T)
+    wide = scale.wide * scale.spread
+    return tuple(HalfStudentT(DF, wide / spread_of(z)) for z in factor.z.T)
 
 
 def sigma_prior(design: Design, *, family: Family, scale: ResponseScale) -> Prior | None:
@@ -120,7 +142,8 @@ def sigma_prior(design: Design, *, family: Family, scale: ResponseScale) -> Prio
     if not family.weighs_sigma or design.known_sd is not None:
         return None
     given = next(p.prior for p in family.parameters if p.name == "sigma")
-    return given if isinstance(given, Prior) else HalfStudentT(DF, scale.spread)
+    unit = scale.spread if family.link.keeps_units else scale.sd
+    return given if isinstance(given, Prior) else HalfStudentT(DF, unit)
 
 
 def family_priors(family: Family, *, scale: ResponseScale) -> dict[str, Prior]:

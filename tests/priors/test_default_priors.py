@@ -236,8 +236,8 @@ def counts():
         ("hit ~ x + (x | g)", "bernoulli", None, (0.0, 1.0)),
         ("hit ~ x + (x | g)", "bernoulli", "probit", (0.0, 1.0)),
         ("cbind(y, n - y) ~ x", "binomial", None, (0.0, 1.0)),
-        ("y ~ x", "poisson", None, ("log", 1.0)),
-        ("y ~ x", "gamma", "log", ("log", 1.0)),
+        ("y ~ x", "poisson", None, ("log", 0.2)),  # in units of 2.5, as the others
+        ("y ~ x", "gamma", "log", ("log", 0.2)),
         ("y ~ x", "t", None, ("mean", "sd")),
         ("y ~ x", "gamma", None, ("inverse", "slope")),
     ],
@@ -293,6 +293,26 @@ def test_link_defaults_are_bambis():
         if name in FAMILIES:
             link = settings["link"].get(settings["likelihood"]["parent"])
             assert FAMILIES[name].link.name == link, name
+
+
+def test_a_log_link_follows_the_spread_of_logarithms(counts):
+    rng = np.random.default_rng(2)
+    wide = counts.assign(y=np.round(40 * np.exp(rng.normal(size=60))) + 1)
+    y, priors = wide["y"], priors_of("y ~ x + (x | g)", wide, family="poisson")
+    spread = np.sqrt(np.log1p(y.var(ddof=0) / y.mean() ** 2))
+    assert priors.beta[0].sigma == pytest.approx(spread)
+    assert priors.beta[1].sigma == pytest.approx(spread / counts["x"].std())
+    assert priors.sd[0][0].sigma == pytest.approx(spread)
+    # twice the exposure and twice the counts are the same rates
+    n = 1.0 + np.arange(60) % 3
+    scaled = wide.assign(y=wide["y"] * n, n=n)
+    again = priors_of("y ~ x + offset(log(n))", scaled, family="poisson")
+    assert again.beta[0].sigma == pytest.approx(spread)
+
+
+def test_a_residual_sd_is_in_units_of_the_response_under_any_link(counts):
+    priors = priors_of("y ~ x", counts, family="gaussian", link="log")
+    assert priors.sigma.sigma == pytest.approx(counts["y"].std())
 
 
 def test_a_log_link_follows_the_exposure(counts):
