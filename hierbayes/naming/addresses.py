@@ -281,4 +281,11 @@ def level_columns(design: Design, kept: Sequence[int]) -> LevelColumns:
 def _groups(design: Design, term: int) -> tuple[str, ...]:
     """Names of a covariance term's factor, and lme4's of the term, such as ``Subject.1``."""
     own = design.terms[term]
-    return tuple(dict.fromkeys((design.factors[own.factor].name, own.name)))
+    names = (design.factors[own.factor].name, own.name)
+    return tuple(dict.fromkeys([*names, *map(quoted, names)]))
+
+
+def quoted(group: str) -> str:
+    """Return the name of a grouping factor as a formula writes it, blanks in back-ticks."""
+    parts = (part if part == squeezed(part) else f"`{part}`" for part in group.split(":"))
+    return ":".join(parts)

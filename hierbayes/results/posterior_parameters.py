@@ -10,7 +10,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.design import Design
-from hierbayes.naming.addresses import Addresses, effect_details
+from hierbayes.naming.addresses import Addresses, effect_details, quoted
 from hierbayes.options import Effect
 from hierbayes.results.draws import PosteriorDraws
 
@@ -114,6 +114,7 @@ def level_parameters(draws: PosteriorDraws, design: Design) -> list[Parameters]:
             (
                 f"{factor.name}[{v},{column}]",
                 f"{factor.name}[{v},{detail}]",
+                f"{quoted(factor.name)}[{v},{column}]",
                 f"{factor.name}[#{j + 1},#{c + 1}]",
             )
             for c, (column, detail) in enumerate(columns)

@@ -281,3 +281,24 @@ def test_a_statement_of_what_is_no_number_has_no_probability(sleep, statement):
 def test_an_empty_statement_is_asked_for_one(sleep):
     with pytest.raises(hb.OptionError, match="must be text, for example 'Days > 10'"):
         sleep.hypothesis(" ")
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "`log freq`",
+        "b(`log freq`)",
+        "sd(`log freq`|`my group`)",
+        "sd(log freq | my group)",
+        "cor(`log freq`,(Intercept)|`my group`)",
+        "`my group`[2,`log freq`]",
+        "my group[2,log freq]",
+    ],
+)
+def test_statements_name_columns_and_groups_with_blanks(parameter):
+    rng = np.random.default_rng(1)
+    g, x = np.arange(60) % 6, rng.normal(size=60)
+    y = x + (rng.normal(size=(6, 2))[g] * np.column_stack([np.ones(60), x])).sum(axis=1)
+    data = pd.DataFrame({"y": y + rng.normal(size=60), "log freq": x, "my group": g})
+    post = known_posterior(hb.Model("y ~ `log freq` + (`log freq` | `my group`)", data))
+    assert 0 <= post.hypothesis(f"{parameter} > 0.1").probability <= 1
