@@ -295,24 +295,6 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="influence-of-family",
-        feature="Influence of levels of other families, `influence`",
-        kinds=("glmer",),
-        sentence=(
-            "family={family!r}, link={link!r}: influence is of Gaussian models in this version. "
-            "A fit of data[data.group != 'a'] says what one level does."
-        ),
-    ),
-    Limit(
-        key="pb-test-of-family",
-        feature="Bootstrap tests of other families, `pb_test`",
-        kinds=("glmer",),
-        sentence=(
-            "family={family!r}, link={link!r}: pb_test is for Gaussian models in this version. "
-            "hb.anova(small, large) is the likelihood-ratio test."
-        ),
-    ),
-    Limit(
         key="exact-test-of-family",
         feature="Exact tests of other families, `exact_rlrt`, `exact_lrt`",
         kinds=("glmer",),
@@ -564,11 +546,11 @@ _ROWS = (
     ),
     Limit(
         key="shrinkage-of-family",
-        feature="Shrinkage in other families",
-        kinds=("glmer", "other families"),
+        feature="Shrinkage of posteriors of other families",
+        kinds=("other families",),
         sentence=(
-            "{function} needs a Gaussian response with the identity link, and this fit "
-            "has family={family!r}, link={link!r}. Its levels are in fit.coef()."
+            "{function} of a posterior needs a Gaussian response with the identity link, and this "
+            "one has family={family!r}, link={link!r}. A fit by Model.fit() has it."
         ),
     ),
     Limit(

@@ -82,7 +82,7 @@ def test_a_sentence_is_filled_with_its_facts():
     [
         ("no-such-row", {}, "no row 'no-such-row'"),
         ("reml-of-family", {"link": "log"}, r"missing \['family'\]"),
-        ("influence-of-family", {"family": "poisson", "link": "log", "n": 1}, r"unknown \['n'\]"),
+        ("exact-test-of-family", {"family": "poisson", "link": "log", "n": 1}, r"unknown \['n'\]"),
         ("contrast-count", {"n": 2}, r"unknown \['n'\]"),
     ],
 )

@@ -1,6 +1,7 @@
 """What every level of a grouping factor does to the estimates: the fit without it, exactly.
 
-Each refit works on the cross-products of the other rows and starts from the fit's own theta. Cook's
+Each refit works on the cross-products of the other rows and starts from the fit's own theta; those
+of a generalised fit are one batched search with rows left out. Cook's
 distance of a level is the squared distance of the fixed effects without it from those with it,
 
     D = (beta - beta_(j))' V^-1 (beta - beta_(j)) / p,    V the covariance matrix of beta,
@@ -24,13 +25,16 @@ from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import products_of
+from hierbayes.likelihood.generalised_refits import Refitter
+from hierbayes.likelihood.glmm import GlmmOptimum
 from hierbayes.likelihood.lmm import fit_lmm
-from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.results.generalised_fit import GeneralisedFit, generalised_values
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.wording import meant, shown
 
+LOST = 1e-10  # part of the largest eigenvalue of X'X below which a direction has no rows left
 MOST_LEVELS = 500  # a refit each
 
 
@@ -40,7 +44,7 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
 
     Parameters
     ----------
-    fit : LinearFit
+    fit : LikelihoodFit
     group : grouping factor; the one with the fewest levels unless said
 
     Returns
@@ -62,39 +66,66 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     >>> hb.influence(fit)["cooks_distance"].idxmax()
     '309'
     """
-    if isinstance(fit, GeneralisedFit):
-        raise not_supported("influence-of-family", family=fit.family, link=fit.link)
-    if not isinstance(fit, LinearFit):
+    if not isinstance(fit, LinearFit | GeneralisedFit):
         raise not_supported("influence-of-posterior", given=type(fit).__name__)
     factor = fit.design.factors[_position(fit, group)]
     J = factor.levels.size
     if J > MOST_LEVELS:
         raise not_supported("influence-size", factor=factor.name, levels=J, most=MOST_LEVELS)
     names = parameter_names(fit)
-    values = np.full((J, len(names)), np.nan)
+    values = _linear(fit, factor) if isinstance(fit, LinearFit) else _generalised(fit, factor)
+    p = fit.beta.size
+    steps = values[:, values.shape[1] - p :] - fit.beta
+    known = np.isfinite(steps).all(axis=1) & np.isfinite(fit.vcov_beta).all()
     cook = np.full(J, np.nan)
-    known = np.isfinite(fit.vcov_beta).all()
-    for j in range(J):
-        found = _without(fit, factor.codes != j)
-        if found is None:
-            continue
-        theta, sigma, beta = found
-        values[j] = parameter_values(fit, theta[None], np.array([sigma]), beta=beta[None])[0]
-        step = beta - fit.beta
-        cook[j] = _squared_length(fit, step) / max(beta.size, 1) if known else np.nan
+    cook[known] = [_squared_length(fit, step) / max(p, 1) for step in steps[known]]
     table = pd.DataFrame(values, columns=list(names))
     table.insert(0, "cooks_distance", cook)
     table.insert(0, "n", np.bincount(factor.codes, minlength=J))
     table.index = pd.Index([str(level) for level in factor.levels], name=factor.name)
-    own = parameter_values(
-        fit, fit.representative[None], np.array([fit.sigma]), beta=fit.beta[None]
-    )[0]
-    table.attrs["estimates"] = dict(zip(names, own.tolist(), strict=True))
+    table.attrs["estimates"] = dict(zip(names, fit.interval_estimates.tolist(), strict=True))
     return table
 
 
-def _squared_length(fit: LinearFit, step: FloatArray) -> float:
+def _linear(fit: LinearFit, factor: GroupingFactor) -> FloatArray:
+    """Parameters (J, m) of a linear fit without each level."""
+    J = factor.levels.size
+    values = np.full((J, fit.undetermined_parameters.size), np.nan)
+    for j in range(J):
+        found = _without(fit, factor.codes != j)
+        if found is not None:
+            theta, sigma, beta = found
+            values[j] = parameter_values(fit, theta[None], np.array([sigma]), beta=beta[None])[0]
+    return values
+
+
+def _generalised(fit: GeneralisedFit, factor: GroupingFactor) -> FloatArray:
+    """Parameters (J, m) of a generalised fit without each level: refits with rows left out."""
+    own, J = fit.optimum, factor.levels.size
+    assert isinstance(own, GlmmOptimum)
+    kept = factor.codes[:, None] != np.arange(J)
+    X = own.model.X
+    determined = np.array([_has_full_rank(X[rows]) for rows in kept.T])
+    values = np.full((J, fit.undetermined_parameters.size), np.nan)
+    Y = np.repeat(own.model.y[:, None], int(determined.sum()), axis=1)
+    found = Refitter(own).fit(Y, np.ascontiguousarray(kept[:, determined]))
+    refitted = generalised_values(fit, found.theta, found.beta, found.further)
+    refitted[~found.converged] = np.nan
+    values[determined] = refitted
+    return values
+
+
+def _has_full_rank(X: FloatArray) -> bool:
+    size = np.linalg.eigvalsh(X.T @ X)
+    return not size.size or bool(size[0] > LOST * size[-1])
+
+
+def _squared_length(fit: LinearFit | GeneralisedFit, step: FloatArray) -> float:
     """Step'V^-1 step with V the covariance of beta, of a step (p,) in any units of the columns."""
+    if isinstance(fit, GeneralisedFit):
+        sd = fit.std_errors
+        along = np.linalg.solve(fit.vcov_beta / np.outer(sd, sd), step / sd)
+        return float(along @ (step / sd))
     p, basis = step.size, fit.kernel.products.anchor.x_basis
     size = np.abs(basis).max(axis=1, initial=0.0)  # in the unit of each coefficient
     within = np.linalg.solve(basis / size[:, None], step / size)
@@ -102,7 +133,7 @@ def _squared_length(fit: LinearFit, step: FloatArray) -> float:
     return float(along @ along)
 
 
-def _position(fit: LinearFit, group: Any) -> int:
+def _position(fit: LikelihoodFit, group: Any) -> int:
     names = tuple(factor.name for factor in fit.design.factors)
     if not names:
         raise not_supported("influence-without-levels")
@@ -119,7 +150,7 @@ def _without(fit: LinearFit, kept: BoolArray) -> tuple[FloatArray, float, FloatA
     """Theta, sigma and beta of the fit to some rows; None where they can't be estimated."""
     kernel = _kernel_of_rows(fit, kept)
     size = np.linalg.eigvalsh(kernel.products.xx)
-    if kernel.df <= 0 or (size.size and size[0] <= 1e-10 * size[-1]):
+    if kernel.df <= 0 or (size.size and size[0] <= LOST * size[-1]):
         return None
     try:
         found = fit_lmm(fit.design, kernel, start=fit.at.theta[0])

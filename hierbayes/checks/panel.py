@@ -20,6 +20,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.model_check import ModelCheck
 
+MOST_GENERALISED = 100  # levels left out of a generalised fit, whose refits take longer
 KEPT = 30  # simulated responses that the picture shows
 ALPHA = 0.05
 LARGE_COOK = 1.0
@@ -206,10 +207,11 @@ def _of_estimates(fit: Fit) -> list[Row]:
 
 
 def _influence(fit: Fit) -> pd.DataFrame:
-    if not isinstance(fit, LinearFit) or not fit.design.factors:
+    if not isinstance(fit, LikelihoodFit) or not fit.design.factors:
         return pd.DataFrame()
     smallest = min(factor.levels.size for factor in fit.design.factors)
-    return influence(fit) if 1 < smallest <= MOST_LEVELS else pd.DataFrame()
+    most = MOST_LEVELS if isinstance(fit, LinearFit) else MOST_GENERALISED
+    return influence(fit) if 1 < smallest <= most else pd.DataFrame()
 
 
 def _of_levels(levels: pd.DataFrame) -> list[Row]:

@@ -18,10 +18,9 @@ from scipy.special import chdtrc
 
 from hierbayes.arrays import FloatArray
 from hierbayes.comparison.boundary_mixture import Mixture, mixture_p, why_not_nested
-from hierbayes.comparison.same_data import aligned
+from hierbayes.comparison.same_data import aligned, check_families
 from hierbayes.errors import DataError, OptionError
 from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
-from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import shown
 
@@ -46,7 +45,7 @@ def likelihood_ratio_table(
     """
     labels = _checked_names(names, len(fits))
     fits = aligned(fits, purpose=PURPOSE)
-    _check_families(fits)
+    check_families(fits, purpose=PURPOSE)
     refitted = refit and any(fit.method == "reml" for fit in fits)
     if not refitted:
         _check_likelihoods(fits)
@@ -113,24 +112,6 @@ def _checked_names(names: Any, count: int) -> tuple[str, ...]:
         if text and len(labels) == count == len(set(labels)):
             return labels
     raise OptionError(f"names={shown(names)} must be {count} different names, one a fit.")
-
-
-def _check_families(fits: tuple[LikelihoodFit, ...]) -> None:
-    """Raise DataError if the fits are not of one family and link, or by different quadrature."""
-    first = fits[0]
-    for fit in fits[1:]:
-        if (fit.family, fit.link) != (first.family, first.link):
-            pairs = [f"{one.family} with link {one.link}" for one in (first, fit)]
-            raise DataError(
-                f"The fits are of different families ({' and '.join(pairs)}), so "
-                f"{PURPOSE} as those of nested models. AIC compares them: fit.aic."
-            )
-    nodes = sorted({fit.n_quadrature for fit in fits if isinstance(fit, GeneralisedFit)})
-    if len(nodes) > 1:
-        raise DataError(
-            f"The fits have n_quadrature={nodes[0]} and n_quadrature={nodes[1]}, approximations of "
-            f"different error, so {PURPOSE}. Fit all with one."
-        )
 
 
 def _check_likelihoods(fits: tuple[LikelihoodFit, ...]) -> None:

@@ -25,13 +25,14 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
-from hierbayes.capabilities import not_supported
-from hierbayes.comparison.same_data import check_same_rows
+from hierbayes.comparison.same_data import check_families, check_same_rows
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.intervals.determined_part import determined_part
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
-from hierbayes.intervals.resampling import ResponseDraws
+from hierbayes.intervals.resampling import ResponseDraws, drawn_responses
+from hierbayes.likelihood.generalised_refits import GeneralisedRefits, Refitter
+from hierbayes.likelihood.glmm import GlmmOptimum
 from hierbayes.likelihood.refits import Refits, refit_many
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -43,6 +44,7 @@ AT_ZERO = 1e-6
 # One below minus this says that the large model was not at its optimum, or does not hold the
 # small one.
 NOT_NESTED = 1e-3
+PURPOSE = "their likelihoods do not compare"
 SPAN = 1e-7  # part of a column of X that may lie outside of the span of the other model's
 
 
@@ -60,8 +62,8 @@ def pb_test(
 
     Parameters
     ----------
-    small, large : LinearFit
-        Of the same rows and response; ``small`` is ``large`` without some fixed or random
+    small, large : LikelihoodFit
+        Of the same rows, response and family; ``small`` is ``large`` without some fixed or random
         effects. REML fits are fitted again by ML.
     nsim : int
         Number of samples.
@@ -98,11 +100,18 @@ def pb_test(
     True
     """
     nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
-    both = _linear("small", small), _linear("large", large)
-    _check_fits(*both)
+    for name, fit in (("small", small), ("large", large)):
+        _check_kind(name, fit)
+    _check_fits(small, large)
     began = time.perf_counter()
     refitted = "reml" in (small.method, large.method)
-    pair = _Pair(*(fit.with_method("ml") for fit in both))
+    pair: _Pair | _GeneralisedPair
+    if isinstance(small, GeneralisedFit) and isinstance(large, GeneralisedFit):
+        pair = _GeneralisedPair(small, large)
+    else:
+        assert isinstance(small, LinearFit)
+        assert isinstance(large, LinearFit)
+        pair = _Pair(small.with_method("ml"), large.with_method("ml"))
     observed = 2 * (pair.large.loglik - pair.small.loglik)
     if observed < -NOT_NESTED:
         raise DataError(
@@ -153,17 +162,36 @@ class _Pair:
             for part, fit in zip(self.parts, (small, large), strict=True)
         ]
 
-    def refits(self, Y: FloatArray) -> list[Refits]:
-        """Fit both models to the responses Y (n, T)."""
+    def refits(self, count: int, rng: np.random.Generator) -> list[Refits]:
+        """Fit both models to as many samples of the small one."""
+        Y = self.draws.draw(count, rng)
         return [
             refit_many(part.kernel, products.of(Y), design=part.design, start=part.at.theta[0])
             for part, products in zip(self.parts, self.products, strict=True)
         ]
 
 
-def _statistics(pair: _Pair, seed: int, count: int) -> FloatArray:
+class _GeneralisedPair:
+    """The two generalised fits, and what refits them."""
+
+    def __init__(self, small: GeneralisedFit, large: GeneralisedFit) -> None:
+        self.small, self.large = small, large
+        self.refitters = [Refitter(_optimum(fit)) for fit in (small, large)]
+
+    def refits(self, count: int, rng: np.random.Generator) -> list[GeneralisedRefits]:
+        """Fit both models to as many samples of the small one."""
+        Y = drawn_responses(self.small, count, rng)
+        return [refitter.fit(Y) for refitter in self.refitters]
+
+
+def _optimum(fit: GeneralisedFit) -> GlmmOptimum:
+    assert isinstance(fit.optimum, GlmmOptimum)
+    return fit.optimum
+
+
+def _statistics(pair: _Pair | _GeneralisedPair, seed: int, count: int) -> FloatArray:
     """Statistics of ``count`` samples of the small model, NaN where one can't be fitted."""
-    small, large = pair.refits(pair.draws.draw(count, np.random.default_rng(seed)))
+    small, large = pair.refits(count, np.random.default_rng(seed))
     statistic = small.criterion - large.criterion
     usable = small.converged & large.converged & (statistic > -NOT_NESTED)
     statistic = np.where(statistic < AT_ZERO, 0.0, statistic)
@@ -203,21 +231,24 @@ def pb_table(observed: float, reference: FloatArray, df: int) -> pd.DataFrame:
     return pd.DataFrame(rows, index=list(ROWS), columns=list(PB_COLUMNS), dtype=np.float64)
 
 
-def _linear(name: str, fit: LikelihoodFit) -> LinearFit:
-    if isinstance(fit, GeneralisedFit):
-        raise not_supported("pb-test-of-family", family=fit.family, link=fit.link)
-    if not isinstance(fit, LinearFit):
+def _check_kind(name: str, fit: LikelihoodFit) -> None:
+    if not isinstance(fit, LinearFit | GeneralisedFit):
         raise OptionError(
             f"{name} must be a REML or ML fit, not {type(fit).__name__}; posteriors are "
             "compared with bayes_factor or compare."
         )
-    return fit
+    if isinstance(fit, GeneralisedFit) and not fit.n_quadrature:
+        raise DataError(
+            f"{name} was fitted with n_quadrature=0, which maximises no likelihood; fit both "
+            "models with n_quadrature=1 or more."
+        )
 
 
-def _check_fits(small: LinearFit, large: LinearFit) -> None:
-    check_same_rows((small, large), purpose="their likelihoods do not compare")
+def _check_fits(small: LikelihoodFit, large: LikelihoodFit) -> None:
+    check_same_rows((small, large), purpose=PURPOSE)
+    check_families((small, large), purpose=PURPOSE)
     if not _same(small.weights, large.weights) or (
-        small.kernel.sigma_known != large.kernel.sigma_known
+        (small.design.known_sd is None) != (large.design.known_sd is None)
     ):
         raise DataError(
             "The fits have different weights or known sds, so their likelihoods do not compare."
@@ -243,7 +274,7 @@ def _same(a: FloatArray | None, b: FloatArray | None) -> bool:
     return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
-def _is_within(small: LinearFit, large: LinearFit) -> bool:
+def _is_within(small: LikelihoodFit, large: LikelihoodFit) -> bool:
     """Whether the columns of the small model's X are combinations of the large one's."""
     inside, whole = small.design.X, large.design.X[:, large.kept]
     if not inside.size:

@@ -14,6 +14,8 @@ from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.results.fit import Fit
+from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.specification.specification import Specification
 
 
@@ -53,6 +55,27 @@ def aligned[Kind: Fit](fits: Sequence[Kind], *, purpose: str) -> tuple[Kind, ...
             fit = replace(fit, spec=_spec_in_order(fit.spec, order))
         found.append(fit)
     return tuple(found)
+
+
+def check_families(fits: Sequence[LikelihoodFit], *, purpose: str) -> None:
+    """Raise DataError if the fits are not of one family and link, or by different quadrature.
+
+    ``purpose`` ends the sentence: what can't be done then.
+    """
+    first = fits[0]
+    for fit in fits[1:]:
+        if (fit.family, fit.link) != (first.family, first.link):
+            pairs = [f"{one.family} with link {one.link}" for one in (first, fit)]
+            raise DataError(
+                f"The fits are of different families ({' and '.join(pairs)}), so "
+                f"{purpose} as those of nested models. AIC compares them: fit.aic."
+            )
+    nodes = sorted({fit.n_quadrature for fit in fits if isinstance(fit, GeneralisedFit)})
+    if len(nodes) > 1:
+        raise DataError(
+            f"The fits have n_quadrature={nodes[0]} and n_quadrature={nodes[1]}, approximations of "
+            f"different error, so {purpose}. Fit all with one."
+        )
 
 
 def _order(first: Fit, fit: Fit, *, purpose: str) -> IntArray | None:

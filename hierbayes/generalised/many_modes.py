@@ -131,6 +131,27 @@ class ManyModes:
     densities: Densities
     h: FloatArray
 
+    def take(self, entries: IntArray) -> "ManyModes":
+        """Return some of the entries."""
+        found = self.densities
+        third = found.weight_slope
+        return ManyModes(
+            rows=self.rows.take(entries),
+            beta=self.beta[entries],
+            theta=self.theta[entries],
+            phi=self.phi[entries],
+            Lambdas=[Lambda[entries] for Lambda in self.Lambdas],
+            u=[x[entries] for x in self.u],
+            eta=self.eta[:, entries],
+            densities=Densities(
+                value=found.value[:, entries],
+                slope=found.slope[:, entries],
+                weight=found.weight[:, entries],
+                weight_slope=None if third is None else third[:, entries],
+            ),
+            h=self.h[entries],
+        )
+
     @cached_property
     def factor(self) -> Factor:
         """L L' = Lambda'Z'WZ Lambda + I at the observed curvature.
@@ -197,13 +218,21 @@ def find_modes(here: ManyModes) -> ManyModes:
     """
     if not np.isfinite(here.h).all():
         raise np.linalg.LinAlgError("a response is impossible at the start")
+    whole, u = here, [x.copy() for x in here.u]
+    left = np.arange(here.h.size)
     for _ in range(MAX_STEPS):
         du, promised = _newton(here)
-        done = bool((promised < LAST_STEP).all())
-        here = _moved(here, du, promised, order=3 if done else 2)
-        if done:
-            return here
-    raise np.linalg.LinAlgError("the mode of the effects was not found")
+        here = _moved(here, du, promised)
+        for own, new in zip(u, here.u, strict=True):
+            own[left] = new
+        going = promised >= LAST_STEP
+        if not going.any():
+            break
+        if not going.all():
+            left, here = left[going], here.take(np.flatnonzero(going))
+    else:
+        raise np.linalg.LinAlgError("the mode of the effects was not found")
+    return at_effects(whole.rows, whole.beta, whole.theta, whole.phi, u, order=3)
 
 
 def _newton(at: ManyModes) -> tuple[list[FloatArray], FloatArray]:
@@ -225,20 +254,35 @@ def _newton(at: ManyModes) -> tuple[list[FloatArray], FloatArray]:
     return du, np.where(steepest < FLAT, 0.0, promised)
 
 
-def _moved(
-    at: ManyModes, du: Sequence[FloatArray], promised: FloatArray, *, order: int
-) -> ManyModes:
+def _moved(at: ManyModes, du: Sequence[FloatArray], promised: FloatArray) -> ManyModes:
     """Take the steps, each shortened until it lowers its h."""
-    part = np.ones(at.h.size)
+    u = [x + d for x, d in zip(at.u, du, strict=True)]
+    there = at_effects(at.rows, at.beta, at.theta, at.phi, u)
+    part, bad = 1.0, np.flatnonzero(~_is_lower(at, there, promised))
+    if not bad.size:
+        return there
+    near, step, promised = at.take(bad), [d[bad] for d in du], promised[bad]
     for _ in range(HALVINGS):
-        u = [x + part[:, None, None, None] * d for x, d in zip(at.u, du, strict=True)]
-        there = at_effects(at.rows, at.beta, at.theta, at.phi, u, order=order)
-        enough = at.h - there.h >= ENOUGH * part * promised
-        good = np.isfinite(there.h) & ((promised < SURE_STEP) | enough)
-        if good.all():
-            return there
-        part = np.where(good, part, part / 2)
+        part /= 2
+        shorter = [x + part * d for x, d in zip(near.u, step, strict=True)]
+        found = at_effects(near.rows, near.beta, near.theta, near.phi, shorter)
+        lower = _is_lower(near, found, promised, part)
+        for own, new in zip(u, found.u, strict=True):
+            own[bad[lower]] = new[lower]
+        if lower.all():
+            return at_effects(at.rows, at.beta, at.theta, at.phi, u)
+        left = np.flatnonzero(~lower)
+        bad, near, promised = bad[left], near.take(left), promised[left]
+        step = [d[left] for d in step]
     raise np.linalg.LinAlgError("no step of the effects raises their density")
+
+
+def _is_lower(
+    at: ManyModes, there: ManyModes, promised: FloatArray, part: float = 1.0
+) -> BoolArray:
+    """Which h have fallen by enough of what was promised, or are where rounding is more, (T,)."""
+    enough = at.h - there.h >= ENOUGH * part * promised
+    return np.isfinite(there.h) & ((promised < SURE_STEP) | enough)
 
 
 def no_effects(rows: ManyResponses) -> list[FloatArray]:

@@ -38,7 +38,7 @@ from hierbayes.likelihood.glmm import (
     goal_of,
 )
 from hierbayes.likelihood.many_laplace import ManyCriteria
-from hierbayes.linalg.newton import Goal, Locals, Problem, minimise, safely
+from hierbayes.linalg.newton import Goal, Locals, Problem, minimise, safely, spectrum
 
 MAX_STEPS = 40  # a search that needs more is better done on its own, with more care
 # A scale of random effects that the fit has as zero begins a refit from here: at zero the slope of
@@ -48,6 +48,7 @@ CAREFUL = 10.0  # times what makes a verdict of flatness or separation: it is pa
 BATCH_NUMBERS = 2**14  # rows times responses worked on together: what stays in a cache
 SEPARATED = "a response is separated, so that a coefficient or an sd has no finite estimate"
 UNSETTLED = "a search did not settle"
+HOPE = 2.0  # times the fall that one step promises, which may be reached
 # Steps and goal with which the coefficients follow where much variance is tried.
 FOLLOWED = Goal(decrement=1e-3, max_steps=3)
 
@@ -327,8 +328,26 @@ def _lower_far(
                 break
             start = x[some].copy()
             start[:, p + i] = size
-            taken = problem.take(some)
-            taken._free = held[some]
-            found = minimise(taken, start, goal=FOLLOWED)
-            lower[some] = found.value < value[some] - ZERO_COST
+            hopeful = some[_may_fall(problem.take(some), start, held[some], value[some])]
+            if not hopeful.size:
+                continue
+            taken = problem.take(hopeful)
+            taken._free = held[hopeful]
+            found = minimise(taken, start[np.isin(some, hopeful)], goal=FOLLOWED)
+            lower[hopeful] = found.value < value[hopeful] - ZERO_COST
     return lower
+
+
+def _may_fall(
+    problem: _ManyLikelihoods, x: FloatArray, free: BoolArray, value: FloatArray
+) -> BoolArray:
+    """Whether a criterion at x (T, m) may fall below a value (T,) along the free coordinates.
+
+    It may where twice what one Newton step promises would do, or nothing is known.
+    """
+    there = safely(problem, problem.projected(x))
+    gradient, curvature = there.derivatives()
+    size, axes = spectrum(curvature, None, free)
+    along = (np.where(free, gradient, 0.0)[:, None] @ axes)[:, 0]
+    fall = (along**2 / size).sum(axis=1) / 2
+    return ~(there.value - HOPE * fall > value)

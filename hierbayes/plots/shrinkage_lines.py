@@ -212,6 +212,8 @@ def _x_label(fit: Fit, found: PoolingLines, labels: Mapping[str, str] | None) ->
 
 def _y_label(fit: Fit, labels: Mapping[str, str] | None) -> str:
     name = fit.design.formula.response_label
+    if fit.response_family.counts_trials:
+        return (labels or {}).get(name, "share of successes")
     unit = unit_of(fit)
     return (labels or {}).get(name, f"{name} ({unit})" if unit else name)
 

@@ -85,6 +85,7 @@ def shrinkage_plane(
     table = shared.table_of(source)
     x, y = _two_terms(table, group, terms)
     own, kept = _points(x, y, "unpenalised"), _points(x, y, "coefficient")
+    own = np.where(np.isfinite(own).all(axis=1)[:, None], own, kept)  # there is none
     centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
     Sigma = _covariance(table, x, y)
     if not (np.isfinite(Sigma).all() and np.isfinite(centre).all()):
@@ -226,7 +227,7 @@ def _marks(
     if known.size:
         ax.scatter(known[:, 0], known[:, 1], s=size, zorder=4, label="without shrinkage", **hollow)
     if unknown.any():
-        label = "own rows too few"
+        label = "own rows too few" if table.details.is_linear else "no finite own estimate"
         ax.scatter(
             own[unknown, 0], own[unknown, 1], s=size, marker="D", zorder=4, label=label, **hollow
         )

@@ -8,6 +8,7 @@ import pandas as pd
 
 import hierbayes.plots.shrinkage_source as shared
 from hierbayes.arrays import FloatArray
+from hierbayes.options import PredictionType
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import settle, spread_positions, width
 from hierbayes.plots.picture import picture
@@ -24,6 +25,7 @@ MANY = 60  # levels from which none is named
 NAME_SIZE, SMALL_NAME = 8.5, 7.0
 GAP = 0.035  # between a point and what stands beside it, part of the way from left to right
 EMPTY, MOST_ROOM = 0.15, 1.2  # beside the two columns of points, without names and with long ones
+BEYOND = 0.08  # of the range, to where infinite estimates stand
 AREA = (12.0, 60.0)  # of the marks of the smallest and the largest level
 
 
@@ -33,6 +35,7 @@ def shrinkage_slopegraph(
     *,
     group: str | None = None,
     term: str | None = None,
+    type: PredictionType = "link",
     names: bool | None = None,
     labels: Mapping[str, str] | None = None,
     ax: "Axes | None" = None,
@@ -43,6 +46,10 @@ def shrinkage_slopegraph(
     ----------
     source : LikelihoodFit, PosteriorFit, or what ``hb.shrinkage`` returned
     group, term : grouping factor and term; the first ones when not given
+    type : {"link", "response"}
+        Coefficients, or of a generalised fit the expected response of each level. A level whose
+        own coefficient is infinite has an arrowhead at the end of the axis; its expected response
+        is 0 or 1.
     names : whether levels are named; by default where there are at most 60
     labels : axis labels by term, in place of ours
     ax : matplotlib axes to draw into
@@ -60,10 +67,13 @@ def shrinkage_slopegraph(
     >>> [text.get_text() for text in ax.get_xticklabels()]
     ['no pooling', 'partial pooling']
     """
-    table = shared.table_of(source)
-    rows = shared.rows_of(table, group, term).sort_values("unpenalised", kind="stable")
+    table = shared.table_of(source, type)
+    assert table.details is not None
+    on_response = table.details.scale == "response"
+    rows = _rows(table, group, term)
+    rows = rows.sort_values("unpenalised", kind="stable")
     own, kept = rows["unpenalised"].to_numpy(), rows["coefficient"].to_numpy()
-    population = float(rows["population"].iloc[0])
+    population = float(rows["population"].mean())
     few = len(rows) <= MANY
     with drawing():
         figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
@@ -72,7 +82,10 @@ def shrinkage_slopegraph(
         _marks(axes, rows, table)
         axes.set_xticks([0.0, 1.0], ["no pooling", "partial pooling"])
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel(shared.term_label(source, rows.attrs["term"], labels))
+        if on_response:
+            axes.set_ylabel(shared.expected_label(table, labels))
+        else:
+            axes.set_ylabel(shared.term_label(source, rows.attrs["term"], labels))
         shared.legend_above(axes)
         axes.set_xlim(-EMPTY, 1.0 + EMPTY)
         if few if names is None else names:
@@ -82,13 +95,33 @@ def shrinkage_slopegraph(
     return figure, axes
 
 
+def _rows(table: ShrinkageTable, group: str | None, term: str | None) -> pd.DataFrame:
+    """Rows of one term, own estimates that are infinite at the ends of the others' range.
+
+    Of expected responses the only row of a level. ``end`` says which are there.
+    """
+    rows = shared.rows_of(table, group, term)
+    own = rows["unpenalised"].to_numpy(dtype=np.float64)
+    finite = rows[["coefficient", "population"]].to_numpy(dtype=np.float64)
+    known = np.concatenate([finite.ravel(), own[np.isfinite(own)]])
+    low, high = known.min(), known.max()
+    room = BEYOND * ((high - low) or 1.0)
+    drawn = rows.assign(
+        unpenalised=np.clip(own, low - room, high + room),
+        end=np.where(np.isinf(own), np.sign(own), 0.0),
+    )
+    drawn.attrs = rows.attrs
+    return drawn
+
+
 def _lines(ax: "Axes", rows: pd.DataFrame, *, few: bool) -> None:
     from matplotlib.collections import LineCollection
 
     ends = rows[["unpenalised", "coefficient"]].to_numpy()
     at = np.broadcast_to([0.0, 1.0], ends.shape)
+    known = np.isfinite(ends).all(axis=1)
     lines = LineCollection(
-        list(np.stack([at, ends], axis=2)),
+        list(np.stack([at, ends], axis=2)[known]),
         colors=SOFT,
         linewidths=1.0 if few else 0.4,
         alpha=1.0 if few else 0.5,
@@ -110,7 +143,21 @@ def _marks(ax: "Axes", rows: pd.DataFrame, table: ShrinkageTable) -> None:
         "edgecolors": SOFT,
         "linewidths": 1.0 if n.size <= MANY else 0.4,
     }
-    ax.scatter(left, rows["unpenalised"], s=area, zorder=3, label=label, **hollow)
+    end = rows["end"].to_numpy()
+    finite = (end == 0) & rows["unpenalised"].notna().to_numpy()
+    ax.scatter(
+        left[finite], rows["unpenalised"][finite], s=area[finite], zorder=3, label=label, **hollow
+    )
+    first = True
+    for sign, marker in ((1.0, "^"), (-1.0, "v")):
+        at = end == sign
+        if at.any():
+            told = "infinite (all of one kind)" if first else "_nolegend_"
+            ax.scatter(
+                left[at], rows["unpenalised"][at], s=area[at], marker=marker, zorder=3, label=told,
+                **hollow,
+            )  # fmt: skip
+            first = False
     name = shared.ESTIMATOR[table.details.method]
     ax.scatter(right, rows["coefficient"], s=area, color=INK, linewidths=0, zorder=4, label=name)
 
@@ -127,7 +174,7 @@ def _names(ax: "Axes", own: FloatArray, kept: FloatArray, *, names: list[str]) -
     distance = 1.05 * letter * (high - low) / height
     sides = ((own, 0.0, "right", -GAP), (kept, 1.0, "left", GAP))
     for values, x, side, gap in sides:
-        order = np.argsort(values, kind="stable")
+        order = np.argsort(values, kind="stable")[: np.isfinite(values).sum()]
         places = spread_positions(
             values[order], distance, low=low + distance / 2, high=high - distance / 2
         )
@@ -143,10 +190,13 @@ def _names(ax: "Axes", own: FloatArray, kept: FloatArray, *, names: list[str]) -
 
 def _words(rows: pd.DataFrame, table: ShrinkageTable, population: float) -> str:
     assert table.details is not None
-    own, kept = rows["unpenalised"], rows["coefficient"]
+    finite = (rows["end"] == 0) & rows["unpenalised"].notna()
+    own, kept, endless = rows["unpenalised"][finite], rows["coefficient"], int((~finite).sum())
+    also = f" ({endless} more levels have no finite one)" if endless else ""
     return (
         f"{rows.attrs['term']} of {len(rows)} levels of {rows.attrs['group']}: at the left without "
-        f"shrinkage, from {own.min():.4g} ({own.idxmin()}) to {own.max():.4g} ({own.idxmax()}); at "
-        f"the right {shared.ESTIMATOR[table.details.method]} estimates, from {kept.min():.4g} to "
+        f"shrinkage, from {own.min():.4g} ({own.idxmin()}) to {own.max():.4g} "
+        f"({own.idxmax()}){also}; at the right {shared.ESTIMATOR[table.details.method]} "
+        f"estimates, from {kept.min():.4g} to "
         f"{kept.max():.4g}. The lines run towards the population value {population:.4g}."
     )

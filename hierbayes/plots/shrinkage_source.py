@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
+from hierbayes.options import PredictionType
 from hierbayes.plots.labels import bundled_unit
 from hierbayes.plots.style import MM_PER_INCH
+from hierbayes.pooling.generalised_shrinkage import RESPONSE
 from hierbayes.pooling.level_covariances import check_shrinks
 from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.results.fit import Fit
@@ -28,11 +30,21 @@ NARROW_MM = 75.0
 ESTIMATOR = {"reml": "REML", "ml": "ML", "posterior": "posterior mean"}
 
 
-def table_of(source: Fit | ShrinkageTable) -> ShrinkageTable:
+def table_of(source: Fit | ShrinkageTable, scale: PredictionType = "link") -> ShrinkageTable:
     """Return the shrinkage table of a fit, or the table itself where one is given."""
     if isinstance(source, ShrinkageTable) and source.details is not None:
         return source
-    return shrinkage(check_shrinks(source, "hb.shrinkage"))
+    return shrinkage(check_shrinks(source, "hb.shrinkage"), type=scale)
+
+
+def expected_label(table: ShrinkageTable, labels: Mapping[str, str] | None) -> str:
+    """Label of an axis that shows expected responses."""
+    assert table.details is not None
+    name = table.details.response
+    if labels is not None and name in labels:
+        return labels[name]
+    share = name.startswith("cbind(")
+    return "expected share of successes" if share else f"expected {name}"
 
 
 def rows_of(table: ShrinkageTable, group: str | None, term: str | None) -> pd.DataFrame:
@@ -40,7 +52,8 @@ def rows_of(table: ShrinkageTable, group: str | None, term: str | None) -> pd.Da
     assert table.details is not None
     name = chosen("group", group, tuple(table.details.factors))
     terms = table.details.factors[name].terms
-    picked = chosen("term", term, terms)
+    on_response = table.details.scale == "response"
+    picked = RESPONSE if on_response else chosen("term", term, terms)
     rows = pd.DataFrame(table)
     rows = rows[(rows["group"] == name) & (rows["term"] == picked)].set_index("level")
     rows.attrs = {"group": name, "term": picked}
@@ -79,14 +92,27 @@ def term_label(
 
 def term_unit(source: Fit | ShrinkageTable, term: str) -> str:
     """Return the unit of a coefficient, empty where that of the response is not known."""
+    link = _link_of(source)
+    if link:
+        return link if term == INTERCEPT or _is_dummy(source, term) else f"{link} per unit"
     unit = unit_of(source)
     if not unit or term == INTERCEPT or _is_dummy(source, term):
         return unit
     return f"{unit} per unit"
 
 
+def _link_of(source: Fit | ShrinkageTable) -> str:
+    """Name of the link on whose scale coefficients are; empty where that is the response's."""
+    if isinstance(source, ShrinkageTable):
+        known = source.details
+        return "" if known is None or known.is_linear else known.link
+    return "" if source.link == "identity" else source.link
+
+
 def _is_dummy(source: Fit | ShrinkageTable, term: str) -> bool:
     """Whether a term's column says of each row whether it belongs to a category."""
+    if isinstance(source, ShrinkageTable):
+        return False
     for factor in source.design.factors:
         if term in factor.columns:
             return bool(np.isin(factor.z[:, factor.columns.index(term)], (0.0, 1.0)).all())

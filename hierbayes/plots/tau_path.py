@@ -79,7 +79,8 @@ def tau_path(
     with drawing():
         figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
         ends = _lines(axes, path, scale)
-        low, high = float(path["coefficient"].min()), float(path["coefficient"].max())
+        finite = path["coefficient"][np.isfinite(path["coefficient"])]
+        low, high = float(finite.min()), float(finite.max())
         room = 0.04 * ((high - low) or 1.0)
         bottom = low - room
         if posterior is not None:
@@ -115,7 +116,8 @@ def _lines(ax: "Axes", path: pd.DataFrame, scale: float) -> "pd.Series[float]":
         x = _share(rows["sd"].to_numpy(), scale)
         style: Any = STYLES[number % len(STYLES)] if few else "-"
         ax.plot(x, rows["coefficient"], color=INK, linewidth=0.9 if few else 0.3, linestyle=style)
-        ends[str(level)] = float(rows["coefficient"].iloc[-1])
+        known = rows["coefficient"][np.isfinite(rows["coefficient"])]
+        ends[str(level)] = float(known.iloc[-1])
     first = path[path["level"] == path["level"].iloc[0]]
     x = _share(first["sd"].to_numpy(), scale)
     ax.plot(x, first["population"], color=SOFT, linewidth=2.2, zorder=1)
@@ -200,7 +202,8 @@ def _names(ax: "Axes", ends: "pd.Series[float]") -> None:
 
 
 def _words(fit: Fit, path: pd.DataFrame, own: float) -> str:
-    last = path.groupby("level", sort=False)["coefficient"].last()
+    finite = path[np.isfinite(path["coefficient"])]
+    last = finite.groupby("level", sort=False)["coefficient"].last()
     start = float(path["population"].iloc[0])
     return (
         f"{path['term'].iloc[0]} of {len(last)} levels of {path['group'].iloc[0]} over the sd "

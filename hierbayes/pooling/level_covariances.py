@@ -42,12 +42,12 @@ class LevelCovariances:
 
 
 def check_shrinks(given: object, function: str) -> Fit:
-    """Return a fit of a Gaussian model with random effects; others are not supported."""
+    """Return a fit with random effects; posteriors of other families are not supported."""
     if not isinstance(given, Fit):
         raise not_supported("shrinkage-of-what", function=function, given=type(given).__name__)
     if given.is_linear_model:
         raise not_supported("shrinkage-without-effects")
-    if not given.response_family.is_linear:
+    if isinstance(given, PosteriorFit) and not given.response_family.is_linear:
         raise not_supported(
             "shrinkage-of-family", function=function, family=given.family, link=given.link
         )

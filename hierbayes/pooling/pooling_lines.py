@@ -1,7 +1,8 @@
 """The three lines of every level: no, complete and partial pooling over a variable.
 
 Along x a level has the fixed part plus its effects; the three lines differ in the effects alone:
-the unpenalised ones, none, and the conditional modes or posterior means. Other covariates of a
+the unpenalised ones, none, and the conditional modes or posterior means. Of a generalised fit they
+are expected responses. Other covariates of a
 level stand at their mean over its rows, categories at the most frequent one. The rows of the grid
 go through the formula like new data, so that interactions, polynomials and splines are curves.
 """
@@ -23,6 +24,7 @@ from hierbayes.errors import OptionError
 from hierbayes.pooling.level_covariances import check_shrinks, position_of_group
 from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.results.fit import Fit, used_column
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import ShrinkageTable
@@ -99,16 +101,15 @@ def pooling_lines(
     table = shrinkage(fit) if table is None else table
     lines = pd.DataFrame({"level": factor.levels[codes], "x": at})
     base = _base(fit, X) + _offsets(fit.design, factor)[codes]
-    J, q = fit.modes[position].shape
-    own = table[table["group"] == factor.name]
-    free = (own["unpenalised"] - own["population"]).to_numpy(dtype=np.float64).reshape(J, q)
+    assert table.details is not None
+    free = table.details.factors[factor.name].own_effect
     effects = (
         ("unpenalised", free),
         ("population", 0 * free),
         ("coefficient", fit.modes[position]),
     )
     for kind, b in effects:
-        lines[kind] = base + (Z * b[codes]).sum(axis=1)
+        lines[kind] = _expected(fit, base + (Z * b[codes]).sum(axis=1))
     if isinstance(fit, LinearFit) and fit.kernel.undetermined is not None:
         lines["coefficient"] = fit.shown(partial(_line, X, Z, codes, position), fit.row_scale)
         lines["coefficient"] += _offsets(fit.design, factor)[codes]
@@ -123,6 +124,11 @@ def pooling_lines(
     return PoolingLines(
         lines=lines, points=points, x=name, group=factor.name, categories=axis.labels
     )
+
+
+def _expected(fit: Fit, eta: FloatArray) -> FloatArray:
+    """Return expected responses, which of a generalised fit are not eta."""
+    return fit.expected_at(eta) if isinstance(fit, GeneralisedFit) else eta
 
 
 def _base(fit: Fit, X: FloatArray) -> FloatArray:

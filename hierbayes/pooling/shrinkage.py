@@ -18,8 +18,11 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_call
+from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import modes, times
 from hierbayes.naming.addresses import effect_labels, fixed_partners, level_columns
+from hierbayes.options import PredictionType, check_option
+from hierbayes.pooling.generalised_shrinkage import generalised_shrinkage
 from hierbayes.pooling.level_covariances import (
     AT_ONCE,
     LevelCovariances,
@@ -33,6 +36,7 @@ from hierbayes.pooling.level_covariances import (
 from hierbayes.pooling.shrinkage_matrices import matrices_at, reliabilities
 from hierbayes.pooling.unpenalised import LevelEstimates, level_scores, own_rows, unpenalised
 from hierbayes.results.fit import Fit
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import (
@@ -47,26 +51,33 @@ BATCH = 8  # temporary arrays of the size of the factors
 
 
 @checked_call("hb.shrinkage")
-def shrinkage(fit: Fit) -> ShrinkageTable:
+def shrinkage(fit: Fit, *, type: PredictionType = "link") -> ShrinkageTable:
     """Return what every level's own data say, what the population says, and what lies between.
 
     Parameters
     ----------
     fit : LikelihoodFit or PosteriorFit
-        Of a Gaussian model with random effects.
+        With random effects: any likelihood fit, and the posterior of a Gaussian model.
+    type : {"link", "response"}
+        Coefficients on the scale of the link, or of a generalised fit the expected response of the
+        rows of each level, one a level: where all responses of a level are of one kind its own
+        coefficient is infinite, and its own expected response 0 or 1.
 
     Returns
     -------
     ShrinkageTable
         A DataFrame, one row a grouping factor, level and term: ``group level term n within_group
         within_group_se unpenalised unpenalised_se population effect effect_sd coefficient
-        coefficient_sd reliability``, in response units per unit of the term. ``matrices`` holds
-        the shrinkage matrices by factor, arrays (levels, terms, terms).
+        coefficient_sd reliability``, in units of eta (of the response for a linear model) per unit
+        of the term. ``matrices`` holds the shrinkage matrices by factor, arrays (levels, terms,
+        terms).
 
     Raises
     ------
     NotSupportedError
-        Without random effects, or for a response that is not Gaussian.
+        Without random effects, or for the posterior of a response that is not Gaussian.
+    OptionError
+        For ``type="response"`` of a linear model, whose coefficients have that scale.
 
     Notes
     -----
@@ -88,6 +99,14 @@ def shrinkage(fit: Fit) -> ShrinkageTable:
     (18, 2, 2)
     """
     check_shrinks(fit, "hb.shrinkage")
+    check_option("type", type, PredictionType)
+    if isinstance(fit, GeneralisedFit):
+        return generalised_shrinkage(fit, type)
+    if type == "response":
+        raise OptionError(
+            "type='response' is for generalised fits; the coefficients of a linear model are in "
+            "units of the response."
+        )
     if isinstance(fit, LinearFit) and fit.kernel.undetermined is not None:
         return _determined(fit)
     return _table(fit)
@@ -157,6 +176,8 @@ def _table(fit: Fit) -> ShrinkageTable:
         formula_text=fit.formula_text,
         data_name=fit.data_name,
         response=fit.design.formula.response_label,
+        link=fit.link,
+        scale="link",
     )
     joined = {name: np.concatenate(values) for name, values in columns.items()}
     return shrinkage_table(joined, details)
@@ -202,6 +223,7 @@ def _factor(
         matrices=estimates.matrices[position],
         unpenalised_covariance=covariance,
         effect_covariance=effect_covariance,
+        own_effect=free.effect @ basis.T,
     )
     return found, columns
 

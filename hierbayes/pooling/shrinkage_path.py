@@ -19,11 +19,11 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
-from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import lower_triangles
 from hierbayes.gaussian.marginal import evaluate, modes, times
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.addresses import fixed_partners
+from hierbayes.pooling.generalised_path import Path, generalised_path, grid_of
 from hierbayes.pooling.level_covariances import (
     AT_ONCE,
     LevelCovariances,
@@ -33,8 +33,8 @@ from hierbayes.pooling.level_covariances import (
     position_of_term,
 )
 from hierbayes.results.fit import Fit
+from hierbayes.results.generalised_fit import GeneralisedFit
 
-STEPS = 61  # between-level sds between zero and infinity unless given
 # Relative sd that stands for infinity: estimates are then within 1e-8 of no pooling.
 INFINITE = 1e4
 
@@ -62,7 +62,8 @@ def shrinkage_path(
     pandas.DataFrame
         Columns ``group level term sd coefficient population``: T rows a level, in order of sd;
         ``population`` is the fixed effect at that sd. NaN where the fixed effects are not
-        determined at that sd. ``attrs`` hold the fit's own ``sd`` and
+        determined at that sd, infinite where a level of a generalised fit has no finite own
+        estimate. ``attrs`` hold the fit's own ``sd`` and
         ``scale``, the typical standard error of a level, at which half of a deviation is kept.
 
     Raises
@@ -82,29 +83,37 @@ def shrinkage_path(
     check_unstructured(fit.design, "hb.shrinkage_path")
     position = position_of_group(fit, group)
     t = position_of_term(fit, position, term)
+    if isinstance(fit, GeneralisedFit):
+        return path_table(fit, generalised_path(fit, position, t, sds), position=position, t=t)
     at = level_covariances(fit)
-    factor = fit.design.factors[position]
     direction = _direction(at, position, t)
     own = _sd(at, at.Lambdas[position][0], (position, t))
     scale = _typical_error(at, position, t)
-    grid = _grid(scale) if sds is None else _checked(sds)
+    grid = grid_of(scale, sds)
     unit = _sd(at, direction, (position, t))
     factors = np.where(np.isfinite(grid), grid / unit, INFINITE / np.abs(direction).max())
     coefficients, population = _estimates(
         fit, at, factors, direction=direction, place=(position, t)
     )
+    found = Path(sds=grid, coefficients=coefficients, population=population, own=own, scale=scale)
+    return path_table(fit, found, position=position, t=t)
+
+
+def path_table(fit: Fit, found: Path, *, position: int, t: int) -> pd.DataFrame:
+    """Return a path as the table that ``shrinkage_path`` promises."""
+    factor, size = fit.design.factors[position], found.sds.size
     J = factor.levels.size
     table = pd.DataFrame(
         {
-            "group": np.repeat(np.array(factor.name, dtype=object), J * grid.size),
-            "level": np.repeat(factor.levels, grid.size),
-            "term": np.repeat(np.array(factor.columns[t], dtype=object), J * grid.size),
-            "sd": np.tile(grid, J),
-            "coefficient": coefficients.T.ravel(),
-            "population": np.tile(population, J),
+            "group": np.repeat(np.array(factor.name, dtype=object), J * size),
+            "level": np.repeat(factor.levels, size),
+            "term": np.repeat(np.array(factor.columns[t], dtype=object), J * size),
+            "sd": np.tile(found.sds, J),
+            "coefficient": found.coefficients.T.ravel(),
+            "population": np.tile(found.population, J),
         }
     )
-    table.attrs = {"sd": own, "scale": scale}
+    table.attrs = {"sd": found.own, "scale": found.scale}
     return table
 
 
@@ -127,20 +136,6 @@ def _typical_error(at: LevelCovariances, position: int, t: int) -> float:
     A = products.zz[position].mean(axis=0)
     row = products.anchor.z_bases[position][t]
     return float(at.sigma * np.sqrt(row @ np.linalg.pinv(A, hermitian=True) @ row))
-
-
-def _grid(scale: float) -> FloatArray:
-    """Sds from 0 to infinity at equal steps of the share sd / (sd + scale)."""
-    share = np.linspace(0.0, 1.0, STEPS)
-    inner = scale * share[1:-1] / (1.0 - share[1:-1])
-    return np.concatenate([[0.0], inner, [np.inf]])
-
-
-def _checked(sds: Any) -> FloatArray:
-    grid = np.asarray(sds, dtype=np.float64).ravel()
-    if not grid.size or not (grid >= 0).all():
-        raise OptionError("sds must be numbers of at least 0; infinity is allowed.")
-    return np.sort(grid)
 
 
 def _estimates(

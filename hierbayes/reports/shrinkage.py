@@ -65,15 +65,37 @@ def heading_lines(table: ShrinkageTable) -> list[str]:
     }[known.method]
     return [
         f"Shrinkage: {known.formula_text}",
+        *_scale_lines(known),
         f"coefficient: {what}; it lies between the level's own data (unpenalised) and",
         "the population value, nearer its own data where these are reliable",
     ]
 
 
+def _scale_lines(known: ShrinkageDetails) -> list[str]:
+    """Say what the numbers of a generalised fit are."""
+    if known.scale == "response":
+        return [
+            f"expected {known.response}, the mean over the rows of each level: with its own",
+            "effects, with those estimated, and without any",
+        ]
+    if known.is_linear:
+        return []
+    return [f"coefficients are on the scale of the {known.link} link"]
+
+
 def closing_lines(table: ShrinkageTable) -> list[str]:
     """Name the columns that are not printed."""
     left_out = [name for name in SHRINKAGE_COLUMNS if name not in SHOWN]
-    return [f"also in the table: {', '.join(left_out)};", "shrinkage matrices: .matrices"]
+    own = table["unpenalised"].to_numpy(dtype=np.float64)
+    endless = [
+        "inf or empty: all responses of the level are of one kind (or separated), so that its own",
+        "estimate is not finite; hb.shrinkage(fit, type='response') shows what that means",
+    ]
+    return [
+        *(endless if not _details(table).is_linear and not np.isfinite(own).all() else []),
+        f"also in the table: {', '.join(left_out)};",
+        "shrinkage matrices: .matrices",
+    ]
 
 
 def _is_whole(table: ShrinkageTable) -> bool:

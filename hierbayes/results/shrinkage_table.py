@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.options import PredictionType
 from hierbayes.results.printing import Printable
 
 SHRINKAGE_COLUMNS = (
@@ -41,6 +42,8 @@ class FactorShrinkage:
         where a level does not tell a term
     effect_covariance : array, shape (J, q, q), of the effects given beta and the variances; of a
         posterior with all that is unknown
+    own_effect : array, shape (J, q), unpenalised minus population; finite where that is not: what
+        stands for it in pictures
     """
 
     levels: tuple[str, ...]
@@ -50,6 +53,7 @@ class FactorShrinkage:
     matrices: FloatArray
     unpenalised_covariance: FloatArray
     effect_covariance: FloatArray
+    own_effect: FloatArray
 
 
 @record
@@ -62,6 +66,8 @@ class ShrinkageDetails:
     sigma : residual sd; 1 where it is known and in the weights
     method : "reml", "ml" or "posterior"
     formula_text, data_name, response : the model, its data and its response
+    link : name of the link
+    scale : "link" for coefficients on its scale, "response" for expected responses
     """
 
     factors: Mapping[str, FactorShrinkage]
@@ -70,6 +76,13 @@ class ShrinkageDetails:
     formula_text: str
     data_name: str
     response: str
+    link: str
+    scale: PredictionType
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether coefficients are in units of the response."""
+        return self.link == "identity"
 
 
 class ShrinkageTable(Printable, pd.DataFrame):
@@ -81,7 +94,7 @@ class ShrinkageTable(Printable, pd.DataFrame):
     - ``within_group within_group_se``: least squares on the rows of the level alone, with the
       residual sd of these rows; NaN where they do not determine it;
     - ``unpenalised unpenalised_se``: the estimate without shrinkage, the limit of a large variance
-      of this factor; every level has one;
+      of this factor; infinite where all responses of a level are of one kind (0 of 12, 12 of 12);
     - ``population``: the fixed effect;
     - ``effect effect_sd``: conditional mode, or posterior mean and sd;
     - ``coefficient coefficient_sd``: population plus effect;

@@ -34,20 +34,18 @@ MORE = {
     "shown": (lambda fit: fit.beta,),
     "determined": (lambda fit: fit.beta,),
 }
-OPTIONS_OF = {"check": {"random_seed": 1}, "bootstrap": {"nsim": 20, "random_seed": 1}}
+OPTIONS_OF = {"check": {"random_seed": 1}, "bootstrap": {"nsim": 20, "random_seed": 1},
+              "pb_test": {"nsim": 20, "random_seed": 1}}  # fmt: skip
 # Which refuse, and a word of why; all others answer.
 REFUSES = {
     "exact_lrt": "exact test is of a Gaussian",
     "exact_rlrt": "exact test is of a Gaussian",
-    "influence": "influence is of Gaussian",
     "likelihood_surface": "surface is of Gaussian",
-    "pb_test": "pb_test is for Gaussian",
-    "shrinkage": "needs a Gaussian response",
-    "shrinkage_path": "needs a Gaussian response",
     "bayes_factor": "takes two posteriors",
     "loo": "needs a posterior",
 }
-DRAWN = ("caterpillar", "compare", "effects", "qq", "ranef_qq", "residuals")
+DRAWN = ("caterpillar", "compare", "effects", "qq", "ranef_qq", "residuals", "shrinkage_lines",
+         "shrinkage_reliability", "shrinkage_slopegraph", "tau_path")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
