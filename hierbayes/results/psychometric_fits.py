@@ -22,6 +22,10 @@ from hierbayes.results.threshold_table import ThresholdTable
 class Thresholds:
     """What is read off a psychometric function."""
 
+    def _read(self, quantity: str, *given: float, **options: Any) -> ThresholdTable:
+        found: ThresholdTable = verbs.ask(self, quantity, *given, **options)
+        return found
+
     def pse(
         self,
         *,
@@ -79,18 +83,9 @@ class Thresholds:
         >>> table["condition"].tolist()
         ['none', '32 Hz']
         """
-        found: ThresholdTable = verbs.ask(
-            self,
-            "pse",
-            groups=groups,
-            method=method,
-            level=level,
-            of=of,
-            differences=differences,
-            nsim=nsim,
-            random_seed=random_seed,
-        )
-        return found
+        options = {"groups": groups, "method": method, "level": level, "of": of}
+        more = {"differences": differences, "nsim": nsim, "random_seed": random_seed}
+        return self._read("pse", **options, **more)
 
     def jnd(
         self,
@@ -110,18 +105,9 @@ class Thresholds:
         one of logarithms, and its exponential is given: the ratio of stimuli that is just
         noticeable. The other arguments, and what is returned, are those of ``pse``.
         """
-        found: ThresholdTable = verbs.ask(
-            self,
-            "jnd",
-            groups=groups,
-            method=method,
-            level=level,
-            of=of,
-            differences=differences,
-            nsim=nsim,
-            random_seed=random_seed,
-        )
-        return found
+        options = {"groups": groups, "method": method, "level": level, "of": of}
+        more = {"differences": differences, "nsim": nsim, "random_seed": random_seed}
+        return self._read("jnd", **options, **more)
 
     def threshold(
         self,
@@ -144,19 +130,9 @@ class Thresholds:
         ----------
         p : a probability
         """
-        found: ThresholdTable = verbs.ask(
-            self,
-            "threshold",
-            p,
-            groups=groups,
-            method=method,
-            level=level,
-            of=of,
-            differences=differences,
-            nsim=nsim,
-            random_seed=random_seed,
-        )
-        return found
+        options = {"groups": groups, "method": method, "level": level, "of": of}
+        more = {"differences": differences, "nsim": nsim, "random_seed": random_seed}
+        return self._read("threshold", p, **options, **more)
 
     def width(
         self,
@@ -179,19 +155,9 @@ class Thresholds:
         ----------
         share : between 0 and 1
         """
-        found: ThresholdTable = verbs.ask(
-            self,
-            "width",
-            share,
-            groups=groups,
-            method=method,
-            level=level,
-            of=of,
-            differences=differences,
-            nsim=nsim,
-            random_seed=random_seed,
-        )
-        return found
+        options = {"groups": groups, "method": method, "level": level, "of": of}
+        more = {"differences": differences, "nsim": nsim, "random_seed": random_seed}
+        return self._read("width", share, **options, **more)
 
     def slope(
         self,
@@ -210,18 +176,9 @@ class Thresholds:
         the whole curve where the core function is one half, in probability a unit. The other
         arguments, and what is returned, are those of ``pse``.
         """
-        found: ThresholdTable = verbs.ask(
-            self,
-            "slope",
-            groups=groups,
-            method=method,
-            level=level,
-            of=of,
-            differences=differences,
-            nsim=nsim,
-            random_seed=random_seed,
-        )
-        return found
+        options = {"groups": groups, "method": method, "level": level, "of": of}
+        more = {"differences": differences, "nsim": nsim, "random_seed": random_seed}
+        return self._read("slope", **options, **more)
 
     def goodness_of_fit(self, nsim: int = 200, *, random_seed: Any = None) -> GoodnessOfFit:
         """Compare deviance and spread of the responses with those of simulated ones.
