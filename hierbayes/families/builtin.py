@@ -337,7 +337,7 @@ def _binary() -> list[Family]:
 
 
 def _counts() -> list[Family]:
-    counts = {"support": COUNTS, "is_discrete": True}
+    counts = {"support": COUNTS, "is_discrete": True, "start": _count_start}
     poisson = ("log", "identity", "sqrt")
     negative_binomial = ("log", "identity", "cloglog", "sqrt")
     return [
@@ -348,7 +348,6 @@ def _counts() -> list[Family]:
             draw=_draw_poisson,
             variance=lambda mu, at: mu,
             relative_variance="1 / mean(y)",
-            start=_count_start,
             **counts,
         ),
         _family(
@@ -359,7 +358,6 @@ def _counts() -> list[Family]:
             draw=_draw_negative_binomial,
             variance=lambda mu, at: mu + mu**2 / at["alpha"],
             relative_variance="1 / mean(y) + 1 / alpha",
-            start=_count_start,
             **counts,
         ),
         _family(
@@ -370,7 +368,6 @@ def _counts() -> list[Family]:
             draw=_none_at_times(_draw_poisson),
             expectation=_thinned,
             variance=lambda mu, at: _variance_thinned(mu, at, 0.0),
-            start=_count_start,
             **counts,
         ),
         _family(
@@ -381,7 +378,6 @@ def _counts() -> list[Family]:
             draw=_none_at_times(_draw_negative_binomial),
             expectation=_thinned,
             variance=lambda mu, at: _variance_thinned(mu, at, mu / at["alpha"]),
-            start=_count_start,
             **counts,
         ),
         _family(
@@ -391,7 +387,6 @@ def _counts() -> list[Family]:
             log_density=densities.hurdle_poisson,
             draw=_none_at_times(_draw_poisson_above_zero),
             expectation=_mean_hurdle_poisson,
-            start=_count_start,
             **counts,
         ),
         _family(
@@ -401,7 +396,6 @@ def _counts() -> list[Family]:
             log_density=densities.hurdle_negative_binomial,
             draw=_none_at_times(_draw_negative_binomial_above_zero),
             expectation=_mean_hurdle_negative_binomial,
-            start=_count_start,
             **counts,
         ),
     ]
@@ -410,46 +404,43 @@ def _counts() -> list[Family]:
 def _positive() -> list[Family]:
     inverse_first = ("inverse", "identity", "log")
     log_first = ("log", "identity", "inverse")
+    positive: dict[str, Any] = {"support": POSITIVE, "start": np.asarray}
     return [
         _family(
             "gamma",
             *inverse_first,
-            support=POSITIVE,
             parameters=(ALPHA,),
             log_density=densities.gamma,
             draw=_draw_gamma,
             variance=lambda mu, at: mu**2 / at["alpha"],
             relative_variance="1 / alpha",
-            start=np.asarray,
+            **positive,
         ),
         _family(
             "wald",
             "inverse_squared",
             *inverse_first,
-            support=POSITIVE,
             parameters=(Parameter("lam", prior="mean"),),
             log_density=densities.wald,
             draw=_draw_wald,
             variance=lambda mu, at: mu**3 / at["lam"],
-            start=np.asarray,
+            **positive,
         ),
         _family(
             "exponential",
             *log_first,
-            support=POSITIVE,
             log_density=densities.exponential,
             draw=_draw_exponential,
             variance=lambda mu, at: mu**2,
-            start=np.asarray,
+            **positive,
         ),
         _family(
             "weibull",
             *log_first,
-            support=POSITIVE,
             parameters=(ALPHA,),
             log_density=densities.weibull,
             draw=_draw_weibull,
-            start=np.asarray,
+            **positive,
         ),
         _family(
             "lognormal",
