@@ -200,13 +200,12 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="prediction-interval-of-fit",
-        feature="Intervals of new responses of other families, `predict(interval='prediction')`",
+        key="prediction-interval-of-categories",
+        feature="Intervals of new responses that are categories",
         kinds=("glmer",),
         sentence=(
-            "interval='prediction' with family={family!r}: new responses have intervals in the "
-            "posterior, model.sample(), and draws in fit.simulate(). interval='confidence' is of "
-            "the expected response."
+            "interval='prediction' with family={family!r}: a new response is one category; "
+            "type='probability' says how probable each is."
         ),
     ),
     Limit(
@@ -246,15 +245,6 @@ _ROWS = (
             "family={family!r}: profiles of models with thresholds are not available in this "
             "version. confint(method='wald') and confint(method='bootstrap') have intervals of "
             "all parameters, and so has model.sample()."
-        ),
-    ),
-    Limit(
-        key="counts-of-fit",
-        feature="Numbers of successes, `predict(type='count')`",
-        kinds=("glmer",),
-        sentence=(
-            "type='count': the expected number of successes is the probability of "
-            "type='response' times the number of trials; model.sample() predicts numbers."
         ),
     ),
     Limit(

@@ -101,6 +101,9 @@ Link = Literal[
 ]
 
 
+ShrinkageType = Literal["link", "response"]
+
+
 def check_option(argument: str, given: Any, options: Any) -> Any:
     """Return ``given`` if the ``Literal`` alias ``options`` allows it; else raise OptionError."""
     return _check_word(argument, given, get_args(options))

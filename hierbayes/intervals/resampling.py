@@ -12,12 +12,14 @@ exchangeable.
 Source: Carpenter, Goldstein & Rasbash (2003), J. R. Stat. Soc. C 52:431-443.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.errors import DataError
+from hierbayes.families.family import Family
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 
@@ -108,7 +110,20 @@ def drawn_responses(fit: GeneralisedFit, count: int, rng: np.random.Generator) -
     for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):
         b = rng.standard_normal((count, factor.levels.size, root.shape[1])) @ root.T
         eta += np.einsum("nq,snq->sn", factor.z, b[:, factor.codes])
-    y = family.drawn(rng, eta, fit.row_parameters)
+    return np.ascontiguousarray(responses_at(family, rng, eta, fit.row_parameters).T)
+
+
+def responses_at(
+    family: Family, rng: np.random.Generator, eta: FloatArray, parameters: Mapping[str, FloatArray]
+) -> FloatArray:
+    """Return a response drawn at each eta.
+
+    Raises
+    ------
+    DataError
+        If a mean is met that cannot be.
+    """
+    y = family.drawn(rng, eta, parameters)
     if not np.isfinite(y).all():
         mu = family.mean(eta)
         raise DataError(
@@ -116,4 +131,4 @@ def drawn_responses(fit: GeneralisedFit, count: int, rng: np.random.Generator) -
             f"mu is between {mu.min():.3g} and {mu.max():.3g}. A link whose means are "
             "possible everywhere, such as log, has no such groups."
         )
-    return np.ascontiguousarray(y.T)
+    return y

@@ -8,7 +8,7 @@ import pandas as pd
 
 import hierbayes.plots.shrinkage_source as shared
 from hierbayes.arrays import FloatArray
-from hierbayes.options import PredictionType
+from hierbayes.options import ShrinkageType
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.level_names import settle, spread_positions, width
 from hierbayes.plots.picture import picture
@@ -35,7 +35,7 @@ def shrinkage_slopegraph(
     *,
     group: str | None = None,
     term: str | None = None,
-    type: PredictionType = "link",
+    type: ShrinkageType = "link",
     names: bool | None = None,
     labels: Mapping[str, str] | None = None,
     ax: "Axes | None" = None,

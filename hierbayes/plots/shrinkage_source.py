@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
-from hierbayes.options import PredictionType
+from hierbayes.options import ShrinkageType
 from hierbayes.plots.labels import bundled_unit
 from hierbayes.plots.style import MM_PER_INCH
 from hierbayes.pooling.generalised_shrinkage import RESPONSE
@@ -30,7 +30,7 @@ NARROW_MM = 75.0
 ESTIMATOR = {"reml": "REML", "ml": "ML", "posterior": "posterior mean"}
 
 
-def table_of(source: Fit | ShrinkageTable, scale: PredictionType = "link") -> ShrinkageTable:
+def table_of(source: Fit | ShrinkageTable, scale: ShrinkageType = "link") -> ShrinkageTable:
     """Return the shrinkage table of a fit, or the table itself where one is given."""
     if isinstance(source, ShrinkageTable) and source.details is not None:
         return source

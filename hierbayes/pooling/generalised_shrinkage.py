@@ -18,7 +18,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.addresses import effect_labels, fixed_partners
-from hierbayes.options import PredictionType
+from hierbayes.options import ShrinkageType
 from hierbayes.pooling.generalised_levels import (
     OwnEffects,
     effects_alone,
@@ -37,7 +37,7 @@ from hierbayes.results.shrinkage_table import (
 RESPONSE = "(response)"  # what the term of a level's expected response is called
 
 
-def generalised_shrinkage(fit: GeneralisedFit, scale: PredictionType) -> ShrinkageTable:
+def generalised_shrinkage(fit: GeneralisedFit, scale: ShrinkageType) -> ShrinkageTable:
     """Return the table of a fit; see ``hb.shrinkage``."""
     check_unstructured(fit.design, "hb.shrinkage")
     columns: dict[str, list[Any]] = {}

@@ -21,7 +21,7 @@ from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import modes, times
 from hierbayes.naming.addresses import effect_labels, fixed_partners, level_columns
-from hierbayes.options import PredictionType, check_option
+from hierbayes.options import ShrinkageType, check_option
 from hierbayes.pooling.generalised_shrinkage import generalised_shrinkage
 from hierbayes.pooling.level_covariances import (
     AT_ONCE,
@@ -51,7 +51,7 @@ BATCH = 8  # temporary arrays of the size of the factors
 
 
 @checked_call("hb.shrinkage")
-def shrinkage(fit: Fit, *, type: PredictionType = "link") -> ShrinkageTable:
+def shrinkage(fit: Fit, *, type: ShrinkageType = "link") -> ShrinkageTable:
     """Return what every level's own data say, what the population says, and what lies between.
 
     Parameters
@@ -99,7 +99,7 @@ def shrinkage(fit: Fit, *, type: PredictionType = "link") -> ShrinkageTable:
     (18, 2, 2)
     """
     check_shrinks(fit, "hb.shrinkage")
-    check_option("type", type, PredictionType)
+    check_option("type", type, ShrinkageType)
     if isinstance(fit, GeneralisedFit):
         return generalised_shrinkage(fit, type)
     if type == "response":

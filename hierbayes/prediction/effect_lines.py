@@ -222,7 +222,7 @@ def _new(fit: Fit, columns: _Columns, frame: pd.DataFrame, level: float) -> Pred
     design = fit.design
     if design.known_sd is not None or design.weights is not None:
         return None
-    if isinstance(fit, GeneralisedFit):  # it has no intervals of new responses
+    if isinstance(fit, GeneralisedFit):  # those of its new responses are drawn at random
         return None
     free = [n for n in columns.grouping if n not in columns.predictors]
     if not all(_has_free(factor, free) for factor in design.factors):

@@ -23,8 +23,7 @@ from hierbayes.bayes.predictive import (
 )
 from hierbayes.bayes.response import Response, observed_response
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
-from hierbayes.design.new_data import new_trials
-from hierbayes.errors import DataError, NewLevelError, OptionError
+from hierbayes.errors import NewLevelError, OptionError
 from hierbayes.families.observations import (
     category_labels,
     checked_observations,
@@ -45,6 +44,7 @@ from hierbayes.prediction.predict import (
     residual_words,
     row_precisions,
     rows_asked,
+    trials_of,
 )
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -262,25 +262,6 @@ def _with_new_levels(
         b[position] = np.concatenate([b[position], *extra], axis=1)
         factors.append(replace(factor, codes=codes, z=z))
     return _Effects(flat=replace(flat, b=tuple(b)), factors=tuple(factors), missing=missing)
-
-
-def trials_of(fit: PosteriorFit, asked: PredictionRequest) -> FloatArray | None:
-    """Return the trials of new rows, (m,); None for the rows used, or where they are not known."""
-    if not fit.response_family.counts_trials:
-        if asked.trials is not None:
-            raise OptionError(f"trials= is for binomial models; this one has {fit.family!r}.")
-        return None
-    if asked.newdata is None:
-        if asked.trials is not None:
-            raise OptionError("trials= is for new rows; those of the rows used are known.")
-        return None
-    found = new_trials(fit.design, asked.newdata, asked.trials)
-    if found is None and asked.type == "count":
-        raise DataError(
-            "type='count' needs the number of trials of the new rows: give their column, or "
-            "trials=."
-        )
-    return found
 
 
 def response_of(

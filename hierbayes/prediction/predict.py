@@ -49,8 +49,8 @@ import pandas as pd
 from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
-from hierbayes.design.new_data import new_precisions, new_rows
-from hierbayes.errors import NewLevelError, OptionError, RankDeficientWarning
+from hierbayes.design.new_data import new_precisions, new_rows, new_trials
+from hierbayes.errors import DataError, NewLevelError, OptionError, RankDeficientWarning
 from hierbayes.families.family import Family
 from hierbayes.options import NewLevels, PredictionType, random_generator
 from hierbayes.prediction.prediction_variance import (
@@ -179,6 +179,25 @@ def _group_rows(
         elif new_levels == "population" and new_response:
             drawn = factor.codes < 0
         found.append(GroupRows(position=position, codes=factor.codes, z=factor.z, drawn=drawn))
+    return found
+
+
+def trials_of(fit: FitTables, asked: PredictionRequest) -> FloatArray | None:
+    """Return the trials of new rows, (m,); None for the rows used, or where they are not known."""
+    if not fit.response_family.counts_trials:
+        if asked.trials is not None:
+            raise OptionError(f"trials= is for binomial models; this one has {fit.family!r}.")
+        return None
+    if asked.newdata is None:
+        if asked.trials is not None:
+            raise OptionError("trials= is for new rows; those of the rows used are known.")
+        return None
+    found = new_trials(fit.design, asked.newdata, asked.trials)
+    if found is None and asked.type == "count":
+        raise DataError(
+            "type='count' needs the number of trials of the new rows: give their column, or "
+            "trials=."
+        )
     return found
 
 

@@ -334,18 +334,20 @@ class LikelihoodFit(FitTables):
             Interval of the expected response, or of a new response. The uncertainty of fixed
             effects, of random effects and of their estimated covariance is in both. The residual
             variation is in the second, and of a level that was not fitted the spread of such
-            levels; under ``new_levels="sample"``, which then makes no draw, it is in both. A
-            generalised fit has the interval of the expected response alone, by the delta method on
-            the scale of eta, carried over by the link; the covariance of the random effects is
-            taken as known.
+            levels; under ``new_levels="sample"``, which then makes no draw, it is in both. Of a
+            generalised fit the covariance of the random effects is taken as known; the interval of
+            the expected response is by the delta method on the scale of eta, carried over by the
+            link, and that of a new response holds quantiles of draws (whole numbers of counts).
         level : float
             Level of the interval.
-        type : {"response", "link", "probability"}
+        type : {"response", "link", "probability", "count"}
             The expected response (of binomial families the probability, of ordinal ones the mean
             number of the category), or eta: the same for a Gaussian model. "probability" has a
-            column for each of ordered categories.
+            column for each of ordered categories, "count" is the number of successes of so many
+            trials, whose columns are to be in ``newdata``.
         random_seed : int, Generator or SeedSequence
-            For ``new_levels="sample"``; rows with the same new level share one draw.
+            For ``new_levels="sample"``, where rows with the same new level share one draw, and for
+            new responses of a generalised fit.
 
         Returns
         -------
@@ -360,8 +362,8 @@ class LikelihoodFit(FitTables):
         DataError
             If a column is missing or a fixed factor has a level it was not fitted with.
         NotSupportedError
-            For intervals of new responses whose known residual sds are not in ``newdata``, or of
-            a generalised fit.
+            For intervals of new responses whose known residual sds are not in ``newdata``, or
+            that are categories.
 
         Notes
         -----

@@ -16,8 +16,9 @@ class PredictionTable(Printable, pd.DataFrame):
     """A table ``prediction se lower upper``; a DataFrame in all but how it prints.
 
     ``attrs`` hold ``interval`` ("confidence", of the expected response, or "prediction", of a new
-    one), ``level``, ``kind`` ("t", of other families "normal" or "logit"; of a posterior "eti" or
-    "hdi") and ``includes``, the uncertainties that are in ``se``, ``lower`` and ``upper``.
+    one), ``level``, ``kind`` ("t", of other families "normal", "logit" or "simulated"; of a
+    posterior "eti" or "hdi") and ``includes``, the uncertainties that are in ``se``, ``lower`` and
+    ``upper``.
 
     Examples
     --------
@@ -48,6 +49,8 @@ def heading_lines(table: PredictionTable) -> list[str]:
     if attrs["kind"] == "t":
         kind = "prediction interval" if new else "confidence interval"
         how = "t quantiles, Satterthwaite's df"
+    elif attrs["kind"] == "simulated":
+        kind, how = "prediction interval", "quantiles of responses drawn"
     elif attrs["kind"] == "normal":
         kind, how = "confidence interval", "normal quantiles on the scale of the link"
     elif attrs["kind"] == "logit":

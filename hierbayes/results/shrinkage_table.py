@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.options import PredictionType
+from hierbayes.options import ShrinkageType
 from hierbayes.results.printing import Printable
 
 SHRINKAGE_COLUMNS = (
@@ -77,7 +77,7 @@ class ShrinkageDetails:
     data_name: str
     response: str
     link: str
-    scale: PredictionType
+    scale: ShrinkageType
 
     @property
     def is_linear(self) -> bool:

@@ -116,7 +116,6 @@ OPTIONS = {
     "df of a drop1": (lambda fit: hb.drop1(fit, "F", ddf="satterthwaite"), "z tests"),
     "df of means": (lambda fit: hb.emmeans(fit, "period", ddf="satterthwaite"), "z tests"),
     "REML": (lambda fit: fit.with_method("reml"), "REML is for Gaussian"),
-    "new responses": (lambda fit: fit.predict(interval="prediction"), "new responses have"),
     "bootstrap of cases": (lambda fit: hb.bootstrap(fit, kind="cases"), "draws from the model"),
 }
 
