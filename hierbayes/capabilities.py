@@ -544,6 +544,15 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="shrinkage-of-expectation",
+        feature="Shrinkage on the scale of the response of families whose mean is not mu",
+        kinds=("glmer",),
+        sentence=(
+            "type='response' with family={family!r}, whose expected response depends on more than "
+            "eta: the table is on the scale of the link."
+        ),
+    ),
+    Limit(
         key="plane-undetermined",
         feature="The plane of two random terms whose covariance the data do not determine",
         kinds=LIKELIHOOD,

@@ -276,7 +276,7 @@ def _same(a: FloatArray | None, b: FloatArray | None) -> bool:
 
 def _is_within(small: LikelihoodFit, large: LikelihoodFit) -> bool:
     """Whether the columns of the small model's X are combinations of the large one's."""
-    inside, whole = small.design.X, large.design.X[:, large.kept]
+    inside, whole = small.design.X[:, small.kept], large.design.X[:, large.kept]
     if not inside.size:
         return True
     whole = whole / np.maximum(np.linalg.norm(whole, axis=0), np.finfo(float).tiny)

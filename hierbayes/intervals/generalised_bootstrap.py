@@ -44,9 +44,7 @@ class GeneralisedBootstrap:
     @cached_property
     def refitter(self) -> Refitter:
         """What fits the model again."""
-        optimum = self.fit.optimum
-        assert isinstance(optimum, GlmmOptimum)
-        return Refitter(optimum)
+        return Refitter(_optimum(self.fit))
 
     @property
     def drawn(self) -> str:
@@ -109,6 +107,11 @@ class GeneralisedBootstrap:
         return values
 
 
+def _optimum(fit: GeneralisedFit) -> GlmmOptimum:
+    assert isinstance(fit.optimum, GlmmOptimum)
+    return fit.optimum
+
+
 def generalised_bootstrap(
     fit: GeneralisedFit, statistic: Statistic | None, kind: BootstrapKind
 ) -> GeneralisedBootstrap:
@@ -125,7 +128,8 @@ def generalised_bootstrap(
         parameters = interval_parameters(fit)
         names = tuple(parameter.name for parameter in parameters)
         estimates = fit.interval_estimates
-        ranges = {p.name: p.bounds for p in fit.response_family.parameters}
+        coordinates = _optimum(fit).model.coordinates
+        ranges = {c.label: c.parameter.bounds for c in coordinates}
         bounds = np.array(
             [
                 ranges[p.name] if p.kind == "further" else BOUNDS.get(p.kind, (-np.inf, np.inf))

@@ -263,6 +263,8 @@ def _is_clear(at: ManyCriteria) -> BoolArray:
     if model.family.is_discrete and modes.beta.size:
         known = np.linalg.eigvalsh(at.information)[:, 0] > CAREFUL * VANISHED**-2
         clear &= known | (np.abs(modes.eta).max(axis=0) < FAR_ETA / 2)
+    if model.has_end.any():  # shares of zero are settled alone
+        clear &= (np.abs(np.sin(modes.phi[:, model.has_end])) > TRY_ZERO).all(axis=1)
     for which in range(modes.phi.shape[1]):
         bend = modes.rows.in_parameter(modes.eta, modes.phi, which).bend
         clear &= 2 * np.abs(bend.sum(axis=0)) > 2 * CAREFUL * VANISHED**-2

@@ -77,7 +77,7 @@ class ManyCriteria:
 
     def _inner(self, half: list[FloatArray]) -> FloatArray | float:
         """Return h'h of vectors (T, J, q, c), summed over factors: (T, c, c)."""
-        flat = (h.reshape(h.shape[0], -1, h.shape[3]) for h in half)
+        flat = (h.reshape(h.shape[0], h.shape[1] * h.shape[2], h.shape[3]) for h in half)
         return sum((np.swapaxes(h, 1, 2) @ h for h in flat), start=0.0)
 
     @cached_property

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.capabilities import not_supported
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.addresses import effect_labels, fixed_partners
 from hierbayes.options import ShrinkageType
@@ -40,6 +41,8 @@ RESPONSE = "(response)"  # what the term of a level's expected response is calle
 def generalised_shrinkage(fit: GeneralisedFit, scale: ShrinkageType) -> ShrinkageTable:
     """Return the table of a fit; see ``hb.shrinkage``."""
     check_unstructured(fit.design, "hb.shrinkage")
+    if scale == "response" and not fit.response_family.has_expectation:
+        raise not_supported("shrinkage-of-expectation", family=fit.family)
     columns: dict[str, list[Any]] = {}
     factors = {}
     moved = moved_by_fixed(fit)

@@ -93,3 +93,20 @@ def test_the_text_says_what_was_drawn_and_left_out(found):
     text = " ".join(str(found).split())
     assert "Drawn anew: random effects and responses from the fitted model" in text
     assert found.kind == "parametric" and "on the boundary" in text
+
+
+def test_thresholds_of_ordered_categories_have_intervals():
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(15), 8), rng.normal(size=120)
+    latent = 0.8 * x + rng.normal(size=15)[g] + rng.logistic(size=120)
+    data = {"y": np.digitize(latent, [-1, 0.5]), "x": x, "g": g}
+    fit = hb.glmer("y ~ x + (1 | g)", data, "cumulative")
+    found = hb.bootstrap(fit, nsim=6, random_seed=1)
+    assert found.names[1:3] == ("threshold[1]", "threshold[2]")
+    seed = int(np.random.default_rng(1).integers(2**63, size=1)[0])
+    again = fit.refit(fit.simulate(6, random_seed=seed).iloc[:, 2])
+    np.testing.assert_allclose(found.replicates[2], again.interval_estimates, atol=1e-5)
+    small = hb.glmer("y ~ 1 + (1 | g)", data, "cumulative")
+    assert hb.pb_test(small, fit, nsim=20, random_seed=1).p_value < 0.1
+    with pytest.raises(hb.NotSupportedError, match="type='response'"):
+        hb.shrinkage(fit, type="response")
