@@ -276,15 +276,6 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="surface-of-family",
-        feature="The likelihood of two sds of other families, `likelihood_surface`",
-        kinds=("glmer",),
-        sentence=(
-            "family={family!r}, link={link!r}: the likelihood surface is of Gaussian models "
-            "in this version."
-        ),
-    ),
-    Limit(
         key="exact-test-of-family",
         feature="Exact tests of other families, `exact_rlrt`, `exact_lrt`",
         kinds=("glmer",),

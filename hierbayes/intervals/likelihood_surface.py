@@ -18,9 +18,11 @@ from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
-from hierbayes.gaussian.covariance import lower_triangles, term_covariances
+from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.marginal import evaluate
 from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.intervals.generalised_surface import generalised_surface
+from hierbayes.intervals.surface_points import theta_at
 from hierbayes.options import is_whole
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import (
@@ -49,10 +51,10 @@ def likelihood_surface(
 
     Parameters
     ----------
-    fit : LinearFit
-        Of either method; the other is fitted as well.
-    parameters : two of lme4's names of sds, or ``"sigma"``; the first two sds of one term, or
-        the first sd and sigma, unless said
+    fit : LikelihoodFit
+        Of either method; the other is fitted as well. A generalised fit has no REML criterion.
+    parameters : two of lme4's names of sds, or ``"sigma"``, or a positive parameter of the family;
+        the first two sds of one term, or the first sd and sigma (or that parameter), unless said
     n : grid points along each side
 
     Returns
@@ -72,9 +74,7 @@ def likelihood_surface(
     >>> surface.x_name, surface.y_name
     ('sd_(Intercept)|Batch', 'sigma')
     """
-    if isinstance(fit, GeneralisedFit):
-        raise not_supported("surface-of-family", family=fit.family, link=fit.link)
-    if not isinstance(fit, LinearFit):
+    if not isinstance(fit, LinearFit | GeneralisedFit):
         raise OptionError(
             f"likelihood_surface takes a REML or ML fit; it got {type(fit).__name__}."
         )
@@ -82,6 +82,8 @@ def likelihood_surface(
         raise OptionError(f"n={shown(n)} must be a whole number from 2 to {MOST_POINTS}.")
     check_unstructured(fit.design, "likelihood_surface")
     first, second = _chosen(fit, parameters)
+    if isinstance(fit, GeneralisedFit):
+        return generalised_surface(fit, first, second, int(n))
     reml, ml = fit.with_method("reml"), fit.with_method("ml")
     x, y = (_grid(reml, parameter, n) for parameter in (first, second))
     X, Y = (values.ravel() for values in np.meshgrid(x, y))
@@ -97,13 +99,20 @@ def likelihood_surface(
     )
 
 
-def _chosen(fit: LinearFit, names: Any) -> tuple[IntervalParameter, IntervalParameter]:
-    known = {p.name: p for p in interval_parameters(fit) if p.kind in ("sd", "sigma")}
+def _chosen(
+    fit: LinearFit | GeneralisedFit, names: Any
+) -> tuple[IntervalParameter, IntervalParameter]:
+    positive = {p.name for p in fit.response_family.further_parameters if p.bounds[1] == np.inf}
+    known = {
+        p.name: p
+        for p in interval_parameters(fit)
+        if p.kind in ("sd", "sigma") or (p.kind == "further" and p.name in positive)
+    }
     sds = [p for p in known.values() if p.kind == "sd"]
     if names is None:
         if len(sds) > 1 and sds[0].term == sds[1].term:
             return sds[0], sds[1]
-        residual = [p for p in known.values() if p.kind == "sigma"]
+        residual = [p for p in known.values() if p.kind != "sd"]
         if sds and residual:
             return sds[0], residual[0]
         if len(sds) > 1:
@@ -117,7 +126,7 @@ def _chosen(fit: LinearFit, names: Any) -> tuple[IntervalParameter, IntervalPara
         if parameter.name not in known:
             raise OptionError(
                 f"parameters: {parameter.name!r} is not one of {', '.join(map(repr, known))}; a "
-                "surface is over sds."
+                "surface is over sds and positive parameters of a family."
             )
     if len(chosen) != 2 or chosen[0] == chosen[1]:
         raise OptionError(f"parameters={shown(names)} must be two different names.")
@@ -157,26 +166,15 @@ def _rise(
     """Rise of the criterion of a fit's method above its minimum at N points, shape (N,)."""
     kernel, shape = fit.kernel, fit.kernel.shape
     sigma = np.full(X.size, fit.sigma)
-    given = {id(first): X, id(second): Y}
     for parameter, values in ((first, X), (second, Y)):
         if parameter.kind == "sigma":
             sigma = values
-    found = term_covariances(shape, fit.representative, fit.sigma)
-    Lambdas = [np.zeros((X.size, q, q)) for q in shape.sizes]
-    for number, ((factor, columns), term) in enumerate(zip(shape.terms, found, strict=True)):
-        sds = np.tile(term.sd, (X.size, 1))
-        for parameter in (first, second):
-            if parameter.term == number:
-                sds[:, parameter.row] = given[id(parameter)]
-        corr = np.where(np.isnan(term.corr), np.eye(len(columns)), term.corr)
-        values, vectors = np.linalg.eigh(corr)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        at = np.array(columns)
-        block = sds[:, :, None] * root / sigma[:, None, None]
-        Lambdas[factor][:, at[:, None], at[None, :]] = lower_triangles(block)
+    theta = theta_at(
+        shape, fit.representative, (first, second), (X, Y), sigma=fit.sigma, relative_to=sigma
+    )
     inverses = [np.linalg.inv(basis) for basis in kernel.products.anchor.z_bases]
     try:
-        at_points = evaluate(kernel, shape.transformed_batch(shape.pack(Lambdas), inverses))
+        at_points = evaluate(kernel, shape.transformed_batch(theta, inverses))
     except np.linalg.LinAlgError as error:
         raise not_supported(
             "surface-rounding", sigma=fit.sigma, first=first.name, second=second.name

@@ -37,6 +37,7 @@ from hierbayes.likelihood.glmm import (
     fit_near,
     goal_of,
 )
+from hierbayes.likelihood.glmm_search import Search
 from hierbayes.likelihood.many_laplace import ManyCriteria
 from hierbayes.linalg.newton import Goal, Locals, Problem, minimise, safely, spectrum
 
@@ -49,6 +50,7 @@ BATCH_NUMBERS = 2**14  # rows times responses worked on together: what stays in 
 SEPARATED = "a response is separated, so that a coefficient or an sd has no finite estimate"
 UNSETTLED = "a search did not settle"
 HOPE = 2.0  # times the fall that one step promises, which may be reached
+SURFACE = Goal(decrement=1e-5)  # of a deviance that is drawn
 # Steps and goal with which the coefficients follow where much variance is tried.
 FOLLOWED = Goal(decrement=1e-3, max_steps=3)
 
@@ -353,3 +355,46 @@ def _may_fall(
     along = (np.where(free, gradient, 0.0)[:, None] @ axes)[:, 0]
     fall = (along**2 / size).sum(axis=1) / 2
     return ~(there.value - HOPE * fall > value)
+
+
+def at_variances(near: GlmmOptimum, theta: FloatArray, phi: FloatArray) -> FloatArray:
+    """Return -2 log-likelihood with the coefficients at their best, (T,), infinite without one.
+
+    Parameters
+    ----------
+    near : GlmmOptimum
+        Of the model, by Laplace or quadrature.
+    theta, phi : arrays, shapes (T, k) and (T, d), in the basis of the search
+    """
+    model, T = near.model, theta.shape[0]
+    p = model.sizes[0]
+    weights = ManyWeights(levels=model.levels)
+    points = np.concatenate([np.tile(near.at.mode.beta, (T, 1)), theta, phi], axis=1)
+    if not (near.n_quadrature == 1 and weights.is_nested):
+        search = _Coefficients(model, near.n_quadrature, near.at.mode.beta)
+        return np.array([_lowest(search, point) for point in points])
+    found = np.empty(T)
+    size = max(1, BATCH_NUMBERS // max(model.y.size, 1))
+    for first in range(0, T, size):
+        part = np.arange(first, min(first + size, T))
+        rows = ManyResponses(
+            model=model, weights=weights, Y=np.repeat(model.y[:, None], part.size, axis=1)
+        )
+        effects = [np.repeat(u, part.size, axis=0) for u in near.at.mode.u]
+        free = np.arange(points.shape[1]) < np.full((part.size, 1), p)
+        problem = _ManyLikelihoods(rows, effects, np.arange(part.size), free)
+        found[part] = minimise(problem, points[part], goal=SURFACE).value
+    return found
+
+
+class _Coefficients(Search):
+    """A search of the coefficients alone."""
+
+    def free(self) -> BoolArray:
+        """Return which coordinates are searched."""
+        p, k, d = self.model.sizes
+        return np.arange(p + k + d)[None] < p
+
+
+def _lowest(search: _Coefficients, point: FloatArray) -> float:
+    return float(minimise(search, point[None], goal=SURFACE).value[0])

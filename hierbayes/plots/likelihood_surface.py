@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 HEIGHT_MM = 82.0
+ONE_MM = 95.0  # width of one panel alone
 LEVELS = (0.5, 0.8, 0.95, 0.99)
 EXCLUDED = 1e-4  # probability beyond which nothing is shown
 SHADES = ("#8c8c8c", "#b0b0b0", "#d0d0d0", "#ebebeb")
@@ -42,7 +43,7 @@ def likelihood_surface(
     Returns
     -------
     figure, axes
-        Two axes: ML, REML.
+        Two axes: ML, REML; of a generalised fit the first alone.
 
     Examples
     --------
@@ -58,9 +59,11 @@ def likelihood_surface(
             f"{type(surface).__name__}."
         )
     with drawing(figure):
-        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
-        axes = drawn.subplots(1, 2, sharex=True, sharey=True)
-        for ax, title, values in zip(axes, ("ML", "REML"), (surface.ml, surface.reml), strict=True):
+        panels = [("ML", surface.ml), ("REML", surface.reml)][: 2 if surface.has_reml else 1]
+        width = WIDTH_MM if surface.has_reml else ONE_MM
+        drawn = any_figure(figure, width_mm=width, height_mm=HEIGHT_MM)
+        axes = drawn.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+        for ax, (title, values) in zip(axes, panels, strict=True):
             _panel(ax, surface, values)
             ax.set_title(title)
         _crop(axes[0], surface)
@@ -68,19 +71,24 @@ def likelihood_surface(
         drawn.supylabel(surface.y_name)
         handles, labels = axes[0].get_legend_handles_labels()
         drawn.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
-    describe(
-        drawn,
-        f"Marginal likelihood over {surface.x_name} and {surface.y_name}, by ML and by REML. Best "
-        f"values: ML {surface.ml_estimate[0]:.4g} and {surface.ml_estimate[1]:.4g}, REML "
-        f"{surface.reml_estimate[0]:.4g} and {surface.reml_estimate[1]:.4g}.",
-    )
+    describe(drawn, _words(surface))
     return drawn, np.asarray(axes)
+
+
+def _words(surface: LikelihoodSurface) -> str:
+    """Say what is drawn, and where the likelihoods are highest."""
+    over = f"Marginal likelihood over {surface.x_name} and {surface.y_name}"
+    ml = f"ML {surface.ml_estimate[0]:.4g} and {surface.ml_estimate[1]:.4g}"
+    if not surface.has_reml:
+        return f"{over}. Best values: {ml}."
+    reml = f"REML {surface.reml_estimate[0]:.4g} and {surface.reml_estimate[1]:.4g}"
+    return f"{over}, by ML and by REML. Best values: {ml}, {reml}."
 
 
 def _crop(ax: "Axes", surface: LikelihoodSurface) -> None:
     """Leave out what both likelihoods exclude."""
     far = float(chdtri(2, EXCLUDED))
-    seen = np.minimum(surface.ml, surface.reml) <= far
+    seen = np.fmin(surface.ml, surface.reml) <= far
     x, y = surface.x[seen.any(axis=0)], surface.y[seen.any(axis=1)]
     if x.size > 1 and y.size > 1:
         ax.set_xlim(x[0], x[-1])
@@ -95,7 +103,7 @@ def _panel(ax: "Axes", surface: LikelihoodSurface, values: Any) -> None:
         ("ML estimate", "o", "white", surface.ml_estimate),
         ("REML estimate", "D", INK, surface.reml_estimate),
     )
-    for name, marker, face, (x, y) in marks:
+    for name, marker, face, (x, y) in marks[: 2 if surface.has_reml else 1]:
         ax.plot(
             [x],
             [y],

@@ -15,7 +15,8 @@ class LikelihoodSurface:
     x_name, y_name : lme4's names of the two parameters
     x, y : arrays, shapes (A,) and (B,), the grid, response units
     ml, reml : arrays, shape (B, A), rise of the deviance and of the REML criterion above their
-        lowest values, the other variance parameters at their best
+        lowest values, the other variance parameters at their estimates; of a generalised fit, which
+        has no REML criterion, the second is NaN
     ml_estimate, reml_estimate : (x, y) at the estimates
     """
 
@@ -28,8 +29,14 @@ class LikelihoodSurface:
     ml_estimate: tuple[float, float]
     reml_estimate: tuple[float, float]
 
+    @property
+    def has_reml(self) -> bool:
+        """Whether there is a REML criterion."""
+        return bool(np.isfinite(self.reml_estimate).all() or np.isfinite(self.reml).any())
+
     def to_frame(self) -> pd.DataFrame:
         """One row a grid point: columns of the two parameters, ``ml`` and ``reml``."""
         X, Y = np.meshgrid(self.x, self.y)
-        columns = {self.x_name: X, self.y_name: Y, "ml": self.ml, "reml": self.reml}
+        columns = {self.x_name: X, self.y_name: Y, "ml": self.ml}
+        columns |= {"reml": self.reml} if self.has_reml else {}
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()})

@@ -40,7 +40,7 @@ OPTIONS_OF = {"check": {"random_seed": 1}, "bootstrap": {"nsim": 20, "random_see
 REFUSES = {
     "exact_lrt": "exact test is of a Gaussian",
     "exact_rlrt": "exact test is of a Gaussian",
-    "likelihood_surface": "surface is of Gaussian",
+    "likelihood_surface": "needs two variance parameters",
     "bayes_factor": "takes two posteriors",
     "loo": "needs a posterior",
 }
