@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.families.named import family_named
 from hierbayes.formula.parser import parse_formula
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 from tests.reference_fits import load_fit
@@ -88,6 +89,7 @@ def reference_fit(fit_id: str) -> SimpleNamespace:
         rows_dropped={},
         n_rows_given=record["nobs"],
         is_linear_model=False,
+        response_family=family_named("gaussian"),
     )
 
 
@@ -132,4 +134,5 @@ def least_squares_fit(case: dict[str, Any]) -> SimpleNamespace:
         rows_dropped={},
         dropped_columns=tuple(dropped),
         findings=(),
+        response_family=family_named("gaussian"),
     )
