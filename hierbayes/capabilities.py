@@ -238,16 +238,6 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="profile-of-thresholds",
-        feature="Profiles of ordinal models, `profile`, `confint(method='profile')`",
-        kinds=("glmer",),
-        sentence=(
-            "family={family!r}: profiles of models with thresholds are not available in this "
-            "version. confint(method='wald') and confint(method='bootstrap') have intervals of "
-            "all parameters, and so has model.sample()."
-        ),
-    ),
-    Limit(
         key="residual-kind-of-fit",
         feature="Residuals that need a formula the family has not, `residuals(kind=)`",
         kinds=("glmer",),

@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.capabilities import not_supported
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.intervals.generalised_deviance import GeneralisedDeviance
 from hierbayes.intervals.held_parameter import Held
@@ -26,6 +25,11 @@ from hierbayes.results.interval_parameters import (
 )
 
 LEAST_SHARE = 1e-9  # in the place of a share of zero, whose logit is no number
+ENDLESS = "it has no finite estimate, as the likelihood rises with it for ever"
+OF_THRESHOLD = (
+    "thresholds are no coordinates of the search, so there is no profile of them; "
+    "method='wald' and method='bootstrap' give intervals"
+)
 PROFILED_BY_LAPLACE = Finding(
     "profiled_by_laplace",
     "The Laplace likelihood was profiled: that of n_quadrature=0 is not maximised over the fixed "
@@ -102,9 +106,10 @@ class GeneralisedOptimum:
         self, Lambdas: Sequence[FloatArray], phi: FloatArray, beta: FloatArray
     ) -> FloatArray:
         model, fit = self.found.model, self.fit
+        values = model.further_values(phi, beta)
         at = {
             coordinate.label: value
-            for coordinate, value in zip(model.coordinates, model.values(phi).T, strict=True)
+            for coordinate, value in zip(model.coordinates, values.T, strict=True)
         }
         further = [at[name] for name in fit.further_parameters]
         found = values_of_roots(
@@ -120,14 +125,19 @@ class GeneralisedOptimum:
             found[:, kinds == "sigma"] = at["sigma"][:, None]
         return found
 
-    def runs_away(self, parameter: IntervalParameter) -> bool:
-        """Whether a parameter has no finite estimate."""
+    def not_profiled(self, parameter: IntervalParameter) -> str:
+        """Say why a parameter has no profile; empty where it has one."""
         found = self.found
         if parameter.kind == "fixed":
-            return parameter.row in found.runaway_columns
-        if parameter.kind in ("sigma", "further"):
-            return self._name(parameter) in found.flat_parameters
-        return parameter.term in found.runaway_terms
+            endless = parameter.row in found.runaway_columns
+        elif parameter.kind in ("sigma", "further"):
+            row = self._placed(parameter).row
+            if found.model.coordinates[row].along is not None:
+                return OF_THRESHOLD
+            endless = self._name(parameter) in found.flat_parameters
+        else:
+            endless = parameter.term in found.runaway_terms
+        return ENDLESS if endless else ""
 
     def reported(self, parameter: IntervalParameter, held: Held, z: FloatArray) -> FloatArray:
         """Values (N,) of the held parameter at points z (N, n) on the scale it is reported on."""
@@ -139,15 +149,7 @@ class GeneralisedOptimum:
 
 
 def generalised_optimum(fit: GeneralisedFit) -> GeneralisedOptimum:
-    """Return the optimum of a fit; of ``n_quadrature=0``, which has none, that of Laplace.
-
-    Raises
-    ------
-    NotSupportedError
-        For ordinal models: thresholds are no coordinates of the search.
-    """
-    if fit.response_family.is_ordinal:
-        raise not_supported("profile-of-thresholds", family=fit.family)
+    """Return the optimum of a fit; of ``n_quadrature=0``, which has none, that of Laplace."""
     found = fit.optimum if fit.n_quadrature else fit_glmm(fit.spec)
     assert isinstance(found, GlmmOptimum)
     if found.model.has_end.any():  # a profile takes logits

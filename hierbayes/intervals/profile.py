@@ -56,7 +56,6 @@ REFITTED = Finding(
     "The limits belong to the ML estimates; sds are a little larger under REML.",
     {},
 )
-ENDLESS = "it has no finite estimate, as the likelihood rises with it for ever"
 # Points on each side of the estimate: enough for a picture, or as far apart as the path can be
 # followed when only the limits are wanted.
 GRID_STEPS = 6
@@ -148,7 +147,7 @@ def profiled(
         for p, v in zip(chosen, estimates, strict=True)
         if np.isnan(v)
     }
-    reasons |= {p.name: ENDLESS for p in chosen if optimum.runs_away(p)}
+    reasons |= {p.name: reason for p in chosen if (reason := optimum.not_profiled(p))}
     defined = [p for p in chosen if p.name not in reasons]
     cutoff = float(ndtri((1 + level) / 2))
     with counted_progress("Profile", 2 * len(defined), progress) as advance:
@@ -296,10 +295,10 @@ class LinearOptimum:
         beta, bases = _beta(self.kernel, beta), self.kernel.products.anchor.z_bases
         return values_of_roots(self.fit, Lambdas, sigma, beta=beta, bases=bases)
 
-    def runs_away(self, parameter: IntervalParameter) -> bool:
-        """Whether a parameter has no finite estimate."""
+    def not_profiled(self, parameter: IntervalParameter) -> str:
+        """Say why a parameter has no profile; empty where it has one."""
         del parameter
-        return False
+        return ""
 
     def reported(self, parameter: IntervalParameter, held: Held, z: FloatArray) -> FloatArray:
         """Values (N,) of the held parameter at points z (N, n) on the scale it is reported on."""
