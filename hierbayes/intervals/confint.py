@@ -17,7 +17,7 @@ from hierbayes.intervals.profile import (
     chosen_parameters,
     profiled,
 )
-from hierbayes.intervals.wald import NO_WALD, wald_limits
+from hierbayes.intervals.wald import NO_WALD, unbounded_limits, wald_limits
 from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
 from hierbayes.results.bootstrap_result import BootstrapResult
 from hierbayes.results.fit import Fit
@@ -124,8 +124,9 @@ def confint(
 
 
 def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float) -> pd.DataFrame:
-    fixed = wald_limits(fit, level)
-    limits = [fixed[p.row] if p.kind == "fixed" else [np.nan, np.nan] for p in chosen]
+    fixed, free = wald_limits(fit, level), unbounded_limits(fit, level)
+    nothing = np.full(2, np.nan)
+    limits = [fixed[p.row] if p.kind == "fixed" else free.get(p.name, nothing) for p in chosen]
     return _table(
         chosen,
         _estimates(fit, chosen),
@@ -133,7 +134,8 @@ def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float)
         method="wald",
         level=level,
         details="estimate plus or minus normal quantiles of standard errors",
-        reasons={p.name: NO_WALD for p in chosen if p.kind != "fixed"} | _lost(fit, chosen),
+        reasons={p.name: NO_WALD for p in chosen if p.kind != "fixed" and p.name not in free}
+        | _lost(fit, chosen),
     )
 
 

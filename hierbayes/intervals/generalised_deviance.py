@@ -10,7 +10,7 @@ working linear model, to which a search adds what the exact Hessian at the optim
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, record
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import squares_of
 from hierbayes.generalised.pirls import Mode
 from hierbayes.intervals.held_deviance import Local, joined
@@ -78,6 +78,8 @@ class GeneralisedDeviance:
             sigma_known=True,
             beta=mode.beta,
             further=mode.phi,
+            cuts=model.on_user_scale(mode.phi, mode.beta).get("threshold", np.empty(0)),
+            cut_places=self._cut_places,
         )
         held, z = hold_at(origin, parameters)
         lacking = curvature_correction(self.found)
@@ -92,6 +94,35 @@ class GeneralisedDeviance:
         every = range(z.shape[0])
         return joined([self._one(held.take(np.array([t])), z[t : t + 1]) for t in every])
 
+    @property
+    def _cut_places(self) -> IntArray:
+        """Which coordinate of phi gives way to each threshold, (K,): the first where they rise."""
+        coordinates = self.model.coordinates
+        own = [i for i, coordinate in enumerate(coordinates) if coordinate.along is not None]
+        rising = bool(own) and coordinates[own[0]].parameter.increasing
+        return np.array([own[0] if rising else i for i in own], dtype=np.intp)
+
+    def _steps(self, cut: int) -> IntArray:
+        """Coordinates of phi whose steps lead from the first threshold to another."""
+        if (self._cut_places == self._cut_places[cut]).sum() < 2:
+            return np.empty(0, dtype=np.intp)
+        return self._cut_places[0] + 1 + np.arange(cut)
+
+    @property
+    def _centre(self) -> FloatArray:
+        """What a threshold moves by with the fixed effects of the search, (p,)."""
+        return np.asarray(self.model.x_basis.T @ self.model.centre)
+
+    def phi(self, held: Held, z: FloatArray) -> FloatArray:
+        """Return the further parameters (d,) of the search at a point z (n,) of one entry."""
+        _, k, d = self.model.sizes
+        phi, cut = z[k + 1 : k + 1 + d].copy(), int(held.cut[0])
+        if cut >= 0:
+            at = self._cut_places[cut]
+            phi[at] -= np.exp(phi[self._steps(cut)]).sum()
+            phi[at] -= self._centre @ self.fixed_effects(held, z)
+        return phi
+
     def fixed_effects(self, held: Held, z: FloatArray) -> FloatArray:
         """Return fixed effects (p,) in the basis of the search at a point z (n,) of one entry."""
         p = self.model.sizes[0]
@@ -101,7 +132,7 @@ class GeneralisedDeviance:
         return np.asarray(held.rotation[0].T @ turned)
 
     def _root(self, held: Held, z: FloatArray) -> _Root:
-        shape, (_, k, d) = self.model.basis_shape, self.model.sizes
+        shape, k = self.model.basis_shape, self.model.sizes[1]
         entries = held.entries(z[None])
         roots = shape.unpack(entries)
         inner = shape.slopes(entries)
@@ -119,7 +150,7 @@ class GeneralisedDeviance:
         for _, _, part in shape.structured:
             theta[part] = entries[0, part]
         beta = self.fixed_effects(held, z)
-        x = self.search.joined(beta, theta, z[k + 1 : k + 1 + d])
+        x = self.search.joined(beta, theta, self.phi(held, z))
         return _Root(x=x, slopes=slopes, turned=turned)
 
     def _criterion(self, x: FloatArray) -> Criterion:
@@ -164,9 +195,15 @@ class GeneralisedDeviance:
         places = np.concatenate([np.arange(k), np.arange(k + 1, n)])
         J = np.eye(p + k + d)
         J[k + d :, k + d :] = columns
+        cut, bent = int(held.cut[0]), np.zeros(p + k + d)
+        if cut >= 0:
+            at_cut, steps = k + self._cut_places[cut], k + self._steps(cut)
+            J[at_cut, k + d :] = -self._centre @ columns
+            J[at_cut, steps] = -np.exp(self.phi(held, z[0])[steps - k])
+            bent[steps] = slope[order][at_cut] * J[at_cut, steps]
         gradient[0, k + 1 :] = slope[order][k:]
         gradient[0, places] = gradient[0, places] @ J
-        hessian[0][np.ix_(places, places)] = J.T @ bend[np.ix_(order, order)] @ J
+        hessian[0][np.ix_(places, places)] = J.T @ bend[np.ix_(order, order)] @ J + np.diag(bent)
         gradient, hessian = held.chained(z, gradient, hessian)
         return Local(z, np.array([value]), gradient, hessian, root.x[None, :p])
 

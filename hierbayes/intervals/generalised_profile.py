@@ -13,7 +13,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.intervals.generalised_deviance import GeneralisedDeviance
-from hierbayes.intervals.held_parameter import Held
+from hierbayes.intervals.held_parameter import OF_CUT, Held
 from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm, glmm_at
 from hierbayes.results.finding import Finding
 from hierbayes.results.generalised_fit import GeneralisedFit
@@ -26,10 +26,6 @@ from hierbayes.results.interval_parameters import (
 
 LEAST_SHARE = 1e-9  # in the place of a share of zero, whose logit is no number
 ENDLESS = "it has no finite estimate, as the likelihood rises with it for ever"
-OF_THRESHOLD = (
-    "thresholds are no coordinates of the search, so there is no profile of them; "
-    "method='wald' and method='bootstrap' give intervals"
-)
 PROFILED_BY_LAPLACE = Finding(
     "profiled_by_laplace",
     "The Laplace likelihood was profiled: that of n_quadrature=0 is not maximised over the fixed "
@@ -87,8 +83,12 @@ class GeneralisedOptimum:
         """Return a parameter of the family with its position among all of them."""
         if parameter.kind not in ("sigma", "further"):
             return parameter
-        names = [coordinate.label for coordinate in self.found.model.coordinates]
-        return replace(parameter, row=names.index(self._name(parameter)))
+        coordinates = self.found.model.coordinates
+        row = [coordinate.label for coordinate in coordinates].index(self._name(parameter))
+        if coordinates[row].along is None:
+            return replace(parameter, row=row)
+        first = next(i for i, own in enumerate(coordinates) if own.along is not None)
+        return replace(parameter, row=row - first, place=OF_CUT)
 
     def _name(self, parameter: IntervalParameter) -> str:
         if parameter.kind == "sigma":
@@ -96,11 +96,12 @@ class GeneralisedOptimum:
         return list(self.fit.further_parameters)[parameter.row]
 
     def values_at(
-        self, Lambdas: Sequence[FloatArray], z: FloatArray, beta: FloatArray
+        self, held: Held, Lambdas: Sequence[FloatArray], z: FloatArray, beta: FloatArray
     ) -> FloatArray:
         """All parameters (N, M) at roots, points z (N, n) and fixed effects (N, p)."""
-        _, k, d = self.found.model.sizes
-        return self._values(Lambdas, z[:, k + 1 : k + 1 + d], beta)
+        every = range(z.shape[0])
+        phi = [self.deviance.phi(held.take(np.array([i])), z[i]) for i in every]
+        return self._values(Lambdas, np.array(phi).reshape(z.shape[0], -1), beta)
 
     def _values(
         self, Lambdas: Sequence[FloatArray], phi: FloatArray, beta: FloatArray
@@ -131,9 +132,6 @@ class GeneralisedOptimum:
         if parameter.kind == "fixed":
             endless = parameter.row in found.runaway_columns
         elif parameter.kind in ("sigma", "further"):
-            row = self._placed(parameter).row
-            if found.model.coordinates[row].along is not None:
-                return OF_THRESHOLD
             endless = self._name(parameter) in found.flat_parameters
         else:
             endless = parameter.term in found.runaway_terms
@@ -143,7 +141,10 @@ class GeneralisedOptimum:
         """Values (N,) of the held parameter at points z (N, n) on the scale it is reported on."""
         if parameter.kind not in ("sigma", "further"):
             return held.values(z)
-        row = self._placed(parameter).row
+        own = self._placed(parameter)
+        if own.place == OF_CUT:
+            return np.asarray(z[np.arange(z.shape[0]), held.own])
+        row = own.row
         transform = self.found.model.coordinates[row].transform
         return np.asarray(transform.inverse(z[:, held.n_theta + 1 + row]))
 

@@ -23,7 +23,7 @@ Source: Bates, Maechler, Bolker & Walker (2015), J. Stat. Softw. 67(1), section 
 """
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -44,6 +44,7 @@ RIGHT_ANGLE = np.pi / 2 - END
 # A further parameter is followed so far on its log or logit scale, a factor of 3000: where the
 # deviance has not risen by then the family is the one without it.
 FARTHEST = 8.0
+OF_CUT = 0  # place of a further parameter that is a threshold
 LEANINGS = (-1.5, -0.7, 0.0, 0.7, 1.5)  # angles looked at where a structure has no variance
 LITTLE = 0.03  # relative sd it gets there
 
@@ -55,6 +56,8 @@ class Held:
     Attributes
     ----------
     own : array of int, shape (T,), the place in z of the parameter that is held
+    cut : array of int, shape (T,), the threshold of ordered categories that is held, from 0; -1 for
+        others. It takes the place of a coordinate that it is the sum of with others
     n_theta : k
     free : array, shape (T, k + 2), the places of z that follow
     turns : per factor, array (T, q, q), rows are the directions Lambda's rows stand for
@@ -75,6 +78,7 @@ class Held:
     """
 
     own: IntArray
+    cut: IntArray
     n_theta: int
     free: BoolArray
     turns: tuple[FloatArray, ...]
@@ -114,9 +118,9 @@ class Held:
     def take(self, index: IntArray) -> "Held":
         """Return the batch of these entries."""
         chosen = {
-            field.name: getattr(self, field.name)[index]
-            for field in fields(self)
-            if field.name not in ("turns", "n_theta")
+            part.name: getattr(self, part.name)[index]
+            for part in fields(self)
+            if part.name not in ("turns", "n_theta")
         }
         turns = tuple(turn[index] for turn in self.turns)
         return Held(turns=turns, n_theta=self.n_theta, **chosen)
@@ -247,6 +251,8 @@ class Origin:
     beta : array, shape (p,)
     further : array, shape (d,), further parameters that are coordinates, with the fixed effects;
         None where the fixed effects are profiled out
+    cuts : array, shape (K,), thresholds of ordered categories, which these hold; empty of others
+    cut_places : array of int, shape (K,), of ``further``, what each takes the place of
     """
 
     shape: CovarianceShape
@@ -259,6 +265,8 @@ class Origin:
     sigma_known: bool
     beta: FloatArray
     further: FloatArray | None
+    cuts: FloatArray = field(default_factory=lambda: np.empty(0))
+    cut_places: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
 
 def hold_at(origin: Origin, parameters: Sequence[IntervalParameter]) -> tuple[Held, FloatArray]:
@@ -266,6 +274,7 @@ def hold_at(origin: Origin, parameters: Sequence[IntervalParameter]) -> tuple[He
     places = [_Places(origin, parameter) for parameter in parameters]
     held = Held(
         own=np.array([place.own for place in places], dtype=np.intp),
+        cut=np.array([place.cut for place in places], dtype=np.intp),
         n_theta=origin.shape.n_theta,
         free=np.array([place.free for place in places]),
         turns=tuple(
@@ -320,7 +329,7 @@ class _Places:
         k, p = shape.n_theta, origin.beta.size
         n = k + 2 if origin.further is None else k + 1 + origin.further.size + p
         self.own, self.size, self.ratio, self.shift = n - 1, 1.0, 0.0, 0.0
-        self.corner, self.is_polar = (0, 0, 0), False
+        self.corner, self.is_polar, self.cut = (0, 0, 0), False, -1
         self.middle, self.half = 0.0, 1.0
         self.rotation = np.eye(p)
         self.lower, self.upper = -np.inf, np.inf
@@ -354,7 +363,7 @@ class _Places:
             self.free[-1] = False
         else:
             self.z[k + 1 :] = np.concatenate([origin.further, origin.beta])
-        if parameter.place >= 0:
+        if parameter.place >= 0 and parameter.term >= 0:
             self._hold_in_structure(shape, parameter, origin.sigma)
         elif parameter.kind in ("sd", "cor"):
             self._hold_in_term(origin, parameter)
@@ -362,8 +371,13 @@ class _Places:
             self.own = k
         elif parameter.kind in ("sigma", "further"):
             self.own = k + 1 + parameter.row
+            if parameter.place == OF_CUT:
+                self.cut = parameter.row
+                self.own = k + 1 + int(origin.cut_places[self.cut])
+                self.z[self.own] = origin.cuts[self.cut]
             middle = self.z[self.own]
-            self.lower, self.upper = middle - FARTHEST, middle + FARTHEST
+            reach = np.inf if self.cut >= 0 else FARTHEST
+            self.lower, self.upper = middle - reach, middle + reach
         else:
             row = origin.x_basis[parameter.row]
             self.size, self.shift = float(np.linalg.norm(row)), float(origin.beta0[parameter.row])

@@ -288,9 +288,10 @@ class LinearOptimum:
         return *hold(self.kernel, self.at, parameters), None
 
     def values_at(
-        self, Lambdas: Sequence[FloatArray], z: FloatArray, beta: FloatArray
+        self, held: Held, Lambdas: Sequence[FloatArray], z: FloatArray, beta: FloatArray
     ) -> FloatArray:
         """All parameters (N, M) at roots, points z (N, n) and fixed effects (N, p)."""
+        del held
         sigma = np.exp(z[:, self.kernel.basis_shape.n_theta])
         beta, bases = _beta(self.kernel, beta), self.kernel.products.anchor.z_bases
         return values_of_roots(self.fit, Lambdas, sigma, beta=beta, bases=bases)
@@ -402,7 +403,7 @@ def _points(
         np.swapaxes(turn, 1, 2) @ triangle
         for turn, triangle in zip(held.turns, triangles, strict=True)
     ]
-    points = optimum.values_at(Lambdas, at, np.array([b for _, b in both]))
+    points = optimum.values_at(held, Lambdas, at, np.array([b for _, b in both]))
     own = optimum.reported(parameter, held, at)
     points[:, place] = own
     if parameter.kind == "sd":  # a correlation beside an sd of exactly zero does not exist

@@ -1,4 +1,4 @@
-"""Wald confidence intervals of fixed effects: estimate plus or minus z standard errors.
+"""Wald confidence intervals of fixed effects and thresholds: estimate plus or minus z errors.
 
 Sds and correlations get none, as in lme4: their estimates are skewed and bounded, and an interval
 symmetric around them covers too rarely.
@@ -31,3 +31,16 @@ def wald_limits(fit: LikelihoodFit, level: float) -> FloatArray:
 
     reach = ndtri((1 + level) / 2) * fit.std_errors
     return np.column_stack([fit.beta - reach, fit.beta + reach])
+
+
+def unbounded_limits(fit: LikelihoodFit, level: float) -> dict[str, FloatArray]:
+    """Limits (2,) of the parameters of a family without bounds, such as thresholds, by name."""
+    from scipy.special import ndtri
+
+    reach = ndtri((1 + level) / 2) * np.array([-1.0, 1.0])
+    free = {p.name for p in fit.response_family.parameters if np.isinf(p.bounds).all()}
+    return {
+        name: estimate + reach * error
+        for name, (estimate, error) in fit.further_parameters.items()
+        if name.partition("[")[0] in free
+    }

@@ -157,3 +157,42 @@ def test_a_dispersion_without_an_upper_end_says_so():
     table = hb.confint(model("slopes"), method="profile", parameters="alpha")
     assert np.isnan(table.loc["alpha", "upper"])  # as good as a Poisson model
     assert "do not bound the parameter" in table.attrs["reasons"]["alpha"]
+
+
+def ordered(cuts):
+    """Ordered answers of 15 people, whose predictor is far from zero."""
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(15), 10), rng.normal(size=150) + 5
+    latent = 0.8 * (x - 5) + rng.normal(size=15)[g] + rng.logistic(size=150)
+    return {"y": np.digitize(latent, cuts), "x": x, "g": g}
+
+
+def test_the_threshold_of_two_categories_is_minus_the_intercept_of_a_binomial_model():
+    data = ordered([0.2])
+    two = hb.confint(hb.glmer("y ~ x + (1 | g)", data, "cumulative"), method="profile")
+    one = hb.confint(hb.glmer("y ~ x + (1 | g)", data, "bernoulli"), method="profile")
+    low, high = one.loc["(Intercept)", ["lower", "upper"]]
+    np.testing.assert_allclose(two.loc["threshold[1]", ["lower", "upper"]], [-high, -low], 1e-5)
+    np.testing.assert_allclose(two.loc["x"], one.loc["x"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["cumulative", "sratio"])
+def test_thresholds_are_held_exactly(family):
+    fit = hb.glmer("y ~ x + (1 | g)", ordered([-1, 0.5, 2]), family)
+    optimum = generalised_optimum(fit)
+    held, z, correction = optimum.hold(list(interval_parameters(fit)))
+    at, others = optimum.deviance.at(held, z), np.arange(z.shape[1]) != held.n_theta
+    np.testing.assert_allclose(at.value, fit.criterion, rtol=1e-9)
+    hessian = at.hessian + correction
+    for i in np.flatnonzero(others):
+        step = 1e-5 * np.eye(z.shape[1])[i]
+        up, down = optimum.deviance.at(held, z + step), optimum.deviance.at(held, z - step)
+        bend = ((up.gradient - down.gradient) / 2e-5)[:, others]
+        np.testing.assert_allclose(hessian[:, i][:, others], bend, atol=1e-3)
+    profile = hb.profile(fit, "threshold[2]", level=0.9)
+    value = profile.to_frame(others=True)
+    np.testing.assert_allclose(value["value"], value["threshold[2]"])
+    wald = hb.confint(fit).loc["threshold[2]"]
+    np.testing.assert_allclose(
+        hb.confint(fit, method="profile").loc["threshold[2]"], wald, atol=0.3
+    )
