@@ -23,7 +23,7 @@ from hierbayes.gaussian.marginal import derivatives, evaluate
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.gaussian.structures import Structured, register
 from hierbayes.intervals.held_deviance import held_deviance
-from hierbayes.intervals.held_parameter import hold
+from hierbayes.intervals.held_places import hold
 from hierbayes.intervals.kenward_roger import kenward_roger
 from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.likelihood.refits import refit_many

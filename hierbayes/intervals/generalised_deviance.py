@@ -14,7 +14,8 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import squares_of
 from hierbayes.generalised.pirls import Mode
 from hierbayes.intervals.held_deviance import Local, joined
-from hierbayes.intervals.held_parameter import Held, Origin, hold_at
+from hierbayes.intervals.held_parameter import Held
+from hierbayes.intervals.held_places import Origin, hold_at
 from hierbayes.likelihood.glmm import GlmmOptimum, curvature_correction
 from hierbayes.likelihood.glmm_search import Search
 from hierbayes.likelihood.laplace import Criterion

@@ -13,7 +13,8 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.intervals.generalised_deviance import GeneralisedDeviance
-from hierbayes.intervals.held_parameter import OF_CUT, Held
+from hierbayes.intervals.held_parameter import Held
+from hierbayes.intervals.held_places import OF_CUT
 from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm, glmm_at
 from hierbayes.results.finding import Finding
 from hierbayes.results.generalised_fit import GeneralisedFit

@@ -13,7 +13,7 @@ from scipy.stats import norm
 import hierbayes as hb
 from hierbayes.gaussian.marginal import evaluate
 from hierbayes.intervals.held_deviance import LinearDeviance, held_deviance
-from hierbayes.intervals.held_parameter import hold
+from hierbayes.intervals.held_places import hold
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from tests.intervals.quiet import quiet_lmer
 from tests.reference_fits import load_fit, load_reference
