@@ -25,8 +25,8 @@ from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import products_of
+from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.generalised_refits import Refitter
-from hierbayes.likelihood.glmm import GlmmOptimum
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.results.generalised_fit import GeneralisedFit, generalised_values
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
@@ -101,8 +101,7 @@ def _linear(fit: LinearFit, factor: GroupingFactor) -> FloatArray:
 
 def _generalised(fit: GeneralisedFit, factor: GroupingFactor) -> FloatArray:
     """Parameters (J, m) of a generalised fit without each level: refits with rows left out."""
-    own, J = fit.optimum, factor.levels.size
-    assert isinstance(own, GlmmOptimum)
+    own, J = optimum_of(fit), factor.levels.size
     kept = factor.codes[:, None] != np.arange(J)
     X = own.model.X
     determined = np.array([_has_full_rank(X[rows]) for rows in kept.T])

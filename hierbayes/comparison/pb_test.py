@@ -31,8 +31,8 @@ from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.intervals.determined_part import determined_part
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
 from hierbayes.intervals.resampling import ResponseDraws, drawn_responses
+from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.generalised_refits import GeneralisedRefits, Refitter
-from hierbayes.likelihood.glmm import GlmmOptimum
 from hierbayes.likelihood.refits import Refits, refit_many
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -176,17 +176,12 @@ class _GeneralisedPair:
 
     def __init__(self, small: GeneralisedFit, large: GeneralisedFit) -> None:
         self.small, self.large = small, large
-        self.refitters = [Refitter(_optimum(fit)) for fit in (small, large)]
+        self.refitters = [Refitter(optimum_of(fit)) for fit in (small, large)]
 
     def refits(self, count: int, rng: np.random.Generator) -> list[GeneralisedRefits]:
         """Fit both models to as many samples of the small one."""
         Y = drawn_responses(self.small, count, rng)
         return [refitter.fit(Y) for refitter in self.refitters]
-
-
-def _optimum(fit: GeneralisedFit) -> GlmmOptimum:
-    assert isinstance(fit.optimum, GlmmOptimum)
-    return fit.optimum
 
 
 def _statistics(pair: _Pair | _GeneralisedPair, seed: int, count: int) -> FloatArray:

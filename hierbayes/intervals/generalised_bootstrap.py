@@ -15,9 +15,8 @@ from hierbayes.gaussian.pattern.nested import NestedPattern
 from hierbayes.intervals.level_samples import crossed_levels
 from hierbayes.intervals.resampling import drawn_responses
 from hierbayes.intervals.statistics import UNUSUAL, Replicates, Statistic, named_numbers
-from hierbayes.likelihood.generalised import fit_at
+from hierbayes.likelihood.generalised import fit_at, optimum_of
 from hierbayes.likelihood.generalised_refits import GeneralisedRefits, Refitter
-from hierbayes.likelihood.glmm import GlmmOptimum
 from hierbayes.options import BootstrapKind
 from hierbayes.results.generalised_fit import GeneralisedFit, generalised_values
 from hierbayes.results.interval_parameters import interval_parameters
@@ -44,7 +43,7 @@ class GeneralisedBootstrap:
     @cached_property
     def refitter(self) -> Refitter:
         """What fits the model again."""
-        return Refitter(_optimum(self.fit))
+        return Refitter(optimum_of(self.fit))
 
     @property
     def drawn(self) -> str:
@@ -107,11 +106,6 @@ class GeneralisedBootstrap:
         return values
 
 
-def _optimum(fit: GeneralisedFit) -> GlmmOptimum:
-    assert isinstance(fit.optimum, GlmmOptimum)
-    return fit.optimum
-
-
 def generalised_bootstrap(
     fit: GeneralisedFit, statistic: Statistic | None, kind: BootstrapKind
 ) -> GeneralisedBootstrap:
@@ -128,7 +122,7 @@ def generalised_bootstrap(
         parameters = interval_parameters(fit)
         names = tuple(parameter.name for parameter in parameters)
         estimates = fit.interval_estimates
-        coordinates = _optimum(fit).model.coordinates
+        coordinates = optimum_of(fit).model.coordinates
         ranges = {c.label: c.parameter.bounds for c in coordinates}
         bounds = np.array(
             [

@@ -15,6 +15,7 @@ from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.intervals.generalised_deviance import GeneralisedDeviance
 from hierbayes.intervals.held_parameter import Held
 from hierbayes.intervals.held_places import OF_CUT
+from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.glmm import GlmmOptimum, fit_glmm, glmm_at
 from hierbayes.results.finding import Finding
 from hierbayes.results.generalised_fit import GeneralisedFit
@@ -152,8 +153,7 @@ class GeneralisedOptimum:
 
 def generalised_optimum(fit: GeneralisedFit) -> GeneralisedOptimum:
     """Return the optimum of a fit; of ``n_quadrature=0``, which has none, that of Laplace."""
-    found = fit.optimum if fit.n_quadrature else fit_glmm(fit.spec)
-    assert isinstance(found, GlmmOptimum)
+    found = optimum_of(fit) if fit.n_quadrature else fit_glmm(fit.spec)
     if found.model.has_end.any():  # a profile takes logits
         found = glmm_at(
             fit.spec,

@@ -51,6 +51,12 @@ def check_fittable(spec: Specification, n_quadrature: Any) -> None:
         )
 
 
+def optimum_of(fit: GeneralisedFit) -> GlmmOptimum:
+    """Return where the search of a fit ended, with the rows and the basis of the search."""
+    assert isinstance(fit.optimum, GlmmOptimum)
+    return fit.optimum
+
+
 def refit(fit: GeneralisedFit, y: Any) -> GeneralisedFit:
     """Fit the same specification to another response; see ``LikelihoodFit.refit``."""
     return fit_generalised(fit.spec.with_response(y), fit.n_quadrature)

@@ -82,10 +82,8 @@ def shrinkage_slopegraph(
         _marks(axes, rows, table)
         axes.set_xticks([0.0, 1.0], ["no pooling", "partial pooling"])
         axes.tick_params(axis="x", length=0)
-        if on_response:
-            axes.set_ylabel(shared.expected_label(table, labels))
-        else:
-            axes.set_ylabel(shared.term_label(source, rows.attrs["term"], labels))
+        own_label = shared.term_label(source, rows.attrs["term"], labels)
+        axes.set_ylabel(shared.expected_label(table, labels) if on_response else own_label)
         shared.legend_above(axes)
         axes.set_xlim(-EMPTY, 1.0 + EMPTY)
         if few if names is None else names:

@@ -22,6 +22,7 @@ from hierbayes.gaussian.marginal import times
 from hierbayes.gaussian.weighted import WeightedLevels
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.pirls import Mode, at_effects, find_mode, no_effects
+from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.glmm import VANISHED, GlmmOptimum
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.once_a_fit import once_a_fit
@@ -71,14 +72,14 @@ class OwnEffects:
 @once_a_fit
 def own_effects(fit: GeneralisedFit) -> tuple[OwnEffects, ...]:
     """Effects of the levels of each factor without shrinkage, other factors' kept."""
-    found = _optimum(fit)
+    found = optimum_of(fit)
     return tuple(_of_mode(found, _wide_mode(found, f), f) for f in range(len(fit.design.factors)))
 
 
 @once_a_fit
 def effects_alone(fit: GeneralisedFit) -> tuple[OwnEffects, ...]:
     """Effects of the levels of each factor from their rows and the fixed part alone."""
-    found = _optimum(fit)
+    found = optimum_of(fit)
     if len(fit.design.factors) == 1:
         return own_effects(fit)
     parts = []
@@ -90,11 +91,6 @@ def effects_alone(fit: GeneralisedFit) -> tuple[OwnEffects, ...]:
         start = at_effects(model, theta, at.beta, at.phi, no_effects(model), profiled=False)
         parts.append(_of_mode(found, find_mode(start), f))
     return tuple(parts)
-
-
-def _optimum(fit: GeneralisedFit) -> GlmmOptimum:
-    assert isinstance(fit.optimum, GlmmOptimum)
-    return fit.optimum
 
 
 def _of_one_factor(model: Conditional, position: int) -> Conditional:
@@ -182,7 +178,7 @@ def _told(model: Conditional, position: int, axes: FloatArray) -> BoolArray:
 
 def moved_by_fixed(fit: GeneralisedFit) -> list[FloatArray]:
     """Minus the derivative of each factor's modes in the fixed effects, (J, q, p), user's scale."""
-    found = _optimum(fit)
+    found = optimum_of(fit)
     mode, model = found.at.mode, found.at.mode.model
     weighted = mode.densities.weight[:, None] * model.X
     solved = mode.factor.back_solve(mode.factor.half_solve(mode.spherical(weighted)))

@@ -16,6 +16,7 @@ from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle
 from hierbayes.gaussian.marginal import times
 from hierbayes.generalised.pirls import Mode, at_effects, find_mode
+from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.glmm import GlmmOptimum
 from hierbayes.naming.addresses import fixed_partners
 from hierbayes.pooling.generalised_levels import own_effects
@@ -67,8 +68,7 @@ def grid_of(scale: float, sds: Any) -> FloatArray:
 
 def generalised_path(fit: GeneralisedFit, position: int, t: int, sds: Any) -> Path:
     """Follow term t of one factor over its sd."""
-    found = fit.optimum
-    assert isinstance(found, GlmmOptimum)
+    found = optimum_of(fit)
     basis = found.model.z_bases[position]
     direction = lower_triangle(found.at.mode.Lambdas[position][0])
     if not np.linalg.norm(basis[t] @ direction) > 0:

@@ -8,6 +8,7 @@ from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.gaussian.weighted import to_effects
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.many_modes import ManyResponses, at_effects, find_modes, no_effects
+from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.generalised_refits import BATCH_NUMBERS, GeneralisedRefits, Refitter
 from hierbayes.likelihood.glmm import GlmmOptimum, climb
 from hierbayes.likelihood.glmm_search import Search
@@ -44,12 +45,6 @@ class Refits:
     def size(self) -> int:
         """Number of responses."""
         return self.beta.shape[0]
-
-
-def optimum_of(fit: GeneralisedFit) -> GlmmOptimum:
-    """Return where the search of a fit ended."""
-    assert isinstance(fit.optimum, GlmmOptimum)
-    return fit.optimum
 
 
 def search_near(fit: GeneralisedFit, model: Conditional, beta: FloatArray) -> Criterion:
