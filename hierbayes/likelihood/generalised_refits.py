@@ -37,7 +37,7 @@ from hierbayes.likelihood.glmm import (
     fit_near,
     goal_of,
 )
-from hierbayes.likelihood.glmm_search import Search
+from hierbayes.likelihood.glmm_search import BATCH_NUMBERS, Search
 from hierbayes.likelihood.many_laplace import ManyCriteria
 from hierbayes.linalg.newton import Goal, Locals, Problem, minimise, safely, spectrum
 
@@ -46,7 +46,6 @@ MAX_STEPS = 40  # a search that needs more is better done on its own, with more 
 # the criterion vanishes whether or not variance would lower it.
 FIRST_SCALE = 0.2
 CAREFUL = 10.0  # times what makes a verdict of flatness or separation: it is passed alone
-BATCH_NUMBERS = 2**14  # rows times responses worked on together: what stays in a cache
 SEPARATED = "a response is separated, so that a coefficient or an sd has no finite estimate"
 UNSETTLED = "a search did not settle"
 HOPE = 2.0  # times the fall that one step promises, which may be reached

@@ -7,12 +7,19 @@ effects (``n_quadrature=0``). Each mode is looked for from the last one found.
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray
+from hierbayes.gaussian.many_weights import ManyWeights
 from hierbayes.generalised.conditional import Conditional
+from hierbayes.generalised.many_modes import ManyResponses, find_modes
+from hierbayes.generalised.many_modes import at_effects as at_many
 from hierbayes.generalised.pirls import Mode, at_effects, find_mode, followed, no_effects
 from hierbayes.likelihood.criterion import FLOOR
 from hierbayes.likelihood.laplace import Criterion
+from hierbayes.likelihood.many_laplace import ManyCriteria
 from hierbayes.likelihood.quadrature import Quadrature
 from hierbayes.linalg.newton import Locals, Problem
+
+# Rows times points, or responses, worked on together: what stays in a cache.
+BATCH_NUMBERS = 2**14
 
 
 class Search(Problem[Criterion]):
@@ -131,9 +138,27 @@ def hessian(search: Search, x: FloatArray, at: Criterion, free: BoolArray) -> Fl
     beside = at if free.all() else search.criterion(search.projected(x[None])[0])
     own = np.abs(np.diag(search.curvature(beside)))
     step = np.minimum(WIDTH * np.sqrt(2 / np.maximum(own, 1e-300)), WIDEST)
-    found = np.zeros((x.size, x.size))
-    for i in np.flatnonzero(free):
-        move = step[i] * np.eye(x.size)[i]
-        up, down = search.criterion(x + move), search.criterion(x - move)
-        found[i] = np.where(free, search.gradient(up) - search.gradient(down), 0.0) / (2 * step[i])
+    found, where = np.zeros((x.size, x.size)), np.flatnonzero(free)
+    moves = (step * np.eye(x.size))[where]
+    slopes = _gradients(search, np.concatenate([x + moves, x - moves]), at)
+    up, down = slopes[: where.size], slopes[where.size :]
+    found[where] = np.where(free, up - down, 0.0) / (2 * step[where, None])
     return (found + found.T) / 2
+
+
+def _gradients(search: Search, points: FloatArray, at: Criterion) -> FloatArray:
+    """Gradients at points (T, m) beside ``at``; those of a small model in one batch."""
+    rows, T = search.rows, points.shape[0]
+    if T and search.n_quadrature == 1 and rows.y.size * T <= BATCH_NUMBERS:
+        weights = ManyWeights(levels=rows.levels)
+        if weights.is_nested:
+            p, k, _ = rows.sizes
+            parts = points[:, :p], points[:, p : p + k], points[:, p + k :]
+            many = ManyResponses(
+                model=rows,
+                weights=weights,
+                Y=np.broadcast_to(rows.y[:, None], (rows.y.size, T)),
+            )
+            effects = [np.repeat(u, T, axis=0) for u in at.mode.u]
+            return ManyCriteria(modes=find_modes(at_many(many, *parts, effects))).gradient
+    return np.array([search.gradient(search.criterion(x)) for x in points]).reshape(T, -1)

@@ -9,9 +9,9 @@ from hierbayes.gaussian.weighted import to_effects
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.many_modes import ManyResponses, at_effects, find_modes, no_effects
 from hierbayes.likelihood.generalised import optimum_of
-from hierbayes.likelihood.generalised_refits import BATCH_NUMBERS, GeneralisedRefits, Refitter
+from hierbayes.likelihood.generalised_refits import GeneralisedRefits, Refitter
 from hierbayes.likelihood.glmm import GlmmOptimum, climb
-from hierbayes.likelihood.glmm_search import Search
+from hierbayes.likelihood.glmm_search import BATCH_NUMBERS, Search
 from hierbayes.likelihood.laplace import Criterion
 from hierbayes.results.generalised_fit import GeneralisedFit
 
