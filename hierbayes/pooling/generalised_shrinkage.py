@@ -30,9 +30,8 @@ from hierbayes.pooling.shrinkage_matrices import reliabilities
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.shrinkage_table import (
     FactorShrinkage,
-    ShrinkageDetails,
     ShrinkageTable,
-    shrinkage_table,
+    gathered_table,
 )
 
 RESPONSE = "(response)"  # what the term of a level's expected response is called
@@ -43,31 +42,17 @@ def generalised_shrinkage(fit: GeneralisedFit, scale: ShrinkageType) -> Shrinkag
     check_unstructured(fit.design, "hb.shrinkage")
     if scale == "response" and not fit.response_family.has_expectation:
         raise not_supported("shrinkage-of-expectation", family=fit.family)
-    columns: dict[str, list[Any]] = {}
-    factors = {}
+    factors, columns = {}, []
     moved = moved_by_fixed(fit)
     parts = zip(own_effects(fit), effects_alone(fit), moved, strict=True)
     for position, (own, alone, D) in enumerate(parts):
         found = _factor(fit, own, position=position)
         factors[fit.design.factors[position].name] = found
         if scale == "link":
-            parts_of = _on_link(fit, own, alone, D=D, position=position, found=found)
+            columns.append(_on_link(fit, own, alone, D=D, position=position, found=found))
         else:
-            parts_of = _on_response(fit, own, D=D, position=position, found=found)
-        for name, values in parts_of.items():
-            columns.setdefault(name, []).append(np.ravel(values))
-    details = ShrinkageDetails(
-        factors=factors,
-        sigma=fit.sigma,
-        method=fit.method,
-        formula_text=fit.formula_text,
-        data_name=fit.data_name,
-        response=fit.design.formula.response_label,
-        link=fit.link,
-        scale=scale,
-    )
-    joined = {name: np.concatenate(values) for name, values in columns.items()}
-    return shrinkage_table(joined, details)
+            columns.append(_on_response(fit, own, D=D, position=position, found=found))
+    return gathered_table(fit, factors, columns, scale=scale)
 
 
 def _factor(fit: GeneralisedFit, own: OwnEffects, *, position: int) -> FactorShrinkage:

@@ -41,8 +41,8 @@ from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.shrinkage_table import (
     FactorShrinkage,
-    ShrinkageDetails,
     ShrinkageTable,
+    gathered_table,
     shrinkage_table,
 )
 
@@ -162,25 +162,11 @@ def _table(fit: Fit) -> ShrinkageTable:
     else:
         assert isinstance(fit, LinearFit)  # see check_shrinks
         estimates = _likelihood(fit)
-    columns: dict[str, list[Any]] = {}
-    factors = {}
+    factors, parts = {}, []
     for position, factor in enumerate(fit.design.factors):
-        found, parts = _factor(fit, estimates, position=position)
-        factors[factor.name] = found
-        for name, values in parts.items():
-            columns.setdefault(name, []).append(np.ravel(values))
-    details = ShrinkageDetails(
-        factors=factors,
-        sigma=fit.sigma,
-        method=fit.method,
-        formula_text=fit.formula_text,
-        data_name=fit.data_name,
-        response=fit.design.formula.response_label,
-        link=fit.link,
-        scale="link",
-    )
-    joined = {name: np.concatenate(values) for name, values in columns.items()}
-    return shrinkage_table(joined, details)
+        factors[factor.name], columns = _factor(fit, estimates, position=position)
+        parts.append(columns)
+    return gathered_table(fit, factors, parts, scale="link")
 
 
 def _factor(

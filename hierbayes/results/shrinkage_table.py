@@ -1,12 +1,14 @@
 """The table behind every shrinkage picture: a DataFrame that carries its matrices with it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.options import ShrinkageType
+from hierbayes.results.fit import Fit
 from hierbayes.results.printing import Printable
 
 SHRINKAGE_COLUMNS = (
@@ -119,6 +121,28 @@ class ShrinkageTable(Printable, pd.DataFrame):
         """
         known = self.details
         return {} if known is None else {name: f.matrices for name, f in known.factors.items()}
+
+
+def gathered_table(
+    fit: Fit,
+    factors: Mapping[str, FactorShrinkage],
+    parts: Sequence[Mapping[str, Any]],
+    *,
+    scale: ShrinkageType,
+) -> ShrinkageTable:
+    """Make the table of a fit of the columns of each factor, arrays (J, q), one after the other."""
+    columns = {name: np.concatenate([np.ravel(part[name]) for part in parts]) for name in parts[0]}
+    details = ShrinkageDetails(
+        factors=factors,
+        sigma=fit.sigma,
+        method=fit.method,
+        formula_text=fit.formula_text,
+        data_name=fit.data_name,
+        response=fit.design.formula.response_label,
+        link=fit.link,
+        scale=scale,
+    )
+    return shrinkage_table(columns, details)
 
 
 def shrinkage_table(columns: Mapping[str, Any], details: ShrinkageDetails) -> ShrinkageTable:
