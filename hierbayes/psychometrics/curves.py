@@ -37,8 +37,8 @@ class PsychometricCurves:
     curves : ``level condition x estimate lower upper``; limits of the population's only
     thresholds : the table of ``pse()``
     levels, conditions : in their order; ``levels`` begins with the population
-    condition_names : columns of the data that conditions are made of
     stimulus, response, group : names of the stimulus, the response and the grouping factor ("")
+    condition_names : columns of the data that conditions are made of
     is_log : whether the functions are straight in the logarithm of the stimulus
     held : other numbers and where they stand
     words : what the band is
@@ -49,10 +49,10 @@ class PsychometricCurves:
     thresholds: pd.DataFrame
     levels: tuple[str, ...]
     conditions: tuple[str, ...]
-    condition_names: tuple[str, ...]
     stimulus: str
     response: str
     group: str
+    condition_names: tuple[str, ...]
     is_log: bool
     held: Mapping[str, float]
     words: str
