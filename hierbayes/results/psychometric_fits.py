@@ -78,7 +78,8 @@ class Thresholds:
         --------
         >>> import hierbayes as hb
         >>> model = hb.psychometric("cbind(faster, trials - faster) ~ speed * vibration + "
-        ...     "(speed | subject)", hb.load_dataset("touch_speed"), stimulus="speed", guess=0.0)
+        ...     "(speed | subject)", hb.load_dataset("touch_speed"), stimulus="speed",
+        ...     guess="lapse", lapse="estimate")
         >>> table = model.fit().pse(groups="none")
         >>> table["condition"].tolist()
         ['none', '32 Hz']

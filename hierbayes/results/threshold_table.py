@@ -19,7 +19,8 @@ class ThresholdTable(Printable, pd.DataFrame):
     --------
     >>> import hierbayes as hb
     >>> model = hb.psychometric("cbind(faster, trials - faster) ~ speed * vibration + "
-    ...     "(speed | subject)", hb.load_dataset("touch_speed"), stimulus="speed", guess=0.0)
+    ...     "(speed | subject)", hb.load_dataset("touch_speed"), stimulus="speed",
+    ...     guess="lapse", lapse="estimate")
     >>> model.fit().pse(groups="none").columns.tolist()
     ['level', 'condition', 'estimate', 'std_error', 'lower', 'upper', 'method']
     """
