@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 
 import pytest
+from matplotlib import pyplot
 
 import hierbayes
 
@@ -19,6 +20,7 @@ def test_examples_are_right(name):
     if name.endswith("__main__"):
         pytest.skip("running it is its only content")
     result = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
+    pyplot.close("all")
     assert result.failed == 0
 
 
