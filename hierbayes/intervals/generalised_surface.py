@@ -62,7 +62,8 @@ def _grid(fit: GeneralisedFit, parameter: IntervalParameter, value: float, n: in
         factor = fit.design.factors[term.factor]
         A = factor.z.T @ (fit.row_curvature[:, None] * factor.z) / factor.levels.size
         t = term.columns[parameter.row]
-        end = max(value, float(np.sqrt(np.linalg.pinv(A, hermitian=True)[t, t])))
+        spread = float(np.linalg.pinv(A, hermitian=True)[t, t])
+        end = max(value, np.sqrt(spread)) if spread > 0 else value or 1.0
         return np.linspace(SD_RANGE[0] * end, SD_RANGE[1] * end, n)
     error = fit.further_parameters[parameter.name][1] if parameter.kind == "further" else np.nan
     reach = min(REACH * error / value, REACH) if error > 0 else REACH / 4

@@ -210,14 +210,19 @@ def fit_near(model: Conditional, n_quadrature: int, near: GlmmOptimum) -> GlmmOp
 def curvature_correction(found: GlmmOptimum) -> FloatArray:
     """Return what the exact Hessian of an optimum has besides its approximate curvature, (m, m).
 
-    In the basis of the search; zero where a variance is, as there the approximation has none.
+    In the basis of the search; zero where a variance is, as there the approximation has none, and
+    where points beside the optimum have no mode of the effects.
     """
     if found.is_singular or not found.x.size:
         return np.zeros((found.x.size, found.x.size))
     search = Search(found.model, found.n_quadrature, found.at.mode.beta)
     search.last = found.at.mode
     everything = np.ones(found.x.size, dtype=np.bool_)
-    return hessian(search, found.x, found.at, everything) - search.curvature(found.at)
+    try:
+        exact = hessian(search, found.x, found.at, everything)
+    except np.linalg.LinAlgError:
+        return np.zeros((found.x.size, found.x.size))
+    return exact - search.curvature(found.at)
 
 
 def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:

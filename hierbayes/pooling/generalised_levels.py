@@ -12,6 +12,7 @@ level has rows that would tell. A single term is infinite then, of the sign of w
 several terms, such as intercept and slope, each alone may be anything.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -73,7 +74,7 @@ class OwnEffects:
 def own_effects(fit: GeneralisedFit) -> tuple[OwnEffects, ...]:
     """Effects of the levels of each factor without shrinkage, other factors' kept."""
     found = optimum_of(fit)
-    return tuple(_of_mode(found, _wide_mode(found, f), f) for f in range(len(fit.design.factors)))
+    return tuple(_read(found, f, _wide_mode) for f in range(len(fit.design.factors)))
 
 
 @once_a_fit
@@ -82,15 +83,37 @@ def effects_alone(fit: GeneralisedFit) -> tuple[OwnEffects, ...]:
     found = optimum_of(fit)
     if len(fit.design.factors) == 1:
         return own_effects(fit)
-    parts = []
-    for f in range(len(fit.design.factors)):
-        model = _of_one_factor(found.model, f)
-        at = found.at.mode
-        q = model.shape.sizes[0]
-        theta = model.shape.pack([LARGE * np.eye(q)[None]])[0]
-        start = at_effects(model, theta, at.beta, at.phi, no_effects(model), profiled=False)
-        parts.append(_of_mode(found, find_mode(start), f))
-    return tuple(parts)
+    return tuple(_read(found, f, _mode_alone) for f in range(len(fit.design.factors)))
+
+
+def _read(
+    found: GlmmOptimum, position: int, mode_of: Callable[[GlmmOptimum, int], Mode]
+) -> OwnEffects:
+    """Read one factor's effects off a mode; nothing is known where there is none.
+
+    There may be none where the link has ends that the device goes beyond.
+    """
+    try:
+        return _of_mode(found, mode_of(found, position), position)
+    except np.linalg.LinAlgError:
+        J, q = found.modes[position].shape
+        none = np.zeros((J, q), dtype=np.bool_)
+        return OwnEffects(
+            effect=np.full((J, q), np.nan),
+            covariance=np.full((J, q, q), np.nan),
+            endless=none,
+            unknown=none,
+            undetermined=~none,
+            eta=np.full(found.model.y.size, np.nan),
+        )
+
+
+def _mode_alone(found: GlmmOptimum, position: int) -> Mode:
+    """Return the mode of the effects of one factor alone, of a large sd."""
+    model, at = _of_one_factor(found.model, position), found.at.mode
+    theta = model.shape.pack([LARGE * np.eye(model.shape.sizes[0])[None]])[0]
+    start = at_effects(model, theta, at.beta, at.phi, no_effects(model), profiled=False)
+    return find_mode(start)
 
 
 def _of_one_factor(model: Conditional, position: int) -> Conditional:

@@ -76,7 +76,9 @@ def generalised_path(fit: GeneralisedFit, position: int, t: int, sds: Any) -> Pa
     unit = float(np.linalg.norm(basis[t] @ direction))
     z = fit.design.factors[position].z
     A = z.T @ (fit.row_curvature[:, None] * z) / fit.design.factors[position].levels.size
-    scale = float(np.sqrt(np.linalg.pinv(A, hermitian=True)[t, t]))
+    own = float(np.linalg.norm(fit.effect_roots[position][t]))
+    spread = float(np.linalg.pinv(A, hermitian=True)[t, t])
+    scale = float(np.sqrt(spread)) if spread > 0 else own or 1.0  # curvatures may be negative
     grid = grid_of(scale, sds)
     factors = np.where(np.isfinite(grid), grid / unit, INFINITE / np.abs(direction).max())
     partner = fixed_partners(fit.design, fit.kept.tolist(), position)[t]
@@ -98,7 +100,6 @@ def generalised_path(fit: GeneralisedFit, position: int, t: int, sds: Any) -> Pa
         beyond = np.where(free.endless, np.copysign(np.inf, free.effect), np.nan)[:, t]
         coefficients[-1] = np.where(free.is_finite, coefficients[-1], beyond)
         population[-1] = np.nan  # a mean over levels that are not all finite
-    own = float(np.linalg.norm(fit.effect_roots[position][t]))
     return Path(sds=grid, coefficients=coefficients, population=population, own=own, scale=scale)
 
 

@@ -88,8 +88,9 @@ def closing_lines(table: ShrinkageTable) -> list[str]:
     left_out = [name for name in SHRINKAGE_COLUMNS if name not in SHOWN]
     own = table["unpenalised"].to_numpy(dtype=np.float64)
     endless = [
-        "inf or empty: all responses of the level are of one kind (or separated), so that its own",
-        "estimate is not finite; hb.shrinkage(fit, type='response') shows what that means",
+        "inf or empty: all responses of the level are of one kind (or separated, or beyond the",
+        "reach of the link), so that its own estimate is not finite; type='response' shows what",
+        "that means",
     ]
     return [
         *(endless if not _details(table).is_linear and not np.isfinite(own).all() else []),

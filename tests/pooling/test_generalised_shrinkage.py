@@ -188,3 +188,12 @@ def test_the_scale_of_a_linear_model_is_that_of_the_response():
     fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
     with pytest.raises(hb.OptionError, match="units of the response"):
         hb.shrinkage(fit, type="response")
+
+
+def test_own_estimates_beyond_the_reach_of_a_link_are_missing():
+    from hierbayes.likelihood.generalised import fit_generalised
+    from tests.likelihood.glmm_cases import specification
+
+    fit = fit_generalised(specification("zero_inflated_poisson", "identity", "crossed slope"))
+    table = hb.shrinkage(fit)
+    assert table["unpenalised"].isna().any() and np.isfinite(table["coefficient"]).all()
