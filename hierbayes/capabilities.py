@@ -325,16 +325,16 @@ _ROWS = (
     Limit(
         key="collapsed-of-family",
         feature=(
-            "The collapsed sampler of other families and links with several grouping factors, more "
-            "than two columns a factor, bounded coefficients, or a density that is not smooth"
+            "The collapsed sampler of other families and links with many levels of crossed "
+            "factors, bounded coefficients, or a density that is not smooth"
         ),
         kinds=("other families",),
         sentence=(
             'sampler="collapsed" integrates the random effects out of a Gaussian response with '
-            "the identity link, and out of other responses with a smooth density, one grouping "
-            "factor of at most two columns and unbounded coefficients; this model has "
-            "family={family!r}, link={link!r}. Use "
-            'sampler="nuts" (or "auto").'
+            "the identity link, and out of other responses with a smooth density, unbounded "
+            "coefficients and at most {most} effects of factors that are neither the finest nor "
+            "nest it; this model has family={family!r}, link={link!r} and {effects} such effects. "
+            'Use sampler="nuts" (or "auto").'
         ),
     ),
     Limit(
@@ -629,8 +629,7 @@ _ROWS = (
         kinds=("posterior (NUTS)", "other families"),
         sentence=(
             "{name} was sampled by {sampler}, which gives no marginal likelihood. "
-            'sample(sampler="collapsed") does, for Gaussian models and for others of one grouping '
-            "factor."
+            'sample(sampler="collapsed") does, for Gaussian models and for most others.'
         ),
     ),
     Limit(

@@ -1,51 +1,119 @@
-"""The posterior density of a generalised model of one grouping factor, its effects integrated out.
+"""The posterior density of a generalised model, its random effects integrated out.
 
 The coordinates x are, in this order, the log sds and partial correlations of ``coordinates.py``,
 the further parameters of the family (a dispersion) on the scale of their search, and v, beta in
-the basis of the model. With the integrals of ``level_integrals.py``
+the basis of the model. The effects of the finest factor, and of factors that nest it, are
+integrated out by ``chain_integrals.py``: with its integrals I_j and the effects c of the others
 
-    log p(y, x) = sum_j log I_j(beta, Lambda, dispersion) + log prior + log |dbeta dsd ... / dx|.
+    p(y, x) = p(x) |dbeta dsd ... / dx| int N(c; 0, I) prod_j I_j(x, c) dc.
+
+The integral over c is estimated without bias: one draw of a proposal near the mode, with the
+curvature there, and its ratio of densities. Laplace's approximation of it says where x is likely.
 
 Further parameters whose far end is a simpler family (a Poisson distribution, no extra zeros) are
 taken with the opposite sign, so that all coordinates that may run away do so downwards.
 """
 
 import math
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+from scipy.special import gammaln
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.coordinates import Coordinates
-from hierbayes.bayes.variance_priors import variance_log_prior, variance_log_prior_slope
+from hierbayes.bayes.variance_priors import variance_log_prior
+from hierbayes.generalised.chain import chain_of
+from hierbayes.generalised.chain_integrals import estimates, integrals, n_nodes, spread
+from hierbayes.generalised.chain_rows import ChainRows, Points, chain_rows
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.first_estimates import first_estimates
-from hierbayes.generalised.level_integrals import Integrals, LevelRows, Points, level_rows
+from hierbayes.generalised.joint_modes import (
+    NEAR,
+    Effects,
+    Places,
+    from_joint_mode,
+    no_effects,
+    places,
+)
 from hierbayes.priors.distributions import Prior
 from hierbayes.priors.model_priors import ModelPriors
 
-COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation, so the step can be tiny
 FIRST_SD = 0.5  # of the random effects, in units of eta
 UPWARDS = ("shape", "df", "share")  # parameters whose upper end is a simpler family
-FIRST_POINTS = 7  # nodes a column for the way to the mode
-# Nodes a column that are tried in turn, each held against about twice as many; for one column, and
-# for two.
-LADDERS = {1: (3, 5, 7, 9, 13, 19, 27, 39, 55), 2: (3, 5, 7, 9, 13, 19, 27)}
+# Nodes a column that are tried in turn, each held against about twice as many, by the columns of
+# the chain; importance draws take over where they are not enough, or too many from the start.
+LADDERS = {1: (3, 5, 7, 9, 13, 19, 27, 39, 55), 2: (3, 4, 5, 7, 9), 3: (3, 4, 5, 7, 9)}
+MANY_NODES = 25  # of one factor's rule: as many as importance draws and the moments they need
+ROUGH_POINTS = 3  # nodes a column while the proposal adapts: what it misses the weights make good
+DRAWS = (16, 32, 64, 128, 256)  # importance draws a level that are tried in turn
+JUDGED = 16  # points at which rules of enough nodes are held against finer ones
+FEWER = 2  # times as many nodes a rule has that is worth a correction
+CORRECTED_BY = 3  # points for each number of a correction, and more
+# Variance of the log of estimated densities that is allowed: it costs this part of the draws.
+MOST_NOISE = 0.1
 # Error of log p(y | parameters) by quadrature that is allowed anywhere the posterior has mass. It
 # changes weights by this part of themselves and so moves no mean by more of its sd, a tenth and
 # less of the Monte-Carlo error of thousands of draws.
 MOST_ERROR = 1e-3
+AT_MODE = 1e-12  # squared distance, in sds, of modes whose differences are taken
 GUIDE_STEP = 1e-3  # of the differences that say how the modes move with the parameters
-FARTHEST = 6.0  # coordinates of u beyond which no mode is guessed
+FARTHEST = 6.0  # spherical effects beyond which no mode is guessed
+# Kept effects are drawn from a normal distribution and, for tails that it misses, a t of its scale.
+TAIL_PART, TAIL_DEGREES = 0.1, 5.0
 
 
 @record
 class Guide:
-    """How the modes move: u = u0 + sum_i (x_i - x0_i) du_i, arrays (J, q) and (d, J, q)."""
+    """How modes move from x: by the effects' slopes in its d coordinates.
+
+    Attributes
+    ----------
+    x : array, shape (d,)
+    effects : at x, T = 1
+    slopes : T = d
+    onward, onward_slopes : arrays (d_c,) and (d, d_c), from the joint mode to that of the kept
+        effects with the others integrated out
+    """
 
     x: FloatArray
-    u: FloatArray
+    effects: Effects
+    slopes: Effects
+    onward: FloatArray
+    onward_slopes: FloatArray
+
+    def onwards(self, x: FloatArray) -> FloatArray:
+        """Return steps of kept effects from the joint mode at points x (T, d), (T, d_c)."""
+        return np.asarray(self.onward + (x - self.x) @ self.onward_slopes)
+
+
+@record(kw_only=False)
+class Correction:
+    """What a rule of few nodes lacks, linear in x and never beyond what was seen of it.
+
+    Attributes
+    ----------
+    centre : array, shape (d,)
+    slopes : array, shape (1 + d,), the first one at the centre
+    ends : smallest and largest value
+    """
+
+    centre: FloatArray
     slopes: FloatArray
+    ends: tuple[float, float]
+
+    def at(self, x: FloatArray) -> FloatArray:
+        """Values at points x (T, d)."""
+        return np.clip(self.slopes[0] + (x - self.centre) @ self.slopes[1:], *self.ends)
+
+
+@record
+class Estimates:
+    """Unbiased estimates of the density on a log scale (T,), and the kept effects (T, d) drawn."""
+
+    log_density: FloatArray
+    kept: FloatArray
 
 
 @record
@@ -58,15 +126,23 @@ class GeneralisedTarget:
     coordinates : of the variance parameters
     priors : ModelPriors
     laws : priors of the further parameters, in the model's order
-    n_points : nodes a column
+    n_points : nodes a column of quadrature
+    n_exact : nodes a column that are enough
+    correction : what fewer lack, if that is known
+    n_draws : importance draws a level; 0 where quadrature is exact
+    near : how near modes are to be found, a squared distance in sds
     guide : where the modes are, roughly, if known
     """
 
-    rows: LevelRows
+    rows: ChainRows
     coordinates: Coordinates
     priors: ModelPriors
     laws: tuple[Prior, ...]
-    n_points: int = FIRST_POINTS
+    n_points: int = 3
+    n_exact: int = 3
+    correction: Correction | None = None
+    n_draws: int = 0
+    near: float = NEAR
     guide: Guide | None = None
 
     @property
@@ -111,66 +187,100 @@ class GeneralisedTarget:
         return np.asarray(x[:, self.ends[1] :] @ self.model.x_basis.T)
 
     @cached_property
-    def _to_basis(self) -> FloatArray:
-        return np.linalg.inv(self.model.z_bases[0])
-
-    def _lambda(self, variances: FloatArray) -> FloatArray:
-        return np.asarray(self._to_basis @ self.coordinates.roots(variances)[0])
+    def _to_bases(self) -> list[FloatArray]:
+        return [np.linalg.inv(basis) for basis in self.model.z_bases]
 
     def points(self, x: FloatArray) -> Points:
         """Parameters in the basis of the model."""
+        roots = self.coordinates.roots(self.variances(x))
+        pairs = zip(self._to_bases, roots, strict=True)
         return Points(
-            beta=x[:, self.ends[1] :], Lambda=self._lambda(self.variances(x)), phi=self.phi(x)
+            base=self.rows.base(x[:, self.ends[1] :]),
+            Lambdas=tuple(np.asarray(to_basis @ root) for to_basis, root in pairs),
+            phi=self.phi(x),
         )
 
-    def integrals(self, x: FloatArray, n_points: int | None = None) -> Integrals:
-        """Integrate the effects of each level out at points x (T, d)."""
-        at = self.points(x)
-        found = self.rows.places(at, self._start(x))
-        return self.rows.integrals(at, found, self.n_points if n_points is None else n_points)
+    def chunk_size(self, n: int) -> int:
+        """Numbers a point of an evaluation with n nodes or draws a row."""
+        J, d = self.rows.labels[0].size, self.rows.n_kept
+        return max(self.rows.n * n, J * self.rows.columns[0] * d, d**2)
 
     def n_nodes(self, n_points: int) -> int:
-        """Nodes a level of the rule of ``n_points`` a column."""
-        return int(n_points ** self.rows.size[2])
+        """Nodes a row of rules of ``n_points`` a column."""
+        return n_nodes(self.rows, n_points)
 
-    def _start(self, x: FloatArray) -> FloatArray:
-        """Guess the modes, (J, T, q)."""
-        _, J, q = self.rows.size
+    def places(self, x: FloatArray, at: Points) -> Places:
+        """Find the modes at points x (T, d)."""
         if self.guide is None:
-            return np.zeros((J, x.shape[0], q))
-        moved = np.tensordot(x - self.guide.x, self.guide.slopes, axes=1)  # (T, J, q)
-        guess = np.swapaxes(moved, 0, 1) + self.guide.u[:, None]
-        return np.clip(guess, -FARTHEST, FARTHEST)
+            return places(self.rows, at, no_effects(self.rows, at.size), near=self.near)
+        return places(self.rows, at, self._guess(self.guide, x), near=self.near)
+
+    def _onwards(self, x: FloatArray) -> FloatArray | None:
+        """Return steps of kept effects, if there are any, from the joint mode to their own."""
+        if not self.rows.kept:
+            return None
+        if self.guide is None:
+            return np.zeros((x.shape[0], self.rows.n_kept))
+        return self.guide.onwards(x)
+
+    def _guess(self, guide: Guide, x: FloatArray) -> Effects:
+        away = x - guide.x
+
+        def moved(at: FloatArray, slopes: FloatArray, axis: int) -> FloatArray:
+            guess = at + np.moveaxis(np.tensordot(away, slopes, axes=(1, axis)), 0, axis)
+            return np.clip(guess, -FARTHEST, FARTHEST)
+
+        pairs = zip(guide.effects.u, guide.slopes.u, strict=True)
+        return Effects(
+            u=tuple(moved(u, slope, 1) for u, slope in pairs),
+            c=moved(guide.effects.c, guide.slopes.c, 0),
+        )
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def log_density(self, x: FloatArray, n_points: int | None = None) -> FloatArray:
-        """Log p(y, x) at points x (T, d), shape (T,); minus infinity where it is no number."""
+        """Log p(y, x) by quadrature, and by Laplace over kept effects; -inf where it is no number.
+
+        Parameters
+        ----------
+        x : array, shape (T, d)
+        n_points : nodes a column
+        """
         n = self.n_points if n_points is None else n_points
-        total = self.log_prior(x)
-        for at in self.rows.chunks(x.shape[0], self.n_nodes(n)):
-            total[at] += self.integrals(x[at], n).log_likelihood
+        total = self._first(x) if n_points is None else self.log_prior(x)
+        for chunk in self.rows.chunks(x.shape[0], self.chunk_size(self.n_nodes(n))):
+            at = self.points(x[chunk])
+            found = self.places(x[chunk], at)
+            moved = self._onwards(x[chunk])
+            c = found.effects.c if moved is None else found.effects.c + moved
+            there = self.rows.with_kept(at, c)
+            total[chunk] += integrals(self.rows, there, found, n, moved=moved).log_likelihood
+            if self.rows.kept:
+                total[chunk] -= 0.5 * ((c**2).sum(axis=1) + found.elimination.log_det_kept)
         return np.where(np.isfinite(total), total, -np.inf)
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def value_and_slope(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Log density and its gradient at points x (T, d)."""
-        values, slopes = self.log_prior(x), self._log_prior_slope(x)
-        first, second, _ = self.ends
-        for at in self.rows.chunks(x.shape[0], self.n_nodes(self.n_points)):
-            found = self.rows.slopes(self.points(x[at]), self.integrals(x[at]))
-            values[at] += found.value
-            moved = self._lambda_slopes(self.variances(x[at]))
-            slopes[at, :first] += np.einsum("tab,tdab->td", found.Lambda, moved)
-            slopes[at, first:second] += found.phi * self.signs
-            slopes[at, second:] += found.beta
-        return values, slopes
-
-    def _lambda_slopes(self, variances: FloatArray) -> FloatArray:
-        """Return the derivative of Lambda in the variance coordinates, (T, k, q, q)."""
-        T, k = variances.shape
-        stepped = variances[:, None, :] + 1j * COMPLEX_STEP * np.eye(k)
-        Lambda = self._lambda(stepped.reshape(T * k, k))
-        return np.asarray(Lambda.imag / COMPLEX_STEP).reshape(T, k, *Lambda.shape[1:])
+    def estimates(self, x: FloatArray, rng: np.random.Generator) -> Estimates:
+        """Estimate p(y, x) at points x (T, d) without bias, but for the error of quadrature."""
+        total = self._first(x)
+        kept = np.empty((x.shape[0], self.rows.n_kept))
+        n = self.n_draws or self.n_nodes(self.n_points)
+        for chunk in self.rows.chunks(x.shape[0], self.chunk_size(n)):
+            at = self.points(x[chunk])
+            found = self.places(x[chunk], at)
+            moved = self._onwards(x[chunk])
+            if moved is not None:
+                steps, log_ratio = _kept_steps(found, rng)
+                moved = moved + steps
+                kept[chunk] = found.effects.c + moved
+                total[chunk] += log_ratio - 0.5 * (kept[chunk] ** 2).sum(axis=1)
+                at = self.rows.with_kept(at, kept[chunk])
+            if self.n_draws:
+                levels = estimates(self.rows, at, found, self.n_draws, rng, moved=moved)
+                total[chunk] += levels.sum(axis=0)
+            else:
+                found_at = integrals(self.rows, at, found, self.n_points, moved=moved)
+                total[chunk] += found_at.log_likelihood
+        return Estimates(log_density=np.where(np.isfinite(total), total, -np.inf), kept=kept)
 
     @cached_property
     def _log_jacobian(self) -> float:
@@ -199,58 +309,142 @@ class GeneralisedTarget:
             total += np.log(np.abs(coordinate.transform.slope(at)))
         return total
 
-    def _log_prior_slope(self, x: FloatArray) -> FloatArray:
-        first, second, _ = self.ends
-        out = np.zeros_like(x)
-        out[:, :first] = variance_log_prior_slope(self.coordinates, self.priors, self.variances(x))
-        model, laws = self.model, dict(zip(self.model.further, self.laws, strict=True))
-        phi = self.phi(x)
-        named = model.parameters(phi)
-        for i, (coordinate, at) in enumerate(zip(model.coordinates, phi.T, strict=True)):
-            parameter, transform = coordinate.parameter, coordinate.transform
-            of_law = laws[parameter].derivative(named[parameter.name])
-            if coordinate.along is not None:
-                of_law = of_law @ coordinate.along
-            slope = transform.slope(at)
-            of_value = of_law * slope + transform.bend(at) / slope
-            out[:, first + i] = of_value * self.signs[i]
-        out[:, second:] = self._beta_slope(self.beta(x)) @ self.model.x_basis
-        return out
-
-    def _beta_slope(self, beta: FloatArray) -> FloatArray:
-        priors, values = self.priors, beta.copy()
-        if priors.intercept is not None:
-            values[:, priors.intercept] += beta @ priors.centre
-        pairs = zip(priors.beta, values.T, strict=True)
-        out = np.zeros_like(beta)
-        for k, (law, value) in enumerate(pairs):
-            out[:, k] = law.derivative(value)
-        if priors.intercept is not None:
-            out = out + out[:, [priors.intercept]] * priors.centre
-        return out
+    def _first(self, x: FloatArray) -> FloatArray:
+        """Log prior density, and the correction of the integrals."""
+        return self.log_prior(x) + (0.0 if self.correction is None else self.correction.at(x))
 
     def guided(self, x: FloatArray) -> Guide:
         """Find the modes at one point (d,) and how they move from there."""
         steps = GUIDE_STEP * np.eye(x.size)
         around = np.concatenate([x[None], x + steps, x - steps])
         at = self.points(around)
-        u = self.rows.places(at, self._start(around)).u
-        for _ in range(2):  # modes found roughly, to digits that differences need
-            u = self.rows.places(at, u).u
-        moved = (u[:, 1 : 1 + x.size] - u[:, 1 + x.size :]) / (2 * GUIDE_STEP)
-        return Guide(x=x, u=u[:, 0], slopes=np.swapaxes(moved, 0, 1))
+        start = no_effects(self.rows, around.shape[0])
+        there = places(self.rows, at, start, near=AT_MODE)
+        found, d = there.effects, x.size
+        onward = np.zeros((around.shape[0], self.rows.n_kept))
+        if self.rows.kept:
+            own = spread(self.rows, self.rows.with_kept(at, found.c), there)
+            onward = from_joint_mode(self.rows, at, there, own)
+
+        def slopes(values: FloatArray, axis: int) -> FloatArray:
+            first, up, down = np.split(values, [1, 1 + d], axis=axis)
+            del first
+            return (up - down) / (2 * GUIDE_STEP)
+
+        return Guide(
+            x=x,
+            effects=Effects(u=tuple(u[:, :1] for u in found.u), c=found.c[:1]),
+            slopes=Effects(u=tuple(slopes(u, 1) for u in found.u), c=slopes(found.c, 0)),
+            onward=onward[0],
+            onward_slopes=slopes(onward, 0),
+        )
 
     @property
     def ladder(self) -> tuple[int, ...]:
         """Nodes a column to be tried."""
-        return LADDERS[self.rows.size[2]]
+        columns = sum(self.rows.columns)
+        every = LADDERS.get(columns, ())
+        if self.rows.depth > 1 or columns == 1:
+            return every
+        return tuple(n for n in every if n**columns < MANY_NODES)
+
+    def finer(self, n_points: int) -> int:
+        """Nodes a column that others are held against."""
+        return 2 * n_points + 1 if sum(self.rows.columns) == 1 else n_points + 2
+
+    def refined(self, x: FloatArray, rng: np.random.Generator) -> "GeneralisedTarget":
+        """Return the target with the fewest nodes, or draws a level, that are exact enough at x."""
+        for n in self.ladder:
+            exact = replace(self, n_points=n, n_exact=n, correction=None)
+            if exact.quadrature_error(x[:JUDGED]) <= MOST_ERROR:
+                break
+        else:
+            if self.rows.depth == 1 and self.rows.columns[0] > 1:
+                return self._drawing(x, rng)
+        for n in self.ladder:
+            if FEWER * self.n_nodes(n) > self.n_nodes(exact.n_points):
+                break
+            corrected = exact._corrected(n, x)
+            if corrected is not None:
+                return corrected
+        return exact
+
+    def _corrected(self, n: int, x: FloatArray) -> "GeneralisedTarget | None":
+        """Take fewer nodes and what they lack as a linear function of x, if it is one."""
+        exact, rough = self._by_rules(x, (self.n_exact, n))
+        lack = exact - rough
+        centre = x.mean(axis=0)
+        design = np.column_stack([np.ones(x.shape[0]), x - centre])
+        if not np.isfinite(lack).all() or CORRECTED_BY * design.shape[1] > x.shape[0]:
+            return None
+        Q, R = np.linalg.qr(design)
+        left_out = (lack - Q @ (Q.T @ lack)) / (1 - (Q**2).sum(axis=1))
+        if np.abs(left_out).max() > MOST_ERROR / 2:
+            return None
+        slopes = np.linalg.lstsq(R, Q.T @ lack)[0]
+        correction = Correction(centre, slopes, (lack.min(), lack.max()))
+        return replace(self, n_points=n, correction=correction)
+
+    def _drawing(self, x: FloatArray, rng: np.random.Generator) -> "GeneralisedTarget":
+        for n_draws in DRAWS:
+            finer = replace(self, n_draws=n_draws, n_points=rough_points(self))
+            if finer.noise(x, rng) <= MOST_NOISE:
+                break
+        return finer
 
     def quadrature_error(self, x: FloatArray) -> float:
-        """Largest change of the log density at points x by about twice the nodes."""
-        now = self.log_density(x)
-        more = self.log_density(x, 2 * self.n_points + 1)
-        both = np.isfinite(now) & np.isfinite(more)
-        return float(np.abs(now - more)[both].max(initial=0.0))
+        """Largest change of the log density at points x by more nodes than are held exact."""
+        now, exact = self._by_rules(x, (self.n_points, self.finer(self.n_exact)))
+        if self.correction is not None:
+            now = now + self.correction.at(x)
+        both = np.isfinite(now) & np.isfinite(exact)
+        return float(np.abs(now - exact)[both].max(initial=0.0))
+
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def _by_rules(self, x: FloatArray, rules: tuple[int, ...]) -> FloatArray:
+        """Log p(y | x, kept effects near their mode) at points x (T, d) by several rules."""
+        out = np.empty((len(rules), x.shape[0]))
+        for chunk in self.rows.chunks(x.shape[0], self.chunk_size(self.n_nodes(max(rules)))):
+            at = self.points(x[chunk])
+            found = self.places(x[chunk], at)
+            moved = self._onwards(x[chunk])
+            if moved is not None:
+                at = self.rows.with_kept(at, found.effects.c + moved)
+            for i, n in enumerate(rules):
+                out[i, chunk] = integrals(self.rows, at, found, n, moved=moved).log_likelihood
+        return out
+
+    def noise(self, x: FloatArray, rng: np.random.Generator) -> float:
+        """Variance of the log of the estimates of the levels' integrals at points x."""
+        at = self.points(x)
+        found = self.places(x, at)
+        moved = self._onwards(x)
+        there = at if moved is None else self.rows.with_kept(at, found.effects.c + moved)
+        one, other = (
+            estimates(self.rows, there, found, self.n_draws, rng, moved=moved).sum(axis=0)
+            for _ in range(2)
+        )
+        return float(np.mean((one - other) ** 2) / 2)
+
+
+def _kept_steps(found: Places, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Draw steps of kept effects (T, d) from their mode, with minus their log density (T,).
+
+    The constant is that of a standard normal density, which cancels that of the effects' own.
+    """
+    inverse = found.elimination.kept_inverse
+    T, d = inverse.shape[:2]
+    z = rng.standard_normal((T, d))
+    wide = rng.random(T) < TAIL_PART
+    stretch = np.sqrt(TAIL_DEGREES / rng.chisquare(TAIL_DEGREES, size=T))
+    z *= np.where(wide, stretch, 1.0)[:, None]
+    squares = (z**2).sum(axis=1)
+    half = 0.5 * (TAIL_DEGREES + d)
+    constant = gammaln(half) - gammaln(TAIL_DEGREES / 2) - 0.5 * d * np.log(TAIL_DEGREES / 2)
+    log_tail = constant - half * np.log1p(squares / TAIL_DEGREES)
+    log_q = np.logaddexp(np.log(1 - TAIL_PART) - 0.5 * squares, np.log(TAIL_PART) + log_tail)
+    moved = (np.swapaxes(inverse, 1, 2) @ z[..., None])[..., 0]
+    return moved, -log_q - 0.5 * found.elimination.log_det_kept
 
 
 def generalised_target(model: Conditional, priors: ModelPriors) -> GeneralisedTarget:
@@ -259,8 +453,10 @@ def generalised_target(model: Conditional, priors: ModelPriors) -> GeneralisedTa
         priors.sigma if p.name == "sigma" and priors.sigma is not None else priors.family[p.name]
         for p in model.further
     )
+    levels = model.levels
+    chain = chain_of(levels.codes, levels.n_levels, [z.shape[0] for z in levels.z])
     return GeneralisedTarget(
-        rows=level_rows(model),
+        rows=chain_rows(model, chain),
         coordinates=Coordinates(model.shape, True),
         priors=priors,
         laws=laws,
@@ -270,7 +466,18 @@ def generalised_target(model: Conditional, priors: ModelPriors) -> GeneralisedTa
 def start_of(target: GeneralisedTarget) -> FloatArray:
     """Return a point (d,) to climb to the mode from: estimates without random effects."""
     beta, phi = first_estimates(target.model)
-    basis = target.model.z_bases[0]
-    sds = FIRST_SD * np.sqrt((basis**2).sum(axis=1))
+    sds = [FIRST_SD * np.sqrt((basis**2).sum(axis=1)) for basis in target.model.z_bases]
     roots = [np.eye(len(columns)) for _, columns in target.model.shape.terms]
-    return np.concatenate([target.coordinates.phi([sds], roots, 1.0), phi * target.signs, beta])
+    return np.concatenate([target.coordinates.phi(sds, roots, 1.0), phi * target.signs, beta])
+
+
+def rough_points(target: GeneralisedTarget) -> int:
+    """Nodes a column where x is likely, roughly: one, Laplace's, where more are too many."""
+    return min(target.n_points, ROUGH_POINTS) if target.ladder else 1
+
+
+def first_sizes(target: GeneralisedTarget) -> FloatArray:
+    """By how much each coordinate is known, roughly, (d,): v by all rows, whose X'X is theirs."""
+    sizes = np.ones(target.ends[2])
+    sizes[target.ends[1] :] = 1 / np.sqrt(target.rows.n)
+    return sizes

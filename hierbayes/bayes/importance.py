@@ -30,6 +30,9 @@ TAIL_PART = 0.2
 TAIL_FROM = 0.1  # sd of a log sd at the mode below which zero is ten sds away and more
 DEFENSIVE = 0.15  # part of each mixture that stays with the first proposal
 STEP = 1e-4  # of the finite differences of the gradient that give the curvature
+# Step of differences of values, in sds: a fraction of them, whose square is far above the rounding
+# of log f.
+VALUE_STEP = 0.03
 LONGEST_CLIMB = 3.0  # of a coordinate at a time: a factor of 20 of an sd
 # Rise of log f that one more step promises, where a climb ends. What is drawn from there is
 # weighted, so that near the mode is near enough; but 1e-7 of it is 5e-4 sds, and draws of one seed
@@ -98,6 +101,32 @@ class _Climb(Problem[None]):
         return -values[:1], -slopes[:1], (curvature + curvature.T)[None] / 2
 
 
+class _ClimbByValues(_Climb):
+    """The same where there are no slopes: gradient and curvature by differences of values."""
+
+    def __init__(self, log_density: Callable[[FloatArray], FloatArray], sizes: FloatArray) -> None:
+        self.log_density, self.steps = log_density, VALUE_STEP * sizes
+
+    def _around(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        d = x.shape[1]
+        i, j = np.triu_indices(d, 1)
+        h = self.steps * np.eye(d)
+        both = h[i] + h[j]
+        values = -self.log_density(np.concatenate([x, x + h, x - h, x + both, x - both]))
+        if not np.isfinite(values).all():
+            raise np.linalg.LinAlgError("the density cannot be computed all around a point")
+        here, up, down = values[0], values[1 : 1 + d], values[1 + d : 1 + 2 * d]
+        pairs = values[1 + 2 * d :].reshape(2, -1).sum(axis=0)
+        gradient = (up - down) / (2 * self.steps)
+        own = up + down - 2 * here
+        curvature = np.diag(own / self.steps**2)
+        curvature[i, j] = (pairs - 2 * here - own[i] - own[j]) / (2 * self.steps[i] * self.steps[j])
+        curvature[j, i] = curvature[i, j]
+        sds = 1 / np.sqrt(np.maximum(np.diag(curvature), self.least_curvature))
+        self.steps = np.clip(VALUE_STEP * sds, self.steps / 100, VALUE_STEP)
+        return values[:1], gradient[None], curvature[None]
+
+
 def find_mode(
     log_density: Callable[[FloatArray], FloatArray],
     value_and_slope: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
@@ -111,7 +140,24 @@ def find_mode(
     value_and_slope : callable, points (N, d) -> log f (N,) and its gradient (N, d)
     start : array, shape (d,)
     """
-    climb = _Climb(log_density, value_and_slope)
+    return _climbed(_Climb(log_density, value_and_slope), start)
+
+
+def find_mode_by_values(
+    log_density: Callable[[FloatArray], FloatArray], start: FloatArray, sizes: FloatArray
+) -> Mode:
+    """Climb to the mode of log f as ``find_mode`` does, where f has no slopes at hand.
+
+    Parameters
+    ----------
+    log_density : callable, points (N, d) -> log f (N,)
+    start : array, shape (d,)
+    sizes : array, shape (d,), by how much each coordinate is known, roughly
+    """
+    return _climbed(_ClimbByValues(log_density, sizes), start)
+
+
+def _climbed(climb: _Climb, start: FloatArray) -> Mode:
     found = minimise(climb, start[None], goal=NEAR_MODE, there=climb.start(start[None]))
     size, axes = np.linalg.eigh(found.curvature[0])
     size = np.maximum(size, WIDEST_SD**-2.0)

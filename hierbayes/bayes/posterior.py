@@ -1,16 +1,21 @@
 """Sampling a specification: which sampler, and the posterior as its result.
 
 ``sampler="auto"`` takes the collapsed sampler where it applies (a Gaussian response with the
-identity link; other families with one grouping factor of at most two columns) and NUTS elsewhere;
-it also goes over to NUTS when the collapsed sampler's Pareto k
-says that its draws can't be trusted.
+identity link; other families with a smooth density, unless many effects of crossed factors are
+left) and NUTS elsewhere; it also goes over to NUTS when the collapsed sampler's Pareto k says that
+its draws can't be trusted.
 """
 
 from typing import Any
 
 import numpy as np
 
-from hierbayes.bayes.generalised_scope import generalised_applies, is_quick
+from hierbayes.bayes.generalised_scope import (
+    MOST_KEPT,
+    generalised_applies,
+    most_kept,
+    n_kept,
+)
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, OptionError, SamplingError
 from hierbayes.options import Sampler, check_count, check_option, is_whole, random_generator
@@ -60,9 +65,14 @@ def sample(
     family = spec.family
     is_collapsible = family.is_linear or generalised_applies(spec)
     if sampler == "collapsed" and not is_collapsible:
-        raise not_supported("collapsed-of-family", family=family.name, link=family.link.name)
-    if sampler == "auto":
-        is_collapsible = family.is_linear or is_quick(spec)
+        has_factors = bool(spec.design.factors)
+        raise not_supported(
+            "collapsed-of-family",
+            family=family.name,
+            link=family.link.name,
+            effects=n_kept(spec) if has_factors else "no",
+            most=most_kept(spec) if has_factors else MOST_KEPT,
+        )
     first: tuple[Finding, ...] = ()
     found: PosteriorDraws | None = None
     if sampler != "nuts" and is_collapsible:

@@ -194,10 +194,10 @@ class Model(Specified):
             Draws a chain that NUTS takes to adapt; they are not kept.
         sampler : {"auto", "collapsed", "nuts"}
             "collapsed" integrates fixed and random effects out of Gaussian responses, and the
-            random effects, by quadrature, out of others with one grouping factor of at most two
-            columns. "nuts" samples the PyMC model. "auto" takes the first where it can (of other
-            families with one column, where it is quick), and NUTS where the weights of the first
-            have a Pareto k above 0.7; "collapsed" keeps such draws, with a finding.
+            random effects, by quadrature or importance draws, out of others unless they have many
+            crossed levels. "nuts" samples the PyMC model. "auto" takes the first where it can, and
+            NUTS where its weights have a Pareto k above 0.7; "collapsed" keeps such draws, with a
+            finding.
         random_seed : int, Generator or SeedSequence
             The same numbers give the same draws.
         progress : bool

@@ -1,0 +1,77 @@
+"""Random effects of a generalised model drawn given its other parameters.
+
+The levels of the outermost factor of the chain (``chain_rows.py``) are drawn by independence
+Metropolis from their own density, the effects below integrated out; with these in eta those of the
+factor below, and so on. Proposals are t distributed with mean and covariance that quadrature found,
+so that a few are enough.
+"""
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray
+from hierbayes.bayes.generalised_density import GeneralisedTarget
+from hierbayes.generalised.chain_integrals import integrals, proposal
+from hierbayes.generalised.chain_rows import ChainRows, Points
+from hierbayes.generalised.joint_modes import Effects, Places, places
+
+# Proposals a level of its effects: the first is a start near the target already, and each further
+# one leaves less than half of what is left of the difference.
+CANDIDATES = 6
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def effects(
+    target: GeneralisedTarget, x: FloatArray, kept: FloatArray, rng: np.random.Generator
+) -> list[FloatArray]:
+    """Draw the effects of all factors at points x (T, d), given kept ones: (T, J, q) each.
+
+    On the user's scale, in the order of the model's factors.
+    """
+    rows = target.rows
+    roots = target.coordinates.roots(target.variances(x))
+    sizes = zip(rows.model.levels.n_levels, rows.model.shape.sizes, strict=True)
+    out = [np.empty((x.shape[0], J, q)) for J, q in sizes]
+    n_nodes = max(target.n_nodes(target.n_points), CANDIDATES * target.n_nodes(1))
+    for chunk in rows.chunks(x.shape[0], target.chunk_size(n_nodes)):
+        at = target.points(x[chunk])
+        found = target.places(x[chunk], at)
+        moved = kept[chunk] - found.effects.c
+        at = rows.with_kept(at, kept[chunk])
+        drawn = _drawn(rows, at, found, target.n_points, moved if rows.kept else None, rng)
+        for k, u in enumerate(drawn):
+            b = np.einsum("tab,jtb->tja", roots[rows.chain[k]][chunk], u)
+            out[rows.chain[k]][chunk][:, rows.labels[k]] = b
+    for f, part, J, q in rows.kept_pattern.slices:
+        out[f] = np.einsum("tab,tjb->tja", roots[f], kept[:, part].reshape(-1, J, q))
+    return out
+
+
+def _drawn(
+    rows: ChainRows,
+    at: Points,
+    found: Places,
+    n_points: int,
+    moved: FloatArray | None,
+    rng: np.random.Generator,
+) -> list[FloatArray]:
+    """Draw the spherical effects of the chain, (J, T, q) each, the outermost factor's first."""
+    last = rows.depth - 1
+    around = proposal(rows, at, found, moved)
+    uniform = rng.random((*around.mean.shape, CANDIDATES))
+    candidates, log_proposal = around.at(uniform)
+    density = integrals(rows, at, found, n_points, outermost=candidates, moved=moved)
+    log_weight = density.log_parts - log_proposal
+    log_uniform = np.log(rng.random(log_weight.shape))
+    now = np.zeros(log_weight.shape[:2], dtype=np.intp)
+    height = log_weight[..., 0].copy()
+    for c in range(1, CANDIDATES):
+        accepted = log_uniform[..., c] < log_weight[..., c] - height
+        now[accepted] = c
+        height = np.where(accepted, log_weight[..., c], height)
+    u = np.take_along_axis(candidates, now[:, :, None, None], axis=3)[..., 0]
+    if not last:
+        return [u]
+    inner, there = rows.inner(), rows.with_outermost(at, u)
+    start = Effects(u=found.effects.u[:-1], c=np.empty((at.size, 0)))
+    below = _drawn(inner, there, places(inner, there, start), n_points, None, rng)
+    return [*below, u]

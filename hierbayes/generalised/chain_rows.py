@@ -1,0 +1,320 @@
+"""Rows of a generalised model, laid out so that levels of grouping factors can be integrated out.
+
+    y | b ~ family(eta, phi),   eta = X beta + sum_f Z_f Lambda_f u_f + offset,   u ~ N(0, I).
+
+Some factors make a *chain*, finest first: each level of one belongs to one level of the next. Their
+effects are integrated out, level by level. Effects of the other factors are *kept*. Rows are sorted
+by the chain, so that the rows and levels of each level follow each other and a sum over them adds
+contiguous pieces; equal rows of a level are one row with a count.
+
+Arrays of rows are (n, T, M) for T points and M nodes of the chain's effects. Those of factor k of
+the chain have nodes for each of those of the factors above it, (J_k, T, q_k, M_k) with
+M_k = M_(k+1) N_k, the factor's own N_k last.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.families.family import Mean
+from hierbayes.families.mean_ends import has_mean
+from hierbayes.families.series import Series
+from hierbayes.generalised.conditional import Conditional
+from hierbayes.generalised.kept_pattern import KeptPattern
+from hierbayes.generalised.row_sums import RowSums
+
+AT_ONCE = 2**18  # numbers a row, point and node worked on together: what stays in a cache
+
+
+@record
+class Points:
+    """Parameters in the basis of the model, T of them.
+
+    Attributes
+    ----------
+    base : array, shape (n, T), eta without the random effects
+    Lambdas : per factor of the model, array (T, q, q), square roots that need not be triangular
+    phi : array, shape (T, d), coordinates of the further parameters
+    """
+
+    base: FloatArray
+    Lambdas: tuple[FloatArray, ...]
+    phi: FloatArray
+
+    @property
+    def size(self) -> int:
+        """Number of points T."""
+        return self.base.shape[1]
+
+    def some(self, at: IntArray | BoolArray) -> "Points":
+        """Return some of the points."""
+        Lambdas = tuple(Lambda[at] for Lambda in self.Lambdas)
+        return Points(base=self.base[:, at], Lambdas=Lambdas, phi=self.phi[at])
+
+
+@record
+class ChainRows:
+    """The rows of a model, those of a level together.
+
+    Attributes
+    ----------
+    model : the rows, sorted, equal ones once
+    chain : factors that are integrated out, finest first
+    kept : the other factors
+    codes : per factor of the chain, array (n,), which of its levels, in the order of the rows
+    labels : per factor of the chain, array (J,), the level's place in the factor
+    counts : array, shape (n,), how many rows each stands for; None where each is one
+    """
+
+    model: Conditional
+    chain: tuple[int, ...]
+    kept: tuple[int, ...]
+    codes: tuple[IntArray, ...]
+    labels: tuple[IntArray, ...]
+    counts: FloatArray | None
+
+    @property
+    def depth(self) -> int:
+        """Number of factors of the chain."""
+        return len(self.chain)
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.model.y.shape[0])
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Columns q of each factor of the chain."""
+        return tuple(self.z(k).shape[0] for k in range(self.depth))
+
+    @cached_property
+    def kept_pattern(self) -> KeptPattern:
+        """Where kept effects meet each other and the levels of the chain."""
+        return KeptPattern(
+            levels=self.model.levels,
+            kept=self.kept,
+            chain=self.chain,
+            codes=self.codes,
+            counts=self.counts,
+        )
+
+    @property
+    def n_kept(self) -> int:
+        """Number of kept effects d."""
+        return self.kept_pattern.size
+
+    def z(self, k: int) -> FloatArray:
+        """Columns (q, n) of a factor of the chain."""
+        return self.model.levels.z[self.chain[k]]
+
+    @cached_property
+    def _is_one(self) -> tuple[tuple[bool, ...], ...]:
+        return tuple(tuple(bool((c == 1).all()) for c in self.z(k)) for k in range(self.depth))
+
+    @cached_property
+    def row_starts(self) -> tuple[IntArray, ...]:
+        """Per factor of the chain, where each of its levels begins among the rows."""
+        return tuple(
+            np.searchsorted(codes, np.arange(labels.size))
+            for codes, labels in zip(self.codes, self.labels, strict=True)
+        )
+
+    @cached_property
+    def parents(self) -> dict[tuple[int, int], IntArray]:
+        """For factors k < l of the chain, the level of l of each level of k."""
+        D = self.depth
+        return {
+            (k, m): self.codes[m][self.row_starts[k]] for k in range(D) for m in range(k + 1, D)
+        }
+
+    @cached_property
+    def _level_starts(self) -> dict[tuple[int, int], IntArray]:
+        return {
+            (k, m): np.searchsorted(up, np.arange(self.labels[m].size))
+            for (k, m), up in self.parents.items()
+        }
+
+    def summed(self, rows: FloatArray, k: int = 0) -> FloatArray:
+        """Add the rows of each level of a factor of the chain up, (J, ...) from (n, ...)."""
+        if self.counts is not None:
+            rows = rows * self.counts.reshape(-1, *[1] * (rows.ndim - 1))
+        return np.add.reduceat(rows, self.row_starts[k], axis=0)
+
+    def gathered(
+        self, levels: FloatArray, k: int, m: int, *, axis: int = 0, add: np.ufunc = np.add
+    ) -> FloatArray:
+        """Add up levels of factor k of the chain within those of factor m."""
+        if k == m:
+            return levels
+        return add.reduceat(levels, self._level_starts[k, m], axis=axis)
+
+    def chunks(self, T: int, a_point: int) -> Iterator[slice]:
+        """Slices of T points that are worked on together, of so many numbers a point."""
+        step = max(1, AT_ONCE // max(a_point, 1))
+        return (slice(start, start + step) for start in range(0, T, step))
+
+    def inner(self) -> "ChainRows":
+        """Return the rows without the outermost factor of the chain and without kept ones."""
+        return replace(
+            self, chain=self.chain[:-1], kept=(), codes=self.codes[:-1], labels=self.labels[:-1]
+        )
+
+    def base(self, beta: FloatArray) -> FloatArray:
+        """X beta + offset for coefficients (T, p), (n, T)."""
+        return np.asarray(self.model.X @ beta.T + self.model.offset[:, None])
+
+    def with_kept(self, at: Points, c: FloatArray) -> Points:
+        """Put kept effects (T, d) into the base."""
+        return replace(at, base=at.base + self.kept_rows(at, c)) if self.kept else at
+
+    def kept_rows(self, at: Points, c: FloatArray) -> FloatArray:
+        """Contribution of kept effects (T, d) to eta, (n, T)."""
+        total = np.zeros((self.n, 1))
+        for f, part, J, q in self.kept_pattern.slices:
+            b = c[:, part].reshape(-1, J, q) @ np.swapaxes(at.Lambdas[f], 1, 2)
+            codes, z = self.model.levels.codes[f], self.model.levels.z[f]
+            for a in range(q):
+                total = total + z[a][:, None] * b[:, :, a].T[codes]
+        return total
+
+    def with_outermost(self, at: Points, u: FloatArray) -> Points:
+        """Put effects (J, T, q) of the outermost factor of the chain into the base."""
+        return replace(at, base=at.base + self._rows_of(at, u[..., None], self.depth - 1)[..., 0])
+
+    @cached_property
+    def _sums(self) -> RowSums | None:
+        """Short sums of the log densities, for families that have them."""
+        model, family = self.model, self.model.family
+        kind = family.name, family.link.name
+        is_logit = kind in (("bernoulli", "logit"), ("binomial", "logit"))
+        if not family.is_builtin or not (is_logit or kind == ("poisson", "log")):
+            return None
+        ones = np.ones(self.n)
+        return RowSums(
+            is_count=not is_logit,
+            y=model.y,
+            trials=ones if model.trials is None else model.trials,
+            counts=ones if self.counts is None else self.counts,
+            starts=self.row_starts[0],
+            z=tuple(self.z(k) for k in range(self.depth)),
+            parents=tuple(codes[self.row_starts[0]] for codes in self.codes),
+        )
+
+    def _effects(self, at: Points, u: FloatArray, k: int) -> FloatArray:
+        """Effects Lambda u (J, T, q, M) of a factor of the chain."""
+        Lambda = at.Lambdas[self.chain[k]]
+        return np.asarray(Lambda * u if u.shape[2] == 1 else Lambda @ u)
+
+    def _rows_of(self, at: Points, u: FloatArray, k: int) -> FloatArray:
+        """Contribution of effects (J, T, q, M) of a factor of the chain, (n, T, M)."""
+        b, total = self._effects(at, u, k), None
+        for c, (z, is_one) in enumerate(zip(self.z(k), self._is_one[k], strict=True)):
+            own = b[self.codes[k], :, c]
+            own = own if is_one else z[:, None, None] * own
+            total = own if total is None else total + own
+        return np.asarray(total)
+
+    def eta(self, at: Points, u: Sequence[FloatArray]) -> FloatArray:
+        """Eta at effects of the chain, per factor (J_k, T, q_k, M_k): (n, T, M_0)."""
+        total = at.base[:, :, None]
+        for k in reversed(range(self.depth)):
+            own = self._rows_of(at, u[k], k)
+            n, T, M = own.shape
+            above = total.shape[2]
+            total = (total[..., None] + own.reshape(n, T, above, M // above)).reshape(n, T, M)
+        return total
+
+    def log_density(self, at: Points, u: Sequence[FloatArray]) -> FloatArray:
+        """Log density of the rows of each level of the finest factor, (J_0, T, M_0)."""
+        if self._sums is not None:
+            b = [self._effects(at, own, k) for k, own in enumerate(u)]
+            with np.errstate(all="ignore"):
+                found = self._sums.log_density(at.base, b)
+            if found is not None:
+                return np.where(np.isfinite(found), found, -np.inf)
+        model, eta = self.model, self.eta(at, u)
+        family = model.family
+        with np.errstate(all="ignore"):
+            values = family.log_density(  # type: ignore[misc]
+                _rows(model.y), Mean(eta=eta, link=family.link), self._given(at)
+            )
+        possible = np.isfinite(values) & has_mean(family, eta)
+        if not possible.all():
+            values = np.where(possible, values, -np.inf)
+        return self.summed(values)
+
+    def second_order(self, at: Points, eta: FloatArray) -> tuple[FloatArray, ...]:
+        """Values, slopes and curvatures of not less than zero of the rows at eta (n, T).
+
+        Values are up to a constant of the data.
+        """
+        if self._sums is not None:
+            with np.errstate(all="ignore"):
+                value, slope, weight = self._sums.second_order(eta)
+            return np.where(np.isfinite(value), value, -np.inf), slope, weight
+        with np.errstate(all="ignore"):
+            found: Series = self.model.family.derivatives(
+                self.model.y[:, None],
+                eta,
+                {name: value[:, :, 0] for name, value in self._given(at).items()},
+                order=2,
+            )
+        value, slope, bend = (found.derivative(i) for i in range(3))
+        possible = np.isfinite(value) & np.isfinite(slope) & np.isfinite(bend)
+        possible &= has_mean(self.model.family, eta)
+        return (
+            np.where(possible, value, -np.inf),
+            np.where(possible, slope, 0.0),
+            np.where(possible & (bend < 0), -bend, 0.0),
+        )
+
+    def third_order(self, at: Points, eta: FloatArray) -> FloatArray:
+        """Third derivatives of the rows' log densities at eta (n, T); 0 where there is none."""
+        given = {name: value[:, :, 0] for name, value in self._given(at).items()}
+        with np.errstate(all="ignore"):
+            found = self.model.family.derivatives(self.model.y[:, None], eta, given, order=3)
+        third = found.derivative(3)
+        return np.where(np.isfinite(third), third, 0.0)
+
+    def _given(self, at: Points) -> dict[str, FloatArray]:
+        """Further parameters beside rows and nodes, (1, T, 1) or (n, T, 1)."""
+        model = self.model
+        named = model.parameters(at.phi)
+        given = {name: value[None, :, None] for name, value in named.items()}
+        if model.known_sd is not None:
+            given["sigma"] = _rows(model.known_sd)
+        elif model.precisions is not None:
+            given["sigma"] = given["sigma"] / np.sqrt(_rows(model.precisions))
+        if model.trials is not None:
+            given["trials"] = _rows(model.trials)
+        return given
+
+
+def _rows(values: FloatArray) -> FloatArray:
+    return values[:, None, None]
+
+
+def chain_rows(model: Conditional, chain: tuple[int, ...]) -> ChainRows:
+    """Sort the rows of a model by the levels of a chain, and make equal ones one."""
+    cells = model.cells
+    cells = model.cells
+    kept = tuple(f for f in range(len(cells.levels.codes)) if f not in chain)
+    ordered = cells.of_rows(np.lexsort([cells.levels.codes[f] for f in chain]))
+    codes, labels = [], []
+    for f in chain:
+        own = ordered.levels.codes[f]
+        begins = np.append(True, own[1:] != own[:-1])
+        codes.append(np.cumsum(begins) - 1)
+        labels.append(own[begins])
+    return ChainRows(
+        model=ordered,
+        chain=chain,
+        kept=kept,
+        codes=tuple(codes),
+        labels=tuple(labels),
+        counts=ordered.counts,
+    )
