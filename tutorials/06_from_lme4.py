@@ -298,8 +298,6 @@ def _(mo):
 
     That is, what there is in R and not here:
 
-    - **Profiles and bootstraps of generalised models** (`confint(glmer(...))`). `hb.glmer` has Wald
-      intervals, and `hb.Model(f, d, family="poisson").sample()` those of a posterior.
     - **Residual variances that differ by group, or residuals that depend on those before**
       (`weights = varIdent`, `correlation = corAR1` of nlme; glmmTMB).
     - **Known covariances between levels**, as of pedigrees or phylogenies (pedigreemm, brms).
