@@ -86,18 +86,6 @@ def test_the_density_is_that_of_to_pymc_integrated(family: str) -> None:
         assert found == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("family", ["cumulative", "sratio"])
-def test_the_slope_is_that_of_differences(family: str) -> None:
-    target, step = target_of(model_of(family)), 1e-4
-    x = start_of(target) + 0.1 * np.random.default_rng(4).standard_normal(
-        (2, start_of(target).size)
-    )
-    _, slope = target.value_and_slope(x)
-    for i, move in enumerate(step * np.eye(x.shape[1])):
-        found = (target.log_density(x + move) - target.log_density(x - move)) / (2 * step)
-        np.testing.assert_allclose(slope[:, i], found, rtol=1e-4, atol=1e-4)
-
-
 def test_it_needs_no_compiler_and_agrees_with_the_likelihood(post) -> None:
     assert post.sampler == "collapsed" and np.isfinite(post.log_marginal_likelihood)
     fit = post.model.fit()

@@ -38,10 +38,11 @@ def test_the_same_seed_gives_the_same_draws(model):
 
 def test_the_collapsed_sampler_refuses_what_it_cannot_do():
     rng = np.random.default_rng(1)
-    data = {"y": rng.integers(0, 2, 60), "x": rng.standard_normal(60), "g": np.arange(60) % 6}
-    data["h"] = np.arange(60) % 5
+    n = 900
+    data = {"y": rng.integers(0, 2, n), "x": rng.standard_normal(n), "g": np.arange(n) % 300}
+    data["h"] = rng.permutation(np.arange(n) % 250)
     model = hb.Model("y ~ x + (1 | g) + (1 | h)", data, family="bernoulli")
-    sentence = "family='bernoulli', link='logit'"
+    sentence = "at most 200 effects .* family='bernoulli', link='logit' and 250 such effects"
     with pytest.raises(hb.NotSupportedError, match=sentence) as error:
         model.sample(sampler="collapsed")
     assert 'sampler="nuts"' in str(error.value)
