@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import hierbayes as hb
+from tests.ordinal_data import wine
 
 HERE = Path(__file__).parent / "nuts_references"
 STATISTICS = ("mean", "sd", "q05", "q95")
@@ -73,9 +74,21 @@ def visits():
     )
 
 
+def ratings():
+    """Bitterness on a scale of five."""
+    priors = {name: hb.Normal(0, 3) for name in ("tempwarm", "contactyes")}
+    return hb.Model(
+        "rating ~ temp + contact + (1 | judge)",
+        wine(),
+        family="cumulative",
+        priors=priors | {"sd": PRIORS["sd"], "threshold": hb.Normal(0, 4)},
+    )
+
+
 MODELS = {
     "districts": districts,
     "grouseticks": grouseticks,
+    "ratings": ratings,
     "visits": visits,
     "verbagg": verbagg,
 }
@@ -88,7 +101,10 @@ def parameters_of(draws):
         found |= {f"sd({factor})[{k}]": sd[..., k] for k in range(sd.shape[2])}
     found |= {f"cor({factor})": corr[..., 1, 0] for factor, corr in draws.corr.items()}
     found |= {f"b({factor})[{j}]": b[..., j, 0] for factor, b in draws.b.items() for j in (0, 1, 2)}
-    return found | dict(draws.family)
+    for name, x in draws.family.items():
+        several = {f"{name}[{k}]": x[..., k] for k in range(x.shape[2])} if x.ndim > 2 else {}
+        found |= several or {name: x}
+    return found
 
 
 def summaries(draws):

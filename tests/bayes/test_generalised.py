@@ -363,6 +363,7 @@ def test_short_sums_are_those_of_the_densities(family, formula):
 @pytest.mark.parametrize(
     "name",
     [
+        "ratings",
         "visits",
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("districts", "verbagg")),
     ],
