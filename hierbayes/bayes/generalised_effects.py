@@ -8,8 +8,10 @@ so that a few are enough.
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray
+from hierbayes.arrays import FloatArray, IntArray
+from hierbayes.bayes.collapsed import NOWHERE_ADVICE
 from hierbayes.bayes.generalised_density import GeneralisedTarget
+from hierbayes.errors import SamplingError
 from hierbayes.generalised.chain_integrals import integrals, proposal
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Effects, Places, places
@@ -17,6 +19,8 @@ from hierbayes.generalised.joint_modes import Effects, Places, places
 # Proposals a level of its effects: the first is a start near the target already, and each further
 # one leaves less than half of what is left of the difference.
 CANDIDATES = 6
+# Rounds of them until one has a density, where a link leaves many effects without a mean.
+ROUNDS = 20
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -57,21 +61,42 @@ def _drawn(
     """Draw the spherical effects of the chain, (J, T, q) each, the outermost factor's first."""
     last = rows.depth - 1
     around = proposal(rows, at, found, moved)
-    uniform = rng.random((*around.mean.shape, CANDIDATES))
-    candidates, log_proposal = around.at(uniform)
-    density = integrals(rows, at, found, n_points, outermost=candidates, moved=moved)
-    log_weight = density.log_parts - log_proposal
-    log_uniform = np.log(rng.random(log_weight.shape))
-    now = np.zeros(log_weight.shape[:2], dtype=np.intp)
-    height = log_weight[..., 0].copy()
-    for c in range(1, CANDIDATES):
-        accepted = log_uniform[..., c] < log_weight[..., c] - height
-        now[accepted] = c
-        height = np.where(accepted, log_weight[..., c], height)
-    u = np.take_along_axis(candidates, now[:, :, None, None], axis=3)[..., 0]
+    u, possible = np.zeros(around.mean.shape), np.zeros(around.mean.shape[:2], dtype=np.bool_)
+    for _ in range(ROUNDS):
+        uniform = rng.random((*around.mean.shape, CANDIDATES))
+        candidates, log_proposal = around.at(uniform)
+        density = integrals(rows, at, found, n_points, outermost=candidates, moved=moved)
+        log_weight = density.log_parts - log_proposal
+        chosen, height = _chosen(log_weight, rng)
+        drawn = np.take_along_axis(candidates, chosen[:, :, None, None], axis=3)[..., 0]
+        u = np.where(possible[..., None], u, drawn)
+        possible |= np.isfinite(height)
+        if possible.all():
+            break
+    if not possible.all():
+        raise SamplingError(
+            "The collapsed sampler found no effects of some levels at which the density of the "
+            f"data can be computed. {NOWHERE_ADVICE}"
+        )
     if not last:
         return [u]
     inner, there = rows.inner(), rows.with_outermost(at, u)
     start = Effects(u=found.effects.u[:-1], c=np.empty((at.size, 0)))
     below = _drawn(inner, there, places(inner, there, start), n_points, None, rng)
     return [*below, u]
+
+
+def _chosen(log_weight: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+    """Return where independence Metropolis through candidates (..., C) ends, and the weight there.
+
+    A first candidate without a density is left for any that has one.
+    """
+    log_uniform = np.log(rng.random(log_weight.shape))
+    log_weight = np.nan_to_num(log_weight, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    now = np.zeros(log_weight.shape[:-1], dtype=np.intp)
+    height = log_weight[..., 0].copy()
+    for c in range(1, log_weight.shape[-1]):
+        accepted = log_uniform[..., c] < log_weight[..., c] - height
+        now[accepted] = c
+        height = np.where(accepted, log_weight[..., c], height)
+    return now, height

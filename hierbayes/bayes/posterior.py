@@ -16,14 +16,17 @@ from hierbayes.bayes.generalised_scope import (
     most_kept,
     n_kept,
 )
+from hierbayes.bayes.predictive import flat_draws, linear_predictor, row_blocks
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, OptionError, SamplingError
+from hierbayes.families.mean_ends import mean_ends
 from hierbayes.options import Sampler, check_count, check_option, is_whole, random_generator
 from hierbayes.results import verbs
 from hierbayes.results.design_findings import design_findings
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.mean_findings import chance_of_impossible, impossible_means
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.psychometric_fits import PsychometricPosterior
 from hierbayes.results.undetermined_findings import undetermined_findings
@@ -36,6 +39,7 @@ R_HAT = 1.01
 ENOUGH = 400
 NOT_TRUSTED = ("pareto_k", "quadrature_error")  # findings of the collapsed sampler
 NUTS_INSTEAD = "So the posterior was sampled by NUTS instead; nothing needs to be done."
+LOOKED_AT = 200  # draws whose new levels are asked for their means: more say the same
 # Independent draws have an R-hat above 1 + 4 / (draws a chain) once in hundreds of parameters.
 R_HAT_NOISE = 4
 
@@ -78,10 +82,10 @@ def sample(
     if sampler != "nuts" and is_collapsible:
         try:
             found = _collapsed(spec, draws=draws, chains=chains, random_seed=random_seed)
-        except SamplingError:
+        except SamplingError as error:
             if sampler == "collapsed":
                 raise
-            first = (_nowhere(),)
+            first = (_nowhere(error),)
         if found and sampler == "auto" and any(f.code in NOT_TRUSTED for f in found.findings):
             first, found = _fallback(found.findings), None
     if found is None:
@@ -179,11 +183,13 @@ def _fallback(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     )
 
 
-def _nowhere() -> Finding:
+def _nowhere(error: SamplingError) -> Finding:
     """Return the reason for NUTS where the collapsed sampler could not compute the density."""
-    from hierbayes.bayes.collapsed import NOWHERE
+    from hierbayes.bayes.collapsed import NOWHERE_ADVICE
 
-    return Finding("fallback_to_nuts", NOWHERE, NUTS_INSTEAD)
+    return Finding(
+        "fallback_to_nuts", str(error).removesuffix(NOWHERE_ADVICE).strip(), NUTS_INSTEAD
+    )
 
 
 def posterior_fit(
@@ -223,6 +229,7 @@ def posterior_fit(
         *_undetermined(spec),
         *before,
         *draws.findings,
+        *_impossible(spec, draws),
     )
     fit = made(known)
     more = _convergence(fit, {finding.code for finding in known})
@@ -268,6 +275,25 @@ def _saturated(spec: Specification) -> tuple[Finding, ...]:
             )
         )
     return tuple(found)
+
+
+def _impossible(spec: Specification, draws: PosteriorDraws) -> tuple[Finding, ...]:
+    """Say where new levels may have means that the family does not have."""
+    design = spec.design
+    if not design.factors or mean_ends(spec.family) is None:
+        return ()
+    flat = flat_draws(draws, design)
+    flat = flat.take(np.linspace(0, flat.n_draws - 1, min(flat.n_draws, LOOKED_AT)).astype(np.intp))
+    X, n = design.X[:, spec.kept_columns], design.X.shape[0]
+    nothing = (None,) * len(design.factors)
+    chance = np.empty(n)
+    for rows in row_blocks(flat.n_draws, n):
+        eta = linear_predictor(flat, X, nothing, offset=design.offset, rows=rows)
+        variance = np.zeros_like(eta)
+        for factor, root in zip(design.factors, flat.roots, strict=True):
+            variance += ((factor.z[rows] @ root) ** 2).sum(axis=2)
+        chance[rows] = chance_of_impossible(spec, eta, variance).mean(axis=0)
+    return impossible_means(spec, chance)
 
 
 def _convergence(fit: PosteriorFit, known: set[str]) -> tuple[Finding, ...]:

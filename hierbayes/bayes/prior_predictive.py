@@ -9,6 +9,7 @@ from hierbayes.bayes.predictive import FlatDraws, fitted_predictor, flat_draws, 
 from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.response import observed_response
 from hierbayes.errors import DesignWarning
+from hierbayes.families.mean_ends import link_with_means, mean_ends
 from hierbayes.families.observations import checked_observations
 from hierbayes.naming.variable_names import OBS
 from hierbayes.options import check_count, random_generator
@@ -74,11 +75,13 @@ def warn_of_impossible(spec: Specification, flat: FlatDraws, missing: BoolArray)
     if names:
         table = priors_table(spec.priors, spec.design).set_index("parameter")["prior"]
         prior = f", mostly by the prior of {names}: {table[names]}"
+    other = link_with_means(family)
+    link = f" link={other!r} has a mean everywhere." if mean_ends(family) and other else ""
     warn(
         f"{100 * missing.mean():.2g} % of the responses drawn from the prior are missing: "
         f"family={family.name!r}, link={family.link.name!r} has no response there, as its mean is "
         f"impossible or it is beyond all numbers{prior}. Give a narrower prior, for example "
-        f'priors={{"{names or "b"}": ...}}.',
+        f'priors={{"{names or "b"}": ...}}.{link}',
         DesignWarning,
     )
 
@@ -101,8 +104,7 @@ def _blamed(spec: Specification, flat: FlatDraws, draws: IntArray, rows: IntArra
             b = flat.b[at[0]][draws, factor.codes[rows], at[1]] * factor.z[rows, at[1]]
             eta = eta + b
             sizes[parameter.name] = float(np.abs(b).mean())
-    with np.errstate(all="ignore"):
-        is_mean = ~spec.family.is_drawable(spec.family.mean(eta))
+    is_mean = ~spec.family.is_drawable(spec.family.mean(eta))
     if priors.family and is_mean.mean() < HALF:
         return next(iter(priors.family))
     return max(sizes, key=lambda name: sizes[name]) if sizes else ""

@@ -12,6 +12,7 @@ from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws
 from hierbayes.errors import DataError
 from hierbayes.families.family import Family, Mean
+from hierbayes.families.mean_ends import mean_ends, no_responses_there
 from hierbayes.families.observations import checked_observations, first_category, no_responses
 from hierbayes.specification.specification import Specification
 
@@ -44,13 +45,19 @@ class Response:
         NotSupportedError
             If the family has no formula for it.
         DataError
-            If some draws have no possible mean.
+            If a mean is impossible: that of a draw under an inverse link, which has none over the
+            draws then, or that of all draws.
         """
         family = self.family
         if not family.knows_expectation:
             raise no_responses(family)
-        if family.link.may_have_no_mean:
-            self._check_possible(eta, family.is_drawable(family.mean(eta)))
+        if mean_ends(family) is not None:
+            mu = family.mean(eta)
+            if family.link.may_have_no_mean:
+                self._check_possible(eta, family.is_drawable(mu))
+            else:  # the mean of all draws is a number there
+                mu = mu.mean(axis=0)
+                self._check_possible(family.link.forward(mu), family.is_drawable(mu))
         if family.has_expectation:
             return family.mean(eta)
         at = self._parameters(flat, rows)
@@ -110,20 +117,7 @@ class Response:
         possible = possible | np.isnan(eta)  # a row that is not asked for
         if possible.all():
             return
-        family, part = self.family, np.asarray(eta)[~possible]
-        with np.errstate(all="ignore"):
-            mu = family.mean(part)
-        ends = f"{part.min():.3g} to {part.max():.3g}"
-        advice = (
-            "link='log' has means that are possible everywhere."
-            if not family.is_drawable(mu).all() and family.link.may_have_no_mean
-            else "Give narrower priors, or scale the predictors."
-        )
-        raise DataError(
-            f"{100 * (1 - possible.mean()):.2g} % of the draws of these rows have no response of "
-            f"family={family.name!r}, link={family.link.name!r}: their linear predictors, {ends}, "
-            f"have means that are impossible or beyond all numbers. {advice}"
-        )
+        raise no_responses_there(self.family, eta, possible)
 
     def _parameters(self, flat: FlatDraws, rows: slice) -> dict[str, Any]:
         found = {name: value[:, None] for name, value in flat.family.items()}

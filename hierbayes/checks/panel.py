@@ -10,8 +10,9 @@ from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.checks.influence import MOST_LEVELS, influence
 from hierbayes.checks.residuals import normal_quantiles
-from hierbayes.checks.simulated_residuals import SimulatedResiduals, simulated_residuals
+from hierbayes.checks.simulated_residuals import FEWEST, SimulatedResiduals, simulated_residuals
 from hierbayes.errors import OptionError
+from hierbayes.families.mean_ends import link_with_means
 from hierbayes.likelihood.generalised_findings import pearson_spread
 from hierbayes.options import check_flag
 from hierbayes.results.fit import Fit, labelled_effects
@@ -23,6 +24,7 @@ from hierbayes.results.model_check import ModelCheck
 MOST_GENERALISED = 100  # levels left out of a generalised fit, whose refits take longer
 KEPT = 30  # simulated responses that the picture shows
 ALPHA = 0.05
+FEW = "hardly a simulated data set without an impossible mean"
 LARGE_COOK = 1.0
 STRAIGHT = 0.97  # correlation with normal quantiles from which values look normal
 
@@ -66,6 +68,7 @@ def check(
         _uniform(found),
         _dispersion(found),
         _outliers(found),
+        *_means(found, fit),
         *_zeros(found, fit),
         *_spread_of_family(fit),
         *_normal_residuals(fit),
@@ -111,20 +114,22 @@ def _uniform(found: SimulatedResiduals) -> Row:
 
 def _dispersion(found: SimulatedResiduals) -> Row:
     """Sd of observed minus expected beside that of simulated responses."""
-    own = float((found.observed - found.expected).std())
-    drawn = (found.simulated - found.expected[:, None]).std(axis=0)
+    name, own = "spread is as simulated", float((found.observed - found.expected).std())
+    if found.complete.shape[1] < FEWEST:
+        return name, FEW, "near 1", "-"
+    drawn = (found.complete - found.expected[:, None]).std(axis=0)
     ratio = own / max(float(drawn.mean()), np.finfo(float).tiny)
     below = float((drawn < own).mean())
     p = min(1.0, 2 * min(below, 1 - below) + 2 / drawn.size)
     value = f"observed / simulated {ratio:.2f}, p = {p:.2g}"
-    return "spread is as simulated", value, "near 1", _verdict(p > ALPHA)
+    return name, value, "near 1", _verdict(p > ALPHA)
 
 
 def _outliers(found: SimulatedResiduals) -> Row:
     """Rows outside of all their simulated responses, more than chance would give."""
     nsim, n = found.simulated.shape[1], found.scaled.size
-    low = (found.observed < found.simulated.min(axis=1)).sum()
-    high = (found.observed > found.simulated.max(axis=1)).sum()
+    low = (found.observed < np.nanmin(found.simulated, axis=1)).sum()
+    high = (found.observed > np.nanmax(found.simulated, axis=1)).sum()
     count = int(low + high)
     rate = 2 / (nsim + 1)
     p = float(bdtrc(count - 1, n, rate)) if count else 1.0
@@ -132,11 +137,24 @@ def _outliers(found: SimulatedResiduals) -> Row:
     return "rows outside all simulations", value, "about as many as expected", _verdict(p > ALPHA)
 
 
+def _means(found: SimulatedResiduals, fit: Fit) -> list[Row]:
+    """Say which share of the new groups' responses has an impossible mean."""
+    missing = np.isnan(found.simulated).mean()
+    if not missing:
+        return []
+    value = f"{100 * missing:.2g} % of the simulated responses have none and are left out"
+    other = link_with_means(fit.response_family)
+    good = "all are" if other is None else f"all are; of link={other!r} all are"
+    return [("means of new groups are possible", value, good, "look")]
+
+
 def _zeros(found: SimulatedResiduals, fit: Fit) -> list[Row]:
     """Zeros among counts, and among the simulated ones."""
     if not fit.response_family.is_discrete or found.observed.max() <= 1:
         return []
-    own, drawn = int((found.observed == 0).sum()), (found.simulated == 0).sum(axis=0)
+    if found.complete.shape[1] < FEWEST:
+        return []
+    own, drawn = int((found.observed == 0).sum()), (found.complete == 0).sum(axis=0)
     if not own and not drawn.any():
         return []
     nsim = drawn.size

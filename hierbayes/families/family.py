@@ -323,8 +323,9 @@ class Family:
         return tuple(p for p in self.parameters if not (self.weighs_sigma and p.name == "sigma"))
 
     def mean(self, eta: FloatArray) -> FloatArray:
-        """Mu at eta."""
-        return np.asarray(self.link.inverse(eta))
+        """Mu at eta; where there is none the number that the link's formula gives, perhaps NaN."""
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return np.asarray(self.link.inverse(eta))
 
     def category_probabilities(
         self, eta: FloatArray, parameters: Mapping[str, FloatArray]
@@ -377,8 +378,7 @@ class Family:
             below = np.cumsum(self.category_probabilities(eta, parameters)[..., :-1], axis=-1)
             return np.asarray((rng.random(eta.shape)[..., None] > below).sum(axis=-1), dtype=float)
         assert self.draw is not None
-        with np.errstate(all="ignore"):
-            mu = self.mean(eta)
+        mu = self.mean(eta)
         possible = self.is_drawable(mu)
         if not possible.any():
             return np.full(mu.shape, np.nan)

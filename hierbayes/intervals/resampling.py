@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.errors import DataError
 from hierbayes.families.family import Family
+from hierbayes.families.mean_ends import no_responses_there
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 
@@ -95,10 +95,13 @@ def reflated_modes(b: FloatArray, root: FloatArray) -> FloatArray:
     return np.asarray(v @ (axes * scale) @ axes.T)
 
 
-def drawn_responses(fit: GeneralisedFit, count: int, rng: np.random.Generator) -> FloatArray:
+def drawn_responses(
+    fit: GeneralisedFit, count: int, rng: np.random.Generator, *, some_missing: bool = False
+) -> FloatArray:
     """Return responses of a generalised fit, each of new random effects, shape (n, count).
 
-    Of binomial families the numbers of successes, of ordinal ones the categories from 0.
+    Of binomial families the numbers of successes, of ordinal ones the categories from 0. Where a
+    mean is met that cannot be: NaN if ``some_missing``.
 
     Raises
     ------
@@ -110,13 +113,19 @@ def drawn_responses(fit: GeneralisedFit, count: int, rng: np.random.Generator) -
     for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):
         b = rng.standard_normal((count, factor.levels.size, root.shape[1])) @ root.T
         eta += np.einsum("nq,snq->sn", factor.z, b[:, factor.codes])
-    return np.ascontiguousarray(responses_at(family, rng, eta, fit.row_parameters).T)
+    y = responses_at(family, rng, eta, fit.row_parameters, some_missing=some_missing)
+    return np.ascontiguousarray(y.T)
 
 
 def responses_at(
-    family: Family, rng: np.random.Generator, eta: FloatArray, parameters: Mapping[str, FloatArray]
+    family: Family,
+    rng: np.random.Generator,
+    eta: FloatArray,
+    parameters: Mapping[str, FloatArray],
+    *,
+    some_missing: bool = False,
 ) -> FloatArray:
-    """Return a response drawn at each eta.
+    """Return a response drawn at each eta; NaN where there is none, if ``some_missing``.
 
     Raises
     ------
@@ -124,11 +133,7 @@ def responses_at(
         If a mean is met that cannot be.
     """
     y = family.drawn(rng, eta, parameters)
-    if not np.isfinite(y).all():
-        mu = family.mean(eta)
-        raise DataError(
-            f"Responses of family={family.name!r}, link={family.link.name!r} can't be drawn where "
-            f"mu is between {mu.min():.3g} and {mu.max():.3g}. A link whose means are "
-            "possible everywhere, such as log, has no such groups."
-        )
+    possible = np.isfinite(y)
+    if not some_missing and not possible.all():
+        raise no_responses_there(family, eta, possible)
     return y

@@ -8,9 +8,11 @@ Source: McCullagh & Nelder (1989), section 4.5; Albert & Anderson (1984), Biomet
 (separation).
 """
 
+import numpy as np
 from scipy.special import chdtrc
 
 from hierbayes.arrays import record
+from hierbayes.families.mean_ends import mean_ends
 from hierbayes.families.psychometric import KAPPA
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.products import covariance_shape
@@ -19,6 +21,7 @@ from hierbayes.likelihood.glmm import GlmmOptimum
 from hierbayes.results.design_findings import design_findings
 from hierbayes.results.finding import Finding
 from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.results.mean_findings import chance_of_impossible, impossible_means
 from hierbayes.specification.specification import Specification
 from hierbayes.wording import listed
 
@@ -46,7 +49,18 @@ def generalised_findings(fit: GeneralisedFit, found: GlmmOptimum) -> tuple[Findi
         *_flat(spec, found),
         *_unsettled(found),
         *_spread(fit),
+        *_impossible(fit),
     )
+
+
+def _impossible(fit: GeneralisedFit) -> tuple[Finding, ...]:
+    """Say where new levels may have means that the family does not have."""
+    if not fit.design.factors or mean_ends(fit.response_family) is None:
+        return ()
+    pairs = zip(fit.design.factors, fit.effect_roots, strict=True)
+    variance = sum(((factor.z @ root) ** 2).sum(axis=1) for factor, root in pairs)
+    eta = fit.fixed_part
+    return impossible_means(fit.spec, chance_of_impossible(fit.spec, eta, np.asarray(variance)))
 
 
 def _boundary(spec: Specification, found: GlmmOptimum) -> list[Finding]:

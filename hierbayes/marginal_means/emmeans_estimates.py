@@ -14,6 +14,7 @@ from scipy.special import ndtr, ndtri
 
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
+from hierbayes.families.mean_ends import check_means, eta_ends
 from hierbayes.intervals.linear_tests import row_tests
 from hierbayes.marginal_means.adjustment import adjusted_p, adjusted_quantile
 from hierbayes.marginal_means.response_scale import ResponseScale
@@ -155,11 +156,12 @@ class FitEstimates:
         """Give expected responses of the means and their differences, by the delta method."""
         scale = ResponseScale(
             expected=fit.expected_at,
+            family=fit.response_family,
             kind=request.kind,
-            link=fit.link if fit.response_family.has_expectation else "",
             spread=rows.spread(fit.effect_roots),
         )
         eta = np.where(rows.estimable, rows.L @ fit.beta + rows.offset, np.nan)
+        check_means(fit.response_family, eta)
         mu, contrasted = scale.means(eta), np.nan_to_num(scale.contrasted(eta))
         slopes = scale.slopes(eta, fit.expected_slope)
         G, H = (np.nan_to_num(slope)[:, None] * rows.L for slope in slopes)
@@ -180,7 +182,8 @@ class FitEstimates:
             "p_value": 2 * ndtr(-np.abs(values / se)) if tested else np.full(se.shape, np.nan),
         }
         half = ndtri((1 + request.level) / 2) * np.sqrt(((rows.L @ fit.vcov_root) ** 2).sum(axis=1))
-        ends = np.sort([scale.means(eta - half), scale.means(eta + half)], axis=0)
+        limits = np.clip([eta - half, eta + half], *eta_ends(fit.response_family))
+        ends = np.sort([scale.means(limit) for limit in limits], axis=0)
         return cls(
             fit=fit,
             tests=tests,
@@ -299,8 +302,8 @@ class PosteriorEstimates:
                 scale = " on the response scale"
                 response = ResponseScale(
                     expected=partial(_expected, fit, flat),
+                    family=fit.response_family,
                     kind=request.kind,
-                    link=fit.link if fit.response_family.has_expectation else "",
                     spread=rows.spread(flat.roots),
                 )
                 contrasted, values = response.contrasted(values), response.means(values)

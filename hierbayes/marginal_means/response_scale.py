@@ -18,12 +18,14 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
+from hierbayes.families.mean_ends import chance_of_no_mean, eta_ends, no_responses_there
 from hierbayes.options import ContrastKind
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(61)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 OWN_LINK: dict[ContrastKind, str] = {"ratio": "log", "odds_ratio": "logit"}
 FAR = 30.0  # eta far from where links bend: mu is near the ends of its range there
+NEVER = 1e-9  # probability of an impossible mean from which there is no mean of all groups
 Curve = Callable[[FloatArray], FloatArray]
 
 
@@ -34,18 +36,24 @@ class ResponseScale:
     Attributes
     ----------
     expected : the expected response at eta, of any shape
+    family : of the response, with its link
     kind : {"difference", "ratio", "odds_ratio"}
-    link : name of the link
     spread : array, (r,) or (S, r), sd of eta between groups; None for the typical group
     """
 
     expected: Curve
+    family: Family
     kind: ContrastKind
-    link: str
     spread: FloatArray | None = None
 
     def means(self, eta: FloatArray) -> FloatArray:
-        """Return expected responses at eta, (r,) or (S, r)."""
+        """Return expected responses at eta, (r,) or (S, r).
+
+        Raises
+        ------
+        DataError
+            If groups are averaged over that have impossible means.
+        """
         return self._averaged(eta, self.expected)
 
     def contrasted(self, eta: FloatArray) -> FloatArray:
@@ -88,14 +96,20 @@ class ResponseScale:
 
     @property
     def _is_eta(self) -> bool:
-        return self.spread is None and self.link == OWN_LINK.get(self.kind)
+        own = self.family.has_expectation and self.family.link.name == OWN_LINK.get(self.kind)
+        return self.spread is None and own
 
     def _averaged(self, eta: FloatArray, curve: Curve) -> FloatArray:
-        if self.spread is None:
+        family, is_line = self.family, self.family.has_expectation and self.family.link.power == 1
+        if self.spread is None or is_line:  # the mean of a line is that of the typical group
             return curve(eta)
         found = np.zeros(np.broadcast_shapes(eta.shape, self.spread.shape))
+        possible = ~(chance_of_no_mean(family, eta, self.spread) > NEVER)
+        if not possible.all():
+            raise no_responses_there(family, np.broadcast_to(eta, possible.shape), possible)
+        ends = eta_ends(family)
         for node, weight in zip(NODES, WEIGHTS, strict=True):
-            found += weight * curve(eta + node * self.spread)
+            found += weight * curve(np.clip(eta + node * self.spread, *ends))
         return found
 
 

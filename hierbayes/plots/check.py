@@ -119,7 +119,7 @@ def _room(ax: "Axes") -> float:
 
 def _overlay(ax: "Axes", found: ModelCheck) -> None:
     for values in found.simulated.T:
-        curve = density(values)
+        curve = density(values[np.isfinite(values)])
         ax.plot(curve.x, curve.height, color=style.BAND, linewidth=0.7)
     own = density(found.observed)
     ax.plot(own.x, own.height, color=style.INK, linewidth=1.6)

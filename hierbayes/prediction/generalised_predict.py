@@ -34,6 +34,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.design import NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
+from hierbayes.families.mean_ends import check_means, eta_ends
 from hierbayes.families.observations import category_labels, no_responses
 from hierbayes.intervals.resampling import responses_at
 from hierbayes.options import random_generator
@@ -69,12 +70,16 @@ def predict(fit: GeneralisedFit, asked: PredictionRequest) -> pd.Series | pd.Dat
     if asked.newdata is not None:
         warn_of_undetermined(fit, rows.X)
     eta = expected(rows, chosen, new_levels, fit)
+    if not asked.on_link:
+        check_means(fit.response_family, eta)
     if interval is None:
         if new_levels == "sample":
             for position, factor in enumerate(rows.factors):
                 if factor.name in chosen:
                     labels = rows.new_labels.get(factor.name)
                     eta = eta + drawn_part(fit, position, factor, labels=labels, rng=rng)
+        if not asked.on_link:
+            check_means(fit.response_family, eta)
         if asked.type == "probability":
             shares = fit.category_probabilities(eta)
             names = category_labels(fit.design, shares.shape[1])
@@ -191,7 +196,8 @@ def _limits(
     curve = fit.response_family.curve
     if curve is not None and not curve.rates_are_known:
         raise not_supported("interval-of-estimated-rates", rates=listed(curve.estimated))
-    ends = np.sort([fit.expected_at(eta - half), fit.expected_at(eta + half)], axis=0)
+    limits = np.clip([eta - half, eta + half], *eta_ends(fit.response_family))
+    ends = np.sort([fit.expected_at(limit) for limit in limits], axis=0)
     return [fit.expected_at(eta), np.abs(fit.expected_slope(eta)) * sd, ends[0], ends[1]]
 
 

@@ -285,8 +285,12 @@ def simulate(
     *,
     random_seed: Any = None,
     groups: SimulatedGroups = "fitted",
+    some_missing: bool = False,
 ) -> pd.DataFrame:
-    """Draw responses; the arguments are those of ``PosteriorFit.simulate``."""
+    """Draw responses; the arguments are those of ``PosteriorFit.simulate``.
+
+    With ``some_missing`` responses of impossible means are NaN.
+    """
     check_count("nsim", nsim)
     check_option("groups", groups, SimulatedGroups)
     rng = random_generator(random_seed)
@@ -296,7 +300,7 @@ def simulate(
     if groups == "new":
         flat = flat.with_new_groups(rng)
     names = [f"sim_{i + 1}" for i in range(nsim)]
-    y = response_draws(fit, flat, rng)
+    y = response_draws(fit, flat, rng, some_missing=some_missing)
     if fit.response_family.counts_trials and fit.design.y.ndim == 1:  # proportions, as given
         y = y / checked_observations(fit.design, fit.response_family)[:, 1]
     return pd.DataFrame(y.T, index=fit.design.row_labels, columns=names)

@@ -43,12 +43,12 @@ def simulate(fit: LinearFit, *, nsim: int = 1, random_seed: Any = None) -> pd.Da
 
 
 def simulate_generalised(
-    fit: GeneralisedFit, *, nsim: int = 1, random_seed: Any = None
+    fit: GeneralisedFit, *, nsim: int = 1, random_seed: Any = None, some_missing: bool = False
 ) -> pd.DataFrame:
     """Draw responses of a generalised fit; the arguments are those of ``simulate``.
 
     Of ``cbind(successes, failures)`` the successes, of proportions proportions: what ``refit``
-    takes.
+    takes. With ``some_missing`` responses of impossible means are NaN.
 
     Raises
     ------
@@ -56,7 +56,8 @@ def simulate_generalised(
         If some means are impossible.
     """
     check_count("nsim", nsim)
-    y = drawn_responses(fit, nsim, random_generator(random_seed)) + fit.first_category
+    rng = random_generator(random_seed)
+    y = drawn_responses(fit, nsim, rng, some_missing=some_missing) + fit.first_category
     if fit.response_family.counts_trials and fit.design.y.ndim == 1:
         y = y / fit.row_parameters["trials"][:, None]
     names = [f"sim_{i + 1}" for i in range(nsim)]
