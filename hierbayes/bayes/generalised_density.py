@@ -313,6 +313,7 @@ class GeneralisedTarget:
         """Log prior density, and the correction of the integrals."""
         return self.log_prior(x) + (0.0 if self.correction is None else self.correction.at(x))
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def guided(self, x: FloatArray) -> Guide:
         """Find the modes at one point (d,) and how they move from there."""
         steps = GUIDE_STEP * np.eye(x.size)
@@ -414,6 +415,7 @@ class GeneralisedTarget:
                 out[i, chunk] = integrals(self.rows, at, found, n, moved=moved).log_likelihood
         return out
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def noise(self, x: FloatArray, rng: np.random.Generator) -> float:
         """Variance of the log of the estimates of the levels' integrals at points x."""
         at = self.points(x)

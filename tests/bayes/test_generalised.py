@@ -326,11 +326,23 @@ def test_estimates_by_importance_draws_are_unbiased():
     assert is_unbiased(replace(target, n_draws=16), x, exact)
 
 
+def nested():
+    data = {"y": RESPONSES["poisson"], "x": X, "g": G, "h": G // 4}
+    return hb.Model("y ~ x + (1 | g) + (1 | h)", data, "poisson")
+
+
+@pytest.mark.parametrize("slope", [100.0, 400.0])
+def test_means_too_large_for_a_number_are_no_warning_of_numpy(slope):
+    target = target_of(nested(), n_points=3)
+    far = start_of(target)
+    far[2] = slope
+    target.guided(far)
+    assert target.log_density(far[None])[0] == -np.inf
+
+
 def test_nested_factors_against_brute_force():
     """The integral of each outer level over a fine grid of its effect and of those within."""
-    outer = np.arange(8) // 4
-    data = {"y": RESPONSES["poisson"], "x": X, "g": G, "h": outer[G]}
-    model = hb.Model("y ~ x + (1 | g) + (1 | h)", data, "poisson")
+    model = nested()
     target = target_of(model, n_points=25)
     assert target.rows.chain == (0, 1)
     x = near(target, 3, spread=0.2)
