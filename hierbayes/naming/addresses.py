@@ -146,18 +146,32 @@ def effect_addresses(design: Design, factor: int) -> Addresses:
     return Addresses([(*pair, f"#{c + 1}") for c, pair in enumerate(names)])
 
 
-def sd_spellings(design: Design, term: int, column: int) -> tuple[str, ...]:
-    """Spellings of the sd of a column (its position within the factor) of a covariance term."""
+def sd_spellings(
+    design: Design, term: int, column: int, *, by_group: bool = False
+) -> tuple[str, ...]:
+    """Spellings of the sd of a column (its position within the factor) of a covariance term.
+
+    With ``by_group`` also that of all of a factor, ``sd(Subject)``, which means one where there is
+    only one.
+    """
     position, groups = design.terms[term].factor, _groups(design, term)
     names = (design.factors[position].columns[column], effect_details(design, position)[column])
     ways = [f"sd_{name}|{group}" for name in names for group in groups]
     ways += [f"sd({name}|{group})" for name in names for group in groups]
     ways += [f"sd__{name}|{group}" for name in names for group in groups]
+    if by_group:
+        ways += [f"sd({group})" for group in groups]
     return tuple(dict.fromkeys([*ways, *(f"sd(#{column + 1}|{group})" for group in groups)]))
 
 
-def correlation_spellings(design: Design, term: int, columns: tuple[int, int]) -> tuple[str, ...]:
-    """Spellings of a correlation of two columns of a covariance term, in both orders."""
+def correlation_spellings(
+    design: Design, term: int, columns: tuple[int, int], *, by_group: bool = False
+) -> tuple[str, ...]:
+    """Spellings of a correlation of two columns of a covariance term, in both orders.
+
+    With ``by_group`` also that of all of a factor, ``cor(Subject)``, which means one where there is
+    only one.
+    """
     position, groups = design.terms[term].factor, _groups(design, term)
     ways = []
     for known in (design.factors[position].columns, effect_details(design, position)):
@@ -165,6 +179,8 @@ def correlation_spellings(design: Design, term: int, columns: tuple[int, int]) -
             a, b = known[first], known[second]
             for group in groups:
                 ways += [f"cor_{a}.{b}|{group}", f"cor({a},{b}|{group})", f"cor__{a}.{b}|{group}"]
+    if by_group:
+        ways += [f"cor({group})" for group in groups]
     numbers = [f"cor(#{columns[0] + 1},#{columns[1] + 1}|{group})" for group in groups]
     return tuple(dict.fromkeys([*ways, *numbers]))
 
@@ -211,11 +227,13 @@ def posterior_addresses(
         factor, columns = design.factors[term.factor], term.columns
         for c in columns:
             printed = f"sd({factor.columns[c]}|{factor.name})"
-            found.append((printed, *sd_spellings(design, number, c)))
+            found.append((printed, *sd_spellings(design, number, c, by_group=True)))
         for j, c in enumerate(columns):
             for d in columns[j + 1 :]:
                 printed = f"cor({factor.columns[c]},{factor.columns[d]}|{factor.name})"
-                found.append((printed, *correlation_spellings(design, number, (c, d))))
+                found.append(
+                    (printed, *correlation_spellings(design, number, (c, d), by_group=True))
+                )
     found += [residual_spellings(design)] * has_sigma
     found += [(name, f"family({name})") for name in family]
     return Addresses(found)

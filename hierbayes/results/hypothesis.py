@@ -36,6 +36,7 @@ FUNCTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
 RANGE = "'Days > 9 & Days < 11'"
 _PIECE = re.compile(r"`[^`]+`|[\w.]+|\s+|[^\w\s.]")
 _PLAIN = re.compile(r"[\w.\s]+")
+_OTHER = re.compile(r"\b(?:cor|sd)\s*\((?:[^()]|\([^()]*\))*\)")
 _SINGLE_EQUALS = re.compile(r"(?<![<>=!])=(?!=)")
 
 
@@ -124,6 +125,10 @@ def test_hypothesis(
             raise FormulaError(
                 f"{statement!r}: a range is written as two comparisons, for example {RANGE}."
             ) from None
+        call = _OTHER.search(statement)
+        if call:
+            sentence = _unknown_sentence(statement, call[0], addresses)
+            raise FormulaError(sentence) from None
         first = str(error).partition("\n")[0]
         raise FormulaError(
             f"{statement!r} can't be read as a statement about parameters: {first} The "

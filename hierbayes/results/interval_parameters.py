@@ -64,9 +64,11 @@ def interval_parameters(fit: "FitTables") -> tuple[IntervalParameter, ...]:
                 found.append((addresses.structure_spellings(design, i, name), kind, i, -1, -1, k))
             continue
         for c in range(len(columns)):
-            found.append((addresses.sd_spellings(design, i, columns[c]), "sd", i, c, c, -1))
+            ways = addresses.sd_spellings(design, i, columns[c], by_group=True)
+            found.append((ways, "sd", i, c, c, -1))
             for r in range(c + 1, len(columns)):
-                ways = addresses.correlation_spellings(design, i, (columns[r], columns[c]))
+                pair = columns[r], columns[c]
+                ways = addresses.correlation_spellings(design, i, pair, by_group=True)
                 found.append((ways, "cor", i, r, c, -1))
     if fit.has_residual_sd:
         found.append((addresses.residual_spellings(design), "sigma", -1, -1, -1, -1))

@@ -46,6 +46,7 @@ SPELLINGS = {
     "cor_Days.(Intercept)|Subject": [
         "cor((Intercept),Days|Subject)", "cor(Days, (Intercept) | Subject)",
         "cor_(Intercept).Days|Subject", "cor__(Intercept).Days|Subject",
+        "cor(Subject)", "cor( Subject )",
     ],
     "sigma": ["sd(Residual)", "sd_Observation|Residual"],
     "Days": ["b(Days)", "`Days`", " Days ", "beta[Days]"],
@@ -87,6 +88,27 @@ def test_a_bootstrap_of_a_column_called_sigma_does_not_die(shared):
 def test_a_statistic_with_two_names_alike_has_a_column_for_each(alike):
     found = hb.bootstrap(alike.fit("reml"), lambda fit: fit.fixef(), nsim=2, random_seed=1)
     assert found.to_frame().columns[1:4].tolist() == ["AB1", "AC", "AB1 (2)"]
+
+
+def test_all_of_a_factor_means_the_one_there_is_and_else_names_them():
+    data = hb.load_dataset("sleepstudy").assign(x=lambda d: np.sin(d["Days"]))
+    data["the subject"] = data["Subject"]
+    post = known_posterior(hb.Model("Reaction ~ Days + (Days | Subject)", data))
+    found = post.draws.corr["Subject"][..., 0, 1]
+    assert post.hypothesis("cor(Subject) > 0.05").probability == (found > 0.05).mean()
+    with pytest.raises(hb.FormulaError, match=r"2 parameters.*'sd\(Days\|Subject\)'"):
+        post.hypothesis("sd(Subject) > 1")
+    post = known_posterior(hb.Model("Reaction ~ Days + (Days | `the subject`)", data))
+    for way in ("cor(`the subject`) > -2", "cor(the subject) > -2"):
+        assert post.hypothesis(way).probability == 1
+    with pytest.warns(hb.BoundaryWarning):
+        post = known_posterior(hb.Model("Reaction ~ Days + (Days + x | Subject)", data))
+    with pytest.raises(hb.FormulaError, match=r"3 parameters.*'cor\(Days,x\|Subject\)'"):
+        post.hypothesis("cor(Subject) > 0")
+    post = known_posterior(hb.Model("Reaction ~ Days + (1 | Subject)", data))
+    assert post.hypothesis("sd(Subject) > 0").probability == 1
+    with pytest.raises(hb.FormulaError, match=r"no parameter"):
+        post.hypothesis("cor(Subject) > 0")
 
 
 @pytest.mark.parametrize("function", [hb.confint, hb.profile])

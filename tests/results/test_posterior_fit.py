@@ -183,7 +183,7 @@ def test_coefficients_of_interactions_are_named_as_printed():
         ("Days", "'Days' compares nothing; write for example"),
         ("Days + 2", "compares nothing"),
         ("2 > 1", "'2 > 1' compares no parameter; write for example"),
-        ("sd(Days) > 1", "'sd' isn't a function of the formula language. The parameters are"),
+        ("sd(Days) > 1", "names 'sd\\(Days\\)', which is no parameter of this model"),
         ("Days >", "can't be read as a statement about parameters: The formula ends after '>'"),
         ("scale(Days) > 1", "holds their names, numbers"),
         ("Days > 'a'", "holds their names, numbers"),
