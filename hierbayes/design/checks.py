@@ -81,7 +81,7 @@ def _ordered_response(value: kinds.Factor, label: str) -> FloatArray:
         raise DataError(
             f"The response {label!r} is {used[0]!r} in every row used; there is nothing to model."
         )
-    if not value.ordered:
+    if not (value.ordered or value.ranked):
         shown = ", ".join(repr(level) for level in used[:3]) + (", ..." if len(used) > 3 else "")
         raise DataError(
             f"The response {label!r} holds categories without an order ({shown}). Say which is "

@@ -62,6 +62,13 @@ class Table:
             raise ValueError(f"column {name!r} has no categories")
         self._columns[name] = replace(column, caution=sentence)
 
+    def rank(self, name: str) -> None:
+        """Say of a column of categories that they were declared in their order."""
+        column = self.column(name)
+        if not isinstance(column, Factor):
+            raise ValueError(f"column {name!r} has no categories")
+        self._columns[name] = replace(column, ranked=True)
+
     def raw(self, name: str) -> Any:
         """Return a column as the frame holds it."""
         raise NotImplementedError
@@ -176,6 +183,14 @@ class NarwhalsTable(Table):
         if name not in self.names:
             raise self.missing_column(name)
         return _from_narwhals(self.frame[name], name)
+
+    def _read(self, name: str) -> Vector:
+        import narwhals as nw
+
+        value = super()._read(name)
+        if isinstance(value, Factor) and self.frame[name].dtype == nw.Enum:
+            return replace(value, ranked=True)
+        return value
 
 
 def read_table(data: Any) -> Table:

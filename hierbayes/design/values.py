@@ -29,7 +29,8 @@ class Factor:
     here); None leaves the choice to the model. ``numbered``: R names the columns of
     ``C(f, contr.treatment)`` by the numbers of the levels instead of their labels. ``caution``:
     why the column is no predictor as it stands (dates, whole numbers no float can hold); right of
-    a bar and in ``factor()`` it is as good as any other.
+    a bar and in ``factor()`` it is as good as any other. ``ranked``: the levels were declared in an
+    order (Polars' Enum), which a response has; as a predictor it is coded as one without.
     """
 
     codes: IntArray
@@ -39,6 +40,7 @@ class Factor:
     base: int = 0
     numbered: bool = False
     caution: str = ""
+    ranked: bool = False
 
 
 @record(kw_only=False)

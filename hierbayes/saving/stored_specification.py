@@ -140,6 +140,8 @@ def read_specification(archive: Archive) -> Specification:
     for column in stored:
         if "caution" in column:
             table.caution(column["name"], checked(column["caution"], str))
+        if "ranked" in column:
+            table.rank(column["name"])
     given = specification["arguments"]
     if set(given) - {"priors", "family", "link", "curve"} != {"contrasts", *ARRAY_ARGUMENTS}:
         raise Damaged("its arguments are unknown")
@@ -208,7 +210,8 @@ def _stored_column(spec: Specification, name: str, arrays: dict[str, Any]) -> di
         arrays[key] = value.codes
         levels = [str(level) for level in value.levels]
         stored = {"name": name, "array": key, "levels": levels, "ordered": value.ordered}
-        return stored | ({"caution": value.caution} if value.caution else {})
+        ranked = {"ranked": True} if value.ranked else {}
+        return stored | ranked | ({"caution": value.caution} if value.caution else {})
     if isinstance(value, Logical):
         arrays[key] = value.values
         return {"name": name, "array": key, "logical": True}

@@ -68,6 +68,41 @@ def test_summary_has_the_blocks_of_clmm() -> None:
     assert "Intercept" not in "".join(lines[lines.index("Fixed effects:") :])
 
 
+@pytest.mark.parametrize("kind", ["polars", "pyarrow", "pandas arrow"])
+@pytest.mark.parametrize("family", ["cumulative", "sratio"])
+def test_categories_declared_in_an_order_are_a_response_of_any_frame(kind, family, tmp_path):
+    data = labelled()
+    names = list(data["y"].cat.categories)
+    if kind == "polars":
+        pl = pytest.importorskip("polars")
+        frame = pl.DataFrame({"y": data["y"].astype(str).tolist(), "x": data["x"], "g": data["g"]})
+        frame = frame.with_columns(pl.col("y").cast(pl.Enum(names)))
+    else:
+        pa = pytest.importorskip("pyarrow")
+        codes = pa.array(data["y"].cat.codes.to_numpy(dtype=np.int8))
+        y = pa.DictionaryArray.from_arrays(codes, pa.array(names), ordered=True)
+        frame = pa.table({"y": y, "x": data["x"], "g": data["g"].tolist()})
+        frame = frame.to_pandas(types_mapper=pd.ArrowDtype) if kind == "pandas arrow" else frame
+    fit = hb.glmer("y ~ x + (1 | g)", frame, family=family)
+    expected = hb.glmer("y ~ x + (1 | g)", data, family=family)
+    assert fit.loglik == pytest.approx(expected.loglik, abs=1e-9)
+    assert fit.summary().count("never|rarely") == 1
+    fit.save(tmp_path / "fit.hbfit")
+    again = hb.load(tmp_path / "fit.hbfit").update(". ~ . - x")
+    assert again.loglik == pytest.approx(expected.update(". ~ . - x").loglik, abs=1e-9)
+    shares = fit.predict(frame, type="probability")
+    assert list(shares.columns) == names
+
+
+def test_an_enum_of_polars_is_coded_as_a_predictor_without_order():
+    pl = pytest.importorskip("polars")
+    data = labelled()
+    frame = pl.DataFrame({"u": data["x"], "v": data["y"].astype(str).tolist(), "g": data["g"]})
+    frame = frame.with_columns(pl.col("v").cast(pl.Enum(list(data["y"].cat.categories))))
+    fit = hb.lmer("u ~ v + (1 | g)", frame)
+    assert fit.fixef().index.tolist() == ["(Intercept)", "vrarely", "voften", "valways"]
+
+
 def dense_log_likelihood(parameters, data, family, link, *, n_nodes=80):
     """Log-likelihood by Gauss-Hermite quadrature on a grid that knows no mode."""
     F = {"logit": expit, "probit": ndtr}[link]
