@@ -18,6 +18,7 @@ import pandas as pd
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
+from hierbayes.families.observations import category_labels, checked_observations
 from hierbayes.intervals.linear_tests import own_ddf
 from hierbayes.intervals.satterthwaite import held_notes
 from hierbayes.marginal_means.emmeans_contrasts import ContrastRows, contrast_rows, no_contrasts
@@ -31,6 +32,7 @@ from hierbayes.marginal_means.emmeans_notes import grid_notes
 from hierbayes.marginal_means.nesting import Nesting, grid_means, nesting
 from hierbayes.marginal_means.response_scale import check_kind
 from hierbayes.options import Adjust, ContrastKind, Ddf, PredictionType, check_option
+from hierbayes.prediction.predict import check_type
 from hierbayes.prediction.reference_grid import (
     ReferenceGrid,
     is_estimable,
@@ -45,6 +47,7 @@ from hierbayes.results.tidy import check_level
 from hierbayes.wording import shown
 
 SIGNS: dict[ContrastKind, str] = {"difference": "-", "ratio": "/", "odds_ratio": "/"}
+CATEGORY = "category"  # the column of ordered categories, as in predictions
 OVERALL = "1"  # the column of a mean that is over everything, as R calls it
 
 
@@ -86,9 +89,12 @@ def emmeans(
     adjust : {"tukey", "holm", "none"}
         For several tests: Tukey for pairwise differences and none for others unless said.
     level : float
-    type : {"link", "response"}
+    type : {"link", "response", "probability"}
         Scale of the means, and of contrasts, which are differences there unless ``kind`` says
-        otherwise. The same for a Gaussian model.
+        otherwise. The same for a Gaussian model. For ordered categories "response" is the mean
+        number of the category, as ``predict`` has it, and "probability" has a row for each
+        category, which are contrasted apart. Means are averaged as linear predictors, then carried
+        over.
     kind : {"difference", "ratio", "odds_ratio"}
         What contrasts are on the response scale. Ratios and odds ratios are tested and have their
         intervals as logs, so that of a log or logit link p is that of the link scale; weights of
@@ -143,6 +149,11 @@ def emmeans(
     asked, groups = nested.with_nests(asked, groups), nested.with_nests(groups, asked)
     rows = _mean_rows(fit, grid, nested, specs=asked, by=groups)
     asked = asked or (OVERALL,)
+    if type == "probability":
+        n_thresholds = checked_observations(fit.design, fit.response_family).max()
+        column = _category_column(rows.labels)
+        rows = rows.of_categories(category_labels(fit.design, int(n_thresholds) + 1), column)
+        groups = (*groups, column)
     wanted, method = None, None
     if contrasts is not None:
         wanted = _wanted_contrasts(contrasts, rows, asked, sign=SIGNS[kind])
@@ -193,6 +204,12 @@ def _check_options(fit: Fit, *, ddf: Any, adjust: Any, level: float, type: Any) 
         raise OptionError(f"emmeans is about a fit or a posterior; it got {found}.")
     check_option("ddf", ddf, Ddf)
     check_option("type", type, PredictionType)
+    check_type(type, fit.response_family)
+    if type == "count":
+        raise OptionError(
+            "type='count': a marginal mean has no number of trials. type='response' is the share "
+            "of successes."
+        )
     if adjust is not None:
         check_option("adjust", adjust, Adjust)
     check_level(level)
@@ -200,7 +217,7 @@ def _check_options(fit: Fit, *, ddf: Any, adjust: Any, level: float, type: Any) 
 
 def _check_scale(fit: Fit, *, type: PredictionType, kind: ContrastKind, bias_adjust: bool) -> None:
     check_option("kind", kind, ContrastKind)
-    check_kind(kind, fit.response_family)
+    check_kind(kind, fit.response_family, of_categories=type == "probability")
     if not isinstance(bias_adjust, bool):
         raise OptionError(f"bias_adjust={shown(bias_adjust)} must be True or False.")
     if type == "link" and (kind != "difference" or bias_adjust):
@@ -229,6 +246,14 @@ def _check_apart(specs: tuple[str, ...], by: tuple[str, ...]) -> None:
     both = [name for name in specs if name in by]
     if both:
         raise OptionError(f"{both[0]!r} stands in specs and in by; leave it out of one.")
+
+
+def _category_column(labels: pd.DataFrame) -> str:
+    """Name the column of categories; no predictor of the table is called so."""
+    name = CATEGORY
+    while name in labels:
+        name += "_"
+    return name
 
 
 def _values(grid: ReferenceGrid, name: str) -> tuple[Any, ...]:

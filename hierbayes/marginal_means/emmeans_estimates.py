@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from hierbayes.arrays import BoolArray, FloatArray, record
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.families.mean_ends import check_means, eta_ends
 from hierbayes.intervals.linear_tests import row_tests
 from hierbayes.marginal_means.adjustment import adjusted_p, adjusted_quantile
 from hierbayes.marginal_means.response_scale import ResponseScale
 from hierbayes.options import Adjust, ContrastKind, Ddf
+from hierbayes.prediction.generalised_predict import limits_between
 from hierbayes.prediction.posterior_predict import response_of
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.generalised_fit import GeneralisedFit
@@ -52,6 +53,8 @@ class MeanRows:
     estimable : array, shape (r,)
     z : per grouping factor, array (r, q), columns of the effects to average over; none for means
         of the typical group
+    category : array, shape (r,), the ordered category, from 0, whose probability a mean is; None
+        where means are expected responses
     """
 
     labels: pd.DataFrame
@@ -60,6 +63,34 @@ class MeanRows:
     offset: FloatArray
     estimable: BoolArray
     z: tuple[FloatArray, ...] = ()
+    category: IntArray | None = None
+
+    def of_categories(self, names: Sequence[str], column: str) -> "MeanRows":
+        """Return the rows of each group once for each category, which ``column`` of labels names.
+
+        The categories of a group stand one after the other, each a group of its own.
+        """
+        places: list[IntArray] = []
+        categories: list[IntArray] = []
+        groups: list[slice] = []
+        for group in self.groups:
+            size = group.stop - group.start
+            for k in range(len(names)):
+                start = sum(part.size for part in places)
+                groups.append(slice(start, start + size))
+                places.append(np.arange(group.start, group.stop))
+                categories.append(np.full(size, k))
+        at, category = np.concatenate(places), np.concatenate(categories)
+        labels = self.labels.iloc[at].reset_index(drop=True)
+        return MeanRows(
+            labels=labels.assign(**{column: [names[k] for k in category]}),
+            groups=tuple(groups),
+            L=self.L[at],
+            offset=self.offset[at],
+            estimable=self.estimable[at],
+            z=tuple(z[at] for z in self.z),
+            category=category,
+        )
 
     def spread(self, roots: Sequence[FloatArray]) -> FloatArray | None:
         """Return the sd of eta between groups, from roots (..., q, q) of the covariances."""
@@ -154,8 +185,9 @@ class FitEstimates:
         request: Request,
     ) -> Self:
         """Give expected responses of the means and their differences, by the delta method."""
+        curve = _Curve(fit=fit, category=rows.category)
         scale = ResponseScale(
-            expected=fit.expected_at,
+            expected=curve.values,
             family=fit.response_family,
             kind=request.kind,
             spread=rows.spread(fit.effect_roots),
@@ -163,15 +195,17 @@ class FitEstimates:
         eta = np.where(rows.estimable, rows.L @ fit.beta + rows.offset, np.nan)
         check_means(fit.response_family, eta)
         mu, contrasted = scale.means(eta), np.nan_to_num(scale.contrasted(eta))
-        slopes = scale.slopes(eta, fit.expected_slope)
-        G, H = (np.nan_to_num(slope)[:, None] * rows.L for slope in slopes)
+        slopes = scale.slopes(eta, curve.slopes)
+        G, H = (  # in beta and thresholds
+            np.hstack([slope[:, :1] * rows.L, slope[:, 1:]]) for slope in map(np.nan_to_num, slopes)
+        )
         estimate, gradient = [mu], [G]
         for group, own in zip(rows.groups, weights or (), strict=weights is not None):
             lost = ((own != 0) & ~rows.estimable[group]).any(axis=1)
             estimate.append(np.where(lost, np.nan, own @ contrasted[group]))
             gradient.append(own @ H[group])
         values = np.concatenate(estimate)
-        se = np.sqrt(((np.vstack(gradient) @ fit.vcov_root) ** 2).sum(axis=1))
+        se = np.sqrt(((np.vstack(gradient) @ fit.fixed_root) ** 2).sum(axis=1))
         se = np.where(np.isnan(values), np.nan, se)
         tested = request.ddf != "none"
         tests = {
@@ -181,9 +215,16 @@ class FitEstimates:
             "statistic": values / se,
             "p_value": 2 * ndtr(-np.abs(values / se)) if tested else np.full(se.shape, np.nan),
         }
-        half = ndtri((1 + request.level) / 2) * np.sqrt(((rows.L @ fit.vcov_root) ** 2).sum(axis=1))
-        limits = np.clip([eta - half, eta + half], *eta_ends(fit.response_family))
-        ends = np.sort([scale.means(limit) for limit in limits], axis=0)
+        if fit.response_family.is_ordinal:
+            low, high = curve.ends
+            sd = se[: mu.size]
+            ends = limits_between(mu, sd, low=low, high=high, level=request.level)
+        else:
+            sd = np.sqrt(((rows.L @ fit.vcov_root) ** 2).sum(axis=1))
+            half = ndtri((1 + request.level) / 2) * sd
+            limits = np.clip([eta - half, eta + half], *eta_ends(fit.response_family))
+            below, above = np.sort([scale.means(limit) for limit in limits], axis=0)
+            ends = below, above
         return cls(
             fit=fit,
             tests=tests,
@@ -191,7 +232,7 @@ class FitEstimates:
             weights=weights,
             ddf=request.ddf,
             level=request.level,
-            limits=(ends[0], ends[1]),
+            limits=ends,
             scale=scale,
         )
 
@@ -258,13 +299,56 @@ class FitEstimates:
         scale = ""
         if isinstance(self.fit, GeneralisedFit):
             scale = f", on the scale of the {self.fit.link} link"
-            scale = scale if self.limits is None else ", on the response scale"
+            scale = scale if self.limits is None else f", {_scale_words(self.rows)}"
         return f"{DDF_WORDS[self.ddf]}{scale}"
 
 
-def _expected(fit: PosteriorFit, flat: FlatDraws, eta: FloatArray) -> FloatArray:
-    """Return the expected response at eta (S, r) of each draw."""
-    return response_of(fit, {}).mean(eta, flat, slice(None))
+@record
+class _Curve:
+    """The expected response at eta, or the probability of a row's category, with derivatives."""
+
+    fit: GeneralisedFit
+    category: IntArray | None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Between which ends values of an ordinal model lie."""
+        if self.category is not None:
+            return 0.0, 1.0
+        first = self.fit.first_category
+        return first, first + self.fit.n_thresholds
+
+    def values(self, eta: FloatArray) -> FloatArray:
+        """Values at eta (r,)."""
+        if self.category is None:
+            return self.fit.expected_at(eta)
+        shares = self.fit.category_probabilities(eta)
+        return np.asarray(np.take_along_axis(shares, self.category[:, None], axis=1)[:, 0])
+
+    def slopes(self, eta: FloatArray) -> FloatArray:
+        """Return derivatives in eta and in K thresholds, (r, 1 + K)."""
+        if not self.fit.response_family.is_ordinal:
+            return self.fit.expected_slope(eta)[:, None]
+        slopes = self.fit.category_slopes(eta)
+        if self.category is None:
+            return np.einsum("rcj,c->rj", slopes, np.arange(slopes.shape[1], dtype=np.float64))
+        return np.asarray(np.take_along_axis(slopes, self.category[:, None, None], axis=1)[:, 0])
+
+
+def _scale_words(rows: MeanRows) -> str:
+    scale = "response" if rows.category is None else "probability"
+    return f"on the {scale} scale"
+
+
+def _expected(
+    fit: PosteriorFit, flat: FlatDraws, category: IntArray | None, eta: FloatArray
+) -> FloatArray:
+    """Return the expected response at eta (S, r) of each draw, or the category's probability."""
+    response = response_of(fit, {})
+    if category is None:
+        return response.mean(eta, flat, slice(None))
+    shares = response.category_probabilities(eta, flat, slice(None))
+    return np.asarray(np.take_along_axis(shares, category[None, :, None], axis=2)[..., 0])
 
 
 @record
@@ -299,9 +383,9 @@ class PosteriorEstimates:
         if not fit.predictor_is_expectation:
             scale = f" on the scale of the {fit.link} link"
             if not request.on_link:
-                scale = " on the response scale"
+                scale = f" {_scale_words(rows)}"
                 response = ResponseScale(
-                    expected=partial(_expected, fit, flat),
+                    expected=partial(_expected, fit, flat, rows.category),
                     family=fit.response_family,
                     kind=request.kind,
                     spread=rows.spread(flat.roots),

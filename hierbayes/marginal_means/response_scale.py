@@ -78,16 +78,16 @@ class ResponseScale:
         return np.log(mu) if self.kind == "ratio" else np.log(mu) - np.log1p(-mu)
 
     def slopes(self, eta: FloatArray, slope: Curve) -> tuple[FloatArray, FloatArray]:
-        """Return the derivatives of ``means`` and of ``contrasted`` in eta, (r,) each.
+        """Return the derivatives of ``means`` and of ``contrasted``, (r, 1 + K) each.
 
-        ``slope`` is the derivative of ``expected``.
+        ``slope`` has those of ``expected`` in eta and in K thresholds.
         """
         of_means = self._averaged(eta, slope)
         if self._is_eta:
-            return of_means, np.ones(eta.shape)
+            return of_means, np.ones((eta.size, 1))
         if self.kind == "difference":
             return of_means, of_means
-        mu = self.means(eta)
+        mu = self.means(eta)[:, None]
         return of_means, of_means / (mu if self.kind == "ratio" else mu * (1 - mu))
 
     def shown(self, values: FloatArray) -> FloatArray:
@@ -103,24 +103,25 @@ class ResponseScale:
         family, is_line = self.family, self.family.has_expectation and self.family.link.power == 1
         if self.spread is None or is_line:  # the mean of a line is that of the typical group
             return curve(eta)
-        found = np.zeros(np.broadcast_shapes(eta.shape, self.spread.shape))
         possible = ~(chance_of_no_mean(family, eta, self.spread) > NEVER)
         if not possible.all():
             raise no_responses_there(family, np.broadcast_to(eta, possible.shape), possible)
         ends = eta_ends(family)
-        for node, weight in zip(NODES, WEIGHTS, strict=True):
-            found += weight * curve(np.clip(eta + node * self.spread, *ends))
-        return found
+        nodes = zip(NODES, WEIGHTS, strict=True)
+        parts = (w * curve(np.clip(eta + node * self.spread, *ends)) for node, w in nodes)
+        return np.asarray(sum(parts))
 
 
-def check_kind(kind: ContrastKind, family: Family) -> None:
+def check_kind(kind: ContrastKind, family: Family, *, of_categories: bool = False) -> None:
     """Refuse ratios of means that may be negative, and odds of what is no probability.
+
+    ``of_categories`` says that the means are probabilities of ordered categories.
 
     Raises
     ------
     OptionError
     """
-    if kind == "difference":
+    if kind == "difference" or of_categories:
         return
     if family.predictor_is_expectation:
         raise OptionError(
@@ -130,7 +131,8 @@ def check_kind(kind: ContrastKind, family: Family) -> None:
     if family.is_ordinal:
         raise OptionError(
             f"kind={kind!r}: the mean of ordered categories is a number of a category, which has "
-            "no ratios. With the logit link differences of type='link' are log odds ratios."
+            "no ratios; type='probability' has them. With the logit link differences of "
+            "type='link' are log odds ratios."
         )
     low, high = family.mean(np.array([-FAR, FAR])).tolist()
     if kind == "odds_ratio" and not (min(low, high) >= 0 and max(low, high) <= 1):

@@ -235,12 +235,20 @@ def _limits_of_categories(
     moved[..., moved.shape[-1] - K :] += slopes[..., 1:]
     variance = own**2 * error.given[:, None] + ((moved @ fit.fixed_root) ** 2).sum(axis=-1)
     sd = np.sqrt(variance)
-    place = (shares - low) / (high - low)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a probability that is 0 or 1 in doubles
-        half = ndtri((1 + asked.level) / 2) * sd / ((high - low) * place * (1 - place))
-        ends = [low + (high - low) * expit(logit(place) + sign * half) for sign in (-1, 1)]
     first = fit.first_category if asked.type == "response" else 0.0
+    ends = limits_between(shares, sd, low=low, high=high, level=asked.level)
     return [(first + shares).ravel(), sd.ravel(), *((first + end).ravel() for end in ends)]
+
+
+def limits_between(
+    values: FloatArray, sd: FloatArray, *, low: float, high: float, level: float
+) -> tuple[FloatArray, FloatArray]:
+    """Limits of values between two ends, symmetric on the logit of their place."""
+    place = (values - low) / (high - low)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a probability that is 0 or 1 in doubles
+        half = ndtri((1 + level) / 2) * sd / ((high - low) * place * (1 - place))
+        below, above = (low + (high - low) * expit(logit(place) + s * half) for s in (-1, 1))
+    return below, above
 
 
 def _spreads(factor: GroupingFactor, asked: PredictionRequest) -> BoolArray:
