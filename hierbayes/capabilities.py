@@ -238,9 +238,9 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="residual-kind-of-fit",
+        key="residual-kind-of-family",
         feature="Residuals that need a formula the family has not, `residuals(kind=)`",
-        kinds=("glmer",),
+        kinds=("glmer", "other families"),
         sentence=(
             "residuals(kind={kind!r}): family={family!r} has no formula for the variance or "
             "deviance they are made of. kind='response' is observed minus expected."
@@ -444,15 +444,6 @@ _ROWS = (
         sentence=(
             "family={family!r} has no formula for its expected response (expectation=None). "
             "type='link' predicts the linear predictor, simulate() draws responses."
-        ),
-    ),
-    Limit(
-        key="residual-kind-of-family",
-        feature="Pearson and deviance residuals of other families",
-        kinds=("other families",),
-        sentence=(
-            "residuals(kind={kind!r}): only kind='response' is available for a posterior with "
-            "family={family!r}."
         ),
     ),
     Limit(

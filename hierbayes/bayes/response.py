@@ -11,9 +11,12 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws
 from hierbayes.errors import DataError
+from hierbayes.families.deviances import dispersion
 from hierbayes.families.family import Family, Mean
 from hierbayes.families.mean_ends import mean_ends, no_responses_there
 from hierbayes.families.observations import checked_observations, first_category, no_responses
+from hierbayes.families.residuals import ResidualRows
+from hierbayes.options import ResidualKind
 from hierbayes.specification.specification import Specification
 
 
@@ -73,6 +76,30 @@ class Response:
     def category_probabilities(self, eta: FloatArray, flat: FlatDraws, rows: slice) -> FloatArray:
         """Probabilities of the ordered categories, shape (S, rows, K + 1)."""
         return self.family.category_probabilities(eta, self._parameters(flat, rows))
+
+    def residuals(
+        self,
+        kind: ResidualKind,
+        observed: FloatArray,
+        eta: FloatArray,
+        flat: FlatDraws,
+        rows: slice,
+    ) -> FloatArray:
+        """Residuals of a block of rows in each draw, shape (S, rows); ``observed`` as reported."""
+        assert self.y is not None
+        family, at = self.family, self._parameters(flat, rows)
+        sigma = flat.family.get("sigma", flat.sigma)
+        if "sigma" not in {parameter.name for parameter in family.parameters}:
+            sigma = np.sqrt(dispersion(family, flat.family))
+        return ResidualRows(
+            family=family,
+            response=observed - self.mean(eta, flat, rows),
+            y=self.y[rows],
+            eta=eta,
+            parameters=at,
+            sigma=sigma[:, None] if sigma.ndim else sigma,
+            weights=None if self.weights is None else self.weights[rows],
+        ).of_kind(kind)
 
     def log_density(self, eta: FloatArray, flat: FlatDraws, rows: slice) -> FloatArray:
         """Log density of the observed response of a block of rows, shape (S, rows)."""

@@ -80,7 +80,7 @@ def unit_deviance(family: Family) -> UnitDeviance | None:
     return DEVIANCES.get(family.name) if family.is_builtin else None
 
 
-def dispersion(family: Family, at: At) -> float:
-    """Return the dispersion of a family at its parameters; 1 where it has none."""
+def dispersion(family: Family, at: At) -> FloatArray:
+    """Return the dispersion of a family at its parameters, in their shape; 1 where it has none."""
     own = DISPERSIONS.get(family.name) if family.is_builtin else None
-    return 1.0 if own is None else float(own(at))
+    return np.ones(()) if own is None else own(at)

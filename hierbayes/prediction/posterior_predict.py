@@ -33,6 +33,7 @@ from hierbayes.options import (
     IntervalKind,
     NewLevels,
     PredictionType,
+    ResidualKind,
     SimulatedGroups,
     check_count,
     check_option,
@@ -326,6 +327,18 @@ def expected_response(fit: PosteriorFit) -> FloatArray:
     for rows in row_blocks(flat.n_draws, fit.nobs):
         eta = fitted_predictor(flat, fit.design, X, rows)
         out[rows] = response.mean(eta, flat, rows).mean(axis=0)
+    return out
+
+
+def mean_residuals(fit: PosteriorFit, kind: ResidualKind) -> FloatArray:
+    """Posterior mean of a kind of residuals of every row, shape (n,)."""
+    response, X = response_of(fit), fit.design.X[:, fit.kept]
+    flat = flat_draws(fit.draws, fit.design)
+    out = np.empty(fit.nobs)
+    for rows in row_blocks(flat.n_draws, fit.nobs):
+        eta = fitted_predictor(flat, fit.design, X, rows)
+        observed = fit.observed[rows]
+        out[rows] = response.residuals(kind, observed, eta, flat, rows).mean(axis=0)
     return out
 
 

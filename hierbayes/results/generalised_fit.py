@@ -15,14 +15,12 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_methods
-from hierbayes.capabilities import not_supported
-from hierbayes.families.deviances import unit_deviance
 from hierbayes.families.observations import (
     checked_observations,
     first_category,
     no_responses,
 )
-from hierbayes.families.series import Series, variable
+from hierbayes.families.residuals import ResidualRows, expected_slope
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import (
@@ -327,13 +325,8 @@ class GeneralisedFit(LikelihoodFit):
         NotSupportedError
             If the expected response is neither the family's mu nor a psychometric function of it.
         """
-        family = self.response_family
-        if not family.has_expectation and family.curve is None:
-            raise not_supported("interval-of-expectation", family=self.family)
-        assert family.expectation is not None
         at = {name: np.asarray(value) for name, value in self.optimum.dispersion.items()}
-        mu: Any = family.expectation(family.link.inverse(variable(eta, order=1)), at)
-        return mu.derivative(1) if isinstance(mu, Series) else np.ones(eta.shape)
+        return expected_slope(self.response_family, eta, at)
 
     @cached_property
     def row_parameters(self) -> dict[str, FloatArray]:
@@ -420,60 +413,24 @@ class GeneralisedFit(LikelihoodFit):
             If the family has no formula for the mean, variance or deviance they are made of.
         """
         check_option("kind", kind, ResidualKind)
-        values = getattr(self, f"_{kind}_residuals")()
+        y = checked_observations(self.design, self.response_family)
+        values = ResidualRows(
+            family=self.response_family,
+            response=self.observed - self.fitted_values,
+            y=y[:, 0] if self.response_family.counts_trials else y,
+            eta=self.optimum.eta,
+            parameters=self.row_parameters,
+            sigma=np.asarray(self.sigma),
+            weights=self.weights,
+        ).of_kind(kind)
         return pd.Series(values, index=self.design.row_labels, name="residual")
-
-    def _response_residuals(self) -> FloatArray:
-        return np.asarray(self.observed - self.fitted_values)
-
-    def _pearson_residuals(self) -> FloatArray:
-        family = self.response_family
-        if not family.knows_variance:
-            raise self._no_residuals("pearson")
-        trials = self.row_parameters.get("trials", np.ones(1))
-        variance = family.variance_at(self.optimum.eta, self.row_parameters) / trials**2
-        residual = self._response_residuals()
-        with np.errstate(divide="ignore", invalid="ignore"):  # at means of exactly 0 or 1
-            scaled = self.sigma * residual / np.sqrt(variance)
-        return np.where(residual == 0, 0.0, scaled)
-
-    def _deviance_residuals(self) -> FloatArray:
-        family = self.response_family
-        if family.is_ordinal:
-            parts = -2 * self._log_probabilities()
-            return np.asarray(np.sign(self._response_residuals()) * np.sqrt(parts))
-        deviance_of = unit_deviance(family)
-        if deviance_of is None:
-            raise self._no_residuals("deviance")
-        y = checked_observations(self.design, family)
-        y = y[:, 0] if family.counts_trials else y
-        with np.errstate(divide="ignore", invalid="ignore"):  # at means of exactly 0 or 1
-            parts = deviance_of(y, self.optimum.mu, self.row_parameters)
-        if family.weighs_sigma and self.weights is not None:
-            parts = parts * self.weights
-        return np.asarray(np.sign(self._response_residuals()) * np.sqrt(np.maximum(parts, 0.0)))
-
-    def _log_probabilities(self) -> FloatArray:
-        """Log probability of the category of each row, (n,)."""
-        y = checked_observations(self.design, self.response_family).astype(np.intp)
-        shares = self.category_probabilities(self.optimum.eta)
-        return np.asarray(np.log(np.take_along_axis(shares, y[:, None], axis=1)[:, 0]))
-
-    def _working_residuals(self) -> FloatArray:
-        family = self.response_family
-        if not (family.has_expectation or family.curve is not None):
-            raise self._no_residuals("working")
-        return np.asarray(self._response_residuals() / self.expected_slope(self.optimum.eta))
-
-    def _no_residuals(self, kind: str) -> Exception:
-        return not_supported("residual-kind-of-fit", kind=kind, family=self.family)
 
     def augment(self) -> pd.DataFrame:
         """Model frame with columns for fitted values, fixed part (eta's scale) and residuals."""
         frame = pd.DataFrame(self.design.model_frame).copy()
         frame["fitted"] = self.fitted_values
         frame["fixed"] = self.fixed_part
-        frame["residual"] = self._response_residuals()
+        frame["residual"] = self.observed - self.fitted_values
         return frame
 
 

@@ -47,6 +47,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "summary": "reports.posterior_summary:posterior_text",
         "predict": "prediction.posterior_predict:predict",
         "expect": "prediction.posterior_predict:expected_response",
+        "residuals": "prediction.posterior_predict:mean_residuals",
         "simulate": "prediction.posterior_predict:simulate",
         "log_likelihood": "prediction.posterior_tree:log_likelihoods",
         "datatree": "prediction.posterior_tree:datatree",
