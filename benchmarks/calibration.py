@@ -1,16 +1,21 @@
-"""Simulation-based calibration of the collapsed sampler and of NUTS.
+"""Simulation-based calibration of the collapsed samplers and of NUTS.
 
 Parameters are drawn from the prior, data from the parameters, and the posterior is sampled. If
 the sampler is right, the rank of the true value among (nearly independent) posterior draws is
 uniform, for every parameter. Printed: for each parameter the largest distance of the empirical
-distribution of the ranks from the uniform one beside its 99 % bound, and how many of 20 bars of
-the rank histogram leave their 99 % band (0.2 are expected to).
+distribution of the ranks from the uniform one, times the root of the number of data sets, beside
+its 99 % bound, and how many of 20 bars of the rank histogram leave their 99 % band (0.2 are
+expected to); then for each model the largest distance beside the 99.9 % bound of the largest of as
+many parameters.
 
     .venv/bin/python benchmarks/calibration.py [--sampler collapsed] [--data-sets 300]
-        [--figure ranks.png]
+        [--models "counts, nested" ordinal] [--figure ranks.png]
 
-NUTS is studied on two of the Gaussian models and on counts (Poisson, correlated slopes), each
-compiled once.
+The collapsed sampler is studied on Gaussian and on generalised models; NUTS on two of the Gaussian
+models and on counts (Poisson, correlated slopes), each compiled once.
+
+Responses that a model refuses (an empty category) are drawn again with their parameters: ranks are
+uniform given any response, so also among those that are not refused.
 
 Source: Talts, Betancourt, Simpson, Vehtari & Gelman (2018), arXiv:1804.06788; Saeilynoja, Buerkner
 & Vehtari (2022), Statistics and Computing 32:32.
@@ -24,21 +29,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, ndtr
 from scipy.stats import binom, kstwo
 
 import hierbayes as hb
-from hierbayes.bayes.collapsed import sample_collapsed
 from hierbayes.bayes.coordinates import beta_shapes, correlation_root
-from hierbayes.bayes.nuts import NutsSettings, sample_nuts
-from hierbayes.bayes.pymc_model import build_model
-from hierbayes.bayes.starting_points import free_values, start_from_priors
-from hierbayes.families.named import family_named
-from hierbayes.priors.spec.priors import model_priors
 
 RANKS = 99  # posterior draws a rank is taken among
 BARS = 20
 ETA = 2.0  # of the LKJ prior
 TUNE, DRAWS = 600, 500  # of each of 4 NUTS chains
+TRUSTED_K = 0.7
+TRIALS = 20  # a row of psychometric functions
+CATEGORIES = 3
+CUTS = 1.5  # sd of the prior of thresholds
+LAPSE = (1.0, 10.0)  # shapes of the beta prior of lapse rates
+ALPHA = (2.0, 0.5)  # shape and rate of the gamma prior of the negative binomial's alpha
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +66,30 @@ class Study:
     sd: float = 1.0
     sigma: float = 1.0
 
-    def design(self) -> Any:
-        """Return the design, with a response that stands for any."""
-        y = np.arange(len(self.data)) % 3.0
-        return hb.Model(self.formula, self.data.assign(y=y), family=self.family).design
+    def model(self, y: Any = None) -> hb.Model:
+        """Return the model of a response, or of one that stands for any."""
+        y = np.arange(len(self.data)) % 3.0 if y is None else y
+        data, priors = self.data.assign(y=y), self.priors()
+        if self.family == "psychometric":
+            return hb.psychometric(
+                self.formula, data, "x", guess=0.0, lapse="estimate", n=TRIALS, priors=priors
+            )
+        return hb.Model(self.formula, data, family=self.family, priors=priors)
 
-    def priors(self, design: Any) -> Any:
+    def priors(self) -> dict[str, Any]:
         """Return the priors of the study, which do not look at the response."""
-        user = {
-            "(Intercept)": hb.Normal(*self.intercept),
-            "b": hb.Normal(*self.slope),
-            "sd": hb.HalfNormal(self.sd),
+        priors: dict[str, Any] = {"b": hb.Normal(*self.slope), "sd": hb.HalfNormal(self.sd)}
+        if self.family != "cumulative":
+            priors["(Intercept)"] = hb.Normal(*self.intercept)
+        if "(x |" in self.formula:
+            priors["cor"] = hb.LKJ(ETA)
+        own = {
+            "gaussian": {"sigma": hb.HalfNormal(self.sigma)},
+            "negativebinomial": {"alpha": hb.Gamma(*ALPHA)},
+            "psychometric": {"lapse": hb.Beta(*LAPSE)},
+            "cumulative": {"threshold": hb.Normal(0, CUTS)},
         }
-        if self.family == "gaussian":
-            user["sigma"] = hb.HalfNormal(self.sigma)
-        if any(len(term.columns) > 1 for term in design.terms):
-            user["cor"] = hb.LKJ(ETA)
-        return model_priors(
-            design, np.arange(design.X.shape[1]), family=family_named(self.family), user=user
-        )
+        return priors | own.get(self.family, {})
 
 
 def studies(sampler):
@@ -96,19 +107,51 @@ def studies(sampler):
         name="crossed factors", formula="y ~ x + (1 | g) + (1 | h)", data=crossed
     )
     nested_factors = Study(name="nested factors", formula="y ~ x + (1 | a/b)", data=nested)
-    if sampler == "collapsed":
-        return [slopes, crossed_factors, nested_factors]
-    counts = replace(
-        slopes, name="counts", family="poisson", intercept=(1.0, 0.7), slope=(0.0, 0.5), sd=0.7
-    )
-    return [slopes, nested_factors, counts]
+    scales = {"intercept": (1.0, 0.7), "slope": (0.0, 0.5), "sd": 0.7}
+    counts = replace(slopes, name="counts", family="poisson", **scales)
+    if sampler == "nuts":
+        return [slopes, nested_factors, counts]
+    wider = pd.DataFrame({"x": np.tile(np.linspace(-2, 2, 8), 8), "g": np.repeat(np.arange(8), 8)})
+    return [
+        slopes,
+        crossed_factors,
+        nested_factors,
+        replace(nested_factors, name="counts, nested", family="poisson", **scales),
+        replace(crossed_factors, name="counts, crossed", family="poisson", **scales),
+        replace(
+            counts,
+            name="negative binomial",
+            formula="y ~ x + (1 | g)",
+            data=wider,
+            family="negativebinomial",
+        ),
+        Study(
+            name="psychometric, lapse",
+            formula="y ~ x + (x | g)",
+            data=wider,
+            family="psychometric",
+            intercept=(0.0, 0.7),
+            slope=(1.0, 0.5),
+            sd=0.5,
+        ),
+        Study(
+            name="ordinal",
+            formula="y ~ x + (1 | g)",
+            data=wider,
+            family="cumulative",
+            slope=(0.0, 1.0),
+        ),
+    ]
 
 
 def truth(study, design, rng):
     """Draw parameters from the prior and a response from them."""
-    slopes = rng.normal(*study.slope, size=design.X.shape[1] - 1)
-    alpha = rng.normal(*study.intercept)
-    beta = np.append(alpha - design.X[:, 1:].mean(axis=0) @ slopes, slopes)
+    has_intercept = study.family != "cumulative"
+    beta = rng.normal(*study.slope, size=design.X.shape[1] - has_intercept)
+    centred = design.X[:, has_intercept:].mean(axis=0) @ beta
+    if has_intercept:
+        alpha = rng.normal(*study.intercept)
+        beta = np.append(alpha - centred, beta)
     eta = design.X @ beta
     values = {f"beta{i}": b for i, b in enumerate(beta)}
     for factor in design.factors:
@@ -122,10 +165,27 @@ def truth(study, design, rng):
         values[f"b_{factor.name}"] = b[0, 0]
         if q > 1:
             values[f"cor_{factor.name}"] = (root @ root.T)[0, 1]
+    further, y = response(study, eta, centred, rng)
+    return values | further, y
+
+
+def response(study, eta, centred, rng):
+    """Draw the further parameters of a family, and a response at predictors eta (n,)."""
     if study.family == "poisson":
-        return values, rng.poisson(np.exp(eta)).astype(float)
-    values["sigma"] = abs(rng.normal(0, study.sigma))
-    return values, eta + values["sigma"] * rng.standard_normal(eta.size)
+        return {}, rng.poisson(np.exp(eta)).astype(float)
+    if study.family == "negativebinomial":
+        alpha = rng.gamma(ALPHA[0], 1 / ALPHA[1])
+        rate = np.exp(eta) * rng.gamma(alpha, 1 / alpha, size=eta.size)
+        return {"alpha": alpha}, rng.poisson(rate).astype(float)
+    if study.family == "psychometric":
+        lapse = rng.beta(*LAPSE)
+        return {"lapse": lapse}, rng.binomial(TRIALS, (1 - lapse) * ndtr(eta)).astype(float)
+    if study.family == "cumulative":
+        cuts = centred + np.sort(rng.normal(0, CUTS, size=CATEGORIES - 1))
+        above = rng.random(eta.size)[:, None] < expit(eta[:, None] - cuts)
+        return {f"threshold{i}": cut for i, cut in enumerate(cuts)}, above.sum(axis=1)
+    sigma = abs(rng.normal(0, study.sigma))
+    return {"sigma": sigma}, eta + sigma * rng.standard_normal(eta.size)
 
 
 def drawn(draws, design):
@@ -133,6 +193,11 @@ def drawn(draws, design):
     values = {f"beta{i}": draws.beta[..., i] for i in range(draws.beta.shape[2])}
     if draws.sigma is not None:
         values["sigma"] = draws.sigma
+    for name, further in draws.family.items():
+        if further.ndim == 2:
+            values[name] = further
+        else:
+            values |= {f"{name}{i}": further[..., i] for i in range(further.shape[2])}
     for factor in design.factors:
         sds = draws.sd[factor.name]
         values |= {f"sd{i}_{factor.name}": sds[..., i] for i in range(sds.shape[2])}
@@ -142,33 +207,27 @@ def drawn(draws, design):
     return {name: value.ravel() for name, value in values.items()}
 
 
-def sampled(study, design, y, *, sampler, rng):
-    """Sample the posterior given a response."""
-    if sampler == "collapsed":
-        model = hb.Model(study.formula, study.data.assign(y=y))
-        priors = study.priors(model.design)
-        kernel = model.spec.kernel("reml")
-        return sample_collapsed(kernel, priors, model.design, draws=250, random_seed=rng)
-    design = design.with_response(y)
-    priors = study.priors(design)
-    kept = np.arange(design.X.shape[1])
-    model = build_model(
-        design, kept, priors, family=family_named(study.family), priors_as_data=True
-    )
-    start = free_values(design, start_from_priors(design, priors))
-    settings = NutsSettings(draws=DRAWS, tune=TUNE, random_seed=rng, progress=False)
-    return sample_nuts(model, design, settings, start=start)
+def sampled(model, *, sampler, rng):
+    """Sample the posterior of a model; few draws are enough where they are nearly independent."""
+    options = {"draws": 250, "chains": 2} if sampler == "collapsed" else {"draws": DRAWS}
+    return model.sample(
+        sampler=sampler, tune=TUNE, random_seed=rng, progress=False, **options
+    ).draws
 
 
 def ranks_of(study, n, *, sampler, rng):
     """Ranks (0 ... RANKS) of the true values over n simulated data sets, and what went wrong."""
     ranks, trouble = {}, []
-    design = study.design()
-    for _ in range(n):
+    design = study.model().design
+    while len(trouble) < n:
         values, y = truth(study, design, rng)
-        draws = sampled(study, design, y, sampler=sampler, rng=rng)
+        try:
+            model = study.model(y)
+        except hb.DataError:
+            continue
+        draws = sampled(model, sampler=sampler, rng=rng)
         if sampler == "collapsed":
-            trouble.append(any(finding.code == "pareto_k" for finding in draws.findings))
+            trouble.append(draws.pareto_k > TRUSTED_K)
         else:
             trouble.append(draws.sample_stats["diverging"].any())
         found = drawn(draws, design)
@@ -179,13 +238,18 @@ def ranks_of(study, n, *, sampler, rng):
 
 
 def verdict(ranks):
-    """Distance from uniform, its 99 % bound, and the bars outside of their 99 % bands."""
+    """Distance from uniform times the root of n, and the bars outside of their 99 % bands."""
     n = ranks.size
     grid = np.arange(RANKS + 1)
     distance = np.abs((ranks[:, None] <= grid).mean(axis=0) - (grid + 1) / (RANKS + 1)).max()
     bars = np.bincount(ranks * BARS // (RANKS + 1), minlength=BARS)
     low, high = binom.ppf([0.005, 0.995], n, 1 / BARS)
-    return distance, kstwo.ppf(0.99, n), int(((bars < low) | (bars > high)).sum()), bars
+    return np.sqrt(n) * distance, int(((bars < low) | (bars > high)).sum()), bars
+
+
+def bound(n, level, parameters=1):
+    """Return what the largest distance of n ranks stays below, of any number of parameters."""
+    return np.sqrt(n) * kstwo.ppf(1 - (1 - level) / parameters, n)
 
 
 def draw_figure(results, path, n):
@@ -205,7 +269,7 @@ def draw_figure(results, path, n):
     for ax, (model, name, ranks) in zip(axes.flat, cells, strict=False):
         ax.set_axis_on()
         ax.axhspan(low, high, color="0.85")
-        ax.bar(np.arange(BARS), verdict(ranks)[3], color="0.3", width=0.9)
+        ax.bar(np.arange(BARS), verdict(ranks)[2], color="0.3", width=0.9)
         ax.set_title(f"{model}\n{name}", fontsize=7)
         ax.set_xticks([])
     figure.tight_layout()
@@ -217,25 +281,34 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sampler", choices=["collapsed", "nuts"], default="collapsed")
     parser.add_argument("--data-sets", type=int, help="300 for collapsed, 100 for nuts")
+    parser.add_argument("--models", nargs="+", help="some of them, by the names that are printed")
     parser.add_argument("--figure")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     warnings.simplefilter("ignore", hb.HierBayesWarning)
     n = given.data_sets or (300 if given.sampler == "collapsed" else 100)
     what = "untrusted weights" if given.sampler == "collapsed" else "divergences"
+    every = list(enumerate(studies(given.sampler)))
+    unknown = set(given.models or ()) - {study.name for _, study in every}
+    if unknown:
+        parser.error(f"no such models: {', '.join(sorted(unknown))}")
     results = []
     print(f"{given.sampler}: {n} data sets a model, ranks among {RANKS} draws")
-    print(f"{'model':<20}{'parameter':<14}{'distance':>10}{'99 % bound':>12}{'bars outside':>14}")
-    for number, study in enumerate(studies(given.sampler)):
+    print(f"{'model':<22}{'parameter':<14}{'distance':>10}{'99 % bound':>12}{'bars outside':>14}")
+    for number, study in every:
+        if given.models and study.name not in given.models:
+            continue
         started = time.perf_counter()
         rng = np.random.default_rng([given.seed, number])
         ranks, trouble = ranks_of(study, n, sampler=given.sampler, rng=rng)
         results.append((study.name, ranks))
-        for parameter, r in ranks.items():
-            distance, bound, outside, _ = verdict(r)
-            numbers = f"{distance:>10.3f}{bound:>12.3f}{outside:>10} / {BARS}"
-            print(f"{study.name:<20}{parameter:<14}{numbers}")
-        seconds = time.perf_counter() - started
+        found = {parameter: verdict(r) for parameter, r in ranks.items()}
+        for parameter, (distance, outside, _) in found.items():
+            numbers = f"{distance:>10.3f}{bound(n, 0.99):>12.3f}{outside:>10} / {BARS}"
+            print(f"{study.name:<22}{parameter:<14}{numbers}")
+        largest = max(distance for distance, _, _ in found.values())
+        limit, seconds = bound(n, 0.999, len(found)), time.perf_counter() - started
+        print(f"  largest {largest:.3f}, 99.9 % bound of {len(found)} parameters {limit:.3f}")
         print(f"  {what} in {trouble.mean():.1%} of the data sets; {seconds:.0f} s", flush=True)
     if given.figure:
         draw_figure(results, given.figure, n)
