@@ -16,10 +16,10 @@ SMALL = 0.05  # p values from which a misfit is worth a sentence
 
 
 def threshold_blocks(table: ThresholdTable) -> Blocks:
-    """Show the table below what it is of; without that where columns were taken out."""
+    """Show the table below what it is of; where columns were taken out, as pandas does."""
     frame = pd.DataFrame(table)
     if tuple(table.columns) != THRESHOLD_COLUMNS or "words" not in table.attrs:
-        return (Printed(partial(_printed, frame), frame_table(frame)),)
+        return (Printed(partial(_printed, frame, index=True), frame_table(frame)),)
     said = [table.attrs["words"], table.attrs["interval"], *table.attrs["notes"]]
     decimals = _decimals(table)
     shown = frame.copy()
@@ -30,8 +30,8 @@ def threshold_blocks(table: ThresholdTable) -> Blocks:
     return (Printed(said, words), Printed(partial(_printed, shown), rows, gap=False))
 
 
-def _printed(frame: pd.DataFrame) -> list[str]:
-    return frame.to_string(index=False, max_rows=60, min_rows=60).split("\n")
+def _printed(frame: pd.DataFrame, *, index: bool = False) -> list[str]:
+    return frame.to_string(index=index, max_rows=60, min_rows=60).split("\n")
 
 
 def _decimals(table: ThresholdTable) -> int:

@@ -4,8 +4,11 @@ Each ``Step`` is a sentence, the code that does it, what it prints, its figures.
 written as text and as HTML, so both tell the same numbers.
 """
 
+import io
 import json
 from collections.abc import Mapping, Sequence
+
+import pandas as pd
 
 from hierbayes.render import blocks as kinds
 from hierbayes.render.html import page
@@ -36,6 +39,13 @@ from hierbayes.studies.lecture.posterior import (
     posterior_block,
     posterior_effects_block,
     tables_on_page,
+)
+from hierbayes.studies.lecture.psychophysics import (
+    CURVES,
+    choices_posterior_block,
+    observers_block,
+    probit_block,
+    thresholds_block,
 )
 from hierbayes.studies.lecture.shrinkage import CATERPILLAR, LIKELIHOOD, shrinkage_block
 from hierbayes.studies.lecture.slides import slides_table
@@ -100,6 +110,11 @@ def tour_steps(lecture: Lecture) -> list[Step]:
         intervals_block(lecture),
         shrinkage_block(lecture),
         RESIDUALS,
+        probit_block(lecture),
+        thresholds_block(lecture),
+        CURVES,
+        choices_posterior_block(lecture),
+        observers_block(lecture),
         _slides(lecture),
     ]
 
@@ -165,13 +180,16 @@ def _data(lecture: Lecture) -> Step:
         heading="The data",
         text="The lecture asks how reaction times change with each night of short sleep, and "
         "whether people who differ at the start also differ in how much they suffer. The data: "
-        f"{len(lecture.sleep)} reaction times of {n_subjects} subjects, printed as R's str does.",
-        code=(
-            "from hierbayes.reports.frame_structure import str_text",
-            "print(str_text(sleep))",
-        ),
-        shown=(kinds.Preformatted(str_text(lecture.sleep)),),
+        f"{len(lecture.sleep)} reaction times of {n_subjects} subjects.",
+        code=("sleep.info(memory_usage=False)", "print()", "print(sleep.head())"),
+        shown=(kinds.Preformatted(f"{_info(lecture.sleep)}\n{lecture.sleep.head()}"),),
     )
+
+
+def _info(frame: pd.DataFrame) -> str:
+    buffer = io.StringIO()
+    frame.info(memory_usage=False, buf=buffer)
+    return buffer.getvalue()
 
 
 def _formulas(lecture: Lecture) -> Step:
@@ -290,20 +308,13 @@ def _likelihood_ratio(lecture: Lecture) -> Step:
         "are people who are fast at the start less affected by lack of sleep? m.2 is m.1 "
         "without it. REML fits are fitted again by ML first. "
         f"Chi-squared is {test['chisq']:.4f} on {test['df']:.0f} degree of freedom, p = "
-        f"{test['p_value']:.2f}: these data give no sign of it.\n\n"
-        "The table stands here twice: with the column names of the slides, and with those lme4 "
-        "prints today.",
+        f"{test['p_value']:.2f}: these data give no sign of it.",
         code=(
-            "from hierbayes.reports.anova import anova_text",
             f'm2 = hb.lmer("{M2}", sleep)',
             'test = hb.anova(m1, m2, names=("m.1", "m.2"))',
-            'print(anova_text(test, style="lecture"))',
-            "print()",
             "print(test)",
         ),
-        shown=(
-            kinds.Preformatted(f"{anova_text(lecture.anova, style='lecture')}\n\n{lecture.anova}"),
-        ),
+        shown=(kinds.Preformatted(str(lecture.anova)),),
     )
 
 
@@ -314,6 +325,13 @@ def _slides(lecture: Lecture) -> Step:
         text="A few last digits differ from the slides: lme4 in 2019 stopped a little short of the "
         "optimum. In the middle is our code, not searching but standing where lme4 stopped: it "
         "prints the slides' digits. The REML criterion is what the search makes small; there it "
-        f"is {excess:.1e} higher than at our estimates.",
-        shown=(slides_table(lecture),),
+        f"is {excess:.1e} higher than at our estimates.\n\n"
+        "Below the table are the two outputs of the slides that have another layout above: the "
+        "data as R's str shows them, and the likelihood-ratio test with the column names that "
+        "lme4 had in 2019.",
+        shown=(
+            slides_table(lecture),
+            kinds.Preformatted(str_text(lecture.sleep)),
+            kinds.Preformatted(anova_text(lecture.anova, style="lecture")),
+        ),
     )

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import io
 import re
+import warnings
 from html import unescape
 
 import pytest
@@ -11,6 +12,7 @@ from matplotlib import pyplot
 from typer.testing import CliRunner
 
 from hierbayes.cli import app
+from hierbayes.errors import DesignWarning
 from hierbayes.render.blocks import Preformatted
 from hierbayes.render.html import html
 from hierbayes.studies.lecture.analysis import fit_lecture
@@ -27,6 +29,7 @@ FIGURES = (
     "shrinkage_lines.png",
     "caterpillar.png",
     "intervals.png",
+    "psychometric.png",
 )
 WIDTH_PX = 160 / 25.4 * 200
 
@@ -106,7 +109,7 @@ def test_terminal_and_page_tell_the_same(printed, page, steps):
 def test_steps_stand_in_the_lectures_order(printed):
     landmarks = [
         "lm(formula = Reaction ~ Days, data = sleepstudy)",
-        "'data.frame':\t180 obs.",
+        "RangeIndex: 180 entries",
         "sleepstudy_by_subject.png",
         "Y ~ X + (0 + X | Subject) + (1 | Item)",
         "REML criterion at convergence: 1743.6",
@@ -116,7 +119,13 @@ def test_steps_stand_in_the_lectures_order(printed):
         "ML / REML",
         "refitting model(s) with ML (instead of REML)",
         "residuals.png",
+        "Family: binomial  ( probit )",
+        "speed where the core function is 0.5",
+        "psychometric.png",
+        "Comparison of ML and posterior",
+        "S12        none",
         "1743.6282720",
+        "'data.frame':\t180 obs.",
     ]
     places = [printed.index(text) for text in landmarks]
     assert places == sorted(places)
@@ -136,12 +145,29 @@ def test_the_code_shown_prints_what_is_shown(steps):
     namespace = {}
     for step in steps:
         out = io.StringIO()
-        with contextlib.redirect_stdout(out):
+        with contextlib.redirect_stdout(out), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DesignWarning)  # of the probit model: it is shown
             exec("\n".join(step.code), namespace)
         if any(line.startswith("print") for line in step.code):
             assert out.getvalue().strip("\n") == step.output.strip("\n")
     pyplot.close("all")
     assert namespace["m1_ml"].method == "ml"
+
+
+def test_the_code_shown_needs_public_names_only(steps):
+    lines = [line for step in steps for line in step.code]
+    imports = {line for line in lines if "import" in line}
+    assert imports == {"import hierbayes as hb", "import pandas as pd"}
+    assert not re.search(r"\bhb\.(\w+\.)*_|hierbayes\.", "\n".join(lines))
+
+
+def test_the_psychophysics_says_what_its_numbers_say(lecture):
+    found = lecture.psychophysics
+    assert [finding.code for finding in found.probit.findings] == ["overdispersion"]
+    assert found.fit.findings == ()
+    assert found.fit.loglik > found.probit.loglik + 10
+    jnd = found.fit.jnd(groups="none", differences=True).iloc[0]
+    assert jnd["lower"] > 0
 
 
 def test_every_formula_of_the_lecture_is_fitted(lecture):

@@ -362,3 +362,11 @@ def test_lines_are_read_off_any_straight_spelling_of_the_stimulus():
         at = laid.places(data[column].to_numpy(float))
         X = model.design.X
         assert np.allclose(laid.start + at[:, None] * laid.step, X, atol=1e-9)
+
+
+def test_tables_made_of_thresholds_keep_their_row_names_in_print():
+    keys = ["level", "condition"]
+    found = {name: speed().pse(groups="none").set_index(keys)[["estimate"]] for name in ("a", "b")}
+    printed = str(pd.concat(found, axis=1)).splitlines()
+    assert printed[2].split() == keys
+    assert printed[3].startswith("population none")

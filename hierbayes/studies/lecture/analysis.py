@@ -1,5 +1,6 @@
 """Run the lecture's analysis of sleepstudy: every model it names, fitted by our own code."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,20 @@ from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.comparison.compare import compare
 from hierbayes.comparison.pb_test import pb_test
 from hierbayes.datasets import load_dataset
+from hierbayes.errors import DesignWarning
 from hierbayes.intervals.confint import confint
 from hierbayes.intervals.likelihood_surface import likelihood_surface
 from hierbayes.likelihood.fitting import at_theta
-from hierbayes.model.model import Model, lmer
+from hierbayes.model.model import Model, glmer, lmer
+from hierbayes.model.psychometric import psychometric
 from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.comparison import Comparison, ElpdComparison
 from hierbayes.results.f_table import FTable
+from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.results.psychometric_fits import PsychometricFit, PsychometricPosterior
 from hierbayes.studies.estimator_bias import estimator_bias
 from hierbayes.studies.lecture.lecture import (
+    CHOICES,
     FORMULA_TABLE,
     LINEAR,
     M1,
@@ -26,6 +32,7 @@ from hierbayes.studies.lecture.lecture import (
     SLIDE_THETA,
     Lecture,
     OneWay,
+    Psychophysics,
     Truth,
 )
 
@@ -35,6 +42,7 @@ BOOTSTRAP_SEED = 1
 BIAS_SEED = 6
 N_DATASETS = 2000  # for ML and REML
 N_POSTERIORS = 100
+N_CHOICE_DRAWS = 400  # a chain, of the psychometric function
 
 
 def fit_lecture() -> Lecture:
@@ -90,7 +98,23 @@ def fit_lecture() -> Lecture:
         truth=truth,
         crossed=crossed,
         table_fits=tuple(lmer(row.formula, crossed) for row in FORMULA_TABLE),
+        psychophysics=fit_choices(),
     )
+
+
+def fit_choices() -> Psychophysics:
+    """Fit what the lecture's references on psychophysics are about."""
+    touch = load_dataset("touch_speed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DesignWarning)  # its summary has the finding
+        probit = glmer(CHOICES, touch, family="binomial", link="probit")
+    curve = psychometric(CHOICES, touch, stimulus="speed", guess="lapse", lapse="estimate")
+    fit = curve.fit()
+    posterior = curve.sample(draws=N_CHOICE_DRAWS, random_seed=POSTERIOR_SEED)
+    side_by_side = compare(fit, posterior)
+    assert isinstance(probit, GeneralisedFit) and isinstance(fit, PsychometricFit)
+    assert isinstance(posterior, PsychometricPosterior) and isinstance(side_by_side, Comparison)
+    return Psychophysics(probit=probit, fit=fit, posterior=posterior, comparison=side_by_side)
 
 
 def crossed_data(truth: Truth, *, random_seed: Any) -> pd.DataFrame:

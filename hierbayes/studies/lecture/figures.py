@@ -8,6 +8,7 @@ from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.intervals import intervals
 from hierbayes.plots.likelihood_surface import likelihood_surface
 from hierbayes.plots.normal_qq import qq
+from hierbayes.plots.psychometric import psychometric
 from hierbayes.plots.raw_data import data
 from hierbayes.plots.residual_scatter import residuals
 from hierbayes.plots.shrinkage_lines import shrinkage_lines
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FACETS_MM, RESIDUALS_MM = 82.0, 75.0  # heights
 LIKELIHOOD_MM, PLANE_MM, LINES_MM, CATERPILLAR_MM, INTERVALS_MM = 82.0, 115.0, 110.0, 100.0, 150.0
+CURVES_MM = 175.0
 
 
 def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
@@ -40,6 +42,7 @@ def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
         "shrinkage_lines.png": _lines(lecture),
         "caterpillar.png": _caterpillar(lecture),
         "intervals.png": _intervals(lecture),
+        "psychometric.png": _curves(lecture),
     }
 
 
@@ -136,4 +139,17 @@ def _intervals(lecture: Lecture) -> Picture:
         "Wald, profile and bootstrap confidence intervals and the posterior's credible "
         "interval of each parameter, each on its own scale: alike for fixed effects, skewed "
         "upwards for sds.",
+    )
+
+
+def _curves(lecture: Lecture) -> Picture:
+    fit = lecture.psychophysics.fit
+    pse = fit.pse(groups="none").set_index("condition")["estimate"]
+    return _picture(
+        CURVES_MM,
+        lambda figure: psychometric(fit, figure=figure),
+        "Above, the share of the answer faster over speed with the population's psychometric "
+        f"functions: half of it at {pse['none']:.1f} cm/s without vibration and, along a "
+        f"shallower curve, at {pse['32 Hz']:.1f} cm/s with it. Below, the same for each of "
+        f"{fit.n_groups['subject']} observers.",
     )

@@ -11,16 +11,19 @@ from hierbayes.arrays import record
 from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.comparison import BayesFactor, Comparison, ElpdComparison
 from hierbayes.results.f_table import FTable
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.likelihood_surface import LikelihoodSurface
 from hierbayes.results.pb_test import PbTest
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.psychometric_fits import PsychometricFit, PsychometricPosterior
 
 CITATION = "Matteo Lisi, Multilevel (mixed-effects) modelling in R, 21 May 2019"
 
 LINEAR = "Reaction ~ Days"
 M1 = "Reaction ~ Days + (Days | Subject)"
 M2 = "Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)"
+CHOICES = "cbind(faster, trials - faster) ~ speed * vibration + (speed | subject)"
 LABELS = {"Days": "Days of sleep deprivation", "Reaction": "Reaction time (ms)"}
 
 # The theta at which the lecture's lme4 stopped. The slides don't print it; it is the one at which
@@ -124,6 +127,23 @@ class BiasTable:
 
 
 @record
+class Psychophysics:
+    """Responses of yes and no, of which the lecture's references tell.
+
+    Attributes
+    ----------
+    probit : binomial mixed model of touch_speed with a probit link
+    fit, posterior : the psychometric function with lapses, by both estimators
+    comparison : these two side by side
+    """
+
+    probit: GeneralisedFit
+    fit: PsychometricFit
+    posterior: PsychometricPosterior
+    comparison: Comparison
+
+
+@record
 class Lecture:
     """Everything the lecture fits, fitted.
 
@@ -146,6 +166,7 @@ class Lecture:
     at_slides : m1 at ``SLIDE_THETA``, not searched
     truth, crossed : the crossed data of the table of formulas, and what they were drawn from
     table_fits : one REML fit a row of ``FORMULA_TABLE``
+    psychophysics : the fits of touch_speed
     """
 
     sleep: pd.DataFrame
@@ -169,3 +190,4 @@ class Lecture:
     truth: Truth
     crossed: pd.DataFrame
     table_fits: tuple[LikelihoodFit, ...]
+    psychophysics: Psychophysics
