@@ -2,9 +2,10 @@
 
 From the mode and its curvature a t distribution is drawn from; a mixture of t distributions is
 fitted to the weighted points and drawn from again, for a few rounds. The last mixture proposes for
-chains of independence Metropolis, whose acceptance depends on the weights alone, and its
-independent draws give log of the integral of the density, with a Monte-Carlo error, and the Pareto
-k of the weights. Knows no models: the density comes as a function of points (N, d).
+chains of independence Metropolis, whose acceptance depends on the weights alone, or its draws are
+resampled by weight, which takes fewer; and they give log of the integral of the density, with a
+Monte-Carlo error, and the Pareto k of the weights. Knows no models: the density comes as a function
+of points (N, d).
 
 Source: Cappe, Douc, Guillin, Marin & Robert (2008), Statistics and Computing 18:447 (adaptive
 mixtures); Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72) (Pareto k);
@@ -12,11 +13,13 @@ Zhang & Stephens (2009), Technometrics 51:316 (fit of the generalised Pareto dis
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.mixture import TMixture, fitted_mixture, joined, log_sum_exp, single
+from hierbayes.bayes.thinned import Thinned, thinned
 from hierbayes.linalg.newton import Goal, Locals, Problem, minimise
 
 WIDEST_SD = 3.0  # of a coordinate (a log sd) at the mode, where the curvature says "anything"
@@ -29,6 +32,11 @@ TAIL_DEPTH = 4.0  # how far it is looked for at least, by a component of half of
 TAIL_PART = 0.2
 TAIL_FROM = 0.1  # sd of a log sd at the mode below which zero is ten sds away and more
 DEFENSIVE = 0.15  # part of each mixture that stays with the first proposal
+# A component for each such tail, fitted to the part of the points that is lowest: there the others
+# have settled, and the tail goes on from it by about one with a standard deviation of one, fallen
+# like e^x.
+LOWEST, ONWARDS, WIDTH = 0.15, 1.0, 1.5
+TAIL_SHRINK = 0.3  # part of the covariance of all points in that of the lowest
 STEP = 1e-4  # of the finite differences of the gradient that give the curvature
 # Step of differences of values, in sds: a fraction of them, whose square is far above the rounding
 # of log f.
@@ -175,10 +183,22 @@ class Round:
 
 @record(kw_only=False)
 class Adapted:
-    """A proposal, and the efficiency of the last one whose draws were weighed."""
+    """A proposal, and what was seen on the way to it.
 
-    proposal: TMixture
+    Attributes
+    ----------
+    proposal : to draw from
+    efficiency : of the last one whose draws were weighed
+    x : array, shape (N, d), every point that was drawn
+    log_density : array, shape (N,)
+    log_weights : array, shape (N,), log density minus that of all proposals together
+    """
+
+    proposal: Thinned
     efficiency: float
+    x: FloatArray
+    log_density: FloatArray
+    log_weights: FloatArray
 
 
 def adapt(
@@ -188,16 +208,19 @@ def adapt(
     tails: Mapping[int, float],
     rounds: Sequence[Round],
     rng: np.random.Generator,
+    thin: bool = False,
 ) -> Adapted:
     """Return a proposal adapted to the density in a few rounds of draws.
 
     ``tails`` are the coordinates that may run to minus infinity (logs of sds that may be zero), and
-    how far below the mode there may be mass that it does not see.
+    how far below the mode there may be mass that it does not see. With ``thin`` draws that would
+    carry little weight are left out (``thinned.py``), which pays where the density costs more than
+    proposals do.
     """
     first = _first_proposal(mode, tails)
-    proposal, efficiency = first, 0.0
-    every, logs = np.empty((0, mode.x.size)), np.empty(0)
-    proposals: list[TMixture] = []
+    proposal, efficiency = Thinned(first), 0.0
+    every, logs, all_weights = np.empty((0, mode.x.size)), np.empty(0), np.empty(0)
+    proposals: list[Thinned] = []
     sizes: list[int] = []
     under: list[FloatArray] = []  # log density of each proposal at every point, worked out once
     for now in rounds:
@@ -206,8 +229,6 @@ def adapt(
         efficiency = _efficiency(reached - own)
         if not np.isfinite(reached).any():
             break  # nothing to fit a proposal to
-        if efficiency > now.enough:
-            break
         before = zip(under, proposals, strict=True)
         under = [np.append(known, q.log_density(x)) for known, q in before]
         under.append(np.append(proposal.log_density(every), own))
@@ -216,20 +237,60 @@ def adapt(
         sizes.append(now.n)
         parts = np.log(np.array(sizes) / sum(sizes))[:, None]
         all_weights = logs - log_sum_exp(np.stack(under) + parts, axis=0)
+        if efficiency > now.enough:
+            break
         fitted = fitted_mixture(every, all_weights, now.components, around=mode.covariance, rng=rng)
-        proposal = joined([fitted, first], [1 - DEFENSIVE, DEFENSIVE])
-    return Adapted(proposal, efficiency)
+        if thin:
+            wide = [first, *_tail_components(every, all_weights, _open_ended(mode, tails))]
+            bulk = 1 - DEFENSIVE * len(wide)
+            mixture = joined([fitted, *wide], [bulk, *[DEFENSIVE] * len(wide)])
+            proposal = thinned(mixture, every, logs, all_weights, tails, rng)
+        else:
+            proposal = Thinned(joined([fitted, first], [1 - DEFENSIVE, DEFENSIVE]))
+    return Adapted(proposal, efficiency, every, logs, all_weights)
 
 
 def _first_proposal(mode: Mode, tails: Mapping[int, float]) -> TMixture:
     parts = [single(mode.x, scale**2 * mode.covariance) for scale in SCALES]
-    open_ended = [i for i in tails if mode.covariance[i, i] > TAIL_FROM**2]
+    open_ended = _open_ended(mode, tails)
     for i in open_ended:
         half = max(tails[i], TAIL_DEPTH) / 2
         direction = mode.covariance[:, i] / mode.covariance[i, i]
         stretch = half**2 * np.outer(direction, direction)
         parts.append(single(mode.x - half * direction, mode.covariance + stretch))
     return joined(parts, [*PARTS, *[TAIL_PART / max(len(open_ended), 1)] * len(open_ended)])
+
+
+def _open_ended(mode: Mode, tails: Mapping[int, float]) -> list[int]:
+    """Coordinates whose tail is in reach of the mode."""
+    return [i for i in tails if mode.covariance[i, i] > TAIL_FROM**2]
+
+
+def _tail_components(
+    x: FloatArray, log_weights: FloatArray, open_ended: Sequence[int]
+) -> list[TMixture]:
+    """Components that go on down each open coordinate from the lowest weighted points (N, d)."""
+    w = np.exp(log_weights - log_weights.max())
+    w = np.where(np.isfinite(w), w, 0.0)
+    w /= w.sum()
+    x = np.where(w[:, None] > 0, x, 0.0)
+    away = x - w @ x
+    every = away.T @ (away * w[:, None])
+    found = []
+    for i in open_ended:
+        order = np.argsort(x[:, i])
+        order = order[w[order] > 0]
+        last = min(int(np.searchsorted(np.cumsum(w[order]), LOWEST)), order.size - 1)
+        low = order[: last + 1]
+        own = w[low] / w[low].sum()
+        mean = own @ x[low]
+        away = x[low] - mean
+        covariance = (1 - TAIL_SHRINK) * (away.T @ (away * own[:, None])) + TAIL_SHRINK * every
+        covariance[i], covariance[:, i] = 0.0, 0.0
+        covariance[i, i] = WIDTH**2
+        mean[i] = x[order[last], i] - ONWARDS
+        found.append(single(mean, covariance))
+    return found
 
 
 def weigh(x: FloatArray, log_density: FloatArray, log_proposal: FloatArray) -> ImportanceSample:
@@ -247,6 +308,28 @@ def weigh(x: FloatArray, log_density: FloatArray, log_proposal: FloatArray) -> I
         pareto_k=pareto_k(log_weights),
         log_integral=log_mean,
         log_integral_mcse=float(relative.std(ddof=1) / np.sqrt(n)),
+    )
+
+
+def weigh_thinned(
+    x: FloatArray, log_density: FloatArray, proposal: Thinned, rng: np.random.Generator
+) -> ImportanceSample:
+    """Weigh independent draws x (N, d) of a thinned mixture, given log f there.
+
+    Where weights are even their largest ones say nothing of a tail. It is then judged as if nothing
+    had been left out: no weight that is used is larger than those by more than a constant.
+    """
+    under = proposal.mixture.log_density(x)
+    log_kept = proposal.log_kept(x, under)
+    found = weigh(x, log_density, under + log_kept - proposal.log_part)
+    if proposal.surrogate is None:
+        return found
+    copies = np.floor(np.exp(-log_kept) + rng.random(x.shape[0])).astype(np.intp)
+    whole = pareto_k(np.repeat(found.log_weights + log_kept, copies))
+    return replace(
+        found,
+        pareto_k=min(found.pareto_k, whole),
+        log_integral_mcse=float(np.hypot(found.log_integral_mcse, proposal.log_part_mcse)),
     )
 
 
@@ -270,6 +353,33 @@ def metropolis(
     path = np.array([_walk(*each) for each in zip(log_w, log_u, first, strict=True)])
     kept = np.linspace(per_chain / draws - 1, per_chain - 1, draws).round().astype(np.intp)
     return np.asarray(path[:, kept] + per_chain * np.arange(chains)[:, None])
+
+
+def resampled(
+    drawn: ImportanceSample, *, chains: int, draws: int, rng: np.random.Generator
+) -> IntArray:
+    """Chains of draws from independent proposals, each as often as its weight says.
+
+    Every chain has proposals of its own, taken by systematic resampling in their order: copies of
+    one follow each other, so that effective sizes count them, and where weights are even there are
+    next to none.
+
+    Returns
+    -------
+    array of int, shape (chains, draws)
+        Positions in ``drawn.x``.
+
+    Notes
+    -----
+    Source: Douc, Cappe & Moulines (2005), ISPA 2005, 64-69 (comparison of resampling schemes).
+    """
+    per_chain = drawn.x.shape[0] // chains
+    log_w = drawn.log_weights[: chains * per_chain].reshape(chains, per_chain)
+    ends = np.cumsum(np.exp(log_w - log_w.max(axis=1, keepdims=True)), axis=1)
+    at = (rng.random((chains, 1)) + np.arange(draws)) / draws
+    pairs = zip(ends / ends[:, -1:], at, strict=True)
+    path = np.stack([np.minimum(np.searchsorted(*pair), per_chain - 1) for pair in pairs])
+    return np.asarray(path + per_chain * np.arange(chains)[:, None])
 
 
 def _walk(log_w: FloatArray, log_u: FloatArray, now: int) -> list[int]:
