@@ -2,13 +2,13 @@
 
 The effects of the finest factor, and of those that nest it, are integrated out by adaptive
 quadrature or unbiased importance draws (``generalised_density.py``), so that beta, the variance
-parameters and further parameters of the family are sampled, by the adaptive importance sampling and
-independence Metropolis of ``importance.py``; effects of other factors are proposed given these. As
-the estimated densities are unbiased the draws are from the posterior all the same, and the mean
-weight is the marginal likelihood p(y).
+parameters and further parameters of the family are sampled, by the adaptive importance sampling of
+``importance.py`` with thinned proposals; effects of other factors are proposed given these. As the
+estimated densities are unbiased the draws are from the posterior all the same, and the mean weight
+is the marginal likelihood p(y).
 
-Nodes are added until twice as many change log p(y | parameters) by less than ``MOST_ERROR`` at the
-draws.
+Rules of few nodes are corrected by a polynomial of what they lack; the error that is left is
+measured at draws of the posterior and no more than ``MOST_ERROR``.
 
 Source: Tran, Scharth, Pitt & Kohn (2013), arXiv:1309.3339; Andrieu & Roberts (2009), Ann. Statist.
 37:697 (why estimates are enough).
@@ -27,20 +27,22 @@ from hierbayes.bayes.generalised_density import (
     GeneralisedTarget,
     first_sizes,
     generalised_target,
+    points_of_correction,
     rough_points,
     start_of,
 )
 from hierbayes.bayes.generalised_effects import effects
 from hierbayes.bayes.importance import (
+    Adapted,
     ImportanceSample,
     Mode,
     Round,
     adapt,
     find_mode_by_values,
-    metropolis,
-    weigh,
+    resampled,
+    weigh_thinned,
 )
-from hierbayes.bayes.mixture import single
+from hierbayes.bayes.thinned import Thinned
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.errors import DataError, SamplingError
 from hierbayes.generalised.conditional import conditional
@@ -48,14 +50,13 @@ from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.specification.specification import Specification
 
-ADAPT = tuple(Round(1000, components, 0.75) for components in (1, 2, 3, 4))
-ADAPT_LARGE = tuple(Round(600, components, 0.7) for components in (1, 2, 3))
+ADAPT = tuple(Round(1000, components, 0.9) for components in (1, 2, 3, 4))
+ADAPT_LARGE = ADAPT[:3]
 ADAPT_HARDER = tuple(Round(3000, components, 0.9) for components in (3, 4, 6, 8))
 MOST_PROPOSALS = 8  # proposals a draw of the chains
-# Effective proposals a draw by the numbers, of rows and nodes, that an evaluation holds: where they
-# cost little chains mix better.
-THIN = ((5e3, 2.3), (2e4, 1.6), (np.inf, 1.1))
-LARGE = 2e4  # numbers from which fewer points are spent on the proposal
+# Effective proposals a draw, and where an evaluation holds many numbers, of rows and nodes.
+THIN, THIN_LARGE = 2.0, 1.4
+LARGE = 1e4  # numbers from which fewer points are spent on the proposal
 CHECKED = 64  # points at which the error of quadrature is measured
 
 
@@ -89,11 +90,10 @@ def sample_generalised(
     rough = replace(target, n_points=rough_points(target), near=AT_MODE)
     mode = find_mode_by_values(rough.log_density, start, first_sizes(target))
     target = replace(target, guide=target.guided(mode.x))
-    target = target.refined(_typical(target, mode, rng), rng)
     found = _explored(target, mode, n=draws * chains, rng=rng)
     if not np.isfinite(found.drawn.log_weights).any():
         raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}")
-    index = metropolis(found.drawn, chains=chains, draws=draws, rng=rng).ravel()
+    index = resampled(found.drawn, chains=chains, draws=draws, rng=rng).ravel()
     return _draws(spec, found, index, (chains, draws), rng, started)
 
 
@@ -107,58 +107,54 @@ class _Explored:
     error: float | None
 
 
-def _typical(target: GeneralisedTarget, mode: Mode, rng: np.random.Generator) -> FloatArray:
-    """Draw points of the posterior, roughly, to measure the error of quadrature at."""
-    around = single(mode.x, mode.covariance)
-    x = around.draw(4 * CHECKED, rng)
-    return _resampled(weigh(x, target.log_density(x), around.log_density(x)), rng)
-
-
-def _resampled(drawn: ImportanceSample, rng: np.random.Generator) -> FloatArray:
-    """Pick points by their weights."""
-    if not np.isfinite(drawn.log_weights).any():
-        return drawn.x[:CHECKED]
-    weights = np.exp(drawn.log_weights - drawn.log_weights.max())
-    return drawn.x[rng.choice(weights.size, size=CHECKED, p=weights / weights.sum())]
-
-
 def _explored(
     target: GeneralisedTarget, mode: Mode, *, n: int, rng: np.random.Generator
 ) -> _Explored:
     """Adapt a proposal and weigh its draws; again with more care where they can't be trusted."""
-    size = target.chunk_size(target.n_draws or target.n_nodes(target.n_points))
-    thin = next(found for most, found in THIN if size < most)
-    rough = replace(target, n_points=rough_points(target), correction=None)
-    for rounds in (ADAPT if size < LARGE else ADAPT_LARGE, ADAPT_HARDER):
-        adapted = adapt(rough.log_density, mode, tails=target.tails, rounds=rounds, rng=rng)
+    rough = replace(target, n_points=rough_points(target))
+    is_large = target.rows.n * target.n_nodes(rough.n_points) > LARGE
+    thin = THIN_LARGE if is_large else THIN
+    for rounds in (ADAPT_LARGE if is_large else ADAPT, ADAPT_HARDER):
+        adapted = adapt(
+            rough.log_density, mode, tails=target.tails, rounds=rounds, rng=rng, thin=True
+        )
+        exact = target.refined(_typical(adapted, points_of_correction(target), rng), rng)
         a_draw = min(thin / max(adapted.efficiency, 0.01), MOST_PROPOSALS)
         x = adapted.proposal.draw(int(np.ceil(n * a_draw)), rng)
-        under = adapted.proposal.log_density(x)
-        found = _weighed(target, x, under, rng)
+        found = _weighed(exact, x, adapted.proposal, rng)
         if found.drawn.pareto_k <= TRUSTED_K:
             break
-    return _checked(found, under, rng)
+    return _checked(found, adapted.proposal, rng)
+
+
+def _typical(seen: Adapted | ImportanceSample, n: int, rng: np.random.Generator) -> FloatArray:
+    """Pick n points of the posterior, or as many as there are, from weighted ones."""
+    w = np.exp(seen.log_weights - seen.log_weights.max(initial=-np.inf))
+    w = np.where(np.isfinite(w), w, 0.0)
+    n = min(n, int((w > 0).sum()))
+    if not n:
+        return seen.x[:1]
+    return seen.x[rng.choice(w.size, size=n, p=w / w.sum(), replace=False)]
 
 
 def _weighed(
-    target: GeneralisedTarget, x: FloatArray, under: FloatArray, rng: np.random.Generator
+    target: GeneralisedTarget, x: FloatArray, proposal: Thinned, rng: np.random.Generator
 ) -> _Explored:
     found = target.estimates(x, rng)
-    return _Explored(target, weigh(x, found.log_density, under), found.kept, None)
+    return _Explored(target, weigh_thinned(x, found.log_density, proposal, rng), found.kept, None)
 
 
 def _checked(
-    found: _Explored, under: FloatArray, rng: np.random.Generator, *, may_refine: bool = True
+    found: _Explored, proposal: Thinned, rng: np.random.Generator, *, may_refine: bool = True
 ) -> _Explored:
     """Measure the error of quadrature at draws of the posterior; more nodes where it is large."""
     target, drawn = found.target, found.drawn
     if target.n_draws:
         return found
-    at = _resampled(drawn, rng)
-    error = target.quadrature_error(at)
+    error = target.quadrature_error(_typical(drawn, CHECKED, rng), rng)
     if error > MOST_ERROR and may_refine:
-        finer = target.refined(at, rng)
-        return _checked(_weighed(finer, drawn.x, under, rng), under, rng, may_refine=False)
+        finer = target.refined(_typical(drawn, points_of_correction(target), rng), rng)
+        return _checked(_weighed(finer, drawn.x, proposal, rng), proposal, rng, may_refine=False)
     return replace(found, error=error)
 
 
@@ -213,7 +209,7 @@ def _error_findings(found: _Explored) -> tuple[Finding, ...]:
         Finding(
             "quadrature_error",
             f"The integrals over the effects of each level, by {n} nodes a column, change the log "
-            f"density by up to {found.error:.2g} where more are taken (allowed up to "
+            f"density by {found.error:.2g} (root mean square) where more are taken (allowed up to "
             f"{MOST_ERROR:g}).",
             'sampler="nuts" does not depend on integrals.',
             {"error": found.error, "nodes": n},

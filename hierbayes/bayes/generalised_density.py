@@ -23,6 +23,7 @@ from scipy.special import gammaln
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.coordinates import Coordinates
+from hierbayes.bayes.surrogate import least_squares, monomials
 from hierbayes.bayes.variance_priors import variance_log_prior
 from hierbayes.generalised.chain import chain_of
 from hierbayes.generalised.chain_integrals import estimates, integrals, n_nodes, spread
@@ -37,6 +38,7 @@ from hierbayes.generalised.joint_modes import (
     no_effects,
     places,
 )
+from hierbayes.linalg.threads import in_threads
 from hierbayes.priors.distributions import Prior
 from hierbayes.priors.model_priors import ModelPriors
 
@@ -44,19 +46,22 @@ FIRST_SD = 0.5  # of the random effects, in units of eta
 UPWARDS = ("shape", "df", "share")  # parameters whose upper end is a simpler family
 # Nodes a column that are tried in turn, each held against about twice as many, by the columns of
 # the chain; importance draws take over where they are not enough, or too many from the start.
-LADDERS = {1: (3, 5, 7, 9, 13, 19, 27, 39, 55), 2: (3, 4, 5, 7, 9), 3: (3, 4, 5, 7, 9)}
-MANY_NODES = 25  # of one factor's rule: as many as importance draws and the moments they need
+LADDERS = {1: (3, 5, 7, 9, 13, 19, 27, 39, 55), 2: (3, 4, 5, 7, 9, 13), 3: (3, 4, 5, 7, 9)}
+MANY_NODES = 49  # of one factor's rule: as many as importance draws and the moments they need
 ROUGH_POINTS = 3  # nodes a column while the proposal adapts: what it misses the weights make good
 DRAWS = (16, 32, 64, 128, 256)  # importance draws a level that are tried in turn
 JUDGED = 16  # points at which rules of enough nodes are held against finer ones
-FEWER = 2  # times as many nodes a rule has that is worth a correction
-CORRECTED_BY = 3  # points for each number of a correction, and more
+NOISY = 64  # points at which the noise of importance draws is measured
+FEWER = 1.5  # times as many nodes a rule has that is worth a correction
+CORRECTED_BY = 2  # points for each number of a correction, and more
+POINTS = 64, 256  # of a correction: at least, at most
 # Variance of the log of estimated densities that is allowed: it costs this part of the draws.
 MOST_NOISE = 0.1
-# Error of log p(y | parameters) by quadrature that is allowed anywhere the posterior has mass. It
-# changes weights by this part of themselves and so moves no mean by more of its sd, a tenth and
-# less of the Monte-Carlo error of thousands of draws.
-MOST_ERROR = 1e-3
+# Error of log p(y | parameters) by quadrature that is allowed, as root mean square over the
+# posterior. A mean moves by no more of its sd than this, a third of the Monte-Carlo error of
+# thousands of draws; and the change by more nodes at which a rule is taken as exact.
+MOST_ERROR = 5e-3
+EXACT = 1e-3
 AT_MODE = 1e-12  # squared distance, in sds, of modes whose differences are taken
 GUIDE_STEP = 1e-3  # of the differences that say how the modes move with the parameters
 FARTHEST = 6.0  # spherical effects beyond which no mode is guessed
@@ -90,22 +95,27 @@ class Guide:
 
 @record(kw_only=False)
 class Correction:
-    """What a rule of few nodes lacks, linear in x and never beyond what was seen of it.
+    """What a rule of few nodes lacks, a polynomial of x and never beyond what was seen of it.
 
     Attributes
     ----------
     centre : array, shape (d,)
-    slopes : array, shape (1 + d,), the first one at the centre
+    whiten : array, shape (d, d)
+    coefficients : array, shape (m,), of the monomials of (x - centre) @ whiten
+    degree : of the polynomial
     ends : smallest and largest value
     """
 
     centre: FloatArray
-    slopes: FloatArray
+    whiten: FloatArray
+    coefficients: FloatArray
+    degree: int
     ends: tuple[float, float]
 
     def at(self, x: FloatArray) -> FloatArray:
         """Values at points x (T, d)."""
-        return np.clip(self.slopes[0] + (x - self.centre) @ self.slopes[1:], *self.ends)
+        z = (x - self.centre) @ self.whiten
+        return np.clip(monomials(z, self.degree) @ self.coefficients, *self.ends)
 
 
 @record
@@ -200,10 +210,11 @@ class GeneralisedTarget:
             phi=self.phi(x),
         )
 
-    def chunk_size(self, n: int) -> int:
-        """Numbers a point of an evaluation with n nodes or draws a row."""
-        J, d = self.rows.labels[0].size, self.rows.n_kept
-        return max(self.rows.n * n, J * self.rows.columns[0] * d, d**2)
+    @property
+    def chunk_size(self) -> int:
+        """Numbers a point of a search for modes."""
+        J, q, d = self.rows.labels[0].size, self.rows.columns[0], self.rows.n_kept
+        return max(self.rows.n, J * q * d, d**2)
 
     def n_nodes(self, n_points: int) -> int:
         """Nodes a row of rules of ``n_points`` a column."""
@@ -211,8 +222,10 @@ class GeneralisedTarget:
 
     def places(self, x: FloatArray, at: Points) -> Places:
         """Find the modes at points x (T, d)."""
-        if self.guide is None:
-            return places(self.rows, at, no_effects(self.rows, at.size), near=self.near)
+        if self.guide is None:  # points are near each other, and so are their modes
+            first = at.some(slice(0, 1))
+            start = places(self.rows, first, no_effects(self.rows, 1), near=NEAR).effects
+            return places(self.rows, at, start.repeated(at.size), near=self.near)
         return places(self.rows, at, self._guess(self.guide, x), near=self.near)
 
     def _onwards(self, x: FloatArray) -> FloatArray | None:
@@ -247,7 +260,8 @@ class GeneralisedTarget:
         """
         n = self.n_points if n_points is None else n_points
         total = self._first(x) if n_points is None else self.log_prior(x)
-        for chunk in self.rows.chunks(x.shape[0], self.chunk_size(self.n_nodes(n))):
+
+        def work(chunk: slice) -> None:
             at = self.points(x[chunk])
             found = self.places(x[chunk], at)
             moved = self._onwards(x[chunk])
@@ -256,6 +270,8 @@ class GeneralisedTarget:
             total[chunk] += integrals(self.rows, there, found, n, moved=moved).log_likelihood
             if self.rows.kept:
                 total[chunk] -= 0.5 * ((c**2).sum(axis=1) + found.elimination.log_det_kept)
+
+        in_threads(work, self.rows.chunks(x.shape[0], self.chunk_size))
         return np.where(np.isfinite(total), total, -np.inf)
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -263,8 +279,9 @@ class GeneralisedTarget:
         """Estimate p(y, x) at points x (T, d) without bias, but for the error of quadrature."""
         total = self._first(x)
         kept = np.empty((x.shape[0], self.rows.n_kept))
-        n = self.n_draws or self.n_nodes(self.n_points)
-        for chunk in self.rows.chunks(x.shape[0], self.chunk_size(n)):
+
+        def work(part: tuple[slice, np.random.Generator]) -> None:
+            chunk, rng = part
             at = self.points(x[chunk])
             found = self.places(x[chunk], at)
             moved = self._onwards(x[chunk])
@@ -280,6 +297,8 @@ class GeneralisedTarget:
             else:
                 found_at = integrals(self.rows, at, found, self.n_points, moved=moved)
                 total[chunk] += found_at.log_likelihood
+
+        in_threads(work, self.rows.random_chunks(x.shape[0], self.chunk_size, rng))
         return Estimates(log_density=np.where(np.isfinite(total), total, -np.inf), kept=kept)
 
     @cached_property
@@ -343,11 +362,7 @@ class GeneralisedTarget:
     @property
     def ladder(self) -> tuple[int, ...]:
         """Nodes a column to be tried."""
-        columns = sum(self.rows.columns)
-        every = LADDERS.get(columns, ())
-        if self.rows.depth > 1 or columns == 1:
-            return every
-        return tuple(n for n in every if n**columns < MANY_NODES)
+        return LADDERS.get(sum(self.rows.columns), ())
 
     def finer(self, n_points: int) -> int:
         """Nodes a column that others are held against."""
@@ -355,64 +370,67 @@ class GeneralisedTarget:
 
     def refined(self, x: FloatArray, rng: np.random.Generator) -> "GeneralisedTarget":
         """Return the target with the fewest nodes, or draws a level, that are exact enough at x."""
+        may_draw = self.rows.depth == 1 and self.rows.columns[0] > 1
         for n in self.ladder:
-            exact = replace(self, n_points=n, n_exact=n, correction=None)
-            if exact.quadrature_error(x[:JUDGED]) <= MOST_ERROR:
+            exact = replace(self, n_points=n, n_exact=n, correction=None, n_draws=0)
+            if exact.quadrature_error(x[:JUDGED], rng) <= EXACT:
                 break
         else:
-            if self.rows.depth == 1 and self.rows.columns[0] > 1:
+            if may_draw:
                 return self._drawing(x, rng)
-        for n in self.ladder:
-            if FEWER * self.n_nodes(n) > self.n_nodes(exact.n_points):
-                break
-            corrected = exact._corrected(n, x)
-            if corrected is not None:
-                return corrected
-        return exact
+        corrected = exact._corrected(x, rng)
+        if corrected is None and may_draw and self.n_nodes(exact.n_points) > MANY_NODES:
+            return self._drawing(x, rng)
+        return exact if corrected is None else corrected
 
-    def _corrected(self, n: int, x: FloatArray) -> "GeneralisedTarget | None":
-        """Take fewer nodes and what they lack as a linear function of x, if it is one."""
-        exact, rough = self._by_rules(x, (self.n_exact, n))
-        lack = exact - rough
-        centre = x.mean(axis=0)
-        design = np.column_stack([np.ones(x.shape[0]), x - centre])
-        if not np.isfinite(lack).all() or CORRECTED_BY * design.shape[1] > x.shape[0]:
+    def _corrected(self, x: FloatArray, rng: np.random.Generator) -> "GeneralisedTarget | None":
+        """Take fewer nodes and what they lack as a polynomial of x, if it is one."""
+        most = self.n_nodes(self.n_exact) / FEWER
+        fewer = tuple(n for n in self.ladder if self.n_nodes(n) <= most)
+        if not fewer:
             return None
-        Q, R = np.linalg.qr(design)
-        left_out = (lack - Q @ (Q.T @ lack)) / (1 - (Q**2).sum(axis=1))
-        if np.abs(left_out).max() > MOST_ERROR / 2:
-            return None
-        slopes = np.linalg.lstsq(R, Q.T @ lack)[0]
-        correction = Correction(centre, slopes, (lack.min(), lack.max()))
-        return replace(self, n_points=n, correction=correction)
+        exact, *rough = self._by_rules(x, (self.n_exact, *fewer), rng)
+        for n, values in zip(fewer, rough, strict=True):
+            correction = _correction(x, exact - values)
+            if correction is not None:
+                return replace(self, n_points=n, correction=correction)
+        return None
 
     def _drawing(self, x: FloatArray, rng: np.random.Generator) -> "GeneralisedTarget":
+        points = rough_points(self)
         for n_draws in DRAWS:
-            finer = replace(self, n_draws=n_draws, n_points=rough_points(self))
-            if finer.noise(x, rng) <= MOST_NOISE:
+            finer = replace(self, n_draws=n_draws, n_points=points, correction=None)
+            if finer.noise(x[:NOISY], rng) <= MOST_NOISE:
                 break
         return finer
 
-    def quadrature_error(self, x: FloatArray) -> float:
-        """Largest change of the log density at points x by more nodes than are held exact."""
-        now, exact = self._by_rules(x, (self.n_points, self.finer(self.n_exact)))
+    def quadrature_error(self, x: FloatArray, rng: np.random.Generator) -> float:
+        """Change of the log density at points x by more nodes than are held exact (rms)."""
+        now, exact = self._by_rules(x, (self.n_points, self.finer(self.n_exact)), rng)
         if self.correction is not None:
             now = now + self.correction.at(x)
         both = np.isfinite(now) & np.isfinite(exact)
-        return float(np.abs(now - exact)[both].max(initial=0.0))
+        return float(np.sqrt(np.mean((now - exact)[both] ** 2))) if both.any() else 0.0
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def _by_rules(self, x: FloatArray, rules: tuple[int, ...]) -> FloatArray:
-        """Log p(y | x, kept effects near their mode) at points x (T, d) by several rules."""
+    def _by_rules(
+        self, x: FloatArray, rules: tuple[int, ...], rng: np.random.Generator
+    ) -> FloatArray:
+        """Log p(y | x, kept effects drawn given x) at points x (T, d) by several rules."""
         out = np.empty((len(rules), x.shape[0]))
-        for chunk in self.rows.chunks(x.shape[0], self.chunk_size(self.n_nodes(max(rules)))):
+
+        def work(part: tuple[slice, np.random.Generator]) -> None:
+            chunk, rng = part
             at = self.points(x[chunk])
             found = self.places(x[chunk], at)
             moved = self._onwards(x[chunk])
             if moved is not None:
+                moved = moved + _kept_steps(found, rng)[0]
                 at = self.rows.with_kept(at, found.effects.c + moved)
             for i, n in enumerate(rules):
                 out[i, chunk] = integrals(self.rows, at, found, n, moved=moved).log_likelihood
+
+        in_threads(work, self.rows.random_chunks(x.shape[0], self.chunk_size, rng))
         return out
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -427,6 +445,28 @@ class GeneralisedTarget:
             for _ in range(2)
         )
         return float(np.mean((one - other) ** 2) / 2)
+
+
+def _correction(x: FloatArray, lack: FloatArray) -> Correction | None:
+    """Find the polynomial that the lack (T,) of a rule at points x (T, d) is, if it is one."""
+    try:
+        whiten = np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False, ddof=0))).T
+    except np.linalg.LinAlgError:
+        return None
+    if not np.isfinite(lack).all():
+        return None
+    centre = x.mean(axis=0)
+    z, ends = (x - centre) @ whiten, (float(lack.min()), float(lack.max()))
+    best, least = None, MOST_ERROR / 1.5
+    for degree in (1, 2):
+        M = monomials(z, degree)
+        if M.shape[0] < CORRECTED_BY * M.shape[1]:
+            break
+        coefficients, left_out = least_squares(M, lack, np.ones(lack.size))
+        error = float(np.sqrt(np.mean(left_out**2)))
+        if error < least:
+            best, least = Correction(centre, whiten, coefficients, degree, ends), error
+    return best
 
 
 def _kept_steps(found: Places, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
@@ -471,6 +511,12 @@ def start_of(target: GeneralisedTarget) -> FloatArray:
     sds = [FIRST_SD * np.sqrt((basis**2).sum(axis=1)) for basis in target.model.z_bases]
     roots = [np.eye(len(columns)) for _, columns in target.model.shape.terms]
     return np.concatenate([target.coordinates.phi(sds, roots, 1.0), phi * target.signs, beta])
+
+
+def points_of_correction(target: GeneralisedTarget) -> int:
+    """How many points a polynomial of degree two in all coordinates wants."""
+    d = target.ends[2]
+    return int(np.clip(2 * CORRECTED_BY * (d + 1) * (d + 2) / 2, *POINTS))
 
 
 def rough_points(target: GeneralisedTarget) -> int:

@@ -15,10 +15,11 @@ from hierbayes.errors import SamplingError
 from hierbayes.generalised.chain_integrals import integrals, proposal
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Effects, Places, places
+from hierbayes.linalg.threads import in_threads
 
 # Proposals a level of its effects: the first is a start near the target already, and each further
-# one leaves less than half of what is left of the difference.
-CANDIDATES = 6
+# one leaves less than a seventh of what is left of the difference.
+CANDIDATES = 4
 # Rounds of them until one has a density, where a link leaves many effects without a mean.
 ROUNDS = 20
 
@@ -35,8 +36,9 @@ def effects(
     roots = target.coordinates.roots(target.variances(x))
     sizes = zip(rows.model.levels.n_levels, rows.model.shape.sizes, strict=True)
     out = [np.empty((x.shape[0], J, q)) for J, q in sizes]
-    n_nodes = max(target.n_nodes(target.n_points), CANDIDATES * target.n_nodes(1))
-    for chunk in rows.chunks(x.shape[0], target.chunk_size(n_nodes)):
+
+    def work(part: tuple[slice, np.random.Generator]) -> None:
+        chunk, rng = part
         at = target.points(x[chunk])
         found = target.places(x[chunk], at)
         moved = kept[chunk] - found.effects.c
@@ -45,6 +47,8 @@ def effects(
         for k, u in enumerate(drawn):
             b = np.einsum("tab,jtb->tja", roots[rows.chain[k]][chunk], u)
             out[rows.chain[k]][chunk][:, rows.labels[k]] = b
+
+    in_threads(work, rows.random_chunks(x.shape[0], target.chunk_size, rng))
     for f, part, J, q in rows.kept_pattern.slices:
         out[f] = np.einsum("tab,tjb->tja", roots[f], kept[:, part].reshape(-1, J, q))
     return out

@@ -117,6 +117,37 @@ def integrals(
         of what is below are wanted in place of the rule's: parts are then log densities there
     moved : array, shape (T, d), how far kept effects are from where they were at ``found``
     """
+    per_level = n_nodes(rows, n_points)
+    if outermost is not None:
+        per_level = outermost.shape[3] * per_level // n_points ** rows.columns[-1]
+    chunks = rows.chunks(at.size, rows.labels[0].size * per_level)
+    if len(chunks) == 1:
+        return _integrals(rows, at, found, n_points, outermost, moved)
+    parts = [
+        _integrals(
+            rows,
+            at.some(own),
+            found.some(own),
+            n_points,
+            None if outermost is None else outermost[:, own],
+            None if moved is None else moved[own],
+        )
+        for own in chunks
+    ]
+    return Integrals(
+        log_parts=np.concatenate([part.log_parts for part in parts], axis=1),
+        nodes=np.concatenate([part.nodes for part in parts], axis=1),
+    )
+
+
+def _integrals(
+    rows: ChainRows,
+    at: Points,
+    found: Places,
+    n_points: int,
+    outermost: FloatArray | None,
+    moved: FloatArray | None,
+) -> Integrals:
     D, factor = rows.depth, found.elimination
     nodes, log_weights = _nodes(rows, found, n_points, outermost=outermost, moved=moved)
     parts = rows.log_density(at, nodes)

@@ -12,7 +12,7 @@ the chain have nodes for each of those of the factors above it, (J_k, T, q_k, M_
 M_k = M_(k+1) N_k, the factor's own N_k last.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -24,9 +24,9 @@ from hierbayes.families.mean_ends import has_mean
 from hierbayes.families.series import Series
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.kept_pattern import KeptPattern
-from hierbayes.generalised.row_sums import RowSums
+from hierbayes.generalised.row_sums import Moments, RowSums
 
-AT_ONCE = 2**18  # numbers a row, point and node worked on together: what stays in a cache
+AT_ONCE = 2**18  # numbers that are worked on together: what stays in a cache
 
 
 @record
@@ -49,7 +49,7 @@ class Points:
         """Number of points T."""
         return self.base.shape[1]
 
-    def some(self, at: IntArray | BoolArray) -> "Points":
+    def some(self, at: IntArray | BoolArray | slice) -> "Points":
         """Return some of the points."""
         Lambdas = tuple(Lambda[at] for Lambda in self.Lambdas)
         return Points(base=self.base[:, at], Lambdas=Lambdas, phi=self.phi[at])
@@ -152,10 +152,18 @@ class ChainRows:
             return levels
         return add.reduceat(levels, self._level_starts[k, m], axis=axis)
 
-    def chunks(self, T: int, a_point: int) -> Iterator[slice]:
+    def chunks(self, T: int, a_point: int) -> list[slice]:
         """Slices of T points that are worked on together, of so many numbers a point."""
         step = max(1, AT_ONCE // max(a_point, 1))
-        return (slice(start, start + step) for start in range(0, T, step))
+        return [slice(start, start + step) for start in range(0, T, step)]
+
+    def random_chunks(
+        self, T: int, a_point: int, rng: np.random.Generator
+    ) -> list[tuple[slice, np.random.Generator]]:
+        """Return ``chunks`` with a generator each, so that their order does not matter."""
+        chunks = self.chunks(T, a_point)
+        seeds = rng.integers(2**63, size=len(chunks)).tolist()
+        return [(own, np.random.default_rng(seed)) for own, seed in zip(chunks, seeds, strict=True)]
 
     def inner(self) -> "ChainRows":
         """Return the rows without the outermost factor of the chain and without kept ones."""
@@ -169,17 +177,13 @@ class ChainRows:
 
     def with_kept(self, at: Points, c: FloatArray) -> Points:
         """Put kept effects (T, d) into the base."""
-        return replace(at, base=at.base + self.kept_rows(at, c)) if self.kept else at
-
-    def kept_rows(self, at: Points, c: FloatArray) -> FloatArray:
-        """Contribution of kept effects (T, d) to eta, (n, T)."""
-        total = np.zeros((self.n, 1))
-        for f, part, J, q in self.kept_pattern.slices:
+        if not self.kept:
+            return at
+        base, pattern = at.base, self.kept_pattern
+        for f, part, J, q in pattern.slices:
             b = c[:, part].reshape(-1, J, q) @ np.swapaxes(at.Lambdas[f], 1, 2)
-            codes, z = self.model.levels.codes[f], self.model.levels.z[f]
-            for a in range(q):
-                total = total + z[a][:, None] * b[:, :, a].T[codes]
-        return total
+            base = pattern.with_effects(base, b, f)
+        return replace(at, base=base)
 
     def with_outermost(self, at: Points, u: FloatArray) -> Points:
         """Put effects (J, T, q) of the outermost factor of the chain into the base."""
@@ -187,7 +191,7 @@ class ChainRows:
 
     @cached_property
     def _sums(self) -> RowSums | None:
-        """Short sums of the log densities, for families that have them."""
+        """Compiled sums of the log densities, for families that have them."""
         model, family = self.model, self.model.family
         kind = family.name, family.link.name
         is_logit = kind in (("bernoulli", "logit"), ("binomial", "logit"))
@@ -200,9 +204,17 @@ class ChainRows:
             trials=ones if model.trials is None else model.trials,
             counts=ones if self.counts is None else self.counts,
             starts=self.row_starts[0],
-            z=tuple(self.z(k) for k in range(self.depth)),
-            parents=tuple(codes[self.row_starts[0]] for codes in self.codes),
+            z=np.concatenate([self.z(k) for k in range(self.depth)]),
         )
+
+    def columns_of(self, k: int) -> slice:
+        """Place of the columns of a factor among those of the chain."""
+        start = sum(self.columns[:k])
+        return slice(start, start + self.columns[k])
+
+    def _at_finest(self, levels: FloatArray, k: int) -> FloatArray:
+        """Values (J_k, ...) of the levels of a factor of the chain at the finest ones."""
+        return levels if k == 0 else levels[self.parents[0, k]]
 
     def _effects(self, at: Points, u: FloatArray, k: int) -> FloatArray:
         """Effects Lambda u (J, T, q, M) of a factor of the chain."""
@@ -231,31 +243,60 @@ class ChainRows:
     def log_density(self, at: Points, u: Sequence[FloatArray]) -> FloatArray:
         """Log density of the rows of each level of the finest factor, (J_0, T, M_0)."""
         if self._sums is not None:
-            b = [self._effects(at, own, k) for k, own in enumerate(u)]
-            with np.errstate(all="ignore"):
-                found = self._sums.log_density(at.base, b)
-            if found is not None:
-                return np.where(np.isfinite(found), found, -np.inf)
-        model, eta = self.model, self.eta(at, u)
-        family = model.family
+            b = [self._at_finest(self._effects(at, own, k), k) for k, own in enumerate(u)]
+            found = self._sums.log_density(at.base, b)
+            return np.where(np.isfinite(found), found, -np.inf)
+        T, M = u[0].shape[1], u[0].shape[3]
+        out = np.empty((self.labels[0].size, T, M))
+        for part in self.chunks(T, self.n * M):
+            out[:, part] = self._by_rows(at.some(part), [own[:, part] for own in u])
+        return out
+
+    def _by_rows(self, at: Points, u: Sequence[FloatArray]) -> FloatArray:
+        """Do the same by the density of each row."""
+        family, eta = self.model.family, self.eta(at, u)
         with np.errstate(all="ignore"):
             values = family.log_density(  # type: ignore[misc]
-                _rows(model.y), Mean(eta=eta, link=family.link), self._given(at)
+                _rows(self.model.y), Mean(eta=eta, link=family.link), self._given(at)
             )
         possible = np.isfinite(values) & has_mean(family, eta)
         if not possible.all():
             values = np.where(possible, values, -np.inf)
         return self.summed(values)
 
-    def second_order(self, at: Points, eta: FloatArray) -> tuple[FloatArray, ...]:
-        """Values, slopes and curvatures of not less than zero of the rows at eta (n, T).
+    def moments(self, at: Points, u: Sequence[FloatArray]) -> Moments:
+        """Add up what a step needs of the rows of each finest level, at effects (J_k, T, q_k).
 
-        Values are up to a constant of the data.
+        Values are up to a constant of the data, curvatures are not less than zero, and what is
+        wanted of single rows is what kept effects need.
         """
+        wide = [own[..., None] for own in u]
         if self._sums is not None:
-            with np.errstate(all="ignore"):
-                value, slope, weight = self._sums.second_order(eta)
-            return np.where(np.isfinite(value), value, -np.inf), slope, weight
+            effects = [self._at_finest(self._effects(at, own, k), k) for k, own in enumerate(wide)]
+            return self._sums.moments(at.base, effects, with_rows=bool(self.kept))
+        value, slope, weight = self._second_order(at, self.eta(at, wide)[..., 0])
+        z = np.concatenate([self.z(k) for k in range(self.depth)])
+        own = self.summed(value)
+        curvature = np.empty((*own.shape, z.shape[0], z.shape[0]))
+        for a, left in enumerate(z):
+            for b, right in enumerate(z[: a + 1]):
+                sums = self.summed((left * right)[:, None] * weight)
+                curvature[:, :, a, b] = curvature[:, :, b, a] = sums
+        return Moments(
+            value=own,
+            slope=self.sums_of(slope),
+            curvature=curvature,
+            row_slope=slope.T,
+            row_weight=weight.T,
+        )
+
+    def sums_of(self, slope: FloatArray) -> FloatArray:
+        """Add slopes (n, T) times the columns of the chain up by finest level, (J_0, T, Q)."""
+        columns = [z for k in range(self.depth) for z in self.z(k)]
+        return np.stack([self.summed(z[:, None] * slope) for z in columns], axis=2)
+
+    def _second_order(self, at: Points, eta: FloatArray) -> tuple[FloatArray, ...]:
+        """Values, slopes and curvatures of the rows at eta (n, T)."""
         with np.errstate(all="ignore"):
             found: Series = self.model.family.derivatives(
                 self.model.y[:, None],

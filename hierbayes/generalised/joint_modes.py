@@ -23,6 +23,7 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.generalised.chain_rows import ChainRows, Points
+from hierbayes.generalised.row_sums import Moments
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     product_stack,
@@ -54,9 +55,15 @@ class Effects:
     u: tuple[FloatArray, ...]
     c: FloatArray
 
-    def some(self, at: IntArray | BoolArray) -> "Effects":
+    def some(self, at: IntArray | BoolArray | slice) -> "Effects":
         """Return those at some of the points."""
         return Effects(u=tuple(u[:, at] for u in self.u), c=self.c[at])
+
+    def repeated(self, T: int) -> "Effects":
+        """Return those of one point for T points."""
+        return Effects(
+            u=tuple(np.repeat(u, T, axis=1) for u in self.u), c=np.repeat(self.c, T, axis=0)
+        )
 
 
 @record
@@ -76,7 +83,7 @@ class Elimination:
     to_kept: tuple[FloatArray, ...]
     kept_inverse: FloatArray
 
-    def some(self, at: IntArray | BoolArray) -> "Elimination":
+    def some(self, at: IntArray | BoolArray | slice) -> "Elimination":
         """Return that at some of the points."""
         return Elimination(
             roots=tuple(L[:, at] for L in self.roots),
@@ -108,7 +115,7 @@ class Places:
     effects: Effects
     elimination: Elimination
 
-    def some(self, at: IntArray | BoolArray) -> "Places":
+    def some(self, at: IntArray | BoolArray | slice) -> "Places":
         """Return those at some of the points."""
         return Places(effects=self.effects.some(at), elimination=self.elimination.some(at))
 
@@ -188,7 +195,8 @@ def from_joint_mode(rows: ChainRows, at: Points, found: Places, spread: FloatArr
     eta = rows.eta(there, [u[..., None] for u in found.effects.u])[..., 0]
     slope = 0.5 * rows.third_order(at, eta) * spread
     none = no_effects(rows, at.size)
-    return _solved(rows, found.elimination, _along(rows, at, none, slope)).c
+    pull = _along(rows, at, none, rows.sums_of(slope), slope.T)
+    return _solved(rows, found.elimination, pull).c
 
 
 @record
@@ -224,16 +232,14 @@ class _Search:
     def around(self, effects: Effects) -> _State:
         """Evaluate the rows and find the Newton step."""
         rows, at = self.rows, self.at
-        there = rows.with_kept(at, effects.c)
-        eta = rows.eta(there, [u[..., None] for u in effects.u])[..., 0]
-        value, slope, weight = rows.second_order(at, eta)
-        last = rows.depth - 1
-        h = -self._in_units(rows.summed(value, last), last)
+        sums = rows.moments(rows.with_kept(at, effects.c), effects.u)
+        value = np.where(np.isfinite(sums.value), sums.value, -np.inf)
+        h = -self._in_units(value, 0)
         for k, u in enumerate(effects.u):
             h = h + self._in_units(0.5 * (u**2).sum(axis=2), k)
         h = h + 0.5 * (effects.c**2).sum(axis=1)
-        fall = _along(rows, at, effects, slope)
-        elimination = Blocks(rows, at, weight).eliminated()
+        fall = _along(rows, at, effects, sums.slope, sums.row_slope)
+        elimination = Blocks(rows, at, sums).eliminated()
         step = _solved(rows, elimination, fall)
         farthest = (fall.c * step.c).sum(axis=1) / max(rows.n_kept, 1)
         for k in range(rows.depth):
@@ -298,27 +304,29 @@ class _Search:
         )
 
 
-def _along(rows: ChainRows, at: Points, effects: Effects, slope: FloatArray) -> Effects:
-    """Lambda'Z'g - u of slopes g (n, T) of the rows and spherical effects u."""
+def _along(
+    rows: ChainRows, at: Points, effects: Effects, sums: FloatArray, slope: FloatArray
+) -> Effects:
+    """Lambda'Z'g - u of slopes g (T, n) of the rows, with their sums, and spherical effects u."""
     u = []
     for k, own in enumerate(effects.u):
-        sums = np.stack([rows.summed(z[:, None] * slope, k) for z in rows.z(k)], axis=2)
+        pulls = rows.gathered(sums[:, :, rows.columns_of(k)], 0, k)
         with np.errstate(all="ignore"):
-            pull = np.einsum("tcd,jtc->jtd", at.Lambdas[rows.chain[k]], sums) - own
+            pull = np.einsum("tcd,jtc->jtd", at.Lambdas[rows.chain[k]], pulls) - own
         u.append(np.where(np.isfinite(pull), pull, -own))
     c = -effects.c
     for f, part, J, q in rows.kept_pattern.slices:
-        sums = rows.kept_pattern.sums_of(slope, f)
-        own = product_stack(sums, at.Lambdas[f]).reshape(-1, J * q)
+        pulls = rows.kept_pattern.sums_of(slope, f)
+        own = product_stack(pulls, at.Lambdas[f]).reshape(-1, J * q)
         c[:, part] += np.where(np.isfinite(own), own, 0.0)
     return Effects(u=tuple(u), c=c)
 
 
 class Blocks:
-    """Blocks of Lambda'Z'WZ Lambda + I for weights (n, T)."""
+    """Blocks of Lambda'Z'WZ Lambda + I for curvatures W of the rows."""
 
-    def __init__(self, rows: ChainRows, at: Points, weight: FloatArray) -> None:
-        self.rows, self.at, self.weight = rows, at, weight
+    def __init__(self, rows: ChainRows, at: Points, sums: Moments) -> None:
+        self.rows, self.at, self.sums = rows, at, sums
 
     def eliminated(self) -> Elimination:
         """Eliminate the chain, finest factor first, then the kept effects."""
@@ -360,20 +368,11 @@ class Blocks:
     def _between(self, k: int, m: int) -> FloatArray:
         """Lambda_k'Z_k'WZ_m Lambda_m, (J_k, T, q_k, q_m)."""
         rows = self.rows
-        left, right = rows.z(k), rows.z(m)
-        J = rows.labels[k].size
-        W = np.empty((J, self.weight.shape[1], left.shape[0], right.shape[0]))
-        for a in range(left.shape[0]):
-            for b in range(right.shape[0]):
-                if k == m and b > a:
-                    continue
-                product = left[a] * right[b]
-                W[:, :, a, b] = rows.summed(product[:, None] * self.weight, k)
-                if k == m:
-                    W[:, :, b, a] = W[:, :, a, b]
+        W = self.sums.curvature[:, :, rows.columns_of(k), rows.columns_of(m)]
+        W = rows.gathered(W, 0, k)
         with np.errstate(all="ignore"):
             La, Lb = self._lambda(rows.chain[k]), self._lambda(rows.chain[m])
-            if left.shape[0] == right.shape[0] == 1:
+            if W.shape[2:] == (1, 1):
                 return np.asarray(W * (La * Lb))
             return np.asarray(np.swapaxes(La, 1, 2) @ W @ Lb)
 
@@ -382,7 +381,7 @@ class Blocks:
         rows = self.rows
         if not rows.kept:
             return np.empty((self.at.size, rows.labels[k].size, rows.columns[k], 0))
-        M = rows.kept_pattern.with_chain(self.weight, k)
+        M = rows.kept_pattern.with_chain(self.sums.row_weight, k)
         M = self._times_kept(M)
         La = self._lambda(rows.chain[k])[:, None]
         return np.asarray(M * La if La.shape[-1] == 1 else np.swapaxes(La, 2, 3) @ M)
@@ -403,7 +402,7 @@ class Blocks:
         d = self.rows.n_kept
         if not d:
             return np.empty((self.at.size, 0, 0))
-        M = self._times_kept(self.rows.kept_pattern.among_kept(self.weight))
+        M = self._times_kept(self.rows.kept_pattern.among_kept(self.sums.row_weight))
         return np.asarray(self._times_kept(np.swapaxes(M, 1, 2)) + np.eye(d))
 
 

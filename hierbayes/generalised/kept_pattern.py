@@ -1,7 +1,6 @@
 """Where the effects that are not integrated out meet each other, and the levels of the chain.
 
-Products Z_k'WZ_c and Z_c'WZ_c for weights W of the rows at many points at once: all indices are
-made once, and each entry is a sum over the rows that two levels share.
+Products Z_k'WZ_c and Z_c'WZ_c for weights W of the rows at many points at once.
 """
 
 from functools import cached_property
@@ -10,6 +9,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.weighted import WeightedLevels
+from hierbayes.generalised.row_products import add_effects, add_products, add_rows
 
 
 @record
@@ -45,74 +45,45 @@ class KeptPattern:
         """Number of kept effects d."""
         return self.slices[-1][1].stop if self.slices else 0
 
-    def sums_of(self, values: FloatArray, f: int) -> FloatArray:
-        """Z_f'r of rows r (n, T) for a kept factor, (T, J, q)."""
-        order, starts, _ = self._meetings[f,]
-        sums = [self._sums(values, z, order, starts) for z in self.levels.z[f]]
-        return np.stack(sums, axis=2).swapaxes(0, 1)
-
-    def with_chain(self, weight: FloatArray, k: int) -> FloatArray:
-        """Z_k'WZ_c for a factor of the chain and weights (n, T), (T, J_k, q_k, d)."""
-        z = self.levels.z
-        left = z[self.chain[k]]
-        J = int(self.codes[k].max()) + 1
-        out = np.zeros((weight.shape[1], J, left.shape[0], self.size))
-        for f, part, _, q in self.slices:
-            order, starts, one = self._meetings[-1 - k, f]
-            rows, columns = self.codes[k][one], part.start + self.levels.codes[f][one] * q
-            for a in range(left.shape[0]):
-                for b in range(q):
-                    sums = self._sums(weight, left[a] * z[f][b], order, starts)
-                    out[:, rows, a, columns + b] = sums.T
+    def with_effects(self, base: FloatArray, b: FloatArray, f: int) -> FloatArray:
+        """Add effects b (T, J, q) of a kept factor to the rows of base (n, T)."""
+        z, codes = self.levels.z[f], self.levels.codes[f]
+        out = np.empty((z.shape[1], b.shape[0]))
+        wide = np.ascontiguousarray(np.broadcast_to(base, out.shape))
+        add_effects(wide, np.ascontiguousarray(b.transpose(1, 2, 0)), z, codes, out)
         return out
 
+    def sums_of(self, values: FloatArray, f: int) -> FloatArray:
+        """Z_f'r of rows r (T, n) for a kept factor, (T, J, q)."""
+        z = self.levels.z[f]
+        out = np.zeros((values.shape[0], self.levels.n_levels[f], z.shape[0]))
+        add_rows(np.ascontiguousarray(values), z * self._counts, self.levels.codes[f], out)
+        return out
+
+    def with_chain(self, weight: FloatArray, k: int) -> FloatArray:
+        """Z_k'WZ_c for a factor of the chain and weights (T, n), (T, J_k, q_k, d)."""
+        z, own = self.levels.z[self.chain[k]], self.codes[k]
+        T, J, q = weight.shape[0], int(own.max()) + 1, z.shape[0]
+        return self._with(weight, z, own * q, J * q).reshape(T, J, q, self.size)
+
     def among_kept(self, weight: FloatArray) -> FloatArray:
-        """Z_c'WZ_c for weights (n, T), (T, d, d)."""
-        z, codes = self.levels.z, self.levels.codes
-        out = np.zeros((weight.shape[1], self.size, self.size))
+        """Z_c'WZ_c for weights (T, n), (T, d, d)."""
+        out = np.zeros((weight.shape[0], self.size, self.size))
+        for f, part, J, q in self.slices:
+            codes = self.levels.codes[f]
+            out[:, part] = self._with(weight, self.levels.z[f], codes * q, J * q)
+        return out
+
+    def _with(self, weight: FloatArray, z: FloatArray, rows: IntArray, n_rows: int) -> FloatArray:
+        """Z'WZ_c for columns z (q, n) that belong into rows from those of ``rows`` on."""
+        out = np.zeros((weight.shape[0], n_rows, self.size))
+        weight, left = np.ascontiguousarray(weight), z * self._counts
         for f, part, _, q in self.slices:
-            for g, other, _, q_g in self.slices:
-                if g < f:
-                    continue
-                order, starts, one = self._meetings[f, g]
-                for a in range(q):
-                    for b in range(q_g):
-                        sums = self._sums(weight, z[f][a] * z[g][b], order, starts).T
-                        left = part.start + codes[f][one] * q + a
-                        right = other.start + codes[g][one] * q_g + b
-                        out[:, left, right] = out[:, right, left] = sums
+            columns = part.start + self.levels.codes[f] * q
+            add_products(weight, left, self.levels.z[f], rows, columns, out)
         return out
 
     @cached_property
-    def _meetings(self) -> dict[tuple[int, ...], tuple[IntArray, IntArray, IntArray]]:
-        """Rows in the order of the pairs of levels they are in, where pairs begin, a row of each.
-
-        Keys are a kept factor, two of them, or -1 - k and a kept factor for factor k of the chain.
-        """
-        codes = self.levels.codes
-        found: dict[tuple[int, ...], tuple[IntArray, IntArray, IntArray]] = {}
-        for f in self.kept:
-            found[f,] = _grouped(codes[f])
-            for g in self.kept:
-                if g >= f:
-                    found[f, g] = _grouped(codes[f], codes[g])
-            for k, own in enumerate(self.codes):
-                found[-1 - k, f] = _grouped(own, codes[f])
-        return found
-
-    def _sums(
-        self, weight: FloatArray, product: FloatArray, order: IntArray, starts: IntArray
-    ) -> FloatArray:
-        if self.counts is not None:
-            product = product * self.counts
-        weighted = weight if (product == 1).all() else product[:, None] * weight
-        return np.add.reduceat(weighted[order], starts, axis=0)
-
-
-def _grouped(*codes: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    order = np.lexsort(codes[::-1])
-    changes = np.zeros(order.size - 1, dtype=np.bool_)
-    for code in codes:
-        changes |= np.diff(code[order]) != 0
-    starts = np.append(0, 1 + np.flatnonzero(changes))
-    return order, starts, order[starts]
+    def _counts(self) -> FloatArray:
+        n = self.levels.codes[0].size
+        return np.ones(n) if self.counts is None else self.counts

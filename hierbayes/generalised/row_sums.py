@@ -1,24 +1,50 @@
-"""Sums of log densities over the rows of a level, short for the two families most models have.
+"""Sums over the rows of a level, compiled, for the two families that most models have.
 
     logit of a probability  sum_i y_i eta_i - n_i log(1 + exp(eta_i)) + constant
     log of Poisson's mean   sum_i y_i eta_i - exp(eta_i) + constant
 
 The first part is linear in the effects, and needs sums of y z over rows once. In the second the
-factor exp of an effect is common to all rows of a level where its column is one, so that it is
-taken once a level and not once a row; and a sum of logarithms is the logarithm of a product.
+factor exp of an effect is common to all rows of a level with the same columns z, so that it is
+taken once for all of them where there are few different z; and a sum of logarithms is the logarithm
+of a product.
+
+Imports numba: only samplers import it.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+from numba import njit
 from scipy.special import gammaln
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import FloatArray, Int64Array, IntArray, record
 
-SEGMENT = 16  # rows whose product is taken at a time
-# Largest eta for which such a product is a number, with a margin: 16 times 40 is less than 709.
+SEGMENT = 16  # factors of a product, whose logarithm is taken then
+# Largest eta for which exp is taken: 16 times 40 is less than 709; beyond, log(1 + exp(eta)) is eta
+# in every digit.
 LARGEST = 40.0
+MOST_KINDS = 4  # different z of rows for which exp is taken once a level and not once a row
+
+
+@record
+class Moments:
+    """Sums over the rows of each level of the finest factor.
+
+    Attributes
+    ----------
+    value : array, shape (J, T), of log densities up to a constant
+    slope : array, shape (J, T, Q), of slopes in eta times z
+    curvature : array, shape (J, T, Q, Q), of curvatures in eta times z z'
+    row_slope, row_weight : arrays, shape (T, n), slopes and curvatures of the rows, if wanted
+    """
+
+    value: FloatArray
+    slope: FloatArray
+    curvature: FloatArray
+    row_slope: FloatArray
+    row_weight: FloatArray
 
 
 @record
@@ -30,8 +56,7 @@ class RowSums:
     is_count : whether the response is a Poisson count
     y, trials, counts : arrays (n,); how often each row counts
     starts : array, shape (J,), where each level of the finest factor begins
-    z : per factor of the chain, array (q, n)
-    parents : per factor of the chain, array (J,), the level of it that each finest one is in
+    z : array, shape (Q, n), columns of all factors of the chain, finest first
     """
 
     is_count: bool
@@ -39,8 +64,11 @@ class RowSums:
     trials: FloatArray
     counts: FloatArray
     starts: IntArray
-    z: tuple[FloatArray, ...]
-    parents: tuple[IntArray, ...]
+    z: FloatArray
+
+    @cached_property
+    def _ends(self) -> Int64Array:
+        return np.append(self.starts, self.y.size).astype(np.int64)
 
     @cached_property
     def _constant(self) -> FloatArray:
@@ -50,134 +78,229 @@ class RowSums:
         return self._summed(gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1))
 
     @cached_property
-    def _slopes(self) -> list[FloatArray]:
-        """Sums of y z by finest level, per factor (q, J)."""
-        return [np.stack([self._summed(self.y * column) for column in z]) for z in self.z]
+    def _slopes(self) -> FloatArray:
+        """Sums of y z by level, (J, Q)."""
+        return np.ascontiguousarray(self._summed((self.y * self.z).T))
 
     @cached_property
-    def _is_constant(self) -> bool:
-        return all((z == 1).all() for z in self.z)
+    def _weights(self) -> FloatArray:
+        """How much each row's second part counts."""
+        return self.counts if self.is_count else self.counts * self.trials
 
     @cached_property
-    def _weights(self) -> FloatArray | None:
-        """How much each row's second part counts; None where each counts once."""
-        weights = self.counts if self.is_count else self.counts * self.trials
-        return None if (weights == 1).all() else weights
-
-    @cached_property
-    def _segments(self) -> tuple[IntArray, IntArray]:
-        """Where segments of rows begin, and where those of each level do."""
-        ends = np.append(self.starts[1:], self.y.size)
-        pieces = -(-(ends - self.starts) // SEGMENT)
-        first = np.append(0, np.cumsum(pieces)[:-1])
-        within = np.arange(pieces.sum()) - np.repeat(first, pieces)
-        return np.repeat(self.starts, pieces) + SEGMENT * within, first
+    def _kinds(self) -> tuple[FloatArray, Int64Array]:
+        """Different z, (K, Q), and which of them each row has; none where they are many."""
+        found, at = np.unique(self.z.T, axis=0, return_inverse=True)
+        few = found if found.shape[0] <= MOST_KINDS else np.empty((0, self.z.shape[0]))
+        return np.ascontiguousarray(few), at.ravel().astype(np.int64)
 
     def _summed(self, rows: FloatArray) -> FloatArray:
         weights = self.counts.reshape(-1, *[1] * (rows.ndim - 1))
         return np.add.reduceat(rows * weights, self.starts, axis=0)
 
-    def log_density(self, base: FloatArray, b: Sequence[FloatArray]) -> FloatArray | None:
+    def log_density(self, base: FloatArray, b: Sequence[FloatArray]) -> FloatArray:
         """Log density of the rows of each level of the finest factor, (J, T, M).
 
         Parameters
         ----------
         base : array, shape (n, T), eta without the effects of the chain
-        b : per factor of the chain, finest first, effects (J_k, T, q_k, M_k)
-
-        Returns
-        -------
-        None where products of rows are too large for a number.
+        b : per factor of the chain, finest first, effects at the finest levels (J, T, q_k, M_k)
         """
-        linear = self._linear(base, b)
-        if self._is_constant:
-            common, rows = self._common(b), None
-        else:
-            common, rows = None, self._rows(base, b)
-        return self._with_second(linear, base, common, rows)
+        effects = _at_every_node(b)
+        kinds, kind = self._kinds
+        out = np.empty((effects.shape[0], effects.shape[1], effects.shape[3]))
+        _log_density(
+            self.is_count,
+            bool((self._weights == 1).all()),
+            np.ascontiguousarray(base),
+            np.ascontiguousarray(effects),
+            self.z,
+            kinds,
+            kind,
+            self.counts * self.y,
+            self._weights,
+            self._ends,
+            self._constant,
+            self._slopes,
+            out,
+        )
+        return out
 
-    def second_order(self, eta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Log densities of the rows at eta (n, T), up to a constant, slopes and curvatures."""
-        y = self.y[:, None]
-        if self.is_count:
-            mean = np.exp(eta)
-            return y * eta - mean, y - mean, mean
-        n = self.trials[:, None]
-        small = np.exp(-np.abs(eta))
-        share = 1 / (1 + small)
-        mean = np.where(eta > 0, share, small * share)
-        value = y * eta - n * (np.maximum(eta, 0.0) + np.log1p(small))
-        return value, y - n * mean, n * small * share**2
-
-    def _with_second(
-        self,
-        linear: FloatArray,
-        base: FloatArray,
-        common: FloatArray | None,
-        rows: FloatArray | None,
-    ) -> FloatArray | None:
-        if self.is_count:
-            if common is not None:
-                sums = self._summed(np.exp(base))
-                return linear - sums[:, :, None] * np.exp(common)
-            assert rows is not None
-            return linear - self._summed(np.exp(rows))
-        if common is not None:
-            if base.max(initial=0.0) + common.max(initial=0.0) > LARGEST:
-                return None
-            sizes = np.diff(np.append(self.starts, self.y.size))
-            odds = np.repeat(np.exp(common), sizes, axis=0)
-            odds *= np.exp(base)[:, :, None]
-        else:
-            assert rows is not None
-            if rows.max(initial=0.0) > LARGEST:
-                return None
-            odds = np.exp(rows, out=rows)
-        if self._weights is not None:
-            np.log1p(odds, out=odds)
-            odds *= self._weights[:, None, None]
-            return linear - np.add.reduceat(odds, self.starts, axis=0)
-        odds += 1.0
-        segments, levels = self._segments
-        products = np.multiply.reduceat(odds, segments, axis=0)
-        return linear - np.add.reduceat(np.log(products, out=products), levels, axis=0)
-
-    def _linear(self, base: FloatArray, b: Sequence[FloatArray]) -> FloatArray:
-        total = (self._summed(self.y[:, None] * base) + self._constant[:, None])[:, :, None]
-        for slopes, up, own in zip(
-            reversed(self._slopes), reversed(self.parents), reversed(b), strict=True
-        ):
-            part = slopes[0][:, None, None] * own[up, :, 0]
-            for a in range(1, slopes.shape[0]):
-                part += slopes[a][:, None, None] * own[up, :, a]
-            total = _finer(total, part)
-        return total
-
-    def _common(self, b: Sequence[FloatArray]) -> FloatArray:
-        """Sum of the effects of each finest level, (J, T, M)."""
-        total = np.zeros((1, 1, 1))
-        for up, own in zip(reversed(self.parents), reversed(b), strict=True):
-            total = _finer(total, own[up, :, 0] if own.shape[2] == 1 else own[up].sum(axis=2))
-        return total
-
-    def _rows(self, base: FloatArray, b: Sequence[FloatArray]) -> FloatArray:
-        """Eta of each row, (n, T, M)."""
-        sizes = np.diff(np.append(self.starts, self.y.size))
-        total = base[:, :, None]
-        for z, up, own in zip(reversed(self.z), reversed(self.parents), reversed(b), strict=True):
-            for a, column in enumerate(z):
-                part = np.repeat(own[up, :, a], sizes, axis=0)
-                if not (column == 1).all():
-                    part *= column[:, None, None]
-                total = _finer(total, part) if a == 0 else total + part
-        return total
+    def moments(self, base: FloatArray, b: Sequence[FloatArray], *, with_rows: bool) -> Moments:
+        """Add up what a Newton step needs, at one node of effects, b (J, T, q_k, 1)."""
+        effects = _at_every_node(b)[..., 0]
+        J, T, Q = effects.shape
+        rows = (T, base.shape[0]) if with_rows else (T, 0)
+        found = Moments(
+            value=np.empty((J, T)),
+            slope=np.empty((J, T, Q)),
+            curvature=np.empty((J, T, Q, Q)),
+            row_slope=np.empty(rows),
+            row_weight=np.empty(rows),
+        )
+        _moments(
+            self.is_count,
+            bool((self._weights == 1).all()),
+            with_rows,
+            np.ascontiguousarray(base),
+            np.ascontiguousarray(effects),
+            self.z,
+            self.y,
+            self.counts,
+            self.trials,
+            self._ends,
+            found.value,
+            found.slope,
+            found.curvature,
+            found.row_slope,
+            found.row_weight,
+        )
+        return found
 
 
-def _finer(total: FloatArray, own: FloatArray) -> FloatArray:
-    """Add (J, T, M) to a total of fewer nodes, (J, T, M / N)."""
-    J, T, M = own.shape
-    above = total.shape[2]
-    if above == M:
-        return total + own
-    split = own.reshape(J, T, above, M // above)
-    return np.asarray((total[..., None] + split).reshape(J, T, M))
+def _at_every_node(b: Sequence[FloatArray]) -> FloatArray:
+    """Effects (J, T, q_k, M_k) of a chain at all nodes of its finest factor, (J, T, Q, M)."""
+    M = b[0].shape[3]
+    every = [own if own.shape[3] == M else np.repeat(own, M // own.shape[3], axis=3) for own in b]
+    return np.ascontiguousarray(every[0] if len(every) == 1 else np.concatenate(every, axis=2))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_density(  # type: ignore[no-untyped-def]
+    is_count, is_single, base, effects, z, kinds, kind, wy, weights, ends, constant, slopes, out
+):
+    J, T, Q, M = effects.shape
+    K = kinds.shape[0]
+    common, product = np.empty((max(K, 1), M)), np.empty(M)
+    odds = np.empty(np.diff(ends).max())
+    for j in range(J):
+        first, last = ends[j], ends[j + 1]
+        for t in range(T):
+            linear, top = constant[j], -np.inf
+            for i in range(first, last):
+                linear += wy[i] * base[i, t]
+                top = max(top, base[i, t])
+            highest = -np.inf
+            for m in range(M):
+                total = linear
+                for a in range(Q):
+                    total += slopes[j, a] * effects[j, t, a, m]
+                out[j, t, m] = total
+                product[m] = 1.0
+            for k in range(K):
+                for m in range(M):
+                    own = 0.0
+                    for a in range(Q):
+                        own += kinds[k, a] * effects[j, t, a, m]
+                    highest = max(highest, own)
+                    common[k, m] = math.exp(own)
+            if K > 0 and top + highest < LARGEST:
+                for i in range(first, last):
+                    odds[i - first] = math.exp(base[i, t])
+                for m in range(M):
+                    out[j, t, m] -= _second_part(
+                        is_count, is_single, odds, common[:, m], kind, weights, first, last
+                    )
+                continue
+            factors = 0
+            for i in range(first, last):
+                factors += 1
+                for m in range(M):
+                    eta = base[i, t]
+                    for a in range(Q):
+                        eta += z[a, i] * effects[j, t, a, m]
+                    if is_count:
+                        out[j, t, m] -= weights[i] * math.exp(eta)
+                    elif eta > LARGEST:
+                        out[j, t, m] -= weights[i] * eta
+                    elif is_single:
+                        product[m] *= 1.0 + math.exp(eta)
+                    else:
+                        out[j, t, m] -= weights[i] * math.log1p(math.exp(eta))
+                if is_single and (factors == SEGMENT or i == last - 1):
+                    for m in range(M):
+                        out[j, t, m] -= math.log(product[m])
+                        product[m] = 1.0
+                    factors = 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _second_part(  # type: ignore[no-untyped-def]
+    is_count, is_single, odds, common, kind, weights, first, last
+):
+    """Sum of n log(1 + exp(eta)) or exp(eta) where exp(eta) is a product."""
+    total = 0.0
+    if is_count:
+        for i in range(first, last):
+            total += weights[i] * odds[i - first] * common[kind[i]]
+    elif not is_single:
+        for i in range(first, last):
+            total += weights[i] * math.log1p(odds[i - first] * common[kind[i]])
+    else:
+        for start in range(first, last, SEGMENT):
+            product = 1.0
+            for i in range(start, min(start + SEGMENT, last)):
+                product *= 1.0 + odds[i - first] * common[kind[i]]
+            total += math.log(product)
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moments(  # type: ignore[no-untyped-def]
+    is_count,
+    is_single,
+    with_rows,
+    base,
+    effects,
+    z,
+    y,
+    counts,
+    trials,
+    ends,
+    value,
+    slope,
+    curvature,
+    row_slope,
+    row_weight,
+):
+    J, T, Q = effects.shape
+    for j in range(J):
+        for t in range(T):
+            total, product, factors = 0.0, 1.0, 0
+            for a in range(Q):
+                slope[j, t, a] = 0.0
+                for b in range(Q):
+                    curvature[j, t, a, b] = 0.0
+            for i in range(ends[j], ends[j + 1]):
+                eta = base[i, t]
+                for a in range(Q):
+                    eta += z[a, i] * effects[j, t, a]
+                if is_count:
+                    weight = math.exp(eta)
+                    pull = y[i] - weight
+                    total += counts[i] * (y[i] * eta - weight)
+                else:
+                    small = math.exp(-abs(eta))
+                    share = 1.0 / (1.0 + small)
+                    mean = share if eta > 0 else small * share
+                    pull, weight = y[i] - trials[i] * mean, trials[i] * small * share * share
+                    total += counts[i] * (y[i] * eta - trials[i] * max(eta, 0.0))
+                    if is_single:
+                        product *= 1.0 + small
+                        factors += 1
+                        if factors == SEGMENT:
+                            total -= math.log(product)
+                            product, factors = 1.0, 0
+                    else:
+                        total -= counts[i] * trials[i] * math.log1p(small)
+                if with_rows:
+                    row_slope[t, i], row_weight[t, i] = pull, weight
+                for a in range(Q):
+                    own = counts[i] * z[a, i]
+                    slope[j, t, a] += own * pull
+                    for b in range(a + 1):
+                        curvature[j, t, a, b] += own * z[b, i] * weight
+            value[j, t] = total - math.log(product)
+            for a in range(Q):
+                for b in range(a):
+                    curvature[j, t, b, a] = curvature[j, t, a, b]

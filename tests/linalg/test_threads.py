@@ -10,7 +10,8 @@ import threadpoolctl
 import hierbayes as hb
 from hierbayes.gaussian import kernel
 from hierbayes.gaussian.kernel import blocks_of
-from hierbayes.linalg.threads import one_blas_thread
+from hierbayes.linalg import threads as ours
+from hierbayes.linalg.threads import in_threads, one_blas_thread
 
 
 def threads():
@@ -74,3 +75,24 @@ def test_a_fit_of_crossed_factors_runs_on_one_and_leaves_them_as_they_were(monke
     hb.lmer("y ~ 1 + (1 | g) + (1 | h)", {"y": y, "g": g, "h": h})
     assert seen == {1}
     assert threads() == {2}
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_every_part_is_worked_on_once_in_the_callers_context(cores, monkeypatch):
+    monkeypatch.setattr(ours, "n_cores", lambda: cores)
+    out = np.zeros(20)
+
+    def work(part):
+        out[part] += 1 / np.zeros(1)  # said by numpy unless the caller keeps it quiet
+
+    with np.errstate(divide="ignore"):
+        in_threads(work, [slice(i, i + 2) for i in range(0, 20, 2)])
+    assert np.isposinf(out).all()
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_an_error_of_a_part_is_the_callers(cores, monkeypatch):
+    monkeypatch.setattr(ours, "n_cores", lambda: cores)
+    with pytest.raises(ZeroDivisionError):
+        in_threads(lambda part: 1 // part, [1, 2, 0, 3])
+    in_threads(lambda part: 1 // part, [])
