@@ -10,6 +10,7 @@ from scipy.special import expit, ndtr
 import hierbayes as hb
 from hierbayes.results.generalised_fit import GeneralisedFit
 from tests.ordinal_data import wine
+from tests.reference_fits import FOLDER
 
 FORMULA = "rating ~ temp + contact + (1 | judge)"
 
@@ -33,7 +34,8 @@ def labelled(n: int = 240, seed: int = 3) -> pd.DataFrame:
 
 
 def test_wine_is_that_of_clmm() -> None:
-    # Christensen, A tutorial on fitting cumulative link mixed models with clmm2 (2010): printed
+    # As the tutorial of R's ordinal prints it (Christensen, clmm2_tutorial); ordinal 2022.11-16
+    # prints the same, and tests/reference/documented.json has its optimum to all digits.
     fit = wine_fit()
     assert fit.loglik == pytest.approx(-81.57, abs=5e-3)
     assert fit.varcorr().terms[0].sd[0] == pytest.approx(1.131, abs=5e-4)
@@ -45,14 +47,29 @@ def test_wine_is_that_of_clmm() -> None:
     assert wine_fit(10).loglik == pytest.approx(-81.53, abs=5e-3)
 
 
+def test_wine_is_that_of_the_package() -> None:
+    theirs = pd.read_csv(FOLDER / "documented" / "wine.csv")
+    columns = ["rating", "temp", "contact"]
+    ours = wine()
+    assert (ours[columns].astype(str) == theirs[columns].astype(str)).all(axis=None)
+    assert (ours["judge"] + 1 == theirs["judge"]).all()
+
+
 def test_wine_without_judges_is_that_of_clm() -> None:
+    # clm(rating ~ temp + contact, data = wine) of R's ordinal 2022.11-16, gradTol = 1e-10
     fit = hb.glmer("rating ~ temp + contact", wine(), family="cumulative")
-    assert fit.loglik == pytest.approx(-86.49, abs=5e-3)
-    np.testing.assert_allclose(fit.fixef(), [2.503, 1.528], atol=5e-4)
+    assert fit.loglik == pytest.approx(-86.491923365649, abs=1e-9)
+    np.testing.assert_allclose(fit.fixef(), [2.50310200790, 1.52779765810], rtol=1e-8)
+    np.testing.assert_allclose(fit.std_errors, [0.528680100825, 0.476622629648], rtol=1e-6)
     np.testing.assert_allclose(
-        [value for value, _ in fit.further_parameters.values()],
-        [-1.344, 1.251, 3.467, 5.006],
-        atol=5e-4,
+        list(fit.further_parameters.values()),
+        [
+            [-1.34438341126, 0.517102045324],
+            [1.25080879842, 0.437880202962],
+            [3.46688692647, 0.597760424608],
+            [5.00640420427, 0.730906343667],
+        ],
+        rtol=1e-6,
     )
 
 
