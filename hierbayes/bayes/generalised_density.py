@@ -491,17 +491,13 @@ def _kept_steps(found: Places, rng: np.random.Generator) -> tuple[FloatArray, Fl
 
 def generalised_target(model: Conditional, priors: ModelPriors) -> GeneralisedTarget:
     """Put rows and priors together."""
-    laws = tuple(
-        priors.sigma if p.name == "sigma" and priors.sigma is not None else priors.family[p.name]
-        for p in model.further
-    )
     levels = model.levels
     chain = chain_of(levels.codes, levels.n_levels, [z.shape[0] for z in levels.z])
     return GeneralisedTarget(
         rows=chain_rows(model, chain),
         coordinates=Coordinates(model.shape, True),
         priors=priors,
-        laws=laws,
+        laws=priors.of_further(model.further),
     )
 
 

@@ -114,11 +114,7 @@ def sample_nuts(
         watch.callback = watch.look if shown else None
         tree = _sampled(model, wanted, settings, start or {}, rng=rng, watch=watch)
     posterior = {name: np.asarray(tree["posterior"][name]) for name in wanted}
-    stats = {
-        new: np.asarray(tree["sample_stats"][old])
-        for old, new in STATS.items()
-        if old in tree["sample_stats"]
-    }
+    stats = stats_of(tree)
     shape = (settings.chains, settings.draws)
     sd = {name: posterior[f"sd_{stem}"] for name, stem in names.items()}
     corr = {
@@ -151,19 +147,36 @@ def _sampled(
     rng: np.random.Generator,
     watch: Watch,
 ) -> Any:
-    """Return nutpie's draws, from the first kind of start that has a finite density.
+    """Return nutpie's draws: from around the start, nearer to it, or from where PyMC starts."""
 
-    Around the start, nearer to it, and where PyMC would start. What nutpie, numba or PyTensor
-    raise becomes an error of ours: all of them throw bare classes of Python.
+    def around(values: Mapping[str, FreeValue], width: float) -> Callable[[], Any]:
+        def compiled() -> Any:
+            found = compiled_model(model, wanted)
+            watch.compiled()
+            return replace(found, initial_point_func=_initial(model, values, width))
+
+        return compiled
+
+    starts = [around(start, 1.0), around(start, NEARER), around({}, 1.0)]
+    return first_that_starts(starts, settings, rng=rng, watch=watch)
+
+
+def first_that_starts(
+    starts: Sequence[Callable[[], Any]],
+    settings: NutsSettings,
+    *,
+    rng: np.random.Generator,
+    watch: Watch,
+) -> Any:
+    """Return nutpie's draws from the first model whose starts have a finite density.
+
+    What nutpie, numba or PyTensor raise becomes an error of ours: all of them throw bare classes
+    of Python.
     """
     try:
-        compiled = compiled_model(model, wanted)
-        watch.compiled()
-        for values, width in ((start, 1.0), (start, NEARER), ({}, 1.0)):
-            initial = _initial(model, values, width)
-            own = replace(compiled, initial_point_func=initial)
+        for compiled in starts:
             try:
-                return _run(own, settings, seed=int(rng.integers(2**31)), watch=watch)
+                return _run(compiled(), settings, seed=int(rng.integers(2**31)), watch=watch)
             except RuntimeError as error:
                 if NO_START not in str(error).lower():
                     raise
@@ -178,6 +191,12 @@ def _sampled(
         "impossible, or overflow, under the priors. Check the range of the response and scale the "
         "predictors, or give priors in the range of the data; to_pymc() gives the model."
     )
+
+
+def stats_of(tree: Any) -> dict[str, FloatArray]:
+    """Return what nutpie says of each draw, each (C, D), by the names of ArviZ."""
+    found = tree["sample_stats"]
+    return {new: np.asarray(found[old]) for old, new in STATS.items() if old in found}
 
 
 def compiled_model(model: "pm.Model", wanted: Sequence[str]) -> Any:

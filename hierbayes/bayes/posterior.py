@@ -126,13 +126,19 @@ def _checked_target(target_accept: Any) -> float:
 
 
 def _nuts(spec: Specification, **options: Any) -> PosteriorDraws:
+    """Sample by NUTS: the compiled density of all models where it has this one, else PyMC's."""
+    from hierbayes.bayes.hierarchical_nuts import hierarchical_density, sample_hierarchical
     from hierbayes.bayes.nuts import NutsSettings, sample_nuts
+
+    settings = NutsSettings(**options)
+    target = hierarchical_density(spec)
+    if target is not None:
+        return sample_hierarchical(target, spec.design, settings)
     from hierbayes.bayes.pymc_model import build_model
     from hierbayes.bayes.starting_points import free_values
 
     priors = spec.priors
     pymc_model = build_model(spec, priors_as_data=True)
-    settings = NutsSettings(**options)
     start = free_values(spec.design, _start(spec))
     return sample_nuts(pymc_model, spec.design, settings, start=start, family=tuple(priors.family))
 

@@ -20,6 +20,7 @@ from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.families import series
 from hierbayes.families.family import Mean, Parameters
 from hierbayes.families.links import LINKS, Link
+from hierbayes.families.recorded import Recorded
 from hierbayes.families.series import Value, exp, lgamma, log, log1p, log_sum, square, times, where
 
 LOG_2PI = math.log(2 * math.pi)
@@ -81,7 +82,7 @@ def von_mises(y: FloatArray, mean: Mean, at: Parameters) -> Value:
 
 def bernoulli(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """1 with probability mu."""
-    if mean.link.is_symmetric and isinstance(mean.eta, np.ndarray | series.Series):
+    if mean.link.is_symmetric and isinstance(mean.eta, np.ndarray | series.Series | Recorded):
         return mean.link.log_mu((2.0 * y - 1.0) * mean.eta)  # one logarithm in place of two
     return where(y == 1, mean.log, mean.log_complement)
 
@@ -241,12 +242,22 @@ def stopping_ratio(y: FloatArray, mean: Mean, at: Parameters) -> Value:
 
 def _number_of(thresholds: Value) -> int:
     """Return the number K of thresholds (..., K)."""
+    if isinstance(thresholds, tuple):
+        return len(thresholds)
     array = thresholds.c if isinstance(thresholds, series.Series) else np.asarray(thresholds)
     return int(array.shape[-1])
 
 
 def picked(thresholds: Value, k: IntArray) -> Value:
-    """Return threshold k of thresholds (..., K), k broadcast with the other dimensions."""
+    """Return threshold k of thresholds (..., K), k broadcast with the other dimensions.
+
+    Thresholds that are written down are a tuple of K numbers.
+    """
+    if isinstance(thresholds, tuple):
+        found = thresholds[-1]
+        for number in reversed(range(len(thresholds) - 1)):
+            found = where(k == number, thresholds[number], found)
+        return found
     if isinstance(thresholds, series.Series):
         c = thresholds.c
         inner = c.reshape(*c.shape[:2], *(1,) * (k.ndim + 3 - c.ndim), *c.shape[2:])

@@ -495,15 +495,17 @@ def _beside(rows: FloatArray, ndim: int) -> FloatArray:
     return rows if ndim == 1 else rows[:, None]
 
 
-def conditional(design: Design, family: Family, *, reaches_ends: bool = False) -> Conditional:
+def conditional(
+    design: Design, family: Family, *, reaches_ends: bool = False, needs_curvature: bool = True
+) -> Conditional:
     """Lay a generalised model out, for a search with ``reaches_ends``.
 
     Raises
     ------
     NotSupportedError
-        If the family has no density with derivatives.
+        If the family has no density, or none with second derivatives where they are needed.
     """
-    if family.log_density is None or not family.is_smooth:
+    if family.log_density is None or (needs_curvature and not family.is_smooth):
         raise not_supported("likelihood-of-family", family=family.name)
     observed = checked_observations(design, family)
     offset = np.zeros(observed.shape[0]) if design.offset is None else design.offset

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_init
 from hierbayes.errors import PriorError
+from hierbayes.families.expression import Expression
 
 LOG_2PI = math.log(2 * math.pi)
 REAL = (-math.inf, math.inf)
@@ -73,9 +74,20 @@ class Prior(ABC):
         """Lower and upper end of the support."""
         return self.support
 
-    def log_density(self, x: npt.ArrayLike) -> FloatArray:
-        """Log density at ``x`` (any shape), normalised; -inf outside of the support."""
+    def log_density(self, x: Any) -> Any:
+        """Log density at ``x`` (any shape), normalised; -inf outside of the support.
+
+        Also as an expression of one (``families/expression.py``).
+        """
+        if isinstance(x, Expression):
+            return self._expression(x)
         return self._inside(x, self._log_density, -np.inf)
+
+    def _expression(self, x: Any) -> Any:
+        (low, high), value = self.bounds(), self._log_density(x)
+        if low > -math.inf:
+            value = np.where(x >= low, value, -np.inf)
+        return np.where(x <= high, value, -np.inf) if high < math.inf else value
 
     def derivative(self, x: npt.ArrayLike) -> FloatArray:
         """Return d log density / dx at ``x`` (any shape); NaN outside of the support."""

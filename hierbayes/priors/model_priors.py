@@ -17,6 +17,7 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
+from hierbayes.families.family import Parameter as FamilyParameter
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.priors.default_priors import (
     CORRELATIONS,
@@ -86,6 +87,11 @@ class ModelPriors:
             assert self.sigma is not None
             return self.sigma
         return self.family[parameter.name]
+
+    def of_further(self, parameters: Sequence[FamilyParameter]) -> tuple[Prior, ...]:
+        """Return the priors of further parameters of the family."""
+        own = {} if self.sigma is None else {"sigma": self.sigma}
+        return tuple((own | self.family)[parameter.name] for parameter in parameters)
 
     def gaussian_beta(self) -> tuple[FloatArray, FloatArray] | None:
         """Joint Gaussian prior of beta on the user's scale.

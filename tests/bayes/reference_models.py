@@ -1,6 +1,6 @@
 """Generalised models whose posterior long runs of NUTS give, and their summaries.
 
-``python -m tests.bayes.reference_models NAME ...`` samples 40,000 draws of a model by NUTS and
+``python -m tests.bayes.reference_models NAME ...`` samples 40,000 draws of the PyMC model and
 writes means, sds, 5 and 95 % quantiles of its parameters, each with its Monte-Carlo error, to
 ``nuts_references/NAME.json``. All priors are given, so that no default changes a reference.
 """
@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 
 import hierbayes as hb
+from hierbayes.bayes.nuts import NutsSettings, sample_nuts
+from hierbayes.bayes.pymc_model import build_model
+from hierbayes.bayes.starting_points import free_values, start_from_priors
 from tests.ordinal_data import wine
 
 HERE = Path(__file__).parent / "nuts_references"
@@ -130,13 +133,18 @@ def reference(name):
 
 def main(names):
     for name in names:
-        post = MODELS[name]().sample(
-            sampler="nuts", draws=DRAWS, tune=TUNE, random_seed=20, progress=False
+        spec = MODELS[name]().spec
+        draws = sample_nuts(
+            build_model(spec, priors_as_data=True),
+            spec.design,
+            NutsSettings(draws=DRAWS, tune=TUNE, random_seed=20, progress=False),
+            start=free_values(spec.design, start_from_priors(spec.design, spec.priors)),
+            family=tuple(spec.priors.family),
         )
         text = {
             "statistics": STATISTICS,
-            "findings": [finding.code for finding in post.findings],
-            "parameters": summaries(post.draws),
+            "findings": [finding.code for finding in draws.findings],
+            "parameters": summaries(draws),
         }
         (HERE / f"{name}.json").write_text(json.dumps(text, indent=1) + "\n")
 

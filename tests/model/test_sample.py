@@ -195,15 +195,20 @@ def test_numbers_that_break_down_are_one_sentence_or_nuts(model, monkeypatch):
         model.sample()
 
 
-def test_nuts_without_a_start_or_a_compiler_is_one_of_our_errors(model, monkeypatch):
-    from hierbayes.bayes import nuts
+@pytest.mark.parametrize("has_density", [True, False])
+def test_nuts_without_a_start_or_a_compiler_is_one_of_our_errors(model, monkeypatch, has_density):
+    """By the density of all models, and by PyMC's."""
+    from hierbayes.bayes import hierarchical_nuts, nuts
 
     tried = []
 
     def failing(compiled, settings, **options):
-        tried.append(compiled.initial_point_func(1))
+        name = "_make_initial_points" if has_density else "initial_point_func"
+        tried.append(getattr(compiled, name)(1))
         raise RuntimeError("All initialization points failed")
 
+    if not has_density:
+        monkeypatch.setattr(hierarchical_nuts, "hierarchical_density", lambda spec: None)
     monkeypatch.setattr(nuts, "compiled_model", lambda model, wanted: Compiled())
     monkeypatch.setattr(nuts, "_run", failing)
     with pytest.raises(hb.SamplingError, match="no values of the parameters with a finite density"):

@@ -1,0 +1,369 @@
+"""The density that is compiled for all models: against PyMC, differences and known answers."""
+
+import warnings
+from typing import get_args
+
+import numpy as np
+import pytest
+
+import hierbayes as hb
+from hierbayes.bayes.buffers import AT, OF_FACTOR
+from hierbayes.bayes.hierarchical_nuts import _parameters, hierarchical_density
+from hierbayes.bayes.hierarchical_parameters import SignedScale
+from hierbayes.bayes.whitening import whitened
+from hierbayes.families.builtin import FAMILIES
+from hierbayes.naming.variable_names import factor_variables
+from hierbayes.options import Family
+from tests.bayes import reference_models
+
+ROWS = 36
+QUICK = ("poisson", "negativebinomial", "cumulative", "bernoulli", "gaussian", "beta_binomial")
+NAMES = [name for name in get_args(Family) if name != "categorical"]
+
+
+def response(family, rng):
+    """A response that the family may have."""
+    if FAMILIES[family].is_ordinal:
+        return np.tile([1.0, 2.0, 3.0], ROWS // 3)
+    if FAMILIES[family].counts_trials:
+        return rng.integers(0, 5, ROWS).astype(float)
+    if family == "bernoulli":
+        return rng.integers(0, 2, ROWS).astype(float)
+    if family == "beta":
+        return rng.uniform(0.1, 0.9, ROWS)
+    if family.endswith("lognormal"):
+        return np.exp(1 + rng.gamma(2.0, size=ROWS))
+    if family == "vonmises":
+        return rng.uniform(-3, 3, ROWS)
+    if FAMILIES[family].is_discrete:
+        return rng.poisson(2.0, ROWS).astype(float)
+    return rng.gamma(2.0, size=ROWS)
+
+
+def model_of(family, link=None, formula="y ~ x + (x | g) + (1 | h)", **options):
+    rng = np.random.default_rng(7)
+    data = {
+        "y": response(family, rng),
+        "size": np.full(ROWS, 6.0),
+        "x": rng.standard_normal(ROWS),
+        "g": np.repeat(np.arange(6), 6),
+        "h": np.tile(np.arange(4), 9),
+    }
+    if FAMILIES[family].counts_trials:
+        formula = formula.replace("y ~", "cbind(y, size - y) ~")
+    return hb.Model(formula, data, family=family, link=link, **options)
+
+
+def near_start(target, *, spread=0.3, seed=3):
+    """A point near the parameters that a search starts from, all sds above zero."""
+    from hierbayes.bayes.whitening import _start
+
+    rng = np.random.default_rng(seed)
+    w = spread * rng.standard_normal(target.size)
+    w[: target.space.size] += _start(target)
+    n = sum(map(len, target.space.sd_supports))
+    w[:n] = np.abs(w[:n])
+    return w
+
+
+def slope_by_differences(function, w, k, step=1e-4):
+    e = np.zeros(w.size)
+    e[k] = step
+    near, far = (function(w + s * e) - function(w - s * e) for s in (1, 2))
+    return (8 * near - far) / (12 * step)
+
+
+def user_values(target, model, w):
+    """What PyMC calls its variables, at a point of coordinates that are not mixed."""
+    shared, effects = _parameters(target, w[None])
+    places, found = target.places, {}
+    if places.beta.size:
+        found["beta"] = shared[0, places.beta]
+    found |= {name: shared[0, at] for name, at in places.family.items()}
+    names = factor_variables([factor.name for factor in model.design.factors])
+    start = 0
+    for f, factor in enumerate(model.design.factors):
+        at = places.user_roots[f]
+        root = np.where(at >= 0, shared[0, at], 0.0)
+        sd = np.sqrt((root**2).sum(axis=1))
+        name = names[factor.name]
+        found[f"sd_{name}"] = sd
+        if len(sd) > 1:
+            R = root / sd[:, None]
+            found[f"corr_{name}"] = R @ R.T
+        J = factor.levels.size
+        b = effects[0, start : start + J * len(sd)].reshape(J, -1)
+        found[f"b_{name}"] = b @ target.model.z_bases[f].T
+        start += J * len(sd)
+    return found
+
+
+def parameter_vector(target, model, x):
+    """Parameters on the user's scale as independent numbers (d,)."""
+    w = np.zeros(target.size)
+    w[: x.size] = x
+    parts = []
+    for name, value in user_values(target, model, w).items():
+        if name.startswith("corr_"):
+            parts.append(value[np.tril_indices(len(value), -1)])
+        elif not name.startswith("b_"):
+            parts.append(np.ravel(value))
+    return np.concatenate(parts)
+
+
+def expected_log_density(target, model, w):
+    """PyMC's density of the user's parameters, carried over to the coordinates."""
+    from pymc.model.transform.conditioning import remove_value_transforms
+    from pytensor.compile.mode import Mode
+
+    built = remove_value_transforms(model.to_pymc(parameterization="centered"))
+    mode = Mode(linker="py", optimizer="fast_compile")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logp = built.compile_fn(built.logp(), inputs=built.value_vars, mode=mode, point_fn=False)
+    values = user_values(target, model, w)
+    total = float(logp(*(values[var.name] for var in built.value_vars)))
+    x = w[: target.space.size]
+    jacobian = np.stack(
+        [
+            slope_by_differences(lambda x: parameter_vector(target, model, x), x, k, step=1e-3)
+            for k in range(x.size)
+        ],
+        axis=1,
+    )
+    total += np.linalg.slogdet(jacobian)[1]
+    for f, factor in enumerate(model.design.factors):
+        at = target.places.user_roots[f]
+        shared, _ = _parameters(target, w[None])
+        root = np.where(at >= 0, shared[0, at], 0.0)
+        total += factor.levels.size * np.linalg.slogdet(root)[1]
+    signed = [s for own in target.space.sd_supports for s in own if isinstance(s, SignedScale)]
+    return total - len(signed) * np.log(2)
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES]
+)
+def test_the_density_is_that_of_to_pymc(family):
+    pytest.importorskip("pymc")
+    link = "log" if FAMILIES[family].link.may_have_no_mean else None
+    model = model_of(family, link)
+    target = hierarchical_density(model.spec)
+    w = near_start(target)
+    found, _ = target.evaluate(w)
+    assert found == pytest.approx(expected_log_density(target, model, w), rel=1e-9, abs=1e-8)
+
+
+PAIRS = [(name, link) for name in NAMES for link in FAMILIES[name].link_names]
+
+
+@pytest.mark.parametrize(("family", "link"), PAIRS)
+def test_the_gradient_is_that_of_differences(family, link):
+    """In coordinates around the start, where all parts of the transforms count."""
+    target = hierarchical_density(model_of(family, link).spec)
+    # an inverse link is steep near zero, where differences are not slopes
+    w = possible(target, near_start(target, spread=0.02 if link == "inverse" else 0.3))
+    value, gradient = target.evaluate(w)
+    assert np.isfinite(value)
+    for k in range(target.size):
+        slope = slope_by_differences(lambda w: target.evaluate(w)[0], w, k)
+        assert gradient[k] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+def possible(target, w):
+    """The point, or one nearer to the start, whose means are possible."""
+    from hierbayes.bayes.whitening import _start
+
+    centre = np.zeros(w.size)
+    centre[: target.space.size] = _start(target)
+    for _ in range(20):
+        if np.isfinite(target.evaluate(w)[0]):
+            return w
+        w = centre + (w - centre) / 2
+    raise AssertionError("no possible means")
+
+
+@pytest.mark.parametrize(
+    ("family", "formula"),
+    [
+        ("poisson", "y ~ x + (x | g) + (1 | h)"),
+        ("bernoulli", "y ~ x + (1 | g / h)"),
+        ("gaussian", "y ~ x + (x || g)"),
+        ("cumulative", "y ~ x + (1 | g) + (0 + x | h)"),
+        ("gamma", "y ~ x"),
+    ],
+)
+def test_whitened_coordinates_are_of_the_same_density(family, formula):
+    """The change of the density is the volume of the change, and its gradient is right."""
+    link = "log" if FAMILIES[family].link.may_have_no_mean else None
+    plain = hierarchical_density(model_of(family, link, formula).spec)
+    white = whitened(plain)
+    w = 0.5 * np.random.default_rng(5).standard_normal(white.size)
+
+    def unmixed(w):
+        room, rest = white.room(), int(white.ints[AT.w_rest])
+        white.evaluate(w, room)
+        found = [room[rest : rest + white.space.size]]
+        J = white.model.levels.n_levels
+        effects = [white.effects_at(f, room, OF_FACTOR.w_u).ravel() for f in range(len(J))]
+        return np.concatenate([*found, *effects[1:], *effects[:1]])
+
+    columns = [slope_by_differences(unmixed, w, k, step=1e-3) for k in range(w.size)]
+    volume = np.linalg.slogdet(np.stack(columns, axis=1))[1]
+    value, gradient = white.evaluate(w)
+    assert value == pytest.approx(plain.evaluate(unmixed(w))[0] + volume, abs=1e-6)
+    for k in range(w.size):
+        slope = slope_by_differences(lambda w: white.evaluate(w)[0], w, k)
+        assert gradient[k] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+def test_effects_of_a_gaussian_response_are_standard_normal_whatever_the_sds_are():
+    rng = np.random.default_rng(1)
+    data = {"y": rng.standard_normal(40), "x": rng.standard_normal(40), "g": np.arange(40) % 8}
+    model = hb.Model("y ~ x + (x | g)", data, known_sd=0.5 + rng.random(40))
+    target = whitened(hierarchical_density(model.spec))
+    d = target.space.size
+    for _ in range(3):
+        w = np.zeros(target.size)
+        w[:d] = rng.standard_normal(d)
+        at_zero = target.evaluate(w)[0]
+        w[d:] = 2 * rng.standard_normal(target.size - d)
+        assert target.evaluate(w)[0] - at_zero == pytest.approx(-0.5 * (w[d:] ** 2).sum(), rel=1e-8)
+
+
+def test_crossed_effects_are_nearly_standard_normal():
+    """The mode is near zero and the curvature in every coordinate near one there."""
+    rng = np.random.default_rng(2)
+    g, h, x = np.repeat(np.arange(40), 12), np.tile(np.arange(12), 40), rng.standard_normal(480)
+    eta = 0.5 + x + 1.2 * rng.standard_normal(40)[g] + 1.2 * rng.standard_normal(12)[h]
+    data = {"y": rng.random(480) < 1 / (1 + np.exp(-eta)), "x": x, "g": g, "h": h}
+    model = hb.Model("y ~ x + (1 | g) + (1 | h)", data, family="bernoulli")
+    target = whitened(hierarchical_density(model.spec))
+    w = np.zeros(target.size)
+    _, at_mode = target.evaluate(w)
+    assert np.abs(at_mode).max() < 0.5
+    for k in range(target.size):
+        e = np.zeros(target.size)
+        e[k] = 1e-4
+        curvature = -(target.evaluate(e)[1][k] - target.evaluate(-e)[1][k]) / 2e-4
+        assert curvature == pytest.approx(1.0, abs=0.15)
+
+
+BOUNDS = {
+    "x": hb.HalfNormal(1),
+    "(Intercept)": hb.Uniform(-4, 4),
+    "sd(x|g)": hb.Uniform(0, 3),
+    "sd(h)": hb.Gamma(2, 2),
+}
+
+
+def test_priors_with_ends_have_the_density_of_to_pymc():
+    pytest.importorskip("pymc")
+    model = model_of("poisson", priors=BOUNDS)
+    target = hierarchical_density(model.spec)
+    w = near_start(target)
+    value, gradient = target.evaluate(w)
+    assert value == pytest.approx(expected_log_density(target, model, w), rel=1e-9)
+    for k in range(target.size):
+        slope = slope_by_differences(lambda w: target.evaluate(w)[0], w, k)
+        assert gradient[k] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+LAWS = [
+    hb.Normal(0.3, 2), hb.StudentT(3, 0.5, 2), hb.Cauchy(0.1, 1), hb.Flat(), hb.HalfFlat(),
+    hb.HalfNormal(2), hb.HalfStudentT(4, 1), hb.HalfCauchy(2), hb.Exponential(2), hb.Gamma(2, 3),
+    hb.Gamma(1, 3), hb.InverseGamma(3, 2), hb.LogNormal(0, 1), hb.Uniform(0, 2), hb.Beta(2, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_priors_on_a_tape_are_themselves(law):
+    from hierbayes.bayes.tape_kernel import backwards, forwards
+    from hierbayes.families.recorded import Recorder
+
+    for x in (0.4, 0.9, -0.5, 2.5):
+        recorder = Recorder(1)
+        (given,) = recorder.inputs(1)
+        at = recorder.shared(law.log_density(given)).at
+        eta = recorder.eta()
+        tape = recorder.tape(eta, eta)
+        values = tape.numbers[:, None].copy()
+        values[0] = x
+        forwards(tape.shared, values, 1)
+        assert values[at, 0] == pytest.approx(float(law.log_density(x)), rel=1e-12)
+        if np.isfinite(values[at, 0]):
+            slopes = np.zeros_like(values)
+            slopes[at] = 1.0
+            backwards(tape.shared, values, slopes, 1)
+            assert slopes[0, 0] == pytest.approx(float(law.derivative(x)), rel=1e-12)
+
+
+def as_references_have_them(name):
+    """Within four Monte-Carlo errors of 40,000 draws of NUTS on the PyMC model."""
+    post = reference_models.MODELS[name]().sample(sampler="nuts", random_seed=1)
+    assert post.sampler == "nuts" and not post.findings
+    ours = reference_models.summaries(post.draws)
+    for parameter, theirs in reference_models.reference(name).items():
+        error = np.hypot(ours[parameter]["errors"], theirs["errors"])
+        away = np.abs(np.subtract(ours[parameter]["values"], theirs["values"]))
+        assert (away < 4 * error).all(), parameter
+
+
+@pytest.mark.mcmc
+@pytest.mark.parametrize(
+    "name",
+    ["visits", *(pytest.param(n, marks=pytest.mark.slow) for n in ("districts", "grouseticks"))],
+)
+def test_posteriors_are_those_of_the_pymc_model(name):
+    pytest.importorskip("arviz_stats")
+    as_references_have_them(name)
+
+
+@pytest.mark.mcmc
+def test_cores_and_runs_do_not_change_the_draws(monkeypatch):
+    """Of correlated slopes beside crossed intercepts, with nothing compiled for the model."""
+    import nutpie
+
+    from hierbayes.bayes import nuts
+
+    plain = nutpie.sample
+    model = model_of("poisson")
+    found = []
+    for cores in (1, 2, 2):
+        monkeypatch.setattr(nutpie, "sample", lambda *a, n=cores, **o: plain(*a, cores=n, **o))
+        monkeypatch.setattr(nuts, "compiled_model", None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            post = model.sample(sampler="nuts", draws=50, tune=100, chains=2, random_seed=3)
+        found.append(post.draws)
+    for other in found[1:]:
+        assert np.array_equal(other.beta, found[0].beta)
+        assert np.array_equal(other.b["g"], found[0].b["g"])
+        assert np.array_equal(other.corr["g"], found[0].corr["g"])
+    draws = found[0]
+    assert draws.b["g"].shape == (2, 50, 6, 2) and draws.sd["h"].shape == (2, 50, 1)
+    assert (draws.sd["g"] > 0).all()
+    assert np.array_equal(np.diagonal(draws.corr["g"], axis1=2, axis2=3), np.ones((2, 50, 2)))
+    assert (np.abs(draws.corr["g"]) <= 1).all()
+    assert {"diverging", "tree_depth", "step_size", "lp"} <= set(draws.sample_stats)
+
+
+@pytest.mark.mcmc
+def test_auto_samples_many_crossed_levels_without_a_compiler(monkeypatch):
+    from hierbayes.bayes import nuts
+
+    monkeypatch.setattr(nuts, "compiled_model", None)
+    rng = np.random.default_rng(3)
+    g, h = np.arange(900) % 300, rng.permutation(900) % 250
+    eta = 0.5 + 0.6 * rng.standard_normal(300)[g] + 0.4 * rng.standard_normal(250)[h]
+    model = hb.Model(
+        "y ~ 1 + (1 | g) + (1 | h)", {"y": rng.poisson(np.exp(eta)), "g": g, "h": h}, "poisson"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        post = model.sample(draws=150, tune=200, chains=2, random_seed=2)
+    assert post.sampler == "nuts"
+    assert not post.draws.sample_stats["diverging"].any()
+    likelihood = model.fit()
+    for name, sd in likelihood.varcorr().to_frame()[["group", "sdcor"]].itertuples(index=False):
+        assert post.draws.sd[name].mean() == pytest.approx(sd, abs=0.15)
