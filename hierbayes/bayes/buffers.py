@@ -49,8 +49,9 @@ class Header(NamedTuple):
     w_eta_slopes: int = 35
     w_rest: int = 36
     w_rest_slopes: int = 37
-    room: int = 38  # size of the room
-    end: int = 39
+    w_spare: int = 38
+    room: int = 39  # size of the room
+    end: int = 40
 
 
 class FactorPart(NamedTuple):

@@ -220,7 +220,7 @@ def hierarchical_target(model: Conditional, priors: ModelPriors) -> Hierarchical
         w_shared=room.leave(tape.numbers.size), w_shared_slopes=room.leave(tape.numbers.size),
         w_rows=room.leave(tape.n_by_row * BLOCK), w_row_slopes=room.leave(tape.n_by_row * BLOCK),
         w_eta=room.leave(n), w_eta_slopes=room.leave(n),
-        w_rest=room.leave(rest), w_rest_slopes=room.leave(rest),
+        w_rest=room.leave(rest), w_rest_slopes=room.leave(rest), w_spare=room.leave(4 * BLOCK),
     )  # fmt: skip
     parts = []
     for f, size in enumerate(effects):

@@ -72,7 +72,7 @@ def place(ints: Int64Array, floats: FloatArray, room: FloatArray, w: FloatArray)
     shared[:, 0] = floats[ints[AT.c_numbers] : ints[AT.c_numbers] + n_shared]
     shared[: ints[AT.d], 0] = rest[: ints[AT.d]]
     at, k = ints[AT.i_shared], ints[AT.shared_operations]
-    forwards(ints[at : at + 5 * k].reshape((k, 5)), shared, 1)
+    forwards(ints[at : at + 5 * k].reshape((k, 5)), shared, _spare(ints, room), 1)
     if not math.isfinite(shared[ints[AT.log_prior], 0]):
         return math.nan
     eta = room[ints[AT.w_eta] : ints[AT.w_eta] + n]
@@ -91,6 +91,13 @@ def place(ints: Int64Array, floats: FloatArray, room: FloatArray, w: FloatArray)
         total += _effects(ints, floats, room, part, z[part[OF_FACTOR.start] :])
         _add_effects(ints, floats, room, part)
     return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spare(ints: Int64Array, room: FloatArray) -> FloatArray:
+    """Room for operations of a tape."""
+    at = ints[AT.w_spare]
+    return room[at : at + 4 * BLOCK].reshape((4, BLOCK))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -226,7 +233,7 @@ def rows(ints: Int64Array, floats: FloatArray, room: FloatArray, step: float) ->
     spread = ints[AT.i_spread]
     for s in range(ints[AT.spread]):
         values[ints[spread + 2 * s + 1], :] = room[shared + ints[spread + 2 * s]]
-    total = 0.0
+    total, spare = 0.0, _spare(ints, room)
     for start in range(0, n, BLOCK):
         m = min(BLOCK, n - start)
         for s in range(ints[AT.data]):
@@ -237,13 +244,13 @@ def rows(ints: Int64Array, floats: FloatArray, room: FloatArray, step: float) ->
         x = values[ints[AT.eta]]
         for i in range(m):
             x[i] = room[eta + start + i] + step
-        forwards(operations, values, m)
+        forwards(operations, values, spare, m)
         slopes[:] = 0.0
         found, seed = values[ints[AT.value]], slopes[ints[AT.value]]
         for i in range(m):
             seed[i] = floats[counts + start + i]
             total += seed[i] * found[i]
-        backwards(operations, values, slopes, m)
+        backwards(operations, values, slopes, spare, m)
         own = slopes[ints[AT.eta]]
         for i in range(m):
             room[to_eta + start + i] = own[i]
@@ -281,7 +288,8 @@ def _back(ints: Int64Array, floats: FloatArray, room: FloatArray, gradient: Floa
     to_shared[ints[AT.log_prior]] += 1.0
     at, k = ints[AT.i_shared], ints[AT.shared_operations]
     values = room[ints[AT.w_shared] : ints[AT.w_shared] + n_shared].reshape((n_shared, 1))
-    backwards(ints[at : at + 5 * k].reshape((k, 5)), values, to_shared.reshape((n_shared, 1)), 1)
+    operations, slopes = ints[at : at + 5 * k].reshape((k, 5)), to_shared.reshape((n_shared, 1))
+    backwards(operations, values, slopes, _spare(ints, room), 1)
     for k in range(ints[AT.d]):
         to_rest[k] += to_shared[k]
     if ints[AT.is_mixed]:

@@ -32,6 +32,12 @@ AND, OR, WHERE = (CODES[n] for n in ("logical_and", "logical_or", "where"))
 ROOT_HALF = math.sqrt(0.5)
 LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 LEFT_TAIL = -30.0  # below, Phi by the continued fraction of Mills' ratio: it underflows
+# exp(x) is zero below and infinite above, within what a number holds.
+LOWEST, HIGHEST = -708.0, 709.0
+LOG2_E, LOG_2_HIGH, LOG_2_LOW = 1 / math.log(2), 6.93145751953125e-1, 1.42860682030941723212e-6
+SHIFT = 1.5 * 2.0**52  # added, it leaves a whole number in the last bits
+F2, F3, F4, F5, F6, F7 = (1 / math.factorial(k) for k in range(2, 8))
+F8, F9, F10, F11, F12, F13 = (1 / math.factorial(k) for k in range(8, 14))
 LARGE = 10.0  # arguments from which the asymptotic series of digamma is exact
 LARGE_BESSEL = 30.0  # arguments from which the asymptotic series of I0 and I1 is exact
 
@@ -97,16 +103,51 @@ def _scaled_bessel(order: int, x: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def exponentials(x: FloatArray, out: FloatArray, spare: FloatArray, m: int) -> None:
+    """Set the first m of ``out`` to exp(x), in loops that a processor does many of at once.
+
+    With x = n log 2 + r and |r| below 0.35, exp(r) is its Taylor polynomial and 2^n is written as
+    the bits of a number. ``spare`` (2, m or more) is room to work in.
+    """
+    shifted, power = spare[0], spare[1]
+    bits, power_bits = shifted.view(np.int64), power.view(np.int64)
+    for i in range(m):
+        v = min(max(x[i], LOWEST), HIGHEST)
+        shifted[i] = v * LOG2_E + SHIFT  # n in the last bits
+        n = shifted[i] - SHIFT
+        r = (v - n * LOG_2_HIGH) - n * LOG_2_LOW
+        p = (((F13 * r + F12) * r + F11) * r + F10) * r + F9
+        p = ((((p * r + F8) * r + F7) * r + F6) * r + F5) * r + F4
+        out[i] = (((p * r + F3) * r + F2) * r + 1.0) * r + 1.0
+    for i in range(m):
+        power_bits[i] = (bits[i] + 1023) << 52
+    for i in range(m):
+        found = out[i] * power[i]
+        out[i] = math.inf if x[i] > HIGHEST else (0.0 if x[i] < LOWEST else found)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_expits(x: FloatArray, out: FloatArray, spare: FloatArray, m: int) -> None:
+    """Set the first m of ``out`` to log expit(x) = min(x, 0) - log(1 + exp(-|x|))."""
+    e = spare[2]
+    for i in range(m):
+        out[i] = -abs(x[i])
+    exponentials(out, e, spare, m)
+    for i in range(m):
+        s = e[i] / (2.0 + e[i])  # log(1 + e) = 2 artanh(s)
+        q = s * s
+        p = (((q / 33 + 1 / 31) * q + 1 / 29) * q + 1 / 27) * q + 1 / 25
+        p = ((((p * q + 1 / 23) * q + 1 / 21) * q + 1 / 19) * q + 1 / 17) * q + 1 / 15
+        p = ((((p * q + 1 / 13) * q + 1 / 11) * q + 1 / 9) * q + 1 / 7) * q + 1 / 5
+        out[i] = min(x[i], 0.0) - 2.0 * s * ((p * q + 1 / 3) * q + 1.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _expit(x: float) -> float:
     if x >= 0:
         return 1.0 / (1.0 + math.exp(-x))
     e = math.exp(x)
     return e / (1.0 + e)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _log_expit(x: float) -> float:
-    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -118,8 +159,11 @@ def _logaddexp(a: float, b: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def forwards(operations: Int64Array, values: FloatArray, m: int) -> None:
-    """Work out a tape for the first m columns of ``values`` (places, columns)."""
+def forwards(operations: Int64Array, values: FloatArray, spare: FloatArray, m: int) -> None:
+    """Work out a tape for the first m columns of ``values`` (places, columns).
+
+    ``spare`` (4, m or more) is room to work in.
+    """
     for step in range(operations.shape[0]):
         code = operations[step, 0]
         a, b = values[operations[step, 1]], values[operations[step, 2]]
@@ -143,8 +187,9 @@ def forwards(operations: Int64Array, values: FloatArray, m: int) -> None:
             for i in range(m):
                 out[i] = a[i] * a[i]
         elif code == EXP:
-            for i in range(m):
-                out[i] = math.exp(a[i])
+            exponentials(a, out, spare, m)
+        elif code == LOG_EXPIT:
+            _log_expits(a, out, spare, m)
         elif code == WHERE:
             c = values[operations[step, 3]]
             for i in range(m):
@@ -161,8 +206,6 @@ def forwards(operations: Int64Array, values: FloatArray, m: int) -> None:
 def _unary(code: int, x: float) -> float:
     if code == LOG:
         return math.log(x) if x > 0 else (-math.inf if x == 0 else math.nan)
-    if code == LOG_EXPIT:
-        return _log_expit(x)
     if code == LOG1P:
         return math.log1p(x) if x > -1 else (-math.inf if x == -1 else math.nan)
     if code == EXPM1:
@@ -228,7 +271,9 @@ def _binary(code: int, x: float, y: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def backwards(operations: Int64Array, values: FloatArray, slopes: FloatArray, m: int) -> None:
+def backwards(
+    operations: Int64Array, values: FloatArray, slopes: FloatArray, spare: FloatArray, m: int
+) -> None:
     """Add to ``slopes`` (places, columns) what each operand has from the results of a tape."""
     for step in range(operations.shape[0] - 1, -1, -1):
         code = operations[step, 0]
@@ -264,6 +309,13 @@ def backwards(operations: Int64Array, values: FloatArray, slopes: FloatArray, m:
             for i in range(m):
                 if of[i] != 0.0:
                     to_a[i] += of[i] * out[i]
+        elif code == LOG_EXPIT:
+            rest, e = spare[3], spare[2]
+            for i in range(m):
+                rest[i] = -abs(a[i])
+            exponentials(rest, e, spare, m)
+            for i in range(m):  # expit(-x)
+                to_a[i] += of[i] * (e[i] if a[i] >= 0.0 else 1.0) / (1.0 + e[i])
         elif code == WHERE:
             to_c = slopes[operations[step, 3]]
             for i in range(m):
@@ -299,8 +351,6 @@ def backwards(operations: Int64Array, values: FloatArray, slopes: FloatArray, m:
 def _unary_slope(code: int, x: float, value: float) -> float:
     if code == LOG:
         return 1.0 / x
-    if code == LOG_EXPIT:
-        return _expit(-x)
     if code == LOG1P:
         return 1.0 / (1.0 + x)
     if code == EXPM1:

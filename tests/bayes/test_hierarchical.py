@@ -11,6 +11,7 @@ from hierbayes.bayes.buffers import AT, OF_FACTOR
 from hierbayes.bayes.hierarchical_nuts import _parameters, hierarchical_density
 from hierbayes.bayes.hierarchical_parameters import SignedScale
 from hierbayes.bayes.whitening import whitened
+from hierbayes.families import series
 from hierbayes.families.builtin import FAMILIES
 from hierbayes.naming.variable_names import factor_variables
 from hierbayes.options import Family
@@ -276,26 +277,72 @@ LAWS = [
 ]  # fmt: skip
 
 
+def value_and_slope(function, x):
+    """What a function of one number is on a tape, and its derivative."""
+    from hierbayes.bayes.tape_kernel import backwards, forwards
+    from hierbayes.families.recorded import BLOCK, Recorder
+
+    recorder = Recorder(1)
+    (given,) = recorder.inputs(1)
+    at = recorder.shared(function(given)).at
+    eta = recorder.eta()
+    tape = recorder.tape(eta, eta)
+    values, spare = tape.numbers[:, None].copy(), np.empty((4, BLOCK))
+    values[0] = x
+    forwards(tape.shared, values, spare, 1)
+    slopes = np.zeros_like(values)
+    slopes[at] = 1.0
+    backwards(tape.shared, values, slopes, spare, 1)
+    return values[at, 0], slopes[0, 0]
+
+
 @pytest.mark.parametrize("law", LAWS, ids=str)
 def test_priors_on_a_tape_are_themselves(law):
-    from hierbayes.bayes.tape_kernel import backwards, forwards
-    from hierbayes.families.recorded import Recorder
-
     for x in (0.4, 0.9, -0.5, 2.5):
-        recorder = Recorder(1)
-        (given,) = recorder.inputs(1)
-        at = recorder.shared(law.log_density(given)).at
-        eta = recorder.eta()
-        tape = recorder.tape(eta, eta)
-        values = tape.numbers[:, None].copy()
-        values[0] = x
-        forwards(tape.shared, values, 1)
-        assert values[at, 0] == pytest.approx(float(law.log_density(x)), rel=1e-12)
-        if np.isfinite(values[at, 0]):
-            slopes = np.zeros_like(values)
-            slopes[at] = 1.0
-            backwards(tape.shared, values, slopes, 1)
-            assert slopes[0, 0] == pytest.approx(float(law.derivative(x)), rel=1e-12)
+        value, slope = value_and_slope(law.log_density, x)
+        assert value == pytest.approx(float(law.log_density(x)), rel=1e-12)
+        if np.isfinite(value):
+            assert slope == pytest.approx(float(law.derivative(x)), rel=1e-12)
+
+
+def sample_points(low, high):
+    inner = np.random.default_rng(0).uniform(max(low, -40), min(high, 40), 60)
+    return [*inner, *np.linspace(max(low, -1), min(high, 1), 7)[1:-1]]
+
+
+FUNCTIONS = {
+    "exp": (series.exp, -700, 700),
+    "log": (series.log, 0, 1e5),
+    "log1p": (series.log1p, -1, 1e5),
+    "expm1": (series.expm1, -30, 30),
+    "sqrt": (series.sqrt, 0, 1e5),
+    "square": (series.square, -9, 9),
+    "reciprocal": (series.reciprocal, 0, 50),
+    "arctan": (series.arctan, -50, 50),
+    "cos": (series.cos, -9, 9),
+    "lgamma": (series.lgamma, 0, 300),
+    "expit": (series.expit, -50, 50),
+    "log_expit": (series.log_expit, -700, 700),
+    "ndtr": (series.ndtr, -30, 30),
+    "log_ndtr": (series.log_ndtr, -60, 30),
+    "log_i0e": (series.log_i0e, 0, 200),
+    "power": (lambda x: x**1.7, 0, 20),
+    "exponent": (lambda x: 2.0**x, -20, 20),
+    "logaddexp": (lambda x: series.log_sum(x, 0.3 - 2.0 * x), -30, 30),
+    "maximum": (lambda x: np.maximum(x, 0.4 * x), -3, 3),
+    "where": (lambda x: np.where((x > 0.5) | (x < -1), x / 3, 1 - x), -3, 3),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_on_a_tape_are_those_of_series(name):
+    """To rounding, slopes too; far out and near zero."""
+    function, low, high = FUNCTIONS[name]
+    for x in sample_points(low, high):
+        exact = function(series.variable(np.array(x), order=1))
+        value, slope = value_and_slope(function, x)
+        assert value == pytest.approx(float(exact.value), rel=1e-13, abs=1e-13)
+        assert slope == pytest.approx(float(exact.derivative(1)), rel=1e-11, abs=1e-14)
 
 
 def as_references_have_them(name):
