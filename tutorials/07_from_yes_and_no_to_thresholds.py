@@ -123,13 +123,14 @@ def _(difference, mo):
 
 @app.cell
 def _(fit, formula, hb, touch):
+    import textwrap
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", hb.DesignWarning)
         careless = hb.psychometric(formula, touch, stimulus="speed", guess=0.0).fit()
     for _finding in careless.findings:
-        print(_finding)
+        print(textwrap.fill(str(_finding), 80), end="\n\n")
     print(careless.jnd(groups="none"))
     jnds = [f.jnd(groups="none").loc[0, "estimate"] for f in (careless, fit)]
     return (jnds,)

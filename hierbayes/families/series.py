@@ -265,36 +265,32 @@ def _ndtr_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
 
 
 def _log_ndtr_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
-    """Log Phi; its slope is w = phi / Phi, with w' = -w (x + w) and so on.
-
-    The derivatives are polynomials in x and w, kept as coefficients [power of x, power of w].
-    """
-    w = np.exp(-0.5 * x**2 - 0.5 * math.log(2 * math.pi) - special.log_ndtr(x))
-    w = np.where(x < LEFT_TAIL, _mills(np.minimum(x, LEFT_TAIL)), w)
-    found = [special.log_ndtr(x)]
-    terms = {(0, 1): 1.0}
-    for _ in range(orders):
-        found.append(sum((k * x**a * w**b for (a, b), k in terms.items()), np.zeros_like(x)))
-        slope: dict[tuple[int, int], float] = {}
-        for (a, b), k in terms.items():
-            if a:
-                slope[a - 1, b] = slope.get((a - 1, b), 0.0) + a * k
-            slope[a + 1, b] = slope.get((a + 1, b), 0.0) - b * k
-            slope[a, b + 1] = slope.get((a, b + 1), 0.0) - b * k
-        terms = slope
-    return found
+    """Log Phi; its slope is w = phi / Phi, and w' = -w (x + w) gives the rest by Leibniz."""
+    value = special.log_ndtr(x)
+    w = np.exp(-0.5 * x**2 - 0.5 * math.log(2 * math.pi) - value)
+    excess = x + w
+    far = x < LEFT_TAIL
+    if far.any():
+        excess = np.where(far, _mills_excess(np.minimum(x, LEFT_TAIL)), excess)
+        w = np.where(far, excess - x, w)
+    slopes, sums = [w], [excess]  # derivatives of w and of x + w
+    for n in range(1, orders):
+        parts = (math.comb(n - 1, k) * slopes[k] * sums[n - 1 - k] for k in range(n))
+        slopes.append(-sum(parts, np.zeros_like(x)))
+        sums.append(slopes[n] + 1.0 if n == 1 else slopes[n])
+    return [value, *slopes][: orders + 1]
 
 
 LEFT_TAIL = -30.0  # below, phi / Phi by its continued fraction: both underflow
 
 
-def _mills(x: FloatArray) -> FloatArray:
-    """Phi / Phi far in the left tail, by the continued fraction of Mills' ratio."""
+def _mills_excess(x: FloatArray) -> FloatArray:
+    """Return x + phi / Phi far in the left tail, by the continued fraction of Mills' ratio."""
     z = -x
     fraction = z
-    for k in range(20, 0, -1):
+    for k in range(20, 1, -1):
         fraction = z + k / fraction
-    return np.asarray(fraction)
+    return np.asarray(1.0 / fraction)
 
 
 exp = _function(np.exp, lambda x, orders: [np.exp(x)] * (orders + 1))

@@ -181,14 +181,14 @@ def _data(lecture: Lecture) -> Step:
         text="The lecture asks how reaction times change with each night of short sleep, and "
         "whether people who differ at the start also differ in how much they suffer. The data: "
         f"{len(lecture.sleep)} reaction times of {n_subjects} subjects.",
-        code=("sleep.info(memory_usage=False)", "print()", "print(sleep.head())"),
+        code=("sleep.info()", "print()", "print(sleep.head())"),
         shown=(kinds.Preformatted(f"{_info(lecture.sleep)}\n{lecture.sleep.head()}"),),
     )
 
 
 def _info(frame: pd.DataFrame) -> str:
     buffer = io.StringIO()
-    frame.info(memory_usage=False, buf=buffer)
+    frame.info(buf=buffer)
     return buffer.getvalue()
 
 

@@ -42,6 +42,14 @@ def test_the_slope_of_log_phi_far_in_the_tail():
     assert math.isfinite(slope[0])
 
 
+@pytest.mark.parametrize("z", [40.0, 300.0, 1e6])
+def test_curvature_and_bends_of_log_phi_far_in_the_tail_do_not_cancel(z):
+    found = series.log_ndtr(series.variable(np.array([-z]), order=3))
+    # x + w = 1/z - 2/z^3 + 10/z^5 - ..., by Mills' ratio
+    assert found.derivative(2)[0] == pytest.approx(-1 + 1 / z**2 - 6 / z**4, rel=1e-7)
+    assert found.derivative(3)[0] == pytest.approx(2 / z**3 - 24 / z**5, rel=2e-4, abs=1e-9)
+
+
 def test_logits_in_vectorised_words_are_scipys():
     x = np.concatenate([np.linspace(-700, 700, 4001), [-1e-300, 0.0, np.inf, -np.inf]])
     np.testing.assert_allclose(series.expit(x), special.expit(x), rtol=1e-15)

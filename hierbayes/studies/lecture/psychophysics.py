@@ -16,7 +16,7 @@ def probit_block(lecture: Lecture) -> Step:
     return Step(
         heading="Yes and no instead of milliseconds: a binomial mixed model",
         text="Two of the lecture's references are about psychophysics (Knoblauch & Maloney, 2012; "
-        "Moscatelli, Mezzetti & Lacquaniti, 2012), where a response is yes or no. "
+        "Moscatelli, Mezzetti & Lacquaniti, 2012), where a response is yes or no. In touch_speed "
         f"{probit.n_groups['subject']} observers feel two surfaces move and say whether the "
         "second was faster than the first; in half of the blocks a vibration of 32 Hz masks the "
         "motion (the design is that of the second reference, the responses are simulated). The "
