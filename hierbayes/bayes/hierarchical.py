@@ -7,6 +7,7 @@ matrix, and the effects of the first factor. What the levels are known by at som
 it is.
 
 What is evaluated, ``hierarchical_kernel.py``, is compiled once on a machine, for all models.
+Imports numba, so import this module only where it is used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, Int64Array, IntArray, record
-from hierbayes.bayes.buffers import AT, OF_FACTOR
+from hierbayes.bayes.hierarchical_kernel import AT, OF_FACTOR, log_density, place
 from hierbayes.bayes.hierarchical_parameters import Parameters, ParameterSpace, combined
+from hierbayes.bayes.tape_kernel import BLOCK, CODES
 from hierbayes.families.family import Mean
 from hierbayes.families.mean_ends import mean_ends
-from hierbayes.families.recorded import BLOCK, Recorder, Tape
+from hierbayes.families.recorded import Recorder, Tape
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.priors.distributions import LOG_2PI
 from hierbayes.priors.model_priors import ModelPriors
@@ -102,8 +104,6 @@ class HierarchicalTarget:
 
     def evaluate(self, w: FloatArray, room: FloatArray | None = None) -> tuple[float, FloatArray]:
         """Log density at a point (D,), and its gradient (D,)."""
-        from hierbayes.bayes.hierarchical_kernel import log_density
-
         gradient = np.zeros(self.size)
         room = self.room() if room is None else room
         return log_density(self.ints, self.floats, room, w, gradient), gradient
@@ -140,8 +140,6 @@ class HierarchicalTarget:
 
     def centred_at(self, w: FloatArray) -> "HierarchicalTarget":
         """Return the same density, not mixed, the rest at a point w (D,) being the origin."""
-        from hierbayes.bayes.hierarchical_kernel import place
-
         room, ints, floats = self.room(), self.ints.copy(), self.floats.copy()
         place(self.ints, self.floats, room, w)
         at = int(ints[AT.w_rest])
@@ -256,7 +254,7 @@ def hierarchical_target(model: Conditional, priors: ModelPriors) -> Hierarchical
 def _recorded(space: ParameterSpace) -> tuple[Places, Tape]:
     """Write the tapes of a model."""
     model = space.model
-    tape = Recorder(model.y.size)
+    tape = Recorder(model.y.size, CODES)
     parameters = space.recorded(tape, tape.inputs(space.size))
     eta = tape.eta()
     density = model.family.log_density

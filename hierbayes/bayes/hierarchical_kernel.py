@@ -1,7 +1,9 @@
 """The log density of any hierarchical model and its gradient, compiled once for all of them.
 
 A point is a vector w. What a model is lies in three buffers, of whole numbers (``ints``), of
-numbers (``floats``) and of room to work in (``room``), laid out as ``buffers.py`` says. In order:
+numbers (``floats``) and of room to work in (``room``). ``AT`` says what the header of ``ints``
+has where, ``OF_FACTOR`` the same of the part of each factor; what begins with i, c or w there is a
+position in ``ints``, ``floats`` or ``room``. In order:
 
 1. rest = centre + A w for all but the effects of the first factor, which follow as they are;
 2. a tape (``tape_kernel.py``) turns the first d numbers of the rest into Lambda of each factor,
@@ -18,18 +20,100 @@ numbers (``floats``) and of room to work in (``room``), laid out as ``buffers.py
 5. all of it backwards.
 
 Source: Griewank & Walther (2008), Evaluating Derivatives, SIAM, chapter 3; Murray (2016),
-arXiv:1602.07527 (Cholesky factors backwards). Imports numba, so import this module only where it is
-used.
+arXiv:1602.07527 (Cholesky factors backwards). Imports numba, so import this module only where it
+is used. What numba keeps on disk is made anew when this file changes: touch it with
+``tape_kernel.py``.
 """
 
 import math
+from typing import Any, NamedTuple
 
 from numba import njit
 
 from hierbayes.arrays import FloatArray, Int64Array
-from hierbayes.bayes.buffers import AT, OF_FACTOR
-from hierbayes.bayes.tape_kernel import backwards, forwards
-from hierbayes.families.recorded import BLOCK
+from hierbayes.bayes.tape_kernel import BLOCK, backwards, forwards
+
+
+class Header(NamedTuple):
+    """Places in the header."""
+
+    n: int = 0  # rows
+    factors: int = 1
+    p: int = 2  # coefficients
+    d: int = 3  # inputs of the tape of shared numbers
+    rest: int = 4  # numbers of a point before the effects of the first factor
+    size: int = 5  # numbers of a point
+    shared: int = 6  # places of shared numbers
+    shared_operations: int = 7
+    by_row: int = 8  # places of numbers a row
+    row_operations: int = 9
+    data: int = 10  # numbers each row has
+    spread: int = 11  # shared numbers that operations of rows need
+    eta: int = 12  # place of eta among the numbers of a row
+    value: int = 13  # place of the log density of a row
+    log_prior: int = 14  # place of the log prior density among shared numbers
+    is_mixed: int = 15  # whether A is there
+    i_shared: int = 16
+    i_rows: int = 17
+    i_data: int = 18
+    i_spread: int = 19
+    i_coefficients: int = 20
+    i_factors: int = 21
+    c_numbers: int = 22
+    c_data: int = 23
+    c_x: int = 24
+    c_offset: int = 25
+    c_counts: int = 26
+    c_centre: int = 27
+    c_mixing: int = 28
+    c_constant: int = 29
+    w_shared: int = 30
+    w_shared_slopes: int = 31
+    w_rows: int = 32
+    w_row_slopes: int = 33
+    w_eta: int = 34
+    w_eta_slopes: int = 35
+    w_rest: int = 36
+    w_rest_slopes: int = 37
+    w_spare: int = 38
+    room: int = 39  # size of the room
+    end: int = 40
+
+
+class FactorPart(NamedTuple):
+    """Places in the part of one factor; q columns, J levels."""
+
+    levels: int = 0
+    q: int = 1
+    start: int = 2  # of its effects: in the rest, or in the point for the first factor
+    i_codes: int = 3
+    i_root: int = 4  # places of the entries of Lambda among shared numbers; -1 is zero
+    c_z: int = 5
+    c_information: int = 6
+    c_score: int = 7
+    c_weights: int = 8
+    c_eta: int = 9
+    w_root: int = 10
+    w_root_slopes: int = 11
+    w_chol: int = 12
+    w_score: int = 13  # h - s
+    w_half: int = 14  # C^-1 Lambda'(h - s)
+    w_sum: int = 15  # z and this
+    w_u: int = 16
+    w_b: int = 17
+    w_b_slopes: int = 18
+    w_small: int = 19
+    end: int = 20
+
+
+AT = Header()
+OF_FACTOR = FactorPart()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _span(buffer: Any, at: int, size: int) -> Any:
+    """Return some of the numbers of a buffer."""
+    return buffer[at : at + size]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -55,9 +139,9 @@ def place(ints: Int64Array, floats: FloatArray, room: FloatArray, w: FloatArray)
     Returns the log volume of effects a volume of the point; NaN where the prior density is zero.
     """
     n, n_rest, n_shared = ints[AT.n], ints[AT.rest], ints[AT.shared]
-    rest = room[ints[AT.w_rest] : ints[AT.w_rest] + n_rest]
+    rest = _span(room, ints[AT.w_rest], n_rest)
     centre = ints[AT.c_centre]
-    rest[:] = floats[centre : centre + n_rest]
+    rest[:] = _span(floats, centre, n_rest)
     if ints[AT.is_mixed]:
         at = ints[AT.c_mixing]
         for k in range(n_rest):  # column k of A ends at row k
@@ -68,18 +152,18 @@ def place(ints: Int64Array, floats: FloatArray, room: FloatArray, w: FloatArray)
     else:
         rest += w[:n_rest]
     at = ints[AT.w_shared]
-    shared = room[at : at + n_shared].reshape((n_shared, 1))
-    shared[:, 0] = floats[ints[AT.c_numbers] : ints[AT.c_numbers] + n_shared]
+    shared = _span(room, at, n_shared).reshape((n_shared, 1))
+    shared[:, 0] = _span(floats, ints[AT.c_numbers], n_shared)
     shared[: ints[AT.d], 0] = rest[: ints[AT.d]]
     at, k = ints[AT.i_shared], ints[AT.shared_operations]
-    forwards(ints[at : at + 5 * k].reshape((k, 5)), shared, _spare(ints, room), 1)
+    forwards(_span(ints, at, 5 * k).reshape((k, 5)), shared, _spare(ints, room), 1)
     if not math.isfinite(shared[ints[AT.log_prior], 0]):
         return math.nan
-    eta = room[ints[AT.w_eta] : ints[AT.w_eta] + n]
-    eta[:] = floats[ints[AT.c_offset] : ints[AT.c_offset] + n]
+    eta = _span(room, ints[AT.w_eta], n)
+    eta[:] = _span(floats, ints[AT.c_offset], n)
     for k in range(ints[AT.p]):
         beta = shared[ints[ints[AT.i_coefficients] + k], 0]
-        x = floats[ints[AT.c_x] + k * n : ints[AT.c_x] + (k + 1) * n]
+        x = _span(floats, ints[AT.c_x] + k * n, n)
         for i in range(n):
             eta[i] += beta * x[i]
     total = 0.0
@@ -97,13 +181,13 @@ def place(ints: Int64Array, floats: FloatArray, room: FloatArray, w: FloatArray)
 def _spare(ints: Int64Array, room: FloatArray) -> FloatArray:
     """Room for operations of a tape."""
     at = ints[AT.w_spare]
-    return room[at : at + 4 * BLOCK].reshape((4, BLOCK))
+    return _span(room, at, 4 * BLOCK).reshape((4, BLOCK))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _part(ints: Int64Array, f: int) -> Int64Array:
     at = ints[AT.i_factors] + f * OF_FACTOR.end
-    return ints[at : at + OF_FACTOR.end]
+    return _span(ints, at, OF_FACTOR.end)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -117,8 +201,8 @@ def _set_root(ints: Int64Array, part: Int64Array, room: FloatArray, shared: Floa
 def _set_score(ints: Int64Array, floats: FloatArray, room: FloatArray, part: Int64Array) -> None:
     """Set h - s of each level."""
     size, q, n = part[OF_FACTOR.levels] * part[OF_FACTOR.q], part[OF_FACTOR.q], ints[AT.n]
-    score = room[part[OF_FACTOR.w_score] : part[OF_FACTOR.w_score] + size]
-    score[:] = floats[part[OF_FACTOR.c_score] : part[OF_FACTOR.c_score] + size]
+    score = _span(room, part[OF_FACTOR.w_score], size)
+    score[:] = _span(floats, part[OF_FACTOR.c_score], size)
     weights, eta0 = part[OF_FACTOR.c_weights], part[OF_FACTOR.c_eta]
     eta, codes = ints[AT.w_eta], part[OF_FACTOR.i_codes]
     for a in range(q):
@@ -135,14 +219,14 @@ def _effects(
     """Set u and b of each level; return the log volume of u a volume of z."""
     J, q = part[OF_FACTOR.levels], part[OF_FACTOR.q]
     size = J * q
-    H = floats[part[OF_FACTOR.c_information] : part[OF_FACTOR.c_information] + size * q]
-    score = room[part[OF_FACTOR.w_score] : part[OF_FACTOR.w_score] + size]
-    half = room[part[OF_FACTOR.w_half] : part[OF_FACTOR.w_half] + size]
-    both = room[part[OF_FACTOR.w_sum] : part[OF_FACTOR.w_sum] + size]
-    u = room[part[OF_FACTOR.w_u] : part[OF_FACTOR.w_u] + size]
-    b = room[part[OF_FACTOR.w_b] : part[OF_FACTOR.w_b] + size]
-    chol = room[part[OF_FACTOR.w_chol] : part[OF_FACTOR.w_chol] + size * q]
-    L = room[part[OF_FACTOR.w_root] : part[OF_FACTOR.w_root] + q * q]
+    H = _span(floats, part[OF_FACTOR.c_information], size * q)
+    score = _span(room, part[OF_FACTOR.w_score], size)
+    half = _span(room, part[OF_FACTOR.w_half], size)
+    both = _span(room, part[OF_FACTOR.w_sum], size)
+    u = _span(room, part[OF_FACTOR.w_u], size)
+    b = _span(room, part[OF_FACTOR.w_b], size)
+    chol = _span(room, part[OF_FACTOR.w_chol], size * q)
+    L = _span(room, part[OF_FACTOR.w_root], q * q)
     total = 0.0
     if q == 1:
         root = L[0]
@@ -159,10 +243,10 @@ def _effects(
             u[j] = both[j] / c
             b[j] = root * u[j]
         return total - math.log(product)
-    small = room[part[OF_FACTOR.w_small] : part[OF_FACTOR.w_small] + q * q]
+    small = _span(room, part[OF_FACTOR.w_small], q * q)
     for j in range(J):
-        C = chol[j * q * q : (j + 1) * q * q]
-        _times(H[j * q * q : (j + 1) * q * q], L, small, q)  # H Lambda
+        C = _span(chol, j * q * q, q * q)
+        _times(_span(H, j * q * q, q * q), L, small, q)  # H Lambda
         for a in range(q):
             for c in range(a + 1):
                 s = 1.0 if a == c else 0.0
@@ -222,13 +306,13 @@ def rows(ints: Int64Array, floats: FloatArray, room: FloatArray, step: float) ->
     """Return the log density of the response at eta + step; keep its slopes, in ``room``."""
     n, n_places, k = ints[AT.n], ints[AT.by_row], ints[AT.row_operations]
     at = ints[AT.w_rows]
-    values = room[at : at + n_places * BLOCK].reshape((n_places, BLOCK))
+    values = _span(room, at, n_places * BLOCK).reshape((n_places, BLOCK))
     at = ints[AT.w_row_slopes]
-    slopes = room[at : at + n_places * BLOCK].reshape((n_places, BLOCK))
-    operations = ints[ints[AT.i_rows] : ints[AT.i_rows] + 5 * k].reshape((k, 5))
+    slopes = _span(room, at, n_places * BLOCK).reshape((n_places, BLOCK))
+    operations = _span(ints, ints[AT.i_rows], 5 * k).reshape((k, 5))
     eta, to_eta, counts = ints[AT.w_eta], ints[AT.w_eta_slopes], ints[AT.c_counts]
     shared, n_shared = ints[AT.w_shared], ints[AT.shared]
-    shared_slopes = room[ints[AT.w_shared_slopes] : ints[AT.w_shared_slopes] + n_shared]
+    shared_slopes = _span(room, ints[AT.w_shared_slopes], n_shared)
     shared_slopes[:] = 0.0
     spread = ints[AT.i_spread]
     for s in range(ints[AT.spread]):
@@ -267,9 +351,9 @@ def rows(ints: Int64Array, floats: FloatArray, room: FloatArray, step: float) ->
 def _back(ints: Int64Array, floats: FloatArray, room: FloatArray, gradient: FloatArray) -> float:
     """Carry slopes in eta back to the point; return the sum of squares of spherical effects."""
     n, n_rest, n_shared = ints[AT.n], ints[AT.rest], ints[AT.shared]
-    to_rest = room[ints[AT.w_rest_slopes] : ints[AT.w_rest_slopes] + n_rest]
+    to_rest = _span(room, ints[AT.w_rest_slopes], n_rest)
     to_rest[:] = 0.0
-    to_shared = room[ints[AT.w_shared_slopes] : ints[AT.w_shared_slopes] + n_shared]
+    to_shared = _span(room, ints[AT.w_shared_slopes], n_shared)
     squares = 0.0
     for f in range(ints[AT.factors]):
         part = _part(ints, f)
@@ -281,21 +365,21 @@ def _back(ints: Int64Array, floats: FloatArray, room: FloatArray, gradient: Floa
             at = ints[part[OF_FACTOR.i_root] + k]
             if at >= 0:
                 to_shared[at] += room[part[OF_FACTOR.w_root_slopes] + k]
-    slopes = room[ints[AT.w_eta_slopes] : ints[AT.w_eta_slopes] + n]
+    slopes = _span(room, ints[AT.w_eta_slopes], n)
     for k in range(ints[AT.p]):
         at = ints[AT.c_x] + k * n
-        to_shared[ints[ints[AT.i_coefficients] + k]] += _dot(floats[at : at + n], slopes)
+        to_shared[ints[ints[AT.i_coefficients] + k]] += _dot(_span(floats, at, n), slopes)
     to_shared[ints[AT.log_prior]] += 1.0
     at, k = ints[AT.i_shared], ints[AT.shared_operations]
-    values = room[ints[AT.w_shared] : ints[AT.w_shared] + n_shared].reshape((n_shared, 1))
-    operations, slopes = ints[at : at + 5 * k].reshape((k, 5)), to_shared.reshape((n_shared, 1))
+    values = _span(room, ints[AT.w_shared], n_shared).reshape((n_shared, 1))
+    operations, slopes = _span(ints, at, 5 * k).reshape((k, 5)), to_shared.reshape((n_shared, 1))
     backwards(operations, values, slopes, _spare(ints, room), 1)
     for k in range(ints[AT.d]):
         to_rest[k] += to_shared[k]
     if ints[AT.is_mixed]:
         at = ints[AT.c_mixing]
         for k in range(n_rest):
-            gradient[k] = _dot(floats[at : at + k + 1], to_rest)
+            gradient[k] = _dot(_span(floats, at, k + 1), to_rest)
             at += k + 1
     else:
         gradient[:n_rest] = to_rest
@@ -316,7 +400,7 @@ def _sum_slopes(ints: Int64Array, floats: FloatArray, room: FloatArray, part: In
     """Set Z'g of each level."""
     n, q, codes = ints[AT.n], part[OF_FACTOR.q], part[OF_FACTOR.i_codes]
     to_eta, to_b = ints[AT.w_eta_slopes], part[OF_FACTOR.w_b_slopes]
-    room[to_b : to_b + part[OF_FACTOR.levels] * q] = 0.0
+    _span(room, to_b, part[OF_FACTOR.levels] * q)[:] = 0.0
     for a in range(q):
         z = part[OF_FACTOR.c_z] + a * n
         for i in range(n):
@@ -330,14 +414,14 @@ def _effects_back(
     """Set slopes in z, Lambda and, in the place of h - s, in s; return the sum of squares of u."""
     J, q = part[OF_FACTOR.levels], part[OF_FACTOR.q]
     size = J * q
-    H = floats[part[OF_FACTOR.c_information] : part[OF_FACTOR.c_information] + size * q]
-    score = room[part[OF_FACTOR.w_score] : part[OF_FACTOR.w_score] + size]
-    half = room[part[OF_FACTOR.w_half] : part[OF_FACTOR.w_half] + size]
-    u = room[part[OF_FACTOR.w_u] : part[OF_FACTOR.w_u] + size]
-    to_b = room[part[OF_FACTOR.w_b_slopes] : part[OF_FACTOR.w_b_slopes] + size]
-    chol = room[part[OF_FACTOR.w_chol] : part[OF_FACTOR.w_chol] + size * q]
-    L = room[part[OF_FACTOR.w_root] : part[OF_FACTOR.w_root] + q * q]
-    to_L = room[part[OF_FACTOR.w_root_slopes] : part[OF_FACTOR.w_root_slopes] + q * q]
+    H = _span(floats, part[OF_FACTOR.c_information], size * q)
+    score = _span(room, part[OF_FACTOR.w_score], size)
+    half = _span(room, part[OF_FACTOR.w_half], size)
+    u = _span(room, part[OF_FACTOR.w_u], size)
+    to_b = _span(room, part[OF_FACTOR.w_b_slopes], size)
+    chol = _span(room, part[OF_FACTOR.w_chol], size * q)
+    L = _span(room, part[OF_FACTOR.w_root], q * q)
+    to_L = _span(room, part[OF_FACTOR.w_root_slopes], q * q)
     to_L[:] = 0.0
     squares = 0.0
     if q == 1:
@@ -354,12 +438,12 @@ def _effects_back(
         to_L[0] = to_root
         return squares
     at = part[OF_FACTOR.w_small]
-    to_u, to_sum, to_a = room[at : at + q], room[at + q : at + 2 * q], room[at + 2 * q : at + 3 * q]
+    to_u, to_sum, to_a = _span(room, at, q), _span(room, at + q, q), _span(room, at + 2 * q, q)
     at += 3 * q
-    to_C, mid = room[at : at + q * q], room[at + q * q : at + 2 * q * q]
-    HL = room[at + 2 * q * q : at + 3 * q * q]
+    to_C, mid = _span(room, at, q * q), _span(room, at + q * q, q * q)
+    HL = _span(room, at + 2 * q * q, q * q)
     for j in range(J):
-        C = chol[j * q * q : (j + 1) * q * q]
+        C = _span(chol, j * q * q, q * q)
         o = j * q
         for a in range(q):
             s = -u[o + a]
@@ -384,7 +468,7 @@ def _effects_back(
                 to_C[a * q + k] = -u[o + a] * to_sum[k] - to_a[a] * half[o + k]
             to_C[a * q + a] -= 1.0 / C[a * q + a]
         _cholesky_back(C, to_C, mid, q)  # now the slope in C C', symmetric
-        _times(H[j * q * q : (j + 1) * q * q], L, HL, q)
+        _times(_span(H, j * q * q, q * q), L, HL, q)
         for a in range(q):
             for c in range(q):
                 s = score[o + a] * to_a[c]
@@ -451,10 +535,10 @@ def parameters_of(
     at = ints[AT.w_shared]
     for k in range(points.shape[0]):
         place(ints, floats, room, points[k])
-        shared[k] = room[at : at + ints[AT.shared]]
+        shared[k] = _span(room, at, ints[AT.shared])
         end = 0
         for f in range(ints[AT.factors]):
             part = _part(ints, f)
             size = part[OF_FACTOR.levels] * part[OF_FACTOR.q]
-            effects[k, end : end + size] = room[part[OF_FACTOR.w_b] : part[OF_FACTOR.w_b] + size]
+            effects[k, end : end + size] = _span(room, part[OF_FACTOR.w_b], size)
             end += size

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
-from hierbayes.bayes.buffers import AT
 from hierbayes.bayes.hierarchical import HierarchicalTarget, hierarchical_target
+from hierbayes.bayes.hierarchical_kernel import AT, log_density, parameters_of
 from hierbayes.bayes.nuts import NEARER, NutsSettings, first_that_starts, nuts_findings, stats_of
 from hierbayes.bayes.nuts_progress import Watch
 from hierbayes.bayes.whitening import whitened
@@ -82,8 +82,6 @@ def _compiled(target: HierarchicalTarget, width: float) -> Any:
     """Return the model as nutpie drives it, its chains starting about the mode."""
     from nutpie.compiled_pyfunc import from_pyfunc
 
-    from hierbayes.bayes.hierarchical_kernel import log_density
-
     ints, floats, size = target.ints, target.floats, target.size
 
     def of_chain() -> Callable[[FloatArray], tuple[float, FloatArray]]:
@@ -113,8 +111,6 @@ def _compiled(target: HierarchicalTarget, width: float) -> Any:
 
 def _parameters(target: HierarchicalTarget, points: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Shared numbers (N, S) and effects in the basis (N, r) of points (N, D)."""
-    from hierbayes.bayes.hierarchical_kernel import parameters_of
-
     sizes = zip(target.model.levels.n_levels, target.model.shape.sizes, strict=True)
     shared = np.empty((points.shape[0], int(target.ints[AT.shared])))
     effects = np.empty((points.shape[0], sum(J * q for J, q in sizes)))

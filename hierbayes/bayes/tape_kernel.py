@@ -14,7 +14,10 @@ import numpy as np
 from numba import njit
 
 from hierbayes.arrays import FloatArray, Int64Array
-from hierbayes.families.recorded import CODES
+from hierbayes.families.recorded import BINARY, UNARY
+
+CODES = {name: code for code, name in enumerate((*UNARY, *BINARY, "where"))}
+BLOCK = 64  # rows worked on at once: what stays in the nearest cache
 
 NEGATIVE, ABSOLUTE, EXP, LOG = (CODES[n] for n in ("negative", "absolute", "exp", "log"))
 LOG1P, EXPM1, SQRT, SQUARE = (CODES[n] for n in ("log1p", "expm1", "sqrt", "square"))

@@ -16,8 +16,8 @@ The posterior does not depend on any of this; only how fast a sampler moves in i
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
-from hierbayes.bayes.buffers import AT, OF_FACTOR
 from hierbayes.bayes.hierarchical import Frozen, HierarchicalTarget
+from hierbayes.bayes.hierarchical_kernel import AT, OF_FACTOR, place, rows
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.first_estimates import first_estimates
 
@@ -60,8 +60,6 @@ def _start(target: HierarchicalTarget) -> FloatArray:
 
 def _frozen(now: HierarchicalTarget, w: FloatArray) -> HierarchicalTarget:
     """Freeze what levels are known by at a point (D,), which becomes the origin, or nearly."""
-    from hierbayes.bayes.hierarchical_kernel import place, rows
-
     room, model = now.room(), now.model
     place(now.ints, now.floats, room, w)
     n, at = model.y.size, int(now.ints[AT.w_eta_slopes])

@@ -11,7 +11,7 @@ those of rows; what needs neither eta nor a parameter is worked out while record
 Source: Griewank & Walther (2008), Evaluating Derivatives, SIAM, chapter 3 (the reverse mode).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, Int64Array, record
 from hierbayes.families.expression import COMPARISONS, OPERATORS, Expression
 
-# Functions that tapes know, by NumPy's and SciPy's names; places in the list are their codes.
+# Functions that tapes know besides where, by NumPy's and SciPy's names.
 UNARY = (
     "negative", "absolute", "exp", "log", "log1p", "expm1", "sqrt", "square", "reciprocal",
     "arctan", "cos", "gammaln", "expit", "log_expit", "ndtr", "log_ndtr", "log_i0e", "isfinite",
@@ -29,12 +29,9 @@ BINARY = (
     "add", "subtract", "multiply", "divide", "power", "logaddexp", "maximum", "minimum", "equal",
     "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or",
 )  # fmt: skip
-OPERATIONS = (*UNARY, *BINARY, "where")
-CODES = {name: code for code, name in enumerate(OPERATIONS)}
 SAME = {"bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}
 # Their derivative is zero wherever there is one.
 FLAT = frozenset({"isfinite", "isnan", "logical_not", "floor", *BINARY[8:]})
-BLOCK = 64  # rows worked on at once: what stays in the nearest cache
 
 
 class Recorded(Expression):
@@ -180,10 +177,11 @@ class Tape:
 
 
 class Recorder:
-    """Writes a tape for n rows; what is the same twice is written once."""
+    """Writes a tape for n rows, in numbers ``codes`` of operations; each is written once."""
 
-    def __init__(self, n_rows: int) -> None:
+    def __init__(self, n_rows: int, codes: Mapping[str, int]) -> None:
         self.n_rows = n_rows
+        self._codes = codes
         self._shared: list[tuple[int, ...]] = []
         self._by_row: list[tuple[int, ...]] = []
         self._numbers: list[float] = []
@@ -216,10 +214,10 @@ class Recorder:
             places = [x.at for x in operands] + [0] * (3 - len(operands))
             if is_row:
                 found = self._place(moves=moves)
-                self._by_row.append((CODES[name], *places, found.at))
+                self._by_row.append((self._codes[name], *places, found.at))
             else:
                 found = self._number(0.0, moves=moves)
-                self._shared.append((CODES[name], *places, found.at))
+                self._shared.append((self._codes[name], *places, found.at))
             self._known[key] = found
         return self._known[key]
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.bayes.buffers import AT, OF_FACTOR
+from hierbayes.bayes.hierarchical_kernel import AT, OF_FACTOR
 from hierbayes.bayes.hierarchical_nuts import _parameters, hierarchical_density
 from hierbayes.bayes.hierarchical_parameters import SignedScale
+from hierbayes.bayes.tape_kernel import BLOCK, CODES, backwards, forwards
 from hierbayes.bayes.whitening import whitened
 from hierbayes.families import series
 from hierbayes.families.builtin import FAMILIES
+from hierbayes.families.recorded import Recorder
 from hierbayes.naming.variable_names import factor_variables
 from hierbayes.options import Family
 from tests.bayes import reference_models
@@ -279,10 +281,7 @@ LAWS = [
 
 def value_and_slope(function, x):
     """What a function of one number is on a tape, and its derivative."""
-    from hierbayes.bayes.tape_kernel import backwards, forwards
-    from hierbayes.families.recorded import BLOCK, Recorder
-
-    recorder = Recorder(1)
+    recorder = Recorder(1, CODES)
     (given,) = recorder.inputs(1)
     at = recorder.shared(function(given)).at
     eta = recorder.eta()
