@@ -88,6 +88,8 @@ class PosteriorCase:
     Attributes
     ----------
     factors : columns that are read as factors
+    family : of the response, by the name that ours and bambi share
+    formula_of_bambi : where bambi spells trials otherwise
     chains, draws : of each chain, after as many steps as the peer takes to adapt
     rounds : fresh processes of each peer
     warm_calls : timed calls of ours after the first in each process; the peers, whose
@@ -104,6 +106,8 @@ class PosteriorCase:
     warm_calls: int
     peers: tuple[str, ...]
     bars: tuple[Bar, ...]
+    family: str = "gaussian"
+    formula_of_bambi: str | None = None
     chains: int = 4
     rounds: int = 3
 
@@ -270,6 +274,37 @@ INTERVAL_CASES = (
     ),
 )  # fmt: skip
 
+
+def generalised_posterior(
+    name: str, title: str, formula: str, *, seconds: float, family: str, factors: tuple[str, ...],
+    dataset: str | None = None, formula_of_bambi: str | None = None,
+) -> PosteriorCase:  # fmt: skip
+    """Make a case of a posterior of another family, with its bars."""
+    return PosteriorCase(
+        name=f"posterior-{name}",
+        title=f"posterior of {title}, 4 chains of 1,000 draws",
+        dataset=dataset or name,
+        formula=formula,
+        formula_of_bambi=formula_of_bambi,
+        family=family,
+        factors=factors,
+        draws=1000,
+        warm_calls=5,
+        peers=(OURS, BAMBI),
+        bars=(
+            Bar(
+                quantity="cold", peer=None, at_most=seconds, words=f"cold: under {seconds:.0f} s"
+            ),
+            Bar(quantity="cold", peer=BAMBI, at_most=1 / 4, words="cold: at most 1/4 of bambi's"),
+            Bar(quantity="warm", peer=BAMBI, at_most=1 / 20, words="warm: at most 1/20 of bambi's"),
+            Bar(
+                quantity="draws", peer=None, at_least=3000,
+                words="at least 3,000 effective draws of every parameter",
+            ),
+        ),
+    )  # fmt: skip
+
+
 POSTERIOR_CASES = (
     PosteriorCase(
         name="posterior",
@@ -318,5 +353,21 @@ POSTERIOR_CASES = (
             Bar(quantity="cold", peer=None, at_most=120.0, words="cold: under two minutes"),
             Bar(quantity="memory", peer=None, at_most=3e6, words="peak memory under 3 GB"),
         ),
+    ),
+    generalised_posterior(
+        "cbpp", "cbpp, 56 rows, 15 herds", "cbind(incidence, healthy) ~ period + (1 | herd)",
+        seconds=2, family="binomial", factors=("period", "herd"),
+        formula_of_bambi="p(incidence, size) ~ period + (1 | herd)",
+    ),
+    generalised_posterior(
+        "women", "1,934 women of 60 districts, simulated, correlated slopes",
+        "use ~ age + age2 + urban + children + (urban | district)",
+        seconds=4, family="bernoulli", factors=("district",),
+    ),
+    generalised_posterior(
+        "verbagg", "VerbAgg, 7,584 answers of 316 people to 24 items",
+        "yes ~ Anger + Gender + btype + situ + (1 | id) + (1 | item)",
+        seconds=8, family="bernoulli", factors=("Gender", "btype", "situ", "id", "item"),
+        dataset="VerbAgg",
     ),
 )  # fmt: skip

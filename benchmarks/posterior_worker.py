@@ -3,7 +3,7 @@
     posterior_worker.py PEER FOLDER
 
     hello                                       -> {"version": ...}
-    first SEED DATASET FACTORS FORMULA CHAINS DRAWS  -> {"peak_kb": ...}  import, read, draw
+    first SEED DATASET FACTORS FORMULA CHAINS DRAWS FAMILY -> {"peak_kb": ...}  import, read, draw
     turn FIRST COUNT                            -> {"seconds": [...]}  timed calls
     effective                                   -> {"parameters": ..., "all": ...}
 
@@ -46,14 +46,14 @@ class Worker:
         if self.peer == OURS:
             import hierbayes
 
-            model = hierbayes.Model(formula, frame)
+            model = hierbayes.Model(formula, frame, self.family)
             fit = model.sample(draws=self.draws, chains=self.chains, random_seed=seed)
             fit.idata["posterior"].dataset.load()  # nothing is left to be computed when read
             return fit.idata
         import bambi
 
         # Chains are named because bambi's own number depends on the number of cores.
-        return bambi.Model(formula, frame).fit(
+        return bambi.Model(formula, frame, family=self.family).fit(
             draws=self.draws,
             chains=self.chains,
             inference_method="nutpie" if self.peer == BAMBI else "pymc",
@@ -64,7 +64,7 @@ class Worker:
     def first(self, seed: str, dataset: str, factors: str, *words: str) -> dict[str, Any]:
         """Read the rows and make the first call of this process."""
         self.formula = words[0]
-        self.chains, self.draws = int(words[1]), int(words[2])
+        self.chains, self.draws, self.family = int(words[1]), int(words[2]), words[3]
         types = dict.fromkeys(factors.split(","), "category")
         self.frame = pd.read_csv(self.folder / f"{dataset}.csv", dtype=types)
         self.tree = self.draw(self.formula, self.frame.copy(), seed=int(seed))

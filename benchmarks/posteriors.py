@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cases import OURS, RSTANARM, PosteriorCase, Quantity
 from peers import HERE, PeerError, Worker, rscript
+from simulated import rows_of
 from timing import progress
 
 
@@ -66,16 +67,16 @@ def posterior_command(peer: str, folder: Path) -> list[str]:
 
 def write_rows(case: PosteriorCase, folder: Path) -> None:
     """Write the rows that every peer reads."""
-    import hierbayes
-
-    hierbayes.load_dataset(case.dataset).to_csv(folder / f"{case.dataset}.csv", index=False)
+    rows_of(case.dataset, folder).to_csv(folder / f"{case.dataset}.csv", index=False)
 
 
 def start(
     case: PosteriorCase, peer: str, folder: Path, *, seed: int
 ) -> tuple[Worker, float, float]:
     """Start a process and let it draw; return it with its cold seconds and peak memory (kB)."""
-    words = (case.dataset, ",".join(case.factors), case.formula, str(case.chains), str(case.draws))
+    formula = case.formula if peer == OURS else case.formula_of_bambi or case.formula
+    numbers = (str(case.chains), str(case.draws))
+    words = (case.dataset, ",".join(case.factors), formula, *numbers, case.family)
     began = time.perf_counter()
     worker = Worker(peer, folder, posterior_command(peer, folder))
     try:

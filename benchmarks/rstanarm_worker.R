@@ -21,7 +21,7 @@ hello <- function() {
   reply(version = paste(packageVersion("rstanarm"), "in R", r))
 }
 
-first_call <- function(seed, dataset, factors, formula, chains, draws) {
+first_call <- function(seed, dataset, factors, formula, chains, draws, family) {  # gaussian only
   suppressPackageStartupMessages(library(rstanarm))
   state$rows <- read.csv(file.path(folder, paste0(dataset, ".csv")))
   for (name in strsplit(factors, ",")[[1]]) state$rows[[name]] <- factor(state$rows[[name]])

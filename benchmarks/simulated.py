@@ -7,6 +7,7 @@ All are drawn once per run from a fixed seed and written as raw arrays that R
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 SEED = 20_240_607
 N_ROWS = 1_000_000
@@ -69,6 +70,23 @@ def write_women(folder: Path) -> None:
     for name, values in columns.items():
         values.tofile(folder / f"women_{name}.f64")
     district.tofile(folder / "women_district.i32")
+
+
+def rows_of(dataset: str, folder: Path) -> pd.DataFrame:
+    """Rows of a data set, with what some packages cannot read spelled out for all."""
+    if dataset == "women":
+        write_women(folder)
+        columns, factor = SIMULATED[dataset]
+        frame = pd.DataFrame({name: np.fromfile(folder / f"women_{name}.f64") for name in columns})
+        return frame.assign(**{factor: np.fromfile(folder / f"women_{factor}.i32", dtype="i4")})
+    import hierbayes
+
+    frame = hierbayes.load_dataset(dataset)
+    if dataset == "cbpp":
+        return frame.assign(healthy=frame["size"] - frame["incidence"])
+    if dataset == "VerbAgg":
+        return frame.assign(yes=1 * (frame["r2"] == "Y"))
+    return frame
 
 
 def write_responses(folder: Path) -> None:
