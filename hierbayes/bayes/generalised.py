@@ -38,7 +38,9 @@ from hierbayes.bayes.importance import (
     Mode,
     Round,
     adapt,
+    copies_of,
     find_mode_by_values,
+    refitted,
     resampled,
     weigh_thinned,
 )
@@ -54,8 +56,12 @@ ADAPT = tuple(Round(1000, components, 0.9) for components in (1, 2, 3, 4))
 ADAPT_LARGE = ADAPT[:3]
 ADAPT_HARDER = tuple(Round(3000, components, 0.9) for components in (3, 4, 6, 8))
 MOST_PROPOSALS = 8  # proposals a draw of the chains
+# More proposals, so many a draw and fitted to all before, while copies leave less than this part of
+# the draws effective or one has more copies than this.
+EFFECTIVE, MOST_COPIES, MORE = 0.87, 6, 0.35
+COMPONENTS = 4  # of a proposal that is fitted to them
 # Effective proposals a draw, and where an evaluation holds many numbers, of rows and nodes.
-THIN, THIN_LARGE = 2.0, 1.4
+THIN, THIN_LARGE = 1.5, 1.4
 LARGE = 1e4  # numbers from which fewer points are spent on the proposal
 CHECKED = 64  # points at which the error of quadrature is measured
 
@@ -99,11 +105,12 @@ def sample_generalised(
 
 @record(kw_only=False)
 class _Explored:
-    """The target at the accuracy it needs, proposals with their weights, and the error left."""
+    """The target at the accuracy it needs, weighted draws of proposals, and the error left."""
 
     target: GeneralisedTarget
     drawn: ImportanceSample
     kept: FloatArray
+    proposals: tuple[tuple[Thinned, int], ...]
     error: float | None
 
 
@@ -120,11 +127,22 @@ def _explored(
         )
         exact = target.refined(_typical(adapted, points_of_correction(target), rng), rng)
         a_draw = min(thin / max(adapted.efficiency, 0.01), MOST_PROPOSALS)
-        x = adapted.proposal.draw(int(np.ceil(n * a_draw)), rng)
-        found = _weighed(exact, x, adapted.proposal, rng)
+        found = _weighed(exact, adapted.proposal, int(np.ceil(n * a_draw)), rng)
+        while found.drawn.pareto_k <= TRUSTED_K and _lacks_draws(found.drawn, n):
+            drawn = found.drawn
+            proposal = refitted(
+                drawn.x, drawn.log_density, drawn.log_weights, mode, target.tails, COMPONENTS, rng
+            )
+            found = _weighed(exact, proposal, int(np.ceil(MORE * n)), rng, before=found)
         if found.drawn.pareto_k <= TRUSTED_K:
             break
-    return _checked(found, adapted.proposal, rng)
+    return _checked(found, rng)
+
+
+def _lacks_draws(drawn: ImportanceSample, n: int) -> bool:
+    """Whether so few proposals carry n draws that copies of some are many."""
+    part, most = copies_of(drawn, n)
+    return drawn.x.shape[0] < MOST_PROPOSALS * n and (part < EFFECTIVE or most > MOST_COPIES)
 
 
 def _typical(seen: Adapted | ImportanceSample, n: int, rng: np.random.Generator) -> FloatArray:
@@ -138,15 +156,29 @@ def _typical(seen: Adapted | ImportanceSample, n: int, rng: np.random.Generator)
 
 
 def _weighed(
-    target: GeneralisedTarget, x: FloatArray, proposal: Thinned, rng: np.random.Generator
+    target: GeneralisedTarget,
+    proposal: Thinned,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    before: _Explored | None = None,
 ) -> _Explored:
+    """Evaluate n draws of a proposal, and weigh them along with those from before."""
+    x = proposal.draw(n, rng)
     found = target.estimates(x, rng)
-    return _Explored(target, weigh_thinned(x, found.log_density, proposal, rng), found.kept, None)
+    log_density, kept = found.log_density, found.kept
+    proposals: tuple[tuple[Thinned, int], ...] = ((proposal, n),)
+    if before is not None:
+        order = rng.permutation(before.drawn.x.shape[0] + n)  # every chain has draws of each
+        x = np.concatenate([before.drawn.x, x])[order]
+        log_density = np.concatenate([before.drawn.log_density, log_density])[order]
+        kept = np.concatenate([before.kept, kept])[order]
+        proposals = (*before.proposals, *proposals)
+    drawn = weigh_thinned(x, log_density, proposals, rng)
+    return _Explored(target, drawn, kept, proposals, None)
 
 
-def _checked(
-    found: _Explored, proposal: Thinned, rng: np.random.Generator, *, may_refine: bool = True
-) -> _Explored:
+def _checked(found: _Explored, rng: np.random.Generator, *, may_refine: bool = True) -> _Explored:
     """Measure the error of quadrature at draws of the posterior; more nodes where it is large."""
     target, drawn = found.target, found.drawn
     if target.n_draws:
@@ -154,7 +186,10 @@ def _checked(
     error = target.quadrature_error(_typical(drawn, CHECKED, rng), rng)
     if error > MOST_ERROR and may_refine:
         finer = target.refined(_typical(drawn, points_of_correction(target), rng), rng)
-        return _checked(_weighed(finer, drawn.x, proposal, rng), proposal, rng, may_refine=False)
+        again = finer.estimates(drawn.x, rng)
+        drawn = weigh_thinned(drawn.x, again.log_density, found.proposals, rng)
+        found = replace(found, target=finer, drawn=drawn, kept=again.kept)
+        return _checked(found, rng, may_refine=False)
     return replace(found, error=error)
 
 

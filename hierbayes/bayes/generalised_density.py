@@ -271,7 +271,7 @@ class GeneralisedTarget:
             if self.rows.kept:
                 total[chunk] -= 0.5 * ((c**2).sum(axis=1) + found.elimination.log_det_kept)
 
-        in_threads(work, self.rows.chunks(x.shape[0], self.chunk_size))
+        in_threads(work, self.rows.parts(x.shape[0], self.chunk_size))
         return np.where(np.isfinite(total), total, -np.inf)
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -298,7 +298,7 @@ class GeneralisedTarget:
                 found_at = integrals(self.rows, at, found, self.n_points, moved=moved)
                 total[chunk] += found_at.log_likelihood
 
-        in_threads(work, self.rows.random_chunks(x.shape[0], self.chunk_size, rng))
+        in_threads(work, self.rows.random_parts(x.shape[0], self.chunk_size, rng))
         return Estimates(log_density=np.where(np.isfinite(total), total, -np.inf), kept=kept)
 
     @cached_property
@@ -430,7 +430,7 @@ class GeneralisedTarget:
             for i, n in enumerate(rules):
                 out[i, chunk] = integrals(self.rows, at, found, n, moved=moved).log_likelihood
 
-        in_threads(work, self.rows.random_chunks(x.shape[0], self.chunk_size, rng))
+        in_threads(work, self.rows.random_parts(x.shape[0], self.chunk_size, rng))
         return out
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")

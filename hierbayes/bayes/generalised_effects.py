@@ -48,7 +48,7 @@ def effects(
             b = np.einsum("tab,jtb->tja", roots[rows.chain[k]][chunk], u)
             out[rows.chain[k]][chunk][:, rows.labels[k]] = b
 
-    in_threads(work, rows.random_chunks(x.shape[0], target.chunk_size, rng))
+    in_threads(work, rows.random_parts(x.shape[0], target.chunk_size, rng))
     for f, part, J, q in rows.kept_pattern.slices:
         out[f] = np.einsum("tab,tjb->tja", roots[f], kept[:, part].reshape(-1, J, q))
     return out

@@ -239,15 +239,31 @@ def adapt(
         all_weights = logs - log_sum_exp(np.stack(under) + parts, axis=0)
         if efficiency > now.enough:
             break
-        fitted = fitted_mixture(every, all_weights, now.components, around=mode.covariance, rng=rng)
         if thin:
-            wide = [first, *_tail_components(every, all_weights, _open_ended(mode, tails))]
-            bulk = 1 - DEFENSIVE * len(wide)
-            mixture = joined([fitted, *wide], [bulk, *[DEFENSIVE] * len(wide)])
-            proposal = thinned(mixture, every, logs, all_weights, tails, rng)
+            proposal = refitted(every, logs, all_weights, mode, tails, now.components, rng)
         else:
+            around = mode.covariance
+            fitted = fitted_mixture(every, all_weights, now.components, around=around, rng=rng)
             proposal = Thinned(joined([fitted, first], [1 - DEFENSIVE, DEFENSIVE]))
     return Adapted(proposal, efficiency, every, logs, all_weights)
+
+
+def refitted(
+    x: FloatArray,
+    log_density: FloatArray,
+    log_weights: FloatArray,
+    mode: Mode,
+    tails: Mapping[int, float],
+    components: int,
+    rng: np.random.Generator,
+) -> Thinned:
+    """Return a thinned proposal fitted to weighted points (N, d)."""
+    fitted = fitted_mixture(x, log_weights, components, around=mode.covariance, rng=rng)
+    open_ended = _tail_components(x, log_weights, _open_ended(mode, tails))
+    wide = [_first_proposal(mode, tails), *open_ended]
+    bulk = 1 - DEFENSIVE * len(wide)
+    mixture = joined([fitted, *wide], [bulk, *[DEFENSIVE] * len(wide)])
+    return thinned(mixture, x, log_density, log_weights, tails, rng)
 
 
 def _first_proposal(mode: Mode, tails: Mapping[int, float]) -> TMixture:
@@ -312,24 +328,34 @@ def weigh(x: FloatArray, log_density: FloatArray, log_proposal: FloatArray) -> I
 
 
 def weigh_thinned(
-    x: FloatArray, log_density: FloatArray, proposal: Thinned, rng: np.random.Generator
+    x: FloatArray,
+    log_density: FloatArray,
+    proposals: Sequence[tuple[Thinned, int]],
+    rng: np.random.Generator,
 ) -> ImportanceSample:
-    """Weigh independent draws x (N, d) of a thinned mixture, given log f there.
+    """Weigh draws x (N, d) of thinned mixtures, so many of each, given log f there.
 
-    Where weights are even their largest ones say nothing of a tail. It is then judged as if nothing
-    had been left out: no weight that is used is larger than those by more than a constant.
+    Each is weighed by the density of all together. Where weights are even their largest ones say
+    nothing of a tail. It is then judged as if nothing had been left out: no weight that is used is
+    larger than those by more than a constant.
     """
-    under = proposal.mixture.log_density(x)
-    log_kept = proposal.log_kept(x, under)
-    found = weigh(x, log_density, under + log_kept - proposal.log_part)
-    if proposal.surrogate is None:
+    parts = [np.log(n / x.shape[0]) for _, n in proposals]
+    mixtures = [proposal.mixture.log_density(x) for proposal, _ in proposals]
+    pairs = list(zip(proposals, mixtures, parts, strict=True))
+    whole = log_sum_exp(np.stack([own + part for _, own, part in pairs]), axis=0)
+    thin = [p.log_kept(x, own) + own - p.log_part + part for (p, _), own, part in pairs]
+    under = log_sum_exp(np.stack(thin), axis=0)
+    found = weigh(x, log_density, under)
+    if all(proposal.surrogate is None for proposal, _ in proposals):
         return found
+    log_kept = under - whole - (under - whole).max()
     copies = np.floor(np.exp(-log_kept) + rng.random(x.shape[0])).astype(np.intp)
-    whole = pareto_k(np.repeat(found.log_weights + log_kept, copies))
+    k_of_whole = pareto_k(np.repeat(found.log_weights + log_kept, copies))
+    errors = [proposal.log_part_mcse for proposal, _ in proposals]
     return replace(
         found,
-        pareto_k=min(found.pareto_k, whole),
-        log_integral_mcse=float(np.hypot(found.log_integral_mcse, proposal.log_part_mcse)),
+        pareto_k=min(found.pareto_k, k_of_whole),
+        log_integral_mcse=float(np.hypot(found.log_integral_mcse, max(errors))),
     )
 
 
@@ -380,6 +406,14 @@ def resampled(
     pairs = zip(ends / ends[:, -1:], at, strict=True)
     path = np.stack([np.minimum(np.searchsorted(*pair), per_chain - 1) for pair in pairs])
     return np.asarray(path + per_chain * np.arange(chains)[:, None])
+
+
+def copies_of(drawn: ImportanceSample, n: int) -> tuple[float, float]:
+    """Effective part of n resampled draws, n over the sum of squared copies; the most copies."""
+    relative = np.exp(drawn.log_weights - drawn.log_integral) * n / drawn.x.shape[0]
+    whole = np.floor(relative)
+    squares = whole**2 + (2 * whole + 1) * (relative - whole)
+    return float(n / squares.sum()), float(relative.max())
 
 
 def _walk(log_w: FloatArray, log_u: FloatArray, now: int) -> list[int]:

@@ -335,7 +335,7 @@ class Blocks:
         above = {(k, m): self._between(k, m) for k in range(D) for m in range(k + 1, D)}
         to_kept = [self._with_kept(k) for k in range(D)]
         kept = self._kept()
-        sizes = [np.trace(A, axis1=-2, axis2=-1) for A in (*diagonal, kept)]
+        sizes = [self._size(k) for k in range(D)]
         roots = []
         for k in range(D):
             A = diagonal[k] + np.eye(diagonal[k].shape[2])
@@ -357,13 +357,35 @@ class Blocks:
                 F = to_kept[k].reshape(to_kept[k].shape[0], -1, rows.n_kept)
                 kept = kept - np.swapaxes(F, 1, 2) @ F
             roots.append(L)
-        inverse = np.linalg.inv(np.linalg.cholesky(_certain(kept, sizes[D]))) if rows.kept else kept
+        inverse = (
+            np.linalg.inv(np.linalg.cholesky(_certain(kept, self._size_of_kept())))
+            if rows.kept
+            else kept
+        )
         return Elimination(
             roots=tuple(roots), above=above, to_kept=tuple(to_kept), kept_inverse=inverse
         )
 
     def _lambda(self, f: int) -> FloatArray:
         return self.at.Lambdas[f]
+
+    def _size(self, k: int) -> FloatArray:
+        """Size of what is added up in the curvature of a factor of the chain, (J_k, T).
+
+        Where columns cancel it is far above the curvature, and so is what rounding takes.
+        """
+        rows, own = self.rows, self.rows.columns_of(k)
+        W = rows.gathered(self.sums.curvature[:, :, own, own], 0, k)
+        Lambda = self._lambda(rows.chain[k])
+        return np.asarray(np.trace(W, axis1=2, axis2=3) * (Lambda**2).sum(axis=(1, 2)))
+
+    def _size_of_kept(self) -> FloatArray:
+        """Size of what is added up in the curvature of the kept effects, (T,)."""
+        total = np.zeros(self.at.size)
+        every = self.rows.kept_pattern.squares(self.sums.row_weight)
+        for (f, *_), own in zip(self.rows.kept_pattern.slices, every, strict=True):
+            total += own * (self._lambda(f) ** 2).sum(axis=(1, 2))
+        return total
 
     def _between(self, k: int, m: int) -> FloatArray:
         """Lambda_k'Z_k'WZ_m Lambda_m, (J_k, T, q_k, q_m)."""

@@ -74,6 +74,11 @@ class KeptPattern:
             out[:, part] = self._with(weight, self.levels.z[f], codes * q, J * q)
         return out
 
+    def squares(self, weight: FloatArray) -> list[FloatArray]:
+        """Traces of Z_f'WZ_f for each kept factor and weights (T, n), (T,) each."""
+        z = self.levels.z
+        return [weight @ ((z[f] ** 2).sum(axis=0) * self._counts) for f in self.kept]
+
     def _with(self, weight: FloatArray, z: FloatArray, rows: IntArray, n_rows: int) -> FloatArray:
         """Z'WZ_c for columns z (q, n) that belong into rows from those of ``rows`` on."""
         out = np.zeros((weight.shape[0], n_rows, self.size))

@@ -216,7 +216,7 @@ def _log_density(  # type: ignore[no-untyped-def]
                     elif is_single:
                         product[m] *= 1.0 + math.exp(eta)
                     else:
-                        out[j, t, m] -= weights[i] * math.log1p(math.exp(eta))
+                        out[j, t, m] -= weights[i] * math.log(1.0 + math.exp(eta))
                 if is_single and (factors == SEGMENT or i == last - 1):
                     for m in range(M):
                         out[j, t, m] -= math.log(product[m])
@@ -235,7 +235,7 @@ def _second_part(  # type: ignore[no-untyped-def]
             total += weights[i] * odds[i - first] * common[kind[i]]
     elif not is_single:
         for i in range(first, last):
-            total += weights[i] * math.log1p(odds[i - first] * common[kind[i]])
+            total += weights[i] * math.log(1.0 + odds[i - first] * common[kind[i]])
     else:
         for start in range(first, last, SEGMENT):
             product = 1.0
@@ -292,7 +292,7 @@ def _moments(  # type: ignore[no-untyped-def]
                             total -= math.log(product)
                             product, factors = 1.0, 0
                     else:
-                        total -= counts[i] * trials[i] * math.log1p(small)
+                        total -= counts[i] * trials[i] * math.log(1.0 + small)
                 if with_rows:
                     row_slope[t, i], row_weight[t, i] = pull, weight
                 for a in range(Q):

@@ -421,3 +421,30 @@ def test_what_few_nodes_lack_is_made_up_for():
     error = np.sqrt(np.mean((finer.log_density(x[80:]) - exact) ** 2))
     assert error < min(5e-3, 0.5 * np.sqrt(np.mean((without - exact) ** 2)))
     assert finer.quadrature_error(x[80:], rng) < 5e-3
+
+
+@pytest.mark.parametrize("name", ["districts", "verbagg", "grouseticks"])
+def test_no_parameters_are_too_far_out(name):
+    """Curvatures whose columns cancel are lost in rounding before their trace says so."""
+    target = target_of(reference_models.MODELS[name](), n_points=3)
+    rng = np.random.default_rng(0)
+    x = start_of(target) + 8 * rng.standard_t(2, size=(100, start_of(target).size))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not np.isnan(target.log_density(x)).any()
+        assert not np.isnan(target.estimates(x, rng).log_density).any()
+
+
+def test_proposals_are_drawn_until_copies_are_few(monkeypatch):
+    from hierbayes.bayes import generalised
+
+    monkeypatch.setattr(generalised, "THIN", 0.5)  # so few that most would be copied
+    asked = []
+    weighed = generalised._weighed
+    monkeypatch.setattr(
+        generalised, "_weighed", lambda *a, **k: asked.append(a[2]) or weighed(*a, **k)
+    )
+    post = cbpp().sample(draws=400, chains=4, random_seed=3)
+    assert asked[0] < 1600 and len(asked) > 1
+    rows = post.draws.beta.reshape(1600, -1)
+    assert np.unique(rows, axis=0).shape[0] > 1100

@@ -113,7 +113,7 @@ def test_thinning_makes_weights_even_and_keeps_the_integral():
     mixture = single(np.arange(D), 3 * COVARIANCE)
     found = thinned(mixture, *seen(normal, 1500, rng), (), rng)
     x = found.draw(2000, rng)
-    thin = weigh_thinned(x, normal(x), found, rng)
+    thin = weigh_thinned(x, normal(x), [(found, 2000)], rng)
     plain = mixture.draw(2000, rng)
     whole = weigh(plain, normal(plain), mixture.log_density(plain))
     assert thin.efficiency > 0.85 > whole.efficiency
@@ -137,7 +137,7 @@ def test_an_adapted_proposal_reaches_down_the_tail():
     rounds = [Round(1000, components, 0.99) for components in (1, 2, 3)]
     found = adapt(skewed, mode, tails={0: 0.0}, rounds=rounds, rng=rng, thin=True)
     x = found.proposal.draw(4000, rng)
-    drawn = weigh_thinned(x, skewed(x), found.proposal, rng)
+    drawn = weigh_thinned(x, skewed(x), [(found.proposal, 4000)], rng)
     assert drawn.efficiency > 0.85 and drawn.pareto_k < 0.5
     w = np.exp(drawn.log_weights - drawn.log_weights.max())
     assert w.max() / w.mean() < 10
