@@ -69,6 +69,8 @@ class Study:
     def model(self, y: Any = None) -> hb.Model:
         """Return the model of a response, or of one that stands for any."""
         y = np.arange(len(self.data)) % 3.0 if y is None else y
+        if self.family == "cumulative":
+            y = pd.Categorical(y, categories=range(CATEGORIES), ordered=True)
         data, priors = self.data.assign(y=y), self.priors()
         if self.family == "psychometric":
             return hb.psychometric(
@@ -137,7 +139,7 @@ def studies(sampler):
         Study(
             name="ordinal",
             formula="y ~ x + (1 | g)",
-            data=wider,
+            data=wider.assign(x=wider["x"] + 3),  # thresholds have their prior at its middle
             family="cumulative",
             slope=(0.0, 1.0),
         ),
@@ -146,13 +148,13 @@ def studies(sampler):
 
 def truth(study, design, rng):
     """Draw parameters from the prior and a response from them."""
-    has_intercept = study.family != "cumulative"
-    beta = rng.normal(*study.slope, size=design.X.shape[1] - has_intercept)
-    centred = design.X[:, has_intercept:].mean(axis=0) @ beta
-    if has_intercept:
-        alpha = rng.normal(*study.intercept)
-        beta = np.append(alpha - centred, beta)
-    eta = design.X @ beta
+    predictors = design.X[:, 1:]
+    beta = rng.normal(*study.slope, size=predictors.shape[1])
+    centred = predictors.mean(axis=0) @ beta
+    eta = predictors @ beta
+    if study.family != "cumulative":  # thresholds are in the intercept's place
+        alpha = rng.normal(*study.intercept) - centred
+        eta, beta = eta + alpha, np.append(alpha, beta)
     values = {f"beta{i}": b for i, b in enumerate(beta)}
     for factor in design.factors:
         q = factor.z.shape[1]

@@ -23,6 +23,7 @@ def test_every_parameter_of_a_study_has_a_rank(name):
     spec = study.model().spec
     several = calibration.CATEGORIES - 2 if study.family == "cumulative" else 0
     assert len(ranks) == len(spec.priors.parameters) + several + len(spec.design.factors)
+    assert ranks.keys() == calibration.truth(study, spec.design, rng)[0].keys()
     assert all(0 <= rank <= calibration.RANKS for (rank,) in ranks.values())
 
 
