@@ -2,7 +2,7 @@
 
 20 observers, 8 stimuli of 40 trials each, probit, lapse rate 2 %, intercepts and slopes that vary
 and go together. The lapse rate is estimated with the rest. Each method's 95 % intervals of PSE and
-JND, of the population and of the first observer, are held against the truth.
+JND, of the population and of each observer, are held against the truth.
 
     .venv/bin/python benchmarks/psychometric_recovery.py --sets 1000 --methods delta fieller profile
     .venv/bin/python benchmarks/psychometric_recovery.py --sets 100 --methods bootstrap posterior
@@ -46,7 +46,7 @@ def simulated(seed: int) -> tuple[pd.DataFrame, dict[tuple[str, str], float]]:
         "subject": np.repeat(names, STIMULI),
     })  # fmt: skip
     truth = {}
-    for level, (a, s) in {"population": BETA, names[0]: lines[0]}.items():
+    for level, (a, s) in {"population": BETA, **dict(zip(names, lines, strict=True))}.items():
         truth[level, "pse"] = -a / s
         truth[level, "jnd"] = ndtri(0.75) / s
     return data, truth
@@ -89,7 +89,7 @@ def summary(path: Path) -> pd.DataFrame:
     found["width"] = found["upper"] - found["lower"]
     by = found.groupby(["method", "level", "quantity"])
     table = by.agg(
-        sets=("set", "size"),
+        sets=("set", "nunique"),
         coverage=("below", "size"),
         truth_below=("below", "mean"),
         truth_above=("above", "mean"),
