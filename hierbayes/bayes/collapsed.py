@@ -30,6 +30,9 @@ from hierbayes.bayes.sampled_coefficients import stand_in
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, SamplingError
+from hierbayes.families.builtin import GAUSSIAN
+from hierbayes.families.family import Family
+from hierbayes.families.mean_ends import link_with_means, mean_ends
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.moments import moments
 from hierbayes.priors.model_priors import ModelPriors
@@ -59,9 +62,23 @@ NOWHERE_ADVICE = (
     "Columns may be all but dependent, or differ in size by many powers of ten: centre and scale "
     'the predictors, or take sampler="nuts".'
 )
+IMPOSSIBLE_ADVICE = (
+    "link={link!r} leaves many linear predictors without a mean: take link={other!r}, which has "
+    'one everywhere, or sampler="nuts".'
+)
 # Share of draws at the edge of what rounding leaves, above which the posterior goes on beyond it. A
 # posterior inside has fewer in its tails, and one that is cut piles up there.
 CUT = 0.05
+
+
+def nowhere(family: Family = GAUSSIAN, sentence: str = NOWHERE) -> SamplingError:
+    """Return the error of a density that can't be computed, with the advice that fits the family.
+
+    Its first sentence is the reason for another sampler.
+    """
+    other = link_with_means(family) if mean_ends(family) else None
+    impossible = IMPOSSIBLE_ADVICE.format(link=family.link.name, other=other)
+    return SamplingError(f"{sentence} {NOWHERE_ADVICE if other is None else impossible}")
 
 
 def sample_collapsed(
@@ -108,7 +125,7 @@ def sample_collapsed(
         found = _weighed(points, np.empty((n, 0)), np.zeros(n), rng)
     at, drawn, x = found.at, found.drawn, found.drawn.x
     if not np.isfinite(drawn.log_weights).any():
-        raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}")
+        raise nowhere()
     index = metropolis(drawn, chains=chains, draws=draws, rng=rng).ravel()
     phi = target.variances(x[index])
     if np.mean(is_near_rounding(target, phi)) > CUT:

@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.bayes.collapsed import NOWHERE, NOWHERE_ADVICE, TRUSTED_K, weight_findings
+from hierbayes.bayes.collapsed import TRUSTED_K, nowhere, weight_findings
 from hierbayes.bayes.generalised_density import (
     AT_MODE,
     MOST_ERROR,
@@ -46,7 +46,7 @@ from hierbayes.bayes.importance import (
 )
 from hierbayes.bayes.thinned import Thinned
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
-from hierbayes.errors import DataError, SamplingError
+from hierbayes.errors import DataError
 from hierbayes.generalised.conditional import conditional
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
@@ -92,13 +92,13 @@ def sample_generalised(
     try:
         start = start_of(target)
     except DataError as error:  # as a link leaves no possible mean near the response
-        raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}") from error
+        raise nowhere(spec.family) from error
     rough = replace(target, n_points=rough_points(target), near=AT_MODE)
     mode = find_mode_by_values(rough.log_density, start, first_sizes(target))
     target = replace(target, guide=target.guided(mode.x))
     found = _explored(target, mode, n=draws * chains, rng=rng)
     if not np.isfinite(found.drawn.log_weights).any():
-        raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}")
+        raise nowhere(spec.family)
     index = resampled(found.drawn, chains=chains, draws=draws, rng=rng).ravel()
     return _draws(spec, found, index, (chains, draws), rng, started)
 

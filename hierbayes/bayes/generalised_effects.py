@@ -9,9 +9,8 @@ so that a few are enough.
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
-from hierbayes.bayes.collapsed import NOWHERE_ADVICE
+from hierbayes.bayes.collapsed import nowhere
 from hierbayes.bayes.generalised_density import GeneralisedTarget
-from hierbayes.errors import SamplingError
 from hierbayes.generalised.chain_integrals import integrals, proposal
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Effects, Places, places
@@ -78,9 +77,10 @@ def _drawn(
         if possible.all():
             break
     if not possible.all():
-        raise SamplingError(
+        raise nowhere(
+            rows.model.family,
             "The collapsed sampler found no effects of some levels at which the density of the "
-            f"data can be computed. {NOWHERE_ADVICE}"
+            "data can be computed.",
         )
     if not last:
         return [u]

@@ -104,7 +104,7 @@ def sample(
 
 
 def _collapsed(spec: Specification, **options: Any) -> PosteriorDraws:
-    from hierbayes.bayes.collapsed import NOWHERE, NOWHERE_ADVICE, sample_collapsed
+    from hierbayes.bayes.collapsed import nowhere, sample_collapsed
     from hierbayes.bayes.generalised import sample_generalised
 
     try:
@@ -112,7 +112,7 @@ def _collapsed(spec: Specification, **options: Any) -> PosteriorDraws:
             return sample_generalised(spec, **options)
         return sample_collapsed(spec.kernel("reml"), spec.priors, spec.design, **options)
     except (np.linalg.LinAlgError, FloatingPointError) as error:
-        raise SamplingError(f"{NOWHERE} {NOWHERE_ADVICE}") from error
+        raise nowhere(spec.family) from error
 
 
 def _checked_target(target_accept: Any) -> float:
@@ -191,11 +191,8 @@ def _fallback(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 def _nowhere(error: SamplingError) -> Finding:
     """Return the reason for NUTS where the collapsed sampler could not compute the density."""
-    from hierbayes.bayes.collapsed import NOWHERE_ADVICE
-
-    return Finding(
-        "fallback_to_nuts", str(error).removesuffix(NOWHERE_ADVICE).strip(), NUTS_INSTEAD
-    )
+    found, _, _ = str(error).partition(". ")
+    return Finding("fallback_to_nuts", f"{found}.", NUTS_INSTEAD)
 
 
 def posterior_fit(

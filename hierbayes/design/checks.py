@@ -69,6 +69,13 @@ def _binary_response(value: kinds.Factor, label: str, *, binary: bool) -> FloatA
         advice = (
             f'For a yes/no response write I({label} == "{levels[1]}") ~ ... with family="binomial".'
         )
+    elif value.ordered or value.ranked:
+        advice = 'Ordered categories are the response of family="cumulative" or "sratio".'
+    elif binary:
+        advice = (
+            "A binomial response has two of them: write for example "
+            f'I({label} == "{levels[0]}") ~ ...'
+        )
     else:
         advice = "Choose a column of numbers."
     raise DataError(f"The response {label!r} holds categories ({shown}), not numbers. {advice}")

@@ -121,6 +121,11 @@ def _successes_and_trials(design: Design) -> FloatArray:
             )
         both = COUNTS.holds(y).all(axis=1)
         _check_rows(both, design, f"{label} needs {COUNTS.words}")
+        if not y.any():
+            raise DataError(
+                f"The response {label!r} has no trial in any of the {len(y)} rows used; there is "
+                "nothing to model."
+            )
         return np.column_stack([y[:, 0], y.sum(axis=1)])
     inside = (y >= 0) & (y <= 1)
     if design.weights is None:

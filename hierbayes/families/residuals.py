@@ -63,8 +63,8 @@ class ResidualRows:
         if not family.knows_variance:
             raise self._unknown("pearson")
         trials = self.parameters.get("trials", np.ones(1))
-        variance = family.variance_at(self.eta, self.parameters) / trials**2
-        with np.errstate(divide="ignore", invalid="ignore"):  # at means of exactly 0 or 1
+        with np.errstate(divide="ignore", invalid="ignore"):  # no trials, or a mean of 0 or 1
+            variance = family.variance_at(self.eta, self.parameters) / trials**2
             scaled = self.sigma * self.response / np.sqrt(variance)
         return np.where(self.response == 0, 0.0, scaled)
 

@@ -60,7 +60,16 @@ def boundary_finding(
     names = [factor.columns[c] for c in term.columns]
     group = factor.name
     zero = [name for name, sd in zip(names, covariance.sd, strict=True) if sd == 0]
-    if zero:
+    if not zero and len(names) == 1:
+        sentence = f"The between-{group} sd is estimated as zero, but for rounding."
+        meaning = (
+            f"The data show no more variation between levels of {group} than {spread} alone would "
+            "give; this is an estimate on the boundary, not an error. "
+        )
+        remedy = (
+            f"You can drop it from {term.label}, or keep it: the other estimates are the same. "
+        )
+    elif zero:
         which = listed([f"of {name}" for name in zero])
         sentence = f"The between-{group} sd {which} is estimated as exactly zero."
         if zero == ["(Intercept)"]:

@@ -193,8 +193,9 @@ def pearson_spread(fit: GeneralisedFit) -> Spread | None:
         return None
     if fit.response_family.counts_trials and fit.row_parameters["trials"].max() == 1:
         return None
-    statistic = float((fit.residuals("pearson") ** 2).sum())
-    return Spread(statistic=statistic, df=int(fit.df_residual), remedy=remedy)
+    squares = fit.residuals("pearson").to_numpy(dtype=np.float64) ** 2
+    df = int(fit.df_residual) - int(np.isnan(squares).sum())  # rows without trials say nothing
+    return Spread(statistic=float(np.nansum(squares)), df=df, remedy=remedy) if df > 0 else None
 
 
 def _spread(fit: GeneralisedFit) -> list[Finding]:

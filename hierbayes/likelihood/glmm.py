@@ -20,6 +20,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError
+from hierbayes.families.mean_ends import link_with_means, mean_ends
 from hierbayes.gaussian.covariance import lower_triangles
 from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import covariance_slope
@@ -234,10 +235,13 @@ def _fitted(model: Conditional, n_quadrature: int) -> GlmmOptimum:
             return _from(model, n_quadrature, beta, theta, phi)
         except np.linalg.LinAlgError:
             continue
+    family = model.family
+    other = link_with_means(family) if mean_ends(family) else None
+    advice = f"link={other!r} has no such range" if other else "Use another link"
     raise DataError(
-        f"The likelihood of family={model.family.name!r} with link={model.family.link.name!r} "
-        "cannot be computed: given any sds tried, the random effects have no most probable value "
-        "inside the range that the link allows. Use another link, or simplify the random effects."
+        f"The likelihood of family={family.name!r} with link={family.link.name!r} cannot be "
+        "computed: given any sds tried, the random effects have no most probable value inside the "
+        f"range that the link allows. {advice}; or simplify the random effects."
     )
 
 

@@ -173,6 +173,11 @@ def _checked(name: str, prior: Prior | LKJ, parameter: Parameter) -> Prior | LKJ
     wanted = parameter.bounds
     if isinstance(prior, Flat) and wanted == POSITIVE:
         return HalfFlat()
+    if parameter.is_thresholds and (low >= 0 or high <= 0):
+        raise PriorError(
+            f"{start} has one side only, and thresholds lie on both sides of zero. Use for example "
+            "hb.Normal(0, 2.5)."
+        )
     if low >= wanted[0] and high <= wanted[1]:
         return prior
     where = "between {:g} and {:g}".format(*wanted) if _is_finite(wanted) else "never negative"
@@ -220,6 +225,11 @@ def _unknown(
     for k in dropped:
         column = squeezed(design.coef_names[k])
         if key in (column, f"b({column})", f"beta[{column}]"):
+            if design.assign[k] == 0 and any(p.is_thresholds for p in parameters):
+                return (
+                    f"{found} has no prior: family={family!r} has thresholds in the place of an "
+                    "intercept. Give theirs, for example priors={'threshold': hb.Normal(0, 2.5)}."
+                )
             return (
                 f"{found} has no prior: its column was dropped, since earlier columns determine "
                 "it. Leave it out."
