@@ -508,11 +508,20 @@ _ROWS = (
     ),
     Limit(
         key="shrinkage-of-family",
-        feature="Shrinkage of posteriors of other families",
+        feature="Shrinkage paths, lines and reliability curves of posteriors of other families",
         kinds=("other families",),
         sentence=(
             "{function} of a posterior needs a Gaussian response with the identity link, and this "
             "one has family={family!r}, link={link!r}. A fit by Model.fit() has it."
+        ),
+    ),
+    Limit(
+        key="shrinkage-of-density",
+        feature="Shrinkage tables of families without a smooth density",
+        kinds=("other families",),
+        sentence=(
+            "{function} with family={family!r}: what the rows of a level say by themselves needs a "
+            "log density with derivatives everywhere. ranef() and coef() have what the draws say."
         ),
     ),
     Limit(

@@ -34,7 +34,7 @@ def table_of(source: Fit | ShrinkageTable, scale: ShrinkageType = "link") -> Shr
     """Return the shrinkage table of a fit, or the table itself where one is given."""
     if isinstance(source, ShrinkageTable) and source.details is not None:
         return source
-    return shrinkage(check_shrinks(source, "hb.shrinkage"), type=scale)
+    return shrinkage(check_shrinks(source, "hb.shrinkage", of_families=True), type=scale)
 
 
 def expected_label(table: ShrinkageTable, labels: Mapping[str, str] | None) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray
+from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.addresses import effect_labels, fixed_partners
@@ -37,12 +37,33 @@ from hierbayes.results.shrinkage_table import (
 RESPONSE = "(response)"  # what the term of a level's expected response is called
 
 
+@record
+class FactorTables:
+    """Matrices of each factor, and its columns of the table."""
+
+    factors: dict[str, FactorShrinkage]
+    columns: list[dict[str, Any]]
+
+
 def generalised_shrinkage(fit: GeneralisedFit, scale: ShrinkageType) -> ShrinkageTable:
     """Return the table of a fit; see ``hb.shrinkage``."""
+    found = factor_tables(fit, scale)
+    return gathered_table(fit, found.factors, found.columns, scale=scale)
+
+
+def factor_tables(fit: GeneralisedFit, scale: ShrinkageType) -> FactorTables:
+    """Return the parts of the table of a fit.
+
+    Raises
+    ------
+    NotSupportedError
+        For ``scale="response"`` where mu is not the expected response.
+    """
     check_unstructured(fit.design, "hb.shrinkage")
     if scale == "response" and not fit.response_family.has_expectation:
         raise not_supported("shrinkage-of-expectation", family=fit.family)
-    factors, columns = {}, []
+    factors: dict[str, FactorShrinkage] = {}
+    columns: list[dict[str, Any]] = []
     moved = moved_by_fixed(fit)
     parts = zip(own_effects(fit), effects_alone(fit), moved, strict=True)
     for position, (own, alone, D) in enumerate(parts):
@@ -52,7 +73,7 @@ def generalised_shrinkage(fit: GeneralisedFit, scale: ShrinkageType) -> Shrinkag
             columns.append(_on_link(fit, own, alone, D=D, position=position, found=found))
         else:
             columns.append(_on_response(fit, own, D=D, position=position, found=found))
-    return gathered_table(fit, factors, columns, scale=scale)
+    return FactorTables(factors=factors, columns=columns)
 
 
 def _factor(fit: GeneralisedFit, own: OwnEffects, *, position: int) -> FactorShrinkage:

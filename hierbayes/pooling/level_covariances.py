@@ -41,13 +41,18 @@ class LevelCovariances:
     sigma: float
 
 
-def check_shrinks(given: object, function: str) -> Fit:
-    """Return a fit with random effects; posteriors of other families are not supported."""
+def check_shrinks(given: object, function: str, *, of_families: bool = False) -> Fit:
+    """Return a fit with random effects; posteriors of other families only if allowed."""
     if not isinstance(given, Fit):
         raise not_supported("shrinkage-of-what", function=function, given=type(given).__name__)
     if given.is_linear_model:
         raise not_supported("shrinkage-without-effects")
-    if isinstance(given, PosteriorFit) and not given.response_family.is_linear:
+    family = given.response_family
+    if isinstance(given, PosteriorFit) and not family.is_linear:
+        if of_families and family.is_smooth and family.log_density is not None:
+            return given
+        if of_families:
+            raise not_supported("shrinkage-of-density", function=function, family=given.family)
         raise not_supported(
             "shrinkage-of-family", function=function, family=given.family, link=given.link
         )

@@ -5,9 +5,9 @@ The coefficients of level j are beta + b_j. Without shrinkage they would be the 
 estimated lies between, b_j = S_j (unpenalised_j - beta) in a model of one grouping factor, with the
 shrinkage matrix S_j of ``shrinkage_matrices.py``.
 
-A posterior has means and sds of its draws as effects and coefficients, and averages S_j and the
-reliability over draws. What is compared with it, the unpenalised estimate, is at the posterior
-means of beta and of the variances.
+A posterior of a Gaussian model has means and sds of its draws as effects and coefficients, and
+averages S_j and the reliability over draws. What is compared with it, the unpenalised estimate, is
+at the posterior means of beta and of the variances. Other families: ``posterior_shrinkage.py``.
 """
 
 from dataclasses import replace
@@ -33,6 +33,7 @@ from hierbayes.pooling.level_covariances import (
     sigma_draws,
     some_draws,
 )
+from hierbayes.pooling.posterior_shrinkage import posterior_shrinkage
 from hierbayes.pooling.shrinkage_matrices import matrices_at, reliabilities
 from hierbayes.pooling.unpenalised import LevelEstimates, level_scores, own_rows, unpenalised
 from hierbayes.results.fit import Fit
@@ -57,9 +58,9 @@ def shrinkage(fit: Fit, *, type: ShrinkageType = "link") -> ShrinkageTable:
     Parameters
     ----------
     fit : LikelihoodFit or PosteriorFit
-        With random effects: any likelihood fit, and the posterior of a Gaussian model.
+        With random effects.
     type : {"link", "response"}
-        Coefficients on the scale of the link, or of a generalised fit the expected response of the
+        Coefficients on the scale of the link, or of other families the expected response of the
         rows of each level, one a level: where all responses of a level are of one kind its own
         coefficient is infinite, and its own expected response 0 or 1.
 
@@ -75,7 +76,7 @@ def shrinkage(fit: Fit, *, type: ShrinkageType = "link") -> ShrinkageTable:
     Raises
     ------
     NotSupportedError
-        Without random effects, or for the posterior of a response that is not Gaussian.
+        Without random effects, or for the posterior of a family without a smooth density.
     OptionError
         For ``type="response"`` of a linear model, whose coefficients have that scale.
 
@@ -98,13 +99,15 @@ def shrinkage(fit: Fit, *, type: ShrinkageType = "link") -> ShrinkageTable:
     >>> table.matrices["Subject"].shape
     (18, 2, 2)
     """
-    check_shrinks(fit, "hb.shrinkage")
+    check_shrinks(fit, "hb.shrinkage", of_families=True)
     check_option("type", type, ShrinkageType)
     if isinstance(fit, GeneralisedFit):
         return generalised_shrinkage(fit, type)
+    if isinstance(fit, PosteriorFit) and not fit.response_family.is_linear:
+        return posterior_shrinkage(fit, type)
     if type == "response":
         raise OptionError(
-            "type='response' is for generalised fits; the coefficients of a linear model are in "
+            "type='response' is for generalised models; the coefficients of a linear model are in "
             "units of the response."
         )
     if isinstance(fit, LinearFit) and fit.kernel.undetermined is not None:

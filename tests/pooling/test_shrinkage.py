@@ -266,7 +266,7 @@ def test_the_table_is_a_frame_and_prints_what_is_compared(sleep):
 
 def test_a_response_that_is_not_gaussian_is_refused_in_a_sentence(post):
     with pytest.raises(hb.NotSupportedError, match="family='poisson', link='log'"):
-        hb.shrinkage(replace(post, spec=replace(post.spec, family=family_named("poisson"))))
+        hb.shrinkage_path(replace(post, spec=replace(post.spec, family=family_named("poisson"))))
 
 
 def test_what_has_no_shrinkage_is_refused_in_a_sentence(sleep):

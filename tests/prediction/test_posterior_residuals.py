@@ -7,40 +7,15 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
-from hierbayes.bayes.posterior import posterior_fit
 from hierbayes.families.builtin import FAMILIES
-from hierbayes.results.draws import PosteriorDraws
-from hierbayes.results.generalised_fit import GeneralisedFit
-from hierbayes.results.posterior_fit import PosteriorFit
 from tests.likelihood.glmm_cases import table
+from tests.results.posteriors import posterior_at
 
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 KINDS = ("response", "pearson", "deviance", "working")
-SETTINGS = {"draws": 3, "chains": 1, "tune": 0, "sampler": "nuts"}
 SMOOTH = [
     family for family in FAMILIES.values() if family.is_smooth and family.log_density is not None
 ]
-
-
-def posterior_at(fit: GeneralisedFit, n: int = 3) -> PosteriorFit:
-    """A posterior whose draws all stand where a fit ended."""
-
-    def all_at(value):
-        return np.broadcast_to(np.asarray(value, float), (1, n, *np.shape(value)))
-
-    (factor,) = fit.design.factors
-    family = dict(fit.optimum.family_parameters)
-    sigma = family.pop("sigma", None) if fit.response_family.weighs_sigma else None
-    draws = PosteriorDraws(
-        beta=all_at(fit.beta),
-        sigma=None if sigma is None else all_at(sigma),
-        sd={factor.name: all_at([fit.effect_roots[0][0, 0]])},
-        corr={},
-        b={factor.name: all_at(fit.modes[0])},
-        family={name: all_at(value) for name, value in family.items()},
-        sampler="nuts",
-    )
-    return posterior_fit(fit.spec, draws, settings=SETTINGS, findings=())
 
 
 @pytest.mark.parametrize("family", SMOOTH, ids=str)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import hierbayes as hb
 from hierbayes.bayes.posterior import posterior_fit
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.posterior_fit import PosteriorFit
 
 SETTINGS = {"draws": 50, "chains": 2, "tune": 0, "sampler": "auto"}
@@ -56,3 +57,30 @@ def known_posterior(model: hb.Model, **options: Any) -> PosteriorFit:
     """The posterior whose draws are ``known_draws`` of the model's REML or ML fit."""
     draws = known_draws(model.fit(), **options)
     return posterior_fit(model.spec, draws, settings=SETTINGS, findings=())
+
+
+def posterior_at(fit: GeneralisedFit, n: int = 3) -> PosteriorFit:
+    """A posterior of another family whose draws all stand where a fit ended."""
+
+    def all_at(value: Any) -> npt.NDArray[np.float64]:
+        return np.broadcast_to(np.asarray(value, dtype=float), (1, n, *np.shape(value)))
+
+    names = [factor.name for factor in fit.design.factors]
+    covariances = dict(zip(names, (root @ root.T for root in fit.effect_roots), strict=True))
+    sds = {name: np.sqrt(np.diagonal(found)) for name, found in covariances.items()}
+    family = dict(fit.optimum.family_parameters)
+    sigma = family.pop("sigma", None) if fit.response_family.weighs_sigma else None
+    draws = PosteriorDraws(
+        beta=all_at(fit.beta),
+        sigma=None if sigma is None else all_at(sigma),
+        sd={name: all_at(sd) for name, sd in sds.items()},
+        corr={
+            name: all_at(found / np.outer(sds[name], sds[name]))
+            for name, found in covariances.items()
+            if found.shape[0] > 1
+        },
+        b={name: all_at(b) for name, b in zip(names, fit.modes, strict=True)},
+        family={name: all_at(value) for name, value in family.items()},
+        sampler="nuts",
+    )
+    return posterior_fit(fit.spec, draws, settings=SETTINGS, findings=())
