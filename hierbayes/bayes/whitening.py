@@ -26,7 +26,7 @@ NEAR = 0.3  # distance, in sds, of two modes that are the same
 STEP = 1e-4  # of coordinates, whose sizes are about one, in differences of slopes
 MOST_STEPS = 100  # of a climb: a place near the mode will do
 WIDEST = 4.0  # sd of a coordinate that is believed of a curvature
-MOST_MIXED = 2000  # coordinates whose curvature is a dense matrix
+MOST_MIXED = 300  # coordinates beyond which levels of crossed factors are left as they are
 NOWHERE = 1e100  # stands for minus a log density of minus infinity
 
 
@@ -72,14 +72,12 @@ def _frozen(now: HierarchicalTarget, w: FloatArray) -> HierarchicalTarget:
     eta = room[int(now.ints[AT.w_eta]) :][:n].copy()
     levels: list[Frozen] = []
     for f, (codes, z) in enumerate(zip(model.levels.codes, model.levels.z, strict=True)):
-        u, b = (now.effects_at(f, room, k) for k in (OF_FACTOR.w_u, OF_FACTOR.w_b))
+        b = now.effects_at(f, room, OF_FACTOR.w_b)
         own = weights
         for g in range(f):
             own = _without(model, g, levels[g].information, _root(now, room, g), f, own)
         H = _level_sums(codes, (z[:, None] * z[None, :]) * own, b.shape[0])
-        slope = u @ np.linalg.pinv(_root(now, room, f))  # at the mode
-        if f == 0:
-            slope = _level_sums(codes, z * slopes[2], b.shape[0])
+        slope = _level_sums(codes, z * slopes[2], b.shape[0])
         eta = eta - (z * b[codes].T).sum(axis=0)
         score = (H @ b[..., None])[..., 0] + slope
         levels.append(Frozen(information=H, score=score, weights=own, eta=eta))

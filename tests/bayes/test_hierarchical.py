@@ -252,6 +252,27 @@ def test_crossed_effects_are_nearly_standard_normal():
         assert curvature == pytest.approx(1.0, abs=0.15)
 
 
+def test_levels_that_do_not_vary_are_known_by_their_slopes():
+    """Where an sd is near zero the effects say nothing of what the rows want of them."""
+    rng = np.random.default_rng(4)
+    g, h = np.repeat(np.arange(40), 12), np.tile(np.arange(12), 40)
+    eta = 0.5 + 1.2 * rng.standard_normal(40)[g]
+    data = {"y": rng.random(480) < 1 / (1 + np.exp(-eta)), "g": g, "h": h}
+    spec = hb.Model("y ~ 1 + (1 | g) + (1 | h)", data, family="bernoulli").spec
+    target = whitened(hierarchical_density(spec))
+    room, model, part = target.room(), target.model, target.part(1)
+    target.evaluate(np.zeros(target.size), room)
+    assert abs(room[part[OF_FACTOR.w_root]]) < 0.2
+    at = int(target.ints[AT.w_eta])
+    slope = model.densities(room[at : at + model.y.size], np.empty(0)).slope
+    codes, z = model.levels.codes[1], model.levels.z[1][0]
+    b = target.effects_at(1, room, OF_FACTOR.w_b)[:, 0]
+    H = target.floats[part[OF_FACTOR.c_information] :][:12]
+    score = target.floats[part[OF_FACTOR.c_score] :][:12]
+    assert score == pytest.approx(H * b + np.bincount(codes, z * slope), abs=0.05)
+    assert np.abs(score).max() > 1.0
+
+
 BOUNDS = {
     "x": hb.HalfNormal(1),
     "(Intercept)": hb.Uniform(-4, 4),
