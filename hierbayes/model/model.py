@@ -196,9 +196,9 @@ class Model(Specified):
             "collapsed" integrates fixed and random effects out of Gaussian responses, and the
             random effects, by quadrature or importance draws, out of others unless they have many
             crossed levels. "nuts" moves all of them, compiling nothing for the model (once on a
-            machine, for all); only a family with a density of your own that needs PyTensor goes
-            through PyMC. "auto" takes the first where it can, and NUTS where its weights have a
-            Pareto k above 0.7; "collapsed" keeps such draws, with a finding.
+            machine, for all); only a family of your own with functions in its density that it
+            does not know goes through PyMC. "auto" takes the first where it can, and NUTS where its
+            weights have a Pareto k above 0.7; "collapsed" keeps such draws, with a finding.
         random_seed : int, Generator or SeedSequence
             The same numbers give the same draws.
         progress : bool

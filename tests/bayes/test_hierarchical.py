@@ -5,6 +5,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import hierbayes as hb
 from hierbayes.bayes.hierarchical_kernel import AT, OF_FACTOR
@@ -14,6 +15,7 @@ from hierbayes.bayes.tape_kernel import BLOCK, CODES, backwards, forwards
 from hierbayes.bayes.whitening import whitened
 from hierbayes.families import series
 from hierbayes.families.builtin import FAMILIES
+from hierbayes.families.family import Mean
 from hierbayes.families.recorded import Recorder
 from hierbayes.naming.variable_names import factor_variables
 from hierbayes.options import Family
@@ -184,6 +186,70 @@ def possible(target, w):
             return w
         w = centre + (w - centre) / 2
     raise AssertionError("no possible means")
+
+
+def rayleigh():
+    def log_density(y, mean, at):
+        r = np.pi * y / (2 * mean.mu)
+        return np.log(r / mean.mu) - r * y / (2 * mean.mu)
+
+    family = hb.Family(
+        name="rayleigh",
+        links=("log",),
+        log_density=log_density,
+        draw=lambda rng, mu, at: rng.rayleigh(mu * np.sqrt(2 / np.pi)),
+        support=hb.Support("positive numbers", lambda y: y > 0),
+    )
+    data = {"y": 1 + np.arange(24.0) % 7, "x": np.arange(24) % 5, "g": np.arange(24) % 6}
+    return hb.Model("y ~ x + (1 | g)", data, family=family)
+
+
+def touch():
+    return hb.psychometric(
+        "faster ~ speed + (1 | subject)",
+        hb.load_dataset("touch_speed"),
+        stimulus="speed",
+        guess="estimate",
+        lapse="estimate",
+        n="trials",
+    )
+
+
+@pytest.mark.parametrize("build", [rayleigh, touch])
+def test_families_of_ones_own_and_psychometric_functions_have_their_density(build):
+    """Value and slopes against the family's own, at the same place."""
+    target = hierarchical_density(build().spec)
+    w = near_start(target, spread=0.1)
+    room, model = target.room(), target.model
+    value, gradient = target.evaluate(w, room)
+    at = int(target.ints[AT.w_eta])
+    shared, _ = _parameters(target, w[None])
+    given = {name: shared[0, k] for name, k in target.places.family.items()}
+    if model.trials is not None:
+        given["trials"] = model.trials
+    eta = room[at : at + model.y.size]
+    mean = Mean(eta=eta, link=model.family.link)
+    rows = np.asarray(model.family.log_density(model.y, mean, given))
+    counts = 1.0 if model.counts is None else model.counts
+    u = target.effects_at(0, room, OF_FACTOR.w_u)
+    log_prior = shared[0, target.places.log_prior] + norm.logpdf(u).sum()
+    assert value == pytest.approx((counts * rows).sum() + log_prior, rel=1e-11)
+    for k in range(target.size):
+        slope = slope_by_differences(lambda w: target.evaluate(w)[0], w, k)
+        assert gradient[k] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+def test_a_density_in_other_words_is_for_pymc():
+    family = hb.Family(
+        name="pointed",
+        links=("identity",),
+        is_smooth=False,
+        log_density=lambda y, mean, at: -np.hypot(1.0, y - mean.mu),
+        draw=lambda rng, mu, at: rng.normal(mu),
+        add_likelihood=lambda name, eta, **given: None,
+    )
+    data = {"y": np.arange(12.0), "g": np.arange(12) % 4}
+    assert hierarchical_density(hb.Model("y ~ 1 + (1 | g)", data, family=family).spec) is None
 
 
 @pytest.mark.parametrize(
@@ -379,7 +445,10 @@ def as_references_have_them(name):
 @pytest.mark.mcmc
 @pytest.mark.parametrize(
     "name",
-    ["visits", *(pytest.param(n, marks=pytest.mark.slow) for n in ("districts", "grouseticks"))],
+    [
+        "visits",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("districts", "grouseticks", "verbagg")),
+    ],
 )
 def test_posteriors_are_those_of_the_pymc_model(name):
     pytest.importorskip("arviz_stats")
