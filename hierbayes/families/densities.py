@@ -24,6 +24,7 @@ from hierbayes.families.recorded import Recorded
 from hierbayes.families.series import Value, exp, lgamma, log, log1p, log_sum, square, times, where
 
 LOG_2PI = math.log(2 * math.pi)
+FROM_STIRLING = 50.0  # from where three terms of Stirling's series are exact
 
 
 def gaussian(y: FloatArray, mean: Mean, at: Parameters) -> Value:
@@ -47,7 +48,7 @@ def student_t(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """Mu + sigma times t with nu degrees of freedom."""
     nu, sigma = at["nu"], at["sigma"]
     half = (nu + 1) / 2
-    constant = lgamma(half) - lgamma(nu / 2) - 0.5 * log(nu * math.pi) - log(sigma)
+    constant = _rising(0.5, nu / 2, log(nu / 2)) - 0.5 * LOG_2PI - log(sigma)
     return constant - half * log1p(square((y - mean.mu) / sigma) / nu)
 
 
@@ -107,8 +108,11 @@ def beta_binomial_of_logs(y: FloatArray, success: Value, failure: Value, at: Par
     """Beta-binomial, given the logarithms of the mean and of its complement."""
     n, kappa = at["trials"], at["kappa"]
     a, b = exp(success) * kappa, exp(failure) * kappa
-    upper = lgamma(y + a) + lgamma(n - y + b) - lgamma(n + kappa)
-    return _log_choose(n, y) + upper - lgamma(a) - lgamma(b) + lgamma(kappa)
+    binomial = _log_choose(n, y) + times(y, success) + times(n - y, failure)
+    log_kappa = log(kappa)
+    log_a, log_b = success + log_kappa, failure + log_kappa
+    apart = _rising(y, a, log_a) + _rising(n - y, b, log_b) - _rising(n, kappa, log_kappa)
+    return binomial + apart
 
 
 def poisson(y: FloatArray, mean: Mean, at: Parameters) -> Value:
@@ -119,9 +123,30 @@ def poisson(y: FloatArray, mean: Mean, at: Parameters) -> Value:
 def negative_binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """NegativeBinomial(mu, alpha)."""
     alpha = at["alpha"]
-    total = log_sum(mean.log, log(alpha))
-    constant = lgamma(y + alpha) - lgamma(alpha) - series.lgamma(y + 1)
-    return constant + alpha * (log(alpha) - total) + times(y, mean.log - total)
+    log_alpha = log(alpha)
+    ratio = mean.log - log_alpha
+    total = log_sum(0.0 * ratio, ratio)  # log(1 + mu / alpha)
+    constant = _rising(y, alpha, log_alpha) - series.lgamma(y + 1)
+    return constant - alpha * total + times(y, mean.log - total)
+
+
+def _rising(y: FloatArray | float, alpha: Value, log_alpha: Value) -> Value:
+    """log(Gamma(alpha + y) / Gamma(alpha)) - y log alpha.
+
+    Where alpha is large its terms are large and it is not: it is then Stirling's series, whose own
+    terms are small, so that a family tends to the simpler one at its end in every digit.
+    """
+    stirling = (alpha + y - 0.5) * log1p(y * series.reciprocal(alpha)) - y
+    stirling = stirling + _stirling(alpha + y) - _stirling(alpha)
+    direct = lgamma(y + alpha) - lgamma(alpha) - y * log_alpha
+    return where(series.value_of(alpha) > FROM_STIRLING, stirling, direct)
+
+
+def _stirling(x: Value) -> Value:
+    """Return what lgamma(x) is above (x - 1/2) log x - x + log(2 pi) / 2, for x not small."""
+    r = series.reciprocal(x)
+    squared = square(r)
+    return r * (1 / 12 - squared * (1 / 360 - squared * (1 / 1260)))
 
 
 def gamma(y: FloatArray, mean: Mean, at: Parameters) -> Value:
