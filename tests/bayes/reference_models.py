@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import hierbayes as hb
 from hierbayes.bayes.nuts import NutsSettings, sample_nuts
@@ -18,6 +19,7 @@ from hierbayes.bayes.starting_points import free_values, start_from_priors
 from tests.ordinal_data import wine
 
 HERE = Path(__file__).parent / "nuts_references"
+DATA = Path(__file__).parents[1] / "reference" / "documented"
 STATISTICS = ("mean", "sd", "q05", "q95")
 DRAWS, TUNE = 10_000, 2_000
 PRIORS = {"(Intercept)": hb.Normal(0, 2.5), "sd": hb.HalfStudentT(4, 1)}
@@ -88,7 +90,27 @@ def ratings():
     )
 
 
+def contraception(formula="use ~ age + age2 + urban + livch + (1 | district)"):
+    """Women of Bangladesh in 60 districts: R's mlmRev, after Huq & Cleland (1990)."""
+    data = pd.read_csv(DATA / "Contraception.csv", dtype={"livch": "category"})
+    names = ("urban", "livch1", "livch2", "livch3+")
+    priors = PRIORS | {name: hb.Normal(0, 3) for name in names}
+    return hb.Model(
+        formula,
+        data.assign(age2=data["age"] ** 2 / 100),
+        family="bernoulli",
+        priors=priors | {"age": hb.Normal(0, 0.2), "age2": hb.Normal(0, 3)},
+    )
+
+
+def contraception_slopes():
+    """The same with towns that differ between districts."""
+    return contraception("use ~ age + age2 + urban + livch + (urban | district)")
+
+
 MODELS = {
+    "contraception": contraception,
+    "contraception_slopes": contraception_slopes,
     "districts": districts,
     "grouseticks": grouseticks,
     "ratings": ratings,

@@ -381,6 +381,7 @@ def test_short_sums_are_those_of_the_densities(family, formula, far):
     "name",
     [
         "ratings",
+        "contraception",
         "visits",
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("districts", "verbagg")),
     ],
