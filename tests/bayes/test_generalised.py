@@ -383,7 +383,10 @@ def test_short_sums_are_those_of_the_densities(family, formula, far):
         "ratings",
         "contraception",
         "visits",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("districts", "verbagg")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("contraception_slopes", "districts", "grouseticks", "verbagg")
+        ),
     ],
 )
 def test_posteriors_are_as_nuts_has_them(name):
