@@ -23,7 +23,7 @@ from scipy.special import gammaln
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.coordinates import Coordinates
-from hierbayes.bayes.surrogate import least_squares, monomials
+from hierbayes.bayes.surrogate import Polynomial, least_squares, monomials
 from hierbayes.bayes.variance_priors import variance_log_prior
 from hierbayes.generalised.chain import chain_of
 from hierbayes.generalised.chain_integrals import estimates, integrals, n_nodes, spread
@@ -95,27 +95,14 @@ class Guide:
 
 @record(kw_only=False)
 class Correction:
-    """What a rule of few nodes lacks, a polynomial of x and never beyond what was seen of it.
+    """What a rule of few nodes lacks, a polynomial of x between the smallest and largest seen."""
 
-    Attributes
-    ----------
-    centre : array, shape (d,)
-    whiten : array, shape (d, d)
-    coefficients : array, shape (m,), of the monomials of (x - centre) @ whiten
-    degree : of the polynomial
-    ends : smallest and largest value
-    """
-
-    centre: FloatArray
-    whiten: FloatArray
-    coefficients: FloatArray
-    degree: int
+    polynomial: Polynomial
     ends: tuple[float, float]
 
     def at(self, x: FloatArray) -> FloatArray:
         """Values at points x (T, d)."""
-        z = (x - self.centre) @ self.whiten
-        return np.clip(monomials(z, self.degree) @ self.coefficients, *self.ends)
+        return np.clip(self.polynomial.at(self.polynomial.whitened(x)), *self.ends)
 
 
 @record
@@ -124,6 +111,20 @@ class Estimates:
 
     log_density: FloatArray
     kept: FloatArray
+
+
+@record
+class _Drawn:
+    """Where modes are at T points, with drawn kept effects (T, d) in the base.
+
+    ``log_ratio`` is their own log density minus that of the proposal, (T,).
+    """
+
+    at: Points
+    found: Places
+    moved: FloatArray | None = None
+    kept: FloatArray | None = None
+    log_ratio: FloatArray | float = 0.0
 
 
 @record
@@ -282,15 +283,11 @@ class GeneralisedTarget:
 
         def work(part: tuple[slice, np.random.Generator]) -> None:
             chunk, rng = part
-            at = self.points(x[chunk])
-            found = self.places(x[chunk], at)
-            moved = self._onwards(x[chunk])
-            if moved is not None:
-                steps, log_ratio = _kept_steps(found, rng)
-                moved = moved + steps
-                kept[chunk] = found.effects.c + moved
-                total[chunk] += log_ratio - 0.5 * (kept[chunk] ** 2).sum(axis=1)
-                at = self.rows.with_kept(at, kept[chunk])
+            one = self._drawn(x[chunk], rng)
+            at, found, moved = one.at, one.found, one.moved
+            if one.kept is not None:
+                kept[chunk] = one.kept
+                total[chunk] += one.log_ratio
             if self.n_draws:
                 levels = estimates(self.rows, at, found, self.n_draws, rng, moved=moved)
                 total[chunk] += levels.sum(axis=0)
@@ -300,6 +297,24 @@ class GeneralisedTarget:
 
         in_threads(work, self.rows.random_parts(x.shape[0], self.chunk_size, rng))
         return Estimates(log_density=np.where(np.isfinite(total), total, -np.inf), kept=kept)
+
+    def _drawn(self, x: FloatArray, rng: np.random.Generator) -> "_Drawn":
+        """Find the modes at points x (T, d) and draw the kept effects, if there are any."""
+        at = self.points(x)
+        found = self.places(x, at)
+        moved = self._onwards(x)
+        if moved is None:
+            return _Drawn(at=at, found=found)
+        steps, log_ratio = _kept_steps(found, rng)
+        moved = moved + steps
+        kept = found.effects.c + moved
+        return _Drawn(
+            at=self.rows.with_kept(at, kept),
+            found=found,
+            moved=moved,
+            kept=kept,
+            log_ratio=log_ratio - 0.5 * (kept**2).sum(axis=1),
+        )
 
     @cached_property
     def _log_jacobian(self) -> float:
@@ -421,14 +436,10 @@ class GeneralisedTarget:
 
         def work(part: tuple[slice, np.random.Generator]) -> None:
             chunk, rng = part
-            at = self.points(x[chunk])
-            found = self.places(x[chunk], at)
-            moved = self._onwards(x[chunk])
-            if moved is not None:
-                moved = moved + _kept_steps(found, rng)[0]
-                at = self.rows.with_kept(at, found.effects.c + moved)
+            one = self._drawn(x[chunk], rng)
             for i, n in enumerate(rules):
-                out[i, chunk] = integrals(self.rows, at, found, n, moved=moved).log_likelihood
+                levels = integrals(self.rows, one.at, one.found, n, moved=one.moved)
+                out[i, chunk] = levels.log_likelihood
 
         in_threads(work, self.rows.random_parts(x.shape[0], self.chunk_size, rng))
         return out
@@ -465,7 +476,8 @@ def _correction(x: FloatArray, lack: FloatArray) -> Correction | None:
         coefficients, left_out = least_squares(M, lack, np.ones(lack.size))
         error = float(np.sqrt(np.mean(left_out**2)))
         if error < least:
-            best, least = Correction(centre, whiten, coefficients, degree, ends), error
+            polynomial = Polynomial(centre, whiten, coefficients, degree)
+            best, least = Correction(polynomial, ends), error
     return best
 
 

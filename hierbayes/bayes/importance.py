@@ -183,15 +183,10 @@ class Round:
 
 @record(kw_only=False)
 class Adapted:
-    """A proposal, and what was seen on the way to it.
+    """A proposal, the efficiency of the last one whose draws were weighed, and all that was drawn.
 
-    Attributes
-    ----------
-    proposal : to draw from
-    efficiency : of the last one whose draws were weighed
-    x : array, shape (N, d), every point that was drawn
-    log_density : array, shape (N,)
-    log_weights : array, shape (N,), log density minus that of all proposals together
+    Points x (N, d), their log density (N,), and log weights (N,): that density minus the one of all
+    proposals together.
     """
 
     proposal: Thinned

@@ -26,35 +26,42 @@ NEGLIGIBLE = 80.0  # below the largest log weight: such a point says nothing
 
 
 @record(kw_only=False)
-class Surrogate:
-    """A polynomial in whitened coordinates.
-
-    Attributes
-    ----------
-    centre : array, shape (d,)
-    whiten : array, shape (d, d), z = (t - centre) @ whiten
-    coefficients : array, shape (m,), of the monomials in their order
-    degree : of the polynomial
-    radius : of z, up to which it is that
-    floors : array, shape (d,), f of open coordinates, minus infinity of others
-    """
+class Polynomial:
+    """Coefficients (m,) of the monomials of z = (x - centre) @ whiten up to a degree."""
 
     centre: FloatArray
     whiten: FloatArray
     coefficients: FloatArray
     degree: int
+
+    def whitened(self, x: FloatArray) -> FloatArray:
+        """Return z (N, d) of points x (N, d)."""
+        return np.asarray((x - self.centre) @ self.whiten)
+
+    def at(self, z: FloatArray) -> FloatArray:
+        """Values at z (N, d), (N,)."""
+        return np.asarray(monomials(z, self.degree) @ self.coefficients)
+
+
+@record(kw_only=False)
+class Surrogate:
+    """A polynomial of t, with the radius of z up to which it is that.
+
+    ``floors`` (d,) are f of open coordinates, minus infinity of others.
+    """
+
+    polynomial: Polynomial
     radius: float
     floors: FloatArray
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """Log density at points (N, d), roughly, (N,)."""
         t = np.logaddexp(x, self.floors)
-        z = (t - self.centre) @ self.whiten
+        z = self.polynomial.whitened(t)
         away = np.sqrt((z**2).sum(axis=1))
         inside = z * np.minimum(1.0, self.radius / np.maximum(away, self.radius))[:, None]
         fall = self.radius * np.maximum(away - self.radius, 0.0)
-        polynomial = monomials(inside, self.degree) @ self.coefficients
-        return np.asarray(polynomial - fall - (t - x).sum(axis=1))
+        return np.asarray(self.polynomial.at(inside) - fall - (t - x).sum(axis=1))
 
 
 @record(kw_only=False)
@@ -103,7 +110,7 @@ def fitted_surrogate(
         return None
     roots = np.sqrt(np.minimum(w[near] * w.size, MOST_WEIGHT))
     coefficients, wrong = least_squares(M, log_density[near], roots)
-    surrogate = Surrogate(centre, whiten, coefficients, degree, radius, floors)
+    surrogate = Surrogate(Polynomial(centre, whiten, coefficients, degree), radius, floors)
     left_out = surrogate.log_density(x)
     left_out[near] = (log_density[near] - wrong) - (t - x)[near].sum(axis=1)
     return Fitted(surrogate, left_out)

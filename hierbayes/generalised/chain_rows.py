@@ -21,7 +21,6 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.families.family import Mean
 from hierbayes.families.mean_ends import has_mean
-from hierbayes.families.series import Series
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.kept_pattern import KeptPattern
 from hierbayes.generalised.row_sums import Moments, RowSums
@@ -263,7 +262,7 @@ class ChainRows:
         family, eta = self.model.family, self.eta(at, u)
         with np.errstate(all="ignore"):
             values = family.log_density(  # type: ignore[misc]
-                _rows(self.model.y), Mean(eta=eta, link=family.link), self._given(at)
+                _rows(self.model.y), Mean(eta=eta, link=family.link), self.model.given(at.phi)
             )
         possible = np.isfinite(values) & has_mean(family, eta)
         if not possible.all():
@@ -280,7 +279,7 @@ class ChainRows:
         if self._sums is not None:
             effects = [self._at_finest(self._effects(at, own, k), k) for k, own in enumerate(wide)]
             return self._sums.moments(at.base, effects, with_rows=bool(self.kept))
-        value, slope, weight = self._second_order(at, self.eta(at, wide)[..., 0])
+        value, slope, weight = self.model.second_order(self.eta(at, wide)[..., 0], at.phi)
         z = np.concatenate([self.z(k) for k in range(self.depth)])
         own = self.summed(value)
         curvature = np.empty((*own.shape, z.shape[0], z.shape[0]))
@@ -301,44 +300,13 @@ class ChainRows:
         columns = [z for k in range(self.depth) for z in self.z(k)]
         return np.stack([self.summed(z[:, None] * slope) for z in columns], axis=2)
 
-    def _second_order(self, at: Points, eta: FloatArray) -> tuple[FloatArray, ...]:
-        """Values, slopes and curvatures of the rows at eta (n, T)."""
-        with np.errstate(all="ignore"):
-            found: Series = self.model.family.derivatives(
-                self.model.y[:, None],
-                eta,
-                {name: value[:, :, 0] for name, value in self._given(at).items()},
-                order=2,
-            )
-        value, slope, bend = (found.derivative(i) for i in range(3))
-        possible = np.isfinite(value) & np.isfinite(slope) & np.isfinite(bend)
-        possible &= has_mean(self.model.family, eta)
-        return (
-            np.where(possible, value, -np.inf),
-            np.where(possible, slope, 0.0),
-            np.where(possible & (bend < 0), -bend, 0.0),
-        )
-
     def third_order(self, at: Points, eta: FloatArray) -> FloatArray:
         """Third derivatives of the rows' log densities at eta (n, T); 0 where there is none."""
-        given = {name: value[:, :, 0] for name, value in self._given(at).items()}
+        given = {name: value[:, :, 0] for name, value in self.model.given(at.phi).items()}
         with np.errstate(all="ignore"):
             found = self.model.family.derivatives(self.model.y[:, None], eta, given, order=3)
         third = found.derivative(3)
         return np.where(np.isfinite(third), third, 0.0)
-
-    def _given(self, at: Points) -> dict[str, FloatArray]:
-        """Further parameters beside rows and nodes, (1, T, 1) or (n, T, 1)."""
-        model = self.model
-        named = model.parameters(at.phi)
-        given = {name: value[None, :, None] for name, value in named.items()}
-        if model.known_sd is not None:
-            given["sigma"] = _rows(model.known_sd)
-        elif model.precisions is not None:
-            given["sigma"] = given["sigma"] / np.sqrt(_rows(model.precisions))
-        if model.trials is not None:
-            given["trials"] = _rows(model.trials)
-        return given
 
 
 def _rows(values: FloatArray) -> FloatArray:

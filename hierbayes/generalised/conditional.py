@@ -435,6 +435,32 @@ class Conditional:
         ]
         return np.concatenate(parts, axis=-1) if parts else np.empty_like(phi)
 
+    def given(self, phi: FloatArray) -> dict[str, FloatArray]:
+        """Further parameters at phi (T, d) beside rows and nodes, (1, T, 1) or (n, T, 1)."""
+        named = self.parameters(phi)
+        found = {name: value[None, :, None] for name, value in named.items()}
+        if self.known_sd is not None:
+            found["sigma"] = self.known_sd[:, None, None]
+        elif self.precisions is not None:
+            found["sigma"] = found["sigma"] / np.sqrt(self.precisions[:, None, None])
+        if self.trials is not None:
+            found["trials"] = self.trials[:, None, None]
+        return found
+
+    def second_order(self, eta: FloatArray, phi: FloatArray) -> tuple[FloatArray, ...]:
+        """Values, slopes and curvatures of not less than zero of the rows at eta (n, T)."""
+        given = {name: value[:, :, 0] for name, value in self.given(phi).items()}
+        with np.errstate(all="ignore"):
+            found = self.family.derivatives(self.y[:, None], eta, given, order=2)
+        value, slope, bend = (found.derivative(i) for i in range(3))
+        possible = np.isfinite(value) & np.isfinite(slope) & np.isfinite(bend)
+        possible &= has_mean(self.family, eta)
+        return (
+            np.where(possible, value, -np.inf),
+            np.where(possible, slope, 0.0),
+            np.where(possible & (bend < 0), -bend, 0.0),
+        )
+
     def _given(self, phi: FloatArray, ndim: int) -> dict[str, FloatArray]:
         given = self.parameters(phi)
         if self.known_sd is not None:

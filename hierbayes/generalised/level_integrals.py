@@ -29,7 +29,6 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.families.family import Mean
 from hierbayes.families.mean_ends import has_mean
-from hierbayes.families.series import Series
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.linalg.stacked import (
     cholesky_stack,
@@ -207,7 +206,7 @@ class LevelRows:
         eta = self._eta(at, u)
         with np.errstate(all="ignore"):
             values = family.log_density(  # type: ignore[misc]
-                _rows(self.model.y), Mean(eta=eta, link=family.link), self._given(at)
+                _rows(self.model.y), Mean(eta=eta, link=family.link), self.model.given(at.phi)
             )
         values = np.where(np.isfinite(values) & has_mean(family, eta), values, -np.inf)
         return np.asarray(self._summed(values) - 0.5 * (u**2).sum(axis=2))
@@ -241,7 +240,7 @@ class LevelRows:
             found = self.model.family.derivatives(
                 _rows(self.model.y),
                 eta,
-                self._given(at),
+                self.model.given(at.phi),
                 order=orders[0],
                 of=None if coordinate is None else coordinate.parameter.name,
                 along=None if coordinate is None else coordinate.along,
@@ -253,37 +252,6 @@ class LevelRows:
             if coordinate.label == "sigma" and self.model.precisions is not None:
                 derivative = derivative / np.sqrt(_rows(self.model.precisions))
         return np.where(np.isfinite(found.value) & np.isfinite(derivative), derivative, 0.0)
-
-    def second_order(self, at: Points, eta: FloatArray) -> tuple[FloatArray, ...]:
-        """Values, slopes and curvatures of not less than zero of the rows at eta (n, T)."""
-        with np.errstate(all="ignore"):
-            found: Series = self.model.family.derivatives(
-                self.model.y[:, None],
-                eta,
-                {name: value[:, :, 0] for name, value in self._given(at).items()},
-                order=2,
-            )
-        value, slope, bend = (found.derivative(i) for i in range(3))
-        possible = np.isfinite(value) & np.isfinite(slope) & np.isfinite(bend)
-        possible &= has_mean(self.model.family, eta)
-        return (
-            np.where(possible, value, -np.inf),
-            np.where(possible, slope, 0.0),
-            np.where(possible & (bend < 0), -bend, 0.0),
-        )
-
-    def _given(self, at: Points) -> dict[str, FloatArray]:
-        """Further parameters beside rows and nodes, (1, T, 1) or (n, T, 1)."""
-        model = self.model
-        named = model.parameters(at.phi)
-        given = {name: value[None, :, None] for name, value in named.items()}
-        if model.known_sd is not None:
-            given["sigma"] = _rows(model.known_sd)
-        elif model.precisions is not None:
-            given["sigma"] = given["sigma"] / np.sqrt(_rows(model.precisions))
-        if model.trials is not None:
-            given["trials"] = _rows(model.trials)
-        return given
 
     def base(self, at: Points) -> FloatArray:
         """X beta + offset, (n, T)."""
@@ -343,7 +311,7 @@ class _Search:
         """Return minus the log density (J, T), its fall (J, T, q) and the root of its curvature."""
         rows, Lambda = self.rows, self.at.Lambda
         eta = rows._eta(self.at, u[..., None])[..., 0]
-        value, slope, weight = rows.second_order(self.at, eta)
+        value, slope, weight = rows.model.second_order(eta, self.at.phi)
         q = u.shape[2]
         G = np.empty(u.shape)
         W = np.empty((*u.shape, q))

@@ -261,7 +261,7 @@ class FitTables(Specified, Printable, Reportable, Storable):
         return pd.Series(values, index=self.design.row_labels, name="residual")
 
     def augment(self) -> pd.DataFrame:
-        """Model frame with a column each for fitted values, fixed part and residuals."""
+        """Model frame with columns for fitted values, fixed part (eta's scale) and residuals."""
         frame = pd.DataFrame(self.design.model_frame).copy()
         frame["fitted"] = self.fitted_values
         frame["fixed"] = self.fixed_part

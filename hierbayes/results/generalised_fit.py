@@ -425,14 +425,6 @@ class GeneralisedFit(LikelihoodFit):
         ).of_kind(kind)
         return pd.Series(values, index=self.design.row_labels, name="residual")
 
-    def augment(self) -> pd.DataFrame:
-        """Model frame with columns for fitted values, fixed part (eta's scale) and residuals."""
-        frame = pd.DataFrame(self.design.model_frame).copy()
-        frame["fitted"] = self.fitted_values
-        frame["fixed"] = self.fixed_part
-        frame["residual"] = self.observed - self.fitted_values
-        return frame
-
 
 def generalised_values(
     fit: GeneralisedFit, theta: FloatArray, beta: FloatArray, dispersion: FloatArray
