@@ -107,12 +107,12 @@ def slope_error(search: Search, x: FloatArray) -> float:
 
 
 def somewhere(
-    family: str, link: str, structure: str, n_quadrature: int
+    family: str, link: str, structure: str, n_quadrature: int, sd: float = 0.3
 ) -> tuple[Search, FloatArray]:
     spec = specification(family, link, structure)
     model = conditional(spec.design, spec.family)
     beta, phi = first_estimates(model)
-    theta = model.basis_shape.pack([0.3 * np.eye(q)[None] for q in model.shape.sizes])[0] + 0.02
+    theta = model.basis_shape.pack([sd * np.eye(q)[None] for q in model.shape.sizes])[0] + sd / 15
     search = Search(model, n_quadrature, beta)
     return search, search.joined(beta, theta, phi)
 

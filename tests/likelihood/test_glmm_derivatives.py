@@ -25,6 +25,21 @@ def bend_error(search: Search, x: FloatArray) -> float:
     return float(abs(along @ H @ along - second))
 
 
+# Links with means that are impossible, and an sd that leaves the means of all levels possible.
+BOUNDED, SMALL = {"identity", "inverse", "inverse_squared", "sqrt", "log"}, 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize(("family", "link"), FAMILY_LINKS)
+def test_every_family_with_every_link_and_structure(family: str, link: str, structure: str) -> None:
+    sd = SMALL if link in BOUNDED else 0.3
+    for n_quadrature in (1, 3) if structure != "crossed slope" else (1,):
+        assert slope_error(*somewhere(family, link, structure, n_quadrature, sd)) < 1e-6
+    # near the ends of an identity link the fourth derivative is large: half of this of an SE
+    assert bend_error(*somewhere(family, link, structure, 1, sd)) < 5 * RTOL
+
+
 # one structure each, in turn
 @pytest.mark.parametrize(
     ("family", "link", "structure"),
