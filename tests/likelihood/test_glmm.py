@@ -97,12 +97,12 @@ def test_quadrature_with_constants_differs_from_glmers_by_the_saturated_likeliho
     np.testing.assert_allclose(gaps, gaps[0], atol=1e-7)
 
 
-def slope_error(search: Search, x: FloatArray) -> float:
+def slope_error(search: Search, x: FloatArray, step: float = 1e-4) -> float:
     """Largest difference of the gradient from five-point differences, against its size."""
     exact, found = search.gradient(search.criterion(x)), []
-    for axis in 1e-4 * np.eye(x.size):
+    for axis in step * np.eye(x.size):
         up, down, far_up, far_down = (search.criterion(x + k * axis).value for k in (1, -1, 2, -2))
-        found.append((8 * (up - down) - (far_up - far_down)) / 12e-4)
+        found.append((8 * (up - down) - (far_up - far_down)) / (12 * step))
     return float(np.abs(found - exact).max() / max(np.abs(exact).max(), 1.0))
 
 

@@ -35,7 +35,7 @@ BOUNDED, SMALL = {"identity", "inverse", "inverse_squared", "sqrt", "log"}, 0.01
 def test_every_family_with_every_link_and_structure(family: str, link: str, structure: str) -> None:
     sd = SMALL if link in BOUNDED else 0.3
     for n_quadrature in (1, 3) if structure != "crossed slope" else (1,):
-        assert slope_error(*somewhere(family, link, structure, n_quadrature, sd)) < 1e-6
+        assert slope_error(*somewhere(family, link, structure, n_quadrature, sd), sd * 2e-3) < 1e-6
     # near the ends of an identity link the fourth derivative is large: half of this of an SE
     assert bend_error(*somewhere(family, link, structure, 1, sd)) < 5 * RTOL
 
