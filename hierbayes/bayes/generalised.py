@@ -48,6 +48,7 @@ from hierbayes.bayes.thinned import Thinned
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.errors import DataError
 from hierbayes.generalised.conditional import conditional
+from hierbayes.linalg.threads import one_blas_thread
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.specification.specification import Specification
@@ -86,8 +87,15 @@ def sample_generalised(
     SamplingError
         If the density can't be computed at any proposal.
     """
-    started = time.perf_counter()
     rng = np.random.default_rng(random_seed)
+    with one_blas_thread():  # matrices are small, and parts of the draws have a thread each
+        return _sampled(spec, draws, chains, rng)
+
+
+def _sampled(
+    spec: Specification, draws: int, chains: int, rng: np.random.Generator
+) -> PosteriorDraws:
+    started = time.perf_counter()
     target = generalised_target(conditional(spec.design, spec.family), spec.priors)
     try:
         start = start_of(target)
