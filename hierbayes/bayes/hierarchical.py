@@ -260,24 +260,13 @@ def _recorded(space: ParameterSpace) -> tuple[Places, Tape]:
     density = model.family.log_density
     assert density is not None
     mean = Mean(eta=eta, link=model.family.link)
-    value = density(model.y, mean, _given(model, parameters))
+    value = density(model.y, mean, model.with_observed(parameters.family, np.asarray))
     ends = mean_ends(model.family)
     if ends is not None:
         possible = (mean.mu > ends[0]) & (mean.mu < ends[1])
         value = np.where(possible, value, -np.inf)
     places = _places(space, tape, parameters)  # may write further operations
     return places, tape.tape(value, eta)
-
-
-def _given(model: Conditional, parameters: Parameters) -> dict[str, Any]:
-    given = dict(parameters.family)
-    if model.known_sd is not None:
-        given["sigma"] = model.known_sd
-    elif model.precisions is not None:
-        given["sigma"] = given["sigma"] / np.sqrt(model.precisions)
-    if model.trials is not None:
-        given["trials"] = model.trials
-    return given
 
 
 def _places(space: ParameterSpace, tape: Recorder, parameters: Parameters) -> Places:

@@ -435,17 +435,26 @@ class Conditional:
         ]
         return np.concatenate(parts, axis=-1) if parts else np.empty_like(phi)
 
+    def with_observed(
+        self, named: Mapping[str, Any], rows: Callable[[FloatArray], FloatArray]
+    ) -> dict[str, Any]:
+        """Add what is known of each row to further parameters by name: its sd, weight and trials.
+
+        ``rows`` puts an array (n,) beside the parameters.
+        """
+        found = dict(named)
+        if self.known_sd is not None:
+            found["sigma"] = rows(self.known_sd)
+        elif self.precisions is not None:
+            found["sigma"] = found["sigma"] / rows(np.sqrt(self.precisions))
+        if self.trials is not None:
+            found["trials"] = rows(self.trials)
+        return found
+
     def given(self, phi: FloatArray) -> dict[str, FloatArray]:
         """Further parameters at phi (T, d) beside rows and nodes, (1, T, 1) or (n, T, 1)."""
-        named = self.parameters(phi)
-        found = {name: value[None, :, None] for name, value in named.items()}
-        if self.known_sd is not None:
-            found["sigma"] = self.known_sd[:, None, None]
-        elif self.precisions is not None:
-            found["sigma"] = found["sigma"] / np.sqrt(self.precisions[:, None, None])
-        if self.trials is not None:
-            found["trials"] = self.trials[:, None, None]
-        return found
+        named = {name: value[None, :, None] for name, value in self.parameters(phi).items()}
+        return self.with_observed(named, lambda rows: rows[:, None, None])
 
     def second_order(self, eta: FloatArray, phi: FloatArray) -> tuple[FloatArray, ...]:
         """Values, slopes and curvatures of not less than zero of the rows at eta (n, T)."""
@@ -462,14 +471,7 @@ class Conditional:
         )
 
     def _given(self, phi: FloatArray, ndim: int) -> dict[str, FloatArray]:
-        given = self.parameters(phi)
-        if self.known_sd is not None:
-            given["sigma"] = _beside(self.known_sd, ndim)
-        elif self.precisions is not None:
-            given["sigma"] = _beside(given["sigma"] / np.sqrt(self.precisions), ndim)
-        if self.trials is not None:
-            given["trials"] = _beside(self.trials, ndim)
-        return given
+        return self.with_observed(self.parameters(phi), lambda rows: _beside(rows, ndim))
 
     def densities(self, eta: FloatArray, phi: FloatArray, *, order: int = 2) -> Densities:
         """Log densities at eta (n,) or (n, K) with derivatives up to ``order``, 2 or 3.

@@ -52,15 +52,7 @@ class ManyResponses:
 
     def _given(self, phi: FloatArray) -> dict[str, FloatArray]:
         """Further parameters by name, (T,), (T, K) or (n, T), at their coordinates (T, d)."""
-        model = self.model
-        given = model.parameters(phi)
-        if model.known_sd is not None:
-            given["sigma"] = model.known_sd[:, None]
-        elif model.precisions is not None:
-            given["sigma"] = given["sigma"] / np.sqrt(model.precisions)[:, None]
-        if model.trials is not None:
-            given["trials"] = model.trials[:, None]
-        return given
+        return self.model.with_observed(self.model.parameters(phi), lambda rows: rows[:, None])
 
     def _possible(self, found: Series, eta: FloatArray) -> BoolArray:
         """Which rows have a density at eta."""

@@ -88,6 +88,11 @@ class RowSums:
         return self.counts if self.is_count else self.counts * self.trials
 
     @cached_property
+    def _is_single(self) -> bool:
+        """Whether each second part counts once."""
+        return bool((self._weights == 1).all())
+
+    @cached_property
     def _kinds(self) -> tuple[FloatArray, Int64Array]:
         """Different z, (K, Q), and which of them each row has; none where they are many."""
         found, at = np.unique(self.z.T, axis=0, return_inverse=True)
@@ -111,7 +116,7 @@ class RowSums:
         out = np.empty((effects.shape[0], effects.shape[1], effects.shape[3]))
         _log_density(
             self.is_count,
-            bool((self._weights == 1).all()),
+            self._is_single,
             np.ascontiguousarray(base),
             np.ascontiguousarray(effects),
             self.z,
@@ -140,7 +145,7 @@ class RowSums:
         )
         _moments(
             self.is_count,
-            bool((self._weights == 1).all()),
+            self._is_single,
             with_rows,
             np.ascontiguousarray(base),
             np.ascontiguousarray(effects),
