@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from hierbayes.errors import OptionError
+from hierbayes.errors import MissingPackageError, OptionError
 from hierbayes.wording import nearest
 
 # What arguments are called in R's and other packages, and here.
@@ -25,6 +25,9 @@ ARGUMENT_WORDS = {
     "new_data": "newdata", "df": "ddf", "lmer_df": "ddf", "pairwise": "contrasts",
     "condition": "by", "group": "by", "prior": "priors", "se": "known_sd",
 }  # fmt: skip
+
+# Packages by the names of their modules, where these differ; xarray comes with ArviZ.
+DISTRIBUTIONS = {"arviz_base": "arviz", "arviz_stats": "arviz", "xarray": "arviz"}
 
 
 def checked_call[**Given, Found](
@@ -50,6 +53,8 @@ def checked_call[**Given, Found](
             except TypeError:
                 _refuse(inspect.signature(checked), called, is_method, args, options)
                 raise
+            except ModuleNotFoundError as error:
+                raise missing_package(called, error) from error
 
         known: frozenset[str] = frozenset()
         if options_of is not None:
@@ -82,6 +87,16 @@ def checked_init[Checked: type](called: str) -> Callable[[Checked], Checked]:
         return cls
 
     return decorate
+
+
+def missing_package(called: str, error: ModuleNotFoundError) -> MissingPackageError:
+    """Return the error of a call that needs a package that isn't there."""
+    package = (error.name or str(error)).partition(".")[0]
+    package = DISTRIBUTIONS.get(package, package)
+    return MissingPackageError(
+        f"{called} needs the package {package}, which isn't installed here: pip install {package}. "
+        "REML, ML and the collapsed posterior do without PyMC, nutpie, ArviZ and bambi."
+    )
 
 
 def _with_options(own: inspect.Signature, further: inspect.Signature) -> inspect.Signature:

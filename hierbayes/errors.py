@@ -37,6 +37,10 @@ class NotSupportedError(HierBayesError, NotImplementedError):
     """The request is meaningful but this path can't do it (yet)."""
 
 
+class MissingPackageError(HierBayesError, ImportError):
+    """What was asked for needs a package that isn't installed; the message names it."""
+
+
 class SamplingError(HierBayesError, RuntimeError):
     """A sampler found no way into the posterior: its density can't be computed where it began."""
 

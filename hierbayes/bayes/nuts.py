@@ -180,6 +180,8 @@ def first_that_starts(
             except RuntimeError as error:
                 if NO_START not in str(error).lower():
                     raise
+    except ModuleNotFoundError:
+        raise  # said where the call began
     except Exception as error:
         said = str(error).strip().split("\n")[0][:LONGEST_REASON]
         raise SamplingError(

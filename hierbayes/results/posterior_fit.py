@@ -539,7 +539,7 @@ class PosteriorFit(FitTables):
         ``az.plot_trace(fit.idata, var_names="~b_Subject")`` leaves them out, and
         ``az.rcParams["plot.max_subplots"]`` allows more.
         """
-        return verbs.ask(self, "datatree")
+        return self.to_datatree()
 
     def to_datatree(self, *groups: str, random_seed: Any = None) -> "DataTree":
         """``idata`` with further groups: some of "posterior_predictive", "prior".
