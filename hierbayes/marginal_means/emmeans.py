@@ -147,7 +147,7 @@ def emmeans(
                 raise OptionError(f"{argument}: {no_predictor(fit, name, grid.names())}")
     nested = nesting(fit, grid)
     asked, groups = nested.with_nests(asked, groups), nested.with_nests(groups, asked)
-    rows = _mean_rows(fit, grid, nested, specs=asked, by=groups)
+    rows = mean_rows(fit, grid, nested, specs=asked, by=groups)
     asked = asked or (OVERALL,)
     if type == "probability":
         n_thresholds = checked_observations(fit.design, fit.response_family).max()
@@ -260,7 +260,7 @@ def _values(grid: ReferenceGrid, name: str) -> tuple[Any, ...]:
     return next(p.values for p in grid.predictors if p.name == name)
 
 
-def _mean_rows(
+def mean_rows(
     fit: Fit, grid: ReferenceGrid, nested: Nesting, *, specs: tuple[str, ...], by: tuple[str, ...]
 ) -> MeanRows:
     """Average the grid over every predictor that is not wanted, innermost ones first."""
