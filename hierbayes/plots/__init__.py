@@ -9,6 +9,7 @@ from hierbayes.plots.effects import effects
 from hierbayes.plots.intervals import intervals
 from hierbayes.plots.likelihood_surface import likelihood_surface
 from hierbayes.plots.normal_qq import qq
+from hierbayes.plots.palette import theme
 from hierbayes.plots.prior_posterior import prior_posterior
 from hierbayes.plots.profile import profile
 from hierbayes.plots.psychometric import psychometric
@@ -42,4 +43,5 @@ __all__ = [
     "shrinkage_reliability",
     "shrinkage_slopegraph",
     "tau_path",
+    "theme",
 ]

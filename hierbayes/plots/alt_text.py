@@ -6,8 +6,8 @@ A picture describes the axes it drew (or its whole figure); a page asks for the 
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
-from hierbayes.plots.picture import picture
 from hierbayes.wording import shown
 
 _words: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
@@ -18,7 +18,7 @@ def describe(drawn: Any, text: str) -> None:
     _words[drawn] = text
 
 
-@picture
+@checked_call("plot.alt_text")
 def alt_text(drawn: Any) -> str:
     """Return the words of axes or of a figure; empty where nothing was said.
 

@@ -4,16 +4,32 @@ A picture's own checks say what is wrong with a value; here it is checked that t
 arguments as the picture takes, by names it knows, and that what should be a fit is one.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
+from hierbayes.plots.sheet import DESCRIBED, options
 from hierbayes.results.fit import Fit
+
+BEFORE = "\nReturns\n"  # of a docstring: here come the options of all pictures
 
 
 def picture[**Given, Drawn](draw: Callable[Given, Drawn]) -> Callable[Given, Drawn]:
-    """Return the function with its calls checked."""
-    return checked_call(f"plot.{draw.__name__}")(draw)
+    """Return the function with its calls checked.
+
+    One that takes ``**look: Unpack[Options]`` shows the options of every picture in its signature
+    and its docstring.
+    """
+    kinds = {p.kind for p in inspect.signature(draw).parameters.values()}
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        return checked_call(f"plot.{draw.__name__}")(draw)
+    checked = checked_call(f"plot.{draw.__name__}", options_of=options)(draw)
+    head, returns, tail = inspect.cleandoc(draw.__doc__ or "").partition(BEFORE)
+    checked.__doc__ = (
+        f"{head}{inspect.cleandoc(DESCRIBED)}\n{returns}{tail}" if returns else draw.__doc__
+    )
+    return checked
 
 
 def checked_fits(given: Sequence[object], function: str) -> tuple[Fit, ...]:

@@ -5,9 +5,12 @@ style, never by hue alone. Letters are large enough for a lecture hall, and smal
 figure as narrow as the column of a journal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from hierbayes.plots.letters import sentence_in_lines, width_mm
+from hierbayes.plots.palette import now
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +20,7 @@ MM_PER_INCH = 25.4
 WIDTH_MM = 160.0
 NARROW_MM = 110.0  # figures below this width have smaller letters
 NARROW_LETTERS = 0.74  # of the size of the others: 8 points for 11
+TITLE = 1.05  # size of a title, in sizes of the other letters
 PNG_DPI = 200
 MARGIN = 0.06  # inches around the axes of a figure
 
@@ -53,6 +57,36 @@ SETTINGS: Any = {  # matplotlib's names
 }
 
 
+def settings(share: float) -> Any:
+    """Return matplotlib's settings in the theme that is drawn in, letters a share of full size."""
+    theme = now()
+    own = {
+        "axes.edgecolor": theme.soft,
+        "axes.labelcolor": theme.ink,
+        "xtick.color": theme.soft,
+        "ytick.color": theme.soft,
+        "xtick.labelcolor": theme.ink,
+        "ytick.labelcolor": theme.ink,
+        "figure.facecolor": theme.paper,
+        "axes.facecolor": theme.paper,
+        "savefig.facecolor": "auto",
+        "text.color": theme.ink,
+        "text.parse_math": False,
+        "axes.linewidth": 0.8 * theme.lines,
+    }
+    sizes = {
+        name: share * theme.letters * value
+        for name, value in SETTINGS.items()
+        if name.endswith("size")
+    }
+    return SETTINGS | own | sizes
+
+
+def share_of(width_mm: float) -> float:
+    """Size of letters in a figure so wide, as a share of full size."""
+    return NARROW_LETTERS if width_mm < NARROW_MM else 1.0
+
+
 @contextmanager
 def drawing(into: "Figure | SubFigure | Axes | None" = None) -> Iterator[None]:
     """Draw with our settings; matplotlib's own are as before when it ends.
@@ -83,6 +117,14 @@ def width_of(into: "Figure | SubFigure | Axes | None") -> float:
     return float(figure.bbox.width / whole.bbox.width * whole.get_size_inches()[0] * MM_PER_INCH)
 
 
+def height_of(into: "Figure | SubFigure | Axes") -> float:
+    """Return the height in mm of a figure, or of the place of axes."""
+    given: Any = into
+    box = given.bbox if hasattr(given, "add_subplot") else given.get_window_extent()
+    whole = (given if hasattr(given, "add_subplot") else given.figure).get_figure(root=True)
+    return float(box.height / whole.dpi * MM_PER_INCH)
+
+
 def letter_size(of: str = "medium") -> float:
     """Size in points of "small" or "medium" letters, while drawing."""
     from matplotlib.font_manager import FontProperties
@@ -107,8 +149,56 @@ def new_figure(*, width_mm: float, height_mm: float) -> "Figure":
     """Make a figure that ``matplotlib.pyplot.show()`` will show."""
     from matplotlib import pyplot
 
-    figure = pyplot.figure(figsize=inches(width_mm, height_mm), layout="constrained")
+    from hierbayes.plots.text_figure import TextFigure
+
+    size = inches(width_mm, height_mm)
+    figure = pyplot.figure(FigureClass=TextFigure, figsize=size, layout="constrained")
     return with_margins(figure)
+
+
+def fitted_legend(
+    owner: "Axes | Figure | SubFigure",
+    handles: Sequence[Any],
+    words: Sequence[str],
+    *,
+    room_mm: float,
+    title: str | None,
+    **place: Any,
+) -> Any:
+    """Write a legend in as many columns as fit, its words in lines where even one is too wide.
+
+    Parameters
+    ----------
+    owner : the axes or figure it belongs to
+    handles, words : what is explained
+    room_mm : its width at most
+    title : above it, or None
+    **place : ``loc`` and the like
+    """
+    points = letter_size("small")
+    style: dict[str, Any] = {
+        "frameon": False, "fontsize": points, "columnspacing": 1.2, "handlelength": 1.9,
+        "handletextpad": 0.5, "labelspacing": 0.35, "borderpad": 0.2,
+    }  # fmt: skip
+    key_mm = (style["handlelength"] + style["handletextpad"] + 0.6) * points * MM_PER_INCH / 72
+    lines = [sentence_in_lines(w, room_mm=room_mm - key_mm, points=points) for w in words]
+    gap_mm = style["columnspacing"] * points * MM_PER_INCH / 72
+    widths = [width_mm(line, points) + key_mm for line in lines]
+    columns = 1
+    for n in range(len(lines), 0, -1):
+        rows = -(-len(lines) // n)
+        tall = [max(widths[i : i + rows]) for i in range(0, len(lines), rows)]
+        if sum(tall) + gap_mm * (len(tall) - 1) <= room_mm:
+            columns = n
+            break
+    legend = owner.legend(list(handles), lines, ncols=columns, **style, **place)
+    if title is not None:
+        from matplotlib.font_manager import FontProperties
+
+        size = TITLE * letter_size()
+        lines_of_title = sentence_in_lines(title, room_mm=room_mm, points=size)
+        legend.set_title(lines_of_title, FontProperties(size=size))
+    return legend
 
 
 def with_margins(figure: "Figure") -> "Figure":

@@ -82,3 +82,72 @@ def test_it_draws_posteriors(page):
 def test_calls_that_do_not_fit_are_one_sentence(page, arguments, options, words):
     with pytest.raises(hb.OptionError, match=words):
         page["sds"](*(arguments or [page["fit"]]), **options)
+
+
+@pytest.mark.parametrize(
+    ("width", "theme"), [(60, "lecture"), ("column", "grey"), ("page", "dark")]
+)
+def test_letters_have_their_place_at_every_width_and_in_every_theme(page, width, theme):
+    words = "the standard deviation of the random effects in milliseconds, or per day"
+    figure, ax = page["sds"](
+        page["fit"], width=width, theme=theme, title=f"A title: {words}", labels={"sd": words}
+    )
+    texts = drawn_texts(figure)
+    assert not overlapping(texts)
+    assert not clipped(texts, figure)
+    mm = figure.get_size_inches() * MM_PER_INCH
+    assert mm[0] == pytest.approx({"column": 80, "page": 160}.get(width, width))
+    panel = ax.get_window_extent().height / figure.dpi * MM_PER_INCH
+    assert panel == pytest.approx(26, abs=1)
+    pyplot.close(figure)
+
+
+def test_rows_go_in_the_order_asked_for(page):
+    def rows(**options):
+        return [t.get_text() for t in page["sds"](page["fit"], **options)[1].get_yticklabels()]
+
+    assert rows(order="size") == ["Days | Subject", "(Intercept) | Subject"]
+    assert rows(order=["Days | Subject"], labels={"Days | Subject": "slope"})[0] == "slope"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"width": 3}, "width=3 must be 'page'"),
+        ({"theme": "drak"}, "did you mean 'dark'"),
+        ({"order": "siez"}, "order='siez' must be 'size', 'name', 'data'"),
+        ({"order": ["days"]}, "order= names 'days', which is not shown"),
+        ({"labels": {"Sd": "x"}}, "labels= names 'Sd'.*did you mean 'sd'"),
+        ({"labels": "sd"}, "labels='sd' must be a dict"),
+        ({"title": 3}, "title=3 must be text"),
+        ({"ax": "here"}, "ax='here' must be matplotlib axes"),
+        ({"titel": "x"}, "Did you mean title="),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(page, options, words):
+    with pytest.raises(hb.OptionError, match=words):
+        page["sds"](page["fit"], **options)
+
+
+def test_files_keep_letters_as_letters_and_carry_the_words(page, tmp_path):
+    figure, _ = page["sds"](page["fit"])
+    figure.savefig(tmp_path / "sds.svg")
+    figure.savefig(tmp_path / "sds.pdf")
+    svg = (tmp_path / "sds.svg").read_text(encoding="utf-8")
+    assert "Days | Subject</text>" in svg
+    assert "Residual sd 25.6." in svg
+    assert b"/FontFile2" in (tmp_path / "sds.pdf").read_bytes()  # the letters, not their outlines
+    assert mpl.rcParams["svg.fonttype"] == page["before"]["svg.fonttype"]
+
+
+def test_a_theme_ends_with_its_block(page):
+    def colour():
+        return page["sds"](page["fit"])[0].get_facecolor()[:3]
+
+    with hb.plot.theme("dark"):
+        assert max(colour()) < 0.2
+        assert page["sds"](page["fit"], theme="paper")[0].get_facecolor()[:3] == (1, 1, 1)
+    assert colour() == (1, 1, 1)
+    hb.plot.theme("dark")
+    assert max(colour()) < 0.2
+    hb.plot.theme("paper")

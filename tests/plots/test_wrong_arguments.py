@@ -6,7 +6,7 @@ from matplotlib import pyplot
 
 import hierbayes as hb
 
-PICTURES = tuple(name for name in hb.plot.__all__ if name != "alt_text")
+PICTURES = tuple(name for name in hb.plot.__all__ if name not in ("alt_text", "theme"))
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def fit():
     return hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
 
 
-@pytest.mark.parametrize("picture", [*PICTURES, "alt_text"])
+@pytest.mark.parametrize("picture", [*PICTURES, "alt_text", "theme"])
 def test_a_picture_of_what_it_does_not_take_is_refused(fit, picture):
     data = hb.load_dataset("sleepstudy")
     model = hb.Model("Reaction ~ Days + (1 | Subject)", data)

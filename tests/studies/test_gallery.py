@@ -26,7 +26,7 @@ from hierbayes.studies.gallery_page import (
 )
 from tests.plots.text_boxes import clipped, drawn_texts, overlapping
 
-NO_PICTURES = {"alt_text"}  # names of hb.plot that are none
+NO_PICTURES = {"alt_text", "theme"}  # names of hb.plot that are none
 OF_CHOICES = {"psychometric"}  # pictures of a model of their own
 LONG = "long_haul_driver_of_the_study"
 ENTRY = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.slug)
