@@ -22,16 +22,58 @@ from hierbayes.errors import (
     SamplingError,
 )
 
-if TYPE_CHECKING:
-    from hierbayes.families.family import Family, Parameter, Support
-    from hierbayes.families.links import Link
-    from hierbayes.families.named import register_family
-    from hierbayes.model.model import Model, glmer, lmer
-    from hierbayes.model.psychometric import psychometric
-    from hierbayes.results.finding import Finding
-    from hierbayes.results.likelihood_fit import LikelihoodFit
-    from hierbayes.results.varcorr import VarCorr
-    from hierbayes.saving.loading import load
+if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
+    from hierbayes import plots as plot
+    from hierbayes.checks.influence import influence as influence
+    from hierbayes.checks.panel import check as check
+    from hierbayes.checks.r2 import icc as icc
+    from hierbayes.checks.r2 import r2 as r2
+    from hierbayes.comparison.anova import anova as anova
+    from hierbayes.comparison.bayes_factor import bayes_factor as bayes_factor
+    from hierbayes.comparison.compare import compare as compare
+    from hierbayes.comparison.drop1 import drop1 as drop1
+    from hierbayes.comparison.exact_rlrt import exact_lrt as exact_lrt
+    from hierbayes.comparison.exact_rlrt import exact_rlrt as exact_rlrt
+    from hierbayes.comparison.loo import loo as loo
+    from hierbayes.comparison.pb_test import pb_test as pb_test
+    from hierbayes.comparison.ranova import ranova as ranova
+    from hierbayes.families.family import Family as Family
+    from hierbayes.families.family import Parameter as Parameter
+    from hierbayes.families.family import Support as Support
+    from hierbayes.families.links import Link as Link
+    from hierbayes.families.named import register_family as register_family
+    from hierbayes.intervals.bootstrap import bootstrap as bootstrap
+    from hierbayes.intervals.confint import confint as confint
+    from hierbayes.intervals.likelihood_surface import likelihood_surface as likelihood_surface
+    from hierbayes.intervals.profile import profile as profile
+    from hierbayes.marginal_means.emmeans import emmeans as emmeans
+    from hierbayes.model.model import Model as Model
+    from hierbayes.model.model import glmer as glmer
+    from hierbayes.model.model import lmer as lmer
+    from hierbayes.model.psychometric import psychometric as psychometric
+    from hierbayes.pooling.shrinkage import shrinkage as shrinkage
+    from hierbayes.pooling.shrinkage_path import shrinkage_path as shrinkage_path
+    from hierbayes.priors.distributions import Beta as Beta
+    from hierbayes.priors.distributions import Cauchy as Cauchy
+    from hierbayes.priors.distributions import Exponential as Exponential
+    from hierbayes.priors.distributions import Flat as Flat
+    from hierbayes.priors.distributions import Gamma as Gamma
+    from hierbayes.priors.distributions import HalfCauchy as HalfCauchy
+    from hierbayes.priors.distributions import HalfFlat as HalfFlat
+    from hierbayes.priors.distributions import HalfNormal as HalfNormal
+    from hierbayes.priors.distributions import HalfStudentT as HalfStudentT
+    from hierbayes.priors.distributions import InverseGamma as InverseGamma
+    from hierbayes.priors.distributions import LogNormal as LogNormal
+    from hierbayes.priors.distributions import Normal as Normal
+    from hierbayes.priors.distributions import StudentT as StudentT
+    from hierbayes.priors.distributions import Uniform as Uniform
+    from hierbayes.priors.lkj import LKJ as LKJ
+    from hierbayes.results.finding import Finding as Finding
+    from hierbayes.results.likelihood_fit import LikelihoodFit as LikelihoodFit
+    from hierbayes.results.posterior_fit import PosteriorFit as PosteriorFit
+    from hierbayes.results.varcorr import VarCorr as VarCorr
+    from hierbayes.saving.loading import load as load
+    from hierbayes.studies.reanalysis import reanalyse as reanalyse
 
 __version__ = "0.1.0"
 

@@ -170,3 +170,15 @@ def test_every_public_name_says_what_it_is(owner):
 def own_words(item):
     words = vars(item).get("__doc__") if inspect.isclass(item) else item.__doc__
     return (words or "").strip()
+
+
+def test_editors_and_type_checkers_see_every_name_that_is_imported_late():
+    tree = ast.parse((ROOT / "hierbayes" / "__init__.py").read_text(encoding="utf-8"))
+    (typed,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname or alias.name: node.module
+        for node in typed.body
+        for alias in node.names
+        if alias.name != "plots"
+    }
+    assert seen == {name: place for name, place in hb._LAZY.items() if name != "plot"}

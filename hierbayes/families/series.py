@@ -17,7 +17,7 @@ Source: Griewank & Walther (2008), Evaluating Derivatives, SIAM, chapter 13.
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,8 +48,9 @@ class Series(Expression):
     __slots__ = ("c", "slope")
 
     def __init__(self, c: FloatArray, slope: float | FloatArray | None = None) -> None:
-        self.c = c
-        self.slope = slope  # of what is linear in x alone, such as x itself or -x; else None
+        self.c: FloatArray = c
+        # of what is linear in x alone, such as x itself or -x; else None
+        self.slope: float | FloatArray | None = slope
 
     @property
     def value(self) -> FloatArray:
@@ -112,7 +113,7 @@ class Series(Expression):
     def __ne__(self, other: object) -> Any:
         return self.value != value_of(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __sub__(self, other: Value) -> "Series":
         return self + (-other)

@@ -137,7 +137,7 @@ class Normal(Prior):
 
     mu: float
     sigma: float
-    positive = ("sigma",)
+    positive: ClassVar[tuple[str, ...]] = ("sigma",)
 
     def _log_density(self, x: FloatArray) -> FloatArray:
         return -0.5 * ((x - self.mu) / self.sigma) ** 2 - math.log(self.sigma) - 0.5 * LOG_2PI
@@ -159,7 +159,7 @@ class StudentT(Prior):
     nu: float
     mu: float
     sigma: float
-    positive = ("nu", "sigma")
+    positive: ClassVar[tuple[str, ...]] = ("nu", "sigma")
 
     def _log_density(self, x: FloatArray) -> FloatArray:
         nu = self.nu
@@ -184,7 +184,7 @@ class Cauchy(Prior):
 
     mu: float
     sigma: float
-    positive = ("sigma",)
+    positive: ClassVar[tuple[str, ...]] = ("sigma",)
     pymc_names: ClassVar[Mapping[str, str]] = {"mu": "alpha", "sigma": "beta"}
 
     def _log_density(self, x: FloatArray) -> FloatArray:
@@ -248,7 +248,7 @@ class HalfNormal(_Folded):
     """The positive half of a Normal about 0 with sd ``sigma`` (before folding)."""
 
     sigma: float
-    positive = ("sigma",)
+    positive: ClassVar[tuple[str, ...]] = ("sigma",)
 
     @property
     def whole(self) -> Prior:
@@ -263,7 +263,7 @@ class HalfStudentT(_Folded):
 
     nu: float
     sigma: float
-    positive = ("nu", "sigma")
+    positive: ClassVar[tuple[str, ...]] = ("nu", "sigma")
 
     @property
     def whole(self) -> Prior:
@@ -277,7 +277,7 @@ class HalfCauchy(_Folded):
     """The positive half of a Cauchy about 0 with scale ``sigma``, its median."""
 
     sigma: float
-    positive = ("sigma",)
+    positive: ClassVar[tuple[str, ...]] = ("sigma",)
     pymc_names: ClassVar[Mapping[str, str]] = {"sigma": "beta"}
 
     @property
@@ -293,7 +293,7 @@ class Exponential(Prior):
 
     rate: float
     support = POSITIVE
-    positive = ("rate",)
+    positive: ClassVar[tuple[str, ...]] = ("rate",)
     pymc_names: ClassVar[Mapping[str, str]] = {"rate": "lam"}
 
     def _log_density(self, x: FloatArray) -> FloatArray:
@@ -314,7 +314,7 @@ class Gamma(Prior):
     alpha: float
     beta: float
     support = POSITIVE
-    positive = ("alpha", "beta")
+    positive: ClassVar[tuple[str, ...]] = ("alpha", "beta")
 
     def _log_density(self, x: FloatArray) -> FloatArray:
         from scipy.special import xlogy
@@ -339,7 +339,7 @@ class InverseGamma(Prior):
     alpha: float
     beta: float
     support = POSITIVE
-    positive = ("alpha", "beta")
+    positive: ClassVar[tuple[str, ...]] = ("alpha", "beta")
 
     def _log_density(self, x: FloatArray) -> FloatArray:
         constant = self.alpha * math.log(self.beta) - math.lgamma(self.alpha)
@@ -364,7 +364,7 @@ class LogNormal(Prior):
     mu: float
     sigma: float
     support = POSITIVE
-    positive = ("sigma",)
+    positive: ClassVar[tuple[str, ...]] = ("sigma",)
 
     def _log_density(self, x: FloatArray) -> FloatArray:
         log_x = np.log(np.where(x > 0, x, np.nan))
@@ -418,7 +418,7 @@ class Beta(Prior):
     alpha: float
     beta: float
     support = UNIT
-    positive = ("alpha", "beta")
+    positive: ClassVar[tuple[str, ...]] = ("alpha", "beta")
 
     def _log_density(self, x: FloatArray) -> FloatArray:
         from scipy.special import xlog1py, xlogy
