@@ -24,6 +24,8 @@ docs-tables: $(READY)
 	@mkdir -p docs
 	@$(BIN)/python -c "from hierbayes import capabilities; print(capabilities.markdown(), end='')" \
 		> docs/supported.md
+	@$(BIN)/python -c "from hierbayes import spellings; print(spellings.markdown(), end='')" \
+		> docs/spellings.md
 
 test: $(READY)
 	@$(BIN)/pytest -q -n 2

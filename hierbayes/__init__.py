@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hierbayes.contract import unknown_function
 from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
 from hierbayes.errors import (
     BoundaryWarning,
@@ -20,6 +21,7 @@ from hierbayes.errors import (
     PriorError,
     RankDeficientWarning,
     SamplingError,
+    UnknownNameError,
 )
 
 if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
@@ -172,6 +174,7 @@ __all__ = [
     "StudentT",
     "Support",
     "Uniform",
+    "UnknownNameError",
     "VarCorr",
     "anova",
     "bayes_factor",
@@ -208,7 +211,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"module 'hierbayes' has no attribute {name!r}")
+        if name.startswith("_"):
+            raise AttributeError(f"module 'hierbayes' has no attribute {name!r}")
+        raise UnknownNameError(unknown_function(name, __all__))
     module = importlib.import_module(_LAZY[name])
     found = module if name == "plot" else getattr(module, name)
     globals()[name] = found

@@ -11,20 +11,8 @@ from functools import wraps
 from typing import Any
 
 from hierbayes.errors import MissingPackageError, OptionError
+from hierbayes.spellings import ARGUMENTS
 from hierbayes.wording import nearest
-
-# What arguments are called in R's and other packages, and here.
-ARGUMENT_WORDS = {
-    "REML": "reml", "method": "reml", "nAGQ": "n_quadrature",
-    "seed": "random_seed", "random_state": "random_seed", "rng": "random_seed",
-    "iter": "draws", "warmup": "tune", "adapt_delta": "target_accept",
-    "re_form": "groups", "allow_new_levels": "new_levels", "type_": "type", "dpar": "type",
-    "conf_level": "level", "conf": "level", "prob": "level", "hdi_prob": "level", "alpha": "level",
-    "parm": "parameters", "which": "parameters", "var_names": "parameters",
-    "cores": "n_jobs", "parallel": "n_jobs", "B": "nsim", "n_sim": "nsim", "n_boot": "nsim",
-    "new_data": "newdata", "df": "ddf", "lmer_df": "ddf", "pairwise": "contrasts",
-    "condition": "by", "group": "by", "prior": "priors", "se": "known_sd",
-}  # fmt: skip
 
 # Packages by the names of their modules, where these differ; xarray comes with ArviZ.
 DISTRIBUTIONS = {"arviz_base": "arviz", "arviz_stats": "arviz", "xarray": "arviz"}
@@ -122,17 +110,21 @@ def _refuse(
     except TypeError as error:
         names = list(signature.parameters)[is_method:]
         unknown = next((name for name in options if name not in names), None)
-        guess = _nearest_argument(unknown, tuple(names)) if unknown else None
-        hint = f" Did you mean {guess}=?" if guess else ""
+        hint = _hint(unknown, options[unknown], tuple(names)) if unknown else ""
         reason = str(error).replace("'self'", f"'{called.split('.')[0]}'")
+        reason = reason.replace("got an unexpected keyword argument", "there is no argument")
         raise OptionError(
             f"{called}: {reason}.{hint} It is called as {called}({written(signature, is_method)})."
         ) from None
 
 
-def _nearest_argument(unknown: str, names: tuple[str, ...]) -> str | None:
-    word = ARGUMENT_WORDS.get(unknown)
-    return word if word in names else nearest(unknown, names)
+def _hint(unknown: str, value: Any, names: tuple[str, ...]) -> str:
+    """Say what an unknown argument is called here, or which one is written like it."""
+    word = ARGUMENTS.get(unknown)
+    if word is not None and (said := word.hint(names, value)):
+        return said
+    guess = nearest(unknown, names)
+    return f" Did you mean {guess}=?" if guess else ""
 
 
 def written(signature: inspect.Signature, is_method: bool = False) -> str:

@@ -13,6 +13,10 @@ class OptionError(HierBayesError, ValueError):
     """An argument has a value that is not allowed; the message lists the allowed ones."""
 
 
+class UnknownNameError(HierBayesError, AttributeError):
+    """A fit, a model or the package has no such name; the message says what it is called."""
+
+
 class FormulaError(HierBayesError, ValueError):
     """A formula can't be read or doesn't fit the data; the message shows the place."""
 

@@ -12,6 +12,8 @@ LAYERS = (
     "arrays",
     "errors",
     "wording",
+    "spellings",
+    "contract",
     "capabilities",
     "options",
     "progress",

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import hierbayes as hb
+from hierbayes import contract
 from hierbayes.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +24,20 @@ def test_the_page_lists_what_the_package_has():
     assert set(re.findall(r"`hb\.plot\.(\w+)`", LISTED)) == set(hb.plot.__all__)
     commands = {command.callback.__name__ for command in app.registered_commands}
     assert set(re.findall(r"`hierbayes (\w+)`", LISTED)) == commands
+
+
+def test_completion_shows_what_the_page_lists():
+    lists = {
+        "Of either fit": contract.FIT,
+        "Of a fit by REML or ML": contract.LIKELIHOOD,
+        "Of a fit by `hb.glmer`": contract.GENERALISED,
+        "Of fits of a psychometric function": contract.PSYCHOMETRIC,
+        "Of a posterior": contract.POSTERIOR,
+        "Of a model": contract.MODEL,
+    }
+    for heading, names in lists.items():
+        listed = {name for name in names_after(heading) if name != "glmer"}
+        assert listed == set(names), heading
 
 
 def test_fits_and_models_have_what_the_page_says():

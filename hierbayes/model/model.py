@@ -360,14 +360,28 @@ def model_of(spec: Specification) -> Model:
     return model
 
 
-@checked_call("hb.lmer", options_of=Model)
-def lmer(formula: str, data: Any, reml: bool = True, **model_options: Any) -> LikelihoodFit:
+@checked_call("hb.lmer")
+def lmer(
+    formula: str,
+    data: Any,
+    reml: bool = True,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, str] | None = None,
+    known_sd: Any = None,
+    family: str | Family = "gaussian",
+    link: str | None = None,
+    priors: Mapping[str, Any] | str | None = None,
+    data_name: str | None = None,
+) -> LikelihoodFit:
     """Fit a linear mixed model: ``Model(formula, data, ...).fit("reml" or "ml")``.
 
     Parameters
     ----------
-    formula, data, **model_options
-        As for ``Model``.
+    formula, data, weights, offset, contrasts, known_sd, family, link, priors, data_name
+        As for ``Model``; priors are for the posterior of ``fit.model``, REML and ML
+        use none.
     reml : bool
         REML (the default) or maximum likelihood.
 
@@ -379,7 +393,19 @@ def lmer(formula: str, data: Any, reml: bool = True, **model_options: Any) -> Li
     49.51
     """
     check_flag("reml", reml, "True (REML) or False (maximum likelihood)")
-    return Model(formula, data, **model_options).fit("reml" if reml else "ml")
+    model = Model(
+        formula,
+        data,
+        family,
+        link,
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        known_sd=known_sd,
+        priors=priors,
+        data_name=data_name,
+    )
+    return model.fit("reml" if reml else "ml")
 
 
 # What R calls families and links, where we take bambi's names.
@@ -392,20 +418,26 @@ R_FAMILIES: dict[Any, str] = {
 R_LINKS: dict[Any, str] = {"1/mu^2": "inverse_squared"}
 
 
-@checked_call("hb.glmer", options_of=Model)
+@checked_call("hb.glmer")
 def glmer(
     formula: str,
     data: Any,
     family: str | Family = "binomial",
     link: str | None = None,
     n_quadrature: int = 1,
-    **model_options: Any,
+    *,
+    offset: Any = None,
+    weights: Any = None,
+    known_sd: Any = None,
+    contrasts: Mapping[str, str] | None = None,
+    priors: Mapping[str, Any] | str | None = None,
+    data_name: str | None = None,
 ) -> LikelihoodFit:
     """Fit a generalised linear mixed model by maximum likelihood.
 
     Parameters
     ----------
-    formula, data, **model_options
+    formula, data, offset, weights, known_sd, contrasts, priors, data_name
         As for ``Model``. A binomial response is 0 or 1, true or false, a column of two categories
         (the first is failure), ``cbind(successes, failures)``, or proportions with
         ``weights`` their numbers of trials.
@@ -438,4 +470,6 @@ def glmer(
             "glmer is for other families than Gaussian with the identity link; hb.lmer fits that "
             "by REML or maximum likelihood."
         )
-    return Model(formula, data, family, link, **model_options).fit("ml", n_quadrature)
+    own = {"weights": weights, "offset": offset, "known_sd": known_sd, "contrasts": contrasts}
+    model = Model(formula, data, family, link, priors=priors, data_name=data_name, **own)
+    return model.fit("ml", n_quadrature)

@@ -49,6 +49,10 @@ def specify(
             f"contrasts={shown(given.contrasts)} must be a dict from a factor to its coding, for "
             'example {"recipe": "sum"}.'
         )
+    if isinstance(data, str) and "~" in data and not isinstance(formula, str):
+        raise OptionError(
+            f"The formula comes first and the data second: give {data!r:.60} before the data."
+        )
     if isinstance(data, Iterator):
         raise not_supported("data-in-parts")
     table = read_table(_own(data))

@@ -1,10 +1,11 @@
 """What is read off a specification, alike of a model and of every fit."""
 
+from hierbayes.contract import Contract
 from hierbayes.design.design import Design
 from hierbayes.specification.specification import Specification
 
 
-class Specified:
+class Specified(Contract):
     """A model or a fit: something that has a specification, ``spec``."""
 
     __slots__ = ()
