@@ -16,6 +16,24 @@ Arguments and names of lme4, lmerTest, brms, broom.mixed, statsmodels and others
 with one of theirs is an error that names ours; so this page is for reading, not for learning by
 heart. It is made from `hierbayes/spellings.py` by `make docs-tables`.
 
+## Parameters
+
+A parameter may be written in any of these ways wherever one is asked for (`hb.confint`,
+`hb.profile`, `hb.likelihood_surface`, `fit.hypothesis`, priors, pictures), with or without blanks.
+
+- coefficients: `Days`, `b(Days)`, `beta[Days]`; of brms `b_Days`, `b_Intercept`
+- sds: of lme4 `sd_Days|Subject`; of priors `sd(Days|Subject)`; of broom.mixed `sd__Days`; of brms
+  `sd_Subject__Days`; of draws `sd_Subject[Days]`
+- correlations: `cor_Days.(Intercept)|Subject`, `cor((Intercept),Days|Subject)`,
+  `cor__(Intercept).Days`, `cor_Subject__Intercept__Days`, `corr_Subject[(Intercept),Days]`
+- the residual sd: `sigma`, `sd(Residual)`, `sd__Observation`
+
+Each kind of table prints one of them. `hb.confint`, `hb.profile` and `hb.bootstrap` print lme4's,
+because their numbers are laid beside those of `confint()`; `fit.tidy()` prints broom.mixed's, whose
+column `group` holds the factor; posteriors, priors and `hb.compare` print `sd(Days|Subject)`,
+because there the factor has no column of its own and a prior is written like a formula. A spelling
+without the factor, such as `sd__Days`, is refused where several factors have such an effect.
+
 ## Arguments
 
 | there | of | here |

@@ -6,6 +6,9 @@ One parameter is written in several ways: the sd of the effects of ``Days`` is
 and a text is looked up as it stands, then without blanks and back-ticks. Two parameters found are a
 refusal that shows the *label* of each: its first spelling that means nothing else.
 
+Spellings of brms, broom.mixed and of the variables in draws (``b_Days``, ``sd_Subject__Days``,
+``sd__Days``) are ``Borrowed``: they count where no spelling of ours is meant, and none is printed.
+
 A label is the printed name wherever that tells parameters apart. Where two print alike a
 coefficient has, in this order, ``b(sigma)`` (a coefficient, where another kind of parameter is
 called so), ``A[B1]`` (the level B1 of A, beside the level 1 of a factor AB) and ``b(#3)`` (the
@@ -13,6 +16,7 @@ third coefficient); the residual sd is ``sd(Residual)``, and columns of random e
 within their factor, ``sd(#2|g)``.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
@@ -21,6 +25,7 @@ from typing import Any
 from hierbayes.arrays import record
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
+from hierbayes.naming.variable_names import variable_name
 from hierbayes.wording import meant, shown
 
 NAMES_SHOWN = 12
@@ -30,6 +35,12 @@ def squeezed(text: str) -> str:
     """Return a text without blanks and back-ticks, in one Unicode form."""
     plain = "".join(text.split()).replace("`", "")
     return plain if plain.isascii() else unicodedata.normalize("NFC", plain)
+
+
+class Borrowed(str):
+    """A spelling of another package: it counts where none of ours is meant."""
+
+    __slots__ = ()
 
 
 class Addresses:
@@ -44,16 +55,23 @@ class Addresses:
         self.spellings = tuple(tuple(dict.fromkeys(given)) for given in spellings)
         exact: dict[str, list[int]] = {}
         loose: dict[str, list[int]] = {}
+        borrowed: dict[str, list[int]] = {}
         for place, given in enumerate(self.spellings):
-            for text in given:
+            own = [text for text in given if not isinstance(text, Borrowed)]
+            for text in own:
                 exact.setdefault(text, []).append(place)
-            for text in dict.fromkeys(map(squeezed, given)):
+            for text in dict.fromkeys(map(squeezed, own)):
                 loose.setdefault(text, []).append(place)
+            for text in dict.fromkeys(squeezed(t) for t in given if isinstance(t, Borrowed)):
+                borrowed.setdefault(text, []).append(place)
         self._exact, self._loose = exact, loose
+        self._borrowed = {text: at for text, at in borrowed.items() if text not in loose}
 
     def find(self, text: str) -> tuple[int, ...]:
         """Return the positions of the parameters a text means; none, one, or several."""
-        return tuple(self._exact.get(text) or self._loose.get(squeezed(text)) or ())
+        plain = squeezed(text)
+        found = self._exact.get(text) or self._loose.get(plain) or self._borrowed.get(plain)
+        return tuple(found or ())
 
     def only(self, text: str) -> tuple[int, ...]:
         """Return the position of the parameter a text means, nothing where it means several."""
@@ -63,9 +81,13 @@ class Addresses:
     def spelled_in(self, text: str) -> list[str]:
         """Return the spellings that stand in a text, blanks and back-ticks apart."""
         plain = squeezed(text)
-        keys = [key for key in self._loose if key in plain]
-        found = [way for key in keys for place in self._loose[key] for way in self.spellings[place]]
+        places = [at for known in self._lookups for key, at in known.items() if key in plain]
+        found = [way for at in places for place in at for way in self.spellings[place]]
         return [way for way in dict.fromkeys(found) if squeezed(way) in plain]
+
+    @property
+    def _lookups(self) -> tuple[dict[str, list[int]], ...]:
+        return self._loose, self._borrowed
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -73,7 +95,7 @@ class Addresses:
         return tuple(self._label(place) for place in range(len(self.spellings)))
 
     def _label(self, place: int) -> str:
-        given = self.spellings[place]
+        given = [text for text in self.spellings[place] if not isinstance(text, Borrowed)]
         return next((text for text in given if self.find(text) == (place,)), given[-1])
 
     def place(self, text: Any, unknown: str = "parameters: {text} is not one of {listed}") -> int:
@@ -122,7 +144,14 @@ def coefficient_spellings(name: str, detail: str, position: int) -> tuple[str, .
     position : among the coefficients of the model that were estimated, from 0
     """
     ways = (name, f"b({name})", f"beta[{name}]", detail, f"b({detail})", f"b(#{position + 1})")
-    return tuple(dict.fromkeys(ways))
+    short = Borrowed("Intercept") if name == "(Intercept)" else None
+    brms = [Borrowed(f"b_{way}") for way in (name, plain_name(name))]
+    return tuple(dict.fromkeys([*ways, *brms, *([] if short is None else [short])]))
+
+
+def plain_name(name: str) -> str:
+    """Return a column's name as brms has it in draws, without parentheses: ``Intercept``."""
+    return re.sub(r"[^\w.:]", "", name)
 
 
 def coefficient_details(design: Design) -> tuple[str, ...]:
@@ -143,7 +172,9 @@ def effect_labels(design: Design, factor: int) -> tuple[str, ...]:
 def effect_addresses(design: Design, factor: int) -> Addresses:
     """Addresses of a factor's columns of random effects."""
     names = zip(design.factors[factor].columns, effect_details(design, factor), strict=True)
-    return Addresses([(*pair, f"#{c + 1}") for c, pair in enumerate(names)])
+    return Addresses(
+        [(*pair, f"#{c + 1}", Borrowed(plain_name(pair[0]))) for c, pair in enumerate(names)]
+    )
 
 
 def sd_spellings(
@@ -161,7 +192,12 @@ def sd_spellings(
     ways += [f"sd__{name}|{group}" for name in names for group in groups]
     if by_group:
         ways += [f"sd({group})" for group in groups]
-    return tuple(dict.fromkeys([*ways, *(f"sd(#{column + 1}|{group})" for group in groups)]))
+    ways += [f"sd(#{column + 1}|{group})" for group in groups]
+    ways += [Borrowed(f"sd__{name}") for name in names]  # of any factor
+    for group in map(variable_name, groups):
+        ways += [Borrowed(f"sd_{group}[{name}]") for name in names]
+        ways += [Borrowed(f"sd_{group}__{plain_name(name)}") for name in names]
+    return tuple(dict.fromkeys(ways))
 
 
 def correlation_spellings(
@@ -173,16 +209,20 @@ def correlation_spellings(
     only one.
     """
     position, groups = design.terms[term].factor, _groups(design, term)
-    ways = []
+    ways, borrowed = [], []
     for known in (design.factors[position].columns, effect_details(design, position)):
         for first, second in (columns, columns[::-1]):
             a, b = known[first], known[second]
+            borrowed.append(Borrowed(f"cor__{a}.{b}"))  # of any factor
+            for group in map(variable_name, groups):
+                borrowed.append(Borrowed(f"corr_{group}[{a},{b}]"))
+                borrowed.append(Borrowed(f"cor_{group}__{plain_name(a)}__{plain_name(b)}"))
             for group in groups:
                 ways += [f"cor_{a}.{b}|{group}", f"cor({a},{b}|{group})", f"cor__{a}.{b}|{group}"]
     if by_group:
         ways += [f"cor({group})" for group in groups]
-    numbers = [f"cor(#{columns[0] + 1},#{columns[1] + 1}|{group})" for group in groups]
-    return tuple(dict.fromkeys([*ways, *numbers]))
+    ways += [f"cor(#{columns[0] + 1},#{columns[1] + 1}|{group})" for group in groups]
+    return tuple(dict.fromkeys([*ways, *borrowed]))
 
 
 def structure_spellings(design: Design, term: int, name: str) -> tuple[str, ...]:
@@ -206,7 +246,8 @@ def residual_spellings(design: Design) -> tuple[str, ...]:
     """Spellings of the residual sd; a grouping factor called Residual leaves it one less."""
     shared = any(factor.name == "Residual" for factor in design.factors)
     short = () if shared else ("sd(Residual)",)
-    return ("sigma", *short, "sd_Observation|Residual", "sd(Observation|Residual)", "sigma(#1)")
+    own = ("sigma", *short, "sd_Observation|Residual", "sd(Observation|Residual)", "sigma(#1)")
+    return (*own, Borrowed("sd__Observation"), Borrowed("Residual"))
 
 
 def posterior_addresses(

@@ -5,10 +5,21 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
+from hierbayes.results.interval_parameters import interval_addresses, interval_parameters
 from tests.results.posteriors import known_posterior
 
 SHARED = "Reaction ~ sigma + (sigma | Subject)"
 ALIKE = "y ~ A + AB + `log freq` + `a-b` + a + b + (A + `log freq` | g)"
+
+
+@pytest.fixture(scope="module")
+def sleep_fit():
+    return hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+
+
+@pytest.fixture(scope="module")
+def sleep_post(sleep_fit):
+    return sleep_fit.model.sample(draws=100, chains=2, random_seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +53,59 @@ def _alike() -> pd.DataFrame:
 SPELLINGS = {
     "sd_Days|Subject": [
         "sd(Days|Subject)", "sd(Days | Subject)", "sd( `Days` |Subject)", "sd__Days|Subject",
+        "sd__Days", "sd_Subject__Days", "sd_Subject[Days]",
     ],
     "cor_Days.(Intercept)|Subject": [
         "cor((Intercept),Days|Subject)", "cor(Days, (Intercept) | Subject)",
         "cor_(Intercept).Days|Subject", "cor__(Intercept).Days|Subject",
-        "cor(Subject)", "cor( Subject )",
+        "cor(Subject)", "cor( Subject )", "cor__(Intercept).Days", "cor__Days.(Intercept)",
+        "cor_Subject__Intercept__Days", "cor_Subject__Days__Intercept",
+        "corr_Subject[(Intercept), Days]",
     ],
-    "sigma": ["sd(Residual)", "sd_Observation|Residual"],
-    "Days": ["b(Days)", "`Days`", " Days ", "beta[Days]"],
+    "sigma": ["sd(Residual)", "sd_Observation|Residual", "sd__Observation", "Residual"],
+    "Days": ["b(Days)", "`Days`", " Days ", "beta[Days]", "b_Days"],
+    "(Intercept)": ["Intercept", "b_Intercept", "b((Intercept))", "beta[(Intercept)]"],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("name", "spelling"), [(name, way) for name, ways in SPELLINGS.items() for way in ways]
 )
-def test_every_spelling_of_a_parameter_is_read(name, spelling):
-    fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
-    assert hb.confint(fit, parameters=spelling).index.tolist() == [name]
+def test_every_spelling_of_a_parameter_is_read(sleep_fit, sleep_post, name, spelling):
+    assert hb.confint(sleep_fit, parameters=spelling).index.tolist() == [name]
+    assert hb.confint(sleep_post, parameters=spelling).index.tolist() == [name]
+    same = sleep_post.hypothesis(f"{spelling} > 0.1 & {name} > 0.1")
+    assert same.probability == sleep_post.hypothesis(f"{spelling} > 0.1").probability
+
+
+SLOPE_SD = ["sd_Days|Subject", "sd(Days|Subject)", "sd(Days | Subject)", "sd__Days",
+            "sd_Subject__Days"]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SLOPE_SD)
+def test_every_function_that_takes_a_parameter_takes_every_spelling(sleep_post, spelling):
+    assert hb.Model(
+        "Reaction ~ Days + (Days | Subject)",
+        hb.load_dataset("sleepstudy"),
+        priors={spelling: hb.HalfNormal(7), "b_Days": hb.Normal(0, 3)},
+    ).priors.query("source == 'user'")["parameter"].tolist() == ["Days", "sd(Days|Subject)"]
+    assert interval_addresses(interval_parameters(sleep_post)).place(spelling) == 2
+    assert sleep_post.addresses.labels[sleep_post.addresses.place(spelling)] == SLOPE_SD[1]
+
+
+def test_a_coefficient_called_like_a_borrowed_spelling_keeps_its_name():
+    data = _sigma().rename(columns={"sigma": "Intercept"})
+    fit = hb.lmer("Reaction ~ Intercept + (1 | Subject)", data.assign(b_Intercept=1.0))
+    assert hb.confint(fit, parameters="Intercept").index.tolist() == ["Intercept"]
+    with pytest.raises(hb.OptionError, match=r"'b_Intercept' could mean 2 parameters"):
+        hb.confint(fit, parameters="b_Intercept")
+
+
+def test_a_spelling_without_its_factor_is_refused_where_two_have_it():
+    fit = hb.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", hb.load_dataset("Penicillin"))
+    with pytest.raises(hb.OptionError, match=r"write 'sd_\(Intercept\)\|plate' or 'sd_"):
+        hb.confint(fit, parameters="sd__(Intercept)")
+    assert hb.confint(fit, parameters="sd_plate__Intercept").shape[0] == 1
 
 
 def test_the_slope_of_a_column_called_sigma_has_its_own_estimate(shared):
