@@ -3,8 +3,11 @@
 
 BIN := .venv/bin
 READY := .venv/.ready
+# What builds the site comes when it is first wanted, and leaves the locked packages as they are.
+DOCS_PACKAGES = $(BIN)/python -m pip install -qq --disable-pip-version-check \
+	--constraint requirements.lock furo latex2mathml myst-parser sphinx sphinx-copybutton
 
-.PHONY: tour gallery tutorials docs-tables test test-kernels lint bench lab
+.PHONY: tour gallery tutorials docs docs-tables test test-kernels lint bench lab
 
 tour: $(READY)
 	@$(BIN)/hierbayes tour --out out
@@ -13,12 +16,12 @@ gallery: $(READY)
 	@$(BIN)/hierbayes gallery --out out/gallery
 
 tutorials: $(READY)
-	@mkdir -p out/tutorials
-	@for notebook in tutorials/*.py; do \
-		page=out/tutorials/$$(basename $$notebook .py).html; \
-		$(BIN)/marimo -q export html $$notebook -o $$page --force >/dev/null || exit 1; \
-		echo $$page; \
-	done
+	@$(DOCS_PACKAGES)
+	@$(BIN)/python -m docs.site.build out/tutorials --tutorials
+
+docs: $(READY)
+	@$(DOCS_PACKAGES)
+	@$(BIN)/python -m docs.site.build out/docs
 
 docs-tables: $(READY)
 	@mkdir -p docs

@@ -17,7 +17,7 @@ from hierbayes.datasets import list_datasets
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-LOCKED_EXTRAS = ("dask", "tutorials", "dev")  # `bench` holds peers, installed by hand
+LOCKED_EXTRAS = ("dask", "tutorials", "dev")  # `bench` and `docs` come with their targets
 CORE = [Requirement(text) for text in PROJECT["dependencies"]]
 EXTRA = [Requirement(text) for name in LOCKED_EXTRAS for text in EXTRAS[name]]
 LOCK_LINES = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
@@ -45,6 +45,12 @@ def test_the_lock_holds_a_version_that_the_project_allows(needed):
 @pytest.mark.parametrize("needed", CORE + EXTRA, ids=str)
 def test_the_conda_environment_has_the_same_bound(needed):
     assert environment()[CONDA_NAMES.get(needed.name, needed.name)] == needed.specifier
+
+
+def test_make_installs_what_the_site_needs():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    (line,) = re.findall(r"^DOCS_PACKAGES = .*requirements\.lock (.*)$", makefile, re.MULTILINE)
+    assert line.split() == [Requirement(text).name for text in EXTRAS["docs"]]
 
 
 def test_the_conda_environment_holds_nothing_else():
