@@ -67,7 +67,7 @@ class EffectGrid:
     x : along x
     by : kept apart
     at : values of predictors, for a table of means
-    held : other predictors that stand at one value: name -> words
+    held : words for the other predictors, that stand at one value
     averaged : other predictors that are averaged over
     interacting : those of them that interact with what is shown
     """
@@ -75,7 +75,7 @@ class EffectGrid:
     x: EffectVariable
     by: tuple[EffectVariable, ...]
     at: Mapping[str, Any]
-    held: Mapping[str, str]
+    held: tuple[str, ...]
     averaged: tuple[str, ...]
     interacting: tuple[str, ...]
 
@@ -139,7 +139,7 @@ def effect_grid(
         x=along,
         by=apart,
         at=full,
-        held={p.name: _held(p) for p in others if len(p.values) == 1},
+        held=tuple(held_words(p) for p in others if len(p.values) == 1),
         averaged=averaged,
         interacting=tuple(n for n in averaged if wanted & set(_partners(fit, n, known))),
     )
@@ -216,7 +216,9 @@ def _numbers(values: tuple[float, ...]) -> tuple[str, ...]:
     return labels
 
 
-def _held(predictor: Predictor) -> str:
+def held_words(predictor: Predictor) -> str:
+    """Say where a predictor stands that has one value."""
     value = predictor.values[0]
     text = f"{value:.4g}" if isinstance(value, float) else level_label(value)
-    return f"its mean, {text}" if predictor.kind == "mean" else text
+    own = predictor.name
+    return f"{own} at its mean, {text}" if predictor.kind == "mean" else f"{own} = {text}"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
-from hierbayes.marginal_means.effect_grid import EffectGrid, EffectVariable, row_values
+from hierbayes.marginal_means.effect_grid import EffectGrid, EffectVariable, held_words, row_values
 from hierbayes.marginal_means.effect_means import EffectMeans, is_generalised
 from hierbayes.options import PredictionType
 from hierbayes.prediction.reference_grid import Predictor, reference_grid
@@ -60,11 +60,11 @@ def level_means(
     _check_held(predictors, own, factor.name)
     first = np.unique(factor.codes, return_index=True)[1]
     data: dict[str, Any] = {name: row_values(fit, name)[first] for name in own}
-    held = {}
+    held = []
     for predictor in predictors:
         if predictor.name not in own:
             data[predictor.name] = [predictor.values[0]] * first.size
-            held[predictor.name] = str(predictor.values[0])
+            held.append(held_words(predictor))
     kind: PredictionType = "link" if scale == "link" else "response"
     table = fit.predict(
         pd.DataFrame(data), groups=[factor.name], interval="confidence", level=level, type=kind
@@ -72,7 +72,7 @@ def level_means(
     labels = tuple(map(str, factor.levels))
     x = EffectVariable(name=factor.name, values=labels, labels=labels, is_number=False)
     return EffectMeans(
-        shown=EffectGrid(x=x, by=(), at={}, held=held, averaged=(), interacting=()),
+        shown=EffectGrid(x=x, by=(), at={}, held=tuple(held), averaged=(), interacting=()),
         curves=((),),
         apart=(),
         means=_renamed(table).assign(curve=0, x=np.arange(first.size, dtype=np.float64)),

@@ -55,7 +55,7 @@ class EffectMeans:
 
     @property
     def words(self) -> str:
-        """What the means are averaged over and where other predictors stand, in one sentence."""
+        """What the means are averaged over and where other predictors stand."""
         parts = []
         if self.shown.averaged:
             names = [
@@ -63,8 +63,10 @@ class EffectMeans:
                 for name in self.shown.averaged
             ]
             parts.append(f"averaged over {listed(names)}, equal weights")
-        parts += [f"{name} at {words}" for name, words in self.shown.held.items()]
-        parts += [f"{one.name} at {one.words}" for one in self.shown.by if one.words]
+        held = [*self.shown.held]
+        held += [f"{one.name} at {one.words}" for one in self.shown.by if one.words]
+        if held:
+            parts.append(f"with {listed(held)}")
         return "; ".join(parts)
 
 

@@ -114,7 +114,7 @@ def _break_around(figure: Any) -> bool:
     """Break the labels and the title of a figure."""
     return any(
         [
-            _fit(label, _mm(figure, size) - MM_OF_EDGE)
+            _fit(label, _mm(figure, size) * _share_of_room(label) - MM_OF_EDGE)
             for label, size in (
                 (figure._supxlabel, figure.bbox.width),
                 (figure._suptitle, figure.bbox.width),
@@ -123,6 +123,12 @@ def _break_around(figure: Any) -> bool:
             if label is not None
         ]
     )
+
+
+def _share_of_room(label: "Text") -> float:
+    """Share of the width that words have: those from the left end as far from the right one."""
+    is_left = label.get_horizontalalignment() == "left"
+    return 1 - 2 * float(label.get_position()[0]) if is_left else 1.0
 
 
 def _labels_of(ax: "Axes", which: str) -> "list[Text]":

@@ -17,7 +17,7 @@ import hierbayes.plots.style as style
 from hierbayes.errors import OptionError
 from hierbayes.options import ThemeName, WidthName
 from hierbayes.plots.letters import sentence_in_lines
-from hierbayes.plots.palette import drawn_in
+from hierbayes.plots.palette import drawn_in, now
 from hierbayes.wording import meant, shown
 
 if TYPE_CHECKING:
@@ -272,7 +272,13 @@ class Sheet:
             self._title = None
         if self._notes:
             notes, self._notes = " ".join(self._notes), []
-            collisions.write_below(self.figure, self._own_axes(), notes)
+            if self._is_given_axes or self.figure.get_supxlabel():
+                collisions.write_below(self.figure, self._own_axes(), notes)
+            else:
+                self.figure.supxlabel(
+                    notes, x=style.MARGIN_OF_NOTE, ha="left", fontsize=style.letter_size("small"),
+                    color=now().soft,
+                )  # fmt: skip
 
     def finish(self) -> None:
         """Check what was asked for and lay the picture out."""

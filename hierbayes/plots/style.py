@@ -23,6 +23,7 @@ NARROW_LETTERS = 0.74  # of the size of the others: 8 points for 11
 TITLE = 1.05  # size of a title, in sizes of the other letters
 PNG_DPI = 200
 MARGIN = 0.06  # inches around the axes of a figure
+MARGIN_OF_NOTE = 0.012  # left of the words below a picture, of its width
 
 INK = "#1a1a1a"
 SOFT = "#6b6b6b"

@@ -37,7 +37,7 @@ LECTURERS_MODEL = f"""\
 ratings = hb.load_dataset("InstEval").query("dept == '{DEPARTMENT}'")
 reml = hb.lmer("y ~ service + (service | d) + (1 | s)", ratings)"""
 
-CAKE_FORMULA = "angle ~ recipe + temp + (1 | replicate) + (1 | recipe:replicate)"
+CAKE_FORMULA = "angle ~ recipe * temp + (1 | replicate) + (1 | recipe:replicate)"
 CAKE_MODEL = f"""\
 cake = hb.load_dataset("cake")
 reml = hb.lmer("{CAKE_FORMULA}", cake)"""

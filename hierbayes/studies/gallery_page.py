@@ -103,7 +103,7 @@ ENTRIES = (
         picture="effects",
         source=CAKE,
         given=("reml",),
-        options={"x": "recipe", "group": "recipe:replicate"},
+        options={"x": "temp", "by": "recipe", "points": "residuals"},
         heights=(115, 115),
     ),
     Entry(

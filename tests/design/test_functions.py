@@ -8,7 +8,7 @@ import hierbayes as hb
 from hierbayes.design.build import build_design, new_rows
 from hierbayes.errors import FormulaError, FormulaSyntaxError
 from hierbayes.formula.parser import formula_text, parse_formula
-from hierbayes.prediction.effect_lines import effect_lines
+from hierbayes.marginal_means.effect_means import effect_means
 
 N = 24
 RNG = np.random.default_rng(11)
@@ -78,8 +78,7 @@ def test_numbers_that_group_means_stand_as_levels_in_grids_and_lines():
     data = DATA.assign(k=np.repeat([3, 10, 20, 25, 40, 41], 4))
     fit = hb.lmer("y ~ I(x - ave(x, k)) + (1 | g)", data)
     assert hb.emmeans(fit, "x", at={"x": [0.0, 1.0]}).means["estimate"].notna().all()
-    lines = effect_lines(fit, x="x")
-    assert lines.typical["prediction"].notna().all()
+    assert effect_means(fit, x="x").means["estimate"].notna().all()
 
 
 def test_pi_is_a_number_in_functions_and_a_column_elsewhere():

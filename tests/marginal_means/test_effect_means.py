@@ -54,7 +54,7 @@ def test_the_means_are_those_of_emmeans(fits, estimator):
     for name in ("estimate", "std_error", "conf_low", "conf_high"):
         np.testing.assert_array_equal(found.means[name], table[name])
     assert found.means["curve"].tolist() == [0, 0, 1, 1]
-    assert found.words.startswith("log freq at its mean, ")
+    assert found.words.startswith("with log freq at its mean, ")
 
 
 def test_what_is_averaged_over_and_held_is_said(fits):
@@ -63,7 +63,7 @@ def test_what_is_averaged_over_and_held_is_said(fits):
     np.testing.assert_array_equal(found.means["estimate"], hb.emmeans(fit, "cond").means.estimate)
     assert "averaged over size (which interacts), equal weights" in found.words
     held = effect_means(fit, x="cond", at={"size": "small", "log freq": 2})
-    assert held.words == "size at small; log freq at 2"
+    assert held.words == "with size = small and log freq = 2"
     apart = effect_means(fit, x="log freq", by=["size", "cond"], at={"log freq": [2, 4]})
     assert apart.curves == ((0, 0), (1, 0), (0, 1), (1, 1))
     assert apart.means["x"].tolist() == [2.0, 4.0] * 4

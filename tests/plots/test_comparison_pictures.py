@@ -1,4 +1,4 @@
-"""Pictures of REML beside the posterior: compare, prior_posterior, effects."""
+"""Pictures of REML beside the posterior: compare, prior_posterior."""
 
 import numpy as np
 import pytest
@@ -123,18 +123,6 @@ def test_prior_and_posterior_share_one_scale(fits):
     prior = next(line for line in axes[0].lines if line.get_label() == "prior")
     expected = np.exp(fits[2].priors.beta[1].log_density(prior.get_xdata()))
     np.testing.assert_allclose(prior.get_ydata(), expected)
-
-
-def test_effects_of_both_estimators_have_one_scale(fits):
-    reml, _, post = fits
-    figure, axes = hb.plot.effects(reml, post)
-    assert [ax.get_title() for ax in axes] == ["REML", "posterior"]
-    assert axes[0].get_ylim() == axes[1].get_ylim()
-    words = " ".join(t.get_text() for legend in figure.legends for t in legend.get_texts())
-    words = " ".join(words.split())
-    assert "95 % confidence interval of the expected response" in words
-    assert "posterior: 95 % credible interval of a new response (equal-tailed)" in words
-    assert "in it: fixed effects, covariance parameters" in words
 
 
 def test_what_is_drawn_is_said_in_words(fits, crossed):

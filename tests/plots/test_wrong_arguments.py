@@ -46,11 +46,11 @@ def test_an_unknown_argument_of_a_picture_names_the_nearest(fit):
 def test_effects_takes_its_variable_after_the_fit():
     cake = hb.load_dataset("cake")
     fit = hb.lmer("angle ~ recipe + temp + (1 | recipe:replicate)", cake)
-    _, axes = hb.plot.effects(fit, "temp", new_responses=False)
+    _, axes = hb.plot.effects(fit, "temp")
     assert axes[0].get_xlabel().startswith("temp")
-    _, axes = hb.plot.effects(fit, new_responses=False)
+    _, axes = hb.plot.effects(fit)
     assert axes[0].get_xlabel() == "recipe"  # the first predictor, as documented
-    with pytest.raises(hb.OptionError, match="x='tempp' is not a predictor"):
+    with pytest.raises(hb.OptionError, match="did you mean 'temp'"):
         hb.plot.effects(fit, "tempp")
 
 
