@@ -112,6 +112,7 @@ _LAZY = {
     "check": "hierbayes.checks.panel",
     "compare": "hierbayes.comparison.compare",
     "drop1": "hierbayes.comparison.drop1",
+    "comparisons": "hierbayes.marginal_effects.effects",
     "confint": "hierbayes.intervals.confint",
     "emmeans": "hierbayes.marginal_means.emmeans",
     "exact_lrt": "hierbayes.comparison.exact_rlrt",
@@ -125,6 +126,7 @@ _LAZY = {
     "loo": "hierbayes.comparison.loo",
     "pb_test": "hierbayes.comparison.pb_test",
     "plot": "hierbayes.plots",
+    "predictions": "hierbayes.marginal_effects.effects",
     "profile": "hierbayes.intervals.profile",
     "psychometric": "hierbayes.model.psychometric",
     "r2": "hierbayes.checks.r2",
@@ -133,6 +135,7 @@ _LAZY = {
     "register_family": "hierbayes.families.named",
     "shrinkage": "hierbayes.pooling.shrinkage",
     "shrinkage_path": "hierbayes.pooling.shrinkage_path",
+    "slopes": "hierbayes.marginal_effects.effects",
 }
 
 __all__ = [
@@ -181,6 +184,7 @@ __all__ = [
     "bootstrap",
     "check",
     "compare",
+    "comparisons",
     "confint",
     "describe_dataset",
     "drop1",
@@ -198,6 +202,7 @@ __all__ = [
     "loo",
     "pb_test",
     "plot",
+    "predictions",
     "profile",
     "psychometric",
     "r2",
@@ -206,6 +211,7 @@ __all__ = [
     "register_family",
     "shrinkage",
     "shrinkage_path",
+    "slopes",
 ]
 
 

@@ -323,6 +323,52 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="kenward-roger-of-effects",
+        feature="Kenward and Roger's method for effects of the observed groups",
+        kinds=("REML",),
+        sentence=(
+            "ddf='kenward-roger' is about fixed effects; these results have random effects of the "
+            "observed groups in them. Use ddf='satterthwaite', or another target."
+        ),
+    ),
+    Limit(
+        key="bootstrap-of-observed-groups",
+        feature="Bootstraps of predictions for the observed groups",
+        kinds=("REML", "ML", "glmer"),
+        sentence=(
+            "method='bootstrap' with target='observed groups': every replicate has groups of its "
+            "own. method='delta' has intervals for these, 'bootstrap' for a typical group and new "
+            "groups."
+        ),
+    ),
+    Limit(
+        key="draws-of-delta-method",
+        feature="Draws of predictions, comparisons and slopes by the delta method",
+        kinds=("REML", "ML", "glmer"),
+        sentence=(
+            "draws() is for posteriors, and for fits with method='bootstrap', whose replicates it "
+            "returns; the delta method has none."
+        ),
+    ),
+    Limit(
+        key="effect-rows",
+        feature="Predictions, comparisons and slopes over very many rows",
+        kinds=EVERY,
+        sentence=(
+            "This asks for predictions of {rows:,} rows, which do not fit in memory. Give fewer "
+            "values by at=, or rows of your own by over=."
+        ),
+    ),
+    Limit(
+        key="effect-draws",
+        feature="Draws of very many predictions, comparisons and slopes",
+        kinds=POSTERIOR,
+        sentence=(
+            "This asks for {draws:,} draws of {results:,} averages, which do not fit in memory. "
+            "Average over more rows by by=, or give fewer rows by over=."
+        ),
+    ),
+    Limit(
         key="collapsed-of-family",
         feature=(
             "The collapsed sampler of other families and links with many levels of crossed "

@@ -34,6 +34,7 @@ LAYERS = (
     "intervals",
     "prediction",
     "marginal_means pooling psychometrics",
+    "marginal_effects",
     "comparison",
     "checks",
     "plots",

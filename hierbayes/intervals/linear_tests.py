@@ -101,11 +101,7 @@ def row_tests(
         se = np.where(np.isnan(df), np.nan, se)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (estimate - rhs) / se
-    p_value = np.full(df.shape, np.nan)
-    if ddf != "none":
-        size = -np.abs(statistic)
-        finite = np.isfinite(df)
-        p_value = 2 * np.where(finite, stdtr(np.where(finite, df, 1.0), size), ndtr(size))
+    p_value = two_sided_p(statistic, df) if ddf != "none" else np.full(df.shape, np.nan)
     known = determined_rows(fit, L)
     tested = known.estimate & known.variance
     return RowTests(
@@ -116,6 +112,13 @@ def row_tests(
         p_value=np.where(tested, p_value, np.nan),
         notes=held_notes(fit, ddf),
     )
+
+
+def two_sided_p(statistic: FloatArray, df: FloatArray) -> FloatArray:
+    """Probability of a t statistic further from zero, (c,); infinite df are a normal one's."""
+    size = -np.abs(statistic)
+    finite = np.isfinite(df)
+    return np.asarray(2 * np.where(finite, stdtr(np.where(finite, df, 1.0), size), ndtr(size)))
 
 
 def row_df(fit: LikelihoodFit, L: FloatArray, *, ddf: Ddf) -> FloatArray:

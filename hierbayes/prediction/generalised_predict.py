@@ -305,6 +305,37 @@ def _of_several(
     return variance, lines
 
 
+def level_uncertainty(
+    fit: GeneralisedFit, levels: Sequence[FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Uncertainty of m combinations of the effects of all fitted levels.
+
+    Parameters
+    ----------
+    fit : GeneralisedFit
+    levels : weights of the effects of every grouping factor, arrays (m, J, q)
+
+    Returns
+    -------
+    array, shape (m,); array, shape (m, p + K)
+        Their variance given beta (and thresholds), and minus their derivative in these.
+
+    Raises
+    ------
+    NotSupportedError
+        For very many effects of several factors.
+    """
+    if len(levels) == 1:
+        (w,) = levels
+        variance = np.einsum("mja,jab,mjb->m", w, fit.mode_covariances[0], w, optimize=True)
+        return variance, np.einsum("mja,jap->mp", w, _moved(fit), optimize=True)
+    half, moved = _joint(fit)
+    pairs = zip(levels, fit.effect_roots, strict=True)
+    spherical = np.concatenate([(w @ root).reshape(w.shape[0], -1) for w, root in pairs], axis=1)
+    solved = solve_triangular(half, spherical.T, lower=True)
+    return (solved**2).sum(axis=0), solved.T @ moved
+
+
 @once_a_fit
 def _joint(fit: GeneralisedFit) -> tuple[FloatArray, FloatArray]:
     """Return L (Q, Q) with L L' = Lambda'Z'WZ Lambda + I, and L^-1 Lambda'Z'WX (Q, p + K)."""

@@ -31,7 +31,7 @@ Assoc. 79:853 (delta); Booth & Hobert (1998), ibid. 93:262 (delta at the data); 
 ibid. 85:163, and Harville & Jeske (1992), ibid. 87:724 (twice).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -120,10 +120,44 @@ def prediction_variance(
     PredictionVariance
         NaN where a row has a NaN in what is needed of it.
     """
+    kernel = variance_uncertainty(fit).kernel
+    rows = _in_basis(kernel, X, groups)
+    levels = [fit.design.factors[own.position].levels.size for own in groups]
+    return _spread(fit, lambda theta: _by_theta(kernel, theta, rows), levels, residual)
+
+
+def combination_variance(
+    fit: LinearFit, X: FloatArray, levels: Sequence[FloatArray]
+) -> PredictionVariance:
+    """Variances of m combinations of expected responses of fitted levels.
+
+    A combination is l'beta + the sum over factors and levels of w'b, such as a mean of many rows.
+
+    Parameters
+    ----------
+    fit : LinearFit
+    X : array, shape (m, p), l of the kept columns
+    levels : w of every grouping factor, arrays (m, J, q)
+    """
+    kernel = variance_uncertainty(fit).kernel
+    anchor = kernel.products.anchor
+    on_levels = [w @ basis for w, basis in zip(levels, anchor.z_bases, strict=True)]
+    counts = [w.shape[1] for w in levels]
+    in_basis = X @ anchor.x_basis
+    return _spread(fit, lambda theta: _combined(kernel, theta, in_basis, on_levels), counts, None)
+
+
+def _spread(
+    fit: LinearFit,
+    by_theta: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    levels: Sequence[int],
+    residual: FloatArray | None,
+) -> PredictionVariance:
+    """Variances and their own spread, from w-hat and v / sigma^2 (T, m) at thetas (T, k)."""
     known, sigma = variance_uncertainty(fit), fit.sigma
     steps = STEP * known.moves
     theta = known.theta + np.concatenate([np.zeros((1, known.theta.size)), steps, -steps])
-    predicted, relative = _by_theta(known.kernel, theta, _in_basis(known.kernel, X, groups))
+    predicted, relative = by_theta(theta)
     if residual is not None:
         relative += residual
     variance = sigma**2 * relative[0]
@@ -137,7 +171,7 @@ def prediction_variance(
     spread = known.spread(slopes.T, variance)
     with np.errstate(divide="ignore", invalid="ignore"):
         formal = 2 * (variance + 2 * delta) ** 2 / spread
-    df = np.where(spread == 0, np.inf, np.maximum(formal, _least_df(fit, groups)))
+    df = np.where(spread == 0, np.inf, np.maximum(formal, _least_df(levels)))
     return PredictionVariance(given_theta=variance, delta=delta, df=df)
 
 
@@ -147,12 +181,9 @@ def _central(values: FloatArray) -> FloatArray:
     return np.asarray(values[1 : k + 1] - values[k + 1 :]) / (2 * STEP)
 
 
-def _least_df(fit: LinearFit, groups: Sequence[GroupRows]) -> float:
+def _least_df(levels: Sequence[int]) -> float:
     """Lower bound of the degrees of freedom; none for fixed effects alone, as in their tests."""
-    if not groups:
-        return 0.0
-    levels = min(fit.design.factors[rows.position].levels.size for rows in groups)
-    return float(np.clip(levels - 1, 1, LEAST_DF))
+    return float(np.clip(min(levels) - 1, 1, LEAST_DF)) if levels else 0.0
 
 
 @record(kw_only=False)
@@ -217,6 +248,27 @@ def _with_fitted(kernel: Kernel, at: Evaluation, rows: _Rows) -> tuple[FloatArra
         predicted[:, some] = -np.sqrt(at.pwrss)[:, None] * D[..., p]
     if len(rows.groups) > 1:
         relative += _between(kernel, at, rows.groups)
+    return predicted, relative
+
+
+def _combined(
+    kernel: Kernel, theta: FloatArray, X: FloatArray, levels: Sequence[FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Return w-hat up to a constant and v / sigma^2 of combinations, both (T, m)."""
+    T, (m, p) = theta.shape[0], X.shape
+    predicted, relative = np.empty((T, m)), np.empty((T, m))
+    for some in _blocks(T, sum(w.size for w in levels) + 1):
+        at = evaluate(kernel, theta[some])
+        assert at.factor is not None
+        D = X @ at.orthonormal[:, :p]
+        found, right = modes(kernel, at), []
+        for w, Lambda, u in zip(levels, at.Lambdas, found.u, strict=True):
+            D -= np.einsum("mja,tjac->tmc", w, times(Lambda, u), optimize=True)
+            right.append(np.einsum("tba,mjb->tjam", Lambda, w, optimize=True))
+        relative[some] = (D[..., :p] ** 2).sum(axis=2)
+        for half in at.factor.half_solve(right):
+            relative[some] += (half**2).sum(axis=(1, 2))
+        predicted[some] = -np.sqrt(at.pwrss)[:, None] * D[..., p]
     return predicted, relative
 
 

@@ -111,7 +111,7 @@ def reference_grid(
         if name not in columns:
             raise OptionError(f"at: {no_predictor(fit, name, tuple(columns))}")
     predictors = tuple(
-        _predictor(fit, name, is_factor=is_factor, at=given.get(name))
+        grid_predictor(fit, name, is_factor=is_factor, at=given.get(name))
         for name, is_factor in columns.items()
     )
     n_rows = int(np.prod([len(p.values) for p in predictors], dtype=float))
@@ -178,7 +178,8 @@ def _columns(design: Design) -> dict[str, bool]:
     return {name: name in coded for name in design.mean.fixed_columns()}
 
 
-def _predictor(fit: Fit, name: str, *, is_factor: bool, at: Any) -> Predictor:
+def grid_predictor(fit: Fit, name: str, *, is_factor: bool, at: Any = None) -> Predictor:
+    """Return the values of one column of the data in a grid: those of ``at`` where it is given."""
     value = used_column(fit, name)
     if isinstance(value, kinds.Factor | kinds.Logical):
         levels = (False, True)

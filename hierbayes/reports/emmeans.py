@@ -25,7 +25,7 @@ DF_DIGITS = 5
 def emmeans_blocks(found: EmmeansTable) -> kinds.Blocks:
     """Show marginal means and their contrasts."""
     labels = (*found.specs, *found.by)
-    means = _columns(found.means, labels, MEAN_COLUMNS, level=found.level)
+    means = estimate_columns(found.means, labels, MEAN_COLUMNS, level=found.level)
     blocks: list[kinds.Block] = [
         kinds.Heading("Estimated marginal means"),
         *kinds.facts(("Data:", found.data_name), ("Model:", found.formula_text)),
@@ -34,7 +34,7 @@ def emmeans_blocks(found: EmmeansTable) -> kinds.Blocks:
     ]
     if found.contrasts is not None:
         labels = (*found.by, "contrast")
-        contrasts = _columns(found.contrasts, labels, CONTRAST_COLUMNS, level=found.level)
+        contrasts = estimate_columns(found.contrasts, labels, CONTRAST_COLUMNS, level=found.level)
         blocks += [
             kinds.Table(contrasts, labels=len(labels)),
             kinds.Paragraph(found.contrast_words),
@@ -47,7 +47,7 @@ def _mean_sentences(found: EmmeansTable) -> list[str]:
     return [" ".join(found.notes), found.mean_words] if found.notes else [found.mean_words]
 
 
-def _columns(
+def estimate_columns(
     frame: pd.DataFrame, labels: tuple[str, ...], estimates: tuple[str, ...], *, level: float
 ) -> list[kinds.Column]:
     """Columns of a table: labels, then numbers; df, statistic and p are left out where all miss."""

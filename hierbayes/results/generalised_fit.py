@@ -360,6 +360,19 @@ class GeneralisedFit(LikelihoodFit):
         return _root_of(self.optimum.vcov[np.ix_(at, at)])
 
     @cached_property
+    def whole_root(self) -> FloatArray:
+        """R with R R' the covariance of (beta, theta, dispersion), (m, m).
+
+        Rows of parameters at their bound, which have no spread, are zero.
+        """
+        covariance, p = self.optimum.vcov, self.beta.size
+        known = np.isfinite(np.diagonal(covariance))
+        known[:p] = True
+        root = np.zeros(covariance.shape)
+        root[np.ix_(known, known)] = _root_of(covariance[np.ix_(known, known)])
+        return root
+
+    @cached_property
     def fixed_curvature(self) -> FloatArray:
         """Minus the derivative of each row's slope along eta in (beta, thresholds), (n, p + K)."""
         along_beta = self.row_curvature[:, None] * self.design.X[:, self.kept]

@@ -84,6 +84,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "BootstrapResult": {"blocks": "reports.bootstrap:bootstrap_blocks"},
     "R2": {"blocks": "reports.variance_explained:r2_blocks"},
     "Icc": {"blocks": "reports.variance_explained:icc_blocks"},
+    "EffectTable": {"blocks": "reports.effects:effect_blocks"},
     "EmmeansTable": {"blocks": "reports.emmeans:emmeans_blocks"},
     "ModelCheck": {
         "blocks": "reports.model_check:model_check_blocks",
