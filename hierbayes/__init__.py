@@ -48,6 +48,9 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.intervals.confint import confint as confint
     from hierbayes.intervals.likelihood_surface import likelihood_surface as likelihood_surface
     from hierbayes.intervals.profile import profile as profile
+    from hierbayes.marginal_effects.effects import comparisons as comparisons
+    from hierbayes.marginal_effects.effects import predictions as predictions
+    from hierbayes.marginal_effects.effects import slopes as slopes
     from hierbayes.marginal_means.emmeans import emmeans as emmeans
     from hierbayes.model.model import Model as Model
     from hierbayes.model.model import glmer as glmer
@@ -111,8 +114,8 @@ _LAZY = {
     "bootstrap": "hierbayes.intervals.bootstrap",
     "check": "hierbayes.checks.panel",
     "compare": "hierbayes.comparison.compare",
-    "drop1": "hierbayes.comparison.drop1",
     "comparisons": "hierbayes.marginal_effects.effects",
+    "drop1": "hierbayes.comparison.drop1",
     "confint": "hierbayes.intervals.confint",
     "emmeans": "hierbayes.marginal_means.emmeans",
     "exact_lrt": "hierbayes.comparison.exact_rlrt",
