@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.model.psychometric import psychometric as psychometric
     from hierbayes.pooling.shrinkage import shrinkage as shrinkage
     from hierbayes.pooling.shrinkage_path import shrinkage_path as shrinkage_path
+    from hierbayes.prediction.simulate_formula import simulate as simulate
     from hierbayes.priors.distributions import Beta as Beta
     from hierbayes.priors.distributions import Cauchy as Cauchy
     from hierbayes.priors.distributions import Exponential as Exponential
@@ -136,6 +137,7 @@ _LAZY = {
     "ranova": "hierbayes.comparison.ranova",
     "reanalyse": "hierbayes.studies.reanalysis",
     "register_family": "hierbayes.families.named",
+    "simulate": "hierbayes.prediction.simulate_formula",
     "shrinkage": "hierbayes.pooling.shrinkage",
     "shrinkage_path": "hierbayes.pooling.shrinkage_path",
     "slopes": "hierbayes.marginal_effects.effects",
@@ -215,6 +217,7 @@ __all__ = [
     "shrinkage",
     "shrinkage_path",
     "slopes",
+    "simulate",
 ]
 
 

@@ -112,6 +112,10 @@ def _links(ours: str, value: Any) -> str | None:
     return f"{ours}='confidence'" if value else None
 
 
+def _fitted_effects(ours: str, value: Any) -> str | None:
+    return f"{ours}={'fitted' if value else 'new'!r}" if isinstance(value, bool) else None
+
+
 _NOTHING_RANDOM = "Nothing is drawn at random here."
 _SEARCH = "The search has nothing to set: it ends at an optimum that is proven, or says so."
 
@@ -161,6 +165,8 @@ _ARGUMENTS = (
     Argument("data", "bambi, statsmodels", ("newdata",)),
     Argument("exog", "statsmodels", ("newdata",)),
     Argument("se_fit", "R's predict", ("interval",), _links),
+    Argument("use_u", "lme4", ("groups",), _fitted_effects),
+    Argument("newparams", "lme4", ("parameters",)),
     Argument("seed", "lme4, brms", ("random_seed",), _as_it_is, _NOTHING_RANDOM),
     Argument("random_state", "scikit-learn", ("random_seed",), _as_it_is, _NOTHING_RANDOM),
     Argument("rng", "NumPy", ("random_seed",), None, _NOTHING_RANDOM),
@@ -311,6 +317,8 @@ _NAMES = (
     Name(("rhat", "neff_ratio", "r_hat"), "brms", "fit.model.sample().diagnostics()",
          "fit.diagnostics()"),
     Name(("stancode", "make_stancode"), "brms", "fit.model.to_pymc()"),
+    Name(("simulate_formula", "makeLmer", "makeGlmer", "simLMM"), "lme4, simr",
+         "hb.simulate(formula, data, parameters)"),
     Name(("brm", "stan_lmer", "stan_glmer"), "brms, rstanarm",
          "hb.Model(formula, data).sample()"),
     Name(("lme", "mixedlm", "MixedLM", "lm", "ols", "glmmTMB_gaussian"), "nlme, statsmodels, R",

@@ -14,8 +14,8 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import DataError
 from hierbayes.options import check_count, random_generator
-from hierbayes.prediction.posterior_predict import simulate
 from hierbayes.prediction.simulate import simulate_generalised
+from hierbayes.prediction.simulate_rows import simulate_rows
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
@@ -75,7 +75,7 @@ def simulated_residuals(fit: Fit, nsim: int = 250, random_seed: Any = None) -> S
         frame = simulate_generalised(fit, nsim=int(nsim), random_seed=rng, some_missing=True)
     else:
         assert isinstance(fit, PosteriorFit)
-        frame = simulate(fit, int(nsim), random_seed=rng, groups="new", some_missing=True)
+        frame = simulate_rows(fit, nsim=int(nsim), groups="new", random_seed=rng, some_missing=True)
     simulated = frame.to_numpy(dtype=np.float64)
     y = fit.design.y
     observed = np.asarray(y if y.ndim == 1 else y[:, 0], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Predictions and simulated responses of a posterior, with the arguments of a REML fit's.
+"""Predictions of a posterior, with the arguments of a REML fit's.
 
 Which effects count, what happens at new or missing levels, and what of it is in an interval are
 the tables of ``predict.py``; a new level's effects are drawn anew with every posterior draw, and
@@ -26,7 +26,6 @@ from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, Ne
 from hierbayes.errors import NewLevelError, OptionError
 from hierbayes.families.observations import (
     category_labels,
-    checked_observations,
     first_category,
 )
 from hierbayes.options import (
@@ -34,9 +33,6 @@ from hierbayes.options import (
     NewLevels,
     PredictionType,
     ResidualKind,
-    SimulatedGroups,
-    check_count,
-    check_option,
     random_generator,
 )
 from hierbayes.prediction.predict import (
@@ -54,7 +50,7 @@ from hierbayes.results.prediction_table import PREDICTION_COLUMNS, included, pre
 
 
 @record
-class _Effects:
+class LevelEffects:
     """Flat draws, the chosen factors with a level of theirs for every row, and rows without one."""
 
     flat: FlatDraws
@@ -70,8 +66,8 @@ class _Task:
     X: FloatArray
     response: Response
     kind: PredictionType
-    expected: _Effects
-    new: _Effects | None
+    expected: LevelEffects
+    new: LevelEffects | None
 
 
 def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
@@ -94,7 +90,7 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
     flat = flat_draws(fit.draws, fit.design)
     if interval is None and on_link and not sampled:
         flat = flat.mean()  # the mean of a linear function of the draws
-    expected = _with_new_levels(flat, rows, chosen=chosen, new_levels=new_levels, rng=rng)
+    expected = effects_of_levels(flat, rows, chosen=chosen, new_levels=new_levels, rng=rng)
     new, precisions, drawn = None, None, _without_level(rows, chosen, new_only=True) * sampled
     if interval == "prediction":
         new = expected
@@ -102,7 +98,7 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
             precisions = row_precisions(fit, asked.newdata)
         if new_levels == "population":
             drawn = _without_level(rows, chosen)
-            new = _with_new_levels(flat, rows, chosen=chosen, new_levels="drawn", rng=rng)
+            new = effects_of_levels(flat, rows, chosen=chosen, new_levels="drawn", rng=rng)
     if trials is not None and (interval == "prediction" or asked.type == "count"):
         lost = np.isnan(trials) | ((trials == 0) & (asked.type != "count"))
         trials = np.where(lost, 1.0, trials)
@@ -208,20 +204,20 @@ def _expected_values(task: _Task, eta: FloatArray, block: slice) -> FloatArray:
     return values
 
 
-def _predictor(task: _Task, effects: _Effects, block: slice) -> FloatArray:
+def _predictor(task: _Task, effects: LevelEffects, block: slice) -> FloatArray:
     return linear_predictor(
         effects.flat, task.X, effects.factors, offset=task.rows.offset, rows=block
     )
 
 
-def _with_new_levels(
+def effects_of_levels(
     flat: FlatDraws,
     rows: NewRows,
     *,
     chosen: tuple[str, ...],
     new_levels: NewLevels | Literal["drawn"],
     rng: np.random.Generator,
-) -> _Effects:
+) -> LevelEffects:
     """Give every row a level the draws have effects of; say which rows have no prediction.
 
     Levels without effects become one more level, whose effects are zero; sampled levels are
@@ -262,7 +258,7 @@ def _with_new_levels(
             missing |= unknown | new
         b[position] = np.concatenate([b[position], *extra], axis=1)
         factors.append(replace(factor, codes=codes, z=z))
-    return _Effects(flat=replace(flat, b=tuple(b)), factors=tuple(factors), missing=missing)
+    return LevelEffects(flat=replace(flat, b=tuple(b)), factors=tuple(factors), missing=missing)
 
 
 def response_of(
@@ -278,33 +274,6 @@ def response_of(
     return Response(
         family=fit.response_family, y=None, weights=precisions, trials=trials, first=first
     )
-
-
-def simulate(
-    fit: PosteriorFit,
-    nsim: int = 1,
-    *,
-    random_seed: Any = None,
-    groups: SimulatedGroups = "fitted",
-    some_missing: bool = False,
-) -> pd.DataFrame:
-    """Draw responses; the arguments are those of ``PosteriorFit.simulate``.
-
-    With ``some_missing`` responses of impossible means are NaN.
-    """
-    check_count("nsim", nsim)
-    check_option("groups", groups, SimulatedGroups)
-    rng = random_generator(random_seed)
-    flat = flat_draws(fit.draws, fit.design)
-    chosen = rng.choice(flat.n_draws, size=nsim, replace=nsim > flat.n_draws)
-    flat = flat.take(chosen)
-    if groups == "new":
-        flat = flat.with_new_groups(rng)
-    names = [f"sim_{i + 1}" for i in range(nsim)]
-    y = response_draws(fit, flat, rng, some_missing=some_missing)
-    if fit.response_family.counts_trials and fit.design.y.ndim == 1:  # proportions, as given
-        y = y / checked_observations(fit.design, fit.response_family)[:, 1]
-    return pd.DataFrame(y.T, index=fit.design.row_labels, columns=names)
 
 
 def response_draws(

@@ -7,13 +7,24 @@ import pandas as pd
 
 from hierbayes.capabilities import not_supported
 from hierbayes.intervals.resampling import drawn_responses
-from hierbayes.options import check_count, random_generator
+from hierbayes.options import SimulatedGroups, check_count, check_option, random_generator
+from hierbayes.prediction.simulate_rows import simulate_rows
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 
 
-def simulate(fit: LinearFit, *, nsim: int = 1, random_seed: Any = None) -> pd.DataFrame:
-    """Draw responses on the rows used, with the estimates taken as true.
+def changes_something(
+    newdata: Any = None, parameters: Any = None, groups: SimulatedGroups = "new"
+) -> bool:
+    """Whether other rows, parameters or effects are asked for than a plain simulation has."""
+    check_option("groups", groups, SimulatedGroups)
+    return newdata is not None or parameters is not None or groups != "new"
+
+
+def simulate(
+    fit: LinearFit, *, nsim: int = 1, random_seed: Any = None, **changes: Any
+) -> pd.DataFrame:
+    """Draw responses with the estimates taken as true; other rows or parameters by ``changes``.
 
     Parameters
     ----------
@@ -21,6 +32,8 @@ def simulate(fit: LinearFit, *, nsim: int = 1, random_seed: Any = None) -> pd.Da
     nsim : int
         Number of responses.
     random_seed : int, Generator or SeedSequence
+    **changes
+        ``newdata``, ``parameters`` and ``groups`` as of ``simulate_rows``.
 
     Returns
     -------
@@ -28,6 +41,8 @@ def simulate(fit: LinearFit, *, nsim: int = 1, random_seed: Any = None) -> pd.Da
         Shape (n, nsim), columns ``sim_1`` ..., response units. Each column has its own draw of
         every random effect.
     """
+    if changes_something(**changes):
+        return simulate_rows(fit, nsim=nsim, random_seed=random_seed, **changes)
     check_count("nsim", nsim)
     if np.isnan(fit.deviance):
         raise not_supported("responses-undetermined", note=fit.undetermined_note)
@@ -43,7 +58,12 @@ def simulate(fit: LinearFit, *, nsim: int = 1, random_seed: Any = None) -> pd.Da
 
 
 def simulate_generalised(
-    fit: GeneralisedFit, *, nsim: int = 1, random_seed: Any = None, some_missing: bool = False
+    fit: GeneralisedFit,
+    *,
+    nsim: int = 1,
+    random_seed: Any = None,
+    some_missing: bool = False,
+    **changes: Any,
 ) -> pd.DataFrame:
     """Draw responses of a generalised fit; the arguments are those of ``simulate``.
 
@@ -55,6 +75,8 @@ def simulate_generalised(
     DataError
         If some means are impossible.
     """
+    if changes_something(**changes):
+        return simulate_rows(fit, nsim=nsim, random_seed=random_seed, **changes)
     check_count("nsim", nsim)
     rng = random_generator(random_seed)
     y = drawn_responses(fit, nsim, rng, some_missing=some_missing) + fit.first_category

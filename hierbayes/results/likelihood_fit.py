@@ -5,7 +5,7 @@ refitting, rendering, saving) is asked by the table of verbs. A linear model's f
 ``LinearFit``, a generalised one's a ``GeneralisedFit``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, Self, Unpack, overload
 
@@ -21,6 +21,7 @@ from hierbayes.options import (
     Method,
     NewLevels,
     PredictionType,
+    SimulatedGroups,
 )
 from hierbayes.results import verbs
 from hierbayes.results.f_table import FTable
@@ -404,14 +405,40 @@ class LikelihoodFit(FitTables):
         """Per factor a root R (q, q) of the covariance R R' of a level's effects."""
         raise NotImplementedError
 
-    def simulate(self, nsim: int = 1, random_seed: Any = None) -> pd.DataFrame:
+    def simulate(
+        self,
+        nsim: int = 1,
+        random_seed: Any = None,
+        *,
+        newdata: Any = None,
+        parameters: Mapping[str, float] | None = None,
+        groups: SimulatedGroups = "new",
+    ) -> pd.DataFrame:
         """Draw responses from the fitted model, with new random effects and residuals.
 
         Parameters
         ----------
         nsim : int
-            Number of responses, the columns ``sim_1`` ... of the (n, nsim) frame returned.
+            Number of responses, the columns ``sim_1`` ... of the (m, nsim) frame returned.
         random_seed : int, Generator or SeedSequence
+        newdata : frame, optional
+            Rows to draw responses for; those used when not given. A missing predictor or level
+            makes a missing response.
+        parameters : dict, optional
+            Values of some parameters in place of the estimates, on the scales of ``tidy()``, by
+            any of their names: ``{"Days": 0, "sd(Days|Subject)": 2, "sigma": 30}``.
+        groups : {"new", "fitted"}
+            "new" draws the random effects of every level anew, once a response; "fitted" keeps
+            the conditional modes of fitted levels (lme4's ``use.u = TRUE``), and draws those of
+            levels that were not fitted.
+
+        Raises
+        ------
+        OptionError
+            For names and values that are no parameters', and for sds or correlations of effects
+            that ``groups="fitted"`` keeps.
+        DataError
+            If new rows lack a column, weights or numbers of trials.
 
         Examples
         --------
@@ -419,8 +446,20 @@ class LikelihoodFit(FitTables):
         >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
         >>> fit.simulate(3, random_seed=1).shape
         (30, 3)
+        >>> new = {"Batch": ["A", "A", "Z"]}
+        >>> exact = fit.simulate(newdata=new, parameters={"sigma": 0}, groups="fitted")
+        >>> bool(exact["sim_1"].iloc[0] == exact["sim_1"].iloc[1])
+        True
         """
-        drawn: pd.DataFrame = verbs.ask(self, "simulate", nsim=nsim, random_seed=random_seed)
+        drawn: pd.DataFrame = verbs.ask(
+            self,
+            "simulate",
+            nsim=nsim,
+            newdata=newdata,
+            parameters=parameters,
+            groups=groups,
+            random_seed=random_seed,
+        )
         return drawn
 
     def refit(self, y: Any) -> "LikelihoodFit":

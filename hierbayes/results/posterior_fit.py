@@ -5,7 +5,7 @@ A point estimate is the posterior mean, an error the posterior sd, an interval e
 (prediction, densities, rendering, saving) is asked by the table of verbs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
@@ -645,20 +645,54 @@ class PosteriorFit(FitTables):
         return verbs.ask(self, "predict", request)
 
     def simulate(
-        self, nsim: int = 1, random_seed: Any = None, *, groups: SimulatedGroups = "fitted"
+        self,
+        nsim: int = 1,
+        random_seed: Any = None,
+        *,
+        newdata: Any = None,
+        parameters: Mapping[str, float] | None = None,
+        groups: SimulatedGroups = "fitted",
     ) -> pd.DataFrame:
-        """Draw ``nsim`` responses, each with parameters of its own posterior draw, (n, nsim).
+        """Draw responses, each with parameters of its own posterior draw.
 
         Parameters
         ----------
         nsim : int
         random_seed : int, Generator or SeedSequence
+        newdata : frame, optional
+            Rows to draw responses for; those used when not given.
+        parameters : dict, optional
+            Values of some parameters in place of their draws, as of a REML fit's ``simulate``.
         groups : {"fitted", "new"}
             Responses of the same groups (the posterior predictive distribution), or of new
-            groups in their places, as ``simulate`` of a REML fit draws them.
+            groups in their places. Levels that were not fitted are new ones either way.
+
+        Returns
+        -------
+        DataFrame, shape (m, nsim), columns ``sim_1`` ..., response units
+
+        Raises
+        ------
+        OptionError, DataError
+            For names and values that are no parameters', and rows without what they need.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> post = model.sample(draws=100, random_seed=1)
+        >>> post.simulate(3, newdata={"Batch": ["A", "Z"]}, random_seed=1).shape
+        (2, 3)
         """
-        options = {"random_seed": random_seed, "groups": groups}
-        drawn: pd.DataFrame = verbs.ask(self, "simulate", nsim, **options)
+        drawn: pd.DataFrame = verbs.ask(
+            self,
+            "simulate",
+            nsim=nsim,
+            newdata=newdata,
+            parameters=parameters,
+            groups=groups,
+            random_seed=random_seed,
+        )
         return drawn
 
     def refit(self, y: Any, **options: Any) -> "PosteriorFit":

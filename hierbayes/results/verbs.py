@@ -48,7 +48,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "predict": "prediction.posterior_predict:predict",
         "expect": "prediction.posterior_predict:expected_response",
         "residuals": "prediction.posterior_predict:mean_residuals",
-        "simulate": "prediction.posterior_predict:simulate",
+        "simulate": "prediction.simulate_rows:simulate_rows",
         "log_likelihood": "prediction.posterior_tree:log_likelihoods",
         "datatree": "prediction.posterior_tree:datatree",
         "refit": "bayes.posterior:refit",
