@@ -216,8 +216,8 @@ __all__ = [
     "register_family",
     "shrinkage",
     "shrinkage_path",
-    "slopes",
     "simulate",
+    "slopes",
 ]
 
 
