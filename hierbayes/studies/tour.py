@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from hierbayes.datasets import load_dataset
 from hierbayes.render import blocks as kinds
 from hierbayes.render.html import page
 from hierbayes.render.text import text
 from hierbayes.reports.anova import anova_text
 from hierbayes.reports.frame_structure import str_text
 from hierbayes.reports.summary import fixed_effects_blocks
+from hierbayes.studies.lecture.advantages import advantages_block
 from hierbayes.studies.lecture.formulas import formulas_blocks
 from hierbayes.studies.lecture.inference import (
     bias_block,
@@ -109,6 +111,7 @@ def tour_steps(lecture: Lecture) -> list[Step]:
         bootstrap_block(lecture),
         intervals_block(lecture),
         shrinkage_block(lecture),
+        advantages_block(lecture),
         RESIDUALS,
         probit_block(lecture),
         thresholds_block(lecture),
@@ -176,13 +179,14 @@ def _linear_model(lecture: Lecture) -> Step:
 
 def _data(lecture: Lecture) -> Step:
     n_subjects = lecture.m1.n_groups["Subject"]
+    sleep = load_dataset("sleepstudy")  # afresh: a frame that was worked with takes more memory
     return Step(
         heading="The data",
         text="The lecture asks how reaction times change with each night of short sleep, and "
         "whether people who differ at the start also differ in how much they suffer. The data: "
         f"{len(lecture.sleep)} reaction times of {n_subjects} subjects.",
         code=("sleep.info()", "print()", "print(sleep.head())"),
-        shown=(kinds.Preformatted(f"{_info(lecture.sleep)}\n{lecture.sleep.head()}"),),
+        shown=(kinds.Preformatted(f"{_info(sleep)}\n{sleep.head()}"),),
     )
 
 

@@ -29,6 +29,7 @@ FIGURES = (
     "shrinkage_lines.png",
     "caterpillar.png",
     "intervals.png",
+    "advantages.png",
     "psychometric.png",
 )
 WIDTH_PX = 160 / 25.4 * 200

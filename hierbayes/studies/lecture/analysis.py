@@ -1,6 +1,7 @@
 """Run the lecture's analysis of sleepstudy: every model it names, fitted by our own code."""
 
 import warnings
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hierbayes.results.comparison import Comparison, ElpdComparison
 from hierbayes.results.f_table import FTable
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.psychometric_fits import PsychometricFit, PsychometricPosterior
+from hierbayes.studies.advantages import advantages
 from hierbayes.studies.estimator_bias import estimator_bias
 from hierbayes.studies.lecture.lecture import (
     CHOICES,
@@ -42,11 +44,14 @@ BOOTSTRAP_SEED = 1
 BIAS_SEED = 6
 N_DATASETS = 2000  # for ML and REML
 N_POSTERIORS = 100
+N_UNBALANCED, N_UNBALANCED_POSTERIORS = 400, 50  # data sets that try the advantages
+UNBALANCED_SEED = 2019
 N_CHOICE_DRAWS = 400  # a chain, of the psychometric function
 
 
+@cache
 def fit_lecture() -> Lecture:
-    """Fit everything the lecture fits."""
+    """Fit everything the lecture fits; once a process, as all of it is seeded."""
     sleep = load_dataset("sleepstudy")
     model = Model(M1, sleep)
     m1, m2, m1_ml = model.fit("reml"), lmer(M2, sleep), model.fit("ml")
@@ -99,6 +104,12 @@ def fit_lecture() -> Lecture:
         crossed=crossed,
         table_fits=tuple(lmer(row.formula, crossed) for row in FORMULA_TABLE),
         psychophysics=fit_choices(),
+        advantages=advantages(
+            sleep,
+            n_datasets=N_UNBALANCED,
+            n_posteriors=N_UNBALANCED_POSTERIORS,
+            random_seed=UNBALANCED_SEED,
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from hierbayes.plots.shrinkage_plane import shrinkage_plane
 from hierbayes.plots.style import PNG_DPI, WIDTH_MM, drawing, inches, with_margins
 from hierbayes.pooling.within_group import within_group
 from hierbayes.render.blocks import Picture
+from hierbayes.studies.lecture.advantages import draw_advantages
 from hierbayes.studies.lecture.lecture import LABELS, Lecture
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 FACETS_MM, RESIDUALS_MM = 82.0, 75.0  # heights
 LIKELIHOOD_MM, PLANE_MM, LINES_MM, CATERPILLAR_MM, INTERVALS_MM = 82.0, 115.0, 110.0, 100.0, 150.0
-CURVES_MM = 175.0
+ADVANTAGES_MM, CURVES_MM = 90.0, 175.0
 
 
 def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
@@ -42,6 +43,7 @@ def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
         "shrinkage_lines.png": _lines(lecture),
         "caterpillar.png": _caterpillar(lecture),
         "intervals.png": _intervals(lecture),
+        "advantages.png": _advantages(lecture),
         "psychometric.png": _curves(lecture),
     }
 
@@ -152,4 +154,21 @@ def _curves(lecture: Lecture) -> Picture:
         f"functions: half of it at {pse['none']:.1f} cm/s without vibration and, along a "
         f"shallower curve, at {pse['32 Hz']:.1f} cm/s with it. Below, the same for each of "
         f"{fit.n_groups['subject']} observers.",
+    )
+
+
+def _advantages(lecture: Lecture) -> Picture:
+    found = lecture.advantages
+    few = found.lines.index[0]
+    shares = ", ".join(
+        f"{name} {100 * share:.0f} %" for name, share in found.slopes["coverage"].items()
+    )
+    return _picture(
+        ADVANTAGES_MM,
+        lambda figure: draw_advantages(found, figure),
+        "Left, the error of a driver's line over the number of days kept: from "
+        f"{few} days it is {found.lines.loc[few, 'no pooling']:.0f} ms without pooling, "
+        f"{found.lines.loc[few, 'complete pooling']:.0f} with complete pooling, and about "
+        f"{found.lines.loc[few, 'REML']:.0f} with REML and posterior. Right, how many 95 % "
+        f"intervals hold the true slope: {shares}.",
     )

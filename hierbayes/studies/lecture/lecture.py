@@ -17,6 +17,7 @@ from hierbayes.results.likelihood_surface import LikelihoodSurface
 from hierbayes.results.pb_test import PbTest
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.psychometric_fits import PsychometricFit, PsychometricPosterior
+from hierbayes.studies.advantages import Advantages
 
 CITATION = "Matteo Lisi, Multilevel (mixed-effects) modelling in R, 21 May 2019"
 
@@ -167,6 +168,7 @@ class Lecture:
     truth, crossed : the crossed data of the table of formulas, and what they were drawn from
     table_fits : one REML fit a row of ``FORMULA_TABLE``
     psychophysics : the fits of touch_speed
+    advantages : the claims of the slide on advantages of multilevel models, tried
     """
 
     sleep: pd.DataFrame
@@ -191,3 +193,4 @@ class Lecture:
     crossed: pd.DataFrame
     table_fits: tuple[LikelihoodFit, ...]
     psychophysics: Psychophysics
+    advantages: Advantages
