@@ -6,6 +6,7 @@ from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.check import check
 from hierbayes.plots.compare import compare
 from hierbayes.plots.effects import effects
+from hierbayes.plots.estimates import estimates
 from hierbayes.plots.intervals import intervals
 from hierbayes.plots.likelihood_surface import likelihood_surface
 from hierbayes.plots.normal_qq import qq
@@ -30,6 +31,7 @@ __all__ = [
     "compare",
     "data",
     "effects",
+    "estimates",
     "intervals",
     "likelihood_surface",
     "prior_posterior",

@@ -24,7 +24,8 @@ def alt_text(drawn: Any) -> str:
 
     Parameters
     ----------
-    drawn : matplotlib axes, or a figure: its own words, or else those of its axes in turn
+    drawn : matplotlib axes, or a figure: its own words, or else those of its axes and of the
+        pictures in it in turn
 
     Examples
     --------
@@ -41,5 +42,9 @@ def alt_text(drawn: Any) -> str:
         )
     if drawn in _words:
         return _words[drawn]
-    panels = drawn.axes if hasattr(drawn, "add_subplot") else ()
-    return " ".join(_words[ax] for ax in panels if ax in _words)
+    if not hasattr(drawn, "add_subplot"):
+        return ""
+    own = [ax for ax in drawn.axes if ax.figure is drawn]
+    return " ".join(
+        filter(None, [*(_words.get(ax, "") for ax in own), *map(alt_text, drawn.subfigs)])
+    )

@@ -1,66 +1,44 @@
 """What a model expects along a predictor, and how that depends on others: curves and panels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import product
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-import pandas as pd
 
-from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.values import Factor
 from hierbayes.errors import OptionError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Call, Name
-from hierbayes.marginal_means.effect_grid import EffectVariable
 from hierbayes.marginal_means.effect_levels import (
     is_grouping_factor,
     level_means,
     new_response_limits,
 )
 from hierbayes.marginal_means.effect_means import EffectMeans, effect_means
-from hierbayes.marginal_means.effect_rows import (
-    EffectPoints,
-    data_points,
-    group_lines,
-    partial_residuals,
-)
+from hierbayes.marginal_means.effect_rows import data_points, group_lines, partial_residuals
 from hierbayes.options import EffectPointKind, PredictionType, check_flag, check_option
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.curves import Curve, draw_curve, draw_lines, draw_points, key, shifts
 from hierbayes.plots.labels import bundled_unit
-from hierbayes.plots.palette import Look, look, now
+from hierbayes.plots.mean_panels import (
+    Named,
+    Shown,
+    draw_means,
+    mean_axes,
+    panel_plan,
+    words_of,
+)
+from hierbayes.plots.palette import look
 from hierbayes.plots.picture import checked_fits, picture
-from hierbayes.plots.series import MOST, in_colour, series
-from hierbayes.plots.sheet import Options, Sheet, sheet
+from hierbayes.plots.sheet import Options, sheet
 from hierbayes.results.fit import Fit, used_column
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import listed, shown
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
 MOST_FITS = 3
-ONE_MM, ONE_NARROW_MM = 82.0, 56.0  # height of a single panel
-PANEL_MM, PANEL_NARROW_MM = 52.0, 38.0
-COLUMNS, NARROW_COLUMNS = 3, 2
-AROUND_MM = 45.0  # of panels, with legend and notes
-ASIDE = 0.12  # of the points of a category, beside its only mean
 POINTS = {"data": data_points, "residuals": partial_residuals}
-
-
-@record
-class _Shown:
-    """What one fit has in the picture."""
-
-    means: EffectMeans
-    look: Look
-    points: EffectPoints | None
-    lines: pd.DataFrame | None
-    group: str
-    new: pd.DataFrame | None
 
 
 @picture
@@ -131,8 +109,11 @@ def effects(
             _shown(fit, x, by, at, scale, points, group, new_responses, level) for fit in found
         ]
         _check_same(everything)
-        axes = _draw(page, everything, found[0])
-        describe(page.figure, _words(everything))
+        plan = panel_plan(everything[0].means.apart)
+        axes = mean_axes(page, len(plan.panels))
+        draw_means(page, everything, _named(found[0], everything[0].means), axes, plan)
+        page.note(_caption(everything, found[0], group))
+        describe(page.figure, words_of(everything))
     return page.figure, axes
 
 
@@ -191,26 +172,25 @@ def _shown(
     group: str | bool | None,
     new_responses: bool,
     level: float,
-) -> _Shown:
+) -> Shown:
     if is_grouping_factor(fit, x):
         if by:
             raise OptionError(f"Levels of {x!r} are not drawn apart by {by[0]!r}; leave by= out.")
         means = level_means(fit, group=x, at=at, scale=scale, level=level)
     else:
         means = effect_means(fit, x=x, by=by, at=at, scale=scale, level=level)
-    return _Shown(
+    return Shown(
         means=means,
         look=look("ml" if fit.method == "ml" else "reml")
         if isinstance(fit, LikelihoodFit)
         else look("posterior"),
         points=None if points is None else POINTS[points](fit, means),
         lines=None if group in (None, False) else group_lines(fit, means, group or True),
-        group=next(iter(fit.n_groups), "") if group is True else str(group),
         new=new_response_limits(fit, means) if new_responses else None,
     )
 
 
-def _check_same(everything: list[_Shown]) -> None:
+def _check_same(everything: list[Shown]) -> None:
     """Raise OptionError where fits have other curves."""
     first = everything[0].means
     for other in everything[1:]:
@@ -225,145 +205,10 @@ def _check_same(everything: list[_Shown]) -> None:
             )
 
 
-def _draw(page: Sheet, everything: list[_Shown], fit: Fit) -> Any:
-    first = everything[0].means
-    coloured, panels = _layout(first.apart)
-    is_number = first.shown.x.is_number
-    names = [] if coloured is None else list(coloured.labels)
-    order, places = _orders(page, first, coloured)
-    looks = series([page.label(name) for name in names])
-    axes = _axes(page, len(panels), sharex=True, sharey=True)
-    n_beside = max(len(names), 1) * len(everything)
-    beside = shifts(n_beside)
-    most = max((s.points.table["n"].max() for s in everything if s.points is not None), default=1)
-    for ax, codes in zip(axes, panels, strict=True):
-        for place, k in enumerate(order or [None]):
-            for f, one in enumerate(everything):
-                rows = one if f == 0 else replace(one, points=None)  # the data are the same
-                curve = first.curves.index(codes if k is None else (k, *codes))
-                own = one.look
-                if k is not None:
-                    own = looks[k] if len(everything) == 1 else in_colour(own, looks[k].colour)
-                shift = beside[place * len(everything) + f]
-                _draw_one(ax, rows, curve, own, places=places, shift=shift, most=float(most))
-        if codes:
-            variables = first.apart if coloured is None else first.apart[1:]
-            ax.set_title(_title(page, variables, codes))
-    _name_axes(page, axes, first, fit, places)
-    _legend(page, everything, looks, order, coloured, is_number=is_number)
-    page.note(_caption(everything, fit))
-    return axes
-
-
-def _layout(apart: tuple[EffectVariable, ...]) -> tuple[EffectVariable | None, list[Any]]:
-    """Return what is told apart by colour, and the positions of the others, panel by panel."""
-    coloured = apart[0] if apart and len(apart[0].values) <= MOST else None
-    faceted = apart if coloured is None else apart[1:]
-    ranges = [range(len(one.values)) for one in reversed(faceted)]
-    return coloured, [tuple(reversed(codes)) for codes in product(*ranges)]
-
-
-def _orders(
-    page: Sheet, first: EffectMeans, coloured: EffectVariable | None
-) -> tuple[list[int], IntArray | None]:
-    """Return the order of what colours tell apart, and the places of categories along x."""
-    names = () if coloured is None else coloured.labels
-    if first.shown.x.is_number:
-        means = first.means.groupby("curve")["estimate"].mean()
-        by_curve = means.reindex(range(len(names))).to_numpy()
-        return (page.ordered(names, by_curve, usual="data") if names else []), None
-    sizes = first.means.groupby("x")["estimate"].mean().reindex(range(len(first.shown.x.labels)))
-    order = page.ordered(first.shown.x.labels, sizes.to_numpy(), usual="data")
-    return list(range(len(names))), np.argsort(order)
-
-
-def _axes(page: Sheet, n: int, **shared: Any) -> Any:
-    if n == 1:
-        return np.array([page.axes(ONE_NARROW_MM if page.is_narrow else ONE_MM)])
-    panel = PANEL_NARROW_MM if page.is_narrow else PANEL_MM
-    columns = NARROW_COLUMNS if page.is_narrow else COLUMNS
-    columns = 2 if n in (2, 4) else columns
-    rows = page.rows_that_fit(panel, AROUND_MM)
-    if n > rows * columns:
-        raise OptionError(
-            f"{n} panels have no room in a picture; hold some of the values with at=."
-        )
-    return page.grid(n, columns=columns, panel_mm=panel, **shared)
-
-
-def _draw_one(
-    ax: "Axes",
-    one: _Shown,
-    curve: int,
-    own: Look,
-    *,
-    places: IntArray | None,
-    shift: float,
-    most: float,
-) -> None:
-    """Draw one curve of one fit, behind it its rows and groups; places of categories along x."""
-    is_number = places is None
-    beside = 0.0 if is_number else shift
-
-    def at(rows: pd.DataFrame) -> FloatArray:
-        x = rows["x"].to_numpy(dtype=np.float64)
-        return x if places is None else places[x.astype(np.intp)].astype(np.float64)
-
-    def some(table: pd.DataFrame) -> pd.DataFrame:
-        rows = table[table["curve"] == curve]
-        return rows if is_number else rows.iloc[np.argsort(at(rows), kind="stable")]
-
-    if one.lines is not None:
-        lines = [
-            (at(part) + beside, part["estimate"].to_numpy())
-            for _, part in some(one.lines).groupby("group", sort=False)
-        ]
-        draw_lines(ax, lines, own)
-    if one.points is not None:
-        rows = some(one.points.table)
-        data = look("data") if len(one.means.curves) == 1 else own
-        cloud = shift if len(one.means.curves) > 1 else shift - ASIDE
-        y, n = (rows[name].to_numpy(dtype=np.float64) for name in ("y", "n"))
-        draw_points(ax, at(rows), y, n, data, is_number=is_number, most=most, shift=cloud)
-    if one.new is not None:
-        rows = some(one.new)
-        for limit in ("lower", "upper"):
-            style = own.line(linestyle=(0, (1, 2)), linewidth=1.1 * now().lines)
-            ax.plot(at(rows) + beside, rows[limit], **style)
-    rows = some(one.means.means)
-    y, low, high = (rows[name].to_numpy() for name in ("estimate", "conf_low", "conf_high"))
-    curve_of = Curve(x=at(rows), y=y, low=low, high=high, look=own, shift=shift)
-    joined = not one.means.of_levels and len(one.means.curves) > 1
-    draw_curve(ax, curve_of, is_number=is_number, joined=joined)
-
-
-def _title(page: Sheet, variables: Sequence[EffectVariable], codes: tuple[int, ...]) -> str:
-    return ", ".join(
-        f"{page.label(one.name)}: {page.label(one.labels[code])}"
-        for one, code in zip(variables, codes, strict=True)
-    )
-
-
-def _name_axes(
-    page: Sheet, axes: Any, first: EffectMeans, fit: Fit, places: IntArray | None
-) -> None:
-    x = first.shown.x
-    unit = ""
-    if places is None:
-        unit = bundled_unit(fit.data_name, x.name, used_column(fit, x.name))
-    else:
-        names = [page.label(x.labels[i]) for i in np.argsort(places)]
-        for ax in axes:
-            ax.set_xticks(range(len(names)), names)
-            ax.set_xlim(-0.5, len(names) - 0.5)
-    label = page.label(x.name, f"{x.name} ({unit})" if unit else x.name)
-    up = page.label(first.response, response_words(fit, first.scale))
-    for ax in axes:
-        place = ax.get_subplotspec()
-        if place is None or place.is_first_col():
-            ax.set_ylabel(up)
-        if place is None or ax.xaxis.get_tick_params()["labelbottom"]:
-            ax.set_xlabel(label)
+def _named(fit: Fit, means: EffectMeans) -> Named:
+    x = means.shown.x
+    unit = bundled_unit(fit.data_name, x.name, used_column(fit, x.name)) if x.is_number else ""
+    return Named(x=f"{x.name} ({unit})" if unit else x.name, y=response_words(fit, means.scale))
 
 
 def response_words(fit: Fit, scale: PredictionType) -> str:
@@ -393,35 +238,7 @@ def _success(fit: Fit) -> str:
     return name
 
 
-def _legend(
-    page: Sheet,
-    everything: list[_Shown],
-    looks: list[Look],
-    order: list[int],
-    coloured: EffectVariable | None,
-    *,
-    is_number: bool,
-) -> None:
-    handles, words = [], []
-    several = len(everything) > 1
-    if coloured is not None:
-        name = page.label(coloured.name)
-        for k in order:
-            own = looks[k]
-            if several:
-                own = in_colour(look("reml"), own.colour)
-            handles.append(key(own, is_number=is_number))
-            words.append(f"{name}: {looks[k].name}")
-    if several:
-        for one in everything:
-            own = one.look if coloured is None else in_colour(one.look, now().soft)
-            handles.append(key(own, is_number=is_number))
-            words.append(own.name)
-    if handles:
-        page.legend(handles, words)
-
-
-def _caption(everything: list[_Shown], fit: Fit) -> str:
+def _caption(everything: list[Shown], fit: Fit, group: str | bool | None) -> str:
     """Say in a few words what is averaged over, what is held, and what marks and bands are."""
     first = everything[0].means
     parts = []
@@ -438,7 +255,9 @@ def _caption(everything: list[_Shown], fit: Fit) -> str:
     if everything[0].points is not None:
         found.append(f"Points: {everything[0].points.words}.")
     if everything[0].lines is not None:
-        found.append(f"Thin lines: levels of {everything[0].group}.")
+        found.append(
+            f"Thin lines: levels of {next(iter(fit.n_groups)) if group is True else group}."
+        )
     if everything[0].new is not None:
         found.append("Dotted: limits of a new response of a new group.")
     return " ".join(found)
@@ -447,24 +266,3 @@ def _caption(everything: list[_Shown], fit: Fit) -> str:
 def _sentence(parts: list[str]) -> str:
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _words(everything: list[_Shown]) -> str:
-    """Say in words where each curve begins and ends."""
-    first = everything[0].means
-    along = first.shown.x
-    parts = [f"{first.response} over {along.name}: means with intervals."]
-    for one in everything:
-        for k, codes in enumerate(first.curves):
-            rows = one.means.means[one.means.means["curve"] == k]
-            if rows.empty:
-                continue
-            left, right = rows.iloc[0], rows.iloc[-1]
-            name = [f"{v.name} {v.labels[c]}" for v, c in zip(first.apart, codes, strict=True)]
-            who = ", ".join([one.look.name, *name])
-            parts.append(f"{who}: {_value(left)} on the left, {_value(right)} on the right.")
-    return " ".join(parts)
-
-
-def _value(row: Any) -> str:
-    return f"{row['estimate']:.4g} ({row['conf_low']:.4g} to {row['conf_high']:.4g})"

@@ -5,6 +5,7 @@ from hierbayes.datasets import load_dataset
 from hierbayes.intervals.confint import confint
 from hierbayes.intervals.likelihood_surface import likelihood_surface
 from hierbayes.intervals.profile import profile
+from hierbayes.marginal_means.emmeans import emmeans
 from hierbayes.model.model import Model
 from hierbayes.model.psychometric import psychometric
 from hierbayes.results.psychometric_fits import PsychometricFit
@@ -40,7 +41,8 @@ reml = hb.lmer("y ~ service + (service | d) + (1 | s)", ratings)"""
 CAKE_FORMULA = "angle ~ recipe * temp + (1 | replicate) + (1 | recipe:replicate)"
 CAKE_MODEL = f"""\
 cake = hb.load_dataset("cake")
-reml = hb.lmer("{CAKE_FORMULA}", cake)"""
+reml = hb.lmer("{CAKE_FORMULA}", cake)
+means = hb.emmeans(reml, "recipe", contrasts="pairwise")"""
 
 
 TOUCH_FORMULA = "faster ~ speed * vibration + (speed | subject)"
@@ -80,7 +82,11 @@ def fit_gallery() -> tuple[GallerySource, ...]:
             name=CAKE,
             heading="replicates crossed with recipes",
             setup=CAKE_MODEL,
-            values={"cake": cake, "reml": Model(CAKE_FORMULA, cake).fit()},
+            values={
+                "cake": cake,
+                "reml": (mixed := Model(CAKE_FORMULA, cake).fit()),
+                "means": emmeans(mixed, "recipe", contrasts="pairwise"),
+            },
         ),
         GallerySource(
             name=TOUCH,

@@ -106,6 +106,8 @@ ENTRIES = (
         options={"x": "temp", "by": "recipe", "points": "residuals"},
         heights=(115, 115),
     ),
+    Entry(picture="estimates", source=SLEEP, given=("limits",), heights=(70, 60)),
+    Entry(picture="estimates", source=CAKE, given=("means",), heights=(100, 110)),
     Entry(
         picture="compare",
         source=SLEEP,
@@ -178,10 +180,12 @@ def draw(entry: Entry, source: GallerySource, width_mm: float) -> "Figure":
     function = getattr(plots, entry.picture)
     height = entry.heights[WIDTHS_MM.index(width_mm)]
     figure = Figure(figsize=inches(width_mm, height))
-    takes_ax = "ax" in inspect.signature(function).parameters
+    known = inspect.signature(function).parameters
     with drawing(figure):
         any_figure(figure, width_mm=width_mm, height_mm=height)
-        into = {"ax": figure.add_subplot()} if takes_ax else {"figure": figure}
+        into: dict[str, Any] = {"figure": figure}
+        if "ax" in known:  # pictures on a sheet take a figure as well as axes
+            into = {"ax": figure if "width" in known else figure.add_subplot()}
         values = {name: source.values[value] for name, value in entry.values.items()}
         given = [source.values[name] for name in entry.given]
         function(*given, **entry.options, **values, **into)
