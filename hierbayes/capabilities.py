@@ -342,6 +342,15 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="new-responses-of-fixed-groups",
+        feature="Intervals of new responses of new groups of a factor that is a predictor, too",
+        kinds=EVERY,
+        sentence=(
+            "interval='prediction' with target='new groups': {factor} is a predictor of the fixed "
+            "part, too, so a row of it is no new group."
+        ),
+    ),
+    Limit(
         key="draws-of-delta-method",
         feature="Draws of predictions, comparisons and slopes by the delta method",
         kinds=("REML", "ML", "glmer"),

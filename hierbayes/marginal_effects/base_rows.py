@@ -26,6 +26,7 @@ from hierbayes.prediction.data_rows import (
     constant,
     crossed,
     is_category,
+    response_columns,
     rows_of,
     typical_value,
 )
@@ -149,7 +150,9 @@ def _given(
             raise OptionError(
                 f"by: the data have no column {name!r}{did_you_mean(name, table.names)}"
             )
-    wanted = tuple(dict.fromkeys((*(n for n in needed if is_own or n not in at), *by)))
+    new = response_columns(fit) if asked.interval == "prediction" else ()
+    own = (*(n for n in needed if is_own or n not in at), *(n for n in new if n in table.names))
+    wanted = tuple(dict.fromkeys((*own, *by)))
     if is_own:
         rows, labels = rows_of(fit, wanted), fit.design.row_labels
     else:

@@ -21,6 +21,7 @@ from hierbayes.marginal_effects.effect_words import over_words, scale_words, tar
 from hierbayes.marginal_effects.estimates import Estimates
 from hierbayes.marginal_effects.generalised import generalised_estimates
 from hierbayes.marginal_effects.linear import linear_estimates
+from hierbayes.marginal_effects.new_responses import new_response_estimates
 from hierbayes.marginal_effects.plan import Plan, plan_of
 from hierbayes.marginal_effects.posterior import posterior_estimates
 from hierbayes.marginal_effects.request import (
@@ -80,14 +81,17 @@ def predictions(fit: Fit, by: By = None, **options: Unpack[EffectOptions]) -> Ef
         Degrees of freedom of Gaussian fits, "satterthwaite" unless said.
     level : float
         Level of the intervals.
+    interval : "confidence" or "prediction"
+        Of expected responses, or of a new response of each row: of the target, and of new groups
+        with what groups differ by, as ``fit.predict``.
     centre : "mean" or "median"
         Of the draws of a posterior.
-    interval : "eti" or "hdi"
+    credible : "eti" or "hdi"
         Equal-tailed or shortest credible intervals.
     method : "delta" or "bootstrap"
         Standard errors by the delta method, or percentiles of refits of simulated responses.
     nsim, random_seed, n_jobs
-        Of the bootstrap: replicates, seed, workers.
+        Of the bootstrap: replicates, seed, workers; the seed of drawn new responses, too.
 
     Returns
     -------
@@ -118,6 +122,14 @@ def predictions(fit: Fit, by: By = None, **options: Unpack[EffectOptions]) -> Ef
     >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", cbpp)
     >>> hb.predictions(fit, "period", target="new groups").to_frame()["estimate"].round(3).tolist()
     [0.216, 0.097, 0.086, 0.057]
+
+    A new response of a new group:
+
+    >>> sleep = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> new = {"target": "new groups", "interval": "prediction", "over": "mean"}
+    >>> found = hb.predictions(sleep, at={"Days": [0, 9]}, **new).to_frame()
+    >>> found[["estimate", "conf_low", "conf_high"]].round(0).values.tolist()
+    [[251.0, 178.0, 325.0], [346.0, 206.0, 485.0]]
     """
     asked = EffectRequest(**options)
     check_request(fit, asked)
@@ -153,7 +165,7 @@ def comparisons(
         are tested, and have their intervals, as logs. A risk ratio is that of probabilities.
     **options
         As of ``hb.predictions``: ``at``, ``over``, ``target``, ``type``, ``weights``, ``ddf``,
-        ``level``, ``centre``, ``interval``, ``method``, ``nsim``, ``random_seed``, ``n_jobs``.
+        ``level``, ``centre``, ``credible``, ``method``, ``nsim``, ``random_seed``, ``n_jobs``.
 
     Returns
     -------
@@ -175,6 +187,7 @@ def comparisons(
     """
     asked = EffectRequest(**options)
     check_request(fit, asked)
+    _check_expected(asked)
     check_option("kind", kind, ComparisonKind)
     _check_ratio(fit, asked, kind)
     names = checked_variables(fit, x, _predictors(fit, asked))
@@ -226,6 +239,7 @@ def slopes(
     """
     asked = EffectRequest(**options)
     check_request(fit, asked)
+    _check_expected(asked)
     known = _predictors(fit, asked)
     if x is None:
         coded = _numbers(fit, known)
@@ -251,6 +265,15 @@ def _numbers(fit: Fit, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(n for n in names if not is_category(fit.design, n, used_column(fit, n)))
 
 
+def _check_expected(asked: EffectRequest) -> None:
+    """Refuse intervals of new responses where there are none."""
+    if asked.interval == "prediction":
+        raise OptionError(
+            "interval='prediction' is about new responses, which hb.predictions has; comparisons "
+            "and slopes are of expected ones."
+        )
+
+
 def _check_ratio(fit: Fit, asked: EffectRequest, kind: ComparisonKind) -> None:
     """Refuse ratios of what has none."""
     if kind == "difference":
@@ -260,11 +283,8 @@ def _check_ratio(fit: Fit, asked: EffectRequest, kind: ComparisonKind) -> None:
     if asked.type == "probability":
         return
     family = fit.response_family
-    if kind == "ratio":
-        if not family.predictor_is_expectation:
-            check_kind("ratio", family)
-        return
-    check_kind("odds_ratio", family)
+    if kind != "ratio" or not family.predictor_is_expectation:
+        check_kind(kind, family)
 
 
 def _check_apart(asked: EffectRequest, changes: Sequence[Change], change: Any) -> None:
@@ -299,9 +319,11 @@ def _table(
         linear=is_linear and kind == "difference",
     )
     found = _estimates(fit, plan, asked, is_contrast=what != "predictions")
+    if asked.interval == "prediction":
+        found = new_response_estimates(fit, base, plan, asked, found)
     labels, names = _labels(fit, asked, base, changes, what=what)
     frame = labels.assign(**found.columns(tested=what != "predictions"))
-    averaged = "" if by is False else "Average "
+    averaged = "" if by is False or asked.interval == "prediction" else "Average "
     title = f"{averaged}{KIND_TITLES[kind] if what == 'comparisons' else what.capitalize()}"
     lost = int((~plan.estimable).sum())
     missing = (

@@ -36,9 +36,9 @@ def posterior_estimates(fit: PosteriorFit, plan: Plan, asked: EffectRequest) -> 
     draws = plan.shown(values)
     draws[:, ~plan.estimable] = np.nan
     flat_values = draws.reshape(flat.n_draws, -1)
-    interval = credible_interval(flat_values, asked.level, asked.interval)
+    interval = credible_interval(flat_values, asked.level, asked.credible)
     middle = flat_values.mean(axis=0) if asked.centre == "mean" else np.median(flat_values, axis=0)
-    how = {"eti": "equal-tailed", "hdi": "highest density"}[asked.interval]
+    how = {"eti": "equal-tailed", "hdi": "highest density"}[asked.credible]
     return Estimates(
         estimate=middle,
         std_error=flat_values.std(axis=0, ddof=1),

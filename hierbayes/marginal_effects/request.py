@@ -10,6 +10,7 @@ from hierbayes.options import (
     Ddf,
     DrawsCentre,
     EffectMethod,
+    Interval,
     IntervalKind,
     PredictionType,
     Target,
@@ -35,8 +36,9 @@ class EffectOptions(TypedDict, total=False):
     weights: Any
     ddf: Ddf | None
     level: float
+    interval: Interval
     centre: DrawsCentre
-    interval: IntervalKind
+    credible: IntervalKind
     method: EffectMethod
     nsim: int
     random_seed: Any
@@ -62,8 +64,9 @@ class EffectRequest:
     weights : of the rows in averages: a column's name or an array of a number for each row
     ddf : degrees of freedom of a Gaussian fit's tests and intervals
     level : of the intervals
+    interval : of expected responses, "confidence", or of new responses, "prediction"
     centre : "mean" or "median" of the draws of a posterior
-    interval : "eti" (equal-tailed) or "hdi" (shortest) credible intervals
+    credible : "eti" (equal-tailed) or "hdi" (shortest) credible intervals
     method : "delta", or "bootstrap": percentiles of ``nsim`` refits of simulated responses
     nsim, random_seed, n_jobs : of the bootstrap
     """
@@ -75,8 +78,9 @@ class EffectRequest:
     weights: Any = None
     ddf: Ddf | None = None
     level: float = 0.95
+    interval: Interval = "confidence"
     centre: DrawsCentre = "mean"
-    interval: IntervalKind = "eti"
+    credible: IntervalKind = "eti"
     method: EffectMethod = "delta"
     nsim: int = 500
     random_seed: Any = None
@@ -88,7 +92,8 @@ class EffectRequest:
         check_option("type", self.type, PredictionType)
         check_option("method", self.method, EffectMethod)
         check_option("centre", self.centre, DrawsCentre)
-        check_option("interval", self.interval, IntervalKind)
+        check_option("interval", self.interval, Interval)
+        check_option("credible", self.credible, IntervalKind)
         if self.ddf is not None:
             check_option("ddf", self.ddf, Ddf)
         check_level(self.level)

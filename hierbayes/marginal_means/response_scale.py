@@ -19,7 +19,7 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.mean_ends import chance_of_no_mean, eta_ends, no_responses_there
-from hierbayes.options import ContrastKind
+from hierbayes.options import ComparisonKind, ContrastKind
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(61)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
@@ -112,7 +112,7 @@ class ResponseScale:
         return np.asarray(sum(parts))
 
 
-def check_kind(kind: ContrastKind, family: Family, *, of_categories: bool = False) -> None:
+def check_kind(kind: ComparisonKind, family: Family, *, of_categories: bool = False) -> None:
     """Refuse ratios of means that may be negative, and odds of what is no probability.
 
     ``of_categories`` says that the means are probabilities of ordered categories.
@@ -135,8 +135,8 @@ def check_kind(kind: ContrastKind, family: Family, *, of_categories: bool = Fals
             "type='link' are log odds ratios."
         )
     low, high = family.mean(np.array([-FAR, FAR])).tolist()
-    if kind == "odds_ratio" and not (min(low, high) >= 0 and max(low, high) <= 1):
+    if kind in ("odds_ratio", "risk_ratio") and not (min(low, high) >= 0 and max(low, high) <= 1):
         raise OptionError(
-            f"kind='odds_ratio' is for probabilities; the means of family={family.name!r} with "
+            f"kind={kind!r} is for probabilities; the means of family={family.name!r} with "
             f"link={family.link.name!r} are none. Ask for kind='ratio'."
         )

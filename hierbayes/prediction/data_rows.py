@@ -181,6 +181,14 @@ def columns_needed(fit: Fit, *, effects: bool, groups: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*names, *mean.grouping_columns()) if groups else names))
 
 
+def response_columns(fit: Fit) -> tuple[str, ...]:
+    """Columns of the rows used that say how a response varies: its weights, known sds or trials."""
+    source = fit.design.rows.precision_source
+    names = () if source is None else names_in(argument_expression(source, fit.spec.table))
+    trials = fit.response_family.counts_trials and fit.design.y.ndim > 1
+    return (*names, *names_in(fit.design.formula.response)) if trials else names
+
+
 def typical_value(column: Vector, *, coded: bool) -> Any:
     """Return the mean of a number, or the most frequent category or truth value.
 

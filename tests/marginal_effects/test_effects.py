@@ -291,6 +291,27 @@ def test_a_mean_that_hangs_on_further_parameters_has_their_uncertainty():
     assert row["conf_high"] == pytest.approx(mean * np.exp(norm.ppf(0.975) * se / mean), rel=1e-7)
 
 
+def test_new_responses_have_the_intervals_of_predict(sleep, cbpp):
+    new = {"Days": [0, 9], "Subject": ["somebody"] * 2}
+    groups = {"typical group": "none", "new groups": "all"}
+    for target, own in groups.items():
+        found = hb.predictions(
+            sleep, at={"Days": [0, 9]}, over="mean", target=target, interval="prediction"
+        )
+        expected = sleep.predict(new, groups=own, new_levels="population", interval="prediction")
+        columns = ("estimate", "std_error", "conf_low", "conf_high")
+        np.testing.assert_allclose(numbers(found, *columns), expected, rtol=1e-10)
+    options = {"target": "new groups", "interval": "prediction", "random_seed": 1}
+    found = hb.predictions(cbpp, False, **options).to_frame()
+    trials = hb.load_dataset("cbpp")["size"]  # limits are shares of so many
+    high = found["conf_high"] * trials
+    np.testing.assert_allclose(high, np.round(high), atol=1e-9)
+    mean = hb.predictions(cbpp, "period", target="new groups").to_frame()
+    assert found["estimate"][0] == pytest.approx(mean["estimate"][0], rel=1e-10)
+    with pytest.raises(hb.OptionError, match="averages over rows that differ"):
+        hb.predictions(cbpp, interval="prediction")
+
+
 # what is asked for
 
 
@@ -424,6 +445,7 @@ def test_for_whom_stands_above_the_table(sleep, cbpp):
             hb.NotSupportedError,
             "groups of its own",
         ),
+        (lambda f: hb.slopes(f, interval="prediction"), hb.OptionError, "hb.predictions has"),
         (lambda f: hb.slopes(f).draws(), hb.NotSupportedError, "the delta method has none"),
     ],
 )
