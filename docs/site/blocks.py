@@ -115,3 +115,13 @@ def _again(last: Any, names: dict[str, Any]) -> Any:
             return eval(last, names)
 
     return value
+
+
+def cells_of_tables(text: str) -> list[str]:
+    """Return the code in the last column of the tables of a page that holds more than a name."""
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    found = []
+    for row in rows:
+        last = re.split(r"(?<!\\)\|", row)[-2].replace(r"\|", "|")
+        found += [code for code in re.findall(r"`([^`]+)`", last) if re.search(r"[.(]", code)]
+    return found

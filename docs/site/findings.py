@@ -1,6 +1,7 @@
 """The codes of findings in the source, and the pages that explain them."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import hierbayes
@@ -10,11 +11,15 @@ PACKAGE = Path(hierbayes.__file__).parent
 NAMED = {"CODE"}  # constants of modules that hold a code
 
 
+@cache
 def codes_in_source() -> dict[str, list[str]]:
     """Return each code that the package gives a finding, and the modules that do."""
     found: dict[str, list[str]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if "Finding(" not in text:
+            continue
+        tree = ast.parse(text)
         constants = _constants(tree)
         place = str(path.relative_to(PACKAGE))
         for node in ast.walk(tree):
