@@ -20,7 +20,8 @@ PAGES = {
     "README.md": (ROOT / "README.md").read_text(encoding="utf-8"),
 }
 WITH_CODE = sorted(name for name, text in PAGES.items() if blocks_of(text))
-TABLES = sorted(name for name in PAGES if name.startswith("from/") and "index" not in name)
+PATTERNS = {"from/index.md", "from/marginaleffects.md"}  # whose calls are of names in general
+TABLES = sorted(name for name in PAGES if name.startswith("from/") and name not in PATTERNS)
 # pages whose blocks take a few hundredths of a second: together a second or two
 QUICK = (
     "findings/errors.md",
