@@ -783,7 +783,25 @@ _ROWS = (
         key="influence-without-levels",
         feature="Influence of levels where there are none",
         kinds=LIKELIHOOD,
-        sentence="influence leaves out levels; this model has no grouping factor.",
+        sentence=(
+            "influence leaves out levels; this model has no grouping factor. rows=True looks at "
+            "each row."
+        ),
+    ),
+    Limit(
+        key="influence-undetermined",
+        feature="Influence of rows on a fit that the data do not determine",
+        kinds=LIKELIHOOD,
+        sentence="The influence of rows can't be told of this fit. {note}",
+    ),
+    Limit(
+        key="influence-of-categories",
+        feature="Influence of rows on ordinal fits",
+        kinds=("glmer",),
+        sentence=(
+            "The influence of single rows is not available for family={family!r}; "
+            "hb.influence(fit) without rows= leaves out levels."
+        ),
     ),
     Limit(
         key="residual-pictures",

@@ -307,6 +307,8 @@ _NAMES = (
     Name(("plot", "plot_model"), "R, brms",
          "one of the pictures in hb.plot, such as hb.plot.effects(fit), or hb.check(fit).plot()"),
     Name(("check_model", "simulateResiduals"), "performance, DHARMa", "hb.check(fit)"),
+    Name(("cooks_distance", "hatvalues", "rstudent", "rstandard", "dfbetas", "get_influence"),
+         "lme4, statsmodels", "hb.influence(fit, rows=True)"),
     Name(("posterior_summary", "fixed_effects_summary"), "brms", "fit.tidy()"),
     Name(("posterior_epred",), "brms", "fit.predict()"),
     Name(("posterior_linpred",), "brms", "fit.predict(type='link')"),

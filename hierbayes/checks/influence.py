@@ -1,4 +1,4 @@
-"""What every level of a grouping factor does to the estimates: the fit without it, exactly.
+"""What every level of a grouping factor, or row, does to the estimates: the fit without it.
 
 Each refit works on the cross-products of the other rows and starts from the fit's own theta; those
 of a generalised fit are one batched search with rows left out. Cook's
@@ -20,6 +20,7 @@ import pandas as pd
 from hierbayes.arrays import BoolArray, FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
+from hierbayes.checks.row_influence import row_influence
 from hierbayes.design.design import GroupingFactor
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.kernel import of_other_levels
@@ -28,6 +29,7 @@ from hierbayes.gaussian.products import products_of
 from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.generalised_refits import Refitter
 from hierbayes.likelihood.lmm import fit_lmm
+from hierbayes.options import check_flag
 from hierbayes.results.generalised_fit import GeneralisedFit, generalised_values
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -39,20 +41,34 @@ MOST_LEVELS = 500  # a refit each
 
 
 @checked_call("hb.influence")
-def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
-    """Refit without each level of a grouping factor in turn.
+def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = False) -> pd.DataFrame:
+    """Say what each level of a grouping factor, or each row, does to the estimates.
 
     Parameters
     ----------
     fit : LikelihoodFit
-    group : grouping factor; the one with the fewest levels unless said
+    group : grouping factor, each level of which is left out in turn by a refit; the one with the
+        fewest levels unless said
+    rows : bool
+        Every row instead, at the estimates of theta, without refitting: lme4's ``hatvalues``,
+        ``rstudent`` and ``cooks.distance``.
 
     Returns
     -------
     pandas.DataFrame
-        Index the levels; columns ``n`` (rows left out), ``cooks_distance``, and per parameter (by
-        lme4's names: sds, correlations, sigma, fixed effects) its value without the level; NaN
-        where the other rows do not determine it. ``attrs["estimates"]`` has those of all rows.
+        Of rows: index the labels of the rows used; ``fitted``, ``residual`` (response units),
+        ``leverage`` (0 to 1, random effects included), ``studentised_internal``,
+        ``studentised_external`` (the residual sd without the row), ``cooks_distance`` (of the
+        fixed effects without the row, as for levels), ``cooks_distance_conditional`` (lme4's
+        ``cooks.distance``, which counts the leverage of the random effects), ``covratio`` (of the
+        fixed effects' covariance matrix without the row), and ``dfbetas[Days]`` of each
+        coefficient (how far it moves without the row, in its standard errors). Exact at the theta
+        of the fit; of a generalised fit one step towards the estimates without the row.
+
+        Of levels: index the levels; columns ``n`` (rows left out), ``cooks_distance``, and per
+        parameter (by lme4's names: sds, correlations, sigma, fixed effects) its value without the
+        level; NaN where the other rows do not determine it. ``attrs["estimates"]`` has those of
+        all rows.
 
     Raises
     ------
@@ -65,9 +81,15 @@ def influence(fit: LikelihoodFit, group: str | None = None) -> pd.DataFrame:
     >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
     >>> hb.influence(fit)["cooks_distance"].idxmax()
     '309'
+    >>> hb.influence(fit, rows=True)["studentised_external"].abs().idxmax()
+    56
     """
     if not isinstance(fit, LinearFit | GeneralisedFit):
         raise not_supported("influence-of-posterior", given=type(fit).__name__)
+    if check_flag("rows", rows, "True (each row) or False (each level)"):
+        if group is not None:
+            raise OptionError("rows=True looks at each row and group= at levels; give one of them.")
+        return row_influence(fit)
     factor = fit.design.factors[_position(fit, group)]
     J = factor.levels.size
     if J > MOST_LEVELS:

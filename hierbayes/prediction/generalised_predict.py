@@ -202,7 +202,7 @@ def _limits(
 
 
 @record
-class _Error:
+class EtaError:
     """What the error of eta of m rows is made of.
 
     Attributes
@@ -220,7 +220,7 @@ class _Error:
 
 
 def _limits_of_categories(
-    fit: GeneralisedFit, eta: FloatArray, error: _Error, asked: PredictionRequest
+    fit: GeneralisedFit, eta: FloatArray, error: EtaError, asked: PredictionRequest
 ) -> list[FloatArray]:
     """Return the four columns of the mean category (m,), or of each probability (m (K + 1),)."""
     shares, slopes = fit.category_probabilities(eta), fit.category_slopes(eta)
@@ -260,25 +260,35 @@ def _spreads(factor: GroupingFactor, asked: PredictionRequest) -> BoolArray:
 
 def _error(
     fit: GeneralisedFit, rows: NewRows, chosen: tuple[str, ...], asked: PredictionRequest
-) -> _Error:
+) -> EtaError:
     """Say what the error of eta of the rows is made of."""
-    lines = np.pad(rows.X[:, fit.kept], ((0, 0), (0, fit.n_thresholds)))
-    total = np.zeros(lines.shape[0])
     effects = [f if f.name in chosen and (f.codes >= 0).any() else None for f in rows.factors]
-    if any(effects) and len(effects) > 1:
-        total, moved = _of_several(fit, effects)
-        lines -= moved
-    elif any(effects):
-        (factor,) = rows.factors
-        known = factor.codes >= 0
-        codes, z = factor.codes[known], factor.z[known]
-        total[known] += np.einsum("ni,nij,nj->n", z, fit.mode_covariances[0][codes], z)
-        lines[known] -= np.einsum("nqp,nq->np", _moved(fit)[codes], z)
+    found = error_parts(fit, rows.X[:, fit.kept], effects)
+    total, lines = found.given, found.lines
     for position, factor in enumerate(rows.factors):
         drawn = _spreads(factor, asked) & (factor.name in chosen)
         if drawn.any():
             total[drawn] += ((factor.z[drawn] @ fit.effect_roots[position]) ** 2).sum(axis=1)
-    return _Error(given=total, lines=lines)
+    return EtaError(given=total, lines=lines)
+
+
+def error_parts(
+    fit: GeneralisedFit, X: FloatArray, effects: Sequence[GroupingFactor | None]
+) -> EtaError:
+    """Say what the error of eta is made of in rows of X (m, p) with effects of fitted levels."""
+    lines = np.pad(X, ((0, 0), (0, fit.n_thresholds)))
+    total = np.zeros(lines.shape[0])
+    if any(effects) and len(effects) > 1:
+        total, moved = _of_several(fit, effects)
+        lines -= moved
+    elif any(effects):
+        (factor,) = effects
+        assert factor is not None
+        known = factor.codes >= 0
+        codes, z = factor.codes[known], factor.z[known]
+        total[known] += np.einsum("ni,nij,nj->n", z, fit.mode_covariances[0][codes], z)
+        lines[known] -= np.einsum("nqp,nq->np", _moved(fit)[codes], z)
+    return EtaError(given=total, lines=lines)
 
 
 @once_a_fit

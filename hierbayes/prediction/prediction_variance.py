@@ -233,8 +233,21 @@ def _blocks(n: int, size: int) -> Iterator[slice]:
 def _with_fitted(kernel: Kernel, at: Evaluation, rows: _Rows) -> tuple[FloatArray, FloatArray]:
     """Return w-hat up to a constant, and a(theta), both (T, m)."""
     T, m, p = at.theta.shape[0], rows.X.shape[0], rows.X.shape[1]
-    spread, covariances = _level_parts(kernel, at, rows.groups)
     predicted, relative = np.empty((T, m)), np.empty((T, m))
+    for some, D, square in _images(kernel, at, rows):
+        relative[:, some] = square
+        predicted[:, some] = -np.sqrt(at.pwrss)[:, None] * D[..., p]
+    if len(rows.groups) > 1:
+        relative += _between(kernel, at, rows.groups)
+    return predicted, relative
+
+
+def _images(
+    kernel: Kernel, at: Evaluation, rows: _Rows
+) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+    """Blocks of rows, C'(d, .) (T, rows, p + 1), and a(theta) but for what is between factors."""
+    T, m, p = at.theta.shape[0], rows.X.shape[0], rows.X.shape[1]
+    spread, covariances = _level_parts(kernel, at, rows.groups)
     q = max((group.z.shape[1] for group in rows.groups), default=1)
     for some in _blocks(m, T * q * (p + 1 + q)):
         D = rows.X[some] @ at.orthonormal[:, :p]
@@ -244,11 +257,43 @@ def _with_fitted(kernel: Kernel, at: Evaluation, rows: _Rows) -> tuple[FloatArra
         for group, cov in zip(rows.groups, covariances, strict=True):
             z = group.z[some]
             square += np.einsum("ma,tmab,mb->tm", z, cov[:, group.codes[some]], z)
-        relative[:, some] = square
-        predicted[:, some] = -np.sqrt(at.pwrss)[:, None] * D[..., p]
-    if len(rows.groups) > 1:
-        relative += _between(kernel, at, rows.groups)
-    return predicted, relative
+        yield some, D, square
+
+
+@record
+class RowImages:
+    """The rows of a fit in the metric of its mixed-model equations.
+
+    Attributes
+    ----------
+    relative : array, shape (n,), (x, z)'M^-1(x, z) with M the matrix of the equations over sigma^2:
+        the variance of each fitted value over that of a residual of weight 1
+    image : array, shape (n, p), R'd with R R' = (X'V^-1X)^-1 and d of the header
+    root : array, shape (p, p), R on the scale of the coefficients
+    """
+
+    relative: FloatArray
+    image: FloatArray
+    root: FloatArray
+
+
+def row_images(fit: LinearFit) -> RowImages:
+    """Return the rows that were fitted in the metric of the fit."""
+    kernel, at, design = fit.kernel, fit.at, fit.design
+    nothing = np.zeros(fit.nobs, dtype=np.bool_)
+    groups = [
+        GroupRows(position=position, codes=factor.codes, z=factor.z, drawn=nothing)
+        for position, factor in enumerate(design.factors)
+    ]
+    X = design.X[:, fit.kept]
+    rows, p = _in_basis(kernel, X, groups), X.shape[1]
+    relative, image = np.empty(fit.nobs), np.empty((fit.nobs, p))
+    for some, D, square in _images(kernel, at, rows):
+        relative[some], image[some] = square[0], D[0, :, :p]
+    if len(groups) > 1:
+        relative += _between(kernel, at, rows.groups)[0]
+    root = kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p]
+    return RowImages(relative=relative, image=image, root=root)
 
 
 def _combined(

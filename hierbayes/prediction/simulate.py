@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.capabilities import not_supported
 from hierbayes.intervals.resampling import drawn_responses
 from hierbayes.options import SimulatedGroups, check_count, check_option, random_generator
-from hierbayes.prediction.simulate_rows import simulate_rows
+from hierbayes.prediction.simulate_rows import check_determined, simulate_rows
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 
@@ -44,8 +43,7 @@ def simulate(
     if changes_something(**changes):
         return simulate_rows(fit, nsim=nsim, random_seed=random_seed, **changes)
     check_count("nsim", nsim)
-    if np.isnan(fit.deviance):
-        raise not_supported("responses-undetermined", note=fit.undetermined_note)
+    check_determined(fit)
     rng = random_generator(random_seed)
     y = np.repeat(fit.fixed_part[:, None], nsim, axis=1)
     for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):

@@ -93,8 +93,7 @@ def estimates(fit: LikelihoodFit, count: int) -> FlatDraws:
     NotSupportedError
         If the data do not determine them.
     """
-    if np.isnan(fit.deviance):
-        raise not_supported("responses-undetermined", note=fit.undetermined_note)
+    check_determined(fit)
     found, design = fit.varcorr(), fit.design
     sd = [np.zeros(len(factor.columns)) for factor in design.factors]
     for term, own in zip(design.terms, found.terms, strict=True):
@@ -117,6 +116,12 @@ def estimates(fit: LikelihoodFit, count: int) -> FlatDraws:
         b=tuple(map(repeated, fit.modes)),
         family={name: repeated(value) for name, value in family.items()},
     )
+
+
+def check_determined(fit: LikelihoodFit) -> None:
+    """Raise NotSupportedError of a fit that the data do not determine."""
+    if np.isnan(fit.deviance):
+        raise not_supported("responses-undetermined", note=fit.undetermined_note)
 
 
 def _parameters(fit: Fit, nsim: int, rng: np.random.Generator) -> FlatDraws:
