@@ -15,6 +15,7 @@ from numba import njit
 
 from hierbayes.arrays import FloatArray, Int64Array
 from hierbayes.families.recorded import BINARY, UNARY
+from hierbayes.linalg.exponentials import exponentials
 
 CODES = {name: code for code, name in enumerate((*UNARY, *BINARY, "where"))}
 BLOCK = 64  # rows worked on at once: what stays in the nearest cache
@@ -35,12 +36,6 @@ AND, OR, WHERE = (CODES[n] for n in ("logical_and", "logical_or", "where"))
 ROOT_HALF = math.sqrt(0.5)
 LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 LEFT_TAIL = -30.0  # below, Phi by the continued fraction of Mills' ratio: it underflows
-# exp(x) is zero below and infinite above, within what a number holds.
-LOWEST, HIGHEST = -708.0, 709.0
-LOG2_E, LOG_2_HIGH, LOG_2_LOW = 1 / math.log(2), 6.93145751953125e-1, 1.42860682030941723212e-6
-SHIFT = 1.5 * 2.0**52  # added, it leaves a whole number in the last bits
-F2, F3, F4, F5, F6, F7 = (1 / math.factorial(k) for k in range(2, 8))
-F8, F9, F10, F11, F12, F13 = (1 / math.factorial(k) for k in range(8, 14))
 LARGE = 10.0  # arguments from which the asymptotic series of digamma is exact
 LARGE_BESSEL = 30.0  # arguments from which the asymptotic series of I0 and I1 is exact
 
@@ -103,30 +98,6 @@ def _scaled_bessel(order: int, x: float) -> float:
         term *= ((2 * k - 1) ** 2 - 4.0 * order**2) / (8.0 * k * x)
         total += term
     return total / math.sqrt(2 * math.pi * x)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def exponentials(x: FloatArray, out: FloatArray, spare: FloatArray, m: int) -> None:
-    """Set the first m of ``out`` to exp(x), in loops that a processor does many of at once.
-
-    With x = n log 2 + r and |r| below 0.35, exp(r) is its Taylor polynomial and 2^n is written as
-    the bits of a number. ``spare`` (2, m or more) is room to work in.
-    """
-    shifted, power = spare[0], spare[1]
-    bits, power_bits = shifted.view(np.int64), power.view(np.int64)
-    for i in range(m):
-        v = min(max(x[i], LOWEST), HIGHEST)
-        shifted[i] = v * LOG2_E + SHIFT  # n in the last bits
-        n = shifted[i] - SHIFT
-        r = (v - n * LOG_2_HIGH) - n * LOG_2_LOW
-        p = (((F13 * r + F12) * r + F11) * r + F10) * r + F9
-        p = ((((p * r + F8) * r + F7) * r + F6) * r + F5) * r + F4
-        out[i] = (((p * r + F3) * r + F2) * r + 1.0) * r + 1.0
-    for i in range(m):
-        power_bits[i] = (bits[i] + 1023) << 52
-    for i in range(m):
-        found = out[i] * power[i]
-        out[i] = math.inf if x[i] > HIGHEST else (0.0 if x[i] < LOWEST else found)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -20,11 +20,13 @@ from numba import njit
 from scipy.special import gammaln
 
 from hierbayes.arrays import FloatArray, Int64Array, IntArray, record
+from hierbayes.linalg.exponentials import exponentials, logarithms
 
-SEGMENT = 16  # factors of a product, whose logarithm is taken then
-# Largest eta for which exp is taken: 16 times 40 is less than 709; beyond, log(1 + exp(eta)) is eta
-# in every digit.
-LARGEST = 40.0
+LANES = 64  # points worked on at once
+SEGMENT = 16  # rows of a level whose exp is taken at once
+LOG_2 = math.log(2.0)
+LARGEST = 700.0  # log of the largest product whose logarithm is taken
+MOST_HALVES = 1000  # factors between one and two whose product is a number
 MOST_KINDS = 4  # different z of rows for which exp is taken once a level and not once a row
 
 
@@ -170,87 +172,154 @@ def _at_every_node(b: Sequence[FloatArray]) -> FloatArray:
     return np.ascontiguousarray(every[0] if len(every) == 1 else np.concatenate(every, axis=2))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _log_density(  # type: ignore[no-untyped-def]
     is_count, is_single, base, effects, z, kinds, kind, wy, weights, ends, constant, slopes, out
 ):
+    """Write the sums of ``RowSums.log_density``, for some points (lanes) at a time."""
     J, T, Q, M = effects.shape
     K = kinds.shape[0]
-    common, product = np.empty((max(K, 1), M)), np.empty(M)
-    odds = np.empty(np.diff(ends).max())
+    width = max(SEGMENT, M) * LANES
+    own, common = np.empty((Q, M * LANES)), np.empty((max(K, 1), M * LANES))
+    total, product = np.empty(M * LANES), np.empty(M * LANES)
+    x, e, spare = np.empty(width), np.empty(width), np.empty((2, width))
+    linear = np.empty(LANES)
     for j in range(J):
-        first, last = ends[j], ends[j + 1]
-        for t in range(T):
-            linear, top = constant[j], -np.inf
-            for i in range(first, last):
-                linear += wy[i] * base[i, t]
-                top = max(top, base[i, t])
-            highest = -np.inf
-            for m in range(M):
-                total = linear
-                for a in range(Q):
-                    total += slopes[j, a] * effects[j, t, a, m]
-                out[j, t, m] = total
-                product[m] = 1.0
+        for t in range(0, T, LANES):
+            L = min(LANES, T - t)
+            for a in range(Q):
+                for m in range(M):
+                    for c in range(L):
+                        own[a, m * L + c] = effects[j, t + c, a, m]
+            _linear(base, own, wy, slopes, constant, ends, j, t, L, M, linear, total)
+            highest = -math.inf
             for k in range(K):
-                for m in range(M):
-                    own = 0.0
-                    for a in range(Q):
-                        own += kinds[k, a] * effects[j, t, a, m]
-                    highest = max(highest, own)
-                    common[k, m] = math.exp(own)
-            if K > 0 and top + highest < LARGEST:
+                for f in range(M * L):
+                    x[f] = 0.0
+                for a in range(Q):
+                    for f in range(M * L):
+                        x[f] += kinds[k, a] * own[a, f]
+                for f in range(M * L):
+                    highest = max(highest, x[f])
+                exponentials(x, common[k], spare, M * L)
+            for f in range(M * L):
+                product[f] = 1.0
+            size = 0.0  # of the log of the product, at most
+            for first in range(ends[j], ends[j + 1], SEGMENT):
+                last = min(first + SEGMENT, ends[j + 1])
+                top = -math.inf
                 for i in range(first, last):
-                    odds[i - first] = math.exp(base[i, t])
-                for m in range(M):
-                    out[j, t, m] -= _second_part(
-                        is_count, is_single, odds, common[:, m], kind, weights, first, last
-                    )
-                continue
-            factors = 0
-            for i in range(first, last):
-                factors += 1
-                for m in range(M):
-                    eta = base[i, t]
-                    for a in range(Q):
-                        eta += z[a, i] * effects[j, t, a, m]
-                    if is_count:
-                        out[j, t, m] -= weights[i] * math.exp(eta)
-                    elif eta > LARGEST:
-                        out[j, t, m] -= weights[i] * eta
-                    elif is_single:
-                        product[m] *= 1.0 + math.exp(eta)
+                    for c in range(L):
+                        x[(i - first) * L + c] = base[i, t + c]
+                        top = max(top, base[i, t + c])
+                grows = (last - first) * (max(top + highest, 0.0) + LOG_2)
+                is_common = K > 0 and grows < LARGEST
+                if not is_common:
+                    grows = (last - first) * LOG_2
+                if is_single and not is_count and size + grows > LARGEST:
+                    _take_logarithms(product, total, e, spare, M * L)
+                    size = 0.0
+                size += grows
+                if is_common:
+                    exponentials(x, e, spare, (last - first) * L)
+                for i in range(first, last):
+                    if is_common:
+                        odds = e[(i - first) * L : (i - first) * L + L]
+                        _add_common(
+                            is_count, is_single, odds, common[kind[i]], weights[i], product, total,
+                            x, spare, L, M,
+                        )  # fmt: skip
                     else:
-                        out[j, t, m] -= weights[i] * math.log(1.0 + math.exp(eta))
-                if is_single and (factors == SEGMENT or i == last - 1):
-                    for m in range(M):
-                        out[j, t, m] -= math.log(product[m])
-                        product[m] = 1.0
-                    factors = 0
+                        for m in range(M):
+                            for c in range(L):
+                                x[m * L + c] = base[i, t + c]
+                        for a in range(Q):
+                            for f in range(M * L):
+                                x[f] += z[a, i] * own[a, f]
+                        _add_own(
+                            is_count, is_single, x, weights[i], product, total, e, spare, M * L
+                        )
+            if is_single and not is_count:
+                _take_logarithms(product, total, e, spare, M * L)
+            for c in range(L):
+                for m in range(M):
+                    out[j, t + c, m] = total[m * L + c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _second_part(  # type: ignore[no-untyped-def]
-    is_count, is_single, odds, common, kind, weights, first, last
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _linear(  # type: ignore[no-untyped-def]
+    base, own, wy, slopes, constant, ends, j, t, L, M, linear, total
 ):
-    """Sum of n log(1 + exp(eta)) or exp(eta) where exp(eta) is a product."""
-    total = 0.0
-    if is_count:
-        for i in range(first, last):
-            total += weights[i] * odds[i - first] * common[kind[i]]
-    elif not is_single:
-        for i in range(first, last):
-            total += weights[i] * math.log(1.0 + odds[i - first] * common[kind[i]])
-    else:
-        for start in range(first, last, SEGMENT):
-            product = 1.0
-            for i in range(start, min(start + SEGMENT, last)):
-                product *= 1.0 + odds[i - first] * common[kind[i]]
-            total += math.log(product)
-    return total
+    """Set the totals of L points and M nodes to the part that is linear in eta."""
+    for c in range(L):
+        linear[c] = constant[j]
+    for i in range(ends[j], ends[j + 1]):
+        for c in range(L):
+            linear[c] += wy[i] * base[i, t + c]
+    for m in range(M):
+        for c in range(L):
+            total[m * L + c] = linear[c]
+    for a in range(own.shape[0]):
+        for f in range(M * L):
+            total[f] += slopes[j, a] * own[a, f]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _take_logarithms(product, total, logs, spare, m):  # type: ignore[no-untyped-def]
+    """Take the logs of products from the totals, and begin the products again."""
+    logarithms(product, logs, spare, m)
+    for f in range(m):
+        total[f] -= logs[f]
+        product[f] = 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add_common(  # type: ignore[no-untyped-def]
+    is_count, is_single, odds, common, weight, product, total, x, spare, L, M
+):
+    """Add a row whose exp(eta) is a product of its own odds (L,) and those of a kind (M, L)."""
+    if is_count:
+        for m in range(M):
+            for c in range(L):
+                total[m * L + c] -= weight * odds[c] * common[m * L + c]
+    elif is_single:
+        for m in range(M):
+            for c in range(L):
+                product[m * L + c] *= 1.0 + odds[c] * common[m * L + c]
+    else:
+        for m in range(M):
+            for c in range(L):
+                x[m * L + c] = 1.0 + odds[c] * common[m * L + c]
+        logarithms(x, x, spare, M * L)
+        for f in range(M * L):
+            total[f] -= weight * x[f]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add_own(  # type: ignore[no-untyped-def]
+    is_count, is_single, eta, weight, product, total, e, spare, m
+):
+    """Add a row with its own eta at each of m points and nodes, as large as it may be."""
+    if not is_count:
+        for f in range(m):
+            total[f] -= weight * max(eta[f], 0.0)
+            eta[f] = -abs(eta[f])
+    exponentials(eta, e, spare, m)
+    if is_count:
+        for f in range(m):
+            total[f] -= weight * e[f]
+    elif is_single:
+        for f in range(m):
+            product[f] *= 1.0 + e[f]
+    else:
+        for f in range(m):
+            e[f] += 1.0
+        logarithms(e, e, spare, m)
+        for f in range(m):
+            total[f] -= weight * e[f]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _moments(  # type: ignore[no-untyped-def]
     is_count,
     is_single,
@@ -268,44 +337,74 @@ def _moments(  # type: ignore[no-untyped-def]
     row_slope,
     row_weight,
 ):
+    """Write the sums of ``RowSums.moments``, for some points (lanes) at a time."""
     J, T, Q = effects.shape
+    own, first = np.empty((Q, LANES)), np.empty((Q, LANES))
+    second = np.empty((Q * (Q + 1) // 2, LANES))
+    eta, e, spare = np.empty(LANES), np.empty(LANES), np.empty((2, LANES))
+    total, product = np.empty(LANES), np.empty(LANES)
+    pull, weight = np.empty(LANES), np.empty(LANES)
     for j in range(J):
-        for t in range(T):
-            total, product, factors = 0.0, 1.0, 0
+        for t in range(0, T, LANES):
+            L = min(LANES, T - t)
             for a in range(Q):
-                slope[j, t, a] = 0.0
-                for b in range(Q):
-                    curvature[j, t, a, b] = 0.0
+                for c in range(L):
+                    own[a, c] = effects[j, t + c, a]
+            first[:], second[:], total[:], product[:] = 0.0, 0.0, 0.0, 1.0
+            factors = 0
             for i in range(ends[j], ends[j + 1]):
-                eta = base[i, t]
+                for c in range(L):
+                    eta[c] = base[i, t + c]
                 for a in range(Q):
-                    eta += z[a, i] * effects[j, t, a]
+                    for c in range(L):
+                        eta[c] += z[a, i] * own[a, c]
                 if is_count:
-                    weight = math.exp(eta)
-                    pull = y[i] - weight
-                    total += counts[i] * (y[i] * eta - weight)
+                    exponentials(eta, weight, spare, L)
+                    for c in range(L):
+                        pull[c] = y[i] - weight[c]
+                        total[c] += counts[i] * (y[i] * eta[c] - weight[c])
                 else:
-                    small = math.exp(-abs(eta))
-                    share = 1.0 / (1.0 + small)
-                    mean = share if eta > 0 else small * share
-                    pull, weight = y[i] - trials[i] * mean, trials[i] * small * share * share
-                    total += counts[i] * (y[i] * eta - trials[i] * max(eta, 0.0))
+                    for c in range(L):
+                        total[c] += counts[i] * (y[i] * eta[c] - trials[i] * max(eta[c], 0.0))
+                        pull[c] = -abs(eta[c])
+                    exponentials(pull, e, spare, L)
+                    for c in range(L):
+                        share = 1.0 / (1.0 + e[c])
+                        mean = share if eta[c] > 0 else e[c] * share
+                        pull[c] = y[i] - trials[i] * mean
+                        weight[c] = trials[i] * e[c] * share * share
                     if is_single:
-                        product *= 1.0 + small
+                        for c in range(L):
+                            product[c] *= 1.0 + e[c]
                         factors += 1
-                        if factors == SEGMENT:
-                            total -= math.log(product)
-                            product, factors = 1.0, 0
+                        if factors == MOST_HALVES:
+                            _take_logarithms(product, total, e, spare, L)
+                            factors = 0
                     else:
-                        total -= counts[i] * trials[i] * math.log(1.0 + small)
+                        for c in range(L):
+                            e[c] += 1.0
+                        logarithms(e, e, spare, L)
+                        for c in range(L):
+                            total[c] -= counts[i] * trials[i] * e[c]
                 if with_rows:
-                    row_slope[t, i], row_weight[t, i] = pull, weight
+                    for c in range(L):
+                        row_slope[t + c, i], row_weight[t + c, i] = pull[c], weight[c]
+                place = 0
                 for a in range(Q):
-                    own = counts[i] * z[a, i]
-                    slope[j, t, a] += own * pull
+                    scale = counts[i] * z[a, i]
+                    for c in range(L):
+                        first[a, c] += scale * pull[c]
                     for b in range(a + 1):
-                        curvature[j, t, a, b] += own * z[b, i] * weight
-            value[j, t] = total - math.log(product)
-            for a in range(Q):
-                for b in range(a):
-                    curvature[j, t, b, a] = curvature[j, t, a, b]
+                        both = scale * z[b, i]
+                        for c in range(L):
+                            second[place, c] += both * weight[c]
+                        place += 1
+            _take_logarithms(product, total, e, spare, L)
+            for c in range(L):
+                value[j, t + c] = total[c]
+                place = 0
+                for a in range(Q):
+                    slope[j, t + c, a] = first[a, c]
+                    for b in range(a + 1):
+                        curvature[j, t + c, a, b] = curvature[j, t + c, b, a] = second[place, c]
+                        place += 1
