@@ -106,7 +106,7 @@ def base_rows(fit: Fit, by: By, asked: EffectRequest) -> BaseRows:
         keys = {name: rows.columns[name] for name in _names_shown(fit, rows, varied)}
         columns = {name: labels_of(column) for name, column in keys.items()}
         if source.is_data:
-            columns = {"row": np.tile(source.labels, count), **columns}
+            columns = {free_name("row", keys): np.tile(source.labels, count), **columns}
         group, labels = np.arange(rows.n_rows), pd.DataFrame(columns, index=range(rows.n_rows))
     else:
         keys = {name: rows.columns[name] for name in dict.fromkeys((*names, *varied))}
@@ -210,8 +210,10 @@ def _weight_words(fit: Fit, given: Any, *, is_own: bool) -> tuple[str, ...]:
     if given is not None:
         name = f" {given}" if isinstance(given, str) else ""
         return (f"Rows count by the weights{name} in averages.",)
-    if fit.response_family.counts_trials and is_own and fit.design.y.ndim == 2:
-        return ("Each row counts once in averages, whatever its number of trials.",)
+    trials = fit.response_family.counts_trials and is_own and fit.design.y.ndim == 2
+    if trials or (is_own and fit.weighted):
+        what = "number of trials" if trials else "weight"
+        return (f"Each row counts once in averages, whatever its {what}.",)
     return ()
 
 
@@ -379,6 +381,13 @@ def grouped(keys: Mapping[str, Vector], n_rows: int) -> tuple[IntArray, pd.DataF
         for place, (name, own) in enumerate(zip(keys, values, strict=True))
     }
     return group.ravel(), pd.DataFrame(frame)
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return a name for a column that no other has."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def value_words(value: Any) -> str:

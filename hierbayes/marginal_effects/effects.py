@@ -14,11 +14,11 @@ import pandas as pd
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.families.observations import category_labels, checked_observations
-from hierbayes.marginal_effects.base_rows import BaseRows, base_rows
+from hierbayes.marginal_effects.base_rows import BaseRows, base_rows, free_name
 from hierbayes.marginal_effects.bootstrap import bootstrap_estimates
 from hierbayes.marginal_effects.changes import Change, changes_of, checked_variables, slope_of
 from hierbayes.marginal_effects.effect_words import over_words, scale_words, target_words
-from hierbayes.marginal_effects.estimates import Estimates
+from hierbayes.marginal_effects.estimates import COLUMNS, Estimates
 from hierbayes.marginal_effects.generalised import generalised_estimates
 from hierbayes.marginal_effects.linear import linear_estimates
 from hierbayes.marginal_effects.new_responses import new_response_estimates
@@ -372,9 +372,9 @@ def _labels(
     if changes:
         each = np.repeat(np.arange(len(changes)), m).tolist()
         labels = labels.iloc[np.tile(np.arange(m), len(changes))].reset_index(drop=True)
-        own = {_free("variable", names): [changes[place].variable for place in each]}
+        own = {free_name("variable", names): [changes[place].variable for place in each]}
         if what == "comparisons":
-            own[_free("contrast", names)] = [changes[place].label for place in each]
+            own[free_name("contrast", names)] = [changes[place].label for place in each]
         labels = pd.DataFrame(own).assign(**labels)
         names = (*own, *names)
     if asked.type == "probability":
@@ -382,14 +382,9 @@ def _labels(
         categories = category_labels(fit.design, int(n_thresholds) + 1)
         n = len(labels)
         labels = labels.iloc[np.repeat(np.arange(n), len(categories))].reset_index(drop=True)
-        column = _free(CATEGORY, names)
+        column = free_name(CATEGORY, names)
         labels = labels.assign(**{column: list(categories) * n})
         names = (*names, column)
-    return labels.reset_index(drop=True), names
-
-
-def _free(name: str, taken: Sequence[str]) -> str:
-    """Return a name for a column that no other has."""
-    while name in taken:
-        name += "_"
-    return name
+    shown = tuple(free_name(name, COLUMNS) for name in names)
+    labels.columns = pd.Index(shown)
+    return labels.reset_index(drop=True), shown

@@ -33,9 +33,10 @@ def posterior_estimates(fit: PosteriorFit, plan: Plan, asked: EffectRequest) -> 
     if flat.n_draws * k > MOST_NUMBERS:
         raise not_supported("effect-draws", draws=flat.n_draws, results=k)
     values = plan.combined(plan.transformed(_averages(fit, flat, plan, asked)))
-    draws = plan.shown(values)
-    draws[:, ~plan.estimable] = np.nan
-    flat_values = draws.reshape(flat.n_draws, -1)
+    values[:, ~plan.estimable] = np.nan
+    values = values.reshape(flat.n_draws, -1)
+    flat_values = plan.shown(values)
+    sign = np.maximum((values > 0).mean(axis=0), (values < 0).mean(axis=0))
     interval = credible_interval(flat_values, asked.level, asked.credible)
     middle = flat_values.mean(axis=0) if asked.centre == "mean" else np.median(flat_values, axis=0)
     how = {"eti": "equal-tailed", "hdi": "highest density"}[asked.credible]
@@ -44,6 +45,7 @@ def posterior_estimates(fit: PosteriorFit, plan: Plan, asked: EffectRequest) -> 
         std_error=flat_values.std(axis=0, ddof=1),
         conf_low=interval.low,
         conf_high=interval.high,
+        p_direction=np.where(np.isnan(values[0]), np.nan, sign),
         draws=flat_values,
         words=(
             f"Posterior {asked.centre}s and sds, {asked.level:.0%} {how} credible intervals from "

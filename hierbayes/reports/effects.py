@@ -6,11 +6,12 @@ from hierbayes.render import blocks as kinds
 from hierbayes.reports.emmeans import estimate_columns
 from hierbayes.reports.frames import DOTS, MAX_ROWS
 from hierbayes.results.effect_table import EffectTable
+from hierbayes.results.emmeans_table import CONTRAST_COLUMNS
 
 
 def effect_blocks(found: EffectTable) -> kinds.Blocks:
     """Show a table of effects; a long one is cut in the middle."""
-    names = tuple(n for n in found.table.columns if n not in found.labels)
+    names = tuple(n for n in CONTRAST_COLUMNS if n in found.table)
     cut = len(found.table) > MAX_ROWS
     half = MAX_ROWS // 2
     shown = pd.concat([found.table.head(half), found.table.tail(half)]) if cut else found.table

@@ -20,7 +20,9 @@ class EffectTable(Printable):
     ----------
     table : one row a result: the columns ``labels``, then ``estimate std_error df``, of comparisons
         and slopes ``statistic p_value``, and ``conf_low conf_high``; of a posterior mean (or
-        median), sd and credible interval, and the rest missing
+        median), sd and credible interval, and the rest missing, but of comparisons and slopes
+        ``p_direction``, the probability of the sign (of a ratio, of the side of one) that is more
+        probable
     labels : names of the columns that say what a row is
     kind : "predictions", "comparisons" or "slopes"
     title : what they are

@@ -247,6 +247,7 @@ def test_a_posterior_has_every_result_in_every_draw(target):
     np.testing.assert_allclose(
         row[["conf_low", "conf_high"]].tolist(), np.quantile(draws["value"], [0.025, 0.975])
     )
+    assert row["p_direction"] == (draws["value"] < 1).mean()
     median = hb.comparisons(
         post, "period", kind="odds_ratio", target=target, change=("1", "2"), centre="median"
     )
@@ -360,6 +361,16 @@ def test_numbers_are_changed_as_asked_for(sleep):
     for change, size in sizes.items():
         found = hb.comparisons(sleep, "Days", change=change)
         assert numbers(found, "estimate")[0] == pytest.approx(size * sleep.beta[1], rel=1e-9)
+
+
+def test_columns_called_like_those_of_tables_are_told_apart():
+    data = hb.load_dataset("sleepstudy").rename(columns={"Days": "df", "Subject": "row"})
+    fit = hb.lmer("Reaction ~ df + (1 | row)", data, weights="1 / (1 + df)")
+    found = hb.predictions(fit, at={"df": [0, 9]})
+    assert found.to_frame()["df_"].tolist() == [0, 9]
+    assert "whatever its weight" in str(found)
+    rows = hb.predictions(fit, False, target="observed groups").to_frame()
+    assert rows.columns.tolist()[:3] == ["row_", "df_", "row"]
 
 
 def test_an_offset_given_as_an_array_stays_with_its_rows():
