@@ -1,16 +1,22 @@
-"""The command line: ``hierbayes tour``, ``gallery``, ``fit``, ``explain`` and ``lab``.
+"""The command line: ``hierbayes fit``, ``sample``, ``compare``, ``confint``, ``emmeans`` and more.
 
-Results go to standard output. A mistake of the user ends as one readable message on standard
-error with exit code 2; findings of a fit stand in its summary and are not repeated as warnings.
+Results go to standard output, with ``--json`` as one object for other programs. A mistake of the
+user ends as one readable message on standard error with exit code 2; findings of a fit stand in its
+summary and are not repeated as warnings.
 """
 
+import inspect
+import json
+import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+import pandas as pd
 import typer
 from typer.core import TyperGroup
 
@@ -19,6 +25,8 @@ from hierbayes.design.table import Table, read_table
 from hierbayes.errors import DataError, HierBayesError, HierBayesWarning, OptionError
 from hierbayes.model.model import Model
 from hierbayes.render.output_files import write_files
+from hierbayes.results.fit import Fit
+from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import did_you_mean
 
 USER_ERROR = 2
@@ -66,6 +74,16 @@ ContrastsOption = Annotated[
     list[str] | None,
     typer.Option(help="Coding of a factor, for example recipe=sum; may be repeated."),
 ]
+FamilyOption = Annotated[str, typer.Option(help="Response family: binomial, poisson, ...")]
+LinkOption = Annotated[str | None, typer.Option(help="Link of the family; its default.")]
+ReportOption = Annotated[Path | None, typer.Option(help="Write a report: .html, .md or .tex.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+LevelOption = Annotated[float, typer.Option(help="Level of the intervals.")]
+SeedOption = Annotated[int | None, typer.Option(help="Seed of random numbers.")]
+DdfOption = Annotated[
+    str | None,
+    typer.Option(help="Degrees of freedom: satterthwaite, kenward-roger, normal or none."),
+]
 
 
 def main() -> None:
@@ -80,6 +98,41 @@ def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"hierbayes {sys.modules[__package__].__version__}")
         raise typer.Exit()
+
+
+def _model(
+    formula: FormulaArgument,
+    data: DataArgument,
+    *,
+    family: FamilyOption = "gaussian",
+    link: LinkOption = None,
+    weights: WeightsOption = None,
+    contrasts: ContrastsOption = None,
+) -> Model:
+    return Model(
+        formula,
+        _table(data),
+        family,
+        link,
+        weights=weights,
+        contrasts=_contrasts(contrasts),
+        data_name=Path(data).name.split(".")[0],
+    )
+
+
+def _of_a_model(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of a function of a model: what makes the model is asked for first."""
+    asked, own = inspect.signature(_model).parameters, inspect.signature(command).parameters
+    further = list(own.values())[1:]
+
+    def run(**options: Any) -> None:
+        command(_model(**{name: options.pop(name) for name in asked}), **options)
+
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*asked.values(), *further)]
+    vars(run)["__signature__"] = inspect.Signature(parameters)
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return app.command()(run)
 
 
 @app.callback()
@@ -129,33 +182,138 @@ def gallery(
     typer.echo(f"{len(files) - 1} pictures: {out / 'index.html'}")
 
 
-@app.command()
+@_of_a_model
 def fit(
-    formula: FormulaArgument,
-    data: DataArgument,
+    model: Model,
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood, not REML.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Write a report: .html, .md or .tex.")] = None,
-    weights: WeightsOption = None,
-    contrasts: ContrastsOption = None,
+    n_quadrature: Annotated[int, typer.Option(help="Nodes of quadrature; lme4's nAGQ.")] = 1,
+    ddf: DdfOption = None,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit a model and print its summary."""
-    found = _model(formula, data, weights=weights, contrasts=contrasts).fit("ml" if ml else "reml")
-    if report is not None:
-        found.report(report)
-    typer.echo(found.summary())
-    if report is not None:
-        typer.echo(f"\nReport: {report}")
+    found = _fitted(model, ml=ml, n_quadrature=n_quadrature)
+    options: dict[str, Any] = {} if ddf is None else {"ddf": ddf}
+    _print_fit(found, found.tidy(**options), found.summary(**options), report, as_json)
 
 
-@app.command()
-def explain(
-    formula: FormulaArgument,
-    data: DataArgument,
-    weights: WeightsOption = None,
-    contrasts: ContrastsOption = None,
+@_of_a_model
+def sample(
+    model: Model,
+    draws: Annotated[int, typer.Option(help="Draws a chain.")] = 1000,
+    chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
+    tune: Annotated[int, typer.Option(help="Draws a chain that NUTS takes to adapt.")] = 1000,
+    sampler: Annotated[str, typer.Option(help="auto, collapsed or nuts.")] = "auto",
+    seed: SeedOption = None,
+    level: LevelOption = 0.95,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
 ) -> None:
+    """Draw from the posterior and print its summary."""
+    options = {"draws": draws, "chains": chains, "tune": tune, "sampler": sampler}
+    post = model.sample(**options, random_seed=seed)  # type: ignore[arg-type]
+    _print_fit(post, post.tidy(level=level), post.summary(level=level), report, as_json)
+
+
+@_of_a_model
+def compare(
+    model: Model,
+    other: Annotated[
+        list[str] | None,
+        typer.Option(help="Another formula on the same data: likelihood ratios; may be repeated."),
+    ] = None,
+    seed: SeedOption = None,
+    level: LevelOption = 0.95,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Lay REML, ML and the posterior side by side; with --other compare formulas."""
+    from hierbayes.comparison.anova import anova
+    from hierbayes.comparison.compare import compare as compared
+
+    if other:
+        if report is not None:
+            raise OptionError("--report is for REML beside the posterior; leave --other out.")
+        rest = [_fitted(model).update(_right_side(formula)) for formula in other]
+        _print(anova(_fitted(model), *rest), as_json)
+        return
+    methods: list[Any] = ["reml", "ml"] if model.spec.family.is_linear else ["ml"]
+    with _working("Fitting and sampling ..."):
+        fits = [model.fit(method) for method in methods]
+        found = compared(*fits, model.sample(random_seed=seed, progress=False), level=level)
+    if report is not None:
+        found.report(report)  # type: ignore[union-attr]
+    _print(found, as_json)
+
+
+@_of_a_model
+def confint(
+    model: Model,
+    method: Annotated[str, typer.Option(help="wald, profile or bootstrap.")] = "profile",
+    parameters: Annotated[
+        list[str] | None, typer.Option(help="A parameter, in any spelling; may be repeated.")
+    ] = None,
+    ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood, not REML.")] = False,
+    nsim: Annotated[int, typer.Option(help="Bootstrap samples.")] = 500,
+    seed: SeedOption = None,
+    level: LevelOption = 0.95,
+    as_json: JsonOption = False,
+) -> None:
+    """Print confidence intervals of all parameters."""
+    from hierbayes.intervals.confint import confint as intervals
+
+    with _working("Working out the intervals ..."):
+        found = intervals(
+            _fitted(model, ml=ml),
+            method,  # type: ignore[arg-type]
+            level,
+            nsim=nsim,
+            random_seed=seed,
+            parameters=parameters or None,
+        )
+    _print(found, as_json)
+
+
+@_of_a_model
+def emmeans(
+    model: Model,
+    specs: Annotated[str, typer.Argument(metavar="SPECS", help="Predictors, with commas between.")],
+    by: Annotated[str | None, typer.Option(help="Predictors whose values are kept apart.")] = None,
+    pairwise: Annotated[bool, typer.Option("--pairwise", help="All differences.")] = False,
+    type: Annotated[str, typer.Option(help="link, response or probability.")] = "link",
+    kind: Annotated[str, typer.Option(help="difference, ratio or odds_ratio.")] = "difference",
+    adjust: Annotated[str | None, typer.Option(help="tukey, holm, none ...")] = None,
+    ddf: DdfOption = None,
+    level: LevelOption = 0.95,
+    as_json: JsonOption = False,
+) -> None:
+    """Print estimated marginal means, and contrasts between them."""
+    from hierbayes.marginal_means.emmeans import emmeans as means
+
+    found = means(
+        _fitted(model),
+        _names(specs),
+        None if by is None else _names(by),
+        contrasts="pairwise" if pairwise else None,
+        ddf=ddf,  # type: ignore[arg-type]
+        adjust=adjust,  # type: ignore[arg-type]
+        level=level,
+        type=type,  # type: ignore[arg-type]
+        kind=kind,  # type: ignore[arg-type]
+    )
+    if as_json:
+        parts = {"means": _records(found.to_frame())}
+        if found.contrasts is not None:
+            parts["contrasts"] = _records(found.contrasts)
+        _echo_json(parts)
+        return
+    typer.echo(str(found))
+
+
+@_of_a_model
+def explain(model: Model) -> None:
     """Say in words what a formula becomes on the data."""
-    typer.echo(_model(formula, data, weights=weights, contrasts=contrasts).explain())
+    typer.echo(model.explain())
 
 
 @app.command()
@@ -171,16 +329,6 @@ def lab(
         raise typer.Exit(code)
 
 
-def _model(formula: str, data: str, *, weights: str | None, contrasts: list[str] | None) -> Model:
-    return Model(
-        formula,
-        _table(data),
-        weights=weights,
-        contrasts=_contrasts(contrasts),
-        data_name=Path(data).name.split(".")[0],
-    )
-
-
 def _table(name: str) -> Table:
     """Read a bundled data set by its name, or a file by its path."""
     bundled = list(list_datasets().index)
@@ -188,12 +336,82 @@ def _table(name: str) -> Table:
         return read_table(load_dataset(name))
     path = Path(name)
     if path.is_file():
-        return read_table(path)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", HierBayesWarning)
+            table = read_table(path)
+        for warning in said:  # how the file was read
+            typer.echo(str(warning.message), err=True)
+        return table
     if path.is_dir():
         raise DataError(f"DATA={name!r} is a folder; give a CSV or Parquet file.")
     raise DataError(
         f"DATA={name!r} is neither a file nor a bundled data set{did_you_mean(name, bundled)}"
     )
+
+
+def _fitted(model: Model, *, ml: bool = False, n_quadrature: int = 1) -> LikelihoodFit:
+    return model.fit("ml" if ml else None, n_quadrature)
+
+
+def _right_side(formula: str) -> str:
+    """Return a formula that ``update`` takes as a whole: with the response that was there."""
+    return f". ~{formula.partition('~')[2]}" if "~" in formula else formula
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _print_fit(
+    found: Fit, table: pd.DataFrame, summary: str, report: Path | None, as_json: bool
+) -> None:
+    """Print a fit, and write its report."""
+    if report is not None:
+        found.report(report)
+    if as_json:
+        findings = [{"code": f.code, "text": str(f)} for f in found.findings]
+        about = {"formula": found.formula_text, "data": found.data_name, "method": found.method}
+        more = _records(found.glance())[0]
+        _echo_json(about | more | {"parameters": _records(table), "findings": findings})
+        return
+    typer.echo(summary)
+    if report is not None:
+        typer.echo(f"\nReport: {report}")
+
+
+def _print(found: Any, as_json: bool) -> None:
+    """Print a table, or its rows as JSON."""
+    if as_json:
+        frame = found if isinstance(found, pd.DataFrame) else found.to_frame()
+        _echo_json(_records(frame))
+        return
+    typer.echo(found.to_string() if type(found) is pd.DataFrame else str(found))
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, what names them first."""
+    named = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
+    names = [" ".join(map(str, n)).strip() if isinstance(n, tuple) else str(n) for n in named]
+    return [dict(zip(names, row, strict=True)) for row in named.itertuples(index=False)]
+
+
+def _echo_json(value: Any) -> None:
+    typer.echo(json.dumps(_plain(value), ensure_ascii=False, indent=2))
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has: a number that is none is null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return None if value is pd.NA else str(value)
 
 
 def _contrasts(given: list[str] | None) -> dict[str, str] | None:

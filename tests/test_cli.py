@@ -1,5 +1,6 @@
 """The command line: what it prints, and how a mistake ends."""
 
+import json
 import os
 import subprocess
 import sys
@@ -101,6 +102,79 @@ def test_report_of_a_linear_model_has_no_random_effects(tmp_path):
     assert "Random effects" not in page
 
 
+def test_degrees_of_freedom_are_an_option():
+    printed = run("fit", M1, "sleepstudy", "--ddf", "kenward-roger").stdout
+    expected = hb.lmer(M1, hb.load_dataset("sleepstudy")).summary(ddf="kenward-roger")
+    assert printed == expected + "\n"
+
+
+def test_other_families_are_fitted():
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    printed = run("fit", formula, "cbpp", "--family", "binomial", "--n-quadrature", "5").stdout
+    expected = hb.glmer(formula, hb.load_dataset("cbpp"), n_quadrature=5)
+    assert printed == expected.summary() + "\n"
+
+
+def test_json_holds_the_numbers_of_the_tables():
+    found = json.loads(run("fit", M1, "sleepstudy", "--json").stdout)
+    fit = hb.lmer(M1, hb.load_dataset("sleepstudy"))
+    assert found["criterion"] == fit.criterion
+    assert found["formula"] == M1
+    by_term = {row["term"]: row for row in found["parameters"]}
+    assert by_term["Days"]["estimate"] == fit.fixef()["Days"]
+    assert by_term["Days"]["level"] is None
+    singular = json.loads(run("fit", "Yield ~ 1 + (1 | Batch)", "Dyestuff2", "--json").stdout)
+    assert singular["findings"][0]["code"] == "boundary"
+
+
+def test_a_posterior_is_printed_and_given_as_json():
+    options = ("--draws", "100", "--chains", "2", "--seed", "1")
+    post = hb.Model(M1, hb.load_dataset("sleepstudy"), data_name="sleepstudy").sample(
+        draws=100, chains=2, random_seed=1
+    )
+    assert run("sample", M1, "sleepstudy", *options).stdout == post.summary() + "\n"
+    found = json.loads(run("sample", M1, "sleepstudy", *options, "--json").stdout)
+    assert found["parameters"][1]["estimate"] == post.fixef()["Days"]
+
+
+def test_formulas_and_estimators_are_compared():
+    smaller = "Reaction ~ Days + (1 | Subject)"
+    printed = run("compare", M1, "sleepstudy", "--other", smaller).stdout
+    assert "42.139" in printed
+    both = run("compare", smaller, "sleepstudy", "--seed", "1").stdout
+    assert both.startswith("Comparison of ML, REML and posterior")
+
+
+def test_intervals_of_parameters_in_any_spelling():
+    arguments = ("confint", M1, "sleepstudy", "--parameters", "sd__Days", "--json")
+    (row,) = json.loads(run(*arguments).stdout)
+    assert row["lower"] == pytest.approx(3.8011, abs=1e-3)  # lme4's profile, of ML limits
+    assert "sd_Days|Subject" in run(*arguments[:-1]).stdout
+
+
+def test_means_and_their_differences():
+    arguments = ("emmeans", "score ~ Machine + (1 | Worker)", "Machines", "Machine", "--pairwise")
+    fit = hb.lmer(arguments[1], hb.load_dataset("Machines"), data_name="Machines")
+    expected = hb.emmeans(fit, "Machine", contrasts="pairwise")
+    assert run(*arguments).stdout == f"{expected}\n"
+    found = json.loads(run(*arguments, "--json").stdout)
+    assert [row["contrast"] for row in found["contrasts"]] == ["A - B", "A - C", "B - C"]
+    assert found["means"][0]["estimate"] == expected.to_frame()["estimate"].iloc[0]
+
+
+def test_how_a_file_was_read_is_said_beside_the_result(tmp_path, sleepstudy):
+    path = tmp_path / "sleep.csv"
+    sleepstudy.assign(Reaction=sleepstudy["Reaction"].round(2)).to_csv(
+        path, index=False, sep=";", decimal=","
+    )
+    result = run("fit", M1, str(path), "--report", str(tmp_path / "r.md"))
+    assert result.stderr == (
+        "'sleep.csv' was read with semicolons between columns and decimal commas.\n"
+    )
+    assert "REML criterion at convergence: 1743.6" in result.stdout
+    assert f'data = "{path}"' in (tmp_path / "r.md").read_text(encoding="utf-8")
+
+
 def test_explain_says_what_the_model_says():
     formula = "strength ~ 1 + (1 | batch/cask)"
     result = run("explain", formula, "Pastes")
@@ -196,7 +270,7 @@ def test_version():
 
 def test_help_names_the_commands():
     printed = run("--help").stdout
-    for command in ("tour", "fit", "explain", "lab"):
+    for command in ("tour", "fit", "sample", "compare", "confint", "emmeans", "explain", "lab"):
         assert f"  {command} " in printed
 
 

@@ -4,7 +4,6 @@ pandas is read directly. A dict of arrays, a path and every frame narwhals knows
 DuckDB ...) end in the same kinds of values; narwhals is imported only for the last.
 """
 
-import gzip
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ import pandas as pd
 
 from hierbayes.design.alignment import aligned
 from hierbayes.design.columns import arrow_dictionary, typed
+from hierbayes.design.text_file import read_text_table, read_workbook, separator_hint
 from hierbayes.design.values import LARGEST_EXACT_INTEGER, Factor, Vector
 from hierbayes.errors import DataError
 from hierbayes.files import readable_file, shown
@@ -23,7 +23,7 @@ from hierbayes.wording import did_you_mean
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
-PIECE = 2**20  # bytes read at a time
+BOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods")
 
 
 class MissingColumnError(DataError):
@@ -42,6 +42,7 @@ class Table:
         self.n_rows = n_rows
         self.index = index
         self._columns: dict[str, Vector] = {}
+        self.source: str | None = None  # the file it was read from, as it was given
 
     @property
     def names(self) -> list[str]:
@@ -87,7 +88,8 @@ class Table:
 
     def missing_column(self, name: str) -> MissingColumnError:
         """Return the error for a name that isn't a column."""
-        return MissingColumnError(name, did_you_mean(name, self.names))
+        advice = separator_hint(self.names) or did_you_mean(name, self.names)
+        return MissingColumnError(name, advice)
 
 
 class PandasTable(Table):
@@ -202,7 +204,9 @@ def read_table(data: Any) -> Table:
     if isinstance(data, Mapping):
         return DictTable(data)
     if isinstance(data, str | Path):
-        return PandasTable(_read_file(data))
+        table = PandasTable(_read_file(data))
+        table.source = str(data)
+        return table
     import narwhals as nw
 
     try:
@@ -220,16 +224,16 @@ def read_table(data: Any) -> Table:
 def _read_file(given: str | Path) -> pd.DataFrame:
     path = readable_file(given, "a CSV or Parquet file")
     name = path.name.lower()
-    if not name.endswith(PARQUET_SUFFIXES + CSV_SUFFIXES):
+    known = CSV_SUFFIXES + PARQUET_SUFFIXES + BOOK_SUFFIXES
+    if not name.endswith(known):
         raise DataError(
             f"{shown(path.name)} is neither a CSV nor a Parquet file (by its ending); "
-            f"known endings: {', '.join(CSV_SUFFIXES + PARQUET_SUFFIXES)}."
+            f"known endings: {', '.join(known)}."
         )
     try:
         if name.endswith(PARQUET_SUFFIXES):
             return pd.read_parquet(path)
-        _check_text(path)
-        return pd.read_csv(path, sep="\t" if ".tsv" in name else ",")
+        return read_workbook(path) if name.endswith(BOOK_SUFFIXES) else read_text_table(path)
     except DataError:
         raise
     except UnicodeDecodeError as error:
@@ -245,18 +249,6 @@ def _read_file(given: str | Path) -> pd.DataFrame:
     except (OSError, ValueError, ImportError, EOFError, zlib.error, OverflowError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).partition("\n")[0]
         raise DataError(f"{shown(path)} can't be read as a table: {reason}") from error
-
-
-def _check_text(path: Path) -> None:
-    """Refuse a CSV file with NUL characters: pandas ends fields there without a word."""
-    packed = path.name.lower().endswith(".gz")
-    with gzip.open(path) if packed else path.open("rb") as stream:
-        while piece := stream.read(PIECE):
-            if b"\0" in piece:
-                raise DataError(
-                    f"{shown(path)} can't be read as a table: it holds NUL characters, as text in "
-                    "UTF-16 or a file of another kind does. Save it as CSV in UTF-8."
-                )
 
 
 def _as_array(values: Any, name: str) -> Any:

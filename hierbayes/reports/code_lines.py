@@ -65,12 +65,15 @@ def comparison_code(fits: Sequence[Fit]) -> tuple[str, ...]:
 
 
 def data_lines(fit: Fit) -> tuple[str, ...]:
-    """Return the line that makes the data: a bundled data set's, if it is what was analysed."""
+    """Return the line that makes the data: a bundled data set's, or the file that was read."""
     name = fit.data_name
     if name in list_datasets().index and _is_bundled(fit, name):
         return (f"data = hb.load_dataset({literal(name)})",)
     called = f" ({' '.join(name.split())})" if name else ""
+    source = fit.spec.table.source
     lines = [f"data = ...  # the data frame of this report{called}"]
+    if source is not None:
+        lines = [f"data = {literal(source)}"]
     if fit.spec.response_given:
         lines.append("# its response was replaced after the model was made")
     return tuple(lines)

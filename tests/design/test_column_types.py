@@ -268,7 +268,7 @@ def test_files_are_read(tmp_path, ending):
 
 
 def test_an_unknown_ending_is_refused(tmp_path):
-    path = tmp_path / "data.xlsx"
+    path = tmp_path / "data.docx"
     path.write_bytes(b"")
     with pytest.raises(DataError, match="neither a CSV nor a Parquet file"):
         design_of(path)
