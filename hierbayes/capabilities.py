@@ -824,7 +824,7 @@ _ROWS = (
         key="lab-without-packages",
         feature="The lab without its packages",
         kinds=EVERY,
-        sentence="The lab needs {missing}: pip install 'hierbayes[tutorials]'.",
+        sentence="The lab needs {missing}: pip install 'hierbayes[lab]'.",
     ),
 )
 LIMITS = {limit.key: limit for limit in _ROWS}

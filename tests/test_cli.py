@@ -259,9 +259,7 @@ def test_lab_without_its_packages_is_one_sentence(monkeypatch):
     from hierbayes.lab import launch
 
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
-    assert fails("lab") == (
-        "The lab needs marimo and anywidget: pip install 'hierbayes[tutorials]'.\n"
-    )
+    assert fails("lab") == ("The lab needs marimo and anywidget: pip install 'hierbayes[lab]'.\n")
 
 
 def test_version():

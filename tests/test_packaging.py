@@ -12,12 +12,13 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+import hierbayes as hb
 from hierbayes.datasets import list_datasets
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-LOCKED_EXTRAS = ("dask", "tutorials", "dev")  # `bench` and `docs` come with their targets
+LOCKED_EXTRAS = ("dask", "lab", "dev")  # `bench` and `docs` come with their targets
 CORE = [Requirement(text) for text in PROJECT["dependencies"]]
 EXTRA = [Requirement(text) for name in LOCKED_EXTRAS for text in EXTRAS[name]]
 LOCK_LINES = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
@@ -51,6 +52,23 @@ def test_make_installs_what_the_site_needs():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     (line,) = re.findall(r"^DOCS_PACKAGES = .*requirements\.lock (.*)$", makefile, re.MULTILINE)
     assert line.split() == [Requirement(text).name for text in EXTRAS["docs"]]
+
+
+def test_the_conda_recipe_runs_with_the_core():
+    text = (ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    run = text.partition("  run:\n")[2].partition("\ntests:")[0]
+    entries = re.findall(r"^    - ([\w.-]+) *([<>=!~]\S*)?", run, flags=re.MULTILINE)
+    wanted = {CONDA_NAMES.get(needed.name, needed.name): needed.specifier for needed in CORE}
+    wanted["python"] = SpecifierSet(PROJECT["requires-python"])
+    assert {name: SpecifierSet(bound) for name, bound in entries} == wanted
+
+
+def test_the_version_stands_in_four_places_alike():
+    recipe = (ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert hb.__version__ == PROJECT["version"]
+    assert f'version: "{hb.__version__}"' in recipe
+    assert re.search(rf"^version: \"?{re.escape(hb.__version__)}\"?$", citation, re.MULTILINE)
 
 
 def test_the_conda_environment_holds_nothing_else():
