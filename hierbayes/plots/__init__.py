@@ -11,6 +11,7 @@ from hierbayes.plots.intervals import intervals
 from hierbayes.plots.likelihood_surface import likelihood_surface
 from hierbayes.plots.normal_qq import qq
 from hierbayes.plots.palette import theme
+from hierbayes.plots.predictive import ppc, prior_predictive
 from hierbayes.plots.prior_posterior import prior_posterior
 from hierbayes.plots.profile import profile
 from hierbayes.plots.psychometric import psychometric
@@ -34,7 +35,9 @@ __all__ = [
     "estimates",
     "intervals",
     "likelihood_surface",
+    "ppc",
     "prior_posterior",
+    "prior_predictive",
     "profile",
     "psychometric",
     "qq",

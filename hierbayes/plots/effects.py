@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from hierbayes.design.values import Factor
 from hierbayes.errors import OptionError
-from hierbayes.formula.deparse import deparse
-from hierbayes.formula.expressions import Call, Name
 from hierbayes.marginal_means.effect_levels import (
     is_grouping_factor,
     level_means,
@@ -29,6 +26,7 @@ from hierbayes.plots.mean_panels import (
 )
 from hierbayes.plots.palette import look
 from hierbayes.plots.picture import checked_fits, picture
+from hierbayes.plots.response_names import response_words
 from hierbayes.plots.sheet import Options, sheet
 from hierbayes.results.fit import Fit, used_column
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -209,33 +207,6 @@ def _named(fit: Fit, means: EffectMeans) -> Named:
     x = means.shown.x
     unit = bundled_unit(fit.data_name, x.name, used_column(fit, x.name)) if x.is_number else ""
     return Named(x=f"{x.name} ({unit})" if unit else x.name, y=response_words(fit, means.scale))
-
-
-def response_words(fit: Fit, scale: PredictionType) -> str:
-    """Name the response on a scale, with its unit where a bundled data set tells it."""
-    name = fit.design.formula.response_label
-    if scale == "probability":
-        return f"probability of {name}"
-    if scale == "link":
-        return f"{fit.link} of the mean of {name}"
-    if fit.response_family.counts_trials or fit.family == "bernoulli":
-        return f"probability of {_success(fit)}"
-    if fit.response_family.is_ordinal:
-        return f"mean category of {name}"
-    unit = bundled_unit(fit.data_name, name, fit.design.y) if fit.design.y.ndim == 1 else ""
-    return f"{name} ({unit})" if unit else name
-
-
-def _success(fit: Fit) -> str:
-    """Name what a probability is of: a level, what is counted first, or the response."""
-    response, name = fit.design.formula.response, fit.design.formula.response_label
-    if isinstance(response, Call) and response.function == "cbind":
-        return deparse(response.arguments[0])
-    if isinstance(response, Name):
-        column = used_column(fit, response.name)
-        if isinstance(column, Factor) and len(column.levels) == 2:
-            return f"{name} = {column.levels[1]}"
-    return name
 
 
 def _caption(everything: list[Shown], fit: Fit, group: str | bool | None) -> str:

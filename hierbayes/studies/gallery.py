@@ -116,6 +116,7 @@ def fits_of(model: Model) -> dict[str, object]:
     reml, ml, post = model.fit(), model.fit("ml"), model.sample(random_seed=1)
     limits = confint(reml, method="profile")
     return {
+        "model": model,
         "reml": reml,
         "ml": ml,
         "post": post,

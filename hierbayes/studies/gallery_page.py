@@ -79,6 +79,7 @@ class Entry:
 
 SLEEP, PENICILLIN, LECTURERS, CAKE = "sleepstudy", "Penicillin", "InstEval", "cake"
 TOUCH = "touch_speed"
+SEEDED = {"random_seed": 1}
 FACETS = {"x": "Days", "y": "Reaction", "group": "Subject"}
 
 ENTRIES = (
@@ -116,6 +117,31 @@ ENTRIES = (
         values={"confint": "limits"},
     ),
     Entry(picture="compare", source=PENICILLIN, given=("reml", "ml", "post"), heights=(126, 200)),
+    Entry(picture="ppc", source=SLEEP, given=("post",), options=SEEDED, heights=(90, 70)),
+    Entry(
+        picture="ppc",
+        source=SLEEP,
+        given=("post",),
+        options={"kind": "statistic", **SEEDED},
+        heights=(110, 100),
+    ),
+    Entry(
+        picture="ppc",
+        source=PENICILLIN,
+        given=("post",),
+        options={"kind": "group", "by": "plate", **SEEDED},
+        heights=(150, 140),
+    ),
+    Entry(
+        picture="prior_predictive", source=SLEEP, given=("model",), options=SEEDED, heights=(90, 70)
+    ),
+    Entry(
+        picture="prior_predictive",
+        source=PENICILLIN,
+        given=("model",),
+        options={"kind": "statistic", "statistic": "sd", **SEEDED},
+        heights=(90, 70),
+    ),
     Entry(picture="prior_posterior", source=SLEEP, given=("post",), heights=(94, 130)),
     Entry(picture="prior_posterior", source=PENICILLIN, given=("post",), heights=(94, 90)),
     Entry(picture="shrinkage_plane", source=SLEEP, given=("reml",), heights=(110, 85)),
