@@ -804,14 +804,6 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="residual-pictures",
-        feature="Residual pictures of a posterior",
-        kinds=POSTERIOR,
-        sentence=(
-            "Residual pictures are drawn from a fit of hb.lmer or Model.fit; this is a {given}."
-        ),
-    ),
-    Limit(
         key="variance-shares-of-family",
         feature="R2 and ICC of families without a variance on the link scale",
         kinds=("other families",),

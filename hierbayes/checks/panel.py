@@ -11,7 +11,7 @@ from hierbayes.calls import checked_call
 from hierbayes.checks.influence import MOST_LEVELS, influence
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.checks.simulated_residuals import FEWEST, SimulatedResiduals, simulated_residuals
-from hierbayes.errors import OptionError
+from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.families.mean_ends import link_with_means
 from hierbayes.likelihood.generalised_findings import pearson_spread
 from hierbayes.options import check_flag
@@ -63,7 +63,7 @@ def check(
     found = simulated_residuals(fit, nsim, random_seed)
     effects = labelled_effects(fit)
     levels = _influence(fit) if leave_out else pd.DataFrame()
-    likelihood = isinstance(fit, LikelihoodFit)
+    fitted, residuals = _fitted_and_residuals(fit, found)
     rows = [
         _uniform(found),
         _dispersion(found),
@@ -83,8 +83,8 @@ def check(
         fixed_part=np.asarray(fit.fixed_part, dtype=np.float64),
         observed=found.observed,
         simulated=found.simulated[:, :KEPT].copy(),
-        fitted=np.asarray(fit.fitted(), dtype=np.float64) if likelihood else found.expected,
-        residuals=np.asarray(fit.residuals(), dtype=np.float64) if likelihood else np.empty(0),
+        fitted=fitted,
+        residuals=residuals,
         effects=effects,
         influence=levels,
         formula_text=fit.formula_text,
@@ -94,6 +94,17 @@ def check(
 
 
 Row = tuple[str, str, str, str]
+
+
+def _fitted_and_residuals(fit: Fit, found: SimulatedResiduals) -> tuple[FloatArray, FloatArray]:
+    """Fitted values and residuals; none of a posterior whose family has no expected response."""
+    try:
+        fitted, residuals = fit.fitted(), fit.residuals()
+    except NotSupportedError:
+        if isinstance(fit, LikelihoodFit):
+            raise
+        return found.expected, np.empty(0)
+    return np.asarray(fitted, dtype=np.float64), np.asarray(residuals, dtype=np.float64)
 
 
 def _verdict(good: bool) -> str:

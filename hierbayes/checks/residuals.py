@@ -10,9 +10,8 @@ import pandas as pd
 from scipy.special import ndtri
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.capabilities import not_supported
-from hierbayes.errors import DataError
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.errors import DataError, OptionError
+from hierbayes.results.fit import Fit
 from hierbayes.wording import did_you_mean, shown
 
 # Values are jittered by up to this share of the smallest distance between two of them, R's jitter.
@@ -21,12 +20,12 @@ DISTANCE_DIGITS = 8  # distances smaller than this many digits of the range are 
 SMALL_SAMPLE = 10  # R's ppoints: other plotting positions up to here
 
 
-def residual_table(fit: LikelihoodFit, x: str | None = None) -> pd.DataFrame:
+def residual_table(fit: Fit, x: str | None = None) -> pd.DataFrame:
     """Residuals of the rows used beside a variable of the model.
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : LikelihoodFit, or PosteriorFit: posterior means
     x : str, optional
         A variable of the model; the fitted values when not given.
 
@@ -54,9 +53,12 @@ def residual_table(fit: LikelihoodFit, x: str | None = None) -> pd.DataFrame:
     return pd.DataFrame({"x": frame[x], "residual": residual})
 
 
-def _check_fit(fit: LikelihoodFit) -> None:
-    if not isinstance(fit, LikelihoodFit):
-        raise not_supported("residual-pictures", given=type(fit).__name__)
+def _check_fit(fit: Fit) -> None:
+    if not isinstance(fit, Fit):
+        raise OptionError(
+            "Residual pictures take a fit, hb.lmer(...) or Model(...).sample(); this is "
+            f"{shown(fit) if isinstance(fit, str) else type(fit).__name__}."
+        )
 
 
 def jittered(values: FloatArray, *, random_seed: Any) -> FloatArray:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.plots.letters import in_lines, sentence_in_lines
+from hierbayes.plots.letters import in_lines, is_cut, sentence_in_lines
 from hierbayes.plots.style import MM_PER_INCH
 
 if TYPE_CHECKING:
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 GAP = 0.35  # between words beside each other, in sizes of their letters
 LEADING = 0.05  # between lines of different words, in sizes of their letters
 ROUNDS = 6
-FEWEST = 1  # intervals between the numbers of an axis
+FEW = 3  # numbers at an axis, of which the outer ones are kept
 MM_OF_EDGE = 3.0  # of a figure, without words
 MARGIN_MM = 1.5  # between words of panels beside each other
+SMALLER = (1.0, 0.9, 0.8, 0.7)  # sizes of letters that are tried, in those given
 LEAST_ROOM_MM = 8.0  # of a line
 MM_PER_POINT = MM_PER_INCH / 72
 
+_sizes: "WeakKeyDictionary[Any, float]" = WeakKeyDictionary()  # of letters as they were given
 _given: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()  # words before they were broken
 
 
@@ -42,7 +44,7 @@ def lay_out(figure: "Figure | SubFigure") -> None:
 
 
 def mend(figure: "Figure | SubFigure", *, whole: bool, own: "Sequence[Axes]") -> bool:
-    """Break, turn and thin out what collides; return whether anything changed.
+    """Break, turn and thin out what collides; return whether lines of words changed.
 
     Parameters
     ----------
@@ -55,11 +57,9 @@ def mend(figure: "Figure | SubFigure", *, whole: bool, own: "Sequence[Axes]") ->
         changed |= _break_around(figure)
     if changed:
         lay_out(figure)
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS):  # panels hardly move when their numbers become fewer
         if not _thin_out(own):
             break
-        changed = True
-        lay_out(figure)
     return changed
 
 
@@ -83,22 +83,28 @@ def _fit(text: "Text", room_mm: float) -> bool:
     given = _given.get(text, "")
     if before.replace("\n", " ") != given.replace("\n", " "):
         given = _given[text] = before
-    points = float(text.get_fontsize())
+    points = _sizes.setdefault(text, float(text.get_fontsize()))
     breaker = sentence_in_lines if " " in given else in_lines
-    fitting = breaker(given, room_mm=max(room_mm, LEAST_ROOM_MM), points=points)
+    for share in SMALLER:  # letters become smaller before a word is cut
+        room = max(room_mm, LEAST_ROOM_MM)
+        fitting = breaker(given, room_mm=room, points=share * points)
+        if not is_cut(fitting, given):
+            break
     text.set_text(fitting)
+    text.set_fontsize(share * points)
     return fitting != before
 
 
 def _break_words(ax: "Axes", own: "Sequence[Axes]") -> bool:
     """Break the labels and titles of axes that are longer than their place."""
     box, edge = ax.get_window_extent(), ax.figure.bbox
-    starts = [abs(other.get_window_extent().x0 - box.x0) for other in own]
+    beside = [other.get_window_extent() for other in own]
+    starts = [abs(b.x0 - box.x0) for b in beside if b.y0 < box.y1 and box.y0 < b.y1]
     pitch = min([start for start in starts if start > 1.0], default=edge.width)
     middle = box.x0 + box.width / 2
-    beside = 2 * min(middle - edge.x0, edge.x1 - middle)
-    room = _mm(ax.figure, min(pitch, beside)) - MARGIN_MM
-    from_left = _mm(ax.figure, min(pitch, edge.x1 - box.x0)) - MARGIN_MM
+    around = 2 * min(middle - edge.x0, edge.x1 - middle)
+    room = _mm(ax.figure, min(pitch, around)) - MARGIN_MM
+    from_left = _mm(ax.figure, min(pitch, edge.x1 - box.x0)) - 2 * MARGIN_MM
     left: Any = ax
     return any(
         [
@@ -206,18 +212,16 @@ def _fewer(ax: "Axes", which: str, labels: "list[Text]") -> bool:
         return _fewer_names(ax, which, labels)
     if len(labels) <= 1:
         return False
-    intervals = max(len(labels) - 2, FEWEST)
-    inside = len(labels) <= 2
-    if inside and getattr(locator, "_prune", None) == "both":
-        return False
-    axis.set_major_locator(
-        MaxNLocator(
-            intervals,
-            integer=bool(getattr(locator, "_integer", False)),
-            prune="both" if inside else None,
-        )
-    )
-    return True
+    if not isinstance(locator, FixedLocator) and len(labels) > FEW:
+        whole = bool(getattr(locator, "_integer", False))
+        intervals = max(len(labels) - 2, 1)
+        axis.set_major_locator(MaxNLocator(intervals, integer=whole, min_n_ticks=1))
+        if 1 <= len(_labels_of(ax, which)) < len(labels):
+            return True
+    low, high = sorted(axis.get_view_interval())
+    places = [place for place in axis.get_majorticklocs() if low <= place <= high]
+    axis.set_major_locator(FixedLocator(places[::2] if len(places) > 2 else places[-1:]))
+    return len(places) > 1
 
 
 def _fewer_names(ax: "Axes", which: str, labels: "list[Text]") -> bool:

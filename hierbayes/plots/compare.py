@@ -7,30 +7,33 @@ both estimators against each other, and their coefficients in the plane of two t
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import record
 from hierbayes.comparison.compare import compare as compared
 from hierbayes.comparison.comparison_table import row_addresses
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.compare_levels import draw_effects, draw_plane, level_terms
+from hierbayes.plots.compare_levels import LevelTerm, draw_effects, draw_plane, level_terms
 from hierbayes.plots.compare_rows import Row, draw_row, rows_of
-from hierbayes.plots.labels import MOST_PANELS, broken
 from hierbayes.plots.picture import checked_fits, picture
-from hierbayes.plots.style import WIDTH_MM, any_figure, drawing, is_narrow, letter_size, width_of
+from hierbayes.plots.sheet import Options, Sheet, sheet
 from hierbayes.results.comparison import Comparison
 from hierbayes.results.fit import Fit
 from hierbayes.wording import shown
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-ROW_MM, PANEL_MM, FRAME_MM = 18.0, 52.0, 18.0
+ROW_MM, PANEL_MM = 9.0, 38.0  # heights of a row and of a panel
+TITLE_MM, NARROW_TITLE_MM = 9.5, 8.5  # what stands around a row
+AROUND_MM = 16.0
 MOST_EFFECTS = 2  # panels of effects against each other
-LETTERS_IN_A_ROW = 32  # of a legend
+LEAST_PANEL_MM = 34.0  # width of a panel
 WIDE = (1.35, 1.0)  # of the rows and of the panels beside them
 
 
@@ -41,7 +44,7 @@ def compare(
     group: str | None = None,
     confint: pd.DataFrame | None = None,
     level: float = 0.95,
-    figure: "Figure | SubFigure | None" = None,
+    **options: Unpack[Options],
 ) -> "tuple[Figure | SubFigure, np.ndarray[Any, Any]]":
     """Draw REML, ML and posterior fits of one model beside each other.
 
@@ -53,13 +56,13 @@ def compare(
     confint : table of ``hb.confint(reml, method="profile")``: intervals in place of Wald's, which
         sds and correlations do not have
     level : level of the intervals; that of the comparison where one is given
-    figure : a matplotlib figure to draw into
 
     Returns
     -------
     figure, axes
         The rows' axes, then one or two of the effects of the levels of both estimators, then the
-        plane of two terms where there are two.
+        plane of two terms where there are two. In a narrow picture the panels stand below the rows;
+        rows that a page has no room for are left out, and their number is said.
 
     Raises
     ------
@@ -79,20 +82,20 @@ def compare(
     found = _comparison(fits, level)
     rows = rows_of(found, _chosen(found, parameters), confint)
     terms = level_terms(found, _checked_group(found, group))
-    panels = min(len(terms), MOST_EFFECTS) + (len(terms) > 1 and terms[0].group == terms[1].group)
-    narrow = is_narrow(figure)
-    tall, beside = ROW_MM * len(rows), PANEL_MM * panels
-    with drawing(figure):
-        height = FRAME_MM + (tall + beside if narrow else max(tall, beside))
-        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=height)
-        axes = _axes(drawn, len(rows), panels, narrow=narrow)
-        _draw_rows(drawn, axes[: len(rows)], rows, narrow=narrow or not panels)
-        for ax, term in zip(axes[len(rows) :], terms[:MOST_EFFECTS], strict=False):
-            draw_effects(ax, term)
-        if panels > min(len(terms), MOST_EFFECTS):
-            draw_plane(axes[-1], terms[0], terms[1])
-    describe(drawn, _words(found, rows))
-    return drawn, axes
+    with sheet(options, "compare") as page:
+        panels = _panels(terms)
+        order = page.ordered([row.name for row in rows], usual="data")
+        layout = _layout(page, len(rows), len(panels))
+        axes = _axes(page, layout)
+        drawn = [rows[i] for i in order[: layout.n_rows]]
+        _draw_rows(page, axes[: layout.n_rows], drawn)
+        for ax, panel in zip(axes[layout.n_rows :], panels, strict=False):
+            _draw_panel(ax, panel, page)
+        if layout.n_rows < len(rows):
+            page.note(f"{layout.n_rows} of {len(rows)} parameters; parameters= names others.")
+        page.legend()
+        describe(page.figure, _words(found, rows))
+    return page.figure, axes
 
 
 def _comparison(given: tuple[Fit | Comparison, ...], level: float) -> Comparison:
@@ -114,10 +117,8 @@ def _chosen(found: Comparison, parameters: Sequence[str] | None) -> list[str]:
         given: list[Any] = [parameters] if is_one else list(parameters)
         addresses = row_addresses(found.fits[0].fit)
         chosen = [known[addresses.place(name)] for name in given]
-    if not 1 <= len(chosen) <= MOST_PANELS:
-        raise OptionError(
-            f"{len(chosen)} parameters are a row each; choose 1 to {MOST_PANELS} by parameters=."
-        )
+    if not chosen:
+        raise OptionError("parameters= names no parameter.")
     return chosen
 
 
@@ -129,53 +130,94 @@ def _checked_group(found: Comparison, group: str | None) -> str | None:
     return group
 
 
-def _axes(
-    figure: "Figure | SubFigure", n_rows: int, n_panels: int, *, narrow: bool
-) -> "np.ndarray[Any, Any]":
+@record
+class Layout:
+    """Rows and panels that have room: below each other, or panels beside the rows.
+
+    Attributes
+    ----------
+    n_rows, n_panels : drawn
+    is_beside : whether the panels stand beside the rows
+    panel_columns : panels in a row, where they stand below
+    """
+
+    n_rows: int
+    n_panels: int
+    is_beside: bool
+    panel_columns: int
+
+
+def _layout(page: Sheet, n_rows: int, n_panels: int) -> Layout:
+    """Return what has room on the page."""
+    around = NARROW_TITLE_MM if page.is_narrow else TITLE_MM
+    if not page.is_narrow:
+        most = page.rows_that_fit(ROW_MM + around, AROUND_MM)
+        return Layout(
+            n_rows=min(n_rows, most), n_panels=n_panels, is_beside=n_panels > 0, panel_columns=1
+        )
+    columns = page.columns(LEAST_PANEL_MM, max(n_panels, 1))
+    lines = min(-(-n_panels // columns), 1)
+    below = lines * (PANEL_MM + 2 * around)
+    most = page.rows_that_fit(ROW_MM + around, AROUND_MM + below)
+    return Layout(
+        n_rows=min(n_rows, most),
+        n_panels=min(n_panels, columns),
+        is_beside=False,
+        panel_columns=columns,
+    )
+
+
+def _axes(page: Sheet, layout: Layout) -> "np.ndarray[Any, Any]":
     """Lay out axes: rows at the left and panels at the right, or all below each other."""
-    if narrow or not n_panels:
-        ratios = [ROW_MM] * n_rows + [PANEL_MM] * n_panels
-        grid = figure.add_gridspec(len(ratios), 1, height_ratios=ratios)
-        return np.array([figure.add_subplot(grid[i, 0]) for i in range(len(ratios))])
-    sides = figure.add_gridspec(1, 2, width_ratios=WIDE)
-    left, right = sides[0].subgridspec(n_rows, 1), sides[1].subgridspec(n_panels, 1)
-    places = [left[i, 0] for i in range(n_rows)] + [right[i, 0] for i in range(n_panels)]
-    return np.array([figure.add_subplot(place) for place in places])
+    n_rows, n_panels = layout.n_rows, layout.n_panels
+    tall = n_rows * (ROW_MM + TITLE_MM)
+    figure = page.canvas(tall)
+    if layout.is_beside:
+        sides = figure.add_gridspec(1, 2, width_ratios=WIDE)
+        left, right = sides[0].subgridspec(n_rows, 1), sides[1].subgridspec(n_panels, 1)
+        rows = [figure.add_subplot(left[i, 0]) for i in range(n_rows)]
+        panels = [figure.add_subplot(right[i, 0]) for i in range(n_panels)]
+        page.stack([(ax, PANEL_MM) for ax in panels])
+    else:
+        parts = figure.add_gridspec(
+            1 + bool(n_panels),
+            1,
+            height_ratios=[tall, PANEL_MM + 2 * TITLE_MM][: 1 + bool(n_panels)],
+        )
+        above = parts[0].subgridspec(n_rows, 1)
+        rows = [figure.add_subplot(above[i, 0]) for i in range(n_rows)]
+        below = parts[1].subgridspec(1, n_panels) if n_panels else None
+        panels = [figure.add_subplot(below[0, i]) for i in range(n_panels)] if below else []
+    page.stack([(ax, ROW_MM) for ax in rows])
+    return np.array([*rows, *panels])
 
 
-def _draw_rows(
-    figure: "Figure | SubFigure", axes: Any, rows: Sequence[Row], *, narrow: bool
-) -> None:
-    share = 1.0 if narrow else WIDE[0] / sum(WIDE)
-    size = letter_size("small")
+def _panels(terms: Sequence[LevelTerm]) -> list[tuple[LevelTerm, ...]]:
+    """Return what panels show: effects of a term, or the plane of two."""
+    panels: list[tuple[LevelTerm, ...]] = [(term,) for term in terms[:MOST_EFFECTS]]
+    if len(terms) > 1 and terms[0].group == terms[1].group:
+        panels.append((terms[0], terms[1]))
+    return panels
+
+
+def _draw_panel(ax: "Axes", panel: tuple[LevelTerm, ...], page: Sheet) -> None:
+    if len(panel) == 1:
+        draw_effects(ax, panel[0], page)
+    else:
+        draw_plane(ax, panel[0], panel[1], page)
+
+
+def _draw_rows(page: Sheet, axes: Any, rows: Sequence[Row]) -> None:
     for ax, row in zip(axes, rows, strict=True):
         draw_row(ax, row)
-        name = broken(row.name, width_mm=0.75 * share * width_of(figure), points=size)
-        ax.set_title(name, loc="left", pad=2, fontsize=size)
+        ax.set_title(page.label(row.name), loc="left", pad=2, fontsize="small")
         if row.shift:
-            ax.annotate(
-                row.shift,
-                (1.02, 0.4),
-                xycoords="axes fraction",
-                va="center",
-                fontsize=size,
-            )
-    if rows[0].shift:
-        axes[0].annotate("shift", (1.02, 1.0), xycoords="axes fraction", va="bottom", fontsize=size)
-    known: dict[str, Any] = {}
-    for ax in axes:
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            known.setdefault(label, handle)
-    figure.legend(
-        list(known.values()),
-        list(known),
-        loc="outside upper center",
-        ncols=len(known) if sum(map(len, known)) <= LETTERS_IN_A_ROW else 2,
-        frameon=False,
-        fontsize=size,
-        columnspacing=1.2,
-        handlelength=1.6,
-    )
+            place: dict[str, Any] = {"xycoords": "axes fraction", "fontsize": "small"}
+            ax.annotate(row.shift, (1.02, 0.4), va="center", **place)
+    if rows and rows[0].shift:
+        axes[0].annotate(
+            "shift", (1.02, 1.0), xycoords="axes fraction", va="bottom", fontsize="small"
+        )
 
 
 def _words(found: Comparison, rows: Sequence[Row]) -> str:

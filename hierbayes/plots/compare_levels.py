@@ -7,8 +7,8 @@ import pandas as pd
 
 from hierbayes.arrays import record
 from hierbayes.naming.addresses import effect_labels, level_columns
-from hierbayes.plots.labels import broken
-from hierbayes.plots.style import INK, REFERENCE, SOFT, letter_size
+from hierbayes.plots.palette import look, now, reference
+from hierbayes.plots.sheet import Sheet
 from hierbayes.results.comparison import ComparedFit, Comparison
 from hierbayes.results.fit import Fit, labelled_effects
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FEW = 60  # levels up to which each has bars
-SMALLEST, LARGEST = 10.0, 42.0  # areas of points, of the smallest and the largest level
-MOST_LABEL_MM = 45.0  # room of the text beside an axis
+SMALLEST, LARGEST = 8.0, 30.0  # areas of points, of the smallest and the largest level
 
 
 @record
@@ -98,71 +97,53 @@ def _pair(found: Comparison) -> tuple[ComparedFit[Fit], ComparedFit[Fit]]:
     return (both[-1], both[0]) if likelihood else (both[0], both[1])
 
 
-def draw_effects(ax: "Axes", term: LevelTerm) -> None:
+def draw_effects(ax: "Axes", term: LevelTerm, page: Sheet) -> None:
     """Draw the effects of one fit over those of the other, with intervals and the identity."""
     x, y = (table["estimate"].to_numpy(dtype=float) for table in (term.x, term.y))
+    x_look, y_look = look(term.x_fit.fit.method), look(term.y_fit.fit.method)
     if len(x) <= FEW:
-        ax.hlines(y, term.x["conf_low"], term.x["conf_high"], color=SOFT, linewidth=0.6)
-        ax.vlines(x, term.y["conf_low"], term.y["conf_high"], color=SOFT, linewidth=0.6)
-    ax.scatter(x, y, s=_areas(term.n), color=INK, linewidths=0, zorder=3)
-    ax.axline((0.0, 0.0), slope=1.0, **REFERENCE)
+        ax.hlines(y, term.x["conf_low"], term.x["conf_high"], color=x_look.colour, linewidth=0.5)
+        ax.vlines(x, term.y["conf_low"], term.y["conf_high"], color=y_look.colour, linewidth=0.5)
+    ax.scatter(x, y, s=_areas(term.n), color=now().ink, linewidths=0, zorder=3)
+    ax.axline((0.0, 0.0), slope=1.0, **reference())
     ax.set_xlabel(term.x_fit.name, labelpad=2)
     ax.set_ylabel(term.y_fit.name)
-    ax.set_title(_title(term.group, term.term), fontsize="small")
+    ax.set_title(page.label(f"{term.group}: {term.term}"), fontsize="small")
 
 
 def _areas(n: Any) -> Any:
     """Areas of points that grow with the rows of a level."""
+    few = 1.0 if n.size <= FEW else 0.3
     spread = n.max() - n.min()
     if spread == 0:
-        return np.full(n.size, (SMALLEST + LARGEST) / 2)
-    return SMALLEST + (LARGEST - SMALLEST) * (n - n.min()) / spread
+        return np.full(n.size, few * (SMALLEST + LARGEST) / 2)
+    return few * (SMALLEST + (LARGEST - SMALLEST) * (n - n.min()) / spread)
 
 
-def draw_plane(ax: "Axes", first: LevelTerm, second: LevelTerm) -> None:
+def draw_plane(ax: "Axes", first: LevelTerm, second: LevelTerm, page: Sheet) -> None:
     """Draw the coefficients of the levels by both fits, joined, and both populations."""
-    marks = (("o", INK, 3.0), ("s", "none", 6.5))
     tables = ((first.x, second.x), (first.y, second.y))
     values = [(a["coefficient"].to_numpy(), b["coefficient"].to_numpy()) for a, b in tables]
+    few = len(first.x) <= FEW
     ax.plot(
         np.stack([values[0][0], values[1][0]]),
         np.stack([values[0][1], values[1][1]]),
-        color=SOFT,
-        linewidth=0.8,
+        color=now().soft,
+        linewidth=0.8 if few else 0.4,
         zorder=1,
     )
-    for (x, y), (marker, face, size), fit, at in zip(
-        values, marks, (first.x_fit, first.y_fit), (0, 1), strict=True
-    ):
-        ax.plot(
-            x,
-            y,
-            marker,
-            markersize=size,
-            markerfacecolor=face,
-            markeredgecolor=INK,
-            markeredgewidth=0.9,
-            linestyle="none",
-            label=fit.name,
-            zorder=3 + at,
-        )
+    for (x, y), fit, at in zip(values, (first.x_fit, first.y_fit), (0, 1), strict=True):
+        style = look(fit.fit.method)
+        ax.plot(x, y, **style.mark(3.5 if few else 1.5, zorder=3 + at))
         ax.plot(
             [first.population[at]],
             [second.population[at]],
             "+" if at == 0 else "x",
-            color=INK,
+            color=style.colour,
             markersize=10,
-            markeredgewidth=1.6,
+            markeredgewidth=1.8,
             zorder=6,
         )
-    ax.set_xlabel(_short(first.term), labelpad=2)
-    ax.set_ylabel(_short(second.term))
-    ax.set_title(_title(first.group, "coefficients"), fontsize="small")
-
-
-def _title(group: str, term: str) -> str:
-    return broken(f"{group}: {term}", width_mm=MOST_LABEL_MM, points=letter_size("small"))
-
-
-def _short(text: str) -> str:
-    return broken(text, width_mm=MOST_LABEL_MM, points=letter_size("medium"))
+    ax.set_xlabel(page.label(first.term), labelpad=2)
+    ax.set_ylabel(page.label(second.term))
+    ax.set_title(page.label(f"{first.group}: coefficients"), fontsize="small")

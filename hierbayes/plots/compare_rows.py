@@ -10,7 +10,7 @@ from hierbayes.arrays import record
 from hierbayes.comparison.parameter_densities import ParameterDensity, parameter_densities
 from hierbayes.errors import OptionError
 from hierbayes.naming.addresses import posterior_addresses
-from hierbayes.plots.style import BAND, INK, PRIOR, REFERENCE, SOFT
+from hierbayes.plots.palette import look, reference
 from hierbayes.results.comparison import ComparedFit, Comparison, posterior_fits
 from hierbayes.results.fit import Fit
 from hierbayes.results.interval_parameters import interval_parameters
@@ -158,17 +158,18 @@ def draw_row(ax: "Axes", row: Row) -> None:
         top = float(density.posterior.max())
         shown = density.posterior > LOWEST * top
         ax.fill_between(
-            density.x, density.posterior / top, where=list(shown), color=BAND, linewidth=0
+            density.x, density.posterior / top, where=list(shown), **look("posterior").filled()
         )
-        ax.plot(density.x, np.minimum(density.prior / top, 1.15), **PRIOR, label="prior")
+        height = np.minimum(density.prior / top, 1.15)
+        ax.plot(density.x, height, label="prior", **look("prior").line())
     posteriors = [mark for mark in row.marks if mark.fit.is_posterior]
     others = [mark for mark in row.marks if not mark.fit.is_posterior]
     lane = 0.0 if density is not None else -LANE
     for mark in posteriors:
         _draw_posterior(ax, mark, lane)
         lane -= LANE
-    for mark in others[::-1]:  # REML with its interval, ML as a tick on the same line
-        _draw_estimate(ax, mark, lane, is_tick=len(others) > 1 and mark is not others[-1])
+    for mark in others[::-1]:  # REML with its interval, ML as a mark on the same line
+        _draw_estimate(ax, mark, lane, has_line=len(others) == 1 or mark is others[-1])
     _scale(ax, row)
     ax.set_ylim(lane - LANE, 1.2 if density is not None else 0.1)
     ax.set_yticks([])
@@ -178,27 +179,22 @@ def draw_row(ax: "Axes", row: Row) -> None:
 
 
 def _draw_posterior(ax: "Axes", mark: Mark, y: float) -> None:
-    ax.plot([mark.low, mark.high], [y, y], color=INK, linewidth=1.0, zorder=5)
-    ax.plot(mark.middle, [y, y], color=INK, linewidth=3.2, solid_capstyle="butt", zorder=5)
+    after = look("posterior")
+    line: dict[str, Any] = {"color": after.colour, "zorder": 5}
+    ax.plot([mark.low, mark.high], [y, y], linewidth=1.0, **line)
+    ax.plot(mark.middle, [y, y], linewidth=3.2, solid_capstyle="butt", **line)
+    ax.plot([mark.estimate], [y], label=mark.fit.name, **after.mark(4.5, zorder=6))
+
+
+def _draw_estimate(ax: "Axes", mark: Mark, y: float, *, has_line: bool) -> None:
+    style = look(mark.fit.fit.method)
+    if has_line:
+        ax.plot([mark.low, mark.high], [y, y], **style.line(linestyle="-", linewidth=1.4))
+    size = 4.5 if has_line else 6.0
     ax.plot(
-        [mark.estimate],
-        [y],
-        "s",
-        markersize=4.5,
-        markerfacecolor="white",
-        markeredgecolor=INK,
-        zorder=6,
-        label=mark.fit.name,
-    )
-
-
-def _draw_estimate(ax: "Axes", mark: Mark, y: float, *, is_tick: bool) -> None:
-    shape: dict[str, Any] = {"marker": "|", "markersize": 9, "markeredgewidth": 1.6}
-    if not is_tick:
-        ax.plot([mark.low, mark.high], [y, y], color=SOFT, linewidth=1.4, zorder=4)
-        shape = {"marker": "o", "markersize": 4.5}
-    shape |= {"color": INK, "linestyle": "none", "zorder": 6, "clip_on": False}
-    ax.plot([mark.estimate], [y], label=mark.fit.name, **shape)
+        [mark.estimate], [y], label=mark.fit.name, clip_on=False,
+        **style.mark(size, zorder=7 if has_line else 6),
+    )  # fmt: skip
 
 
 def _scale(ax: "Axes", row: Row) -> None:
@@ -215,4 +211,4 @@ def _scale(ax: "Axes", row: Row) -> None:
     bounds = {"sd": (0.0,), "icc": (0.0, 1.0), "cor": (-1.0, 1.0)}.get(row.kind, ())
     for bound in bounds:
         if low - room <= bound <= high + room:
-            ax.axvline(bound, **(REFERENCE | {"linestyle": "-", "linewidth": 1.0}))
+            ax.axvline(bound, **reference(linestyle="-", linewidth=1.0))

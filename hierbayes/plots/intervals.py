@@ -1,51 +1,57 @@
 """Intervals of several kinds side by side: one row of axes a parameter, each with its own scale."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
+from hierbayes.plots.needed import intervals_for
+from hierbayes.plots.palette import Look, look, reference
 from hierbayes.plots.picture import picture
-from hierbayes.plots.style import INK, SOFT, WIDTH_MM, any_figure, drawing
+from hierbayes.plots.sheet import Options, sheet
+from hierbayes.results.fit import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-LINE_MM, PANEL_MM, FRAME_MM = 3.6, 9.0, 14.0
-# of the kinds in turn: marker, its face, line style
-MARKS = (
-    ("o", INK, "-"),
-    ("s", "white", "-"),
-    ("D", SOFT, (0, (4, 1.5))),
-    ("^", "white", (0, (1.5, 1))),
-    ("v", INK, "-"),
+LINE_MM, EDGE_MM = 3.4, 1.5  # height of an interval, and free above and below all
+WIDE_MM, COLUMNS = 55.0, 1
+# Marks of intervals of one estimator, in turn: marker, whether it is full, line style.
+KINDS: tuple[tuple[str, bool, Any], ...] = (
+    ("o", True, "-"),
+    ("s", False, (0, (5, 1.5))),
+    ("^", True, (0, (1.5, 1))),
+    ("v", False, (0, (6, 1.5, 1.5, 1.5))),
+    ("P", True, "-"),
 )
 ROOM = 0.06  # left free at both ends, as part of the range
 
 
 @picture
 def intervals(
-    tables: Mapping[str, pd.DataFrame],
-    *,
-    figure: "Figure | SubFigure | None" = None,
+    tables: Mapping[str, pd.DataFrame] | pd.DataFrame | Fit,
+    *further: Fit,
+    **options: Unpack[Options],
 ) -> "tuple[Figure | SubFigure, np.ndarray[Any, Any]]":
     """Draw intervals of the same parameters by several methods.
 
     Parameters
     ----------
-    tables : what to call each kind -> table of ``hb.confint``: index parameters, columns
-        ``estimate lower upper``; a missing limit leaves the estimate alone
-    figure : a matplotlib figure to draw into
+    tables : one or more fits, or tables of ``hb.confint``
+        Fits: Wald and profile intervals of a likelihood fit, credible ones of a posterior, which
+        are then made. One table, or what to call each kind -> table: index parameters, columns
+        ``estimate lower upper``; a missing limit leaves the estimate alone.
+    *further : more fits of the same model
 
     Returns
     -------
     figure, axes
         One axes a parameter, each with its own scale; those of the sds of random effects begin
-        at zero.
+        at zero. ``labels`` and ``order`` are those of the parameters.
 
     Examples
     --------
@@ -56,10 +62,31 @@ def intervals(
     >>> len(axes)
     3
     """
-    if not isinstance(tables, Mapping) or not 1 <= len(tables) <= len(MARKS):
+    found = _checked(intervals_for(tables, further))
+    names = list(dict.fromkeys(str(name) for table in found.values() for name in table.index))
+    looks = _looks(found)
+    tall = 2 * EDGE_MM + LINE_MM * len(found)
+    with sheet(options, "intervals") as page:
+        order = page.ordered(names, usual="data")
+        room = page.room_for(
+            len(names), wide_mm=WIDE_MM, tall_mm=tall, most_columns=COLUMNS, around_mm=14.0
+        )
+        axes = page.grid(room.n, columns=room.columns, panel_mm=room.tall_mm)
+        for ax, i in zip(axes, order, strict=False):
+            _panel(ax, names[i], found, looks)
+            ax.set_title(page.label(names[i]), loc="left", pad=2, fontsize="small")
+        if room.n < len(names):
+            page.note(f"{room.n} of {len(names)} parameters; a table of some rows has others.")
+        page.legend()
+        describe(page.figure, " ".join(_words(name, found) for name in names))
+    return page.figure, np.asarray(axes)
+
+
+def _checked(tables: Any) -> Mapping[str, pd.DataFrame]:
+    if not isinstance(tables, Mapping) or not 1 <= len(tables) <= len(KINDS):
         raise OptionError(
-            f"intervals takes a dict of one to {len(MARKS)} tables of hb.confint, for example "
-            '{"Wald": hb.confint(fit)}.'
+            f"intervals takes fits, a table of hb.confint, or a dict of one to {len(KINDS)} of "
+            'them, for example {"Wald": hb.confint(fit)}.'
         )
     for kind, table in tables.items():
         if not isinstance(table, pd.DataFrame) or not {"estimate", "lower", "upper"} <= set(table):
@@ -67,24 +94,21 @@ def intervals(
                 f"tables[{kind!r}] must be a table of hb.confint, with columns estimate, lower "
                 "and upper."
             )
-    names = list(dict.fromkeys(str(name) for table in tables.values() for name in table.index))
-    height = FRAME_MM + len(names) * (PANEL_MM + LINE_MM * len(tables))
-    with drawing(figure):
-        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=height)
-        axes = drawn.subplots(len(names), 1, squeeze=False).ravel()
-        for ax, name in zip(axes, names, strict=True):
-            _panel(ax, name, tables)
-        handles, labels = axes[0].get_legend_handles_labels()
-        drawn.legend(
-            handles,
-            labels,
-            loc="outside upper center",
-            ncols=len(tables),
-            columnspacing=1.2,
-            frameon=False,
-        )
-    describe(drawn, " ".join(_words(name, tables) for name in names))
-    return drawn, np.asarray(axes)
+    return tables
+
+
+def _looks(tables: Mapping[str, pd.DataFrame]) -> dict[str, Look]:
+    """Return how each kind is drawn: in the colour of its estimator, marks in turn."""
+    looks, drawn = {}, 0
+    for kind, table in tables.items():
+        if table.attrs.get("method") == "posterior":
+            looks[kind] = look("posterior")
+            continue
+        role = "ml" if table.attrs.get("estimator") == "ml" else "reml"
+        marker, is_full, linestyle = KINDS[drawn]
+        drawn += 1
+        looks[kind] = look("ml" if role == "ml" else "reml").as_kind(marker, is_full, linestyle)
+    return looks
 
 
 def _words(name: str, tables: Mapping[str, pd.DataFrame]) -> str:
@@ -100,35 +124,31 @@ def _words(name: str, tables: Mapping[str, pd.DataFrame]) -> str:
     return f"{name}: {', '.join(parts)}."
 
 
-def _panel(ax: "Axes", name: str, tables: Mapping[str, pd.DataFrame]) -> None:
+def _panel(
+    ax: "Axes", name: str, tables: Mapping[str, pd.DataFrame], looks: Mapping[str, Look]
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     seen = []
     for y, (kind, table) in enumerate(tables.items()):
-        marker, face, style = MARKS[y]
         row: Any = table.loc[name] if name in table.index else None
         low, high, value = (
             float("nan") if row is None else float(row.loc[end])
             for end in ("lower", "upper", "estimate")
         )
-        ax.plot([low, high], [-y, -y], color=SOFT, linestyle=style, linewidth=1.6)
-        ax.plot(
-            [value],
-            [-y],
-            marker,
-            markersize=5,
-            markerfacecolor=face,
-            markeredgecolor=INK,
-            label=kind,
-            linestyle="none",
-        )
+        ax.plot([low, high], [-y, -y], **looks[kind].line())
+        ax.plot([value], [-y], label=kind, **looks[kind].mark(5))
         seen += [v for v in (low, high, value) if np.isfinite(v)]
     low, high = (min(seen), max(seen)) if seen else (0.0, 1.0)
     room = ROOM * ((high - low) or abs(high) or 1.0)
     if name.startswith("sd_"):
-        ax.axvline(0.0, color=INK, linewidth=1.0)
-        ax.set_xlim(-0.01 * high, high + room)
+        ax.axvline(0.0, **reference(linestyle="-"))
+        low, room = 0.0, room or 1.0
+        ax.set_xlim(-0.01 * high - 0.3 * room * (high == 0), high + room)
     else:
         ax.set_xlim(low - room, high + room)
+    ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.set_ylim(-len(tables) + 0.4, 0.6)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
-    ax.set_title(name, loc="left", pad=2, fontsize="medium")
+    ax.tick_params(axis="x", labelsize="small", pad=1.5, length=2.5)

@@ -61,6 +61,14 @@ def in_lines(name: str, *, room_mm: float, points: float, most: int = MOST_LINES
     return "\n".join(line.rstrip() for line in lines)
 
 
+def is_cut(lines: str, name: str) -> bool:
+    """Whether a name was broken inside of a word, or its end left out."""
+    pieces = [piece.strip() for given in name.split("\n") for piece in BREAKS.split(given)]
+    whole = {piece for piece in pieces if piece}
+    found = [piece.strip() for line in lines.split("\n") for piece in BREAKS.split(line)]
+    return not {piece for piece in found if piece} <= whole
+
+
 def _parts(piece: str, room_mm: float, points: float) -> list[str]:
     """Cut a piece of a name that is longer than a line."""
     parts = []

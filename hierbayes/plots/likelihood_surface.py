@@ -1,32 +1,33 @@
 """The marginal likelihood over two variance parameters, with the estimates of ML and REML."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from scipy.special import chdtri
 
-from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
+from hierbayes.plots.needed import surface_for
+from hierbayes.plots.palette import look, mixed, now
 from hierbayes.plots.picture import picture
-from hierbayes.plots.style import INK, SOFT, WIDTH_MM, any_figure, drawing
+from hierbayes.plots.sheet import Options, sheet
+from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_surface import LikelihoodSurface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-HEIGHT_MM = 82.0
-ONE_MM = 95.0  # width of one panel alone
+HEIGHT_MM = 56.0
+LEAST_MM = 36.0  # width of a panel
 LEVELS = (0.5, 0.8, 0.95, 0.99)
 EXCLUDED = 1e-4  # probability beyond which nothing is shown
-SHADES = ("#8c8c8c", "#b0b0b0", "#d0d0d0", "#ebebeb")
+SHADES = (0.62, 0.42, 0.25, 0.1)  # of ink on paper, from the most to the least likely
 
 
 @picture
 def likelihood_surface(
-    surface: LikelihoodSurface,
-    *,
-    figure: "Figure | SubFigure | None" = None,
+    surface: LikelihoodSurface | Fit,
+    **options: Unpack[Options],
 ) -> "tuple[Figure | SubFigure, np.ndarray[Any, Any]]":
     """Draw the likelihood that ML maximises and the one REML does, over the same two parameters.
 
@@ -36,43 +37,41 @@ def likelihood_surface(
 
     Parameters
     ----------
-    surface : LikelihoodSurface
-        Of ``hb.likelihood_surface``.
-    figure : a matplotlib figure to draw into
+    surface : LikelihoodSurface of ``hb.likelihood_surface``, or a fit, whose surface is then made
 
     Returns
     -------
     figure, axes
-        Two axes: ML, REML; of a generalised fit the first alone.
+        Two axes: ML, REML; of a generalised fit the first alone. ``labels`` are those of the two
+        parameters.
 
     Examples
     --------
     >>> import hierbayes as hb
     >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-    >>> figure, axes = hb.plot.likelihood_surface(hb.likelihood_surface(fit))
+    >>> figure, axes = hb.plot.likelihood_surface(fit)
     >>> axes[1].get_title()
     'REML'
     """
-    if not isinstance(surface, LikelihoodSurface):
-        raise OptionError(
-            "plot.likelihood_surface draws what hb.likelihood_surface(fit) returns; it got "
-            f"{type(surface).__name__}."
+    found = surface_for(surface)
+    panels = [("ML", found.ml), ("REML", found.reml)][: 2 if found.has_reml else 1]
+    with sheet(options, "likelihood_surface") as page:
+        axes = page.grid(
+            len(panels),
+            columns=page.columns(LEAST_MM, 2),
+            panel_mm=HEIGHT_MM,
+            sharex=True,
+            sharey=True,
         )
-    with drawing(figure):
-        panels = [("ML", surface.ml), ("REML", surface.reml)][: 2 if surface.has_reml else 1]
-        width = WIDTH_MM if surface.has_reml else ONE_MM
-        drawn = any_figure(figure, width_mm=width, height_mm=HEIGHT_MM)
-        axes = drawn.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for ax, (title, values) in zip(axes, panels, strict=True):
-            _panel(ax, surface, values)
+            _panel(ax, found, values)
             ax.set_title(title)
-        _crop(axes[0], surface)
-        drawn.supxlabel(surface.x_name)
-        drawn.supylabel(surface.y_name)
-        handles, labels = axes[0].get_legend_handles_labels()
-        drawn.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
-    describe(drawn, _words(surface))
-    return drawn, np.asarray(axes)
+        _crop(axes[0], found)
+        page.figure.supxlabel(page.label(found.x_name))
+        page.figure.supylabel(page.label(found.y_name))
+        page.legend()
+        describe(page.figure, _words(found))
+    return page.figure, np.asarray(axes)
 
 
 def _words(surface: LikelihoodSurface) -> str:
@@ -97,21 +96,11 @@ def _crop(ax: "Axes", surface: LikelihoodSurface) -> None:
 
 def _panel(ax: "Axes", surface: LikelihoodSurface, values: Any) -> None:
     cuts = [float(chdtri(2, 1 - level)) for level in LEVELS]
-    ax.contourf(surface.x, surface.y, values, levels=[-1.0, *cuts], colors=SHADES)
-    ax.contour(surface.x, surface.y, values, levels=cuts, colors=SOFT, linewidths=0.8)
-    marks: tuple[tuple[str, str, str, tuple[float, float]], ...] = (
-        ("ML estimate", "o", "white", surface.ml_estimate),
-        ("REML estimate", "D", INK, surface.reml_estimate),
-    )
-    for name, marker, face, (x, y) in marks[: 2 if surface.has_reml else 1]:
-        ax.plot(
-            [x],
-            [y],
-            marker,
-            markerfacecolor=face,
-            markeredgecolor=INK,
-            markersize=6.5,
-            linestyle="none",
-            label=name,
-            clip_on=False,
-        )
+    shades = [mixed(now().soft, now().paper, share) for share in SHADES]
+    ax.contourf(surface.x, surface.y, values, levels=[-1.0, *cuts], colors=shades)
+    ax.contour(surface.x, surface.y, values, levels=cuts, colors=now().soft, linewidths=0.8)
+    marks = [("ML estimate", look("ml"), surface.ml_estimate)]
+    if surface.has_reml:
+        marks.append(("REML estimate", look("reml"), surface.reml_estimate))
+    for name, style, (x, y) in marks:
+        ax.plot([x], [y], label=name, clip_on=False, **style.mark(6.5))

@@ -1,40 +1,38 @@
 """Quantiles of the residuals against those of a normal distribution."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from hierbayes.checks.residuals import normal_quantiles, residual_table
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import bundled_unit
+from hierbayes.plots.palette import look, reference
 from hierbayes.plots.picture import picture
-from hierbayes.plots.style import POINT, REFERENCE, drawing, figure_of
-from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.plots.sheet import Options, sheet
+from hierbayes.results.fit import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH_MM, HEIGHT_MM = 120.0, 90.0
-POINT_SIZE = 16.0
+HEIGHT_MM = 70.0
+AREA = 16.0
 
 
 @picture
-def qq(
-    fit: LikelihoodFit, *, labels: Mapping[str, str] | None = None, ax: "Axes | None" = None
-) -> "tuple[Any, Axes]":
+def qq(fit: Fit, **options: Unpack[Options]) -> "tuple[Any, Axes]":
     """Draw a normal QQ plot of the residuals; points of normal residuals follow the dashed line.
 
     Parameters
     ----------
-    fit : LikelihoodFit
-    labels : axis labels ``"theoretical"`` and ``"sample"``, in place of ours
-    ax : matplotlib axes to draw into
+    fit : LikelihoodFit or PosteriorFit
+        Of a posterior, residuals are posterior means.
 
     Returns
     -------
     figure, axes
-        A point a residual, and the line through the quartiles.
+        A point a residual, and the line through the quartiles. ``labels`` are those of
+        ``"theoretical"`` and ``"sample"``.
 
     Examples
     --------
@@ -46,16 +44,13 @@ def qq(
     """
     found = normal_quantiles(residual_table(fit)["residual"].to_numpy(dtype=np.float64))
     unit = bundled_unit(fit.data_name, fit.design.formula.response_label, fit.design.y)
-    ours = {
-        "theoretical": "standard normal quantile",
-        "sample": f"residual quantile ({unit})" if unit else "residual quantile",
-    } | dict(labels or {})
-    with drawing(ax):
-        figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
-        axes.axline((0.0, found.intercept), slope=found.slope, **REFERENCE)
-        axes.scatter(found.theoretical, found.sample, s=POINT_SIZE, alpha=0.7, **POINT)
-        axes.set_xlabel(ours["theoretical"])
-        axes.set_ylabel(ours["sample"])
+    with sheet(options, "qq") as page:
+        axes = page.axes(HEIGHT_MM)
+        axes.axline((0.0, found.intercept), slope=found.slope, **reference())
+        axes.scatter(found.theoretical, found.sample, alpha=0.7, **look("data").points(AREA))
+        axes.set_xlabel(page.label("theoretical", "standard normal quantile"))
+        ours = f"residual quantile ({unit})" if unit else "residual quantile"
+        axes.set_ylabel(page.label("sample", ours))
         describe(
             axes,
             f"Normal QQ plot of {found.sample.size} residuals: from {found.sample.min():.3g} to "
@@ -63,4 +58,4 @@ def qq(
             f"{found.intercept + found.slope * found.theoretical.min():.3g} and "
             f"{found.intercept + found.slope * found.theoretical.max():.3g}.",
         )
-    return figure, axes
+    return page.figure, axes

@@ -11,6 +11,7 @@ Knows nothing of figures; colours are asked for while something is drawn and fol
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Literal
 
 from hierbayes.arrays import record
@@ -19,14 +20,14 @@ from hierbayes.options import ThemeName, check_option
 Role = Literal["reml", "ml", "posterior", "prior", "data"]
 Line = str | tuple[float, tuple[float, ...]]
 # The mark of each role, whether it is full, its line style and its width.
-MARKS: dict[Role, tuple[str, bool, Line, float]] = {
+MARKS: dict[str, tuple[str, bool, Line, float]] = {
     "reml": ("o", True, "-", 1.6),
     "ml": ("s", False, (0, (5, 2)), 1.4),
     "posterior": ("D", True, (0, (7, 1.5, 1.5, 1.5)), 1.6),
     "prior": ("v", False, (0, (1.2, 1.4)), 1.4),
     "data": ("o", True, "-", 1.2),
 }
-NAMES: dict[Role, str] = {
+NAMES: dict[str, str] = {
     "reml": "REML", "ml": "ML", "posterior": "posterior", "prior": "prior", "data": "data",
 }  # fmt: skip
 
@@ -50,8 +51,8 @@ class Theme:
     soft: str
     band: str
     light: str
-    colours: dict[Role, str]
-    bands: dict[Role, str]
+    colours: dict[str, str]
+    bands: dict[str, str]
     letters: float
     lines: float
 
@@ -98,24 +99,28 @@ class Look:
         }
         return style | further
 
+    def as_kind(self, marker: str, is_full: bool, linestyle: Line) -> "Look":
+        """Return the same colour with another mark and line, of another kind of interval."""
+        return replace(self, marker=marker, is_full=is_full, linestyle=linestyle)
+
     def filled(self, **further: Any) -> dict[str, Any]:
         """Arguments of ``ax.fill_between`` for a band or a density."""
         return {"color": self.band, "linewidth": 0, "zorder": 1} | further
 
 
-_COLOURS: dict[Role, str] = {
+_COLOURS: dict[str, str] = {
     "reml": "#0a4b8c", "ml": "#459bd1", "posterior": "#b5440a", "prior": "#c28a00",
     "data": "#333333",
 }  # fmt: skip
-_BANDS: dict[Role, str] = {
+_BANDS: dict[str, str] = {
     "reml": "#bcd3e8", "ml": "#d9ebf6", "posterior": "#f6cfb2", "prior": "#f5e6bf",
     "data": "#d4d4d4",
 }  # fmt: skip
-_GREYS: dict[Role, str] = {
+_GREYS: dict[str, str] = {
     "reml": "#1a1a1a", "ml": "#6b6b6b", "posterior": "#4a4a4a", "prior": "#6b6b6b",
     "data": "#1a1a1a",
 }  # fmt: skip
-_GREY_BANDS: dict[Role, str] = {
+_GREY_BANDS: dict[str, str] = {
     "reml": "#bdbdbd", "ml": "#e6e6e6", "posterior": "#bdbdbd", "prior": "#e6e6e6",
     "data": "#cccccc",
 }  # fmt: skip
@@ -210,7 +215,7 @@ def now() -> Theme:
     return _drawn.get() or _default[0]
 
 
-def look(role: Role) -> Look:
+def look(role: str) -> Look:
     """Return colour, mark and line of a role in the theme that is drawn in."""
     marker, is_full, linestyle, linewidth = MARKS[role]
     return Look(
@@ -222,6 +227,16 @@ def look(role: Role) -> Look:
         linewidth=linewidth * now().lines,
         name=NAMES[role],
     )
+
+
+def mixed(colour: str, other: str, share: float) -> str:
+    """Return a colour between two: so much of the first, the rest of the other."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    red, green, blue = (
+        share * a + (1 - share) * b for a, b in zip(to_rgb(colour), to_rgb(other), strict=True)
+    )
+    return str(to_hex((red, green, blue)))
 
 
 def reference(**further: Any) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """Likelihood profiles: zeta over the value of each parameter, or the density it implies."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 from scipy.special import ndtri
 
-import hierbayes.plots.style as style
-from hierbayes.errors import OptionError
 from hierbayes.options import check_option
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.labels import broken
+from hierbayes.plots.needed import profile_for
+from hierbayes.plots.palette import look, now, reference
 from hierbayes.plots.picture import picture
+from hierbayes.plots.sheet import Options, sheet
+from hierbayes.results.fit import Fit
 from hierbayes.results.profile_result import ProfileResult
 
 if TYPE_CHECKING:
@@ -18,77 +19,69 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 Kind = Literal["zeta", "density"]
-COLUMNS, NARROW_COLUMNS = 3, 2
-PANEL_MM, FRAME_MM = 46.0, 14.0
-LONG = 16  # letters of a name that stand on one line
-SHARE = 0.8  # of the width of a panel with its frame, for its title
+WIDE_MM, TALL_MM = 38.0, 34.0  # of a panel
+COLUMNS = 5
 TICKS = 4  # intervals between the numbers of a panel at most
-LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+LEVELS = (0.5, 0.8, 0.95, 0.99)
+CLEAR = 1.04  # of an axis, where the level of a bar is written beside it
 
 
 @picture
 def profile(
-    result: ProfileResult,
+    result: ProfileResult | Fit,
     kind: Kind = "zeta",
-    *,
-    figure: "Figure | SubFigure | None" = None,
+    **options: Unpack[Options],
 ) -> "tuple[Figure | SubFigure, np.ndarray[Any, Any]]":
     """Draw the profiles of ``hb.profile``.
 
     Parameters
     ----------
-    result : ProfileResult
+    result : ProfileResult, or a fit, which is then profiled
     kind : {"zeta", "density"}
         "zeta": the signed root of the rise of the deviance; a straight line means that a Wald
-        interval is right. Bars are the 50, 80, 90, 95 and 99 % intervals it reaches. "density":
+        interval is right. Bars are the 50, 80, 95 and 99 % intervals it reaches. "density":
         the density whose distribution function is that of zeta, read as a normal score.
-    figure : a matplotlib figure to draw into
 
     Returns
     -------
     figure, axes
-        One axes a parameter, in the order of ``result.to_frame()``.
+        One axes a parameter, in the order of ``result.to_frame()``. ``labels`` are those of the
+        parameters.
 
     Examples
     --------
     >>> import hierbayes as hb
     >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-    >>> figure, axes = hb.plot.profile(hb.profile(fit))
+    >>> figure, axes = hb.plot.profile(fit)
     >>> len(axes)
     3
     """
-    if not isinstance(result, ProfileResult):
-        raise OptionError(
-            f"plot.profile draws what hb.profile(fit) returns; it got {type(result).__name__}."
-        )
     from matplotlib.ticker import MaxNLocator
 
     check_option("kind", kind, Kind)
-    n = len(result.names)
-    most = NARROW_COLUMNS if style.is_narrow(figure) or n == NARROW_COLUMNS**2 else COLUMNS
-    n_columns = min(most, n)
-    n_rows = -(-n // n_columns)
-    frame = result.to_frame()
-    with style.drawing(figure):
-        drawn = style.any_figure(
-            figure, width_mm=style.WIDTH_MM, height_mm=FRAME_MM + PANEL_MM * n_rows
+    found = profile_for(result, "profile")
+    frame = found.to_frame()
+    is_zeta = kind == "zeta"
+    with sheet(options, "profile") as page:
+        order = page.ordered(found.names, usual="data")
+        room = page.room_for(len(order), wide_mm=WIDE_MM, tall_mm=TALL_MM, most_columns=COLUMNS)
+        axes = page.grid(
+            room.n, columns=room.columns, panel_mm=room.tall_mm, sharey="all" if is_zeta else "none"
         )
-        axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
-        room = SHARE * style.width_of(drawn) / n_columns
-        for ax, name in zip(axes, result.names, strict=False):
-            rows = frame.loc[frame["parameter"] == name]
-            value, zeta = rows["value"].to_numpy(), rows["zeta"].to_numpy()
-            if kind == "zeta":
-                _zeta(ax, value, zeta)
-            else:
-                _density(ax, value, zeta)
+        for ax, i in zip(axes, order, strict=False):
+            rows = frame.loc[frame["parameter"] == found.names[i]]
+            draw = _zeta if is_zeta else _density
+            draw(ax, rows["value"].to_numpy(), rows["zeta"].to_numpy())
             ax.xaxis.set_major_locator(MaxNLocator(TICKS))
-            ax.set_title(_lines(name, room), fontsize="small")
-        for ax in axes[n:]:
-            ax.remove()
-        drawn.supylabel("zeta" if kind == "zeta" else "density implied by the profile")
-    describe(drawn, _words(result, kind))
-    return drawn, np.asarray(axes[:n])
+            ax.set_title(page.label(found.names[i]), fontsize="small")
+        if is_zeta:
+            for ax in {*axes[room.columns - 1 :: room.columns], axes[-1]}:
+                _name_levels(ax)
+        if room.n < len(order):
+            page.note(f"{room.n} of {len(order)} parameters; hb.profile(fit, names) takes others.")
+        page.figure.supylabel("zeta" if is_zeta else "density implied by the profile")
+        describe(page.figure, _words(found, kind))
+    return page.figure, np.asarray(axes)
 
 
 def _words(result: ProfileResult, kind: Kind) -> str:
@@ -100,26 +93,39 @@ def _words(result: ProfileResult, kind: Kind) -> str:
     return f"{what} of {len(parts)} parameters, a panel each, with estimates {', '.join(parts)}."
 
 
-def _lines(name: str, room: float) -> str:
-    """Break a long name before its grouping factor."""
-    head, bar, tail = name.partition("|")
-    lines = [head, f"| {tail}"] if bar and len(name) > LONG else [name]
-    size = style.letter_size("small")
-    return "\n".join(broken(line, width_mm=room, points=size) for line in lines)
+def _cut(level: float) -> float:
+    return float(ndtri((1 + level) / 2))
 
 
 def _zeta(ax: "Axes", value: Any, zeta: Any) -> None:
-    ax.axhline(0.0, **style.REFERENCE)
+    ax.axhline(0.0, **reference())
     for level in LEVELS:
-        cut = float(ndtri((1 + level) / 2))
+        cut = _cut(level)
         ends = [np.interp(sign * cut, zeta, value, left=np.nan, right=np.nan) for sign in (-1, 1)]
         for sign, end in zip((-1, 1), ends, strict=True):
             if np.isfinite(end):
-                ax.plot([end, end], [0.0, sign * cut], color=style.SOFT, linewidth=0.9)
+                ax.plot([end, end], [0.0, sign * cut], color=now().soft, linewidth=0.9)
         if np.isfinite(ends).all():
             for sign in (-1, 1):
-                ax.plot(ends, [sign * cut, sign * cut], color=style.BAND, linewidth=0.7, zorder=0)
-    ax.plot(value, zeta, **style.LINE)
+                ax.plot(ends, [sign * cut, sign * cut], color=now().band, linewidth=0.7, zorder=0)
+    ax.plot(value, zeta, **look("ml").line(linestyle="-"))
+
+
+def _name_levels(ax: "Axes") -> None:
+    """Write the levels of the bars beside them, at the right."""
+    low, high = ax.get_ylim()
+    for level in LEVELS:
+        if _cut(level) < high:
+            ax.text(
+                CLEAR,
+                _cut(level),
+                f"{100 * level:g} %",
+                transform=ax.get_yaxis_transform(),
+                va="center",
+                fontsize="x-small",
+                color=now().soft,
+            )
+    ax.set_ylim(low, high)
 
 
 def _density(ax: "Axes", value: Any, zeta: Any) -> None:
@@ -128,6 +134,7 @@ def _density(ax: "Axes", value: Any, zeta: Any) -> None:
     curve = CubicSpline(value, zeta)
     grid = np.linspace(value[0], value[-1], 200)
     height = np.exp(-0.5 * curve(grid) ** 2) / np.sqrt(2 * np.pi) * curve(grid, 1)
-    ax.plot(grid, height, **style.LINE)
+    ax.fill_between(grid, height, **look("ml").filled())
+    ax.plot(grid, height, **look("ml").line(linestyle="-"))
     ax.set_ylim(bottom=0.0)
     ax.set_yticks([])

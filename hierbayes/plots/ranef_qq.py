@@ -1,23 +1,24 @@
 """Conditional modes of the random effects against normal quantiles, with their intervals."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+import pandas as pd
 
-import hierbayes.plots.style as style
 from hierbayes.checks.residuals import normal_quantiles
 from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.labels import broken
+from hierbayes.plots.palette import Look, look, reference
 from hierbayes.plots.picture import checked_fits, picture
+from hierbayes.plots.sheet import Options, sheet
 from hierbayes.results.fit import Fit, labelled_effects
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-PANEL_MM, FRAME_MM = 62.0, 10.0
-COLUMNS = 2
-SHARE = 0.72  # of the width of a panel with its frame, for its title
+WIDE_MM, TALL_MM = 38.0, 46.0  # of a panel
+COLUMNS = 4
 FEW = 100  # levels up to which each has an interval
 
 
@@ -26,7 +27,7 @@ def ranef_qq(
     fit: Fit,
     *,
     level: float = 0.95,
-    figure: "Figure | SubFigure | None" = None,
+    **options: Unpack[Options],
 ) -> "tuple[Figure | SubFigure, np.ndarray[Any, Any]]":
     """Draw a normal QQ plot of the random effects of every term.
 
@@ -37,12 +38,11 @@ def ranef_qq(
     ----------
     fit : LikelihoodFit or PosteriorFit
     level : level of the intervals
-    figure : a matplotlib figure to draw into
 
     Returns
     -------
     figure, axes
-        One axes a term of each grouping factor.
+        One axes a term of each grouping factor; ``labels`` are those of ``"Subject: Days"``.
 
     Examples
     --------
@@ -60,43 +60,35 @@ def ranef_qq(
     if table.empty:
         raise OptionError(f"ranef_qq has no random effect to draw. {fit.undetermined_note}")
     panels = list(table.groupby(["group", "term"], sort=False))
-    n_columns = min(COLUMNS, len(panels))
-    n_rows = -(-len(panels) // n_columns)
-    with style.drawing(figure):
-        width = style.WIDTH_MM if n_columns > 1 else 0.6 * style.WIDTH_MM
-        drawn = style.any_figure(figure, width_mm=width, height_mm=FRAME_MM + PANEL_MM * n_rows)
-        axes = drawn.subplots(n_rows, n_columns, squeeze=False).ravel()
-        room = SHARE * style.width_of(drawn) / n_columns
-        for ax, ((group, term), rows) in zip(axes, panels, strict=False):
-            found = normal_quantiles(rows["estimate"].to_numpy(dtype=np.float64))
-            ordered = rows.sort_values("estimate", kind="stable")
-            if np.isfinite(found.slope):
-                ax.axline((0.0, found.intercept), slope=found.slope, **style.REFERENCE)
-            if len(rows) <= FEW:
-                ax.vlines(
-                    np.sort(found.theoretical),
-                    ordered["conf_low"],
-                    ordered["conf_high"],
-                    color=style.SOFT,
-                    linewidth=1.0,
-                )
-            ax.plot(
-                np.sort(found.theoretical),
-                ordered["estimate"],
-                "o",
-                color=style.INK,
-                markersize=3.5,
-            )
-            size = style.letter_size()
-            ax.set_title(broken(f"{group}: {term}", width_mm=room, points=size))
-        for ax in axes[len(panels) :]:
-            ax.remove()
-        drawn.supxlabel("standard normal quantile")
-        drawn.supylabel("random effect")
-    describe(
-        drawn,
-        f"Normal QQ plots of the random effects with {100 * level:g} % intervals: "
-        + ", ".join(f"{len(rows)} levels of {g} ({t})" for (g, t), rows in panels)
-        + ".",
-    )
-    return drawn, np.asarray(axes[: len(panels)])
+    names = [f"{group}: {term}" for (group, term), _ in panels]
+    with sheet(options, "ranef_qq") as page:
+        order = page.ordered(names, usual="data")
+        room = page.room_for(len(panels), wide_mm=WIDE_MM, tall_mm=TALL_MM, most_columns=COLUMNS)
+        axes = page.grid(room.n, columns=room.columns, panel_mm=room.tall_mm)
+        for ax, i in zip(axes, order, strict=False):
+            _panel(ax, panels[i][1], look(fit.method))
+            ax.set_title(page.label(names[i]))
+        if room.n < len(panels):
+            page.note(f"{room.n} of {len(panels)} terms.")
+        page.figure.supxlabel("standard normal quantile")
+        page.figure.supylabel("random effect")
+        describe(
+            page.figure,
+            f"Normal QQ plots of the random effects with {100 * level:g} % intervals: "
+            + ", ".join(f"{len(rows)} levels of {g} ({t})" for (g, t), rows in panels)
+            + ".",
+        )
+    return page.figure, np.asarray(axes)
+
+
+def _panel(ax: "Axes", rows: pd.DataFrame, style: Look) -> None:
+    found = normal_quantiles(rows["estimate"].to_numpy(dtype=np.float64))
+    ordered = rows.sort_values("estimate", kind="stable")
+    place = np.sort(found.theoretical)
+    if np.isfinite(found.slope):
+        ax.axline((0.0, found.intercept), slope=found.slope, **reference())
+    few = len(rows) <= FEW
+    if few:
+        ends = ordered["conf_low"], ordered["conf_high"]
+        ax.vlines(place, *ends, color=style.colour, linewidth=0.8, alpha=0.6)
+    ax.plot(place, ordered["estimate"], **style.mark(3.5 if few else 2.0))

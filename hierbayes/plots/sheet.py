@@ -14,6 +14,7 @@ import numpy as np
 
 import hierbayes.plots.collisions as collisions
 import hierbayes.plots.style as style
+from hierbayes.arrays import record
 from hierbayes.errors import OptionError
 from hierbayes.options import ThemeName, WidthName
 from hierbayes.plots.letters import sentence_in_lines
@@ -29,6 +30,7 @@ LEAST_MM, LARGEST_MM = 40.0, 500.0  # widths that can be asked for
 MOST_MM = 200.0  # height of a picture: that of a page with its caption
 AROUND_MM = 70.0  # room for words before they are measured
 ROUNDS, CLOSE_MM = 4, 0.5  # of fitting the height to the panels
+SHARES = (1.0, 0.8, 0.66)  # of the size of panels, where there are many
 LEGEND_MARGIN_MM = 5.0
 
 OrderWord = Literal["size", "name", "data"]
@@ -91,6 +93,15 @@ def sheet(given: Options, picture: str) -> Iterator["Sheet"]:
         with mpl.rc_context(style.settings(style.share_of(page.width_mm))):
             yield page
             page.finish()
+
+
+@record
+class Room:
+    """What there is room for: n panels, so many in a row, each so tall."""
+
+    n: int
+    columns: int
+    tall_mm: float
 
 
 class Sheet:
@@ -173,6 +184,38 @@ class Sheet:
         """Say how tall axes shall be that stand below each other, in mm."""
         self._towers.append(list(tower))
 
+    def columns(self, least_mm: float, most: int) -> int:
+        """Panels in a row that are at least so wide, one at least."""
+        return max(1, min(most, int(self.width_mm / least_mm)))
+
+    def room_for(
+        self,
+        n: int,
+        *,
+        wide_mm: float,
+        tall_mm: float,
+        most_columns: int,
+        around_mm: float = 30.0,
+        words_mm: float = 11.0,
+    ) -> "Room":
+        """Return how many of n panels have room and how they stand, in full size or smaller ones.
+
+        Parameters
+        ----------
+        n : panels wanted
+        wide_mm, tall_mm : of a panel; where that is too much for a page, down to two thirds of both
+        most_columns : of a row where there are few panels
+        around_mm, words_mm : height of what stands around all of them, and around each
+        """
+        for share in SHARES:
+            columns = self.columns(share * wide_mm, most_columns if share == 1 else n)
+            columns = -(-n // -(-n // columns))  # rows of equal length
+            rows = self.rows_that_fit(share * tall_mm + words_mm, around_mm)
+            if columns * rows >= n:
+                return Room(n=n, columns=columns, tall_mm=share * tall_mm)
+        columns = self.columns(SHARES[-1] * wide_mm, n)
+        return Room(n=columns * rows, columns=columns, tall_mm=SHARES[-1] * tall_mm)
+
     def rows_that_fit(self, panel_mm: float, around_mm: float) -> int:
         """Rows of panels that there is room for: at most 200 mm, or the height of what is given."""
         most = MOST_MM if self._is_ours else style.height_of(self._into)
@@ -240,7 +283,7 @@ class Sheet:
             collisions.lay_out(self.figure)
             changed = collisions.mend(self.figure, whole=whole, own=own)
             if not (self._is_ours and self._fit_height()) and not changed:
-                return
+                break
         collisions.lay_out(self.figure)
 
     def _own_axes(self) -> "list[Axes]":

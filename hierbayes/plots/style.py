@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 MM_PER_INCH = 25.4
+MM_PER_POINT = MM_PER_INCH / 72
 WIDTH_MM = 160.0
 NARROW_MM = 110.0  # figures below this width have smaller letters
 NARROW_LETTERS = 0.74  # of the size of the others: 8 points for 11
@@ -164,6 +165,7 @@ def fitted_legend(
     *,
     room_mm: float,
     title: str | None,
+    size: str = "small",
     **place: Any,
 ) -> Any:
     """Write a legend in as many columns as fit, its words in lines where even one is too wide.
@@ -174,9 +176,10 @@ def fitted_legend(
     handles, words : what is explained
     room_mm : its width at most
     title : above it, or None
+    size : of its letters, as matplotlib names it
     **place : ``loc`` and the like
     """
-    points = letter_size("small")
+    points = letter_size(size)
     style: dict[str, Any] = {
         "frameon": False, "fontsize": points, "columnspacing": 1.2, "handlelength": 1.9,
         "handletextpad": 0.5, "labelspacing": 0.35, "borderpad": 0.2,
@@ -196,9 +199,9 @@ def fitted_legend(
     if title is not None:
         from matplotlib.font_manager import FontProperties
 
-        size = TITLE * letter_size()
-        lines_of_title = sentence_in_lines(title, room_mm=room_mm, points=size)
-        legend.set_title(lines_of_title, FontProperties(size=size))
+        points = TITLE * letter_size()
+        lines_of_title = sentence_in_lines(title, room_mm=room_mm, points=points)
+        legend.set_title(lines_of_title, FontProperties(size=points))
     return legend
 
 

@@ -23,7 +23,7 @@ class TextFigure(Figure):
         ending = str(fname).rpartition(".")[2].lower() if isinstance(fname, str) else ""
         kind = options.get("format") or getattr(fname, "suffix", "")[1:].lower() or ending
         words = alt_text(self)
-        key = DESCRIBED_AS.get(kind or str(mpl.rcParams["savefig.format"]))
+        key = DESCRIBED_AS.get(kind or self.canvas.get_default_filetype())
         if key is not None and words:
             options["metadata"] = {key: words} | dict(options.get("metadata") or {})
         with mpl.rc_context(AS_TEXT):

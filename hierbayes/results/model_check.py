@@ -22,7 +22,7 @@ class ModelCheck(Printable):
     fixed_part : array, shape (n,), X beta plus offset
     observed : array, shape (n,)
     simulated : array, shape (n, m), some simulated responses
-    fitted, residuals : arrays, shape (n,), response units; empty for a posterior without them
+    fitted, residuals : arrays, shape (n,), response units; of a posterior, posterior means
     effects : random effects as ``tidy("ran_vals")`` has them, their terms told apart
     influence : what each level does, as ``hb.influence`` has it; empty where it was not asked for
         and for a posterior
@@ -47,6 +47,6 @@ class ModelCheck(Printable):
         """Copy of the table, one row a check."""
         return self.table.copy()
 
-    def plot(self, figure: Any = None) -> Any:
-        """Draw the panel: ``hb.plot.check(self)``."""
-        return verbs.ask(self, "picture", figure=figure)
+    def plot(self, **options: Any) -> Any:
+        """Draw the panel; the options are those of ``hb.plot.check``."""
+        return verbs.ask(self, "picture", **options)

@@ -204,6 +204,11 @@ def draw(entry: Entry, source: GallerySource, width_mm: float) -> "Figure":
     from matplotlib.figure import Figure
 
     function = getattr(plots, entry.picture)
+    if "width" in inspect.signature(function).parameters:
+        values = {name: source.values[value] for name, value in entry.values.items()}
+        given = [source.values[name] for name in entry.given]
+        drawn: Figure = function(*given, **entry.options, **values, width=width_mm)[0]
+        return drawn
     height = entry.heights[WIDTHS_MM.index(width_mm)]
     figure = Figure(figsize=inches(width_mm, height))
     known = inspect.signature(function).parameters
@@ -220,6 +225,8 @@ def draw(entry: Entry, source: GallerySource, width_mm: float) -> "Figure":
 
 def gallery_files(sources: Sequence[GallerySource]) -> dict[str, bytes]:
     """Draw everything; return PNG files and ``index.html`` by name."""
+    from matplotlib import pyplot
+
     by_name = {source.name: source for source in sources}
     files, shown = {}, []
     for entry in ENTRIES:
@@ -229,6 +236,7 @@ def gallery_files(sources: Sequence[GallerySource]) -> dict[str, bytes]:
             words = words or plots.alt_text(figure)
             buffer = BytesIO()
             figure.savefig(buffer, format="png", dpi=DPI)
+            pyplot.close(figure)
             files[f"{entry.slug}-{width:.0f}.png"] = buffer.getvalue()
         shown.append(_shown(entry, words))
     words = (

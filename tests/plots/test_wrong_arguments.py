@@ -36,7 +36,7 @@ def test_a_picture_of_what_it_does_not_take_is_refused(fit, picture):
 
 @pytest.mark.parametrize("picture", PICTURES)
 def test_a_second_argument_a_picture_does_not_take_is_refused(fit, picture):
-    optional = picture == "residuals"  # its second argument may be None
+    optional = picture in ("residuals", "boundary")  # its second argument may be None
     for wrong in (hb.load_dataset("sleepstudy").head(), 3, ["Days"], *[None] * (not optional)):
         with pytest.raises(hb.HierBayesError):
             getattr(hb.plot, picture)(fit, wrong)

@@ -48,6 +48,12 @@ def long_names():
     )
 
 
+@pytest.fixture(autouse=True)
+def no_figure_left_open():
+    yield
+    pyplot.close("all")
+
+
 @pytest.fixture
 def nothing_is_fitted(monkeypatch):
     """Let everything that fits, samples or opens a window raise."""
@@ -60,7 +66,7 @@ def nothing_is_fitted(monkeypatch):
         (fitting, ("fit", "at_theta")),
         (lmm, ("fit_lmm", "minimise")),
         (refits, ("minimise",)),
-        (pyplot, ("show", "figure")),
+        (pyplot, ("show",)),
     ):
         for name in names:
             monkeypatch.setattr(owner, name, forbidden)

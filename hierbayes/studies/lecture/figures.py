@@ -65,7 +65,7 @@ def _facets(lecture: Lecture) -> Picture:
     slopes = within_group(lecture.sleep, **columns)["slope"]
     return _picture(
         FACETS_MM,
-        lambda figure: data(lecture.sleep, **columns, labels=LABELS, figure=figure),
+        lambda figure: data(lecture.sleep, **columns, labels=LABELS, ax=figure),
         f"{slopes.size} panels, one a subject: reaction time over days of sleep deprivation, "
         "with the subject's own least-squares line and its 95 % confidence band. "
         f"The slopes go from {slopes.min():.1f} ms a day (subject {slopes.idxmin()}) to "
@@ -96,7 +96,7 @@ def _likelihood(lecture: Lecture) -> Picture:
     surface = lecture.surface
     return _picture(
         LIKELIHOOD_MM,
-        lambda figure: likelihood_surface(surface, figure=figure),
+        lambda figure: likelihood_surface(surface, ax=figure),
         "Contours of the likelihood over the sds of the subjects' intercepts and slopes, for "
         f"ML and for REML. The ML estimate ({surface.ml_estimate[0]:.1f}, "
         f"{surface.ml_estimate[1]:.1f}) lies below and left of the REML estimate "
@@ -128,7 +128,7 @@ def _lines(lecture: Lecture) -> Picture:
 def _caterpillar(lecture: Lecture) -> Picture:
     return _picture(
         CATERPILLAR_MM,
-        lambda figure: caterpillar(lecture.m1, lecture.posterior1, figure=figure),
+        lambda figure: caterpillar(lecture.m1, lecture.posterior1, ax=figure),
         "Random intercepts and slopes of the 18 subjects in order, conditional modes beside "
         "posterior means with 95 % intervals; the posterior's intervals are a little wider.",
     )
@@ -137,7 +137,7 @@ def _caterpillar(lecture: Lecture) -> Picture:
 def _intervals(lecture: Lecture) -> Picture:
     return _picture(
         INTERVALS_MM,
-        lambda figure: intervals(lecture.intervals, figure=figure),
+        lambda figure: intervals(lecture.intervals, ax=figure),
         "Wald, profile and bootstrap confidence intervals and the posterior's credible "
         "interval of each parameter, each on its own scale: alike for fixed effects, skewed "
         "upwards for sds.",
