@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from docs.site.shown import Pictures, shown
+from docs.site.shown import Pictures, as_warnings, shown
 
 BLOCK = re.compile(r"^(?P<indent> *)```python\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
@@ -43,9 +43,10 @@ def blocks_of(text: str) -> list[Block]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a block printed, warnings included, and the value of its last line."""
+    """What a block printed, the warnings of the library, and the value of its last line."""
 
     printed: str
+    warned: tuple[str, ...]
     value: Any
     last: Any  # the code of that line, to draw its picture once more
 
@@ -56,17 +57,17 @@ def run(code: str, names: dict[str, Any], label: str = "<page>") -> Outcome:
     last, value = None, None
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         last = compile(ast.Expression(tree.body.pop().value), label, "eval")
-    printed = io.StringIO()
+    printed, warned = io.StringIO(), []
     with contextlib.redirect_stdout(printed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", _our_warning())
-        warnings.showwarning = lambda message, category, *_: print(
-            textwrap.fill(f"{category.__name__}: {message}", 88), file=printed
+        warnings.showwarning = lambda message, category, *_: warned.append(
+            f"{category.__name__}: {message}"
         )
         exec(compile(tree, label, "exec"), names)
         if last is not None:
             value = eval(last, names)
-    return Outcome(printed.getvalue(), value, last)
+    return Outcome(printed.getvalue(), tuple(warned), value, last)
 
 
 def _our_warning() -> type[Warning]:
@@ -102,7 +103,8 @@ def with_results(text: str, pictures: Pictures, label: str = "<page>") -> str:
         for block in blocks_of(text):
             outcome = run(block.code, names, label)
             again = None if outcome.last is None else _again(outcome.last, names)
-            below = shown(outcome.printed, outcome.value, pictures, again)
+            below = as_warnings(outcome.warned)
+            below += shown(outcome.printed, outcome.value, pictures, again)
             parts += [text[at : block.end], "\n", textwrap.indent(below, block.indent)]
             at = block.end
     return "".join([*parts, text[at:]])

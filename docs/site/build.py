@@ -58,7 +58,7 @@ def stage_pages(source: Path) -> None:
 
 def with_site_links(text: str) -> str:
     """Let links of files outside of ``docs`` reach their pages in the site."""
-    text = re.sub(r"\]\((?:\.\./)?docs/", "](../", text)
+    text = text.replace("](../docs/", "](../").replace("](docs/", "](")
     return re.sub(r"\[([^\]]*)\]\([^)#:]*\.(?:py|R|json|lock|toml)\)", r"\1", text)
 
 

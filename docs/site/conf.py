@@ -1,6 +1,7 @@
 """How Sphinx builds the site from the staged pages (``docs/site/build.py`` stages and calls it)."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import hierbayes
@@ -41,6 +42,7 @@ html_copy_source = False
 html_show_search_summary = False  # a page opened from a file may not read its neighbours
 html_last_updated_fmt = None
 html_search_language = "en"
+html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 html_theme_options = {"navigation_with_keys": True}
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import hierbayes as hb
+from hierbayes.studies.gallery_page import ENTRIES
 
 PUBLIC = Path(__file__).parents[1] / "public.md"
 GROUP = re.compile(r"^\*\*([^*]+)\*\*(.*?)\n\n", re.MULTILINE | re.DOTALL)
@@ -102,7 +103,7 @@ def _page(name: str) -> str:
     if isinstance(item, type):
         return title + "\n" + _class(f"hierbayes.{name}", _members(name, item))
     page = f"{title}\n.. autofunction:: hierbayes.{name}\n"
-    if name.startswith("plot.") and name != "plot.alt_text":
+    if name.removeprefix("plot.") in {entry.picture for entry in ENTRIES}:
         page += f"\nPictures with their code: :doc:`../gallery/{name.removeprefix('plot.')}`.\n"
     returned = [cls for cls in _returned(item) if cls in result_classes()]
     if returned:

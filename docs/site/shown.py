@@ -1,8 +1,9 @@
 """Values as they stand on a page: text, tables, and pictures on light and on dark ground."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def as_text(text: str) -> str:
     return f"```{{code-block}} text\n:class: output\n\n{lines}\n```"
 
 
+def as_warnings(sentences: Sequence[str]) -> str:
+    """Write warnings as sentences that fit any screen."""
+    return "".join(
+        f'\n````{{raw}} html\n<p class="output warned">{escape(sentence)}</p>\n````\n'
+        for sentence in sentences
+    )
+
+
 def as_value(value: Any) -> str:
     """Write a value as a notebook shows it: a table where it has one, else its text."""
     written = getattr(value, "_repr_html_", None)
@@ -96,8 +105,9 @@ def as_picture(
     if again is not None and theme is not None:
         with theme("dark"):
             other = figure_of(again())
+        if other is not figure:  # a name that holds a picture shows it as it was drawn
             dark = image(pictures.write(other, "dark"), words, other, "only-dark")
-    else:
+    if not dark:
         light = light.replace("only-light", "on-paper")
         pictures.written.append("")
     pyplot.close("all")

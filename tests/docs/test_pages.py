@@ -105,6 +105,16 @@ def test_links_lead_somewhere(name):
         assert path.exists() or inside.startswith(GENERATED), target
 
 
+def test_every_page_is_reached_by_a_list_of_pages():
+    reached = {"index.md", *(f"findings/{path.name}" for path in (DOCS / "findings").glob("*.md"))}
+    for page in pages():
+        text = (DOCS / page).read_text(encoding="utf-8")
+        for toc in re.findall(r"```\{toctree\}\n(.*?)```", text, flags=re.DOTALL):
+            entries = [line for line in toc.splitlines() if line and not line.startswith(":")]
+            reached |= {str(page.parent / f"{entry}.md") for entry in entries}
+    assert {str(page) for page in pages()} <= reached
+
+
 def test_no_page_fetches_anything():
     for name, text in PAGES.items():
         assert not re.search(r"!\[[^]]*\]\(http|src=\"http|@import", text), name
