@@ -789,6 +789,21 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="joint-covariance-size",
+        feature="Joint covariance of very many effects, `vcov(full=True)`",
+        kinds=EVERY,
+        sentence=(
+            "The joint covariance of {effects} fixed and random effects is a dense matrix; at most "
+            "{most} are done. ranef_cov() has the covariance within each level."
+        ),
+    ),
+    Limit(
+        key="joint-covariance-undetermined",
+        feature="Joint covariance of effects that the data do not determine",
+        kinds=LIKELIHOOD,
+        sentence="The joint covariance of the effects is not determined. {note}",
+    ),
+    Limit(
         key="influence-undetermined",
         feature="Influence of rows on a fit that the data do not determine",
         kinds=LIKELIHOOD,

@@ -21,7 +21,9 @@ FIT = (
 LIKELIHOOD = ("aic", "bic", "criterion", "deviance", "loglik", "theta")
 GENERALISED = ("dispersion", "laplace_error", "n_quadrature")
 PSYCHOMETRIC = ("goodness_of_fit", "jnd", "pse", "slope", "threshold", "width")
-POSTERIOR = ("diagnostics", "hypothesis", "idata", "log_marginal_likelihood", "priors")
+POSTERIOR = (
+    "diagnostics", "hypothesis", "idata", "log_marginal_likelihood", "priors", "tidy_draws",
+)  # fmt: skip
 MODEL = (
     "explain", "fit", "formula_text", "graph", "latex", "prior_predictive", "priors", "sample",
     "to_bambi", "to_pymc",

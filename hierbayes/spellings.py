@@ -92,6 +92,8 @@ def _groups(ours: str, value: Any) -> str | None:
     """R's re.form: NULL for all effects, NA or ~0 for none."""
     if ours != "groups":
         return None
+    if isinstance(value, str) and "|" in value:
+        return f"groups={value.lstrip('~ ')!r}"
     nothing = value in (0, "NA", "~0", "~ 0") or (isinstance(value, float) and value != value)
     return "groups='all'" if value is None else "groups='none'" if nothing else None
 
@@ -137,9 +139,10 @@ _ARGUMENTS = (
     Argument(
         "na_action",
         "lme4",
-        (),
+        ("rows",),
         None,
-        "Rows with a missing value are left out, and counted in the summary.",
+        "Rows with a missing value are left out, and counted in the summary; fitted(), "
+        "residuals() and augment() have a row for each with rows='all'.",
     ),
     Argument("missing", "statsmodels", (), None, "Rows with a missing value are left out."),
     Argument("weight", "glmmTMB", ("weights",)),
@@ -313,7 +316,9 @@ _NAMES = (
     Name(("posterior_epred",), "brms", "fit.predict()"),
     Name(("posterior_linpred",), "brms", "fit.predict(type='link')"),
     Name(("posterior_predict",), "brms", "fit.simulate()"),
-    Name(("posterior", "posterior_samples", "as_draws", "as_draws_df", "trace", "get_draws"),
+    Name(("posterior_samples", "as_draws_df", "gather_draws", "spread_draws", "to_dataframe"),
+         "brms, tidybayes", "fit.model.sample().tidy_draws()", "fit.tidy_draws()"),
+    Name(("posterior", "as_draws", "trace", "get_draws"),
          "brms, ArviZ, PyMC", "fit.model.sample().idata", "fit.idata"),
     Name(("prior_summary", "get_prior"), "brms", "fit.model.priors"),
     Name(("rhat", "neff_ratio", "r_hat"), "brms", "fit.model.sample().diagnostics()",

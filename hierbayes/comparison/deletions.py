@@ -35,6 +35,14 @@ def deletions(design: Design) -> Iterator[Deletion]:
         yield from _of_bar(design, place) if bar.correlated else _of_independent(design, bar)
 
 
+def whole_terms(design: Design) -> Iterator[Deletion]:
+    """Every deletion of a whole bar from the random part of a design, in formula order."""
+    bars = design.formula.bars
+    for place, bar in enumerate(bars):
+        name = f"({_left_text(bar)} {'|' if bar.correlated else '||'} {_group_text(bar)})"
+        yield Deletion(name=name, design=with_bars(design, bars[:place] + bars[place + 1 :]))
+
+
 def _of_bar(design: Design, place: int) -> Iterator[Deletion]:
     bars = design.formula.bars
     bar = bars[place]

@@ -20,7 +20,7 @@ from scipy.special import chdtrc
 from hierbayes.arrays import record
 from hierbayes.calls import checked_call
 from hierbayes.comparison.boundary_mixture import ZERO_RATIO, Mixture, Reduced, mixture_p
-from hierbayes.comparison.deletions import Deletion, deletions
+from hierbayes.comparison.deletions import Deletion, deletions, whole_terms
 from hierbayes.comparison.exact_rlrt import exact_test, why_not_exact
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, OptionError
@@ -28,7 +28,7 @@ from hierbayes.gaussian.kernel import kernel_of
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.intervals.replicates import checked_count
 from hierbayes.likelihood.lmm import fit_lmm
-from hierbayes.options import random_generator
+from hierbayes.options import check_flag, random_generator
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
@@ -56,13 +56,22 @@ class _Row:
 
 
 @checked_call("hb.ranova")
-def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -> RanovaTable:
+def ranova(
+    fit: LikelihoodFit,
+    *,
+    reduce_terms: bool = True,
+    nsim: int = 10_000,
+    random_seed: Any = None,
+) -> RanovaTable:
     """Test each random effect of a model by taking it out.
 
     Parameters
     ----------
     fit : LinearFit
         A mixed model. Its own method is used for both likelihoods, REML or ML, and its rows.
+    reduce_terms : bool
+        Take the columns of ``(Days | Subject)`` out one by one, or, with False, each bar as a
+        whole, as lmerTest's ``reduce.terms``.
     nsim : int
         Draws of the exact null distribution, for a model with one variance component of at most
         1000 levels.
@@ -98,7 +107,9 @@ def ranova(fit: LikelihoodFit, *, nsim: int = 10_000, random_seed: Any = None) -
     if fit.is_linear_model:
         raise DataError(f"{fit.formula_text} has no random effects, so there is none to take out.")
     check_unstructured(fit.design, "ranova")
-    rows = [_row(fit, deletion) for deletion in deletions(fit.design)]
+    check_flag("reduce_terms", reduce_terms, "True (columns one by one) or False (whole bars)")
+    found = deletions(fit.design) if reduce_terms else whole_terms(fit.design)
+    rows = [_row(fit, deletion) for deletion in found]
     exact = [_exact_p(fit, row, nsim=count, rng=rng) for row in rows]
     return RanovaTable(
         table=_table(fit, rows, exact),

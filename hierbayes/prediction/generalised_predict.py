@@ -302,7 +302,7 @@ def _of_several(
     fit: GeneralisedFit, effects: Sequence[GroupingFactor | None]
 ) -> tuple[FloatArray, FloatArray]:
     """Return z'C z (m,) and what z moves of l, (m, p + K), of effects of several factors."""
-    half, moved = _joint(fit)
+    half, moved = effects_root(fit)
     step = max(1, AT_ONCE // half.shape[0])
     m = next(factor.codes.size for factor in effects if factor is not None)
     variance, lines = np.empty(m), np.empty((m, moved.shape[1]))
@@ -339,7 +339,7 @@ def level_uncertainty(
         (w,) = levels
         variance = np.einsum("mja,jab,mjb->m", w, fit.mode_covariances[0], w, optimize=True)
         return variance, np.einsum("mja,jap->mp", w, _moved(fit), optimize=True)
-    half, moved = _joint(fit)
+    half, moved = effects_root(fit)
     pairs = zip(levels, fit.effect_roots, strict=True)
     spherical = np.concatenate([(w @ root).reshape(w.shape[0], -1) for w, root in pairs], axis=1)
     solved = solve_triangular(half, spherical.T, lower=True)
@@ -347,7 +347,7 @@ def level_uncertainty(
 
 
 @once_a_fit
-def _joint(fit: GeneralisedFit) -> tuple[FloatArray, FloatArray]:
+def effects_root(fit: GeneralisedFit) -> tuple[FloatArray, FloatArray]:
     """Return L (Q, Q) with L L' = Lambda'Z'WZ Lambda + I, and L^-1 Lambda'Z'WX (Q, p + K)."""
     size = sum(b.size for b in fit.modes)
     if size > MOST_EFFECTS:

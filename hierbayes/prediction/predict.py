@@ -40,6 +40,7 @@ fit's are too small on average, and so are its intervals; REML's are not.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -53,6 +54,7 @@ from hierbayes.design.new_data import new_precisions, new_rows, new_trials
 from hierbayes.errors import DataError, NewLevelError, OptionError, RankDeficientWarning
 from hierbayes.families.family import Family
 from hierbayes.options import NewLevels, PredictionType, random_generator
+from hierbayes.prediction.chosen_effects import chosen_effects, with_columns
 from hierbayes.prediction.prediction_variance import (
     GroupRows,
     PredictionVariance,
@@ -64,7 +66,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.prediction_request import PredictionRequest
 from hierbayes.results.prediction_table import included, prediction_table
-from hierbayes.wording import meant, shown, warn
+from hierbayes.wording import warn
 
 SHOWN_LEVELS = 5
 
@@ -228,38 +230,15 @@ def residual_words(fit: FitTables, newdata: Any, precisions: FloatArray | None) 
     return "residual variation of weight 1" if weighted else "residual variation"
 
 
-def chosen_groups(fit: FitTables, groups: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the names of the grouping factors whose effects a prediction includes."""
-    names = tuple(factor.name for factor in fit.design.factors)
-    if isinstance(groups, str):
-        if groups == "all":
-            return names
-        if groups == "none":
-            return ()
-        groups = [groups]
-    if not isinstance(groups, Iterable):
-        raise OptionError(
-            f"groups={shown(groups)} must be 'all', 'none' or a list of grouping factors; to leave "
-            "the random effects out write groups='none'."
-        )
-    chosen = tuple(groups)
-    for name in chosen:
-        if name not in names:
-            known = ", ".join(repr(known) for known in names) or "none, it has no groups"
-            hint = meant(str(name), (*names, "all", "none"))
-            raise OptionError(
-                f"groups={shown(name)} is not a grouping factor of this model (it has {known}) nor "
-                f"'all' or 'none'{hint}"
-            )
-    return chosen
-
-
 def rows_asked(fit: FitTables, asked: PredictionRequest) -> tuple[tuple[str, ...], NewRows]:
     """Return the factors whose effects count, and the rows: those used without new data."""
-    chosen = chosen_groups(fit, asked.groups)
+    effects = chosen_effects(fit.design, asked.groups)
+    chosen = tuple(effects)
     if asked.newdata is None:
-        return chosen, rows_used(fit)
-    return chosen, new_rows(fit.design, asked.newdata, need_groups=chosen)
+        rows = rows_used(fit)
+    else:
+        rows = new_rows(fit.design, asked.newdata, need_groups=chosen)
+    return chosen, replace(rows, factors=with_columns(rows.factors, effects))
 
 
 def rows_used(fit: FitTables) -> NewRows:

@@ -349,7 +349,7 @@ def _between(kernel: Kernel, at: Evaluation, groups: Sequence[GroupRows]) -> Flo
     for i, (group, levels) in enumerate(used[1:], start=1):
         q = group.z.shape[1]
         for some in _blocks(levels.size, T * q * sum(sizes)):
-            solved = _columns_of_inverse(kernel, at, position=group.position, levels=levels[some])
+            solved = inverse_columns(kernel, at, position=group.position, levels=levels[some])
             place = np.full(products.zz[group.position].shape[0], -1)
             place[levels[some]] = np.arange(levels[some].size)
             rows = np.flatnonzero((place[group.codes] >= 0) & group.z.any(axis=1))
@@ -363,7 +363,7 @@ def _between(kernel: Kernel, at: Evaluation, groups: Sequence[GroupRows]) -> Flo
     return total
 
 
-def _columns_of_inverse(
+def inverse_columns(
     kernel: Kernel, at: Evaluation, *, position: int, levels: IntArray
 ) -> list[FloatArray]:
     """Columns of (LL')^-1 at some levels of one factor: per factor (T, J, q_f, levels, q)."""

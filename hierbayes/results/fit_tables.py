@@ -11,7 +11,7 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.calls import checked_methods
 from hierbayes.families.family import Family
 from hierbayes.naming.addresses import level_columns
-from hierbayes.options import ResidualKind, check_option
+from hierbayes.options import ResidualKind, RowsShown, check_flag, check_option
 from hierbayes.results import verbs
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
@@ -181,8 +181,31 @@ class FitTables(Specified, Printable, Reportable, Storable):
         """Standard errors of ``beta``, shape (p,)."""
         return np.sqrt(np.diag(self.vcov_beta))
 
-    def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed effects that were estimated."""
+    def vcov(self, full: bool = False) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects that were estimated.
+
+        Parameters
+        ----------
+        full : bool
+            Of the random effects as well, the joint covariance of beta and b (of their errors:
+            given the variance parameters of a likelihood fit, of the draws of a posterior), with
+            rows ``Subject[308,Days]`` level by level below the coefficients.
+
+        Raises
+        ------
+        NotSupportedError
+            For ``full=True`` of more than 3,000 effects.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> fit.vcov(full=True).shape
+        (7, 7)
+        """
+        if check_flag("full", full, "True (random effects as well) or False"):
+            joint: pd.DataFrame = verbs.ask(self, "joint_covariance")
+            return joint
         names = list(self.coef_names)
         return pd.DataFrame(self.vcov_beta, index=names, columns=names)
 
@@ -241,29 +264,63 @@ class FitTables(Specified, Printable, Reportable, Storable):
         """X beta + Z b plus offset, shape (n,)."""
         raise NotImplementedError
 
-    def fitted(self) -> pd.Series:
-        """Fitted values of the rows used, random effects included."""
-        return pd.Series(self.fitted_values, index=self.design.row_labels, name="fitted")
+    def fitted(self, rows: RowsShown = "used") -> pd.Series:
+        """Fitted values, random effects included.
 
-    def residuals(self, kind: ResidualKind = "response") -> pd.Series:
-        """Residuals of the rows used.
+        Parameters
+        ----------
+        rows : {"used", "all"}
+            The rows used, or those of the data: NaN where one was left out (R's ``na.exclude``).
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> data = {"y": [1.0, 2.0, None, 4.0], "x": [1, 2, 3, 4.5]}
+        >>> hb.lmer("y ~ x", data).fitted("all").isna().tolist()
+        [False, False, True, False]
+        """
+        return self.in_rows(self.fitted_values, "fitted", rows)
+
+    def residuals(self, kind: ResidualKind = "response", rows: RowsShown = "used") -> pd.Series:
+        """Residuals: observed minus fitted.
 
         Parameters
         ----------
         kind : {"response", "pearson", "deviance", "working"}
             "pearson" and "deviance" are multiplied by the root of the precision weights; divided
             by ``sigma`` they are lme4's scaled residuals.
+        rows : {"used", "all"}
+            The rows used, or those of the data: NaN where one was left out (R's ``na.exclude``).
         """
         check_option("kind", kind, ResidualKind)
         values: Any = self.observed - self.fitted_values
         if kind in ("pearson", "deviance") and self.weights is not None:
             values = values * np.sqrt(self.weights)
-        return pd.Series(values, index=self.design.row_labels, name="residual")
+        return self.in_rows(values, "residual", rows)
 
-    def augment(self) -> pd.DataFrame:
-        """Model frame with columns for fitted values, fixed part (eta's scale) and residuals."""
+    def in_rows(self, values: FloatArray, name: str, rows: RowsShown) -> pd.Series:
+        """Return numbers of the rows used (n,), of "all" rows of the data NaN in the others."""
+        found = pd.Series(values, index=self.design.row_labels, name=name)
+        return _of_all(found, self) if check_option("rows", rows, RowsShown) == "all" else found
+
+    def augment(self, rows: RowsShown = "used") -> pd.DataFrame:
+        """Model frame with columns for fitted values, fixed part (eta's scale) and residuals.
+
+        Parameters
+        ----------
+        rows : {"used", "all"}
+            The rows used, or those of the data: missing where one was left out.
+        """
+        check_option("rows", rows, RowsShown)
         frame = pd.DataFrame(self.design.model_frame).copy()
         frame["fitted"] = self.fitted_values
         frame["fixed"] = self.fixed_part
         frame["residual"] = self.observed - self.fitted_values
-        return frame
+        return _of_all(frame, self) if rows == "all" else frame
+
+
+def _of_all[Rows: (pd.Series, pd.DataFrame)](found: Rows, fit: FitTables) -> Rows:
+    """Return rows used in the places of all rows of the data, with their labels."""
+    places = pd.RangeIndex(fit.n_rows_given)
+    whole = found.set_axis(fit.design.rows.positions).reindex(places)
+    return whole.set_axis(fit.spec.table.index)

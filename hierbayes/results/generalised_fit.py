@@ -27,6 +27,7 @@ from hierbayes.options import (
     Ddf,
     Effect,
     ResidualKind,
+    RowsShown,
     check_option,
 )
 from hierbayes.results import verbs
@@ -409,7 +410,7 @@ class GeneralisedFit(LikelihoodFit):
         """Size of eta by which differences between equally good fits would count."""
         return float(np.std(self.optimum.eta)) or 1.0
 
-    def residuals(self, kind: ResidualKind = "response") -> pd.Series:
+    def residuals(self, kind: ResidualKind = "response", rows: RowsShown = "used") -> pd.Series:
         """Residuals of the rows used.
 
         Parameters
@@ -419,6 +420,8 @@ class GeneralisedFit(LikelihoodFit):
             over the sd, times ``sigma``; divided by ``sigma`` they are lme4's scaled residuals.
             "deviance": the signed root of each row's part of the deviance. "working": the response
             ones on the scale of eta. Ordered categories count by their numbers.
+        rows : {"used", "all"}
+            The rows used, or those of the data: NaN where one was left out.
 
         Raises
         ------
@@ -436,7 +439,7 @@ class GeneralisedFit(LikelihoodFit):
             sigma=np.asarray(self.sigma),
             weights=self.weights,
         ).of_kind(kind)
-        return pd.Series(values, index=self.design.row_labels, name="residual")
+        return self.in_rows(values, "residual", rows)
 
 
 def generalised_values(

@@ -323,8 +323,9 @@ class LikelihoodFit(FitTables):
         ----------
         newdata : frame, optional
             The rows the model was fitted to when not given.
-        groups : "all", "none" or a list of grouping factors
+        groups : "all", "none", a list of grouping factors, or bars
             Whose random effects are added to the fixed part. "none" is the typical group.
+            ``"(1 | Subject)"``, as R's ``re.form``, adds the intercepts of the subjects alone.
         new_levels : {"error", "population", "sample", "missing"}
             What the effects of a level are that the model was not fitted to: an error, zero (the
             population), a draw from their estimated distribution, or NaN. A level that is missing

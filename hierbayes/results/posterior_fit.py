@@ -22,6 +22,7 @@ from hierbayes.options import (
     NewLevels,
     PredictionType,
     ResidualKind,
+    RowsShown,
     SimulatedGroups,
     check_option,
 )
@@ -29,6 +30,7 @@ from hierbayes.results import verbs
 from hierbayes.results.chains import ChainStatistics, chain_statistics, credible_interval
 from hierbayes.results.contrast_matrix import checked_rhs, contrast_matrix
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.draws_table import draws_table
 from hierbayes.results.finding import Finding
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.hypothesis import Hypothesis, test_hypothesis
@@ -324,6 +326,33 @@ class PosteriorFit(FitTables):
         table.attrs = {"level": level, "kind": kind, "interval": "credible"}
         return table
 
+    def tidy_draws(
+        self, effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars")
+    ) -> pd.DataFrame:
+        """Return the draws themselves as a long table, one row a draw and parameter.
+
+        Parameters
+        ----------
+        effects : some of "fixed", "ran_pars" (sds and correlations), "ran_vals" (random effects)
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``chain`` and ``draw`` (numbers from 0), ``effect group level term`` as of ``tidy()``,
+            ``parameter`` (a name that means no other) and ``value`` in the units of ``tidy()``.
+            Text columns are categorical: a table of many draws stays small.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> post = model.sample(draws=100, random_seed=1)
+        >>> table = post.tidy_draws("ran_vals")
+        >>> table.groupby("level", observed=True)["value"].mean().shape
+        (6,)
+        """
+        return draws_table(self.parameters(effects))
+
     def contrast(
         self, L: Any, *, level: float = 0.95, kind: IntervalKind = "eti", rhs: Any = 0.0
     ) -> pd.DataFrame:
@@ -473,7 +502,7 @@ class PosteriorFit(FitTables):
             return self.linear_predictor
         return np.asarray(verbs.ask(self, "expect"))
 
-    def residuals(self, kind: ResidualKind = "response") -> pd.Series:
+    def residuals(self, kind: ResidualKind = "response", rows: RowsShown = "used") -> pd.Series:
         """Residuals of the rows used: posterior means of those of each draw.
 
         Parameters
@@ -483,6 +512,8 @@ class PosteriorFit(FitTables):
             draw, then averaged. "response" is observed minus the posterior mean of the expected
             response; of Gaussian models "pearson" and "deviance" are that times the root of the
             precision weights.
+        rows : {"used", "all"}
+            The rows used, or those of the data: NaN where one was left out.
 
         Raises
         ------
@@ -500,9 +531,9 @@ class PosteriorFit(FitTables):
         """
         check_option("kind", kind, ResidualKind)
         if kind == "response" or self.response_family.is_linear:
-            return super().residuals(kind)
+            return super().residuals(kind, rows)
         values = verbs.ask(self, "residuals", kind)
-        return pd.Series(values, index=self.design.row_labels, name="residual")
+        return self.in_rows(values, "residual", rows)
 
     # text
 
@@ -598,8 +629,9 @@ class PosteriorFit(FitTables):
         ----------
         newdata : frame, optional
             The rows the model was fitted to when not given.
-        groups : "all", "none" or a list of grouping factors
+        groups : "all", "none", a list of grouping factors, or bars
             Whose random effects are added to the fixed part. "none" is the typical group.
+            ``"(1 | Subject)"``, as R's ``re.form``, adds the intercepts of the subjects alone.
         new_levels : {"error", "population", "sample", "missing"}
             What to do with a level the model was not fitted to: raise, predict the population
             value, draw its effects from their distribution (anew with every posterior draw), or

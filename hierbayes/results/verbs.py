@@ -23,6 +23,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "tests": "intervals.linear_tests:coefficient_tests",
         "contrast": "intervals.contrast:contrast",
         "update": "likelihood.fitting:update",
+        "joint_covariance": "prediction.joint_covariance:joint_covariance",
     },
     "LinearFit": {
         "blocks": "reports.summary:summary_blocks",
@@ -49,6 +50,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "expect": "prediction.posterior_predict:expected_response",
         "residuals": "prediction.posterior_predict:mean_residuals",
         "simulate": "prediction.simulate_rows:simulate_rows",
+        "joint_covariance": "prediction.joint_covariance:joint_covariance",
         "log_likelihood": "prediction.posterior_tree:log_likelihoods",
         "datatree": "prediction.posterior_tree:datatree",
         "refit": "bayes.posterior:refit",

@@ -118,6 +118,23 @@ def test_taking_out_one_of_two_factors_of_a_nested_bar():
     assert found == {"(1 | cask:batch)": ["batch"], "(1 | batch)": ["cask:batch"]}
 
 
+@pytest.mark.parametrize(
+    ("bar", "name"), [("(Days | Subject)", "(Days | Subject)"), ("(Days || Subject)",) * 2]
+)
+def test_whole_bars_are_taken_out_on_request(bar, name):
+    data = hb.load_dataset("sleepstudy")
+    fit = hb.lmer(f"Reaction ~ Days + {bar}", data)
+    table = hb.ranova(fit, reduce_terms=False).to_frame()
+    assert table.index.tolist() == ["<none>", name]
+    small = hb.lmer("Reaction ~ Days", data)
+    assert table.loc[name, "loglik"] == pytest.approx(small.loglik, rel=1e-10)
+    assert table.loc[name, "df"] == fit.n_params - small.n_params
+    nested = hb.lmer("strength ~ 1 + (1 | batch/cask)", hb.load_dataset("Pastes"))
+    assert hb.ranova(nested, reduce_terms=False).to_frame().index.tolist()[1:] == [
+        "(1 | cask:batch)", "(1 | batch)",
+    ]  # fmt: skip
+
+
 def test_the_mixture_is_half_of_two_chi_squared():
     assert mixture_tail(3.0, (0, 1)) == pytest.approx(chi2.sf(3.0, 1) / 2)
     assert mixture_tail(3.0, (1, 2)) == pytest.approx((chi2.sf(3.0, 1) + chi2.sf(3.0, 2)) / 2)

@@ -304,3 +304,23 @@ def test_a_fit_in_the_place_of_groups_is_named_not_printed():
     fit = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
     with pytest.raises(hb.OptionError, match="groups=a LinearFit must be 'all'"):
         fit.predict(groups=fit)
+
+
+def test_single_terms_of_a_factor_are_chosen_by_bars():
+    data = hb.load_dataset("sleepstudy")
+    fit, rows = hb.lmer("Reaction ~ Days + (Days | Subject)", data), data.head(4)
+    none, b = fit.predict(rows, groups="none"), fit.ranef()["Subject"].loc["308"]
+    intercepts = fit.predict(rows, groups="(1 | Subject)") - none
+    assert np.allclose(intercepts, b["(Intercept)"])
+    slopes = fit.predict(rows, groups=["(0 + Days | Subject)"]) - none
+    assert np.allclose(slopes, b["Days"] * rows["Days"])
+    whole = fit.predict(rows, groups="~ (Days | Subject)")
+    assert np.allclose(whole, fit.predict(rows))
+    both = fit.predict(rows, groups=["(1 | Subject)", "(0 + Days | Subject)"])
+    assert np.allclose(both, whole)
+    narrow = fit.predict(rows, groups="(1 | Subject)", interval="confidence")
+    assert np.allclose(narrow["prediction"], none + intercepts)
+    with pytest.raises(hb.OptionError, match=r"asks for 'x' by Subject.* are '1', 'Days'"):
+        fit.predict(rows, groups="(x | Subject)")
+    with pytest.raises(hb.OptionError, match="did you mean 'Subject'"):
+        fit.predict(rows, groups="(1 | Subjct)")

@@ -364,3 +364,24 @@ def test_what_is_not_supported_raises_an_error_that_names_it(ask, named):
         ask(fitted("slope"))
     assert isinstance(caught.value, NotImplementedError)
     assert isinstance(caught.value, hb.HierBayesError)
+
+
+def test_rows_that_were_left_out_have_their_places_on_request():
+    data = pd.DataFrame(
+        {"y": [1.0, np.nan, 3.0, 4.5, 5.0], "x": [1.0, 2.0, np.nan, 4.0, 6.0], "f": list("aabbb")},
+        index=list("vwxyz"),
+    )
+    with pytest.warns(hb.DesignWarning, match="left out"):
+        fit = hb.lmer("y ~ x", data)
+    for short, whole in (
+        (fit.fitted(), fit.fitted(rows="all")),
+        (fit.residuals(), fit.residuals(rows="all")),
+        (fit.residuals("pearson"), fit.residuals("pearson", "all")),
+        (fit.augment(), fit.augment(rows="all")),
+    ):
+        assert whole.index.tolist() == data.index.tolist()
+        assert short.index.tolist() == ["v", "y", "z"]
+        assert np.array_equal(whole.loc[short.index], short)
+        assert whole.loc[["w", "x"]].isna().to_numpy().all()
+    with pytest.raises(hb.OptionError, match="rows='every' is not one of 'used', 'all'"):
+        fit.fitted("every")
