@@ -1,4 +1,22 @@
-"""hierbayes: multilevel models by lme4 formula, REML/ML beside the posterior."""
+"""hierbayes: multilevel models by lme4 formula, REML/ML beside the posterior.
+
+    fit = hb.lmer("Reaction ~ Days + (Days | Subject)", data)   REML; hb.glmer for other families
+    post = fit.model.sample(random_seed=1)                      the posterior of the same model
+    hb.compare(fit, post)                                       side by side, and why they differ
+
+A fit is asked for what was estimated (``fit.summary()``, ``fixef()``, ``ranef()``, ``varcorr()``,
+``tidy()``, ``predict()``; ``dir(fit)`` lists all). Functions compute something new from it:
+
+    tests and intervals     confint profile bootstrap anova drop1 ranova pb_test exact_rlrt
+    means and effects       emmeans predictions comparisons slopes
+    models                  compare loo bayes_factor r2 icc shrinkage
+    checks                  check influence likelihood_surface simulate
+    pictures                hb.plot.effects, hb.plot.caterpillar, hb.plot.check ...
+    data                    load_dataset list_datasets
+
+``help(hb.lmer)`` and the like say what each takes; docs/spellings.md has the words of lme4, brms
+and statsmodels beside ours.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any

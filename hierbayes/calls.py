@@ -112,7 +112,8 @@ def _refuse(
         unknown = next((name for name in options if name not in names), None)
         hint = _hint(unknown, options[unknown], tuple(names)) if unknown else ""
         reason = str(error).replace("'self'", f"'{called.split('.')[0]}'")
-        reason = reason.replace("got an unexpected keyword argument", "there is no argument")
+        if unknown is not None:  # before what is missing for its sake
+            reason = f"there is no argument {unknown!r}"
         raise OptionError(
             f"{called}: {reason}.{hint} It is called as {called}({written(signature, is_method)})."
         ) from None

@@ -4,6 +4,7 @@ Each option is a ``Literal`` alias, so editors complete it; ``check_option`` run
 public border and turns a wrong value into one sentence that names the nearest allowed one.
 """
 
+import re
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -73,6 +74,8 @@ Family = Literal[
     "hurdle_gamma",
     "hurdle_lognormal",
 ]
+_WITH_LINK = re.compile(r"""([\w. ]+)\((?:link *= *)?["']?(\w*)["']?\)""")
+
 # What other packages call our families.
 FAMILY_WORDS = {
     "normal": "gaussian", "gauss": "gaussian",
@@ -138,6 +141,12 @@ def check_family_name(family: Any, registered: tuple[str, ...] = ()) -> str:
         if (isinstance(family, str))
         else ""
     )
+    with_link = _WITH_LINK.fullmatch(family.strip()) if isinstance(family, str) else None
+    if with_link is not None:  # as R writes it
+        link = f", link={with_link[2]!r}" if with_link[2] else ""
+        raise OptionError(
+            f"family={shown(family)} is no name of a family; write family={with_link[1]!r}{link}."
+        )
     word_meant = FAMILY_WORDS.get(word, FAMILY_WORDS.get(word.replace("_", "")))
     known = (*get_args(Family), *registered)
     if word_meant is not None and family not in known:

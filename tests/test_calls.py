@@ -55,6 +55,13 @@ def test_every_public_method_names_itself_and_what_it_takes(kind):
         (lambda fit, d: fit.tidy(alpha=0.1), "level=0.9"),
         (lambda fit, d: fit.model.sample(adapt_delta=0.95), "target_accept=0.95"),
         (lambda fit, d: hb.glmer("y ~ x", d, nAGQ=7), "n_quadrature=7"),
+        (lambda fit, d: fit.residuals(type="pearson"), "kind='pearson'"),
+        (lambda fit, d: fit.simulate(seed=1), "random_seed=1"),
+        (lambda fit, d: fit.simulate(use_u=True), "groups='fitted'"),
+        (lambda fit, d: fit.predict(re_form="~ (1 | Subject)"), r"groups='\(1 \| Subject\)'"),
+        (lambda fit, d: fit.residuals(na_action="exclude"), "rows="),
+        (lambda fit, d: hb.Normal(mean=0, sd=1), "mu=0"),
+        (lambda fit, d: hb.HalfNormal(scale=2), "sigma=2"),
         (lambda fit, d: hb.confint(fit, method="bootstrap", cores=2), "n_jobs=2"),
     ],
 )
@@ -79,8 +86,25 @@ def test_what_has_no_argument_here_is_said(call, said):
         call(hb.load_dataset("sleepstudy"))
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda fit: hb.confint(fit, "Days"), "write parameters='Days'"),
+        (lambda fit: hb.confint(fit, 0.9), "write level=0.9"),
+        (lambda fit: hb.anova(fit, type="III"), "did you mean 3"),
+        (lambda fit: hb.influence(fit, "rows"), "rows=True looks at each row"),
+        (lambda fit: hb.Model("y ~ x", {}, family="binomial(link='probit')"),
+         "write family='binomial', link='probit'"),
+        (lambda fit: hb.Model("y ~ x", {}, "Gamma"), "did you mean 'gamma'"),
+    ],
+)  # fmt: skip
+def test_a_value_in_the_wrong_place_says_where_it_belongs(fit, call, said):
+    with pytest.raises(hb.OptionError, match=said):
+        call(fit)
+
+
 def test_what_other_packages_say_leads_to_arguments_that_are_there():
-    takers = [getattr(hb, name) for name in FUNCTIONS] + [
+    takers = [getattr(hb, name) for name in (*FUNCTIONS, *PRIORS)] + [
         method
         for kind in (hb.Model, hb.LikelihoodFit, hb.PosteriorFit)
         for name, method in inspect.getmembers(kind, inspect.isfunction)

@@ -92,6 +92,24 @@ def test_the_package_says_what_a_name_is_called(name, said):
         getattr(hb, name)
 
 
+def test_pictures_and_tables_of_levels_say_what_a_name_is_called(fit):
+    with pytest.raises(hb.UnknownNameError, match=r"has no 'effect'; did you mean 'effects'"):
+        _ = hb.plot.effect
+    for table in (fit.ranef(), fit.ranef_sd(), fit.coef()):
+        with pytest.raises(hb.UnknownNameError, match=r"\['Subject'\] is a data frame"):
+            _ = table.Subject
+        with pytest.raises(KeyError, match="no grouping factor 'subject'; did you mean 'Subject'"):
+            _ = table["subject"]
+        assert "subject" not in table
+        assert copy.deepcopy(table).keys() == pickle.loads(pickle.dumps(table)).keys()
+
+
+def test_the_help_of_the_package_names_functions_that_are_there():
+    block = hb.__doc__.split("tests and intervals")[1].split("pictures")[0]
+    words = set(re.findall(r"[a-z_]+[a-z0-9]*", block)) - {"means", "and", "effects", "checks"}
+    assert words - {"models"} <= set(hb.__all__)
+
+
 def test_copies_and_notebooks_ask_in_vain_for_what_is_not_there(fit, post):
     for one in (fit, post, fit.model):
         assert copy.copy(one) is not None

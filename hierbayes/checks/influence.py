@@ -162,7 +162,8 @@ def _position(fit: LikelihoodFit, group: Any) -> int:
         sizes = [factor.levels.size for factor in fit.design.factors]
         return int(np.argmin(sizes))
     if not isinstance(group, str) or group not in names:
-        hint = meant(str(group), names)
+        each = str(group).lower().rstrip("s") in ("row", "ob", "observation", "case")
+        hint = "; rows=True looks at each row." if each else meant(str(group), names)
         raise OptionError(f"group={shown(group)} is not one of {', '.join(map(repr, names))}{hint}")
     return names.index(group)
 

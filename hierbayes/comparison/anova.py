@@ -14,6 +14,8 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.wording import shown
 
+ROMAN = {"I": "1", "II": "2", "III": "3"}  # as SAS and R write types of sums of squares
+
 
 @checked_call("hb.anova")
 def anova(
@@ -78,7 +80,10 @@ def anova(
         check_option("ddf", ddf, Ddf)
     is_type = isinstance(type, int) and not isinstance(type, bool) and type in get_args(AnovaType)
     if type is not None and not is_type:
-        raise OptionError(f"type={shown(type)} is not one of 1, 2, 3.")
+        number = ROMAN.get(type, type) if isinstance(type, str) else type
+        same = next((known for known in get_args(AnovaType) if str(known) == number), None)
+        hint = "." if same is None else f"; did you mean {same}?"
+        raise OptionError(f"type={shown(type)} is not one of 1, 2, 3{hint}")
     check_flag("refit", refit, "True (fit REML fits again with ML) or False")
     if not fits:
         raise OptionError("anova needs a fit, for F tests of its terms, or several to compare.")

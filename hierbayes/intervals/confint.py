@@ -24,6 +24,7 @@ from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import (
     IntervalParameter,
+    interval_addresses,
     interval_parameters,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -108,6 +109,7 @@ def confint(
                 "method out."
             )
         return _credible(fit, level, parameters)
+    _check_not_a_parameter(fit, method)
     method = check_option("method", "wald" if method is None else method, ConfintMethod)
     check_option("kind", kind, BootstrapKind)
     check_option("interval", interval, BootstrapInterval)
@@ -191,6 +193,17 @@ def _lost(fit: LikelihoodFit, chosen: Sequence[IntervalParameter]) -> dict[str, 
     known = interval_parameters(fit)
     lost = without_interval(fit)
     return {p.name: UNDETERMINED for p in chosen if lost[known.index(p)]}
+
+
+def _check_not_a_parameter(fit: Fit, method: Any) -> None:
+    """Say that what stands in the place of the method is R's ``parm`` or the level."""
+    if isinstance(method, str) and isinstance(fit, LikelihoodFit):
+        if interval_addresses(interval_parameters(fit)).find(method):
+            raise OptionError(
+                f"method={method!r} is the name of a parameter; write parameters={method!r}."
+            )
+    elif isinstance(method, float):
+        raise OptionError(f"method={method:g} is a number; write level={method:g}.")
 
 
 def _credible(fit: PosteriorFit, level: float, parameters: Any) -> pd.DataFrame:

@@ -1,5 +1,8 @@
 """Pictures: a table in, figure and axes out. matplotlib is imported when one is drawn."""
 
+from typing import NoReturn
+
+from hierbayes.errors import UnknownNameError
 from hierbayes.plots.alt_text import alt_text
 from hierbayes.plots.boundary import boundary
 from hierbayes.plots.caterpillar import caterpillar
@@ -23,6 +26,7 @@ from hierbayes.plots.shrinkage_plane import shrinkage_plane
 from hierbayes.plots.shrinkage_reliability import shrinkage_reliability
 from hierbayes.plots.shrinkage_slopegraph import shrinkage_slopegraph
 from hierbayes.plots.tau_path import tau_path
+from hierbayes.wording import did_you_mean
 
 __all__ = [
     "alt_text",
@@ -50,3 +54,9 @@ __all__ = [
     "tau_path",
     "theme",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise UnknownNameError(f"hb.plot has no {name!r}{did_you_mean(name, __all__)}")

@@ -1,14 +1,22 @@
 """Tables of the random effects or coefficients of every level, one a grouping factor."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from hierbayes.errors import OptionError, UnknownNameError
 from hierbayes.results.printing import Printable
+from hierbayes.wording import meant
 
 Kind = Literal["ranef", "ranef_sd", "coef"]
 Tables = Mapping[str, pd.DataFrame]
+
+
+class UnknownFactorError(OptionError, KeyError):
+    """A name that is no grouping factor."""
+
+    __str__ = Exception.__str__
 
 
 class LevelTables(Printable, dict[str, pd.DataFrame]):
@@ -40,6 +48,23 @@ class LevelTables(Printable, dict[str, pd.DataFrame]):
         super().__init__(tables)
         self.kind = kind
         self._sds = sds
+
+    def __missing__(self, name: str) -> pd.DataFrame:
+        """Refuse a name that is no grouping factor."""
+        raise UnknownFactorError(f"There is no grouping factor {name!r}{meant(name, list(self))}")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Refuse a name that isn't there: the tables are the values of a dict."""
+            if name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            factor = name if name in self else next(iter(self), "g")
+            kind = vars(self).get("kind", "ranef")
+            raise UnknownNameError(
+                f"These are tables by grouping factor and have no {name!r}; fit.{kind}()"
+                f"[{factor!r}] is a data frame."
+            )
 
     @property
     def has_sds(self) -> bool:
