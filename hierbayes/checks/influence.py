@@ -68,7 +68,7 @@ def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = Fals
         Of levels: index the levels; columns ``n`` (rows left out), ``cooks_distance``, and per
         parameter (by lme4's names: sds, correlations, sigma, fixed effects) its value without the
         level; NaN where the other rows do not determine it. ``attrs["estimates"]`` has those of
-        all rows.
+        all rows, ``attrs["fixed"]`` the names of the fixed effects.
 
     Raises
     ------
@@ -105,6 +105,7 @@ def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = Fals
     table.insert(0, "cooks_distance", cook)
     table.insert(0, "n", np.bincount(factor.codes, minlength=J))
     table.index = pd.Index([str(level) for level in factor.levels], name=factor.name)
+    table.attrs["fixed"] = list(names[len(names) - p :])
     table.attrs["estimates"] = dict(zip(names, fit.interval_estimates.tolist(), strict=True))
     return table
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.prior_predictive import prior_predictive
-from hierbayes.design.axis import axis_of
+from hierbayes.design.axis import Axis, axis_of
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.observations import checked_observations
 from hierbayes.options import SimulatedGroups, check_count
@@ -198,6 +198,20 @@ def row_groups(spec: Specification, name: str) -> RowGroups:
     axis = axis_of(spec.design.rows.of(spec.table.column(name)), coded=True)
     assert axis.labels is not None
     return RowGroups(name=name, labels=axis.labels, codes=axis.at.astype(np.intp))
+
+
+def place_of_rows(spec: Specification, name: str) -> Axis:
+    """Return a column of the data, or a grouping factor, as an axis along which rows lie.
+
+    Raises
+    ------
+    OptionError
+        If there is neither of this name.
+    """
+    grouped = row_groups(spec, name)
+    if name in [factor.name for factor in spec.design.factors]:
+        return Axis(at=grouped.codes.astype(np.float64), labels=grouped.labels)
+    return axis_of(spec.design.rows.of(spec.table.column(name)), coded=False)
 
 
 def statistic_named(given: str | Statistic) -> tuple[str, Statistic]:

@@ -8,12 +8,15 @@ from hierbayes.plots.boundary import boundary
 from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.check import check
 from hierbayes.plots.compare import compare
+from hierbayes.plots.distributions import bootstrap, null_distribution
 from hierbayes.plots.effects import effects
 from hierbayes.plots.estimates import estimates
+from hierbayes.plots.influence import influence
 from hierbayes.plots.intervals import intervals
 from hierbayes.plots.likelihood_surface import likelihood_surface
 from hierbayes.plots.normal_qq import qq
 from hierbayes.plots.palette import theme
+from hierbayes.plots.power import power
 from hierbayes.plots.predictive import ppc, prior_predictive
 from hierbayes.plots.prior_posterior import prior_posterior
 from hierbayes.plots.profile import profile
@@ -25,11 +28,13 @@ from hierbayes.plots.shrinkage_lines import shrinkage_lines
 from hierbayes.plots.shrinkage_plane import shrinkage_plane
 from hierbayes.plots.shrinkage_reliability import shrinkage_reliability
 from hierbayes.plots.shrinkage_slopegraph import shrinkage_slopegraph
+from hierbayes.plots.simulations import simulations
 from hierbayes.plots.tau_path import tau_path
 from hierbayes.wording import did_you_mean
 
 __all__ = [
     "alt_text",
+    "bootstrap",
     "boundary",
     "caterpillar",
     "check",
@@ -37,8 +42,11 @@ __all__ = [
     "data",
     "effects",
     "estimates",
+    "influence",
     "intervals",
     "likelihood_surface",
+    "null_distribution",
+    "power",
     "ppc",
     "prior_posterior",
     "prior_predictive",
@@ -51,6 +59,7 @@ __all__ = [
     "shrinkage_plane",
     "shrinkage_reliability",
     "shrinkage_slopegraph",
+    "simulations",
     "tau_path",
     "theme",
 ]

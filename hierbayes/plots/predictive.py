@@ -14,13 +14,13 @@ from hierbayes.checks.predictive_check import (
     PredictiveDraws,
     RowGroups,
     Statistic,
+    place_of_rows,
     predictive_draws,
     prior_draws_of_responses,
     row_groups,
     statistic_named,
     statistics_of,
 )
-from hierbayes.design.axis import Axis, axis_of
 from hierbayes.errors import OptionError
 from hierbayes.options import PredictiveKind, SimulatedGroups, check_option
 from hierbayes.plots.alt_text import describe
@@ -452,12 +452,7 @@ def _intervals(
 
 def _along(found: PredictiveDraws, by: str) -> tuple[FloatArray, Any, list[str] | None]:
     """Return places of rows along a column, in order, and the names of its categories."""
-    grouped = row_groups(found.model.spec, by)
-    if by in [factor.name for factor in found.model.design.factors]:
-        axis = Axis(at=grouped.codes.astype(np.float64), labels=grouped.labels)
-    else:
-        model = found.model
-        axis = axis_of(model.design.rows.of(model.spec.table.column(by)), coded=False)
+    axis = place_of_rows(found.model.spec, by)
     at, labels = axis.at, None if axis.labels is None else list(axis.labels)
     order = np.argsort(at, kind="stable")
     place = at[order]

@@ -1,7 +1,12 @@
 """The models the gallery's pictures are drawn from: one factor, crossed, crossed with slopes."""
 
+import pandas as pd
+
+from hierbayes.checks.influence import influence
 from hierbayes.checks.panel import check
+from hierbayes.comparison.pb_test import pb_test
 from hierbayes.datasets import load_dataset
+from hierbayes.intervals.bootstrap import bootstrap
 from hierbayes.intervals.confint import confint
 from hierbayes.intervals.likelihood_surface import likelihood_surface
 from hierbayes.intervals.profile import profile
@@ -13,6 +18,7 @@ from hierbayes.studies.gallery_page import (
     CAKE,
     LECTURERS,
     PENICILLIN,
+    SIMULATED,
     SLEEP,
     TOUCH,
     GallerySource,
@@ -24,7 +30,8 @@ profile = hb.profile(reml)
 limits = hb.confint(reml, method="profile")
 kinds = {"Wald": hb.confint(reml), "profile": limits, "posterior": hb.confint(post)}
 surface = hb.likelihood_surface(reml)
-checked = hb.check(reml, random_seed=1)"""
+checked = hb.check(reml, random_seed=1)
+levels = hb.influence(reml)"""
 SLEEP_MODEL = """\
 sleep = hb.load_dataset("sleepstudy")
 model = hb.Model("Reaction ~ Days + (Days | Subject)", sleep)
@@ -44,6 +51,17 @@ cake = hb.load_dataset("cake")
 reml = hb.lmer("{CAKE_FORMULA}", cake)
 means = hb.emmeans(reml, "recipe", contrasts="pairwise")"""
 
+
+SIMULATED_MODEL = """\
+import pandas as pd
+
+sleep = hb.load_dataset("sleepstudy")
+reml = hb.lmer("Reaction ~ Days + (Days | Subject)", sleep)
+small = reml.update("Reaction ~ Days + (Days || Subject)")
+test = hb.pb_test(small, reml, nsim=200, random_seed=1)
+replicates = hb.bootstrap(reml, nsim=200, random_seed=1)
+designs = pd.DataFrame({"subjects": [10, 20, 40], "power": [0.31, 0.56, 0.85],
+                        "lower": [0.26, 0.51, 0.81], "upper": [0.36, 0.61, 0.89]})"""
 
 TOUCH_FORMULA = "faster ~ speed * vibration + (speed | subject)"
 TOUCH_MODEL = f"""\
@@ -89,12 +107,38 @@ def fit_gallery() -> tuple[GallerySource, ...]:
             },
         ),
         GallerySource(
+            name=SIMULATED,
+            heading="tests, replicates and designs by simulation",
+            setup=SIMULATED_MODEL,
+            values=_simulated(Model("Reaction ~ Days + (Days | Subject)", sleep)),
+        ),
+        GallerySource(
             name=TOUCH,
             heading="choices of observers, a psychometric function",
             setup=TOUCH_MODEL,
             values={"fit": _psychometric_fit()},
         ),
     )
+
+
+def _simulated(model: Model) -> dict[str, object]:
+    reml, small = (
+        model.fit(),
+        Model("Reaction ~ Days + (Days || Subject)", load_dataset("sleepstudy")),
+    )
+    return {
+        "reml": reml,
+        "test": pb_test(small.fit(), reml, nsim=200, random_seed=1),
+        "replicates": bootstrap(reml, nsim=200, random_seed=1),
+        "designs": pd.DataFrame(
+            {
+                "subjects": [10, 20, 40],
+                "power": [0.31, 0.56, 0.85],
+                "lower": [0.26, 0.51, 0.81],
+                "upper": [0.36, 0.61, 0.89],
+            }
+        ),
+    }
 
 
 def _psychometric_fit() -> PsychometricFit:
@@ -117,6 +161,7 @@ def fits_of(model: Model) -> dict[str, object]:
     limits = confint(reml, method="profile")
     return {
         "model": model,
+        "levels": influence(reml),
         "reml": reml,
         "ml": ml,
         "post": post,

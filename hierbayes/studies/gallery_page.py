@@ -78,7 +78,7 @@ class Entry:
 
 
 SLEEP, PENICILLIN, LECTURERS, CAKE = "sleepstudy", "Penicillin", "InstEval", "cake"
-TOUCH = "touch_speed"
+TOUCH, SIMULATED = "touch_speed", "simulated"
 SEEDED = {"random_seed": 1}
 FACETS = {"x": "Days", "y": "Reaction", "group": "Subject"}
 
@@ -195,6 +195,19 @@ ENTRIES = (
     Entry(picture="qq", source=PENICILLIN, given=("reml",), heights=(90, 65)),
     Entry(picture="check", source=SLEEP, given=("checked",), heights=(116, 170)),
     Entry(picture="check", source=PENICILLIN, given=("checked",), heights=(116, 170)),
+    Entry(picture="simulations", source=SLEEP, given=("reml",), options=SEEDED, heights=(105, 190)),
+    Entry(
+        picture="simulations",
+        source=PENICILLIN,
+        given=("reml",),
+        options={"n": 3, "x": "sample", **SEEDED},
+        heights=(70, 100),
+    ),
+    Entry(picture="influence", source=SLEEP, given=("levels",), heights=(110, 105)),
+    Entry(picture="influence", source=PENICILLIN, given=("levels",), heights=(60, 60)),
+    Entry(picture="bootstrap", source=SIMULATED, given=("replicates",), heights=(120, 150)),
+    Entry(picture="null_distribution", source=SIMULATED, given=("test",), heights=(90, 70)),
+    Entry(picture="power", source=SIMULATED, given=("designs",), heights=(90, 70)),
     Entry(picture="psychometric", source=TOUCH, given=("fit",), heights=(181, 205)),
 )
 
@@ -215,8 +228,8 @@ def draw(entry: Entry, source: GallerySource, width_mm: float) -> "Figure":
     with drawing(figure):
         any_figure(figure, width_mm=width_mm, height_mm=height)
         into: dict[str, Any] = {"figure": figure}
-        if "ax" in known:  # pictures on a sheet take a figure as well as axes
-            into = {"ax": figure if "width" in known else figure.add_subplot()}
+        if "ax" in known:
+            into = {"ax": figure.add_subplot()}
         values = {name: source.values[value] for name, value in entry.values.items()}
         given = [source.values[name] for name in entry.given]
         function(*given, **entry.options, **values, **into)

@@ -9,7 +9,7 @@ import hierbayes as hb
 PICTURES = tuple(name for name in hb.plot.__all__ if name not in ("alt_text", "theme"))
 
 
-OF_MODELS = {"prior_predictive"}
+OF_MODELS = {"prior_predictive", "simulations"}
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +36,10 @@ def test_a_picture_of_what_it_does_not_take_is_refused(fit, picture):
 
 @pytest.mark.parametrize("picture", PICTURES)
 def test_a_second_argument_a_picture_does_not_take_is_refused(fit, picture):
-    optional = picture in ("residuals", "boundary")  # its second argument may be None
-    for wrong in (hb.load_dataset("sleepstudy").head(), 3, ["Days"], *[None] * (not optional)):
+    optional = picture in ("residuals", "boundary", "influence")  # the second argument may be None
+    counted = picture == "simulations"  # the second argument is a number
+    wrong_ones = [hb.load_dataset("sleepstudy").head(), ["Days"]]
+    for wrong in (*wrong_ones, *[3] * (not counted), *[None] * (not optional)):
         with pytest.raises(hb.HierBayesError):
             getattr(hb.plot, picture)(fit, wrong)
 

@@ -17,6 +17,7 @@ from hierbayes.studies.gallery import fit_gallery, fits_of
 from hierbayes.studies.gallery_page import (
     ENTRIES,
     PENICILLIN,
+    SIMULATED,
     SLEEP,
     TOUCH,
     WIDTHS_MM,
@@ -28,6 +29,7 @@ from tests.plots.text_boxes import clipped, drawn_texts, overlapping
 
 NO_PICTURES = {"alt_text", "theme"}  # names of hb.plot that are none
 OF_CHOICES = {"psychometric"}  # pictures of a model of their own
+OF_SIMULATIONS = {"bootstrap", "null_distribution", "power"}  # of tables that have no model
 LONG = "long_haul_driver_of_the_study"
 ENTRY = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.slug)
 
@@ -109,10 +111,13 @@ def test_long_names_are_legible(entry, width, long_names):
 
 def test_every_picture_is_there_from_one_factor_and_from_crossed_ones():
     names = set(plots.__all__) - NO_PICTURES
+    alone = (SLEEP, TOUCH, SIMULATED)
     assert {entry.picture for entry in ENTRIES if entry.source == TOUCH} == OF_CHOICES
     names -= OF_CHOICES
+    assert {entry.picture for entry in ENTRIES if entry.source == SIMULATED} == OF_SIMULATIONS
+    names -= OF_SIMULATIONS
     assert {entry.picture for entry in ENTRIES if entry.source == SLEEP} == names
-    assert {entry.picture for entry in ENTRIES if entry.source not in (SLEEP, TOUCH)} == names
+    assert {entry.picture for entry in ENTRIES if entry.source not in alone} == names
     assert len({entry.slug for entry in ENTRIES}) == len(ENTRIES)
 
 
