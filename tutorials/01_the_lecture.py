@@ -438,7 +438,7 @@ def _(kinds, mo):
 
 @app.cell
 def _(LABELS, hb, m1):
-    _figure, _axes = hb.plot.residuals(m1, "Days", labels=LABELS)
+    _figure, _axes = hb.plot.residuals(m1, "Days", labels={"Days": LABELS["Days"]})
     _figure
     return
 

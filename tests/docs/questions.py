@@ -36,6 +36,16 @@ QUESTIONS = {
     "caterpillar": "gallery/caterpillar",
     "emmeans": "reference/emmeans",
     "install without R": "howto/install",
+    "plot interaction 2 x 2": "howto/interaction-picture",
+    "conditional or marginal average over groups": "howto/typical-or-average",
+    "risk ratio": "howto/risk-ratios",
+    "simple slopes emtrends": "howto/simple-slopes",
+    "posterior predictive check": "howto/predictive-check",
+    "influential rows leverage": "howto/influential-rows",
+    "semicolon csv decimal comma": "howto/csv-files",
+    "command line": "howto/command-line",
+    "figure width journal column": "howto/journal-picture",
+    "psychometric threshold": "howto/thresholds",
     "hb.bayes_factor": "reference/bayes_factor",
 }
 AMONG = 5  # the answer is one of the first results

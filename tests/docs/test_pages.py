@@ -44,6 +44,7 @@ QUICK = (
     "howto/save-and-load.md",
     "howto/scaling.md",
     "howto/test-a-factor.md",
+    "howto/csv-files.md",
     "howto/weights.md",
     "internals/priors.md",
 )
