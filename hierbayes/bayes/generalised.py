@@ -103,7 +103,7 @@ def _sampled(
         raise nowhere(spec.family) from error
     rough = replace(target, n_points=rough_points(target), near=AT_MODE)
     mode = find_mode_by_values(rough.log_density, start, first_sizes(target))
-    target = replace(target, guide=target.guided(mode.x))
+    target = replace(target, guide=target.guided(mode, rng))
     found = _explored(target, mode, n=draws * chains, rng=rng)
     if not np.isfinite(found.drawn.log_weights).any():
         raise nowhere(spec.family)

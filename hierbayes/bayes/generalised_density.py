@@ -23,6 +23,7 @@ from scipy.special import gammaln
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.coordinates import Coordinates
+from hierbayes.bayes.importance import Mode
 from hierbayes.bayes.surrogate import Polynomial, least_squares, monomials
 from hierbayes.bayes.variance_priors import variance_log_prior
 from hierbayes.generalised.chain import chain_of
@@ -63,7 +64,9 @@ MOST_NOISE = 0.1
 MOST_ERROR = 5e-3
 EXACT = 1e-3
 AT_MODE = 1e-12  # squared distance, in sds, of modes whose differences are taken
-GUIDE_STEP = 1e-3  # of the differences that say how the modes move with the parameters
+# Points for each number of the polynomials that say where modes are; of more than so many points
+# these are linear. How far from the mode of x, in its sds, and how near to the modes, squared.
+GUIDED_BY, MOST_GUIDES, GUIDE_SPREAD, GUIDE_NEAR = 2, 256, 1.2, 1e-4
 FARTHEST = 6.0  # spherical effects beyond which no mode is guessed
 # Kept effects are drawn from a normal distribution and, for tails that it misses, a t of its scale.
 TAIL_PART, TAIL_DEGREES = 0.1, 5.0
@@ -71,26 +74,46 @@ TAIL_PART, TAIL_DEGREES = 0.1, 5.0
 
 @record
 class Guide:
-    """How modes move from x: by the effects' slopes in its d coordinates.
+    """Where modes are, roughly: polynomials of x, fitted to those at points around its mode.
+
+    Beyond a radius, which none of those points were, they are as on its edge.
 
     Attributes
     ----------
-    x : array, shape (d,)
-    effects : at x, T = 1
-    slopes : T = d
-    onward, onward_slopes : arrays (d_c,) and (d, d_c), from the joint mode to that of the kept
-        effects with the others integrated out
+    centre, root : arrays (d,) and (d, d), x = centre + root z
+    radius : largest length of z
+    degree : of the polynomials
+    u : per factor of the chain, coefficients (m, J, q)
+    c, onward : coefficients (m, d_c), of kept effects at the joint mode, and of their step from
+        there to the mode with the others integrated out
     """
 
-    x: FloatArray
-    effects: Effects
-    slopes: Effects
+    centre: FloatArray
+    root: FloatArray
+    radius: float
+    degree: int
+    u: tuple[FloatArray, ...]
+    c: FloatArray
     onward: FloatArray
-    onward_slopes: FloatArray
 
-    def onwards(self, x: FloatArray) -> FloatArray:
-        """Return steps of kept effects from the joint mode at points x (T, d), (T, d_c)."""
-        return np.asarray(self.onward + (x - self.x) @ self.onward_slopes)
+    def within(self, x: FloatArray) -> FloatArray:
+        """Points x (T, d), those beyond the radius moved to its edge."""
+        z = np.linalg.solve(self.root, (x - self.centre).T)
+        away = np.sqrt((z**2).sum(axis=0))
+        part = self.radius / np.maximum(away, self.radius)
+        return self.centre + (x - self.centre) * part[:, None]
+
+    def at(self, x: FloatArray) -> tuple[Effects, FloatArray]:
+        """Return effects at points x (T, d) within, and steps of kept ones (T, d_c)."""
+        M = monomials(np.linalg.solve(self.root, (x - self.centre).T).T, self.degree)
+
+        def guess(coefficients: FloatArray) -> FloatArray:
+            shape = coefficients.shape[1:]
+            values = M @ coefficients.reshape(M.shape[1], math.prod(shape))
+            return np.clip(values.reshape(M.shape[0], *shape), -FARTHEST, FARTHEST)
+
+        u = tuple(np.ascontiguousarray(np.swapaxes(guess(own), 0, 1)) for own in self.u)
+        return Effects(u=u, c=guess(self.c)), M @ self.onward
 
 
 @record(kw_only=False)
@@ -203,13 +226,32 @@ class GeneralisedTarget:
 
     def points(self, x: FloatArray) -> Points:
         """Parameters in the basis of the model."""
+        return Points(
+            base=self.rows.base(x[:, self.ends[1] :]), Lambdas=self._roots(x), phi=self.phi(x)
+        )
+
+    def _roots(self, x: FloatArray) -> tuple[FloatArray, ...]:
+        """Lambda of each factor at points x (T, d), (T, q, q)."""
         roots = self.coordinates.roots(self.variances(x))
         pairs = zip(self._to_bases, roots, strict=True)
-        return Points(
-            base=self.rows.base(x[:, self.ends[1] :]),
-            Lambdas=tuple(np.asarray(to_basis @ root) for to_basis, root in pairs),
-            phi=self.phi(x),
-        )
+        return tuple(np.asarray(to_basis @ root) for to_basis, root in pairs)
+
+    def _as_large(
+        self, at: Effects, own: tuple[FloatArray, ...], Lambdas: tuple[FloatArray, ...]
+    ) -> Effects:
+        """Make spherical effects smaller where other roots would make them larger than their own.
+
+        Far out a guess would be thousands of logits else, and a search from there long.
+        """
+        sizes = [
+            np.minimum(1.0, np.sqrt((a**2).sum(axis=(1, 2)) / (b**2).sum(axis=(1, 2))))
+            for a, b in zip(own, Lambdas, strict=True)
+        ]
+        u = tuple(u * sizes[f][:, None] for u, f in zip(at.u, self.rows.chain, strict=True))
+        c = at.c.copy()
+        for f, part, _, _ in self.rows.kept_pattern.slices:
+            c[:, part] *= sizes[f][:, None]
+        return Effects(u=u, c=c)
 
     @property
     def chunk_size(self) -> int:
@@ -223,32 +265,20 @@ class GeneralisedTarget:
 
     def places(self, x: FloatArray, at: Points) -> Places:
         """Find the modes at points x (T, d)."""
+        return self._places(x, at)[0]
+
+    def _places(self, x: FloatArray, at: Points) -> tuple[Places, FloatArray | None]:
+        """Find them, and steps of kept effects, if there are any, from there to their own mode."""
         if self.guide is None:  # points are near each other, and so are their modes
             first = at.some(slice(0, 1))
             start = places(self.rows, first, no_effects(self.rows, 1), near=NEAR).effects
-            return places(self.rows, at, start.repeated(at.size), near=self.near)
-        return places(self.rows, at, self._guess(self.guide, x), near=self.near)
-
-    def _onwards(self, x: FloatArray) -> FloatArray | None:
-        """Return steps of kept effects, if there are any, from the joint mode to their own."""
-        if not self.rows.kept:
-            return None
-        if self.guide is None:
-            return np.zeros((x.shape[0], self.rows.n_kept))
-        return self.guide.onwards(x)
-
-    def _guess(self, guide: Guide, x: FloatArray) -> Effects:
-        away = x - guide.x
-
-        def moved(at: FloatArray, slopes: FloatArray, axis: int) -> FloatArray:
-            guess = at + np.moveaxis(np.tensordot(away, slopes, axes=(1, axis)), 0, axis)
-            return np.clip(guess, -FARTHEST, FARTHEST)
-
-        pairs = zip(guide.effects.u, guide.slopes.u, strict=True)
-        return Effects(
-            u=tuple(moved(u, slope, 1) for u, slope in pairs),
-            c=moved(guide.effects.c, guide.slopes.c, 0),
-        )
+            start, onward = start.repeated(at.size), np.zeros((at.size, self.rows.n_kept))
+        else:
+            within = self.guide.within(x)
+            start, onward = self.guide.at(within)
+            start = self._as_large(start, self._roots(within), at.Lambdas)
+        found = places(self.rows, at, start, near=self.near)
+        return found, onward if self.rows.kept else None
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def log_density(self, x: FloatArray, n_points: int | None = None) -> FloatArray:
@@ -264,8 +294,7 @@ class GeneralisedTarget:
 
         def work(chunk: slice) -> None:
             at = self.points(x[chunk])
-            found = self.places(x[chunk], at)
-            moved = self._onwards(x[chunk])
+            found, moved = self._places(x[chunk], at)
             c = found.effects.c if moved is None else found.effects.c + moved
             there = self.rows.with_kept(at, c)
             total[chunk] += integrals(self.rows, there, found, n, moved=moved).log_likelihood
@@ -301,8 +330,7 @@ class GeneralisedTarget:
     def _drawn(self, x: FloatArray, rng: np.random.Generator) -> "_Drawn":
         """Find the modes at points x (T, d) and draw the kept effects, if there are any."""
         at = self.points(x)
-        found = self.places(x, at)
-        moved = self._onwards(x)
+        found, moved = self._places(x, at)
         if moved is None:
             return _Drawn(at=at, found=found)
         steps, log_ratio = _kept_steps(found, rng)
@@ -348,30 +376,38 @@ class GeneralisedTarget:
         return self.log_prior(x) + (0.0 if self.correction is None else self.correction.at(x))
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def guided(self, x: FloatArray) -> Guide:
-        """Find the modes at one point (d,) and how they move from there."""
-        steps = GUIDE_STEP * np.eye(x.size)
-        around = np.concatenate([x[None], x + steps, x - steps])
-        at = self.points(around)
-        start = no_effects(self.rows, around.shape[0])
-        there = places(self.rows, at, start, near=AT_MODE)
-        found, d = there.effects, x.size
-        onward = np.zeros((around.shape[0], self.rows.n_kept))
+    def guided(self, mode: Mode, rng: np.random.Generator) -> Guide:
+        """Find the modes of the effects around the mode of x, and polynomials that give them."""
+        d = mode.x.size
+        sizes = {degree: math.comb(d + degree, degree) for degree in (2, 1)}
+        degree = 2 if GUIDED_BY * sizes[2] <= MOST_GUIDES else 1
+        root = np.linalg.cholesky(mode.covariance)
+        z = GUIDE_SPREAD * rng.standard_normal((GUIDED_BY * sizes[degree], d))
+        x = mode.x + z @ root.T
+        at = self.points(x)
+        first = self.points(mode.x[None])
+        start = places(self.rows, first, no_effects(self.rows, 1)).effects
+        there = places(self.rows, at, start.repeated(at.size), near=GUIDE_NEAR)
+        found = there.effects
+        onward = np.zeros((at.size, self.rows.n_kept))
         if self.rows.kept:
             own = spread(self.rows, self.rows.with_kept(at, found.c), there)
             onward = from_joint_mode(self.rows, at, there, own)
+        M = monomials(z, degree)
 
-        def slopes(values: FloatArray, axis: int) -> FloatArray:
-            first, up, down = np.split(values, [1, 1 + d], axis=axis)
-            del first
-            return (up - down) / (2 * GUIDE_STEP)
+        def fitted(values: FloatArray) -> FloatArray:
+            shape = values.shape[1:]
+            flat = np.where(np.isfinite(values), values, 0.0).reshape(at.size, math.prod(shape))
+            return np.asarray(np.linalg.lstsq(M, flat)[0].reshape(M.shape[1], *shape))
 
         return Guide(
-            x=x,
-            effects=Effects(u=tuple(u[:, :1] for u in found.u), c=found.c[:1]),
-            slopes=Effects(u=tuple(slopes(u, 1) for u in found.u), c=slopes(found.c, 0)),
-            onward=onward[0],
-            onward_slopes=slopes(onward, 0),
+            centre=mode.x,
+            root=root,
+            radius=float(GUIDE_SPREAD * np.sqrt(d) + 1),
+            degree=degree,
+            u=tuple(fitted(np.swapaxes(u, 0, 1)) for u in found.u),
+            c=fitted(found.c),
+            onward=fitted(onward),
         )
 
     @property
@@ -448,8 +484,7 @@ class GeneralisedTarget:
     def noise(self, x: FloatArray, rng: np.random.Generator) -> float:
         """Variance of the log of the estimates of the levels' integrals at points x."""
         at = self.points(x)
-        found = self.places(x, at)
-        moved = self._onwards(x)
+        found, moved = self._places(x, at)
         there = at if moved is None else self.rows.with_kept(at, found.effects.c + moved)
         one, other = (
             estimates(self.rows, there, found, self.n_draws, rng, moved=moved).sum(axis=0)

@@ -18,14 +18,16 @@ from functools import cached_property
 
 import numpy as np
 
-from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.arrays import BoolArray, FloatArray, Int64Array, IntArray, record
 from hierbayes.families.family import Mean
 from hierbayes.families.mean_ends import has_mean
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.kept_pattern import KeptPattern
+from hierbayes.generalised.predictor import Predictor, predictor
 from hierbayes.generalised.row_sums import Moments, RowSums
 
 AT_ONCE = 2**18  # numbers that are worked on together: what stays in a cache
+STREAMED = 2**21  # the same where sums over rows are compiled, which leave few numbers
 PARTS, WORTH_A_THREAD = 4, 2**16  # numbers of each part that one thread works on
 
 
@@ -35,24 +37,24 @@ class Points:
 
     Attributes
     ----------
-    base : array, shape (n, T), eta without the random effects
+    base : eta without the effects of the chain
     Lambdas : per factor of the model, array (T, q, q), square roots that need not be triangular
     phi : array, shape (T, d), coordinates of the further parameters
     """
 
-    base: FloatArray
+    base: Predictor
     Lambdas: tuple[FloatArray, ...]
     phi: FloatArray
 
     @property
     def size(self) -> int:
         """Number of points T."""
-        return self.base.shape[1]
+        return int(self.base.beta.shape[1])
 
     def some(self, at: IntArray | BoolArray | slice) -> "Points":
         """Return some of the points."""
         Lambdas = tuple(Lambda[at] for Lambda in self.Lambdas)
-        return Points(base=self.base[:, at], Lambdas=Lambdas, phi=self.phi[at])
+        return Points(base=self.base.some(at), Lambdas=Lambdas, phi=self.phi[at])
 
 
 @record
@@ -124,6 +126,21 @@ class ChainRows:
         )
 
     @cached_property
+    def row_ends(self) -> Int64Array:
+        """Where each level of the finest factor begins among the rows, and where the last ends."""
+        return np.append(self.row_starts[0], self.n).astype(np.int64)
+
+    @cached_property
+    def row_counts(self) -> FloatArray:
+        """How many rows each stands for, (n,)."""
+        return np.ones(self.n) if self.counts is None else self.counts
+
+    @cached_property
+    def trials(self) -> FloatArray:
+        """Trials of each row, (n,); one where there are none."""
+        return np.ones(self.n) if self.model.trials is None else self.model.trials
+
+    @cached_property
     def parents(self) -> dict[tuple[int, int], IntArray]:
         """For factors k < l of the chain, the level of l of each level of k."""
         D = self.depth
@@ -152,15 +169,16 @@ class ChainRows:
             return levels
         return add.reduceat(levels, self._level_starts[k, m], axis=axis)
 
-    def chunks(self, T: int, a_point: int) -> list[slice]:
+    def chunks(self, T: int, a_point: int, at_once: int = AT_ONCE) -> list[slice]:
         """Slices of T points that are worked on together, of so many numbers a point."""
-        step = max(1, AT_ONCE // max(a_point, 1))
+        step = max(1, at_once // max(a_point, 1))
         return [slice(start, start + step) for start in range(0, T, step)]
 
     def parts(self, T: int, a_point: int) -> list[slice]:
         """Slices for several cores: as ``chunks``, but not fewer where they are worth a thread."""
         n = min(PARTS, max(1, T * a_point // WORTH_A_THREAD))
-        return self.chunks(T, max(a_point, -(-AT_ONCE * n // max(T, 1))))
+        at_once = AT_ONCE if self.sums is None else STREAMED
+        return self.chunks(T, max(a_point, -(-at_once * n // max(T, 1))), at_once)
 
     def random_parts(
         self, T: int, a_point: int, rng: np.random.Generator
@@ -176,39 +194,41 @@ class ChainRows:
             self, chain=self.chain[:-1], kept=(), codes=self.codes[:-1], labels=self.labels[:-1]
         )
 
-    def base(self, beta: FloatArray) -> FloatArray:
-        """X beta + offset for coefficients (T, p), (n, T)."""
-        return np.asarray(self.model.X @ beta.T + self.model.offset[:, None])
+    def base(self, beta: FloatArray) -> Predictor:
+        """X beta + offset for coefficients (T, p)."""
+        return predictor(self.model.X, self.model.offset, beta)
 
     def with_kept(self, at: Points, c: FloatArray) -> Points:
         """Put kept effects (T, d) into the base."""
         if not self.kept:
             return at
-        base, pattern = at.base, self.kept_pattern
+        pattern = self.kept_pattern
+        effects = np.empty((pattern.size, c.shape[0]))
         for f, part, J, q in pattern.slices:
             b = c[:, part].reshape(-1, J, q) @ np.swapaxes(at.Lambdas[f], 1, 2)
-            base = pattern.with_effects(base, b, f)
-        return replace(at, base=base)
+            effects[part] = b.reshape(-1, J * q).T
+        z, columns, _ = pattern.entries
+        return replace(at, base=at.base._replace(z=z, columns=columns, effects=effects))
 
     def with_outermost(self, at: Points, u: FloatArray) -> Points:
         """Put effects (J, T, q) of the outermost factor of the chain into the base."""
-        return replace(at, base=at.base + self._rows_of(at, u[..., None], self.depth - 1)[..., 0])
+        own = self._rows_of(at, u[..., None], self.depth - 1)[..., 0]
+        return replace(at, base=at.base.plus(own))
 
     @cached_property
-    def _sums(self) -> RowSums | None:
+    def sums(self) -> RowSums | None:
         """Compiled sums of the log densities, for families that have them."""
         model, family = self.model, self.model.family
         kind = family.name, family.link.name
         is_logit = kind in (("bernoulli", "logit"), ("binomial", "logit"))
         if not family.is_builtin or not (is_logit or kind == ("poisson", "log")):
             return None
-        ones = np.ones(self.n)
         return RowSums(
             is_count=not is_logit,
             y=model.y,
-            trials=ones if model.trials is None else model.trials,
-            counts=ones if self.counts is None else self.counts,
-            starts=self.row_starts[0],
+            trials=self.trials,
+            counts=self.row_counts,
+            ends=self.row_ends,
             z=np.concatenate([self.z(k) for k in range(self.depth)]),
         )
 
@@ -237,7 +257,7 @@ class ChainRows:
 
     def eta(self, at: Points, u: Sequence[FloatArray]) -> FloatArray:
         """Eta at effects of the chain, per factor (J_k, T, q_k, M_k): (n, T, M_0)."""
-        total = at.base[:, :, None]
+        total = at.base.eta()[:, :, None]
         for k in reversed(range(self.depth)):
             own = self._rows_of(at, u[k], k)
             n, T, M = own.shape
@@ -247,9 +267,9 @@ class ChainRows:
 
     def log_density(self, at: Points, u: Sequence[FloatArray]) -> FloatArray:
         """Log density of the rows of each level of the finest factor, (J_0, T, M_0)."""
-        if self._sums is not None:
+        if self.sums is not None:
             b = [self._at_finest(self._effects(at, own, k), k) for k, own in enumerate(u)]
-            found = self._sums.log_density(at.base, b)
+            found = self.sums.log_density(at.base, b)
             return np.where(np.isfinite(found), found, -np.inf)
         T, M = u[0].shape[1], u[0].shape[3]
         out = np.empty((self.labels[0].size, T, M))
@@ -276,9 +296,9 @@ class ChainRows:
         wanted of single rows is what kept effects need.
         """
         wide = [own[..., None] for own in u]
-        if self._sums is not None:
+        if self.sums is not None:
             effects = [self._at_finest(self._effects(at, own, k), k) for k, own in enumerate(wide)]
-            return self._sums.moments(at.base, effects, with_rows=bool(self.kept))
+            return self.sums.moments(at.base, effects, with_rows=bool(self.kept))
         value, slope, weight = self.model.second_order(self.eta(at, wide)[..., 0], at.phi)
         z = np.concatenate([self.z(k) for k in range(self.depth)])
         own = self.summed(value)
@@ -291,8 +311,8 @@ class ChainRows:
             value=own,
             slope=self.sums_of(slope),
             curvature=curvature,
-            row_slope=slope.T,
-            row_weight=weight.T,
+            row_slope=slope,
+            row_weight=weight,
         )
 
     def sums_of(self, slope: FloatArray) -> FloatArray:

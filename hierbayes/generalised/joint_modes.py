@@ -23,6 +23,7 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.generalised.chain_rows import ChainRows, Points
+from hierbayes.generalised.level_steps import LOST, level_steps
 from hierbayes.generalised.row_sums import Moments
 from hierbayes.linalg.stacked import (
     cholesky_stack,
@@ -36,9 +37,6 @@ from hierbayes.linalg.stacked import (
 # it ends far nearer, where nodes are as good as at the mode itself.
 NEAR = 0.1
 MAX_STEPS = 40
-# Part of the smallest eigenvalue of a curvature that rounding may take: a sum of many rows loses
-# tens of times the rounding of one number.
-LOST = 1e-3
 SLACK = 1e-9  # rise of minus a log density, as a part of it, that is rounding
 
 
@@ -199,7 +197,7 @@ def from_joint_mode(rows: ChainRows, at: Points, found: Places, spread: FloatArr
     return _solved(rows, found.elimination, pull).c
 
 
-@record
+@record(kw_only=False)
 class _State:
     """Effects, what they cost in each unit, the step from them, and its largest part."""
 
@@ -232,19 +230,63 @@ class _Search:
     def around(self, effects: Effects) -> _State:
         """Evaluate the rows and find the Newton step."""
         rows, at = self.rows, self.at
+        if rows.depth == 1:
+            return self._around_levels(effects)
         sums = rows.moments(rows.with_kept(at, effects.c), effects.u)
         value = np.where(np.isfinite(sums.value), sums.value, -np.inf)
         h = -self._in_units(value, 0)
         for k, u in enumerate(effects.u):
             h = h + self._in_units(0.5 * (u**2).sum(axis=2), k)
         h = h + 0.5 * (effects.c**2).sum(axis=1)
-        fall = _along(rows, at, effects, sums.slope, sums.row_slope)
+        fall = _along(rows, at, effects, sums.slope, sums.row_slope.T)
         elimination = Blocks(rows, at, sums).eliminated()
         step = _solved(rows, elimination, fall)
         farthest = (fall.c * step.c).sum(axis=1) / max(rows.n_kept, 1)
         for k in range(rows.depth):
             farthest = np.maximum(farthest, self._most((fall.u[k] * step.u[k]).sum(axis=2), k))
         return _State(effects=effects, h=h, elimination=elimination, step=step, farthest=farthest)
+
+    def _around_levels(self, effects: Effects) -> _State:
+        """Do that for a chain of one factor."""
+        rows, T, u, c = self.rows, self.at.size, effects.u[0], effects.c
+        found = level_steps(rows, self.at, u, c)
+        h = 0.5 * (u**2).sum(axis=2) - found.value
+        h = np.where(np.isfinite(h), h, np.inf)
+        if not rows.kept:
+            elimination = Elimination(
+                roots=(found.root,),
+                above={},
+                to_kept=(found.to_kept,),
+                kept_inverse=np.empty((T, 0, 0)),
+            )
+            step = Effects(u=(found.step,), c=c)
+            return _State(effects, h, elimination, step, (found.half**2).sum(axis=2))
+        fall_c = np.where(np.isfinite(found.kept_slope), found.kept_slope, 0.0).T - c
+        F = found.to_kept.reshape(T, -1, rows.n_kept)
+        F_turned = np.swapaxes(F, 1, 2)
+        among = np.moveaxis(found.among_kept, 2, 0)
+        curvature = among + np.eye(rows.n_kept) - F_turned @ F
+        curvature = _certain(curvature, np.trace(among, axis1=1, axis2=2))
+        inverse = np.linalg.inv(np.linalg.cholesky(curvature))
+        half = np.swapaxes(found.half, 0, 1).reshape(T, -1, 1)
+        right = fall_c[..., None] - F_turned @ half
+        step_c = np.swapaxes(inverse, 1, 2) @ (inverse @ right)
+        rest = np.swapaxes((half - F @ step_c).reshape(T, *u.shape[::2]), 0, 1)
+        step_u = solve_upper_stack(found.root, rest[..., None])[..., 0]
+        step_c = step_c[..., 0]
+        farthest = np.maximum(
+            (fall_c * step_c).sum(axis=1) / rows.n_kept,
+            (found.fall * step_u).sum(axis=2).max(axis=0),
+        )
+        return _State(
+            effects=effects,
+            h=(h.sum(axis=0) + 0.5 * (c**2).sum(axis=1))[None],
+            elimination=Elimination(
+                roots=(found.root,), above={}, to_kept=(found.to_kept,), kept_inverse=inverse
+            ),
+            step=Effects(u=(step_u,), c=step_c),
+            farthest=farthest[None],
+        )
 
     def _most(self, levels: FloatArray, k: int) -> FloatArray:
         """Largest value of the levels (J_k, T) of a factor of the chain in each unit."""
@@ -382,7 +424,7 @@ class Blocks:
     def _size_of_kept(self) -> FloatArray:
         """Size of what is added up in the curvature of the kept effects, (T,)."""
         total = np.zeros(self.at.size)
-        every = self.rows.kept_pattern.squares(self.sums.row_weight)
+        every = self.rows.kept_pattern.squares(self.sums.row_weight.T)
         for (f, *_), own in zip(self.rows.kept_pattern.slices, every, strict=True):
             total += own * (self._lambda(f) ** 2).sum(axis=(1, 2))
         return total
@@ -403,7 +445,7 @@ class Blocks:
         rows = self.rows
         if not rows.kept:
             return np.empty((self.at.size, rows.labels[k].size, rows.columns[k], 0))
-        M = rows.kept_pattern.with_chain(self.sums.row_weight, k)
+        M = rows.kept_pattern.with_chain(self.sums.row_weight.T, k)
         M = self._times_kept(M)
         La = self._lambda(rows.chain[k])[:, None]
         return np.asarray(M * La if La.shape[-1] == 1 else np.swapaxes(La, 2, 3) @ M)
@@ -424,7 +466,7 @@ class Blocks:
         d = self.rows.n_kept
         if not d:
             return np.empty((self.at.size, 0, 0))
-        M = self._times_kept(self.rows.kept_pattern.among_kept(self.sums.row_weight))
+        M = self._times_kept(self.rows.kept_pattern.among_kept(self.sums.row_weight.T))
         return np.asarray(self._times_kept(np.swapaxes(M, 1, 2)) + np.eye(d))
 
 

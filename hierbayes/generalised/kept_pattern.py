@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import FloatArray, Int64Array, IntArray, record
 from hierbayes.gaussian.weighted import WeightedLevels
-from hierbayes.generalised.row_products import add_effects, add_products, add_rows
+from hierbayes.generalised.row_products import add_products, add_rows
 
 
 @record
@@ -40,24 +40,27 @@ class KeptPattern:
             start += J * q
         return tuple(found)
 
+    @cached_property
+    def entries(self) -> tuple[FloatArray, Int64Array, Int64Array]:
+        """Of Z_c: entries of each row and their columns, both (S, n), and q of each factor."""
+        z = np.concatenate([self.levels.z[f] for f in self.kept])
+        columns = [
+            part.start + self.levels.codes[f] * q + np.arange(q)[:, None]
+            for f, part, _, q in self.slices
+        ]
+        sizes = [q for *_, q in self.slices]
+        return z, np.concatenate(columns).astype(np.int64), np.array(sizes, dtype=np.int64)
+
     @property
     def size(self) -> int:
         """Number of kept effects d."""
         return self.slices[-1][1].stop if self.slices else 0
 
-    def with_effects(self, base: FloatArray, b: FloatArray, f: int) -> FloatArray:
-        """Add effects b (T, J, q) of a kept factor to the rows of base (n, T)."""
-        z, codes = self.levels.z[f], self.levels.codes[f]
-        out = np.empty((z.shape[1], b.shape[0]))
-        wide = np.ascontiguousarray(np.broadcast_to(base, out.shape))
-        add_effects(wide, np.ascontiguousarray(b.transpose(1, 2, 0)), z, codes, out)
-        return out
-
     def sums_of(self, values: FloatArray, f: int) -> FloatArray:
         """Z_f'r of rows r (T, n) for a kept factor, (T, J, q)."""
         z = self.levels.z[f]
         out = np.zeros((values.shape[0], self.levels.n_levels[f], z.shape[0]))
-        add_rows(np.ascontiguousarray(values), z * self._counts, self.levels.codes[f], out)
+        add_rows(np.ascontiguousarray(values), z * self.row_counts, self.levels.codes[f], out)
         return out
 
     def with_chain(self, weight: FloatArray, k: int) -> FloatArray:
@@ -77,18 +80,19 @@ class KeptPattern:
     def squares(self, weight: FloatArray) -> list[FloatArray]:
         """Traces of Z_f'WZ_f for each kept factor and weights (T, n), (T,) each."""
         z = self.levels.z
-        return [weight @ ((z[f] ** 2).sum(axis=0) * self._counts) for f in self.kept]
+        return [weight @ ((z[f] ** 2).sum(axis=0) * self.row_counts) for f in self.kept]
 
     def _with(self, weight: FloatArray, z: FloatArray, rows: IntArray, n_rows: int) -> FloatArray:
         """Z'WZ_c for columns z (q, n) that belong into rows from those of ``rows`` on."""
         out = np.zeros((weight.shape[0], n_rows, self.size))
-        weight, left = np.ascontiguousarray(weight), z * self._counts
+        weight, left = np.ascontiguousarray(weight), z * self.row_counts
         for f, part, _, q in self.slices:
             columns = part.start + self.levels.codes[f] * q
             add_products(weight, left, self.levels.z[f], rows, columns, out)
         return out
 
     @cached_property
-    def _counts(self) -> FloatArray:
+    def row_counts(self) -> FloatArray:
+        """How many rows each stands for, (n,)."""
         n = self.levels.codes[0].size
         return np.ones(n) if self.counts is None else self.counts

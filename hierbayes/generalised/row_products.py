@@ -7,18 +7,6 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def add_effects(base, b, z, codes, out):  # type: ignore[no-untyped-def]
-    """Write base (n, T) plus effects b (J, q, T) of the level of each row, with z (q, n)."""
-    n, T = base.shape
-    for i in range(n):
-        for t in range(T):
-            out[i, t] = base[i, t]
-        for a in range(z.shape[0]):
-            for t in range(T):
-                out[i, t] += z[a, i] * b[codes[i], a, t]
-
-
-@njit(cache=True, nogil=True)
 def add_rows(values, z, codes, out):  # type: ignore[no-untyped-def]
     """Add Z'r of rows r (T, n) to out (T, J, q), with z (q, n)."""
     T, n = values.shape

@@ -19,10 +19,10 @@ import numpy as np
 from numba import njit
 from scipy.special import gammaln
 
-from hierbayes.arrays import FloatArray, Int64Array, IntArray, record
+from hierbayes.arrays import FloatArray, Int64Array, record
+from hierbayes.generalised.predictor import LANES, Predictor, points_of, predict
 from hierbayes.linalg.exponentials import exponentials, logarithms
 
-LANES = 64  # points worked on at once
 SEGMENT = 16  # rows of a level whose exp is taken at once
 LOG_2 = math.log(2.0)
 LARGEST = 700.0  # log of the largest product whose logarithm is taken
@@ -39,7 +39,7 @@ class Moments:
     value : array, shape (J, T), of log densities up to a constant
     slope : array, shape (J, T, Q), of slopes in eta times z
     curvature : array, shape (J, T, Q, Q), of curvatures in eta times z z'
-    row_slope, row_weight : arrays, shape (T, n), slopes and curvatures of the rows, if wanted
+    row_slope, row_weight : arrays, shape (n, T), slopes and curvatures of the rows, if wanted
     """
 
     value: FloatArray
@@ -57,7 +57,7 @@ class RowSums:
     ----------
     is_count : whether the response is a Poisson count
     y, trials, counts : arrays (n,); how often each row counts
-    starts : array, shape (J,), where each level of the finest factor begins
+    ends : array, shape (J + 1,), where each level of the finest factor begins, and the last ends
     z : array, shape (Q, n), columns of all factors of the chain, finest first
     """
 
@@ -65,12 +65,8 @@ class RowSums:
     y: FloatArray
     trials: FloatArray
     counts: FloatArray
-    starts: IntArray
+    ends: Int64Array
     z: FloatArray
-
-    @cached_property
-    def _ends(self) -> Int64Array:
-        return np.append(self.starts, self.y.size).astype(np.int64)
 
     @cached_property
     def _constant(self) -> FloatArray:
@@ -90,7 +86,7 @@ class RowSums:
         return self.counts if self.is_count else self.counts * self.trials
 
     @cached_property
-    def _is_single(self) -> bool:
+    def is_single(self) -> bool:
         """Whether each second part counts once."""
         return bool((self._weights == 1).all())
 
@@ -103,14 +99,14 @@ class RowSums:
 
     def _summed(self, rows: FloatArray) -> FloatArray:
         weights = self.counts.reshape(-1, *[1] * (rows.ndim - 1))
-        return np.add.reduceat(rows * weights, self.starts, axis=0)
+        return np.add.reduceat(rows * weights, self.ends[:-1], axis=0)
 
-    def log_density(self, base: FloatArray, b: Sequence[FloatArray]) -> FloatArray:
+    def log_density(self, base: Predictor, b: Sequence[FloatArray]) -> FloatArray:
         """Log density of the rows of each level of the finest factor, (J, T, M).
 
         Parameters
         ----------
-        base : array, shape (n, T), eta without the effects of the chain
+        base : eta without the effects of the chain
         b : per factor of the chain, finest first, effects at the finest levels (J, T, q_k, M_k)
         """
         effects = _at_every_node(b)
@@ -118,26 +114,26 @@ class RowSums:
         out = np.empty((effects.shape[0], effects.shape[1], effects.shape[3]))
         _log_density(
             self.is_count,
-            self._is_single,
-            np.ascontiguousarray(base),
+            self.is_single,
+            base,
             np.ascontiguousarray(effects),
             self.z,
             kinds,
             kind,
             self.counts * self.y,
             self._weights,
-            self._ends,
+            self.ends,
             self._constant,
             self._slopes,
             out,
         )
         return out
 
-    def moments(self, base: FloatArray, b: Sequence[FloatArray], *, with_rows: bool) -> Moments:
+    def moments(self, base: Predictor, b: Sequence[FloatArray], *, with_rows: bool) -> Moments:
         """Add up what a Newton step needs, at one node of effects, b (J, T, q_k, 1)."""
         effects = _at_every_node(b)[..., 0]
         J, T, Q = effects.shape
-        rows = (T, base.shape[0]) if with_rows else (T, 0)
+        rows = (self.y.size, T) if with_rows else (0, T)
         found = Moments(
             value=np.empty((J, T)),
             slope=np.empty((J, T, Q)),
@@ -147,15 +143,15 @@ class RowSums:
         )
         _moments(
             self.is_count,
-            self._is_single,
+            self.is_single,
             with_rows,
-            np.ascontiguousarray(base),
+            base,
             np.ascontiguousarray(effects),
             self.z,
             self.y,
             self.counts,
             self.trials,
-            self._ends,
+            self.ends,
             found.value,
             found.slope,
             found.curvature,
@@ -179,144 +175,140 @@ def _log_density(  # type: ignore[no-untyped-def]
     """Write the sums of ``RowSums.log_density``, for some points (lanes) at a time."""
     J, T, Q, M = effects.shape
     K = kinds.shape[0]
-    width = max(SEGMENT, M) * LANES
-    own, common = np.empty((Q, M * LANES)), np.empty((max(K, 1), M * LANES))
-    total, product = np.empty(M * LANES), np.empty(M * LANES)
-    x, e, spare = np.empty(width), np.empty(width), np.empty((2, width))
+    beta = np.empty((base.beta.shape[0], LANES))
+    of_kept = np.empty((base.effects.shape[0], LANES))
+    own, common = np.empty((Q, M, LANES)), np.empty((max(K, 1), M, LANES))
+    total, product = np.empty((M, LANES)), np.empty((M, LANES))
+    x, e, spare = np.empty((M, LANES)), np.empty(LANES), np.empty((2, LANES))
     linear = np.empty(LANES)
-    for j in range(J):
-        for t in range(0, T, LANES):
-            L = min(LANES, T - t)
-            for a in range(Q):
-                for m in range(M):
+    eta, odds = np.empty((SEGMENT, LANES)), np.empty((SEGMENT, LANES))
+    for t in range(0, T, LANES):
+        L = min(LANES, T - t)
+        points_of(base, t, L, beta, of_kept)
+        for j in range(J):
+            for c in range(L):
+                linear[c] = constant[j]
+            for m in range(M):
+                for c in range(L):
+                    total[m, c], product[m, c] = 0.0, 1.0
+                for a in range(Q):
                     for c in range(L):
-                        own[a, m * L + c] = effects[j, t + c, a, m]
-            _linear(base, own, wy, slopes, constant, ends, j, t, L, M, linear, total)
+                        own[a, m, c] = effects[j, t + c, a, m]
+                    for c in range(L):
+                        total[m, c] += slopes[j, a] * own[a, m, c]
             highest = -math.inf
             for k in range(K):
-                for f in range(M * L):
-                    x[f] = 0.0
-                for a in range(Q):
-                    for f in range(M * L):
-                        x[f] += kinds[k, a] * own[a, f]
-                for f in range(M * L):
-                    highest = max(highest, x[f])
-                exponentials(x, common[k], spare, M * L)
-            for f in range(M * L):
-                product[f] = 1.0
+                _at_nodes(kinds[k], own, x, M, L)
+                for m in range(M):
+                    for c in range(L):
+                        highest = max(highest, x[m, c])
+                    exponentials(x[m], common[k, m], spare, L)
             size = 0.0  # of the log of the product, at most
             for first in range(ends[j], ends[j + 1], SEGMENT):
-                last = min(first + SEGMENT, ends[j + 1])
+                n = min(SEGMENT, ends[j + 1] - first)
                 top = -math.inf
-                for i in range(first, last):
+                for r in range(n):
+                    predict(base, first + r, t, L, beta, of_kept, eta, r)
                     for c in range(L):
-                        x[(i - first) * L + c] = base[i, t + c]
-                        top = max(top, base[i, t + c])
-                grows = (last - first) * (max(top + highest, 0.0) + LOG_2)
+                        linear[c] += wy[first + r] * eta[r, c]
+                    for c in range(L):
+                        top = max(top, eta[r, c])
+                grows = n * (max(top + highest, 0.0) + LOG_2)
                 is_common = K > 0 and grows < LARGEST
                 if not is_common:
-                    grows = (last - first) * LOG_2
+                    grows = n * LOG_2
                 if is_single and not is_count and size + grows > LARGEST:
-                    _take_logarithms(product, total, e, spare, M * L)
+                    take_logarithms(product, total, e, spare, M, L)
                     size = 0.0
                 size += grows
-                if is_common:
-                    exponentials(x, e, spare, (last - first) * L)
-                for i in range(first, last):
+                for r in range(n):
+                    i = first + r
                     if is_common:
-                        odds = e[(i - first) * L : (i - first) * L + L]
+                        exponentials(eta[r], odds[r], spare, L)
                         _add_common(
-                            is_count, is_single, odds, common[kind[i]], weights[i], product, total,
-                            x, spare, L, M,
+                            is_count, is_single, odds, r, common, kind[i], weights[i], product,
+                            total, e, spare, M, L,
                         )  # fmt: skip
                     else:
+                        _at_nodes(z[:, i], own, x, M, L)
                         for m in range(M):
                             for c in range(L):
-                                x[m * L + c] = base[i, t + c]
-                        for a in range(Q):
-                            for f in range(M * L):
-                                x[f] += z[a, i] * own[a, f]
-                        _add_own(
-                            is_count, is_single, x, weights[i], product, total, e, spare, M * L
-                        )
+                                x[m, c] += eta[r, c]
+                        _add_own(is_count, is_single, x, weights[i], product, total, e, spare, M, L)
             if is_single and not is_count:
-                _take_logarithms(product, total, e, spare, M * L)
-            for c in range(L):
-                for m in range(M):
-                    out[j, t + c, m] = total[m * L + c]
+                take_logarithms(product, total, e, spare, M, L)
+            for m in range(M):
+                for c in range(L):
+                    out[j, t + c, m] = linear[c] + total[m, c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _linear(  # type: ignore[no-untyped-def]
-    base, own, wy, slopes, constant, ends, j, t, L, M, linear, total
-):
-    """Set the totals of L points and M nodes to the part that is linear in eta."""
-    for c in range(L):
-        linear[c] = constant[j]
-    for i in range(ends[j], ends[j + 1]):
-        for c in range(L):
-            linear[c] += wy[i] * base[i, t + c]
+def _at_nodes(z, own, out, M, L):  # type: ignore[no-untyped-def]
+    """Columns z (Q,) times effects (Q, M, L), (M, L)."""
     for m in range(M):
         for c in range(L):
-            total[m * L + c] = linear[c]
-    for a in range(own.shape[0]):
-        for f in range(M * L):
-            total[f] += slopes[j, a] * own[a, f]
+            out[m, c] = 0.0
+        for a in range(z.size):
+            for c in range(L):
+                out[m, c] += z[a] * own[a, m, c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _take_logarithms(product, total, logs, spare, m):  # type: ignore[no-untyped-def]
-    """Take the logs of products from the totals, and begin the products again."""
-    logarithms(product, logs, spare, m)
-    for f in range(m):
-        total[f] -= logs[f]
-        product[f] = 1.0
+def take_logarithms(product, total, logs, spare, M, L):  # type: ignore[no-untyped-def]
+    """Take the logs of products from the totals, both (M, L), and begin the products again."""
+    for m in range(M):
+        logarithms(product[m], logs, spare, L)
+        for c in range(L):
+            total[m, c] -= logs[c]
+            product[m, c] = 1.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_common(  # type: ignore[no-untyped-def]
-    is_count, is_single, odds, common, weight, product, total, x, spare, L, M
+    is_count, is_single, odds, r, common, k, weight, product, total, e, spare, M, L
 ):
-    """Add a row whose exp(eta) is a product of its own odds (L,) and those of a kind (M, L)."""
+    """Add a row at (M, L) whose exp(eta) is a product of its own odds and those of a kind."""
     if is_count:
         for m in range(M):
             for c in range(L):
-                total[m * L + c] -= weight * odds[c] * common[m * L + c]
+                total[m, c] -= weight * odds[r, c] * common[k, m, c]
     elif is_single:
         for m in range(M):
             for c in range(L):
-                product[m * L + c] *= 1.0 + odds[c] * common[m * L + c]
+                product[m, c] *= 1.0 + odds[r, c] * common[k, m, c]
     else:
         for m in range(M):
             for c in range(L):
-                x[m * L + c] = 1.0 + odds[c] * common[m * L + c]
-        logarithms(x, x, spare, M * L)
-        for f in range(M * L):
-            total[f] -= weight * x[f]
+                e[c] = 1.0 + odds[r, c] * common[k, m, c]
+            logarithms(e, e, spare, L)
+            for c in range(L):
+                total[m, c] -= weight * e[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _add_own(  # type: ignore[no-untyped-def]
-    is_count, is_single, eta, weight, product, total, e, spare, m
+    is_count, is_single, eta, weight, product, total, e, spare, M, L
 ):
-    """Add a row with its own eta at each of m points and nodes, as large as it may be."""
-    if not is_count:
-        for f in range(m):
-            total[f] -= weight * max(eta[f], 0.0)
-            eta[f] = -abs(eta[f])
-    exponentials(eta, e, spare, m)
-    if is_count:
-        for f in range(m):
-            total[f] -= weight * e[f]
-    elif is_single:
-        for f in range(m):
-            product[f] *= 1.0 + e[f]
-    else:
-        for f in range(m):
-            e[f] += 1.0
-        logarithms(e, e, spare, m)
-        for f in range(m):
-            total[f] -= weight * e[f]
+    """Add a row with its own eta at (M, L), as large as it may be."""
+    for m in range(M):
+        if not is_count:
+            for c in range(L):
+                total[m, c] -= weight * max(eta[m, c], 0.0)
+            for c in range(L):
+                eta[m, c] = -abs(eta[m, c])
+        exponentials(eta[m], e, spare, L)
+        if is_count:
+            for c in range(L):
+                total[m, c] -= weight * e[c]
+        elif is_single:
+            for c in range(L):
+                product[m, c] *= 1.0 + e[c]
+        else:
+            for c in range(L):
+                e[c] += 1.0
+            logarithms(e, e, spare, L)
+            for c in range(L):
+                total[m, c] -= weight * e[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -339,56 +331,39 @@ def _moments(  # type: ignore[no-untyped-def]
 ):
     """Write the sums of ``RowSums.moments``, for some points (lanes) at a time."""
     J, T, Q = effects.shape
+    beta = np.empty((base.beta.shape[0], LANES))
+    of_kept = np.empty((base.effects.shape[0], LANES))
     own, first = np.empty((Q, LANES)), np.empty((Q, LANES))
     second = np.empty((Q * (Q + 1) // 2, LANES))
-    eta, e, spare = np.empty(LANES), np.empty(LANES), np.empty((2, LANES))
-    total, product = np.empty(LANES), np.empty(LANES)
+    eta, e, spare = np.empty((1, LANES)), np.empty(LANES), np.empty((2, LANES))
+    total, product = np.empty((1, LANES)), np.empty((1, LANES))
     pull, weight = np.empty(LANES), np.empty(LANES)
-    for j in range(J):
-        for t in range(0, T, LANES):
-            L = min(LANES, T - t)
+    for t in range(0, T, LANES):
+        L = min(LANES, T - t)
+        points_of(base, t, L, beta, of_kept)
+        for j in range(J):
             for a in range(Q):
                 for c in range(L):
                     own[a, c] = effects[j, t + c, a]
             first[:], second[:], total[:], product[:] = 0.0, 0.0, 0.0, 1.0
             factors = 0
             for i in range(ends[j], ends[j + 1]):
-                for c in range(L):
-                    eta[c] = base[i, t + c]
+                predict(base, i, t, L, beta, of_kept, eta, 0)
                 for a in range(Q):
                     for c in range(L):
-                        eta[c] += z[a, i] * own[a, c]
-                if is_count:
-                    exponentials(eta, weight, spare, L)
-                    for c in range(L):
-                        pull[c] = y[i] - weight[c]
-                        total[c] += counts[i] * (y[i] * eta[c] - weight[c])
-                else:
-                    for c in range(L):
-                        total[c] += counts[i] * (y[i] * eta[c] - trials[i] * max(eta[c], 0.0))
-                        pull[c] = -abs(eta[c])
-                    exponentials(pull, e, spare, L)
-                    for c in range(L):
-                        share = 1.0 / (1.0 + e[c])
-                        mean = share if eta[c] > 0 else e[c] * share
-                        pull[c] = y[i] - trials[i] * mean
-                        weight[c] = trials[i] * e[c] * share * share
-                    if is_single:
-                        for c in range(L):
-                            product[c] *= 1.0 + e[c]
-                        factors += 1
-                        if factors == MOST_HALVES:
-                            _take_logarithms(product, total, e, spare, L)
-                            factors = 0
-                    else:
-                        for c in range(L):
-                            e[c] += 1.0
-                        logarithms(e, e, spare, L)
-                        for c in range(L):
-                            total[c] -= counts[i] * trials[i] * e[c]
+                        eta[0, c] += z[a, i] * own[a, c]
+                if not is_count and is_single:
+                    factors += 1
+                    if factors == MOST_HALVES:
+                        take_logarithms(product, total, e, spare, 1, L)
+                        factors = 1
+                add_row(
+                    is_count, is_single, eta, y[i], counts[i], trials[i], total, product, pull,
+                    weight, e, spare, L,
+                )  # fmt: skip
                 if with_rows:
                     for c in range(L):
-                        row_slope[t + c, i], row_weight[t + c, i] = pull[c], weight[c]
+                        row_slope[i, t + c], row_weight[i, t + c] = pull[c], weight[c]
                 place = 0
                 for a in range(Q):
                     scale = counts[i] * z[a, i]
@@ -399,12 +374,48 @@ def _moments(  # type: ignore[no-untyped-def]
                         for c in range(L):
                             second[place, c] += both * weight[c]
                         place += 1
-            _take_logarithms(product, total, e, spare, L)
+            take_logarithms(product, total, e, spare, 1, L)
             for c in range(L):
-                value[j, t + c] = total[c]
+                value[j, t + c] = total[0, c]
                 place = 0
                 for a in range(Q):
                     slope[j, t + c, a] = first[a, c]
                     for b in range(a + 1):
                         curvature[j, t + c, a, b] = curvature[j, t + c, b, a] = second[place, c]
                         place += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def add_row(  # type: ignore[no-untyped-def]
+    is_count, is_single, eta, y, count, trials, total, product, pull, weight, e, spare, L
+):
+    """Set slope and curvature of one row at L points, and add its log density up.
+
+    The part that is a logarithm goes into products where trials are one; eta, total and product
+    are (1, LANES), the others (LANES,).
+    """
+    if is_count:
+        exponentials(eta[0], weight, spare, L)
+        for c in range(L):
+            pull[c] = y - weight[c]
+            total[0, c] += count * (y * eta[0, c] - weight[c])
+        return
+    for c in range(L):
+        total[0, c] += count * (y * eta[0, c] - trials * max(eta[0, c], 0.0))
+    for c in range(L):
+        pull[c] = -abs(eta[0, c])
+    exponentials(pull, e, spare, L)
+    for c in range(L):
+        share = 1.0 / (1.0 + e[c])
+        mean = share if eta[0, c] > 0 else e[c] * share
+        pull[c] = y - trials * mean
+        weight[c] = trials * e[c] * share * share
+    if is_single:
+        for c in range(L):
+            product[0, c] *= 1.0 + e[c]
+        return
+    for c in range(L):
+        e[c] += 1.0
+    logarithms(e, e, spare, L)
+    for c in range(L):
+        total[0, c] -= count * trials * e[c]
