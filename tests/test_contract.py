@@ -104,6 +104,25 @@ def test_pictures_and_tables_of_levels_say_what_a_name_is_called(fit):
         assert copy.deepcopy(table).keys() == pickle.loads(pickle.dumps(table)).keys()
 
 
+def test_other_results_name_the_column_or_the_nearest(fit):
+    table = hb.anova(fit, ddf="normal")
+    with pytest.raises(
+        hb.UnknownNameError, match=r"column of its table, to_frame\(\)\['p_value'\]"
+    ):
+        _ = table.p_value
+    with pytest.raises(
+        hb.UnknownNameError, match="VarCorr has no 'to_fram'; did you mean 'to_frame'"
+    ):
+        _ = fit.varcorr().to_fram
+    predicted = fit.predict(interval="confidence")
+    assert predicted.lower.shape == predicted["lower"].shape
+    with pytest.raises(AttributeError, match="no attribute 'upper_limit'"):
+        _ = predicted.upper_limit
+    for one in (table, fit.varcorr(), predicted):
+        assert not hasattr(copy.deepcopy(one), "_repr_png_")
+        assert str(pickle.loads(pickle.dumps(one))) == str(one)
+
+
 def test_the_help_of_the_package_names_functions_that_are_there():
     block = hb.__doc__.split("tests and intervals")[1].split("pictures")[0]
     words = set(re.findall(r"[a-z_]+[a-z0-9]*", block)) - {"means", "and", "effects", "checks"}

@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING, Any, Literal
 
 from hierbayes.calls import checked_methods
+from hierbayes.errors import UnknownNameError
 from hierbayes.results import verbs
+from hierbayes.wording import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +23,17 @@ WRITERS: dict[Form, str] = {
 def written(result: "Printable", form: Form) -> str:
     """Return a result as text, as HTML for a notebook, as Markdown or as LaTeX."""
     return str(verbs.load(WRITERS[form])(verbs.ask(result, "blocks")))
+
+
+def _unknown(result: object, name: str) -> str:
+    """Say what a name that isn't there is called: a column of the table, or the nearest."""
+    kind = type(result).__name__
+    if hasattr(type(result), "to_frame"):
+        columns = list(map(str, result.to_frame().columns))  # type: ignore[attr-defined]
+        if name in columns:
+            return f"{kind} has no {name!r}: it is a column of its table, to_frame()[{name!r}]."
+    own = [n for n in dir(result) if not n.startswith("_")]
+    return f"{kind} has no {name!r}{did_you_mean(name, own)}"
 
 
 @checked_methods("result")
@@ -62,6 +75,17 @@ class Printable:
     """A result that prints as text and shows as HTML in a notebook."""
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:  # which would take any name for one that is there
+
+        def __getattr__(self, name: str) -> Any:
+            """Refuse a name that isn't there; Python asks here when all else has failed."""
+            inherited = getattr(super(), "__getattr__", None)
+            if inherited is not None:  # a data frame's columns
+                return inherited(name)
+            if name.startswith("_") or hasattr(type(self), name):
+                return object.__getattribute__(self, name)
+            raise UnknownNameError(_unknown(self, name))
 
     def __str__(self) -> str:
         """Return the result as text."""
