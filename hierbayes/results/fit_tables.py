@@ -279,7 +279,7 @@ class FitTables(Specified, Printable, Reportable, Storable):
         >>> hb.lmer("y ~ x", data).fitted("all").isna().tolist()
         [False, False, True, False]
         """
-        return self.in_rows(self.fitted_values, "fitted", rows)
+        return self._in_rows(self.fitted_values, "fitted", rows)
 
     def residuals(self, kind: ResidualKind = "response", rows: RowsShown = "used") -> pd.Series:
         """Residuals: observed minus fitted.
@@ -296,9 +296,9 @@ class FitTables(Specified, Printable, Reportable, Storable):
         values: Any = self.observed - self.fitted_values
         if kind in ("pearson", "deviance") and self.weights is not None:
             values = values * np.sqrt(self.weights)
-        return self.in_rows(values, "residual", rows)
+        return self._in_rows(values, "residual", rows)
 
-    def in_rows(self, values: FloatArray, name: str, rows: RowsShown) -> pd.Series:
+    def _in_rows(self, values: FloatArray, name: str, rows: RowsShown) -> pd.Series:
         """Return numbers of the rows used (n,), of "all" rows of the data NaN in the others."""
         found = pd.Series(values, index=self.design.row_labels, name=name)
         return _of_all(found, self) if check_option("rows", rows, RowsShown) == "all" else found

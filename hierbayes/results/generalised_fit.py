@@ -439,7 +439,7 @@ class GeneralisedFit(LikelihoodFit):
             sigma=np.asarray(self.sigma),
             weights=self.weights,
         ).of_kind(kind)
-        return self.in_rows(values, "residual", rows)
+        return self._in_rows(values, "residual", rows)
 
 
 def generalised_values(

@@ -533,7 +533,7 @@ class PosteriorFit(FitTables):
         if kind == "response" or self.response_family.is_linear:
             return super().residuals(kind, rows)
         values = verbs.ask(self, "residuals", kind)
-        return self.in_rows(values, "residual", rows)
+        return self._in_rows(values, "residual", rows)
 
     # text
 

@@ -26,7 +26,9 @@ METHODS = sorted(
 # what each needs besides the fit
 MORE = {
     "contrast": ("period2",),
+    "comparisons": ("period",),
     "emmeans": ("period",),
+    "slopes": ("period",),
     "update": (". ~ . - period",),
     "with_method": ("ml",),
     "expected_at": (np.zeros(2),),
@@ -43,6 +45,7 @@ REFUSES = {
     "likelihood_surface": "needs two variance parameters",
     "bayes_factor": "takes two posteriors",
     "loo": "needs a posterior",
+    "slopes": "hb.comparisons\\(fit, .period.\\) compares them",
 }
 DRAWN = ("caterpillar", "compare", "effects", "qq", "ranef_qq", "residuals", "shrinkage_lines",
          "shrinkage_reliability", "shrinkage_slopegraph", "tau_path")  # fmt: skip
