@@ -358,8 +358,7 @@ def markdown() -> str:
     )
     names = "".join(
         f"| {', '.join(f'`{theirs}`' for theirs in name.theirs)} | {name.packages} | "
-        f"{_call(name.ours)}{f'; of a posterior {_call(name.posterior)}' if name.posterior else ''}"
-        " |\n"
+        f"{_both(name)} |\n"
         for name in _NAMES
     )
     return INTRODUCTION + arguments + NAMES_HEADING + names
@@ -368,6 +367,11 @@ def markdown() -> str:
 def _cell(argument: Argument) -> str:
     ours = " or ".join(f"`{name}=`" for name in argument.ours)
     return "; ".join(part for part in (ours, argument.otherwise) if part).replace("|", r"\|")
+
+
+def _both(name: Name) -> str:
+    posterior = f"; of a posterior: {_call(name.posterior)}" if name.posterior else ""
+    return f"{_call(name.ours)}{posterior}"
 
 
 def _call(text: str) -> str:

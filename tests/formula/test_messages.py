@@ -379,6 +379,12 @@ MEANING = [
         "Smooth terms aren't available; ns(x, df = 4) gives a natural spline.",
     ),
     (
+        "'gr' isn't a function of the formula language.",
+        "y ~ x + (1 | gr(g))",
+        "             ^",
+        "Write the grouping factor alone, as in (1 | g).",
+    ),
+    (
         "factor() has no option 'x'.",
         "y ~ factor(x = 4)",
         "           ^",
