@@ -16,9 +16,6 @@ FUNCTIONS = sorted(
     for name in hb.__all__
     if callable(getattr(hb, name)) and not isinstance(getattr(hb, name), type)
 )
-PICTURES = sorted(
-    name for name in dir(hb.plot) if callable(getattr(hb.plot, name)) and name[0] != "_"
-)
 OF_ORDINAL_FITS = {"category_probabilities", "category_slopes"}
 METHODS = sorted(
     {name for name, _ in inspect.getmembers(GeneralisedFit) if name[0] != "_"} - OF_ORDINAL_FITS
@@ -47,8 +44,11 @@ REFUSES = {
     "loo": "needs a posterior",
     "slopes": "hb.comparisons\\(fit, .period.\\) compares them",
 }
-DRAWN = ("caterpillar", "compare", "effects", "qq", "ranef_qq", "residuals", "shrinkage_lines",
-         "shrinkage_reliability", "shrinkage_slopegraph", "tau_path")  # fmt: skip
+DRAWN = ("boundary", "caterpillar", "check", "compare", "data", "effects", "influence",
+         "intervals", "ppc", "prior_predictive", "profile", "qq", "ranef_qq", "residuals",
+         "shrinkage_lines", "shrinkage_reliability", "shrinkage_slopegraph", "simulations",
+         "tau_path")  # fmt: skip
+SLOW = {"boundary", "check"}  # which sample, simulate or refit what they draw
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,12 @@ def test_every_function(name, fit, small):
         assert name == "load"  # a fit is no path
         return
     assert str(found)
+
+
+PICTURES = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW))
+    for name in sorted(hb.plot.__all__)
+]
 
 
 @pytest.mark.parametrize("name", PICTURES)
