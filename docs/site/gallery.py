@@ -32,7 +32,7 @@ def gallery_pages(folder: Path) -> None:
         pictures = Pictures(folder / "_pictures", "_pictures", f"gallery-{name}")
         (folder / f"{name}.md").write_text(_page(name, entries, sources, pictures), "utf-8")
         thumbnails.append(_thumbnail(name, pictures))
-    listed = "\n".join(of_picture)
+    listed = "\n".join(f"{name} <{name}>" for name in of_picture)
     grid = markup('<div class="thumbnails">\n' + "\n".join(thumbnails) + "\n</div>\n")
     toc = f"```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
     (folder / "index.md").write_text(f"{TOP}{grid}\n\n{toc}", "utf-8")

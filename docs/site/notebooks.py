@@ -19,6 +19,8 @@ from typing import Any
 
 from docs.site.shown import Pictures, as_text, shown
 
+ITSELF = "import marimo as mo"  # says nothing on a page
+
 
 class Prose(str):
     """Markdown that a cell shows."""
@@ -55,7 +57,7 @@ def _cell(node: ast.FunctionDef, text: str, path: Path) -> Cell:
             elements = given.elts if isinstance(given, ast.Tuple) else [given]
             defines = tuple(element.id for element in elements if isinstance(element, ast.Name))
     lines = text.splitlines()[body[0].lineno - 1 : body[-1].end_lineno] if body else []
-    source = textwrap.dedent("\n".join(lines))
+    source = textwrap.dedent("\n".join(line for line in lines if line.strip() != ITSELF))
     value: ast.expr = ast.Constant(None)
     if body and isinstance(body[-1], ast.Expr):
         body, value = body[:-1], body[-1].value

@@ -104,12 +104,20 @@ def _page(name: str) -> str:
         return title + "\n" + _class(f"hierbayes.{name}", _members(name, item))
     page = f"{title}\n.. autofunction:: hierbayes.{name}\n"
     if name.removeprefix("plot.") in {entry.picture for entry in ENTRIES}:
-        page += f"\nPictures with their code: :doc:`../gallery/{name.removeprefix('plot.')}`.\n"
+        picture = name.removeprefix("plot.")
+        page += "".join(_shown(picture, ground) for ground in ("light", "dark"))
+        page += f"\nMore pictures, with their code: :doc:`../gallery/{picture}`.\n"
     returned = [cls for cls in _returned(item) if cls in result_classes()]
     if returned:
         links = ", ".join(f":doc:`{cls.__name__} <result.{cls.__name__}>`" for cls in returned)
         page += f"\nReturns {links}.\n"
     return page
+
+
+def _shown(picture: str, ground: str) -> str:
+    file = f"../gallery/_pictures/gallery-{picture}-1-{ground}.png"
+    words = f"{picture} of the first model of the gallery"
+    return f"\n.. image:: {file}\n   :class: picture only-{ground}\n   :alt: {words}\n"
 
 
 def _members(name: str, cls: type) -> list[str]:

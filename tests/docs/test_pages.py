@@ -33,7 +33,6 @@ QUICK = (
     "findings/profiled_by_ml.md",
     "findings/rank_deficient.md",
     "findings/rows_dropped.md",
-    "howto/divergences.md",
     "howto/equation.md",
     "howto/formula-bars.md",
     "howto/missing-values.md",
