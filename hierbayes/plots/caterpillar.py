@@ -79,8 +79,8 @@ def caterpillar(
     known = list(dict.fromkeys(tables[0]["term"]))
     drawn = _chosen_terms(known, terms)
     first = tables[0].loc[tables[0]["term"] == drawn[0]]
-    looks = _looks(found)
     with sheet(options, "caterpillar") as page:
+        looks = _looks(found)
         places = page.ordered(list(first["level"]), first["estimate"], usual="size")
         order = [first["level"].iloc[i] for i in places]
         room = page.columns(LEAST_MM + NAMES_MM / len(drawn), len(drawn))

@@ -28,6 +28,7 @@ FEW = 3  # numbers at an axis, of which the outer ones are kept
 MM_OF_EDGE = 3.0  # of a figure, without words
 MARGIN_MM = 1.5  # between words of panels beside each other
 SMALLER = (1.0, 0.9, 0.8, 0.7)  # sizes of letters that are tried, in those given
+SMALLEST = 5.5  # points of names at an axis, before they are thinned out
 LEAST_ROOM_MM = 8.0  # of a line
 MM_PER_POINT = MM_PER_INCH / 72
 
@@ -245,5 +246,9 @@ def _fewer_names(ax: "Axes", which: str, labels: "list[Text]") -> bool:
         return True
     if len(places) < 3:
         return False
+    points = float(labels[0].get_fontsize())
+    if points > SMALLEST:
+        axis.set_tick_params(labelsize=max(0.85 * points, SMALLEST))
+        return True
     axis.set_ticks(places[::2], words[::2], rotation=labels[0].get_rotation())
     return True

@@ -64,9 +64,9 @@ def intervals(
     """
     found = _checked(intervals_for(tables, further))
     names = list(dict.fromkeys(str(name) for table in found.values() for name in table.index))
-    looks = _looks(found)
     tall = 2 * EDGE_MM + LINE_MM * len(found)
     with sheet(options, "intervals") as page:
+        looks = _looks(found)
         order = page.ordered(names, usual="data")
         room = page.room_for(
             len(names), wide_mm=WIDE_MM, tall_mm=tall, most_columns=COLUMNS, around_mm=14.0

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.plots.style import INK, SOFT
+from hierbayes.plots.letters import MM_PER_POINT, width_mm
+from hierbayes.plots.palette import now
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 
 LETTER = 0.58  # mean width of a letter, part of its size
-WIDER = 0.45  # by which an ellipsis is wider
+GAP = 0.4  # between names, in sizes of their letters
 LINE_HEIGHT = 1.2
 POINT, WORD = 4.0, 28.0  # widths of a point and of a short word, in points
 # Directions tried, best first.
@@ -64,7 +65,9 @@ def place_names(
     left_out = 0
     for start, end, name in zip(at, to, names, strict=True):
         lines = name.split("\n")
-        size = letter * dots * np.array([width(lines), LINE_HEIGHT * len(lines)])
+        size = dots * np.array(
+            [width(lines, letter) + GAP * letter, LINE_HEIGHT * letter * len(lines)]
+        )
         away = start - end
         angle = np.arctan2(away[1], away[0]) if np.hypot(*away) > 1 else 0.0
         place = _free_place(start, size, angle, distances=gaps, taken=taken, inside=inside)
@@ -75,7 +78,7 @@ def place_names(
         taken.append(_box(middle, *size))
         if distance >= LEADER * dots:
             taken += _along(start, middle, size)
-        line = {"arrowstyle": "-", "color": SOFT, "linewidth": 0.5}
+        line = {"arrowstyle": "-", "color": now().soft, "linewidth": 0.5}
         ax.annotate(
             name,
             xy=tuple(ax.transData.inverted().transform(start)),
@@ -84,16 +87,16 @@ def place_names(
             ha="center",
             va="center",
             fontsize=letter,
-            color=INK,
+            color=now().ink,
             arrowprops=line if distance >= LEADER * dots else None,
             zorder=7,
         ).set_in_layout(False)
     return left_out
 
 
-def width(lines: Sequence[str]) -> float:
-    """Width of the longest of some lines, in sizes of their letters."""
-    return max(LETTER * len(line) + WIDER * line.count("\N{HORIZONTAL ELLIPSIS}") for line in lines)
+def width(lines: Sequence[str], points: float) -> float:
+    """Width of the longest of some lines in letters of a size, in points as it is."""
+    return width_mm("\n".join(lines), points) / MM_PER_POINT
 
 
 def _free_place(

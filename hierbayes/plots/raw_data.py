@@ -5,24 +5,19 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pandas as pd
 
-from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
+from hierbayes.plots.level_panels import level_panels
 from hierbayes.plots.needed import data_of
 from hierbayes.plots.palette import look
 from hierbayes.plots.picture import picture
-from hierbayes.plots.sheet import Options, Sheet, sheet
+from hierbayes.plots.sheet import Options, sheet
 from hierbayes.pooling.within_group import group_points, within_group_lines
-from hierbayes.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-COLUMNS, LEAST_MM = 9, 15.5  # panels in a row at most, and how wide they are at least
-TALL_MM, LEAST_TALL_MM = 24.0, 14.0  # of a panel: usual, and where they are many
-TITLE_MM, AROUND_MM = 6.0, 20.0  # height of a title; of what stands around all panels
-ALONE_MM = 70.0  # height of a single panel
 AREA = 9.0
 INTERVALS = 2  # between the ticks of a narrow panel
 NARROW_MM = 30.0
@@ -70,18 +65,19 @@ def data(
     lines = within_group_lines(frame, x=x, y=y, group=group, level=level)
     levels = [str(name) for name in points["group"].cat.categories]
     name = getattr(frame, "attrs", {}).get("name", "")
-    if columns is not None and columns < 1:
-        raise OptionError(f"columns={shown(columns)} must be at least 1.")
     with sheet(options, "data") as page:
-        drawn, n_columns, tall = _layout(page, levels, columns)
-        axes = page.grid(len(drawn), columns=n_columns, panel_mm=tall, sharex=True, sharey=True)
+        panels = level_panels(page, page.ordered(levels, usual="data"), columns)
+        drawn = panels.places
+        axes = page.grid(
+            len(drawn), columns=panels.columns, panel_mm=panels.tall_mm, sharex=True, sharey=True
+        )
         rows = {str(key): part for key, part in points.groupby("group", observed=True)}
         own = {str(key): part for key, part in lines.groupby("group", observed=True)}
         for ax, place in zip(axes, drawn, strict=True):
             _panel(ax, rows[levels[place]], own.get(levels[place]))
             if group is not None:
                 ax.set_title(page.label(levels[place]), pad=3)
-        if page.width_mm / n_columns < NARROW_MM:
+        if panels.wide_mm < NARROW_MM:
             _few_ticks(axes)
         if len(drawn) < len(levels):
             page.note(f"{len(drawn)} of {len(levels)} levels of {group}.")
@@ -89,24 +85,6 @@ def data(
         page.figure.supylabel(page.label(y, axis_label(y, points["y"], data_name=name)))
         describe(page.figure, _words(lines, x=x, y=y, group=group))
     return page.figure, np.asarray(axes)
-
-
-def _layout(page: Sheet, levels: list[str], columns: int | None) -> tuple[list[int], int, float]:
-    """Return the places of the levels drawn, panels in a row, and how tall they are."""
-    order = page.ordered(levels, usual="data")
-    if len(levels) == 1:
-        return order, 1, ALONE_MM
-    most = page.columns(LEAST_MM, COLUMNS) if columns is None else columns
-    n_rows = -(-len(levels) // most)
-    if columns is None:
-        most = -(-len(levels) // n_rows)  # rows of equal length
-    have = page.rows_that_fit(TITLE_MM + LEAST_TALL_MM, AROUND_MM)
-    if n_rows > have:  # levels at equal distances, the first and the last among them
-        shown_at = np.linspace(0, len(order) - 1, have * most).round().astype(int)
-        return [order[i] for i in shown_at], most, LEAST_TALL_MM
-    fits = page.rows_that_fit(TITLE_MM + TALL_MM, AROUND_MM)
-    tall = TALL_MM if n_rows <= fits else max(fits * TALL_MM / n_rows, LEAST_TALL_MM)
-    return order, most, tall
 
 
 def _words(lines: pd.DataFrame, *, x: str, y: str, group: str | None) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WIDTHS_MM: dict[WidthName, float] = {"page": 160.0, "column": 80.0}
 LEAST_MM, LARGEST_MM = 40.0, 500.0  # widths that can be asked for
 MOST_MM = 200.0  # height of a picture: that of a page with its caption
+WORDS_MM = 12.0  # room for the words around each panel before they are measured
 AROUND_MM = 70.0  # room for words before they are measured
 ROUNDS, CLOSE_MM = 4, 0.5  # of fitting the height to the panels
 SHARES = (1.0, 0.8, 0.66)  # of the size of panels, where there are many
@@ -160,7 +161,7 @@ class Sheet:
         """
         n_columns = min(columns, n_panels)
         n_rows = -(-n_panels // n_columns)
-        figure = self.canvas(n_rows * panel_mm)
+        figure = self.canvas(n_rows * (panel_mm + WORDS_MM))
         grid = figure.subplots(n_rows, n_columns, squeeze=False, **shared)
         for ax in grid.ravel()[n_panels:]:
             ax.remove()
@@ -175,7 +176,7 @@ class Sheet:
         if self._into is None:
             self.figure = style.new_figure(width_mm=self.width_mm, height_mm=height_mm + AROUND_MM)
         elif hasattr(self._into, "add_subplot"):
-            self.figure = style.any_figure(self._into, width_mm=0, height_mm=0)
+            self.figure = style.with_layout(self._into)
         else:
             self.figure = _in_place_of(self._into, self.picture)
         return self.figure
@@ -329,12 +330,11 @@ class Sheet:
             raise OptionError(
                 f"plot.{self.picture} lists nothing that has an order; leave order= out."
             )
-        unknown = [name for name in self._labels if name not in self._asked]
-        if unknown:
-            known = tuple(sorted(self._asked))
-            end = meant(unknown[0], known, f"; it shows {', '.join(map(repr, known[:12]))}.")
+        if self._labels and not self._asked & set(self._labels):  # one dict may serve many pictures
+            name, known = next(iter(self._labels)), tuple(sorted(self._asked))
+            end = meant(name, known, f"; it shows {', '.join(map(repr, known[:12]))}.")
             raise OptionError(
-                f"labels= names {unknown[0]!r}, which plot.{self.picture} does not show{end}"
+                f"labels= names {name!r}, which plot.{self.picture} does not show{end}"
             )
         self.settle()
 
@@ -392,7 +392,7 @@ def _in_place_of(ax: Any, picture: str) -> "SubFigure":
         )
     figure = ax.figure
     ax.remove()
-    style.any_figure(figure, width_mm=0, height_mm=0)
+    style.with_layout(figure)
     subfigure: SubFigure = figure.add_subfigure(place)
     return subfigure
 

@@ -1,45 +1,40 @@
 """Data of every level with three lines: no, complete and partial pooling."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
+from hierbayes.plots.letters import MM_PER_POINT, in_lines
 from hierbayes.plots.level_names import LETTER
+from hierbayes.plots.level_panels import LevelPanels, level_panels
+from hierbayes.plots.palette import look, now
 from hierbayes.plots.picture import picture
+from hierbayes.plots.sheet import Options, Sheet, sheet
 from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, short_names, unit_of, whole_numbers
-from hierbayes.plots.style import BAND, INK, MM_PER_INCH, WIDTH_MM, any_figure, drawing, is_narrow
+from hierbayes.plots.style import letter_size
 from hierbayes.pooling.pooling_lines import ROW, PoolingLines, pooling_lines
 from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.results.fit import Fit
 from hierbayes.results.shrinkage_table import ShrinkageTable
-from hierbayes.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-COLUMNS, NARROW_COLUMNS = 6, 4
-PANEL_MM, FRAME_MM = 32.0, 30.0  # height of a row of panels, and of what is around them
 MOST, SHOWN = 36, 18  # more levels than that are not all drawn unless they are named
-POINT_SIZE = 8.0
-LIGHT = "#8f8f8f"  # of the line that others are drawn over
-TALL_MM = 20.0  # panels with room for more ticks
-NARROW_FIGURE_MM = 115.0
-ROOM, NOTE_ROOM = 0.08, 0.3  # above and below the data, parts of their range
+AROUND_MM = 34.0  # height of what stands around all panels
+AREA = 8.0
+NARROW_MM = 30.0  # width of a panel with few ticks
+ROOM = 0.08  # above and below the data, part of their range
+LINE = 1.5  # height of a line of a note, in sizes of its letters
+NOTE = 0.7  # size of the letters of a note, in those of the others
 INTERVALS = 2  # between the ticks of a panel
-LARGE, SMALL = 11.0, 8.0  # letters of titles
-TITLE_SHARE = 0.8  # of the width of a panel with its frame
-LINES: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("population", "complete pooling", {"color": INK, "linewidth": 0.9, "linestyle": "--"}),
-    ("coefficient", "partial pooling", {"color": LIGHT, "linewidth": 2.6}),
-    ("unpenalised", "no pooling", {"color": INK, "linewidth": 1.3, "linestyle": ":"}),
-)
+BESIDE = 0.4  # free beside the first and the last category
 
 
 @picture
@@ -51,8 +46,7 @@ def shrinkage_lines(
     levels: Sequence[Any] | None = None,
     standard_errors: bool = False,
     columns: int | None = None,
-    labels: Mapping[str, str] | None = None,
-    figure: "Figure | SubFigure | None" = None,
+    **options: Unpack[Options],
 ) -> "tuple[Figure | SubFigure, npt.NDArray[Any]]":
     """Draw each level's data in a panel of its own, with the three ways of pooling.
 
@@ -66,14 +60,13 @@ def shrinkage_lines(
         given, or 18 of them, from the smallest to the largest, where there are more than 36
     standard_errors : write the standard errors of each level's own estimates, (SE_b0, SE_b1), from
         its own rows alone, as a regression of this level would print them
-    columns : panels in a row; 6, or 4 in a narrow figure, unless said
-    labels : axis labels by column, in place of ours
-    figure : a matplotlib figure to draw into
+    columns : panels in a row; as many as have room unless said
 
     Returns
     -------
     figure, axes
-        The axes as an array in the order of the panels.
+        The axes as an array in the order of the panels; where a page has no room for all, their
+        number is said. ``labels`` are those of variables and levels.
 
     Examples
     --------
@@ -83,44 +76,50 @@ def shrinkage_lines(
     >>> [ax.get_title() for ax in axes]
     ['308', '309', '335']
     """
-    if columns is None:
-        columns = NARROW_COLUMNS if is_narrow(figure) else COLUMNS
-    if columns < 1:
-        raise OptionError(f"columns={shown(columns)} must be at least 1.")
     table = shrinkage(fit)
-    rows = rows_of(table, group, None)
-    name = str(rows.attrs["group"])
-    drawn_levels = _levels(table, name, x) if levels is None else [str(level) for level in levels]
-    found = pooling_lines(fit, table, x=x, group=name, levels=drawn_levels)
-    n_columns = min(columns, len(drawn_levels))
-    n_rows = -(-len(drawn_levels) // n_columns)
-    with drawing():
-        height = FRAME_MM + PANEL_MM * n_rows
-        drawn = any_figure(figure, width_mm=WIDTH_MM, height_mm=height)
-        grid = drawn.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
-        notes = _standard_errors(table, name) if standard_errors else {}
-        for ax, level in zip(grid, drawn_levels, strict=False):
-            _panel(ax, found, level, note=notes.get(level, ""))
-        _titles(drawn, grid, drawn_levels, n_columns=n_columns)
-        n_levels = len(drawn_levels)
-        _finish(grid, found, n_levels=n_levels, n_columns=n_columns, noted=standard_errors)
-        drawn.supxlabel(_x_label(fit, found, labels))
-        drawn.supylabel(_y_label(fit, labels))
-        _legend(drawn, grid[0])
-    axes = np.asarray(grid[: len(drawn_levels)])
-    describe(drawn, _words(table, found, drawn_levels))
-    return drawn, axes
+    name = str(rows_of(table, group, None).attrs["group"])
+    notes = _standard_errors(table, name) if standard_errors else {}
+    with sheet(options, "shrinkage_lines") as page:
+        wanted = _levels(page, table, name, x=x, levels=levels)
+        panels = level_panels(page, range(len(wanted)), columns, around_mm=AROUND_MM)
+        drawn = [wanted[i] for i in panels.places]
+        found = pooling_lines(fit, table, x=x, group=name, levels=drawn)
+        axes = page.grid(
+            len(drawn), columns=panels.columns, panel_mm=panels.tall_mm, sharex=True, sharey=True
+        )
+        names = _names(page, drawn, panels)
+        for ax, level, title in zip(axes, drawn, names, strict=True):
+            _panel(ax, found, level, fit.method)
+            ax.set_title(title, pad=3)
+        _scale(axes, found, page, wide_mm=panels.wide_mm)
+        if notes:
+            _write_notes(axes, [notes[level] for level in drawn], panels)
+        assert table.details is not None
+        n_levels = len(table.details.factors[name].levels)
+        if levels is None and len(drawn) < n_levels:
+            page.note(f"{len(drawn)} of {n_levels} levels of {name}, from low to high.")
+        page.figure.supxlabel(_x_label(fit, found, page))
+        page.figure.supylabel(_y_label(fit, page))
+        page.legend()
+        describe(page.figure, _words(table, found, drawn))
+    return page.figure, axes
 
 
-def _levels(table: ShrinkageTable, group: str, x: str | None) -> list[str]:
-    """Levels in the order of their slope, or of their intercept; some of them where many."""
+def _levels(
+    page: Sheet, table: ShrinkageTable, group: str, *, x: str | None, levels: Sequence[Any] | None
+) -> list[str]:
+    """Levels named, or in the order of slope or intercept; some of them where many."""
+    if levels is not None:
+        named = [str(level) for level in levels]
+        return [named[i] for i in page.ordered(named, usual="data")]
     assert table.details is not None
     terms = table.details.factors[group].terms
     term = x if x in terms else terms[min(1, len(terms) - 1)]
-    order = rows_of(table, group, term).sort_values("coefficient", kind="stable").index
+    rows = rows_of(table, group, term)
+    order = page.ordered(list(rows.index), rows["coefficient"], usual="size")
     if len(order) > MOST:
-        order = order[np.linspace(0, len(order) - 1, SHOWN).round().astype(int)]
-    return [str(level) for level in order]
+        order = [order[i] for i in np.linspace(0, len(order) - 1, SHOWN).round().astype(int)]
+    return [str(rows.index[i]) for i in order]
 
 
 def _standard_errors(table: ShrinkageTable, group: str) -> dict[str, str]:
@@ -134,88 +133,76 @@ def _standard_errors(table: ShrinkageTable, group: str) -> dict[str, str]:
     return found
 
 
-def _panel(ax: "Axes", found: PoolingLines, level: str, *, note: str) -> None:
+def _names(page: Sheet, levels: Sequence[str], panels: LevelPanels) -> list[str]:
+    """Names of levels that fit over their panels."""
+    most = int(panels.wide_mm / (LETTER * letter_size() * MM_PER_POINT))
+    return short_names([page.label(level) for level in levels], most=most)
+
+
+def _panel(ax: "Axes", found: PoolingLines, level: str, method: str) -> None:
     lines = found.lines[found.lines["level"] == level]
     points = found.points[found.points["level"] == level]
+    style, theme = look(method), now()
     if lines["lower"].notna().any():
-        ends = (lines["lower"], lines["upper"])
-        ax.fill_between(lines["x"], *ends, color=BAND, linewidth=0, zorder=0)
-    for column, label, style in LINES:
-        ax.plot(lines["x"], lines[column], label=label, zorder=3, **style)
-    ax.scatter(points["x"], points["y"], s=POINT_SIZE, color=INK, linewidths=0, zorder=4)
-    if note:
-        place: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 7.5, "color": INK}
-        ax.text(0.04, 0.98, note, transform=ax.transAxes, **place)
+        ax.fill_between(lines["x"], lines["lower"], lines["upper"], **style.filled(zorder=0))
+    own: dict[str, Any] = {"color": theme.ink, "linewidth": 1.4 * theme.lines, "zorder": 4}
+    all_: dict[str, Any] = {"color": theme.soft, "linewidth": 1.1 * theme.lines, "zorder": 2}
+    ax.plot(
+        lines["x"], lines["population"], linestyle=(0, (5, 2)), label="complete pooling", **all_
+    )
+    thick = style.line(linestyle="-", linewidth=2.4 * theme.lines)
+    ax.plot(lines["x"], lines["coefficient"], label="partial pooling", **thick)
+    ax.plot(lines["x"], lines["unpenalised"], linestyle=":", label="no pooling", **own)
+    ax.scatter(points["x"], points["y"], **look("data").points(AREA, zorder=3))
 
 
-def _titles(
-    figure: "Figure | SubFigure", grid: "npt.NDArray[Any]", levels: Sequence[str], *, n_columns: int
-) -> None:
-    """Name the levels above their panels, in the letters that fit."""
-    room = TITLE_SHARE * figure.bbox.width / figure.dpi * 72 / n_columns  # points
-    longest = max(map(len, levels))
-    size = LARGE if longest * LETTER * LARGE <= room else SMALL
-    names = short_names(levels, most=int(room / (LETTER * size)))
-    for ax, name in zip(grid, names, strict=False):
-        ax.set_title(name, pad=3, fontsize=size)
-
-
-def _finish(
-    grid: "npt.NDArray[Any]", found: PoolingLines, *, n_levels: int, n_columns: int, noted: bool
-) -> None:
-    """Limits of the data, few ticks, no empty panels."""
+def _scale(axes: "npt.NDArray[Any]", found: PoolingLines, page: Sheet, *, wide_mm: float) -> None:
+    """Limits of the data and few ticks."""
     from matplotlib.ticker import MaxNLocator
 
     y = found.points["y"]
     extent = float(y.max() - y.min()) or 1.0
-    top = NOTE_ROOM if noted else ROOM
-    grid[0].set_ylim(float(y.min()) - ROOM * extent, float(y.max()) + top * extent)
-    n_rows = -(-n_levels // n_columns)
-    figure = grid[0].figure
-    tall = figure.bbox.height / figure.dpi * MM_PER_INCH / n_rows > TALL_MM + FRAME_MM / n_rows
-    for position, ax in enumerate(grid):
-        if position >= n_levels:
-            ax.remove()
-            continue
-        if found.categories is not None:
-            ax.set_xticks(range(len(found.categories)), found.categories)
-        elif found.x == ROW:
-            ax.xaxis.set_major_locator(whole_numbers())
-        else:
-            ax.xaxis.set_major_locator(MaxNLocator(INTERVALS))
-        ax.yaxis.set_major_locator(MaxNLocator(2 * INTERVALS if tall else INTERVALS))
-        if position + n_columns >= n_levels:  # nothing below it
-            ax.xaxis.set_tick_params(labelbottom=True)
-
-
-def _legend(figure: "Figure | SubFigure", ax: "Axes") -> None:
-    handles, words = ax.get_legend_handles_labels()
-    narrow = figure.bbox.width / figure.dpi * MM_PER_INCH < NARROW_FIGURE_MM
-    figure.legend(
-        handles,
-        words,
-        loc="outside upper center",
-        ncols=1 if narrow else 3,
-        frameon=False,
-        fontsize=8.5 if narrow else 9.5,
-        labelspacing=0.3,
-    )
-
-
-def _x_label(fit: Fit, found: PoolingLines, labels: Mapping[str, str] | None) -> str:
-    if found.x == ROW:
-        return (labels or {}).get(ROW, f"row of a level of {found.group}")
+    axes[0].set_ylim(float(y.min()) - ROOM * extent, float(y.max()) + ROOM * extent)
+    axes[0].yaxis.set_major_locator(MaxNLocator(2 * INTERVALS))
     if found.categories is not None:
-        return (labels or {}).get(found.x, found.x)
-    return axis_label(found.x, found.points["x"], data_name=fit.data_name, labels=labels)
+        names = [page.label(name) for name in found.categories]
+        axes[0].set_xlim(-BESIDE, len(names) - 1 + BESIDE)
+        for ax in axes:
+            ax.set_xticks(range(len(names)), names)
+    elif found.x == ROW:
+        axes[0].xaxis.set_major_locator(whole_numbers())
+    elif wide_mm < NARROW_MM:
+        axes[0].xaxis.set_major_locator(MaxNLocator(INTERVALS))
 
 
-def _y_label(fit: Fit, labels: Mapping[str, str] | None) -> str:
+def _write_notes(axes: "npt.NDArray[Any]", notes: Sequence[str], panels: LevelPanels) -> None:
+    """Write a note at the top of each panel, and make room for it above the data."""
+    points = NOTE * letter_size()
+    broken = [in_lines(note, room_mm=panels.wide_mm - 1.0, points=points) for note in notes]
+    lines = max(note.count("\n") + 1 for note in broken)
+    share = min(LINE * lines * points * MM_PER_POINT / panels.tall_mm, 0.6)
+    low, high = axes[0].get_ylim()
+    axes[0].set_ylim(low, low + (high - low) / (1 - share))
+    for ax, note in zip(axes, broken, strict=True):
+        ax.text(
+            0.04, 0.98, note, transform=ax.transAxes, ha="left", va="top", fontsize=points, zorder=6
+        ).set_in_layout(False)
+
+
+def _x_label(fit: Fit, found: PoolingLines, page: Sheet) -> str:
+    if found.x == ROW:
+        return page.label(ROW, f"row of a level of {found.group}")
+    if found.categories is not None:
+        return page.label(found.x)
+    return page.label(found.x, axis_label(found.x, found.points["x"], data_name=fit.data_name))
+
+
+def _y_label(fit: Fit, page: Sheet) -> str:
     name = fit.design.formula.response_label
     if fit.response_family.counts_trials:
-        return (labels or {}).get(name, "share of successes")
+        return page.label(name, "share of successes")
     unit = unit_of(fit)
-    return (labels or {}).get(name, f"{name} ({unit})" if unit else name)
+    return page.label(name, f"{name} ({unit})" if unit else name)
 
 
 def _words(table: ShrinkageTable, found: PoolingLines, levels: Sequence[str]) -> str:
@@ -226,6 +213,6 @@ def _words(table: ShrinkageTable, found: PoolingLines, levels: Sequence[str]) ->
     return (
         f"{len(levels)}{of} levels of {found.group}, a panel each, {table.details.response} over "
         f"{over}: the dashed line is the population's (complete pooling), the dotted one the "
-        f"level's own (no pooling), the thick grey one the {ESTIMATOR[table.details.method]} "
+        f"level's own (no pooling), the thick one the {ESTIMATOR[table.details.method]} "
         "estimate (partial pooling), which lies between them."
     )

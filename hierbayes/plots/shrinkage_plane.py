@@ -1,7 +1,7 @@
 """Two coefficients of every level in a plane: arrows from its own data to what is estimated."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,11 @@ from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
 from hierbayes.naming.addresses import effect_labels, fixed_partners
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.level_names import place_names, settle
+from hierbayes.plots.level_names import place_names
+from hierbayes.plots.palette import look, now
 from hierbayes.plots.picture import picture
-from hierbayes.plots.style import BAND, INK, SOFT, drawing, figure_of
+from hierbayes.plots.sheet import Options, Sheet, sheet
+from hierbayes.plots.style import letter_size
 from hierbayes.pooling.ellipses import ellipse, ellipse_band
 from hierbayes.pooling.level_covariances import covariance_draws
 from hierbayes.results.fit import Fit
@@ -26,11 +28,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-WIDTH_MM, HEIGHT_MM = 160.0, 125.0
+HEIGHT_MM, NARROW_MM = 100.0, 68.0  # of the panel
 MANY = 80  # levels from which arrows have no heads and points no names
+DISTANCES = (4.5, 12.0, 20.0)  # between a point and its name, in points
 BAND_LEVEL = 0.9  # of the band of an ellipse
 CLOUD = 100  # draws of one level
-NAME_SIZE, SMALL_NAME = 8.5, 7.0
 REACH = 0.06  # of the range, around what is drawn
 STYLES = ((0, (1, 1.6)), (0, (3, 2)), (0, (7, 3)))  # of the ellipses, inside out
 
@@ -44,8 +46,7 @@ def shrinkage_plane(
     levels: Sequence[float] = (0.5, 0.8, 0.95),
     draws_of: Sequence[Any] = (),
     names: bool | None = None,
-    labels: Mapping[str, str] | None = None,
-    ax: "Axes | None" = None,
+    **options: Unpack[Options],
 ) -> "tuple[Any, Axes]":
     """Draw how every level is pulled towards the population, in the plane of two terms.
 
@@ -61,13 +62,12 @@ def shrinkage_plane(
     levels : shares of levels that the ellipses of the estimated covariance hold
     draws_of : of a posterior, levels whose draws are shown as a cloud
     names : name the levels; where there are at most 80 when not given
-    labels : axis labels by term, in place of ours
-    ax : matplotlib axes to draw into
 
     Returns
     -------
     figure, axes
-        An arrow a level, around the population's cross.
+        An arrow a level, around the population's cross. ``labels`` are those of terms and levels;
+        where names have no room beside their points, it is said how many are written.
 
     Raises
     ------
@@ -92,33 +92,36 @@ def shrinkage_plane(
         raise not_supported("plane-undetermined", first=x.attrs["term"], second=y.attrs["term"])
     few = len(x) <= MANY
     rings = [ellipse(centre, Sigma, level) for level in sorted(levels)]
-    with drawing(ax):
-        figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
+    with sheet(options, "shrinkage_plane") as page:
+        axes = page.axes(NARROW_MM if page.is_narrow else HEIGHT_MM)
         if isinstance(source, PosteriorFit):
             _posterior_marks(axes, source, x, y=y, levels=levels, draws_of=draws_of)
         for number, ring in enumerate(rings):
             style = STYLES[min(number, len(STYLES) - 1)]
-            axes.plot(*ring, color=SOFT, linewidth=1.0, linestyle=style, zorder=2)
+            axes.plot(*ring, color=now().soft, linewidth=1.0, linestyle=style, zorder=2)
         _arrows(axes, own, kept, heads=few)
-        _marks(axes, own, kept, unknown=_unknown(x, y), table=table, few=few)
-        size = 10 if shared.is_narrow(axes) else 15
-        axes.plot(*centre[:, None], "+", color=INK, ms=size, mew=2, zorder=6, label="population")
+        _marks(axes, own, kept, unknown=_unknown(x, y), table=table, few=few, page=page)
+        cross: dict[str, Any] = {"ms": 10 if page.is_narrow else 15, "mew": 2, "zorder": 6}
+        axes.plot(*centre[:, None], "+", color=now().ink, label="population", **cross)
         _frame(axes, np.concatenate([own, kept, centre[None], *(ring.T for ring in rings)]))
-        axes.set_xlabel(shared.term_label(source, x.attrs["term"], labels))
-        axes.set_ylabel(shared.term_label(source, y.attrs["term"], labels))
-        shared.legend_above(axes)
-        settle(axes)
-        points = np.concatenate([own, kept, (own + kept) / 2])
-        shares = [
-            _name_ring(axes, ring, level, points=points)
-            for ring, level in zip(rings, sorted(levels), strict=True)
-        ]
+        axes.set_xlabel(shared.term_label(source, x.attrs["term"], page))
+        axes.set_ylabel(shared.term_label(source, y.attrs["term"], page))
+        page.legend()
+        page.settle()
+        places = np.concatenate([own, kept, (own + kept) / 2])
+        shares: list[FloatArray] = []
+        for ring, level in zip(rings, sorted(levels), strict=True):
+            shares.append(_name_ring(axes, ring, level, points=np.array([*places, *shares])))
         if few if names is None else names:
-            letter = SMALL_NAME if shared.is_narrow(axes) else NAME_SIZE
-            shown = shared.short_names(list(x.index))
-            place_names(axes, own, shown, letter=letter, away_from=kept, written=shares)
-    describe(axes, _words(table, x, y))
-    return figure, axes
+            shown = shared.names_beside(page, list(x.index))
+            size = shared.NAME * letter_size()
+            left_out = place_names(
+                axes, own, shown, letter=size, away_from=kept, distances=DISTANCES, written=shares
+            )
+            if left_out:
+                page.note(f"{len(x) - left_out} of {len(x)} levels are named.")
+        describe(axes, _words(table, x, y))
+    return page.figure, axes
 
 
 def _two_terms(
@@ -175,7 +178,7 @@ def _posterior_marks(
         centre = np.array([x["population"].iloc[0], y["population"].iloc[0]])
         inner, outer = ellipse_band(centre, Sigmas, min(levels), level=BAND_LEVEL)
         label = f"{100 * BAND_LEVEL:g} % band of the {100 * min(levels):g} % ellipse"
-        ax.fill(*outer, color=BAND, linewidth=0, alpha=0.6, zorder=0, label=label)
+        ax.fill(*outer, color=look("posterior").band, linewidth=0, alpha=0.6, zorder=0, label=label)
         ax.fill(*inner, color=ax.get_facecolor(), linewidth=0, zorder=0)
     beta = fit.draws.beta.reshape(fit.n_draws, -1)
     partners = fixed_partners(fit.design, fit.kept.tolist(), position)
@@ -189,17 +192,24 @@ def _posterior_marks(
         if str(level) not in known:
             raise OptionError(f"draws_of: {group!r} has no level {str(level)!r}.")
         cloud = centres[some] + b[some, known.index(str(level))][:, at]
-        ax.scatter(cloud[:, 0], cloud[:, 1], s=5, color=SOFT, linewidths=0, alpha=0.6, zorder=1)
+        style = look("posterior").points(5, alpha=0.6, zorder=1)
+        ax.scatter(cloud[:, 0], cloud[:, 1], **style)
 
 
 def _arrows(ax: "Axes", own: FloatArray, kept: FloatArray, *, heads: bool) -> None:
     from matplotlib.collections import LineCollection
 
     if not heads:
-        lines = LineCollection(list(np.stack([own, kept], axis=1)), colors=BAND, linewidths=0.5)
+        lines = LineCollection(
+            list(np.stack([own, kept], axis=1)), colors=now().soft, linewidths=0.4
+        )
         ax.add_collection(lines)
         return
-    style = {"arrowstyle": "-|>,head_width=0.16,head_length=0.32", "color": SOFT, "linewidth": 1.0}
+    style = {
+        "arrowstyle": "-|>,head_width=0.16,head_length=0.32",
+        "color": now().soft,
+        "linewidth": 1.0,
+    }
     for start, end in zip(own, kept, strict=True):
         ax.annotate(
             "",
@@ -218,21 +228,21 @@ def _marks(
     unknown: BoolArray,
     table: ShrinkageTable,
     few: bool,
+    page: Sheet,
 ) -> None:
     assert table.details is not None
-    size = (14.0 if shared.is_narrow(ax) else 26.0) if few else 5.0
-    hollow: dict[str, Any] = {"facecolors": "white", "edgecolors": SOFT}
+    size = (14.0 if page.is_narrow else 26.0) if few else 5.0
+    hollow: dict[str, Any] = {"facecolors": now().paper, "edgecolors": now().soft, "zorder": 4}
     hollow["linewidths"] = 1.1 if few else 0.5
     known = own[~unknown]
     if known.size:
-        ax.scatter(known[:, 0], known[:, 1], s=size, zorder=4, label="without shrinkage", **hollow)
+        ax.scatter(known[:, 0], known[:, 1], s=size, label="without shrinkage", **hollow)
     if unknown.any():
         label = "own rows too few" if table.details.is_linear else "no finite own estimate"
-        ax.scatter(
-            own[unknown, 0], own[unknown, 1], s=size, marker="D", zorder=4, label=label, **hollow
-        )
+        ax.scatter(own[unknown, 0], own[unknown, 1], s=size, marker="s", label=label, **hollow)
     label = shared.ESTIMATOR[table.details.method]
-    ax.scatter(kept[:, 0], kept[:, 1], s=size, color=INK, linewidths=0, zorder=5, label=label)
+    style = look(table.details.method).points(size, zorder=5)
+    ax.scatter(kept[:, 0], kept[:, 1], label=label, **style)
 
 
 def _frame(ax: "Axes", points: FloatArray) -> None:
@@ -253,9 +263,9 @@ def _name_ring(ax: "Axes", ring: FloatArray, level: float, *, points: FloatArray
         xy=tuple(best),
         ha="center",
         va="center",
-        fontsize=SMALL_NAME if shared.is_narrow(ax) else NAME_SIZE,
-        color=SOFT,
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+        fontsize=shared.NAME * letter_size(),
+        color=now().soft,
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": now().paper, "edgecolor": "none"},
         zorder=2,
     ).set_in_layout(False)
     return np.asarray(best)

@@ -1,7 +1,7 @@
 """How much of a level's own deviation is kept, against its number of rows or its standard error."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,11 @@ import pandas as pd
 import hierbayes.plots.shrinkage_source as shared
 from hierbayes.options import Against, check_option
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.level_names import place_names, settle
+from hierbayes.plots.level_names import place_names
+from hierbayes.plots.palette import Look, look
 from hierbayes.plots.picture import picture
-from hierbayes.plots.style import BAND, INK, LINE, drawing, figure_of
+from hierbayes.plots.sheet import Options, Sheet, sheet
+from hierbayes.plots.style import letter_size
 from hierbayes.pooling.reliability_curve import reliability_curve
 from hierbayes.results.fit import Fit
 from hierbayes.results.shrinkage_table import ShrinkageTable
@@ -19,10 +21,9 @@ from hierbayes.results.shrinkage_table import ShrinkageTable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH_MM, HEIGHT_MM = 120.0, 90.0
+HEIGHT_MM = 72.0
 SAME = 6  # digits to which two levels stand at the same place
 MOST_WORDS = 10  # places that are described
-NAME_SIZE, SMALL_NAME = 8.5, 7.0
 CLEAR = 0.03
 DISTANCES = (7.0, 16.0, 30.0, 45.0, 60.0)
 
@@ -35,8 +36,7 @@ def shrinkage_reliability(
     term: str | None = None,
     against: Against = "n",
     level: float = 0.95,
-    labels: Mapping[str, str] | None = None,
-    ax: "Axes | None" = None,
+    **options: Unpack[Options],
 ) -> "tuple[Any, Axes]":
     """Draw the reliability of every level, with the curve for a level of any size.
 
@@ -52,13 +52,12 @@ def shrinkage_reliability(
     against : {"n", "se"}
         Rows of the level, or standard error of its unpenalised estimate.
     level : level of the credible band of a posterior
-    labels : axis labels ``"n"``, ``"se"`` and ``"reliability"``, in place of ours
-    ax : matplotlib axes to draw into
 
     Returns
     -------
     figure, axes
-        The curve of what is kept, with a point where levels are.
+        The curve of what is kept, with a point where levels are. ``labels`` are those of ``"n"``,
+        ``"se"`` and ``"reliability"``.
 
     Examples
     --------
@@ -74,28 +73,29 @@ def shrinkage_reliability(
     names = {"group": rows.attrs["group"], "term": rows.attrs["term"]}
     curve = reliability_curve(fit, level=level, **names)
     places = _places(table, rows, "n" if against == "n" else "unpenalised_se")
-    with drawing():
-        figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
-        _curve(axes, curve, against=against, level=level)
+    with sheet(options, "shrinkage_reliability") as page:
+        style = look(fit.method)
+        axes = page.axes(HEIGHT_MM)
+        _curve(axes, curve, style, against=against, level=level)
         most = places["count"].max()
         size = 24.0 + 60.0 * np.sqrt((places["count"] - 1) / max(most - 1, 1))
-        axes.scatter(places["x"], places["reliability"], s=size, color=INK, linewidths=0, zorder=4)
+        axes.scatter(places["x"], places["reliability"], **(style.points() | {"s": size}))
         axes.set_ylim(-0.03, 1.04)
         if against == "n":
             axes.xaxis.set_major_locator(shared.whole_numbers())
         axes.set_xlim(0.0, _end(places["x"], curve, against))
-        axes.set_xlabel(_x_label(fit, names, against=against, labels=labels))
-        axes.set_ylabel((labels or {}).get("reliability", f"reliability of {names['term']}"))
-        shared.legend_above(axes)
+        axes.set_xlabel(_x_label(fit, names, against=against, page=page))
+        axes.set_ylabel(page.label("reliability", f"reliability of {names['term']}"))
+        page.legend()
         if len(places) <= MOST_WORDS:
-            settle(axes)
+            page.settle()
             at = places[["x", "reliability"]].to_numpy(dtype=np.float64)
-            letter = SMALL_NAME if shared.is_narrow(axes) else NAME_SIZE
             beside = at + np.array([0.0, CLEAR])  # names stand below their points, off the curve
             shown = places["words"].tolist()
+            letter = shared.NAME * letter_size()
             place_names(axes, at, shown, letter=letter, away_from=beside, distances=DISTANCES)
-    describe(axes, _words(rows, curve))
-    return figure, axes
+        describe(axes, _words(rows, curve))
+    return page.figure, axes
 
 
 def _places(table: ShrinkageTable, rows: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -129,13 +129,14 @@ def _error(value: float) -> str:
     return f"{value:.3g}" if np.isfinite(value) else "\N{INFINITY}"
 
 
-def _curve(ax: "Axes", curve: pd.DataFrame, *, against: str, level: float) -> None:
+def _curve(ax: "Axes", curve: pd.DataFrame, style: Look, *, against: str, level: float) -> None:
     known = curve[np.isfinite(curve[against])]
     if known["lower"].notna().any():
         words = f"{100 * level:g} % credible band"
-        band: dict[str, Any] = {"color": BAND, "linewidth": 0, "zorder": 1, "label": words}
-        ax.fill_between(known[against], known["lower"], known["upper"], **band)
-    ax.plot(known[against], known["reliability"], **LINE, label="a level with n typical rows")
+        ends = known["lower"], known["upper"]
+        ax.fill_between(known[against], *ends, **style.filled(label=words))
+    line = style.line(linestyle="-")
+    ax.plot(known[against], known["reliability"], label="a level with n typical rows", **line)
 
 
 def _end(x: "pd.Series[float]", curve: pd.DataFrame, against: str) -> float:
@@ -145,15 +146,12 @@ def _end(x: "pd.Series[float]", curve: pd.DataFrame, against: str) -> float:
     return float(1.6 * max(x.max(), curve.loc[curve["n"] > 0, "se"].min()))
 
 
-def _x_label(
-    fit: Fit, names: Mapping[str, str], *, against: str, labels: Mapping[str, str] | None
-) -> str:
-    if labels is not None and against in labels:
-        return labels[against]
+def _x_label(fit: Fit, names: Mapping[str, str], *, against: str, page: Sheet) -> str:
     if against == "n":
-        return f"rows of a level of {names['group']}"
+        return page.label("n", f"rows of a level of {names['group']}")
     unit = shared.unit_of(fit)
-    return f"standard error of {names['term']}" + (f" ({unit})" if unit else "")
+    ours = f"standard error of {names['term']}" + (f" ({unit})" if unit else "")
+    return page.label("se", ours)
 
 
 def _words(rows: pd.DataFrame, curve: pd.DataFrame) -> str:

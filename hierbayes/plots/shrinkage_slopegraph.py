@@ -1,7 +1,6 @@
 """One coefficient of every level: what its own data say at the left, what is estimated right."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,11 @@ import hierbayes.plots.shrinkage_source as shared
 from hierbayes.arrays import FloatArray
 from hierbayes.options import ShrinkageType
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.level_names import settle, spread_positions, width
+from hierbayes.plots.level_names import spread_positions, width
+from hierbayes.plots.palette import look, now, reference
 from hierbayes.plots.picture import picture
-from hierbayes.plots.style import INK, REFERENCE, SOFT, drawing, figure_of
+from hierbayes.plots.sheet import Options, sheet
+from hierbayes.plots.style import letter_size
 from hierbayes.results.fit import Fit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-WIDTH_MM, HEIGHT_MM = 120.0, 110.0
+LEAST_MM, MOST_MM, NAME_MM = 62.0, 150.0, 2.9  # heights: of the panel, and of a name
 MANY = 60  # levels from which none is named
-NAME_SIZE, SMALL_NAME = 8.5, 7.0
+SMALLEST = 0.5  # size of the letters of names, in those of the others
 GAP = 0.035  # between a point and what stands beside it, part of the way from left to right
 EMPTY, MOST_ROOM = 0.15, 1.2  # beside the two columns of points, without names and with long ones
 BEYOND = 0.08  # of the range, to where infinite estimates stand
@@ -37,8 +38,7 @@ def shrinkage_slopegraph(
     term: str | None = None,
     type: ShrinkageType = "link",
     names: bool | None = None,
-    labels: Mapping[str, str] | None = None,
-    ax: "Axes | None" = None,
+    **options: Unpack[Options],
 ) -> "tuple[Any, Axes]":
     """Draw a line for every level from its unpenalised estimate to its shrunken one.
 
@@ -51,13 +51,12 @@ def shrinkage_slopegraph(
         own coefficient is infinite has an arrowhead at the end of the axis; its expected response
         is 0 or 1.
     names : whether levels are named; by default where there are at most 60
-    labels : axis labels by term, in place of ours
-    ax : matplotlib axes to draw into
 
     Returns
     -------
     figure, axes
-        Points are larger where a level has more rows.
+        Points are larger where a level has more rows. ``labels`` are those of terms and levels;
+        of more than 60 levels it is said how many they are.
 
     Examples
     --------
@@ -75,22 +74,27 @@ def shrinkage_slopegraph(
     own, kept = rows["unpenalised"].to_numpy(), rows["coefficient"].to_numpy()
     population = float(rows["population"].mean())
     few = len(rows) <= MANY
-    with drawing():
-        figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
-        axes.plot([0.0, 1.0], [population] * 2, **REFERENCE, label="population")
+    named = few if names is None else names
+    with sheet(options, "shrinkage_slopegraph") as page:
+        tall = NAME_MM * len(rows) if named else 0.0
+        axes = page.axes(min(max(tall, LEAST_MM), MOST_MM))
+        axes.plot([0.0, 1.0], [population] * 2, **reference(), label="population")
         _lines(axes, rows, few=few)
-        _marks(axes, rows, table)
+        _marks(axes, rows, table, narrow=page.is_narrow)
         axes.set_xticks([0.0, 1.0], ["no pooling", "partial pooling"])
         axes.tick_params(axis="x", length=0)
-        own_label = shared.term_label(source, rows.attrs["term"], labels)
-        axes.set_ylabel(shared.expected_label(table, labels) if on_response else own_label)
-        shared.legend_above(axes)
+        own_label = shared.term_label(source, rows.attrs["term"], page)
+        axes.set_ylabel(shared.expected_label(table, page) if on_response else own_label)
+        page.legend()
         axes.set_xlim(-EMPTY, 1.0 + EMPTY)
-        if few if names is None else names:
-            settle(axes)
-            _names(axes, own, kept, names=shared.short_names(list(rows.index)))
-    describe(axes, _words(rows, table, population))
-    return figure, axes
+        if named:
+            shown = shared.names_beside(page, list(rows.index))
+            page.settle()
+            _names(axes, own, kept, names=shown)
+        else:
+            page.note(f"{len(rows)} levels of {rows.attrs['group']}.")
+        describe(axes, _words(rows, table, population))
+    return page.figure, axes
 
 
 def _rows(table: ShrinkageTable, group: str | None, term: str | None) -> pd.DataFrame:
@@ -120,7 +124,7 @@ def _lines(ax: "Axes", rows: pd.DataFrame, *, few: bool) -> None:
     known = np.isfinite(ends).all(axis=1)
     lines = LineCollection(
         list(np.stack([at, ends], axis=2)[known]),
-        colors=SOFT,
+        colors=now().soft,
         linewidths=1.0 if few else 0.4,
         alpha=1.0 if few else 0.5,
         zorder=2,
@@ -128,17 +132,17 @@ def _lines(ax: "Axes", rows: pd.DataFrame, *, few: bool) -> None:
     ax.add_collection(lines)
 
 
-def _marks(ax: "Axes", rows: pd.DataFrame, table: ShrinkageTable) -> None:
+def _marks(ax: "Axes", rows: pd.DataFrame, table: ShrinkageTable, *, narrow: bool) -> None:
     assert table.details is not None
     n = rows["n"].to_numpy(dtype=np.float64)
     share = np.full(n.size, 0.4) if n.min() == n.max() else n / n.max()
-    area = (AREA[0] + (AREA[1] - AREA[0]) * share) * (0.5 if shared.is_narrow(ax) else 1.0)
+    area = (AREA[0] + (AREA[1] - AREA[0]) * share) * (0.5 if narrow else 1.0)
     area = area if n.size <= MANY else 0.2 * area
     left, right = np.zeros(n.size), np.ones(n.size)
     label = "without shrinkage"
     hollow: dict[str, Any] = {
-        "facecolors": "white",
-        "edgecolors": SOFT,
+        "facecolors": now().paper,
+        "edgecolors": now().soft,
         "linewidths": 1.0 if n.size <= MANY else 0.4,
     }
     end = rows["end"].to_numpy()
@@ -157,17 +161,19 @@ def _marks(ax: "Axes", rows: pd.DataFrame, table: ShrinkageTable) -> None:
             )  # fmt: skip
             first = False
     name = shared.ESTIMATOR[table.details.method]
-    ax.scatter(right, rows["coefficient"], s=area, color=INK, linewidths=0, zorder=4, label=name)
+    style = look(table.details.method).points() | {"s": area}
+    ax.scatter(right, rows["coefficient"], label=name, **style)
 
 
 def _names(ax: "Axes", own: FloatArray, kept: FloatArray, *, names: list[str]) -> None:
     """Name the levels at both sides, moved apart where they are close."""
-    letter = SMALL_NAME if shared.is_narrow(ax) else NAME_SIZE
     low, high = ax.get_ylim()
     dots = ax.figure.dpi / 72
-    share = letter * width(names) * dots / ax.get_window_extent().width
-    room = min((4.4 * GAP + share) / max(1.0 - 2.0 * share, 0.2), MOST_ROOM)
-    ax.set_xlim(-room, 1.0 + room)
+    room = ax.get_window_extent().height / dots / len(names) / 1.05
+    letter = min(shared.NAME * letter_size(), max(room, SMALLEST * letter_size()))
+    share = width(names, letter) * dots / ax.get_window_extent().width
+    beside = min((4.4 * GAP + share) / max(1.0 - 2.0 * share, 0.2), MOST_ROOM)
+    ax.set_xlim(-beside, 1.0 + beside)
     height = ax.get_window_extent().height / ax.figure.dpi * 72
     distance = 1.05 * letter * (high - low) / height
     sides = ((own, 0.0, "right", -GAP), (kept, 1.0, "left", GAP))
@@ -179,7 +185,7 @@ def _names(ax: "Axes", own: FloatArray, kept: FloatArray, *, names: list[str]) -
         for i, place in zip(order, places, strict=True):
             start = (x + gap, values[i])
             end = (x + 3 * gap, place)
-            ax.plot(*zip(start, end, strict=True), color=SOFT, linewidth=0.4, zorder=1)
+            ax.plot(*zip(start, end, strict=True), color=now().soft, linewidth=0.4, zorder=1)
             ax.text(
                 x + 3.4 * gap, place, names[i], ha=side, va="center", fontsize=letter
             ).set_in_layout(False)

@@ -1,17 +1,19 @@
 """What the shrinkage pictures share: which rows they draw, how axes and levels are called."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hierbayes.errors import OptionError
 from hierbayes.options import ShrinkageType
-from hierbayes.plots.labels import bundled_unit
-from hierbayes.plots.style import MM_PER_INCH
+from hierbayes.plots.labels import LETTER, bundled_unit
+from hierbayes.plots.letters import MM_PER_POINT
+from hierbayes.plots.sheet import Sheet
+from hierbayes.plots.style import letter_size
 from hierbayes.pooling.generalised_shrinkage import RESPONSE
 from hierbayes.pooling.level_covariances import check_shrinks
 from hierbayes.pooling.shrinkage import shrinkage
@@ -19,14 +21,11 @@ from hierbayes.results.fit import Fit
 from hierbayes.results.shrinkage_table import ShrinkageTable
 from hierbayes.wording import meant, shown
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-
 INTERCEPT = "(Intercept)"
 DOTS = "\N{HORIZONTAL ELLIPSIS}"
+NAME = 0.77  # size of the letters of names beside points, in those of the others
+NAME_SHARE = 6  # part of a picture's width that a name may take
 LONGEST_NAME = 16  # letters of a level's name that are shown
-NARROW_MM = 75.0
 ESTIMATOR = {"reml": "REML", "ml": "ML", "posterior": "posterior mean"}
 
 
@@ -37,14 +36,12 @@ def table_of(source: Fit | ShrinkageTable, scale: ShrinkageType = "link") -> Shr
     return shrinkage(check_shrinks(source, "hb.shrinkage", of_families=True), type=scale)
 
 
-def expected_label(table: ShrinkageTable, labels: Mapping[str, str] | None) -> str:
+def expected_label(table: ShrinkageTable, page: Sheet) -> str:
     """Label of an axis that shows expected responses."""
     assert table.details is not None
     name = table.details.response
-    if labels is not None and name in labels:
-        return labels[name]
     share = name.startswith("cbind(")
-    return "expected share of successes" if share else f"expected {name}"
+    return page.label(name, "expected share of successes" if share else f"expected {name}")
 
 
 def rows_of(table: ShrinkageTable, group: str | None, term: str | None) -> pd.DataFrame:
@@ -80,14 +77,10 @@ def unit_of(source: Fit | ShrinkageTable) -> str:
     return "" if unit == "dimensionless" else unit
 
 
-def term_label(
-    source: Fit | ShrinkageTable, term: str, labels: Mapping[str, str] | None, *, prefix: str = ""
-) -> str:
+def term_label(source: Fit | ShrinkageTable, term: str, page: Sheet) -> str:
     """Label of an axis that shows coefficients of a term: its name and unit."""
-    if labels is not None and term in labels:
-        return labels[term]
     unit = term_unit(source, term)
-    return f"{prefix}{term} ({unit})" if unit else f"{prefix}{term}"
+    return page.label(term, f"{term} ({unit})" if unit else term)
 
 
 def term_unit(source: Fit | ShrinkageTable, term: str) -> str:
@@ -119,6 +112,13 @@ def _is_dummy(source: Fit | ShrinkageTable, term: str) -> bool:
     return False
 
 
+def names_beside(page: Sheet, levels: Sequence[Any]) -> list[str]:
+    """Names of levels to stand beside points, in at most a sixth of the picture's width."""
+    letter = LETTER * NAME * letter_size() * MM_PER_POINT
+    most = min(int(page.width_mm / NAME_SHARE / letter), LONGEST_NAME)
+    return short_names([page.label(str(level)) for level in levels], most=most)
+
+
 def short_names(levels: Sequence[Any], *, most: int = LONGEST_NAME) -> list[str]:
     """Names of levels that fit: what all have in common is left out, then the middle.
 
@@ -131,12 +131,20 @@ def short_names(levels: Sequence[Any], *, most: int = LONGEST_NAME) -> list[str]
     if max(map(len, names)) <= most:
         return names
     if len(names) > 1:
-        head = len(re.sub(r"\w*$", "", _common_start(names)))
+        head = _common_words(names)
         rest = [name[head:] for name in names]
         tail = len(re.sub(r"^\w*", "", _common_start([name[::-1] for name in rest])[::-1]))
         marks = DOTS if head else "", DOTS if tail else ""
         names = [f"{marks[0]}{name[: len(name) - tail]}{marks[1]}" for name in rest]
     return [_cut(name, max(most, 3)) for name in names]
+
+
+def _common_words(names: Sequence[str]) -> int:
+    """Letters of the words that all names begin with; a word ends before a number."""
+    common = re.sub(r"\d+$", "", _common_start(names))
+    if common and common[-1].isalpha() and all(name[len(common) :][:1].isdigit() for name in names):
+        return len(common)
+    return len(re.sub(r"\w*$", "", common))
 
 
 def _common_start(names: Sequence[str]) -> str:
@@ -158,28 +166,3 @@ def whole_numbers() -> Any:
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator("auto", integer=True)
-
-
-def is_narrow(ax: "Axes") -> bool:
-    """Whether axes are too narrow for marks and letters of full size."""
-    return bool(ax.get_window_extent().width / ax.figure.dpi * MM_PER_INCH < NARROW_MM)
-
-
-def legend_above(ax: "Axes") -> None:
-    """Put the legend above the axes, where it covers nothing: one column where they are narrow."""
-    handles, names = ax.get_legend_handles_labels()
-    if handles:
-        narrow = is_narrow(ax)
-        ax.legend(
-            handles,
-            names,
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1.0),
-            ncols=1 if narrow else 2,
-            frameon=False,
-            fontsize=8.5 if narrow else 9.5,
-            borderaxespad=0.2,
-            handlelength=1.8,
-            columnspacing=1.2,
-            labelspacing=0.3,
-        )

@@ -1,12 +1,10 @@
-"""Sizes, greys and line styles of all pictures; nothing here changes matplotlib's settings.
+"""Sizes of letters and figures of all pictures; nothing here changes matplotlib's settings.
 
-Pictures are 160 mm wide unless drawn into a figure given, and differ by lightness, shape and line
-style, never by hue alone. Letters are large enough for a lecture hall, and smaller, 8 points, in a
-figure as narrow as the column of a journal.
+Pictures are 160 mm wide unless another width is asked for. Letters are large enough for a lecture
+hall, and smaller, 8 points, in a figure as narrow as the column of a journal.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hierbayes.plots.letters import sentence_in_lines, width_mm
@@ -26,15 +24,6 @@ PNG_DPI = 200
 MARGIN = 0.06  # inches around the axes of a figure
 MARGIN_OF_NOTE = 0.012  # left of the words below a picture, of its width
 
-INK = "#1a1a1a"
-SOFT = "#6b6b6b"
-BAND = "#bdbdbd"
-LIGHT = "#e6e6e6"
-REFERENCE: dict[str, Any] = {"color": SOFT, "linewidth": 1.3, "linestyle": (0, (5, 3)), "zorder": 1}
-LINE: dict[str, Any] = {"color": INK, "linewidth": 1.4, "zorder": 3}
-PRIOR: dict[str, Any] = {"color": INK, "linewidth": 1.1, "linestyle": (0, (1.2, 1.4)), "zorder": 4}
-POINT: dict[str, Any] = {"color": INK, "linewidths": 0, "zorder": 2}
-
 SETTINGS: Any = {  # matplotlib's names
     "font.size": 11.0,
     "axes.titlesize": 11.0,
@@ -42,20 +31,10 @@ SETTINGS: Any = {  # matplotlib's names
     "figure.labelsize": 11.0,
     "xtick.labelsize": 10.0,
     "ytick.labelsize": 10.0,
-    "axes.edgecolor": SOFT,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
     "axes.unicode_minus": True,
     "axes.formatter.useoffset": False,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "text.color": INK,
 }
 
 
@@ -89,27 +68,6 @@ def share_of(width_mm: float) -> float:
     return NARROW_LETTERS if width_mm < NARROW_MM else 1.0
 
 
-@contextmanager
-def drawing(into: "Figure | SubFigure | Axes | None" = None) -> Iterator[None]:
-    """Draw with our settings; matplotlib's own are as before when it ends.
-
-    Parameters
-    ----------
-    into : what will be drawn into, whose width the letters follow
-    """
-    import matplotlib as mpl
-
-    share = NARROW_LETTERS if is_narrow(into) else 1.0
-    sizes = {name: share * value for name, value in SETTINGS.items() if name.endswith("size")}
-    with mpl.rc_context(SETTINGS | sizes):
-        yield
-
-
-def is_narrow(into: "Figure | SubFigure | Axes | None") -> bool:
-    """Whether what is drawn into is as narrow as the column of a journal."""
-    return width_of(into) < NARROW_MM
-
-
 def width_of(into: "Figure | SubFigure | Axes | None") -> float:
     """Return the width in mm of a figure, of the figure of axes, or of a new figure."""
     if into is None:
@@ -137,14 +95,6 @@ def letter_size(of: str = "medium") -> float:
 def inches(width_mm: float, height_mm: float) -> tuple[float, float]:
     """Size of a figure as matplotlib takes it."""
     return width_mm / MM_PER_INCH, height_mm / MM_PER_INCH
-
-
-def figure_of(ax: "Axes | None", *, width_mm: float, height_mm: float) -> "tuple[Any, Axes]":
-    """Return figure and axes to draw into: those given, or new ones."""
-    if ax is not None:
-        return ax.figure, ax
-    figure = new_figure(width_mm=width_mm, height_mm=height_mm)
-    return figure, figure.add_subplot()
 
 
 def new_figure(*, width_mm: float, height_mm: float) -> "Figure":
@@ -213,15 +163,11 @@ def with_margins(figure: "Figure") -> "Figure":
     return figure
 
 
-def any_figure(
-    figure: "Figure | SubFigure | None", *, width_mm: float, height_mm: float
-) -> "Figure | SubFigure":
-    """Return the figure given, or a new one.
+def with_layout[Given: "Figure | SubFigure"](figure: Given) -> Given:
+    """Return a figure that was given; one without a layout gets ours.
 
-    A figure without a layout gets ours: what stands around the panels then has its place.
+    What stands around the panels then has its place.
     """
-    if figure is None:
-        return new_figure(width_mm=width_mm, height_mm=height_mm)
     whole: Any = figure.get_figure(root=True)
     if whole.get_layout_engine() is None:
         whole.set_layout_engine("constrained")

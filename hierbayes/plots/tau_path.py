@@ -1,7 +1,6 @@
 """Estimates of all levels as the between-level sd goes from zero to infinity."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,9 +10,11 @@ from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
 from hierbayes.naming.addresses import effect_labels
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.level_names import settle, spread_positions
+from hierbayes.plots.level_names import spread_positions
+from hierbayes.plots.palette import look, now
 from hierbayes.plots.picture import picture
-from hierbayes.plots.style import BAND, INK, REFERENCE, SOFT, drawing, figure_of
+from hierbayes.plots.sheet import Options, Sheet, sheet
+from hierbayes.plots.style import letter_size
 from hierbayes.pooling.shrinkage_path import shrinkage_path
 from hierbayes.results.density import density
 from hierbayes.results.fit import Fit
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-WIDTH_MM, HEIGHT_MM = 160.0, 110.0
+LEAST_MM, MOST_MM, NAME_MM = 78.0, 140.0, 2.9  # heights: of the panel, and of a name
 MANY = 40  # levels from which none is named
 STRIP = 0.16  # of the height, for the posterior of the sd
 ROOM, NARROW_ROOM = 0.09, 0.17  # between ticks
-NAME_SIZE, SMALL_NAME = 8.5, 7.0
+SMALLEST = 0.5  # size of the letters of names, in those of the others
 STYLES = ("-", (0, (6, 2)), (0, (2, 1.5)))  # so that neighbouring lines are told apart
 
 
@@ -38,8 +39,7 @@ def tau_path(
     posterior: PosteriorFit | None = None,
     group: str | None = None,
     term: str | None = None,
-    labels: Mapping[str, str] | None = None,
-    ax: "Axes | None" = None,
+    **options: Unpack[Options],
 ) -> "tuple[Any, Axes]":
     """Draw what each level's estimate would be at every between-level sd.
 
@@ -54,14 +54,13 @@ def tau_path(
     posterior : PosteriorFit, optional
         Of the same model, whose draws of the sd are shown below; ``fit`` if that is one.
     group, term : grouping factor and term; the first ones when not given
-    labels : axis labels by term, and ``"sd"``, in place of ours
-    ax : matplotlib axes to draw into
 
     Returns
     -------
     figure, axes
         The horizontal position is sd / (sd + s) with s the standard error of a level of average
-        size: half of a deviation is kept in the middle.
+        size: half of a deviation is kept in the middle. ``labels`` are those of the term, of
+        ``"sd"`` and of levels; of more than 40 levels it is said how many they are.
 
     Examples
     --------
@@ -76,8 +75,10 @@ def tau_path(
         posterior = fit
     scale, own = path.attrs["scale"], path.attrs["sd"]
     name, picked = path["group"].iloc[0], path["term"].iloc[0]
-    with drawing():
-        figure, axes = figure_of(ax, width_mm=WIDTH_MM, height_mm=HEIGHT_MM)
+    n_levels = path["level"].nunique()
+    with sheet(options, "tau_path") as page:
+        tall = NAME_MM * n_levels if n_levels <= MANY else 0.0
+        axes = page.axes(min(max(tall, LEAST_MM), MOST_MM))
         ends = _lines(axes, path, scale)
         finite = path["coefficient"][np.isfinite(path["coefficient"])]
         low, high = float(finite.min()), float(finite.max())
@@ -86,20 +87,23 @@ def tau_path(
         if posterior is not None:
             bottom = low - room - STRIP / (1 - STRIP) * (high - low + 2 * room)
             _strip(axes, _sd_draws(posterior, name, picked), scale, low=bottom, high=low - room)
-        axes.axvline(_share(own, scale), **REFERENCE)
+        words = f"{shared.ESTIMATOR[fit.method].split()[0]} {own:.3g}"
+        line = look(fit.method).line(linestyle=(0, (5, 3)), zorder=2, linewidth=1.4)
+        axes.axvline(_share(own, scale), label=words, **line)
         axes.set_ylim(bottom, high + room)
         axes.set_yticks([tick for tick in axes.get_yticks() if low - room <= tick <= high + room])
         axes.set_xlim(0.0, 1.0)
-        words = f"{shared.ESTIMATOR[fit.method].split()[0]} {own:.3g}"
-        place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9.5}
-        axes.text(_share(own, scale), 1.0, words, transform=axes.get_xaxis_transform(), **place)
-        _ticks(axes, scale)
-        axes.set_xlabel(_x_label(fit, name, picked, labels=labels, narrow=shared.is_narrow(axes)))
-        axes.set_ylabel(shared.term_label(fit, picked, labels))
-        if len(ends) <= MANY:
-            _names(axes, ends)
-    describe(axes, _words(fit, path, own))
-    return figure, axes
+        _ticks(axes, scale, narrow=page.is_narrow)
+        axes.set_xlabel(_x_label(fit, name, picked, page))
+        axes.set_ylabel(shared.term_label(fit, picked, page))
+        page.legend()
+        if n_levels <= MANY:
+            page.settle()
+            _names(axes, ends, page)
+        else:
+            page.note(f"{n_levels} levels of {name}.")
+        describe(axes, _words(fit, path, own))
+    return page.figure, axes
 
 
 def _share(sd: Any, scale: float) -> Any:
@@ -115,12 +119,14 @@ def _lines(ax: "Axes", path: pd.DataFrame, scale: float) -> "pd.Series[float]":
     for number, (level, rows) in enumerate(path.groupby("level", sort=False)):
         x = _share(rows["sd"].to_numpy(), scale)
         style: Any = STYLES[number % len(STYLES)] if few else "-"
-        ax.plot(x, rows["coefficient"], color=INK, linewidth=0.9 if few else 0.3, linestyle=style)
+        ax.plot(
+            x, rows["coefficient"], color=now().ink, linewidth=0.9 if few else 0.3, linestyle=style
+        )
         known = rows["coefficient"][np.isfinite(rows["coefficient"])]
         ends[str(level)] = float(known.iloc[-1])
     first = path[path["level"] == path["level"].iloc[0]]
     x = _share(first["sd"].to_numpy(), scale)
-    ax.plot(x, first["population"], color=SOFT, linewidth=2.2, zorder=1)
+    ax.plot(x, first["population"], color=now().soft, linewidth=2.2, zorder=1, label="population")
     return pd.Series(ends, dtype=np.float64)
 
 
@@ -140,23 +146,13 @@ def _strip(ax: "Axes", draws: FloatArray, scale: float, *, low: float, high: flo
     """Draw the posterior density of the place on the axis, so that areas are probabilities."""
     found = density(_share(draws, scale), lower=0.0, upper=1.0)
     height = low + 0.9 * (high - low) * found.height / found.height.max()
-    ax.fill_between(found.x, low, height, color=BAND, linewidth=0, zorder=0)
-    ax.axhline(high, color=SOFT, linewidth=0.5, zorder=1)
-    words = "posterior of the sd"
-    peak = float(found.x[found.height.argmax()])
-    left = peak > 0.5
-    ax.annotate(
-        words,
-        xy=(0.02 if left else 0.98, low + 0.85 * (high - low)),
-        ha="left" if left else "right",
-        va="top",
-        fontsize=SMALL_NAME if shared.is_narrow(ax) else NAME_SIZE,
-    )
+    ax.fill_between(found.x, low, height, **look("posterior").filled(label="posterior of the sd"))
+    ax.axhline(high, color=now().soft, linewidth=0.5, zorder=1)
 
 
-def _ticks(ax: "Axes", scale: float) -> None:
+def _ticks(ax: "Axes", scale: float, *, narrow: bool) -> None:
     """Tick round sds that have room beside each other, and both ends."""
-    apart = NARROW_ROOM if shared.is_narrow(ax) else ROOM
+    apart = NARROW_ROOM if narrow else ROOM
     places, words = [0.0], ["0"]
     powers = np.arange(np.floor(np.log10(scale)) - 3, np.log10(scale) + 4)
     for sd in (float(f"{digit}e{int(power)}") for power in powers for digit in (1, 2, 5)):
@@ -167,28 +163,25 @@ def _ticks(ax: "Axes", scale: float) -> None:
     ax.set_xticks([*places, 1.0], [*words, "\N{INFINITY}"])
 
 
-def _x_label(
-    fit: Fit, group: str, term: str, *, labels: Mapping[str, str] | None, narrow: bool
-) -> str:
-    if labels is not None and "sd" in labels:
-        return labels["sd"]
+def _x_label(fit: Fit, group: str, term: str, page: Sheet) -> str:
     unit = shared.term_unit(fit, term)
-    end = "\n" if narrow else " "
-    return f"sd of {term}{end}between levels of {group}" + (f" ({unit})" if unit else "")
+    ours = f"sd of {term} between levels of {group}"
+    return page.label("sd", f"{ours} ({unit})" if unit else ours)
 
 
-def _names(ax: "Axes", ends: "pd.Series[float]") -> None:
+def _names(ax: "Axes", ends: "pd.Series[float]", page: Sheet) -> None:
     """Name the lines at their right ends, moved apart where they are close."""
-    settle(ax)
-    letter = SMALL_NAME if shared.is_narrow(ax) else NAME_SIZE
     low, high = ax.get_ylim()
     height = ax.get_window_extent().height / ax.figure.dpi * 72
+    letter = min(
+        shared.NAME * letter_size(), max(height / len(ends) / 1.05, SMALLEST * letter_size())
+    )
     distance = 1.05 * letter * (high - low) / height
     order = ends.sort_values(kind="stable")
     places = spread_positions(
         np.array(order, dtype=np.float64), distance, low=low + distance / 2, high=high
     )
-    names = shared.short_names(list(order.index))
+    names = shared.names_beside(page, list(order.index))
     for name, end, place in zip(names, order.tolist(), places, strict=True):
         ax.annotate(
             name,
@@ -196,7 +189,7 @@ def _names(ax: "Axes", ends: "pd.Series[float]") -> None:
             xytext=(1.035, place),
             va="center",
             fontsize=letter,
-            arrowprops={"arrowstyle": "-", "color": SOFT, "linewidth": 0.4, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": now().soft, "linewidth": 0.4, "shrinkB": 0},
             annotation_clip=False,
         )
 

@@ -4,7 +4,6 @@ An entry says which function draws what with which options; from it come both th
 code shown beside it. Each is drawn as wide as a page (160 mm) and as a journal's column (80 mm).
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from io import BytesIO
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import hierbayes.plots as plots
 from hierbayes.arrays import record
-from hierbayes.plots.style import any_figure, drawing, inches
 from hierbayes.render.blocks import Markup, Paragraph, Preformatted, Section
 from hierbayes.render.html import escape, page
 
@@ -53,7 +51,6 @@ class Entry:
     given : names of values, in the order of the arguments
     options : keyword arguments that are plain values
     values : keyword arguments that are names of values
-    heights : in mm, at both widths
     """
 
     picture: str
@@ -61,7 +58,6 @@ class Entry:
     given: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
-    heights: tuple[float, float] = (90.0, 70.0)
 
     @property
     def slug(self) -> str:
@@ -83,156 +79,126 @@ SEEDED = {"random_seed": 1}
 FACETS = {"x": "Days", "y": "Reaction", "group": "Subject"}
 
 ENTRIES = (
-    Entry(picture="data", source=SLEEP, given=("sleep",), options=FACETS, heights=(82, 125)),
+    Entry(picture="data", source=SLEEP, given=("sleep",), options=FACETS),
     Entry(
         picture="data",
         source=CAKE,
         given=("cake",),
         options={"x": "temp", "y": "angle", "group": "replicate"},
-        heights=(110, 110),
     ),
-    Entry(picture="effects", source=SLEEP, given=("reml", "post"), heights=(115, 165)),
-    Entry(picture="effects", source=PENICILLIN, given=("reml",), heights=(115, 115)),
+    Entry(picture="effects", source=SLEEP, given=("reml", "post")),
+    Entry(picture="effects", source=PENICILLIN, given=("reml",)),
     Entry(
         picture="effects",
         source=LECTURERS,
         given=("reml",),
         options={"group": "d"},
-        heights=(115, 115),
     ),
     Entry(
         picture="effects",
         source=CAKE,
         given=("reml",),
         options={"x": "temp", "by": "recipe", "points": "residuals"},
-        heights=(115, 115),
     ),
-    Entry(picture="estimates", source=SLEEP, given=("limits",), heights=(70, 60)),
-    Entry(picture="estimates", source=CAKE, given=("means",), heights=(100, 110)),
+    Entry(picture="estimates", source=SLEEP, given=("limits",)),
+    Entry(picture="estimates", source=CAKE, given=("means",)),
     Entry(
         picture="compare",
         source=SLEEP,
         given=("reml", "ml", "post"),
-        heights=(174, 300),
         values={"confint": "limits"},
     ),
-    Entry(picture="compare", source=PENICILLIN, given=("reml", "ml", "post"), heights=(126, 200)),
-    Entry(picture="ppc", source=SLEEP, given=("post",), options=SEEDED, heights=(90, 70)),
+    Entry(picture="compare", source=PENICILLIN, given=("reml", "ml", "post")),
+    Entry(picture="ppc", source=SLEEP, given=("post",), options=SEEDED),
     Entry(
         picture="ppc",
         source=SLEEP,
         given=("post",),
         options={"kind": "statistic", **SEEDED},
-        heights=(110, 100),
     ),
     Entry(
         picture="ppc",
         source=PENICILLIN,
         given=("post",),
         options={"kind": "group", "by": "plate", **SEEDED},
-        heights=(150, 140),
     ),
-    Entry(
-        picture="prior_predictive", source=SLEEP, given=("model",), options=SEEDED, heights=(90, 70)
-    ),
+    Entry(picture="prior_predictive", source=SLEEP, given=("model",), options=SEEDED),
     Entry(
         picture="prior_predictive",
         source=PENICILLIN,
         given=("model",),
         options={"kind": "statistic", "statistic": "sd", **SEEDED},
-        heights=(90, 70),
     ),
-    Entry(picture="prior_posterior", source=SLEEP, given=("post",), heights=(94, 130)),
-    Entry(picture="prior_posterior", source=PENICILLIN, given=("post",), heights=(94, 90)),
-    Entry(picture="shrinkage_plane", source=SLEEP, given=("reml",), heights=(110, 85)),
+    Entry(picture="prior_posterior", source=SLEEP, given=("post",)),
+    Entry(picture="prior_posterior", source=PENICILLIN, given=("post",)),
+    Entry(picture="shrinkage_plane", source=SLEEP, given=("reml",)),
     Entry(
         picture="shrinkage_plane",
         source=LECTURERS,
         given=("reml",),
         options={"group": "d"},
-        heights=(110, 85),
     ),
-    Entry(picture="shrinkage_lines", source=SLEEP, given=("post",), heights=(120, 165)),
-    Entry(picture="shrinkage_lines", source=PENICILLIN, given=("reml",), heights=(120, 165)),
+    Entry(picture="shrinkage_lines", source=SLEEP, given=("post",)),
+    Entry(picture="shrinkage_lines", source=PENICILLIN, given=("reml",)),
     Entry(picture="shrinkage_slopegraph", source=SLEEP, given=("reml",), options={"term": "Days"}),
-    Entry(picture="shrinkage_slopegraph", source=PENICILLIN, given=("reml",), heights=(90, 95)),
+    Entry(picture="shrinkage_slopegraph", source=PENICILLIN, given=("reml",)),
     Entry(picture="shrinkage_reliability", source=SLEEP, given=("post",)),
     Entry(
         picture="shrinkage_reliability", source=LECTURERS, given=("reml",), options={"group": "d"}
     ),
     Entry(picture="tau_path", source=SLEEP, given=("reml",), values={"posterior": "post"}),
     Entry(picture="tau_path", source=PENICILLIN, given=("reml",), values={"posterior": "post"}),
-    Entry(picture="caterpillar", source=SLEEP, given=("reml", "post"), heights=(110, 110)),
-    Entry(picture="caterpillar", source=PENICILLIN, given=("reml", "post"), heights=(130, 120)),
-    Entry(picture="ranef_qq", source=SLEEP, given=("reml",), heights=(72, 50)),
-    Entry(picture="ranef_qq", source=PENICILLIN, given=("reml",), heights=(72, 50)),
-    Entry(picture="intervals", source=SLEEP, given=("kinds",), heights=(132, 120)),
-    Entry(picture="intervals", source=PENICILLIN, given=("kinds",), heights=(94, 85)),
-    Entry(picture="profile", source=SLEEP, given=("profile",), heights=(106, 140)),
+    Entry(picture="caterpillar", source=SLEEP, given=("reml", "post")),
+    Entry(picture="caterpillar", source=PENICILLIN, given=("reml", "post")),
+    Entry(picture="ranef_qq", source=SLEEP, given=("reml",)),
+    Entry(picture="ranef_qq", source=PENICILLIN, given=("reml",)),
+    Entry(picture="intervals", source=SLEEP, given=("kinds",)),
+    Entry(picture="intervals", source=PENICILLIN, given=("kinds",)),
+    Entry(picture="profile", source=SLEEP, given=("profile",)),
     Entry(
         picture="profile",
         source=SLEEP,
         given=("profile",),
         options={"kind": "density"},
-        heights=(106, 140),
     ),
-    Entry(picture="profile", source=PENICILLIN, given=("profile",), heights=(106, 90)),
-    Entry(picture="boundary", source=SLEEP, given=("profile", "post"), heights=(85, 70)),
-    Entry(picture="boundary", source=PENICILLIN, given=("profile", "post"), heights=(85, 70)),
-    Entry(picture="likelihood_surface", source=SLEEP, given=("surface",), heights=(82, 60)),
-    Entry(picture="likelihood_surface", source=PENICILLIN, given=("surface",), heights=(82, 60)),
-    Entry(
-        picture="residuals", source=SLEEP, given=("reml",), options={"x": "Days"}, heights=(90, 65)
-    ),
+    Entry(picture="profile", source=PENICILLIN, given=("profile",)),
+    Entry(picture="boundary", source=SLEEP, given=("profile", "post")),
+    Entry(picture="boundary", source=PENICILLIN, given=("profile", "post")),
+    Entry(picture="likelihood_surface", source=SLEEP, given=("surface",)),
+    Entry(picture="likelihood_surface", source=PENICILLIN, given=("surface",)),
+    Entry(picture="residuals", source=SLEEP, given=("reml",), options={"x": "Days"}),
     Entry(
         picture="residuals",
         source=PENICILLIN,
         given=("reml",),
         options={"x": "plate"},
-        heights=(90, 65),
     ),
-    Entry(picture="qq", source=SLEEP, given=("reml",), heights=(90, 65)),
-    Entry(picture="qq", source=PENICILLIN, given=("reml",), heights=(90, 65)),
-    Entry(picture="check", source=SLEEP, given=("checked",), heights=(116, 170)),
-    Entry(picture="check", source=PENICILLIN, given=("checked",), heights=(116, 170)),
-    Entry(picture="simulations", source=SLEEP, given=("reml",), options=SEEDED, heights=(105, 190)),
+    Entry(picture="qq", source=SLEEP, given=("reml",)),
+    Entry(picture="qq", source=PENICILLIN, given=("reml",)),
+    Entry(picture="check", source=SLEEP, given=("checked",)),
+    Entry(picture="check", source=PENICILLIN, given=("checked",)),
+    Entry(picture="simulations", source=SLEEP, given=("reml",), options=SEEDED),
     Entry(
         picture="simulations",
         source=PENICILLIN,
         given=("reml",),
         options={"n": 3, "x": "sample", **SEEDED},
-        heights=(70, 100),
     ),
-    Entry(picture="influence", source=SLEEP, given=("levels",), heights=(110, 105)),
-    Entry(picture="influence", source=PENICILLIN, given=("levels",), heights=(60, 60)),
-    Entry(picture="bootstrap", source=SIMULATED, given=("replicates",), heights=(120, 150)),
-    Entry(picture="null_distribution", source=SIMULATED, given=("test",), heights=(90, 70)),
-    Entry(picture="power", source=SIMULATED, given=("designs",), heights=(90, 70)),
-    Entry(picture="psychometric", source=TOUCH, given=("fit",), heights=(181, 205)),
+    Entry(picture="influence", source=SLEEP, given=("levels",)),
+    Entry(picture="influence", source=PENICILLIN, given=("levels",)),
+    Entry(picture="bootstrap", source=SIMULATED, given=("replicates",)),
+    Entry(picture="null_distribution", source=SIMULATED, given=("test",)),
+    Entry(picture="power", source=SIMULATED, given=("designs",)),
+    Entry(picture="psychometric", source=TOUCH, given=("fit",)),
 )
 
 
 def draw(entry: Entry, source: GallerySource, width_mm: float) -> "Figure":
-    """Draw one entry into a figure of its own, as wide as said."""
-    from matplotlib.figure import Figure
-
+    """Draw one entry, as wide as said."""
+    values = {name: source.values[value] for name, value in entry.values.items()}
+    given = [source.values[name] for name in entry.given]
     function = getattr(plots, entry.picture)
-    if "width" in inspect.signature(function).parameters:
-        values = {name: source.values[value] for name, value in entry.values.items()}
-        given = [source.values[name] for name in entry.given]
-        drawn: Figure = function(*given, **entry.options, **values, width=width_mm)[0]
-        return drawn
-    height = entry.heights[WIDTHS_MM.index(width_mm)]
-    figure = Figure(figsize=inches(width_mm, height))
-    known = inspect.signature(function).parameters
-    with drawing(figure):
-        any_figure(figure, width_mm=width_mm, height_mm=height)
-        into: dict[str, Any] = {"figure": figure}
-        if "ax" in known:
-            into = {"ax": figure.add_subplot()}
-        values = {name: source.values[value] for name, value in entry.values.items()}
-        given = [source.values[name] for name in entry.given]
-        function(*given, **entry.options, **values, **into)
+    figure: Figure = function(*given, **entry.options, **values, width=width_mm)[0]
     return figure
 
 

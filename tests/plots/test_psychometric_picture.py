@@ -94,5 +94,5 @@ def test_what_cannot_be_drawn_is_one_sentence():
         hb.plot.psychometric(many, groups="all")
     with pytest.raises(hb.OptionError, match=r"hb\.psychometric"):
         hb.plot.psychometric(hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff")))
-    with pytest.raises(hb.OptionError, match="5 conditions"):
-        hb.plot.psychometric(fit(formula="k ~ subject * x"))
+    with pytest.raises(hb.OptionError, match="7 conditions"):
+        hb.plot.psychometric(fit(levels=7, formula="k ~ subject * x"))

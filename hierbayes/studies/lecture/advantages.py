@@ -21,7 +21,6 @@ from hierbayes.studies.lecture.step import Step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PANEL_MM = 58.0
 SLOPES = {
@@ -127,14 +126,15 @@ def _tables(found: Advantages) -> tuple[Block, ...]:
     )
 
 
-def draw_advantages(found: Advantages, figure: "Figure") -> None:
+def draw_advantages(found: Advantages) -> Any:
     """Draw the errors of the drivers' lines and the coverage of intervals of the slope."""
-    with sheet({"ax": figure}, "advantages") as page:
+    with sheet({}, "advantages") as page:
         left, right = page.grid(2, columns=2, panel_mm=PANEL_MM)
         _draw_errors(left, found)
         _draw_coverage(right, found)
         page.legend()
         describe(left, "Error of a driver's line over ten days by the number of days kept.")
+    return page.figure
 
 
 def _looks() -> dict[str, dict[str, Any]]:

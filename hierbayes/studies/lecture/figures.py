@@ -1,8 +1,7 @@
 """The figures of the lecture as PNG files, drawn without a display."""
 
-from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.intervals import intervals
@@ -13,18 +12,13 @@ from hierbayes.plots.raw_data import data
 from hierbayes.plots.residual_scatter import residuals
 from hierbayes.plots.shrinkage_lines import shrinkage_lines
 from hierbayes.plots.shrinkage_plane import shrinkage_plane
-from hierbayes.plots.style import PNG_DPI, WIDTH_MM, drawing, inches, with_margins
+from hierbayes.plots.style import PNG_DPI, WIDTH_MM, new_figure
 from hierbayes.pooling.within_group import within_group
 from hierbayes.render.blocks import Picture
 from hierbayes.studies.lecture.advantages import draw_advantages
 from hierbayes.studies.lecture.lecture import LABELS, Lecture
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-FACETS_MM, RESIDUALS_MM = 82.0, 75.0  # heights
-LIKELIHOOD_MM, PLANE_MM, LINES_MM, CATERPILLAR_MM, INTERVALS_MM = 82.0, 115.0, 110.0, 100.0, 150.0
-ADVANTAGES_MM, CURVES_MM = 90.0, 175.0
+PAIR_MM = 75.0  # height of two pictures beside each other
 
 
 def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
@@ -48,15 +42,13 @@ def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
     }
 
 
-def _picture(height_mm: float, draw: Callable[["Figure"], object], alt: str) -> Picture:
-    """Draw into an empty figure of the lecture's width; a PNG of it."""
-    from matplotlib.figure import Figure
+def _picture(figure: Any, alt: str) -> Picture:
+    """Return a PNG of a figure, and close it."""
+    from matplotlib import pyplot
 
-    with drawing():
-        figure = with_margins(Figure(figsize=inches(WIDTH_MM, height_mm), layout="constrained"))
-        draw(figure)
-        buffer = BytesIO()
-        figure.savefig(buffer, format="png", dpi=PNG_DPI)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=PNG_DPI)
+    pyplot.close(figure)
     return Picture(png=buffer.getvalue(), alt=alt)
 
 
@@ -64,8 +56,7 @@ def _facets(lecture: Lecture) -> Picture:
     columns: dict[str, Any] = {"x": "Days", "y": "Reaction", "group": "Subject"}
     slopes = within_group(lecture.sleep, **columns)["slope"]
     return _picture(
-        FACETS_MM,
-        lambda figure: data(lecture.sleep, **columns, labels=LABELS, ax=figure),
+        data(lecture.sleep, **columns, labels=LABELS)[0],
         f"{slopes.size} panels, one a subject: reaction time over days of sleep deprivation, "
         "with the subject's own least-squares line and its 95 % confidence band. "
         f"The slopes go from {slopes.min():.1f} ms a day (subject {slopes.idxmin()}) to "
@@ -77,14 +68,12 @@ def _residuals(lecture: Lecture) -> Picture:
     fit = lecture.m1
     values = fit.residuals()
 
-    def draw(figure: "Figure") -> None:
-        left, right = figure.subplots(1, 2)
-        residuals(fit, "Days", ax=left, labels=LABELS)
-        qq(fit, ax=right)
-
+    figure = new_figure(width_mm=WIDTH_MM, height_mm=PAIR_MM)
+    left, right = figure.subplots(1, 2)
+    residuals(fit, "Days", ax=left, labels=LABELS)
+    qq(fit, ax=right)
     return _picture(
-        RESIDUALS_MM,
-        draw,
+        figure,
         "Left: residuals against days, a level cloud around the dashed zero line, from "
         f"{values.min():.0f} to {values.max():.0f} ms. Right: normal QQ plot; most points "
         "follow the dashed line, a few at both ends lie far from it: the tails are heavier "
@@ -95,8 +84,7 @@ def _residuals(lecture: Lecture) -> Picture:
 def _likelihood(lecture: Lecture) -> Picture:
     surface = lecture.surface
     return _picture(
-        LIKELIHOOD_MM,
-        lambda figure: likelihood_surface(surface, ax=figure),
+        likelihood_surface(surface)[0],
         "Contours of the likelihood over the sds of the subjects' intercepts and slopes, for "
         f"ML and for REML. The ML estimate ({surface.ml_estimate[0]:.1f}, "
         f"{surface.ml_estimate[1]:.1f}) lies below and left of the REML estimate "
@@ -106,8 +94,7 @@ def _likelihood(lecture: Lecture) -> Picture:
 
 def _plane(lecture: Lecture) -> Picture:
     return _picture(
-        PLANE_MM,
-        lambda figure: shrinkage_plane(lecture.m1, ax=figure.add_subplot()),
+        shrinkage_plane(lecture.m1)[0],
         "Intercept and slope of each subject: an arrow from the estimate of the subject's own "
         "ten days to the conditional mode, all pulled towards the cross of the population, "
         "with ellipses of the estimated covariance.",
@@ -117,8 +104,7 @@ def _plane(lecture: Lecture) -> Picture:
 def _lines(lecture: Lecture) -> Picture:
     options: dict[str, Any] = {"standard_errors": True, "labels": LABELS}
     return _picture(
-        LINES_MM,
-        lambda figure: shrinkage_lines(lecture.m1, **options, figure=figure),
+        shrinkage_lines(lecture.m1, **options)[0],
         "One panel a subject with its data and three lines: of the subject alone, of all "
         "subjects together, and between them that of the mixed model. In each panel the "
         "standard errors of the subject's own intercept and slope.",
@@ -127,8 +113,7 @@ def _lines(lecture: Lecture) -> Picture:
 
 def _caterpillar(lecture: Lecture) -> Picture:
     return _picture(
-        CATERPILLAR_MM,
-        lambda figure: caterpillar(lecture.m1, lecture.posterior1, ax=figure),
+        caterpillar(lecture.m1, lecture.posterior1)[0],
         "Random intercepts and slopes of the 18 subjects in order, conditional modes beside "
         "posterior means with 95 % intervals; the posterior's intervals are a little wider.",
     )
@@ -136,8 +121,7 @@ def _caterpillar(lecture: Lecture) -> Picture:
 
 def _intervals(lecture: Lecture) -> Picture:
     return _picture(
-        INTERVALS_MM,
-        lambda figure: intervals(lecture.intervals, ax=figure),
+        intervals(lecture.intervals)[0],
         "Wald, profile and bootstrap confidence intervals and the posterior's credible "
         "interval of each parameter, each on its own scale: alike for fixed effects, skewed "
         "upwards for sds.",
@@ -148,8 +132,7 @@ def _curves(lecture: Lecture) -> Picture:
     fit = lecture.psychophysics.fit
     pse = fit.pse(groups="none").set_index("condition")["estimate"]
     return _picture(
-        CURVES_MM,
-        lambda figure: psychometric(fit, figure=figure),
+        psychometric(fit)[0],
         "Above, the share of the answer faster over speed with the population's psychometric "
         f"functions: half of it at {pse['none']:.1f} cm/s without vibration and, along a "
         f"shallower curve, at {pse['32 Hz']:.1f} cm/s with it. Below, the same for each of "
@@ -164,8 +147,7 @@ def _advantages(lecture: Lecture) -> Picture:
         f"{name} {100 * share:.0f} %" for name, share in found.slopes["coverage"].items()
     )
     return _picture(
-        ADVANTAGES_MM,
-        lambda figure: draw_advantages(found, figure),
+        draw_advantages(found),
         "Left, the error of a driver's line over the number of days kept: from "
         f"{few} days it is {found.lines.loc[few, 'no pooling']:.0f} ms without pooling, "
         f"{found.lines.loc[few, 'complete pooling']:.0f} with complete pooling, and about "
