@@ -24,6 +24,7 @@ from hierbayes.bayes.collapsed import TRUSTED_K, nowhere, weight_findings
 from hierbayes.bayes.generalised_density import (
     AT_MODE,
     MOST_ERROR,
+    Estimates,
     GeneralisedTarget,
     first_sizes,
     generalised_target,
@@ -31,7 +32,6 @@ from hierbayes.bayes.generalised_density import (
     rough_points,
     start_of,
 )
-from hierbayes.bayes.generalised_effects import effects
 from hierbayes.bayes.importance import (
     Adapted,
     ImportanceSample,
@@ -108,7 +108,7 @@ def _sampled(
     if not np.isfinite(found.drawn.log_weights).any():
         raise nowhere(spec.family)
     index = resampled(found.drawn, chains=chains, draws=draws, rng=rng).ravel()
-    return _draws(spec, found, index, (chains, draws), rng, started)
+    return _draws(spec, found, index, (chains, draws), started)
 
 
 @record(kw_only=False)
@@ -117,7 +117,7 @@ class _Explored:
 
     target: GeneralisedTarget
     drawn: ImportanceSample
-    kept: FloatArray
+    estimates: Estimates
     proposals: tuple[tuple[Thinned, int], ...]
     error: float | None
 
@@ -174,16 +174,14 @@ def _weighed(
     """Evaluate n draws of a proposal, and weigh them along with those from before."""
     x = proposal.draw(n, rng)
     found = target.estimates(x, rng)
-    log_density, kept = found.log_density, found.kept
     proposals: tuple[tuple[Thinned, int], ...] = ((proposal, n),)
     if before is not None:
         order = rng.permutation(before.drawn.x.shape[0] + n)  # every chain has draws of each
         x = np.concatenate([before.drawn.x, x])[order]
-        log_density = np.concatenate([before.drawn.log_density, log_density])[order]
-        kept = np.concatenate([before.kept, kept])[order]
+        found = before.estimates.and_then(found).some(order)
         proposals = (*before.proposals, *proposals)
-    drawn = weigh_thinned(x, log_density, proposals, rng)
-    return _Explored(target, drawn, kept, proposals, None)
+    drawn = weigh_thinned(x, found.log_density, proposals, rng)
+    return _Explored(target, drawn, found, proposals, None)
 
 
 def _checked(found: _Explored, rng: np.random.Generator, *, may_refine: bool = True) -> _Explored:
@@ -196,7 +194,7 @@ def _checked(found: _Explored, rng: np.random.Generator, *, may_refine: bool = T
         finer = target.refined(_typical(drawn, points_of_correction(target), rng), rng)
         again = finer.estimates(drawn.x, rng)
         drawn = weigh_thinned(drawn.x, again.log_density, found.proposals, rng)
-        found = replace(found, target=finer, drawn=drawn, kept=again.kept)
+        found = replace(found, target=finer, drawn=drawn, estimates=again)
         return _checked(found, rng, may_refine=False)
     return replace(found, error=error)
 
@@ -206,7 +204,6 @@ def _draws(
     found: _Explored,
     index: IntArray,
     shape: tuple[int, int],
-    rng: np.random.Generator,
     started: float,
 ) -> PosteriorDraws:
     target, drawn, design = found.target, found.drawn, spec.design
@@ -219,7 +216,7 @@ def _draws(
     has_sigma = spec.priors.sigma is not None
     sigma = further.pop("sigma") if has_sigma else None
     is_proper = spec.priors.is_proper
-    b = effects(target, x, found.kept[index], rng)
+    b = target.effects(x, found.estimates.some(index))
     return PosteriorDraws(
         beta=target.beta(x).reshape(*shape, -1),
         sigma=sigma,

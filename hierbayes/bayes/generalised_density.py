@@ -21,13 +21,21 @@ from functools import cached_property
 import numpy as np
 from scipy.special import gammaln
 
-from hierbayes.arrays import FloatArray, record
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.bayes.collapsed import nowhere
 from hierbayes.bayes.coordinates import Coordinates
+from hierbayes.bayes.generalised_effects import draw_chain
 from hierbayes.bayes.importance import Mode
 from hierbayes.bayes.surrogate import Polynomial, least_squares, monomials
 from hierbayes.bayes.variance_priors import variance_log_prior
 from hierbayes.generalised.chain import chain_of
-from hierbayes.generalised.chain_integrals import estimates, integrals, n_nodes, spread
+from hierbayes.generalised.chain_integrals import (
+    estimates,
+    integrals,
+    n_nodes,
+    proposal,
+    spread,
+)
 from hierbayes.generalised.chain_rows import ChainRows, Points, chain_rows
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.first_estimates import first_estimates
@@ -130,10 +138,39 @@ class Correction:
 
 @record
 class Estimates:
-    """Unbiased estimates of the density on a log scale (T,), and the kept effects (T, d) drawn."""
+    """Unbiased estimates of the density at T points, and effects drawn given each.
+
+    Attributes
+    ----------
+    log_density : array, shape (T,)
+    kept : array, shape (T, d)
+    chain : per factor of the chain, array (J, T, q)
+    possible : array, shape (T,), whether effects were found at which the data have a density
+    """
 
     log_density: FloatArray
     kept: FloatArray
+    chain: tuple[FloatArray, ...]
+    possible: BoolArray
+
+    def some(self, at: IntArray) -> "Estimates":
+        """Return those at some of the points."""
+        return Estimates(
+            log_density=self.log_density[at],
+            kept=self.kept[at],
+            chain=tuple(u[:, at] for u in self.chain),
+            possible=self.possible[at],
+        )
+
+    def and_then(self, more: "Estimates") -> "Estimates":
+        """Return these and more."""
+        chain = zip(self.chain, more.chain, strict=True)
+        return Estimates(
+            log_density=np.append(self.log_density, more.log_density),
+            kept=np.concatenate([self.kept, more.kept]),
+            chain=tuple(np.concatenate(pair, axis=1) for pair in chain),
+            possible=np.append(self.possible, more.possible),
+        )
 
 
 @record
@@ -307,25 +344,68 @@ class GeneralisedTarget:
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def estimates(self, x: FloatArray, rng: np.random.Generator) -> Estimates:
         """Estimate p(y, x) at points x (T, d) without bias, but for the error of quadrature."""
-        total = self._first(x)
-        kept = np.empty((x.shape[0], self.rows.n_kept))
+        rows, T = self.rows, x.shape[0]
+        found = Estimates(
+            log_density=self._first(x),
+            kept=np.empty((T, rows.n_kept)),
+            chain=tuple(
+                np.empty((labels.size, T, q))
+                for labels, q in zip(rows.labels, rows.columns, strict=True)
+            ),
+            possible=np.empty(T, dtype=np.bool_),
+        )
 
         def work(part: tuple[slice, np.random.Generator]) -> None:
             chunk, rng = part
             one = self._drawn(x[chunk], rng)
-            at, found, moved = one.at, one.found, one.moved
-            if one.kept is not None:
-                kept[chunk] = one.kept
-                total[chunk] += one.log_ratio
+            at, places, moved = one.at, one.found, one.moved
             if self.n_draws:
-                levels = estimates(self.rows, at, found, self.n_draws, rng, moved=moved)
-                total[chunk] += levels.sum(axis=0)
+                around = proposal(rows, at, places, moved)
+                own = estimates(rows, at, around, self.n_draws, rng).sum(axis=0)
             else:
-                found_at = integrals(self.rows, at, found, self.n_points, moved=moved)
-                total[chunk] += found_at.log_likelihood
+                levels = integrals(rows, at, places, self.n_points, moved=moved)
+                around = proposal(rows, at, places, moved, levels)
+                own = levels.log_likelihood
+            if one.kept is not None:
+                found.kept[chunk] = one.kept
+            own = own + found.log_density[chunk] + one.log_ratio
+            own = np.where(np.isfinite(own), own, -np.inf)
+            drawn = draw_chain(
+                rows, at, places, around, self.n_points, rng, wanted=own > -np.inf, moved=moved
+            )
+            found.log_density[chunk], found.possible[chunk] = own, drawn.possible
+            for every, u in zip(found.chain, drawn.u, strict=True):
+                every[:, chunk] = u
 
-        in_threads(work, self.rows.random_parts(x.shape[0], self.chunk_size, rng))
-        return Estimates(log_density=np.where(np.isfinite(total), total, -np.inf), kept=kept)
+        in_threads(work, rows.random_parts(T, self.chunk_size, rng))
+        return found
+
+    def effects(self, x: FloatArray, drawn: Estimates) -> list[FloatArray]:
+        """Effects of all factors at points x (T, d), those drawn there: (T, J, q) each.
+
+        On the user's scale, in the order of the model's factors.
+
+        Raises
+        ------
+        SamplingError
+            If there are none at which the data have a density.
+        """
+        rows = self.rows
+        if not drawn.possible.all():
+            raise nowhere(
+                rows.model.family,
+                "The collapsed sampler found no effects of some levels at which the density of "
+                "the data can be computed.",
+            )
+        roots = self.coordinates.roots(self.variances(x))
+        sizes = zip(rows.model.levels.n_levels, rows.model.shape.sizes, strict=True)
+        out = [np.empty((x.shape[0], J, q)) for J, q in sizes]
+        for k, u in enumerate(drawn.chain):
+            b = np.einsum("tab,jtb->tja", roots[rows.chain[k]], u)
+            out[rows.chain[k]][:, rows.labels[k]] = b
+        for f, part, J, q in rows.kept_pattern.slices:
+            out[f] = np.einsum("tab,tjb->tja", roots[f], drawn.kept[:, part].reshape(-1, J, q))
+        return out
 
     def _drawn(self, x: FloatArray, rng: np.random.Generator) -> "_Drawn":
         """Find the modes at points x (T, d) and draw the kept effects, if there are any."""
@@ -486,9 +566,9 @@ class GeneralisedTarget:
         at = self.points(x)
         found, moved = self._places(x, at)
         there = at if moved is None else self.rows.with_kept(at, found.effects.c + moved)
+        around = proposal(self.rows, there, found, moved)
         one, other = (
-            estimates(self.rows, there, found, self.n_draws, rng, moved=moved).sum(axis=0)
-            for _ in range(2)
+            estimates(self.rows, there, around, self.n_draws, rng).sum(axis=0) for _ in range(2)
         )
         return float(np.mean((one - other) ** 2) / 2)
 

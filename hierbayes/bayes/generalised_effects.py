@@ -8,13 +8,10 @@ so that a few are enough.
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, IntArray
-from hierbayes.bayes.collapsed import nowhere
-from hierbayes.bayes.generalised_density import GeneralisedTarget
-from hierbayes.generalised.chain_integrals import integrals, proposal
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.generalised.chain_integrals import Proposal, log_densities, proposal
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Effects, Places, places
-from hierbayes.linalg.threads import in_threads
 
 # Proposals a level of its effects: the first is a start near the target already, and each further
 # one leaves less than a seventh of what is left of the difference.
@@ -23,71 +20,61 @@ CANDIDATES = 4
 ROUNDS = 20
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def effects(
-    target: GeneralisedTarget, x: FloatArray, kept: FloatArray, rng: np.random.Generator
-) -> list[FloatArray]:
-    """Draw the effects of all factors at points x (T, d), given kept ones: (T, J, q) each.
+@record(kw_only=False)
+class ChainDraws:
+    """Spherical effects of each factor of a chain, (J, T, q), where the data have a density.
 
-    On the user's scale, in the order of the model's factors.
+    ``possible`` (T,) are the points at which one was found for every level.
     """
-    rows = target.rows
-    roots = target.coordinates.roots(target.variances(x))
-    sizes = zip(rows.model.levels.n_levels, rows.model.shape.sizes, strict=True)
-    out = [np.empty((x.shape[0], J, q)) for J, q in sizes]
 
-    def work(part: tuple[slice, np.random.Generator]) -> None:
-        chunk, rng = part
-        at = target.points(x[chunk])
-        found = target.places(x[chunk], at)
-        moved = kept[chunk] - found.effects.c
-        at = rows.with_kept(at, kept[chunk])
-        drawn = _drawn(rows, at, found, target.n_points, moved if rows.kept else None, rng)
-        for k, u in enumerate(drawn):
-            b = np.einsum("tab,jtb->tja", roots[rows.chain[k]][chunk], u)
-            out[rows.chain[k]][chunk][:, rows.labels[k]] = b
-
-    in_threads(work, rows.random_parts(x.shape[0], target.chunk_size, rng))
-    for f, part, J, q in rows.kept_pattern.slices:
-        out[f] = np.einsum("tab,tjb->tja", roots[f], kept[:, part].reshape(-1, J, q))
-    return out
+    u: list[FloatArray]
+    possible: BoolArray
 
 
-def _drawn(
+def draw_chain(
     rows: ChainRows,
     at: Points,
     found: Places,
+    around: Proposal,
     n_points: int,
-    moved: FloatArray | None,
     rng: np.random.Generator,
-) -> list[FloatArray]:
-    """Draw the spherical effects of the chain, (J, T, q) each, the outermost factor's first."""
-    last = rows.depth - 1
-    around = proposal(rows, at, found, moved)
+    *,
+    wanted: BoolArray,
+    moved: FloatArray | None = None,
+) -> ChainDraws:
+    """Draw the effects of a chain given all other parameters.
+
+    Parameters
+    ----------
+    at : with kept effects in the base
+    found : places of the effects, before kept effects moved
+    around : what the outermost factor's are proposed from
+    n_points : nodes a column of what is below
+    wanted : array, shape (T,), points whose draws matter
+    moved : array, shape (T, d), how far kept effects are from where they were at ``found``
+    """
     u, possible = np.zeros(around.mean.shape), np.zeros(around.mean.shape[:2], dtype=np.bool_)
     for _ in range(ROUNDS):
         uniform = rng.random((*around.mean.shape, CANDIDATES))
         candidates, log_proposal = around.at(uniform)
-        density = integrals(rows, at, found, n_points, outermost=candidates, moved=moved)
-        log_weight = density.log_parts - log_proposal
+        density = log_densities(rows, at, found, n_points, candidates, moved=moved)
+        log_weight = density - log_proposal
         chosen, height = _chosen(log_weight, rng)
         drawn = np.take_along_axis(candidates, chosen[:, :, None, None], axis=3)[..., 0]
         u = np.where(possible[..., None], u, drawn)
         possible |= np.isfinite(height)
-        if possible.all():
+        if possible[:, wanted].all():
             break
-    if not possible.all():
-        raise nowhere(
-            rows.model.family,
-            "The collapsed sampler found no effects of some levels at which the density of the "
-            "data can be computed.",
-        )
-    if not last:
-        return [u]
+    all_possible = possible.all(axis=0)
+    if rows.depth == 1:
+        return ChainDraws([u], all_possible)
     inner, there = rows.inner(), rows.with_outermost(at, u)
     start = Effects(u=found.effects.u[:-1], c=np.empty((at.size, 0)))
-    below = _drawn(inner, there, places(inner, there, start), n_points, None, rng)
-    return [*below, u]
+    own = places(inner, there, start)
+    below = draw_chain(
+        inner, there, own, proposal(inner, there, own, None), n_points, rng, wanted=wanted
+    )
+    return ChainDraws([*below.u, u], all_possible & below.possible)
 
 
 def _chosen(log_weight: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:

@@ -15,6 +15,7 @@ from collections.abc import Collection
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.linalg.threads import in_threads
 
 DEGREES = (3, 2)  # tried in turn
 ENOUGH = 1.5  # points a coefficient
@@ -22,6 +23,7 @@ BEYOND = 1.0  # radius beyond the typical one, sqrt(d)
 MOST_WEIGHT = 10.0  # of a point, in units of their mean: a few never decide alone
 RIDGE = 1e-3
 FLOOR = 0.5  # sds of an open coordinate that f is below its mean
+AT_ONCE = 2048  # points whose monomials are at hand at the same time
 NEGLIGIBLE = 80.0  # below the largest log weight: such a point says nothing
 
 
@@ -40,7 +42,13 @@ class Polynomial:
 
     def at(self, z: FloatArray) -> FloatArray:
         """Values at z (N, d), (N,)."""
-        return np.asarray(monomials(z, self.degree) @ self.coefficients)
+        out = np.empty(z.shape[0])
+
+        def work(part: slice) -> None:
+            out[part] = monomials(z[part], self.degree) @ self.coefficients
+
+        in_threads(work, [slice(at, at + AT_ONCE) for at in range(0, z.shape[0], AT_ONCE)])
+        return out
 
 
 @record(kw_only=False)

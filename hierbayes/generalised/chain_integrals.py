@@ -21,6 +21,7 @@ Lattice methods for multiple integration.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -29,6 +30,7 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Places, shift
 from hierbayes.generalised.level_integrals import rule
+from hierbayes.generalised.row_sums import LevelIntegrals
 from hierbayes.linalg.stacked import cholesky_stack, inverse_of_triangles, solve_upper_stack
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -45,8 +47,8 @@ FLOOR = 0.01  # part of the covariance by curvature that is added
 
 
 @record
-class Integrals:
-    """The integrals of the outermost factor of a chain at a batch of points.
+class NodeIntegrals:
+    """The integrals of the outermost factor of a chain at a batch of points, node by node.
 
     Attributes
     ----------
@@ -75,6 +77,9 @@ class Integrals:
         return mean, np.asarray((away * shares) @ np.swapaxes(away, 2, 3))
 
 
+Integrals = NodeIntegrals | LevelIntegrals
+
+
 def log_sum(parts: FloatArray) -> FloatArray:
     """Log of the sum of exponentials over the last axis, which is short."""
     top = parts[..., 0]
@@ -99,13 +104,7 @@ def _squares(u: FloatArray) -> FloatArray:
 
 
 def integrals(
-    rows: ChainRows,
-    at: Points,
-    found: Places,
-    n_points: int,
-    *,
-    outermost: FloatArray | None = None,
-    moved: FloatArray | None = None,
+    rows: ChainRows, at: Points, found: Places, n_points: int, *, moved: FloatArray | None = None
 ) -> Integrals:
     """Integrate by rules of ``n_points`` a column.
 
@@ -113,10 +112,48 @@ def integrals(
     ----------
     at : with kept effects in the base
     found : places of the effects, before kept effects moved
-    outermost : array, shape (J, T, q, N), effects of the outermost factor at which the integrals
-        of what is below are wanted in place of the rule's: parts are then log densities there
     moved : array, shape (T, d), how far kept effects are from where they were at ``found``
     """
+    if rows.depth > 1 or rows.sums is None:
+        return _by_nodes(rows, at, found, n_points, moved=moved)
+    u, root = found.effects.u[0], found.elimination.roots[0]
+    shift = np.broadcast_to(_moved(rows, found, 0, [], moved)[..., 0], u.shape)
+    nodes, log_weights = rule(n_points, rows.columns[0])
+    levels = rows.sums.integrals(
+        at.base, (u, root, shift), at.Lambdas[rows.chain[0]], (nodes, log_weights)
+    )
+    lost = found.elimination.is_lost(0)
+    if lost.any():
+        levels = replace(levels, log_levels=np.where(lost, -np.inf, levels.log_levels))
+    return levels
+
+
+def log_densities(
+    rows: ChainRows,
+    at: Points,
+    found: Places,
+    n_points: int,
+    outermost: FloatArray,
+    *,
+    moved: FloatArray | None = None,
+) -> FloatArray:
+    """Log density of effects (J, T, q, N) of the outermost factor, what is below integrated out.
+
+    Other arguments are those of ``integrals``. The array is (J, T, N).
+    """
+    return _by_nodes(rows, at, found, n_points, outermost=outermost, moved=moved).log_parts
+
+
+def _by_nodes(
+    rows: ChainRows,
+    at: Points,
+    found: Places,
+    n_points: int,
+    *,
+    outermost: FloatArray | None = None,
+    moved: FloatArray | None = None,
+) -> NodeIntegrals:
+    """Do so for as many points at a time as stay in a cache."""
     per_level = n_nodes(rows, n_points)
     if outermost is not None:
         per_level = outermost.shape[3] * per_level // n_points ** rows.columns[-1]
@@ -134,7 +171,7 @@ def integrals(
         )
         for own in chunks
     ]
-    return Integrals(
+    return NodeIntegrals(
         log_parts=np.concatenate([part.log_parts for part in parts], axis=1),
         nodes=np.concatenate([part.nodes for part in parts], axis=1),
     )
@@ -147,7 +184,7 @@ def _integrals(
     n_points: int,
     outermost: FloatArray | None,
     moved: FloatArray | None,
-) -> Integrals:
+) -> NodeIntegrals:
     D, factor = rows.depth, found.elimination
     nodes, log_weights = _nodes(rows, found, n_points, outermost=outermost, moved=moved)
     parts = rows.log_density(at, nodes)
@@ -166,7 +203,7 @@ def _integrals(
             J, T, M = parts.shape
             levels = log_sum(parts.reshape(J, T, M // size, size))
             parts = rows.gathered(levels, k, k + 1)
-    return Integrals(log_parts=parts, nodes=nodes[-1])
+    return NodeIntegrals(log_parts=parts, nodes=nodes[-1])
 
 
 def _nodes(
@@ -251,8 +288,17 @@ class Proposal:
         return self.mean[..., None] + SCALE * (self.root @ x), log_density - log_det[..., None]
 
 
-def proposal(rows: ChainRows, at: Points, found: Places, moved: FloatArray | None) -> Proposal:
-    """Match mean and covariance of the effects, by a rule of few points, or the curvature."""
+def proposal(
+    rows: ChainRows,
+    at: Points,
+    found: Places,
+    moved: FloatArray | None,
+    known: Integrals | None = None,
+) -> Proposal:
+    """Match mean and covariance of the effects, by the curvature or a rule.
+
+    The rule is one of few points, or that by which the integrals ``known`` were found.
+    """
     last = rows.depth - 1
     L = found.elimination.roots[last]
     root = np.swapaxes(inverse_of_triangles(L), 2, 3)
@@ -261,7 +307,9 @@ def proposal(rows: ChainRows, at: Points, found: Places, moved: FloatArray | Non
         assert last == 0
         mean = found.effects.u[0] if moved is None else shifted(rows, found, moved)
         return Proposal(mean=mean, root=root, log_det=log_det)
-    mean, covariance = integrals(rows, at, found, ROUGH_POINTS, moved=moved).moments()
+    if known is None:
+        known = integrals(rows, at, found, ROUGH_POINTS, moved=moved)
+    mean, covariance = known.moments()
     # where one node has nearly all of an integral its moments are none
     within = np.swapaxes(L, 2, 3) @ covariance @ L + FLOOR * np.eye(L.shape[2])
     is_none = ~(np.trace(within, axis1=2, axis2=3) < WIDEST)
@@ -273,20 +321,16 @@ def proposal(rows: ChainRows, at: Points, found: Places, moved: FloatArray | Non
 
 
 def estimates(
-    rows: ChainRows,
-    at: Points,
-    found: Places,
-    n: int,
-    rng: np.random.Generator,
-    *,
-    moved: FloatArray | None = None,
+    rows: ChainRows, at: Points, around: Proposal, n: int, rng: np.random.Generator
 ) -> FloatArray:
     """Log of unbiased estimates of the integrals of a chain of one factor, n draws a level, (J, T).
 
-    Other arguments are those of ``integrals``.
+    Parameters
+    ----------
+    at : with kept effects in the base
+    around : what the draws are from
     """
     q = rows.columns[0]
-    around = proposal(rows, at, found, moved)
     shifts = rng.random((*around.mean.shape, 1))
     u, log_density = around.at((lattice(n, q) + shifts) % 1.0)
     log_joint = rows.log_density(at, [u]) - 0.5 * (_squares(u) + q * LOG_2PI)

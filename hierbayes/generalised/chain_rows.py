@@ -28,7 +28,8 @@ from hierbayes.generalised.row_sums import Moments, RowSums
 
 AT_ONCE = 2**18  # numbers that are worked on together: what stays in a cache
 STREAMED = 2**21  # the same where sums over rows are compiled, which leave few numbers
-PARTS, WORTH_A_THREAD = 4, 2**16  # numbers of each part that one thread works on
+# Numbers and points of each part that one thread works on, at least.
+PARTS, WORTH_A_THREAD, LEAST = 4, 2**16, 32
 
 
 @record
@@ -176,7 +177,7 @@ class ChainRows:
 
     def parts(self, T: int, a_point: int) -> list[slice]:
         """Slices for several cores: as ``chunks``, but not fewer where they are worth a thread."""
-        n = min(PARTS, max(1, T * a_point // WORTH_A_THREAD))
+        n = min(PARTS, max(1, min(T // LEAST, T * a_point // WORTH_A_THREAD)))
         at_once = AT_ONCE if self.sums is None else STREAMED
         return self.chunks(T, max(a_point, -(-at_once * n // max(T, 1))), at_once)
 

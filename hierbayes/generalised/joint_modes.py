@@ -117,6 +117,20 @@ class Places:
         """Return those at some of the points."""
         return Places(effects=self.effects.some(at), elimination=self.elimination.some(at))
 
+    def put(self, at: IntArray, there: "Places") -> None:
+        """Overwrite those at some of the points."""
+        own, new = self.effects, there.effects
+        factor, other = self.elimination, there.elimination
+        levels = [*zip(own.u, new.u, strict=True), *zip(factor.roots, other.roots, strict=True)]
+        for key, E in factor.above.items():
+            levels.append((E, other.above[key]))
+        for values, some in levels:
+            values[:, at] = some
+        kept = zip(factor.to_kept, other.to_kept, strict=True)
+        pairs = [(own.c, new.c), (factor.kept_inverse, other.kept_inverse), *kept]
+        for values, some in pairs:
+            values[at] = some
+
 
 def no_effects(rows: ChainRows, T: int) -> Effects:
     """Effects of zero."""
@@ -134,15 +148,16 @@ def places(rows: ChainRows, at: Points, start: Effects, *, near: float = NEAR) -
     search = _Search(rows, at)
     now = search.around(start)
     part, left = np.ones(now.h.shape), np.arange(at.size)
-    found: list[tuple[IntArray, Places]] = []
+    found: Places | None = None
     for tries in range(MAX_STEPS + 1):
         go = ((part < 1) | (now.farthest > near)).any(axis=0) & (tries < MAX_STEPS)
         if not go.all():
             last = np.where((part < 1) | ~np.isfinite(now.farthest), 0.0, 1.0)
             there = Places(effects=search.moved(now, last), elimination=now.elimination)
-            if not go.any() and not found:
-                return there
-            found.append((left[~go], there.some(~go)))
+            if found is None:
+                found = there
+            else:
+                found.put(left, there)
             if not go.any():
                 break
             search, now = _Search(rows, search.at.some(go)), now.some(go)
@@ -151,31 +166,8 @@ def places(rows: ChainRows, at: Points, start: Effects, *, near: float = NEAR) -
         better = state.h <= now.h + SLACK * (1 + np.abs(now.h))
         now = state if better.all() else search.merged(better, state, now)
         part = np.where(better, 1.0, part / 2)
-    return _joined(found)
-
-
-def _joined(found: list[tuple[IntArray, Places]]) -> Places:
-    """Put places of some of the points each together again."""
-    order = np.argsort(np.concatenate([at for at, _ in found]))
-    every = [part for _, part in found]
-
-    def put(parts: list[FloatArray], axis: int) -> FloatArray:
-        return np.concatenate(parts, axis=axis).take(order, axis=axis)
-
-    def levels(parts: list[tuple[FloatArray, ...]]) -> tuple[FloatArray, ...]:
-        return tuple(put(list(own), 1) for own in zip(*parts, strict=True))
-
-    effects, factors = [p.effects for p in every], [p.elimination for p in every]
-    to_kept = zip(*(f.to_kept for f in factors), strict=True)
-    return Places(
-        effects=Effects(u=levels([e.u for e in effects]), c=put([e.c for e in effects], 0)),
-        elimination=Elimination(
-            roots=levels([f.roots for f in factors]),
-            above={key: put([f.above[key] for f in factors], 1) for key in factors[0].above},
-            to_kept=tuple(put(list(own), 0) for own in to_kept),
-            kept_inverse=put([f.kept_inverse for f in factors], 0),
-        ),
-    )
+    assert found is not None
+    return found
 
 
 def from_joint_mode(rows: ChainRows, at: Points, found: Places, spread: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ Imports numba: only samplers import it.
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -47,6 +48,59 @@ class Moments:
     curvature: FloatArray
     row_slope: FloatArray
     row_weight: FloatArray
+
+
+@record
+class LevelIntegrals:
+    """Integrals over the effects of each level of one factor at T points.
+
+    Attributes
+    ----------
+    log_levels : array, shape (J, T)
+    mean : array, shape (J, T, q), of the effects given data and parameters
+    covariance : array, shape (J, T, q, q)
+    """
+
+    log_levels: FloatArray
+    mean: FloatArray
+    covariance: FloatArray
+
+    @property
+    def log_likelihood(self) -> FloatArray:
+        """Log p(y | base, Lambda, phi), shape (T,)."""
+        return self.log_levels.sum(axis=0)
+
+    def moments(self) -> tuple[FloatArray, FloatArray]:
+        """Mean (J, T, q) and covariance (J, T, q, q) of the effects given data and parameters."""
+        return self.mean, self.covariance
+
+
+class _Rows(NamedTuple):
+    """What compiled sums need of the rows; ``wy`` and ``weights`` count them."""
+
+    is_count: bool
+    is_single: bool
+    z: FloatArray
+    kinds: FloatArray
+    kind: Int64Array
+    wy: FloatArray
+    weights: FloatArray
+    ends: Int64Array
+    constant: FloatArray
+    slopes: FloatArray
+
+
+class _Room(NamedTuple):
+    """Room to work in, of some points (lanes): nodes (M, LANES), rows (SEGMENT, LANES)."""
+
+    common: FloatArray
+    product: FloatArray
+    x: FloatArray
+    e: FloatArray
+    spare: FloatArray
+    linear: FloatArray
+    eta: FloatArray
+    odds: FloatArray
 
 
 @record
@@ -110,24 +164,61 @@ class RowSums:
         b : per factor of the chain, finest first, effects at the finest levels (J, T, q_k, M_k)
         """
         effects = _at_every_node(b)
-        kinds, kind = self._kinds
         out = np.empty((effects.shape[0], effects.shape[1], effects.shape[3]))
-        _log_density(
-            self.is_count,
-            self.is_single,
-            base,
-            np.ascontiguousarray(effects),
-            self.z,
-            kinds,
-            kind,
-            self.counts * self.y,
-            self._weights,
-            self.ends,
-            self._constant,
-            self._slopes,
-            out,
-        )
+        _log_density(self._packed, base, effects, out)
         return out
+
+    def integrals(
+        self,
+        base: Predictor,
+        places: tuple[FloatArray, FloatArray, FloatArray],
+        Lambda: FloatArray,
+        rule: tuple[FloatArray, FloatArray],
+    ) -> LevelIntegrals:
+        """Integrate the effects of a chain of one factor, for log weights with the normal density.
+
+        Parameters
+        ----------
+        base : eta without the effects of the chain
+        places : centres (J, T, q), curvatures' roots L (J, T, q, q) and shifts s (J, T, q); nodes
+            t are put to u = centre + L'^-1 (t - s)
+        Lambda : array, shape (T, q, q)
+        rule : nodes (q, M) and the logs of their weights (M,)
+        """
+        J, T, q = places[0].shape
+        found = LevelIntegrals(
+            log_levels=np.empty((J, T)), mean=np.empty((J, T, q)), covariance=np.empty((J, T, q, q))
+        )
+        _integrals(
+            self._packed,
+            base,
+            np.ascontiguousarray(places[0]),
+            np.ascontiguousarray(places[1]),
+            np.ascontiguousarray(places[2]),
+            np.ascontiguousarray(Lambda),
+            np.ascontiguousarray(rule[0]),
+            np.ascontiguousarray(rule[1]),
+            found.log_levels,
+            found.mean,
+            found.covariance,
+        )
+        return found
+
+    @cached_property
+    def _packed(self) -> "_Rows":
+        kinds, kind = self._kinds
+        return _Rows(
+            is_count=self.is_count,
+            is_single=self.is_single,
+            z=self.z,
+            kinds=kinds,
+            kind=kind,
+            wy=self.counts * self.y,
+            weights=self._weights,
+            ends=self.ends,
+            constant=self._constant,
+            slopes=self._slopes,
+        )
 
     def moments(self, base: Predictor, b: Sequence[FloatArray], *, with_rows: bool) -> Moments:
         """Add up what a Newton step needs, at one node of effects, b (J, T, q_k, 1)."""
@@ -168,78 +259,196 @@ def _at_every_node(b: Sequence[FloatArray]) -> FloatArray:
     return np.ascontiguousarray(every[0] if len(every) == 1 else np.concatenate(every, axis=2))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _log_density(  # type: ignore[no-untyped-def]
-    is_count, is_single, base, effects, z, kinds, kind, wy, weights, ends, constant, slopes, out
-):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _room(K, M):  # type: ignore[no-untyped-def]
+    return _Room(
+        np.empty((max(K, 1), M, LANES)),
+        np.empty((M, LANES)),
+        np.empty((M, LANES)),
+        np.empty(LANES),
+        np.empty((2, LANES)),
+        np.empty(LANES),
+        np.empty((SEGMENT, LANES)),
+        np.empty((SEGMENT, LANES)),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_density(rows, base, effects, out):  # type: ignore[no-untyped-def]
     """Write the sums of ``RowSums.log_density``, for some points (lanes) at a time."""
     J, T, Q, M = effects.shape
-    K = kinds.shape[0]
     beta = np.empty((base.beta.shape[0], LANES))
     of_kept = np.empty((base.effects.shape[0], LANES))
-    own, common = np.empty((Q, M, LANES)), np.empty((max(K, 1), M, LANES))
-    total, product = np.empty((M, LANES)), np.empty((M, LANES))
-    x, e, spare = np.empty((M, LANES)), np.empty(LANES), np.empty((2, LANES))
-    linear = np.empty(LANES)
-    eta, odds = np.empty((SEGMENT, LANES)), np.empty((SEGMENT, LANES))
+    own, total = np.empty((Q, M, LANES)), np.empty((M, LANES))
+    room = _room(rows.kinds.shape[0], M)
     for t in range(0, T, LANES):
         L = min(LANES, T - t)
         points_of(base, t, L, beta, of_kept)
         for j in range(J):
-            for c in range(L):
-                linear[c] = constant[j]
-            for m in range(M):
-                for c in range(L):
-                    total[m, c], product[m, c] = 0.0, 1.0
-                for a in range(Q):
-                    for c in range(L):
-                        own[a, m, c] = effects[j, t + c, a, m]
-                    for c in range(L):
-                        total[m, c] += slopes[j, a] * own[a, m, c]
-            highest = -math.inf
-            for k in range(K):
-                _at_nodes(kinds[k], own, x, M, L)
+            for a in range(Q):
                 for m in range(M):
                     for c in range(L):
-                        highest = max(highest, x[m, c])
-                    exponentials(x[m], common[k, m], spare, L)
-            size = 0.0  # of the log of the product, at most
-            for first in range(ends[j], ends[j + 1], SEGMENT):
-                n = min(SEGMENT, ends[j + 1] - first)
-                top = -math.inf
-                for r in range(n):
-                    predict(base, first + r, t, L, beta, of_kept, eta, r)
-                    for c in range(L):
-                        linear[c] += wy[first + r] * eta[r, c]
-                    for c in range(L):
-                        top = max(top, eta[r, c])
-                grows = n * (max(top + highest, 0.0) + LOG_2)
-                is_common = K > 0 and grows < LARGEST
-                if not is_common:
-                    grows = n * LOG_2
-                if is_single and not is_count and size + grows > LARGEST:
-                    take_logarithms(product, total, e, spare, M, L)
-                    size = 0.0
-                size += grows
-                for r in range(n):
-                    i = first + r
-                    if is_common:
-                        exponentials(eta[r], odds[r], spare, L)
-                        _add_common(
-                            is_count, is_single, odds, r, common, kind[i], weights[i], product,
-                            total, e, spare, M, L,
-                        )  # fmt: skip
-                    else:
-                        _at_nodes(z[:, i], own, x, M, L)
-                        for m in range(M):
-                            for c in range(L):
-                                x[m, c] += eta[r, c]
-                        _add_own(is_count, is_single, x, weights[i], product, total, e, spare, M, L)
-            if is_single and not is_count:
-                take_logarithms(product, total, e, spare, M, L)
+                        own[a, m, c] = effects[j, t + c, a, m]
+            _of_level(rows, base, j, t, L, beta, of_kept, own, room, total)
             for m in range(M):
                 for c in range(L):
-                    out[j, t + c, m] = linear[c] + total[m, c]
+                    out[j, t + c, m] = total[m, c]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _integrals(  # type: ignore[no-untyped-def]
+    rows, base, centre, root, shift, Lambda, nodes, log_weights, log_levels, mean, covariance
+):
+    """Write what ``RowSums.integrals`` finds, for some points (lanes) at a time."""
+    J, T, q = centre.shape
+    M = log_weights.size
+    beta = np.empty((base.beta.shape[0], LANES))
+    of_kept = np.empty((base.effects.shape[0], LANES))
+    u, own, total = np.empty((q, M, LANES)), np.empty((q, M, LANES)), np.empty((M, LANES))
+    roots, La = np.empty((q, q, LANES)), np.empty((q, q, LANES))
+    at, away, top, log_det = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    moment, whole = np.empty(LANES), np.empty(LANES)
+    room = _room(rows.kinds.shape[0], M)
+    for t in range(0, T, LANES):
+        L = min(LANES, T - t)
+        points_of(base, t, L, beta, of_kept)
+        for a in range(q):
+            for b in range(q):
+                for c in range(L):
+                    La[a, b, c] = Lambda[t + c, a, b]
+        for j in range(J):
+            for c in range(L):
+                log_det[c] = 0.0
+                for a in range(q):
+                    log_det[c] += math.log(root[j, t + c, a, a])
+                    for b in range(a + 1):
+                        roots[a, b, c] = root[j, t + c, a, b]
+            for a in range(q - 1, -1, -1):
+                for c in range(L):
+                    at[c], away[c] = centre[j, t + c, a], shift[j, t + c, a]
+                for m in range(M):
+                    node = nodes[a, m]
+                    for c in range(L):
+                        u[a, m, c] = node - away[c]
+                    for b in range(a + 1, q):
+                        for c in range(L):
+                            u[a, m, c] -= roots[b, a, c] * own[b, m, c]
+                    for c in range(L):  # the step, until effects take its place
+                        own[a, m, c] = u[a, m, c] / roots[a, a, c]
+                    for c in range(L):
+                        u[a, m, c] = at[c] + own[a, m, c]
+            for a in range(q):
+                for m in range(M):
+                    for c in range(L):
+                        own[a, m, c] = 0.0
+                    for b in range(q):
+                        for c in range(L):
+                            own[a, m, c] += La[a, b, c] * u[b, m, c]
+            _of_level(rows, base, j, t, L, beta, of_kept, own, room, total)
+            for c in range(L):
+                top[c], whole[c] = -math.inf, 0.0
+            for m in range(M):
+                for a in range(q):
+                    for c in range(L):
+                        total[m, c] -= 0.5 * u[a, m, c] ** 2
+                for c in range(L):
+                    total[m, c] += log_weights[m]
+                    if not math.isfinite(total[m, c]):
+                        total[m, c] = -math.inf
+                    top[c] = max(top[c], total[m, c])
+            for m in range(M):
+                for c in range(L):
+                    away[c] = total[m, c] - top[c]
+                exponentials(away, total[m], room.spare, L)
+                for c in range(L):
+                    whole[c] += total[m, c]
+            for c in range(L):
+                log_levels[j, t + c] = top[c] + math.log(whole[c]) - log_det[c]
+            for a in range(q):
+                for c in range(L):
+                    moment[c] = 0.0
+                for m in range(M):
+                    for c in range(L):
+                        moment[c] += total[m, c] * u[a, m, c]
+                for c in range(L):
+                    mean[j, t + c, a] = at[c] = moment[c] / whole[c]
+                for m in range(M):
+                    for c in range(L):
+                        u[a, m, c] -= at[c]
+                for b in range(a + 1):
+                    for c in range(L):
+                        moment[c] = 0.0
+                    for m in range(M):
+                        for c in range(L):
+                            moment[c] += total[m, c] * u[a, m, c] * u[b, m, c]
+                    for c in range(L):
+                        covariance[j, t + c, a, b] = moment[c] / whole[c]
+                        covariance[j, t + c, b, a] = covariance[j, t + c, a, b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _of_level(  # type: ignore[no-untyped-def]
+    rows, base, j, t, L, beta, of_kept, own, room, total
+):
+    """Set the totals (M, L) to the log density of the rows of level j, at effects (Q, M, L)."""
+    Q, M = own.shape[:2]
+    K = rows.kinds.shape[0]
+    is_count, is_single = rows.is_count, rows.is_single
+    common, product, x, e, spare, linear, eta, odds = room
+    for c in range(L):
+        linear[c] = rows.constant[j]
+    for m in range(M):
+        for c in range(L):
+            total[m, c], product[m, c] = 0.0, 1.0
+        for a in range(Q):
+            slope = rows.slopes[j, a]
+            for c in range(L):
+                total[m, c] += slope * own[a, m, c]
+    highest = -math.inf
+    for k in range(K):
+        _at_nodes(rows.kinds[k], own, x, M, L)
+        for m in range(M):
+            for c in range(L):
+                highest = max(highest, x[m, c])
+            exponentials(x[m], common[k, m], spare, L)
+    size = 0.0  # of the log of the product, at most
+    for first in range(rows.ends[j], rows.ends[j + 1], SEGMENT):
+        n = min(SEGMENT, rows.ends[j + 1] - first)
+        top = -math.inf
+        for r in range(n):
+            predict(base, first + r, t, L, beta, of_kept, eta, r)
+            y = rows.wy[first + r]
+            for c in range(L):
+                linear[c] += y * eta[r, c]
+            for c in range(L):
+                top = max(top, eta[r, c])
+        grows = n * (max(top + highest, 0.0) + LOG_2)
+        is_common = K > 0 and grows < LARGEST
+        if not is_common:
+            grows = n * LOG_2
+        if is_single and not is_count and size + grows > LARGEST:
+            take_logarithms(product, total, e, spare, M, L)
+            size = 0.0
+        size += grows
+        for r in range(n):
+            i = first + r
+            if is_common:
+                exponentials(eta[r], odds[r], spare, L)
+                _add_common(
+                    is_count, is_single, odds, r, common, rows.kind[i], rows.weights[i], product,
+                    total, e, spare, M, L,
+                )  # fmt: skip
+            else:
+                _at_nodes(rows.z[:, i], own, x, M, L)
+                for m in range(M):
+                    for c in range(L):
+                        x[m, c] += eta[r, c]
+                _add_own(is_count, is_single, x, rows.weights[i], product, total, e, spare, M, L)
+    if is_single and not is_count:
+        take_logarithms(product, total, e, spare, M, L)
+    for m in range(M):
+        for c in range(L):
+            total[m, c] += linear[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

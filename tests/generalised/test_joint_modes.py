@@ -1,12 +1,14 @@
-"""Newton steps of all effects at once, level by level, are those of the whole system."""
+"""Steps and integrals level by level are those of the whole system and of every node."""
 
 import numpy as np
 import pytest
 
 import hierbayes as hb
 from hierbayes.bayes.generalised_density import generalised_target, start_of
+from hierbayes.generalised.chain_integrals import integrals
 from hierbayes.generalised.conditional import conditional
-from hierbayes.generalised.joint_modes import Effects, _Search
+from hierbayes.generalised.joint_modes import Effects, _Search, no_effects, places
+from hierbayes.generalised.row_sums import LevelIntegrals
 
 RNG = np.random.default_rng(2)
 G, H = np.repeat(np.arange(8), 5), np.tile(np.arange(5), 8)
@@ -18,14 +20,39 @@ RESPONSES = {
 }
 
 
-@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ x + (x | g) + (x | h)"])
-@pytest.mark.parametrize("family", RESPONSES)
-def test_steps_solve_the_whole_system(family, formula):
+def target_and_points(family, formula, T):
     data = {"y": RESPONSES[family], "x": X, "g": G, "h": H}
     model = hb.Model(formula, data, family)
     target = generalised_target(conditional(model.design, model.spec.family), model.spec.priors)
-    rows, T = target.rows, 3
-    at = target.points(start_of(target) + 0.2 * RNG.standard_normal((T, start_of(target).size)))
+    x = start_of(target) + 0.2 * RNG.standard_normal((T, start_of(target).size))
+    return target, target.points(x)
+
+
+FORMULAS = ["y ~ x + (x | g)", "y ~ x + (x | g) + (x | h)"]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("family", ["bernoulli", "poisson"])
+def test_integrals_and_moments_are_those_of_the_nodes(family, formula):
+    target, at = target_and_points(family, formula, 70)  # more than are worked on at once
+    rows = target.rows
+    found = places(rows, at, no_effects(rows, at.size))
+    moved = 0.3 * RNG.standard_normal((at.size, rows.n_kept))
+    there = rows.with_kept(at, found.effects.c + moved)
+    own = integrals(rows, there, found, 4, moved=moved)
+    assert isinstance(own, LevelIntegrals)
+    vars(rows)["sums"] = None
+    nodes = integrals(rows, there, found, 4, moved=moved)
+    np.testing.assert_allclose(own.log_levels, nodes.log_levels, rtol=1e-11)
+    for one, other in zip(own.moments(), nodes.moments(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("family", RESPONSES)
+def test_steps_solve_the_whole_system(family, formula):
+    target, at = target_and_points(family, formula, 3)
+    rows, T = target.rows, at.size
     u = 0.5 * RNG.standard_normal((8, T, 2))
     c = 0.5 * RNG.standard_normal((T, rows.n_kept))
     found = _Search(rows, at).around(Effects(u=(u,), c=c))
