@@ -69,7 +69,10 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.marginal_effects.effects import comparisons as comparisons
     from hierbayes.marginal_effects.effects import predictions as predictions
     from hierbayes.marginal_effects.effects import slopes as slopes
+    from hierbayes.marginal_means.effect_size import eff_size as eff_size
     from hierbayes.marginal_means.emmeans import emmeans as emmeans
+    from hierbayes.marginal_means.emtrends import emtrends as emtrends
+    from hierbayes.marginal_means.joint_tests import joint_tests as joint_tests
     from hierbayes.model.model import Model as Model
     from hierbayes.model.model import glmer as glmer
     from hierbayes.model.model import lmer as lmer
@@ -136,12 +139,15 @@ _LAZY = {
     "comparisons": "hierbayes.marginal_effects.effects",
     "drop1": "hierbayes.comparison.drop1",
     "confint": "hierbayes.intervals.confint",
+    "eff_size": "hierbayes.marginal_means.effect_size",
     "emmeans": "hierbayes.marginal_means.emmeans",
+    "emtrends": "hierbayes.marginal_means.emtrends",
     "exact_lrt": "hierbayes.comparison.exact_rlrt",
     "exact_rlrt": "hierbayes.comparison.exact_rlrt",
     "glmer": "hierbayes.model.model",
     "icc": "hierbayes.checks.r2",
     "influence": "hierbayes.checks.influence",
+    "joint_tests": "hierbayes.marginal_means.joint_tests",
     "likelihood_surface": "hierbayes.intervals.likelihood_surface",
     "lmer": "hierbayes.model.model",
     "load": "hierbayes.saving.loading",
@@ -211,12 +217,15 @@ __all__ = [
     "confint",
     "describe_dataset",
     "drop1",
+    "eff_size",
     "emmeans",
+    "emtrends",
     "exact_lrt",
     "exact_rlrt",
     "glmer",
     "icc",
     "influence",
+    "joint_tests",
     "likelihood_surface",
     "list_datasets",
     "lmer",

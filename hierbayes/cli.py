@@ -296,7 +296,7 @@ def emmeans(
         None if by is None else _names(by),
         contrasts="pairwise" if pairwise else None,
         ddf=ddf,  # type: ignore[arg-type]
-        adjust=adjust,  # type: ignore[arg-type]
+        adjust=adjust,
         level=level,
         type=type,  # type: ignore[arg-type]
         kind=kind,  # type: ignore[arg-type]

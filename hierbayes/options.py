@@ -22,7 +22,13 @@ ConfintMethod = Literal["wald", "profile", "bootstrap"]
 BootstrapKind = Literal["parametric", "residual", "cases"]
 BootstrapInterval = Literal["percentile", "basic", "bca"]
 Against = Literal["n", "se"]
-Adjust = Literal["tukey", "holm", "none"]
+Adjust = Literal[
+    "tukey", "mvt", "dunnettx", "scheffe", "sidak", "bonferroni", "holm", "hochberg", "hommel",
+    "fdr", "by", "none",
+]  # fmt: skip
+Side = Literal["two-sided", "<", ">"]
+MeanWeights = Literal["equal", "proportional", "outer", "cells", "flat"]
+GridTransform = Literal["response", "log", "log2", "log10", "sqrt", "inverse", "logit", "probit"]
 ContrastKind = Literal["difference", "ratio", "odds_ratio"]
 ComparisonKind = Literal["difference", "ratio", "odds_ratio", "risk_ratio"]
 Target = Literal["typical group", "observed groups", "new groups"]

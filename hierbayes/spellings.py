@@ -123,7 +123,7 @@ _SEARCH = "The search has nothing to set: it ends at an optimum that is proven, 
 
 _ARGUMENTS = (
     Argument("REML", "lme4, statsmodels", ("reml", "method"), _reml),
-    Argument("method", "nlme, glmmTMB", ("reml",), _reml),
+    Argument("method", "nlme, glmmTMB, emmeans", ("reml", "contrasts"), _reml),
     Argument("nAGQ", "lme4", ("n_quadrature",), _as_it_is),
     Argument("control", "lme4, brms", (), None, _SEARCH),
     Argument("start", "lme4", (), None, _SEARCH),
@@ -243,6 +243,23 @@ _ARGUMENTS = (
     Argument("wts", "marginaleffects", ("weights",), _as_it_is),
     Argument("vcov", "marginaleffects", ("ddf",), _as_it_is),
     Argument("pairwise", "emmeans", ("contrasts",)),
+    Argument("contr", "emmeans", ("contrasts",), _as_it_is),
+    Argument("trend", "emmeans", ("var",), _as_it_is),
+    Argument("p_adjust", "R", ("adjust",), _as_it_is),
+    Argument("padjust", "statsmodels", ("adjust",), _as_it_is),
+    Argument(
+        "infer",
+        "emmeans",
+        (),
+        None,
+        "Tables have tests and intervals; .test() and .confint() have one of them.",
+    ),
+    Argument(
+        "cross_adjust", "emmeans", (), None, "Each group is a family; by=[] makes one of them all."
+    ),
+    Argument(
+        "max_degree", "emmeans", (), None, "Slopes at several values of var (at=) show its curve."
+    ),
     Argument("se", "metafor", ("known_sd",)),
     Argument("vi", "metafor", ("known_sd",), None, "known_sd= takes the root of the variances."),
 )

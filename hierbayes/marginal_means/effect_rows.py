@@ -22,9 +22,11 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.errors import OptionError
 from hierbayes.families.observations import checked_observations, first_category
+from hierbayes.marginal_means.averaging import Averaging
 from hierbayes.marginal_means.effect_grid import EffectVariable, row_values
 from hierbayes.marginal_means.effect_means import EffectMeans, is_generalised
-from hierbayes.marginal_means.emmeans import MeanRows, mean_rows
+from hierbayes.marginal_means.emmeans_estimates import MeanRows
+from hierbayes.marginal_means.grid_quantities import averaged_rows
 from hierbayes.marginal_means.nesting import nesting
 from hierbayes.options import PredictionType, ResidualKind
 from hierbayes.prediction.posterior_predict import response_of
@@ -245,7 +247,8 @@ def _mean_rows_at(
     grid = reference_grid(fit, {**found.shown.at, one.name: values}, effects=effects)
     nested = nesting(fit, grid)
     specs = (one.name, *(other.name for other in found.shown.by))
-    rows = mean_rows(fit, grid, nested, specs=specs, by=())
+    averaging = Averaging.of(fit, grid, nested, specs=specs, by=(), weights="equal")
+    rows = averaged_rows(fit, averaging)
     codes = [other.codes(rows.labels[other.name]) for other in found.shown.by]
     curve = _curves(found, codes, n=len(rows.labels))
     return rows, curve, one.codes(rows.labels[one.name])

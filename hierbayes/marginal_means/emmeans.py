@@ -1,54 +1,47 @@
 """Estimated marginal means: what the fixed part predicts, averaged over a balanced grid.
 
-A mean is l'beta with l the average, with equal weights, of the grid's rows that share the values of
-``specs`` and ``by``. Random effects are left out: it is a mean for the typical group. A likelihood
-fit has t intervals with degrees of freedom of their own for every l; a posterior has l'beta in
-every draw.
+A mean is l'beta with l the average, with equal weights unless said, of the grid's rows that share
+the values of ``specs`` and ``by``. Random effects are left out: it is a mean for the typical group.
+A likelihood fit has t intervals with degrees of freedom of their own for every l; a posterior has
+l'beta in every draw. Averages of expected responses are made cell by cell before averaging, on
+request.
 
 Source: Searle, Speed & Milliken (1980), Am. Stat. 34:216; Lenth (2016), J. Stat. Softw. 69(1).
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise, product
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.families.observations import category_labels, checked_observations
 from hierbayes.intervals.linear_tests import own_ddf
-from hierbayes.intervals.satterthwaite import held_notes
-from hierbayes.marginal_means.emmeans_contrasts import ContrastRows, contrast_rows, no_contrasts
-from hierbayes.marginal_means.emmeans_estimates import (
-    FitEstimates,
-    MeanRows,
-    PosteriorEstimates,
-    Request,
+from hierbayes.marginal_means.emmeans_contrasts import Asked
+from hierbayes.marginal_means.emmeans_estimates import Request, mean_marginals
+from hierbayes.marginal_means.grid_quantities import averaged_cells, averaged_rows, regridded
+from hierbayes.marginal_means.marginal_table import (
+    Prepared,
+    check_options,
+    marginal_table,
+    prepared,
 )
-from hierbayes.marginal_means.emmeans_notes import grid_notes
-from hierbayes.marginal_means.nesting import Nesting, grid_means, nesting
 from hierbayes.marginal_means.response_scale import check_kind
-from hierbayes.options import Adjust, ContrastKind, Ddf, PredictionType, check_option
-from hierbayes.prediction.predict import check_type
-from hierbayes.prediction.reference_grid import (
-    ReferenceGrid,
-    is_estimable,
-    no_predictor,
-    reference_grid,
+from hierbayes.marginal_means.spellings import adjust_named
+from hierbayes.options import (
+    ContrastKind,
+    Ddf,
+    GridTransform,
+    IntervalKind,
+    MeanWeights,
+    PredictionType,
+    check_option,
 )
 from hierbayes.results.emmeans_table import EmmeansTable
 from hierbayes.results.fit import Fit
-from hierbayes.results.likelihood_fit import LikelihoodFit
-from hierbayes.results.posterior_fit import PosteriorFit
-from hierbayes.results.tidy import check_level
+from hierbayes.results.marginal_quantities import Marginals, Question
 from hierbayes.wording import shown
 
-SIGNS: dict[ContrastKind, str] = {"difference": "-", "ratio": "/", "odds_ratio": "/"}
 CATEGORY = "category"  # the column of ordered categories, as in predictions
-OVERALL = "1"  # the column of a mean that is over everything, as R calls it
 
 
 @checked_call("hb.emmeans")
@@ -57,14 +50,18 @@ def emmeans(
     specs: str | Iterable[str],
     by: str | Iterable[str] | None = None,
     *,
-    contrasts: Literal["pairwise"] | Mapping[str, Any] | Iterable[Any] | None = None,
+    contrasts: str | Mapping[str, Any] | Iterable[Any] | None = None,
     at: Mapping[str, Any] | None = None,
     ddf: Ddf | None = None,
-    adjust: Adjust | None = None,
+    adjust: str | None = None,
     level: float = 0.95,
     type: PredictionType = "link",
     kind: ContrastKind = "difference",
     bias_adjust: bool = False,
+    weights: MeanWeights | Iterable[float] = "equal",
+    cov_reduce: Any = "mean",
+    regrid: GridTransform | None = None,
+    interval: IntervalKind = "eti",
 ) -> EmmeansTable:
     """Estimate marginal means of predictors, and contrasts between them.
 
@@ -76,18 +73,23 @@ def emmeans(
         other factors are averaged over with equal weights; numbers stand at their mean (both
         values of a number that has two). An empty list gives the mean over everything. Of nested
         factors only the combinations in the data count, and rows say what they are nested in.
+        R's formulas are understood: ``"a * b"``, ``"a | b"``, ``"pairwise ~ a | b"``.
     by : str or list of str, optional
         Predictors whose values are kept apart: contrasts are made, and adjusted, within each.
-    contrasts : "pairwise", dict or list, optional
-        "pairwise" for all differences; a dict from a name to weights, one for each mean of a
-        group or as a dict from its label; a list of pairs ``("A", "B")`` for A - B.
+    contrasts : str, dict, list, array or DataFrame, optional
+        "pairwise" for all differences, or another family of emmeans ("trt.vs.ctrl", "consec",
+        "poly", "eff" ...); a dict from a name to weights, one for each mean of a group or as a
+        dict from its label; a list of pairs ``("A", "B")`` for A - B; a matrix of weights. The
+        table's method ``contrast`` has further options.
     at : dict, optional
         Values of predictors: ``{"Days": [0, 9]}``, or some of the levels of a factor.
     ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
         Degrees of freedom of a likelihood fit, "satterthwaite" when not given, of other families
         "normal".
-    adjust : {"tukey", "holm", "none"}
-        For several tests: Tukey for pairwise differences and none for others unless said.
+    adjust : str, optional
+        For several tests: "tukey", "mvt", "dunnettx", "scheffe", "sidak", "bonferroni", "holm",
+        "hochberg", "hommel", "fdr", "by" or "none". Each family of contrasts has its own: Tukey's
+        for pairwise differences, none for contrasts of your own.
     level : float
     type : {"link", "response", "probability"}
         Scale of the means, and of contrasts, which are differences there unless ``kind`` says
@@ -103,17 +105,32 @@ def emmeans(
         On the response scale, average over the groups that the random effects describe: the mean
         of all groups, where by default means are of a typical group. The sds of a likelihood fit
         count as known.
+    weights : {"equal", "proportional", "outer", "cells", "flat"} or list of numbers
+        How what is averaged over is weighed: alike; by the rows used with each combination, or
+        with each value alone; by the rows of each cell; alike over cells that have rows. Numbers
+        are for each combination averaged over, the first predictor fastest. Rows count as much as
+        the model's weights say.
+    cov_reduce : "mean", "median", "min", "max", "range", False, function or dict
+        What numbers stand at that ``at`` says nothing of; of several values as of levels. False
+        takes all values in the data; a dict goes by predictor.
+    regrid : {"response", "log", "log2", "log10", "sqrt", "inverse", "logit", "probit"}, optional
+        Carry every cell of the grid over before averaging: to its expected response, or to a
+        transform of that. By default linear predictors are averaged, then carried over.
+    interval : {"eti", "hdi"}
+        Of a posterior: equal-tailed or highest-density intervals.
 
     Returns
     -------
     EmmeansTable
-        ``.to_frame()`` for the means, ``.contrasts`` for the contrasts; NaN where the data do not
-        determine a mean (a combination of levels without rows in a model with interactions).
+        ``.to_frame()`` for the means, ``.contrasts`` for the contrasts, and the methods
+        ``contrast``, ``pairs``, ``test``, ``confint``, ``regrid`` and ``eff_size`` for more; NaN
+        where the data do not determine a mean (a combination of levels without rows in a model
+        with interactions).
 
     Raises
     ------
     OptionError
-        If a name is no predictor of the fixed part.
+        If a name is no predictor of the fixed part, or options do not go together.
     DataError
         If ``at`` has a level that is not in the data, or ``bias_adjust`` asks for the spread of a
         slope whose column is not in the fixed part.
@@ -136,83 +153,65 @@ def emmeans(
     [['period1 / period2', 2.7]]
     """
     ddf = own_ddf(fit) if ddf is None else ddf
-    _check_options(fit, ddf=ddf, adjust=adjust, level=level, type=type)
+    check_options(fit, "emmeans", ddf=ddf, level=level, type=type, interval=interval)
+    how = None if adjust is None else adjust_named(adjust)
+    if regrid is not None:
+        type = _regridded_type(regrid, type, kind)
     _check_scale(fit, type=type, kind=kind, bias_adjust=bias_adjust)
-    asked, groups = _names("specs", specs, some=False), () if by is None else _names("by", by)
-    _check_apart(asked, groups)
-    grid = reference_grid(fit, at, effects=bias_adjust)
-    for argument, names in (("specs", asked), ("by", groups)):
-        for name in names:
-            if name not in grid.names():
-                raise OptionError(f"{argument}: {no_predictor(fit, name, grid.names())}")
-    nested = nesting(fit, grid)
-    asked, groups = nested.with_nests(asked, groups), nested.with_nests(groups, asked)
-    rows = mean_rows(fit, grid, nested, specs=asked, by=groups)
-    asked = asked or (OVERALL,)
-    if type == "probability":
-        n_thresholds = checked_observations(fit.design, fit.response_family).max()
-        column = _category_column(rows.labels)
-        rows = rows.of_categories(category_labels(fit.design, int(n_thresholds) + 1), column)
-        groups = (*groups, column)
-    wanted, method = None, None
-    if contrasts is not None:
-        wanted = _wanted_contrasts(contrasts, rows, asked, sign=SIGNS[kind])
-        method = wanted[0].adjustment(adjust)
-    request = Request(ddf=ddf, level=level, on_link=type == "link", kind=kind)
-    weights = None if wanted is None else tuple(own.weights for own in wanted)
-    estimates: FitEstimates | PosteriorEstimates
-    if isinstance(fit, PosteriorFit):
-        estimates = PosteriorEstimates.of(fit, rows, weights=weights, request=request)
-    else:
-        estimates = FitEstimates.of(fit, rows, weights=weights, request=request)
-    table, words = None, ""
-    if wanted is not None and method is not None:
-        table = _contrast_table(rows, wanted, estimates, by=groups, method=method)
-        words = estimates.contrast_words(
-            method,
-            n_means=_from_to([own.weights.shape[1] for own in wanted if own.names]),
-            n_tests=_from_to([len(own.names) for own in wanted if own.names]),
-            grouped=bool(groups),
-        )
-    predictors = tuple(name for name in asked + groups if name in grid.names())
-    return EmmeansTable(
-        means=rows.labels.assign(**estimates.means()),
-        contrasts=table,
-        specs=asked,
-        by=groups,
-        notes=nested.words()
-        + grid_notes(
-            fit,
-            grid,
-            predictors,
-            nested=nested,
-            estimable=rows.estimable,
-            of_all_groups=bias_adjust,
-        )
-        + (held_notes(fit, ddf) if isinstance(fit, LikelihoodFit) else ()),
-        mean_words=estimates.mean_words(),
-        contrast_words=words,
-        level=level,
-        formula_text=fit.formula_text,
-        data_name=fit.data_name,
+    made = prepared(
+        fit, specs, by, contrasts, at=at, weights=weights, cov_reduce=cov_reduce,
+        effects=bias_adjust,
+    )  # fmt: skip
+    request = Request(ddf=ddf, on_link=type == "link", kind=kind, interval=interval)
+    marginals = _marginals(fit, made, request, regrid=regrid, of_categories=type == "probability")
+    return marginal_table(
+        fit,
+        made,
+        marginals,
+        Question(level=level),
+        contrasts=Asked(contrasts=made.contrasts, sign="/" if marginals.shows_exp else "-"),
+        adjust=how,
+        of_all_groups=bias_adjust,
     )
 
 
-def _check_options(fit: Fit, *, ddf: Any, adjust: Any, level: float, type: Any) -> None:
-    if not isinstance(fit, Fit):
-        found = fit.__class__.__name__
-        raise OptionError(f"emmeans is about a fit or a posterior; it got {found}.")
-    check_option("ddf", ddf, Ddf)
-    check_option("type", type, PredictionType)
-    check_type(type, fit.response_family)
-    if type == "count":
+def _regridded_type(regrid: Any, type: PredictionType, kind: ContrastKind) -> PredictionType:
+    check_option("regrid", regrid, GridTransform)
+    if regrid != "response" and (type == "response" or kind != "difference"):
+        given = "type='response'" if type == "response" else f"kind={kind!r}"
         raise OptionError(
-            "type='count': a marginal mean has no number of trials. type='response' is the share "
-            "of successes."
+            f"{given} with regrid={regrid!r}: means of the transform are wanted and of the "
+            "response, too. Leave one out; .pairs(type='response') shows differences of logs as "
+            "ratios."
         )
-    if adjust is not None:
-        check_option("adjust", adjust, Adjust)
-    check_level(level)
+    return "response" if type == "link" else type
+
+
+def _marginals(
+    fit: Fit, made: Prepared, request: Request, *, regrid: Any, of_categories: bool
+) -> Marginals:
+    """Means on the scale asked for, averaged before or after they are carried over."""
+    rows, cells, by = averaged_rows(fit, made.averaging), None, made.by
+    names, column = category_names(fit, rows.labels.columns) if of_categories else ((), "")
+    if regrid is not None:
+        cells = averaged_cells(
+            fit, made.averaging, ddf=request.ddf, interval=request.interval, transform=regrid,
+            n_categories=len(names),
+        )  # fmt: skip
+    if of_categories:
+        rows, by = rows.of_categories(names, column), (*by, column)
+    if cells is None:
+        return mean_marginals(fit, rows, request, specs=made.specs, by=by)
+    return regridded(fit, rows, cells, request, transform=regrid, specs=made.specs, by=by)
+
+
+def category_names(fit: Fit, taken: Iterable[str]) -> tuple[tuple[str, ...], str]:
+    """Names of the ordered categories, and of their column; no predictor is called so."""
+    n_thresholds = checked_observations(fit.design, fit.response_family).max()
+    column, others = CATEGORY, list(taken)
+    while column in others:
+        column += "_"
+    return tuple(category_labels(fit.design, int(n_thresholds) + 1)), column
 
 
 def _check_scale(fit: Fit, *, type: PredictionType, kind: ContrastKind, bias_adjust: bool) -> None:
@@ -223,124 +222,3 @@ def _check_scale(fit: Fit, *, type: PredictionType, kind: ContrastKind, bias_adj
     if type == "link" and (kind != "difference" or bias_adjust):
         given = "bias_adjust=True" if bias_adjust else f"kind={kind!r}"
         raise OptionError(f"{given} is about expected responses; add type='response'.")
-
-
-def _names(argument: str, given: Any, *, some: bool = True) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else given
-    if not isinstance(names, Iterable) or isinstance(names, Mapping):
-        raise OptionError(
-            f"{argument}={shown(given)} must be a predictor's name or a list of names."
-        )
-    names = tuple(names)
-    if some and not names:
-        raise OptionError(f"{argument}={shown(given)} names no predictor.")
-    for name in names:
-        if not isinstance(name, str):
-            raise OptionError(f"{argument}: {shown(name)} is not a predictor's name.")
-    if len(set(names)) < len(names):
-        raise OptionError(f"{argument}={shown(given)} names a predictor twice.")
-    return names
-
-
-def _check_apart(specs: tuple[str, ...], by: tuple[str, ...]) -> None:
-    both = [name for name in specs if name in by]
-    if both:
-        raise OptionError(f"{both[0]!r} stands in specs and in by; leave it out of one.")
-
-
-def _category_column(labels: pd.DataFrame) -> str:
-    """Name the column of categories; no predictor of the table is called so."""
-    name = CATEGORY
-    while name in labels:
-        name += "_"
-    return name
-
-
-def _values(grid: ReferenceGrid, name: str) -> tuple[Any, ...]:
-    return next(p.values for p in grid.predictors if p.name == name)
-
-
-def mean_rows(
-    fit: Fit, grid: ReferenceGrid, nested: Nesting, *, specs: tuple[str, ...], by: tuple[str, ...]
-) -> MeanRows:
-    """Average the grid over every predictor that is not wanted, innermost ones first."""
-    wanted = specs + by
-    axes = list(grid.names()[::-1])  # of the grid as an array
-    over = [name for name in axes if name not in wanted]
-    over.sort(key=lambda name: -len(nested.nests.get(name, ())))
-    left = [name for name in axes if name in wanted]
-    order = [left.index(name) for name in reversed(wanted)]
-    p = grid.X.shape[1]
-    columns = np.column_stack([grid.X, grid.offset, *grid.z])
-    values = columns.reshape(*grid.shape, columns.shape[1])
-    means, exists = grid_means(values, nested.exists, axes=axes, order=over)
-    exists = exists.transpose(order).ravel()
-    means = means.transpose(*order, len(order)).reshape(-1, columns.shape[1])[exists]
-    combinations = list(product(*(_values(grid, name) for name in reversed(wanted))))
-    labels = pd.DataFrame(
-        [values[::-1] for values, own in zip(combinations, exists, strict=True) if own],
-        columns=list(wanted),
-    )
-    if not specs:
-        labels = pd.DataFrame({OVERALL: ["overall"] * means.shape[0], **labels})
-    X = means[:, :p]
-    return MeanRows(
-        labels=labels,
-        groups=_groups(labels, by),
-        L=X[:, fit.kept],
-        offset=means[:, p],
-        estimable=is_estimable(X, fit.design.X, fit.identified),
-        z=_parts(means[:, p + 1 :], [z.shape[1] for z in grid.z]),
-    )
-
-
-def _parts(columns: FloatArray, sizes: list[int]) -> tuple[FloatArray, ...]:
-    ends = np.cumsum([0, *sizes]).tolist()
-    return tuple(columns[:, a:b] for a, b in pairwise(ends))
-
-
-def _groups(labels: pd.DataFrame, by: tuple[str, ...]) -> tuple[slice, ...]:
-    """Rows of the means that share the values of ``by``; they stand together."""
-    keys = list(labels[list(by)].itertuples(index=False, name=None)) if by else [()] * len(labels)
-    starts = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
-    return tuple(slice(a, b) for a, b in pairwise([*starts, len(keys)]))
-
-
-def _wanted_contrasts(
-    contrasts: Any, rows: MeanRows, specs: tuple[str, ...], *, sign: str
-) -> tuple[ContrastRows, ...]:
-    """Read the contrasts for each group; one mean alone has no pairs where others have some."""
-    labels = [rows.labels[list(specs)].iloc[group] for group in rows.groups]
-    several = any(len(own) > 1 for own in labels)
-    return tuple(
-        no_contrasts(len(own))
-        if isinstance(contrasts, str) and contrasts == "pairwise" and several and len(own) == 1
-        else contrast_rows(contrasts, own, sign=sign)
-        for own in labels
-    )
-
-
-def _from_to(counts: list[int]) -> str:
-    """Write how many there are in every group: ``3``, or ``2 to 3`` where groups differ."""
-    return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-
-
-def _contrast_table(
-    rows: MeanRows,
-    wanted: tuple[ContrastRows, ...],
-    estimates: FitEstimates | PosteriorEstimates,
-    *,
-    by: tuple[str, ...],
-    method: Adjust,
-) -> pd.DataFrame:
-    """Contrasts within each combination of ``by``, one family each."""
-    parts = []
-    for place, (group, own) in enumerate(zip(rows.groups, wanted, strict=True)):
-        if not own.names:
-            continue
-        found = estimates.contrasts(place, method=method)
-        part = pd.DataFrame({"contrast": list(own.names), **found})
-        for column, name in enumerate(by):
-            part.insert(column, name, rows.labels[name].iloc[group.start])
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)

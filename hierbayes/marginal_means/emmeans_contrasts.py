@@ -1,7 +1,6 @@
 """Which contrasts between marginal means are asked for, as rows of weights with names."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,93 +9,126 @@ import pandas as pd
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.values import reads_as_number
 from hierbayes.errors import OptionError
-from hierbayes.options import Adjust
+from hierbayes.marginal_means.contrast_families import (
+    NAMES,
+    Contrasts,
+    family,
+    is_family,
+    known_family,
+)
 from hierbayes.wording import did_you_mean, shown
 
 
 @record
-class ContrastRows:
-    """Contrasts within one group of means.
+class Asked:
+    """Which contrasts are wanted.
 
     Attributes
     ----------
-    names : of the contrasts
-    weights : array, shape (c, k), one weight a mean
-    all_pairs : whether these are all pairwise differences
+    contrasts : name of a family, dict, list or matrix, see ``emmeans``
+    ref : the control, or several, by their values; None for the family's own
+    reverse : whether differences are taken the other way round
+    sign : between the two sides of a difference
     """
 
-    names: tuple[str, ...]
-    weights: FloatArray
-    all_pairs: bool = False
-
-    def adjustment(self, asked: Adjust | None) -> Adjust:
-        """Return the adjustment for several tests: Tukey for all pairs, none for others.
-
-        Raises
-        ------
-        OptionError
-            For Tukey's method of other contrasts.
-        """
-        if asked is None:
-            return "tukey" if self.all_pairs else "none"
-        if asked == "tukey" and not self.all_pairs:
-            raise OptionError(
-                "adjust='tukey' is for contrasts='pairwise', all differences of the means; use "
-                "adjust='holm' for contrasts of your own."
-            )
-        return asked
+    contrasts: Any
+    ref: Any = None
+    reverse: bool = False
+    sign: str = "-"
 
 
-def contrast_rows(asked: Any, values: pd.DataFrame, *, sign: str = "-") -> ContrastRows:
-    """Read the argument ``contrasts``.
+def contrast_rows(asked: Asked, values: pd.DataFrame, *, plain: bool = False) -> Contrasts:
+    """Read what contrasts are asked for.
 
     Parameters
     ----------
-    asked : "pairwise", dict or list, see ``emmeans``
+    asked : the contrasts
     values : the values of the means of one group, one row a mean
-    sign : between the two means of a pair
+    plain : whether numbers stand without the name of their column
     """
-    labels = _labels(values)
-    if isinstance(asked, str):
-        if asked != "pairwise":
-            hint = did_you_mean(asked, ["pairwise"])
+    labels = _labels(values) if not plain else [_text(value) for value in values.iloc[:, 0]]
+    given, places = asked.contrasts, _places(values, labels)
+    if isinstance(given, str):
+        if not is_family(given):
+            hint = did_you_mean(given, NAMES)
             raise OptionError(
-                f"contrasts={shown(asked)} must be 'pairwise', a dict of weights or a list of pairs"
-                f"{hint}"
+                f"contrasts={shown(given)} must be a family such as 'pairwise', a dict of weights "
+                f"or a list of pairs{hint}"
             )
-        if len(labels) < 2:
-            raise OptionError(
-                f"contrasts='pairwise' needs two means or more; {', '.join(values.columns)} has "
-                "one. Give values by at=, for example at={'x': [0, 1]}."
-            )
-        pairs = list(combinations(range(len(labels)), 2))
-        return ContrastRows(
-            names=_pair_names(pairs, labels, sign),
-            weights=_differences(pairs, len(labels)),
-            all_pairs=True,
-        )
-    places = _places(values, labels)
-    if isinstance(asked, Mapping):
+        _check_several(given, values)
+        ref = None if asked.ref is None else _references(asked.ref, places)
+        if ref is not None and len(ref) == len(labels):
+            raise OptionError("ref= names every mean, so none is left to compare.")
+        return family(given, labels, ref=ref, reverse=asked.reverse, sign=asked.sign)
+    if asked.ref is not None or asked.reverse:
+        what = "ref=" if asked.ref is not None else "reverse=True"
+        raise OptionError(f"{what} is for contrasts by name, such as 'trt.vs.ctrl'.")
+    return _own(given, labels, places, sign=asked.sign)
+
+
+def _own(given: Any, labels: list[str], places: dict[str, int], *, sign: str) -> Contrasts:
+    """Read contrasts of the user's own."""
+    matrix = _matrix(given, len(labels))
+    if matrix is not None:
+        given = matrix
+    if isinstance(given, Mapping):
         weights = [
-            _weights(str(name), given, places, n_means=len(labels)) for name, given in asked.items()
+            _weights(str(name), own, places, n_means=len(labels)) for name, own in given.items()
         ]
-        names = tuple(str(name) for name in asked)
-    elif isinstance(asked, Iterable):
-        pairs = [_pair(given, places) for given in asked]
+        names = tuple(str(name) for name in given)
+    elif isinstance(given, Iterable):
+        pairs = [_pair(own, places) for own in given]
         weights = list(_differences(pairs, len(labels)))
         names = _pair_names(pairs, labels, sign)
     else:
         raise OptionError(
-            f"contrasts={shown(asked)} must be 'pairwise', a dict of weights or a list of pairs."
+            f"contrasts={shown(given)} must be 'pairwise', a dict of weights or a list of pairs."
         )
     if not names:
-        raise OptionError(f"contrasts={shown(asked)} asks for no contrast.")
-    return ContrastRows(names=names, weights=np.array(weights))
+        raise OptionError(f"contrasts={shown(given)} asks for no contrast.")
+    return Contrasts(names=names, weights=np.array(weights))
 
 
-def no_contrasts(n_means: int) -> ContrastRows:
+def _matrix(given: Any, n_means: int) -> dict[str, Any] | None:
+    """Contrasts as a matrix: rows of an array, or columns of a frame with a row a mean."""
+    if isinstance(given, pd.DataFrame) and len(given) == n_means and n_means > 1:
+        return {str(name): given[name].tolist() for name in given}
+    is_array = isinstance(given, np.ndarray) and given.ndim == 2
+    if is_array and given.shape[1] == n_means and np.issubdtype(given.dtype, np.number):
+        return {f"contrast {i + 1}": row.tolist() for i, row in enumerate(given)}
+    return None
+
+
+def _check_several(name: str, values: pd.DataFrame) -> None:
+    if len(values) < 2 and known_family(name) != "identity":
+        raise OptionError(
+            f"contrasts={name!r} needs two means or more; {', '.join(values.columns)} has "
+            "one. Give values by at=, for example at={'x': [0, 1]}."
+        )
+
+
+def _references(given: Any, places: dict[str, int]) -> list[int]:
+    several = given if isinstance(given, list) else [given]
+    found = []
+    for one in several:
+        parts = one if isinstance(one, tuple) else (one,)
+        text = " ".join(_text(part) for part in parts)
+        if text not in places:
+            first = (
+                " Controls go by their values; the first, second, ... mean is "
+                "contrasts='trt.vs.ctrl1', 'trt.vs.ctrl2', ..."
+                if isinstance(one, int)
+                else ""
+            )
+            hint = did_you_mean(text, list(places))
+            raise OptionError(f"ref: there is no mean {text!r}{hint}{first}")
+        found.append(places[text])
+    return list(dict.fromkeys(found))
+
+
+def no_contrasts(n_means: int) -> Contrasts:
     """Return no contrast of a group of means."""
-    return ContrastRows(names=(), weights=np.zeros((0, n_means)), all_pairs=True)
+    return Contrasts(names=(), weights=np.zeros((0, n_means)))
 
 
 def _labels(values: pd.DataFrame) -> list[str]:

@@ -1,29 +1,37 @@
-"""Marginal means and contrasts with their uncertainty, from a likelihood fit or from draws.
+"""Marginal means as quantities, of a likelihood fit or of draws, and what their numbers are.
 
-Both give the same columns. Rows that are not estimable, and contrasts with a weight on one, are
-NaN.
+A mean on the link scale is l'beta. On the scale of the response it is tested and has its interval
+as the linear predictor, and is carried over; the mean number or the probability of an ordered
+category is tested as the logit of its place between the ends. Contrasts are differences on the
+scale that was asked for.
 """
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Self
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
+from scipy.special import expit, logit
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.families.mean_ends import check_means, eta_ends
-from hierbayes.intervals.linear_tests import row_tests
-from hierbayes.marginal_means.adjustment import adjusted_p, adjusted_quantile
 from hierbayes.marginal_means.response_scale import ResponseScale
-from hierbayes.options import Adjust, ContrastKind, Ddf
-from hierbayes.prediction.generalised_predict import limits_between
+from hierbayes.options import Adjust, ContrastKind, Ddf, IntervalKind
 from hierbayes.prediction.posterior_predict import response_of
-from hierbayes.results.chains import credible_interval
+from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.marginal_quantities import (
+    EXPONENTIAL,
+    Carried,
+    DrawQuantities,
+    Family,
+    FitQuantities,
+    Marginals,
+    Quantities,
+    Question,
+)
 from hierbayes.results.posterior_fit import PosteriorFit
 
 DDF_WORDS: dict[Ddf, str] = {
@@ -37,7 +45,7 @@ RATIO_WORDS: dict[ContrastKind, str] = {
     "ratio": "Ratios, with tests and intervals of their logs. ",
     "odds_ratio": "Odds ratios, with tests and intervals of their logs. ",
 }
-Columns = dict[str, FloatArray]
+LINK_RATIOS: dict[str, ContrastKind] = {"log": "ratio", "logit": "odds_ratio"}
 
 
 @record
@@ -102,209 +110,144 @@ class MeanRows:
 
 @record
 class Request:
-    """How means are to be given: degrees of freedom, level and scale, and what contrasts are."""
+    """How means are to be given: degrees of freedom and scale, what contrasts are, intervals."""
 
     ddf: Ddf
-    level: float
     on_link: bool
     kind: ContrastKind
+    interval: IntervalKind = "eti"
 
 
-def _with_contrasts(
-    rows: MeanRows, weights: tuple[FloatArray, ...]
-) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Rows of the means and below them of the contrasts of every group."""
-    pairs = list(zip(rows.groups, weights, strict=True))
-    L = np.vstack([rows.L, *(own @ rows.L[group] for group, own in pairs)])
-    offset = np.concatenate([rows.offset, *(own @ rows.offset[group] for group, own in pairs)])
-    known = [~((own != 0) & ~rows.estimable[group]).any(axis=1) for group, own in pairs]
-    return L, offset, np.concatenate([rows.estimable, *known])
+def mean_marginals(
+    fit: Fit, rows: MeanRows, request: Request, *, specs: tuple[str, ...], by: tuple[str, ...]
+) -> Marginals:
+    """Return the means of rows with what they are contrasted by."""
+    scale = scale_words(fit, rows, on_link=request.on_link)
+    on_response = bool(scale) and not request.on_link
+    carried: Carried | None = None
+    response: Carried | None = None
+    tested: Quantities
+    contrasted: Quantities
+    if isinstance(fit, PosteriorFit):
+        tested, contrasted, response = _draws(fit, rows, request)
+    elif isinstance(fit, GeneralisedFit) and on_response:
+        tested, carried, contrasted = _on_response(fit, rows, request)
+    else:
+        tested = contrasted = on_link(fit, rows, ddf=request.ddf)
+        if isinstance(fit, GeneralisedFit) and not fit.response_family.is_ordinal:
+            response = _carried_over(*response_curve(fit, rows, "difference"))
+    exp: ContrastKind | None = None if request.kind == "difference" else request.kind
+    if not on_response and scale:
+        exp = LINK_RATIOS.get(fit.link)
+    return Marginals(
+        labels=rows.labels,
+        specs=specs,
+        by=by,
+        groups=rows.groups,
+        tested=tested,
+        carried=carried,
+        response=carried if response is None else response,
+        contrasted=contrasted,
+        exp_of_difference=exp,
+        shows_exp=on_response and exp is not None,
+        scale=scale,
+        family=Family(adjust="none", n_means=tuple(g.stop - g.start for g in rows.groups)),
+    )
 
 
-def _columns(found: Columns, names: tuple[str, ...], *, half: FloatArray) -> Columns:
-    """Columns of a table, the limits of intervals of a half width last."""
-    columns = {name: found[name] for name in names}
-    limits = {"conf_low": found["estimate"] - half, "conf_high": found["estimate"] + half}
-    return columns | limits
+def scale_words(fit: Fit, rows: MeanRows, *, on_link: bool) -> str:
+    """Say where the numbers live; nothing where there is one scale only."""
+    if has_one_scale(fit):
+        return ""
+    if on_link:
+        return f"on the scale of the {fit.link} link"
+    return "on the response scale" if rows.category is None else "on the probability scale"
 
 
-@record
-class FitEstimates:
-    """Tests of all means, then of all contrasts group by group, made in one go.
+def has_one_scale(fit: Fit) -> bool:
+    """Whether the linear predictor is the expected response."""
+    if isinstance(fit, PosteriorFit):
+        return fit.predictor_is_expectation
+    return not isinstance(fit, GeneralisedFit)
 
-    The degrees of freedom of all rows share what costs most, the Hessian of the deviance.
-    ``limits`` are those of means on the scale of the response: those of eta, carried over.
-    """
 
-    fit: LikelihoodFit
-    tests: Columns
-    rows: MeanRows
-    weights: tuple[FloatArray, ...] | None
-    ddf: Ddf
-    level: float
-    limits: tuple[FloatArray, FloatArray] | None = None
-    scale: ResponseScale | None = None
+def on_link(fit: LikelihoodFit, rows: MeanRows, *, ddf: Ddf) -> FitQuantities:
+    """Return the linear predictors of rows."""
+    eta = np.where(rows.estimable, rows.L @ fit.beta + rows.offset, np.nan)
+    return FitQuantities(
+        fit=fit, ddf=ddf, values=eta, gradient=rows.L, further=np.empty((eta.size, 0))
+    )
 
-    @classmethod
-    def of(
-        cls,
-        fit: LikelihoodFit,
-        rows: MeanRows,
-        *,
-        weights: tuple[FloatArray, ...] | None,
-        request: Request,
-    ) -> Self:
-        """Test the means, and contrasts ``weights`` (c, k) between those of each group of k."""
-        L, offset, known = rows.L, rows.offset, rows.estimable
-        if weights is not None:
-            L, offset, known = _with_contrasts(rows, weights)
-        if not request.on_link and isinstance(fit, GeneralisedFit):
-            return cls._on_response(fit, rows, weights=weights, request=request)
-        found = row_tests(fit, L[known], ddf=request.ddf, rhs=-offset[known])
-        columns = {
-            "estimate": found.estimate + offset[known],
-            "std_error": found.std_error,
-            "df": found.df,
-            "statistic": found.statistic,
-            "p_value": found.p_value,
-        }
-        tests = {name: np.full(known.shape, np.nan) for name in columns}
-        for name, values in columns.items():
-            tests[name][known] = values
-        return cls(
-            fit=fit, tests=tests, rows=rows, weights=weights, ddf=request.ddf, level=request.level
-        )
 
-    @classmethod
-    def _on_response(
-        cls,
-        fit: GeneralisedFit,
-        rows: MeanRows,
-        *,
-        weights: tuple[FloatArray, ...] | None,
-        request: Request,
-    ) -> Self:
-        """Give expected responses of the means and their differences, by the delta method."""
-        curve = _Curve(fit=fit, category=rows.category)
-        scale = ResponseScale(
-            expected=curve.values,
-            family=fit.response_family,
-            kind=request.kind,
-            spread=rows.spread(fit.effect_roots),
-        )
-        eta = np.where(rows.estimable, rows.L @ fit.beta + rows.offset, np.nan)
-        check_means(fit.response_family, eta)
-        mu, contrasted = scale.means(eta), np.nan_to_num(scale.contrasted(eta))
-        slopes = scale.slopes(eta, curve.slopes)
-        G, H = (  # in beta and thresholds
-            np.hstack([slope[:, :1] * rows.L, slope[:, 1:]]) for slope in map(np.nan_to_num, slopes)
-        )
-        estimate, gradient = [mu], [G]
-        for group, own in zip(rows.groups, weights or (), strict=weights is not None):
-            lost = ((own != 0) & ~rows.estimable[group]).any(axis=1)
-            estimate.append(np.where(lost, np.nan, own @ contrasted[group]))
-            gradient.append(own @ H[group])
-        values = np.concatenate(estimate)
-        se = np.sqrt(((np.vstack(gradient) @ fit.fixed_root) ** 2).sum(axis=1))
-        se = np.where(np.isnan(values), np.nan, se)
-        tested = request.ddf != "none"
-        tests = {
-            "estimate": values,
-            "std_error": se,
-            "df": np.where(np.isnan(values) | (not tested), np.nan, np.inf),
-            "statistic": values / se,
-            "p_value": 2 * ndtr(-np.abs(values / se)) if tested else np.full(se.shape, np.nan),
-        }
-        if fit.response_family.is_ordinal:
-            low, high = curve.ends
-            sd = se[: mu.size]
-            ends = limits_between(mu, sd, low=low, high=high, level=request.level)
-        else:
-            sd = np.sqrt(((rows.L @ fit.vcov_root) ** 2).sum(axis=1))
-            half = ndtri((1 + request.level) / 2) * sd
-            limits = np.clip([eta - half, eta + half], *eta_ends(fit.response_family))
-            below, above = np.sort([scale.means(limit) for limit in limits], axis=0)
-            ends = below, above
-        return cls(
-            fit=fit,
-            tests=tests,
-            rows=rows,
-            weights=weights,
-            ddf=request.ddf,
-            level=request.level,
-            limits=ends,
-            scale=scale,
-        )
+def _on_response(
+    fit: GeneralisedFit, rows: MeanRows, request: Request
+) -> tuple[FitQuantities, Carried, FitQuantities]:
+    """Return what means are tested as, how they are shown, and what is contrasted."""
+    curve, scale = response_curve(fit, rows, request.kind)
+    eta = on_link(fit, rows, ddf=request.ddf)
+    check_means(fit.response_family, eta.values)
+    of_means, of_contrasts = map(np.nan_to_num, scale.slopes(eta.values, curve.slopes))
+    contrasted = _sloped(eta, scale.contrasted(eta.values), of_contrasts)
+    if not fit.response_family.is_ordinal:
+        return eta, _carried_over(curve, scale), contrasted
+    low, high = curve.ends
+    mu = scale.means(eta.values)
+    place = (mu - low) / (high - low)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a probability that is 0 or 1 in doubles
+        steepness = 1 / ((high - low) * place * (1 - place))[:, None]
+        tested = _sloped(eta, logit(place), np.nan_to_num(steepness) * of_means)
+    between = Carried(
+        lambda q: low + (high - low) * expit(q),
+        lambda q: (high - low) * expit(q) * expit(-q),
+    )
+    return tested, between, contrasted
 
-    def means(self) -> Columns:
-        """Columns of the table of means."""
-        found = {name: values[: len(self.rows.labels)] for name, values in self.tests.items()}
-        if self.limits is not None:
-            columns = {name: found[name] for name in ("estimate", "std_error", "df")}
-            return columns | dict(zip(("conf_low", "conf_high"), self.limits, strict=True))
-        quantile = adjusted_quantile(
-            found["df"], level=self.level, method="none", n_means=1, n_tests=1
-        )
-        return _columns(found, ("estimate", "std_error", "df"), half=quantile * found["std_error"])
 
-    def contrasts(self, group: int, *, method: Adjust) -> Columns:
-        """Columns of the contrasts of a group of means, one family."""
-        assert self.weights is not None
-        count, n_means = self.weights[group].shape
-        start = len(self.rows.labels) + sum(own.shape[0] for own in self.weights[:group])
-        found = {name: values[start : start + count] for name, values in self.tests.items()}
-        known = ~np.isnan(found["estimate"])
-        p_value = adjusted_p(
-            found["p_value"], found["statistic"], found["df"], method=method, n_means=n_means
-        )
-        half = np.full(count, np.nan)
-        half[known] = found["std_error"][known] * adjusted_quantile(
-            found["df"][known],
-            level=self.level,
-            method=method,
-            n_means=n_means,
-            n_tests=int(known.sum()),
-        )
-        names = ("estimate", "std_error", "df", "statistic", "p_value")
-        columns = _columns(found | {"p_value": p_value}, names, half=half)
-        if self.scale is None:
-            return columns
-        ends = ("estimate", "conf_low", "conf_high")
-        shown = {name: self.scale.shown(columns[name]) for name in ends}
-        if self.scale.kind != "difference":
-            shown["std_error"] = shown["estimate"] * columns["std_error"]
-        return columns | shown
+def response_curve(
+    fit: GeneralisedFit, rows: MeanRows, kind: ContrastKind
+) -> tuple["ResponseCurve", ResponseScale]:
+    """Return expected responses of rows as functions of eta."""
+    curve = ResponseCurve(fit=fit, category=rows.category)
+    scale = ResponseScale(
+        expected=curve.values,
+        family=fit.response_family,
+        kind=kind,
+        spread=rows.spread(fit.effect_roots),
+    )
+    return curve, scale
 
-    def mean_words(self) -> str:
-        """Say what the intervals of the means are."""
-        return f"{self.level:.0%} confidence intervals; {self._ddf_words()}."
 
-    def contrast_words(self, method: Adjust, *, n_means: str, n_tests: str, grouped: bool) -> str:
-        """Say what the tests and intervals of the contrasts are."""
-        how = {
-            "tukey": f"adjusted by Tukey's method for comparing {n_means} means",
-            "holm": f"p adjusted by Holm's method for {n_tests} tests, intervals by Bonferroni's",
-            "none": "not adjusted for several tests",
-        }[method]
-        family = " within each group" if grouped and method != "none" else ""
-        kind: ContrastKind = "difference" if self.scale is None else self.scale.kind
-        return (
-            f"{RATIO_WORDS[kind]}{self.level:.0%} confidence intervals, {how}{family}; "
-            f"{self._ddf_words()}."
-        )
+def response_values(fit: GeneralisedFit, rows: MeanRows, *, ddf: Ddf) -> FitQuantities:
+    """Return expected responses of rows as quantities of their own."""
+    curve, scale = response_curve(fit, rows, "difference")
+    eta = on_link(fit, rows, ddf=ddf)
+    check_means(fit.response_family, eta.values)
+    slopes = np.nan_to_num(scale.slopes(eta.values, curve.slopes)[0])
+    return _sloped(eta, scale.means(eta.values), slopes)
 
-    def _ddf_words(self) -> str:
-        if self.fit.is_linear_model and self.ddf in ("satterthwaite", "kenward-roger"):
-            return "residual degrees of freedom"
-        scale = ""
-        if isinstance(self.fit, GeneralisedFit):
-            scale = f", on the scale of the {self.fit.link} link"
-            scale = scale if self.limits is None else f", {_scale_words(self.rows)}"
-        return f"{DDF_WORDS[self.ddf]}{scale}"
+
+def _sloped(eta: FitQuantities, values: FloatArray, slopes: FloatArray) -> FitQuantities:
+    """Return functions of eta with derivatives in it and in K thresholds, (r, 1 + K)."""
+    return FitQuantities(
+        fit=eta.fit,
+        ddf=eta.ddf,
+        values=values,
+        gradient=np.hstack([slopes[:, :1] * eta.gradient, slopes[:, 1:]]),
+        further=eta.further,
+    )
+
+
+def _carried_over(curve: "ResponseCurve", scale: ResponseScale) -> Carried:
+    ends = eta_ends(scale.family)
+
+    def to(eta: FloatArray) -> FloatArray:
+        return scale.means(np.clip(eta, *ends))
+
+    return Carried(to, lambda eta: scale.slopes(eta, curve.slopes)[0][:, 0])
 
 
 @record
-class _Curve:
+class ResponseCurve:
     """The expected response at eta, or the probability of a row's category, with derivatives."""
 
     fit: GeneralisedFit
@@ -335,11 +278,6 @@ class _Curve:
         return np.asarray(np.take_along_axis(slopes, self.category[:, None, None], axis=1)[:, 0])
 
 
-def _scale_words(rows: MeanRows) -> str:
-    scale = "response" if rows.category is None else "probability"
-    return f"on the {scale} scale"
-
-
 def _expected(
     fit: PosteriorFit, flat: FlatDraws, category: IntArray | None, eta: FloatArray
 ) -> FloatArray:
@@ -351,104 +289,164 @@ def _expected(
     return np.asarray(np.take_along_axis(shares, category[None, :, None], axis=2)[..., 0])
 
 
-@record
-class PosteriorEstimates:
-    """Draws (S, r) of the means, and the weights of contrasts between those of a group.
+def _draws(
+    fit: PosteriorFit, rows: MeanRows, request: Request
+) -> tuple[DrawQuantities, DrawQuantities, Carried | None]:
+    """Draws of the means, and of what contrasts are differences of; and the response of these."""
+    flat = flat_draws(fit.draws, fit.design)
+    eta = flat.beta @ rows.L.T + rows.offset
+    eta[:, ~rows.estimable] = np.nan
+    values = DrawQuantities(fit=fit, draws=eta, interval=request.interval)
+    if fit.predictor_is_expectation:
+        return values, values, None
+    response = draw_scale(fit, rows, flat, request.kind)
+    if request.on_link:
+        return values, values, Carried(response.means, np.ones_like)
+    means, contrasted = response.means(eta), response.contrasted(eta)
+    return (
+        DrawQuantities(fit=fit, draws=means, interval=request.interval),
+        DrawQuantities(fit=fit, draws=contrasted, interval=request.interval),
+        None,
+    )
 
-    ``contrasted`` (S, r) is what contrasts are differences of, on the scale of ``response``.
-    """
 
-    draws: FloatArray
-    contrasted: FloatArray
-    groups: tuple[slice, ...]
-    weights: tuple[FloatArray, ...] | None
-    level: float
-    scale: str
-    response: ResponseScale | None
+def draw_scale(
+    fit: PosteriorFit, rows: MeanRows, flat: FlatDraws, kind: ContrastKind
+) -> ResponseScale:
+    """Return expected responses of rows, draw by draw, as functions of eta (S, r)."""
+    return ResponseScale(
+        expected=partial(_expected, fit, flat, rows.category),
+        family=fit.response_family,
+        kind=kind,
+        spread=rows.spread(flat.roots),
+    )
 
-    @classmethod
-    def of(
-        cls,
-        fit: PosteriorFit,
-        rows: MeanRows,
-        *,
-        weights: tuple[FloatArray, ...] | None,
-        request: Request,
-    ) -> Self:
-        """Draw the means; there are no degrees of freedom, and contrasts come from the draws."""
-        flat = flat_draws(fit.draws, fit.design)
-        values = flat.beta @ rows.L.T + rows.offset
-        values[:, ~rows.estimable] = np.nan
-        scale, response, contrasted = "", None, values
-        if not fit.predictor_is_expectation:
-            scale = f" on the scale of the {fit.link} link"
-            if not request.on_link:
-                scale = f" {_scale_words(rows)}"
-                response = ResponseScale(
-                    expected=partial(_expected, fit, flat, rows.category),
-                    family=fit.response_family,
-                    kind=request.kind,
-                    spread=rows.spread(flat.roots),
-                )
-                contrasted, values = response.contrasted(values), response.means(values)
-        return cls(
-            draws=values,
-            contrasted=contrasted,
-            groups=rows.groups,
-            weights=weights,
-            level=request.level,
-            scale=scale,
-            response=response,
-        )
 
-    def means(self) -> Columns:
-        """Columns of the table of means."""
-        return self._summaries(self.draws)
+def shown_exp(marginals: Marginals) -> Carried | None:
+    """How differences are shown."""
+    return EXPONENTIAL if marginals.shows_exp else None
 
-    def contrasts(self, group: int, *, method: Adjust) -> Columns:
-        """Columns of the contrasts of a group of means; nothing is adjusted."""
-        del method
-        assert self.weights is not None
-        own, weights = self.contrasted[:, self.groups[group]], self.weights[group]
-        values = np.nan_to_num(own) @ weights.T
-        if self.response is not None:
-            values = self.response.shown(values)
-        values[:, ((weights != 0) & np.isnan(own[0])).any(axis=1)] = np.nan
-        found = self._summaries(values)
-        none = np.full(weights.shape[0], np.nan)
-        return {
-            "estimate": found["estimate"],
-            "std_error": found["std_error"],
-            "df": none,
-            "statistic": none,
-            "p_value": none,
-            "conf_low": found["conf_low"],
-            "conf_high": found["conf_high"],
-        }
 
-    def _summaries(self, values: FloatArray) -> Columns:
-        interval = credible_interval(values, self.level, "eti")
-        return {
-            "estimate": values.mean(axis=0),
-            "std_error": values.std(axis=0, ddof=1),
-            "df": np.full(values.shape[1], np.nan),
-            "conf_low": interval.low,
-            "conf_high": interval.high,
-        }
+def mean_words(marginals: Marginals, question: Question) -> str:
+    """Say what the intervals of means are."""
+    tested = marginals.tested
+    if isinstance(tested, FitQuantities):
+        return f"{question.level:.0%} confidence intervals; {_ddf_words(marginals)}."
+    scale = f" {marginals.scale}" if marginals.scale else ""
+    return (
+        f"Posterior means and sds{scale}, {question.level:.0%} {_interval(tested)} "
+        f"intervals from {tested.draws.shape[0]} draws."
+    )
 
-    def mean_words(self) -> str:
-        """Say what the intervals of the means are."""
-        return (
-            f"Posterior means and sds{self.scale}, {self.level:.0%} equal-tailed credible "
-            f"intervals from {self.draws.shape[0]} draws."
-        )
 
-    def contrast_words(self, method: Adjust, *, n_means: str, n_tests: str, grouped: bool) -> str:
-        """Say what the intervals of the contrasts are."""
-        del method, n_means, n_tests, grouped
-        kind: ContrastKind = "difference" if self.response is None else self.response.kind
-        what = {"difference": "contrasts", "ratio": "ratios", "odds_ratio": "odds ratios"}[kind]
-        return (
-            f"Posterior means and sds of the {what}{self.scale}, {self.level:.0%} equal-tailed "
-            "credible intervals; nothing is tested."
-        )
+def _interval(tested: DrawQuantities) -> str:
+    kind = "equal-tailed" if tested.interval == "eti" else "highest-density"
+    return f"{kind} credible"
+
+
+def contrast_words(
+    marginals: Marginals, question: Question, method: Adjust, columns: Sequence[str]
+) -> str:
+    """Say what the intervals and tests of quantities are, of those in ``columns``."""
+    tested, has_tests = marginals.tested, "p_value" in columns
+    has_intervals = "conf_low" in columns
+    ratios = marginals.carried is EXPONENTIAL and marginals.exp_of_difference
+    kind: ContrastKind = ratios or "difference"
+    if isinstance(tested, DrawQuantities):
+        ends = f", {question.level:.0%} {_interval(tested)} intervals" if has_intervals else ""
+        if has_tests:
+            ends += f"; {_probability_words(question)}; nothing is tested"
+        return _draw_words(marginals, kind, ends)
+    how = _adjusted_words(marginals, method)
+    if not has_tests:
+        how = how.removeprefix("p ").replace(STEP_NAMES.get(method, "?"), "Bonferroni's")
+    elif method in STEP_NAMES and has_intervals:
+        how += ", intervals by Bonferroni's"
+    lead = f"{question.level:.0%} confidence intervals, {how}"
+    if not has_intervals:
+        lead = f"p values {how.removeprefix('p ')}"
+    family = " within each group" if marginals.by and method != "none" else ""
+    asked = _asked_words(marginals, question) if has_tests else _side_words(question)
+    return f"{RATIO_WORDS[kind]}{lead}{family}; {_ddf_words(marginals)}.{asked}"
+
+
+def _adjusted_words(marginals: Marginals, method: Adjust) -> str:
+    n_means = _from_to([n for n in marginals.family.n_means if n])
+    n_tests = _from_to([g.stop - g.start for g in marginals.groups if g.stop > g.start])
+    known = {
+        "none": "not adjusted for several tests",
+        "tukey": f"adjusted by Tukey's method for comparing {n_means} means",
+        "mvt": f"adjusted by the multivariate t distribution of {n_tests} tests",
+        "dunnettx": f"adjusted by Dunnett's method (approximately) for {n_tests} tests",
+        "scheffe": "adjusted by Scheffe's method for all combinations of these",
+        "sidak": f"adjusted by Sidak's method for {n_tests} tests",
+        "bonferroni": f"adjusted by Bonferroni's method for {n_tests} tests",
+    }
+    if method in known:
+        return known[method]
+    return f"p adjusted by {STEP_NAMES[method]} method for {n_tests} tests"
+
+
+def _draw_words(marginals: Marginals, kind: ContrastKind, ends: str) -> str:
+    what = {"difference": "", "ratio": " of the ratios", "odds_ratio": " of the odds ratios"}[kind]
+    scale = f" {marginals.scale}" if marginals.scale else ""
+    return f"Posterior means and sds{what}{scale}{ends}."
+
+
+STEP_NAMES: dict[Adjust, str] = {
+    "holm": "Holm's",
+    "hochberg": "Hochberg's",
+    "hommel": "Hommel's",
+    "fdr": "Benjamini and Hochberg's (false discovery rate)",
+    "by": "Benjamini and Yekutieli's (false discovery rate)",
+}
+
+
+def _asked_words(marginals: Marginals, question: Question) -> str:
+    """Say what is tested where it is not that a quantity is zero."""
+    null, delta = question.null, question.delta
+    of_tests = " on the scale of the link"
+    if marginals.carried is EXPONENTIAL:
+        of_tests = " (of logs)"
+    where = of_tests if marginals.carried is not None else ""
+    around = f"{null:g}{where}" if null else "zero"
+    if question.side == "two-sided":
+        if delta:
+            return f" Tests of equivalence: less than {delta:g} away from {around}."
+        return f" Tests against {null:g}{where}." if null else ""
+    if delta:
+        kind = "noninferiority to" if question.side == ">" else "nonsuperiority to"
+        return f" Tests of {kind} {around} with a margin of {delta:g}."
+    return f" One-sided tests: {question.side} {null:g}{where}."
+
+
+def _side_words(question: Question) -> str:
+    return {"<": " Upper limits only.", ">": " Lower limits only."}.get(question.side, "")
+
+
+def _probability_words(question: Question) -> str:
+    null, delta = question.null, question.delta
+    if question.side == "two-sided" and not delta:
+        zero = f"{null:g}" if null else "zero"
+        return f"P(direction) is the share of draws on the more frequent side of {zero}"
+    if question.side == "two-sided":
+        return f"the probability is that of less than {delta:g} away from {null:g}"
+    bound = null - delta if question.side == ">" else null + delta
+    return f"the probability is that of {question.side} {bound:g}"
+
+
+def _ddf_words(marginals: Marginals) -> str:
+    tested = marginals.tested
+    assert isinstance(tested, FitQuantities)
+    fit = tested.fit
+    if fit.is_linear_model and tested.ddf in ("satterthwaite", "kenward-roger"):
+        return "residual degrees of freedom"
+    scale = f", {marginals.scale}" if marginals.scale else ""
+    return f"{DDF_WORDS[tested.ddf]}{scale}"
+
+
+def _from_to(counts: list[int]) -> str:
+    """Write how many there are in every group: ``3``, or ``2 to 3`` where groups differ."""
+    if not counts:
+        return "0"
+    return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"

@@ -9,6 +9,10 @@ from hierbayes.prediction.reference_grid import Predictor, ReferenceGrid
 from hierbayes.results.fit import Fit
 from hierbayes.wording import listed
 
+REDUCED = {
+    "mean": "its mean, ", "median": "its median, ", "min": "its smallest value, ",
+    "max": "its largest value, ",
+}  # fmt: skip
 SHOWN = 6  # values of a predictor listed in a sentence
 
 
@@ -20,19 +24,17 @@ def grid_notes(
     nested: Nesting,
     estimable: BoolArray,
     of_all_groups: bool = False,
+    weighing: str = "with equal weights",
 ) -> tuple[str, ...]:
     """Sentences on a table of means of the predictors ``wanted``."""
     notes = []
     averaged = [p for p in grid.predictors if p.name not in wanted and len(p.values) > 1]
     if averaged:
-        notes.append(f"Averaged over {_averaged(averaged)}, with equal weights.")
+        notes.append(f"Averaged over {_averaged(averaged)}, {weighing}.")
     fixed = [p for p in grid.predictors if p.name not in wanted and len(p.values) == 1]
-    fixed += [p for p in grid.predictors if p.name in wanted and p.kind == "mean"]
+    fixed += [p for p in grid.predictors if p.name in wanted and p.kind in REDUCED]
     if fixed:
-        parts = [
-            f"{p.name} at {'its mean, ' if p.kind == 'mean' else ''}{_value(p.values[0])}"
-            for p in fixed
-        ]
+        parts = [f"{p.name} at {REDUCED.get(p.kind, '')}{_value(p.values[0])}" for p in fixed]
         notes.append(f"{listed(parts)}.")
     if fit.design.y.ndim == 1 and not isinstance(fit.design.formula.response, Name):
         notes.append(f"Means are of {fit.design.formula.response_label}.")

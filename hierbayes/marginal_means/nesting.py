@@ -106,6 +106,32 @@ def _positions(predictor: Predictor, labels: list[str]) -> list[int]:
     return [place[value] for value in values]
 
 
+def cell_counts(fit: Fit, grid: ReferenceGrid) -> FloatArray:
+    """Rows used of each cell of a grid, or their weights where the model has some, of its shape.
+
+    Values of a number that is none of two count alike: all rows are theirs.
+    """
+    levels, chosen = _levels(fit, grid), {p.name: p for p in grid.predictors}
+    weights = fit.design.weights
+    weights = np.ones(fit.design.y.shape[0]) if weights is None else weights
+    sizes, codes, used = [], [], np.ones(weights.shape, dtype=bool)
+    for name in reversed(grid.names()):
+        if name not in levels:
+            sizes.append(1)
+            codes.append(np.zeros(weights.shape, dtype=np.intp))
+            continue
+        own, labels = levels[name]
+        places = _positions(chosen[name], labels)
+        back = np.full(len(labels), -1)
+        back[places] = np.arange(len(places))
+        sizes.append(len(places))
+        codes.append(back[own])
+        used &= back[own] >= 0
+    at = np.ravel_multi_index([code[used] for code in codes], sizes) if sizes else 0
+    counts = np.bincount(np.atleast_1d(at), weights[used], int(np.prod(sizes, dtype=int)))
+    return np.broadcast_to(counts.reshape(sizes), grid.shape).astype(np.float64)
+
+
 def grid_means(
     values: FloatArray, exists: BoolArray, *, axes: list[str], order: list[str]
 ) -> tuple[FloatArray, BoolArray]:

@@ -29,7 +29,7 @@ CONVERGED = 1e-11  # relative error of a quantile
 SMALLEST = 1e-300  # of a tail whose log is taken
 
 
-def range_sf(q: FloatArray, n_means: int, df: FloatArray) -> FloatArray:
+def range_sf(q: FloatArray, n_means: float, df: FloatArray) -> FloatArray:
     """P(range / s > q), shape (m,), for q and df of shape (m,); df may be infinite."""
     out = np.empty(q.shape)
     for i, (at, nu) in enumerate(zip(q, df, strict=True)):
@@ -71,7 +71,7 @@ def _error_nodes(df: float) -> tuple[FloatArray, FloatArray]:
     return np.exp(t), weight
 
 
-def _normal_range(w: FloatArray, n_means: int) -> FloatArray:
+def _normal_range(w: FloatArray, n_means: float) -> FloatArray:
     """W: probability that the range of k standard normals is below w, shape of w."""
     density = np.exp(-(Z**2) / 2) * ((Z[1] - Z[0]) / np.sqrt(2 * np.pi))
     inside = ndtr(Z) - ndtr(Z - w[:, None])

@@ -4,7 +4,7 @@ A predictor here is a column of the data that the fixed part uses. Its values in
 
 - its levels, if it holds categories or truth values, or is made a factor in the formula
 - both its values, if it is a number with two of them (a dummy variable)
-- its mean over the rows used, if it is any other number
+- its mean over the rows used, if it is any other number, or what it is to be reduced to
 - what ``at`` says
 
 The rows of the grid go through the formula like new data, so transformations, splines and contrasts
@@ -15,7 +15,7 @@ Source: Searle, Speed & Milliken (1980), Am. Stat. 34:216 (population marginal m
 J. Stat. Softw. 69(1).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +38,11 @@ TWO_VALUED = 2  # a number with so many values stands for two groups
 IN_NULL_SPACE = 1e-8
 
 
+REDUCERS: dict[str, Callable[[FloatArray], np.floating[Any]]] = {
+    "mean": np.mean, "median": np.median, "min": np.min, "max": np.max,
+}  # fmt: skip
+
+
 @record
 class Predictor:
     """One column of the data and its values in the grid.
@@ -46,7 +51,8 @@ class Predictor:
     ----------
     name : of the column
     values : its values in the grid: labels, truth values or numbers
-    kind : "levels" (all of them, or those of ``at``), "mean" or "at"
+    kind : "levels" (all of them, or those of ``at``), "at", or what a number was reduced by:
+        "mean", "median", "min", "max"
     range : smallest and largest value in the rows used; None for categories
     """
 
@@ -84,7 +90,12 @@ class ReferenceGrid:
 
 
 def reference_grid(
-    fit: Fit, at: Mapping[str, Any] | None = None, *, effects: bool = False
+    fit: Fit,
+    at: Mapping[str, Any] | None = None,
+    *,
+    effects: bool = False,
+    reduce: Any = "mean",
+    shift: tuple[str, float] | None = None,
 ) -> ReferenceGrid:
     """Make the reference grid of a fit.
 
@@ -93,11 +104,14 @@ def reference_grid(
     fit : LikelihoodFit or PosteriorFit
     at : values of some predictors, a number or level or a list of them
     effects : whether the columns of the random effects are wanted too
+    reduce : what numbers stand at: "mean", "median", "min", "max", "range" (the smallest and the
+        largest value), False (all values), a function of the values, or a dict of these
+    shift : a number's name and what is added to its values before rows go through the formula
 
     Raises
     ------
     OptionError
-        If ``at`` names no predictor.
+        If ``at`` or ``reduce`` names no predictor, or ``reduce`` is none of these.
     DataError
         If ``at`` has a level that is not in the data, or a column of the random effects is no
         predictor of the fixed part.
@@ -107,11 +121,21 @@ def reference_grid(
     design = fit.design
     given = _checked_at(at)
     columns = _columns(design)
-    for name in given:
-        if name not in columns:
-            raise OptionError(f"at: {no_predictor(fit, name, tuple(columns))}")
+    for given_reduce in reduce.values() if isinstance(reduce, Mapping) else [reduce]:
+        _check_reduce(given_reduce)
+    reducers = dict(reduce) if isinstance(reduce, Mapping) else dict.fromkeys(columns, reduce)
+    for argument, names in (("at", given), ("cov_reduce", reducers)):
+        for name in names:
+            if name not in columns:
+                raise OptionError(f"{argument}: {no_predictor(fit, name, tuple(columns))}")
     predictors = tuple(
-        grid_predictor(fit, name, is_factor=is_factor, at=given.get(name))
+        grid_predictor(
+            fit,
+            name,
+            is_factor=is_factor,
+            at=given.get(name),
+            reduce=reducers.get(name, "mean"),
+        )
         for name, is_factor in columns.items()
     )
     n_rows = int(np.prod([len(p.values) for p in predictors], dtype=float))
@@ -125,6 +149,9 @@ def reference_grid(
         p.name: np.array(p.values, dtype=object if isinstance(p.values[0], str) else None)[code]
         for p, code in zip(predictors, codes[::-1], strict=True)
     }
+    if shift is not None:
+        name, step = shift
+        data[name] = data[name].astype(np.float64) + step
     grid = _laid_out(design, predictors, data, n_rows=n_rows)
     return replace(grid, z=_effect_columns(design, data, n_rows=n_rows)) if effects else grid
 
@@ -178,7 +205,9 @@ def _columns(design: Design) -> dict[str, bool]:
     return {name: name in coded for name in design.mean.fixed_columns()}
 
 
-def grid_predictor(fit: Fit, name: str, *, is_factor: bool, at: Any = None) -> Predictor:
+def grid_predictor(
+    fit: Fit, name: str, *, is_factor: bool, at: Any = None, reduce: Any = "mean"
+) -> Predictor:
     """Return the values of one column of the data in a grid: those of ``at`` where it is given."""
     value = used_column(fit, name)
     if isinstance(value, kinds.Factor | kinds.Logical):
@@ -199,7 +228,32 @@ def grid_predictor(fit: Fit, name: str, *, is_factor: bool, at: Any = None) -> P
     if is_factor or distinct.size <= TWO_VALUED:
         values = tuple(int(v) if v == int(v) else v for v in distinct.tolist())
         return Predictor(name=name, values=values, kind="levels", range=extent)
-    return Predictor(name=name, values=(float(numbers.mean()),), kind="mean", range=extent)
+    values, kind = _reduced(name, numbers, reduce)
+    return Predictor(name=name, values=values, kind=kind, range=extent)
+
+
+def _check_reduce(reduce: Any) -> None:
+    if reduce is False or callable(reduce):
+        return
+    if not isinstance(reduce, str) or reduce not in (*REDUCERS, "range"):
+        raise OptionError(
+            f"cov_reduce={shown(reduce)} must be 'mean', 'median', 'min', 'max', 'range', False "
+            "(all values), a function of the values or a dict of these."
+        )
+
+
+def _reduced(name: str, numbers: FloatArray, reduce: Any) -> tuple[tuple[float, ...], str]:
+    """Values that stand for a number, and the kind of them."""
+    if isinstance(reduce, str) and reduce in REDUCERS:
+        return (float(REDUCERS[reduce](numbers)),), reduce
+    if reduce is False:
+        return tuple(np.unique(numbers).tolist()), "at"
+    if reduce == "range":
+        return (float(numbers.min()), float(numbers.max())), "at"
+    found = np.unique(np.atleast_1d(np.asarray(reduce(numbers.copy()), dtype=np.float64)))
+    if not found.size or not np.isfinite(found).all():
+        raise OptionError(f"cov_reduce: the function gives no number of {name!r}.")
+    return tuple(found.tolist()), "at"
 
 
 def _as_list(name: str, at: Any) -> list[Any]:

@@ -51,6 +51,8 @@ def decimals_of(error: float, *, digits: int = 2, most: int = 6, least: int = 1)
 
 def fixed_cell(value: float, decimals: int, *, missing: str = "NA") -> str:
     """Write a number with so many decimals; never minus zero."""
+    if math.isinf(value):
+        return "Inf" if value > 0 else "-Inf"
     return missing if math.isnan(value) else f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 

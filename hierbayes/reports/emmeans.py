@@ -14,7 +14,13 @@ from hierbayes.reports.coefficients import (
     limit_names,
     numbers,
 )
-from hierbayes.results.emmeans_table import CONTRAST_COLUMNS, MEAN_COLUMNS, EmmeansTable
+from hierbayes.results.emmeans_table import (
+    CONTRAST_COLUMNS,
+    DRAW_COLUMNS,
+    MEAN_COLUMNS,
+    EmmeansTable,
+    MarginalTests,
+)
 
 SE_DIGITS = 3  # of the smallest standard error; everything in its units has these decimals
 STATISTIC_DECIMALS = 3
@@ -27,13 +33,14 @@ def emmeans_blocks(found: EmmeansTable) -> kinds.Blocks:
     labels = (*found.specs, *found.by)
     means = estimate_columns(found.means, labels, MEAN_COLUMNS, level=found.level)
     blocks: list[kinds.Block] = [
-        kinds.Heading("Estimated marginal means"),
+        kinds.Heading(found.title),
         *kinds.facts(("Data:", found.data_name), ("Model:", found.formula_text)),
         kinds.Table(means, labels=len(labels)),
         *kinds.paragraphs(_mean_sentences(found)),
     ]
     if found.contrasts is not None:
-        labels = (*found.by, "contrast")
+        names = list(found.contrasts.columns)
+        labels = tuple(names[: names.index("estimate")])
         contrasts = estimate_columns(found.contrasts, labels, CONTRAST_COLUMNS, level=found.level)
         blocks += [
             kinds.Table(contrasts, labels=len(labels)),
@@ -42,9 +49,26 @@ def emmeans_blocks(found: EmmeansTable) -> kinds.Blocks:
     return tuple(blocks)
 
 
+def marginal_tests_blocks(found: MarginalTests) -> kinds.Blocks:
+    """Show tests and intervals of marginal means or of contrasts."""
+    one_sided = found.question.side != "two-sided"
+    level = 2 * found.level - 1 if one_sided else found.level  # names of the ends of intervals
+    columns = estimate_columns(found.table, found.labels, CONTRAST_COLUMNS, level=level)
+    return (
+        kinds.Heading(found.title),
+        *kinds.facts(("Data:", found.data_name), ("Model:", found.formula_text)),
+        kinds.Table(columns, labels=len(found.labels)),
+        *kinds.paragraphs(_note_sentences(found.notes, found.words)),
+    )
+
+
 def _mean_sentences(found: EmmeansTable) -> list[str]:
     # short sentences on one paragraph: what is averaged over, then what the numbers are
-    return [" ".join(found.notes), found.mean_words] if found.notes else [found.mean_words]
+    return _note_sentences(found.notes, found.mean_words)
+
+
+def _note_sentences(notes: tuple[str, ...], words: str) -> list[str]:
+    return [" ".join(notes), words] if notes else [words]
 
 
 def estimate_columns(
@@ -62,15 +86,21 @@ def estimate_columns(
         "df": "df",
         "statistic": "z" if all(map(math.isinf, numbers(frame, "df"))) else "t",
         "p_value": "p",
+        "p_direction": "P(direction)",
+        "probability": "probability",
         "conf_low": low,
         "conf_high": high,
     }
-    for name in estimates:
+    for name in (*estimates, *DRAW_COLUMNS):
+        if name not in frame:
+            continue
         values = numbers(frame, name)
         if name in ("df", "statistic", "p_value") and all(map(math.isnan, values)):
             continue
         if name == "p_value":
             cells = [_p_cell(v) for v in values]
+        elif name in DRAW_COLUMNS:
+            cells = [fixed_cell(v, P_DECIMALS) for v in values]
         elif name == "df":
             cells = format_common([v if math.isinf(v) else round(v, 2) for v in values], DF_DIGITS)
         else:

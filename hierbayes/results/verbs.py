@@ -87,7 +87,17 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "R2": {"blocks": "reports.variance_explained:r2_blocks"},
     "Icc": {"blocks": "reports.variance_explained:icc_blocks"},
     "EffectTable": {"blocks": "reports.effects:effect_blocks"},
-    "EmmeansTable": {"blocks": "reports.emmeans:emmeans_blocks"},
+    "Contrastable": {
+        "contrast": "marginal_means.questions:contrast",
+        "test": "marginal_means.questions:test",
+        "confint": "marginal_means.questions:confint",
+        "eff_size": "marginal_means.questions:eff_size",
+    },
+    "EmmeansTable": {
+        "blocks": "reports.emmeans:emmeans_blocks",
+        "regrid": "marginal_means.questions:regrid",
+    },
+    "MarginalTests": {"blocks": "reports.emmeans:marginal_tests_blocks"},
     "ModelCheck": {
         "blocks": "reports.model_check:model_check_blocks",
         "picture": "plots.check:check",

@@ -26,6 +26,7 @@ MORE = {
     "comparisons": ("period",),
     "emmeans": ("period",),
     "slopes": ("period",),
+    "emtrends": ([], "period"),
     "update": (". ~ . - period",),
     "with_method": ("ml",),
     "expected_at": (np.zeros(2),),
@@ -41,6 +42,7 @@ REFUSES = {
     "exact_rlrt": "exact test is of a Gaussian",
     "likelihood_surface": "needs two variance parameters",
     "bayes_factor": "takes two posteriors",
+    "emtrends": "is a factor of the model",
     "loo": "needs a posterior",
     "slopes": "hb.comparisons\\(fit, .period.\\) compares them",
 }

@@ -83,6 +83,8 @@ RESULTS = {
     "r2": lambda: hb.r2(cake()),
     "icc": lambda: hb.icc(dyestuff().fit()),
     "emmeans": lambda: hb.emmeans(cake(), "recipe", contrasts="pairwise"),
+    "effects": lambda: hb.slopes(cake(), "temp"),
+    "emmeans_tests": lambda: hb.emmeans(cake(), "recipe").contrast("consec"),
     "check": lambda: hb.check(dyestuff().fit(), random_seed=1),
     "reanalysis": lambda: hb.reanalyse(DYESTUFF, hb.load_dataset("Dyestuff"), random_seed=1),
     "comparison": lambda: hb.compare(dyestuff().fit(), dyestuff().fit("ml"), posterior()),
