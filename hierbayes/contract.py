@@ -75,6 +75,9 @@ def unknown_function(name: str, functions: list[str]) -> str:
         return f"hierbayes has no {name!r}: a fit has it, fit.{name}{_call_of(name)}."
     if name in POSTERIOR:
         return f"hierbayes has no {name!r}: a posterior has it, post.{name}{_call_of(name)}."
+    if name in MODEL:
+        call = f"hb.Model(formula, data).{name}{_call_of(name)}"
+        return f"hierbayes has no {name!r}: a model has it, {call}."
     if name in NAMES:
         return f"hierbayes has no {name!r}; here it is {NAMES[name].ours}."
     return f"hierbayes has no {name!r}{did_you_mean(name, functions)}"

@@ -110,6 +110,12 @@ def _level_of_alpha(ours: str, value: Any) -> str | None:
     return f"{ours}={1 - value:g}"
 
 
+def _half(ours: str, value: Any) -> str | None:
+    """Brms counts what is warmed up with."""
+    is_even = isinstance(value, int) and not isinstance(value, bool) and value % 2 == 0
+    return f"{ours}={value // 2}, tune={value // 2}" if is_even else None
+
+
 def _links(ours: str, value: Any) -> str | None:
     return f"{ours}='confidence'" if value else None
 
@@ -173,7 +179,7 @@ _ARGUMENTS = (
     Argument("seed", "lme4, brms", ("random_seed",), _as_it_is, _NOTHING_RANDOM),
     Argument("random_state", "scikit-learn", ("random_seed",), _as_it_is, _NOTHING_RANDOM),
     Argument("rng", "NumPy", ("random_seed",), None, _NOTHING_RANDOM),
-    Argument("iter", "brms", ("draws",)),
+    Argument("iter", "brms", ("draws",), _half),
     Argument("ndraws", "brms", ("draws", "nsim"), _as_it_is),
     Argument("nsamples", "brms", ("draws", "nsim"), _as_it_is),
     Argument("warmup", "brms", ("tune",), _as_it_is),

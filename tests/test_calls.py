@@ -44,7 +44,7 @@ def test_every_public_method_names_itself_and_what_it_takes(kind):
         (lambda fit, d: hb.lmer("Reaction ~ Days", d, method="ML"), "reml=False"),
         (lambda fit, d: hb.lmer("Reaction ~ Days", d, wieghts="Days"), "weights="),
         (lambda fit, d: fit.model.sample(seed=1), "random_seed=1"),
-        (lambda fit, d: fit.model.sample(iter=2000), "draws="),
+        (lambda fit, d: fit.model.sample(iter=2000), "draws=1000, tune=1000"),
         (lambda fit, d: fit.predict(d, re_form=None), "groups='all'"),
         (lambda fit, d: hb.confint(fit, parm="Days"), "parameters='Days'"),
         (lambda fit, d: hb.confint(fit, conf_level=0.9), "level=0.9"),

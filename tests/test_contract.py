@@ -83,6 +83,7 @@ def test_a_model_says_what_a_name_is_called(fit, name, said):
         ("ranef", "a fit has it, fit.ranef()."),
         ("aic", "a fit has it, fit.aic."),
         ("hypothesis", "a posterior has it, post.hypothesis()."),
+        ("sample", "a model has it, hb.Model(formula, data).sample()."),
         ("brm", "here it is hb.Model(formula, data).sample()."),
         ("confit", "did you mean 'confint'?"),
     ],

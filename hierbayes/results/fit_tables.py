@@ -246,6 +246,11 @@ class FitTables(Specified, Printable, Reportable, Storable):
         }
         return LevelTables(tables, kind=kind, sds=sds)
 
+    def _simulated(self, **options: Any) -> pd.DataFrame:
+        """Draw responses: ``simulate`` of every fit."""
+        drawn: pd.DataFrame = verbs.ask(self, "simulate", **options)
+        return drawn
+
     # rows
 
     @property

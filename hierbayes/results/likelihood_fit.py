@@ -452,16 +452,8 @@ class LikelihoodFit(FitTables):
         >>> bool(exact["sim_1"].iloc[0] == exact["sim_1"].iloc[1])
         True
         """
-        drawn: pd.DataFrame = verbs.ask(
-            self,
-            "simulate",
-            nsim=nsim,
-            newdata=newdata,
-            parameters=parameters,
-            groups=groups,
-            random_seed=random_seed,
-        )
-        return drawn
+        options = {"newdata": newdata, "parameters": parameters, "groups": groups}
+        return self._simulated(nsim=nsim, random_seed=random_seed, **options)
 
     def refit(self, y: Any) -> "LikelihoodFit":
         """Fit the same model to another response of the rows used, quickly.

@@ -333,7 +333,7 @@ class PosteriorFit(FitTables):
 
         Parameters
         ----------
-        effects : some of "fixed", "ran_pars" (sds and correlations), "ran_vals" (random effects)
+        effects : kinds of parameters as of ``tidy()``; "ran_vals" are the random effects
 
         Returns
         -------
@@ -513,7 +513,7 @@ class PosteriorFit(FitTables):
             response; of Gaussian models "pearson" and "deviance" are that times the root of the
             precision weights.
         rows : {"used", "all"}
-            The rows used, or those of the data: NaN where one was left out.
+            As of a likelihood fit.
 
         Raises
         ------
@@ -631,7 +631,7 @@ class PosteriorFit(FitTables):
             The rows the model was fitted to when not given.
         groups : "all", "none", a list of grouping factors, or bars
             Whose random effects are added to the fixed part. "none" is the typical group.
-            ``"(1 | Subject)"``, as R's ``re.form``, adds the intercepts of the subjects alone.
+            A bar such as ``"(1 | Subject)"`` stands for single terms.
         new_levels : {"error", "population", "sample", "missing"}
             What to do with a level the model was not fitted to: raise, predict the population
             value, draw its effects from their distribution (anew with every posterior draw), or
@@ -681,9 +681,9 @@ class PosteriorFit(FitTables):
         nsim: int = 1,
         random_seed: Any = None,
         *,
+        groups: SimulatedGroups = "fitted",
         newdata: Any = None,
         parameters: Mapping[str, float] | None = None,
-        groups: SimulatedGroups = "fitted",
     ) -> pd.DataFrame:
         """Draw responses, each with parameters of its own posterior draw.
 
@@ -716,16 +716,8 @@ class PosteriorFit(FitTables):
         >>> post.simulate(3, newdata={"Batch": ["A", "Z"]}, random_seed=1).shape
         (2, 3)
         """
-        drawn: pd.DataFrame = verbs.ask(
-            self,
-            "simulate",
-            nsim=nsim,
-            newdata=newdata,
-            parameters=parameters,
-            groups=groups,
-            random_seed=random_seed,
-        )
-        return drawn
+        options = {"newdata": newdata, "parameters": parameters, "groups": groups}
+        return self._simulated(nsim=nsim, random_seed=random_seed, **options)
 
     def refit(self, y: Any, **options: Any) -> "PosteriorFit":
         """Sample the same model of another response of the rows used; options of ``sample``."""
