@@ -139,11 +139,13 @@ def changes_of(fit: Fit, name: str, change: Any, *, kind: ComparisonKind) -> tup
         if isinstance(found, float):
             return (_moved(name, found),)
         label, low, high = found
-        return (_set(name, label or f"{value_words(high)} {sign} {value_words(low)}", low, high),)
-    return tuple(
-        _set(name, f"{value_words(high)} {sign} {value_words(low)}", low, high)
-        for low, high in pairs
-    )
+        return (_set(name, label or _pair_words(high, sign, low), low, high),)
+    return tuple(_set(name, _pair_words(high, sign, low), low, high) for low, high in pairs)
+
+
+def _pair_words(high: Any, sign: str, low: Any) -> str:
+    text = value_words(low)
+    return f"{value_words(high)} {sign} {f'({text})' if text.startswith('-') else text}"
 
 
 def _set(name: str, label: str, low: Any, high: Any) -> Change:
@@ -183,7 +185,7 @@ def _number_change(name: str, numbers: FloatArray, change: Any) -> float | tuple
             return "1 sd about the mean", mean - half, mean + half
         if change == "iqr":
             low, high = np.quantile(numbers, [0.25, 0.75]).tolist()
-            return f"{value_words(high)} over {value_words(low)} (quartiles)", low, high
+            return "", low, high
         if change == "minmax":
             return "", float(numbers.min()), float(numbers.max())
         raise _no_number_change(name, change)
