@@ -30,6 +30,8 @@ from hierbayes.marginal_effects.request import (
     EffectRequest,
     check_request,
 )
+from hierbayes.marginal_effects.several_tests import adjusted, contrasts_between
+from hierbayes.marginal_means.contrast_families import Contrasts
 from hierbayes.marginal_means.response_scale import check_kind
 from hierbayes.options import ComparisonKind, check_option
 from hierbayes.prediction.data_rows import is_category
@@ -77,6 +79,11 @@ def predictions(fit: Fit, by: By = None, **options: Unpack[EffectOptions]) -> Ef
         linear predictors, or a row for each of ordered categories.
     weights : str or array, optional
         How much each row counts in averages; all alike unless said.
+    contrasts : str, dict or list, optional
+        Contrasts between the averages in their place: "pairwise" or another family of
+        ``hb.emmeans``, weights by name, or pairs.
+    adjust : "none", "bonferroni", "sidak", "holm", "hochberg", "hommel", "fdr" or "by"
+        Adjustment for all tests of the table.
     ddf : "satterthwaite", "kenward-roger", "normal" or "none"
         Degrees of freedom of Gaussian fits, "satterthwaite" unless said.
     level : float
@@ -134,6 +141,10 @@ def predictions(fit: Fit, by: By = None, **options: Unpack[EffectOptions]) -> Ef
     asked = EffectRequest(**options)
     check_request(fit, asked)
     base = base_rows(fit, by, asked)
+    if asked.contrasts is not None:
+        _check_expected(asked)
+    elif asked.adjust != "none":
+        raise OptionError(f"adjust={asked.adjust!r} is for tests; predictions have contrasts=.")
     return _table(fit, asked, base, (), kind="difference", what="predictions", by=by)
 
 
@@ -164,7 +175,8 @@ def comparisons(
         What is made of two averages: a ratio is one of averages, not an average of ratios. Ratios
         are tested, and have their intervals, as logs. A risk ratio is that of probabilities.
     **options
-        As of ``hb.predictions``: ``at``, ``over``, ``target``, ``type``, ``weights``, ``ddf``,
+        As of ``hb.predictions``: ``at``, ``over``, ``target``, ``type``, ``weights``,
+        ``contrasts`` (differences of differences, ratios of ratios), ``adjust``, ``ddf``,
         ``level``, ``centre``, ``credible``, ``method``, ``nsim``, ``random_seed``, ``n_jobs``.
 
     Returns
@@ -269,8 +281,8 @@ def _check_expected(asked: EffectRequest) -> None:
     """Refuse intervals of new responses where there are none."""
     if asked.interval == "prediction":
         raise OptionError(
-            "interval='prediction' is about new responses, which hb.predictions has; comparisons "
-            "and slopes are of expected ones."
+            "interval='prediction' is about new responses, which hb.predictions has; comparisons, "
+            "slopes and contrasts are of expected ones."
         )
 
 
@@ -310,6 +322,7 @@ def _table(
     by: By,
 ) -> EffectTable:
     is_linear = asked.type == "link" or fit.response_family.predictor_is_expectation
+    between = contrasts_between(base, by, asked, kind)
     plan = plan_of(
         fit,
         base,
@@ -317,14 +330,18 @@ def _table(
         target=asked.target,
         kind=kind,
         linear=is_linear and kind == "difference",
+        between=None if between is None else between.weights,
     )
-    found = _estimates(fit, plan, asked, is_contrast=what != "predictions")
+    tested = what != "predictions" or between is not None
+    found = _estimates(fit, plan, asked, is_contrast=tested)
     if asked.interval == "prediction":
         found = new_response_estimates(fit, base, plan, asked, found)
-    labels, names = _labels(fit, asked, base, changes, what=what)
-    frame = labels.assign(**found.columns(tested=what != "predictions"))
+    found = adjusted(found, plan, asked) if tested else found
+    labels, names = _labels(fit, asked, base, changes, what=what, between=between)
+    frame = labels.assign(**found.columns(tested=tested))
     averaged = "" if by is False or asked.interval == "prediction" else "Average "
     title = f"{averaged}{KIND_TITLES[kind] if what == 'comparisons' else what.capitalize()}"
+    title = title if between is None else f"Contrasts of {title}"
     lost = int((~plan.estimable).sum())
     missing = (
         (
@@ -337,7 +354,7 @@ def _table(
     return EffectTable(
         table=frame,
         labels=names,
-        kind=what,
+        kind="comparisons" if tested and not changes else what,
         title=title[0] + title[1:].lower(),
         target=target_words(fit, asked.target),
         over=over_words(base, changes, averages=by is not False, is_slope=what == "slopes"),
@@ -364,11 +381,20 @@ def _estimates(fit: Fit, plan: Plan, asked: EffectRequest, *, is_contrast: bool)
 
 
 def _labels(
-    fit: Fit, asked: EffectRequest, base: BaseRows, changes: Sequence[Change], *, what: EffectKind
+    fit: Fit,
+    asked: EffectRequest,
+    base: BaseRows,
+    changes: Sequence[Change],
+    *,
+    what: EffectKind,
+    between: Contrasts | None,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Label the results: change, group, category."""
-    m = len(base.labels)
+    """Label the results: change, group (or contrast between groups), category."""
     labels, names = base.labels, base.names
+    if between is not None:
+        column = "between" if changes else "contrast"
+        labels, names = pd.DataFrame({column: list(between.names)}), (column,)
+    m = len(labels)
     if changes:
         each = np.repeat(np.arange(len(changes)), m).tolist()
         labels = labels.iloc[np.tile(np.arange(m), len(changes))].reset_index(drop=True)

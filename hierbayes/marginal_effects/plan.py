@@ -115,6 +115,7 @@ def plan_of(
     target: Target,
     kind: ComparisonKind,
     linear: bool,
+    between: FloatArray | None = None,
 ) -> Plan:
     """Lay out the averages of base rows, or of their changes, group by group.
 
@@ -126,6 +127,7 @@ def plan_of(
     target : whose effects count
     kind : of the comparison
     linear : whether results are linear in eta, and so may be determined where its parts are not
+    between : weights (c, groups) of contrasts that take the place of the groups
     """
     group, n_groups = base.group, len(base.labels)
     total = np.bincount(group, base.weights, minlength=n_groups)
@@ -140,6 +142,8 @@ def plan_of(
     shape = (len(parts) * n_groups, len(parts) * group.size)
     averages = csr_array(coo_array((np.concatenate(shares), at), shape=shape))
     results = _results(changes, n_groups=n_groups)
+    if between is not None:
+        results = csr_array(kron(eye_array(max(len(changes), 1)), between) @ results)
     laid = _laid_out(fit, stacked(parts), target)
     return _once(fit, laid, averages, results, kind=kind, linear=linear)
 

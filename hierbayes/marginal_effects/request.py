@@ -9,6 +9,7 @@ from hierbayes.intervals.replicates import checked_count, checked_jobs
 from hierbayes.options import (
     Ddf,
     DrawsCentre,
+    EffectAdjust,
     EffectMethod,
     Interval,
     IntervalKind,
@@ -34,6 +35,8 @@ class EffectOptions(TypedDict, total=False):
     target: Target
     type: PredictionType
     weights: Any
+    contrasts: Any
+    adjust: EffectAdjust
     ddf: Ddf | None
     level: float
     interval: Interval
@@ -62,6 +65,9 @@ class EffectRequest:
         as the random effects describe them
     type : "response", "link" or of ordered categories "probability"
     weights : of the rows in averages: a column's name or an array of a number for each row
+    contrasts : between the groups of ``by`` and ``at``: a family of ``hb.emmeans``, a dict of
+        weights or a list of pairs; None for the groups themselves
+    adjust : for the several tests of a table
     ddf : degrees of freedom of a Gaussian fit's tests and intervals
     level : of the intervals
     interval : of expected responses, "confidence", or of new responses, "prediction"
@@ -76,6 +82,8 @@ class EffectRequest:
     target: Target = "typical group"
     type: PredictionType = "response"
     weights: Any = None
+    contrasts: Any = None
+    adjust: EffectAdjust = "none"
     ddf: Ddf | None = None
     level: float = 0.95
     interval: Interval = "confidence"
@@ -90,6 +98,7 @@ class EffectRequest:
         """Check every option that can be checked without a fit."""
         check_option("target", self.target, Target)
         check_option("type", self.type, PredictionType)
+        check_option("adjust", self.adjust, EffectAdjust)
         check_option("method", self.method, EffectMethod)
         check_option("centre", self.centre, DrawsCentre)
         check_option("interval", self.interval, Interval)

@@ -355,6 +355,35 @@ def test_levels_are_compared_as_asked_for(cake, change, contrasts):
         assert value == pytest.approx(means[name[0]] - means[name[-1]], abs=1e-9)
 
 
+def test_contrasts_of_averages_are_comparisons(cbpp):
+    columns = ("estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high")
+    pairs = hb.predictions(cbpp, "period", contrasts=[("1", "2"), ("1", "3")])
+    same = hb.comparisons(cbpp, "period", change=[("2", "1"), ("3", "1")])
+    np.testing.assert_allclose(numbers(pairs, *columns), numbers(same, *columns), rtol=1e-9)
+    holm = hb.comparisons(cbpp, "period", adjust="holm").to_frame()
+    alone = hb.comparisons(cbpp, "period").to_frame()
+    order = np.argsort(alone["p_value"])
+    assert holm["p_value"][order[0]] == pytest.approx(3 * alone["p_value"][order[0]])
+    half = norm.ppf(1 - 0.025 / 3) * alone["std_error"]
+    np.testing.assert_allclose(holm["conf_high"], alone["estimate"] + half)
+
+
+def test_slopes_differ_by_the_interaction(cake, logistic):
+    found = hb.slopes(cake, "temp", "recipe", contrasts="pairwise").to_frame()
+    assert found["between"].tolist() == ["A - B", "A - C", "B - C"]
+    expected = cake.contrast({"recipeB:temp": -1}).iloc[0]
+    columns = ["estimate", "std_error", "df", "p_value"]
+    np.testing.assert_allclose(found[columns].iloc[0], expected[columns], rtol=1e-6)
+    # with the logit link and one row each, a ratio of odds ratios is exp of the interaction
+    ratio = hb.comparisons(
+        logistic, "x", "f", over="mean", kind="odds_ratio", contrasts=[("b", "a")]
+    ).to_frame()
+    assert ratio["between"].tolist() == ["b / a"]
+    assert ratio["estimate"][0] == pytest.approx(np.exp(logistic.beta[4]), rel=1e-9)
+    se = np.sqrt(np.asarray(logistic.vcov())[4, 4])
+    assert ratio["statistic"][0] == pytest.approx(logistic.beta[4] / se, rel=1e-7)
+
+
 def test_numbers_are_changed_as_asked_for(sleep):
     days = hb.load_dataset("sleepstudy")["Days"]
     sizes = {2: 2, (1, 4): 3, "minmax": 9, "iqr": 5, "sd": days.std(), None: 1}
@@ -457,6 +486,8 @@ def test_for_whom_stands_above_the_table(sleep, cbpp):
             "groups of its own",
         ),
         (lambda f: hb.slopes(f, interval="prediction"), hb.OptionError, "hb.predictions has"),
+        (lambda f: hb.predictions(f, contrasts="pairwise"), hb.OptionError, "say which by by="),
+        (lambda f: hb.predictions(f, adjust="holm"), hb.OptionError, "predictions have contrasts"),
         (lambda f: hb.slopes(f).draws(), hb.NotSupportedError, "the delta method has none"),
     ],
 )
