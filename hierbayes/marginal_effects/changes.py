@@ -12,8 +12,9 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.values import as_numbers
 from hierbayes.errors import OptionError
-from hierbayes.marginal_effects.base_rows import level_values, value_words
+from hierbayes.marginal_effects.base_rows import level_values
 from hierbayes.marginal_effects.finite_steps import STENCIL
+from hierbayes.marginal_effects.row_sources import value_words
 from hierbayes.options import ComparisonKind
 from hierbayes.prediction.data_rows import DataRows, is_category
 from hierbayes.prediction.reference_grid import grid_predictor

@@ -17,7 +17,7 @@ from hierbayes.prediction.posterior_predict import response_of
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.posterior_fit import PosteriorFit
 
-MOST_NUMBERS = 2**26  # draws times results: 512 MB
+MOST_NUMBERS = 2**25  # draws times results: 256 MB
 
 
 def posterior_estimates(fit: PosteriorFit, plan: Plan, asked: EffectRequest) -> Estimates:
