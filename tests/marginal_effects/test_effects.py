@@ -49,6 +49,11 @@ def logistic():
 
 
 @pytest.fixture(scope="module")
+def bitterness():
+    return hb.glmer("rating ~ temp + contact + (1 | judge)", wine(), "cumulative")
+
+
+@pytest.fixture(scope="module")
 def counts():
     """Counts with an offset, slopes that vary, and rows that have missing values."""
     rng = np.random.default_rng(3)
@@ -256,8 +261,8 @@ def test_a_posterior_has_every_result_in_every_draw(target):
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("type", ["response", "probability"])
-def test_categories_by_likelihood_and_posterior_in_one_place(type, target):
-    fit = hb.glmer("rating ~ temp + contact + (1 | judge)", wine(), "cumulative")
+def test_categories_by_likelihood_and_posterior_in_one_place(bitterness, type, target):
+    fit = bitterness
     options = {"target": target, "type": type}
     found = hb.comparisons(fit, "temp", **options)
     np.testing.assert_allclose(
@@ -422,9 +427,9 @@ def test_a_combination_without_rows_has_no_number(recwarn):
 
 
 def test_replicates_of_a_bootstrap_are_there(cbpp):
-    options = {"method": "bootstrap", "nsim": 60, "random_seed": 1}
+    options = {"method": "bootstrap", "nsim": 20, "random_seed": 1}
     found = hb.comparisons(cbpp, "period", kind="odds_ratio", **options)
-    again = hb.bootstrap(cbpp, nsim=60, random_seed=1).to_frame()["period2"]
+    again = hb.bootstrap(cbpp, nsim=20, random_seed=1).to_frame()["period2"]
     draws = found.draws().query("contrast == '2 / 1'")["value"]
     np.testing.assert_allclose(draws, np.exp(again), rtol=1e-8)
     np.testing.assert_allclose(
