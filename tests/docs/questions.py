@@ -45,6 +45,7 @@ QUESTIONS = {
     "semicolon csv decimal comma": "howto/csv-files",
     "command line": "howto/command-line",
     "figure width journal column": "howto/journal-picture",
+    "effect size Cohen's d": "howto/effect-sizes",
     "psychometric threshold": "howto/thresholds",
     "hb.bayes_factor": "reference/bayes_factor",
 }
