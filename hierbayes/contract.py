@@ -80,6 +80,8 @@ def unknown_function(name: str, functions: list[str]) -> str:
         return f"hierbayes has no {name!r}: a model has it, {call}."
     if name in NAMES:
         return f"hierbayes has no {name!r}; here it is {NAMES[name].ours}."
+    if name in _pictures():
+        return f"hierbayes has no {name!r}: it is a picture, hb.plot.{name}(...)."
     return f"hierbayes has no {name!r}{did_you_mean(name, functions)}"
 
 
@@ -111,11 +113,20 @@ def _sentence(cls: type, name: str) -> str:
     if name in of_package and name.islower():
         fit = "model.fit()" if kind == "Model" else "fit"
         return f"{begin}: a method reads what was estimated, hb.{name}({fit}) computes it."
+    if name in _pictures():
+        fit = "model.fit()" if kind == "Model" else "fit"
+        return f"{begin}: it is a picture, hb.plot.{name}({fit})."
     names = sorted(_names_of(cls))
     guess = nearest(name, names)
     if guess is None:
         return f"{begin}. It has {', '.join(names)}."
     return f"{begin}; did you mean {guess!r}?"
+
+
+def _pictures() -> list[str]:
+    """Names of the pictures, once any is imported: an unknown name is no reason to import them."""
+    plots = sys.modules.get(f"{__package__}.plots")
+    return [] if plots is None else list(plots.__all__)
 
 
 def _call_of(name: str) -> str:

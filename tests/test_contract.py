@@ -94,6 +94,10 @@ def test_the_package_says_what_a_name_is_called(name, said):
 
 
 def test_pictures_and_tables_of_levels_say_what_a_name_is_called(fit):
+    with pytest.raises(hb.UnknownNameError, match=r"a picture, hb.plot.caterpillar\(fit\)"):
+        _ = [hb.plot.caterpillar, fit.caterpillar]
+    with pytest.raises(hb.UnknownNameError, match=r"a picture, hb.plot.qq\(...\)"):
+        _ = hb.qq
     with pytest.raises(hb.UnknownNameError, match=r"has no 'effect'; did you mean 'effects'"):
         _ = hb.plot.effect
     for table in (fit.ranef(), fit.ranef_sd(), fit.coef()):
