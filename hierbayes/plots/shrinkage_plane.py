@@ -111,7 +111,7 @@ def shrinkage_plane(
         places = np.concatenate([own, kept, (own + kept) / 2])
         shares: list[FloatArray] = []
         for ring, level in zip(rings, sorted(levels), strict=True):
-            shares.append(_name_ring(axes, ring, level, points=np.array([*places, *shares])))
+            shares.append(_name_ring(axes, ring, level, points=places, written=shares))
         if few if names is None else names:
             shown = shared.names_beside(page, list(x.index))
             size = shared.NAME * letter_size()
@@ -252,11 +252,25 @@ def _frame(ax: "Axes", points: FloatArray) -> None:
     ax.set_ylim(low[1] - room[1], high[1] + room[1])
 
 
-def _name_ring(ax: "Axes", ring: FloatArray, level: float, *, points: FloatArray) -> FloatArray:
-    """Write the share on an ellipse, where it is farthest from all points; return that place."""
+def _name_ring(
+    ax: "Axes",
+    ring: FloatArray,
+    level: float,
+    *,
+    points: FloatArray,
+    written: Sequence[FloatArray],
+) -> FloatArray:
+    """Write the share on an ellipse, where it is farthest from all points; return that place.
+
+    Never where another share is written already.
+    """
     places = ax.transData.transform(ring.T[::4])
     others = ax.transData.transform(points)
     apart = np.sqrt(((places[:, None] - others) ** 2).sum(axis=2)).min(axis=1)
+    size = shared.NAME * letter_size() * ax.figure.dpi / 72
+    for other in written:
+        beside = np.abs(places - ax.transData.transform(other)) < size * np.array([3.5, 1.6])
+        apart = np.where(beside.all(axis=1), -1.0, apart)
     best = ring.T[::4][int(apart.argmax())]
     ax.annotate(
         f"{100 * level:g} %",

@@ -1,0 +1,197 @@
+"""Every picture of every kind of model, at widths from 60 to 240 mm, in all themes.
+
+What is written lies neither on other words nor over the edge, and none is taller than a page.
+
+A seeded sample runs with every test run; all of them with ``pytest -m slow``.
+"""
+
+import random
+import warnings
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot
+
+import hierbayes as hb
+from hierbayes.plots.style import MM_PER_INCH
+from tests.plots.text_boxes import clipped, drawn_texts, overlapping
+
+WIDTHS = (60, 80, 160, 240)
+THEMES = ("paper", "lecture", "grey", "dark")
+TALLEST_MM = 200.5
+SAMPLE, SEED = 8, 12
+
+
+def factor_slopes():
+    """Reaction times of 24 participants in three conditions: long names, a factor as slope."""
+    rng = np.random.default_rng(3)
+    who = np.repeat(np.arange(24), 24)
+    condition = np.tile(np.repeat(["congruent", "incongruent", "neutral"], 8), 24)
+    b = rng.normal(size=(24, 3)) * [60, 25, 20]
+    rt = 500 + b[who, 0] + (condition == "incongruent") * (40 + b[who, 1])
+    rt += (condition == "neutral") * (10 + b[who, 2]) + 50 * rng.normal(size=who.size)
+    names = [f"participant{i + 1:02d}" for i in who]
+    data = pd.DataFrame({"rt": rt, "condition": pd.Categorical(condition), "participant": names})
+    return hb.Model("rt ~ condition + (condition | participant)", data)
+
+
+def many_levels():
+    """400 schools of six rows."""
+    rng = np.random.default_rng(4)
+    school, x = np.repeat(np.arange(400), 6), np.tile(np.arange(6.0), 400)
+    slope = 0.5 + 0.3 * rng.normal(size=400)[school]
+    y = 2 + rng.normal(size=400)[school] + slope * x + rng.normal(size=x.size)
+    data = pd.DataFrame({"y": y, "x": x, "school": [f"s{i:03d}" for i in school]})
+    return hb.Model("y ~ x + (x | school)", data)
+
+
+def binary():
+    """Correct answers of 30 participants."""
+    rng = np.random.default_rng(5)
+    who, load = np.repeat(np.arange(30), 12), rng.normal(size=360)
+    eta = rng.normal(size=30)[who] + 0.8 * load
+    correct = rng.binomial(1, 1 / (1 + np.exp(-eta)))
+    data = pd.DataFrame({"correct": correct, "load": load, "who": [f"p{i}" for i in who]})
+    return hb.Model("correct ~ load + (1 | who)", data, "binomial")
+
+
+MODELS = {
+    "sleepstudy": lambda: hb.Model(
+        "Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy")
+    ),
+    "crossed": lambda: hb.Model(
+        "diameter ~ 1 + (1 | plate) + (1 | sample)", hb.load_dataset("Penicillin")
+    ),
+    "factor slopes": factor_slopes,
+    "400 levels": many_levels,
+    "singular": lambda: hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff2")),
+    "binary": binary,
+}
+
+
+class Source:
+    """One model; what pictures are drawn from is made when it is first asked for, and kept."""
+
+    def __init__(self, name):
+        self.name, self.made = name, {}
+
+    def __getattr__(self, wanted):
+        makes = {
+            "model": MODELS[self.name],
+            "fit": lambda: self.model.fit("ml" if self.name == "binary" else "reml"),
+            "ml": lambda: self.model.fit("ml"),
+            "post": lambda: self.model.sample(draws=200, tune=300, chains=2, random_seed=1),
+            "profile": lambda: hb.profile(self.fit),
+            "surface": lambda: hb.likelihood_surface(self.fit, n=15),
+            "check": lambda: hb.check(self.fit, nsim=60, random_seed=1),
+            "wald": lambda: hb.confint(self.fit),
+            "kinds": lambda: {"Wald": self.wald, "posterior": hb.confint(self.post)},
+        }
+        if wanted not in self.made:
+            self.made[wanted] = makes[wanted]()
+        return self.made[wanted]
+
+
+@cache
+def source(name):
+    return Source(name)
+
+
+PLOT = hb.plot
+OF_FITS = {
+    "qq": lambda s, **look: PLOT.qq(s.fit, **look),
+    "residuals": lambda s, **look: PLOT.residuals(s.fit, **look),
+    "residuals over levels": lambda s, **look: PLOT.residuals(
+        s.fit, s.fit.design.factors[0].name, **look
+    ),
+    "intervals of a table": lambda s, **look: PLOT.intervals(s.wald, **look),
+    "caterpillar": lambda s, **look: PLOT.caterpillar(s.fit, s.ml, **look),
+    "ranef_qq": lambda s, **look: PLOT.ranef_qq(s.fit, **look),
+    "data": lambda s, **look: PLOT.data(s.fit, **look),
+    "shrinkage_lines": lambda s, **look: PLOT.shrinkage_lines(s.fit, standard_errors=True, **look),
+    "shrinkage_plane": lambda s, **look: PLOT.shrinkage_plane(s.fit, **look),
+    "shrinkage_slopegraph": lambda s, **look: PLOT.shrinkage_slopegraph(s.fit, **look),
+    "shrinkage_reliability": lambda s, **look: PLOT.shrinkage_reliability(s.fit, **look),
+    "tau_path": lambda s, **look: PLOT.tau_path(s.fit, **look),
+}
+OF_MORE = {
+    "profile": lambda s, **look: PLOT.profile(s.profile, **look),
+    "density": lambda s, **look: PLOT.profile(s.profile, "density", **look),
+    "likelihood_surface": lambda s, **look: PLOT.likelihood_surface(s.surface, **look),
+    "boundary": lambda s, **look: PLOT.boundary(s.profile, s.post, **look),
+    "prior_posterior": lambda s, **look: PLOT.prior_posterior(s.post, **look),
+    "intervals": lambda s, **look: PLOT.intervals(s.kinds, **look),
+    "caterpillar of both": lambda s, **look: PLOT.caterpillar(s.fit, s.post, **look),
+    "check": lambda s, **look: PLOT.check(s.check, **look),
+    "compare": lambda s, **look: PLOT.compare(s.fit, s.post, **look),
+    "shrinkage_lines of draws": lambda s, **look: PLOT.shrinkage_lines(s.post, **look),
+    "shrinkage_plane of draws": lambda s, **look: PLOT.shrinkage_plane(s.post, **look),
+    "tau_path of both": lambda s, **look: PLOT.tau_path(s.fit, posterior=s.post, **look),
+    "effects": lambda s, **look: PLOT.effects(s.fit, **look),
+}
+# One term has no plane, no path leads through a generalised fit, and data need a numeric predictor.
+NOT_DRAWN = {
+    *(("shrinkage_plane", name) for name in ("crossed", "singular", "binary")),
+    *(("shrinkage_plane of draws", name) for name in ("crossed", "singular", "binary")),
+    *((path, "binary") for path in ("tau_path", "tau_path of both", "shrinkage_lines of draws")),
+    *(("data", name) for name in ("crossed", "factor slopes", "singular")),
+}
+ALL = [
+    (picture, name)
+    for picture in (*OF_FITS, *OF_MORE)
+    for name in MODELS
+    if (picture, name) not in NOT_DRAWN
+]
+QUICK = [
+    (picture, name, width, theme)
+    for picture, name in ALL
+    if picture in OF_FITS and name not in ("binary", "400 levels")
+    for width in WIDTHS
+    for theme in THEMES
+]
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left_open():
+    yield
+    pyplot.close("all")
+
+
+def faults(picture, name, width, theme):
+    """What is wrong with one picture, in words; empty where nothing is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # matplotlib's layout gives up with one
+        warnings.simplefilter("ignore", hb.HierBayesWarning)
+        figure, _ = (OF_FITS | OF_MORE)[picture](source(name), width=width, theme=theme)
+        texts = drawn_texts(figure)
+    wide, tall = figure.get_size_inches() * MM_PER_INCH
+    pyplot.close(figure)
+    at = f"{picture} of {name}, {width} mm, {theme}"
+    found = [f"{at}: {a!r} lies on {b!r}" for a, b in overlapping(texts)]
+    found += [f"{at}: {words!r} is cut off" for words in clipped(texts, figure)]
+    if tall > TALLEST_MM:
+        found.append(f"{at}: {tall:.0f} mm tall")
+    if abs(wide - width) > 0.1:
+        found.append(f"{at}: {wide:.0f} mm wide")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("picture", "name", "width", "theme"), random.Random(SEED).sample(QUICK, SAMPLE)
+)
+def test_words_of_some_pictures_have_their_place(picture, name, width, theme):
+    assert not faults(picture, name, width, theme)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("picture", "name"), ALL)
+def test_words_of_every_picture_have_their_place(picture, name):
+    found = [
+        fault
+        for width in WIDTHS
+        for theme in THEMES
+        for fault in faults(picture, name, width, theme)
+    ]
+    assert not found, "\n".join(found)
