@@ -201,8 +201,8 @@ def _until_left(before: Theme) -> Iterator[None]:
 
 @contextmanager
 def drawn_in(name: ThemeName | None) -> Iterator[Theme]:
-    """Draw in a theme; in the one that is set where none is named."""
-    chosen = _default[0] if name is None else THEMES[check_option("theme", name, ThemeName)]
+    """Draw in a theme; in the one that is drawn in or set where none is named."""
+    chosen = now() if name is None else THEMES[check_option("theme", name, ThemeName)]
     token = _drawn.set(chosen)
     try:
         yield chosen

@@ -104,7 +104,9 @@ def new_figure(*, width_mm: float, height_mm: float) -> "Figure":
     from hierbayes.plots.text_figure import TextFigure
 
     size = inches(width_mm, height_mm)
-    figure = pyplot.figure(FigureClass=TextFigure, figsize=size, layout="constrained")
+    figure = pyplot.figure(
+        FigureClass=TextFigure, figsize=size, facecolor=now().paper, layout="constrained"
+    )
     return with_margins(figure)
 
 

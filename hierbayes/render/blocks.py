@@ -132,10 +132,12 @@ class Picture:
     ----------
     png : the bytes of the file
     alt : what the picture shows, in words
+    is_dark : drawn in the dark theme; a dark page turns the others dark
     """
 
     png: bytes
     alt: str
+    is_dark: bool = False
 
 
 @record(kw_only=False)

@@ -40,7 +40,8 @@ STYLE = """
 .hb img { max-width: 100%; height: auto; background: #fff; }
 @media (prefers-color-scheme: dark) {
   .hb { --ink: #dfe6ee; --soft: #9aa7b4; --rule: #46525e; --note: #e0a93e;
-    --note-back: #2b2415; } }
+    --note-back: #2b2415; }
+  .hb img.light { filter: invert(.92) hue-rotate(180deg); } }
 """
 PAGE_STYLE = """
 html { color-scheme: light dark; }
@@ -106,7 +107,8 @@ def _block(block: kinds.Plain) -> str:
         case kinds.Picture():
             data = base64.b64encode(block.png).decode("ascii")
             source = f'src="data:image/png;base64,{data}"'
-            return f'<p><img alt="{escape(block.alt)}" {source}></p>'
+            turned = "" if block.is_dark else ' class="light"'
+            return f'<p><img alt="{escape(block.alt)}" {source}{turned}></p>'
         case kinds.Findings():
             return _findings(block)
         case kinds.Markup():

@@ -91,7 +91,14 @@ def picture_of_figure(figure: "Figure | SubFigure", alt: str) -> Picture:
     with rc_context({"text.parse_math": False}):  # labels of ticks that are made while drawing
         whole.savefig(stream, format="png", dpi=PNG_DPI)
     pyplot.close(whole)
-    return Picture(png=stream.getvalue(), alt=alt)
+    return Picture(png=stream.getvalue(), alt=alt, is_dark=_is_dark(whole))
+
+
+def _is_dark(figure: "Figure | SubFigure") -> bool:
+    """Whether a figure has a dark page."""
+    from matplotlib.colors import to_rgb
+
+    return sum(to_rgb(figure.get_facecolor())) < 1.5
 
 
 def _model_words(fit: Fit) -> str:

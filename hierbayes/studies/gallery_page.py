@@ -233,7 +233,7 @@ def gallery_files(sources: Sequence[GallerySource]) -> dict[str, bytes]:
 
 def _shown(entry: Entry, words: str) -> Section:
     pictures = " ".join(
-        f'<img src="{entry.slug}-{width:.0f}.png" alt="{escape(words)}" '
+        f'<img src="{entry.slug}-{width:.0f}.png" alt="{escape(words)}" class="light" '
         f'style="width:{width:.0f}mm; max-width:100%; vertical-align:top">'
         for width in WIDTHS_MM
     )
