@@ -32,7 +32,8 @@ from hierbayes.plots.picture import picture
 from hierbayes.plots.sheet import Options, Sheet, sheet
 from hierbayes.prediction.reference_grid import level_label
 from hierbayes.results.effect_table import EffectTable
-from hierbayes.results.emmeans_table import EmmeansTable
+from hierbayes.results.emmeans_table import EmmeansTable, MarginalTests
+from hierbayes.results.marginal_quantities import EXPONENTIAL
 from hierbayes.wording import did_you_mean, shown
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ LINK = re.compile(r"on the scale of the (\w+) link")
 
 @picture
 def estimates(
-    table: EmmeansTable | EffectTable | pd.DataFrame,
+    table: EmmeansTable | MarginalTests | EffectTable | pd.DataFrame,
     x: str | None = None,
     by: str | Sequence[str] | None = None,
     *,
@@ -103,6 +104,8 @@ def _read(table: Any) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return pd.DataFrame(table.means), (*table.specs, *table.by)
     if isinstance(table, EffectTable):
         return pd.DataFrame(table.table), table.labels
+    if isinstance(table, MarginalTests):
+        return _with_both_ends(pd.DataFrame(table.table)), table.labels
     if not isinstance(table, pd.DataFrame):
         raise OptionError(
             "plot.estimates takes what hb.emmeans, hb.predictions, hb.comparisons or hb.slopes "
@@ -121,6 +124,19 @@ def _read(table: Any) -> tuple[pd.DataFrame, tuple[str, ...]]:
         frame = frame.rename_axis(index=own).reset_index()
         names = [own, *names]
     return frame, tuple(names)
+
+
+def _with_both_ends(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of marginal means whose intervals can be drawn."""
+    if "conf_low" not in frame:
+        raise OptionError(
+            "plot.estimates draws intervals, and this is a table of tests; take that of "
+            ".contrast(), .pairs() or .confint()."
+        )
+    ends = frame[["conf_low", "conf_high"]].to_numpy(dtype=np.float64)
+    if np.isinf(ends).any():
+        raise OptionError("plot.estimates draws intervals with two ends; these are one-sided.")
+    return frame
 
 
 def _is_of_means(table: Any) -> bool:
@@ -352,12 +368,16 @@ def _look(table: Any) -> Look:
 
 
 def _is_ratio(table: Any) -> bool:
+    if isinstance(table, MarginalTests):
+        return table.marginals.carried is EXPONENTIAL
     return isinstance(table, EffectTable) and "ratio" in table.title
 
 
 def _reference(table: Any) -> float | None:
     """Where nothing is: 0 of differences and slopes, 1 of ratios."""
     if isinstance(table, EffectTable) and table.kind != "predictions":
+        return 1.0 if _is_ratio(table) else 0.0
+    if isinstance(table, MarginalTests) and table.title in ("Contrasts", "Effect sizes"):
         return 1.0 if _is_ratio(table) else 0.0
     return None
 
@@ -374,6 +394,10 @@ def _response(table: Any) -> str:
 
 
 def _estimate_label(table: Any) -> str:
+    if isinstance(table, MarginalTests):
+        exp = table.marginals.exp_of_difference if _is_ratio(table) else None
+        names = {"Contrasts": "difference", "Effect sizes": "effect size"}
+        return exp.replace("_", " ") if exp else names.get(table.title, "estimate")
     if not isinstance(table, EffectTable):
         return "estimate"
     what = f"{table.title[0].lower()}{table.title[1:]}"
@@ -394,6 +418,8 @@ def _notes(table: Any) -> str:
         if table.contrasts is not None:
             parts.append(f"Contrasts: {table.contrast_words}")
         return " ".join(parts)
+    if isinstance(table, MarginalTests):
+        return " ".join([*table.notes, table.words])
     if isinstance(table, EffectTable):
         over = f" Over: {table.over}." if table.over else ""
         return f"For: {table.target}.{over} {' '.join([*table.notes, table.words])}"

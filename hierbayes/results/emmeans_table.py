@@ -244,6 +244,17 @@ class Contrastable(Printable):
         )
         return found
 
+    def plot(self, **options: Any) -> Any:
+        """Draw the estimates with their intervals; options are those of ``hb.plot.estimates``.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("score ~ Machine + (1 | Worker/Machine)", hb.load_dataset("Machines"))
+        >>> figure, axes = hb.emmeans(fit, "Machine").pairs().plot()
+        """
+        return verbs.ask(self, "picture", **options)
+
 
 @record(repr=False)
 class EmmeansTable(Contrastable):

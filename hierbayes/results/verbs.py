@@ -92,6 +92,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "test": "marginal_means.questions:test",
         "confint": "marginal_means.questions:confint",
         "eff_size": "marginal_means.questions:eff_size",
+        "picture": "plots.estimates:estimates",
     },
     "EmmeansTable": {
         "blocks": "reports.emmeans:emmeans_blocks",

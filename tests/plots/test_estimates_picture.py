@@ -82,3 +82,14 @@ def test_pictures_in_a_figure_describe_it_together(cake):
     for ax in axes:
         hb.plot.estimates(hb.emmeans(cake, "recipe", contrasts="pairwise"), ax=ax)
     assert hb.plot.alt_text(figure).count("Contrasts: A - B") == 2
+
+
+def test_contrasts_of_a_table_of_means_are_drawn_in_rows(cake):
+    means = hb.emmeans(cake, "recipe")
+    figure, axes = means.contrast("eff").plot()
+    assert "A effect" in hb.plot.alt_text(figure)
+    assert np.ravel(axes)[0].get_xlabel() == "difference"
+    with pytest.raises(hb.OptionError, match="this is a table of tests"):
+        hb.plot.estimates(means.test())
+    with pytest.raises(hb.OptionError, match="these are one-sided"):
+        hb.plot.estimates(means.confint(side=">"))
