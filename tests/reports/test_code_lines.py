@@ -71,6 +71,14 @@ def test_arrays_and_changed_data_are_named_not_written(sleep):
     assert data_lines(hb.lmer(FORMULA, sleep)) == ('data = hb.load_dataset("sleepstudy")',)
 
 
+def test_data_from_a_file_are_named_by_it(sleep, tmp_path):
+    path = tmp_path / "my sleep.csv"
+    sleep.to_csv(path, index=False)
+    fit = hb.lmer("Reaction ~ Days", path)
+    assert data_lines(fit) == (f'data = "{path}"',)
+    assert run("\n".join(fit_code(fit)))["fit"].criterion == fit.criterion
+
+
 def test_another_response_is_said(sleep):
     again = hb.lmer(FORMULA, sleep).refit(sleep["Reaction"] + 1)
     assert any("response was replaced" in line for line in data_lines(again))
