@@ -20,6 +20,8 @@ from hierbayes.marginal_means.emmeans_contrasts import Asked, contrast_rows
 from hierbayes.options import ComparisonKind
 from hierbayes.wording import counted
 
+MANY = 2  # tests that could be adjusted for
+
 
 def contrasts_between(
     base: BaseRows, by: By, asked: EffectRequest, kind: ComparisonKind
@@ -51,6 +53,7 @@ def adjusted(found: Estimates, plan: Plan, asked: EffectRequest) -> Estimates:
         If nothing is tested.
     """
     n = int((~np.isnan(found.estimate)).sum())
+    untested = found.p_value is None or bool(np.isnan(found.p_value).all())
     if found.statistic is None or found.df is None or found.p_value is None:
         if asked.adjust == "none":
             return found
@@ -59,7 +62,7 @@ def adjusted(found: Estimates, plan: Plan, asked: EffectRequest) -> Estimates:
             "not tested."
         )
     if asked.adjust == "none":
-        words = f" Not adjusted for {counted(n, 'test')}." if n > 1 else ""
+        words = "" if untested or n < MANY else f" Not adjusted for {counted(n, 'test')}."
         return replace(found, words=found.words + words)
     tests = Tests(
         statistic=found.statistic,
@@ -74,7 +77,7 @@ def adjusted(found: Estimates, plan: Plan, asked: EffectRequest) -> Estimates:
     half = adjusted_quantile(tests, asked.adjust, asked.level) * error
     return replace(
         found,
-        p_value=adjusted_p(tests, asked.adjust),
+        p_value=np.where(np.isnan(found.p_value), np.nan, adjusted_p(tests, asked.adjust)),
         conf_low=plan.shown(value - half),
         conf_high=plan.shown(value + half),
         words=f"{found.words} Adjusted for {counted(n, 'test')}: {METHODS[asked.adjust]}.",

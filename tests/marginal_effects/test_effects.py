@@ -371,6 +371,11 @@ def test_contrasts_of_averages_are_comparisons(cbpp):
     assert holm["p_value"][order[0]] == pytest.approx(3 * alone["p_value"][order[0]])
     half = norm.ppf(1 - 0.025 / 3) * alone["std_error"]
     np.testing.assert_allclose(holm["conf_high"], alone["estimate"] + half)
+    untested = hb.comparisons(cbpp, "period", adjust="holm", ddf="none")
+    assert np.isnan(numbers(untested, "p_value")).all()
+    herds = hb.predictions(cbpp, over="mean", at={"period": "1"}, target="observed groups")
+    mean = expit(cbpp.beta[0] + cbpp.modes[0]).mean()
+    assert numbers(herds, "estimate")[0] == pytest.approx(mean, rel=1e-10)
 
 
 def test_slopes_differ_by_the_interaction(cake, logistic):
