@@ -111,7 +111,7 @@ def as_picture(
         light = light.replace("only-light", "on-paper")
         pictures.written.append("")
     pyplot.close("all")
-    return f"{light}\n{dark}" if dark else light
+    return f"::::{{container}} frame\n{light}{dark}::::"
 
 
 def image(address: str, words: str, figure: Any, ground: str) -> str:
