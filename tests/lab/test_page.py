@@ -205,7 +205,7 @@ def test_the_server_is_on_this_machine_only():
 
 def test_without_marimo_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
-    with pytest.raises(NotSupportedError, match=r"pip install 'hierbayes\[tutorials\]'"):
+    with pytest.raises(NotSupportedError, match=r"pip install 'hierbayes\[lab\]'"):
         launch.command()
 
 
