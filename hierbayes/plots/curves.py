@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BESIDE, MOST_BESIDE = 0.14, 0.56  # between curves at one category, and of all, in categories
 BAND_ALPHA = 0.22  # what lies under a band is to be seen
 FEW_PLACES = 6  # along a number, marked
+MARK = 5.5  # size of marks, in points
 MANY_MARKS = 40  # beyond which marks are small
 MANY_POINTS = 600  # beyond which points are faint
 LARGEST = 70.0  # area of the point of most rows, square points
@@ -51,7 +52,9 @@ def shifts(n: int) -> FloatArray:
     return np.asarray(step * (np.arange(n) - (n - 1) / 2))
 
 
-def draw_curve(ax: "Axes", curve: Curve, *, is_number: bool, joined: bool = True) -> None:
+def draw_curve(
+    ax: "Axes", curve: Curve, *, is_number: bool, joined: bool = True, size: float = MARK
+) -> None:
     """Draw means and limits.
 
     Parameters
@@ -60,6 +63,7 @@ def draw_curve(ax: "Axes", curve: Curve, *, is_number: bool, joined: bool = True
     curve : what to draw
     is_number : along a number: a line in a band; else marks with bars
     joined : whether marks of categories are joined by a thin line
+    size : of marks, in points
     """
     look = curve.look
     if is_number and curve.x.size > 1:
@@ -78,7 +82,7 @@ def draw_curve(ax: "Axes", curve: Curve, *, is_number: bool, joined: bool = True
     width = (0.7 if many else 1.5) * now().lines
     ax.vlines(x, curve.low, curve.high, color=now().paper, linewidth=width + HALO, zorder=5)
     ax.vlines(x, curve.low, curve.high, color=look.colour, linewidth=width, zorder=5.5)
-    ax.plot(x, curve.y, **look.mark(2.5 if many else 5.5, zorder=6))
+    ax.plot(x, curve.y, **look.mark(min(2.5, size) if many else size, zorder=6))
 
 
 def draw_points(

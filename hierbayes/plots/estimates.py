@@ -111,6 +111,7 @@ def _read(table: Any) -> tuple[pd.DataFrame, tuple[str, ...]]:
             "plot.estimates takes what hb.emmeans, hb.predictions, hb.comparisons or hb.slopes "
             f"returns, or a table of estimates with limits; it got {shown(table)}."
         )
+    table = table.rename(columns={"prediction": "estimate"})
     limits = next((pair for pair in LIMITS if set(pair) <= set(table.columns)), None)
     if limits is None or "estimate" not in table.columns:
         raise OptionError(
@@ -119,10 +120,16 @@ def _read(table: Any) -> tuple[pd.DataFrame, tuple[str, ...]]:
         )
     frame = pd.DataFrame(table).rename(columns=dict(zip(limits, LIMITS[0], strict=True)))
     names = [str(name) for name in frame.columns[: list(frame.columns).index("estimate")]]
-    if not isinstance(frame.index, pd.RangeIndex):
+    if isinstance(frame.index, pd.MultiIndex):
+        keys = [str(name or f"row {i + 1}") for i, name in enumerate(frame.index.names)]
+        frame, names = frame.set_axis(frame.index.set_names(keys)).reset_index(), [*keys, *names]
+    elif not isinstance(frame.index, pd.RangeIndex):
         own = str(frame.index.name or "row")
         frame = frame.rename_axis(index=own).reset_index()
         names = [own, *names]
+    if not names:
+        frame = frame.rename_axis(index="row").reset_index()
+        names = ["row"]
     return frame, tuple(names)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import hierbayes.checks.panel as panel
 import hierbayes.intervals.likelihood_surface as surfaces
 import hierbayes.intervals.profile as profiles
+from hierbayes.arrays import record
 from hierbayes.errors import OptionError
 from hierbayes.intervals.confint import confint
 from hierbayes.progress import Progress, progress_bar
@@ -22,6 +23,7 @@ from hierbayes.results.likelihood_surface import LikelihoodSurface
 from hierbayes.results.model_check import ModelCheck
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.profile_result import ProfileResult
+from hierbayes.specification.specified import Specified
 from hierbayes.wording import shown
 
 SEED = 1  # of what is sampled or simulated for a picture, so that it is the same every time
@@ -80,20 +82,34 @@ def _kinds(fit: Fit) -> dict[str, pd.DataFrame]:
     return {"Wald": confint(fit), "profile": confint(fit, method="profile")}
 
 
-def data_of(
-    given: Any, x: str | None, y: str | None, group: str | None
-) -> tuple[Any, str, str, str | None]:
-    """Return data and the names of what is drawn: those given, or those of the fit given.
+@record
+class DataDrawn:
+    """Data and the names of the columns to draw."""
 
-    A fit's rows are those it used; ``x`` is its first numeric predictor, ``y`` its response and
-    ``group`` its first grouping factor, unless named.
+    frame: Any
+    x: str
+    y: str
+    group: str | None
+    by: str | None
+
+
+def data_of(
+    given: Any, x: str | None, y: str | None, group: str | None, by: str | None
+) -> DataDrawn:
+    """Return data and the names of what is drawn: those given, or those of the model given.
+
+    The rows of a model or fit are those it uses; ``x`` is its first numeric predictor, else its
+    first factor, ``by`` the second one then, ``y`` its response and ``group`` its first grouping
+    factor, unless named.
     """
-    if not isinstance(given, Fit):
+    if not isinstance(given, Specified):
         if x is None or y is None:
-            raise OptionError("plot.data takes data with x= and y=, or a fit, which has them.")
-        return given, x, y, group
+            raise OptionError(
+                "plot.data takes data with x= and y=, or a model or a fit, which has them."
+            )
+        return DataDrawn(frame=given, x=x, y=y, group=group, by=by)
     design = given.design
-    frame = pd.DataFrame(design.model_frame)
+    frame, fixed = pd.DataFrame(design.model_frame), design.mean.fixed_columns()
     if y is None:
         y = design.formula.response_label
         frame = frame.assign(**{y: _response(given)})
@@ -103,19 +119,23 @@ def data_of(
             factor = design.factors[0]
             frame = frame.assign(**{group: np.asarray(factor.levels)[factor.codes]})
     if x is None:
-        x = next((str(c) for c in frame if c not in (y, group) and _is_numeric(frame[c])), None)
+        others = {y, group, *(set(design.mean.grouping_columns()) - set(fixed))}
+        x = next((str(c) for c in frame if c not in others and _is_numeric(frame[c])), None)
     if x is None:
-        raise OptionError(
-            "plot.data(fit) draws the response over a numeric predictor; this model has none. "
-            "Name a column by x=."
-        )
+        factors = [name for name in fixed if name in frame]
+        if not factors:
+            raise OptionError(
+                "plot.data of a model draws the response over a predictor; this one has none. "
+                "Name a column by x=."
+            )
+        x, by = factors[0], by or next(iter(factors[1:]), None)
     frame.attrs["name"] = given.data_name
-    return frame, x, y, group
+    return DataDrawn(frame=frame, x=x, y=y, group=group, by=by)
 
 
-def _response(fit: Fit) -> Any:
+def _response(model: Specified) -> Any:
     """Return the response of the rows used; of counts out of trials, the share of successes."""
-    y = np.asarray(fit.design.y)
+    y = np.asarray(model.design.y)
     return y[:, 0] / y.sum(axis=1) if y.ndim == 2 else y
 
 

@@ -1,17 +1,21 @@
-"""The data as they are: one panel a group, points with the group's own least-squares line."""
+"""The data as they are: one panel a group, points with the group's own line or means."""
 
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
 
+from hierbayes.errors import OptionError
+from hierbayes.options import check_flag
 from hierbayes.plots.alt_text import describe
+from hierbayes.plots.category_data import over_categories
 from hierbayes.plots.labels import axis_label
 from hierbayes.plots.level_panels import level_panels
 from hierbayes.plots.needed import data_of
 from hierbayes.plots.palette import look
 from hierbayes.plots.picture import picture
 from hierbayes.plots.sheet import Options, sheet
+from hierbayes.pooling.within_category import holds_categories
 from hierbayes.pooling.within_group import group_points, within_group_lines
 
 if TYPE_CHECKING:
@@ -30,20 +34,32 @@ def data(
     x: str | None = None,
     y: str | None = None,
     group: str | None = None,
+    by: str | None = None,
+    together: bool = False,
     columns: int | None = None,
     level: float = 0.95,
     **options: Unpack[Options],
 ) -> "tuple[Figure | SubFigure, np.ndarray[Any, Any]]":
-    """Draw the data, one panel a group, with each group's own least-squares line and band.
+    """Draw the data, one panel a group, with each group's own least-squares line, or its means.
+
+    Over a number each group has its least-squares line and band, over categories the mean of the
+    rows of each.
 
     Parameters
     ----------
-    frame : any data a model takes, never changed; or a fit, whose data are drawn
-    x, y : names of numeric columns; of a fit, its first numeric predictor and its response
-    group : name of the grouping column, a single panel when not given; of a fit, its first
+    frame : any data a model takes, never changed; or a model or fit, whose data are drawn
+    x, y : names of columns, y numeric; of a model or fit, its first numeric predictor, else its
+        first factor, and its response
+    group : name of the grouping column, a single panel when not given; of a model or fit, its first
         grouping factor
+    by : where x holds categories, a column whose categories are told apart by colour; of a model
+        or fit without numeric predictors its second factor
+    together : bool
+        Where x holds categories: all groups in one panel, a thin line of means each, and the means
+        over groups with their intervals.
     columns : panels in a row; as many as have room unless said
-    level : level of the confidence band of each line (t, the group's own residual sd)
+    level : level of the confidence band of each line (t, the group's own residual sd), and of the
+        intervals of means
 
     Returns
     -------
@@ -60,7 +76,14 @@ def data(
     >>> axes.size
     18
     """
-    frame, x, y, group = data_of(frame, x, y, group)
+    asked = data_of(frame, x, y, group, by)
+    frame, x, y, group = asked.frame, asked.x, asked.y, asked.group
+    check_flag("together", together, "True (all groups in one panel) or False")
+    if holds_categories(frame, x):
+        return over_categories(asked, options, together=together, columns=columns, level=level)
+    if asked.by is not None or together:
+        what = "by=" if asked.by is not None else "together="
+        raise OptionError(f"{what} is for categories along x; x={x!r} is a number.")
     points = group_points(frame, x=x, y=y, group=group)
     lines = within_group_lines(frame, x=x, y=y, group=group, level=level)
     levels = [str(name) for name in points["group"].cat.categories]

@@ -7,6 +7,8 @@ hall, and smaller, 8 points, in a figure as narrow as the column of a journal.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hierbayes.plots.letters import sentence_in_lines, width_mm
 from hierbayes.plots.palette import now
 
@@ -20,6 +22,7 @@ WIDTH_MM = 160.0
 NARROW_MM = 110.0  # figures below this width have smaller letters
 NARROW_LETTERS = 0.74  # of the size of the others: 8 points for 11
 TITLE = 1.05  # size of a title, in sizes of the other letters
+HINTED = 1.06  # width of letters on a grid of pixels, in widths of those measured, at most
 PNG_DPI = 200
 MARGIN = 0.06  # inches around the axes of a figure
 MARGIN_OF_NOTE = 0.012  # left of the words below a picture, of its width
@@ -139,12 +142,11 @@ def fitted_legend(
     key_mm = (style["handlelength"] + style["handletextpad"] + 0.6) * points * MM_PER_INCH / 72
     lines = [sentence_in_lines(w, room_mm=room_mm - key_mm, points=points) for w in words]
     gap_mm = style["columnspacing"] * points * MM_PER_INCH / 72
-    widths = [width_mm(line, points) + key_mm for line in lines]
+    widths = [HINTED * width_mm(line, points) + key_mm for line in lines]
     columns = 1
     for n in range(len(lines), 0, -1):
-        rows = -(-len(lines) // n)
-        tall = [max(widths[i : i + rows]) for i in range(0, len(lines), rows)]
-        if sum(tall) + gap_mm * (len(tall) - 1) <= room_mm:
+        wide = [float(max(column)) for column in np.array_split(widths, n)]  # as matplotlib does
+        if sum(wide) + gap_mm * (n - 1) <= room_mm:
             columns = n
             break
     legend = owner.legend(list(handles), lines, ncols=columns, **style, **place)

@@ -86,6 +86,18 @@ ENTRIES = (
         given=("cake",),
         options={"x": "temp", "y": "angle", "group": "replicate"},
     ),
+    Entry(
+        picture="data",
+        source=CAKE,
+        given=("cake",),
+        options={
+            "x": "recipe",
+            "y": "angle",
+            "group": "replicate",
+            "by": "temperature",
+            "together": True,
+        },
+    ),
     Entry(picture="effects", source=SLEEP, given=("reml", "post")),
     Entry(picture="effects", source=PENICILLIN, given=("reml",)),
     Entry(

@@ -102,3 +102,11 @@ def test_no_letters_collide_at_any_width(fits, width, theme):
     figure, _ = hb.plot.effects(*fits, x="cond", by=["size", "log freq"], **options)
     texts = drawn_texts(figure)
     assert not overlapping(texts) and not clipped(texts, figure)
+
+
+@pytest.mark.parametrize("n", [5, 6])
+def test_a_legend_of_any_length_has_room(fits, n):
+    at = {"log freq": [2.125 + 0.125 * i for i in range(n)]}
+    labels = {"log freq": "logarithm of the frequency"}
+    figure, _ = hb.plot.effects(fits[0], "cond", by=["log freq"], at=at, labels=labels)
+    assert not clipped(drawn_texts(figure), figure)

@@ -300,7 +300,7 @@ def test_the_data_of_a_fit_are_drawn(m1):
     figure, axes = hb.plot.data(m1)
     assert len(axes) == 18
     assert figure.get_supylabel() == "Reaction (ms)"
-    with pytest.raises(hb.OptionError, match="x= and y=, or a fit"):
+    with pytest.raises(hb.OptionError, match="x= and y=, or a model or a fit"):
         hb.plot.data({"a": [1.0]})
 
 

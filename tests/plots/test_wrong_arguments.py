@@ -9,7 +9,7 @@ import hierbayes as hb
 PICTURES = tuple(name for name in hb.plot.__all__ if name not in ("alt_text", "theme"))
 
 
-OF_MODELS = {"prior_predictive", "simulations"}
+OF_MODELS = {"data", "prior_predictive", "simulations"}
 
 
 @pytest.fixture(autouse=True)
