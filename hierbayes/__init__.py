@@ -95,6 +95,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.priors.distributions import StudentT as StudentT
     from hierbayes.priors.distributions import Uniform as Uniform
     from hierbayes.priors.lkj import LKJ as LKJ
+    from hierbayes.reports.paper_table import table as table
     from hierbayes.results.finding import Finding as Finding
     from hierbayes.results.likelihood_fit import LikelihoodFit as LikelihoodFit
     from hierbayes.results.posterior_fit import PosteriorFit as PosteriorFit
@@ -165,6 +166,7 @@ _LAZY = {
     "shrinkage": "hierbayes.pooling.shrinkage",
     "shrinkage_path": "hierbayes.pooling.shrinkage_path",
     "slopes": "hierbayes.marginal_effects.effects",
+    "table": "hierbayes.reports.paper_table",
 }
 
 __all__ = [
@@ -245,6 +247,7 @@ __all__ = [
     "shrinkage_path",
     "simulate",
     "slopes",
+    "table",
 ]
 
 

@@ -475,6 +475,21 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="table-package",
+        feature="Excel, great_tables and polars without their packages",
+        kinds=EVERY,
+        sentence=(
+            "{method} needs the Python package {package}, which is not installed: pip install "
+            "{package}. to_html(), to_markdown(), to_latex() and to_pandas() need none."
+        ),
+    ),
+    Limit(
+        key="table-picture",
+        feature="`.plot()` of tables that have no picture of their own",
+        kinds=EVERY,
+        sentence="This table has no picture of its own; {pictures} draws what is in it.",
+    ),
+    Limit(
         key="graph-without-graphviz",
         feature="`Model.graph` without the package graphviz",
         kinds=EVERY,

@@ -158,7 +158,7 @@ def tour(
     with _working("Drawing its figures ..."):
         pictures = lecture_figures(lecture)
     steps = tour_steps(lecture)
-    files = {name: picture.png for name, picture in pictures.items()}
+    files = {name: picture.content for name, picture in pictures.items()}
     write_files(out, files | {"tour.html": tour_page(steps, pictures).encode()})
     typer.echo(tour_text(steps, folder=str(out)))
     typer.echo(f"\nThe tour as a page: {out / 'tour.html'}")

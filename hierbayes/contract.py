@@ -16,7 +16,7 @@ FIT = (
     "augment", "beta", "coef", "contrast", "converged", "findings", "fitted", "fixef",
     "formula_text", "glance", "is_singular", "method", "model", "n_groups", "n_params", "nobs",
     "predict", "ranef", "ranef_cov", "ranef_sd", "refit", "report", "residuals", "save", "sigma",
-    "simulate", "summary", "tidy", "update", "varcorr", "vcov",
+    "sentence", "simulate", "summary", "tidy", "update", "varcorr", "vcov",
 )  # fmt: skip
 LIKELIHOOD = ("aic", "bic", "criterion", "deviance", "loglik", "theta")
 GENERALISED = ("dispersion", "laplace_error", "n_quadrature")

@@ -51,6 +51,7 @@ ThresholdMethod = Literal["delta", "fieller", "profile", "bootstrap", "posterior
 Ddf = Literal["satterthwaite", "kenward-roger", "normal", "none"]
 Effect = Literal["fixed", "ran_pars", "ran_vals"]
 ParameterView = Literal["posterior", "prior"]
+SentencePart = Literal["both", "methods", "results"]
 Coding = Literal["treatment", "sum", "helmert", "poly"]
 Family = Literal[
     "gaussian",

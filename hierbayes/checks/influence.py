@@ -34,6 +34,7 @@ from hierbayes.results.generalised_fit import GeneralisedFit, generalised_values
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
+from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.wording import meant, shown
 
 LOST = 1e-10  # part of the largest eigenvalue of X'X below which a direction has no rows left
@@ -41,7 +42,7 @@ MOST_LEVELS = 500  # a refit each
 
 
 @checked_call("hb.influence")
-def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = False) -> pd.DataFrame:
+def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = False) -> ResultTable:
     """Say what each level of a grouping factor, or each row, does to the estimates.
 
     Parameters
@@ -89,7 +90,7 @@ def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = Fals
     if check_flag("rows", rows, "True (each row) or False (each level)"):
         if group is not None:
             raise OptionError("rows=True looks at each row and group= at levels; give one of them.")
-        return row_influence(fit)
+        return result_table(row_influence(fit), "influence")
     factor = fit.design.factors[_position(fit, group)]
     J = factor.levels.size
     if J > MOST_LEVELS:
@@ -105,9 +106,11 @@ def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = Fals
     table.insert(0, "cooks_distance", cook)
     table.insert(0, "n", np.bincount(factor.codes, minlength=J))
     table.index = pd.Index([str(level) for level in factor.levels], name=factor.name)
-    table.attrs["fixed"] = list(names[len(names) - p :])
-    table.attrs["estimates"] = dict(zip(names, fit.interval_estimates.tolist(), strict=True))
-    return table
+    known_too = {
+        "fixed": list(names[len(names) - p :]),
+        "estimates": dict(zip(names, fit.interval_estimates.tolist(), strict=True)),
+    }
+    return result_table(table, "influence", attrs=known_too)
 
 
 def _linear(fit: LinearFit, factor: GroupingFactor) -> FloatArray:

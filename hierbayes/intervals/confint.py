@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
@@ -30,6 +29,7 @@ from hierbayes.results.interval_parameters import (
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import shown
 
@@ -50,7 +50,7 @@ def confint(
     kind: BootstrapKind = "parametric",
     interval: BootstrapInterval = "percentile",
     n_jobs: int = 1,
-) -> pd.DataFrame:
+) -> ResultTable:
     """Confidence intervals of sds, correlations, sigma, parameters of a family, fixed effects.
 
     Parameters
@@ -125,7 +125,7 @@ def confint(
     return _wald(fit, chosen, level)
 
 
-def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float) -> pd.DataFrame:
+def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float) -> ResultTable:
     fixed, free = wald_limits(fit, level), unbounded_limits(fit, level)
     nothing = np.full(2, np.nan)
     limits = [fixed[p.row] if p.kind == "fixed" else free.get(p.name, nothing) for p in chosen]
@@ -143,7 +143,7 @@ def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float)
 
 def _profiled(
     fit: LinearFit | GeneralisedFit, chosen: Sequence[IntervalParameter], level: float
-) -> pd.DataFrame:
+) -> ResultTable:
     found = profiled(fit, chosen, level=level, steps=LIMIT_STEPS)
     caption = REML_CAPTION if fit.method == "reml" and fit.theta.size else None
     details = "signed root of the change of the ML deviance at the normal quantiles"
@@ -165,7 +165,7 @@ def _bootstrapped(
     chosen: Sequence[IntervalParameter],
     level: float,
     interval: BootstrapInterval,
-) -> pd.DataFrame:
+) -> ResultTable:
     rows = found.confint(level, interval).loc[[p.name for p in chosen]]
     limits = rows[["lower", "upper"]].to_numpy()
     missing = np.isnan(limits).any(axis=1)
@@ -206,7 +206,7 @@ def _check_not_a_parameter(fit: Fit, method: Any) -> None:
         raise OptionError(f"method={method:g} is a number; write level={method:g}.")
 
 
-def _credible(fit: PosteriorFit, level: float, parameters: Any) -> pd.DataFrame:
+def _credible(fit: PosteriorFit, level: float, parameters: Any) -> ResultTable:
     """Equal-tailed credible intervals of the draws, under lme4's names."""
     chosen, columns = [], []
     for parameter in chosen_parameters(fit, parameters):
@@ -269,14 +269,14 @@ def _table(
     details: str,
     reasons: Mapping[str, str],
     caption: str | None = None,
-) -> pd.DataFrame:
+) -> ResultTable:
     columns = {"estimate": estimates, "lower": limits[:, 0], "upper": limits[:, 1]}
-    table = pd.DataFrame(columns, index=[p.name for p in chosen])
-    table.columns.name = caption
-    table.attrs = {
+    known = {
         "method": method,
         "level": float(level),
         "details": details,
         "reasons": dict(reasons),
     }
+    table = result_table(columns, "confint", index=[p.name for p in chosen], attrs=known)
+    table.columns.name = caption
     return table

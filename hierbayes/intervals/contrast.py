@@ -14,6 +14,7 @@ from hierbayes.results.contrast_matrix import ContrastMatrix, checked_rhs, contr
 from hierbayes.results.f_table import F_COLUMNS, FTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
+from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.tidy import check_level
 
 LONGEST_LABEL = 40  # of a row of a printed table
@@ -27,7 +28,7 @@ METHODS: dict[str, str] = {
 
 def contrast(
     fit: LikelihoodFit, L: Any, *, ddf: Ddf, level: float, rhs: Any, joint: bool
-) -> pd.DataFrame | FTable:
+) -> ResultTable | FTable:
     """Build ``LikelihoodFit.contrast``; see there."""
     check_option("ddf", ddf, Ddf)
     check_level(level)
@@ -38,7 +39,8 @@ def contrast(
         return _joint(fit, rows, ddf=ddf, rhs=right)
     tests = row_tests(fit, rows.L, ddf=ddf, rhs=right)
     low, high = tests.interval(level)
-    table = pd.DataFrame(
+    known = {"level": level, "ddf": ddf, "rhs": right.tolist(), "interval": "confidence"}
+    return result_table(
         {
             "estimate": tests.estimate,
             "std_error": tests.std_error,
@@ -48,11 +50,10 @@ def contrast(
             "conf_low": low,
             "conf_high": high,
         },
+        "contrast",
         index=pd.Index(rows.labels, name="contrast"),
+        attrs={**known, "notes": list(tests.notes)},
     )
-    table.attrs = {"level": level, "ddf": ddf, "rhs": right.tolist(), "interval": "confidence"}
-    table.attrs["notes"] = list(tests.notes)
-    return table
 
 
 def _joint(fit: LikelihoodFit, rows: ContrastMatrix, *, ddf: Ddf, rhs: FloatArray) -> FTable:

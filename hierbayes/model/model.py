@@ -24,6 +24,7 @@ from hierbayes.options import (
     check_flag,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.rich_text import Equation, RichText
 from hierbayes.specification.build import specify
 from hierbayes.specification.specification import Arguments, Specification
 from hierbayes.specification.specified import Specified
@@ -311,11 +312,14 @@ class Model(Specified):
 
         return prior_predictive(self.spec, draws=draws, random_seed=random_seed)
 
-    def latex(self) -> str:
-        """Return the model with its priors as a LaTeX ``aligned`` environment."""
+    def latex(self) -> Equation:
+        """Return the model with its priors as a LaTeX ``aligned`` environment.
+
+        A ``str``; notebooks show it as mathematics.
+        """
         from hierbayes.bayes.equation import equation
 
-        return equation(self.spec)
+        return Equation(equation(self.spec))
 
     def graph(self, parameterization: Parameterization = "noncentered") -> "graphviz.Digraph":
         """Return the graph of the PyMC model (a ``graphviz.Digraph``; needs graphviz)."""
@@ -326,8 +330,13 @@ class Model(Specified):
         except ImportError as error:
             raise not_supported("graph-without-graphviz") from error
 
-    def explain(self) -> str:
+    def explain(self) -> RichText:
         """Say in words what the formula became on these data.
+
+        Returns
+        -------
+        str
+            Text that prints in lines of 80 characters and shows as a page in a notebook.
 
         Examples
         --------
@@ -342,7 +351,11 @@ class Model(Specified):
 
     def __repr__(self) -> str:
         """Return what ``explain`` says."""
-        return self.explain()
+        return str(self.explain())
+
+    def _repr_html_(self) -> str:
+        """Return what ``explain`` says, for a notebook."""
+        return self.explain()._repr_html_()
 
 
 # The models that users hold, so that a fit of one gives that one back.

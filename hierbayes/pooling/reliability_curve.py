@@ -28,6 +28,7 @@ from hierbayes.pooling.shrinkage_matrices import reliabilities
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.result_table import result_table
 from hierbayes.results.tidy import check_level
 
 POINTS = 80
@@ -85,9 +86,8 @@ def reliability_curve(
     else:
         value = _reliability(row_of.Lambda, grid[:, None, None] * A, basis)[0, :, t]
     columns = {"n": grid, "se": se, "reliability": value, "lower": lower, "upper": upper}
-    table = pd.DataFrame(columns)
-    table.attrs = {"group": factor.name, "term": factor.columns[t], "level": level}
-    return table
+    known = {"group": factor.name, "term": factor.columns[t], "level": level}
+    return result_table(columns, "reliability", attrs=known)
 
 
 @record

@@ -34,6 +34,7 @@ from hierbayes.pooling.level_covariances import (
 )
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
+from hierbayes.results.result_table import ResultTable, result_table
 
 # Relative sd that stands for infinity: estimates are then within 1e-8 of no pooling.
 INFINITE = 1e4
@@ -42,7 +43,7 @@ INFINITE = 1e4
 @checked_call("hb.shrinkage_path")
 def shrinkage_path(
     fit: Fit, *, group: str | None = None, term: str | None = None, sds: Any = None
-) -> pd.DataFrame:
+) -> ResultTable:
     """Return the coefficients of all levels at a range of between-level sds.
 
     Parameters
@@ -99,7 +100,7 @@ def shrinkage_path(
     return path_table(fit, found, position=position, t=t)
 
 
-def path_table(fit: Fit, found: Path, *, position: int, t: int) -> pd.DataFrame:
+def path_table(fit: Fit, found: Path, *, position: int, t: int) -> ResultTable:
     """Return a path as the table that ``shrinkage_path`` promises."""
     factor, size = fit.design.factors[position], found.sds.size
     J = factor.levels.size
@@ -113,8 +114,7 @@ def path_table(fit: Fit, found: Path, *, position: int, t: int) -> pd.DataFrame:
             "population": np.tile(found.population, J),
         }
     )
-    table.attrs = {"sd": found.own, "scale": found.scale}
-    return table
+    return result_table(table, "shrinkage_path", attrs={"sd": found.own, "scale": found.scale})
 
 
 def _direction(at: LevelCovariances, position: int, t: int) -> FloatArray:

@@ -72,6 +72,7 @@ class Table:
     stars : marks of significance, a last column without a name; their legend follows the table
     gap : whether an empty line comes before it on the terminal
     name : of the table in a page with several; its cells then say which they are
+    notes : sentences below it: what its limits are, why a number is missing
     """
 
     columns: Sequence[Column]
@@ -83,6 +84,7 @@ class Table:
     stars: Sequence[str] | None = None
     gap: bool = True
     name: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def named(self) -> list[Column]:
@@ -130,14 +132,20 @@ class Picture:
 
     Attributes
     ----------
-    png : the bytes of the file
+    png : the bytes of the file, or a function that draws it when a page is written; none where it
+        can't be drawn
     alt : what the picture shows, in words
     is_dark : drawn in the dark theme; a dark page turns the others dark
     """
 
-    png: bytes
+    png: bytes | Callable[[], bytes]
     alt: str
     is_dark: bool = False
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file; none where it can't be drawn."""
+        return self.png() if callable(self.png) else self.png
 
 
 @record(kw_only=False)
@@ -170,23 +178,47 @@ class Wide:
 
 
 @record(kw_only=False)
+class Folded:
+    """Details that a page shows when their line is clicked; below a heading elsewhere."""
+
+    summary: str
+    blocks: Sequence["Block"]
+
+
+@record(kw_only=False)
+class Mathematics:
+    """A displayed equation in LaTeX."""
+
+    latex: str
+
+
+@record(kw_only=False)
 class Markup:
     """A piece of HTML made elsewhere; shown on HTML pages only."""
 
     html: str
 
 
-Plain = Heading | Paragraph | Fact | Table | Preformatted | Picture | Findings | Markup
+Shown = Heading | Paragraph | Fact | Table | Preformatted | Picture | Findings
+Plain = Shown | Markup | Folded | Mathematics
 Block = Plain | Printed | Wide
 Blocks = tuple[Block, ...]
 
 
 @record(kw_only=False)
 class Section:
-    """A heading of a document and the blocks below it."""
+    """A heading of a document and the blocks below it.
+
+    Attributes
+    ----------
+    heading : may be empty
+    blocks : in order
+    name : by which a reader asks for it
+    """
 
     heading: str
     blocks: Sequence[Block]
+    name: str = ""
 
 
 def facts(*pairs: tuple[str, str]) -> list[Fact]:

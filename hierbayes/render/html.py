@@ -1,7 +1,7 @@
 """Blocks as HTML: style, tables, and one self-contained page.
 
-No JavaScript and nothing loaded from elsewhere; colours follow the reader's light or dark
-setting. Every text that comes from a user passes through ``escape``.
+No JavaScript and nothing loaded from elsewhere; a page follows the reader's light or dark setting,
+a piece of one the colours around it. Every text that comes from a user passes through ``escape``.
 """
 
 import base64
@@ -14,40 +14,50 @@ from hierbayes.render.numbers import LEGEND
 __all__ = ["escape", "fragment", "html", "page", "table"]
 
 STYLE = """
-.hb { --ink: #1d2733; --soft: #5b6875; --rule: #c9d1d9; --note: #8a5a00; --note-back: #fff7e6;
-  color: var(--ink); font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; }
-.hb h1 { font-size: 1.7em; line-height: 1.2; margin: 0 0 .8em; }
+.hb { --soft: color-mix(in srgb, currentColor 68%, transparent);
+  --rule: color-mix(in srgb, currentColor 28%, transparent);
+  color: inherit; font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; }
+.hb h1 { font-size: 1.7em; line-height: 1.2; margin: 0 0 .8em; overflow-wrap: anywhere; }
 .hb h2 { font-size: 1.25em; margin: 2em 0 .5em; }
 .hb h3 { font-size: 1em; margin: 1.4em 0 .3em; }
-.hb p { margin: .4em 0; max-width: 46rem; }
+.hb p { margin: .4em 0; max-width: 46rem; overflow-wrap: break-word; }
 .hb .scroll { overflow-x: auto; }
 .hb table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid;
   margin: .3em 0 .8em; font-variant-numeric: tabular-nums; background: none; }
-.hb caption { caption-side: top; text-align: left; white-space: nowrap; color: var(--soft);
-  padding: 0 0 .25em; }
+.hb caption { caption-side: top; text-align: left; color: var(--soft); padding: 0 0 .25em; }
 .hb th, .hb td { padding: .16em .75em; text-align: right; white-space: pre; border: 0;
   background: none; color: inherit; }
 .hb thead th { border-bottom: 1px solid var(--rule); font-weight: 600; }
 .hb tbody th { font-weight: 400; text-align: left; }
+.hb tbody tr.head th { font-weight: 600; padding-top: .7em; }
 .hb td.text, .hb th.text { text-align: left; }
 .hb td.text { white-space: pre-wrap; }
-.hb code, .hb pre { font: .92em/1.4 ui-monospace, Menlo, Consolas, monospace; }
+.hb code, .hb pre { font: .92em/1.4 ui-monospace, Menlo, Consolas, monospace; color: inherit; }
+.hb code { background: none; overflow-wrap: anywhere; }
 .hb pre { overflow-x: auto; border-left: 3px solid var(--rule); padding: .2em 0 .2em 1em;
-  margin: .6em 0; background: none; color: inherit; }
-.hb ul.findings { border-left: 3px solid var(--note); background: var(--note-back);
-  margin: .5em 0; padding: .5em 1em .5em 2em; max-width: 46rem; }
-.hb .soft { color: var(--soft); }
+  margin: .6em 0; background: none; }
+.hb ul.findings { border-left: 3px solid #c98a1b; margin: .5em 0; padding: .5em 1em .5em 2em;
+  background: color-mix(in srgb, #e0a93e 14%, transparent); max-width: 46rem; }
+.hb .soft, .hb .note { color: var(--soft); }
+.hb .note { font-size: .9em; }
 .hb img { max-width: 100%; height: auto; background: #fff; }
+.hb details { border-top: 1px solid var(--rule); padding: .4em 0; }
+.hb summary { cursor: pointer; font-weight: 600; }
+@media (max-width: 600px) {
+  .hb th, .hb td { padding: .16em .35em; font-size: .88em; }
+  .hb tbody th { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 5.5em;
+    max-width: 9em; }
+  .hb td { white-space: pre-wrap; min-width: 3em; }
+  .hb h1 { font-size: 1.3em; } }
 @media (prefers-color-scheme: dark) {
-  .hb { --ink: #dfe6ee; --soft: #9aa7b4; --rule: #46525e; --note: #e0a93e;
-    --note-back: #2b2415; }
   .hb img.light { filter: invert(.92) hue-rotate(180deg); } }
 """
 PAGE_STYLE = """
 html { color-scheme: light dark; }
-body { margin: 0; padding: 2.5rem 1.25rem; background: #fff; }
+body { margin: 0; padding: 2.5rem 1.25rem; background: #fff; color: #1d2733; }
 body .hb { margin: 0 auto; }
-@media (prefers-color-scheme: dark) { body { background: #14191f; } }
+@media (prefers-color-scheme: dark) { body { background: #14191f; color: #dfe6ee; } }
+@media (max-width: 600px) { body { padding: 1rem .8rem; } }
 @media print { body { padding: 0; } .hb .scroll { overflow: visible; } }
 """
 
@@ -62,13 +72,14 @@ def fragment(blocks: Iterable[kinds.Block]) -> str:
     return f'<div class="hb">\n<style>{STYLE}</style>\n{html(blocks)}\n</div>'
 
 
-def page(title: str, sections: Sequence[kinds.Section]) -> str:
+def page(title: str, sections: Sequence[kinds.Section], *, heading: bool = True) -> str:
     """Make one self-contained HTML file.
 
     Parameters
     ----------
     title : title of the page, also its first heading
     sections : in order
+    heading : whether the title stands on the page
 
     Examples
     --------
@@ -77,11 +88,12 @@ def page(title: str, sections: Sequence[kinds.Section]) -> str:
     1
     """
     body = "\n".join(_section(section) for section in sections)
+    first = f"<h1>{escape(title)}</h1>\n" if heading else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}{PAGE_STYLE}</style>\n</head>\n"
-        f'<body>\n<main class="hb">\n<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n'
+        f'<body>\n<main class="hb">\n{first}{body}\n</main>\n</body>\n</html>\n'
     )
 
 
@@ -105,12 +117,20 @@ def _block(block: kinds.Plain) -> str:
         case kinds.Preformatted():
             return f"<pre>{escape(block.text)}</pre>"
         case kinds.Picture():
-            data = base64.b64encode(block.png).decode("ascii")
+            png = block.content
+            if not png:
+                return ""
+            data = base64.b64encode(png).decode("ascii")
             source = f'src="data:image/png;base64,{data}"'
             turned = "" if block.is_dark else ' class="light"'
             return f'<p><img alt="{escape(block.alt)}" {source}{turned}></p>'
         case kinds.Findings():
             return _findings(block)
+        case kinds.Folded():
+            inner = html(block.blocks)
+            return f"<details>\n<summary>{escape(block.summary)}</summary>\n{inner}\n</details>"
+        case kinds.Mathematics():
+            return f"<pre>{escape(block.latex)}</pre>"
         case kinds.Markup():
             return block.html
 
@@ -143,13 +163,16 @@ def table(block: kinds.Table) -> str:
         )
         label = "" if block.rows is None else block.rows[i]
         first = "" if block.rows is None else f'<th scope="row">{escape(label)}</th>'
-        body.append(f"<tr{_told('row', label, block)}>{first}{cells}</tr>")
+        is_head = block.rows is not None and len(row) > 0 and not any(row)
+        kind = ' class="head"' if is_head else ""  # a line above the rows of a block
+        body.append(f"<tr{kind}{_told('row', label, block)}>{first}{cells}</tr>")
     title = f"<caption>{escape(block.caption)}</caption>" if block.caption else ""
     rows = "\n".join(body)
+    notes = "".join(f'\n<p class="note">{escape(note)}</p>' for note in block.notes)
     reached = ' tabindex="0"' if block.name else ""  # a page of several is scrolled by keys
     return (
         f'<div class="scroll"{reached}><table{_told("table", block.name, block)}>{title}'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>{notes}"
     )
 
 

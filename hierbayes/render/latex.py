@@ -31,18 +31,22 @@ LETTERS = {
     "ρ": r"$\rho$",
     "–": "--",
     "²": r"$^2$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "×": r"$\times$",
+    "−": r"$-$",
 }
 VERBATIM_END = "\\end{verbatim}"
 HEADINGS = {1: "section*", 2: "section*", 3: "subsection*"}
 PACKAGES = (
-    "% needs \\usepackage{booktabs,longtable,textcomp} and, for \\textquotedbl, "
+    "% needs \\usepackage{amsmath,booktabs,longtable,textcomp} and, for \\textquotedbl, "
     "\\usepackage[T1]{fontenc}"
 )
 ROWS_OF_A_PAGE = 40  # a longer table is broken over pages
 
 
-def latex(blocks: Iterable[kinds.Block]) -> str:
-    r"""Write blocks as LaTeX.
+def latex(blocks: Iterable[kinds.Block], *, label: str = "") -> str:
+    r"""Write blocks as LaTeX; a label is that of the first table.
 
     Examples
     --------
@@ -50,7 +54,13 @@ def latex(blocks: Iterable[kinds.Block]) -> str:
     >>> print(latex([Paragraph("95 % of x_1")]))
     95 \% of x\_1
     """
-    parts = ("\n".join(_lines(block)) for block in kinds.page_blocks(blocks))
+    parts = []
+    for block in kinds.page_blocks(blocks):
+        if isinstance(block, kinds.Table):
+            parts.append("\n".join(_table(block, label)))
+            label = ""
+        else:
+            parts.append("\n".join(_lines(block)))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -83,24 +93,30 @@ def _lines(block: kinds.Plain) -> list[str]:
             items = [f"\\item {_escaped(sentence)}" for sentence in block.sentences]
             begin = ["\\subsection*{Findings}", "\\begin{itemize}"]
             return [*begin, *items, "\\end{itemize}"] if items else []
+        case kinds.Folded():
+            return [f"\\subsection*{{{_escaped(block.summary)}}}", "", latex(block.blocks)]
+        case kinds.Mathematics():
+            return ["\\[", block.latex, "\\]"]
         case kinds.Markup():
             return []
 
 
-def _table(table: kinds.Table) -> list[str]:
+def _table(table: kinds.Table, label: str = "") -> list[str]:
     header, *rows = table.lines
     sides = "".join("l" if j < table.n_left else "r" for j in range(len(header)))
     caption = f"\\caption{{{_escaped(table.caption)}}}" if table.caption else ""
+    caption += f"\\label{{{label}}}" if label else ""
+    notes = [f"\\par\\smallskip{{\\footnotesize {_escaped(note)}}}" for note in table.notes]
     head = ["\\toprule", _row(header), "\\midrule"]
     body = [*map(_row, rows), "\\bottomrule"]
     if len(rows) > ROWS_OF_A_PAGE:
         above = [f"{caption} \\\\"] if caption else []
         begin = f"\\begin{{longtable}}{{{sides}}}"
-        lines = [begin, *above, *head, "\\endhead", *body, "\\end{longtable}"]
+        lines = [begin, *above, *head, "\\endhead", *body, "\\end{longtable}", *notes]
     else:
         begin = f"\\begin{{tabular}}{{{sides}}}"
         above = ["\\begin{table}", "\\centering", *filter(None, [caption])]
-        lines = [*above, begin, *head, *body, "\\end{tabular}", "\\end{table}"]
+        lines = [*above, begin, *head, *body, "\\end{tabular}", *notes, "\\end{table}"]
     return [*lines, "", _escaped(LEGEND)] if table.stars is not None else lines
 
 

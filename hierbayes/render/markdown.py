@@ -50,6 +50,10 @@ def _lines(block: kinds.Plain) -> list[str]:
         case kinds.Findings():
             items = [f"- {_escaped(sentence)}" for sentence in block.sentences]
             return ["### Findings", "", *items] if items else []
+        case kinds.Folded():
+            return [f"### {_escaped(block.summary)}", "", markdown(block.blocks)]
+        case kinds.Mathematics():
+            return ["$$", block.latex, "$$"]
         case kinds.Markup():
             return []
 
@@ -59,7 +63,8 @@ def _table(table: kinds.Table) -> list[str]:
     header, *rows = table.lines
     sides = [":--" if j < table.n_left else "--:" for j in range(len(header))]
     lines += [_row(header), f"|{'|'.join(sides)}|", *map(_row, rows)]
-    return [*lines, "", _escaped(LEGEND)] if table.stars is not None else lines
+    said = [*([LEGEND] if table.stars is not None else []), *table.notes]
+    return [*lines, *(line for one in said for line in ("", _escaped(one)))]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Blocks on a terminal, laid out as R lays them out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import (
@@ -67,13 +67,17 @@ def _lines(block: Written, width: int) -> list[str]:
         case kinds.Fact():
             return _fact_lines(block)
         case kinds.Table():
-            return table_lines(block, line_width=width)
+            return [*table_lines(block, line_width=width), *note_lines(block.notes, width)]
         case kinds.Preformatted():
             return block.text.strip("\n").split("\n") if block.text else []
         case kinds.Findings():
             return finding_lines(block, width)
         case kinds.Printed():
             return list(block.lines() if callable(block.lines) else block.lines)
+        case kinds.Folded():
+            return [block.summary, "", *text(block.blocks).split("\n")]
+        case kinds.Mathematics():
+            return block.latex.split("\n")
         case kinds.Picture() | kinds.Markup():
             return []
 
@@ -82,6 +86,11 @@ def _fact_lines(fact: kinds.Fact) -> list[str]:
     if not fact.width:
         return [f"{fact.label} {fact.text}".strip()]
     return fill_lines([f"{fact.label:>{fact.width}}", *(fact.pieces or (fact.text,))])
+
+
+def note_lines(notes: Sequence[str], width: int = LINE_WIDTH) -> list[str]:
+    """Lines of the notes below a table."""
+    return [line for note in notes for line in wrapped(note, width=width)]
 
 
 def finding_lines(findings: kinds.Findings, width: int = LINE_WIDTH) -> list[str]:

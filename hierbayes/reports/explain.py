@@ -4,7 +4,9 @@ Reads a ``Design``; fits nothing. Written for someone who meets the formula lang
 time, exact enough for someone who checks a design.
 """
 
+import re
 import textwrap
+from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
@@ -13,13 +15,16 @@ from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.formula.parser import formula_text
+from hierbayes.render.blocks import Block, Blocks, Heading, Paragraph, Preformatted
 from hierbayes.render.layout import matrix_lines, wrapped
 from hierbayes.render.numbers import format_number
+from hierbayes.results.rich_text import RichText
 from hierbayes.results.undetermined_findings import undetermined_findings
 from hierbayes.specification.specification import Specification
 from hierbayes.wording import counted, listed
 
 INTERCEPT = "(Intercept)"
+FACTORS = "Grouping factors"
 RANGE_DIGITS = 4
 CODINGS = {
     "sum contrasts": "sum contrasts: each coefficient is a level's distance from the mean "
@@ -45,8 +50,48 @@ STRUCTURES = {
 }
 
 
-def explain_model(spec: Specification) -> str:
+def explain_model(spec: Specification) -> RichText:
     """Say what a specification is, how it is solved, and what its data can't determine."""
+    said = _model_text(spec)
+    return RichText(said, explain_blocks(said))
+
+
+def explain_blocks(text: str) -> Blocks:
+    """Return what is explained as a page shows it: headings, paragraphs, the table of factors.
+
+    A line at the edge is a heading. Below it a line goes on with the one before it if it stands
+    further in, or if none of its section does; columns stay in columns.
+    """
+    blocks: list[Block] = []
+    for part in re.split(r"\n\s*\n", text.strip("\n")):
+        first, *rest = part.split("\n")
+        if first.startswith("Formula:") or not rest:
+            blocks.append(Paragraph(" ".join(line.strip() for line in (first, *rest))))
+            continue
+        if first.startswith("  ") or not rest[0].startswith("  "):
+            blocks.append(Paragraph(" ".join(line.strip() for line in (first, *rest))))
+            continue
+        blocks.append(Heading(first))
+        if first.startswith(FACTORS):
+            blocks.append(Preformatted(textwrap.dedent("\n".join(rest))))
+        else:
+            blocks += [Paragraph(one) for one in _unwrapped(rest)]
+    return tuple(blocks)
+
+
+def _unwrapped(lines: Sequence[str]) -> list[str]:
+    """Join the lines of a section to its paragraphs."""
+    hangs = any(line.startswith("    ") for line in lines)
+    found: list[str] = []
+    for line in lines:
+        if found and (line.startswith("    ") or not hangs):
+            found[-1] += f" {line.strip()}"
+        else:
+            found.append(line.strip())
+    return found
+
+
+def _model_text(spec: Specification) -> str:
     if not (spec.design.factors and spec.family.is_linear):
         return explain_text(spec.design, family=spec.family)
     kernel = spec.kernel("reml")
@@ -216,7 +261,7 @@ def _factors(design: Design) -> list[str]:
         rows.append([str(n.size), *map(format_number, sizes)])
     names = [f"  {factor.name}" for factor in design.factors]
     table = matrix_lines(rows, names, ["levels", "fewest", "median", "most"])
-    return ["Grouping factors: number of levels, and rows in a level", *table]
+    return [f"{FACTORS}: number of levels, and rows in a level", *table]
 
 
 def rows_per_level(factor: GroupingFactor) -> "np.typing.NDArray[np.intp]":

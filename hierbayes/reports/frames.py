@@ -17,6 +17,7 @@ def frame_table(
     write: Callable[[list[Any]], list[str]] | None = None,
     *,
     with_index: bool = True,
+    whole: bool = False,
 ) -> list[Block]:
     """Return a frame as a table, cut in the middle if it is long, and its size.
 
@@ -25,9 +26,10 @@ def frame_table(
     frame : DataFrame
     write : makes the cells of a column; by default numbers get seven digits
     with_index : whether its index names the rows
+    whole : every row, and no line about the size
     """
     n, half = len(frame), MAX_ROWS // 2
-    cut = n > MAX_ROWS
+    cut = n > MAX_ROWS and not whole
     shown = pd.concat([frame.head(half), frame.tail(half)]) if cut else frame
 
     def dotted(cells: Sequence[str]) -> list[str]:
@@ -40,7 +42,8 @@ def frame_table(
         columns.append((str(name), dotted((write or own)(values.tolist()))))
     index = dotted(_texts(shown.index.tolist())) if with_index else None
     size = f"{n} rows × {frame.shape[1]} columns"
-    return [Table(columns, index), Paragraph(size, soft=True)]
+    table = Table(columns, index)
+    return [table] if whole else [table, Paragraph(size, soft=True)]
 
 
 def _texts(values: list[Any]) -> list[str]:

@@ -1,13 +1,16 @@
 """Random effects and coefficients of every level in blocks, as lme4 and R print them."""
 
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hierbayes.formula.deparse import name_text
 from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import matrix_lines
 from hierbayes.render.numbers import PRINT_DIGITS, format_common
+from hierbayes.reports.coefficients import MOST_DECIMALS, decimals_of, fixed_cell
 from hierbayes.results.level_tables import LevelTables
 
 TITLES = {
@@ -15,6 +18,7 @@ TITLES = {
     "ranef_sd": "Conditional sds of the random effects",
     "coef": "Coefficients",
 }
+ERROR_DIGITS = 3  # significant digits of the typical sd on a page
 ROWS_SHOWN = 1000  # a notebook with more rows of a table gets slow
 
 
@@ -45,16 +49,27 @@ def _page(tables: LevelTables) -> list[kinds.Block]:
     sds = tables.sds
     for name, frame in tables.items():
         shown = frame.head(ROWS_SHOWN)
-        columns = kinds.columns_of(frame_cells(shown), [str(column) for column in shown.columns])
-        if sds is not None:
-            beside = frame_cells(sds[name].head(ROWS_SHOWN))
-            errors = kinds.columns_of(beside, ["(sd)"] * len(columns))
-            columns = [column for pair in zip(columns, errors, strict=True) for column in pair]
+        beside = None if sds is None else sds[name].head(ROWS_SHOWN)
+        columns: list[kinds.Column] = []
+        for j, column in enumerate(shown.columns):
+            values, errors = shown.iloc[:, j], None if beside is None else beside.iloc[:, j]
+            places = _decimals(values if errors is None else errors)
+            columns.append((str(column), [fixed_cell(float(v), places) for v in values]))
+            if errors is not None:
+                columns.append(("(sd)", [fixed_cell(float(v), places) for v in errors]))
         blocks.append(kinds.Heading(f"{TITLES[tables.kind]} of {name}"))
         blocks.append(kinds.Table(columns, [str(level) for level in shown.index]))
         if len(frame) > ROWS_SHOWN:
             blocks.append(kinds.Paragraph(f"First {ROWS_SHOWN} of {len(frame)} levels."))
     return blocks
+
+
+def _decimals(values: "pd.Series[Any]") -> int:
+    """Decimals that show the typical size of sds, or of effects without them, with three digits."""
+    sizes = np.abs(values.to_numpy(dtype=np.float64))
+    known = sizes[np.isfinite(sizes) & (sizes > 0)]
+    typical = float(np.median(known)) if known.size else 1.0
+    return decimals_of(typical, digits=ERROR_DIGITS, most=MOST_DECIMALS, least=0)
 
 
 def frame_cells(table: pd.DataFrame, digits: int = PRINT_DIGITS) -> list[list[str]]:

@@ -9,27 +9,29 @@ import pandas as pd
 from hierbayes.render.blocks import Blocks, Paragraph, Printed
 from hierbayes.reports.coefficients import MOST_DECIMALS, decimals_of, fixed_cell
 from hierbayes.reports.frames import frame_table
+from hierbayes.reports.result_table import result_table_blocks
 from hierbayes.results.prediction_table import PREDICTION_COLUMNS, PredictionTable, heading_lines
+from hierbayes.results.result_table import frame_lines
 
 SE_DIGITS = 3  # significant digits of the typical standard error
 
 
-def predictions_blocks(table: PredictionTable) -> Blocks:
+def predictions_blocks(table: PredictionTable, whole: bool = False) -> Blocks:
     """Show the table below a line on its intervals; without it where columns were taken out."""
     frame = pd.DataFrame(table)
     if not _has_intervals(table):
-        return (Printed(partial(_printed, frame), frame_table(frame)),)
+        return result_table_blocks(table, whole=whole)
     decimals = _decimals(table)
     said = heading_lines(table)
     words = [Paragraph(line) for line in said]
     lines = partial(_printed, frame, f" {{:.{decimals}f}}".format)  # pandas separates by one blank
-    rows = frame_table(frame, lambda values: [fixed_cell(v, decimals) for v in values])
+    rows = frame_table(frame, lambda values: [fixed_cell(v, decimals) for v in values], whole=whole)
     return (Printed(said, words), Printed(lines, rows, gap=False))
 
 
-def _printed(frame: pd.DataFrame, write: Callable[[float], str] | None = None) -> list[str]:
+def _printed(frame: pd.DataFrame, write: Callable[[float], str]) -> list[str]:
     with pd.option_context("display.float_format", write):
-        return repr(frame).split("\n")
+        return frame_lines(frame)
 
 
 def _has_intervals(table: PredictionTable) -> bool:

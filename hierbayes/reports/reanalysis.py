@@ -1,5 +1,6 @@
 """A reanalysis in blocks, and as a page."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from hierbayes.render.document import Document
 from hierbayes.render.numbers import format_factor, format_probability
 from hierbayes.render.text import table_lines
 from hierbayes.reports.code_lines import array_lines, call, data_lines, literal, written
-from hierbayes.reports.explain import explain_text
+from hierbayes.reports.explain import explain_blocks, explain_text
 from hierbayes.reports.fit_report import again, picture_of_figure
 from hierbayes.reports.paper_table import paper_table
 from hierbayes.results.reanalysis import Reanalysis
@@ -34,18 +35,23 @@ def reanalysis_blocks(found: Reanalysis) -> kinds.Blocks:
     )
 
 
-def reanalysis_report(found: Reanalysis) -> Document:
+def reanalysis_report(
+    found: Reanalysis, *, labels: Mapping[str, str] | None = None, equation: bool = False
+) -> Document:
     """Report the reanalysis on one page: result, picture, all estimates, code."""
     fits = list(found.fits.values())
+    shown = [kinds.Mathematics(str(fits[0].model.latex()))] if equation else []
     estimates = paper_table(fits, level=found.level)
     cells = [cells for _, cells in estimates.columns]
     named = replace(estimates, columns=list(zip(_names(found), cells, strict=True)))
     result = _with_priors(found, caption=f"The effect of {found.term}")
     sections = [
-        kinds.Section("Result", [*kinds.paragraphs([found.paragraph, *found.notes]), result]),
+        kinds.Section(
+            "Result", [*kinds.paragraphs([found.paragraph, *found.notes]), result], "result"
+        ),
         *_picture(found),
-        kinds.Section("Every parameter", [named]),
-        kinds.Section("Model", [kinds.Preformatted(explain_text(fits[0].design))]),
+        kinds.Section("Every parameter", [named], "table"),
+        kinds.Section("Model", [*shown, *explain_blocks(explain_text(fits[0].design))], "model"),
         again(_code(found)),
     ]
     data = f" ({found.data_name})" if found.data_name else ""
@@ -106,4 +112,4 @@ def _picture(found: Reanalysis) -> list[kinds.Section]:
     }
     figure, _ = intervals(tables)
     alt = f"Estimate of {found.term} with its interval by REML and under each prior."
-    return [kinds.Section("In a picture", [picture_of_figure(figure, alt)])]
+    return [kinds.Section("In a picture", [picture_of_figure(figure, alt)], "picture")]

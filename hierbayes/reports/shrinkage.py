@@ -9,6 +9,7 @@ from hierbayes.arrays import FloatArray
 from hierbayes.render.blocks import Blocks, Fact, Paragraph, Printed
 from hierbayes.reports.coefficients import MOST_DECIMALS, decimals_of, fixed_cell
 from hierbayes.reports.frames import MAX_ROWS, frame_table
+from hierbayes.reports.result_table import result_table_blocks
 from hierbayes.results.shrinkage_table import SHRINKAGE_COLUMNS, ShrinkageDetails, ShrinkageTable
 
 SHOWN = (  # what is compared, left to right from no pooling to complete pooling
@@ -25,11 +26,10 @@ SHOWN = (  # what is compared, left to right from no pooling to complete pooling
 SE_DIGITS = 3  # significant digits of the typical standard error of a term
 
 
-def shrinkage_blocks(table: ShrinkageTable) -> Blocks:
+def shrinkage_blocks(table: ShrinkageTable, whole: bool = False) -> Blocks:
     """Show the columns that are compared, below a line that says what they are."""
     if not _is_whole(table):
-        frame = pd.DataFrame(table)
-        return (Printed(partial(_printed, frame), frame_table(frame)),)
+        return result_table_blocks(table, whole=whole)
     rounded = _rounded(table)
     said, closing = heading_lines(table), closing_lines(table)
     cut = partial(_cut, rounded)
@@ -37,13 +37,9 @@ def shrinkage_blocks(table: ShrinkageTable) -> Blocks:
         Printed(
             said, [Fact("Shrinkage:", _details(table).formula_text), Paragraph(" ".join(said[1:]))]
         ),
-        Printed(cut, frame_table(rounded, with_index=False), gap=False),
+        Printed(cut, frame_table(rounded, with_index=False, whole=whole), gap=False),
         Printed(closing, [Paragraph(" ".join(closing), soft=True)], gap=False),
     )
-
-
-def _printed(frame: pd.DataFrame) -> list[str]:
-    return repr(frame).split("\n")
 
 
 def _cut(rounded: pd.DataFrame) -> list[str]:

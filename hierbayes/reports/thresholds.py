@@ -8,6 +8,7 @@ import pandas as pd
 from hierbayes.render.blocks import Blocks, Heading, Paragraph, Printed, facts
 from hierbayes.reports.coefficients import MOST_DECIMALS, decimals_of, fixed_cell
 from hierbayes.reports.frames import frame_table
+from hierbayes.reports.result_table import result_table_blocks
 from hierbayes.results.goodness_of_fit import GoodnessOfFit
 from hierbayes.results.threshold_table import THRESHOLD_COLUMNS, ThresholdTable
 
@@ -15,23 +16,23 @@ SE_DIGITS = 3  # significant digits of the typical standard error
 SMALL = 0.05  # p values from which a misfit is worth a sentence
 
 
-def threshold_blocks(table: ThresholdTable) -> Blocks:
+def threshold_blocks(table: ThresholdTable, whole: bool = False) -> Blocks:
     """Show the table below what it is of; where columns were taken out, as pandas does."""
     frame = pd.DataFrame(table)
     if tuple(table.columns) != THRESHOLD_COLUMNS or "words" not in table.attrs:
-        return (Printed(partial(_printed, frame, index=True), frame_table(frame)),)
+        return result_table_blocks(table, whole=whole)
     said = [table.attrs["words"], table.attrs["interval"], *table.attrs["notes"]]
     decimals = _decimals(table)
     shown = frame.copy()
     for name in ("estimate", "std_error", "lower", "upper"):
         shown[name] = [fixed_cell(value, decimals) for value in frame[name]]
-    rows = frame_table(shown, with_index=False)
+    rows = frame_table(shown, with_index=False, whole=whole)
     words = [Paragraph(line) for line in said]
     return (Printed(said, words), Printed(partial(_printed, shown), rows, gap=False))
 
 
-def _printed(frame: pd.DataFrame, *, index: bool = False) -> list[str]:
-    return frame.to_string(index=index, max_rows=60, min_rows=60).split("\n")
+def _printed(frame: pd.DataFrame) -> list[str]:
+    return frame.to_string(index=False, max_rows=60, min_rows=60).split("\n")
 
 
 def _decimals(table: ThresholdTable) -> int:

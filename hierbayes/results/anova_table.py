@@ -6,13 +6,14 @@ from dataclasses import field
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 ANOVA_COLUMNS = ("npar", "aic", "bic", "loglik", "deviance", "chisq", "df", "p_value")
 
 
 @record(repr=False)
-class AnovaTable(Printable):
+class AnovaTable(Exportable):
     """Likelihood-ratio tests of models, each against the one before it.
 
     Attributes
@@ -35,7 +36,7 @@ class AnovaTable(Printable):
     mixtures: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table, one row a model.
 
         Examples
@@ -46,4 +47,4 @@ class AnovaTable(Printable):
         >>> hb.anova(*fits).to_frame()["npar"].tolist()
         [4, 6]
         """
-        return self.table.copy()
+        return result_table(self.table, "anova")

@@ -24,12 +24,13 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.options import BootstrapInterval, BootstrapKind, check_option
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.tidy import check_level
 
 
 @record(repr=False)
-class BootstrapResult(Printable):
+class BootstrapResult(Exportable):
     """What a bootstrap of a fit gave.
 
     Attributes
@@ -78,7 +79,7 @@ class BootstrapResult(Printable):
         counts = np.isnan(self.replicates).sum(axis=0) - self.n_failed
         return {n: int(c) for n, c in zip(self.names, counts, strict=True) if c > 0}
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """One row a replicate, one column a quantity.
 
         Examples
@@ -89,7 +90,9 @@ class BootstrapResult(Printable):
         ['sd_(Intercept)|Batch', 'sigma', '(Intercept)']
         """
         index = pd.RangeIndex(1, self.nsim + 1, name="replicate")
-        return pd.DataFrame(self.replicates.copy(), index=index, columns=list(self.names))
+        return result_table(
+            self.replicates.copy(), "bootstrap", index=index, columns=list(self.names)
+        )
 
     @property
     def bias(self) -> FloatArray:
@@ -103,7 +106,7 @@ class BootstrapResult(Printable):
 
     def confint(
         self, level: float = 0.95, interval: BootstrapInterval = "percentile"
-    ) -> pd.DataFrame:
+    ) -> ResultTable:
         """Confidence intervals from the replicates.
 
         Parameters
@@ -150,7 +153,7 @@ class BootstrapResult(Printable):
                 shares = self._bca_shares(j, values, tails)
                 limits[j] = np.nan if np.isnan(shares).any() else np.quantile(values, shares)
         columns = {"estimate": self.estimates, "lower": limits[:, 0], "upper": limits[:, 1]}
-        return pd.DataFrame(columns, index=list(self.names))
+        return result_table(columns, "confint", index=list(self.names))
 
     @cached_property
     def acceleration(self) -> FloatArray:

@@ -7,16 +7,20 @@ from typing import Any, TypeGuard
 import pandas as pd
 
 from hierbayes.arrays import record
+from hierbayes.options import SentencePart
 from hierbayes.results import verbs
+from hierbayes.results.exporting import Exportable
 from hierbayes.results.finding import Finding
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
-from hierbayes.results.printing import Printable, Reportable
+from hierbayes.results.printing import Reportable
+from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.rich_text import RichText
 
 
 @record(repr=False)
-class BayesFactor(Printable):
+class BayesFactor(Exportable):
     """How much more likely the data are under one model than under another.
 
     Attributes
@@ -56,7 +60,7 @@ class BayesFactor(Printable):
         """Monte-Carlo standard error of ``bf``, to first order."""
         return self.bf * self.log_bf_mcse
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """One row: ``bf bf_mcse log_bf log_bf_mcse`` and log p(y) of both models.
 
         Examples
@@ -71,11 +75,11 @@ class BayesFactor(Printable):
         own = {name: getattr(self, name) for name in ("bf", "bf_mcse", "log_bf", "log_bf_mcse")}
         names = ("log_marginal_likelihood_a", "log_marginal_likelihood_b")
         both = dict(zip(names, self.log_marginal_likelihoods, strict=True))
-        return pd.DataFrame([own | both])
+        return result_table([own | both], "bayes_factor")
 
 
 @record(repr=False)
-class Loo(Printable):
+class Loo(Exportable):
     """How well a posterior predicts rows, or whole groups of rows, that it has not seen.
 
     Attributes
@@ -105,7 +109,7 @@ class Loo(Printable):
     n_draws: int
     findings: tuple[Finding, ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of ``pointwise``, one row for each left out.
 
         Examples
@@ -117,11 +121,11 @@ class Loo(Printable):
         >>> hb.loo(post, by="Batch").to_frame().columns.tolist()
         ['n_rows', 'elpd', 'mcse', 'pareto_k', 'refitted']
         """
-        return self.pointwise.copy()
+        return result_table(self.pointwise, "loo")
 
 
 @record(repr=False)
-class ElpdComparison(Printable):
+class ElpdComparison(Exportable):
     """Posteriors of different models by how well they predict what was left out.
 
     Attributes
@@ -144,9 +148,9 @@ class ElpdComparison(Printable):
     n_obs: int
     findings: tuple[Finding, ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table, one row a model, the best first."""
-        return self.table.copy()
+        return result_table(self.table, "loo")
 
 
 @record(repr=False)
@@ -189,7 +193,7 @@ def _is_posterior(own: ComparedFit[Fit]) -> TypeGuard[ComparedFit[PosteriorFit]]
 
 
 @record(repr=False)
-class Comparison(Printable, Reportable):
+class Comparison(Exportable, Reportable):
     """REML, ML and posterior fits of one model on the same data, parameter by parameter.
 
     Attributes
@@ -220,7 +224,7 @@ class Comparison(Printable, Reportable):
     level: float
     findings: tuple[tuple[str, Finding], ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table, one row a parameter.
 
         Columns ``effect``; for each REML or ML fit (prefix ``reml_``, ``ml_``) ``estimate se low
@@ -240,7 +244,33 @@ class Comparison(Printable, Reportable):
         >>> table["reml_estimate"].round(2).to_dict()["sigma"]
         49.51
         """
-        return self.table.copy()
+        return result_table(self.table, "compare", attrs={"level": self.level})
+
+    def sentence(
+        self, *, part: SentencePart = "both", labels: Mapping[str, str] | None = None
+    ) -> RichText:
+        """Return a methods and a results paragraph for a paper: what differs, by how much, and why.
+
+        Parameters
+        ----------
+        part : {"both", "methods", "results"}
+        labels : mapping, optional
+            What parameters are called.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> text = hb.compare(model.fit("reml"), model.fit("ml")).sentence(part="results")
+        >>> print(text)
+        Fixed effects of ML differ from REML by at most 0.00 standard errors ((Intercept)).
+        """
+        found: RichText = verbs.ask(self, "sentence", part=part, labels=labels)
+        return found
 
     def plot(self, **options: Any) -> Any:
         """Draw the comparison; the options are those of ``hb.plot.compare``.

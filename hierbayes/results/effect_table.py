@@ -7,13 +7,14 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 EffectKind = Literal["predictions", "comparisons", "slopes"]
 
 
 @record(repr=False)
-class EffectTable(Printable):
+class EffectTable(Exportable):
     """Expected responses, or differences and ratios of them, averaged over rows.
 
     Attributes
@@ -48,7 +49,7 @@ class EffectTable(Printable):
     data_name: str
     sampled: FloatArray | None = None
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table.
 
         Examples
@@ -58,7 +59,7 @@ class EffectTable(Printable):
         >>> hb.slopes(fit, "Days").to_frame()["estimate"].round(2).tolist()
         [10.47]
         """
-        return self.table.copy()
+        return result_table(self.table, self.kind, attrs={"level": self.level})
 
     def draws(self) -> pd.DataFrame:
         """Draws of a posterior, or replicates of a bootstrap, as a long table.

@@ -7,8 +7,9 @@ import pandas as pd
 from hierbayes.arrays import record
 from hierbayes.calls import checked_methods
 from hierbayes.results import verbs
+from hierbayes.results.exporting import Exportable
 from hierbayes.results.marginal_quantities import Marginals, Question
-from hierbayes.results.printing import Printable
+from hierbayes.results.result_table import ResultTable, result_table
 
 if TYPE_CHECKING:
     from hierbayes.results.f_table import FTable
@@ -28,7 +29,7 @@ DRAW_COLUMNS = ("p_direction", "probability")  # of posteriors, in addition
 
 
 @checked_methods("result")
-class Contrastable(Printable):
+class Contrastable(Exportable):
     """A table of marginal quantities that can be contrasted and tested."""
 
     __slots__ = ()
@@ -288,7 +289,19 @@ class EmmeansTable(Contrastable):
     marginals: Marginals
     title: str = "Estimated marginal means"
 
-    def to_frame(self) -> pd.DataFrame:
+    def __post_init__(self) -> None:
+        known = {"level": self.level}
+        object.__setattr__(self, "means", result_table(self.means, "emmeans", attrs=known))
+        if self.contrasts is not None:
+            own = result_table(self.contrasts, "contrast", attrs=known)
+            object.__setattr__(self, "contrasts", own)
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Return means and contrasts."""
+        found: dict[str, pd.DataFrame] = {"means": self.means}
+        return found if self.contrasts is None else {**found, "contrasts": self.contrasts}
+
+    def to_frame(self) -> ResultTable:
         """Copy of the table of means; the contrasts are in ``contrasts``.
 
         Examples
@@ -298,7 +311,7 @@ class EmmeansTable(Contrastable):
         >>> hb.emmeans(fit, "Machine").to_frame()["estimate"].round(2).tolist()
         [52.36, 60.32, 66.27]
         """
-        return self.means.copy()
+        return result_table(self.means, "emmeans", attrs={"level": self.level})
 
     def regrid(self, transform: str = "response") -> "EmmeansTable":
         """Take the means to another scale, on which they are tested and contrasted from then on.
@@ -360,7 +373,7 @@ class MarginalTests(Contrastable):
     marginals: Marginals
     question: Question
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table.
 
         Examples
@@ -370,4 +383,4 @@ class MarginalTests(Contrastable):
         >>> hb.emmeans(fit, "Machine").pairs().to_frame()["estimate"].round(2).tolist()
         [-7.97, -13.92, -5.95]
         """
-        return self.table.copy()
+        return result_table(self.table, "contrast", attrs={"level": self.level})

@@ -2,15 +2,14 @@
 
 from dataclasses import field
 
-import pandas as pd
-
 from hierbayes.arrays import FloatArray, record
 from hierbayes.options import Method
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 
 @record(repr=False)
-class ExactTest(Printable):
+class ExactTest(Exportable):
     """A likelihood ratio beside draws of its exact distribution when the variance is zero.
 
     Attributes
@@ -43,7 +42,7 @@ class ExactTest(Printable):
         """Make the draws read-only."""
         self.null.flags.writeable = False
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """One row: ``statistic p_value mcse nsim zero_share method``."""
         names = ("statistic", "p_value", "mcse", "nsim", "zero_share", "method")
-        return pd.DataFrame([{name: getattr(self, name) for name in names}])
+        return result_table([{name: getattr(self, name) for name in names}], "exact_test")

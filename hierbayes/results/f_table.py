@@ -4,14 +4,15 @@ import pandas as pd
 
 from hierbayes.arrays import record
 from hierbayes.options import Ddf
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 F_COLUMNS = ("sum_sq", "mean_sq", "num_df", "den_df", "f_value", "p_value")
 DELETION_COLUMNS = ("npar", "aic", "lrt", "p_value")
 
 
 @record(repr=False)
-class FTable(Printable):
+class FTable(Exportable):
     """F tests, one row a term or hypothesis.
 
     Attributes
@@ -34,7 +35,7 @@ class FTable(Printable):
     type: int = 0
     notes: tuple[str, ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table, one row a term.
 
         Examples
@@ -44,11 +45,11 @@ class FTable(Printable):
         >>> hb.anova(fit).to_frame()["den_df"].round(3).to_dict()
         {'Days': 17.0}
         """
-        return self.table.copy()
+        return result_table(self.table, "f_tests")
 
 
 @record(repr=False)
-class DeletionTable(Printable):
+class DeletionTable(Exportable):
     """Likelihood-ratio tests of single-term deletions.
 
     Attributes
@@ -63,7 +64,7 @@ class DeletionTable(Printable):
     formula_text: str
     refitted: bool = False
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table, one row a deletion.
 
         Examples
@@ -73,4 +74,4 @@ class DeletionTable(Printable):
         >>> hb.drop1(fit, test="Chisq").to_frame().index.tolist()
         ['<none>', 'Days']
         """
-        return self.table.copy()
+        return result_table(self.table, "f_tests")

@@ -1,6 +1,6 @@
 """What every fit answers alike, whatever estimated it: names, counts, tables of levels, rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,13 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.calls import checked_methods
 from hierbayes.families.family import Family
 from hierbayes.naming.addresses import level_columns
-from hierbayes.options import ResidualKind, RowsShown, check_flag, check_option
+from hierbayes.options import ResidualKind, RowsShown, SentencePart, check_flag, check_option
 from hierbayes.results import verbs
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable
+from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.rich_text import RichText
 from hierbayes.results.storing import Storable
 from hierbayes.results.varcorr import VarCorr
 from hierbayes.specification.specified import Specified
@@ -148,6 +150,46 @@ class FitTables(Specified, Printable, Reportable, Storable):
         """Parameters of the family besides mu and a residual sd: estimates and standard errors."""
         return {}
 
+    # words
+
+    def sentence(
+        self,
+        *,
+        part: SentencePart = "both",
+        level: float = 0.95,
+        labels: Mapping[str, str] | None = None,
+    ) -> RichText:
+        """Return a methods and a results paragraph for a paper.
+
+        Parameters
+        ----------
+        part : {"both", "methods", "results"}
+        level : float
+            Level of the intervals.
+        labels : mapping, optional
+            What coefficients and grouping factors are called, ``{"Days": "sleep deprivation"}``.
+
+        Returns
+        -------
+        str
+            Two paragraphs; their numbers are those of the summary, to three digits of an interval's
+            width. What the data do not determine is said to be so.
+
+        Raises
+        ------
+        OptionError
+            If an option is none of those above.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+        >>> print(fit.sentence(part="results").split(". ")[1])
+        The effect of Days is 10.47 (95 % CI [8.88, 12.06], t(161.0) = 13.02, p < 0.001)
+        """
+        found: RichText = verbs.ask(self, "sentence", part=part, level=level, labels=labels)
+        return found
+
     # tables
 
     def fixef(self) -> pd.Series:
@@ -181,7 +223,7 @@ class FitTables(Specified, Printable, Reportable, Storable):
         """Standard errors of ``beta``, shape (p,)."""
         return np.sqrt(np.diag(self.vcov_beta))
 
-    def vcov(self, full: bool = False) -> pd.DataFrame:
+    def vcov(self, full: bool = False) -> ResultTable:
         """Covariance matrix of the fixed effects that were estimated.
 
         Parameters
@@ -204,10 +246,9 @@ class FitTables(Specified, Printable, Reportable, Storable):
         (7, 7)
         """
         if check_flag("full", full, "True (random effects as well) or False"):
-            joint: pd.DataFrame = verbs.ask(self, "joint_covariance")
-            return joint
+            return result_table(verbs.ask(self, "joint_covariance"), "vcov")
         names = list(self.coef_names)
-        return pd.DataFrame(self.vcov_beta, index=names, columns=names)
+        return result_table(self.vcov_beta, "vcov", index=names, columns=names)
 
     @property
     def modes(self) -> tuple[FloatArray, ...]:
@@ -226,8 +267,8 @@ class FitTables(Specified, Printable, Reportable, Storable):
         for f, (factor, b) in enumerate(zip(self.design.factors, self.modes, strict=True)):
             total = np.tile(fixed, (factor.levels.size, 1))
             total[:, list(columns.random[f])] += b
-            tables[factor.name] = pd.DataFrame(
-                total, index=pd.Index(factor.levels), columns=list(columns.labels)
+            tables[factor.name] = result_table(
+                total, "coef", index=pd.Index(factor.levels), columns=list(columns.labels)
             )
         return LevelTables(tables, kind="coef")
 
@@ -239,8 +280,8 @@ class FitTables(Specified, Printable, Reportable, Storable):
         sds: Callable[[], LevelTables] | None = None,
     ) -> LevelTables:
         tables = {
-            factor.name: pd.DataFrame(
-                values, index=pd.Index(factor.levels), columns=list(factor.columns)
+            factor.name: result_table(
+                values, kind, index=pd.Index(factor.levels), columns=list(factor.columns)
             )
             for factor, values in zip(self.design.factors, arrays, strict=True)
         }
@@ -308,7 +349,7 @@ class FitTables(Specified, Printable, Reportable, Storable):
         found = pd.Series(values, index=self.design.row_labels, name=name)
         return _of_all(found, self) if check_option("rows", rows, RowsShown) == "all" else found
 
-    def augment(self, rows: RowsShown = "used") -> pd.DataFrame:
+    def augment(self, rows: RowsShown = "used") -> ResultTable:
         """Model frame with columns for fitted values, fixed part (eta's scale) and residuals.
 
         Parameters
@@ -321,7 +362,7 @@ class FitTables(Specified, Printable, Reportable, Storable):
         frame["fitted"] = self.fitted_values
         frame["fixed"] = self.fixed_part
         frame["residual"] = self.observed - self.fitted_values
-        return _of_all(frame, self) if rows == "all" else frame
+        return result_table(_of_all(frame, self) if rows == "all" else frame, "augment")
 
 
 def _of_all[Rows: (pd.Series, pd.DataFrame)](found: Rows, fit: FitTables) -> Rows:

@@ -35,6 +35,8 @@ from hierbayes.results.f_table import FTable
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.laplace_error import LaplaceError
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
+from hierbayes.results.result_table import ResultTable
+from hierbayes.results.rich_text import RichText
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
 
@@ -211,7 +213,7 @@ class GeneralisedFit(LikelihoodFit):
         effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
         level: float = 0.95,
         ddf: Ddf = "normal",
-    ) -> pd.DataFrame:
+    ) -> ResultTable:
         """One row a parameter, with broom.mixed's meanings; dropped columns have empty rows.
 
         Parameters
@@ -262,7 +264,7 @@ class GeneralisedFit(LikelihoodFit):
 
     def summary(
         self, *, digits: int | None = None, correlation: bool | None = None, ddf: Ddf = "normal"
-    ) -> str:
+    ) -> RichText:
         """Summary with lme4's blocks in lme4's order, then our findings.
 
         Parameters

@@ -3,11 +3,12 @@
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 
 @record(repr=False)
-class GoodnessOfFit(Printable):
+class GoodnessOfFit(Exportable):
     """The deviance and the spread of the responses, beside those that the model itself makes.
 
     Attributes
@@ -48,6 +49,16 @@ class GoodnessOfFit(Printable):
     def p_dispersion(self) -> float:
         """The same of the dispersion."""
         return _share(self.simulated_dispersion >= self.observed_dispersion)
+
+    def to_frame(self) -> ResultTable:
+        """Two rows, deviance and dispersion: ``observed``, mean ``simulated``, ``p_value``."""
+        simulated = (self.simulated_deviance.mean(), self.simulated_dispersion.mean())
+        columns = {
+            "observed": (self.deviance, self.dispersion),
+            "simulated": tuple(map(float, simulated)),
+            "p_value": (self.p_deviance, self.p_dispersion),
+        }
+        return result_table(columns, "goodness_of_fit", index=["deviance", "dispersion"])
 
 
 def _share(above: BoolArray) -> float:

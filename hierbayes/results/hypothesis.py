@@ -20,7 +20,8 @@ from hierbayes.formula.tokenizer import prepare
 from hierbayes.naming.addresses import Addresses, squeezed
 from hierbayes.options import IntervalKind
 from hierbayes.results.chains import chain_statistics, credible_interval
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.wording import meant, shown
 
 COMPARISONS: dict[str, Callable[[FloatArray, FloatArray], BoolArray]] = {
@@ -49,7 +50,7 @@ class _UndefinedError(Exception):
 
 
 @record(repr=False)
-class Hypothesis(Printable):
+class Hypothesis(Exportable):
     """Posterior probability of a statement.
 
     Attributes
@@ -76,6 +77,25 @@ class Hypothesis(Printable):
     level: float
     kind: IntervalKind
     n_draws: int
+
+    def to_frame(self) -> ResultTable:
+        """One row: the statement, its probability, and the interval of left minus right side.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> found = model.sample(random_seed=1).hypothesis("sigma > 40")
+        >>> float(found.to_frame()["probability"].iloc[0]) == found.probability
+        True
+        """
+        names = (
+            "statement", "probability", "mcse", "evidence_ratio", "estimate", "std_error",
+            "conf_low", "conf_high",
+        )  # fmt: skip
+        known = {"level": self.level, "kind": self.kind, "interval": "credible"}
+        row = {name: getattr(self, name) for name in names}
+        return result_table([row], "hypothesis", attrs=known)
 
 
 def test_hypothesis(

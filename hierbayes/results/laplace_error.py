@@ -3,11 +3,12 @@
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 
 @record(repr=False)
-class LaplaceError(Printable):
+class LaplaceError(Exportable):
     """The error of the approximate likelihood that a generalised model was fitted by.
 
     Attributes
@@ -41,3 +42,16 @@ class LaplaceError(Printable):
     coarser: tuple[str, ...]
     formula_text: str
     data_name: str
+
+    def to_frame(self) -> ResultTable:
+        """One row a parameter: ``shift``, its move in standard errors under the exact likelihood.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
+        ...     hb.load_dataset("cbpp"))
+        >>> fit.laplace_error.to_frame().columns.tolist()
+        ['shift']
+        """
+        return result_table(self.shifts.rename("shift").to_frame(), "laplace_error")

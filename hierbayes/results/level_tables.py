@@ -1,12 +1,13 @@
 """Tables of the random effects or coefficients of every level, one a grouping factor."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from hierbayes.errors import OptionError, UnknownNameError
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.table_pictures import draw
 from hierbayes.wording import meant
 
 Kind = Literal["ranef", "ranef_sd", "coef"]
@@ -19,7 +20,7 @@ class UnknownFactorError(OptionError, KeyError):
     __str__ = Exception.__str__
 
 
-class LevelTables(Printable, dict[str, pd.DataFrame]):
+class LevelTables(Exportable, dict[str, pd.DataFrame]):
     """Grouping factor -> table (levels x columns), printing as lme4 prints it.
 
     Parameters
@@ -48,6 +49,19 @@ class LevelTables(Printable, dict[str, pd.DataFrame]):
         super().__init__(tables)
         self.kind = kind
         self._sds = sds
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Return the tables by grouping factor, sds beside the estimates where they are known."""
+        sds = self.sds or {}
+        found = {}
+        for name, frame in self.items():
+            beside = {f"{term} (sd)": sds[name][term] for term in frame} if name in sds else {}
+            found[name] = pd.DataFrame(frame).assign(**beside).rename_axis("level")
+        return found
+
+    def plot(self, *args: Any, **options: Any) -> Any:
+        """Draw the picture of these tables, or say which one shows them."""
+        return draw(self, self.kind, *args, **options)
 
     def __missing__(self, name: str) -> pd.DataFrame:
         """Refuse a name that is no grouping factor."""

@@ -30,6 +30,8 @@ from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.level_tables import LevelTables
 from hierbayes.results.prediction_request import PredictionOptions, PredictionRequest
 from hierbayes.results.prediction_table import PredictionTable
+from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.rich_text import RichText, rich_text
 from hierbayes.results.tidy import tidy_table
 from hierbayes.specification.specification import Specification
 
@@ -175,7 +177,7 @@ class LikelihoodFit(FitTables):
         effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
         level: float = 0.95,
         ddf: Ddf = "satterthwaite",
-    ) -> pd.DataFrame:
+    ) -> ResultTable:
         """One row a parameter, with broom.mixed's meanings; dropped columns have empty rows.
 
         Parameters
@@ -195,10 +197,10 @@ class LikelihoodFit(FitTables):
         tests = partial(verbs.ask, self, "tests")
         return tidy_table(self, tests, effects=effects, level=level, ddf=ddf)
 
-    def glance(self) -> pd.DataFrame:
+    def glance(self) -> ResultTable:
         """One row about the whole fit."""
         names = ("nobs", "sigma", "loglik", "aic", "bic", "criterion", "df_residual", "method")
-        return pd.DataFrame([{name: getattr(self, name) for name in names}])
+        return result_table([{name: getattr(self, name) for name in names}], "glance")
 
     @overload
     def contrast(
@@ -213,7 +215,7 @@ class LikelihoodFit(FitTables):
         level: float = ...,
         rhs: Any = ...,
         joint: Literal[False] = ...,
-    ) -> pd.DataFrame: ...
+    ) -> ResultTable: ...
     def contrast(
         self,
         L: Any,
@@ -222,7 +224,7 @@ class LikelihoodFit(FitTables):
         level: float = 0.95,
         rhs: Any = 0.0,
         joint: bool = False,
-    ) -> pd.DataFrame | FTable:
+    ) -> ResultTable | FTable:
         """Estimates, intervals and tests of linear combinations L beta of the fixed effects.
 
         Parameters
@@ -270,7 +272,7 @@ class LikelihoodFit(FitTables):
 
     def summary(
         self, *, digits: int | None = None, correlation: bool | None = None, ddf: Ddf = "none"
-    ) -> str:
+    ) -> RichText:
         """Summary with lme4's blocks in lme4's order, then our findings.
 
         Parameters
@@ -284,7 +286,7 @@ class LikelihoodFit(FitTables):
             of the coefficients, as lmerTest does.
         """
         options = {"digits": digits, "correlation": correlation, "ddf": ddf}
-        return str(verbs.ask(self, "summary", **options))
+        return rich_text(verbs.ask(self, "blocks", **options))
 
     # more
 

@@ -1,9 +1,9 @@
 """The marginal likelihood over two variance parameters of a model."""
 
 import numpy as np
-import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.results.result_table import ResultTable, result_table
 
 
 @record
@@ -34,9 +34,10 @@ class LikelihoodSurface:
         """Whether there is a REML criterion."""
         return bool(np.isfinite(self.reml_estimate).all() or np.isfinite(self.reml).any())
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """One row a grid point: columns of the two parameters, ``ml`` and ``reml``."""
         X, Y = np.meshgrid(self.x, self.y)
         columns = {self.x_name: X, self.y_name: Y, "ml": self.ml}
         columns |= {"reml": self.reml} if self.has_reml else {}
-        return pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+        raveled = {name: values.ravel() for name, values in columns.items()}
+        return result_table(raveled, "likelihood_surface")

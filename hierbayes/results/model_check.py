@@ -6,11 +6,12 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.results import verbs
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 
 @record(repr=False)
-class ModelCheck(Printable):
+class ModelCheck(Exportable):
     """Checks of one fit, as numbers and as what its pictures are drawn from.
 
     Attributes
@@ -43,9 +44,9 @@ class ModelCheck(Printable):
     data_name: str
     method: str
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table, one row a check."""
-        return self.table.copy()
+        return result_table(self.table, "check")
 
     def plot(self, **options: Any) -> Any:
         """Draw the panel; the options are those of ``hb.plot.check``."""

@@ -3,14 +3,15 @@
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 PB_COLUMNS = ("statistic", "df", "ddf", "p_value")
 ROWS = ("LRT", "PBtest", "Gamma", "Bartlett", "F")
 
 
 @record(repr=False)
-class PbTest(Printable):
+class PbTest(Exportable):
     """A likelihood-ratio statistic and its distribution under the smaller model, by simulation.
 
     Attributes
@@ -62,7 +63,7 @@ class PbTest(Printable):
         """Share of the samples in which the large model fits no better than the small one."""
         return float((self.reference == 0).mean()) if self.used else float("nan")
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table: the test and its approximations, one a row.
 
         Examples
@@ -74,4 +75,4 @@ class PbTest(Printable):
         >>> test.to_frame().index.tolist()
         ['LRT', 'PBtest', 'Gamma', 'Bartlett', 'F']
         """
-        return self.table.copy()
+        return result_table(self.table, "pb_test")

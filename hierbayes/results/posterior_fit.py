@@ -44,6 +44,8 @@ from hierbayes.results.posterior_parameters import (
 )
 from hierbayes.results.prediction_request import PredictionOptions, PredictionRequest
 from hierbayes.results.prediction_table import PredictionTable
+from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.rich_text import RichText, rich_text
 from hierbayes.results.tidy import check_level, checked_effects, tidy_frame, with_dropped
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 from hierbayes.specification.specification import Specification
@@ -258,8 +260,8 @@ class PosteriorFit(FitTables):
                 if fixed >= 0:
                     total = total + self.draws.beta[:, :, [fixed]]
                 sds[:, place] = total.reshape(self.n_draws, -1).std(axis=0, ddof=1)
-            tables[factor.name] = pd.DataFrame(
-                sds, index=pd.Index(factor.levels), columns=list(columns.labels)
+            tables[factor.name] = result_table(
+                sds, "ranef_sd", index=pd.Index(factor.levels), columns=list(columns.labels)
             )
         return LevelTables(tables, kind="ranef_sd")
 
@@ -288,7 +290,7 @@ class PosteriorFit(FitTables):
         effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
         level: float = 0.95,
         kind: IntervalKind = "eti",
-    ) -> pd.DataFrame:
+    ) -> ResultTable:
         """One row a parameter, with broom.mixed's meanings; dropped columns have empty rows.
 
         Parameters
@@ -323,8 +325,8 @@ class PosteriorFit(FitTables):
             frames.append(with_dropped(self, frame) if part.effect == "fixed" else frame)
         filled = [frame for frame in frames if len(frame)]
         table = pd.concat(filled, ignore_index=True) if filled else tidy_frame(self, estimate=[])
-        table.attrs = {"level": level, "kind": kind, "interval": "credible"}
-        return table
+        known = {"level": level, "kind": kind, "interval": "credible"}
+        return result_table(table, "tidy", attrs=known)
 
     def tidy_draws(
         self, effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars")
@@ -355,7 +357,7 @@ class PosteriorFit(FitTables):
 
     def contrast(
         self, L: Any, *, level: float = 0.95, kind: IntervalKind = "eti", rhs: Any = 0.0
-    ) -> pd.DataFrame:
+    ) -> ResultTable:
         """Posterior of linear combinations L beta of the fixed effects.
 
         Parameters
@@ -386,7 +388,8 @@ class PosteriorFit(FitTables):
         right = checked_rhs(rhs, rows.L.shape[0])
         draws = self.draws.beta.reshape(self.n_draws, -1) @ rows.L.T
         interval = credible_interval(draws, level, kind)
-        table = pd.DataFrame(
+        known = {"level": level, "kind": kind, "interval": "credible", "rhs": right.tolist()}
+        return result_table(
             {
                 "estimate": draws.mean(axis=0),
                 "std_error": draws.std(axis=0, ddof=1),
@@ -394,12 +397,12 @@ class PosteriorFit(FitTables):
                 "conf_low": interval.low,
                 "conf_high": interval.high,
             },
+            "contrast",
             index=pd.Index(rows.labels, name="contrast"),
+            attrs=known,
         )
-        table.attrs = {"level": level, "kind": kind, "interval": "credible", "rhs": right.tolist()}
-        return table
 
-    def diagnostics(self, effects: Any = ("fixed", "ran_pars")) -> pd.DataFrame:
+    def diagnostics(self, effects: Any = ("fixed", "ran_pars")) -> ResultTable:
         """Convergence of each parameter: ``r_hat ess_bulk ess_tail mcse_mean``, ArviZ's meanings.
 
         Parameters
@@ -425,12 +428,12 @@ class PosteriorFit(FitTables):
                     index=pd.Index(part.names, name="parameter"),
                 )
             )
-        return pd.concat(frames)
+        return result_table(pd.concat(frames), "diagnostics")
 
-    def glance(self) -> pd.DataFrame:
+    def glance(self) -> ResultTable:
         """One row about the whole fit."""
         statistics = self.chain_statistics
-        return pd.DataFrame(
+        return result_table(
             {
                 "nobs": [self.nobs],
                 "sigma": [self.sigma],
@@ -443,7 +446,8 @@ class PosteriorFit(FitTables):
                 "pareto_k": [_or_nan(self.pareto_k)],
                 "sampler": [self.sampler],
                 "method": [self.method],
-            }
+            },
+            "glance",
         )
 
     def hypothesis(
@@ -544,7 +548,7 @@ class PosteriorFit(FitTables):
         kind: IntervalKind = "eti",
         priors: bool = True,
         diagnostics: bool | None = None,
-    ) -> str:
+    ) -> RichText:
         """Summary in blocks: formula, priors, variance components, coefficients, findings.
 
         Parameters
@@ -555,7 +559,7 @@ class PosteriorFit(FitTables):
             something (R-hat above 1.01, fewer than 400 effective draws)
         """
         options = {"level": level, "kind": kind, "priors": priors, "diagnostics": diagnostics}
-        return str(verbs.ask(self, "summary", **options))
+        return rich_text(verbs.ask(self, "blocks", **options))
 
     # more
 

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
 from hierbayes.arrays import FloatArray
 from hierbayes.results.fit_tables import FitTables
-from hierbayes.results.printing import Printable
+from hierbayes.results.result_table import ResultTable
 
 PREDICTION_COLUMNS = ("prediction", "se", "lower", "upper")
 
 
-class PredictionTable(Printable, pd.DataFrame):
+class PredictionTable(ResultTable):
     """A table ``prediction se lower upper``; a DataFrame in all but how it prints.
 
     ``attrs`` hold ``interval`` ("confidence", of the expected response, or "prediction", of a new
@@ -28,9 +26,7 @@ class PredictionTable(Printable, pd.DataFrame):
     ['prediction', 'se', 'lower', 'upper']
     """
 
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        return PredictionTable
+    origin = "predict"
 
 
 def prediction_table(columns: Sequence[FloatArray], index: Any, **attrs: Any) -> PredictionTable:

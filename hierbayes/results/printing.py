@@ -1,9 +1,11 @@
 """How results are printed and reported: by what the table of verbs names for their class."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from hierbayes.calls import checked_methods
 from hierbayes.errors import UnknownNameError
+from hierbayes.options import check_flag
 from hierbayes.results import verbs
 from hierbayes.wording import did_you_mean
 
@@ -42,13 +44,33 @@ class Reportable:
 
     __slots__ = ()
 
-    def report(self, path: Any) -> "Path":
+    def report(
+        self,
+        path: Any,
+        *,
+        title: str | None = None,
+        sections: Sequence[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        equation: bool = False,
+    ) -> "Path":
         """Write a report to a file; its ending says how.
+
+        What was found comes first, in words; then the table for the paper and pictures of effects,
+        levels and checks; summary, model and numbers of every level are folded below.
 
         Parameters
         ----------
         path : a file ending in ``.html`` (one self-contained page with pictures, nothing is loaded
             from elsewhere), ``.md`` or ``.tex``
+        title : str, optional
+            Of the page; formula and data unless given.
+        sections : sequence of str, optional
+            Which sections, in this order; of a fit "result", "table", "effects", "levels",
+            "checks", "details" and "code", of a comparison also "picture" and "differences".
+        labels : mapping, optional
+            What parameters, levels and columns are called.
+        equation : bool
+            Whether the details show the model as an equation in LaTeX.
 
         Returns
         -------
@@ -58,7 +80,8 @@ class Reportable:
         Raises
         ------
         OptionError
-            If the path ends otherwise, or can't be written; nothing is half written.
+            If the path ends otherwise, or can't be written, or an option doesn't fit; nothing is
+            half written.
 
         Examples
         --------
@@ -67,7 +90,10 @@ class Reportable:
         >>> fit.report(pathlib.Path(tempfile.mkdtemp()) / "dyestuff.html").name
         'dyestuff.html'
         """
-        written: Path = verbs.ask(verbs.ask(self, "report"), "write", path)
+        check_flag("equation", equation, "True (show the model in LaTeX) or False")
+        document = verbs.ask(self, "report", labels=labels, equation=equation)
+        options = {"title": title, "sections": sections, "labels": labels}
+        written: Path = verbs.ask(document, "write", path, **options)
         return written
 
 
@@ -98,3 +124,25 @@ class Printable:
     def _repr_html_(self) -> str:
         """Return the result as HTML with its own style."""
         return written(self, "html")
+
+    def _display_(self) -> "Shown":
+        """Return what marimo shows: it looks at types (str, DataFrame) before ``_repr_html_``."""
+        return Shown(html=self._repr_html_())
+
+
+class Shown:
+    """A piece of HTML or Markdown as notebooks show it.
+
+    Parameters
+    ----------
+    html, markdown : one of the two
+    """
+
+    def __init__(self, *, html: str | None = None, markdown: str | None = None) -> None:
+        self.html, self.markdown = html, markdown
+
+    def _repr_html_(self) -> str | None:
+        return self.html
+
+    def _repr_markdown_(self) -> str | None:
+        return self.markdown

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.results.exporting import Exportable
 from hierbayes.results.finding import Finding
-from hierbayes.results.printing import Printable
+from hierbayes.results.result_table import ResultTable, result_table
 
 
 @record(repr=False)
-class ProfileResult(Printable):
+class ProfileResult(Exportable):
     """Profiles of m of a model's parameters, each over a grid of its values.
 
     Where a parameter is held at a value and all others are at their best, the deviance is higher
@@ -54,7 +55,7 @@ class ProfileResult(Printable):
         for array in (self.estimates, self.limits, self.owner, self.zeta, self.points):
             array.flags.writeable = False
 
-    def to_frame(self, others: bool = False) -> pd.DataFrame:
+    def to_frame(self, others: bool = False) -> ResultTable:
         """One row a grid point, by parameter and value.
 
         Parameters
@@ -84,10 +85,10 @@ class ProfileResult(Printable):
         )
         if others:
             values = pd.DataFrame(self.points.copy(), columns=list(self.all_names))
-            return pd.concat([frame, values], axis=1)
-        return frame
+            frame = pd.concat([frame, values], axis=1)
+        return result_table(frame, "profile")
 
-    def confint(self) -> pd.DataFrame:
+    def confint(self) -> ResultTable:
         """Profile confidence intervals at the level of the profiles.
 
         Returns
@@ -100,4 +101,4 @@ class ProfileResult(Printable):
             "lower": self.limits[:, 0],
             "upper": self.limits[:, 1],
         }
-        return pd.DataFrame(columns, index=list(self.names))
+        return result_table(columns, "confint", index=list(self.names))

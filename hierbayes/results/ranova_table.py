@@ -6,13 +6,14 @@ import pandas as pd
 
 from hierbayes.arrays import record
 from hierbayes.options import Method
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 RANOVA_COLUMNS = ("npar", "loglik", "aic", "chisq", "df", "p_value", "p_mixture", "p_exact")
 
 
 @record(repr=False)
-class RanovaTable(Printable):
+class RanovaTable(Exportable):
     """Likelihood-ratio tests of the random effects, each taken out in turn.
 
     Attributes
@@ -38,7 +39,7 @@ class RanovaTable(Printable):
     data_name: str = ""
     nsim: int = 0
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table, one row a deletion.
 
         Examples
@@ -48,4 +49,4 @@ class RanovaTable(Printable):
         >>> hb.ranova(fit).to_frame()["npar"].tolist()
         [6, 4]
         """
-        return self.table.copy()
+        return result_table(self.table, "ranova")

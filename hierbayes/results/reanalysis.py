@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 
 from hierbayes.arrays import record
+from hierbayes.results.exporting import Exportable
 from hierbayes.results.fit import Fit
-from hierbayes.results.printing import Printable, Reportable
+from hierbayes.results.printing import Reportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 
 @record(repr=False)
-class Reanalysis(Printable, Reportable):
+class Reanalysis(Exportable, Reportable):
     """What the data say about one coefficient under several priors.
 
     Attributes
@@ -50,6 +52,6 @@ class Reanalysis(Printable, Reportable):
             return f">{self.threshold:g}"
         return f"<{-abs(self.threshold):g}"
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table, one row an analysis."""
-        return self.table.copy()
+        return result_table(self.table, "reanalyse")

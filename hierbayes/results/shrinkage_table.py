@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.options import ShrinkageType
 from hierbayes.results.fit import Fit
-from hierbayes.results.printing import Printable
+from hierbayes.results.result_table import ResultTable
 
 SHRINKAGE_COLUMNS = (
     "group",
@@ -87,7 +86,7 @@ class ShrinkageDetails:
         return self.link == "identity"
 
 
-class ShrinkageTable(Printable, pd.DataFrame):
+class ShrinkageTable(ResultTable):
     """One row a level and term: its own estimate, the population's, and what lies between.
 
     A DataFrame in all but how it prints. Columns
@@ -105,12 +104,9 @@ class ShrinkageTable(Printable, pd.DataFrame):
     ``matrices`` holds S_j by grouping factor, ``details`` all matrices and names.
     """
 
-    _metadata: ClassVar[list[str]] = ["details"]
+    _metadata: ClassVar[list[str]] = ["origin", "details"]
+    origin = "shrinkage"
     details: ShrinkageDetails | None = None
-
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        return ShrinkageTable
 
     @property
     def matrices(self) -> dict[str, FloatArray]:

@@ -1,15 +1,13 @@
 """Thresholds and the like with their intervals: a DataFrame that says what it is of."""
 
-import pandas as pd
-
-from hierbayes.results.printing import Printable
+from hierbayes.results.result_table import ResultTable
 
 THRESHOLD_COLUMNS = (
     "level", "condition", "estimate", "std_error", "lower", "upper", "method",
 )  # fmt: skip
 
 
-class ThresholdTable(Printable, pd.DataFrame):
+class ThresholdTable(ResultTable):
     """A table ``level condition estimate std_error lower upper method``; a DataFrame otherwise.
 
     ``attrs`` hold ``words``, what is estimated and on which scale, ``interval``, what the limits
@@ -25,6 +23,4 @@ class ThresholdTable(Printable, pd.DataFrame):
     ['level', 'condition', 'estimate', 'std_error', 'lower', 'upper', 'method']
     """
 
-    @property
-    def _constructor(self) -> type[pd.DataFrame]:
-        return ThresholdTable
+    origin = "thresholds"

@@ -10,6 +10,7 @@ from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.errors import OptionError
 from hierbayes.options import Ddf, Effect, check_option
 from hierbayes.results.fit_tables import FitTables
+from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.row_tests import RowTests
 from hierbayes.results.varcorr import component_rows
 from hierbayes.wording import shown
@@ -50,7 +51,7 @@ def checked_effects(effects: Any) -> tuple[Effect, ...]:
 
 def tidy_table(
     fit: FitTables, tests: Callable[[Ddf], RowTests], *, effects: Any, level: float, ddf: Ddf
-) -> pd.DataFrame:
+) -> ResultTable:
     """Build ``LikelihoodFit.tidy``; see there. ``tests`` tests each fixed effect."""
     chosen = checked_effects(effects)
     check_level(level)
@@ -62,9 +63,9 @@ def tidy_table(
     }
     frames = [parts[effect]() for effect in chosen]
     table = pd.concat(frames, ignore_index=True)
-    if "notes" in frames[0].attrs:
-        table.attrs["notes"] = frames[0].attrs["notes"]
-    return table
+    notes = {"notes": frames[0].attrs["notes"]} if "notes" in frames[0].attrs else {}
+    known = {"level": float(level), "interval": "confidence", "ddf": ddf}
+    return result_table(table, "tidy", attrs={**known, **notes})
 
 
 def _fixed(fit: FitTables, tests: RowTests, level: float) -> pd.DataFrame:

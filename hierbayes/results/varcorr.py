@@ -1,10 +1,10 @@
 """Variance components: sds and correlations of the random effects and the residual sd."""
 
 import numpy as np
-import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, record
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 
 @record
@@ -38,7 +38,7 @@ class VarCorrTerm:
 
 
 @record(repr=False)
-class VarCorr(Printable):
+class VarCorr(Exportable):
     """Variance components of a fit, in lme4's order.
 
     Attributes
@@ -52,7 +52,7 @@ class VarCorr(Printable):
     sigma: float
     has_residual: bool = True
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Tidy table ``group term1 term2 vcov sdcor``, as R's ``as.data.frame(VarCorr(.))``.
 
         Per term first the q variances (``term2`` missing, ``sdcor`` the sd), then the covariances
@@ -66,7 +66,7 @@ class VarCorr(Printable):
         ['Subject', 'Subject', 'Subject', 'Residual']
         """
         columns = ["group", "term1", "term2", "vcov", "sdcor"]
-        return pd.DataFrame(component_rows(self), columns=columns)
+        return result_table(component_rows(self), "varcorr", columns=columns)
 
 
 def component_rows(found: VarCorr) -> list[tuple[str, str | None, str | None, float, float]]:

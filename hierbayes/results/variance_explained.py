@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.results.printing import Printable
+from hierbayes.results.exporting import Exportable
+from hierbayes.results.result_table import ResultTable, result_table
 
 
 @record(repr=False)
-class _VarianceExplained(Printable):
+class _VarianceExplained(Exportable):
     """Shares of a variance, with intervals where there are replicates or draws.
 
     Attributes
@@ -31,9 +32,9 @@ class _VarianceExplained(Printable):
     formula_text: str
     data_name: str
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> ResultTable:
         """Copy of the table."""
-        return self.table.copy()
+        return result_table(self.table, "variance_explained")
 
     def _estimate(self, row: str) -> float:
         return float(self.table["estimate"].loc[row])

@@ -9,7 +9,10 @@ its own. Classes from elsewhere get entries by ``register``.
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from inspect import signature
 from typing import Any
+
+from hierbayes.errors import OptionError
 
 Function = Callable[..., Any]
 
@@ -20,6 +23,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     },
     "LikelihoodFit": {
         "report": "reports.fit_report:fit_report",
+        "sentence": "reports.sentences:fit_sentence",
         "tests": "intervals.linear_tests:coefficient_tests",
         "contrast": "intervals.contrast:contrast",
         "update": "likelihood.fitting:update",
@@ -27,7 +31,6 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     },
     "LinearFit": {
         "blocks": "reports.summary:summary_blocks",
-        "summary": "reports.summary:summary_text",
         "predict": "prediction.predict:predict",
         "simulate": "prediction.simulate:simulate",
         "refit": "likelihood.fitting:refit",
@@ -35,7 +38,6 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     },
     "GeneralisedFit": {
         "blocks": "reports.generalised_summary:generalised_blocks",
-        "summary": "reports.generalised_summary:generalised_text",
         "predict": "prediction.generalised_predict:predict",
         "simulate": "prediction.simulate:simulate_generalised",
         "refit": "likelihood.generalised:refit",
@@ -44,8 +46,8 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     },
     "PosteriorFit": {
         "report": "reports.fit_report:fit_report",
+        "sentence": "reports.sentences:fit_sentence",
         "blocks": "reports.posterior_summary:posterior_blocks",
-        "summary": "reports.posterior_summary:posterior_text",
         "predict": "prediction.posterior_predict:predict",
         "expect": "prediction.posterior_predict:expected_response",
         "residuals": "prediction.posterior_predict:mean_residuals",
@@ -67,6 +69,9 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     },
     "ThresholdTable": {"blocks": "reports.thresholds:threshold_blocks"},
     "GoodnessOfFit": {"blocks": "reports.thresholds:goodness_blocks"},
+    "PaperTable": {"blocks": "reports.paper_table:paper_table_blocks"},
+    "RichText": {"blocks": "results.rich_text:blocks_of"},
+    "ResultTable": {"blocks": "reports.result_table:result_table_blocks"},
     "VarCorr": {"blocks": "reports.varcorr:varcorr_blocks"},
     "LevelTables": {"blocks": "reports.level_tables:level_tables_blocks"},
     "PredictionTable": {"blocks": "reports.predictions:predictions_blocks"},
@@ -110,6 +115,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "Comparison": {
         "blocks": "reports.comparison:comparison_blocks",
         "report": "reports.fit_report:comparison_report",
+        "sentence": "reports.sentences:comparison_sentence",
         "picture": "plots.compare:compare",
     },
     "Document": {"write": "render.document:write_document"},
@@ -153,3 +159,29 @@ def load(place: str) -> Function:
 def ask(result: object, verb: str, *given: Any, **options: Any) -> Any:
     """Return what the function of a verb answers for a result."""
     return function_of(type(result), verb)(result, *given, **options)
+
+
+def whole_blocks(result: object, digits: int | None = None) -> Any:
+    """Return the blocks of a result, with every row of its tables, to so many digits.
+
+    Raises
+    ------
+    OptionError
+        If the result's tables have fixed digits and others are asked for.
+    """
+    function = function_of(type(result), "blocks")
+    known = signature(function).parameters
+    options: dict[str, Any] = {"whole": True} if "whole" in known else {}
+    if digits is not None:
+        if "digits" not in known:
+            raise OptionError(
+                "digits= is for tables whose decimals follow their standard errors; this one has "
+                "R's. Leave it out, or take .to_pandas().round(...)."
+            )
+        options["digits"] = digits
+    return function(result, **options)
+
+
+def export(result: object, form: str, path: Any, *, digits: int | None, **shown: Any) -> Any:
+    """Return a whole result in a form, written to a file too if one is named."""
+    return load("render.exports:exported")(whole_blocks(result, digits), form, path, **shown)

@@ -82,6 +82,9 @@ RESULTS = {
     "bootstrap": lambda: hb.bootstrap(dyestuff().fit(), nsim=20, random_seed=1),
     "r2": lambda: hb.r2(cake()),
     "icc": lambda: hb.icc(dyestuff().fit()),
+    "slopes": lambda: hb.slopes(cake(), "temp"),
+    "table": lambda: hb.table(cake(), dyestuff().fit("ml")),
+    "summary": lambda: cake().summary(),
     "emmeans": lambda: hb.emmeans(cake(), "recipe", contrasts="pairwise"),
     "effects": lambda: hb.slopes(cake(), "temp"),
     "emmeans_tests": lambda: hb.emmeans(cake(), "recipe").contrast("consec"),
@@ -100,7 +103,8 @@ def test_all_forms_have_the_same_numbers(name):
     assert numbers
     assert NUMBER.findall(written(result, "markdown")) == numbers
     assert NUMBER.findall(written(result, "latex")) == numbers
-    assert set(NUMBER.findall(written(result, "text"))) & set(numbers)
+    if name not in ("ranef", "coef"):  # R's seven digits, on a page those of their sds
+        assert set(NUMBER.findall(written(result, "text"))) & set(numbers)
 
 
 @pytest.mark.filterwarnings("ignore::hierbayes.HierBayesWarning")

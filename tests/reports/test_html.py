@@ -215,7 +215,7 @@ def test_conditional_sds_stand_beside_the_estimates():
     estimates = pd.DataFrame({"(Intercept)": [2.25, -4.5]}, index=["308", "309"])
     sds = pd.DataFrame({"(Intercept)": [12.5, 12.75]}, index=["308", "309"])
     reader = Reader(level_tables_html(LevelTables({"Subject": estimates}, sds={"Subject": sds})))
-    assert reader.cells == ["(Intercept)", "(sd)", "308", "2.25", "12.50", "309", "-4.50", "12.75"]
+    assert reader.cells == ["(Intercept)", "(sd)", "308", "2.2", "12.5", "309", "-4.5", "12.8"]
 
 
 def test_many_levels_are_cut_and_the_cut_is_said():
