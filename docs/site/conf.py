@@ -6,6 +6,7 @@ from typing import Any
 
 import hierbayes
 from docs.site.docstrings import readable
+from docs.site.reference import methods
 from docs.site.search import TaskSearch
 
 sys.modules["hierbayes.plot"] = hierbayes.plot  # the public name of what autodoc imports
@@ -63,7 +64,9 @@ def setup(app: Any) -> None:
 
 def as_written(app: Any, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
     """Turn a docstring into reStructuredText, in place."""
-    lines[:] = readable(lines)
+    is_fit = what == "class" and name in ("hierbayes.LikelihoodFit", "hierbayes.PosteriorFit")
+    public = {attribute for names in methods().values() for attribute in names}
+    lines[:] = readable(lines, public if is_fit else None)
 
 
 def without_constructor(

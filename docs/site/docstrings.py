@@ -5,9 +5,10 @@ sentence that goes on in the next lines. Each becomes a definition, its words on
 """
 
 import re
+from collections.abc import Collection
 
 ITEMS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "See Also")
-JOINED = re.compile(r"(``[^`]+``)(?=\w)")  # a plural of code, which reStructuredText refuses
+CODE = re.compile(r"(``[^`]+``)(\w?)")  # and a letter after it, which reStructuredText refuses
 Section = tuple[str, list[str]]
 
 
@@ -51,15 +52,21 @@ def _one_paragraph(words: list[str]) -> str:
     return first + stop + " ".join(words[1:])
 
 
-def readable(lines: list[str]) -> list[str]:
-    """Return the lines of a docstring as reStructuredText."""
+def _parted(code: re.Match[str]) -> str:
+    return code[1] + (rf"\ {code[2]}" if code[2] else "")
+
+
+def readable(lines: list[str], shown: Collection[str] | None = None) -> list[str]:
+    """Return the lines of a docstring as reStructuredText, of ``shown`` attributes only."""
     written: list[str] = []
     for heading, body in sections_of(lines):
         if heading:
             written += ["", f".. rubric:: {heading}", ""]
         if heading in ITEMS:
             for name, words in items_of(body):
+                if heading == "Attributes" and shown is not None and name not in shown:
+                    continue
                 written += [f"``{name}``", f"    {words or '…'}"]
         else:
             written += body
-    return [JOINED.sub(r"\1\\ ", line) for line in written]
+    return [CODE.sub(_parted, line) for line in written]

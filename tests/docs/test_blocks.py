@@ -117,5 +117,17 @@ def test_docstrings_keep_the_words_of_each_item():
     assert text.endswith(".. rubric:: Examples\n\n>>> 1")
 
 
+def test_code_in_docstrings_is_parted_from_the_letters_after_it_only():
+    assert readable(["``draws``, ``chains`` and ``Fit``s"]) == [
+        r"``draws``, ``chains`` and ``Fit``\ s"
+    ]
+
+
+def test_attributes_that_are_not_public_are_left_out():
+    lines = ["A fit.", "", "Attributes", "----------", "spec : inside", "beta : outside"]
+    assert "spec" not in "\n".join(readable(lines, {"beta"}))
+    assert "beta" in "\n".join(readable(lines, {"beta"}))
+
+
 def test_the_value_of_nothing_is_nothing():
     assert run("x = 1", {}).value is None
