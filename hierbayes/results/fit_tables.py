@@ -321,9 +321,9 @@ class FitTables(Specified, Printable, Reportable, Storable):
         Examples
         --------
         >>> import hierbayes as hb
-        >>> data = {"y": [1.0, 2.0, None, 4.0], "x": [1, 2, 3, 4.5]}
-        >>> hb.lmer("y ~ x", data).fitted("all").isna().tolist()
-        [False, False, True, False]
+        >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> fit.fitted(rows="all").shape
+        (30,)
         """
         return self._in_rows(self.fitted_values, "fitted", rows)
 
