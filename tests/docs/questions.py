@@ -46,6 +46,8 @@ QUESTIONS = {
     "command line": "howto/command-line",
     "figure width journal column": "howto/journal-picture",
     "effect size Cohen's d": "howto/effect-sizes",
+    "write up results paragraph": "howto/write-up",
+    "regression table several models": "howto/table-for-a-paper",
     "psychometric threshold": "howto/thresholds",
     "hb.bayes_factor": "reference/bayes_factor",
 }
