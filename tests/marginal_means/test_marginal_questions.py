@@ -139,19 +139,6 @@ def test_a_posterior_has_the_probability_of_what_is_asked(post):
     np.testing.assert_allclose(sizes, (draws / post.draws.sigma.ravel()[:, None]).mean(axis=0))
 
 
-def test_a_posterior_averages_expected_responses_draw_by_draw():
-    data = hb.load_dataset("cbpp")
-    model = hb.Model("cbind(incidence, size - incidence) ~ period + (1 | herd)", data, "binomial")
-    post = model.sample(draws=100, chains=2, random_seed=1)
-    beta = post.draws.beta.reshape(-1, 4)
-    eta = beta[:, :1] + np.column_stack([np.zeros(len(beta)), beta[:, 1:]])
-    share = 1 / (1 + np.exp(-eta))
-    found = hb.emmeans(post, [], regrid="response").means
-    assert found["estimate"].iloc[0] == pytest.approx(share.mean())
-    regridded = hb.emmeans(post, "period").regrid("log").pairs(type="response").to_frame()
-    assert regridded["estimate"][0] == pytest.approx((share[:, 0] / share[:, 1]).mean())
-
-
 def test_effect_sizes_have_the_error_of_sigma(means):
     pairs = means.pairs().to_frame()
     found = hb.eff_size(means, 3.0, edf=12).to_frame()

@@ -18,6 +18,11 @@ def cbpp():
 
 
 @pytest.fixture(scope="module")
+def post():
+    return hb.Model(CBPP, hb.load_dataset("cbpp"), "binomial").sample(draws=200, random_seed=1)
+
+
+@pytest.fixture(scope="module")
 def slopes():
     """Poisson counts with slopes that vary over twelve groups."""
     rng = np.random.default_rng(8)
@@ -89,12 +94,20 @@ def test_the_error_of_a_mean_over_all_groups_is_that_of_a_finite_step(cbpp):
     assert row["statistic"] == pytest.approx(log_odds(beta) / se, rel=1e-6)
 
 
-def test_a_posterior_has_its_ratios_from_the_draws():
-    post = hb.Model(CBPP, hb.load_dataset("cbpp"), "binomial").sample(draws=200, random_seed=1)
+def test_a_posterior_has_its_ratios_from_the_draws(post):
     found = hb.emmeans(post, "period", kind="odds_ratio", bias_adjust=False, **RESPONSE).contrasts
     period2 = post.draws.beta[..., 1].ravel()
     assert found["estimate"][0] == pytest.approx(np.exp(-period2).mean(), rel=1e-9)
     assert "odds ratios" in str(hb.emmeans(post, "period", kind="odds_ratio", **RESPONSE))
+
+
+def test_a_posterior_averages_expected_responses_draw_by_draw(post):
+    beta = post.draws.beta.reshape(-1, 4)
+    share = expit(beta[:, :1] + np.column_stack([np.zeros(len(beta)), beta[:, 1:]]))
+    found = hb.emmeans(post, [], regrid="response").means
+    assert found["estimate"].iloc[0] == pytest.approx(share.mean())
+    risks = hb.emmeans(post, "period").regrid("log").pairs(type="response").to_frame()
+    assert risks["estimate"][0] == pytest.approx((share[:, 0] / share[:, 1]).mean())
 
 
 def test_what_ratios_and_averages_need_is_said(cbpp, slopes):
