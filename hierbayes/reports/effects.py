@@ -9,10 +9,10 @@ from hierbayes.results.effect_table import EffectTable
 from hierbayes.results.emmeans_table import CONTRAST_COLUMNS
 
 
-def effect_blocks(found: EffectTable) -> kinds.Blocks:
-    """Show a table of effects; a long one is cut in the middle."""
+def effect_blocks(found: EffectTable, *, whole: bool = False) -> kinds.Blocks:
+    """Show a table of effects; a long one is cut in the middle unless all of it is wanted."""
     names = tuple(n for n in CONTRAST_COLUMNS if n in found.table)
-    cut = len(found.table) > MAX_ROWS
+    cut = len(found.table) > MAX_ROWS and not whole
     half = MAX_ROWS // 2
     shown = pd.concat([found.table.head(half), found.table.tail(half)]) if cut else found.table
     columns = estimate_columns(shown, found.labels, names, level=found.level)

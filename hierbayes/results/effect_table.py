@@ -1,12 +1,13 @@
 """Predictions, comparisons and slopes as a table, with the draws behind it where there are any."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
+from hierbayes.results import verbs
 from hierbayes.results.exporting import Exportable
 from hierbayes.results.result_table import ResultTable, result_table
 
@@ -60,6 +61,17 @@ class EffectTable(Exportable):
         [10.47]
         """
         return result_table(self.table, self.kind, attrs={"level": self.level})
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the estimates with their intervals; options are those of ``hb.plot.estimates``.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+        >>> figure, axes = hb.predictions(fit, at={"Days": [0, 3, 6, 9]}).plot()
+        """
+        return verbs.ask(self, "picture", **options)
 
     def draws(self) -> pd.DataFrame:
         """Draws of a posterior, or replicates of a bootstrap, as a long table.

@@ -91,7 +91,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "BootstrapResult": {"blocks": "reports.bootstrap:bootstrap_blocks"},
     "R2": {"blocks": "reports.variance_explained:r2_blocks"},
     "Icc": {"blocks": "reports.variance_explained:icc_blocks"},
-    "EffectTable": {"blocks": "reports.effects:effect_blocks"},
+    "EffectTable": {
+        "blocks": "reports.effects:effect_blocks",
+        "picture": "plots.estimates:estimates",
+    },
     "Contrastable": {
         "contrast": "marginal_means.questions:contrast",
         "test": "marginal_means.questions:test",

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot
 from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm, t
@@ -441,6 +442,15 @@ def test_replicates_of_a_bootstrap_are_there(cbpp):
         found.to_frame()[["conf_low", "conf_high"]].iloc[0].tolist(),
         np.quantile(draws, [0.025, 0.975]),
     )
+
+
+def test_a_table_is_exported_whole_and_draws_itself(sleep):
+    found = hb.predictions(sleep, False)
+    assert "..." in str(found)
+    assert found.to_markdown().count("\n| ") == 180 + 1
+    figure, axes = hb.slopes(sleep, "Days", "Subject", target="observed groups").plot()
+    assert len(axes[0].get_yticklabels()) == 18
+    pyplot.close(figure)
 
 
 def test_for_whom_stands_above_the_table(sleep, cbpp):
