@@ -58,10 +58,19 @@ def mend(figure: "Figure | SubFigure", *, whole: bool, own: "Sequence[Axes]") ->
         changed |= _break_around(figure)
     if changed:
         lay_out(figure)
-    for _ in range(ROUNDS):  # panels hardly move when their numbers become fewer
-        if not _thin_out(own):
-            break
+    thin_out(own)
     return changed
+
+
+def thin_out(own: "Sequence[Axes]") -> bool:
+    """Make labels at axes that are laid out fewer until none touch; return whether any were.
+
+    Panels hardly move when their numbers become fewer, so that nothing is laid out in between.
+    """
+    for done in range(ROUNDS):
+        if not _thin_out(own):
+            return done > 0
+    return True
 
 
 def write_below(figure: "Figure | SubFigure", own: "Sequence[Axes]", words: str) -> None:

@@ -61,7 +61,7 @@ def level_panels(
         most = _even(n, -(-n // n_rows))
         n_rows = -(-n // most)
     most = min(most, n)
-    title = max(TITLE_MM, 1.9 * letter_size() * MM_PER_POINT)
+    title = max(TITLE_MM, 2.2 * letter_size() * MM_PER_POINT)
     have = page.rows_that_fit(title + LEAST_TALL_MM, around_mm)
     wide = (page.width_mm - BESIDE_MM) / most - 3.0
     if n_rows > have:

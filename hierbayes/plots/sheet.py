@@ -280,12 +280,16 @@ class Sheet:
         """Lay the picture out: after it, places of axes are final, up to rounding."""
         self._write_around()
         whole, own = not self._is_given_axes, self._own_axes()
+        for ax in own if whole else ():
+            style.keep_letters(ax, self.width_mm)
         for _ in range(ROUNDS):
             collisions.lay_out(self.figure)
             changed = collisions.mend(self.figure, whole=whole, own=own)
             if not (self._is_ours and self._fit_height()) and not changed:
                 break
         collisions.lay_out(self.figure)
+        if collisions.thin_out(own):
+            collisions.lay_out(self.figure)
 
     def _own_axes(self) -> "list[Axes]":
         return [self._into] if self._is_given_axes else list(self.figure.axes)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
-from hierbayes.plots.letters import MM_PER_POINT, in_lines
+from hierbayes.plots.letters import MM_PER_POINT, in_lines, width_mm
 from hierbayes.plots.level_names import LETTER
 from hierbayes.plots.level_panels import LevelPanels, level_panels
 from hierbayes.plots.palette import look, now
@@ -81,7 +81,12 @@ def shrinkage_lines(
     notes = _standard_errors(table, name) if standard_errors else {}
     with sheet(options, "shrinkage_lines") as page:
         wanted = _levels(page, table, name, x=x, levels=levels)
-        panels = level_panels(page, range(len(wanted)), columns, around_mm=AROUND_MM)
+        first = pooling_lines(fit, table, x=x, group=name, levels=wanted[:1])
+        below = max(
+            (width_mm(page.label(one), letter_size()) for one in first.categories or ()),
+            default=0.0,
+        )  # names of categories stand upright
+        panels = level_panels(page, range(len(wanted)), columns, around_mm=AROUND_MM + below)
         drawn = [wanted[i] for i in panels.places]
         found = pooling_lines(fit, table, x=x, group=name, levels=drawn)
         axes = page.grid(

@@ -95,6 +95,18 @@ def letter_size(of: str = "medium") -> float:
     return float(FontProperties(size=of).get_size_in_points())
 
 
+def keep_letters(ax: "Axes", width_mm: float) -> None:
+    """Let axes of a figure so wide remember the size of their numbers.
+
+    matplotlib asks its settings how large they are whenever it chooses ticks; when a picture is
+    saved those are no longer ours.
+    """
+    ours = settings(share_of(width_mm))
+    for axis, name in ((ax.xaxis, "xtick.labelsize"), (ax.yaxis, "ytick.labelsize")):
+        if "labelsize" not in axis.get_tick_params():
+            axis.set_tick_params(labelsize=ours[name])
+
+
 def inches(width_mm: float, height_mm: float) -> tuple[float, float]:
     """Size of a figure as matplotlib takes it."""
     return width_mm / MM_PER_INCH, height_mm / MM_PER_INCH

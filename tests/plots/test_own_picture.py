@@ -151,3 +151,11 @@ def test_a_theme_ends_with_its_block(page):
     hb.plot.theme("dark")
     assert max(colour()) < 0.2
     hb.plot.theme("paper")
+
+
+def test_numbers_at_axes_stay_as_they_are_when_the_settings_are_matplotlibs_again(page):
+    _, ax = page["sds"](page["fit"], width=60, theme="lecture")
+    before = ax.get_xticks().tolist()
+    with mpl.rc_context({"xtick.labelsize": 4}):
+        ax.xaxis.set_view_interval(*ax.get_xlim(), ignore=True)
+        assert ax.get_xticks().tolist() == before
