@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import pandas as pd
-
 from hierbayes.calls import checked_call, checked_init, checked_methods
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
@@ -24,6 +22,7 @@ from hierbayes.options import (
     check_flag,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.prior_table import PriorTable
 from hierbayes.results.rich_text import Equation, RichText
 from hierbayes.specification.build import specify
 from hierbayes.specification.specification import Arguments, Specification
@@ -116,7 +115,7 @@ class Model(Specified):
         raise AttributeError(f"A Model does not change; {name!r} can't be set. Make a new Model.")
 
     @property
-    def priors(self) -> pd.DataFrame:
+    def priors(self) -> PriorTable:
         """The priors as a table.
 
         One row a parameter: ``parameter``; ``prior``; its 5, 50 and 95 % quantiles ``q05 q50
@@ -136,7 +135,7 @@ class Model(Specified):
         """
         from hierbayes.priors.model_priors import priors_table
 
-        return priors_table(self.spec.priors, self.design)
+        return PriorTable(priors_table(self.spec.priors, self.design))
 
     def with_response(self, y: Any) -> "Model":
         """Return the same model of another response; see ``LikelihoodFit.refit``."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
@@ -30,7 +31,6 @@ from hierbayes.priors.default_priors import (
 from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.lkj import LKJ, lkj_log_density
 from hierbayes.priors.parameter_names import Parameter, parameters_of
-from hierbayes.priors.prior_table import PriorTable
 from hierbayes.priors.user_priors import chosen_priors
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -250,7 +250,7 @@ def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> Mod
     )
 
 
-def priors_table(priors: ModelPriors, design: Design) -> PriorTable:
+def priors_table(priors: ModelPriors, design: Design) -> pd.DataFrame:
     """One row a parameter: its prior and what the prior thinks likely.
 
     Parameters
@@ -260,7 +260,7 @@ def priors_table(priors: ModelPriors, design: Design) -> PriorTable:
 
     Returns
     -------
-    PriorTable
+    pandas.DataFrame
         A DataFrame: ``parameter``; ``prior`` as text; ``q05 q50 q95`` in units of the response
         (per unit of the column for a slope), NaN for an improper prior; ``source``, "default" or
         "user". The intercept's prior is at centred predictors; a correlation's quantiles are
@@ -278,4 +278,4 @@ def priors_table(priors: ModelPriors, design: Design) -> PriorTable:
             quantiles = prior.quantile(QUANTILES)
         source = "user" if parameter.name in priors.from_user else "default"
         rows.append((parameter.name, str(prior), *np.asarray(quantiles).tolist(), source))
-    return PriorTable(rows, columns=["parameter", "prior", "q05", "q50", "q95", "source"])
+    return pd.DataFrame(rows, columns=["parameter", "prior", "q05", "q50", "q95", "source"])

@@ -70,6 +70,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "ThresholdTable": {"blocks": "reports.thresholds:threshold_blocks"},
     "GoodnessOfFit": {"blocks": "reports.thresholds:goodness_blocks"},
     "PaperTable": {"blocks": "reports.paper_table:paper_table_blocks"},
+    "PriorTable": {"blocks": "reports.prior_table:prior_blocks"},
     "RichText": {"blocks": "results.rich_text:blocks_of"},
     "ResultTable": {"blocks": "reports.result_table:result_table_blocks"},
     "VarCorr": {"blocks": "reports.varcorr:varcorr_blocks"},

@@ -58,7 +58,7 @@ def test_table_is_a_frame_that_prints_whole(sleep):
     assert list(table.columns) == ["parameter", "prior", "q05", "q50", "q95", "source"]
     assert len(str(table).splitlines()) == 7
     assert "..." not in str(table)
-    assert "<td>Normal(298.5, 140.8)</td>" in table._repr_html_()
+    assert ">Normal(298.5, 140.8)</td>" in table._repr_html_()
     assert "nan" in str(hb.Model("Reaction ~ Days", sleep, priors="flat").priors)
     assert str(table[table["parameter"] == "nothing"]) != ""
 

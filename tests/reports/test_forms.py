@@ -83,6 +83,7 @@ RESULTS = {
     "r2": lambda: hb.r2(cake()),
     "icc": lambda: hb.icc(dyestuff().fit()),
     "slopes": lambda: hb.slopes(cake(), "temp"),
+    "priors": lambda: dyestuff().priors,
     "table": lambda: hb.table(cake(), dyestuff().fit("ml")),
     "summary": lambda: cake().summary(),
     "emmeans": lambda: hb.emmeans(cake(), "recipe", contrasts="pairwise"),
