@@ -11,7 +11,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.values import as_numbers
-from hierbayes.errors import OptionError
+from hierbayes.errors import DataError, OptionError
 from hierbayes.marginal_effects.base_rows import level_values
 from hierbayes.marginal_effects.finite_steps import STENCIL
 from hierbayes.marginal_effects.row_sources import value_words
@@ -225,7 +225,10 @@ def _level_pairs(
             f"{meant(change, FACTOR_CHANGES)}"
         )
     coded = name in fit.design.mean.coded()
-    found = [grid_predictor(fit, name, is_factor=coded, at=list(pair)).values for pair in pairs]
+    try:
+        found = [grid_predictor(fit, name, is_factor=coded, at=list(pair)).values for pair in pairs]
+    except DataError as error:
+        raise DataError(f"change: {str(error).removeprefix('at: ')}") from error
     return [(low, high) for low, high in found]
 
 

@@ -63,5 +63,7 @@ def scale_words(
         logs = ", with tests and intervals of their logs" if by_delta else ""
         notes.append(f"{RATIO_WORDS[kind]} of averages{logs}.")
     if fit.design.offset is not None:
-        notes.append("Offsets are those of the rows.")
+        in_grid = isinstance(asked.rows, str) and asked.rows != "rows"
+        mean = in_grid and fit.design.mean.offset_layout.is_array
+        notes.append("The offset stands at its mean." if mean else "Offsets are those of the rows.")
     return tuple(notes)

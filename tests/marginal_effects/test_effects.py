@@ -420,6 +420,7 @@ def test_an_offset_given_as_an_array_stays_with_its_rows():
     fit = hb.glmer("y ~ x", {"y": y, "x": x}, "poisson", offset=offset)
     found = hb.comparisons(fit, "x")
     mean = np.exp(fit.fixed_part)
+    assert "The offset stands at its mean." in str(hb.predictions(fit, over="mean"))
     step = (np.exp(fit.beta[1]) - 1) * mean.mean()
     assert numbers(found, "estimate")[0] == pytest.approx(step, rel=1e-9)
 
@@ -514,6 +515,11 @@ def test_for_whom_stands_above_the_table(sleep, cbpp):
 def test_what_does_not_fit_is_one_sentence(sleep, call, error, sentence):
     with pytest.raises(error, match=sentence):
         call(sleep)
+
+
+def test_a_level_that_is_not_there_is_named_with_its_argument(cake):
+    with pytest.raises(hb.DataError, match="change: 'recipe' has no level 'D'"):
+        hb.comparisons(cake, "recipe", change=("A", "D"))
 
 
 def test_a_factor_has_no_slope_and_a_posterior_no_bootstrap(cake, sleep):
