@@ -145,7 +145,7 @@ def table(
         formulas=dict(zip(models, (fit.formula_text for fit in fits), strict=True)),
         headings={
             "fixed": f"Fixed effects ({ratios})" if ratios else "Fixed effects",
-            "random": "Random effects",
+            "random": "Random effects" if any(f.design.factors for f in fits) else "Residual",
             "groups": "Groups",
             "model": "Model",
         },
