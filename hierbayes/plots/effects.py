@@ -174,6 +174,8 @@ def _shown(
     if is_grouping_factor(fit, x):
         if by:
             raise OptionError(f"Levels of {x!r} are not drawn apart by {by[0]!r}; leave by= out.")
+        if group not in (None, False):
+            raise OptionError("The levels of a grouping factor lie along x; leave group= out.")
         means = level_means(fit, group=x, at=at, scale=scale, level=level)
     else:
         means = effect_means(fit, x=x, by=by, at=at, scale=scale, level=level)

@@ -14,6 +14,7 @@ from hierbayes.calls import checked_methods
 from hierbayes.results import verbs
 from hierbayes.results.plain_frame import plain_frame, polars_frame
 from hierbayes.results.printing import Printable
+from hierbayes.results.table_pictures import no_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,6 +149,37 @@ class Exportable(Writable):
         """Return the numbers as frames by name; a result of one table has one, without a name."""
         frame: pd.DataFrame = self.to_frame()  # type: ignore[attr-defined]
         return {"": frame}
+
+    def plot(self, *args: Any, **options: Any) -> Any:
+        """Draw the picture of this result.
+
+        Parameters
+        ----------
+        *args, **options
+            Of the picture, a function of ``hb.plot``.
+
+        Returns
+        -------
+        figure, axes
+
+        Raises
+        ------
+        NotSupportedError
+            Where there is none; it says which pictures show what is in it.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("score ~ Machine + (1 | Worker/Machine)", hb.load_dataset("Machines"))
+        >>> figure, axes = hb.emmeans(fit, "Machine", contrasts="pairwise").plot()
+        >>> len(axes)
+        2
+        """
+        try:
+            picture = verbs.function_of(type(self), "picture")
+        except LookupError:
+            raise no_picture() from None
+        return picture(self, *args, **options)
 
     def to_excel(self, path: Any) -> "Path":
         """Write an Excel workbook: numbers in full precision, and a sheet of notes.

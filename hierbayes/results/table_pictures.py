@@ -7,6 +7,7 @@ shows the numbers of a table that has none of its own.
 from typing import Any
 
 from hierbayes.capabilities import not_supported
+from hierbayes.errors import NotSupportedError
 from hierbayes.results import verbs
 
 # origin of the table -> "module:function" below hierbayes, called with the table and the options
@@ -15,6 +16,11 @@ PICTURES: dict[str, str] = {
     "confint": "plots.estimates:estimates",
     "contrast": "plots.estimates:estimates",
     "emmeans": "plots.estimates:estimates",
+    "influence": "plots.influence:influence",
+    "predict": "plots.estimates:estimates",
+    "shrinkage": "plots.shrinkage_lines:shrinkage_lines",
+    "shrinkage_path": "plots.tau_path:tau_path",
+    "thresholds": "plots.estimates:estimates",
     "predictions": "plots.estimates:estimates",
     "slopes": "plots.estimates:estimates",
     "tidy": "plots.estimates:estimates",
@@ -25,17 +31,18 @@ INSTEAD: dict[str, str] = {
     "coef": "hb.plot.caterpillar(fit) or hb.plot.shrinkage_lines(fit)",
     "compare": "hb.compare(...).plot()",
     "diagnostics": "hb.check(fit).plot()",
-    "predict": "hb.plot.effects(fit)",
     "priors": "hb.plot.prior_posterior(posterior)",
     "profile": "hb.plot.profile(hb.profile(fit))",
     "ranef": "hb.plot.caterpillar(fit)",
     "ranef_sd": "hb.plot.caterpillar(fit)",
-    "shrinkage": "hb.plot.shrinkage_lines(table) or hb.plot.shrinkage_plane(table)",
-    "shrinkage_path": "hb.plot.tau_path(table)",
-    "thresholds": "hb.plot.psychometric(fit)",
     "varcorr": 'hb.plot.profile(hb.profile(fit, parameters="theta_"))',
 }
 ANY = "hb.plot.effects(fit), hb.plot.caterpillar(fit) or hb.check(fit).plot()"
+
+
+def no_picture(origin: str = "") -> NotSupportedError:
+    """Return the error of a result that has no picture; it says which ones show what is in it."""
+    return not_supported("table-picture", pictures=INSTEAD.get(origin, ANY))
 
 
 def draw(table: Any, origin: str, *args: Any, **options: Any) -> Any:
@@ -48,5 +55,5 @@ def draw(table: Any, origin: str, *args: Any, **options: Any) -> Any:
     """
     place = PICTURES.get(origin)
     if place is None:
-        raise not_supported("table-picture", pictures=INSTEAD.get(origin, ANY))
+        raise no_picture(origin)
     return verbs.load(place)(table, *args, **options)

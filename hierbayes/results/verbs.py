@@ -68,7 +68,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "goodness_of_fit": "psychometrics.goodness:goodness_of_fit",
     },
     "ThresholdTable": {"blocks": "reports.thresholds:threshold_blocks"},
-    "GoodnessOfFit": {"blocks": "reports.thresholds:goodness_blocks"},
+    "GoodnessOfFit": {
+        "blocks": "reports.thresholds:goodness_blocks",
+        "picture": "plots.distributions:null_distribution",
+    },
     "PaperTable": {"blocks": "reports.paper_table:paper_table_blocks"},
     "PriorTable": {"blocks": "reports.prior_table:prior_blocks"},
     "RichText": {"blocks": "results.rich_text:blocks_of"},
@@ -85,11 +88,23 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "Loo": {"blocks": "reports.loo:loo_blocks"},
     "ElpdComparison": {"blocks": "reports.elpd_comparison:elpd_blocks"},
     "RanovaTable": {"blocks": "reports.ranova:ranova_blocks"},
-    "ExactTest": {"blocks": "reports.ranova:exact_test_blocks"},
+    "ExactTest": {
+        "blocks": "reports.ranova:exact_test_blocks",
+        "picture": "plots.distributions:null_distribution",
+    },
     "LaplaceError": {"blocks": "reports.laplace_error:laplace_error_blocks"},
-    "PbTest": {"blocks": "reports.pb_test:pb_test_blocks"},
-    "ProfileResult": {"blocks": "reports.profile:profile_blocks"},
-    "BootstrapResult": {"blocks": "reports.bootstrap:bootstrap_blocks"},
+    "PbTest": {
+        "blocks": "reports.pb_test:pb_test_blocks",
+        "picture": "plots.distributions:null_distribution",
+    },
+    "ProfileResult": {
+        "blocks": "reports.profile:profile_blocks",
+        "picture": "plots.profile:profile",
+    },
+    "BootstrapResult": {
+        "blocks": "reports.bootstrap:bootstrap_blocks",
+        "picture": "plots.distributions:bootstrap",
+    },
     "R2": {"blocks": "reports.variance_explained:r2_blocks"},
     "Icc": {"blocks": "reports.variance_explained:icc_blocks"},
     "EffectTable": {

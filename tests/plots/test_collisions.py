@@ -86,6 +86,9 @@ class Source:
             "profile": lambda: hb.profile(self.fit),
             "surface": lambda: hb.likelihood_surface(self.fit, n=15),
             "check": lambda: hb.check(self.fit, nsim=60, random_seed=1),
+            "levels": lambda: hb.influence(self.fit),
+            "rows": lambda: hb.influence(self.fit, rows=True),
+            "replicates": lambda: hb.bootstrap(self.fit, nsim=20, random_seed=1),
             "wald": lambda: hb.confint(self.fit),
             "kinds": lambda: {"Wald": self.wald, "posterior": hb.confint(self.post)},
         }
@@ -100,6 +103,7 @@ def source(name):
 
 
 PLOT = hb.plot
+SEEDED = {"random_seed": 1}
 OF_FITS = {
     "qq": lambda s, **look: PLOT.qq(s.fit, **look),
     "residuals": lambda s, **look: PLOT.residuals(s.fit, **look),
@@ -130,13 +134,24 @@ OF_MORE = {
     "shrinkage_plane of draws": lambda s, **look: PLOT.shrinkage_plane(s.post, **look),
     "tau_path of both": lambda s, **look: PLOT.tau_path(s.fit, posterior=s.post, **look),
     "effects": lambda s, **look: PLOT.effects(s.fit, **look),
+    "effects of both": lambda s, **look: PLOT.effects(s.fit, s.post, points="data", **look),
+    "estimates": lambda s, **look: PLOT.estimates(s.wald, **look),
+    "ppc": lambda s, **look: PLOT.ppc(s.fit, nsim=8, **SEEDED, **look),
+    "ppc of statistics": lambda s, **look: PLOT.ppc(s.fit, "statistic", nsim=20, **SEEDED, **look),
+    "ppc of groups": lambda s, **look: PLOT.ppc(s.fit, "group", nsim=20, **SEEDED, **look),
+    "ppc of rows": lambda s, **look: PLOT.ppc(s.fit, "intervals", nsim=20, **SEEDED, **look),
+    "prior_predictive": lambda s, **look: PLOT.prior_predictive(s.model, draws=8, **SEEDED, **look),
+    "simulations": lambda s, **look: PLOT.simulations(s.fit, 5, **SEEDED, **look),
+    "influence": lambda s, **look: PLOT.influence(s.levels, **look),
+    "influence of rows": lambda s, **look: PLOT.influence(s.rows, **look),
+    "bootstrap": lambda s, **look: PLOT.bootstrap(s.replicates, **look),
 }
-# One term has no plane, no path leads through a generalised fit, and data need a numeric predictor.
+# One term has no plane, no path leads through a generalised fit, and data need a predictor.
 NOT_DRAWN = {
     *(("shrinkage_plane", name) for name in ("crossed", "singular", "binary")),
     *(("shrinkage_plane of draws", name) for name in ("crossed", "singular", "binary")),
     *((path, "binary") for path in ("tau_path", "tau_path of both", "shrinkage_lines of draws")),
-    *(("data", name) for name in ("crossed", "factor slopes", "singular")),
+    *(("data", name) for name in ("crossed", "singular")),
 }
 ALL = [
     (picture, name)

@@ -97,6 +97,7 @@ def test_wrong_requests_are_told(post):
         hb.plot.ppc(post, "group", statistic=["mean", "sd"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["density", "statistic", "group", "intervals"])
 def test_no_letters_collide_in_a_narrow_picture(post, kind):
     figure, _ = hb.plot.ppc(post, kind, nsim=10, random_seed=1, width=60, theme="lecture")

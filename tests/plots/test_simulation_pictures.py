@@ -95,3 +95,22 @@ def test_power_is_drawn_over_the_size_of_the_design():
         hb.plot.power(pd.concat([table, table]))
     with pytest.raises(hb.OptionError, match="lower and upper"):
         hb.plot.power(table.drop(columns="lower"))
+
+
+def test_results_draw_themselves(fit):
+    small = fit.update("Reaction ~ Days + (Days || Subject)")
+    for result, words in (
+        (hb.profile(fit, parameters=["Days"]), "Days"),
+        (hb.bootstrap(fit, nsim=10, random_seed=1), "10 replicates of sd_(Intercept)|Subject"),
+        (hb.slopes(fit, "Days"), "Estimates: Days 10.47"),
+        (hb.pb_test(small, fit, nsim=5, random_seed=1), "among 5 simulated ones"),
+        (
+            fit.predict(pd.DataFrame({"Days": [0, 9]}), groups="none", interval="confidence"),
+            "0 251",
+        ),
+        (hb.influence(fit), "the largest Cook's distance is 0.15"),
+    ):
+        figure, _ = result.plot(width="column")
+        assert words in hb.plot.alt_text(figure)
+    with pytest.raises(hb.NotSupportedError, match="has no picture of its own"):
+        hb.r2(fit).plot()
