@@ -14,8 +14,9 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.axis import axis_of
 from hierbayes.design.values import Factor, Logical, Vector, as_numbers, is_missing
 from hierbayes.errors import DataError, OptionError
-from hierbayes.marginal_effects.request import By, EffectRequest, names_given
+from hierbayes.marginal_effects.request import By, EffectRequest
 from hierbayes.marginal_effects.row_sources import check_size, given_rows, grid_rows, value_words
+from hierbayes.marginal_means.spellings import names_given
 from hierbayes.prediction.data_rows import (
     DataRows,
     columns_needed,
@@ -81,7 +82,7 @@ def base_rows(fit: Fit, by: By, asked: EffectRequest) -> BaseRows:
     groups = asked.target == "observed groups" and bool(fit.design.factors)
     needed = columns_needed(fit, effects=asked.target != "typical group", groups=groups)
     at = _values_at(fit, asked.values, needed)
-    names = () if by is None or isinstance(by, bool) else names_given("by", by)
+    names = () if by is None or isinstance(by, bool) else names_given("by", by, "column")
     if isinstance(asked.rows, str) and asked.rows != "rows":
         source = grid_rows(fit, asked, needed, by=[n for n in names if n not in at], groups=groups)
     else:

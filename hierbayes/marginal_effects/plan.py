@@ -20,10 +20,11 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor
 from hierbayes.design.new_data import effect_columns, new_rows
 from hierbayes.design.values import as_numbers
-from hierbayes.errors import DataError, NewLevelError, OptionError
+from hierbayes.errors import DataError, NewLevelError
 from hierbayes.generalised.cells import equal_rows, first_of_each
 from hierbayes.marginal_effects.base_rows import BaseRows
 from hierbayes.marginal_effects.changes import Change
+from hierbayes.marginal_means.response_scale import to_contrast
 from hierbayes.options import ComparisonKind, Target
 from hierbayes.prediction.data_rows import GIVEN_OFFSET, DataRows, stacked
 from hierbayes.prediction.reference_grid import is_estimable
@@ -71,15 +72,7 @@ class Plan:
         OptionError
             If one has no log.
         """
-        if self.kind == "difference":
-            return means
-        known = means[~np.isnan(means)]
-        if not (known > 0).all():
-            raise OptionError(
-                f"kind={self.kind!r} needs averages above zero; one is {known.min():.3g}. Ask for "
-                "kind='difference'."
-            )
-        return np.log(means) - (np.log1p(-means) if self.kind == "odds_ratio" else 0.0)
+        return to_contrast(means, self.kind, "averages")
 
     def slope(self, means: FloatArray) -> FloatArray:
         """Return the derivative of t at averages, in their shape."""

@@ -152,23 +152,3 @@ def check_request(fit: Fit, asked: EffectRequest) -> None:
                 f"ddf={asked.ddf!r} is for fits by REML or ML; the draws of a posterior need no "
                 "degrees of freedom. Leave ddf out."
             )
-
-
-def names_given(argument: str, given: Any) -> tuple[str, ...]:
-    """Return a name or several, each once.
-
-    Raises
-    ------
-    OptionError
-        If they are no names, or one stands twice.
-    """
-    names = (given,) if isinstance(given, str) else given
-    if not isinstance(names, Iterable) or isinstance(names, Mapping):
-        raise OptionError(f"{argument}={shown(given)} must be a column's name or a list of names.")
-    names = tuple(names)
-    for name in names:
-        if not isinstance(name, str):
-            raise OptionError(f"{argument}: {shown(name)} is not a column's name.")
-    if len(set(names)) < len(names):
-        raise OptionError(f"{argument}={shown(given)} names a column twice.")
-    return names

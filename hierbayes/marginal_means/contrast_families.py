@@ -168,18 +168,17 @@ def _against(means: _Means, ref: Sequence[int]) -> Contrasts:
     weights[np.arange(len(others)), others] = 1.0
     of_control = [means.labels[i] for i in ref]
     control = of_control[0] if len(ref) == 1 else f"avg({','.join(of_control)})"
-    sides = [(means.labels[i], control) for i in others]
-    return Contrasts(
-        names=tuple(means.difference(*(pair[::-1] if means.reverse else pair)) for pair in sides),
-        weights=-weights if means.reverse else weights,
-        adjust="mvt",
-    )
+    return _differences(means, [(means.labels[i], control) for i in others], weights)
 
 
 def _consec(means: _Means) -> Contrasts:
     k = means.count
     weights = np.eye(k)[1:] - np.eye(k)[:-1]
-    pairs = list(zip(means.labels[1:], means.labels[:-1], strict=True))
+    return _differences(means, list(zip(means.labels[1:], means.labels[:-1], strict=True)), weights)
+
+
+def _differences(means: _Means, pairs: Sequence[tuple[str, str]], weights: FloatArray) -> Contrasts:
+    """Name differences by what is taken from what, and turn them round where asked to."""
     return Contrasts(
         names=tuple(means.difference(*(pair[::-1] if means.reverse else pair)) for pair in pairs),
         weights=-weights if means.reverse else weights,

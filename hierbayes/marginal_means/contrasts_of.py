@@ -5,6 +5,7 @@ product; the first predictor varies fastest): differences of differences, trends
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,6 @@ def contrasts_of(
         groups=tuple(groups),
         tested=tested,
         carried=shown_exp(own),
-        response=None,
         contrasted=tested,
         exp_of_difference=own.exp_of_difference,
         shows_exp=own.shows_exp,
@@ -186,17 +186,14 @@ def regrouped(own: Marginals, by: tuple[str, ...]) -> Marginals:
     starts = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
     ends = [*starts[1:], len(keys)]
     contrasted = own.contrasted.taken(order)
-    return Marginals(
+    return replace(
+        own,
         labels=labels,
         specs=specs,
         by=by,
         groups=tuple(slice(a, b) for a, b in zip(starts, ends, strict=True)),
         tested=contrasted,
+        contrasted=contrasted,
         carried=None,
         response=None,
-        contrasted=contrasted,
-        exp_of_difference=own.exp_of_difference,
-        shows_exp=own.shows_exp,
-        scale=own.scale,
-        family=own.family,
     )

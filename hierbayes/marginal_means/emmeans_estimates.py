@@ -151,7 +151,7 @@ def mean_marginals(
         exp_of_difference=exp,
         shows_exp=on_response and exp is not None,
         scale=scale,
-        family=Family(adjust="none", n_means=tuple(g.stop - g.start for g in rows.groups)),
+        family=Family.of_means(rows.groups),
     )
 
 

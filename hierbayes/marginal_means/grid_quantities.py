@@ -206,30 +206,22 @@ def regridded(
         by=by,
         groups=rows.groups,
         tested=cells,
-        carried=None,
-        response=None,
         contrasted=contrasted,
         exp_of_difference=exp,
         shows_exp=request.kind != "difference",
         scale=regrid_words(scale_words(fit, rows, on_link=False), transform),
-        family=Family(adjust="none", n_means=tuple(g.stop - g.start for g in rows.groups)),
+        family=Family.of_means(rows.groups),
     )
 
 
 def plain_marginals(averaging: Averaging, quantities: Quantities) -> Marginals:
     """Return quantities of the means wanted, shown as they are."""
-    groups = averaging.groups
     return Marginals(
         labels=averaging.labels,
         specs=averaging.specs,
         by=averaging.by,
-        groups=groups,
+        groups=averaging.groups,
         tested=quantities,
-        carried=None,
-        response=None,
         contrasted=quantities,
-        exp_of_difference=None,
-        shows_exp=False,
-        scale="",
-        family=Family(adjust="none", n_means=tuple(g.stop - g.start for g in groups)),
+        family=Family.of_means(averaging.groups),
     )

@@ -66,16 +66,7 @@ class ResponseScale:
         """
         if self._is_eta:
             return eta
-        mu = self.means(eta)
-        if self.kind == "difference":
-            return mu
-        known = mu[~np.isnan(mu)]
-        if not (known > 0).all():
-            raise OptionError(
-                f"kind={self.kind!r} needs means above zero; one is {known.min():.3g}. Ask for "
-                "kind='difference'."
-            )
-        return np.log(mu) if self.kind == "ratio" else np.log(mu) - np.log1p(-mu)
+        return to_contrast(self.means(eta), self.kind)
 
     def slopes(self, eta: FloatArray, slope: Curve) -> tuple[FloatArray, FloatArray]:
         """Return the derivatives of ``means`` and of ``contrasted``, (r, 1 + K) each.
@@ -110,6 +101,25 @@ class ResponseScale:
         nodes = zip(NODES, WEIGHTS, strict=True)
         parts = (w * curve(np.clip(eta + node * self.spread, *ends)) for node, w in nodes)
         return np.asarray(sum(parts))
+
+
+def to_contrast(means: FloatArray, kind: ComparisonKind, called: str = "means") -> FloatArray:
+    """Return t of means, in their shape: what contrasts of a kind are differences of.
+
+    Raises
+    ------
+    OptionError
+        If one has no log.
+    """
+    if kind == "difference":
+        return means
+    known = means[~np.isnan(means)]
+    if not (known > 0).all():
+        raise OptionError(
+            f"kind={kind!r} needs {called} above zero; one is {known.min():.3g}. Ask for "
+            "kind='difference'."
+        )
+    return np.log(means) - (np.log1p(-means) if kind == "odds_ratio" else 0.0)
 
 
 def check_kind(kind: ComparisonKind, family: Family, *, of_categories: bool = False) -> None:

@@ -49,7 +49,7 @@ def read_specs(specs: Any, by: Any, contrasts: Any, predictors: tuple[str, ...])
     groups = () if by is None else names_of("by", by)
     if not isinstance(specs, str) or specs in predictors or not re.search(r"[~|*:+]", specs):
         asked = () if isinstance(specs, str) and specs.strip() == "1" else specs
-        return Specs(specs=_listed("specs", asked, some=False), by=groups, contrasts=None)
+        return Specs(specs=names_given("specs", asked), by=groups, contrasts=None)
     left, between, right = specs.rpartition("~")
     family = left.strip() or None
     if family is not None:
@@ -97,7 +97,9 @@ def names_of(
     ------
     OptionError
     """
-    names = _listed(argument, given, some=not none_too)
+    names = names_given(argument, given)
+    if not names and not none_too:
+        raise OptionError(f"{argument}={shown(given)} names no predictor.")
     for name in names:
         if columns is not None and name not in columns:
             raise OptionError(
@@ -106,20 +108,23 @@ def names_of(
     return names
 
 
-def _listed(argument: str, given: Any, *, some: bool) -> tuple[str, ...]:
+def names_given(argument: str, given: Any, what: str = "predictor") -> tuple[str, ...]:
+    """Return a name or several, each once.
+
+    Raises
+    ------
+    OptionError
+        If they are no names, or one stands twice.
+    """
     names = (given,) if isinstance(given, str) else given
     if not isinstance(names, Iterable) or isinstance(names, Mapping):
-        raise OptionError(
-            f"{argument}={shown(given)} must be a predictor's name or a list of names."
-        )
+        raise OptionError(f"{argument}={shown(given)} must be a {what}'s name or a list of names.")
     names = tuple(names)
-    if some and not names:
-        raise OptionError(f"{argument}={shown(given)} names no predictor.")
     for name in names:
         if not isinstance(name, str):
-            raise OptionError(f"{argument}: {shown(name)} is not a predictor's name.")
+            raise OptionError(f"{argument}: {shown(name)} is not a {what}'s name.")
     if len(set(names)) < len(names):
-        raise OptionError(f"{argument}={shown(given)} names a predictor twice.")
+        raise OptionError(f"{argument}={shown(given)} names a {what} twice.")
     return names
 
 

@@ -168,6 +168,11 @@ class Family:
     n_means: tuple[int, ...]
     all_pairs: bool = False
 
+    @classmethod
+    def of_means(cls, groups: Sequence[slice]) -> Self:
+        """Return the family of means that stand in groups of rows, which are not adjusted."""
+        return cls(adjust="none", n_means=tuple(group.stop - group.start for group in groups))
+
 
 @record
 class Question:
@@ -200,13 +205,13 @@ class Marginals:
     by : columns that tell groups apart
     groups : the rows of each group
     tested : on the scale of intervals and tests
+    contrasted : on the scale on which contrasts are differences
+    family : of the tests
     carried : how they are shown, of all rows at once; None as they are
     response : the expected responses of ``tested``; None where it is one, or none of it alone
-    contrasted : on the scale on which contrasts are differences
     exp_of_difference : what exp of a difference is; None where it means nothing
     shows_exp : whether differences are shown as exp of them
     scale : where the numbers live, ``"on the response scale"``; empty where there is one scale only
-    family : of the tests
     """
 
     labels: pd.DataFrame
@@ -214,10 +219,10 @@ class Marginals:
     by: tuple[str, ...]
     groups: tuple[slice, ...]
     tested: Quantities
-    carried: Carried | None
-    response: Carried | None
     contrasted: Quantities
-    exp_of_difference: ContrastKind | None
-    shows_exp: bool
-    scale: str
     family: Family
+    carried: Carried | None = None
+    response: Carried | None = None
+    exp_of_difference: ContrastKind | None = None
+    shows_exp: bool = False
+    scale: str = ""
