@@ -15,7 +15,14 @@ from hierbayes.marginal_means.effect_grid import EffectGrid, EffectVariable
 from hierbayes.marginal_means.effect_means import EffectMeans
 from hierbayes.options import check_flag
 from hierbayes.plots.alt_text import describe
-from hierbayes.plots.forest import AROUND_MM, Rows, draw_forest, forest_mm
+from hierbayes.plots.forest import (
+    AROUND_MM,
+    Rows,
+    broken_names,
+    draw_forest,
+    forest_mm,
+    row_mm,
+)
 from hierbayes.plots.mean_panels import (
     ONE_MM,
     ONE_NARROW_MM,
@@ -39,6 +46,7 @@ from hierbayes.wording import did_you_mean, shown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
+BESIDE, HALF_BESIDE = 0.42, 0.2  # of the width, for names of rows; where means stand beside them
 LIMITS = (("conf_low", "conf_high"), ("lower", "upper"))
 AS_NUMBER = 3  # values of a number that lie along an axis
 LINK = re.compile(r"on the scale of the (\w+) link")
@@ -245,16 +253,21 @@ def _means(
     one = Shown(means=means, look=_look(table))
     plan = panel_plan(means.apart)
     rows = _contrast_rows(page, table) if contrasts else None
+    names: tuple[str, ...] = ()
     if rows is None:
         axes = mean_axes(page, len(plan.panels))
     else:
-        *axes, below = _with_contrasts(page, len(plan.panels), len(rows.names))
+        is_beside = len(plan.panels) == 1 and not page.is_narrow
+        room = (HALF_BESIDE if is_beside else BESIDE) * page.width_mm
+        names = broken_names(rows.names, room_mm=room)
+        *axes, below = _with_contrasts(page, len(plan.panels), names)
     named = Named(x=x, y=_response(table), reference=_reference(table) if x else None)
     draw_means(page, [one], named, axes, plan)
     words = words_of([one])
     if rows is not None:
         order = page.ordered(rows.names, rows.estimate, usual="data")
-        draw_forest(below, rows, look("posterior") if means.is_posterior else _look(table), order)
+        own = look("posterior") if means.is_posterior else _look(table)
+        draw_forest(below, rows, own, order, names)
         below.set_xlabel(page.label("contrast", _contrast_label(table)))
         words = f"{words} Contrasts: {_rows_in_words(rows)}"
         axes = [*axes, below]
@@ -262,9 +275,9 @@ def _means(
     return np.asarray(axes), words
 
 
-def _with_contrasts(page: Sheet, n: int, n_rows: int) -> list[Any]:
+def _with_contrasts(page: Sheet, n: int, names: Sequence[str]) -> list[Any]:
     """Return axes for n panels of means, and those of the contrasts beside or below them."""
-    tall = forest_mm(n_rows, narrow=page.is_narrow)
+    tall = forest_mm(names, narrow=page.is_narrow)
     if n == 1 and not page.is_narrow:
         figure = page.canvas(ONE_MM)
         left, right = figure.subplots(1, 2)
@@ -295,17 +308,13 @@ def _listed(
         frame, varying = frame.assign(**{"(all)": "all"}), ["(all)"]
     rows = _rows(page, frame, varying, table)
     order = page.ordered(rows.names, rows.estimate, usual="data")
-    tall = forest_mm(1, narrow=page.is_narrow)
-    most = page.rows_that_fit(forest_mm(2, narrow=page.is_narrow) - tall, AROUND_MM)
-    if len(order) > 25:
-        most = page.rows_that_fit(
-            forest_mm(27, narrow=True) - forest_mm(26, narrow=True), AROUND_MM
-        )
+    names = broken_names(rows.names, room_mm=BESIDE * page.width_mm)
+    most = page.rows_that_fit(row_mm(names, narrow=page.is_narrow), AROUND_MM)
     if len(order) > most:
         page.note(f"{most} of {len(order)} rows, the first in this order.")
         order = order[:most]
-    ax = page.axes(forest_mm(len(order), narrow=page.is_narrow))
-    draw_forest(ax, rows, _look(table), order)
+    ax = page.axes(forest_mm([names[i] for i in order], narrow=page.is_narrow))
+    draw_forest(ax, rows, _look(table), order, names)
     ax.set_xlabel(page.label("estimate", _estimate_label(table)))
     page.note(_notes(table))
     return np.asarray([ax]), f"Estimates: {_rows_in_words(rows)}"

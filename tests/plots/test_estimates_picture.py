@@ -77,6 +77,7 @@ def test_ratios_stand_on_a_logarithmic_axis():
     assert not overlapping(texts) and not clipped(texts, figure)
 
 
+@pytest.mark.slow
 def test_pictures_in_a_figure_describe_it_together(cake):
     figure, axes = pyplot.subplots(1, 2)
     for ax in axes:
@@ -93,3 +94,10 @@ def test_contrasts_of_a_table_of_means_are_drawn_in_rows(cake):
         hb.plot.estimates(means.test())
     with pytest.raises(hb.OptionError, match="these are one-sided"):
         hb.plot.estimates(means.confint(side=">"))
+
+
+def test_long_names_of_rows_are_broken_beside_the_panel(cake):
+    long = {name: f"coefficient_of.{name}.of_the_model" for name in hb.confint(cake).index}
+    figure, (ax,) = hb.plot.estimates(hb.confint(cake), width=60, labels=long)
+    assert "\n" in ax.get_yticklabels()[0].get_text()
+    assert ax.get_window_extent().width > 0.35 * figure.bbox.width
