@@ -7,7 +7,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 DPI = 130
+SENTENCE = re.compile(r"<td>([^<]{40,})</td>")  # a cell that may go over several lines
 STYLE = re.compile(r"<style.*?</style>\s*", re.DOTALL)
 
 
@@ -69,10 +72,11 @@ def as_warnings(sentences: Sequence[str]) -> str:
 def as_value(value: Any) -> str:
     """Write a value as a notebook shows it: a table where it has one, else its text."""
     written = getattr(value, "_repr_html_", None)
-    page = written() if written is not None else None
+    with pd.option_context("display.max_colwidth", None, "display.max_columns", None):
+        page = written() if written is not None else None
     if not page:
         return as_text(value if isinstance(value, str) else repr(value))
-    return as_html(STYLE.sub("", page))
+    return as_html(SENTENCE.sub(r'<td class="text">\1</td>', STYLE.sub("", page)))
 
 
 def as_html(page: str) -> str:

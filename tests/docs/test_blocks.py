@@ -1,12 +1,13 @@
 """Code blocks of a page: found, run in one namespace, and shown with what they gave."""
 
+import pandas as pd
 import pytest
 
 import hierbayes as hb
 from docs.site.blocks import blocks_of, run, run_page, with_results
 from docs.site.docstrings import readable
 from docs.site.notebooks import cells_of, run_cells
-from docs.site.shown import Pictures
+from docs.site.shown import Pictures, as_value
 
 PAGE = """\
 # Title
@@ -79,6 +80,11 @@ def test_a_result_is_a_table_without_a_style_of_its_own(tmp_path):
     page = with_results(f"```python\n{code}\n```\n", Pictures(tmp_path, "_pictures", "page"))
     assert "<table" in page
     assert "<style" not in page
+
+
+def test_sentences_in_cells_are_whole_and_may_wrap():
+    why = "REML on the boundary, the posterior averages over the sd, from 0.03 to 3.6"
+    assert f'<td class="text">{why}</td>' in as_value(pd.DataFrame({"x": [1.0], "why": [why]}))
 
 
 def test_cells_run_after_those_they_take_from_and_are_shown_in_order(tmp_path):
