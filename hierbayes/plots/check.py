@@ -13,6 +13,7 @@ from hierbayes.plots.palette import look, now, reference
 from hierbayes.plots.picture import picture
 from hierbayes.plots.series import series
 from hierbayes.plots.sheet import Options, Sheet, sheet
+from hierbayes.plots.shrinkage_source import short_names
 from hierbayes.plots.style import letter_size
 from hierbayes.results.density import density
 from hierbayes.results.fit import Fit
@@ -107,7 +108,7 @@ def _overlay(ax: "Axes", found: ModelCheck, page: Sheet) -> None:
     ax.plot(own.x, own.height, **data.line(linewidth=1.8))
     ax.set_yticks([])
     ax.set_xlabel(page.label("response"))
-    _titled(ax, "Data and simulations", "dark among the faint")
+    _titled(ax, "Data and simulations", "the thick line among the thin")
 
 
 def _uniform(ax: "Axes", found: ModelCheck, page: Sheet) -> None:
@@ -173,7 +174,8 @@ def _influence(ax: "Axes", found: ModelCheck, page: Sheet) -> None:
     ax.plot(place, cook, **look("data").mark(3))
     largest = int(np.argmax(np.nan_to_num(cook)))
     size = letter_size("x-small")
-    (name,) = cut([page.label(str(found.influence.index[largest]))], room_mm=NAME_MM, points=size)
+    names = short_names([page.label(str(level)) for level in found.influence.index], most=8)
+    (name,) = cut([names[largest]], room_mm=NAME_MM, points=size)
     side = "left" if largest < cook.size / 2 else "right"
     ax.annotate(
         name,

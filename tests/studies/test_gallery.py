@@ -30,6 +30,10 @@ from tests.plots.text_boxes import clipped, drawn_texts, overlapping
 NO_PICTURES = {"alt_text", "theme"}  # names of hb.plot that are none
 OF_CHOICES = {"psychometric"}  # pictures of a model of their own
 OF_SIMULATIONS = {"bootstrap", "null_distribution", "power"}  # of tables that have no model
+# The narrow one is the harder; the other is drawn with the slow tests.
+WIDTH = pytest.mark.parametrize(
+    "width", [WIDTHS_MM[1], pytest.param(WIDTHS_MM[0], marks=pytest.mark.slow)]
+)
 LONG = "long_haul_driver_of_the_study"
 ENTRY = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.slug)
 
@@ -90,7 +94,7 @@ def assert_legible(figure):
     assert not clipped(texts, figure)
 
 
-@pytest.mark.parametrize("width", WIDTHS_MM)
+@WIDTH
 @ENTRY
 def test_a_picture_is_legible_and_described_and_computes_nothing(
     entry, width, sources, nothing_is_fitted
@@ -100,7 +104,7 @@ def test_a_picture_is_legible_and_described_and_computes_nothing(
     assert_legible(figure)
 
 
-@pytest.mark.parametrize("width", WIDTHS_MM)
+@WIDTH
 @pytest.mark.parametrize(
     "entry", [entry for entry in ENTRIES if entry.source == SLEEP], ids=lambda entry: entry.slug
 )
