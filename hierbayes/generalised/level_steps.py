@@ -13,7 +13,7 @@ from numba import njit
 from hierbayes.arrays import FloatArray, record
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.predictor import LANES, points_of, predict
-from hierbayes.generalised.row_sums import MOST_HALVES, add_row, take_logarithms
+from hierbayes.generalised.row_sums import add_row, one_more_factor, take_logarithms
 
 # Part of the smallest eigenvalue of a curvature that rounding may take: a sum of many rows loses
 # tens of times the rounding of one number.
@@ -141,10 +141,7 @@ def _level_steps(  # type: ignore[no-untyped-def]
                     for a in range(q):
                         for c in range(L):
                             eta[0, c] += z[a, i] * b[a, c]
-                    factors += 1
-                    if factors == MOST_HALVES:
-                        take_logarithms(product, total, e, spare, 1, L)
-                        factors = 1
+                    factors = one_more_factor(factors, product, total, e, spare, L)
                     add_row(
                         is_count, is_single, eta, y[i], counts[i], trials[i], total, product, pull,
                         weight, e, spare, L,

@@ -562,10 +562,7 @@ def _moments(  # type: ignore[no-untyped-def]
                     for c in range(L):
                         eta[0, c] += z[a, i] * own[a, c]
                 if not is_count and is_single:
-                    factors += 1
-                    if factors == MOST_HALVES:
-                        take_logarithms(product, total, e, spare, 1, L)
-                        factors = 1
+                    factors = one_more_factor(factors, product, total, e, spare, L)
                 add_row(
                     is_count, is_single, eta, y[i], counts[i], trials[i], total, product, pull,
                     weight, e, spare, L,
@@ -592,6 +589,15 @@ def _moments(  # type: ignore[no-untyped-def]
                     for b in range(a + 1):
                         curvature[j, t + c, a, b] = curvature[j, t + c, b, a] = second[place, c]
                         place += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def one_more_factor(factors, product, total, logs, spare, L):  # type: ignore[no-untyped-def]
+    """Count a factor that products (1, LANES) are about to get, begun again where too many."""
+    if factors + 1 < MOST_HALVES:
+        return factors + 1
+    take_logarithms(product, total, logs, spare, 1, L)
+    return 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
