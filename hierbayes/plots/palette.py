@@ -108,22 +108,14 @@ class Look:
         return {"color": self.band, "linewidth": 0, "zorder": 1} | further
 
 
-_COLOURS: dict[str, str] = {
-    "reml": "#0a4b8c", "ml": "#459bd1", "posterior": "#b5440a", "prior": "#c28a00",
-    "data": "#333333",
-}  # fmt: skip
-_BANDS: dict[str, str] = {
-    "reml": "#bcd3e8", "ml": "#d9ebf6", "posterior": "#f6cfb2", "prior": "#f5e6bf",
-    "data": "#d4d4d4",
-}  # fmt: skip
-_GREYS: dict[str, str] = {
-    "reml": "#1a1a1a", "ml": "#6b6b6b", "posterior": "#4a4a4a", "prior": "#6b6b6b",
-    "data": "#1a1a1a",
-}  # fmt: skip
-_GREY_BANDS: dict[str, str] = {
-    "reml": "#bdbdbd", "ml": "#e6e6e6", "posterior": "#bdbdbd", "prior": "#e6e6e6",
-    "data": "#cccccc",
-}  # fmt: skip
+def _by_role(reml: str, ml: str, posterior: str, prior: str, data: str) -> dict[str, str]:
+    return {"reml": reml, "ml": ml, "posterior": posterior, "prior": prior, "data": data}
+
+
+_COLOURS = _by_role("#0a4b8c", "#459bd1", "#b5440a", "#c28a00", "#333333")
+_BANDS = _by_role("#bcd3e8", "#d9ebf6", "#f6cfb2", "#f5e6bf", "#d4d4d4")
+_GREYS = _by_role("#1a1a1a", "#6b6b6b", "#4a4a4a", "#6b6b6b", "#1a1a1a")
+_GREY_BANDS = _by_role("#bdbdbd", "#e6e6e6", "#bdbdbd", "#e6e6e6", "#cccccc")
 _LIGHT: dict[str, Any] = {
     "paper": "white", "ink": "#1a1a1a", "soft": "#6b6b6b", "band": "#bdbdbd", "light": "#e6e6e6",
 }  # fmt: skip
@@ -131,9 +123,7 @@ _PRINT: dict[str, Any] = {"colours": _COLOURS, "bands": _BANDS, **_LIGHT}
 THEMES: dict[ThemeName, Theme] = {
     "paper": Theme(name="paper", letters=1.0, lines=1.0, **_PRINT),
     "lecture": Theme(name="lecture", letters=1.25, lines=1.4, **_PRINT),
-    "grey": Theme(
-        name="grey", letters=1.0, lines=1.0, colours=_GREYS, bands=_GREY_BANDS, **_LIGHT
-    ),
+    "grey": Theme(name="grey", letters=1.0, lines=1.0, colours=_GREYS, bands=_GREY_BANDS, **_LIGHT),
     "dark": Theme(
         name="dark",
         paper="#15181c",
@@ -141,18 +131,12 @@ THEMES: dict[ThemeName, Theme] = {
         soft="#a0a4a8",
         band="#4a4f55",
         light="#2c3035",
-        colours={
-            "reml": "#3f8ddd", "ml": "#a8d8fb", "posterior": "#ff8f45", "prior": "#ffe08a",
-            "data": "#d8d8d8",
-        },
-        bands={
-            "reml": "#1f3f5c", "ml": "#2b4252", "posterior": "#6b3a1c", "prior": "#57471f",
-            "data": "#45494e",
-        },
+        colours=_by_role("#3f8ddd", "#a8d8fb", "#ff8f45", "#ffe08a", "#d8d8d8"),
+        bands=_by_role("#1f3f5c", "#2b4252", "#6b3a1c", "#57471f", "#45494e"),
         letters=1.0,
         lines=1.15,
     ),
-}  # fmt: skip
+}
 
 _default: list[Theme] = [THEMES["paper"]]  # what theme() sets, for all threads
 _drawn: ContextVar[Theme | None] = ContextVar("theme of the picture being drawn", default=None)
