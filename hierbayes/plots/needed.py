@@ -119,8 +119,8 @@ def data_of(
             factor = design.factors[0]
             frame = frame.assign(**{group: np.asarray(factor.levels)[factor.codes]})
     if x is None:
-        others = {y, group, *(set(design.mean.grouping_columns()) - set(fixed))}
-        x = next((str(c) for c in frame if c not in others and _is_numeric(frame[c])), None)
+        known = {*fixed, *design.mean.random_columns()} - {y, group}
+        x = next((str(c) for c in frame if c in known and _is_numeric(frame[c])), None)
     if x is None:
         factors = [name for name in fixed if name in frame]
         if not factors:

@@ -158,6 +158,15 @@ def test_without_predictors_the_levels_are_along_x():
         effect_means(fit)
 
 
+def test_a_slope_without_a_fixed_effect_stands_at_its_mean():
+    sleep = hb.load_dataset("sleepstudy")
+    fit = hb.lmer("Reaction ~ 1 + (Days | Subject)", sleep)
+    found = level_means(fit)
+    new = pd.DataFrame({"Subject": sleep["Subject"].cat.categories, "Days": 4.5})
+    np.testing.assert_allclose(found.means["estimate"], fit.predict(new))
+    assert found.words == "with Days = 4.5"
+
+
 def test_limits_of_new_responses_are_those_of_predict():
     sleep = hb.load_dataset("sleepstudy")
     fit = hb.lmer("Reaction ~ Days + (Days | Subject)", sleep)

@@ -73,3 +73,10 @@ def test_a_model_is_looked_at_before_it_is_fitted():
         hb.plot.data(DATA, x="rt", y="rt", by="size")
     with pytest.raises(hb.DataError, match="holds categories"):
         hb.plot.data(DATA, x="cond", y="size")
+
+
+def test_the_predictor_of_trials_is_no_part_of_the_response():
+    data = hb.load_dataset("touch_speed")
+    model = hb.Model("cbind(faster, trials - faster) ~ speed + (1 | subject)", data, "binomial")
+    figure, _ = hb.plot.data(model)
+    assert figure.get_supxlabel().startswith("speed")
