@@ -175,11 +175,13 @@ class Exportable(Writable):
         >>> len(axes)
         2
         """
+        return self._picture()(self, *args, **options)
+
+    def _picture(self) -> verbs.Function:
         try:
-            picture = verbs.function_of(type(self), "picture")
+            return verbs.function_of(type(self), "picture")
         except LookupError:
             raise no_picture() from None
-        return picture(self, *args, **options)
 
     def to_excel(self, path: Any) -> "Path":
         """Write an Excel workbook: numbers in full precision, and a sheet of notes.
@@ -192,7 +194,7 @@ class Exportable(Writable):
         Returns
         -------
         pathlib.Path
-            The file written.
+            The workbook.
 
         Raises
         ------

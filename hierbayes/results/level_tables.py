@@ -1,13 +1,14 @@
 """Tables of the random effects or coefficients of every level, one a grouping factor."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from hierbayes.errors import OptionError, UnknownNameError
+from hierbayes.results import verbs
 from hierbayes.results.exporting import Exportable
-from hierbayes.results.table_pictures import draw
+from hierbayes.results.table_pictures import picture_of
 from hierbayes.wording import meant
 
 Kind = Literal["ranef", "ranef_sd", "coef"]
@@ -59,9 +60,8 @@ class LevelTables(Exportable, dict[str, pd.DataFrame]):
             found[name] = pd.DataFrame(frame).assign(**beside).rename_axis("level")
         return found
 
-    def plot(self, *args: Any, **options: Any) -> Any:
-        """Draw the picture of these tables, or say which one shows them."""
-        return draw(self, self.kind, *args, **options)
+    def _picture(self) -> verbs.Function:
+        return picture_of(self.kind)
 
     def __missing__(self, name: str) -> pd.DataFrame:
         """Refuse a name that is no grouping factor."""

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from hierbayes.calls import checked_methods
+from hierbayes.results import verbs
 from hierbayes.results.exporting import Exportable
-from hierbayes.results.table_pictures import draw
+from hierbayes.results.table_pictures import picture_of
 
 LONGEST_TEXT = 50  # letters of a cell on a terminal, as pandas shows; limits are numbers
 
@@ -49,24 +50,8 @@ class ResultTable(Exportable, pd.DataFrame):  # type: ignore[misc]
         """Return this table."""
         return {"": self}
 
-    def plot(self, *args: Any, **options: Any) -> Any:  # type: ignore[override]
-        """Draw the picture of this table.
-
-        Parameters
-        ----------
-        *args, **options
-            Of the picture, a function of ``hb.plot``.
-
-        Returns
-        -------
-        figure, axes
-
-        Raises
-        ------
-        NotSupportedError
-            Where there is none; it says which picture shows these numbers.
-        """
-        return draw(self, self.origin, *args, **options)
+    def _picture(self) -> verbs.Function:
+        return picture_of(self.origin)
 
 
 def result_table(

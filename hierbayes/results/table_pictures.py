@@ -4,8 +4,6 @@
 shows the numbers of a table that has none of its own.
 """
 
-from typing import Any
-
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import NotSupportedError
 from hierbayes.results import verbs
@@ -45,8 +43,8 @@ def no_picture(origin: str = "") -> NotSupportedError:
     return not_supported("table-picture", pictures=INSTEAD.get(origin, ANY))
 
 
-def draw(table: Any, origin: str, *args: Any, **options: Any) -> Any:
-    """Draw a table by the picture of its origin.
+def picture_of(origin: str) -> verbs.Function:
+    """Return the picture of tables of an origin, a function of the table and of options.
 
     Raises
     ------
@@ -56,4 +54,4 @@ def draw(table: Any, origin: str, *args: Any, **options: Any) -> Any:
     place = PICTURES.get(origin)
     if place is None:
         raise no_picture(origin)
-    return verbs.load(place)(table, *args, **options)
+    return verbs.load(place)
