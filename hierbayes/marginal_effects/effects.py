@@ -231,6 +231,7 @@ def slopes(
     Returns
     -------
     EffectTable
+        Slopes in units of the response, or of the linear predictor, per unit of x.
 
     Raises
     ------

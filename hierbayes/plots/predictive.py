@@ -104,6 +104,7 @@ def ppc(
     Returns
     -------
     figure, axes
+        One axes, or one a group of ``by`` or a statistic.
 
     Raises
     ------
@@ -149,6 +150,7 @@ def prior_predictive(
     Returns
     -------
     figure, axes
+        As of ``hb.plot.ppc``.
 
     Raises
     ------

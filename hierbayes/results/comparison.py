@@ -260,6 +260,7 @@ class Comparison(Exportable, Reportable):
         Returns
         -------
         str
+            Two paragraphs, or the one asked for.
 
         Examples
         --------
