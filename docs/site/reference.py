@@ -201,7 +201,6 @@ def _returned(item: Any) -> list[type]:
         hint = get_type_hints(item).get("return")
     except NameError:  # names of types only, which the function does not import
         return []
-    kinds = get_args(hint) or (hint,)
-    return [
-        kind for kind in kinds if inspect.isclass(kind) and kind.__module__.startswith("hierbayes.")
-    ]
+    kinds = [kind for kind in get_args(hint) or (hint,) if inspect.isclass(kind)]
+    ours = [kind for kind in kinds if kind.__module__.startswith("hierbayes.")]
+    return [kind for kind in ours if not issubclass(kind, str)]  # text needs no page of its own
