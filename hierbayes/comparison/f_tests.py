@@ -3,7 +3,7 @@
 import numpy as np
 
 from hierbayes.comparison.hypotheses import term_deletions, type_hypotheses
-from hierbayes.intervals.contrast import f_frame, method_words, test_notes
+from hierbayes.intervals.contrast import f_table, method_words
 from hierbayes.intervals.linear_tests import f_test
 from hierbayes.options import AnovaType, Ddf
 from hierbayes.results.f_table import FTable
@@ -19,14 +19,9 @@ def term_table(fit: LikelihoodFit, *, type: AnovaType, ddf: Ddf) -> FTable:
     weights = fit.weights if fit.is_linear_model else None
     found = type_hypotheses(fit.design, fit.kept, type=type, weights=weights)
     tests = {label: f_test(fit, L, ddf=ddf) for label, L in found.items()}
-    return FTable(
-        table=f_frame(tests),
-        title=f"Type {ROMAN[type]} Analysis of Variance Table {method_words(fit, ddf)}",
-        formula_text=fit.formula_text,
-        ddf=ddf,
-        type=type,
-        notes=(*test_notes(fit, tests, ddf), *(_empty_cells(fit) if type == 3 else ())),
-    )
+    title = f"Type {ROMAN[type]} Analysis of Variance Table {method_words(fit, ddf)}"
+    notes = _empty_cells(fit) if type == 3 else ()
+    return f_table(fit, tests, title, ddf=ddf, type=type, notes=notes)
 
 
 def _empty_cells(fit: LikelihoodFit) -> tuple[str, ...]:
@@ -49,10 +44,4 @@ def deletion_table(fit: LikelihoodFit, *, ddf: Ddf) -> FTable:
     """F tests of what each term that may be left out adds to all others."""
     deletions = term_deletions(fit.design, fit.kept)
     tests = {deletion.label: f_test(fit, deletion.L, ddf=ddf) for deletion in deletions}
-    return FTable(
-        table=f_frame(tests),
-        title=f"Single term deletions {method_words(fit, ddf)}",
-        formula_text=fit.formula_text,
-        ddf=ddf,
-        notes=test_notes(fit, tests, ddf),
-    )
+    return f_table(fit, tests, f"Single term deletions {method_words(fit, ddf)}", ddf=ddf)

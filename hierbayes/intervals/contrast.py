@@ -62,16 +62,30 @@ def _joint(fit: LikelihoodFit, rows: ContrastMatrix, *, ddf: Ddf, rhs: FloatArra
     label = ", ".join(f"{name} = {value:g}" for name, value in pairs)
     if len(label) > LONGEST_LABEL:
         label = f"all {len(rows.labels)} rows"
+    return f_table(fit, {label: test}, f"F test {method_words(fit, ddf)}", ddf=ddf)
+
+
+def f_table(
+    fit: LikelihoodFit,
+    tests: dict[str, FTest],
+    title: str,
+    *,
+    ddf: Ddf,
+    type: int = 0,
+    notes: tuple[str, ...] = (),
+) -> FTable:
+    """Lay out tests of one fit, by the labels of rows; further notes come last."""
     return FTable(
-        table=f_frame({label: test}),
-        title=f"F test {method_words(fit, ddf)}",
+        table=_f_frame(tests),
+        title=title,
         formula_text=fit.formula_text,
         ddf=ddf,
-        notes=test_notes(fit, {label: test}, ddf),
+        type=type,
+        notes=(*_test_notes(fit, tests, ddf), *notes),
     )
 
 
-def test_notes(fit: LikelihoodFit, tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
+def _test_notes(fit: LikelihoodFit, tests: dict[str, FTest], ddf: Ddf) -> tuple[str, ...]:
     """Say why tests are missing that were asked for, and which parameters are held."""
     held = held_notes(fit, ddf) if any(test.num_df for test in tests.values()) else ()
     return (*_missing_notes(fit, tests, ddf), *held)
@@ -107,7 +121,7 @@ def method_words(fit: LikelihoodFit, ddf: Ddf) -> str:
     return METHODS[ddf]
 
 
-def f_frame(tests: dict[str, FTest]) -> pd.DataFrame:
+def _f_frame(tests: dict[str, FTest]) -> pd.DataFrame:
     """Lay F tests out as the table of an ``FTable``."""
     found = list(tests.values())
     mean = np.array([test.mean_square for test in found], dtype=float)

@@ -18,7 +18,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
-from hierbayes.intervals.contrast import f_frame, method_words, test_notes
+from hierbayes.intervals.contrast import f_table, method_words
 from hierbayes.intervals.linear_tests import FTest, f_test, own_ddf
 from hierbayes.marginal_means.averaging import Averaging
 from hierbayes.marginal_means.contrasts_of import Interaction, contrasts_of
@@ -110,16 +110,9 @@ def joint_tests(
         found = _of_term(fit, grid, nested, term, by=groups, ddf=ddf, weights=weights)
         lost += [label for label, test in found.items() if test.num_df == 0]
         tests |= {label: test for label, test in found.items() if test.num_df}
-    notes = test_notes(fit, tests, ddf)
-    if lost:
-        notes += (f"Left out, as the data determine no contrast of them: {', '.join(lost)}.",)
-    return FTable(
-        table=f_frame(tests),
-        title=f"Joint tests of marginal means {method_words(fit, ddf)}",
-        formula_text=fit.formula_text,
-        ddf=ddf,
-        notes=notes,
-    )
+    left_out = f"Left out, as the data determine no contrast of them: {', '.join(lost)}."
+    title = f"Joint tests of marginal means {method_words(fit, ddf)}"
+    return f_table(fit, tests, title, ddf=ddf, notes=(left_out,) if lost else ())
 
 
 def _around_mean(values: Any) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.errors import OptionError
-from hierbayes.intervals.contrast import f_frame, test_notes
+from hierbayes.intervals.contrast import f_table
 from hierbayes.intervals.linear_tests import f_test
 from hierbayes.marginal_means.contrasts_of import Interaction, contrasts_of
 from hierbayes.marginal_means.emmeans_contrasts import Asked
@@ -204,13 +204,8 @@ def _joint(table: Table, null: float) -> FTable:
         right = part.gradient @ tested.fit.beta - part.values + null
         label = ", ".join(f"{name} {own.labels[name].iloc[group.start]}" for name in own.by)
         rows[label or "all rows"] = f_test(tested.fit, part.gradient, ddf=tested.ddf, rhs=right)
-    return FTable(
-        table=f_frame(rows),
-        title=f"Joint F tests of {_what(table)} against {null:g}",
-        formula_text=table.formula_text,
-        ddf=tested.ddf,
-        notes=test_notes(tested.fit, rows, tested.ddf),
-    )
+    title = f"Joint F tests of {_what(table)} against {null:g}"
+    return f_table(tested.fit, rows, title, ddf=tested.ddf)
 
 
 def regrid(table: EmmeansTable, transform: Any) -> EmmeansTable:
