@@ -119,8 +119,8 @@ def null_distribution(
     Examples
     --------
     >>> import hierbayes as hb
-    >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
-    >>> small = large.update("Reaction ~ Days + (Days || Subject)")
+    >>> large = hb.lmer("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+    >>> small = large.update("Reaction ~ 1 + (1 | Subject)")
     >>> test = hb.pb_test(small, large, nsim=50, random_seed=1)
     >>> figure, axes = hb.plot.null_distribution(test)
     >>> axes[0].get_xlabel()
