@@ -88,8 +88,8 @@ def test_bad_input_is_named(fit):
         hb.check("fit")
     with pytest.raises(hb.OptionError, match="at least 20"):
         hb.check(fit, nsim=1)
-    with pytest.raises(hb.OptionError, match=r"hb\.check"):
-        hb.plot.check(fit)
+    with pytest.raises(hb.OptionError, match=r"takes a fit or what hb\.check"):
+        hb.plot.check("fit")
 
 
 def test_leave_out_is_true_or_false():
