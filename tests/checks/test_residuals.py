@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hierbayes.checks.residuals import jittered, normal_quantiles, residual_table
-from hierbayes.errors import DataError, NotSupportedError
+from hierbayes.errors import DataError, OptionError
 from hierbayes.model.model import lmer
 
 VALUES = np.array([3.0, -1.0, 4.0, 1.5, -9.0, 2.6])
@@ -65,5 +65,5 @@ def test_a_wrong_variable_is_named(fit):
 
 
 def test_something_else_than_a_fit_is_refused():
-    with pytest.raises(NotSupportedError, match="this is a int"):
+    with pytest.raises(OptionError, match="this is int"):
         residual_table(3)

@@ -94,6 +94,7 @@ def test_a_tutorial_asks_a_question_says_what_it_assumes_and_ends_with_what_it_c
     assert last.strip().startswith("## What this cannot tell")
 
 
+@pytest.mark.slow
 def test_a_page_has_prose_code_and_results_and_fetches_nothing(tmp_path):
     pictures = Pictures(tmp_path, "_pictures", "two")
     page = notebook_page(ROOT / "tutorials" / "02_what_is_shrinkage.py", pictures)

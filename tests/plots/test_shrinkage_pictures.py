@@ -246,6 +246,7 @@ def test_many_levels_are_not_all_drawn():
         hb.plot.shrinkage_lines(fit, columns=0)
 
 
+@pytest.mark.slow
 def test_words_of_panels_are_not_cut_off(m1, long_names, crossed):
     for fit, options in ((m1, {"standard_errors": True}), (long_names, {}), (crossed, {})):
         for width in (160, 80):

@@ -174,8 +174,9 @@ def test_every_picture_is_drawn_with_separated_levels(picture, yes_no):
 
 def test_pictures_say_what_is_infinite(yes_no):
     fit = hb.glmer("y ~ x + (1 | g)", yes_no)
-    _, ax = hb.plot.shrinkage_slopegraph(fit)
-    assert "infinite (all of one kind)" in [t.get_text() for t in ax.get_legend().get_texts()]
+    figure, ax = hb.plot.shrinkage_slopegraph(fit)
+    (legend,) = figure.legends
+    assert "infinite (all of one kind)" in [t.get_text() for t in legend.get_texts()]
     assert ax.get_ylabel() == "(Intercept) (logit)"
     _, ax = hb.plot.shrinkage_slopegraph(fit, type="response")
     assert ax.get_ylabel() == "expected y" and ax.get_ylim()[1] < 1.2

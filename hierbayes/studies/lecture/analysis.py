@@ -44,7 +44,7 @@ BOOTSTRAP_SEED = 1
 BIAS_SEED = 6
 N_DATASETS = 2000  # for ML and REML
 N_POSTERIORS = 100
-N_UNBALANCED, N_UNBALANCED_POSTERIORS = 400, 50  # data sets that try the advantages
+N_UNBALANCED, N_UNBALANCED_POSTERIORS = 300, 25  # data sets that try the advantages
 UNBALANCED_SEED = 2019
 N_CHOICE_DRAWS = 400  # a chain, of the psychometric function
 
