@@ -153,6 +153,7 @@ def tour(
     from hierbayes.studies.lecture.figures import lecture_figures
     from hierbayes.studies.tour import tour_page, tour_steps, tour_text
 
+    write_files(out, {})  # a folder that can't be written is said before the work
     with _working("Fitting the models of the lecture ..."):
         lecture = fit_lecture()
     with _working("Drawing its figures ..."):
@@ -174,6 +175,7 @@ def gallery(
     from hierbayes.studies.gallery import fit_gallery
     from hierbayes.studies.gallery_page import gallery_files
 
+    write_files(out, {})
     with _working("Fitting the models of the gallery ..."):
         sources = fit_gallery()
     with _working("Drawing its pictures ..."):

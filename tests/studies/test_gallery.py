@@ -104,6 +104,7 @@ def test_a_picture_is_legible_and_described_and_computes_nothing(
     assert_legible(figure)
 
 
+@pytest.mark.slow
 @WIDTH
 @pytest.mark.parametrize(
     "entry", [entry for entry in ENTRIES if entry.source == SLEEP], ids=lambda entry: entry.slug
