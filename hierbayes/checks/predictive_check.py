@@ -160,10 +160,11 @@ def _ends(spec: Specification) -> tuple[float, float]:
 
 
 def _is_discrete(spec: Specification) -> bool:
+    """Whether responses are categories or whole numbers: successes are where a row is one trial."""
     family = spec.family
-    return bool(family.is_ordinal or (family.is_discrete and not family.counts_trials)) or (
-        family.name == "bernoulli"
-    )
+    if family.counts_trials:
+        return bool((checked_observations(spec.design, family)[:, 1] == 1).all())
+    return bool(family.is_ordinal or family.is_discrete or family.name == "bernoulli")
 
 
 def _complete(simulated: FloatArray) -> FloatArray:

@@ -26,7 +26,8 @@ def axis_label(column: str, values: Any, *, data_name: str = "") -> str:
     data_name : what the data are called; a bundled data set brings its units
     """
     unit = bundled_unit(data_name, column, values)
-    return f"{column} ({unit})" if unit else column
+    plain = column.strip("`")
+    return f"{plain} ({unit})" if unit else plain
 
 
 def bundled_unit(data_name: str, column: str, values: Any) -> str:

@@ -7,6 +7,7 @@ from matplotlib import pyplot
 from scipy import stats
 
 import hierbayes as hb
+from hierbayes.plots.labels import axis_label
 from hierbayes.pooling.within_category import category_rows
 
 RNG = np.random.default_rng(5)
@@ -80,3 +81,7 @@ def test_the_predictor_of_trials_is_no_part_of_the_response():
     model = hb.Model("cbind(faster, trials - faster) ~ speed + (1 | subject)", data, "binomial")
     figure, _ = hb.plot.data(model)
     assert figure.get_supxlabel().startswith("speed")
+
+
+def test_back_ticks_of_a_name_are_not_drawn():
+    assert axis_label("`log freq`", [1.0, 2.0]) == "log freq"

@@ -71,6 +71,15 @@ def test_counts_and_categories_have_bars():
         assert [t.get_text() for t in ax.get_xticklabels()] == ["no", "perhaps", "yes"]
 
 
+@pytest.mark.parametrize("family", ["bernoulli", "binomial"])
+def test_yes_and_no_have_bars(family):
+    data = hb.load_dataset("VerbAgg").assign(r=lambda d: (d["resp"] != "no").astype(int))
+    fit = hb.glmer("r ~ 1 + (1 | item)", data.iloc[::5], family)
+    _, (ax,) = hb.plot.ppc(fit, nsim=20, random_seed=3)
+    share = data["r"].iloc[::5].mean()
+    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], [1 - share, share])
+
+
 def test_the_priors_simulate_what_prior_predictive_draws(model):
     figure, (ax,) = hb.plot.prior_predictive(
         model, "statistic", statistic="max", draws=40, random_seed=3
