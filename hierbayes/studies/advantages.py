@@ -8,6 +8,7 @@ that were left out. Everything is done by REML and by the posterior.
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -157,18 +158,16 @@ class Simulation:
             ]
         )
 
+    @cached_property
     def own_lines(self) -> FloatArray:
-        """Return every driver's own least-squares line, shape (data sets, drivers, 2)."""
-        fitted = []
-        for j in range(self.driver.max() + 1):
-            X = _line(self.day[self.driver == j])
-            fitted.append(self.Y[:, self.driver == j] @ np.linalg.pinv(X).T)
-        return np.stack(fitted, axis=1)
+        """Every driver's own least-squares line, shape (data sets, drivers, 2)."""
+        of = [self.driver == j for j in range(self.driver.max() + 1)]
+        return np.stack([_fitted_lines(self.day[one], self.Y[:, one]) for one in of], axis=1)
 
     def lines(self, reml: Estimates, posterior: Estimates) -> pd.DataFrame:
         """Errors of the drivers' lines by their number of days."""
-        complete = (self.Y @ np.linalg.pinv(_line(self.day)).T)[:, None, :]
-        found = (self.own_lines(), complete, reml.lines, posterior.lines)
+        complete = _fitted_lines(self.day, self.Y)[:, None, :]
+        found = (self.own_lines, complete, reml.lines, posterior.lines)
         n_days = np.bincount(self.driver)
         table = pd.DataFrame(index=pd.Index(sorted(set(n_days)), name="days of a driver"))
         for name, lines in zip(POOLINGS, found, strict=True):
@@ -179,7 +178,7 @@ class Simulation:
 
     def slopes(self, reml: Estimates, posterior: Estimates) -> pd.DataFrame:
         """Errors of the slope of all drivers, and how often its intervals hold the truth."""
-        own = self.own_lines()[..., 1]
+        own = self.own_lines[..., 1]
         n = own.shape[1]
         ways = {
             AVERAGED_ALL: _slope_of_line(self.days_of_means, self.means_of_all_rows),
@@ -205,7 +204,7 @@ class Simulation:
 
     def spread(self, reml: Estimates, posterior: Estimates) -> pd.DataFrame:
         """Sds of the drivers' slopes, beside the true one."""
-        own = self.own_lines()[..., 1].std(axis=1, ddof=1)
+        own = self.own_lines[..., 1].std(axis=1, ddof=1)
         ways = {"own lines": own, "REML": reml.sd, "posterior": posterior.sd}
         return pd.DataFrame(
             {
@@ -303,11 +302,14 @@ def _line(x: FloatArray) -> FloatArray:
     return np.column_stack([np.ones_like(x), x])
 
 
+def _fitted_lines(x: FloatArray, Y: FloatArray) -> FloatArray:
+    """Least-squares intercept and slope of each row of Y, shape (n, 2)."""
+    return Y @ np.linalg.pinv(_line(x)).T
+
+
 def _slope_of_line(x: FloatArray, Y: FloatArray) -> FloatArray:
     """Least-squares slope of each row of Y, with its interval."""
-    X = _line(x)
-    lines = Y @ np.linalg.pinv(X).T
-    df = x.size - 2
+    X, lines, df = _line(x), _fitted_lines(x, Y), x.size - 2
     sigma = np.sqrt(((Y - lines @ X.T) ** 2).sum(axis=1) / df)
     return _interval(lines[:, 1], sigma * np.sqrt(np.linalg.inv(X.T @ X)[1, 1]), df)
 

@@ -31,7 +31,7 @@ def test_kept_days_are_three_to_ten_and_every_driver_has_some(sleep):
 
 
 def test_own_lines_are_least_squares(simulated):
-    own = simulated.own_lines()
+    own = simulated.own_lines
     at = simulated.driver == 4
     slope, intercept = np.polyfit(simulated.day[at], simulated.Y[7, at], 1)
     np.testing.assert_allclose(own[7, 4], [intercept, slope], rtol=1e-9)
