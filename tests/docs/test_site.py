@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 def site(tmp_path_factory):
     """The folder of the whole site; of one built before where HIERBAYES_SITE names it."""
     if "HIERBAYES_SITE" in os.environ:
-        return Path(os.environ["HIERBAYES_SITE"])
+        return Path(os.environ["HIERBAYES_SITE"]).resolve()
     pytest.importorskip("sphinx", reason="make docs installs what builds the site")
     out = tmp_path_factory.mktemp("site") / "docs"
     done = subprocess.run(
