@@ -713,12 +713,6 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="loo-refit-rows",
-        feature="Refits without single rows, `loo(refit=True)`",
-        kinds=POSTERIOR,
-        sentence="refit=True samples without whole groups; name the grouping factor with by=.",
-    ),
-    Limit(
         key="loo-groups-of-family",
         feature="Leaving out groups in other families than with one grouping factor, `loo(by=)`",
         kinds=("other families",),
@@ -729,32 +723,21 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="loo-blocks-of-family",
+        feature="Leaving out blocks that are no levels of a grouping factor, `loo(by=)`",
+        kinds=("other families",),
+        sentence=(
+            "Leaving out all rows of each {by} at once is for Gaussian models, and this one has "
+            "family={family!r}: here by is its grouping factor, or left out for single rows."
+        ),
+    ),
+    Limit(
         key="loo-refit-of-family",
-        feature="Refits without groups in other families, `loo(by=, refit=True)`",
+        feature="Refits without rows or groups in other families, `loo(refit=True)`",
         kinds=("other families",),
         sentence=(
             "refit=True is for Gaussian models, and this one has family={family!r}. Leave refit "
-            "out: Pareto's k says which groups need a fit of their own."
-        ),
-    ),
-    Limit(
-        key="loo-groups-crossed-priors",
-        feature="Leaving out groups of crossed designs under other priors than Normal and Flat",
-        kinds=GAUSSIAN_POSTERIOR,
-        sentence=(
-            "Leaving out levels whose rows share other random effects needs Normal or Flat "
-            "priors of all coefficients. {factor} is not outermost here, and one of the priors "
-            "is neither."
-        ),
-    ),
-    Limit(
-        key="loo-groups-far-priors",
-        feature="Leaving out groups far apart under other priors than Normal and Flat",
-        kinds=GAUSSIAN_POSTERIOR,
-        sentence=(
-            "Leaving out levels far apart needs Normal or Flat priors of all coefficients. The "
-            "effects of {factor} are far larger than the residuals, and one of the priors is "
-            "neither."
+            "out: Pareto's k says which terms need a fit of their own."
         ),
     ),
     Limit(

@@ -26,6 +26,7 @@ from hierbayes.bayes.importance import (
     metropolis,
     weigh,
 )
+from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.bayes.sampled_coefficients import stand_in
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.design.design import Design
@@ -49,7 +50,6 @@ ADAPT_HARDER = tuple(Round(4000, components, 0.95) for components in (4, 6, 8))
 ADAPT_LARGE = (Round(200, 1, 0.6),)  # many levels make the posterior of their sds nearly normal
 THIN = 2.3  # effective proposals a draw for small models: they cost little, chains mix better
 MOST_THIN = 8
-TRUSTED_K = 0.7
 # Weights this close to their mean have a bounded tail, whose k by a few hundred of them is noise:
 # another proposal is adapted, a few times. Heavier ones say that the posterior is hard.
 BOUNDED = 10.0

@@ -117,7 +117,7 @@ def target_of(kernel: Kernel, priors: ModelPriors, *, near: "Collapsed | None" =
     coefficients lie. Needed where a prior of beta is neither Normal nor Flat.
     """
     anchor = kernel.products.anchor
-    M, origin = _seen_by_priors(kernel, priors)
+    M, origin = prior_directions(kernel, priors)
     S = [k for k, law in enumerate(priors.beta) if is_sampled(law)]
     mixed = [k for k, law in enumerate(priors.beta) if is_mixture(law)]
     sampled = mixtures = None
@@ -153,7 +153,7 @@ def target_of(kernel: Kernel, priors: ModelPriors, *, near: "Collapsed | None" =
     )
 
 
-def _seen_by_priors(kernel: Kernel, priors: ModelPriors) -> tuple[FloatArray, FloatArray]:
+def prior_directions(kernel: Kernel, priors: ModelPriors) -> tuple[FloatArray, FloatArray]:
     """Return M (p, p) and c0 (p,): priors speak of c = c0 + M v, the intercept at the means."""
     anchor = kernel.products.anchor
     M, origin = np.array(anchor.x_basis), np.array(anchor.beta0)
@@ -262,12 +262,24 @@ def _integrated(
         root = cholesky_stack(P)
         half = solve_lower_stack(root, h[..., None])
         return solve_upper_stack(root, half)[..., 0], root, (half[..., 0] ** 2).sum(axis=1)
-    fixed, free = target.sampled.fixed(target.coefficients(phi)), target.sampled.free
+    fixed = target.sampled.fixed(target.coefficients(phi))
+    return integrate_free(P, h, fixed, target.sampled.free)
+
+
+def integrate_free(
+    P: FloatArray, h: FloatArray, fixed: FloatArray, free: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Integrate r out of exp(-(v'P v - 2 v'h) / 2) with v = fixed (..., p) + free (p, r) r.
+
+    Returns
+    -------
+    as ``_integrated``, with the leading axes of P (..., p, p) and h (..., p)
+    """
     left = h - (P @ fixed[..., None])[..., 0]
     root = cholesky_stack(free.T @ P @ free)
     half = solve_lower_stack(root, (left @ free)[..., None])
     mean = fixed + solve_upper_stack(root, half)[..., 0] @ free.T
-    fit = (fixed * (h + left)).sum(axis=1) + (half[..., 0] ** 2).sum(axis=1)
+    fit = (fixed * (h + left)).sum(axis=-1) + (half[..., 0] ** 2).sum(axis=-1)
     return mean, root, fit
 
 

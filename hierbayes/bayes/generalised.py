@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.bayes.collapsed import TRUSTED_K, nowhere, weight_findings
+from hierbayes.bayes.collapsed import nowhere, weight_findings
 from hierbayes.bayes.generalised_density import (
     AT_MODE,
     MOST_ERROR,
@@ -44,6 +44,7 @@ from hierbayes.bayes.importance import (
     resampled,
     weigh_thinned,
 )
+from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.bayes.thinned import Thinned
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.errors import DataError

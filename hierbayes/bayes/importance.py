@@ -8,8 +8,7 @@ Monte-Carlo error, and the Pareto k of the weights. Knows no models: the density
 of points (N, d).
 
 Source: Cappe, Douc, Guillin, Marin & Robert (2008), Statistics and Computing 18:447 (adaptive
-mixtures); Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72) (Pareto k);
-Zhang & Stephens (2009), Technometrics 51:316 (fit of the generalised Pareto distribution).
+mixtures).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.mixture import TMixture, fitted_mixture, joined, log_sum_exp, single
+from hierbayes.bayes.pareto_smoothing import pareto_k
 from hierbayes.bayes.thinned import Thinned, thinned
 from hierbayes.linalg.newton import Goal, Locals, Problem, minimise
 
@@ -428,29 +428,3 @@ def _efficiency(log_weights: FloatArray) -> float:
     if not finite.size:
         return 0.0
     return float(np.exp(2 * log_sum_exp(finite) - log_sum_exp(2 * finite)) / log_weights.size)
-
-
-def pareto_k(log_weights: FloatArray) -> float:
-    """Shape k of a generalised Pareto distribution fitted to the largest weights."""
-    n = log_weights.size
-    tail = int(np.ceil(min(0.2 * n, 3 * np.sqrt(n))))
-    ordered = np.sort(log_weights)
-    excess = np.exp(ordered[-tail:] - ordered[-1]) - np.exp(ordered[-tail - 1] - ordered[-1])
-    excess = excess[excess > 0]
-    if excess.size < 5:  # all weights are alike, or one is beside all others
-        return -np.inf if ordered[-1] - ordered[-tail - 1] < 1 else np.inf
-    return _fit_pareto_shape(excess)
-
-
-def _fit_pareto_shape(x: FloatArray) -> float:
-    """Return Zhang & Stephens' posterior mean, with the weak prior of Vehtari et al."""
-    n = x.size
-    m = 30 + int(np.sqrt(n))
-    quartile = x[int(n / 4 + 0.5) - 1]
-    candidates = 1 / x[-1] + (1 - np.sqrt(m / (np.arange(1, m + 1) - 0.5))) / (3 * quartile)
-    shapes = np.log1p(-candidates[:, None] * x).mean(axis=1)
-    profile = n * (np.log(-candidates / shapes) - shapes - 1)
-    weights = np.exp(profile - log_sum_exp(profile))
-    best = float(candidates @ weights)
-    shape = float(np.log1p(-best * x).mean())
-    return (n * shape + 10 * 0.5) / (n + 10)

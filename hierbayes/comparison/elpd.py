@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from hierbayes.comparison.loo import TRUSTED_K, loo
+from hierbayes.bayes.pareto_smoothing import TRUSTED_K
+from hierbayes.comparison.loo import loo
 from hierbayes.errors import DataError
 from hierbayes.results.comparison import ElpdComparison, Loo
 from hierbayes.results.finding import Finding

@@ -1,212 +1,136 @@
-"""Leave-one-out predictive densities: of single rows, or of whole groups in closed form.
+"""Leave-one-out predictive densities: of single rows, of whole groups, or of any blocks of rows.
 
 With draws phi_s of the posterior, the posterior without y_j is reached by importance weights
 1 / p(y_j | y_-j, phi_s), smoothed at their tail, so that
 
     log p(y_j | y_-j) = log of the weighted mean of p(y_j | y_-j, phi_s).
 
-For single rows phi holds all parameters and random effects and p(y_j | y_-j, phi) is the
-likelihood of the row. For groups of a Gaussian model phi holds the sds, correlations and sigma
-(``leave_group_out.py``), for those of a generalised one the coefficients too
-(``leave_level_out.py``): no draw of the random effects of the group left out is needed, and the
-weights have much shorter tails.
+The fewer parameters phi holds the shorter is the tail of the weights. In Gaussian models phi are
+the sds, correlations and sigma, and p(y_j | y_-j, phi) has a closed form for rows
+(``leave_row_out.py``) and blocks (``leave_group_out.py``): "exact". In generalised models the
+coefficients are in phi as well, and the effects of one grouping factor are integrated out by
+quadrature (``leave_level_out.py``): "integrated". Elsewhere phi are all parameters and random
+effects, and p(y_j | phi) is the likelihood of the row, as in ``az.loo``: "draws".
 
 Source: Vehtari, Gelman & Gabry (2017), Statistics and Computing 27:1413; Vehtari, Simpson, Gelman,
-Yao & Gabry (2024), JMLR 25(72); Merkle, Furr & Rabe-Hesketh (2019), Psychometrika 84:802.
+Yao & Gabry (2024), JMLR 25(72); Merkle, Furr & Rabe-Hesketh (2019), Psychometrika 84:802; Vehtari,
+Mononen, Tolvanen, Sivula & Winther (2016), JMLR 17(103) (integrated importance weights).
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
 
-from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.arrays import BoolArray, FloatArray, record
+from hierbayes.bayes.mixture import log_sum_exp
+from hierbayes.bayes.pareto_smoothing import TRUSTED_K, smoothed_weights
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
-from hierbayes.comparison.leave_group_out import (
-    GroupProblem,
-    group_log_densities,
-    refit_without,
-)
+from hierbayes.comparison.collapsed_draws import LeftOut
+from hierbayes.comparison.leave_group_out import group_log_densities, refit_without
 from hierbayes.comparison.leave_level_out import level_log_densities
+from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
+from hierbayes.comparison.left_out_blocks import Blocks, blocks_of
 from hierbayes.errors import DataError, OptionError
 from hierbayes.options import check_flag, random_generator
-from hierbayes.results.comparison import Loo
+from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
-from hierbayes.wording import listed, meant, shown
+from hierbayes.wording import listed
 
-TRUSTED_K = 0.7  # Vehtari et al. (2024): above it the error of the estimate is unknown
 NAMED = 5  # so many labels are named in a finding
 AT_ONCE = 2**22  # log densities smoothed at once: 32 MB a copy
 ENOUGH_DRAWS = 100  # fewer have no tail a Pareto distribution could be fitted to
 
 
 @checked_call("hb.loo")
-def loo(
-    fit: PosteriorFit, by: str | None = None, *, refit: bool = False, random_seed: Any = None
-) -> Loo:
+def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: Any = None) -> Loo:
     """Leave-one-out expected log predictive density of a posterior.
 
     Parameters
     ----------
     fit : PosteriorFit
-    by : str, optional
-        A grouping factor: all rows of each of its levels are left out at once. In Gaussian models
-        the fixed and random effects are integrated out in closed form, in generalised models of
-        one grouping factor the random effects by quadrature. Single rows are left out when not
-        given.
+    by : str or array, optional
+        What is left out at once: all rows of each level of a grouping factor, of each value of a
+        column of the data, or with the same label, one for each row. Single rows are left out when
+        not given.
     refit : bool
-        With ``by``: sample the model anew without each level whose Pareto k is above 0.7.
+        In Gaussian models: sample anew without each row or block whose Pareto k is above 0.7.
     random_seed : int, Generator or SeedSequence
         For ``refit``.
+
+    Returns
+    -------
+    Loo
+        Its ``method`` says what the draws were reweighed over. "exact": the sds, correlations and
+        sigma alone, all else in closed form (Gaussian models). "integrated": the random effects of
+        one grouping factor by quadrature (generalised models). "draws": nothing is integrated out,
+        as in ``az.loo``, whose answer stands beside the others as ``by_draws``.
 
     Raises
     ------
     OptionError
-        If ``by`` is no grouping factor of the model.
+        If ``by`` is no grouping factor, no column and no label for each row.
+    DataError
+        If the rows that are left do not determine coefficients with flat priors.
     NotSupportedError
-        For whole groups of a generalised model with several grouping factors, more than two
-        columns of random effects or no smooth density, and for ``refit`` of generalised models.
+        For blocks of rows of a generalised model other than the levels of its one grouping factor,
+        with up to two columns of random effects and a smooth density, and for ``refit`` of
+        generalised models.
 
     Examples
     --------
     >>> import hierbayes as hb
     >>> sleep = hb.load_dataset("sleepstudy")
     >>> post = hb.Model("Reaction ~ Days + (Days | Subject)", sleep).sample(random_seed=1)
+    >>> rows = hb.loo(post)
+    >>> rows.method, int((rows.to_frame()["pareto_k"] > 0.7).sum())
+    ('exact', 0)
     >>> len(hb.loo(post, by="Subject").to_frame())
     18
     """
+    check_posterior(fit, "loo")
+    check_flag("refit", refit, "True (sample anew without what has a high Pareto k) or False")
+    blocks = blocks_of(fit, by)
+    if refit and not fit.response_family.is_linear:
+        raise not_supported("loo-refit-of-family", family=fit.family)
+    found = _reweighed(fit, blocks)
+    terms = found.terms
+    if refit:
+        terms = _with_refits(terms, left_out(fit, blocks), random_generator(random_seed))
+    return _record(fit, replace(found, terms=terms), blocks)
+
+
+def check_posterior(fit: PosteriorFit, verb: str) -> None:
+    """Raise an error if a fit has no draws, or too few to reweigh."""
     if not isinstance(fit, PosteriorFit):
         raise OptionError(
-            f"loo needs a posterior, model.sample(...); it got {fit.__class__.__name__}. REML and "
-            "ML fits have no posterior draws to predict with."
+            f"{verb} needs a posterior, model.sample(...); it got {fit.__class__.__name__}. REML "
+            "and ML fits have no posterior draws to predict with."
         )
     if fit.n_draws < ENOUGH_DRAWS:
         raise DataError(
-            f"loo reweighs the draws, and {fit.n_draws} are too few for that; sample at least "
+            f"{verb} needs more draws than the {fit.n_draws} there are; sample at least "
             f"{ENOUGH_DRAWS}."
         )
-    check_flag("refit", refit, "True (sample anew without levels of high Pareto k) or False")
-    if by is not None:
-        rng = random_generator(random_seed)
-        return _groups(fit, _factor_position(fit, by), rng if refit else None)
-    if refit:
-        raise not_supported("loo-refit-rows")
-    return _rows(fit)
 
 
-def _factor_position(fit: PosteriorFit, by: Any) -> int:
-    names = tuple(factor.name for factor in fit.design.factors)
-    if isinstance(by, str) and by in names:
-        return names.index(by)
-    if not names:
-        raise OptionError(f"by={shown(by)}, but the model has no grouping factors; leave by out.")
-    hint = meant(by, names)
-    listed = ", ".join(map(repr, names))
-    raise OptionError(f"by={shown(by)} is not one of the grouping factors {listed}{hint}")
-
-
-def _rows(fit: PosteriorFit) -> Loo:
-    S = fit.n_draws
-    log_density = fit.log_likelihood().reshape(S, -1)
-    terms = psis(log_density, relative_efficiency=_relative_efficiency(fit))
-    mean_density = logsumexp(log_density, axis=0) - np.log(S)
-    what = "Each row is left out in turn."
-    if fit.design.factors:
-        names = listed([factor.name for factor in fit.design.factors])
-        what = (
-            "Each row is left out in turn, its groups keep their other rows (conditional on the "
-            f"random effects of {names}): prediction of new rows of the same groups."
-        )
-    labels = pd.Index(fit.design.row_labels, name="row")
-    return _record(
-        fit,
-        terms,
-        by=None,
-        labels=labels,
-        n_rows=np.ones(len(labels), dtype=np.intp),
-        p_loo=float((mean_density - terms.elpd).sum()),
-        what=what,
-    )
-
-
-def _groups(fit: PosteriorFit, position: int, rng: np.random.Generator | None) -> Loo:
-    factor = fit.design.factors[position]
-    if factor.levels.size < 2:
-        raise DataError(f"{factor.name} has one level; without its rows nothing is left to learn.")
-    if not fit.response_family.is_linear:
-        if rng is not None:
-            raise not_supported("loo-refit-of-family", family=fit.family)
-        terms = psis(level_log_densities(fit), relative_efficiency=_relative_efficiency(fit))
-        return _group_record(fit, position, terms)
-    problem = GroupProblem(
+def left_out(fit: PosteriorFit, blocks: Blocks) -> LeftOut:
+    """Return a Gaussian posterior with the blocks of its rows to leave out."""
+    return LeftOut(
         kernel=fit.spec.kernel("reml"),
         priors=fit.priors,
         design=fit.design,
         weights=fit.weights,
         flat=flat_draws(fit.draws, fit.design),
-        codes=factor.codes,
-        levels=factor.levels,
-        factor=position,
+        codes=blocks.codes,
+        levels=blocks.labels,
+        name=blocks.name or "row",
+        factor=blocks.factor,
     )
-    terms = psis(group_log_densities(problem), relative_efficiency=_relative_efficiency(fit))
-    if rng is not None:
-        terms = _with_refits(terms, problem, rng)
-    return _group_record(fit, position, terms)
-
-
-def _group_record(fit: PosteriorFit, position: int, terms: "PsisTerms") -> Loo:
-    factor = fit.design.factors[position]
-    return _record(
-        fit,
-        terms,
-        by=factor.name,
-        labels=pd.Index(factor.levels, name=factor.name),
-        n_rows=np.bincount(factor.codes, minlength=factor.levels.size),
-        p_loo=float("nan"),
-        what=_what_is_left_out(fit, position),
-    )
-
-
-def _with_refits(
-    terms: "PsisTerms", problem: GroupProblem, rng: np.random.Generator
-) -> "PsisTerms":
-    """Replace the terms of high Pareto k by those of posteriors without the level."""
-    elpd, mcse = terms.elpd.copy(), terms.mcse.copy()
-    refitted = terms.pareto_k > TRUSTED_K
-    for j in np.flatnonzero(refitted):
-        found = refit_without(problem, int(j), random_seed=rng)
-        elpd[j], mcse[j] = found.elpd, found.mcse
-    return PsisTerms(elpd=elpd, mcse=mcse, pareto_k=terms.pareto_k, refitted=refitted)
-
-
-def _what_is_left_out(fit: PosteriorFit, position: int) -> str:
-    factors = fit.design.factors
-    factor = factors[position]
-    counts = np.bincount(factor.codes, minlength=factor.levels.size)
-    low, high = int(counts.min()), int(counts.max())
-    rows = f"{low} rows" if low == high else f"{low} to {high} rows"
-    if high == 1:
-        rows = "1 row"
-    gaussian = fit.response_family.is_linear and fit.priors.gaussian_beta() is not None
-    integrated = "fixed and random effects" if gaussian else "random effects"
-    text = (
-        f"All rows of each {factor.name} ({rows}) are left out at once; {integrated} are "
-        f"integrated out: prediction of a new {factor.name}"
-    )
-    codes = factor.codes
-    shared = [
-        other.name
-        for other in factors
-        if other is not factor
-        and np.unique(other.codes * factor.levels.size + codes).size > other.levels.size
-    ]
-    if shared:
-        text += f" whose rows share levels of {listed(shared)} with the others"
-    return text + ". Priors stay as they are."
 
 
 @record
@@ -227,23 +151,68 @@ class PsisTerms:
     refitted: BoolArray
 
 
-def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTerms:
-    """Pareto-smoothed leave-one-out terms from log densities (S, J) of draws."""
-    from arviz_stats.base import array_stats
+@record
+class _Reweighed:
+    """Terms with the method they are of, and those of rows by the draws of all parameters."""
 
-    S, J = log_density.shape
+    terms: PsisTerms
+    method: LooMethod
+    by_draws: PsisTerms | None = None
+    mean_density: float = float("nan")
+
+
+def _reweighed(fit: PosteriorFit, blocks: Blocks) -> _Reweighed:
+    efficiency = relative_efficiency(fit)
+    if blocks.name is not None:
+        method: LooMethod = "exact" if fit.response_family.is_linear else "integrated"
+        log_density = _of_blocks(fit, blocks)
+        return _Reweighed(terms=psis(log_density, relative_efficiency=efficiency), method=method)
+    given_all = fit.log_likelihood().reshape(fit.n_draws, -1)
+    mean_density = float((log_sum_exp(given_all, axis=0) - np.log(fit.n_draws)).sum())
+    by_draws = psis(given_all.T, relative_efficiency=efficiency)
+    problem = left_out(fit, blocks) if fit.response_family.is_linear else None
+    if problem is None or not rows_apply(problem.kernel, fit.n_draws):
+        return _Reweighed(
+            terms=by_draws, method="draws", by_draws=by_draws, mean_density=mean_density
+        )
+    terms = psis(row_log_densities(problem), relative_efficiency=efficiency)
+    return _Reweighed(terms=terms, method="exact", by_draws=by_draws, mean_density=mean_density)
+
+
+def _of_blocks(fit: PosteriorFit, blocks: Blocks) -> FloatArray:
+    """Log p(y_j | y_-j, phi) of blocks of rows, shape (J, S)."""
+    if fit.response_family.is_linear:
+        return group_log_densities(left_out(fit, blocks)).T
+    if blocks.factor is None:
+        raise not_supported("loo-blocks-of-family", by=blocks.name, family=fit.family)
+    return level_log_densities(fit).T
+
+
+def _with_refits(terms: PsisTerms, problem: LeftOut, rng: np.random.Generator) -> PsisTerms:
+    """Replace the terms of high Pareto k by those of posteriors without the row or block."""
+    elpd, mcse = terms.elpd.copy(), terms.mcse.copy()
+    refitted = terms.pareto_k > TRUSTED_K
+    for j in np.flatnonzero(refitted):
+        found = refit_without(problem, int(j), random_seed=rng)
+        elpd[j], mcse[j] = found.elpd, found.mcse
+    return PsisTerms(elpd=elpd, mcse=mcse, pareto_k=terms.pareto_k, refitted=refitted)
+
+
+def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTerms:
+    """Pareto-smoothed leave-one-out terms from log densities (J, S) of draws."""
+    J, S = log_density.shape
     elpd, variance, pareto_k = np.empty(J), np.empty(J), np.empty(J)
     step = max(1, AT_ONCE // S)
     for start in range(0, J, step):
         at = slice(start, min(start + step, J))
-        terms = np.ascontiguousarray(log_density[:, at].T)
-        smoothed, pareto_k[at] = array_stats.psislw(terms, r_eff=relative_efficiency, axis=-1)
-        smoothed = smoothed - logsumexp(smoothed, axis=1, keepdims=True)
-        elpd[at] = logsumexp(smoothed + terms, axis=1)
+        terms = np.ascontiguousarray(log_density[at])
+        found = smoothed_weights(-terms, relative_efficiency=relative_efficiency)
+        pareto_k[at] = found.pareto_k
+        elpd[at] = log_sum_exp(found.log_weights + terms, axis=1)
         # Weights times (density / its weighted mean - 1): both parts are at most 1, the ratio
         # alone can be beyond a double.
-        share = np.exp(smoothed + terms - elpd[at, None])
-        variance[at] = np.square(share - np.exp(smoothed)).sum(axis=1)
+        share = np.exp(found.log_weights + terms - elpd[at, None])
+        variance[at] = np.square(share - np.exp(found.log_weights)).sum(axis=1)
     return PsisTerms(
         elpd=elpd,
         mcse=np.sqrt(variance / min(relative_efficiency, 1.0)),
@@ -252,7 +221,7 @@ def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTe
     )
 
 
-def _relative_efficiency(fit: PosteriorFit) -> float:
+def relative_efficiency(fit: PosteriorFit) -> float:
     """Effective part of the draws, for how far the tail of the weights reaches."""
     ess = fit.chain_statistics.ess_bulk
     known = ess[np.isfinite(ess)]
@@ -261,53 +230,109 @@ def _relative_efficiency(fit: PosteriorFit) -> float:
     return float(np.clip(known.mean() / fit.n_draws, 0.05, 1.0))
 
 
-def _record(
-    fit: PosteriorFit,
-    terms: PsisTerms,
-    *,
-    by: str | None,
-    labels: pd.Index,
-    n_rows: IntArray,
-    p_loo: float,
-    what: str,
-) -> Loo:
-    J = terms.elpd.size
-    se = float(np.sqrt(J * terms.elpd.var(ddof=1))) if J > 1 else float("nan")
+def _record(fit: PosteriorFit, found: _Reweighed, blocks: Blocks) -> Loo:
+    terms = found.terms
     table = pd.DataFrame(
         {
-            "n_rows": n_rows,
+            "n_rows": blocks.n_rows,
             "elpd": terms.elpd,
             "mcse": terms.mcse,
             "pareto_k": terms.pareto_k,
             "refitted": terms.refitted,
         },
-        index=labels,
+        index=blocks.index,
     )
+    elpd = float(terms.elpd.sum())
+    beside = found.by_draws
     return Loo(
-        elpd=float(terms.elpd.sum()),
-        se=se,
+        elpd=elpd,
+        se=standard_error(terms.elpd),
         mcse=float(np.sqrt((terms.mcse**2).sum())),
-        p_loo=p_loo,
-        by=by,
+        p_loo=found.mean_density - elpd,
+        by=blocks.name,
         pointwise=table,
-        what=what,
+        what=f"{_what_is_left_out(fit, blocks)} {_how(fit, found.method, blocks)}",
+        method=found.method,
+        by_draws=None if beside is None else _of_draws(beside, found.mean_density),
         formula_text=fit.formula_text,
         data_name=fit.data_name,
         n_draws=fit.n_draws,
-        findings=_findings(fit, table, by),
+        findings=_findings(fit, table, found.method, blocks),
     )
 
 
-def _findings(fit: PosteriorFit, table: pd.DataFrame, by: str | None) -> tuple[Finding, ...]:
-    found = []
-    if not fit.converged:
-        found.append(
-            Finding(
-                "not_converged",
-                "The draws are not (yet) those of the posterior.",
-                "See the findings of the fit; elpd is as doubtful as they are.",
-            )
+def _of_draws(terms: PsisTerms, mean_density: float) -> LooByDraws:
+    elpd = float(terms.elpd.sum())
+    return LooByDraws(
+        elpd=elpd,
+        se=standard_error(terms.elpd),
+        mcse=float(np.sqrt((terms.mcse**2).sum())),
+        p_loo=mean_density - elpd,
+        n_untrusted=int((terms.pareto_k > TRUSTED_K).sum()),
+        pareto_k=float(terms.pareto_k.max()),
+    )
+
+
+def standard_error(terms: FloatArray) -> float:
+    """Return the standard error of the sum of terms (J,), from their spread; NaN of one."""
+    J = terms.size
+    return float(np.sqrt(J * terms.var(ddof=1))) if J > 1 else float("nan")
+
+
+def _what_is_left_out(fit: PosteriorFit, blocks: Blocks) -> str:
+    factors = fit.design.factors
+    if blocks.name is None:
+        if not factors:
+            return "Each row is left out in turn."
+        names = listed([factor.name for factor in factors])
+        return (
+            f"Each row is left out in turn, its levels of {names} keep their other rows: "
+            "prediction of new rows of the same groups."
         )
+    J, counts = blocks.labels.size, blocks.n_rows
+    low, high = int(counts.min()), int(counts.max())
+    rows = f"{low} rows" if low == high else f"{low} to {high} rows"
+    if high == 1:
+        rows = "1 row"
+    text = f"All rows of each {blocks.name} ({rows}) are left out at once"
+    own = None if blocks.factor is None else factors[blocks.factor]
+    text += f": prediction of a new {blocks.name}"
+    shared = [
+        other.name
+        for other in factors
+        if other is not own and np.unique(other.codes * J + blocks.codes).size > other.levels.size
+    ]
+    if shared:
+        text += f" whose rows share levels of {listed(shared)} with the others"
+    return text + ". Priors stay as they are."
+
+
+def _how(fit: PosteriorFit, method: LooMethod, blocks: Blocks) -> str:
+    names = listed([factor.name for factor in fit.design.factors])
+    if method == "draws":
+        given = f" and random effects of {names}" if names else ""
+        return f"The draws of all parameters{given} are reweighed, as az.loo does."
+    if method == "integrated":
+        own = fit.design.factors[blocks.factor or 0].name
+        return (
+            f"The random effects of {own} are integrated out by quadrature; the draws of the other "
+            "parameters are reweighed."
+        )
+    fixed = fit.priors.gaussian_beta() is not None
+    effects = "fixed and random effects" if names and fixed else "fixed effects"
+    if not fixed:
+        effects = "random effects, and fixed effects with Normal and flat priors,"
+    left = "sds, correlations and sigma" if names else "sigma"
+    return (
+        f"Exact given the {left}, with {effects} integrated out; the draws of "
+        f"{'the others' if not fixed else 'these'} are reweighed."
+    )
+
+
+def _findings(
+    fit: PosteriorFit, table: pd.DataFrame, method: LooMethod, blocks: Blocks
+) -> tuple[Finding, ...]:
+    found = [*unconverged(fit)]
     bad = table[(table["pareto_k"] > TRUSTED_K) & ~table["refitted"]].sort_values(
         "pareto_k", ascending=False
     )
@@ -316,27 +341,34 @@ def _findings(fit: PosteriorFit, table: pd.DataFrame, by: str | None) -> tuple[F
     named = ", ".join(str(label) for label in bad.index[:NAMED])
     rest = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
     worst = float(bad["pareto_k"].iloc[0])
-    unit = by or ("row" if len(bad) == 1 else "rows")
+    unit = blocks.name or ("row" if len(bad) == 1 else "rows")
     are = "are" if len(bad) > 1 else "is"
     sentence = (
         f"{len(bad)} of {len(table)} terms {are} not to be trusted: leaving out {unit} "
         f"{named}{rest} changes the posterior more than reweighing can follow (Pareto k up to "
         f"{worst:.2f}, trusted up to {TRUSTED_K})."
     )
-    found.append(Finding("pareto_k", sentence, _advice(fit, by), {"pareto_k": worst}))
+    found.append(Finding("pareto_k", sentence, _advice(fit, method, blocks), {"pareto_k": worst}))
     return tuple(found)
 
 
-def _advice(fit: PosteriorFit, by: str | None) -> str:
-    if by is not None and not fit.response_family.is_linear:
+def unconverged(fit: PosteriorFit) -> tuple[Finding, ...]:
+    """Say so where the draws are not those of the posterior."""
+    if fit.converged:
+        return ()
+    return (
+        Finding(
+            "not_converged",
+            "The draws are not (yet) those of the posterior.",
+            "See the findings of the fit; elpd is as doubtful as they are.",
+        ),
+    )
+
+
+def _advice(fit: PosteriorFit, method: LooMethod, blocks: Blocks) -> str:
+    if fit.response_family.is_linear and method == "exact":
+        by = "" if blocks.name is None else f'by="{blocks.name}", '
+        return f"hb.loo(fit, {by}refit=True) samples the model without each of them."
+    if blocks.name is not None:
         return "Fit the model without each of them, and look at what changes."
-    if by is not None:
-        return f'hb.loo(fit, by="{by}", refit=True) samples the model without each of them.'
-    factors = fit.design.factors
-    if len(factors) == 1 or (factors and fit.response_family.is_linear):
-        name = factors[-1].name
-        return (
-            "Such rows carry much of what is known about their group's effects; "
-            f'hb.loo(fit, by="{name}") integrates these out.'
-        )
     return "Look at these rows: they may be outliers, or the response may have longer tails."

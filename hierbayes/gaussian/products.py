@@ -215,7 +215,8 @@ def products_of(
     ----------
     design : Design
     weights : array, shape (n,), or None
-        Precision weights of the rows (``1 / known_sd**2`` where the sds are known).
+        Precision weights of the rows (``1 / known_sd**2`` where the sds are known). A row of
+        weight zero counts for nothing but the places of its levels.
     anchor : Anchor, optional
         The basis to use; chosen from the rows when not given.
     """
@@ -238,8 +239,8 @@ def products_of(
         zy.append(_level_sums(factor.codes, zw, y[None], J)[:, :, 0])
     products = Products(
         anchor=anchor,
-        n_obs=int(y.size),
-        sum_log_weights=0.0 if weights is None else float(np.log(weights).sum()),
+        n_obs=y.size if weights is None else int(np.count_nonzero(weights)),
+        sum_log_weights=0.0 if weights is None else float(np.log(weights[weights > 0]).sum()),
         xx=X.T @ Xw,
         xy=Xw.T @ y,
         yy=float(y @ y if weights is None else (y * weights) @ y),

@@ -17,30 +17,33 @@ def loo_blocks(found: Loo) -> Blocks:
     """Show a leave-one-out result."""
     names, columns = _estimates(found)
     data = f"Data: {found.data_name}; " if found.data_name else ""
-    count = f"{len(found.pointwise)} {'rows' if found.by is None else 'levels'} left out in turn"
+    units = {None: "rows", "block": "blocks"}.get(found.by, "levels")
+    count = f"{len(found.pointwise)} {units} left out in turn"
     return (
         Heading(f"Leave-one-{found.by or 'row'}-out prediction"),
         Fact("Formula:", found.formula_text),
         Fact("", f"{data}{count}, {found.n_draws} draws"),
         Paragraph(found.what, gap=False),
         Table(columns, names),
-        Paragraph(pareto_line(found)),
+        Paragraph(pareto_line(found) + _beside(found)),
         Findings([str(finding) for finding in found.findings]),
     )
 
 
 def _estimates(found: Loo) -> tuple[list[str], list[Column]]:
     decimals = decimals_of(found.se)
-    names, values, errors = (
-        ["elpd"],
-        [f"{found.elpd:.{decimals}f}"],
-        [fixed_cell(found.se, decimals, missing="")],
-    )
-    mcse = [f"{found.mcse:.2g}"]
+    rows = [("elpd", found.elpd, fixed_cell(found.se, decimals, missing=""), found.mcse)]
     if not math.isnan(found.p_loo):
-        names, values = [*names, "p_loo"], [*values, f"{found.p_loo:.1f}"]
-        errors, mcse = [*errors, ""], [*mcse, ""]
-    return names, [("estimate", values), ("SE", errors), ("MC error", mcse)]
+        rows.append(("p_loo", found.p_loo, "", math.nan))
+    beside = found.by_draws
+    if beside is not None and found.method != "draws":
+        se = fixed_cell(beside.se, decimals, missing="")
+        rows.append(("elpd by az.loo", beside.elpd, se, beside.mcse))
+    return [name for name, *_ in rows], [
+        ("estimate", [f"{value:.{max(decimals, 1)}f}" for _, value, *_ in rows]),
+        ("SE", [se for *_, se, _ in rows]),
+        ("MC error", ["" if math.isnan(mcse) else f"{mcse:.2g}" for *_, mcse in rows]),
+    ]
 
 
 def pareto_line(found: Loo) -> str:
@@ -57,3 +60,16 @@ def pareto_line(found: Loo) -> str:
         f"{n} {bound} ({word})" for n, bound, word in zip(counts, bounds, K_WORDS, strict=True) if n
     ]
     return f"Pareto k: {', '.join(parts)}{again}."
+
+
+def _beside(found: Loo) -> str:
+    """Say how many terms of ``az.loo``, if it is another answer, are not to be trusted."""
+    beside = found.by_draws
+    if beside is None or found.method == "draws":
+        return ""
+    if not beside.n_untrusted:
+        return " So are all of az.loo, which reweighs draws of the random effects as well."
+    return (
+        f" Of az.loo, which reweighs draws of the random effects as well, {beside.n_untrusted} "
+        f"{'are' if beside.n_untrusted > 1 else 'is'} not (k up to {beside.pareto_k:.2f})."
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import pandas as pd
 
@@ -78,6 +78,30 @@ class BayesFactor(Exportable):
         return result_table([own | both], "bayes_factor")
 
 
+# What the draws are reweighed over: few parameters, all else in closed form; all but the random
+# effects of a factor, integrated out by quadrature; all parameters and random effects.
+LooMethod = Literal["exact", "integrated", "draws"]
+
+
+@record
+class LooByDraws:
+    """Leave-one-out by the draws of all parameters and random effects, as ``az.loo`` does.
+
+    Attributes
+    ----------
+    elpd, se, mcse, p_loo : as of ``Loo``
+    n_untrusted : number of terms with a Pareto k above 0.7
+    pareto_k : the largest k
+    """
+
+    elpd: float
+    se: float
+    mcse: float
+    p_loo: float
+    n_untrusted: int
+    pareto_k: float
+
+
 @record(repr=False)
 class Loo(Exportable):
     """How well a posterior predicts rows, or whole groups of rows, that it has not seen.
@@ -88,10 +112,13 @@ class Loo(Exportable):
     se : its standard error, from the spread over what is left out
     mcse : Monte-Carlo standard error of ``elpd``
     p_loo : effective number of parameters; NaN when groups are left out
-    by : the grouping factor whose levels are left out; None for rows
+    by : what is left out at once (a grouping factor, a column, "block"); None for rows
     pointwise : index the label of what is left out; columns ``n_rows elpd mcse pareto_k
         refitted``
     what : what exactly is left out and integrated out, in a sentence or two
+    method : "exact" (closed form given the sds, correlations and sigma), "integrated" (random
+        effects of a factor by quadrature) or "draws" (nothing integrated out)
+    by_draws : the answer by draws of everything, that of ``az.loo``; None when groups are left out
     formula_text, data_name : the model and its data
     n_draws : number of draws
     findings : reasons not to trust it
@@ -104,6 +131,8 @@ class Loo(Exportable):
     by: str | None
     pointwise: pd.DataFrame
     what: str
+    method: LooMethod
+    by_draws: LooByDraws | None
     formula_text: str
     data_name: str
     n_draws: int

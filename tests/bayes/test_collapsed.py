@@ -11,8 +11,8 @@ import hierbayes as hb
 from hierbayes.bayes import collapsed_density
 from hierbayes.bayes.collapsed import sample_collapsed, start_phi, target_and_start
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
-from hierbayes.bayes.importance import pareto_k
 from hierbayes.bayes.mixture import fitted_mixture
+from hierbayes.bayes.pareto_smoothing import pareto_k
 from hierbayes.priors.model_priors import model_priors
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
