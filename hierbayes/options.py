@@ -52,6 +52,7 @@ Ddf = Literal["satterthwaite", "kenward-roger", "normal", "none"]
 Effect = Literal["fixed", "ran_pars", "ran_vals"]
 ParameterView = Literal["posterior", "prior"]
 SentencePart = Literal["both", "methods", "results"]
+Guideline = Literal["BARG", "WAMBS", "JARS-Bayes"]
 Coding = Literal["treatment", "sum", "helmert", "poly"]
 Family = Literal[
     "gaussian",

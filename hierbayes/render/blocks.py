@@ -17,10 +17,17 @@ Layout = Literal["right", "left", "vector"]
 
 @record(kw_only=False)
 class Heading:
-    """A title; level 3 is that of a result, 1 and 2 are the page's and its sections'."""
+    """A title; level 3 is that of a result, 1 and 2 are the page's and its sections'.
+
+    Attributes
+    ----------
+    text, level : what it says, and how high it stands
+    anchor : the name under which links reach it; letters, digits and hyphens
+    """
 
     text: str
     level: int = 3
+    anchor: str = ""
 
 
 @record(kw_only=False)
@@ -73,6 +80,7 @@ class Table:
     gap : whether an empty line comes before it on the terminal
     name : of the table in a page with several; its cells then say which they are
     notes : sentences below it: what its limits are, why a number is missing
+    links : anchors, one a row, where the last column leads on a page
     """
 
     columns: Sequence[Column]
@@ -85,6 +93,7 @@ class Table:
     gap: bool = True
     name: str = ""
     notes: Sequence[str] = ()
+    links: Sequence[str] = ()
 
     @property
     def named(self) -> list[Column]:

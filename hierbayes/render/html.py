@@ -32,6 +32,7 @@ STYLE = """
 .hb tbody tr.head th { font-weight: 600; padding-top: .7em; }
 .hb td.text, .hb th.text { text-align: left; }
 .hb td.text { white-space: pre-wrap; }
+.hb a { color: inherit; }
 .hb code, .hb pre { font: .92em/1.4 ui-monospace, Menlo, Consolas, monospace; color: inherit; }
 .hb code { background: none; overflow-wrap: anywhere; }
 .hb pre { overflow-x: auto; border-left: 3px solid var(--rule); padding: .2em 0 .2em 1em;
@@ -105,7 +106,8 @@ def _section(section: kinds.Section) -> str:
 def _block(block: kinds.Plain) -> str:
     match block:
         case kinds.Heading():
-            return f"<h{block.level}>{escape(block.text)}</h{block.level}>"
+            name = f' id="{escape(block.anchor)}"' if block.anchor else ""
+            return f"<h{block.level}{name}>{escape(block.text)}</h{block.level}>"
         case kinds.Paragraph():
             soft = ' class="soft"' if block.soft else ""
             return f"<p{soft}>{escape(block.text)}</p>"
@@ -157,9 +159,12 @@ def table(block: kinds.Table) -> str:
         head += f'<th scope="col"{side}>{escape(name)}</th>'
     body = []
     for i, row in enumerate(block.body):
+        texts = [escape(cell.strip()) for cell in row]
+        if block.links:
+            texts[-1] = f'<a href="#{escape(block.links[i])}">{texts[-1]}</a>'
         cells = "".join(
-            f"<td{side}{_told('column', name, block)}>{escape(cell.strip())}</td>"
-            for name, side, cell in zip(names, sides, row, strict=True)
+            f"<td{side}{_told('column', name, block)}>{text}</td>"
+            for name, side, text in zip(names, sides, texts, strict=True)
         )
         label = "" if block.rows is None else block.rows[i]
         first = "" if block.rows is None else f'<th scope="row">{escape(label)}</th>'

@@ -42,6 +42,7 @@ PACKAGES = (
     "% needs \\usepackage{amsmath,booktabs,longtable,textcomp} and, for \\textquotedbl, "
     "\\usepackage[T1]{fontenc}"
 )
+LINKS = "% and, for links, \\usepackage{hyperref}"
 ROWS_OF_A_PAGE = 40  # a longer table is broken over pages
 
 
@@ -69,13 +70,16 @@ def document(title: str, sections: Sequence[kinds.Section]) -> str:
     blocks: list[kinds.Block] = []
     for section in sections:
         blocks += [kinds.Heading(section.heading, level=2), *section.blocks]
-    return f"% {one_line(title)}\n{PACKAGES}\n\n{latex(blocks)}\n"
+    is_linked = any(isinstance(block, kinds.Table) and block.links for block in blocks)
+    packages = f"{PACKAGES}\n{LINKS}" if is_linked else PACKAGES
+    return f"% {one_line(title)}\n{packages}\n\n{latex(blocks)}\n"
 
 
 def _lines(block: kinds.Plain) -> list[str]:
     match block:
         case kinds.Heading():
-            return [f"\\{HEADINGS[block.level]}{{{_escaped(block.text)}}}"]
+            mark = [f"\\hypertarget{{{block.anchor}}}{{}}"] if block.anchor else []
+            return [f"\\{HEADINGS[block.level]}{{{_escaped(block.text)}}}", *mark]
         case kinds.Paragraph():
             return [_escaped(block.text)]
         case kinds.Fact():
@@ -107,8 +111,11 @@ def _table(table: kinds.Table, label: str = "") -> list[str]:
     caption = f"\\caption{{{_escaped(table.caption)}}}" if table.caption else ""
     caption += f"\\label{{{label}}}" if label else ""
     notes = [f"\\par\\smallskip{{\\footnotesize {_escaped(note)}}}" for note in table.notes]
-    head = ["\\toprule", _row(header), "\\midrule"]
-    body = [*map(_row, rows), "\\bottomrule"]
+    head = ["\\toprule", _row(map(_escaped, header)), "\\midrule"]
+    texts = [list(map(_escaped, row)) for row in rows]
+    for row, anchor in zip(texts, table.links, strict=False):
+        row[-1] = f"\\hyperlink{{{anchor}}}{{{row[-1]}}}"
+    body = [*map(_row, texts), "\\bottomrule"]
     if len(rows) > ROWS_OF_A_PAGE:
         above = [f"{caption} \\\\"] if caption else []
         begin = f"\\begin{{longtable}}{{{sides}}}"
@@ -120,8 +127,8 @@ def _table(table: kinds.Table, label: str = "") -> list[str]:
     return [*lines, "", _escaped(LEGEND)] if table.stars is not None else lines
 
 
-def _row(cells: Sequence[str]) -> str:
-    return " & ".join(map(_escaped, cells)) + r" \\"
+def _row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def _escaped(text: str) -> str:

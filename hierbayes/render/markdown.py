@@ -36,7 +36,8 @@ def document(title: str, sections: Sequence[kinds.Section]) -> str:
 def _lines(block: kinds.Plain) -> list[str]:
     match block:
         case kinds.Heading():
-            return [f"{'#' * block.level} {_escaped(block.text)}"]
+            mark = [f'<a id="{block.anchor}"></a>', ""] if block.anchor else []
+            return [*mark, f"{'#' * block.level} {_escaped(block.text)}"]
         case kinds.Paragraph():
             return [_escaped(block.text)]
         case kinds.Fact():
@@ -62,13 +63,16 @@ def _table(table: kinds.Table) -> list[str]:
     lines = [f"**{_escaped(table.caption)}**", ""] if table.caption else []
     header, *rows = table.lines
     sides = [":--" if j < table.n_left else "--:" for j in range(len(header))]
-    lines += [_row(header), f"|{'|'.join(sides)}|", *map(_row, rows)]
+    body = [list(map(_escaped, row)) for row in rows]
+    for row, anchor in zip(body, table.links, strict=False):
+        row[-1] = f"[{row[-1]}](#{anchor})"
+    lines += [_row(map(_escaped, header)), f"|{'|'.join(sides)}|", *map(_row, body)]
     said = [*([LEGEND] if table.stars is not None else []), *table.notes]
     return [*lines, *(line for one in said for line in ("", _escaped(one)))]
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _fenced(block: kinds.Preformatted) -> list[str]:

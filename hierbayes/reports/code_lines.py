@@ -19,10 +19,10 @@ from hierbayes.priors.distributions import Prior
 from hierbayes.priors.lkj import LKJ
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.specification.used_data import ARRAY_ARGUMENTS
 
 WIDTH = 88  # a call that is longer is broken after each argument
 TUNE = 1000  # the default of Model.sample
-ARRAYS = ("weights", "offset", "known_sd")  # arguments that may be arrays
 
 
 def fit_code(fit: Fit) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def written(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in arguments.items():
         if value is None or (name == "family" and value == "gaussian"):
             continue
-        as_name = name in ARRAYS and not isinstance(value, str)
+        as_name = name in ARRAY_ARGUMENTS and not isinstance(value, str)
         as_name |= name == "random_seed" and not isinstance(value, (int, np.integer))
         given.append((name, name if as_name else literal(value)))
     return given
@@ -126,7 +126,7 @@ def array_lines(arguments: Mapping[str, Any], n_rows: int) -> tuple[str, ...]:
     """Return a line for each array among the arguments of a model, saying what it held."""
     return tuple(
         f"{name} = ...  # the {n_rows} numbers of this report"
-        for name in ARRAYS
+        for name in ARRAY_ARGUMENTS
         if arguments.get(name) is not None and not isinstance(arguments[name], str)
     )
 
@@ -181,7 +181,7 @@ def _fitted(name: str, fit: Fit) -> str:
 
 def _is_bundled(fit: Fit, name: str) -> bool:
     """Whether the bundled data set gives the design of the fit: its rows and columns are as is."""
-    given = {key: getattr(fit.spec.arguments, key) for key in (*ARRAYS, "contrasts")}
+    given = {key: getattr(fit.spec.arguments, key) for key in (*ARRAY_ARGUMENTS, "contrasts")}
     family = fit.response_family
     try:
         again = build_design(

@@ -89,7 +89,7 @@ def comparison_report(
     result = comparison_sentence(found, labels=labels, part="results")
     methods = comparison_sentence(found, labels=labels, part="methods")
     words = [*result.blocks, Heading("Methods"), *methods.blocks]
-    picture = _drawn(
+    picture = drawn_picture(
         lambda: draw_comparison(found)[0],
         "Densities and intervals of every parameter by each estimator.",
     )
@@ -150,7 +150,7 @@ def _is_dark(figure: "Figure | SubFigure") -> bool:
     return sum(to_rgb(figure.get_facecolor())) < 1.5
 
 
-def _drawn(draw: Callable[[], Any], alt: str) -> Picture:
+def drawn_picture(draw: Callable[[], Any], alt: str) -> Picture:
     """Return a picture that is drawn when a page asks for it; none where the fit has no such."""
 
     def png() -> bytes:
@@ -186,10 +186,19 @@ def _effects(fit: Fit) -> list[Section]:
         return []
     alt = "Expected response along the predictors of the fixed part, with 95 % intervals."
     words = "What the model expects of a typical group, with 95 % intervals."
-    return [Section("Effects", [Paragraph(words), _drawn(lambda: effects(fit)[0], alt)], "effects")]
+    return [
+        Section(
+            "Effects", [Paragraph(words), drawn_picture(lambda: effects(fit)[0], alt)], "effects"
+        )
+    ]
 
 
 def _levels(*fits: Fit) -> list[Section]:
+    blocks = level_blocks(*fits)
+    return [Section("Levels", blocks, "levels")] if blocks else []
+
+
+def level_blocks(*fits: Fit) -> list[Block]:
     """Return pictures of the levels of every grouping factor: shrinkage, and effects sorted."""
     blocks: list[Block] = []
     for factor in fits[0].design.factors[:MOST_FACTORS]:
@@ -204,7 +213,7 @@ def _levels(*fits: Fit) -> list[Section]:
             )
             continue
         blocks += _pictures_of(fits, name, n)
-    return [Section("Levels", blocks, "levels")] if blocks else []
+    return blocks
 
 
 def _pictures_of(fits: Sequence[Fit], name: str, n: int) -> list[Block]:
@@ -213,11 +222,11 @@ def _pictures_of(fits: Sequence[Fit], name: str, n: int) -> list[Block]:
             "Effects with 95 % intervals, sorted; then how far each level's own estimate is pulled "
             "to the population's."
         ),
-        _drawn(
+        drawn_picture(
             lambda: caterpillar(*fits, group=name)[0],
             f"Random effects of {n} levels of {name}, sorted, with 95 % intervals.",
         ),
-        _drawn(
+        drawn_picture(
             lambda: shrinkage_slopegraph(fits[0], group=name)[0],
             f"Shrinkage of {n} levels of {name}: a line from each level's own estimate to the "
             "estimate of the model.",
@@ -230,7 +239,9 @@ def _checks(fit: Fit) -> list[Section]:
     if fit.nobs <= ROWS_CHECKED:
         alt = "Checks of the model: simulated responses, residuals and random effects."
         words = "Is the model one that makes data such as these?"
-        return [Section("Checks", [Paragraph(words), _drawn(lambda: _panel(fit), alt)], "checks")]
+        return [
+            Section("Checks", [Paragraph(words), drawn_picture(lambda: _panel(fit), alt)], "checks")
+        ]
     if not isinstance(fit, LikelihoodFit) or fit.response_family.expectation is None:
         return []
     alt = "Residuals against fitted values, and against normal quantiles."
@@ -238,7 +249,9 @@ def _checks(fit: Fit) -> list[Section]:
         "Left a level cloud, right points along the line: then nothing speaks against the "
         "residual part of the model."
     )
-    return [Section("Checks", [Paragraph(words), _drawn(lambda: _residuals(fit), alt)], "checks")]
+    return [
+        Section("Checks", [Paragraph(words), drawn_picture(lambda: _residuals(fit), alt)], "checks")
+    ]
 
 
 def _panel(fit: Fit) -> Any:

@@ -52,7 +52,7 @@ def reanalysis_report(
         *_picture(found),
         kinds.Section("Every parameter", [named], "table"),
         kinds.Section("Model", [*shown, *explain_blocks(explain_text(fits[0].design))], "model"),
-        again(_code(found)),
+        again(reanalysis_code(found)),
     ]
     data = f" ({found.data_name})" if found.data_name else ""
     return Document(f"Bayesian reanalysis of {found.term}{data}", tuple(sections))
@@ -67,7 +67,7 @@ def _with_priors(found: Reanalysis, caption: str = "") -> kinds.Table:
     return kinds.Table([*_columns(found), prior], _names(found), caption)
 
 
-def _code(found: Reanalysis) -> tuple[str, ...]:
+def reanalysis_code(found: Reanalysis) -> tuple[str, ...]:
     """Return the lines that make the reanalysis again, with everything it was given."""
     fit, options = found.fits["REML"], dict(found.arguments)
     options.pop("data_name", None)

@@ -9,7 +9,7 @@ Source: Vehtari, Gelman, Simpson, Carpenter & Buerkner (2021), Bayesian Analysis
 """
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import betaincinv, ndtr, ndtri
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.options import IntervalKind, check_option
@@ -129,6 +129,92 @@ def _effective_size(draws: FloatArray) -> FloatArray:
     tau = -1 + 2 * np.where(used, monotone, 0).sum(axis=1) + last
     S = C * D
     return np.asarray(S / np.maximum(tau, 1 / np.log10(S)))
+
+
+@record
+class DrawnSummary:
+    """Summaries of P quantities with their Monte-Carlo standard errors, each of shape (P,).
+
+    Attributes
+    ----------
+    mean, sd : over the draws
+    low, high : ends of the equal-tailed interval
+    mean_mcse, sd_mcse, low_mcse, high_mcse : their errors; NaN of a constant or too few draws
+    """
+
+    mean: FloatArray
+    sd: FloatArray
+    low: FloatArray
+    high: FloatArray
+    mean_mcse: FloatArray
+    sd_mcse: FloatArray
+    low_mcse: FloatArray
+    high_mcse: FloatArray
+
+
+def drawn_summary(draws: FloatArray, level: float) -> DrawnSummary:
+    """Mean, sd and equal-tailed interval of draws (C, D, P), and the errors of these four."""
+    C, D, P = draws.shape
+    flat = draws.reshape(C * D, P)
+    ends = credible_interval(flat, level, "eti")
+    mean, sd = flat.mean(axis=0), flat.std(axis=0, ddof=1)
+    tail = (1 - level) / 2
+    squares = (draws - mean) ** 2
+    spread = squares.reshape(C * D, P)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sd_mcse = mean_errors(squares) / (2 * np.sqrt(spread.mean(axis=0)))
+    return DrawnSummary(
+        mean=mean,
+        sd=sd,
+        low=ends.low,
+        high=ends.high,
+        mean_mcse=mean_errors(draws),
+        sd_mcse=sd_mcse,
+        low_mcse=quantile_errors(draws, tail),
+        high_mcse=quantile_errors(draws, 1 - tail),
+    )
+
+
+def mean_errors(draws: FloatArray) -> FloatArray:
+    """Monte-Carlo standard errors of the means of draws (C, D, P), shape (P,).
+
+    Of truth values these are the errors of probabilities.
+    """
+    sd = draws.reshape(-1, draws.shape[2]).std(axis=0, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(sd / np.sqrt(_effective_sizes(draws)))
+
+
+def quantile_errors(draws: FloatArray, probability: float) -> FloatArray:
+    """Monte-Carlo standard errors of a quantile of draws (C, D, P), shape (P,).
+
+    Half the distance between the draws that bound the quantile with the probability of one
+    standard error either side, by the effective size of the indicators of lying below it.
+    """
+    C, D, P = draws.shape
+    ordered = np.sort(draws.reshape(C * D, P).T, axis=1)
+    at = _at(ordered, (C * D - 1) * probability)
+    n = _effective_sizes((draws <= at).astype(np.float64))
+    found = np.full(P, np.nan)
+    known = np.isfinite(n)
+    a, b = n[known] * probability + 1, n[known] * (1 - probability) + 1
+    places = [
+        np.clip(rounded(C * D * betaincinv(a, b, ndtr(side)) - 1), 0, C * D - 1).astype(np.intp)
+        for side, rounded in ((-1.0, np.floor), (1.0, np.ceil))
+    ]
+    rows = np.flatnonzero(known)
+    found[rows] = (ordered[rows, places[1]] - ordered[rows, places[0]]) / 2
+    return found
+
+
+def _effective_sizes(draws: FloatArray) -> FloatArray:
+    """Effective sizes of the means of draws (C, D, P), (P,); NaN of constants and few draws."""
+    _, D, P = draws.shape
+    found = np.full(P, np.nan)
+    moving = np.ptp(draws, axis=(0, 1)) > 0
+    if D >= MIN_DRAWS and moving.any():
+        found[moving] = _effective_size(_split(np.moveaxis(draws[:, :, moving], 2, 0)))
+    return found
 
 
 @record(kw_only=False)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from hierbayes.calls import checked_methods
-from hierbayes.errors import UnknownNameError
-from hierbayes.options import check_flag
+from hierbayes.errors import OptionError, UnknownNameError
+from hierbayes.options import Guideline, check_flag
 from hierbayes.results import verbs
 from hierbayes.wording import did_you_mean
 
@@ -52,6 +52,9 @@ class Reportable:
         sections: Sequence[str] | None = None,
         labels: Mapping[str, str] | None = None,
         equation: bool = False,
+        guideline: Guideline | None = None,
+        statements: Mapping[str, str] | None = None,
+        rope: Mapping[str, tuple[float, float]] | None = None,
     ) -> "Path":
         """Write a report to a file; its ending says how.
 
@@ -71,6 +74,16 @@ class Reportable:
             What parameters, levels and columns are called.
         equation : bool
             Whether the details show the model as an equation in LaTeX.
+        guideline : {"BARG", "WAMBS", "JARS-Bayes"}, optional
+            Report a posterior or reanalysis by a guideline instead: a checklist leads from each
+            of its items to where it stands, filled from the fit or left to the author. All
+            sections are there.
+        statements : mapping, optional
+            With a guideline: what only the author can say, by slot, for example
+            ``{"goals": "..."}``; a slot that is not filled says what belongs there.
+        rope : mapping, optional
+            With a guideline: the region of practical equivalence of parameters, as
+            ``{"Days": (-1, 1)}``; the probabilities of lying below, within and above are counted.
 
         Returns
         -------
@@ -87,11 +100,29 @@ class Reportable:
         --------
         >>> import tempfile, pathlib, hierbayes as hb
         >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-        >>> fit.report(pathlib.Path(tempfile.mkdtemp()) / "dyestuff.html").name
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> fit.report(folder / "dyestuff.html").name
         'dyestuff.html'
+        >>> post = fit.model.sample(random_seed=1)
+        >>> post.report(folder / "barg.md", guideline="BARG", rope={"sigma": (0, 50)}).name
+        'barg.md'
         """
         check_flag("equation", equation, "True (show the model in LaTeX) or False")
-        document = verbs.ask(self, "report", labels=labels, equation=equation)
+        chosen = guideline or getattr(self, "guideline", None)
+        if chosen is None and (statements is not None or rope is not None):
+            raise OptionError(
+                'statements= and rope= are of a report by a guideline; give guideline="BARG", '
+                '"WAMBS" or "JARS-Bayes" as well.'
+            )
+        if chosen is not None and sections is not None:
+            raise OptionError(
+                "sections= leaves out what the checklist of a guideline leads to; give one of the "
+                "two."
+            )
+        if chosen is None:
+            document = verbs.ask(self, "report", labels=labels, equation=equation)
+        else:
+            document = verbs.ask(self, "by_guideline", chosen, statements=statements, rope=rope)
         options = {"title": title, "sections": sections, "labels": labels}
         written: Path = verbs.ask(document, "write", path, **options)
         return written

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from hierbayes.arrays import record
+from hierbayes.options import Guideline
 from hierbayes.results.exporting import Exportable
 from hierbayes.results.fit import Fit
 from hierbayes.results.printing import Reportable
@@ -21,10 +22,10 @@ class Reanalysis(Exportable, Reportable):
     ----------
     term : the coefficient
     table : index "REML" and the names of the priors; columns ``prior median sd low high
-        prob_positive prob_beyond bayes_factor shift``: of REML its estimate, standard error,
-        confidence interval and one-sided p value in their place; ``bayes_factor`` for the
-        coefficient against none, NaN where it has none; ``shift`` of the median from REML, in
-        standard errors
+        prob_positive prob_beyond bayes_factor shift bayes_factor_mcse``: of REML its estimate,
+        standard error, confidence interval and one-sided p value in their place;
+        ``bayes_factor`` for the coefficient against none, NaN where it has none; ``shift`` of the
+        median from REML, in standard errors; Monte-Carlo standard error of the Bayes factor
     threshold : the effect ``prob_beyond`` asks for, in units of the coefficient
     level : of the intervals
     fits : name -> fit, REML first
@@ -32,6 +33,7 @@ class Reanalysis(Exportable, Reportable):
     notes : what to know of it
     formula_text, data_name : the model and its data
     arguments : what was given to ``reanalyse`` besides formula and data and is not its default
+    guideline : by which ``report`` reports, or None
     """
 
     term: str
@@ -44,6 +46,7 @@ class Reanalysis(Exportable, Reportable):
     formula_text: str
     data_name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    guideline: Guideline | None = None
 
     @property
     def beyond(self) -> str:

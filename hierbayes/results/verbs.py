@@ -137,6 +137,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "sentence": "reports.sentences:comparison_sentence",
         "picture": "plots.compare:compare",
     },
+    "Reportable": {"by_guideline": "reports.guideline_report:guideline_report"},
     "Document": {"write": "render.document:write_document"},
 }
 _registered: dict[tuple[type, str], Function] = {}

@@ -19,17 +19,15 @@ from hierbayes.families.psychometric import (
     read_curve,
 )
 from hierbayes.files import Draft, checked_path, shown
-from hierbayes.formula.expressions import names_in
-from hierbayes.formula.parser import columns_in, parse_expression
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.results.finding import Finding
 from hierbayes.saving.archive import Archive, Damaged, write_archive
 from hierbayes.saving.stored_index import read_index, stored_index
 from hierbayes.specification.build import specify
 from hierbayes.specification.specification import Arguments, Specification
+from hierbayes.specification.used_data import ARRAY_ARGUMENTS, used_columns
 
 FORMAT = 1
-ARRAY_ARGUMENTS = ("weights", "offset", "known_sd")
 NUMBERS = "iuf"  # kinds of type
 # Of the response, relative to its largest value: another processor's log(y) differs by 1e-16.
 RESPONSE_MARGIN = 1e-12
@@ -40,7 +38,7 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
     from hierbayes.priors.prior_records import prior_records
 
     check_unstructured(spec.design, "Saving")
-    columns = [_stored_column(spec, name, arrays) for name in _used_columns(spec)]
+    columns = [_stored_column(spec, name, arrays) for name in used_columns(spec)]
     arguments: dict[str, Any] = {
         "contrasts": spec.arguments.contrasts,
         "priors": prior_records(spec.arguments.priors),
@@ -188,19 +186,6 @@ def _read_finding(stored: dict[str, Any]) -> Finding:
     }
     code, sentence, advice = (checked(stored[n], str) for n in ("code", "sentence", "advice"))
     return Finding(code, sentence, advice, numbers)
-
-
-def _used_columns(spec: Specification) -> list[str]:
-    """Columns of formula and arguments, in the order of the data."""
-    names = dict.fromkeys(columns_in(spec.formula))
-    for argument in ARRAY_ARGUMENTS:
-        given = getattr(spec.arguments, argument)
-        if isinstance(given, str):
-            known = given in spec.table.names
-            names.update(dict.fromkeys([given] if known else names_in(parse_expression(given))))
-    place = {name: i for i, name in enumerate(spec.table.names)}
-    # Of two-level names the first level alone names a column too, though it isn't in the list.
-    return sorted(names, key=lambda name: place.get(name, len(place)))
 
 
 def _stored_column(spec: Specification, name: str, arrays: dict[str, Any]) -> dict[str, Any]:

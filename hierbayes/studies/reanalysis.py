@@ -26,7 +26,7 @@ from hierbayes.comparison.bayes_factor import bayes_factor
 from hierbayes.errors import HierBayesError, OptionError
 from hierbayes.model.model import Model
 from hierbayes.naming.addresses import coefficient_addresses
-from hierbayes.options import random_generator, shown
+from hierbayes.options import Guideline, check_option, random_generator, shown
 from hierbayes.priors.distributions import Normal, Prior
 from hierbayes.render.numbers import format_factor, format_percent
 from hierbayes.results.fit import Fit
@@ -51,6 +51,7 @@ def reanalyse(
     expected: float | None = None,
     threshold: float = 0.0,
     level: float = LEVEL,
+    guideline: Guideline | None = None,
     random_seed: Any = None,
     **model_options: Any,
 ) -> Reanalysis:
@@ -69,6 +70,8 @@ def reanalyse(
     threshold : effect whose probability of being exceeded is reported, in the direction of the
         estimate: of a negative one, the probability of lying below minus the threshold
     level : of the intervals
+    guideline : {"BARG", "WAMBS", "JARS-Bayes"}, optional
+        By which ``.report`` reports: every item of it filled from the fits or left to the author.
     random_seed : int, Generator or SeedSequence
 
     Returns
@@ -95,11 +98,14 @@ def reanalyse(
         "expected": expected,
         "threshold": threshold or None,
         "level": None if level == LEVEL else level,
+        "guideline": guideline,
         **model_options,
         "random_seed": random_seed,
     }
     rng = random_generator(random_seed)
     check_level(level)
+    if guideline is not None:
+        check_option("guideline", guideline, Guideline)
     _check_numbers(expected=expected, threshold=threshold)
     model = Model(formula, data, **model_options)
     reml = model.fit("reml")
@@ -130,7 +136,7 @@ def reanalyse(
         again = Model(formula, data, **(model_options | {"priors": prior}))
         post = again.sample(random_seed=rng)
         draws = post.draws.beta[:, :, at].ravel()
-        factor, why = _bayes_factor(again, post, reml.coef_names[at], rng)
+        factor, mcse, why = _bayes_factor(again, post, reml.coef_names[at], rng)
         if why:
             notes.append(f"{name}: {why}")
         tails = [(1 - level) / 2, (1 + level) / 2]
@@ -148,11 +154,12 @@ def reanalyse(
             float(beyond.mean()),
             factor,
             (float(np.median(draws)) - estimate) / error,
+            mcse,
         )
         fits[str(name)] = post
     columns = ["prior", "median", "sd", "low", "high", "prob_positive", "prob_beyond"]
     table = pd.DataFrame.from_dict(
-        rows, orient="index", columns=[*columns, "bayes_factor", "shift"]
+        rows, orient="index", columns=[*columns, "bayes_factor", "shift", "bayes_factor_mcse"]
     )
     return Reanalysis(
         term=chosen,
@@ -164,6 +171,7 @@ def reanalyse(
         notes=tuple(notes),
         formula_text=reml.formula_text,
         data_name=reml.data_name,
+        guideline=guideline,
         arguments={name: value for name, value in given.items() if value is not None},
     )
 
@@ -209,28 +217,29 @@ def _of_reml(fit: LikelihoodFit, at: int, level: float) -> tuple[Any, ...]:
     estimate, error, df = (float(row[name]) for name in ("estimate", "std_error", "df"))
     positive = float(stdtr(df, estimate / error))
     low, high = float(row["conf_low"]), float(row["conf_high"])
-    return ("none", estimate, error, low, high, positive, np.nan, np.nan, 0.0)
+    return ("none", estimate, error, low, high, positive, np.nan, np.nan, 0.0, np.nan)
 
 
 def _bayes_factor(
     model: Model, post: PosteriorFit, term: str, rng: np.random.Generator
-) -> tuple[float, str]:
-    """Bayes factor for a coefficient against none, or NaN with the reason."""
+) -> tuple[float, float, str]:
+    """Bayes factor for a coefficient against none and its error, or NaN with the reason."""
     labels = [own.label for own in model.spec.formula.fixed.terms]
     larger = [
         own.label
         for own in model.spec.formula.fixed.terms
         if own.label != term and term in own.labels
     ]
+    why = f"no Bayes factor, {term} is no term that can be taken out on its own."
     if term != "(Intercept)" and (term not in labels or larger):
-        return np.nan, f"no Bayes factor, {term} is no term that can be taken out on its own."
+        return np.nan, np.nan, why
     change = ". ~ . - 1" if term == "(Intercept)" else f". ~ . - {term}"
     try:
         found = bayes_factor(post, sample(with_formula(model.spec, change), random_seed=rng))
     except HierBayesError as error:
-        return np.nan, f"no Bayes factor ({error})"
+        return np.nan, np.nan, f"no Bayes factor ({error})"
     told = [str(own) for own in found.findings if own.code == "data_centred_prior"]
-    return float(found.bf), " ".join(told)
+    return float(found.bf), float(found.bf * found.log_bf_mcse), " ".join(told)
 
 
 def _paragraph(

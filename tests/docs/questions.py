@@ -47,6 +47,7 @@ QUESTIONS = {
     "figure width journal column": "howto/journal-picture",
     "effect size Cohen's d": "howto/effect-sizes",
     "write up results paragraph": "howto/write-up",
+    "report by a guideline BARG WAMBS": "howto/report-by-guideline",
     "regression table several models": "howto/table-for-a-paper",
     "psychometric threshold": "howto/thresholds",
     "hb.bayes_factor": "reference/bayes_factor",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hierbayes.results.chains import chain_statistics, credible_interval
+from hierbayes.results.chains import chain_statistics, credible_interval, drawn_summary
 
 RTOL = 1e-10  # same formulas, other order of operations
 
@@ -79,3 +79,26 @@ def test_the_shortest_interval_of_a_skewed_sample_starts_at_its_mode():
     assert (hdi.low < 0.01 * x.std(axis=0)).all()
     np.testing.assert_allclose(hdi.high, -np.log(0.1) * np.array([1, 100]), rtol=0.05)
     assert (hdi.high - hdi.low < eti.high - eti.low).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_monte_carlo_errors_are_those_of_arviz(kind):
+    from arviz_stats.base import array_stats
+
+    x = chains(kind)
+    found = drawn_summary(x[:, :, None], 0.9)
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    mean, sd = (array_stats.mcse(x, method=own, **axes) for own in ("mean", "sd"))
+    assert found.mean_mcse[0] == pytest.approx(mean, rel=RTOL)
+    correction = np.sqrt(x.size / (x.size - 1))  # of the variance of the squares
+    assert found.sd_mcse[0] == pytest.approx(sd * correction, rel=RTOL)
+    for own, prob in ((found.low_mcse, 0.05), (found.high_mcse, 0.95)):
+        expected = array_stats.mcse(x, method="quantile", prob=prob, **axes)
+        assert own[0] == pytest.approx(expected, rel=RTOL)
+    assert found.low[0] == pytest.approx(np.quantile(x, 0.05), rel=RTOL)
+
+
+def test_a_constant_has_no_monte_carlo_error():
+    found = drawn_summary(np.ones((2, 50, 1)), 0.95)
+    assert found.mean[0] == found.high[0] == 1 and np.isnan(found.mean_mcse[0])
+    assert np.isnan(found.low_mcse[0])

@@ -1,0 +1,158 @@
+"""Entries of a report by guideline on data, model and priors."""
+
+from typing import Any
+
+import numpy as np
+
+from hierbayes.checks.predictive_check import STATISTICS, PredictiveDraws, prior_draws_of_responses
+from hierbayes.design.values import Factor, Logical
+from hierbayes.errors import HierBayesError
+from hierbayes.formula.expressions import Expression, names_in
+from hierbayes.plots.predictive import prior_predictive
+from hierbayes.priors.parameter_names import Parameter
+from hierbayes.render.blocks import Block, Mathematics, Paragraph, Table
+from hierbayes.render.numbers import format_plain
+from hierbayes.reports.explain import explain_blocks, explain_text
+from hierbayes.reports.fit_report import drawn_picture
+from hierbayes.reports.prior_table import prior_blocks
+from hierbayes.reports.study import ERRORS, SEED, Entry, Study, drawn_table, not_done, probabilities
+from hierbayes.results.prior_table import PriorTable
+from hierbayes.specification.specification import Specification
+from hierbayes.specification.used_data import ARRAY_ARGUMENTS, used_columns
+from hierbayes.wording import counted, listed
+
+CHECKED = ("mean", "sd", "min", "max")  # statistics of responses
+SIMULATED = 400  # data sets
+MOST_LEVELS = 6  # named in a cell
+DEFAULTS = (
+    'Priors of the source "default" are those this library gives every model. They are weakly '
+    "informative and scaled by the data: wide beside the spread of the response and, for a slope, "
+    "beside that spread divided by the spread of the predictor. They say nothing about the subject."
+)
+
+
+def variables(study: Study) -> Entry:
+    """List the columns the model uses: what each is in it, and what it holds."""
+    spec = study.post.spec
+    roles = _roles(spec)
+    names = used_columns(spec)
+    holds = [_holds(spec.table.column(name)) for name in names]
+    table = Table(
+        [("in the model", [roles[name] for name in names]), ("holds", holds)], names, labels=2
+    )
+    rows = spec.table.n_rows
+    used = f"{counted(study.post.nobs, 'row')} of {rows} are used."
+    return Entry([table, Paragraph(used)])
+
+
+def _roles(spec: Specification) -> dict[str, str]:
+    """Say of each column what it is in the model; a column may be several things."""
+    formula = spec.formula
+    roles: dict[str, dict[str, None]] = {}
+
+    def add(role: str, *expressions: Expression) -> None:
+        for expression in expressions:
+            for name in names_in(expression):
+                roles.setdefault(name, {})[role] = None
+
+    add("response", formula.response)
+    for term in formula.fixed.terms:
+        add("predictor", *term.variables)
+    add("offset", *formula.fixed.offsets)
+    for bar in formula.bars:
+        for term in bar.linear.terms:
+            add("effect that varies", *term.variables)
+        add("grouping factor", *bar.grouping)
+    for name in used_columns(spec):
+        for argument in ARRAY_ARGUMENTS:
+            given = getattr(spec.arguments, argument)
+            if isinstance(given, str) and (name not in roles or given == name):
+                roles.setdefault(name, {})[argument] = None
+    return {name: listed(list(found)) for name, found in roles.items()}
+
+
+def _holds(column: Any) -> str:
+    """Say what a column holds."""
+    if isinstance(column, Factor):
+        labels = [str(level) for level in column.levels]
+        shown = labels if len(labels) <= MOST_LEVELS else [*labels[: MOST_LEVELS - 1], "..."]
+        return f"{counted(len(labels), 'level')}: {', '.join(shown)}"
+    values = column.values if isinstance(column, Logical) else np.asarray(column, dtype=float)
+    known = values[np.isfinite(values)]
+    if isinstance(column, Logical):
+        return f"true in {int(known.sum())} of {known.size} rows"
+    low, middle, high = (format_plain(float(f(known))) for f in (np.min, np.mean, np.max))
+    return f"numbers from {low} to {high}, mean {middle}"
+
+
+def hierarchy(study: Study) -> Entry:
+    """Say in words what the formula became."""
+    post = study.post
+    return Entry(explain_blocks(explain_text(post.design, family=post.response_family)))
+
+
+def formal(study: Study) -> Entry:
+    """Show likelihood and priors as mathematics."""
+    return Entry([Mathematics(str(study.post.model.latex()))])
+
+
+def parameters(study: Study) -> Entry:
+    """Say what each parameter is."""
+    own = study.post.priors.parameters
+    scale = "" if study.post.link == "identity" else ", on the scale of the link,"
+    meanings = [_meaning(one, scale) for one in own]
+    return Entry([Table([("meaning", meanings)], [one.name for one in own], labels=1)])
+
+
+def _meaning(parameter: Parameter, scale: str) -> str:
+    if parameter.name == "(Intercept)":
+        return f"expected response{scale} where all predictors are zero"
+    return {
+        "beta": f"change of the expected response{scale} per unit of the column",
+        "sd": "standard deviation of an effect between the levels of the grouping factor",
+        "cor": "correlations between the effects of one level",
+        "sigma": "standard deviation of the residuals",
+        "family": "thresholds between the categories"
+        if parameter.is_thresholds
+        else "further parameter of the response family",
+    }[parameter.kind]
+
+
+def priors(study: Study) -> Entry:
+    """List the priors with what they think likely."""
+    table = PriorTable(study.post.model.priors)
+    blocks: list[Block] = [*prior_blocks(table)]
+    if (table["source"] == "default").any():
+        blocks.append(Paragraph(DEFAULTS))
+    return Entry(blocks)
+
+
+def prior_check(study: Study) -> Entry:
+    """Compare statistics of the response with those of data drawn from the priors."""
+    post = study.post
+    try:
+        found = prior_draws_of_responses(post, SIMULATED, random_seed=SEED)
+    except HierBayesError as error:
+        return not_done(f"Not possible: {error}")
+    picture = drawn_picture(
+        lambda: prior_predictive(post, random_seed=SEED)[0],
+        "Densities of data sets that the priors simulate, with the data for scale.",
+    )
+    return Entry([*checked_statistics(found, study.level), picture])
+
+
+def checked_statistics(found: PredictiveDraws, level: float) -> list[Block]:
+    """Show statistics of the observed response among those of simulated ones."""
+    rows = [row for row in found.simulated if np.isfinite(row).all()]
+    with np.errstate(over="ignore", invalid="ignore"):
+        simulated = np.array([[STATISTICS[name](row) for name in CHECKED] for row in rows])
+    observed = np.array([STATISTICS[name](found.observed) for name in CHECKED])
+    table = drawn_table(
+        CHECKED,
+        simulated[None],
+        level,
+        caption=f"Statistics of {found.response}, observed and simulated",
+        before=[("observed", [format_plain(float(value)) for value in observed])],
+        after=probabilities("P(simulated > observed)", (simulated > observed)[None]),
+    )
+    return [Paragraph(found.words), table, Paragraph(ERRORS, soft=True)]
