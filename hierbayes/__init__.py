@@ -9,7 +9,7 @@ A fit is asked for what was estimated (``fit.summary()``, ``fixef()``, ``ranef()
 
     tests and intervals     confint profile bootstrap anova drop1 ranova pb_test exact_rlrt
     means and effects       emmeans predictions comparisons slopes
-    models                  compare loo bayes_factor r2 icc shrinkage
+    models                  compare loo bayes_factor sensitivity r2 icc shrinkage
     checks                  check influence likelihood_surface simulate
     pictures                hb.plot.effects, hb.plot.caterpillar, hb.plot.check ...
     data                    load_dataset list_datasets
@@ -80,6 +80,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.pooling.shrinkage import shrinkage as shrinkage
     from hierbayes.pooling.shrinkage_path import shrinkage_path as shrinkage_path
     from hierbayes.prediction.simulate_formula import simulate as simulate
+    from hierbayes.prior_sensitivity.sensitivity import sensitivity as sensitivity
     from hierbayes.priors.distributions import Beta as Beta
     from hierbayes.priors.distributions import Cauchy as Cauchy
     from hierbayes.priors.distributions import Exponential as Exponential
@@ -162,6 +163,7 @@ _LAZY = {
     "ranova": "hierbayes.comparison.ranova",
     "reanalyse": "hierbayes.studies.reanalysis",
     "register_family": "hierbayes.families.named",
+    "sensitivity": "hierbayes.prior_sensitivity.sensitivity",
     "simulate": "hierbayes.prediction.simulate_formula",
     "shrinkage": "hierbayes.pooling.shrinkage",
     "shrinkage_path": "hierbayes.pooling.shrinkage_path",
@@ -243,6 +245,7 @@ __all__ = [
     "ranova",
     "reanalyse",
     "register_family",
+    "sensitivity",
     "shrinkage",
     "shrinkage_path",
     "simulate",

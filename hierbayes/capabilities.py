@@ -713,6 +713,15 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="sensitivity-width",
+        feature="Sensitivity to a prior without a width (Flat, Beta)",
+        kinds=POSTERIOR,
+        sentence=(
+            "The prior of {parameter}, {prior}, has no width that could change. Give a family that "
+            "has one, for example prior=hb.Normal(0, 10) or, of an sd, prior=hb.HalfNormal(10)."
+        ),
+    ),
+    Limit(
         key="loo-groups-of-family",
         feature="Leaving out groups in other families than with one grouping factor, `loo(by=)`",
         kinds=("other families",),

@@ -318,6 +318,7 @@ _NAMES = (
     Name(("BIC",), "lme4", "fit.bic", "fit.log_marginal_likelihood"),
     Name(("REMLcrit",), "lme4", "fit.criterion", "hb.loo(fit)"),
     Name(("waic", "WAIC", "psis"), "brms, ArviZ", "fit.aic", "hb.loo(fit)"),
+    Name(("psense", "powerscale_sensitivity"), "ArviZ, priorsense", "hb.sensitivity(fit)"),
     Name(("scale",), "statsmodels", "fit.sigma ** 2"),
     Name(("rsquared", "bayes_R2", "r_squared", "R2"), "statsmodels, brms", "hb.r2(fit)"),
     Name(("t_test",), "statsmodels", "fit.contrast(...)"),

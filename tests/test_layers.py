@@ -35,6 +35,7 @@ LAYERS = (
     "prediction",
     "marginal_means pooling psychometrics",
     "marginal_effects",
+    "prior_sensitivity",
     "comparison",
     "checks",
     "plots",

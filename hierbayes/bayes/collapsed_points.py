@@ -13,9 +13,9 @@ import numpy as np
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.collapsed_density import Collapsed, Target, collapsed, slope
 from hierbayes.bayes.effect_draws import draw_effects
-from hierbayes.gaussian.marginal import Kernel, Reduced, times
-from hierbayes.gaussian.patterns import patterns_of
-from hierbayes.linalg.stacked import solve_upper_stack
+from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, times
+from hierbayes.gaussian.patterns import integrate, patterns_of
+from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
 
 BATCH_NUMBERS = 2_000_000  # numbers an evaluation of one batch may hold in its largest array
 LARGE = 200_000  # numbers an evaluation of one phi holds, above which it is dear
@@ -142,6 +142,43 @@ class PointsOf:
         away = solve_upper_stack(root, z)[..., 0]
         sampled = self.target.sampled
         return np.asarray(mean + (away if sampled is None else away @ sampled.free.T))
+
+
+def coefficients_given(
+    target: Target, roots: Sequence[FloatArray], sigma: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return p(beta | phi, y) at draws of phi, under Normal and flat priors of beta.
+
+    Parameters
+    ----------
+    target : Target
+    roots : per factor, array (S, q, q), R with R R' = Var(b), on the user's scale
+    sigma : array, shape (S,)
+
+    Returns
+    -------
+    mean (S, p) and lower Cholesky factor (S, p, p) of the precision, in the basis of the products
+    """
+    kernel, patterns = target.kernel, patterns_of(target.kernel)
+    S, p = sigma.size, target.shift.size
+    mean, factor = np.empty((S, p)), np.empty((S, p, p))
+    numbers = numbers_of(kernel) if patterns is None else patterns.sums.size
+    step = max(1, BATCH_NUMBERS // numbers)
+    for start in range(0, S, step):
+        at = slice(start, min(start + step, S))
+        Lambdas = [
+            np.ascontiguousarray(basis @ root[at]) / sigma[at, None, None]
+            for basis, root in zip(target.to_basis, roots, strict=True)
+        ]
+        if patterns is None:
+            gram = reduce(kernel, Lambdas, n_batch=sigma[at].size).gram_xy
+        else:
+            gram = integrate(kernel, patterns, Lambdas[0]).gram_xy
+        G = gram / (sigma[at] ** 2)[:, None, None]
+        factor[at] = cholesky_stack(G[:, :-1, :-1] + target.precision)
+        half = solve_lower_stack(factor[at], (G[:, :-1, -1] + target.shift)[..., None])
+        mean[at] = solve_upper_stack(factor[at], half)[..., 0]
+    return mean, factor
 
 
 def _joined(parts: list[Points]) -> Points:

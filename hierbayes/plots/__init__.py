@@ -24,6 +24,7 @@ from hierbayes.plots.psychometric import psychometric
 from hierbayes.plots.ranef_qq import ranef_qq
 from hierbayes.plots.raw_data import data
 from hierbayes.plots.residual_scatter import residuals
+from hierbayes.plots.sensitivity import sensitivity
 from hierbayes.plots.shrinkage_lines import shrinkage_lines
 from hierbayes.plots.shrinkage_plane import shrinkage_plane
 from hierbayes.plots.shrinkage_reliability import shrinkage_reliability
@@ -55,6 +56,7 @@ __all__ = [
     "qq",
     "ranef_qq",
     "residuals",
+    "sensitivity",
     "shrinkage_lines",
     "shrinkage_plane",
     "shrinkage_reliability",

@@ -13,6 +13,7 @@ import pandas as pd
 import hierbayes.checks.panel as panel
 import hierbayes.intervals.likelihood_surface as surfaces
 import hierbayes.intervals.profile as profiles
+import hierbayes.prior_sensitivity.sensitivity as sensitivities
 from hierbayes.arrays import record
 from hierbayes.errors import OptionError
 from hierbayes.intervals.confint import confint
@@ -23,6 +24,7 @@ from hierbayes.results.likelihood_surface import LikelihoodSurface
 from hierbayes.results.model_check import ModelCheck
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.profile_result import ProfileResult
+from hierbayes.results.sensitivity import PowerScaling, Sensitivity
 from hierbayes.specification.specified import Specified
 from hierbayes.wording import shown
 
@@ -160,6 +162,28 @@ def surface_for(given: object) -> LikelihoodSurface:
         return given
     fit = likelihood_for(given, "likelihood_surface", "hb.likelihood_surface(fit)")
     return watched("evaluating the likelihood", lambda: surfaces.likelihood_surface(fit))
+
+
+def sensitivity_for(
+    given: object, parameter: str | Sequence[str] | None
+) -> Sensitivity | PowerScaling:
+    """Return a sensitivity to priors: what was given, or that of the posterior given."""
+    if isinstance(given, Sensitivity | PowerScaling):
+        if parameter is not None:
+            raise OptionError("parameter= is for a posterior; what was given has its own.")
+        return given
+    if not isinstance(given, PosteriorFit):
+        raise OptionError(
+            "plot.sensitivity takes a posterior or what hb.sensitivity(fit) returns; it got "
+            f"{kind_of(given)}."
+        )
+
+    def made() -> Sensitivity | PowerScaling:
+        if parameter is None:
+            return sensitivities.sensitivity(given)
+        return sensitivities.sensitivity(given, parameter, random_seed=SEED)
+
+    return watched("looking at other priors", made)
 
 
 def watched[Made](stage: str, make: Callable[[], Made]) -> Made:

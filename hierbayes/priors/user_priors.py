@@ -65,7 +65,7 @@ def chosen_priors(
         found = [names[place]] if place in names else []
         found += [classes[key] for key in parameter.classes if key in classes]
         if found:
-            chosen[parameter] = _checked(found[0], user[found[0]], parameter)
+            chosen[parameter] = checked_prior(f"priors[{found[0]!r}]", user[found[0]], parameter)
     return chosen
 
 
@@ -155,9 +155,12 @@ def _short(given: Any) -> str:
     return f"a {type(given).__module__.split('.')[0]} {type(given).__name__}"
 
 
-def _checked(name: str, prior: Prior | LKJ, parameter: Parameter) -> Prior | LKJ:
-    """Return the prior, on the right half for Flat; raise if it can't be the parameter's."""
-    start = f"priors[{name!r}]: {prior}"
+def checked_prior(where: str, prior: Prior | LKJ, parameter: Parameter) -> Prior | LKJ:
+    """Return the prior, on the right half for Flat; raise if it can't be the parameter's.
+
+    ``where`` says where it was given, ``priors['Days']``.
+    """
+    start = f"{where}: {prior}"
     if parameter.kind == "cor":
         if isinstance(prior, LKJ):
             return prior

@@ -48,6 +48,19 @@ def chain_statistics(draws: FloatArray) -> ChainStatistics:
     return ChainStatistics(r_hat=found[0], ess_bulk=found[1], ess_tail=found[2], mcse_mean=found[3])
 
 
+def errors_of_means(draws: FloatArray) -> FloatArray:
+    """Monte-Carlo standard errors of the means of draws (C, D, P) alone, shape (P,).
+
+    A constant has none: 0.
+    """
+    C, D, P = draws.shape
+    part = np.ascontiguousarray(np.moveaxis(draws, 2, 0))
+    flat = part.reshape(P, C * D)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = flat.std(axis=1, ddof=1) / np.sqrt(_effective_size(_split(part)))
+    return np.where(np.ptp(flat, axis=1) == 0, 0.0, errors)
+
+
 def _statistics(draws: FloatArray) -> FloatArray:
     """R-hat, bulk and tail effective sizes, error of the mean of draws (P, C, D); (4, P)."""
     P, C, D = draws.shape

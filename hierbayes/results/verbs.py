@@ -86,6 +86,14 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "Hypothesis": {"blocks": "reports.posterior_summary:hypothesis_blocks"},
     "BayesFactor": {"blocks": "reports.bayes_factor:bayes_factor_blocks"},
     "Loo": {"blocks": "reports.loo:loo_blocks"},
+    "PowerScaling": {
+        "blocks": "reports.sensitivity:power_scaling_blocks",
+        "picture": "plots.sensitivity:sensitivity",
+    },
+    "Sensitivity": {
+        "blocks": "reports.sensitivity:sensitivity_blocks",
+        "picture": "plots.sensitivity:sensitivity",
+    },
     "ElpdComparison": {"blocks": "reports.elpd_comparison:elpd_blocks"},
     "RanovaTable": {"blocks": "reports.ranova:ranova_blocks"},
     "ExactTest": {

@@ -137,6 +137,14 @@ class Specification:
             self.design, self.kept_columns, family=self.family, user=self.arguments.priors
         )
 
+    def with_priors(self, priors: Mapping[str, Any]) -> "Specification":
+        """Return the same specification under other priors, by the names of its parameters."""
+        return replace(
+            self,
+            arguments=replace(self.arguments, priors=priors),
+            kernel_given=self.reml_kernel if self.family.is_linear else None,
+        )
+
     def with_response(self, y: Any) -> "Specification":
         """Return the same specification of another response; see ``LikelihoodFit.refit``."""
         response = checked_response(y, self.design, index=self.table.index)

@@ -1,5 +1,7 @@
 """The models the gallery's pictures are drawn from: one factor, crossed, crossed with slopes."""
 
+from typing import Any
+
 import pandas as pd
 
 from hierbayes.checks.influence import influence
@@ -13,6 +15,7 @@ from hierbayes.intervals.profile import profile
 from hierbayes.marginal_means.emmeans import emmeans
 from hierbayes.model.model import Model
 from hierbayes.model.psychometric import psychometric
+from hierbayes.prior_sensitivity.sensitivity import sensitivity
 from hierbayes.results.psychometric_fits import PsychometricFit
 from hierbayes.studies.gallery_page import (
     CAKE,
@@ -32,6 +35,8 @@ kinds = {"Wald": hb.confint(reml), "profile": limits, "posterior": hb.confint(po
 surface = hb.likelihood_surface(reml)
 checked = hb.check(reml, random_seed=1)
 levels = hb.influence(reml)"""
+WIDTHS = '\nwidths = hb.sensitivity(post, "Days", random_seed=1)'
+POWERS = "\npowers = hb.sensitivity(post)"
 SLEEP_MODEL = """\
 sleep = hb.load_dataset("sleepstudy")
 model = hb.Model("Reaction ~ Days + (Days | Subject)", sleep)
@@ -81,14 +86,21 @@ def fit_gallery() -> tuple[GallerySource, ...]:
         GallerySource(
             name=SLEEP,
             heading="one grouping factor with correlated slopes",
-            setup=SLEEP_MODEL + FITS,
-            values={"sleep": sleep, **fits_of(Model("Reaction ~ Days + (Days | Subject)", sleep))},
+            setup=SLEEP_MODEL + FITS + WIDTHS,
+            values={
+                "sleep": sleep,
+                **(slopes := fits_of(Model("Reaction ~ Days + (Days | Subject)", sleep))),
+                "widths": sensitivity(slopes["post"], "Days", random_seed=1),
+            },
         ),
         GallerySource(
             name=PENICILLIN,
             heading="two crossed grouping factors",
-            setup=PENICILLIN_MODEL + FITS,
-            values=fits_of(Model("diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin)),
+            setup=PENICILLIN_MODEL + FITS + POWERS,
+            values={
+                **(crossed := fits_of(_crossed(penicillin))),
+                "powers": sensitivity(crossed["post"]),
+            },
         ),
         GallerySource(
             name=LECTURERS,
@@ -119,6 +131,10 @@ def fit_gallery() -> tuple[GallerySource, ...]:
             values={"fit": _psychometric_fit()},
         ),
     )
+
+
+def _crossed(penicillin: pd.DataFrame) -> Model:
+    return Model("diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin)
 
 
 def _simulated(model: Model) -> dict[str, object]:
@@ -155,7 +171,7 @@ def _psychometric_fit() -> PsychometricFit:
     return found
 
 
-def fits_of(model: Model) -> dict[str, object]:
+def fits_of(model: Model) -> dict[str, Any]:
     """Return what the pictures of a model take, by its name in their code."""
     reml, ml, post = model.fit(), model.fit("ml"), model.sample(random_seed=1)
     limits = confint(reml, method="profile")

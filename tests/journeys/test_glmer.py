@@ -44,6 +44,7 @@ REFUSES = {
     "bayes_factor": "takes two posteriors",
     "emtrends": "is a factor of the model",
     "loo": "needs a posterior",
+    "sensitivity": "needs a posterior",
     "slopes": "hb.comparisons\\(fit, .period.\\) compares them",
 }
 DRAWN = ("boundary", "caterpillar", "check", "compare", "data", "effects", "influence",

@@ -74,6 +74,8 @@ RESULTS = {
     "hypothesis": lambda: posterior().hypothesis("(Intercept) > 1500"),
     "bayes_factor": lambda: hb.bayes_factor(posterior(), posterior(), names=("a", "b")),
     "loo": lambda: hb.loo(posterior()),
+    "sensitivity": lambda: hb.sensitivity(posterior(), "sigma", widths=[20, 80]),
+    "power_scaling": lambda: hb.sensitivity(posterior()),
     "elpd": lambda: hb.compare(posterior(), mean_only()),
     "ranova": lambda: hb.ranova(dyestuff().fit()),
     "exact": lambda: hb.exact_rlrt(dyestuff().fit(), nsim=200, random_seed=1),

@@ -1,0 +1,1 @@
+"""How far answers hang on priors and likelihood, by reweighting a posterior already drawn."""
