@@ -10,6 +10,7 @@ A fit is asked for what was estimated (``fit.summary()``, ``fixef()``, ``ranef()
     tests and intervals     confint profile bootstrap anova drop1 ranova pb_test exact_rlrt
     means and effects       emmeans predictions comparisons slopes
     models                  compare loo bayes_factor sensitivity r2 icc shrinkage
+    models                  compare loo kfold bayes_factor r2 icc shrinkage
     checks                  check influence likelihood_surface simulate
     pictures                hb.plot.effects, hb.plot.caterpillar, hb.plot.check ...
     data                    load_dataset list_datasets
@@ -54,6 +55,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.comparison.drop1 import drop1 as drop1
     from hierbayes.comparison.exact_rlrt import exact_lrt as exact_lrt
     from hierbayes.comparison.exact_rlrt import exact_rlrt as exact_rlrt
+    from hierbayes.comparison.kfold import kfold as kfold
     from hierbayes.comparison.loo import loo as loo
     from hierbayes.comparison.pb_test import pb_test as pb_test
     from hierbayes.comparison.ranova import ranova as ranova
@@ -150,6 +152,7 @@ _LAZY = {
     "icc": "hierbayes.checks.r2",
     "influence": "hierbayes.checks.influence",
     "joint_tests": "hierbayes.marginal_means.joint_tests",
+    "kfold": "hierbayes.comparison.kfold",
     "likelihood_surface": "hierbayes.intervals.likelihood_surface",
     "lmer": "hierbayes.model.model",
     "load": "hierbayes.saving.loading",
@@ -230,6 +233,7 @@ __all__ = [
     "icc",
     "influence",
     "joint_tests",
+    "kfold",
     "likelihood_surface",
     "list_datasets",
     "lmer",

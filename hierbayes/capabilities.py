@@ -737,7 +737,8 @@ _ROWS = (
         kinds=("other families",),
         sentence=(
             "Leaving out all rows of each {by} at once is for Gaussian models, and this one has "
-            "family={family!r}: here by is its grouping factor, or left out for single rows."
+            "family={family!r}: here by is its grouping factor, or left out for single rows. "
+            "hb.kfold(fit, by=) refits without them."
         ),
     ),
     Limit(

@@ -11,7 +11,7 @@ import numpy as np
 
 from hierbayes.calls import checked_call
 from hierbayes.comparison.comparison_table import comparison_table
-from hierbayes.comparison.elpd import compare_elpd
+from hierbayes.comparison.elpd import compare_elpd, compare_results
 from hierbayes.comparison.same_data import aligned
 from hierbayes.errors import DataError, OptionError
 from hierbayes.options import IntervalKind, check_option
@@ -21,6 +21,8 @@ from hierbayes.results.comparison import (
     ComparedFit,
     Comparison,
     ElpdComparison,
+    KFold,
+    Loo,
     likelihood_fits,
     posterior_fits,
 )
@@ -38,19 +40,20 @@ METHODS = {"reml": "REML", "ml": "ML"}
 
 @checked_call("hb.compare")
 def compare(
-    *fits: Fit,
+    *fits: Fit | Loo | KFold,
     level: float = 0.95,
     kind: IntervalKind = "eti",
     names: Sequence[str] | None = None,
-    by: str | None = None,
+    by: Any = None,
 ) -> Comparison | ElpdComparison:
     """Compare fits of one model by REML, ML and as posteriors, parameter by parameter.
 
-    Posteriors of different formulas on the same data are compared by leave-one-out prediction.
+    Posteriors of different formulas on the same data are compared by leave-one-out prediction, and
+    so are results of ``hb.loo`` or of ``hb.kfold``.
 
     Parameters
     ----------
-    *fits : LikelihoodFit, PosteriorFit
+    *fits : LikelihoodFit, PosteriorFit, or all Loo, or all KFold
         Two or more, of the same rows and response.
     level : float
         Level of all intervals: Wald confidence intervals of REML and ML, credible intervals of
@@ -58,8 +61,8 @@ def compare(
     kind : {"eti", "hdi"}
         Equal-tailed or shortest credible intervals.
     names : names of the fits for the text; "REML", "ML", "posterior" unless said
-    by : a grouping factor
-        For posteriors of different formulas: leave whole levels out; see ``hb.loo``.
+    by : a grouping factor, a column or labels of the rows
+        For posteriors of different formulas: leave whole groups out; see ``hb.loo``.
 
     Returns
     -------
@@ -83,17 +86,18 @@ def compare(
     """
     check_level(level)
     check_option("kind", kind, IntervalKind)
-    _check_fits(fits)
-    fits = aligned(fits, purpose=PURPOSE)
-    labels = _checked_names(names, len(fits))
-    if len({fit.formula_text for fit in fits}) > 1 or by is not None:
-        if not _are_posteriors(fits):
-            raise DataError(_formulas_differ(fits, by))
-        return compare_elpd(fits, names=labels, by=by)
-    _check_same_model(fits)
-    named = _named(fits, labels)
+    if fits and all(isinstance(given, (Loo, KFold)) for given in fits):
+        return _of_results(fits, names, by)
+    given = aligned(_checked_fits(fits), purpose=PURPOSE)
+    labels = _checked_names(names, len(given))
+    if len({fit.formula_text for fit in given}) > 1 or by is not None:
+        if not _are_posteriors(given):
+            raise DataError(_formulas_differ(given, by))
+        return compare_elpd(given, names=labels, by=by)
+    _check_same_model(given)
+    named = _named(given, labels)
     table = comparison_table(named, level=level, kind=kind)
-    first = fits[0]
+    first = given[0]
     return Comparison(
         table=table,
         fits=tuple(named),
@@ -110,7 +114,15 @@ def compare(
     )
 
 
-def _check_fits(given: tuple[object, ...]) -> None:
+def _of_results(results: tuple[Any, ...], names: Any, by: Any) -> ElpdComparison:
+    if len(results) < 2:
+        raise OptionError("compare needs two or more results; it got 1.")
+    if by is not None:
+        raise OptionError("by= was said to hb.loo or hb.kfold; leave it out here.")
+    return compare_results(results, names=_checked_names(names, len(results)))
+
+
+def _checked_fits(given: tuple[Any, ...]) -> tuple[Fit, ...]:
     for fit in given:
         if isinstance(fit, (list, tuple)):
             raise OptionError(
@@ -124,6 +136,7 @@ def _check_fits(given: tuple[object, ...]) -> None:
             )
     if len(given) < 2:
         raise OptionError(f"compare needs two or more fits; it got {len(given)}.")
+    return given
 
 
 def _checked_names(names: Any, count: int) -> tuple[str, ...] | None:
@@ -142,7 +155,7 @@ def _are_posteriors(fits: tuple[Fit, ...]) -> TypeGuard[tuple[PosteriorFit, ...]
     return all(isinstance(fit, PosteriorFit) for fit in fits)
 
 
-def _formulas_differ(fits: tuple[Fit, ...], by: str | None) -> str:
+def _formulas_differ(fits: tuple[Fit, ...], by: Any) -> str:
     formulas = list(dict.fromkeys(fit.formula_text for fit in fits))
     if len(formulas) == 1:
         return (

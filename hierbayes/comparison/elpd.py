@@ -8,14 +8,14 @@ Matamoros & Vehtari (2025), Bayesian Analysis (how far to trust the standard err
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from hierbayes.bayes.pareto_smoothing import TRUSTED_K
-from hierbayes.comparison.loo import loo
+from hierbayes.comparison.loo import loo, standard_error
 from hierbayes.errors import DataError
-from hierbayes.results.comparison import ElpdComparison, Loo
+from hierbayes.results.comparison import ElpdComparison, KFold, Loo
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
 
@@ -25,13 +25,26 @@ FEW = 100  # terms below which the standard error of a difference tends to be to
 
 
 def compare_elpd(
-    fits: Sequence[PosteriorFit], *, names: tuple[str, ...] | None, by: str | None
+    fits: Sequence[PosteriorFit], *, names: tuple[str, ...] | None, by: Any
 ) -> ElpdComparison:
     """Compare posteriors of the same data by leave-one-out prediction; see ``hb.compare``."""
-    labels = names or tuple(f"m.{i + 1}" for i in range(len(fits)))
     results = [loo(fit, by=by) for fit in fits]
+    return compare_results(results, names=names)
+
+
+def compare_results(
+    results: Sequence[Loo | KFold], *, names: tuple[str, ...] | None
+) -> ElpdComparison:
+    """Compare results of ``hb.loo`` or ``hb.kfold``, of models of the same rows.
+
+    Raises
+    ------
+    DataError
+        If what was left out differs.
+    """
+    labels = names or tuple(f"m.{i + 1}" for i in range(len(results)))
     _check_terms(results)
-    order = sorted(range(len(fits)), key=lambda i: -results[i].elpd)
+    order = sorted(range(len(results)), key=lambda i: -results[i].elpd)
     best = results[order[0]].pointwise["elpd"].to_numpy()
     records = []
     for i in order:
@@ -41,32 +54,55 @@ def compare_elpd(
             {
                 "elpd": found.elpd,
                 "se": found.se,
-                "p_loo": found.p_loo,
+                "p_loo": found.p_loo if isinstance(found, Loo) else float("nan"),
                 "elpd_diff": float(gaps.sum()),
-                "se_diff": float(np.sqrt(gaps.size * gaps.var(ddof=1))),
-                "high_k": int((found.pointwise["pareto_k"] > TRUSTED_K).sum()),
+                "se_diff": standard_error(gaps),
+                "high_k": _untrusted(found),
             }
         )
     table = pd.DataFrame(records, index=pd.Index([labels[i] for i in order], name="model"))
+    first = results[0]
     return ElpdComparison(
         table=table,
-        formulas={label: fit.formula_text for label, fit in zip(labels, fits, strict=True)},
-        what=results[0].what,
+        formulas={label: own.formula_text for label, own in zip(labels, results, strict=True)},
+        what=first.what,
         verdict=verdict(table, n_terms=best.size),
-        data_name=fits[0].data_name,
-        n_obs=fits[0].nobs,
+        data_name=first.data_name,
+        n_obs=int(first.pointwise["n_rows"].sum()),
         findings=_named(labels, results),
     )
 
 
-def _check_terms(results: Sequence[Loo]) -> None:
+def _untrusted(found: Loo | KFold) -> int:
+    if isinstance(found, KFold):
+        return 0
+    bad = (found.pointwise["pareto_k"] > TRUSTED_K) & ~found.pointwise["refitted"]
+    return int(bad.sum())
+
+
+def _check_terms(results: Sequence[Loo | KFold]) -> None:
     first = results[0]
     for found in results[1:]:
+        if type(found) is not type(first):
+            raise DataError(
+                "Leave-one-out and k-fold leave out different rows; compare results of one kind."
+            )
+        if found.by != first.by:
+            a, b = (own.by or "row" for own in (first, found))
+            raise DataError(f"What is left out differs: each {a} here, each {b} there.")
         same = len(found.pointwise) == len(first.pointwise)
         labelled = found.by is not None  # rows of one order may have other labels
         if not same or (labelled and not found.pointwise.index.equals(first.pointwise.index)):
             raise DataError(
-                f"The models have different levels of {first.by}, so what is left out differs."
+                f"The models have different {'rows' if first.by is None else 'levels of '}"
+                f"{first.by or ''}, so what is left out differs."
+            )
+        if (
+            isinstance(found, KFold)
+            and not (found.pointwise["fold"].to_numpy() == first.pointwise["fold"].to_numpy()).all()
+        ):
+            raise DataError(
+                "The folds differ; give hb.kfold the same k, stratify and random_seed each time."
             )
 
 
@@ -86,7 +122,7 @@ def verdict(table: pd.DataFrame, *, n_terms: int) -> str:
     return text
 
 
-def _named(labels: Sequence[str], results: Sequence[Loo]) -> tuple[Finding, ...]:
+def _named(labels: Sequence[str], results: Sequence[Loo | KFold]) -> tuple[Finding, ...]:
     return tuple(
         Finding(finding.code, f"{label}: {finding.sentence}", finding.advice, finding.numbers)
         for label, found in zip(labels, results, strict=True)

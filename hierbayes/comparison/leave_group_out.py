@@ -107,8 +107,13 @@ def _by_products(problem: LeftOut) -> FloatArray:
 
 def block_log_density(problem: LeftOut, j: int) -> FloatArray:
     """Log p(y_j | y_-j, phi) of one block for every draw, shape (S,)."""
-    none = np.zeros(problem.codes.size, dtype=np.bool_)
-    return _log_densities(problem, none) - _log_densities(problem, problem.codes == j)
+    return joint_log_density(problem, j, problem.codes == j)
+
+
+def joint_log_density(problem: LeftOut, j: int, rows: BoolArray) -> FloatArray:
+    """Log p of some ``rows`` (n,) of block j given the other blocks and phi, shape (S,)."""
+    out = problem.codes == j
+    return _log_densities(problem, out & ~rows) - _log_densities(problem, out)
 
 
 def _log_densities(problem: LeftOut, out: BoolArray) -> FloatArray:

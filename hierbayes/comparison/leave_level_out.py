@@ -34,8 +34,7 @@ def level_log_densities(fit: PosteriorFit) -> FloatArray:
     """
     design, family = fit.design, fit.response_family
     columns = len(design.factors[0].columns)
-    is_smooth = family.log_density is not None and family.is_smooth
-    if len(design.factors) > 1 or columns not in LADDERS or not is_smooth:
+    if not levels_apply(fit):
         raise not_supported(
             "loo-groups-of-family", factor=design.factors[0].name, family=fit.family
         )
@@ -50,6 +49,13 @@ def level_log_densities(fit: PosteriorFit) -> FloatArray:
             n_points = fewer
             break
     return _log_levels(rows, at, n_points)
+
+
+def levels_apply(fit: PosteriorFit) -> bool:
+    """Whether the effects of a model are integrated out by quadrature: see above."""
+    factors, family = fit.design.factors, fit.response_family
+    is_smooth = family.log_density is not None and family.is_smooth
+    return len(factors) == 1 and len(factors[0].columns) in LADDERS and is_smooth
 
 
 def _points(model: Conditional, flat: FlatDraws) -> Points:

@@ -251,7 +251,7 @@ def _record(fit: PosteriorFit, found: _Reweighed, blocks: Blocks) -> Loo:
         p_loo=found.mean_density - elpd,
         by=blocks.name,
         pointwise=table,
-        what=f"{_what_is_left_out(fit, blocks)} {_how(fit, found.method, blocks)}",
+        what=f"{what_is_left_out(fit, blocks)} {_how(fit, found.method, blocks)}",
         method=found.method,
         by_draws=None if beside is None else _of_draws(beside, found.mean_density),
         formula_text=fit.formula_text,
@@ -279,22 +279,23 @@ def standard_error(terms: FloatArray) -> float:
     return float(np.sqrt(J * terms.var(ddof=1))) if J > 1 else float("nan")
 
 
-def _what_is_left_out(fit: PosteriorFit, blocks: Blocks) -> str:
+def what_is_left_out(fit: PosteriorFit, blocks: Blocks, *, in_folds: bool = False) -> str:
+    """Say what is left out and what that predicts; ``in_folds`` along with others."""
     factors = fit.design.factors
     if blocks.name is None:
+        text = "Each row is " + ("predicted from the other folds" if in_folds else "left out")
         if not factors:
-            return "Each row is left out in turn."
+            return f"{text}."
         names = listed([factor.name for factor in factors])
-        return (
-            f"Each row is left out in turn, its levels of {names} keep their other rows: "
-            "prediction of new rows of the same groups."
-        )
+        keep = "with other rows of the same levels of"
+        return f"{text}, {keep} {names} there: prediction of new rows of the same groups."
     J, counts = blocks.labels.size, blocks.n_rows
     low, high = int(counts.min()), int(counts.max())
     rows = f"{low} rows" if low == high else f"{low} to {high} rows"
     if high == 1:
         rows = "1 row"
-    text = f"All rows of each {blocks.name} ({rows}) are left out at once"
+    how = "predicted jointly from the other folds" if in_folds else "left out at once"
+    text = f"All rows of each {blocks.name} ({rows}) are {how}"
     own = None if blocks.factor is None else factors[blocks.factor]
     text += f": prediction of a new {blocks.name}"
     shared = [

@@ -6,7 +6,7 @@ import numpy as np
 
 from hierbayes.render.blocks import Blocks, Column, Fact, Findings, Heading, Paragraph, Table
 from hierbayes.reports.coefficients import decimals_of, fixed_cell
-from hierbayes.results.comparison import Loo
+from hierbayes.results.comparison import KFold, Loo
 
 # Vehtari et al. (2024): below the first bound reliable, above the last without any meaning
 K_BOUNDS = (0.7, 1.0)
@@ -26,6 +26,32 @@ def loo_blocks(found: Loo) -> Blocks:
         Paragraph(found.what, gap=False),
         Table(columns, names),
         Paragraph(pareto_line(found) + _beside(found)),
+        Findings([str(finding) for finding in found.findings]),
+    )
+
+
+def kfold_blocks(found: KFold) -> Blocks:
+    """Show a k-fold result."""
+    decimals = decimals_of(found.se)
+    units = {None: "rows", "block": "blocks"}.get(found.by, f"levels of {found.by}")
+    even = f", {found.stratify} spread evenly" if found.stratify else ""
+    data = f"Data: {found.data_name}; " if found.data_name else ""
+    dealt = f"{data}{len(found.pointwise)} {units} in {found.k} folds{even}"
+    draws = f"{found.n_draws} draws of the posterior without each fold"
+    return (
+        Heading(f"{found.k}-fold prediction"),
+        Fact("Formula:", found.formula_text),
+        Fact("", dealt),
+        Fact("", draws),
+        Paragraph(found.what, gap=False),
+        Table(
+            [
+                ("estimate", [f"{found.elpd:.{decimals}f}"]),
+                ("SE", [fixed_cell(found.se, decimals, missing="")]),
+                ("MC error", [f"{found.mcse:.2g}"]),
+            ],
+            ["elpd"],
+        ),
         Findings([str(finding) for finding in found.findings]),
     )
 

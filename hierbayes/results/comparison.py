@@ -154,13 +154,62 @@ class Loo(Exportable):
 
 
 @record(repr=False)
+class KFold(Exportable):
+    """How well the posteriors without a fold predict its rows, or whole groups of them.
+
+    Attributes
+    ----------
+    elpd : expected log predictive density, summed over rows or groups
+    se : its standard error, from the spread over these
+    mcse : Monte-Carlo standard error of ``elpd``
+    k : number of folds
+    by : what stays together (a grouping factor, a column, "block"); None for rows
+    stratify : what was dealt evenly into the folds, or None
+    pointwise : index the label of the row or group; columns ``n_rows fold elpd mcse``, folds
+        counted from 1
+    what : what exactly is predicted, in a sentence or two
+    formula_text, data_name : the model and its data
+    n_draws : number of draws a fold
+    findings : reasons not to trust it
+    """
+
+    elpd: float
+    se: float
+    mcse: float
+    k: int
+    by: str | None
+    stratify: str | None
+    pointwise: pd.DataFrame
+    what: str
+    formula_text: str
+    data_name: str
+    n_draws: int
+    findings: tuple[Finding, ...] = ()
+
+    def to_frame(self) -> ResultTable:
+        """Copy of ``pointwise``, one row for each row or group.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> post = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff")).sample(
+        ...     random_seed=1
+        ... )
+        >>> hb.kfold(post, k=3, by="Batch", random_seed=1).to_frame().columns.tolist()
+        ['n_rows', 'fold', 'elpd', 'mcse']
+        """
+        return result_table(self.pointwise, "kfold")
+
+
+@record(repr=False)
 class ElpdComparison(Exportable):
     """Posteriors of different models by how well they predict what was left out.
 
     Attributes
     ----------
     table : index the names of the models, the best first; columns ``elpd se p_loo elpd_diff
-        se_diff high_k``: differences are from the best model, ``high_k`` counts untrusted terms
+        se_diff high_k``: differences are from the best model, ``high_k`` counts untrusted terms;
+        of k-fold ``p_loo`` is missing and no term untrusted
     formulas : name of each model -> its formula
     what : what exactly is left out, in a sentence or two
     verdict : the differences in words

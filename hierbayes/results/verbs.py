@@ -94,6 +94,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "blocks": "reports.sensitivity:sensitivity_blocks",
         "picture": "plots.sensitivity:sensitivity",
     },
+    "KFold": {"blocks": "reports.loo:kfold_blocks"},
     "ElpdComparison": {"blocks": "reports.elpd_comparison:elpd_blocks"},
     "RanovaTable": {"blocks": "reports.ranova:ranova_blocks"},
     "ExactTest": {

@@ -73,6 +73,7 @@ class Specification:
     data_name : how the data are called in printed results
     response_given : whether the response, or the choice of rows, is not that of the table
     kernel_given : the REML kernel of such a response or such rows
+    priors_given : the priors, where they are not to follow from the data
     """
 
     table: Table
@@ -83,6 +84,7 @@ class Specification:
     data_name: str
     response_given: bool = False
     kernel_given: Kernel | None = None
+    priors_given: "ModelPriors | None" = None
 
     @property
     def formula_text(self) -> str:
@@ -131,6 +133,8 @@ class Specification:
     @cached_property
     def priors(self) -> "ModelPriors":
         """The priors of this model, the defaults and the user's."""
+        if self.priors_given is not None:
+            return self.priors_given
         from hierbayes.priors.model_priors import model_priors
 
         return model_priors(

@@ -43,6 +43,7 @@ REFUSES = {
     "likelihood_surface": "needs two variance parameters",
     "bayes_factor": "takes two posteriors",
     "emtrends": "is a factor of the model",
+    "kfold": "needs a posterior",
     "loo": "needs a posterior",
     "sensitivity": "needs a posterior",
     "slopes": "hb.comparisons\\(fit, .period.\\) compares them",

@@ -76,6 +76,7 @@ RESULTS = {
     "loo": lambda: hb.loo(posterior()),
     "sensitivity": lambda: hb.sensitivity(posterior(), "sigma", widths=[20, 80]),
     "power_scaling": lambda: hb.sensitivity(posterior()),
+    "kfold": lambda: hb.kfold(posterior(), k=2, random_seed=1),
     "elpd": lambda: hb.compare(posterior(), mean_only()),
     "ranova": lambda: hb.ranova(dyestuff().fit()),
     "exact": lambda: hb.exact_rlrt(dyestuff().fit(), nsim=200, random_seed=1),
