@@ -485,9 +485,9 @@ _ROWS = (
     ),
     Limit(
         key="table-picture",
-        feature="`.plot()` of tables that have no picture of their own",
+        feature="`.plot()` of results that have no picture of their own",
         kinds=EVERY,
-        sentence="This table has no picture of its own; {pictures} draws what is in it.",
+        sentence="This result has no picture of its own; {pictures}.",
     ),
     Limit(
         key="graph-without-graphviz",

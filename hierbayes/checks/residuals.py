@@ -27,7 +27,7 @@ def residual_table(fit: Fit, x: str | None = None) -> pd.DataFrame:
     ----------
     fit : LikelihoodFit, or PosteriorFit: posterior means
     x : str, optional
-        A variable of the model; the fitted values when not given.
+        A variable or grouping factor of the model; the fitted values when not given.
 
     Returns
     -------
@@ -47,6 +47,10 @@ def residual_table(fit: Fit, x: str | None = None) -> pd.DataFrame:
     names = [str(name) for name in frame.columns]
     if isinstance(x, str) and x not in names and names.count(f"`{x}`"):
         x = f"`{x}`"  # as it is called in the data
+    for factor in fit.design.factors:
+        if x == factor.name and x not in names:  # a nested one is no column of the data
+            levels = pd.Categorical.from_codes(factor.codes, pd.Index(factor.levels))
+            return pd.DataFrame({"x": levels, "residual": residual})
     if not isinstance(x, str) or x not in names:
         hint = did_you_mean(str(x), names) if isinstance(x, str) else f"; it has {names}."
         raise DataError(f"The model has no variable {shown(x)}{hint}")

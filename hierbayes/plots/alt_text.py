@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
+from hierbayes.plots.labels import unquoted
 from hierbayes.wording import shown
 
 _words: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
@@ -15,7 +16,7 @@ _words: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
 
 def describe(drawn: Any, text: str) -> None:
     """Say in words what matplotlib axes, or a whole figure, show; earlier words are replaced."""
-    _words[drawn] = text
+    _words[drawn] = unquoted(text)
 
 
 @checked_call("plot.alt_text")

@@ -63,7 +63,8 @@ def over_categories(
                 page.note(f"{n} of {len(levels)} levels of {group}.")
         _name_categories(page, axes, found)
         _legend(page, by, looks)
-        up = page.label(y, axis_label(y, found.points["y"], data_name=name))
+        ours = asked.y_words or axis_label(y, found.points["y"], data_name=name)
+        up = page.label(y, ours)
         if len(axes) == 1:
             axes[0].set_xlabel(page.label(x))
             axes[0].set_ylabel(up)

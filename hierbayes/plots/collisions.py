@@ -45,7 +45,7 @@ def lay_out(figure: "Figure | SubFigure") -> None:
 
 
 def mend(figure: "Figure | SubFigure", *, whole: bool, own: "Sequence[Axes]") -> bool:
-    """Break, turn and thin out what collides; return whether lines of words changed.
+    """Break, turn and thin out what collides; return whether anything changed.
 
     Parameters
     ----------
@@ -58,8 +58,7 @@ def mend(figure: "Figure | SubFigure", *, whole: bool, own: "Sequence[Axes]") ->
         changed |= _break_around(figure)
     if changed:
         lay_out(figure)
-    thin_out(own)
-    return changed
+    return thin_out(own) or changed
 
 
 def thin_out(own: "Sequence[Axes]") -> bool:
@@ -71,16 +70,6 @@ def thin_out(own: "Sequence[Axes]") -> bool:
         if not _thin_out(own):
             return done > 0
     return True
-
-
-def write_below(figure: "Figure | SubFigure", own: "Sequence[Axes]", words: str) -> None:
-    """Write words below the labels of the horizontal axes."""
-    label = figure.get_supxlabel() if len(own) != 1 else own[0].get_xlabel()
-    text = f"{label}\n{words}" if label else words
-    if len(own) != 1:
-        figure.supxlabel(text)
-    else:
-        own[0].set_xlabel(text)
 
 
 def _mm(figure: Any, pixels: float) -> float:

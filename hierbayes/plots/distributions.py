@@ -109,8 +109,8 @@ def null_distribution(
 
     Parameters
     ----------
-    test : what ``hb.pb_test`` or ``hb.ranova(fit, exact=True)`` returns, or the goodness of fit of
-        a psychometric function
+    test : what ``hb.pb_test``, ``hb.exact_lrt`` or ``hb.exact_rlrt`` returns, or the goodness of
+        fit of a psychometric function
 
     Returns
     -------
@@ -171,7 +171,7 @@ def _statistics(test: Any) -> list[Statistic]:
             ("dispersion", test.dispersion, test.simulated_dispersion, test.p_dispersion, None),
         ]
     raise OptionError(
-        "plot.null_distribution draws what hb.pb_test returns, an exact test of hb.ranova, or a "
+        "plot.null_distribution draws what hb.pb_test, hb.exact_lrt or hb.exact_rlrt returns, or a "
         f"goodness of fit; it got {shown(test)}."
     )
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.errors import OptionError
+from hierbayes.formula.parser import parse_formula
 from hierbayes.marginal_means.effect_grid import EffectGrid, EffectVariable
 from hierbayes.marginal_means.effect_means import EffectMeans
 from hierbayes.options import check_flag
@@ -36,11 +37,15 @@ from hierbayes.plots.mean_panels import (
 )
 from hierbayes.plots.palette import Look, look
 from hierbayes.plots.picture import picture
+from hierbayes.plots.response_names import counted_name
 from hierbayes.plots.sheet import Options, Sheet, sheet
 from hierbayes.prediction.reference_grid import level_label
 from hierbayes.results.effect_table import EffectTable
 from hierbayes.results.emmeans_table import EmmeansTable, MarginalTests
+from hierbayes.results.hypothesis import Hypothesis
 from hierbayes.results.marginal_quantities import EXPONENTIAL
+from hierbayes.results.threshold_table import ThresholdTable
+from hierbayes.results.variance_explained import R2, Icc
 from hierbayes.wording import did_you_mean, shown
 
 if TYPE_CHECKING:
@@ -54,7 +59,7 @@ LINK = re.compile(r"on the scale of the (\w+) link")
 
 @picture
 def estimates(
-    table: EmmeansTable | MarginalTests | EffectTable | pd.DataFrame,
+    table: EmmeansTable | MarginalTests | EffectTable | Hypothesis | R2 | Icc | pd.DataFrame,
     x: str | None = None,
     by: str | Sequence[str] | None = None,
     *,
@@ -70,8 +75,9 @@ def estimates(
 
     Parameters
     ----------
-    table : what ``hb.emmeans``, ``hb.predictions``, ``hb.comparisons`` or ``hb.slopes`` returns, or
-        a frame with columns ``estimate``, ``conf_low`` and ``conf_high`` (``lower``, ``upper``)
+    table : what ``hb.emmeans``, ``hb.predictions``, ``hb.comparisons``, ``hb.slopes``, ``hb.r2``,
+        ``hb.icc`` or ``posterior.hypothesis`` returns, or a frame with columns ``estimate``,
+        ``conf_low`` and ``conf_high`` (``lower``, ``upper``)
     x : a column of the table that lies along the axis
     by : columns whose values are told apart
     contrasts : whether to draw the contrasts of a table of means, where there are any
@@ -114,6 +120,8 @@ def _read(table: Any) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return pd.DataFrame(table.table), table.labels
     if isinstance(table, MarginalTests):
         return _with_both_ends(pd.DataFrame(table.table)), table.labels
+    if isinstance(table, Hypothesis | R2 | Icc):
+        table = table.to_frame()
     if not isinstance(table, pd.DataFrame):
         raise OptionError(
             "plot.estimates takes what hb.emmeans, hb.predictions, hb.comparisons or hb.slopes "
@@ -126,6 +134,8 @@ def _read(table: Any) -> tuple[pd.DataFrame, tuple[str, ...]]:
             "plot.estimates draws a table with columns estimate, conf_low and conf_high (or "
             f"lower, upper); this one has {', '.join(map(str, table.columns[:12]))}."
         )
+    if not table["estimate"].notna().any():
+        raise OptionError("plot.estimates draws estimates, and this table has none.")
     frame = pd.DataFrame(table).rename(columns=dict(zip(limits, LIMITS[0], strict=True)))
     names = [str(name) for name in frame.columns[: list(frame.columns).index("estimate")]]
     if isinstance(frame.index, pd.MultiIndex):
@@ -361,7 +371,7 @@ def _text(value: Any) -> str:
 
 def _rows_in_words(rows: Rows) -> str:
     found = [
-        f"{name} {estimate:.4g} ({low:.4g} to {high:.4g})"
+        f"{name} {estimate:.4g}" + (f" ({low:.4g} to {high:.4g})" if np.isfinite(low) else "")
         for name, estimate, low, high in zip(
             rows.names[:12], rows.estimate, rows.low, rows.high, strict=False
         )
@@ -374,8 +384,11 @@ def _rows_in_words(rows: Rows) -> str:
 
 
 def _is_posterior(table: Any) -> bool:
-    words = getattr(table, "mean_words", getattr(table, "words", ""))
-    return "credible" in words
+    names = ("mean_words", "words", "interval_words")
+    words = next((getattr(table, name) for name in names if hasattr(table, name)), "")
+    told = getattr(table, "attrs", {})
+    kind = told.get("interval", told.get("method", ""))  # of tidy, of confint
+    return "credible" in words or isinstance(table, Hypothesis) or kind in ("credible", "posterior")
 
 
 def _look(table: Any) -> Look:
@@ -391,6 +404,8 @@ def _is_ratio(table: Any) -> bool:
 
 def _reference(table: Any) -> float | None:
     """Where nothing is: 0 of differences and slopes, 1 of ratios."""
+    if isinstance(table, Hypothesis):
+        return 0.0
     if isinstance(table, EffectTable) and table.kind != "predictions":
         return 1.0 if _is_ratio(table) else 0.0
     if isinstance(table, MarginalTests) and table.title in ("Contrasts", "Effect sizes"):
@@ -404,7 +419,7 @@ def _response(table: Any) -> str:
         return _estimate_label(table)
     if not isinstance(table, EmmeansTable):
         return "estimate"
-    name = table.formula_text.partition("~")[0].strip()
+    name = counted_name(parse_formula(table.formula_text))
     link = LINK.search(table.mean_words)
     return f"marginal mean of {name}" + (f" ({link[1]} scale)" if link else "")
 
@@ -414,11 +429,19 @@ def _estimate_label(table: Any) -> str:
         exp = table.marginals.exp_of_difference if _is_ratio(table) else None
         names = {"Contrasts": "difference", "Effect sizes": "effect size"}
         return exp.replace("_", " ") if exp else names.get(table.title, "estimate")
+    if isinstance(table, Hypothesis):
+        return "left minus right side"
+    if isinstance(table, R2 | Icc):
+        return "R²" if isinstance(table, R2) else "intraclass correlation"
+    if isinstance(table, ThresholdTable):
+        return str(table.attrs.get("words", "estimate"))
     if not isinstance(table, EffectTable):
         return "estimate"
     what = f"{table.title[0].lower()}{table.title[1:]}"
     singular = what[:-1] if what.endswith("s") else what
-    return f"{singular}, {table.formula_text.partition('~')[0].strip()}"
+    formula = parse_formula(table.formula_text)
+    counted = counted_name(formula)
+    return f"{singular}, {'share of ' * (counted != formula.response_label)}{counted}"
 
 
 def _contrast_label(table: EmmeansTable) -> str:
@@ -439,4 +462,8 @@ def _notes(table: Any) -> str:
     if isinstance(table, EffectTable):
         over = f" Over: {table.over}." if table.over else ""
         return f"For: {table.target}.{over} {' '.join([*table.notes, table.words])}"
+    if isinstance(table, Hypothesis):
+        return f"Probability {table.probability:.4g}; {100 * table.level:g} % credible interval."
+    if isinstance(table, R2 | Icc):
+        return table.interval_words
     return ""

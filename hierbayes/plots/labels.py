@@ -14,6 +14,16 @@ from hierbayes.datasets import describe_dataset, list_datasets, load_dataset
 MOST_PANELS = 24  # more than anyone reads in one figure
 LETTER = 0.55  # mean width of a letter of a name, in sizes of the font
 BRACKETS = re.compile(r" \([^()]*\)")
+QUOTED = re.compile(r"`([^`]+)`")
+
+
+def unquoted(name: str) -> str:
+    """Return a name as it is read: without the back-ticks that it has in a formula.
+
+    >>> unquoted("sd_`log freq`|word")
+    'sd_log freq|word'
+    """
+    return QUOTED.sub(r"\1", name)
 
 
 def axis_label(column: str, values: Any, *, data_name: str = "") -> str:
@@ -26,8 +36,7 @@ def axis_label(column: str, values: Any, *, data_name: str = "") -> str:
     data_name : what the data are called; a bundled data set brings its units
     """
     unit = bundled_unit(data_name, column, values)
-    plain = column.strip("`")
-    return f"{plain} ({unit})" if unit else plain
+    return f"{column} ({unit})" if unit else unquoted(column)
 
 
 def bundled_unit(data_name: str, column: str, values: Any) -> str:
@@ -36,7 +45,7 @@ def bundled_unit(data_name: str, column: str, values: Any) -> str:
         return ""
     described = describe_dataset(data_name)
     unit = described["unit"].get(column)
-    if not unit or described.loc[column, "levels"] is not None:
+    if not unit or unit == "dimensionless" or described.loc[column, "levels"] is not None:
         return ""
     known = load_dataset(data_name)[column].to_numpy(dtype=float)
     if not np.isin(np.asarray(values, dtype=float), known).all():

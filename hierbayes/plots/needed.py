@@ -17,6 +17,8 @@ import hierbayes.prior_sensitivity.sensitivity as sensitivities
 from hierbayes.arrays import record
 from hierbayes.errors import OptionError
 from hierbayes.intervals.confint import confint
+from hierbayes.plots.labels import unquoted
+from hierbayes.plots.response_names import observed_words
 from hierbayes.progress import Progress, progress_bar
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -86,13 +88,14 @@ def _kinds(fit: Fit) -> dict[str, pd.DataFrame]:
 
 @record
 class DataDrawn:
-    """Data and the names of the columns to draw."""
+    """Data, the names of the columns to draw, and what y is called where a model says it."""
 
     frame: Any
     x: str
     y: str
     group: str | None
     by: str | None
+    y_words: str | None = None
 
 
 def data_of(
@@ -111,9 +114,13 @@ def data_of(
             )
         return DataDrawn(frame=given, x=x, y=y, group=group, by=by)
     design = given.design
-    frame, fixed = pd.DataFrame(design.model_frame), design.mean.fixed_columns()
+    frame = pd.DataFrame(design.model_frame).rename(columns=unquoted)
+    x, y, group, by = (name if name is None else unquoted(name) for name in (x, y, group, by))
+    fixed = design.mean.fixed_columns()
+    y_words = None
     if y is None:
-        y = design.formula.response_label
+        y_words = observed_words(given)
+        y = unquoted(design.formula.response_label)
         frame = frame.assign(**{y: _response(given)})
     if group is None and design.factors:
         group = design.factors[0].name
@@ -132,7 +139,7 @@ def data_of(
             )
         x, by = factors[0], by or next(iter(factors[1:]), None)
     frame.attrs["name"] = given.data_name
-    return DataDrawn(frame=frame, x=x, y=y, group=group, by=by)
+    return DataDrawn(frame=frame, x=x, y=y, group=group, by=by, y_words=y_words)
 
 
 def _response(model: Specified) -> Any:

@@ -12,6 +12,7 @@ from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import MOST_PANELS, axis_label
 from hierbayes.plots.palette import Look, now
 from hierbayes.plots.picture import picture
+from hierbayes.plots.response_names import counted_name
 from hierbayes.plots.series import MOST, series
 from hierbayes.plots.sheet import Options, Sheet, sheet
 from hierbayes.plots.style import NARROW_LETTERS
@@ -96,7 +97,7 @@ def psychometric(
         for ax, i in zip(axes[1:], order, strict=True):
             _panel(ax, found, others[i], looks, largest=LARGEST_OF_LEVEL)
             ax.set_title(page.label(others[i]), fontsize="small", pad=2.0)
-        _name_axes(page, axes, found, data_name=fit.data_name)
+        _name_axes(page, axes, found, fit)
         _legend(page, found, looks)
         describe(page.figure, _words(found))
     return page.figure, np.asarray(axes)
@@ -205,13 +206,16 @@ def _threshold(
 
 
 def _name_axes(
-    page: Sheet, axes: Sequence["Axes"], found: PsychometricCurves, *, data_name: str
+    page: Sheet,
+    axes: Sequence["Axes"],
+    found: PsychometricCurves,
+    fit: PsychometricFit | PsychometricPosterior,
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ours = axis_label(found.stimulus, found.points["x"], data_name=data_name)
+    ours = axis_label(found.stimulus, found.points["x"], data_name=fit.data_name)
     x = page.label(found.stimulus, ours)
-    response = found.response.removeprefix("cbind(").split(",")[0]
+    response = counted_name(fit.design.formula)
     axes[0].set_ylabel(page.label(response, f"share of {response}"))
     if len(axes) == 1:
         axes[0].set_xlabel(x)

@@ -105,7 +105,8 @@ def data(
         if len(drawn) < len(levels):
             page.note(f"{len(drawn)} of {len(levels)} levels of {group}.")
         page.figure.supxlabel(page.label(x, axis_label(x, points["x"], data_name=name)))
-        page.figure.supylabel(page.label(y, axis_label(y, points["y"], data_name=name)))
+        ours = asked.y_words or axis_label(y, points["y"], data_name=name)
+        page.figure.supylabel(page.label(y, ours))
         describe(page.figure, _words(lines, x=x, y=y, group=group))
     return page.figure, np.asarray(axes)
 

@@ -36,7 +36,7 @@ def residuals(
     ----------
     fit : LikelihoodFit or PosteriorFit
         Of a posterior, residuals are observed responses minus the posterior means of the expected.
-    x : name of a variable of the model; the fitted values when not given
+    x : name of a variable or grouping factor of the model; the fitted values when not given
     jitter : move points sideways at random by at most a fifth of the distance between values, so
         that equal values don't cover each other; where values repeat, unless said
     random_seed : of the jitter

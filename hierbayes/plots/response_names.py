@@ -7,6 +7,7 @@ from hierbayes.design.values import Factor
 from hierbayes.families.observations import category_labels
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Call, Name
+from hierbayes.formula.terms import Formula
 from hierbayes.options import PredictionType
 from hierbayes.plots.labels import bundled_unit
 from hierbayes.specification.specified import Specified
@@ -37,11 +38,17 @@ def observed_words(fit: Specified) -> str:
 
 def success_name(fit: Specified) -> str:
     """Name what a probability is of: a level, what is counted first, or the response."""
-    response, name = fit.design.formula.response, fit.design.formula.response_label
+    levels = _two_levels(fit)
+    name = counted_name(fit.design.formula)
+    return f"{name} = {levels[1]}" if levels else name
+
+
+def counted_name(formula: Formula) -> str:
+    """Name what is counted first in ``cbind(successes, failures)``; else the response."""
+    response = formula.response
     if isinstance(response, Call) and response.function == "cbind":
         return deparse(response.arguments[0])
-    levels = _two_levels(fit)
-    return f"{name} = {levels[1]}" if levels else name
+    return formula.response_label
 
 
 def category_names(fit: Specified, values: FloatArray) -> list[str]:

@@ -17,6 +17,7 @@ import hierbayes.plots.style as style
 from hierbayes.arrays import record
 from hierbayes.errors import OptionError
 from hierbayes.options import ThemeName, WidthName
+from hierbayes.plots.labels import unquoted
 from hierbayes.plots.letters import sentence_in_lines
 from hierbayes.plots.palette import drawn_in, now
 from hierbayes.wording import meant, shown
@@ -226,8 +227,8 @@ class Sheet:
 
     def label(self, name: str, ours: str | None = None) -> str:
         """Return what is written for a name: what was asked for, or ours, or the name."""
-        self._asked.add(name)
-        return self._labels.get(name, name if ours is None else ours)
+        self._asked.add(unquoted(name))
+        return self._labels.get(unquoted(name), unquoted(name if ours is None else ours))
 
     def ordered(self, names: Sequence[Any], sizes: Any = None, *, usual: OrderWord) -> list[int]:
         """Return the places of what is listed, in the order asked for.
@@ -239,7 +240,8 @@ class Sheet:
         usual : the picture's own order
         """
         self._is_ordered = True
-        return _order(list(map(str, names)), sizes, usual if self._order is None else self._order)
+        shown = [unquoted(str(name)) for name in names]
+        return _order(shown, sizes, usual if self._order is None else self._order)
 
     def note(self, words: str) -> None:
         """Say below the picture what it leaves out."""
@@ -286,7 +288,7 @@ class Sheet:
             collisions.lay_out(self.figure)
             changed = collisions.mend(self.figure, whole=whole, own=own)
             if not (self._is_ours and self._fit_height()) and not changed:
-                break
+                return
         collisions.lay_out(self.figure)
         if collisions.thin_out(own):
             collisions.lay_out(self.figure)
@@ -295,7 +297,7 @@ class Sheet:
         return [self._into] if self._is_given_axes else list(self.figure.axes)
 
     def _fit_height(self) -> bool:
-        """Make the figure as tall as its panels want; return whether it changed much."""
+        """Make the figure as tall as its panels want, where that is another height."""
         size = self.figure.get_size_inches() * style.MM_PER_INCH
         missing = max(
             (
@@ -306,8 +308,10 @@ class Sheet:
             default=0.0,
         )  # fmt: skip
         height = min(size[1] + missing, MOST_MM)
+        if abs(height - size[1]) <= CLOSE_MM:
+            return False
         self.figure.set_size_inches(size[0] / style.MM_PER_INCH, height / style.MM_PER_INCH)
-        return bool(abs(height - size[1]) > CLOSE_MM)
+        return True
 
     def _write_around(self) -> None:
         """Write title and notes, once."""
@@ -320,13 +324,30 @@ class Sheet:
             self._title = None
         if self._notes:
             notes, self._notes = " ".join(self._notes), []
-            if self._is_given_axes or self.figure.get_supxlabel():
-                collisions.write_below(self.figure, self._own_axes(), notes)
+            if self._is_given_axes:
+                label = self._into.get_xlabel()
+                self._into.set_xlabel(f"{label}\n{notes}" if label else notes)
+            elif self.figure.get_supxlabel():
+                self._write_under_label(notes)
             else:
                 self.figure.supxlabel(
                     notes, x=style.MARGIN_OF_NOTE, ha="left", fontsize=style.letter_size("small"),
                     color=now().soft,
                 )  # fmt: skip
+
+    def _write_under_label(self, notes: str) -> None:
+        """Write notes under the label of the whole figure, which keeps lines free for them."""
+        from matplotlib.transforms import ScaledTranslation
+
+        figure, points = self.figure, style.letter_size("small")
+        room = (1 - 2 * style.MARGIN_OF_NOTE) * self.width_mm / style.HINTED
+        words = sentence_in_lines(notes, room_mm=room, points=points)
+        figure.supxlabel(figure.get_supxlabel() + "\n" * len(words.splitlines()))
+        margin = ScaledTranslation(0, style.MARGIN, figure.dpi_scale_trans)
+        figure.text(
+            style.MARGIN_OF_NOTE, 0.0, words, fontsize=points, color=now().soft, va="bottom",
+            transform=figure.transSubfigure + margin,
+        )  # fmt: skip
 
     def finish(self) -> None:
         """Check what was asked for and lay the picture out."""
@@ -377,7 +398,7 @@ def _checked_labels(labels: Any) -> dict[str, str]:
             f"labels={shown(labels)} must be a dict of names and what to write for them, such as "
             '{"Days": "days of sleep deprivation"}.'
         )
-    return {str(name): str(words) for name, words in labels.items()}
+    return {unquoted(str(name)): str(words) for name, words in labels.items()}
 
 
 def _checked_title(title: Any) -> str | None:
@@ -414,7 +435,7 @@ def _order(names: list[str], sizes: Any, order: Any) -> list[int]:
             f"order={shown(order)} must be 'size', 'name', 'data' or the names in their order."
         )
     try:
-        wanted = [str(name) for name in order]
+        wanted = [unquoted(str(name)) for name in order]
     except TypeError:
         raise OptionError(
             f"order={shown(order)} must be 'size', 'name', 'data' or the names in their order."

@@ -280,7 +280,7 @@ def _name_ring(
         fontsize=shared.NAME * letter_size(),
         color=now().soft,
         bbox={"boxstyle": "square,pad=0.1", "facecolor": now().paper, "edgecolor": "none"},
-        zorder=2,
+        zorder=6,
     ).set_in_layout(False)
     return np.asarray(best)
 

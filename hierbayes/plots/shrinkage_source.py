@@ -73,8 +73,7 @@ def unit_of(source: Fit | ShrinkageTable) -> str:
     if isinstance(source, ShrinkageTable) or source.design.y.ndim != 1:
         return ""
     design = source.design
-    unit = bundled_unit(source.data_name, design.formula.response_label, design.y)
-    return "" if unit == "dimensionless" else unit
+    return bundled_unit(source.data_name, design.formula.response_label, design.y)
 
 
 def term_label(source: Fit | ShrinkageTable, term: str, page: Sheet) -> str:

@@ -155,13 +155,17 @@ def fitted_legend(
     lines = [sentence_in_lines(w, room_mm=room_mm - key_mm, points=points) for w in words]
     gap_mm = style["columnspacing"] * points * MM_PER_INCH / 72
     widths = [HINTED * width_mm(line, points) + key_mm for line in lines]
-    columns = 1
-    for n in range(len(lines), 0, -1):
-        wide = [float(max(column)) for column in np.array_split(widths, n)]  # as matplotlib does
-        if sum(wide) + gap_mm * (n - 1) <= room_mm:
-            columns = n
-            break
-    legend = owner.legend(list(handles), lines, ncols=columns, **style, **place)
+    n, order, columns = len(lines), list(range(len(lines))), 1
+    for ncols in range(n, 1, -1):
+        by_line = [i for first in range(ncols) for i in range(first, n, ncols)]
+        for tried in (by_line, list(range(n))):  # read line by line where that has room
+            parts = np.array_split(tried, ncols)  # matplotlib fills column after column
+            wide = sum(max(widths[i] for i in part) for part in parts)
+            if columns == 1 and wide + gap_mm * (ncols - 1) <= room_mm:
+                order, columns = tried, ncols
+    legend = owner.legend(
+        [handles[i] for i in order], [lines[i] for i in order], ncols=columns, **style, **place
+    )
     if title is not None:
         from matplotlib.font_manager import FontProperties
 

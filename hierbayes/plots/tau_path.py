@@ -14,7 +14,7 @@ from hierbayes.plots.level_names import spread_positions
 from hierbayes.plots.palette import look, now
 from hierbayes.plots.picture import picture
 from hierbayes.plots.sheet import Options, Sheet, sheet
-from hierbayes.plots.style import letter_size
+from hierbayes.plots.style import MM_PER_INCH, letter_size
 from hierbayes.pooling.shrinkage_path import shrinkage_path
 from hierbayes.results.density import density
 from hierbayes.results.fit import Fit
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 LEAST_MM, MOST_MM, NAME_MM = 78.0, 140.0, 2.9  # heights: of the panel, and of a name
+LEADER_MM = 2.6  # between the end of a line and its name
 MANY = 40  # levels from which none is named
 STRIP = 0.16  # of the height, for the posterior of the sd
 ROOM, NARROW_ROOM = 0.09, 0.17  # between ticks
@@ -182,14 +183,18 @@ def _names(ax: "Axes", ends: "pd.Series[float]", page: Sheet) -> None:
         np.array(order, dtype=np.float64), distance, low=low + distance / 2, high=high
     )
     names = shared.names_beside(page, list(order.index))
+    line = {"arrowstyle": "-", "color": now().soft, "linewidth": 0.4, "shrinkB": 0}
+    wide = ax.get_window_extent().width / ax.figure.dpi * MM_PER_INCH
+    beside = 1.0 + LEADER_MM / wide
+    line["relpos"] = (0.0, 0.5)  # it ends where the name begins, and crosses no other name
     for name, end, place in zip(names, order.tolist(), places, strict=True):
         ax.annotate(
             name,
             xy=(1.0, end),
-            xytext=(1.035, place),
+            xytext=(beside, place),
             va="center",
             fontsize=letter,
-            arrowprops={"arrowstyle": "-", "color": now().soft, "linewidth": 0.4, "shrinkB": 0},
+            arrowprops=line,
             annotation_clip=False,
         )
 

@@ -181,7 +181,7 @@ class Exportable(Writable):
         try:
             return verbs.function_of(type(self), "picture")
         except LookupError:
-            raise no_picture() from None
+            raise no_picture(type(self).__name__) from None
 
     def to_excel(self, path: Any) -> "Path":
         """Write an Excel workbook: numbers in full precision, and a sheet of notes.

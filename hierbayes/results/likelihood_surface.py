@@ -1,8 +1,11 @@
 """The marginal likelihood over two variance parameters of a model."""
 
+from typing import Any
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.results import verbs
 from hierbayes.results.result_table import ResultTable, result_table
 
 
@@ -33,6 +36,17 @@ class LikelihoodSurface:
     def has_reml(self) -> bool:
         """Whether there is a REML criterion."""
         return bool(np.isfinite(self.reml_estimate).all() or np.isfinite(self.reml).any())
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the surface; the options are those of ``hb.plot.likelihood_surface``.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+        >>> figure, axes = hb.likelihood_surface(fit, n=5).plot()
+        """
+        return verbs.ask(self, "picture", **options)
 
     def to_frame(self) -> ResultTable:
         """One row a grid point: columns of the two parameters, ``ml`` and ``reml``."""

@@ -1,7 +1,7 @@
 """Which picture a table of results is drawn by: one registry, by the call that made the table.
 
 ``PICTURES`` names functions of ``plots`` that take the table first; ``INSTEAD`` says which picture
-shows the numbers of a table that has none of its own.
+shows what is in a table, or in a result of another class, that has none of its own.
 """
 
 from hierbayes.capabilities import not_supported
@@ -23,23 +23,48 @@ PICTURES: dict[str, str] = {
     "slopes": "plots.estimates:estimates",
     "tidy": "plots.estimates:estimates",
 }
-# origin of the table -> the call that draws what is in it
+VARIANCES = (
+    'hb.plot.profile(hb.profile(fit, parameters="theta_")) draws sds and correlations of a REML or '
+    "ML fit, hb.plot.prior_posterior(posterior) those of a posterior"
+)
+EFFECTS = "hb.plot.effects(fit) draws the effects of the predictors"
+ROWS = 'hb.plot.ppc(posterior, "intervals") draws the rows beside what is predicted for them'
+# origin of the table, or class of the result -> what draws what is in it
 INSTEAD: dict[str, str] = {
-    "augment": "hb.plot.residuals(fit) or hb.plot.qq(fit)",
-    "coef": "hb.plot.caterpillar(fit) or hb.plot.shrinkage_lines(fit)",
-    "compare": "hb.compare(...).plot()",
-    "diagnostics": "hb.check(fit).plot()",
-    "priors": "hb.plot.prior_posterior(posterior)",
-    "profile": "hb.plot.profile(hb.profile(fit))",
-    "ranef": "hb.plot.caterpillar(fit)",
-    "ranef_sd": "hb.plot.caterpillar(fit)",
-    "varcorr": 'hb.plot.profile(hb.profile(fit, parameters="theta_"))',
+    "augment": "hb.plot.residuals(fit) and hb.plot.qq(fit) draw the residuals",
+    "coef": "hb.plot.caterpillar(fit) and hb.plot.shrinkage_lines(fit) draw the levels",
+    "compare": "hb.compare(...).plot() draws the comparison",
+    "diagnostics": "hb.plot.prior_posterior(posterior) draws the posterior distributions",
+    "priors": "hb.plot.prior_posterior(posterior) draws the priors and what was learnt",
+    "profile": "hb.plot.profile(hb.profile(fit)) draws the profile",
+    "ranef": "hb.plot.caterpillar(fit) draws the effects of the levels",
+    "ranef_sd": "hb.plot.caterpillar(fit) draws the effects of the levels",
+    "varcorr": VARIANCES,
+    "vcov": "hb.plot.intervals(fit) draws the estimates with their intervals",
+    "AnovaTable": "hb.plot.null_distribution(hb.pb_test(small, large)) draws the statistic of two "
+    "models among simulated ones",
+    "BayesFactor": "hb.plot.prior_posterior(posterior) draws what the posterior of each model is",
+    "DeletionTable": EFFECTS,
+    "ElpdComparison": ROWS,
+    "FTable": EFFECTS,
+    "LaplaceError": "hb.plot.profile(hb.profile(fit)) draws how far the data determine the "
+    "parameters",
+    "Loo": ROWS,
+    "PaperTable": "hb.plot.intervals(fit, other) draws the parameters of several fits",
+    "RanovaTable": VARIANCES,
+    "Reanalysis": "its .report() draws it",
+    "VarCorr": VARIANCES,
 }
-ANY = "hb.plot.effects(fit), hb.plot.caterpillar(fit) or hb.check(fit).plot()"
+ANY = "hb.plot.effects(fit), hb.plot.caterpillar(fit) and hb.check(fit).plot() draw a fit"
 
 
 def no_picture(origin: str = "") -> NotSupportedError:
-    """Return the error of a result that has no picture; it says which ones show what is in it."""
+    """Return the error of a result that has no picture; it says what draws what is in it.
+
+    Parameters
+    ----------
+    origin : of a table, or the name of the class of another result
+    """
     return not_supported("table-picture", pictures=INSTEAD.get(origin, ANY))
 
 

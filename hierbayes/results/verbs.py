@@ -83,7 +83,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "AnovaTable": {"blocks": "reports.anova:anova_blocks"},
     "FTable": {"blocks": "reports.f_table:f_table_blocks"},
     "DeletionTable": {"blocks": "reports.f_table:deletion_blocks"},
-    "Hypothesis": {"blocks": "reports.posterior_summary:hypothesis_blocks"},
+    "Hypothesis": {
+        "blocks": "reports.posterior_summary:hypothesis_blocks",
+        "picture": "plots.estimates:estimates",
+    },
     "BayesFactor": {"blocks": "reports.bayes_factor:bayes_factor_blocks"},
     "Loo": {"blocks": "reports.loo:loo_blocks"},
     "PowerScaling": {
@@ -114,8 +117,15 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "blocks": "reports.bootstrap:bootstrap_blocks",
         "picture": "plots.distributions:bootstrap",
     },
-    "R2": {"blocks": "reports.variance_explained:r2_blocks"},
-    "Icc": {"blocks": "reports.variance_explained:icc_blocks"},
+    "R2": {
+        "blocks": "reports.variance_explained:r2_blocks",
+        "picture": "plots.estimates:estimates",
+    },
+    "Icc": {
+        "blocks": "reports.variance_explained:icc_blocks",
+        "picture": "plots.estimates:estimates",
+    },
+    "LikelihoodSurface": {"picture": "plots.likelihood_surface:likelihood_surface"},
     "EffectTable": {
         "blocks": "reports.effects:effect_blocks",
         "picture": "plots.estimates:estimates",

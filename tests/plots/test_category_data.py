@@ -81,7 +81,21 @@ def test_the_predictor_of_trials_is_no_part_of_the_response():
     model = hb.Model("cbind(faster, trials - faster) ~ speed + (1 | subject)", data, "binomial")
     figure, _ = hb.plot.data(model)
     assert figure.get_supxlabel().startswith("speed")
+    assert figure.get_supylabel() == "share of faster"
 
 
 def test_back_ticks_of_a_name_are_not_drawn():
     assert axis_label("`log freq`", [1.0, 2.0]) == "log freq"
+    own = {"Days": "log freq", "Reaction": "reading time", "Subject": "the reader"}
+    data = hb.load_dataset("sleepstudy").rename(columns=own)
+    fit = hb.lmer("`reading time` ~ `log freq` + (`log freq` | `the reader`)", data)
+    figure, axes = hb.plot.data(fit)
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("log freq", "reading time")
+    assert len(axes) == 18
+    assert hb.plot.data(fit, x="log freq", labels={"`log freq`": "log"})[0].get_supxlabel() == "log"
+    assert hb.plot.data(fit, x="`log freq`", labels={"log freq": "l"})[0].get_supxlabel() == "l"
+    _, (ax,) = hb.plot.effects(fit)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("log freq", "reading time")
+    figure, axes = hb.plot.caterpillar(fit, order="name", width=80)
+    assert axes[1].get_xlabel() == "log freq"
+    assert "`" not in hb.plot.alt_text(figure)

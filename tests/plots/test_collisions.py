@@ -1,8 +1,11 @@
 """Every picture of every kind of model, at widths from 60 to 240 mm, in all themes.
 
 What is written lies neither on other words nor over the edge, and none is taller than a page.
+The theme "grey" is "paper" in other colours: at one width it is drawn and every word stands where
+it stands on paper, at the others the words of paper stand for it.
 
-A seeded sample runs with every test run; all of them with ``pytest -m slow``.
+A seeded sample runs with every test run; all of them with ``pytest -m slow``, those of one data set
+with ``-k nested``.
 """
 
 import random
@@ -16,10 +19,12 @@ from matplotlib import pyplot
 
 import hierbayes as hb
 from hierbayes.plots.style import MM_PER_INCH
+from tests.ordinal_data import wine
 from tests.plots.text_boxes import clipped, drawn_texts, overlapping
 
 WIDTHS = (60, 80, 160, 240)
 THEMES = ("paper", "lecture", "grey", "dark")
+GREY_AT = 80  # mm: here "grey" is compared with "paper"
 TALLEST_MM = 200.5
 SAMPLE, SEED = 8, 12
 
@@ -57,6 +62,14 @@ def binary():
     return hb.Model("correct ~ load + (1 | who)", data, "binomial")
 
 
+def observers():
+    """Judgements of speed by 12 subjects with and without vibration, with a lapse rate."""
+    return hb.psychometric(
+        "faster ~ speed * vibration + (speed | subject)", hb.load_dataset("touch_speed"),
+        stimulus="speed", guess="lapse", lapse="estimate", n="trials",
+    )  # fmt: skip
+
+
 MODELS = {
     "sleepstudy": lambda: hb.Model(
         "Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy")
@@ -68,7 +81,31 @@ MODELS = {
     "400 levels": many_levels,
     "singular": lambda: hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff2")),
     "binary": binary,
+    "nested": lambda: hb.Model(
+        "yield ~ nitro * Variety + (1 | Block/Variety)", hb.load_dataset("Oats")
+    ),
+    "ordinal": lambda: hb.Model("rating ~ temp * contact + (1 | judge)", wine(), "cumulative"),
+    "psychometric": observers,
 }
+SMALLER = {  # the model that is tested against
+    "sleepstudy": "Reaction ~ Days + (Days || Subject)",
+    "crossed": "diameter ~ 1 + (1 | sample)",
+    "factor slopes": "rt ~ condition + (1 | participant)",
+    "400 levels": "y ~ x + (1 | school)",
+    "binary": "correct ~ 1 + (1 | who)",
+    "nested": "yield ~ nitro + (1 | Block/Variety)",
+}
+FACTOR = {"factor slopes": "condition", "nested": "Variety", "ordinal": "temp",
+          "psychometric": "vibration"}  # fmt: skip
+FURTHER = {"nested": "nitro", "ordinal": "contact", "psychometric": "speed"}
+MIXED = [name for name in MODELS if name not in ("binary", "ordinal", "psychometric")]
+
+
+def designs():
+    """Power of nine designs, as simulations leave it."""
+    rows = [(n, m, 1 - np.exp(-n * m / 900)) for m in (8, 24, 48) for n in (10, 40, 160)]
+    table = pd.DataFrame(rows, columns=["participants", "items", "power"])
+    return table.assign(lower=table["power"] - 0.05, upper=(table["power"] + 0.05).clip(upper=1))
 
 
 class Source:
@@ -80,7 +117,9 @@ class Source:
     def __getattr__(self, wanted):
         makes = {
             "model": MODELS[self.name],
-            "fit": lambda: self.model.fit("ml" if self.name == "binary" else "reml"),
+            "fit": lambda: self.model.fit("reml" if self.name in MIXED else "ml"),
+            "factor": lambda: FACTOR[self.name],
+            "further": lambda: FURTHER[self.name],
             "ml": lambda: self.model.fit("ml"),
             "post": lambda: self.model.sample(draws=200, tune=300, chains=2, random_seed=1),
             "profile": lambda: hb.profile(self.fit),
@@ -90,6 +129,15 @@ class Source:
             "rows": lambda: hb.influence(self.fit, rows=True),
             "replicates": lambda: hb.bootstrap(self.fit, nsim=20, random_seed=1),
             "wald": lambda: hb.confint(self.fit),
+            "test": lambda: hb.pb_test(
+                self.fit.update(SMALLER[self.name]), self.fit, nsim=20, random_seed=1
+            ),
+            "exact": lambda: hb.exact_rlrt(self.fit, nsim=200, random_seed=1),
+            "means": lambda: hb.emmeans(self.fit, self.factor, contrasts="pairwise"),
+            "comparisons": lambda: hb.comparisons(self.fit, self.factor),
+            "predictions": lambda: hb.predictions(self.fit, by=self.factor),
+            "goodness": lambda: self.fit.goodness_of_fit(nsim=50, random_seed=1),
+            "thresholds": lambda: self.fit.pse(groups="all"),
             "kinds": lambda: {"Wald": self.wald, "posterior": hb.confint(self.post)},
         }
         if wanted not in self.made:
@@ -147,23 +195,57 @@ OF_MORE = {
     "influence of rows": lambda s, **look: PLOT.influence(s.rows, **look),
     "bootstrap": lambda s, **look: PLOT.bootstrap(s.replicates, **look),
 }
-# One term has no plane, no path leads through a generalised fit, and data need a predictor.
+# Pictures of some kinds of models.
+OF_SOME = {
+    "null_distribution": (
+        tuple(SMALLER), lambda s, **look: PLOT.null_distribution(s.test, **look)
+    ),
+    "null_distribution, exact": (
+        ("singular",), lambda s, **look: PLOT.null_distribution(s.exact, **look)
+    ),
+    "means": (tuple(FACTOR), lambda s, **look: PLOT.estimates(s.means, **look)),
+    "comparisons": (tuple(FACTOR), lambda s, **look: PLOT.estimates(s.comparisons, **look)),
+    "predictions": (tuple(FACTOR), lambda s, **look: PLOT.estimates(s.predictions, **look)),
+    "data together": (
+        tuple(FACTOR),
+        lambda s, **look: PLOT.data(s.model, x=s.factor, together=True, **look),
+    ),
+    "effects by": (
+        tuple(FURTHER), lambda s, **look: PLOT.effects(s.fit, s.further, s.factor, **look)
+    ),
+    "power": (("sleepstudy",), lambda s, **look: PLOT.power(designs(), **look)),
+    "psychometric": (("psychometric",), lambda s, **look: PLOT.psychometric(s.fit, **look)),
+    "psychometric of draws": (
+        ("psychometric",), lambda s, **look: PLOT.psychometric(s.post, groups="none", **look)
+    ),
+    "goodness of fit": (
+        ("psychometric",), lambda s, **look: PLOT.null_distribution(s.goodness, **look)
+    ),
+    "thresholds": (
+        ("psychometric",), lambda s, **look: PLOT.estimates(s.thresholds, **look)
+    ),
+}  # fmt: skip
+# One term has no plane nor a surface, data need a predictor, Y|theta of draws is Gaussian.
+ONE_TERM = ("crossed", "singular", "binary", "nested", "ordinal")
 NOT_DRAWN = {
-    *(("shrinkage_plane", name) for name in ("crossed", "singular", "binary")),
-    *(("shrinkage_plane of draws", name) for name in ("crossed", "singular", "binary")),
-    *((path, "binary") for path in ("tau_path", "tau_path of both", "shrinkage_lines of draws")),
+    *(("shrinkage_plane", name) for name in ONE_TERM),
+    *(("shrinkage_plane of draws", name) for name in ONE_TERM),
+    *(("shrinkage_lines of draws", name) for name in ("binary", "ordinal", "psychometric")),
     *(("data", name) for name in ("crossed", "singular")),
+    ("likelihood_surface", "ordinal"),
+    ("influence of rows", "ordinal"),
 }
+DRAW = OF_FITS | OF_MORE | {picture: draw for picture, (_, draw) in OF_SOME.items()}
 ALL = [
     (picture, name)
-    for picture in (*OF_FITS, *OF_MORE)
     for name in MODELS
-    if (picture, name) not in NOT_DRAWN
+    for picture in DRAW
+    if name in OF_SOME.get(picture, (MODELS,))[0] and (picture, name) not in NOT_DRAWN
 ]
 QUICK = [
     (picture, name, width, theme)
     for picture, name in ALL
-    if picture in OF_FITS and name not in ("binary", "400 levels")
+    if picture in OF_FITS and name in tuple(MODELS)[:5] and name != "400 levels"
     for width in WIDTHS
     for theme in THEMES
 ]
@@ -175,39 +257,62 @@ def no_figure_left_open():
     pyplot.close("all")
 
 
-def faults(picture, name, width, theme):
-    """What is wrong with one picture, in words; empty where nothing is."""
+def drawn(picture, name, width, theme):
+    """Draw a picture; return its figure and its words."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # matplotlib's layout gives up with one
         warnings.simplefilter("ignore", hb.HierBayesWarning)
-        figure, _ = (OF_FITS | OF_MORE)[picture](source(name), width=width, theme=theme)
+        figure, _ = DRAW[picture](source(name), width=width, theme=theme)
         texts = drawn_texts(figure)
-    wide, tall = figure.get_size_inches() * MM_PER_INCH
     pyplot.close(figure)
-    at = f"{picture} of {name}, {width} mm, {theme}"
-    found = [f"{at}: {a!r} lies on {b!r}" for a, b in overlapping(texts)]
-    found += [f"{at}: {words!r} is cut off" for words in clipped(texts, figure)]
+    return figure, texts
+
+
+def faults(figure, texts, width):
+    """What is wrong with a picture, in words; empty where nothing is."""
+    wide, tall = figure.get_size_inches() * MM_PER_INCH
+    found = [f"{a!r} lies on {b!r}" for a, b in overlapping(texts)]
+    found += [f"{words!r} is cut off" for words in clipped(texts, figure)]
+    if not texts:
+        found.append("no word is drawn")
     if tall > TALLEST_MM:
-        found.append(f"{at}: {tall:.0f} mm tall")
+        found.append(f"{tall:.0f} mm tall")
     if abs(wide - width) > 0.1:
-        found.append(f"{at}: {wide:.0f} mm wide")
+        found.append(f"{wide:.0f} mm wide")
     return found
+
+
+def same_places(texts, others):
+    """Whether words and their boxes are those of the other drawing."""
+    return [t.words for t in texts] == [t.words for t in others] and all(
+        np.array_equal(t.box, o.box) for t, o in zip(texts, others, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
     ("picture", "name", "width", "theme"), random.Random(SEED).sample(QUICK, SAMPLE)
 )
 def test_words_of_some_pictures_have_their_place(picture, name, width, theme):
-    assert not faults(picture, name, width, theme)
+    assert not faults(*drawn(picture, name, width, theme), width)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("picture", "name"), ALL)
 def test_words_of_every_picture_have_their_place(picture, name):
-    found = [
-        fault
-        for width in WIDTHS
-        for theme in THEMES
-        for fault in faults(picture, name, width, theme)
-    ]
+    found = []
+    for width in WIDTHS:
+        words = {}
+        for theme in THEMES if width == GREY_AT else ("paper", "lecture", "dark"):
+            figure, words[theme] = drawn(picture, name, width, theme)
+            wrong = faults(figure, words[theme], width)
+            found += [f"{picture} of {name}, {width} mm, {theme}: {fault}" for fault in wrong]
+        if width == GREY_AT and not same_places(words["grey"], words["paper"]):
+            found.append(f"{picture} of {name}, {width} mm: words in grey stand elsewhere")
     assert not found, "\n".join(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("picture", "name"), sorted(NOT_DRAWN))
+def test_what_is_left_out_cannot_be_drawn(picture, name):
+    with pytest.raises((hb.OptionError, hb.NotSupportedError)):
+        drawn(picture, name, 80, "paper")

@@ -141,7 +141,7 @@ def test_some_of_many_groups_are_drawn_and_it_is_said(sleep):
     frame = {"x": np.arange(300.0), "y": np.arange(300.0), "g": np.arange(300)}
     figure, axes = hb.plot.data(frame, x="x", y="y", group="g", width=60)
     assert [axes[0].get_title(), axes[-1].get_title()] == ["0", "299"]
-    assert f"{len(axes)} of 300 levels of g." in figure.get_supxlabel()
+    assert f"{len(axes)} of 300 levels of g." in figure.texts[-1].get_text()
     assert figure.get_size_inches()[1] <= 200.5 / 25.4
     with pytest.raises(hb.OptionError, match="columns=0 must be at least 1"):
         hb.plot.data(sleep, x="Days", y="Reaction", columns=0)

@@ -112,5 +112,8 @@ def test_results_draw_themselves(fit):
     ):
         figure, _ = result.plot(width="column")
         assert words in hb.plot.alt_text(figure)
-    with pytest.raises(hb.NotSupportedError, match="has no picture of its own"):
-        hb.r2(fit).plot()
+    figure, (ax,) = hb.icc(fit).plot()
+    assert ax.get_xlabel() == "intraclass correlation"
+    assert "nan" not in hb.plot.alt_text(figure)
+    with pytest.raises(hb.NotSupportedError, match=r"hb\.plot\.profile.* of a posterior\.$"):
+        fit.varcorr().plot()

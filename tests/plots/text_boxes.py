@@ -50,10 +50,13 @@ def drawn_texts(figure):
     found = []
     for text in drawn.values():
         b = Text.get_window_extent(text, renderer)  # of an annotation without its arrow
+        words = text.get_text().rstrip("\n")  # lines kept free below are no words
+        lines, kept = (len(t.split("\n")) for t in (text.get_text(), words))
+        bottom = b.y1 - (b.y1 - b.y0) * kept / lines
         size = text.get_fontsize() * figure.dpi / 72
         free = [-GAP * size, LEADING * size]
         free = free[::-1] if text.get_rotation() == 90 else free
-        found.append(Drawn(text.get_text(), np.array([b.x0, b.y0, b.x1, b.y1]), np.array(free)))
+        found.append(Drawn(words, np.array([b.x0, bottom, b.x1, b.y1]), np.array(free)))
     return found
 
 

@@ -2,13 +2,16 @@
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import hierbayes as hb
+from hierbayes.results import verbs
 from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.table_pictures import ANY, INSTEAD
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +131,22 @@ def test_a_table_without_a_picture_says_which_one_shows_it(fit):
                           (fit.augment(), "residuals")):  # fmt: skip
         with pytest.raises(hb.NotSupportedError, match=rf"hb\.plot\.{called}\(fit\)"):
             found.plot()
+
+
+def test_what_has_no_picture_names_one_that_exists():
+    drawn_by_origin = {
+        "EmmeansTable", "LevelTables", "MarginalTests", "PredictionTable", "PriorTable",
+        "ResultTable", "ShrinkageTable", "ThresholdTable",
+    }  # fmt: skip
+    fits_and_text = {"LinearFit", "GeneralisedFit", "PosteriorFit", "RichText"}
+    alone = {
+        name
+        for name, answers in verbs.TABLE.items()
+        if "blocks" in answers and "picture" not in answers
+    }
+    assert alone - drawn_by_origin - fits_and_text <= set(INSTEAD)
+    for words in (*INSTEAD.values(), ANY):
+        assert set(re.findall(r"hb\.plot\.(\w+)", words)) <= set(hb.plot.__all__), words
 
 
 def test_arguments_of_pandas_get_a_sentence_of_ours(table):
