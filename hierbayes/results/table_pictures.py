@@ -47,6 +47,7 @@ INSTEAD: dict[str, str] = {
     "DeletionTable": EFFECTS,
     "ElpdComparison": ROWS,
     "FTable": EFFECTS,
+    "KFold": ROWS,
     "LaplaceError": "hb.plot.profile(hb.profile(fit)) draws how far the data determine the "
     "parameters",
     "Loo": ROWS,
