@@ -104,6 +104,8 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.results.posterior_fit import PosteriorFit as PosteriorFit
     from hierbayes.results.varcorr import VarCorr as VarCorr
     from hierbayes.saving.loading import load as load
+    from hierbayes.saving.study_archive import archive as archive
+    from hierbayes.saving.study_archive import data_digest as data_digest
     from hierbayes.studies.reanalysis import reanalyse as reanalyse
 
 __version__ = "0.1.0"
@@ -136,6 +138,7 @@ _LAZY = {
     "Uniform": "hierbayes.priors.distributions",
     "VarCorr": "hierbayes.results.varcorr",
     "anova": "hierbayes.comparison.anova",
+    "archive": "hierbayes.saving.study_archive",
     "bayes_factor": "hierbayes.comparison.bayes_factor",
     "bootstrap": "hierbayes.intervals.bootstrap",
     "check": "hierbayes.checks.panel",
@@ -143,6 +146,7 @@ _LAZY = {
     "comparisons": "hierbayes.marginal_effects.effects",
     "drop1": "hierbayes.comparison.drop1",
     "confint": "hierbayes.intervals.confint",
+    "data_digest": "hierbayes.saving.study_archive",
     "eff_size": "hierbayes.marginal_means.effect_size",
     "emmeans": "hierbayes.marginal_means.emmeans",
     "emtrends": "hierbayes.marginal_means.emtrends",
@@ -216,12 +220,14 @@ __all__ = [
     "UnknownNameError",
     "VarCorr",
     "anova",
+    "archive",
     "bayes_factor",
     "bootstrap",
     "check",
     "compare",
     "comparisons",
     "confint",
+    "data_digest",
     "describe_dataset",
     "drop1",
     "eff_size",

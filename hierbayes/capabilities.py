@@ -104,6 +104,24 @@ _ROWS = (
         sentence="Data given in parts are not available in this version.",
     ),
     Limit(
+        key="archive-given-response",
+        feature="Archives of fits whose response or rows were replaced, `hb.archive(fit.refit(y))`",
+        kinds=EVERY,
+        sentence=(
+            "The response or the rows were replaced after the model was made, so no script makes "
+            "this result again from its data; archive a model of data that hold what it uses."
+        ),
+    ),
+    Limit(
+        key="archive-own-family",
+        feature="Archives of models of a family of your own",
+        kinds=("other families",),
+        sentence=(
+            "family={family!r} is your own, and its functions can't be written into the script of "
+            "an archive; save the fit and keep your code beside it."
+        ),
+    ),
+    Limit(
         key="contrast-count",
         feature="A part of a factor's contrasts, `C(how.many = )`",
         kinds=EVERY,

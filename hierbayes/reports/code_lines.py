@@ -22,16 +22,21 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.specification.used_data import ARRAY_ARGUMENTS
 
 WIDTH = 88  # a call that is longer is broken after each argument
-TUNE = 1000  # the default of Model.sample
+TUNE, ACCEPT = 1000, 0.9  # the defaults of Model.sample
 
 
-def fit_code(fit: Fit) -> tuple[str, ...]:
-    """Return the lines that make one fit again and print its summary."""
+def fit_code(fit: Fit, data: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the lines that make one fit again and print its summary.
+
+    Parameters
+    ----------
+    fit : Fit
+    data : lines that make the data and the arrays given beside them, where these are known
+    """
     return (
         "import hierbayes as hb",
         *_family_lines(fit),
-        *data_lines(fit),
-        *_array_lines(fit),
+        *((*data_lines(fit), *_array_lines(fit)) if data is None else data),
         *_model_line("model", fit),
         f"fit = {_fitted('model', fit)}",
         "print(fit.summary())",
@@ -172,6 +177,8 @@ def _fitted(name: str, fit: Fit) -> str:
     if settings["tune"] != TUNE:
         given.append(("tune", literal(settings["tune"])))
     given.append(("sampler", literal(settings["sampler"])))
+    if fit.sampler == "nuts" and settings.get("target_accept", ACCEPT) != ACCEPT:
+        given.append(("target_accept", literal(settings["target_accept"])))
     seed = settings.get("random_seed")
     if seed is not None:
         given.append(("random_seed", literal(seed)))

@@ -1,6 +1,6 @@
 """A reanalysis in blocks, and as a page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -67,13 +67,21 @@ def _with_priors(found: Reanalysis, caption: str = "") -> kinds.Table:
     return kinds.Table([*_columns(found), prior], _names(found), caption)
 
 
-def reanalysis_code(found: Reanalysis) -> tuple[str, ...]:
-    """Return the lines that make the reanalysis again, with everything it was given."""
+def reanalysis_code(found: Reanalysis, data: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the lines that make the reanalysis again, with everything it was given.
+
+    Parameters
+    ----------
+    found : Reanalysis
+    data : as of ``fit_code``
+    """
     fit, options = found.fits["REML"], dict(found.arguments)
     options.pop("data_name", None)
     seed = options.get("random_seed")
-    lines = ["import hierbayes as hb", *data_lines(fit)]
-    lines += array_lines(options, fit.spec.table.n_rows)
+    lines = ["import hierbayes as hb"]
+    if data is None:
+        data = (*data_lines(fit), *array_lines(options, fit.spec.table.n_rows))
+    lines += data
     if not (seed is None or isinstance(seed, (int, np.integer))):
         lines.append("random_seed = ...  # the generator of this report")
     given = [("", literal(found.formula_text)), ("", "data")]

@@ -108,24 +108,37 @@ class Reportable:
         'barg.md'
         """
         check_flag("equation", equation, "True (show the model in LaTeX) or False")
-        chosen = guideline or getattr(self, "guideline", None)
-        if chosen is None and (statements is not None or rope is not None):
-            raise OptionError(
-                'statements= and rope= are of a report by a guideline; give guideline="BARG", '
-                '"WAMBS" or "JARS-Bayes" as well.'
-            )
-        if chosen is not None and sections is not None:
+        given = {"labels": labels, "equation": equation}
+        by = {"guideline": guideline, "statements": statements, "rope": rope}
+        if sections is not None and (guideline or getattr(self, "guideline", None)) is not None:
             raise OptionError(
                 "sections= leaves out what the checklist of a guideline leads to; give one of the "
                 "two."
             )
-        if chosen is None:
-            document = verbs.ask(self, "report", labels=labels, equation=equation)
-        else:
-            document = verbs.ask(self, "by_guideline", chosen, statements=statements, rope=rope)
+        document = report_document(self, **by, **given)
         options = {"title": title, "sections": sections, "labels": labels}
         written: Path = verbs.ask(document, "write", path, **options)
         return written
+
+
+def report_document(
+    result: Reportable,
+    *,
+    guideline: Guideline | None = None,
+    statements: Mapping[str, str] | None = None,
+    rope: Mapping[str, tuple[float, float]] | None = None,
+    **options: Any,
+) -> Any:
+    """Return the document of a report; the options are those of ``Reportable.report``."""
+    chosen = guideline or getattr(result, "guideline", None)
+    if chosen is not None:
+        return verbs.ask(result, "by_guideline", chosen, statements=statements, rope=rope)
+    if statements is not None or rope is not None:
+        raise OptionError(
+            'statements= and rope= are of a report by a guideline; give guideline="BARG", '
+            '"WAMBS" or "JARS-Bayes" as well.'
+        )
+    return verbs.ask(result, "report", **options)
 
 
 class Printable:

@@ -182,7 +182,7 @@ MODELS = {
     "Pastes": ("strength ~ 1 + (1 | batch/cask)", {}),
     "cake": ("angle ~ recipe * temperature + (1 | recipe:replicate)", {}),
     "eight_schools": ("effect ~ 1 + (1 | school)", {"known_sd": "se"}),
-    "Orthodont": ("distance ~ age * Sex + (1 | Subject)", {"priors": {"age": "flat"}}),
+    "Orthodont": ("distance ~ age * Sex + (1 | Subject)", {"priors": {"age": hb.Flat()}}),
     "cbpp": (
         "cbind(incidence, size - incidence) ~ period + (1 | herd)",
         {"family": "binomial"},
