@@ -108,16 +108,22 @@ class Reportable:
         'barg.md'
         """
         check_flag("equation", equation, "True (show the model in LaTeX) or False")
-        given = {"labels": labels, "equation": equation}
-        by = {"guideline": guideline, "statements": statements, "rope": rope}
         if sections is not None and (guideline or getattr(self, "guideline", None)) is not None:
             raise OptionError(
                 "sections= leaves out what the checklist of a guideline leads to; give one of the "
                 "two."
             )
-        document = report_document(self, **by, **given)
-        options = {"title": title, "sections": sections, "labels": labels}
-        written: Path = verbs.ask(document, "write", path, **options)
+        document = report_document(
+            self,
+            guideline=guideline,
+            statements=statements,
+            rope=rope,
+            labels=labels,
+            equation=equation,
+        )
+        written: Path = verbs.ask(
+            document, "write", path, title=title, sections=sections, labels=labels
+        )
         return written
 
 
