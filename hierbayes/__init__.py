@@ -12,6 +12,7 @@ A fit is asked for what was estimated (``fit.summary()``, ``fixef()``, ``ranef()
     models                  compare loo bayes_factor sensitivity r2 icc shrinkage
     models                  compare loo kfold bayes_factor r2 icc shrinkage
     checks                  check influence likelihood_surface simulate
+    before the data         design_study
     pictures                hb.plot.effects, hb.plot.caterpillar, hb.plot.check ...
     data                    load_dataset list_datasets
 
@@ -79,6 +80,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.model.model import glmer as glmer
     from hierbayes.model.model import lmer as lmer
     from hierbayes.model.psychometric import psychometric as psychometric
+    from hierbayes.planning.design_study import design_study as design_study
     from hierbayes.pooling.shrinkage import shrinkage as shrinkage
     from hierbayes.pooling.shrinkage_path import shrinkage_path as shrinkage_path
     from hierbayes.prediction.simulate_formula import simulate as simulate
@@ -144,6 +146,7 @@ _LAZY = {
     "check": "hierbayes.checks.panel",
     "compare": "hierbayes.comparison.compare",
     "comparisons": "hierbayes.marginal_effects.effects",
+    "design_study": "hierbayes.planning.design_study",
     "drop1": "hierbayes.comparison.drop1",
     "confint": "hierbayes.intervals.confint",
     "data_digest": "hierbayes.saving.study_archive",
@@ -229,6 +232,7 @@ __all__ = [
     "confint",
     "data_digest",
     "describe_dataset",
+    "design_study",
     "drop1",
     "eff_size",
     "emmeans",

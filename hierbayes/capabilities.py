@@ -815,6 +815,16 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="design-study-family",
+        feature="Design studies of families other than Gaussian",
+        kinds=("glmer", "other families"),
+        sentence=(
+            "hb.design_study analyses linear models, and this one has family={family!r}. Draw data "
+            "sets of each design with hb.simulate(formula, data, parameters, family=), fit each, "
+            "and count; hb.plot.power draws the table."
+        ),
+    ),
+    Limit(
         key="joint-covariance-size",
         feature="Joint covariance of very many effects, `vcov(full=True)`",
         kinds=EVERY,

@@ -38,6 +38,7 @@ LAYERS = (
     "prior_sensitivity",
     "comparison",
     "checks",
+    "planning",
     "plots",
     "render",
     "reports",

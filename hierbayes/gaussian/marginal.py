@@ -145,6 +145,13 @@ class Kernel:
         found = self.shape.transformed(theta, inverses)
         return found if self.shape.is_plain else self.basis_shape.coordinates(found[None])[0]
 
+    def in_basis_batch(self, theta: FloatArray) -> FloatArray:
+        """``in_basis`` of each theta (T, k)."""
+        if not self.shape.n_theta:
+            return theta
+        inverses = [np.linalg.inv(basis) for basis in self.products.anchor.z_bases]
+        return self.basis_shape.coordinates(self.shape.transformed_batch(theta, inverses))
+
     def from_basis(self, theta: FloatArray) -> FloatArray:
         """Undo ``in_basis`` of one theta (k,)."""
         if self.shape.is_plain:
@@ -396,8 +403,12 @@ def information(
     return on_xy, gram(vectors, spread) - gram(half, half)
 
 
-def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
+def evaluate(
+    kernel: Kernel, theta: FloatArray, Lambdas: list[FloatArray] | None = None
+) -> Evaluation:
     """Criterion and estimates at a batch of thetas (T, k).
+
+    ``Lambdas`` (T, q, q) a factor, any square roots, take the place of those of theta.
 
     Raises
     ------
@@ -406,7 +417,7 @@ def evaluate(kernel: Kernel, theta: FloatArray) -> Evaluation:
     """
     products, df = kernel.products, kernel.df
     p = products.xy.size
-    Lambdas = kernel.basis_shape.unpack(theta)
+    Lambdas = kernel.basis_shape.unpack(theta) if Lambdas is None else Lambdas
     reduced = reduce(kernel, Lambdas, n_batch=theta.shape[0])
     criterion = reduced.log_det - products.sum_log_weights
     root = np.linalg.cholesky(reduced.gram_xy)

@@ -5,6 +5,8 @@ only Z'Wy, X'Wy and y'Wy change. One product of a sparse matrix made once with t
 columns gives them for all, with no loop over responses.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
@@ -34,6 +36,13 @@ class Responses:
         """Return some of the responses."""
         left = None if self.remainder is None else self.remainder.take(rows)
         return Responses(self.xy[rows], self.yy[rows], tuple(zy[rows] for zy in self.zy), left)
+
+    def put_in(self, products: Products, row: int) -> Products:
+        """Return products with one of the responses in place of their own."""
+        left = None if self.remainder is None else self.remainder.take(slice(row, row + 1))
+        zy = tuple(zy[row] for zy in self.zy)
+        yy = float(self.yy[row])
+        return replace(products, xy=self.xy[row], yy=yy, zy=zy, remainder=left)
 
 
 class ResponseProducts:

@@ -4,7 +4,7 @@ The parts and their seeds depend on the number of replicates and the random seed
 worker and many give the same numbers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hierbayes.errors import OptionError
@@ -60,25 +60,54 @@ def run_parts(
     title : str
         What the bar says.
     """
-    if progress is not None:
-        check_flag("progress", progress, "True, False or None (where somebody watches)")
     size = max(1, min(PART, PART_NUMBERS // max(n_rows, 1)))
     counts = [min(size, nsim - at) for at in range(0, nsim, size)]
-    seeds = random_generator(random_seed).integers(2**63, size=len(counts)).tolist()
+    return seeded(
+        part,
+        counts,
+        random_seed=random_seed,
+        n_jobs=n_jobs,
+        progress=progress,
+        title=title,
+        sizes=counts,
+    )
+
+
+def seeded(
+    part: Callable[[int, Any], Any],
+    given: Sequence[Any],
+    *,
+    random_seed: Any,
+    n_jobs: int,
+    progress: bool | None,
+    title: str,
+    sizes: Sequence[int] | None = None,
+) -> list[Any]:
+    """Call ``part(seed, one)`` for each of what is given, with seeds of their own; in order.
+
+    ``sizes`` say how far the bar goes with each, one unless said; the rest is as of ``run_parts``.
+    """
+    if progress is not None:
+        check_flag("progress", progress, "True, False or None (where somebody watches)")
+    sizes = [1] * len(given) if sizes is None else sizes
+    seeds = random_generator(random_seed).integers(2**63, size=len(given)).tolist()
     found = []
-    with counted_progress(title, nsim, progress) as advance:
-        for count, result in zip(counts, _results(part, seeds, counts, n_jobs), strict=True):
+    with counted_progress(title, sum(sizes), progress) as advance:
+        for size, result in zip(sizes, _results(part, seeds, given, n_jobs), strict=True):
             found.append(result)
-            advance(count)
+            advance(size)
     return found
 
 
-def _results(part: Part, seeds: list[int], counts: list[int], n_jobs: int) -> Iterator[Any]:
+def _results(
+    part: Callable[[int, Any], Any], seeds: list[int], given: Sequence[Any], n_jobs: int
+) -> Iterator[Any]:
+    pairs = zip(seeds, given, strict=True)
     if n_jobs == 1:
-        for seed, count in zip(seeds, counts, strict=True):
-            yield part(seed, count)
+        for seed, one in pairs:
+            yield part(seed, one)
         return
     import joblib
 
-    tasks = (joblib.delayed(part)(seed, count) for seed, count in zip(seeds, counts, strict=True))
+    tasks = (joblib.delayed(part)(seed, one) for seed, one in pairs)
     yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)

@@ -37,7 +37,7 @@ from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.gaussian.turned import principal_axes, turned
 from hierbayes.intervals.coordinate_curvature import Curved, coordinate_curvature
-from hierbayes.intervals.determined_part import DeterminedPart, determined_part
+from hierbayes.intervals.determined_part import determined_part
 from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
 from hierbayes.likelihood.lmm import singular_terms
 from hierbayes.options import Ddf
@@ -96,9 +96,14 @@ class VarianceUncertainty:
 def variance_uncertainty(fit: LinearFit) -> VarianceUncertainty:
     """Hessian of the deviance in psi and derivatives of vcov(beta) at the estimates."""
     part = determined_part(fit)
-    plain = part.kernel.shape.is_plain
-    found = _along_tangents(part) if plain else coordinate_curvature(part.kernel, part.at)
-    kernel, at, p = found.kernel, found.at, fit.beta.size
+    return uncertainty_at(part.kernel, part.at)
+
+
+def uncertainty_at(kernel: Kernel, at: Evaluation) -> VarianceUncertainty:
+    """Return ``variance_uncertainty`` of a kernel at its estimates, one theta."""
+    plain = kernel.shape.is_plain
+    found = _along_tangents(kernel, at) if plain else coordinate_curvature(kernel, at)
+    kernel, at, p = found.kernel, found.at, kernel.products.xy.size
     covariance, flat = curved_inverse(found.hessian, found.alone)
     return VarianceUncertainty(
         kernel=kernel,
@@ -111,9 +116,9 @@ def variance_uncertainty(fit: LinearFit) -> VarianceUncertainty:
     )
 
 
-def _along_tangents(part: DeterminedPart) -> Curved:
+def _along_tangents(kernel: Kernel, at: Evaluation) -> Curved:
     """Differentiate in the entries of E, where every term has a full triangle."""
-    tangents = _tangents(frame_of(part.kernel, part.at))
+    tangents = _tangents(frame_of(kernel, at))
     kernel, at, k = tangents.frame.kernel, tangents.frame.at, tangents.row.size
     m = k + (0 if kernel.sigma_known else 1)
     p = kernel.products.xy.size
@@ -316,8 +321,12 @@ def satterthwaite_df(fit: LinearFit, L: FloatArray | None = None) -> FloatArray:
     if fit.is_linear_model:
         exact = np.inf if fit.kernel.sigma_known else float(fit.nobs - fit.beta.size)
         return np.full(L.shape[0], exact)
-    known = variance_uncertainty(fit)
     variance = ((L @ fit.representing.vcov_root) ** 2).sum(axis=1)
+    return df_of(variance_uncertainty(fit), L, variance)
+
+
+def df_of(known: VarianceUncertainty, L: FloatArray, variance: FloatArray) -> FloatArray:
+    """Degrees of freedom (c,) of combinations L (c, p) whose variances (c,) are given."""
     rows = L @ known.root
     g = np.einsum("ci,mij,cj->cm", rows, known.slopes, rows)
     with np.errstate(divide="ignore", invalid="ignore"):  # a combination of nothing has none

@@ -11,7 +11,7 @@ last diagonal, where a curved valley has to be left, or a matrix that cannot be 
 on its own by the search of ``likelihood/lmm.py``. So every fit is as good as one made alone.
 """
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
@@ -131,7 +131,7 @@ def _refit_batch(
         found["criterion"][settled] = at.criterion
         found["is_singular"][settled] = (shape.above_bound(x[settled]) < SINGULAR).any(axis=1)
     for row in np.flatnonzero(~settled):
-        _refit_alone(kernel, responses, design, int(row), found)
+        _refit_alone(kernel, responses, design, int(row), x[row], found)
     return Refits(**found)
 
 
@@ -189,20 +189,16 @@ def _refit_alone(
     responses: Responses,
     design: Design,
     row: int,
+    start: FloatArray,
     found: dict[str, npt.NDArray[np.generic]],
 ) -> None:
-    """Fit one response by the search for a single fit and write it into ``found``."""
-    one = replace(
-        kernel.products,
-        xy=responses.xy[row],
-        yy=float(responses.yy[row]),
-        zy=tuple(zy[row] for zy in responses.zy),
-        remainder=None
-        if responses.remainder is None
-        else responses.remainder.take(slice(row, row + 1)),
-    )
+    """Fit one response by the search for a single fit and write it into ``found``.
+
+    It goes on from where the batch has left off: in a valley there is next to nothing left to do.
+    """
     try:
-        fit = fit_lmm(design, with_products(kernel, one))
+        one = with_products(kernel, responses.put_in(kernel.products, row))
+        fit = fit_lmm(design, one, start=start if np.isfinite(start).all() else None)
     except (DataError, np.linalg.LinAlgError):
         return  # nothing left to model: it stays missing
     anchor = kernel.products.anchor

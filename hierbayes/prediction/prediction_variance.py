@@ -37,6 +37,7 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
+from hierbayes.intervals.many_tests import t_quantile
 from hierbayes.intervals.satterthwaite import STEP, variance_uncertainty
 from hierbayes.results.linear_fit import LinearFit
 
@@ -90,12 +91,7 @@ class PredictionVariance:
 
     def quantile(self, level: float) -> FloatArray:
         """Upper end of the central ``level`` of t with these degrees of freedom, shape (m,)."""
-        from scipy.special import ndtri, stdtrit
-
-        upper = (1 + level) / 2
-        finite = np.isfinite(self.df)
-        quantile = stdtrit(np.where(finite, self.df, 1.0), upper)
-        return np.where(finite, quantile, np.where(np.isnan(self.df), np.nan, ndtri(upper)))
+        return t_quantile(self.df, (1 + level) / 2)
 
 
 def prediction_variance(

@@ -6,12 +6,13 @@ The design is that of a model of the same formula, whose names the parameters ha
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hierbayes.arrays import FloatArray, IntArray
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.predictive import FlatDraws, linear_predictor, row_blocks
 from hierbayes.bayes.response import observed_response
 from hierbayes.calls import checked_call
@@ -88,60 +89,91 @@ def simulate(
     (20, 2)
     """
     check_count("nsim", nsim)
+    given = Arguments(
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        known_sd=known_sd,
+        family=family,
+        link=link,
+    )
+    table = read_table(data)
+    written = written_model(formula, table, parameters, given, count=nsim)
+    drawn = _drawn(written, random_generator(random_seed))
+    out = np.full((table.n_rows, nsim), np.nan)
+    out[written.spec.design.rows.positions] = drawn.T
+    return pd.DataFrame(out, index=table.index, columns=[f"sim_{i + 1}" for i in range(nsim)])
+
+
+@record(kw_only=False)
+class WrittenModel:
+    """A model of a formula and of data without a response, and draws that hold its parameters."""
+
+    spec: Specification
+    flat: FlatDraws
+
+
+def written_model(
+    formula: str, table: Table, parameters: Any, given: Arguments, *, count: int
+) -> WrittenModel:
+    """Return a model whose parameters are written down, ``count`` draws that are all the same.
+
+    ``given`` are the arguments of ``hb.Model`` as the user gave them. The errors are those of
+    ``simulate``.
+    """
     if not isinstance(parameters, Mapping):
         raise OptionError(
             f"parameters={shown(parameters)} must be a dict from names of parameters to numbers."
         )
-    chosen = family_named(family, link)
+    chosen = family_named(given.family, given.link)
     if chosen.draw is None and not chosen.is_ordinal:
         raise no_responses(chosen)
-    table = read_table(data)
     if isinstance(formula, str) and formula.lstrip().startswith("~"):
         formula = f"{UNNAMED} {formula}"
     thresholds = _n_thresholds(chosen, parameters)
-    given = Arguments(
-        weights=aligned("weights", weights, table.index),
-        offset=aligned("offset", offset, table.index),
-        known_sd=aligned("known_sd", known_sd, table.index),
-        contrasts=contrasts,
-        family=family,
-        link=link,
-    )
-    texts = (weights, offset, known_sd)
+    texts = (given.weights, given.offset, given.known_sd)
     beside = " ".join(text for text in texts if isinstance(text, str))
+    lined_up = {
+        name: aligned(name, getattr(given, name), table.index)
+        for name in ("weights", "offset", "known_sd")
+    }
     columns = _with_response(formula, table, chosen, thresholds=thresholds, beside=beside)
-    spec = specify(formula, columns, given)
-    drawn = _drawn(spec, parameters, thresholds, nsim, random_generator(random_seed))
-    out = np.full((table.n_rows, nsim), np.nan)
-    out[spec.design.rows.positions] = drawn.T
-    return pd.DataFrame(out, index=table.index, columns=[f"sim_{i + 1}" for i in range(nsim)])
+    spec = specify(formula, columns, replace(given, **lined_up))
+    return WrittenModel(spec, _written(spec, parameters, thresholds, count))
 
 
-def _drawn(
-    spec: Specification,
-    parameters: Mapping[str, float],
-    thresholds: int,
-    nsim: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Responses (nsim, n) of the rows of a specification."""
+def _written(
+    spec: Specification, parameters: Mapping[str, float], thresholds: int, count: int
+) -> FlatDraws:
+    """Return draws that hold the parameters."""
     design, family = spec.design, spec.family
-    kept = np.flatnonzero((design.assign != 0) | (not family.is_ordinal))
+    kept = kept_coefficients(spec)
     has_sigma = family.weighs_sigma and design.known_sd is None
-    flat = _empty(design, family, kept, thresholds=thresholds, count=nsim)
+    flat = _empty(design, family, kept, thresholds=thresholds, count=count)
     slots = slots_of(design, kept.tolist(), flat, has_sigma=has_sigma)
     values = given_values(parameters, slots)
     missing = [label for place, label in enumerate(slots.labels) if place not in values]
     if missing:
         names = listed([repr(label) for label in missing])
         raise OptionError(f"parameters lacks {names}; give each a number.")
-    flat = with_parameters(flat, values, slots, design=design, family=family).with_new_groups(rng)
-    response, X = observed_response(spec), design.X[:, kept]
+    return with_parameters(flat, values, slots, design=design, family=family)
+
+
+def _drawn(written: WrittenModel, rng: np.random.Generator) -> FloatArray:
+    """Responses (nsim, n) of the rows of a model."""
+    spec, flat = written.spec, written.flat.with_new_groups(rng)
+    design, nsim = spec.design, flat.n_draws
+    response, X = observed_response(spec), design.X[:, kept_coefficients(spec)]
     out = np.empty((nsim, X.shape[0]))
     for rows in row_blocks(nsim, X.shape[0]):
         eta = linear_predictor(flat, X, design.factors, offset=design.offset, rows=rows)
         out[:, rows] = response.draw(eta, flat, rows, rng)
     return out / response.trials if _are_proportions(spec) and response.trials is not None else out
+
+
+def kept_coefficients(spec: Specification) -> IntArray:
+    """Return the columns of X that parameters are written down for: thresholds are no intercept."""
+    return np.flatnonzero((spec.design.assign != 0) | (not spec.family.is_ordinal))
 
 
 def _are_proportions(spec: Specification) -> bool:

@@ -66,7 +66,7 @@ def simulate_rows(
     rng = random_generator(random_seed)
     flat = _parameters(fit, nsim, rng)
     if parameters is not None:
-        flat = _changed(fit, flat, parameters, groups)
+        flat = changed_parameters(fit, flat, parameters, groups)
     if groups == "new":
         flat = flat.with_new_groups(rng)
     rows = rows_used(fit) if newdata is None else new_rows(fit.design, newdata)
@@ -132,8 +132,17 @@ def _parameters(fit: Fit, nsim: int, rng: np.random.Generator) -> FlatDraws:
     return estimates(fit, nsim)
 
 
-def _changed(fit: Fit, flat: FlatDraws, parameters: Any, groups: SimulatedGroups) -> FlatDraws:
-    """Return draws with the parameters given in each."""
+def changed_parameters(
+    fit: Fit, flat: FlatDraws, parameters: Any, groups: SimulatedGroups = "new"
+) -> FlatDraws:
+    """Return draws of a fit with the parameters given in each.
+
+    Raises
+    ------
+    OptionError
+        If a name or a value can't be of a parameter, or with ``groups="fitted"`` effects were
+        fitted under other sds.
+    """
     slots = slots_of(fit.design, fit.kept.tolist(), flat, has_sigma=fit.has_residual_sd)
     given = given_values(parameters, slots)
     moved = [slots.labels[p] for p in given if slots.slots[p].kind in ("sd", "cor")]

@@ -34,6 +34,8 @@ INSTEAD: dict[str, str] = {
     "augment": "hb.plot.residuals(fit) and hb.plot.qq(fit) draw the residuals",
     "coef": "hb.plot.caterpillar(fit) and hb.plot.shrinkage_lines(fit) draw the levels",
     "compare": "hb.compare(...).plot() draws the comparison",
+    "design_study": "hb.design_study(...).plot() draws the designs",
+    "design_study_smallest": "hb.design_study(...).plot() draws the designs",
     "diagnostics": "hb.plot.prior_posterior(posterior) draws the posterior distributions",
     "priors": "hb.plot.prior_posterior(posterior) draws the priors and what was learnt",
     "profile": "hb.plot.profile(hb.profile(fit)) draws the profile",

@@ -126,6 +126,11 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "picture": "plots.estimates:estimates",
     },
     "LikelihoodSurface": {"picture": "plots.likelihood_surface:likelihood_surface"},
+    "DesignStudy": {
+        "blocks": "reports.design_study:design_study_blocks",
+        "sentence": "reports.design_study:design_study_sentence",
+        "picture": "plots.power:power",
+    },
     "EffectTable": {
         "blocks": "reports.effects:effect_blocks",
         "picture": "plots.estimates:estimates",

@@ -15,6 +15,7 @@ from hierbayes.intervals.profile import profile
 from hierbayes.marginal_means.emmeans import emmeans
 from hierbayes.model.model import Model
 from hierbayes.model.psychometric import psychometric
+from hierbayes.planning.design_study import design_study
 from hierbayes.prior_sensitivity.sensitivity import sensitivity
 from hierbayes.results.psychometric_fits import PsychometricFit
 from hierbayes.studies.gallery_page import (
@@ -58,15 +59,13 @@ means = hb.emmeans(reml, "recipe", contrasts="pairwise")"""
 
 
 SIMULATED_MODEL = """\
-import pandas as pd
-
 sleep = hb.load_dataset("sleepstudy")
 reml = hb.lmer("Reaction ~ Days + (Days | Subject)", sleep)
 small = reml.update("Reaction ~ Days + (Days || Subject)")
 test = hb.pb_test(small, reml, nsim=200, random_seed=1)
 replicates = hb.bootstrap(reml, nsim=200, random_seed=1)
-designs = pd.DataFrame({"subjects": [10, 20, 40], "power": [0.31, 0.56, 0.85],
-                        "lower": [0.26, 0.51, 0.81], "upper": [0.36, 0.61, 0.89]})"""
+designs = hb.design_study(reml, parameters={"Days": 5}, subjects=[9, 18, 36], trials=[1, 2],
+                          nsim=200, random_seed=1)"""
 
 TOUCH_FORMULA = "faster ~ speed * vibration + (speed | subject)"
 TOUCH_MODEL = f"""\
@@ -146,13 +145,13 @@ def _simulated(model: Model) -> dict[str, object]:
         "reml": reml,
         "test": pb_test(small.fit(), reml, nsim=200, random_seed=1),
         "replicates": bootstrap(reml, nsim=200, random_seed=1),
-        "designs": pd.DataFrame(
-            {
-                "subjects": [10, 20, 40],
-                "power": [0.31, 0.56, 0.85],
-                "lower": [0.26, 0.51, 0.81],
-                "upper": [0.36, 0.61, 0.89],
-            }
+        "designs": design_study(
+            reml,
+            parameters={"Days": 5},
+            subjects=[9, 18, 36],
+            trials=[1, 2],
+            nsim=200,
+            random_seed=1,
         ),
     }
 

@@ -83,6 +83,9 @@ RESULTS = {
     "pb_test": lambda: hb.pb_test(cake().update(". ~ . - temp"), cake(), nsim=20, random_seed=1),
     "profile": lambda: hb.profile(dyestuff().fit("ml")),
     "bootstrap": lambda: hb.bootstrap(dyestuff().fit(), nsim=20, random_seed=1),
+    "design_study": lambda: hb.design_study(
+        cake(), trials=[1, 2], test=["temp"], nsim=10, random_seed=1
+    ),
     "r2": lambda: hb.r2(cake()),
     "icc": lambda: hb.icc(dyestuff().fit()),
     "slopes": lambda: hb.slopes(cake(), "temp"),

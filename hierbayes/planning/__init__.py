@@ -1,0 +1,1 @@
+"""Designs before there are data: what a study of some size would find."""

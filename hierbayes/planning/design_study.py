@@ -1,0 +1,421 @@
+"""Power, precision, assurance and Bayes factors of designs before there are data."""
+
+import time
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from hierbayes.arrays import record
+from hierbayes.bayes.predictive import FlatDraws, flat_draws
+from hierbayes.calls import checked_call
+from hierbayes.capabilities import not_supported
+from hierbayes.design.table import read_table
+from hierbayes.errors import DataError, OptionError
+from hierbayes.intervals.replicates import checked_count, checked_jobs, seeded
+from hierbayes.naming.addresses import coefficient_addresses
+from hierbayes.options import check_option, is_whole
+from hierbayes.planning.reml_cell import reml_outcome
+from hierbayes.planning.replicated_rows import ReplicatedRows, Sizes
+from hierbayes.planning.study import Estimator, Outcome, Study
+from hierbayes.planning.summary import cell_numbers
+from hierbayes.prediction.simulate_formula import kept_coefficients, written_model
+from hierbayes.prediction.simulate_rows import changed_parameters, estimates
+from hierbayes.results.design_study import SIZES, DesignStudy, checked_goals
+from hierbayes.results.fit import Fit
+from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.tidy import check_level
+from hierbayes.specification.specification import Arguments, Specification
+from hierbayes.wording import counted, did_you_mean, listed, shown
+
+Estimators = Literal["reml", "posterior", "both"]
+StudyDdf = Literal["satterthwaite", "normal"]
+LEVELS = ("subjects", "items")  # sizes that are levels of a grouping factor
+
+
+@checked_call("hb.design_study")
+def design_study(
+    model: Fit | str,
+    data: Any = None,
+    parameters: Mapping[str, float] | None = None,
+    *,
+    subjects: Any = None,
+    items: Any = None,
+    trials: Any = None,
+    test: str | Sequence[str] | None = None,
+    goals: Mapping[str, float] | None = None,
+    factors: Mapping[str, str] | None = None,
+    estimator: Estimators = "reml",
+    ddf: StudyDdf = "satterthwaite",
+    level: float = 0.95,
+    bf: float = 10.0,
+    nsim: int = 1000,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, str] | None = None,
+    known_sd: Any = None,
+    priors: Any = None,
+    random_seed: Any = None,
+    n_jobs: int = 1,
+    progress: bool | None = None,
+) -> DesignStudy:
+    """Say what studies of other sizes would find, by simulating and fitting many of each.
+
+    Parameters
+    ----------
+    model : fit, posterior or formula
+        A fit: its estimates are the truth. A posterior: each data set has parameters of its own,
+        drawn from it, so that power is averaged over what is not known (assurance). A formula:
+        ``data`` and ``parameters`` say the rest, as in ``hb.simulate``.
+    data : data frame, dict of arrays or path
+        With a formula: predictors and levels of one small design, whose rows are used again; two
+        levels of each grouping factor are enough.
+    parameters : dict, name -> number
+        With a formula all parameters; with a fit or a posterior those to be taken instead of its
+        own, the smallest effect of interest for example.
+    subjects, items : whole number or list of them
+        Numbers of levels of the first and the second grouping factor of the formula; of a factor
+        nested in the other, levels in each of its levels. New levels have the rows of those there
+        are, in turn, so that predictors between levels stay balanced.
+    trials : whole number or list of them
+        Rows of each combination of levels and predictors.
+    test : name or list of names
+        The coefficients in question; all but the intercept unless said.
+    goals : dict
+        What is wanted: ``"power"`` (or ``"assurance"``), ``"width"`` of the interval, in units of
+        the coefficient, ``"type_s"``, ``"type_m"``, ``"p_bf"``. The smallest design that meets each
+        is named.
+    factors : dict
+        Which grouping factors are counted, ``{"subjects": "class", "items": "pupil"}``.
+    estimator : {"reml", "posterior", "both"}
+        Who analyses the data sets: REML (maximum likelihood, if the fit was) with a t test, or the
+        posterior with its credible interval and Bayes factor.
+    ddf : {"satterthwaite", "normal"}
+        Degrees of freedom of the t tests: Satterthwaite's for each data set, as those of
+        ``fit.summary()``, or infinite ones, which reject too often where there are few levels.
+    level : float
+        Of the intervals. An effect is found if its interval leaves zero out, so tests are two-sided
+        at ``1 - level``.
+    bf : float
+        ``p_bf`` is the share of data sets with a Bayes factor above it, for the coefficient against
+        its being zero.
+    nsim : int
+        Data sets of each design.
+    weights, offset, contrasts, known_sd, priors : as of ``hb.Model``, with a formula
+    random_seed : int, Generator or SeedSequence
+        The same seed gives the same numbers, for any ``n_jobs``.
+    n_jobs : int
+        Processes (joblib's), each with designs of its own.
+    progress : bool, optional
+        Show a bar when it takes over two seconds; unless said, where somebody watches.
+
+    Returns
+    -------
+    DesignStudy
+        Prints as a table; ``.smallest()``, ``.sentence()``, ``.to_frame()``, ``.plot()``.
+
+    Raises
+    ------
+    OptionError
+        For sizes, goals, names or parameters that can't be.
+    NotSupportedError
+        For models that are not linear.
+
+    Notes
+    -----
+    Every number has a Monte-Carlo error; data sets that could not be fitted or tested are counted
+    and in none of the shares. Type S and type M errors are those of significant estimates: the
+    share with the wrong sign, and by what factor they are too large. Source: Gelman & Carlin
+    (2014), Perspect. Psychol. Sci. 9:641.
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> study = hb.design_study(
+    ...     fit, subjects=[5, 10], goals={"power": 0.8}, nsim=100, random_seed=1)
+    >>> study.to_frame()[["subjects", "rows"]].values.tolist()
+    [[5, 50], [10, 100]]
+
+    From a formula and parameters that are written down:
+
+    >>> plan = {"x": [0, 1] * 4, "who": [1, 1, 1, 1, 2, 2, 2, 2], "word": [1, 1, 2, 2] * 2}
+    >>> truth = {"(Intercept)": 500, "x": 30, "sd((Intercept)|who)": 60,
+    ...          "sd((Intercept)|word)": 30, "sigma": 100}
+    >>> study = hb.design_study("rt ~ x + (1 | who) + (1 | word)", plan, truth,
+    ...     subjects=[10, 20], items=[5], nsim=50, random_seed=1)
+    >>> study.to_frame()["rows"].tolist()
+    [100, 200]
+    """
+    began = time.perf_counter()
+    check_option("estimator", estimator, Estimators)
+    check_option("ddf", ddf, StudyDdf)
+    check_level(level)
+    nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
+    given = Arguments(
+        weights=weights, offset=offset, contrasts=contrasts, known_sd=known_sd, priors=priors
+    )
+    planned = _planned(model, data, parameters, given)
+    spec, truth = planned.spec, planned.truth
+    kept = planned.kept
+    is_assurance = truth.n_draws > 1
+    estimators: tuple[Estimator, ...] = (
+        ("reml", "posterior") if estimator == "both" else (estimator,)
+    )
+    wanted = checked_goals(
+        goals, is_assurance=is_assurance, has_posterior="posterior" in estimators
+    )
+    sizes = {
+        name: _checked_sizes(name, size)
+        for name, size in zip(SIZES, (subjects, items, trials), strict=True)
+        if size is not None
+    }
+    if not sizes:
+        raise OptionError(
+            "design_study needs sizes of designs: subjects=, items= or trials=, each a whole "
+            "number or a list of them, for example subjects=[20, 40, 80]."
+        )
+    sized = _sized_factors(spec, sizes, factors)
+    addresses = coefficient_addresses(spec.design, kept.tolist())
+    tested = _tested(test, spec, kept.tolist(), addresses)
+    study = Study(
+        spec=spec,
+        rows=ReplicatedRows(spec.design, sized),
+        kept=kept,
+        truth=truth,
+        tested=tested,
+        estimators=estimators,
+        method=model.method if isinstance(model, LikelihoodFit) else "reml",
+        uses_satterthwaite=ddf == "satterthwaite",
+        level=level,
+        priors=None,
+        bf=bf,
+        nsim=nsim,
+    )
+    names = tuple(sizes)
+    cells = [Sizes(**dict(zip(names, values, strict=True))) for values in product(*sizes.values())]
+    run = seeded(
+        _Cells(study).numbers,
+        cells,
+        random_seed=random_seed,
+        n_jobs=n_jobs,
+        progress=progress,
+        title="Design study",
+    )
+    labels = [addresses.labels[k] for k in tested]
+    rows, notes = [], []
+    for cell, found in zip(cells, run, strict=True):
+        size = {name: getattr(cell, name) for name in names}
+        where = listed([counted(count, name[:-1]) for name, count in size.items()])
+        notes += [f"{where}: {note}" for note in found.notes]
+        for own, numbers in found.numbers.items():
+            for label, values in zip(labels, numbers, strict=True):
+                row = size | {"rows": found.n_rows, "parameter": label, "estimator": own}
+                rows.append(row | values)
+    return DesignStudy(
+        table=_table(rows, names, estimators),
+        goals=wanted,
+        formula_text=spec.formula_text,
+        data_name=spec.data_name,
+        sizes=names,
+        counted=_counted_words(spec, sized, names),
+        tests=_test_words(study),
+        parameters_from=planned.source,
+        is_assurance=is_assurance,
+        truths=dict(zip(labels, truth.beta[:, tested].mean(axis=0).tolist(), strict=True)),
+        level=level,
+        bf=bf,
+        nsim=nsim,
+        priors={},
+        notes=tuple(notes),
+        seconds=time.perf_counter() - began,
+    )
+
+
+@record
+class _Planned:
+    """The model in question with its parameters, and where these are from, in words."""
+
+    spec: Specification
+    kept: Any
+    truth: FlatDraws
+    source: str
+
+
+def _planned(model: Fit | str, data: Any, parameters: Any, given: Arguments) -> _Planned:
+    """Read what was given as the model."""
+    if isinstance(model, str):
+        if data is None or parameters is None:
+            raise OptionError(
+                "design_study of a formula needs data, rows of predictors and levels, and "
+                "parameters, a dict from names to numbers; or give it a fit."
+            )
+        written = written_model(model, read_table(data), parameters, given, count=1)
+        _check_linear(written.spec)
+        kept = kept_coefficients(written.spec)
+        return _Planned(spec=written.spec, kept=kept, truth=written.flat, source="written down")
+    if not isinstance(model, LikelihoodFit | PosteriorFit):
+        raise OptionError(
+            f"design_study takes a fit, a posterior or a formula, not {type(model).__name__}; of a "
+            "model give model.fit() or model.sample()."
+        )
+    unused = [
+        name for name, value in given.options().items() if value is not None and name != "family"
+    ]
+    if data is not None or unused:
+        name = "data" if data is not None else unused[0]
+        raise OptionError(f"design_study: {name} goes with a formula; a fit has its own.")
+    _check_linear(model.spec)
+    if isinstance(model, PosteriorFit):
+        truth, source = flat_draws(model.draws, model.design), "drawn from the posterior"
+    else:
+        truth, source = estimates(model, 1), "the estimates of the fit"
+    if parameters is not None:
+        truth = changed_parameters(model, truth, parameters)
+        source += f", with {listed([f'{name} = {value:g}' for name, value in parameters.items()])}"
+    return _Planned(spec=model.spec, kept=model.kept, truth=truth, source=source)
+
+
+def _check_linear(spec: Specification) -> None:
+    if not spec.family.is_linear:
+        raise not_supported("design-study-family", family=spec.family.name)
+
+
+def _checked_sizes(name: str, given: Any) -> tuple[int, ...]:
+    """Return the sizes asked for, each once."""
+    values = [given] if np.ndim(given) == 0 else list(given)
+    if not values or not all(is_whole(value) and value >= 1 for value in values):
+        raise OptionError(
+            f"{name}={shown(given)} must be a whole number of at least 1 or a list of them, for "
+            f"example {name}=[10, 20, 40]."
+        )
+    return tuple(dict.fromkeys(int(value) for value in values))
+
+
+def _sized_factors(
+    spec: Specification, sizes: Mapping[str, Any], given: Mapping[str, str] | None
+) -> list[int]:
+    """Return the positions of the factors whose levels are counted, subjects first."""
+    design = spec.design
+    known = [factor.name for factor in design.factors]
+    in_order = list(dict.fromkeys(bar.group for bar in design.formula.bars if bar.group in known))
+    if given is not None and not (isinstance(given, Mapping) and set(given) <= set(LEVELS)):
+        raise OptionError(
+            f"factors={shown(given)} must be a dict with the keys 'subjects' and 'items', such as "
+            f'{{"subjects": {shown(known[0]) if known else "..."}}}.'
+        )
+    chosen = dict(given or {})
+    for name in chosen.values():
+        if name not in known:
+            raise OptionError(
+                f"factors: {shown(name)} is no grouping factor of {spec.formula_text}"
+                f"{did_you_mean(str(name), known)}"
+            )
+    left = [name for name in in_order if name not in chosen.values()]
+    for size in LEVELS:
+        if size not in chosen and (size in sizes or (size == "subjects" and "items" in sizes)):
+            if not left:
+                has = counted(len(known), "grouping factor")
+                raise OptionError(
+                    f"{size}= counts levels of a grouping factor, and {spec.formula_text} has "
+                    f"{has if known else 'none'}; leave it out, or count rows by trials=."
+                )
+            chosen[size] = left.pop(0)
+    return [known.index(chosen[size]) for size in LEVELS if size in chosen]
+
+
+def _tested(test: Any, spec: Specification, kept: list[int], addresses: Any) -> Any:
+    """Return positions of the coefficients in question among the kept ones."""
+    if test is None:
+        found = [k for k, column in enumerate(kept) if spec.design.assign[column] != 0]
+        return np.array(found or range(len(kept)), dtype=np.intp)
+    names = [test] if isinstance(test, str) else test
+    if not isinstance(names, Sequence) or not names:
+        raise OptionError(
+            f"test={shown(test)} must be the name of a coefficient or a list of them."
+        )
+    unknown = "test: {text} is no coefficient of the model; these are {listed}"
+    return np.array(
+        [*dict.fromkeys(addresses.place(name, unknown) for name in names)], dtype=np.intp
+    )
+
+
+def _counted_words(
+    spec: Specification, sized: Sequence[int], names: Sequence[str]
+) -> dict[str, str]:
+    """Say what each size counts."""
+    levels = [f"levels of {spec.design.factors[f].name}" for f in sized]
+    words = dict(zip(LEVELS, levels, strict=False))
+    words["trials"] = "rows of each combination of levels and predictors"
+    return {name: words[name] for name in names}
+
+
+def _test_words(study: Study) -> dict[str, str]:
+    alpha = f"{100 * (1 - study.level):g} %"
+    df = "Satterthwaite's degrees of freedom" if study.uses_satterthwaite else "infinite df"
+    said = {
+        "reml": f"{study.method.upper()}, two-sided t tests at {alpha} with {df}",
+        "posterior": f"posterior, {100 * study.level:g} % credible intervals that leave zero out",
+    }
+    return {name: said[name] for name in study.estimators}
+
+
+def _table(
+    rows: list[dict[str, Any]], names: Sequence[str], estimators: Sequence[str]
+) -> pd.DataFrame:
+    """Return the table with its columns in order, those that nobody asked for left out."""
+    table = pd.DataFrame(rows)
+    order = [
+        *names, "rows", "parameter", "estimator", "power", "power_mcse", "lower", "upper", "width",
+        "width_mcse", "type_s", "type_s_mcse", "type_m", "type_m_mcse",
+        *(["p_bf", "p_bf_mcse"] if "posterior" in estimators else []),
+        "failed", *(["singular"] if "reml" in estimators else []), "nsim",
+    ]  # fmt: skip
+    table = table.reindex(columns=order)
+    whole = {name: "Int64" for name in ("failed", "singular", "nsim") if name in table}
+    return table.astype(whole)
+
+
+@record
+class _Found:
+    """The numbers of a cell by estimator, one dict a coefficient, and notes on what has none."""
+
+    n_rows: int
+    numbers: dict[str, list[dict[str, float]]]
+    notes: tuple[str, ...]
+
+
+@record(kw_only=False)
+class _Cells:
+    """Simulates one cell after the other."""
+
+    study: Study
+
+    def numbers(self, seed: int, sizes: Sizes) -> _Found:
+        """Return the numbers of a cell, with the random numbers of one seed."""
+        study, rng = self.study, np.random.default_rng(seed)
+        design = study.rows.of(sizes)
+        truth = study.in_order_of(design, study.truths(rng))
+        Y = study.responses(design, truth, rng)
+        design = design.with_response(Y[:, 0])
+        found: dict[str, list[dict[str, float]]] = {}
+        notes = []
+        for estimator in study.estimators:
+            try:
+                outcome = reml_outcome(study, design, Y, truth)
+            except DataError as error:
+                outcome = _nothing(study)
+                notes.append(f"no {estimator} estimates, {str(error)[0].lower()}{str(error)[1:]}")
+            found[estimator] = cell_numbers(outcome, truth.beta[:, study.tested], bf=study.bf)
+        return _Found(n_rows=Y.shape[0], numbers=found, notes=tuple(notes))
+
+
+def _nothing(study: Study) -> Outcome:
+    """Return the outcome of a cell that can't be fitted."""
+    missing = np.full((study.nsim, study.tested.size), np.nan)
+    return Outcome(
+        estimate=missing, low=missing, high=missing, failed=np.ones(study.nsim, dtype=np.bool_)
+    )
