@@ -31,7 +31,7 @@ docs-tables: $(READY)
 		> docs/spellings.md
 
 test: $(READY)
-	@$(BIN)/pytest -q -n 2
+	@$(BIN)/pytest -q -n 2 --dist worksteal
 
 test-kernels: $(READY)
 	@$(BIN)/python tests/kernels.py

@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.families.mean_ends import has_mean, mean_ends
 from hierbayes.gaussian.marginal import Factor, transpose_times
 from hierbayes.gaussian.weighted import to_effects, to_spherical
 from hierbayes.generalised.conditional import Conditional, Densities
@@ -257,8 +258,14 @@ def _step(at: Mode) -> tuple[list[FloatArray], FloatArray, float]:
 def _halved(
     at: Mode, du: Sequence[FloatArray], dbeta: FloatArray, promised: float
 ) -> tuple[Mode, int] | None:
-    part = 1.0
+    family, along = at.model.family, None
+    if mean_ends(family) is not None:
+        along = at.model.X @ dbeta + at.rows(du)[:, 0]
+    part = 2.0
     for tries in range(1, HALVINGS + 1):
+        part /= 2
+        if along is not None and not np.all(has_mean(family, at.eta + part * along)):
+            continue  # told without the densities, which would be minus infinity
         there = at_effects(
             at.model,
             at.theta,
@@ -271,7 +278,6 @@ def _halved(
         fall = at.h - there.h
         if np.isfinite(there.h) and (promised < SURE_STEP or fall >= ENOUGH * part * promised):
             return there, tries
-        part /= 2
     return None
 
 

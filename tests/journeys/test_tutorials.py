@@ -15,6 +15,7 @@ import hierbayes as hb
 from docs.site.notebooks import notebook_page
 from docs.site.shown import Pictures
 from hierbayes.studies.lecture.analysis import fit_lecture
+from tests.journeys import as_script
 
 pytest.importorskip("marimo", reason="the tutorials are marimo notebooks")
 
@@ -23,17 +24,6 @@ TUTORIALS = sorted((ROOT / "tutorials").glob("*.py"))
 TYPED_NUMBER = re.compile(r"\d\.\d")  # an estimate always has decimals
 
 every_tutorial = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
-
-
-def python(*arguments):
-    """Run Python with warnings as errors, and return what it wrote."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def prose(path):
@@ -59,9 +49,9 @@ def test_there_are_tutorials():
 
 
 @every_tutorial
-def test_a_tutorial_runs_as_a_plain_script(path):
-    done = python(path)
-    assert done.returncode == 0, done.stderr
+def test_a_tutorial_runs_as_a_plain_script(path, tmp_path):
+    done = as_script.run(path, tmp_path)
+    assert done.exit_code == 0, done.stderr
     assert done.stderr == ""
 
 
