@@ -55,6 +55,14 @@ def test_a_tutorial_runs_as_a_plain_script(path, tmp_path):
     assert done.stderr == ""
 
 
+def test_a_script_that_warns_does_not_run(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text("import warnings\nwarnings.warn('ours')\n")
+    done = as_script.run(path, tmp_path)
+    assert done.exit_code == 1
+    assert "UserWarning: ours" in done.stderr
+
+
 def test_marimo_finds_nothing_wrong():
     done = subprocess.run(  # without -W error: what marimo's own imports warn of is not ours
         [sys.executable, "-m", "marimo", "check", "--strict", *map(str, TUTORIALS)],
