@@ -9,8 +9,7 @@ A fit is asked for what was estimated (``fit.summary()``, ``fixef()``, ``ranef()
 
     tests and intervals     confint profile bootstrap anova drop1 ranova pb_test exact_rlrt
     means and effects       emmeans predictions comparisons slopes
-    models                  compare loo bayes_factor sensitivity r2 icc shrinkage
-    models                  compare loo kfold bayes_factor r2 icc shrinkage
+    models                  compare loo kfold bayes_factor sensitivity r2 icc shrinkage
     checks                  check influence likelihood_surface simulate
     before the data         design_study
     pictures                hb.plot.effects, hb.plot.caterpillar, hb.plot.check ...
