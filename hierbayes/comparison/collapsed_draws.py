@@ -106,7 +106,11 @@ class LeftOut:
 
     def with_draws(self, drawn: PosteriorDraws) -> "LeftOut":
         """Return the same problem with other draws."""
-        return replace(self, flat=flat_draws(drawn, self.design))
+        return self.with_flat(flat_draws(drawn, self.design))
+
+    def with_flat(self, flat: FlatDraws) -> "LeftOut":
+        """Return the same problem with other draws, chains one after the other."""
+        return replace(self, flat=flat)
 
     @cached_property
     def coefficients(self) -> Coefficients:

@@ -30,6 +30,7 @@ from hierbayes.bayes.predictive import flat_draws
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.comparison.collapsed_draws import LeftOut
+from hierbayes.comparison.drawn_anew import can_draw_anew, draw_anew
 from hierbayes.comparison.leave_group_out import group_log_densities, refit_without
 from hierbayes.comparison.leave_level_out import level_log_densities
 from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
@@ -43,6 +44,7 @@ from hierbayes.wording import listed
 
 NAMED = 5  # so many labels are named in a finding
 AT_ONCE = 2**22  # log densities smoothed at once: 32 MB a copy
+MOST_ANEW = 50  # terms for which parameters are drawn anew: a few seconds
 ENOUGH_DRAWS = 100  # fewer have no tail a Pareto distribution could be fitted to
 
 
@@ -60,7 +62,8 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     refit : bool
         In Gaussian models: sample anew without each row or block whose Pareto k is above 0.7.
     random_seed : int, Generator or SeedSequence
-        For ``refit``.
+        For ``refit``, and for terms for which variance parameters are drawn anew: in Gaussian
+        models those with a Pareto k above 0.7. Always the same when not given.
 
     Returns
     -------
@@ -97,10 +100,11 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     blocks = blocks_of(fit, by)
     if refit and not fit.response_family.is_linear:
         raise not_supported("loo-refit-of-family", family=fit.family)
-    found = _reweighed(fit, blocks)
+    rng = random_generator(0 if random_seed is None else random_seed)
+    found = _reweighed(fit, blocks, rng)
     terms = found.terms
     if refit:
-        terms = _with_refits(terms, left_out(fit, blocks), random_generator(random_seed))
+        terms = _with_refits(terms, left_out(fit, blocks), rng)
     return _record(fit, replace(found, terms=terms), blocks)
 
 
@@ -142,12 +146,14 @@ class PsisTerms:
     elpd : log predictive density of what is left out
     mcse : its Monte-Carlo standard error
     pareto_k : shape of the tail of the importance weights
+    anew : whether the variance parameters were drawn anew for the term
     refitted : whether the term is of a posterior sampled without it, so that k does not matter
     """
 
     elpd: FloatArray
     mcse: FloatArray
     pareto_k: FloatArray
+    anew: BoolArray
     refitted: BoolArray
 
 
@@ -161,28 +167,44 @@ class _Reweighed:
     mean_density: float = float("nan")
 
 
-def _reweighed(fit: PosteriorFit, blocks: Blocks) -> _Reweighed:
+def _reweighed(fit: PosteriorFit, blocks: Blocks, rng: np.random.Generator) -> _Reweighed:
     efficiency = relative_efficiency(fit)
+    problem = left_out(fit, blocks) if fit.response_family.is_linear else None
+    if blocks.name is not None and problem is not None:
+        terms = _anew(problem, group_log_densities(problem).T, efficiency, rng)
+        return _Reweighed(terms=terms, method="exact")
     if blocks.name is not None:
-        method: LooMethod = "exact" if fit.response_family.is_linear else "integrated"
-        log_density = _of_blocks(fit, blocks)
-        return _Reweighed(terms=psis(log_density, relative_efficiency=efficiency), method=method)
+        log_density = _of_levels(fit, blocks)
+        terms = psis(log_density, relative_efficiency=efficiency)
+        return _Reweighed(terms=terms, method="integrated")
     given_all = fit.log_likelihood().reshape(fit.n_draws, -1)
     mean_density = float((log_sum_exp(given_all, axis=0) - np.log(fit.n_draws)).sum())
     by_draws = psis(given_all.T, relative_efficiency=efficiency)
-    problem = left_out(fit, blocks) if fit.response_family.is_linear else None
     if problem is None or not rows_apply(problem.kernel, fit.n_draws):
         return _Reweighed(
             terms=by_draws, method="draws", by_draws=by_draws, mean_density=mean_density
         )
-    terms = psis(row_log_densities(problem), relative_efficiency=efficiency)
+    terms = _anew(problem, row_log_densities(problem), efficiency, rng)
     return _Reweighed(terms=terms, method="exact", by_draws=by_draws, mean_density=mean_density)
 
 
-def _of_blocks(fit: PosteriorFit, blocks: Blocks) -> FloatArray:
-    """Log p(y_j | y_-j, phi) of blocks of rows, shape (J, S)."""
-    if fit.response_family.is_linear:
-        return group_log_densities(left_out(fit, blocks)).T
+def _anew(
+    problem: LeftOut, log_density: FloatArray, efficiency: float, rng: np.random.Generator
+) -> PsisTerms:
+    """Reweigh the draws (J, S), and draw anew for the terms for which that can't be trusted."""
+    terms = psis(log_density, relative_efficiency=efficiency)
+    anew = terms.pareto_k > TRUSTED_K
+    if not anew.any() or anew.sum() > MOST_ANEW or not can_draw_anew(problem):
+        return terms
+    elpd, mcse, k = (part.copy() for part in (terms.elpd, terms.mcse, terms.pareto_k))
+    for j in np.flatnonzero(anew):
+        found = draw_anew(problem, int(j), log_density[j], rng)
+        elpd[j], mcse[j], k[j] = found.elpd, found.mcse, found.pareto_k
+    return replace(terms, elpd=elpd, mcse=mcse, pareto_k=k, anew=anew)
+
+
+def _of_levels(fit: PosteriorFit, blocks: Blocks) -> FloatArray:
+    """Log p(y_j | phi) of the levels of a generalised model, shape (J, S)."""
     if blocks.factor is None:
         raise not_supported("loo-blocks-of-family", by=blocks.name, family=fit.family)
     return level_log_densities(fit).T
@@ -195,7 +217,7 @@ def _with_refits(terms: PsisTerms, problem: LeftOut, rng: np.random.Generator) -
     for j in np.flatnonzero(refitted):
         found = refit_without(problem, int(j), random_seed=rng)
         elpd[j], mcse[j] = found.elpd, found.mcse
-    return PsisTerms(elpd=elpd, mcse=mcse, pareto_k=terms.pareto_k, refitted=refitted)
+    return replace(terms, elpd=elpd, mcse=mcse, refitted=refitted)
 
 
 def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTerms:
@@ -217,6 +239,7 @@ def psis(log_density: FloatArray, *, relative_efficiency: float = 1.0) -> PsisTe
         elpd=elpd,
         mcse=np.sqrt(variance / min(relative_efficiency, 1.0)),
         pareto_k=pareto_k,
+        anew=np.zeros(J, dtype=np.bool_),
         refitted=np.zeros(J, dtype=np.bool_),
     )
 
@@ -238,6 +261,7 @@ def _record(fit: PosteriorFit, found: _Reweighed, blocks: Blocks) -> Loo:
             "elpd": terms.elpd,
             "mcse": terms.mcse,
             "pareto_k": terms.pareto_k,
+            "anew": terms.anew,
             "refitted": terms.refitted,
         },
         index=blocks.index,

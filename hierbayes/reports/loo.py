@@ -25,7 +25,7 @@ def loo_blocks(found: Loo) -> Blocks:
         Fact("", f"{data}{count}, {found.n_draws} draws"),
         Paragraph(found.what, gap=False),
         Table(columns, names),
-        Paragraph(pareto_line(found) + _beside(found)),
+        Paragraph(pareto_line(found) + _anew(found) + _beside(found)),
         Findings([str(finding) for finding in found.findings]),
     )
 
@@ -77,9 +77,10 @@ def pareto_line(found: Loo) -> str:
     refitted = found.pointwise["refitted"].to_numpy()
     k = found.pointwise["pareto_k"].to_numpy(dtype=float)[~refitted]
     counts = np.bincount(np.digitize(k, K_BOUNDS, right=True), minlength=3)
-    again = f"; {refitted.sum()} sampled anew without the level" if refitted.any() else ""
+    unit = {None: "row", "block": "block"}.get(found.by, "level")
+    again = f"; {refitted.sum()} sampled anew without the {unit}" if refitted.any() else ""
     if counts[0] == k.size:
-        rest = "the other " if again else "all "
+        rest = "the other " if refitted.any() else "all "
         return f"Pareto k at most {K_BOUNDS[0]} for {rest}{k.size} terms, to be trusted{again}."
     bounds = (f"to {K_BOUNDS[0]}", f"{K_BOUNDS[0]} to {K_BOUNDS[1]:g}", f"above {K_BOUNDS[1]:g}")
     parts = [
@@ -88,14 +89,21 @@ def pareto_line(found: Loo) -> str:
     return f"Pareto k: {', '.join(parts)}{again}."
 
 
+def _anew(found: Loo) -> str:
+    """Say for how many terms variance parameters were drawn anew."""
+    anew = int(found.pointwise["anew"].sum())
+    return f" For {anew} of them variance parameters were drawn anew." if anew else ""
+
+
 def _beside(found: Loo) -> str:
     """Say how many terms of ``az.loo``, if it is another answer, are not to be trusted."""
     beside = found.by_draws
     if beside is None or found.method == "draws":
         return ""
+    text = " az.loo reweighs draws of the random effects as well: "
     if not beside.n_untrusted:
-        return " So are all of az.loo, which reweighs draws of the random effects as well."
+        return f"{text}k at most {beside.pareto_k:.2f} there."
     return (
-        f" Of az.loo, which reweighs draws of the random effects as well, {beside.n_untrusted} "
-        f"{'are' if beside.n_untrusted > 1 else 'is'} not (k up to {beside.pareto_k:.2f})."
+        f"{text}{beside.n_untrusted} of its terms {'are' if beside.n_untrusted > 1 else 'is'} not "
+        f"to be trusted (k up to {beside.pareto_k:.2f})."
     )

@@ -113,8 +113,9 @@ class Loo(Exportable):
     mcse : Monte-Carlo standard error of ``elpd``
     p_loo : effective number of parameters; NaN when groups are left out
     by : what is left out at once (a grouping factor, a column, "block"); None for rows
-    pointwise : index the label of what is left out; columns ``n_rows elpd mcse pareto_k
-        refitted``
+    pointwise : index the label of what is left out; columns ``n_rows elpd mcse pareto_k anew
+        refitted``: whether variance parameters were drawn anew for it (k is then of these), and
+        whether the model was sampled without it
     what : what exactly is left out and integrated out, in a sentence or two
     method : "exact" (closed form given the sds, correlations and sigma), "integrated" (random
         effects of a factor by quadrature) or "draws" (nothing integrated out)
@@ -148,7 +149,7 @@ class Loo(Exportable):
         ...     random_seed=1
         ... )
         >>> hb.loo(post, by="Batch").to_frame().columns.tolist()
-        ['n_rows', 'elpd', 'mcse', 'pareto_k', 'refitted']
+        ['n_rows', 'elpd', 'mcse', 'pareto_k', 'anew', 'refitted']
         """
         return result_table(self.pointwise, "loo")
 

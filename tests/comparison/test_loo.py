@@ -6,6 +6,7 @@ from functools import cache
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
@@ -260,33 +261,36 @@ def test_text_and_html_hold_the_same_numbers(by):
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_an_outlying_group_is_named_with_advice():
+def test_variance_parameters_are_drawn_anew_for_an_outlying_group():
+    """Log p(y) - log p(y without 332) by six runs of 20,000 draws each: -69.606, error 0.001."""
     found = hb.loo(sampled(SLEEP, "sleepstudy"), by="Subject")
+    table = found.to_frame()
+    assert table.index[table["anew"]].tolist() == ["332"]
+    assert found.findings == () and table["pareto_k"].max() < 0.7
+    row = table.loc["332"]
+    assert row["mcse"] < 0.1
+    assert row["elpd"] == pytest.approx(-69.606, abs=4 * row["mcse"])
+    assert "For 1 of them variance parameters were drawn anew" in " ".join(str(found).split())
+    again = hb.loo(sampled(SLEEP, "sleepstudy"), by="Subject").to_frame()
+    pd.testing.assert_frame_equal(table, again)
+
+
+def test_an_outlying_group_is_named_with_advice():
+    fit = sampled_anew(SLEEP, "sleepstudy", priors={"Days": hb.Cauchy(0, 10)})
+    found = hb.loo(fit, by="Subject")
     bad = found.pointwise.index[found.pointwise["pareto_k"] > 0.7].tolist()
-    assert bad == ["332"]
+    assert bad == ["332"] and not found.pointwise["anew"].any()
     (finding,) = found.findings
     assert finding.code == "pareto_k"
     assert "1 of 18 terms is not to be trusted: leaving out Subject 332" in finding.sentence
     assert finding.advice.startswith('hb.loo(fit, by="Subject", refit=True)')
-
-
-def test_sampling_anew_without_the_outlying_group_removes_the_finding():
-    fit = sampled(SLEEP, "sleepstudy")
-    reweighed = hb.loo(fit, by="Subject")
-    found = hb.loo(fit, by="Subject", refit=True, random_seed=3)
-    table = found.to_frame()
+    again = hb.loo(fit, by="Subject", refit=True, random_seed=3)
+    table = again.to_frame()
     assert table.index[table["refitted"]].tolist() == ["332"]
-    assert found.findings == ()
+    assert again.findings == ()
     same = ~table["refitted"]
-    assert (table["elpd"][same] == reweighed.pointwise["elpd"][same]).all()
-    row = table.loc["332"]
-    # Two runs of 80,000 draws without 332 each: -69.588 and -69.564, with an error of 0.042. Runs
-    # of 4,000 draws spread around that with an sd of 0.2 over seeds: the mean is over a heavy
-    # tail, and a run that misses the tail is low and takes its own error for too small.
-    spread = 0.2
-    assert row["elpd"] == pytest.approx(-69.576, abs=4 * np.hypot(spread, 0.03))
-    assert 0 < row["mcse"] < 2 * spread
-    assert "1 sampled anew without the level" in " ".join(str(found).split())
+    assert (table["elpd"][same] == found.pointwise["elpd"][same]).all()
+    assert "1 sampled anew without the level" in " ".join(str(again).split())
 
 
 @pytest.mark.mcmc
@@ -303,15 +307,6 @@ def test_groups_are_sampled_anew_without_under_any_prior_of_a_coefficient(law):
     assert others.log_marginal_likelihood_mcse < 0.02
     error = np.hypot(found.mcse, others.log_marginal_likelihood_mcse)
     assert found.elpd == pytest.approx(expected, abs=4 * error + 0.02)
-
-
-def test_an_outlying_group_is_sampled_anew_under_a_prior_with_long_tails():
-    fit = sampled_anew(SLEEP, "sleepstudy", priors={"Days": hb.Cauchy(0, 10)})
-    (finding,) = hb.loo(fit, by="Subject").findings
-    assert finding.advice.startswith('hb.loo(fit, by="Subject", refit=True)')
-    found = hb.loo(fit, by="Subject", refit=True, random_seed=3)
-    assert found.findings == ()
-    assert found.to_frame()["refitted"]["332"]
 
 
 def test_a_bounded_coefficient_that_one_group_alone_determines_is_not_sampled_without_it():
