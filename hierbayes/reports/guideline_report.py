@@ -104,6 +104,7 @@ loss | Losses | what each wrong decision costs, or that no loss was used
 rope | Practical equivalence
 Sensitivity
 sensitivity | Scaling the priors
+prior_width | Width of a prior
 variance_sensitivity | Scaling the priors of variances
 without_priors | Without priors
 factor_sensitivity | Bayes factors under other priors
@@ -137,10 +138,11 @@ FILLED: Mapping[str, Callable[[Study], Entry]] = {
     "averaging": lambda study: not_done("Nothing was averaged over models."),
     "rope": study_posterior.rope,
     "sensitivity": study_sensitivity.sensitivity,
+    "prior_width": study_sensitivity.prior_width,
     "variance_sensitivity": study_sensitivity.variance_sensitivity,
     "without_priors": study_sensitivity.without_priors,
     "factor_sensitivity": study_posterior.factor_sensitivity,
-    "decision_sensitivity": study_posterior.decision_sensitivity,
+    "decision_sensitivity": study_sensitivity.decision_sensitivity,
     "data": data,
     "seed": study_draws.seed,
     "code": code,

@@ -72,10 +72,10 @@ Decisions by model probability | The probability that decides, and the prior one
   decision bayes_factors
 Estimates beside decisions | Sizes, not verdicts alone. | posterior
 5 Sensitivity
-Broad priors | What other broad priors would have said. | sensitivity
-Informed priors | What less or otherwise informed priors would have said. | sensitivity
-  prior_reasons
-Default priors | What other scales of the defaults would say. | sensitivity
+Broad priors | What other broad priors would have said. | sensitivity prior_width
+Informed priors | What less or otherwise informed priors would have said. | prior_width
+  sensitivity prior_reasons
+Default priors | What other scales of the defaults would say. | sensitivity prior_width
 Bayes factors and model probabilities | How they move with the priors. | factor_sensitivity
 Decisions | Whether other priors would decide otherwise. | decision_sensitivity
 6 Reproducibility
@@ -104,7 +104,7 @@ Influence of the priors
   variance_sensitivity
 8 Against priors that say nothing | How far the priors pull from the answer without them. |
   without_priors
-9 Sensitivity | Whether the answer stays as priors change. | sensitivity
+9 Sensitivity | Whether the answer stays as priors change. | sensitivity prior_width
 After interpreting
 10 Bayesian words | Probabilities of parameters given data, intervals called credible. | wording
   posterior
@@ -115,7 +115,7 @@ Systematic and random part | Both in full, and why these forms and distributions
   hierarchy formal model_reasons
 Distributions
 Priors | Of every parameter; of informed ones the reasons. | priors prior_reasons
-Sensitivity to informed priors | What other priors say. | sensitivity
+Sensitivity to informed priors | What other priors say. | prior_width sensitivity
 Posteriors | Of every parameter of interest, with intervals. | posterior
 Joint distribution | Of parameters that are strongly correlated in the posterior. | joint
 Predictive distributions | Of what can be observed. | prior_check posterior_check

@@ -117,7 +117,10 @@ def with_errors(name: str, values: FloatArray, errors: FloatArray) -> list[Colum
     """Return a column of numbers to the digits their Monte-Carlo errors allow, and one of these."""
     decimals = [decimals_of(error, least=0) for error in errors]
     cells = [fixed_cell(float(v), d) for v, d in zip(values, decimals, strict=True)]
-    return [(name, cells), (MCSE, [error_cell(float(error)) for error in errors])]
+    known = [
+        error if np.isfinite(value) else np.nan for value, error in zip(values, errors, strict=True)
+    ]
+    return [(name, cells), (MCSE, [error_cell(float(error)) for error in known])]
 
 
 def error_cell(error: float) -> str:

@@ -247,13 +247,8 @@ def _beyond(found: Reanalysis) -> list[Block]:
     return [Table(columns, names, f"Probabilities of {found.term} under each prior")]
 
 
-def decision_sensitivity(study: Study) -> Entry:
+def probabilities_under_priors(found: Reanalysis) -> Entry:
     """Show the probabilities that decide under each prior."""
-    if study.reanalysis is None:
-        return not_done(
-            "No decision was taken under other priors. hb.reanalyse lays several priors side by "
-            "side."
-        )
-    blocks = _beyond(study.reanalysis)
-    names = listed(list(posteriors_of(study.reanalysis)))
-    return Entry([*blocks, Paragraph(f"Priors: {names}."), Paragraph(ERRORS, soft=True)])
+    names = listed(list(posteriors_of(found)))
+    last = [Paragraph(f"Priors: {names}."), Paragraph(ERRORS, soft=True)]
+    return Entry([*_beyond(found), *last])

@@ -11,19 +11,43 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.importance import pareto_k
 from hierbayes.bayes.predictive import log_prior_variables
-from hierbayes.errors import HierBayesError, HierBayesWarning
+from hierbayes.errors import HierBayesError, HierBayesWarning, OptionError
+from hierbayes.plots.sensitivity import sensitivity as draw_sensitivity
+from hierbayes.prior_sensitivity.sensitivity import sensitivity as along_widths
+from hierbayes.priors.prior_widths import can_be_flat, width_of
 from hierbayes.render.blocks import Block, Column, Paragraph, Table
 from hierbayes.render.numbers import format_plain
-from hierbayes.reports.study import ERRORS, Entry, Study, not_done, with_errors
+from hierbayes.reports.fit_report import drawn_picture
+from hierbayes.reports.study import (
+    ERRORS,
+    MCSE,
+    SEED,
+    Entry,
+    Study,
+    error_cell,
+    not_done,
+    with_errors,
+)
 from hierbayes.reports.study_draws import MOST_K
+from hierbayes.reports.study_posterior import probabilities_under_priors
 from hierbayes.results.chains import mean_errors
 from hierbayes.results.fit import Fit
+from hierbayes.results.sensitivity import Sensitivity
 
 POWERS = ((0.5, "half the weight"), (2.0, "twice the weight"))
+STEPS = (0.25, 0.5, 1.0, 2.0, 4.0)  # widths of a prior, in those of the fit's
+NUMBERS = {
+    "estimate": "mean",
+    "lower": "from",
+    "upper": "to",
+    "prob_positive": "P(positive)",
+    "log_bf": "log Bayes factor against zero",
+}
 FIXED = "beta"  # the variable of log priors that holds the coefficients'
 
 
@@ -88,6 +112,65 @@ def weighted_shift(draws: FloatArray, log_weights: FloatArray) -> tuple[FloatArr
     influence = w * (draws - weighted) - (draws - mean)
     with np.errstate(divide="ignore", invalid="ignore"):
         return (weighted - mean) / sd, mean_errors(influence) / sd
+
+
+def prior_width(study: Study) -> Entry:
+    """Narrow and widen the prior of one coefficient."""
+    try:
+        found, table = _along(study)
+    except HierBayesError as reason:
+        return not_done(f"Not possible: {reason}")
+    columns: list[Column] = []
+    for name, title in NUMBERS.items():
+        if table[name].notna().any():
+            numbers = (table[own].to_numpy(float) for own in (name, f"{name}_mcse"))
+            columns += with_errors(title, *numbers)
+    said = [
+        f"{found.of} under priors of {STEPS[0]:g} to {STEPS[-1]:g} times the width of the fit's, "
+        f"and under a flat one if it can be; the {100 * found.level:g} % interval is equal-tailed."
+    ]
+    if len(table) < len(found.table):
+        said.append("Priors too far from the fit's to be told from its draws are left out.")
+    reverse = found.reverse
+    if reverse is not None and np.isfinite(reverse.width):
+        error = error_cell(reverse.width_mcse)
+        said.append(f"{reverse.sentence} The {MCSE} of this width is {error}.")
+    picture = drawn_picture(
+        lambda: draw_sensitivity(found)[0], f"{found.of} along the width of its prior."
+    )
+    lines = [*map(Paragraph, said), Paragraph(ERRORS, soft=True)]
+    return Entry([Table(columns, list(map(str, table["prior"]))), *lines, picture])
+
+
+def decision_sensitivity(study: Study) -> Entry:
+    """Show the probabilities that decide under other priors."""
+    if study.reanalysis is not None:
+        return probabilities_under_priors(study.reanalysis)
+    try:
+        _, table = _along(study)
+    except HierBayesError as reason:
+        return not_done(f"Not possible: {reason}")
+    numbers = (table[own].to_numpy(float) for own in ("prob_positive", "prob_positive_mcse"))
+    columns = with_errors("P(positive)", *numbers)
+    return Entry([Table(columns, list(map(str, table["prior"]))), Paragraph(ERRORS, soft=True)])
+
+
+def _along(study: Study) -> tuple[Sensitivity, pd.DataFrame]:
+    """Return the curve of one coefficient over the width of its prior, and the rows it has."""
+    post = study.post
+    names = post.fixed_parameters.names
+    if not names:
+        raise OptionError("the model has no coefficient.")
+    name = names[-1] if study.reanalysis is None else study.reanalysis.term
+    law = post.priors.beta[names.index(name)]
+    width = width_of(law)
+    if width is None:
+        raise OptionError(f"the prior of {name}, {law}, has no width.")
+    widths = [step * width for step in STEPS] + [np.inf] * can_be_flat(law)
+    found = along_widths(
+        post, name, widths=widths, level=study.level, refit=False, random_seed=SEED
+    )
+    return found, found.table[found.table["estimate"].notna()]
 
 
 def without_priors(study: Study) -> Entry:

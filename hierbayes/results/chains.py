@@ -53,12 +53,7 @@ def errors_of_means(draws: FloatArray) -> FloatArray:
 
     A constant has none: 0.
     """
-    C, D, P = draws.shape
-    part = np.ascontiguousarray(np.moveaxis(draws, 2, 0))
-    flat = part.reshape(P, C * D)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        errors = flat.std(axis=1, ddof=1) / np.sqrt(_effective_size(_split(part)))
-    return np.where(np.ptp(flat, axis=1) == 0, 0.0, errors)
+    return np.where(np.ptp(draws, axis=(0, 1)) == 0, 0.0, mean_errors(draws))
 
 
 def _statistics(draws: FloatArray) -> FloatArray:
