@@ -99,6 +99,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.priors.distributions import StudentT as StudentT
     from hierbayes.priors.distributions import Uniform as Uniform
     from hierbayes.priors.lkj import LKJ as LKJ
+    from hierbayes.priors.standardised import JZS as JZS
     from hierbayes.reports.paper_table import table as table
     from hierbayes.results.finding import Finding as Finding
     from hierbayes.results.likelihood_fit import LikelihoodFit as LikelihoodFit
@@ -126,6 +127,7 @@ _LAZY = {
     "HalfNormal": "hierbayes.priors.distributions",
     "HalfStudentT": "hierbayes.priors.distributions",
     "InverseGamma": "hierbayes.priors.distributions",
+    "JZS": "hierbayes.priors.standardised",
     "LKJ": "hierbayes.priors.lkj",
     "LikelihoodFit": "hierbayes.results.likelihood_fit",
     "Link": "hierbayes.families.links",
@@ -181,6 +183,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "JZS",
     "LKJ",
     "Beta",
     "BoundaryWarning",

@@ -731,6 +731,16 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="jzs-model",
+        feature="JZS priors of other models than Gaussian ones with random intercepts",
+        kinds=EVERY,
+        sentence=(
+            "Priors of standardised effects (JZS) are defined for Gaussian models of factors, "
+            "numbers and random intercepts; {formula} {reason}. Leave priors= out: Bayes factors "
+            "under the model's own priors take any model."
+        ),
+    ),
+    Limit(
         key="sensitivity-width",
         feature="Sensitivity to a prior without a width (Flat, Beta)",
         kinds=POSTERIOR,

@@ -51,6 +51,7 @@ ThresholdMethod = Literal["delta", "fieller", "profile", "bootstrap", "posterior
 Ddf = Literal["satterthwaite", "kenward-roger", "normal", "none"]
 Effect = Literal["fixed", "ran_pars", "ran_vals"]
 ParameterView = Literal["posterior", "prior"]
+EffectSide = Literal["greater", "less"]
 SensitivityColumn = Literal["estimate", "lower", "upper", "prob_positive", "log_bf"]
 SentencePart = Literal["both", "methods", "results"]
 Guideline = Literal["BARG", "WAMBS", "JARS-Bayes"]

@@ -1,46 +1,81 @@
-"""Bayes factor of two models from their marginal likelihoods.
+"""Bayes factors: of two models, of a term, of an inequality."""
 
-BF = p(y | a) / p(y | b). The collapsed sampler gives log p(y) with a Monte-Carlo standard error;
-the two are independent, so the error of the log Bayes factor is the root of the summed squares.
-"""
+from typing import Any, overload
 
-import math
-from typing import Any
+import numpy as np
 
+from hierbayes.bayes.posterior import sample
 from hierbayes.calls import checked_call
-from hierbayes.capabilities import not_supported
-from hierbayes.comparison.same_data import check_same_data
+from hierbayes.comparison.marginal_ratio import check_marginal, ratio_of
+from hierbayes.comparison.restricted_factor import restricted
+from hierbayes.comparison.standardised_bayes_factor import of_standardised
+from hierbayes.comparison.term_bayes_factor import of_term
 from hierbayes.errors import OptionError
-from hierbayes.priors.model_priors import ModelPriors
-from hierbayes.results.comparison import BayesFactor
-from hierbayes.results.finding import Finding
+from hierbayes.options import EffectSide, check_option, random_generator
+from hierbayes.priors.standardised import JZS
+from hierbayes.results.comparison import BayesFactor, RestrictedFactor
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.specification.specified import Specified
 from hierbayes.wording import shown
 
-NOISY = 0.5  # Monte-Carlo error of the log above which a Bayes factor says little
-UNTRUSTED = (
-    "pareto_k",
-    "quadrature_error",
-    "r_hat",
-)  # findings of a fit that touch its marginal likelihood
 
-
+@overload
+def bayes_factor(
+    a: PosteriorFit, b: PosteriorFit, *, names: tuple[str, str] = ...
+) -> BayesFactor: ...
+@overload
+def bayes_factor(
+    a: Specified,
+    *,
+    drop: str,
+    side: EffectSide | None = ...,
+    priors: JZS | None = ...,
+    random_seed: Any = ...,
+) -> BayesFactor: ...
+@overload
+def bayes_factor(a: Specified, *, hypothesis: str, random_seed: Any = ...) -> RestrictedFactor: ...
 @checked_call("hb.bayes_factor")
 def bayes_factor(
-    a: PosteriorFit, b: PosteriorFit, *, names: tuple[str, str] = ("a", "b")
-) -> BayesFactor:
+    a: Specified,
+    b: PosteriorFit | None = None,
+    *,
+    names: tuple[str, str] = ("a", "b"),
+    drop: str | None = None,
+    side: EffectSide | None = None,
+    hypothesis: str | None = None,
+    priors: JZS | None = None,
+    random_seed: Any = None,
+) -> BayesFactor | RestrictedFactor:
     """Compare how likely the data are under two models, averaged over their priors.
+
+    Two posteriors ``a`` and ``b`` are compared as they are. With ``drop`` a model is compared with
+    the one without a term, with ``hypothesis`` with itself restricted to an inequality.
 
     Parameters
     ----------
     a, b : PosteriorFit
-        From the collapsed sampler, with proper priors, of the same rows and response.
+        From the collapsed sampler, with proper priors, of the same rows and response. Without
+        ``b`` also a model, which is sampled then.
     names : two different names for the text
+    drop : a term
+        Of the fixed part, ``"A:B"``, which goes with all terms that contain it, the intercept
+        ``"(Intercept)"``, or a random effect, ``"Days in (Days | Subject)"``, ``"(1 | plate)"``.
+    side : {"greater", "less"}
+        Of a single coefficient that is dropped: the model has it on one side of zero.
+    hypothesis : statement about parameters, as of ``fit.hypothesis``: ``"-1 < Days & Days < 1"``
+    priors : JZS, optional
+        With ``drop``: priors of standardised effects in place of the model's own.
+    random_seed : int, Generator or SeedSequence
+        For what is sampled.
 
     Returns
     -------
     BayesFactor
-        Of ``a`` against ``b``: above 1 the data speak for ``a``.
+        Of ``a`` against ``b``, or of the model against the one without the term: above 1 the data
+        speak for the first. Of a term with Savage and Dickey's ratio and the factor under narrower
+        and wider priors.
+    RestrictedFactor
+        With ``hypothesis``.
 
     Raises
     ------
@@ -48,6 +83,8 @@ def bayes_factor(
         If a fit has no marginal likelihood: from NUTS, or with flat priors.
     DataError
         If the fits have different rows or responses.
+    OptionError
+        If there is no such term, or not one of ``b``, ``drop`` and ``hypothesis``.
 
     Examples
     --------
@@ -57,59 +94,42 @@ def bayes_factor(
     >>> b = hb.Model("Reaction ~ Days + (Days || Subject)", sleep).sample(random_seed=1)
     >>> bool(hb.bayes_factor(a, b).bf < 1)
     True
+    >>> bool(hb.bayes_factor(a, drop="Days", random_seed=1).bf > 100)
+    True
     """
-    labels = _checked_names(names)
-    for name, fit in zip(labels, (a, b), strict=True):
-        _check_marginal(name, fit)
-    check_same_data((a, b), purpose="a Bayes factor does not compare them")
-    logs, errors = [], []
-    for fit in (a, b):
-        assert fit.log_marginal_likelihood is not None
-        logs.append(float(fit.log_marginal_likelihood))
-        errors.append(float(fit.log_marginal_likelihood_mcse or 0.0))
-    of_a, of_b = _prior_lines(a.priors), _prior_lines(b.priors)
-    mcse = math.hypot(*errors)
-    return BayesFactor(
-        names=labels,
-        formulas=(a.formula_text, b.formula_text),
-        log_marginal_likelihoods=(logs[0], logs[1]),
-        mcses=(errors[0], errors[1]),
-        log_bf=logs[0] - logs[1],
-        log_bf_mcse=mcse,
-        prior_differences=(
-            tuple(line for line in of_a if line not in of_b),
-            tuple(line for line in of_b if line not in of_a),
-        ),
-        n_obs=a.nobs,
-        data_name=a.data_name,
-        findings=_findings(labels, (a, b), mcse),
-    )
-
-
-def _data_centred(names: tuple[str, str], fits: tuple[PosteriorFit, PosteriorFit]) -> list[Finding]:
-    """Say where a prior that the data have centred does not stand in both models alike."""
-    own, other = (_centred_intercept(fit.priors) for fit in fits)
-    if own == other:
-        return []
-    name, prior, against = (names[0], own, names[1]) if own else (names[1], other, names[0])
-    return [
-        Finding(
-            "data_centred_prior",
-            f"The default prior of the intercept of {name}, {prior}, is centred at the mean of the "
-            f"data, and {against} has another or none: the data are used twice, and the Bayes "
-            "factor with them.",
-            "Give the intercept a prior that could be known before the data, for example "
-            'priors={"(Intercept)": hb.Normal(0, 10)}.',
-        )
+    asked = [
+        name
+        for name, given in (("b", b), ("drop", drop), ("hypothesis", hypothesis))
+        if given is not None
     ]
+    if len(asked) != 1:
+        raise OptionError(
+            "bayes_factor compares a posterior with another one, b, or a model with the one "
+            f"without a term, drop=, or with a hypothesis=; it got {' and '.join(asked) or 'none'}."
+        )
+    if side is not None:
+        check_option("side", side, EffectSide)
+    if (side is not None or priors is not None) and drop is None:
+        raise OptionError("side= and priors= are for a term that is dropped; name it by drop=.")
+    if b is not None:
+        labels = _checked_names(names)
+        check_marginal(labels[0], a)
+        assert isinstance(a, PosteriorFit)
+        return ratio_of(a, b, labels)
+    if not isinstance(a, Specified):
+        raise OptionError(f"bayes_factor takes a model or its posterior; it got {shown(a)}.")
+    rng = random_generator(random_seed)
+    if hypothesis is not None:
+        return restricted(_posterior(a, rng), hypothesis, rng)
+    assert drop is not None
+    if priors is not None:
+        return of_standardised(a.spec, drop, side, priors, rng)
+    return of_term(_posterior(a, rng), drop, side, rng)
 
 
-def _centred_intercept(priors: ModelPriors) -> str:
-    """Return the default prior of an intercept as text; empty where there is none."""
-    for parameter in priors.parameters:
-        if parameter.kind == "beta" and parameter.place[0] == priors.intercept:
-            return "" if parameter.name in priors.from_user else str(priors.of(parameter))
-    return ""
+def _posterior(given: Specified, rng: np.random.Generator) -> PosteriorFit:
+    """Return the posterior given, or that of a model."""
+    return given if isinstance(given, PosteriorFit) else sample(given.spec, random_seed=rng)
 
 
 def _checked_names(names: Any) -> tuple[str, str]:
@@ -117,55 +137,3 @@ def _checked_names(names: Any) -> tuple[str, str]:
     if good and all(isinstance(name, str) and name for name in names):
         return names[0], names[1]
     raise OptionError(f"names={shown(names)} must be two different names, one a fit.")
-
-
-def _check_marginal(name: str, fit: PosteriorFit) -> None:
-    if not isinstance(fit, PosteriorFit):
-        raise OptionError(
-            f"bayes_factor takes two posteriors, model.sample(...); {name} is a "
-            f"{type(fit).__name__}. REML and ML fits are compared by hb.anova."
-        )
-    if fit.sampler != "collapsed":
-        raise not_supported("bayes-factor-nuts", name=name, sampler=fit.sampler.upper())
-    flat = improper(fit.priors)
-    if flat or fit.log_marginal_likelihood is None:
-        listed = ", ".join(flat) or "the coefficients"
-        raise not_supported("bayes-factor-flat", name=name, parameters=listed)
-
-
-def improper(priors: ModelPriors) -> list[str]:
-    """Names of the parameters whose priors are flat."""
-    from hierbayes.priors.distributions import Flat
-
-    return [p.name for p in priors.parameters if isinstance(priors.of(p), Flat)]
-
-
-def _prior_lines(priors: ModelPriors) -> list[str]:
-    return [f"{p.name} ~ {priors.of(p)}" for p in priors.parameters]
-
-
-def _findings(
-    names: tuple[str, str], fits: tuple[PosteriorFit, PosteriorFit], mcse: float
-) -> tuple[Finding, ...]:
-    found = []
-    for name, fit in zip(names, fits, strict=True):
-        if any(finding.code in UNTRUSTED for finding in fit.findings):
-            found.append(
-                Finding(
-                    "untrusted_marginal_likelihood",
-                    f"The collapsed sampler of {name} misses part of the posterior, so its "
-                    "marginal likelihood may be too small.",
-                    f"See the findings of {name}.",
-                )
-            )
-    found += _data_centred(names, fits)
-    if mcse > NOISY:
-        found.append(
-            Finding(
-                "noisy_bayes_factor",
-                f"The Monte-Carlo error of the log Bayes factor is {mcse:.2g}.",
-                "Sample more, for example sample(draws=10000).",
-                {"log_bf_mcse": mcse},
-            )
-        )
-    return tuple(found)

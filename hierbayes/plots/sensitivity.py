@@ -16,8 +16,10 @@ from hierbayes.plots.palette import look, mixed, now, reference
 from hierbayes.plots.picture import picture
 from hierbayes.plots.sheet import Options, Sheet, sheet
 from hierbayes.plots.style import letter_size
+from hierbayes.results.comparison import BayesFactor
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.sensitivity import PowerScaling, Sensitivity
+from hierbayes.results.table_pictures import no_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +32,7 @@ FLAT = 1.6  # times the widest finite prior, where the flat end is drawn
 TICKS = (1, 2, 5)
 MOST_TICKS = 5
 SMALLEST = 1e-3  # sensitivity that is drawn
+ERRORS = 2.0  # Monte-Carlo errors around a curve
 PALE, DARK = 0.08, 0.6  # of ink on paper, in cells
 WORDS = {
     "estimate": "estimate", "lower": "lower end", "upper": "upper end",
@@ -85,6 +88,48 @@ def sensitivity(
             axes = _curves(page, made)
         describe(page.figure, _words(made))
     return page.figure, np.asarray(axes)
+
+
+def bayes_factor_curve(found: BayesFactor, **options: Unpack[Options]) -> "tuple[Any, Axes]":
+    """Draw the log Bayes factor of a term over the width of the priors of what was dropped.
+
+    Parameters
+    ----------
+    found : BayesFactor of a term
+    **options : of every picture
+
+    Returns
+    -------
+    figure, axes
+    """
+    table = found.by_width
+    if table is None:
+        raise no_picture("bayes_factor")
+    with sheet(options, "bayes_factor") as page:
+        ax = page.axes(PANEL_MM)
+        x, y, mcse = (
+            table[name].to_numpy(dtype=np.float64) for name in ("factor", "log_bf", "log_bf_mcse")
+        )
+        far = ERRORS * mcse
+        curve = Curve(x=x, y=y, low=y - far, high=y + far, look=look("posterior"))
+        draw_curve(ax, curve, is_number=True)
+        ax.axhline(0.0, **reference())
+        ax.axvline(1.0, label="priors of the model", **reference(linestyle="-"))
+        ax.set_xscale("log")
+        places = [0.1, 1.0, 10.0]
+        ax.set_xticks(places, [f"{place:g}" for place in places])
+        ax.set_xticks([], minor=True)
+        ax.set_xlabel("width of the priors, times that of the model")
+        ax.set_ylabel(WORDS["log_bf"])
+        page.legend()
+        known = table[table["log_bf"].notna()]
+        describe(
+            page.figure,
+            f"Log Bayes factor {found.names[0]} against {found.names[1]} over priors "
+            f"{known['factor'].min():.3g} to {known['factor'].max():.3g} times as wide: "
+            f"from {known['log_bf'].min():.3g} to {known['log_bf'].max():.3g}.",
+        )
+    return page.figure, ax
 
 
 def _curves(page: Sheet, found: Sensitivity) -> "Sequence[Axes]":

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeGuard
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.options import SentencePart
+from hierbayes.options import EffectSide, SentencePart
 from hierbayes.results import verbs
 from hierbayes.results.exporting import Exportable
 from hierbayes.results.finding import Finding
@@ -17,6 +17,14 @@ from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.printing import Reportable
 from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.rich_text import RichText
+
+
+@record(kw_only=False)
+class SavageDickey:
+    """Log Bayes factor by prior over posterior density at zero, with its Monte-Carlo error."""
+
+    log_bf: float
+    mcse: float
 
 
 @record(repr=False)
@@ -35,6 +43,12 @@ class BayesFactor(Exportable):
     n_obs : number of rows
     data_name : name of the data, may be empty
     findings : reasons not to trust it
+    dropped : the terms that only the first model has, where one was dropped
+    savage_dickey : the same of coefficients by densities at zero, where that is the same question
+    by_width : how it depends on the priors of what was dropped: ``factor`` of their widths,
+        ``log_bf log_bf_mcse pareto_k refitted``; None where not known
+    side : whether the first model has the coefficient "greater" or "less" than zero, or on either
+        side: None
     """
 
     names: tuple[str, str]
@@ -47,6 +61,10 @@ class BayesFactor(Exportable):
     n_obs: int
     data_name: str = ""
     findings: tuple[Finding, ...] = ()
+    dropped: tuple[str, ...] = ()
+    savage_dickey: SavageDickey | None = None
+    by_width: pd.DataFrame | None = None
+    side: EffectSide | None = None
 
     @property
     def bf(self) -> float:
@@ -100,6 +118,53 @@ class LooByDraws:
     p_loo: float
     n_untrusted: int
     pareto_k: float
+
+
+@record(repr=False)
+class RestrictedFactor(Exportable):
+    """How much more likely a statement about parameters is after the data than before.
+
+    Attributes
+    ----------
+    statement : an inequality or interval, or several
+    prior_probability, prior_mcse : of the statement before the data, and its Monte-Carlo error
+    posterior_probability, posterior_mcse : after them
+    log_bf, log_bf_mcse : of the model restricted to the statement against the whole model
+    log_bf_complement, log_bf_complement_mcse : against the model restricted to its opposite
+    formula_text, data_name : the model and its data
+    findings : reasons not to trust it
+    """
+
+    statement: str
+    prior_probability: float
+    prior_mcse: float
+    posterior_probability: float
+    posterior_mcse: float
+    log_bf: float
+    log_bf_mcse: float
+    log_bf_complement: float
+    log_bf_complement_mcse: float
+    formula_text: str
+    data_name: str
+    findings: tuple[Finding, ...] = ()
+
+    def to_frame(self) -> ResultTable:
+        """One row: the statement, its probabilities and both log Bayes factors with their errors.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+        >>> found = hb.bayes_factor(model, hypothesis="Days > 0", random_seed=1)
+        >>> 1.9 < float(2.718281828 ** found.to_frame()["log_bf"].iloc[0]) < 2.1
+        True
+        """
+        names = (
+            "statement", "prior_probability", "prior_mcse", "posterior_probability",
+            "posterior_mcse", "log_bf", "log_bf_mcse", "log_bf_complement",
+            "log_bf_complement_mcse",
+        )  # fmt: skip
+        return result_table([{name: getattr(self, name) for name in names}], "bayes_factor")
 
 
 @record(repr=False)

@@ -87,7 +87,11 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "blocks": "reports.posterior_summary:hypothesis_blocks",
         "picture": "plots.estimates:estimates",
     },
-    "BayesFactor": {"blocks": "reports.bayes_factor:bayes_factor_blocks"},
+    "BayesFactor": {
+        "blocks": "reports.bayes_factor:bayes_factor_blocks",
+        "picture": "plots.sensitivity:bayes_factor_curve",
+    },
+    "RestrictedFactor": {"blocks": "reports.bayes_factor:restricted_blocks"},
     "Loo": {"blocks": "reports.loo:loo_blocks"},
     "PowerScaling": {
         "blocks": "reports.sensitivity:power_scaling_blocks",

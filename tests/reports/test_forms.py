@@ -74,6 +74,8 @@ RESULTS = {
     "hypothesis": lambda: posterior().hypothesis("(Intercept) > 1500"),
     "bayes_factor": lambda: hb.bayes_factor(posterior(), posterior(), names=("a", "b")),
     "loo": lambda: hb.loo(posterior()),
+    "term_factor": lambda: hb.bayes_factor(posterior(), drop="(1 | Batch)", random_seed=1),
+    "restricted": lambda: hb.bayes_factor(posterior(), hypothesis="sigma > 50", random_seed=1),
     "sensitivity": lambda: hb.sensitivity(posterior(), "sigma", widths=[20, 80]),
     "power_scaling": lambda: hb.sensitivity(posterior()),
     "kfold": lambda: hb.kfold(posterior(), k=2, random_seed=1),
