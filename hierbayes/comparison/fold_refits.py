@@ -16,7 +16,14 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.posterior import sample
-from hierbayes.bayes.predictive import flat_draws, new_effects
+from hierbayes.bayes.predictive import (
+    FlatDraws,
+    fitted_predictor,
+    flat_draws,
+    new_effects,
+    row_blocks,
+)
+from hierbayes.bayes.response import observed_response
 from hierbayes.comparison.leave_group_out import joint_log_density, sample_without
 from hierbayes.comparison.leave_level_out import level_log_densities, levels_apply
 from hierbayes.comparison.leave_row_out import predicted_log_densities
@@ -24,7 +31,6 @@ from hierbayes.comparison.left_out_blocks import Blocks
 from hierbayes.comparison.loo import left_out, unconverged
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.errors import DataError, HierBayesWarning
-from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.posterior_fit import PosteriorFit
 
 
@@ -60,12 +66,12 @@ def predict_fold(
     if fit.response_family.is_linear:
         return _on_kernel(fit, blocks, folds, fold, rng)
     out = folds[blocks.codes] == fold
-    refit, held = _sampled_without(fit, out, fold, rng)
+    refit = _sampled_without(fit, out, fold, rng)
     own = np.flatnonzero(folds == fold)
     if blocks.factor is not None and levels_apply(fit):
         found = level_log_densities(replace(fit, draws=refit.draws))[:, own]
     else:
-        of_rows = held.log_likelihood().reshape(held.n_draws, -1)
+        of_rows = _row_log_densities(fit, refit, out, rng)
         found = of_rows @ (blocks.codes[out][:, None] == own).astype(np.float64)
     shape = (refit.n_chains, -1, own.size)
     return Predicted(log_density=found.reshape(shape), converged=not unconverged(refit))
@@ -93,8 +99,8 @@ def _on_kernel(
 
 def _sampled_without(
     fit: PosteriorFit, out: BoolArray, fold: int, rng: np.random.Generator
-) -> tuple[PosteriorFit, PosteriorFit]:
-    """Return the posterior of the other rows, and the rows ``out`` (n,) with its draws."""
+) -> PosteriorFit:
+    """Sample the posterior of the rows that are not ``out`` (n,)."""
     design, spec = fit.design, fit.spec
     part = _of_levels_present(design.with_rows(~out))
     rest = replace(spec, design=part, response_given=True, priors_given=fit.priors)
@@ -110,10 +116,7 @@ def _sampled_without(
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HierBayesWarning)  # said once, by the result
-        refit = sample(rest, random_seed=rng, progress=False, **_settings(fit))
-    held = replace(spec, design=_of_levels_present(design.with_rows(out)), response_given=True)
-    draws = _of_rows(refit, held.design, rng)
-    return refit, PosteriorFit(spec=held, draws=draws, findings=(), settings=fit.settings)
+        return sample(rest, random_seed=rng, progress=False, **_settings(fit))
 
 
 def _settings(fit: PosteriorFit) -> dict[str, Any]:
@@ -130,14 +133,31 @@ def _present(factor: GroupingFactor) -> GroupingFactor:
     return replace(factor, levels=factor.levels[used], codes=codes.astype(np.intp))
 
 
-def _of_rows(refit: PosteriorFit, held: Design, rng: np.random.Generator) -> PosteriorDraws:
-    """Return draws for the levels of other rows, effects of new levels drawn."""
-    flat, b = flat_draws(refit.draws, refit.design), {}
-    pairs = zip(refit.design.factors, held.factors, flat.b, flat.roots, strict=True)
-    for known, own, drawn, root in pairs:
-        place = {level: j for j, level in enumerate(known.levels.tolist())}
-        at = np.array([place.get(level, -1) for level in own.levels.tolist()])
-        effects = drawn[:, at]
-        effects[:, at < 0] = new_effects(root, int((at < 0).sum()), rng)
-        b[own.name] = effects.reshape(refit.n_chains, -1, *effects.shape[1:])
-    return replace(refit.draws, b=b)
+def _row_log_densities(
+    fit: PosteriorFit, refit: PosteriorFit, out: BoolArray, rng: np.random.Generator
+) -> FloatArray:
+    """Log density of the rows ``out`` (n,) for every draw of a posterior of others, (S, rows)."""
+    m = int(out.sum())
+    first = fit.design.with_rows(np.argsort(~out, kind="stable"))  # all rows, for the columns of X
+    response = observed_response(replace(fit.spec, design=first, response_given=True))
+    flat = _with_all_levels(flat_draws(refit.draws, refit.design), refit.design, first, rng)
+    X = first.X[:, fit.kept]
+    found = np.empty((flat.n_draws, m))
+    for rows in row_blocks(flat.n_draws, m):
+        eta = fitted_predictor(flat, first, X, rows)
+        found[:, rows] = response.log_density(eta, flat, rows)
+    return found
+
+
+def _with_all_levels(
+    flat: FlatDraws, known: Design, every: Design, rng: np.random.Generator
+) -> FlatDraws:
+    """Return draws with effects of all levels, drawn as of new ones where they are not known."""
+    b = []
+    pairs = zip(known.factors, every.factors, flat.b, flat.roots, strict=True)
+    for own, whole, drawn, root in pairs:
+        is_known = np.isin(whole.levels, own.levels)
+        effects = new_effects(root, whole.levels.size, rng)
+        effects[:, is_known] = drawn
+        b.append(effects)
+    return replace(flat, b=tuple(b))

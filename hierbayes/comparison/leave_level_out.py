@@ -33,19 +33,22 @@ def level_log_densities(fit: PosteriorFit) -> FloatArray:
         a smooth density.
     """
     design, family = fit.design, fit.response_family
-    columns = len(design.factors[0].columns)
     if not levels_apply(fit):
         raise not_supported(
             "loo-groups-of-family", factor=design.factors[0].name, family=fit.family
         )
     model = conditional(design, family)
-    rows, at = level_rows(model), _points(model, flat_draws(fit.draws, design))
-    every = max(at.beta.shape[0] // CHECKED, 1)
-    checked = at[slice(None, None, every)]
-    n_points = LADDERS[columns][-1]
-    for fewer, more in pairwise(LADDERS[columns]):
+    return log_integrals(level_rows(model), points_of(model, flat_draws(fit.draws, design))).T
+
+
+def log_integrals(rows: LevelRows, at: Points, *, most_error: float = MOST_ERROR) -> FloatArray:
+    """Log integrals over the effects of each level, (J, S), by as many nodes as they need."""
+    ladder = LADDERS[rows.size[2]]
+    checked = at[slice(None, None, max(at.beta.shape[0] // CHECKED, 1))]
+    n_points = ladder[-1]
+    for fewer, more in pairwise(ladder):
         difference = _log_levels(rows, checked, fewer) - _log_levels(rows, checked, more)
-        if np.abs(difference).max() <= MOST_ERROR:
+        if np.abs(difference).max() <= most_error:
             n_points = fewer
             break
     return _log_levels(rows, at, n_points)
@@ -58,8 +61,8 @@ def levels_apply(fit: PosteriorFit) -> bool:
     return len(factors) == 1 and len(factors[0].columns) in LADDERS and is_smooth
 
 
-def _points(model: Conditional, flat: FlatDraws) -> Points:
-    """Draws in the basis of the model."""
+def points_of(model: Conditional, flat: FlatDraws) -> Points:
+    """Return draws in the basis of the model."""
     phi = model.phi_of(flat.family | {"sigma": flat.sigma}, flat.beta)
     return Points(
         beta=flat.beta @ np.linalg.inv(model.x_basis).T,
@@ -69,12 +72,8 @@ def _points(model: Conditional, flat: FlatDraws) -> Points:
 
 
 def _log_levels(rows: LevelRows, at: Points, n_points: int) -> FloatArray:
-    """Log integrals (S, J) by the rule of ``n_points`` a column."""
-    _, J, q = rows.size
-    S = at.beta.shape[0]
-    found = np.empty((S, J))
-    for part in rows.chunks(S, n_points**q):
-        own = at[part]
-        places = rows.places(own, np.zeros((J, own.beta.shape[0], q)))
-        found[part] = rows.integrals(own, places, n_points).log_levels.T
+    """Log integrals (J, S) by the rule of ``n_points`` a column."""
+    found = np.empty((rows.size[1], at.beta.shape[0]))
+    for which, _, integrals in rows.integrated(at, n_points):
+        found[:, which] = integrals.log_levels
     return found

@@ -33,6 +33,7 @@ from hierbayes.comparison.collapsed_draws import LeftOut
 from hierbayes.comparison.drawn_anew import can_draw_anew, draw_anew
 from hierbayes.comparison.leave_group_out import group_log_densities, refit_without
 from hierbayes.comparison.leave_level_out import level_log_densities
+from hierbayes.comparison.leave_row_of_level_out import level_row_log_densities
 from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
 from hierbayes.comparison.left_out_blocks import Blocks, blocks_of
 from hierbayes.errors import DataError, OptionError
@@ -180,12 +181,15 @@ def _reweighed(fit: PosteriorFit, blocks: Blocks, rng: np.random.Generator) -> _
     given_all = fit.log_likelihood().reshape(fit.n_draws, -1)
     mean_density = float((log_sum_exp(given_all, axis=0) - np.log(fit.n_draws)).sum())
     by_draws = psis(given_all.T, relative_efficiency=efficiency)
-    if problem is None or not rows_apply(problem.kernel, fit.n_draws):
-        return _Reweighed(
-            terms=by_draws, method="draws", by_draws=by_draws, mean_density=mean_density
-        )
-    terms = _anew(problem, row_log_densities(problem), efficiency, rng)
-    return _Reweighed(terms=terms, method="exact", by_draws=by_draws, mean_density=mean_density)
+    terms = by_draws
+    method: LooMethod = "draws"
+    if problem is None:
+        of_rows = level_row_log_densities(fit)
+        if of_rows is not None:
+            terms, method = psis(of_rows, relative_efficiency=efficiency), "integrated"
+    elif rows_apply(problem.kernel, fit.n_draws):
+        terms, method = _anew(problem, row_log_densities(problem), efficiency, rng), "exact"
+    return _Reweighed(terms=terms, method=method, by_draws=by_draws, mean_density=mean_density)
 
 
 def _anew(
@@ -339,9 +343,10 @@ def _how(fit: PosteriorFit, method: LooMethod, blocks: Blocks) -> str:
         return f"The draws of all parameters{given} are reweighed, as az.loo does."
     if method == "integrated":
         own = fit.design.factors[blocks.factor or 0].name
+        others = " and random effects" if len(fit.design.factors) > 1 else ""
         return (
             f"The random effects of {own} are integrated out by quadrature; the draws of the other "
-            "parameters are reweighed."
+            f"parameters{others} are reweighed."
         )
     fixed = fit.priors.gaussian_beta() is not None
     effects = "fixed and random effects" if names and fixed else "fixed effects"

@@ -55,14 +55,17 @@ class Points:
     beta : array, shape (T, p)
     Lambda : array, shape (T, q, q), a square root that need not be triangular
     phi : array, shape (T, d), coordinates of the further parameters
+    others : array, shape (T, n), what effects of other factors add to eta; None without any
     """
 
     beta: FloatArray
     Lambda: FloatArray
     phi: FloatArray
+    others: FloatArray | None = None
 
     def __getitem__(self, at: slice | BoolArray) -> "Points":
-        return Points(beta=self.beta[at], Lambda=self.Lambda[at], phi=self.phi[at])
+        others = None if self.others is None else self.others[at]
+        return Points(beta=self.beta[at], Lambda=self.Lambda[at], phi=self.phi[at], others=others)
 
 
 @record
@@ -150,11 +153,13 @@ class LevelRows:
     model : the rows, sorted by level, equal ones once
     starts : array, shape (J,), where each level begins
     counts : array, shape (n,), how many rows each stands for; None where each is one
+    place : array, shape (rows of the data,), which of them each row of the data is
     """
 
     model: Conditional
     starts: IntArray
     counts: FloatArray | None
+    place: IntArray
 
     @property
     def codes(self) -> IntArray:
@@ -174,6 +179,25 @@ class LevelRows:
         """Slices of T points that are worked on together."""
         step = max(1, AT_ONCE // (self.size[0] * n_nodes))
         return (slice(start, start + step) for start in range(0, T, step))
+
+    def integrated(self, at: Points, n_points: int) -> Iterator[tuple[slice, Points, Integrals]]:
+        """Integrate at a part of T points after the other, by ``n_points`` a column.
+
+        Yields
+        ------
+        which points, these, and the integrals at them
+        """
+        _, J, q = self.size
+        T = at.beta.shape[0]
+        for part in self.chunks(T):
+            own = at[part]
+            found = self.places(own, np.zeros((J, own.beta.shape[0], q)))
+            for some in self.chunks(own.beta.shape[0], n_points**q):
+                here = Places(u=found.u[:, some], root=found.root[:, some])
+                points = own[some]
+                start = part.start + some.start
+                which = slice(start, start + points.beta.shape[0])
+                yield which, points, self.integrals(points, here, n_points)
 
     def places(self, at: Points, start: FloatArray) -> Places:
         """Go to the modes from effects (J, T, q)."""
@@ -202,14 +226,17 @@ class LevelRows:
         array, shape (J, T, N)
             The constant is that of N(u; 0, I).
         """
+        return np.asarray(self._summed(self.row_densities(at, u)) - 0.5 * (u**2).sum(axis=2))
+
+    def row_densities(self, at: Points, u: FloatArray) -> FloatArray:
+        """Log density of each row at effects u (J, T, q, N), shape (n, T, N)."""
         family = self.model.family
         eta = self._eta(at, u)
         with np.errstate(all="ignore"):
             values = family.log_density(  # type: ignore[misc]
                 _rows(self.model.y), Mean(eta=eta, link=family.link), self.model.given(at.phi)
             )
-        values = np.where(np.isfinite(values) & has_mean(family, eta), values, -np.inf)
-        return np.asarray(self._summed(values) - 0.5 * (u**2).sum(axis=2))
+        return np.where(np.isfinite(values) & has_mean(family, eta), values, -np.inf)
 
     def slopes(self, at: Points, found: Integrals) -> Slopes:
         """Slopes of log p(y | parameters) in the parameters."""
@@ -254,8 +281,9 @@ class LevelRows:
         return np.where(np.isfinite(found.value) & np.isfinite(derivative), derivative, 0.0)
 
     def base(self, at: Points) -> FloatArray:
-        """X beta + offset, (n, T)."""
-        return np.asarray(self.model.X @ at.beta.T + self.model.offset[:, None])
+        """X beta + offset and what other factors add, (n, T)."""
+        found = self.model.X @ at.beta.T + self.model.offset[:, None]
+        return np.asarray(found if at.others is None else found + at.others.T)
 
     def _eta(self, at: Points, u: FloatArray) -> FloatArray:
         """Eta at effects u (J, T, q, N), (n, T, N)."""
@@ -338,12 +366,16 @@ def _newton(root: FloatArray, fall: FloatArray) -> FloatArray:
 def level_rows(model: Conditional) -> LevelRows:
     """Sort the cells of a model of one factor by level."""
     cells = model.cells
-    ordered = cells.of_rows(np.argsort(cells.levels.codes[0], kind="stable"))
+    order = np.argsort(cells.levels.codes[0], kind="stable")
+    ordered = cells.of_rows(order)
+    place = np.empty(order.size, dtype=np.intp)
+    place[order] = np.arange(order.size)
     levels = np.arange(ordered.levels.n_levels[0])
     return LevelRows(
         model=ordered,
         starts=np.searchsorted(ordered.levels.codes[0], levels),
         counts=ordered.counts,
+        place=place if cells.cell is None else place[cells.cell],
     )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
+from hierbayes.comparison.fold_refits import predict_fold
 from hierbayes.comparison.kfold import _dealt
 from hierbayes.comparison.leave_group_out import refit_without
 from hierbayes.comparison.left_out_blocks import blocks_of
@@ -71,6 +72,15 @@ def test_a_generalised_posterior_is_sampled_anew_as_it_was(cbpp):
     groups = hb.kfold(cbpp, k=3, by="herd", random_seed=1)
     assert groups.pointwise["n_rows"].sum() == 56
     assert groups.elpd == pytest.approx(hb.loo(cbpp, by="herd").elpd, abs=8)
+
+
+def test_a_fold_of_one_row_keeps_the_columns_of_all(cbpp):
+    """Once the columns of X were those that this row alone tells apart."""
+    folds = (np.arange(56) == 7).astype(int)
+    found = predict_fold(cbpp, blocks_of(cbpp, None), folds, 1, np.random.default_rng(1))
+    assert found.log_density.shape == (4, 100, 1)
+    exact = hb.loo(cbpp).pointwise["elpd"].iloc[7]
+    assert np.log(np.exp(found.log_density).mean()) == pytest.approx(exact, abs=0.5)
 
 
 def test_one_seed_gives_all_models_the_same_folds(dyestuff):
