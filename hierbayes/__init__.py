@@ -108,6 +108,9 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.saving.loading import load as load
     from hierbayes.saving.study_archive import archive as archive
     from hierbayes.saving.study_archive import data_digest as data_digest
+    from hierbayes.studies.lme4_summary import read_summary as read_summary
+    from hierbayes.studies.published import read_cells as read_cells
+    from hierbayes.studies.published import read_coefficients as read_coefficients
     from hierbayes.studies.reanalysis import reanalyse as reanalyse
 
 __version__ = "0.1.0"
@@ -172,6 +175,9 @@ _LAZY = {
     "psychometric": "hierbayes.model.psychometric",
     "r2": "hierbayes.checks.r2",
     "ranova": "hierbayes.comparison.ranova",
+    "read_cells": "hierbayes.studies.published",
+    "read_coefficients": "hierbayes.studies.published",
+    "read_summary": "hierbayes.studies.lme4_summary",
     "reanalyse": "hierbayes.studies.reanalysis",
     "register_family": "hierbayes.families.named",
     "sensitivity": "hierbayes.prior_sensitivity.sensitivity",
@@ -259,6 +265,9 @@ __all__ = [
     "psychometric",
     "r2",
     "ranova",
+    "read_cells",
+    "read_coefficients",
+    "read_summary",
     "reanalyse",
     "register_family",
     "sensitivity",

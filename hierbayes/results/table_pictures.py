@@ -28,6 +28,7 @@ VARIANCES = (
     "ML fit, hb.plot.prior_posterior(posterior) those of a posterior"
 )
 EFFECTS = "hb.plot.effects(fit) draws the effects of the predictors"
+PRINTED = "hb.plot.intervals(published.model().fit()) draws the coefficients"
 ROWS = 'hb.plot.ppc(posterior, "intervals") draws the rows beside what is predicted for them'
 # origin of the table, or class of the result -> what draws what is in it
 INSTEAD: dict[str, str] = {
@@ -39,6 +40,9 @@ INSTEAD: dict[str, str] = {
     "diagnostics": "hb.plot.prior_posterior(posterior) draws the posterior distributions",
     "priors": "hb.plot.prior_posterior(posterior) draws the priors and what was learnt",
     "profile": "hb.plot.profile(hb.profile(fit)) draws the profile",
+    "beside": "hb.plot.intervals(fit, published.model().fit()) draws the coefficients of both",
+    "published": PRINTED,
+    "read_cells": 'hb.plot.data(rows, x="...", y="...") draws them',
     "ranef": "hb.plot.caterpillar(fit) draws the effects of the levels",
     "ranef_sd": "hb.plot.caterpillar(fit) draws the effects of the levels",
     "varcorr": VARIANCES,
@@ -54,6 +58,7 @@ INSTEAD: dict[str, str] = {
     "parameters",
     "Loo": ROWS,
     "PaperTable": "hb.plot.intervals(fit, other) draws the parameters of several fits",
+    "PublishedModel": PRINTED,
     "RanovaTable": VARIANCES,
     "Reanalysis": "its .report() draws it",
     "VarCorr": VARIANCES,

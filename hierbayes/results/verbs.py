@@ -155,6 +155,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "blocks": "reports.model_check:model_check_blocks",
         "picture": "plots.check:check",
     },
+    "PublishedModel": {
+        "blocks": "reports.published_model:published_blocks",
+        "model": "studies.published:model_of",
+    },
     "Reanalysis": {
         "blocks": "reports.reanalysis:reanalysis_blocks",
         "report": "reports.reanalysis:reanalysis_report",

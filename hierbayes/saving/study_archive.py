@@ -107,7 +107,7 @@ def archive(
     Returns
     -------
     pathlib.Path
-        The file written.
+        Of the archive.
 
     Raises
     ------

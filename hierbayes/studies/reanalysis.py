@@ -27,14 +27,16 @@ from hierbayes.errors import HierBayesError, OptionError
 from hierbayes.model.model import Model
 from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.options import Guideline, check_option, random_generator, shown
-from hierbayes.priors.distributions import Normal, Prior
+from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.render.numbers import format_factor, format_percent
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.published_model import PublishedModel
 from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.results.tidy import check_level, estimated_rows
 from hierbayes.specification.build import with_formula
+from hierbayes.studies.published import KNOWN_SD, model_of, one_coefficient
 
 ONE_SIDED = 1.6448536269514722  # normal quantile of 95 %
 LEVEL = 0.95  # of the intervals unless said
@@ -43,8 +45,8 @@ PULLED = 0.5  # standard errors by which medians differ before the prior is said
 
 @checked_call("hb.reanalyse", options_of=Model)
 def reanalyse(
-    formula: str,
-    data: Any,
+    formula: str | PublishedModel,
+    data: Any = None,
     priors: Mapping[str, Any] | None = None,
     *,
     term: str | None = None,
@@ -60,7 +62,10 @@ def reanalyse(
     Parameters
     ----------
     formula, data, **model_options
-        As for ``Model``: ``known_sd="se"`` makes it a meta-analysis of published estimates.
+        As for ``Model``: ``known_sd="se"`` makes it a meta-analysis of published estimates. In
+        their place what ``hb.read_summary`` or ``hb.read_coefficients`` returns: of one coefficient
+        estimate and standard error are enough. Priors of the others are then flat, and so is the
+        neutral prior, for nothing tells what would be wide.
     priors : dict, name -> priors of a model
         For example ``{"sceptical": {"Days": hb.Normal(0, 5)}, "neutral": None}``; sceptical,
         neutral and optimistic as described above unless given.
@@ -103,16 +108,31 @@ def reanalyse(
         "random_seed": random_seed,
     }
     rng = random_generator(random_seed)
+    flat: dict[str, Any] = {}
+    notes = []
+    if isinstance(formula, PublishedModel):
+        if data is not None or model_options:
+            raise OptionError(
+                "A published model stands in place of formula, data and options of a model."
+            )
+        published = formula.source
+        alone = model_of(one_coefficient(formula, term))
+        term, flat = None, {"b": Flat()}
+        formula, data, model_options = alone.formula_text, alone.spec.table, {"known_sd": KNOWN_SD}
+        given = {**given, "term": None, **model_options}
+        notes.append(
+            f"Known are the estimate and standard error of {alone.design.coef_names[0]} alone, "
+            f"from {published}; the rows of {formula} are made of these two numbers."
+        )
     check_level(level)
     if guideline is not None:
         check_option("guideline", guideline, Guideline)
     _check_numbers(expected=expected, threshold=threshold)
-    model = Model(formula, data, **model_options)
+    model = Model(formula, data, **(model_options | {"priors": flat or None}))
     reml = model.fit("reml")
     at = _checked_term(reml, term)
     chosen = coefficient_addresses(reml.design, reml.kept.tolist()).labels[at]
     estimate, error = float(reml.beta[at]), float(reml.std_errors[at])
-    notes = []
     if priors is None:
         if expected is None:
             notes.append(
@@ -133,7 +153,8 @@ def reanalyse(
     rows = {"REML": _of_reml(reml, at, level)}
     fits: dict[str, Fit] = {"REML": reml}
     for name, prior in priors.items():
-        again = Model(formula, data, **(model_options | {"priors": prior}))
+        own_priors = flat | dict(prior or {}) if flat else prior
+        again = Model(formula, data, **(model_options | {"priors": own_priors}))
         post = again.sample(random_seed=rng)
         draws = post.draws.beta[:, :, at].ravel()
         factor, mcse, why = _bayes_factor(again, post, reml.coef_names[at], rng)
@@ -167,7 +188,7 @@ def reanalyse(
         threshold=float(threshold),
         level=level,
         fits=fits,
-        paragraph=_paragraph(chosen, table, level, threshold, reml),
+        paragraph=_paragraph(chosen, table, level, threshold, None if flat else reml),
         notes=tuple(notes),
         formula_text=reml.formula_text,
         data_name=reml.data_name,
@@ -243,15 +264,18 @@ def _bayes_factor(
 
 
 def _paragraph(
-    term: str, table: pd.DataFrame, level: float, threshold: float, reml: LikelihoodFit
+    term: str, table: pd.DataFrame, level: float, threshold: float, reml: LikelihoodFit | None
 ) -> str:
-    """Say the result in words."""
+    """Say the result in words; without a fit the estimate was published."""
     own: Any = table.loc["REML"]
     others = table.drop(index="REML")
     percent = f"{100 * level:g} %"
+    source = f"The published effect of {term} was"
+    if reml is not None:
+        source = f"We analysed {reml.nobs} observations with the model {reml.formula_text}. By REML"
+        source += f" the effect of {term} was"
     first = (
-        f"We analysed {reml.nobs} observations with the model {reml.formula_text}. By REML the "
-        f"effect of {term} was {own['median']:.3g} (standard error {own['sd']:.3g}, {percent} "
+        f"{source} {own['median']:.3g} (standard error {own['sd']:.3g}, {percent} "
         f"confidence interval {own['low']:.3g} to {own['high']:.3g})."
     )
     parts = []

@@ -47,6 +47,7 @@ QUESTIONS = {
     "figure width journal column": "howto/journal-picture",
     "effect size Cohen's d": "howto/effect-sizes",
     "write up results paragraph": "howto/write-up",
+    "read a published summary": "howto/published-work",
     "report by a guideline BARG WAMBS": "howto/report-by-guideline",
     "regression table several models": "howto/table-for-a-paper",
     "psychometric threshold": "howto/thresholds",
