@@ -61,6 +61,7 @@ INSTEAD: dict[str, str] = {
     "PublishedModel": PRINTED,
     "RanovaTable": VARIANCES,
     "Reanalysis": "its .report() draws it",
+    "RestrictedFactor": "hb.plot.prior_posterior(posterior) draws what is known before and after",
     "VarCorr": VARIANCES,
 }
 ANY = "hb.plot.effects(fit), hb.plot.caterpillar(fit) and hb.check(fit).plot() draw a fit"
