@@ -186,6 +186,8 @@ class RowSums:
         rule : nodes (q, M) and the logs of their weights (M,)
         """
         J, T, q = places[0].shape
+        nodes = np.ascontiguousarray(rule[0]).view()
+        nodes.flags.writeable = False  # always: what may be written to is compiled once more
         found = LevelIntegrals(
             log_levels=np.empty((J, T)), mean=np.empty((J, T, q)), covariance=np.empty((J, T, q, q))
         )
@@ -196,7 +198,7 @@ class RowSums:
             np.ascontiguousarray(places[1]),
             np.ascontiguousarray(places[2]),
             np.ascontiguousarray(Lambda),
-            np.ascontiguousarray(rule[0]),
+            nodes,
             np.ascontiguousarray(rule[1]),
             found.log_levels,
             found.mean,

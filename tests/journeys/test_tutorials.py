@@ -2,9 +2,9 @@
 
 import ast
 import re
-import runpy
 import subprocess
 import sys
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 
@@ -48,9 +48,22 @@ def test_there_are_tutorials():
     assert TUTORIALS
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Give how the tutorial of a path ran, each once."""
+    kept = {"01_the_lecture": ("linear", "m1", "three", "omega_test", "kinds")}
+
+    @cache
+    def run(path):
+        folder = tmp_path_factory.mktemp(path.stem)
+        return as_script.run(path, folder, names=kept.get(path.stem, ()))
+
+    return run
+
+
 @every_tutorial
-def test_a_tutorial_runs_as_a_plain_script(path, tmp_path):
-    done = as_script.run(path, tmp_path)
+def test_a_tutorial_runs_as_a_plain_script(path, ran):
+    done = ran(path)
     assert done.exit_code == 0, done.stderr
     assert done.stderr == ""
 
@@ -123,14 +136,13 @@ def test_every_name_in_the_tables_of_lme4_exists():
 
 
 @pytest.fixture(scope="module")
-def lecture_run():
-    """Outputs of the cells of the lecture's tutorial, and the names they define."""
-    app = runpy.run_path(str(ROOT / "tutorials" / "01_the_lecture.py"))["app"]
-    return app.run()
+def lecture_run(ran):
+    """What the cells of the lecture's tutorial showed and defined."""
+    return ran(ROOT / "tutorials" / "01_the_lecture.py")
 
 
 def test_the_lecture_tutorial_fits_what_the_tour_fits(lecture_run):
-    _, names = lecture_run
+    names = lecture_run.names
     lecture = fit_lecture()
     assert names["linear"].summary() == lecture.linear.summary()
     assert names["m1"].summary() == lecture.m1.summary()
@@ -154,16 +166,13 @@ def test_the_lecture_tutorial_finds_the_bootstrap_intervals_of_the_slides(
 ):
     # A 2.5 % quantile of 500 normal draws has a standard error of 0.12 sd; we compare two of them.
     four_errors = 4 * 2**0.5 * 0.12 * sd
-    found = lecture_run[1]["kinds"]["bootstrap"].loc[name, ["lower", "upper"]]
+    found = lecture_run.names["kinds"]["bootstrap"].loc[name, ["lower", "upper"]]
     assert found.tolist() == pytest.approx([low, high], abs=four_errors)
 
 
 def test_the_lecture_tutorial_prints_its_answers_from_the_fit(lecture_run):
-    from marimo import Html
-
-    outputs, names = lecture_run
-    text = " ".join(" ".join(output.text for output in outputs if isinstance(output, Html)).split())
-    m1 = names["m1"]
+    text = " ".join(" ".join(lecture_run.texts).split())
+    m1 = lecture_run.names["m1"]
     slope, sd = m1.fixef()["Days"], m1.varcorr().terms[0].sd[1]
     assert f"{slope:.1f} ms slower a day" in text
     assert f"standard deviation of {sd:.1f} ms a day between people" in text
