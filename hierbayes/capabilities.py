@@ -751,12 +751,13 @@ _ROWS = (
     ),
     Limit(
         key="loo-groups-of-family",
-        feature="Leaving out groups in other families than with one grouping factor, `loo(by=)`",
+        feature="Leaving out groups with many columns, or with others in them, `loo(by=)`",
         kinds=("other families",),
         sentence=(
             "Leaving out all rows of each {factor} integrates the random effects out, of "
-            "family={family!r} by quadrature: for one grouping factor with up to two columns of "
-            "random effects, and a smooth density. Leave by out to leave out single rows."
+            "family={family!r} by quadrature: for a factor with up to two columns of random "
+            "effects and none nested in it, and a smooth density. hb.kfold(fit, by=) refits "
+            "without them."
         ),
     ),
     Limit(
@@ -764,9 +765,9 @@ _ROWS = (
         feature="Leaving out blocks that are no levels of a grouping factor, `loo(by=)`",
         kinds=("other families",),
         sentence=(
-            "Leaving out all rows of each {by} at once is for Gaussian models, and this one has "
-            "family={family!r}: here by is its grouping factor, or left out for single rows. "
-            "hb.kfold(fit, by=) refits without them."
+            "Leaving out all rows of each {by} at once is for Gaussian models, or where they are "
+            "levels of a grouping factor, and this model has family={family!r}. hb.kfold(fit, "
+            "by=) refits without them."
         ),
     ),
     Limit(

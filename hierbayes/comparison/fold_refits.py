@@ -68,10 +68,11 @@ def predict_fold(
     out = folds[blocks.codes] == fold
     refit = _sampled_without(fit, out, fold, rng)
     own = np.flatnonzero(folds == fold)
-    if blocks.factor is not None and levels_apply(fit):
-        found = level_log_densities(replace(fit, draws=refit.draws))[:, own]
+    flat = _with_all_levels(flat_draws(refit.draws, refit.design), refit.design, fit.design, rng)
+    if blocks.factor is not None and levels_apply(fit, blocks.factor):
+        found = level_log_densities(fit, blocks.factor, flat)[:, own]
     else:
-        of_rows = _row_log_densities(fit, refit, out, rng)
+        of_rows = _row_log_densities(fit, flat, out)
         found = of_rows @ (blocks.codes[out][:, None] == own).astype(np.float64)
     shape = (refit.n_chains, -1, own.size)
     return Predicted(log_density=found.reshape(shape), converged=not unconverged(refit))
@@ -133,14 +134,11 @@ def _present(factor: GroupingFactor) -> GroupingFactor:
     return replace(factor, levels=factor.levels[used], codes=codes.astype(np.intp))
 
 
-def _row_log_densities(
-    fit: PosteriorFit, refit: PosteriorFit, out: BoolArray, rng: np.random.Generator
-) -> FloatArray:
+def _row_log_densities(fit: PosteriorFit, flat: FlatDraws, out: BoolArray) -> FloatArray:
     """Log density of the rows ``out`` (n,) for every draw of a posterior of others, (S, rows)."""
     m = int(out.sum())
     first = fit.design.with_rows(np.argsort(~out, kind="stable"))  # all rows, for the columns of X
     response = observed_response(replace(fit.spec, design=first, response_given=True))
-    flat = _with_all_levels(flat_draws(refit.draws, refit.design), refit.design, first, rng)
     X = first.X[:, fit.kept]
     found = np.empty((flat.n_draws, m))
     for rows in row_blocks(flat.n_draws, m):

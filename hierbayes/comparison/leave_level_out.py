@@ -1,19 +1,22 @@
-"""Log p(y_j | phi) of the rows of whole levels of a generalised model of one grouping factor.
+"""Log p(y_j | phi) of the rows of whole levels of a grouping factor of a generalised model.
 
-Given phi, the coefficients, the covariance of the effects and the further parameters of the family,
-the rows y_j of a level are independent of all others, so that what phi predicts of a level that was
-left out is the integral over its effects of ``level_integrals.py``, by adaptive quadrature. Nodes
-are added until more of them change nothing; no draw of the effects is needed, of whichever sampler.
+Given phi, the coefficients, the covariance of the effects, the further parameters of the family and
+the effects of all other grouping factors, the rows y_j of a level are independent of all others, so
+that what phi predicts of a level that was left out is the integral over its effects of
+``level_integrals.py``, by adaptive quadrature. Nodes are added until more of them change nothing;
+no draw of the effects of this factor is needed, of whichever sampler.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray
-from hierbayes.bayes.predictive import FlatDraws, flat_draws
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.bayes.predictive import FlatDraws, flat_draws, linear_predictor
 from hierbayes.capabilities import not_supported
-from hierbayes.generalised.conditional import Conditional, conditional
+from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.generalised.conditional import conditional
 from hierbayes.generalised.level_integrals import LevelRows, Points, level_rows
 from hierbayes.results.posterior_fit import PosteriorFit
 
@@ -23,22 +26,76 @@ MOST_ERROR = 1e-4
 CHECKED = 32  # draws, evenly spaced and at least, at which the error is measured
 
 
-def level_log_densities(fit: PosteriorFit) -> FloatArray:
-    """Log p(y_j | phi) for every draw and level of the model's grouping factor, shape (S, J).
+@record(kw_only=False)
+class Levels:
+    """The rows of a model by the levels of one factor, and S draws of all else."""
+
+    rows: LevelRows
+    at: Points
+
+
+def level_log_densities(
+    fit: PosteriorFit, factor: int = 0, flat: FlatDraws | None = None
+) -> FloatArray:
+    """Log p(y_j | phi) for every draw and level of a grouping factor, shape (S, J).
+
+    ``flat`` are other draws than those of the fit.
 
     Raises
     ------
     NotSupportedError
-        With several grouping factors, more than two columns of random effects, or a family without
-        a smooth density.
+        Where ``levels_apply`` says so.
     """
-    design, family = fit.design, fit.response_family
-    if not levels_apply(fit):
-        raise not_supported(
-            "loo-groups-of-family", factor=design.factors[0].name, family=fit.family
-        )
-    model = conditional(design, family)
-    return log_integrals(level_rows(model), points_of(model, flat_draws(fit.draws, design))).T
+    if not levels_apply(fit, factor):
+        name = fit.design.factors[factor].name
+        raise not_supported("loo-groups-of-family", factor=name, family=fit.family)
+    levels = levels_of(fit, factor, flat)
+    return log_integrals(levels.rows, levels.at).T
+
+
+def levels_apply(fit: PosteriorFit, factor: int) -> bool:
+    """Whether the effects of a factor are integrated out by quadrature.
+
+    The family has a smooth density, the factor one or two columns, and no other factor is nested in
+    it: effects of levels that no other rows know of can't be taken from draws.
+    """
+    factors, family = fit.design.factors, fit.response_family
+    own = factors[factor]
+    is_smooth = family.log_density is not None and family.is_smooth
+    nested = any(is_within(other, own.codes) for f, other in enumerate(factors) if f != factor)
+    return is_smooth and len(own.columns) in LADDERS and not nested
+
+
+def is_within(factor: GroupingFactor, codes: IntArray) -> bool:
+    """Whether the rows of each level of a factor have one code (n,)."""
+    pairs = factor.codes * (int(codes.max()) + 1) + codes
+    return bool(np.unique(pairs).size == factor.levels.size)
+
+
+def levels_of(fit: PosteriorFit, factor: int, flat: FlatDraws | None = None) -> Levels:
+    """Lay the rows of a model out by the levels of one factor, and its draws (or others)."""
+    design = fit.design
+    flat = flat_draws(fit.draws, design) if flat is None else flat
+    model = conditional(design, fit.response_family)
+    phi = model.phi_of(flat.family | {"sigma": flat.sigma}, flat.beta)
+    basis = model.z_bases[factor]
+    one = slice(factor, factor + 1)
+    rows = level_rows(replace(model, levels=model.levels.some(one), z_bases=(basis,)))
+    first = np.unique(rows.place, return_index=True)[1]
+    at = Points(
+        beta=flat.beta @ np.linalg.inv(model.x_basis).T,
+        Lambda=np.linalg.inv(basis) @ flat.roots[factor],
+        phi=phi if phi.size else np.zeros((flat.n_draws, 0)),
+        others=_of_others(flat, design, factor)[:, first] if len(design.factors) > 1 else None,
+    )
+    return Levels(rows, at)
+
+
+def _of_others(flat: FlatDraws, design: Design, factor: int) -> FloatArray:
+    """Sum what the effects of all factors but one add to eta, (S, n)."""
+    no_beta = replace(flat, beta=np.empty((flat.n_draws, 0)))
+    factors = [None if f == factor else own for f, own in enumerate(design.factors)]
+    return linear_predictor(no_beta, design.X[:, :0], factors, offset=None, rows=slice(None))
 
 
 def log_integrals(rows: LevelRows, at: Points, *, most_error: float = MOST_ERROR) -> FloatArray:
@@ -52,23 +109,6 @@ def log_integrals(rows: LevelRows, at: Points, *, most_error: float = MOST_ERROR
             n_points = fewer
             break
     return _log_levels(rows, at, n_points)
-
-
-def levels_apply(fit: PosteriorFit) -> bool:
-    """Whether the effects of a model are integrated out by quadrature: see above."""
-    factors, family = fit.design.factors, fit.response_family
-    is_smooth = family.log_density is not None and family.is_smooth
-    return len(factors) == 1 and len(factors[0].columns) in LADDERS and is_smooth
-
-
-def points_of(model: Conditional, flat: FlatDraws) -> Points:
-    """Return draws in the basis of the model."""
-    phi = model.phi_of(flat.family | {"sigma": flat.sigma}, flat.beta)
-    return Points(
-        beta=flat.beta @ np.linalg.inv(model.x_basis).T,
-        Lambda=np.linalg.inv(model.z_bases[0]) @ flat.roots[0],
-        phi=phi if phi.size else np.zeros((flat.n_draws, 0)),
-    )
 
 
 def _log_levels(rows: LevelRows, at: Points, n_points: int) -> FloatArray:

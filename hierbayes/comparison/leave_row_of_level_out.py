@@ -21,12 +21,9 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.bayes.mixture import log_sum_exp
-from hierbayes.bayes.predictive import FlatDraws, flat_draws, linear_predictor
-from hierbayes.comparison.leave_level_out import CHECKED, LADDERS, log_integrals, points_of
-from hierbayes.design.design import Design
+from hierbayes.comparison.leave_level_out import CHECKED, LADDERS, levels_of, log_integrals
 from hierbayes.gaussian.weighted import WeightedLevels
-from hierbayes.generalised.conditional import conditional
-from hierbayes.generalised.level_integrals import LevelRows, Points, level_rows
+from hierbayes.generalised.level_integrals import LevelRows, Points
 from hierbayes.results.posterior_fit import PosteriorFit
 
 POINTS = {1: (9, 19), 2: (5, 9)}  # nodes a column of all rows, and more to compare with
@@ -44,14 +41,9 @@ def level_row_log_densities(fit: PosteriorFit) -> FloatArray | None:
     is_smooth = family.log_density is not None and family.is_smooth
     if not design.factors or len(design.factors[0].columns) not in LADDERS or not is_smooth:
         return None
-    model = conditional(design, family)
-    flat = flat_draws(fit.draws, design)
-    rows = level_rows(model)
-    first = np.unique(rows.place, return_index=True)[1]
-    at = points_of(model, flat)
-    if len(design.factors) > 1:
-        at = replace(at, others=_of_others(flat, design)[:, first])
-    q, S = rows.size[2], flat.n_draws
+    levels = levels_of(fit, 0)
+    rows, at = levels.rows, levels.at
+    q, S = rows.size[2], fit.n_draws
     used, more = POINTS[q]
     checked = at[slice(None, None, max(S // CHECKED, 1))]
     error = np.abs(_log_rows(rows, checked, used) - _log_rows(rows, checked, more)).max(axis=1)
@@ -65,13 +57,6 @@ def level_row_log_densities(fit: PosteriorFit) -> FloatArray | None:
             rows, at, hard
         )
     return found[rows.place]
-
-
-def _of_others(flat: FlatDraws, design: Design) -> FloatArray:
-    """Sum what the effects of all factors but the finest add to eta, (S, n)."""
-    no_beta = replace(flat, beta=np.empty((flat.n_draws, 0)))
-    factors = [None, *design.factors[1:]]
-    return linear_predictor(no_beta, design.X[:, :0], factors, offset=None, rows=slice(None))
 
 
 def _log_rows(rows: LevelRows, at: Points, n_points: int) -> FloatArray:

@@ -32,7 +32,11 @@ from hierbayes.capabilities import not_supported
 from hierbayes.comparison.collapsed_draws import LeftOut
 from hierbayes.comparison.drawn_anew import can_draw_anew, draw_anew
 from hierbayes.comparison.leave_group_out import group_log_densities, refit_without
-from hierbayes.comparison.leave_level_out import level_log_densities
+from hierbayes.comparison.leave_level_out import (
+    is_within,
+    level_log_densities,
+    levels_apply,
+)
 from hierbayes.comparison.leave_row_of_level_out import level_row_log_densities
 from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
 from hierbayes.comparison.left_out_blocks import Blocks, blocks_of
@@ -81,9 +85,9 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     DataError
         If the rows that are left do not determine coefficients with flat priors.
     NotSupportedError
-        For blocks of rows of a generalised model other than the levels of its one grouping factor,
-        with up to two columns of random effects and a smooth density, and for ``refit`` of
-        generalised models.
+        For blocks of rows of a generalised model other than levels of a grouping factor with up to
+        two columns of random effects and none nested in it, or of a family without a smooth
+        density, and for ``refit`` of generalised models.
 
     Examples
     --------
@@ -208,10 +212,22 @@ def _anew(
 
 
 def _of_levels(fit: PosteriorFit, blocks: Blocks) -> FloatArray:
-    """Log p(y_j | phi) of the levels of a generalised model, shape (J, S)."""
-    if blocks.factor is None:
-        raise not_supported("loo-blocks-of-family", by=blocks.name, family=fit.family)
-    return level_log_densities(fit).T
+    """Log p(y_j | phi) of blocks of levels of a generalised model, shape (J, S)."""
+    f = _integrated_factor(fit, blocks)
+    levels = level_log_densities(fit, f).T
+    first = np.unique(fit.design.factors[f].codes, return_index=True)[1]
+    is_own = blocks.codes[first] == np.arange(blocks.labels.size)[:, None]
+    return is_own.astype(np.float64) @ levels
+
+
+def _integrated_factor(fit: PosteriorFit, blocks: Blocks) -> int:
+    """Return the factor of whose levels the blocks are made; the finest where they are rows."""
+    if blocks.name is None or blocks.factor is not None:
+        return blocks.factor or 0
+    for f, factor in enumerate(fit.design.factors):
+        if is_within(factor, blocks.codes) and levels_apply(fit, f):
+            return f
+    raise not_supported("loo-blocks-of-family", by=blocks.name, family=fit.family)
 
 
 def _with_refits(terms: PsisTerms, problem: LeftOut, rng: np.random.Generator) -> PsisTerms:
@@ -342,7 +358,7 @@ def _how(fit: PosteriorFit, method: LooMethod, blocks: Blocks) -> str:
         given = f" and random effects of {names}" if names else ""
         return f"The draws of all parameters{given} are reweighed, as az.loo does."
     if method == "integrated":
-        own = fit.design.factors[blocks.factor or 0].name
+        own = fit.design.factors[_integrated_factor(fit, blocks)].name
         others = " and random effects" if len(fit.design.factors) > 1 else ""
         return (
             f"The random effects of {own} are integrated out by quadrature; the draws of the other "
