@@ -45,15 +45,16 @@ def residual_table(fit: Fit, x: str | None = None) -> pd.DataFrame:
         return pd.DataFrame({"x": fit.fitted(), "residual": residual})
     frame = fit.design.model_frame
     names = [str(name) for name in frame.columns]
-    if isinstance(x, str) and x not in names and names.count(f"`{x}`"):
+    if not isinstance(x, str):
+        raise DataError(f"The model has no variable {shown(x)}; it has {names}.")
+    if x not in names and names.count(f"`{x}`"):
         x = f"`{x}`"  # as it is called in the data
     for factor in fit.design.factors:
         if x == factor.name and x not in names:  # a nested one is no column of the data
             levels = pd.Categorical.from_codes(factor.codes, pd.Index(factor.levels))
             return pd.DataFrame({"x": levels, "residual": residual})
-    if not isinstance(x, str) or x not in names:
-        hint = did_you_mean(str(x), names) if isinstance(x, str) else f"; it has {names}."
-        raise DataError(f"The model has no variable {shown(x)}{hint}")
+    if x not in names:
+        raise DataError(f"The model has no variable {shown(x)}{did_you_mean(x, names)}")
     return pd.DataFrame({"x": frame[x], "residual": residual})
 
 

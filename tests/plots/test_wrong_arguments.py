@@ -94,5 +94,5 @@ def test_no_message_prints_a_whole_fit(fit, given):
 def test_loo_of_two_posteriors_does_not_print_one_of_them():
     model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
     post = model.sample(random_seed=1, draws=50)
-    with pytest.raises(hb.OptionError, match="by=a PosteriorFit is not one of"):
+    with pytest.raises(hb.OptionError, match="by=a PosteriorFit is no grouping factor"):
         hb.loo(post, post)
