@@ -9,7 +9,7 @@ A fit is asked for what was estimated (``fit.summary()``, ``fixef()``, ``ranef()
 
     tests and intervals     confint profile bootstrap anova drop1 ranova pb_test exact_rlrt
     means and effects       emmeans predictions comparisons slopes
-    models                  compare loo kfold bayes_factor sensitivity r2 icc shrinkage
+    models                  compare loo kfold bayes_factor inclusion sensitivity r2 icc shrinkage
     checks                  check influence likelihood_surface simulate
     before the data         design_study
     pictures                hb.plot.effects, hb.plot.caterpillar, hb.plot.check ...
@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.comparison.drop1 import drop1 as drop1
     from hierbayes.comparison.exact_rlrt import exact_lrt as exact_lrt
     from hierbayes.comparison.exact_rlrt import exact_rlrt as exact_rlrt
+    from hierbayes.comparison.inclusion import inclusion as inclusion
     from hierbayes.comparison.kfold import kfold as kfold
     from hierbayes.comparison.loo import loo as loo
     from hierbayes.comparison.pb_test import pb_test as pb_test
@@ -161,6 +162,7 @@ _LAZY = {
     "exact_rlrt": "hierbayes.comparison.exact_rlrt",
     "glmer": "hierbayes.model.model",
     "icc": "hierbayes.checks.r2",
+    "inclusion": "hierbayes.comparison.inclusion",
     "influence": "hierbayes.checks.influence",
     "joint_tests": "hierbayes.marginal_means.joint_tests",
     "kfold": "hierbayes.comparison.kfold",
@@ -249,6 +251,7 @@ __all__ = [
     "exact_rlrt",
     "glmer",
     "icc",
+    "inclusion",
     "influence",
     "joint_tests",
     "kfold",

@@ -5,6 +5,7 @@ the two are independent, so the error of the log Bayes factor is the root of the
 """
 
 import math
+from collections.abc import Sequence
 
 from hierbayes.capabilities import not_supported
 from hierbayes.comparison.same_data import check_same_data
@@ -104,21 +105,24 @@ def _prior_lines(priors: ModelPriors) -> list[str]:
     return [f"{p.name} ~ {priors.of(p)}" for p in priors.parameters]
 
 
+def untrusted(names: Sequence[str], fits: Sequence[PosteriorFit]) -> tuple[Finding, ...]:
+    """Say whose marginal likelihoods can't be trusted."""
+    return tuple(
+        Finding(
+            "untrusted_marginal_likelihood",
+            f"The collapsed sampler of {name} misses part of the posterior, so its "
+            "marginal likelihood may be too small.",
+            f"See the findings of {name}.",
+        )
+        for name, fit in zip(names, fits, strict=True)
+        if any(finding.code in UNTRUSTED for finding in fit.findings)
+    )
+
+
 def _findings(
     names: tuple[str, str], fits: tuple[PosteriorFit, PosteriorFit], mcse: float
 ) -> tuple[Finding, ...]:
-    found = []
-    for name, fit in zip(names, fits, strict=True):
-        if any(finding.code in UNTRUSTED for finding in fit.findings):
-            found.append(
-                Finding(
-                    "untrusted_marginal_likelihood",
-                    f"The collapsed sampler of {name} misses part of the posterior, so its "
-                    "marginal likelihood may be too small.",
-                    f"See the findings of {name}.",
-                )
-            )
-    found += _data_centred(names, fits)
+    found = [*untrusted(names, fits), *_data_centred(names, fits)]
     if mcse > NOISY:
         found.append(
             Finding(

@@ -51,15 +51,16 @@ def _table(found: BayesFactor) -> tuple[list[str], list[Column]]:
 def _widths(table: pd.DataFrame) -> Table:
     """Show the factor where all widths are multiplied."""
     rows = table[table["factor"].isin(SHOWN)]
-    cells = [
-        "-" if math.isnan(log) else _factor(log) for log in rows["log_bf"].to_numpy(dtype=float)
-    ]
+    cells = [bayes_factor_text(log) for log in rows["log_bf"].to_numpy(dtype=float)]
     names = [f"x {factor:g}" for factor in rows["factor"]]
     head = "Bayes factor where the priors of what was dropped are so much wider:"
     return Table([("BF", cells)], names, caption=head, head=head)
 
 
-def _factor(log_factor: float) -> str:
+def bayes_factor_text(log_factor: float) -> str:
+    """Write a Bayes factor by its logarithm: a power of ten where it is large."""
+    if math.isnan(log_factor):
+        return "-"
     powers = log_factor / math.log(10)
     if abs(log_factor) > math.log(PLAIN_UP_TO):
         return f"10^{powers:.0f}"
@@ -108,9 +109,9 @@ def _restricted_sentences(found: RestrictedFactor) -> list[str]:
     )
     for against, log_bf, mcse in pairs:
         if not math.isnan(log_bf):
-            error = math.exp(log_bf) * mcse
+            factor, error = bayes_factor_text(log_bf), math.exp(log_bf) * mcse
             out.append(
-                f"Against {against} the Bayes factor of {found.statement} is {_factor(log_bf)} "
+                f"Against {against} the Bayes factor of {found.statement} is {factor} "
                 f"(Monte-Carlo error {error:.2g})."
             )
     out.append(

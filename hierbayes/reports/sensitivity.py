@@ -16,7 +16,8 @@ from hierbayes.render.blocks import (
     facts,
     paragraphs,
 )
-from hierbayes.render.numbers import format_factor, format_plain, format_probability
+from hierbayes.render.numbers import format_plain, format_probability
+from hierbayes.reports.bayes_factor import bayes_factor_text
 from hierbayes.reports.coefficients import decimals_of, fixed_cell
 from hierbayes.results.sensitivity import PowerScaling, Sensitivity
 from hierbayes.wording import listed
@@ -30,7 +31,6 @@ SCALING = (
     "Sensitivity is by how much a parameter's posterior moves as its priors, or the likelihood, "
     "count a little more; from {threshold:g} on it matters."
 )
-MOST = 6.0  # powers of ten beyond which a factor is a power of ten
 
 
 def sensitivity_blocks(found: Sensitivity) -> Blocks:
@@ -66,9 +66,9 @@ def _columns(found: Sensitivity) -> list[Column]:
         known = ["-" if math.isnan(p) else format_probability(p) for p in table["prob_positive"]]
         columns.append(("P(>0)", known))
     if table["log_bf"].notna().any():
-        columns.append(("BF", [_factor(value) for value in table["log_bf"]]))
+        columns.append(("BF", [bayes_factor_text(value) for value in table["log_bf"]]))
         odds = [math.nan if v <= 0 else math.log(v) for v in table["least_prior_odds"]]
-        columns.append(("odds", [_factor(value) for value in odds]))
+        columns.append(("odds", [bayes_factor_text(value) for value in odds]))
     marks = zip(table["pareto_k"], table["refitted"], strict=True)
     columns.append(("k", [f"{_k(k)}{'*' if again else ' '}" for k, again in marks]))
     return columns
@@ -76,13 +76,6 @@ def _columns(found: Sensitivity) -> list[Column]:
 
 def _k(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "-"
-
-
-def _factor(log_factor: float) -> str:
-    if math.isnan(log_factor):
-        return "-"
-    powers = log_factor / math.log(10)
-    return f"10^{powers:.0f}" if abs(powers) >= MOST else format_factor(math.exp(log_factor))
 
 
 def _notes(found: Sensitivity) -> list[str]:

@@ -121,6 +121,45 @@ class LooByDraws:
 
 
 @record(repr=False)
+class Inclusion(Exportable):
+    """How much data speak for each term, averaged over models.
+
+    Attributes
+    ----------
+    table : index the terms that not all models have; columns ``prior posterior``, probabilities of
+        the term over all models, ``log_bf log_bf_mcse``, its inclusion Bayes factor with its
+        Monte-Carlo error, NaN where no models match, and ``n_with n_without``, how many models are
+        compared
+    models : index the formulas; columns ``prior posterior log_bf log_bf_mcse``, the Bayes factor
+        against the best
+    matched : whether models with a term are compared with the same ones without it alone
+    priors_text : priors in place of the models' own, or empty
+    data_name, n_obs : the data
+    findings : reasons not to trust it
+    """
+
+    table: pd.DataFrame
+    models: pd.DataFrame
+    matched: bool
+    priors_text: str
+    data_name: str
+    n_obs: int
+    findings: tuple[Finding, ...] = ()
+
+    def to_frame(self) -> ResultTable:
+        """Copy of the table, one row a term.
+
+        Examples
+        --------
+        >>> import hierbayes as hb
+        >>> model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+        >>> hb.inclusion(model, random_seed=1).to_frame().index.tolist()
+        ['Days']
+        """
+        return result_table(self.table, "inclusion")
+
+
+@record(repr=False)
 class RestrictedFactor(Exportable):
     """How much more likely a statement about parameters is after the data than before.
 

@@ -91,6 +91,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "blocks": "reports.bayes_factor:bayes_factor_blocks",
         "picture": "plots.sensitivity:bayes_factor_curve",
     },
+    "Inclusion": {
+        "blocks": "reports.inclusion:inclusion_blocks",
+        "picture": "plots.inclusion:inclusion_picture",
+    },
     "RestrictedFactor": {"blocks": "reports.bayes_factor:restricted_blocks"},
     "Loo": {"blocks": "reports.loo:loo_blocks"},
     "PowerScaling": {

@@ -74,6 +74,7 @@ RESULTS = {
     "hypothesis": lambda: posterior().hypothesis("(Intercept) > 1500"),
     "bayes_factor": lambda: hb.bayes_factor(posterior(), posterior(), names=("a", "b")),
     "loo": lambda: hb.loo(posterior()),
+    "inclusion": lambda: hb.inclusion([posterior(), mean_only()]),
     "term_factor": lambda: hb.bayes_factor(posterior(), drop="(1 | Batch)", random_seed=1),
     "restricted": lambda: hb.bayes_factor(posterior(), hypothesis="sigma > 50", random_seed=1),
     "sensitivity": lambda: hb.sensitivity(posterior(), "sigma", widths=[20, 80]),
