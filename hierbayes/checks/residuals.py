@@ -50,7 +50,7 @@ def residual_table(fit: Fit, x: str | None = None) -> pd.DataFrame:
     if x not in names and names.count(f"`{x}`"):
         x = f"`{x}`"  # as it is called in the data
     for factor in fit.design.factors:
-        if x == factor.name and x not in names:  # a nested one is no column of the data
+        if isinstance(x, str) and x == factor.name and x not in names:  # a nested one is no column of the data
             levels = pd.Categorical.from_codes(factor.codes, pd.Index(factor.levels))
             return pd.DataFrame({"x": levels, "residual": residual})
     if x not in names:

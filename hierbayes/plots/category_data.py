@@ -10,11 +10,13 @@ from hierbayes.errors import OptionError
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.curves import MARK, Curve, draw_curve, draw_lines, draw_points, key, shifts
 from hierbayes.plots.labels import axis_label
-from hierbayes.plots.level_panels import ALONE_MM, level_panels
+from hierbayes.plots.letters import width_mm
+from hierbayes.plots.level_panels import ALONE_MM, AROUND_MM, level_panels, panel_names
 from hierbayes.plots.needed import DataDrawn
 from hierbayes.plots.palette import Look, look
 from hierbayes.plots.series import MOST, series
 from hierbayes.plots.sheet import Options, Sheet, sheet
+from hierbayes.plots.style import letter_size
 from hierbayes.pooling.within_category import CategoryRows, category_rows
 
 if TYPE_CHECKING:
@@ -50,15 +52,18 @@ def over_categories(
             axes: Any = np.array([page.axes(ALONE_MM)])
             _draw_together(axes[0], found, looks)
         else:
-            panels = level_panels(page, order, columns)
+            names = [width_mm(page.label(name), letter_size()) for name in found.x_labels]
+            upright = AROUND_MM + max(names)  # names of categories
+            panels = level_panels(page, order, columns, around_mm=upright)
             n, n_columns = len(panels.places), panels.columns
             tall = panels.tall_mm
             axes = page.grid(n, columns=n_columns, panel_mm=tall, sharex=True, sharey=True)
             size = SMALL_MARK if panels.wide_mm < NARROW_MM else MARK
-            for ax, place in zip(axes, panels.places, strict=True):
+            titles = panel_names(page, [levels[place] for place in panels.places], panels)
+            for ax, place, title in zip(axes, panels.places, titles, strict=True):
                 _draw_group(ax, found, levels[place], looks, bars=group is None, size=size)
                 if group is not None:
-                    ax.set_title(page.label(levels[place]), pad=3)
+                    ax.set_title(title, pad=3)
             if n < len(levels):
                 page.note(f"{n} of {len(levels)} levels of {group}.")
         _name_categories(page, axes, found)

@@ -14,7 +14,7 @@ from hierbayes.plots.picture import picture
 from hierbayes.plots.series import series
 from hierbayes.plots.sheet import Options, Sheet, sheet
 from hierbayes.plots.shrinkage_source import short_names
-from hierbayes.plots.style import letter_size
+from hierbayes.plots.style import area_of_points, letter_size
 from hierbayes.results.density import density
 from hierbayes.results.fit import Fit
 from hierbayes.results.model_check import ModelCheck
@@ -99,6 +99,11 @@ def _titled(ax: "Axes", title: str, good: str) -> None:
     ax.yaxis.label.set_fontsize(size)
 
 
+def _area(found: ModelCheck) -> float:
+    """Area of the points of rows."""
+    return area_of_points(found.scaled.size, AREA, wide_mm=WIDE_MM, tall_mm=TALL_MM)
+
+
 def _overlay(ax: "Axes", found: ModelCheck, page: Sheet) -> None:
     faint, data = look("ml"), look("data")
     for values in found.simulated.T:
@@ -115,7 +120,7 @@ def _uniform(ax: "Axes", found: ModelCheck, page: Sheet) -> None:
     n = found.scaled.size
     ax.axline((0.0, 0.0), slope=1.0, **reference())
     at = (np.arange(n) + 0.5) / n
-    ax.scatter(at, np.sort(found.scaled), alpha=0.6, **look("data").points(AREA))
+    ax.scatter(at, np.sort(found.scaled), alpha=0.6, **look("data").points(_area(found)))
     ax.set_xlabel("uniform quantile")
     ax.set_ylabel("scaled residual")
     _titled(ax, "Simulated residuals", "points on the line")
@@ -127,13 +132,13 @@ def _quartiles(ax: "Axes", found: ModelCheck, page: Sheet) -> None:
     place = np.argsort(np.argsort(by, kind="stable")) / max(by.size - 1, 1)
     for quartile in (0.25, 0.5, 0.75):
         ax.axhline(quartile, **reference())
-    ax.scatter(place, found.scaled, alpha=0.6, **look("data").points(AREA))
+    ax.scatter(place, found.scaled, alpha=0.35, **look("data").points(_area(found)))
     slices = min(SLICES, max(1, found.scaled.size // 8))
     which = np.minimum((place * slices).astype(int), slices - 1)
     middle = (np.arange(slices) + 0.5) / slices
     for quartile in (0.25, 0.5, 0.75):
         curve = [np.quantile(found.scaled[which == i], quartile) for i in range(slices)]
-        ax.plot(middle, curve, **look("ml").line(linestyle="-"))
+        ax.plot(middle, curve, **look("ml").line(linestyle="-", zorder=6))
     ax.set_ylim(-0.02, 1.02)
     ax.set_xlabel("rank of the fixed part" if varies else "place of the row")
     ax.set_ylabel("scaled residual")
@@ -142,7 +147,7 @@ def _quartiles(ax: "Axes", found: ModelCheck, page: Sheet) -> None:
 
 def _residuals(ax: "Axes", found: ModelCheck, page: Sheet) -> None:
     ax.axhline(0.0, **reference())
-    ax.scatter(found.fitted, found.residuals, alpha=0.6, **look("data").points(AREA))
+    ax.scatter(found.fitted, found.residuals, alpha=0.6, **look("data").points(_area(found)))
     ax.set_xlabel(page.label("fitted", "fitted value"))
     ax.set_ylabel(page.label("residual"))
     _titled(ax, "Residuals", "a level cloud")

@@ -5,7 +5,7 @@ and titles get lines, numbers at an axis become fewer, names at an axis are turn
 where even then there is no room, only every so many are written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -97,11 +97,13 @@ def _fit(text: "Text", room_mm: float) -> bool:
 def _break_words(ax: "Axes", own: "Sequence[Axes]") -> bool:
     """Break the labels and titles of axes that are longer than their place."""
     box, edge = ax.get_window_extent(), ax.figure.bbox
+    beside_left = getattr(ax.figure, "_supylabel", None)  # that of the whole figure
+    start = edge.x0 if beside_left is None else beside_left.get_window_extent().x1
     beside = [other.get_window_extent() for other in own]
     starts = [abs(b.x0 - box.x0) for b in beside if b.y0 < box.y1 and box.y0 < b.y1]
     pitch = min([start for start in starts if start > 1.0], default=edge.width)
     middle = box.x0 + box.width / 2
-    around = 2 * min(middle - edge.x0, edge.x1 - middle)
+    around = 2 * min(middle - start, edge.x1 - middle)
     room = _mm(ax.figure, min(pitch, around)) - MARGIN_MM
     from_left = _mm(ax.figure, min(pitch, edge.x1 - box.x0)) - 2 * MARGIN_MM
     left: Any = ax
@@ -200,14 +202,11 @@ def _apart(drawn: "Sequence[tuple[Axes, list[Text]]]") -> bool:
 
 def _fewer(ax: "Axes", which: str, labels: "list[Text]") -> bool:
     """Write fewer labels at an axis, or turn its names; return whether that was possible."""
-    from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     axis = getattr(ax, f"{which}axis")
     locator = axis.get_major_locator()
-    is_named = isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
-    if isinstance(locator, FixedLocator) and is_named:
-        return _fewer_names(ax, which, labels)
-    if axis.get_scale() != "linear":
+    if _is_named(axis) or axis.get_scale() != "linear":
         return _fewer_names(ax, which, labels)
     if len(labels) <= 1:
         return False
@@ -223,6 +222,42 @@ def _fewer(ax: "Axes", which: str, labels: "list[Text]") -> bool:
     return len(places) > 1
 
 
+def _in_room(
+    names: "Sequence[str]", room_mm: float, given: float
+) -> "Iterator[tuple[float, list[str]]]":
+    """Yield sizes of letters, the largest first, and lines in which all names are whole."""
+    for points in (share * given for share in SMALLER):
+        broken = [in_lines(name, room_mm=room_mm, points=points, most=3) for name in names]
+        if room_mm > 3 * points * MM_PER_POINT and not any(map(is_cut, broken, names)):
+            yield points, broken
+
+
+def turn_names(own: "Sequence[Axes]") -> None:
+    """Turn names below panels upright that have no room, however the panels will be laid out.
+
+    Names that reach far over their panels would leave no room for the panels themselves.
+    """
+    for ax in own:
+        place, n = ax.get_subplotspec(), len(_labels_of(ax, "x"))
+        if place is None or n < 2 or not _is_named(ax.xaxis):
+            continue
+        labels = ax.xaxis.get_majorticklabels()
+        words = [label.get_text() for label in labels]
+        share = len(place.colspan) / place.get_gridspec().ncols / n
+        room = share * _mm(ax.figure, ax.figure.bbox.width)
+        if not any(_in_room(words, room, float(labels[0].get_fontsize()))):
+            ax.xaxis.set_ticks(ax.xaxis.get_majorticklocs(), words, rotation=90)
+
+
+def _is_named(axis: Any) -> bool:
+    """Whether names stand at the ticks of an axis."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
+
+    return isinstance(axis.get_major_locator(), FixedLocator) and isinstance(
+        axis.get_major_formatter(), FixedFormatter | FuncFormatter
+    )
+
+
 def _fewer_names(ax: "Axes", which: str, labels: "list[Text]") -> bool:
     """Break names into lines, turn them upright, then write every second of them."""
     axis = getattr(ax, f"{which}axis")
@@ -233,14 +268,14 @@ def _fewer_names(ax: "Axes", which: str, labels: "list[Text]") -> bool:
     if which == "x" and labels[0].get_rotation() == 0 and len(labels) > 1:
         centres = sorted((_box(t)[0] + _box(t)[2]) / 2 for t in labels)
         room = _mm(ax.figure, float(np.diff(centres).min())) - 1.0
-        points = float(labels[0].get_fontsize())
-        broken = [in_lines(word, room_mm=room, points=points, most=3) for word in words]
-        fits = room > 3 * points * MM_PER_POINT and not any("…" in word for word in broken)
-        if fits and broken != words:
-            axis.set_ticks(places, broken)
-        else:
-            joined = [word.replace("\n", " ") for word in words]
-            axis.set_ticks(places, joined, rotation=90)
+        given = float(labels[0].get_fontsize())
+        joined = [word.replace("\n", " ") for word in words]
+        for points, broken in _in_room(joined, room, given):
+            if (broken, points) != (words, given):
+                axis.set_ticks(places, broken)
+                axis.set_tick_params(labelsize=points)
+                return True
+        axis.set_ticks(places, joined, rotation=90)
         return True
     if len(places) < 3:
         return False

@@ -148,6 +148,8 @@ def _panel(
     else:
         ax.set_xlim(low - room, high + room)
     ax.xaxis.set_major_locator(MaxNLocator(6))
+    if name.startswith("sd_") and high == 0:
+        ax.set_xticks([0.0])  # nothing else is known of it
     ax.set_ylim(-len(tables) + 0.4, 0.6)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)

@@ -7,7 +7,9 @@ import numpy as np
 from hierbayes.arrays import record
 from hierbayes.errors import OptionError
 from hierbayes.plots.letters import MM_PER_POINT
+from hierbayes.plots.level_names import LETTER
 from hierbayes.plots.sheet import Sheet
+from hierbayes.plots.shrinkage_source import short_names
 from hierbayes.plots.style import letter_size
 from hierbayes.wording import shown
 
@@ -71,6 +73,12 @@ def level_panels(
     fits = page.rows_that_fit(title + TALL_MM, around_mm)
     tall = TALL_MM if n_rows <= fits else max(fits * TALL_MM / n_rows, LEAST_TALL_MM)
     return LevelPanels(places=tuple(order), columns=most, tall_mm=tall, wide_mm=wide)
+
+
+def panel_names(page: Sheet, levels: Sequence[str], panels: LevelPanels) -> list[str]:
+    """Names of levels that fit over their panels."""
+    most = int(panels.wide_mm / (LETTER * letter_size() * MM_PER_POINT))
+    return short_names([page.label(level) for level in levels], most=most)
 
 
 def _even(n: int, most: int) -> int:

@@ -10,7 +10,7 @@ from hierbayes.options import check_flag
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.category_data import over_categories
 from hierbayes.plots.labels import axis_label
-from hierbayes.plots.level_panels import level_panels
+from hierbayes.plots.level_panels import level_panels, panel_names
 from hierbayes.plots.needed import data_of
 from hierbayes.plots.palette import look
 from hierbayes.plots.picture import picture
@@ -96,10 +96,11 @@ def data(
         )
         rows = {str(key): part for key, part in points.groupby("group", observed=True)}
         own = {str(key): part for key, part in lines.groupby("group", observed=True)}
-        for ax, place in zip(axes, drawn, strict=True):
+        names = panel_names(page, [levels[place] for place in drawn], panels)
+        for ax, place, title in zip(axes, drawn, names, strict=True):
             _panel(ax, rows[levels[place]], own.get(levels[place]))
             if group is not None:
-                ax.set_title(page.label(levels[place]), pad=3)
+                ax.set_title(title, pad=3)
         if panels.wide_mm < NARROW_MM:
             _few_ticks(axes)
         if len(drawn) < len(levels):

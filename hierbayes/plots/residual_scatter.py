@@ -11,12 +11,13 @@ from hierbayes.plots.labels import axis_label, bundled_unit
 from hierbayes.plots.palette import look, reference
 from hierbayes.plots.picture import picture
 from hierbayes.plots.sheet import Options, Sheet, sheet
+from hierbayes.plots.style import area_of_points
 from hierbayes.results.fit import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HEIGHT_MM = 70.0
+HEIGHT_MM, WIDE = 70.0, 0.8  # of the panel: height, and share of the width of the picture
 AREA = 16.0
 TIES = 2  # rows per distinct value from which points would cover each other
 
@@ -64,7 +65,9 @@ def residuals(
             jitter = values.size >= TIES * np.unique(values).size
         drawn = jittered(values, random_seed=random_seed) if jitter else values
         axes.axhline(0.0, **reference())
-        axes.scatter(drawn, table["residual"], alpha=0.7, **look("data").points(AREA))
+        wide = WIDE * page.width_mm
+        area = area_of_points(len(table), AREA, wide_mm=wide, tall_mm=HEIGHT_MM)
+        axes.scatter(drawn, table["residual"], alpha=0.7, **look("data").points(area))
         axes.set_xlabel(_x_label(fit, x, values if not _is_factor(column) else None, page))
         axes.set_ylabel(_with_unit(fit, "residual", page))
         low, high = table["residual"].min(), table["residual"].max()

@@ -284,6 +284,7 @@ class Sheet:
         whole, own = not self._is_given_axes, self._own_axes()
         for ax in own if whole else ():
             style.keep_letters(ax, self.width_mm)
+        collisions.turn_names(own)
         for _ in range(ROUNDS):
             collisions.lay_out(self.figure)
             changed = collisions.mend(self.figure, whole=whole, own=own)

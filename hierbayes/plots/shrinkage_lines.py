@@ -10,12 +10,12 @@ import pandas as pd
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import axis_label
 from hierbayes.plots.letters import MM_PER_POINT, in_lines, width_mm
-from hierbayes.plots.level_names import LETTER
-from hierbayes.plots.level_panels import LevelPanels, level_panels
+from hierbayes.plots.level_panels import LevelPanels, level_panels, panel_names
 from hierbayes.plots.palette import look, now
 from hierbayes.plots.picture import picture
+from hierbayes.plots.response_names import observed_words
 from hierbayes.plots.sheet import Options, Sheet, sheet
-from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, short_names, unit_of, whole_numbers
+from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, whole_numbers
 from hierbayes.plots.style import letter_size
 from hierbayes.pooling.pooling_lines import ROW, PoolingLines, pooling_lines
 from hierbayes.pooling.shrinkage import shrinkage
@@ -92,7 +92,7 @@ def shrinkage_lines(
         axes = page.grid(
             len(drawn), columns=panels.columns, panel_mm=panels.tall_mm, sharex=True, sharey=True
         )
-        names = _names(page, drawn, panels)
+        names = panel_names(page, drawn, panels)
         for ax, level, title in zip(axes, drawn, names, strict=True):
             _panel(ax, found, level, fit.method)
             ax.set_title(title, pad=3)
@@ -136,12 +136,6 @@ def _standard_errors(table: ShrinkageTable, group: str) -> dict[str, str]:
         words = ", ".join("\N{EN DASH}" if np.isnan(se) else f"{se:.3g}" for se in errors)
         found[str(level)] = f"({words})"
     return found
-
-
-def _names(page: Sheet, levels: Sequence[str], panels: LevelPanels) -> list[str]:
-    """Names of levels that fit over their panels."""
-    most = int(panels.wide_mm / (LETTER * letter_size() * MM_PER_POINT))
-    return short_names([page.label(level) for level in levels], most=most)
 
 
 def _panel(ax: "Axes", found: PoolingLines, level: str, method: str) -> None:
@@ -203,11 +197,7 @@ def _x_label(fit: Fit, found: PoolingLines, page: Sheet) -> str:
 
 
 def _y_label(fit: Fit, page: Sheet) -> str:
-    name = fit.design.formula.response_label
-    if fit.response_family.counts_trials:
-        return page.label(name, "share of successes")
-    unit = unit_of(fit)
-    return page.label(name, f"{name} ({unit})" if unit else name)
+    return page.label(fit.design.formula.response_label, observed_words(fit))
 
 
 def _words(table: ShrinkageTable, found: PoolingLines, levels: Sequence[str]) -> str:

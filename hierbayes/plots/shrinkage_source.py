@@ -135,7 +135,11 @@ def short_names(levels: Sequence[Any], *, most: int = LONGEST_NAME) -> list[str]
         tail = len(re.sub(r"^\w*", "", _common_start([name[::-1] for name in rest])[::-1]))
         marks = DOTS if head else "", DOTS if tail else ""
         names = [f"{marks[0]}{name[: len(name) - tail]}{marks[1]}" for name in rest]
-    return [_cut(name, max(most, 3)) for name in names]
+    most = max(most, 3)
+    shorter = [_cut(name, most) for name in names]
+    if len(set(shorter)) < len(set(names)):  # of nested levels the last part tells them apart
+        return [_cut_nested(name, most) for name in names]
+    return shorter
 
 
 def _common_words(names: Sequence[str]) -> int:
@@ -158,6 +162,13 @@ def _cut(name: str, most: int) -> str:
         return name
     head = most // 2
     return f"{name[:head]}{DOTS}{name[len(name) - (most - 1 - head) :]}"
+
+
+def _cut_nested(name: str, most: int) -> str:
+    """Shorten the first part of a nested level, ``Victory:III`` to ``Vic:III``."""
+    first, colon, rest = name.partition(":")
+    kept = max(most - len(colon + rest), 1)
+    return f"{first[:kept]}{colon}{rest}" if colon else _cut(name, most)
 
 
 def whole_numbers() -> Any:

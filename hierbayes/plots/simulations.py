@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 MOST = 24  # panels
 PANEL_MM, PANEL_NARROW_MM = 40.0, 32.0
 LEAST_MM = 33.0  # width of a panel
+MARGIN = 0.08  # above and below points, of their range
 FEW_VALUES = 12  # of a response that is binned along x
 BINS = 10
 
@@ -134,6 +135,7 @@ def _draw(
         names = [page.label(label) for label in axis.labels]
         for ax in axes:
             ax.set_xticks(range(len(names)), names)
+            ax.set_xlim(-0.5, len(names) - 0.5)
     unit = "" if axis.labels is not None else bundled_unit(found.model.data_name, name, axis.at)
     page.figure.supxlabel(page.label(name, f"{name} ({unit})" if unit else name))
     page.figure.supylabel(page.label(found.response, observed_words(found.model)))
@@ -144,6 +146,7 @@ def _panel(
     ax: "Axes", axis: Axis, y: FloatArray, codes: IntArray | None, own: Look, found: PredictiveDraws
 ) -> None:
     is_number = axis.labels is None
+    ax.margins(y=MARGIN)
     if found.is_discrete and np.unique(found.observed).size <= FEW_VALUES:
         x, means, n = _binned(axis, y)
         draw_points(ax, x, means, n, own, is_number=is_number, most=float(n.max()))

@@ -24,6 +24,7 @@ NARROW_LETTERS = 0.74  # of the size of the others: 8 points for 11
 TITLE = 1.05  # size of a title, in sizes of the other letters
 HINTED = 1.06  # width of letters on a grid of pixels, in widths of those measured, at most
 PNG_DPI = 200
+COVERED, LEAST_AREA = 0.3, 0.8  # share of a panel that points cover at most; of one, square points
 MARGIN = 0.06  # inches around the axes of a figure
 MARGIN_OF_NOTE = 0.012  # left of the words below a picture, of its width
 
@@ -93,6 +94,15 @@ def letter_size(of: str = "medium") -> float:
     from matplotlib.font_manager import FontProperties
 
     return float(FontProperties(size=of).get_size_in_points())
+
+
+def area_of_points(n: int, usual: float, *, wide_mm: float, tall_mm: float) -> float:
+    """Area of each of n points in a panel, in square points: less than usual where they are many.
+
+    Together they cover no more than a part of the panel, so that they are seen as points.
+    """
+    room = COVERED * wide_mm * tall_mm / MM_PER_POINT**2
+    return min(usual, max(room / max(n, 1), LEAST_AREA))
 
 
 def keep_letters(ax: "Axes", width_mm: float) -> None:

@@ -87,11 +87,11 @@ def test_the_predictor_of_trials_is_no_part_of_the_response():
 def test_back_ticks_of_a_name_are_not_drawn():
     assert axis_label("`log freq`", [1.0, 2.0]) == "log freq"
     own = {"Days": "log freq", "Reaction": "reading time", "Subject": "the reader"}
-    data = hb.load_dataset("sleepstudy").rename(columns=own)
+    data = hb.load_dataset("sleepstudy").rename(columns=own).iloc[:50]
     fit = hb.lmer("`reading time` ~ `log freq` + (`log freq` | `the reader`)", data)
     figure, axes = hb.plot.data(fit)
     assert (figure.get_supxlabel(), figure.get_supylabel()) == ("log freq", "reading time")
-    assert len(axes) == 18
+    assert len(axes) == 5
     assert hb.plot.data(fit, x="log freq", labels={"`log freq`": "log"})[0].get_supxlabel() == "log"
     assert hb.plot.data(fit, x="`log freq`", labels={"log freq": "l"})[0].get_supxlabel() == "l"
     _, (ax,) = hb.plot.effects(fit)

@@ -288,6 +288,8 @@ def test_pictures_draw_into_given_axes_and_open_no_window(name, m1, monkeypatch)
 def test_names_are_shortened_to_what_tells_them_apart():
     assert short_names(["a", "b"]) == ["a", "b"]
     assert short_names([f"participant number {i} of wave two" for i in (7, 8)]) == ["…7…", "…8…"]
+    nested = [f"{field}:{block}" for field in ("Victory", "Marvellous") for block in ("II", "III")]
+    assert short_names(nested, most=5) == ["Vi:II", "V:III", "Ma:II", "M:III"]
     cut = short_names(["x" * 40, "y" * 40], most=10)
     assert cut == ["xxxxx…xxxx", "yyyyy…yyyy"]
     assert short_names(["only one of these very long names"]) == ["only one…g names"]
