@@ -49,8 +49,9 @@ def residual_table(fit: Fit, x: str | None = None) -> pd.DataFrame:
         raise DataError(f"The model has no variable {shown(x)}; it has {names}.")
     if x not in names and names.count(f"`{x}`"):
         x = f"`{x}`"  # as it is called in the data
-    for factor in fit.design.factors:
-        if isinstance(x, str) and x == factor.name and x not in names:  # a nested one is no column of the data
+    groups = [factor for factor in fit.design.factors if factor.name not in names]
+    for factor in groups:  # a nested one is no column of the data
+        if isinstance(x, str) and x == factor.name:
             levels = pd.Categorical.from_codes(factor.codes, pd.Index(factor.levels))
             return pd.DataFrame({"x": levels, "residual": residual})
     if x not in names:
