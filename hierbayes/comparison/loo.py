@@ -314,6 +314,7 @@ def _of_draws(terms: PsisTerms, mean_density: float) -> LooByDraws:
         p_loo=mean_density - elpd,
         n_untrusted=int((terms.pareto_k > TRUSTED_K).sum()),
         pareto_k=float(terms.pareto_k.max()),
+        pareto_k_of_rows=terms.pareto_k,
     )
 
 

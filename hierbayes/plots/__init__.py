@@ -14,6 +14,7 @@ from hierbayes.plots.estimates import estimates
 from hierbayes.plots.influence import influence
 from hierbayes.plots.intervals import intervals
 from hierbayes.plots.likelihood_surface import likelihood_surface
+from hierbayes.plots.loo import loo
 from hierbayes.plots.normal_qq import qq
 from hierbayes.plots.palette import theme
 from hierbayes.plots.power import power
@@ -46,6 +47,7 @@ __all__ = [
     "influence",
     "intervals",
     "likelihood_surface",
+    "loo",
     "null_distribution",
     "power",
     "ppc",

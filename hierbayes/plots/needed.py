@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 import hierbayes.checks.panel as panel
+import hierbayes.comparison.loo as leaving_out
 import hierbayes.intervals.likelihood_surface as surfaces
 import hierbayes.intervals.profile as profiles
 import hierbayes.prior_sensitivity.sensitivity as sensitivities
@@ -20,6 +21,7 @@ from hierbayes.intervals.confint import confint
 from hierbayes.plots.labels import unquoted
 from hierbayes.plots.response_names import observed_words
 from hierbayes.progress import Progress, progress_bar
+from hierbayes.results.comparison import KFold, Loo
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.likelihood_surface import LikelihoodSurface
@@ -191,6 +193,20 @@ def sensitivity_for(
         return sensitivities.sensitivity(given, parameter, random_seed=SEED)
 
     return watched("looking at other priors", made)
+
+
+def loo_for(given: object, by: Any) -> Loo | KFold:
+    """Return a leave-one-out or k-fold result: what was given, or that of the posterior given."""
+    if isinstance(given, Loo | KFold):
+        if by is not None:
+            raise OptionError("by= is for a posterior; what was given has its own.")
+        return given
+    if not isinstance(given, PosteriorFit):
+        raise OptionError(
+            "plot.loo takes a posterior or what hb.loo(fit) or hb.kfold(fit) returns; it got "
+            f"{kind_of(given)}."
+        )
+    return watched("leaving out", lambda: leaving_out.loo(given, by))
 
 
 def watched[Made](stage: str, make: Callable[[], Made]) -> Made:

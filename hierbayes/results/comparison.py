@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeGuard
 
 import pandas as pd
 
-from hierbayes.arrays import record
+from hierbayes.arrays import FloatArray, record
 from hierbayes.options import EffectSide, SentencePart
 from hierbayes.results import verbs
 from hierbayes.results.exporting import Exportable
@@ -110,6 +110,7 @@ class LooByDraws:
     elpd, se, mcse, p_loo : as of ``Loo``
     n_untrusted : number of terms with a Pareto k above 0.7
     pareto_k : the largest k
+    pareto_k_of_rows : array, shape (n,)
     """
 
     elpd: float
@@ -118,6 +119,7 @@ class LooByDraws:
     p_loo: float
     n_untrusted: int
     pareto_k: float
+    pareto_k_of_rows: FloatArray
 
 
 @record(repr=False)

@@ -96,7 +96,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "picture": "plots.inclusion:inclusion_picture",
     },
     "RestrictedFactor": {"blocks": "reports.bayes_factor:restricted_blocks"},
-    "Loo": {"blocks": "reports.loo:loo_blocks"},
+    "Loo": {"blocks": "reports.loo:loo_blocks", "picture": "plots.loo:loo"},
     "PowerScaling": {
         "blocks": "reports.sensitivity:power_scaling_blocks",
         "picture": "plots.sensitivity:sensitivity",
@@ -105,7 +105,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "blocks": "reports.sensitivity:sensitivity_blocks",
         "picture": "plots.sensitivity:sensitivity",
     },
-    "KFold": {"blocks": "reports.loo:kfold_blocks"},
+    "KFold": {"blocks": "reports.loo:kfold_blocks", "picture": "plots.loo:loo"},
     "ElpdComparison": {"blocks": "reports.elpd_comparison:elpd_blocks"},
     "RanovaTable": {"blocks": "reports.ranova:ranova_blocks"},
     "ExactTest": {

@@ -143,6 +143,8 @@ ENTRIES = (
     ),
     Entry(picture="prior_posterior", source=SLEEP, given=("post",)),
     Entry(picture="prior_posterior", source=PENICILLIN, given=("post",)),
+    Entry(picture="loo", source=SLEEP, given=("post",)),
+    Entry(picture="loo", source=PENICILLIN, given=("post",), options={"by": "sample"}),
     Entry(picture="sensitivity", source=SLEEP, given=("widths",)),
     Entry(picture="sensitivity", source=PENICILLIN, given=("powers",)),
     Entry(picture="shrinkage_plane", source=SLEEP, given=("reml",)),

@@ -174,6 +174,7 @@ OF_MORE = {
     "likelihood_surface": lambda s, **look: PLOT.likelihood_surface(s.surface, **look),
     "boundary": lambda s, **look: PLOT.boundary(s.profile, s.post, **look),
     "prior_posterior": lambda s, **look: PLOT.prior_posterior(s.post, **look),
+    "loo": lambda s, **look: PLOT.loo(s.post, **look),
     "sensitivity": lambda s, **look: PLOT.sensitivity(s.post, "(Intercept)", **look),
     "intervals": lambda s, **look: PLOT.intervals(s.kinds, **look),
     "caterpillar of both": lambda s, **look: PLOT.caterpillar(s.fit, s.post, **look),
