@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hierbayes.arrays import BoolArray, IntArray
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.predictive import FlatDraws, fitted_predictor, flat_draws, row_blocks
 from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.response import observed_response
@@ -40,6 +40,29 @@ def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "D
     """
     import xarray as xr
 
+    found = prior_responses(spec, draws=draws, random_seed=random_seed)
+    labels = labels_of(spec.design, spec.kept_columns)
+    groups = {
+        "prior": dataset(parameter_variables(found.parameters, labels), labels),
+        "prior_predictive": xr.Dataset(
+            {labels.response: (("chain", "draw", OBS), found.responses[None])}
+        ),
+        "observed_data": xr.Dataset({labels.response: (OBS, found.observed)}),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+@record
+class PriorResponses:
+    """Draws of the priors: parameters, responses (S, n), and the observed response (n,)."""
+
+    parameters: PosteriorDraws
+    responses: FloatArray
+    observed: FloatArray
+
+
+def prior_responses(spec: Specification, *, draws: int, random_seed: Any) -> PriorResponses:
+    """Return what ``prior_predictive`` does, as arrays."""
     check_count("draws", draws)
     design, kept, priors = spec.design, spec.kept_columns, spec.priors
     rng = random_generator(random_seed)
@@ -54,13 +77,7 @@ def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "D
     warn_of_impossible(spec, flat, np.isnan(values))
     y = response.y
     assert y is not None
-    labels = labels_of(design, kept)
-    groups = {
-        "prior": dataset(parameter_variables(drawn, labels), labels),
-        "prior_predictive": xr.Dataset({labels.response: (("chain", "draw", OBS), values[None])}),
-        "observed_data": xr.Dataset({labels.response: (OBS, y + response.first)}),
-    }
-    return xr.DataTree.from_dict(groups)
+    return PriorResponses(parameters=drawn, responses=values, observed=y + response.first)
 
 
 def warn_of_impossible(spec: Specification, flat: FlatDraws, missing: BoolArray) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.bayes.prior_predictive import prior_predictive
+from hierbayes.bayes.prior_predictive import prior_responses
 from hierbayes.design.axis import Axis, axis_of
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.observations import checked_observations
@@ -124,8 +124,7 @@ def prior_draws_of_responses(
         If a prior is flat.
     """
     spec = model.spec
-    tree: Any = prior_predictive(spec, draws=draws, random_seed=random_seed)
-    simulated = next(iter(tree["prior_predictive"].data_vars.values())).to_numpy()[0]
+    simulated = prior_responses(spec, draws=draws, random_seed=random_seed).responses
     observed, simulated = _scaled(spec, np.asarray(simulated, dtype=np.float64), counts=True)
     return PredictiveDraws(
         observed=observed,

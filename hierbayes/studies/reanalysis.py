@@ -152,12 +152,13 @@ def reanalyse(
         )
     rows = {"REML": _of_reml(reml, at, level)}
     fits: dict[str, Fit] = {"REML": reml}
+    without: dict[tuple[str, ...], PosteriorFit] = {}
     for name, prior in priors.items():
         own_priors = flat | dict(prior or {}) if flat else prior
         again = Model(formula, data, **(model_options | {"priors": own_priors}))
         post = again.sample(random_seed=rng)
         draws = post.draws.beta[:, :, at].ravel()
-        factor, mcse, why = _bayes_factor(again, post, reml.coef_names[at], rng)
+        factor, mcse, why = _bayes_factor(post, reml.coef_names[at], rng, without)
         if why:
             notes.append(f"{name}: {why}")
         tails = [(1 - level) / 2, (1 + level) / 2]
@@ -242,21 +243,28 @@ def _of_reml(fit: LikelihoodFit, at: int, level: float) -> tuple[Any, ...]:
 
 
 def _bayes_factor(
-    model: Model, post: PosteriorFit, term: str, rng: np.random.Generator
+    post: PosteriorFit,
+    term: str,
+    rng: np.random.Generator,
+    without: dict[tuple[str, ...], PosteriorFit],
 ) -> tuple[float, float, str]:
-    """Bayes factor for a coefficient against none and its error, or NaN with the reason."""
-    labels = [own.label for own in model.spec.formula.fixed.terms]
-    larger = [
-        own.label
-        for own in model.spec.formula.fixed.terms
-        if own.label != term and term in own.labels
-    ]
+    """Bayes factor for a coefficient against none and its error, or NaN with the reason.
+
+    Models without it are sampled once for all priors that differ in its own; ``without`` has them.
+    """
+    terms = post.spec.formula.fixed.terms
+    labels = [own.label for own in terms]
+    larger = [own.label for own in terms if own.label != term and term in own.labels]
     why = f"no Bayes factor, {term} is no term that can be taken out on its own."
     if term != "(Intercept)" and (term not in labels or larger):
         return np.nan, np.nan, why
     change = ". ~ . - 1" if term == "(Intercept)" else f". ~ . - {term}"
     try:
-        found = bayes_factor(post, sample(with_formula(model.spec, change), random_seed=rng))
+        small = with_formula(post.spec, change)
+        laws = tuple(f"{p.name} {small.priors.of(p)}" for p in small.priors.parameters)
+        if laws not in without:
+            without[laws] = sample(small, random_seed=rng)
+        found = bayes_factor(post, without[laws])
     except HierBayesError as error:
         return np.nan, np.nan, f"no Bayes factor ({error})"
     told = [str(own) for own in found.findings if own.code == "data_centred_prior"]
