@@ -84,11 +84,6 @@ class HierarchicalTarget:
     floats: FloatArray
 
     @property
-    def model(self) -> Conditional:
-        """The rows."""
-        return self.space.model
-
-    @property
     def size(self) -> int:
         """Number of coordinates of a point, D."""
         return int(self.ints[AT.size])
@@ -135,7 +130,7 @@ class HierarchicalTarget:
             _put(floats, part[OF_FACTOR.c_weights], level.weights)
             _put(floats, part[OF_FACTOR.c_eta], level.eta)
         ints[AT.is_mixed] = 0
-        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.model)
+        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.space.model)
         return replace(self, ints=ints, floats=floats)
 
     def centred_at(self, w: FloatArray) -> "HierarchicalTarget":
@@ -145,7 +140,7 @@ class HierarchicalTarget:
         at = int(ints[AT.w_rest])
         _put(floats, ints[AT.c_centre], room[at : at + self.n_rest])
         ints[AT.is_mixed] = 0
-        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.model)
+        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.space.model)
         return replace(self, ints=ints, floats=floats)
 
     def mixed_by(self, mixing: FloatArray) -> "HierarchicalTarget":
@@ -153,7 +148,7 @@ class HierarchicalTarget:
         ints, floats = self.ints.copy(), self.floats.copy()
         ints[AT.is_mixed], ints[AT.c_mixing] = 1, floats.size
         volume = float(np.log(np.diagonal(mixing)).sum())
-        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.model) + volume
+        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.space.model) + volume
         columns = [mixing[: k + 1, k] for k in range(self.n_rest)]
         return replace(self, ints=ints, floats=np.concatenate([floats, *columns]))
 

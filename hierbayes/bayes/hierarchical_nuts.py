@@ -111,7 +111,7 @@ def _compiled(target: HierarchicalTarget, width: float) -> Any:
 
 def _parameters(target: HierarchicalTarget, points: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Shared numbers (N, S) and effects in the basis (N, r) of points (N, D)."""
-    sizes = zip(target.model.levels.n_levels, target.model.shape.sizes, strict=True)
+    sizes = zip(target.space.model.levels.n_levels, target.space.model.shape.sizes, strict=True)
     shared = np.empty((points.shape[0], int(target.ints[AT.shared])))
     effects = np.empty((points.shape[0], sum(J * q for J, q in sizes)))
     parameters_of(
@@ -130,7 +130,7 @@ def _draws(
     stats: dict[str, FloatArray],
     seconds: float,
 ) -> PosteriorDraws:
-    places, model, shape = target.places, target.model, (settings.chains, settings.draws)
+    places, model, shape = target.places, target.space.model, (settings.chains, settings.draws)
     sd, corr, b = {}, {}, {}
     start = 0
     for f, (factor, basis) in enumerate(zip(design.factors, model.z_bases, strict=True)):

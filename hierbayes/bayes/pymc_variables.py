@@ -171,13 +171,11 @@ def thresholds(
 
     Parameters
     ----------
-    name : of the vector
+    name, dims, number : as of ``coefficients``
     prior : of each; those that increase are independent draws of it in their order
     size : number of thresholds K
     increasing : whether they increase
     shift : tensor, what predictors at their means add to eta; None without predictors
-    dims : dimension of the vector
-    number : makes the prior's parameters constants or data
     """
     import pymc as pm
     import pytensor.tensor as pt

@@ -53,14 +53,14 @@ def whitened(target: HierarchicalTarget) -> HierarchicalTarget:
 
 def _start(target: HierarchicalTarget) -> FloatArray:
     """Coordinates of parameters without random effects, sds apart."""
-    model = target.model
+    model = target.space.model
     v, phi = first_estimates(model)
     return target.space.start(model.parameters(phi), v)
 
 
 def _frozen(now: HierarchicalTarget, w: FloatArray) -> HierarchicalTarget:
     """Freeze what levels are known by at a point (D,), which becomes the origin, or nearly."""
-    room, model = now.room(), now.model
+    room, model = now.room(), now.space.model
     place(now.ints, now.floats, room, w)
     n, at = model.y.size, int(now.ints[AT.w_eta_slopes])
     slopes = []

@@ -108,7 +108,7 @@ class _Writer:
                 self.put(text)
             case nodes.Text(value):
                 self.put(_quoted(value, '"'))
-            case nodes.Constant(value, _, text):
+            case nodes.Constant(value, text):
                 self.put(text or {True: "TRUE", False: "FALSE", None: "NULL"}[value])
             case nodes.Unary(operator, operand):
                 self.put(operator)

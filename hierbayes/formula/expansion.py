@@ -301,8 +301,8 @@ class Expansion:
                 product = reduce(lambda a, b: nodes.Binary(":", a, b), term.variables)
                 left = nodes.Binary("+", left, product)
         operator = "|" if columns == {"1"} else "||"
-        bar = nodes.Binary(operator, left, node.right, node.at)
-        return self._bar(nodes.Group(bar, group.at), bar)
+        bar = nodes.Binary(operator, left, node.right, at=node.at)
+        return self._bar(nodes.Group(bar, at=group.at), bar)
 
     def _cross(self, left: TermSet, right: TermSet, *, at: int) -> TermSet:
         self.products += len(left) * len(right)

@@ -9,74 +9,71 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """A column of the data."""
-
-    name: str
-    at: int = field(default=0, compare=False)
+class _Node:
+    at: int = field(default=0, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Name(_Node):
+    """A column of the data."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number(_Node):
     """A numeric constant; ``text`` is how R would deparse it."""
 
     value: float
     text: str
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Text(_Node):
     """A quoted string: an option of a function, or a level compared with."""
 
     value: str
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(_Node):
     """TRUE, FALSE or NULL (``value`` is True, False or None); ``text`` is T or F if so written."""
 
     value: bool | None
-    at: int = field(default=0, compare=False)
     text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(_Node):
     """``-x``, ``+x`` or ``!x``."""
 
     operator: str
     operand: "Expression"
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(_Node):
     """Arithmetic ``+ - * / ^ %% %/%``, comparison ``== != < <= > >=``, logic ``& |``, ``:``."""
 
     operator: str
     left: "Expression"
     right: "Expression"
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(_Node):
     """A parenthesised expression; kept because R keeps the parentheses in names."""
 
     inner: "Expression"
-    at: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(_Node):
     """A function of the closed list; ``keywords`` are ``(name, value)`` pairs in order."""
 
     function: str
     arguments: tuple["Expression", ...]
     keywords: tuple[tuple[str, "Expression"], ...] = ()
-    at: int = field(default=0, compare=False)
 
 
 Expression = Name | Number | Text | Constant | Unary | Binary | Group | Call

@@ -91,7 +91,7 @@ def read_formula(source: str) -> Tree:
         raise reader.leftover()
     bare = isinstance(right, nodes.Binary) and right.operator in BARS.values()
     if bare:
-        right = nodes.Group(right, start)
+        right = nodes.Group(right, at=start)
         reader.ends[start] = len(source)
     return Tree(source, left, right, reader.ends, bare)
 
@@ -142,7 +142,7 @@ class _Reader:
                 break
             operator = self.advance()
             right = self.expression(binding if operator.text == "^" else binding + 1)
-            left = nodes.Binary(operator.text, left, right, operator.at)
+            left = nodes.Binary(operator.text, left, right, at=operator.at)
             if binding == _COMPARISON and _BINDING.get(self.token.text) == _COMPARISON:
                 raise syntax_error(
                     "Comparisons can't be chained.", source=self.source, at=self.token.at,
@@ -160,15 +160,15 @@ class _Reader:
             return self.number()
         if kind == "text":
             self.advance()
-            return nodes.Text(text, at)
+            return nodes.Text(text, at=at)
         if kind == "op" and text == "(":
             self.advance()
             inner = self.expression()
             self.close(at)
-            return nodes.Group(inner, at)
+            return nodes.Group(inner, at=at)
         if kind == "op" and text in _PREFIX:
             self.advance()
-            return nodes.Unary(text, self.expression(_PREFIX[text]), at)
+            return nodes.Unary(text, self.expression(_PREFIX[text]), at=at)
         raise self.missing_operand()
 
     def name(self) -> nodes.Expression:
@@ -178,15 +178,15 @@ class _Reader:
             return self.call(text, at)
         if token.kind == "name":
             if text in _CONSTANTS:
-                return nodes.Constant(_CONSTANTS[text], at)
+                return nodes.Constant(_CONSTANTS[text], at=at)
             if text in _NUMBERS and (self.calls or text != PI):
-                return nodes.Number(_NUMBERS[text], text, at)
+                return nodes.Number(_NUMBERS[text], text, at=at)
             if text in RESERVED or text == "...":
                 raise syntax_error(
                     f"'{text}' is a reserved word of the language.", source=self.source, at=at,
                     advice=_WORDS.get(text, f"If it is a column, put it in back-ticks: `{text}`."),
                 )  # fmt: skip
-        return nodes.Name(text, at)
+        return nodes.Name(text, at=at)
 
     def number(self) -> nodes.Expression:
         token = self.advance()
@@ -198,10 +198,9 @@ class _Reader:
                 advice="Numbers go up to 1.8e308.",
             )  # fmt: skip
         if digits is not token.text and digits != token.text and value.is_integer():
-            return nodes.Number(value, f"{int(value)}L", token.at)
-        return nodes.Number(
-            value, digits if digits in "0123456789" else number_text(value), token.at
-        )
+            return nodes.Number(value, f"{int(value)}L", at=token.at)
+        shown = digits if digits in "0123456789" else number_text(value)
+        return nodes.Number(value, shown, at=token.at)
 
     def call(self, function: str, at: int) -> nodes.Expression:
         if function in BARS:
@@ -247,7 +246,8 @@ class _Reader:
         self.calls -= 1
         columns = FUNCTIONS[function].columns if function in FUNCTIONS else 0
         options = map(_truth, arguments[columns:])
-        return nodes.Call(function, (*arguments[:columns], *options), tuple(keywords), at)
+        given = (*arguments[:columns], *options)
+        return nodes.Call(function, given, tuple(keywords), at=at)
 
     def has_bar(self) -> bool:
         """Whether a ``|`` follows within the parenthesis that opens here."""
@@ -271,7 +271,8 @@ class _Reader:
                 source=self.source, at=at, advice=f"Write {function}(x | g).",
             )  # fmt: skip
         self.ends[at] = self.ends[opened]
-        return nodes.Group(nodes.Binary(BARS[function], inner.left, inner.right, inner.at), at)
+        bar = nodes.Binary(BARS[function], inner.left, inner.right, at=inner.at)
+        return nodes.Group(bar, at=at)
 
     def option(
         self, function: str, given: list[tuple[str, nodes.Expression]]
@@ -361,7 +362,7 @@ class _Reader:
 def _truth(value: nodes.Expression) -> nodes.Expression:
     """Take T and F as TRUE and FALSE in an option; elsewhere they may be columns."""
     if isinstance(value, nodes.Name) and value.name in _SHORT:
-        return nodes.Constant(_SHORT[value.name], value.at, value.name)
+        return nodes.Constant(_SHORT[value.name], value.name, at=value.at)
     return value
 
 

@@ -22,14 +22,14 @@ Lattice methods for multiple integration.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Places, shift
-from hierbayes.generalised.level_integrals import rule
+from hierbayes.generalised.level_integrals import NodeIntegrals, log_sum, rule
 from hierbayes.generalised.row_sums import LevelIntegrals
 from hierbayes.linalg.stacked import cholesky_stack, inverse_of_triangles, solve_upper_stack
 
@@ -46,53 +46,7 @@ WIDEST = 1e6  # variances so many times the curvature's are none: they are lost 
 FLOOR = 0.01  # part of the covariance by curvature that is added
 
 
-@record
-class NodeIntegrals:
-    """The integrals of the outermost factor of a chain at a batch of points, node by node.
-
-    Attributes
-    ----------
-    log_parts : array, shape (J, T, N), logs of the parts of the sum of each level
-    nodes : array, shape (J, T, q, N), spherical effects
-    """
-
-    log_parts: FloatArray
-    nodes: FloatArray
-
-    @cached_property
-    def log_levels(self) -> FloatArray:
-        """Log I_j, shape (J, T)."""
-        return log_sum(self.log_parts)
-
-    @property
-    def log_likelihood(self) -> FloatArray:
-        """Log p(y | base, Lambda, phi), shape (T,)."""
-        return self.log_levels.sum(axis=0)
-
-    def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Mean (J, T, q) and covariance (J, T, q, q) of the effects given data and parameters."""
-        shares = np.exp(self.log_parts - self.log_levels[..., None])[:, :, None, :]
-        mean = (self.nodes * shares).sum(axis=3)
-        away = self.nodes - mean[..., None]
-        return mean, np.asarray((away * shares) @ np.swapaxes(away, 2, 3))
-
-
 Integrals = NodeIntegrals | LevelIntegrals
-
-
-def log_sum(parts: FloatArray) -> FloatArray:
-    """Log of the sum of exponentials over the last axis, which is short."""
-    top = parts[..., 0]
-    for i in range(1, parts.shape[-1]):
-        top = np.maximum(top, parts[..., i])
-    top = np.where(np.isfinite(top), top, 0.0)
-    away = parts - top[..., None]
-    np.exp(away, out=away)
-    total = away[..., 0]
-    for i in range(1, away.shape[-1]):
-        total = total + away[..., i]
-    with np.errstate(divide="ignore"):
-        return np.asarray(top + np.log(total))
 
 
 def _squares(u: FloatArray) -> FloatArray:

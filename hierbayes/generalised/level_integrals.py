@@ -83,30 +83,22 @@ class Places:
 
 
 @record
-class Integrals:
-    """The integrals at a batch of points.
+class NodeIntegrals:
+    """The integrals of the levels of a factor at a batch of points, node by node.
 
     Attributes
     ----------
     log_parts : array, shape (J, T, N), logs of the parts of the sum of each level
     nodes : array, shape (J, T, q, N), spherical effects
-    scale : array, shape (J, T, q, q), root R of the inverse of the curvature
-    log_det : array, shape (J, T), of the curvature
     """
 
     log_parts: FloatArray
     nodes: FloatArray
-    scale: FloatArray
-    log_det: FloatArray
 
     @cached_property
     def log_levels(self) -> FloatArray:
         """Log I_j, shape (J, T)."""
-        top = self.log_parts.max(axis=2)
-        top = np.where(np.isfinite(top), top, 0.0)
-        with np.errstate(divide="ignore"):
-            total = np.log(np.exp(self.log_parts - top[..., None]).sum(axis=2))
-        return np.asarray(top + total - 0.5 * self.log_det)
+        return log_sum(self.log_parts)
 
     @property
     def log_likelihood(self) -> FloatArray:
@@ -116,9 +108,7 @@ class Integrals:
     @cached_property
     def shares(self) -> FloatArray:
         """Part of each node in the integral of its level, (J, T, N)."""
-        return np.asarray(
-            np.exp(self.log_parts - (self.log_levels + 0.5 * self.log_det)[..., None])
-        )
+        return np.exp(self.log_parts - self.log_levels[..., None])
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
         """Mean (J, T, q) and covariance (J, T, q, q) of the effects given data and parameters."""
@@ -126,6 +116,33 @@ class Integrals:
         mean = (self.nodes * shares).sum(axis=3)
         away = self.nodes - mean[..., None]
         return mean, np.asarray((away * shares) @ np.swapaxes(away, 2, 3))
+
+
+def log_sum(parts: FloatArray) -> FloatArray:
+    """Log of the sum of exponentials over the last axis, which is short."""
+    top = parts[..., 0]
+    for i in range(1, parts.shape[-1]):
+        top = np.maximum(top, parts[..., i])
+    top = np.where(np.isfinite(top), top, 0.0)
+    away = parts - top[..., None]
+    np.exp(away, out=away)
+    total = away[..., 0]
+    for i in range(1, away.shape[-1]):
+        total = total + away[..., i]
+    with np.errstate(divide="ignore"):
+        return np.asarray(top + np.log(total))
+
+
+@record
+class ScaledIntegrals(NodeIntegrals):
+    """Those by nodes put to modes and curvatures.
+
+    Attributes
+    ----------
+    scale : array, shape (J, T, q, q), root R of the inverse of the curvature
+    """
+
+    scale: FloatArray
 
 
 @record
@@ -180,7 +197,9 @@ class LevelRows:
         step = max(1, AT_ONCE // (self.size[0] * n_nodes))
         return (slice(start, start + step) for start in range(0, T, step))
 
-    def integrated(self, at: Points, n_points: int) -> Iterator[tuple[slice, Points, Integrals]]:
+    def integrated(
+        self, at: Points, n_points: int
+    ) -> Iterator[tuple[slice, Points, ScaledIntegrals]]:
         """Integrate at a part of T points after the other, by ``n_points`` a column.
 
         Yields
@@ -203,19 +222,19 @@ class LevelRows:
         """Go to the modes from effects (J, T, q)."""
         return _Search(self, at).places(start)
 
-    def integrals(self, at: Points, places: Places, n_points: int) -> Integrals:
+    def integrals(self, at: Points, places: Places, n_points: int) -> ScaledIntegrals:
         """Integrate by the product rule of ``n_points`` a column."""
         t, log_weights = rule(n_points, self.size[2])
         R = np.swapaxes(inverse_of_triangles(places.root), 2, 3)
         nodes = places.u[..., None] + _product(R, t)
         diagonal = np.diagonal(places.root, axis1=2, axis2=3)
-        log_parts = self.log_joint(at, nodes) + log_weights
+        log_det = 2 * np.log(diagonal).sum(axis=2)
+        log_parts = self.log_joint(at, nodes) + log_weights - 0.5 * log_det[..., None]
         lost = _is_lost((places.root**2).sum(axis=(2, 3)))
-        return Integrals(
+        return ScaledIntegrals(
             log_parts=np.where(lost[..., None], -np.inf, log_parts) if lost.any() else log_parts,
             nodes=nodes,
             scale=R,
-            log_det=2 * np.log(diagonal).sum(axis=2),
         )
 
     def log_joint(self, at: Points, u: FloatArray) -> FloatArray:
@@ -238,7 +257,7 @@ class LevelRows:
             )
         return np.where(np.isfinite(values) & has_mean(family, eta), values, -np.inf)
 
-    def slopes(self, at: Points, found: Integrals) -> Slopes:
+    def slopes(self, at: Points, found: ScaledIntegrals) -> Slopes:
         """Slopes of log p(y | parameters) in the parameters."""
         model = self.model
         eta = self._eta(at, found.nodes)

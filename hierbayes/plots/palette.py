@@ -165,9 +165,8 @@ def theme(name: ThemeName) -> AbstractContextManager[None]:
     Examples
     --------
     >>> import hierbayes as hb
-    >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
     >>> with hb.plot.theme("dark"):
-    ...     figure, axes = hb.plot.caterpillar(fit)
+    ...     figure, axes = hb.plot.data(hb.load_dataset("sleepstudy"), x="Days", y="Reaction")
     >>> _ = hb.plot.theme("paper")
     """
     chosen = THEMES[check_option("theme", name, ThemeName)]

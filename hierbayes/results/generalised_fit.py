@@ -25,7 +25,6 @@ from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import (
     Ddf,
-    Effect,
     ResidualKind,
     RowsShown,
     check_option,
@@ -35,7 +34,6 @@ from hierbayes.results.f_table import FTable
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.laplace_error import LaplaceError
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
-from hierbayes.results.result_table import ResultTable
 from hierbayes.results.rich_text import RichText
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
@@ -207,29 +205,6 @@ class GeneralisedFit(LikelihoodFit):
         """
         found: LaplaceError = verbs.ask(self, "laplace_error")
         return found
-
-    def tidy(
-        self,
-        effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
-        level: float = 0.95,
-        ddf: Ddf = "normal",
-    ) -> ResultTable:
-        """One row a parameter, with broom.mixed's meanings; dropped columns have empty rows.
-
-        Parameters
-        ----------
-        effects : some of "fixed", "ran_pars" (sds, correlations, further parameters of the
-            family), "ran_vals" (modes)
-        level : level of the Wald confidence intervals
-        ddf : {"normal", "none"}
-            z tests, or none.
-
-        Raises
-        ------
-        NotSupportedError
-            For degrees of freedom, which are those of Gaussian models.
-        """
-        return super().tidy(effects, level, ddf)
 
     def contrast(  # type: ignore[override]  # the linear fit's overloads, with another default
         self,

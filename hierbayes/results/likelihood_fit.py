@@ -176,24 +176,28 @@ class LikelihoodFit(FitTables):
         self,
         effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
         level: float = 0.95,
-        ddf: Ddf = "satterthwaite",
+        ddf: Ddf | None = None,
     ) -> ResultTable:
         """One row a parameter, with broom.mixed's meanings; dropped columns have empty rows.
 
         Parameters
         ----------
-        effects : some of "fixed", "ran_pars" (sds and correlations), "ran_vals" (modes)
+        effects : some of "fixed", "ran_pars" (sds, correlations, further parameters of the
+            family), "ran_vals" (modes)
         level : level of the Wald confidence intervals
-        ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
-            Degrees of freedom of the tests of fixed effects.
-
-            "kenward-roger", for REML fits, has its own standard errors.
+        ddf : {"satterthwaite", "kenward-roger", "normal", "none"}, optional
+            Degrees of freedom of the tests of fixed effects: Satterthwaite's of Gaussian models,
+            none (z tests) of others unless given. "kenward-roger", for REML fits, has its own
+            standard errors.
 
         Raises
         ------
         NotSupportedError
-            For ``ddf="kenward-roger"`` of an ML fit.
+            For ``ddf="kenward-roger"`` of an ML fit, and for degrees of freedom of models that are
+            not Gaussian.
         """
+        if ddf is None:
+            ddf = "satterthwaite" if self.response_family.is_linear else "normal"
         tests = partial(verbs.ask, self, "tests")
         return tidy_table(self, tests, effects=effects, level=level, ddf=ddf)
 

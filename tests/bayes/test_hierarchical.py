@@ -98,7 +98,7 @@ def user_values(target, model, w):
             found[f"corr_{name}"] = R @ R.T
         J = factor.levels.size
         b = effects[0, start : start + J * len(sd)].reshape(J, -1)
-        found[f"b_{name}"] = b @ target.model.z_bases[f].T
+        found[f"b_{name}"] = b @ target.space.model.z_bases[f].T
         start += J * len(sd)
     return found
 
@@ -220,7 +220,7 @@ def test_families_of_ones_own_and_psychometric_functions_have_their_density(buil
     """Value and slopes against the family's own, at the same place."""
     target = hierarchical_density(build().spec)
     w = near_start(target, spread=0.1)
-    room, model = target.room(), target.model
+    room, model = target.room(), target.space.model
     value, gradient = target.evaluate(w, room)
     at = int(target.ints[AT.w_eta])
     shared, _ = _parameters(target, w[None])
@@ -326,7 +326,7 @@ def test_levels_that_do_not_vary_are_known_by_their_slopes():
     data = {"y": rng.random(480) < 1 / (1 + np.exp(-eta)), "g": g, "h": h}
     spec = hb.Model("y ~ 1 + (1 | g) + (1 | h)", data, family="bernoulli").spec
     target = whitened(hierarchical_density(spec))
-    room, model, part = target.room(), target.model, target.part(1)
+    room, model, part = target.room(), target.space.model, target.part(1)
     target.evaluate(np.zeros(target.size), room)
     assert abs(room[part[OF_FACTOR.w_root]]) < 0.2
     at = int(target.ints[AT.w_eta])
