@@ -273,7 +273,7 @@ def test_whitened_coordinates_are_of_the_same_density(family, formula):
         room, rest = white.room(), int(white.ints[AT.w_rest])
         white.evaluate(w, room)
         found = [room[rest : rest + white.space.size]]
-        J = white.model.levels.n_levels
+        J = white.space.model.levels.n_levels
         effects = [white.effects_at(f, room, OF_FACTOR.w_u).ravel() for f in range(len(J))]
         return np.concatenate([*found, *effects[1:], *effects[:1]])
 
