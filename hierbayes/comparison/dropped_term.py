@@ -72,7 +72,19 @@ def _changes(spec: Specification) -> Changes:
         found[term.label] = (gone, f". ~ . - {' - '.join(gone)}")
     for bar in spec.formula.bars:
         found |= _of_bar(bar)
+        siblings = [b for b in spec.formula.bars if b.tree == bar.tree and b.group != bar.group]
+        if siblings:  # of (1 | a/b)
+            found[_by_group(bar)] = ((_by_group(bar),), _without_one(bar, siblings))
     return found
+
+
+def _by_group(bar: Bar) -> str:
+    return f"({deparse(bar.tree.left)} {'|' if bar.correlated else '||'} {bar.group})"
+
+
+def _without_one(bar: Bar, siblings: list[Bar]) -> str:
+    kept = " + ".join(map(_by_group, siblings))
+    return f". ~ . - ({deparse(bar.tree)}) + {kept}"
 
 
 def _contains(other: Term, term: Term) -> bool:

@@ -28,7 +28,7 @@ from hierbayes.comparison.leave_group_out import joint_log_density, sample_witho
 from hierbayes.comparison.leave_level_out import level_log_densities, levels_apply
 from hierbayes.comparison.leave_row_out import predicted_log_densities
 from hierbayes.comparison.left_out_blocks import Blocks
-from hierbayes.comparison.loo import left_out, unconverged
+from hierbayes.comparison.loo import left_out
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.errors import DataError, HierBayesWarning
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -75,7 +75,7 @@ def predict_fold(
         of_rows = _row_log_densities(fit, flat, out)
         found = of_rows @ (blocks.codes[out][:, None] == own).astype(np.float64)
     shape = (refit.n_chains, -1, own.size)
-    return Predicted(log_density=found.reshape(shape), converged=not unconverged(refit))
+    return Predicted(log_density=found.reshape(shape), converged=refit.converged)
 
 
 def _on_kernel(

@@ -45,6 +45,7 @@ from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.unconverged import unconverged
 from hierbayes.wording import listed
 
 NAMED = 5  # so many labels are named in a finding
@@ -379,7 +380,7 @@ def _how(fit: PosteriorFit, method: LooMethod, blocks: Blocks) -> str:
 def _findings(
     fit: PosteriorFit, table: pd.DataFrame, method: LooMethod, blocks: Blocks
 ) -> tuple[Finding, ...]:
-    found = [*unconverged(fit)]
+    found = [*unconverged(fit, "elpd")]
     bad = table[(table["pareto_k"] > TRUSTED_K) & ~table["refitted"]].sort_values(
         "pareto_k", ascending=False
     )
@@ -397,19 +398,6 @@ def _findings(
     )
     found.append(Finding("pareto_k", sentence, _advice(fit, method, blocks), {"pareto_k": worst}))
     return tuple(found)
-
-
-def unconverged(fit: PosteriorFit) -> tuple[Finding, ...]:
-    """Say so where the draws are not those of the posterior."""
-    if fit.converged:
-        return ()
-    return (
-        Finding(
-            "not_converged",
-            "The draws are not (yet) those of the posterior.",
-            "See the findings of the fit; elpd is as doubtful as they are.",
-        ),
-    )
 
 
 def _advice(fit: PosteriorFit, method: LooMethod, blocks: Blocks) -> str:

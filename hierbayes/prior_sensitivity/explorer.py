@@ -159,11 +159,11 @@ class Explorer:
         self.n_refits += 1
         C, D = self.fit.draws.beta.shape[:2]
         options: dict[str, Any] = {"draws": D, "chains": C, "random_seed": self.rng}
-        if self.fit.sampler != "collapsed":
-            return spec, sample(spec, sampler="nuts", **options).draws
         if spec.family.is_linear:
             kernel, priors = spec.kernel("reml"), spec.priors
             return spec, sample_collapsed(kernel, priors, spec.design, **options)
+        if self.fit.sampler != "collapsed":
+            return spec, sample(spec, sampler="nuts", **options).draws
         return spec, sample_generalised(spec, **options)
 
     def _base(

@@ -15,9 +15,9 @@ from hierbayes.arrays import FloatArray
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.prior_sensitivity.explorer import log_prior_of
-from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.sensitivity import PowerScaling
+from hierbayes.results.unconverged import unconverged
 
 ALPHAS = (0.99, 1.01)
 THRESHOLD = 0.05  # Kallioinen et al. (2024)
@@ -58,7 +58,7 @@ def power_scaling(fit: PosteriorFit) -> PowerScaling:
         alphas=ALPHAS,
         formula_text=fit.formula_text,
         data_name=fit.data_name,
-        findings=_findings(fit),
+        findings=unconverged(fit, "what is said of priors"),
     )
 
 
@@ -67,6 +67,8 @@ def _sensitivities(draws: FloatArray, log_part: FloatArray) -> FloatArray:
     from arviz_stats.base import array_stats
 
     shape = draws.shape[:2]
+    if np.ptp(log_part) == 0:  # a flat prior is the same to any power
+        return np.zeros(draws.shape[2])
     scaled = [
         np.exp(array_stats.power_scale_lw(log_part.reshape(shape), alpha=alpha, axis=(0, 1)))
         for alpha in ALPHAS
@@ -87,15 +89,3 @@ def _diagnosis(prior: float, data: float) -> str:
     if prior < THRESHOLD:
         return FINE
     return CONFLICT if data >= THRESHOLD else WEAK
-
-
-def _findings(fit: PosteriorFit) -> tuple[Finding, ...]:
-    if fit.converged:
-        return ()
-    return (
-        Finding(
-            "not_converged",
-            "The draws are not (yet) those of the posterior.",
-            "See the findings of the fit; what is said of priors is as doubtful as they are.",
-        ),
-    )

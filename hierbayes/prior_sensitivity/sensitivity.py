@@ -34,6 +34,7 @@ from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.sensitivity import PowerScaling, Sensitivity
 from hierbayes.results.tidy import check_level
+from hierbayes.results.unconverged import unconverged
 from hierbayes.wording import shown
 
 CURVE, GRID = 20, 5  # widths of one prior, and of each of two
@@ -168,7 +169,8 @@ def _explored(
     of = [*fit.fixed_parameters.names, *fit.variance_parameters.names][explorer.of]
     table = _table(explorer, [found[cell] for cell in cells], cells, own, laws)
     reverse = None
-    if len(laws) == 1 and (of,) == parameters and explorer.is_coefficient:
+    first = next(iter(laws))
+    if len(laws) == 1 and first.kind == "beta" and first.place[0] == explorer.of:
         reverse = reverse_bayes(explorer, next(iter(laws.items())), table)
     return Sensitivity(
         parameters=parameters,
@@ -287,7 +289,11 @@ def _parameters(fit: PosteriorFit, given: Any) -> list[Parameter]:
     known = fit.priors.parameters
     addresses = Addresses([p.spellings for p in known])
     unknown = "parameter={text} is none that has a prior: {listed}"
-    found = [known[addresses.place(name, unknown)] for name in names]
+    printed = {p.name: p for p in known}  # which may be a spelling of another one, too
+    found = [
+        printed[name] if name in printed else known[addresses.place(name, unknown)]
+        for name in names
+    ]
     if len(set(found)) < len(found):
         raise OptionError(f"parameter={shown(given)} names one parameter twice; name two.")
     return found
@@ -393,25 +399,17 @@ def _may_be_flat(fit: PosteriorFit, parameter: Parameter, law: Prior | LKJ) -> b
 
 
 def _findings(fit: PosteriorFit, table: pd.DataFrame) -> tuple[Finding, ...]:
-    found = []
-    if not fit.converged:
-        found.append(
-            Finding(
-                "not_converged",
-                "The draws are not (yet) those of the posterior.",
-                "See the findings of the fit; what is said of its priors is as doubtful.",
-            )
-        )
+    found = unconverged(fit, "what is said of priors")
     missing = int(table["estimate"].isna().sum())
-    if missing:
-        found.append(
-            Finding(
-                "pareto_k",
-                f"Under {missing} of {len(table)} priors the posterior is too far from the draws "
-                "to be reached by weights.",
-                "refit=True samples it there; where that fails too, take widths that the data "
-                "bear.",
-                {"missing": missing},
-            )
-        )
-    return tuple(found)
+    if not missing:
+        return found
+    return (
+        *found,
+        Finding(
+            "pareto_k",
+            f"Under {missing} of {len(table)} priors the posterior is too far from the draws to be "
+            "reached by weights.",
+            "refit=True samples it there; where that fails too, take widths that the data bear.",
+            {"missing": missing},
+        ),
+    )

@@ -149,15 +149,7 @@ class Inclusion(Exportable):
     findings: tuple[Finding, ...] = ()
 
     def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a term.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
-        >>> hb.inclusion(model, random_seed=1).to_frame().index.tolist()
-        ['Days']
-        """
+        """Copy of the table, one row a term."""
         return result_table(self.table, "inclusion")
 
 
@@ -190,16 +182,7 @@ class RestrictedFactor(Exportable):
     findings: tuple[Finding, ...] = ()
 
     def to_frame(self) -> ResultTable:
-        """One row: the statement, its probabilities and both log Bayes factors with their errors.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
-        >>> found = hb.bayes_factor(model, hypothesis="Days > 0", random_seed=1)
-        >>> 1.9 < float(2.718281828 ** found.to_frame()["log_bf"].iloc[0]) < 2.1
-        True
-        """
+        """One row: the statement, its probabilities, both log Bayes factors, and their errors."""
         names = (
             "statement", "prior_probability", "prior_mcse", "posterior_probability",
             "posterior_mcse", "log_bf", "log_bf_mcse", "log_bf_complement",

@@ -75,16 +75,7 @@ class Sensitivity(Exportable):
     findings: tuple[Finding, ...] = ()
 
     def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a prior.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-        >>> found = hb.sensitivity(model.sample(random_seed=1), "sigma", widths=[20, 40, 80])
-        >>> len(found.to_frame())
-        4
-        """
+        """Copy of the table, one row a prior."""
         return result_table(self.table, "sensitivity", attrs={"level": self.level, "kind": "eti"})
 
 
@@ -113,13 +104,5 @@ class PowerScaling(Exportable):
     findings: tuple[Finding, ...] = ()
 
     def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a parameter.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-        >>> hb.sensitivity(model.sample(random_seed=1)).to_frame().index[-1]
-        'sigma'
-        """
+        """Copy of the table, one row a parameter."""
         return result_table(self.table, "power_scaling")

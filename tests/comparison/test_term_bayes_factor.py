@@ -111,6 +111,9 @@ def test_random_effects_are_dropped_as_ranova_names_them():
     error = math.hypot(found.log_bf_mcse, expected.log_bf_mcse)
     assert found.log_bf == pytest.approx(expected.log_bf, abs=ERRORS * error)
     assert found.savage_dickey is None
+    pastes = hb.Model("strength ~ 1 + (1 | batch/cask)", hb.load_dataset("Pastes"))
+    inner = hb.bayes_factor(pastes, drop="(1 | cask:batch)", random_seed=1)
+    assert inner.formulas[1] == "strength ~ (1 | batch)"
     with pytest.raises(hb.OptionError, match="did you mean 'Days'"):
         hb.bayes_factor(post, drop="Dayz")
     with pytest.raises(hb.OptionError, match="for a single coefficient"):

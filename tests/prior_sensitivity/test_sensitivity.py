@@ -86,6 +86,12 @@ def test_power_scaling_is_that_of_arviz(post):
     assert "No parameter hangs on its priors." in str(found)
 
 
+def test_a_flat_prior_is_the_same_to_any_power():
+    model = hb.Model("Reaction ~ Days", hb.load_dataset("sleepstudy"), priors="flat")
+    found = hb.sensitivity(model.sample(draws=50, random_seed=1))
+    assert (found.by_prior["Days"] == 0).all()
+
+
 def test_the_prior_of_the_fit_gives_its_posterior(post, of_days):
     row = of_days.table[of_days.table["factor"] == 1].iloc[0]
     assert row["estimate"] == pytest.approx(post.fixef()["Days"], abs=0.1)

@@ -92,6 +92,14 @@ def marginal_likelihood(posterior):
     return pd.DataFrame({"loglik": [posterior.log_marginal_likelihood]})
 
 
+def wider_prior(posterior):
+    """What is said of the residual sd under a prior twice as wide."""
+    residual = next(p for p in posterior.priors.parameters if p.kind == "sigma")
+    width = 2 * posterior.priors.of(residual).sigma
+    found = hb.sensitivity(posterior, residual.name, widths=[width], refit=False).table
+    return found[["estimate", "lower", "upper"]]
+
+
 # cheap ones first: read off the fit, or of closed form
 RESULTS = {
     "fixef": Result(lambda f, n: f.fixef().to_frame(), names="index"),
@@ -212,5 +220,7 @@ POSTERIOR = {
                   order="rows"),
     "pareto_k": Result(lambda f, n: hb.loo(f).to_frame()[["pareto_k"]], cells="1", order="rows"),
     "hypothesis": Result(lambda f, n: probability(f), cells="1"),
+    "sensitivity": Result(lambda f, n: wider_prior(f),
+                          cells=dict.fromkeys(("estimate", "lower", "upper"), "y")),
     "marginal likelihood": Result(lambda f, n: marginal_likelihood(f), cells="log of all rows"),
 }  # fmt: skip
