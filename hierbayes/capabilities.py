@@ -826,6 +826,15 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="design-study-priors",
+        feature="Design studies by posterior with priors of coefficients that are not normal",
+        kinds=GAUSSIAN_POSTERIOR,
+        sentence=(
+            "The posteriors of hb.design_study have normal or flat priors of coefficients, and "
+            "this model has others. Give normal ones of the same spread."
+        ),
+    ),
+    Limit(
         key="design-study-family",
         feature="Design studies of families other than Gaussian",
         kinds=("glmer", "other families"),

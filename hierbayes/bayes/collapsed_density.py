@@ -201,7 +201,7 @@ def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = No
     p = kernel.products.xy.size
     variances = target.variances(phi)
     sigma = coordinates.sigma(variances)
-    Lambdas = _lambdas(target, variances, sigma)
+    Lambdas = lambdas_of(target, variances, sigma)
     reduced: Reduced | Integrated
     if patterns is None:
         reduced = reduce(kernel, Lambdas, n_batch=phi.shape[0])
@@ -224,7 +224,7 @@ def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = No
     if not kernel.sigma_known:
         blurred = np.finfo(float).eps * _subtracted(kernel) > ROUNDING * sigma**2
         log_density = np.where(blurred, -np.inf, log_density)
-    log_density = np.where(_loses_identity(target, Lambdas), -np.inf, log_density)
+    log_density = np.where(loses_identity(target, Lambdas), -np.inf, log_density)
     return Collapsed(
         log_density=log_density,
         sigma=sigma,
@@ -294,7 +294,7 @@ def _subtracted(kernel: Kernel) -> float:
     return float(np.sqrt(total * kernel.remainder.rr[0, -1, -1]))
 
 
-def _loses_identity(target: Target, Lambdas: list[FloatArray]) -> BoolArray:
+def loses_identity(target: Target, Lambdas: list[FloatArray]) -> BoolArray:
     """Whether rounding takes the smallest eigenvalue of Lambda'Z'WZ Lambda + I, (T,) or ()."""
     if sum(target.kernel.shape.sizes) == 1:  # one number a level: nothing is subtracted
         return np.zeros((), dtype=bool)
@@ -311,8 +311,8 @@ def _loses_identity(target: Target, Lambdas: list[FloatArray]) -> BoolArray:
 def is_near_rounding(target: Target, phi: FloatArray) -> BoolArray:
     """Whether effects ``MARGIN`` times as large would be lost to rounding, (T,) or ()."""
     phi = target.variances(phi)
-    Lambdas = _lambdas(target, phi, target.coordinates.sigma(phi))
-    return _loses_identity(target, [MARGIN * Lambda for Lambda in Lambdas])
+    Lambdas = lambdas_of(target, phi, target.coordinates.sigma(phi))
+    return loses_identity(target, [MARGIN * Lambda for Lambda in Lambdas])
 
 
 def log_prior(target: Target, phi: FloatArray) -> FloatArray:
@@ -376,7 +376,7 @@ def _coefficient_slopes(
     return found
 
 
-def _lambdas(target: Target, phi: FloatArray, sigma: FloatArray) -> list[FloatArray]:
+def lambdas_of(target: Target, phi: FloatArray, sigma: FloatArray) -> list[FloatArray]:
     """Lambda of each factor in the basis, a square root that need not be triangular."""
     return [
         np.ascontiguousarray(basis @ root) / sigma[:, None, None]
@@ -392,5 +392,5 @@ def _lambda_slopes(target: Target, phi: FloatArray) -> list[FloatArray]:
     sigma = np.ones(T * d) if target.coordinates.sigma_known else np.exp(flat[:, -1])
     return [
         np.asarray(Lam.imag / COMPLEX_STEP).reshape(T, d, *Lam.shape[1:])
-        for Lam in _lambdas(target, flat, sigma)
+        for Lam in lambdas_of(target, flat, sigma)
     ]

@@ -212,7 +212,7 @@ def adapt(
     carry little weight are left out (``thinned.py``), which pays where the density costs more than
     proposals do.
     """
-    first = _first_proposal(mode, tails)
+    first = first_proposal(mode, tails)
     proposal, efficiency = Thinned(first), 0.0
     every, logs, all_weights = np.empty((0, mode.x.size)), np.empty(0), np.empty(0)
     proposals: list[Thinned] = []
@@ -255,13 +255,14 @@ def refitted(
     """Return a thinned proposal fitted to weighted points (N, d)."""
     fitted = fitted_mixture(x, log_weights, components, around=mode.covariance, rng=rng)
     open_ended = _tail_components(x, log_weights, _open_ended(mode, tails))
-    wide = [_first_proposal(mode, tails), *open_ended]
+    wide = [first_proposal(mode, tails), *open_ended]
     bulk = 1 - DEFENSIVE * len(wide)
     mixture = joined([fitted, *wide], [bulk, *[DEFENSIVE] * len(wide)])
     return thinned(mixture, x, log_density, log_weights, tails, rng)
 
 
-def _first_proposal(mode: Mode, tails: Mapping[int, float]) -> TMixture:
+def first_proposal(mode: Mode, tails: Mapping[int, float]) -> TMixture:
+    """Return what is drawn from around a mode before anything else is known; see ``adapt``."""
     parts = [single(mode.x, scale**2 * mode.covariance) for scale in SCALES]
     open_ended = _open_ended(mode, tails)
     for i in open_ended:

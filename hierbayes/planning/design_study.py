@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, Literal
 
@@ -15,14 +16,20 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.table import read_table
 from hierbayes.errors import DataError, OptionError
 from hierbayes.intervals.replicates import checked_count, checked_jobs, seeded
-from hierbayes.naming.addresses import coefficient_addresses
+from hierbayes.naming.addresses import Addresses, coefficient_addresses
 from hierbayes.options import check_option, is_whole
+from hierbayes.planning.posterior_cell import (
+    log_prior_at_zero,
+    posterior_outcome,
+    priors_of_study,
+)
 from hierbayes.planning.reml_cell import reml_outcome
 from hierbayes.planning.replicated_rows import ReplicatedRows, Sizes
 from hierbayes.planning.study import Estimator, Outcome, Study
 from hierbayes.planning.summary import cell_numbers
 from hierbayes.prediction.simulate_formula import kept_coefficients, written_model
 from hierbayes.prediction.simulate_rows import changed_parameters, estimates
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.design_study import SIZES, DesignStudy, checked_goals
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -126,9 +133,12 @@ def design_study(
 
     Notes
     -----
-    Every number has a Monte-Carlo error; data sets that could not be fitted or tested are counted
-    and in none of the shares. Type S and type M errors are those of significant estimates: the
-    share with the wrong sign, and by what factor they are too large. Source: Gelman & Carlin
+    Posteriors integrate coefficients and effects exactly and the variance parameters over weighted
+    points; what that leaves open is in the errors. Their priors are those of the fit, in every data
+    set; from a formula the default ones of responses as the parameters imply, ``priors=`` in their
+    places. Every number has a Monte-Carlo error; data sets that could not be fitted or tested are
+    counted and in none of the shares. Type S and type M errors are those of significant estimates:
+    the share with the wrong sign, and by what factor they are too large. Source: Gelman & Carlin
     (2014), Perspect. Psychol. Sci. 9:641.
 
     Examples
@@ -196,6 +206,10 @@ def design_study(
         nsim=nsim,
     )
     names = tuple(sizes)
+    if "posterior" in estimators:
+        study = replace(study, priors=_priors(model, study, sizes))
+    if "p_bf" in wanted:
+        _check_proper(study, addresses)
     cells = [Sizes(**dict(zip(names, values, strict=True))) for values in product(*sizes.values())]
     run = seeded(
         _Cells(study).numbers,
@@ -229,7 +243,9 @@ def design_study(
         level=level,
         bf=bf,
         nsim=nsim,
-        priors={},
+        priors={}
+        if study.priors is None
+        else {label: str(study.priors.beta[k]) for label, k in zip(labels, tested, strict=True)},
         notes=tuple(notes),
         seconds=time.perf_counter() - began,
     )
@@ -277,6 +293,29 @@ def _planned(model: Fit | str, data: Any, parameters: Any, given: Arguments) -> 
         truth = changed_parameters(model, truth, parameters)
         source += f", with {listed([f'{name} = {value:g}' for name, value in parameters.items()])}"
     return _Planned(spec=model.spec, kept=model.kept, truth=truth, source=source)
+
+
+def _priors(model: Fit | str, study: Study, sizes: Mapping[str, Sequence[int]]) -> ModelPriors:
+    """Return the priors of all posteriors of a study; those of the largest design by default."""
+    if not isinstance(model, str):
+        found = study.spec.priors
+    else:
+        largest = Sizes(**{name: max(values) for name, values in sizes.items()})
+        found = priors_of_study(study, study.rows.of(largest))
+    if found.gaussian_beta() is None:
+        raise not_supported("design-study-priors")
+    return found
+
+
+def _check_proper(study: Study, addresses: Addresses) -> None:
+    assert study.priors is not None
+    improper = np.isnan(log_prior_at_zero(study.priors)[study.tested])
+    if improper.any():
+        label = addresses.labels[study.tested[improper][0]]
+        raise OptionError(
+            f'goals: "p_bf" needs a proper prior of {label!r}, which is flat; give it one by '
+            "priors=, and fit the model again with it if this is a fit."
+        )
 
 
 def _check_linear(spec: Specification) -> None:
@@ -372,7 +411,8 @@ def _table(
         *names, "rows", "parameter", "estimator", "power", "power_mcse", "lower", "upper", "width",
         "width_mcse", "type_s", "type_s_mcse", "type_m", "type_m_mcse",
         *(["p_bf", "p_bf_mcse"] if "posterior" in estimators else []),
-        "failed", *(["singular"] if "reml" in estimators else []), "nsim",
+        "failed", *(["singular"] if "reml" in estimators else []),
+        *(["effective"] if "posterior" in estimators else []), "nsim",
     ]  # fmt: skip
     table = table.reindex(columns=order)
     whole = {name: "Int64" for name in ("failed", "singular", "nsim") if name in table}
@@ -405,7 +445,10 @@ class _Cells:
         notes = []
         for estimator in study.estimators:
             try:
-                outcome = reml_outcome(study, design, Y, truth)
+                if estimator == "reml":
+                    outcome = reml_outcome(study, design, Y, truth)
+                else:
+                    outcome = posterior_outcome(study, design, Y, rng)
             except DataError as error:
                 outcome = _nothing(study)
                 notes.append(f"no {estimator} estimates, {str(error)[0].lower()}{str(error)[1:]}")

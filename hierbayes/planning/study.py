@@ -44,7 +44,7 @@ class Study:
     level : float
         Of intervals; one minus the significance level.
     priors : ModelPriors or None
-        Of the posterior.
+        Of the posterior, in the order of the model's grouping factors.
     bf : float
         The Bayes factor that is to be exceeded.
     nsim : int
@@ -63,10 +63,14 @@ class Study:
     bf: float
     nsim: int
 
+    def places_in(self, design: Design) -> list[int]:
+        """Positions in the model of the grouping factors of a cell's design."""
+        names = [factor.name for factor in self.spec.design.factors]
+        return [names.index(factor.name) for factor in design.factors]
+
     def in_order_of(self, design: Design, flat: FlatDraws) -> FlatDraws:
         """Return draws with their parts in the order of the grouping factors of a cell's design."""
-        names = [factor.name for factor in self.spec.design.factors]
-        at = [names.index(factor.name) for factor in design.factors]
+        at = self.places_in(design)
         return replace(
             flat,
             sd=tuple(flat.sd[f] for f in at),
@@ -116,6 +120,9 @@ class Outcome:
     log_bf : array, shape (T, c), log Bayes factors against a coefficient of zero, or None
     failed : array, shape (T,), fits that did not converge or have no test
     is_singular : array, shape (T,), fits with a covariance on the boundary, or None
+    effective : array, shape (T,), points that a posterior is an average over, or None
+    limit_error, bf_error : arrays, shape (T, c), errors of the limits and of ``log_bf`` that come
+        from the points and not from the data sets; None where there are none
     """
 
     estimate: FloatArray
@@ -124,3 +131,6 @@ class Outcome:
     failed: BoolArray
     log_bf: FloatArray | None = None
     is_singular: BoolArray | None = None
+    effective: FloatArray | None = None
+    limit_error: FloatArray | None = None
+    bf_error: FloatArray | None = None

@@ -8,7 +8,9 @@ Of n data sets with an answer, S of them significant (the interval leaves zero o
     width         mean width of the interval
     p_bf          share of Bayes factors against zero above the one in question
 
-Limits of the power are Wilson's. Data sets without an answer are counted and are in none of these.
+Limits of the power are Wilson's. Posteriors have an error of their own, from the points they are
+averages over, which data sets share: it is added as if it went the same way in all of them, which
+is the most that it can do. Data sets without an answer are counted and are in none of these.
 
 Source: Gelman & Carlin (2014), Perspect. Psychol. Sci. 9:641 (type S and M); Spiegelhalter &
 Freedman (1986), Stat. Med. 5:1 (assurance); Wilson (1927), J. Am. Stat. Assoc. 22:209.
@@ -37,29 +39,38 @@ def cell_numbers(found: Outcome, truth: FloatArray, *, bf: float) -> list[dict[s
         "failed": float(found.failed.sum()),
         "singular": np.nan if found.is_singular is None else float(found.is_singular.sum()),
         "nsim": float(used.size),
+        "effective": np.nan if found.effective is None else float(np.median(found.effective)),
     }
     truth = np.broadcast_to(truth, found.estimate.shape)
     out = []
     for j in range(truth.shape[1]):
         own = used & np.isfinite(found.estimate[:, j])
-        columns = (found.estimate, found.low, found.high, truth)
+        still = np.zeros_like(truth)
+        error = still if found.limit_error is None else found.limit_error
+        columns = (found.estimate, found.low, found.high, truth, error)
         numbers = _of_intervals(*(column[own, j] for column in columns))
         if found.log_bf is not None:
-            above = found.log_bf[own, j] > np.log(bf)
-            numbers["p_bf"], numbers["p_bf_mcse"] = _share(above)
-            if np.isnan(found.log_bf[own, j]).any():
+            away = found.log_bf[own, j] - np.log(bf)
+            error = still if found.bf_error is None else found.bf_error
+            numbers["p_bf"], numbers["p_bf_mcse"] = _share(away > 0, np.abs(away) < error[own, j])
+            if np.isnan(away).any():
                 numbers["p_bf"] = numbers["p_bf_mcse"] = np.nan
         out.append(numbers | counts)
     return out
 
 
 def _of_intervals(
-    estimate: FloatArray, low: FloatArray, high: FloatArray, truth: FloatArray
+    estimate: FloatArray, low: FloatArray, high: FloatArray, truth: FloatArray, error: FloatArray
 ) -> dict[str, float]:
     significant = (low > 0) | (high < 0)
-    power, power_mcse = _share(significant)
+    doubtful = np.minimum(np.abs(low), np.abs(high)) < error
+    power, power_mcse = _share(significant, doubtful)
     lower, upper = _wilson(int(significant.sum()), significant.size)
+    if doubtful.any():
+        lower = max(lower - float(doubtful.mean()) / 2, 0.0)
+        upper = min(upper + float(doubtful.mean()) / 2, 1.0)
     width, width_mcse = _mean(high - low)
+    width_mcse = float(np.hypot(width_mcse, error.mean() if error.size else 0.0))
     numbers = {
         "power": power, "power_mcse": power_mcse, "lower": lower, "upper": upper,
         "width": width, "width_mcse": width_mcse,
@@ -75,13 +86,17 @@ def _of_intervals(
     return numbers
 
 
-def _share(yes: BoolArray) -> tuple[float, float]:
-    """Return a share and its Monte-Carlo standard error."""
+def _share(yes: BoolArray, doubtful: BoolArray | None = None) -> tuple[float, float]:
+    """Return a share and its Monte-Carlo standard error.
+
+    Of those ``doubtful`` half would be another answer if all errors went the same way.
+    """
     n = yes.size
     if not n:
         return np.nan, np.nan
     share = float(yes.mean())
-    return share, float(np.sqrt(share * (1 - share) / n))
+    common = 0.0 if doubtful is None else float(doubtful.mean()) / 2
+    return share, float(np.hypot(np.sqrt(share * (1 - share) / n), common))
 
 
 def _mean(values: FloatArray) -> tuple[float, float]:

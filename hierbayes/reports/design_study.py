@@ -50,6 +50,7 @@ def design_study_sentence(found: DesignStudy) -> RichText:
         f"The parameters were {found.parameters_from} ("
         f"{'on average ' if found.is_assurance else ''}{truths}).",
         f"Each data set was analysed by {tests}.",
+        *_priors(found),
         *_goal_sentences(found),
         *_failures(found),
     ]
@@ -125,12 +126,24 @@ def _failures(found: DesignStudy) -> list[str]:
     return [f"{lost:,} of {total:,} analyses failed and are left out."]
 
 
+def _priors(found: DesignStudy) -> list[str]:
+    """Say which priors the posteriors have."""
+    if not found.priors:
+        return []
+    named = listed([f"{name} ~ {prior}" for name, prior in found.priors.items()])
+    return [f"Priors are the same for every data set: {named}."]
+
+
 def _notes(found: DesignStudy) -> Sequence[str]:
     """Say what the columns are, how each estimator decides, and what has no numbers."""
+    bf = (
+        f" P(BF > {found.bf:g}) is the share of data sets whose Bayes factor against a coefficient "
+        "of zero (Savage-Dickey) is larger."
+    )
     tests = [f"{_capital(words)}." for words in found.tests.values()]
     columns = (
         "Type S is the share of significant estimates with the wrong sign, type M the factor by "
         "which their size is exaggerated; width is that of the "
-        f"{100 * found.level:g} % interval."
+        f"{100 * found.level:g} % interval.{bf if 'p_bf' in found.table else ''}"
     )
-    return [*tests, *_failures(found), columns, *found.notes]
+    return [*tests, *_priors(found), *_failures(found), columns, *found.notes]

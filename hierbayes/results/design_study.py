@@ -79,7 +79,8 @@ class DesignStudy(Exportable):
             The sizes; ``rows`` of a data set; ``parameter``; ``estimator``; ``power`` with its
             Monte-Carlo error ``power_mcse`` and 95 % limits ``lower`` and ``upper``; ``width`` of
             the interval, ``type_s``, ``type_m`` and ``p_bf`` with their ``_mcse``; data sets that
-            ``failed``, ``singular`` fits, and ``nsim``, all data sets.
+            ``failed``, ``singular`` fits, and ``nsim``, all data sets; ``effective``, the median
+            number of points that a posterior is an average over.
 
         Examples
         --------

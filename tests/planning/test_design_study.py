@@ -6,6 +6,7 @@ import pytest
 from matplotlib import pyplot
 
 import hierbayes as hb
+from hierbayes.planning.posterior_cell import posterior_outcome
 from hierbayes.planning.reml_cell import reml_outcome
 from hierbayes.planning.replicated_rows import ReplicatedRows, Sizes
 from hierbayes.planning.study import Outcome, Study
@@ -166,3 +167,73 @@ def test_a_model_or_another_family_is_told_what_to_do(fit):
         hb.design_study(fit.model, subjects=5)
     with pytest.raises(hb.OptionError, match="needs data"):
         hb.design_study("y ~ x + (1 | g)", subjects=5)
+
+
+def test_posteriors_of_a_cell_are_those_of_each_data_set(fit):
+    rng = np.random.default_rng(5)
+    one = Study(
+        spec=fit.spec, rows=ReplicatedRows(fit.design, [0]), kept=fit.kept,
+        truth=estimates(fit, 1), tested=np.array([1]), estimators=("posterior",), method="reml",
+        uses_satterthwaite=True, level=0.9, priors=fit.spec.priors, bf=3.0, nsim=12,
+    )  # fmt: skip
+    design = one.rows.of(Sizes(subjects=8))
+    Y = one.responses(design, one.truths(rng), rng) - 8 * design.X[:, [1]]
+    found = posterior_outcome(one, design.with_response(Y[:, 0]), Y, rng)
+    laws = {p.name: fit.spec.priors.of(p) for p in fit.spec.priors.parameters}
+    null = {name: law for name, law in laws.items() if name != "Days"}
+    data = pd.DataFrame({"y": Y[:, 3], "Days": design.X[:, 1], "g": design.factors[0].codes})
+
+    def sampled(formula, priors):
+        own = {name.replace("Subject", "g"): law for name, law in priors.items()}
+        return hb.Model(formula, data, priors=own).sample(random_seed=1)
+
+    alone = sampled("y ~ Days + (Days | g)", laws)
+    row = alone.tidy("fixed", level=0.9).iloc[1]
+    sd = row["std_error"]
+    for value, name in (
+        (found.estimate, "estimate"),
+        (found.low, "conf_low"),
+        (found.high, "conf_high"),
+    ):
+        assert value[3, 0] == pytest.approx(row[name], abs=0.12 * sd)
+    factor = hb.bayes_factor(alone, sampled("y ~ 1 + (Days | g)", null))
+    error = np.hypot(found.bf_error[3, 0], factor.log_bf_mcse)
+    assert abs(found.log_bf[3, 0] - factor.log_bf) < 4 * error + 0.02
+
+
+def test_both_estimators_analyse_the_same_data_sets():
+    found = hb.design_study(
+        FORMULA, PLAN, TRUTH, subjects=[8], items=[4], nsim=40, random_seed=1, estimator="both",
+        priors={"x": hb.Normal(0, 60)}, goals={"p_bf": 0.2}, bf=3,
+    )  # fmt: skip
+    table = found.to_frame().set_index("estimator")
+    assert found.priors == {"x": "Normal(0, 60)"}
+    assert table.loc["posterior", "width"] == pytest.approx(table.loc["reml", "width"], rel=0.35)
+    assert 0 < table.loc["posterior", "p_bf"] < 1
+    assert np.isnan(table.loc["reml", "p_bf"])
+    assert "P(BF > 3)" in str(found)
+    assert "by posterior" not in str(found.smallest())
+
+
+def test_parameters_drawn_from_a_posterior_give_assurance():
+    model = hb.Model("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    post = model.sample(draws=200, random_seed=1)
+    found = hb.design_study(post, subjects=4, nsim=60, random_seed=1, goals={"assurance": 0.3})
+    assert found.is_assurance
+    assert found.truths["Days"] == pytest.approx(10.4, abs=0.5)
+    assert "assurance" in str(found)
+    with pytest.raises(hb.OptionError, match='the goal is "assurance"'):
+        hb.design_study(post, subjects=4, nsim=2, goals={"power": 0.8})
+
+
+def test_priors_of_other_forms_and_flat_ones_are_told(fit):
+    with pytest.raises(hb.NotSupportedError, match="normal or flat priors"):
+        hb.design_study(
+            FORMULA, PLAN, TRUTH, subjects=3, nsim=2, estimator="posterior",
+            priors={"x": hb.StudentT(3, 0, 10)},
+        )  # fmt: skip
+    with pytest.raises(hb.OptionError, match="needs a proper prior of 'x'"):
+        hb.design_study(
+            FORMULA, PLAN, TRUTH, subjects=3, nsim=2, estimator="posterior",
+            priors={"x": hb.Flat()}, goals={"p_bf": 0.5},
+        )  # fmt: skip
