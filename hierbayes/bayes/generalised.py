@@ -15,6 +15,7 @@ Source: Tran, Scharth, Pitt & Kohn (2013), arXiv:1309.3339; Andrieu & Roberts (2
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -44,6 +45,7 @@ from hierbayes.bayes.importance import (
     resampled,
     weigh_thinned,
 )
+from hierbayes.bayes.mixture import log_sum_exp
 from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.bayes.thinned import Thinned
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
@@ -54,17 +56,17 @@ from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.specification.specification import Specification
 
-ADAPT = tuple(Round(1000, components, 0.9) for components in (1, 2, 3, 4))
-ADAPT_LARGE = ADAPT[:3]
+# Rounds of adapting to the density by few nodes, and where weights can't be trusted then.
+ADAPT = (Round(1000, 2, 0.9),)
 ADAPT_HARDER = tuple(Round(3000, components, 0.9) for components in (3, 4, 6, 8))
-MOST_PROPOSALS = 8  # proposals a draw of the chains
-# More proposals, so many a draw and fitted to all before, while copies leave less than this part of
-# the draws effective or one has more copies than this.
-EFFECTIVE, MOST_COPIES, MORE = 0.87, 6, 0.35
+# Proposals are weighed exactly from then on, so many at first, and each time a proposal is fitted
+# to all before. The first times they are as many again, unless this part of them is effective.
+BATCH, FIRST_BATCHES, SETTLED = 1000, 3, 0.7
 COMPONENTS = 4  # of a proposal that is fitted to them
-# Effective proposals a draw, and where an evaluation holds many numbers, of rows and nodes.
-THIN, THIN_LARGE = 1.5, 1.4
-LARGE = 1e4  # numbers from which fewer points are spent on the proposal
+MOST_PROPOSALS = 8  # proposals a draw of the chains
+# There are more while copies would leave less than this part of the draws effective, or less than
+# that for the mean of a coordinate; how many more is guessed in these steps, or so many a draw.
+EFFECTIVE, LEAST, STEP, MORE = 0.87, 0.8, 1.05, 0.2
 CHECKED = 64  # points at which the error of quadrature is measured
 
 
@@ -109,7 +111,7 @@ def _sampled(
     if not np.isfinite(found.drawn.log_weights).any():
         raise nowhere(spec.family)
     index = resampled(found.drawn, chains=chains, draws=draws, rng=rng).ravel()
-    return _draws(spec, found, index, (chains, draws), started)
+    return _draws(spec, found, index, (chains, draws), rng, started)
 
 
 @record(kw_only=False)
@@ -128,30 +130,59 @@ def _explored(
 ) -> _Explored:
     """Adapt a proposal and weigh its draws; again with more care where they can't be trusted."""
     rough = replace(target, n_points=rough_points(target))
-    is_large = target.rows.n * target.n_nodes(rough.n_points) > LARGE
-    thin = THIN_LARGE if is_large else THIN
-    for rounds in (ADAPT_LARGE if is_large else ADAPT, ADAPT_HARDER):
+    for rounds in (ADAPT, ADAPT_HARDER):
         adapted = adapt(
             rough.log_density, mode, tails=target.tails, rounds=rounds, rng=rng, thin=True
         )
         exact = target.refined(_typical(adapted, points_of_correction(target), rng), rng)
-        a_draw = min(thin / max(adapted.efficiency, 0.01), MOST_PROPOSALS)
-        found = _weighed(exact, adapted.proposal, int(np.ceil(n * a_draw)), rng)
-        while found.drawn.pareto_k <= TRUSTED_K and _lacks_draws(found.drawn, n):
-            drawn = found.drawn
-            proposal = refitted(
-                drawn.x, drawn.log_density, drawn.log_weights, mode, target.tails, COMPONENTS, rng
-            )
-            found = _weighed(exact, proposal, int(np.ceil(MORE * n)), rng, before=found)
+        found = _weighed(exact, adapted.proposal, BATCH, rng)
+        while missing := _missing(found, n):
+            proposal = _refitted(adapted, found.drawn, mode, target.tails, rng)
+            found = _weighed(exact, proposal, missing, rng, before=found)
         if found.drawn.pareto_k <= TRUSTED_K:
             break
     return _checked(found, rng)
 
 
-def _lacks_draws(drawn: ImportanceSample, n: int) -> bool:
-    """Whether so few proposals carry n draws that copies of some are many."""
-    part, most = copies_of(drawn, n)
-    return drawn.x.shape[0] < MOST_PROPOSALS * n and (part < EFFECTIVE or most > MOST_COPIES)
+def _refitted(
+    adapted: Adapted,
+    drawn: ImportanceSample,
+    mode: Mode,
+    tails: Mapping[int, float],
+    rng: np.random.Generator,
+) -> Thinned:
+    """Fit a proposal to all points, rough densities moved to the integral of the others."""
+    rough = adapted.log_weights
+    lack = drawn.log_integral - float(log_sum_exp(rough)) + np.log(rough.size)
+    return refitted(
+        np.concatenate([adapted.x, drawn.x]),
+        np.append(adapted.log_density + lack, drawn.log_density),
+        np.append(rough + lack, drawn.log_weights),
+        mode,
+        tails,
+        COMPONENTS,
+        rng,
+    )
+
+
+def _missing(found: _Explored, n: int) -> int:
+    """How many more proposals carry n draws without many copies; 0 where that is in vain."""
+    drawn, batches = found.drawn, len(found.proposals)
+    if not np.isfinite(drawn.log_integral):
+        return 0
+    if batches < FIRST_BATCHES and drawn.efficiency < SETTLED:
+        return BATCH
+    if batches > FIRST_BATCHES and drawn.pareto_k > TRUSTED_K:
+        return 0
+    so_far = drawn.x.shape[0]
+    total, most = so_far, max(so_far, MOST_PROPOSALS * n)
+    part, least = copies_of(drawn, n, total)
+    if part >= EFFECTIVE and least < LEAST:
+        total = min(int(np.ceil(so_far + MORE * n)), most)
+    while part < EFFECTIVE and total < most:
+        total = min(int(np.ceil(STEP * total)), most)
+        part, _ = copies_of(drawn, n, total)
+    return total - so_far
 
 
 def _typical(seen: Adapted | ImportanceSample, n: int, rng: np.random.Generator) -> FloatArray:
@@ -177,9 +208,8 @@ def _weighed(
     found = target.estimates(x, rng)
     proposals: tuple[tuple[Thinned, int], ...] = ((proposal, n),)
     if before is not None:
-        order = rng.permutation(before.drawn.x.shape[0] + n)  # every chain has draws of each
-        x = np.concatenate([before.drawn.x, x])[order]
-        found = before.estimates.and_then(found).some(order)
+        x = np.concatenate([before.drawn.x, x])
+        found = before.estimates.and_then(found)
         proposals = (*before.proposals, *proposals)
     drawn = weigh_thinned(x, found.log_density, proposals, rng)
     return _Explored(target, drawn, found, proposals, None)
@@ -205,6 +235,7 @@ def _draws(
     found: _Explored,
     index: IntArray,
     shape: tuple[int, int],
+    rng: np.random.Generator,
     started: float,
 ) -> PosteriorDraws:
     target, drawn, design = found.target, found.drawn, spec.design
@@ -217,7 +248,7 @@ def _draws(
     has_sigma = spec.priors.sigma is not None
     sigma = further.pop("sigma") if has_sigma else None
     is_proper = spec.priors.is_proper
-    b = target.effects(x, found.estimates.some(index))
+    b = target.effects(x, found.estimates.some(index), rng)
     return PosteriorDraws(
         beta=target.beta(x).reshape(*shape, -1),
         sigma=sigma,

@@ -21,7 +21,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import gammaln
 
-from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.collapsed import nowhere
 from hierbayes.bayes.coordinates import Coordinates
 from hierbayes.bayes.generalised_effects import draw_chain
@@ -30,6 +30,7 @@ from hierbayes.bayes.surrogate import Polynomial, least_squares, monomials
 from hierbayes.bayes.variance_priors import variance_log_prior
 from hierbayes.generalised.chain import chain_of
 from hierbayes.generalised.chain_integrals import (
+    Proposal,
     estimates,
     integrals,
     n_nodes,
@@ -138,38 +139,31 @@ class Correction:
 
 @record
 class Estimates:
-    """Unbiased estimates of the density at T points, and effects drawn given each.
+    """Unbiased estimates of the density at T points, and what effects are proposed from at each.
 
     Attributes
     ----------
     log_density : array, shape (T,)
-    kept : array, shape (T, d)
-    chain : per factor of the chain, array (J, T, q)
-    possible : array, shape (T,), whether effects were found at which the data have a density
+    kept : array, shape (T, d), drawn
+    around : of the outermost factor of the chain; numbers of half the length will do
     """
 
     log_density: FloatArray
     kept: FloatArray
-    chain: tuple[FloatArray, ...]
-    possible: BoolArray
+    around: Proposal
 
-    def some(self, at: IntArray) -> "Estimates":
+    def some(self, at: IntArray | slice) -> "Estimates":
         """Return those at some of the points."""
         return Estimates(
-            log_density=self.log_density[at],
-            kept=self.kept[at],
-            chain=tuple(u[:, at] for u in self.chain),
-            possible=self.possible[at],
+            log_density=self.log_density[at], kept=self.kept[at], around=self.around.some(at)
         )
 
     def and_then(self, more: "Estimates") -> "Estimates":
         """Return these and more."""
-        chain = zip(self.chain, more.chain, strict=True)
         return Estimates(
             log_density=np.append(self.log_density, more.log_density),
             kept=np.concatenate([self.kept, more.kept]),
-            chain=tuple(np.concatenate(pair, axis=1) for pair in chain),
-            possible=np.append(self.possible, more.possible),
+            around=self.around.and_then(more.around),
         )
 
 
@@ -306,16 +300,19 @@ class GeneralisedTarget:
 
     def _places(self, x: FloatArray, at: Points) -> tuple[Places, FloatArray | None]:
         """Find them, and steps of kept effects, if there are any, from there to their own mode."""
+        start, onward = self._start(x, at)
+        found = places(self.rows, at, start, near=self.near)
+        return found, onward if self.rows.kept else None
+
+    def _start(self, x: FloatArray, at: Points) -> tuple[Effects, FloatArray]:
+        """Effects near the modes at points x (T, d), and steps of kept ones to their own mode."""
         if self.guide is None:  # points are near each other, and so are their modes
             first = at.some(slice(0, 1))
             start = places(self.rows, first, no_effects(self.rows, 1), near=NEAR).effects
-            start, onward = start.repeated(at.size), np.zeros((at.size, self.rows.n_kept))
-        else:
-            within = self.guide.within(x)
-            start, onward = self.guide.at(within)
-            start = self._as_large(start, self._roots(within), at.Lambdas)
-        found = places(self.rows, at, start, near=self.near)
-        return found, onward if self.rows.kept else None
+            return start.repeated(at.size), np.zeros((at.size, self.rows.n_kept))
+        within = self.guide.within(x)
+        start, onward = self.guide.at(within)
+        return self._as_large(start, self._roots(within), at.Lambdas), onward
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def log_density(self, x: FloatArray, n_points: int | None = None) -> FloatArray:
@@ -345,14 +342,15 @@ class GeneralisedTarget:
     def estimates(self, x: FloatArray, rng: np.random.Generator) -> Estimates:
         """Estimate p(y, x) at points x (T, d) without bias, but for the error of quadrature."""
         rows, T = self.rows, x.shape[0]
+        J, q = rows.labels[-1].size, rows.columns[-1]
         found = Estimates(
             log_density=self._first(x),
             kept=np.empty((T, rows.n_kept)),
-            chain=tuple(
-                np.empty((labels.size, T, q))
-                for labels, q in zip(rows.labels, rows.columns, strict=True)
+            around=Proposal(
+                mean=np.empty((J, T, q), dtype=np.float32),
+                root=np.empty((J, T, q, q), dtype=np.float32),
+                log_det=np.empty((J, T), dtype=np.float32),
             ),
-            possible=np.empty(T, dtype=np.bool_),
         )
 
         def work(part: tuple[slice, np.random.Generator]) -> None:
@@ -369,19 +367,17 @@ class GeneralisedTarget:
             if one.kept is not None:
                 found.kept[chunk] = one.kept
             own = own + found.log_density[chunk] + one.log_ratio
-            own = np.where(np.isfinite(own), own, -np.inf)
-            drawn = draw_chain(
-                rows, at, places, around, self.n_points, rng, wanted=own > -np.inf, moved=moved
-            )
-            found.log_density[chunk], found.possible[chunk] = own, drawn.possible
-            for every, u in zip(found.chain, drawn.u, strict=True):
-                every[:, chunk] = u
+            found.log_density[chunk] = np.where(np.isfinite(own), own, -np.inf)
+            found.around.put(chunk, around)
 
         in_threads(work, rows.random_parts(T, self.chunk_size, rng))
         return found
 
-    def effects(self, x: FloatArray, drawn: Estimates) -> list[FloatArray]:
-        """Effects of all factors at points x (T, d), those drawn there: (T, J, q) each.
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    def effects(
+        self, x: FloatArray, given: Estimates, rng: np.random.Generator
+    ) -> list[FloatArray]:
+        """Draw effects of all factors at points x (T, d), given estimates there: (T, J, q) each.
 
         On the user's scale, in the order of the model's factors.
 
@@ -390,8 +386,28 @@ class GeneralisedTarget:
         SamplingError
             If there are none at which the data have a density.
         """
-        rows = self.rows
-        if not drawn.possible.all():
+        rows, alone = self.rows, self.rows.without_kept()
+        chain = [
+            np.empty((labels.size, x.shape[0], q))
+            for labels, q in zip(rows.labels, rows.columns, strict=True)
+        ]
+        possible = np.empty(x.shape[0], dtype=np.bool_)
+
+        def work(part: tuple[slice, np.random.Generator]) -> None:
+            chunk, rng = part
+            at = rows.with_kept(self.points(x[chunk]), given.kept[chunk])
+            found = None
+            if rows.depth > 1:
+                start = Effects(u=self._start(x[chunk], at)[0].u, c=np.empty((at.size, 0)))
+                found = places(alone, at, start)
+            around = given.around.some(chunk)
+            drawn = draw_chain(alone, at, found, around, self.n_points, rng)
+            possible[chunk] = drawn.possible
+            for every, u in zip(chain, drawn.u, strict=True):
+                every[:, chunk] = u
+
+        in_threads(work, rows.random_parts(x.shape[0], self.chunk_size, rng))
+        if not possible.all():
             raise nowhere(
                 rows.model.family,
                 "The collapsed sampler found no effects of some levels at which the density of "
@@ -400,11 +416,11 @@ class GeneralisedTarget:
         roots = self.coordinates.roots(self.variances(x))
         sizes = zip(rows.model.levels.n_levels, rows.model.shape.sizes, strict=True)
         out = [np.empty((x.shape[0], J, q)) for J, q in sizes]
-        for k, u in enumerate(drawn.chain):
+        for k, u in enumerate(chain):
             b = np.einsum("tab,jtb->tja", roots[rows.chain[k]], u)
             out[rows.chain[k]][:, rows.labels[k]] = b
         for f, part, J, q in rows.kept_pattern.slices:
-            out[f] = np.einsum("tab,tjb->tja", roots[f], drawn.kept[:, part].reshape(-1, J, q))
+            out[f] = np.einsum("tab,tjb->tja", roots[f], given.kept[:, part].reshape(-1, J, q))
         return out
 
     def _drawn(self, x: FloatArray, rng: np.random.Generator) -> "_Drawn":

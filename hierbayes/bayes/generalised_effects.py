@@ -9,7 +9,7 @@ so that a few are enough.
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
-from hierbayes.generalised.chain_integrals import Proposal, log_densities, proposal
+from hierbayes.generalised.chain_integrals import Proposal, log_densities, proposal, squares
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Effects, Places, places
 
@@ -34,45 +34,48 @@ class ChainDraws:
 def draw_chain(
     rows: ChainRows,
     at: Points,
-    found: Places,
+    found: Places | None,
     around: Proposal,
     n_points: int,
     rng: np.random.Generator,
-    *,
-    wanted: BoolArray,
-    moved: FloatArray | None = None,
 ) -> ChainDraws:
     """Draw the effects of a chain given all other parameters.
 
     Parameters
     ----------
-    at : with kept effects in the base
-    found : places of the effects, before kept effects moved
+    rows : without kept effects, which are in the base
+    found : places of the effects; None for a chain of one factor
     around : what the outermost factor's are proposed from
     n_points : nodes a column of what is below
-    wanted : array, shape (T,), points whose draws matter
-    moved : array, shape (T, d), how far kept effects are from where they were at ``found``
     """
     u, possible = np.zeros(around.mean.shape), np.zeros(around.mean.shape[:2], dtype=np.bool_)
     for _ in range(ROUNDS):
         uniform = rng.random((*around.mean.shape, CANDIDATES))
         candidates, log_proposal = around.at(uniform)
-        density = log_densities(rows, at, found, n_points, candidates, moved=moved)
+        if found is None:
+            density = rows.log_density(at, [candidates]) - 0.5 * squares(candidates)
+        else:
+            density = log_densities(rows, at, found, n_points, candidates)
         log_weight = density - log_proposal
         chosen, height = _chosen(log_weight, rng)
         drawn = np.take_along_axis(candidates, chosen[:, :, None, None], axis=3)[..., 0]
         u = np.where(possible[..., None], u, drawn)
         possible |= np.isfinite(height)
-        if possible[:, wanted].all():
+        if possible.all():
             break
     all_possible = possible.all(axis=0)
-    if rows.depth == 1:
+    if found is None:
         return ChainDraws([u], all_possible)
     inner, there = rows.inner(), rows.with_outermost(at, u)
     start = Effects(u=found.effects.u[:-1], c=np.empty((at.size, 0)))
     own = places(inner, there, start)
     below = draw_chain(
-        inner, there, own, proposal(inner, there, own, None), n_points, rng, wanted=wanted
+        inner,
+        there,
+        own if inner.depth > 1 else None,
+        proposal(inner, there, own, None),
+        n_points,
+        rng,
     )
     return ChainDraws([*below.u, u], all_possible & below.possible)
 

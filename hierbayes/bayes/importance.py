@@ -382,9 +382,9 @@ def resampled(
 ) -> IntArray:
     """Chains of draws from independent proposals, each as often as its weight says.
 
-    Every chain has proposals of its own, taken by systematic resampling in their order: copies of
-    one follow each other, so that effective sizes count them, and where weights are even there are
-    next to none.
+    Every chain has proposals of its own, picked at random and taken by systematic resampling:
+    copies of one follow each other, so that effective sizes count them, and where weights are even
+    there are next to none.
 
     Returns
     -------
@@ -396,20 +396,32 @@ def resampled(
     Source: Douc, Cappe & Moulines (2005), ISPA 2005, 64-69 (comparison of resampling schemes).
     """
     per_chain = drawn.x.shape[0] // chains
-    log_w = drawn.log_weights[: chains * per_chain].reshape(chains, per_chain)
+    order = rng.permutation(drawn.x.shape[0])[: chains * per_chain].reshape(chains, per_chain)
+    log_w = drawn.log_weights[order]
     ends = np.cumsum(np.exp(log_w - log_w.max(axis=1, keepdims=True)), axis=1)
     at = (rng.random((chains, 1)) + np.arange(draws)) / draws
     pairs = zip(ends / ends[:, -1:], at, strict=True)
     path = np.stack([np.minimum(np.searchsorted(*pair), per_chain - 1) for pair in pairs])
-    return np.asarray(path + per_chain * np.arange(chains)[:, None])
+    return np.asarray(np.take_along_axis(order, path, axis=1))
 
 
-def copies_of(drawn: ImportanceSample, n: int) -> tuple[float, float]:
-    """Effective part of n resampled draws, n over the sum of squared copies; the most copies."""
-    relative = np.exp(drawn.log_weights - drawn.log_integral) * n / drawn.x.shape[0]
+def copies_of(drawn: ImportanceSample, n: int, proposals: int) -> tuple[float, float]:
+    """Effective part of n resampled draws, and of those for the mean of a coordinate, at least.
+
+    The part is n over the sum of squared copies, and for the mean of a coordinate that with draws
+    counted by their squared distance from it.
+
+    Parameters
+    ----------
+    proposals : how many there will be, of weights like those of ``drawn``
+    """
+    relative = np.exp(drawn.log_weights - drawn.log_integral) * n / proposals
     whole = np.floor(relative)
     squares = whole**2 + (2 * whole + 1) * (relative - whole)
-    return float(n / squares.sum()), float(relative.max())
+    away = (drawn.x - relative @ drawn.x / relative.sum()) ** 2
+    away = np.column_stack([np.ones(relative.size), away[:, away.any(axis=0)]])
+    parts = relative @ away / (squares @ away)
+    return float(parts[0]), float(parts.min())
 
 
 def _walk(log_w: FloatArray, log_u: FloatArray, now: int) -> list[int]:

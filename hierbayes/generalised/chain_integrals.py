@@ -26,7 +26,7 @@ from functools import cache
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, record
+from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Places, shift
 from hierbayes.generalised.level_integrals import NodeIntegrals, log_sum, rule
@@ -49,7 +49,7 @@ FLOOR = 0.01  # part of the covariance by curvature that is added
 Integrals = NodeIntegrals | LevelIntegrals
 
 
-def _squares(u: FloatArray) -> FloatArray:
+def squares(u: FloatArray) -> FloatArray:
     """Squared length of effects (J, T, q, M), (J, T, M)."""
     total = u[:, :, 0] ** 2
     for a in range(1, u.shape[2]):
@@ -88,14 +88,12 @@ def log_densities(
     found: Places,
     n_points: int,
     outermost: FloatArray,
-    *,
-    moved: FloatArray | None = None,
 ) -> FloatArray:
     """Log density of effects (J, T, q, N) of the outermost factor, what is below integrated out.
 
     Other arguments are those of ``integrals``. The array is (J, T, N).
     """
-    return _by_nodes(rows, at, found, n_points, outermost=outermost, moved=moved).log_parts
+    return _by_nodes(rows, at, found, n_points, outermost=outermost).log_parts
 
 
 def _by_nodes(
@@ -143,7 +141,7 @@ def _integrals(
     nodes, log_weights = _nodes(rows, found, n_points, outermost=outermost, moved=moved)
     parts = rows.log_density(at, nodes)
     for k in range(D):
-        parts = parts - 0.5 * _squares(nodes[k])
+        parts = parts - 0.5 * squares(nodes[k])
         weights = log_weights[k]
         if weights is not None:
             J, T, M = parts.shape
@@ -241,6 +239,23 @@ class Proposal:
         log_det = self.log_det + x.shape[2] * np.log(SCALE)
         return self.mean[..., None] + SCALE * (self.root @ x), log_density - log_det[..., None]
 
+    def some(self, at: IntArray | slice) -> "Proposal":
+        """Return those at some of the points."""
+        return Proposal(mean=self.mean[:, at], root=self.root[:, at], log_det=self.log_det[:, at])
+
+    def put(self, at: slice, there: "Proposal") -> None:
+        """Overwrite those at some of the points."""
+        self.mean[:, at], self.root[:, at] = there.mean, there.root
+        self.log_det[:, at] = there.log_det
+
+    def and_then(self, more: "Proposal") -> "Proposal":
+        """Return these and more."""
+        return Proposal(
+            mean=np.concatenate([self.mean, more.mean], axis=1),
+            root=np.concatenate([self.root, more.root], axis=1),
+            log_det=np.concatenate([self.log_det, more.log_det], axis=1),
+        )
+
 
 def proposal(
     rows: ChainRows,
@@ -287,7 +302,7 @@ def estimates(
     q = rows.columns[0]
     shifts = rng.random((*around.mean.shape, 1))
     u, log_density = around.at((lattice(n, q) + shifts) % 1.0)
-    log_joint = rows.log_density(at, [u]) - 0.5 * (_squares(u) + q * LOG_2PI)
+    log_joint = rows.log_density(at, [u]) - 0.5 * (squares(u) + q * LOG_2PI)
     return log_sum(log_joint - log_density) - np.log(n)
 
 

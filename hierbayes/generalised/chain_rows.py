@@ -195,6 +195,10 @@ class ChainRows:
             self, chain=self.chain[:-1], kept=(), codes=self.codes[:-1], labels=self.labels[:-1]
         )
 
+    def without_kept(self) -> "ChainRows":
+        """Return the rows without kept effects, which are in the base."""
+        return replace(self, kept=()) if self.kept else self
+
     def base(self, beta: FloatArray) -> Predictor:
         """X beta + offset for coefficients (T, p)."""
         return predictor(self.model.X, self.model.offset, beta)

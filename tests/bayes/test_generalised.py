@@ -447,7 +447,7 @@ def test_no_parameters_are_too_far_out(name):
 def test_proposals_are_drawn_until_copies_are_few(monkeypatch):
     from hierbayes.bayes import generalised
 
-    monkeypatch.setattr(generalised, "THIN", 0.5)  # so few that most would be copied
+    monkeypatch.setattr(generalised, "BATCH", 500)  # so few that most would be copied
     asked = []
     weighed = generalised._weighed
     monkeypatch.setattr(
@@ -456,4 +456,24 @@ def test_proposals_are_drawn_until_copies_are_few(monkeypatch):
     post = cbpp().sample(draws=400, chains=4, random_seed=3)
     assert asked[0] < 1600 and len(asked) > 1
     rows = post.draws.beta.reshape(1600, -1)
-    assert np.unique(rows, axis=0).shape[0] > 1100
+    _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    assert 1100 < first.size < 1600
+    copied = (rows == rows[first[counts > 1][0]]).all(axis=1)
+    b = post.draws.b["herd"].reshape(1600, -1)[copied]
+    assert np.unique(b, axis=0).shape[0] == b.shape[0]  # effects are drawn anew
+
+
+def test_more_are_drawn_where_a_coordinate_hangs_on_copies_of_a_few():
+    from hierbayes.bayes.importance import copies_of, weigh
+
+    x = np.random.default_rng(0).standard_normal((2000, 2))
+    x[0, 1] = 8.0
+    weights = np.zeros(2000)
+    weights[0] = np.log(6.0)
+    drawn = weigh(x, weights, np.zeros(2000))
+    part, least = copies_of(drawn, 2000, 2000)
+    relative = np.exp(weights) / np.exp(weights).mean()
+    away = (x[:, 1] - relative @ x[:, 1] / 2000) ** 2
+    assert np.isclose(part, 2000 / (1999 + 36), rtol=0.02) and part > 0.97
+    assert np.isclose(least, relative @ away / (relative**2 @ away), rtol=0.02) and least < 0.7
+    assert copies_of(drawn, 2000, 12000)[1] > 0.99
