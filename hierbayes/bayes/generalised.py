@@ -29,6 +29,7 @@ from hierbayes.bayes.generalised_density import (
     GeneralisedTarget,
     first_sizes,
     generalised_target,
+    nearby,
     points_of_correction,
     rough_points,
     start_of,
@@ -105,7 +106,7 @@ def _sampled(
     except DataError as error:  # as a link leaves no possible mean near the response
         raise nowhere(spec.family) from error
     rough = replace(target, n_points=rough_points(target), near=AT_MODE)
-    mode = find_mode_by_values(rough.log_density, start, first_sizes(target))
+    mode = find_mode_by_values(nearby(rough), start, first_sizes(target))
     target = replace(target, guide=target.guided(mode, rng))
     found = _explored(target, mode, n=draws * chains, rng=rng)
     if not np.isfinite(found.drawn.log_weights).any():

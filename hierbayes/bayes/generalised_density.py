@@ -15,6 +15,7 @@ taken with the opposite sign, so that all coordinates that may run away do so do
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -298,9 +299,14 @@ class GeneralisedTarget:
         """Find the modes at points x (T, d)."""
         return self._places(x, at)[0]
 
-    def _places(self, x: FloatArray, at: Points) -> tuple[Places, FloatArray | None]:
+    def _places(
+        self, x: FloatArray, at: Points, start: Effects | None = None
+    ) -> tuple[Places, FloatArray | None]:
         """Find them, and steps of kept effects, if there are any, from there to their own mode."""
-        start, onward = self._start(x, at)
+        if start is None:
+            start, onward = self._start(x, at)
+        else:
+            start, onward = start.repeated(at.size), np.zeros((at.size, self.rows.n_kept))
         found = places(self.rows, at, start, near=self.near)
         return found, onward if self.rows.kept else None
 
@@ -315,20 +321,23 @@ class GeneralisedTarget:
         return self._as_large(start, self._roots(within), at.Lambdas), onward
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def log_density(self, x: FloatArray, n_points: int | None = None) -> FloatArray:
+    def log_density(
+        self, x: FloatArray, n_points: int | None = None, *, start: Effects | None = None
+    ) -> FloatArray:
         """Log p(y, x) by quadrature, and by Laplace over kept effects; -inf where it is no number.
 
         Parameters
         ----------
         x : array, shape (T, d)
         n_points : nodes a column
+        start : effects of one point, from which modes are searched in place of a guess
         """
         n = self.n_points if n_points is None else n_points
         total = self._first(x) if n_points is None else self.log_prior(x)
 
         def work(chunk: slice) -> None:
             at = self.points(x[chunk])
-            found, moved = self._places(x[chunk], at)
+            found, moved = self._places(x[chunk], at, start)
             c = found.effects.c if moved is None else found.effects.c + moved
             there = self.rows.with_kept(at, c)
             total[chunk] += integrals(self.rows, there, found, n, moved=moved).log_likelihood
@@ -642,6 +651,18 @@ def generalised_target(model: Conditional, priors: ModelPriors) -> GeneralisedTa
         priors=priors,
         laws=priors.of_further(model.further),
     )
+
+
+def nearby(target: GeneralisedTarget) -> Callable[[FloatArray], FloatArray]:
+    """Return the log density for points (N, d) near each other, and near those asked for before."""
+    last = no_effects(target.rows, 1)
+
+    def log_density(x: FloatArray) -> FloatArray:
+        nonlocal last
+        last = places(target.rows, target.points(x[:1]), last, near=NEAR).effects
+        return target.log_density(x, start=last)
+
+    return log_density
 
 
 def start_of(target: GeneralisedTarget) -> FloatArray:

@@ -126,11 +126,14 @@ def fitted_surrogate(
 
 def least_squares(M: FloatArray, y: FloatArray, roots: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Weighted least squares with a small ridge: coefficients, and errors of points left out."""
-    m, height = M.shape[1], float(y.max())
-    Q, R = np.linalg.qr(np.vstack([M * roots[:, None], RIDGE * np.eye(m)]))
-    coefficients = np.linalg.solve(R, Q.T @ np.append((y - height) * roots, np.zeros(m)))
+    height = float(y.max())
+    weighted = M * roots[:, None]
+    square = weighted.T @ weighted
+    square[np.diag_indices(M.shape[1])] += RIDGE**2
+    inverse = np.linalg.inv(np.linalg.cholesky(square))
+    coefficients = inverse.T @ (inverse @ (weighted.T @ ((y - height) * roots)))
     coefficients[0] += height  # of the constant
-    leverage = np.minimum((Q[: roots.size] ** 2).sum(axis=1), 1 - 1e-6)
+    leverage = np.minimum(((weighted @ inverse.T) ** 2).sum(axis=1), 1 - 1e-6)
     return coefficients, (y - M @ coefficients) / (1 - leverage)
 
 

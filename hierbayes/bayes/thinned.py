@@ -131,10 +131,12 @@ def _threshold(log_ratio: FloatArray, share: FloatArray, part: float) -> float:
     """Find the threshold c at which this part of draws is kept."""
     weights = np.exp(share - share.max())
     weights /= weights.sum()
-    low, high = float(log_ratio.min()) - 1.0, float(log_ratio.max()) - np.log(FLOOR) + 1.0
+    top = float(log_ratio.max())
+    ratio = np.exp(log_ratio - top)
+    low, high = float(log_ratio.min()) - 1.0, top - np.log(FLOOR) + 1.0
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
-        if weights @ np.exp(log_kept(log_ratio, middle)) > part:
+        if weights @ np.clip(ratio * np.exp(min(top - middle, 700.0)), FLOOR, 1.0) > part:
             low = middle
         else:
             high = middle

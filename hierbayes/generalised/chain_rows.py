@@ -212,7 +212,7 @@ class ChainRows:
         for f, part, J, q in pattern.slices:
             b = c[:, part].reshape(-1, J, q) @ np.swapaxes(at.Lambdas[f], 1, 2)
             effects[part] = b.reshape(-1, J * q).T
-        z, columns, _ = pattern.entries
+        z, columns = pattern.entries
         return replace(at, base=at.base._replace(z=z, columns=columns, effects=effects))
 
     def with_outermost(self, at: Points, u: FloatArray) -> Points:

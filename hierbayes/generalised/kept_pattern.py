@@ -41,15 +41,20 @@ class KeptPattern:
         return tuple(found)
 
     @cached_property
-    def entries(self) -> tuple[FloatArray, Int64Array, Int64Array]:
-        """Of Z_c: entries of each row and their columns, both (S, n), and q of each factor."""
+    def blocks(self) -> Int64Array:
+        """Per kept factor: where its columns begin and end, and how many a level has."""
+        blocks = [(part.start, part.stop, q) for _, part, _, q in self.slices]
+        return np.array(blocks, dtype=np.int64)
+
+    @cached_property
+    def entries(self) -> tuple[FloatArray, Int64Array]:
+        """Of Z_c: entries of each row and their columns, both (S, n)."""
         z = np.concatenate([self.levels.z[f] for f in self.kept])
         columns = [
             part.start + self.levels.codes[f] * q + np.arange(q)[:, None]
             for f, part, _, q in self.slices
         ]
-        sizes = [q for *_, q in self.slices]
-        return z, np.concatenate(columns).astype(np.int64), np.array(sizes, dtype=np.int64)
+        return z, np.concatenate(columns).astype(np.int64)
 
     @property
     def size(self) -> int:

@@ -63,9 +63,9 @@ def level_steps(rows: ChainRows, at: Points, u: FloatArray, c: FloatArray) -> Le
         to_kept=np.empty((T, J, q, d)),
     )
     Lambda_c = np.empty((0, T))
-    sizes = np.empty(0, dtype=np.int64)
+    blocks = np.empty((0, 3), dtype=np.int64)
     if rows.kept:
-        sizes = rows.kept_pattern.entries[2]
+        blocks = rows.kept_pattern.blocks
         packed = [np.moveaxis(at.Lambdas[f], 0, 2).reshape(-1, T) for f in rows.kept]
         Lambda_c = np.concatenate(packed)
     densities = np.empty((3, rows.n, 0))
@@ -82,7 +82,7 @@ def level_steps(rows: ChainRows, at: Points, u: FloatArray, c: FloatArray) -> Le
         rows.trials,
         rows.row_ends,
         rows.z(0),
-        sizes,
+        blocks,
         np.ascontiguousarray(at.Lambdas[own]),
         Lambda_c,
         np.ascontiguousarray(u),
@@ -100,7 +100,7 @@ def level_steps(rows: ChainRows, at: Points, u: FloatArray, c: FloatArray) -> Le
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _level_steps(  # type: ignore[no-untyped-def]
-    is_given, is_count, is_single, densities, base, y, counts, trials, ends, z, sizes, Lambda,
+    is_given, is_count, is_single, densities, base, y, counts, trials, ends, z, blocks, Lambda,
     Lambda_c, u, value, root, fall, half, step, kept_slope, among_kept, to_kept,
 ):  # fmt: skip
     J, T, q = u.shape
@@ -109,12 +109,13 @@ def _level_steps(  # type: ignore[no-untyped-def]
     roots_c = np.empty((Lambda_c.shape[0], LANES))
     b, slope = np.empty((q, LANES)), np.empty((q, LANES))
     curvature = np.empty((q, q, LANES))
-    shared, kept = np.empty((q, d, LANES)), np.empty((S, LANES))
-    slope_c, among = np.empty((d, LANES)), np.empty((d, d, LANES))
+    shared, turned = np.empty((q, d, LANES)), np.empty((q, d, LANES))
+    slope_c, column_c = np.empty((d, LANES)), np.empty((d, LANES))
+    among = np.empty((d, d, LANES))
     eta, e, spare = np.empty((1, LANES)), np.empty(LANES), np.empty((2, LANES))
     total, product = np.empty((1, LANES)), np.empty((1, LANES))
-    pull, weight, own = np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    room = np.empty((q, q))
+    pull, weight = np.empty(LANES), np.empty(LANES)
+    room = np.empty((q, q, LANES))
     for t in range(0, T, LANES):
         L = min(LANES, T - t)
         points_of(base, t, L, beta, of_kept)
@@ -148,73 +149,111 @@ def _level_steps(  # type: ignore[no-untyped-def]
                     )  # fmt: skip
                 for a in range(q):
                     scale = counts[i] * z[a, i]
+                    both = scale * z[a, i]
                     for c in range(L):
                         slope[a, c] += scale * pull[c]
-                    for f in range(a + 1):
+                        curvature[a, a, c] += both * weight[c]
+                    for f in range(a):
                         both = scale * z[f, i]
                         for c in range(L):
                             curvature[a, f, c] += both * weight[c]
-                if d:
-                    _on_spherical_scale(base.z, i, sizes, roots_c, kept, L)
                 for s in range(S):
-                    column, count = base.columns[s, i], counts[i]
-                    for c in range(L):
-                        own[c] = count * kept[s, c]
-                    for c in range(L):
-                        slope_c[column, c] += own[c] * pull[c]
-                    for c in range(L):
-                        own[c] *= weight[c]
+                    column, scale = base.columns[s, i], counts[i] * base.z[s, i]
                     for a in range(q):
-                        scale = z[a, i]
+                        both = scale * z[a, i]
                         for c in range(L):
-                            shared[a, column, c] += scale * own[c]
-                    for r in range(s + 1):
-                        other = base.columns[r, i]
+                            shared[a, column, c] += both * weight[c]
+                    both = scale * base.z[s, i]
+                    for c in range(L):
+                        slope_c[column, c] += scale * pull[c]
+                        among[column, column, c] += both * weight[c]
+                    for r in range(s):
+                        other, both = base.columns[r, i], scale * base.z[r, i]
                         for c in range(L):
-                            among[column, other, c] += own[c] * kept[r, c]
+                            among[column, other, c] += both * weight[c]
             take_logarithms(product, total, e, spare, 1, L)
+            for a in range(q):
+                _on_spherical_scale(shared[a], blocks, roots_c, turned[a], L)
             for c in range(L):
                 value[j, t + c] = total[0, c]
-                _step(j, t + c, c, slope, curvature, Lambda, u, root, fall, half, step, room)
+            if q == 1:
+                _steps(j, t, L, slope, curvature, Lambda, u, root, fall, half, step, room)
+            else:
+                for c in range(L):
+                    _step(j, t, c, slope, curvature, Lambda, u, root, fall, half, step, room)
+            for a in range(q):
                 for f in range(d):
-                    for a in range(q):
-                        left = 0.0
-                        for k in range(q):
-                            left += room[a, k] * shared[k, f, c]
-                        to_kept[t + c, j, a, f] = left
+                    for c in range(L):
+                        shared[a, f, c] = room[a, 0, c] * turned[0, f, c]
+                    for k in range(1, q):
+                        for c in range(L):
+                            shared[a, f, c] += room[a, k, c] * turned[k, f, c]
+                for c in range(L):
+                    for f in range(d):
+                        to_kept[t + c, j, a, f] = shared[a, f, c]
+        _on_spherical_scale(slope_c, blocks, roots_c, column_c, L)
         for f in range(d):
             for c in range(L):
-                kept_slope[f, t + c] = slope_c[f, c]
-            for k in range(f + 1):
+                kept_slope[f, t + c] = column_c[f, c]
+            for k in range(f):
                 for c in range(L):
-                    among_kept[f, k, t + c] = among[f, k, c]
+                    among[k, f, c] = among[f, k, c]
+        for f in range(d):
+            _on_spherical_scale(among[f], blocks, roots_c, column_c, L)
+            among[f] = column_c
+        for k in range(d):
+            for f in range(d):
+                for c in range(L):
+                    slope_c[f, c] = among[f, k, c]
+            _on_spherical_scale(slope_c, blocks, roots_c, column_c, L)
+            for f in range(k, d):
+                for c in range(L):
+                    among_kept[f, k, t + c] = column_c[f, c]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _steps(  # type: ignore[no-untyped-def]
+    j, t, L, slope, curvature, Lambda, u, root, fall, half, step, room
+):
+    """Do what ``_step`` does for effects of one column, at L points."""
+    for c in range(L):
+        own, scale = u[j, t + c, 0], Lambda[t + c, 0, 0]
+        entry = 1.0 + scale * curvature[0, 0, c] * scale
+        along = scale * slope[0, c] - own
+        along = along if math.isfinite(along) else -own
+        size = math.sqrt(max(entry, 1.0) if math.isfinite(entry) else 1.0)
+        root[j, t + c, 0, 0] = size
+        fall[j, t + c, 0] = along
+        half[j, t + c, 0] = along / size
+        step[j, t + c, 0] = along / size / size
+        room[0, 0, c] = scale / size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _step(  # type: ignore[no-untyped-def]
-    j, t, c, slope, curvature, Lambda, u, root, fall, half, step, room
+    j, first, here, slope, curvature, Lambda, u, root, fall, half, step, room
 ):
-    """Factorise the curvature of level j at point t, c of those at hand, and solve for its step.
+    """Factorise the curvature of level j at point ``here`` of those at hand; solve for its step.
 
-    ``room`` (q, q) is L^-1 Lambda' in the end.
+    ``room`` (q, q, LANES) has L^-1 Lambda' in the end.
     """
-    q = u.shape[2]
+    t, q = first + here, u.shape[2]
     trace, squares, is_finite = 0.0, 0.0, True
     for a in range(q):
-        trace += curvature[a, a, c]
+        trace += curvature[a, a, here]
         along = -u[j, t, a]
         for b in range(q):
             squares += Lambda[t, a, b] ** 2
-            along += Lambda[t, b, a] * slope[b, c]
-            room[a, b] = 0.0
+            along += Lambda[t, b, a] * slope[b, here]
+            room[a, b, here] = 0.0
             for k in range(q):
-                room[a, b] += Lambda[t, k, a] * curvature[max(k, b), min(k, b), c]
+                room[a, b, here] += Lambda[t, k, a] * curvature[max(k, b), min(k, b), here]
         fall[j, t, a] = along if math.isfinite(along) else -u[j, t, a]
     for a in range(q):
         for b in range(a + 1):
             entry = 1.0 if a == b else 0.0
             for k in range(q):
-                entry += room[a, k] * Lambda[t, k, b]
+                entry += room[a, k, here] * Lambda[t, k, b]
             root[j, t, a, b] = entry
             is_finite = is_finite and math.isfinite(entry)
     # what columns share is left out where rounding takes it
@@ -239,8 +278,8 @@ def _step(  # type: ignore[no-untyped-def]
         for b in range(q):
             entry = Lambda[t, b, a]
             for k in range(a):
-                entry -= root[j, t, a, k] * room[k, b]
-            room[a, b] = entry / root[j, t, a, a]
+                entry -= root[j, t, a, k] * room[k, b, here]
+            room[a, b, here] = entry / root[j, t, a, a]
     for a in range(q - 1, -1, -1):
         right = half[j, t, a]
         for b in range(a + 1, q):
@@ -249,16 +288,20 @@ def _step(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _on_spherical_scale(z, i, sizes, Lambda, out, L):  # type: ignore[no-untyped-def]
-    """Entries of row i of Z_c Lambda_c at L points, (S, L)."""
-    start, place = 0, 0
-    for q in sizes:
-        for a in range(q):
-            for c in range(L):
-                out[start + a, c] = 0.0
-            for b in range(q):
-                own, at = z[start + b, i], place + b * q + a
+def _on_spherical_scale(raw, blocks, Lambda, out, L):  # type: ignore[no-untyped-def]
+    """Kept columns (d, L) times Lambda_c: the sums over b of entries b and Lambda_ba of a block.
+
+    ``blocks`` are where the columns of each kept factor begin and end, and how many a level has.
+    """
+    place = 0
+    for start, stop, q in blocks:
+        for first in range(start, stop, q):
+            for a in range(q):
+                at = place + a
                 for c in range(L):
-                    out[start + a, c] += own * Lambda[at, c]
-        start += q
+                    out[first + a, c] = raw[first, c] * Lambda[at, c]
+                for b in range(1, q):
+                    at += q
+                    for c in range(L):
+                        out[first + a, c] += raw[first + b, c] * Lambda[at, c]
         place += q * q

@@ -619,7 +619,6 @@ def add_row(  # type: ignore[no-untyped-def]
         return
     for c in range(L):
         total[0, c] += count * (y * eta[0, c] - trials * max(eta[0, c], 0.0))
-    for c in range(L):
         pull[c] = -abs(eta[0, c])
     exponentials(pull, e, spare, L)
     for c in range(L):
