@@ -77,6 +77,7 @@ AT_MODE = 1e-12  # squared distance, in sds, of modes whose differences are take
 # Points for each number of the polynomials that say where modes are; of more than so many points
 # these are linear. How far from the mode of x, in its sds, and how near to the modes, squared.
 GUIDED_BY, MOST_GUIDES, GUIDE_SPREAD, GUIDE_NEAR = 2, 256, 1.2, 1e-4
+CANDIDATE_ARRAYS = 100  # numbers at hand for each effect that is drawn
 FARTHEST = 6.0  # spherical effects beyond which no mode is guessed
 # Kept effects are drawn from a normal distribution and, for tails that it misses, a t of its scale.
 TAIL_PART, TAIL_DEGREES = 0.1, 5.0
@@ -415,7 +416,8 @@ class GeneralisedTarget:
             for every, u in zip(chain, drawn.u, strict=True):
                 every[:, chunk] = u
 
-        in_threads(work, rows.random_parts(x.shape[0], self.chunk_size, rng))
+        numbers = CANDIDATE_ARRAYS * max(u[:, 0].size for u in chain)
+        in_threads(work, rows.random_parts(x.shape[0], max(self.chunk_size, numbers), rng))
         if not possible.all():
             raise nowhere(
                 rows.model.family,

@@ -50,8 +50,7 @@ def draw_chain(
     """
     u, possible = np.zeros(around.mean.shape), np.zeros(around.mean.shape[:2], dtype=np.bool_)
     for _ in range(ROUNDS):
-        uniform = rng.random((*around.mean.shape, CANDIDATES))
-        candidates, log_proposal = around.at(uniform)
+        candidates, log_proposal = around.draw(CANDIDATES, rng)
         if found is None:
             density = rows.log_density(at, [candidates]) - 0.5 * squares(candidates)
         else:

@@ -42,6 +42,7 @@ STEP = 1e-4  # of the finite differences of the gradient that give the curvature
 # of log f.
 VALUE_STEP = 0.03
 LONGEST_CLIMB = 3.0  # of a coordinate at a time: a factor of 20 of an sd
+SHORT_CLIMB = 1.0  # the same where steps that have to be taken back cost much
 # Rise of log f that one more step promises, where a climb ends. What is drawn from there is
 # weighted, so that near the mode is near enough; but 1e-7 of it is 5e-4 sds, and draws of one seed
 # show no more than that of the start or the unit from which the mode was reached.
@@ -111,6 +112,8 @@ class _Climb(Problem[None]):
 
 class _ClimbByValues(_Climb):
     """The same where there are no slopes: gradient and curvature by differences of values."""
+
+    longest = SHORT_CLIMB
 
     def __init__(self, log_density: Callable[[FloatArray], FloatArray], sizes: FloatArray) -> None:
         self.log_density, self.steps = log_density, VALUE_STEP * sizes

@@ -23,7 +23,7 @@ BEYOND = 1.0  # radius beyond the typical one, sqrt(d)
 MOST_WEIGHT = 10.0  # of a point, in units of their mean: a few never decide alone
 RIDGE = 1e-3
 FLOOR = 0.5  # sds of an open coordinate that f is below its mean
-AT_ONCE = 2048  # points whose monomials are at hand at the same time
+AT_ONCE = 512  # points whose monomials are at hand at the same time
 NEGLIGIBLE = 80.0  # below the largest log weight: such a point says nothing
 
 

@@ -234,10 +234,25 @@ class Proposal:
 
     def at(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return effects (J, T, q, N) of uniform numbers p, and their log densities (J, T, N)."""
-        x = quantile_of_t(np.clip(p, LEAST_P, 1 - LEAST_P))
-        log_density = (LOG_T - 2.5 * np.log1p(0.25 * x**2)).sum(axis=2)
-        log_det = self.log_det + x.shape[2] * np.log(SCALE)
-        return self.mean[..., None] + SCALE * (self.root @ x), log_density - log_det[..., None]
+        return self._of(quantile_of_t(np.clip(p, LEAST_P, 1 - LEAST_P)))
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Draw effects (J, T, q, n); their log densities (J, T, n).
+
+        Source: Bailey (1994), Math. Comp. 62:779 (t distributed numbers from two uniform ones).
+        """
+        p, turn = rng.random((2, *self.mean.shape, n))
+        return self._of(2 * np.cos(2 * np.pi * turn) * np.sqrt(1 / np.sqrt(1 - p) - 1))
+
+    def _of(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Do so for numbers x of a t distribution of four degrees of freedom."""
+        q, tails = x.shape[2], 1 + 0.25 * x[:, :, 0] ** 2
+        for a in range(1, q):
+            tails *= 1 + 0.25 * x[:, :, a] ** 2
+        log_density = q * LOG_T - 2.5 * np.log(tails)
+        log_det = self.log_det + q * np.log(SCALE)
+        moved = self.root * x if q == 1 else self.root @ x
+        return self.mean[..., None] + SCALE * moved, log_density - log_det[..., None]
 
     def some(self, at: IntArray | slice) -> "Proposal":
         """Return those at some of the points."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
+from scipy import stats
 from scipy.special import expit, logsumexp
 from scipy.stats import binom, norm, poisson
 
@@ -477,3 +478,21 @@ def test_more_are_drawn_where_a_coordinate_hangs_on_copies_of_a_few():
     assert np.isclose(part, 2000 / (1999 + 36), rtol=0.02) and part > 0.97
     assert np.isclose(least, relative @ away / (relative**2 @ away), rtol=0.02) and least < 0.7
     assert copies_of(drawn, 2000, 12000)[1] > 0.99
+
+
+def test_effects_are_proposed_from_the_t_distribution_that_is_said():
+    from hierbayes.generalised.chain_integrals import SCALE, Proposal
+
+    root = np.array([[0.5, 0.2], [0.0, 2.0]])
+    log_det = np.linalg.slogdet(root)[1]
+    mean = np.array([1.0, -2.0])
+    around = Proposal(
+        mean=np.tile(mean, (3, 1))[:, None],
+        root=np.tile(root, (3, 1, 1))[:, None],
+        log_det=np.full((3, 1), log_det),
+    )
+    u, log_density = around.draw(3000, np.random.default_rng(0))
+    x = np.linalg.solve(SCALE * root, u[:, 0] - mean[:, None])
+    assert stats.kstest(x.ravel(), stats.t(4).cdf).pvalue > 0.01
+    expected = stats.t(4).logpdf(x).sum(axis=1) - log_det - 2 * np.log(SCALE)
+    np.testing.assert_allclose(log_density[:, 0], expected, atol=1e-12)
