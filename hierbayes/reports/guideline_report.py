@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import record
-from hierbayes.errors import OptionError
+from hierbayes.errors import HierBayesError, OptionError
 from hierbayes.options import Guideline, check_option
 from hierbayes.render.blocks import Block, Folded, Heading, Paragraph, Preformatted, Section, Table
 from hierbayes.render.document import Document
@@ -221,16 +221,20 @@ def study_of(
     """Return what is to be reported, with the author's arguments checked."""
     said, regions = _checked_statements(statements), _checked_rope(rope)
     if isinstance(result, PosteriorFit):
-        return Study(post=result, statements=said, rope=regions)
-    if isinstance(result, Reanalysis):
+        study = Study(post=result, statements=said, rope=regions)
+    elif isinstance(result, Reanalysis):
         posts = study_posterior.posteriors_of(result)
         said = {"interest": f"The question is about {result.term}."} | said
         post = posts.get(MAIN) or next(iter(posts.values()))
-        return Study(post=post, reanalysis=result, statements=said, rope=regions)
-    raise OptionError(
-        "guideline= is of Bayesian analyses: a posterior, model.sample(...), or "
-        f"hb.reanalyse(...); this is a {type(result).__name__}."
-    )
+        study = Study(post=post, reanalysis=result, statements=said, rope=regions)
+    else:
+        raise OptionError(
+            "guideline= is of Bayesian analyses: a posterior, model.sample(...), or "
+            f"hb.reanalyse(...); this is a {type(result).__name__}."
+        )
+    for name in regions:
+        study.draws_of(name)  # each names a parameter
+    return study
 
 
 def anchor_of(name: str) -> str:
@@ -240,7 +244,10 @@ def anchor_of(name: str) -> str:
 
 def _entry(study: Study, name: str) -> Entry:
     if name in FILLED:
-        return FILLED[name](study)
+        try:
+            return FILLED[name](study)
+        except HierBayesError as reason:  # a flat prior, a structure, a family without such
+            return not_done(f"Not possible: {reason}")
     if name in study.statements:
         return Entry([Paragraph(study.statements[name])])
     return Entry(

@@ -6,7 +6,6 @@ import numpy as np
 
 from hierbayes.checks.predictive_check import STATISTICS, PredictiveDraws, prior_draws_of_responses
 from hierbayes.design.values import Factor, Logical
-from hierbayes.errors import HierBayesError
 from hierbayes.formula.expressions import Expression, names_in
 from hierbayes.plots.predictive import prior_predictive
 from hierbayes.priors.parameter_names import Parameter
@@ -15,7 +14,7 @@ from hierbayes.render.numbers import format_plain
 from hierbayes.reports.explain import explain_blocks, explain_text
 from hierbayes.reports.fit_report import drawn_picture
 from hierbayes.reports.prior_table import prior_blocks
-from hierbayes.reports.study import ERRORS, SEED, Entry, Study, drawn_table, not_done, probabilities
+from hierbayes.reports.study import ERRORS, SEED, Entry, Study, drawn_table, probabilities
 from hierbayes.results.prior_table import PriorTable
 from hierbayes.specification.specification import Specification
 from hierbayes.specification.used_data import ARRAY_ARGUMENTS, used_columns
@@ -130,10 +129,7 @@ def priors(study: Study) -> Entry:
 def prior_check(study: Study) -> Entry:
     """Compare statistics of the response with those of data drawn from the priors."""
     post = study.post
-    try:
-        found = prior_draws_of_responses(post, SIMULATED, random_seed=SEED)
-    except HierBayesError as error:
-        return not_done(f"Not possible: {error}")
+    found = prior_draws_of_responses(post, SIMULATED, random_seed=SEED)
     picture = drawn_picture(
         lambda: prior_predictive(post, random_seed=SEED)[0],
         "Densities of data sets that the priors simulate, with the data for scale.",

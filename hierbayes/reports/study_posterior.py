@@ -41,27 +41,20 @@ NO_ROPE = (
 def posterior_check(study: Study) -> Entry:
     """Compare the response with data the posterior simulates, and check the model."""
     post = study.post
-    blocks: list[Block] = []
-    try:
-        found = predictive_draws(post, SIMULATED, random_seed=SEED)
-        blocks += checked_statistics(found, study.level)
-        blocks.append(
-            drawn_picture(
-                lambda: ppc(post, random_seed=SEED)[0],
-                "Densities of data sets that the posterior simulates, with the data.",
-            )
-        )
-        blocks.append(_panel(post))
-    except HierBayesError as error:
-        if not blocks:
-            return not_done(f"Not possible: {error}")
-        blocks.append(Paragraph(f"No panel of checks: {error}"))
-    return Entry(blocks)
+    found = predictive_draws(post, SIMULATED, random_seed=SEED)
+    picture = drawn_picture(
+        lambda: ppc(post, random_seed=SEED)[0],
+        "Densities of data sets that the posterior simulates, with the data.",
+    )
+    return Entry([*checked_statistics(found, study.level), picture, _panel(post)])
 
 
-def _panel(post: PosteriorFit) -> Table:
+def _panel(post: PosteriorFit) -> Block:
     """Return the verdicts of the panel of checks; their numbers have no Monte-Carlo errors."""
-    found = check(post, nsim=SIMULATED, random_seed=SEED, leave_out=False).table
+    try:
+        found = check(post, nsim=SIMULATED, random_seed=SEED, leave_out=False).table
+    except HierBayesError as error:
+        return Paragraph(f"No panel of checks: {error}")
     columns = [(name, list(map(str, found[name]))) for name in ("good", "verdict")]
     return Table(columns, list(map(str, found["check"])), "Checks of the model", labels=2)
 

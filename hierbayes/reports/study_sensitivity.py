@@ -16,7 +16,7 @@ import pandas as pd
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.importance import pareto_k
 from hierbayes.bayes.predictive import log_prior_variables
-from hierbayes.errors import HierBayesError, HierBayesWarning, OptionError
+from hierbayes.errors import HierBayesWarning, OptionError
 from hierbayes.plots.sensitivity import sensitivity as draw_sensitivity
 from hierbayes.prior_sensitivity.sensitivity import sensitivity as along_widths
 from hierbayes.priors.prior_widths import can_be_flat, width_of
@@ -116,10 +116,7 @@ def weighted_shift(draws: FloatArray, log_weights: FloatArray) -> tuple[FloatArr
 
 def prior_width(study: Study) -> Entry:
     """Narrow and widen the prior of one coefficient."""
-    try:
-        found, table = _along(study)
-    except HierBayesError as reason:
-        return not_done(f"Not possible: {reason}")
+    found, table = _along(study)
     columns: list[Column] = []
     for name, title in NUMBERS.items():
         if table[name].notna().any():
@@ -146,10 +143,7 @@ def decision_sensitivity(study: Study) -> Entry:
     """Show the probabilities that decide under other priors."""
     if study.reanalysis is not None:
         return probabilities_under_priors(study.reanalysis)
-    try:
-        _, table = _along(study)
-    except HierBayesError as reason:
-        return not_done(f"Not possible: {reason}")
+    _, table = _along(study)
     numbers = (table[own].to_numpy(float) for own in ("prob_positive", "prob_positive_mcse"))
     columns = with_errors("P(positive)", *numbers)
     return Entry([Table(columns, list(map(str, table["prior"]))), Paragraph(ERRORS, soft=True)])
@@ -176,10 +170,7 @@ def _along(study: Study) -> tuple[Sensitivity, pd.DataFrame]:
 def without_priors(study: Study) -> Entry:
     """Lay the estimates without priors beside the posterior."""
     post = study.post
-    try:
-        fit = _without(study)
-    except HierBayesError as reason:
-        return not_done(f"Not possible: {reason}")
+    fit = _without(study)
     own, other = (
         one.tidy(("fixed", "ran_pars")).set_index(["effect", "group", "term"])
         for one in (post, fit)

@@ -188,7 +188,8 @@ def mean_errors(draws: FloatArray) -> FloatArray:
 
     Of truth values these are the errors of probabilities.
     """
-    sd = draws.reshape(-1, draws.shape[2]).std(axis=0, ddof=1)
+    C, D, P = draws.shape
+    sd = draws.reshape(C * D, P).std(axis=0, ddof=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(sd / np.sqrt(_effective_sizes(draws)))
 

@@ -174,6 +174,20 @@ def test_a_fit_without_priors_has_no_bayesian_report(post, tmp_path):
         post.model.fit("ml").report(tmp_path / "x.md", guideline="BARG")
 
 
+@pytest.mark.parametrize(
+    ("formula", "options", "words"),
+    [
+        ("Yield ~ 0 + (1 | Batch)", {}, "Not possible: the model has no coefficient."),
+        ("Yield ~ 1", {"priors": {"(Intercept)": hb.Flat()}}, "Not possible: Nothing can be drawn"),
+    ],
+)
+def test_what_a_model_has_not_is_said_where_it_would_stand(formula, options, words):
+    post = hb.Model(formula, hb.load_dataset("Dyestuff"), **options)
+    for guideline in GUIDELINES:
+        document = guideline_report(post.sample(draws=50, random_seed=1), guideline)
+        assert words in document.markdown().replace("\\", "")
+
+
 MODELS = {
     "sleepstudy": ("Reaction ~ Days + (Days | Subject)", {}),
     "Dyestuff2": ("Yield ~ 1 + (1 | Batch)", {}),
