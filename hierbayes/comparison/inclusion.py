@@ -12,6 +12,7 @@ Mathot (2017), Bayes like a Baws (matched models).
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,17 +34,18 @@ from hierbayes.comparison.model_terms import (
     submodels,
 )
 from hierbayes.comparison.same_data import check_same_data
+from hierbayes.comparison.term_bayes_factor import evidence_by_width
 from hierbayes.errors import DataError, OptionError
 from hierbayes.options import check_flag, random_generator
 from hierbayes.priors.standardised import JZS
 from hierbayes.results.comparison import Inclusion
-from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.specification.build import with_formula
 from hierbayes.specification.specification import Specification
 from hierbayes.specification.specified import Specified
 from hierbayes.wording import shown
 
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # times the widths of the priors of a term
 DIFFERENT = "models of them can't be averaged"
 
 
@@ -106,35 +108,102 @@ def inclusion(
             f"inclusion averages over two or more different models; it got {len(specs)} with "
             f"{len(set(keys))} different sets of terms."
         )
-    findings: tuple[Finding, ...] = ()
     if priors is None:
         fits = [one if isinstance(one, PosteriorFit) else sample(one.spec, random_seed=rng)
                 for one in given]  # fmt: skip
         check_same_data(fits, purpose=DIFFERENT)
         for fit in fits:
             check_marginal(fit.formula_text, fit)
-        logs = np.array([fit.log_marginal_likelihood for fit in fits], dtype=np.float64)
-        mcses = np.array([fit.log_marginal_likelihood_mcse or 0.0 for fit in fits])
+        evidence: _Evidence = _OwnPriors(fits, rng)
         findings = untrusted([fit.formula_text for fit in fits], fits)
     else:
-        logs, mcses = _standardised(specs, priors, rng)
+        evidence, findings = _Standardised(specs, priors, rng), ()
     before = _prior(prior, specs)
-    models_table = _models(specs, before, logs, mcses)
     names = {key: element for elements in sets for key, element in elements.items()}
-    rows = {
-        element.label: _term(key, element, names, keys, matched, before, logs, mcses)
-        for key, element in names.items()
-        if not all(key in own for own in keys)
-    }
+    rows, widths = {}, {}
+    for key, element in names.items():
+        if all(key in own for own in keys):
+            continue
+        has = np.array([key in own for own in keys])
+        pairs = _matched(key, element, names, keys)
+        sides = (has, ~has)
+        if matched:
+            sides = np.zeros_like(has), np.zeros_like(has)
+            for own, smaller in pairs:
+                sides[0][own] = sides[1][smaller] = True
+        rows[element.label] = _term(has, sides, before, evidence)
+        if matched and pairs:
+            widths[element.label] = _over_widths(pairs, sides, before, evidence)
     return Inclusion(
         table=pd.DataFrame.from_dict(rows, orient="index"),
-        models=models_table,
+        models=_models(specs, before, evidence),
+        by_width=pd.DataFrame.from_dict(widths, orient="index", columns=list(FACTORS)),
         matched=matched,
         priors_text="" if priors is None else str(priors),
         data_name=specs[0].data_name,
         n_obs=specs[0].design.y.shape[0],
         findings=findings,
     )
+
+
+class _Evidence(ABC):
+    """Log marginal likelihoods of the models, (m,), and their Monte-Carlo errors."""
+
+    logs: FloatArray
+    mcses: FloatArray
+
+    @abstractmethod
+    def gains(self, larger: int, smaller: int) -> FloatArray:
+        """Change of the log marginal likelihood of a model as what it has alone gets other widths.
+
+        At each of ``FACTORS``; NaN where it is not known.
+        """
+
+
+class _OwnPriors(_Evidence):
+    """Of posteriors."""
+
+    def __init__(self, fits: Sequence[PosteriorFit], rng: np.random.Generator) -> None:
+        self.fits, self.rng = fits, rng
+        self.logs = np.array([fit.log_marginal_likelihood for fit in fits], dtype=np.float64)
+        self.mcses = np.array([fit.log_marginal_likelihood_mcse or 0.0 for fit in fits])
+
+    def gains(self, larger: int, smaller: int) -> FloatArray:
+        """Reweigh the draws of the larger model."""
+        left = {p.name for p in self.fits[smaller].priors.parameters}
+        fit = self.fits[larger]
+        gone = [p for p in fit.priors.parameters if p.name not in left]
+        found = evidence_by_width(fit, gone, FACTORS, self.rng)
+        return np.full(len(FACTORS), np.nan) if found is None else found["log_bf"].to_numpy()
+
+
+class _Standardised(_Evidence):
+    """Under priors of standardised effects."""
+
+    def __init__(
+        self, specs: Sequence[Specification], priors: JZS, rng: np.random.Generator
+    ) -> None:
+        first = specs[0].design
+        for spec in specs[1:]:
+            if not np.array_equal(spec.design.y, first.y):
+                raise DataError(
+                    f"{specs[0].formula_text} and {spec.formula_text} have different rows or "
+                    f"responses, so {DIFFERENT}."
+                )
+        self.rng, self.found = rng, [jzs_evidence(spec, priors, rng) for spec in specs]
+        self.logs = np.array([one.value for one in self.found])
+        self.mcses = np.array([one.mcse for one in self.found])
+
+    def gains(self, larger: int, smaller: int) -> FloatArray:
+        """Reweigh the scales of the larger model."""
+        one, left = self.found[larger], self.found[smaller].density.blocks
+        known = {term for block in left for term in block.terms}
+        changed = [b for b in one.density.blocks if not known.issuperset(b.terms)]
+        if any(not known.isdisjoint(block.terms) for block in changed):
+            return np.full(len(FACTORS), np.nan)  # numbers share a scale with what is left
+        gone = [term for block in changed for term in block.terms]
+        wider = [one.wider(gone, factor, self.rng).value for factor in FACTORS]
+        return np.array(wider) - one.value
 
 
 def _given(
@@ -162,21 +231,6 @@ class _Within(Specified):
         self.spec = spec
 
 
-def _standardised(
-    specs: Sequence[Specification], priors: JZS, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """Log marginal likelihoods under priors of standardised effects, and their errors."""
-    first = specs[0].design
-    for spec in specs[1:]:
-        if spec.design.y.shape != first.y.shape or not np.array_equal(spec.design.y, first.y):
-            raise DataError(
-                f"{specs[0].formula_text} and {spec.formula_text} have different rows or "
-                f"responses, so {DIFFERENT}."
-            )
-    found = [jzs_evidence(spec, priors, rng) for spec in specs]
-    return np.array([one.value for one in found]), np.array([one.mcse for one in found])
-
-
 def _prior(given: Any, specs: Sequence[Specification]) -> FloatArray:
     """Probabilities of the models before the data."""
     if given is None:
@@ -196,16 +250,16 @@ def _prior(given: Any, specs: Sequence[Specification]) -> FloatArray:
 
 
 def _models(
-    specs: Sequence[Specification], before: FloatArray, logs: FloatArray, mcses: FloatArray
+    specs: Sequence[Specification], before: FloatArray, evidence: _Evidence
 ) -> pd.DataFrame:
     """One row a model: its probabilities, and its Bayes factor against the best one."""
+    logs, mcses = evidence.logs, evidence.mcses
     weights = np.log(before) + logs
-    after = np.exp(weights - weights.max())
     best = int(np.argmax(logs))
     return pd.DataFrame(
         {
             "prior": before,
-            "posterior": after / after.sum(),
+            "posterior": np.exp(weights - log_sum_exp(weights)),
             "log_bf": logs - logs[best],
             "log_bf_mcse": np.hypot(mcses, mcses[best]) * (np.arange(logs.size) != best),
         },
@@ -214,51 +268,58 @@ def _models(
 
 
 def _term(
-    key: Key,
-    element: Element,
-    names: Mapping[Key, Element],
-    keys: Sequence[Keys],
-    matched: bool,
-    before: FloatArray,
-    logs: FloatArray,
-    mcses: FloatArray,
+    has: BoolArray, sides: tuple[BoolArray, BoolArray], before: FloatArray, evidence: _Evidence
 ) -> dict[str, float]:
-    """Inclusion Bayes factor of one term."""
-    has = np.array([key in own for own in keys])
-    after = np.log(before) + logs
-    inside, outside = has, ~has
-    if matched:
-        inside, outside = _matched(key, element, names, keys)
+    """Inclusion Bayes factor of one term, which some models have."""
+    after = np.log(before) + evidence.logs
     row = {
         "prior": float(before[has].sum()),
         "posterior": float(np.exp(log_sum_exp(after[has]) - log_sum_exp(after))),
         "log_bf": math.nan,
         "log_bf_mcse": math.nan,
-        "n_with": int(inside.sum()),
-        "n_without": int(outside.sum()),
+        "n_with": int(sides[0].sum()),
+        "n_without": int(sides[1].sum()),
     }
-    if inside.any() and outside.any():
-        odds = [
-            float(log_sum_exp(p[inside]) - log_sum_exp(p[outside])) for p in (after, np.log(before))
-        ]
+    if all(some.any() for some in sides):
         shares = [
-            np.exp(after[some] - log_sum_exp(after[some])) * mcses[some]
-            for some in (inside, outside)
+            np.exp(after[some] - log_sum_exp(after[some])) * evidence.mcses[some] for some in sides
         ]
-        row["log_bf"] = odds[0] - odds[1]
+        row["log_bf"] = _log_factor(sides, before, evidence.logs)
         row["log_bf_mcse"] = float(np.sqrt(sum((share**2).sum() for share in shares)))
     return row
 
 
+def _log_factor(sides: tuple[BoolArray, BoolArray], before: FloatArray, logs: FloatArray) -> float:
+    """Log of the odds after the data over those before."""
+    first, second = sides
+    log_before = np.log(before)
+    after = log_before + logs
+    odds = [log_sum_exp(p[first]) - log_sum_exp(p[second]) for p in (after, log_before)]
+    return float(odds[0] - odds[1])
+
+
+def _over_widths(
+    pairs: Sequence[tuple[int, int]],
+    sides: tuple[BoolArray, BoolArray],
+    before: FloatArray,
+    evidence: _Evidence,
+) -> list[float]:
+    """Log inclusion Bayes factors of a term as its priors narrow and widen in all models."""
+    logs = np.tile(evidence.logs, (len(FACTORS), 1))
+    for larger, smaller in pairs:
+        logs[:, larger] += evidence.gains(larger, smaller)
+    return [_log_factor(sides, before, row) for row in logs]
+
+
 def _matched(
     key: Key, element: Element, names: Mapping[Key, Element], keys: Sequence[Keys]
-) -> tuple[BoolArray, BoolArray]:
-    """Models with a term and none of higher order, and the same ones without it."""
+) -> list[tuple[int, int]]:
+    """Models with a term and none of higher order, each with the same one without it."""
     higher = {other for other, named in names.items() if named.contains(element)}
     places = {own: i for i, own in enumerate(keys)}
-    inside, outside = np.zeros(len(keys), dtype=bool), np.zeros(len(keys), dtype=bool)
-    for i, own in enumerate(keys):
-        smaller = places.get(keys_without(own, key))
-        if key in own and not own & higher and smaller is not None:
-            inside[i] = outside[smaller] = True
-    return inside, outside
+    smaller = [places.get(keys_without(own, key)) for own in keys]
+    return [
+        (i, other)
+        for i, (own, other) in enumerate(zip(keys, smaller, strict=True))
+        if key in own and not own & higher and other is not None
+    ]

@@ -14,6 +14,7 @@ Source: Dickey (1971), Ann. Math. Statist. 42:204.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,6 @@ from hierbayes.bayes.predictive import flat_draws
 from hierbayes.comparison.dropped_term import Dropped, without
 from hierbayes.comparison.marginal_ratio import NOISY, check_marginal, ratio_of
 from hierbayes.errors import OptionError
-from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 from hierbayes.options import EffectSide
 from hierbayes.prior_sensitivity.conditional import conditional
@@ -160,37 +160,56 @@ def by_width(
     DataFrame, or None where no prior has a width
         ``factor`` of all widths, ``log_bf``, ``log_bf_mcse``, ``pareto_k``, ``refitted``.
     """
-    check_unstructured(large.design, "Bayes factors over the widths of priors")
-    changed = [p for p in dropped.parameters if _has_width(large, p)]
-    if not changed or not large.addresses.labels:
+    table = evidence_by_width(large, dropped.parameters, FACTORS.tolist(), rng)
+    if table is None:
         return None
-    laws = {p: large.priors.of(p) for p in changed}
+    table["log_bf"] += found.log_bf
+    table["log_bf_mcse"] = np.hypot(table["log_bf_mcse"], found.log_bf_mcse)
+    return table
+
+
+def evidence_by_width(
+    fit: PosteriorFit,
+    parameters: Iterable[Parameter],
+    factors: Iterable[float],
+    rng: np.random.Generator,
+) -> pd.DataFrame | None:
+    """Log Bayes factor of a model under wider or narrower priors against its own.
+
+    By weights; where these fail a Gaussian model is sampled again, and nothing is said of others.
+
+    Returns
+    -------
+    DataFrame as of ``by_width``, or None where no prior of the parameters has a width
+    """
+    laws = {p: fit.priors.of(p) for p in parameters if _has_width(fit, p)}
+    if not laws:
+        return None
     explorer = Explorer(
-        large,
-        changed,
+        fit,
+        list(laws),
         0,
         level=LEVEL,
         is_normal=all(is_normal(law) for p, law in laws.items() if p.kind == "beta"),
-        refit=True,
+        refit=fit.response_family.is_linear,
         rng=rng,
     )
     explorer.start(np.zeros(1))
     rows: dict[float, dict[str, Any]] = {}
-    shape = large.draws.beta.shape[:2]
-    for factor in sorted(FACTORS, key=lambda f: abs(math.log(f))):
+    shape = fit.draws.beta.shape[:2]
+    for factor in sorted(factors, key=lambda f: abs(math.log(f))):
         wider = {p: with_width(law, factor * (width_of(law) or 1.0)) for p, law in laws.items()}
         one = explorer.found(wider, np.array([math.log(factor)]))
         influences = one.answer.influences[:, [5]].reshape(*shape, 1)
         own = math.hypot(float(errors_of_means(influences)[0]), one.log_bf_prior_mcse)
-        known = one.is_trusted
-        rows[float(factor)] = {
-            "factor": float(factor),
-            "log_bf": found.log_bf + one.log_bf_prior if known else math.nan,
-            "log_bf_mcse": math.hypot(found.log_bf_mcse, own) if known else math.nan,
+        rows[factor] = {
+            "factor": factor,
+            "log_bf": one.log_bf_prior if one.is_trusted else math.nan,
+            "log_bf_mcse": own if one.is_trusted else math.nan,
             "pareto_k": one.answer.pareto_k,
             "refitted": one.base.is_refit,
         }
-    return pd.DataFrame([rows[float(factor)] for factor in FACTORS])
+    return pd.DataFrame([rows[factor] for factor in sorted(rows)])
 
 
 def _has_width(fit: PosteriorFit, parameter: Parameter) -> bool:

@@ -7,6 +7,7 @@ from hierbayes.render.numbers import format_probability
 from hierbayes.reports.bayes_factor import bayes_factor_text
 from hierbayes.results.comparison import Inclusion
 
+WIDTHS = "x 0.25 and x 4: the factor where the priors of the term are so much narrower or wider."
 MATCHED = (
     "Models with a term, and none of higher order, are compared with the same models without it."
 )
@@ -26,6 +27,7 @@ def inclusion_blocks(found: Inclusion) -> Blocks:
         ("P(data)", [format_probability(p) for p in table["posterior"]]),
         ("BF", [bayes_factor_text(value) for value in table["log_bf"]]),
         ("MC error", [_error(value) for value in table["log_bf_mcse"]]),
+        *_over_widths(found),
         ("models", [f"{a:.0f}:{b:.0f}" for a, b in counts]),
     ]
     rows: list[Column] = [
@@ -37,13 +39,24 @@ def inclusion_blocks(found: Inclusion) -> Blocks:
     return (
         Heading("Inclusion Bayes factors"),
         *facts(("Data:", data), ("Priors:", found.priors_text)),
-        Table(
-            terms, [str(name) for name in table.index], notes=[MATCHED if found.matched else ALL]
-        ),
+        Table(terms, [str(name) for name in table.index], notes=_notes(found)),
         Table(rows, [str(name) for name in models.index], "Models", head="Models:"),
         *paragraphs([CAUTION]),
         Findings([str(finding) for finding in found.findings]),
     )
+
+
+def _notes(found: Inclusion) -> list[str]:
+    return [MATCHED if found.matched else ALL, *([WIDTHS] if _over_widths(found) else [])]
+
+
+def _over_widths(found: Inclusion) -> list[Column]:
+    """Columns of the factors under narrower and wider priors of each term."""
+    rows = found.by_width.reindex(found.table.index)
+    if rows.isna().all(axis=None):
+        return []
+    ends = [rows.columns[0], rows.columns[-1]]
+    return [(f"x {end:g}", [bayes_factor_text(value) for value in rows[end]]) for end in ends]
 
 
 def _error(value: float) -> str:

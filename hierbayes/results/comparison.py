@@ -134,6 +134,8 @@ class Inclusion(Exportable):
         compared
     models : index the formulas; columns ``prior posterior log_bf log_bf_mcse``, the Bayes factor
         against the best
+    by_width : terms x factors: the log inclusion Bayes factor where the priors of the term are so
+        many times as wide in all models; NaN where that is not known
     matched : whether models with a term are compared with the same ones without it alone
     priors_text : priors in place of the models' own, or empty
     data_name, n_obs : the data
@@ -142,6 +144,7 @@ class Inclusion(Exportable):
 
     table: pd.DataFrame
     models: pd.DataFrame
+    by_width: pd.DataFrame
     matched: bool
     priors_text: str
     data_name: str

@@ -41,6 +41,16 @@ def test_is_the_sum_over_matched_models(posts):
     assert found.table["log_bf_mcse"]["a:b"] == pytest.approx(error)
 
 
+def test_wider_priors_of_a_term_change_all_models_that_have_it(posts):
+    found = hb.inclusion(posts, random_seed=1)
+    assert found.by_width[1.0].to_dict() == pytest.approx(found.table["log_bf"].to_dict())
+    alone = hb.bayes_factor(posts[4], drop="a:b", random_seed=2)
+    shift = alone.by_width.set_index("factor")["log_bf"].sub(alone.log_bf)
+    gained = found.by_width.loc["a:b"] - found.table["log_bf"]["a:b"]
+    assert gained[4.0] == pytest.approx(shift[4.0], abs=1e-9)
+    assert "x 0.25" in str(found)
+
+
 def test_over_all_models_the_prior_odds_count(posts):
     found = hb.inclusion(posts, matched=False, prior=[4, 1, 1, 1, 1])
     logs = np.array([post.log_marginal_likelihood for post in posts])
