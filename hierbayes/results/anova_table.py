@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import ClassVar
 
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.results.exporting import Exportable
-from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.tabled import Tabled
 
 ANOVA_COLUMNS = ("npar", "aic", "bic", "loglik", "deviance", "chisq", "df", "p_value")
 
 
 @record(repr=False)
-class AnovaTable(Exportable):
+class AnovaTable(Tabled):
     """Likelihood-ratio tests of models, each against the one before it.
 
     Attributes
@@ -27,7 +27,17 @@ class AnovaTable(Exportable):
     mixtures : name of the larger model -> the mixture, for example "1/2 chi2(0) + 1/2 chi2(1)",
         where ``p_mixture`` is known
     notes : sentences on rows that are no test, as their models are not nested
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> sleep = hb.load_dataset("sleepstudy")
+    >>> fits = [hb.lmer(f"Reaction ~ Days + ({x} | Subject)", sleep) for x in ("1", "Days")]
+    >>> hb.anova(*fits).to_frame()["npar"].tolist()
+    [4, 6]
     """
+
+    FRAME: ClassVar = ("table", "anova")
 
     table: pd.DataFrame
     models: Mapping[str, str]
@@ -35,16 +45,3 @@ class AnovaTable(Exportable):
     refitted: bool = False
     mixtures: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a model.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> sleep = hb.load_dataset("sleepstudy")
-        >>> fits = [hb.lmer(f"Reaction ~ Days + ({x} | Subject)", sleep) for x in ("1", "Days")]
-        >>> hb.anova(*fits).to_frame()["npar"].tolist()
-        [4, 6]
-        """
-        return result_table(self.table, "anova")

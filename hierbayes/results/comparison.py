@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Any, Literal, TypeGuard
+from typing import Any, ClassVar, Literal, TypeGuard
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.printing import Reportable
 from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.rich_text import RichText
+from hierbayes.results.tabled import Tabled
 
 
 @record(kw_only=False)
@@ -123,7 +124,7 @@ class LooByDraws:
 
 
 @record(repr=False)
-class Inclusion(Exportable):
+class Inclusion(Tabled):
     """How much data speak for each term, averaged over models.
 
     Attributes
@@ -140,7 +141,16 @@ class Inclusion(Exportable):
     priors_text : priors in place of the models' own, or empty
     data_name, n_obs : the data
     findings : reasons not to trust it
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+    >>> hb.inclusion(model, random_seed=1).to_frame().index.tolist()
+    ['Days']
     """
+
+    FRAME: ClassVar = ("table", "inclusion")
 
     table: pd.DataFrame
     models: pd.DataFrame
@@ -150,10 +160,6 @@ class Inclusion(Exportable):
     data_name: str
     n_obs: int
     findings: tuple[Finding, ...] = ()
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a term."""
-        return result_table(self.table, "inclusion")
 
 
 @record(repr=False)
@@ -195,7 +201,7 @@ class RestrictedFactor(Exportable):
 
 
 @record(repr=False)
-class Loo(Exportable):
+class Loo(Tabled):
     """How well a posterior predicts rows, or whole groups of rows, that it has not seen.
 
     Attributes
@@ -215,7 +221,18 @@ class Loo(Exportable):
     formula_text, data_name : the model and its data
     n_draws : number of draws
     findings : reasons not to trust it
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> post = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff")).sample(
+    ...     random_seed=1
+    ... )
+    >>> hb.loo(post, by="Batch").to_frame().columns.tolist()
+    ['n_rows', 'elpd', 'mcse', 'pareto_k', 'anew', 'refitted']
     """
+
+    FRAME: ClassVar = ("pointwise", "loo")
 
     elpd: float
     se: float
@@ -231,23 +248,9 @@ class Loo(Exportable):
     n_draws: int
     findings: tuple[Finding, ...] = ()
 
-    def to_frame(self) -> ResultTable:
-        """Copy of ``pointwise``, one row for each left out.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> post = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff")).sample(
-        ...     random_seed=1
-        ... )
-        >>> hb.loo(post, by="Batch").to_frame().columns.tolist()
-        ['n_rows', 'elpd', 'mcse', 'pareto_k', 'anew', 'refitted']
-        """
-        return result_table(self.pointwise, "loo")
-
 
 @record(repr=False)
-class KFold(Exportable):
+class KFold(Tabled):
     """How well the posteriors without a fold predict its rows, or whole groups of them.
 
     Attributes
@@ -264,7 +267,18 @@ class KFold(Exportable):
     formula_text, data_name : the model and its data
     n_draws : number of draws a fold
     findings : reasons not to trust it
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> post = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff")).sample(
+    ...     random_seed=1
+    ... )
+    >>> hb.kfold(post, k=3, by="Batch", random_seed=1).to_frame().columns.tolist()
+    ['n_rows', 'fold', 'elpd', 'mcse']
     """
+
+    FRAME: ClassVar = ("pointwise", "kfold")
 
     elpd: float
     se: float
@@ -279,23 +293,9 @@ class KFold(Exportable):
     n_draws: int
     findings: tuple[Finding, ...] = ()
 
-    def to_frame(self) -> ResultTable:
-        """Copy of ``pointwise``, one row for each row or group.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> post = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff")).sample(
-        ...     random_seed=1
-        ... )
-        >>> hb.kfold(post, k=3, by="Batch", random_seed=1).to_frame().columns.tolist()
-        ['n_rows', 'fold', 'elpd', 'mcse']
-        """
-        return result_table(self.pointwise, "kfold")
-
 
 @record(repr=False)
-class ElpdComparison(Exportable):
+class ElpdComparison(Tabled):
     """Posteriors of different models by how well they predict what was left out.
 
     Attributes
@@ -311,6 +311,8 @@ class ElpdComparison(Exportable):
     findings : reasons not to trust it
     """
 
+    FRAME: ClassVar = ("table", "loo")
+
     table: pd.DataFrame
     formulas: Mapping[str, str]
     what: str
@@ -318,10 +320,6 @@ class ElpdComparison(Exportable):
     data_name: str
     n_obs: int
     findings: tuple[Finding, ...] = ()
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a model, the best first."""
-        return result_table(self.table, "loo")
 
 
 @record(repr=False)
@@ -364,12 +362,18 @@ def _is_posterior(own: ComparedFit[Fit]) -> TypeGuard[ComparedFit[PosteriorFit]]
 
 
 @record(repr=False)
-class Comparison(Exportable, Reportable):
+class Comparison(Tabled, Reportable):
     """REML, ML and posterior fits of one model on the same data, parameter by parameter.
 
     Attributes
     ----------
-    table : index the parameters' names; see ``to_frame``
+    table : index the parameters' names; columns ``effect``; for each REML or ML fit (prefix
+        ``reml_``, ``ml_``) ``estimate se low high p_value``; for each posterior (``posterior_``)
+        ``mean median mode sd low high prob_positive shift shift_unit width_ratio prior_pull``; and
+        ``why``. ``shift`` is (posterior median - estimate) / unit with ``shift_unit`` "SE"
+        (standard error of the likelihood fit) or "sd" (posterior sd, where it has none);
+        ``width_ratio`` compares the intervals; ``prior_pull`` is by how many posterior sds the
+        posterior mean moves, to first order, when the prior is weighted twice
     fits : the fits, likelihood fits first
     formula_text, data_name : the model and its data
     n_obs : number of rows
@@ -380,7 +384,18 @@ class Comparison(Exportable, Reportable):
     shift_of : the name of the fit the shifts are measured from; empty without one
     level : level of all intervals
     findings : findings of the fits, each with the fit's name
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> table = hb.compare(model.fit("reml"), model.sample(random_seed=1)).to_frame()
+    >>> table["reml_estimate"].round(2).to_dict()["sigma"]
+    49.51
     """
+
+    FRAME: ClassVar = ("table", "compare")
+    KNOWN: ClassVar = ("level",)
 
     table: pd.DataFrame
     fits: tuple[ComparedFit[Fit], ...]
@@ -394,28 +409,6 @@ class Comparison(Exportable, Reportable):
     shift_of: str
     level: float
     findings: tuple[tuple[str, Finding], ...] = ()
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a parameter.
-
-        Columns ``effect``; for each REML or ML fit (prefix ``reml_``, ``ml_``) ``estimate se low
-        high p_value``; for each posterior (``posterior_``) ``mean median mode sd low high
-        prob_positive shift shift_unit width_ratio prior_pull``; and ``why``.
-
-        ``shift`` is (posterior median - estimate) / unit with ``shift_unit`` "SE" (standard error
-        of the likelihood fit) or "sd" (posterior sd, where it has none); ``width_ratio`` compares
-        the intervals; ``prior_pull`` is by how many posterior sds the posterior mean moves, to
-        first order, when the prior is weighted twice.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-        >>> table = hb.compare(model.fit("reml"), model.sample(random_seed=1)).to_frame()
-        >>> table["reml_estimate"].round(2).to_dict()["sigma"]
-        49.51
-        """
-        return result_table(self.table, "compare", attrs={"level": self.level})
 
     def sentence(
         self, *, part: SentencePart = "both", labels: Mapping[str, str] | None = None

@@ -5,7 +5,7 @@ meets one is that with the fewest rows.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,9 @@ import pandas as pd
 from hierbayes.arrays import record
 from hierbayes.errors import OptionError
 from hierbayes.results import verbs
-from hierbayes.results.exporting import Exportable
 from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.rich_text import RichText
+from hierbayes.results.tabled import Tabled
 from hierbayes.wording import listed, meant, shown
 
 SIZES = ("subjects", "items", "trials")
@@ -31,12 +31,17 @@ GOALS: Mapping[str, tuple[str, bool]] = {
 
 
 @record(repr=False)
-class DesignStudy(Exportable):
+class DesignStudy(Tabled):
     """Power, precision and errors of sign and magnitude over a grid of designs.
 
     Attributes
     ----------
-    table : one row a design, coefficient and estimator; see ``to_frame``
+    table : one row a design, coefficient and estimator: the sizes; ``rows`` of a data set;
+        ``parameter``; ``estimator``; ``power`` with its Monte-Carlo error ``power_mcse`` and 95 %
+        limits ``lower`` and ``upper``; ``width`` of the interval, ``type_s``, ``type_m`` and
+        ``p_bf`` with their ``_mcse``; data sets that ``failed``, ``singular`` fits, and ``nsim``,
+        all data sets; ``effective``, the median number of points that a posterior is an average
+        over
     goals : what is wanted, by name
     formula_text, data_name : of the model
     sizes : the sizes that were given, of ``"subjects"``, ``"items"`` and ``"trials"``
@@ -51,7 +56,18 @@ class DesignStudy(Exportable):
     priors : priors of the tested coefficients, by name, where there is a posterior
     notes : on designs that have no numbers
     seconds : wall time
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> study = hb.design_study(fit, subjects=[6, 12], nsim=50, random_seed=1)
+    >>> study.to_frame()["rows"].tolist()
+    [60, 120]
     """
+
+    FRAME: ClassVar = ("table", "design_study")
+    KNOWN: ClassVar = ("notes",)
 
     table: pd.DataFrame
     goals: Mapping[str, float]
@@ -69,28 +85,6 @@ class DesignStudy(Exportable):
     priors: Mapping[str, str]
     notes: tuple[str, ...]
     seconds: float
-
-    def to_frame(self) -> ResultTable:
-        """One row a design, coefficient and estimator.
-
-        Returns
-        -------
-        pandas.DataFrame
-            The sizes; ``rows`` of a data set; ``parameter``; ``estimator``; ``power`` with its
-            Monte-Carlo error ``power_mcse`` and 95 % limits ``lower`` and ``upper``; ``width`` of
-            the interval, ``type_s``, ``type_m`` and ``p_bf`` with their ``_mcse``; data sets that
-            ``failed``, ``singular`` fits, and ``nsim``, all data sets; ``effective``, the median
-            number of points that a posterior is an average over.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
-        >>> study = hb.design_study(fit, subjects=[6, 12], nsim=50, random_seed=1)
-        >>> study.to_frame()["rows"].tolist()
-        [60, 120]
-        """
-        return result_table(self.table, "design_study", attrs={"notes": self.notes})
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return the table."""

@@ -1,15 +1,15 @@
 """Estimated marginal means and slopes, their contrasts and tests."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
 from hierbayes.arrays import record
 from hierbayes.calls import checked_methods
 from hierbayes.results import verbs
-from hierbayes.results.exporting import Exportable
 from hierbayes.results.marginal_quantities import Marginals, Question
-from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.result_table import result_table
+from hierbayes.results.tabled import Tabled
 
 if TYPE_CHECKING:
     from hierbayes.results.f_table import FTable
@@ -29,7 +29,7 @@ DRAW_COLUMNS = ("p_direction", "probability")  # of posteriors, in addition
 
 
 @checked_methods("result")
-class Contrastable(Exportable):
+class Contrastable(Tabled):
     """A table of marginal quantities that can be contrasted and tested."""
 
     __slots__ = ()
@@ -274,7 +274,17 @@ class EmmeansTable(Contrastable):
     formula_text, data_name : the model and its data
     title : what the rows are
     marginals : the quantities themselves
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("score ~ Machine + (1 | Worker/Machine)", hb.load_dataset("Machines"))
+    >>> hb.emmeans(fit, "Machine").to_frame()["estimate"].round(2).tolist()
+    [52.36, 60.32, 66.27]
     """
+
+    FRAME: ClassVar = ("means", "emmeans")
+    KNOWN: ClassVar = ("level",)
 
     means: pd.DataFrame
     contrasts: pd.DataFrame | None
@@ -300,18 +310,6 @@ class EmmeansTable(Contrastable):
         """Return means and contrasts."""
         found: dict[str, pd.DataFrame] = {"means": self.means}
         return found if self.contrasts is None else {**found, "contrasts": self.contrasts}
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table of means; the contrasts are in ``contrasts``.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> fit = hb.lmer("score ~ Machine + (1 | Worker/Machine)", hb.load_dataset("Machines"))
-        >>> hb.emmeans(fit, "Machine").to_frame()["estimate"].round(2).tolist()
-        [52.36, 60.32, 66.27]
-        """
-        return result_table(self.means, "emmeans", attrs={"level": self.level})
 
     def regrid(self, transform: str = "response") -> "EmmeansTable":
         """Take the means to another scale, on which they are tested and contrasted from then on.
@@ -360,7 +358,17 @@ class MarginalTests(Contrastable):
     level : of the intervals
     formula_text, data_name : the model and its data
     marginals, question : the quantities themselves, and what was asked of them
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("score ~ Machine + (1 | Worker/Machine)", hb.load_dataset("Machines"))
+    >>> hb.emmeans(fit, "Machine").pairs().to_frame()["estimate"].round(2).tolist()
+    [-7.97, -13.92, -5.95]
     """
+
+    FRAME: ClassVar = ("table", "contrast")
+    KNOWN: ClassVar = ("level",)
 
     table: pd.DataFrame
     labels: tuple[str, ...]
@@ -372,15 +380,3 @@ class MarginalTests(Contrastable):
     data_name: str
     marginals: Marginals
     question: Question
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> fit = hb.lmer("score ~ Machine + (1 | Worker/Machine)", hb.load_dataset("Machines"))
-        >>> hb.emmeans(fit, "Machine").pairs().to_frame()["estimate"].round(2).tolist()
-        [-7.97, -13.92, -5.95]
-        """
-        return result_table(self.table, "contrast", attrs={"level": self.level})

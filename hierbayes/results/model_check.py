@@ -1,17 +1,16 @@
 """What the panel of model checks found."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.results import verbs
-from hierbayes.results.exporting import Exportable
-from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.tabled import Tabled
 
 
 @record(repr=False)
-class ModelCheck(Exportable):
+class ModelCheck(Tabled):
     """Checks of one fit, as numbers and as what its pictures are drawn from.
 
     Attributes
@@ -30,6 +29,8 @@ class ModelCheck(Exportable):
     formula_text, data_name, method : of the fit
     """
 
+    FRAME: ClassVar = ("table", "check")
+
     table: pd.DataFrame
     scaled: FloatArray
     expected: FloatArray
@@ -43,10 +44,6 @@ class ModelCheck(Exportable):
     formula_text: str
     data_name: str
     method: str
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a check."""
-        return result_table(self.table, "check")
 
     def plot(self, **options: Any) -> Any:
         """Draw the panel; the options are those of ``hb.plot.check``."""

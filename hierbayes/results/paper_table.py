@@ -1,13 +1,12 @@
 """The regression table of a paper: models in columns, parameters and statistics in rows."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.results.exporting import Exportable
-from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.tabled import Tabled
 
 Shown = Literal["interval", "std_error", "none"]
 PAPER_COLUMNS = (
@@ -16,7 +15,7 @@ PAPER_COLUMNS = (
 
 
 @record(repr=False)
-class PaperTable(Exportable):
+class PaperTable(Tabled):
     """Models side by side, as ``hb.table`` lays them.
 
     Attributes
@@ -32,7 +31,17 @@ class PaperTable(Exportable):
     level : level of the intervals
     title : line above the table
     notes : what the cells are, model by model
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> hb.table(fit).to_frame()["row"].tolist()[:3]
+    ['(Intercept)', 'sd((Intercept) | Batch)', 'sigma']
     """
+
+    FRAME: ClassVar = ("table", "table")
+    KNOWN: ClassVar = ("level",)
 
     table: pd.DataFrame
     models: tuple[str, ...]
@@ -45,15 +54,3 @@ class PaperTable(Exportable):
     level: float
     title: str
     notes: tuple[str, ...]
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the numbers, one row a cell of the table.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> fit = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-        >>> hb.table(fit).to_frame()["row"].tolist()[:3]
-        ['(Intercept)', 'sd((Intercept) | Batch)', 'sigma']
-        """
-        return result_table(self.table, "table", attrs={"level": self.level})

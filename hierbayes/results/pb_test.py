@@ -1,17 +1,18 @@
 """The parametric-bootstrap likelihood-ratio test of two nested fits."""
 
+from typing import ClassVar
+
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.results.exporting import Exportable
-from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.tabled import Tabled
 
 PB_COLUMNS = ("statistic", "df", "ddf", "p_value")
 ROWS = ("LRT", "PBtest", "Gamma", "Bartlett", "F")
 
 
 @record(repr=False)
-class PbTest(Exportable):
+class PbTest(Tabled):
     """A likelihood-ratio statistic and its distribution under the smaller model, by simulation.
 
     Attributes
@@ -28,7 +29,18 @@ class PbTest(Exportable):
     data_name : name of the data, may be empty
     refitted : whether REML fits were fitted again with ML
     seconds : wall time
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> small = large.update("Reaction ~ Days + (Days || Subject)")
+    >>> test = hb.pb_test(small, large, nsim=50, random_seed=1)
+    >>> test.to_frame().index.tolist()
+    ['LRT', 'PBtest', 'Gamma', 'Bartlett', 'F']
     """
+
+    FRAME: ClassVar = ("table", "pb_test")
 
     statistic: float
     df: int
@@ -62,17 +74,3 @@ class PbTest(Exportable):
     def share_at_zero(self) -> float:
         """Share of the samples in which the large model fits no better than the small one."""
         return float((self.reference == 0).mean()) if self.used else float("nan")
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table: the test and its approximations, one a row.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> large = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
-        >>> small = large.update("Reaction ~ Days + (Days || Subject)")
-        >>> test = hb.pb_test(small, large, nsim=50, random_seed=1)
-        >>> test.to_frame().index.tolist()
-        ['LRT', 'PBtest', 'Gamma', 'Bartlett', 'F']
-        """
-        return result_table(self.table, "pb_test")

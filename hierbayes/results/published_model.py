@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,9 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_methods
 from hierbayes.errors import DataError, OptionError
 from hierbayes.results import verbs
-from hierbayes.results.exporting import Exportable
 from hierbayes.results.fit import Fit
 from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.tabled import Tabled
 from hierbayes.results.varcorr import VarCorr
 
 NO_CORRELATIONS = (
@@ -24,7 +24,7 @@ NO_CORRELATIONS = (
 
 @checked_methods("published")
 @record(repr=False)
-class PublishedModel(Exportable):
+class PublishedModel(Tabled):
     """What a publication prints of a model.
 
     Attributes
@@ -40,6 +40,8 @@ class PublishedModel(Exportable):
     formula_text, data_name, family : of the model, empty where they are not known
     source : what was read
     """
+
+    FRAME: ClassVar = ("table", "published")
 
     table: pd.DataFrame
     correlation: FloatArray | None = None
@@ -110,10 +112,6 @@ class PublishedModel(Exportable):
                 for j in range(i):
                     found[f"cor({term.columns[j]},{column}|{term.name})"] = float(term.corr[i, j])
         return found | ({"sigma": self.components.sigma} if self.components.has_residual else {})
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a parameter."""
-        return result_table(self.table, "published")
 
     def beside(self, fit: Fit) -> ResultTable:
         """Lay a fit of the same model beside the published numbers.

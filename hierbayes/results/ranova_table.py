@@ -1,19 +1,19 @@
 """Single-term deletions of random effects."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import pandas as pd
 
 from hierbayes.arrays import record
 from hierbayes.options import Method
-from hierbayes.results.exporting import Exportable
-from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.tabled import Tabled
 
 RANOVA_COLUMNS = ("npar", "loglik", "aic", "chisq", "df", "p_value", "p_mixture", "p_exact")
 
 
 @record(repr=False)
-class RanovaTable(Exportable):
+class RanovaTable(Tabled):
     """Likelihood-ratio tests of the random effects, each taken out in turn.
 
     Attributes
@@ -28,7 +28,16 @@ class RanovaTable(Exportable):
     method : "reml" or "ml", the likelihood compared
     formula_text, data_name : the model and its data
     nsim : draws behind ``p_exact``, 0 if there are none
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
+    >>> hb.ranova(fit).to_frame()["npar"].tolist()
+    [6, 4]
     """
+
+    FRAME: ClassVar = ("table", "ranova")
 
     table: pd.DataFrame
     mixtures: Mapping[str, str]
@@ -38,15 +47,3 @@ class RanovaTable(Exportable):
     formula_text: str
     data_name: str = ""
     nsim: int = 0
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a deletion.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
-        >>> hb.ranova(fit).to_frame()["npar"].tolist()
-        [6, 4]
-        """
-        return result_table(self.table, "ranova")

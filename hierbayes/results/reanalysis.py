@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from hierbayes.arrays import record
 from hierbayes.options import Guideline
-from hierbayes.results.exporting import Exportable
 from hierbayes.results.fit import Fit
 from hierbayes.results.printing import Reportable
-from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.tabled import Tabled
 
 
 @record(repr=False)
-class Reanalysis(Exportable, Reportable):
+class Reanalysis(Tabled, Reportable):
     """What the data say about one coefficient under several priors.
 
     Attributes
@@ -36,6 +35,8 @@ class Reanalysis(Exportable, Reportable):
     guideline : by which ``report`` reports, or None
     """
 
+    FRAME: ClassVar = ("table", "reanalyse")
+
     term: str
     table: pd.DataFrame
     threshold: float
@@ -54,7 +55,3 @@ class Reanalysis(Exportable, Reportable):
         if float(self.table["median"].iloc[0]) >= 0:
             return f">{self.threshold:g}"
         return f"<{-abs(self.threshold):g}"
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row an analysis."""
-        return result_table(self.table, "reanalyse")

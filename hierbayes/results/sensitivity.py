@@ -1,11 +1,12 @@
 """Records of sensitivity: along the width of a prior, over two, and under powers of each part."""
 
+from typing import ClassVar
+
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.results.exporting import Exportable
 from hierbayes.results.finding import Finding
-from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.tabled import Tabled
 
 
 @record
@@ -38,7 +39,7 @@ class ReverseBayes:
 
 
 @record(repr=False)
-class Sensitivity(Exportable):
+class Sensitivity(Tabled):
     """What a posterior says of a parameter as the widths of one or two priors change.
 
     Attributes
@@ -60,7 +61,19 @@ class Sensitivity(Exportable):
     n_refits : how often the model was sampled
     formula_text, data_name : the model and its data
     findings : reasons not to trust it
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> found = hb.sensitivity(model.sample(random_seed=1), "sigma", widths=[20, 40, 80])
+    >>> len(found.to_frame())
+    4
     """
+
+    FRAME: ClassVar = ("table", "sensitivity")
+    KNOWN: ClassVar = ("level", "kind")
+    kind: ClassVar = "eti"
 
     parameters: tuple[str, ...]
     of: str
@@ -74,13 +87,9 @@ class Sensitivity(Exportable):
     data_name: str
     findings: tuple[Finding, ...] = ()
 
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a prior."""
-        return result_table(self.table, "sensitivity", attrs={"level": self.level, "kind": "eti"})
-
 
 @record(repr=False)
-class PowerScaling(Exportable):
+class PowerScaling(Tabled):
     """How much a posterior moves as its priors or its likelihood count more or less.
 
     Attributes
@@ -93,7 +102,16 @@ class PowerScaling(Exportable):
     alphas : powers
     formula_text, data_name : the model and its data
     findings : reasons not to trust it
+
+    Examples
+    --------
+    >>> import hierbayes as hb
+    >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
+    >>> hb.sensitivity(model.sample(random_seed=1)).to_frame().index[-1]
+    'sigma'
     """
+
+    FRAME: ClassVar = ("table", "power_scaling")
 
     table: pd.DataFrame
     by_prior: pd.DataFrame
@@ -102,7 +120,3 @@ class PowerScaling(Exportable):
     formula_text: str
     data_name: str
     findings: tuple[Finding, ...] = ()
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table, one row a parameter."""
-        return result_table(self.table, "power_scaling")

@@ -1,16 +1,16 @@
 """R2 and intraclass correlations of a fit."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.results.exporting import Exportable
-from hierbayes.results.result_table import ResultTable, result_table
+from hierbayes.results.tabled import Tabled
 
 
 @record(repr=False)
-class _VarianceExplained(Exportable):
+class _VarianceExplained(Tabled):
     """Shares of a variance, with intervals where there are replicates or draws.
 
     Attributes
@@ -24,6 +24,8 @@ class _VarianceExplained(Exportable):
     formula_text, data_name : the model and its data
     """
 
+    FRAME: ClassVar = ("table", "variance_explained")
+
     table: pd.DataFrame
     variances: Mapping[str, float]
     level: float
@@ -31,10 +33,6 @@ class _VarianceExplained(Exportable):
     interval_words: str
     formula_text: str
     data_name: str
-
-    def to_frame(self) -> ResultTable:
-        """Copy of the table."""
-        return result_table(self.table, "variance_explained")
 
     def _estimate(self, row: str) -> float:
         return float(self.table["estimate"].loc[row])
