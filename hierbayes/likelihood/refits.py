@@ -11,7 +11,7 @@ last diagonal, where a curved valley has to be left, or a matrix that cannot be 
 on its own by the search of ``likelihood/lmm.py``. So every fit is as good as one made alone.
 """
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,8 @@ from hierbayes.errors import DataError
 from hierbayes.gaussian.kernel import with_products
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, with_responses
 from hierbayes.gaussian.responses import Responses
-from hierbayes.likelihood.boundary import far_down, near_bounds, way_down, with_zeros
+from hierbayes.gaussian.turned import turned
+from hierbayes.likelihood.boundary import TRY_ZERO, far_down, near_bounds, way_down, with_zeros
 from hierbayes.likelihood.convergence import SINGULAR
 from hierbayes.likelihood.criterion import Criteria, goal_of, part_of, search_scale
 from hierbayes.likelihood.lmm import fit_lmm
@@ -31,6 +32,7 @@ from hierbayes.linalg.newton import minimise
 # A diagonal below this, in residual sds, before the last of its triangle: there is next to nothing
 # left that keeps the entries below it from rotating.
 VALLEY = 0.05
+WORTHWHILE = 4  # fits in a valley that are searched together in another order
 MAX_STEPS = 40  # a search that needs more is better done on its own, with more care
 # Numbers the arrays of one batch may hold: few enough to stay in the processor's cache.
 BATCH_NUMBERS = 100_000
@@ -115,6 +117,7 @@ def _refit_batch(
         x, settled = first, np.ones(T, dtype=np.bool_)
     else:
         x, settled = _searched(batch, first)
+        _search_reversed(kernel, responses, x, settled)
     at, settled = _evaluated(batch, x, settled)
     found = {
         "theta": np.full((T, shape.n_theta), np.nan),
@@ -156,19 +159,45 @@ def _searched(kernel: Kernel, start: FloatArray) -> tuple[FloatArray, BoolArray]
     return x, settled
 
 
+def _search_reversed(
+    kernel: Kernel, responses: Responses, x: FloatArray, settled: BoolArray
+) -> None:
+    """Search those in a valley with the columns of each triangle in reverse; x is changed in place.
+
+    Where the first column of a triangle has next to no variance and the last has some, there is no
+    valley in this order.
+    """
+    shape, rows = kernel.basis_shape, np.flatnonzero(~settled)
+    longest = max((at[1].size for _, at in shape.triangles), default=0)
+    if rows.size < WORTHWHILE or longest < 2 or kernel.remainder is not None:
+        return
+    axes = [np.eye(q) for q in shape.sizes]
+    for factor, (row, column) in shape.triangles:
+        axes[factor][row, column] = np.eye(column.size)[::-1]
+    zy = tuple(own @ turn for own, turn in zip(responses.zy, axes, strict=True))
+    some = replace(responses, zy=zy).take(rows)
+    other = with_responses(with_products(kernel, turned(kernel.products, axes)), some)
+    start = shape.kept_off_bounds(shape.transformed_batch(x[rows], axes), VALLEY)
+    there, found = _searched(other, start)
+    x[rows[found]] = shape.transformed_batch(there[found], axes)
+    settled[rows[found]] = True
+
+
 def _in_valley(kernel: Kernel, x: FloatArray) -> BoolArray:
     """Whether a triangle has a small diagonal before its last, or a structure a bound, shape (T,).
 
     There the entries below it can be rotated into later columns (``gaussian/turned.py``), and a
-    structure may have another optimum.
+    structure may have another optimum. Where all of a triangle is next to nothing, the derivative
+    in the covariance says whether it is zero (``way_down``).
     """
     found = np.zeros(x.shape[0], dtype=np.bool_)
     for _, _, part in kernel.basis_shape.structured:
         found |= near_bounds(kernel.basis_shape, x)[:, part].any(axis=1)
     Lambdas = kernel.basis_shape.unpack(x)
-    for factor, (_, columns) in kernel.basis_shape.triangles:
-        diagonal = Lambdas[factor][:, columns[:-1], columns[:-1]]
-        found |= (np.abs(diagonal) < VALLEY).any(axis=1)
+    for factor, (rows, columns) in kernel.basis_shape.triangles:
+        size = np.abs(Lambdas[factor][:, rows, columns])
+        small = np.diagonal(size, axis1=1, axis2=2)[:, :-1] < VALLEY
+        found |= small.any(axis=1) & (size.max(axis=(1, 2)) >= TRY_ZERO)
     return found
 
 

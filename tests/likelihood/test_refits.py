@@ -137,3 +137,17 @@ def test_products_of_many_responses_are_those_of_each(name):
         assert found.yy[row] == pytest.approx(one.yy)
         for many, single in zip(found.zy, one.zy, strict=True):
             np.testing.assert_allclose(many[row], single, rtol=1e-9, atol=1e-9 * one.yy**0.5)
+
+
+@pytest.mark.parametrize("term", ["(Days | Subject)", "(I(Days - 9) | Subject)"])
+def test_fits_without_variance_in_a_first_column_need_no_search_of_their_own(monkeypatch, term):
+    fit = hb.lmer(f"Reaction ~ Days + {term}", hb.load_dataset("sleepstudy"))
+    small = {"sd((Intercept)|Subject)": 1, f"sd({term[1:-11]}|Subject)": 8}
+    none = dict.fromkeys(small, 0.2)
+    Y = np.column_stack([fit.simulate(30, parameters=p, random_seed=3) for p in (small, none)])
+    alone = [fit.refit(y).criterion for y in Y.T]
+    searched = []
+    single = refits.fit_lmm
+    monkeypatch.setattr(refits, "fit_lmm", lambda *a, **k: searched.append(1) or single(*a, **k))
+    np.testing.assert_allclose(refitted(fit, Y).criterion, alone, rtol=0, atol=CRITERION)
+    assert len(searched) < 10
