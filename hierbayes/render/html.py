@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from hierbayes.render import blocks as kinds
+from hierbayes.render.mathml import mathml
 from hierbayes.render.numbers import LEGEND
 
 __all__ = ["escape", "fragment", "html", "page", "table"]
@@ -33,6 +34,8 @@ STYLE = """
 .hb td.text, .hb th.text { text-align: left; }
 .hb td.text { white-space: pre-wrap; }
 .hb a { color: inherit; }
+.hb math { font-size: 1.05em; margin: .6em 0; }
+.hb mtd { text-align: left; padding: .2em .1em; }
 .hb code, .hb pre { font: .92em/1.4 ui-monospace, Menlo, Consolas, monospace; color: inherit; }
 .hb code { background: none; overflow-wrap: anywhere; }
 .hb pre { overflow-x: auto; border-left: 3px solid var(--rule); padding: .2em 0 .2em 1em;
@@ -132,7 +135,10 @@ def _block(block: kinds.Plain) -> str:
             inner = html(block.blocks)
             return f"<details>\n<summary>{escape(block.summary)}</summary>\n{inner}\n</details>"
         case kinds.Mathematics():
-            return f"<pre>{escape(block.latex)}</pre>"
+            drawn = mathml(block.latex)
+            if drawn is None:
+                return f"<pre>{escape(block.latex)}</pre>"
+            return f'<div class="scroll" tabindex="0">{drawn}</div>'
         case kinds.Markup():
             return block.html
 
