@@ -100,6 +100,7 @@ RESULTS = {
     "emmeans_tests": lambda: hb.emmeans(cake(), "recipe").contrast("consec"),
     "check": lambda: hb.check(dyestuff().fit(), random_seed=1),
     "reanalysis": lambda: hb.reanalyse(DYESTUFF, hb.load_dataset("Dyestuff"), random_seed=1),
+    "published": lambda: hb.read_summary(str(cake().summary())),
     "comparison": lambda: hb.compare(dyestuff().fit(), dyestuff().fit("ml"), posterior()),
 }
 
