@@ -35,6 +35,7 @@ SURE_STEP = 1e-6  # promised falls so small that h itself may not show them
 FLAT = 1e-11
 MAX_STEPS = 100
 HALVINGS = 30
+LONGER = 4.0  # times the last part of a step that was taken, the next is tried at most
 LEAST = 1e-12  # part of the sums of curvatures in beta below which a difference is their rounding
 TINY = 1e-30  # there may be none
 NEGATIVE = 1e3  # times that, from which a negative curvature is no rounding
@@ -219,13 +220,14 @@ def find_mode(here: Mode) -> Mode:
     """
     if not np.isfinite(here.h):
         raise np.linalg.LinAlgError("the response is impossible at the start")
-    steps = here.steps
+    steps, part = here.steps, 1.0
     for _ in range(MAX_STEPS):
         du, dbeta, promised = _newton(here)
-        halved = _halved(here, du, dbeta, promised)
+        longest = 1.0 if promised < LAST_STEP else min(1.0, LONGER * part)
+        halved = _halved(here, du, dbeta, promised, longest)
         if halved is None:
             raise np.linalg.LinAlgError("no step of the effects raises their density")
-        here, tries = halved
+        here, tries, part = halved
         steps += tries
         if promised < LAST_STEP:
             return replace(here, converged=True, steps=steps)
@@ -256,14 +258,15 @@ def _step(at: Mode) -> tuple[list[FloatArray], FloatArray, float]:
 
 
 def _halved(
-    at: Mode, du: Sequence[FloatArray], dbeta: FloatArray, promised: float
-) -> tuple[Mode, int] | None:
+    at: Mode, du: Sequence[FloatArray], dbeta: FloatArray, promised: float, longest: float
+) -> tuple[Mode, int, float] | None:
+    """Where a step leads, or the part of it that lowers h; how many were tried, and that part."""
     family, along = at.model.family, None
     if mean_ends(family) is not None:
         along = at.model.X @ dbeta + at.rows(du)[:, 0]
-    part = 2.0
-    for tries in range(1, HALVINGS + 1):
-        part /= 2
+    part, tries = 2 * longest, 0
+    while part > 2.0 ** (1 - HALVINGS):
+        part, tries = part / 2, tries + 1
         if along is not None and not np.all(has_mean(family, at.eta + part * along)):
             continue  # told without the densities, which would be minus infinity
         there = at_effects(
@@ -277,7 +280,7 @@ def _halved(
         )
         fall = at.h - there.h
         if np.isfinite(there.h) and (promised < SURE_STEP or fall >= ENOUGH * part * promised):
-            return there, tries
+            return there, tries, part
     return None
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.arrays import FloatArray
+from hierbayes.generalised import pirls
 from hierbayes.generalised.conditional import conditional
 from hierbayes.likelihood.glmm import GlmmOptimum, first_estimates, fit_glmm
 from hierbayes.likelihood.glmm_search import Search
@@ -390,3 +391,24 @@ def test_modes_and_their_sds_are_those_of_glmer(fit_id: str) -> None:
         np.testing.assert_allclose(sds, theirs["condsd"], atol=1e-6)
     first = reference.record["residuals"]["fitted_first10"]
     np.testing.assert_allclose(found.mu[:10], first, atol=1e-6)
+
+
+def test_a_search_at_the_end_of_the_means_tries_few_parts_of_each_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A level has successes alone: the mode lies where a mean is one, and steps get shorter."""
+    rows = pd.DataFrame({"y": np.tile([0, 1, 1], 40), "g": np.repeat(list("abcdefghij"), 12)})
+    rows.loc[:11, "y"] = 1
+    spec = hb.Model("y ~ 1 + (1 | g)", rows, "bernoulli", link="identity").spec
+    model = conditional(spec.design, spec.family)
+    tried, steps = [], []
+    has_mean, newton = pirls.has_mean, pirls._newton
+    monkeypatch.setattr(pirls, "has_mean", lambda *a: tried.append(a) or has_mean(*a))
+    monkeypatch.setattr(pirls, "_newton", lambda at: steps.append(at) or newton(at))
+    beta = np.array([0.5 / model.x_basis[0, 0]])
+    start = pirls.at_effects(
+        model, np.ones(1), beta, np.empty(0), pirls.no_effects(model), profiled=False
+    )
+    with pytest.raises(np.linalg.LinAlgError, match="no step"):
+        pirls.find_mode(start)
+    assert len(steps) > 8 and len(tried) < 7 * len(steps)
