@@ -15,7 +15,9 @@ Source: Cornuet, Marin, Mira & Robert (2012), Scand. J. Stat. 39:798 (adaptive m
 sampling); Dickey (1971), Ann. Math. Stat. 42:204 (the density ratio of a point hypothesis).
 """
 
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -292,9 +294,13 @@ def _weighed(
     size = max(
         1, AT_ONCE // max(1, columns * sum(A.shape[0] * A.shape[1] for A in kernel.products.zz))
     )
-    parts = [
-        _batch(target, responses, wide, x[i : i + size], L) for i in range(0, x.shape[0], size)
-    ]
+    at = partial(_at, target, responses, wide, L)
+    nowhere = _Weighed(
+        log_weights=np.full((1, responses.yy.size), -np.inf),
+        mean=np.zeros((1, responses.yy.size, L.shape[0])),
+        sd=np.ones((1, L.shape[0])),
+    )
+    parts = [_batch(at, x[i : i + size], nowhere) for i in range(0, x.shape[0], size)]
     logs = np.concatenate([part.log_weights for part in parts]) - log_proposal[:, None]
     return _Weighed(
         log_weights=np.where(np.isnan(logs), -np.inf, logs),
@@ -303,31 +309,22 @@ def _weighed(
     )
 
 
-def _batch(
-    target: Target,
-    responses: Responses,
-    wide: list[FloatArray],
-    phi: FloatArray,
-    L: FloatArray,
-) -> _Weighed:
+def _batch(at: Callable[[FloatArray], _Weighed], phi: FloatArray, nowhere: _Weighed) -> _Weighed:
     """Return log densities and conditional means at a batch of points, as weights without proposal.
 
     A batch of which a point can't be computed is taken in halves, down to the point.
     """
     try:
-        return _at(target, responses, wide, phi, L)
+        return at(phi)
     except np.linalg.LinAlgError:
         half = phi.shape[0] // 2
-    if half:
-        both = [_batch(target, responses, wide, part, L) for part in (phi[:half], phi[half:])]
-        return _Weighed(
-            np.concatenate([part.log_weights for part in both]),
-            np.concatenate([part.mean for part in both]),
-            np.concatenate([part.sd for part in both]),
-        )
-    T, c = responses.yy.size, L.shape[0]
+    if not half:
+        return nowhere
+    both = [_batch(at, part, nowhere) for part in (phi[:half], phi[half:])]
     return _Weighed(
-        log_weights=np.full((1, T), -np.inf), mean=np.zeros((1, T, c)), sd=np.ones((1, c))
+        np.concatenate([part.log_weights for part in both]),
+        np.concatenate([part.mean for part in both]),
+        np.concatenate([part.sd for part in both]),
     )
 
 
@@ -335,8 +332,8 @@ def _at(
     target: Target,
     responses: Responses,
     wide: list[FloatArray],
-    phi: FloatArray,
     L: FloatArray,
+    phi: FloatArray,
 ) -> _Weighed:
     kernel, coordinates, anchor = target.kernel, target.coordinates, target.kernel.products.anchor
     p, n = kernel.products.xy.size, kernel.products.n_obs

@@ -40,11 +40,11 @@ from hierbayes.comparison.leave_level_out import (
 from hierbayes.comparison.leave_row_of_level_out import level_row_log_densities
 from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
 from hierbayes.comparison.left_out_blocks import Blocks, blocks_of
-from hierbayes.errors import DataError, OptionError
+from hierbayes.errors import DataError
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
 from hierbayes.results.finding import Finding
-from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.posterior_fit import PosteriorFit, needs_posterior
 from hierbayes.results.unconverged import unconverged
 from hierbayes.wording import listed
 
@@ -117,10 +117,8 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
 def check_posterior(fit: PosteriorFit, verb: str) -> None:
     """Raise an error if a fit has no draws, or too few to reweigh."""
     if not isinstance(fit, PosteriorFit):
-        raise OptionError(
-            f"{verb} needs a posterior, model.sample(...); it got {fit.__class__.__name__}. REML "
-            "and ML fits have no posterior draws to predict with."
-        )
+        why = "REML and ML fits have no posterior draws to predict with."
+        raise needs_posterior(verb, fit, why)
     if fit.n_draws < ENOUGH_DRAWS:
         raise DataError(
             f"{verb} needs more draws than the {fit.n_draws} there are; sample at least "

@@ -5,6 +5,7 @@ known functions (``design/evaluate.py``); no text is handed to Python. ``at`` is
 node in the source text, for carets in messages; it takes no part in equality.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 
@@ -79,23 +80,33 @@ class Call(_Node):
 Expression = Name | Number | Text | Constant | Unary | Binary | Group | Call
 
 
-def numbers_in(expression: Expression) -> list[Number]:
-    """List the numbers that stand in an expression, those of options left out."""
-    found: list[Number] = []
+def parts(node: Expression) -> tuple[Expression, ...]:
+    """Return what an operator or a function is applied to, options left out."""
+    match node:
+        case Unary(_, inner) | Group(inner):
+            return (inner,)
+        case Binary(_, left, right):
+            return (left, right)
+        case Call(_, arguments):
+            return arguments
+        case _:
+            return ()
+
+
+def nodes_in(
+    expression: Expression, parts: Callable[[Expression], tuple[Expression, ...]] = parts
+) -> Iterator[Expression]:
+    """Go through an expression and all below it, from left to right."""
     stack: list[Expression] = [expression]
     while stack:
-        match stack.pop():
-            case Number() as number:
-                found.append(number)
-            case Unary(_, inner) | Group(inner):
-                stack.append(inner)
-            case Binary(_, left, right):
-                stack += (right, left)
-            case Call(_, arguments):
-                stack += reversed(arguments)
-            case _:
-                pass
-    return found
+        node = stack.pop()
+        yield node
+        stack += reversed(parts(node))
+
+
+def numbers_in(expression: Expression) -> list[Number]:
+    """List the numbers that stand in an expression, those of options left out."""
+    return [node for node in nodes_in(expression) if isinstance(node, Number)]
 
 
 def names_in(expression: Expression) -> tuple[str, ...]:
@@ -103,44 +114,27 @@ def names_in(expression: Expression) -> tuple[str, ...]:
 
     The name of a contrast in ``C(f, contr.sum)`` is no column.
     """
-    if isinstance(expression, Name):
-        return (expression.name,)
-    found: dict[str, None] = {}
-    stack: list[Expression] = [expression]
-    while stack:
-        node = stack.pop()
-        match node:
-            case Name(name):
-                found[name] = None
-            case Unary(_, operand):
-                stack.append(operand)
-            case Group(inner):
-                stack.append(inner)
-            case Binary(_, left, right):
-                stack += (right, left)
-            case Call(function, arguments, keywords):
-                columns = arguments[:1] if function == "C" else arguments
-                options = () if function == "C" else tuple(value for _, value in keywords)
-                stack += reversed(columns + options)
-            case _:
-                pass
-    return tuple(found)
+    used = (node.name for node in nodes_in(expression, _columns) if isinstance(node, Name))
+    return tuple(dict.fromkeys(used))
+
+
+def _columns(node: Expression) -> tuple[Expression, ...]:
+    """Return the parts that hold columns, those of options among them."""
+    match node:
+        case Call("C", arguments):
+            return arguments[:1]
+        case Call(_, arguments, keywords):
+            return arguments + tuple(value for _, value in keywords)
+        case _:
+            return parts(node)
 
 
 def grouping_names(expression: Expression) -> tuple[str, ...]:
     """List the columns by which ``ave(x, g)`` groups rows anywhere in an expression."""
-    found: dict[str, None] = {}
-    stack: list[Expression] = [expression]
-    while stack:
-        match stack.pop():
-            case Unary(_, inner) | Group(inner):
-                stack.append(inner)
-            case Binary(_, left, right):
-                stack += (right, left)
-            case Call(function, arguments):
-                stack += reversed(arguments)
-                groups = arguments[1:] if function == "ave" else ()
-                found |= dict.fromkeys(name for group in groups for name in names_in(group))
-            case _:
-                pass
-    return tuple(found)
+    groups = (
+        group
+        for node in nodes_in(expression)
+        if isinstance(node, Call) and node.function == "ave"
+        for group in node.arguments[1:]
+    )
+    return tuple(dict.fromkeys(name for group in groups for name in names_in(group)))

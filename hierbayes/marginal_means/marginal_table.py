@@ -132,8 +132,6 @@ def marginal_table(
     table = EmmeansTable(
         means=frame,
         contrasts=None,
-        specs=marginals.specs,
-        by=marginals.by,
         notes=first_notes + notes,
         mean_words=mean_words(marginals, question),
         contrast_words="",

@@ -178,19 +178,13 @@ def sensitivity_for(
 ) -> Sensitivity | PowerScaling:
     """Return a sensitivity to priors: what was given, or that of the posterior given."""
     if isinstance(given, Sensitivity | PowerScaling):
-        if parameter is not None:
-            raise OptionError("parameter= is for a posterior; what was given has its own.")
-        return given
-    if not isinstance(given, PosteriorFit):
-        raise OptionError(
-            "plot.sensitivity takes a posterior or what hb.sensitivity(fit) returns; it got "
-            f"{kind_of(given)}."
-        )
+        return _with_its_own(given, "parameter", parameter)
+    post = _posterior_for("sensitivity", given, "hb.sensitivity(fit)")
 
     def made() -> Sensitivity | PowerScaling:
         if parameter is None:
-            return sensitivities.sensitivity(given)
-        return sensitivities.sensitivity(given, parameter, random_seed=SEED)
+            return sensitivities.sensitivity(post)
+        return sensitivities.sensitivity(post, parameter, random_seed=SEED)
 
     return watched("looking at other priors", made)
 
@@ -198,15 +192,23 @@ def sensitivity_for(
 def loo_for(given: object, by: Any) -> Loo | KFold:
     """Return a leave-one-out or k-fold result: what was given, or that of the posterior given."""
     if isinstance(given, Loo | KFold):
-        if by is not None:
-            raise OptionError("by= is for a posterior; what was given has its own.")
+        return _with_its_own(given, "by", by)
+    post = _posterior_for("loo", given, "hb.loo(fit) or hb.kfold(fit)")
+    return watched("leaving out", lambda: leaving_out.loo(post, by))
+
+
+def _with_its_own[Made](made: Made, option: str, value: object) -> Made:
+    if value is not None:
+        raise OptionError(f"{option}= is for a posterior; what was given has its own.")
+    return made
+
+
+def _posterior_for(picture: str, given: object, made_by: str) -> PosteriorFit:
+    if isinstance(given, PosteriorFit):
         return given
-    if not isinstance(given, PosteriorFit):
-        raise OptionError(
-            "plot.loo takes a posterior or what hb.loo(fit) or hb.kfold(fit) returns; it got "
-            f"{kind_of(given)}."
-        )
-    return watched("leaving out", lambda: leaving_out.loo(given, by))
+    raise OptionError(
+        f"plot.{picture} takes a posterior or what {made_by} returns; it got {kind_of(given)}."
+    )
 
 
 def watched[Made](stage: str, make: Callable[[], Made]) -> Made:

@@ -31,7 +31,7 @@ from hierbayes.priors.prior_widths import can_be_flat, width_of, with_width
 from hierbayes.priors.user_priors import checked_prior
 from hierbayes.results.chains import errors_of_means
 from hierbayes.results.finding import Finding
-from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.posterior_fit import PosteriorFit, needs_posterior
 from hierbayes.results.sensitivity import PowerScaling, Sensitivity
 from hierbayes.results.tidy import check_level
 from hierbayes.results.unconverged import unconverged
@@ -270,10 +270,7 @@ def _distance(cell: Sequence[float], own: Sequence[float]) -> float:
 
 def _check_fit(fit: PosteriorFit) -> None:
     if not isinstance(fit, PosteriorFit):
-        raise OptionError(
-            f"sensitivity needs a posterior, model.sample(...); it got {type(fit).__name__}. REML "
-            "and ML fits have no priors."
-        )
+        raise needs_posterior("sensitivity", fit, "REML and ML fits have no priors.")
     if fit.n_draws < LEAST_DRAWS:
         raise OptionError(
             f"sensitivity reweighs the draws, and {fit.n_draws} are too few for that; sample at "

@@ -267,7 +267,6 @@ class EmmeansTable(Contrastable):
         df conf_low conf_high``; of a posterior mean, sd and credible interval, df missing
     contrasts : ``by``, then ``contrast estimate std_error df statistic p_value conf_low
         conf_high``, of a posterior ``p_direction`` too; None when no contrasts were asked for
-    specs, by : the predictors whose values the rows are for
     notes : what is averaged over and where covariates stand
     mean_words, contrast_words : what the intervals and tests are
     level : level of the intervals
@@ -288,8 +287,6 @@ class EmmeansTable(Contrastable):
 
     means: pd.DataFrame
     contrasts: pd.DataFrame | None
-    specs: tuple[str, ...]
-    by: tuple[str, ...]
     notes: tuple[str, ...]
     mean_words: str
     contrast_words: str
@@ -305,6 +302,16 @@ class EmmeansTable(Contrastable):
         if self.contrasts is not None:
             own = result_table(self.contrasts, "contrast", attrs=known)
             object.__setattr__(self, "contrasts", own)
+
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """The predictors whose values the rows are for."""
+        return self.marginals.specs
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The predictors within whose values rows are compared."""
+        return self.marginals.by
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return means and contrasts."""

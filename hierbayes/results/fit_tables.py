@@ -68,7 +68,7 @@ class FitTables(Specified, Printable, Reportable, Storable):
     @property
     def kept(self) -> IntArray:
         """Positions of the columns of X that were not dropped, shape (p,)."""
-        raise NotImplementedError
+        return self.spec.kept_columns
 
     @property
     def coef_names(self) -> tuple[str, ...]:
@@ -294,10 +294,11 @@ class FitTables(Specified, Printable, Reportable, Storable):
 
     # rows
 
-    @property
+    @cached_property
     def fixed_part(self) -> FloatArray:
-        """X beta plus offset, shape (n,)."""
-        raise NotImplementedError
+        """X beta (of a posterior at the mean of beta) plus offset, on the link scale, (n,)."""
+        offset = 0.0 if self.design.offset is None else self.design.offset
+        return np.asarray(self.design.X[:, self.kept] @ self.beta + offset)
 
     @property
     def observed(self) -> FloatArray:

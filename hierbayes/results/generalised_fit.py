@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_methods
 from hierbayes.families.observations import (
     checked_observations,
@@ -34,7 +34,6 @@ from hierbayes.results.f_table import FTable
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.laplace_error import LaplaceError
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
-from hierbayes.results.rich_text import RichText
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
 
@@ -106,11 +105,6 @@ class GeneralisedFit(LikelihoodFit):
     optimum: Optimum
 
     # numbers
-
-    @property
-    def kept(self) -> IntArray:
-        """Positions of the columns of X that were not dropped, shape (p,)."""
-        return self.spec.kept_columns
 
     @property
     def dispersion(self) -> dict[str, float]:
@@ -237,29 +231,7 @@ class GeneralisedFit(LikelihoodFit):
 
     # text
 
-    def summary(
-        self, *, digits: int | None = None, correlation: bool | None = None, ddf: Ddf = "normal"
-    ) -> RichText:
-        """Summary with lme4's blocks in lme4's order, then our findings.
-
-        Parameters
-        ----------
-        digits : int
-            Significant digits, lme4's default 4.
-        correlation : bool
-            Show the correlations of the fixed effects; by default with at most 12 coefficients.
-        ddf : {"normal", "none"}
-            z tests of the coefficients, or none.
-        """
-        return super().summary(digits=digits, correlation=correlation, ddf=ddf)
-
     # rows
-
-    @property
-    def fixed_part(self) -> FloatArray:
-        """X beta plus offset, shape (n,), on the scale of eta."""
-        offset = 0.0 if self.design.offset is None else self.design.offset
-        return np.asarray(self.design.X[:, self.kept] @ self.beta + offset)
 
     @property
     def linear_predictor(self) -> FloatArray:

@@ -275,7 +275,7 @@ class LikelihoodFit(FitTables):
     # text
 
     def summary(
-        self, *, digits: int | None = None, correlation: bool | None = None, ddf: Ddf = "none"
+        self, *, digits: int | None = None, correlation: bool | None = None, ddf: Ddf | None = None
     ) -> RichText:
         """Summary with lme4's blocks in lme4's order, then our findings.
 
@@ -285,10 +285,13 @@ class LikelihoodFit(FitTables):
             Significant digits, lme4's default 4.
         correlation : bool
             Show the correlations of the fixed effects; by default with at most 12 coefficients.
-        ddf : {"none", "satterthwaite", "kenward-roger", "normal"}
-            "none", as in lme4, prints no p values; the others add degrees of freedom and p values
-            of the coefficients, as lmerTest does.
+        ddf : {"none", "satterthwaite", "kenward-roger", "normal"}, optional
+            "none", that of Gaussian models unless given, prints no p values, as lme4; the others
+            add degrees of freedom and p values of the coefficients, as lmerTest does. Other models
+            have z tests, "normal", or "none".
         """
+        if ddf is None:
+            ddf = "none" if self.response_family.is_linear else "normal"
         options = {"digits": digits, "correlation": correlation, "ddf": ddf}
         return rich_text(verbs.ask(self, "blocks", **options))
 

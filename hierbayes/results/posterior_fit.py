@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 import numpy as np
 import pandas as pd
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_methods
+from hierbayes.errors import OptionError
 from hierbayes.naming.addresses import Addresses, level_columns, posterior_addresses
 from hierbayes.options import (
     Effect,
@@ -133,11 +134,6 @@ class PosteriorFit(FitTables):
         if self.draws.sigma is None:
             return 1.0 if self.design.known_sd is not None else float("nan")
         return float(self.draws.sigma.mean())
-
-    @property
-    def kept(self) -> IntArray:
-        """Positions of the columns of X that were not dropped, shape (p,)."""
-        return self.spec.kept_columns
 
     @property
     def n_params(self) -> int:
@@ -481,12 +477,6 @@ class PosteriorFit(FitTables):
     # rows
 
     @cached_property
-    def fixed_part(self) -> FloatArray:
-        """X beta plus offset at the posterior mean of beta, link scale, shape (n,)."""
-        offset = 0.0 if self.design.offset is None else self.design.offset
-        return np.asarray(self.design.X[:, self.kept] @ self.beta + offset)
-
-    @cached_property
     def linear_predictor(self) -> FloatArray:
         """Posterior mean of X beta + Z b plus offset, shape (n,)."""
         total = self.fixed_part.copy()
@@ -741,3 +731,9 @@ def _largest(values: FloatArray) -> float:
 
 def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
+
+
+def needs_posterior(verb: str, given: object, why: str) -> OptionError:
+    """Return the error of a function of posteriors that got something else."""
+    got = type(given).__name__
+    return OptionError(f"{verb} needs a posterior, model.sample(...); it got {got}. {why}")
