@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GAP = 0.35  # between words beside each other, in sizes of their letters
 LEADING = 0.05  # between lines of different words, in sizes of their letters
 ROUNDS = 6
+MOST_NUMBERS = 9  # at an axis, as matplotlib has it
 FEW = 3  # numbers at an axis, of which the outer ones are kept
 MM_OF_EDGE = 3.0  # of a figure, without words
 MARGIN_MM = 1.5  # between words of panels beside each other
@@ -70,6 +71,21 @@ def thin_out(own: "Sequence[Axes]") -> bool:
         if not _thin_out(own):
             return done > 0
     return True
+
+
+def keep_numbers(own: "Sequence[Axes]") -> None:
+    """Keep as many numbers at axes as there are, when the picture is laid out once more.
+
+    How many matplotlib chooses follows from the length of the axis, and that from the room that
+    the numbers take: one at the end could come and go, and be cut off when it comes last.
+    """
+    from matplotlib.ticker import AutoLocator
+
+    for ax in own:
+        for axis in (ax.xaxis, ax.yaxis):
+            locator = axis.get_major_locator()
+            if isinstance(locator, AutoLocator) and axis.get_scale() == "linear":
+                locator.set_params(nbins=min(max(axis.get_tick_space(), 1), MOST_NUMBERS))
 
 
 def _mm(figure: Any, pixels: float) -> float:

@@ -16,7 +16,8 @@ from hierbayes.errors import OptionError
 from hierbayes.marginal_means.effect_grid import EffectVariable
 from hierbayes.marginal_means.effect_means import EffectMeans
 from hierbayes.marginal_means.effect_rows import EffectPoints
-from hierbayes.plots.curves import Curve, draw_curve, draw_lines, draw_points, key, shifts
+from hierbayes.plots.curves import MARK, Curve, draw_curve, draw_lines, draw_points, key, shifts
+from hierbayes.plots.letters import MM_PER_POINT
 from hierbayes.plots.palette import Look, look, now, reference
 from hierbayes.plots.series import MOST, in_colour, series
 from hierbayes.plots.sheet import Sheet
@@ -28,6 +29,7 @@ ONE_MM, ONE_NARROW_MM = 82.0, 56.0  # height of a single panel
 PANEL_MM, PANEL_NARROW_MM = 52.0, 38.0
 COLUMNS, NARROW_COLUMNS = 3, 2
 AROUND_MM = 45.0  # of panels, with legend and notes
+ROOM_OF_MARKS, LEAST_MARK = 0.75, 2.0  # share of a panel's place in the width; size in points
 ASIDE = 0.12  # of the points of a category, beside its only mean
 
 
@@ -120,6 +122,11 @@ def draw_means(
     order, places = _orders(page, first, plan.coloured)
     looks = series(names)
     beside = shifts(max(len(names), 1) * len(everything))
+    size = MARK
+    if places is not None:  # marks of categories do not cover each other
+        columns = axes[0].get_subplotspec().get_gridspec().ncols if len(axes) > 1 else 1
+        room = ROOM_OF_MARKS * page.width_mm / columns / MM_PER_POINT
+        size = min(MARK, max(room / places.size / len(beside) / now().lines, LEAST_MARK))
     most = max((s.points.table["n"].max() for s in everything if s.points is not None), default=1)
     for ax, codes in zip(axes, plan.panels, strict=True):
         if named.reference is not None:
@@ -132,7 +139,9 @@ def draw_means(
                 if k is not None:
                     own = looks[k] if len(everything) == 1 else in_colour(own, looks[k].colour)
                 shift = beside[place * len(everything) + f]
-                _draw_one(ax, rows, curve, own, places=places, shift=shift, most=float(most))
+                _draw_one(
+                    ax, rows, curve, own, places=places, shift=shift, most=float(most), size=size
+                )
         if codes:
             ax.set_title(_title(page, plan.faceted, codes))
     _name_axes(page, axes, first, named, places)
@@ -162,6 +171,7 @@ def _draw_one(
     places: IntArray | None,
     shift: float,
     most: float,
+    size: float,
 ) -> None:
     """Draw one curve of one fit, behind it its rows and groups; places of categories along x."""
     is_number = places is None
@@ -196,7 +206,7 @@ def _draw_one(
     y, low, high = (rows[name].to_numpy() for name in ("estimate", "conf_low", "conf_high"))
     curve_of = Curve(x=at(rows), y=y, low=low, high=high, look=own, shift=shift)
     joined = not one.means.of_levels and len(one.means.curves) > 1
-    draw_curve(ax, curve_of, is_number=is_number, joined=joined)
+    draw_curve(ax, curve_of, is_number=is_number, joined=joined, size=size)
 
 
 def _title(page: Sheet, variables: Sequence[EffectVariable], codes: tuple[int, ...]) -> str:

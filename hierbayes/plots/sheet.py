@@ -289,10 +289,12 @@ class Sheet:
             collisions.lay_out(self.figure)
             changed = collisions.mend(self.figure, whole=whole, own=own)
             if not (self._is_ours and self._fit_height()) and not changed:
+                collisions.keep_numbers(own)
                 return
         collisions.lay_out(self.figure)
         if collisions.thin_out(own):
             collisions.lay_out(self.figure)
+        collisions.keep_numbers(own)
 
     def _own_axes(self) -> "list[Axes]":
         return [self._into] if self._is_given_axes else list(self.figure.axes)

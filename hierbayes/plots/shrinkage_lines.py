@@ -16,7 +16,7 @@ from hierbayes.plots.picture import picture
 from hierbayes.plots.response_names import observed_words
 from hierbayes.plots.sheet import Options, Sheet, sheet
 from hierbayes.plots.shrinkage_source import ESTIMATOR, rows_of, whole_numbers
-from hierbayes.plots.style import letter_size
+from hierbayes.plots.style import HINTED, letter_size
 from hierbayes.pooling.pooling_lines import ROW, PoolingLines, pooling_lines
 from hierbayes.pooling.shrinkage import shrinkage
 from hierbayes.results.fit import Fit
@@ -33,6 +33,7 @@ NARROW_MM = 30.0  # width of a panel with few ticks
 ROOM = 0.08  # above and below the data, part of their range
 LINE = 1.5  # height of a line of a note, in sizes of its letters
 NOTE = 0.7  # size of the letters of a note, in those of the others
+MARGINS_MM = 2.0  # beside a note, and of what panels may be narrower than was thought
 INTERVALS = 2  # between the ticks of a panel
 BESIDE = 0.4  # free beside the first and the last category
 
@@ -177,7 +178,8 @@ def _scale(axes: "npt.NDArray[Any]", found: PoolingLines, page: Sheet, *, wide_m
 def _write_notes(axes: "npt.NDArray[Any]", notes: Sequence[str], panels: LevelPanels) -> None:
     """Write a note at the top of each panel, and make room for it above the data."""
     points = NOTE * letter_size()
-    broken = [in_lines(note, room_mm=panels.wide_mm - 1.0, points=points) for note in notes]
+    room = (panels.wide_mm - MARGINS_MM) / HINTED
+    broken = [in_lines(note, room_mm=room, points=points) for note in notes]
     lines = max(note.count("\n") + 1 for note in broken)
     share = min(LINE * lines * points * MM_PER_POINT / panels.tall_mm, 0.6)
     low, high = axes[0].get_ylim()

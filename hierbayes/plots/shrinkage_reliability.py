@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HEIGHT_MM = 72.0
 SAME = 6  # digits to which two levels stand at the same place
 MOST_WORDS = 10  # places that are described
-CLEAR = 0.03
+CLEAR, LOW = 0.03, 0.12  # of reliability: beside a point, and so little that a curve is there
 DISTANCES = (7.0, 16.0, 30.0, 45.0, 60.0)
 
 
@@ -91,6 +91,7 @@ def shrinkage_reliability(
             page.settle()
             at = places[["x", "reliability"]].to_numpy(dtype=np.float64)
             beside = at + np.array([0.0, CLEAR])  # names stand below their points, off the curve
+            beside[at[:, 1] < LOW] -= [0.0, 2 * CLEAR]  # and above a curve at the bottom
             shown = places["words"].tolist()
             letter = shared.NAME * letter_size()
             place_names(axes, at, shown, letter=letter, away_from=beside, distances=DISTANCES)

@@ -2,7 +2,8 @@
 
 What is written lies neither on other words nor over the edge, and none is taller than a page.
 Themes "grey" and "dark" are "paper" in other colours and lines: at one width they are drawn and
-every word stands where it stands on paper, at the others the words of paper stand for theirs.
+every word stands where it stands on paper, to half a pixel; at the others the words of paper stand
+for theirs.
 
 A seeded sample runs with every test run; all of them with ``pytest -m slow``, those of one data set
 with ``-k nested``.
@@ -20,7 +21,7 @@ from matplotlib import pyplot
 import hierbayes as hb
 from hierbayes.plots.style import MM_PER_INCH
 from tests.ordinal_data import wine
-from tests.plots.text_boxes import clipped, drawn_texts, overlapping
+from tests.plots.text_boxes import SLACK, clipped, drawn_texts, overlapping
 
 WIDTHS = (60, 80, 160, 240)
 THEMES = ("paper", "lecture", "grey", "dark")
@@ -284,9 +285,9 @@ def faults(figure, texts, width):
 
 
 def same_places(texts, others):
-    """Whether words and their boxes are those of the other drawing."""
+    """Whether words are those of the other drawing, and stand where they stand there."""
     return [t.words for t in texts] == [t.words for t in others] and all(
-        np.array_equal(t.box, o.box) for t, o in zip(texts, others, strict=True)
+        np.abs(t.box - o.box).max() < SLACK / 2 for t, o in zip(texts, others, strict=True)
     )
 
 
@@ -319,9 +320,12 @@ def test_what_is_left_out_cannot_be_drawn(picture, name):
         drawn(picture, name, 80, "paper")
 
 
-@pytest.mark.parametrize("picture", ["ranef_qq", "data"])
-def test_long_names_leave_room_for_their_panels(picture):
-    figure, texts = drawn(picture, "factor slopes", 80, "lecture")
-    assert not faults(figure, texts, 80)
+@pytest.mark.parametrize(
+    ("picture", "width", "theme"),
+    [("ranef_qq", 80, "lecture"), ("data", 80, "lecture"), ("shrinkage_lines", 240, "paper")],
+)
+def test_long_names_leave_room_for_their_panels(picture, width, theme):
+    figure, texts = drawn(picture, "factor slopes", width, theme)
+    assert not faults(figure, texts, width)
     if picture == "data":  # of conditions, whole words
         assert {"congruent", "incongruent", "neutral"} <= {text.words for text in texts}

@@ -137,6 +137,13 @@ def test_any_frame_is_drawn_and_none_is_changed(sleep):
     assert sleep.equals(before)
 
 
+def test_numbers_at_axes_are_as_many_when_the_picture_is_laid_out_again(m1):
+    _, ax = hb.plot.residuals(m1, width=60)
+    assert isinstance(ax.yaxis.get_major_locator()._nbins, int)
+    _, (ax,) = hb.plot.effects(m1, width=80, theme="lecture")
+    assert isinstance(ax.xaxis.get_major_locator()._nbins, int)
+
+
 def test_some_of_many_groups_are_drawn_and_it_is_said(sleep):
     frame = {"x": np.arange(300.0), "y": np.arange(300.0), "g": np.arange(300)}
     figure, axes = hb.plot.data(frame, x="x", y="y", group="g", width=60)
