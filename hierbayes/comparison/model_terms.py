@@ -6,7 +6,7 @@ grouping factor, ``Days | Subject``, and whether effects of a factor are correla
 """
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, islice
 
 from hierbayes.arrays import record
 from hierbayes.errors import OptionError
@@ -81,12 +81,12 @@ def submodels(spec: Specification, random: list[str] | None) -> list[str]:
     OptionError
         If there are more than ``MOST_MODELS``.
     """
-    fixed = list(_closed(spec.formula.fixed.terms))
+    fixed = list(islice(_closed(spec.formula.fixed.terms), MOST_MODELS + 1))
     parts: list[str | None] = [None] if random is None else [*random]
     if len(fixed) * len(parts) > MOST_MODELS:
         raise OptionError(
-            f"{spec.formula_text} has {len(fixed) * len(parts)} models within it, more than "
-            f"{MOST_MODELS}; give a list of those to compare."
+            f"{spec.formula_text} has more than {MOST_MODELS} models within it; give a list of "
+            "those to compare."
         )
     return [_change(spec, terms, part) for part in parts for terms in fixed]
 

@@ -51,7 +51,8 @@ def of_term(
     """Compare a model with the one without a term."""
     dropped = without(large.spec, drop)
     check_marginal("the model", large)
-    small = sample(dropped.spec, sampler="collapsed", random_seed=rng)
+    chains, draws = large.draws.beta.shape[:2]
+    small = sample(dropped.spec, sampler="collapsed", draws=draws, chains=chains, random_seed=rng)
     labels = names_without(dropped)
     found = ratio_of(large, small, labels)
     found = replace(

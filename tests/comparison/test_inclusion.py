@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
+from hierbayes.comparison.model_terms import submodels
 
 FORMULAS = ("y ~ 1", "y ~ a", "y ~ b", "y ~ a + b", "y ~ a * b")
 
@@ -62,6 +63,19 @@ def test_over_all_models_the_prior_odds_count(posts):
     assert "All models with a term are compared" in str(found)
 
 
+def test_models_within_one_respect_marginality(data):
+    spec = hb.Model("y ~ a * b + x + (1 | g)", data).spec
+    changes = submodels(spec, None)
+    assert len(changes) == 10
+    assert ". ~ . - b - a:b" in changes
+    assert not any("- b" in change and "a:b" not in change for change in changes)
+    assert submodels(spec, ["(1 | g)", ""])[0].endswith("- (1 | g) + (1 | g)")
+    wide = hb.Model("y ~ (a + b + x + I(x^2)) ^ 4", data).spec
+    with pytest.raises(hb.OptionError, match="give a list of those to compare"):
+        submodels(wide, [f"({k} | g)" for k in range(9)])
+
+
+@pytest.mark.slow
 def test_one_model_stands_for_those_within_it(data):
     found = hb.inclusion(hb.Model("y ~ a * b + (1 | g)", data), priors=hb.JZS(), random_seed=1)
     assert len(found.models) == 5
@@ -76,7 +90,8 @@ def test_one_model_stands_for_those_within_it(data):
 
 def test_random_effects_and_their_correlation_are_terms(data):
     parts = ["(1 | g)", "(x || g)", "(x | g)"]
-    found = hb.inclusion(hb.Model("y ~ x", data), random=parts, random_seed=1)
+    models = [hb.Model(f"y ~ {fixed} + {part}", data) for part in parts for fixed in ("1", "x")]
+    found = hb.inclusion([model.sample(draws=50, random_seed=1) for model in models])
     assert list(found.table.index) == ["x", "x | g", "cor(g)"]
     assert found.table["n_with"].tolist() == [3, 4, 2]
     assert found.table["n_without"].tolist() == [3, 2, 2]

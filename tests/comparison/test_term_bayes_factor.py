@@ -74,7 +74,8 @@ def test_is_the_ratio_of_integrals(formula, drop, options):
 @pytest.fixture(scope="module")
 def cake():
     data = hb.load_dataset("cake")
-    return hb.Model("angle ~ recipe * temp + (1 | replicate)", data).sample(random_seed=1)
+    model = hb.Model("angle ~ recipe * temp + (1 | replicate)", data)
+    return model.sample(draws=250, random_seed=1)
 
 
 def test_an_interaction_goes_alone_and_a_factor_with_it(cake):
@@ -95,7 +96,9 @@ def test_wider_priors_are_those_of_a_model_that_has_them(cake):
     laws = {p.name: cake.priors.of(p) for p in cake.priors.parameters if "recipe" in p.name}
     wide = {name: hb.Normal(0, 2 * law.sigma) for name, law in laws.items() if ":temp" in name}
     other = hb.Model(cake.formula_text, hb.load_dataset("cake"), priors=wide)
-    again = hb.bayes_factor(other, drop="recipe:temp", random_seed=3)
+    again = hb.bayes_factor(
+        other.sample(draws=250, random_seed=4), drop="recipe:temp", random_seed=3
+    )
     error = math.hypot(row["log_bf_mcse"], again.log_bf_mcse)
     assert row["log_bf"] == pytest.approx(again.log_bf, abs=ERRORS * error)
     figure = found.plot()[0]
@@ -104,7 +107,7 @@ def test_wider_priors_are_those_of_a_model_that_has_them(cake):
 
 
 def test_random_effects_are_dropped_as_ranova_names_them():
-    post = hb.Model(SLEEP, hb.load_dataset("sleepstudy")).sample(random_seed=1)
+    post = hb.Model(SLEEP, hb.load_dataset("sleepstudy")).sample(draws=250, random_seed=1)
     found = hb.bayes_factor(post, drop="Days in (Days | Subject)", random_seed=2)
     other = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
     expected = hb.bayes_factor(post, other.sample(random_seed=5))
@@ -112,6 +115,7 @@ def test_random_effects_are_dropped_as_ranova_names_them():
     assert found.log_bf == pytest.approx(expected.log_bf, abs=ERRORS * error)
     assert found.savage_dickey is None
     pastes = hb.Model("strength ~ 1 + (1 | batch/cask)", hb.load_dataset("Pastes"))
+    pastes = pastes.sample(draws=100, random_seed=1)
     inner = hb.bayes_factor(pastes, drop="(1 | cask:batch)", random_seed=1)
     assert inner.formulas[1] == "strength ~ (1 | batch)"
     with pytest.raises(hb.OptionError, match="did you mean 'Days'"):
