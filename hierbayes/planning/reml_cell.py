@@ -21,6 +21,7 @@ from hierbayes.planning.study import Outcome, Study, row_weights
 from hierbayes.results import verbs
 from hierbayes.results.linear_fit import LinearFit
 
+TYPICAL = 50  # draws whose mean covariance searches begin at
 PART_NUMBERS = 4_000_000  # numbers of the responses that are fitted together
 
 
@@ -74,12 +75,13 @@ def _determined(
 
 
 def _typical_theta(kernel: Kernel, truth: FlatDraws) -> FloatArray:
-    """Lme4's theta (k,) of the mean of the covariances, in residual sds."""
-    roots = [root / truth.sigma[:, None, None] for root in truth.roots]
-    if truth.n_draws > 1:
-        squares = [(root @ np.swapaxes(root, 1, 2)).mean(axis=0) for root in roots]
-        roots = [np.linalg.cholesky(square)[None] for square in squares]
-    return np.asarray(kernel.shape.pack([lower_triangles(root[:1]) for root in roots])[0])
+    """Lme4's theta (k,) of the mean of the covariances of some draws, in residual sds."""
+    Lambdas = []
+    for roots in truth.roots:
+        some = roots[:TYPICAL] / truth.sigma[:TYPICAL, None, None]
+        beside = np.concatenate(some, axis=1) / np.sqrt(some.shape[0])
+        Lambdas.append(lower_triangles(beside[None])[:, :, : beside.shape[0]])
+    return np.asarray(kernel.shape.pack(Lambdas)[0])
 
 
 def reml_outcome(study: Study, design: Design, Y: FloatArray, truth: FlatDraws) -> Outcome:

@@ -237,3 +237,9 @@ def test_priors_of_other_forms_and_flat_ones_are_told(fit):
             FORMULA, PLAN, TRUTH, subjects=3, nsim=2, estimator="posterior",
             priors={"x": hb.Flat()}, goals={"p_bf": 0.5},
         )  # fmt: skip
+
+
+def test_a_singular_fit_is_a_truth_like_any_other(fit):
+    none = {"sd((Intercept)|Subject)": 0, "cor((Intercept),Days|Subject)": 0}
+    found = hb.design_study(fit, parameters=none, subjects=5, nsim=20, random_seed=1)
+    assert found.table["failed"].iloc[0] == 0

@@ -56,6 +56,12 @@ def without(fit, name):
     return fit.update(f". ~ . - {quoted}")
 
 
+def designed(fit):
+    """The same design with every combination once, studied by few data sets."""
+    found = hb.design_study(fit, trials=1, nsim=5, random_seed=1)
+    return found.table[["parameter", "power", "width", "type_m"]]
+
+
 def slope_of_x(fit):
     """The contrast of the second coefficient, by position: its name may have two meanings."""
     return np.eye(len(fit.coef_names))[1:2]
@@ -189,6 +195,12 @@ SEARCHES = {
     "pb_test": Result(
         lambda f, n: hb.pb_test(without(f, n.f), f, nsim=6, random_seed=1).to_frame(),
         cells=TESTS | {"ddf": "1"},
+        draws=True,
+    ),
+    "design_study": Result(
+        lambda f, n: designed(f),
+        cells={"power": "1", "width": "spread", "type_m": "1"},
+        names="parameter",
         draws=True,
     ),
     "influence": Result(

@@ -196,6 +196,12 @@ LIKELIHOOD = {
         lambda a: str(hb.pb_test(a.fit.update(". ~ . - x"), a.fit, nsim=4, random_seed=1)),
         str,
     ),
+    "design_study": (
+        lambda a: hb.design_study(
+            a.fit, subjects=a.one(1, 2, 5), trials=a.one(None, 1, 2), nsim=3, random_seed=1
+        ).to_frame(),
+        TABLE,
+    ),
     "influence": (lambda a: hb.influence(a.fit, a.one(None, a.names["g"])), TABLE),
     "likelihood_surface": (lambda a: str(hb.likelihood_surface(a.fit, n=5)), str),
     "r2 interval": (lambda a: str(hb.r2(a.fit, "bootstrap", nsim=5, random_seed=1)), str),
