@@ -89,14 +89,8 @@ def simulate(
     (20, 2)
     """
     check_count("nsim", nsim)
-    given = Arguments(
-        weights=weights,
-        offset=offset,
-        contrasts=contrasts,
-        known_sd=known_sd,
-        family=family,
-        link=link,
-    )
+    options = {"weights": weights, "offset": offset, "contrasts": contrasts, "known_sd": known_sd}
+    given = Arguments(**options, family=family, link=link)
     table = read_table(data)
     written = written_model(formula, table, parameters, given, count=nsim)
     drawn = _drawn(written, random_generator(random_seed))

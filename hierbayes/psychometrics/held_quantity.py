@@ -51,8 +51,8 @@ class _Held:
 
     def at(self, v: float) -> _Equation:
         """Return the equation of the quantity at v, on the scale of t - origin."""
-        start, step = self.lines.start[self.line], self.lines.step[self.line]
-        by, off = self.lines.start_offset[self.line], self.lines.step_offset[self.line]
+        start, step = self.lines.start.fixed[self.line], self.lines.step.fixed[self.line]
+        by, off = self.lines.start.offset[self.line], self.lines.step.offset[self.line]
         if self.quantity.is_location:
             eta = self._eta(0)
             return _Equation(r=start + v * step, k=eta - by - v * off)
@@ -61,7 +61,8 @@ class _Held:
 
     def flat(self) -> _Equation:
         """Return the equation of no slope at all."""
-        return _Equation(r=self.lines.step[self.line], k=-float(self.lines.step_offset[self.line]))
+        step = self.lines.step
+        return _Equation(r=step.fixed[self.line], k=-float(step.offset[self.line]))
 
     def _eta(self, i: int) -> float:
         guess, lapse = (np.array(rate) for rate in self.rates)
@@ -71,8 +72,9 @@ class _Held:
     def _unit(self) -> float:
         """Of a slope, that asked for a unit of s; of a distance, distance times s."""
         if self.quantity.name != "slope":
-            steps = self.lines.step[self.line] @ self.fit.beta
-            sign = float(np.sign(steps + self.lines.step_offset[self.line]))
+            step = self.lines.step
+            slope = step.fixed[self.line] @ self.fit.beta + step.offset[self.line]
+            sign = float(np.sign(slope))
             return sign * self.quantity.factor * (self._eta(1) - self._eta(0))
         guess, lapse = (np.array(rate) for rate in self.rates)
         link = self.fit.response_family.link

@@ -36,6 +36,22 @@ STRAIGHT = 1e-8
 TWO_VALUED = 2  # a number with so many values stands for two conditions
 
 
+@record(kw_only=False)
+class LineParts:
+    """What a number of each of m lines is made of: fixed'beta + offset + random'b.
+
+    Attributes
+    ----------
+    fixed : array, shape (m, p), of the kept columns
+    offset : array, shape (m,)
+    random : array, shape (m, q), of the only grouping factor; q = 0 for several or none
+    """
+
+    fixed: FloatArray
+    offset: FloatArray
+    random: FloatArray
+
+
 @record
 class Lines:
     """m lines, one a level and condition.
@@ -44,9 +60,7 @@ class Lines:
     ----------
     levels, conditions : of each line
     codes : array, shape (m,), level of the grouping factor, -1 for the population
-    start, step : arrays, shape (m, p), of the kept columns
-    start_offset, step_offset : arrays, shape (m,)
-    z_start, z_step : arrays, shape (m, q), of the only grouping factor; q = 0 for several or none
+    start, step : what the height a and the slope s of each are made of
     is_log : t is log x
     origin : of t
     ends : smallest and largest stimulus in the data
@@ -58,12 +72,8 @@ class Lines:
     levels: tuple[str, ...]
     conditions: tuple[str, ...]
     codes: IntArray
-    start: FloatArray
-    step: FloatArray
-    start_offset: FloatArray
-    step_offset: FloatArray
-    z_start: FloatArray
-    z_step: FloatArray
+    start: LineParts
+    step: LineParts
     is_log: bool
     origin: float
     ends: tuple[float, float]
@@ -216,12 +226,8 @@ def _laid_out(
         levels=levels,
         conditions=tuple(_label(columns, code) for code in chosen),
         codes=codes,
-        start=start[:, :p],
-        step=step[:, :p],
-        start_offset=start[:, p],
-        step_offset=step[:, p],
-        z_start=start[:, p + 1 :],
-        z_step=step[:, p + 1 :],
+        start=LineParts(start[:, :p], start[:, p], start[:, p + 1 :]),
+        step=LineParts(step[:, :p], step[:, p], step[:, p + 1 :]),
         is_log=is_log,
         origin=float(t[-1] + t[0]) / 2,
         ends=columns.ends,

@@ -145,7 +145,7 @@ def _estimable(fit: Fit, laid: Lines) -> Any:
     if kept.size == X.shape[1]:
         return np.ones(len(laid.levels), dtype=np.bool_)
     whole = np.zeros((2, len(laid.levels), X.shape[1]))
-    whole[0][:, kept], whole[1][:, kept] = laid.start, laid.step
+    whole[0][:, kept], whole[1][:, kept] = laid.start.fixed, laid.step.fixed
     return is_estimable(whole[0], X, kept) & is_estimable(whole[1], X, kept)
 
 
@@ -254,14 +254,13 @@ def _at(
     laid: Lines, curve: Curve, beta: FloatArray, modes: FloatArray | None, rates: dict[str, Any]
 ) -> LineEstimates:
     """Lines at coefficients (..., p), effects (..., J, q) and rates (...,) or (..., 1)."""
-    a = beta @ laid.start.T + laid.start_offset
-    s = beta @ laid.step.T + laid.step_offset
+    a, s = (beta @ part.fixed.T + part.offset for part in (laid.start, laid.step))
     known = np.flatnonzero(laid.codes >= 0)
-    if modes is not None and laid.z_start.shape[1] and known.size:
+    if modes is not None and laid.start.random.shape[1] and known.size:
         b = modes[..., laid.codes[known], :]
         a, s = (np.broadcast_to(x, (*b.shape[:-2], x.shape[-1])).copy() for x in (a, s))
-        a[..., known] += (laid.z_start[known] * b).sum(axis=-1)
-        s[..., known] += (laid.z_step[known] * b).sum(axis=-1)
+        a[..., known] += (laid.start.random[known] * b).sum(axis=-1)
+        s[..., known] += (laid.step.random[known] * b).sum(axis=-1)
     guess, lapse = (np.asarray(rate, dtype=np.float64) for rate in curve.rates(rates))
     return LineEstimates(a=a, s=s, guess=guess, lapse=lapse)
 

@@ -68,9 +68,9 @@ def gradients(fit: GeneralisedFit, lines: Lines, found: Readings) -> Gradients:
         phi[:, names.index(GUESS)] = found.in_guess
     a, s = found.in_a[:, None], found.in_s[:, None]
     return Gradients(
-        beta=a * lines.start + s * lines.step,
+        beta=a * lines.start.fixed + s * lines.step.fixed,
         phi=phi,
-        b=a * lines.z_start + s * lines.z_step,
+        b=a * lines.start.random + s * lines.step.random,
         codes=lines.codes,
     )
 

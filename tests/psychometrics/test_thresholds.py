@@ -361,7 +361,7 @@ def test_lines_are_read_off_any_straight_spelling_of_the_stimulus():
         assert laid.is_log is is_log
         at = laid.places(data[column].to_numpy(float))
         X = model.design.X
-        assert np.allclose(laid.start + at[:, None] * laid.step, X, atol=1e-9)
+        assert np.allclose(laid.start.fixed + at[:, None] * laid.step.fixed, X, atol=1e-9)
 
 
 def test_tables_made_of_thresholds_keep_their_row_names_in_print():

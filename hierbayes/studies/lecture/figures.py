@@ -33,10 +33,29 @@ def lecture_figures(lecture: Lecture) -> dict[str, Picture]:
         "sleepstudy_by_subject.png": _facets(lecture),
         "residuals.png": _residuals(lecture),
         "likelihood.png": _likelihood(lecture),
-        "shrinkage_plane.png": _plane(lecture),
-        "shrinkage_lines.png": _lines(lecture),
-        "caterpillar.png": _caterpillar(lecture),
-        "intervals.png": _intervals(lecture),
+        "shrinkage_plane.png": _picture(
+            shrinkage_plane(lecture.m1)[0],
+            "Intercept and slope of each subject: an arrow from the estimate of the subject's own "
+            "ten days to the conditional mode, all pulled towards the cross of the population, "
+            "with ellipses of the estimated covariance.",
+        ),
+        "shrinkage_lines.png": _picture(
+            shrinkage_lines(lecture.m1, standard_errors=True, labels=LABELS)[0],
+            "One panel a subject with its data and three lines: of the subject alone, of all "
+            "subjects together, and between them that of the mixed model. In each panel the "
+            "standard errors of the subject's own intercept and slope.",
+        ),
+        "caterpillar.png": _picture(
+            caterpillar(lecture.m1, lecture.posterior1)[0],
+            "Random intercepts and slopes of the 18 subjects in order, conditional modes beside "
+            "posterior means with 95 % intervals; the posterior's intervals are a little wider.",
+        ),
+        "intervals.png": _picture(
+            intervals(lecture.intervals)[0],
+            "Wald, profile and bootstrap confidence intervals and the posterior's credible "
+            "interval of each parameter, each on its own scale: alike for fixed effects, skewed "
+            "upwards for sds.",
+        ),
         "advantages.png": _advantages(lecture),
         "psychometric.png": _curves(lecture),
     }
@@ -89,42 +108,6 @@ def _likelihood(lecture: Lecture) -> Picture:
         f"ML and for REML. The ML estimate ({surface.ml_estimate[0]:.1f}, "
         f"{surface.ml_estimate[1]:.1f}) lies below and left of the REML estimate "
         f"({surface.reml_estimate[0]:.1f}, {surface.reml_estimate[1]:.1f}).",
-    )
-
-
-def _plane(lecture: Lecture) -> Picture:
-    return _picture(
-        shrinkage_plane(lecture.m1)[0],
-        "Intercept and slope of each subject: an arrow from the estimate of the subject's own "
-        "ten days to the conditional mode, all pulled towards the cross of the population, "
-        "with ellipses of the estimated covariance.",
-    )
-
-
-def _lines(lecture: Lecture) -> Picture:
-    options: dict[str, Any] = {"standard_errors": True, "labels": LABELS}
-    return _picture(
-        shrinkage_lines(lecture.m1, **options)[0],
-        "One panel a subject with its data and three lines: of the subject alone, of all "
-        "subjects together, and between them that of the mixed model. In each panel the "
-        "standard errors of the subject's own intercept and slope.",
-    )
-
-
-def _caterpillar(lecture: Lecture) -> Picture:
-    return _picture(
-        caterpillar(lecture.m1, lecture.posterior1)[0],
-        "Random intercepts and slopes of the 18 subjects in order, conditional modes beside "
-        "posterior means with 95 % intervals; the posterior's intervals are a little wider.",
-    )
-
-
-def _intervals(lecture: Lecture) -> Picture:
-    return _picture(
-        intervals(lecture.intervals)[0],
-        "Wald, profile and bootstrap confidence intervals and the posterior's credible "
-        "interval of each parameter, each on its own scale: alike for fixed effects, skewed "
-        "upwards for sds.",
     )
 
 
