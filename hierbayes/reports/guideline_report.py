@@ -26,6 +26,11 @@ from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.specification.used_data import data_digest, used_columns
 from hierbayes.wording import counted, did_you_mean, listed, shown
 
+OF_ROWS = ("prior_check", "posterior_check", "levels")
+NO_ROWS = (
+    "Known are an estimate and its standard error, as published; there are no rows to check or to "
+    "simulate."
+)
 WAITING = "For the author"
 ALWAYS = (
     "variables", "hierarchy", "formal", "priors", "prior_check", "software", "approximation",
@@ -225,7 +230,8 @@ def study_of(
     elif isinstance(result, Reanalysis):
         posts = study_posterior.posteriors_of(result)
         said = {"interest": f"The question is about {result.term}."} | said
-        post = posts.get(MAIN) or next(iter(posts.values()))
+        main = None if result.published else posts.get(MAIN)  # flat of a published coefficient
+        post = main or next(iter(posts.values()))
         study = Study(post=post, reanalysis=result, statements=said, rope=regions)
     else:
         raise OptionError(
@@ -243,6 +249,8 @@ def anchor_of(name: str) -> str:
 
 
 def _entry(study: Study, name: str) -> Entry:
+    if name in OF_ROWS and study.reanalysis is not None and study.reanalysis.published:
+        return not_done(NO_ROWS)
     if name in FILLED:
         try:
             return FILLED[name](study)

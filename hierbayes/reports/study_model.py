@@ -41,7 +41,9 @@ def variables(study: Study) -> Entry:
     )
     rows = spec.table.n_rows
     used = f"{counted(study.post.nobs, 'row')} of {rows} are used."
-    return Entry([table, Paragraph(used)])
+    found = study.reanalysis
+    made = [Paragraph(found.notes[0])] if found is not None and found.published else []
+    return Entry([table, Paragraph(used), *made])
 
 
 def _roles(spec: Specification) -> dict[str, str]:

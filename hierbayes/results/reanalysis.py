@@ -33,6 +33,7 @@ class Reanalysis(Tabled, Reportable):
     formula_text, data_name : the model and its data
     arguments : what was given to ``reanalyse`` besides formula and data and is not its default
     guideline : by which ``report`` reports, or None
+    published : what the coefficient was read from, where its rows are not known; else empty
     """
 
     FRAME: ClassVar = ("table", "reanalyse")
@@ -48,6 +49,7 @@ class Reanalysis(Tabled, Reportable):
     data_name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     guideline: Guideline | None = None
+    published: str = ""
 
     @property
     def beyond(self) -> str:

@@ -109,7 +109,7 @@ def reanalyse(
     }
     rng = random_generator(random_seed)
     flat: dict[str, Any] = {}
-    notes = []
+    published, notes = "", []
     if isinstance(formula, PublishedModel):
         if data is not None or model_options:
             raise OptionError(
@@ -150,12 +150,14 @@ def reanalyse(
         raise OptionError(
             "priors: 'REML' is the row of the fit without priors; choose another name."
         )
+    if flat:
+        priors = {name: flat | dict(prior or {}) for name, prior in priors.items()}
+        given |= {"priors": priors, "expected": None}
     rows = {"REML": _of_reml(reml, at, level)}
     fits: dict[str, Fit] = {"REML": reml}
     without: dict[tuple[str, ...], PosteriorFit] = {}
     for name, prior in priors.items():
-        own_priors = flat | dict(prior or {}) if flat else prior
-        again = Model(formula, data, **(model_options | {"priors": own_priors}))
+        again = Model(formula, data, **(model_options | {"priors": prior}))
         post = again.sample(random_seed=rng)
         draws = post.draws.beta[:, :, at].ravel()
         factor, mcse, why = _bayes_factor(post, reml.coef_names[at], rng, without)
@@ -194,6 +196,7 @@ def reanalyse(
         formula_text=reml.formula_text,
         data_name=reml.data_name,
         guideline=guideline,
+        published=published,
         arguments={name: value for name, value in given.items() if value is not None},
     )
 

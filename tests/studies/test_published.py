@@ -145,6 +145,21 @@ def test_one_published_coefficient_is_reanalysed_by_its_estimate_and_error_alone
     assert known.vcov().loc["(Intercept)", "dose"] == -0.25
 
 
+def test_a_published_coefficient_is_reported_and_made_again(tmp_path):
+    published = hb.read_coefficients({"term": ["dose"], "b": [1.2], "se": [0.5]})
+    found = hb.reanalyse(published, expected=1.0, guideline="BARG", random_seed=1)
+    text = found.report(tmp_path / "x.md").read_text(encoding="utf-8")
+    assert text.count("as published; there are no rows to check") == 2
+    assert "from a table of coefficients; the rows of estimate" in text
+    # the lines of the report make the same numbers from the rows that stand for the coefficient
+    lines = [line for line in text.splitlines() if not line.startswith("data = ...")]
+    start = lines.index("import hierbayes as hb")
+    code = "\n".join(lines[start : lines.index("```", start)])
+    names = {"data": pd.DataFrame(found.fits["REML"].spec.table.arrays)}
+    exec(code, names)
+    pd.testing.assert_frame_equal(names["found"].table, found.table)
+
+
 def test_rows_of_cells_have_the_likelihood_of_the_rows_they_stand_for():
     data = hb.load_dataset("Machines")
     formula = "score ~ Machine + (1 | Worker)"
