@@ -66,8 +66,9 @@ BATCH, FIRST_BATCHES, SETTLED = 1000, 3, 0.7
 COMPONENTS = 4  # of a proposal that is fitted to them
 MOST_PROPOSALS = 8  # proposals a draw of the chains
 # There are more while copies would leave less than this part of the draws effective, or less than
-# that for the mean of a coordinate; how many more is guessed in these steps, or so many a draw.
-EFFECTIVE, LEAST, STEP, MORE = 0.87, 0.8, 1.05, 0.2
+# that for the mean of a coordinate; how many more is guessed in these steps, for a part that needs
+# no third guess, or is so many a draw.
+EFFECTIVE, LEAST, AIM, STEP, MORE = 0.87, 0.8, 0.9, 1.05, 0.2
 CHECKED = 64  # points at which the error of quadrature is measured
 
 
@@ -180,9 +181,10 @@ def _missing(found: _Explored, n: int) -> int:
     part, least = copies_of(drawn, n, total)
     if part >= EFFECTIVE and least < LEAST:
         total = min(int(np.ceil(so_far + MORE * n)), most)
-    while part < EFFECTIVE and total < most:
-        total = min(int(np.ceil(STEP * total)), most)
-        part, _ = copies_of(drawn, n, total)
+    elif part < EFFECTIVE:
+        while part < AIM and total < most:
+            total = min(int(np.ceil(STEP * total)), most)
+            part, _ = copies_of(drawn, n, total)
     return total - so_far
 
 
