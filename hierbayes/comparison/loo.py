@@ -181,18 +181,26 @@ def _reweighed(fit: PosteriorFit, blocks: Blocks, rng: np.random.Generator) -> _
         log_density = _of_levels(fit, blocks)
         terms = psis(log_density, relative_efficiency=efficiency)
         return _Reweighed(terms=terms, method="integrated")
-    given_all = fit.log_likelihood().reshape(fit.n_draws, -1)
-    mean_density = float((log_sum_exp(given_all, axis=0) - np.log(fit.n_draws)).sum())
-    by_draws = psis(given_all.T, relative_efficiency=efficiency)
-    terms = by_draws
-    method: LooMethod = "draws"
+    found = _by_draws(fit, efficiency)
     if problem is None:
         of_rows = level_row_log_densities(fit)
-        if of_rows is not None:
-            terms, method = psis(of_rows, relative_efficiency=efficiency), "integrated"
-    elif rows_apply(problem.kernel, fit.n_draws):
-        terms, method = _anew(problem, row_log_densities(problem), efficiency, rng), "exact"
-    return _Reweighed(terms=terms, method=method, by_draws=by_draws, mean_density=mean_density)
+        if of_rows is None:
+            return found
+        return replace(
+            found, terms=psis(of_rows, relative_efficiency=efficiency), method="integrated"
+        )
+    if not rows_apply(problem.kernel, fit.n_draws):
+        return found
+    terms = _anew(problem, row_log_densities(problem), efficiency, rng)
+    return replace(found, terms=terms, method="exact")
+
+
+def _by_draws(fit: PosteriorFit, efficiency: float) -> _Reweighed:
+    """Reweigh the draws of all parameters and random effects for single rows."""
+    given_all = fit.log_likelihood().reshape(fit.n_draws, -1)
+    mean_density = float((log_sum_exp(given_all, axis=0) - np.log(fit.n_draws)).sum())
+    terms = psis(given_all.T, relative_efficiency=efficiency)
+    return _Reweighed(terms=terms, method="draws", by_draws=terms, mean_density=mean_density)
 
 
 def _anew(

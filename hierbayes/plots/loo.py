@@ -63,6 +63,8 @@ def loo(
 
 
 def _of_rows(page: Sheet, found: Loo | KFold) -> Any:
+    from matplotlib.ticker import MaxNLocator
+
     n_panels = 2 if isinstance(found, Loo) else 1
     axes = page.grid(n_panels, columns=1, panel_mm=PANEL_MM, sharex=True)
     elpd, mcse = _terms(found)
@@ -86,6 +88,8 @@ def _of_rows(page: Sheet, found: Loo | KFold) -> Any:
         axes[1].set_ylabel(page.label("pareto_k", K))
         if label:
             page.legend()
+    # no number at the right end, where half of it would be off the page
+    axes[-1].xaxis.set_major_locator(MaxNLocator("auto", integer=True, prune="both"))
     axes[-1].set_xlabel(page.label("row", "row"))
     return np.asarray(axes)
 

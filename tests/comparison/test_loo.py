@@ -206,6 +206,23 @@ def test_rows_agree_with_posteriors_sampled_without_each(name):
     assert np.std(away) < 1.5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["Subject", "g"])
+def test_groups_agree_with_posteriors_sampled_without_each(by):
+    if by == "Subject":
+        fit = sampled(SLEEP, "sleepstudy")
+    else:
+        fit = hb.Model("y ~ x + (x | g) + (1 | h)", crossed_data()).sample(random_seed=1)
+    table, problem = hb.loo(fit, by=by).pointwise, left_out(fit, blocks_of(fit, by))
+    away = []
+    for j in range(len(table)):
+        refit = refit_without(problem, j, random_seed=2000 + j)
+        error = np.hypot(table["mcse"].iloc[j], refit.mcse)
+        away.append((table["elpd"].iloc[j] - refit.elpd) / error)
+    assert np.abs(away).max() < 4
+    assert np.std(away) < 1.6
+
+
 def test_rows_of_sleepstudy_are_exact_and_trusted():
     """Four terms of az.loo have k above 0.7 here, which makes its elpd too high."""
     found = hb.loo(sampled(SLEEP, "sleepstudy"))
