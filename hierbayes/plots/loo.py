@@ -21,6 +21,8 @@ PANEL_MM = 42.0
 ROW_MM, FRAME_MM, AROUND_MM = 4.4, 6.0, 30.0
 TRUSTED_K = 0.7
 NAMED = 3
+TICKS = 5
+WRITTEN = 0.92  # of the axis of rows: at its end half of a number would be off the page
 ERRORS = 2.0  # Monte-Carlo errors on either side of a term
 ELPD, K = "log predictive density", "Pareto k"
 
@@ -88,8 +90,9 @@ def _of_rows(page: Sheet, found: Loo | KFold) -> Any:
         axes[1].set_ylabel(page.label("pareto_k", K))
         if label:
             page.legend()
-    # no number at the right end, where half of it would be off the page
-    axes[-1].xaxis.set_major_locator(MaxNLocator("auto", integer=True, prune="both"))
+    low, high = float(x.min()), float(x.max())
+    ticks = np.asarray(MaxNLocator(TICKS, integer=True).tick_values(low, high))
+    axes[-1].set_xticks(ticks[(ticks >= low) & (ticks <= low + WRITTEN * (high - low))])
     axes[-1].set_xlabel(page.label("row", "row"))
     return np.asarray(axes)
 
