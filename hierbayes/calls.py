@@ -16,6 +16,13 @@ from hierbayes.wording import nearest
 
 # Packages by the names of their modules, where these differ; xarray comes with ArviZ.
 DISTRIBUTIONS = {"arviz_base": "arviz", "arviz_stats": "arviz", "xarray": "arviz"}
+WRITTEN = "to_html(), to_markdown(), to_latex() and to_pandas() need none."
+SAMPLED = "REML, ML and the collapsed posterior do without PyMC, nutpie, ArviZ and bambi."
+# What does without a package; SAMPLED of all others.
+INSTEAD = {
+    "graphviz": "latex() shows the model without it.",
+    **dict.fromkeys(("great_tables", "openpyxl", "polars"), WRITTEN),
+}
 
 
 def checked_call[**Given, Found](
@@ -83,7 +90,7 @@ def missing_package(called: str, error: ModuleNotFoundError) -> MissingPackageEr
     package = DISTRIBUTIONS.get(package, package)
     return MissingPackageError(
         f"{called} needs the package {package}, which isn't installed here: pip install {package}. "
-        "REML, ML and the collapsed posterior do without PyMC, nutpie, ArviZ and bambi."
+        f"{INSTEAD.get(package, SAMPLED)}"
     )
 
 

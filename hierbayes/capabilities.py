@@ -493,28 +493,10 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="table-package",
-        feature="Excel, great_tables and polars without their packages",
-        kinds=EVERY,
-        sentence=(
-            "{method} needs the Python package {package}, which is not installed: pip install "
-            "{package}. to_html(), to_markdown(), to_latex() and to_pandas() need none."
-        ),
-    ),
-    Limit(
         key="table-picture",
         feature="`.plot()` of results that have no picture of their own",
         kinds=EVERY,
         sentence="This result has no picture of its own; {pictures}.",
-    ),
-    Limit(
-        key="graph-without-graphviz",
-        feature="`Model.graph` without the package graphviz",
-        kinds=EVERY,
-        sentence=(
-            "graph() needs the Python package graphviz, which is not installed: pip install "
-            "graphviz. latex() shows the model without it."
-        ),
     ),
     Limit(
         key="draws-from-flat-priors",
@@ -882,12 +864,6 @@ _ROWS = (
             "family={family!r}, link={link!r}: the residual variance on the link scale has no "
             "standard definition here. It is known for {families}."
         ),
-    ),
-    Limit(
-        key="lab-without-packages",
-        feature="The lab without its packages",
-        kinds=EVERY,
-        sentence="The lab needs {missing}: pip install 'hierbayes[lab]'.",
     ),
 )
 LIMITS = {limit.key: limit for limit in _ROWS}

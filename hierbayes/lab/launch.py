@@ -5,7 +5,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from hierbayes.capabilities import not_supported
+from hierbayes.errors import MissingPackageError
 
 NEEDED = ("marimo", "anywidget")
 # A slider's work is many small matrices: more threads than one only get in each other's way.
@@ -22,12 +22,14 @@ def command(*, port: int | None = None, browser: bool = True) -> list[str]:
 
     Raises
     ------
-    NotSupportedError
+    MissingPackageError
         If marimo or anywidget is not installed.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise not_supported("lab-without-packages", missing=" and ".join(missing))
+        raise MissingPackageError(
+            f"The lab needs {' and '.join(missing)}: pip install 'hierbayes[lab]'."
+        )
     found = [sys.executable, "-m", "hierbayes.lab.serve"]
     if port is not None:
         found += ["--port", str(port)]

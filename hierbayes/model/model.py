@@ -6,11 +6,11 @@ method hands it to the layer that answers.
 
 import weakref
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from hierbayes.calls import checked_call, checked_init, checked_methods
-from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
@@ -324,10 +324,10 @@ class Model(Specified):
         """Return the graph of the PyMC model (a ``graphviz.Digraph``; needs graphviz)."""
         import pymc as pm
 
-        try:
-            return pm.model_to_graphviz(self.to_pymc(parameterization))
-        except ImportError as error:
-            raise not_supported("graph-without-graphviz") from error
+        import_module(
+            "graphviz"
+        )  # says that it is missing, which PyMC does with a bare ImportError
+        return pm.model_to_graphviz(self.to_pymc(parameterization))
 
     def explain(self) -> RichText:
         """Say in words what the formula became on these data.

@@ -8,7 +8,6 @@ import pandas as pd
 from hierbayes.errors import OptionError
 from hierbayes.render import blocks as kinds
 from hierbayes.render.exports import prepared
-from hierbayes.results.plain_frame import missing_package
 
 STUB = "row"  # the column of the names of the rows, shown without a name
 
@@ -20,15 +19,13 @@ def great_table(
 
     Raises
     ------
-    NotSupportedError
+    ModuleNotFoundError
         Without great_tables.
     OptionError
         If nothing among the blocks is a table.
     """
-    try:
-        from great_tables import GT
-    except ImportError:
-        raise missing_package("to_great_table()", "great_tables") from None
+    from great_tables import GT
+
     chosen = prepared(blocks, caption=caption, labels=labels)
     table = next((block for block in chosen if isinstance(block, kinds.Table)), None)
     if table is None:

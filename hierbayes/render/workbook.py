@@ -17,7 +17,7 @@ from hierbayes.errors import OptionError
 from hierbayes.files import checked_path, shown
 from hierbayes.render import blocks as kinds
 from hierbayes.render.output_files import write_files
-from hierbayes.results.plain_frame import missing_package, with_names
+from hierbayes.results.plain_frame import with_names
 
 FORBIDDEN = re.compile(r"[\[\]:*?/\\]")  # in the name of a sheet
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # what no cell may hold
@@ -33,7 +33,7 @@ def write_workbook(
 
     Raises
     ------
-    NotSupportedError
+    ModuleNotFoundError
         Without openpyxl.
     OptionError
         If the path doesn't end in .xlsx, or can't be written; nothing is half written.
@@ -41,10 +41,8 @@ def write_workbook(
     target = checked_path(path)
     if target.suffix.lower() != ".xlsx":
         raise OptionError(f"to_excel writes a file that ends in .xlsx; {shown(target)} does not.")
-    try:
-        import openpyxl
-    except ImportError:
-        raise missing_package("to_excel()", "openpyxl") from None
+    import openpyxl
+
     book = openpyxl.Workbook()
     book.remove(book.active)
     for name, frame in frames.items():

@@ -198,7 +198,7 @@ class Exportable(Writable):
 
         Raises
         ------
-        NotSupportedError
+        MissingPackageError
             Without the package openpyxl.
         OptionError
             If the file ends otherwise or can't be written.
@@ -229,7 +229,7 @@ class Exportable(Writable):
 
         Raises
         ------
-        NotSupportedError
+        MissingPackageError
             Without the package great_tables.
         """
         make = verbs.load("render.great_table:great_table")
@@ -252,7 +252,7 @@ class Exportable(Writable):
 
         Raises
         ------
-        NotSupportedError
+        MissingPackageError
             Without the package polars.
 
         Examples

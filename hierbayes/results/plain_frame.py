@@ -5,19 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hierbayes.capabilities import not_supported
-from hierbayes.errors import NotSupportedError
-
 if TYPE_CHECKING:
     import polars
 
 ROWS = "parameter"  # what the names of rows are called where the table doesn't say
 PART = "table"
-
-
-def missing_package(method: str, package: str) -> NotSupportedError:
-    """Return the error of a table that needs a package that isn't there."""
-    return not_supported("table-package", method=method, package=package)
 
 
 def plain_frame(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -60,10 +52,8 @@ def is_numbered(index: "pd.Index[Any]") -> bool:
 
 def polars_frame(frame: pd.DataFrame) -> "polars.DataFrame":
     """Return a frame of pandas as one of polars; what is missing is null in columns of text."""
-    try:
-        import polars as pl
-    except ImportError:
-        raise missing_package("to_polars()", "polars") from None
+    import polars as pl
+
     columns = {}
     for name, values in with_names(frame).items():
         numeric = pd.api.types.is_numeric_dtype(values.dtype) and not hasattr(values, "cat")

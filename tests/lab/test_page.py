@@ -12,7 +12,7 @@ import pytest
 from matplotlib import pyplot
 
 import hierbayes as hb
-from hierbayes.errors import NotSupportedError
+from hierbayes.errors import MissingPackageError
 from hierbayes.lab import launch, page, serve
 from hierbayes.lab.cases import Own
 from hierbayes.lab.code_export import script
@@ -205,7 +205,7 @@ def test_the_server_is_on_this_machine_only():
 
 def test_without_marimo_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
-    with pytest.raises(NotSupportedError, match=r"pip install 'hierbayes\[lab\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'hierbayes\[lab\]'"):
         launch.command()
 
 

@@ -185,8 +185,14 @@ def test_a_missing_package_is_named(table, monkeypatch, tmp_path):
     for package, call in (("polars", table.to_polars), ("great_tables", table.to_great_table),
                           ("openpyxl", lambda: table.to_excel(tmp_path / "a.xlsx"))):  # fmt: skip
         monkeypatch.setitem(__import__("sys").modules, package, None)
-        with pytest.raises(hb.NotSupportedError, match=f"pip install {package}"):
+        with pytest.raises(hb.MissingPackageError, match=f"pip install {package}. to_html"):
             call()
+
+
+def test_a_graph_without_graphviz_names_it(fit, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "graphviz", None)
+    with pytest.raises(hb.MissingPackageError, match=r"pip install graphviz\. latex\(\) shows"):
+        fit.model.graph()
 
 
 def test_excel_holds_numbers_in_full_precision_and_the_notes(fit, table, tmp_path):
