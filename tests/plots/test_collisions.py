@@ -10,8 +10,10 @@ with ``-k nested``.
 """
 
 import random
+import re
 import warnings
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -296,6 +298,11 @@ def same_places(texts, others):
 )
 def test_words_of_some_pictures_have_their_place(picture, name, width, theme):
     assert not faults(*drawn(picture, name, width, theme), width)
+
+
+def test_no_picture_is_left_out():
+    named = set(re.findall(r"PLOT\.(\w+)\(", Path(__file__).read_text(encoding="utf-8")))
+    assert named == set(PLOT.__all__) - {"alt_text", "theme"}
 
 
 @pytest.mark.slow
