@@ -6,6 +6,7 @@ from hierbayes.errors import UnknownNameError
 from hierbayes.plots.alt_text import alt_text
 from hierbayes.plots.boundary import boundary
 from hierbayes.plots.caterpillar import caterpillar
+from hierbayes.plots.chains import chains
 from hierbayes.plots.check import check
 from hierbayes.plots.compare import compare
 from hierbayes.plots.distributions import bootstrap, null_distribution
@@ -39,6 +40,7 @@ __all__ = [
     "bootstrap",
     "boundary",
     "caterpillar",
+    "chains",
     "check",
     "compare",
     "data",

@@ -7,6 +7,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.posterior import sample
+from hierbayes.plots.chains import chains
 from hierbayes.plots.prior_posterior import prior_posterior
 from hierbayes.render.blocks import Block, Column, Findings, Paragraph, Table
 from hierbayes.reports.fit_report import drawn_picture
@@ -100,7 +101,10 @@ def convergence(study: Study) -> Entry:
                 f"Of the random effects of all levels, the largest R-hat is {worst:.3f} and the "
                 f"smallest ESS {fewest:.0f}."
             )
-    blocks: list[Block] = [Table(columns, study.names), *map(Paragraph, sentences)]
+    picture = drawn_picture(
+        lambda: chains(post)[0], "Draws of every parameter in their order, a line a chain."
+    )
+    blocks: list[Block] = [Table(columns, study.names), *map(Paragraph, sentences), picture]
     return Entry([*blocks, Findings([str(finding) for finding in post.findings])])
 
 

@@ -141,6 +141,8 @@ ENTRIES = (
         given=("model",),
         options={"kind": "statistic", "statistic": "sd", **SEEDED},
     ),
+    Entry(picture="chains", source=SLEEP, given=("post",)),
+    Entry(picture="chains", source=PENICILLIN, given=("post",)),
     Entry(picture="prior_posterior", source=SLEEP, given=("post",)),
     Entry(picture="prior_posterior", source=PENICILLIN, given=("post",)),
     Entry(picture="loo", source=SLEEP, given=("post",)),

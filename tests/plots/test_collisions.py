@@ -176,6 +176,7 @@ OF_MORE = {
     "density": lambda s, **look: PLOT.profile(s.profile, "density", **look),
     "likelihood_surface": lambda s, **look: PLOT.likelihood_surface(s.surface, **look),
     "boundary": lambda s, **look: PLOT.boundary(s.profile, s.post, **look),
+    "chains": lambda s, **look: PLOT.chains(s.post, **look),
     "prior_posterior": lambda s, **look: PLOT.prior_posterior(s.post, **look),
     "loo": lambda s, **look: PLOT.loo(s.post, **look),
     "sensitivity": lambda s, **look: PLOT.sensitivity(s.post, "(Intercept)", **look),

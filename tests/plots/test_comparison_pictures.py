@@ -133,3 +133,19 @@ def test_what_is_drawn_is_said_in_words(fits, crossed):
     assert "largest shift from REML is that of sd(Days|Subject)" in hb.plot.alt_text(figure)
     figure, _ = hb.plot.effects(crossed[0])
     assert "diameter over plate" in hb.plot.alt_text(figure)
+
+
+def test_the_chains_are_drawn_in_their_order_with_how_well_they_agree(fits):
+    post = fits[2]
+    figure, axes = hb.plot.chains(post, "Days")
+    assert len(axes) == 1 and len(axes[0].lines) == post.n_chains
+    line = axes[0].lines[1]
+    assert line.get_label() == "chain 2"
+    np.testing.assert_array_equal(line.get_ydata(), post.draws.beta[1, :, 1])
+    found = post.diagnostics().loc["Days"]
+    assert axes[0].get_title() == f"Days\nR-hat {found['r_hat']:.3f}, ESS {found['ess_bulk']:.0f}"
+    assert f"{found['r_hat']:.3f}" in hb.plot.alt_text(figure)
+    with pytest.raises(hb.OptionError, match="takes a posterior"):
+        hb.plot.chains(fits[0])
+    with pytest.raises(hb.OptionError, match="'days' is not one of"):
+        hb.plot.chains(post, ["days"])

@@ -227,6 +227,7 @@ POSTERIOR = {
     "loo": (lambda a: str(hb.loo(a.fit, by=a.one(None, a.names["g"]))), str),
     "bayes_factor": (lambda a: str(hb.bayes_factor(a.fit, a.fit)), str),
     "sensitivity": (lambda a: str(hb.sensitivity(a.fit, "sigma", widths=[9.0])), str),
+    "chains": (lambda a: hb.plot.chains(a.fit), tuple),
     "prior_posterior": (lambda a: hb.plot.prior_posterior(a.fit), tuple),
     "posterior predict": (lambda a: a.fit.predict(a.rows, interval="prediction"), (SERIES, TABLE)),
 }
