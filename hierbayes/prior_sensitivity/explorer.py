@@ -31,6 +31,7 @@ from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.specification.specification import Specification
 
 Laws = Mapping[Parameter, Prior | LKJ]
+Cell = tuple[float, ...]  # widths of priors
 
 # Up to 0.5 the weights have a finite variance, so that the errors of unsmoothed ones are known;
 # Vehtari et al. (2024) trust smoothed ones up to 0.7.
@@ -126,17 +127,39 @@ class Explorer:
         """Begin with the draws of the fit, whose priors are at ``at``."""
         self.bases = [self._base(at, self.fit.priors, self.fit.draws)]
 
+    def every(self, asked: Mapping[Cell, Laws], places: Mapping[Cell, FloatArray]) -> list[Found]:
+        """Answer under many priors, in their order, with as few samples as will do.
+
+        Of those that weights do not reach the middle one is sampled, and its draws are tried for
+        the others, until there is an answer to each or no help.
+        """
+        found = {cell: self.weighed(laws, places[cell]) for cell, laws in asked.items()}
+        left = [cell for cell in asked if not found[cell].is_trusted]
+        while left and self.refit:
+            own = self.bases[0].at
+            left.sort(key=lambda cell: float(np.abs(places[cell] - own).sum()))
+            cell = left.pop(len(left) // 2)
+            found[cell] = self.refitted(asked[cell], places[cell])
+            found |= {other: self.weighed(asked[other], places[other]) for other in left}
+            left = [other for other in left if not found[other].is_trusted]
+        return [found[cell] for cell in asked]
+
     def found(self, laws: Laws, at: FloatArray) -> Found:
         """Answer under other priors, which are at ``at`` on the axes of widths."""
+        first = self.weighed(laws, at)
+        return first if first.is_trusted or not self.refit else self.refitted(laws, at)
+
+    def weighed(self, laws: Laws, at: FloatArray) -> Found:
+        """Answer by weights of the draws that are nearest."""
         nearest = min(self.bases, key=lambda base: float(np.abs(base.at - at).sum()))
-        first = self._weighed(nearest, laws)
-        if first.is_trusted or not self.refit:
-            return first
+        return self._weighed(nearest, laws)
+
+    def refitted(self, laws: Laws, at: FloatArray) -> Found:
+        """Answer by sampling the model under these priors; the draws are kept."""
         spec, draws = self._sampled(laws)
         base = self._base(at, spec.priors, draws, is_refit=True)
         self.bases.append(base)
-        untrusted = bool(draws.findings)
-        return replace(self._weighed(base, laws), is_trusted=not untrusted)
+        return replace(self._weighed(base, laws), is_trusted=not draws.findings)
 
     def of_null(self) -> Evidence | None:
         """Evidence of the fit's priors against the coefficient asked about being zero.

@@ -38,6 +38,7 @@ from hierbayes.results.unconverged import unconverged
 from hierbayes.wording import shown
 
 CURVE, GRID = 20, 5  # widths of one prior, and of each of two
+SAMPLED = 10  # of one, where the model may have to be sampled for many of them
 WIDEST = 4.0  # times the width of the fit
 NARROWEST = (0.5, 0.25)  # times the posterior sd (an sd's mean); times the width of the fit
 ETAS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
@@ -118,6 +119,10 @@ def sensitivity(
 
     Notes
     -----
+    In Gaussian models with Normal priors of the coefficients weights run over the few variance
+    parameters and reach far: a curve takes a fraction of a second. In others they run over all
+    parameters, and the model is sampled again for some of the widths.
+
     Source: Kallioinen et al. (2024), Statistics and Computing 34:57 (power-scaling); Held,
     Matthews, Ott & Pawel (2022), Research Synthesis Methods 13:295 (reverse-Bayes); Gelman (2006),
     Bayesian Analysis 1:515 (flat priors of sds).
@@ -159,15 +164,14 @@ def _explored(
     own = [width_of(law) or math.inf for law in explorer.own.values()]
     explorer.start(_place_of(own))
     cells = list(product(*axes))
-    order = sorted(cells, key=lambda cell: _distance(cell, own))  # bases grow outwards
-    found: dict[tuple[float, ...], Found] = {}
-    for cell in order:
-        wide = zip(laws.items(), cell, strict=True)
-        changed = {p: with_width(law, width) for (p, law), width in wide}
-        found[cell] = explorer.found(changed, _place_of(cell))
+    asked = {
+        cell: {p: with_width(law, w) for (p, law), w in zip(laws.items(), cell, strict=True)}
+        for cell in cells
+    }
+    found = explorer.every(asked, {cell: _place_of(cell) for cell in cells})
     parameters = tuple(p.name for p in laws)
     of = [*fit.fixed_parameters.names, *fit.variance_parameters.names][explorer.of]
-    table = _table(explorer, [found[cell] for cell in cells], cells, own, laws)
+    table = _table(explorer, found, cells, own, laws)
     reverse = None
     first = next(iter(laws))
     if len(laws) == 1 and first.kind == "beta" and first.place[0] == explorer.of:
@@ -264,10 +268,6 @@ def _place_of(widths: Sequence[float]) -> FloatArray:
     return np.array([math.log(w) if math.isfinite(w) else FAR for w in widths])
 
 
-def _distance(cell: Sequence[float], own: Sequence[float]) -> float:
-    return float(np.abs(_place_of(cell) - _place_of(own)).sum())
-
-
 def _check_fit(fit: PosteriorFit) -> None:
     if not isinstance(fit, PosteriorFit):
         raise needs_posterior("sensitivity", fit, "REML and ML fits have no priors.")
@@ -344,7 +344,8 @@ def _axes(
         if ways:
             axis = _checked_widths(given.pop(ways[0]), _may_be_flat(fit, parameter, law), law)
         else:
-            axis = _default_widths(fit, parameter, law, own, GRID if several else CURVE)
+            n = CURVE if fit.response_family.is_linear else SAMPLED
+            axis = _default_widths(fit, parameter, law, own, GRID if several else n)
         found.append(np.unique(np.append(axis, own)))
     if given:
         raise OptionError(
@@ -373,7 +374,7 @@ def _default_widths(
 ) -> FloatArray:
     """From half of what the data leave open to four times the present width, and flat."""
     if isinstance(law, LKJ):
-        return np.array(ETAS if n == CURVE else FEW_ETAS)
+        return np.array(FEW_ETAS if n == GRID else ETAS)
     place = _place(fit, parameter, None) if parameter.kind != "family" else None
     low = NARROWEST[1] * own
     if place is not None:
@@ -384,7 +385,7 @@ def _default_widths(
     wider = n // 4
     above = np.geomspace(own, WIDEST * own, wider + 1)[1:]
     axis = np.concatenate([np.geomspace(low, own, n - wider), above])
-    return np.append(axis, np.inf) if n == CURVE and _may_be_flat(fit, parameter, law) else axis
+    return np.append(axis, np.inf) if n > GRID and _may_be_flat(fit, parameter, law) else axis
 
 
 def _may_be_flat(fit: PosteriorFit, parameter: Parameter, law: Prior | LKJ) -> bool:
