@@ -12,6 +12,7 @@ A fit is asked for what was estimated (``fit.summary()``, ``fixef()``, ``ranef()
     models                  compare loo kfold bayes_factor inclusion sensitivity r2 icc shrinkage
     checks                  check influence likelihood_surface simulate
     before the data         design_study
+    published work          read_summary read_coefficients read_cells reanalyse archive
     pictures                hb.plot.effects, hb.plot.caterpillar, hb.plot.check ...
     data                    load_dataset list_datasets
 
