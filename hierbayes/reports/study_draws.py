@@ -13,7 +13,9 @@ from hierbayes.render.blocks import Block, Column, Findings, Paragraph, Table
 from hierbayes.reports.fit_report import drawn_picture
 from hierbayes.reports.posterior_summary import SAMPLERS
 from hierbayes.reports.study import ERRORS, SEED, Entry, Study, not_done, with_errors
+from hierbayes.reports.study_posterior import posteriors_of
 from hierbayes.results.chains import chain_statistics, mean_errors
+from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.wording import counted
 
 PACKAGES = ("hierbayes", "numpy", "scipy", "pandas", "narwhals")
@@ -101,11 +103,27 @@ def convergence(study: Study) -> Entry:
                 f"Of the random effects of all levels, the largest R-hat is {worst:.3f} and the "
                 f"smallest ESS {fewest:.0f}."
             )
+    if study.reanalysis is not None:
+        sentences += _of_priors(study.reanalysis)
     picture = drawn_picture(
         lambda: chains(post)[0], "Draws of every parameter in their order, a line a chain."
     )
     blocks: list[Block] = [Table(columns, study.names), *map(Paragraph, sentences), picture]
     return Entry([*blocks, Findings([str(finding) for finding in post.findings])])
+
+
+def _of_priors(found: Reanalysis) -> list[str]:
+    """Say how well the chains agree under each prior."""
+    sentences = []
+    for name, post in posteriors_of(found).items():
+        own = post.chain_statistics
+        ess = np.fmin(own.ess_bulk, own.ess_tail)
+        if np.isfinite(own.r_hat).any():
+            sentences.append(
+                f"Under the prior {name} the largest R-hat is {np.nanmax(own.r_hat):.3f} and the "
+                f"smallest ESS {np.nanmin(ess):.0f}."
+            )
+    return sentences
 
 
 def approximation(study: Study) -> Entry:

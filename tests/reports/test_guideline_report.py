@@ -98,6 +98,8 @@ def test_a_reanalysis_is_reported_by_its_guideline_with_errors_of_factors(tmp_pa
     text = found.report(tmp_path / "x.md").read_text(encoding="utf-8")
     assert "# Reaction \\~ Days + (1 \\| Subject) (sleepstudy): report by JARS-Bayes" in text
     assert 'guideline="JARS-Bayes"' in text and "Days under each prior" in text
+    worst = float(found.fits["narrow"].diagnostics()["r_hat"].max())
+    assert f"Under the prior narrow the largest R-hat is {worst:.3f}" in text
     row = found.table.loc["narrow"]
     large = found.fits["narrow"]
     assert row["bayes_factor_mcse"] >= row["bayes_factor"] * large.log_marginal_likelihood_mcse
