@@ -47,7 +47,10 @@ def of_standardised(
             )
         positive = both[0].prob_positive()
         logs[0] += HALF + math.log(positive if side == "greater" else 1 - positive)
-        names = (f"{dropped.terms[0]} {'>' if side == 'greater' else '<'} 0", names[1])
+        names = (
+            f"the model with {dropped.terms[0]} {'>' if side == 'greater' else '<'} 0",
+            names[1],
+        )
     return BayesFactor(
         names=names,
         formulas=(spec.formula_text, dropped.spec.formula_text),

@@ -71,7 +71,7 @@ def of_term(
 def names_without(dropped: Dropped) -> tuple[str, str]:
     """Names of the models with and without a term."""
     what = " and ".join(dropped.terms)
-    return f"with {what}", f"without {what}"
+    return f"the model with {what}", f"the model without {what}"
 
 
 def _disagree(gap: float) -> Finding:
@@ -112,7 +112,7 @@ def _on_one_side(
     sign = ">" if side == "greater" else "<"
     return replace(
         found,
-        names=(f"{dropped.terms[0]} {sign} 0", found.names[1]),
+        names=(f"the model with {dropped.terms[0]} {sign} 0", found.names[1]),
         log_marginal_likelihoods=(log_ml[0] + gained, log_ml[1]),
         mcses=(math.hypot(found.mcses[0], mcse), found.mcses[1]),
         log_bf=found.log_bf + gained,
