@@ -753,15 +753,6 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="loo-refit-of-family",
-        feature="Refits without rows or groups in other families, `loo(refit=True)`",
-        kinds=("other families",),
-        sentence=(
-            "refit=True is for Gaussian models, and this one has family={family!r}. Leave refit "
-            "out: Pareto's k says which terms need a fit of their own."
-        ),
-    ),
-    Limit(
         key="loo-groups-size",
         feature="Leaving out groups of large crossed designs",
         kinds=GAUSSIAN_POSTERIOR,

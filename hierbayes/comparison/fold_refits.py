@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.bayes.mixture import log_sum_exp
 from hierbayes.bayes.posterior import sample
 from hierbayes.bayes.predictive import (
     FlatDraws,
@@ -27,10 +28,10 @@ from hierbayes.bayes.response import observed_response
 from hierbayes.comparison.leave_group_out import joint_log_density, sample_without
 from hierbayes.comparison.leave_level_out import level_log_densities, levels_apply
 from hierbayes.comparison.leave_row_out import predicted_log_densities
-from hierbayes.comparison.left_out_blocks import Blocks
-from hierbayes.comparison.loo import left_out
+from hierbayes.comparison.left_out_blocks import Blocks, left_out
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.errors import DataError, HierBayesWarning
+from hierbayes.results.chains import chain_statistics
 from hierbayes.results.posterior_fit import PosteriorFit
 
 
@@ -47,9 +48,21 @@ class Predicted:
     log_density: FloatArray
     converged: bool
 
+    def terms(self) -> tuple[FloatArray, FloatArray]:
+        """Log of the mean density over draws, (J,), and its Monte-Carlo error."""
+        C, D, J = self.log_density.shape
+        elpd = log_sum_exp(self.log_density.reshape(C * D, J), axis=0) - np.log(C * D)
+        return elpd, chain_statistics(np.exp(self.log_density - elpd)).mcse_mean
+
 
 def predict_fold(
-    fit: PosteriorFit, blocks: Blocks, folds: IntArray, fold: int, rng: np.random.Generator
+    fit: PosteriorFit,
+    blocks: Blocks,
+    folds: IntArray,
+    fold: int,
+    rng: np.random.Generator,
+    *,
+    called: str | None = None,
 ) -> Predicted:
     """Sample the posterior without a fold, and predict each of its blocks.
 
@@ -57,6 +70,7 @@ def predict_fold(
     ----------
     blocks : of all rows
     folds : array of int, shape (J,), the fold of each block
+    called : what the fold is called in a sentence, unless by its number
 
     Raises
     ------
@@ -66,7 +80,7 @@ def predict_fold(
     if fit.response_family.is_linear:
         return _on_kernel(fit, blocks, folds, fold, rng)
     out = folds[blocks.codes] == fold
-    refit = _sampled_without(fit, out, fold, rng)
+    refit = _sampled_without(fit, out, called or f"fold {fold + 1}", rng)
     own = np.flatnonzero(folds == fold)
     flat = _with_all_levels(flat_draws(refit.draws, refit.design), refit.design, fit.design, rng)
     if blocks.factor is not None and levels_apply(fit, blocks.factor):
@@ -99,7 +113,7 @@ def _on_kernel(
 
 
 def _sampled_without(
-    fit: PosteriorFit, out: BoolArray, fold: int, rng: np.random.Generator
+    fit: PosteriorFit, out: BoolArray, called: str, rng: np.random.Generator
 ) -> PosteriorFit:
     """Sample the posterior of the rows that are not ``out`` (n,)."""
     design, spec = fit.design, fit.spec
@@ -107,13 +121,13 @@ def _sampled_without(
     rest = replace(spec, design=part, response_given=True, priors_given=fit.priors)
     if not np.array_equal(rest.kept_columns, spec.kept_columns):
         raise DataError(
-            f"Without fold {fold + 1} the other rows do not determine all coefficients; take "
-            "fewer rows a fold (a larger k), or stratify."
+            f"Without {called} the other rows do not determine all coefficients. "
+            "Leave fewer rows out at a time, or stratify."
         )
     if fit.response_family.is_ordinal and np.unique(part.y).size < np.unique(design.y).size:
         raise DataError(
-            f"Without fold {fold + 1} a category of the response has no rows; take fewer rows a "
-            "fold (a larger k), or stratify by the response."
+            f"Without {called} a category of the response has no rows. Leave fewer "
+            "rows out at a time, or stratify by the response."
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HierBayesWarning)  # said once, by the result

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.arrays import FloatArray, IntArray
-from hierbayes.bayes.mixture import log_sum_exp
+from hierbayes.arrays import IntArray
 from hierbayes.calls import checked_call
 from hierbayes.comparison.fold_refits import predict_fold
 from hierbayes.comparison.left_out_blocks import Blocks, blocks_of
@@ -25,7 +24,6 @@ from hierbayes.comparison.loo import check_posterior, standard_error, what_is_le
 from hierbayes.errors import DataError, OptionError
 from hierbayes.options import check_count, random_generator
 from hierbayes.progress import Progress, progress_bar
-from hierbayes.results.chains import chain_statistics
 from hierbayes.results.comparison import KFold
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -101,7 +99,7 @@ def kfold(
     with progress_bar(lambda: Progress(stage="sampling", done=done, total=k), show=progress):
         for fold, rng in enumerate(sampling.spawn(k)):
             found = predict_fold(fit, blocks, folds, fold, rng)
-            elpd[folds == fold], mcse[folds == fold] = _terms(found.log_density)
+            elpd[folds == fold], mcse[folds == fold] = found.terms()
             doubtful += [] if found.converged else [str(fold + 1)]
             done += 1
     table = pd.DataFrame(
@@ -151,13 +149,6 @@ def _dealt(k: int, strata: IntArray, rng: np.random.Generator) -> IntArray:
     folds = np.empty(strata.size, dtype=np.intp)
     folds[order] = rng.permutation(k)[np.arange(strata.size) % k]
     return folds
-
-
-def _terms(log_density: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Log of the mean density (J,) of draws (C, D, J), and its Monte-Carlo error."""
-    C, D, J = log_density.shape
-    elpd = log_sum_exp(log_density.reshape(C * D, J), axis=0) - np.log(C * D)
-    return elpd, chain_statistics(np.exp(log_density - elpd)).mcse_mean
 
 
 def _findings(doubtful: list[str], k: int) -> tuple[Finding, ...]:

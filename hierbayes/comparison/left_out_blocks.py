@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.arrays import IntArray, record
+from hierbayes.bayes.predictive import flat_draws
+from hierbayes.comparison.collapsed_draws import LeftOut
 from hierbayes.design.columns import typed
 from hierbayes.design.values import Factor, as_factor
 from hierbayes.errors import DataError, OptionError
@@ -40,6 +42,21 @@ class Blocks:
     def n_rows(self) -> IntArray:
         """Rows of each block, shape (J,)."""
         return np.bincount(self.codes, minlength=self.labels.size)
+
+
+def left_out(fit: PosteriorFit, blocks: Blocks) -> LeftOut:
+    """Return a Gaussian posterior with the blocks of its rows to leave out."""
+    return LeftOut(
+        kernel=fit.spec.kernel("reml"),
+        priors=fit.priors,
+        design=fit.design,
+        weights=fit.weights,
+        flat=flat_draws(fit.draws, fit.design),
+        codes=blocks.codes,
+        levels=blocks.labels,
+        name=blocks.name or "row",
+        factor=blocks.factor,
+    )
 
 
 def blocks_of(fit: PosteriorFit, by: Any) -> Blocks:

@@ -26,11 +26,11 @@ import pandas as pd
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.mixture import log_sum_exp
 from hierbayes.bayes.pareto_smoothing import TRUSTED_K, smoothed_weights
-from hierbayes.bayes.predictive import flat_draws
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.comparison.collapsed_draws import LeftOut
 from hierbayes.comparison.drawn_anew import can_draw_anew, draw_anew
+from hierbayes.comparison.fold_refits import predict_fold
 from hierbayes.comparison.leave_group_out import group_log_densities, refit_without
 from hierbayes.comparison.leave_level_out import (
     is_within,
@@ -39,7 +39,7 @@ from hierbayes.comparison.leave_level_out import (
 )
 from hierbayes.comparison.leave_row_of_level_out import level_row_log_densities
 from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
-from hierbayes.comparison.left_out_blocks import Blocks, blocks_of
+from hierbayes.comparison.left_out_blocks import Blocks, blocks_of, left_out
 from hierbayes.errors import DataError
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
@@ -66,7 +66,7 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
         column of the data, or with the same label, one for each row. Single rows are left out when
         not given.
     refit : bool
-        In Gaussian models: sample anew without each row or block whose Pareto k is above 0.7.
+        Sample anew without each row or block whose Pareto k is above 0.7.
     random_seed : int, Generator or SeedSequence
         For ``refit``, and for terms for which variance parameters are drawn anew: in Gaussian
         models those with a Pareto k above 0.7. Always the same when not given.
@@ -88,7 +88,7 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     NotSupportedError
         For blocks of rows of a generalised model other than levels of a grouping factor with up to
         two columns of random effects and none nested in it, or of a family without a smooth
-        density, and for ``refit`` of generalised models.
+        density.
 
     Examples
     --------
@@ -104,13 +104,11 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     check_posterior(fit, "loo")
     check_flag("refit", refit, "True (sample anew without what has a high Pareto k) or False")
     blocks = blocks_of(fit, by)
-    if refit and not fit.response_family.is_linear:
-        raise not_supported("loo-refit-of-family", family=fit.family)
     rng = random_generator(0 if random_seed is None else random_seed)
     found = _reweighed(fit, blocks, rng)
     terms = found.terms
     if refit:
-        terms = _with_refits(terms, left_out(fit, blocks), rng)
+        terms = _with_refits(terms, fit, blocks, rng)
     return _record(fit, replace(found, terms=terms), blocks)
 
 
@@ -124,21 +122,6 @@ def check_posterior(fit: PosteriorFit, verb: str) -> None:
             f"{verb} needs more draws than the {fit.n_draws} there are; sample at least "
             f"{ENOUGH_DRAWS}."
         )
-
-
-def left_out(fit: PosteriorFit, blocks: Blocks) -> LeftOut:
-    """Return a Gaussian posterior with the blocks of its rows to leave out."""
-    return LeftOut(
-        kernel=fit.spec.kernel("reml"),
-        priors=fit.priors,
-        design=fit.design,
-        weights=fit.weights,
-        flat=flat_draws(fit.draws, fit.design),
-        codes=blocks.codes,
-        levels=blocks.labels,
-        name=blocks.name or "row",
-        factor=blocks.factor,
-    )
 
 
 @record
@@ -237,13 +220,21 @@ def _integrated_factor(fit: PosteriorFit, blocks: Blocks) -> int:
     raise not_supported("loo-blocks-of-family", by=blocks.name, family=fit.family)
 
 
-def _with_refits(terms: PsisTerms, problem: LeftOut, rng: np.random.Generator) -> PsisTerms:
+def _with_refits(
+    terms: PsisTerms, fit: PosteriorFit, blocks: Blocks, rng: np.random.Generator
+) -> PsisTerms:
     """Replace the terms of high Pareto k by those of posteriors without the row or block."""
     elpd, mcse = terms.elpd.copy(), terms.mcse.copy()
     refitted = terms.pareto_k > TRUSTED_K
     for j in np.flatnonzero(refitted):
-        found = refit_without(problem, int(j), random_seed=rng)
-        elpd[j], mcse[j] = found.elpd, found.mcse
+        if fit.response_family.is_linear:
+            found = refit_without(left_out(fit, blocks), int(j), random_seed=rng)
+            elpd[j], mcse[j] = found.elpd, found.mcse
+            continue
+        own = (np.arange(elpd.size) == j).astype(np.intp)
+        called = f"{blocks.name or 'row'} {blocks.labels[j]}"
+        other = predict_fold(fit, blocks, own, 1, rng, called=called)
+        elpd[own == 1], mcse[own == 1] = other.terms()
     return replace(terms, elpd=elpd, mcse=mcse, refitted=refitted)
 
 
@@ -308,7 +299,7 @@ def _record(fit: PosteriorFit, found: _Reweighed, blocks: Blocks) -> Loo:
         formula_text=fit.formula_text,
         data_name=fit.data_name,
         n_draws=fit.n_draws,
-        findings=_findings(fit, table, found.method, blocks),
+        findings=_findings(fit, table, blocks),
     )
 
 
@@ -383,9 +374,7 @@ def _how(fit: PosteriorFit, method: LooMethod, blocks: Blocks) -> str:
     )
 
 
-def _findings(
-    fit: PosteriorFit, table: pd.DataFrame, method: LooMethod, blocks: Blocks
-) -> tuple[Finding, ...]:
+def _findings(fit: PosteriorFit, table: pd.DataFrame, blocks: Blocks) -> tuple[Finding, ...]:
     found = [*unconverged(fit, "elpd")]
     bad = table[(table["pareto_k"] > TRUSTED_K) & ~table["refitted"]].sort_values(
         "pareto_k", ascending=False
@@ -402,14 +391,10 @@ def _findings(
         f"{named}{rest} changes the posterior more than reweighing can follow (Pareto k up to "
         f"{worst:.2f}, trusted up to {TRUSTED_K})."
     )
-    found.append(Finding("pareto_k", sentence, _advice(fit, method, blocks), {"pareto_k": worst}))
+    found.append(Finding("pareto_k", sentence, _advice(blocks), {"pareto_k": worst}))
     return tuple(found)
 
 
-def _advice(fit: PosteriorFit, method: LooMethod, blocks: Blocks) -> str:
-    if fit.response_family.is_linear and method == "exact":
-        by = "" if blocks.name is None else f'by="{blocks.name}", '
-        return f"hb.loo(fit, {by}refit=True) samples the model without each of them."
-    if blocks.name is not None:
-        return "Fit the model without each of them, and look at what changes."
-    return "Look at these rows: they may be outliers, or the response may have longer tails."
+def _advice(blocks: Blocks) -> str:
+    by = "" if blocks.name is None else f'by="{blocks.name}", '
+    return f"hb.loo(fit, {by}refit=True) samples the model without each of them."

@@ -10,8 +10,7 @@ import hierbayes as hb
 from hierbayes.comparison.fold_refits import predict_fold
 from hierbayes.comparison.kfold import _dealt
 from hierbayes.comparison.leave_group_out import refit_without
-from hierbayes.comparison.left_out_blocks import blocks_of
-from hierbayes.comparison.loo import left_out
+from hierbayes.comparison.left_out_blocks import blocks_of, left_out
 
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 

@@ -7,6 +7,7 @@ from scipy.special import expit, logsumexp
 from scipy.stats import binom, nbinom, norm
 
 import hierbayes as hb
+from hierbayes.comparison import loo
 from hierbayes.comparison.leave_level_out import level_log_densities
 
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
@@ -80,6 +81,14 @@ def test_a_term_is_what_a_posterior_without_the_level_predicts(cbpp):
     assert abs(term["elpd"] - exact) < 4 * np.hypot(error, term["mcse"])
 
 
-def test_what_cannot_be_left_out_is_said(cbpp):
-    with pytest.raises(hb.NotSupportedError, match="refit=True is for Gaussian models"):
-        hb.loo(cbpp, by="herd", refit=True)
+def test_a_level_that_weights_cannot_follow_is_sampled_without(cbpp, monkeypatch):
+    """As if no k but the largest could be trusted."""
+    reweighed = hb.loo(cbpp, by="herd").pointwise
+    monkeypatch.setattr(loo, "TRUSTED_K", reweighed["pareto_k"].nlargest(2).iloc[1])
+    found = hb.loo(cbpp, by="herd", refit=True, random_seed=1)
+    table = found.pointwise
+    worst = reweighed["pareto_k"].idxmax()
+    assert table.index[table["refitted"]].tolist() == [worst]
+    error = np.hypot(table["mcse"], reweighed["mcse"])[worst]
+    assert abs(table["elpd"] - reweighed["elpd"])[worst] < 4 * error
+    assert found.findings == ()

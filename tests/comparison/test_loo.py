@@ -20,8 +20,8 @@ from hierbayes.comparison.leave_group_out import (
     sample_without,
 )
 from hierbayes.comparison.leave_row_out import predicted_log_densities, row_log_densities
-from hierbayes.comparison.left_out_blocks import blocks_of
-from hierbayes.comparison.loo import left_out, psis
+from hierbayes.comparison.left_out_blocks import blocks_of, left_out
+from hierbayes.comparison.loo import psis
 from hierbayes.render.html import fragment
 from hierbayes.render.text import text as as_text
 from hierbayes.reports.loo import loo_blocks
