@@ -63,6 +63,7 @@ ADAPT_HARDER = tuple(Round(3000, components, 0.9) for components in (3, 4, 6, 8)
 # Proposals are weighed exactly from then on, so many at first, and each time a proposal is fitted
 # to all before. The first times they are as many again, unless this part of them is effective.
 BATCH, FIRST_BATCHES, SETTLED = 1000, 3, 0.7
+ENOUGH = 0.9  # part that is effective from which no other proposal is fitted
 COMPONENTS = 4  # of a proposal that is fitted to them
 MOST_PROPOSALS = 8  # proposals a draw of the chains
 # There are more while copies would leave less than this part of the draws effective, or less than
@@ -139,7 +140,9 @@ def _explored(
         exact = target.refined(_typical(adapted, points_of_correction(target), rng), rng)
         found = _weighed(exact, adapted.proposal, BATCH, rng)
         while missing := _missing(found, n):
-            proposal = _refitted(adapted, found.drawn, mode, target.tails, rng)
+            proposal = found.proposals[-1][0]
+            if found.drawn.efficiency < ENOUGH:
+                proposal = _refitted(adapted, found.drawn, mode, target.tails, rng)
             found = _weighed(exact, proposal, missing, rng, before=found)
         if found.drawn.pareto_k <= TRUSTED_K:
             break
@@ -213,7 +216,10 @@ def _weighed(
     if before is not None:
         x = np.concatenate([before.drawn.x, x])
         found = before.estimates.and_then(found)
+        *others, (last, before_n) = before.proposals
         proposals = (*before.proposals, *proposals)
+        if proposal is last:
+            proposals = (*others, (last, before_n + n))
     drawn = weigh_thinned(x, found.log_density, proposals, rng)
     return _Explored(target, drawn, found, proposals, None)
 
