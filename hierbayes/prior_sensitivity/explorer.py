@@ -193,9 +193,9 @@ class Explorer:
         self, at: FloatArray, priors: ModelPriors, draws: PosteriorDraws, is_refit: bool = False
     ) -> Base:
         flat = flat_draws(draws, self.fit.design)
-        given = None
-        if self.integrates:
-            given = conditional(self.fit.spec, priors, flat, self._rows())
+        given, rows = None, self._rows()
+        if self.integrates and rows.size:
+            given = conditional(self.fit.spec, priors, flat, rows)
         return Base(at=at, priors=priors, draws=draws, flat=flat, given=given, is_refit=is_refit)
 
     def _rows(self) -> FloatArray:
@@ -208,7 +208,7 @@ class Explorer:
             if self.of == priors.intercept:
                 target -= priors.centre
             rows.append(target)
-        return np.array(rows).reshape(-1, unit.shape[0])
+        return np.array(rows).reshape(len(rows), unit.shape[0])
 
     def _weighed(self, base: Base, laws: Laws) -> Found:
         given, log_weights = base.given, np.zeros(base.flat.n_draws)

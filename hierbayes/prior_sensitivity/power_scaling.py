@@ -45,7 +45,7 @@ def power_scaling(fit: PosteriorFit) -> PowerScaling:
         {
             "prior": _sensitivities(draws, every),
             "likelihood": _sensitivities(draws, likelihood),
-            "strongest": by_prior.idxmax(axis=1),
+            "strongest": by_prior.fillna(0.0).idxmax(axis=1),
         },
         index=names,
     )

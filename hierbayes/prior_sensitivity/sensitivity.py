@@ -304,6 +304,10 @@ def _laws(
     if prior is not None:
         if len(changed) > 1:
             raise OptionError("prior= is for one parameter; sample under the priors for two.")
+        if not isinstance(prior, Prior | LKJ):
+            raise OptionError(
+                f"prior={shown(prior)} must be a prior, for example hb.Normal(0, 10)."
+            )
         laws = {changed[0]: checked_prior("prior", prior, changed[0])}
     for parameter, law in laws.items():
         if width_of(law) is None:

@@ -161,6 +161,12 @@ def test_variance_parameters_take_other_widths(post, parameter):
     assert found.reverse is None
 
 
+def test_a_model_without_coefficients_has_priors_too():
+    model = hb.Model("Reaction ~ 0 + (1 | Subject)", hb.load_dataset("sleepstudy"))
+    found = hb.sensitivity(model.sample(draws=50, random_seed=1), "sigma", widths=[500.0])
+    assert found.table["estimate"].notna().all()
+
+
 def test_another_parameter_may_be_asked_about(post):
     found = hb.sensitivity(post, "sd(Days|Subject)", of="Days", widths=[3.0, np.inf])
     assert found.of == "Days"
@@ -203,6 +209,7 @@ def test_another_family_may_take_the_place_of_the_prior(post):
         ({"parameter": "Days", "widths": "wide"}, hb.OptionError, "must be positive numbers"),
         ({"parameter": "cor(Subject)", "widths": [np.inf]}, hb.OptionError, "leave inf out"),
         ({"parameter": "Days", "prior": hb.LKJ(2)}, hb.PriorError, "prior: LKJ"),
+        ({"parameter": "Days", "prior": 3}, hb.OptionError, "prior=3 must be a prior"),
         ({"parameter": "Days", "prior": hb.Flat()}, hb.NotSupportedError, "has no width"),
         ({"parameter": ["Days", "sigma"], "widths": [1]}, hb.OptionError, "is a dict"),
         ({"parameter": "Days", "widths": {"sigma": [1]}}, hb.OptionError, "no parameter whose"),
