@@ -809,10 +809,10 @@ _ROWS = (
     ),
     Limit(
         key="design-study-family",
-        feature="Design studies of families other than Gaussian",
-        kinds=("glmer", "other families"),
+        feature="Design studies of families other than Gaussian, binomial and Poisson",
+        kinds=("other families",),
         sentence=(
-            "hb.design_study analyses linear models, and this one has family={family!r}. Draw data "
+            "hb.design_study has no family={family!r}: Gaussian, binomial and Poisson. Draw data "
             "sets of each design with hb.simulate(formula, data, parameters, family=), fit each, "
             "and count; hb.plot.power draws the table."
         ),

@@ -15,9 +15,12 @@ from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.design.table import read_table
 from hierbayes.errors import DataError, OptionError
+from hierbayes.families.family import Family
+from hierbayes.families.named import family_named
 from hierbayes.intervals.replicates import checked_count, checked_jobs, seeded
 from hierbayes.naming.addresses import Addresses, coefficient_addresses
-from hierbayes.options import check_option, is_whole
+from hierbayes.options import Method, check_option, is_whole
+from hierbayes.planning.generalised_cell import generalised_outcome
 from hierbayes.planning.posterior_cell import (
     log_prior_at_zero,
     posterior_outcome,
@@ -40,6 +43,7 @@ from hierbayes.wording import counted, did_you_mean, listed, shown
 
 Estimators = Literal["reml", "posterior", "both"]
 StudyDdf = Literal["satterthwaite", "normal"]
+FAMILIES = ("bernoulli", "binomial", "poisson")  # beside linear models
 LEVELS = ("subjects", "items")  # sizes that are levels of a grouping factor
 
 
@@ -60,6 +64,8 @@ def design_study(
     level: float = 0.95,
     bf: float = 10.0,
     nsim: int = 1000,
+    family: str | Family = "gaussian",
+    link: str | None = None,
     weights: Any = None,
     offset: Any = None,
     contrasts: Mapping[str, str] | None = None,
@@ -111,7 +117,7 @@ def design_study(
         its being zero.
     nsim : int
         Data sets of each design.
-    weights, offset, contrasts, known_sd, priors : as of ``hb.Model``, with a formula
+    family, link, weights, offset, contrasts, known_sd, priors : as of ``hb.Model``, with a formula
     random_seed : int, Generator or SeedSequence
         The same seed gives the same numbers, for any ``n_jobs``.
     n_jobs : int
@@ -129,7 +135,7 @@ def design_study(
     OptionError
         For sizes, goals, names or parameters that can't be.
     NotSupportedError
-        For models that are not linear.
+        For families other than Gaussian, binomial and Poisson, and posteriors of the last two.
 
     Notes
     -----
@@ -164,9 +170,19 @@ def design_study(
     check_option("estimator", estimator, Estimators)
     check_option("ddf", ddf, StudyDdf)
     check_level(level)
+    if not isinstance(bf, int | float) or isinstance(bf, bool) or not 0 < bf < np.inf:
+        raise OptionError(f"bf={shown(bf)} must be a number above 0, for example 10.")
+    if priors is not None and estimator == "reml":
+        raise OptionError('priors are of posteriors; add estimator="posterior" or "both".')
     nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
     given = Arguments(
-        weights=weights, offset=offset, contrasts=contrasts, known_sd=known_sd, priors=priors
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        known_sd=known_sd,
+        family=family,
+        link=link,
+        priors=priors,
     )
     planned = _planned(model, data, parameters, given)
     spec, truth = planned.spec, planned.truth
@@ -175,6 +191,11 @@ def design_study(
     estimators: tuple[Estimator, ...] = (
         ("reml", "posterior") if estimator == "both" else (estimator,)
     )
+    if not spec.family.is_linear and estimator != "reml":
+        raise OptionError(
+            f"estimator={estimator!r} with family={spec.family.name!r}: data sets of this family "
+            "are analysed by maximum likelihood; leave estimator= out."
+        )
     wanted = checked_goals(
         goals, is_assurance=is_assurance, has_posterior="posterior" in estimators
     )
@@ -198,7 +219,7 @@ def design_study(
         truth=truth,
         tested=tested,
         estimators=estimators,
-        method=model.method if isinstance(model, LikelihoodFit) else "reml",
+        method=_method(model, spec),
         uses_satterthwaite=ddf == "satterthwaite",
         level=level,
         priors=None,
@@ -225,7 +246,8 @@ def design_study(
         size = {name: getattr(cell, name) for name in names}
         where = listed([counted(count, name[:-1]) for name, count in size.items()])
         notes += [f"{where}: {note}" for note in found.notes]
-        for own, numbers in found.numbers.items():
+        for estimated, numbers in found.numbers.items():
+            own = study.method if estimated == "reml" else estimated
             for label, values in zip(labels, numbers, strict=True):
                 row = size | {"rows": found.n_rows, "parameter": label, "estimator": own}
                 rows.append(row | values)
@@ -269,8 +291,8 @@ def _planned(model: Fit | str, data: Any, parameters: Any, given: Arguments) -> 
                 "design_study of a formula needs data, rows of predictors and levels, and "
                 "parameters, a dict from names to numbers; or give it a fit."
             )
+        _check_family(family_named(given.family, given.link))
         written = written_model(model, read_table(data), parameters, given, count=1)
-        _check_linear(written.spec)
         kept = kept_coefficients(written.spec)
         return _Planned(spec=written.spec, kept=kept, truth=written.flat, source="written down")
     if not isinstance(model, LikelihoodFit | PosteriorFit):
@@ -278,13 +300,12 @@ def _planned(model: Fit | str, data: Any, parameters: Any, given: Arguments) -> 
             f"design_study takes a fit, a posterior or a formula, not {type(model).__name__}; of a "
             "model give model.fit() or model.sample()."
         )
-    unused = [
-        name for name, value in given.options().items() if value is not None and name != "family"
-    ]
+    options = given.options() | {"family": None if given.family == "gaussian" else given.family}
+    unused = [name for name, value in options.items() if value is not None]
     if data is not None or unused:
         name = "data" if data is not None else unused[0]
         raise OptionError(f"design_study: {name} goes with a formula; a fit has its own.")
-    _check_linear(model.spec)
+    _check_family(model.spec.family)
     if isinstance(model, PosteriorFit):
         truth, source = flat_draws(model.draws, model.design), "drawn from the posterior"
     else:
@@ -318,9 +339,9 @@ def _check_proper(study: Study, addresses: Addresses) -> None:
         )
 
 
-def _check_linear(spec: Specification) -> None:
-    if not spec.family.is_linear:
-        raise not_supported("design-study-family", family=spec.family.name)
+def _check_family(family: Family) -> None:
+    if not family.is_linear and family.name not in FAMILIES:
+        raise not_supported("design-study-family", family=family.name)
 
 
 def _checked_sizes(name: str, given: Any) -> tuple[int, ...]:
@@ -392,11 +413,21 @@ def _counted_words(
     return {name: words[name] for name in names}
 
 
+def _method(model: Fit | str, spec: Specification) -> Method:
+    """Return how data sets are fitted: as the fit was, else by REML where there is such a thing."""
+    if isinstance(model, LikelihoodFit):
+        return model.method
+    return "reml" if spec.family.is_linear else "ml"
+
+
 def _test_words(study: Study) -> dict[str, str]:
     alpha = f"{100 * (1 - study.level):g} %"
     df = "Satterthwaite's degrees of freedom" if study.uses_satterthwaite else "infinite df"
+    tests = f"t tests at {alpha} with {df}"
+    if not study.spec.family.is_linear:
+        tests = f"Wald z tests at {alpha}"
     said = {
-        "reml": f"{study.method.upper()}, two-sided t tests at {alpha} with {df}",
+        "reml": f"{study.method.upper()}, two-sided {tests}",
         "posterior": f"posterior, {100 * study.level:g} % credible intervals that leave zero out",
     }
     return {name: said[name] for name in study.estimators}
@@ -440,18 +471,22 @@ class _Cells:
         design = study.rows.of(sizes)
         truth = study.in_order_of(design, study.truths(rng))
         Y = study.responses(design, truth, rng)
-        design = design.with_response(Y[:, 0])
+        if study.spec.family.is_linear:
+            design = design.with_response(Y[:, 0])
         found: dict[str, list[dict[str, float]]] = {}
         notes = []
         for estimator in study.estimators:
             try:
-                if estimator == "reml":
+                if not study.spec.family.is_linear:
+                    outcome = generalised_outcome(study, design, Y)
+                elif estimator == "reml":
                     outcome = reml_outcome(study, design, Y, truth)
                 else:
                     outcome = posterior_outcome(study, design, Y, rng)
             except DataError as error:
                 outcome = _nothing(study)
-                notes.append(f"no {estimator} estimates, {str(error)[0].lower()}{str(error)[1:]}")
+                named = study.method.upper() if estimator == "reml" else estimator
+                notes.append(f"no {named} estimates, {str(error)[0].lower()}{str(error)[1:]}")
             found[estimator] = cell_numbers(outcome, truth.beta[:, study.tested], bf=study.bf)
         return _Found(n_rows=Y.shape[0], numbers=found, notes=tuple(notes))
 

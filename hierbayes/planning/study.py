@@ -13,6 +13,7 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.predictive import FlatDraws, linear_predictor, new_effects
 from hierbayes.bayes.response import Response
 from hierbayes.design.design import Design
+from hierbayes.families.observations import checked_observations
 from hierbayes.options import Method
 from hierbayes.planning.replicated_rows import ReplicatedRows
 from hierbayes.priors.model_priors import ModelPriors
@@ -98,9 +99,9 @@ class Study:
         eta = linear_predictor(
             flat, design.X[:, self.kept], design.factors, offset=design.offset, rows=rows
         )
-        family, y = self.spec.family, design.y
-        trials = y.sum(axis=1) if y.ndim == 2 else design.weights if family.counts_trials else None
-        weights = None if family.counts_trials else row_weights(design)
+        family, trials, weights = self.spec.family, None, row_weights(design)
+        if family.counts_trials:
+            trials, weights = checked_observations(design, family)[:, 1], None
         response = Response(family=family, y=None, trials=trials, weights=weights)
         return np.ascontiguousarray(response.draw(eta, flat, rows, rng).T)
 

@@ -6,13 +6,18 @@ import pytest
 from matplotlib import pyplot
 
 import hierbayes as hb
+from hierbayes.design.table import read_table
+from hierbayes.planning.generalised_cell import generalised_outcome
 from hierbayes.planning.posterior_cell import posterior_outcome
 from hierbayes.planning.reml_cell import reml_outcome
 from hierbayes.planning.replicated_rows import ReplicatedRows, Sizes
 from hierbayes.planning.study import Outcome, Study
 from hierbayes.planning.summary import cell_numbers
+from hierbayes.prediction.simulate_formula import written_model
 from hierbayes.prediction.simulate_rows import estimates
+from hierbayes.specification.specification import Arguments
 
+BERNOULLI = Arguments(family="bernoulli")
 FORMULA = "rt ~ x + (x | who) + (1 | word)"
 PLAN = {"x": [-0.5, 0.5] * 4, "who": [1, 1, 1, 1, 2, 2, 2, 2], "word": [1, 1, 2, 2] * 2}
 TRUTH = {
@@ -124,7 +129,7 @@ def test_a_design_that_cannot_be_fitted_is_counted_and_said(fit):
     found = hb.design_study(fit, subjects=[1, 6], nsim=10, random_seed=1, goals={"power": 0.5})
     assert found.table["failed"].tolist() == [10, 0]
     assert np.isnan(found.table["power"].iloc[0])
-    assert found.notes[0].startswith("1 subject: no reml estimates")
+    assert found.notes[0].startswith("1 subject: no REML estimates")
     assert "10 of 20 analyses failed" in str(found)
 
 
@@ -155,6 +160,9 @@ def test_a_picture_has_curves_or_a_grid(study):
         ({"parameters": {"Day": 1}}, "did you mean"),
         ({"data": 1}, "data goes with a formula"),
         ({"ddf": "kenward-roger"}, "ddf"),
+        ({"bf": -1}, "bf=-1 must be a number above 0"),
+        ({"priors": {"Days": "Normal(0, 1)"}}, "priors are of posteriors"),
+        ({"priors": {"Days": "Normal(0, 1)"}, "estimator": "both"}, "priors goes with a formula"),
     ],
 )
 def test_wrong_arguments_are_told(fit, change, words):
@@ -243,3 +251,36 @@ def test_a_singular_fit_is_a_truth_like_any_other(fit):
     none = {"sd((Intercept)|Subject)": 0, "cor((Intercept),Days|Subject)": 0}
     found = hb.design_study(fit, parameters=none, subjects=5, nsim=20, random_seed=1)
     assert found.table["failed"].iloc[0] == 0
+
+
+@pytest.mark.filterwarnings("ignore::hierbayes.BoundaryWarning")
+def test_data_sets_of_other_families_are_analysed_by_maximum_likelihood():
+    plan = {"x": [0, 1] * 2, "g": [1, 1, 2, 2]}
+    truth = {"(Intercept)": -0.5, "x": 0.8, "sd((Intercept)|g)": 0.8}
+    rng = np.random.default_rng(1)
+    written = written_model("y ~ x + (1 | g)", read_table(plan), truth, BERNOULLI, count=1)
+    one = Study(
+        spec=written.spec, rows=ReplicatedRows(written.spec.design, [0]), kept=np.arange(2),
+        truth=written.flat, tested=np.array([1]), estimators=("reml",), method="ml",
+        uses_satterthwaite=True, level=0.95, priors=None, bf=10.0, nsim=6,
+    )  # fmt: skip
+    design = one.rows.of(Sizes(subjects=6, trials=5))
+    Y = one.responses(design, one.truths(rng), rng)
+    found = generalised_outcome(one, design, Y)
+    data = {"y": Y[:, 2], "x": design.X[:, 1], "g": design.factors[0].codes}
+    row = hb.glmer("y ~ x + (1 | g)", data, family="bernoulli").tidy("fixed").iloc[1]
+    assert found.estimate[2, 0] == pytest.approx(row["estimate"], rel=1e-4)
+    assert found.high[2, 0] == pytest.approx(row["conf_high"], rel=1e-4)
+    study = hb.design_study(
+        "y ~ x + (1 | g)", plan, truth, family="bernoulli", subjects=6, trials=5, nsim=6
+    )
+    assert study.table["estimator"].tolist() == ["ml"]
+    assert "Wald z tests" in str(study)
+    with pytest.raises(hb.OptionError, match="leave estimator= out"):
+        hb.design_study(
+            "y ~ x + (1 | g)", plan, truth, family="bernoulli", subjects=6, estimator="both"
+        )
+    with pytest.raises(hb.NotSupportedError, match="has no family='gamma'"):
+        hb.design_study(
+            "y ~ x + (1 | g)", plan, truth | {"shape": 2}, family="gamma", link="log", subjects=6
+        )
