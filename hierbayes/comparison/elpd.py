@@ -65,12 +65,21 @@ def compare_results(
     return ElpdComparison(
         table=table,
         formulas={label: own.formula_text for label, own in zip(labels, results, strict=True)},
-        what=first.what,
+        what=" ".join([first.what, *_how(labels, results)]),
         verdict=verdict(table, n_terms=best.size),
         data_name=first.data_name,
         n_obs=int(first.pointwise["n_rows"].sum()),
+        k=first.k if isinstance(first, KFold) else None,
         findings=_named(labels, results),
     )
+
+
+def _how(labels: Sequence[str], results: Sequence[Loo | KFold]) -> list[str]:
+    """Say how leave-one-out was found, of each model where they differ."""
+    hows = [found.how for found in results if isinstance(found, Loo)]
+    if len(set(hows)) < 2:
+        return hows[:1]
+    return [f"{label}: {how}" for label, how in zip(labels, hows, strict=True)]
 
 
 def _untrusted(found: Loo | KFold) -> int:

@@ -12,13 +12,17 @@ def elpd_blocks(found: ElpdComparison) -> kinds.Blocks:
     data = f"{found.data_name}, {found.n_obs} rows" if found.data_name else ""
     models = ((f"{name}:", formula) for name, formula in found.formulas.items())
     return (
-        kinds.Heading("Comparison of posteriors by leave-one-out prediction"),
+        kinds.Heading(f"Comparison of posteriors by {_way(found)} prediction"),
         *kinds.facts(("Data:", data), *models),
         kinds.Paragraph(found.what, gap=False),
         kinds.Table(_columns(found), [str(name) for name in found.table.index]),
         kinds.Paragraph(found.verdict),
         kinds.Findings([str(finding) for finding in found.findings]),
     )
+
+
+def _way(found: ElpdComparison) -> str:
+    return "leave-one-out" if found.k is None else f"{found.k}-fold"
 
 
 def _columns(found: ElpdComparison) -> list[kinds.Column]:

@@ -23,7 +23,7 @@ def loo_blocks(found: Loo) -> Blocks:
         Heading(f"Leave-one-{found.by or 'row'}-out prediction"),
         Fact("Formula:", found.formula_text),
         Fact("", f"{data}{count}, {found.n_draws} draws"),
-        Paragraph(found.what, gap=False),
+        Paragraph(f"{found.what} {found.how}", gap=False),
         Table(columns, names),
         Paragraph(pareto_line(found) + _anew(found) + _beside(found)),
         Findings([str(finding) for finding in found.findings]),

@@ -214,7 +214,8 @@ class Loo(Tabled):
     pointwise : index the label of what is left out; columns ``n_rows elpd mcse pareto_k anew
         refitted``: whether variance parameters were drawn anew for it (k is then of these), and
         whether the model was sampled without it
-    what : what exactly is left out and integrated out, in a sentence or two
+    what : what exactly is left out, in a sentence or two
+    how : what was integrated out and what reweighed, in a sentence
     method : "exact" (closed form given the sds, correlations and sigma), "integrated" (random
         effects of a factor by quadrature) or "draws" (nothing integrated out)
     by_draws : the answer by draws of everything, that of ``az.loo``; None when groups are left out
@@ -241,6 +242,7 @@ class Loo(Tabled):
     by: str | None
     pointwise: pd.DataFrame
     what: str
+    how: str
     method: LooMethod
     by_draws: LooByDraws | None
     formula_text: str
@@ -308,6 +310,7 @@ class ElpdComparison(Tabled):
     verdict : the differences in words
     data_name : name of the data, may be empty
     n_obs : number of rows
+    k : number of folds; None for leave-one-out
     findings : reasons not to trust it
     """
 
@@ -319,6 +322,7 @@ class ElpdComparison(Tabled):
     verdict: str
     data_name: str
     n_obs: int
+    k: int | None = None
     findings: tuple[Finding, ...] = ()
 
 

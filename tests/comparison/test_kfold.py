@@ -91,6 +91,7 @@ def test_one_seed_gives_all_models_the_same_folds(dyestuff):
     assert found.table["elpd_diff"]["mean"] == pytest.approx(gaps.sum())
     assert found.table["se_diff"]["mean"] == pytest.approx(np.sqrt(30 * gaps.var(ddof=1)))
     assert "elpd_diff" in str(found) and "p_loo" not in str(found)
+    assert str(found).startswith("Comparison of posteriors by 5-fold prediction")
     with pytest.raises(hb.DataError, match="The folds differ; give"):
         hb.compare(a, hb.kfold(mean, k=5, random_seed=4))
     with pytest.raises(hb.DataError, match="compare results of one kind"):

@@ -117,7 +117,7 @@ def test_levels_of_crossed_factors_are_left_out_given_the_effects_of_the_other(c
 def test_blocks_of_whole_levels_are_left_out_and_others_are_refused(crossed):
     halves = hb.loo(crossed[1], by="half")
     assert halves.method == "integrated" and halves.pointwise["n_rows"].tolist() == [48, 48]
-    assert "random effects of g are integrated out" in halves.what
+    assert "random effects of g are integrated out" in halves.how
     with pytest.raises(hb.NotSupportedError, match=r"hb.kfold\(fit, by=\) refits without them"):
         hb.loo(crossed[1], by=np.arange(96) % 5)
 
@@ -132,7 +132,7 @@ def test_factors_with_others_nested_in_them_are_not_integrated_out(crossed):
 def test_weights_over_parameters_alone_can_be_trusted(cbpp):
     found = hb.loo(cbpp)
     assert found.method == "integrated"
-    assert "random effects of herd are integrated out by quadrature" in found.what
+    assert "random effects of herd are integrated out by quadrature" in found.how
     assert found.findings == () and found.by_draws.n_untrusted > 0
     assert found.mcse < 0.1 < found.by_draws.mcse
 

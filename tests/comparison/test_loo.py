@@ -275,9 +275,9 @@ def test_the_header_says_what_is_left_out():
     fit = sampled(SLEEP, "sleepstudy", draws=250)
     rows, groups = hb.loo(fit), hb.loo(fit, by="Subject")
     assert "prediction of new rows of the same groups" in rows.what
-    assert rows.what.endswith("the draws of these are reweighed.")
+    assert rows.how.endswith("the draws of these are reweighed.")
     assert groups.what.startswith("All rows of each Subject (10 rows) are left out at once")
-    assert "fixed and random effects integrated out" in groups.what
+    assert "fixed and random effects integrated out" in groups.how
     crossed = sampled(CASES["crossed"][0], "Penicillin", draws=30)
     assert "share levels of plate" in hb.loo(crossed, by="sample").what
 
