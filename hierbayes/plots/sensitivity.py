@@ -11,6 +11,7 @@ from hierbayes.arrays import FloatArray
 from hierbayes.options import SensitivityColumn, check_option
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.curves import Curve, draw_curve
+from hierbayes.plots.forest import AROUND_MM, NAME, broken_names, forest_mm, row_mm
 from hierbayes.plots.needed import sensitivity_for
 from hierbayes.plots.palette import look, mixed, now, reference
 from hierbayes.plots.picture import picture
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 PANEL_MM, LEAST_MM = 52.0, 50.0
 CELL_MM = 9.0  # height of a cell of a grid
-ROW_MM = 6.0  # height of a parameter
+LEAST_TALL_MM = 25.0  # height of parameters below each other
+BESIDE = 0.42  # of the width, for their names
 FLAT = 1.6  # times the widest finite prior, where the flat end is drawn
 TICKS = (1, 2, 5)
 MOST_TICKS = 5
@@ -221,9 +223,14 @@ def _rectangle(x: float, y: float, colour: str) -> Any:
 def _powers(page: Sheet, found: PowerScaling) -> "Sequence[Axes]":
     """Draw the sensitivity of each parameter to priors and likelihood."""
     table = found.table
-    ax = page.axes(max(ROW_MM * len(table), 25.0))
     names = [str(name) for name in table.index]
-    order = page.ordered(names, table["prior"].to_numpy(dtype=np.float64), usual="data")[::-1]
+    order = page.ordered(names, table["prior"].to_numpy(dtype=np.float64), usual="data")
+    words = broken_names([page.label(name) for name in names], room_mm=BESIDE * page.width_mm)
+    most = page.rows_that_fit(row_mm(words, narrow=page.is_narrow), AROUND_MM)
+    if len(order) > most:
+        page.note(f"{most} of {len(order)} parameters, the first in this order.")
+    order = order[:most][::-1]
+    ax = page.axes(max(forest_mm([words[i] for i in order], narrow=page.is_narrow), LEAST_TALL_MM))
     for column, role, word in (("prior", "prior", "priors"), ("likelihood", "data", "likelihood")):
         values = np.maximum(table[column].to_numpy(dtype=np.float64)[order], SMALLEST)
         ax.plot(values, range(len(order)), label=word, **look(role).mark(6.0))
@@ -234,7 +241,7 @@ def _powers(page: Sheet, found: PowerScaling) -> "Sequence[Axes]":
     places = 10.0 ** np.arange(-3, math.ceil(math.log10(largest)) + 1)
     ax.set_xticks(places, [f"{place:g}" for place in places])
     ax.set_xticks([], minor=True)
-    ax.set_yticks(range(len(order)), [page.label(names[i]) for i in order])
+    ax.set_yticks(range(len(order)), [words[i] for i in order], fontsize=NAME * letter_size())
     ax.set_ylim(-0.6, len(order) - 0.4)
     ax.set_xlabel("sensitivity to a power of the priors or of the likelihood")
     page.legend()

@@ -131,6 +131,10 @@ class Source:
             "levels": lambda: hb.influence(self.fit),
             "rows": lambda: hb.influence(self.fit, rows=True),
             "replicates": lambda: hb.bootstrap(self.fit, nsim=20, random_seed=1),
+            "priors": lambda: hb.sensitivity(
+                self.post, "tempwarm" if self.name == "ordinal" else "(Intercept)", random_seed=1
+            ),
+            "powers": lambda: hb.sensitivity(self.post),
             "wald": lambda: hb.confint(self.fit),
             "test": lambda: hb.pb_test(
                 self.fit.update(SMALLER[self.name]), self.fit, nsim=20, random_seed=1
@@ -179,7 +183,7 @@ OF_MORE = {
     "chains": lambda s, **look: PLOT.chains(s.post, **look),
     "prior_posterior": lambda s, **look: PLOT.prior_posterior(s.post, **look),
     "loo": lambda s, **look: PLOT.loo(s.post, **look),
-    "sensitivity": lambda s, **look: PLOT.sensitivity(s.post, "(Intercept)", **look),
+    "sensitivity": lambda s, **look: PLOT.sensitivity(s.priors, **look),
     "intervals": lambda s, **look: PLOT.intervals(s.kinds, **look),
     "caterpillar of both": lambda s, **look: PLOT.caterpillar(s.fit, s.post, **look),
     "check": lambda s, **look: PLOT.check(s.check, **look),
@@ -217,6 +221,9 @@ OF_SOME = {
     ),
     "effects by": (
         tuple(FURTHER), lambda s, **look: PLOT.effects(s.fit, s.further, s.factor, **look)
+    ),
+    "sensitivity of all": (
+        ("sleepstudy", "factor slopes"), lambda s, **look: PLOT.sensitivity(s.powers, **look)
     ),
     "power": (("sleepstudy",), lambda s, **look: PLOT.power(designs(), **look)),
     "psychometric": (("psychometric",), lambda s, **look: PLOT.psychometric(s.fit, **look)),
