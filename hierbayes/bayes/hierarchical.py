@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, Int64Array, IntArray, record
-from hierbayes.bayes.hierarchical_kernel import AT, OF_FACTOR, log_density, place
+from hierbayes.bayes.hierarchical_kernel import AT, OF_FACTOR, log_density
 from hierbayes.bayes.hierarchical_parameters import Parameters, ParameterSpace, combined
 from hierbayes.bayes.tape_kernel import BLOCK, CODES
 from hierbayes.families.family import Mean
@@ -129,16 +129,6 @@ class HierarchicalTarget:
             _put(floats, part[OF_FACTOR.c_score], level.score)
             _put(floats, part[OF_FACTOR.c_weights], level.weights)
             _put(floats, part[OF_FACTOR.c_eta], level.eta)
-        ints[AT.is_mixed] = 0
-        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.space.model)
-        return replace(self, ints=ints, floats=floats)
-
-    def centred_at(self, w: FloatArray) -> "HierarchicalTarget":
-        """Return the same density, not mixed, the rest at a point w (D,) being the origin."""
-        room, ints, floats = self.room(), self.ints.copy(), self.floats.copy()
-        place(self.ints, self.floats, room, w)
-        at = int(ints[AT.w_rest])
-        _put(floats, ints[AT.c_centre], room[at : at + self.n_rest])
         ints[AT.is_mixed] = 0
         floats[ints[AT.c_constant]] = _log_normal_at_zero(self.space.model)
         return replace(self, ints=ints, floats=floats)

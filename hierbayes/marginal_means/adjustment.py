@@ -27,7 +27,6 @@ from hierbayes.options import Adjust, Side
 DF_DIGITS = 10  # degrees of freedom that agree to so many digits share one quantile
 DEPENDENT = 1e-7  # singular values below this part of the largest are dependent rows
 KNOWN = 1e8  # degrees of freedom from which scipy's F distribution is the chi-squared one
-TWO_SIDED: tuple[Adjust, ...] = ("tukey", "scheffe", "dunnettx")  # defined for these tests only
 
 
 @record

@@ -59,18 +59,20 @@ class Lines:
     Attributes
     ----------
     levels, conditions : of each line
+    condition_names : columns of the data whose categories are the conditions
+    condition_of_rows : the condition of each row that was fitted
     codes : array, shape (m,), level of the grouping factor, -1 for the population
     start, step : what the height a and the slope s of each are made of
     is_log : t is log x
     origin : of t
     ends : smallest and largest stimulus in the data
     held : where other numbers stand
-    condition_names : columns of the data whose categories are the conditions
-    condition_of_rows : the condition of each row that was fitted
     """
 
     levels: tuple[str, ...]
     conditions: tuple[str, ...]
+    condition_names: tuple[str, ...]
+    condition_of_rows: tuple[str, ...]
     codes: IntArray
     start: LineParts
     step: LineParts
@@ -78,8 +80,6 @@ class Lines:
     origin: float
     ends: tuple[float, float]
     held: Mapping[str, float]
-    condition_names: tuple[str, ...]
-    condition_of_rows: tuple[str, ...]
 
     def places(self, x: FloatArray) -> FloatArray:
         """Return t - origin of stimuli."""

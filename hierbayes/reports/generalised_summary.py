@@ -3,14 +3,11 @@
 Reads what was estimated and writes it.
 """
 
-from typing import Any
-
 from hierbayes.errors import NotSupportedError
 from hierbayes.families.observations import threshold_names
 from hierbayes.options import Ddf, check_flag, check_option
 from hierbayes.render import blocks as kinds
 from hierbayes.render.layout import wrapped
-from hierbayes.render.text import text
 from hierbayes.reports.coefficients import estimate_cells, statistic_cells
 from hierbayes.reports.model_facts import LABEL_WIDTH, five_numbers_table, labelled, model_facts
 from hierbayes.reports.summary import (
@@ -32,20 +29,6 @@ TITLES = {"cumulative": "Cumulative link", "sratio": "Stopping ratio"}
 TITLE_WIDTH = 70  # of lme4's line
 LAPLACE = "Laplace Approximation"
 QUADRATURE = "Adaptive Gauss-Hermite Quadrature, nAGQ = {}"
-
-
-def generalised_text(fit: GeneralisedFit, **options: Any) -> str:
-    """Write the summary of a generalised fit as lme4 prints it.
-
-    Examples
-    --------
-    >>> import hierbayes as hb
-    >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
-    ...     hb.load_dataset("cbpp"))
-    >>> print(fit.summary().splitlines()[2])
-     Family: binomial  ( logit )
-    """
-    return text(generalised_blocks(fit, **options))
 
 
 def generalised_blocks(

@@ -4,15 +4,12 @@ Reads what was estimated and writes it. Every interval says its level and kind; 
 line unless a parameter has something to say.
 """
 
-from typing import Any
-
 import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.formula.parser import formula_lines
 from hierbayes.options import IntervalKind, check_flag, check_option
 from hierbayes.render import blocks as kinds
-from hierbayes.render.text import text
 from hierbayes.reports.model_facts import labelled, specification
 from hierbayes.reports.summary import finding_sentences
 from hierbayes.results.chains import ChainStatistics, credible_interval
@@ -26,19 +23,6 @@ R_HAT_SHOWN, ESS_SHOWN = 1.01, 400  # columns appear where a parameter is worse
 KINDS = {"eti": "equal-tailed", "hdi": "highest-density"}
 SAMPLERS = {"collapsed": "the collapsed sampler", "nuts": "NUTS"}
 LABEL_WIDTH = 9  # of the lines above the tables
-
-
-def posterior_text(fit: PosteriorFit, **options: Any) -> str:
-    """Write the summary of a posterior; the options are those of ``posterior_blocks``.
-
-    Examples
-    --------
-    >>> import hierbayes as hb
-    >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-    >>> print(model.sample(random_seed=1).summary().splitlines()[0])
-    Posterior of a linear mixed model
-    """
-    return text(posterior_blocks(fit, **options))
 
 
 def posterior_blocks(

@@ -15,7 +15,7 @@ from hierbayes.checks.r2 import icc, r2
 from hierbayes.errors import HierBayesError
 from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.options import SentencePart, check_option
-from hierbayes.render.blocks import Blocks, Heading, paragraphs
+from hierbayes.render.blocks import Heading, paragraphs
 from hierbayes.render.exports import checked_labels
 from hierbayes.render.numbers import format_percent, format_plain
 from hierbayes.reports.coefficients import decimals_of, fixed_cell
@@ -58,11 +58,6 @@ def comparison_sentence(
     check_option("part", part, SentencePart)
     names = checked_labels(labels)
     return _written(part, methods=_compared(found), results=" ".join(_differences(found, names)))
-
-
-def sentence_blocks(text: RichText) -> Blocks:
-    """Show the paragraphs with their headings."""
-    return tuple(text.blocks)
 
 
 def _written(part: SentencePart, *, methods: str, results: str) -> RichText:

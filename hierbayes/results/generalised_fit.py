@@ -8,7 +8,7 @@ further parameters of the family: a residual sd, the shape of a gamma.
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,13 +24,11 @@ from hierbayes.families.residuals import ResidualRows, expected_slope
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import (
-    Ddf,
     ResidualKind,
     RowsShown,
     check_option,
 )
 from hierbayes.results import verbs
-from hierbayes.results.f_table import FTable
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.laplace_error import LaplaceError
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
@@ -199,37 +197,6 @@ class GeneralisedFit(LikelihoodFit):
         """
         found: LaplaceError = verbs.ask(self, "laplace_error")
         return found
-
-    def contrast(  # type: ignore[override]  # the linear fit's overloads, with another default
-        self,
-        L: Any,
-        *,
-        ddf: Ddf = "normal",
-        level: float = 0.95,
-        rhs: Any = 0.0,
-        joint: bool = False,
-    ) -> pd.DataFrame | FTable:
-        """Estimates, intervals and z tests of linear combinations L beta of the fixed effects.
-
-        Parameters
-        ----------
-        L, level, rhs : as of a linear fit
-        ddf : {"normal", "none"}
-        joint : bool
-            One Wald test of all rows together: F with infinitely many denominator df.
-
-        Examples
-        --------
-        >>> import hierbayes as hb
-        >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
-        ...     hb.load_dataset("cbpp"))
-        >>> fit.contrast({"period3": 1, "period2": -1})["estimate"].round(2).tolist()
-        [-0.14]
-        """
-        both: Literal[False] = joint  # type: ignore[assignment]
-        return super().contrast(L, ddf=ddf, level=level, rhs=rhs, joint=both)
-
-    # text
 
     # rows
 

@@ -172,6 +172,11 @@ class LikelihoodFit(FitTables):
         """Values of ``interval_parameters``, shape (m,)."""
         raise NotImplementedError
 
+    @property
+    def _default_ddf(self) -> Ddf:
+        """Degrees of freedom of tests where none are named."""
+        return "satterthwaite" if self.response_family.is_linear else "normal"
+
     def tidy(
         self,
         effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
@@ -196,9 +201,8 @@ class LikelihoodFit(FitTables):
             For ``ddf="kenward-roger"`` of an ML fit, and for degrees of freedom of models that are
             not Gaussian.
         """
-        if ddf is None:
-            ddf = "satterthwaite" if self.response_family.is_linear else "normal"
         tests = partial(verbs.ask, self, "tests")
+        ddf = ddf or self._default_ddf
         return tidy_table(self, tests, effects=effects, level=level, ddf=ddf)
 
     def glance(self) -> ResultTable:
@@ -208,14 +212,20 @@ class LikelihoodFit(FitTables):
 
     @overload
     def contrast(
-        self, L: Any, *, ddf: Ddf = ..., level: float = ..., rhs: Any = ..., joint: Literal[True]
+        self,
+        L: Any,
+        *,
+        ddf: Ddf | None = ...,
+        level: float = ...,
+        rhs: Any = ...,
+        joint: Literal[True],
     ) -> FTable: ...
     @overload
     def contrast(
         self,
         L: Any,
         *,
-        ddf: Ddf = ...,
+        ddf: Ddf | None = ...,
         level: float = ...,
         rhs: Any = ...,
         joint: Literal[False] = ...,
@@ -224,7 +234,7 @@ class LikelihoodFit(FitTables):
         self,
         L: Any,
         *,
-        ddf: Ddf = "satterthwaite",
+        ddf: Ddf | None = None,
         level: float = 0.95,
         rhs: Any = 0.0,
         joint: bool = False,
@@ -238,15 +248,16 @@ class LikelihoodFit(FitTables):
             weights (others count 0), a list of dicts, or a dict of dicts with a label each. A data
             frame with coefficients as columns, its index as labels. An array, shape (c, p), with
             one column a coefficient that was estimated.
-        ddf : {"satterthwaite", "kenward-roger", "normal", "none"}
-            Degrees of freedom of the tests. "kenward-roger", for REML fits, has its own standard
-            errors.
+        ddf : {"satterthwaite", "kenward-roger", "normal", "none"}, optional
+            Degrees of freedom of the tests: Satterthwaite's of Gaussian models, none (z tests) of
+            others unless given. "kenward-roger", for REML fits, has its own standard errors.
         level : float
             Level of the confidence intervals.
         rhs : number or array, shape (c,)
             What L beta is under the hypothesis.
         joint : bool
-            One F test of all rows together instead of a t test of each.
+            One F test of all rows together instead of a t or z test of each; without degrees of
+            freedom Wald's, whose denominator's are infinite.
 
         Returns
         -------
@@ -259,7 +270,8 @@ class LikelihoodFit(FitTables):
         OptionError
             If L names no coefficient, has another number of columns, or contradicts itself.
         NotSupportedError
-            For ``ddf="kenward-roger"`` of an ML fit.
+            For ``ddf="kenward-roger"`` of an ML fit, and for degrees of freedom of models that are
+            not Gaussian.
 
         Examples
         --------
@@ -268,8 +280,12 @@ class LikelihoodFit(FitTables):
         >>> table = fit.contrast({"C - B": {"MachineC": 1, "MachineB": -1}})
         >>> table.round(3).loc["C - B", ["estimate", "df"]].tolist()
         [5.95, 46.0]
+        >>> fit = hb.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)",
+        ...     hb.load_dataset("cbpp"))
+        >>> fit.contrast({"period3": 1, "period2": -1})["estimate"].round(2).tolist()
+        [-0.14]
         """
-        options = {"ddf": ddf, "level": level, "rhs": rhs, "joint": joint}
+        options = {"ddf": ddf or self._default_ddf, "level": level, "rhs": rhs, "joint": joint}
         return verbs.ask(self, "contrast", L, **options)
 
     # text

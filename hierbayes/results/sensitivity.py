@@ -106,8 +106,8 @@ class PowerScaling(Tabled):
     Examples
     --------
     >>> import hierbayes as hb
-    >>> model = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
-    >>> hb.sensitivity(model.sample(random_seed=1)).to_frame().index[-1]
+    >>> post = hb.Model("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff")).sample()
+    >>> hb.sensitivity(post).to_frame().index[-1]
     'sigma'
     """
 

@@ -26,8 +26,8 @@ class Tabled(Exportable):
         --------
         >>> import hierbayes as hb
         >>> fit = hb.lmer("Reaction ~ Days + (Days | Subject)", hb.load_dataset("sleepstudy"))
-        >>> hb.anova(fit).to_frame()["den_df"].round(3).to_dict()
-        {'Days': 17.0}
+        >>> hb.r2(fit).to_frame()["estimate"].round(2).to_dict()
+        {'marginal': 0.28, 'conditional': 0.8}
         """
         attribute, kind = self.FRAME
         known = {name: getattr(self, name) for name in self.KNOWN}
