@@ -21,7 +21,8 @@ from hierbayes.specification.used_data import ARRAY_ARGUMENTS, used_columns
 from hierbayes.wording import counted, listed
 
 CHECKED = ("mean", "sd", "min", "max")  # statistics of responses
-SIMULATED = 400  # data sets
+SIMULATED, FEWEST = 400, 50  # data sets, and of many rows
+ROWS = 4_000_000  # simulated at most, where that is more than the fewest data sets
 MOST_LEVELS = 6  # named in a cell
 DEFAULTS = (
     'Priors of the source "default" are those this library gives every model. They are weakly '
@@ -131,7 +132,7 @@ def priors(study: Study) -> Entry:
 def prior_check(study: Study) -> Entry:
     """Compare statistics of the response with those of data drawn from the priors."""
     post = study.post
-    found = prior_draws_of_responses(post, SIMULATED, random_seed=SEED)
+    found = prior_draws_of_responses(post, simulated(study), random_seed=SEED)
     picture = drawn_picture(
         lambda: prior_predictive(post, random_seed=SEED)[0],
         "Densities of data sets that the priors simulate, with the data for scale.",
@@ -139,18 +140,23 @@ def prior_check(study: Study) -> Entry:
     return Entry([*checked_statistics(found, study.level), picture])
 
 
+def simulated(study: Study) -> int:
+    """Return how many data sets are simulated: fewer of many rows."""
+    return int(np.clip(ROWS // max(study.post.nobs, 1), FEWEST, SIMULATED))
+
+
 def checked_statistics(found: PredictiveDraws, level: float) -> list[Block]:
     """Show statistics of the observed response among those of simulated ones."""
     rows = [row for row in found.simulated if np.isfinite(row).all()]
     with np.errstate(over="ignore", invalid="ignore"):
-        simulated = np.array([[STATISTICS[name](row) for name in CHECKED] for row in rows])
+        drawn = np.array([[STATISTICS[name](row) for name in CHECKED] for row in rows])
     observed = np.array([STATISTICS[name](found.observed) for name in CHECKED])
     table = drawn_table(
         CHECKED,
-        simulated[None],
+        drawn[None],
         level,
         caption=f"Statistics of {found.response}, observed and simulated",
         before=[("observed", [format_plain(float(value)) for value in observed])],
-        after=probabilities("P(simulated > observed)", (simulated > observed)[None]),
+        after=probabilities("P(simulated > observed)", (drawn > observed)[None]),
     )
     return [Paragraph(found.words), table, Paragraph(ERRORS, soft=True)]

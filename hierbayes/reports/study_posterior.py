@@ -22,7 +22,7 @@ from hierbayes.reports.study import (
     probabilities,
     with_errors,
 )
-from hierbayes.reports.study_model import SIMULATED, checked_statistics
+from hierbayes.reports.study_model import checked_statistics, simulated
 from hierbayes.results.chains import chain_statistics, drawn_summary, quantile_errors
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.reanalysis import Reanalysis
@@ -41,18 +41,18 @@ NO_ROPE = (
 def posterior_check(study: Study) -> Entry:
     """Compare the response with data the posterior simulates, and check the model."""
     post = study.post
-    found = predictive_draws(post, SIMULATED, random_seed=SEED)
+    found = predictive_draws(post, simulated(study), random_seed=SEED)
     picture = drawn_picture(
         lambda: ppc(post, random_seed=SEED)[0],
         "Densities of data sets that the posterior simulates, with the data.",
     )
-    return Entry([*checked_statistics(found, study.level), picture, _panel(post)])
+    return Entry([*checked_statistics(found, study.level), picture, _panel(post, simulated(study))])
 
 
-def _panel(post: PosteriorFit) -> Block:
+def _panel(post: PosteriorFit, nsim: int) -> Block:
     """Return the verdicts of the panel of checks; their numbers have no Monte-Carlo errors."""
     try:
-        found = check(post, nsim=SIMULATED, random_seed=SEED, leave_out=False).table
+        found = check(post, nsim=nsim, random_seed=SEED, leave_out=False).table
     except HierBayesError as error:
         return Paragraph(f"No panel of checks: {error}")
     columns = [(name, list(map(str, found[name]))) for name in ("good", "verdict")]
