@@ -24,7 +24,7 @@ def sampled(formula, data, draws=100, **options):
 
 @pytest.fixture(scope="module")
 def dyestuff():
-    return sampled("Yield ~ 1 + (1 | Batch)", "Dyestuff", draws=1000)
+    return sampled("Yield ~ 1 + (1 | Batch)", "Dyestuff", draws=400)
 
 
 @pytest.fixture(scope="module")

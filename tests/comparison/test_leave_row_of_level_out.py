@@ -21,7 +21,8 @@ ERROR = 2e-3  # of a term, twice the change by more nodes that is allowed
 
 @pytest.fixture(scope="module")
 def cbpp():
-    return hb.Model(CBPP, hb.load_dataset("cbpp"), "binomial", priors=PRIORS).sample(random_seed=1)
+    model = hb.Model(CBPP, hb.load_dataset("cbpp"), "binomial", priors=PRIORS)
+    return model.sample(draws=300, random_seed=1)
 
 
 def log_integral(density, sd):
@@ -43,8 +44,8 @@ def test_terms_of_a_binomial_model_are_ratios_of_integrals(cbpp):
     few = cbpp.draws
     few = replace(
         few,
-        beta=few.beta[:, ::500],
-        **{name: {k: v[:, ::500] for k, v in getattr(few, name).items()} for name in ("sd", "b")},
+        beta=few.beta[:, ::150],
+        **{name: {k: v[:, ::150] for k, v in getattr(few, name).items()} for name in ("sd", "b")},
     )
     cbpp = replace(cbpp, draws=few)
     found = level_row_log_densities(cbpp)
@@ -134,7 +135,7 @@ def test_weights_over_parameters_alone_can_be_trusted(cbpp):
     assert found.method == "integrated"
     assert "random effects of herd are integrated out by quadrature" in found.how
     assert found.findings == () and found.by_draws.n_untrusted > 0
-    assert found.mcse < 0.1 < found.by_draws.mcse
+    assert found.mcse < found.by_draws.mcse / 2
 
 
 @pytest.mark.slow
