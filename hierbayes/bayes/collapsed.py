@@ -76,9 +76,13 @@ def nowhere(family: Family = GAUSSIAN, sentence: str = NOWHERE) -> SamplingError
 
     Its first sentence is the reason for another sampler.
     """
+    return SamplingError(f"{sentence} {_another_link(family) or NOWHERE_ADVICE}")
+
+
+def _another_link(family: Family) -> str | None:
+    """Advise a link all of whose predictors have a mean; None where those of this one have."""
     other = link_with_means(family) if mean_ends(family) else None
-    impossible = IMPOSSIBLE_ADVICE.format(link=family.link.name, other=other)
-    return SamplingError(f"{sentence} {NOWHERE_ADVICE if other is None else impossible}")
+    return other and IMPOSSIBLE_ADVICE.format(link=family.link.name, other=other)
 
 
 def sample_collapsed(
@@ -240,7 +244,7 @@ def start_phi(target: Target) -> FloatArray:
     return coordinates.phi(sds, roots, found.sigma)
 
 
-def weight_findings(drawn: ImportanceSample) -> tuple[Finding, ...]:
+def weight_findings(drawn: ImportanceSample, family: Family = GAUSSIAN) -> tuple[Finding, ...]:
     """Say so where the weights of the proposals cannot be trusted."""
     if drawn.pareto_k <= TRUSTED_K:
         return ()
@@ -250,7 +254,8 @@ def weight_findings(drawn: ImportanceSample) -> tuple[Finding, ...]:
             f"The weights of the collapsed sampler's proposals have a heavy tail (Pareto k "
             f"{drawn.pareto_k:.2f}, trusted up to {TRUSTED_K}): the proposals may miss part of the "
             "posterior.",
-            'Its draws may be too narrow; sampler="nuts" does not depend on a proposal.',
+            _another_link(family)
+            or 'Its draws may be too narrow; sampler="nuts" does not depend on a proposal.',
             {"pareto_k": drawn.pareto_k, "efficiency": drawn.efficiency},
         ),
     )

@@ -277,7 +277,7 @@ def _draws(
         log_marginal_likelihood_mcse=drawn.log_integral_mcse if is_proper else None,
         pareto_k=drawn.pareto_k,
         quadrature_error=found.error,
-        findings=(*weight_findings(drawn), *_error_findings(found)),
+        findings=(*weight_findings(drawn, spec.family), *_error_findings(found)),
         seconds=time.perf_counter() - started,
     )
 
