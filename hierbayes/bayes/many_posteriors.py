@@ -15,7 +15,7 @@ Source: Cornuet, Marin, Mira & Robert (2012), Scand. J. Stat. 39:798 (adaptive m
 sampling); Dickey (1971), Ann. Math. Stat. 42:204 (the density ratio of a point hypothesis).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -301,11 +301,16 @@ def _weighed(
         sd=np.ones((1, L.shape[0])),
     )
     parts = [_batch(at, x[i : i + size], nowhere) for i in range(0, x.shape[0], size)]
-    logs = np.concatenate([part.log_weights for part in parts]) - log_proposal[:, None]
+    found = _joined(parts)
+    logs = found.log_weights - log_proposal[:, None]
+    return replace(found, log_weights=np.where(np.isnan(logs), -np.inf, logs))
+
+
+def _joined(parts: Sequence[_Weighed]) -> _Weighed:
     return _Weighed(
-        log_weights=np.where(np.isnan(logs), -np.inf, logs),
-        mean=np.concatenate([part.mean for part in parts]),
-        sd=np.concatenate([part.sd for part in parts]),
+        np.concatenate([part.log_weights for part in parts]),
+        np.concatenate([part.mean for part in parts]),
+        np.concatenate([part.sd for part in parts]),
     )
 
 
@@ -320,12 +325,7 @@ def _batch(at: Callable[[FloatArray], _Weighed], phi: FloatArray, nowhere: _Weig
         half = phi.shape[0] // 2
     if not half:
         return nowhere
-    both = [_batch(at, part, nowhere) for part in (phi[:half], phi[half:])]
-    return _Weighed(
-        np.concatenate([part.log_weights for part in both]),
-        np.concatenate([part.mean for part in both]),
-        np.concatenate([part.sd for part in both]),
-    )
+    return _joined([_batch(at, part, nowhere) for part in (phi[:half], phi[half:])])
 
 
 def _at(

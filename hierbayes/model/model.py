@@ -97,15 +97,13 @@ class Model(Specified):
         priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
     ) -> None:
-        given = Arguments(
-            weights=weights,
-            offset=offset,
-            contrasts=contrasts,
-            known_sd=known_sd,
-            family=family,
-            link=link,
-            priors=priors,
-        )
+        rows = {
+            "weights": weights,
+            "offset": offset,
+            "contrasts": contrasts,
+            "known_sd": known_sd,
+        }
+        given = Arguments(**rows, family=family, link=link, priors=priors)
         spec = specify(formula, data, given, data_name=data_name)
         vars(self)["spec"] = spec
         _made[spec] = weakref.ref(self)

@@ -175,15 +175,8 @@ def design_study(
     if priors is not None and estimator == "reml":
         raise OptionError('priors are of posteriors; add estimator="posterior" or "both".')
     nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
-    given = Arguments(
-        weights=weights,
-        offset=offset,
-        contrasts=contrasts,
-        known_sd=known_sd,
-        family=family,
-        link=link,
-        priors=priors,
-    )
+    of_rows = {"weights": weights, "offset": offset, "contrasts": contrasts, "known_sd": known_sd}
+    given = Arguments(**of_rows, family=family, link=link, priors=priors)
     planned = _planned(model, data, parameters, given)
     spec, truth = planned.spec, planned.truth
     kept = planned.kept

@@ -35,14 +35,12 @@ def chains(
     Parameters
     ----------
     posterior : PosteriorFit
-    parameters : names as ``tidy`` and ``compare`` write them, for example ``"Days"`` or
-        ``"sd(Days|Subject)"``; all but the random effects unless said
+    parameters : as of ``plot.prior_posterior``
 
     Returns
     -------
     figure, axes
-        One axes a parameter; where there are too many for a page, the first ones. ``labels`` are
-        those of the parameters.
+        As of ``plot.prior_posterior``.
 
     Examples
     --------

@@ -212,14 +212,9 @@ class LikelihoodFit(FitTables):
 
     @overload
     def contrast(
-        self,
-        L: Any,
-        *,
-        ddf: Ddf | None = ...,
-        level: float = ...,
-        rhs: Any = ...,
+        self, L: Any, *, ddf: Ddf | None = ..., level: float = ..., rhs: Any = ...,
         joint: Literal[True],
-    ) -> FTable: ...
+    ) -> FTable: ...  # fmt: skip
     @overload
     def contrast(
         self,

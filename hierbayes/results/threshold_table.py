@@ -16,8 +16,8 @@ class ThresholdTable(ResultTable):
     Examples
     --------
     >>> import hierbayes as hb
-    >>> model = hb.psychometric("cbind(faster, trials - faster) ~ speed * vibration + "
-    ...     "(speed | subject)", hb.load_dataset("touch_speed"), stimulus="speed",
+    >>> formula = "cbind(faster, trials - faster) ~ speed * vibration + (speed | subject)"
+    >>> model = hb.psychometric(formula, hb.load_dataset("touch_speed"), stimulus="speed",
     ...     guess="lapse", lapse="estimate")
     >>> model.fit().pse(groups="none").columns.tolist()
     ['level', 'condition', 'estimate', 'std_error', 'lower', 'upper', 'method']
