@@ -64,7 +64,10 @@ size = stored[columns].abs().max()
 off = ((again[columns] - stored[columns]).abs() / size.where(size > 0, 1)).max().max()
 missing = not again[columns].isna().equals(stored[columns].isna())
 if missing or off > {same}:
-    sys.exit(f"Other numbers: they differ by up to {{off:.2g}} of the largest of their column.")
+    sys.exit(
+        f"Other numbers: they differ by up to {{off:.2g}} of the largest of their column. "
+        "Are Python and the packages those of environment.txt?"
+    )
 print(f"The same numbers: {{stored[columns].notna().sum().sum()}} within {{off:.2g}}.")
 """
 README = """\
