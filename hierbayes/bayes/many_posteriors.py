@@ -24,7 +24,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from hierbayes.arrays import BoolArray, FloatArray, record
-from hierbayes.bayes.collapsed import start_phi
+from hierbayes.bayes.collapsed import NOWHERE, start_phi
 from hierbayes.bayes.collapsed_density import (
     Target,
     lambdas_of,
@@ -156,7 +156,7 @@ def _is_weak(found: ManyPosteriors, log_density: FloatArray) -> BoolArray:
     away = np.abs(found.log_density_at_zero - log_density)
     undecided = (found.density_error > DENSITY_ERROR) & (away < NEAR * found.density_error)
     weak = (found.limit_error > LIMIT_ERROR) | undecided
-    return np.asarray(weak.any(axis=1) | (found.effective < FEW))
+    return np.asarray(weak.any(axis=1) | ~(found.effective >= FEW))
 
 
 def _of_response(target: Target, responses: Responses, t: int) -> Target:
@@ -181,7 +181,10 @@ def _points(
     x = first.draw(FIRST, rng)
     nothing = np.zeros((0, target.precision.shape[0]))
     seen = _weighed(target, responses, x, first.log_density(x), nothing)
-    pooled = np.log(np.maximum(seen.weights.mean(axis=1), np.finfo(float).tiny))
+    known = seen.weights[:, np.isfinite(seen.weights).all(axis=0)]
+    if not known.size:
+        raise DataError(NOWHERE)
+    pooled = np.log(np.maximum(known.mean(axis=1), np.finfo(float).tiny))
     around = np.mean([mode.covariance for mode in modes], axis=0)
     fitted = fitted_mixture(x, pooled, COMPONENTS, around=around, rng=rng)
     proposal = joined([fitted, first], [1 - DEFENSIVE, DEFENSIVE])
@@ -219,9 +222,11 @@ class _Weighed:
 
     @property
     def weights(self) -> FloatArray:
-        """Weights (K, T) that add up to one for each response."""
-        w = np.exp(self.log_weights - self.log_weights.max(axis=0))
-        return np.asarray(w / w.sum(axis=0))
+        """Weights (K, T) that add up to one for each response, NaN where no point has any."""
+        highest = self.log_weights.max(axis=0)
+        w = np.exp(self.log_weights - np.where(np.isfinite(highest), highest, 0.0))
+        total = w.sum(axis=0)
+        return np.asarray(w / np.where(total > 0, total, np.nan))
 
     def posteriors(self, level: float) -> ManyPosteriors:
         """Return what the weighted mixtures of Gaussians say."""

@@ -382,6 +382,8 @@ def _sized_factors(
 
 def _tested(test: Any, spec: Specification, kept: list[int], addresses: Any) -> Any:
     """Return positions of the coefficients in question among the kept ones."""
+    if not kept:
+        raise OptionError(f"{spec.formula_text} has no coefficient to be tested.")
     if test is None:
         found = [k for k, column in enumerate(kept) if spec.design.assign[column] != 0]
         return np.array(found or range(len(kept)), dtype=np.intp)

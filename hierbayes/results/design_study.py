@@ -116,7 +116,7 @@ class DesignStudy(Tabled):
                 ["parameter", "estimator"], sort=False
             ):
                 values = own[column]
-                if values.isna().all():
+                if goal == "p_bf" and estimator != "posterior":
                     continue
                 enough = own[values >= wanted] if more else own[values <= wanted]
                 first = enough.sort_values(["rows", *self.sizes]).head(1)

@@ -131,6 +131,12 @@ def test_a_design_that_cannot_be_fitted_is_counted_and_said(fit):
     assert np.isnan(found.table["power"].iloc[0])
     assert found.notes[0].startswith("1 subject: no REML estimates")
     assert "10 of 20 analyses failed" in str(found)
+    nothing = hb.design_study(fit, subjects=1, nsim=2, random_seed=1, goals={"power": 0.5})
+    assert "No design studied has power of at least 0.5" in str(nothing)
+    with pytest.raises(hb.OptionError, match="has no coefficient to be tested"):
+        hb.design_study(
+            "y ~ 0 + (1 | g)", {"g": [1, 1, 2, 2]}, {"sd((Intercept)|g)": 1, "sigma": 1}, subjects=3
+        )
 
 
 def test_a_picture_has_curves_or_a_grid(study):
