@@ -6,10 +6,10 @@ from hierbayes.calls import checked_call
 from hierbayes.comparison.f_tests import term_table
 from hierbayes.comparison.likelihood_ratio import likelihood_ratio_table
 from hierbayes.errors import OptionError
-from hierbayes.intervals.linear_tests import own_ddf
 from hierbayes.options import AnovaType, Ddf, check_flag, check_option
 from hierbayes.results.anova_table import AnovaTable
 from hierbayes.results.f_table import FTable
+from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.wording import shown

@@ -19,10 +19,10 @@ from hierbayes.comparison.hypotheses import term_deletions
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.kernel import kernel_of
-from hierbayes.intervals.linear_tests import own_ddf
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import Ddf, DeletionTest, check_option
 from hierbayes.results.f_table import DELETION_COLUMNS, DeletionTable, FTable
+from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit

@@ -23,7 +23,6 @@ from hierbayes.intervals.determined_part import determined_rows, is_determined
 from hierbayes.intervals.kenward_roger import f_scaling, kenward_roger, kenward_roger_df
 from hierbayes.intervals.satterthwaite import held_notes, satterthwaite_df
 from hierbayes.options import Ddf
-from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
@@ -53,11 +52,6 @@ class FTest:
     den_df: float
     p_value: float
     mean_square: float
-
-
-def own_ddf(fit: Fit) -> Ddf:
-    """Return the degrees of freedom of the tests of a fit when nothing is said."""
-    return "normal" if isinstance(fit, GeneralisedFit) else "satterthwaite"
 
 
 def _linear(fit: LikelihoodFit, ddf: Ddf) -> LinearFit:

@@ -14,13 +14,14 @@ from scipy.sparse import csr_array, diags_array
 from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import GroupingFactor
-from hierbayes.intervals.linear_tests import own_ddf, row_tests, two_sided_p
+from hierbayes.intervals.linear_tests import row_tests, two_sided_p
 from hierbayes.intervals.satterthwaite import held_notes
 from hierbayes.marginal_effects.estimates import Estimates
 from hierbayes.marginal_effects.plan import Plan
 from hierbayes.marginal_means.emmeans_estimates import DDF_WORDS
 from hierbayes.options import Ddf
 from hierbayes.prediction.prediction_variance import PredictionVariance, combination_variance
+from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.row_tests import RowTests
 

@@ -15,7 +15,6 @@ from typing import Any
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.families.observations import category_labels, checked_observations
-from hierbayes.intervals.linear_tests import own_ddf
 from hierbayes.marginal_means.emmeans_contrasts import Asked
 from hierbayes.marginal_means.emmeans_estimates import Request, mean_marginals
 from hierbayes.marginal_means.grid_quantities import averaged_cells, averaged_rows, regridded
@@ -38,6 +37,7 @@ from hierbayes.options import (
 )
 from hierbayes.results.emmeans_table import EmmeansTable
 from hierbayes.results.fit import Fit
+from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.marginal_quantities import Marginals, Question
 from hierbayes.wording import shown
 

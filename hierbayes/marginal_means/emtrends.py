@@ -13,7 +13,6 @@ from typing import Any
 
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
-from hierbayes.intervals.linear_tests import own_ddf
 from hierbayes.marginal_means.emmeans import category_names
 from hierbayes.marginal_means.emmeans_contrasts import Asked
 from hierbayes.marginal_means.emmeans_estimates import Request, has_one_scale, mean_marginals
@@ -29,6 +28,7 @@ from hierbayes.options import Ddf, IntervalKind, MeanWeights, PredictionType
 from hierbayes.prediction.reference_grid import Predictor, no_predictor, reference_grid
 from hierbayes.results.emmeans_table import EmmeansTable
 from hierbayes.results.fit import Fit
+from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.marginal_quantities import Marginals, Question
 from hierbayes.wording import shown
 

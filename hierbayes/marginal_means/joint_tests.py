@@ -19,7 +19,7 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
 from hierbayes.intervals.contrast import f_table, method_words
-from hierbayes.intervals.linear_tests import FTest, f_test, own_ddf
+from hierbayes.intervals.linear_tests import FTest, f_test
 from hierbayes.marginal_means.averaging import Averaging
 from hierbayes.marginal_means.contrasts_of import Interaction, contrasts_of
 from hierbayes.marginal_means.emmeans_contrasts import Asked
@@ -36,6 +36,7 @@ from hierbayes.prediction.reference_grid import (
 )
 from hierbayes.results.f_table import FTable
 from hierbayes.results.fit import Fit
+from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.marginal_quantities import FitQuantities
 from hierbayes.results.posterior_fit import PosteriorFit

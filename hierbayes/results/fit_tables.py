@@ -11,7 +11,7 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.calls import checked_methods
 from hierbayes.families.family import Family
 from hierbayes.naming.addresses import level_columns
-from hierbayes.options import ResidualKind, RowsShown, SentencePart, check_flag, check_option
+from hierbayes.options import Ddf, ResidualKind, RowsShown, SentencePart, check_flag, check_option
 from hierbayes.results import verbs
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
@@ -371,3 +371,8 @@ def _of_all[Rows: (pd.Series, pd.DataFrame)](found: Rows, fit: FitTables) -> Row
     places = pd.RangeIndex(fit.n_rows_given)
     whole = found.set_axis(fit.design.rows.positions).reindex(places)
     return whole.set_axis(fit.spec.table.index)
+
+
+def own_ddf(fit: FitTables) -> Ddf:
+    """Return the degrees of freedom of the tests of a fit when nothing is said."""
+    return "satterthwaite" if fit.response_family.is_linear else "normal"

@@ -26,7 +26,7 @@ from hierbayes.options import (
 from hierbayes.results import verbs
 from hierbayes.results.f_table import FTable
 from hierbayes.results.finding import Finding
-from hierbayes.results.fit_tables import FitTables
+from hierbayes.results.fit_tables import FitTables, own_ddf
 from hierbayes.results.level_tables import LevelTables
 from hierbayes.results.prediction_request import PredictionOptions, PredictionRequest
 from hierbayes.results.prediction_table import PredictionTable
@@ -172,11 +172,6 @@ class LikelihoodFit(FitTables):
         """Values of ``interval_parameters``, shape (m,)."""
         raise NotImplementedError
 
-    @property
-    def _default_ddf(self) -> Ddf:
-        """Degrees of freedom of tests where none are named."""
-        return "satterthwaite" if self.response_family.is_linear else "normal"
-
     def tidy(
         self,
         effects: tuple[Effect, ...] | Effect = ("fixed", "ran_pars"),
@@ -202,7 +197,7 @@ class LikelihoodFit(FitTables):
             not Gaussian.
         """
         tests = partial(verbs.ask, self, "tests")
-        ddf = ddf or self._default_ddf
+        ddf = ddf or own_ddf(self)
         return tidy_table(self, tests, effects=effects, level=level, ddf=ddf)
 
     def glance(self) -> ResultTable:
@@ -280,7 +275,7 @@ class LikelihoodFit(FitTables):
         >>> fit.contrast({"period3": 1, "period2": -1})["estimate"].round(2).tolist()
         [-0.14]
         """
-        options = {"ddf": ddf or self._default_ddf, "level": level, "rhs": rhs, "joint": joint}
+        options = {"ddf": ddf or own_ddf(self), "level": level, "rhs": rhs, "joint": joint}
         return verbs.ask(self, "contrast", L, **options)
 
     # text
