@@ -20,7 +20,7 @@ from hierbayes.marginal_means.emmeans_estimates import Request, mean_marginals
 from hierbayes.marginal_means.grid_quantities import averaged_cells, averaged_rows, regridded
 from hierbayes.marginal_means.marginal_table import (
     Prepared,
-    check_options,
+    checked_ddf,
     marginal_table,
     prepared,
 )
@@ -37,7 +37,6 @@ from hierbayes.options import (
 )
 from hierbayes.results.emmeans_table import EmmeansTable
 from hierbayes.results.fit import Fit
-from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.marginal_quantities import Marginals, Question
 from hierbayes.wording import shown
 
@@ -152,8 +151,7 @@ def emmeans(
     >>> found.contrasts[["contrast", "estimate"]].round(2).values.tolist()
     [['period1 / period2', 2.7]]
     """
-    ddf = own_ddf(fit) if ddf is None else ddf
-    check_options(fit, "emmeans", ddf=ddf, level=level, type=type, interval=interval)
+    ddf = checked_ddf(fit, "emmeans", ddf, level=level, type=type, interval=interval)
     how = None if adjust is None else adjust_named(adjust)
     if regrid is not None:
         type = _regridded_type(regrid, type, kind)

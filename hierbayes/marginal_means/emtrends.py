@@ -19,7 +19,7 @@ from hierbayes.marginal_means.emmeans_estimates import Request, has_one_scale, m
 from hierbayes.marginal_means.grid_quantities import Part, averaged_cells, averaged_rows, regridded
 from hierbayes.marginal_means.marginal_table import (
     Prepared,
-    check_options,
+    checked_ddf,
     marginal_table,
     prepared,
 )
@@ -28,7 +28,6 @@ from hierbayes.options import Ddf, IntervalKind, MeanWeights, PredictionType
 from hierbayes.prediction.reference_grid import Predictor, no_predictor, reference_grid
 from hierbayes.results.emmeans_table import EmmeansTable
 from hierbayes.results.fit import Fit
-from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.marginal_quantities import Marginals, Question
 from hierbayes.wording import shown
 
@@ -95,8 +94,7 @@ def emtrends(
     >>> found.contrasts["p_value"].round(2).tolist()
     [0.8, 0.94, 0.59]
     """
-    ddf = own_ddf(fit) if ddf is None else ddf
-    check_options(fit, "emtrends", ddf=ddf, level=level, type=type, interval=interval)
+    ddf = checked_ddf(fit, "emtrends", ddf, level=level, type=type, interval=interval)
     how = None if adjust is None else adjust_named(adjust)
     made = prepared(fit, specs, by, contrasts, at=at, weights=weights, cov_reduce=cov_reduce)
     parts = _shifted(fit, made, var, at=at, cov_reduce=cov_reduce)

@@ -20,6 +20,7 @@ from hierbayes.prediction.predict import check_type
 from hierbayes.prediction.reference_grid import no_predictor, reference_grid
 from hierbayes.results.emmeans_table import CONTRAST_COLUMNS, MEAN_COLUMNS, EmmeansTable
 from hierbayes.results.fit import Fit
+from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.marginal_quantities import FitQuantities, Marginals, Question
 from hierbayes.results.tidy import check_level
 
@@ -41,8 +42,10 @@ class Prepared:
     contrasts: Any
 
 
-def check_options(fit: Fit, called: str, *, ddf: Any, level: Any, type: Any, interval: Any) -> None:
-    """Check what all calls share.
+def checked_ddf(
+    fit: Fit, called: str, ddf: Ddf | None, *, level: Any, type: Any, interval: Any
+) -> Ddf:
+    """Check what all calls share, and return the degrees of freedom: the fit's own unless given.
 
     Raises
     ------
@@ -51,6 +54,7 @@ def check_options(fit: Fit, called: str, *, ddf: Any, level: Any, type: Any, int
     if not isinstance(fit, Fit):
         found = fit.__class__.__name__
         raise OptionError(f"{called} is about a fit or a posterior; it got {found}.")
+    ddf = own_ddf(fit) if ddf is None else ddf
     check_option("ddf", ddf, Ddf)
     check_option("type", type, PredictionType)
     check_type(type, fit.response_family)
@@ -61,6 +65,7 @@ def check_options(fit: Fit, called: str, *, ddf: Any, level: Any, type: Any, int
         )
     check_option("interval", interval, IntervalKind)
     check_level(level)
+    return ddf
 
 
 def prepared(
