@@ -244,7 +244,7 @@ NOT_DRAWN = {
     *(("shrinkage_plane of draws", name) for name in ONE_TERM),
     *(("shrinkage_lines of draws", name) for name in ("binary", "ordinal", "psychometric")),
     *(("data", name) for name in ("crossed", "singular")),
-    ("likelihood_surface", "ordinal"),
+    *(("likelihood_surface", name) for name in ("binary", "ordinal")),
     ("influence of rows", "ordinal"),
 }
 DRAW = OF_FITS | OF_MORE | {picture: draw for picture, (_, draw) in OF_SOME.items()}
