@@ -29,7 +29,6 @@ VARIANCES = (
 )
 EFFECTS = "hb.plot.effects(fit) draws the effects of the predictors"
 PRINTED = "hb.plot.intervals(published.model().fit()) draws the coefficients"
-ROWS = 'hb.plot.ppc(posterior, "intervals") draws the rows beside what is predicted for them'
 # origin of the table, or class of the result -> what draws what is in it
 INSTEAD: dict[str, str] = {
     "augment": "hb.plot.residuals(fit) and hb.plot.qq(fit) draw the residuals",
@@ -37,7 +36,7 @@ INSTEAD: dict[str, str] = {
     "compare": "hb.compare(...).plot() draws the comparison",
     "design_study": "hb.design_study(...).plot() draws the designs",
     "design_study_smallest": "hb.design_study(...).plot() draws the designs",
-    "diagnostics": "hb.plot.prior_posterior(posterior) draws the posterior distributions",
+    "diagnostics": "hb.plot.chains(posterior) draws the chains",
     "priors": "hb.plot.prior_posterior(posterior) draws the priors and what was learnt",
     "profile": "hb.plot.profile(hb.profile(fit)) draws the profile",
     "beside": "hb.plot.intervals(fit, published.model().fit()) draws the coefficients of both",
@@ -49,14 +48,11 @@ INSTEAD: dict[str, str] = {
     "vcov": "hb.plot.intervals(fit) draws the estimates with their intervals",
     "AnovaTable": "hb.plot.null_distribution(hb.pb_test(small, large)) draws the statistic of two "
     "models among simulated ones",
-    "BayesFactor": "hb.plot.prior_posterior(posterior) draws what the posterior of each model is",
     "DeletionTable": EFFECTS,
-    "ElpdComparison": ROWS,
+    "ElpdComparison": "hb.plot.loo(posterior) draws how well each row is predicted",
     "FTable": EFFECTS,
-    "KFold": ROWS,
     "LaplaceError": "hb.plot.profile(hb.profile(fit)) draws how far the data determine the "
     "parameters",
-    "Loo": ROWS,
     "PaperTable": "hb.plot.intervals(fit, other) draws the parameters of several fits",
     "PublishedModel": PRINTED,
     "RanovaTable": VARIANCES,
