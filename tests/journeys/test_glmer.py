@@ -83,7 +83,8 @@ def test_every_function(name, fit, small):
         assert takes[0] not in ("fit", "fits"), "it takes a fit and does not answer"
         return
     except hb.DataError:
-        assert name == "load"  # a fit is no path
+        # a fit is no path, and no table of what was published
+        assert name in ("load", "read_cells", "read_coefficients", "reanalyse")
         return
     assert str(found)
 
