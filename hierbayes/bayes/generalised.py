@@ -231,7 +231,7 @@ def _checked(found: _Explored, rng: np.random.Generator, *, may_refine: bool = T
         return found
     error = target.quadrature_error(_typical(drawn, CHECKED, rng), rng)
     if error > MOST_ERROR and may_refine:
-        finer = target.refined(_typical(drawn, points_of_correction(target), rng), rng)
+        finer = target.refined(_typical(drawn, CHECKED, rng), rng, again=True)
         again = finer.estimates(drawn.x, rng)
         drawn = weigh_thinned(drawn.x, again.log_density, found.proposals, rng)
         found = replace(found, target=finer, drawn=drawn, estimates=again)

@@ -526,17 +526,24 @@ class GeneralisedTarget:
         """Nodes a column that others are held against."""
         return 2 * n_points + 1 if sum(self.rows.columns) == 1 else n_points + 2
 
-    def refined(self, x: FloatArray, rng: np.random.Generator) -> "GeneralisedTarget":
-        """Return the target with the fewest nodes, or draws a level, that are exact enough at x."""
+    def refined(
+        self, x: FloatArray, rng: np.random.Generator, *, again: bool = False
+    ) -> "GeneralisedTarget":
+        """Return the target with the fewest nodes, or draws a level, that are exact enough at x.
+
+        Again, where those of this one were not: by more nodes, or without the polynomial, which may
+        miss in the tails, and judged at all points.
+        """
         may_draw = self.rows.depth == 1 and self.rows.columns[0] > 1
-        for n in self.ladder:
+        failed = self.n_exact if again and self.correction is None else 0
+        for n in [n for n in self.ladder if n > failed] or self.ladder[-1:]:
             exact = replace(self, n_points=n, n_exact=n, correction=None, n_draws=0)
-            if exact.quadrature_error(x[:JUDGED], rng) <= EXACT:
+            if exact.quadrature_error(x if again else x[:JUDGED], rng) <= EXACT:
                 break
         else:
             if may_draw:
                 return self._drawing(x, rng)
-        corrected = exact._corrected(x, rng)
+        corrected = None if again else exact._corrected(x, rng)
         if corrected is None and may_draw and self.n_nodes(exact.n_points) > MANY_NODES:
             return self._drawing(x, rng)
         return exact if corrected is None else corrected
