@@ -37,7 +37,7 @@ from hierbayes.design.values import Factor
 from hierbayes.errors import DataError
 from hierbayes.linalg.rank import column_basis
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
-from hierbayes.prior_sensitivity.explorer import TRUSTED_K
+from hierbayes.prior_sensitivity.explorer import FINITE_VARIANCE_K
 from hierbayes.priors.parameter_names import INTERCEPT
 from hierbayes.priors.standardised import JZS
 from hierbayes.specification.specification import Specification
@@ -107,7 +107,7 @@ class Evidence:
         By weights, and integrated again where these can't be trusted.
         """
         found = self._reweighed(terms, factor)
-        if found.pareto_k <= TRUSTED_K:
+        if found.pareto_k <= FINITE_VARIANCE_K:
             return found
         blocks = [
             replace(block, scale=factor * block.scale) if set(block.terms) & set(terms) else block

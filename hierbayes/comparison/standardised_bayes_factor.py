@@ -11,7 +11,7 @@ from hierbayes.comparison.jzs import Evidence, jzs_evidence
 from hierbayes.comparison.term_bayes_factor import FACTORS, names_without
 from hierbayes.errors import OptionError
 from hierbayes.options import EffectSide
-from hierbayes.prior_sensitivity.explorer import TRUSTED_K
+from hierbayes.prior_sensitivity.explorer import FINITE_VARIANCE_K
 from hierbayes.priors.parameter_names import INTERCEPT
 from hierbayes.priors.standardised import JZS
 from hierbayes.results.comparison import BayesFactor
@@ -75,7 +75,7 @@ def _by_scale(
     for factor in FACTORS.tolist():
         a, b = (one.wider(terms, factor, rng) for one in (large, small))
         k = a.pareto_k
-        known = not k > TRUSTED_K
+        known = not k > FINITE_VARIANCE_K
         rows.append(
             {
                 "factor": factor,

@@ -6,6 +6,7 @@ import numpy as np
 from pandas.api.types import is_numeric_dtype
 
 from hierbayes.arrays import FloatArray
+from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.needed import loo_for
 from hierbayes.plots.palette import look, now, reference
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 PANEL_MM = 42.0
 ROW_MM, FRAME_MM, AROUND_MM = 4.4, 6.0, 30.0
-TRUSTED_K = 0.7
 NAMED = 3
 TICKS = 5
 WRITTEN = 0.92  # of the axis of rows: at its end half of a number would be off the page

@@ -35,7 +35,7 @@ Cell = tuple[float, ...]  # widths of priors
 
 # Up to 0.5 the weights have a finite variance, so that the errors of unsmoothed ones are known;
 # Vehtari et al. (2024) trust smoothed ones up to 0.7.
-TRUSTED_K = 0.5
+FINITE_VARIANCE_K = 0.5
 LEAST = 0.1  # part of the draws that has to be effective
 LEAST_TAIL = 0.25  # of those beyond an end of the interval
 # Posterior sds: a coefficient with so narrow a prior about zero is zero, to a millionth in the log
@@ -234,7 +234,7 @@ class Explorer:
         return Found(
             answer=said,
             base=base,
-            is_trusted=said.pareto_k <= TRUSTED_K and enough,
+            is_trusted=said.pareto_k <= FINITE_VARIANCE_K and enough,
             log_bf=self._null_density(laws) - said.log_density,
             log_bf_prior=(evidence := self._evidence(base, laws, said)).value,
             log_bf_prior_mcse=evidence.mcse,

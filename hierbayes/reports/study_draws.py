@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.bayes.posterior import sample
 from hierbayes.plots.chains import chains
 from hierbayes.plots.prior_posterior import prior_posterior
@@ -21,7 +22,6 @@ from hierbayes.wording import counted
 PACKAGES = ("hierbayes", "numpy", "scipy", "pandas", "narwhals")
 OF_NUTS = ("pymc", "pytensor", "nutpie", "arviz")
 LAGS = (1, 5, 10)
-MOST_K = 0.7  # Pareto k up to which importance weights are trusted (Vehtari et al. 2024)
 
 
 def versions(study: Study) -> dict[str, str]:
@@ -144,10 +144,10 @@ def approximation(study: Study) -> Entry:
             "these. There is no warm-up to leave out."
         )
         if post.pareto_k is not None:
-            verdict = "to be trusted" if post.pareto_k <= MOST_K else "not to be trusted"
+            verdict = "to be trusted" if post.pareto_k <= TRUSTED_K else "not to be trusted"
             said.append(
                 f"Pareto k of the importance weights is {post.pareto_k:.2f}: {verdict} (below "
-                f"{MOST_K})."
+                f"{TRUSTED_K})."
             )
     error = post.draws.quadrature_error
     if error is not None:

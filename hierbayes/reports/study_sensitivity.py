@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray
-from hierbayes.bayes.importance import pareto_k
+from hierbayes.bayes.pareto_smoothing import TRUSTED_K, pareto_k
 from hierbayes.bayes.predictive import log_prior_variables
 from hierbayes.errors import HierBayesWarning, OptionError
 from hierbayes.plots.sensitivity import sensitivity as draw_sensitivity
@@ -33,7 +33,6 @@ from hierbayes.reports.study import (
     not_done,
     with_errors,
 )
-from hierbayes.reports.study_draws import MOST_K
 from hierbayes.reports.study_posterior import probabilities_under_priors
 from hierbayes.results.chains import mean_errors
 from hierbayes.results.fit import Fit
@@ -70,7 +69,7 @@ def _scaled(study: Study, chosen: Callable[[str], bool], words: str) -> Entry:
     for power, name in POWERS:
         weights = (power - 1) * log_prior
         k = pareto_k(weights.ravel())
-        if k > MOST_K:
+        if k > TRUSTED_K:
             said.append(
                 f"With {name} the weights can't be trusted (Pareto k {k:.2f}): the prior matters; "
                 "sample again under another one."
