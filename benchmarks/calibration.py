@@ -34,12 +34,12 @@ from scipy.stats import binom, kstwo
 
 import hierbayes as hb
 from hierbayes.bayes.coordinates import beta_shapes, correlation_root
+from hierbayes.results.draws import TRUSTED_K
 
 RANKS = 99  # posterior draws a rank is taken among
 BARS = 20
 ETA = 2.0  # of the LKJ prior
 TUNE, DRAWS = 600, 500  # of each of 4 NUTS chains
-TRUSTED_K = 0.7
 TRIALS = 20  # a row of psychometric functions
 CATEGORIES = 3
 CUTS = 1.5  # sd of the prior of thresholds

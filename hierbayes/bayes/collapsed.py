@@ -26,7 +26,6 @@ from hierbayes.bayes.importance import (
     metropolis,
     weigh,
 )
-from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.bayes.sampled_coefficients import stand_in
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.design.design import Design
@@ -37,7 +36,7 @@ from hierbayes.families.mean_ends import link_with_means, mean_ends
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.moments import moments
 from hierbayes.priors.model_priors import ModelPriors
-from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.draws import TRUSTED_K, PosteriorDraws
 from hierbayes.results.finding import Finding
 
 # Rounds of adapting the proposal: few where weights are even soon, more for a hard posterior.

@@ -47,13 +47,12 @@ from hierbayes.bayes.importance import (
     weigh_thinned,
 )
 from hierbayes.bayes.mixture import log_sum_exp
-from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.bayes.thinned import Thinned
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.errors import DataError
 from hierbayes.generalised.conditional import conditional
 from hierbayes.linalg.threads import one_blas_thread
-from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.draws import TRUSTED_K, PosteriorDraws
 from hierbayes.results.finding import Finding
 from hierbayes.specification.specification import Specification
 

@@ -13,7 +13,6 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.mixture import log_sum_exp
 
-TRUSTED_K = 0.7  # above it the error of a mean under the weights is unknown
 AT_ONCE = 2**21  # numbers of one array of the fits: 16 MB
 ALIKE = 1.0  # logs between the smallest and largest weight of a tail that none could be called
 PRIOR_COUNT, PRIOR_SHAPE = 10, 0.5  # the weak prior of the shape: so many weights of that shape

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.comparison.loo import loo, standard_error
 from hierbayes.errors import DataError
 from hierbayes.results.comparison import ElpdComparison, KFold, Loo
+from hierbayes.results.draws import TRUSTED_K
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
 

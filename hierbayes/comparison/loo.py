@@ -25,7 +25,7 @@ import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.bayes.mixture import log_sum_exp
-from hierbayes.bayes.pareto_smoothing import TRUSTED_K, smoothed_weights
+from hierbayes.bayes.pareto_smoothing import smoothed_weights
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.comparison.collapsed_draws import LeftOut
@@ -43,6 +43,7 @@ from hierbayes.comparison.left_out_blocks import Blocks, blocks_of, left_out
 from hierbayes.errors import DataError
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
+from hierbayes.results.draws import TRUSTED_K
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit, needs_posterior
 from hierbayes.results.unconverged import unconverged

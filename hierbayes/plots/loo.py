@@ -6,13 +6,13 @@ import numpy as np
 from pandas.api.types import is_numeric_dtype
 
 from hierbayes.arrays import FloatArray
-from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.needed import loo_for
 from hierbayes.plots.palette import look, now, reference
 from hierbayes.plots.picture import picture
 from hierbayes.plots.sheet import Options, Sheet, sheet
 from hierbayes.results.comparison import KFold, Loo
+from hierbayes.results.draws import TRUSTED_K
 from hierbayes.results.posterior_fit import PosteriorFit
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.bayes.pareto_smoothing import TRUSTED_K
 from hierbayes.bayes.posterior import sample
 from hierbayes.plots.chains import chains
 from hierbayes.plots.prior_posterior import prior_posterior
@@ -16,6 +15,7 @@ from hierbayes.reports.posterior_summary import SAMPLERS
 from hierbayes.reports.study import ERRORS, SEED, Entry, Study, not_done, with_errors
 from hierbayes.reports.study_posterior import posteriors_of
 from hierbayes.results.chains import chain_statistics, mean_errors
+from hierbayes.results.draws import TRUSTED_K
 from hierbayes.results.reanalysis import Reanalysis
 from hierbayes.wording import counted
 

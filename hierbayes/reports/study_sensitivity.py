@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray
-from hierbayes.bayes.pareto_smoothing import TRUSTED_K, pareto_k
+from hierbayes.bayes.pareto_smoothing import pareto_k
 from hierbayes.bayes.predictive import log_prior_variables
 from hierbayes.errors import HierBayesWarning, OptionError
 from hierbayes.plots.sensitivity import sensitivity as draw_sensitivity
@@ -35,6 +35,7 @@ from hierbayes.reports.study import (
 )
 from hierbayes.reports.study_posterior import probabilities_under_priors
 from hierbayes.results.chains import mean_errors
+from hierbayes.results.draws import TRUSTED_K
 from hierbayes.results.fit import Fit
 from hierbayes.results.sensitivity import Sensitivity
 

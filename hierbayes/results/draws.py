@@ -6,6 +6,8 @@ from dataclasses import field
 from hierbayes.arrays import FloatArray, record
 from hierbayes.results.finding import Finding
 
+TRUSTED_K = 0.7  # a Pareto k above it: the error of a mean under the weights is unknown
+
 
 @record
 class PosteriorDraws:
