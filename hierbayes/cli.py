@@ -30,6 +30,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.wording import did_you_mean
 
 USER_ERROR = 2
+APART = 1  # where a fit differs from its reference
 
 
 class Commands(TyperGroup):
@@ -316,6 +317,36 @@ def emmeans(
 def explain(model: Model) -> None:
     """Say in words what a formula becomes on the data."""
     typer.echo(model.explain())
+
+
+@app.command()
+def conformance(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME ...]", help="Part of a model, data set or method; all."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="Every number, not the farthest of each kind.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold our fits against those of lme4 and others; exit code 1 where they differ."""
+    from hierbayes.studies.conformance.compare import compared, farthest
+    from hierbayes.studies.conformance.lines import count_line, reason_lines, table_lines
+    from hierbayes.studies.conformance.references import chosen_references
+
+    chosen = chosen_references(names or [])
+    with _working(f"Fitting {len(chosen)} models ..."):
+        found = list(compared(chosen))
+    if as_json:
+        _echo_json([one.to_dict() for one in found])
+    else:
+        typer.echo("\n".join(table_lines(found if every else farthest(found))))
+        if reasons := reason_lines(found):
+            typer.echo("\nWhere the reference is off:\n" + "\n".join(reasons))
+        typer.echo("\n" + count_line(found, chosen))
+    if any(one.verdict == "APART" for one in found):
+        raise typer.Exit(APART)
 
 
 @app.command()

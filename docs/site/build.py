@@ -49,7 +49,7 @@ def stage_pages(source: Path) -> None:
             print(f"{time.perf_counter() - started:6.1f} s  {page}", flush=True)
         text = text.replace("<!-- findings -->", findings_index(DOCS / "findings"))
         written(source / page, text)
-    for name in ("README", "calibration", "documented_glmms", "interval_coverage"):
+    for name in ("README", "calibration", "design_study", "documented_glmms", "interval_coverage"):
         text = (ROOT / "benchmarks" / f"{name}.md").read_text(encoding="utf-8")
         written(source / "benchmarks" / f"{name}.md", with_site_links(text))
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
