@@ -28,6 +28,7 @@ LAYERS = (
     "generalised",
     "naming",
     "priors",
+    "streams",
     "specification",
     "results",
     "likelihood bayes",

@@ -18,12 +18,18 @@ from hierbayes.datasets import list_datasets
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-LOCKED_EXTRAS = ("dask", "lab", "tables", "dev")  # `bench` and `docs` come with their targets
+LOCKED_EXTRAS = (
+    "dask",
+    "duckdb",
+    "lab",
+    "tables",
+    "dev",
+)  # `bench` and `docs` come with their targets
 CORE = [Requirement(text) for text in PROJECT["dependencies"]]
 EXTRA = [Requirement(text) for name in LOCKED_EXTRAS for text in EXTRAS[name]]
 LOCK_LINES = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 # conda-forge names that differ from PyPI's
-CONDA_NAMES = {"matplotlib": "matplotlib-base"}
+CONDA_NAMES = {"matplotlib": "matplotlib-base", "duckdb": "python-duckdb"}
 
 
 def environment() -> dict[str, SpecifierSet]:

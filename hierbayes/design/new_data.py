@@ -218,7 +218,7 @@ def _new_factor(fitted: GroupingFactor, scope: Scope) -> tuple[GroupingFactor, n
     groups = {
         expression: column_of(evaluate(expression, scope), n_rows) for expression in own.grouping
     }
-    codes, labels = _match_levels(group_levels(own.grouping, groups), own.keys)
+    codes, labels = match_levels(group_levels(own.grouping, groups), own.keys)
     return replace(fitted, codes=codes, z=_columns_of_effects(fitted, scope)), labels
 
 
@@ -236,10 +236,16 @@ def _absent_factor(fitted: GroupingFactor, n_rows: int) -> tuple[GroupingFactor,
     return replace(fitted, codes=codes, z=z), np.full(n_rows, None, dtype=object)
 
 
-def _match_levels(
+def match_levels(
     given: Combinations, fitted: tuple[tuple[str, ...], ...]
 ) -> tuple[IntArray, npt.NDArray[Any]]:
-    """Return the fitted code and the label of each row; labels are None where missing."""
+    """Return the fitted code and the label of each row; labels are None where missing.
+
+    Parameters
+    ----------
+    given : the levels of the rows
+    fitted : ``FactorLayout.keys``
+    """
     places = {key: place for place, key in enumerate(fitted)}
     lookup = np.array(
         [*(places.get(key, NEW_LEVEL) for key in given.pairs()), MISSING_LEVEL],

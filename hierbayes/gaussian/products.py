@@ -447,13 +447,25 @@ def _response(design: Design) -> FloatArray:
 
 def term_basis(design: Design, f: int, weights: FloatArray | None) -> FloatArray:
     """Basis (q, q) in which the columns of each term of factor f are orthogonal over all rows."""
-    z = design.factors[f].z
+    terms = [term.columns for term in design.terms if term.factor == f]
+    return basis_within_terms(design.factors[f].z, terms, weights=weights)
+
+
+def basis_within_terms(
+    z: FloatArray, terms: Sequence[tuple[int, ...]], *, weights: FloatArray | None
+) -> FloatArray:
+    """Basis (q, q) in which the columns of each term are orthogonal and of length sqrt(n).
+
+    Parameters
+    ----------
+    z : array, shape (n, q), the columns of a factor
+    terms : the columns of each of its terms
+    weights : array, shape (n,), or None
+    """
     basis = np.zeros((z.shape[1], z.shape[1]))
     gram = z.T @ (z if weights is None else z * weights[:, None]) / z.shape[0]
-    for term in design.terms:
-        if term.factor != f:
-            continue
-        at = np.asarray(term.columns)
+    for columns in terms:
+        at = np.asarray(columns)
         block = gram[at[:, None], at]
         scale = np.sqrt(block.diagonal())
         scale[scale == 0] = 1.0

@@ -1,0 +1,1 @@
+"""Models of data that are read once, in parts, or summed where they are."""

@@ -1,0 +1,1 @@
+"""Cross-products computed where the data are: inside DuckDB or Polars, by grouped sums."""

@@ -1,0 +1,418 @@
+"""Push-down: from a lazy frame and the design of a model to its cross-products, by queries.
+
+First the rows are counted, then the means of all numbers asked for, then come one query for each
+grouping factor and one for each pair of crossed ones (``queries.py``). The cross-products of [X y]
+follow from one of them. Where columns turn out to be close to each other, they are told apart in
+the rows and the last queries are asked once more (``basis.py``). Everything else is NumPy on one
+row a group (``blocks.py``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.coding import codes_of
+from hierbayes.design.design import Design
+from hierbayes.design.evaluate import evaluate
+from hierbayes.design.grouping import group_levels
+from hierbayes.design.new_data import match_levels
+from hierbayes.design.table import Table
+from hierbayes.design.values import Column, column_of, take_rows
+from hierbayes.errors import DataError
+from hierbayes.formula.expressions import Expression
+from hierbayes.gaussian.products import Products
+from hierbayes.streams.push_down.assembly import Answer, Answers, products_from
+from hierbayes.streams.push_down.basis import Basis, centred, told_apart
+from hierbayes.streams.push_down.blocks import Cells, distinct_rows
+from hierbayes.streams.push_down.columns import (
+    Ingredients,
+    Key,
+    Part,
+    category,
+    ingredients_of,
+    key_scope,
+)
+from hierbayes.streams.push_down.expressions import NotPushed
+from hierbayes.streams.push_down.queries import Pair, Queries, Question, numbers_in, sums_in
+
+# Numbers that may come back from one query where categories of predictors multiply the levels:
+# half a gigabyte. Beyond, rows are streamed, which needs no more than the products themselves.
+MOST_NUMBERS = 2**26
+
+
+@record
+class Asked:
+    """A query that was asked: what for, and its text."""
+
+    purpose: str
+    text: str
+
+
+@record
+class NumberMoments:
+    """Of numbers over the rows used, by combination of the categories of all predictors.
+
+    Attributes
+    ----------
+    counts : array, shape (cells,)
+    mean, squares, low, high : dict from number to array (cells,); squares are about the mean
+    categories : the categories of each cell
+    """
+
+    counts: FloatArray
+    mean: dict[str, FloatArray]
+    squares: dict[str, FloatArray]
+    low: dict[str, FloatArray]
+    high: dict[str, FloatArray]
+    categories: Mapping[Expression, Column]
+
+    def total(self, number: str) -> float:
+        """Sum of a number over all rows."""
+        return float(self.counts @ self.mean[number])
+
+    def overall(self, number: str) -> tuple[float, float]:
+        """Mean and variance of a number over all rows."""
+        n = self.counts.sum()
+        mean = float(self.counts @ self.mean[number] / n)
+        spread = self.squares[number] + self.counts * (self.mean[number] - mean) ** 2
+        return mean, float(spread.sum() / n)
+
+
+@record
+class Pushed:
+    """What the queries found.
+
+    Attributes
+    ----------
+    products : cross-products of all rows used
+    n_given, n_used : number of rows
+    dropped : per column the number of rows in which it is missing
+    moments : of monomials ("1", "2", ...), "response", "left", "offset" and "weights"
+    ingredients : what was computed from a row
+    plan : the queries, in the order they were asked
+    """
+
+    products: Products
+    n_given: int
+    n_used: int
+    dropped: dict[str, int]
+    moments: NumberMoments
+    ingredients: Ingredients
+    plan: tuple[Asked, ...]
+
+
+def push_down(
+    frame: nw.LazyFrame[Any],
+    design: Design,
+    *,
+    weights: str | None = None,
+    known_sd: str | None = None,
+) -> Pushed:
+    """Compute the cross-products of a Gaussian model inside of an engine.
+
+    Parameters
+    ----------
+    frame : the data
+    design : layout, levels and states of the model; its rows are not looked at
+    weights, known_sd : name of a column or expression, as for ``Model``
+
+    Raises
+    ------
+    NotPushed
+        With the sentence that says why the rows have to be streamed instead.
+    DataError
+        If the data can't carry the model, as for data in memory.
+    """
+    return _PushDown(frame, design, weights=weights, known_sd=known_sd).pushed()
+
+
+@record
+class _Target:
+    """What one query is for: a grouping factor or two, or the fixed part alone.
+
+    Attributes
+    ----------
+    factors : whose levels rows are grouped by, those nested in the first included
+    keys : categories rows are grouped by
+    pairs : columns of E whose products are summed
+    what : in words
+    """
+
+    factors: tuple[int, ...]
+    keys: tuple[Key, ...]
+    pairs: tuple[Pair, ...]
+    what: str
+
+
+class _PushDown:
+    def __init__(
+        self,
+        frame: nw.LazyFrame[Any],
+        design: Design,
+        *,
+        weights: str | None,
+        known_sd: str | None,
+    ) -> None:
+        self.design = design
+        self.precision = "weights" if known_sd is None else "known_sd"
+        schema = dict(frame.collect_schema())
+        self.own = ingredients_of(design, schema, weights=weights, known_sd=known_sd)
+        self.queries = Queries(frame, schema, self.own)
+        self.plan: list[Asked] = []
+
+    def ask(self, question: Question) -> Table:
+        self.plan.append(Asked(purpose=question.purpose, text=question.text()))
+        return question.answer()
+
+    def pushed(self) -> Pushed:
+        n_given, n_used, dropped = self.count()
+        moments = self.moments()
+        basis = self.first_basis(moments)
+        answers = self.sums(basis, moments)
+        apart = told_apart(basis, _all_sums(answers, basis.size))
+        if apart is not None:
+            basis = apart
+            answers = self.sums(basis, moments)
+        products = products_from(answers, self.design, self.own, basis=basis, n_used=n_used)
+        if self.own.weights is not None:
+            products = replace(products, sum_log_weights=moments.total("logweights"))
+        return Pushed(
+            products=products,
+            n_given=n_given,
+            n_used=n_used,
+            dropped=dropped,
+            moments=moments,
+            ingredients=self.own,
+            plan=tuple(self.plan),
+        )
+
+    # first queries
+
+    def count(self) -> tuple[int, int, dict[str, int]]:
+        table, name = self.ask(self.queries.counts()), self.queries.name
+        found = {column: numbers_in(table, column)[0] for column in table.names}
+        n, n_used = int(found[name("n")]), int(found[name("complete")])
+        if not n:
+            raise DataError("The data have no rows.")
+        dropped = {}
+        for place, column in enumerate(self.own.used):
+            missing = int(found[name("missing", place)])
+            if missing == n:
+                raise DataError(f"Column {column!r} has no values: it is missing in all {n} rows.")
+            if missing:
+                dropped[column] = missing
+        if not n_used:
+            counts = " and ".join(f"{column!r} in {count}" for column, count in dropped.items())
+            raise DataError(
+                f"No row is complete: of {n} rows, {counts} are missing. "
+                "Leave a column out of the formula or fill it in."
+            )
+        for place, column in enumerate(self.own.used):
+            infinite = int(found.get(name("infinite", place), 0))
+            if infinite:
+                raise DataError(
+                    f"Column {column!r} has an infinite value in {_rows(infinite)}; correct it, or "
+                    "make it missing to leave the row out."
+                )
+        return n, n_used, dropped
+
+    def moments(self) -> NumberMoments:
+        numbers = {str(m): self.own.monomial(m) for m in range(1, len(self.own.monomials))}
+        numbers |= {"response": self.own.response, "left": self.own.left}
+        if self.own.offset is not None:
+            numbers["offset"] = self.own.offset
+        if self.own.weights is not None:
+            numbers["weights"] = self.own.weights
+            numbers["logweights"] = self.own.weights.log()
+        keys = self.keys_of(self.own.x, *self.own.factors)
+        table, name = self.ask(self.queries.moments(keys, numbers)), self.queries.name
+        counts = numbers_in(table, name("n"))
+
+        def of(kind: str) -> dict[str, FloatArray]:
+            return {label: numbers_in(table, name(kind, label)) for label in numbers}
+
+        self.check(numbers, of("usable"), of("low"), of("high"), counts=counts)
+        return NumberMoments(
+            counts=counts,
+            mean=of("mean"),
+            squares={label: own * counts for label, own in of("var").items()},
+            low=of("low"),
+            high=of("high"),
+            categories=self.categories(table, keys),
+        )
+
+    def check(
+        self,
+        numbers: Mapping[str, nw.Expr],
+        usable: dict[str, FloatArray],
+        low: dict[str, FloatArray],
+        high: dict[str, FloatArray],
+        *,
+        counts: FloatArray,
+    ) -> None:
+        """Raise DataError for numbers that no model can use."""
+        n = counts.sum()
+        if self.own.weights is not None and not np.nanmin(low["weights"]) > 0:
+            raise DataError(
+                f"{self.precision}: not all are positive; the smallest is "
+                f"{np.nanmin(low['weights']):g}. Leave out of the data what says nothing."
+            )
+        for label in numbers:
+            bad = int(n - usable[label].sum())
+            if bad:
+                what = self.own.name(int(label)) if label.isdigit() else f"The {label}"
+                raise DataError(
+                    f"{what} is not a finite number in {_rows(bad)}: the function isn't defined "
+                    "for the values there. Transform the column in another way or make these "
+                    "values missing."
+                )
+        if low["response"].min() == high["response"].max():
+            raise DataError(
+                f"The response {self.design.formula.response_label!r} is {low['response'].min():g} "
+                f"in all {int(n)} rows used; there is nothing to model."
+            )
+
+    def first_basis(self, moments: NumberMoments) -> Basis:
+        labels = [str(m) for m in range(1, len(self.own.monomials))] + ["left"]
+        own = np.array([(1.0, 0.0), *(moments.overall(label) for label in labels)])
+        return centred(own[:, 0], own[:, 1])
+
+    # categories and levels in what comes back
+
+    def keys_of(self, *parts: Part) -> tuple[Key, ...]:
+        return tuple({k.variable.expression: k for part in parts for k in part.keys}.values())
+
+    def categories(self, table: Table, keys: Sequence[Key]) -> dict[Expression, Column]:
+        scope = key_scope(table, self.design)
+        found = {}
+        for place, key in enumerate(keys):
+            truth = None if key.truth is None else table.column(self.queries.truth(place))
+            found[key.variable.expression] = category(key, scope, truth)
+        return found
+
+    def levels(self, table: Table, f: int) -> IntArray:
+        factor = self.design.factors[f]
+        scope = key_scope(table, self.design)
+        grouping = factor.layout.grouping
+        values = {own: column_of(evaluate(own, scope), table.n_rows) for own in grouping}
+        codes, labels = match_levels(group_levels(grouping, values), factor.layout.keys)
+        if codes.min(initial=0) < 0:
+            raise DataError(
+                f"{factor.name} has the level {labels[codes.argmin()]!r}, which was not there when "
+                "the levels were learnt."
+            )
+        return codes
+
+    # sums
+
+    def targets(self, basis: Basis) -> list[_Target]:
+        """List the queries: per factor, per pair of crossed factors, or X alone."""
+        own, y = self.own, frozenset((basis.size - 1,))
+        x = _needed(own.x, basis) | basis.needed(basis.size - 1) | y
+        zs = [_needed(part, basis) for part in own.factors]
+        names = [factor.name for factor in self.design.factors]
+        inside = [set(columns) for columns in own.groups]
+        wanted: dict[tuple[int, ...], set[Pair]] = {}
+        parts: dict[tuple[int, ...], list[Part]] = {}
+        for f, z in enumerate(zs):
+            wanted[f,] = _pairs(z, z) | _pairs(z, x)
+            parts[f,] = [own.x, own.factors[f]]
+        host = min(wanted, key=lambda one: len(_pairs(x, x) - wanted[one]), default=())
+        wanted.setdefault(host, set()).update(_pairs(x, x) | {(0, 0)})
+        parts.setdefault(host, [own.x])
+        for f in range(len(zs)):
+            for g in range(f + 1, len(zs)):
+                at = (f,) if inside[g] <= inside[f] else (f, g)
+                wanted.setdefault(at, set()).update(_pairs(zs[f], zs[g]))
+                parts.setdefault(at, [own.factors[f]]).append(own.factors[g])
+        found = []
+        for factors, pairs in wanted.items():
+            called = " and ".join(names[f] for f in factors)
+            here = f"{called}, and of the fixed part" if factors == host and called else called
+            found.append(
+                _Target(
+                    factors=factors,
+                    keys=self.keys_of(*parts[factors]),
+                    pairs=tuple(sorted(pairs)),
+                    what=here or "the fixed part",
+                )
+            )
+        return found
+
+    def sums(self, basis: Basis, moments: NumberMoments) -> dict[tuple[int, ...], Answer]:
+        found = {}
+        for target in self.targets(basis):
+            self.check_size(target, moments)
+            groups = tuple(dict.fromkeys(n for f in target.factors for n in self.own.groups[f]))
+            question = self.queries.sums(
+                groups, target.keys, target.pairs, basis=basis, what=target.what
+            )
+            table = self.ask(question)
+            categories = self.categories(table, target.keys)
+            codes = [
+                codes_of(categories[key.variable.expression], key.variable) for key in target.keys
+            ]
+            if any(own.min(initial=0) < 0 for own in codes):
+                raise NotPushed("A factor leaves out rows by the levels it is given.")
+            first, combination = distinct_rows(codes, table.n_rows)
+            # a factor nested in the one asked for has its levels in the same columns
+            inside = {n for f in target.factors for n in self.own.groups[f]}
+            levels = {
+                f: self.levels(table, f)
+                for f, own in enumerate(self.own.groups)
+                if target.factors and set(own) <= inside
+            }
+            found[target.factors] = Answer(
+                cells=Cells(
+                    combination=combination,
+                    pairs=target.pairs,
+                    values=sums_in(table, self.queries.name, target.pairs),
+                    size=basis.size,
+                ),
+                levels=levels,
+                categories={name: take_rows(own, first) for name, own in categories.items()},
+                n_combinations=first.size,
+            )
+        return found
+
+    def check_size(self, target: _Target, moments: NumberMoments) -> None:
+        """Raise NotPushed where so many groups would come back that rows are better streamed."""
+        if not target.keys or not target.factors:
+            return
+        codes = [
+            codes_of(moments.categories[key.variable.expression], key.variable)
+            for key in target.keys
+        ]
+        n_combinations = distinct_rows(codes, moments.counts.size)[0].size
+        n_levels = np.prod([float(self.design.factors[f].levels.size) for f in target.factors])
+        groups = min(n_levels * n_combinations, moments.counts.sum())
+        if groups * len(target.pairs) > MOST_NUMBERS:
+            raise NotPushed(
+                f"Grouped by {target.what} and the categories of the predictors there may be "
+                f"{groups:,.0f} groups, which is no summary of the rows."
+            )
+
+
+def _needed(part: Part, basis: Basis) -> frozenset[int]:
+    return frozenset().union(*(basis.needed(m) for m in part.monomials.tolist()))
+
+
+def _pairs(left: frozenset[int], right: frozenset[int]) -> set[Pair]:
+    return {(min(a, b), max(a, b)) for a in left for b in right}
+
+
+def _all_sums(answers: Answers, size: int) -> FloatArray:
+    """Return sums over all rows (m, m), 0 for pairs that no query had."""
+    found = np.zeros((size, size))
+    for answer in answers.values():
+        for (a, b), own in zip(answer.cells.pairs, answer.cells.values, strict=True):
+            found[a, b] = found[b, a] = own.sum()
+    return found
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
