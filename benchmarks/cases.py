@@ -60,7 +60,7 @@ class Case:
         model that has been fitted; "bootstrap" and "profile" are the intervals of a fitted
         model by 500 samples and by its profiles; "pb_test" is a bootstrap test with 1,000
         samples of `small` against `formula`
-    dataset : "million" or "women", or one that lme4 and `hierbayes` both have
+    dataset : one of `SIMULATED`, or one that lme4 and `hierbayes` both have
     repeats : timed calls of each peer, unless one call is long (see `timing.py`)
     calls_per_turn : timed calls in a row before the next peer has its turn; more than one
         where a call is so short that it would mostly measure a cache gone cold meanwhile
@@ -112,6 +112,25 @@ class PosteriorCase:
     rounds: int = 3
 
 
+NEAR_GLMM = Bar(quantity="time", peer=GLMM, at_most=1.2, words="at most 1.2 times glmm's time")
+
+
+def many_effects_case(name: str, title: str, formula: str, repeats: int = 20) -> Case:
+    """Make a case of simulated data with many random effects, with the bar beside glmm."""
+    return Case(
+        name=name,
+        title=f"simulated, {title}, REML",
+        task="fit",
+        dataset=name,
+        formula=formula,
+        repeats=repeats,
+        peers=(OURS, LME4, GLMM, MIXEDLM),
+        bars=(NEAR_GLMM,),
+    )
+
+
+MANY = " + ".join(f"x{i}" for i in range(1, 7))
+
 CASES = (
     Case(
         name="sleepstudy",
@@ -122,7 +141,10 @@ CASES = (
         repeats=100,
         calls_per_turn=5,
         peers=(OURS, LME4, LME4_NO_DERIVATIVES, GLMM, MIXEDLM),
-        bars=(Bar(quantity="time", peer=LME4, at_most=1 / 3, words="at most 1/3 of lme4's time"),),
+        bars=(
+            Bar(quantity="time", peer=LME4, at_most=1 / 3, words="at most 1/3 of lme4's time"),
+            Bar(quantity="time", peer=GLMM, at_most=2.0, words="at most 2 times glmm's time"),
+        ),
     ),
     Case(
         name="refit",
@@ -158,9 +180,24 @@ CASES = (
         peers=(OURS, LME4, GLMM, MIXEDLM),
         bars=(
             Bar(quantity="time", peer=LME4, at_most=1 / 5, words="at most 1/5 of lme4's time"),
+            NEAR_GLMM,
             Bar(quantity="memory", peer=LME4, at_most=1.0, words="peak memory below lme4's"),
         ),
         measure_memory=True,
+    ),
+    many_effects_case("crossed-slopes", "8,000 rows, 100 x 80 levels", "y ~ x + (x | a) + (x | b)"),
+    many_effects_case(
+        "crossed-maximal",
+        "3,600 rows, 60 x 60 levels, maximal",
+        "y ~ u + v + uv + (u + v + uv | a) + (u + v + uv | b)",
+    ),
+    many_effects_case(
+        "crossed-wide", "20,000 rows, 1,000 x 100 levels", "y ~ x + (1 | a) + (1 | b)"
+    ),
+    many_effects_case(
+        "many-columns",
+        "100,000 rows in random order, 2,000 groups, seven columns that vary",
+        f"y ~ {MANY} + ({MANY} | g)",
     ),
 )
 

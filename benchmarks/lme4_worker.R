@@ -34,8 +34,12 @@ read_numbers <- function(name, what, size) {
 }
 
 simulated <- list(
-  million = list(numbers = c("y", "x"), group = "g"),
-  women = list(numbers = c("use", "age", "age2", "urban", "children"), group = "district")
+  million = list(numbers = c("y", "x"), factors = "g"),
+  `crossed-slopes` = list(numbers = c("y", "x"), factors = c("a", "b")),
+  `crossed-maximal` = list(numbers = c("y", "u", "v", "uv"), factors = c("a", "b")),
+  `crossed-wide` = list(numbers = c("y", "x"), factors = c("a", "b")),
+  `many-columns` = list(numbers = c("y", paste0("x", 1:6)), factors = "g"),
+  women = list(numbers = c("use", "age", "age2", "urban", "children"), factors = "district")
 )
 
 load_rows <- function(dataset) {
@@ -45,10 +49,10 @@ load_rows <- function(dataset) {
     rows <- data.frame(lapply(
       setNames(own$numbers, own$numbers), function(n) read_numbers(file_of(n, ".f64"), "double", 8)
     ))
-    codes <- read_numbers(file_of(own$group, ".i32"), "integer", 4) + 1L
-    rows[[own$group]] <- structure(
-      codes, levels = as.character(seq_len(max(codes))), class = "factor"
-    )
+    for (name in own$factors) {
+      codes <- read_numbers(file_of(name, ".i32"), "integer", 4) + 1L
+      rows[[name]] <- structure(codes, levels = as.character(seq_len(max(codes))), class = "factor")
+    }
     return(rows)
   }
   rows <- get(dataset, "package:lme4")

@@ -67,7 +67,7 @@ def posterior_command(peer: str, folder: Path) -> list[str]:
 
 def write_rows(case: PosteriorCase, folder: Path) -> None:
     """Write the rows that every peer reads."""
-    rows_of(case.dataset, folder).to_csv(folder / f"{case.dataset}.csv", index=False)
+    rows_of(case.dataset).to_csv(folder / f"{case.dataset}.csv", index=False)
 
 
 def start(

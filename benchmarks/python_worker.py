@@ -60,15 +60,15 @@ def load(dataset: str, folder: Path) -> pd.DataFrame:
 
 def simulated(dataset: str, folder: Path) -> pd.DataFrame:
     """Read the raw arrays of a simulated data set, its groups as categoricals."""
-    numbers, group = SIMULATED[dataset]
-    columns = {
-        name: np.fromfile(folder / f"{dataset}_{name}.f64", dtype=np.float64) for name in numbers
-    }
-    codes = np.fromfile(folder / f"{dataset}_{group}.i32", dtype=np.int32)
-    levels = [str(level) for level in range(1, codes.max() + 2)]
-    return pd.DataFrame(columns).assign(
-        **{group: pd.Categorical.from_codes(codes, categories=levels)}
+    numbers, factors = SIMULATED[dataset]
+    rows = pd.DataFrame(
+        {name: np.fromfile(folder / f"{dataset}_{name}.f64", dtype=np.float64) for name in numbers}
     )
+    for name in factors:
+        codes = np.fromfile(folder / f"{dataset}_{name}.i32", dtype=np.int32)
+        levels = [str(level) for level in range(1, codes.max() + 2)]
+        rows[name] = pd.Categorical.from_codes(codes, categories=levels)
+    return rows
 
 
 def respaced(formula: str, number: int) -> str:

@@ -26,7 +26,7 @@ from cases import (
 )
 from peers import PeerError, available
 from posteriors import posterior_command, time_posterior
-from simulated import write_million, write_responses, write_women
+from simulated import SIMULATED, write_responses, write_simulated
 from startup import REPEATS, STARTUPS, Startup, time_startup
 from timing import Timings, measure_memory, time_case
 from verdicts import (
@@ -179,10 +179,8 @@ def main() -> int:
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="hierbayes-bench-") as name:
         folder = Path(name)
-        if any(case.dataset == "million" for case in chosen):
-            write_million(folder)
-        if any(case.dataset == "women" for case in chosen):
-            write_women(folder)
+        for dataset in {case.dataset for case in chosen if case.dataset in SIMULATED}:
+            write_simulated(dataset, folder)
         if any(case.task == "refit" for case in chosen):
             write_responses(folder)
         report.add(f"# Benchmarks\n\n{machine()}")

@@ -1,9 +1,10 @@
-"""The data that no package ships: a million rows, women of a survey, responses for `refit`.
+"""The data that no package ships: a million rows, crossed factors, many slopes, women, responses.
 
 All are drawn once per run from a fixed seed and written as raw arrays that R
 (`readBin`) and numpy (`fromfile`) read without a parser, so every peer gets the same bits.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +30,36 @@ N_DISTRICTS = 60
 WOMEN_BETA = (-1.5, 0.0, -0.4, 0.8, 0.8)
 WOMEN_COVARIANCE = ((0.36, -0.36), (-0.36, 0.64))
 
-# Per simulated data set its columns of numbers, and its grouping factor.
+# Levels of two crossed factors, and rows for each pair or in all.
+SLOPES_LEVELS = (100, 80)
+MAXIMAL_LEVELS = (60, 60)
+WIDE_LEVELS, WIDE_ROWS = (1000, 100), 20_000
+# Six columns and a constant that vary between groups.
+N_MANY, MANY_GROUPS, MANY_ROWS = 6, 2000, 100_000
+
+# Per simulated data set its columns of numbers, and its grouping factors.
 SIMULATED = {
-    "million": (("y", "x"), "g"),
-    "women": (("use", "age", "age2", "urban", "children"), "district"),
+    "million": (("y", "x"), ("g",)),
+    "crossed-slopes": (("y", "x"), ("a", "b")),
+    "crossed-maximal": (("y", "u", "v", "uv"), ("a", "b")),
+    "crossed-wide": (("y", "x"), ("a", "b")),
+    "many-columns": (("y", *(f"x{i + 1}" for i in range(N_MANY))), ("g",)),
+    "women": (("use", "age", "age2", "urban", "children"), ("district",)),
 }
 
 
-def write_million(folder: Path) -> None:
-    """Write `million_y.f64`, `million_x.f64` and `million_g.i32` (codes from 0) to a folder.
+def write_simulated(dataset: str, folder: Path) -> None:
+    """Write a data set's columns `NAME_COLUMN.f64` and groups `NAME_FACTOR.i32` (from 0)."""
+    columns = WRITERS[dataset]()
+    numbers, factors = SIMULATED[dataset]
+    for name in numbers:
+        columns[name].astype(np.float64).tofile(folder / f"{dataset}_{name}.f64")
+    for name in factors:
+        columns[name].astype(np.int32).tofile(folder / f"{dataset}_{name}.i32")
+
+
+def million() -> dict[str, np.ndarray]:
+    """Draw a million rows of 20,000 groups.
 
     Groups are drawn for each row, so the groups are of unequal size (about 50 rows) and the
     rows of a group are scattered over the file: nobody profits from sorted data.
@@ -47,13 +69,65 @@ def write_million(folder: Path) -> None:
     x = rng.standard_normal(N_ROWS)
     b = rng.multivariate_normal((0.0, 0.0), GROUP_COVARIANCE, size=N_GROUPS)
     y = BETA[0] + b[group, 0] + (BETA[1] + b[group, 1]) * x + SIGMA * rng.standard_normal(N_ROWS)
-    y.tofile(folder / "million_y.f64")
-    x.tofile(folder / "million_x.f64")
-    group.tofile(folder / "million_g.i32")
+    return {"y": y, "x": x, "g": group}
 
 
-def write_women(folder: Path) -> None:
-    """Write the columns of `women` to a folder, its districts as codes from 0."""
+def varying(
+    rng: np.random.Generator, X: np.ndarray, codes: np.ndarray, sds: np.ndarray
+) -> np.ndarray:
+    """Draw correlated effects of the columns X (n, q) for the levels; return their sum (n,)."""
+    q = X.shape[1]
+    mix = np.linalg.cholesky(0.7 * np.eye(q) + 0.3)
+    effects = rng.standard_normal((codes.max() + 1, q)) @ mix.T * sds
+    return (X * effects[codes]).sum(axis=1)
+
+
+def crossed_slopes() -> dict[str, np.ndarray]:
+    """Draw 8,000 rows, one for each pair of 100 and 80 levels, with a slope that varies by both."""
+    rng = np.random.default_rng(SEED + 3)
+    a, b = (grid.ravel() for grid in np.indices(SLOPES_LEVELS))
+    x = rng.standard_normal(a.size)
+    X, sds = np.column_stack([np.ones(a.size), x]), np.array([1.0, 0.5])
+    y = 10 + 2 * x + varying(rng, X, a, sds) + varying(rng, X, b, sds / 2)
+    return {"y": y + SIGMA * rng.standard_normal(a.size), "x": x, "a": a, "b": b}
+
+
+def crossed_maximal() -> dict[str, np.ndarray]:
+    """Draw 3,600 rows of an experiment: 60 people x 60 items, two conditions of two values each.
+
+    Each item comes in one of the four cells, another one for the next person (a Latin square).
+    """
+    rng = np.random.default_rng(SEED + 4)
+    a, b = (grid.ravel() for grid in np.indices(MAXIMAL_LEVELS))
+    cell = (a + b) % 4
+    u, v = (cell % 2) - 0.5, (cell // 2) - 0.5
+    X, sds = np.column_stack([np.ones(a.size), u, v, u * v]), np.array([1.0, 0.5, 0.4, 0.6])
+    y = 10 + u - 0.5 * v + varying(rng, X, a, sds) + varying(rng, X, b, sds / 2)
+    return {"y": y + rng.standard_normal(a.size), "u": u, "v": v, "uv": u * v, "a": a, "b": b}
+
+
+def crossed_wide() -> dict[str, np.ndarray]:
+    """Draw 20,000 rows whose levels of two factors, 1,000 and 100, meet at random."""
+    rng = np.random.default_rng(SEED + 5)
+    a, b = (rng.integers(0, J, WIDE_ROWS) for J in WIDE_LEVELS)
+    x = rng.standard_normal(WIDE_ROWS)
+    one = np.ones((WIDE_ROWS, 1))
+    y = 10 + 2 * x + varying(rng, one, a, np.array([1.0])) + varying(rng, one, b, np.array([0.5]))
+    return {"y": y + SIGMA * rng.standard_normal(WIDE_ROWS), "x": x, "a": a, "b": b}
+
+
+def many_columns() -> dict[str, np.ndarray]:
+    """Draw 100,000 rows in random order of 2,000 groups between which seven columns vary."""
+    rng = np.random.default_rng(SEED + 6)
+    group = rng.integers(0, MANY_GROUPS, MANY_ROWS)
+    X = np.column_stack([np.ones(MANY_ROWS), rng.standard_normal((MANY_ROWS, N_MANY))])
+    y = X.sum(axis=1) + varying(rng, X, group, np.linspace(1.0, 0.4, N_MANY + 1))
+    columns = {f"x{i + 1}": X[:, i + 1] for i in range(N_MANY)}
+    return {"y": y + SIGMA * rng.standard_normal(MANY_ROWS), "g": group, **columns}
+
+
+def women() -> dict[str, np.ndarray]:
+    """Draw the women of a survey in 60 districts."""
     rng = np.random.default_rng(SEED + 2)
     sizes = rng.dirichlet(np.full(N_DISTRICTS, 2.0))
     district = np.sort(rng.choice(N_DISTRICTS, N_WOMEN, p=sizes))
@@ -67,18 +141,23 @@ def write_women(folder: Path) -> None:
     for beta, values in zip(WOMEN_BETA[1:], columns.values(), strict=True):
         eta += beta * values
     columns["use"] = (rng.random(N_WOMEN) < 1 / (1 + np.exp(-eta))).astype(float)
-    for name, values in columns.items():
-        values.tofile(folder / f"women_{name}.f64")
-    district.tofile(folder / "women_district.i32")
+    return {**columns, "district": district}
 
 
-def rows_of(dataset: str, folder: Path) -> pd.DataFrame:
+WRITERS: dict[str, Callable[[], dict[str, np.ndarray]]] = {
+    "million": million,
+    "crossed-slopes": crossed_slopes,
+    "crossed-maximal": crossed_maximal,
+    "crossed-wide": crossed_wide,
+    "many-columns": many_columns,
+    "women": women,
+}
+
+
+def rows_of(dataset: str) -> pd.DataFrame:
     """Rows of a data set, with what some packages cannot read spelled out for all."""
     if dataset == "women":
-        write_women(folder)
-        columns, factor = SIMULATED[dataset]
-        frame = pd.DataFrame({name: np.fromfile(folder / f"women_{name}.f64") for name in columns})
-        return frame.assign(**{factor: np.fromfile(folder / f"women_{factor}.i32", dtype="i4")})
+        return pd.DataFrame(women())
     import hierbayes
 
     frame = hierbayes.load_dataset(dataset)
