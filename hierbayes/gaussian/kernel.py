@@ -21,10 +21,12 @@ from hierbayes.options import Method
 # list of pairs 50 bytes and 0.1 microseconds each; the compiler costs a second once a session.
 SMALL_REST = 2500
 SMALL_COUPLING = 10**7
-# From so many multiplications a product is handed to all cores; up to so many columns of all
-# factors but the largest one thread is quicker.
+# From so many multiplications a product is handed to all cores. Up to so many columns of all
+# factors but the largest, and of X, they gain little: what is not a dense product takes longer, and
+# where cores have other work a thread that waits makes it last up to five times as long.
 MANY_THREADS = 2**18
-ONE_THREAD_REST = 500
+ONE_THREAD_REST = 1500
+ONE_THREAD_COLUMNS = 100
 
 
 def pattern_of(graph: LevelGraph) -> Pattern:
@@ -48,10 +50,14 @@ def pattern_of(graph: LevelGraph) -> Pattern:
 
 
 def one_thread_for(design: Design) -> AbstractContextManager[Any]:
-    """Keep BLAS to one thread in a ``with`` block if several factors leave a small dense matrix."""
+    """Keep BLAS to one thread in a ``with`` block unless there are large dense matrices."""
     first, *others = [factor.levels.size * factor.z.shape[1] for factor in design.factors] or [0]
-    rest = sum(others)
-    return one_blas_thread(rest <= ONE_THREAD_REST and (first + rest) * rest**2 > MANY_THREADS)
+    rest, (n, p) = sum(others), design.X.shape
+    columns = p + sum(factor.z.shape[1] for factor in design.factors)
+    is_small = n * columns**2 + (first + rest) * rest**2 <= MANY_THREADS
+    return one_blas_thread(
+        not is_small and rest <= ONE_THREAD_REST and columns <= ONE_THREAD_COLUMNS
+    )
 
 
 def blocks_of(pattern: Pattern, products: Products | Squares) -> Blocks:
