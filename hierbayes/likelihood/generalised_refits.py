@@ -77,7 +77,7 @@ class GeneralisedRefits:
     failures: tuple[str, ...] = ()
 
 
-class _ManyLikelihoods(Problem[None]):
+class ManyLikelihoods(Problem[None]):
     """-2 log-likelihoods of a batch; each mode is looked for from the last one found."""
 
     def __init__(
@@ -91,10 +91,10 @@ class _ManyLikelihoods(Problem[None]):
         self.effects = effects  # of the whole batch, written to
         self._free = free
 
-    def take(self, rows: IntArray) -> "_ManyLikelihoods":
+    def take(self, rows: IntArray) -> "ManyLikelihoods":
         """Return the likelihoods of some responses."""
         free = None if self._free is None else self._free[rows]
-        return _ManyLikelihoods(self.rows.take(rows), self.effects, self.entries[rows], free)
+        return ManyLikelihoods(self.rows.take(rows), self.effects, self.entries[rows], free)
 
     def criteria(self, x: FloatArray) -> ManyCriteria:
         """Evaluate at points (T, m)."""
@@ -195,7 +195,7 @@ class Refitter:
             np.repeat(u, T, axis=0)
             for u in (self.near.at.mode.u if self.near.x.size else no_effects(rows))
         ]
-        problem = _ManyLikelihoods(rows, effects, np.arange(T))
+        problem = ManyLikelihoods(rows, effects, np.arange(T))
         x = np.repeat(self.start[None], T, axis=0)
         settled = np.ones(T, dtype=np.bool_)
         if x.shape[1]:
@@ -247,7 +247,7 @@ class Refitter:
         return SEPARATED if one.runaway_columns or one.runaway_terms else UNSETTLED
 
 
-def safely_evaluated(problem: _ManyLikelihoods, x: FloatArray) -> ManyCriteria | None:
+def safely_evaluated(problem: ManyLikelihoods, x: FloatArray) -> ManyCriteria | None:
     """Evaluate at points (T, m); None where one of them cannot be."""
     try:
         return problem.criteria(x)
@@ -273,7 +273,7 @@ def _is_clear(at: ManyCriteria) -> BoolArray:
 
 
 def _with_zeros(
-    problem: _ManyLikelihoods, x: FloatArray, settled: BoolArray
+    problem: ManyLikelihoods, x: FloatArray, settled: BoolArray
 ) -> tuple[FloatArray, BoolArray]:
     """Points (T, m) with scales near zero on it, and which of them are settled.
 
@@ -304,7 +304,7 @@ def _with_zeros(
 
 
 def _slopes_down(
-    problem: _ManyLikelihoods, x: FloatArray, near: BoolArray
+    problem: ManyLikelihoods, x: FloatArray, near: BoolArray
 ) -> tuple[FloatArray, BoolArray]:
     """Values (T,), and whether a little variance lowers one in a place of ``near`` (T, k)."""
     at = safely_evaluated(problem, problem.projected(x))
@@ -317,7 +317,7 @@ def _slopes_down(
 
 
 def _lower_far(
-    problem: _ManyLikelihoods, x: FloatArray, near: BoolArray, value: FloatArray
+    problem: ManyLikelihoods, x: FloatArray, near: BoolArray, value: FloatArray
 ) -> BoolArray:
     """Whether much variance in place of none lowers a criterion, coefficients following; (T,)."""
     p, k, _ = problem.rows.model.sizes
@@ -342,7 +342,7 @@ def _lower_far(
 
 
 def _may_fall(
-    problem: _ManyLikelihoods, x: FloatArray, free: BoolArray, value: FloatArray
+    problem: ManyLikelihoods, x: FloatArray, free: BoolArray, value: FloatArray
 ) -> BoolArray:
     """Whether a criterion at x (T, m) may fall below a value (T,) along the free coordinates.
 
@@ -381,7 +381,7 @@ def at_variances(near: GlmmOptimum, theta: FloatArray, phi: FloatArray) -> Float
         )
         effects = [np.repeat(u, part.size, axis=0) for u in near.at.mode.u]
         free = np.arange(points.shape[1]) < np.full((part.size, 1), p)
-        problem = _ManyLikelihoods(rows, effects, np.arange(part.size), free)
+        problem = ManyLikelihoods(rows, effects, np.arange(part.size), free)
         found[part] = minimise(problem, points[part], goal=SURFACE).value
     return found
 

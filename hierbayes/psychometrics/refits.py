@@ -47,23 +47,23 @@ class Refits:
         return self.beta.shape[0]
 
 
-def search_near(fit: GeneralisedFit, model: Conditional, beta: FloatArray) -> Criterion:
-    """Find the maximum of a model like that of a fit, from where the fit ended.
-
-    Parameters
-    ----------
-    fit : GeneralisedFit
-    model : with its own columns or offset
-    beta : array, shape (p,), coefficients to begin at, in the basis of ``model``
+def climb_from(
+    model: Conditional,
+    n_quadrature: int,
+    *,
+    beta: FloatArray,
+    theta: FloatArray,
+    phi: FloatArray,
+) -> Criterion:
+    """Find the maximum of a model like that of a fit, from a point, further parameters off ends.
 
     Raises
     ------
     numpy.linalg.LinAlgError
         If the likelihood cannot be computed.
     """
-    mode = optimum_of(fit).at.mode
-    phi = model.off_ends(np.clip(mode.phi, -NEAR, NEAR))
-    return climb(model, fit.n_quadrature, beta=beta, theta=mode.theta, phi=phi)
+    phi = model.off_ends(np.clip(phi, -NEAR, NEAR))
+    return climb(model, n_quadrature, beta=beta, theta=theta, phi=phi)
 
 
 def simulated_refits(fit: GeneralisedFit, nsim: int, rng: np.random.Generator) -> Refits:

@@ -374,22 +374,16 @@ def _by_profile(
     at = line_estimates(fit, laid)
     found = _read(fit, asked.quantity, at)
     se = _errors(fit, gradients(fit, laid, found))
-    ends = [
-        profile_limits(
-            fit,
-            laid,
-            i,
-            asked.quantity,
-            estimate=float(found.value[i]),
-            std_error=float(se[i]),
-            rates=(float(at.guess), float(at.lapse)),
-            level=asked.level,
-        )
-        for i in range(len(laid.levels))
-    ]
-    lower, upper = (
-        _shown_scale(laid, asked.quantity, np.array(e)) for e in zip(*ends, strict=True)
+    ends = profile_limits(
+        fit,
+        laid,
+        asked.quantity,
+        estimate=found.value,
+        std_error=se,
+        rates=(float(at.guess), float(at.lapse)),
+        level=asked.level,
     )
+    lower, upper = (_shown_scale(laid, asked.quantity, end) for end in ends)
     by_delta = _by_delta(fit, laid, asked, None)
     return _Limits(
         estimate=by_delta.estimate, std_error=by_delta.std_error, lower=lower, upper=upper

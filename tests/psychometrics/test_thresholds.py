@@ -6,11 +6,13 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq, minimize, minimize_scalar
 from scipy.special import ndtr, ndtri
 
 import hierbayes as hb
 from hierbayes.errors import NotSupportedError, OptionError
+from hierbayes.likelihood.generalised import optimum_of
+from hierbayes.psychometrics import held_quantity
 from hierbayes.psychometrics.lines import lines
 from tests.psychometrics.observers import SPEED, observers
 
@@ -101,6 +103,47 @@ def test_profile_limits_are_those_of_a_search_over_the_other_parameter():
     jnds = fit.jnd(method="profile").iloc[0]
     assert np.allclose(ndtri(0.75) / slopes[["upper", "lower"]].to_numpy(float),
                        jnds[["lower", "upper"]].to_numpy(float), rtol=1e-4)  # fmt: skip
+
+
+def test_profile_limits_of_rows_that_are_alike_are_where_their_deviance_rises_by_the_quantile():
+    data = observers(levels=2, slope=0.0, trials=4)  # all other rows are the same for both levels
+    fit = hb.psychometric("k ~ x", data, stimulus="x", guess=0.0, n="n").fit()
+    x, k, n = (data[c].to_numpy(float) for c in ("x", "k", "n"))
+
+    def deviance(a, b):
+        p = ndtr(a + b * x)
+        return -2 * (k * np.log(p) + (n - k) * np.log1p(-p)).sum()
+
+    best = deviance(*fit.fixef())
+    table = fit.slope(method="profile").iloc[0]
+    for limit in table[["lower", "upper"]]:
+        held = minimize_scalar(lambda a, b=limit: deviance(a, b), (0.0, 1.0), tol=1e-10)
+        assert np.isclose(np.sqrt(held.fun - best), ndtri(0.975), rtol=0, atol=1e-6)
+    assert np.isclose(fit.jnd(method="profile").iloc[0]["lower"],
+                      -ndtri(0.75) / table["lower"], rtol=1e-6)  # fmt: skip
+
+
+@cache
+def alike():
+    """A fit of observers who do not differ."""
+    data = observers(levels=4)
+    rng = np.random.default_rng(1)
+    data = data.assign(k=rng.binomial(data["n"], ndtr(data["x"])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hb.HierBayesWarning)
+        return hb.psychometric("k ~ x + (x | subject)", data, stimulus="x", guess=0.0, n="n").fit()
+
+
+@pytest.mark.parametrize(("name", "is_singular"), [("pse", False), ("jnd", False), ("jnd", True)])
+def test_at_profile_limits_a_careful_search_has_risen_by_the_quantile(name, is_singular):
+    fit = alike() if is_singular else small(lapse="estimate")
+    assert fit.is_singular == is_singular
+    limits = getattr(fit, name)(method="profile").iloc[0][["lower", "upper"]].to_numpy(float)
+    for v in limits:
+        # a location has a + v s = 0, a distance s = u / v
+        r, eta = (np.array([1.0, v]), 0.0) if name == "pse" else (np.eye(2)[1], ndtri(0.75) / v)
+        value = held_quantity._careful(fit, r, eta, [optimum_of(fit).x])
+        assert np.isclose(np.sqrt(value - fit.criterion), ndtri(0.975), rtol=0, atol=1e-5)
 
 
 def test_fieller_limits_are_where_the_ratio_is_just_not_rejected():
