@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from hierbayes.errors import MissingPackageError, OptionError
+from hierbayes.errors import MissingPackageError, OptionError, RowsNotKeptError
 from hierbayes.spellings import ARGUMENTS
 from hierbayes.wording import nearest
 
@@ -47,6 +47,9 @@ def checked_call[**Given, Found](
                 return function(*args, **options)
             except TypeError:
                 _refuse(inspect.signature(checked), called, is_method, args, options)
+                raise
+            except RowsNotKeptError as error:
+                error.called = called  # the outermost call is the one the user made
                 raise
             except ModuleNotFoundError as error:
                 raise missing_package(called, error) from error

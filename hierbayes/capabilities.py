@@ -9,7 +9,7 @@ from string import Formatter
 from typing import Literal
 
 from hierbayes.arrays import record
-from hierbayes.errors import NotSupportedError
+from hierbayes.errors import NotSupportedError, RowsNotKeptError
 from hierbayes.wording import listed
 
 Kind = Literal[
@@ -19,6 +19,8 @@ LIKELIHOOD: tuple[Kind, ...] = ("REML", "ML")
 GAUSSIAN_POSTERIOR: tuple[Kind, ...] = ("posterior (collapsed)", "posterior (NUTS)")
 POSTERIOR: tuple[Kind, ...] = (*GAUSSIAN_POSTERIOR, "other families")
 EVERY: tuple[Kind, ...] = ("any",)
+
+ROWS = "rows-of-stream"  # has an error of its own
 
 INTRODUCTION = """\
 # What is not supported
@@ -73,7 +75,8 @@ def not_supported(key: str, **facts: object) -> NotSupportedError:
     missing, unknown = sorted(limit.facts - set(facts)), sorted(set(facts) - limit.facts)
     if missing or unknown:
         raise AssertionError(f"{key!r}: facts missing {missing}, facts unknown {unknown}.")
-    return NotSupportedError(limit.sentence.format(**facts))
+    sentence = limit.sentence.format(**facts)
+    return RowsNotKeptError(sentence) if key == ROWS else NotSupportedError(sentence)
 
 
 def markdown() -> str:
@@ -98,10 +101,56 @@ def _with_names(sentence: str) -> str:
 
 _ROWS = (
     Limit(
-        key="data-in-parts",
-        feature="Data that come in parts, as an iterator of frames",
+        key="rows-of-stream",
+        feature=(
+            "What needs rows of a model of a stream: residuals, fitted values of rows, pictures "
+            "and checks of them, refits, influence, bootstrap, leave-one-out"
+        ),
         kinds=EVERY,
-        sentence="Data given in parts are not available in this version.",
+        sentence=(
+            "{asked} needs {what}, and a model of a stream keeps no rows: it was made from sums "
+            "over them. Ask it of rows in memory: fit a part of the data as a data frame, or all "
+            "of them with stream=False."
+        ),
+    ),
+    Limit(
+        key="stream-transform",
+        feature="Transforms that need all values at once, in streams: poly, quantile knots, ave",
+        kinds=EVERY,
+        sentence=(
+            "{call} needs all values at once, and a stream has them one part at a time. Make the "
+            "column in the data, or say what it would learn: knots= and Boundary.knots= of "
+            "splines, raw = TRUE of poly()."
+        ),
+    ),
+    Limit(
+        key="stream-family",
+        feature="Streams of other families than Gaussian ones with the identity link",
+        kinds=("other families",),
+        sentence=(
+            "family={family!r}, link={link!r} needs its rows, and a stream keeps none. Give a "
+            "data frame, or stream=False to read all rows into memory."
+        ),
+    ),
+    Limit(
+        key="stream-remainder",
+        feature="Streams whose levels leave next to nothing of the response",
+        kinds=EVERY,
+        sentence=(
+            "Fixed effects and the effects of {groups} leave next to nothing of the response, "
+            "whose digits are lost in sums over a stream. Give a data frame, or stream=False to "
+            "read all rows into memory."
+        ),
+    ),
+    Limit(
+        key="stream-undetermined",
+        feature="Streams whose sums leave open whether the data determine all variances",
+        kinds=EVERY,
+        sentence=(
+            "Sums over this stream leave it open whether the data determine every variance; only "
+            "rows can tell. Give a data frame, stream=False to read all rows into memory, or a "
+            "formula with fewer terms."
+        ),
     ),
     Limit(
         key="archive-given-response",

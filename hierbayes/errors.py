@@ -41,6 +41,25 @@ class NotSupportedError(HierBayesError, NotImplementedError):
     """The request is meaningful but this path can't do it (yet)."""
 
 
+class RowsNotKeptError(NotSupportedError):
+    """What was asked for needs rows, and a model of a stream keeps none.
+
+    Attributes
+    ----------
+    called : the public function that was called, ``"fit.residuals"``; empty inside of one
+    """
+
+    ASKED = "{asked}"  # where the message says what was called
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.called = ""
+
+    def __str__(self) -> str:
+        """Say what was asked, why it can't be answered, and what to do."""
+        return str(self.args[0]).replace(self.ASKED, f"{self.called}()" if self.called else "This")
+
+
 class MissingPackageError(HierBayesError, ImportError):
     """What was asked for needs a package that isn't installed; the message names it."""
 

@@ -120,6 +120,11 @@ class Design:
         return self.rows.known_sd
 
     @property
+    def keeps_rows(self) -> bool:
+        """Whether it holds rows; those of a stream are not kept."""
+        return self.rows.moments is None
+
+    @property
     def row_labels(self) -> pd.Index:
         """Labels of the rows used in the user's frame."""
         return self.rows.labels

@@ -39,7 +39,11 @@ class _Block:
 
 
 def random_part(
-    formula: Formula, values: Mapping[Expression, kinds.Column], n_rows: int
+    formula: Formula,
+    values: Mapping[Expression, kinds.Column],
+    n_rows: int,
+    *,
+    known: Mapping[str, kinds.Combinations] | None = None,
 ) -> RandomPart:
     """Lay the bars of a formula over the rows used.
 
@@ -48,6 +52,7 @@ def random_part(
     formula : its bars are used
     values : every variable's value in the rows used
     n_rows : number of rows used
+    known : the levels of each grouping factor, where they are not to be found in the rows
 
     Raises
     ------
@@ -59,8 +64,11 @@ def random_part(
     blocks: list[_Block] = []
     for bar in formula.bars:
         if bar.group not in groups:
-            _refuse_matrix(bar, values, formula)
-            groups[bar.group] = group_levels(bar.grouping, values)
+            if known is None:
+                _refuse_matrix(bar, values, formula)
+                groups[bar.group] = group_levels(bar.grouping, values)
+            else:
+                groups[bar.group] = known[bar.group]
         layout = _bar_layout(bar, formula, values)
         before = layouts.setdefault(bar.group, [])
         _refuse_repeated_columns(bar, layout, before, formula=formula)

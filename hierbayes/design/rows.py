@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.design.moments import RowMoments
 from hierbayes.design.values import Column, Factor, Logical, Matrix, is_missing, take_rows
 from hierbayes.errors import DataError
 from hierbayes.formula.deparse import deparse
@@ -35,6 +36,7 @@ class Rows:
     weights : array, shape (n,), precision weights, all positive; None when not given
     known_sd : array, shape (n,), known residual sds; None when not given
     precision_source : the argument weights or known_sd, when it was a column or an expression
+    moments : of all columns of the design, where rows were a stream and none is kept
     """
 
     response: FloatArray
@@ -46,6 +48,7 @@ class Rows:
     weights: FloatArray | None = None
     known_sd: FloatArray | None = None
     precision_source: str | None = None
+    moments: RowMoments | None = None
 
     def of[C: Column](self, column: C) -> C:
         """Return what a column of the user's frame holds in these rows."""

@@ -5,16 +5,24 @@ from dataclasses import replace
 from typing import Any
 
 from hierbayes.arrays import FloatArray
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.factor.nested import nested_blocks
 from hierbayes.gaussian.marginal import Blocks, Kernel, Pattern
 from hierbayes.gaussian.pattern.level_graph import LevelGraph, level_graph
 from hierbayes.gaussian.pattern.nested import NestedPattern, nested_pattern
-from hierbayes.gaussian.products import Products, Squares, covariance_shape, products_of
-from hierbayes.gaussian.undetermined import undetermined
+from hierbayes.gaussian.products import (
+    Products,
+    Squares,
+    covariance_shape,
+    needs_remainder,
+    products_of,
+)
+from hierbayes.gaussian.undetermined import GRAM_CLEAR, products_determine_all, undetermined
 from hierbayes.linalg.threads import one_blas_thread
 from hierbayes.options import Method
+from hierbayes.wording import listed
 
 # Crossed factors up to here are handled without compiled code. A step costs r^3 for the r columns
 # of all factors but the largest (half a second for 2500, and a third of that compiled), and the
@@ -112,12 +120,7 @@ def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> 
         If the fixed effects leave no residual variation to model.
     """
     products = products_of(design, weights=weights)
-    n_columns = products.anchor.kept.size
-    if n_columns >= products.n_obs:
-        raise DataError(
-            f"The fixed part has {n_columns} independent columns for {products.n_obs} rows; "
-            "nothing is left to estimate variances from. Use fewer terms or more rows."
-        )
+    _check_rows_left(products)
     shape = covariance_shape(design)
     return Kernel(
         products=products,
@@ -127,6 +130,44 @@ def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> 
         sigma_known=design.known_sd is not None,
         undetermined=undetermined(design, products, shape, weights=weights),
     )
+
+
+def kernel_of_products(design: Design, products: Products, method: Method) -> Kernel:
+    """Return the kernel of products that were added up from rows nobody has any more.
+
+    Raises
+    ------
+    DataError
+        If the fixed effects leave no residual variation to model.
+    NotSupportedError
+        If the products leave open whether the data determine all variances, or have lost the
+        digits of a residual that is tiny beside the effects of the levels.
+    """
+    _check_rows_left(products)
+    shape = covariance_shape(design)
+    sigma_known = design.known_sd is not None
+    if needs_remainder(products, sigma_known=sigma_known):
+        groups = listed([factor.name for factor in design.factors])
+        raise not_supported("stream-remainder", groups=groups)
+    clear = products_determine_all(products, shape, sigma_known=sigma_known, safe=GRAM_CLEAR)
+    if not clear:
+        raise not_supported("stream-undetermined")
+    return Kernel(
+        products=products,
+        shape=shape,
+        blocks=blocks_of(pattern_of(level_graph(products)), products),
+        method=method,
+        sigma_known=sigma_known,
+    )
+
+
+def _check_rows_left(products: Products) -> None:
+    n_columns = products.anchor.kept.size
+    if n_columns >= products.n_obs:
+        raise DataError(
+            f"The fixed part has {n_columns} independent columns for {products.n_obs} rows; "
+            "nothing is left to estimate variances from. Use fewer terms or more rows."
+        )
 
 
 def method_kernel(kernel: Kernel, method: Method) -> Kernel:

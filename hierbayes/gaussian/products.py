@@ -21,6 +21,7 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.gaussian.covariance import CovarianceShape, shape_of
 from hierbayes.gaussian.remainder import (
+    CLEAR,
     FAR,
     TINY_RIDGE,
     LevelRows,
@@ -35,6 +36,7 @@ from hierbayes.linalg.stacked import (
     cholesky_stack,
     product_stack,
     solve_lower_stack,
+    solve_upper_stack,
     summed_products,
 )
 
@@ -44,6 +46,9 @@ QUICK_ELIMINATION = 5 * 10**7
 # Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
 # balanced factors get their exact moments, then large enough that rounding cannot matter.
 RIDGE = 1e-13
+# Steps of the look at what large crossed levels leave of y, and the part of it that one must take.
+MOST_GRADIENTS = 100
+SLIGHT = 1e-3
 SURE_RIDGE = 1e-6
 
 
@@ -293,6 +298,74 @@ def _with_remainder(
         products = replace(products, anchor=moved)
         y_swept = rows.settled(y[:, None])
     return replace(products, remainder=rows.remainder(x_swept, y_swept))
+
+
+def needs_remainder(products: Products, *, sigma_known: bool) -> bool:
+    """Whether the products say that X and the levels may leave next to nothing of y.
+
+    What is left is then lost in the squares, and only the rows have it (``Remainder``).
+    """
+    if not products.zz or not products.yy > 0:
+        return False
+    if sigma_known:
+        return products.yy > FAR * products.n_obs
+    first, *others = [A.shape[0] * A.shape[1] for A in products.zz]
+    if sum(others) ** 2 * (first + sum(others)) <= QUICK_ELIMINATION:
+        return _may_be_far(products)
+    return _left_by_all(products) <= CLEAR * products.yy
+
+
+def _left_by_all(products: Products) -> float:
+    """Squares of y that X and the levels leave, or more: by conjugate gradients.
+
+    Stops where that is clearly not next to nothing, or nothing more comes off.
+    """
+    roots = [cholesky_stack(_with_tiny_ridge(A)) for A in products.zz]
+    zx = [C[None] for C in products.zx]
+
+    def times(x: FloatArray, z: list[FloatArray]) -> tuple[FloatArray, list[FloatArray]]:
+        own = products.xx @ x + sum(
+            np.einsum("jqp,jq->p", C[0], v[0, :, :, 0]) for C, v in zip(zx, z, strict=True)
+        )
+        rest = multiply(products, z)
+        return own, [r + (C @ x)[..., None] for r, C in zip(rest, zx, strict=True)]
+
+    def scaled(x: FloatArray, z: list[FloatArray]) -> tuple[FloatArray, list[FloatArray]]:
+        halves = [solve_lower_stack(R, v[0]) for R, v in zip(roots, z, strict=True)]
+        own = [solve_upper_stack(R, h)[None] for R, h in zip(roots, halves, strict=True)]
+        return x / products.xx.diagonal(), own
+
+    def inner(
+        a: tuple[FloatArray, list[FloatArray]], b: tuple[FloatArray, list[FloatArray]]
+    ) -> float:
+        return float(a[0] @ b[0]) + sum(
+            float(np.vdot(u, v)) for u, v in zip(a[1], b[1], strict=True)
+        )
+
+    r = (products.xy.copy(), [c[None, :, :, None].copy() for c in products.zy])
+    step = scaled(*r)
+    left, size = products.yy, inner(r, step)
+    for _ in range(MOST_GRADIENTS):
+        image = times(*step)
+        curvature = inner(step, image)
+        if not curvature > 0:
+            break
+        length = size / curvature
+        taken = length * size
+        left -= taken
+        if left <= CLEAR * products.yy or taken <= SLIGHT * left:
+            break
+        r = (
+            r[0] - length * image[0],
+            [a - length * b for a, b in zip(r[1], image[1], strict=True)],
+        )
+        own = scaled(*r)
+        before, size = size, inner(r, own)
+        step = (
+            own[0] + size / before * step[0],
+            [a + size / before * b for a, b in zip(own[1], step[1], strict=True)],
+        )
+    return left
 
 
 def _may_be_far(products: Products) -> bool:

@@ -37,6 +37,9 @@ from hierbayes.linalg.rank import RANK_TOLERANCE
 # The Gram matrix alone says that all is determined while what is left of each V_m off X, and the
 # smallest eigenvalue at a unit diagonal, are above this: rounding makes 1e-12 of it at most.
 GRAM_SAFE = 1e-6
+# Where there are no rows to ask: a hundred times the rounding, and 1e-5 on the linear scale, where
+# 1e-6 is dependent.
+GRAM_CLEAR = 1e-10
 # Levels looked at for being clear (at least), and what makes them: columns of at least this part of
 # their mean square over all levels, with at least this part of their volume if at right angles.
 SOME_LEVELS = 64
@@ -141,11 +144,7 @@ def undetermined(
     weights : array, shape (n,), precision weights of the likelihood, or None
     """
     sigma_known = design.known_sd is not None
-    if not shape.is_plain:  # see structures_told_apart
-        return None
-    if shape.n_theta == 0 or _levels_are_clear(products, sigma_known=sigma_known):
-        return None
-    if _clearly_determined(products, shape, sigma_known=sigma_known):
+    if products_determine_all(products, shape, sigma_known=sigma_known):
         return None
     rows = _Rows(design, products.anchor.kept, weights)
     found = [_term_directions(rows, f, columns) for f, columns in shape.terms]
@@ -178,6 +177,20 @@ def undetermined(
 # the quick looks
 
 
+def products_determine_all(
+    products: Products, shape: CovarianceShape, *, sigma_known: bool, safe: float = GRAM_SAFE
+) -> bool:
+    """Whether the products alone say that nothing is undetermined.
+
+    ``safe`` is what has to be left of the Gram matrix; ``GRAM_CLEAR`` where rows can't be asked.
+    """
+    if not shape.is_plain:  # see structures_told_apart
+        return True
+    if shape.n_theta == 0 or _levels_are_clear(products, sigma_known=sigma_known):
+        return True
+    return _clearly_determined(products, shape, sigma_known=sigma_known, safe=safe)
+
+
 def _levels_are_clear(products: Products, *, sigma_known: bool) -> bool:
     """Whether there is one factor, some of whose levels settle it, and rows left for sigma."""
     if len(products.zz) > 1:
@@ -195,16 +208,18 @@ def _levels_are_clear(products: Products, *, sigma_known: bool) -> bool:
     return int((clear.all(axis=1) & told_apart).sum()) > p
 
 
-def _clearly_determined(products: Products, shape: CovarianceShape, *, sigma_known: bool) -> bool:
+def _clearly_determined(
+    products: Products, shape: CovarianceShape, *, sigma_known: bool, safe: float
+) -> bool:
     """Whether the Gram matrix of all P0 V_m P0 is far from singular."""
     M, plain = _gram_matrix(products, shape)
     k = shape.n_theta
     size = M.diagonal()
-    if not (size[:k] > GRAM_SAFE * plain).all():
+    if not (size[:k] > safe * plain).all():
         return False
     some = slice(k if sigma_known else k + 1)
     scale = np.sqrt(size[some])
-    return bool(np.linalg.eigvalsh(M[some, some] / scale / scale[:, None])[0] > GRAM_SAFE)
+    return bool(np.linalg.eigvalsh(M[some, some] / scale / scale[:, None])[0] > safe)
 
 
 def structures_told_apart(products: Products, shape: CovarianceShape, *, sigma_known: bool) -> bool:

@@ -29,7 +29,8 @@ square of y instead of its sd.
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.design.design import Design
+from hierbayes.design.moments import Moments
 from hierbayes.families.family import Family
 from hierbayes.priors.distributions import (
     Beta,
@@ -73,6 +74,16 @@ class ResponseScale:
 
 def response_scale(design: Design, family: Family) -> ResponseScale:
     """Centre and spread of the response on the link scale; see the module's header."""
+    known = design.rows.moments
+    if known is not None and family.is_linear:
+        own, rest = known.response, known.left
+        return ResponseScale(
+            float(rest.mean[0]),
+            float(spreads_of(rest)[0]),
+            float(rest.rms[0]) or 1.0,
+            float(own.mean[0]),
+            float(spreads_of(own)[0]),
+        )
     y = design.y if design.y.ndim == 1 else design.y[:, 0] / design.y.sum(axis=1).clip(min=1)
     if family.is_log_response:
         positive = y[y > 0]
@@ -115,10 +126,21 @@ def spread_of(column: FloatArray) -> float:
     return sd if sd > CONSTANT * size else size or 1.0
 
 
+def spreads_of(known: Moments) -> FloatArray:
+    """Return what ``spread_of`` says of columns of which moments are known, shape (m,)."""
+    size, sd = known.rms, known.sd
+    return np.where(sd > CONSTANT * size, sd, np.where(size > 0, size, 1.0))
+
+
+def column_spreads(columns: FloatArray) -> FloatArray:
+    """``spread_of`` each column (n, m), shape (m,)."""
+    return np.array([spread_of(column) for column in columns.T])
+
+
 def coefficient_priors(
-    X: FloatArray, *, intercept: int | None, scale: ResponseScale, is_centred: bool = True
+    spreads: FloatArray, *, intercept: int | None, scale: ResponseScale, is_centred: bool = True
 ) -> tuple[Prior, ...]:
-    """Priors of the coefficients of the columns of X (n, p).
+    """Priors of the coefficients of columns of X that spread by ``spreads`` (p,).
 
     ``is_centred``: whether an intercept or thresholds hold the mean of the response.
     """
@@ -126,15 +148,15 @@ def coefficient_priors(
     return tuple(
         Normal(scale.centre, scale.wide * scale.spread)
         if position == intercept
-        else Normal(0, scale.wide * spread / spread_of(X[:, position]))
-        for position in range(X.shape[1])
+        else Normal(0, scale.wide * spread / own)
+        for position, own in enumerate(spreads.tolist())
     )
 
 
-def sd_priors(factor: GroupingFactor, *, scale: ResponseScale) -> tuple[Prior, ...]:
-    """Priors of the sds of the q columns of a grouping factor."""
+def sd_priors(spreads: FloatArray, *, scale: ResponseScale) -> tuple[Prior, ...]:
+    """Priors of the sds of columns of a grouping factor that spread by ``spreads`` (q,)."""
     wide = scale.wide * scale.spread
-    return tuple(HalfStudentT(DF, wide / spread_of(z)) for z in factor.z.T)
+    return tuple(HalfStudentT(DF, wide / own) for own in spreads.tolist())
 
 
 def sigma_prior(design: Design, *, family: Family, scale: ResponseScale) -> Prior | None:

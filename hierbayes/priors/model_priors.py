@@ -23,10 +23,12 @@ from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.priors.default_priors import (
     CORRELATIONS,
     coefficient_priors,
+    column_spreads,
     family_priors,
     response_scale,
     sd_priors,
     sigma_prior,
+    spreads_of,
 )
 from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.lkj import LKJ, lkj_log_density
@@ -188,13 +190,13 @@ def model_priors(
 
 def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPriors:
     scale = response_scale(design, family)
-    X = design.X[:, kept]
+    means, spreads, of_levels = _means_and_spreads(design, kept)
     places = np.flatnonzero(design.assign[kept] == 0)
     intercept = int(places[0]) if places.size else None
     centre = np.zeros(kept.size)
     is_centred = intercept is not None or family.is_ordinal
     if is_centred:
-        centre = X.mean(axis=0)
+        centre = means
     if intercept is not None:
         centre[intercept] = 0.0
     centre.flags.writeable = False
@@ -208,19 +210,32 @@ def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPrio
     )
     return ModelPriors(
         beta=coefficient_priors(
-            X,
+            spreads,
             intercept=intercept,
             scale=scale,
             is_centred=intercept is not None or family.is_ordinal,
         ),
         centre=centre,
         intercept=intercept,
-        sd=tuple(sd_priors(factor, scale=scale) for factor in design.factors),
+        sd=tuple(sd_priors(own, scale=scale) for own in of_levels),
         lkj=tuple(CORRELATIONS.eta if len(t.columns) > 1 else None for t in design.terms),
         sigma=sigma,
         family=further,
         parameters=parameters,
     )
+
+
+def _means_and_spreads(
+    design: Design, kept: IntArray
+) -> tuple[FloatArray, FloatArray, list[FloatArray]]:
+    """Means and spreads of the kept columns of X (p,), and per factor the spreads of z (q,)."""
+    known = design.rows.moments
+    if known is not None:
+        spreads = spreads_of(known.X)[kept]
+        return known.X.mean[kept].copy(), spreads, [spreads_of(own) for own in known.z]
+    X = design.X[:, kept]
+    of_levels = [column_spreads(factor.z) for factor in design.factors]
+    return X.mean(axis=0), column_spreads(X), of_levels
 
 
 def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> ModelPriors:

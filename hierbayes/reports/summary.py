@@ -92,7 +92,7 @@ def summary_blocks(
         _title(fit, ddf),
         *model_facts(fit),
         criterion_block(fit),
-        five_numbers_table(scaled_residuals(fit), digits, caption="Scaled residuals"),
+        *residual_blocks(fit, digits),
         variance_table(fit.varcorr(), digits=digits, with_variances=True, head="Random effects:"),
         count_blocks(fit),
         *fixed_effects_blocks(fit, digits, ddf),
@@ -136,6 +136,13 @@ def criterion_block(fit: LikelihoodFit) -> kinds.Block:
     cells = format_common([round_half_even(v, CRITERION_DECIMALS) for v in [*values, df]])[:4]
     names = ("AIC", "BIC", "logLik", "deviance", "df.resid")
     return kinds.Table(kinds.columns_of([[*cells, str(df)]], names), layout="vector")
+
+
+def residual_blocks(fit: LikelihoodFit, digits: int) -> kinds.Blocks:
+    """Five numbers of the residuals; nothing of a stream, whose rows are gone."""
+    if not fit.design.keeps_rows:
+        return ()
+    return (five_numbers_table(scaled_residuals(fit), digits, caption="Scaled residuals"),)
 
 
 def scaled_residuals(fit: LikelihoodFit) -> list[float]:

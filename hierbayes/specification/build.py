@@ -1,6 +1,6 @@
 """Making a specification: what a user gives is read, checked and kept apart from later changes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,11 @@ from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.variable_names import factor_variables, response_variable
 from hierbayes.options import shown
-from hierbayes.specification.magnitudes import check_magnitudes
+from hierbayes.specification.magnitudes import check_magnitudes, check_residuals
 from hierbayes.specification.specification import Arguments, Specification
+from hierbayes.streams.source import Source
+from hierbayes.streams.source_kinds import source_of
+from hierbayes.streams.table import StreamedTable
 
 NO_ARGUMENTS = Arguments()
 
@@ -53,8 +56,9 @@ def specify(
         raise OptionError(
             f"The formula comes first and the data second: give {data!r:.60} before the data."
         )
-    if isinstance(data, Iterator):
-        raise not_supported("data-in-parts")
+    source = source_of(data)
+    if source is not None:
+        return _specify_stream(formula, source, given, data_name=data_name)
     table = read_table(_own(data))
     arguments = _owned(given, response_family, table)
     formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
@@ -92,8 +96,44 @@ def specify(
     return spec
 
 
-def _owned(given: Arguments, family: Family, table: Table) -> Arguments:
-    """Return copies of what was given, arrays in the order of the table."""
+def _specify_stream(
+    formula: str, source: Source, given: Arguments, *, data_name: str | None
+) -> Specification:
+    """Return the specification of a model of a stream; ``specify`` has checked the arguments."""
+    family = family_named(given.family, given.link)
+    if not family.is_linear:
+        raise not_supported("stream-family", family=family.name, link=family.link.name)
+    arguments = _owned(given, family, None)
+    formula_read = parse_formula(formula, source.columns if "." in str(formula) else None)
+    from hierbayes.streams.specify import specify_stream  # compiled code
+
+    found = specify_stream(
+        formula_read,
+        source,
+        arguments={name: getattr(arguments, name) for name in ("weights", "offset", "known_sd")},
+        contrasts=arguments.contrasts,
+    )
+    check_magnitudes(found.design, None)
+    kernel = found.kernel()
+    check_residuals(found.design, kernel, None)
+    spec = Specification(
+        data_name=source.name if data_name is None else data_name,
+        table=StreamedTable(source.columns, found.learnt.n_given),
+        formula=formula_read,
+        arguments=arguments,
+        family=family,
+        design=found.design,
+        kernel_given=kernel,
+    )
+    if given.priors is not None:
+        _ = spec.priors  # an error belongs to the line that gave them
+    return spec
+
+
+def _owned(given: Arguments, family: Family, table: Table | None) -> Arguments:
+    """Return copies of what was given, arrays in the order of the table; a stream has none."""
+    if table is None:
+        return replace(given, priors=_own(given.priors))
     named = isinstance(given.family, Family) and given.family.link_name
     return Arguments(
         weights=aligned("weights", _own(given.weights), table.index),

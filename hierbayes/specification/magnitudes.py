@@ -11,8 +11,10 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.design.design import Design
+from hierbayes.design.moments import Moments, RowMoments
 from hierbayes.errors import DataError
 from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.remainder import RIDGE, rows_left
 
 # Bounds of the length of a column: weight times square has to stay within 1e-308 to 1e308.
@@ -39,6 +41,9 @@ def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
     design : Design
     weights : array, shape (n,), precision weights of the likelihood, or None
     """
+    if design.rows.moments is not None:
+        _check_moments(design, design.rows.moments)
+        return
     response = design.y.reshape(design.y.shape[0], -1)
     label = f"The response {design.formula.response_label!r}"
     check_sizes(response, [label] * response.shape[1])
@@ -46,12 +51,7 @@ def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
     check_sizes(design.X, names)
     for factor in design.factors:
         names = [f"The column {name!r} of the effects of {factor.name}" for name in factor.columns]
-        sizes = check_sizes(factor.z, names)
-        if not sizes.all():
-            raise DataError(
-                f"{names[int(np.argmin(sizes))]} is zero in every row used, so its variance can't "
-                "be estimated. Leave it out of the bar."
-            )
+        _check_not_zero(check_sizes(factor.z, names), names)
     if design.offset is not None:
         check_sizes(design.offset[:, None], ["The offset"])
     if weights is not None:
@@ -65,6 +65,38 @@ def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
             )
 
 
+def _check_moments(design: Design, moments: RowMoments) -> None:
+    """``check_magnitudes`` of a stream, whose columns are known by their moments."""
+    y, label = moments.response, design.formula.response_label
+    if float(y.low[0]) == float(y.high[0]):
+        raise DataError(
+            f"The response {label!r} is {y.low[0]:g} in all {y.n} rows used; there is nothing to "
+            "model."
+        )
+    _check_lengths_of(y, [f"The response {label!r}"])
+    _check_lengths_of(
+        moments.X, [f"The fixed-effects column {name!r}" for name in design.coef_names]
+    )
+    for factor, own in zip(design.factors, moments.z, strict=True):
+        names = [f"The column {name!r} of the effects of {factor.name}" for name in factor.columns]
+        _check_not_zero(_check_lengths_of(own, names), names)
+    if moments.offset is not None:
+        _check_lengths_of(moments.offset, ["The offset"])
+
+
+def _check_lengths_of(own: Moments, names: list[str]) -> FloatArray:
+    largest = np.maximum(np.abs(own.low), np.abs(own.high))
+    return check_lengths(np.sqrt(own.n) * own.rms, largest, names)
+
+
+def _check_not_zero(sizes: FloatArray, names: list[str]) -> None:
+    if not sizes.all():
+        raise DataError(
+            f"{names[int(np.argmin(sizes))]} is zero in every row used, so its variance can't "
+            "be estimated. Leave it out of the bar."
+        )
+
+
 def check_sizes(columns: FloatArray, names: list[str]) -> FloatArray:
     """Return the lengths of columns (n, m), shape (m,); raise DataError for impossible ones.
 
@@ -72,16 +104,24 @@ def check_sizes(columns: FloatArray, names: list[str]) -> FloatArray:
     """
     with np.errstate(over="ignore", under="ignore"):
         sizes = np.sqrt(np.einsum("ij,ij->j", columns, columns))
+    bad = np.flatnonzero(~((sizes > SMALLEST) & (sizes < LARGEST)))
+    largest = np.zeros(sizes.size)
+    largest[bad] = np.abs(columns[:, bad]).max(axis=0)
+    return check_lengths(sizes, largest, names)
+
+
+def check_lengths(sizes: FloatArray, largest: FloatArray, names: list[str]) -> FloatArray:
+    """``check_sizes`` of columns of which lengths (m,) and largest values (m,) are known."""
     if ((sizes > SMALLEST) & (sizes < LARGEST)).all():
         return sizes
     for place in np.flatnonzero(~((sizes > SMALLEST) & (sizes < LARGEST))):
-        largest = float(np.abs(columns[:, place]).max())
-        if largest > 0:  # a column of zeros is no matter of units
+        most = float(largest[place])
+        if most > 0:  # a column of zeros is no matter of units
             change = "divide" if sizes[place] > 1 else "multiply"
             raise DataError(
                 f"{names[place]} has values as {'large' if change == 'divide' else 'small'} as "
-                f"{largest:.3g}, whose squares can't be computed. Change its unit: {change} it by "
-                f"{largest if change == 'divide' else 1 / max(largest, 1e-307):.0e}."
+                f"{most:.3g}, whose squares can't be computed. Change its unit: {change} it by "
+                f"{most if change == 'divide' else 1 / max(most, 1e-307):.0e}."
             )
     return sizes
 
@@ -100,8 +140,7 @@ def check_residuals(design: Design, kernel: Kernel, weights: FloatArray | None) 
 
 def _check_fixed_part(design: Design, kernel: Kernel, weights: FloatArray | None) -> None:
     """Raise DataError if the fixed part leaves nothing of y but rounding."""
-    y = design.y if design.offset is None else design.y - design.offset
-    total = float(y @ y if weights is None else (y * weights) @ y)
+    total = _squares_of_response(design, kernel.products, weights)
     left = max(kernel.products.yy, 0.0)
     if left > ROUNDING**2 * total:
         return
@@ -110,6 +149,15 @@ def _check_fixed_part(design: Design, kernel: Kernel, weights: FloatArray | None
         f"{what} the response {design.formula.response_label!r} exactly, so there is no residual "
         "variation to model. Check the response and the formula for a copy of it."
     )
+
+
+def _squares_of_response(design: Design, products: Products, weights: FloatArray | None) -> float:
+    """Weighted sum of squares of y without its offset."""
+    if design.rows.moments is None:
+        y = design.y if design.offset is None else design.y - design.offset
+        return float(y @ y if weights is None else (y * weights) @ y)
+    first = np.linalg.solve(products.anchor.x_basis, products.anchor.beta0)
+    return float(products.yy + 2 * first @ products.xy + first @ products.xx @ first)
 
 
 def _check_ratio(design: Design, kernel: Kernel) -> None:

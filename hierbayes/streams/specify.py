@@ -1,0 +1,183 @@
+"""From a stream to what a model needs of it: a design without rows, and the kernel of its sums.
+
+Two passes, the first to learn (``first_pass.py``), the second to add up (``second_pass.py``), each
+by two threads, one batch a thread: one reads while the other sums.
+"""
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from hierbayes.arrays import record
+from hierbayes.design.design import Design
+from hierbayes.design.transforms import State
+from hierbayes.errors import DataError
+from hierbayes.formula.expressions import Expression
+from hierbayes.formula.terms import Formula
+from hierbayes.gaussian.kernel import kernel_of_products
+from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.products import Products
+from hierbayes.linalg.threads import one_blas_thread
+from hierbayes.streams.batch_values import Question, question_of, read_values, values_of
+from hierbayes.streams.first_pass import (
+    Learnt,
+    is_complete,
+    learnt_from,
+    looked_at,
+    nothing_learnt,
+    with_states,
+)
+from hierbayes.streams.second_pass import Sums, provisional_basis, settled, shifts
+from hierbayes.streams.source import Batch, Source, constant
+from hierbayes.streams.template import BatchRows, Layer, template_of, with_moments
+
+THREADS = 2
+
+
+@record
+class StreamedModel:
+    """What a stream was found to be.
+
+    Attributes
+    ----------
+    design : columns, levels, states and moments; no rows
+    products : cross-products of all rows
+    learnt : what the first pass learnt
+    """
+
+    design: Design
+    products: Products
+    learnt: Learnt
+
+    def kernel(self) -> Kernel:
+        """Return the restricted likelihood of the model."""
+        return kernel_of_products(self.design, self.products, "reml")
+
+
+def specify_stream(
+    formula: Formula,
+    source: Source,
+    *,
+    arguments: Mapping[str, Any],
+    contrasts: Mapping[str, Any] | None = None,
+) -> StreamedModel:
+    """Go through a stream twice and return what a model needs of it.
+
+    Parameters
+    ----------
+    formula : the formula, with ``.`` expanded
+    source : the rows
+    arguments : weights, offset and known_sd: column names, expressions or None
+    contrasts : coding of factors in the fixed part
+
+    Raises
+    ------
+    DataError
+        If the stream can't carry the model; the message names the part and the row.
+    """
+    question = question_of(formula, arguments, source)
+    with one_blas_thread(True):
+        learnt = learn(question, source)
+        design = template_of(question, learnt, contrasts=contrasts)
+        layer = Layer(question, design, learnt)
+        sums = add_up(layer, source)
+    moments = sums.row_moments(design)
+    products = settled(sums.products(), sums.at, design)
+    return StreamedModel(design=with_moments(design, moments), products=products, learnt=learnt)
+
+
+def learn(question: Question, source: Source) -> Learnt:
+    """Make first passes until all is known; nearly always one."""
+    learnt = nothing_learnt({})
+    while True:
+        states = learnt.states
+        found = nothing_learnt(states)
+        for own in in_order(
+            source.batches(question.columns), partial(_learnt_from, question, states)
+        ):
+            found = found + own
+        if not found.n_given:
+            raise DataError("The stream has no rows.")
+        if not found.n_used:
+            counts = " and ".join(f"{name!r} in {n:,}" for name, n in found.dropped.items())
+            raise DataError(
+                f"No row is complete: of {found.n_given:,} rows, {counts} are missing. Leave a "
+                "column out of the formula or fill it in."
+            )
+        found = replace(found, dropped={n: found.dropped[n] for n in _in_order(question, found)})
+        learnt = looked_at(question, with_states(question, found))
+        if is_complete(question, learnt):
+            return learnt
+
+
+def _learnt_from(question: Question, states: Mapping[Expression, State], batch: Batch) -> Learnt:
+    return learnt_from(question, batch, states)
+
+
+def _in_order(question: Question, found: Learnt) -> list[str]:
+    """Columns with missing values, in the order of the formula."""
+    return [*(n for n in question.columns if n in found.dropped),
+            *(n for n in found.dropped if n not in question.columns)]  # fmt: skip
+
+
+def add_up(layer: Layer, source: Source) -> Sums:
+    """Make the second pass."""
+    question, design = layer.question, layer.design
+    sample = sample_rows(layer)
+    at, shift = provisional_basis(sample, design), shifts(sample)
+    idle: queue.SimpleQueue[Sums] = queue.SimpleQueue()
+    every = [Sums(design, at, shift) for _ in range(THREADS)]
+    for own in every:
+        idle.put(own)
+
+    def add(batch: Batch) -> int:
+        rows = layer.rows(read_values(question, batch, layer.states), batch)
+        own = idle.get()
+        try:
+            own.add(rows)
+        finally:
+            idle.put(own)
+        return rows.y.size
+
+    for _ in in_order(source.batches(question.columns), add):
+        pass
+    first, *others = every
+    for own in others:
+        first.plus(own)
+    if first.n_obs != design.X.shape[0]:
+        raise DataError(
+            f"The stream had {design.X.shape[0]:,} complete rows in the first pass and "
+            f"{first.n_obs:,} in the second: it has changed in between, or its function returns "
+            "an iterator that was used already."
+        )
+    return first
+
+
+def sample_rows(layer: Layer) -> list[BatchRows]:
+    """Lay the sample of the first pass out in the columns of the design."""
+    return [
+        layer.rows(values_of(layer.question, table, layer.states, batch=batch), batch)
+        for table in layer.sample
+        for batch in [Batch(part="the sample", first=0, read=constant(table))]
+    ]
+
+
+def in_order[Found](batches: Iterator[Batch], work: Callable[[Batch], Found]) -> Iterator[Found]:
+    """Do some work with every batch, two at a time, and return what it gives in their order."""
+    waiting: deque[Future[Found]] = deque()
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hierbayes-stream")
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(work, batch))
+            while len(waiting) > THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for own in waiting:
+            own.cancel()
+        pool.shutdown(wait=True)
