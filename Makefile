@@ -42,7 +42,8 @@ lint: $(READY)
 	@$(BIN)/mypy hierbayes
 
 bench: $(READY)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check glmm mixedlm
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
+		--constraint requirements.lock glmm mixedlm statsmodels
 	@$(BIN)/python benchmarks/run.py
 
 lab: $(READY)

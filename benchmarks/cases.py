@@ -14,11 +14,12 @@ LME4_NO_DERIVATIVES = "lme4, calc.derivs=FALSE"
 GLMM = "glmm"
 MIXEDLM = "mixedlm"
 PBKRTEST = "pbkrtest"
+STATSMODELS = "statsmodels"
 BAMBI = "bambi + nutpie"
 BAMBI_DEFAULT = "bambi, its default sampler"
 RSTANARM = "rstanarm"
 
-Task = Literal["fit", "refit", "bootstrap", "profile", "pb_test"]
+Task = Literal["fit", "refit", "bootstrap", "profile", "pb_test", "loo", "sensitivity"]
 Quantity = Literal["time", "memory", "cold", "warm", "draws", "effective", "rate"]
 
 # How far the answers of two packages may lie apart, for a bar to count. A profile is a
@@ -59,7 +60,8 @@ class Case:
     task : "fit" is a whole call from formula and frame, "refit" a new response for a
         model that has been fitted; "bootstrap" and "profile" are the intervals of a fitted
         model by 500 samples and by its profiles; "pb_test" is a bootstrap test with 1,000
-        samples of `small` against `formula`
+        samples of `small` against `formula`; "loo" and "sensitivity" start from draws of the
+        posterior
     dataset : one of `SIMULATED`, or one that lme4 and `hierbayes` both have
     repeats : timed calls of each peer, unless one call is long (see `timing.py`)
     calls_per_turn : timed calls in a row before the next peer has its turn; more than one
@@ -206,9 +208,9 @@ GENERALISED_REPEATS = 30
 
 def generalised_case(
     name: str, title: str, formula: str, *, family: str, peers: tuple[str, ...] = (GLMM, MIXEDLM),
-    dataset: str = "", calls_per_turn: int = 1,
+    dataset: str = "", calls_per_turn: int = 1, further: tuple[Bar, ...] = (),
 ) -> Case:  # fmt: skip
-    """Make a case of a generalised model, with the bar beside lme4."""
+    """Make a case of a generalised model, with the bar beside lme4, and further ones."""
     words = "at most 1/3 of lme4's time"
     return Case(
         name=name,
@@ -220,7 +222,7 @@ def generalised_case(
         repeats=GENERALISED_REPEATS,
         calls_per_turn=calls_per_turn,
         peers=(OURS, LME4, *peers),
-        bars=(Bar(quantity="time", peer=LME4, at_most=1 / 3, words=words),),
+        bars=(Bar(quantity="time", peer=LME4, at_most=1 / 3, words=words), *further),
     )
 
 
@@ -237,6 +239,7 @@ GENERALISED_CASES = (
         "verbagg", "VerbAgg, 7,584 answers of 316 people to 24 items",
         "yes ~ Anger + Gender + btype + situ + (1 | id) + (1 | item)", family="binomial",
         dataset="VerbAgg",
+        further=(Bar(quantity="time", peer=MIXEDLM, at_most=1.0, words="not slower than mixedlm"),),
     ),
     generalised_case(
         "women", "simulated like a survey of contraception, 1,934 women of 60 districts",
@@ -251,7 +254,8 @@ INTERVAL_REPEATS = 10
 
 def interval_case(
     name: str, title: str, task: Task, *, at_most: float, formula: str = MAXIMAL,
-    dataset: str = "sleepstudy", small: str = "",
+    dataset: str = "sleepstudy", small: str = "", family: str = "gaussian",
+    repeats: int = INTERVAL_REPEATS,
 ) -> Case:  # fmt: skip
     """Make a case whose calls start from a fitted model, with one bar."""
     peer = PBKRTEST if task == "pb_test" else LME4
@@ -263,9 +267,24 @@ def interval_case(
         dataset=dataset,
         formula=formula,
         small=small,
-        repeats=INTERVAL_REPEATS,
+        family=family,
+        repeats=repeats,
         peers=(OURS, peer),
         bars=(Bar(quantity="time", peer=peer, at_most=at_most, words=words),),
+    )
+
+
+def draws_case(name: Task, title: str, *, seconds: float) -> Case:
+    """Make a case whose calls start from a posterior of sleepstudy, ours alone."""
+    return Case(
+        name=name,
+        title=title,
+        task=name,
+        dataset="sleepstudy",
+        formula=MAXIMAL,
+        repeats=INTERVAL_REPEATS,
+        peers=(OURS,),
+        bars=(Bar(quantity="time", peer=None, at_most=seconds, words=f"under {seconds:g} s"),),
     )
 
 
@@ -283,6 +302,16 @@ INTERVAL_CASES = (
         at_most=1 / 10,
         formula="diameter ~ 1 + (1 | plate) + (1 | sample)",
         dataset="Penicillin",
+    ),
+    interval_case(
+        "bootstrap-cbpp",
+        "intervals by 500 parametric bootstrap refits, cbpp, binomial, Laplace",
+        "bootstrap",
+        at_most=1 / 20,
+        formula="cbind(incidence, healthy) ~ period + (1 | herd)",
+        dataset="cbpp",
+        family="binomial",
+        repeats=5,
     ),
     interval_case(
         "profile", "profiles of all parameters and their intervals, sleepstudy", "profile",
@@ -308,6 +337,12 @@ INTERVAL_CASES = (
         "pb_test",
         at_most=1 / 20,
         small="Reaction ~ Days + (Days || Subject)",
+    ),
+    draws_case("loo", "leaving out each of 180 rows, from a posterior of sleepstudy", seconds=0.2),
+    draws_case(
+        "sensitivity",
+        "the curve over the width of the prior of Days, from a posterior of sleepstudy",
+        seconds=1,
     ),
 )  # fmt: skip
 

@@ -33,18 +33,10 @@ read_numbers <- function(name, what, size) {
   readBin(path, what, n = file.size(path) / size, size = size)
 }
 
-simulated <- list(
-  million = list(numbers = c("y", "x"), factors = "g"),
-  `crossed-slopes` = list(numbers = c("y", "x"), factors = c("a", "b")),
-  `crossed-maximal` = list(numbers = c("y", "u", "v", "uv"), factors = c("a", "b")),
-  `crossed-wide` = list(numbers = c("y", "x"), factors = c("a", "b")),
-  `many-columns` = list(numbers = c("y", paste0("x", 1:6)), factors = "g"),
-  women = list(numbers = c("use", "age", "age2", "urban", "children"), factors = "district")
-)
-
 load_rows <- function(dataset) {
-  if (dataset %in% names(simulated)) {
-    own <- simulated[[dataset]]
+  listed <- file.path(folder, paste0(dataset, ".columns"))
+  if (file.exists(listed)) {
+    own <- setNames(strsplit(readLines(listed), " ", fixed = TRUE), c("numbers", "factors"))
     file_of <- function(name, ending) paste0(dataset, "_", name, ending)
     rows <- data.frame(lapply(
       setNames(own$numbers, own$numbers), function(n) read_numbers(file_of(n, ".f64"), "double", 8)
@@ -95,7 +87,14 @@ call_of <- function(number) {
     y <- state$responses[, number %% ncol(state$responses) + 1]
     return(function() refit(state$fitted, y))
   }
-  fitted_by <- function(formula) eval(substitute(lmer(f, rows), list(f = formula)), globalenv())
+  lme4_call <- if (state$family == "gaussian") {
+    quote(lmer(f, rows))
+  } else {
+    quote(glmer(f, rows, family = d))
+  }
+  fitted_by <- function(formula) {
+    eval(do.call(substitute, list(lme4_call, list(f = formula, d = state$family))), globalenv())
+  }
   set.seed(number)
   model <- fitted_by(formula)
   switch(state$task,
@@ -111,17 +110,21 @@ call_of <- function(number) {
 turn <- function(first, count) {
   calls <- lapply(as.integer(first) + seq_len(as.integer(count)) - 1, call_of)
   after_fit <- !state$task %in% c("fit", "refit")
-  seconds <- criteria <- answers <- numeric()
+  seconds <- processor <- criteria <- answers <- numeric()
   invisible(gc())
   for (call in calls) {
+    used <- sum(proc.time()[1:2])
     start <- Sys.time()
     found <- if (after_fit) suppressMessages(suppressWarnings(call())) else call()
     seconds <- c(seconds, as.numeric(difftime(Sys.time(), start, units = "secs")))
+    processor <- c(processor, sum(proc.time()[1:2]) - used)
     if (!after_fit) criteria <- c(criteria, criterion(found))
     if (state$task == "pb_test") answers <- c(answers, found$test["PBtest", "p.value"])
     if (state$task %in% c("bootstrap", "profile")) answers <- c(answers, t(found))
   }
-  reply(seconds = I(seconds), criteria = I(criteria), answers = I(answers))
+  reply(
+    seconds = I(seconds), processor = I(processor), criteria = I(criteria), answers = I(answers)
+  )
 }
 
 first_call <- function() {

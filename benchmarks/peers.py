@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cases import GLMM, LME4, LME4_NO_DERIVATIVES, MIXEDLM, OURS, PBKRTEST
+from cases import GLMM, LME4, LME4_NO_DERIVATIVES, MIXEDLM, OURS, PBKRTEST, STATSMODELS
 
 HERE = Path(__file__).parent
 # Marks the replies of a worker among whatever else a package prints.
@@ -58,7 +58,8 @@ def command_of(peer: str, folder: Path) -> list[str]:
     kinds = {LME4: "default", LME4_NO_DERIVATIVES: "no derivatives", PBKRTEST: "pbkrtest"}
     if peer in kinds:
         return [rscript(), str(HERE / "lme4_worker.R"), kinds[peer], str(folder)]
-    package = {OURS: "hierbayes", GLMM: "glmm", MIXEDLM: "mixedlm"}[peer]
+    packages = {OURS: "hierbayes", GLMM: "glmm", MIXEDLM: "mixedlm", STATSMODELS: "statsmodels"}
+    package = packages[peer]
     return [sys.executable, str(HERE / "python_worker.py"), package, str(folder)]
 
 

@@ -4,7 +4,7 @@
 
     hello                                       -> {"version": ...}
     first SEED DATASET FACTORS FORMULA CHAINS DRAWS FAMILY -> {"peak_kb": ...}  import, read, draw
-    turn FIRST COUNT                            -> {"seconds": [...]}  timed calls
+    turn FIRST COUNT                            -> {"seconds": [...], ...}  timed calls
     effective                                   -> {"parameters": ..., "all": ...}
 
 The cold time is taken outside, from the start of the process to the reply to `first`. A timed
@@ -72,14 +72,15 @@ class Worker:
 
     def turn(self, first: str, count: str) -> dict[str, Any]:
         """Time the calls number first, first + 1, ...; all they need is made before."""
-        seconds = []
+        seconds, processor = [], []
         for number in range(int(first), int(first) + int(count)):
             formula, frame = respaced(self.formula, number), self.frame.copy()
             gc.collect()
-            start = time.perf_counter()
+            used, start = time.process_time(), time.perf_counter()
             self.tree = self.draw(formula, frame, seed=number)
             seconds.append(time.perf_counter() - start)
-        return {"seconds": seconds}
+            processor.append(time.process_time() - used)
+        return {"seconds": seconds, "processor": processor}
 
     def effective(self) -> dict[str, Any]:
         """Compute the smallest bulk effective sample size of the last call.

@@ -25,6 +25,7 @@ class Run:
     Attributes
     ----------
     cold, warm : seconds; warm is the median of the calls after the first, None without any
+    processor : processor seconds of a warm call, all threads and chains; None where not told
     parameters, effective : smallest bulk effective sample size of the parameters, and of these
         and the random effects, in the last call
     peak_kb : memory after the first call
@@ -32,6 +33,7 @@ class Run:
 
     cold: float
     warm: float | None
+    processor: float | None
     parameters: float
     effective: float
     peak_kb: float
@@ -92,11 +94,13 @@ def measure(case: PosteriorCase, peer: str, folder: Path, *, first: int) -> Run:
     worker, cold, peak_kb = start(case, peer, folder, seed=first)
     count = case.warm_calls if peer == OURS else min(case.warm_calls, 1)
     with worker:
-        seconds = worker.ask("turn", str(first + 1), str(count))["seconds"]
+        reply = worker.ask("turn", str(first + 1), str(count))
+        seconds, processor = reply["seconds"], reply.get("processor")
         sizes = worker.ask("effective")
     return Run(
         cold=cold,
         warm=statistics.median(seconds) if seconds else None,
+        processor=statistics.median(processor) if processor else None,
         parameters=sizes["parameters"],
         effective=sizes["all"],
         peak_kb=peak_kb,

@@ -7,8 +7,8 @@
     turn FIRST COUNT               -> {"seconds": [...], ...}   timed calls
     first                          -> {"peak_kb": ...}          the only call of this process
 
-A turn also says what came out: for "fit" and "refit" the criterion of each call, for the other
-tasks the answers of all calls in one list (limits, or a p value).
+A turn also says what came out: for "fit" and "refit" the criterion of each call, for intervals and
+tests the answers of all calls in one list (limits, or a p value).
 
 A timed call is the whole way from the text of a formula and a pandas frame to the fitted
 object; for the tasks after a fit, from the fitted model to the answer. Each call has its number
@@ -33,7 +33,6 @@ import numpy as np
 import pandas as pd
 from cases import OURS
 from peers import REPLY_MARK, memory_kb
-from simulated import SIMULATED
 
 
 def version_of(package: str) -> str:
@@ -48,7 +47,7 @@ def version_of(package: str) -> str:
 
 def load(dataset: str, folder: Path) -> pd.DataFrame:
     """Read the rows of a data set, grouping factors as categoricals."""
-    if dataset in SIMULATED:
+    if (folder / f"{dataset}.columns").exists():
         return simulated(dataset, folder)
     frame = importlib.import_module("hierbayes").load_dataset(dataset)
     if dataset == "cbpp":  # some take two columns only
@@ -60,7 +59,8 @@ def load(dataset: str, folder: Path) -> pd.DataFrame:
 
 def simulated(dataset: str, folder: Path) -> pd.DataFrame:
     """Read the raw arrays of a simulated data set, its groups as categoricals."""
-    numbers, factors = SIMULATED[dataset]
+    lines = (folder / f"{dataset}.columns").read_text().splitlines()
+    numbers, factors = (line.split() for line in lines)
     rows = pd.DataFrame(
         {name: np.fromfile(folder / f"{dataset}_{name}.f64", dtype=np.float64) for name in numbers}
     )
@@ -83,6 +83,8 @@ def fitter(package: str, family: str) -> Callable[[str, pd.DataFrame], Any]:
 
     By REML, of another family than the Gaussian by maximum likelihood (Laplace).
     """
+    if package == "statsmodels":
+        return fit_by_statsmodels
     module = importlib.import_module(package)
     if package == "glmm":  # its t tests are extra work that no other peer does in the fit
         return lambda formula, frame: module.fit(frame, formula, family=family, satterthwaite=False)
@@ -93,10 +95,21 @@ def fitter(package: str, family: str) -> Callable[[str, pd.DataFrame], Any]:
     return lambda formula, frame: module.glmer(formula, frame, family)
 
 
+def fit_by_statsmodels(formula: str, frame: pd.DataFrame) -> Any:
+    """Fit a model of one factor by REML; statsmodels takes the formula in three pieces."""
+    from statsmodels.formula.api import mixedlm
+
+    fixed, _, random = " ".join(formula.split()).partition(" + (")
+    columns, _, factor = random.removesuffix(")").partition(" | ")
+    return mixedlm(fixed, frame, groups=frame[factor], re_formula=f"~ {columns}").fit(reml=True)
+
+
 def criterion(package: str, fit: Any, family: str) -> float:
     """Read the REML criterion, or -2 log-likelihood, at the estimate, with all constants."""
     if package == "glmm":
         return -2.0 * fit.loglik
+    if package == "statsmodels":
+        return -2.0 * float(fit.llf)
     if package == "mixedlm":
         return float(fit.REMLcrit() if family == "gaussian" else -2.0 * fit.logLik().value)
     return float(fit.criterion)
@@ -118,6 +131,17 @@ def tested(models: list[Any], seed: int) -> Any:
     return hierbayes().pb_test(small, large, nsim=1000, random_seed=seed)
 
 
+def left_out(post: Any, _: int) -> Any:
+    """Leave out every row of a posterior's data."""
+    return hierbayes().loo(post)
+
+
+def weighed(post: Any, _: int) -> Any:
+    """Follow a coefficient over the width of its prior."""
+    return hierbayes().sensitivity(post, "Days")
+
+
+AFTER_SAMPLE = {"loo": left_out, "sensitivity": weighed}
 AFTER_FIT = {"bootstrap": bootstrapped, "profile": profiled, "pb_test": tested}
 
 
@@ -162,6 +186,9 @@ class Worker:
         formulas = [respaced(text, number) for text in (self.small, self.formula) if text]
         if self.task == "fit":
             return partial(self.fit, formulas[0], self.frame.copy())
+        if self.task in AFTER_SAMPLE:
+            model = hierbayes().Model(formulas[0], self.frame.copy())
+            return partial(AFTER_SAMPLE[self.task], model.sample(random_seed=number), number)
         models = [self.fit(formula, self.frame.copy()) for formula in formulas]
         return partial(AFTER_FIT[self.task], models[0] if len(models) == 1 else models, number)
 
@@ -169,16 +196,19 @@ class Worker:
         """Time the calls number first, first + 1, ...; all they need is made before."""
         calls = [self.call(number) for number in range(first, first + count)]
         gc.collect()
-        seconds, criteria, answers = [], [], []
+        seconds, processor, criteria, answers = [], [], [], []
         for call in calls:
-            start = time.perf_counter()
+            used, start = time.process_time(), time.perf_counter()
             found = call()
             seconds.append(time.perf_counter() - start)
+            processor.append(time.process_time() - used)
             if self.task in AFTER_FIT:
                 answers += numbers_of(found)
-            else:
+            elif self.task in ("fit", "refit"):
                 criteria.append(criterion(self.package, found, self.family))
-        return {"seconds": seconds, "criteria": criteria, "answers": answers}
+        return {
+            "seconds": seconds, "processor": processor, "criteria": criteria, "answers": answers
+        }  # fmt: skip
 
     def first_call(self) -> dict[str, Any]:
         """Fit once, untimed, for the memory of a load and a fit."""

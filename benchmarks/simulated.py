@@ -49,13 +49,27 @@ SIMULATED = {
 
 
 def write_simulated(dataset: str, folder: Path) -> None:
-    """Write a data set's columns `NAME_COLUMN.f64` and groups `NAME_FACTOR.i32` (from 0)."""
-    columns = WRITERS[dataset]()
-    numbers, factors = SIMULATED[dataset]
+    """Write one of the data sets above."""
+    write_columns(dataset, WRITERS[dataset](), SIMULATED[dataset], folder)
+
+
+def write_columns(
+    dataset: str,
+    columns: dict[str, np.ndarray],
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+    folder: Path,
+) -> None:
+    """Write a data set's columns `NAME_COLUMN.f64` and groups `NAME_FACTOR.i32` (from 0).
+
+    `NAME.columns` lists them, the numbers in its first line and the factors in its second.
+    """
+    numbers, factors = names
     for name in numbers:
         columns[name].astype(np.float64).tofile(folder / f"{dataset}_{name}.f64")
     for name in factors:
         columns[name].astype(np.int32).tofile(folder / f"{dataset}_{name}.i32")
+    lines = [" ".join(numbers), " ".join(factors)]
+    (folder / f"{dataset}.columns").write_text("\n".join(lines) + "\n")
 
 
 def million() -> dict[str, np.ndarray]:

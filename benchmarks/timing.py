@@ -28,7 +28,8 @@ class Timings:
 
     Attributes
     ----------
-    seconds, criteria, answers : by number of the call; the criterion shows whether it is the
+    seconds, processor, criteria, answers : by number of the call; time on the clock and on the
+        processors, all threads; the criterion shows whether it is the
         optimum, the answer (limits, or a p value) whether two packages computed the same
     rss_kb, peak_kb : of a fresh process that loads the rows and fits once: the memory it holds
         when the rows are loaded, and its peak after the fit; None when not measured
@@ -37,6 +38,7 @@ class Timings:
 
     peer: str
     seconds: dict[int, float] = field(default_factory=dict)
+    processor: dict[int, float] = field(default_factory=dict)
     criteria: dict[int, float] = field(default_factory=dict)
     answers: dict[int, list[float]] = field(default_factory=dict)
     rss_kb: float | None = None
@@ -49,13 +51,22 @@ class Timings:
         """Median seconds of a call; None without a call."""
         return statistics.median(self.seconds.values()) if self.seconds else None
 
+    @property
+    def processor_median(self) -> float | None:
+        """Median processor seconds of a call; None without a call."""
+        return statistics.median(self.processor.values()) if self.processor else None
+
     def quartiles(self) -> tuple[float, float]:
         """Compute the first and third quartile of the seconds."""
-        values = list(self.seconds.values())
-        if len(values) == 1:
-            return values[0], values[0]
-        first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-        return first, third
+        return quartiles(list(self.seconds.values()))
+
+
+def quartiles(values: list[float]) -> tuple[float, float]:
+    """Compute the first and third quartile of numbers; of one, itself."""
+    if len(values) == 1:
+        return values[0], values[0]
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return first, third
 
 
 def progress(message: str) -> None:
@@ -70,22 +81,30 @@ def prepare(worker: Worker, case: Case) -> float:
     return worker.ask("prepare", *words)["rss_kb"]
 
 
-def warm_up(worker: Worker, case: Case, timings: Timings) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """From how many seconds on a call counts as long, and how many of these are then timed."""
+
+    long_call: float = LONG_CALL
+    repeats: int = LONG_REPEATS
+
+
+def warm_up(worker: Worker, case: Case, timings: Timings, patience: Patience) -> None:
     """Load the rows and make the untimed calls; note whether a call is long."""
     prepare(worker, case)
     for turn in range(WARM_UP_TURNS):
         first = turn * case.calls_per_turn
         reply = worker.ask("turn", str(first), str(case.calls_per_turn))
-        timings.is_long = min(reply["seconds"]) > LONG_CALL
+        timings.is_long = min(reply["seconds"]) > patience.long_call
         if timings.is_long:
             return
 
 
-def is_due(timings: Timings, round_number: int, rounds: int) -> bool:
+def is_due(timings: Timings, round_number: int, rounds: int, patience: Patience) -> bool:
     """Say whether a peer has a turn in this round; one with long calls sits out most rounds."""
     if timings.problem is not None:
         return False
-    return not timings.is_long or round_number % max(1, rounds // LONG_REPEATS) == 0
+    return not timings.is_long or round_number % max(1, rounds // patience.repeats) == 0
 
 
 def take_turn(worker: Worker, case: Case, timings: Timings, *, turn: int) -> None:
@@ -94,6 +113,7 @@ def take_turn(worker: Worker, case: Case, timings: Timings, *, turn: int) -> Non
     reply = worker.ask("turn", str(first), str(case.calls_per_turn))
     numbers = range(first, first + case.calls_per_turn)
     timings.seconds.update(zip(numbers, reply["seconds"], strict=True))
+    timings.processor.update(zip(numbers, reply["processor"], strict=True))
     timings.criteria.update(zip(numbers, reply["criteria"], strict=False))
     if reply["answers"]:
         size = len(reply["answers"]) // case.calls_per_turn
@@ -101,7 +121,9 @@ def take_turn(worker: Worker, case: Case, timings: Timings, *, turn: int) -> Non
         timings.answers.update(zip(numbers, parts, strict=True))
 
 
-def time_case(case: Case, peers: list[str], folder: Path, repeats: int) -> list[Timings]:
+def time_case(
+    case: Case, peers: list[str], folder: Path, repeats: int, patience: Patience = Patience()
+) -> list[Timings]:
     """Make all timed calls of a case, peers taking turns.
 
     A peer that fails or exceeds the time limit keeps its place in the result, with the problem.
@@ -113,7 +135,7 @@ def time_case(case: Case, peers: list[str], folder: Path, repeats: int) -> list[
             progress(f"  {case.name}: warming up {timings.peer}")
             try:
                 workers[timings.peer] = stack.enter_context(Worker(timings.peer, folder))
-                warm_up(workers[timings.peer], case, timings)
+                warm_up(workers[timings.peer], case, timings, patience)
             except PeerError as problem:
                 timings.problem = str(problem)
         rounds = math.ceil(repeats / case.calls_per_turn)
@@ -121,7 +143,7 @@ def time_case(case: Case, peers: list[str], folder: Path, repeats: int) -> list[
             progress(f"  {case.name}: round {round_number + 1} of {rounds}")
             first = round_number % len(results)
             for timings in results[first:] + results[:first]:
-                if not is_due(timings, round_number, rounds):
+                if not is_due(timings, round_number, rounds, patience):
                     continue
                 try:
                     # Turns go on after those of the warm-up: no formula text comes twice.
@@ -191,6 +213,8 @@ def is_right(case: Case, results: list[Timings], peer: str | None) -> bool:
     """Say whether what was computed in the time allows it to clear a bar."""
     if case.task in ("fit", "refit"):
         return is_at_optimum(results)
+    if peer is None:
+        return True
     by_name = {timings.peer: timings for timings in results}
     gap = answers_apart(case, by_name[OURS], by_name[peer]) if peer in by_name else None
     return gap is not None and gap <= ANSWERS_APART[case.task]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cases import OURS, Bar, Case, PosteriorCase
 from posteriors import Posteriors
 from startup import Startup
-from timing import Timings, answers_apart, excess, is_right
+from timing import Timings, answers_apart, excess, is_right, quartiles
 
 KB_PER_MB = 1024.0
 
@@ -42,12 +42,33 @@ def judge(case: Case, bar: Bar, results: list[Timings]) -> Verdict:
     if ours is None or reference is None:
         return unmeasured(case, bar, find(results, OURS))
     value = ours / reference
-    measured = f"{value:.3f} of {bar.peer}'s {bar.quantity}" if bar.peer else duration(value)
+    spread = spread_of(find(results, OURS), find(results, bar.peer) if bar.peer else None)
+    if bar.quantity == "memory":
+        measured = f"{value:.3f} of {bar.peer}'s memory"
+    elif bar.peer:
+        measured = f"{value:.3f} of {bar.peer}'s time{spread}"
+    else:
+        measured = duration(value) + spread
     cleared = bar.at_least <= value <= bar.at_most
     if not is_right(case, results, bar.peer):
         why = "not at the optimum" if case.task in ("fit", "refit") else "answers are apart"
         measured, cleared = f"{measured}, but {why}", False
     return Verdict(where=case.name, claim=bar.words, measured=measured, cleared=cleared)
+
+
+def spread_of(ours: Timings, peer: Timings | None) -> str:
+    """Write the quartiles of our calls, in units of the peer's in the same round if there is one.
+
+    With a peer follows the ratio of the processor times, which other work on the machine, and the
+    number of threads a package takes, do not make smaller.
+    """
+    if peer is None:
+        return " ({} to {})".format(*(duration(value) for value in ours.quartiles()))
+    both = ours.seconds.keys() & peer.seconds.keys()
+    ratios = [ours.seconds[call] / peer.seconds[call] for call in both]
+    text = " ({:.3f} to {:.3f})".format(*quartiles(ratios)) if ratios else ""
+    used, theirs = ours.processor_median, peer.processor_median
+    return f"{text}; processor {used / theirs:.3f}" if used and theirs else text
 
 
 def judge_posterior(case: PosteriorCase, bar: Bar, results: list[Posteriors]) -> Verdict:
@@ -88,6 +109,13 @@ def duration(seconds: float) -> str:
     return f"{value:#.3g}".rstrip(".") + f" {unit}"
 
 
+def short_duration(seconds: float) -> str:
+    """Write a round number of seconds in the unit a reader expects."""
+    factors = {"s": 1.0, "ms": 1e3, "us": 1e6}
+    unit = next(unit for unit, factor in factors.items() if seconds * factor > 0.99 or unit == "us")
+    return f"{seconds * factors[unit]:g} {unit}"
+
+
 def megabytes(kb: float) -> str:
     """Write an amount of memory."""
     return f"{kb / KB_PER_MB:,.0f} MB"
@@ -108,7 +136,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 def timing_row(timings: Timings, results: list[Timings], case: Case | None) -> list[str]:
     """Write a peer's line: times, n, ours relative to it, and whether it computed the same."""
     if timings.median is None:
-        return [timings.peer, *["-"] * 7, timings.problem or "no call finished"]
+        return [timings.peer, *["-"] * 8, timings.problem or "no call finished"]
     ours = find(results, OURS)
     ratio = f"{ours.median / timings.median:.3f}" if ours and ours.median else "-"
     gap = excess(timings, results)
@@ -121,6 +149,7 @@ def timing_row(timings: Timings, results: list[Timings], case: Case | None) -> l
         " to ".join(duration(value) for value in timings.quartiles()),
         str(len(timings.seconds)),
         ratio,
+        "-" if timings.processor_median is None else duration(timings.processor_median),
         "-" if gap is None else f"{gap:.1e}",
         "-" if apart is None else f"{apart:.2g}",
         timings.problem or notes,
@@ -137,7 +166,7 @@ def filled_table(header: list[str], rows: list[list[str]]) -> str:
 
 def timing_table(results: list[Timings], case: Case | None = None) -> str:
     """Write the times of all peers of a case, or of a start-up."""
-    header = ["", "median", "min", "quartiles", "n", "ours / it"]
+    header = ["", "median", "min", "quartiles", "n", "ours / it", "processor"]
     header += ["above best criterion", "answers apart", "note"]
     return filled_table(header, [timing_row(timings, results, case) for timings in results])
 

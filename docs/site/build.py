@@ -30,6 +30,9 @@ Each answers one question with real data. They are notebooks of the folder `tuto
 with what their cells gave; `marimo edit tutorials/01_the_lecture.py` opens one to play with.
 
 """
+BENCHMARKS = (
+    "README", "RESULTS", "calibration", "design_study", "documented_glmms", "interval_coverage",
+)  # fmt: skip
 TITLE = re.compile(r"^# (.*)$", re.MULTILINE)
 
 
@@ -49,11 +52,20 @@ def stage_pages(source: Path) -> None:
             print(f"{time.perf_counter() - started:6.1f} s  {page}", flush=True)
         text = text.replace("<!-- findings -->", findings_index(DOCS / "findings"))
         written(source / page, text)
-    for name in ("README", "calibration", "design_study", "documented_glmms", "interval_coverage"):
-        text = (ROOT / "benchmarks" / f"{name}.md").read_text(encoding="utf-8")
-        written(source / "benchmarks" / f"{name}.md", with_site_links(text))
+    stage_benchmarks(source / "benchmarks")
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     written(source / "changes.md", with_site_links(changes))
+
+
+def stage_benchmarks(folder: Path) -> None:
+    """Copy what the benchmarks found, with the pictures of how time grows."""
+    for name in BENCHMARKS:
+        text = (ROOT / "benchmarks" / f"{name}.md").read_text(encoding="utf-8")
+        written(folder / f"{name}.md", with_site_links(text))
+    for picture in sorted((ROOT / "benchmarks" / "scaling").glob("*.png")):
+        path = folder / "scaling" / picture.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(picture, path)
 
 
 def with_site_links(text: str) -> str:

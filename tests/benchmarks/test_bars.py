@@ -27,7 +27,12 @@ def bench(monkeypatch):
         @staticmethod
         def posteriors(peer, *, cold=1.0, warm=0.1, parameters=3500.0, problem=None):
             run = posteriors.Run(
-                cold=cold, warm=warm, parameters=parameters, effective=3000.0, peak_kb=2e5
+                cold=cold,
+                warm=warm,
+                processor=warm,
+                parameters=parameters,
+                effective=3000.0,
+                peak_kb=2e5,
             )
             runs = [] if problem else [run]
             return posteriors.Posteriors(peer=peer, runs=runs, problem=problem)
