@@ -128,7 +128,7 @@ CURVES = (
         size="draws kept, in 4 chains",
         sizes=(1_000, 4_000, 16_000, 64_000),
         peers=(OURS, BAMBI, RSTANARM),
-        about="posterior of `Reaction ~ Days + (Days | Subject)`, a warm call",
+        about="Posterior of `Reaction ~ Days + (Days | Subject)`, a warm call",
     ),
 )
 
