@@ -44,6 +44,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.entry_information import entry_information
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.remainder import Remainder
 from hierbayes.gaussian.responses import Responses
@@ -595,6 +596,9 @@ def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatA
     """
     k = at.theta.shape[1]
     shape = kernel.basis_shape
+    if len(at.Lambdas) == 1 and at.solved is None:
+        projected, square = _along_theta(shape, at.theta, *_of_entries(kernel, at, found))
+        return _beside(projected, square, kernel)
     directions = [] if shape.is_plain else _directions(shape, at, found)
     for f, (index, row, column) in enumerate(shape.factor_entries if shape.is_plain else ()):
         u, h, Lambda = found.u[f][..., -1], found.h[f][..., -1], at.Lambdas[f]
@@ -606,10 +610,46 @@ def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatA
             s = wide
         directions.append(s)
     on_xy, square = information(kernel, at.Lambdas, at, directions)
-    projected = np.swapaxes(at.orthonormal, 1, 2) @ on_xy
+    return _beside(np.swapaxes(at.orthonormal, 1, 2) @ on_xy, square, kernel)
+
+
+def _beside(projected: FloatArray, square: FloatArray, kernel: Kernel) -> FloatArray:
+    """Squares (T, k, k) without what lies along X and e, whose products are (T, p + 1, k)."""
     if kernel.sigma_known:
         projected = projected[:, :-1]
     return np.asarray(square - np.swapaxes(projected, 1, 2) @ projected)
+
+
+def _of_entries(kernel: Kernel, at: Evaluation, found: Modes) -> tuple[FloatArray, FloatArray]:
+    """([X y] C)'V^-1Z s_i, (T, p + 1, q, q), and s_i'Z'V^-1Z s_j, (T, q, q, q, q), of one factor.
+
+    For every entry i of Lambda.
+    """
+    assert at.factor is not None
+    h, u, Lambda = found.h[0], found.u[0][..., -1], at.Lambdas[0]
+    inverse = at.factor.covariances()[0]
+    square = entry_information(kernel.products.zz[0], Lambda, inverse, u=u, h=h[..., -1])
+    T, J, q, c = h.shape
+    beside = np.concatenate([u, h[..., -1]], axis=2)
+    sums = np.swapaxes(h.reshape(T, J, q * c), 1, 2) @ beside
+    on_u, on_h = sums.reshape(T, q, c, 2, q).transpose(3, 0, 2, 1, 4)
+    return on_u + np.swapaxes(np.swapaxes(Lambda, 1, 2)[:, None] @ on_h, 2, 3), square
+
+
+def _along_theta(
+    shape: CovarianceShape, theta: FloatArray, projected: FloatArray, square: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Take what is given for every entry of one Lambda along theta (T, k)."""
+    T, c, q = projected.shape[:3]
+    if shape.is_plain:
+        index, row, column = shape.factor_entries[0]
+        order = np.argsort(index)
+        at = (row * q + column)[order]
+        rows = square.reshape(T, q * q, q * q)[:, at]
+        return projected.reshape(T, c, q * q)[:, :, at], rows[:, :, at]
+    slopes = shape.slopes(theta)[0].reshape(T, -1, q * q)
+    along = np.swapaxes(slopes, 1, 2)
+    return projected.reshape(T, c, q * q) @ along, slopes @ square.reshape(T, q * q, q * q) @ along
 
 
 def _directions(shape: CovarianceShape, at: Evaluation, found: Modes) -> list[FloatArray]:
