@@ -31,7 +31,13 @@ from hierbayes.gaussian.remainder import (
     rows_left,
 )
 from hierbayes.gaussian.structures import UNSTRUCTURED, structure
-from hierbayes.linalg.rank import GRAM_SAFE, RANK_TOLERANCE, column_basis, inverse_upper
+from hierbayes.linalg.rank import (
+    GRAM_SAFE,
+    RANK_TOLERANCE,
+    ColumnBasis,
+    column_basis,
+    inverse_upper,
+)
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     product_stack,
@@ -203,12 +209,33 @@ def anchor_of(design: Design, weights: FloatArray | None) -> Anchor:
     first = (X if all_kept else X[:, basis.kept]) @ basis.to_basis
     y = _response(design)
     beta0 = basis.to_basis @ (first.T @ (y if root is None else y * root)) / X.shape[0]
-    return Anchor(
-        kept=basis.kept,
-        x_basis=basis.to_basis,
-        beta0=beta0,
-        z_bases=tuple(term_basis(design, f, weights) for f in range(len(design.factors))),
-    )
+    z_bases = [
+        basis.to_basis[:q, :q] if q else term_basis(design, f, weights)
+        for f, q in enumerate(_shared_columns(design, basis))
+    ]
+    return Anchor(kept=basis.kept, x_basis=basis.to_basis, beta0=beta0, z_bases=tuple(z_bases))
+
+
+def _shared_columns(design: Design, basis: ColumnBasis) -> list[int]:
+    """Per factor how many columns it has if these are the first of X, in one term, else 0.
+
+    The basis of these columns is then the first part of that of X.
+    """
+    found = []
+    for f, factor in enumerate(design.factors):
+        q = factor.z.shape[1]
+        alike = sum(term.factor == f for term in design.terms) == 1
+        alike = alike and q <= basis.kept.size and basis.kept[q - 1] == q - 1
+        alike = alike and bool((basis.to_basis.diagonal()[:q] > 0).all())
+        found.append(q if alike and np.array_equal(design.X[:, :q], factor.z) else 0)
+    return found
+
+
+def _n_shared(z: FloatArray, basis: FloatArray, X: FloatArray, x_basis: FloatArray) -> int:
+    """How many columns z (n, q) has if in its basis they are the first of X in its own, else 0."""
+    q = z.shape[1]
+    alike = np.array_equal(basis, x_basis[:q, :q]) and np.array_equal(z, X[:, :q])
+    return q if alike else 0
 
 
 def products_of(
@@ -228,26 +255,31 @@ def products_of(
     given = anchor
     anchor = anchor_of(design, weights) if given is None else given
     X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]
-    X = X @ anchor.x_basis
+    x = anchor.x_basis.T @ X.T
     y = residual_response(design, anchor)
-    Xw = X if weights is None else X * weights[:, None]
-    zs = [
-        np.ascontiguousarray((factor.z @ basis).T)
+    xw = x if weights is None else x * weights
+    shared = [
+        _n_shared(factor.z, basis, X, anchor.x_basis)
         for factor, basis in zip(design.factors, anchor.z_bases, strict=True)
+    ]
+    zs = [
+        x[:q] if q else basis.T @ factor.z.T
+        for q, factor, basis in zip(shared, design.factors, anchor.z_bases, strict=True)
     ]
     weighted = zs if weights is None else [z * weights for z in zs]
     zz, zx, zy = [], [], []
-    for factor, z, zw in zip(design.factors, zs, weighted, strict=True):
+    for factor, z, zw, q in zip(design.factors, zs, weighted, shared, strict=True):
         J = factor.levels.size
         zz.append(_symmetric_sums(factor.codes, z, zw, J))
-        zx.append(_level_sums(factor.codes, zw, X.T, J))
+        others = _level_sums(factor.codes, zw, x[q:], J)
+        zx.append(np.concatenate([zz[-1], others], axis=2) if q else others)
         zy.append(_level_sums(factor.codes, zw, y[None], J)[:, :, 0])
     products = Products(
         anchor=anchor,
         n_obs=y.size if weights is None else int(np.count_nonzero(weights)),
         sum_log_weights=0.0 if weights is None else float(np.log(weights[weights > 0]).sum()),
-        xx=X.T @ Xw,
-        xy=Xw.T @ y,
+        xx=x @ xw.T,
+        xy=xw @ y,
         yy=float(y @ y if weights is None else (y * weights) @ y),
         zz=tuple(zz),
         zx=tuple(zx),
