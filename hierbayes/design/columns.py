@@ -203,16 +203,21 @@ def _order(values: list[Any], labels: list[str]) -> list[int]:
 
 def _in_order(codes: IntArray, labels: list[str], *, order: list[int], name: str) -> Factor:
     """Return categories in the given order; they must not print alike."""
+    _check_distinct(labels, name)
+    lookup = np.empty(len(labels) + 1, dtype=np.intp)
+    lookup[order] = np.arange(len(labels))
+    lookup[-1] = MISSING_CODE  # where code -1 points
+    return Factor(lookup[codes], label_array([labels[place] for place in order]))
+
+
+def _check_distinct(labels: list[str], name: str) -> None:
+    """Raise DataError for labels that print alike."""
     if len(set(labels)) < len(labels):
         twice = next(label for place, label in enumerate(labels) if label in labels[:place])
         raise DataError(
             f"Column {name!r} has different values that both read {twice!r}; make them text that "
             "tells them apart."
         )
-    lookup = np.empty(len(labels) + 1, dtype=np.intp)
-    lookup[order] = np.arange(len(labels))
-    lookup[-1] = MISSING_CODE  # where code -1 points
-    return Factor(lookup[codes], label_array([labels[place] for place in order]))
 
 
 def label_of(value: Any) -> str:
@@ -287,12 +292,14 @@ def arrow_dictionary(array: Any, name: str) -> Factor:
 def _categorical(raw: Any, name: str) -> Factor:
     """Return a pandas categorical as a factor with the order of its categories."""
     codes = np.array(raw.codes, dtype=np.intp)
-    labels = [label_of(value) for value in raw.categories.tolist()]
-    if raw.categories.dtype.kind == "f":
-        factor = merged_levels(codes, labels)
-    else:
-        factor = _in_order(codes, labels, order=list(range(len(labels))), name=name)
-    return replace(factor, ordered=bool(raw.ordered))
+    categories, ordered = raw.categories, bool(raw.ordered)
+    if isinstance(categories.dtype, pd.StringDtype):  # distinct text already
+        return Factor(codes, label_array(categories.tolist()), ordered=ordered)
+    labels = [label_of(value) for value in categories.tolist()]
+    if categories.dtype.kind == "f":
+        return replace(merged_levels(codes, labels), ordered=ordered)
+    _check_distinct(labels, name)
+    return Factor(codes, label_array(labels), ordered=ordered)
 
 
 def _sorted_labels(raw: Any) -> Factor:

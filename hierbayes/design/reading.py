@@ -108,11 +108,9 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
 
 def check_pi(expressions: Iterable[Expression], table: Table, *, source: str) -> None:
     """Refuse the constant pi beside a column of that name: the text could mean both."""
-    if PI not in table.names:
-        return
     for expression in expressions:
         for number in numbers_in(expression):
-            if number.text == PI:
+            if number.text == PI and PI in table.names:
                 raise formula_error(
                     "'pi' is the number 3.14159... here, and the data have a column 'pi'.",
                     source=source, at=number.at,
