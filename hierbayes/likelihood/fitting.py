@@ -60,8 +60,10 @@ def fit_linear(spec: Specification, method: Method) -> LinearFit:
     check_told_apart(spec.design)
     _warn_of_many_columns(spec)
     with one_thread_for(spec.design):
-        check_sigma(spec.design, spec.kernel(method))
-        found = fit_lmm(spec.design, spec.kernel(method))
+        kernel = spec.kernel(method)
+    check_sigma(spec.design, kernel)
+    with one_thread_for(spec.design):  # once more: that of several factors brings scipy's BLAS
+        found = fit_lmm(spec.design, kernel)
         check_bounded(spec.design, found)
         findings = all_findings(spec.design, found)
     issue(findings)
