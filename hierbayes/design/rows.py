@@ -168,6 +168,8 @@ def check_values(values: Mapping[Expression, Column], row_labels: pd.Index) -> N
     for expression, value in values.items():
         if isinstance(expression, Name):
             continue
+        if isinstance(expression, Name):
+            continue
         bad = _rows_where(_is_not_finite, value)
         if bad is not None:
             where = _where(bad, row_labels)

@@ -104,6 +104,8 @@ def check_sizes(columns: FloatArray, names: list[str]) -> FloatArray:
     """
     with np.errstate(over="ignore", under="ignore"):
         sizes = np.sqrt(np.einsum("ij,ij->j", columns, columns))
+    if all(SMALLEST < size < LARGEST for size in sizes.tolist()):
+        return sizes
     bad = np.flatnonzero(~((sizes > SMALLEST) & (sizes < LARGEST)))
     largest = np.zeros(sizes.size)
     largest[bad] = np.abs(columns[:, bad]).max(axis=0)
