@@ -23,6 +23,7 @@ LAYERS = (
     "datasets",
     "formula",
     "design",
+    "relatedness",
     "families",
     "gaussian",
     "generalised",
