@@ -12,6 +12,7 @@ A fit is asked for what was estimated (``fit.summary()``, ``fixef()``, ``ranef()
     models                  compare loo kfold bayes_factor inclusion sensitivity r2 icc shrinkage
     checks                  check influence likelihood_surface simulate
     before the data         design_study
+    related levels          relationship phylogeny
     published work          read_summary read_coefficients read_cells reanalyse archive
     pictures                hb.plot.effects, hb.plot.caterpillar, hb.plot.check ...
     data                    load_dataset list_datasets
@@ -102,6 +103,9 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.priors.distributions import Uniform as Uniform
     from hierbayes.priors.lkj import LKJ as LKJ
     from hierbayes.priors.standardised import JZS as JZS
+    from hierbayes.relatedness.given import Precision as Precision
+    from hierbayes.relatedness.newick import phylogeny as phylogeny
+    from hierbayes.relatedness.pedigree import relationship as relationship
     from hierbayes.reports.paper_table import table as table
     from hierbayes.results.finding import Finding as Finding
     from hierbayes.results.likelihood_fit import LikelihoodFit as LikelihoodFit
@@ -141,6 +145,7 @@ _LAZY = {
     "Normal": "hierbayes.priors.distributions",
     "Parameter": "hierbayes.families.family",
     "PosteriorFit": "hierbayes.results.posterior_fit",
+    "Precision": "hierbayes.relatedness.given",
     "StudentT": "hierbayes.priors.distributions",
     "Support": "hierbayes.families.family",
     "Uniform": "hierbayes.priors.distributions",
@@ -172,12 +177,14 @@ _LAZY = {
     "load": "hierbayes.saving.loading",
     "loo": "hierbayes.comparison.loo",
     "pb_test": "hierbayes.comparison.pb_test",
+    "phylogeny": "hierbayes.relatedness.newick",
     "plot": "hierbayes.plots",
     "predictions": "hierbayes.marginal_effects.effects",
     "profile": "hierbayes.intervals.profile",
     "psychometric": "hierbayes.model.psychometric",
     "r2": "hierbayes.checks.r2",
     "ranova": "hierbayes.comparison.ranova",
+    "relationship": "hierbayes.relatedness.pedigree",
     "read_cells": "hierbayes.studies.published",
     "read_coefficients": "hierbayes.studies.published",
     "read_summary": "hierbayes.studies.lme4_summary",
@@ -225,6 +232,7 @@ __all__ = [
     "OptionError",
     "Parameter",
     "PosteriorFit",
+    "Precision",
     "PriorError",
     "RankDeficientWarning",
     "SamplingError",
@@ -263,6 +271,7 @@ __all__ = [
     "load_dataset",
     "loo",
     "pb_test",
+    "phylogeny",
     "plot",
     "predictions",
     "profile",
@@ -274,6 +283,7 @@ __all__ = [
     "read_summary",
     "reanalyse",
     "register_family",
+    "relationship",
     "sensitivity",
     "shrinkage",
     "shrinkage_path",

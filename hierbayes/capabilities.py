@@ -195,6 +195,43 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="cov-families",
+        feature="Known covariances between levels, `cov=`, in models of other families and links",
+        kinds=("glmer", "other families"),
+        sentence="cov= with family={family!r}: known covariances between levels are for a Gaussian "
+        "response with the identity link in this version.",
+    ),
+    Limit(
+        key="cov-new-level",
+        feature="Draws of levels that a known covariance between levels has no row for",
+        kinds=(*LIKELIHOOD, *GAUSSIAN_POSTERIOR),
+        sentence="A new level of {factor} can't be drawn: how it is related to the others is not "
+        'in cov. Give cov a row for it when the model is made, or say new_levels="population" or '
+        '"missing".',
+    ),
+    Limit(
+        key="cov",
+        feature="What rests on levels being independent, in models with `cov=`",
+        kinds=(*LIKELIHOOD, *GAUSSIAN_POSTERIOR),
+        sentence="{what} takes levels to be independent, and those of {factors} have a known "
+        "covariance (cov=).",
+    ),
+    Limit(
+        key="stream-cov",
+        feature="Known covariances between levels, `cov=`, of streams",
+        kinds=EVERY,
+        sentence="cov= with data that are streamed is not available in this version; read the rows "
+        "into a data frame.",
+    ),
+    Limit(
+        key="cov-large",
+        feature="Known covariances between very many levels, `cov=`",
+        kinds=(*LIKELIHOOD, *GAUSSIAN_POSTERIOR),
+        sentence="This model has {effects} random effects, some of them related, and the matrix "
+        "between them is dense: up to {most} fit in memory. Leave out levels that neither have "
+        "rows nor link others that have.",
+    ),
+    Limit(
         key="known-sd-of-family",
         feature="Known residual sds of a response that has none",
         kinds=("other families",),

@@ -102,10 +102,12 @@ def _term(design: Design, t: int, *, multivariate: bool) -> str:
     group = _text(factor.name)
     effects = ",\\ ".join(f"b_{{{name} \\mid {group}}}" for name in names)
     sds = ",\\ ".join(f"\\tau_{{{name} \\mid {group}}}" for name in names)
+    known = "" if factor.relation is None else f"A_{{{group}}} \\otimes "
     if not multivariate:
-        return f"{effects} &\\sim \\operatorname{{Normal}}(0,\\ {sds}^2)"
+        return f"{effects} &\\sim \\operatorname{{Normal}}(0,\\ {known}{sds}^2)"
     D, R = f"\\operatorname{{diag}}({sds})", f"R_{{{_text(term.name)}}}"
-    return f"({effects}) &\\sim \\operatorname{{Normal}}(0,\\ D {R} D),\\quad D = {D}"
+    normal = f"\\operatorname{{Normal}}(0,\\ {known}D {R} D)"
+    return f"({effects}) &\\sim {normal},\\quad D = {D}"
 
 
 def _coefficient(design: Design, column: int) -> str:

@@ -20,6 +20,7 @@ from hierbayes.bayes.nuts_progress import Watch
 from hierbayes.bayes.whitening import whitened
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
+from hierbayes.gaussian.pattern.related import is_related
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.generalised.conditional import conditional
 from hierbayes.options import random_generator
@@ -32,7 +33,9 @@ POINT = "point"
 
 
 def hierarchical_density(spec: Specification) -> HierarchicalTarget | None:
-    """Return the density of a model; None where the family has one in PyMC alone.
+    """Return the density of a model; None where it is there in PyMC alone.
+
+    That is so of families of one's own in words of PyTensor, and of related levels.
 
     Raises
     ------
@@ -40,7 +43,7 @@ def hierarchical_density(spec: Specification) -> HierarchicalTarget | None:
         If a covariance has a structure of its own.
     """
     check_unstructured(spec.design, "PyMC models and NUTS")
-    if spec.family.log_density is None:
+    if spec.family.log_density is None or is_related(spec.design):
         return None
     model = conditional(spec.design, spec.family, needs_curvature=False)
     try:

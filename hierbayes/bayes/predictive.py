@@ -12,6 +12,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.priors.lkj import lkj_log_density
 from hierbayes.priors.model_priors import ModelPriors
@@ -32,6 +33,7 @@ class FlatDraws:
     corr : per factor, array (S, q, q), or None where no columns are correlated
     b : per factor, array (S, J, q)
     family : name -> array (S,) or (S, K), further parameters of the response family
+    relations : per factor, the known covariance between its levels, or None
     """
 
     beta: FloatArray
@@ -40,6 +42,7 @@ class FlatDraws:
     corr: tuple[FloatArray | None, ...]
     b: tuple[FloatArray, ...]
     family: dict[str, FloatArray]
+    relations: tuple[LevelCovariance | None, ...]
 
     @property
     def n_draws(self) -> int:
@@ -63,6 +66,7 @@ class FlatDraws:
             corr=tuple(None if c is None else c.mean(axis=0)[None] for c in self.corr),
             b=tuple(b.mean(axis=0)[None] for b in self.b),
             family={name: value.mean(axis=0)[None] for name, value in self.family.items()},
+            relations=self.relations,
         )
 
     def take(self, index: IntArray) -> "FlatDraws":
@@ -74,13 +78,14 @@ class FlatDraws:
             corr=tuple(None if c is None else c[index] for c in self.corr),
             b=tuple(b[index] for b in self.b),
             family={name: value[index] for name, value in self.family.items()},
+            relations=self.relations,
         )
 
     def with_new_groups(self, rng: np.random.Generator) -> "FlatDraws":
         """Return the same draws with random effects of new levels in place of the fitted ones."""
         b = tuple(
-            new_effects(root, part.shape[1], rng)
-            for root, part in zip(self.roots, self.b, strict=True)
+            new_effects(root, part.shape[1], rng, relation)
+            for root, part, relation in zip(self.roots, self.b, self.relations, strict=True)
         )
         return replace(self, b=b)
 
@@ -101,6 +106,7 @@ def flat_draws(draws: PosteriorDraws, design: Design) -> FlatDraws:
         corr=tuple(flat(draws.corr[name]) if name in draws.corr else None for name in names),
         b=tuple(flat(draws.b[name]) for name in names),
         family={name: flat(value) for name, value in draws.family.items()},
+        relations=tuple(factor.relation for factor in design.factors),
     )
 
 
@@ -113,10 +119,21 @@ def _root(corr: FloatArray) -> FloatArray:
         return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :])
 
 
-def new_effects(root: FloatArray, n_levels: int, rng: np.random.Generator) -> FloatArray:
-    """Draw the effects of new levels with every draw of their covariance, (S, n_levels, q)."""
+def new_effects(
+    root: FloatArray,
+    n_levels: int,
+    rng: np.random.Generator,
+    relation: LevelCovariance | None = None,
+) -> FloatArray:
+    """Draw the effects of new levels with every draw of their covariance, (S, n_levels, q).
+
+    ``relation`` is the known covariance between them, where there is one.
+    """
     S, q, _ = root.shape
-    return np.asarray(rng.standard_normal((S, n_levels, q)) @ np.swapaxes(root, 1, 2))
+    v = rng.standard_normal((S, n_levels, q))
+    if relation is not None:
+        v = relation.root @ v
+    return np.asarray(v @ np.swapaxes(root, 1, 2))
 
 
 def row_blocks(n_draws: int, n_rows: int) -> Iterator[slice]:

@@ -56,7 +56,7 @@ def prior_draws(
     )
     _place_thresholds(draws, priors)
     for factor, root in zip(design.factors, flat_draws(draws, design).roots, strict=True):
-        b = new_effects(root, factor.levels.size, rng)
+        b = new_effects(root, factor.levels.size, rng, factor.relation)
         draws.b[factor.name][...] = b.reshape(*shape, *b.shape[1:])
     return draws
 

@@ -35,6 +35,7 @@ from hierbayes.bayes.pymc_variables import (
     correlated_effects,
     correlations,
     independent,
+    related_effects,
     scalar,
     thresholds,
 )
@@ -42,6 +43,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.families.observations import check_supported, checked_observations
+from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.addresses import coefficient_addresses, effect_labels
 from hierbayes.naming.variable_names import (
@@ -119,6 +121,8 @@ def build_model(
     check_supported(design, family)
     if parameterization == "marginal" and not family.is_linear:
         raise not_supported("marginal-of-family", family=family.name)
+    if parameterization == "marginal":
+        check_unrelated(design, "parameterization='marginal'")
     if parameterization == "marginal" and add is not None:
         raise not_supported("marginal-with-addition")
     number = as_data if priors_as_data else as_constant
@@ -249,7 +253,12 @@ def _group_effects(design: Design, scales: Sequence[EffectScale], *, centered: b
     for factor, scale in zip(design.factors, scales, strict=True):
         name = names[factor.name]
         dims = (name, term_dims(name)[0])
-        b = _effects(name, dims, scale, centered=centered)
+        if factor.relation is None:
+            b = _effects(name, dims, scale, centered=centered)
+        else:
+            relation = pm.Data(f"relation_{name}", factor.relation.root)
+            root = scale.matrix
+            b = related_effects(f"b_{name}", root, relation, dims=dims, spherical=not centered)
         code = pm.Data(f"code_{name}", np.asarray(factor.codes, dtype=np.int64), dims=OBS)
         z = pm.Data(f"z_{name}", np.ascontiguousarray(factor.z), dims=(OBS, dims[1]))
         total = total + (b[code] * z).sum(axis=-1)

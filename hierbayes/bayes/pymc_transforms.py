@@ -258,3 +258,29 @@ class Rotated(Transform):
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         """Return the log of |db / du|, one a level."""
         return pt.zeros_like(value[:, 0]) + pt.log(pt.diagonal(inputs[1])).sum()
+
+
+@record(kw_only=False)
+class Related(Transform):
+    """Spherical effects u (J, q) to those of related levels, relation u root'.
+
+    The parameters are the root (q, q) and the relation (J, J), lower triangles.
+    """
+
+    name = "spherical"
+    ndim_supp = 2
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        """Return u."""
+        u = pt.linalg.solve_triangular(inputs[2], value, lower=True)
+        return pt.linalg.solve_triangular(inputs[1], u.T, lower=True).T
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        """Return b."""
+        return inputs[2] @ value @ inputs[1].T
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        """Return the log of |db / du|."""
+        J, q = inputs[2].shape[0], inputs[1].shape[0]
+        own = J * pt.log(pt.diagonal(inputs[1])).sum()
+        return own + q * pt.log(pt.diagonal(inputs[2])).sum()

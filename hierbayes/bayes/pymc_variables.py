@@ -316,6 +316,51 @@ def correlated_effects(name: str, root: Any, *, dims: tuple[str, str], spherical
     )
 
 
+def related_effects(
+    name: str, root: Any, relation: Any, *, dims: tuple[str, str], spherical: bool
+) -> Any:
+    """Return random effects (J, q) of related levels, Normal(0, A x root root').
+
+    Parameters
+    ----------
+    name, dims : as of ``correlated_effects``
+    root : tensor (q, q), lower triangle
+    relation : tensor (J, J), lower Cholesky factor of A
+    spherical : whether a sampler moves u with b = relation u root'
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from hierbayes.bayes.pymc_transforms import Related, moved
+
+    def dist(root: Any, relation: Any, size: Any) -> Any:
+        del size
+        u = pm.Normal.dist(mu=0.0, sigma=1.0, shape=(relation.shape[0], root.shape[0]))
+        return relation @ u @ root.T
+
+    def logp(value: Any, root: Any, relation: Any) -> Any:
+        u = moved(value) if spherical else None
+        if u is None:
+            u = pt.linalg.solve_triangular(relation, value, lower=True)
+            u = pt.linalg.solve_triangular(root, u.T, lower=True).T
+        J, q = relation.shape[0], root.shape[0]
+        log_det = J * pt.log(pt.diagonal(root)).sum() + q * pt.log(pt.diagonal(relation)).sum()
+        return -0.5 * (u**2).sum() - J * q * 0.5 * LOG_2PI - log_det
+
+    return pm.CustomDist(
+        name,
+        root,
+        relation,
+        dist=dist,
+        logp=logp,
+        support_point=lambda rv, size, *parameters: pt.zeros_like(rv),
+        class_name="MatrixNormal",
+        signature="(q,q),(j,j)->(j,q)",
+        dims=dims,
+        **({"transform": Related()} if spherical else {}),
+    )
+
+
 def scalar(name: str, prior: Prior, *, number: Number, positive: bool = False) -> Any:
     """Return one variable with one prior."""
     prior = _on_support(prior, positive)

@@ -19,6 +19,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
+from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.variable_names import variable_name
 from hierbayes.priors.distributions import POSITIVE, Flat, HalfFlat, Prior
@@ -42,6 +43,7 @@ def bambi_model(spec: Specification) -> "bmb.Model":
     """
     design, priors, family = spec.design, spec.priors, spec.family
     check_unstructured(design, "to_bambi")
+    check_unrelated(design, "to_bambi")
     import bambi as bmb
 
     _check_expressible(design, family)

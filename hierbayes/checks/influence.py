@@ -198,5 +198,7 @@ def _kernel_of_rows(fit: LinearFit, rows: BoolArray) -> Kernel:
 
 
 def _of_levels_present(factor: GroupingFactor) -> GroupingFactor:
+    if factor.relation is not None:  # others speak for a level without rows
+        return factor
     used, codes = np.unique(factor.codes, return_inverse=True)
     return replace(factor, levels=factor.levels[used], codes=codes.astype(np.intp))

@@ -113,4 +113,5 @@ def _flat(coordinates: Coordinates, x: FloatArray, design: Design, p: int) -> Fl
         corr=tuple(corr[name][0] if name in corr else None for name in names),
         b=(),
         family={},
+        relations=(),
     )

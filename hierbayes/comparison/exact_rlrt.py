@@ -25,6 +25,7 @@ from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.gaussian.marginal import Kernel, evaluate
+from hierbayes.gaussian.pattern.related import why_unrelated
 from hierbayes.intervals.replicates import checked_count
 from hierbayes.options import Method, random_generator
 from hierbayes.results.exact_test import ExactTest
@@ -161,6 +162,8 @@ def why_not_exact(fit: LinearFit) -> NotSupportedError | None:
             "exact-test-components", formula=fit.formula_text, components=components
         )
     factor = fit.design.factors[0]
+    if factor.relation is not None:
+        return why_unrelated(fit.design, "The exact test")
     if factor.levels.size > MAX_LEVELS:
         return not_supported(
             "exact-test-size", factor=factor.name, levels=factor.levels.size, most=MAX_LEVELS

@@ -41,6 +41,7 @@ from hierbayes.comparison.leave_row_of_level_out import level_row_log_densities
 from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
 from hierbayes.comparison.left_out_blocks import Blocks, blocks_of, left_out
 from hierbayes.errors import DataError
+from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
 from hierbayes.results.draws import TRUSTED_K
@@ -104,6 +105,8 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     """
     check_posterior(fit, "loo")
     check_flag("refit", refit, "True (sample anew without what has a high Pareto k) or False")
+    if by is not None:
+        check_unrelated(fit.design, "hb.loo(by=)")
     blocks = blocks_of(fit, by)
     rng = random_generator(0 if random_seed is None else random_seed)
     found = _reweighed(fit, blocks, rng)

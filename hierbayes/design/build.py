@@ -17,6 +17,7 @@ from hierbayes.design.coding import check_codings, fill_columns, plan_layout
 from hierbayes.design.design import MEAN, Design
 from hierbayes.design.grouping import random_part
 from hierbayes.design.layout import OffsetLayout
+from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.new_data import new_rows
 from hierbayes.design.predictor import Predictor
 from hierbayes.design.reading import Reading, read_variables
@@ -40,6 +41,7 @@ def build_design(
     allow_saturated: bool = False,
     binary_response: bool = False,
     ordered_response: bool = False,
+    cov: Mapping[str, LevelCovariance] | None = None,
 ) -> Design:
     """Lay a formula over data.
 
@@ -58,6 +60,7 @@ def build_design(
         variance; true by itself when known_sd is given
     binary_response : a response with two levels is allowed and coded 0 (first level) and 1
     ordered_response : a response of ordered categories is allowed and coded 1, 2, ...
+    cov : known covariances between the levels of grouping factors, by their names
 
     Raises
     ------
@@ -80,7 +83,7 @@ def build_design(
     )
     check_not_swapped(formula, values)
     fixed = plan_layout(formula.fixed, values, check_codings(contrasts, formula.fixed, values))
-    random = random_part(formula, values, n_rows)
+    random = random_part(formula, values, n_rows, relations=cov)
     check_levels(
         random.factors,
         random.terms,

@@ -197,6 +197,8 @@ def check_levels(
                     advice="Take the term out of the formula.",
                 )
             )
+        if factor.relation is not None:
+            continue  # the likelihood tells them apart, or says that it can't
         if n_levels == n_rows and not allow_saturated:
             raise DataError(
                 point_at(
@@ -212,6 +214,8 @@ def check_levels(
     bars = {bar.source: bar for bar in formula.bars}
     for term in terms:
         factor = factors[term.factor]
+        if factor.relation is not None:
+            continue
         n_effects = factor.levels.size * len(term.columns)
         if n_effects > n_rows or (n_effects == n_rows and not allow_saturated):
             raise DataError(

@@ -13,10 +13,13 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.design import values as kinds
 from hierbayes.design.coding import fill_columns, plan_layout
 from hierbayes.design.layout import FactorLayout, Layout
+from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.predictor import GroupingFactor, RandomTerm
+from hierbayes.errors import DataError
 from hierbayes.formula.excerpt import formula_error
 from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Bar, Formula
+from hierbayes.wording import SHOWN_ROWS, counted, listed
 
 
 @record
@@ -43,6 +46,7 @@ def random_part(
     values: Mapping[Expression, kinds.Column],
     n_rows: int,
     *,
+    relations: Mapping[str, LevelCovariance] | None = None,
     known: Mapping[str, kinds.Combinations] | None = None,
 ) -> RandomPart:
     """Lay the bars of a formula over the rows used.
@@ -52,23 +56,30 @@ def random_part(
     formula : its bars are used
     values : every variable's value in the rows used
     n_rows : number of rows used
+    relations : the known covariances between levels, by the name of the grouping factor
     known : the levels of each grouping factor, where they are not to be found in the rows
 
     Raises
     ------
     FormulaError
         If a bar has no columns, or a column stands twice in one grouping factor.
+    DataError
+        If a level of the data is none of those whose covariance is known.
     """
+    relations = relations or {}
     groups: dict[str, kinds.Combinations] = {}
     layouts: dict[str, list[Layout]] = {}
     blocks: list[_Block] = []
     for bar in formula.bars:
         if bar.group not in groups:
-            if known is None:
-                _refuse_matrix(bar, values, formula)
-                groups[bar.group] = group_levels(bar.grouping, values)
-            else:
+            if known is not None:
                 groups[bar.group] = known[bar.group]
+            else:
+                _refuse_matrix(bar, values, formula)
+                found, relation = group_levels(bar.grouping, values), relations.get(bar.group)
+                groups[bar.group] = (
+                    found if relation is None else _among(found, relation, bar.group)
+                )
         layout = _bar_layout(bar, formula, values)
         before = layouts.setdefault(bar.group, [])
         _refuse_repeated_columns(bar, layout, before, formula=formula)
@@ -93,6 +104,7 @@ def random_part(
                 z=factor_columns(how, values, n_rows),
                 columns=tuple(names[column] for column in how.order),
                 layout=how,
+                relation=relations.get(name),
             )
         )
     terms = _covariance_terms(blocks, [factor.name for factor in factors])
@@ -106,6 +118,21 @@ def group_levels(
     return kinds.combinations(
         [kinds.drop_unused(kinds.as_factor(values[expression])) for expression in grouping]
     )
+
+
+def _among(found: kinds.Combinations, known: LevelCovariance, name: str) -> kinds.Combinations:
+    """Return the levels of the data as levels of a known covariance, which may have more."""
+    place = {label: i for i, label in enumerate(known.labels.tolist())}
+    labels = found.labels().tolist()
+    unknown = [label for label in labels if label not in place]
+    if unknown:
+        raise DataError(
+            f"cov[{name!r}] has no row for {counted(len(unknown), 'level')} of {name!r} in the "
+            f"data: {listed([repr(label) for label in unknown[:SHOWN_ROWS]])}"
+            f"{' ...' if len(unknown) > SHOWN_ROWS else ''}. Its labels must hold every level."
+        )
+    new = np.array([place[label] for label in labels], dtype=np.intp)
+    return kinds.Combinations(new[found.codes], (known.labels,))
 
 
 def factor_columns(

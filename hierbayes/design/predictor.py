@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.layout import FactorLayout, Layout, OffsetLayout
+from hierbayes.design.level_covariance import LevelCovariance
 
 NEW_LEVEL = -1  # code of a level the model was not fitted to
 MISSING_LEVEL = -2  # code of a missing value of the grouping factor
@@ -31,6 +32,7 @@ class GroupingFactor:
     z : array, shape (n, q), the columns of all terms of this factor, in units of those columns
     columns : the q column names, for example ``("(Intercept)", "Days")``
     layout : how levels and columns are computed
+    relation : the known covariance between the levels; None where they are independent
     """
 
     name: str
@@ -39,10 +41,15 @@ class GroupingFactor:
     z: FloatArray
     columns: tuple[str, ...]
     layout: FactorLayout
+    relation: LevelCovariance | None = None
 
     def with_rows(self, rows: npt.NDArray[Any]) -> "GroupingFactor":
         """Return the factor over some of its rows, in any order; all levels stay."""
         return replace(self, codes=self.codes[rows], z=self.z[rows])
+
+    def spread(self, v: FloatArray) -> FloatArray:
+        """Return effects (..., J, c) of independent levels as those of the levels as related."""
+        return v if self.relation is None else np.asarray(self.relation.root @ v)
 
     def sums_with(self, values: FloatArray) -> FloatArray:
         """Return the sum over each level's rows of z times values (n, c), shape (J, q, c)."""

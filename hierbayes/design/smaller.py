@@ -26,7 +26,8 @@ def without_fixed_term(design: Design, k: int) -> Design:
 def with_bars(design: Design, bars: tuple[Bar, ...]) -> Design:
     """Return the design with other bars, whose variables are all in it already."""
     formula = replace(design.formula, bars=bars)
-    random = random_part(formula, design.rows.values, design.X.shape[0])
+    relations = {own.name: own.relation for own in design.factors if own.relation is not None}
+    random = random_part(formula, design.rows.values, design.X.shape[0], relations=relations)
     return replace(
         design.with_mean(replace(design.mean, factors=random.factors, terms=random.terms)),
         formula=formula,

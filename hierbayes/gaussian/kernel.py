@@ -72,6 +72,12 @@ def blocks_of(pattern: Pattern, products: Products | Squares) -> Blocks:
     """Lay the blocks of Z'WZ out for a pattern of the same levels."""
     if isinstance(pattern, NestedPattern):
         return nested_blocks(pattern, products)
+    from hierbayes.gaussian.pattern.related import RelatedPattern
+
+    if isinstance(pattern, RelatedPattern):
+        from hierbayes.gaussian.factor.related import related_blocks
+
+        return related_blocks(pattern, products)
     from hierbayes.gaussian.pattern.crossed import CrossedPattern
 
     if isinstance(pattern, CrossedPattern):
@@ -100,7 +106,9 @@ def with_products(kernel: Kernel, products: Products) -> Kernel:
 
 def of_other_levels(kernel: Kernel, products: Products) -> Kernel:
     """Return the kernel of products of other rows, whose levels may meet elsewhere."""
-    blocks = blocks_of(pattern_of(level_graph(products)), products)
+    related = kernel.pattern.name == "related"
+    pattern = kernel.pattern if related else pattern_of(level_graph(products))
+    blocks = blocks_of(pattern, products)
     return replace(kernel, products=products, blocks=blocks)
 
 
@@ -125,7 +133,7 @@ def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> 
     return Kernel(
         products=products,
         shape=shape,
-        blocks=blocks_of(pattern_of(level_graph(products)), products),
+        blocks=blocks_of(_pattern_of_design(design, products), products),
         method=method,
         sigma_known=design.known_sd is not None,
         undetermined=undetermined(design, products, shape, weights=weights),
@@ -168,6 +176,17 @@ def _check_rows_left(products: Products) -> None:
             f"The fixed part has {n_columns} independent columns for {products.n_obs} rows; "
             "nothing is left to estimate variances from. Use fewer terms or more rows."
         )
+
+
+def _pattern_of_design(design: Design, products: Products) -> Pattern:
+    """Return the pattern of the levels of a design, related or not."""
+    graph = level_graph(products)
+    relations = tuple(factor.relation for factor in design.factors)
+    if all(relation is None for relation in relations):
+        return pattern_of(graph)
+    from hierbayes.gaussian.pattern.related import related_pattern
+
+    return related_pattern(graph.sizes, relations)
 
 
 def method_kernel(kernel: Kernel, method: Method) -> Kernel:

@@ -28,6 +28,10 @@ Where the levels fit y but for next to nothing these differences lose their digi
 come with a remainder: U, H and the Gram matrix are then those of ``gaussian/remainder.py``, and so
 are the products of other vectors with V^-1.
 
+Levels may have a known covariance A: then b = Lambda v with v ~ N(0, sigma^2 A), (L L')^-1 stands
+for (Lambda'Z'WZ Lambda + A^-1)^-1 (``factor/related.py``), U = A Lambda'H, and s_i =
+(Lambda_i A Lambda' + Lambda A Lambda_i')H.
+
 Everything is batched: theta (T, k), and optionally one response a theta. Knows no formulas, data
 frames or optimisers.
 
@@ -108,6 +112,9 @@ class Blocks(Protocol):
 
     def times(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """Z'WZ times vectors given per factor as (T, J, q, c); the result has the same shapes."""
+
+    def relate(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
+        """Return A times vectors given per factor as (T, J, q, c), A of the levels."""
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> Factor:
         """Factorise at one Lambda (T, q, q) a grouping factor."""
@@ -596,12 +603,13 @@ def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatA
     """
     k = at.theta.shape[1]
     shape = kernel.basis_shape
-    if len(at.Lambdas) == 1 and at.solved is None:
+    if len(at.Lambdas) == 1 and at.solved is None and kernel.pattern.name != "related":
         projected, square = _along_theta(shape, at.theta, *_of_entries(kernel, at, found))
         return _beside(projected, square, kernel)
-    directions = [] if shape.is_plain else _directions(shape, at, found)
+    hs = [h[..., 0] for h in kernel.blocks.relate([h[..., -1:] for h in found.h])]
+    directions = [] if shape.is_plain else _directions(shape, at, found, hs)
     for f, (index, row, column) in enumerate(shape.factor_entries if shape.is_plain else ()):
-        u, h, Lambda = found.u[f][..., -1], found.h[f][..., -1], at.Lambdas[f]
+        u, h, Lambda = found.u[f][..., -1], hs[f], at.Lambdas[f]
         s = Lambda[:, None, :, column] * h[:, :, None, row]
         s[:, :, row, np.arange(row.size)] += u[:, :, column]
         if row.size < k:
@@ -652,11 +660,13 @@ def _along_theta(
     return projected.reshape(T, c, q * q) @ along, slopes @ square.reshape(T, q * q, q * q) @ along
 
 
-def _directions(shape: CovarianceShape, at: Evaluation, found: Modes) -> list[FloatArray]:
-    """Lambda_i U + Lambda Lambda_i'H in the column of e, per factor (T, J, q, k)."""
+def _directions(
+    shape: CovarianceShape, at: Evaluation, found: Modes, hs: Sequence[FloatArray]
+) -> list[FloatArray]:
+    """Lambda_i U + Lambda Lambda_i'A H in the column of e, per factor (T, J, q, k)."""
     out = []
     for f, (Lambda, slope) in enumerate(zip(at.Lambdas, shape.slopes(at.theta), strict=True)):
-        u, h = found.u[f][..., -1], found.h[f][..., -1]
+        u, h = found.u[f][..., -1], hs[f]
         moved = np.einsum("tkab,tja->tjbk", slope, h)
         out.append(np.einsum("tkab,tjb->tjak", slope, u) + times(Lambda, moved))
     return out

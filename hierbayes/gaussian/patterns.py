@@ -56,6 +56,8 @@ def patterns_of(kernel: Kernel) -> Patterns | None:
     """Group the levels; None without one factor, or where too few levels share a block."""
     if len(kernel.products.zz) != 1 or kernel.responses is not None:
         return None
+    if kernel.pattern.name != "nested":
+        return None
     if kernel.remainder is not None:  # sums of squares of levels have lost what is left of them
         return None
     A, zxy = kernel.products.zz[0], kernel.zxy[0][0]

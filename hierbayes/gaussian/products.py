@@ -114,6 +114,10 @@ class LevelBlocks:
     zz: tuple[FloatArray, ...]
     couplings: dict[tuple[int, int], Coupling]
 
+    def relate(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
+        """Return A times vectors given per factor as (T, J, q, c); here A = I."""
+        return list(vectors)
+
 
 @record
 class Products:
@@ -308,6 +312,8 @@ def _with_remainder(
     """
     if not design.factors or not products.yy > 0:
         return products
+    if any(factor.relation is not None for factor in design.factors):
+        return products  # a level's rows are not its own: others speak for them
     known = design.known_sd is not None
     n_left = y.size if known else rows_left(design.factors)
     if not n_left or (known and products.yy <= FAR * y.size):

@@ -24,14 +24,16 @@ Source: Searle, Casella & McCulloch (1992), Variance Components, section 3.6; La
 (2015), Bayesian Anal. 10:857 (a random effect and the span of X).
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import Design
+from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.gaussian.products import Products
+from hierbayes.gaussian.products import Products, dense_levels
 from hierbayes.linalg.rank import RANK_TOLERANCE
 
 # The Gram matrix alone says that all is determined while what is left of each V_m off X, and the
@@ -144,6 +146,8 @@ def undetermined(
     weights : array, shape (n,), precision weights of the likelihood, or None
     """
     sigma_known = design.known_sd is not None
+    if any(own.relation is not None for own in design.factors):
+        return None  # see told_apart
     if products_determine_all(products, shape, sigma_known=sigma_known):
         return None
     rows = _Rows(design, products.anchor.kept, weights)
@@ -184,7 +188,7 @@ def products_determine_all(
 
     ``safe`` is what has to be left of the Gram matrix; ``GRAM_CLEAR`` where rows can't be asked.
     """
-    if not shape.is_plain:  # see structures_told_apart
+    if not shape.is_plain:  # see told_apart
         return True
     if shape.n_theta == 0 or _levels_are_clear(products, sigma_known=sigma_known):
         return True
@@ -222,14 +226,24 @@ def _clearly_determined(
     return bool(np.linalg.eigvalsh(M[some, some] / scale / scale[:, None])[0] > safe)
 
 
-def structures_told_apart(products: Products, shape: CovarianceShape, *, sigma_known: bool) -> bool:
+def told_apart(
+    products: Products,
+    shape: CovarianceShape,
+    relations: Sequence[LevelCovariance | None],
+    *,
+    sigma_known: bool,
+) -> bool:
     """Whether the data tell parameters of structures from each other, other entries and sigma.
 
     The derivatives of Var(y) in all of them, with X projected out, are independent at a point
-    without special values. ``shape`` is in the basis of the products.
+    without special values. ``shape`` is in the basis of the products; ``relations`` are the known
+    covariances between the levels of each factor.
     """
     entries = CovarianceShape(shape.sizes, shape.terms)
-    M, _ = _gram_matrix(products, entries)
+    if all(own is None for own in relations):
+        M, _ = _gram_matrix(products, entries)
+    else:
+        M = _related_gram_matrix(products, entries, relations)
     k = shape.n_theta
     J = np.zeros((entries.n_theta + 1, k + 1))
     J[-1, -1] = 1.0
@@ -276,6 +290,33 @@ def _gram_matrix(products: Products, shape: CovarianceShape) -> tuple[FloatArray
             M[places[g][:, None], at] = cross.T
     M[k, k] = products.n_obs - products.xy.size
     return M, plain
+
+
+def _related_gram_matrix(
+    products: Products, shape: CovarianceShape, relations: Sequence[LevelCovariance | None]
+) -> FloatArray:
+    """As ``_gram_matrix`` where V_m = Z (A x E_m) Z', from Z'P0 Z of all effects."""
+    T = np.concatenate([t.reshape(-1, t.shape[2]) for t in _in_orthonormal_columns(products)])
+    B = dense_levels(products.zz, products.couplings) - T @ T.T
+    starts = np.cumsum([0] + [A.shape[0] * A.shape[1] for A in products.zz])
+    k = shape.n_theta
+    M = np.zeros((k + 1, k + 1))
+    images = []
+    for f, r, c in zip(*shape.entries, strict=True):
+        J, q = products.zz[f].shape[:2]
+        own = relations[f]
+        E = np.zeros((q, q))
+        E[r, c] = E[c, r] = 1.0
+        rows = slice(starts[f], starts[f + 1])
+        image = np.zeros_like(B)
+        image[rows] = np.kron(np.eye(J) if own is None else own.matrix, E) @ B[rows]
+        images.append(image)
+    for m, image in enumerate(images):
+        M[m, k] = M[k, m] = np.trace(image)
+        for n in range(m + 1):
+            M[m, n] = M[n, m] = (image * images[n].T).sum()
+    M[k, k] = products.n_obs - products.xy.size
+    return M
 
 
 def _outer(T: FloatArray) -> FloatArray:

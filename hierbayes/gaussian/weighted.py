@@ -224,7 +224,7 @@ class NoLevels:
         del Lambdas
         return self
 
-    half_solve = back_solve = times
+    half_solve = back_solve = relate = times
 
     def covariances(self) -> list[FloatArray]:
         """Return nothing."""

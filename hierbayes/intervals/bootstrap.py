@@ -17,6 +17,7 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_call
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.responses import ResponseProducts
 from hierbayes.intervals.determined_part import determined_part, without_interval
 from hierbayes.intervals.generalised_bootstrap import (
@@ -112,6 +113,8 @@ def bootstrap(
             "intervals from its draws."
         )
     check_option("kind", kind, BootstrapKind)
+    if kind != "parametric":
+        check_unrelated(fit.design, f"kind={kind!r}")
     nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
     task: _Task | GeneralisedBootstrap
     if isinstance(fit, GeneralisedFit):

@@ -33,6 +33,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.expected_information import covariance_traces, n_right_sides
 from hierbayes.gaussian.marginal import gram, modes
+from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.intervals.determined_part import DeterminedPart, determined_part
@@ -137,6 +138,7 @@ def _check(fit: LinearFit) -> None:
     if fit.method == "ml":
         raise not_supported("kenward-roger-ml")
     check_unstructured(fit.design, "Kenward and Roger's method")
+    check_unrelated(fit.design, "Kenward and Roger's method")
     part = determined_part(fit)
     if not part.kernel.shape.sizes:
         return

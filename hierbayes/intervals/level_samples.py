@@ -20,6 +20,7 @@ from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.pattern.level_graph import level_graph
+from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.products import Coupling, Products, residual_response
 from hierbayes.gaussian.remainder import Remainder
 from hierbayes.results.linear_fit import LinearFit
@@ -46,6 +47,7 @@ class LevelSamples:
     """
 
     def __init__(self, fit: LinearFit, *, purpose: str) -> None:
+        check_unrelated(fit.design, purpose)
         self._kernel, self._design = fit.kernel, fit.design
         products, factors = fit.kernel.products, fit.design.factors
         if not level_graph(products).is_nested:

@@ -67,6 +67,7 @@ class ResponseDraws:
             shape = (factor.levels.size, root.shape[0], count)
             if self._spherical is None:
                 v = rng.standard_normal(shape)
+                v = factor.spread(v.reshape(shape[0], -1)).reshape(shape)
             else:
                 drawn = rng.integers(shape[0], size=(shape[0], count))
                 v = np.swapaxes(self._spherical[f][drawn], 1, 2)

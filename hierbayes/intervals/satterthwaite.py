@@ -101,7 +101,7 @@ def variance_uncertainty(fit: LinearFit) -> VarianceUncertainty:
 
 def uncertainty_at(kernel: Kernel, at: Evaluation) -> VarianceUncertainty:
     """Return ``variance_uncertainty`` of a kernel at its estimates, one theta."""
-    plain = kernel.shape.is_plain
+    plain = kernel.shape.is_plain and kernel.pattern.name != "related"  # U is not Lambda'H
     found = _along_tangents(kernel, at) if plain else coordinate_curvature(kernel, at)
     kernel, at, p = found.kernel, found.at, kernel.products.xy.size
     covariance, flat = curved_inverse(found.hessian, found.alone)

@@ -19,7 +19,7 @@ from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.structures import UNSTRUCTURED
 from hierbayes.gaussian.turned import turned
-from hierbayes.gaussian.undetermined import Undetermined, structures_told_apart
+from hierbayes.gaussian.undetermined import Undetermined, told_apart
 from hierbayes.wording import listed
 
 
@@ -41,9 +41,19 @@ def determined_design(design: Design, found: Undetermined) -> Design:
 def check_structures(design: Design, kernel: Kernel) -> None:
     """Raise DataError where parameters of a term's structure are not determined by the data."""
     shape, known = kernel.basis_shape, kernel.sigma_known
-    if shape.is_plain or structures_told_apart(kernel.products, shape, sigma_known=known):
+    relations = [factor.relation for factor in design.factors]
+    is_related = [own is not None for own in relations]
+    if shape.is_plain and not any(is_related):
         return
-    named = listed([term.label for term in design.terms if term.covariance != UNSTRUCTURED])
+    if told_apart(kernel.products, shape, relations, sigma_known=known):
+        return
+    named = listed(
+        [
+            term.label
+            for term in design.terms
+            if term.covariance != UNSTRUCTURED or is_related[term.factor]
+        ]
+    )
     raise DataError(
         f"The data do not tell the parameters of the covariance of {named} from each other, from "
         "other variances, or from the residual sd. Use fewer random effects, or a covariance with "

@@ -62,6 +62,11 @@ class Model(Specified):
         Coding of factors in the fixed part; treatment (ordered factors: poly) unless said.
     known_sd : column name, array or expression
         Known residual sds; sigma is then not estimated.
+    cov : dict, grouping factor -> covariance between its levels
+        Levels whose effects are related: ``{"animal": A}`` with A from ``hb.relationship`` or
+        ``hb.phylogeny``, a data frame with the levels' labels as index and columns, a pair
+        (matrix, labels), or ``hb.Precision`` of its inverse. Levels without rows are estimated
+        with the others. The sd estimated is that of a level whose entry on the diagonal is 1.
     priors : dict, name -> prior, or "flat"
         Priors of the Bayesian fit in place of the defaults, for example
         ``{"Days": hb.Normal(0, 10), "sd(Days|Subject)": hb.HalfNormal(10), "sd": ...}``; the names
@@ -94,6 +99,7 @@ class Model(Specified):
         offset: Any = None,
         contrasts: Mapping[str, str] | None = None,
         known_sd: Any = None,
+        cov: Mapping[str, Any] | None = None,
         priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
     ) -> None:
@@ -102,6 +108,7 @@ class Model(Specified):
             "offset": offset,
             "contrasts": contrasts,
             "known_sd": known_sd,
+            "cov": cov,
         }
         given = Arguments(**rows, family=family, link=link, priors=priors)
         spec = specify(formula, data, given, data_name=data_name)
@@ -380,6 +387,7 @@ def lmer(
     offset: Any = None,
     contrasts: Mapping[str, str] | None = None,
     known_sd: Any = None,
+    cov: Mapping[str, Any] | None = None,
     family: str | Family = "gaussian",
     link: str | None = None,
     priors: Mapping[str, Any] | str | None = None,
@@ -389,7 +397,7 @@ def lmer(
 
     Parameters
     ----------
-    formula, data, weights, offset, contrasts, known_sd, family, link, priors, data_name
+    formula, data, weights, offset, contrasts, known_sd, cov, family, link, priors, data_name
         As for ``Model``; priors are for the posterior of ``fit.model``, REML and ML
         use none.
     reml : bool
@@ -412,6 +420,7 @@ def lmer(
         offset=offset,
         contrasts=contrasts,
         known_sd=known_sd,
+        cov=cov,
         priors=priors,
         data_name=data_name,
     )

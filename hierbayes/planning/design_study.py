@@ -17,6 +17,7 @@ from hierbayes.design.table import read_table
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
+from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.intervals.replicates import checked_count, checked_jobs, seeded
 from hierbayes.naming.addresses import Addresses, coefficient_addresses
 from hierbayes.options import Method, check_option, is_whole
@@ -306,6 +307,7 @@ def _planned(model: Fit | str, data: Any, parameters: Any, given: Arguments) -> 
     if parameters is not None:
         truth = changed_parameters(model, truth, parameters)
         source += f", with {listed([f'{name} = {value:g}' for name, value in parameters.items()])}"
+    check_unrelated(model.spec.design, "hb.design_study")
     return _Planned(spec=model.spec, kept=model.kept, truth=truth, source=source)
 
 

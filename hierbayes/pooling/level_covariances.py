@@ -12,6 +12,7 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.naming.addresses import effect_addresses
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.fit import Fit
@@ -47,6 +48,7 @@ def check_shrinks(given: object, function: str, *, of_families: bool = False) ->
         raise not_supported("shrinkage-of-what", function=function, given=type(given).__name__)
     if given.is_linear_model:
         raise not_supported("shrinkage-without-effects")
+    check_unrelated(given.design, function)
     family = given.response_family
     if isinstance(given, PosteriorFit) and not family.is_linear:
         if of_families and family.is_smooth and family.log_density is not None:

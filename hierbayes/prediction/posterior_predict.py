@@ -36,6 +36,7 @@ from hierbayes.options import (
     random_generator,
 )
 from hierbayes.prediction.predict import (
+    check_can_be_drawn,
     check_type,
     new_level_sentence,
     residual_words,
@@ -250,6 +251,7 @@ def effects_of_levels(
             missing |= unknown & ~drawn
             if drawn.any():
                 assert labels is not None
+                check_can_be_drawn(flat.relations[position], factor.name)
                 # by sorted label: the order of the rows does not matter
                 names, index = np.unique(labels[drawn].astype(str), return_inverse=True)
                 extra.append(new_effects(flat.roots[position], names.size, rng))

@@ -50,6 +50,7 @@ import pandas as pd
 from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
+from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.new_data import new_precisions, new_rows, new_trials
 from hierbayes.errors import DataError, NewLevelError, OptionError, RankDeficientWarning
 from hierbayes.families.family import Family
@@ -295,10 +296,17 @@ def drawn_part(
     if new.any():
         # by sorted label: the order of the rows does not matter
         found, index = np.unique(labels[new].astype(str), return_inverse=True)
+        check_can_be_drawn(fit.design.factors[position].relation, factor.name)
         root = fit.effect_roots[position]
         b = (rng.standard_normal((found.size, root.shape[1])) @ root.T)[index]
         part[new] = (b * factor.z[new]).sum(axis=1)
     return part
+
+
+def check_can_be_drawn(relation: LevelCovariance | None, name: str) -> None:
+    """Raise NotSupportedError for new levels of a factor whose levels are related."""
+    if relation is not None:
+        raise not_supported("cov-new-level", factor=name)
 
 
 def new_level_sentence(factor: GroupingFactor, found: list[Any]) -> str:

@@ -47,7 +47,7 @@ def simulate(
     rng = random_generator(random_seed)
     y = np.repeat(fit.fixed_part[:, None], nsim, axis=1)
     for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):
-        b = rng.standard_normal((nsim, factor.levels.size, root.shape[1])) @ root.T
+        b = factor.spread(rng.standard_normal((nsim, factor.levels.size, root.shape[1]))) @ root.T
         y += np.einsum("nq,snq->ns", factor.z, b[:, factor.codes])
     sd = fit.sigma if fit.weights is None else (fit.sigma / np.sqrt(fit.weights))[:, None]
     y += sd * rng.standard_normal(y.shape)

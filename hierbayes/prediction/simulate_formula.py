@@ -196,6 +196,7 @@ def _empty(
             p.name: np.zeros((count, thresholds) if p.prior == "cuts" else count)
             for p in family.further_parameters
         },
+        relations=tuple(factor.relation for factor in design.factors),
     )
 
 

@@ -115,6 +115,7 @@ def estimates(fit: LikelihoodFit, count: int) -> FlatDraws:
         corr=tuple(None if part is None else repeated(part) for part in corr),
         b=tuple(map(repeated, fit.modes)),
         family={name: repeated(value) for name, value in family.items()},
+        relations=tuple(factor.relation for factor in design.factors),
     )
 
 

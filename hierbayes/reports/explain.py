@@ -47,6 +47,10 @@ STRUCTURES = {
         "The levels of all factors are eliminated together, in an order that keeps the matrix "
         "sparse: its Cholesky factor holds {numbers:,} numbers."
     ),
+    "related": (
+        "Levels are related: one factor of one column is turned once to axes along which its "
+        "effects are independent; others are one dense matrix."
+    ),
 }
 
 
@@ -238,8 +242,12 @@ def _bar_sentence(design: Design, position: int, terms: list[RandomTerm]) -> str
     columns = [_column_words(factor.columns[c]) for term in terms for c in term.columns]
     sentence = f"Each level of {factor.name} has its own {listed(columns)}"
     q = len(columns)
+    if factor.relation is not None:
+        known = f"Levels go together as cov[{factor.name!r}] says, {factor.levels.size} in all."
+        sentence = f"{sentence}. {known}"
+        sentence = sentence.removesuffix(".")
     if q == 1:
-        return f"{sentence}: 1 variance."
+        return f"{sentence}: 1 variance." if factor.relation is None else f"{sentence}. 1 variance."
     if len(terms) == 1:
         covariances = counted(q * (q - 1) // 2, "covariance")
         how = f"They may be correlated: {counted(q, 'variance')} and {covariances}."

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.table import PandasTable
 from hierbayes.design.values import Factor, Logical
 from hierbayes.errors import DataError
@@ -20,6 +21,7 @@ from hierbayes.families.psychometric import (
 )
 from hierbayes.files import Draft, checked_path, shown
 from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.relatedness.given import level_covariance
 from hierbayes.results.finding import Finding
 from hierbayes.saving.archive import Archive, Damaged, write_archive
 from hierbayes.saving.stored_index import read_index, stored_index
@@ -54,6 +56,11 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
         else:
             arrays[f"argument_{name}"] = np.asarray(value, dtype=np.float64)
             arguments[name] = {"array": f"argument_{name}"}
+    if spec.arguments.cov is not None:
+        arguments["cov"] = [
+            _stored_covariance(name, own, place, arrays)
+            for place, (name, own) in enumerate(spec.arguments.cov.items())
+        ]
     return {
         "format": FORMAT,
         "formula": spec.formula.source,
@@ -63,6 +70,28 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
         "response_given": spec.response_given,
         "index": stored_index(spec.table.index, arrays),
     }
+
+
+def _stored_covariance(
+    name: str, own: LevelCovariance, place: int, arrays: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a known covariance in terms of JSON: a lower triangle, and labels."""
+    arrays[f"cov_{place}"] = own.matrix[np.tril_indices(own.labels.size)]
+    return {"factor": name, "labels": own.labels.tolist(), "array": f"cov_{place}"}
+
+
+def _read_covariance(archive: Archive, stored: Any) -> tuple[str, LevelCovariance]:
+    """Return the known covariance that ``_stored_covariance`` wrote, checked as one given."""
+    labels = [checked(label, str) for label in checked(stored["labels"], list)]
+    at = np.tril_indices(len(labels))
+    matrix = np.zeros((len(labels), len(labels)))
+    matrix[at] = archive.array(checked(stored["array"], str), kinds="f", shape=at[0].shape)
+    matrix.T[at] = matrix[at]
+    name = checked(stored["factor"], str)
+    try:
+        return name, level_covariance((matrix, labels), name)
+    except DataError as error:
+        raise Damaged(f"its known covariance can't be one: {error}") from error
 
 
 def stored_findings(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
@@ -141,13 +170,17 @@ def read_specification(archive: Archive) -> Specification:
         if "ranked" in column:
             table.rank(column["name"])
     given = specification["arguments"]
-    if set(given) - {"priors", "family", "link", "curve"} != {"contrasts", *ARRAY_ARGUMENTS}:
+    optional = {"priors", "family", "link", "curve", "cov"}
+    if set(given) - optional != {"contrasts", *ARRAY_ARGUMENTS}:
         raise Damaged("its arguments are unknown")
     arguments = {
         name: _read_argument(archive, value, n_rows) if name in ARRAY_ARGUMENTS else value
         for name, value in given.items()
-        if name not in ("priors", "curve")
+        if name not in ("priors", "curve", "cov")
     }
+    if "cov" in given:
+        stored_covariances = checked(given["cov"], list)
+        arguments["cov"] = dict(_read_covariance(archive, own) for own in stored_covariances)
     if "curve" in given:
         link = checked(arguments.pop("link"), str)
         arguments["family"] = psychometric_family(_read_curve(given["curve"]), link)

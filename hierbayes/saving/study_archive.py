@@ -22,6 +22,7 @@ from hierbayes.design.values import Factor, Logical
 from hierbayes.errors import OptionError
 from hierbayes.files import checked_path, shown
 from hierbayes.formula.expressions import names_in
+from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.options import Guideline, check_flag
 from hierbayes.render.output_files import write_files
 from hierbayes.reports.code_lines import fit_code, literal
@@ -200,6 +201,7 @@ def _check_repeatable(result: Reportable, spec: Specification) -> None:
     """Refuse what no script can make again."""
     if spec.response_given:
         raise not_supported("archive-given-response")
+    check_unrelated(spec.design, "The script of an archive")
     if not spec.family.is_builtin and spec.family.curve is None:
         raise not_supported("archive-own-family", family=spec.family.name)
     seed: Any = 0

@@ -12,6 +12,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.alignment import aligned
 from hierbayes.design.build import build_design
 from hierbayes.design.design import Design
+from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.table import Table, read_table
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.family import Family
@@ -22,6 +23,7 @@ from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.variable_names import factor_variables, response_variable
 from hierbayes.options import shown
+from hierbayes.relatedness.given import known_covariances
 from hierbayes.specification.magnitudes import check_magnitudes, check_residuals
 from hierbayes.specification.specification import Arguments, Specification
 from hierbayes.streams.source import Source
@@ -60,8 +62,11 @@ def specify(
     if source is not None:
         return _specify_stream(formula, source, given, data_name=data_name)
     table = read_table(_own(data))
-    arguments = _owned(given, response_family, table)
     formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
+    cov = known_covariances(given.cov, [bar.group for bar in formula_read.bars])
+    if cov is not None and not response_family.is_linear:
+        raise not_supported("cov-families", family=response_family.name)
+    arguments = replace(_owned(given, response_family, table), cov=cov)
     design = build_design(
         formula_read,
         table,
@@ -72,6 +77,7 @@ def specify(
         allow_saturated=True,  # its posterior exists; the likelihood refuses it
         binary_response=response_family.reads_categories,
         ordered_response=response_family.is_ordinal,
+        cov=cov,
     )
     if response_family.is_linear and design.y.ndim == 2:
         raise DataError(
@@ -103,6 +109,8 @@ def _specify_stream(
     family = family_named(given.family, given.link)
     if not family.is_linear:
         raise not_supported("stream-family", family=family.name, link=family.link.name)
+    if given.cov is not None:
+        raise not_supported("stream-cov")
     arguments = _owned(given, family, None)
     formula_read = parse_formula(formula, source.columns if "." in str(formula) else None)
     from hierbayes.streams.specify import specify_stream  # compiled code
@@ -154,7 +162,9 @@ def with_formula(spec: Specification, formula: str) -> Specification:
     check_unstructured(spec.design, "A changed formula")
     changed = update_formula(spec.formula, formula)
     contrasts = _contrasts_left(spec, changed)
-    arguments = replace(spec.arguments, contrasts=contrasts, priors=None)
+    arguments = replace(
+        spec.arguments, contrasts=contrasts, priors=None, cov=_covariances_left(spec, changed)
+    )
     other = specify(changed, spec.table, arguments, data_name=spec.data_name)
     user = spec.arguments.priors
     if user is not None:
@@ -183,6 +193,13 @@ def _contrasts_left(spec: Specification, changed: str) -> dict[str, str] | None:
     left = {label for term in terms for label in term.labels}
     before = {label for term in spec.formula.fixed.terms for label in term.labels}
     return {name: coding for name, coding in given.items() if name not in before - left}
+
+
+def _covariances_left(spec: Specification, changed: str) -> dict[str, LevelCovariance] | None:
+    """Return the known covariances of the grouping factors that a changed formula still has."""
+    groups = {bar.group for bar in parse_formula(changed, spec.table.names).bars}
+    left = {name: own for name, own in (spec.arguments.cov or {}).items() if name in groups}
+    return left or None
 
 
 def _check_parameter_names(design: Design, family: Family) -> None:

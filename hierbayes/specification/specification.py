@@ -17,6 +17,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
+from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.table import Table
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
@@ -44,6 +45,7 @@ class Arguments:
     contrasts : dict, column -> coding, or None
     family, link : names
     priors : dict, name -> prior, "flat" or None
+    cov : dict, grouping factor -> covariance between its levels, as read; or None
     """
 
     weights: Any = None
@@ -53,6 +55,7 @@ class Arguments:
     family: Any = "gaussian"
     link: Any = None
     priors: Any = None
+    cov: Mapping[str, LevelCovariance] | None = None
 
     def options(self) -> dict[str, Any]:
         """Return them by name, as ``specify`` takes them."""

@@ -1,0 +1,309 @@
+"""Models whose levels have a known covariance, against dense algebra on the rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.stats import multivariate_normal
+
+import hierbayes as hb
+from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
+from hierbayes.bayes.variance_priors import variance_log_prior
+from hierbayes.gaussian.marginal import evaluate, gradient
+
+N_ANIMALS, N_ROWS, N_HERDS = 40, 110, 6
+FORMULAS = {
+    "intercept": "y ~ x + (1 | animal)",
+    "slope": "y ~ x + (x | animal)",
+    "beside herds": "y ~ x + (1 | animal) + (1 | herd)",
+}
+
+
+@pytest.fixture(scope="module")
+def family():
+    """A relationship of which eight animals have no rows."""
+    rng = np.random.default_rng(5)
+    parents = [(None, None)] * 10 + [
+        tuple(f"a{k}" for k in rng.integers(max(0, i - 20), i, 2)) for i in range(10, N_ANIMALS)
+    ]
+    labels = [f"a{i}" for i in range(N_ANIMALS)]
+    return hb.relationship({"id": labels, "sire": [s for s, _ in parents],
+                            "dam": [d for _, d in parents]})  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows(family):
+    rng = np.random.default_rng(6)
+    root = np.linalg.cholesky(family.covariance())
+    animal = np.concatenate([np.arange(8, N_ANIMALS), rng.integers(8, N_ANIMALS, N_ROWS - 32)])
+    herd = rng.integers(0, N_HERDS, N_ROWS)
+    x = rng.normal(size=N_ROWS)
+    b = root @ rng.normal(size=(N_ANIMALS, 2)) * [2.0, 1.0]
+    y = 3 + x + b[animal, 0] + b[animal, 1] * x + rng.normal(size=N_HERDS)[herd]
+    y += rng.normal(size=N_ROWS)
+    labels = np.array(family.labels)
+    return pd.DataFrame({"y": y, "x": x, "animal": labels[animal], "herd": herd.astype(str)})
+
+
+class Dense:
+    """V of the rows, relative to sigma^2, and what follows from it."""
+
+    def __init__(self, fit, family, rows):
+        self.A = family.covariance()
+        Z = np.eye(N_ANIMALS)[[family.labels.index(a) for a in rows.animal]]
+        self.X = np.column_stack([np.ones(N_ROWS), rows.x])
+        self.y = rows.y.to_numpy()
+        self.Z = Z
+        self.images = [Z, Z * rows.x.to_numpy()[:, None]]
+        self.H = np.eye(N_HERDS)[rows.herd.astype(int)]
+        self.fit = fit
+
+    def V(self, theta):
+        design, shape = self.fit.design, self.fit.kernel.shape
+        V = np.eye(N_ROWS)
+        for factor, Lambda in zip(design.factors, shape.unpack(theta[None]), strict=True):
+            G = Lambda[0] @ Lambda[0].T
+            if factor.name == "herd":
+                V = V + G[0, 0] * self.H @ self.H.T
+                continue
+            for i, j in np.ndindex(*G.shape):
+                V = V + G[i, j] * self.images[i] @ self.A @ self.images[j].T
+        return V
+
+    def criterion(self, theta, method):
+        root = np.linalg.cholesky(self.V(theta))
+        X, y = np.linalg.solve(root, self.X), np.linalg.solve(root, self.y)
+        r = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
+        df = N_ROWS - (2 if method == "reml" else 0)
+        found = 2 * np.log(np.diag(root)).sum() + df * (1 + np.log(2 * np.pi * (r @ r) / df))
+        return found + (np.linalg.slogdet(X.T @ X)[1] if method == "reml" else 0.0)
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_the_criterion_and_its_gradient_are_those_of_dense_algebra(name, method, family, rows):
+    model = hb.Model(FORMULAS[name], rows, cov={"animal": family})
+    fit = model.fit(method)
+    dense = Dense(fit, family, rows)
+    assert fit.converged
+    assert fit.criterion == pytest.approx(dense.criterion(fit.theta, method), abs=1e-9)
+    kernel = fit.kernel
+    at = kernel.in_basis(fit.theta) * 1.2 + 0.1
+    steps = 1e-6 * np.eye(at.size)
+    ends = [
+        dense.criterion(kernel.from_basis(at + s), method)
+        - dense.criterion(kernel.from_basis(at - s), method)
+        for s in steps
+    ]
+    found = gradient(kernel, evaluate(kernel, at[None]))[0]
+    np.testing.assert_allclose(found, np.array(ends) / 2e-6, atol=1e-6 * abs(found).max() + 1e-6)
+    nearby = [dense.criterion(fit.theta + s, method) for s in 1e-3 * np.vstack([steps, -steps])
+              / 1e-6]  # fmt: skip
+    assert min(nearby) > fit.criterion - 1e-8
+
+
+def test_effects_errors_and_degrees_of_freedom_are_those_of_dense_algebra(family, rows):
+    fit = hb.lmer(FORMULAS["intercept"], rows, cov={"animal": family})
+    dense = Dense(fit, family, rows)
+    X, Z, A, y = dense.X, dense.Z, dense.A, dense.y
+    V, variance = dense.V(fit.theta), fit.theta[0] ** 2
+    inverse = np.linalg.inv(V)
+    beta_cov = np.linalg.inv(X.T @ inverse @ X)
+    np.testing.assert_allclose(fit.vcov(), fit.sigma**2 * beta_cov, rtol=1e-9)
+    blup = variance * A @ Z.T @ inverse @ (y - X @ fit.beta)
+    effects = fit.ranef()["animal"]
+    assert list(effects.index) == list(family.labels)  # animals without rows too
+    np.testing.assert_allclose(effects.to_numpy()[:, 0], blup, atol=1e-9)
+    left = variance * A - variance**2 * A @ Z.T @ inverse @ Z @ A
+    np.testing.assert_allclose(
+        fit.ranef_sd()["animal"].to_numpy()[:, 0], fit.sigma * np.sqrt(np.diag(left)), rtol=1e-8
+    )
+    simulated = np.cov(fit.simulate(nsim=3000, random_seed=1).to_numpy())
+    np.testing.assert_allclose(simulated, fit.sigma**2 * V, atol=0.12 * simulated.max())
+
+    def restricted(t):  # minus twice the restricted log-likelihood in log sds
+        scale = np.exp(2 * t)
+        W = scale[1] * np.eye(N_ROWS) + scale[0] * Z @ A @ Z.T
+        root = np.linalg.cholesky(W)
+        Xw, yw = np.linalg.solve(root, X), np.linalg.solve(root, y)
+        r = yw - Xw @ np.linalg.lstsq(Xw, yw, rcond=None)[0]
+        return 2 * np.log(np.diag(root)).sum() + np.linalg.slogdet(Xw.T @ Xw)[1] + r @ r
+
+    def variances(t):
+        W = np.exp(2 * t[1]) * np.eye(N_ROWS) + np.exp(2 * t[0]) * Z @ A @ Z.T
+        return np.diag(np.linalg.inv(X.T @ np.linalg.solve(W, X)))
+
+    t, h = np.log([fit.theta[0] * fit.sigma, fit.sigma]), 1e-3
+    E = h * np.eye(2)
+    hessian = [[(restricted(t + a + b) - restricted(t + a - b) - restricted(t - a + b)
+                 + restricted(t - a - b)) / (4 * h**2) for a in E] for b in E]  # fmt: skip
+    g = np.array([(variances(t + e) - variances(t - e)) / (2 * h) for e in E])
+    df = 2 * variances(t) ** 2 / np.einsum("ik,ij,jk->k", g, 2 * np.linalg.inv(hessian), g)
+    np.testing.assert_allclose(fit.tidy(effects="fixed")["df"], df, rtol=1e-3)
+
+
+def test_identity_is_the_model_of_independent_levels(rows):
+    levels = sorted(rows.animal.unique())
+    eye = pd.DataFrame(np.eye(len(levels)), index=levels, columns=levels)
+    for formula in FORMULAS.values():
+        known = hb.lmer(formula, rows, cov={"animal": eye})
+        plain = hb.lmer(formula, rows)
+        assert known.criterion == pytest.approx(plain.criterion, abs=1e-9)
+        pd.testing.assert_frame_equal(
+            known.tidy().to_pandas(), plain.tidy().to_pandas(), rtol=1e-5, atol=1e-7
+        )
+
+
+def test_every_way_to_give_a_matrix_is_the_same_model(family, rows):
+    frame = family.to_frame()
+    mixed = frame.sample(frac=1, random_state=1)  # rows in one order, columns in another
+    inverse = pd.DataFrame(np.linalg.inv(frame), index=frame.index, columns=frame.columns)
+    labels = list(family.labels)
+    ways = [
+        frame, mixed, (frame.to_numpy(), labels), (sp.csc_array(frame.to_numpy()), labels),
+        hb.Precision(inverse), hb.Precision((family.inverse, labels)),
+    ]  # fmt: skip
+    expected = hb.lmer(FORMULAS["intercept"], rows, cov={"animal": family})
+    for way in ways:
+        found = hb.lmer(FORMULAS["intercept"], rows, cov={"animal": way})
+        assert found.criterion == pytest.approx(expected.criterion, abs=1e-8)
+    four = hb.lmer(FORMULAS["intercept"], rows, cov={"animal": 4 * frame})
+    np.testing.assert_allclose(four.theta, expected.theta / 2, rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def post(family, rows):
+    return hb.Model(FORMULAS["intercept"], rows, cov={"animal": family}).sample(random_seed=1)
+
+
+def test_the_collapsed_density_is_that_of_the_rows(post, family, rows):
+    spec = post.model.spec
+    target, priors = target_of(spec.reml_kernel, spec.priors), spec.priors
+    points = np.random.default_rng(2).normal(size=(5, 2)) * 0.3
+    at = collapsed(target, points)
+    own = at.log_density - variance_log_prior(target.coordinates, priors, points)
+    dense = Dense(post.model.fit(), family, rows)
+    M = np.eye(2)
+    M[priors.intercept] += priors.centre
+    back = np.linalg.inv(M)
+    mean = dense.X @ back @ [law.mu for law in priors.beta]
+    spread = dense.X @ back * [law.sigma for law in priors.beta]
+    sds, sigmas = target.coordinates.sds(points)[0][:, 0], target.coordinates.sigma(points)
+    for value, sd, sigma in zip(own, sds, sigmas, strict=True):
+        V = sigma**2 * np.eye(N_ROWS) + sd**2 * dense.Z @ dense.A @ dense.Z.T + spread @ spread.T
+        assert value == pytest.approx(multivariate_normal(mean, V).logpdf(dense.y), abs=1e-8)
+    steps = 1e-5 * np.eye(2)
+    ends = [collapsed(target, points + s).log_density - collapsed(target, points - s).log_density
+            for s in steps]  # fmt: skip
+    np.testing.assert_allclose(slope(target, points, at), np.stack(ends, 1) / 2e-5, atol=1e-6)
+
+
+def test_the_posterior_answers_of_all_levels_and_saves_with_its_matrix(post, family, tmp_path):
+    assert post.draws.sampler == "collapsed" and post.pareto_k < 0.7
+    fit = post.model.fit()
+    expected, sd = fit.ranef()["animal"], fit.ranef_sd()["animal"]
+    assert (abs(post.ranef()["animal"] - expected) < 0.35 * sd).all(axis=None)
+    new = pd.DataFrame({"x": [0.0], "animal": [family.labels[0]]})  # an animal without rows
+    assert post.predict(new).iloc[0] == pytest.approx(fit.predict(new).iloc[0], abs=0.3)
+    post.save(tmp_path / "animals.hb")
+    again = hb.load(tmp_path / "animals.hb")
+    kept = again.model.spec.arguments.cov["animal"]
+    np.testing.assert_array_equal(kept.matrix, family.covariance())
+    assert again.model.fit().criterion == pytest.approx(fit.criterion, abs=1e-9)
+
+
+def test_leave_one_out_of_rows_is_exact(post, family, rows):
+    dense = Dense(post.model.fit(), family, rows)
+    priors = post.model.spec.priors
+    M = np.eye(2)
+    M[priors.intercept] += priors.centre
+    back = np.linalg.inv(M)
+    r = dense.y - dense.X @ back @ [law.mu for law in priors.beta]
+    spread = dense.X @ back * [law.sigma for law in priors.beta]
+    terms = []
+    sds, sigmas = post.draws.sd["animal"].ravel(), post.draws.sigma.ravel()
+    for sd, sigma in zip(sds[::10], sigmas[::10], strict=True):
+        V = sigma**2 * np.eye(N_ROWS) + sd**2 * dense.Z @ dense.A @ dense.Z.T + spread @ spread.T
+        P = np.linalg.inv(V)
+        own = np.diag(P)
+        terms.append(0.5 * np.log(own / (2 * np.pi)) - 0.5 * (P @ r) ** 2 / own)
+    expected = -np.log(np.exp(-np.array(terms)).mean(axis=0))
+    found = hb.loo(post).to_frame()["elpd"]
+    np.testing.assert_allclose(found, expected, atol=0.12)
+    assert abs(found - expected).mean() < 0.01
+
+
+def test_a_pymc_model_has_the_covariance_between_levels(family, rows):
+    model = hb.Model(FORMULAS["slope"], rows, cov={"animal": family}).to_pymc("centered")
+    import pymc as pm
+    from pytensor.compile.mode import Mode
+
+    b, sd = model["b_animal"], model["sd_animal"]
+    rng = np.random.default_rng(3)
+    value, sds = rng.normal(size=(N_ANIMALS, 2)), np.array([1.5, 0.7])
+    R = np.array([[1.0, 0.3], [0.3, 1.0]])
+    given = {sd: sds, model["corr_animal"]: R}
+    quick = Mode(linker="py", optimizer="fast_compile")
+    found = pm.logp(b, value).eval(given, mode=quick)
+    V = np.kron(family.covariance(), R * np.outer(sds, sds))
+    expected = multivariate_normal(np.zeros(2 * N_ANIMALS), V).logpdf(value.ravel())
+    assert float(found) == pytest.approx(expected, abs=1e-8)
+
+
+def test_levels_that_cannot_be_drawn_or_left_out_say_so(post, rows):
+    new = pd.DataFrame({"x": [0.0], "animal": ["stranger"]})
+    assert np.isfinite(post.predict(new, new_levels="population")).all()
+    for wrong in (
+        lambda: post.predict(new, new_levels="sample"),
+        lambda: hb.shrinkage(post),
+        lambda: hb.kfold(post),
+        lambda: hb.loo(post, by="animal"),
+        lambda: hb.bootstrap(post.model.fit(), kind="cases"),
+        lambda: post.model.fit().summary(ddf="kenward-roger"),
+    ):
+        with pytest.raises(hb.NotSupportedError, match="animal"):
+            wrong()
+
+
+def matrix(**changes):
+    A = pd.DataFrame(np.eye(3), index=list("abc"), columns=list("abc"))
+    for place, value in changes.items():
+        A.loc[place[0], place[1]] = value
+    return A
+
+
+@pytest.mark.parametrize(
+    ("cov", "error", "says"),
+    [
+        ({"g": matrix(ab=2.0, ba=2.0)}, hb.DataError, "not positive definite"),
+        ({"g": matrix(ab=0.5)}, hb.DataError, "not symmetric: 0.5 between 'a' and 'b'"),
+        ({"g": matrix(aa=np.nan)}, hb.DataError, "missing or infinite, of 'a'"),
+        ({"g": matrix().iloc[:2, :2]}, hb.DataError, "no row for 1 level of 'g'.*'c'"),
+        ({"g": (np.eye(3), ["a", "b", "b"])}, hb.DataError, "'b' more than once"),
+        ({"g": (np.eye(2), list("abc"))}, hb.DataError, "shape"),
+        ({"g": matrix().rename(columns={"a": "z"})}, hb.DataError, "other labels"),
+        ({"g": np.eye(3)}, hb.OptionError, "matrix without labels"),
+        ({"g": "A"}, hb.OptionError, "no covariance between levels"),
+        ({"h": matrix()}, hb.OptionError, "cov names 'h'"),
+        (matrix(), hb.OptionError, "must be a dict"),
+        ({}, hb.OptionError, "must be a dict"),
+    ],
+)
+def test_a_matrix_that_cannot_be_a_covariance_is_refused(cov, error, says):
+    data = pd.DataFrame({"y": [1.0, 2, 3, 5, 4, 7], "g": list("abcabc")})
+    with pytest.raises(error, match=says):
+        hb.Model("y ~ 1 + (1 | g)", data, cov=cov)
+
+
+def test_one_row_a_level_and_no_relation_is_not_told_apart():
+    data = pd.DataFrame({"y": np.arange(6.0) ** 2, "g": list("abcdef")})
+    eye = pd.DataFrame(np.eye(6), index=list("abcdef"), columns=list("abcdef"))
+    model = hb.Model("y ~ 1 + (1 | g)", data, cov={"g": eye})
+    with pytest.raises(hb.DataError, match="do not tell"):
+        model.fit()
+
+
+def test_other_families_say_that_they_have_none(rows, family):
+    data = rows.assign(y=(rows.y > 3).astype(int))
+    with pytest.raises(hb.NotSupportedError, match="known covariances"):
+        hb.Model("y ~ x + (1 | animal)", data, "bernoulli", cov={"animal": family})
