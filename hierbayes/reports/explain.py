@@ -21,10 +21,13 @@ from hierbayes.render.numbers import format_number
 from hierbayes.results.rich_text import RichText
 from hierbayes.results.undetermined_findings import undetermined_findings
 from hierbayes.specification.specification import Specification
+from hierbayes.streams.table import Passes, StreamedTable
 from hierbayes.wording import counted, listed
 
 INTERCEPT = "(Intercept)"
 FACTORS = "Grouping factors"
+SUMS = "Where the sums were made"
+QUERY = "Query"
 RANGE_DIGITS = 4
 CODINGS = {
     "sum contrasts": "sum contrasts: each coefficient is a level's distance from the mean "
@@ -76,7 +79,7 @@ def explain_blocks(text: str) -> Blocks:
             blocks.append(Paragraph(" ".join(line.strip() for line in (first, *rest))))
             continue
         blocks.append(Heading(first))
-        if first.startswith(FACTORS):
+        if first.startswith((FACTORS, QUERY)):
             blocks.append(Preformatted(textwrap.dedent("\n".join(rest))))
         else:
             blocks += [Paragraph(one) for one in _unwrapped(rest)]
@@ -96,6 +99,33 @@ def _unwrapped(lines: Sequence[str]) -> list[str]:
 
 
 def _model_text(spec: Specification) -> str:
+    said = _design_text(spec)
+    if not isinstance(spec.table, StreamedTable):
+        return said
+    return "\n\n".join([said, *_passes(spec.table.passes)])
+
+
+def _passes(passes: Passes) -> list[str]:
+    """Say how the rows of a stream were gone through, with the queries an engine was asked."""
+    if not passes.queries:
+        read = f"The rows were read from {passes.source}; none was kept."
+        if passes.not_pushed:
+            read += f" They were not summed inside of it: {passes.not_pushed}"
+        return ["\n".join([SUMS, *_indented(read)])]
+    seconds = sum(asked.seconds for asked in passes.queries)
+    inside = (
+        f"Inside of {passes.source}, by {len(passes.queries)} queries in {seconds:.2g} s; no row "
+        "left it."
+    )
+    parts = ["\n".join([SUMS, *_indented(inside)])]
+    for number, asked in enumerate(passes.queries, start=1):
+        lines = [f"  {line}" for line in asked.text.splitlines() if line.strip()]
+        head = f"{QUERY} {number} ({asked.seconds:.2g} s): {asked.purpose}"
+        parts.append("\n".join([*wrapped(head, "", ""), *lines]))
+    return parts
+
+
+def _design_text(spec: Specification) -> str:
     if not (spec.design.factors and spec.family.is_linear):
         return explain_text(spec.design, family=spec.family)
     kernel = spec.kernel("reml")
@@ -153,10 +183,13 @@ def _response(design: Design, family: Family) -> list[str]:
     if design.y.ndim == 2:
         text = f"{label}: successes and failures of {design.y.shape[0]} rows."
     else:
-        low, mean, high = (
-            format_number(float(v), RANGE_DIGITS)
-            for v in (design.y.min(), design.y.mean(), design.y.max())
-        )
+        known = design.rows.moments
+        if known is None:
+            values = (design.y.min(), design.y.mean(), design.y.max())
+        else:
+            own = known.response
+            values = (own.low[0], own.mean[0], own.high[0])
+        low, mean, high = (format_number(float(v), RANGE_DIGITS) for v in values)
         text = f"{label}, from {low} to {high}, mean {mean}."
     lines = ["Response: what is modelled", *_indented(text)]
     if not family.is_linear:
@@ -185,13 +218,19 @@ def _rows(design: Design) -> list[str]:
         text = f"{n} of {given} rows are used."
     lines = ["Rows", *_indented(text)]
     if design.weights is not None:
-        low, high = (format_number(float(w), RANGE_DIGITS) for w in _range(design.weights))
+        which = f"are {design.rows.precision_source}"
+        if design.keeps_rows:
+            low, high = (format_number(float(w), RANGE_DIGITS) for w in _range(design.weights))
+            which = f"from {low} to {high}"
         lines += _indented(
-            f"Weights from {low} to {high}: a row of weight 4 counts as the mean of 4 "
+            f"Weights {which}: a row of weight 4 counts as the mean of 4 "
             "observations, its residual sd is half of sigma.",
         )
     if design.offset is not None:
-        low, high = (format_number(float(o), RANGE_DIGITS) for o in _range(design.offset))
+        moments = design.rows.moments
+        own = None if moments is None else moments.offset
+        ends = _range(design.offset) if own is None else (own.low[0], own.high[0])
+        low, high = (format_number(float(o), RANGE_DIGITS) for o in ends)
         lines += _indented(
             f"Offset from {low} to {high}: added to the prediction as it is, without a "
             "coefficient.",
@@ -261,7 +300,11 @@ def _column_words(column: str) -> str:
 
 
 def _factors(design: Design) -> list[str]:
-    """Table of the grouping factors: levels, and rows a level."""
+    """Table of the grouping factors: levels, and rows a level; a stream's rows were not kept."""
+    if not design.keeps_rows:
+        counts = [[str(factor.levels.size)] for factor in design.factors]
+        names = [f"  {factor.name}" for factor in design.factors]
+        return [f"{FACTORS}: number of levels", *matrix_lines(counts, names, ["levels"])]
     rows = []
     for factor in design.factors:
         n = rows_per_level(factor)

@@ -126,7 +126,7 @@ def _specify_stream(
     check_residuals(found.design, kernel, None)
     spec = Specification(
         data_name=source.name if data_name is None else data_name,
-        table=StreamedTable(source.columns, found.learnt.n_given),
+        table=StreamedTable(source.columns, found.learnt.n_given, found.passes),
         formula=formula_read,
         arguments=arguments,
         family=family,

@@ -236,7 +236,7 @@ def _variable(
     expression: Expression, value: Column, found: BatchValues, used: ColumnsTable
 ) -> VariableSeen:
     if not isinstance(value, Factor):
-        return _numeric_variable(value)
+        return numeric_variable(value)
     like = replace(value, codes=value.codes[:0], levels=label_array([]))
     base = _base(expression)
     if base is expression and not isinstance(base, Name):  # a call that knows its levels
@@ -247,7 +247,8 @@ def _variable(
     return VariableSeen(kind="categories", levels=levels, like=like)
 
 
-def _numeric_variable(value: Column) -> VariableSeen:
+def numeric_variable(value: Column) -> VariableSeen:
+    """Say what a variable is that is no category."""
     if isinstance(value, Matrix):
         return VariableSeen(kind="matrix", suffixes=value.suffixes)
     return VariableSeen(kind="truth values" if isinstance(value, Logical) else "numbers")
@@ -319,7 +320,7 @@ def looked_at(question: Question, learnt: Learnt) -> Learnt:
         scope = Scope(table, question.formula.source, states=dict(learnt.states), learning=False)
         value = column_of(evaluate(expression, scope), table.n_rows)
         if not isinstance(value, Factor):
-            variables[expression] = _numeric_variable(value)
+            variables[expression] = numeric_variable(value)
     return replace(learnt, variables=variables)
 
 

@@ -58,7 +58,7 @@ class RelationSource:
     @cached_property
     def n_rows(self) -> int | None:
         """How many rows it has; the query is run for it."""
-        return int(self.relation.aggregate("count(*)").fetchone()[0])
+        return int(self.relation.aggregate("count(*)").fetchall()[0][0])
 
     @cached_property
     def fingerprint(self) -> str:

@@ -31,8 +31,10 @@ from hierbayes.streams.first_pass import (
     nothing_learnt,
     with_states,
 )
+from hierbayes.streams.push_down.engines import lazy_frame_of
 from hierbayes.streams.second_pass import Sums, provisional_basis, settled, shifts
 from hierbayes.streams.source import Batch, Source, constant
+from hierbayes.streams.table import Passes
 from hierbayes.streams.template import BatchRows, Layer, template_of, with_moments
 
 THREADS = 2
@@ -47,11 +49,13 @@ class StreamedModel:
     design : columns, levels, states and moments; no rows
     products : cross-products of all rows
     learnt : what the first pass learnt
+    passes : how the rows were gone through
     """
 
     design: Design
     products: Products
     learnt: Learnt
+    passes: Passes
 
     def kernel(self) -> Kernel:
         """Return the restricted likelihood of the model."""
@@ -67,6 +71,8 @@ def specify_stream(
 ) -> StreamedModel:
     """Go through a stream twice and return what a model needs of it.
 
+    Where an engine holds the rows, it is asked for what both passes find, and no row leaves it.
+
     Parameters
     ----------
     formula : the formula, with ``.`` expanded
@@ -79,6 +85,10 @@ def specify_stream(
     DataError
         If the stream can't carry the model; the message names the part and the row.
     """
+    frame = lazy_frame_of(source)
+    inside = None if frame is None else _inside(formula, source, frame, arguments, contrasts)
+    if isinstance(inside, StreamedModel):
+        return inside
     question = question_of(formula, arguments, source)
     with one_blas_thread(True):
         learnt = learn(question, source)
@@ -87,7 +97,36 @@ def specify_stream(
         sums = add_up(layer, source)
     moments = sums.row_moments(design)
     products = settled(sums.products(), sums.at, design)
-    return StreamedModel(design=with_moments(design, moments), products=products, learnt=learnt)
+    return StreamedModel(
+        design=with_moments(design, moments),
+        products=products,
+        learnt=learnt,
+        passes=Passes(source=source.description, not_pushed=inside or ""),
+    )
+
+
+def _inside(
+    formula: Formula,
+    source: Source,
+    frame: Any,
+    arguments: Mapping[str, Any],
+    contrasts: Mapping[str, Any] | None,
+) -> StreamedModel | str:
+    """Return what queries find the model to be, or why an engine can't be asked."""
+    from hierbayes.streams.push_down.expressions import NotPushed
+    from hierbayes.streams.push_down.specify import push_down
+
+    question = question_of(formula, arguments, source)
+    try:
+        inside = push_down(question, frame, contrasts=contrasts)
+    except NotPushed as reason:
+        return str(reason)
+    return StreamedModel(
+        design=inside.design,
+        products=inside.products,
+        learnt=inside.learnt,
+        passes=Passes(source=source.description, queries=inside.plan),
+    )
 
 
 def learn(question: Question, source: Source) -> Learnt:

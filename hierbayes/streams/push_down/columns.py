@@ -24,11 +24,11 @@ from hierbayes.design.coding import fill_columns
 from hierbayes.design.design import Design
 from hierbayes.design.evaluate import Scope, evaluate
 from hierbayes.design.layout import LOGICAL, MATRIX, Layout, TermLayout, Variable
+from hierbayes.design.reading import argument_expression
 from hierbayes.design.table import Table
 from hierbayes.design.values import Column, Logical, Matrix, as_numbers, column_of
-from hierbayes.errors import DataError, FormulaSyntaxError
-from hierbayes.formula.expressions import Expression, Name, names_in
-from hierbayes.formula.parser import parse_expression
+from hierbayes.formula.expressions import Expression, Name
+from hierbayes.streams.batch_values import ColumnsTable
 from hierbayes.streams.push_down.expressions import NotPushed, Writer
 
 Monomial = tuple[int, ...]
@@ -97,7 +97,6 @@ class Ingredients:
     response : the response
     offset : None where there is none
     weights : precision weights, None where there are none
-    used : names of the columns of the data that are used, in order
     """
 
     atoms: tuple[nw.Expr, ...]
@@ -109,7 +108,6 @@ class Ingredients:
     response: nw.Expr
     offset: nw.Expr | None
     weights: nw.Expr | None
-    used: tuple[str, ...]
 
     @property
     def left(self) -> nw.Expr:
@@ -164,7 +162,7 @@ class _Atoms:
 
 
 def ingredients_of(
-    design: Design, schema: Mapping[str, Any], *, weights: str | None, known_sd: str | None
+    design: Design, schema: Mapping[str, Any], arguments: Mapping[str, str]
 ) -> Ingredients:
     """Return what an engine has to compute for a model.
 
@@ -172,7 +170,7 @@ def ingredients_of(
     ----------
     design : a design with the layout, levels and states of the model; its rows are not looked at
     schema : the type of each column of the data
-    weights, known_sd : name of a column or expression, as for ``Model``
+    arguments : weights, offset and known_sd, those that were given: names or expressions
 
     Raises
     ------
@@ -181,28 +179,22 @@ def ingredients_of(
     """
     writer = Writer(schema, design.states)
     atoms = _Atoms(writer)
+    names = ColumnsTable(dict.fromkeys(schema), 0)
     mean = design.mean
     x = _part(atoms, (mean.layout,), range(len(mean.layout.names)))
     factors = tuple(
         _part(atoms, factor.layout.bars, factor.layout.order) for factor in mean.factors
     )
     offsets = [*mean.offset_layout.terms]
-    if mean.offset_layout.is_array:
-        raise NotPushed("An offset given as an array has no place in the engine's rows.")
-    if mean.offset_layout.argument is not None:
-        offsets.append(argument(mean.offset_layout.argument, schema))
-    precision = weights if weights is not None else known_sd
-    own = None if precision is None else argument(precision, schema)
-    formula = design.formula
+    if "offset" in arguments:
+        offsets.append(argument_expression(arguments["offset"], names))
+    weights: nw.Expr | None = None
+    for name in ("weights", "known_sd"):
+        if name in arguments:
+            own = writer.number(argument_expression(arguments[name], names))
+            weights = own if name == "weights" else own**-2.0
     summands = [writer.number(expression) for expression in offsets]
-    if own is not None and known_sd is not None:
-        precisions: nw.Expr | None = writer.number(own) ** -2.0
-    else:
-        precisions = None if own is None else writer.number(own)
     groups = tuple(factor.layout.grouping_columns() for factor in mean.factors)
-    expressions = [formula.response, *offsets, *([] if own is None else [own])]
-    used = [name for expression in expressions for name in names_in(expression)]
-    used += [*mean.fixed_columns(), *mean.random_columns(), *(n for own in groups for n in own)]
     return Ingredients(
         atoms=tuple(atoms.expressions),
         labels=tuple(atoms.labels),
@@ -210,21 +202,10 @@ def ingredients_of(
         x=x,
         factors=factors,
         groups=groups,
-        response=writer.number(formula.response),
+        response=writer.number(design.formula.response),
         offset=reduce(operator.add, summands) if summands else None,
-        weights=precisions,
-        used=tuple(dict.fromkeys(used)),
+        weights=weights,
     )
-
-
-def argument(text: str, schema: Iterable[str]) -> Expression:
-    """Read an argument given as text: a column's name, whatever it looks like, or an expression."""
-    if text in schema:
-        return Name(text)
-    try:
-        return parse_expression(text)
-    except FormulaSyntaxError as error:
-        raise DataError(str(error)) from error
 
 
 def _part(atoms: _Atoms, layouts: tuple[Layout, ...], order: Iterable[int]) -> Part:

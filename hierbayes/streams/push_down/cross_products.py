@@ -1,7 +1,7 @@
-"""Push-down: from a lazy frame and the design of a model to its cross-products, by queries.
+"""From the rows of a lazy frame and the design of a model to its cross-products, by queries.
 
-First the rows are counted, then the means of all numbers asked for, then come one query for each
-grouping factor and one for each pair of crossed ones (``queries.py``). The cross-products of [X y]
+First the means of all numbers are asked for, then come one query for each grouping factor and one
+for each pair of crossed ones (``queries.py``). The cross-products of [X y]
 follow from one of them. Where columns turn out to be close to each other, they are told apart in
 the rows and the last queries are asked once more (``basis.py``). Everything else is NumPy on one
 row a group (``blocks.py``).
@@ -9,7 +9,6 @@ row a group (``blocks.py``).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -19,6 +18,7 @@ from hierbayes.design.coding import codes_of
 from hierbayes.design.design import Design
 from hierbayes.design.evaluate import evaluate
 from hierbayes.design.grouping import group_levels
+from hierbayes.design.moments import RowMoments
 from hierbayes.design.new_data import match_levels
 from hierbayes.design.table import Table
 from hierbayes.design.values import Column, column_of, take_rows
@@ -28,97 +28,34 @@ from hierbayes.gaussian.products import Products
 from hierbayes.streams.push_down.assembly import Answer, Answers, products_from
 from hierbayes.streams.push_down.basis import Basis, centred, told_apart
 from hierbayes.streams.push_down.blocks import Cells, distinct_rows
-from hierbayes.streams.push_down.columns import (
-    Ingredients,
-    Key,
-    Part,
-    category,
-    ingredients_of,
-    key_scope,
-)
+from hierbayes.streams.push_down.columns import Key, Part, category, ingredients_of, key_scope
 from hierbayes.streams.push_down.expressions import NotPushed
-from hierbayes.streams.push_down.queries import Pair, Queries, Question, numbers_in, sums_in
+from hierbayes.streams.push_down.number_moments import NumberMoments, row_moments
+from hierbayes.streams.push_down.queries import Pair, Queries, sums_in
+from hierbayes.streams.push_down.rows import Plan, UsedRows, counted_rows, numbers_in
 
 # Numbers that may come back from one query where categories of predictors multiply the levels:
 # half a gigabyte. Beyond, rows are streamed, which needs no more than the products themselves.
 MOST_NUMBERS = 2**26
 
 
-@record
-class Asked:
-    """A query that was asked: what for, and its text."""
-
-    purpose: str
-    text: str
-
-
-@record
-class NumberMoments:
-    """Of numbers over the rows used, by combination of the categories of all predictors.
-
-    Attributes
-    ----------
-    counts : array, shape (cells,)
-    mean, squares, low, high : dict from number to array (cells,); squares are about the mean
-    categories : the categories of each cell
-    """
-
-    counts: FloatArray
-    mean: dict[str, FloatArray]
-    squares: dict[str, FloatArray]
-    low: dict[str, FloatArray]
-    high: dict[str, FloatArray]
-    categories: Mapping[Expression, Column]
-
-    def total(self, number: str) -> float:
-        """Sum of a number over all rows."""
-        return float(self.counts @ self.mean[number])
-
-    def overall(self, number: str) -> tuple[float, float]:
-        """Mean and variance of a number over all rows."""
-        n = self.counts.sum()
-        mean = float(self.counts @ self.mean[number] / n)
-        spread = self.squares[number] + self.counts * (self.mean[number] - mean) ** 2
-        return mean, float(spread.sum() / n)
-
-
-@record
-class Pushed:
-    """What the queries found.
-
-    Attributes
-    ----------
-    products : cross-products of all rows used
-    n_given, n_used : number of rows
-    dropped : per column the number of rows in which it is missing
-    moments : of monomials ("1", "2", ...), "response", "left", "offset" and "weights"
-    ingredients : what was computed from a row
-    plan : the queries, in the order they were asked
-    """
-
-    products: Products
-    n_given: int
-    n_used: int
-    dropped: dict[str, int]
-    moments: NumberMoments
-    ingredients: Ingredients
-    plan: tuple[Asked, ...]
-
-
-def push_down(
-    frame: nw.LazyFrame[Any],
+def products_inside(
+    rows: UsedRows,
     design: Design,
     *,
-    weights: str | None = None,
-    known_sd: str | None = None,
-) -> Pushed:
-    """Compute the cross-products of a Gaussian model inside of an engine.
+    arguments: Mapping[str, str],
+    n_used: int,
+    plan: Plan,
+) -> tuple[Products, RowMoments]:
+    """Compute the cross-products of a Gaussian model, and moments of its columns, by queries.
 
     Parameters
     ----------
-    frame : the data
+    rows : the rows used
     design : layout, levels and states of the model; its rows are not looked at
-    weights, known_sd : name of a column or expression, as for ``Model``
+    arguments : weights, offset and known_sd, those that were given: names or expressions
+    n_used : how many rows are used
+    plan : where the queries are written down
 
     Raises
     ------
@@ -127,7 +64,7 @@ def push_down(
     DataError
         If the data can't carry the model, as for data in memory.
     """
-    return _PushDown(frame, design, weights=weights, known_sd=known_sd).pushed()
+    return _Inside(rows, design, arguments=arguments, plan=plan).found(n_used)
 
 
 @record
@@ -148,28 +85,17 @@ class _Target:
     what: str
 
 
-class _PushDown:
+class _Inside:
     def __init__(
-        self,
-        frame: nw.LazyFrame[Any],
-        design: Design,
-        *,
-        weights: str | None,
-        known_sd: str | None,
+        self, rows: UsedRows, design: Design, *, arguments: Mapping[str, str], plan: Plan
     ) -> None:
         self.design = design
-        self.precision = "weights" if known_sd is None else "known_sd"
-        schema = dict(frame.collect_schema())
-        self.own = ingredients_of(design, schema, weights=weights, known_sd=known_sd)
-        self.queries = Queries(frame, schema, self.own)
-        self.plan: list[Asked] = []
+        self.precision = "known_sd" if "known_sd" in arguments else "weights"
+        self.own = ingredients_of(design, rows.schema, arguments)
+        self.queries = Queries(rows, self.own)
+        self.plan = plan
 
-    def ask(self, question: Question) -> Table:
-        self.plan.append(Asked(purpose=question.purpose, text=question.text()))
-        return question.answer()
-
-    def pushed(self) -> Pushed:
-        n_given, n_used, dropped = self.count()
+    def found(self, n_used: int) -> tuple[Products, RowMoments]:
         moments = self.moments()
         basis = self.first_basis(moments)
         answers = self.sums(basis, moments)
@@ -180,56 +106,21 @@ class _PushDown:
         products = products_from(answers, self.design, self.own, basis=basis, n_used=n_used)
         if self.own.weights is not None:
             products = replace(products, sum_log_weights=moments.total("logweights"))
-        return Pushed(
-            products=products,
-            n_given=n_given,
-            n_used=n_used,
-            dropped=dropped,
-            moments=moments,
-            ingredients=self.own,
-            plan=tuple(self.plan),
-        )
+        return products, row_moments(moments, self.own)
 
-    # first queries
-
-    def count(self) -> tuple[int, int, dict[str, int]]:
-        table, name = self.ask(self.queries.counts()), self.queries.name
-        found = {column: numbers_in(table, column)[0] for column in table.names}
-        n, n_used = int(found[name("n")]), int(found[name("complete")])
-        if not n:
-            raise DataError("The data have no rows.")
-        dropped = {}
-        for place, column in enumerate(self.own.used):
-            missing = int(found[name("missing", place)])
-            if missing == n:
-                raise DataError(f"Column {column!r} has no values: it is missing in all {n} rows.")
-            if missing:
-                dropped[column] = missing
-        if not n_used:
-            counts = " and ".join(f"{column!r} in {count}" for column, count in dropped.items())
-            raise DataError(
-                f"No row is complete: of {n} rows, {counts} are missing. "
-                "Leave a column out of the formula or fill it in."
-            )
-        for place, column in enumerate(self.own.used):
-            infinite = int(found.get(name("infinite", place), 0))
-            if infinite:
-                raise DataError(
-                    f"Column {column!r} has an infinite value in {_rows(infinite)}; correct it, or "
-                    "make it missing to leave the row out."
-                )
-        return n, n_used, dropped
+    # the first query
 
     def moments(self) -> NumberMoments:
         numbers = {str(m): self.own.monomial(m) for m in range(1, len(self.own.monomials))}
-        numbers |= {"response": self.own.response, "left": self.own.left}
+        numbers["response"] = self.own.response
         if self.own.offset is not None:
-            numbers["offset"] = self.own.offset
+            numbers |= {"left": self.own.left, "offset": self.own.offset}
         if self.own.weights is not None:
             numbers["weights"] = self.own.weights
             numbers["logweights"] = self.own.weights.log()
         keys = self.keys_of(self.own.x, *self.own.factors)
-        table, name = self.ask(self.queries.moments(keys, numbers)), self.queries.name
+        table = self.plan.answer(self.queries.moments(keys, numbers))
+        name = self.queries.name
         counts = numbers_in(table, name("n"))
 
         def of(kind: str) -> dict[str, FloatArray]:
@@ -266,9 +157,9 @@ class _PushDown:
             if bad:
                 what = self.own.name(int(label)) if label.isdigit() else f"The {label}"
                 raise DataError(
-                    f"{what} is not a finite number in {_rows(bad)}: the function isn't defined "
-                    "for the values there. Transform the column in another way or make these "
-                    "values missing."
+                    f"{what} is not a finite number in {counted_rows(bad)}: the function isn't "
+                    "defined for the values there. Transform the column in another way or make "
+                    "these values missing."
                 )
         if low["response"].min() == high["response"].max():
             raise DataError(
@@ -277,9 +168,13 @@ class _PushDown:
             )
 
     def first_basis(self, moments: NumberMoments) -> Basis:
-        labels = [str(m) for m in range(1, len(self.own.monomials))] + ["left"]
-        own = np.array([(1.0, 0.0), *(moments.overall(label) for label in labels)])
-        return centred(own[:, 0], own[:, 1])
+        labels = [str(m) for m in range(1, len(self.own.monomials))]
+        labels.append("response" if self.own.offset is None else "left")
+        found = [moments.of(label) for label in labels]
+        return centred(
+            np.array([1.0, *(own.mean[0] for own in found)]),
+            np.array([0.0, *(own.squares[0] / own.n for own in found)]),
+        )
 
     # categories and levels in what comes back
 
@@ -351,7 +246,7 @@ class _PushDown:
             question = self.queries.sums(
                 groups, target.keys, target.pairs, basis=basis, what=target.what
             )
-            table = self.ask(question)
+            table = self.plan.answer(question)
             categories = self.categories(table, target.keys)
             codes = [
                 codes_of(categories[key.variable.expression], key.variable) for key in target.keys
@@ -412,7 +307,3 @@ def _all_sums(answers: Answers, size: int) -> FloatArray:
         for (a, b), own in zip(answer.cells.pairs, answer.cells.values, strict=True):
             found[a, b] = found[b, a] = own.sum()
     return found
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"

@@ -8,7 +8,7 @@ with the sentence that the plan prints.
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -175,15 +175,18 @@ def _polynomials(x: nw.Expr, state: State) -> tuple[nw.Expr, ...]:
         raise NotPushed(f"A polynomial of degree {degree} is a query of too many words.")
     if state["raw"]:
         return tuple(x**power for power in range(1, degree + 1))
-    x = x / state["unit"]
-    alpha, norm2 = state["alpha"], state["norm2"]
+    columns = polynomials(x / state["unit"], state["alpha"], state["norm2"])
+    sizes = [math.sqrt(square) for square in state["norm2"][2:]]
+    return tuple(column / size for column, size in zip(columns, sizes, strict=True))
+
+
+def polynomials(x: nw.Expr, alpha: Sequence[float], norm2: Sequence[float]) -> list[nw.Expr]:
+    """Return the monic orthogonal polynomials of degree one to ``len(alpha)``, by recurrence."""
     columns: list[nw.Expr] = [x - alpha[0]]
-    for k in range(1, degree):
+    for k in range(1, len(alpha)):
         before = columns[k - 2] if k > 1 else 1.0
         columns.append((x - alpha[k]) * columns[k - 1] - before * (norm2[k + 1] / norm2[k]))
-    return tuple(
-        column / math.sqrt(square) for column, square in zip(columns, norm2[2:], strict=True)
-    )
+    return columns
 
 
 def _unknown(expression: nodes.Expression) -> NotPushed:

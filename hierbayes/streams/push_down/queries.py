@@ -1,120 +1,45 @@
-"""The queries of a push-down: what each groups by and sums, and what comes back.
+"""The queries that make moments and cross-products.
 
-There are three kinds. One goes over all rows and counts what is missing or infinite. One groups
-the rows used by the categories of the predictors and asks for moments of every number: means for
-centring, spreads for priors. The last kind makes the cross-products, one query for each grouping
-factor and one for each pair of crossed factors: the rows are grouped by levels and categories, and
-sums of products of centred columns come back, one row a group.
+The first groups the rows used by the categories of the predictors and asks for moments of every
+number: means for centring, spreads for priors. The others make the cross-products, one query for
+each grouping factor and one for each pair of crossed factors: the rows are grouped by levels and
+categories, and sums of products of centred columns come back, one row a group.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 
-from hierbayes.arrays import FloatArray, record
-from hierbayes.design.table import Table, read_table
+from hierbayes.arrays import FloatArray
+from hierbayes.design.table import Table
 from hierbayes.streams.push_down.basis import Basis
 from hierbayes.streams.push_down.columns import Ingredients, Key
+from hierbayes.streams.push_down.rows import Names, Question, UsedRows, numbers_in
 
 Pair = tuple[int, int]
 
 
-@record
-class Question:
-    """One query: what it is for, and the frame that asks it.
-
-    Attributes
-    ----------
-    purpose : in words, for the plan
-    frame : lazy frame of narwhals
-    """
-
-    purpose: str
-    frame: nw.LazyFrame[Any]
-
-    def text(self) -> str:
-        """Return the query as the engine's own text: SQL, or Polars' plan."""
-        native = self.frame.to_native()
-        if hasattr(native, "sql_query"):
-            return str(native.sql_query())
-        return str(native.explain())
-
-    def answer(self) -> Table:
-        """Run the query."""
-        return read_table(self.frame.collect().to_native())
-
-
-class Names:
-    """Names of the columns of ours, none of which the data have in any spelling of case."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        lower = {name.lower() for name in taken}
-        self.stem = "_"
-        while any(name.startswith(self.stem) for name in lower):
-            self.stem += "_"
-
-    def __call__(self, *parts: object) -> str:
-        """Return the name of something of ours."""
-        return self.stem + "_".join(map(str, parts))
-
-
 class Queries:
-    """Writes the queries of a model on one lazy frame.
+    """Writes the queries of a model.
 
     Parameters
     ----------
-    frame : the data
-    schema : the types of its columns
-    ingredients : what is computed from a row
+    rows : the rows used
+    ingredients : what is computed from each
     """
 
-    def __init__(
-        self, frame: nw.LazyFrame[Any], schema: dict[str, Any], ingredients: Ingredients
-    ) -> None:
-        self.frame = frame
-        self.schema = schema
+    def __init__(self, rows: UsedRows, ingredients: Ingredients) -> None:
+        self.rows = rows
         self.own = ingredients
-        self.name = Names(schema)
-
-    # all rows
-
-    def counts(self) -> Question:
-        """Count rows, and per column used those in which it is missing or infinite."""
-        asked = [nw.len().alias(self.name("n"))]
-        complete = self._complete()
-        for place, column in enumerate(self.own.used):
-            missing = ~_is_there(column, self.schema[column])
-            asked.append(_count(missing).alias(self.name("missing", place)))
-            if self.schema[column].is_float():
-                infinite = complete & ~nw.col(column).is_finite()
-                asked.append(_count(infinite).alias(self.name("infinite", place)))
-        asked.append(_count(complete).alias(self.name("complete")))
-        return Question(
-            purpose="rows, and how many values of each column are missing or infinite",
-            frame=self.frame.select(*asked),
-        )
-
-    def _complete(self) -> nw.Expr:
-        there = [_is_there(column, self.schema[column]) for column in self.own.used]
-        return nw.all_horizontal(*there, ignore_nulls=False)
-
-    # rows used
-
-    def levels(self, columns: Sequence[str], what: str) -> Question:
-        """List the values, and combinations of values, of some columns."""
-        rows = self.frame.filter(self._complete())
-        return Question(
-            purpose=f"the levels of {what}",
-            frame=rows.group_by(*columns).agg(nw.len().alias(self.name("n"))),
-        )
+        self.name = rows.name
 
     def moments(self, keys: Sequence[Key], numbers: dict[str, nw.Expr]) -> Question:
         """Ask for count, mean, variance, smallest and largest value of numbers, by categories."""
         asked_keys, names = self._keys((), keys)
         own = {self.name(label): number for label, number in numbers.items()}
-        rows = self.frame.filter(self._complete()).select(
+        rows = self.rows.kept().select(
             *asked_keys, *(number.alias(name) for name, number in own.items())
         )
         asked = [nw.len().alias(self.name("n"))]
@@ -183,7 +108,7 @@ class Queries:
         last = basis.size - 1
         monomials = {e: self.own.monomials[e] for e in every if e != last}
         atoms = sorted({atom for monomial in monomials.values() for atom in monomial})
-        rows = self.frame.filter(self._complete()).select(
+        rows = self.rows.kept().select(
             *keys,
             *(self.own.atoms[atom].alias(self.name("a", atom)) for atom in atoms),
             *([self.own.left.alias(self.name("y"))] if last in every else []),
@@ -233,24 +158,10 @@ class Queries:
         return asked, [*plain, *truths]
 
 
-def numbers_in(table: Table, column: str) -> FloatArray:
-    """Return a column of an answer as numbers; whole ones may come as objects."""
-    return np.asarray(table.column(column), dtype=np.float64)
-
-
 def sums_in(table: Table, name: Names, pairs: Sequence[Pair]) -> FloatArray:
     """Return the sums of a query, shape (pairs, groups); that of 1 times 1 is the count."""
     names = [name("s", a, b) for a, b in pairs]
     return np.array([numbers_in(table, n if n in table.names else name("n")) for n in names])
-
-
-def _is_there(column: str, kind: Any) -> nw.Expr:
-    there = ~nw.col(column).is_null()
-    return there & ~nw.col(column).is_nan() if kind.is_float() else there
-
-
-def _count(condition: nw.Expr) -> nw.Expr:
-    return condition.cast(nw.Int64).sum()
 
 
 def _times(*factors: nw.Expr | None) -> nw.Expr | None:

@@ -7,6 +7,12 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
+from hierbayes.formula.parser import parse_formula
+from hierbayes.streams.batch_values import question_of
+from hierbayes.streams.push_down.engines import lazy_frame_of
+from hierbayes.streams.push_down.specify import push_down
+from hierbayes.streams.queries import LazyFrameSource, RelationSource
+
 ENGINES = ("duckdb", "polars")
 
 
@@ -21,6 +27,19 @@ def lazy(frame: pl.DataFrame, engine: str):
 
 def narwhals_of(frame: pl.DataFrame, engine: str):
     return nw.from_native(lazy(frame, engine))
+
+
+def source_of(frame: pl.DataFrame, engine: str):
+    """A source of a frame's rows."""
+    native = lazy(frame, engine)
+    return RelationSource(native) if engine == "duckdb" else LazyFrameSource(native)
+
+
+def pushed(formula: str, frame: pl.DataFrame, engine: str, contrasts=None, **given):
+    """What queries in an engine find a model of the frame's rows to be."""
+    source = source_of(frame, engine)
+    question = question_of(parse_formula(formula), given, source)
+    return push_down(question, lazy_frame_of(source), contrasts=contrasts)
 
 
 def exact(matrix: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Cross-products from queries are those of the rows, in all digits."""
 
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 
 import numpy as np
@@ -13,9 +15,8 @@ from hierbayes.errors import DataError
 from hierbayes.formula.parser import parse_formula
 from hierbayes.gaussian.products import products_of
 from hierbayes.streams.push_down import cross_products
-from hierbayes.streams.push_down.cross_products import push_down
 from hierbayes.streams.push_down.expressions import NotPushed
-from tests.streams.push_down.engines import ENGINES, exact_products, narwhals_of
+from tests.streams.push_down.engines import ENGINES, exact_products, pushed
 
 # Of sums over a few hundred rows with a mean of a million: rounding of each row is 1e-16 of the
 # centred column, where rows in memory have 1e-10 of it.
@@ -66,11 +67,10 @@ def rows() -> pl.DataFrame:
     )
 
 
-def pushed_and_design(formula, arguments, engine, frame=None):
+def found_and_design(formula, arguments, engine, frame=None):
     frame = rows() if frame is None else frame
     design = build_design(parse_formula(formula), frame, **arguments)
-    own = {k: v for k, v in arguments.items() if k in ("weights", "known_sd")}
-    return push_down(narwhals_of(frame, engine), design, **own), design
+    return pushed(formula, frame, engine, **arguments), design
 
 
 def weights_of(design):
@@ -102,7 +102,7 @@ def assert_same(found, design, *, within):
     [(*case, ENGINES[place % 2]) for place, case in enumerate(FORMULAS)],
 )
 def test_products_hold_all_digits_of_a_mean_of_a_million(formula, arguments, engine):
-    found, design = pushed_and_design(formula, arguments, engine)
+    found, design = found_and_design(formula, arguments, engine)
     assert_same(found.products, design, within=ACCURATE)
 
 
@@ -112,8 +112,8 @@ def test_products_hold_all_digits_of_a_mean_of_a_million(formula, arguments, eng
 )
 def test_products_are_those_of_rows_in_memory(formula, arguments, engine):
     frame = rows().with_columns(pl.col("x") - 1e6)
-    pushed, design = pushed_and_design(formula, arguments, engine, frame)
-    found, weights = pushed.products, weights_of(design)
+    inside, design = found_and_design(formula, arguments, engine, frame)
+    found, weights = inside.products, weights_of(design)
     expected = products_of(design, weights=weights, anchor=found.anchor)
     n = expected.n_obs
     size = np.sqrt(n * expected.yy)
@@ -137,26 +137,26 @@ def test_products_are_those_of_rows_in_memory(formula, arguments, engine):
 @pytest.mark.parametrize(
     ("formula", "queries"),
     [
-        ("y ~ x + (x | g)", 3),  # counts, means, one factor
-        ("y ~ x + (x | g) + (1 | h)", 5),  # two factors and their pairs
-        ("y ~ x + (1 | big/g)", 4),  # nested: the pairs are levels of the finer factor
-        ("y ~ year + I(year^2) + (1 | g)", 4),  # asked again, told apart
-        ("y ~ x + f", 3),
+        ("y ~ x + (x | g)", 4),  # counts, levels, means, one factor
+        ("y ~ x + (x | g) + (1 | h)", 7),  # two factors and their pairs
+        ("y ~ x + (1 | big/g)", 6),  # nested: the pairs are levels of the finer factor
+        ("y ~ year + I(year^2) + (1 | g)", 5),  # asked again, told apart
+        ("y ~ x + f", 4),
     ],
 )
 def test_there_is_one_query_a_block(formula, queries):
-    pushed, _ = pushed_and_design(formula, {}, "duckdb")
-    assert len(pushed.plan) == queries
-    assert all(asked.text.count("SELECT") for asked in pushed.plan)
+    inside, _ = found_and_design(formula, {}, "duckdb")
+    assert len(inside.plan) == queries
+    assert all(asked.text.count("SELECT") for asked in inside.plan)
 
 
 def test_a_random_slope_that_is_a_fixed_one_adds_no_sums():
-    pushed, _ = pushed_and_design("y ~ x + (x | g)", {}, "duckdb")
-    assert pushed.plan[-1].text.count("sum(") == 5  # x, xx, y, xy, yy; rows are counted
+    inside, _ = found_and_design("y ~ x + (x | g)", {}, "duckdb")
+    assert inside.plan[-1].text.count("sum(") == 5  # x, xx, y, xy, yy; rows are counted
 
 
 def test_a_dependent_column_is_left_out():
-    found, _ = pushed_and_design("y ~ x + I(2*x) + f + (1 | g)", {}, "polars")
+    found, _ = found_and_design("y ~ x + I(2*x) + f + (1 | g)", {}, "polars")
     assert found.products.anchor.kept.tolist() == [0, 1, 3, 4]
 
 
@@ -168,10 +168,37 @@ def test_rows_with_a_missing_value_are_left_out_and_counted(engine):
         ),
         h=pl.when(pl.col("w") > 1.8).then(None).otherwise(pl.col("h")),
     )  # fmt: skip
-    pushed, design = pushed_and_design("y ~ x + t + (1 | h)", {}, engine, frame)
-    assert pushed.dropped == design.dropped
-    assert (pushed.n_given, pushed.n_used) == (120, design.y.size)
-    assert_same(pushed.products, design, within=ACCURATE)
+    inside, design = found_and_design("y ~ x + t + (1 | h)", {}, engine, frame)
+    assert inside.learnt.dropped == design.dropped
+    assert (inside.learnt.n_given, inside.learnt.n_used) == (120, design.y.size)
+    assert_same(inside.products, design, within=ACCURATE)
+
+
+KEYS = {
+    "date": lambda g: [date(2020, 1, 1 + 2 * own) for own in g],
+    "moment": lambda g: [datetime(2020, 1, 1, 23 - own) for own in g],
+    "fraction": lambda g: [own / 10 for own in g],
+    "long id": lambda g: [2**60 + own for own in g],
+    "decimal": lambda g: [Decimal(f"{own}.50") for own in g],
+    "some missing": lambda g: [None if own == 3 else own for own in g],
+    "digits": lambda g: [str(own + 5) for own in g],
+    "declared": lambda g: pl.Series(
+        [f"L{11 - own}" for own in g], dtype=pl.Enum([f"L{k}" for k in range(12)])
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine"), [(kind, ENGINES[place % 2]) for place, kind in enumerate(KEYS)]
+)
+def test_levels_of_any_kind_are_those_of_rows_in_memory(kind, engine):
+    frame = rows().with_columns(pl.Series("key", KEYS[kind](rows()["g"].to_list())))
+    inside, design = found_and_design("y ~ w + factor(key) + (w | t:key)", {}, engine, frame)
+    found = inside.design
+    assert found.coef_names == design.coef_names
+    assert found.factors[0].levels.tolist() == design.factors[0].levels.tolist()
+    expected = products_of(design, anchor=inside.products.anchor)
+    np.testing.assert_allclose(inside.products.zx[0], expected.zx[0], atol=1e-11)
 
 
 BAD = (
@@ -186,29 +213,20 @@ BAD = (
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("formula", "columns", "sentence"), BAD)
 def test_data_no_model_can_use_are_refused(formula, columns, sentence, engine):
-    design = build_design(parse_formula(formula), rows())
     with pytest.raises(DataError, match=sentence):
-        push_down(narwhals_of(rows().with_columns(**columns), engine), design)
+        pushed(formula, rows().with_columns(**columns), engine)
 
 
 def test_weights_that_are_not_positive_are_refused():
-    design = build_design(parse_formula("y ~ 1 + (1 | g)"), rows(), weights="w")
-    frame = narwhals_of(rows().with_columns(w=pl.col("w") - 1), "duckdb")
+    frame = rows().with_columns(w=pl.col("w") - 1)
     with pytest.raises(DataError, match="weights: not all are positive; the smallest is -0"):
-        push_down(frame, design, weights="w")
-
-
-def test_a_level_that_was_not_learnt_is_refused():
-    design = build_design(parse_formula("y ~ 1 + (1 | g)"), rows())
-    frame = narwhals_of(rows().with_columns(g=pl.col("g") + 1), "duckdb")
-    with pytest.raises(DataError, match="g has the level '12', which was not there"):
-        push_down(frame, design)
+        pushed("y ~ 1 + (1 | g)", frame, "duckdb", weights="w")
 
 
 def test_a_response_the_fixed_effects_explain_is_told_apart_in_the_rows():
     frame = rows().with_columns(y=(pl.col("x") - 1e6) * 1e5 + pl.col("w"))
-    found, design = pushed_and_design("y ~ x + (1 | g)", {}, "duckdb", frame)
-    assert len(found.plan) == 4
+    found, design = found_and_design("y ~ x + (1 | g)", {}, "duckdb", frame)
+    assert len(found.plan) == 5
     assert found.products.yy < 1e-9 * np.sum(design.y**2)
     assert_same(found.products, design, within=1e-11)  # digits of the response: 1e5 of its rest
 
@@ -216,14 +234,14 @@ def test_a_response_the_fixed_effects_explain_is_told_apart_in_the_rows():
 def test_a_response_that_categories_explain_is_not_pushed():
     frame = rows().with_columns(y=(pl.col("k") * 1e4 + pl.col("w")))
     with pytest.raises(NotPushed, match="next to nothing of the response"):
-        pushed_and_design("y ~ factor(k) + (1 | g)", {}, "polars", frame)
+        found_and_design("y ~ factor(k) + (1 | g)", {}, "polars", frame)
 
 
 def test_groups_that_are_no_summary_are_not_pushed(monkeypatch):
     monkeypatch.setattr(cross_products, "MOST_NUMBERS", 100)
     with pytest.raises(NotPushed, match="there may be 36 groups"):
-        pushed_and_design("y ~ f + (1 | g)", {}, "polars")
-    pushed_and_design("y ~ x + (1 | g)", {}, "polars")  # one group a level is always asked for
+        found_and_design("y ~ f + (1 | g)", {}, "polars")
+    found_and_design("y ~ x + (1 | g)", {}, "polars")  # one group a level is always asked for
 
 
 NAMES = st.text(
@@ -256,11 +274,9 @@ def test_no_name_and_no_level_is_read_as_a_query(names, levels, engine):
             f: [levels[k] for k in kept["g"] % 3],
         }
     )
-    formula = parse_formula(f"`the response` ~ `{x}`*`{f}` + (`{x}` | `{g}`)")
-    design = build_design(formula, frame)
-    lazy = narwhals_of(frame, engine)
-    found = push_down(lazy, design).products
+    formula = f"`the response` ~ `{x}`*`{f}` + (`{x}` | `{g}`)"
+    design = build_design(parse_formula(formula), frame)
+    found = pushed(formula, frame, engine).products
     expected = products_of(design, anchor=found.anchor)
     for ours, own in zip(found.zz + found.zx, expected.zz + expected.zx, strict=True):
         np.testing.assert_allclose(ours, own, atol=1e-11)
-    assert lazy.select(x).collect().shape == (60, 1)  # the table is still there
