@@ -153,5 +153,6 @@ def available(
         if "blas" in about:
             if not about["openblas"]:
                 raise SystemExit(OPENBLAS_ADVICE.format(blas=about["blas"]))
-            present[peer] += f" in R {about['r']} with BLAS {about['blas']}"
+            kind = Path(about["blas"]).parent.name  # the folder says which: openblas-pthread
+            present[peer] += f" in R {about['r']} with BLAS {kind}"
     return present, absent

@@ -6,7 +6,7 @@ Written of the parts that were kept; what is not among them is said to be not me
 from collections.abc import Sequence
 from pathlib import Path
 
-from cases import CASES, GENERALISED_CASES, INTERVAL_CASES, POSTERIOR_CASES
+from cases import CASES, GENERALISED_CASES, INTERVAL_CASES, OURS, POSTERIOR_CASES
 from conformance import CLAIM, CONFORMANCE
 from kept import Part, Point
 from scaling import CURVES, GIVE_UP, Curve, exponent
@@ -81,7 +81,7 @@ def machine_lines(parts: Sequence[Part]) -> list[str]:
     lines.append("- " + ", ".join(f"{name} {text}" for name, text in fixed.items()))
     commits = dict.fromkeys(part.versions["commit"] for part in parts)
     lines.append(f"- hierbayes at {', '.join(commits)} (+: with changes that were not committed)")
-    peers = {peer: text for part in parts for peer, text in part.peers.items()}
+    peers = {p: text for part in parts for p, text in part.peers.items() if p != OURS}
     lines += [f"- {peer}: {text}" for peer, text in peers.items()]
     loads = [load for part in parts for load in part.load]
     days = sorted({part.when.split(" ")[0] for part in parts})
