@@ -92,7 +92,8 @@ def machine_lines(parts: Sequence[Part]) -> list[str]:
     if max(loads) > BUSY * about["cores"]:
         lines.append(
             "- **The machine was busy with other work**: times on the clock are longer than on a "
-            "quiet one and vary; the ratio of processor times beside a ratio is less touched by it"
+            "quiet one and vary, and bars in seconds may be missed that a quiet one clears; the "
+            "ratio of processor times beside a ratio is less touched by it"
         )
     return ["\n".join(lines)]
 

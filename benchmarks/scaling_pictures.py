@@ -6,7 +6,7 @@ from typing import Any
 
 from cases import OURS
 from kept import Part
-from scaling import Curve, exponent
+from scaling import ONE_FACTOR, Curve, exponent
 from verdicts import short_duration
 
 from hierbayes.plots.palette import now
@@ -39,13 +39,13 @@ def draw_curve(curve: Curve, part: Part, folder: Path = FOLDER) -> Path:
 
 def draw_lines(ax: Any, curve: Curve, part: Part) -> None:
     """Draw a line a peer, its name and exponent at its end."""
+    every = curve.peers if curve.rows is None else ONE_FACTOR  # the same look in each picture
+    looks = dict(zip(every, series(list(every)), strict=True))
+    looks[OURS] = in_colour(looks[OURS], now().colours["reml"])
     measured = {point.peer for point in part.points if point.processor}
-    names = [peer for peer in curve.peers if peer in measured]
-    looks = dict(zip(names, series(names), strict=True))
-    if OURS in looks:
-        looks[OURS] = in_colour(looks[OURS], now().colours["reml"])
     ends, times = [], []
-    for peer, look in looks.items():
+    for peer in [peer for peer in curve.peers if peer in measured]:
+        look = looks[peer]
         found = [(p.size, p.processor) for p in part.points if p.peer == peer and p.processor]
         x, y = zip(*found, strict=True)
         width = look.linewidth * (BOLD if peer == OURS else 1.0)
@@ -80,9 +80,12 @@ def write_names(ax: Any, ends: list[tuple[float, str, str]]) -> None:
     for value, _, _ in sorted(ends):
         wanted = (math.log(value) - low) / (high - low)
         places.append(max(wanted, places[-1] + APART) if places else wanted)
-    too_high = max(max(places) - 1.0, 0.0)
+    limit = 1.0
+    for k in reversed(range(len(places))):  # those pushed beyond the top push the others down
+        places[k] = min(places[k], limit)
+        limit = places[k] - APART
     for place, (_, name, colour) in zip(places, sorted(ends), strict=True):
         ax.annotate(
-            name, (BESIDE, place - too_high), xycoords="axes fraction", color=colour,
+            name, (BESIDE, place), xycoords="axes fraction", color=colour,
             va="center", ha="left", fontsize="small",
         )  # fmt: skip
