@@ -37,7 +37,8 @@ class Part:
     Attributes
     ----------
     name, title : of the case
-    kind : "fit", "generalised", "after fit", "posterior", "startup", "scaling" or "conformance"
+    kind : "fit", "generalised", "after fit", "posterior", "startup", "stream", "scaling" or
+        "conformance"
     text : its tables
     verdicts : its bars
     points : of a curve

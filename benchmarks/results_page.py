@@ -9,9 +9,10 @@ from pathlib import Path
 from cases import CASES, GENERALISED_CASES, INTERVAL_CASES, OURS, POSTERIOR_CASES
 from conformance import CLAIM, CONFORMANCE
 from kept import Part, Point
-from scaling import CURVES, GIVE_UP, Curve, exponent
+from scaling import CURVES, Curve, exponent
 from scaling_pictures import draw_curve
 from startup import STARTUPS
+from streamed import CLAIMS, STREAM, TITLE
 from verdicts import Verdict, duration, filled_table, table, verdict_table
 
 FILE = Path(__file__).with_name("RESULTS.md")
@@ -40,6 +41,7 @@ def expected() -> list[tuple[str, str, str, tuple[str, ...]]]:
     fits += [(case, "posterior") for case in POSTERIOR_CASES]
     found = [(c.name, c.title, kind, tuple(bar.words for bar in c.bars)) for c, kind in fits]
     found += [(one.name, one.title, "startup", (one.words,)) for one in STARTUPS]
+    found.append((STREAM, TITLE, STREAM, CLAIMS))
     found.append((CONFORMANCE, "conformance", "conformance", (CLAIM,)))
     return found + [(curve.name, curve.title, "scaling", ()) for curve in CURVES]
 
@@ -122,8 +124,8 @@ def scaling_introduction() -> str:
     return (
         "Processor time (all threads) of a whole call against one size, both axes logarithmic: "
         "of a single thread it is the time on the clock of a quiet machine. The exponents are "
-        "fitted by least squares to the last three sizes of each line. A package leaves a curve "
-        f"after a call of more than {GIVE_UP:.0f} s."
+        "fitted by least squares to the last three sizes of each line. A package whose calls take "
+        "seconds leaves a curve early."
     )
 
 

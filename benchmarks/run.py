@@ -29,6 +29,7 @@ from results_page import expected, write_page
 from scaling import CURVES, Curve, measure_curve
 from simulated import SIMULATED, write_responses, write_simulated
 from startup import REPEATS, STARTUPS, Startup, time_startup
+from streamed import STREAM, measure_stream
 from timing import Timings, measure_memory, time_case
 from verdicts import (
     judge,
@@ -166,7 +167,7 @@ def measure(name: str, peers: Peers, folder: Path, repeats: int | None) -> Part:
     for curve in CURVES:
         if curve.name == name:
             return run_curve(curve, peers, folder)
-    return measure_conformance()
+    return measure_stream(folder) if name == STREAM else measure_conformance()
 
 
 def main() -> int:

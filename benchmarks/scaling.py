@@ -19,7 +19,7 @@ from posteriors import measure, write_rows
 from simulated import SEED, SIGMA, varying, write_columns
 from timing import Patience, Timings, progress, time_case
 
-GIVE_UP = 5.0  # processor seconds of one call
+GIVE_UP = 3.0  # processor seconds of one call
 PATIENCE = Patience(long_call=2.0, repeats=1)
 Rows = dict[str, np.ndarray]
 

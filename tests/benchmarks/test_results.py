@@ -91,7 +91,7 @@ def test_who_takes_too_long_leaves_a_curve(bench, monkeypatch, tmp_path):
         return [
             bench.kept.Point(
                 peer=peer, size=size, seconds=1.0, calls=1,
-                processor=0.1 if peer == "glmm" else size / 5_000,
+                processor=0.1 if peer == "glmm" else size / 30_000,
             )
             for peer in peers
         ]  # fmt: skip
