@@ -214,7 +214,7 @@ def learnt_from(question: Question, batch: Batch, states: Mapping[Expression, St
     }
     groups = {
         bar.group: group_levels_of(
-            [found.values[expression] for expression in bar.grouping],
+            [_base_value(_base(expression), found, used) for expression in bar.grouping],
             [_order(expression, found, used) for expression in bar.grouping],
         )
         for bar in question.formula.bars

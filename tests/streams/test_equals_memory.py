@@ -16,6 +16,7 @@ FORMULAS = [
     ("log(y) ~ log(x) + f + (1 | h/g) + (0 + v || k)", {"weights": "w"}),
     ("y ~ 0 + f + x + I(2 * x) + (1 | g) + (0 + x | g)", {"contrasts": {"f": "sum"}}),
     ("y ~ cut(x, 3) + bs(v, knots = 1) + (1 | h)", {}),
+    ("y ~ x + (1 | factor(g)) + (1 | factor(k):h)", {}),
 ]
 
 
