@@ -17,6 +17,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.collapsed_density import Target, collapsed, is_near_rounding, target_of
 from hierbayes.bayes.collapsed_points import Points, PointsOf
+from hierbayes.bayes.collapsed_polynomial import CHECKED, MOST_ERROR, polynomial_points
 from hierbayes.bayes.importance import (
     ImportanceSample,
     Mode,
@@ -24,7 +25,9 @@ from hierbayes.bayes.importance import (
     adapt,
     find_mode,
     metropolis,
+    resampled,
     weigh,
+    weigh_thinned,
 )
 from hierbayes.bayes.sampled_coefficients import stand_in
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
@@ -49,6 +52,7 @@ ADAPT_HARDER = tuple(Round(4000, components, 0.95) for components in (4, 6, 8))
 ADAPT_LARGE = (Round(200, 1, 0.6),)  # many levels make the posterior of their sds nearly normal
 THIN = 2.3  # effective proposals a draw for small models: they cost little, chains mix better
 MOST_THIN = 8
+THIN_THINNED = 1.75  # the same where proposals of little weight are left out
 # Weights this close to their mean have a bounded tail, whose k by a few hundred of them is noise:
 # another proposal is adapted, a few times. Heavier ones say that the posterior is hard.
 BOUNDED = 10.0
@@ -121,10 +125,11 @@ def sample_collapsed(
     target, start = target_and_start(kernel, priors)
     points = PointsOf(target)
     n = draws * chains
-    if target.size:
+    found = _by_polynomial(target, start, n=n, rng=rng) if points.is_large else None
+    if found is None and target.size:
         mode = find_mode(points.log_density, points.value_and_slope, start)
         found = _trusted(points, mode, n=n, rng=rng)
-    else:  # nothing but beta is unknown
+    elif found is None:  # nothing but beta is unknown
         found = _weighed(points, np.empty((n, 0)), np.zeros(n), rng)
     at, drawn, x = found.at, found.drawn, found.drawn.x
     if not np.isfinite(drawn.log_weights).any():
@@ -133,7 +138,7 @@ def sample_collapsed(
     phi = target.variances(x[index])
     if np.mean(is_near_rounding(target, phi)) > CUT:
         raise DataError(_cut(design))
-    beta, b = points.draws(at, x, index, rng)
+    beta, b = found.points.draws(at, x, index, rng)
     shape = (chains, draws)
     marginal = (drawn.log_integral, drawn.log_integral_mcse) if target.is_proper else (None, None)
     sigma = target.coordinates.sigma(phi).reshape(shape)
@@ -170,8 +175,9 @@ def _cut(design: Design) -> str:
 
 @record(kw_only=False)
 class _Explored:
-    """Proposals, what is known at them, and their weights."""
+    """Proposals, what is known at them and by what, and their weights."""
 
+    points: PointsOf
     at: Points
     drawn: ImportanceSample
 
@@ -207,6 +213,26 @@ def _trusted(points: PointsOf, mode: Mode, *, n: int, rng: np.random.Generator) 
     return found
 
 
+def _by_polynomial(
+    target: Target, start: FloatArray, *, n: int, rng: np.random.Generator
+) -> _Explored | None:
+    """Explore through a polynomial of what is dear in an evaluation; None where there is none."""
+    made = polynomial_points(target, start, rng)
+    if made is None:
+        return None
+    points, mode = made
+    adapted = adapt(points.inside, mode, tails=target.tails, rounds=ADAPT, rng=rng, thin=True)
+    if not np.isfinite(adapted.log_weights).any():
+        return None
+    x = adapted.proposal.draw(int(THIN_THINNED * n), rng)
+    at = points.at(x)
+    drawn = weigh_thinned(x, at.log_density, [(adapted.proposal, x.shape[0])], rng)
+    some = resampled(drawn, chains=1, draws=CHECKED, rng=rng)[0]
+    if drawn.pareto_k > TRUSTED_K or points.error(x[some]) > MOST_ERROR:
+        return None
+    return _Explored(points, at, drawn)
+
+
 def _explored(
     points: PointsOf, mode: Mode, rounds: Sequence[Round], *, n: int, rng: np.random.Generator
 ) -> _Explored:
@@ -225,7 +251,7 @@ def _weighed(
     """Evaluate proposals x (N, d), given their log density under the proposal (N,)."""
     # where an evaluation is dear, beta and b are drawn at every proposal while it is at hand
     at = points.with_draws(x, rng) if points.is_large else points.at(x)
-    return _Explored(at, weigh(x, at.log_density, log_proposal))
+    return _Explored(points, at, weigh(x, at.log_density, log_proposal))
 
 
 def start_phi(target: Target) -> FloatArray:

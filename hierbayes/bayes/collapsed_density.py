@@ -185,11 +185,17 @@ class Collapsed:
     reduced: Reduced | Integrated
 
 
-def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = None) -> Collapsed:
+def collapsed(
+    target: Target,
+    phi: FloatArray,
+    *,
+    patterns: Patterns | None = None,
+    integral: Integrated | None = None,
+) -> Collapsed:
     """Evaluate the density at phi, shape (T, d).
 
-    Given the ``patterns`` of the levels this takes a fraction of the time, and leaves out the
-    factor that ``slope`` needs.
+    Given the ``patterns`` of the levels, or the ``integral`` over the random effects itself, this
+    takes a fraction of the time, and leaves out the factor that ``slope`` needs.
 
     Raises
     ------
@@ -203,7 +209,9 @@ def collapsed(target: Target, phi: FloatArray, *, patterns: Patterns | None = No
     sigma = coordinates.sigma(variances)
     Lambdas = lambdas_of(target, variances, sigma)
     reduced: Reduced | Integrated
-    if patterns is None:
+    if integral is not None:
+        reduced = integral
+    elif patterns is None:
         reduced = reduce(kernel, Lambdas, n_batch=phi.shape[0])
     else:
         reduced = integrate(kernel, patterns, Lambdas[0])

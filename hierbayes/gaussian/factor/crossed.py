@@ -216,28 +216,32 @@ class CrossedFactor:
         """B where it is dense, as (T, J q, r)."""
         return self.B.reshape(self.B.shape[0], -1, self.pattern.n_rest)
 
+    @cached_property
+    def _sparse_coupling(self) -> list[sparse.csr_array]:
+        """B of each theta as a sparse matrix (J q, r)."""
+        assert self.pattern.pairs is not None
+        meeting, (J, q) = self.pattern.pairs.meeting, self.E.shape[1:3]
+        rows = (meeting.levels[:, None] * q + np.arange(q)).ravel()
+        places = rows, np.repeat(meeting.columns, q)
+        shape = J * q, self.pattern.n_rest
+        return [sparse.csr_array((B.ravel(), places), shape=shape) for B in self.B]
+
     def _times_coupling(self, x: FloatArray) -> FloatArray:
         """B x for x (T, r, c): (T, J, q, c)."""
         if self.pattern.pairs is None:
             return np.asarray(self._flat_coupling @ x).reshape(*self.B.shape[:3], x.shape[2])
-        meeting = self.pattern.pairs.meeting
-        values = self.B[:, :, :, None] * x[:, meeting.columns, None, :]
-        return np.asarray(np.add.reduceat(values, meeting.starts[:-1], axis=1))
+        J, q = self.E.shape[1:3]
+        return _stack([B @ of for B, of in zip(self._sparse_coupling, x, strict=True)]).reshape(
+            x.shape[0], J, q, x.shape[2]
+        )
 
     def _times_coupling_transposed(self, x: FloatArray) -> FloatArray:
         """B'x for x (T, J, q, c): (T, r, c)."""
         if self.pattern.pairs is None:
             flat = _one_below_another(x)
             return np.asarray(np.swapaxes(self._flat_coupling, 1, 2) @ flat)
-        meeting = self.pattern.pairs.meeting
-        values = (self.B[:, :, :, None] * x[:, meeting.levels]).sum(axis=2)
-        out = np.empty((x.shape[0], self.pattern.n_rest, x.shape[3]))
-        for t in range(out.shape[0]):
-            for c in range(out.shape[2]):
-                out[t, :, c] = np.bincount(
-                    meeting.columns, weights=values[t, :, c], minlength=out.shape[1]
-                )
-        return out
+        flat = _one_below_another(x)
+        return _stack([B.T @ of for B, of in zip(self._sparse_coupling, flat, strict=True)])
 
     @property
     def roots(self) -> FloatArray | None:
@@ -365,17 +369,10 @@ class CrossedFactor:
         """B x of some levels for x (T, r, c): (T, levels, q, c)."""
         if self.pattern.pairs is None:
             return np.asarray(self.B[:, levels] @ x[:, None])
-        meeting, q = self.pattern.pairs.meeting, self.E.shape[2]
-        starts = meeting.starts[levels.start : levels.stop + 1]
-        part, n_levels = slice(starts[0], starts[-1]), starts.size - 1
-        rows = (meeting.levels[part] - levels.start)[:, None] * q + np.arange(q)
-        places = rows.ravel(), np.repeat(meeting.columns[part], q)
-        shape = n_levels * q, self.pattern.n_rest
-        products = [
-            sparse.csr_array((B[part].ravel(), places), shape=shape) @ values
-            for B, values in zip(self.B, x, strict=True)
-        ]
-        return _stack(products).reshape(x.shape[0], n_levels, q, -1)
+        q = self.E.shape[2]
+        rows = slice(levels.start * q, levels.stop * q)
+        products = [B[rows] @ of for B, of in zip(self._sparse_coupling, x, strict=True)]
+        return _stack(products).reshape(x.shape[0], -1, q, x.shape[2])
 
     def trace_blocks(self) -> list[FloatArray]:
         """Per factor the sum over levels of the diagonal blocks of Z'WZ Lambda (L L')^-1."""
