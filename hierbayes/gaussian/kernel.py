@@ -29,6 +29,9 @@ from hierbayes.wording import listed
 # list of pairs 50 bytes and 0.1 microseconds each; the compiler costs a second once a session.
 SMALL_REST = 2500
 SMALL_COUPLING = 10**7
+# Above, pairs of columns of the other factors that meet in a level of the largest, over all places
+# of their matrix: where they are more, its factor is dense, and whole-matrix products are quickest.
+FILLED = 0.05
 # From so many multiplications a product is handed to all cores. Up to so many columns of all
 # factors but the largest, and of X, they gain little: what is not a dense product takes longer, and
 # where cores have other work a thread that waits makes it last up to five times as long.
@@ -52,8 +55,11 @@ def pattern_of(graph: LevelGraph) -> Pattern:
 
     if graph.n_rest <= SMALL_REST and coupling_size(graph) <= SMALL_COUPLING:
         return crossed_pattern(graph)
+    from hierbayes.gaussian.pattern.schur import schur_pattern
     from hierbayes.gaussian.pattern.sparse import sparse_pattern
 
+    if graph.n_pairs > FILLED * graph.n_rest**2:
+        return schur_pattern(graph)
     return sparse_pattern(graph)
 
 
@@ -84,8 +90,13 @@ def blocks_of(pattern: Pattern, products: Products | Squares) -> Blocks:
         from hierbayes.gaussian.factor.crossed import crossed_blocks
 
         return crossed_blocks(pattern, products)
+    from hierbayes.gaussian.factor.schur import schur_blocks
     from hierbayes.gaussian.factor.sparse import sparse_blocks
+    from hierbayes.gaussian.pattern.schur import SchurPattern
     from hierbayes.gaussian.pattern.sparse import SparsePattern
+
+    if isinstance(pattern, SchurPattern):
+        return schur_blocks(pattern, products)
 
     assert isinstance(pattern, SparsePattern)
     return sparse_blocks(pattern, products)

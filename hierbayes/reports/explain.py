@@ -15,6 +15,7 @@ from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.formula.parser import formula_text
+from hierbayes.gaussian.marginal import Pattern
 from hierbayes.render.blocks import Block, Blocks, Heading, Paragraph, Preformatted
 from hierbayes.render.layout import matrix_lines, wrapped
 from hierbayes.render.numbers import format_number
@@ -48,7 +49,13 @@ STRUCTURES = {
     ),
     "sparse": (
         "The levels of all factors are eliminated together, in an order that keeps the matrix "
-        "sparse: its Cholesky factor holds {numbers:,} numbers."
+        "sparse: its Cholesky factor holds {numbers:,} numbers, and a fit needs {memory} of "
+        "memory for it and its inverse."
+    ),
+    "schur": (
+        "The largest factor is eliminated level by level. Nearly all levels of the others meet in "
+        "it, so they are left as one dense matrix of {size:,} columns, and a fit needs {memory} of "
+        "memory for its factor and its inverse."
     ),
     "related": (
         "Levels are related: one factor of one column is turned once to axes along which its "
@@ -130,10 +137,18 @@ def _design_text(spec: Specification) -> str:
         return explain_text(spec.design, family=spec.family)
     kernel = spec.kernel("reml")
     size = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz[1:])
-    structure = STRUCTURES[kernel.pattern.name].format(size=size, numbers=kernel.pattern.n_numbers)
+    structure = STRUCTURES[kernel.pattern.name].format(
+        size=size, numbers=kernel.pattern.n_numbers, memory=_memory(kernel.pattern)
+    )
     said = explain_text(spec.design, structure=structure, family=spec.family)
     found = undetermined_findings(spec.design, kernel.undetermined)
     return "\n".join([said, *("\n" + textwrap.fill(str(one), 80) for one in found)])
+
+
+def _memory(pattern: Pattern) -> str:
+    """Return the memory a pattern says it needs, in words; nothing where it is small."""
+    n_bytes = getattr(pattern, "n_bytes", 0.0)
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def explain_text(design: Design, *, structure: str = "", family: Family = GAUSSIAN) -> str:

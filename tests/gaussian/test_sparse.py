@@ -17,6 +17,7 @@ from hierbayes.gaussian.marginal import derivatives, evaluate, modes
 from hierbayes.gaussian.pattern import sparse
 from hierbayes.gaussian.pattern.crossed import CrossedPattern
 from hierbayes.gaussian.pattern.level_graph import level_graph
+from hierbayes.gaussian.pattern.schur import SchurPattern
 from hierbayes.gaussian.pattern.sparse import (
     SparsePattern,
     elimination_of,
@@ -124,6 +125,8 @@ def test_large_crossings_are_sparse_and_small_ones_are_not(limit, monkeypatch):
     graph = level_graph(products_of(random_design("crossed_slopes")))
     assert isinstance(pattern_of(graph), CrossedPattern)
     monkeypatch.setattr(kernels_of_designs, limit, 10)
+    assert isinstance(pattern_of(graph), SchurPattern)  # nearly all levels meet
+    monkeypatch.setattr(kernels_of_designs, "FILLED", 100.0)
     assert isinstance(pattern_of(graph), SparsePattern)
     nested = level_graph(products_of(random_design("nested")))
     assert pattern_of(nested).name == "nested"

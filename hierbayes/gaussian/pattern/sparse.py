@@ -66,6 +66,11 @@ class SparsePattern:
     n_numbers: int
     name: str = "sparse"
 
+    @property
+    def n_bytes(self) -> float:
+        """Memory that a search needs for its factors."""
+        return 8.0 * NUMBERS_AN_ENTRY * self.n_numbers
+
 
 def sparse_pattern(graph: LevelGraph) -> SparsePattern:
     """Return the pattern of crossed factors of any number of levels.
