@@ -77,17 +77,29 @@ def take_off_squares(places: Places, values: FloatArray, out: FloatArray) -> Non
     in_threads(work, places.parts)
 
 
-def times_at_entries(places: Places, values: FloatArray, lower: FloatArray) -> FloatArray:
-    """Entries of B G at the places of B, shape (m, q), for a symmetric G by its lower triangle."""
+def times_at_entries(
+    places: Places, values: FloatArray, upper: FloatArray, diagonal: FloatArray
+) -> FloatArray:
+    """Entries of B G at the places of B, shape (m, q), for a symmetric G.
+
+    Parameters
+    ----------
+    places : Places
+    values : array, shape (m, q), B
+    upper : array, shape (r, r), G above the diagonal; what else it holds is not read
+    diagonal : array, shape (r,)
+    """
     sums = [np.zeros_like(values) for _ in range(PARTS)]
 
     def work(part: tuple[tuple[int, int], FloatArray]) -> None:
         _times(
             places.starts, places.columns, places.column_starts, places.by_column, places.levels,
-            values, lower, part[1], *part[0],
+            values, upper, diagonal, part[1], *part[0],
         )  # fmt: skip
 
-    in_threads(work, list(zip(places.parts, sums, strict=True)))
+    r = diagonal.size
+    mirrored = [(r - last, r - first) for first, last in places.parts]  # here first rows are long
+    in_threads(work, list(zip(mirrored, sums, strict=True)))
     for other in sums[1:]:
         sums[0] += other
     return sums[0]
@@ -125,20 +137,21 @@ def _times(
     by_column: Int32Array,
     levels: Int32Array,
     values: FloatArray,
-    lower: FloatArray,
+    upper: FloatArray,
+    diagonal: FloatArray,
     out: FloatArray,
     first: int,
     last: int,
 ) -> None:
     q = values.shape[1]
     for j in range(first, last):
-        row = lower[j]
+        row = upper[j]
         for p in range(column_starts[j], column_starts[j + 1]):
             e = by_column[p]
-            for d in range(starts[levels[e]], e):
+            for d in range(e + 1, starts[levels[e] + 1]):
                 g = row[columns[d]]
                 for a in range(q):
                     out[d, a] += values[e, a] * g
                     out[e, a] += values[d, a] * g
             for a in range(q):
-                out[e, a] += values[e, a] * row[j]
+                out[e, a] += values[e, a] * diagonal[j]

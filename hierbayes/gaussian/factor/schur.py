@@ -5,7 +5,7 @@ With L_0 L_0' = Lambda_0'A_00 Lambda_0 + I of the largest factor and r columns o
     F = Lambda_r'A_rr Lambda_r + I - B'B,    B = L_0^-1 Lambda_0'A_0r Lambda_r,
 
 where A = Z'WZ. B and A_rr are sparse, F is dense: it is worked out where it is factorised, and its
-inverse is held only until the entries where Z'WZ has some are taken from it.
+inverse is written into the triangle that the factor leaves free.
 
 Arrays carry a leading axis T, one factorisation after the other. Imports numba through ``linalg``,
 so import this module only where it is used.
@@ -30,6 +30,8 @@ from hierbayes.linalg.stacked import (
     solve_lower_stack,
     solve_upper_stack,
 )
+
+AT_ONCE = 512  # rows and columns of a triangle that are turned together
 
 
 @record
@@ -170,12 +172,11 @@ class SchurFactor:
         return diagonal, cross
 
     def _inverse_of(self, t: int) -> tuple[list[FloatArray], dict[tuple[int, int], FloatArray]]:
-        inverse, _ = lapack.dpotri(self.LF[t].T, lower=0)
-        lower = inverse.T
+        upper, on_diagonal = _inverse_above(self.LF[t])
         J, q = self.L0.shape[1:3]
         places, B = self.pattern.places, self.B[t]
         # B F^-1 at the places of B, and from it the diagonal blocks of B F^-1 B'
-        image = times_at_entries(places, B, lower)
+        image = times_at_entries(places, B, upper, on_diagonal)
         spread = np.empty((J, q, q))
         for a in range(q):
             for b in range(q):
@@ -185,7 +186,10 @@ class SchurFactor:
         diagonal = [root @ (np.eye(q) + spread) @ np.swapaxes(root, 1, 2)]
         for f, (levels, _) in enumerate(self.pattern.graph.sizes[1:], start=1):
             at = self._columns(f, np.arange(levels))
-            diagonal.append(_symmetric(lower[at[:, :, None], at[:, None, :]]))
+            block = np.triu(upper[at[:, :, None], at[:, None, :]], 1)
+            block += np.swapaxes(block, 1, 2)
+            block[:, np.arange(at.shape[1]), np.arange(at.shape[1])] = on_diagonal[at]
+            diagonal.append(block)
         unsorted = np.empty_like(image)
         unsorted[self.pattern.order] = image
         cross, start = {}, 0
@@ -196,9 +200,8 @@ class SchurFactor:
                 start += m * q_g
                 cross[f, g] = -root[c.rows] @ block
             else:
-                rows, columns = self._columns(g, c.columns), self._columns(f, c.rows)
-                block = lower[rows[:, :, None], columns[:, None, :]]
-                cross[f, g] = np.swapaxes(block, 1, 2)
+                rows, columns = self._columns(f, c.rows), self._columns(g, c.columns)
+                cross[f, g] = upper[rows[:, :, None], columns[:, None, :]]
         return diagonal, cross
 
     def covariances(self) -> list[FloatArray]:
@@ -220,6 +223,18 @@ def _solve(L: FloatArray, x: FloatArray, *, transpose: bool = False) -> FloatArr
     return np.asarray(blas.dtrsm(1.0, L.T, x.T, side=1, lower=0, trans_a=int(transpose)).T)
 
 
-def _symmetric(blocks: FloatArray) -> FloatArray:
-    """Blocks (J, q, q) whose lower triangles count."""
-    return np.asarray(np.tril(blocks) + np.swapaxes(np.tril(blocks, -1), 1, 2))
+def _inverse_above(L: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Write (L L')^-1 above the diagonal of L, whose triangle stays; return both, and its diagonal.
+
+    Matrices of gigabytes are not copied.
+    """
+    for start in range(0, L.shape[0], AT_ONCE):
+        stop = start + AT_ONCE
+        L[start:stop, stop:] = L[stop:, start:stop].T
+        block = L[start:stop, start:stop]
+        block += np.tril(block, -1).T - np.triu(block, 1)
+    diagonal = np.diag(L).copy()
+    lapack.dpotri(L.T, lower=1, overwrite_c=1)  # by columns the upper triangle is a lower one
+    of_inverse = np.diag(L).copy()
+    np.fill_diagonal(L, diagonal)
+    return L, of_inverse

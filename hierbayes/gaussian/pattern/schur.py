@@ -14,8 +14,8 @@ from hierbayes.gaussian.pattern import sparse
 from hierbayes.gaussian.pattern.level_graph import LevelGraph
 from hierbayes.linalg.pair_sums import Places, places_of
 
-# Matrices of r^2 numbers that a search holds: the factors of two thetas and one inverse.
-MATRICES = 3
+# Matrices of r^2 numbers that a search holds: those of two thetas, factor and inverse in one.
+MATRICES = 2
 
 
 @record
