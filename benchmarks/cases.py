@@ -196,6 +196,21 @@ CASES = (
     many_effects_case(
         "crossed-wide", "20,000 rows, 1,000 x 100 levels", "y ~ x + (1 | a) + (1 | b)"
     ),
+    Case(
+        name="crossed-large",
+        title="simulated, 1,000,000 rows, 20,000 x 5,000 levels, REML",
+        task="fit",
+        dataset="crossed-large",
+        formula="y ~ x + (1 | a) + (1 | b)",
+        repeats=5,
+        peers=(OURS, LME4, GLMM),
+        bars=(
+            Bar(quantity="time", peer=LME4, at_most=1.0, words="not slower than lme4"),
+            Bar(quantity="time", peer=GLMM, at_most=1.0, words="not slower than glmm"),
+            Bar(quantity="memory", peer=GLMM, at_most=1.0, words="peak memory below glmm's"),
+        ),
+        measure_memory=True,
+    ),
     many_effects_case(
         "many-columns",
         "100,000 rows in random order, 2,000 groups, seven columns that vary",

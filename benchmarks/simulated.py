@@ -34,6 +34,7 @@ WOMEN_COVARIANCE = ((0.36, -0.36), (-0.36, 0.64))
 SLOPES_LEVELS = (100, 80)
 MAXIMAL_LEVELS = (60, 60)
 WIDE_LEVELS, WIDE_ROWS = (1000, 100), 20_000
+LARGE_LEVELS, LARGE_ROWS = (20_000, 5000), 1_000_000
 # Six columns and a constant that vary between groups.
 N_MANY, MANY_GROUPS, MANY_ROWS = 6, 2000, 100_000
 
@@ -43,6 +44,7 @@ SIMULATED = {
     "crossed-slopes": (("y", "x"), ("a", "b")),
     "crossed-maximal": (("y", "u", "v", "uv"), ("a", "b")),
     "crossed-wide": (("y", "x"), ("a", "b")),
+    "crossed-large": (("y", "x"), ("a", "b")),
     "many-columns": (("y", *(f"x{i + 1}" for i in range(N_MANY))), ("g",)),
     "women": (("use", "age", "age2", "urban", "children"), ("district",)),
 }
@@ -122,12 +124,22 @@ def crossed_maximal() -> dict[str, np.ndarray]:
 
 def crossed_wide() -> dict[str, np.ndarray]:
     """Draw 20,000 rows whose levels of two factors, 1,000 and 100, meet at random."""
-    rng = np.random.default_rng(SEED + 5)
-    a, b = (rng.integers(0, J, WIDE_ROWS) for J in WIDE_LEVELS)
-    x = rng.standard_normal(WIDE_ROWS)
-    one = np.ones((WIDE_ROWS, 1))
+    return crossed_at_random(WIDE_LEVELS, WIDE_ROWS, seed=SEED + 5)
+
+
+def crossed_large() -> dict[str, np.ndarray]:
+    """Draw a million rows whose levels of two factors, 20,000 and 5,000, meet at random."""
+    return crossed_at_random(LARGE_LEVELS, LARGE_ROWS, seed=SEED + 7)
+
+
+def crossed_at_random(levels: tuple[int, int], n: int, *, seed: int) -> dict[str, np.ndarray]:
+    """Draw n rows of two factors."""
+    rng = np.random.default_rng(seed)
+    a, b = (rng.integers(0, J, n) for J in levels)
+    x = rng.standard_normal(n)
+    one = np.ones((n, 1))
     y = 10 + 2 * x + varying(rng, one, a, np.array([1.0])) + varying(rng, one, b, np.array([0.5]))
-    return {"y": y + SIGMA * rng.standard_normal(WIDE_ROWS), "x": x, "a": a, "b": b}
+    return {"y": y + SIGMA * rng.standard_normal(n), "x": x, "a": a, "b": b}
 
 
 def many_columns() -> dict[str, np.ndarray]:
@@ -163,6 +175,7 @@ WRITERS: dict[str, Callable[[], dict[str, np.ndarray]]] = {
     "crossed-slopes": crossed_slopes,
     "crossed-maximal": crossed_maximal,
     "crossed-wide": crossed_wide,
+    "crossed-large": crossed_large,
     "many-columns": many_columns,
     "women": women,
 }
