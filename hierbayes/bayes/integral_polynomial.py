@@ -20,11 +20,12 @@ from hierbayes.bayes.collapsed_density import Target, lambdas_of
 from hierbayes.gaussian.marginal import reduce
 from hierbayes.gaussian.patterns import Integrated
 from hierbayes.linalg.sparse_grid import GridPolynomial, grown
-from hierbayes.linalg.threads import in_threads, n_cores, one_blas_thread
+from hierbayes.linalg.threads import in_threads, one_blas_thread
 
 SMALLEST = 1e-11  # t of a variance that is zero to all digits of log det
 # Evaluations after which the function is taken to be no polynomial: a sample needs more of them.
 MOST_POINTS = 600
+AT_ONCE = 2  # terms gone on from together: a few evaluations each, whatever the number of cores
 
 
 @record
@@ -173,7 +174,7 @@ def integral_polynomial(
         size=lambda coefficients: np.abs(coefficients) @ counts,
         enough=enough,
         most=most,
-        at_once=n_cores(),
+        at_once=AT_ONCE,
     )
     return IntegralPolynomial(
         coordinates=coordinates,

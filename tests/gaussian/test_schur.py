@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import hierbayes as hb
 from hierbayes.errors import DataError
+from hierbayes.gaussian import kernel as kernels_of_designs
 from hierbayes.gaussian.factor.schur import schur_blocks
 from hierbayes.gaussian.marginal import derivatives, evaluate, modes
 from hierbayes.gaussian.pattern.level_graph import level_graph
@@ -110,3 +112,16 @@ def test_what_does_not_fit_in_memory_is_refused_with_what_it_would_take():
     graph = level_graph(products_of(random_design("crossed")))
     with pytest.raises(DataError, match=r"factors of 22 and 11 levels .* dense matrices of 11 col"):
         schur_pattern(graph, memory=1000)
+
+
+def test_a_fit_is_the_same_and_its_memory_is_told_before(monkeypatch):
+    formula, data = "diameter ~ 1 + (1 | plate) + (1 | sample)", hb.load_dataset("Penicillin")
+    expected = hb.lmer(formula, data)
+    monkeypatch.setattr(kernels_of_designs, "SMALL_REST", 5)
+    model = hb.Model(formula, data)
+    said = " ".join(str(model.explain()).split())
+    assert "left as one dense matrix of 6 columns, and a fit needs 0.0 MB of memory" in said
+    found = model.fit("reml")
+    assert found.criterion == pytest.approx(expected.criterion, rel=1e-12)
+    np.testing.assert_allclose(found.theta, expected.theta, rtol=1e-6)
+    np.testing.assert_allclose(found.vcov(), expected.vcov(), rtol=1e-6)
