@@ -80,7 +80,8 @@ class PolynomialPoints(PointsOf):
         self, points: Points, phi: FloatArray, index: IntArray, rng: np.random.Generator
     ) -> tuple[FloatArray, list[FloatArray]]:
         """Draws of beta (S, p) and b, per factor (S, J, q), at the points ``index`` of phi."""
-        if self.target.kernel.pattern.name == "nested":  # a factorisation costs what a step does
+        # of nested factors a factorisation costs what a step does; related levels need their own
+        if self.target.kernel.pattern.name in ("nested", "related"):
             return super().draws(points, phi, index, rng)
         anchor = self.target.kernel.products.anchor
         beta = self._basis_beta(points.mean[index], points.root[index], rng)
