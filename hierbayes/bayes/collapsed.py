@@ -11,6 +11,7 @@ The mean weight is the marginal likelihood p(y).
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -225,8 +226,9 @@ def _by_polynomial(
     if not np.isfinite(adapted.log_weights).any():
         return None
     x = adapted.proposal.draw(int(THIN_THINNED * n), rng)
-    at = points.at(x)
-    drawn = weigh_thinned(x, at.log_density, [(adapted.proposal, x.shape[0])], rng)
+    at, added = points.at_some(x, rng)
+    drawn = weigh_thinned(x, at.log_density + added, [(adapted.proposal, x.shape[0])], rng)
+    drawn = replace(drawn, log_density=at.log_density)
     some = resampled(drawn, chains=1, draws=CHECKED, rng=rng)[0]
     if drawn.pareto_k > TRUSTED_K or points.error(x[some]) > MOST_ERROR:
         return None

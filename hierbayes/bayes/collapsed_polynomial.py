@@ -35,6 +35,7 @@ FINE = 1e-4
 WIDTH = 5.5  # sds on either side of the mode: beyond are a few of a hundred million draws
 SOME = 1000  # draws around a mode that say how wide a box is
 SMALL_SD = 0.1  # of the coordinates of phi, to start a climb with
+TAKEN = 0.1  # part of the proposals beyond a box that are evaluated
 MOST_ERROR = 1e-3  # of the log density at draws: more, and the polynomial is not used
 CHECKED = 12  # draws at which that is found
 
@@ -57,8 +58,22 @@ class PolynomialPoints(PointsOf):
 
     def at(self, phi: FloatArray) -> Points:
         """Log density and p(beta | phi, y) at phi (N, d), beyond the box evaluated itself."""
-        found = self._near(phi)
+        return self._with(self._near(phi), phi, np.flatnonzero(~self.polynomial.inside(phi)))
+
+    def at_some(self, phi: FloatArray, rng: np.random.Generator) -> tuple[Points, FloatArray]:
+        """Points at proposals phi (N, d), and what is added to their log weights (N,).
+
+        Beyond the box, where next to nothing of the posterior is, one in a few is evaluated and
+        counts for all of them; the others get no weight.
+        """
         beyond = np.flatnonzero(~self.polynomial.inside(phi))
+        taken = rng.random(beyond.size) < TAKEN
+        added = np.zeros(phi.shape[0])
+        added[beyond] = np.where(taken, -np.log(TAKEN), -np.inf)
+        return self._with(self._near(phi), phi, beyond[taken]), added
+
+    def _with(self, found: Points, phi: FloatArray, beyond: IntArray) -> Points:
+        """Return the points with those at some phi evaluated themselves."""
         if not beyond.size:
             return found
         log_density, mean, root = found.log_density.copy(), found.mean.copy(), found.root.copy()

@@ -50,9 +50,14 @@ def test_beyond_its_box_the_density_is_evaluated_itself():
     points, mode = polynomial_points(target, start, np.random.default_rng(3))
     far = mode.x + np.array([[3.0, 0.0, 0.0], [0.0, -4.0, 0.0]])
     assert not points.polynomial.inside(far).any()
-    np.testing.assert_allclose(
-        points.at(far).log_density, evaluated(target, far).log_density, rtol=1e-12
-    )
+    exact = evaluated(target, far).log_density
+    np.testing.assert_allclose(points.at(far).log_density, exact, rtol=1e-12)
+    # some of many proposals there count for all: on the average weights are what they are
+    many = np.repeat(far[:1], 2000, axis=0)
+    found, added = points.at_some(many, np.random.default_rng(1))
+    np.testing.assert_allclose(found.log_density[np.isfinite(added)], exact[0], rtol=1e-12)
+    assert np.exp(added).mean() == pytest.approx(1, abs=4 * 3 / np.sqrt(2000))
+    assert points.at_some(mode.x[None], np.random.default_rng(1))[1] == 0
 
 
 def test_effects_drawn_on_one_factor_have_the_mean_and_covariance_of_each_draw():
