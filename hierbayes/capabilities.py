@@ -124,15 +124,6 @@ _ROWS = (
         ),
     ),
     Limit(
-        key="stream-family",
-        feature="Streams of other families than Gaussian ones with the identity link",
-        kinds=("other families",),
-        sentence=(
-            "family={family!r}, link={link!r} needs its rows, and a stream keeps none. Give a "
-            "data frame, or stream=False to read all rows into memory."
-        ),
-    ),
-    Limit(
         key="stream-remainder",
         feature="Streams whose levels leave next to nothing of the response",
         kinds=EVERY,
@@ -150,6 +141,16 @@ _ROWS = (
             "Sums over this stream leave it open whether the data determine every variance; only "
             "rows can tell. Give a data frame, stream=False to read all rows into memory, or a "
             "formula with fewer terms."
+        ),
+    ),
+    Limit(
+        key="too-many-cells",
+        feature="Streams of other families with very many distinct rows",
+        kinds=("glmer", "other families"),
+        sentence=(
+            "{rows} rows have {found} distinct combinations of the columns used, too many to "
+            "stand for them; most values: {widest}. Round numeric columns in the data or cut them "
+            "into intervals there, leave one out, or fit a sample of the rows."
         ),
     ),
     Limit(

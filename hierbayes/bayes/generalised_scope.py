@@ -31,7 +31,7 @@ def most_kept(spec: Specification) -> int:
 
 def n_kept(spec: Specification) -> int:
     """Effects that are not integrated out: of factors that are neither the finest nor nest it."""
-    factors = spec.design.factors
+    factors = spec.design.summands.factors
     J, q = [f.levels.size for f in factors], [f.z.shape[1] for f in factors]
     chain = chain_of([f.codes for f in factors], J, q)
     return sum(J[f] * q[f] for f in range(len(factors)) if f not in chain)

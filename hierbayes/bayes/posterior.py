@@ -282,7 +282,7 @@ def _saturated(spec: Specification) -> tuple[Finding, ...]:
 
 def _impossible(spec: Specification, draws: PosteriorDraws) -> tuple[Finding, ...]:
     """Say where new levels may have means that the family does not have."""
-    design = spec.design
+    design = spec.design.summands
     if not design.factors or mean_ends(spec.family) is None:
         return ()
     flat = flat_draws(draws, design)

@@ -223,14 +223,15 @@ def _shares(
     covariances: list[FloatArray],
     residual: FloatArray,
 ) -> VarianceShares:
-    design = fit.design
-    X = design.X[:, fit.kept]
-    centred = X - X.mean(axis=0)
+    design = fit.design.summands
+    X, n, counts = design.X[:, fit.kept], design.n_rows, design.counts
+    times = np.ones(X.shape[0]) if counts is None else counts
+    centred = X - np.average(X, axis=0, weights=counts)
     # of rows and columns, not of squares: means that are far from zero cancel without loss
-    root = np.linalg.qr(centred, mode="r") / np.sqrt(max(X.shape[0] - 1, 1))
+    root = np.linalg.qr(centred * np.sqrt(times)[:, None], mode="r") / np.sqrt(max(n - 1, 1))
     random = {}
     for factor, covariance in zip(design.factors, covariances, strict=True):
-        squares = factor.z.T @ factor.z / X.shape[0]
+        squares = factor.z.T @ (times[:, None] * factor.z) / n
         random[factor.name] = np.asarray((covariance * squares).sum(axis=(1, 2)))
     fixed = np.asarray(((beta @ root.T) ** 2).sum(axis=1))
     return VarianceShares(fixed=fixed, random=random, residual=residual)

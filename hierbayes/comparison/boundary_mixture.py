@@ -22,7 +22,9 @@ from scipy.special import chdtrc
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
+from hierbayes.design.table import MissingColumnError
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.specification.build import specify
 
 # What is left of a column after others are projected out, as part of its length, below which it
 # lies in their span: R's tolerance for the rank of a model matrix.
@@ -111,10 +113,13 @@ def mixture_p(small: LikelihoodFit | Reduced, large: LikelihoodFit, chisq: float
     >>> mixture_p(small, large, chisq=2 * (large.loglik - small.loglik)).df
     (1, 2)
     """
-    found = _structure(small.design, large.design)
+    designs = _on_same_rows(small, large)
+    if designs is None:
+        return Mixture(kind="unknown", reason=NOT_NESTED)
+    found = _structure(*designs)
     if found.df is None:
         return found
-    if not _same_span(small.design.X[:, small.kept], large.design.X[:, large.kept]):
+    if not _same_span(designs[0].X[:, small.kept], designs[1].X[:, large.kept]):
         return Mixture(kind="unknown", reason=FIXED)
     if any(finding.code == "not_identified" for finding in large.findings):
         return Mixture(kind="unknown", reason=UNIDENTIFIED)
@@ -129,18 +134,45 @@ def why_not_nested(small: LikelihoodFit, large: LikelihoodFit) -> str:
     Read off the designs, so that names and codings do not matter: fixed part, offset, weights and
     known sds, covariances.
     """
-    same_weights = _same_rows(small.weights, large.weights, absent=1.0)
-    same_offsets = _same_rows(small.design.offset, large.design.offset, absent=0.0)
+    designs = _on_same_rows(small, large)
+    if designs is None:
+        return "it uses columns of the data that the larger one doesn't"
+    a, b = designs
+    same_weights = _same_rows(a.weights, b.weights, absent=1.0)
+    same_sds = _same_rows(a.known_sd, b.known_sd, absent=1.0)
+    same_offsets = _same_rows(a.offset, b.offset, absent=0.0)
     known = {small.has_residual_sd, large.has_residual_sd}
-    if not same_weights or not same_offsets or len(known) > 1:
+    if not (same_weights and same_sds and same_offsets) or len(known) > 1:
         return "they have different weights, known sds or offsets"
-    X = small.design.X[:, small.kept]
-    if X.size and not _in_span(X, large.design.X[:, large.kept]):
+    X = a.X[:, small.kept]
+    if X.size and not _in_span(X, b.X[:, large.kept]):
         return "its fixed part is not a part of the larger one's"
-    terms = _terms(large.design)
-    if not all(_may_hold(terms, term) for term in _terms(small.design)):
+    terms = _terms(b)
+    if not all(_may_hold(terms, term) for term in _terms(a)):
         return "its random effects are not a part of the larger one's"
     return ""
+
+
+def _on_same_rows(
+    small: "LikelihoodFit | Reduced", large: LikelihoodFit
+) -> tuple[Design, Design] | None:
+    """Return the designs over the same rows, or over the cells of the larger model.
+
+    None where the columns of the smaller one are not in these cells.
+    """
+    if small.design.cells is None or large.design.cells is None:
+        return small.design, large.design
+    cells = large.design.cells
+    own = small.design.cells
+    if isinstance(small, LikelihoodFit):  # the cells of the larger one tell more rows apart
+        table, given = large.spec.table, small.spec.arguments
+        try:
+            found = specify(small.formula_text, table, given).design.cells
+        except MissingColumnError:
+            return None
+        assert found is not None
+        own = found
+    return (own, cells) if own.y.shape == cells.y.shape else None
 
 
 def _same_rows(a: FloatArray | None, b: FloatArray | None, *, absent: float) -> bool:

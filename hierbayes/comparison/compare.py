@@ -13,6 +13,7 @@ from hierbayes.calls import checked_call
 from hierbayes.comparison.comparison_table import comparison_table
 from hierbayes.comparison.elpd import compare_elpd, compare_results
 from hierbayes.comparison.same_data import aligned
+from hierbayes.design.design import Design
 from hierbayes.errors import DataError, OptionError
 from hierbayes.options import IntervalKind, check_option
 from hierbayes.priors.model_priors import ModelPriors
@@ -180,21 +181,26 @@ def _check_same_model(fits: tuple[Fit, ...]) -> None:
                 f"The fits code their factors differently ({other} is a coefficient of one only), "
                 f"so {PURPOSE}."
             )
-        if not np.array_equal(fit.design.X, first.design.X):
-            raise DataError(f"The fits have different values of their predictors, so {PURPOSE}.")
-        codes = zip(fit.design.factors, first.design.factors, strict=True)
-        for a, b in codes:
-            if not (np.array_equal(a.codes, b.codes) and np.array_equal(a.z, b.z)):
-                raise DataError(f"The fits group rows by {a.name} differently, so {PURPOSE}.")
-        for what in ("weights", "offset", "known_sd"):
-            a, b = getattr(fit.design, what), getattr(first.design, what)
-            if (a is None) != (b is None) or (a is not None and not np.array_equal(a, b)):
-                raise DataError(f"The fits have different {what}, so {PURPOSE}.")
+        if fit.spec is not first.spec:
+            _check_same_columns(fit.design.summands, first.design.summands)
         for what in ("family", "link"):
             a, b = getattr(first, what), getattr(fit, what)
             if a != b:
                 called = "response families" if what == "family" else "links"
                 raise DataError(f"The fits have different {called} ({a} and {b}), so {PURPOSE}.")
+
+
+def _check_same_columns(a: Design, b: Design) -> None:
+    """Raise DataError naming what differs between the columns of two designs."""
+    if not np.array_equal(a.X, b.X):
+        raise DataError(f"The fits have different values of their predictors, so {PURPOSE}.")
+    for own, other in zip(a.factors, b.factors, strict=True):
+        if not (np.array_equal(own.codes, other.codes) and np.array_equal(own.z, other.z)):
+            raise DataError(f"The fits group rows by {own.name} differently, so {PURPOSE}.")
+    for what in ("weights", "offset", "known_sd"):
+        x, y = getattr(a, what), getattr(b, what)
+        if (x is None) != (y is None) or (x is not None and not np.array_equal(x, y)):
+            raise DataError(f"The fits have different {what}, so {PURPOSE}.")
 
 
 def _named(fits: tuple[Fit, ...], names: tuple[str, ...] | None) -> list[ComparedFit[Fit]]:

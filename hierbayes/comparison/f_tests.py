@@ -16,7 +16,8 @@ def term_table(fit: LikelihoodFit, *, type: AnovaType, ddf: Ddf) -> FTable:
     """F tests of every term of the fixed part; see ``hb.anova``."""
     # sequential sums of squares of a linear model add up only under its weights; in mixed models
     # lmerTest takes the columns as they are
-    weights = fit.weights if fit.is_linear_model else None
+    given = fit.weights if fit.design.cells is None else fit.design.cells.weights
+    weights = given if fit.is_linear_model else None
     found = type_hypotheses(fit.design, fit.kept, type=type, weights=weights)
     tests = {label: f_test(fit, L, ddf=ddf) for label, L in found.items()}
     title = f"Type {ROMAN[type]} Analysis of Variance Table {method_words(fit, ddf)}"

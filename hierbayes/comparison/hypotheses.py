@@ -57,14 +57,17 @@ def type_hypotheses(
     kept : array of int, shape (p,), columns of X that were not dropped
     type : {1, 2, 3}
     weights : array, shape (n,), or None
-        Weights of the rows under which terms "add" something (type I and II).
+        Weights of the rows, or of cells, under which terms "add" something (type I and II).
 
     Returns
     -------
     dict of array, shape (q, p)
         ``q`` is 0 for a term all of whose columns were dropped.
     """
-    layout = design.mean.layout
+    layout, design = design.mean.layout, design.summands
+    if design.counts is not None:
+        counts = design.counts.astype(np.float64)
+        weights = counts if weights is None else weights * counts
     coded = _coded(design, kept, treatment=type == 3)
     own = [np.flatnonzero(coded.assign == k + 1) for k in range(len(layout.terms))]
     if type == 1:
@@ -171,14 +174,14 @@ class TermDeletion:
 def term_deletions(design: Design, kept: IntArray) -> list[TermDeletion]:
     """List deletions of the terms that no other term's variables include, R's ``drop.scope``."""
     terms = design.mean.layout.terms
-    coded = _coded(design, kept)
+    coded = _coded(design.summands, kept)
     found = []
     for k, term in enumerate(terms):
         if any(other.includes(term) for other in terms):
             continue
         smaller = without_fixed_term(design, k)
         own = np.flatnonzero(coded.assign == k + 1)
-        L = _lost(coded.X, smaller.X, own) @ coded.to_fit
+        L = _lost(coded.X, smaller.summands.X, own) @ coded.to_fit
         found.append(TermDeletion(label=term.label, L=L, design=smaller))
     return found
 

@@ -88,7 +88,7 @@ def build_design(
         random.factors,
         random.terms,
         formula=formula,
-        n_rows=n_rows,
+        n_rows=n_rows if reading.counts is None else int(reading.counts.sum()),
         allow_saturated=allow_saturated or known_sd is not None,
     )
     mean = Predictor(
@@ -113,6 +113,7 @@ def build_design(
         weights=arguments.get("weights"),
         known_sd=arguments.get("known_sd"),
         precision_source=next((a for a in (weights, known_sd) if isinstance(a, str)), None),
+        counts=reading.counts,
     )
     return Design(formula=formula, rows=rows, predictors={MEAN: mean}, states=reading.states)
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.capabilities import not_supported
 from hierbayes.design.model_frame import model_frame
 from hierbayes.design.predictor import (
     MISSING_LEVEL,
@@ -24,6 +25,7 @@ from hierbayes.design.predictor import (
 from hierbayes.design.rows import Rows
 from hierbayes.design.transforms import State
 from hierbayes.design.values import Column
+from hierbayes.errors import RowsNotKeptError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Formula
@@ -53,12 +55,19 @@ class Design:
     rows : the rows used: their response, weights and place in the user's frame
     predictors : a linear predictor by parameter; that of ``MEAN`` at least
     states : what scale, poly, splines ... learnt, by their expression
+    cells : the distinct rows with their counts, where rows were a stream and these stand for them
     """
 
     formula: Formula
     rows: Rows
     predictors: Mapping[str, Predictor]
     states: Mapping[Expression, State]
+    cells: "Design | None" = None
+
+    @property
+    def summands(self) -> "Design":
+        """The design whose rows the likelihood sums over: the cells where there are such."""
+        return self if self.cells is None else self.cells
 
     # the mean's predictor
 
@@ -125,6 +134,16 @@ class Design:
         return self.rows.moments is None
 
     @property
+    def counts(self) -> IntArray | None:
+        """How many equal rows of the data each row is, shape (n,), in a design of cells."""
+        return self.rows.counts
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of the data that are used."""
+        return self.y.shape[0] if self.counts is None else int(self.counts.sum())
+
+    @property
     def row_labels(self) -> pd.Index:
         """Labels of the rows used in the user's frame."""
         return self.rows.labels
@@ -153,11 +172,18 @@ class Design:
 
     def with_mean(self, mean: Predictor) -> "Design":
         """Return the design with another predictor of the mean, over the same rows."""
+        self.need_rows("the rows one by one")
         return replace(self, predictors={**self.predictors, MEAN: mean})
 
     def with_response(self, y: FloatArray) -> "Design":
         """Return the design of another response, shape (n,) or (n, 2)."""
+        self.need_rows("the rows one by one")
         return replace(self, rows=self.rows.with_response(y, self.formula.response))
+
+    def need_rows(self, what: str) -> None:
+        """Refuse what needs ``what`` of the rows, where these are known by their cells alone."""
+        if self.cells is not None:
+            raise not_supported("rows-of-stream", what=what, asked=RowsNotKeptError.ASKED)
 
     def with_rows(self, rows: npt.NDArray[Any]) -> "Design":
         """Return the design over some of its rows, in any order.
@@ -166,6 +192,7 @@ class Design:
         ----------
         rows : positions (in any order, also repeated) or an array of truth values
         """
+        self.need_rows("the rows one by one")
         predictors = {name: own.with_rows(rows) for name, own in self.predictors.items()}
         return replace(self, rows=self.rows.some(rows), predictors=predictors)
 

@@ -341,6 +341,8 @@ def _polynomials(expression: nodes.Call, scope: Scope) -> Matrix:
     try:
         state = scope.states.get(expression)
         if state is None:
+            if scope.table.counts is not None:
+                options["counts"] = scope.table.counts
             state = scope.states[expression] = learn_polynomials(columns, **options)
         return polynomial_products(columns, state)
     except (ValueError, TypeError) as error:
@@ -359,7 +361,7 @@ def _group_means(expression: nodes.Call, scope: Scope) -> Any:
         groups = combinations(factors)
     state = scope.states.get(expression)
     if state is None:
-        state = scope.states[expression] = learn_means(numbers, groups)
+        state = scope.states[expression] = learn_means(numbers, groups, scope.table.counts)
     new = [pair for pair in groups.pairs() if pair not in state["means"]]
     if new:
         raise scope.error(
@@ -453,8 +455,10 @@ def _stateful(
         state = scope.states.get(expression)
         if state is None:
             assert scope.learning, "a state is learnt with the fitted data"
-            known = numbers[np.isfinite(numbers)]
-            state = scope.states[expression] = transform.learn(known, **options)
+            known = np.isfinite(numbers)
+            if scope.table.counts is not None:
+                options["counts"] = scope.table.counts[known]
+            state = scope.states[expression] = transform.learn(numbers[known], **options)
         return transform.apply(numbers, state)
     except (ValueError, TypeError) as error:
         raise scope.error(

@@ -37,8 +37,9 @@ class Reading:
     states : what stateful functions learnt
     rows : array of int, positions of the rows used in the frame
     row_labels : index of the rows used
-    n_rows_given : rows of the frame
+    n_rows_given : rows of the data
     dropped : per column the number of rows in which it is missing
+    counts : how many rows of the data each row used is, in a table of cells; else None
     """
 
     values: dict[Expression, Column]
@@ -48,6 +49,7 @@ class Reading:
     row_labels: pd.Index
     n_rows_given: int
     dropped: dict[str, int]
+    counts: IntArray | None = None
 
 
 def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Reading:
@@ -83,7 +85,9 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
         for expression, value in values.items()
         if isinstance(value, Factor) and not isinstance(expression, Name)
     }
-    complete = complete_rows({**scope.used, **arrays}, made, table.n_rows)
+    counts = table.counts
+    n_given = table.n_rows if counts is None else int(counts.sum())
+    complete = complete_rows({**scope.used, **arrays}, made, n_given, counts)
     columns, labels, rows = scope.used, table.index, complete.rows
     if rows is None:
         rows = np.arange(table.n_rows)
@@ -92,6 +96,7 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
         columns = {name: take_rows(value, rows) for name, value in columns.items()}
         values = {expression: take_rows(value, rows) for expression, value in values.items()}
         arguments = {name: array[rows] for name, array in arguments.items()}
+        counts = None if counts is None else counts[rows]
     check_columns(columns, labels)
     check_values(values, labels)
     check_columns(arguments, labels)
@@ -101,8 +106,9 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
         states=scope.states,
         rows=rows,
         row_labels=labels,
-        n_rows_given=table.n_rows,
+        n_rows_given=n_given,
         dropped=complete.dropped,
+        counts=counts,
     )
 
 

@@ -36,6 +36,8 @@ class Rows:
     weights : array, shape (n,), precision weights, all positive; None when not given
     known_sd : array, shape (n,), known residual sds; None when not given
     precision_source : the argument weights or known_sd, when it was a column or an expression
+    counts : array of int, shape (n,): how many equal rows of the data each row is, where these are
+        cells; None where each is one. Numbers of rows (``n_given``, ``dropped``) are those of data
     moments : of all columns of the design, where rows were a stream and none is kept
     """
 
@@ -48,6 +50,7 @@ class Rows:
     weights: FloatArray | None = None
     known_sd: FloatArray | None = None
     precision_source: str | None = None
+    counts: IntArray | None = None
     moments: RowMoments | None = None
 
     def of[C: Column](self, column: C) -> C:
@@ -80,6 +83,7 @@ class Rows:
             values={name: take_rows(value, rows) for name, value in self.values.items()},
             weights=None if self.weights is None else self.weights[rows],
             known_sd=None if self.known_sd is None else self.known_sd[rows],
+            counts=None if self.counts is None else self.counts[rows],
         )
 
 
@@ -98,7 +102,10 @@ class CompleteRows:
 
 
 def complete_rows(
-    columns: Mapping[str, Column], made: Mapping[Expression, Column], n_rows: int
+    columns: Mapping[str, Column],
+    made: Mapping[Expression, Column],
+    n_rows: int,
+    counts: IntArray | None = None,
 ) -> CompleteRows:
     """Find the rows in which no column is missing.
 
@@ -106,7 +113,8 @@ def complete_rows(
     ----------
     columns : the columns used, by name
     made : factors made in the formula; ``factor(x, levels = ...)`` can make a value missing
-    n_rows : rows of the frame
+    n_rows : rows of the data
+    counts : how many rows of the data each row of the frame is; None of one
 
     Raises
     ------
@@ -119,7 +127,7 @@ def complete_rows(
         missing = is_missing(values)
         if missing is None:
             continue
-        dropped[name] = count = int(np.count_nonzero(missing))
+        dropped[name] = count = _number_of(missing, counts)
         if count == n_rows:
             raise DataError(f"Column {name!r} has no values: it is missing in all {n_rows} rows.")
         anywhere = missing if anywhere is None else anywhere | missing
@@ -134,18 +142,23 @@ def complete_rows(
             )
         own = missing if anywhere is None else missing & ~anywhere
         if own.any():
-            dropped[deparse(expression)] = int(np.count_nonzero(own))
+            dropped[deparse(expression)] = _number_of(own, counts)
             anywhere = missing if anywhere is None else anywhere | missing
     if anywhere is None:
         return CompleteRows(rows=None, dropped=dropped)
     rows = np.flatnonzero(~anywhere)
     if not rows.size:
-        counts = " and ".join(f"{name!r} in {count}" for name, count in dropped.items())
+        told = " and ".join(f"{name!r} in {count}" for name, count in dropped.items())
         raise DataError(
-            f"No row is complete: of {n_rows} rows, {counts} are missing. "
+            f"No row is complete: of {n_rows} rows, {told} are missing. "
             "Leave a column out of the formula or fill it in."
         )
     return CompleteRows(rows=rows, dropped=dropped)
+
+
+def _number_of(missing: BoolArray, counts: IntArray | None) -> int:
+    """Count the rows of the data among some of the frame."""
+    return int(np.count_nonzero(missing) if counts is None else counts[missing].sum())
 
 
 def check_columns(columns: Mapping[str, Column], row_labels: pd.Index) -> None:

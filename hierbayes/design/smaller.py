@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+from hierbayes.design.cell_design import design_of_cells
 from hierbayes.design.coding import fill_columns, plan_layout
 from hierbayes.design.design import Design
 from hierbayes.design.grouping import random_part
@@ -11,6 +12,8 @@ from hierbayes.formula.terms import Bar
 
 def without_fixed_term(design: Design, k: int) -> Design:
     """Return the design without the k-th term of its fixed part, counted from 0."""
+    if design.cells is not None:
+        return design_of_cells(without_fixed_term(design.cells, k))
     fixed, layout = design.formula.fixed, design.mean.layout
     part = replace(fixed, terms=fixed.terms[:k] + fixed.terms[k + 1 :])
     codings = {variable.label: variable.coding for variable in layout.variables()}
@@ -25,6 +28,8 @@ def without_fixed_term(design: Design, k: int) -> Design:
 
 def with_bars(design: Design, bars: tuple[Bar, ...]) -> Design:
     """Return the design with other bars, whose variables are all in it already."""
+    if design.cells is not None:
+        return design_of_cells(with_bars(design.cells, bars))
     formula = replace(design.formula, bars=bars)
     relations = {own.name: own.relation for own in design.factors if own.relation is not None}
     random = random_part(formula, design.rows.values, design.X.shape[0], relations=relations)
@@ -43,6 +48,8 @@ def without_effects(design: Design, f: int, gone: Collection[int]) -> Design:
     f : position of the grouping factor
     gone : positions among its columns; of a covariance term all or none
     """
+    if design.cells is not None:
+        return design_of_cells(without_effects(design.cells, f, gone))
     factor = design.factors[f]
     left = [c for c in range(len(factor.columns)) if c not in gone]
     terms = [t for t in design.terms if t.factor != f or not set(t.columns) <= set(gone)]

@@ -10,15 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray
+from hierbayes.arrays import FloatArray, IntArray
+from hierbayes.design.counted import quantiles_of
 
 
-def spline_knots(x: FloatArray, *, n_inner: int, knots: Any) -> list[float]:
-    """Return the inner knots: the given ones, or ``n_inner`` quantiles of x."""
+def spline_knots(
+    x: FloatArray, *, n_inner: int, knots: Any, counts: IntArray | None = None
+) -> list[float]:
+    """Return the inner knots: the given ones, or ``n_inner`` quantiles of x (n,).
+
+    ``counts`` (n,): how many values each of x stands for.
+    """
     if knots is not None:
         return sorted(float(knot) for knot in np.atleast_1d(knots))
     shares = np.linspace(0, 1, n_inner + 2)[1:-1]
-    return np.quantile(x, shares).tolist() if n_inner else []
+    return quantiles_of(x, counts, shares).tolist() if n_inner else []
 
 
 def _basis(x: FloatArray, knots: FloatArray, degree: int) -> FloatArray:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import IntArray
 from hierbayes.design.alignment import aligned
 from hierbayes.design.columns import arrow_dictionary, typed
 from hierbayes.design.text_file import read_text_table, read_workbook, separator_hint
@@ -36,7 +37,17 @@ class MissingColumnError(DataError):
 
 
 class Table:
-    """Columns of a data frame by name, each converted once, when first asked for."""
+    """Columns of a data frame by name, each converted once, when first asked for.
+
+    Attributes
+    ----------
+    n_rows : number of rows
+    index : their labels
+    counts : array of int, shape (n_rows,): how many equal rows of the data each row is, in a table
+        of cells; None where each is one
+    """
+
+    counts: IntArray | None = None
 
     def __init__(self, n_rows: int, index: pd.Index) -> None:
         self.n_rows = n_rows

@@ -1,6 +1,7 @@
 """Transforms that learn numbers from the fitted data: scale, center, poly and splines.
 
-``learn`` sees the values that are present (rows dropped for another column included, as in R) and
+``learn`` sees the values that are present (rows dropped for another column included, as in R), and
+of how many rows each is where they come from cells, ``counts``; it
 returns a state of plain numbers; ``apply`` turns any values into columns by that state, NaN where
 the value is missing. Values and signs are those of R's ``scale``, ``poly``, ``bs`` and ``ns``.
 """
@@ -11,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, record
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.counted import mean_of
 from hierbayes.design.splines import (
     b_spline_columns,
     natural_spline_columns,
@@ -36,16 +38,23 @@ class Transform:
 
 
 def _learn_scale(
-    x: FloatArray, *, center: bool | float = True, scale: bool | float = True
+    x: FloatArray,
+    *,
+    center: bool | float = True,
+    scale: bool | float = True,
+    counts: IntArray | None = None,
 ) -> State:
     _need_values(x)
     # A bool is an int in Python: test for it first, scale(x, center = 1) subtracts one.
-    middle = (float(x.mean()) if center else 0.0) if isinstance(center, bool) else float(center)
+    middle = (mean_of(x, counts) if center else 0.0) if isinstance(center, bool) else float(center)
     divisor = 1.0
     if not isinstance(scale, bool):
         divisor = float(scale)
     elif scale:
-        divisor = float(np.sqrt(np.square(x - middle).sum() / max(x.size - 1, 1)))
+        squares, n = np.square(x - middle), x.size
+        if counts is not None:
+            squares, n = squares * counts, int(counts.sum())
+        divisor = float(np.sqrt(squares.sum() / max(n - 1, 1)))
         if not divisor > 0:
             raise ValueError("the variable has one value, so its standard deviation is zero")
     if not divisor:
@@ -57,9 +66,9 @@ def _apply_scale(x: FloatArray, state: State) -> FloatArray:
     return (x - state["center"]) / state["scale"]
 
 
-def _learn_center(x: FloatArray) -> State:
+def _learn_center(x: FloatArray, *, counts: IntArray | None = None) -> State:
     _need_values(x)
-    return {"center": float(x.mean()), "scale": 1.0}
+    return {"center": mean_of(x, counts), "scale": 1.0}
 
 
 # A power whose part that lower powers don't give is below this part of it is rounding of them: the
@@ -68,7 +77,12 @@ TOLD_APART = 1e-9
 
 
 def _learn_poly(
-    x: FloatArray, *, degree: float = 1, raw: bool = False, simple: bool = False
+    x: FloatArray,
+    *,
+    degree: float = 1,
+    raw: bool = False,
+    simple: bool = False,
+    counts: IntArray | None = None,
 ) -> State:
     # R's simple only drops attributes of the result; the columns are the same.
     del simple
@@ -80,10 +94,12 @@ def _learn_poly(
         raise ValueError("the degree must be less than the number of distinct values")
     unit = power_of_two(x)  # of tiny and huge values powers are neither zero nor infinite
     x = x / unit
-    middle = float(x.mean())
+    middle = mean_of(x, counts)
     centred = x - middle
     size = float(np.abs(centred).max())  # powers of numbers in [-1, 1] keep their digits
     powers = np.vander(centred / size, degree + 1, increasing=True)
+    if counts is not None:
+        powers *= np.sqrt(counts)[:, None]
     Q, R = np.linalg.qr(powers)
     if (np.abs(np.diag(R)) < TOLD_APART * np.linalg.norm(R, axis=0)).any():
         raise ValueError("a lower degree already tells all values apart that rounding does")
@@ -114,12 +130,21 @@ def _apply_poly(x: FloatArray, state: State) -> Matrix:
 
 
 def learn_polynomials(
-    columns: Sequence[FloatArray], *, degree: float = 1, raw: bool = False, simple: bool = False
+    columns: Sequence[FloatArray],
+    *,
+    degree: float = 1,
+    raw: bool = False,
+    simple: bool = False,
+    counts: IntArray | None = None,
 ) -> State:
     """Return what ``poly`` of several columns learns: the polynomials of each by itself."""
     degree = _whole("degree", degree, 1)
     exponents = _exponents(len(columns), degree)
-    parts = [_learn_poly(x[np.isfinite(x)], degree=degree, raw=raw, simple=simple) for x in columns]
+    parts = []
+    for x in columns:
+        known = np.isfinite(x)
+        own = None if counts is None else counts[known]
+        parts.append(_learn_poly(x[known], degree=degree, raw=raw, simple=simple, counts=own))
     return {"parts": parts, "exponents": exponents}
 
 
@@ -155,17 +180,20 @@ def _learn_bs(
     degree: float = 3,
     intercept: bool = False,
     boundary_knots: Any = None,
+    counts: IntArray | None = None,
 ) -> State:
     degree = _whole("degree", degree, 1)
     n_inner = None if df is None else _whole("df", df, degree + intercept) - degree - intercept
     return {
         "degree": degree,
         "intercept": bool(intercept),
-        **_learn_knots(x, n_inner, knots, boundary=boundary_knots),
+        **_learn_knots(x, n_inner, knots, boundary=boundary_knots, counts=counts),
     }
 
 
-def _learn_knots(x: FloatArray, n_inner: int | None, knots: Any, *, boundary: Any) -> State:
+def _learn_knots(
+    x: FloatArray, n_inner: int | None, knots: Any, *, boundary: Any, counts: IntArray | None
+) -> State:
     _need_values(x)
     if boundary is None:
         low, high = float(x.min()), float(x.max())
@@ -183,8 +211,13 @@ def _learn_knots(x: FloatArray, n_inner: int | None, knots: Any, *, boundary: An
         raise ValueError(
             f"the knot {beyond[0]:g} lies outside the boundary knots, {low:g} to {high:g}"
         )
-    inside = x[(x >= low) & (x <= high)]
-    inner = spline_knots(inside, n_inner=n_inner or 0, knots=knots)
+    inside = (x >= low) & (x <= high)
+    inner = spline_knots(
+        x[inside],
+        n_inner=n_inner or 0,
+        knots=knots,
+        counts=None if counts is None else counts[inside],
+    )
     return {"knots": inner, "boundary": [low, high]}
 
 
@@ -208,11 +241,12 @@ def _learn_ns(
     knots: Any = None,
     intercept: bool = False,
     boundary_knots: Any = None,
+    counts: IntArray | None = None,
 ) -> State:
     n_inner = None if df is None else _whole("df", df, 1 + intercept) - 1 - intercept
     return {
         "intercept": bool(intercept),
-        **_learn_knots(x, n_inner, knots, boundary=boundary_knots),
+        **_learn_knots(x, n_inner, knots, boundary=boundary_knots, counts=counts),
     }
 
 
@@ -231,9 +265,16 @@ def _apply_ns(x: FloatArray, state: State) -> Matrix:
 
 
 def _learn_cr(
-    x: FloatArray, *, df: float | None = None, knots: Any = None, **options: Any
+    x: FloatArray,
+    *,
+    df: float | None = None,
+    knots: Any = None,
+    counts: IntArray | None = None,
+    **options: Any,
 ) -> State:
     _need_values(x)
+    if counts is not None:
+        raise ValueError("its knots and constraints come from rows; use ns(x, df) or bs(x, df)")
     if df is None and knots is None:
         raise ValueError("give the number of columns, for example cr(x, df = 4)")
     return regression_spline_state(

@@ -65,7 +65,7 @@ def checked_observations(design: Design, family: Family) -> FloatArray:
 
 def first_category(design: Design) -> float:
     """Return the number of the first category of an ordered response."""
-    return 1.0 if isinstance(_response_value(design), Factor) else float(design.y.min())
+    return 1.0 if isinstance(_response_value(design), Factor) else float(design.summands.y.min())
 
 
 def category_labels(design: Design, n_categories: int) -> list[str]:
@@ -92,9 +92,9 @@ def _categories(design: Design, family: Family) -> FloatArray:
     y, label = design.y, design.formula.response_label
     first = first_category(design)
     found = np.unique(y)
-    if found.size > y.size // 2:
+    if found.size > design.n_rows // 2:
         raise DataError(
-            f"The response {label!r} has {found.size} categories in {y.size} rows; "
+            f"The response {label!r} has {found.size} categories in {design.n_rows} rows; "
             f"family={family.name!r} is for few, repeated categories."
         )
     value = _response_value(design)
@@ -147,7 +147,8 @@ def _check_rows(good: BoolArray, design: Design, need: str) -> None:
         return
     y, label = design.y, design.formula.response_label
     first = int(bad[0])
-    row = design.row_labels[first]
+    label_of_row = design.row_labels[first]
+    row = label_of_row if design.counts is not None else repr(label_of_row)
     value = f"{y[first]:g}" if y.ndim == 1 else " and ".join(f"{part:g}" for part in y[first])
     more = f" and {bad.size - 1} more rows" if bad.size > 1 else ""
-    raise DataError(f"The response {label!r}: {need}; row {row!r} holds {value}{more}.")
+    raise DataError(f"The response {label!r}: {need}; row {row} holds {value}{more}.")

@@ -227,7 +227,7 @@ class Conditional:
     design_cell : array, shape (n,), the same number for rows that have all but the response in
         common; None where hardly any have
     counts : array, shape (n,), of how many rows each is the density; None where of one
-    cell : array, shape (rows,), in cells, which of them each row of the data is in; else None
+    cell : array, shape (rows,), in cells of the rows of a design, which one each is in; else None
     reaches_ends : whether coordinates of shares reach zero, for a search
     n_cuts : thresholds K of ordered categories, 0 of other families
     """
@@ -535,21 +535,24 @@ def conditional(
     """
     if family.log_density is None or (needs_curvature and not family.is_smooth):
         raise not_supported("likelihood-of-family", family=family.name)
+    design = design.summands
     observed = checked_observations(design, family)
+    counts = None if design.counts is None else design.counts.astype(np.float64)
+    share = None if counts is None else counts / counts.mean()  # bases are those of the rows
     offset = np.zeros(observed.shape[0]) if design.offset is None else design.offset
-    eta = offset.copy() if family.is_ordinal else _first_eta(family, observed)
+    eta = offset.copy() if family.is_ordinal else _first_eta(family, observed, counts)
     if family.is_ordinal:
         kept = columns_beside_constant(design.X, design.assign == 0)
-        centre = design.X[:, kept].mean(axis=0)
+        centre = np.average(design.X[:, kept], axis=0, weights=counts)
         columns = design.X[:, kept] - centre
-        basis = column_basis(columns)
+        basis = column_basis(_counted(columns, share))
         assert basis.kept.size == kept.size
     else:
-        basis = column_basis(design.X)
+        basis = column_basis(_counted(design.X, share))
         kept, columns = basis.kept, design.X[:, basis.kept]
         centre = np.zeros(kept.size)
-    unit = _unit_of(family, eta - offset)
-    z_bases = tuple(unit * term_basis(design, f, None) for f in range(len(design.factors)))
+    unit = _unit_of(family, eta - offset, counts)
+    z_bases = tuple(unit * term_basis(design, f, share) for f in range(len(design.factors)))
     x_basis = unit * basis.to_basis
     return Conditional(
         family=family,
@@ -566,10 +569,16 @@ def conditional(
         levels=weighted_levels(design.factors, z_bases, n_rows=observed.shape[0]),
         shape=covariance_shape(design),
         eta_start=eta,
-        design_cell=equal_rows(_columns(design, offset)),
+        design_cell=None if counts is not None else equal_rows(_columns(design, offset)),
+        counts=counts,
         reaches_ends=reaches_ends,
         n_cuts=int(observed.max()) if family.is_ordinal else 0,
     )
+
+
+def _counted(columns: FloatArray, share: FloatArray | None) -> FloatArray:
+    """Columns (n, p) whose squares are those of all rows, from cells of a share (n,) of them."""
+    return columns if share is None else columns * np.sqrt(share)[:, None]
 
 
 def _columns(design: Design, offset: FloatArray) -> list[FloatArray | IntArray]:
@@ -580,7 +589,7 @@ def _columns(design: Design, offset: FloatArray) -> list[FloatArray | IntArray]:
     return found + [x for x in (design.weights, design.known_sd) if x is not None]
 
 
-def _first_eta(family: Family, observed: FloatArray) -> FloatArray:
+def _first_eta(family: Family, observed: FloatArray, counts: FloatArray | None) -> FloatArray:
     """Eta of a mean near each response, as R's families begin, (n,)."""
     if family.start is not None:
         mu = family.start(observed)
@@ -590,14 +599,17 @@ def _first_eta(family: Family, observed: FloatArray) -> FloatArray:
         mu = np.log(np.where(mu > 0, mu, 1.0))
     with np.errstate(all="ignore"):
         eta = np.asarray(family.link.forward(np.asarray(mu, dtype=np.float64)))
-        typical = float(family.link.forward(np.asarray(np.mean(mu))))
+        typical = float(family.link.forward(np.asarray(np.average(mu, weights=counts))))
     # a mean of counts above one is none of the complementary log-log link
     return np.where(np.isfinite(eta), eta, typical if np.isfinite(typical) else 0.0)
 
 
-def _unit_of(family: Family, eta: FloatArray) -> float:
+def _unit_of(family: Family, eta: FloatArray, counts: FloatArray | None) -> float:
     """Size of eta for links that carry the units of the response over, else one."""
     if family.link.power == 0 or math.isnan(family.link.power):  # logs, and links of probabilities
         return 1.0
     spread = float(np.std(eta))
+    if counts is not None:
+        left = eta - np.average(eta, weights=counts)
+        spread = float(np.sqrt(np.average(left**2, weights=counts)))
     return spread if spread > 0 else 1.0

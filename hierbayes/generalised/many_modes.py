@@ -67,6 +67,9 @@ class ManyResponses:
         if not possible.all():
             value = np.where(possible, value, -np.inf)
             slopes = [np.where(possible, slope, 0.0) for slope in slopes]
+        if (counts := self.model.counts) is not None:
+            value = counts[:, None] * value
+            slopes = [counts[:, None] * slope for slope in slopes]
         if self.kept is not None:
             value = np.where(self.kept, value, 0.0)
             slopes = [np.where(self.kept, slope, 0.0) for slope in slopes]
@@ -85,15 +88,18 @@ class ManyResponses:
         scale = given[name] / at if model.precisions is not None and name == "sigma" else 1.0
         x = phi[:, which]
         slope, bend = transform.slope(x) * scale, transform.bend(x) * scale
+        counts = 1.0 if model.counts is None else model.counts[:, None]
         used = self._possible(found, eta)
         if self.kept is not None:
             used &= self.kept
         return InParameter(
-            value=np.where(used, found.derivative(0, 1) * slope, 0.0),
-            slope=np.where(used, found.derivative(1, 1) * slope, 0.0),
-            weight=np.where(used, -found.derivative(2, 1) * slope, 0.0),
+            value=np.where(used, found.derivative(0, 1) * (counts * slope), 0.0),
+            slope=np.where(used, found.derivative(1, 1) * (counts * slope), 0.0),
+            weight=np.where(used, -found.derivative(2, 1) * (counts * slope), 0.0),
             bend=np.where(
-                used, found.derivative(0, 2) * slope**2 + found.derivative(0, 1) * bend, 0.0
+                used,
+                counts * (found.derivative(0, 2) * slope**2 + found.derivative(0, 1) * bend),
+                0.0,
             ),
         )
 

@@ -20,6 +20,7 @@ from hierbayes.likelihood.convergence import boundary_finding
 from hierbayes.likelihood.glmm import GlmmOptimum
 from hierbayes.results.design_findings import design_findings
 from hierbayes.results.finding import Finding
+from hierbayes.results.fit_tables import fixed_part_of
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.mean_findings import chance_of_impossible, impossible_means
 from hierbayes.specification.specification import Specification
@@ -57,9 +58,9 @@ def _impossible(fit: GeneralisedFit) -> tuple[Finding, ...]:
     """Say where new levels may have means that the family does not have."""
     if not fit.design.factors or mean_ends(fit.response_family) is None:
         return ()
-    pairs = zip(fit.design.factors, fit.effect_roots, strict=True)
+    pairs = zip(fit.design.summands.factors, fit.effect_roots, strict=True)
     variance = sum(((factor.z @ root) ** 2).sum(axis=1) for factor, root in pairs)
-    eta = fit.fixed_part
+    eta = fixed_part_of(fit, fit.design.summands)
     return impossible_means(fit.spec, chance_of_impossible(fit.spec, eta, np.asarray(variance)))
 
 
@@ -193,9 +194,12 @@ def pearson_spread(fit: GeneralisedFit) -> Spread | None:
         return None
     if fit.response_family.counts_trials and fit.row_parameters["trials"].max() == 1:
         return None
-    squares = fit.residuals("pearson").to_numpy(dtype=np.float64) ** 2
-    df = int(fit.df_residual) - int(np.isnan(squares).sum())  # rows without trials say nothing
-    return Spread(statistic=float(np.nansum(squares)), df=df, remedy=remedy) if df > 0 else None
+    squares = fit.residuals_of_summands("pearson") ** 2
+    known = fit.design.summands.counts
+    counts = np.ones(squares.size, dtype=np.intp) if known is None else known
+    df = int(fit.df_residual) - int(counts[np.isnan(squares)].sum())  # no trials say nothing
+    statistic = float(np.nansum(counts * squares))
+    return Spread(statistic=statistic, df=df, remedy=remedy) if df > 0 else None
 
 
 def _spread(fit: GeneralisedFit) -> list[Finding]:

@@ -15,7 +15,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.values import as_factor, drop_unused
 from hierbayes.prediction.reference_grid import Predictor, ReferenceGrid, level_label
-from hierbayes.results.fit import Fit, used_column
+from hierbayes.results.fit import Fit, column_of_summands
 
 
 @record
@@ -80,7 +80,7 @@ def _levels(fit: Fit, grid: ReferenceGrid) -> dict[str, tuple[IntArray, list[str
     found = {}
     for predictor in grid.predictors:
         if predictor.kind == "levels":
-            factor = drop_unused(as_factor(used_column(fit, predictor.name)))
+            factor = drop_unused(as_factor(column_of_summands(fit, predictor.name)))
             if factor.levels.size > 1:
                 found[predictor.name] = (factor.codes, factor.levels.tolist())
     return found
@@ -112,8 +112,9 @@ def cell_counts(fit: Fit, grid: ReferenceGrid) -> FloatArray:
     Values of a number that is none of two count alike: all rows are theirs.
     """
     levels, chosen = _levels(fit, grid), {p.name: p for p in grid.predictors}
-    weights = fit.design.weights
-    weights = np.ones(fit.design.y.shape[0]) if weights is None else weights
+    design = fit.design.summands
+    weights = np.ones(design.y.shape[0]) if design.weights is None else design.weights
+    weights = weights if design.counts is None else weights * design.counts
     sizes, codes, used = [], [], np.ones(weights.shape, dtype=bool)
     for name in reversed(grid.names()):
         if name not in levels:

@@ -102,7 +102,8 @@ def _on_link(
     found: FactorShrinkage,
 ) -> dict[str, Any]:
     """Columns of one factor as arrays (J, q), coefficients on the scale of the link."""
-    factor, effect = fit.design.factors[position], fit.modes[position]
+    design, effect = fit.design.summands, fit.modes[position]
+    factor, counts = design.factors[position], design.counts
     J, q = effect.shape
     lines = -D
     for t, partner in enumerate(fixed_partners(fit.design, fit.kept.tolist(), position)):
@@ -115,7 +116,7 @@ def _on_link(
         "group": np.repeat(np.array(factor.name, dtype=object), J * q),
         "level": np.repeat(factor.levels, q),
         "term": np.tile(np.array(found.terms, dtype=object), J),
-        "n": np.repeat(np.bincount(factor.codes, minlength=J), q),
+        "n": np.repeat(np.bincount(factor.codes, counts, minlength=J).astype(np.intp), q),
         "within_group": found.population + np.where(alone.unknown, np.nan, alone.shown),
         "within_group_se": np.where(alone.unknown, np.nan, within_se),
         "unpenalised": found.population + own.shown,
@@ -133,20 +134,22 @@ def _on_response(
     fit: GeneralisedFit, own: OwnEffects, *, D: FloatArray, position: int, found: FactorShrinkage
 ) -> dict[str, Any]:
     """Columns of one factor as arrays (J,), expected responses of the rows of each level."""
-    factor = fit.design.factors[position]
+    design = fit.design.summands
+    factor = design.factors[position]
     J, q = fit.modes[position].shape
-    weights = fit.row_parameters.get("trials", np.ones(factor.codes.size))
+    counts = np.ones(factor.codes.size) if design.counts is None else design.counts
+    weights = counts * fit.row_parameters.get("trials", np.ones(factor.codes.size))
     shares = weights / np.bincount(factor.codes, weights=weights, minlength=J)[factor.codes]
 
     def mean(rows: FloatArray) -> FloatArray:
         return np.bincount(factor.codes, weights=shares * rows, minlength=J)
 
-    eta = fit.linear_predictor
+    eta = fit.optimum.eta
     without = eta - (factor.z * fit.modes[position][factor.codes]).sum(axis=1)
     unpenalised, kept, none = (mean(fit.expected_at(at)) for at in (own.eta, eta, without))
     slope = fit.expected_slope(eta)
     along_z = np.column_stack([mean(slope * z) for z in factor.z.T])
-    along_x = np.column_stack([mean(slope * x) for x in fit.design.X[:, fit.kept].T])
+    along_x = np.column_stack([mean(slope * x) for x in design.X[:, fit.kept].T])
     C = found.effect_covariance
     variance = np.einsum("ja,jab,jb->j", along_z, C, along_z)
     lines = along_x.reshape(J, -1) - np.einsum("ja,jap->jp", along_z, D)
@@ -162,7 +165,7 @@ def _on_response(
         "group": np.repeat(np.array(factor.name, dtype=object), J),
         "level": factor.levels,
         "term": np.repeat(np.array(RESPONSE, dtype=object), J),
-        "n": np.bincount(factor.codes, minlength=J),
+        "n": np.bincount(factor.codes, counts, minlength=J).astype(np.intp),
         "within_group": unpenalised if len(fit.modes) == 1 else np.full(J, np.nan),
         "within_group_se": np.sqrt(own_variance) if len(fit.modes) == 1 else np.full(J, np.nan),
         "unpenalised": unpenalised,

@@ -294,7 +294,7 @@ def error_parts(
 @once_a_fit
 def _moved(fit: GeneralisedFit) -> FloatArray:
     """Minus the derivative of b in beta and thresholds, of one factor's levels, (J, q, p + K)."""
-    (factor,) = fit.design.factors
+    (factor,) = fit.design.summands.factors
     return np.asarray(fit.mode_covariances[0] @ factor.sums_with(fit.fixed_curvature))
 
 
@@ -352,7 +352,7 @@ def effects_root(fit: GeneralisedFit) -> tuple[FloatArray, FloatArray]:
     size = sum(b.size for b in fit.modes)
     if size > MOST_EFFECTS:
         raise not_supported("interval-of-several-factors", effects=size, most=MOST_EFFECTS)
-    rows = _spherical_rows(fit, fit.design.factors, slice(None))
+    rows = _spherical_rows(fit, fit.design.summands.factors, slice(None))
     weighted = rows.multiply(fit.row_curvature[:, None]).T
     half = np.linalg.cholesky((weighted @ rows).toarray() + np.eye(size))
     return half, solve_triangular(half, rows.T @ fit.fixed_curvature, lower=True)

@@ -25,11 +25,12 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.design import values as kinds
 from hierbayes.design.columns import label_of
+from hierbayes.design.counted import mean_of, quantiles_of
 from hierbayes.design.design import Design
 from hierbayes.design.new_data import effect_columns, new_rows
 from hierbayes.design.table import MissingColumnError
 from hierbayes.errors import DataError, OptionError
-from hierbayes.results.fit import Fit, used_column
+from hierbayes.results.fit import Fit, column_of_summands
 from hierbayes.wording import did_you_mean, shown
 
 MAX_ROWS = 1_000_000
@@ -209,7 +210,7 @@ def grid_predictor(
     fit: Fit, name: str, *, is_factor: bool, at: Any = None, reduce: Any = "mean"
 ) -> Predictor:
     """Return the values of one column of the data in a grid: those of ``at`` where it is given."""
-    value = used_column(fit, name)
+    value, counts = column_of_summands(fit, name), fit.design.summands.counts
     if isinstance(value, kinds.Factor | kinds.Logical):
         levels = (False, True)
         if isinstance(value, kinds.Factor):
@@ -228,7 +229,9 @@ def grid_predictor(
     if is_factor or distinct.size <= TWO_VALUED:
         values = tuple(int(v) if v == int(v) else v for v in distinct.tolist())
         return Predictor(name=name, values=values, kind="levels", range=extent)
-    values, kind = _reduced(name, numbers, reduce)
+    if counts is not None and not (reduce is False or isinstance(reduce, str)):
+        fit.design.need_rows(f"the values of {name}")
+    values, kind = _reduced(name, numbers, reduce, counts)
     return Predictor(name=name, values=values, kind=kind, range=extent)
 
 
@@ -242,8 +245,14 @@ def _check_reduce(reduce: Any) -> None:
         )
 
 
-def _reduced(name: str, numbers: FloatArray, reduce: Any) -> tuple[tuple[float, ...], str]:
+def _reduced(
+    name: str, numbers: FloatArray, reduce: Any, counts: IntArray | None
+) -> tuple[tuple[float, ...], str]:
     """Values that stand for a number, and the kind of them."""
+    if counts is not None and reduce == "mean":
+        return (mean_of(numbers, counts),), reduce
+    if counts is not None and reduce == "median":
+        return (float(quantiles_of(numbers, counts, (0.5,))[0]),), reduce
     if isinstance(reduce, str) and reduce in REDUCERS:
         return (float(REDUCERS[reduce](numbers)),), reduce
     if reduce is False:
@@ -315,11 +324,12 @@ def _laid_out(
     if not data:
         data = {"(no predictor)": np.zeros(n_rows)}
     at_mean = design.mean.offset_layout.was_given  # an argument has no values in the grid
+    design = design.summands
     own = design.with_mean(design.mean.without_offset()) if at_mean else design
     rows = new_rows(own, data, need_groups=())
     offset = np.zeros(n_rows) if rows.offset is None else rows.offset
     if at_mean and design.offset is not None:
-        offset = np.full(n_rows, float(design.offset.mean()))
+        offset = np.full(n_rows, mean_of(design.offset, design.counts))
     if np.isnan(rows.X).any() or np.isnan(offset).any():
         raise DataError(
             "A predictor is not a number at a value of the grid: give at= values that the "

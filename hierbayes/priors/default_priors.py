@@ -28,7 +28,8 @@ square of y instead of its sd.
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, record
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.counted import counted_moments, mean_of
 from hierbayes.design.design import Design
 from hierbayes.design.moments import Moments
 from hierbayes.families.family import Family
@@ -84,43 +85,52 @@ def response_scale(design: Design, family: Family) -> ResponseScale:
             float(own.mean[0]),
             float(spreads_of(own)[0]),
         )
+    design = design.summands
     y = design.y if design.y.ndim == 1 else design.y[:, 0] / design.y.sum(axis=1).clip(min=1)
+    counts = of_y = design.counts
     if family.is_log_response:
-        positive = y[y > 0]
-        y = np.log(positive) if positive.size else np.zeros(1)
+        positive = y > 0
+        y = np.log(y[positive]) if positive.any() else np.zeros(1)
+        of_y = None if counts is None or not positive.any() else counts[positive]
     link = family.link
-    mean = float(y.mean()) if y.size else 0.0
-    sd = spread_of(y)
-    offset = np.zeros(1) if design.offset is None else design.offset
+    mean = mean_of(y, of_y) if y.size else 0.0
+    sd = spread_of(y, of_y)
+    offset = np.zeros(design.y.shape[0]) if design.offset is None else design.offset
     if link.keeps_units:
-        left = y - offset if y.size == offset.size else y - offset.mean()
-        size = float(np.sqrt(np.mean(left**2))) or 1.0
-        return ResponseScale(float(left.mean()), spread_of(left), size, mean, sd)
+        left = y - offset if y.size == offset.size else y - mean_of(offset, counts)
+        size = float(np.sqrt(mean_of(left**2, of_y))) or 1.0
+        return ResponseScale(mean_of(left, of_y), spread_of(left, of_y), size, mean, sd)
     if link.power == 0 and mean > 0:
         with np.errstate(over="ignore"):
-            centre = float(np.log(mean) - np.log(np.mean(np.exp(offset))))
+            centre = float(np.log(mean) - np.log(mean_of(np.exp(offset), counts)))
         centre = centre if np.isfinite(centre) else 0.0
-        spread = _log_spread(y, offset)
+        spread = _log_spread(y, offset, counts)
         size = float(np.hypot(centre, spread))
         return ResponseScale(centre, spread, size, mean, sd, WIDE_LOG)
     if link.may_have_no_mean and mean > 0:
         power = -link.power
         centre, spread = mean**-power, power * sd * mean ** -(power + 1)
-        centre -= float(offset.mean())
+        centre -= mean_of(offset, counts)
         return ResponseScale(centre, spread, float(np.hypot(centre, spread)), mean, sd)
     return ResponseScale(0.0, 1.0, 1.0, mean, sd)
 
 
-def _log_spread(y: FloatArray, offset: FloatArray) -> float:
+def _log_spread(y: FloatArray, offset: FloatArray, counts: IntArray | None) -> float:
     """Sd of the logarithm of a log-normal variable of the mean and variance of y / exp(offset)."""
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
-        rates = y / np.exp(offset - offset.mean())
-        found = float(np.sqrt(np.log1p(rates.var() / rates.mean() ** 2)))
+        rates = y / np.exp(offset - mean_of(offset, counts))
+        mean = mean_of(rates, counts)
+        found = float(np.sqrt(np.log1p(mean_of((rates - mean) ** 2, counts) / mean**2)))
     return max(found, LEAST_LOG_SPREAD) if np.isfinite(found) else 1.0
 
 
-def spread_of(column: FloatArray) -> float:
-    """Sample sd; of a constant column the root mean square, and 1 where that is 0."""
+def spread_of(column: FloatArray, counts: IntArray | None = None) -> float:
+    """Sample sd of values (n,), each of so many rows; of a constant one the root mean square.
+
+    1 where that is 0.
+    """
+    if counts is not None:
+        return float(spreads_of(counted_moments(column[:, None], counts))[0])
     size = float(np.sqrt(np.mean(column**2))) if column.size else 0.0
     sd = float(np.std(column, ddof=1)) if column.size > 1 else 0.0
     return sd if sd > CONSTANT * size else size or 1.0

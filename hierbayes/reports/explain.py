@@ -11,6 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
@@ -232,10 +233,17 @@ def _rows(design: Design) -> list[str]:
     else:
         text = f"{n} of {given} rows are used."
     lines = ["Rows", *_indented(text)]
-    if design.weights is not None:
+    if design.cells is not None:
+        cells = counted(design.cells.y.shape[0], "distinct row")
+        lines += _indented(
+            f"They were read as a stream and are {cells}, each with the number of rows that are "
+            "equal to it: the likelihood is that of all rows.",
+        )
+    weights = design.summands.weights
+    if weights is not None:
         which = f"are {design.rows.precision_source}"
-        if design.keeps_rows:
-            low, high = (format_number(float(w), RANGE_DIGITS) for w in _range(design.weights))
+        if design.summands.rows.moments is None:
+            low, high = (format_number(float(w), RANGE_DIGITS) for w in _range(weights))
             which = f"from {low} to {high}"
         lines += _indented(
             f"Weights {which}: a row of weight 4 counts as the mean of 4 "
@@ -255,7 +263,7 @@ def _rows(design: Design) -> list[str]:
     return lines
 
 
-def _range(values: "np.typing.NDArray[np.float64]") -> tuple[float, float]:
+def _range(values: FloatArray) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
@@ -316,13 +324,13 @@ def _column_words(column: str) -> str:
 
 def _factors(design: Design) -> list[str]:
     """Table of the grouping factors: levels, and rows a level; a stream's rows were not kept."""
-    if not design.keeps_rows:
+    if not design.keeps_rows and design.cells is None:
         counts = [[str(factor.levels.size)] for factor in design.factors]
         names = [f"  {factor.name}" for factor in design.factors]
         return [f"{FACTORS}: number of levels", *matrix_lines(counts, names, ["levels"])]
     rows = []
-    for factor in design.factors:
-        n = rows_per_level(factor)
+    for factor in design.summands.factors:
+        n = rows_per_level(factor, design.summands.counts)
         sizes = (float(n.min()), float(np.median(n)), float(n.max()))
         rows.append([str(n.size), *map(format_number, sizes)])
     names = [f"  {factor.name}" for factor in design.factors]
@@ -330,9 +338,12 @@ def _factors(design: Design) -> list[str]:
     return [f"{FACTORS}: number of levels, and rows in a level", *table]
 
 
-def rows_per_level(factor: GroupingFactor) -> "np.typing.NDArray[np.intp]":
-    """Count the rows of each level, shape (J,)."""
-    return np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.levels))
+def rows_per_level(factor: GroupingFactor, counts: IntArray | None = None) -> IntArray:
+    """Count the rows of each level, shape (J,), of cells that are so many rows each."""
+    known = factor.codes >= 0
+    times = None if counts is None else counts[known].astype(np.float64)
+    found = np.bincount(factor.codes[known], weights=times, minlength=len(factor.levels))
+    return found.astype(np.intp)
 
 
 def _parameters(design: Design, family: Family) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.design.counted import quantiles_of
 from hierbayes.errors import OptionError
 from hierbayes.intervals.linear_tests import coefficient_tests
 from hierbayes.options import Ddf, check_flag, check_option, is_whole
@@ -147,6 +148,12 @@ def residual_blocks(fit: LikelihoodFit, digits: int) -> kinds.Blocks:
 
 def scaled_residuals(fit: LikelihoodFit) -> list[float]:
     """Five numbers of the Pearson residuals divided by sigma."""
+    if isinstance(fit, GeneralisedFit) and fit.design.cells is not None:
+        counts = fit.design.cells.counts
+        assert counts is not None
+        values = fit.residuals_of_summands("pearson") / fit.sigma
+        known = ~np.isnan(values)
+        return quantiles_of(values[known], counts[known], (0.0, 0.25, 0.5, 0.75, 1.0)).tolist()
     return five_numbers(np.asarray(fit.residuals("pearson"), dtype=float) / fit.sigma)
 
 

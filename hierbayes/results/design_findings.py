@@ -27,7 +27,7 @@ def design_findings(design: Design, dropped: Sequence[str]) -> list[Finding]:
         )
     if design.dropped:
         counts = listed([f"{name} ({count})" for name, count in design.dropped.items()])
-        n_dropped = design.n_rows_given - design.X.shape[0]
+        n_dropped = design.n_rows_given - design.n_rows
         found.append(
             Finding(
                 "rows_dropped",

@@ -16,6 +16,11 @@ def used_column(fit: Fit, name: str) -> Vector:
     return fit.design.rows.of(fit.spec.table.column(name))
 
 
+def column_of_summands(fit: Fit, name: str) -> Vector:
+    """Return a column in the rows used, or in the cells that stand for these."""
+    return fit.design.summands.rows.of(fit.spec.table.column(name))
+
+
 def labelled_effects(fit: Fit, level: float = 0.95) -> pd.DataFrame:
     """Return ``fit.tidy("ran_vals")`` with the labels of the columns as terms, each once."""
     table = fit.tidy(effects="ran_vals", level=level)

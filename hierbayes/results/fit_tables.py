@@ -9,6 +9,7 @@ import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.calls import checked_methods
+from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.naming.addresses import level_columns
 from hierbayes.options import Ddf, ResidualKind, RowsShown, SentencePart, check_flag, check_option
@@ -98,7 +99,7 @@ class FitTables(Specified, Printable, Reportable, Storable):
     @property
     def nobs(self) -> int:
         """Number of rows used."""
-        return self.design.X.shape[0]
+        return self.design.n_rows
 
     @property
     def n_rows_given(self) -> int:
@@ -297,14 +298,12 @@ class FitTables(Specified, Printable, Reportable, Storable):
     @cached_property
     def fixed_part(self) -> FloatArray:
         """X beta (of a posterior at the mean of beta) plus offset, on the link scale, (n,)."""
-        offset = 0.0 if self.design.offset is None else self.design.offset
-        return np.asarray(self.design.X[:, self.kept] @ self.beta + offset)
+        return fixed_part_of(self, self.design)
 
     @property
     def observed(self) -> FloatArray:
         """The response, shape (n,); of ``cbind(successes, failures)`` the share of successes."""
-        y = self.design.y
-        return y if y.ndim == 1 else np.asarray(y[:, 0] / np.maximum(y.sum(axis=1), 1))
+        return observed_of(self.design)
 
     @property
     def fitted_values(self) -> FloatArray:
@@ -364,6 +363,18 @@ class FitTables(Specified, Printable, Reportable, Storable):
         frame["fixed"] = self.fixed_part
         frame["residual"] = self.observed - self.fitted_values
         return result_table(_of_all(frame, self) if rows == "all" else frame, "augment")
+
+
+def fixed_part_of(fit: FitTables, design: Design) -> FloatArray:
+    """X beta plus offset of the rows of a design with the columns of the fit's, (n,)."""
+    offset = 0.0 if design.offset is None else design.offset
+    return np.asarray(design.X[:, fit.kept] @ fit.beta + offset)
+
+
+def observed_of(design: Design) -> FloatArray:
+    """Return the response, shape (n,); of ``cbind(successes, failures)`` the share of successes."""
+    y = design.y
+    return y if y.ndim == 1 else np.asarray(y[:, 0] / np.maximum(y.sum(axis=1), 1))
 
 
 def _of_all[Rows: (pd.Series, pd.DataFrame)](found: Rows, fit: FitTables) -> Rows:

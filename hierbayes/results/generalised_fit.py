@@ -29,6 +29,7 @@ from hierbayes.options import (
     check_option,
 )
 from hierbayes.results import verbs
+from hierbayes.results.fit_tables import observed_of
 from hierbayes.results.interval_parameters import interval_parameters, parameter_values
 from hierbayes.results.laplace_error import LaplaceError
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
@@ -203,6 +204,7 @@ class GeneralisedFit(LikelihoodFit):
     @property
     def linear_predictor(self) -> FloatArray:
         """Eta of every row, shape (n,)."""
+        self.design.need_rows("the linear predictor of the rows")
         return self.optimum.eta
 
     @cached_property
@@ -214,7 +216,7 @@ class GeneralisedFit(LikelihoodFit):
         NotSupportedError
             If the family has no formula for it.
         """
-        return self.expected_at(self.optimum.eta)
+        return self.expected_at(self.linear_predictor)
 
     def expected_at(self, eta: FloatArray) -> FloatArray:
         """Return the expected response at eta, of any shape.
@@ -232,7 +234,7 @@ class GeneralisedFit(LikelihoodFit):
     @cached_property
     def first_category(self) -> float:
         """Number of the first category of an ordered response; 0 of others."""
-        return first_category(self.design) if self.response_family.is_ordinal else 0.0
+        return first_category(self.design.summands) if self.response_family.is_ordinal else 0.0
 
     def expected_slope(self, eta: FloatArray) -> FloatArray:
         """Return the derivative of the expected response in eta, (m,).
@@ -247,22 +249,31 @@ class GeneralisedFit(LikelihoodFit):
 
     @cached_property
     def row_parameters(self) -> dict[str, FloatArray]:
-        """Further parameters of the distribution of each row: numbers or arrays (n,)."""
+        """Further parameters of the distribution of each row, or cell: numbers or arrays (n,)."""
         found = dict(self.optimum.family_parameters)
         family = self.response_family
-        if family.weighs_sigma and self.weights is not None:
-            found["sigma"] = self.sigma / np.sqrt(self.weights)
+        if family.weighs_sigma and self._weights is not None:
+            found["sigma"] = self.sigma / np.sqrt(self._weights)
         if family.counts_trials:
-            found["trials"] = checked_observations(self.design, family)[:, 1]
+            found["trials"] = checked_observations(self.design.summands, family)[:, 1]
         return found
+
+    @property
+    def _weights(self) -> FloatArray | None:
+        """Precision weights of the rows, or cells, (n,)."""
+        return self.weights if self.design.cells is None else self.design.cells.weights
 
     @cached_property
     def row_curvature(self) -> FloatArray:
-        """Minus the second derivative of each row's log density in eta, shape (n,)."""
-        y = checked_observations(self.design, self.response_family)
+        """Minus the second derivative of each row's log density in eta, shape (n,).
+
+        Where rows are cells, that of each cell: of all rows that it is.
+        """
+        design = self.design.summands
+        y = checked_observations(design, self.response_family)
         y = y[:, 0] if self.response_family.counts_trials else y
         found = self.response_family.derivatives(y, self.optimum.eta, self.row_parameters, order=2)
-        return -found.derivative(2)
+        return -found.derivative(2) * (1.0 if design.counts is None else design.counts)
 
     @property
     def n_thresholds(self) -> int:
@@ -292,17 +303,19 @@ class GeneralisedFit(LikelihoodFit):
     @cached_property
     def fixed_curvature(self) -> FloatArray:
         """Minus the derivative of each row's slope along eta in (beta, thresholds), (n, p + K)."""
-        along_beta = self.row_curvature[:, None] * self.design.X[:, self.kept]
+        design = self.design.summands
+        along_beta = self.row_curvature[:, None] * design.X[:, self.kept]
         if not self.n_thresholds:
             return np.asarray(along_beta)
-        y = checked_observations(self.design, self.response_family)
+        y = checked_observations(design, self.response_family)
         found = [
             self.response_family.derivatives(
                 y, self.optimum.eta, self.row_parameters, order=1, of="threshold", along=along
             ).derivative(1, 1)
             for along in np.eye(self.n_thresholds)
         ]
-        return np.column_stack([along_beta, -np.stack(found, axis=1)])
+        counts = 1.0 if design.counts is None else design.counts[:, None]
+        return np.column_stack([along_beta, -counts * np.stack(found, axis=1)])
 
     def category_probabilities(self, eta: FloatArray) -> FloatArray:
         """Return the probabilities of the ordered categories at eta (m,), (m, K + 1)."""
@@ -345,17 +358,22 @@ class GeneralisedFit(LikelihoodFit):
             If the family has no formula for the mean, variance or deviance they are made of.
         """
         check_option("kind", kind, ResidualKind)
-        y = checked_observations(self.design, self.response_family)
-        values = ResidualRows(
+        self.design.need_rows("the response of the rows")
+        return self._in_rows(self.residuals_of_summands(kind), "residual", rows)
+
+    def residuals_of_summands(self, kind: ResidualKind) -> FloatArray:
+        """Return residuals of the rows used, or of the cells that stand for them, (n,)."""
+        design = self.design.summands
+        y = checked_observations(design, self.response_family)
+        return ResidualRows(
             family=self.response_family,
-            response=self.observed - self.fitted_values,
+            response=observed_of(design) - self.expected_at(self.optimum.eta),
             y=y[:, 0] if self.response_family.counts_trials else y,
             eta=self.optimum.eta,
             parameters=self.row_parameters,
             sigma=np.asarray(self.sigma),
-            weights=self.weights,
+            weights=self._weights,
         ).of_kind(kind)
-        return self._in_rows(values, "residual", rows)
 
 
 def generalised_values(

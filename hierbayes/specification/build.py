@@ -11,6 +11,7 @@ import pandas as pd
 from hierbayes.capabilities import not_supported
 from hierbayes.design.alignment import aligned
 from hierbayes.design.build import build_design
+from hierbayes.design.cell_design import design_of_cells
 from hierbayes.design.design import Design
 from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.table import Table, read_table
@@ -94,9 +95,9 @@ def specify(
         formula=formula_read,
         arguments=arguments,
         family=response_family,
-        design=design,
+        design=design if table.counts is None else design_of_cells(design),
     )
-    check_magnitudes(design, spec.weights)
+    check_magnitudes(design, spec.weights if table.counts is None else design.weights)
     if given.priors is not None:
         _ = spec.priors  # an error belongs to the line that gave them
     return spec
@@ -107,20 +108,20 @@ def _specify_stream(
 ) -> Specification:
     """Return the specification of a model of a stream; ``specify`` has checked the arguments."""
     family = family_named(given.family, given.link)
-    if not family.is_linear:
-        raise not_supported("stream-family", family=family.name, link=family.link.name)
     if given.cov is not None:
         raise not_supported("stream-cov")
     arguments = _owned(given, family, None)
     formula_read = parse_formula(formula, source.columns if "." in str(formula) else None)
+    named = {name: getattr(arguments, name) for name in ("weights", "offset", "known_sd")}
+    if not family.is_linear:
+        from hierbayes.streams.cell_table import cell_table
+
+        cells = cell_table(formula_read, source, arguments=named)
+        name = source.name if data_name is None else data_name
+        return specify(str(formula_read.source), cells, given, data_name=name)
     from hierbayes.streams.specify import specify_stream  # compiled code
 
-    found = specify_stream(
-        formula_read,
-        source,
-        arguments={name: getattr(arguments, name) for name in ("weights", "offset", "known_sd")},
-        contrasts=arguments.contrasts,
-    )
+    found = specify_stream(formula_read, source, arguments=named, contrasts=arguments.contrasts)
     check_magnitudes(found.design, None)
     kernel = found.kernel()
     check_residuals(found.design, kernel, None)

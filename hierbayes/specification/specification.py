@@ -128,9 +128,12 @@ class Specification:
         """
         if self.family.is_linear:
             return self.reml_kernel.products.anchor.kept
-        X = self.design.X
+        design = self.design.summands
+        X = design.X
+        if design.counts is not None:  # a column is as long as its rows are many
+            X = X * np.sqrt(design.counts / design.counts.mean())[:, None]
         if self.family.is_ordinal:
-            return columns_beside_constant(X, self.design.assign == 0)
+            return columns_beside_constant(design.X, design.assign == 0)
         return column_basis(X).kept
 
     @cached_property

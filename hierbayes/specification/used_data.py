@@ -35,6 +35,7 @@ def used_columns(spec: Specification) -> list[str]:
 
 def used_frame(spec: Specification) -> pd.DataFrame:
     """Return the columns a model uses, all rows; categories are texts, arrays stand by names."""
+    spec.design.need_rows("the data")
     columns = {name: _values(spec, name) for name in used_columns(spec)}
     for argument in ARRAY_ARGUMENTS:
         given = getattr(spec.arguments, argument)
