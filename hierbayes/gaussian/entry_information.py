@@ -30,7 +30,7 @@ def entry_information(
     """
     scaled = product_stack(A, Lambda[:, None])
     right = product_stack(scaled, inverse)
-    whole = A - product_stack(right, np.swapaxes(scaled, 2, 3))
+    whole = A - product_stack(right, scaled.swapaxes(2, 3))
     both = np.eye(A.shape[-1]) - inverse
     column, row = u[..., None], h[..., None, :]
     squares = _sums(column * u[..., None, :], whole).transpose(0, 3, 1, 4, 2)

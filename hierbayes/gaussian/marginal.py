@@ -272,7 +272,7 @@ def gram(left: Sequence[FloatArray], right: Sequence[FloatArray]) -> FloatArray:
     for a, b in zip(left, right, strict=True):
         T, J, q, c = a.shape
         flat = a.reshape(T, J * q, c)
-        total = total + np.swapaxes(flat, 1, 2) @ b.reshape(b.shape[0], J * q, b.shape[3])
+        total = total + flat.swapaxes(1, 2) @ b.reshape(b.shape[0], J * q, b.shape[3])
     return np.asarray(total)
 
 
@@ -343,7 +343,7 @@ def solve(
             u = [v + x for v, x in zip(u, more, strict=True)]
     h = [from_image(L, v, direct=x) for L, v, x in zip(Lambdas, u, h, strict=True)]
     total = columns.rr + gram(columns.zr, D) + gram(D, h) + gram(u, u)
-    return Solved(half, u, h, (total + np.swapaxes(total, 1, 2)) / 2)
+    return Solved(half, u, h, (total + total.swapaxes(1, 2)) / 2)
 
 
 def squared(roots: FloatArray, D: FloatArray) -> FloatArray:
@@ -353,7 +353,7 @@ def squared(roots: FloatArray, D: FloatArray) -> FloatArray:
     its rows. There R D is small, with an error of its own rounding; A D of the squares A = R'R
     points out of the rows' directions by the rounding of D, and D'A D gets the square of that size.
     """
-    return np.asarray(np.swapaxes(roots, 1, 2) @ (roots @ D))
+    return np.asarray(roots.swapaxes(1, 2) @ (roots @ D))
 
 
 def from_image(Lambda: FloatArray, image: FloatArray, *, direct: FloatArray) -> FloatArray:
@@ -368,9 +368,7 @@ def from_image(Lambda: FloatArray, image: FloatArray, *, direct: FloatArray) -> 
     if not large.any():
         return direct
     along = turn[:, None] @ image / np.where(large, sizes[:, None, :, None], 1.0)
-    return np.asarray(
-        axes[:, None] @ np.where(large, along, np.swapaxes(axes, 1, 2)[:, None] @ direct)
-    )
+    return np.asarray(axes[:, None] @ np.where(large, along, axes.swapaxes(1, 2)[:, None] @ direct))
 
 
 def traces_of(kernel: Kernel, Lambdas: Sequence[FloatArray], factor: Factor) -> list[FloatArray]:
@@ -470,7 +468,7 @@ def at_sigma(kernel: Kernel, at: Evaluation, sigma: float) -> Evaluation:
 
 def transpose_times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
     """Lambda' times each (q, c) matrix of a stack (T or 1, J, q, c)."""
-    return times(np.swapaxes(Lambda, 1, 2), stack)
+    return times(Lambda.swapaxes(1, 2), stack)
 
 
 def times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
@@ -482,7 +480,7 @@ def times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
         return np.asarray(Lambda[:, None] @ stack)
     columns = np.arange(c)
     wide = np.zeros((Lambda.shape[0], q, c, q, c))  # Lambda' x I
-    wide[:, :, columns, :, columns] = np.swapaxes(Lambda, 1, 2)
+    wide[:, :, columns, :, columns] = Lambda.swapaxes(1, 2)
     found = stack.reshape(T, J, q * c) @ wide.reshape(Lambda.shape[0], q * c, q * c)
     return np.asarray(found.reshape(found.shape[0], J, q, c))
 
@@ -618,14 +616,14 @@ def _average_information(kernel: Kernel, at: Evaluation, found: Modes) -> FloatA
             s = wide
         directions.append(s)
     on_xy, square = information(kernel, at.Lambdas, at, directions)
-    return _beside(np.swapaxes(at.orthonormal, 1, 2) @ on_xy, square, kernel)
+    return _beside(at.orthonormal.swapaxes(1, 2) @ on_xy, square, kernel)
 
 
 def _beside(projected: FloatArray, square: FloatArray, kernel: Kernel) -> FloatArray:
     """Squares (T, k, k) without what lies along X and e, whose products are (T, p + 1, k)."""
     if kernel.sigma_known:
         projected = projected[:, :-1]
-    return np.asarray(square - np.swapaxes(projected, 1, 2) @ projected)
+    return np.asarray(square - projected.swapaxes(1, 2) @ projected)
 
 
 def _of_entries(kernel: Kernel, at: Evaluation, found: Modes) -> tuple[FloatArray, FloatArray]:
@@ -641,7 +639,7 @@ def _of_entries(kernel: Kernel, at: Evaluation, found: Modes) -> tuple[FloatArra
     beside = np.concatenate([u, h[..., -1]], axis=2)
     sums = np.swapaxes(h.reshape(T, J, q * c), 1, 2) @ beside
     on_u, on_h = sums.reshape(T, q, c, 2, q).transpose(3, 0, 2, 1, 4)
-    return on_u + np.swapaxes(np.swapaxes(Lambda, 1, 2)[:, None] @ on_h, 2, 3), square
+    return on_u + np.swapaxes(Lambda.swapaxes(1, 2)[:, None] @ on_h, 2, 3), square
 
 
 def _along_theta(
@@ -656,7 +654,7 @@ def _along_theta(
         rows = square.reshape(T, q * q, q * q)[:, at]
         return projected.reshape(T, c, q * q)[:, :, at], rows[:, :, at]
     slopes = shape.slopes(theta)[0].reshape(T, -1, q * q)
-    along = np.swapaxes(slopes, 1, 2)
+    along = slopes.swapaxes(1, 2)
     return projected.reshape(T, c, q * q) @ along, slopes @ square.reshape(T, q * q, q * q) @ along
 
 
@@ -710,13 +708,13 @@ def squares_of(
             step = STEP * np.maximum(1.0, np.abs(x[:, j : j + 1])) * np.eye(x.shape[1])[j]
             bend = (own.slope(x + step) - own.slope(x - step)) / (2 * step[:, j, None, None, None])
             found[:, part.start + j, part] += 2 * np.einsum("tab,tkab->tk", D, bend)
-    return (found + np.swapaxes(found, 1, 2)) / 2
+    return (found + found.swapaxes(1, 2)) / 2
 
 
 def covariance_slope(Lambda: FloatArray, slope: FloatArray) -> FloatArray:
     """G with D = G Lambda, symmetric, shape (T, q, q); Lambda must not be singular."""
     G = slope / Lambda if Lambda.shape[1] == 1 else slope @ np.linalg.inv(Lambda)
-    return np.asarray(G + np.swapaxes(G, 1, 2)) / 2
+    return np.asarray(G + G.swapaxes(1, 2)) / 2
 
 
 def with_responses(kernel: Kernel, responses: Responses) -> Kernel:

@@ -71,7 +71,7 @@ def solve_upper_stack(L: FloatArray, B: FloatArray) -> FloatArray:
                 row = row - L[..., k, i, None] * X[..., k, :]
         elif i < q - 1:
             below = L[..., i + 1 :, i : i + 1]
-            row = row - (np.swapaxes(below, -1, -2) @ X[..., i + 1 :, :])[..., 0, :]
+            row = row - (below.swapaxes(-1, -2) @ X[..., i + 1 :, :])[..., 0, :]
         X[..., i, :] = row / L[..., i, i, None]
     return X
 
@@ -101,7 +101,7 @@ def gram_stack(A: FloatArray) -> FloatArray:
     """Return A'A of a stack (..., J, q, a): shape (..., J, a, a)."""
     q, columns = A.shape[-2:]
     if max(q, columns) > UNROLLED:
-        return np.asarray(np.swapaxes(A, -1, -2) @ A)
+        return np.asarray(A.swapaxes(-1, -2) @ A)
     out = np.empty((*A.shape[:-2], columns, columns))
     for a in range(columns):
         for b in range(a + 1):
@@ -119,7 +119,7 @@ def product_stack(A: FloatArray, B: FloatArray) -> FloatArray:
 
 def transposed_product(A: FloatArray, B: FloatArray) -> FloatArray:
     """Return A' B for stacks (..., J, q, a) and (..., J, q, b): shape (..., J, a, b)."""
-    return product_stack(np.swapaxes(A, -1, -2), B)
+    return product_stack(A.swapaxes(-1, -2), B)
 
 
 def summed_products(A: FloatArray, B: FloatArray) -> FloatArray:
@@ -155,13 +155,13 @@ def sandwich(A: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
     if a == b == 1:
         return np.asarray(A * (left * right)[:, :, None, :].reshape(-1, 1, 1, 1))
     if A.ndim == 4:
-        return np.asarray(np.swapaxes(left, 1, 2)[:, None] @ A @ right[:, None])
+        return np.asarray(left.swapaxes(1, 2)[:, None] @ A @ right[:, None])
     if a == b and a > UNROLLED and _are_diagonal(left) and _are_diagonal(right):
         sizes = [np.diagonal(roots, axis1=1, axis2=2) for roots in (left, right)]
         return np.asarray(A * (sizes[0][:, :, None] * sizes[1][:, None, :])[:, None])
     if max(a, b) > UNROLLED:
         half = (A.reshape(J * a, b) @ right).reshape(-1, J, a, b)
-        turned = np.swapaxes(half, 2, 3).reshape(-1, J * b, a) @ left
+        turned = half.swapaxes(2, 3).reshape(-1, J * b, a) @ left
         return np.swapaxes(turned.reshape(-1, J, b, a), 2, 3)
     both = left[:, :, None, :, None] * right[:, None, :, None, :]
     flat = A.reshape(J, a * b) @ both.reshape(-1, a * b, a * b)

@@ -28,14 +28,14 @@ def source_of(data: Any, stream: bool | None = None) -> Source | None:
     data : whatever was given as data
     stream : True for a stream of anything, False for none, None to decide by kind and size
     """
+    if isinstance(data, pd.DataFrame | Mapping):
+        return FrameSource([data]) if stream else None
     if isinstance(data, Source):
         return data
     if stream is False or data is None or isinstance(data, Table | np.ndarray):
         return None
     if isinstance(data, str | Path):
         return _of_path(data, stream)
-    if isinstance(data, pd.DataFrame | Mapping):
-        return FrameSource([data]) if stream else None
     if isinstance(data, Iterator | list | tuple) or _makes_frames(data):
         return FrameSource(data)
     return None

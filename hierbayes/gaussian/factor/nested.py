@@ -77,7 +77,7 @@ def _level_roots(products: Products | Squares) -> FloatArray | None:
         return None
     sizes, axes = np.linalg.eigh(products.zz[0])
     known = np.where(sizes > NOTHING * sizes[:, -1:], sizes, 0.0)
-    return np.asarray(np.sqrt(known)[:, :, None] * np.swapaxes(axes, 1, 2))
+    return np.asarray(np.sqrt(known)[:, :, None] * axes.swapaxes(1, 2))
 
 
 def _lower_by_qr(roots: FloatArray, Lambda: FloatArray) -> FloatArray:
@@ -188,10 +188,10 @@ class NestedFactor:
                     at = self.children[f, min(g, h)].parent
                     block = inverse[min(g, h), max(g, h)][:, at]
                     if h > g:
-                        block = np.swapaxes(block, -1, -2)
+                        block = block.swapaxes(-1, -2)
                     total -= product_stack(slope, block)
                 inverse[f, g] = total
-                own = own - product_stack(total, np.swapaxes(slopes[g], -1, -2))
+                own = own - product_stack(total, slopes[g].swapaxes(-1, -2))
             inverse[f, f] = own
         self._cross = {pair: block for pair, block in inverse.items() if pair[0] != pair[1]}
         return [inverse[f, f] for f in range(m)]
