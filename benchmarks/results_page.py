@@ -163,11 +163,12 @@ def points_table(curve: Curve, points: list[Point]) -> str:
             if one is None:
                 row.append("")
             elif one.seconds is None or one.processor is None:
-                row.append(one.problem or UNMEASURED)
+                row.append("stopped" if one.problem else UNMEASURED)
             else:
                 row.append(f"{duration(one.processor)} ({duration(one.seconds)})")
         rows.append(row)
-    return filled_table([f"{curve.size}: processor (clock)", *peers], rows)
+    stopped = [f"\n\n{p.peer} at {p.size:,.0f}: {p.problem}." for p in points if p.problem]
+    return filled_table([f"{curve.size}: processor (clock)", *peers], rows) + "".join(stopped)
 
 
 def when_text(part: Part) -> str:
