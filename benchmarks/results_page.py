@@ -13,11 +13,9 @@ from scaling import CURVES, Curve, exponent
 from scaling_pictures import draw_curve
 from startup import STARTUPS
 from streamed import CLAIMS, STREAM, TITLE
-from verdicts import Verdict, duration, filled_table, table, verdict_table
+from verdicts import BUSY, UNMEASURED, Verdict, duration, filled_table, table, verdict_table
 
 FILE = Path(__file__).with_name("RESULTS.md")
-BUSY = 1.5  # processes a core, from which the load is worth a word
-UNMEASURED = "not measured"
 CLAIMS_ELSEWHERE = (
     ("95 % intervals hold the truth in 93 to 97 % of data sets, by method", "interval_coverage.md",
      "interval_coverage.py"),
@@ -94,8 +92,8 @@ def machine_lines(parts: Sequence[Part]) -> list[str]:
     if max(loads) > BUSY * about["cores"]:
         lines.append(
             "- **The machine was busy with other work**: times on the clock are longer than on a "
-            "quiet one and vary, and bars in seconds may be missed that a quiet one clears; the "
-            "ratio of processor times beside a ratio is less touched by it"
+            "quiet one and vary, and a bar in seconds that was missed is not judged; the ratio of "
+            "processor times beside a ratio is less touched by it"
         )
     return ["\n".join(lines)]
 
@@ -110,8 +108,10 @@ def bars_text(parts: dict[str, Part]) -> str:
         verdicts += [
             known.get(claim) or Verdict(where=name, claim=claim, **missing) for claim in claims
         ]
-    counts = [sum(v.cleared is word for v in verdicts) for word in (True, False, None)]
-    summary = "{} bars are cleared, {} missed, {} not measured.".format(*counts)
+    counts = [sum(v.cleared is word for v in verdicts) for word in (True, False)]
+    absent = sum(verdict.measured == UNMEASURED for verdict in verdicts)
+    counts += [len(verdicts) - sum(counts) - absent, absent]
+    summary = "{} bars are cleared, {} missed, {} not judged, {} not measured.".format(*counts)
     return (
         f"{summary} In brackets the quartiles: of our calls, or of ours over the peer's in the "
         f"same turns; `processor` is the ratio of processor times, all threads.\n\n"

@@ -81,3 +81,12 @@ def test_posterior_bars_compare_with_their_peer(bench):
 def test_what_does_not_finish_misses_its_bars(bench):
     ours = bench.posteriors("hierbayes", problem="did not finish 'first' in 600 s")
     assert bench.cleared("posterior-insteval", [ours]) == [False, False, False]
+
+
+@pytest.mark.parametrize(("busy", "cleared"), [(False, False), (True, None)])
+def test_a_bar_in_seconds_is_not_missed_on_a_busy_machine(bench, monkeypatch, busy, cleared):
+    monkeypatch.setattr("verdicts.is_busy", lambda: busy)
+    slow = bench.timings("hierbayes", seconds=0.3, answer=[])
+    assert bench.cleared("loo", [slow]) == [cleared]
+    quick = bench.timings("hierbayes", seconds=0.1, answer=[])
+    assert bench.cleared("loo", [quick]) == [True]
