@@ -860,11 +860,12 @@ _ROWS = (
     ),
     Limit(
         key="covariance-structure",
-        feature="Parts that know only full covariances, for a term with a structure of its own",
+        feature="Parts that do not know the structure of a term's covariance: `to_bambi` none of "
+        "`cs ar1 toep`, others none of your own",
         kinds=EVERY,
         sentence=(
-            "{what}: only for terms with a full covariance in this version; {term} has the "
-            "structure {structure!r}."
+            "{what}: not for such a covariance in this version; {term} has the structure "
+            "{structure!r}."
         ),
     ),
     Limit(

@@ -301,7 +301,7 @@ def test_reml_ends_at_the_lowest_dense_criterion(name, formula):
     model = toy_model(name, formula)
     fit = model.fit()
     assert fit.converged
-    k = fit.theta.size
+    k = fit.representative.size
 
     def dense(theta):
         theta = theta.copy()
@@ -311,7 +311,7 @@ def test_reml_ends_at_the_lowest_dense_criterion(name, formula):
         return dense_criterion(name, model.design, theta)
 
     brute = min(minimize(dense, np.full(k, start), method="BFGS").fun for start in (0.4, 0.8))
-    assert dense_criterion(name, model.design, fit.theta) == pytest.approx(fit.criterion)
+    assert dense_criterion(name, model.design, fit.representative) == pytest.approx(fit.criterion)
     assert fit.criterion == pytest.approx(brute, abs=1e-6)
 
 
@@ -322,10 +322,11 @@ def test_a_correlation_of_one_is_found_exactly_and_said(name):
         fit = model.fit()
     assert fit.converged
     assert fit.is_singular
-    assert fit.theta[1] == 1.0
-    inside = [dense_criterion(name, model.design, np.array([fit.theta[0], r])) for r in (0.9, 0.99)]
+    assert fit.representative[1] == 1.0
+    sd = fit.representative[0]
+    inside = [dense_criterion(name, model.design, np.array([sd, r])) for r in (0.9, 0.99)]
     assert fit.criterion < min(inside)
-    at_one = dense_criterion(name, model.design, fit.theta)
+    at_one = dense_criterion(name, model.design, fit.representative)
     assert fit.criterion == pytest.approx(at_one, abs=1e-8)
 
 
@@ -334,7 +335,7 @@ def test_an_sd_of_zero_is_found_exactly(name):
     model = toy_model(name, par=(0.0, 0.0), seed=3)
     with pytest.warns(hb.BoundaryWarning, match="exactly zero"):
         fit = model.fit()
-    assert fit.theta[0] == 0.0
+    assert fit.representative[0] == 0.0
 
 
 @pytest.mark.parametrize("name", TOYS)
@@ -351,7 +352,7 @@ def test_many_responses_are_fitted_as_one_by_one(name):
     )
     for y, theta, criterion in zip(Y, together.theta, together.criterion, strict=True):
         other = fit.refit(y)
-        np.testing.assert_allclose(theta, other.theta, atol=1e-5)
+        np.testing.assert_allclose(theta, other.representative, atol=1e-5)
         assert criterion == pytest.approx(other.criterion, abs=1e-8)
 
 
@@ -483,7 +484,8 @@ def dense_satterthwaite(name, design, psi, L, *, held=()):
 def test_satterthwaites_degrees_of_freedom_are_those_of_dense_algebra(name, formula):
     model = toy_model(name, formula)
     fit = model.fit()
-    psi = np.concatenate([[np.log(fit.theta[0])], fit.theta[1:], [np.log(fit.sigma)]])
+    sd, *rest = fit.representative
+    psi = np.array([np.log(sd), *rest, np.log(fit.sigma)])
     expected = dense_satterthwaite(name, model.design, psi, np.eye(2))
     np.testing.assert_allclose(satterthwaite_df(fit), expected, rtol=1e-3)
 
@@ -492,7 +494,7 @@ def test_satterthwaites_degrees_of_freedom_are_those_of_dense_algebra(name, form
 def test_a_correlation_of_one_is_held_and_the_rest_has_its_uncertainty(name):
     with pytest.warns(hb.BoundaryWarning):
         fit = toy_model(name, par=(1.2, 1.0), seed=3).fit()
-    psi = np.log([fit.theta[0], fit.sigma])
+    psi = np.log([fit.representative[0], fit.sigma])
     expected = dense_satterthwaite(name, fit.design, psi, np.eye(2), held=[1.0])
     np.testing.assert_allclose(satterthwaite_df(fit), expected, rtol=1e-3)
     assert "Held at the boundary" in held_notes(fit, "satterthwaite")[0]
@@ -504,7 +506,6 @@ REFUSED = {
     "bambi": lambda fit, path: fit.model.to_bambi(),
     "the equation": lambda fit, path: fit.model.latex(),
     "the prior predictive": lambda fit, path: fit.model.prior_predictive(draws=2),
-    "the table of priors": lambda fit, path: fit.model.priors,
     "the surface": lambda fit, path: hb.likelihood_surface(fit),
     "Kenward-Roger": lambda fit, path: kenward_roger(fit),
     "the shrinkage path": lambda fit, path: hb.shrinkage_path(fit),
@@ -526,9 +527,9 @@ def test_varcorr_effects_and_new_responses_are_those_of_the_structure(name):
     model = toy_model(name)
     fit = model.fit()
     term = fit.varcorr().terms[0]
-    root = fit.sigma * TOYS[name](3).root(fit.theta[None])[0]
+    root = fit.sigma * TOYS[name](3).root(fit.representative[None])[0]
     np.testing.assert_allclose(term.covariance, root @ root.T, rtol=1e-12)
-    V = fit.sigma**2 * (np.eye(120) + covariance_of(name, model.design, fit.theta))
+    V = fit.sigma**2 * (np.eye(120) + covariance_of(name, model.design, fit.representative))
     left = np.linalg.solve(V, model.design.y - model.design.X @ fit.beta)
     factor = model.design.factors[0]
     effects = np.zeros((factor.levels.size, 3))

@@ -24,7 +24,7 @@ the products; beta comes out on the user's scale.
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
-from hierbayes.bayes.coordinates import Coordinates
+from hierbayes.bayes.coordinates import Coordinates, coordinates_of
 from hierbayes.bayes.sampled_coefficients import (
     SampledCoefficients,
     is_sampled,
@@ -140,7 +140,7 @@ def target_of(kernel: Kernel, priors: ModelPriors, *, near: "Collapsed | None" =
     constant -= (rest.size - len(normal) - len(mixed)) * np.log(2 * np.pi)
     return Target(
         kernel=kernel,
-        coordinates=Coordinates(kernel.shape, kernel.sigma_known),
+        coordinates=coordinates_of(kernel.shape, priors, kernel.sigma_known),
         priors=priors,
         precision=M[normal].T @ (D[:, None] * M[normal]),
         shift=M[normal].T @ (D * away),

@@ -17,13 +17,19 @@ Source: Lewandowski, Kurowicka & Joe (2009), J. Multivariate Analysis 100:1989.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.gaussian.structures import Covariance, Searched
+from hierbayes.gaussian.patterned import Patterned
+from hierbayes.gaussian.structures import Covariance, Searched, middle_and_half
+from hierbayes.priors.model_priors import ModelPriors
+
+# A correlation is started no nearer to its bounds than this part of the way to them.
+INSIDE = 0.99
 
 
 @record(kw_only=False)
@@ -71,19 +77,19 @@ class Coordinates:
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp) + self.sd_starts[-1]
 
     @cached_property
-    def structured(self) -> tuple[tuple[Covariance, slice, int, tuple[int, ...]], ...]:
-        """Terms with a structure: it, its part of phi, and the factor and columns of the term."""
+    def structured(self) -> tuple[tuple[Covariance, slice, int], ...]:
+        """Terms with a structure: it, its part of phi, and the position of the term."""
         found = []
         for term, own, _ in self.shape.structured:
             assert not isinstance(own, Searched)
             part = slice(int(self.term_starts[term]), int(self.term_starts[term + 1]))
-            found.append((own, part, *self.shape.terms[term]))
+            found.append((own, part, term))
         return tuple(found)
 
     @cached_property
     def scales(self) -> IntArray:
         """Positions in phi of all log sds and log scales of structures."""
-        parts = [part.start + np.flatnonzero(own.is_scale) for own, part, _, _ in self.structured]
+        parts = [part.start + np.flatnonzero(own.is_scale) for own, part, _ in self.structured]
         return np.concatenate([np.arange(self.sd_starts[-1]), *parts])
 
     @property
@@ -116,7 +122,8 @@ class Coordinates:
                 for sd, at, q in zip(sds, self.sd_columns, self.shape.sizes, strict=True)
             ]
         roots = [np.zeros((*sd.shape, sd.shape[1]), dtype=phi.dtype) for sd in sds]
-        for own, part, factor, columns in self.structured:
+        for own, part, term in self.structured:
+            factor, columns = self.shape.terms[term]
             at = np.array(columns)
             root = own.root(own.from_unconstrained(phi[:, part]))
             roots[factor][:, at[:, None], at[None, :]] = root
@@ -137,8 +144,11 @@ class Coordinates:
         for R, (own, (factor, columns)) in zip(roots, structures, strict=True):
             if own is not None:
                 root = sds[factor][list(columns), None] * R
-                par = own.nearest((root @ root.T)[None])
                 assert not isinstance(own, Searched)
+                par = own.nearest((root @ root.T)[None])
+                bounded, middle, half = middle_and_half(own.is_scale, own.bounds)
+                away = np.clip(par[:, bounded] - middle, -INSIDE * half, INSIDE * half)
+                par[:, bounded] = middle + away
                 parts.append(own.to_unconstrained(par)[0])
                 continue
             parts.extend(
@@ -175,6 +185,19 @@ class Coordinates:
                 shapes = beta_shapes(len(self.shape.terms[term][1]), eta)
                 out[:, a:b] = -2 * shapes * np.tanh(phi[:, a:b])
         return out
+
+
+def coordinates_of(shape: CovarianceShape, priors: ModelPriors, sigma_known: bool) -> Coordinates:
+    """Return the coordinates of a shape, patterns between the ends that their priors have."""
+    covariances = list(shape.structures)
+    for term, own, _ in shape.structured:
+        laws = priors.patterns[term]
+        ends = tuple(law.bounds() for law in laws if law is not None)
+        if isinstance(own, Patterned) and not np.array_equal(ends, own.correlation_bounds):
+            covariances[term] = replace(own, within=ends)
+    if covariances != list(shape.structures):
+        shape = replace(shape, covariances=tuple(covariances))
+    return Coordinates(shape, sigma_known)
 
 
 def _widened(sd: FloatArray, columns: IntArray, size: int) -> FloatArray:

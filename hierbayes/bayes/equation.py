@@ -3,7 +3,9 @@
 from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.formula.functions import PATTERNS
+from hierbayes.gaussian.patterned import Patterned, check_patterned
+from hierbayes.gaussian.structures import structure
 from hierbayes.specification.specification import Specification
 
 CUT = "\\alpha_k"
@@ -13,7 +15,7 @@ SPECIAL = str.maketrans({c: f"\\{c}" for c in "_%&#${}"} | {"^": r"\^{}", "~": r
 def equation(spec: Specification) -> str:
     """Return an ``aligned`` environment: response, linear predictor, effects, priors."""
     design, kept, priors, family = spec.design, spec.kept_columns, spec.priors, spec.family
-    check_unstructured(design, "latex")
+    check_patterned(design, "latex")
     label = _text(design.formula.response_label)
     lines = [f"{label}_i &\\sim {_response(design, family)}"]
     if family.is_ordinal:
@@ -25,9 +27,14 @@ def equation(spec: Specification) -> str:
         lines.append(f"{_coefficient(design, column)} &\\sim {_law(priors.beta[k])}")
     for f, factor in enumerate(design.factors):
         for c, name in enumerate(factor.columns):
+            if (f, c) in priors.tied:
+                continue
             sd = f"\\tau_{{{_text(name)} \\mid {_text(factor.name)}}}"
             lines.append(f"{sd} &\\sim {_law(priors.sd[f][c])}")
-    for eta, term in zip(priors.lkj, design.terms, strict=True):
+    for t, (eta, term) in enumerate(zip(priors.lkj, design.terms, strict=True)):
+        for k, law in enumerate(priors.patterns[t]):
+            name = "\\rho" if len(priors.patterns[t]) == 1 else f"p_{{{k + 1}}}"
+            lines.append(f"{_of_term(name, term.name)} &\\sim {_law(law)}")
         if eta is not None:
             lines.append(f"R_{{{_text(term.name)}}} &\\sim \\operatorname{{LKJ}}({eta:.4g})")
     if priors.sigma is not None:
@@ -106,8 +113,37 @@ def _term(design: Design, t: int, *, multivariate: bool) -> str:
     if not multivariate:
         return f"{effects} &\\sim \\operatorname{{Normal}}(0,\\ {known}{sds}^2)"
     D, R = f"\\operatorname{{diag}}({sds})", f"R_{{{_text(term.name)}}}"
-    normal = f"\\operatorname{{Normal}}(0,\\ {known}D {R} D)"
-    return f"({effects}) &\\sim {normal},\\quad D = {D}"
+    return (
+        f"({effects}) &\\sim \\operatorname{{Normal}}(0,\\ {known}D {R} D),\\quad D = {D}"
+        f"{_pattern(design, t)}"
+    )
+
+
+def _pattern(design: Design, t: int) -> str:
+    """Say what the sds and correlations of a pattern are."""
+    term = design.terms[t]
+    own = structure(term.covariance, len(term.columns))
+    if not isinstance(own, Patterned):
+        return ""
+    factor, parts = design.factors[term.factor], []
+    if own.hom:
+        names = [_text(factor.columns[c]) for c in term.columns]
+        sds = [f"\\tau_{{{name} \\mid {_text(factor.name)}}}" for name in names]
+        parts.append(" = ".join([sds[0], "\\dots", sds[-1]] if len(sds) > 2 else sds))
+    rho, R = _of_term("\\rho", term.name), f"R_{{{_text(term.name)},ij}}"
+    word, _ = PATTERNS[term.covariance]
+    right = {
+        "cs": f"{R} = {rho}\\ (i \\ne j)",
+        "ar1": f"{R} = {rho}^{{|i - j|}}",
+        "toep": f"{R} = \\rho_{{|i - j|}}(p_1, p_2, \\dots)",
+        "diag": f"R_{{{_text(term.name)}}} = I",
+    }
+    return "".join(f",\\quad {part}" for part in (*parts, right[word]))
+
+
+def _of_term(symbol: str, name: str) -> str:
+    base, _, index = symbol.partition("_")
+    return f"{base}_{{{f'{index.strip("{}")},' if index else ''}{_text(name)}}}"
 
 
 def _coefficient(design: Design, column: int) -> str:

@@ -24,7 +24,7 @@ from scipy.special import gammaln
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.collapsed import nowhere
-from hierbayes.bayes.coordinates import Coordinates
+from hierbayes.bayes.coordinates import Coordinates, coordinates_of
 from hierbayes.bayes.generalised_effects import draw_chain
 from hierbayes.bayes.importance import Mode
 from hierbayes.bayes.surrogate import Polynomial, least_squares, monomials
@@ -656,7 +656,7 @@ def generalised_target(model: Conditional, priors: ModelPriors) -> GeneralisedTa
     chain = chain_of(levels.codes, levels.n_levels, [z.shape[0] for z in levels.z])
     return GeneralisedTarget(
         rows=chain_rows(model, chain),
-        coordinates=Coordinates(model.shape, True),
+        coordinates=coordinates_of(model.shape, priors, True),
         priors=priors,
         laws=priors.of_further(model.further),
     )

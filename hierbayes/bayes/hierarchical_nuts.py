@@ -21,7 +21,7 @@ from hierbayes.bayes.whitening import whitened
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.pattern.related import is_related
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.generalised.conditional import conditional
 from hierbayes.options import random_generator
 from hierbayes.progress import progress_bar
@@ -40,9 +40,9 @@ def hierarchical_density(spec: Specification) -> HierarchicalTarget | None:
     Raises
     ------
     NotSupportedError
-        If a covariance has a structure of its own.
+        If a covariance has a structure that is no pattern.
     """
-    check_unstructured(spec.design, "PyMC models and NUTS")
+    check_patterned(spec.design, "PyMC models and NUTS")
     if spec.family.log_density is None or is_related(spec.design):
         return None
     model = conditional(spec.design, spec.family, needs_curvature=False)

@@ -17,6 +17,7 @@ from scipy.special import betaln
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.coordinates import beta_shapes
 from hierbayes.families.recorded import Recorded, Recorder
+from hierbayes.gaussian.patterned import Patterned, triangle_of
 from hierbayes.generalised.conditional import Conditional
 from hierbayes.priors.distributions import REAL, Prior
 from hierbayes.priors.model_priors import ModelPriors
@@ -139,14 +140,36 @@ class ParameterSpace:
 
     @cached_property
     def sd_supports(self) -> list[list[Support | SignedScale]]:
-        """Per factor how the sds of its columns are taken."""
+        """Per factor how the sds of its columns are taken, without those that are another's.
+
+        Of several sds of a pattern none may have another sign than the rest.
+        """
+        tied = self.priors.tied
+        one_sign = {
+            (f, c)
+            for (f, columns), own in zip(self.model.shape.terms, self._patterns, strict=True)
+            for c in columns
+            if own is not None and not own.hom
+        }
         return [
             [
-                SignedScale(float(unit)) if _is_positive(law) else _support(law, positive=True)
-                for law, unit in zip(laws, units, strict=True)
+                SignedScale(float(unit))
+                if _is_positive(law) and (f, c) not in one_sign
+                else _support(law, positive=True)
+                for c, (law, unit) in enumerate(zip(laws, units, strict=True))
+                if (f, c) not in tied
             ]
-            for laws, units in zip(self.priors.sd, self.first_sds, strict=True)
+            for f, (laws, units) in enumerate(zip(self.priors.sd, self.first_sds, strict=True))
         ]
+
+    @cached_property
+    def _patterns(self) -> list[Patterned | None]:
+        """Per covariance term its pattern, None of a full covariance."""
+        found: list[Patterned | None] = []
+        for own in self.model.shape.structures:
+            assert own is None or isinstance(own, Patterned)
+            found.append(own)
+        return found
 
     @cached_property
     def beta_supports(self) -> list[Support] | None:
@@ -172,9 +195,12 @@ class ParameterSpace:
 
     @property
     def n_correlations(self) -> list[int]:
-        """Partial correlations of each covariance term."""
+        """Correlations of each covariance term that are coordinates."""
         sizes = [len(columns) for _, columns in self.model.shape.terms]
-        return [q * (q - 1) // 2 for q in sizes]
+        return [
+            q * (q - 1) // 2 if own is None else len(own.correlation_names)
+            for q, own in zip(sizes, self._patterns, strict=True)
+        ]
 
     @property
     def size(self) -> int:
@@ -188,9 +214,13 @@ class ParameterSpace:
         rest = iter(given)
         log_prior: Numbers = []
         sds = []
-        for supports, laws in zip(self.sd_supports, self.priors.sd, strict=True):
-            pairs = zip(supports, laws, strict=True)
-            sds.append([self._drawn_from(s, law, next(rest), log_prior) for s, law in pairs])
+        for f, (supports, laws) in enumerate(zip(self.sd_supports, self.priors.sd, strict=True)):
+            free = [c for c in range(len(laws)) if (f, c) not in self.priors.tied]
+            drawn = {
+                c: self._drawn_from(s, laws[c], next(rest), log_prior)
+                for c, s in zip(free, supports, strict=True)
+            }
+            sds.append([drawn[self._first_of(f, c)] for c in range(len(laws))])
         correlations = self._correlations(rest, log_prior)
         family = self._family(rest, log_prior)
         beta, v = self._coefficients(list(rest), log_prior)
@@ -211,12 +241,23 @@ class ParameterSpace:
         log_prior += [law.log_density(size), support.log_slope(x)]
         return value
 
+    def _first_of(self, f: int, c: int) -> int:
+        """Return the column of a factor whose sd is that of column c."""
+        if (f, c) not in self.priors.tied:
+            return c
+        return next(columns[0] for g, columns in self.model.shape.terms if g == f and c in columns)
+
     def _correlations(self, rest: Any, log_prior: Numbers) -> list[list[Numbers] | None]:
         """Cholesky factors of the correlation matrices, as in ``coordinates.py``."""
         found: list[list[Numbers] | None] = []
-        terms = zip(self.model.shape.terms, self.priors.lkj, strict=True)
-        for (_, columns), eta in terms:
+        terms = zip(self.model.shape.terms, self.priors.lkj, self._patterns, strict=True)
+        for t, ((_, columns), eta, own) in enumerate(terms):
             q = len(columns)
+            if own is not None:
+                laws = [law for law in self.priors.patterns[t] if law is not None]
+                r = [self._drawn_from(_support(law), law, next(rest), log_prior) for law in laws]
+                found.append(triangle_of(own, r))
+                continue
             if q == 1:
                 found.append(None)
                 continue
@@ -245,7 +286,8 @@ class ParameterSpace:
             for i, a in enumerate(columns):
                 for k, b in enumerate(columns[: i + 1]):
                     R = 1.0 if rows is None else rows[i][k]
-                    roots[factor][a][b] = sds[factor][a] * R
+                    if not (isinstance(R, float) and R == 0.0):
+                        roots[factor][a][b] = sds[factor][a] * R
         return roots
 
     def _family(self, rest: Any, log_prior: Numbers) -> dict[str, Any]:
@@ -300,12 +342,21 @@ class ParameterSpace:
 
         Sds are half a unit of eta, correlations zero.
         """
+        tied = self.priors.tied
         found = [
             support.coordinate(float(sd))
-            for supports, own in zip(self.sd_supports, self.first_sds, strict=True)
-            for support, sd in zip(supports, own, strict=True)
+            for f, (supports, own) in enumerate(zip(self.sd_supports, self.first_sds, strict=True))
+            for support, sd in zip(
+                supports, [sd for c, sd in enumerate(own) if (f, c) not in tied], strict=True
+            )
         ]
-        found += [0.0] * sum(self.n_correlations)
+        for n, own, laws in zip(
+            self.n_correlations, self._patterns, self.priors.patterns, strict=True
+        ):
+            if own is None:
+                found += [0.0] * n
+            else:
+                found += [_support(law).coordinate(0.0) for law in laws if law is not None]
         for parameter, supports in zip(self.model.further, self.family_supports, strict=True):
             values = np.atleast_1d(family[parameter.name])
             if parameter.increasing:

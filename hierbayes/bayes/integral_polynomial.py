@@ -95,10 +95,9 @@ def relative_coordinates(target: Target) -> RelativeCoordinates:
         inverse = np.linalg.inv(basis)
         squares.append(np.einsum("ba,bc,ca->a", inverse, A.mean(axis=0), inverse))
     parts = [own[at] for own, at in zip(squares, coordinates.sd_columns, strict=True)]
-    parts += [
-        np.full(int(own.is_scale.sum()), squares[factor][list(columns)].mean())
-        for own, _, factor, columns in coordinates.structured
-    ]
+    for own, _, term in coordinates.structured:
+        factor, columns = coordinates.shape.terms[term]
+        parts.append(np.full(int(own.is_scale.sum()), squares[factor][list(columns)].mean()))
     return RelativeCoordinates(
         target=target, places=coordinates.scales, information=np.concatenate(parts)
     )

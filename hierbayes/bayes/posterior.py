@@ -20,6 +20,8 @@ from hierbayes.bayes.predictive import flat_draws, linear_predictor, row_blocks
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, OptionError, SamplingError
 from hierbayes.families.mean_ends import mean_ends
+from hierbayes.gaussian.kernel import are_determined
+from hierbayes.gaussian.structures import UNSTRUCTURED
 from hierbayes.options import Sampler, check_count, check_option, is_whole, random_generator
 from hierbayes.results import verbs
 from hierbayes.results.design_findings import design_findings
@@ -32,6 +34,7 @@ from hierbayes.results.psychometric_fits import PsychometricPosterior
 from hierbayes.results.undetermined_findings import undetermined_findings
 from hierbayes.specification.build import with_formula
 from hierbayes.specification.specification import Specification
+from hierbayes.wording import listed
 
 # Vehtari et al. (2021): draws are used when R-hat is below 1.01 and 100 draws a chain of four are
 # effective.
@@ -249,10 +252,26 @@ def _undetermined(spec: Specification) -> tuple[Finding, ...]:
     saturated = _saturated(spec)
     if not spec.family.is_linear:
         return saturated
-    found = undetermined_findings(spec.design, spec.kernel("reml").undetermined, posterior=True)
+    kernel = spec.kernel("reml")
+    if not are_determined(spec.design, kernel):
+        return (*saturated, _not_told_apart(spec))
+    found = undetermined_findings(spec.design, kernel.undetermined, posterior=True)
     if saturated:  # says it of sigma in plainer words
         found = tuple(f for f in found if "sigma" not in f.numbers["parameters"])
     return (*saturated, *found)
+
+
+def _not_told_apart(spec: Specification) -> Finding:
+    """Say that parameters of patterns are not determined by the data."""
+    terms = [t.label for t in spec.design.terms if t.covariance != UNSTRUCTURED]
+    return Finding(
+        "not_identified",
+        f"The data do not tell the parameters of the covariance of {listed(terms)} from each "
+        "other, from other variances, or from the residual sd.",
+        "What is printed for them comes largely from their priors, and REML and ML have no answer. "
+        "Use fewer random effects, or a covariance with fewer parameters.",
+        {"terms": len(terms)},
+    )
 
 
 def _saturated(spec: Specification) -> tuple[Finding, ...]:
@@ -263,6 +282,8 @@ def _saturated(spec: Specification) -> tuple[Finding, ...]:
     found = []
     for term in design.terms:
         factor = design.factors[term.factor]
+        if term.covariance != UNSTRUCTURED:  # few parameters, whatever the number of effects
+            continue
         if factor.levels.size * len(term.columns) < design.X.shape[0]:
             continue
         sds = [f"sd({factor.columns[c]}|{factor.name})" for c in term.columns]

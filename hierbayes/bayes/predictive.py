@@ -13,7 +13,8 @@ import numpy as np
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.design.level_covariance import LevelCovariance
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
+from hierbayes.gaussian.structures import structure
 from hierbayes.priors.lkj import lkj_log_density
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
@@ -196,7 +197,7 @@ def log_prior_variables(
         ``"corr|name"`` (C, D), and the family's parameters; improper priors count as 0.
         The density of beta's intercept is that of the linear predictor at centred predictors.
     """
-    check_unstructured(design, "The prior's density of each draw")
+    check_patterned(design, "The prior's density of each draw")
     found: dict[str, FloatArray] = {}
     beta = draws.beta
     if priors.intercept is not None:
@@ -204,17 +205,29 @@ def log_prior_variables(
         beta[..., priors.intercept] += draws.beta @ priors.centre
     parts = [prior.log_density(beta[..., k]) for k, prior in enumerate(priors.beta)]
     found["beta"] = np.stack(parts, axis=-1) if parts else np.zeros(beta.shape)
-    for factor, laws in zip(design.factors, priors.sd, strict=True):
+    tied = priors.tied
+    for f, (factor, laws) in enumerate(zip(design.factors, priors.sd, strict=True)):
         sd = draws.sd[factor.name]
-        values = [law.log_density(sd[..., k]) for k, law in enumerate(laws)]
+        values = [
+            np.zeros(sd.shape[:2]) if (f, k) in tied else law.log_density(sd[..., k])
+            for k, law in enumerate(laws)
+        ]
         found[f"sd|{factor.name}"] = np.stack(values, axis=-1)
-    for term, eta in zip(design.terms, priors.lkj, strict=True):
-        if eta is None:
+    for t, (term, eta) in enumerate(zip(design.terms, priors.lkj, strict=True)):
+        given = [law for law in priors.patterns[t] if law is not None]
+        if eta is None and not given:
             continue
         name, at = design.factors[term.factor].name, list(term.columns)
         corr = draws.corr[name][:, :, at][:, :, :, at]
         key = f"corr|{name}"
-        found[key] = found.get(key, 0.0) + lkj_log_density(corr, eta)
+        if eta is not None:
+            found[key] = found.get(key, 0.0) + lkj_log_density(corr, eta)
+            continue
+        own = structure(term.covariance, len(at))
+        assert own is not None
+        r = own.nearest(corr.reshape(-1, len(at), len(at)))[:, ~own.is_scale]
+        density = np.sum([law.log_density(r[:, k]) for k, law in enumerate(given)], axis=0)
+        found[key] = found.get(key, 0.0) + density.reshape(corr.shape[:2])
     if priors.sigma is not None and draws.sigma is not None:
         found["sigma"] = priors.sigma.log_density(draws.sigma)
     for name, value in draws.family.items():

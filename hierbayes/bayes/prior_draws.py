@@ -13,7 +13,8 @@ from hierbayes.bayes.coordinates import beta_shapes, correlation_root
 from hierbayes.bayes.predictive import flat_draws, new_effects
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import Patterned, check_patterned
+from hierbayes.gaussian.structures import structure
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
 
@@ -28,7 +29,7 @@ def prior_draws(
     NotSupportedError
         If a prior is flat: nothing can be drawn from it.
     """
-    check_unstructured(design, "Draws from the prior")
+    check_patterned(design, "Draws from the prior")
     if not priors.is_proper:
         raise not_supported("draws-from-flat-priors")
     shape = like.beta.shape[:2]
@@ -43,6 +44,11 @@ def prior_draws(
         factor.name: np.stack([drawn(law) for law in laws], axis=-1)
         for factor, laws in zip(design.factors, priors.sd, strict=True)
     }
+    for parameter in priors.parameters:
+        if parameter.kind == "sd":  # columns that share one
+            f, first, *rest = parameter.place
+            own = sd[design.factors[f].name]
+            own[..., rest] = own[..., first, None]
     draws = PosteriorDraws(
         beta=beta,
         sigma=None if priors.sigma is None else drawn(priors.sigma),
@@ -79,12 +85,21 @@ def _correlations(
         name: np.array(np.broadcast_to(np.eye(c.shape[-1]), c.shape))
         for name, c in like.corr.items()
     }
-    for term, eta in zip(design.terms, priors.lkj, strict=True):
-        if eta is None:
+    for t, (term, eta) in enumerate(zip(design.terms, priors.lkj, strict=True)):
+        own = structure(term.covariance, len(term.columns))
+        if eta is None and not (isinstance(own, Patterned) and own.correlation_names):
             continue
         q = len(term.columns)
-        a = beta_shapes(q, eta)
-        R = correlation_root(2 * rng.beta(a, a, size=(shape[0] * shape[1], a.size)) - 1, q)
+        if isinstance(own, Patterned):
+            laws = [law for law in priors.patterns[t] if law is not None]
+            uniform = rng.random((len(laws), shape[0] * shape[1]))
+            R = own.unit_root(
+                np.stack([law.quantile(u) for law, u in zip(laws, uniform, strict=True)], axis=1)
+            )
+        else:
+            assert eta is not None
+            a = beta_shapes(q, eta)
+            R = correlation_root(2 * rng.beta(a, a, size=(shape[0] * shape[1], a.size)) - 1, q)
         at = np.array(term.columns)
         block = (R @ np.swapaxes(R, 1, 2)).reshape(*shape, q, q)
         found[design.factors[term.factor].name][..., at[:, None], at[None, :]] = block

@@ -5,7 +5,9 @@ y ~ N(eta, sigma^2 / w):
 
 - beta: the intercept's prior is on eta at the mean of the predictors; ``beta`` itself is on the
   user's scale.
-- The columns of a random-effects term have correlations with an LKJ prior and sds of their own;
+- The columns of a random-effects term have correlations with an LKJ prior and sds of their own; or
+  they follow a pattern (``cs(f | g)``), whose correlation, and one sd where all columns share it,
+  is all that is free in ``corr_`` and ``sd_``;
   the columns of ``(x || g)``, and different terms of a factor, are independent. Every factor has
   one ``sd_``, one ``b_`` and, where two of its columns may be correlated, one ``corr_`` over the
   columns of all its terms.
@@ -44,7 +46,8 @@ from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.families.observations import check_supported, checked_observations
 from hierbayes.gaussian.pattern.related import check_unrelated
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import Patterned, check_patterned
+from hierbayes.gaussian.products import covariance_shape
 from hierbayes.naming.addresses import coefficient_addresses, effect_labels
 from hierbayes.naming.variable_names import (
     COEF,
@@ -55,6 +58,7 @@ from hierbayes.naming.variable_names import (
     term_dims,
 )
 from hierbayes.options import Parameterization, check_option
+from hierbayes.priors.distributions import Prior
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.specification.specification import Specification
 
@@ -114,7 +118,7 @@ def build_model(
         If the response can't come from the family, or the model is too large to marginalise.
     """
     design, kept, priors, family = spec.design, spec.kept_columns, spec.priors, spec.family
-    check_unstructured(design, "PyMC models and NUTS")
+    check_patterned(design, "PyMC models and NUTS")
     import pymc as pm
 
     check_option("parameterization", parameterization, Parameterization)
@@ -184,12 +188,24 @@ def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -
     factor = design.factors[f]
     name = factor_variables([factor.name for factor in design.factors])[factor.name]
     dims, dims_bis = term_dims(name)
-    sd = independent(f"sd_{name}", priors.sd[f], dims=dims, number=number, positive=True)
-    blocks, etas = [], []
-    for term, eta in zip(design.terms, priors.lkj, strict=True):
-        if term.factor == f and eta is not None:
+    tied = list(range(len(factor.columns)))
+    blocks: list[tuple[int, ...]] = []
+    etas: list[float] = []
+    patterns: list[Patterned | None] = []
+    laws: list[tuple[Prior, ...]] = []
+    for t, (term, eta) in enumerate(zip(design.terms, priors.lkj, strict=True)):
+        own = covariance_shape(design).structures[t]
+        if term.factor != f:
+            continue
+        if isinstance(own, Patterned) and own.hom:
+            for c in term.columns:
+                tied[c] = term.columns[0]
+        if eta is not None or (isinstance(own, Patterned) and own.correlation_names):
             blocks.append(tuple(term.columns))
-            etas.append(eta)
+            etas.append(1.0 if eta is None else eta)
+            patterns.append(own if isinstance(own, Patterned) else None)
+            laws.append(tuple(law for law in priors.patterns[t] if law is not None))
+    sd = independent(f"sd_{name}", priors.sd[f], dims=dims, number=number, positive=True, tied=tied)
     if not blocks:
         return EffectScale(sd, None)
     corr = correlations(
@@ -197,6 +213,8 @@ def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -
         size=len(factor.columns),
         blocks=blocks,
         etas=etas,
+        patterns=patterns,
+        laws=laws,
         dims=(dims, dims_bis),
     )
     return EffectScale(sd, sd[:, None] * pt.linalg.cholesky(corr))

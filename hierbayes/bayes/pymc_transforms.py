@@ -26,7 +26,9 @@ import pytensor.tensor as pt
 from pymc.logprob.transform_value import TransformedValue
 from pymc.logprob.transforms import Transform
 
-from hierbayes.arrays import record
+from hierbayes.arrays import FloatArray, record
+from hierbayes.gaussian.patterned import Patterned, Toeplitz, triangle_of
+from hierbayes.gaussian.structures import middle_and_half
 
 Bounds = tuple[float, float]
 
@@ -48,11 +50,13 @@ class Coefficients(Transform):
     bounds : per element, the ends of its support
     intercept : position of the intercept, or None; the variable's first parameter is then the
         means of the predictors, 0 for the intercept
+    places : which of the free elements each of the vector is; None where all are free
     """
 
     families: tuple[str, ...]
     bounds: tuple[Bounds, ...]
     intercept: int | None = None
+    places: tuple[int, ...] | None = None
     name = "elements"
     ndim_supp = 1
 
@@ -60,6 +64,8 @@ class Coefficients(Transform):
         """Return v (p,) of the vector's value."""
         if self.intercept is not None:
             value = at_means(value, inputs[1], self.intercept)
+        if self.places is not None:
+            value = value[np.array([self.places.index(k) for k in range(len(self.bounds))])]
         if all(bounds == (-math.inf, math.inf) for bounds in self.bounds):
             return value
         return pt.stack([_free(value[k], *ends) for k, ends in enumerate(self.bounds)])
@@ -68,6 +74,8 @@ class Coefficients(Transform):
         """Return the vector (p,) at v."""
         if not all(bounds == (-math.inf, math.inf) for bounds in self.bounds):
             value = pt.stack([_bound(value[k], *ends)[0] for k, ends in enumerate(self.bounds)])
+        if self.places is not None:
+            return value[np.array(self.places)]
         if self.intercept is None:
             return value
         return at_zero(value, inputs[1], self.intercept)
@@ -150,10 +158,13 @@ class Correlations(Transform):
     ----------
     size : columns of the matrix
     blocks : per block, the places of its columns
+    patterns : per block its pattern, or None; its coordinates are v with r = m + h tanh(v) between
+        the bounds m - h and m + h
     """
 
     size: int
     blocks: tuple[tuple[int, ...], ...]
+    patterns: tuple[Patterned | None, ...]
     name = "partial"
     ndim_supp = 1
 
@@ -161,7 +172,12 @@ class Correlations(Transform):
         """Return the coordinates of all blocks, by rows of their triangles."""
         del inputs
         parts = []
-        for block in self.blocks:
+        for block, own in zip(self.blocks, self.patterns, strict=True):
+            if own is not None:
+                middle, half = _middle_half(own)
+                r = of_pattern(own, value[np.ix_(block, block)])
+                parts.append(pt.arctanh((r - middle) / half))
+                continue
             L = pt.linalg.cholesky(value[np.ix_(block, block)])
             rows, columns = np.tril_indices(len(block), -1)
             before = pt.cumsum(L**2, axis=1) - L**2
@@ -171,34 +187,72 @@ class Correlations(Transform):
     def backward(self, value: Any, *inputs: Any) -> Any:
         """Return the correlation matrix."""
         del inputs
-        if self.blocks == (tuple(range(self.size)),):
+        if self.blocks == (tuple(range(self.size)),) and self.patterns == (None,):
             L = correlation_root(value, self.size)
             return L @ L.T
         matrix: Any = pt.eye(self.size)
-        for block, own in self._own(value):
-            L = correlation_root(own, len(block))
-            matrix = matrix[np.ix_(block, block)].set(L @ L.T)
+        for block, own, pattern in self._own(value):
+            if pattern is not None:
+                middle, half = _middle_half(pattern)
+                found = pattern_matrix(pattern, middle + half * pt.tanh(own))
+            else:
+                L = correlation_root(own, len(block))
+                found = L @ L.T
+            matrix = matrix[np.ix_(block, block)].set(found)
         return matrix
 
     def log_jac_det(self, value: Any, *inputs: Any) -> Any:
         """Return the log of |dR / dv|, a scalar."""
         del inputs
         total = []
-        for block, own in self._own(value):
+        for block, own, pattern in self._own(value):
+            if pattern is not None:
+                total.append((2 * _log_rest(own) + np.log(_middle_half(pattern)[1])).sum())
+                continue
             columns = np.tril_indices(len(block), -1)[1]
             total.append(((len(block) - columns) * _log_rest(own)).sum())
         return pt.sum(pt.stack(total))
 
     def log_dets(self, value: Any) -> list[Any]:
         """Return log |R| of each block."""
-        return [2 * _log_rest(own).sum() for _, own in self._own(value)]
+        return [2 * _log_rest(own).sum() for _, own, _ in self._own(value)]
 
     def _own(self, value: Any) -> Any:
         start = 0
-        for block in self.blocks:
+        for block, own in zip(self.blocks, self.patterns, strict=True):
             count = len(block) * (len(block) - 1) // 2
-            yield block, value[start : start + count]
+            count = count if own is None else len(own.correlation_names)
+            yield block, value[start : start + count], own
             start += count
+
+
+def _middle_half(own: Patterned) -> tuple[FloatArray, FloatArray]:
+    _, middle, half = middle_and_half(own.is_scale, own.bounds)
+    return middle, half
+
+
+def pattern_matrix(own: Patterned, r: Any) -> Any:
+    """Return the correlation matrix (q, q) of a pattern at r (m,)."""
+    rows = triangle_of(own, [r[k] for k in range(len(own.correlation_names))])
+    cells = [[row[c] if c < len(row) else 0.0 for c in range(own.q)] for row in rows]
+    L = pt.stack([pt.stack([pt.as_tensor(cell, dtype="float64") for cell in row]) for row in cells])
+    return L @ L.T
+
+
+def of_pattern(own: Patterned, matrix: Any) -> Any:
+    """Return r (m,) of a correlation matrix (q, q) of a pattern."""
+    if not isinstance(own, Toeplitz):
+        return matrix[1:2, 0]
+    rho, left = matrix[1:, 0], 1.0
+    found: list[Any] = []
+    weights: list[Any] = []
+    for k in range(own.q - 1):
+        explained = sum(w * rho[k - 1 - n] for n, w in enumerate(weights))
+        p = (rho[k] - explained) / left
+        weights = [*(w - p * v for w, v in zip(weights, weights[::-1], strict=True)), p]
+        left = left * (1.0 - p * p)
+        found.append(p)
+    return pt.stack(found)
 
 
 def correlation_root(v: Any, k: int) -> Any:

@@ -9,11 +9,13 @@ logarithm in float32 would put an error of 1e-8 in the log density.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.gaussian.patterned import Patterned
 from hierbayes.priors.distributions import LOG_2PI, POSITIVE, REAL, Flat, HalfFlat, Prior
 from hierbayes.priors.lkj import lkj_log_constant
 
@@ -40,6 +42,7 @@ def independent(
     dims: str,
     number: Number,
     positive: bool = False,
+    tied: Sequence[int] = (),
 ) -> Any:
     """Return a vector variable with one prior an element.
 
@@ -50,8 +53,14 @@ def independent(
     dims : dimension of the vector
     number : makes the priors' parameters constants or data
     positive : whether the elements are sds, so that Flat means the positive half-line
+    tied : per element the position of the one that it equals, its own where it is free; empty where
+        all are
     """
     priors = [_on_support(prior, positive) for prior in priors]
+    if tied and list(tied) != list(range(len(priors))):
+        free = sorted(set(tied))
+        places = tuple(free.index(place) for place in tied)
+        return _vector(name, [priors[k] for k in free], dims=dims, number=number, places=places)
     if len({type(prior) for prior in priors}) == 1:
         return _class_of(priors[0])(name, **_arguments(name, priors, number), dims=dims)
     return _vector(name, priors, dims=dims, number=number)
@@ -91,16 +100,21 @@ def _vector(
     number: Number,
     means: Any = None,
     intercept: int | None = None,
+    places: tuple[int, ...] | None = None,
 ) -> Any:
-    """Return a vector whose elements have priors of several families, or a centred intercept."""
+    """Return a vector whose elements have priors of several families, or a centred intercept.
+
+    ``places`` says which of the elements with a prior each of the vector is, where not all differ.
+    """
     import pymc as pm
     import pytensor.tensor as pt
 
     from hierbayes.bayes.pymc_transforms import Coefficients, at_means, at_zero, moved
 
     kinds = list(dict.fromkeys(type(prior) for prior in priors))
-    places = [[k for k, prior in enumerate(priors) if type(prior) is kind] for kind in kinds]
-    named = [_arguments(name, [priors[k] for k in own], number) for own in places]
+    at_kind = [[k for k, prior in enumerate(priors) if type(prior) is kind] for kind in kinds]
+    named = [_arguments(name, [priors[k] for k in own], number) for own in at_kind]
+    firsts = None if places is None else [places.index(k) for k in range(len(priors))]
     first = [] if intercept is None else [means]
 
     def parts(parameters: Sequence[Any]) -> list[Any]:
@@ -109,12 +123,12 @@ def _vector(
             getattr(pm, kind.__name__).dist(
                 **{key: rest.pop(0) for key in arguments}, shape=len(own)
             )
-            for kind, own, arguments in zip(kinds, places, named, strict=True)
+            for kind, own, arguments in zip(kinds, at_kind, named, strict=True)
         ]
 
     def whole(found: Sequence[Any], parameters: Sequence[Any]) -> Any:
-        order = np.argsort(np.concatenate(places))
-        vector = pt.concatenate(found)[order]
+        order = np.argsort(np.concatenate(at_kind))
+        vector = pt.concatenate(found)[order if places is None else order[list(places)]]
         return vector if intercept is None else at_zero(vector, parameters[0], intercept)
 
     def dist(*parameters: Any) -> Any:
@@ -125,7 +139,7 @@ def _vector(
 
         return whole([of(part) for part in parts(parameters)], parameters)
 
-    unbounded = all(prior.bounds() == REAL for prior in priors)
+    unbounded = places is None and all(prior.bounds() == REAL for prior in priors)
 
     def logp(value: Any, *parameters: Any) -> Any:
         free = moved(value) if unbounded else None
@@ -133,9 +147,11 @@ def _vector(
             value = free
         elif intercept is not None:
             value = at_means(value, parameters[0], intercept)
+        elif firsts is not None:
+            value = value[np.array(firsts)]
         densities = [
             pm.logp(part, value[np.array(own)]).sum()
-            for part, own in zip(parts(parameters), places, strict=True)
+            for part, own in zip(parts(parameters), at_kind, strict=True)
         ]
         return pt.sum(pt.stack(densities))
 
@@ -152,6 +168,7 @@ def _vector(
             families=tuple(type(prior).__name__ for prior in priors),
             bounds=tuple(prior.bounds() for prior in priors),
             intercept=intercept,
+            places=places,
         ),
         dims=dims,
     )
@@ -217,29 +234,53 @@ def correlations(
     size: int,
     blocks: Sequence[tuple[int, ...]],
     etas: Sequence[float],
+    patterns: Sequence[Patterned | None],
+    laws: Sequence[Sequence[Prior]],
     dims: tuple[str, str],
 ) -> Any:
-    """Return a correlation matrix of independent blocks, each with an LKJ prior.
+    """Return a correlation matrix of independent blocks, each with an LKJ prior or a pattern.
 
     Parameters
     ----------
     name : of the matrix
     size : its columns q
     blocks : per block, the places of its columns
-    etas : per block, the parameter of its prior
+    etas : per block, the parameter of its prior; 1 of one with a pattern
+    patterns : per block its pattern, or None
+    laws : per block, the priors of the parameters of its pattern
     dims : dimensions of the matrix
     """
     import pymc as pm
     import pytensor.tensor as pt
 
-    from hierbayes.bayes.pymc_transforms import Correlations, correlation_root, moved
+    from hierbayes.bayes.pymc_transforms import (
+        Correlations,
+        correlation_root,
+        moved,
+        of_pattern,
+        pattern_matrix,
+    )
 
-    transform = Correlations(size, tuple(blocks))
+    narrowed = tuple(
+        None if own is None else replace(own, within=tuple(law.bounds() for law in given))
+        for own, given in zip(patterns, laws, strict=True)
+    )
+    transform = Correlations(size, tuple(blocks), narrowed)
+
+    def own_law(law: Prior) -> Any:
+        named = {law.pymc_names.get(key, key): value for key, value in law.parameters().items()}
+        arrays = {key: np.asarray(value, dtype=np.float64) for key, value in named.items()}
+        return _class_of(law).dist(**arrays)
 
     def dist(eta: Any, shape: Any) -> Any:
         del shape
         matrix: Any = pt.eye(size)
         for n, block in enumerate(blocks):
+            own = narrowed[n]
+            if own is not None:
+                r = pt.stack([own_law(law) for law in laws[n]])
+                matrix = matrix[np.ix_(block, block)].set(pattern_matrix(own, r))
+                continue
             columns = np.tril_indices(len(block), -1)[1]
             a = eta[n] + (len(block) - 2 - columns) / 2
             # the quantile of z = tanh(v) as v, so that |z| near 1 keeps its digits
@@ -250,13 +291,16 @@ def correlations(
 
     def logp(value: Any, eta: Any) -> Any:
         free = moved(value)
-        log_dets = [_log_det(value[np.ix_(block, block)]) for block in blocks]
-        if free is not None:
-            log_dets = transform.log_dets(free)
-        parts = [
-            np.float64(lkj_log_constant(len(block), own)) + (eta[n] - 1) * log_dets[n]
-            for n, (block, own) in enumerate(zip(blocks, etas, strict=True))
-        ]
+        known = None if free is None else transform.log_dets(free)
+        parts = []
+        for n, (block, eta_n) in enumerate(zip(blocks, etas, strict=True)):
+            own, inner = narrowed[n], value[np.ix_(block, block)]
+            if own is not None:
+                r = of_pattern(own, inner)
+                parts += [pm.logp(own_law(law), r[k]) for k, law in enumerate(laws[n])]
+                continue
+            log_det = _log_det(inner) if known is None else known[n]
+            parts.append(np.float64(lkj_log_constant(len(block), eta_n)) + (eta[n] - 1) * log_det)
         return pt.sum(pt.stack(parts))
 
     return pm.CustomDist(

@@ -15,8 +15,8 @@ def variance_log_prior(
     for sds, laws in zip(coordinates.sds(phi), coordinates.free_sds(priors.sd), strict=True):
         for sd, law in zip(sds.T, laws, strict=True):
             total = total + law.log_density(sd) + np.log(sd)
-    for own, part, f, columns in coordinates.structured:
-        total = total + own.log_prior(phi[:, part], [priors.sd[f][c] for c in columns])
+    for own, part, term in coordinates.structured:
+        total = total + own.log_prior(phi[:, part], priors.of_structure(term))
     if not coordinates.sigma_known:
         assert priors.sigma is not None
         total = total + priors.sigma.log_density(coordinates.sigma(phi)) + phi[:, -1]
@@ -33,8 +33,8 @@ def variance_log_prior_slope(
     for f, (sds, laws) in enumerate(zip(coordinates.sds(phi), free, strict=True)):
         for i, law in enumerate(laws):
             out[:, starts[f] + i] += law.derivative(sds[:, i]) * sds[:, i] + 1.0
-    for own, part, f, columns in coordinates.structured:
-        out[:, part] += own.log_prior_slope(phi[:, part], [priors.sd[f][c] for c in columns])
+    for own, part, term in coordinates.structured:
+        out[:, part] += own.log_prior_slope(phi[:, part], priors.of_structure(term))
     if not coordinates.sigma_known:
         assert priors.sigma is not None
         sigma = coordinates.sigma(phi)

@@ -24,6 +24,7 @@ from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
+from hierbayes.gaussian.products import covariance_shape
 from hierbayes.intervals.bootstrap import bootstrap
 from hierbayes.options import R2Interval, check_option
 from hierbayes.results.fit import Fit
@@ -189,15 +190,21 @@ def _from_parameters(fit: LikelihoodFit, values: FloatArray) -> VarianceShares:
     design, S = fit.design, values.shape[0]
     parameters = interval_parameters(fit)
     covariances = [np.zeros((S, f.z.shape[1], f.z.shape[1])) for f in design.factors]
+    shape = covariance_shape(design)
+    for t, own, part in shape.structured:
+        # what is a correlation beside no variance says nothing
+        root = own.root(np.nan_to_num(values[:, part]))
+        factor, (rows, columns) = shape.blocks[t]
+        covariances[factor][:, rows, columns] = root @ np.swapaxes(root, 1, 2)
     for parameter, value in zip(parameters, values.T, strict=True):
-        if parameter.kind in ("sd", "cor"):
+        if parameter.kind in ("sd", "cor") and parameter.place < 0:
             term = design.terms[parameter.term]
             row, column = term.columns[parameter.row], term.columns[parameter.column]
             known = 1.0 if row == column else np.nan_to_num(value)  # beside a zero sd: nothing
             covariances[term.factor][:, row, column] = known
             covariances[term.factor][:, column, row] = known
     for parameter, value in zip(parameters, values.T, strict=True):
-        if parameter.kind == "sd":
+        if parameter.kind == "sd" and parameter.place < 0:
             term = design.terms[parameter.term]
             at = term.columns[parameter.row]
             covariances[term.factor][:, at, :] *= value[:, None]

@@ -23,6 +23,7 @@ from scipy.special import chdtrc
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.design.table import MissingColumnError
+from hierbayes.gaussian.patterned import is_special_case
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.specification.build import specify
 
@@ -42,6 +43,7 @@ SEVERAL = (
     "{count} variances are set to zero at once, and the weights of their mixture depend on the "
     "design"
 )
+PATTERN = "a covariance with a pattern loses variances, whose mixture is not known"
 NOT_NESTED = "the smaller covariance is not a special case of the larger one, so this is no test"
 
 
@@ -83,10 +85,11 @@ class Mixture:
 
 @record(kw_only=False)
 class _Term:
-    """One covariance term: the level of each row and its columns (n, q)."""
+    """One covariance term: the level of each row, its columns (n, q), and its structure."""
 
     codes: IntArray
     z: FloatArray
+    structure: str = "us"
 
 
 def mixture_p(small: LikelihoodFit | Reduced, large: LikelihoodFit, chisq: float) -> Mixture:
@@ -197,6 +200,8 @@ def _structure(small: Design, large: Design) -> Mixture:
         twin = next((t for t in left if _same_levels(t, term) and _same_span(t.z, term.z)), None)
         if twin is None:
             rest.append(term)
+        elif not _is_special(term, twin):
+            return Mixture(kind="unknown", reason=NOT_NESTED)
         else:
             left.remove(twin)
     if not left:
@@ -205,6 +210,8 @@ def _structure(small: Design, large: Design) -> Mixture:
         return Mixture(kind="interior")
     if any(not any(_same_levels(t, term) and _in_span(term.z, t.z) for t in left) for term in rest):
         return Mixture(kind="unknown", reason=NOT_NESTED)
+    if any(term.structure != "us" for term in (*left, *rest)):
+        return Mixture(kind="unknown", reason=PATTERN)
     dropped = sum(t.z.shape[1] for t in left) - sum(term.z.shape[1] for term in rest)
     if dropped == 0:
         return Mixture(kind="interior")
@@ -220,9 +227,20 @@ def _may_hold(terms: list[_Term], term: _Term) -> bool:
     True where one of them has coarser levels: (1 | a:b) is a special case of (0 + b | a).
     """
     same = [t for t in terms if _same_levels(t, term)]
+    twins = [t for t in same if _same_span(t.z, term.z)]
+    if any(t.structure != "us" for t in twins):
+        return any(_is_special(term, t) for t in twins)
     if any(_is_coarser(t, term) for t in terms if not any(t is twin for twin in same)):
         return True
     return bool(same) and _in_span(term.z, np.concatenate([t.z for t in same], axis=1))
+
+
+def _is_special(term: _Term, twin: _Term) -> bool:
+    """Whether a covariance is a special case of that of the same columns."""
+    if term.structure == twin.structure or twin.structure == "us":
+        return True
+    same_columns = np.array_equal(term.z, twin.z)  # a pattern is one of its columns
+    return same_columns and is_special_case(term.structure, twin.structure)
 
 
 def _is_coarser(a: _Term, b: _Term) -> bool:
@@ -237,7 +255,11 @@ def _n_covariances(terms: list[_Term]) -> int:
 
 def _terms(design: Design) -> list[_Term]:
     return [
-        _Term(design.factors[term.factor].codes, design.factors[term.factor].z[:, term.columns])
+        _Term(
+            design.factors[term.factor].codes,
+            design.factors[term.factor].z[:, term.columns],
+            term.covariance,
+        )
         for term in design.terms
     ]
 

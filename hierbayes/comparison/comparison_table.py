@@ -10,6 +10,7 @@ import pandas as pd
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import log_prior_variables
 from hierbayes.comparison.why import MONTE_CARLO_ERRORS, Evidence, Kind, why
+from hierbayes.gaussian.products import covariance_shape
 from hierbayes.naming.addresses import Addresses, posterior_addresses
 from hierbayes.options import IntervalKind
 from hierbayes.results.chains import chain_statistics, credible_interval
@@ -110,8 +111,11 @@ def parameter_rows(fit: Fit) -> list[Row]:
     design = fit.design
     has_sigma = fit.varcorr().has_residual
     kinds: list[tuple[Kind, int]] = [("fixed", 0)] * len(fit.coef_names)
-    for term in design.terms:
+    for term, own in zip(design.terms, covariance_shape(design).structures, strict=True):
         q, J = len(term.columns), int(design.factors[term.factor].levels.size)
+        if own is not None:
+            kinds += [("sd" if is_scale else "cor", J) for is_scale in own.is_scale]
+            continue
         kinds += [("sd", J)] * q
         kinds += [("cor", J)] * (q * (q - 1) // 2)
     kinds += [("sigma", 0)] * has_sigma
@@ -272,6 +276,9 @@ def _undetermined(fit: LikelihoodFit, rows: Sequence[Row], estimates: FloatArray
     for term in fit.varcorr().terms:
         unknown = term.undetermined
         assert unknown is not None  # of a likelihood fit
+        if term.parameters:
+            lost += [False] * len(term.parameters)
+            continue
         lost += np.diag(unknown).tolist()
         lost += [unknown[i, j] for j in range(len(unknown)) for i in range(j + 1, len(unknown))]
     more = len(rows) - len(lost)  # sigma, and the ICC

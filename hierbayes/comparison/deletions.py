@@ -3,7 +3,8 @@
 Of a bar with columns beyond the intercept each term is taken out in turn (terms contained in an
 interaction stay while it is there); of the rest the whole bar. ``(0 + x | g)`` without x becomes
 ``(1 | g)``, unless g has an intercept already. Terms of ``(x || g)`` have variances of their own
-and are taken out one by one.
+and are taken out one by one. Of a covariance with a pattern, ``cs(x | g)``, the whole bar is taken
+out: without a column the pattern means something else.
 
 Source: Kuznetsova, Brockhoff & Christensen (2017), J. Stat. Softw. 82(13), ``ranova``.
 """
@@ -39,15 +40,15 @@ def whole_terms(design: Design) -> Iterator[Deletion]:
     """Every deletion of a whole bar from the random part of a design, in formula order."""
     bars = design.formula.bars
     for place, bar in enumerate(bars):
-        name = f"({_left_text(bar)} {'|' if bar.correlated else '||'} {_group_text(bar)})"
+        name = bar.written(_left_text(bar), _group_text(bar))
         yield Deletion(name=name, design=with_bars(design, bars[:place] + bars[place + 1 :]))
 
 
 def _of_bar(design: Design, place: int) -> Iterator[Deletion]:
     bars = design.formula.bars
     bar = bars[place]
-    label = f"({_left_text(bar)} | {_group_text(bar)})"
-    free = _deletable(bar.linear.terms)
+    label = bar.written(_left_text(bar), _group_text(bar))
+    free = _deletable(bar.linear.terms) if bar.structure == "us" else []
     if not free:
         yield Deletion(name=label, design=with_bars(design, bars[:place] + bars[place + 1 :]))
     for term in free:

@@ -79,12 +79,16 @@ def _changes(spec: Specification) -> Changes:
 
 
 def _by_group(bar: Bar) -> str:
-    return f"({deparse(bar.tree.left)} {'|' if bar.correlated else '||'} {bar.group})"
+    return bar.written(deparse(bar.tree.left), bar.group)
 
 
 def _without_one(bar: Bar, siblings: list[Bar]) -> str:
     kept = " + ".join(map(_by_group, siblings))
-    return f". ~ . - ({deparse(bar.tree)}) + {kept}"
+    return f". ~ . - {_as_written(bar)} + {kept}"
+
+
+def _as_written(bar: Bar) -> str:
+    return bar.written(deparse(bar.tree.left), deparse(bar.tree.right))
 
 
 def _contains(other: Term, term: Term) -> bool:
@@ -92,11 +96,10 @@ def _contains(other: Term, term: Term) -> bool:
 
 
 def _of_bar(bar: Bar) -> Changes:
-    left, right = deparse(bar.tree.left), deparse(bar.tree.right)
-    mark = "|" if bar.correlated else "||"
-    label = f"({left} {mark} {right})"
+    right = deparse(bar.tree.right)
+    label = _as_written(bar)
     found: Changes = {label: ((label,), f". ~ . - {label}")}
-    terms = bar.linear.terms
+    terms = bar.linear.terms if bar.structure == "us" else ()
     for term in terms:
         gone = [other.label for other in terms if _contains(other, term)]
         rest = [other.label for other in terms if other.label not in gone]
@@ -104,5 +107,5 @@ def _of_bar(bar: Bar) -> Changes:
         if kept == "0":
             continue
         name = f"{term.label} in {label}"
-        found[name] = ((name,), f". ~ . - {label} + ({kept} {mark} {right})")
+        found[name] = ((name,), f". ~ . - {label} + {bar.written(kept, right)}")
     return found

@@ -16,7 +16,8 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
+from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import ParameterView, check_option
 from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.model_priors import ModelPriors
@@ -101,7 +102,7 @@ def parameter_densities(
             f"{type(posterior).__name__}."
         )
     check_option("view", view, ParameterView)
-    check_unstructured(posterior.design, "Densities of prior and posterior")
+    check_patterned(posterior.design, "Densities of prior and posterior")
     known = _draws_and_laws(posterior)
     chosen = list(known)
     if parameters is not None:
@@ -162,8 +163,13 @@ def _variance_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
     """Priors in the order of ``variance_parameters``."""
     design, priors = fit.design, fit.priors
     laws: list[tuple[_Law, tuple[float, float]]] = []
-    for term, eta in zip(design.terms, priors.lkj, strict=True):
+    structures = covariance_shape(design).structures
+    for t, (term, eta, own) in enumerate(zip(design.terms, priors.lkj, structures, strict=True)):
         q = len(term.columns)
+        if own is not None:
+            given = [law for law in priors.of_structure(t) if law is not None]
+            laws += [(_law(law), law.bounds()) for law in given]
+            continue
         laws += [(_law(priors.sd[term.factor][column]), POSITIVE) for column in term.columns]
         if eta is not None:
             laws += [(_correlation_law(float(eta), q), SIGNED)] * (q * (q - 1) // 2)

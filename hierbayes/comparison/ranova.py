@@ -25,7 +25,7 @@ from hierbayes.comparison.exact_rlrt import exact_test, why_not_exact
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, OptionError
 from hierbayes.gaussian.kernel import kernel_of
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.intervals.replicates import checked_count
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.options import check_flag, random_generator
@@ -106,7 +106,7 @@ def ranova(
     rng = random_generator(random_seed)
     if fit.is_linear_model:
         raise DataError(f"{fit.formula_text} has no random effects, so there is none to take out.")
-    check_unstructured(fit.design, "ranova")
+    check_patterned(fit.design, "ranova")
     check_flag("reduce_terms", reduce_terms, "True (columns one by one) or False (whole bars)")
     found = deletions(fit.design) if reduce_terms else whole_terms(fit.design)
     rows = [_row(fit, deletion) for deletion in found]

@@ -213,6 +213,8 @@ def check_levels(
             )
     bars = {bar.source: bar for bar in formula.bars}
     for term in terms:
+        if term.covariance != "us":  # few parameters, whatever the number of effects: asked later
+            continue
         factor = factors[term.factor]
         if factor.relation is not None:
             continue

@@ -14,6 +14,7 @@ from hierbayes.design import values as kinds
 from hierbayes.design.coding import fill_columns, plan_layout
 from hierbayes.design.layout import FactorLayout, Layout
 from hierbayes.design.level_covariance import LevelCovariance
+from hierbayes.design.pattern_columns import check_pattern
 from hierbayes.design.predictor import GroupingFactor, RandomTerm
 from hierbayes.errors import DataError
 from hierbayes.formula.excerpt import formula_error
@@ -155,6 +156,8 @@ def _bar_layout(bar: Bar, formula: Formula, values: Mapping[Expression, kinds.Co
             at=bar.at,
             advice=f"Write (1 | {bar.group}) for an intercept per level.",
         )
+    if bar.structure != "us":
+        check_pattern(bar, layout, values, source=formula.source)
     return layout
 
 
@@ -193,6 +196,7 @@ def _covariance_terms(blocks: list[_Block], names: list[str]) -> tuple[RandomTer
                 columns=tuple(range(first, width[name])),
                 name=f"{name}.{number}" if number else name,
                 label=block.bar.source,
+                covariance=block.bar.structure,
             )
         )
     return tuple(terms)

@@ -41,7 +41,16 @@ def expand_bar(group: Group, tree: Tree) -> list[Bar]:
     if tree.bare:
         text = f"({text})"
     return [
-        Bar(linear, factors, name, node.operator == "|", text, node, group.at)
+        Bar(
+            linear,
+            factors,
+            name,
+            node.operator == "|",
+            text,
+            node,
+            group.at,
+            structure=group.structure or "us",
+        )
         for factors, name in _groupings(node.right, source=source)
     ]
 

@@ -7,6 +7,7 @@ by character: spaces round ``+ - * ~ | &`` and comparisons, none round ``/ ^ : %
 import math
 
 from hierbayes.formula import expressions as nodes
+from hierbayes.formula.functions import pattern_call
 from hierbayes.formula.tokenizer import is_syntactic
 
 RESERVED = frozenset((
@@ -114,9 +115,13 @@ class _Writer:
                 self.put(operator)
                 self.expression(operand)
             case nodes.Group(inner):
-                self.put("(")
+                word, option = "", ""
+                if node.structure:
+                    word, option = pattern_call(node.structure, "\0").split("(\0")
+                    option = option[:-1]
+                self.put(f"{word}(")
                 self.expression(inner)
-                self.put(")")
+                self.put(f"{option})")
             case nodes.Call():
                 self.call(node)
         for binary in reversed(spine):

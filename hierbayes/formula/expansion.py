@@ -28,11 +28,12 @@ _TERM_OPERATORS = frozenset(("+", "-", "*", ":", "/", "^", "%in%"))
 
 
 class _BarColumns(NamedTuple):
-    """What varies in a bar: labels of its terms, the deparsed grouping, and whether correlated."""
+    """What varies in a bar: labels of its terms, the deparsed grouping, and its covariance."""
 
     columns: frozenset[str]
     grouping: str
     correlated: bool
+    structure: str
 
 
 class Expansion:
@@ -199,7 +200,7 @@ class Expansion:
                 "A random-effects term can't stand inside another one.",
                 source=self.source, at=node.at, advice="Add each to the formula with '+'.",
             )  # fmt: skip
-        terms = self.variable(group, " " + deparse(node))
+        terms = self.variable(group, " " + deparse(group))
         bits = next(iter(terms))
         self.groups[bits.bit_length() - 1] = group
         self.special |= bits
@@ -264,6 +265,8 @@ class Expansion:
                 continue
             bar = self._read_bar(self.groups[number])
             left = bar.columns - unwanted.columns
+            if bar.structure != unwanted.structure:
+                continue
             same = bar.columns == unwanted.columns and bar.correlated == unwanted.correlated
             part = not bar.correlated and not unwanted.correlated
             if bar.grouping != unwanted.grouping or not unwanted.columns <= bar.columns:
@@ -287,7 +290,7 @@ class Expansion:
         while isinstance(grouping, nodes.Group):
             grouping = grouping.inner
         correlated = node.operator == "|" and len(columns) > 1
-        return _BarColumns(columns, deparse(grouping), correlated)
+        return _BarColumns(columns, deparse(grouping), correlated, group.structure)
 
     def _bar_of(self, columns: frozenset[str], group: nodes.Group) -> TermSet:
         """Return the bar of some of the terms of another ``||``."""

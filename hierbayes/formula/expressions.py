@@ -63,9 +63,13 @@ class Binary(_Node):
 
 @dataclass(frozen=True, slots=True)
 class Group(_Node):
-    """A parenthesised expression; kept because R keeps the parentheses in names."""
+    """A parenthesised expression; kept because R keeps the parentheses in names.
+
+    ``structure`` is that of the covariance of a bar that is written as a call, ``cs(x | g)``.
+    """
 
     inner: "Expression"
+    structure: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

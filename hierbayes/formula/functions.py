@@ -71,17 +71,44 @@ POSITIONS: dict[str, tuple[str, ...]] = {
 # Makes a vector of literals; stands only among the arguments of the functions above.
 VECTOR = "c"
 
-# Ways to write a bar by the name of its covariance, and the bar each is.
+# Ways to write a bar without a covariance of its own, and the bar each is.
 BARS: dict[str, str] = {"us": "|", "diag": "||"}
+
+# Covariances with a pattern (gaussian/patterned.py): the word of a formula and its option hom (one
+# sd for all columns), None where it has its default.
+PATTERNS: dict[str, tuple[str, bool | None]] = {
+    "homdiag": ("diag", True),
+    "cs": ("cs", None), "homcs": ("cs", True),
+    "ar1": ("ar1", None), "hetar1": ("ar1", False),
+    "toep": ("toep", None), "homtoep": ("toep", True),
+}  # fmt: skip
+PATTERN_WORDS = tuple(dict.fromkeys(word for word, _ in PATTERNS.values()))
+HOMOGENEOUS = frozenset(("ar1",))  # by default
+HOM = "hom"
 
 # Covariances of random effects that other packages have, and what they are called.
 STRUCTURES: dict[str, str] = {
-    "cs": "compound-symmetric", "homcs": "compound-symmetric", "hetcs": "compound-symmetric",
-    "ar1": "autoregressive", "hetar1": "autoregressive", "car1": "autoregressive",
-    "ou": "Ornstein-Uhlenbeck", "toep": "Toeplitz", "homtoep": "Toeplitz", "mat": "Matern",
-    "gau": "Gaussian spatial", "rr": "reduced-rank", "homdiag": "homogeneous diagonal",
-    "propto": "known", "equalto": "known",
+    "car1": "autoregressive", "ou": "Ornstein-Uhlenbeck", "mat": "Matern",
+    "gau": "Gaussian spatial", "rr": "reduced-rank", "propto": "known", "equalto": "known",
 }  # fmt: skip
+
+
+def pattern_named(word: str, hom: bool | None) -> str:
+    """Return the structure of ``word(x | g, hom = )``; empty where it is a plain ``||``."""
+    if hom is None:
+        hom = word in HOMOGENEOUS
+    if word == "diag":
+        return "homdiag" if hom else ""
+    default = word in HOMOGENEOUS
+    return word if hom == default else f"{'hom' if hom else 'het'}{word}"
+
+
+def pattern_call(structure: str, bar: str) -> str:
+    """Write a bar, without parentheses, with the structure of its covariance."""
+    word, hom = PATTERNS[structure]
+    option = "" if hom is None else f", {HOM} = {'TRUE' if hom else 'FALSE'}"
+    return f"{word}({bar}{option})"
+
 
 # What people coming from R or from Python's formula packages write, and what to write here.
 ELSEWHERE: dict[str, str] = {

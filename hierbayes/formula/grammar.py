@@ -12,7 +12,18 @@ from hierbayes.errors import FormulaError, FormulaSyntaxError
 from hierbayes.formula import expressions as nodes
 from hierbayes.formula.deparse import PI, RESERVED, number_text
 from hierbayes.formula.excerpt import formula_error, syntax_error
-from hierbayes.formula.functions import BARS, FUNCTIONS, STRUCTURES, VECTOR, advice_for
+from hierbayes.formula.functions import (
+    BARS,
+    FUNCTIONS,
+    HOM,
+    PATTERN_WORDS,
+    PATTERNS,
+    STRUCTURES,
+    VECTOR,
+    advice_for,
+    pattern_call,
+    pattern_named,
+)
 from hierbayes.formula.tokenizer import Token, tokenize
 
 # Deeper nesting is no formula anybody wrote; the bound keeps every walk of a tree shallow.
@@ -205,9 +216,16 @@ class _Reader:
     def call(self, function: str, at: int) -> nodes.Expression:
         if function in BARS:
             return self.bar(function, at)
+        if function in PATTERN_WORDS and self.has_bar():
+            return self.bar(function, at)
         if function not in FUNCTIONS and function != VECTOR:
             if self.tokens[self.position - 1].end < self.token.at:  # x (1 | g)
                 raise self.leftover()
+            if function in PATTERNS and self.has_bar():
+                raise formula_error(
+                    f"'{function}' is written otherwise here.", source=self.source, at=at,
+                    advice=f"Write {pattern_call(function, 'x | g')}.",
+                )  # fmt: skip
             if function in STRUCTURES and self.has_bar():
                 kind = STRUCTURES[function]
                 article = "An" if kind[0] in "aO" else "A"
@@ -215,7 +233,8 @@ class _Reader:
                     f"{article} {kind} covariance, {function}(... | g), isn't available in this "
                     "version.",
                     source=self.source, at=at,
-                    advice="(x | g) has a general covariance, (x || g) a diagonal one.",
+                    advice="There are (x | g), (x || g), cs(x | g), ar1(0 + f | g) and "
+                    "toep(0 + f | g).",
                 )  # fmt: skip
             raise formula_error(
                 f"'{_short(function)}' isn't a function of the formula language.",
@@ -261,18 +280,52 @@ class _Reader:
         return False
 
     def bar(self, function: str, at: int) -> nodes.Expression:
-        """``us(x | g)`` is ``(x | g)``, ``diag(x | g)`` is ``(x || g)``."""
+        """``us(x | g)`` is ``(x | g)``, ``diag(x | g)`` is ``(x || g)``; others have a pattern."""
         opened = self.advance().at
         inner = self.expression()
+        hom = self.homogeneous(function) if self.is_operator(",") else None
         self.close(opened)
+        if isinstance(inner, nodes.Binary) and inner.operator == "||":
+            raise formula_error(
+                f"{function}() says how the effects are correlated, and '||' that they aren't.",
+                source=self.source, at=inner.at, advice=f"Write {function}(x | g), or (x || g).",
+            )  # fmt: skip
         if not (isinstance(inner, nodes.Binary) and inner.operator == "|"):
             raise formula_error(
                 f"{function}() takes a random-effects term.",
                 source=self.source, at=at, advice=f"Write {function}(x | g).",
             )  # fmt: skip
         self.ends[at] = self.ends[opened]
-        bar = nodes.Binary(BARS[function], inner.left, inner.right, at=inner.at)
-        return nodes.Group(bar, at=at)
+        structure = "" if function == "us" else pattern_named(function, hom)
+        operator = "|" if structure else BARS[function]
+        bar = nodes.Binary(operator, inner.left, inner.right, at=inner.at)
+        return nodes.Group(bar, structure=structure, at=at)
+
+    def homogeneous(self, function: str) -> bool:
+        """Read ``, hom = TRUE`` after the bar of a covariance."""
+        comma = self.advance()
+        token = self.token
+        named = self.tokens[self.position + 1].text == "=" if token.kind != "end" else False
+        if function == "us":
+            raise formula_error(
+                "us() has no options: every column has an sd, every pair a correlation.",
+                source=self.source, at=comma.at, advice="Write us(x | g).",
+            )  # fmt: skip
+        if not (named and token.text == HOM):
+            raise formula_error(
+                f"{function}() takes a random-effects term and the option {HOM} alone.",
+                source=self.source, at=token.at,
+                advice=f"Write {function}(x | g, {HOM} = TRUE) for one sd of all columns.",
+            )  # fmt: skip
+        self.advance()
+        self.advance()
+        at, value = self.token.at, _truth(self.expression())
+        if not (isinstance(value, nodes.Constant) and isinstance(value.value, bool)):
+            raise formula_error(
+                f"The option {HOM} is TRUE (one sd of all columns) or FALSE (one each).",
+                source=self.source, at=at, advice=f"Write {HOM} = TRUE.",
+            )  # fmt: skip
+        return value.value
 
     def option(
         self, function: str, given: list[tuple[str, nodes.Expression]]

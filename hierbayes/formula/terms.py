@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 
 from hierbayes.formula.expressions import Binary, Expression
+from hierbayes.formula.functions import pattern_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Bar:
     grouping : expressions whose combined values are the levels; one, or several for ``a:b``
     group : lme4's name of the grouping factor, for example ``"cask:batch"``
     correlated : False for ``||``: a diagonal covariance over the columns of the term
+    structure : of the covariance, "us" unless it has a pattern (``functions.PATTERNS``)
     source : the bar as the user wrote it, with parentheses
     tree : the bar as it was read, nesting and parentheses left as they are
     at : offset of the bar in the formula's text
@@ -60,6 +62,12 @@ class Bar:
     source: str
     tree: Binary = field(compare=False, repr=False)
     at: int = 0
+    structure: str = "us"
+
+    def written(self, left: str, right: str) -> str:
+        """Return a bar of this covariance with other sides, as in ``cs(left | right)``."""
+        bar = f"{left} {'|' if self.correlated else '||'} {right}"
+        return f"({bar})" if self.structure == "us" else pattern_call(self.structure, bar)
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,30 @@ class CovarianceShape:
                 found[part] = own.is_angle
         return found
 
+    @cached_property
+    def is_positive(self) -> BoolArray:
+        """Which scales must not be negative, shape (k,): one of several in a structure.
+
+        With a negative one the covariance may be none of the structure, and where it is zero the
+        derivative need not vanish.
+        """
+        found = np.zeros(self.n_theta, dtype=np.bool_)
+        for _, own, part in self.structured:
+            found[part] = own.is_scale & (own.is_scale.sum() > 1)
+        return found
+
+    @cached_property
+    def has_positive(self) -> bool:
+        """Whether some scales must not be negative."""
+        return bool(self.is_positive.any())
+
+    def room(self, x: FloatArray, least: float) -> tuple[FloatArray, BoolArray] | None:
+        """How far x (T, k) are above ``least`` where they must be, and which are there, or None."""
+        if not self.has_positive:
+            return None
+        room = np.where(self.is_positive, np.maximum(x - least, 0.0), np.inf)
+        return room, room == 0
+
     def unpack(self, theta: FloatArray) -> list[FloatArray]:
         """Lambda of each factor, shape (T, q, q), from theta of shape (T, k)."""
         found = []
@@ -188,6 +212,22 @@ class CovarianceShape:
         factor, at = self.blocks[term]
         root = Lambdas[factor][0][at]
         return root if self.structures[term] is None else lower_triangle(root)
+
+    def lambda_entries(self, theta: FloatArray) -> FloatArray:
+        """Entries of the triangles of Lambda, lme4's theta, from parameters (k,).
+
+        Of a structure those that can differ; of full triangles the parameters themselves.
+        """
+        if self.is_plain:
+            return theta
+        Lambdas, parts = self.unpack(theta[None]), []
+        for i, (own, part) in enumerate(zip(self.structures, self.slices, strict=True)):
+            if own is None:
+                parts.append(theta[part])
+                continue
+            assert not isinstance(own, Searched)
+            parts.append(own.entries(self.triangle_of_term(Lambdas, i)))
+        return np.concatenate(parts)
 
     def pack(self, Lambdas: Sequence[FloatArray]) -> FloatArray:
         """Theta (T, k) from the Lambda of each factor (T, q, q); other entries are ignored.
@@ -258,6 +298,8 @@ class CovarianceShape:
         """X (T, k) or (k,) with scales kept off zero and angles off a right one by ``least``."""
         near = self.is_diagonal & (np.abs(x) < least)
         out = np.where(near, np.where(x < 0, -least, least), x)
+        if self.has_positive:
+            out = np.where(self.is_positive, np.maximum(out, least), out)
         if not self.has_angles:
             return out
         return np.where(self.is_angle, off_right_angle(x, least), out)
@@ -373,10 +415,14 @@ def lower_triangle(root: FloatArray, *, size: FloatArray | float = 0.0) -> Float
 
 @record(kw_only=False)
 class TermCovariance:
-    """Sds (q,) and correlations (q, q) of one covariance term; NaN beside a zero sd."""
+    """Sds (q,) and correlations (q, q) of one covariance term; NaN beside a zero sd.
+
+    ``own`` are the parameters of its structure, scales times sigma; none of a full triangle.
+    """
 
     sd: FloatArray
     corr: FloatArray
+    own: tuple[float, ...] = ()
 
 
 def term_covariances(
@@ -393,7 +439,7 @@ def term_covariances(
     """
     Lambdas = shape.unpack(theta[None])
     found = []
-    for factor, at in shape.blocks:
+    for i, (factor, at) in enumerate(shape.blocks):
         root = Lambdas[factor][0][at]
         length = np.sqrt((root**2).sum(axis=1))
         unit = np.divide(
@@ -401,5 +447,7 @@ def term_covariances(
         )
         corr = np.clip(unit @ unit.T, -1.0, 1.0)
         np.fill_diagonal(corr, np.where(length > 0, 1.0, np.nan))
-        found.append(TermCovariance(sigma * length, corr))
+        own, part = shape.structures[i], theta[shape.slices[i]]
+        given = () if own is None else np.where(own.is_scale, sigma * part, part).tolist()
+        found.append(TermCovariance(sigma * length, corr, tuple(given)))
     return tuple(found)

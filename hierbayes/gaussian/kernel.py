@@ -19,7 +19,12 @@ from hierbayes.gaussian.products import (
     needs_remainder,
     products_of,
 )
-from hierbayes.gaussian.undetermined import GRAM_CLEAR, products_determine_all, undetermined
+from hierbayes.gaussian.undetermined import (
+    GRAM_CLEAR,
+    products_determine_all,
+    told_apart,
+    undetermined,
+)
 from hierbayes.linalg.threads import one_blas_thread
 from hierbayes.options import Method
 from hierbayes.wording import listed
@@ -203,3 +208,12 @@ def _pattern_of_design(design: Design, products: Products) -> Pattern:
 def method_kernel(kernel: Kernel, method: Method) -> Kernel:
     """Return the kernel of the same data for another method."""
     return kernel if kernel.method == method else replace(kernel, method=method)
+
+
+def are_determined(design: Design, kernel: Kernel) -> bool:
+    """Whether the data determine the parameters of structures; there may be none."""
+    relations = [factor.relation for factor in design.factors]
+    shape = kernel.basis_shape
+    return shape.is_plain or told_apart(
+        kernel.products, shape, relations, sigma_known=kernel.sigma_known
+    )

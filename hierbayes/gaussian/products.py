@@ -17,6 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
+import hierbayes.gaussian.patterned  # noqa: F401  registers the structures of formulas
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.gaussian.covariance import CovarianceShape, shape_of

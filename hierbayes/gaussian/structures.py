@@ -31,6 +31,8 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
+from hierbayes.design.predictor import RandomTerm
+from hierbayes.errors import NotSupportedError
 
 UNSTRUCTURED = "us"
 # A parameter is kept this far, in x, from its bounds: there Lambda has a singular value of this
@@ -40,7 +42,7 @@ RIGHT_ANGLE = np.pi / 2 - NEAREST
 
 
 class Law(Protocol):
-    """The prior of one scale, density with respect to it."""
+    """The prior of one parameter, density with respect to it."""
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """Log density at values of any shape."""
@@ -60,6 +62,12 @@ class Covariance(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the k parameters, before the bar and the name of the factor."""
+
+    def names_of(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the names with those of the q columns of the term in them."""
+
+    def entries(self, L: FloatArray) -> FloatArray:
+        """Return the entries of the triangle L (q, q) of Lambda Lambda' that can differ."""
 
     @property
     def bounds(self) -> FloatArray:
@@ -87,13 +95,14 @@ class Covariance(Protocol):
     def from_unconstrained(self, phi: FloatArray) -> FloatArray:
         """Return the parameters (T, k); of complex phi too."""
 
-    def log_prior(self, phi: FloatArray, laws: Sequence[Law]) -> FloatArray:
+    def log_prior(self, phi: FloatArray, laws: Sequence[Law | None]) -> FloatArray:
         """Log prior density of phi (T, k), Jacobian included, shape (T,).
 
-        ``laws`` are the priors of the sds of the term's q columns, in units of the response.
+        ``laws`` are the priors of the k parameters, scales in units of the response; None for one
+        that has no bounds.
         """
 
-    def log_prior_slope(self, phi: FloatArray, laws: Sequence[Law]) -> FloatArray:
+    def log_prior_slope(self, phi: FloatArray, laws: Sequence[Law | None]) -> FloatArray:
         """Return the derivative of ``log_prior`` in phi, shape (T, k)."""
 
 
@@ -101,9 +110,14 @@ class Structured:
     """What follows from names, scales and bounds: coordinates and priors of a structure.
 
     A structure inherits these and adds ``names``, ``is_scale``, ``bounds``, ``root``, ``slope`` and
-    ``nearest``. Priors: the i-th scale has that of the sd of column i (further ones that of the
-    last), a bounded parameter is uniform between its bounds; any other has to say its own.
+    ``nearest``. Priors are those of a model: of the i-th scale that of the sd of column i (further
+    ones that of the last), of a bounded parameter the uniform one; any other has to say its own.
     """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See ``Covariance``."""
+        raise NotImplementedError
 
     @property
     def is_scale(self) -> BoolArray:
@@ -115,19 +129,28 @@ class Structured:
         """See ``Covariance``."""
         raise NotImplementedError
 
+    def names_of(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the names as they are."""
+        del columns
+        return self.names
+
+    def entries(self, L: FloatArray) -> FloatArray:
+        """Return the lower triangle column by column."""
+        columns, rows = np.triu_indices(L.shape[0])
+        return np.asarray(L[rows, columns])
+
     @property
     def _middle_half(self) -> tuple[BoolArray, FloatArray, FloatArray]:
         return middle_and_half(self.is_scale, self.bounds)
 
-    def _laws_of_scales(self, laws: Sequence[Law]) -> list[tuple[int, Law]]:
-        bounded, _, _ = self._middle_half
-        if not (bounded | self.is_scale).all():
+    def _laws(self, laws: Sequence[Law | None]) -> list[Law]:
+        given = [law for law in laws if law is not None]
+        if len(given) < len(laws):
             raise TypeError(
                 f"{type(self).__name__} has a parameter without bounds: its prior "
                 "needs log_prior and log_prior_slope."
             )
-        places = np.flatnonzero(self.is_scale).tolist()
-        return [(i, laws[min(k, len(laws) - 1)]) for k, i in enumerate(places)]
+        return given
 
     def to_unconstrained(self, par: FloatArray) -> FloatArray:
         """Return log scales, inverse hyperbolic tangents between bounds, else the parameter."""
@@ -145,26 +168,36 @@ class Structured:
         out[:, bounded] = middle + half * np.tanh(phi[:, bounded])
         return out
 
-    def log_prior(self, phi: FloatArray, laws: Sequence[Law]) -> FloatArray:
-        """Sum over scales and bounded parameters, see the class."""
+    def _inside(self, phi: FloatArray) -> FloatArray:
+        """Parameters (T, k), which rounding may take no further than to a bound."""
+        par = self.from_unconstrained(phi)
         bounded, _, _ = self._middle_half
-        total = np.zeros(phi.shape[0])
-        for i, law in self._laws_of_scales(laws):
-            total += law.log_density(np.exp(phi[:, i])) + phi[:, i]
-        # uniform on (-1, 1): (1 - tanh^2) / 2, and log(1 - tanh^2) without its cancellation
-        size = np.abs(phi[:, bounded])
-        rest = 2 * (np.log(2) - size - np.log1p(np.exp(-2 * size))) - np.log(2)
-        return np.asarray(total + rest.sum(axis=1))
+        par[:, bounded] = np.clip(par[:, bounded], *self.bounds[bounded].T)
+        return par
 
-    def log_prior_slope(self, phi: FloatArray, laws: Sequence[Law]) -> FloatArray:
+    def log_prior(self, phi: FloatArray, laws: Sequence[Law | None]) -> FloatArray:
+        """Sum over scales and bounded parameters, see the class."""
+        bounded, _, half = self._middle_half
+        par = self._inside(phi)
+        total = np.zeros(phi.shape[0])
+        for i, law in enumerate(self._laws(laws)):
+            total += law.log_density(par[:, i])
+        # the slope of tanh is 1 - tanh^2, whose log is taken without its cancellation
+        size = np.abs(phi[:, bounded])
+        rest = 2 * (np.log(2) - size - np.log1p(np.exp(-2 * size))) + np.log(half)
+        return np.asarray(total + phi[:, self.is_scale].sum(axis=1) + rest.sum(axis=1))
+
+    def log_prior_slope(self, phi: FloatArray, laws: Sequence[Law | None]) -> FloatArray:
         """Return the derivative of ``log_prior``."""
-        bounded, _, _ = self._middle_half
-        out = np.zeros_like(phi)
-        for i, law in self._laws_of_scales(laws):
-            sd = np.exp(phi[:, i])
-            out[:, i] = law.derivative(sd) * sd + 1.0
-        out[:, bounded] = -2 * np.tanh(phi[:, bounded])
-        return out
+        bounded, _, half = self._middle_half
+        par = self._inside(phi)
+        chain = np.where(self.is_scale, par, 1.0)
+        chain[:, bounded] = half / np.cosh(phi[:, bounded]) ** 2
+        own = [law.derivative(par[:, i]) for i, law in enumerate(self._laws(laws))]
+        out = np.stack(own, axis=1) * chain
+        out[:, self.is_scale] += 1.0
+        out[:, bounded] -= 2 * np.tanh(phi[:, bounded])
+        return np.asarray(out)
 
 
 def middle_and_half(
@@ -296,9 +329,14 @@ def check_unstructured(design: Design, what: str) -> None:
     """Raise NotSupportedError from ``what`` if a term has a structure of its own."""
     for term in design.terms:
         if term.covariance != UNSTRUCTURED:
-            raise not_supported(
-                "covariance-structure", what=what, term=term.label, structure=term.covariance
-            )
+            raise unknown_structure(term, what)
+
+
+def unknown_structure(term: RandomTerm, what: str) -> NotSupportedError:
+    """Return the error of a part that does not know the structure of a term."""
+    return not_supported(
+        "covariance-structure", what=what, term=term.label, structure=term.covariance
+    )
 
 
 _structures: dict[str, Callable[[int], Covariance]] = {}

@@ -56,6 +56,7 @@ ORTHOGONAL = 1e-9
 DEPENDENT = 1e-6
 # Part of a null vector above which an entry takes part in it; rounding leaves 1e-9.
 TAKES_PART = 1e-6
+UNEQUAL = (0.6, 1.5)  # scales of a structure with several, first and last
 GENERIC = 0.3  # an angle, or an entry, at which nothing cancels by chance
 PROBES = 3  # random effects drawn to see which directions of a term are in span(X)
 
@@ -248,6 +249,8 @@ def told_apart(
     J = np.zeros((entries.n_theta + 1, k + 1))
     J[-1, -1] = 1.0
     x = np.where(shape.is_diagonal, 1.0, GENERIC)[None]
+    several = shape.is_positive  # equal scales of one structure are special
+    x[:, several] = np.linspace(*UNEQUAL, int(several.sum()))
     Lambdas, slopes = shape.unpack(x), shape.slopes(x)
     for i, ((factor, (_, at)), part) in enumerate(zip(shape.blocks, shape.slices, strict=True)):
         places = entries.slices[i]

@@ -41,7 +41,8 @@ def generalised_surface(
         if parameter.kind in ("sigma", "further"):
             at = labels.index("sigma" if parameter.kind == "sigma" else parameter.name)
             phi[:, at] = model.coordinates[at].transform.forward(values)
-    lowest = at_variances(found, model.shape.transformed_batch(theta, inverses), phi)
+    x_theta = model.basis_shape.coordinates(model.shape.transformed_batch(theta, inverses))
+    lowest = at_variances(found, x_theta, phi)
     nothing = np.full((n, n), np.nan)
     return LikelihoodSurface(
         x_name=first.name,
@@ -61,7 +62,7 @@ def _grid(fit: GeneralisedFit, parameter: IntervalParameter, value: float, n: in
         term = fit.design.terms[parameter.term]
         factor = fit.design.factors[term.factor]
         A = factor.z.T @ (fit.row_curvature[:, None] * factor.z) / factor.levels.size
-        t = term.columns[parameter.row]
+        t = term.columns[max(parameter.row, parameter.place)]  # sds come first in a pattern
         spread = float(np.linalg.pinv(A, hermitian=True)[t, t])
         end = max(value, np.sqrt(spread)) if spread > 0 else value or 1.0
         return np.linspace(SD_RANGE[0] * end, SD_RANGE[1] * end, n)

@@ -11,8 +11,10 @@ gamma-hat is
 
     Phi_A = Phi + 2 Phi (sum_ij W_ij (Q_ij - P_i Phi P_j)) Phi.
 
-V is linear in gamma, so there are no second derivatives. For the q rows of L let
-D_i = R'Phi P_i Phi R with R R' = L'(L Phi L')^-1 L, A1 = sum_ij W_ij tr(D_i) tr(D_j) and
+V is linear in gamma, so there are no second derivatives. Of a covariance with a pattern (``cs ar1
+toep``) gamma are its parameters and G_i derivatives of V in them; second derivatives are left out,
+so that the answer is the same for any parameters (SAS's KENWARDROGER(FIRSTORDER)). For the q rows
+of L let D_i = R'Phi P_i Phi R with R R' = L'(L Phi L')^-1 L, A1 = sum_ij W_ij tr(D_i) tr(D_j) and
 A2 = sum_ij W_ij tr(D_i D_j). The Wald statistic in Phi_A over q, times lambda, is about F(q, df),
 lambda and df matching its first two moments.
 
@@ -26,18 +28,21 @@ Source: Kenward & Roger (1997), Biometrics 53:983; Halekoh & Hojsgaard (2014), J
 59(9).
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
-from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.gaussian.expected_information import covariance_traces, n_right_sides
-from hierbayes.gaussian.marginal import gram, modes
+from hierbayes.gaussian.covariance import CovarianceShape, lower_triangles
+from hierbayes.gaussian.expected_information import Traces, covariance_traces, n_right_sides
+from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, gram, modes
 from hierbayes.gaussian.pattern.related import check_unrelated
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.gaussian.relative_frame import Frame
-from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.intervals.determined_part import DeterminedPart, determined_part
 from hierbayes.intervals.satterthwaite import DEPENDS, curved_inverse, frame_of
+from hierbayes.likelihood.convergence import SINGULAR
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.once_a_fit import once_a_fit
 
@@ -100,20 +105,21 @@ def kenward_roger(fit: LinearFit) -> KenwardRoger:
     """
     _check(fit)
     part, p = determined_part(fit), fit.beta.size
-    frame = frame_of(part.kernel, part.at)
+    frame = frame_of(*_in_full_triangles(part.kernel, part.at))
     kernel, at = frame.kernel, frame.at
-    k = kernel.shape.n_theta
+    J = _along_patterns(part.kernel, part.at, frame)
+    k = kernel.shape.n_theta if J is None else J.shape[1]
     m = k + (0 if kernel.sigma_known else 1)
     # columns of X orthonormal in V^-1, so Phi is the identity
     P, information = np.zeros((m, p, p)), np.zeros((m, m))
     Q, alone = np.zeros((k, p, k, p)), np.zeros(m)
     if k and p:
-        P[:k], Q = _slopes(frame)
-        traces = covariance_traces(frame)
+        P[:k], Q, traces = _along(J, *_slopes(frame), covariance_traces(frame))
         on_Q = np.einsum("iaja->ij", Q)
         on_P = np.einsum("iab,jba->ij", P[:k], P[:k])
         information[:k, :k] = traces.double - 2 * on_Q + on_P
-        alone[:k] = _information_alone(kernel.shape, np.diag(traces.double))
+        own = np.diag(traces.double)
+        alone[:k] = _information_alone(kernel.shape, own) if J is None else own
         if m > k:
             information[:k, k] = traces.single + np.einsum("iaa->i", P[:k])
             information[k, :k] = information[:k, k]
@@ -134,10 +140,59 @@ def kenward_roger(fit: LinearFit) -> KenwardRoger:
     )
 
 
+def _in_full_triangles(kernel: Kernel, at: Evaluation) -> tuple[Kernel, Evaluation]:
+    """Return the same covariances with every entry of a term's triangle a parameter."""
+    shape = kernel.shape
+    if shape.is_plain:
+        return kernel, at
+    full = replace(kernel, shape=CovarianceShape(shape.sizes, shape.terms))
+    theta = full.shape.pack([lower_triangles(Lambda) for Lambda in at.Lambdas])
+    return full, evaluate(full, theta)
+
+
+def _along_patterns(kernel: Kernel, at: Evaluation, frame: Frame) -> FloatArray | None:
+    """Return derivatives of the entries of S in the parameters of the covariances, (entries, k).
+
+    None where all terms have full covariances. Parameters at a bound are held there.
+    """
+    shape, full = kernel.shape, frame.kernel.shape
+    if shape.is_plain:
+        return None
+    par = kernel.basis_shape.parameters(at.theta)
+    free = kernel.basis_shape.above_bound(at.theta[0]) >= SINGULAR
+    columns = []
+    for i, own in enumerate(shape.structures):
+        part, entries, (factor, block) = shape.slices[i], full.slices[i], shape.blocks[i]
+        if own is None:
+            columns.append(np.eye(full.n_theta)[:, entries])
+            continue
+        kept = free[part] & (not own.is_scale.any() or free[part][own.is_scale].any())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope, root = own.slope(par[:, part])[0][kept], own.root(par[:, part])[0]
+        basis = kernel.products.anchor.z_bases[factor][block]
+        to_frame = np.linalg.inv(basis @ frame.roots[factor][block])
+        half = to_frame @ slope @ (to_frame @ root).T
+        rows, places = np.triu_indices(root.shape[0])  # of the transpose: column by column
+        found = np.zeros((full.n_theta, int(kept.sum())))
+        found[entries] = (half + np.swapaxes(half, 1, 2))[:, places, rows].T
+        columns.append(found)
+    return np.concatenate(columns, axis=1)
+
+
+def _along(
+    J: FloatArray | None, P: FloatArray, Q: FloatArray, traces: Traces
+) -> tuple[FloatArray, FloatArray, Traces]:
+    """Return P, Q and the traces of parameters whose derivatives J (entries, k) are."""
+    if J is None:
+        return P, Q, traces
+    own = Traces(single=J.T @ traces.single, double=J.T @ traces.double @ J)
+    return np.tensordot(J.T, P, axes=1), np.einsum("ei,eafb,fj->iajb", J, Q, J), own
+
+
 def _check(fit: LinearFit) -> None:
     if fit.method == "ml":
         raise not_supported("kenward-roger-ml")
-    check_unstructured(fit.design, "Kenward and Roger's method")
+    check_patterned(fit.design, "Kenward and Roger's method")
     check_unrelated(fit.design, "Kenward and Roger's method")
     part = determined_part(fit)
     if not part.kernel.shape.sizes:

@@ -20,7 +20,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.marginal import evaluate
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.intervals.generalised_surface import generalised_surface
 from hierbayes.intervals.surface_points import theta_at
 from hierbayes.options import is_whole
@@ -80,7 +80,7 @@ def likelihood_surface(
         )
     if not is_whole(n) or not 2 <= n <= MOST_POINTS:
         raise OptionError(f"n={shown(n)} must be a whole number from 2 to {MOST_POINTS}.")
-    check_unstructured(fit.design, "likelihood_surface")
+    check_patterned(fit.design, "likelihood_surface")
     first, second = _chosen(fit, parameters)
     if isinstance(fit, GeneralisedFit):
         return generalised_surface(fit, first, second, int(n))
@@ -143,6 +143,8 @@ def _value(fit: LinearFit, parameter: IntervalParameter) -> float:
     if parameter.kind == "sigma":
         return fit.sigma
     found = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
+    if parameter.place >= 0:
+        return found[parameter.term].own[parameter.place]
     return float(found[parameter.term].sd[parameter.row])
 
 
@@ -172,9 +174,8 @@ def _rise(
     theta = theta_at(
         shape, fit.representative, (first, second), (X, Y), sigma=fit.sigma, relative_to=sigma
     )
-    inverses = [np.linalg.inv(basis) for basis in kernel.products.anchor.z_bases]
     try:
-        at_points = evaluate(kernel, shape.transformed_batch(theta, inverses))
+        at_points = evaluate(kernel, kernel.in_basis_batch(theta))
     except np.linalg.LinAlgError as error:
         raise not_supported(
             "surface-rounding", sigma=fit.sigma, first=first.name, second=second.name

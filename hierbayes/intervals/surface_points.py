@@ -20,9 +20,11 @@ def theta_at(
 ) -> FloatArray:
     """Return theta (N, k) of a fit with some of its sds at other values, correlations kept.
 
+    Of a pattern the correlations are its parameters, the same at every point.
+
     Parameters
     ----------
-    shape : on the user's scale, without structures
+    shape : on the user's scale
     theta : array, shape (k,), of the fit
     parameters, values : some of which are sds, and N values of each
     sigma : residual sd of the fit
@@ -34,7 +36,7 @@ def theta_at(
     for number, ((factor, columns), term) in enumerate(zip(shape.terms, found, strict=True)):
         sds = np.tile(term.sd, (N, 1))
         for parameter, given in zip(parameters, values, strict=True):
-            if parameter.term == number:
+            if parameter.term == number and parameter.place < 0:
                 sds[:, parameter.row] = given
         corr = np.where(np.isnan(term.corr), np.eye(len(columns)), term.corr)
         sizes, axes = np.linalg.eigh(corr)
@@ -42,4 +44,12 @@ def theta_at(
         at = np.array(columns)
         block = sds[:, :, None] * root / relative_to[:, None, None]
         Lambdas[factor][:, at[:, None], at[None, :]] = lower_triangles(block)
-    return shape.pack(Lambdas)
+    packed = shape.packed_triangles(Lambdas)
+    for number, own, part in shape.structured:
+        packed[:, part] = np.where(
+            own.is_scale, theta[part] * (sigma / relative_to)[:, None], theta[part]
+        )
+        for parameter, given in zip(parameters, values, strict=True):
+            if parameter.term == number:
+                packed[:, part.start + parameter.place] = given / relative_to
+    return packed

@@ -77,20 +77,35 @@ def way_down(kernel: Kernel, x: FloatArray) -> tuple[FloatArray, BoolArray]:
     return shape.pack(Lambdas), down
 
 
-def _far_starts(shape: CovarianceShape, x: FloatArray) -> list[FloatArray]:
-    """Thetas (k,) with much variance in place of the hardly any that terms of x (k,) have."""
+def _far_starts(
+    shape: CovarianceShape, x: FloatArray, slopes: list[FloatArray] | None
+) -> list[FloatArray]:
+    """Thetas (k,) with much variance in place of the hardly any that terms of x (k,) have.
+
+    ``slopes`` are the derivatives in the covariance of each factor, (q, q), where structures with
+    several scales ask for them.
+    """
     Lambdas = shape.unpack(x[None])
     found = []
     for i, (factor, at) in enumerate(shape.blocks):
         if not is_term_singular(shape.triangle_of_term(Lambdas, i)):
             continue
-        if shape.structures[i] is not None:
-            found += _starts_of_structure(shape, x, i)
-            continue
-        for size in FAR:
-            changed = [Lambda.copy() for Lambda in Lambdas]
-            changed[factor][0][at] = size * np.eye(at[1].size)
-            found.append(shape.pack(changed)[0])
+        found += far_starts_of_term(shape, x, i)
+        if slopes is not None:
+            found += _falling_scales(shape, x, i, slopes[factor][at])
+    return found
+
+
+def far_starts_of_term(shape: CovarianceShape, x: FloatArray, term: int) -> list[FloatArray]:
+    """Thetas (k,) with much variance in place of the hardly any that a term of x (k,) has."""
+    if shape.structures[term] is not None:
+        return _starts_of_structure(shape, x, term)
+    Lambdas, (factor, at) = shape.unpack(x[None]), shape.blocks[term]
+    found = []
+    for size in FAR:
+        changed = [Lambda.copy() for Lambda in Lambdas]
+        changed[factor][0][at] = size * np.eye(at[1].size)
+        found.append(shape.pack(changed)[0])
     return found
 
 
@@ -112,6 +127,38 @@ def _starts_of_structure(shape: CovarianceShape, x: FloatArray, term: int) -> li
             other = x.copy()
             other[part] = np.where(is_scale, scale, np.where(is_angle, angle, x[part]))
             found.append(other)
+    return found
+
+
+def _falling_scales(
+    shape: CovarianceShape, x: FloatArray, term: int, slope: FloatArray
+) -> list[FloatArray]:
+    """Thetas (k,) with the scales of a structure in whose direction the criterion falls from zero.
+
+    Lambda is the sum of s_i Lambda_i over its scales, so near zero the criterion changes by s'M s
+    with M_ij = <slope, Lambda_i Lambda_j'>, at each angle.
+    """
+    part = shape.slices[term]
+    is_scale, is_angle = shape.is_diagonal[part], shape.is_angle[part]
+    if not shape.is_positive[part].any():
+        return []
+    angles = np.array(ANGLES if is_angle.any() else (0.0,))
+    own = shape.structures[term]
+    assert own is not None
+    par = np.where(is_scale, 1.0, np.where(is_angle, angles[:, None], x[part]))
+    roots = own.slope(par)[:, is_scale]
+    M = np.einsum("tiab,ac,tjcb->tij", roots, slope, roots)
+    size, axes = np.linalg.eigh(M)
+    found = []
+    for t in np.flatnonzero(size[:, 0] < 0).tolist():
+        lowest = axes[t, :, 0]
+        for way in (np.abs(lowest), np.maximum(lowest, 0), np.maximum(-lowest, 0)):
+            if way @ M[t] @ way < 0:
+                for length in (*NEAR, *FAR):
+                    other = x.copy()
+                    other[part] = par[t]
+                    other[part][is_scale] = length * way
+                    found.append(other)
     return found
 
 
@@ -137,7 +184,10 @@ def far_down(kernel: Kernel, x: FloatArray, value: FloatArray) -> tuple[FloatArr
         If the criterion cannot be computed at one of those looked at.
     """
     shape = kernel.basis_shape
-    starts = [_far_starts(shape, one) for one in on_bounds(shape, x)]
+    slopes = _covariance_slopes(kernel, x) if shape.has_positive else [None] * x.shape[0]
+    starts = [
+        _far_starts(shape, one, own) for one, own in zip(on_bounds(shape, x), slopes, strict=True)
+    ]
     found, down = x.copy(), np.zeros(x.shape[0], dtype=np.bool_)
     if not any(starts):
         return found, down
@@ -149,6 +199,15 @@ def far_down(kernel: Kernel, x: FloatArray, value: FloatArray) -> tuple[FloatArr
     lower = lowest[values[lowest] < value[rows[lowest]] - ZERO_COST]
     found[rows[lower]], down[rows[lower]] = every[lower], True
     return found, down
+
+
+def _covariance_slopes(kernel: Kernel, x: FloatArray) -> list[list[FloatArray]]:
+    """Per theta of x (T, k) the derivative in the covariance of each factor, (q, q)."""
+    shape = kernel.basis_shape
+    at = evaluate(kernel, shape.kept_off_bounds(x, FLOOR))
+    pairs = zip(at.Lambdas, derivatives(kernel, at).slopes, strict=True)
+    found = [covariance_slope(Lambda, slope) for Lambda, slope in pairs]
+    return [[of_factor[t] for of_factor in found] for t in range(x.shape[0])]
 
 
 def with_zeros(

@@ -7,7 +7,7 @@ or not the criterion still falls when variance is added.
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, IntArray
+from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.gaussian.marginal import Evaluation, Kernel, derivatives, evaluate, with_responses
 from hierbayes.linalg.newton import GOAL_PER_ROW, MAX_STEPS, Goal, Locals, Problem
 
@@ -60,6 +60,10 @@ class Criteria(Problem[Evaluation]):
     def projected(self, x: FloatArray) -> FloatArray:
         """Points (m, k) with scales kept off zero."""
         return self.kernel.basis_shape.kept_off_bounds(x, FLOOR)
+
+    def room(self, x: FloatArray) -> tuple[FloatArray, BoolArray] | None:
+        """How far points (m, k) are from the least of scales that must be positive."""
+        return self.kernel.basis_shape.room(x, FLOOR)
 
     def sizes(self, x: FloatArray) -> FloatArray | None:
         """Sizes (1, k) of the coordinates."""

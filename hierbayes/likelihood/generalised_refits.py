@@ -125,6 +125,16 @@ class ManyLikelihoods(Problem[None]):
         out[:, p : p + k] = shape.kept_off_bounds(x[:, p : p + k], FLOOR)
         return out
 
+    def room(self, x: FloatArray) -> tuple[FloatArray, BoolArray] | None:
+        """How far points (T, m) are from the least of scales that must be positive."""
+        p, k, _ = self.rows.model.sizes
+        ends = self.rows.model.basis_shape.room(x[:, p : p + k], FLOOR)
+        if ends is None:
+            return None
+        room, at_end = np.full(x.shape, np.inf), np.zeros(x.shape, dtype=np.bool_)
+        room[:, p : p + k], at_end[:, p : p + k] = ends
+        return room, at_end
+
     def reach(self, x: FloatArray, sizes: FloatArray | None) -> FloatArray:
         """Longest steps (T,): two, or the size of the point."""
         del sizes

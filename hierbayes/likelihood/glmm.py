@@ -27,7 +27,13 @@ from hierbayes.gaussian.marginal import covariance_slope
 from hierbayes.generalised.conditional import Conditional, conditional
 from hierbayes.generalised.first_estimates import first_estimates
 from hierbayes.generalised.pirls import Mode
-from hierbayes.likelihood.boundary import ADDED, FAR, TRY_ZERO, WAY_DOWN, ZERO_COST
+from hierbayes.likelihood.boundary import (
+    ADDED,
+    TRY_ZERO,
+    WAY_DOWN,
+    ZERO_COST,
+    far_starts_of_term,
+)
 from hierbayes.likelihood.convergence import is_term_singular
 from hierbayes.likelihood.criterion import FLOOR
 from hierbayes.likelihood.glmm_search import Search, hessian
@@ -360,13 +366,10 @@ def _far_down(search: Search, x: FloatArray, at: Criterion, theta: FloatArray) -
     best, lowest = None, at.value - ZERO_COST
     roots = shape.unpack(theta[None])
     beta, _, phi = search.parts(x)
-    for i, (factor, place) in enumerate(shape.blocks):
+    for i in range(len(shape.blocks)):
         if not is_term_singular(shape.triangle_of_term(roots, i)):
             continue
-        for size in FAR:
-            changed = [L.copy() for L in roots]
-            changed[factor][0][place] = size * np.eye(place[1].size)
-            other = shape.pack(changed)[0]
+        for other in far_starts_of_term(shape, theta, i):
             try:
                 profiled = Search(model, 0, beta).mode(np.concatenate([other, phi]))
                 point = search.joined(profiled.beta, other, phi)

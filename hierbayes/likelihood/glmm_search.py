@@ -117,6 +117,15 @@ class Search(Problem[Criterion]):
         theta = self.model.basis_shape.kept_off_bounds(self.parts(x[0])[1], FLOOR)
         return self.with_theta(x[0], theta)[None]
 
+    def room(self, x: FloatArray) -> tuple[FloatArray, BoolArray] | None:
+        """How far a point (1, m) is from the least of scales that must be positive."""
+        beta, theta, phi = self.parts(x[0])
+        ends = self.model.basis_shape.room(theta, FLOOR)
+        if ends is None:
+            return None
+        room = self.joined(np.full(beta.size, np.inf), ends[0], np.full(phi.size, np.inf))
+        return room[None], (room == 0)[None]
+
     def reach(self, x: FloatArray, sizes: FloatArray | None) -> FloatArray:
         """Longest steps (1,): two, or the size of the point."""
         del sizes

@@ -25,6 +25,8 @@ from typing import Any
 from hierbayes.arrays import record
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
+from hierbayes.gaussian.products import covariance_shape
+from hierbayes.gaussian.structures import Searched
 from hierbayes.naming.variable_names import variable_name
 from hierbayes.wording import meant, shown
 
@@ -226,9 +228,31 @@ def correlation_spellings(
 
 
 def structure_spellings(design: Design, term: int, name: str) -> tuple[str, ...]:
-    """Spellings of a parameter of the structure of a covariance term, as in ``cor|Subject``."""
+    """Spellings of a parameter of the structure of a covariance term, as in ``cor_rho|Subject``."""
     groups = _groups(design, term)
-    return tuple(way for group in groups for way in (f"{name}|{group}", f"{name}({group})"))
+    ways = [way for group in groups for way in (f"{name}|{group}", f"{name}({group})")]
+    kind, _, what = name.partition("_")
+    return (*ways, *(f"{kind}({what}|{group})" for group in groups if what))
+
+
+def own_spellings(design: Design, term: int) -> list[tuple[str, ...]]:
+    """Spellings of the parameters of the structure of a covariance term, ``cor(rho|g)`` first."""
+    own, at = covariance_shape(design).structures[term], design.terms[term]
+    assert own is not None and not isinstance(own, Searched)
+    factor, found = design.factors[at.factor], []
+    for k, name in enumerate(own.names_of([factor.columns[c] for c in at.columns])):
+        ways = printed_first(structure_spellings(design, term, name))
+        if own.is_scale[k] and own.is_scale.sum() == len(at.columns):
+            printed = f"sd({factor.columns[at.columns[k]]}|{factor.name})"
+            ways = (printed, *ways, *sd_spellings(design, term, at.columns[k]))
+        found.append(tuple(dict.fromkeys(ways)))
+    return found
+
+
+def printed_first(ways: Sequence[str]) -> tuple[str, ...]:
+    """Spellings of a structure's parameter with that of priors and draws, ``cor(rho|g)``, first."""
+    shown = [way for way in ways if "(" in way and "|" in way]
+    return tuple(dict.fromkeys([*shown, *ways]))
 
 
 def coefficient_addresses(design: Design, kept: Sequence[int]) -> Addresses:
@@ -264,8 +288,12 @@ def posterior_addresses(
         coefficient_spellings(design.coef_names[column], details[column], position)
         for position, column in enumerate(kept)
     ]
-    for number, term in enumerate(design.terms):
+    structures = covariance_shape(design).structures
+    for number, (term, own) in enumerate(zip(design.terms, structures, strict=True)):
         factor, columns = design.factors[term.factor], term.columns
+        if own is not None:
+            found += own_spellings(design, number)
+            continue
         for c in columns:
             printed = f"sd({factor.columns[c]}|{factor.name})"
             found.append((printed, *sd_spellings(design, number, c, by_group=True)))

@@ -32,7 +32,7 @@ def posterior_outcome(
     """
     assert study.priors is not None
     at = study.places_in(design)
-    priors = replace(study.priors, sd=tuple(study.priors.sd[f] for f in at))
+    priors = _in_order_of(study, design, at)
     L = np.eye(study.kept.size)[study.tested]
     with one_thread_for(design):
         kernel = cell_kernel(study, design)
@@ -56,6 +56,21 @@ def posterior_outcome(
         effective=found.effective,
         limit_error=found.limit_error * found.sd,
         bf_error=found.density_error,
+    )
+
+
+def _in_order_of(study: Study, design: Design, at: list[int]) -> ModelPriors:
+    """Return the priors with their parts in the order of a cell's factors ``at`` and terms."""
+    known = [term.name for term in study.spec.design.terms]
+    terms = [known.index(term.name) for term in design.terms]
+    assert study.priors is not None
+    priors = study.priors
+    return replace(
+        priors,
+        sd=tuple(priors.sd[f] for f in at),
+        lkj=tuple(priors.lkj[t] for t in terms),
+        patterns=tuple(priors.patterns[t] for t in terms),
+        scales=tuple(tuple((at.index(f), column) for f, column in priors.scales[t]) for t in terms),
     )
 
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
-from hierbayes.gaussian.covariance import CovarianceShape, shape_of
+from hierbayes.gaussian.covariance import CovarianceShape, lower_triangles, shape_of
 from hierbayes.gaussian.marginal import times
 from hierbayes.gaussian.weighted import WeightedLevels
 from hierbayes.generalised.conditional import Conditional
@@ -133,6 +133,21 @@ def _of_one_factor(model: Conditional, position: int) -> Conditional:
     )
 
 
+def in_triangles(at: Mode) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Lower triangles (1, q, q) of the same covariances, and u (1, J, q, 1) of the same effects.
+
+    The root of a structure need not be a triangle.
+    """
+    if at.model.shape.is_plain:
+        return [Lambda.copy() for Lambda in at.Lambdas], [v.copy() for v in at.u]
+    triangles = [lower_triangles(Lambda) for Lambda in at.Lambdas]
+    u = [
+        np.linalg.pinv(T)[:, None] @ times(Lambda, v)
+        for T, Lambda, v in zip(triangles, at.Lambdas, at.u, strict=True)
+    ]
+    return triangles, u
+
+
 def _wide_mode(found: GlmmOptimum, position: int) -> Mode:
     """Return the mode of all effects when those of one factor have a large sd."""
     model, at = found.model, found.at.mode
@@ -140,10 +155,9 @@ def _wide_mode(found: GlmmOptimum, position: int) -> Mode:
     others = tuple(term for term in model.shape.terms if term[0] != position)
     terms = (*others, (position, tuple(range(q))))
     wide = replace(model, shape=CovarianceShape(sizes=model.shape.sizes, terms=terms))
-    Lambdas = [Lambda.copy() for Lambda in at.Lambdas]
+    Lambdas, u = in_triangles(at)
     Lambdas[position] = LARGE * np.eye(q)[None]
-    u = [v.copy() for v in at.u]
-    u[position] = times(at.Lambdas[position], u[position]) / LARGE
+    u[position] = times(at.Lambdas[position], at.u[position]) / LARGE
     theta = wide.shape.pack(Lambdas)[0]
     return find_mode(at_effects(wide, theta, at.beta, at.phi, u, profiled=False))
 

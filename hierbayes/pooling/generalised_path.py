@@ -19,7 +19,7 @@ from hierbayes.generalised.pirls import Mode, at_effects, find_mode
 from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.glmm import GlmmOptimum
 from hierbayes.naming.addresses import fixed_partners
-from hierbayes.pooling.generalised_levels import own_effects
+from hierbayes.pooling.generalised_levels import in_triangles, own_effects
 from hierbayes.results.generalised_fit import GeneralisedFit
 
 STEPS = 61  # between-level sds between zero and infinity unless given
@@ -111,10 +111,10 @@ def _mode_at(found: GlmmOptimum, position: int, root: FloatArray, near: Mode | N
     others = tuple(term for term in model.shape.terms if term[0] != position)
     terms = (*others, (position, tuple(range(q))))
     wide = replace(model, shape=CovarianceShape(sizes=model.shape.sizes, terms=terms))
-    Lambdas = [Lambda.copy() for Lambda in at.Lambdas]
-    Lambdas[position] = root[None]
     start = at if near is None else near
-    u = [v.copy() for v in start.u]
+    Lambdas, _ = in_triangles(at)
+    Lambdas[position] = root[None]
+    _, u = in_triangles(start)
     if root.any():
         b = times(start.Lambdas[position], start.u[position])
         u[position] = np.linalg.pinv(root) @ b

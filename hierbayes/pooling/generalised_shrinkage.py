@@ -17,7 +17,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.naming.addresses import effect_labels, fixed_partners
 from hierbayes.options import ShrinkageType
 from hierbayes.pooling.generalised_levels import (
@@ -59,7 +59,7 @@ def factor_tables(fit: GeneralisedFit, scale: ShrinkageType) -> FactorTables:
     NotSupportedError
         For ``scale="response"`` where mu is not the expected response.
     """
-    check_unstructured(fit.design, "hb.shrinkage")
+    check_patterned(fit.design, "hb.shrinkage")
     if scale == "response" and not fit.response_family.has_expectation:
         raise not_supported("shrinkage-of-expectation", family=fit.family)
     factors: dict[str, FactorShrinkage] = {}

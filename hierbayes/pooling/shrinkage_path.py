@@ -21,7 +21,7 @@ from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.gaussian.covariance import lower_triangles
 from hierbayes.gaussian.marginal import evaluate, modes, times
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.naming.addresses import fixed_partners
 from hierbayes.pooling.generalised_path import Path, generalised_path, grid_of
 from hierbayes.pooling.level_covariances import (
@@ -81,7 +81,7 @@ def shrinkage_path(
     [1527.5, 1584.2, 1600.0]
     """
     check_shrinks(fit, "hb.shrinkage_path")
-    check_unstructured(fit.design, "hb.shrinkage_path")
+    check_patterned(fit.design, "hb.shrinkage_path")
     position = position_of_group(fit, group)
     t = position_of_term(fit, position, term)
     if isinstance(fit, GeneralisedFit):
@@ -161,7 +161,7 @@ def _estimates(
         some = left.pop()
         Lambdas = _scaled(at.Lambdas, direction, factors[some], position=position)
         try:
-            found = evaluate(kernel, kernel.shape.pack(Lambdas))
+            found = evaluate(kernel, kernel.basis_shape.pack(Lambdas))
         except np.linalg.LinAlgError:  # at that sd the data tell fixed and random effects not apart
             coefficients[some] = population[some] = np.nan
             left += np.array_split(some, some.size) if some.size > 1 else []

@@ -15,13 +15,14 @@ from hierbayes.bayes.predictive import FlatDraws
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import Patterned, check_patterned
+from hierbayes.gaussian.products import covariance_shape
 from hierbayes.naming.addresses import Addresses, posterior_addresses
 from hierbayes.wording import shown
 
 NO_MATRIX = 1e-8  # how far below zero rounding may take an eigenvalue of a correlation matrix
 
-Kind = Literal["beta", "sd", "cor", "sigma", "family"]
+Kind = Literal["beta", "sd", "cor", "own", "sigma", "family"]
 
 
 @record
@@ -57,10 +58,15 @@ class Slots:
 
 def slots_of(design: Design, kept: list[int], flat: FlatDraws, *, has_sigma: bool) -> Slots:
     """Return the parameters of a model by name, and where they stand in its draws."""
-    check_unstructured(design, "parameters=")
+    check_patterned(design, "parameters=")
     slots = [Slot(kind="beta", at=(k,)) for k in range(len(kept))]
-    for term in design.terms:
+    for t, (term, own) in enumerate(
+        zip(design.terms, covariance_shape(design).structures, strict=True)
+    ):
         columns = term.columns
+        if own is not None:
+            slots += [Slot(kind="own", factor=t, at=(k,)) for k in range(own.is_scale.size)]
+            continue
         slots += [Slot(kind="sd", factor=term.factor, at=(c,)) for c in columns]
         for j, c in enumerate(columns):
             pairs = [(c, d) for d in columns[j + 1 :]]
@@ -120,6 +126,7 @@ def with_parameters(
     corr = [None if part is None else part.copy() for part in flat.corr]
     further = {name: value.copy() for name, value in flat.family.items()}
     bounds = {p.name: p.bounds for p in family.parameters}
+    _put_patterns(sd, corr, given, slots, design)
     for place, value in given.items():
         slot, label = slots.slots[place], slots.labels[place]
         if slot.kind == "beta":
@@ -132,6 +139,8 @@ def with_parameters(
             matrix, (c, d) = corr[slot.factor], slot.at
             assert matrix is not None
             matrix[:, c, d] = matrix[:, d, c] = value
+        elif slot.kind == "own":
+            continue
         elif slot.kind == "sigma":
             _check(label, value, 0.0, np.inf)
             sigma[:] = value
@@ -149,6 +158,43 @@ def with_parameters(
         if own.increasing and values is not None and (np.diff(values, axis=1) <= 0).any():
             raise OptionError(f"parameters: the values of {own.name} must increase.")
     return replace(flat, beta=beta, sigma=sigma, sd=tuple(sd), corr=tuple(corr), family=further)
+
+
+def _put_patterns(
+    sd: list[FloatArray],
+    corr: list[FloatArray | None],
+    given: Mapping[int, float],
+    slots: Slots,
+    design: Design,
+) -> None:
+    """Put the values of parameters of patterns in sds (S, q) and correlations (S, q, q)."""
+    values: dict[int, dict[int, float]] = {}
+    for place, value in given.items():
+        slot = slots.slots[place]
+        if slot.kind == "own":
+            own = covariance_shape(design).structures[slot.factor]
+            assert isinstance(own, Patterned)
+            low, high = own.bounds[slot.at[0]].tolist()
+            _check(slots.labels[place], value, low, high)
+            values.setdefault(slot.factor, {})[slot.at[0]] = value
+    for t, changed in values.items():
+        own, term = covariance_shape(design).structures[t], design.terms[t]
+        assert isinstance(own, Patterned)
+        columns, matrix = np.array(term.columns), corr[term.factor]
+        sds = sd[term.factor][:, columns]
+        R = np.broadcast_to(np.eye(columns.size), (sds.shape[0], columns.size, columns.size))
+        if matrix is not None:
+            R = matrix[:, columns[:, None], columns]
+        par = own.nearest(sds[:, :, None] * R * sds[:, None])
+        if not own.is_scale.all():  # where an sd is zero its correlations are known all the same
+            par[:, ~own.is_scale] = own.nearest(R)[:, ~own.is_scale]
+        for k, value in changed.items():
+            par[:, k] = value
+        n = own.n_scales
+        sd[term.factor][:, columns] = par[:, :n]
+        if matrix is not None:
+            unit = own.unit_root(par[:, n:])
+            matrix[:, columns[:, None], columns] = unit @ np.swapaxes(unit, 1, 2)
 
 
 def _check(label: str, value: float, low: float, high: float) -> None:

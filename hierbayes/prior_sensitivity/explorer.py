@@ -20,6 +20,7 @@ from hierbayes.bayes.generalised import sample_generalised
 from hierbayes.bayes.posterior import sample
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.design.design import Design
+from hierbayes.gaussian.structures import structure
 from hierbayes.prior_sensitivity.conditional import Conditional, conditional
 from hierbayes.prior_sensitivity.weighted import Answer, answer
 from hierbayes.priors.distributions import Flat, Normal, Prior
@@ -297,6 +298,13 @@ def log_prior_of(
             values = values + flat.beta @ priors.centre
     elif parameter.kind == "sd":
         values = flat.sd[at[0]][:, at[1]]
+    elif parameter.kind == "pattern":
+        term = design.terms[at[0]]
+        columns, own = list(term.columns), structure(term.covariance, len(term.columns))
+        corr = flat.corr[term.factor]
+        assert own is not None and corr is not None
+        r = own.nearest(corr[:, columns][:, :, columns])[:, ~own.is_scale]
+        values = r[:, at[1]]
     elif parameter.kind == "sigma":
         values = flat.sigma
     else:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.predictive import flat_draws
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.prior_sensitivity.explorer import log_prior_of
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.sensitivity import PowerScaling
@@ -28,7 +28,7 @@ FINE = "-"
 
 def power_scaling(fit: PosteriorFit) -> PowerScaling:
     """Sensitivity of every parameter to every prior and to the likelihood."""
-    check_unstructured(fit.design, "Power-scaling of priors")
+    check_patterned(fit.design, "Power-scaling of priors")
     flat, priors = flat_draws(fit.draws, fit.design), fit.priors
     own = {
         p.name: log_prior_of(p, priors.of(p), flat, fit.design, priors) for p in priors.parameters

@@ -17,7 +17,7 @@ from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.naming.addresses import Addresses
 from hierbayes.options import check_flag, random_generator
 from hierbayes.prior_sensitivity.explorer import Explorer, Found, is_normal
@@ -139,7 +139,7 @@ def sensitivity(
     _check_fit(fit)
     check_level(level)
     check_flag("refit", refit, "True (sample where weights can't be trusted) or False")
-    check_unstructured(fit.design, "Sensitivity to priors")
+    check_patterned(fit.design, "Sensitivity to priors")
     if parameter is None:
         return power_scaling(fit)
     changed = _parameters(fit, parameter)
@@ -291,6 +291,13 @@ def _parameters(fit: PosteriorFit, given: Any) -> list[Parameter]:
         printed[name] if name in printed else known[addresses.place(name, unknown)]
         for name in names
     ]
+    for parameter in found:
+        if parameter.kind == "pattern":
+            raise OptionError(
+                f"parameter={shown(given)}: the prior of {parameter.name!r} lies between the ends "
+                "of its range and has no width to change. hb.sensitivity(post) tells how much it "
+                "matters; sample under another prior to see."
+            )
     if len(set(found)) < len(found):
         raise OptionError(f"parameter={shown(given)} names one parameter twice; name two.")
     return found

@@ -6,6 +6,10 @@ With the scale s and the centre m of the response on the link scale, and w = 2.5
 - coefficient of a column x: Normal(0, w s / sd(x))
 - sd of the random effects of a column z: HalfStudentT(4, w s / sd(z))
 - correlations of a term: LKJ(2)
+- one sd of all columns z of a term, ``cs(0 + f | g, hom = TRUE)``: HalfStudentT(4, w s / r) with r
+  the root mean square of the length of z over rows, 1 for the indicators of a factor
+- correlation of a pattern: uniform between its bounds, (-1, 1) of ar1, (-1 / (q - 1), 1) of cs with
+  q columns; of toep each partial autocorrelation on (-1, 1)
 - thresholds of ordered categories, at centred predictors: Normal(0, 2.5), in their order
 - residual sd: HalfStudentT(4, sd(y))
 
@@ -33,6 +37,8 @@ from hierbayes.design.counted import counted_moments, mean_of
 from hierbayes.design.design import Design
 from hierbayes.design.moments import Moments
 from hierbayes.families.family import Family
+from hierbayes.gaussian.covariance import Structure
+from hierbayes.gaussian.structures import Searched
 from hierbayes.priors.distributions import (
     Beta,
     Gamma,
@@ -41,6 +47,7 @@ from hierbayes.priors.distributions import (
     LogNormal,
     Normal,
     Prior,
+    Uniform,
 )
 from hierbayes.priors.lkj import LKJ
 
@@ -164,9 +171,25 @@ def coefficient_priors(
 
 
 def sd_priors(spreads: FloatArray, *, scale: ResponseScale) -> tuple[Prior, ...]:
-    """Priors of the sds of columns of a grouping factor that spread by ``spreads`` (q,)."""
+    """Priors of the sds of columns of a grouping factor that spread by ``spreads`` (q,).
+
+    Columns that have one sd move a row by that sd times the length of the row in them, which is
+    then the spread of each: 1 for the indicators of a factor, as of an intercept.
+    """
     wide = scale.wide * scale.spread
     return tuple(HalfStudentT(DF, wide / own) for own in spreads.tolist())
+
+
+def pattern_priors(own: Structure | None) -> tuple[Prior | None, ...]:
+    """Priors of the parameters of a structure that are no scales: uniform between their bounds.
+
+    None of one without bounds, which has to have its own.
+    """
+    if own is None:
+        return ()
+    assert not isinstance(own, Searched)
+    ends = own.bounds[~own.is_scale].tolist()
+    return tuple(Uniform(*end) if np.isfinite(end).all() else None for end in ends)
 
 
 def sigma_prior(design: Design, *, family: Family, scale: ResponseScale) -> Prior | None:

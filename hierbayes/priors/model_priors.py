@@ -16,15 +16,18 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
+from hierbayes.design.predictor import RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.families.family import Parameter as FamilyParameter
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.covariance import Structure
+from hierbayes.gaussian.products import covariance_shape
 from hierbayes.priors.default_priors import (
     CORRELATIONS,
     coefficient_priors,
     column_spreads,
     family_priors,
+    pattern_priors,
     response_scale,
     sd_priors,
     sigma_prior,
@@ -49,7 +52,11 @@ class ModelPriors:
         ordinal models, whose thresholds have their priors at centred predictors
     intercept : position of the intercept among the kept columns, or None
     sd : per grouping factor, the priors of the sds of its q columns
-    lkj : per covariance term, eta of the LKJ prior of its correlations; None for one column
+    lkj : per covariance term, eta of the LKJ prior of its correlations; None for one column, and
+        for a covariance with a structure of its own
+    patterns : per covariance term, the priors of what its structure has besides scales, None of a
+        parameter that has its own; columns of one scale have the same prior in ``sd``
+    scales : per covariance term, the columns whose sds are the scales of its structure
     sigma : prior of the residual sd; None where it is known or the family has none
     family : priors of the further parameters of the response family
     from_user : names of the parameters whose prior the user gave
@@ -62,6 +69,8 @@ class ModelPriors:
     sd: tuple[tuple[Prior, ...], ...]
     lkj: tuple[float | None, ...]
     sigma: Prior | None
+    patterns: tuple[tuple[Prior | None, ...], ...] = ()
+    scales: tuple[tuple[tuple[int, int], ...], ...] = ()
     family: dict[str, Prior] = field(default_factory=dict)
     from_user: frozenset[str] = frozenset()
     parameters: tuple[Parameter, ...] = ()
@@ -85,10 +94,24 @@ class ModelPriors:
             eta = self.lkj[at[0]]
             assert eta is not None
             return LKJ(eta)
+        if parameter.kind == "pattern":
+            law = self.patterns[at[0]][at[1]]
+            assert law is not None
+            return law
         if parameter.kind == "sigma":
             assert self.sigma is not None
             return self.sigma
         return self.family[parameter.name]
+
+    @property
+    def tied(self) -> frozenset[tuple[int, int]]:
+        """Factor and column of sds that are that of another column of their term."""
+        sds = [parameter.place for parameter in self.parameters if parameter.kind == "sd"]
+        return frozenset((place[0], column) for place in sds for column in place[2:])
+
+    def of_structure(self, term: int) -> tuple[Prior | None, ...]:
+        """Return the priors of the parameters of a term's structure, scales first."""
+        return (*(self.sd[f][c] for f, c in self.scales[term]), *self.patterns[term])
 
     def of_further(self, parameters: Sequence[FamilyParameter]) -> tuple[Prior, ...]:
         """Return the priors of further parameters of the family."""
@@ -141,9 +164,11 @@ class ModelPriors:
         total: FloatArray = np.zeros(())
         if beta is not None:
             total = total + self._beta_log_density(np.asarray(beta, dtype=np.float64))
-        for priors, values in zip(self.sd, sds, strict=False):
+        tied = self.tied
+        for f, (priors, values) in enumerate(zip(self.sd, sds, strict=False)):
             for k, prior in enumerate(priors):
-                total = total + prior.log_density(np.asarray(values)[..., k])
+                if (f, k) not in tied:
+                    total = total + prior.log_density(np.asarray(values)[..., k])
         for eta, corr in zip(self.lkj, corrs, strict=False):
             if eta is not None and corr is not None:
                 total = total + lkj_log_density(corr, eta)
@@ -200,6 +225,7 @@ def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPrio
     if intercept is not None:
         centre[intercept] = 0.0
     centre.flags.writeable = False
+    structures = covariance_shape(design).structures
     sigma = sigma_prior(design, family=family, scale=scale)
     further = family_priors(family, scale=scale)
     parameters = parameters_of(
@@ -218,7 +244,15 @@ def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPrio
         centre=centre,
         intercept=intercept,
         sd=tuple(sd_priors(own, scale=scale) for own in of_levels),
-        lkj=tuple(CORRELATIONS.eta if len(t.columns) > 1 else None for t in design.terms),
+        lkj=tuple(
+            CORRELATIONS.eta if own is None and len(t.columns) > 1 else None
+            for t, own in zip(design.terms, structures, strict=True)
+        ),
+        patterns=tuple(map(pattern_priors, structures)),
+        scales=tuple(
+            () if own is None else _scales(t, own)
+            for t, own in zip(design.terms, structures, strict=True)
+        ),
         sigma=sigma,
         family=further,
         parameters=parameters,
@@ -232,16 +266,39 @@ def _means_and_spreads(
     known = design.rows.moments
     if known is not None:
         spreads = spreads_of(known.X)[kept]
-        return known.X.mean[kept].copy(), spreads, [spreads_of(own) for own in known.z]
+        of_levels = [spreads_of(own) for own in known.z]
+        _share_spreads(design, of_levels, [own.rms for own in known.z])
+        return known.X.mean[kept].copy(), spreads, of_levels
     X = design.X[:, kept]
     of_levels = [column_spreads(factor.z) for factor in design.factors]
+    _share_spreads(design, of_levels, [root_mean_square(f.z) for f in design.factors])
     return X.mean(axis=0), column_spreads(X), of_levels
+
+
+def _share_spreads(design: Design, spreads: list[FloatArray], sizes: list[FloatArray]) -> None:
+    """Put the length of rows, from root mean squares ``sizes``, where columns have one sd."""
+    for term, own in zip(design.terms, covariance_shape(design).structures, strict=True):
+        if own is not None and own.is_scale.sum() == 1 < len(term.columns):
+            at = list(term.columns)
+            spreads[term.factor][at] = float(np.sqrt((sizes[term.factor][at] ** 2).sum())) or 1.0
+
+
+def root_mean_square(z: FloatArray) -> FloatArray:
+    """Root mean square of each column (n, q), shape (q,)."""
+    return np.asarray(np.sqrt(np.mean(z**2, axis=0))) if z.shape[0] else np.zeros(z.shape[1])
+
+
+def _scales(term: RandomTerm, own: Structure) -> tuple[tuple[int, int], ...]:
+    """Factor and column whose sd each scale has the prior of; further ones that of the last."""
+    last = len(term.columns) - 1
+    return tuple((term.factor, term.columns[min(k, last)]) for k in range(own.is_scale.sum()))
 
 
 def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> ModelPriors:
     """Put the user's priors in the places of the defaults."""
     beta, sd = list(defaults.beta), [list(priors) for priors in defaults.sd]
     lkj, family, sigma = list(defaults.lkj), dict(defaults.family), defaults.sigma
+    patterns = [list(priors) for priors in defaults.patterns]
     for parameter, prior in chosen.items():
         at = parameter.place
         if isinstance(prior, LKJ):
@@ -249,7 +306,10 @@ def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> Mod
         elif parameter.kind == "beta":
             beta[at[0]] = prior
         elif parameter.kind == "sd":
-            sd[at[0]][at[1]] = prior
+            for column in at[1:]:
+                sd[at[0]][column] = prior
+        elif parameter.kind == "pattern":
+            patterns[at[0]][at[1]] = prior
         elif parameter.kind == "sigma":
             sigma = prior
         else:
@@ -259,6 +319,7 @@ def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> Mod
         beta=tuple(beta),
         sd=tuple(tuple(priors) for priors in sd),
         lkj=tuple(lkj),
+        patterns=tuple(map(tuple, patterns)),
         sigma=sigma,
         family=family,
         from_user=frozenset(parameter.name for parameter in chosen),
@@ -281,7 +342,6 @@ def priors_table(priors: ModelPriors, design: Design) -> pd.DataFrame:
         "user". The intercept's prior is at centred predictors; a correlation's quantiles are
         those of one of its term's correlations.
     """
-    check_unstructured(design, "The table of priors")
     rows = []
     for parameter in priors.parameters:
         prior = priors.of(parameter)

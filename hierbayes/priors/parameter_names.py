@@ -7,6 +7,7 @@ One parameter is addressed by any of its spellings (``naming/addresses.py``), ma
 - sds: ``"sd(Days|Subject)"``; classes ``"sd(Subject)"``, ``"sd"``
 - correlations: ``"cor(Subject)"``, or the two columns where there are no others,
   ``"cor((Intercept),Days|Subject)"``; class ``"cor"``
+- of a covariance with a pattern: ``"sd(*|Subject)"``, one sd of all columns, ``"cor(rho|Subject)"``
 - ``"sigma"`` and the further parameters of the family (``"alpha"``, ``"nu"``, ...)
 
 A second term of a factor may be addressed by its own name, ``"cor(Subject.1)"``. A coefficient
@@ -14,16 +15,22 @@ whose name is taken (a column called ``sigma``) is ``"b(sigma)"``, the other ``"
 class beside a column of its name is ``"sd()"``.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from hierbayes.design.design import Design
 from hierbayes.families.family import POSITIVE, Bounds
 from hierbayes.families.family import Parameter as FamilyParameter
+from hierbayes.gaussian.covariance import Structure
+from hierbayes.gaussian.products import covariance_shape
+from hierbayes.gaussian.structures import Searched
 from hierbayes.naming import addresses
 
-Kind = Literal["beta", "sd", "cor", "sigma", "family"]
+Kind = Literal["beta", "sd", "cor", "pattern", "sigma", "family"]
 INTERCEPT = "(Intercept)"
 RESERVED = ("b", "sd", "cor", "sigma")
 
@@ -38,8 +45,9 @@ class Parameter:
     spellings : texts that address it alone
     classes : texts that address it among others, the most specific first, without blanks
     kind : what it is
-    place : its position: (k,) in beta, (factor, column) of an sd, (term,) of correlations
-    bounds : between which ends an sd or a parameter of the family lives
+    place : its position: (k,) in beta, (factor, column) of an sd, and the other columns that share
+        it, (term,) of correlations, (term, number) of what a structure has besides scales
+    bounds : between which ends an sd, a parameter of a pattern or of the family lives
     is_thresholds, increasing : whether it stands for thresholds of ordered categories, and whether
         these increase
     """
@@ -72,9 +80,13 @@ def parameters_of(
     """
     found = _coefficients(design, kept, taken={*RESERVED, *(p.name for p in family)})
     found += _sds(design)
-    found += [
-        _correlations(design, t) for t, term in enumerate(design.terms) if len(term.columns) > 1
-    ]
+    for t, (term, own) in enumerate(
+        zip(design.terms, covariance_shape(design).structures, strict=True)
+    ):
+        if own is not None:
+            found += _of_pattern(design, t, own)
+        elif len(term.columns) > 1:
+            found.append(_correlations(design, t))
     if has_sigma:
         found.append(Parameter("sigma", addresses.residual_spellings(design), (), "sigma"))
     found += [
@@ -110,8 +122,16 @@ def _coefficients(design: Design, kept: Sequence[int], *, taken: set[str]) -> li
 
 def _sds(design: Design) -> list[Parameter]:
     found: list[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]] = []
-    for t, term in enumerate(design.terms):
+    for t, (term, own) in enumerate(
+        zip(design.terms, covariance_shape(design).structures, strict=True)
+    ):
         factor = design.factors[term.factor]
+        assert not isinstance(own, Searched)
+        if own is not None and own.is_scale.sum() == 1:
+            name = own.names[int(np.argmax(own.is_scale))]
+            ways = addresses.printed_first(addresses.structure_spellings(design, t, name))
+            found.append((ways, _classes("sd", design, t), (term.factor, *term.columns)))
+            continue
         for column in term.columns:
             printed = f"sd({factor.columns[column]}|{factor.name})"
             ways = (printed, *addresses.sd_spellings(design, t, column))
@@ -121,6 +141,20 @@ def _sds(design: Design) -> list[Parameter]:
         Parameter(label, ways, classes, "sd", place)
         for label, (ways, classes, place) in zip(labels, found, strict=True)
     ]
+
+
+def _of_pattern(design: Design, t: int, own: Structure) -> list[Parameter]:
+    """Return what a structure has besides scales, where it has a prior between bounds."""
+    assert not isinstance(own, Searched)
+    term, found = design.terms[t], []
+    names = own.names_of([design.factors[term.factor].columns[c] for c in term.columns])
+    places = [k for k, is_scale in enumerate(own.is_scale) if not is_scale]
+    for number, k in enumerate(places):
+        low, high = own.bounds[k].tolist()
+        if math.isfinite(low) and math.isfinite(high):
+            ways = addresses.printed_first(addresses.structure_spellings(design, t, names[k]))
+            found.append(Parameter(ways[0], ways, (), "pattern", (t, number), bounds=(low, high)))
+    return found
 
 
 def _correlations(design: Design, t: int) -> Parameter:

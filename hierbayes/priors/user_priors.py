@@ -174,6 +174,8 @@ def checked_prior(where: str, prior: Prior | LKJ, parameter: Parameter) -> Prior
     if parameter.kind == "beta":
         return prior
     wanted = parameter.bounds
+    if isinstance(prior, Flat) and parameter.kind == "pattern":
+        return Uniform(*wanted)
     if isinstance(prior, Flat) and wanted == POSITIVE:
         return HalfFlat()
     if parameter.is_thresholds and (low >= 0 or high <= 0):

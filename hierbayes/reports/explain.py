@@ -15,8 +15,11 @@ from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
+from hierbayes.formula.functions import PATTERNS
 from hierbayes.formula.parser import formula_text
 from hierbayes.gaussian.marginal import Pattern
+from hierbayes.gaussian.patterned import Patterned
+from hierbayes.gaussian.structures import structure
 from hierbayes.render.blocks import Block, Blocks, Heading, Paragraph, Preformatted
 from hierbayes.render.layout import matrix_lines, wrapped
 from hierbayes.render.numbers import format_number
@@ -42,6 +45,12 @@ CODINGS = {
 }
 
 
+PATTERN_WORDS = {
+    "diag": "They are independent",
+    "cs": "Any two are equally correlated",
+    "ar1": "Their correlation falls with the number of steps between them, as a power",
+    "toep": "Their correlation hangs on the number of steps between them",
+}
 STRUCTURES = {
     "nested": "Levels are eliminated block by block: one small Cholesky factor a level.",
     "crossed": (
@@ -310,7 +319,14 @@ def _bar_sentence(design: Design, position: int, terms: list[RandomTerm]) -> str
         sentence = sentence.removesuffix(".")
     if q == 1:
         return f"{sentence}: 1 variance." if factor.relation is None else f"{sentence}. 1 variance."
-    if len(terms) == 1:
+    own = structure(terms[0].covariance, q)
+    if isinstance(own, Patterned):
+        word, _ = PATTERNS[terms[0].covariance]
+        sds = "one variance of all" if own.hom else counted(q, "variance")
+        how = f"{PATTERN_WORDS[word]}: {sds}"
+        many = len(own.correlation_names)
+        how += f" and {counted(many, 'correlation')}." if many else "."
+    elif len(terms) == 1:
         covariances = counted(q * (q - 1) // 2, "covariance")
         how = f"They may be correlated: {counted(q, 'variance')} and {covariances}."
     else:
@@ -348,14 +364,22 @@ def rows_per_level(factor: GroupingFactor, counts: IntArray | None = None) -> In
 
 def _parameters(design: Design, family: Family) -> list[str]:
     p = len(coefficients_of(design, family))
-    sizes = [len(term.columns) for term in design.terms]
-    n_variances = sum(sizes)
-    n_covariances = sum(q * (q - 1) // 2 for q in sizes)
+    n_variances = n_covariances = n_correlations = 0
+    for term in design.terms:
+        q = len(term.columns)
+        pattern = structure(term.covariance, q)
+        if pattern is None:
+            n_variances, n_covariances = n_variances + q, n_covariances + q * (q - 1) // 2
+        else:
+            n_variances += int(pattern.is_scale.sum())
+            n_correlations += int((~pattern.is_scale).sum())
     parts = [counted(p, "coefficient")]
     if n_variances:
         parts.append(f"{counted(n_variances, 'variance')} of random effects")
     if n_covariances:
         parts.append(counted(n_covariances, "covariance"))
+    if n_correlations:
+        parts.append(counted(n_correlations, "correlation"))
     if family.weighs_sigma and design.known_sd is None:
         parts.append("the residual variance")
     own = [parameter.name for parameter in family.further_parameters]

@@ -8,6 +8,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.formula.parser import formula_lines
+from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import IntervalKind, check_flag, check_option
 from hierbayes.render import blocks as kinds
 from hierbayes.reports.model_facts import labelled, specification
@@ -121,7 +122,7 @@ def _tables(
     found = []
     owners = np.repeat(
         [term.factor for term in fit.design.terms],
-        [len(term.columns) * (len(term.columns) + 1) // 2 for term in fit.design.terms],
+        [part.stop - part.start for part in covariance_shape(fit.design).slices],
     )
     for number, factor in enumerate(fit.design.factors):
         at = np.flatnonzero(owners == number).tolist()

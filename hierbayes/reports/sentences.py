@@ -13,6 +13,7 @@ import numpy as np
 
 from hierbayes.checks.r2 import icc, r2
 from hierbayes.errors import HierBayesError
+from hierbayes.formula.functions import PATTERNS
 from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.options import SentencePart, check_option
 from hierbayes.render.blocks import Heading, paragraphs
@@ -27,6 +28,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.rich_text import RichText
 from hierbayes.results.tidy import check_level, dropped_positions, estimated_rows
+from hierbayes.results.varcorr import VarCorrTerm
 from hierbayes.wording import counted, listed
 
 PLAIN_DIGITS = 3  # of an estimate without an interval
@@ -228,6 +230,9 @@ def _random(fit: Fit, labels: Mapping[str, str]) -> list[str]:
     said = []
     for term in found.terms:
         group = labels.get(term.name, term.name)
+        if term.structure in PATTERNS:
+            said += _pattern_sentences(term, group, intervals, labels)
+            continue
         parts = [
             f"{_sd_text(float(sd), intervals.get((term.name, column)))} for "
             f"{'the intercept' if column == '(Intercept)' else labels.get(column, column)}"
@@ -247,6 +252,31 @@ def _random(fit: Fit, labels: Mapping[str, str]) -> list[str]:
     if found.has_residual and fit.has_residual_sd:
         text = _sd_text(float(found.sigma), intervals.get(("Residual", "sigma")))
         said.append(f"The residual standard deviation is {text}.")
+    return said
+
+
+def _pattern_sentences(
+    term: VarCorrTerm,
+    group: str,
+    intervals: Mapping[tuple[str, str], tuple[float, float, float]],
+    labels: Mapping[str, str],
+) -> list[str]:
+    """Return sentences about a covariance with a pattern: its own sds and correlations."""
+    sds = [(name[3:], value) for name, value in term.parameters if name.startswith("sd_")]
+    parts = [
+        f"{_sd_text(float(sd), intervals.get((term.name, column)))} for "
+        f"{f'each of {len(term.columns)} effects' if column == '*' else _called(column, labels)}"
+        for column, sd in sds
+    ]
+    said = [f"The standard deviation between levels of {group} is {listed(parts)}."]
+    word, _ = PATTERNS[term.structure]
+    rho = [fixed_cell(value, 2) for name, value in term.parameters if not name.startswith("sd_")]
+    if word == "toep":
+        rho = [fixed_cell(float(r), 2) for r in term.corr[1:, 0]]
+        said.append(f"Effects 1, 2, ... steps apart have correlations of {listed(rho)}.")
+    elif rho:
+        which = "Any two of them have" if word == "cs" else "Effects one step apart have"
+        said.append(f"{which} a correlation of {rho[0]}.")
     return said
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.formula.functions import PATTERNS
 from hierbayes.render.blocks import Blocks, Table, columns_of
 from hierbayes.render.numbers import PRINT_DIGITS, format_common, round_half_even
-from hierbayes.results.varcorr import VarCorr
+from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
 VARCORR_DIGITS = PRINT_DIGITS - 2  # lme4's print of VarCorr
 UNKNOWN = "undetermined"  # by the data; an sd is NaN for no other reason
@@ -32,11 +33,17 @@ def varcorr_cells(
 
     One row a random effect and one for the residual; all variances share a format, so do all
     standard deviations; the correlations of a term stand in as many columns as the widest
-    term needs.
+    term needs. A covariance with a pattern has a row for each sd of its own, and its correlations
+    (of Toeplitz ones those of columns 1, 2, ... apart) in the first of them.
     """
-    sds = [float(s) for term in varcorr.terms for s in term.sd]
-    groups = [n for term in varcorr.terms for n in (term.name, *[""] * (len(term.columns) - 1))]
-    columns = [column for term in varcorr.terms for column in term.columns]
+    named = [_effects_shown(term) for term in varcorr.terms]
+    sds = [sd for own in named for _, sd in own]
+    groups = [
+        n
+        for term, own in zip(varcorr.terms, named, strict=True)
+        for n in (term.name, *[""] * (len(own) - 1))
+    ]
+    columns = [name for own in named for name, _ in own]
     correlations = _correlation_rows(varcorr, max(2, digits - 2))
     if varcorr.has_residual:
         sds.append(varcorr.sigma)
@@ -58,9 +65,20 @@ def varcorr_cells(
 
 def _correlation_rows(varcorr: VarCorr, decimals: int) -> list[list[str]]:
     """Lower triangles of the correlations, padded to the widest term; no last column."""
-    widest = max((len(term.columns) for term in varcorr.terms), default=0)
+    own = [_pattern_cells(term, decimals) for term in varcorr.terms]
+    widest = max(
+        (
+            len(term.columns) if cells is None else 1 + len(cells)
+            for term, cells in zip(varcorr.terms, own, strict=True)
+        ),
+        default=0,
+    )
     rows = []
-    for term in varcorr.terms:
+    for term, cells in zip(varcorr.terms, own, strict=True):
+        if cells is not None:
+            rest = [[""] * widest] * (len(_effects_shown(term)) - 1)
+            rows += [(row + [""] * widest)[: widest - 1] for row in (cells, *rest)]
+            continue
         corr = np.array(term.corr, dtype=float)
         np.fill_diagonal(corr, 1.0)
         triangle = lower_triangle_cells(corr, decimals)
@@ -71,6 +89,27 @@ def _correlation_rows(varcorr: VarCorr, decimals: int) -> list[list[str]]:
             ]
         rows += [(row + [""] * widest)[: widest - 1] for row in triangle]
     return rows
+
+
+def _effects_shown(term: VarCorrTerm) -> list[tuple[str, float]]:
+    """Names and sds of the rows of a term: of a pattern with one sd a single row."""
+    sds = [(name, value) for name, value in term.parameters if name.startswith("sd_")]
+    if term.structure in PATTERNS and len(sds) == 1:
+        return [(f"* ({len(term.columns)} columns)", sds[0][1])]
+    return [(name, float(sd)) for name, sd in zip(term.columns, term.sd, strict=True)]
+
+
+def _pattern_cells(term: VarCorrTerm, decimals: int) -> list[str] | None:
+    """Cells of the correlations of a pattern, its name in the last; None of a full covariance."""
+    if term.structure not in PATTERNS:
+        return None
+    word, _ = PATTERNS[term.structure]
+    rho = [value for name, value in term.parameters if name == "cor_rho"]
+    if word == "toep":
+        rho = [float(r) for r in term.corr[1:, 0]]
+    rounded = [round_half_even(r, decimals) for r in rho]
+    cells = format_common(rounded, PRINT_DIGITS, min_decimals=decimals, missing="NaN")
+    return [*cells[:-1], f"{cells[-1]} ({word})"] if cells else []
 
 
 def lower_triangle_cells(corr: FloatArray, decimals: int) -> list[list[str]]:

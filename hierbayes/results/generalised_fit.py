@@ -30,7 +30,11 @@ from hierbayes.options import (
 )
 from hierbayes.results import verbs
 from hierbayes.results.fit_tables import observed_of
-from hierbayes.results.interval_parameters import interval_parameters, parameter_values
+from hierbayes.results.interval_parameters import (
+    interval_parameters,
+    own_parameters,
+    parameter_values,
+)
 from hierbayes.results.laplace_error import LaplaceError
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
@@ -164,8 +168,10 @@ class GeneralisedFit(LikelihoodFit):
                 sd=cov.sd,
                 corr=cov.corr,
                 undetermined=np.zeros(cov.corr.shape, dtype=np.bool_),
+                structure=term.covariance,
+                parameters=own_parameters(self.design, i, cov.own),
             )
-            for term, cov in zip(self.design.terms, found, strict=True)
+            for i, (term, cov) in enumerate(zip(self.design.terms, found, strict=True))
         )
         return VarCorr(terms=terms, sigma=self.sigma, has_residual=self.has_residual_sd)
 

@@ -60,8 +60,13 @@ def interval_parameters(fit: "FitTables") -> tuple[IntervalParameter, ...]:
     for i, (term, own) in enumerate(zip(design.terms, structures, strict=True)):
         columns = term.columns
         if own is not None:
-            for k, (name, kind) in enumerate(_own_parameters(own)):
-                found.append((addresses.structure_spellings(design, i, name), kind, i, -1, -1, k))
+            names = [design.factors[term.factor].columns[c] for c in columns]
+            for k, (name, kind) in enumerate(_own_parameters(own, names)):
+                ways = addresses.structure_spellings(design, i, name)
+                if kind == "sd" and int(own.is_scale.sum()) == len(columns) > 1:
+                    own_sd = addresses.sd_spellings(design, i, columns[k])
+                    ways = tuple(dict.fromkeys([*ways, *own_sd]))
+                found.append((ways, kind, i, -1, -1, k))
             continue
         for c in range(len(columns)):
             ways = addresses.sd_spellings(design, i, columns[c], by_group=True)
@@ -84,15 +89,27 @@ def interval_parameters(fit: "FitTables") -> tuple[IntervalParameter, ...]:
     )
 
 
-def _own_parameters(own: Structure) -> list[tuple[str, ParameterKind]]:
-    """Names and kinds of the parameters of a structure."""
+def own_parameters(
+    design: Design, term: int, values: Sequence[float]
+) -> tuple[tuple[str, float], ...]:
+    """Names and values of the parameters of a term's structure; none of a full triangle."""
+    own, at = covariance_shape(design).structures[term], design.terms[term]
+    if own is None:
+        return ()
+    columns = [design.factors[at.factor].columns[c] for c in at.columns]
+    names = [name for name, _ in _own_parameters(own, columns)]
+    return tuple(zip(names, values, strict=True))
+
+
+def _own_parameters(own: Structure, columns: Sequence[str]) -> list[tuple[str, ParameterKind]]:
+    """Names and kinds of the parameters of a structure of a term with these columns."""
     assert not isinstance(own, Searched)
     bounded, _, _ = middle_and_half(own.is_scale, own.bounds)
     rest: list[ParameterKind] = ["cor" if inside else "other" for inside in bounded]
     kinds: list[ParameterKind] = [
         "sd" if scale else kind for scale, kind in zip(own.is_scale, rest, strict=True)
     ]
-    return list(zip(own.names, kinds, strict=True))
+    return list(zip(own.names_of(columns), kinds, strict=True))
 
 
 def interval_addresses(parameters: Sequence[IntervalParameter]) -> addresses.Addresses:
@@ -105,10 +122,14 @@ def parameter_labels(design: Design) -> list[str]:
     labels: list[str] = []
     for term, own in zip(design.terms, covariance_shape(design).structures, strict=True):
         factor = design.factors[term.factor]
-        if own is not None:
-            labels.extend(f"{name}({factor.name})" for name, _ in _own_parameters(own))
-            continue
         names = [factor.columns[c] for c in term.columns]
+        if own is not None:
+            pairs = (name.partition("_") for name, _ in _own_parameters(own, names))
+            labels.extend(
+                f"{kind}({what}|{factor.name})" if what else f"{kind}({factor.name})"
+                for kind, _, what in pairs
+            )
+            continue
         for c, first in enumerate(names):
             labels.append(f"sd({first}|{factor.name})")
             labels.extend(f"cor({first}, {name}|{factor.name})" for name in names[c + 1 :])

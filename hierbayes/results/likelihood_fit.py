@@ -14,6 +14,7 @@ import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.calls import checked_methods
+from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import (
     Ddf,
     Effect,
@@ -45,8 +46,9 @@ class LikelihoodFit(FitTables):
     ----------
     spec : what was fitted: formula on data, design, weights
     method : "reml" or "ml"
-    representative : array, shape (k,), lme4's relative covariance parameters, with one of the
-        values that fit equally well where the data determine none
+    representative : array, shape (k,), relative covariance parameters: entries of Lambda, and
+        the parameters of a structure; one of the values that fit equally well where the data
+        determine none
     beta : array, shape (p,), fixed effects of the columns that were kept, those beside
         ``representative`` where the data determine none: ``fixef()`` is NaN there
     sigma : residual sd, response units; the root of the dispersion of other families
@@ -103,8 +105,11 @@ class LikelihoodFit(FitTables):
 
     @property
     def theta(self) -> FloatArray:
-        """Lme4's covariance parameters, shape (k,); NaN where undetermined."""
-        return self.representative
+        """Lme4's covariance parameters, entries of Lambda; NaN where undetermined.
+
+        Of a covariance with a pattern they are not its parameters: these are in ``varcorr()``.
+        """
+        return read_only(covariance_shape(self.design).lambda_entries(self.representative))
 
     # numbers
 

@@ -17,7 +17,11 @@ from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.flat_moves import flat_moves
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
 from hierbayes.options import Method
-from hierbayes.results.interval_parameters import parameter_labels, parameter_values
+from hierbayes.results.interval_parameters import (
+    own_parameters,
+    parameter_labels,
+    parameter_values,
+)
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
 from hierbayes.results.varcorr import VarCorr, VarCorrTerm
 
@@ -127,7 +131,7 @@ class LinearFit(LikelihoodFit):
         """Lme4's relative covariance parameters, shape (k,); NaN where undetermined."""
         found = self.kernel.undetermined
         if found is None:
-            return self.representative
+            return super().theta
         return read_only(np.where(found.theta, np.nan, self.representative))
 
     # numbers
@@ -244,8 +248,12 @@ class LinearFit(LikelihoodFit):
                 sd=np.where(np.diag(lost), np.nan, cov.sd),
                 corr=np.where(lost, np.nan, cov.corr),
                 undetermined=lost,
+                structure=term.covariance,
+                parameters=own_parameters(self.design, i, cov.own),
             )
-            for term, cov, lost in zip(self.design.terms, found, unknown, strict=True)
+            for i, (term, cov, lost) in enumerate(
+                zip(self.design.terms, found, unknown, strict=True)
+            )
         )
         has_residual = not self.kernel.sigma_known
         return VarCorr(terms=terms, sigma=self.sigma, has_residual=has_residual)

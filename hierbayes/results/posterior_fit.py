@@ -41,6 +41,7 @@ from hierbayes.results.posterior_parameters import (
     family_names,
     fixed_parameters,
     level_parameters,
+    structure_draws,
     variance_parameters,
 )
 from hierbayes.results.prediction_request import PredictionOptions, PredictionRequest
@@ -264,10 +265,11 @@ class PosteriorFit(FitTables):
     def varcorr(self) -> VarCorr:
         """Return posterior means of the sds and correlations, and of the residual sd."""
         terms = []
-        for term in self.design.terms:
+        for t, term in enumerate(self.design.terms):
             factor, columns = self.design.factors[term.factor], list(term.columns)
+            own = structure_draws(self.draws, self.design, t)
             corr = np.eye(len(columns))
-            if len(columns) > 1:
+            if len(columns) > 1 and factor.name in self.draws.corr:
                 mean = self.draws.corr[factor.name].mean(axis=(0, 1))
                 corr = mean[np.ix_(columns, columns)]
             terms.append(
@@ -276,6 +278,8 @@ class PosteriorFit(FitTables):
                     columns=tuple(factor.columns[c] for c in columns),
                     sd=self.draws.sd[factor.name].mean(axis=(0, 1))[columns],
                     corr=corr,
+                    structure=term.covariance,
+                    parameters=tuple((name, float(value.mean())) for name, value in own),
                 )
             )
         has_residual = self.draws.sigma is not None

@@ -10,6 +10,8 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.design import Design
+from hierbayes.gaussian.products import covariance_shape
+from hierbayes.gaussian.structures import Searched
 from hierbayes.naming.addresses import Addresses, effect_details, quoted
 from hierbayes.options import Effect
 from hierbayes.results.draws import PosteriorDraws
@@ -72,9 +74,15 @@ def variance_parameters(draws: PosteriorDraws, design: Design, labels: Sequence[
         terms.append(term)
         values.append(value)
 
-    for term in design.terms:
+    for t, term in enumerate(design.terms):
         factor = design.factors[term.factor]
         columns = [(c, factor.columns[c]) for c in term.columns]
+        own = structure_draws(draws, design, t)
+        if own:
+            for name, value in own:
+                kind, _, what = name.partition("_")
+                add(term.name, f"{kind}__{what}", value)
+            continue
         for c, column in columns:
             sd = draws.sd[factor.name][:, :, c]
             add(term.name, f"sd__{column}", sd)
@@ -100,6 +108,26 @@ def variance_parameters(draws: PosteriorDraws, design: Design, labels: Sequence[
         term=tuple(terms),
         draws=np.stack(values, axis=2) if values else np.empty((*shape, 0)),
     )
+
+
+def structure_draws(
+    draws: PosteriorDraws, design: Design, term: int
+) -> tuple[tuple[str, FloatArray], ...]:
+    """Names and draws (C, D) of the parameters of a term's structure; none of a full covariance."""
+    own, at = covariance_shape(design).structures[term], design.terms[term]
+    if own is None:
+        return ()
+    assert not isinstance(own, Searched)
+    factor, columns = design.factors[at.factor], np.array(at.columns)
+    sd = draws.sd[factor.name][..., columns]
+    C, D, q = sd.shape
+    corr = np.broadcast_to(np.eye(q), (C, D, q, q))
+    if factor.name in draws.corr:
+        corr = draws.corr[factor.name][..., columns[:, None], columns]
+    covariance = sd[..., :, None] * corr * sd[..., None, :]
+    found = own.nearest(covariance.reshape(C * D, q, q)).reshape(C, D, -1)
+    names = own.names_of([factor.columns[c] for c in at.columns])
+    return tuple((name, found[..., k]) for k, name in enumerate(names))
 
 
 def level_parameters(draws: PosteriorDraws, design: Design) -> list[Parameters]:

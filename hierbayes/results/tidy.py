@@ -124,13 +124,10 @@ def estimated_rows(fit: FitTables, table: pd.DataFrame) -> pd.DataFrame:
 
 def _random_parameters(fit: FitTables) -> pd.DataFrame:
     groups, terms, estimates = [], [], []
-    for group, a, b, _, estimate in component_rows(fit.varcorr()):
-        groups.append(group)
-        estimates.append(estimate)
-        if a is None:  # the residual sd; a grouping factor may be called Residual
-            terms.append("sd__Observation")
-        else:
-            terms.append(f"sd__{a}" if b is None else f"cor__{a}.{b}")
+    for row in component_rows(fit.varcorr()):
+        groups.append(row.group)
+        estimates.append(row.sdcor)
+        terms.append(row.name)
     errors = [np.nan] * len(terms)
     for name, (estimate, error) in fit.further_parameters.items():
         groups.append("Residual")

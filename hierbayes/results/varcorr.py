@@ -1,5 +1,7 @@
 """Variance components: sds and correlations of the random effects and the residual sd."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
@@ -19,6 +21,9 @@ class VarCorrTerm:
     corr : array, shape (q, q); NaN where an sd is zero, so that the correlation is undefined
     undetermined : array of bool, shape (q, q): sds (on the diagonal) and correlations that are NaN
         because the data do not determine them; None where they determine all
+    structure : of the covariance, "us" unless it has a pattern: "cs", "homcs", "ar1" ...
+    parameters : names and values of the parameters of the pattern, ``("cor_rho", 0.8)``; none of a
+        full covariance
     """
 
     name: str
@@ -26,6 +31,8 @@ class VarCorrTerm:
     sd: FloatArray
     corr: FloatArray
     undetermined: BoolArray | None = None
+    structure: str = "us"
+    parameters: tuple[tuple[str, float], ...] = ()
 
     @property
     def covariance(self) -> FloatArray:
@@ -56,7 +63,9 @@ class VarCorr(Exportable):
         """Tidy table ``group term1 term2 vcov sdcor``, as R's ``as.data.frame(VarCorr(.))``.
 
         Per term first the q variances (``term2`` missing, ``sdcor`` the sd), then the covariances
-        (``sdcor`` the correlation) column by column of the lower triangle; last the residual.
+        (``sdcor`` the correlation) column by column of the lower triangle; last the residual. Of a
+        covariance with a pattern its own parameters: one sd of all columns is that of ``*``, and a
+        correlation that is none of two columns has neither ``term2`` nor ``vcov``.
 
         Examples
         --------
@@ -66,19 +75,45 @@ class VarCorr(Exportable):
         ['Subject', 'Subject', 'Subject', 'Residual']
         """
         columns = ["group", "term1", "term2", "vcov", "sdcor"]
-        return result_table(component_rows(self), "varcorr", columns=columns)
+        rows = [row[:5] for row in component_rows(self)]
+        return result_table(rows, "varcorr", columns=columns)
 
 
-def component_rows(found: VarCorr) -> list[tuple[str, str | None, str | None, float, float]]:
+class ComponentRow(NamedTuple):
+    """One sd or correlation; ``name`` is broom.mixed's, ``sd__Days``."""
+
+    group: str
+    term1: str | None
+    term2: str | None
+    vcov: float
+    sdcor: float
+    name: str
+
+
+def component_rows(found: VarCorr) -> list[ComponentRow]:
     """Return the rows of ``to_frame()``."""
-    rows: list[tuple[str, str | None, str | None, float, float]] = []
+    rows: list[ComponentRow] = []
     for term in found.terms:
+        if term.parameters:
+            rows += [_own_row(term.name, name, value) for name, value in term.parameters]
+            continue
         cov = term.covariance
         for i, column in enumerate(term.columns):
-            rows.append((term.name, column, None, cov[i, i], term.sd[i]))
+            row = (term.name, column, None, cov[i, i], term.sd[i], f"sd__{column}")
+            rows.append(ComponentRow(*row))
         for j, first in enumerate(term.columns):
             for i in range(j + 1, len(term.columns)):
-                rows.append((term.name, first, term.columns[i], cov[i, j], term.corr[i, j]))
+                second = term.columns[i]
+                pair = (first, second, cov[i, j], term.corr[i, j], f"cor__{first}.{second}")
+                rows.append(ComponentRow(term.name, *pair))
     if found.has_residual:
-        rows.append(("Residual", None, None, found.sigma**2, found.sigma))
+        own = (None, None, found.sigma**2, found.sigma, "sd__Observation")
+        rows.append(ComponentRow("Residual", *own))
     return rows
+
+
+def _own_row(group: str, name: str, value: float) -> ComponentRow:
+    """Row of a parameter of a pattern, ``sd_*`` or ``cor_rho``."""
+    kind, _, what = name.partition("_")
+    vcov = value**2 if kind == "sd" else np.nan
+    return ComponentRow(group, what or kind, None, vcov, value, f"{kind}__{what}")

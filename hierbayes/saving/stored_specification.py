@@ -20,7 +20,7 @@ from hierbayes.families.psychometric import (
     read_curve,
 )
 from hierbayes.files import Draft, checked_path, shown
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.relatedness.given import level_covariance
 from hierbayes.results.finding import Finding
 from hierbayes.saving.archive import Archive, Damaged, write_archive
@@ -39,7 +39,7 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
     """Return a specification in terms of JSON; its columns go to ``arrays``."""
     from hierbayes.priors.prior_records import prior_records
 
-    check_unstructured(spec.design, "Saving")
+    check_patterned(spec.design, "Saving")
     columns = [_stored_column(spec, name, arrays) for name in used_columns(spec)]
     arguments: dict[str, Any] = {
         "contrasts": spec.arguments.contrasts,

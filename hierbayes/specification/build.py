@@ -21,7 +21,7 @@ from hierbayes.families.named import family_named
 from hierbayes.families.observations import check_supported, checked_observations
 from hierbayes.formula.parser import parse_formula
 from hierbayes.formula.update import update_formula
-from hierbayes.gaussian.structures import check_unstructured
+from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.naming.variable_names import factor_variables, response_variable
 from hierbayes.options import shown
 from hierbayes.relatedness.given import known_covariances
@@ -160,7 +160,7 @@ def with_formula(spec: Specification, formula: str) -> Specification:
 
     Contrasts and priors of what was left out are left out; a response that was given stays.
     """
-    check_unstructured(spec.design, "A changed formula")
+    check_patterned(spec.design, "A changed formula")
     changed = update_formula(spec.formula, formula)
     contrasts = _contrasts_left(spec, changed)
     arguments = replace(

@@ -307,16 +307,40 @@ SYNTAX = [
 
 MEANING = [
     (
-        "A compound-symmetric covariance, cs(... | g), isn't available in this version.",
-        "y ~ cs(x | g)",
+        "A reduced-rank covariance, rr(... | g), isn't available in this version.",
+        "y ~ rr(x | g)",
         "    ^",
-        "(x | g) has a general covariance, (x || g) a diagonal one.",
+        "There are (x | g), (x || g), cs(x | g), ar1(0 + f | g) and toep(0 + f | g).",
     ),
     (
-        "An autoregressive covariance, ar1(... | g), isn't available in this version.",
-        "y ~ ar1(0 + factor(t) | g)",
+        "'hetar1' is written otherwise here.",
+        "y ~ hetar1(0 + factor(t) | g)",
         "    ^",
-        "(x | g) has a general covariance, (x || g) a diagonal one.",
+        "Write ar1(x | g, hom = FALSE).",
+    ),
+    (
+        "cs() says how the effects are correlated, and '||' that they aren't.",
+        "y ~ cs(x || g)",
+        "         ^",
+        "Write cs(x | g), or (x || g).",
+    ),
+    (
+        "us() has no options: every column has an sd, every pair a correlation.",
+        "y ~ us(x | g, hom = TRUE)",
+        "            ^",
+        "Write us(x | g).",
+    ),
+    (
+        "cs() takes a random-effects term and the option hom alone.",
+        "y ~ cs(x | g, het = TRUE)",
+        "              ^",
+        "Write cs(x | g, hom = TRUE) for one sd of all columns.",
+    ),
+    (
+        "The option hom is TRUE (one sd of all columns) or FALSE (one each).",
+        "y ~ diag(x | g, hom = 2)",
+        "                      ^",
+        "Write hom = TRUE.",
     ),
     (
         "us() takes a random-effects term.",
