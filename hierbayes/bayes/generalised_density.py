@@ -136,7 +136,7 @@ class Correction:
 
     def at(self, x: FloatArray) -> FloatArray:
         """Values at points x (T, d)."""
-        return np.clip(self.polynomial.at(self.polynomial.whitened(x)), *self.ends)
+        return np.clip(self.polynomial.at(x), *self.ends)
 
 
 @record
@@ -625,7 +625,7 @@ def _correction(x: FloatArray, lack: FloatArray) -> Correction | None:
         coefficients, left_out = least_squares(M, lack, np.ones(lack.size))
         error = float(np.sqrt(np.mean(left_out**2)))
         if error < least:
-            polynomial = Polynomial(centre, whiten, coefficients, degree)
+            polynomial = Polynomial(centre, whiten, coefficients)
             best, least = Correction(polynomial, ends), error
     return best
 

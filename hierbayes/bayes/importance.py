@@ -216,7 +216,7 @@ def adapt(
     proposals do.
     """
     first = first_proposal(mode, tails)
-    proposal, efficiency = Thinned(first), 0.0
+    proposal, efficiency = Thinned(_compiled(first) if thin else first), 0.0
     every, logs, all_weights = np.empty((0, mode.x.size)), np.empty(0), np.empty(0)
     proposals: list[Thinned] = []
     sizes: list[int] = []
@@ -256,12 +256,23 @@ def refitted(
     rng: np.random.Generator,
 ) -> Thinned:
     """Return a thinned proposal fitted to weighted points (N, d)."""
-    fitted = fitted_mixture(x, log_weights, components, around=mode.covariance, rng=rng)
+    from hierbayes.bayes.proposal_kernel import CompiledMixture
+
+    around = mode.covariance
+    fitted = fitted_mixture(
+        x, log_weights, components, around=around, rng=rng, kind=CompiledMixture
+    )
     open_ended = _tail_components(x, log_weights, _open_ended(mode, tails))
     wide = [first_proposal(mode, tails), *open_ended]
     bulk = 1 - DEFENSIVE * len(wide)
     mixture = joined([fitted, *wide], [bulk, *[DEFENSIVE] * len(wide)])
-    return thinned(mixture, x, log_density, log_weights, tails, rng)
+    return thinned(_compiled(mixture), x, log_density, log_weights, tails, rng)
+
+
+def _compiled(mixture: TMixture) -> TMixture:
+    from hierbayes.bayes.proposal_kernel import compiled
+
+    return compiled(mixture)
 
 
 def first_proposal(mode: Mode, tails: Mapping[int, float]) -> TMixture:

@@ -105,10 +105,12 @@ def fitted_mixture(
     *,
     around: FloatArray,
     rng: np.random.Generator,
+    kind: type[TMixture] = TMixture,
 ) -> TMixture:
     """Fit K components to weighted points (N, d) by EM; the weights may be uneven.
 
-    ``around`` (d, d) is the positive definite covariance the points were first looked for with.
+    ``around`` (d, d) is the positive definite covariance the points were first looked for with;
+    ``kind`` is a class with densities of its own.
     """
     w = np.exp(log_weights - log_weights.max())
     w /= w.sum()  # logs of size 1e10 are rounded to 1e-6: their own sum is not the log of this one
@@ -120,7 +122,7 @@ def fitted_mixture(
         means = np.vstack([means, x[rng.choice(x.shape[0], size=K - 1, p=w)]])
     nu = FITTED_DEGREES
     roots = np.repeat(np.linalg.cholesky(spread)[None], K, axis=0)
-    now = TMixture(np.full(K, 1 / K), means, roots, np.full(K, nu))
+    now = kind(np.full(K, 1 / K), means, roots, np.full(K, nu))
     for _ in range(EM_STEPS):
         logs, distances = now._parts(x)
         logs = logs + np.log(now.weights)
@@ -136,5 +138,5 @@ def fitted_mixture(
             away = x - means[k]
             scale = away.T @ (away * pull[:, k, None]) / total[k]
             fitted.append(np.linalg.cholesky((1 - SHRINK) * scale + SHRINK * spread))
-        now = TMixture(total / total.sum(), means, np.stack(fitted), np.full(total.size, nu))
+        now = kind(total / total.sum(), means, np.stack(fitted), np.full(total.size, nu))
     return now

@@ -7,7 +7,8 @@ that of a normal distribution does there. Coordinates that are logs of what may 
 tail: far down nothing else depends on them any more, and the density falls like e^x. There the
 polynomial is one of t = log(e^x + e^f), which ends at f, and e^x is a factor of its own.
 
-Arrays only: points x (N, d), log densities and log importance weights (N,). Knows no models.
+Arrays only: points x (N, d), log densities and log importance weights (N,). Knows no models. Values
+are compiled (``proposal_kernel.py``).
 """
 
 from collections.abc import Collection
@@ -15,7 +16,6 @@ from collections.abc import Collection
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.linalg.threads import in_threads
 
 DEGREES = (3, 2)  # tried in turn
 ENOUGH = 1.5  # points a coefficient
@@ -23,32 +23,21 @@ BEYOND = 1.0  # radius beyond the typical one, sqrt(d)
 MOST_WEIGHT = 10.0  # of a point, in units of their mean: a few never decide alone
 RIDGE = 1e-3
 FLOOR = 0.5  # sds of an open coordinate that f is below its mean
-AT_ONCE = 512  # points whose monomials are at hand at the same time
+ENDLESS = 1e300  # a radius
 NEGLIGIBLE = 80.0  # below the largest log weight: such a point says nothing
 
 
 @record(kw_only=False)
 class Polynomial:
-    """Coefficients (m,) of the monomials of z = (x - centre) @ whiten up to a degree."""
+    """Coefficients (m,) of the ``monomials`` of z = (x - centre) @ whiten up to a degree."""
 
     centre: FloatArray
     whiten: FloatArray
     coefficients: FloatArray
-    degree: int
 
-    def whitened(self, x: FloatArray) -> FloatArray:
-        """Return z (N, d) of points x (N, d)."""
-        return np.asarray((x - self.centre) @ self.whiten)
-
-    def at(self, z: FloatArray) -> FloatArray:
-        """Values at z (N, d), (N,)."""
-        out = np.empty(z.shape[0])
-
-        def work(part: slice) -> None:
-            out[part] = monomials(z[part], self.degree) @ self.coefficients
-
-        in_threads(work, [slice(at, at + AT_ONCE) for at in range(0, z.shape[0], AT_ONCE)])
-        return out
+    def at(self, x: FloatArray) -> FloatArray:
+        """Values at points x (N, d), (N,)."""
+        return _values(x, self, np.full(x.shape[1], -np.inf), ENDLESS)
 
 
 @record(kw_only=False)
@@ -64,12 +53,13 @@ class Surrogate:
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """Log density at points (N, d), roughly, (N,)."""
-        t = np.logaddexp(x, self.floors)
-        z = self.polynomial.whitened(t)
-        away = np.sqrt((z**2).sum(axis=1))
-        inside = z * np.minimum(1.0, self.radius / np.maximum(away, self.radius))[:, None]
-        fall = self.radius * np.maximum(away - self.radius, 0.0)
-        return np.asarray(self.polynomial.at(inside) - fall - (t - x).sum(axis=1))
+        return _values(x, self.polynomial, self.floors, self.radius)
+
+
+def _values(x: FloatArray, of: Polynomial, floors: FloatArray, radius: float) -> FloatArray:
+    from hierbayes.bayes.proposal_kernel import surrogate_values
+
+    return surrogate_values(x, floors, of.centre, of.whiten, radius, of.coefficients)
 
 
 @record(kw_only=False)
@@ -118,7 +108,7 @@ def fitted_surrogate(
         return None
     roots = np.sqrt(np.minimum(w[near] * w.size, MOST_WEIGHT))
     coefficients, wrong = least_squares(M, log_density[near], roots)
-    surrogate = Surrogate(Polynomial(centre, whiten, coefficients, degree), radius, floors)
+    surrogate = Surrogate(Polynomial(centre, whiten, coefficients), radius, floors)
     left_out = surrogate.log_density(x)
     left_out[near] = (log_density[near] - wrong) - (t - x)[near].sum(axis=1)
     return Fitted(surrogate, left_out)
