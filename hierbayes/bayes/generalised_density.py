@@ -428,8 +428,8 @@ class GeneralisedTarget:
         sizes = zip(rows.model.levels.n_levels, rows.model.shape.sizes, strict=True)
         out = [np.empty((x.shape[0], J, q)) for J, q in sizes]
         for k, u in enumerate(chain):
-            b = np.einsum("tab,jtb->tja", roots[rows.chain[k]], u)
-            out[rows.chain[k]][:, rows.labels[k]] = b
+            b = (roots[rows.chain[k]] @ u[..., None])[..., 0]
+            out[rows.chain[k]][:, rows.labels[k]] = np.swapaxes(b, 0, 1)
         for f, part, J, q in rows.kept_pattern.slices:
             out[f] = np.einsum("tab,tjb->tja", roots[f], given.kept[:, part].reshape(-1, J, q))
         return out

@@ -9,9 +9,16 @@ so that a few are enough.
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
-from hierbayes.generalised.chain_integrals import Proposal, log_densities, proposal, squares
+from hierbayes.generalised.chain_integrals import (
+    SCALE,
+    Proposal,
+    log_densities,
+    proposal,
+    squares,
+)
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Effects, Places, places
+from hierbayes.generalised.level_draws import LevelDraws, drawn_levels
 
 # Proposals a level of its effects: the first is a start near the target already, and each further
 # one leaves less than a seventh of what is left of the difference.
@@ -50,16 +57,9 @@ def draw_chain(
     """
     u, possible = np.zeros(around.mean.shape), np.zeros(around.mean.shape[:2], dtype=np.bool_)
     for _ in range(ROUNDS):
-        candidates, log_proposal = around.draw(CANDIDATES, rng)
-        if found is None:
-            density = rows.log_density(at, [candidates]) - 0.5 * squares(candidates)
-        else:
-            density = log_densities(rows, at, found, n_points, candidates)
-        log_weight = density - log_proposal
-        chosen, height = _chosen(log_weight, rng)
-        drawn = np.take_along_axis(candidates, chosen[:, :, None, None], axis=3)[..., 0]
-        u = np.where(possible[..., None], u, drawn)
-        possible |= np.isfinite(height)
+        drawn = _drawn(rows, at, found, around, n_points, rng)
+        u = np.where(possible[..., None], u, drawn.u)
+        possible |= drawn.possible
         if possible.all():
             break
     all_possible = possible.all(axis=0)
@@ -77,6 +77,29 @@ def draw_chain(
         rng,
     )
     return ChainDraws([*below.u, u], all_possible & below.possible)
+
+
+def _drawn(
+    rows: ChainRows,
+    at: Points,
+    found: Places | None,
+    around: Proposal,
+    n_points: int,
+    rng: np.random.Generator,
+) -> LevelDraws:
+    """Go through one round of proposals for the effects of the outermost factor."""
+    if found is None and rows.sums is not None:
+        Lambda = at.Lambdas[rows.chain[0]]
+        root = SCALE * around.root
+        return drawn_levels(rows.sums, at.base, Lambda, around.mean, root, CANDIDATES, rng)
+    candidates, log_proposal = around.draw(CANDIDATES, rng)
+    if found is None:
+        density = rows.log_density(at, [candidates]) - 0.5 * squares(candidates)
+    else:
+        density = log_densities(rows, at, found, n_points, candidates)
+    chosen, height = _chosen(density - log_proposal, rng)
+    u = np.take_along_axis(candidates, chosen[:, :, None, None], axis=3)[..., 0]
+    return LevelDraws(u, np.isfinite(height))
 
 
 def _chosen(log_weight: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:

@@ -4,8 +4,6 @@ Points are worked on some at a time (lanes), so that what is between them and a 
 cache. Imports numba: only samplers import it.
 """
 
-from itertools import pairwise
-
 import numpy as np
 from numba import njit
 from scipy.special import gammaln
@@ -24,22 +22,29 @@ class CompiledMixture(TMixture):
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """Log density at points (N, d), shape (N,)."""
-        terms, out = self._terms(np.log(self.weights)), np.empty(x.shape[0])
-        x = np.ascontiguousarray(x)
-        in_threads(lambda part: _log_densities(x[part], *terms, out[part]), _parts_of(x))
+        inverse, at_mean, constant, nu = self._terms(np.log(self.weights))
+        out, x = np.empty(x.shape[0]), np.ascontiguousarray(x)
+
+        def work(part: slice) -> None:
+            _log_densities(x[part], inverse, at_mean, constant, nu, out[part])
+
+        in_threads(work, _parts_of(x))
         return out
 
     def _parts(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        terms, shape = self._terms(np.zeros(self.weights.size)), (x.shape[0], self.weights.size)
+        K = self.weights.size
+        (inverse, at_mean, constant, nu), shape = self._terms(np.zeros(K)), (x.shape[0], K)
         logs, distances, x = np.empty(shape), np.empty(shape), np.ascontiguousarray(x)
 
         def work(part: slice) -> None:
-            _components(x[part], *terms, logs[part], distances[part])
+            _components(x[part], inverse, at_mean, constant, nu, logs[part], distances[part])
 
         in_threads(work, _parts_of(x))
         return logs, distances
 
-    def _terms(self, log_weights: FloatArray) -> tuple[FloatArray, ...]:
+    def _terms(
+        self, log_weights: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Per component: inverse of the root, what it makes of the mean, constant, degrees."""
         nu, d = self.degrees, self.means.shape[1]
         constant = gammaln((nu + d) / 2) - gammaln(nu / 2) - d / 2 * np.log(nu * np.pi)
@@ -70,16 +75,18 @@ def surrogate_values(
     coefficients : array, shape (m,), of ``surrogate.monomials`` up to a degree of 1, 2 or 3
     """
     d, out, x = x.shape[1], np.empty(x.shape[0]), np.ascontiguousarray(x)
-    ends = 1, 1 + d, 1 + d + d * (d + 1) // 2, coefficients.size
-    given = (
-        np.ascontiguousarray(floors),
-        np.ascontiguousarray(whiten.T),
-        np.ascontiguousarray(centre @ whiten),
-        float(radius),
-        float(coefficients[0]),
-        *(np.ascontiguousarray(coefficients[a:b]) for a, b in pairwise(ends)),
-    )
-    in_threads(lambda part: _surrogate(x[part], *given, out[part]), _parts_of(x))
+    second, third = 1 + d, 1 + d + d * (d + 1) // 2
+    parts = coefficients[1:second], coefficients[second:third], coefficients[third:]
+    one, two, three = (np.ascontiguousarray(part) for part in parts)
+    turned, at_centre = np.ascontiguousarray(whiten.T), np.ascontiguousarray(centre @ whiten)
+    height, floors = float(coefficients[0]), np.ascontiguousarray(floors)
+
+    def work(part: slice) -> None:
+        _surrogate(
+            x[part], floors, turned, at_centre, float(radius), height, one, two, three, out[part]
+        )
+
+    in_threads(work, _parts_of(x))
     return out
 
 

@@ -29,9 +29,10 @@ import numpy as np
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.generalised.chain_rows import ChainRows, Points
 from hierbayes.generalised.joint_modes import Places, shift
+from hierbayes.generalised.level_draws import matched
 from hierbayes.generalised.level_integrals import NodeIntegrals, log_sum, rule
 from hierbayes.generalised.row_sums import LevelIntegrals
-from hierbayes.linalg.stacked import cholesky_stack, inverse_of_triangles, solve_upper_stack
+from hierbayes.linalg.stacked import inverse_of_triangles, solve_upper_stack
 
 LOG_2PI = float(np.log(2 * np.pi))
 # Importance draws are t distributed with four degrees of freedom in each direction: a normal
@@ -285,23 +286,19 @@ def proposal(
     """
     last = rows.depth - 1
     L = found.elimination.roots[last]
-    root = np.swapaxes(inverse_of_triangles(L), 2, 3)
-    log_det = -0.5 * found.elimination.log_det(last)
     if rows.columns[last] > MOST_MATCHED:
         assert last == 0
+        root = np.swapaxes(inverse_of_triangles(L), 2, 3)
+        log_det = -0.5 * found.elimination.log_det(last)
         mean = found.effects.u[0] if moved is None else shifted(rows, found, moved)
         return Proposal(mean=mean, root=root, log_det=log_det)
     if known is None:
         known = integrals(rows, at, found, ROUGH_POINTS, moved=moved)
     mean, covariance = known.moments()
     # where one node has nearly all of an integral its moments are none
-    within = np.swapaxes(L, 2, 3) @ covariance @ L + FLOOR * np.eye(L.shape[2])
-    is_none = ~(np.trace(within, axis1=2, axis2=3) < WIDEST)
-    within = np.where(is_none[..., None, None], np.eye(L.shape[2]), within)
-    mean = np.where(is_none[..., None], found.effects.u[last], mean)
-    inner = cholesky_stack(within)
-    diagonal = np.diagonal(inner, axis1=2, axis2=3)
-    return Proposal(mean=mean, root=root @ inner, log_det=log_det + np.log(diagonal).sum(axis=2))
+    centre = found.effects.u[last]
+    own = matched(L, centre, mean, covariance, floor=FLOOR, widest=WIDEST)
+    return Proposal(mean=own.mean, root=own.root, log_det=own.log_det)
 
 
 def estimates(

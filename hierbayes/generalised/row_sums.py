@@ -90,7 +90,7 @@ class _Rows(NamedTuple):
     slopes: FloatArray
 
 
-class _Room(NamedTuple):
+class Room(NamedTuple):
     """Room to work in, of some points (lanes): nodes (M, LANES), rows (SEGMENT, LANES)."""
 
     common: FloatArray
@@ -165,7 +165,7 @@ class RowSums:
         """
         effects = _at_every_node(b)
         out = np.empty((effects.shape[0], effects.shape[1], effects.shape[3]))
-        _log_density(self._packed, base, effects, out)
+        _log_density(self.packed, base, effects, out)
         return out
 
     def integrals(
@@ -192,7 +192,7 @@ class RowSums:
             log_levels=np.empty((J, T)), mean=np.empty((J, T, q)), covariance=np.empty((J, T, q, q))
         )
         _integrals(
-            self._packed,
+            self.packed,
             base,
             np.ascontiguousarray(places[0]),
             np.ascontiguousarray(places[1]),
@@ -207,7 +207,8 @@ class RowSums:
         return found
 
     @cached_property
-    def _packed(self) -> "_Rows":
+    def packed(self) -> "_Rows":
+        """What compiled functions take of them."""
         kinds, kind = self._kinds
         return _Rows(
             is_count=self.is_count,
@@ -262,8 +263,9 @@ def _at_every_node(b: Sequence[FloatArray]) -> FloatArray:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _room(K, M):  # type: ignore[no-untyped-def]
-    return _Room(
+def room_of(K, M):  # type: ignore[no-untyped-def]
+    """Make room for K kinds of z and M nodes."""
+    return Room(
         np.empty((max(K, 1), M, LANES)),
         np.empty((M, LANES)),
         np.empty((M, LANES)),
@@ -282,7 +284,7 @@ def _log_density(rows, base, effects, out):  # type: ignore[no-untyped-def]
     beta = np.empty((base.beta.shape[0], LANES))
     of_kept = np.empty((base.effects.shape[0], LANES))
     own, total = np.empty((Q, M, LANES)), np.empty((M, LANES))
-    room = _room(rows.kinds.shape[0], M)
+    room = room_of(rows.kinds.shape[0], M)
     for t in range(0, T, LANES):
         L = min(LANES, T - t)
         points_of(base, t, L, beta, of_kept)
@@ -291,7 +293,7 @@ def _log_density(rows, base, effects, out):  # type: ignore[no-untyped-def]
                 for m in range(M):
                     for c in range(L):
                         own[a, m, c] = effects[j, t + c, a, m]
-            _of_level(rows, base, j, t, L, beta, of_kept, own, room, total)
+            of_level(rows, base, j, t, L, beta, of_kept, own, room, total)
             for m in range(M):
                 for c in range(L):
                     out[j, t + c, m] = total[m, c]
@@ -310,7 +312,7 @@ def _integrals(  # type: ignore[no-untyped-def]
     roots, La = np.empty((q, q, LANES)), np.empty((q, q, LANES))
     at, away, top, log_det = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
     moment, whole = np.empty(LANES), np.empty(LANES)
-    room = _room(rows.kinds.shape[0], M)
+    room = room_of(rows.kinds.shape[0], M)
     for t in range(0, T, LANES):
         L = min(LANES, T - t)
         points_of(base, t, L, beta, of_kept)
@@ -346,7 +348,7 @@ def _integrals(  # type: ignore[no-untyped-def]
                     for b in range(q):
                         for c in range(L):
                             own[a, m, c] += La[a, b, c] * u[b, m, c]
-            _of_level(rows, base, j, t, L, beta, of_kept, own, room, total)
+            of_level(rows, base, j, t, L, beta, of_kept, own, room, total)
             for c in range(L):
                 top[c], whole[c] = -math.inf, 0.0
             for m in range(M):
@@ -389,7 +391,7 @@ def _integrals(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _of_level(  # type: ignore[no-untyped-def]
+def of_level(  # type: ignore[no-untyped-def]
     rows, base, j, t, L, beta, of_kept, own, room, total
 ):
     """Set the totals (M, L) to the log density of the rows of level j, at effects (Q, M, L)."""

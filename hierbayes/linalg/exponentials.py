@@ -1,4 +1,4 @@
-"""Exponentials and logarithms of many numbers at once, compiled to the processor's vectors.
+"""Exponentials, logarithms and cosines of many numbers at once, in a processor's vectors.
 
 Imports numba: only samplers import it.
 
@@ -22,6 +22,10 @@ EXPONENT, FRACTION = 52, (1 << 52) - 1  # where the bits of a number have its ex
 HALF, WHOLE = 0x3FE << 52, 0x433 << 52  # bits of one half, and of a number that ends with 1
 UNITS = 2.0**52 + 1022  # what the number with an exponent in its last bits is more than that
 ROOT_HALF = math.sqrt(0.5)
+TURN = 2 * math.pi
+S3, S5, S7, S9, S11, S13, S15, S17, S19, S21 = (
+    (-1) ** (k // 2) / math.factorial(k) for k in range(3, 22, 2)
+)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -70,3 +74,17 @@ def logarithms(x: FloatArray, out: FloatArray, spare: FloatArray, m: int) -> Non
         p = (((q / 21 + 1 / 19) * q + 1 / 17) * q + 1 / 15) * q + 1 / 13
         p = ((((p * q + 1 / 11) * q + 1 / 9) * q + 1 / 7) * q + 1 / 5) * q + 1 / 3
         out[i] = n * LOG_2_HIGH + (n * LOG_2_LOW + 2.0 * s * (p * q + 1.0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def cosines_of_turns(x: FloatArray, out: FloatArray, m: int) -> None:
+    """Set the first m of ``out`` to cos(2 pi x) of numbers from 0 to 1, in such loops as well.
+
+    That is sin(2 pi y) with y = 1/4 - x or x - 3/4, at most a quarter: its Taylor polynomial.
+    """
+    for i in range(m):
+        r = TURN * (0.25 - x[i] if x[i] < 0.5 else x[i] - 0.75)
+        q = r * r
+        p = (((S21 * q + S19) * q + S17) * q + S15) * q + S13
+        p = ((((p * q + S11) * q + S9) * q + S7) * q + S5) * q + S3
+        out[i] = r + r * q * p

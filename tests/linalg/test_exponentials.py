@@ -1,8 +1,8 @@
-"""Exponentials and logarithms of many numbers at once are those of numpy."""
+"""Exponentials, logarithms and cosines of many numbers at once are those of numpy."""
 
 import numpy as np
 
-from hierbayes.linalg.exponentials import exponentials, logarithms
+from hierbayes.linalg.exponentials import cosines_of_turns, exponentials, logarithms
 
 RNG = np.random.default_rng(3)
 
@@ -20,3 +20,11 @@ def test_logarithms_are_numpys():
     found = np.empty(x.size)
     logarithms(x, found, np.empty((2, x.size)), x.size)
     np.testing.assert_allclose(found, np.log(x), rtol=5e-16, atol=2e-18)
+
+
+def test_cosines_of_turns_are_numpys():
+    x = np.concatenate([RNG.random(5000), [0.0, 0.25, 0.5, 0.75, 1 - 2.0**-53]])
+    found = np.empty(x.size)
+    cosines_of_turns(x, found, x.size)
+    # 2 pi x itself is rounded, by half of 9e-16
+    np.testing.assert_allclose(found, np.cos(2 * np.pi * x), rtol=0, atol=1e-15)
