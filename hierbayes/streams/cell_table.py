@@ -5,6 +5,7 @@ One pass. Two threads count batches each for itself, and what they counted is me
 
 import queue
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -14,8 +15,9 @@ from hierbayes.arrays import IntArray
 from hierbayes.design.table import MissingColumnError, PandasTable, Table
 from hierbayes.errors import DataError
 from hierbayes.formula.terms import Formula
-from hierbayes.streams.batch_values import question_of, table_of
+from hierbayes.streams.batch_values import Question, question_of, table_of
 from hierbayes.streams.cells import Cells
+from hierbayes.streams.partitions import PartitionSource
 from hierbayes.streams.source import Batch, Source
 from hierbayes.streams.specify import THREADS, in_order
 from hierbayes.wording import did_you_mean
@@ -74,6 +76,8 @@ def cell_table(formula: Formula, source: Source, *, arguments: Mapping[str, Any]
         If there are more cells than a model of them could hold.
     """
     question = question_of(formula, arguments, source)
+    if isinstance(source, PartitionSource):
+        return _table_of(source.reduced(question.columns, partial(_counted, question), _merged))
     idle: queue.SimpleQueue[Cells] = queue.SimpleQueue()
     every = [Cells(question.columns) for _ in range(THREADS)]
     for own in every:
@@ -91,10 +95,28 @@ def cell_table(formula: Formula, source: Source, *, arguments: Mapping[str, Any]
     cells, *others = every
     for own in others:
         cells.merge(own)
+    return _table_of(cells)
+
+
+def _table_of(cells: Cells) -> CellTable:
     if not cells.n_rows:
         raise DataError("The stream has no rows.")
     found = cells.frame()
     return CellTable(found.frame, found.counts)
+
+
+def _counted(question: Question, batch: Batch) -> Cells:
+    cells = Cells(question.columns)
+    add_batch(cells, batch)
+    return cells
+
+
+def _merged(first: Cells, second: Cells) -> Cells:
+    """Return the cells of both; these stay as they are."""
+    found = Cells(first.names, most=first.most)
+    found.merge(first)
+    found.merge(second)
+    return found
 
 
 def add_batch(cells: Cells, batch: Batch) -> None:

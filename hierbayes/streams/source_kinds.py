@@ -12,6 +12,7 @@ from hierbayes.errors import DataError
 from hierbayes.files import checked_path
 from hierbayes.streams.arrow_dataset import dataset_of_path
 from hierbayes.streams.frames import FrameSource
+from hierbayes.streams.partitions import PartitionSource
 from hierbayes.streams.source import Source
 
 SUFFIXES = {"parquet": PARQUET_SUFFIXES, "csv": (".csv", ".csv.gz")}
@@ -36,6 +37,8 @@ def source_of(data: Any, stream: bool | None = None) -> Source | None:
         return None
     if isinstance(data, str | Path):
         return _of_path(data, stream)
+    if type(data).__module__.startswith("dask"):
+        return PartitionSource(data)
     if isinstance(data, Iterator | list | tuple) or _makes_frames(data):
         return FrameSource(data)
     return None

@@ -4,15 +4,17 @@ Two passes, the first to learn (``first_pass.py``), the second to add up (``seco
 by two threads, one batch a thread: one reads while the other sums.
 """
 
+import operator
 import queue
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from hierbayes.arrays import record
+from hierbayes.arrays import FloatArray, record
 from hierbayes.design.design import Design
 from hierbayes.design.transforms import State
 from hierbayes.errors import DataError
@@ -31,8 +33,9 @@ from hierbayes.streams.first_pass import (
     nothing_learnt,
     with_states,
 )
+from hierbayes.streams.partitions import PartitionSource
 from hierbayes.streams.push_down.engines import lazy_frame_of
-from hierbayes.streams.second_pass import Sums, provisional_basis, settled, shifts
+from hierbayes.streams.second_pass import Provisional, Sums, provisional_basis, settled, shifts
 from hierbayes.streams.source import Batch, Source, constant
 from hierbayes.streams.table import Passes
 from hierbayes.streams.template import BatchRows, Layer, template_of, with_moments
@@ -134,11 +137,7 @@ def learn(question: Question, source: Source) -> Learnt:
     learnt = nothing_learnt({})
     while True:
         states = learnt.states
-        found = nothing_learnt(states)
-        for own in in_order(
-            source.batches(question.columns), partial(_learnt_from, question, states)
-        ):
-            found = found + own
+        found = _learnt_of_all(question, source, states)
         if not found.n_given:
             raise DataError("The stream has no rows.")
         if not found.n_used:
@@ -151,6 +150,19 @@ def learn(question: Question, source: Source) -> Learnt:
         learnt = looked_at(question, with_states(question, found))
         if is_complete(question, learnt):
             return learnt
+
+
+def _learnt_of_all(
+    question: Question, source: Source, states: Mapping[Expression, State]
+) -> Learnt:
+    """Make one first pass."""
+    work = partial(_learnt_from, question, states)
+    if isinstance(source, PartitionSource):
+        return source.reduced(question.columns, work, operator.add)
+    found = nothing_learnt(states)
+    for own in in_order(source.batches(question.columns), work):
+        found = found + own
+    return found
 
 
 def _learnt_from(question: Question, states: Mapping[Expression, State], batch: Batch) -> Learnt:
@@ -168,6 +180,10 @@ def add_up(layer: Layer, source: Source) -> Sums:
     question, design = layer.question, layer.design
     sample = sample_rows(layer)
     at, shift = provisional_basis(sample, design), shifts(sample)
+    if isinstance(source, PartitionSource):
+        whole = source.reduced(question.columns, _PartSums(layer, at, shift), _added)
+        _check_count(whole, design)
+        return whole
     idle: queue.SimpleQueue[Sums] = queue.SimpleQueue()
     every = [Sums(design, at, shift) for _ in range(THREADS)]
     for own in every:
@@ -187,13 +203,37 @@ def add_up(layer: Layer, source: Source) -> Sums:
     first, *others = every
     for own in others:
         first.plus(own)
-    if first.n_obs != design.X.shape[0]:
+    _check_count(first, design)
+    return first
+
+
+def _check_count(sums: Sums, design: Design) -> None:
+    if sums.n_obs != design.X.shape[0]:
         raise DataError(
             f"The stream had {design.X.shape[0]:,} complete rows in the first pass and "
-            f"{first.n_obs:,} in the second: it has changed in between, or its function returns "
+            f"{sums.n_obs:,} in the second: it has changed in between, or its function returns "
             "an iterator that was used already."
         )
-    return first
+
+
+class _PartSums:
+    """Sums over the rows of one partition, made on the worker that has it."""
+
+    def __init__(self, layer: Layer, at: Provisional, shift: FloatArray) -> None:
+        self._layer, self._at, self._shift = layer, at, shift
+
+    def __call__(self, batch: Batch) -> Sums:
+        layer = self._layer
+        found = Sums(layer.design, self._at, self._shift)
+        found.add(layer.rows(read_values(layer.question, batch, layer.states), batch))
+        return found
+
+
+def _added(first: Sums, second: Sums) -> Sums:
+    """Return the sums of both; these stay as they are."""
+    found = deepcopy(first)
+    found.plus(second)
+    return found
 
 
 def sample_rows(layer: Layer) -> list[BatchRows]:
