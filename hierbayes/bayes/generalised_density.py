@@ -494,12 +494,20 @@ class GeneralisedTarget:
         at = self.points(x)
         first = self.points(mode.x[None])
         start = places(self.rows, first, no_effects(self.rows, 1)).effects
-        there = places(self.rows, at, start.repeated(at.size), near=GUIDE_NEAR)
-        found = there.effects
+        found = no_effects(self.rows, at.size)
         onward = np.zeros((at.size, self.rows.n_kept))
-        if self.rows.kept:
-            own = spread(self.rows, self.rows.with_kept(at, found.c), there)
-            onward = from_joint_mode(self.rows, at, there, own)
+
+        def work(chunk: slice) -> None:
+            own = at.some(chunk)
+            there = places(self.rows, own, start.repeated(own.size), near=GUIDE_NEAR)
+            for every, u in zip(found.u, there.effects.u, strict=True):
+                every[:, chunk] = u
+            found.c[chunk] = there.effects.c
+            if self.rows.kept:
+                wide = spread(self.rows, self.rows.with_kept(own, there.effects.c), there)
+                onward[chunk] = from_joint_mode(self.rows, own, there, wide)
+
+        in_threads(work, self.rows.parts(at.size, self.chunk_size))
         M = monomials(z, degree)
 
         def fitted(values: FloatArray) -> FloatArray:
