@@ -34,6 +34,7 @@ from scipy.stats import binom, kstwo
 
 import hierbayes as hb
 from hierbayes.bayes.coordinates import beta_shapes, correlation_root
+from hierbayes.gaussian.structures import structure
 from hierbayes.results.draws import TRUSTED_K
 
 RANKS = 99  # posterior draws a rank is taken among
@@ -111,8 +112,14 @@ def studies(sampler):
     nested_factors = Study(name="nested factors", formula="y ~ x + (1 | a/b)", data=nested)
     scales = {"intercept": (1.0, 0.7), "slope": (0.0, 0.5), "sd": 0.7}
     counts = replace(slopes, name="counts", family="poisson", **scales)
+    visits = pd.DataFrame(
+        {"g": np.repeat(np.arange(12), 8), "visit": np.tile(np.repeat([1, 2, 3, 4], 2), 12)}
+    )
+    visits["x"] = np.random.default_rng(2).normal(size=len(visits))
+    ar1 = Study(name="ar1", formula="y ~ x + ar1(0 + factor(visit) | g)", data=visits)
+    cs = replace(ar1, name="cs", formula="y ~ x + cs(0 + factor(visit) | g)")
     if sampler == "nuts":
-        return [slopes, nested_factors, counts]
+        return [slopes, nested_factors, counts, ar1]
     wider = pd.DataFrame({"x": np.tile(np.linspace(-2, 2, 8), 8), "g": np.repeat(np.arange(8), 8)})
     return [
         slopes,
@@ -143,6 +150,8 @@ def studies(sampler):
             family="cumulative",
             slope=(0.0, 1.0),
         ),
+        ar1,
+        cs,
     ]
 
 
@@ -156,12 +165,19 @@ def truth(study, design, rng):
         alpha = rng.normal(*study.intercept) - centred
         eta, beta = eta + alpha, np.append(alpha, beta)
     values = {f"beta{i}": b for i, b in enumerate(beta)}
-    for factor in design.factors:
+    for f, factor in enumerate(design.factors):
         q = factor.z.shape[1]
-        sds = np.abs(rng.normal(0, study.sd, size=q))
-        shapes = beta_shapes(q, ETA)
-        root = correlation_root(2 * rng.beta(shapes, shapes)[None] - 1, q)[0]
-        b = rng.standard_normal((factor.levels.size, q)) @ (sds[:, None] * root).T
+        name = next(term.covariance for term in design.terms if term.factor == f)
+        whole = pattern_root(study, structure(name, q), rng) if name != "us" else None
+        if whole is None:
+            sds = np.abs(rng.normal(0, study.sd, size=q))
+            shapes = beta_shapes(q, ETA)
+            root = correlation_root(2 * rng.beta(shapes, shapes)[None] - 1, q)[0]
+            whole = sds[:, None] * root
+        else:
+            sds = np.sqrt((whole**2).sum(axis=1))
+            root = whole / sds[:, None]
+        b = rng.standard_normal((factor.levels.size, q)) @ whole.T
         eta = eta + (factor.z * b[factor.codes]).sum(axis=1)
         values |= {f"sd{i}_{factor.name}": sd for i, sd in enumerate(sds)}
         values[f"b_{factor.name}"] = b[0, 0]
@@ -169,6 +185,13 @@ def truth(study, design, rng):
             values[f"cor_{factor.name}"] = (root @ root.T)[0, 1]
     further, y = response(study, eta, centred, rng)
     return values | further, y
+
+
+def pattern_root(study, own, rng):
+    """Draw the parameters of a pattern and return the root of its covariance."""
+    sds = np.abs(rng.normal(0, study.sd, size=int(own.is_scale.sum())))
+    low, high = own.bounds[~own.is_scale].T
+    return own.root(np.concatenate([sds, rng.uniform(low, high)])[None])[0]
 
 
 def response(study, eta, centred, rng):
