@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.capabilities import not_supported
 from hierbayes.design.model_frame import model_frame
+from hierbayes.design.not_kept import rows_not_kept
 from hierbayes.design.predictor import (
     MISSING_LEVEL,
     NEW_LEVEL,
@@ -25,7 +25,6 @@ from hierbayes.design.predictor import (
 from hierbayes.design.rows import Rows
 from hierbayes.design.transforms import State
 from hierbayes.design.values import Column
-from hierbayes.errors import RowsNotKeptError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Formula
@@ -183,7 +182,7 @@ class Design:
     def need_rows(self, what: str) -> None:
         """Refuse what needs ``what`` of the rows, where these are known by their cells alone."""
         if self.cells is not None:
-            raise not_supported("rows-of-stream", what=what, asked=RowsNotKeptError.ASKED)
+            raise rows_not_kept(what)
 
     def with_rows(self, rows: npt.NDArray[Any]) -> "Design":
         """Return the design over some of its rows, in any order.

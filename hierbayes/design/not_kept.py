@@ -9,9 +9,14 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from hierbayes.capabilities import not_supported
-from hierbayes.errors import RowsNotKeptError
+from hierbayes.errors import NotSupportedError, RowsNotKeptError
 
 SHAPE = frozenset(("shape", "ndim", "size", "dtype"))
+
+
+def rows_not_kept(what: str) -> NotSupportedError:
+    """Return the error of what needs ``what`` of the rows."""
+    return not_supported("rows-of-stream", what=what, asked=RowsNotKeptError.ASKED)
 
 
 class NotKept:
@@ -40,7 +45,7 @@ class NotKept:
         return f"<{self.what}, {size}, not kept>"
 
     def _refuse(self, *args: Any, **options: Any) -> NoReturn:
-        raise not_supported("rows-of-stream", what=self.what, asked=RowsNotKeptError.ASKED)
+        raise rows_not_kept(self.what)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # how Python and NumPy look for what an object can do
