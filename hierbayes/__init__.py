@@ -41,6 +41,7 @@ from hierbayes.errors import (
     OptionError,
     PriorError,
     RankDeficientWarning,
+    RowsNotKeptError,
     SamplingError,
     UnknownNameError,
 )
@@ -114,6 +115,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.saving.loading import load as load
     from hierbayes.saving.study_archive import archive as archive
     from hierbayes.saving.study_archive import data_digest as data_digest
+    from hierbayes.streams.stream import Stream as Stream
     from hierbayes.studies.lme4_summary import read_summary as read_summary
     from hierbayes.studies.published import read_cells as read_cells
     from hierbayes.studies.published import read_coefficients as read_coefficients
@@ -146,6 +148,7 @@ _LAZY = {
     "Parameter": "hierbayes.families.family",
     "PosteriorFit": "hierbayes.results.posterior_fit",
     "Precision": "hierbayes.relatedness.given",
+    "Stream": "hierbayes.streams.stream",
     "StudentT": "hierbayes.priors.distributions",
     "Support": "hierbayes.families.family",
     "Uniform": "hierbayes.priors.distributions",
@@ -235,7 +238,9 @@ __all__ = [
     "Precision",
     "PriorError",
     "RankDeficientWarning",
+    "RowsNotKeptError",
     "SamplingError",
+    "Stream",
     "StudentT",
     "Support",
     "Uniform",

@@ -47,8 +47,11 @@ class Model(Specified):
     formula : str
         In lme4's language, for example ``"Reaction ~ Days + (Days | Subject)"``. Without bars it
         is a plain linear model.
-    data : data frame, dict of arrays or path
+    data : data frame, dict of arrays, path or stream
         pandas, polars, pyarrow or anything narwhals reads; a CSV or Parquet path. Never changed.
+        Or rows in parts: a folder of Parquet files, a pyarrow Dataset, a Polars LazyFrame, a DuckDB
+        relation, a Dask DataFrame, frames one after the other, a function that returns these, or
+        ``hb.Stream``, which has options for reading.
     family, link : str
         Response family and link, by their names in bambi, for example ``family="bernoulli",
         link="probit"``. REML is for "gaussian" with the identity link. A family of your own
@@ -74,6 +77,10 @@ class Model(Specified):
         ``hb.Flat()`` on every coefficient. REML and ML use none.
     data_name : str
         How the data are called in printed results; a path gives its file's name.
+    stream : bool
+        Whether the rows are added up part by part and forgotten: of Gaussian models nothing but
+        what needs rows (residuals, their pictures) is lost. None: iterators and functions are
+        streams; files are from 256 MB on, and what says its number of rows from two million on.
 
     Raises
     ------
@@ -102,6 +109,7 @@ class Model(Specified):
         cov: Mapping[str, Any] | None = None,
         priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
+        stream: bool | None = None,
     ) -> None:
         rows = {
             "weights": weights,
@@ -111,7 +119,7 @@ class Model(Specified):
             "cov": cov,
         }
         given = Arguments(**rows, family=family, link=link, priors=priors)
-        spec = specify(formula, data, given, data_name=data_name)
+        spec = specify(formula, data, given, data_name=data_name, stream=stream)
         vars(self)["spec"] = spec
         _made[spec] = weakref.ref(self)
 
@@ -392,12 +400,14 @@ def lmer(
     link: str | None = None,
     priors: Mapping[str, Any] | str | None = None,
     data_name: str | None = None,
+    stream: bool | None = None,
 ) -> LikelihoodFit:
     """Fit a linear mixed model: ``Model(formula, data, ...).fit("reml" or "ml")``.
 
     Parameters
     ----------
-    formula, data, weights, offset, contrasts, known_sd, cov, family, link, priors, data_name
+    formula, data, weights, offset, contrasts, known_sd, cov, family, link, priors, data_name, \
+stream
         As for ``Model``; priors are for the posterior of ``fit.model``, REML and ML
         use none.
     reml : bool
@@ -423,6 +433,7 @@ def lmer(
         cov=cov,
         priors=priors,
         data_name=data_name,
+        stream=stream,
     )
     return model.fit("reml" if reml else "ml")
 

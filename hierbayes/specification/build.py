@@ -23,19 +23,25 @@ from hierbayes.formula.parser import parse_formula
 from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.naming.variable_names import factor_variables, response_variable
-from hierbayes.options import shown
+from hierbayes.options import check_flag, shown
 from hierbayes.relatedness.given import known_covariances
 from hierbayes.specification.magnitudes import check_magnitudes, check_residuals
 from hierbayes.specification.specification import Arguments, Specification
 from hierbayes.streams.source import Source
-from hierbayes.streams.source_kinds import source_of
+from hierbayes.streams.source_kinds import read_at_once, source_of
+from hierbayes.streams.stream import Stream
 from hierbayes.streams.table import StreamedTable
 
 NO_ARGUMENTS = Arguments()
 
 
 def specify(
-    formula: str, data: Any, given: Arguments = NO_ARGUMENTS, *, data_name: str | None = None
+    formula: str,
+    data: Any,
+    given: Arguments = NO_ARGUMENTS,
+    *,
+    data_name: str | None = None,
+    stream: bool | None = None,
 ) -> Specification:
     """Return the specification of a model; the arguments are those of ``Model``.
 
@@ -59,10 +65,13 @@ def specify(
         raise OptionError(
             f"The formula comes first and the data second: give {data!r:.60} before the data."
         )
-    source = source_of(data)
+    if stream is not None:
+        check_flag("stream", stream, "True (read in parts), False (all at once) or None (by size)")
+    source = source_of(data, stream)
     if source is not None:
-        return _specify_stream(formula, source, given, data_name=data_name)
-    table = read_table(_own(data))
+        options = data if isinstance(data, Stream) else None
+        return _specify_stream(formula, source, given, data_name=data_name, options=options)
+    table = read_table(_own(read_at_once(data)))
     formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
     cov = known_covariances(given.cov, [bar.group for bar in formula_read.bars])
     if cov is not None and not response_family.is_linear:
@@ -104,7 +113,12 @@ def specify(
 
 
 def _specify_stream(
-    formula: str, source: Source, given: Arguments, *, data_name: str | None
+    formula: str,
+    source: Source,
+    given: Arguments,
+    *,
+    data_name: str | None,
+    options: Stream | None = None,
 ) -> Specification:
     """Return the specification of a model of a stream; ``specify`` has checked the arguments."""
     family = family_named(given.family, given.link)
@@ -121,7 +135,14 @@ def _specify_stream(
         return specify(str(formula_read.source), cells, given, data_name=name)
     from hierbayes.streams.specify import specify_stream  # compiled code
 
-    found = specify_stream(formula_read, source, arguments=named, contrasts=arguments.contrasts)
+    found = specify_stream(
+        formula_read,
+        source,
+        arguments=named,
+        contrasts=arguments.contrasts,
+        checkpoint=None if options is None else options.checkpoint,
+        progress=None if options is None else options.progress,
+    )
     check_magnitudes(found.design, None)
     kernel = found.kernel()
     check_residuals(found.design, kernel, None)

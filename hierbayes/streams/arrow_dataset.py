@@ -68,6 +68,10 @@ class DatasetSource:
             found.append((str(path), seen and (seen.st_size, seen.st_mtime_ns)))
         return repr((self.columns, found))
 
+    def table(self) -> Any:
+        """Read all rows at once, as a pandas frame."""
+        return self._dataset.to_table().to_pandas()
+
     def batches(self, columns: Sequence[str], start: int = 0) -> Iterator[Batch]:
         """Hand out the batches in order."""
         return islice(self._all(list(columns)), start, None)

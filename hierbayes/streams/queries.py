@@ -36,8 +36,8 @@ class LazyFrameSource:
     def batches(self, columns: Sequence[str], start: int = 0) -> Iterator[Batch]:
         """Hand out the batches in order."""
         wanted = self.frame.select(list(columns)).slice(start * BATCH_ROWS)
-        found = wanted.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
-        return _of_one_part(iter(found), "the LazyFrame", start)
+        found = wanted.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True)
+        return _of_one_part(_of_one_size(iter(found)), "the LazyFrame", start)
 
 
 class RelationSource:
@@ -108,6 +108,23 @@ def _reader_of(relation: Any) -> Iterator[Any]:
         if hasattr(relation, method):
             return iter(getattr(relation, method)(BATCH_ROWS))
     raise DataError("This version of DuckDB gives no batches of Arrow; version 1.0 or later does.")
+
+
+def _of_one_size(frames: Iterator[Any]) -> Iterator[Any]:
+    """Cut Polars frames so that each but the last has ``BATCH_ROWS`` rows."""
+    import polars as pl
+
+    held: list[Any] = []
+    size = 0
+    for frame in frames:
+        held.append(frame)
+        size += len(frame)
+        while size >= BATCH_ROWS:
+            whole = pl.concat(held, rechunk=False)
+            yield whole[:BATCH_ROWS]
+            held, size = [whole[BATCH_ROWS:]], size - BATCH_ROWS
+    if size:
+        yield pl.concat(held, rechunk=False)
 
 
 def _of_one_part(frames: Iterator[Any], part: str, start: int) -> Iterator[Batch]:

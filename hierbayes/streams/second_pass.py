@@ -31,6 +31,8 @@ from hierbayes.streams.template import BatchRows
 
 FEWEST_PLACES = 2**12  # of a table of pairs of levels
 NO_WEIGHTS = np.empty(0)
+CACHE = 2**17  # bytes of sums that stay near a core
+SMALL_GRAM = 28  # numbers a level, of [X y], that are kept for what is asked of levels alone
 
 
 @record
@@ -185,6 +187,11 @@ class Sums:
         self._starts = np.cumsum([0, *sizes]).astype(np.int64)
         self._ends = np.cumsum(self.widths).astype(np.int64)
         self._z_basis = _block_diagonal(at.z_bases)
+        every = sum(self.n_levels)
+        self.counts: Int64Array = np.zeros(every, dtype=np.int64)
+        small = (p + 1) * (p + 2) // 2
+        self.grams = np.zeros((every, small if small <= SMALL_GRAM else 0))
+        self._shift = self._neighbours(places)
         self.n_obs = 0
         self.n_batches = 0
         self.sum_log_weights = 0.0
@@ -197,6 +204,15 @@ class Sums:
         }
         self.shift = shift
         self.moments = _no_moments(shift.size)
+
+    def _neighbours(self, places: Sequence[int]) -> int:
+        """Bits of a level that its neighbours do not share; -1 where all sums fit the cache."""
+        if not places:
+            return -1
+        width = 8 * (places[0] + 1 + self.grams.shape[1])
+        if self.n_levels[0] * width <= CACHE:
+            return -1
+        return max(int(np.log2(CACHE / width)), 0)
 
     def add(self, rows: BatchRows) -> None:
         """Add the rows of a batch."""
@@ -215,6 +231,8 @@ class Sums:
         add_rows(
             X, np.ascontiguousarray(rows.left), Z, codes, weights, self.at.basis, self.at.beta0,
             self._z_basis, self._ends, total, self.levels, self._starts,
+            np.array(self.n_levels, dtype=np.int64), self.counts, self.grams,
+            self._shift,
         )  # fmt: skip
         self.total += total
         in_bases = [in_basis(z, U) for z, U in zip(zs, self.at.z_bases, strict=True)]
@@ -237,6 +255,8 @@ class Sums:
         self.sum_log_weights += other.sum_log_weights
         self.total += other.total
         self.levels += other.levels
+        self.counts += other.counts
+        self.grams += other.grams
         self.moments = self.moments + other.moments
         for key, pairs in self.pairs.items():
             pairs.plus(other.pairs[key])
@@ -247,6 +267,8 @@ class Sums:
         found: dict[str, Any] = {
             "total": self.total,
             "levels": self.levels,
+            "rows_per_level": self.counts,
+            "grams": self.grams,
             "counts": np.array([self.n_obs, self.n_batches, own.n]),
             "log_weights": np.array(self.sum_log_weights),
             "moments": np.stack([own.mean, own.squares, own.low, own.high]),
@@ -266,6 +288,7 @@ class Sums:
         if arrays["total"].shape != self.total.shape or arrays["levels"].shape != self.levels.shape:
             raise ValueError("sums of another design")
         self.total[:], self.levels[:] = arrays["total"], arrays["levels"]
+        self.counts[:], self.grams[:] = arrays["rows_per_level"], arrays["grams"]
         self.n_obs, self.n_batches, n = (int(own) for own in arrays["counts"])
         self.sum_log_weights = float(arrays["log_weights"])
         self.moments = Moments(n, *arrays["moments"].copy())

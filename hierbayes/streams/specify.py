@@ -1,18 +1,23 @@
 """From a stream to what a model needs of it: a design without rows, and the kernel of its sums.
 
 Two passes, the first to learn (``first_pass.py``), the second to add up (``second_pass.py``), each
-by two threads, one batch a thread: one reads while the other sums.
+by two threads, one batch a thread: one reads while the other sums. What was added up is kept in a
+checkpoint, if there is one, when reading ends early.
 """
 
 import operator
 import queue
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.design import Design
@@ -24,7 +29,9 @@ from hierbayes.gaussian.kernel import kernel_of_products
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import Products
 from hierbayes.linalg.threads import one_blas_thread
+from hierbayes.progress import Progress, progress_bar
 from hierbayes.streams.batch_values import Question, question_of, read_values, values_of
+from hierbayes.streams.checkpoint import EVERY, Kept, key_of, read_checkpoint, write_checkpoint
 from hierbayes.streams.first_pass import (
     Learnt,
     is_complete,
@@ -71,6 +78,8 @@ def specify_stream(
     *,
     arguments: Mapping[str, Any],
     contrasts: Mapping[str, Any] | None = None,
+    checkpoint: Path | None = None,
+    progress: bool | None = None,
 ) -> StreamedModel:
     """Go through a stream twice and return what a model needs of it.
 
@@ -82,6 +91,8 @@ def specify_stream(
     source : the rows
     arguments : weights, offset and known_sd: column names, expressions or None
     contrasts : coding of factors in the fixed part
+    checkpoint : file that keeps what was added up
+    progress : show a progress bar; None where somebody watches
 
     Raises
     ------
@@ -93,11 +104,17 @@ def specify_stream(
     if isinstance(inside, StreamedModel):
         return inside
     question = question_of(formula, arguments, source)
+    kept, keep = None, None
+    if checkpoint is not None:
+        key = key_of(question, source.fingerprint, contrasts)
+        kept = read_checkpoint(checkpoint, key, question)
+        keep = partial(write_checkpoint, checkpoint, key)
+    reading = Reading(source, question, progress=progress)
     with one_blas_thread(True):
-        learnt = learn(question, source)
+        learnt = learn(reading) if kept is None else kept.learnt
         design = template_of(question, learnt, contrasts=contrasts)
         layer = Layer(question, design, learnt)
-        sums = add_up(layer, source)
+        sums = add_up(reading, layer, learnt, kept=kept, keep=keep)
     moments = sums.row_moments(design)
     products = settled(sums.products(), sums.at, design)
     return StreamedModel(
@@ -132,12 +149,74 @@ def _inside(
     )
 
 
-def learn(question: Question, source: Source) -> Learnt:
+class Reading:
+    """Passes over a source: two batches at a time, in order, with a progress bar."""
+
+    def __init__(self, source: Source, question: Question, *, progress: bool | None) -> None:
+        self.source = source
+        self.question = question
+        self.progress = progress
+        self.n_rows = 0  # known after the first pass
+
+    def each[Found](
+        self, work: Callable[[int, Batch], tuple[int, Found]], *, stage: str, without: Any = ()
+    ) -> Iterator[Found]:
+        """Do some work with every batch and return what it gives, in the order of the batches.
+
+        Parameters
+        ----------
+        work : of the number of a batch and the batch; returns how many rows it had besides
+        stage : what is done, for the bar
+        without : numbers of batches to leave out
+        """
+        began, done = time.monotonic(), 0
+        total = self.n_rows or 0
+
+        def look() -> Progress:
+            speed = done / max(time.monotonic() - began, 1e-9)
+            note = f"{speed / 1e6:.1f} million rows/s"
+            return Progress(stage=stage, done=done, total=total, unit="rows", note=note)
+
+        with progress_bar(look, show=self.progress):
+            for n, found in self._in_order(work, without):
+                done += n
+                yield found
+
+    def _in_order[Found](
+        self, work: Callable[[int, Batch], tuple[int, Found]], without: Any
+    ) -> Iterator[tuple[int, Found]]:
+        left_out = set(np.asarray(without, dtype=np.int64).tolist())
+        start = next(k for k in range(len(left_out) + 1) if k not in left_out)
+        batches = enumerate(self.source.batches(self.question.columns, start), start)
+        wanted = ((k, batch) for k, batch in batches if k not in left_out)
+        return in_order(wanted, lambda pair: work(*pair))
+
+
+def in_order[Given, Found](
+    given: Iterator[Given], work: Callable[[Given], Found]
+) -> Iterator[Found]:
+    """Do some work with every batch, two at a time, and return what it gives in their order."""
+    waiting: deque[Future[Found]] = deque()
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hierbayes-stream")
+    try:
+        for own in given:
+            waiting.append(pool.submit(work, own))
+            while len(waiting) > THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        pool.shutdown(wait=True)
+
+
+def learn(reading: Reading) -> Learnt:
     """Make first passes until all is known; nearly always one."""
+    question = reading.question
     learnt = nothing_learnt({})
     while True:
-        states = learnt.states
-        found = _learnt_of_all(question, source, states)
+        found = _learnt_of_all(reading, learnt.states)
         if not found.n_given:
             raise DataError("The stream has no rows.")
         if not found.n_used:
@@ -146,60 +225,122 @@ def learn(question: Question, source: Source) -> Learnt:
                 f"No row is complete: of {found.n_given:,} rows, {counts} are missing. Leave a "
                 "column out of the formula or fill it in."
             )
+        reading.n_rows = found.n_given
         found = replace(found, dropped={n: found.dropped[n] for n in _in_order(question, found)})
         learnt = looked_at(question, with_states(question, found))
         if is_complete(question, learnt):
             return learnt
 
 
-def _learnt_of_all(
-    question: Question, source: Source, states: Mapping[Expression, State]
-) -> Learnt:
+def _learnt_of_all(reading: Reading, states: Mapping[Expression, State]) -> Learnt:
     """Make one first pass."""
-    work = partial(_learnt_from, question, states)
+    question, source = reading.question, reading.source
     if isinstance(source, PartitionSource):
-        return source.reduced(question.columns, work, operator.add)
+        return source.reduced(question.columns, _PartLearnt(question, states), operator.add)
     found = nothing_learnt(states)
-    for own in in_order(source.batches(question.columns), work):
+    for own in reading.each(partial(_learnt_from, question, states), stage="Levels"):
         found = found + own
     return found
 
 
-def _learnt_from(question: Question, states: Mapping[Expression, State], batch: Batch) -> Learnt:
-    return learnt_from(question, batch, states)
+class _PartLearnt:
+    """What is learnt from one partition, on the worker that has it."""
+
+    def __init__(self, question: Question, states: Mapping[Expression, State]) -> None:
+        self._question, self._states = question, states
+
+    def __call__(self, batch: Batch) -> Learnt:
+        return learnt_from(self._question, batch, self._states)
+
+
+def _learnt_from(
+    question: Question, states: Mapping[Expression, State], number: int, batch: Batch
+) -> tuple[int, Learnt]:
+    del number
+    found = learnt_from(question, batch, states)
+    return found.n_given, found
 
 
 def _in_order(question: Question, found: Learnt) -> list[str]:
     """Columns with missing values, in the order of the formula."""
-    return [*(n for n in question.columns if n in found.dropped),
-            *(n for n in found.dropped if n not in question.columns)]  # fmt: skip
+    return [
+        *(n for n in question.columns if n in found.dropped),
+        *(n for n in found.dropped if n not in question.columns),
+    ]
 
 
-def add_up(layer: Layer, source: Source) -> Sums:
-    """Make the second pass."""
-    question, design = layer.question, layer.design
-    sample = sample_rows(layer)
-    at, shift = provisional_basis(sample, design), shifts(sample)
-    if isinstance(source, PartitionSource):
-        whole = source.reduced(question.columns, _PartSums(layer, at, shift), _added)
+def add_up(
+    reading: Reading,
+    layer: Layer,
+    learnt: Learnt,
+    *,
+    kept: Kept | None = None,
+    keep: Callable[..., None] | None = None,
+) -> Sums:
+    """Make the second pass.
+
+    Parameters
+    ----------
+    reading : of the source
+    layer : lays batches out
+    learnt : what the first pass learnt
+    kept : what a checkpoint holds of this pass
+    keep : writes a checkpoint
+    """
+    design = layer.design
+    if kept is None:
+        sample = sample_rows(layer)
+        at, shift = provisional_basis(sample, design), shifts(sample)
+    else:
+        at, shift = kept.at, kept.shift
+    if isinstance(reading.source, PartitionSource):  # Dask keeps what is done, and does it again
+        columns = reading.question.columns
+        whole = reading.source.reduced(columns, _PartSums(layer, at, shift), _added)
         _check_count(whole, design)
         return whole
-    idle: queue.SimpleQueue[Sums] = queue.SimpleQueue()
     every = [Sums(design, at, shift) for _ in range(THREADS)]
+    done: list[int] = []
+    if kept is not None:
+        every[0].take(kept.arrays)
+        done = kept.done.tolist()
+    idle: queue.SimpleQueue[Sums] = queue.SimpleQueue()
     for own in every:
         idle.put(own)
 
-    def add(batch: Batch) -> int:
-        rows = layer.rows(read_values(question, batch, layer.states), batch)
+    def add(number: int, batch: Batch) -> tuple[int, None]:
+        found = read_values(reading.question, batch, layer.states)
+        rows = layer.rows(found, batch)
         own = idle.get()
         try:
             own.add(rows)
+            done.append(number)
         finally:
             idle.put(own)
-        return rows.y.size
+        return found.n_given, None
 
-    for _ in in_order(source.batches(question.columns), add):
-        pass
+    def write() -> None:
+        if keep is not None:
+            held = [idle.get() for _ in every]  # no batch is half added
+            try:
+                whole = Sums(design, at, shift)
+                for own in held:
+                    whole.plus(own)
+                numbers = np.array(sorted(done), dtype=np.intp)
+                keep(layer=layer, learnt=learnt, sums=whole, done=numbers)
+            finally:
+                for own in held:
+                    idle.put(own)
+
+    last = time.monotonic()
+    complete = kept is not None and every[0].n_obs == design.X.shape[0]
+    try:
+        for _ in reading.each(add, stage="Sums", without=done) if not complete else ():
+            if keep is not None and time.monotonic() - last > EVERY:
+                write()
+                last = time.monotonic()
+    finally:
+        if not complete:
+            write()
     first, *others = every
     for own in others:
         first.plus(own)
@@ -243,20 +384,3 @@ def sample_rows(layer: Layer) -> list[BatchRows]:
         for table in layer.sample
         for batch in [Batch(part="the sample", first=0, read=constant(table))]
     ]
-
-
-def in_order[Found](batches: Iterator[Batch], work: Callable[[Batch], Found]) -> Iterator[Found]:
-    """Do some work with every batch, two at a time, and return what it gives in their order."""
-    waiting: deque[Future[Found]] = deque()
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hierbayes-stream")
-    try:
-        for batch in batches:
-            waiting.append(pool.submit(work, batch))
-            while len(waiting) > THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for own in waiting:
-            own.cancel()
-        pool.shutdown(wait=True)
