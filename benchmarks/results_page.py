@@ -81,7 +81,10 @@ def machine_lines(parts: Sequence[Part]) -> list[str]:
     lines.append("- " + ", ".join(f"{name} {text}" for name, text in fixed.items()))
     commits = dict.fromkeys(part.versions["commit"] for part in parts)
     lines.append(f"- hierbayes at {', '.join(commits)} (+: with changes that were not committed)")
-    peers = {p: text for part in parts for p, text in part.peers.items() if p != OURS}
+    said = [(p, text) for part in parts for p, text in part.peers.items() if p != OURS]
+    absent = ("skipped", "left out")  # in one part; it may be there in another
+    said.sort(key=lambda one: not one[1].startswith(absent))
+    peers = dict(said)
     lines += [f"- {peer}: {text}" for peer, text in peers.items()]
     loads = [load for part in parts for load in part.load]
     days = sorted({part.when.split(" ")[0] for part in parts})
