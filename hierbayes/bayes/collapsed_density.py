@@ -217,6 +217,8 @@ def collapsed(
         reduced = integrate(kernel, patterns, Lambdas[0])
     G = reduced.gram_xy / (sigma**2)[:, None, None]
     P, h, constant = _with_priors(target, phi, G)
+    lost = np.broadcast_to(_is_lost(target, sigma, Lambdas), sigma.shape)
+    P[lost] = np.eye(p)  # of density zero, whatever rounding has left of them
     mean, root, fit = _integrated(target, phi, P, h)
     log_det_p = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     minus_twice = (
@@ -228,11 +230,7 @@ def collapsed(
         - fit
         + constant
     )
-    log_density = -minus_twice / 2 + log_prior(target, phi)
-    if not kernel.sigma_known:
-        blurred = np.finfo(float).eps * _subtracted(kernel) > ROUNDING * sigma**2
-        log_density = np.where(blurred, -np.inf, log_density)
-    log_density = np.where(loses_identity(target, Lambdas), -np.inf, log_density)
+    log_density = np.where(lost, -np.inf, -minus_twice / 2 + log_prior(target, phi))
     return Collapsed(
         log_density=log_density,
         sigma=sigma,
@@ -241,6 +239,14 @@ def collapsed(
         Lambdas=Lambdas,
         reduced=reduced,
     )
+
+
+def _is_lost(target: Target, sigma: FloatArray, Lambdas: list[FloatArray]) -> BoolArray:
+    """Whether the density at sigma (T,) and Lambdas is nothing but rounding, (T,) or ()."""
+    lost = loses_identity(target, Lambdas)
+    if target.kernel.sigma_known:
+        return lost
+    return lost | (np.finfo(float).eps * _subtracted(target.kernel) > ROUNDING * sigma**2)
 
 
 def _with_priors(

@@ -141,7 +141,8 @@ class PandasTable(Table):
         array_at = getattr(self.frame, "_get_column_array", None)
         if array_at is None or not columns.is_unique or name not in columns:
             return None
-        return array_at(columns.get_loc(name))
+        place = columns.get_loc(name)
+        return array_at(place) if isinstance(place, int) else None  # names of several levels
 
     def _unusual(self, name: str) -> pd.Series:
         for column in self.frame.columns:  # a column named by a number: `1`

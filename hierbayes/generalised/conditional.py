@@ -543,8 +543,9 @@ def conditional(
     eta = offset.copy() if family.is_ordinal else _first_eta(family, observed, counts)
     if family.is_ordinal:
         kept = columns_beside_constant(design.X, design.assign == 0)
-        centre = np.average(design.X[:, kept], axis=0, weights=counts)
-        columns = design.X[:, kept] - centre
+        X = design.X[:, kept]
+        centre = X.mean(axis=0) if counts is None else counts @ X / counts.sum()
+        columns = X - centre
         basis = column_basis(_counted(columns, share))
         assert basis.kept.size == kept.size
     else:

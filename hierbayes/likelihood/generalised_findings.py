@@ -194,7 +194,7 @@ def pearson_spread(fit: GeneralisedFit) -> Spread | None:
         return None
     if fit.response_family.counts_trials and fit.row_parameters["trials"].max() == 1:
         return None
-    squares = fit.residuals_of_summands("pearson") ** 2
+    squares = fit.summand_residuals("pearson") ** 2
     known = fit.design.summands.counts
     counts = np.ones(squares.size, dtype=np.intp) if known is None else known
     df = int(fit.df_residual) - int(counts[np.isnan(squares)].sum())  # no trials say nothing

@@ -25,7 +25,7 @@ from hierbayes.arrays import FloatArray, record
 # Directions smaller than this part of the largest are dependent contrasts' rounding.
 DEPENDENT = 1e-7
 N_ANGLES = 2**13  # of a half circle: their error, by kinks of the integrand, is below 1e-7
-LOG2_DIRECTIONS = 13  # of half a sphere, in each scrambling
+LOG2_DIRECTIONS = 14  # of half a sphere, in each scrambling
 N_HEIGHTS = 4097  # at which the tail of the radius is tabulated; linear between them: 1e-8
 N_SCRAMBLES = (
     8  # whose means are averaged; by seeds 0, 1 ..., so the directions are always the same

@@ -460,14 +460,16 @@ def glmer(
     weights: Any = None,
     known_sd: Any = None,
     contrasts: Mapping[str, str] | None = None,
+    cov: Mapping[str, Any] | None = None,
     priors: Mapping[str, Any] | str | None = None,
     data_name: str | None = None,
+    stream: bool | None = None,
 ) -> LikelihoodFit:
     """Fit a generalised linear mixed model by maximum likelihood.
 
     Parameters
     ----------
-    formula, data, offset, weights, known_sd, contrasts, priors, data_name
+    formula, data, offset, weights, known_sd, contrasts, cov, priors, data_name, stream
         As for ``Model``. A binomial response is 0 or 1, true or false, a column of two categories
         (the first is failure), ``cbind(successes, failures)``, or proportions with
         ``weights`` their numbers of trials.
@@ -501,5 +503,6 @@ def glmer(
             "by REML or maximum likelihood."
         )
     own = {"weights": weights, "offset": offset, "known_sd": known_sd, "contrasts": contrasts}
-    model = Model(formula, data, family, link, priors=priors, data_name=data_name, **own)
+    named = {"priors": priors, "data_name": data_name, "stream": stream, "cov": cov}
+    model = Model(formula, data, family, link, **own, **named)
     return model.fit("ml", n_quadrature)

@@ -151,7 +151,7 @@ def scaled_residuals(fit: LikelihoodFit) -> list[float]:
     if isinstance(fit, GeneralisedFit) and fit.design.cells is not None:
         counts = fit.design.cells.counts
         assert counts is not None
-        values = fit.residuals_of_summands("pearson") / fit.sigma
+        values = fit.summand_residuals("pearson") / fit.sigma
         known = ~np.isnan(values)
         return quantiles_of(values[known], counts[known], (0.0, 0.25, 0.5, 0.75, 1.0)).tolist()
     return five_numbers(np.asarray(fit.residuals("pearson"), dtype=float) / fit.sigma)

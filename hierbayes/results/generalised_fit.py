@@ -365,9 +365,9 @@ class GeneralisedFit(LikelihoodFit):
         """
         check_option("kind", kind, ResidualKind)
         self.design.need_rows("the response of the rows")
-        return self._in_rows(self.residuals_of_summands(kind), "residual", rows)
+        return self._in_rows(self.summand_residuals(kind), "residual", rows)
 
-    def residuals_of_summands(self, kind: ResidualKind) -> FloatArray:
+    def summand_residuals(self, kind: ResidualKind = "pearson") -> FloatArray:
         """Return residuals of the rows used, or of the cells that stand for them, (n,)."""
         design = self.design.summands
         y = checked_observations(design, self.response_family)

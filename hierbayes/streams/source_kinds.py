@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 2_000_000
 
 def read_at_once(data: Any) -> Any:
     """Return small data that only a source reads as a table; all other as they are."""
-    if isinstance(data, str | Path) and Path(data).is_dir():
+    if isinstance(data, str | Path) and _holds_parquet(Path(data)):
         return dataset_of_path(Path(data), "parquet").table()
     if _is_dataset(data):
         return DatasetSource(data).table()
@@ -87,14 +87,31 @@ def _makes_frames(data: Any) -> bool:
     return callable(data) and not isinstance(data, type) and not hasattr(data, "columns")
 
 
+def _holds_parquet(path: Path) -> bool:
+    """Whether it is a folder with a Parquet file in it; what is no path is none."""
+    try:
+        return path.is_dir() and any(
+            part.name.lower().endswith(PARQUET_SUFFIXES) for part in path.rglob("*")
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _of_path(given: str | Path, stream: bool | None) -> Source | None:
     path = checked_path(given, error=DataError)
-    if path.is_dir():
+    if _holds_parquet(path):
         folder = dataset_of_path(path, "parquet")
         small = folder.n_rows is not None and folder.n_rows <= ROWS_AT_ONCE
         return None if small and not stream else folder
     form = next((f for f, ends in SUFFIXES.items() if path.name.lower().endswith(ends)), None)
-    if form is None or not path.is_file():
+    if form is None or not _is_file(path):
         return None  # read_table says what is wrong
     if not stream and path.stat().st_size <= READ_AT_ONCE:
         return None

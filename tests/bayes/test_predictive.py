@@ -39,6 +39,7 @@ def flat(n_draws, sigma=1.3):
         corr=(),
         b=(),
         family={name: np.full(n_draws, value) for name, value in PARAMETERS.items()},
+        relations=(),
     )
 
 

@@ -27,7 +27,7 @@ WITHOUT = {
 COARSE = {"ss_over_reml": 2e-3, "ss_over_ml": 2e-3}
 NO_WEIGHTS = {("ss_wt", "kenward-roger")}  # pbkrtest leaves out the weights of the residuals
 # the last digits printed are of estimates on the boundary, of a tie in rounding, or of COARSE
-UNLIKE_PRINT = {"cake_over", "oat_helm", "oat_split_ml", *COARSE}
+UNLIKE_PRINT = {"cake_over", "oat_helm", "oat_split_ml", "oat_split_reml", *COARSE}
 SLOW = ("ie_full", "ie_service")
 CAKE = "angle ~ recipe * temperature + (1 | recipe:replicate)"
 

@@ -424,7 +424,6 @@ def test_at_most_five_new_levels_are_listed(fit):
 UNSUPPORTED = {
     "a density without derivatives": lambda m, f: hb.Model(FIT, small(), family="laplace").fit(),
     "glmer": lambda m, f: hb.glmer("x ~ 1 + (1 | g)", small(), "laplace"),
-    "parts of data": lambda m, f: hb.Model(FIT, iter([small()])),
 }
 
 

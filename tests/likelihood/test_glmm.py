@@ -133,6 +133,7 @@ def test_gradient_on_every_structure(family: str, structure: str) -> None:
 
 def test_gradient_of_crossed_factors_on_the_sparse_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hierbayes.gaussian.kernel.SMALL_REST", 0)
+    monkeypatch.setattr("hierbayes.gaussian.kernel.FILLED", np.inf)
     search, x = somewhere("poisson", "log", "crossed slope", 1)
     assert search.model.levels.pattern.name == "sparse"
     assert slope_error(search, x) < 1e-6

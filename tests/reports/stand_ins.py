@@ -81,7 +81,9 @@ def reference_fit(fit_id: str) -> SimpleNamespace:
         vcov=lambda: pd.DataFrame(record["vcov"]),
         dropped_columns=(dropped,) if isinstance(dropped, str) else tuple(dropped),
         weighted=record["weights"] is not None,
-        design=SimpleNamespace(formula=parse_formula(record["formula"]), known_sd=None),
+        design=SimpleNamespace(
+            formula=parse_formula(record["formula"]), known_sd=None, keeps_rows=True
+        ),
         spec=SimpleNamespace(
             arguments=SimpleNamespace(weights=record["weights"], offset=record["offset"])
         ),
@@ -116,7 +118,7 @@ def least_squares_fit(case: dict[str, Any]) -> SimpleNamespace:
         data_name=case["data_name"],
         weighted=weights is not None,
         design=SimpleNamespace(
-            weights=weights, formula=parse_formula(case["formula"]), known_sd=None
+            weights=weights, formula=parse_formula(case["formula"]), known_sd=None, keeps_rows=True
         ),
         spec=SimpleNamespace(
             arguments=SimpleNamespace(weights=case["weights_text"] or None, offset=None)
