@@ -503,6 +503,15 @@ def glmer(
             "by REML or maximum likelihood."
         )
     own = {"weights": weights, "offset": offset, "known_sd": known_sd, "contrasts": contrasts}
-    named = {"priors": priors, "data_name": data_name, "stream": stream, "cov": cov}
-    model = Model(formula, data, family, link, **own, **named)
+    model = Model(
+        formula,
+        data,
+        family,
+        link,
+        cov=cov,
+        priors=priors,
+        data_name=data_name,
+        stream=stream,
+        **own,
+    )
     return model.fit("ml", n_quadrature)
