@@ -155,6 +155,23 @@ class PandasTable(Table):
         raise self.missing_column(name)
 
 
+class ColumnsTable(Table):
+    """Columns whose values are read already."""
+
+    def __init__(self, columns: Mapping[str, Any], n_rows: int) -> None:
+        super().__init__(n_rows, pd.RangeIndex(n_rows))
+        self._columns = dict(columns)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return list(self._columns)
+
+    def raw(self, name: str) -> Any:
+        """Refuse a column that is not there."""
+        raise self.missing_column(name)
+
+
 class DictTable(Table):
     """A mapping from names to arrays; single values are repeated.
 

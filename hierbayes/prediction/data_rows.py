@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.design.reading import argument_expression
-from hierbayes.design.table import Table
+from hierbayes.design.table import ColumnsTable, Table
 from hierbayes.design.values import (
     Factor,
     Logical,
@@ -29,23 +28,6 @@ from hierbayes.formula.expressions import names_in
 from hierbayes.results.fit import Fit, used_column
 
 GIVEN_OFFSET = "(offset)"  # the column of an offset that was given as an array
-
-
-class _Columns(Table):
-    """Columns whose values are read already."""
-
-    def __init__(self, columns: Mapping[str, Vector], n_rows: int) -> None:
-        super().__init__(n_rows, pd.RangeIndex(n_rows))
-        self._columns = dict(columns)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the columns."""
-        return list(self._columns)
-
-    def raw(self, name: str) -> Any:
-        """Refuse a column that is not there."""
-        raise self.missing_column(name)
 
 
 @record(kw_only=False)
@@ -63,7 +45,7 @@ class DataRows:
 
     def table(self) -> Table:
         """Return the rows as new data of a design."""
-        return _Columns(self.columns, self.n_rows)
+        return ColumnsTable(self.columns, self.n_rows)
 
     def take(self, rows: npt.NDArray[Any]) -> "DataRows":
         """Return some rows, by positions or truth values, in any order."""

@@ -15,7 +15,7 @@ from hierbayes.design.checks import check_known_sd, check_weights, numbers_of
 from hierbayes.design.evaluate import Scope, evaluate
 from hierbayes.design.reading import argument_expression, formula_expressions
 from hierbayes.design.rows import check_columns, check_values
-from hierbayes.design.table import NarwhalsTable, PandasTable, Table, read_table
+from hierbayes.design.table import ColumnsTable, NarwhalsTable, PandasTable, Table, read_table
 from hierbayes.design.transforms import State
 from hierbayes.design.values import Column, Factor, Logical, column_of, is_missing, take_rows
 from hierbayes.errors import DataError, MissingPackageError
@@ -27,23 +27,6 @@ from hierbayes.streams.source import Batch, Source
 from hierbayes.wording import did_you_mean
 
 ARGUMENTS = ("weights", "offset", "known_sd")
-
-
-class ColumnsTable(Table):
-    """Columns that are typed already."""
-
-    def __init__(self, columns: Mapping[str, Any], n_rows: int) -> None:
-        super().__init__(n_rows, pd.RangeIndex(n_rows))
-        self._columns = dict(columns)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the columns."""
-        return list(self._columns)
-
-    def raw(self, name: str) -> Any:
-        """Refuse: there is no other column."""
-        raise self.missing_column(name)
 
 
 @record

@@ -13,6 +13,7 @@ import numpy as np
 
 from hierbayes.arrays import record
 from hierbayes.design.evaluate import Scope, evaluate
+from hierbayes.design.table import ColumnsTable
 from hierbayes.design.transforms import State
 from hierbayes.design.values import (
     Column,
@@ -28,7 +29,6 @@ from hierbayes.errors import DataError
 from hierbayes.formula.expressions import Call, Expression, Group, Name
 from hierbayes.streams.batch_values import (
     BatchValues,
-    ColumnsTable,
     Question,
     kind_of,
     read_values,

@@ -25,10 +25,9 @@ from hierbayes.design.design import Design
 from hierbayes.design.evaluate import Scope, evaluate
 from hierbayes.design.layout import LOGICAL, MATRIX, Layout, TermLayout, Variable
 from hierbayes.design.reading import argument_expression
-from hierbayes.design.table import Table
+from hierbayes.design.table import ColumnsTable, Table
 from hierbayes.design.values import Column, Logical, Matrix, as_numbers, column_of
 from hierbayes.formula.expressions import Expression, Name
-from hierbayes.streams.batch_values import ColumnsTable
 from hierbayes.streams.push_down.expressions import NotPushed, Writer
 
 Monomial = tuple[int, ...]

@@ -13,11 +13,12 @@ import narwhals as nw
 import numpy as np
 
 from hierbayes.design.evaluate import Scope, evaluate
+from hierbayes.design.table import ColumnsTable
 from hierbayes.design.values import Factor, Logical, column_of, label_array
 from hierbayes.errors import DataError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Call, Expression, names_in, nodes_in
-from hierbayes.streams.batch_values import ColumnsTable, Question
+from hierbayes.streams.batch_values import Question
 from hierbayes.streams.first_pass import (
     Learnt,
     is_complete,
