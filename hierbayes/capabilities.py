@@ -233,6 +233,20 @@ _ROWS = (
         "rows nor link others that have.",
     ),
     Limit(
+        key="parameter-formulas",
+        feature="Formulas of further parameters, `sigma= alpha= kappa= psi= zi= ...`, where rows "
+        "are taken to share them",
+        kinds=EVERY,
+        sentence="{what} does not know a formula of {parameters} in this version.",
+    ),
+    Limit(
+        key="stream-formulas",
+        feature="Formulas of further parameters, `sigma= ...`, of streams",
+        kinds=EVERY,
+        sentence="{name}= with data that are streamed is not available in this version; read the "
+        "rows into a data frame.",
+    ),
+    Limit(
         key="known-sd-of-family",
         feature="Known residual sds of a response that has none",
         kinds=("other families",),

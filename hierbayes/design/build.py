@@ -1,6 +1,7 @@
 """From a formula and a data frame to a Design: the one entry of this package while fitting."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from hierbayes.design.values import as_numbers, refuse_caution
 from hierbayes.errors import FormulaError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.terms import Formula
+from hierbayes.options import Coding
 
 __all__ = ["build_design", "new_rows"]
 
@@ -42,6 +44,7 @@ def build_design(
     binary_response: bool = False,
     ordered_response: bool = False,
     cov: Mapping[str, LevelCovariance] | None = None,
+    formulas: Mapping[str, Formula] | None = None,
 ) -> Design:
     """Lay a formula over data.
 
@@ -60,7 +63,8 @@ def build_design(
         variance; true by itself when known_sd is given
     binary_response : a response with two levels is allowed and coded 0 (first level) and 1
     ordered_response : a response of ordered categories is allowed and coded 1, 2, ...
-    cov : known covariances between the levels of grouping factors, by their names
+    cov : known covariances between the levels of the mean's grouping factors, by their names
+    formulas : of further parameters, by their names, from ``parse_one_sided``
 
     Raises
     ------
@@ -72,8 +76,9 @@ def build_design(
         For contrasts of something that isn't a factor of X, or an unknown coding.
     """
     given = {"weights": weights, "offset": offset, "known_sd": known_sd}
-    reading = read_variables(formula, data, given)
-    values, arguments, n_rows = reading.values, reading.arguments, reading.rows.size
+    formulas = dict(formulas or {})
+    reading = read_variables(formula, data, given, tuple(formulas.values()))
+    values, arguments = reading.values, reading.arguments
     if "weights" in arguments:
         check_weights(arguments["weights"], reading.row_labels)
     if "known_sd" in arguments:
@@ -81,28 +86,23 @@ def build_design(
     y = response_numbers(
         values[formula.response], formula, binary=binary_response, ordered=ordered_response
     )
-    check_not_swapped(formula, values)
-    fixed = plan_layout(formula.fixed, values, check_codings(contrasts, formula.fixed, values))
-    random = random_part(formula, values, n_rows, relations=cov)
-    check_levels(
-        random.factors,
-        random.terms,
-        formula=formula,
-        n_rows=n_rows if reading.counts is None else int(reading.counts.sum()),
-        allow_saturated=allow_saturated or known_sd is not None,
-    )
-    mean = Predictor(
-        X=fill_columns(fixed, values, n_rows),
-        layout=fixed,
-        factors=random.factors,
-        terms=random.terms,
-        offset=_total_offset(formula, reading),
-        offset_layout=OffsetLayout(
-            terms=formula.fixed.offsets,
+    every = (formula, *formulas.values())
+    codings = check_codings(contrasts, [one.fixed for one in every], values)
+    saturated = allow_saturated or known_sd is not None
+    mean = _predictor(formula, reading, codings, relations=cov, allow_saturated=saturated)
+    mean = replace(
+        mean,
+        offset=_total_offset(formula, reading, with_argument=True),
+        offset_layout=replace(
+            mean.offset_layout,
             argument=offset if isinstance(offset, str) else None,
             is_array=offset is not None and not isinstance(offset, str),
         ),
     )
+    further = {
+        name: _predictor(own, reading, codings, relations=None, allow_saturated=True)
+        for name, own in formulas.items()
+    }
     rows = Rows(
         response=y,
         labels=reading.row_labels,
@@ -115,11 +115,47 @@ def build_design(
         precision_source=next((a for a in (weights, known_sd) if isinstance(a, str)), None),
         counts=reading.counts,
     )
-    return Design(formula=formula, rows=rows, predictors={MEAN: mean}, states=reading.states)
+    return Design(
+        formula=formula,
+        rows=rows,
+        predictors={MEAN: mean, **further},
+        states=reading.states,
+        formulas=formulas,
+    )
 
 
-def _total_offset(formula: Formula, reading: Reading) -> FloatArray | None:
-    """Return offset terms and offset argument added up, None when there is neither."""
+def _predictor(
+    formula: Formula,
+    reading: Reading,
+    codings: Mapping[str, Coding],
+    *,
+    relations: Mapping[str, LevelCovariance] | None,
+    allow_saturated: bool,
+) -> Predictor:
+    """Return the linear predictor of a formula, with the offsets that stand in it."""
+    values, n_rows = reading.values, reading.rows.size
+    check_not_swapped(formula, values)
+    fixed = plan_layout(formula.fixed, values, codings)
+    random = random_part(formula, values, n_rows, relations=relations)
+    check_levels(
+        random.factors,
+        random.terms,
+        formula=formula,
+        n_rows=n_rows if reading.counts is None else int(reading.counts.sum()),
+        allow_saturated=allow_saturated,
+    )
+    return Predictor(
+        X=fill_columns(fixed, values, n_rows),
+        layout=fixed,
+        factors=random.factors,
+        terms=random.terms,
+        offset=_total_offset(formula, reading, with_argument=False),
+        offset_layout=OffsetLayout(terms=formula.fixed.offsets),
+    )
+
+
+def _total_offset(formula: Formula, reading: Reading, *, with_argument: bool) -> FloatArray | None:
+    """Return offset terms, and the offset argument, added up; None when there is neither."""
     parts = [reading.values[expression] for expression in formula.fixed.offsets]
     for part in parts:
         refuse_caution(part)
@@ -131,6 +167,6 @@ def _total_offset(formula: Formula, reading: Reading) -> FloatArray | None:
             + " holds categories."
         )
     total = [as_numbers(part) for part in numbers]
-    if "offset" in reading.arguments:
+    if with_argument and "offset" in reading.arguments:
         total.append(reading.arguments["offset"])
     return np.sum(total, axis=0) if total else None

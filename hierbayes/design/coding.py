@@ -7,7 +7,7 @@ factor met has an indicator per level.
 Source: Chambers & Hastie (1992), Statistical Models in S, section 2.4.1, and R's ``model.matrix``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -222,13 +222,18 @@ def codes_of(value: Any, variable: Variable) -> IntArray:
 
 
 def check_codings(
-    codings: Mapping[str, Any] | None, part: LinearPart, values: Mapping[Expression, kinds.Column]
+    codings: Mapping[str, Any] | None,
+    parts: Sequence[LinearPart],
+    values: Mapping[Expression, kinds.Column],
 ) -> dict[str, Coding]:
-    """Return the contrasts asked for by the label of their factor; raise OptionError if unknown."""
+    """Return the contrasts asked for by the label of their factor; raise OptionError if unknown.
+
+    The factors are those of fixed parts: of the mean's, and of those of further parameters.
+    """
     if not codings:
         return {}
     factors: dict[str, None] = {}
-    for term in part.terms:
+    for term in (term for part in parts for term in part.terms):
         for expression, label in zip(term.variables, term.labels, strict=True):
             if isinstance(values[expression], kinds.Factor | kinds.Logical):
                 factors[label] = None

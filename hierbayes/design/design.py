@@ -1,12 +1,15 @@
 """The design of a model: its rows, and a linear predictor for each parameter that has one.
 
 The mean's predictor is always there (``MEAN``); what is asked of a design without a parameter's
-name, as ``design.X``, is said of it. A design is laid over other rows by its methods, and new data
-in its columns by ``design/new_data.py``, for which it needs no rows of its own.
+name, as ``design.X``, is said of it. That of a further parameter (``sigma="~ x"``) is
+``design.predictors["sigma"]``, and ``design.of("sigma")`` is the design as that parameter has it:
+the same rows, with its formula and predictor in the place of the mean's. A design is laid over
+other rows by its methods, and new data in its columns by ``design/new_data.py``, for which it needs
+no rows of its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy.typing as npt
@@ -55,6 +58,7 @@ class Design:
     predictors : a linear predictor by parameter; that of ``MEAN`` at least
     states : what scale, poly, splines ... learnt, by their expression
     cells : the distinct rows with their counts, where rows were a stream and these stand for them
+    formulas : of the further parameters that have one, by their names
     """
 
     formula: Formula
@@ -62,6 +66,16 @@ class Design:
     predictors: Mapping[str, Predictor]
     states: Mapping[Expression, State]
     cells: "Design | None" = None
+    formulas: Mapping[str, Formula] = field(default_factory=dict)
+
+    def of(self, parameter: str) -> "Design":
+        """Return the design as a further parameter with a formula has it, in the mean's place."""
+        return replace(
+            self,
+            formula=self.formulas[parameter],
+            predictors={MEAN: self.predictors[parameter]},
+            formulas={},
+        )
 
     @property
     def summands(self) -> "Design":

@@ -4,7 +4,7 @@ All expressions are evaluated on all rows of the frame, as R does (so ``scale(x)
 of x); then the rows with a missing value in a used column are left out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,9 @@ class Reading:
     counts: IntArray | None = None
 
 
-def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Reading:
+def read_variables(
+    formula: Formula, data: Any, given: Mapping[str, Any], further: Sequence[Formula] = ()
+) -> Reading:
     """Evaluate a formula and its arguments on data and leave incomplete rows out.
 
     Parameters
@@ -60,6 +62,7 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
     formula : which expressions to evaluate
     data : any supported kind of data
     given : the arguments weights, offset and known_sd as the user gave them, None when not
+    further : formulas of further parameters, whose variables a row needs too
 
     Raises
     ------
@@ -70,12 +73,14 @@ def read_variables(formula: Formula, data: Any, given: Mapping[str, Any]) -> Rea
     if not table.n_rows:
         raise DataError("The data have no rows.")
     scope = Scope(table, formula.source)
-    expressions = tuple(formula_expressions(formula))
-    check_pi(expressions, table, source=formula.source)
-    values = {
-        expression: column_of(evaluate(expression, scope), table.n_rows)
-        for expression in expressions
-    }
+    values: dict[Expression, Column] = {}
+    for one in (formula, *further):
+        expressions = tuple(formula_expressions(one))
+        check_pi(expressions, table, source=one.source)
+        own = Scope(table, one.source, states=scope.states, used=scope.used)
+        for expression in expressions:
+            if expression not in values:
+                values[expression] = column_of(evaluate(expression, own), table.n_rows)
     arguments = {
         name: _argument(name, asked, scope) for name, asked in given.items() if asked is not None
     }

@@ -25,6 +25,7 @@ __all__ = (
     "formula_text",
     "parse_expression",
     "parse_formula",
+    "parse_one_sided",
     "update_formula",
 )
 
@@ -59,6 +60,32 @@ def parse_formula(text: str, columns: Sequence[str] | None = None) -> Formula:
     if columns is None or not isinstance(text, str) or "." not in text:
         return _formula(prepare(text), None)
     return _formula(prepare(text), tuple(normalize("NFC", str(name)) for name in columns))
+
+
+def parse_one_sided(text: str, of: Formula, columns: Sequence[str] | None = None) -> Formula:
+    """Read the formula of a further parameter of a model, ``"~ x + (x | g)"``.
+
+    Parameters
+    ----------
+    text : with nothing left of ``~``
+    of : the model's formula, whose response it has
+    columns : as of ``parse_formula``
+
+    Raises
+    ------
+    FormulaError
+        As ``parse_formula``, and where something stands left of ``~``.
+
+    Examples
+    --------
+    >>> mean = parse_formula("y ~ a")
+    >>> formula = parse_one_sided("~ x + (x | g)", mean)
+    >>> [term.label for term in formula.fixed.terms], formula.response_label
+    (['x'], 'y')
+    """
+    names = None if columns is None or "." not in str(text) else columns
+    known = None if names is None else tuple(normalize("NFC", str(name)) for name in names)
+    return _one_sided(prepare(text), of.response, known)
 
 
 def parse_expression(text: str) -> Expression:
@@ -97,7 +124,23 @@ def columns_in(formula: Formula) -> tuple[str, ...]:
 @lru_cache(maxsize=_CACHED)
 def _formula(source: str, columns: tuple[str, ...] | None) -> Formula:
     tree = read_formula(source)
-    response = _response(tree)
+    return _laid_out(source, tree, _response(tree), columns)
+
+
+@lru_cache(maxsize=_CACHED)
+def _one_sided(source: str, response: Expression, columns: tuple[str, ...] | None) -> Formula:
+    tree = read_formula(source)
+    if tree.left is not None:
+        raise formula_error(
+            "The formula of a further parameter has nothing left of '~'.",
+            source=source, at=tree.left.at, advice='Write, for example, "~ x + (1 | g)".',
+        )  # fmt: skip
+    return _laid_out(source, tree, response, columns)
+
+
+def _laid_out(
+    source: str, tree: Tree, response: Expression, columns: tuple[str, ...] | None
+) -> Formula:
     response_label = deparse(response)
     expansion = Expansion(source, dot=all_but_response(columns, response))
     expansion.expand(tree.right)

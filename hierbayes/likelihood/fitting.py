@@ -8,6 +8,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DesignWarning, OptionError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.likelihood.answers import check_bounded, check_sigma, check_told_apart
@@ -37,6 +38,7 @@ def fit(
             return fit(spec, method, n_quadrature=n_quadrature)
     if method is not None:
         check_option("method", method, Method)
+    check_no_formulas(spec.design, "Model.fit")
     if spec.family.is_linear:
         _check_no_quadrature(n_quadrature)
         return fit_linear(spec, "reml" if method is None else method)

@@ -70,6 +70,10 @@ class Model(Specified):
         ``hb.phylogeny``, a data frame with the levels' labels as index and columns, a pair
         (matrix, labels), or ``hb.Precision`` of its inverse. Levels without rows are estimated
         with the others. The sd estimated is that of a level whose entry on the diagonal is 1.
+    sigma, nu, alpha, kappa, lam, b, psi, zi : str
+        Formulas of further parameters of the family, with nothing left of ``~``: ``sigma="~ x + (x
+        | g)"`` lets the residual sd hang on x and differ by g. The predictor is on the log scale,
+        of psi and zi (1 - psi, the probability of a zero that is no count) on that of logits.
     priors : dict, name -> prior, or "flat"
         Priors of the Bayesian fit in place of the defaults, for example
         ``{"Days": hb.Normal(0, 10), "sd(Days|Subject)": hb.HalfNormal(10), "sd": ...}``; the names
@@ -107,6 +111,14 @@ class Model(Specified):
         contrasts: Mapping[str, str] | None = None,
         known_sd: Any = None,
         cov: Mapping[str, Any] | None = None,
+        sigma: str | None = None,
+        nu: str | None = None,
+        alpha: str | None = None,
+        kappa: str | None = None,
+        lam: str | None = None,
+        b: str | None = None,
+        psi: str | None = None,
+        zi: str | None = None,
         priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
         stream: bool | None = None,
@@ -118,7 +130,20 @@ class Model(Specified):
             "known_sd": known_sd,
             "cov": cov,
         }
-        given = Arguments(**rows, family=family, link=link, priors=priors)
+        given = Arguments(
+            **rows,
+            family=family,
+            link=link,
+            priors=priors,
+            sigma=sigma,
+            nu=nu,
+            alpha=alpha,
+            kappa=kappa,
+            lam=lam,
+            b=b,
+            psi=psi,
+            zi=zi,
+        )
         spec = specify(formula, data, given, data_name=data_name, stream=stream)
         vars(self)["spec"] = spec
         _made[spec] = weakref.ref(self)
@@ -396,6 +421,14 @@ def lmer(
     contrasts: Mapping[str, str] | None = None,
     known_sd: Any = None,
     cov: Mapping[str, Any] | None = None,
+    sigma: str | None = None,
+    nu: str | None = None,
+    alpha: str | None = None,
+    kappa: str | None = None,
+    lam: str | None = None,
+    b: str | None = None,
+    psi: str | None = None,
+    zi: str | None = None,
     family: str | Family = "gaussian",
     link: str | None = None,
     priors: Mapping[str, Any] | str | None = None,
@@ -406,8 +439,8 @@ def lmer(
 
     Parameters
     ----------
-    formula, data, weights, offset, contrasts, known_sd, cov, family, link, priors, data_name, \
-stream
+    formula, data, weights, offset, contrasts, known_sd, cov, sigma, nu, alpha, kappa, lam, b, \
+psi, zi, family, link, priors, data_name, stream
         As for ``Model``; priors are for the posterior of ``fit.model``, REML and ML
         use none.
     reml : bool
@@ -431,6 +464,14 @@ stream
         contrasts=contrasts,
         known_sd=known_sd,
         cov=cov,
+        sigma=sigma,
+        nu=nu,
+        alpha=alpha,
+        kappa=kappa,
+        lam=lam,
+        b=b,
+        psi=psi,
+        zi=zi,
         priors=priors,
         data_name=data_name,
         stream=stream,
@@ -461,6 +502,14 @@ def glmer(
     known_sd: Any = None,
     contrasts: Mapping[str, str] | None = None,
     cov: Mapping[str, Any] | None = None,
+    sigma: str | None = None,
+    nu: str | None = None,
+    alpha: str | None = None,
+    kappa: str | None = None,
+    lam: str | None = None,
+    b: str | None = None,
+    psi: str | None = None,
+    zi: str | None = None,
     priors: Mapping[str, Any] | str | None = None,
     data_name: str | None = None,
     stream: bool | None = None,
@@ -469,7 +518,8 @@ def glmer(
 
     Parameters
     ----------
-    formula, data, offset, weights, known_sd, contrasts, cov, priors, data_name, stream
+    formula, data, offset, weights, known_sd, contrasts, cov, sigma, nu, alpha, kappa, lam, b, \
+psi, zi, priors, data_name, stream
         As for ``Model``. A binomial response is 0 or 1, true or false, a column of two categories
         (the first is failure), ``cbind(successes, failures)``, or proportions with
         ``weights`` their numbers of trials.
@@ -509,6 +559,14 @@ def glmer(
         family,
         link,
         cov=cov,
+        sigma=sigma,
+        nu=nu,
+        alpha=alpha,
+        kappa=kappa,
+        lam=lam,
+        b=b,
+        psi=psi,
+        zi=zi,
         priors=priors,
         data_name=data_name,
         stream=stream,

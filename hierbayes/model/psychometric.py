@@ -10,6 +10,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.values import Factor, as_numbers
 from hierbayes.errors import DesignWarning, OptionError
 from hierbayes.families.observations import checked_observations
+from hierbayes.families.parameter_formulas import PARAMETERS
 from hierbayes.families.psychometric import LINKS, Curve, psychometric_family
 from hierbayes.model.model import Model
 from hierbayes.options import check_flag
@@ -97,6 +98,12 @@ def psychometric(
             raise OptionError(
                 f"{name}= has no place in hb.psychometric: the response is binomial, with its "
                 "trials in n= or cbind(successes, failures)."
+            )
+    for name in PARAMETERS:
+        if model_options.get(name) is not None:
+            raise OptionError(
+                f"{name}= has no place in hb.psychometric: one lapse and one guess rate hold for "
+                "all rows."
             )
     if not isinstance(stimulus, str):
         raise OptionError(f"stimulus={shown(stimulus)} must be the name of a column of the data.")

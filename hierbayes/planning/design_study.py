@@ -17,6 +17,7 @@ from hierbayes.design.table import read_table
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.intervals.replicates import checked_count, checked_jobs, seeded
 from hierbayes.naming.addresses import Addresses, coefficient_addresses
@@ -300,6 +301,7 @@ def _planned(model: Fit | str, data: Any, parameters: Any, given: Arguments) -> 
         name = "data" if data is not None else unused[0]
         raise OptionError(f"design_study: {name} goes with a formula; a fit has its own.")
     _check_family(model.spec.family)
+    check_no_formulas(model.spec.design, "hb.design_study")
     if isinstance(model, PosteriorFit):
         truth, source = flat_draws(model.draws, model.design), "drawn from the posterior"
     else:

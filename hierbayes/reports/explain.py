@@ -15,6 +15,7 @@ from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
+from hierbayes.families.parameter_formulas import with_formulas
 from hierbayes.formula.functions import PATTERNS
 from hierbayes.formula.parser import formula_text
 from hierbayes.gaussian.marginal import Pattern
@@ -31,6 +32,7 @@ from hierbayes.wording import counted, listed
 
 INTERCEPT = "(Intercept)"
 FACTORS = "Grouping factors"
+SHARES = ("psi", "zi")  # further parameters whose formulas are on the scale of logits
 SUMS = "Where the sums were made"
 QUERY = "Query"
 RANGE_DIGITS = 4
@@ -143,7 +145,7 @@ def _passes(passes: Passes) -> list[str]:
 
 
 def _design_text(spec: Specification) -> str:
-    if not (spec.design.factors and spec.family.is_linear):
+    if not (spec.design.factors and spec.family.is_linear) or spec.design.formulas:
         return explain_text(spec.design, family=spec.family)
     kernel = spec.kernel("reml")
     size = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz[1:])
@@ -193,6 +195,8 @@ def explain_text(design: Design, *, structure: str = "", family: Family = GAUSSI
     ]
     if design.terms:
         lines += ["", *_random_part(design), "", *_factors(design)]
+    for name in design.formulas:
+        lines += ["", *_parameter_part(design, name)]
     lines += ["", *_parameters(design, family)]
     if structure:
         lines += ["", "How it is solved", *_indented(structure)]
@@ -289,6 +293,23 @@ def _fixed_part(design: Design, family: Family) -> list[str]:
     return lines
 
 
+def _parameter_part(design: Design, name: str) -> list[str]:
+    """Say what the formula of a further parameter became."""
+    own = design.of(name)
+    scale = "logit" if name in SHARES else "logarithm"
+    _, _, right = formula_text(own.formula).partition(" ~ ")
+    lines = [
+        f"{name} ~ {right}: how {name} differs between rows",
+        *_indented(f"What follows adds up on the scale of the {scale} of {name}."),
+    ]
+    names = own.coef_names
+    if names:
+        lines += wrapped(f"{counted(len(names), 'coefficient')}: {', '.join(names)}", "  ", "    ")
+    for _, sentence in bar_sentences(own):
+        lines += wrapped(sentence, "  ", "    ")
+    return lines
+
+
 def _random_part(design: Design) -> list[str]:
     lines = ["Random part: how the levels of a grouping factor differ"]
     for label, pairs in groupby(bar_sentences(design), key=lambda pair: pair[0]):
@@ -380,13 +401,16 @@ def _parameters(design: Design, family: Family) -> list[str]:
         parts.append(counted(n_covariances, "covariance"))
     if n_correlations:
         parts.append(counted(n_correlations, "correlation"))
-    if family.weighs_sigma and design.known_sd is None:
+    about = {with_formulas(family)[name] for name in design.formulas}
+    if family.weighs_sigma and design.known_sd is None and "sigma" not in about:
         parts.append("the residual variance")
     own = [parameter.name for parameter in family.further_parameters]
+    own = [name for name in own if name not in about]
     if family.is_ordinal:
         parts.append("the thresholds between the categories")
     elif own:
         parts.append(f"{listed(own)} of the family {family}")
+    parts += [f"those of the formula of {name}" for name in design.formulas]
     return ["Parameters", *_indented(f"{listed(parts)}.")]
 
 

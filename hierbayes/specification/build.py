@@ -19,6 +19,7 @@ from hierbayes.errors import DataError, OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
 from hierbayes.families.observations import check_supported, checked_observations
+from hierbayes.families.parameter_formulas import parameter_formulas
 from hierbayes.formula.parser import parse_formula
 from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.patterned import check_patterned
@@ -73,6 +74,13 @@ def specify(
         return _specify_stream(formula, source, given, data_name=data_name, options=options)
     table = read_table(_own(read_at_once(data)))
     formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
+    formulas = parameter_formulas(
+        given.formulas,
+        response_family,
+        formula_read,
+        columns=table.names,
+        has_known_sd=given.known_sd is not None,
+    )
     cov = known_covariances(given.cov, [bar.group for bar in formula_read.bars])
     if cov is not None and not response_family.is_linear:
         raise not_supported("cov-families", family=response_family.name)
@@ -88,6 +96,7 @@ def specify(
         binary_response=response_family.reads_categories,
         ordered_response=response_family.is_ordinal,
         cov=cov,
+        formulas=formulas,
     )
     if response_family.is_linear and design.y.ndim == 2:
         raise DataError(
@@ -124,6 +133,8 @@ def _specify_stream(
     family = family_named(given.family, given.link)
     if given.cov is not None:
         raise not_supported("stream-cov")
+    for name in given.formulas:
+        raise not_supported("stream-formulas", name=name)
     arguments = _owned(given, family, None)
     formula_read = parse_formula(formula, source.columns if "." in str(formula) else None)
     named = {name: getattr(arguments, name) for name in ("weights", "offset", "known_sd")}
@@ -173,6 +184,7 @@ def _owned(given: Arguments, family: Family, table: Table | None) -> Arguments:
         family=given.family,
         link=family.link.name if named else given.link,  # which files and code name
         priors=_own(given.priors),
+        **given.formulas,
     )
 
 

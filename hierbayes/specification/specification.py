@@ -21,6 +21,7 @@ from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.table import Table
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
+from hierbayes.families.parameter_formulas import PARAMETERS, check_no_formulas
 from hierbayes.formula.parser import formula_text
 from hierbayes.formula.terms import Formula
 from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
@@ -46,6 +47,7 @@ class Arguments:
     family, link : names
     priors : dict, name -> prior, "flat" or None
     cov : dict, grouping factor -> covariance between its levels, as read; or None
+    sigma, nu, alpha, kappa, lam, b, psi, zi : formulas of further parameters as text, or None
     """
 
     weights: Any = None
@@ -56,6 +58,20 @@ class Arguments:
     link: Any = None
     priors: Any = None
     cov: Mapping[str, LevelCovariance] | None = None
+    sigma: str | None = None
+    nu: str | None = None
+    alpha: str | None = None
+    kappa: str | None = None
+    lam: str | None = None
+    b: str | None = None
+    psi: str | None = None
+    zi: str | None = None
+
+    @property
+    def formulas(self) -> dict[str, Any]:
+        """Formulas of further parameters that were given, by their names."""
+        every = {name: getattr(self, name) for name in PARAMETERS}
+        return {name: text for name, text in every.items() if text is not None}
 
     def options(self) -> dict[str, Any]:
         """Return them by name, as ``specify`` takes them."""
@@ -107,6 +123,7 @@ class Specification:
         """The restricted likelihood of a linear model; its cross-products are made once."""
         if self.kernel_given is not None:
             return self.kernel_given
+        check_no_formulas(self.design, "The likelihood with random effects integrated out")
         kernel = kernel_of(self.design, weights=self.weights, method="reml")
         check_residuals(self.design, kernel, self.weights)
         return kernel
@@ -126,7 +143,7 @@ class Specification:
 
         In an ordinal model the thresholds take the place of the intercept.
         """
-        if self.family.is_linear:
+        if self.family.is_linear and not self.design.formulas:
             return self.reml_kernel.products.anchor.kept
         design = self.design.summands
         X = design.X
@@ -141,6 +158,7 @@ class Specification:
         """The priors of this model, the defaults and the user's."""
         if self.priors_given is not None:
             return self.priors_given
+        check_no_formulas(self.design, "Model.priors")
         from hierbayes.priors.model_priors import model_priors
 
         return model_priors(

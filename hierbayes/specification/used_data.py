@@ -22,7 +22,8 @@ GIVEN = "given_"  # begins the names of columns that were given as arrays
 
 def used_columns(spec: Specification) -> list[str]:
     """Columns of formula and arguments, in the order of the data."""
-    names = dict.fromkeys(columns_in(spec.formula))
+    formulas = (spec.formula, *spec.design.formulas.values())
+    names = dict.fromkeys(name for formula in formulas for name in columns_in(formula))
     for argument in ARRAY_ARGUMENTS:
         given = getattr(spec.arguments, argument)
         if isinstance(given, str):

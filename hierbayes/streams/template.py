@@ -52,7 +52,7 @@ def template_of(
     size = max([FEW, *(seen.n_levels for seen in learnt.variables.values())])
     values = {name: seen.column(size) for name, seen in learnt.variables.items()}
     _check_response(question, values)
-    fixed = plan_layout(formula.fixed, values, check_codings(contrasts, formula.fixed, values))
+    fixed = plan_layout(formula.fixed, values, check_codings(contrasts, [formula.fixed], values))
     known = {name: levels.combinations() for name, levels in learnt.groups.items()}
     random = random_part(formula, values, size, known=known)
     known_sd = "known_sd" in question.arguments
