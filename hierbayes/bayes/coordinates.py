@@ -25,6 +25,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.patterned import Patterned
+from hierbayes.gaussian.residual.correlation import correlation_root
 from hierbayes.gaussian.structures import Covariance, Searched, middle_and_half
 from hierbayes.priors.model_priors import ModelPriors
 
@@ -205,21 +206,6 @@ def _widened(sd: FloatArray, columns: IntArray, size: int) -> FloatArray:
     wide = np.zeros((sd.shape[0], size), dtype=sd.dtype)
     wide[:, columns] = sd
     return wide
-
-
-def correlation_root(partial: FloatArray, q: int) -> FloatArray:
-    """Cholesky factor (T, q, q) from canonical partial correlations (T, q (q - 1) / 2) by rows."""
-    R = np.zeros((partial.shape[0], q, q), dtype=partial.dtype)
-    R[:, 0, 0] = 1.0
-    at = 0
-    for i in range(1, q):
-        left = np.ones(partial.shape[0], dtype=partial.dtype)
-        for j in range(i):
-            R[:, i, j] = partial[:, at] * np.sqrt(left)
-            left = left * (1 - partial[:, at]) * (1 + partial[:, at])
-            at += 1
-        R[:, i, i] = np.sqrt(left)
-    return R
 
 
 def beta_shapes(q: int, eta: float) -> FloatArray:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.bayes.coordinates import beta_shapes, correlation_root
+from hierbayes.bayes.coordinates import beta_shapes
 from hierbayes.bayes.predictive import flat_draws, new_effects
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.gaussian.patterned import Patterned, check_patterned
+from hierbayes.gaussian.residual.correlation import correlation_root
 from hierbayes.gaussian.structures import structure
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws

@@ -53,7 +53,7 @@ class NestedBlocks(LevelBlocks):
         for (f, g), coupling in self.couplings.items():
             children = self.pattern.children[f, g]
             out[f] += product_stack(coupling.blocks, vectors[g][:, children.parent])
-            out[g] += children.sums(product_stack(coupling.blocks.swapaxes(1, 2), vectors[f]))
+            out[g] += children.sums(product_stack(coupling.blocks.swapaxes(-1, -2), vectors[f]))
         return out
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "NestedFactor":

@@ -1,0 +1,254 @@
+"""Correlations C of the residuals of a series, by what their inverse needs.
+
+An entry of C^-1 is one of few functions of the parameters, its kinds:
+
+    independent  1
+    ar1, car1    with f = r^gap of neighbours in time: 1 for every row, f^2 / (1 - f^2) more for
+                 both rows of a neighbouring pair, -f / (1 - f^2) between them (a Markov chain);
+                 log|C| = sum over neighbours of log(1 - f^2)
+    cs           of a block of m rows (I - r / (1 + (m - 1) r) 11') / (1 - r);
+                 |C| = (1 - r)^(m - 1) (1 + (m - 1) r)
+    us           the inverse of the matrix of the visits that a subject has, one for each pattern
+
+Parameters are coordinates phi without bounds: inverse hyperbolic tangents of (r - m) / h for r
+between m - h and m + h, of an unstructured matrix those of its canonical partial correlations.
+
+Source: Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, section 5.3; Lewandowski,
+Kurowicka & Joe (2009), J. Multivariate Analysis 100:1989 (partial correlations).
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, IntArray, record
+
+COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation
+
+
+@record
+class Kinds:
+    """What C^-1 and log|C| are at T points, with derivatives in the d coordinates.
+
+    Attributes
+    ----------
+    value, slope : arrays, shape (T, K) and (T, d, K), the kinds of entries of C^-1
+    log_det, log_det_slope : arrays, shape (T,) and (T, d), of all series together
+    """
+
+    value: FloatArray
+    slope: FloatArray
+    log_det: FloatArray
+    log_det_slope: FloatArray
+
+
+class Correlation(Protocol):
+    """The correlations within series, in d coordinates."""
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates d."""
+
+    def kinds(self, phi: FloatArray) -> Kinds:
+        """Return the kinds of entries of C^-1 at phi (T, d)."""
+
+    def correlations(self, phi: FloatArray) -> FloatArray:
+        """Correlations that are reported, (T, d), from phi (T, d)."""
+
+    def coordinates(self, correlations: FloatArray) -> FloatArray:
+        """Undo ``correlations``."""
+
+
+@record
+class Independent:
+    """C = I."""
+
+    size: int = 0
+
+    def kinds(self, phi: FloatArray) -> Kinds:
+        """Return ones."""
+        T = phi.shape[0]
+        return Kinds(
+            value=np.ones((T, 1)),
+            slope=np.zeros((T, 0, 1)),
+            log_det=np.zeros(T),
+            log_det_slope=np.zeros((T, 0)),
+        )
+
+    def correlations(self, phi: FloatArray) -> FloatArray:
+        """There are none."""
+        return phi
+
+    coordinates = correlations
+
+
+@record
+class Bounded:
+    """One correlation r = m + h tanh(phi) between two bounds."""
+
+    lower: float
+    upper: float
+
+    @property
+    def size(self) -> int:
+        """One coordinate."""
+        return 1
+
+    def correlations(self, phi: FloatArray) -> FloatArray:
+        """Return r."""
+        half = (self.upper - self.lower) / 2
+        return np.asarray(self.lower + half + half * np.tanh(phi))
+
+    def coordinates(self, correlations: FloatArray) -> FloatArray:
+        """Return phi."""
+        half = (self.upper - self.lower) / 2
+        return np.asarray(np.arctanh((correlations - self.lower - half) / half))
+
+    def slope(self, phi: FloatArray) -> FloatArray:
+        """Return the derivative of r in phi."""
+        return np.asarray((self.upper - self.lower) / 2 / np.cosh(phi) ** 2)
+
+
+@record
+class Serial(Bounded):
+    """Correlation r^gap of two rows of a series: ar1 of whole gaps, car1 of any.
+
+    Attributes
+    ----------
+    gaps : array, shape (g,), the distinct gaps between neighbours in time
+    counts : array, shape (g,), how many pairs of neighbours have each
+    """
+
+    gaps: FloatArray
+    counts: FloatArray
+
+    def kinds(self, phi: FloatArray) -> Kinds:
+        """Kinds: one; of each gap what both ends have more; of each gap the pair."""
+        r, dr = self.correlations(phi), self.slope(phi)
+        f = r**self.gaps
+        df = self.gaps * r ** (self.gaps - 1) * dr
+        left = 1 - f**2
+        ones = np.ones_like(r)
+        value = np.concatenate([ones, f**2 / left, -f / left], axis=1)
+        slope = np.concatenate([0 * ones, 2 * f * df / left**2, -df * (1 + f**2) / left**2], axis=1)
+        return Kinds(
+            value=value,
+            slope=slope[:, None],
+            log_det=np.log(left) @ self.counts,
+            log_det_slope=((-2 * f * df / left) @ self.counts)[:, None],
+        )
+
+
+@record
+class Exchangeable(Bounded):
+    """One correlation r of all rows of a block: cs.
+
+    Attributes
+    ----------
+    sizes, counts : arrays, shape (s,), the distinct numbers of rows of a block, and how many have
+        each
+    """
+
+    sizes: FloatArray
+    counts: FloatArray
+
+    def kinds(self, phi: FloatArray) -> Kinds:
+        """Kinds: of a row; of each size that between the sums of a block."""
+        r, dr = self.correlations(phi), self.slope(phi)
+        own = 1 / (1 - r)
+        whole = 1 + (self.sizes - 1) * r
+        between = -r * own / whole
+        # d/dr of r / ((1 - r) whole), by parts
+        bend = -(own / whole + r * own**2 / whole - r * own * (self.sizes - 1) / whole**2)
+        log_det = (self.sizes - 1) * np.log(1 - r) + np.log(whole)
+        turn = -(self.sizes - 1) * own + (self.sizes - 1) / whole
+        return Kinds(
+            value=np.concatenate([own, between], axis=1),
+            slope=(np.concatenate([own**2, bend], axis=1) * dr)[:, None],
+            log_det=log_det @ self.counts,
+            log_det_slope=((turn @ self.counts)[:, None] * dr),
+        )
+
+
+@record
+class Unstructured:
+    """A correlation of every pair of visits: us.
+
+    Attributes
+    ----------
+    n_visits : number of visits V; d = V (V - 1) / 2
+    patterns : per pattern of visits that some subjects have, array (m,), their numbers
+    counts : array, how many subjects have each pattern
+    """
+
+    n_visits: int
+    patterns: tuple[IntArray, ...]
+    counts: FloatArray
+
+    @property
+    def size(self) -> int:
+        """One coordinate a pair of visits."""
+        return self.n_visits * (self.n_visits - 1) // 2
+
+    def matrices(self, phi: FloatArray) -> FloatArray:
+        """Correlation matrices (T, V, V), of complex phi too."""
+        root = correlation_root(np.tanh(phi), self.n_visits)
+        return np.asarray(root @ np.swapaxes(root, 1, 2))
+
+    def correlations(self, phi: FloatArray) -> FloatArray:
+        """Return the correlations below the diagonal, row by row."""
+        rows, columns = np.tril_indices(self.n_visits, -1)
+        return np.asarray(self.matrices(phi)[:, rows, columns])
+
+    def coordinates(self, correlations: FloatArray) -> FloatArray:
+        """Undo ``correlations``."""
+        V = self.n_visits
+        rows, columns = np.tril_indices(V, -1)
+        C = np.tile(np.eye(V), (correlations.shape[0], 1, 1))
+        C[:, rows, columns] = C[:, columns, rows] = correlations
+        root = np.linalg.cholesky(C)
+        left = np.sqrt(1 - np.cumsum(root**2, axis=2) + root**2)
+        return np.asarray(np.arctanh(root[:, rows, columns] / left[:, rows, columns]))
+
+    def slopes(self, phi: FloatArray) -> FloatArray:
+        """Return the derivatives of the matrices, (T, d, V, V)."""
+        T, d = phi.shape
+        stepped = (phi[:, None] + 1j * COMPLEX_STEP * np.eye(d)).reshape(T * d, d)
+        found = self.matrices(stepped).imag / COMPLEX_STEP
+        return np.asarray(found.reshape(T, d, self.n_visits, self.n_visits))
+
+    def kinds(self, phi: FloatArray) -> Kinds:
+        """Kinds: pattern by pattern the lower triangle of the inverse, row by row."""
+        C, dC = self.matrices(phi), self.slopes(phi)
+        values, slopes = [], []
+        log_det, turn = np.zeros(phi.shape[0]), np.zeros(phi.shape)
+        for visits, count in zip(self.patterns, self.counts, strict=True):
+            rows, columns = np.tril_indices(visits.size)
+            inverse = np.linalg.inv(C[:, visits[:, None], visits])
+            own = dC[:, :, visits[:, None], visits]
+            spread = -inverse[:, None] @ own @ inverse[:, None]
+            values.append(inverse[:, rows, columns])
+            slopes.append(spread[:, :, rows, columns])
+            log_det -= count * np.linalg.slogdet(inverse)[1]
+            turn += count * np.einsum("tab,tdab->td", inverse, own)
+        return Kinds(
+            value=np.concatenate(values, axis=1),
+            slope=np.concatenate(slopes, axis=2),
+            log_det=log_det,
+            log_det_slope=turn,
+        )
+
+
+def correlation_root(partial: FloatArray, q: int) -> FloatArray:
+    """Cholesky factor (T, q, q) from canonical partial correlations (T, q (q - 1) / 2) by rows."""
+    R = np.zeros((partial.shape[0], q, q), dtype=partial.dtype)
+    R[:, 0, 0] = 1.0
+    at = 0
+    for i in range(1, q):
+        left = np.ones(partial.shape[0], dtype=partial.dtype)
+        for j in range(i):
+            R[:, i, j] = partial[:, at] * np.sqrt(left)
+            left = left * (1 - partial[:, at]) * (1 + partial[:, at])
+            at += 1
+        R[:, i, i] = np.sqrt(left)
+    return R

@@ -1,0 +1,191 @@
+"""Criterion and exact gradient where the residuals have a structure, on cross-products.
+
+With V = R + Z Lambda Lambda'Z' and R = R(phi) all of ``gaussian/marginal.py`` holds, of products
+with R^-1 in place of W, and log|R| in place of -sum log w. In the symbols of that module, with
+M = Lambda (L L')^-1 Lambda' and c - Z Lambda U c what the modes leave of a column c of [X y] C, a
+change of R^-1 changes the criterion by
+
+    -tr(R dR^-1) + tr(M Z'dR^-1 Z) + sum_c m_c (c - Z Lambda U c)' dR^-1 (c - Z Lambda U c),
+
+the first of which is that of log|R|. So the derivative in each product is known (``adjoint``), and
+that in phi follows from those of the few factors that products are made of.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, record
+from hierbayes.gaussian.covariance import CovarianceShape
+from hierbayes.gaussian.factor.nested import NestedBlocks
+from hierbayes.gaussian.kernel import blocks_of
+from hierbayes.gaussian.marginal import (
+    Derivatives,
+    Evaluation,
+    Kernel,
+    Pattern,
+    derivatives,
+    evaluate,
+    modes,
+    times,
+)
+from hierbayes.gaussian.pattern.nested import NestedPattern
+from hierbayes.gaussian.products import Coupling, Products
+from hierbayes.gaussian.residual.entries import Factors
+from hierbayes.gaussian.residual.products import ResidualProducts, Stacked
+from hierbayes.gaussian.weighted import NoLevels
+from hierbayes.options import Method
+
+
+@record
+class ManyKernel(Kernel):
+    """A kernel with products of its own at each of T points; ``products`` holds them stacked."""
+
+    stacked: Stacked
+
+    @cached_property
+    def gram_xy(self) -> FloatArray:
+        """[X y]'R^-1[X y], (T, p + 1, p + 1)."""
+        return self.stacked.squares
+
+    @cached_property
+    def zxy(self) -> list[FloatArray]:
+        """Z'R^-1[X y] per factor, (T, J, q, p + 1)."""
+        return list(self.stacked.zxy)
+
+
+@record
+class ResidualKernel:
+    """The marginal likelihood as a function of theta and phi.
+
+    Attributes
+    ----------
+    products : of phi
+    shape : of the covariances of the random effects
+    pattern : where the factor of the levels has entries; None without random effects
+    method : {"reml", "ml"}
+    """
+
+    products: ResidualProducts
+    shape: CovarianceShape
+    pattern: Pattern | None
+    method: Method
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates d of phi."""
+        return self.products.structure.size
+
+    def at(self, phi: FloatArray) -> Kernel:
+        """Return the kernel at one phi (d,)."""
+        return self._kernel(self.products.products(phi))
+
+    def _kernel(self, products: Products) -> Kernel:
+        pattern = self.pattern
+        blocks = NoLevels() if pattern is None else blocks_of(pattern, products)
+        return Kernel(products=products, shape=self.shape, blocks=blocks, method=self.method)
+
+    def many(self, factors: Factors) -> ManyKernel:
+        """Return the kernel at T points, whose pattern is nested or none."""
+        found = self.products.stacked(factors)
+        p = found.squares.shape[1] - 1
+        meetings = self.products.units.meetings
+        couplings = {
+            pair: Coupling(rows=meetings[pair][0], columns=meetings[pair][1], blocks=A)
+            for pair, A in found.couplings.items()
+        }
+        products = Products(
+            anchor=self.products.anchor,
+            n_obs=self.products.n_obs,
+            sum_log_weights=self.products.sum_log_weights - factors.log_det,  # type: ignore[arg-type]
+            xx=found.squares[0, :p, :p],
+            xy=found.squares[0, :p, p],
+            yy=float(found.squares[0, p, p]),
+            zz=found.zz,
+            zx=tuple(A[..., :p] for A in found.zxy),
+            zy=tuple(A[..., p] for A in found.zxy),
+            couplings=couplings,
+        )
+        blocks: NestedBlocks | NoLevels = NoLevels()
+        if self.pattern is not None:
+            assert isinstance(self.pattern, NestedPattern)
+            blocks = NestedBlocks(
+                pattern=self.pattern, zz=found.zz, couplings=couplings, roots=None
+            )
+        return ManyKernel(
+            products=products, shape=self.shape, blocks=blocks, method=self.method, stacked=found
+        )
+
+    def evaluated(self, theta: FloatArray, phi: FloatArray) -> "Point":
+        """Evaluate at theta (T, k), in the basis of the products, and phi (T, d).
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If the criterion can't be computed at one of them.
+        """
+        factors = self.products.structure.factors(phi)
+        kernel = self.many(factors)
+        return Point(self, factors, kernel, evaluate(kernel, theta))
+
+
+@record(kw_only=False)
+class Point:
+    """The criterion at T points, and what its derivatives follow from."""
+
+    kernel: ResidualKernel
+    factors: Factors
+    own: Kernel
+    at: Evaluation
+
+    def derivatives(self) -> Derivatives:
+        """Return gradient and curvature in theta."""
+        if self.at.factor is None:
+            T = self.at.criterion.size
+            return Derivatives(gradient=np.zeros((T, 0)), curvature=np.zeros((T, 0, 0)), slopes=[])
+        return derivatives(self.own, self.at)
+
+    def slopes(self, *, sigma: float | None = None) -> FloatArray:
+        """Exact derivatives (T, d) of the criterion in phi.
+
+        With ``sigma`` of the criterion before sigma is profiled out, at that sigma.
+        """
+        counts = np.full(self.at.orthonormal.shape[:2], 1.0 if self.own.method == "reml" else 0.0)
+        counts[:, -1] = self.own.df if sigma is None else self.at.pwrss / sigma**2
+        found = adjoint(self.own, self.at, counts)
+        return self.factors.log_det_slope + self.kernel.products.slopes(self.factors, found)
+
+
+def adjoint(kernel: Kernel, at: Evaluation, counts: FloatArray) -> Stacked:
+    """Return the derivatives of the criterion but for log|R| in the products; see the header.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    at : its evaluation at T points
+    counts : array, shape (T, p + 1), m of the columns of [X y] C
+    """
+    C = at.orthonormal
+    counted = C * counts[:, None]
+    squares = counted @ np.swapaxes(C, 1, 2)
+    if at.factor is None or not at.Lambdas:
+        return Stacked(squares=squares, zz=(), zxy=(), couplings={})
+    found = modes(kernel, at)
+    b = [times(L, u) for L, u in zip(at.Lambdas, found.u, strict=True)]
+    mb = [x * counts[:, None, None] for x in b]
+    zz = [
+        _sandwiched(cov, L, L) + m @ np.swapaxes(x, 2, 3)
+        for cov, L, x, m in zip(at.factor.covariances(), at.Lambdas, b, mb, strict=True)
+    ]
+    zxy = [-2 * m @ np.swapaxes(C, 1, 2)[:, None] for m in mb]
+    couplings = {}
+    for (f, g), cov in at.factor.cross_covariances().items():
+        met = kernel.products.couplings[f, g]
+        beside = mb[f][:, met.rows] @ np.swapaxes(b[g][:, met.columns], 2, 3)
+        couplings[f, g] = 2 * (_sandwiched(cov, at.Lambdas[f], at.Lambdas[g]) + beside)
+    return Stacked(squares=squares, zz=tuple(zz), zxy=tuple(zxy), couplings=couplings)
+
+
+def _sandwiched(V: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+    """Left V right' of a stack V (T, J, a, b), with matrices (T, a, a) and (T, b, b)."""
+    return np.asarray(left[:, None] @ V @ np.swapaxes(right, 1, 2)[:, None])
