@@ -108,7 +108,7 @@ def main() -> None:
     print(fit.varcorr())
     print(post.varcorr())
     slice_of = f"select * from '{path}' where g < 200"
-    pushed = hb.Model(FORMULA, connection.sql(slice_of))
+    pushed = hb.Model(FORMULA, connection.sql(slice_of), stream=True)
     memory = hb.Model(FORMULA, connection.sql(slice_of).df())
     a, b = pushed.fit("reml"), memory.fit("reml")
     print(f"\non a slice of {memory.design.y.size:,} rows, beside rows in memory:")

@@ -283,7 +283,8 @@ def arrow_dictionary(array: Any, name: str) -> Factor:
         array = array.unify_dictionaries().combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # no chunks at all
         return Factor(np.empty(0, dtype=np.intp), label_array([]))
-    codes = array.indices.fill_null(MISSING_CODE).to_numpy(zero_copy_only=False)
+    indices = array.indices.cast(pa.int64())  # DuckDB's have no sign
+    codes = indices.fill_null(MISSING_CODE).to_numpy(zero_copy_only=False)
     labels = [label_of(label) for label in array.dictionary.to_pylist()]
     factor = _in_order(codes.astype(np.intp), labels, order=list(range(len(labels))), name=name)
     return replace(factor, ordered=bool(array.type.ordered))

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from hierbayes.design.build import build_design, new_rows
+from hierbayes.design.columns import arrow_dictionary
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL
 from hierbayes.errors import DataError
 from hierbayes.formula.parser import parse_formula
@@ -241,6 +242,14 @@ def test_polars_enum_keeps_its_order_and_categorical_is_sorted():
     )
     assert design_of(frame, "y ~ 1 + (1 | e)").factors[0].levels.tolist() == ["c", "a", "b"]
     assert design_of(frame, "y ~ 1 + (1 | c)").factors[0].levels.tolist() == ["a", "b", "c"]
+
+
+def test_a_dictionary_with_places_that_have_no_sign_may_have_missing_values():
+    places = pa.array([1, None, 0, 1], type=pa.uint8())
+    column = pa.DictionaryArray.from_arrays(places, ["low", "high"])
+    factor = arrow_dictionary(column, "g")
+    assert factor.codes.tolist() == [1, -1, 0, 1]
+    assert factor.levels.tolist() == ["low", "high"]
 
 
 def test_pyarrow_dictionary_keeps_its_order_over_chunks():

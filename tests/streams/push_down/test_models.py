@@ -11,7 +11,7 @@ import hierbayes as hb
 from hierbayes.design.moments import moments_of
 from hierbayes.errors import DataError
 from hierbayes.streams.queries import RelationSource, relation_of
-from tests.streams.push_down.engines import ENGINES, source_of
+from tests.streams.push_down.engines import ENGINES, lazy, source_of
 
 SAME = 1e-8
 FORMULA = "y ~ x*f + offset(w) + (x | g) + (1 | h)"
@@ -102,9 +102,21 @@ def test_rows_that_an_engine_cannot_sum_are_read_and_the_reason_is_explained(fra
     assert model.fit("reml").criterion == pytest.approx(expected.criterion, rel=SAME)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_small_query_is_read_at_once_unless_it_is_to_be_a_stream(frame, engine):
+    formula = "y ~ x + (1 | g)"
+    assert hb.Model(formula, lazy(frame, engine)).design.keeps_rows
+    streamed = hb.Model(formula, lazy(frame, engine), stream=True)
+    assert streamed.spec.table.passes.queries
+    fit = hb.lmer(formula, lazy(frame, engine), stream=True)
+    assert fit.criterion == pytest.approx(streamed.fit().criterion, rel=SAME)
+
+
 def test_a_table_has_a_name_and_a_connection(frame):
     connection = duckdb.connect()
     connection.register("many rows", frame.to_arrow())
+    stream = hb.Stream("many rows", connection=connection)
+    assert hb.Model("y ~ x + (1 | g)", stream).spec.table.passes.queries
     model = hb.Model("y ~ x + (1 | g)", relation_of("many rows", connection))
     expected = hb.lmer("y ~ x + (1 | g)", frame)
     assert model.fit().criterion == pytest.approx(expected.criterion, rel=SAME)
