@@ -124,6 +124,15 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="stream-other-columns",
+        feature="Models with columns that a stream was not summed for",
+        kinds=EVERY,
+        sentence=(
+            "The sums over this stream say nothing of {columns}: its rows are gone. Make a model "
+            "of that formula from the stream."
+        ),
+    ),
+    Limit(
         key="stream-remainder",
         feature="Streams whose levels leave next to nothing of the response",
         kinds=EVERY,

@@ -22,6 +22,8 @@ from scipy.special import chdtrc
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.design import Design
+from hierbayes.design.not_kept import NotKept
+from hierbayes.design.pictured import pictured
 from hierbayes.design.table import MissingColumnError
 from hierbayes.gaussian.patterned import is_special_case
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -119,10 +121,11 @@ def mixture_p(small: LikelihoodFit | Reduced, large: LikelihoodFit, chisq: float
     designs = _on_same_rows(small, large)
     if designs is None:
         return Mixture(kind="unknown", reason=NOT_NESTED)
-    found = _structure(*designs)
+    less, more = pictured(designs)
+    found = _structure(less, more)
     if found.df is None:
         return found
-    if not _same_span(designs[0].X[:, small.kept], designs[1].X[:, large.kept]):
+    if not _same_span(less.X[:, small.kept], more.X[:, large.kept]):
         return Mixture(kind="unknown", reason=FIXED)
     if any(finding.code == "not_identified" for finding in large.findings):
         return Mixture(kind="unknown", reason=UNIDENTIFIED)
@@ -147,11 +150,12 @@ def why_not_nested(small: LikelihoodFit, large: LikelihoodFit) -> str:
     known = {small.has_residual_sd, large.has_residual_sd}
     if not (same_weights and same_sds and same_offsets) or len(known) > 1:
         return "they have different weights, known sds or offsets"
-    X = a.X[:, small.kept]
-    if X.size and not _in_span(X, b.X[:, large.kept]):
+    less, more = pictured(designs)
+    X = less.X[:, small.kept]
+    if X.size and not _in_span(X, more.X[:, large.kept]):
         return "its fixed part is not a part of the larger one's"
-    terms = _terms(b)
-    if not all(_may_hold(terms, term) for term in _terms(a)):
+    terms = _terms(more)
+    if not all(_may_hold(terms, term) for term in _terms(less)):
         return "its random effects are not a part of the larger one's"
     return ""
 
@@ -180,6 +184,8 @@ def _on_same_rows(
 
 def _same_rows(a: FloatArray | None, b: FloatArray | None, *, absent: float) -> bool:
     """Whether two columns are equal; None stands for the value ``absent`` everywhere."""
+    if isinstance(a, NotKept) or isinstance(b, NotKept):
+        return isinstance(a, NotKept) and isinstance(b, NotKept)
     if a is None or b is None:
         return a is b or bool(np.all((a if b is None else b) == absent))
     return np.array_equal(a, b)

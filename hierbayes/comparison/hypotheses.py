@@ -17,6 +17,8 @@ Source: Goodnight (1978), SAS Technical Report R-101 (types I to III); Kuznetsov
 Christensen (2017), J. Stat. Softw. 82(13).
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
@@ -24,7 +26,8 @@ from hierbayes.design.coding import fill_columns, indicator_columns
 from hierbayes.design.design import Design
 from hierbayes.design.layout import Layout, TermLayout
 from hierbayes.design.smaller import without_fixed_term
-from hierbayes.design.values import Factor
+from hierbayes.design.values import Column, Factor
+from hierbayes.formula.expressions import Expression
 from hierbayes.linalg.rank import column_basis
 from hierbayes.options import AnovaType, Coding
 
@@ -82,7 +85,8 @@ def type_hypotheses(
 
 
 def _coded(design: Design, kept: IntArray, *, treatment: bool = False) -> _Coded:
-    X, layout, values = design.X[:, kept], design.mean.layout, design.rows.values
+    layout, values = design.mean.layout, _values(design)
+    X = _columns(design, layout)[:, kept]
     codings: dict[str, Coding] = {}
     for variable in layout.variables():
         value = values[variable.expression]
@@ -91,10 +95,24 @@ def _coded(design: Design, kept: IntArray, *, treatment: bool = False) -> _Coded
     other = layout.recoded(codings)
     if other is layout:
         return _Coded(X=X, assign=design.assign[kept], to_fit=np.eye(kept.size))
-    Y = fill_columns(other, values, X.shape[0])
+    Y = _columns(design, other)
     columns = column_basis(Y).kept
     Y = Y[:, columns]
     return _Coded(X=Y, assign=design.assign[columns], to_fit=_projected(Y, X))
+
+
+def _values(design: Design) -> Mapping[Expression, Column]:
+    """Values of the variables; of a stream those of made-up rows."""
+    return design.rows.values if design.rows.sums is None else design.rows.sums.made
+
+
+def _columns(design: Design, layout: Layout) -> FloatArray:
+    """Columns of a layout; of a stream so many rows as it has columns, of the same products."""
+    sums = design.rows.sums
+    if sums is None or design.weights is not None:  # without sums of plain products: says so
+        own = layout is design.mean.layout
+        return design.X if own else fill_columns(layout, design.rows.values, design.X.shape[0])
+    return sums.surrogate(fill_columns(layout, sums.made, sums.n_made))
 
 
 def _projected(X: FloatArray, onto: FloatArray) -> FloatArray:
@@ -149,10 +167,12 @@ def _contains(larger: TermLayout, smaller: TermLayout) -> bool:
 
 def _in_indicators(coded: _Coded, design: Design) -> FloatArray:
     """Each coefficient of X as a combination of one parameter for every level, shape (p, m)."""
-    n, layout = coded.X.shape[0], design.mean.layout
-    blocks = indicator_columns(layout, design.rows.values, n)
+    sums, layout = design.rows.sums, design.mean.layout
+    n = coded.X.shape[0] if sums is None else sums.n_made
+    blocks = indicator_columns(layout, _values(design), n)
     blocks = [np.ones((n, 1))] * layout.intercept + blocks
-    return _projected(coded.X, np.concatenate([np.empty((n, 0)), *blocks], axis=1))
+    columns = np.concatenate([np.empty((n, 0)), *blocks], axis=1)
+    return _projected(coded.X, columns if sums is None else sums.surrogate(columns))
 
 
 @record
@@ -181,7 +201,7 @@ def term_deletions(design: Design, kept: IntArray) -> list[TermDeletion]:
             continue
         smaller = without_fixed_term(design, k)
         own = np.flatnonzero(coded.assign == k + 1)
-        L = _lost(coded.X, smaller.summands.X, own) @ coded.to_fit
+        L = _lost(coded.X, _columns(smaller.summands, smaller.mean.layout), own) @ coded.to_fit
         found.append(TermDeletion(label=term.label, L=L, design=smaller))
     return found
 

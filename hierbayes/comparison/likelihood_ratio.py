@@ -18,7 +18,7 @@ from scipy.special import chdtrc
 
 from hierbayes.arrays import FloatArray
 from hierbayes.comparison.boundary_mixture import Mixture, mixture_p, why_not_nested
-from hierbayes.comparison.same_data import aligned, check_families
+from hierbayes.comparison.same_data import aligned, check_families, same_columns
 from hierbayes.errors import DataError, OptionError
 from hierbayes.results.anova_table import ANOVA_COLUMNS, AnovaTable
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -120,9 +120,7 @@ def _check_likelihoods(fits: tuple[LikelihoodFit, ...]) -> None:
     methods = {fit.method for fit in fits}
     if len(methods) > 1:
         raise DataError(f"Some fits are by REML, others by ML, which do not compare. {advice}")
-    if methods == {"reml"} and any(
-        not np.array_equal(fit.design.X, fits[0].design.X) for fit in fits
-    ):
+    if methods == {"reml"} and any(not same_columns(fit.design, fits[0].design) for fit in fits):
         raise DataError(
             "The REML criteria of models with different fixed parts do not compare: each is the "
             f"likelihood of what its own fixed part leaves. {advice}"

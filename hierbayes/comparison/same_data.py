@@ -134,6 +134,25 @@ def _moments(design: Design) -> Moments:
     return design.rows.moments.response
 
 
+def same_moments(a: Moments, b: Moments) -> bool:
+    """Whether columns may be the same ones, added up in another order."""
+    if a.mean.shape != b.mean.shape or a.n != b.n:
+        return False
+    near = np.abs(a.mean - b.mean) <= SAME * np.maximum(a.rms, b.rms)
+    return bool((near & (np.abs(a.sd - b.sd) <= SAME * np.maximum(a.sd, b.sd) + SAME)).all())
+
+
+def same_columns(a: Design, b: Design) -> bool:
+    """Whether two designs have the same fixed-effects columns; of streams, by their moments."""
+    known, other = a.rows.moments, b.rows.moments
+    if known is None and other is None:
+        return np.array_equal(a.X, b.X)
+    if a.coef_names != b.coef_names:
+        return False
+    first = moments_of(a.X) if known is None else known.X
+    return same_moments(first, moments_of(b.X) if other is None else other.X)
+
+
 def _by_label(a: Design, b: Design) -> IntArray | None:
     """Match rows by their labels in the users' frames, where both tell rows apart."""
     if not (a.row_labels.is_unique and b.row_labels.is_unique):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.layout import FactorLayout, Layout, OffsetLayout
 from hierbayes.design.level_covariance import LevelCovariance
+from hierbayes.design.not_kept import NotKept, not_kept
 
 NEW_LEVEL = -1  # code of a level the model was not fitted to
 MISSING_LEVEL = -2  # code of a missing value of the grouping factor
@@ -59,11 +60,16 @@ class GroupingFactor:
                 sums[:, k, c] = np.bincount(self.codes, z * own, minlength=self.levels.size)
         return sums
 
+    def _some_columns(self, columns: Sequence[int]) -> FloatArray:
+        if isinstance(self.z, NotKept):
+            return not_kept(self.z.what, len(self.z), len(columns))
+        return self.z[:, list(columns)]
+
     def with_columns(self, columns: Sequence[int]) -> "GroupingFactor":
         """Return the factor with some of its columns."""
         return replace(
             self,
-            z=self.z[:, list(columns)],
+            z=self._some_columns(columns),
             columns=tuple(self.columns[c] for c in columns),
             layout=replace(self.layout, order=tuple(self.layout.order[c] for c in columns)),
         )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.design.kept_sums import KeptSums
 from hierbayes.design.moments import RowMoments
 from hierbayes.design.values import Column, Factor, Logical, Matrix, is_missing, take_rows
 from hierbayes.errors import DataError
@@ -39,6 +40,7 @@ class Rows:
     counts : array of int, shape (n,): how many equal rows of the data each row is, where these are
         cells; None where each is one. Numbers of rows (``n_given``, ``dropped``) are those of data
     moments : of all columns of the design, where rows were a stream and none is kept
+    sums : what is known of rows that were a stream, none of which is kept
     """
 
     response: FloatArray
@@ -52,6 +54,7 @@ class Rows:
     precision_source: str | None = None
     counts: IntArray | None = None
     moments: RowMoments | None = None
+    sums: KeptSums | None = None
 
     def of[C: Column](self, column: C) -> C:
         """Return what a column of the user's frame holds in these rows."""

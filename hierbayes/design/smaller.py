@@ -1,12 +1,18 @@
 """Designs without one of their terms, over the same rows: nothing is read again."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from hierbayes.design.cell_design import design_of_cells
 from hierbayes.design.coding import fill_columns, plan_layout
 from hierbayes.design.design import Design
 from hierbayes.design.grouping import random_part
+from hierbayes.design.not_kept import not_kept
+from hierbayes.design.predictor import GroupingFactor
+from hierbayes.design.values import Column, Combinations, label_array
+from hierbayes.formula.expressions import Expression
 from hierbayes.formula.terms import Bar
 
 
@@ -17,9 +23,12 @@ def without_fixed_term(design: Design, k: int) -> Design:
     fixed, layout = design.formula.fixed, design.mean.layout
     part = replace(fixed, terms=fixed.terms[:k] + fixed.terms[k + 1 :])
     codings = {variable.label: variable.coding for variable in layout.variables()}
-    values = design.rows.values
+    values, n = _rows_of(design)
     smaller = plan_layout(part, values, codings)
-    X = fill_columns(smaller, values, design.X.shape[0])
+    if design.keeps_rows:
+        X = fill_columns(smaller, values, n)
+    else:
+        X = not_kept("the fixed-effects columns of the rows", len(design.X), len(smaller.names))
     return replace(
         design.with_mean(replace(design.mean, X=X, layout=smaller)),
         formula=replace(design.formula, fixed=part),
@@ -32,10 +41,36 @@ def with_bars(design: Design, bars: tuple[Bar, ...]) -> Design:
         return design_of_cells(with_bars(design.cells, bars))
     formula = replace(design.formula, bars=bars)
     relations = {own.name: own.relation for own in design.factors if own.relation is not None}
-    random = random_part(formula, design.rows.values, design.X.shape[0], relations=relations)
+    values, n = _rows_of(design)
+    known = None if design.keeps_rows else {f.name: _levels_of(f) for f in design.factors}
+    random = random_part(formula, values, n, known=known, relations=relations)
+    if not design.keeps_rows:
+        factors = tuple(_without_rows(factor, len(design.X)) for factor in random.factors)
+        random = replace(random, factors=factors)
     return replace(
         design.with_mean(replace(design.mean, factors=random.factors, terms=random.terms)),
         formula=formula,
+    )
+
+
+def _rows_of(design: Design) -> tuple[Mapping[Expression, Column], int]:
+    """Values of the variables and how many rows; made-up ones where none are kept."""
+    sums = design.rows.sums
+    if sums is None and not design.keeps_rows:
+        _ = design.X[:]  # says that rows were not kept
+    return (design.rows.values, len(design.X)) if sums is None else (sums.made, sums.n_made)
+
+
+def _levels_of(factor: GroupingFactor) -> Combinations:
+    parts = tuple(label_array(list(part)) for part in zip(*factor.layout.keys, strict=True))
+    return Combinations(np.arange(factor.levels.size), parts)
+
+
+def _without_rows(factor: GroupingFactor, n: int) -> GroupingFactor:
+    return replace(
+        factor,
+        codes=not_kept(f"the levels of {factor.name} of the rows", n, dtype=np.intp),
+        z=not_kept(f"the columns of the effects of {factor.name}", n, len(factor.columns)),
     )
 
 

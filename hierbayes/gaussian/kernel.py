@@ -143,6 +143,8 @@ def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> 
     DataError
         If the fixed effects leave no residual variation to model.
     """
+    if design.rows.sums is not None:
+        return kernel_of_products(design, design.rows.sums.products(design), method)
     products = products_of(design, weights=weights)
     _check_rows_left(products)
     shape = covariance_shape(design)

@@ -13,9 +13,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
-from hierbayes.design.values import as_factor, drop_unused
+from hierbayes.design.values import Matrix, as_factor, drop_unused
 from hierbayes.prediction.reference_grid import Predictor, ReferenceGrid, level_label
-from hierbayes.results.fit import Fit, column_of_summands
+from hierbayes.results.fit import Fit, column_of_summands, is_streamed, used_column
+
+HALF_A_ROW = 0.5  # counts of rows by sums are whole but for rounding
 
 
 @record
@@ -80,7 +82,8 @@ def _levels(fit: Fit, grid: ReferenceGrid) -> dict[str, tuple[IntArray, list[str
     found = {}
     for predictor in grid.predictors:
         if predictor.kind == "levels":
-            factor = drop_unused(as_factor(column_of_summands(fit, predictor.name)))
+            read = used_column if is_streamed(fit) else column_of_summands  # its levels, once each
+            factor = drop_unused(as_factor(read(fit, predictor.name)))
             if factor.levels.size > 1:
                 found[predictor.name] = (factor.codes, factor.levels.tolist())
     return found
@@ -88,6 +91,8 @@ def _levels(fit: Fit, grid: ReferenceGrid) -> dict[str, tuple[IntArray, list[str
 
 def _pairs(fit: Fit, grid: ReferenceGrid) -> dict[tuple[str, str], BoolArray]:
     """Which levels of two predictors occur together in the rows used, by their names."""
+    if is_streamed(fit):
+        return _pairs_of_sums(fit, grid)
     levels = _levels(fit, grid)
     found = {}
     for first, (a, labels_a) in levels.items():
@@ -96,6 +101,38 @@ def _pairs(fit: Fit, grid: ReferenceGrid) -> dict[tuple[str, str], BoolArray]:
                 together = np.zeros((len(labels_a), len(labels_b)), dtype=bool)
                 together[a, b] = True
                 found[first, second] = together
+    return found
+
+
+def _pairs_of_sums(fit: Fit, grid: ReferenceGrid) -> dict[tuple[str, str], BoolArray]:
+    """Which levels occur together in a stream, by how many rows have both.
+
+    Columns of ones for the levels are combinations of the fixed-effects columns, so that sums over
+    the rows count them; where they are none, rows would be needed.
+    """
+    design, found = fit.design, {}
+    names = [p.name for p in grid.predictors if p.kind == "levels" and len(p.values) > 1]
+    if len(names) < 2:
+        return {}
+    sums = design.rows.sums
+    variables = {
+        v.columns_used()[0]: v
+        for v in design.mean.layout.variables()
+        if len(v.columns_used()) == 1 and v.is_category
+    }
+    if sums is None or design.weights is not None or not set(names) <= set(variables):
+        _ = design.X[:]  # says that rows were not kept
+    assert sums is not None
+    ones = {}
+    for name in names:
+        value = sums.made[variables[name].expression]
+        assert not isinstance(value, Matrix)
+        factor = drop_unused(as_factor(value))
+        ones[name] = sums.surrogate(np.eye(factor.levels.size)[factor.codes])
+    for first in names:
+        for second in names:
+            if first != second:
+                found[first, second] = ones[first].T @ ones[second] > HALF_A_ROW
     return found
 
 
@@ -111,6 +148,8 @@ def cell_counts(fit: Fit, grid: ReferenceGrid) -> FloatArray:
 
     Values of a number that is none of two count alike: all rows are theirs.
     """
+    if is_streamed(fit):
+        _ = fit.design.X[:]  # says that rows were not kept
     levels, chosen = _levels(fit, grid), {p.name: p for p in grid.predictors}
     design = fit.design.summands
     weights = np.ones(design.y.shape[0]) if design.weights is None else design.weights

@@ -18,6 +18,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_call
+from hierbayes.design.level_counts import rows_per_level
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import modes, times
 from hierbayes.naming.addresses import effect_labels, fixed_partners, level_columns
@@ -192,7 +193,7 @@ def _factor(
         "group": np.repeat(np.array(factor.name, dtype=object), J * q),
         "level": np.repeat(factor.levels, q),
         "term": np.tile(np.array(terms, dtype=object), J),
-        "n": np.repeat(np.bincount(factor.codes, minlength=J), q),
+        "n": np.repeat(rows_per_level(fit.design, position), q),
         "within_group": population + within,
         "within_group_se": within_se,
         "unpenalised": population + free.effect @ basis.T,
@@ -328,11 +329,16 @@ def _within(
     factor, design = fit.design.factors[position], fit.design
     unknown = np.abs(alone.unknown).max(axis=(1, 2)) > 0
     effect = np.where(unknown[:, None], np.nan, alone.effect @ basis.T)
-    rest = design.y - fit.fixed_part - (factor.z * effect[factor.codes]).sum(axis=1)
     J, q = effect.shape
-    weights = np.ones(rest.size) if fit.weights is None else fit.weights
-    n = np.bincount(factor.codes, minlength=J)
-    squares = np.bincount(factor.codes, weights=weights * rest**2, minlength=J)
+    n = rows_per_level(design, position)
+    if design.rows.sums is not None:
+        beta = np.zeros(design.X.shape[1])
+        beta[fit.kept] = fit.beta
+        squares = design.rows.sums.level_squares(factor.name, beta, effect)
+    else:
+        rest = design.y - fit.fixed_part - (factor.z * effect[factor.codes]).sum(axis=1)
+        weights = np.ones(rest.size) if fit.weights is None else fit.weights
+        squares = np.bincount(factor.codes, weights=weights * rest**2, minlength=J)
     if design.known_sd is not None:
         variance = np.ones(J)
     else:

@@ -30,7 +30,7 @@ from hierbayes.design.design import Design
 from hierbayes.design.new_data import effect_columns, new_rows
 from hierbayes.design.table import MissingColumnError
 from hierbayes.errors import DataError, OptionError
-from hierbayes.results.fit import Fit, column_of_summands
+from hierbayes.results.fit import Fit, column_of_summands, is_streamed, seen_column
 from hierbayes.wording import did_you_mean, shown
 
 MAX_ROWS = 1_000_000
@@ -210,6 +210,8 @@ def grid_predictor(
     fit: Fit, name: str, *, is_factor: bool, at: Any = None, reduce: Any = "mean"
 ) -> Predictor:
     """Return the values of one column of the data in a grid: those of ``at`` where it is given."""
+    if is_streamed(fit):
+        return _seen_predictor(fit, name, is_factor=is_factor, at=at, reduce=reduce)
     value, counts = column_of_summands(fit, name), fit.design.summands.counts
     if isinstance(value, kinds.Factor | kinds.Logical):
         levels = (False, True)
@@ -233,6 +235,43 @@ def grid_predictor(
         fit.design.need_rows(f"the values of {name}")
     values, kind = _reduced(name, numbers, reduce, counts)
     return Predictor(name=name, values=values, kind=kind, range=extent)
+
+
+def _seen_predictor(fit: Fit, name: str, *, is_factor: bool, at: Any, reduce: Any) -> Predictor:
+    """Return the values of a column of a stream: its levels, or the mean of a number."""
+    seen = seen_column(fit, name)
+    if seen.moments is None:
+        value = seen.vector()
+        levels = (False, True)
+        if isinstance(value, kinds.Factor):
+            levels = tuple(kinds.drop_unused(value).levels.tolist())
+        chosen = levels if at is None else _chosen_levels(name, at, levels)
+        return Predictor(name=name, values=chosen, kind="levels", range=None)
+    extent = (float(seen.moments.low[0]), float(seen.moments.high[0]))
+    distinct = _numbers_coded(fit, name) if is_factor else seen.few
+    if at is not None:
+        chosen = _chosen_numbers(name, at)
+        if is_factor:
+            chosen = _chosen_levels(name, at, tuple(distinct.tolist()))
+        return Predictor(
+            name=name, values=chosen, kind="levels" if is_factor else "at", range=extent
+        )
+    if is_factor or distinct.size <= TWO_VALUED:
+        values = tuple(int(v) if v == int(v) else v for v in distinct.tolist())
+        return Predictor(name=name, values=values, kind="levels", range=extent)
+    if reduce in ("min", "max", "range"):
+        ends = {"min": extent[:1], "max": extent[1:], "range": extent}[reduce]
+        kind = "at" if reduce == "range" else reduce
+        return Predictor(name=name, values=ends, kind=kind, range=extent)
+    if reduce != "mean":
+        _ = fit.spec.table.raw(name)[:]  # says that it was not kept
+    return Predictor(name=name, values=(float(seen.moments.mean[0]),), kind="mean", range=extent)
+
+
+def _numbers_coded(fit: Fit, name: str) -> FloatArray:
+    """Distinct values of a number that the formula makes a factor of."""
+    labels = {v.levels for v in fit.design.mean.layout.variables() if name in v.columns_used()}
+    return np.array(sorted(float(label) for own in labels for label in own))
 
 
 def _check_reduce(reduce: Any) -> None:

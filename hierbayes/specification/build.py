@@ -159,7 +159,7 @@ def _specify_stream(
     check_residuals(found.design, kernel, None)
     spec = Specification(
         data_name=source.name if data_name is None else data_name,
-        table=StreamedTable(source.columns, found.learnt.n_given, found.passes),
+        table=StreamedTable(source, found.question, found.learnt, found.passes),
         formula=formula_read,
         arguments=arguments,
         family=family,
@@ -195,6 +195,10 @@ def with_formula(spec: Specification, formula: str) -> Specification:
     """
     check_patterned(spec.design, "A changed formula")
     changed = update_formula(spec.formula, formula)
+    if isinstance(spec.table, StreamedTable) and spec.arguments.priors is None:
+        smaller = _of_the_same_sums(spec, changed)
+        if smaller is not None:
+            return smaller
     contrasts = _contrasts_left(spec, changed)
     arguments = replace(
         spec.arguments, contrasts=contrasts, priors=None, cov=_covariances_left(spec, changed)
@@ -216,6 +220,37 @@ def with_formula(spec: Specification, formula: str) -> Specification:
             "to refit row by row. Update the fit first, then refit it."
         )
     return other.with_response(spec.design.y)
+
+
+def _of_the_same_sums(spec: Specification, changed: str) -> Specification | None:
+    """Return the specification of a changed formula of a stream, if its sums have all it needs.
+
+    That is so where no row was left out for a column that the formula no longer has, and all its
+    columns are combinations of those summed.
+    """
+    table = spec.table
+    assert isinstance(table, StreamedTable)
+    formula = parse_formula(changed, table.names if "." in changed else None)
+    contrasts = _contrasts_left(spec, changed)
+    from hierbayes.streams.specify import smaller_stream
+
+    found = smaller_stream(
+        table.question,
+        table.learnt,
+        spec.design,
+        formula,
+        contrasts=contrasts,
+        passes=table.passes,
+    )
+    if found is None:
+        return None
+    return replace(
+        spec,
+        formula=formula,
+        arguments=replace(spec.arguments, contrasts=contrasts),
+        design=found.design,
+        kernel_given=found.kernel(),
+    )
 
 
 def _contrasts_left(spec: Specification, changed: str) -> dict[str, str] | None:

@@ -113,6 +113,8 @@ class Specification:
     @cached_property
     def weights(self) -> FloatArray | None:
         """Precision weights of the likelihood, shape (n,), or None."""
+        if self.design.known_sd is not None and not self.design.keeps_rows:
+            return self.design.known_sd  # says that it is not kept
         if self.design.known_sd is not None:
             with np.errstate(over="ignore"):  # checked by check_magnitudes
                 return np.asarray(self.design.known_sd**-2.0)

@@ -46,6 +46,11 @@ class Question:
     expressions: tuple[Expression, ...]
     columns: tuple[str, ...]
 
+    def arguments_columns(self) -> tuple[str, ...]:
+        """Columns that arguments use, that the formula need not have."""
+        formula = set(columns_in(self.formula))
+        return tuple(name for name in self.columns if name not in formula)
+
 
 def question_of(formula: Formula, given: Mapping[str, Any], source: Source) -> Question:
     """Return what a model reads of a source.

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import IntArray, record
-from hierbayes.design.values import Factor, label_array
+from hierbayes.design.column_seen import ColumnSeen
+from hierbayes.design.moments import Moments
+from hierbayes.design.values import Factor, Logical, label_array
 from hierbayes.errors import DataError
 from hierbayes.files import Draft, shown
 from hierbayes.formula.expressions import Expression
@@ -157,6 +159,7 @@ def _stored_learnt(question: Question, learnt: Learnt, arrays: dict[str, Any]) -
             [place[e], _stored_variable(own, arrays)] for e, own in learnt.variables.items()
         ],
         "groups": {name: _stored_group(own, arrays) for name, own in learnt.groups.items()},
+        "columns": {name: _stored_column(own) for name, own in learnt.columns.items()},
     }
 
 
@@ -171,7 +174,24 @@ def _read_learnt(question: Question, stored: Any, arrays: Mapping[str, Any]) -> 
         variables={every[k]: _read_variable(own, arrays) for k, own in stored["variables"]},
         groups={name: _read_group(own, arrays) for name, own in stored["groups"].items()},
         seen={},
+        columns={name: _read_column(name, own) for name, own in stored["columns"].items()},
     )
+
+
+def _stored_column(own: ColumnSeen) -> dict[str, Any]:
+    if own.moments is None:
+        return {"logical": own.value is not None}
+    m = own.moments
+    numbers = [float(v[0]) for v in (m.mean, m.squares, m.low, m.high)]
+    return {"n": m.n, "moments": numbers, "few": own.few.tolist()}
+
+
+def _read_column(name: str, stored: Any) -> ColumnSeen:
+    if "moments" not in stored:
+        value = Logical(np.array([0.0, 1.0])) if stored["logical"] else None
+        return ColumnSeen(name=name, few=np.empty(0), value=value)
+    moments = Moments(stored["n"], *(np.array([v]) for v in stored["moments"]))
+    return ColumnSeen(name=name, few=np.array(stored["few"]), moments=moments)
 
 
 def _stored_levels(levels: LevelSet, arrays: dict[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,15 @@ spread over the stream, from which the basis of the sums is chosen. What parts h
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 
 from hierbayes.arrays import record
+from hierbayes.design.column_seen import ColumnSeen, column_seen
 from hierbayes.design.evaluate import Scope, evaluate
+from hierbayes.design.reading import part_expressions
 from hierbayes.design.table import ColumnsTable
 from hierbayes.design.transforms import State
 from hierbayes.design.values import (
@@ -26,7 +28,7 @@ from hierbayes.design.values import (
     take_rows,
 )
 from hierbayes.errors import DataError
-from hierbayes.formula.expressions import Call, Expression, Group, Name
+from hierbayes.formula.expressions import Call, Expression, Group, Name, names_in
 from hierbayes.streams.batch_values import (
     BatchValues,
     Question,
@@ -85,6 +87,15 @@ class VariableSeen:
             return Matrix(np.zeros((n, len(self.suffixes))), self.suffixes)
         return np.arange(n, dtype=np.float64)
 
+    def made(self, n: int, random: np.random.Generator) -> Column:
+        """Make a column of n rows of this kind at random."""
+        if self.kind == "numbers":
+            return random.standard_normal(n)
+        if self.kind == "matrix":
+            return Matrix(random.standard_normal((n, len(self.suffixes))), self.suffixes)
+        own = self.column(n)
+        return take_rows(own, random.permutation(n))
+
     @property
     def n_levels(self) -> int:
         """Number of levels, unused ones too."""
@@ -104,6 +115,7 @@ class Learnt:
     groups : the levels of each grouping factor, by its name
     states : what scale() and the like learnt; the same in all parts
     seen : of the calls whose states this pass learns, what they learn from
+    columns : of each column that is used, what predictions at its mean or levels need
     sample : rows used, spread over the stream, as typed columns
     """
 
@@ -115,6 +127,7 @@ class Learnt:
     groups: Mapping[str, GroupLevels]
     states: Mapping[Expression, State]
     seen: Mapping[Expression, Seen]
+    columns: Mapping[str, ColumnSeen] = field(default_factory=dict)
     sample: tuple[ColumnsTable, ...] = ()
 
     def __add__(self, other: "Learnt") -> "Learnt":
@@ -142,6 +155,7 @@ class Learnt:
             states=self.states,
             seen={name: _seen_by_both(own, other.seen.get(name)) for name, own in self.seen.items()}
             or other.seen,
+            columns=_added(self.columns, other.columns),
             sample=sample,
         )
 
@@ -220,7 +234,12 @@ def learnt_from(question: Question, batch: Batch, states: Mapping[Expression, St
         for bar in question.formula.bars
         if all(expression in found.values for expression in bar.grouping)
     }
-    return replace(learnt, variables=variables, groups=groups, sample=(_sample(used),))
+    fixed = {name for e in part_expressions(question.formula.fixed) for name in names_in(e)}
+    seen = sorted(fixed & set(used.names))
+    known = {name: column_seen(name, used.column(name)) for name in seen}
+    return replace(
+        learnt, variables=variables, groups=groups, columns=known, sample=(_sample(used),)
+    )
 
 
 def term_variables(question: Question) -> Iterator[Expression]:

@@ -3,21 +3,20 @@
 All batches are summed in one provisional basis, chosen from a sample of the rows: no level's block
 is made for a batch, only added to. When the last batch is in, the sums themselves say what the
 basis of all rows is, which columns of X depend on earlier ones, and what the first fit is, and are
-carried over to it (``settled``). That costs digits only where the sample is no picture of the
+carried over to it (``kept_sums.py``). That costs digits only where the sample is no picture of the
 whole: the first fit's squares then hide what is left of y. How many is known afterwards.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from hierbayes.arrays import BoolArray, FloatArray, Int64Array, IntArray, record
+from hierbayes.arrays import BoolArray, FloatArray, Int64Array, record
 from hierbayes.design.design import Design
 from hierbayes.design.moments import Moments, RowMoments
 from hierbayes.gaussian.products import Anchor, Coupling, Products
-from hierbayes.linalg.rank import RANK_TOLERANCE, inverse_upper
+from hierbayes.linalg.rank import RANK_TOLERANCE
 from hierbayes.streams.row_sums import (
     EMPTY,
     FULL,
@@ -391,80 +390,3 @@ def _row_moments(moments: Moments, design: Design) -> RowMoments:
         z=tuple(z),
         offset=moments.take(slice(2, 3)) if beside else None,
     )
-
-
-def settled(products: Products, at: Provisional, design: Design) -> Products:
-    """Carry products over from a provisional basis to that of all rows.
-
-    Columns of X that depend on earlier ones are dropped, the rest is made orthogonal, the first fit
-    is that of all rows, and the columns of each random-effects term are made orthogonal.
-    """
-    kept = _independent(products.xx, at)
-    n = products.n_obs
-    G = products.xx[kept[:, None], kept]
-    root = np.linalg.cholesky(G)
-    V = inverse_upper(root.T) * np.sqrt(n)
-    d = np.linalg.solve(G, products.xy[kept])
-    T = at.basis[kept[:, None], kept]
-    zz, zx, zy, Us = [], [], [], []
-    for f, (A, C, c) in enumerate(zip(products.zz, products.zx, products.zy, strict=True)):
-        U = _orthogonal_terms(A.sum(axis=0) / n, design, f)
-        zz.append(U.T @ A @ U)
-        zx.append(U.T @ (C[:, :, kept] @ V))
-        zy.append((c - C[:, :, kept] @ d) @ U)
-        Us.append(U)
-    anchor = Anchor(
-        kept=kept,
-        x_basis=T @ V,
-        beta0=at.beta0[kept] + T @ d,
-        z_bases=tuple(B @ U for B, U in zip(at.z_bases, Us, strict=True)),
-    )
-    return replace(
-        products,
-        anchor=anchor,
-        xx=V.T @ G @ V,
-        xy=V.T @ (products.xy[kept] - G @ d),
-        yy=float(products.yy - 2 * (d @ products.xy[kept]) + d @ G @ d),
-        zz=tuple(zz),
-        zx=tuple(zx),
-        zy=tuple(zy),
-        couplings={
-            (f, g): replace(c, blocks=Us[f].T @ c.blocks @ Us[g])
-            for (f, g), c in products.couplings.items()
-        },
-    )
-
-
-def _independent(G: FloatArray, at: Provisional) -> IntArray:
-    """Columns of X that earlier ones don't determine, by the products G of X @ basis (p, p).
-
-    A column of the basis is T_jj times the column of X less what earlier ones say of it.
-    """
-    p = G.shape[0]
-    inverse = np.linalg.inv(at.basis) if p else at.basis
-    length = np.sqrt(np.maximum(np.einsum("ij,ik,kj->j", inverse, G, inverse), 0.0))
-    kept: list[int] = []
-    L = np.zeros((p, p))
-    for j in range(p):
-        for i, k in enumerate(kept):
-            L[j, i] = (G[j, k] - L[j, :i] @ L[k, :i]) / L[k, i]
-        left = G[j, j] - L[j, : len(kept)] @ L[j, : len(kept)]
-        if left > (RANK_TOLERANCE * abs(at.basis[j, j]) * length[j]) ** 2 and left > 0:
-            L[j, len(kept)] = np.sqrt(left)
-            kept.append(j)
-    return np.array(kept, dtype=np.intp)
-
-
-def _orthogonal_terms(gram: FloatArray, design: Design, f: int) -> FloatArray:
-    """Basis (q, q) in which the columns of each term of factor f are orthogonal, by z'z / n."""
-    U = np.eye(gram.shape[0])
-    for term in design.terms:
-        if term.factor == f:
-            at = np.asarray(term.columns)
-            block = gram[at[:, None], at]
-            try:
-                root = np.linalg.cholesky(block)
-            except np.linalg.LinAlgError:  # dependent columns: they stay as the sample has them
-                continue
-            U[at[:, None], at] = inverse_upper(root.T)
-    return U

@@ -16,6 +16,7 @@ from hierbayes.streams.partitions import PartitionSource
 from hierbayes.streams.queries import LazyFrameSource, RelationSource, relation_of
 from hierbayes.streams.source import Source
 from hierbayes.streams.stream import Stream
+from hierbayes.streams.table import StreamedTable
 
 SUFFIXES = {"parquet": PARQUET_SUFFIXES, "csv": (".csv", ".csv.gz")}
 # Files up to here are read at once, so that all that needs rows works.
@@ -46,6 +47,8 @@ def source_of(data: Any, stream: bool | None = None) -> Source | None:
         if data.connection is not None:
             return relation_of(data.data, data.connection)
         return source_of(data.data, stream=True)
+    if isinstance(data, StreamedTable):
+        return data.stream
     if isinstance(data, Source):
         return data
     if stream is False or data is None or isinstance(data, Table | np.ndarray):

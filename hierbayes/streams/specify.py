@@ -21,9 +21,11 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.design.design import Design
+from hierbayes.design.reading import formula_expressions
 from hierbayes.design.transforms import State
-from hierbayes.errors import DataError
+from hierbayes.errors import DataError, NotSupportedError
 from hierbayes.formula.expressions import Expression
+from hierbayes.formula.parser import columns_in
 from hierbayes.formula.terms import Formula
 from hierbayes.gaussian.kernel import kernel_of_products
 from hierbayes.gaussian.marginal import Kernel
@@ -38,14 +40,16 @@ from hierbayes.streams.first_pass import (
     learnt_from,
     looked_at,
     nothing_learnt,
+    term_variables,
     with_states,
 )
+from hierbayes.streams.kept_sums import StreamSums
 from hierbayes.streams.partitions import PartitionSource
 from hierbayes.streams.push_down.engines import lazy_frame_of
-from hierbayes.streams.second_pass import Provisional, Sums, provisional_basis, settled, shifts
+from hierbayes.streams.second_pass import Provisional, Sums, provisional_basis, shifts
 from hierbayes.streams.source import Batch, Source, constant
 from hierbayes.streams.table import Passes
-from hierbayes.streams.template import BatchRows, Layer, template_of, with_moments
+from hierbayes.streams.template import BatchRows, Layer, made_rows, template_of, with_sums
 
 THREADS = 2
 
@@ -60,12 +64,14 @@ class StreamedModel:
     products : cross-products of all rows
     learnt : what the first pass learnt
     passes : how the rows were gone through
+    question : what was read of each batch
     """
 
     design: Design
     products: Products
     learnt: Learnt
     passes: Passes
+    question: Question
 
     def kernel(self) -> Kernel:
         """Return the restricted likelihood of the model."""
@@ -115,12 +121,12 @@ def specify_stream(
         design = template_of(question, learnt, contrasts=contrasts)
         layer = Layer(question, design, learnt)
         sums = add_up(reading, layer, learnt, kept=kept, keep=keep)
-    moments = sums.row_moments(design)
-    products = settled(sums.products(), sums.at, design)
+    kept_sums = stream_sums(design, learnt, sums)
     return StreamedModel(
-        design=with_moments(design, moments),
-        products=products,
+        design=with_sums(design, kept_sums),
+        products=kept_sums.products(design),
         learnt=learnt,
+        question=question,
         passes=Passes(source=source.description, not_pushed=inside or ""),
     )
 
@@ -145,7 +151,78 @@ def _inside(
         design=inside.design,
         products=inside.products,
         learnt=inside.learnt,
+        question=question,
         passes=Passes(source=source.description, queries=inside.plan),
+    )
+
+
+def smaller_stream(
+    question: Question,
+    learnt: Learnt,
+    design: Design,
+    formula: Formula,
+    *,
+    contrasts: Mapping[str, Any] | None,
+    passes: Passes,
+) -> StreamedModel | None:
+    """Return the model of another formula from the sums of a stream; None where they lack it.
+
+    Parameters
+    ----------
+    question, learnt, design : of the model that was summed
+    formula : the other one
+    contrasts : coding of its factors
+    passes : how the rows were gone through
+    """
+    sums = design.rows.sums
+    if not isinstance(sums, StreamSums):  # made by queries
+        return None
+    names = dict.fromkeys([*columns_in(formula), *question.arguments_columns()])
+    own = replace(
+        question,
+        formula=formula,
+        expressions=tuple(dict.fromkeys(formula_expressions(formula))),
+        columns=tuple(names),
+    )
+    known = {bar.group for bar in formula.bars} <= set(learnt.groups)
+    variables = all(e in learnt.variables for e in term_variables(own))
+    left_out = {name for name, count in learnt.dropped.items() if count}
+    same_offset = formula.fixed.offsets == question.formula.fixed.offsets
+    same = formula.response == question.formula.response and same_offset
+    if not (known and variables and same and left_out <= set(names)):
+        return None
+    groups = {bar.group: learnt.groups[bar.group] for bar in formula.bars}
+    used = {e: learnt.variables[e] for e in term_variables(own)}
+    some = replace(learnt, groups=groups, variables=used)
+    try:
+        template = template_of(own, some, contrasts=contrasts)
+        moments = sums.moments_of(template)
+        products = sums.products(template)
+    except NotSupportedError:  # columns that are no combinations of those summed
+        return None
+    kept = replace(sums, moments=moments)
+    return StreamedModel(
+        design=with_sums(template, kept),
+        products=products,
+        learnt=learnt,
+        question=question,
+        passes=passes,
+    )
+
+
+def stream_sums(design: Design, learnt: Learnt, sums: Sums) -> StreamSums:
+    """Return what is kept of a stream for all that is asked later."""
+    n_made, made = made_rows(design, learnt)
+    ends = np.cumsum([0, *(factor.levels.size for factor in design.factors)])
+    at = {factor.name: slice(ends[f], ends[f + 1]) for f, factor in enumerate(design.factors)}
+    return StreamSums(
+        design=design,
+        whole=sums.products(),
+        moments=sums.row_moments(design),
+        made=made,
+        n_made=n_made,
+        counts={name: sums.counts[own] for name, own in at.items()},
+        grams={name: sums.grams[own] for name, own in at.items()},
     )
 
 

@@ -15,6 +15,7 @@ from hierbayes.design.checks import check_levels
 from hierbayes.design.coding import check_codings, fill_columns, plan_layout
 from hierbayes.design.design import MEAN, Design
 from hierbayes.design.grouping import factor_columns, random_part
+from hierbayes.design.kept_sums import KeptSums
 from hierbayes.design.layout import Layout, OffsetLayout
 from hierbayes.design.moments import RowMoments
 from hierbayes.design.not_kept import not_kept
@@ -29,6 +30,7 @@ from hierbayes.streams.first_pass import Learnt
 from hierbayes.streams.levels import UNKNOWN, GroupCoder
 from hierbayes.streams.source import Batch
 
+ROWS_A_COLUMN = 20  # of rows that are made up: enough for every combination of a few levels
 FEW = 2  # rows of a made-up column, at least: two different numbers
 
 
@@ -94,6 +96,19 @@ def template_of(
 def with_moments(design: Design, moments: RowMoments) -> Design:
     """Return the design of a stream with the moments of its columns."""
     return replace(design, rows=replace(design.rows, moments=moments))
+
+
+def with_sums(design: Design, sums: KeptSums) -> Design:
+    """Return the design of a stream with what is kept of its rows."""
+    return replace(design, rows=replace(design.rows, moments=sums.moments, sums=sums))
+
+
+def made_rows(design: Design, learnt: Learnt) -> tuple[int, dict[Expression, Column]]:
+    """Make rows up in which every variable has numbers or levels of its own, and their number."""
+    p = len(design.coef_names) + sum(len(factor.columns) for factor in design.factors)
+    n = ROWS_A_COLUMN * (p + max((seen.n_levels for seen in learnt.variables.values()), default=1))
+    random = np.random.default_rng(0)
+    return n, {name: seen.made(n, random) for name, seen in learnt.variables.items()}
 
 
 def _without_rows(value: Column, name: Expression, n: int) -> Any:

@@ -115,7 +115,14 @@ def _with_levels(question: Question, learnt: Learnt, rows: UsedRows, plan: Plan)
             columns=columns,
         )
         found = found + learnt_from(own, plan.batch(rows.levels(columns)), {})
-    return replace(learnt, variables=found.variables, groups=found.groups, kinds=found.kinds)
+    categories = {name: own for name, own in found.columns.items() if own.moments is None}
+    return replace(
+        learnt,
+        variables=found.variables,
+        groups=found.groups,
+        kinds=found.kinds,
+        columns=categories,
+    )
 
 
 def _refuse_made(expression: Expression) -> None:
