@@ -9,7 +9,8 @@ A fit is asked for what was estimated (``fit.summary()``, ``fixef()``, ``ranef()
 
     tests and intervals     confint profile bootstrap anova drop1 ranova pb_test exact_rlrt
     means and effects       emmeans predictions comparisons slopes
-    models                  compare loo kfold bayes_factor inclusion sensitivity r2 icc shrinkage
+    models                  compare compare_structures loo kfold bayes_factor inclusion sensitivity
+                            r2 icc shrinkage
     checks                  check influence likelihood_surface simulate
     before the data         design_study
     related levels          relationship phylogeny
@@ -55,6 +56,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes.comparison.anova import anova as anova
     from hierbayes.comparison.bayes_factor import bayes_factor as bayes_factor
     from hierbayes.comparison.compare import compare as compare
+    from hierbayes.comparison.compare_structures import compare_structures as compare_structures
     from hierbayes.comparison.drop1 import drop1 as drop1
     from hierbayes.comparison.exact_rlrt import exact_lrt as exact_lrt
     from hierbayes.comparison.exact_rlrt import exact_rlrt as exact_rlrt
@@ -159,6 +161,7 @@ _LAZY = {
     "bootstrap": "hierbayes.intervals.bootstrap",
     "check": "hierbayes.checks.panel",
     "compare": "hierbayes.comparison.compare",
+    "compare_structures": "hierbayes.comparison.compare_structures",
     "comparisons": "hierbayes.marginal_effects.effects",
     "design_study": "hierbayes.planning.design_study",
     "drop1": "hierbayes.comparison.drop1",
@@ -252,6 +255,7 @@ __all__ = [
     "bootstrap",
     "check",
     "compare",
+    "compare_structures",
     "comparisons",
     "confint",
     "data_digest",

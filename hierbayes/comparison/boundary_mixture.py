@@ -21,6 +21,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.comparison.pattern_nesting import DIAGONAL, Columns, Place, place_in_pattern
 from hierbayes.design.design import Design
 from hierbayes.design.not_kept import NotKept
 from hierbayes.design.pictured import pictured
@@ -154,10 +155,34 @@ def why_not_nested(small: LikelihoodFit, large: LikelihoodFit) -> str:
     X = less.X[:, small.kept]
     if X.size and not _in_span(X, more.X[:, large.kept]):
         return "its fixed part is not a part of the larger one's"
-    terms = _terms(more)
-    if not all(_may_hold(terms, term) for term in _terms(less)):
+    terms, own = _terms(more), _terms(less)
+    held = all(_may_hold(terms, term) for term in own)
+    if not held or "outside" in _places_in_patterns(own, terms):
         return "its random effects are not a part of the larger one's"
     return ""
+
+
+def _places_in_patterns(small: list[_Term], large: list[_Term]) -> list[Place]:
+    """Where covariances of a model lie among those of each pattern of a larger one.
+
+    Of patterns that share their levels with no other term, and of several columns with a variance
+    each, where the smaller model has terms.
+    """
+    found = []
+    for term in large:
+        same = [t for t in large if _same_levels(t, term)]
+        own = [_columns(t) for t in small if _same_levels(t, term)]
+        is_diagonal = len(same) > 1 and all(t.structure == "us" and t.z.shape[1] == 1 for t in same)
+        if is_diagonal and own and same[0] is term:
+            whole = np.concatenate([t.z for t in same], axis=1)
+            found.append(place_in_pattern(own, Columns(whole, DIAGONAL)))
+        if term.structure != "us" and len(same) == 1 and own:
+            found.append(place_in_pattern(own, _columns(term)))
+    return found
+
+
+def _columns(term: _Term) -> Columns:
+    return Columns(term.z, term.structure)
 
 
 def _on_same_rows(
@@ -216,7 +241,11 @@ def _structure(small: Design, large: Design) -> Mixture:
         return Mixture(kind="interior")
     if any(not any(_same_levels(t, term) and _in_span(term.z, t.z) for t in left) for term in rest):
         return Mixture(kind="unknown", reason=NOT_NESTED)
+    if len(left) == 1 and left[0].structure == "homdiag" and not rest:
+        return Mixture(kind="mixture", df=(0, 1))  # one variance of independent columns
     if any(term.structure != "us" for term in (*left, *rest)):
+        if len(left) == 1 and _places_in_patterns(rest, left) == ["interior"]:
+            return Mixture(kind="interior")
         return Mixture(kind="unknown", reason=PATTERN)
     dropped = sum(t.z.shape[1] for t in left) - sum(term.z.shape[1] for term in rest)
     if dropped == 0:

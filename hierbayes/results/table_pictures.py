@@ -58,6 +58,8 @@ INSTEAD: dict[str, str] = {
     "RanovaTable": VARIANCES,
     "Reanalysis": "its .report() draws it",
     "RestrictedFactor": "hb.plot.prior_posterior(posterior) draws what is known before and after",
+    "StructureTable": "hb.plot.null_distribution(hb.pb_test(small, large)) draws the statistic of "
+    "two models among simulated ones, hb.plot.loo(posterior) how well each row is predicted",
     "VarCorr": VARIANCES,
 }
 ANY = "hb.plot.effects(fit), hb.plot.caterpillar(fit) and hb.check(fit).plot() draw a fit"

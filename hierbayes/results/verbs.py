@@ -107,6 +107,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     },
     "KFold": {"blocks": "reports.loo:kfold_blocks", "picture": "plots.loo:loo"},
     "ElpdComparison": {"blocks": "reports.elpd_comparison:elpd_blocks"},
+    "StructureTable": {"blocks": "reports.structures:structure_blocks"},
     "RanovaTable": {"blocks": "reports.ranova:ranova_blocks"},
     "ExactTest": {
         "blocks": "reports.ranova:exact_test_blocks",

@@ -188,24 +188,28 @@ def _owned(given: Arguments, family: Family, table: Table | None) -> Arguments:
     )
 
 
-def with_formula(spec: Specification, formula: str) -> Specification:
+def with_formula(spec: Specification, formula: str, **given: Any) -> Specification:
     """Return the specification of a changed formula on the same data; ``"."`` is what was there.
 
     Contrasts and priors of what was left out are left out; a response that was given stays.
+    ``given`` are arguments in the place of those of the specification.
     """
     check_patterned(spec.design, "A changed formula")
     changed = update_formula(spec.formula, formula)
-    if isinstance(spec.table, StreamedTable) and spec.arguments.priors is None:
+    is_streamed = isinstance(spec.table, StreamedTable) and spec.arguments.priors is None
+    if is_streamed and not given:
         smaller = _of_the_same_sums(spec, changed)
         if smaller is not None:
             return smaller
-    contrasts = _contrasts_left(spec, changed)
-    arguments = replace(
-        spec.arguments, contrasts=contrasts, priors=None, cov=_covariances_left(spec, changed)
-    )
+    kept: dict[str, Any] = {
+        "contrasts": _contrasts_left(spec, changed),
+        "priors": None,
+        "cov": _covariances_left(spec, changed),
+    }
+    arguments = replace(spec.arguments, **(kept | given))
     other = specify(changed, spec.table, arguments, data_name=spec.data_name)
     user = spec.arguments.priors
-    if user is not None:
+    if user is not None and "priors" not in given:
         from hierbayes.priors.user_priors import priors_left
 
         left = priors_left(user, spec.priors.parameters, other.priors.parameters)

@@ -81,6 +81,9 @@ RESULTS = {
     "power_scaling": lambda: hb.sensitivity(posterior()),
     "kfold": lambda: hb.kfold(posterior(), k=2, random_seed=1),
     "elpd": lambda: hb.compare(posterior(), mean_only()),
+    "structures": lambda: hb.compare_structures(
+        dyestuff(), {"none": "Yield ~ 1", "posterior": posterior()}, random_seed=1
+    ),
     "ranova": lambda: hb.ranova(dyestuff().fit()),
     "exact": lambda: hb.exact_rlrt(dyestuff().fit(), nsim=200, random_seed=1),
     "pb_test": lambda: hb.pb_test(cake().update(". ~ . - temp"), cake(), nsim=20, random_seed=1),

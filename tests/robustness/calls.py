@@ -190,6 +190,12 @@ LIKELIHOOD = {
         lambda a: hb.drop1(a.fit, a.one("F", "Chisq"), ddf=a.one(None, *DDF)).to_frame(),
         TABLE,
     ),
+    "compare_structures": (
+        lambda a: hb.compare_structures(
+            a.fit, [a.one("none", "us", "cs", "homdiag")], posterior=False
+        ).to_frame(),
+        TABLE,
+    ),
     "ranova": (lambda a: hb.ranova(a.fit, nsim=50).to_frame(), TABLE),
     "exact_rlrt": (lambda a: str(hb.exact_rlrt(a.fit, nsim=50, random_seed=1)), str),
     "pb_test": (
