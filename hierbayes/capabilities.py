@@ -114,6 +114,17 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="effects-of-stream",
+        feature="Averages over the rows of a stream, `hb.predictions`, `hb.comparisons`, "
+        "`hb.slopes`",
+        kinds=EVERY,
+        sentence=(
+            "This averages over the rows used, and a model of a stream keeps no rows: it was made "
+            "from sums over them. Take over='balanced' or over='mean', which need none, or give "
+            "rows of your own by over=frame."
+        ),
+    ),
+    Limit(
         key="stream-transform",
         feature="Transforms that need all values at once, in streams: poly, quantile knots, ave",
         kinds=EVERY,

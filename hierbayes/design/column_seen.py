@@ -9,6 +9,7 @@ from hierbayes.design.moments import Moments, moments_of
 from hierbayes.design.not_kept import not_kept
 from hierbayes.design.values import Factor, Logical, Vector, as_numbers
 
+AT_ENDS = 1e-9  # of a variance: rounding of one whose values are all at the ends is less
 MORE_THAN_TWO = 3  # distinct values that are kept: one more than make a number two groups
 
 
@@ -43,6 +44,19 @@ class ColumnSeen:
         assert self.moments is not None
         column: Vector = not_kept(f"the column {self.name!r}", self.moments.n)
         return column
+
+
+def number_seen(name: str, moments: Moments) -> ColumnSeen:
+    """Return what moments say of a number: where all values are at its ends, these are all.
+
+    That is so where its variance is the largest that its mean and ends allow (Bhatia & Davis, 2000,
+    Am. Math. Monthly 107:353); where it isn't, the mean stands for values between.
+    """
+    mean, low, high = (float(own[0]) for own in (moments.mean, moments.low, moments.high))
+    most = (mean - low) * (high - mean) * moments.n
+    between = moments.squares[0] < most * (1 - AT_ENDS)
+    few = np.unique([low, mean, high] if between else [low, high])
+    return ColumnSeen(name=name, moments=moments, few=few)
 
 
 def column_seen(name: str, column: Vector) -> ColumnSeen:

@@ -4,7 +4,7 @@ Every row is there once for each combination of the values that ``at`` sets. A g
 shares the values of ``by`` and of ``at``; without an average every row is a group of its own.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.axis import axis_of
-from hierbayes.design.values import Factor, Logical, Vector, as_numbers, is_missing
+from hierbayes.design.values import Factor, Logical, Vector, is_missing
 from hierbayes.errors import DataError, OptionError
 from hierbayes.marginal_effects.request import By, EffectRequest
 from hierbayes.marginal_effects.row_sources import check_size, given_rows, grid_rows, value_words
@@ -24,18 +24,19 @@ from hierbayes.prediction.data_rows import (
     is_category,
 )
 from hierbayes.prediction.reference_grid import Predictor, grid_predictor
-from hierbayes.results.fit import Fit, used_column
+from hierbayes.prediction.typical_values import Numbers, known_column, numbers_of_column
+from hierbayes.results.fit import Fit
 from hierbayes.wording import did_you_mean, listed, shown
 
 MOST_ROWS = 10_000_000
 SHOWN = 6  # values listed in a sentence
-WORDS = {
-    "mean": lambda x: [x.mean()],
-    "median": lambda x: [np.median(x)],
-    "min": lambda x: [x.min()],
-    "max": lambda x: [x.max()],
-    "minmax": lambda x: [x.min(), x.max()],
-    "quartiles": lambda x: np.quantile(x, [0.25, 0.5, 0.75]).tolist(),
+WORDS: dict[str, Callable[[Numbers], list[float]]] = {
+    "mean": lambda x: [x.mean],
+    "median": lambda x: x.quantiles([0.5]),
+    "min": lambda x: [x.low],
+    "max": lambda x: [x.high],
+    "minmax": lambda x: [x.low, x.high],
+    "quartiles": lambda x: x.quantiles([0.25, 0.5, 0.75]),
 }
 
 
@@ -98,6 +99,8 @@ def base_rows(fit: Fit, by: By, asked: EffectRequest) -> BaseRows:
         keys = {name: rows.columns[name] for name in _names_shown(fit, rows, varied)}
         columns = {name: labels_of(column) for name, column in keys.items()}
         if source.is_data:
+            if isinstance(asked.rows, str):
+                fit.design.need_rows("the rows one by one")
             columns = {free_name("row", keys): np.tile(source.labels, count), **columns}
         group, labels = np.arange(rows.n_rows), pd.DataFrame(columns, index=range(rows.n_rows))
     else:
@@ -130,7 +133,7 @@ def _words_read(fit: Fit, name: str, value: Any) -> Any:
     """Turn a word for some values of a column into them."""
     if not isinstance(value, str):
         return value
-    column = used_column(fit, name)
+    column = known_column(fit, name)
     if not is_category(fit.design, name, column):
         if value not in WORDS:
             known = ", ".join(repr(word) for word in WORDS)
@@ -138,8 +141,7 @@ def _words_read(fit: Fit, name: str, value: Any) -> Any:
                 f"at: {name!r} is a number in the data; it can't be {value!r}. Give a number, a "
                 f"list of numbers or one of {known}."
             )
-        assert isinstance(column, np.ndarray)
-        return [float(v) for v in WORDS[value](as_numbers(column))]
+        return WORDS[value](numbers_of_column(fit, name))
     levels = level_values(column)
     return list(levels) if value == "levels" and "levels" not in levels else value
 

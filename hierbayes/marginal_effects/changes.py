@@ -18,7 +18,8 @@ from hierbayes.marginal_effects.row_sources import value_words
 from hierbayes.options import ComparisonKind
 from hierbayes.prediction.data_rows import DataRows, is_category
 from hierbayes.prediction.reference_grid import grid_predictor
-from hierbayes.results.fit import Fit, used_column
+from hierbayes.prediction.typical_values import Numbers, known_column, numbers_of_column
+from hierbayes.results.fit import Fit
 from hierbayes.wording import did_you_mean, meant, shown
 
 # Steps are this part of the number, whose logarithm may be taken, of the sd at most and at zero.
@@ -90,14 +91,13 @@ def slope_of(fit: Fit, name: str) -> Change:
     OptionError
         If it stands for categories.
     """
-    column = used_column(fit, name)
+    column = known_column(fit, name)
     if is_category(fit.design, name, column):
         raise OptionError(
             f"{name!r} has levels, between which there is no slope; hb.comparisons(fit, {name!r}) "
             "compares them."
         )
-    assert isinstance(column, np.ndarray)
-    sd = float(as_numbers(column).std()) or 1.0
+    sd = numbers_of_column(fit, name).sd() or 1.0
 
     def step(rows: DataRows) -> FloatArray:
         x = rows.columns[name]
@@ -126,16 +126,14 @@ def changes_of(fit: Fit, name: str, change: Any, *, kind: ComparisonKind) -> tup
     OptionError
         If it does not fit the predictor.
     """
-    column = used_column(fit, name)
+    column = known_column(fit, name)
     sign = "-" if kind == "difference" else "/"
     if is_category(fit.design, name, column):
         pairs = _level_pairs(fit, name, level_values(column), change)
     else:
-        assert isinstance(column, np.ndarray)
-        numbers = as_numbers(column)
-        distinct = np.unique(numbers)
-        if change is None and distinct.size == TWO_VALUES:
-            change = tuple(distinct.tolist())
+        numbers = numbers_of_column(fit, name)
+        if change is None and numbers.few.size == TWO_VALUES:
+            change = tuple(numbers.few.tolist())
         found = _number_change(name, numbers, 1.0 if change is None else change)
         if isinstance(found, float):
             return (_moved(name, found),)
@@ -171,7 +169,7 @@ def _moved(name: str, by: float) -> Change:
     )
 
 
-def _number_change(name: str, numbers: FloatArray, change: Any) -> float | tuple[str, float, float]:
+def _number_change(name: str, numbers: Numbers, change: Any) -> float | tuple[str, float, float]:
     """Return by how much a number is moved, or from where to where, with the label of that."""
     if isinstance(change, bool) or change is None:
         raise _no_number_change(name, change)
@@ -181,14 +179,14 @@ def _number_change(name: str, numbers: FloatArray, change: Any) -> float | tuple
         return float(change)
     if isinstance(change, str):
         if change == "sd":
-            half = float(numbers.std(ddof=1)) / 2
-            mean = float(numbers.mean())
+            half = numbers.sd(ddof=1) / 2
+            mean = numbers.mean
             return "1 sd about the mean", mean - half, mean + half
         if change == "iqr":
-            low, high = np.quantile(numbers, [0.25, 0.75]).tolist()
+            low, high = numbers.quantiles([0.25, 0.75])
             return "", low, high
         if change == "minmax":
-            return "", float(numbers.min()), float(numbers.max())
+            return "", numbers.low, numbers.high
         raise _no_number_change(name, change)
     ends = list(change) if np.ndim(change) == 1 and len(change) == TWO_VALUES else []
     if len(ends) != TWO_VALUES or not all(

@@ -35,8 +35,9 @@ from hierbayes.marginal_means.contrast_families import Contrasts
 from hierbayes.marginal_means.response_scale import check_kind
 from hierbayes.options import ComparisonKind, check_option
 from hierbayes.prediction.data_rows import is_category
+from hierbayes.prediction.typical_values import known_column
 from hierbayes.results.effect_table import EffectKind, EffectTable
-from hierbayes.results.fit import Fit, used_column
+from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -275,7 +276,7 @@ def _predictors(fit: Fit, asked: EffectRequest) -> tuple[str, ...]:
 
 
 def _numbers(fit: Fit, names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(n for n in names if not is_category(fit.design, n, used_column(fit, n)))
+    return tuple(n for n in names if not is_category(fit.design, n, known_column(fit, n)))
 
 
 def _check_expected(asked: EffectRequest) -> None:

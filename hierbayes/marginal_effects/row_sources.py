@@ -22,10 +22,10 @@ from hierbayes.prediction.data_rows import (
     is_category,
     response_columns,
     rows_of,
-    typical_value,
 )
 from hierbayes.prediction.reference_grid import MAX_ROWS, Predictor, grid_predictor
-from hierbayes.results.fit import Fit, used_column
+from hierbayes.prediction.typical_values import known_column, typical_value
+from hierbayes.results.fit import Fit, column_of_summands, is_streamed
 from hierbayes.wording import counted, did_you_mean, listed
 
 MOST_VALUES = 30  # of a number that ``by`` spreads over a grid
@@ -51,8 +51,18 @@ def given_rows(
     at: Mapping[str, Predictor],
     by: tuple[str, ...],
 ) -> Source:
-    """Rows used, or those of a frame; rows with a missing value are left out."""
+    """Rows used, or those of a frame; rows with a missing value are left out.
+
+    Of cells each counts as often as it has rows.
+
+    Raises
+    ------
+    NotSupportedError
+        For the rows used of a stream that kept none.
+    """
     is_own = isinstance(asked.rows, str)
+    if is_own and is_streamed(fit):
+        raise not_supported("effects-of-stream")
     table = fit.spec.table if is_own else read_table(asked.rows)
     for name in by:
         if name not in table.names:
@@ -62,12 +72,19 @@ def given_rows(
     new = response_columns(fit) if asked.interval == "prediction" else ()
     own = (*(n for n in needed if is_own or n not in at), *(n for n in new if n in table.names))
     wanted = tuple(dict.fromkeys((*own, *by)))
-    if is_own:
+    counts = fit.design.summands.counts if is_own else None
+    labels: pd.Index
+    if counts is not None:
+        cells = {name: column_of_summands(fit, name) for name in wanted}
+        rows, labels = DataRows(cells, counts.size), pd.RangeIndex(counts.size)
+    elif is_own:
         rows, labels = rows_of(fit, wanted), fit.design.row_labels
     else:
         columns = {name: table.column(name) for name in wanted}
         rows, labels = DataRows(columns, table.n_rows), table.index
     weights = _weights(fit, asked.weights, table, is_own=is_own)
+    if counts is not None:
+        weights = weights * counts
     complete = rows.complete() & ~np.isnan(weights)
     notes: tuple[str, ...] = ()
     lost = int((~complete).sum())
@@ -82,7 +99,8 @@ def given_rows(
         rows = rows.with_columns(
             {name: constant(p.values[0], rows.n_rows) for name, p in at.items()}
         )
-    what = f"the {rows.n_rows} rows used" if is_own else counted(rows.n_rows, "row")
+    n_used = rows.n_rows if counts is None else fit.nobs
+    what = f"the {n_used} rows used" if is_own else counted(rows.n_rows, "row")
     return Source(
         rows=rows,
         weights=weights,
@@ -95,7 +113,8 @@ def given_rows(
 
 def _weights(fit: Fit, given: Any, table: Table, *, is_own: bool) -> FloatArray:
     """Return how much each row counts; NaN where that is missing."""
-    n = fit.nobs if is_own else table.n_rows
+    counts = fit.design.summands.counts if is_own else None
+    n = table.n_rows if not is_own else fit.nobs if counts is None else counts.size
     if given is None:
         return np.ones(n)
     if isinstance(given, str):
@@ -103,11 +122,13 @@ def _weights(fit: Fit, given: Any, table: Table, *, is_own: bool) -> FloatArray:
             raise OptionError(
                 f"weights: the data have no column {given!r}{did_you_mean(given, table.names)}"
             )
-        column = used_column(fit, given) if is_own else table.column(given)
+        column = column_of_summands(fit, given) if is_own else table.column(given)
         if isinstance(column, Factor | Logical):
             raise DataError(f"weights: column {given!r} holds no numbers.")
         values = as_numbers(column)
     else:
+        if counts is not None:
+            fit.design.need_rows("rows that weights in an array would be of")
         values = column_vector("weights", aligned("weights", given, table.index), table.n_rows)
         values = values[fit.design.rows.positions] if is_own else values
     if (values < 0).any() or not np.nansum(values) > 0:
@@ -145,7 +166,7 @@ def grid_rows(
                 f"by: {name!r} is no predictor, and so has no values in a grid"
                 f"{did_you_mean(name, list(needed))}"
             )
-    columns = {name: used_column(fit, name) for name in names}
+    columns = {name: known_column(fit, name) for name in names}
     values: dict[str, Sequence[Any]] = {}
     means: list[str] = []
     most: list[str] = []
@@ -153,7 +174,7 @@ def grid_rows(
         coded = is_category(fit.design, name, column)
         found = grid_predictor(fit, name, is_factor=name in fit.design.mean.coded())
         if name in by and found.kind != "levels":
-            own = np.unique(as_numbers(column)) if isinstance(column, np.ndarray) else np.empty(0)
+            own = np.unique(as_numbers(column))  # type: ignore[arg-type]
             if own.size > MOST_VALUES:
                 raise OptionError(
                     f"by: {name!r} has {own.size} values; say which by at={{{name!r}: [...]}}."
@@ -162,7 +183,7 @@ def grid_rows(
         elif name in by or (asked.rows == "balanced" and found.kind == "levels"):
             values[name] = found.values
         else:
-            value = typical_value(column, coded=name in fit.design.mean.coded())
+            value = typical_value(fit, name)
             values[name] = (value,)
             if name not in asked.values:
                 (most if coded else means).append(f"{name} {value_words(value)}")

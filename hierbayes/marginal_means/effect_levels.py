@@ -13,9 +13,9 @@ from hierbayes.errors import OptionError
 from hierbayes.marginal_means.effect_grid import EffectGrid, EffectVariable, held_words, row_values
 from hierbayes.marginal_means.effect_means import EffectMeans, is_generalised
 from hierbayes.options import PredictionType
-from hierbayes.prediction.data_rows import typical_value
 from hierbayes.prediction.reference_grid import Predictor, reference_grid
-from hierbayes.results.fit import Fit, used_column
+from hierbayes.prediction.typical_values import typical_value
+from hierbayes.results.fit import Fit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.prediction_table import heading_lines
 from hierbayes.wording import listed
@@ -66,10 +66,9 @@ def level_means(
         if predictor.name not in own:
             data[predictor.name] = [predictor.values[0]] * first.size
             held.append(held_words(predictor))
-    coded = fit.design.mean.coded()
     for name in fit.design.mean.random_columns():
         if name not in data:  # a slope that has no fixed effect
-            value = typical_value(used_column(fit, name), coded=name in coded)
+            value = typical_value(fit, name)
             data[name] = [value] * first.size
             held.append(
                 f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}"

@@ -171,24 +171,6 @@ def response_columns(fit: Fit) -> tuple[str, ...]:
     return (*names, *names_in(fit.design.formula.response)) if trials else names
 
 
-def typical_value(column: Vector, *, coded: bool) -> Any:
-    """Return the mean of a number, or the most frequent category or truth value.
-
-    Parameters
-    ----------
-    column : without missing values
-    coded : whether a number stands for categories, as in ``factor(x)``
-    """
-    if isinstance(column, Factor):
-        return str(column.levels[np.bincount(column.codes).argmax()])
-    if isinstance(column, Logical):
-        return bool(column.values.mean() > 0.5)
-    if coded:
-        distinct, counts = np.unique(column, return_counts=True)
-        return float(distinct[counts.argmax()])
-    return float(as_numbers(column).mean())
-
-
 def is_category(design: Design, name: str, column: Vector) -> bool:
     """Whether a column of the data stands for categories in a model."""
     return name in design.mean.coded() or isinstance(column, Factor | Logical)

@@ -84,6 +84,8 @@ def _own_groups(fit: PosteriorFit, labels: Labels) -> "dict[str, Dataset]":
     stats = {name: (SAMPLE, value) for name, value in draws.sample_stats.items()}
     found = {"posterior": dataset(parameter_variables(draws, labels), labels, attrs=_attrs(fit))}
     found["sample_stats"] = dataset(stats, labels)
+    if not fit.design.keeps_rows:
+        return found | {"log_prior": dataset(log_prior(fit, labels), labels)}
     if fit.n_draws * fit.nobs <= LARGEST and fit.response_family.log_density is not None:
         shape = (fit.n_chains, fit.n_draws // fit.n_chains, fit.nobs)
         values = on_request(partial(log_likelihood, fit), shape)
@@ -144,7 +146,9 @@ def _attrs(fit: PosteriorFit, has_log_likelihood: bool = True) -> Mapping[str, A
         attrs["log_marginal_likelihood"] = float(fit.log_marginal_likelihood)
     if fit.pareto_k is not None:
         attrs["pareto_k"] = float(fit.pareto_k)
-    if not has_log_likelihood:
+    if not fit.design.keeps_rows:
+        attrs["no_log_likelihood"] = "left out: a model of a stream keeps no rows"
+    elif not has_log_likelihood:
         attrs["no_log_likelihood"] = (
             f"left out: {fit.n_draws} draws x {fit.nobs} rows of a {fit.family} response are too "
             "many, or their density is not known here"

@@ -59,6 +59,8 @@ class Labels:
     @property
     def rows(self) -> dict[str, Any]:
         """Labels of the rows used: the user's where they tell rows apart, else their places."""
+        if not self.design.keeps_rows:
+            return {}
         labels = self.design.row_labels
         plain = not isinstance(labels, pd.MultiIndex)
         if not plain or not labels.is_unique or labels.dtype.kind not in "iufOUT":

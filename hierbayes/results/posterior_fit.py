@@ -562,7 +562,8 @@ class PosteriorFit(FitTables):
         """Everything as an ``xarray.DataTree`` for ArviZ.
 
         Groups ``posterior``, ``sample_stats``, ``log_likelihood``, ``log_prior``,
-        ``observed_data`` and ``constant_data``; computed when first asked for.
+        ``observed_data`` and ``constant_data``; computed when first asked for. Of a stream those
+        without rows: ``posterior``, ``sample_stats`` and ``log_prior``.
 
         ArviZ refuses pictures of more than 40 panels, which many random effects soon are:
         ``az.plot_trace(fit.idata, var_names="~b_Subject")`` leaves them out, and

@@ -234,8 +234,10 @@ def learnt_from(question: Question, batch: Batch, states: Mapping[Expression, St
         for bar in question.formula.bars
         if all(expression in found.values for expression in bar.grouping)
     }
-    fixed = {name for e in part_expressions(question.formula.fixed) for name in names_in(e)}
-    seen = sorted(fixed & set(used.names))
+    formula = question.formula
+    parts = (formula.fixed, *(bar.linear for bar in formula.bars))
+    named = {name for part in parts for e in part_expressions(part) for name in names_in(e)}
+    seen = sorted(named & set(used.names))
     known = {name: column_seen(name, used.column(name)) for name in seen}
     return replace(
         learnt, variables=variables, groups=groups, columns=known, sample=(_sample(used),)

@@ -111,6 +111,10 @@ QUESTIONS = {
     "r2": lambda fit, new: hb.r2(fit).to_frame(),
     "shrinkage": lambda fit, new: hb.shrinkage(fit, type="response"),
     "smaller": lambda fit, new: hb.anova(fit.update(". ~ . - x"), fit).to_frame(),
+    "predictions": lambda fit, new: hb.predictions(fit, by="c", at={"x": "quartiles"}).to_frame(),
+    "observed groups": lambda fit, new: hb.predictions(fit, target="observed groups").to_frame(),
+    "comparisons": lambda fit, new: hb.comparisons(fit, "x", change="sd").to_frame(),
+    "slopes": lambda fit, new: hb.slopes(fit, "x", over="mean").to_frame(),
     "simulate": lambda fit, new: fit.simulate(2, newdata=new, random_seed=1),
 }
 
@@ -140,7 +144,7 @@ def test_questions_that_cells_can_answer_have_the_answers_of_the_rows(both, ques
         lambda fit: hb.bootstrap(fit, nsim=2),
         lambda fit: hb.check(fit),
         lambda fit: hb.influence(fit),
-        lambda fit: hb.predictions(fit),
+        lambda fit: hb.predictions(fit, by=False),
     ],
 )
 def test_questions_about_rows_are_refused_in_one_sentence(both, question):

@@ -15,6 +15,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.coding import codes_of
+from hierbayes.design.column_seen import ColumnSeen, number_seen
 from hierbayes.design.design import Design
 from hierbayes.design.evaluate import evaluate
 from hierbayes.design.grouping import group_levels
@@ -23,7 +24,7 @@ from hierbayes.design.new_data import match_levels
 from hierbayes.design.table import Table
 from hierbayes.design.values import Column, column_of, take_rows
 from hierbayes.errors import DataError
-from hierbayes.formula.expressions import Expression
+from hierbayes.formula.expressions import Expression, Name
 from hierbayes.gaussian.products import Products
 from hierbayes.streams.push_down.assembly import Answer, Answers, products_from
 from hierbayes.streams.push_down.basis import Basis, centred, told_apart
@@ -39,6 +40,24 @@ from hierbayes.streams.push_down.rows import Plan, UsedRows, counted_rows, numbe
 MOST_NUMBERS = 2**26
 
 
+@record
+class Summed:
+    """What queries found.
+
+    Attributes
+    ----------
+    products : cross-products of all rows
+    moments : of all columns of the model
+    counts : per grouping factor by name, rows of each level (J,); None of weighted rows
+    numbers : of columns of the data that are numbers of the model, what they are over the rows
+    """
+
+    products: Products
+    moments: RowMoments
+    counts: Mapping[str, IntArray] | None
+    numbers: Mapping[str, ColumnSeen]
+
+
 def products_inside(
     rows: UsedRows,
     design: Design,
@@ -46,7 +65,7 @@ def products_inside(
     arguments: Mapping[str, str],
     n_used: int,
     plan: Plan,
-) -> tuple[Products, RowMoments]:
+) -> Summed:
     """Compute the cross-products of a Gaussian model, and moments of its columns, by queries.
 
     Parameters
@@ -95,7 +114,7 @@ class _Inside:
         self.queries = Queries(rows, self.own)
         self.plan = plan
 
-    def found(self, n_used: int) -> tuple[Products, RowMoments]:
+    def found(self, n_used: int) -> Summed:
         moments = self.moments()
         basis = self.first_basis(moments)
         answers = self.sums(basis, moments)
@@ -106,7 +125,35 @@ class _Inside:
         products = products_from(answers, self.design, self.own, basis=basis, n_used=n_used)
         if self.own.weights is not None:
             products = replace(products, sum_log_weights=moments.total("logweights"))
-        return products, row_moments(moments, self.own)
+        return Summed(
+            products=products,
+            moments=row_moments(moments, self.own),
+            counts=self.rows_per_level(answers) if self.own.weights is None else None,
+            numbers=self.numbers_seen(moments),
+        )
+
+    def rows_per_level(self, answers: Answers) -> dict[str, IntArray]:
+        """Count the rows of each level of each factor."""
+        found = {}
+        for f, factor in enumerate(self.design.factors):
+            own = answers[f,]
+            each = own.cells.values[own.cells.pairs.index((0, 0))]
+            counts = np.bincount(own.levels[f], each, factor.levels.size)
+            found[factor.name] = np.rint(counts).astype(np.intp)
+        return found
+
+    def numbers_seen(self, moments: NumberMoments) -> dict[str, ColumnSeen]:
+        """Say what columns of the data are that are numbers of the model as they are."""
+        mean, found = self.design.mean, {}
+        bars = (layout for factor in mean.factors for layout in factor.layout.bars)
+        for variable in (v for layout in (mean.layout, *bars) for v in layout.variables()):
+            if isinstance(variable.expression, Name) and variable.label in self.own.labels:
+                monomial = (self.own.labels.index(variable.label),)
+                if monomial in self.own.monomials:
+                    name = variable.expression.name
+                    place = self.own.monomials.index(monomial)
+                    found[name] = number_seen(name, moments.of(str(place)))
+        return found
 
     # the first query
 
@@ -214,7 +261,7 @@ class _Inside:
         wanted: dict[tuple[int, ...], set[Pair]] = {}
         parts: dict[tuple[int, ...], list[Part]] = {}
         for f, z in enumerate(zs):
-            wanted[f,] = _pairs(z, z) | _pairs(z, x)
+            wanted[f,] = _pairs(z, z) | _pairs(z, x) | {(0, 0)}
             parts[f,] = [own.x, own.factors[f]]
         host = min(wanted, key=lambda one: len(_pairs(x, x) - wanted[one]), default=())
         wanted.setdefault(host, set()).update(_pairs(x, x) | {(0, 0)})
