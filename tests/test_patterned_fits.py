@@ -6,6 +6,7 @@ dense algebra.
 """
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import hierbayes as hb
@@ -176,3 +177,27 @@ def test_an_sd_of_one_column_at_zero_is_found_exactly():
     for fit in fits:
         assert fit.converged
         assert fit.is_singular
+
+
+def test_where_each_row_has_its_effect_the_residual_sd_may_be_zero(tmp_path):
+    rng = np.random.default_rng(0)
+    R = np.array([[1, 0.6, 0.2], [0.6, 1, 0.6], [0.2, 0.6, 1]])
+    rows = 5 + rng.normal(size=(14, 3)) @ np.linalg.cholesky(R).T * [1, 2, 4]
+    data = pd.DataFrame(
+        {"y": rows.ravel(), "g": np.repeat(np.arange(14), 3), "t": [1, 2, 3] * 14}
+    ).astype({"g": str, "t": str})
+    with pytest.warns(hb.BoundaryWarning, match="residual sd is estimated as practically zero"):
+        fit = hb.lmer("y ~ 1 + toep(0 + t | g)", data)
+    assert fit.converged
+    assert fit.sigma < 1e-4
+    # the criterion is that of the rows' own covariance, without residuals
+    own = fit.varcorr().terms[0]
+    S = own.corr * np.outer(own.sd, own.sd)
+    inverse, ones = np.linalg.inv(S), np.ones(3)
+    weight = 14 * ones @ inverse @ ones
+    left = rows - (rows @ inverse @ ones).sum() / weight
+    expected = 14 * np.linalg.slogdet(S)[1] + np.log(weight) + 41 * np.log(2 * np.pi)
+    expected += np.einsum("ja,ab,jb->", left, inverse, left)
+    assert fit.criterion == pytest.approx(expected, abs=1e-7)
+    fit.save(tmp_path / "fit.hb")
+    assert hb.load(tmp_path / "fit.hb").criterion == pytest.approx(fit.criterion, abs=1e-8)

@@ -30,6 +30,7 @@ type Structure = Covariance | Searched
 ZERO = 1e-9
 # Part of the numbers added up to a row of a triangle that is their rounding, not a variance.
 ROUNDED = 1e-15
+AT_END = 1e-6  # part of the least that a scale may have above which it counts as off it
 
 
 @record(kw_only=False)
@@ -180,8 +181,9 @@ class CovarianceShape:
         """How far x (T, k) are above ``least`` where they must be, and which are there, or None."""
         if not self.has_positive:
             return None
-        room = np.where(self.is_positive, np.maximum(x - least, 0.0), np.inf)
-        return room, room == 0
+        room = np.where(self.is_positive, x - least, np.inf)
+        at_end = room <= AT_END * least  # a step cut short at an end is there but for rounding
+        return np.where(at_end, 0.0, room), at_end
 
     def unpack(self, theta: FloatArray) -> list[FloatArray]:
         """Lambda of each factor, shape (T, q, q), from theta of shape (T, k)."""

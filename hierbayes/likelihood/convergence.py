@@ -121,6 +121,20 @@ def _direction_sentence(names: Sequence[str], covariance: TermCovariance, group:
     )
 
 
+def no_residual_finding(design: Design, sigma: float) -> Finding:
+    """Return the finding for a fit whose residual sd runs to zero beside a structure's own sds."""
+    terms = [term for term in design.terms if term.covariance != UNSTRUCTURED]
+    labels = listed([term.label for term in terms])
+    return Finding(
+        "boundary",
+        f"The residual sd is estimated as practically zero ({sigma:.1g}).",
+        f"Each row has an effect of its own in {labels}, whose variances explain all that the "
+        "residuals would, so the likelihood is the higher the smaller these are; all other "
+        f"estimates are those without them. {POSTERIOR}",
+        {"sigma": sigma},
+    )
+
+
 def suspect_finding(decrement: float, moved: float, restarts: int) -> Finding:
     """Return the finding for a search that did not prove its optimum."""
     return Finding(

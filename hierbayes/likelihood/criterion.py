@@ -83,7 +83,7 @@ def search_scale(kernel: Kernel, x: FloatArray) -> FloatArray | None:
     the diagonal of its row, until the rows' own noise takes over at one residual sd: where sds
     differ by powers of ten so do all curvatures.
     """
-    if kernel.remainder is None:
+    if kernel.remainder is None and kernel.shape.is_plain:
         return None
     shape, scale = kernel.basis_shape, np.ones_like(x)
     for Lambda, (at, row, _) in zip(shape.unpack(x[None]), shape.factor_entries, strict=True):

@@ -13,6 +13,7 @@ from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.likelihood.answers import check_bounded, check_sigma, check_told_apart
 from hierbayes.likelihood.lmm import LmmFit, all_findings, fit_lmm
+from hierbayes.likelihood.no_residual import beside_no_residual
 from hierbayes.options import Method, check_option
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -109,7 +110,9 @@ def at_theta(
     if response is not None and not np.array_equal(response, spec.design.y):
         spec = spec.with_response(response)
     kernel = spec.kernel(method)
-    at = evaluate(kernel, kernel.in_basis(theta)[None])
+    x = kernel.in_basis(theta)
+    kernel = beside_no_residual(kernel, x)
+    at = evaluate(kernel, x[None])
     return _result(spec, kernel, at, representative=theta, **verdicts)
 
 

@@ -31,6 +31,7 @@ from hierbayes.likelihood.convergence import (
     boundary_finding,
     has_all_directions,
     is_term_singular,
+    no_residual_finding,
     suspect_finding,
 )
 from hierbayes.likelihood.criterion import Criteria, goal_of, search_scale
@@ -41,6 +42,7 @@ from hierbayes.likelihood.determined import (
     doubtful_terms,
     on_all_columns,
 )
+from hierbayes.likelihood.no_residual import beside_no_residual, far_out
 from hierbayes.linalg.newton import MAX_STEPS, minimise
 from hierbayes.results.design_findings import design_findings
 from hierbayes.results.finding import Finding
@@ -164,6 +166,12 @@ def _fitted(
     kernel, reached = _out_of_valleys(kernel, first)
     shape = kernel.basis_shape
     best, moved, restarts, steps = _search(kernel, reached)
+    beside = beside_no_residual(kernel, best.x)
+    no_residual = beside is not kernel
+    if no_residual:
+        kernel = beside
+        best = _minimise(kernel, far_out(kernel, best.x))
+        steps += best.steps
     x = shape.rectified(best.x)
     at = best.at if np.array_equal(x, best.x) else _evaluated(kernel, x)
     x, at = _with_zeros(kernel, x, at)
@@ -174,6 +182,8 @@ def _fitted(
     if told:
         covariances = term_covariances(kernel.shape, theta, float(at.sigma[0]))
         findings = [boundary_finding(design, i, covariances[i]) for i in told]
+    if no_residual:
+        findings.append(no_residual_finding(design, float(at.sigma[0])))
     if not best.converged:
         findings.append(suspect_finding(best.decrement, moved, restarts))
     return LmmFit(
@@ -265,7 +275,7 @@ def _search(kernel: Kernel, best: Optimum) -> tuple[Optimum, float, int, int]:
 
 def _minimise(kernel: Kernel, start: FloatArray, *, max_steps: int = MAX_STEPS) -> Optimum:
     """Search from a theta (k,), again in new scales where sds are far above the residual's."""
-    once = kernel.remainder is None
+    once = kernel.remainder is None and kernel.shape.is_plain
     goal = goal_of(kernel, max_steps=max_steps if once else min(max_steps, PATIENCE), polished=True)
     x, there, steps = start[None], None, 0
     for _ in range(1 if once else RESCALED):

@@ -90,3 +90,12 @@ def test_every_structure_of_blocks_is_met(beside):
     assert covariance_shape(one.design).structures[place(one.design)] is not None
     nested = beside in ("single", "nested")
     assert (one.spec.kernel("reml").pattern.name == "nested") == nested
+
+
+def test_a_scale_at_its_least_is_there_but_for_rounding():
+    """A search that ended a hair above it went no further: cs of cbpp."""
+    shape = model("cs").fit().kernel.basis_shape
+    x = np.array([0.5, 1e-5 * (1 + 1e-12), 2e-5, 0.3])
+    room, at_end = shape.room(x, 1e-5)
+    assert at_end.tolist() == [False, True, False, False]
+    np.testing.assert_allclose(room[1:3], [0.0, 1e-5], rtol=1e-9)
