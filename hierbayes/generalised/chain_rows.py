@@ -12,6 +12,7 @@ the chain have nodes for each of those of the factors above it, (J_k, T, q_k, M_
 M_k = M_(k+1) N_k, the factor's own N_k last.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -29,7 +30,7 @@ from hierbayes.generalised.row_sums import Moments, RowSums
 AT_ONCE = 2**18  # numbers that are worked on together: what stays in a cache
 STREAMED = 2**21  # the same where sums over rows are compiled, which leave few numbers
 # Numbers and points of each part that one thread works on, at least.
-PARTS, WORTH_A_THREAD, LEAST = 4, 2**16, 32
+PARTS, WORTH_A_THREAD, LEAST = 4, 2**16, 16
 
 
 @record
@@ -176,10 +177,18 @@ class ChainRows:
         return [slice(start, start + step) for start in range(0, T, step)]
 
     def parts(self, T: int, a_point: int) -> list[slice]:
-        """Slices for several cores: as ``chunks``, but not fewer where they are worth a thread."""
-        n = min(PARTS, max(1, min(T // LEAST, T * a_point // WORTH_A_THREAD)))
+        """Slices for several cores, alike in size and even in number: no core waits for long.
+
+        None holds more than ``chunks`` would; there are no fewer than ``PARTS`` of those that are
+        worth a thread.
+        """
         at_once = AT_ONCE if self.sums is None else STREAMED
-        return self.chunks(T, max(a_point, -(-at_once * n // max(T, 1))), at_once)
+        worth = min(PARTS, T // LEAST, T * a_point // WORTH_A_THREAD)
+        n = max(1, worth - worth % 2)
+        while T * a_point > n * at_once and n < T:
+            n += 2 - n % 2
+        edges = [i * T // n for i in range(n + 1)] if T else []
+        return [slice(start, end) for start, end in itertools.pairwise(edges)]
 
     def random_parts(
         self, T: int, a_point: int, rng: np.random.Generator
