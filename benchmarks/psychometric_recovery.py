@@ -76,7 +76,7 @@ def recovered(seed: int, methods: list[str]) -> list[tuple]:
 
 def _sampled(model, seed: int):
     """Draw from the posterior; the collapsed sampler has no compiling to wait for."""
-    return model.sample(draws=500, sampler="collapsed", random_seed=seed)
+    return model.sample(draws=250, sampler="collapsed", random_seed=seed)
 
 
 def summary(path: Path) -> pd.DataFrame:

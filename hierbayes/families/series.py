@@ -14,6 +14,7 @@ alike, so that an expression evaluates as fast as NumPy does when no derivative 
 Source: Griewank & Walther (2008), Evaluating Derivatives, SIAM, chapter 13.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -74,9 +75,10 @@ class Series(Expression):
             return Series(self.c * other, None if self.slope is None else self.slope * other)
         m, n = self.c.shape[:2]
         shape = np.broadcast_shapes(self.c.shape[2:], other.c.shape[2:])
-        c = np.zeros((m, n, *shape))
-        for i in range(m):
-            for j in range(n):
+        c = np.empty((m, n, *shape))
+        np.multiply(self.c[0, 0], other.c, out=c)
+        for i, j in _orders(m, n, 1):
+            if self.c[i, j].any():
                 c[i:, j:] += self.c[i, j] * other.c[: m - i, : n - j]
         return Series(c)
 
@@ -151,16 +153,28 @@ def composed(x: Series, derivatives: Sequence[FloatArray]) -> Series:
         for r in range(m):
             c[r, 0] = derivatives[r] * (x.slope**r / math.factorial(r))
         return Series(c)
-    rest = Series(x.c.copy())
-    rest.c[0, 0] = 0.0
-    c = np.zeros_like(x.c)
+    c = x.c * derivatives[1] if m + n > 2 else np.empty_like(x.c)
     c[0, 0] = derivatives[0]
-    power = rest
-    for r in range(1, m + n - 1):
-        c += power.c * (derivatives[r] / math.factorial(r))
-        if r < m + n - 2:
-            power = power * rest
+    own = [(i, j) for i, j in _orders(m, n, 1) if x.c[i, j].any()]
+    power = {at: x.c[at] for at in own}  # of f - c_00: of order r and more only
+    for r in range(2, m + n - 1):
+        raised: dict[tuple[int, int], FloatArray] = {}
+        for left, right in itertools.product(own, power):
+            at = left[0] + right[0], left[1] + right[1]
+            if at[0] < m and at[1] < n:
+                term = x.c[left] * power[right]
+                raised[at] = raised[at] + term if at in raised else term
+        factor = derivatives[r] / math.factorial(r)
+        for at, value in raised.items():
+            c[at] += value * factor
+        power = raised
     return Series(c)
+
+
+@cache
+def _orders(m: int, n: int, least: int) -> tuple[tuple[int, int], ...]:
+    """Orders (i, j) below m and n that add up to at least so much."""
+    return tuple((i, j) for i in range(m) for j in range(n) if i + j >= least)
 
 
 def _function(
@@ -359,6 +373,8 @@ def where(condition: Any, yes: Value, no: Value) -> Any:
         return np.where(value_of(condition), yes, no)
     like = yes if isinstance(yes, Series) else no
     a, b = (v if isinstance(v, Series) else constant(v, like) for v in (yes, no))
+    if np.all(condition) and a.c.shape == np.broadcast_shapes(a.c.shape, b.c.shape):
+        return a
     return Series(np.where(condition, a.c, b.c))
 
 

@@ -1,6 +1,8 @@
 """Simulated responses of a fit with their own maxima, and searches with one quantity held."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from hierbayes.results.generalised_fit import GeneralisedFit
 # Logarithms of further parameters that a search starts inside of: farther out the likelihood may be
 # flat, and no step would lead back.
 NEAR = 4.0
+KEPT_NUMBERS = 2**21  # of the responses of refits that are kept for a next question: 16 MB
 
 
 @record
@@ -47,6 +50,20 @@ class Refits:
         return self.beta.shape[0]
 
 
+@record
+class _Kept:
+    """Refits of a fit, and where the generator stood before and after."""
+
+    nsim: int
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    refits: Refits
+
+
+# The last ones of each fit: points of equality, differences and goodness are asked one by one.
+_kept: WeakKeyDictionary[GeneralisedFit, _Kept] = WeakKeyDictionary()
+
+
 def climb_from(
     model: Conditional,
     n_quadrature: int,
@@ -69,8 +86,20 @@ def climb_from(
 def simulated_refits(fit: GeneralisedFit, nsim: int, rng: np.random.Generator) -> Refits:
     """Draw responses of the fitted model with new random effects, and fit each.
 
-    Responses without a maximum that can be found are left out.
+    Responses without a maximum that can be found are left out. Asked again from the same state of
+    the generator, they are the ones that were found.
     """
+    before, kept = rng.bit_generator.state, _kept.get(fit)
+    if kept is not None and kept.nsim == nsim and repr(kept.before) == repr(before):
+        rng.bit_generator.state = kept.after
+        return kept.refits
+    refits = _simulated(fit, nsim, rng)
+    if refits.Y.size <= KEPT_NUMBERS:
+        _kept[fit] = _Kept(nsim=nsim, before=before, after=rng.bit_generator.state, refits=refits)
+    return refits
+
+
+def _simulated(fit: GeneralisedFit, nsim: int, rng: np.random.Generator) -> Refits:
     family, design, near = fit.response_family, fit.design, optimum_of(fit)
     assert family.draw is not None
     eta, effects = np.repeat(fit.fixed_part[None], nsim, axis=0), []

@@ -48,8 +48,7 @@ def test_responses_of_the_model_fit_and_more_variable_ones_do_not():
 
 
 def test_the_same_seed_gives_the_same_numbers():
-    fit = fitted()
-    one, two = (fit.goodness_of_fit(4, random_seed=7) for _ in range(2))
+    one, two = (fitted().goodness_of_fit(4, random_seed=7) for _ in range(2))
     assert np.array_equal(one.simulated_deviance, two.simulated_deviance)
 
 

@@ -329,9 +329,19 @@ def test_the_bootstrap_finds_about_what_the_delta_method_does_and_repeats_itself
     options = {"stimulus": "x", "guess": 0.0, "n": "n"}
     with warnings.catch_warnings():  # slopes vary too, which costs a bootstrap more
         warnings.simplefilter("ignore", hb.DesignWarning)
-        fit = hb.psychometric("k ~ x + (1 | subject)", observers(trials=8), **options).fit()
-    table, again = (fit.pse(method="bootstrap", nsim=20, random_seed=1) for _ in range(2))
-    pd.testing.assert_frame_equal(pd.DataFrame(table), pd.DataFrame(again))
+        fit, twin = (
+            hb.psychometric("k ~ x + (1 | subject)", observers(trials=8), **options).fit()
+            for _ in range(2)
+        )
+    own, other = (np.random.default_rng(1) for _ in range(2))
+    for seeds in ((1, 1), (own, other), (own, other)):  # anew, as kept, and from elsewhere
+        table, again = (
+            f.pse(method="bootstrap", nsim=20, random_seed=seed)
+            for f, seed in zip((fit, twin), seeds, strict=True)
+        )
+        pd.testing.assert_frame_equal(pd.DataFrame(table), pd.DataFrame(again))
+        twin.pse(method="bootstrap", nsim=2, random_seed=3)  # no longer the ones that are kept
+    table = fit.pse(method="bootstrap", nsim=20, random_seed=1)
     delta = fit.pse()
     ratio = table["std_error"] / delta["std_error"]
     assert ratio.between(0.5, 1.8).all()
