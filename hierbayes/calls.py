@@ -1,8 +1,9 @@
 """The public border: a call that doesn't fit gets a sentence, not Python's TypeError.
 
 A function's own checks say what is wrong with a value. Here it is said that there are more or fewer
-arguments than it takes, or that it knows none of that name. Nothing is looked at before a call has
+arguments than it takes, or that it knows none of that name. That is looked at only once a call has
 failed, so that importing and calling cost nothing; signatures stay what ``help`` and editors show.
+Fits and models that not every function knows say so themselves, by a method ``_refuses(called)``.
 """
 
 import inspect
@@ -44,6 +45,7 @@ def checked_call[**Given, Found](
             try:
                 if known and not known.issuperset(options):
                     raise TypeError
+                _ask((*args, *options.values()), called)
                 return function(*args, **options)
             except TypeError:
                 _refuse(inspect.signature(checked), called, is_method, args, options)
@@ -62,6 +64,17 @@ def checked_call[**Given, Found](
         return checked
 
     return decorate
+
+
+def _ask(given: tuple[Any, ...], called: str) -> None:
+    """Ask what is given, and what lists and dicts of it hold, whether the call is for it."""
+    for one in given:
+        if isinstance(one, list | tuple):
+            _ask(tuple(one), called)
+        elif isinstance(one, dict):
+            _ask(tuple(one.values()), called)
+        elif (refuses := getattr(type(one), "_refuses", None)) is not None:
+            refuses(one, called)
 
 
 def checked_methods[Checked: type](called: str) -> Callable[[Checked], Checked]:

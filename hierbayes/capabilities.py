@@ -260,8 +260,47 @@ _ROWS = (
         sentence="{what} does not know a formula of {parameters} in this version.",
     ),
     Limit(
+        key="residual-structure",
+        feature="What takes residuals to be independent and of one sd, in models with `residual=` "
+        "or fitted with `sigma=`",
+        kinds=EVERY,
+        sentence="{what} does not know correlated residuals, or residual sds by a formula, in this "
+        "version.",
+    ),
+    Limit(
+        key="residual-of-family",
+        feature="Correlated residuals, `residual=`, of other families and links",
+        kinds=("glmer", "other families"),
+        sentence="residual= with family={family!r}, link={link!r}: correlated residuals are of a "
+        "Gaussian response with the identity link.",
+    ),
+    Limit(
+        key="residual-size",
+        feature="Correlated residuals of very long series where every pair of rows counts",
+        kinds=EVERY,
+        sentence="residual={term!r} has {pairs} pairs of rows of a series, too many to stand in "
+        "memory. Group by something finer, or write ar1 or car1, which need neighbours only.",
+    ),
+    Limit(
+        key="residual-remainder",
+        feature="Correlated or unequal residuals where levels leave next to nothing of the "
+        "response",
+        kinds=LIKELIHOOD,
+        sentence="Fixed and random effects leave next to nothing of the response, whose digits are "
+        "lost in sums over rows with correlated or unequal residuals. Use fewer random effects.",
+    ),
+    Limit(
+        key="residual-undetermined",
+        feature="Correlated or unequal residuals beside variances that the data do not determine",
+        kinds=LIKELIHOOD,
+        sentence="The data do not determine every variance of the random effects, and beside "
+        "correlated or unequal residuals that is not told apart in this version. Use fewer random "
+        "effects.",
+    ),
+    Limit(
         key="stream-formulas",
-        feature="Formulas of further parameters, `sigma= ...`, of streams",
+        feature="Formulas of further parameters and correlated residuals, `sigma= residual=`, of "
+        "streams",
         kinds=EVERY,
         sentence="{name}= with data that are streamed is not available in this version; read the "
         "rows into a data frame.",

@@ -26,6 +26,7 @@ from hierbayes.design.rows import Rows
 from hierbayes.design.values import as_numbers, refuse_caution
 from hierbayes.errors import FormulaError
 from hierbayes.formula.deparse import deparse
+from hierbayes.formula.residual_term import ResidualTerm
 from hierbayes.formula.terms import Formula
 from hierbayes.options import Coding
 
@@ -45,6 +46,7 @@ def build_design(
     ordered_response: bool = False,
     cov: Mapping[str, LevelCovariance] | None = None,
     formulas: Mapping[str, Formula] | None = None,
+    residual: ResidualTerm | None = None,
 ) -> Design:
     """Lay a formula over data.
 
@@ -65,6 +67,7 @@ def build_design(
     ordered_response : a response of ordered categories is allowed and coded 1, 2, ...
     cov : known covariances between the levels of the mean's grouping factors, by their names
     formulas : of further parameters, by their names, from ``parse_one_sided``
+    residual : the correlation of residuals, from ``parse_residual``
 
     Raises
     ------
@@ -77,7 +80,8 @@ def build_design(
     """
     given = {"weights": weights, "offset": offset, "known_sd": known_sd}
     formulas = dict(formulas or {})
-    reading = read_variables(formula, data, given, tuple(formulas.values()))
+    further = (*formulas.values(), *(() if residual is None else (residual.formula,)))
+    reading = read_variables(formula, data, given, further)
     values, arguments = reading.values, reading.arguments
     if "weights" in arguments:
         check_weights(arguments["weights"], reading.row_labels)
@@ -99,7 +103,7 @@ def build_design(
             is_array=offset is not None and not isinstance(offset, str),
         ),
     )
-    further = {
+    others = {
         name: _predictor(own, reading, codings, relations=None, allow_saturated=True)
         for name, own in formulas.items()
     }
@@ -118,9 +122,10 @@ def build_design(
     return Design(
         formula=formula,
         rows=rows,
-        predictors={MEAN: mean, **further},
+        predictors={MEAN: mean, **others},
         states=reading.states,
         formulas=formulas,
+        residual=residual,
     )
 
 

@@ -30,6 +30,7 @@ from hierbayes.design.transforms import State
 from hierbayes.design.values import Column
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Expression
+from hierbayes.formula.residual_term import ResidualTerm
 from hierbayes.formula.terms import Formula
 
 __all__ = (
@@ -59,6 +60,7 @@ class Design:
     states : what scale, poly, splines ... learnt, by their expression
     cells : the distinct rows with their counts, where rows were a stream and these stand for them
     formulas : of the further parameters that have one, by their names
+    residual : the correlation of residuals, None where they are independent
     """
 
     formula: Formula
@@ -67,6 +69,7 @@ class Design:
     states: Mapping[Expression, State]
     cells: "Design | None" = None
     formulas: Mapping[str, Formula] = field(default_factory=dict)
+    residual: ResidualTerm | None = None
 
     def of(self, parameter: str) -> "Design":
         """Return the design as a further parameter with a formula has it, in the mean's place."""
@@ -75,6 +78,7 @@ class Design:
             formula=self.formulas[parameter],
             predictors={MEAN: self.predictors[parameter]},
             formulas={},
+            residual=None,
         )
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.errors import OptionError
+from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.families.family import Family
 from hierbayes.formula.parser import parse_one_sided
 from hierbayes.formula.terms import Formula
@@ -98,6 +98,11 @@ def parameter_formulas(
     return found
 
 
+def unknown_residuals(what: str) -> NotSupportedError:
+    """Return the error of what takes residuals to be independent and of one sd."""
+    return not_supported("residual-structure", what=what)
+
+
 def check_no_formulas(design: Design, what: str) -> None:
     """Refuse what does not know formulas of further parameters, where a model has such.
 
@@ -111,6 +116,8 @@ def check_no_formulas(design: Design, what: str) -> None:
     NotSupportedError
         With the sentence of the row "parameter-formulas".
     """
+    if design.residual is not None:
+        raise unknown_residuals(what)
     if design.formulas:
         raise not_supported(
             "parameter-formulas", what=what, parameters=listed(list(design.formulas))

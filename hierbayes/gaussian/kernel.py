@@ -146,7 +146,7 @@ def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> 
     if design.rows.sums is not None:
         return kernel_of_products(design, design.rows.sums.products(design), method)
     products = products_of(design, weights=weights)
-    _check_rows_left(products)
+    check_rows_left(products)
     shape = covariance_shape(design)
     return Kernel(
         products=products,
@@ -169,7 +169,7 @@ def kernel_of_products(design: Design, products: Products, method: Method) -> Ke
         If the products leave open whether the data determine all variances, or have lost the
         digits of a residual that is tiny beside the effects of the levels.
     """
-    _check_rows_left(products)
+    check_rows_left(products)
     shape = covariance_shape(design)
     sigma_known = design.known_sd is not None
     if needs_remainder(products, sigma_known=sigma_known):
@@ -187,7 +187,8 @@ def kernel_of_products(design: Design, products: Products, method: Method) -> Ke
     )
 
 
-def _check_rows_left(products: Products) -> None:
+def check_rows_left(products: Products) -> None:
+    """Raise DataError if there are no more rows than independent columns of the fixed part."""
     n_columns = products.anchor.kept.size
     if n_columns >= products.n_obs:
         raise DataError(

@@ -1,6 +1,7 @@
 """Fitting a specification by REML or maximum likelihood: search, checks, findings, result."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,16 @@ from hierbayes.errors import DesignWarning, OptionError
 from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
+from hierbayes.gaussian.residual.of_design import is_structured
 from hierbayes.likelihood.answers import check_bounded, check_sigma, check_told_apart
 from hierbayes.likelihood.lmm import LmmFit, all_findings, fit_lmm
 from hierbayes.likelihood.no_residual import beside_no_residual
+from hierbayes.likelihood.residual_search import search
 from hierbayes.options import Method, check_option
 from hierbayes.results.finding import Finding, issue
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
+from hierbayes.results.residual_estimate import ResidualEstimate
 from hierbayes.specification.build import with_formula
 from hierbayes.specification.specification import Specification
 from hierbayes.wording import shown, warn
@@ -39,6 +43,9 @@ def fit(
             return fit(spec, method, n_quadrature=n_quadrature)
     if method is not None:
         check_option("method", method, Method)
+    if spec.family.is_linear and is_structured(spec.design):
+        _check_no_quadrature(n_quadrature)
+        return fit_residuals(spec, "reml" if method is None else method)
     check_no_formulas(spec.design, "Model.fit")
     if spec.family.is_linear:
         _check_no_quadrature(n_quadrature)
@@ -73,9 +80,23 @@ def fit_linear(spec: Specification, method: Method) -> LinearFit:
     return _found(spec, found, findings)
 
 
+def fit_residuals(spec: Specification, method: Method) -> LinearFit:
+    """Fit a Gaussian model whose residuals are correlated or of unequal variance."""
+    check_told_apart(spec.design)
+    with one_thread_for(spec.design):
+        kernel = spec.residual_kernel(method)
+        found = search(spec.design, kernel, spec.residuals)
+        check_bounded(spec.design, found.found)
+    findings = (*all_findings(spec.design, found.found), *found.findings)
+    issue(findings)
+    return replace(_found(spec, found.found, findings), residual=ResidualEstimate(phi=found.phi))
+
+
 def refit(fit: LinearFit, y: Any) -> LinearFit:
     """Fit the same specification to another response; see ``LikelihoodFit.refit``."""
     spec = fit.spec.with_response(y)
+    if fit.residual is not None:
+        return fit_residuals(spec, fit.method)
     with one_thread_for(spec.design):
         found = fit_lmm(spec.design, spec.kernel(fit.method))
     check_bounded(spec.design, found)

@@ -74,6 +74,11 @@ class Model(Specified):
         Formulas of further parameters of the family, with nothing left of ``~``: ``sigma="~ x + (x
         | g)"`` lets the residual sd hang on x and differ by g. The predictor is on the log scale,
         of psi and zi (1 - psi, the probability of a zero that is no count) on that of logits.
+    residual : str
+        Correlation of the residuals of a Gaussian model within series: ``"ar1(time | subject)"`` of
+        rows at whole times, ``"car1(time | subject)"`` at any, ``"cs(1 | block)"`` one correlation,
+        ``"us(visit | subject)"`` one of every pair of visits, with an sd each. Beside ``sigma=``, a
+        formula without bars, REML and ML fit both; the formula of the mean may have no bars.
     priors : dict, name -> prior, or "flat"
         Priors of the Bayesian fit in place of the defaults, for example
         ``{"Days": hb.Normal(0, 10), "sd(Days|Subject)": hb.HalfNormal(10), "sd": ...}``; the names
@@ -119,6 +124,7 @@ class Model(Specified):
         b: str | None = None,
         psi: str | None = None,
         zi: str | None = None,
+        residual: str | None = None,
         priors: Mapping[str, Any] | str | None = None,
         data_name: str | None = None,
         stream: bool | None = None,
@@ -143,6 +149,7 @@ class Model(Specified):
             b=b,
             psi=psi,
             zi=zi,
+            residual=residual,
         )
         spec = specify(formula, data, given, data_name=data_name, stream=stream)
         vars(self)["spec"] = spec
@@ -429,6 +436,7 @@ def lmer(
     b: str | None = None,
     psi: str | None = None,
     zi: str | None = None,
+    residual: str | None = None,
     family: str | Family = "gaussian",
     link: str | None = None,
     priors: Mapping[str, Any] | str | None = None,
@@ -440,7 +448,7 @@ def lmer(
     Parameters
     ----------
     formula, data, weights, offset, contrasts, known_sd, cov, sigma, nu, alpha, kappa, lam, b, \
-psi, zi, family, link, priors, data_name, stream
+psi, zi, residual, family, link, priors, data_name, stream
         As for ``Model``; priors are for the posterior of ``fit.model``, REML and ML
         use none.
     reml : bool
@@ -472,6 +480,7 @@ psi, zi, family, link, priors, data_name, stream
         b=b,
         psi=psi,
         zi=zi,
+        residual=residual,
         priors=priors,
         data_name=data_name,
         stream=stream,
@@ -510,6 +519,7 @@ def glmer(
     b: str | None = None,
     psi: str | None = None,
     zi: str | None = None,
+    residual: str | None = None,
     priors: Mapping[str, Any] | str | None = None,
     data_name: str | None = None,
     stream: bool | None = None,
@@ -519,7 +529,7 @@ def glmer(
     Parameters
     ----------
     formula, data, offset, weights, known_sd, contrasts, cov, sigma, nu, alpha, kappa, lam, b, \
-psi, zi, priors, data_name, stream
+psi, zi, residual, priors, data_name, stream
         As for ``Model``. A binomial response is 0 or 1, true or false, a column of two categories
         (the first is failure), ``cbind(successes, failures)``, or proportions with
         ``weights`` their numbers of trials.
@@ -567,6 +577,7 @@ psi, zi, priors, data_name, stream
         b=b,
         psi=psi,
         zi=zi,
+        residual=residual,
         priors=priors,
         data_name=data_name,
         stream=stream,

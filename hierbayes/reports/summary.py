@@ -31,6 +31,7 @@ from hierbayes.reports.coefficients import (
 )
 from hierbayes.reports.linear_model import linear_model_blocks
 from hierbayes.reports.model_facts import five_numbers_table, model_facts
+from hierbayes.reports.residual_structure import residual_structure_blocks, residual_words
 from hierbayes.reports.varcorr import lower_triangle_cells, variance_table
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
@@ -87,14 +88,20 @@ def summary_blocks(
     check_option("ddf", ddf, Ddf)
     if correlation is not None:
         check_flag("correlation", correlation, "True (show those of the fixed effects) or False")
-    if fit.is_linear_model:
+    if fit.is_linear_model and fit.residual is None:
         return (*linear_model_blocks(fit, digits), kinds.Findings(finding_sentences(fit)))
     return (
         _title(fit, ddf),
         *model_facts(fit),
         criterion_block(fit),
         *residual_blocks(fit, digits),
-        variance_table(fit.varcorr(), digits=digits, with_variances=True, head="Random effects:"),
+        variance_table(
+            fit.varcorr(),
+            digits=digits,
+            with_variances=True,
+            head="Residuals:" if fit.is_linear_model else "Random effects:",
+        ),
+        *residual_structure_blocks(fit, digits),
         count_blocks(fit),
         *fixed_effects_blocks(fit, digits, ddf),
         *correlation_blocks(fit, correlation=correlation),
@@ -121,6 +128,10 @@ def _title(fit: LinearFit, ddf: Ddf) -> kinds.Block:
     """Estimator and tests."""
     by = "REML" if fit.method == "reml" else "maximum likelihood"
     title = f"Linear mixed model fit by {by}"
+    if fit.residual is not None:
+        mixed = "" if fit.is_linear_model else "mixed "
+        title = f"Linear {mixed}model with {residual_words(fit)}, fit by {by}"
+        return kinds.Heading(title if ddf == "none" else f"{title}. {TESTS[ddf]}")
     if ddf != "none":
         return kinds.Heading(f"{title}. {TESTS[ddf]}")
     gap = "" if fit.method == "reml" else " "  # lme4's
@@ -154,6 +165,8 @@ def scaled_residuals(fit: LikelihoodFit) -> list[float]:
         values = fit.summand_residuals("pearson") / fit.sigma
         known = ~np.isnan(values)
         return quantiles_of(values[known], counts[known], (0.0, 0.25, 0.5, 0.75, 1.0)).tolist()
+    if isinstance(fit, LinearFit) and fit.residual is not None:
+        return five_numbers(np.asarray(fit.residuals("normalized"), dtype=float))
     return five_numbers(np.asarray(fit.residuals("pearson"), dtype=float) / fit.sigma)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from hierbayes.arrays import BoolArray, FloatArray, IntArray
 from hierbayes.calls import checked_methods
 from hierbayes.design.design import Design
+from hierbayes.errors import OptionError
 from hierbayes.families.family import Family
 from hierbayes.naming.addresses import level_columns
 from hierbayes.options import Ddf, ResidualKind, RowsShown, SentencePart, check_flag, check_option
@@ -332,17 +333,29 @@ class FitTables(Specified, Printable, Reportable, Storable):
 
         Parameters
         ----------
-        kind : {"response", "pearson", "deviance", "working"}
+        kind : {"response", "pearson", "deviance", "working", "normalized"}
             "pearson" and "deviance" are multiplied by the root of the precision weights; divided
-            by ``sigma`` they are lme4's scaled residuals.
+            by ``sigma`` they are lme4's scaled residuals. Of correlated residuals, or of unequal
+            variance, "pearson" is divided by the row's relative sd, and "normalized" by a root of
+            the whole covariance: independent of sd one where the model holds.
         rows : {"used", "all"}
             The rows used, or those of the data: NaN where one was left out (R's ``na.exclude``).
         """
         check_option("kind", kind, ResidualKind)
         values: Any = self.observed - self.fitted_values
-        if kind in ("pearson", "deviance") and self.weights is not None:
-            values = values * np.sqrt(self.weights)
+        if kind == "normalized":
+            values = self._standardised(values, whole=True)
+        elif kind in ("pearson", "deviance"):
+            values = self._standardised(values, whole=False)
         return self._in_rows(values, "residual", rows)
+
+    def _standardised(self, residuals: FloatArray, *, whole: bool) -> FloatArray:
+        """Residuals (n,) over relative sds, or ``whole``: by a root of their covariance."""
+        if whole:
+            raise OptionError(
+                f"residuals(kind='normalized') is for REML and ML fits, not {type(self).__name__}."
+            )
+        return residuals if self.weights is None else residuals * np.sqrt(self.weights)
 
     def _in_rows(self, values: FloatArray, name: str, rows: RowsShown) -> pd.Series:
         """Return numbers of the rows used (n,), of "all" rows of the data NaN in the others."""

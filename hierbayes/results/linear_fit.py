@@ -16,6 +16,7 @@ from hierbayes.calls import checked_methods
 from hierbayes.gaussian.covariance import term_covariances
 from hierbayes.gaussian.flat_moves import flat_moves
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
+from hierbayes.gaussian.residual.root import whitened
 from hierbayes.options import Method
 from hierbayes.results.interval_parameters import (
     own_parameters,
@@ -23,7 +24,9 @@ from hierbayes.results.interval_parameters import (
     parameter_values,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
-from hierbayes.results.varcorr import VarCorr, VarCorrTerm
+from hierbayes.results.residual_calls import check_knows_residuals
+from hierbayes.results.residual_estimate import ResidualEstimate, residual_rows
+from hierbayes.results.varcorr import ResidualRow, VarCorr, VarCorrTerm
 
 # Numbers at two covariances that fit equally well are the same up to this part: rounding leaves
 # 1e-9, and a dependence on what is undetermined moves them by their own size.
@@ -38,10 +41,13 @@ class LinearFit(LikelihoodFit):
     Attributes
     ----------
     kernel, at : the kernel and its evaluation at theta, in the basis of the products
+    residual : estimates of residuals that are correlated or of unequal variance, at which the
+        kernel is; None of independent ones of one sd
     """
 
     kernel: Kernel
     at: Evaluation
+    residual: ResidualEstimate | None = None
 
     # what the data determine
 
@@ -151,7 +157,9 @@ class LinearFit(LikelihoodFit):
     @property
     def n_params(self) -> int:
         """Number of estimated parameters: fixed effects, theta and sigma."""
-        return self.beta.size + self.representative.size + (0 if self.kernel.sigma_known else 1)
+        own = 0 if self.residual is None else self.residual.phi.size
+        sigma = 0 if self.kernel.sigma_known else 1
+        return self.beta.size + self.representative.size + sigma + own
 
     @property
     def n_undetermined(self) -> int:
@@ -256,7 +264,30 @@ class LinearFit(LikelihoodFit):
             )
         )
         has_residual = not self.kernel.sigma_known
-        return VarCorr(terms=terms, sigma=self.sigma, has_residual=has_residual)
+        rows: tuple[ResidualRow, ...] = ()
+        if self.residual is not None:
+            rows = residual_rows(self.spec.residuals, self.residual.phi, self.sigma)
+        return VarCorr(terms=terms, sigma=self.sigma, has_residual=has_residual, residual=rows)
+
+    @cached_property
+    def relative_sds(self) -> FloatArray:
+        """Residual sds of the rows over ``sigma``, (n,), by weights and a formula of sigma."""
+        if self.residual is not None:
+            return read_only(self.spec.residuals.relative_sds(self.residual.phi))
+        weights = self.spec.weights
+        return read_only(np.ones(self.nobs) if weights is None else 1 / np.sqrt(weights))
+
+    def _standardised(self, residuals: FloatArray, *, whole: bool) -> FloatArray:
+        """Residuals (n,) over relative sds, or ``whole``: by a root of their covariance."""
+        if self.residual is not None and whole:
+            found = whitened(self.spec.residuals, self.residual.phi, residuals[:, None])
+            return np.asarray(found[:, 0] / self.sigma)
+        return residuals / (self.relative_sds * (self.sigma if whole else 1.0))
+
+    def _refuses(self, called: str) -> None:
+        """Refuse a call that takes residuals to be independent and of one sd; see ``calls.py``."""
+        if self.residual is not None:
+            check_knows_residuals(called)
 
     def _unknown_covariances(self) -> list[BoolArray]:
         """Per term, which sds (the diagonal) and correlations are undetermined, (q, q)."""

@@ -44,6 +44,26 @@ class VarCorrTerm:
         return found
 
 
+@record(kw_only=False)
+class ResidualRow:
+    """A parameter of residuals that are correlated or of unequal variance, beside sigma.
+
+    Attributes
+    ----------
+    group : "Residual", or what the series of a correlation are
+    label : of a stratum, coefficient or correlation
+    value : an sd of a stratum in response units; else a coefficient of log sds, or a correlation
+    is_sd : whether it is an sd
+    name : broom.mixed's way, ``cor__ar1``
+    """
+
+    group: str
+    label: str
+    value: float
+    is_sd: bool
+    name: str
+
+
 @record(repr=False)
 class VarCorr(Exportable):
     """Variance components of a fit, in lme4's order.
@@ -53,17 +73,21 @@ class VarCorr(Exportable):
     terms : one record a covariance term
     sigma : residual sd, response units (1 where the family has none)
     has_residual : False where the family has no residual sd
+    residual : further parameters of correlated residuals, or of unequal variance: sds of strata
+        (sigma is that of the reference) or coefficients of log sds, and correlations
     """
 
     terms: tuple[VarCorrTerm, ...]
     sigma: float
     has_residual: bool = True
+    residual: tuple[ResidualRow, ...] = ()
 
     def to_frame(self) -> ResultTable:
         """Tidy table ``group term1 term2 vcov sdcor``, as R's ``as.data.frame(VarCorr(.))``.
 
         Per term first the q variances (``term2`` missing, ``sdcor`` the sd), then the covariances
-        (``sdcor`` the correlation) column by column of the lower triangle; last the residual. Of a
+        (``sdcor`` the correlation) column by column of the lower triangle; last the residual, and
+        what else there is of residuals that are correlated or of unequal variance. Of a
         covariance with a pattern its own parameters: one sd of all columns is that of ``*``, and a
         correlation that is none of two columns has neither ``term2`` nor ``vcov``.
 
@@ -109,6 +133,9 @@ def component_rows(found: VarCorr) -> list[ComponentRow]:
     if found.has_residual:
         own = (None, None, found.sigma**2, found.sigma, "sd__Observation")
         rows.append(ComponentRow("Residual", *own))
+    for more in found.residual:
+        vcov = more.value**2 if more.is_sd else np.nan
+        rows.append(ComponentRow(more.group, more.label, None, vcov, more.value, more.name))
     return rows
 
 

@@ -19,8 +19,10 @@ from hierbayes.errors import DataError, OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
 from hierbayes.families.observations import check_supported, checked_observations
-from hierbayes.families.parameter_formulas import parameter_formulas
+from hierbayes.families.parameter_formulas import parameter_formulas, unknown_residuals
 from hierbayes.formula.parser import parse_formula
+from hierbayes.formula.residual_term import ResidualTerm, parse_residual
+from hierbayes.formula.terms import Formula
 from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.naming.variable_names import factor_variables, response_variable
@@ -81,6 +83,7 @@ def specify(
         columns=table.names,
         has_known_sd=given.known_sd is not None,
     )
+    residual = _residual_term(given, response_family, formula_read)
     cov = known_covariances(given.cov, [bar.group for bar in formula_read.bars])
     if cov is not None and not response_family.is_linear:
         raise not_supported("cov-families", family=response_family.name)
@@ -97,6 +100,7 @@ def specify(
         ordered_response=response_family.is_ordinal,
         cov=cov,
         formulas=formulas,
+        residual=residual,
     )
     if response_family.is_linear and design.y.ndim == 2:
         raise DataError(
@@ -121,6 +125,23 @@ def specify(
     return spec
 
 
+def _residual_term(given: Arguments, family: Family, formula: Formula) -> ResidualTerm | None:
+    """Read ``residual=``, and refuse what it can't stand beside."""
+    if given.residual is None:
+        return None
+    term = parse_residual(given.residual, formula)
+    if not family.is_linear:
+        raise not_supported("residual-of-family", family=family.name, link=family.link.name)
+    if given.known_sd is not None:
+        raise OptionError(
+            f"known_sd and residual={term.call!r} were both given; known residual sds are of rows "
+            "that are independent, so give one of them."
+        )
+    if given.cov is not None:
+        raise unknown_residuals("cov=")
+    return term
+
+
 def _specify_stream(
     formula: str,
     source: Source,
@@ -133,7 +154,7 @@ def _specify_stream(
     family = family_named(given.family, given.link)
     if given.cov is not None:
         raise not_supported("stream-cov")
-    for name in given.formulas:
+    for name in (*given.formulas, *(() if given.residual is None else ("residual",))):
         raise not_supported("stream-formulas", name=name)
     arguments = _owned(given, family, None)
     formula_read = parse_formula(formula, source.columns if "." in str(formula) else None)
@@ -185,6 +206,7 @@ def _owned(given: Arguments, family: Family, table: Table | None) -> Arguments:
         link=family.link.name if named else given.link,  # which files and code name
         priors=_own(given.priors),
         **given.formulas,
+        residual=given.residual,
     )
 
 

@@ -27,6 +27,9 @@ from hierbayes.formula.terms import Formula
 from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import with_response_fitted
+from hierbayes.gaussian.residual.kernel import ResidualKernel, residual_kernel
+from hierbayes.gaussian.residual.of_design import DesignResiduals, is_structured, residuals_of
+from hierbayes.gaussian.residual.products import residual_products
 from hierbayes.linalg.rank import column_basis, columns_beside_constant
 from hierbayes.options import Method
 from hierbayes.specification.magnitudes import check_residuals, check_sizes
@@ -48,6 +51,7 @@ class Arguments:
     priors : dict, name -> prior, "flat" or None
     cov : dict, grouping factor -> covariance between its levels, as read; or None
     sigma, nu, alpha, kappa, lam, b, psi, zi : formulas of further parameters as text, or None
+    residual : the term of the residuals' correlation as text, or None
     """
 
     weights: Any = None
@@ -58,6 +62,7 @@ class Arguments:
     link: Any = None
     priors: Any = None
     cov: Mapping[str, LevelCovariance] | None = None
+    residual: str | None = None
     sigma: str | None = None
     nu: str | None = None
     alpha: str | None = None
@@ -135,6 +140,21 @@ class Specification:
         """Whether the cross-products are made already."""
         return "reml_kernel" in vars(self) or self.kernel_given is not None
 
+    @cached_property
+    def residuals(self) -> DesignResiduals:
+        """The structure of the residuals of a model whose design has one."""
+        return residuals_of(self.design)
+
+    @cached_property
+    def _residual_kernel(self) -> ResidualKernel:
+        found = self.residuals
+        products = residual_products(self.design, found.structure, weights=found.weights)
+        return residual_kernel(self.design, products)
+
+    def residual_kernel(self, method: Method) -> ResidualKernel:
+        """Return the marginal likelihood of a linear model whose residuals have a structure."""
+        return replace(self._residual_kernel, method=method)
+
     def kernel(self, method: Method) -> Kernel:
         """Return the marginal likelihood of a linear model for a method."""
         return method_kernel(self.reml_kernel, method)
@@ -145,7 +165,7 @@ class Specification:
 
         In an ordinal model the thresholds take the place of the intercept.
         """
-        if self.family.is_linear and not self.design.formulas:
+        if self.family.is_linear and not self.design.formulas and self.design.residual is None:
             return self.reml_kernel.products.anchor.kept
         design = self.design.summands
         X = design.X
@@ -186,6 +206,8 @@ class Specification:
         design = self.design.with_response(response)
         if not self.family.is_linear:
             checked_observations(design, self.family)
+            return replace(self, design=design, response_given=True)
+        if is_structured(design):
             return replace(self, design=design, response_given=True)
         kernel = self.reml_kernel
         products = with_response_fitted(kernel.products, design, weights=self.weights, y=response)

@@ -11,6 +11,9 @@ class Specified(Contract):
     __slots__ = ()
     spec: Specification
 
+    def _refuses(self, called: str) -> None:
+        """Raise NotSupportedError if a call is not for this; asked before each public call."""
+
     @property
     def family(self) -> str:
         """Name of the response family."""

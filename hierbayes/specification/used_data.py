@@ -22,7 +22,9 @@ GIVEN = "given_"  # begins the names of columns that were given as arrays
 
 def used_columns(spec: Specification) -> list[str]:
     """Columns of formula and arguments, in the order of the data."""
+    residual = spec.design.residual
     formulas = (spec.formula, *spec.design.formulas.values())
+    formulas += () if residual is None else (residual.formula,)
     names = dict.fromkeys(name for formula in formulas for name in columns_in(formula))
     for argument in ARRAY_ARGUMENTS:
         given = getattr(spec.arguments, argument)

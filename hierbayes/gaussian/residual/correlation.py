@@ -115,18 +115,38 @@ class Serial(Bounded):
 
     Attributes
     ----------
-    gaps : array, shape (g,), the distinct gaps between neighbours in time
+    gaps : array, shape (g,), the distinct gaps between neighbours in time, in units of ``unit``
     counts : array, shape (g,), how many pairs of neighbours have each
+    unit : of time; the coordinate is that of the correlation at one unit, and what is reported the
+        correlation at a gap of one
     """
 
     gaps: FloatArray
     counts: FloatArray
+    unit: float = 1.0
+
+    def correlations(self, phi: FloatArray) -> FloatArray:
+        """Return r at a gap of one."""
+        found = self.at_unit(phi)
+        return found if self.unit == 1 else np.asarray(found ** (1 / self.unit))
+
+    def coordinates(self, correlations: FloatArray) -> FloatArray:
+        """Return phi."""
+        r = correlations if self.unit == 1 else correlations**self.unit
+        return super().coordinates(r) if self.lower else np.asarray(np.log(r / (1 - r)) / 2)
+
+    def at_unit(self, phi: FloatArray) -> FloatArray:
+        """Return r at a gap of one unit."""
+        if self.lower:
+            return super().correlations(phi)
+        return np.asarray(1 / (1 + np.exp(-2 * phi)))  # keeps the digits of one near zero
 
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: one; of each gap what both ends have more; of each gap the pair."""
-        r, dr = self.correlations(phi), self.slope(phi)
+        r, dr = self.at_unit(phi), self.slope(phi)
         f = r**self.gaps
-        df = self.gaps * r ** (self.gaps - 1) * dr
+        # dr / r of r between 0 and 1 is 2 (1 - r), whatever is left of r
+        df = self.gaps * (2 * (1 - r) * f if not self.lower else r ** (self.gaps - 1) * dr)
         left = 1 - f**2
         ones = np.ones_like(r)
         value = np.concatenate([ones, f**2 / left, -f / left], axis=1)

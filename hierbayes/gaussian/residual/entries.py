@@ -10,8 +10,6 @@ Entries of the same kind and the same two sds are one class: they have the same 
 parameters are. Where the design repeats there are few classes.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
@@ -148,12 +146,14 @@ def serial(
     same = series[order][1:] == series[order][:-1]
     first, second = order[:-1][same], order[1:][same]
     gaps, index = np.unique(time[second] - time[first], return_inverse=True)
+    unit = float(np.median(gaps[index])) if continuous else 1.0
     rows, g = np.arange(series.size), gaps.size
     correlation = Serial(
         lower=0.0 if continuous else -1.0,
         upper=1.0,
-        gaps=gaps,
+        gaps=gaps / unit,
         counts=np.bincount(index, minlength=g).astype(np.float64),
+        unit=unit,
     )
     entries = Entries(
         left=np.concatenate([rows, first, second, first]),
@@ -218,9 +218,9 @@ def unstructured(
     return ResidualStructure(correlation=correlation, spread=spread_of(D), entries=entries)
 
 
-def count_of_entries(sizes: Sequence[int]) -> int:
+def count_of_entries(sizes: IntArray) -> int:
     """Return how many entries series of these sizes have, each row with each."""
-    m = np.asarray(sizes, dtype=np.float64)
+    m = sizes.astype(np.float64)
     return int((m * (m + 1) / 2).sum())
 
 

@@ -16,9 +16,12 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.capabilities import not_supported
+from hierbayes.design.design import Design
+from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.factor.nested import NestedBlocks
-from hierbayes.gaussian.kernel import blocks_of
+from hierbayes.gaussian.kernel import blocks_of, check_rows_left, pattern_of
 from hierbayes.gaussian.marginal import (
     Derivatives,
     Evaluation,
@@ -26,13 +29,21 @@ from hierbayes.gaussian.marginal import (
     Pattern,
     derivatives,
     evaluate,
+    gradient,
     modes,
     times,
 )
+from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.pattern.nested import NestedPattern
-from hierbayes.gaussian.products import Coupling, Products
+from hierbayes.gaussian.products import (
+    Coupling,
+    Products,
+    covariance_shape,
+    needs_remainder,
+)
 from hierbayes.gaussian.residual.entries import Factors
 from hierbayes.gaussian.residual.products import ResidualProducts, Stacked
+from hierbayes.gaussian.undetermined import GRAM_CLEAR, products_determine_all
 from hierbayes.gaussian.weighted import NoLevels
 from hierbayes.options import Method
 
@@ -116,6 +127,27 @@ class ResidualKernel:
             products=products, shape=self.shape, blocks=blocks, method=self.method, stacked=found
         )
 
+    @property
+    def are_many(self) -> bool:
+        """Whether points are evaluated at once: levels that are crossed are one point at a time."""
+        return self.pattern is None or isinstance(self.pattern, NestedPattern)
+
+    def points(self, theta: FloatArray, phi: FloatArray) -> list["Point"]:
+        """Evaluate at theta (T, k) and phi (T, d), all at once or one by one."""
+        if self.are_many:
+            return [self.evaluated(theta, phi)]
+        return [self.evaluated(theta[t : t + 1], phi[t : t + 1]) for t in range(theta.shape[0])]
+
+    def criteria(self, theta: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return the criterion at T points."""
+        return np.concatenate([point.at.criterion for point in self.points(theta, phi)])
+
+    def gradients(
+        self, theta: FloatArray, phi: FloatArray, *, sigma: float | None = None
+    ) -> FloatArray:
+        """Exact gradients (T, k + d); with ``sigma`` at that sigma, not at the best."""
+        return np.concatenate([p.gradient(sigma=sigma) for p in self.points(theta, phi)])
+
     def evaluated(self, theta: FloatArray, phi: FloatArray) -> "Point":
         """Evaluate at theta (T, k), in the basis of the products, and phi (T, d).
 
@@ -125,8 +157,34 @@ class ResidualKernel:
             If the criterion can't be computed at one of them.
         """
         factors = self.products.structure.factors(phi)
-        kernel = self.many(factors)
+        kernel = self.many(factors) if self.are_many else self.at(phi[0])
         return Point(self, factors, kernel, evaluate(kernel, theta))
+
+
+def residual_kernel(design: Design, products: ResidualProducts) -> ResidualKernel:
+    """Return the restricted likelihood of a design; ``products`` are of its rows.
+
+    Raises
+    ------
+    DataError
+        If the fixed effects leave no residual variation to model.
+    NotSupportedError
+        If the levels leave next to nothing of the response, or the data do not determine every
+        variance.
+    """
+    first = products.products(np.zeros(products.structure.size))
+    check_rows_left(first)
+    shape = covariance_shape(design)
+    pattern = None
+    if design.factors:
+        if any(factor.relation is not None for factor in design.factors):
+            raise unknown_residuals("cov=")
+        if needs_remainder(first, sigma_known=False):
+            raise not_supported("residual-remainder")
+        if not products_determine_all(first, shape, sigma_known=False, safe=GRAM_CLEAR):
+            raise not_supported("residual-undetermined")
+        pattern = pattern_of(level_graph(first))
+    return ResidualKernel(products=products, shape=shape, pattern=pattern, method="reml")
 
 
 @record(kw_only=False)
@@ -144,6 +202,13 @@ class Point:
             T = self.at.criterion.size
             return Derivatives(gradient=np.zeros((T, 0)), curvature=np.zeros((T, 0, 0)), slopes=[])
         return derivatives(self.own, self.at)
+
+    def gradient(self, *, sigma: float | None = None) -> FloatArray:
+        """Exact gradient (T, k + d) in theta and phi."""
+        slopes = self.slopes(sigma=sigma)
+        if self.at.factor is None:
+            return slopes
+        return np.concatenate([gradient(self.own, self.at, sigma=sigma), slopes], axis=1)
 
     def slopes(self, *, sigma: float | None = None) -> FloatArray:
         """Exact derivatives (T, d) of the criterion in phi.

@@ -1,0 +1,266 @@
+"""REML and ML fits where residuals are correlated or of unequal variance.
+
+The criterion is a function of theta, the covariances of the random effects, and of phi, the
+residuals' (``gaussian/residual/kernel.py``): one search over both. Its gradient is exact; the
+curvature in theta is that of ``gaussian/marginal.py``, and what concerns phi comes from differences
+of the gradient, all points of a step at once. Where it ends, the search of ``lmm.py`` at that phi
+says what of theta is on the boundary, and both go on while that finds a lower place.
+"""
+
+import numpy as np
+
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.design.design import Design
+from hierbayes.errors import DataError
+from hierbayes.gaussian.marginal import Evaluation
+from hierbayes.gaussian.moments import moment_start
+from hierbayes.gaussian.residual.correlation import Bounded, Exchangeable, Serial
+from hierbayes.gaussian.residual.kernel import ResidualKernel
+from hierbayes.gaussian.residual.of_design import DesignResiduals
+from hierbayes.likelihood.criterion import DECREMENT_GOAL, FLOOR
+from hierbayes.likelihood.lmm import NO_RESIDUALS, LmmFit, fit_lmm
+from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, Locals, Problem, minimise
+from hierbayes.results.finding import Finding
+from hierbayes.wording import listed
+
+STEP = 1e-5  # of phi, for curvatures: wrong by as much, which a Newton step forgives
+ROUNDS = 5
+LOWER = 1e-7  # by which another place must be lower to go on from
+# Correlations of neighbours at which a search looks first.
+NEIGHBOURS = (-0.4, 0.1, 0.4, 0.7, 0.93)
+SHARES = (0.1, 0.5)  # of cs, parts of the way from zero to its bounds
+AWAY = 1.2  # of log sds in their units, where a search looks besides
+MOST_WAYS = 6
+FIRST = Goal(decrement=1e-2, max_steps=12)  # of short searches
+AT_END = 8.0  # a coordinate beyond it has a correlation within 1e-6 of its bound
+# Eigenvalues of the curvature, with a unit diagonal, below this are none: two parameters say the
+# same of the data.
+NO_CURVATURE = 1e-7
+
+
+@record
+class ResidualLmmFit:
+    """Where a search ended.
+
+    Attributes
+    ----------
+    found : of theta, with the kernel at phi
+    phi : array, shape (d,)
+    findings : of phi
+    """
+
+    found: LmmFit
+    phi: FloatArray
+    findings: tuple[Finding, ...]
+
+
+class JointCriterion(Problem[Evaluation]):
+    """The criterion of theta and phi, one point x (k + d,) after the other."""
+
+    def __init__(self, kernel: ResidualKernel, shape_at: FloatArray) -> None:
+        self.kernel = kernel
+        self.shape = kernel.at(shape_at).basis_shape
+        self.k = self.shape.n_theta
+
+    def take(self, rows: IntArray) -> "JointCriterion":
+        """Return itself: any number of points have the same criterion."""
+        del rows
+        return self
+
+    def at(self, x: FloatArray) -> Locals[Evaluation]:
+        """Return the criterion at points (m, k + d)."""
+        k = self.k
+        points = self.kernel.points(x[:, :k], x[:, k:])
+        values = np.concatenate([point.at.criterion for point in points])
+
+        def derivatives() -> tuple[FloatArray, FloatArray]:
+            m, d = x.shape[0], x.shape[1] - k
+            own = [point.derivatives() for point in points]
+            slopes = np.concatenate([point.slopes() for point in points])
+            gradient = np.concatenate(
+                [np.concatenate([part.gradient for part in own]), slopes], axis=1
+            )
+            curvature = np.zeros((m, k + d, k + d))
+            curvature[:, :k, :k] = np.concatenate([part.curvature for part in own])
+            moves = STEP * np.eye(k + d)[k:]
+            there = (x[:, None] + moves).reshape(m * d, k + d)
+            try:
+                moved = self.kernel.gradients(there[:, :k], there[:, k:]).reshape(m, d, k + d)
+            except np.linalg.LinAlgError:  # at the edge of what can be computed: downhill alone
+                curvature[:, range(k, k + d), range(k, k + d)] = 1.0
+                return gradient, curvature
+            rows = (moved - gradient[:, None]) / STEP
+            curvature[:, k:, :k] = rows[:, :, :k]
+            curvature[:, :k, k:] = np.swapaxes(rows[:, :, :k], 1, 2)
+            block = rows[:, :, k:]
+            curvature[:, k:, k:] = (block + np.swapaxes(block, 1, 2)) / 2
+            return gradient, curvature
+
+        return Locals(values, derivatives, [None] * x.shape[0])
+
+    def projected(self, x: FloatArray) -> FloatArray:
+        """Points with scales kept off zero."""
+        if not self.k:
+            return x
+        theta = self.shape.kept_off_bounds(x[:, : self.k], FLOOR)
+        return np.concatenate([theta, x[:, self.k :]], axis=1)
+
+    def room(self, x: FloatArray) -> tuple[FloatArray, BoolArray] | None:
+        """How far points are from the least of scales that must be positive."""
+        found = self.shape.room(x[:, : self.k], FLOOR) if self.k else None
+        if found is None:
+            return None
+        room, there = found
+        d = x.shape[1] - self.k
+        beside = np.full((x.shape[0], d), np.inf)
+        return np.concatenate([room, beside], axis=1), np.concatenate([there, beside < 0], axis=1)
+
+    def reach(self, x: FloatArray, sizes: FloatArray | None) -> FloatArray:
+        """Longest steps (m,)."""
+        del sizes
+        return np.maximum(self.longest, np.abs(x[:, : self.k]).max(axis=1, initial=0.0))
+
+
+def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -> ResidualLmmFit:
+    """Find the optimum over theta and phi.
+
+    Raises
+    ------
+    DataError
+        If the criterion can't be computed, or the data do not tell the parameters apart.
+    """
+    theta, phi = _best_start(kernel)
+    problem = JointCriterion(kernel, phi)
+    k = problem.k
+    goal = Goal(decrement=DECREMENT_GOAL + GOAL_PER_ROW * kernel.products.n_obs, polished=True)
+    best: LmmFit | None = None
+    steps = 0
+    for _ in range(ROUNDS):
+        joint = minimise(problem, np.concatenate([theta, phi])[None], goal=goal)
+        if not np.isfinite(joint.value[0]):
+            raise DataError(NO_RESIDUALS)
+        steps += int(joint.steps[0])
+        theta, phi = joint.x[0, :k], joint.x[0, k:]
+        at_phi = kernel.at(phi)
+        best = fit_lmm(design, at_phi, start=theta if k else None)
+        if float(best.at.criterion[0]) > float(joint.value[0]) - LOWER:
+            break
+        theta = at_phi.in_basis(best.theta) if k else theta
+    assert best is not None
+    _check_told_apart(joint.curvature[0], joint.x[0], residuals, k)
+    found = LmmFit(
+        kernel=best.kernel,
+        at=best.at,
+        theta=best.theta,
+        converged=best.converged and bool(joint.converged[0]),
+        is_singular=best.is_singular,
+        findings=best.findings,
+        steps=best.steps + steps,
+    )
+    return ResidualLmmFit(found=found, phi=phi, findings=_at_ends(phi, residuals))
+
+
+def _best_start(kernel: ResidualKernel) -> tuple[FloatArray, FloatArray]:
+    """Theta and phi of the lowest of a few short searches.
+
+    Between effects of levels, correlations and unequal sds there may be several optima: rows of a
+    small sd may say the effects, or the effects may be none and all correlation the residuals'.
+    """
+    starts, thetas = [], []
+    for phi in _first_phis(kernel):
+        own = kernel.at(phi)
+        try:
+            theta = moment_start(own) if own.shape.n_theta else np.empty(0)
+            value = float(kernel.criteria(theta[None], phi[None])[0])
+        except np.linalg.LinAlgError:
+            continue
+        starts.append((value, phi))
+        thetas.append(theta)
+    if not starts:
+        raise DataError(NO_RESIDUALS)
+    best = int(np.argmin([value for value, _ in starts]))
+    if len(starts) > 1 and (thetas[0].size or kernel.products.structure.n_spreads):
+        x = np.array(
+            [np.concatenate([theta, phi]) for theta, (_, phi) in zip(thetas, starts, strict=True)]
+        )
+        found = minimise(JointCriterion(kernel, starts[best][1]), x, goal=FIRST)
+        lowest = int(np.argmin(np.where(np.isfinite(found.value), found.value, np.inf)))
+        k = thetas[0].size
+        return found.x[lowest, :k], found.x[lowest, k:]
+    return thetas[best], starts[best][1]
+
+
+def _first_phis(kernel: ResidualKernel) -> list[FloatArray]:
+    """Places (d,) to look at first: correlations, and each sd smaller or larger."""
+    structure = kernel.products.structure
+    G, correlation = structure.n_spreads, structure.correlation
+    gamma = _first_spreads(kernel)
+    rests = [np.zeros(correlation.size)]
+    if isinstance(correlation, Serial):
+        some = [r for r in NEIGHBOURS if r > correlation.lower]
+        rests = [Bounded.coordinates(correlation, np.array([r])) for r in some]
+    elif isinstance(correlation, Exchangeable):
+        shares = [*SHARES, 0.5 * correlation.lower]
+        rests = [correlation.coordinates(np.array([r])) for r in shares]
+    found = [np.concatenate([gamma, rest]) for rest in rests]
+    if G and (kernel.pattern is not None or correlation.size):
+        ways = [np.ones(G), -np.ones(G), *np.eye(G)[:MOST_WAYS], *-np.eye(G)[:MOST_WAYS]]
+        middle = rests[len(rests) // 2]
+        found += [np.concatenate([gamma + AWAY * way, middle]) for way in ways]
+    return found
+
+
+def _first_spreads(kernel: ResidualKernel) -> FloatArray:
+    """Gammas (G,) by least squares of the log of what the fixed part leaves of each row."""
+    spread = kernel.products.structure.spread
+    if not spread.D.shape[1]:
+        return np.empty(0)
+    y = kernel.products.units.xy[-1, : spread.index.size]
+    size = np.log(np.maximum(np.abs(y), 1e-3 * max(float(np.std(y)), 1e-300)))
+    D = spread.D[spread.index]
+    columns = np.column_stack([np.ones(y.size), D])
+    return np.asarray(np.clip(np.linalg.lstsq(columns, size, rcond=None)[0][1:], -2.0, 2.0))
+
+
+def _at_ends(phi: FloatArray, residuals: DesignResiduals) -> tuple[Finding, ...]:
+    """Say which correlations ended at the end of their range."""
+    G = residuals.structure.n_spreads
+    if not isinstance(residuals.structure.correlation, Bounded):
+        return ()
+    at = [i for i in range(G, phi.size) if abs(phi[i]) > AT_END]
+    value = residuals.values(phi[None])[0]
+    return tuple(
+        Finding(
+            "residual_correlation_at_end",
+            f"The estimate of {residuals.names[i]} is {value[i]:.3g}, the end of its range.",
+            "The data may say nothing of it beside the random effects: compare with the model "
+            "without.",
+            {"parameter": residuals.names[i]},
+        )
+        for i in at
+    )
+
+
+def _check_told_apart(
+    curvature: FloatArray, x: FloatArray, residuals: DesignResiduals, k: int
+) -> None:
+    """Raise DataError where a parameter of the residuals says what others say already."""
+    inside = np.ones(x.size, dtype=np.bool_)
+    inside[k + residuals.structure.n_spreads :] = (
+        np.abs(x[k + residuals.structure.n_spreads :]) < AT_END
+    )
+    own = np.diag(curvature)
+    inside &= own > 0
+    root = np.sqrt(own[inside])
+    size, axes = np.linalg.eigh(curvature[np.ix_(inside, inside)] / root / root[:, None])
+    if not size.size or size[0] > NO_CURVATURE:
+        return
+    weight = np.abs(axes[:, 0])
+    places = np.flatnonzero(inside)[weight > 0.1] - k
+    named = [residuals.names[i] for i in places.tolist() if i >= 0]
+    if named:
+        raise DataError(
+            f"The data do not tell {listed(named, 'and')} apart from the other variance "
+            "parameters: they say the same of the rows. Leave one of them out, for example the "
+            "random intercept beside cs() of the same group."
+        )

@@ -1,0 +1,23 @@
+"""Which calls know residuals that are correlated or of unequal variance; all others refuse them.
+
+A fit is asked before every public function and method it is given to (``calls.py``): what is not
+on the list would take its rows for independent, or of one sd, and be silently wrong.
+"""
+
+from hierbayes.families.parameter_formulas import unknown_residuals
+
+KNOWN = frozenset(
+    {
+        "fit.summary", "fit.tidy", "fit.glance", "fit.fixef", "fit.vcov", "fit.varcorr",
+        "fit.ranef", "fit.ranef_sd", "fit.ranef_cov", "fit.coef", "fit.fitted", "fit.residuals",
+        "fit.refit", "fit.update", "fit.with_method", "fit.contrast", "fit.augment",
+        "fit.shown", "fit.determined",
+        "model.fit", "model.with_response",
+    }
+)  # fmt: skip
+
+
+def check_knows_residuals(called: str) -> None:
+    """Raise NotSupportedError if a call does not know such residuals."""
+    if called not in KNOWN:
+        raise unknown_residuals(called)

@@ -1,0 +1,130 @@
+"""Models of correlated residuals and of unequal variance: what they give, and what they refuse."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hierbayes as hb
+from hierbayes.results.residual_calls import KNOWN
+
+FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
+
+
+@lru_cache
+def orthodont() -> pd.DataFrame:
+    data = pd.read_csv(FOLDER / "orthodont.csv")
+    return data.assign(week=data["age"] / 3)
+
+
+@lru_cache
+def fitted(residual: str | None = "ar1(occasion | Subject)", sigma: str | None = "~ Sex"):
+    return hb.lmer("distance ~ age * Sex", orthodont(), residual=residual, sigma=sigma)
+
+
+def test_strata_and_correlation_stand_in_tables_and_counts() -> None:
+    fit = fitted()
+    table = fit.varcorr().to_frame()
+    assert table["group"].tolist() == ["Residual", "Residual", "Subject"]
+    assert table["term1"].tolist()[1:] == ["SexMale", "ar1"]
+    values = fit.spec.residuals.values(fit.residual.phi[None])[0]
+    np.testing.assert_allclose(table["sdcor"].iloc[1], fit.sigma * np.exp(values[0]))
+    np.testing.assert_allclose(table["sdcor"].iloc[2], values[1])
+    assert fit.n_params == 4 + 1 + 2
+    assert fit.tidy(effects="ran_pars", ddf="normal")["term"].tolist()[-1] == "cor__ar1"
+    text = str(fit.summary())
+    assert "ar1(occasion | Subject)" in text and "sigma ~ Sex" in text
+
+
+def test_visits_without_random_effects_are_the_unstructured_maximum() -> None:
+    data = orthodont()
+    fit = hb.lmer("distance ~ 0 + factor(age)", data, reml=False, residual="us(age | Subject)")
+    wide = data.pivot_table(index="Subject", columns="age", values="distance")
+    S = np.cov(wide.T, bias=True)
+    expected = 27 * (4 * (1 + np.log(2 * np.pi)) + np.linalg.slogdet(S)[1])
+    assert fit.criterion == pytest.approx(expected, abs=1e-7)
+    assert fit.sigma == pytest.approx(np.sqrt(S[0, 0]), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "residual",
+    ["ar1(occasion | Subject)", "car1(age | Subject)", "cs(1 | Subject)", "us(age | Subject)"],
+)
+def test_normalised_residuals_are_those_of_the_whole_covariance(residual: str) -> None:
+    fit = fitted(residual, "~ Sex" if "us" not in residual else None)
+    e = fit.residuals("normalized").to_numpy()
+    # without random effects their squares are those of the criterion
+    assert (e**2).sum() == pytest.approx(fit.nobs - fit.beta.size, rel=1e-6)
+    pearson = fit.residuals("pearson").to_numpy() / fit.sigma
+    raw = fit.residuals().to_numpy()
+    np.testing.assert_allclose(pearson, raw / (fit.sigma * fit.relative_sds))
+
+
+def test_a_refit_is_a_fit_of_the_other_response() -> None:
+    fit = fitted()
+    other = fit.refit(fit.design.y[::-1].copy())
+    data = orthodont().assign(distance=fit.design.y[::-1])
+    again = hb.lmer("distance ~ age * Sex", data, residual="ar1(occasion | Subject)", sigma="~ Sex")
+    assert other.criterion == pytest.approx(again.criterion, abs=1e-7)
+
+
+REFUSED = {
+    "profile": lambda fit: hb.profile(fit),
+    "bootstrap": lambda fit: hb.bootstrap(fit),
+    "influence": lambda fit: hb.influence(fit),
+    "predict": lambda fit: fit.predict(interval="prediction"),
+    "check": lambda fit: hb.check(fit),
+    "picture": lambda fit: hb.plot.residuals(fit),
+    "sentence": lambda fit: fit.sentence(),
+    "list": lambda fit: hb.compare([fit, fit]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_takes_rows_to_be_independent_refuses(name: str) -> None:
+    with pytest.raises(hb.NotSupportedError, match="does not know correlated residuals"):
+        REFUSED[name](fitted())
+
+
+def test_known_calls_are_calls() -> None:
+    fit = fitted()
+    for called in KNOWN:
+        first, _, name = called.partition(".")
+        owner = {"fit": fit, "model": fit.model, "hb": hb, "result": fit}.get(first)
+        assert owner is None or callable(getattr(owner, name)), called
+
+
+WRONG = [
+    ("ar1(1 | Subject)", "says where in its series"),
+    ("ar1(Sex | Subject)", "two rows at the same 'Sex'"),
+    ("ar1(week | Subject)", "ar1 counts steps between whole times"),
+    ("ar1(age/3 | Subject)", "~ar1|ar1\\(age/3"),
+    ("ma(age | Subject)", "is none of ar1"),
+    ("cs(1 | distance:age:Subject)", "has one row"),
+    (3, "must be text"),
+]
+
+
+@pytest.mark.parametrize(("residual", "words"), WRONG)
+def test_wrong_terms_are_sentences(residual, words: str) -> None:
+    with pytest.raises(hb.HierBayesError, match=words):
+        hb.lmer("distance ~ age * Sex", orthodont(), residual=residual)
+
+
+def test_what_it_can_not_stand_beside() -> None:
+    data = orthodont()
+    term = "ar1(occasion | Subject)"
+    with pytest.raises(hb.NotSupportedError, match="Gaussian response"):
+        hb.Model("occasion ~ age", data, "poisson", residual=term)
+    with pytest.raises(hb.OptionError, match="known_sd"):
+        hb.Model("distance ~ age", data, known_sd="age", residual=term)
+    with pytest.raises(hb.DataError, match="belong to several levels"):
+        hb.lmer("distance ~ age + (1 | age)", data, residual=term)
+    with pytest.raises(hb.DataError, match="say the same"):
+        hb.lmer("distance ~ age + (1 | Subject)", data, residual="cs(1 | Subject)")
+    with pytest.raises(hb.DataError, match="no intercept"):
+        hb.lmer("distance ~ age", data, sigma="~ 0 + Sex")
+    with pytest.raises(hb.DataError, match="center"):
+        hb.lmer("distance ~ age", data, sigma="~ I(age + 5000)")
