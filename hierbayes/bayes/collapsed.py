@@ -37,6 +37,7 @@ from hierbayes.errors import DataError, SamplingError
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.families.mean_ends import link_with_means, mean_ends
+from hierbayes.gaussian.levels_apart import levels_apart
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.moments import moments
 from hierbayes.priors.model_priors import ModelPriors
@@ -123,6 +124,8 @@ def sample_collapsed(
     """
     started = time.perf_counter()
     rng = np.random.default_rng(random_seed)
+    apart = levels_apart(kernel)
+    kernel = kernel if apart is None else apart.kernel
     target, start = target_and_start(kernel, priors)
     points = PointsOf(target)
     n = draws * chains
@@ -140,6 +143,7 @@ def sample_collapsed(
     if np.mean(is_near_rounding(target, phi)) > CUT:
         raise DataError(_cut(design))
     beta, b = found.points.draws(at, x, index, rng)
+    b = b if apart is None else apart.related(b)
     shape = (chains, draws)
     marginal = (drawn.log_integral, drawn.log_integral_mcse) if target.is_proper else (None, None)
     sigma = target.coordinates.sigma(phi).reshape(shape)

@@ -9,7 +9,8 @@ from scipy.stats import multivariate_normal
 import hierbayes as hb
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.bayes.variance_priors import variance_log_prior
-from hierbayes.gaussian.marginal import evaluate, gradient
+from hierbayes.gaussian.levels_apart import levels_apart
+from hierbayes.gaussian.marginal import evaluate, gradient, modes, times
 
 N_ANIMALS, N_ROWS, N_HERDS = 40, 110, 6
 FORMULAS = {
@@ -100,6 +101,25 @@ def test_the_criterion_and_its_gradient_are_those_of_dense_algebra(name, method,
     nearby = [dense.criterion(fit.theta + s, method) for s in 1e-3 * np.vstack([steps, -steps])
               / 1e-6]  # fmt: skip
     assert min(nearby) > fit.criterion - 1e-8
+
+
+@pytest.mark.parametrize("name", ["intercept", "beside herds"])
+def test_levels_apart_are_the_same_model(name, family, rows):
+    """What is evaluated at many thetas works in the axes in which levels are independent."""
+    kernel = hb.Model(FORMULAS[name], rows, cov={"animal": family}).spec.reml_kernel
+    apart = levels_apart(kernel)
+    assert apart.kernel.pattern.name in ("nested", "crossed")
+    theta = np.random.default_rng(1).uniform(0.2, 2, size=(3, kernel.shape.n_theta))
+    one, other = evaluate(kernel, theta), evaluate(apart.kernel, theta)
+    np.testing.assert_allclose(other.criterion, one.criterion, rtol=1e-12)
+    np.testing.assert_allclose(gradient(apart.kernel, other), gradient(kernel, one), atol=1e-9)
+    effects = [times(L, u)[..., -1] for L, u in zip(one.Lambdas, modes(kernel, one).u, strict=True)]
+    turned = [
+        times(L, u)[..., -1]
+        for L, u in zip(other.Lambdas, modes(apart.kernel, other).u, strict=True)
+    ]
+    for expected, found in zip(effects, apart.related(turned), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_effects_errors_and_degrees_of_freedom_are_those_of_dense_algebra(family, rows):

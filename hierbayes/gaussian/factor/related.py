@@ -50,6 +50,8 @@ class RelatedBlocks(LevelBlocks):
     def inner(self) -> FloatArray:
         """R'Z'WZ R, shape (N, N)."""
         root = self.pattern.root
+        if len(self.zz) == 1 and self.zz[0].shape[1] == 1:
+            return np.asarray(root.T @ (self.zz[0][:, :, 0] * root))
         return np.asarray(root.T @ self.dense @ root)
 
     @cached_property
