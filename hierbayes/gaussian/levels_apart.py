@@ -70,6 +70,24 @@ def levels_apart(kernel: Kernel) -> LevelsApart | None:
     return LevelsApart(kernel=apart, factor=f, axes=axes)
 
 
+def without_relation(kernel: Kernel, position: int) -> Kernel:
+    """Return the kernel in which the levels of one factor are independent."""
+    if kernel.pattern.name != "related":
+        return kernel
+    from hierbayes.gaussian.pattern.related import RelatedPattern
+
+    assert isinstance(kernel.pattern, RelatedPattern)
+    relations = tuple(
+        None if f == position else own for f, own in enumerate(kernel.pattern.relations)
+    )
+    pattern = (
+        pattern_of(level_graph(kernel.products))
+        if all(own is None for own in relations)
+        else replace(kernel.pattern, relations=relations)
+    )
+    return replace(kernel, blocks=blocks_of(pattern, kernel.products))
+
+
 def _turned(old: Products, f: int, sizes: FloatArray, axes: FloatArray) -> Products:
     """Return products with the levels of factor f, of one column, replaced by combinations."""
     zz, zx, zy = list(old.zz), list(old.zx), list(old.zy)

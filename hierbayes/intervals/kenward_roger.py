@@ -36,6 +36,7 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangles
 from hierbayes.gaussian.expected_information import Traces, covariance_traces, n_right_sides
+from hierbayes.gaussian.levels_apart import levels_apart
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, gram, modes
 from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.patterned import check_patterned
@@ -104,7 +105,7 @@ def kenward_roger(fit: LinearFit) -> KenwardRoger:
         leave nothing to the residual.
     """
     _check(fit)
-    part, p = determined_part(fit), fit.beta.size
+    part, p = _part(fit), fit.beta.size
     frame = frame_of(*_in_full_triangles(part.kernel, part.at))
     kernel, at = frame.kernel, frame.at
     J = _along_patterns(part.kernel, part.at, frame)
@@ -138,6 +139,15 @@ def kenward_roger(fit: LinearFit) -> KenwardRoger:
         spread=W,
         flat=flat,
     )
+
+
+def _part(fit: LinearFit) -> DeterminedPart:
+    """Return what the data determine, related levels in axes in which they are independent."""
+    part = determined_part(fit)
+    apart = levels_apart(part.kernel)
+    if apart is None:
+        return part
+    return replace(part, kernel=apart.kernel, at=evaluate(apart.kernel, part.at.theta))
 
 
 def _in_full_triangles(kernel: Kernel, at: Evaluation) -> tuple[Kernel, Evaluation]:
@@ -193,8 +203,9 @@ def _check(fit: LinearFit) -> None:
     if fit.method == "ml":
         raise not_supported("kenward-roger-ml")
     check_patterned(fit.design, "Kenward and Roger's method")
-    check_unrelated(fit.design, "Kenward and Roger's method")
-    part = determined_part(fit)
+    part = _part(fit)
+    if part.kernel.pattern.name == "related":
+        check_unrelated(fit.design, "Kenward and Roger's method for random slopes")
     if not part.kernel.shape.sizes:
         return
     operations = n_right_sides(part.kernel) * float(part.kernel.pattern.n_numbers)

@@ -33,7 +33,9 @@ def table_of(source: Fit | ShrinkageTable, scale: ShrinkageType = "link") -> Shr
     """Return the shrinkage table of a fit, or the table itself where one is given."""
     if isinstance(source, ShrinkageTable) and source.details is not None:
         return source
-    return shrinkage(check_shrinks(source, "hb.shrinkage", of_families=True), type=scale)
+    return shrinkage(
+        check_shrinks(source, "hb.shrinkage", of_families=True, of_related=True), type=scale
+    )
 
 
 def expected_label(table: ShrinkageTable, page: Sheet) -> str:

@@ -42,13 +42,16 @@ class LevelCovariances:
     sigma: float
 
 
-def check_shrinks(given: object, function: str, *, of_families: bool = False) -> Fit:
-    """Return a fit with random effects; posteriors of other families only if allowed."""
+def check_shrinks(
+    given: object, function: str, *, of_families: bool = False, of_related: bool = False
+) -> Fit:
+    """Return a fit with random effects; related levels, and posteriors of families, if allowed."""
     if not isinstance(given, Fit):
         raise not_supported("shrinkage-of-what", function=function, given=type(given).__name__)
     if given.is_linear_model:
         raise not_supported("shrinkage-without-effects")
-    check_unrelated(given.design, function)
+    if not of_related:
+        check_unrelated(given.design, function)
     family = given.response_family
     if isinstance(given, PosteriorFit) and not family.is_linear:
         if of_families and family.is_smooth and family.log_density is not None:

@@ -86,7 +86,9 @@ def shrinkage(fit: Fit, *, type: ShrinkageType = "link") -> ShrinkageTable:
     Columns of X that are no columns of Z (a common slope beside a random intercept) are held at
     their estimates in every estimate of a level. The unpenalised estimate lets the variance of one
     factor grow and keeps the others': of a factor nested in another (``cask:batch``) it has the
-    outer level's effect in it. ``effect_sd`` of a likelihood fit is lme4's
+    outer level's effect in it. Of related levels (``cov=``) own estimates are of a level's rows
+    alone, its relatives left out; what is estimated has learnt from these, and the reliability is
+    that of a breeding value, 1 - PEV / (sd^2 A_jj). ``effect_sd`` of a likelihood fit is lme4's
     conditional sd; ``coefficient_sd`` has the uncertainty of the fixed effects in it too.
 
     Examples
@@ -100,7 +102,7 @@ def shrinkage(fit: Fit, *, type: ShrinkageType = "link") -> ShrinkageTable:
     >>> table.matrices["Subject"].shape
     (18, 2, 2)
     """
-    check_shrinks(fit, "hb.shrinkage", of_families=True)
+    check_shrinks(fit, "hb.shrinkage", of_families=True, of_related=True)
     check_option("type", type, ShrinkageType)
     if isinstance(fit, GeneralisedFit):
         return generalised_shrinkage(fit, type)

@@ -10,6 +10,9 @@ Lambda V_j Lambda' Z_j'WZ_j, which needs no inverse, and b_j = S_j (A_j^-1 c_j).
 a term is the share of its variance that is revealed, 1 - C_j / Sigma on the diagonal: for a random
 intercept tau^2 / (tau^2 + sigma^2 / n_j).
 
+Of related levels (covariance A between them) C_j is the block of K of ``factor/related.py``, what
+relatives tell of a level included, and Sigma of level j is A_jj times that of the others.
+
 Everything here is batched over covariances and in the basis of the products.
 """
 
@@ -28,15 +31,15 @@ SMALLEST = 1e-4
 def matrices_at(
     kernel: Kernel, Lambdas: Sequence[FloatArray]
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Return S_j and C_j / sigma^2 of every level, per factor (T, J, q, q).
+    """Return S_j and C_j / (sigma^2 A_jj) of every level, per factor (T, J, q, q).
 
     Parameters
     ----------
     kernel : Kernel
     Lambdas : per factor, array (T, q, q), any square roots of Var(b) / sigma^2
     """
-    products = kernel.products
-    if len(products.zz) == 1:
+    products, own = kernel.products, level_variances(kernel)
+    if len(products.zz) == 1 and own[0] is None:
         Lambda, A = Lambdas[0][:, None], products.zz[0]
         V = kernel.blocks.factorise(Lambdas).covariances()[0]
         C = Lambda @ V @ np.swapaxes(Lambda, 2, 3)
@@ -49,11 +52,20 @@ def matrices_at(
     roots = [left * size[:, None, :] for left, size in zip(axes, sizes, strict=True)]
     kept, left_over = [], []
     blocks = kernel.blocks.factorise(roots).covariances()
-    for left, size, root, V in zip(axes, sizes, roots, blocks, strict=True):
+    for left, size, root, covariance, variances in zip(
+        axes, sizes, roots, blocks, own, strict=True
+    ):
+        V = covariance if variances is None else covariance / variances[:, None, None]
         revealed = (np.eye(V.shape[-1]) - V) / size[:, None, None, :]
         kept.append(root[:, None] @ revealed @ np.swapaxes(left, 1, 2)[:, None])
         left_over.append(root[:, None] @ V @ np.swapaxes(root, 1, 2)[:, None])
     return kept, left_over
+
+
+def level_variances(kernel: Kernel) -> list[FloatArray | None]:
+    """A_jj of the levels of each factor, (J,); None where levels are independent."""
+    relations = getattr(kernel.pattern, "relations", (None,) * len(kernel.products.zz))
+    return [None if own is None else np.diagonal(own.matrix) for own in relations]
 
 
 def reliabilities(C: FloatArray, Sigma: FloatArray) -> FloatArray:

@@ -80,7 +80,7 @@ def shrinkage_path(
     >>> path[path.level == "E"].coefficient.round(1).tolist()
     [1527.5, 1584.2, 1600.0]
     """
-    check_shrinks(fit, "hb.shrinkage_path")
+    check_shrinks(fit, "hb.shrinkage_path", of_related=True)
     check_patterned(fit.design, "hb.shrinkage_path")
     position = position_of_group(fit, group)
     t = position_of_term(fit, position, term)

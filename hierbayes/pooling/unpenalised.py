@@ -8,7 +8,8 @@ With beta at its estimate the rows of level j give c_j = Z_j'W(y_j - X_j beta), 
   other factors keep theirs. With one factor it is A_j^+ c_j, the same as within group where that
   exists; with more it has the other factors' effects taken out. In a direction that a level's rows
   say nothing of it stays at the population value; the metric is that of columns orthogonal over
-  all rows, so units and origin of a column do not matter.
+  all rows, so units and origin of a column do not matter. Of related levels it is that of
+  independent ones: what a level's own rows say, not its relatives'.
 
 Everything here is in the basis of the products. Knows no formulas or data frames.
 
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.gaussian.levels_apart import without_relation
 from hierbayes.gaussian.marginal import Kernel, reduce, responses_of
 
 # Smallest eigenvalue of Z_j'WZ_j, its diagonal scaled to one, from which a level determines all its
@@ -85,6 +87,7 @@ def unpenalised(
     gamma : array, shape (p,), beta in the basis of X
     position : the factor
     """
+    kernel = without_relation(kernel, position)
     products = kernel.products
     if len(products.zz) == 1:
         return own_rows(products.zz[0], level_scores(kernel, gamma)[0])

@@ -141,6 +141,17 @@ def test_effects_errors_and_degrees_of_freedom_are_those_of_dense_algebra(family
     simulated = np.cov(fit.simulate(nsim=3000, random_seed=1).to_numpy())
     np.testing.assert_allclose(simulated, fit.sigma**2 * V, atol=0.12 * simulated.max())
 
+    table = hb.shrinkage(fit)
+    own = (rows.y - fit.beta[1] * rows.x).groupby(rows.animal).mean()
+    shown = table.set_index("level")
+    np.testing.assert_allclose(shown["unpenalised"].loc[own.index], own, rtol=1e-9)
+    assert np.isinf(shown["unpenalised_se"].loc[~shown.index.isin(own.index)]).all()
+    reliability = 1 - np.diag(left) / (variance * np.diag(A))  # that of a breeding value
+    np.testing.assert_allclose(shown["reliability"], reliability, atol=1e-9)
+    np.testing.assert_allclose(table.matrices["animal"][:, 0, 0], reliability, atol=1e-7)
+    path = hb.shrinkage_path(fit, sds=[fit.sigma * fit.theta[0]])
+    np.testing.assert_allclose(path["coefficient"], shown["coefficient"], rtol=1e-9)
+
     def restricted(t):  # minus twice the restricted log-likelihood in log sds
         scale = np.exp(2 * t)
         W = scale[1] * np.eye(N_ROWS) + scale[0] * Z @ A @ Z.T
@@ -160,6 +171,31 @@ def test_effects_errors_and_degrees_of_freedom_are_those_of_dense_algebra(family
     g = np.array([(variances(t + e) - variances(t - e)) / (2 * h) for e in E])
     df = 2 * variances(t) ** 2 / np.einsum("ik,ij,jk->k", g, 2 * np.linalg.inv(hessian), g)
     np.testing.assert_allclose(fit.tidy(effects="fixed")["df"], df, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["intercept", "beside herds"])
+def test_kenward_roger_is_that_of_dense_algebra(name, family, rows):
+    fit = hb.lmer(FORMULAS[name], rows, cov={"animal": family})
+    dense = Dense(fit, family, rows)
+    X, G = dense.X, [dense.Z @ dense.A @ dense.Z.T, dense.H @ dense.H.T][: fit.theta.size]
+    G.append(np.eye(N_ROWS))
+    inverse = np.linalg.inv(dense.V(fit.theta))
+    Phi = np.linalg.inv(X.T @ inverse @ X)
+    left = [inverse @ own for own in G]
+    P = [Phi @ X.T @ own @ inverse @ X for own in left]  # minus Phi P_i
+    Q = [[Phi @ X.T @ a @ b @ inverse @ X for b in left] for a in left]
+    pairs = list(np.ndindex(len(G), len(G)))
+    info = np.zeros((len(G), len(G)))
+    for i, j in pairs:
+        info[i, j] = np.vdot(left[i], left[j].T) - 2 * np.trace(Q[i][j]) + np.trace(P[i] @ P[j])
+    W = 2 * np.linalg.inv(info)
+    total = sum(W[i, j] * (Q[i][j] - P[i] @ P[j]) for i, j in pairs)
+    found = fit.tidy(ddf="kenward-roger", effects="fixed")
+    errors = fit.sigma * np.sqrt(np.diag(Phi + 2 * total @ Phi))
+    np.testing.assert_allclose(found["std_error"], errors, rtol=1e-8)
+    slopes = np.array([np.diag(own @ Phi) / np.diag(Phi) for own in P])
+    df = 2 / np.einsum("ic,ij,jc->c", slopes, W, slopes)
+    np.testing.assert_allclose(found["df"], df, rtol=1e-7)
 
 
 def test_identity_is_the_model_of_independent_levels(rows):
@@ -270,16 +306,18 @@ def test_a_pymc_model_has_the_covariance_between_levels(family, rows):
     assert float(found) == pytest.approx(expected, abs=1e-8)
 
 
-def test_levels_that_cannot_be_drawn_or_left_out_say_so(post, rows):
+def test_levels_that_cannot_be_drawn_or_left_out_say_so(post, family, rows):
+    slopes = hb.lmer(FORMULAS["slope"], rows, cov={"animal": family})
     new = pd.DataFrame({"x": [0.0], "animal": ["stranger"]})
     assert np.isfinite(post.predict(new, new_levels="population")).all()
     for wrong in (
         lambda: post.predict(new, new_levels="sample"),
-        lambda: hb.shrinkage(post),
         lambda: hb.kfold(post),
         lambda: hb.loo(post, by="animal"),
         lambda: hb.bootstrap(post.model.fit(), kind="cases"),
-        lambda: post.model.fit().summary(ddf="kenward-roger"),
+        lambda: hb.plot.shrinkage_lines(post),
+        lambda: hb.plot.shrinkage_reliability(post),
+        lambda: slopes.summary(ddf="kenward-roger"),
     ):
         with pytest.raises(hb.NotSupportedError, match="animal"):
             wrong()
