@@ -31,6 +31,7 @@ docs-tables: $(READY)
 		> docs/spellings.md
 
 test: $(READY)
+	@$(BIN)/python tests/fill_numba_cache.py
 	@$(BIN)/pytest -q -n 2 --dist worksteal
 
 test-kernels: $(READY)
