@@ -56,6 +56,7 @@ class Study:
     ----------
     intercept, slope : mean and sd of normal priors
     sd, sigma : scales of half-normal priors
+    cov : known covariances between levels, or None
     """
 
     name: str
@@ -66,6 +67,7 @@ class Study:
     slope: tuple[float, float] = (0.0, 1.5)
     sd: float = 1.0
     sigma: float = 1.0
+    cov: Any = None
 
     def model(self, y: Any = None) -> hb.Model:
         """Return the model of a response, or of one that stands for any."""
@@ -77,7 +79,7 @@ class Study:
             return hb.psychometric(
                 self.formula, data, "x", guess=0.0, lapse="estimate", n=TRIALS, priors=priors
             )
-        return hb.Model(self.formula, data, family=self.family, priors=priors)
+        return hb.Model(self.formula, data, family=self.family, priors=priors, cov=self.cov)
 
     def priors(self) -> dict[str, Any]:
         """Return the priors of the study, which do not look at the response."""
@@ -118,6 +120,9 @@ def studies(sampler):
     visits["x"] = np.random.default_rng(2).normal(size=len(visits))
     ar1 = Study(name="ar1", formula="y ~ x + ar1(0 + factor(visit) | g)", data=visits)
     cs = replace(ar1, name="cs", formula="y ~ x + cs(0 + factor(visit) | g)")
+    herds = animals()
+    alone = replace(herds, name="animals", formula="y ~ x + (1 | animal)")
+    varying = replace(herds, name="animals, slopes", formula="y ~ x + (x | animal)")
     if sampler == "nuts":
         return [slopes, nested_factors, counts, ar1]
     wider = pd.DataFrame({"x": np.tile(np.linspace(-2, 2, 8), 8), "g": np.repeat(np.arange(8), 8)})
@@ -152,7 +157,27 @@ def studies(sampler):
         ),
         ar1,
         cs,
+        alone,
+        herds,
+        varying,
     ]
+
+
+def animals():
+    """Return a study of 24 related animals, of which the first, founders, have no rows."""
+    rng = np.random.default_rng(3)
+    labels = [f"a{i:02d}" for i in range(24)]
+    parents = [(None, None)] * 6 + [tuple(rng.choice(labels[:i], 2)) for i in range(6, 24)]
+    table = pd.DataFrame({"id": labels, "sire": [a for a, _ in parents],
+                          "dam": [b for _, b in parents]})  # fmt: skip
+    data = pd.DataFrame({"animal": np.repeat(labels[3:], 2), "x": rng.normal(size=42)})
+    data["herd"] = np.tile(list("pqrst"), 9)[:42]
+    return Study(
+        name="animals, herds",
+        formula="y ~ x + (1 | animal) + (1 | herd)",
+        data=data,
+        cov={"animal": hb.relationship(table)},
+    )
 
 
 def truth(study, design, rng):
@@ -177,7 +202,7 @@ def truth(study, design, rng):
         else:
             sds = np.sqrt((whole**2).sum(axis=1))
             root = whole / sds[:, None]
-        b = rng.standard_normal((factor.levels.size, q)) @ whole.T
+        b = factor.spread(rng.standard_normal((factor.levels.size, q))) @ whole.T
         eta = eta + (factor.z * b[factor.codes]).sum(axis=1)
         values |= {f"sd{i}_{factor.name}": sd for i, sd in enumerate(sds)}
         values[f"b_{factor.name}"] = b[0, 0]
