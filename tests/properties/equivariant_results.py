@@ -47,6 +47,8 @@ def variances(fit):
 def _variance_name(group, first, second):
     if group == "Residual":
         return "sigma"
+    if first == "rho":  # of a pattern
+        return "cor_rho"
     return f"sd_{first}" if pd.isna(second) else f"cor_{first}.{second}"
 
 

@@ -40,6 +40,13 @@ MODELS = {
     "weights": "y ~ x + f + (x | g)",
 }
 OPTIONS = {"known_sd": {"known_sd": "s"}, "weights": {"weights": "w"}}
+# Covariances of few parameters, and known ones between levels, under fewer moves.
+STRUCTURED = {"pattern": "y ~ x + cs(0 + f | g)", "related": "y ~ x + f + (1 | g)"}
+RELATED = pd.DataFrame(
+    np.eye(8) + 0.25 * (np.subtract.outer(np.arange(8), np.arange(8)) % 3 == 0),
+    index=list("ABCDEFGH"),
+    columns=list("ABCDEFGH"),
+)
 # (x || g) says that intercepts and slopes are independent where x is 0, and so means another model
 # where the origin of x moves.
 MOVES_WITH_X = sorted(MODELS.keys() - {"independent slopes"})
@@ -64,7 +71,8 @@ def frame(*, balanced):
 @cache
 def case_of(model):
     data = frame(balanced=model == "balanced").reset_index(drop=True)
-    return Case(formula=MODELS[model], data=data, options=OPTIONS.get(model, {}))
+    options = {"cov": {"g": RELATED}} if model == "related" else OPTIONS.get(model, {})
+    return Case(formula=(MODELS | STRUCTURED)[model], data=data, options=options)
 
 
 @cache
@@ -225,6 +233,13 @@ def test_the_order_of_rows_does_not_matter(model):
     check(model, "reml", permuted(case_of(model)))
 
 
+@pytest.mark.parametrize("model", STRUCTURED)
+def test_numbers_of_structures_move_with_units_and_not_with_the_order_of_rows(model):
+    case = case_of(model)
+    check(model, "reml", affine(case, y=(3e8, 1e8), x=(0.0, 1e-6)))
+    check(model, "ml", permuted(case))
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_labels_of_levels_do_not_matter(model):
     check(model, "ml", relabelled(case_of(model)))
@@ -263,7 +278,7 @@ def sampled(case):
         return case.model().sample(draws=50, chains=2, sampler="collapsed", random_seed=1)
 
 
-@pytest.mark.parametrize("model", ["balanced", "slopes", "nested"])
+@pytest.mark.parametrize("model", ["balanced", "slopes", "nested", "related"])
 def test_a_posterior_with_default_priors_moves_with_its_units_and_the_origin_of_y(model):
     """Draw by draw, as the default priors scale with the data and the seeds are the same."""
     case = case_of(model)
@@ -271,7 +286,7 @@ def test_a_posterior_with_default_priors_moves_with_its_units_and_the_origin_of_
         affine(case, y=(0.0, 1e-8)),
         affine(case, y=(1e4, 1e6)),
         affine(case, x=(0.0, 1e9)),
-        renamed(case, x="sigma", g="my g"),
+        *([] if model in STRUCTURED else [renamed(case, x="sigma", g="my g")]),
     ):
         assert_equivariant(posterior_of(model), sampled(move.case), move, POSTERIOR, rtol=RTOL)
 
