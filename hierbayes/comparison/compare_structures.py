@@ -32,7 +32,7 @@ from hierbayes.comparison.placed_structures import (
 )
 from hierbayes.comparison.same_data import aligned, check_families
 from hierbayes.comparison.structure_verdict import criteria_sentences, tests_sentence
-from hierbayes.errors import OptionError
+from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.likelihood.fitting import fit
 from hierbayes.options import Method, check_option, random_generator
 from hierbayes.results.comparison import ElpdComparison
@@ -98,7 +98,7 @@ def compare_structures(
           "cs", "ar1", "toep", "none" (without it); with one sd for all columns, or one each,
           "cs(hom = TRUE)" or, as in glmmTMB, "homcs", "hetar1";
         - a dict: ``{"Subject": "cs"}`` for the term of a grouping factor, and arguments of
-          ``hb.Model`` by name, ``{"Subject": "cs", "weights": "w"}``;
+          ``hb.Model`` by name, ``{"Subject": "cs", "residual": "ar1(Days | Subject)"}``;
         - a formula, in which ``.`` is the model's own: ``". ~ . + (1 | item)"``;
         - a model, a fit or a posterior of the same data.
     method : {"reml", "ml"}
@@ -106,7 +106,7 @@ def compare_structures(
         differ it is ML.
     posterior : bool
         Whether to sample each model and compare marginal likelihoods and predictions too. None:
-        where the models are Gaussian, whose posteriors take about a second each.
+        where all are Gaussian and the collapsed sampler has them: about a second each.
     by : str or array, optional
         What leave-one-out leaves out at once, as of ``hb.loo``: a grouping factor, for example.
     random_seed : int, Generator or SeedSequence
@@ -149,7 +149,7 @@ def compare_structures(
     names = [own.name for own in placed]
     tests = _tests(fits)
     nearest = {test.large: test for test in tests}  # the last one is the largest below it
-    drawn = _posteriors(placed, posterior, rng)
+    drawn, without = _posteriors(placed, posterior, rng)
     left_out = [loo(post, by=by) for post in drawn]
     elpd = compare_results(left_out, names=tuple(names)) if drawn else None
     table = _table(names, fits, nearest, drawn, elpd)
@@ -160,7 +160,7 @@ def compare_structures(
         method=fits[0].method,
         refitted=refitted,
         verdict=_verdict(table, names, nearest, elpd),
-        notes=_notes(names, nearest),
+        notes=(*_notes(names, nearest), *without),
         what=left_out[0].what if drawn else "",
         data_name=fits[0].data_name,
         n_obs=fits[0].nobs,
@@ -242,12 +242,19 @@ def _test(fits: Sequence[LikelihoodFit], i: int, j: int) -> _Test:
 
 def _posteriors(
     placed: Sequence[Placed], asked: bool | None, rng: np.random.Generator
-) -> list[PosteriorFit]:
-    """Posteriors of all models, or none."""
+) -> tuple[list[PosteriorFit], tuple[str, ...]]:
+    """Posteriors of all models, or none, and a sentence where they were not asked for in vain."""
     cheap = all(own.spec.family.is_linear and own.spec.design.keeps_rows for own in placed)
     if not (cheap if asked is None else asked):
-        return []
-    return [_sampled(own.spec, rng) if own.posterior is None else own.posterior for own in placed]
+        return [], ()
+    try:
+        return [
+            _sampled(own.spec, rng) if own.posterior is None else own.posterior for own in placed
+        ], ()
+    except NotSupportedError as error:
+        if asked:
+            raise
+        return [], (f"Posteriors are not compared. {error}",)
 
 
 def _sampled(spec: Specification, rng: np.random.Generator) -> PosteriorFit:

@@ -137,6 +137,21 @@ def test_terms_are_named_by_their_factor_and_arguments_by_theirs():
     assert small["weights = w"] == "Subject = none, weights = w"
 
 
+def test_structures_of_the_residuals_hold_plain_ones():
+    model = hb.Model("Reaction ~ Days + (1 | Subject)", hb.load_dataset("sleepstudy"))
+    residual = {"residual": "ar1(Days | Subject)"}
+    found = hb.compare_structures(
+        model,
+        {"ar1": residual, "both": residual | {"sigma": "~ Days"}, "other": {"sigma": "~ Days"}},
+        posterior=False,
+    )
+    own = hb.lmer(model.formula_text, hb.load_dataset("sleepstudy"), **residual)
+    assert found.table["criterion"]["ar1"] == pytest.approx(own.criterion, abs=1e-8)
+    pairs = set(found.tests[["small", "large"]].itertuples(index=False, name=None))
+    assert ("model", "ar1") in pairs and ("other", "both") in pairs
+    assert ("ar1", "other") not in pairs and ("other", "ar1") not in pairs
+
+
 def test_other_fixed_parts_are_compared_by_ml():
     dye = hb.lmer("Yield ~ 1 + (1 | Batch)", hb.load_dataset("Dyestuff"))
     dye_half = hb.load_dataset("Dyestuff").assign(x=np.arange(30) % 2)
