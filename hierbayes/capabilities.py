@@ -298,6 +298,15 @@ _ROWS = (
         "effects.",
     ),
     Limit(
+        key="formula-rows",
+        feature="Expected responses that rest on a further parameter with a formula, in rows of a "
+        "reference grid, of marginal effects or of a fold",
+        kinds=("other families",),
+        sentence="The responses of these rows rest on the formula of {parameters}, which is not "
+        "laid over them in this version. predict() and simulate() take new rows; "
+        "type='link' is about the linear predictor.",
+    ),
+    Limit(
         key="stream-formulas",
         feature="Formulas of further parameters and correlated residuals, `sigma= residual=`, of "
         "streams",

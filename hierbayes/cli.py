@@ -75,6 +75,9 @@ ContrastsOption = Annotated[
     list[str] | None,
     typer.Option(help="Coding of a factor, for example recipe=sum; may be repeated."),
 ]
+SigmaOption = Annotated[
+    str | None, typer.Option(help="Formula of the residual sd, log scale: '~ x + (x | g)'.")
+]
 FamilyOption = Annotated[str, typer.Option(help="Response family: binomial, poisson, ...")]
 LinkOption = Annotated[str | None, typer.Option(help="Link of the family; its default.")]
 ReportOption = Annotated[Path | None, typer.Option(help="Write a report: .html, .md or .tex.")]
@@ -109,6 +112,7 @@ def _model(
     link: LinkOption = None,
     weights: WeightsOption = None,
     contrasts: ContrastsOption = None,
+    sigma: SigmaOption = None,
 ) -> Model:
     return Model(
         formula,
@@ -117,6 +121,7 @@ def _model(
         link,
         weights=weights,
         contrasts=_contrasts(contrasts),
+        sigma=sigma,
         data_name=Path(data).name.split(".")[0],
     )
 

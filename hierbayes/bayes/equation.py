@@ -1,11 +1,15 @@
 """The model with its priors as an equation in LaTeX."""
 
+import re
+
 from hierbayes.arrays import IntArray
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
+from hierbayes.families.parameter_formulas import ParameterLink, links_of
 from hierbayes.formula.functions import PATTERNS
 from hierbayes.gaussian.patterned import Patterned, check_patterned
 from hierbayes.gaussian.structures import structure
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.specification.specification import Specification
 
 CUT = "\\alpha_k"
@@ -20,7 +24,30 @@ def equation(spec: Specification) -> str:
     lines = [f"{label}_i &\\sim {_response(design, family)}"]
     if family.is_ordinal:
         lines += _categories(label, family)
-    lines.append(_predictor(design, kept, family))
+    left = "\\eta_i" if family.is_ordinal else family.link.equation
+    lines += _predictor_lines(design, kept, priors, left)
+    for name, link in links_of(design, family).items():
+        symbol = "\\sigma" if name == "sigma" else _text(name)
+        left = f"\\operatorname{{{link.scale}}}({symbol}_i)"
+        own = _predictor_lines(design.of(name), spec.kept_of[name], priors.formulas[name], left)
+        lines += [_in_formula(line, symbol) for line in own]
+    if priors.sigma is not None:
+        lines.append(f"\\sigma &\\sim {_law(priors.sigma)}")
+    for name, prior in priors.family.items():
+        symbol = CUT if family.is_ordinal else _text(name)
+        lines.append(f"{symbol}{_centre(kept) if family.is_ordinal else ''} &\\sim {_law(prior)}")
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def _in_formula(line: str, parameter: str) -> str:
+    """Write a parameter's name above the symbols of its predictor."""
+    symbols = r"(?:\\beta|\\tau|\\rho|\bb|\bR|\bp)(?=_| )"
+    return re.sub(symbols, lambda found: f"{found[0]}^{{{parameter}}}", line)
+
+
+def _predictor_lines(design: Design, kept: IntArray, priors: ModelPriors, left: str) -> list[str]:
+    """Lines of a linear predictor, its effects, and the priors of its parameters."""
+    lines = [_predictor(design, kept, left)]
     for t, term in enumerate(design.terms):
         lines.append(_term(design, t, multivariate=len(term.columns) > 1))
     for k, column in enumerate(kept):
@@ -37,11 +64,6 @@ def equation(spec: Specification) -> str:
             lines.append(f"{_of_term(name, term.name)} &\\sim {_law(law)}")
         if eta is not None:
             lines.append(f"R_{{{_text(term.name)}}} &\\sim \\operatorname{{LKJ}}({eta:.4g})")
-    if priors.sigma is not None:
-        lines.append(f"\\sigma &\\sim {_law(priors.sigma)}")
-    for name, prior in priors.family.items():
-        symbol = CUT if family.is_ordinal else _text(name)
-        lines.append(f"{symbol}{_centre(kept) if family.is_ordinal else ''} &\\sim {_law(prior)}")
     if priors.intercept is not None and len(kept) > 1:
         k = priors.intercept
         centred = f"{_coefficient(design, kept[k])} + \\bar{{x}}'\\beta"
@@ -49,25 +71,35 @@ def equation(spec: Specification) -> str:
             line.replace(f"{_coefficient(design, kept[k])} &\\sim", f"{centred} &\\sim")
             for line in lines
         ]
-    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+    return lines
 
 
 def _response(design: Design, family: Family) -> str:
+    links = links_of(design, family).values()
+    by_row = {link.parameter: link for link in links}
     if family.is_ordinal:
         return "\\operatorname{Categorical}(p_{i1}, p_{i2}, \\dots)"
-    further = [_text(p.name) for p in family.further_parameters]
+    further = [
+        _of_row(by_row[p.name]) if p.name in by_row else _text(p.name)
+        for p in family.further_parameters
+    ]
     if family.counts_trials:
         further.insert(0, _text("trials") + "_i")
     if not family.weighs_sigma:
         given = ",\\ ".join(["\\mu_i", *further])
         return f"\\operatorname{{{family.heading}}}({given})"
-    variance = "\\sigma^2"
+    variance = "\\sigma_i^2" if "sigma" in by_row else "\\sigma^2"
     if design.known_sd is not None:
         variance = "s_i^2"
     elif design.weights is not None:
-        variance = "\\sigma^2 / w_i"
+        variance = f"{variance} / w_i"
     given = ",\\ ".join(["\\mu_i", variance, *further])
     return f"\\operatorname{{{family.heading}}}({given})"
+
+
+def _of_row(link: ParameterLink) -> str:
+    name = f"{_text(link.name)}_i"
+    return f"1 - {name}" if link.is_complement else name
 
 
 def _categories(label: str, family: Family) -> list[str]:
@@ -86,7 +118,7 @@ def _centre(kept: IntArray) -> str:
     return " - \\bar{x}'\\beta" if len(kept) else ""
 
 
-def _predictor(design: Design, kept: IntArray, family: Family) -> str:
+def _predictor(design: Design, kept: IntArray, left: str) -> str:
     parts = []
     for column in kept:
         name = design.coef_names[column]
@@ -98,7 +130,6 @@ def _predictor(design: Design, kept: IntArray, family: Family) -> str:
             parts.append(f"b_{{{_text(name)} \\mid {_text(factor.name)}[i]}}{times}")
     if design.offset is not None:
         parts.append("\\text{offset}_i")
-    left = "\\eta_i" if family.is_ordinal else family.link.equation
     return f"{left} &= {' + '.join(parts) or '0'}"
 
 

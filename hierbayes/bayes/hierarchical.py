@@ -1,10 +1,11 @@
 """The posterior density of any model with a density in NumPy's words, as buffers for compiled code.
 
 The coordinates of a point are, in this order, those of the parameters
-(``hierarchical_parameters.py``) and the spherical effects of all factors but the first, mixed by a
-matrix, and the effects of the first factor. What the levels are known by at some place
-(``Frozen``) makes them nearly independent and standard normal; the posterior is the same whatever
-it is.
+(``hierarchical_parameters.py``), of the mean and of each further parameter that has a formula, and
+the spherical effects of all factors but the first, mixed by a matrix, and the effects of the first
+factor. Factors of the mean come before those of further parameters. What the levels are known by
+at some place (``Frozen``) makes them nearly independent and standard normal; the posterior is the
+same whatever it is.
 
 What is evaluated, ``hierarchical_kernel.py``, is compiled once on a machine, for all models.
 Imports numba, so import this module only where it is used.
@@ -12,6 +13,7 @@ Imports numba, so import this module only where it is used.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -48,7 +50,7 @@ class Frozen:
 
 @record
 class Places:
-    """Where on the tape of shared numbers parameters stand; -1 is zero.
+    """Where on the tape of shared numbers parameters of a predictor stand; -1 is zero.
 
     Attributes
     ----------
@@ -56,7 +58,6 @@ class Places:
     user_roots : the same on the user's scale; the sds are the lengths of its rows
     beta, v : arrays, shape (p,), on the user's scale and in the basis
     family : by name, array () or, of thresholds, (K,), on the user's scale
-    log_prior : int
     """
 
     roots: tuple[IntArray, ...]
@@ -64,7 +65,16 @@ class Places:
     beta: IntArray
     v: IntArray
     family: Mapping[str, IntArray]
-    log_prior: int
+
+
+@record
+class FactorRows:
+    """The rows of a factor, of the predictor ``predictor``: codes (n,), z (q, n) and J levels."""
+
+    predictor: int
+    codes: IntArray
+    z: FloatArray
+    n_levels: int
 
 
 @record
@@ -73,15 +83,27 @@ class HierarchicalTarget:
 
     Attributes
     ----------
-    space : coordinates of the parameters
-    places : where they stand on the tape
+    model : the rows
+    spaces : coordinates of the parameters of each predictor, the mean's first
+    placed : where they stand on the tape
     ints, floats : the buffers
     """
 
-    space: ParameterSpace
-    places: Places
+    model: Conditional
+    spaces: tuple[ParameterSpace, ...]
+    placed: tuple[Places, ...]
     ints: Int64Array
     floats: FloatArray
+
+    @property
+    def d(self) -> int:
+        """Number of coordinates of the parameters, effects apart."""
+        return int(self.ints[AT.d])
+
+    @property
+    def factors(self) -> tuple[FactorRows, ...]:
+        """The factors of all predictors in their order."""
+        return _factors(self.spaces)
 
     @property
     def size(self) -> int:
@@ -130,7 +152,7 @@ class HierarchicalTarget:
             _put(floats, part[OF_FACTOR.c_weights], level.weights)
             _put(floats, part[OF_FACTOR.c_eta], level.eta)
         ints[AT.is_mixed] = 0
-        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.space.model)
+        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.spaces)
         return replace(self, ints=ints, floats=floats)
 
     def mixed_by(self, mixing: FloatArray) -> "HierarchicalTarget":
@@ -138,7 +160,7 @@ class HierarchicalTarget:
         ints, floats = self.ints.copy(), self.floats.copy()
         ints[AT.is_mixed], ints[AT.c_mixing] = 1, floats.size
         volume = float(np.log(np.diagonal(mixing)).sum())
-        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.space.model) + volume
+        floats[ints[AT.c_constant]] = _log_normal_at_zero(self.spaces) + volume
         columns = [mixing[: k + 1, k] for k in range(self.n_rest)]
         return replace(self, ints=ints, floats=np.concatenate([floats, *columns]))
 
@@ -147,9 +169,16 @@ def _put(buffer: FloatArray, at: int, values: FloatArray) -> None:
     buffer[at : at + values.size] = values.ravel()
 
 
-def _log_normal_at_zero(model: Conditional) -> float:
-    sizes = zip(model.levels.n_levels, model.shape.sizes, strict=True)
-    return -0.5 * LOG_2PI * sum(J * q for J, q in sizes)
+def _factors(spaces: Sequence[ParameterSpace]) -> tuple[FactorRows, ...]:
+    return tuple(
+        FactorRows(predictor=s, codes=codes, z=z, n_levels=J)
+        for s, levels in enumerate(space.model.levels for space in spaces)
+        for codes, z, J in zip(levels.codes, levels.z, levels.n_levels, strict=True)
+    )
+
+
+def _log_normal_at_zero(spaces: Sequence[ParameterSpace]) -> float:
+    return -0.5 * LOG_2PI * sum(own.n_levels * own.z.shape[0] for own in _factors(spaces))
 
 
 class _Buffer:
@@ -180,78 +209,106 @@ def hierarchical_target(model: Conditional, priors: ModelPriors) -> Hierarchical
     TypeError, AttributeError, IndexError
         If the density of a family of one's own uses what tapes do not know.
     """
-    space = ParameterSpace(model=model, priors=priors, laws=priors.of_further(model.further))
-    places, tape = _recorded(space)
-    n, F, J, q = model.y.size, len(model.shape.sizes), model.levels.n_levels, model.shape.sizes
-    effects = [a * b for a, b in zip(J, q, strict=True)]
-    rest = space.size + sum(effects[1:])
-    ints, floats, room = _Buffer(AT.end + F * OF_FACTOR.end), _Buffer(), _Buffer()
+    mean = ParameterSpace(model=model, priors=priors, laws=priors.of_further(model.further))
+    spaces = (
+        mean,
+        *(
+            ParameterSpace(model=own, priors=priors.formulas[own.link.name], laws=())
+            for own in model.predictors
+        ),
+    )
+    written = _recorded(model, spaces)
+    tape, placed, factors, n = written.tape, written.placed, _factors(spaces), model.y.size
+    d, sizes = sum(space.size for space in spaces), [own.z.shape[0] for own in factors]
+    effects = [own.n_levels * q for own, q in zip(factors, sizes, strict=True)]
+    owners = [s for s, space in enumerate(spaces) for _ in range(space.model.X.shape[1])]
+    rest = d + sum(effects[1:])
+    ints, floats, room = _Buffer(AT.end + len(factors) * OF_FACTOR.end), _Buffer(), _Buffer()
     head = AT._replace(
-        n=n, factors=F, p=model.X.shape[1], d=space.size, rest=rest, size=rest + sum(effects[:1]),
+        n=n, factors=len(factors), p=len(owners), predictors=len(spaces),
+        d=d, rest=rest, size=rest + sum(effects[:1]),
         shared=tape.numbers.size, shared_operations=tape.shared.shape[0],
         by_row=tape.n_by_row, row_operations=tape.by_row.shape[0],
         data=tape.data_at.size, spread=tape.spread.shape[0],
-        eta=tape.eta, value=tape.value, log_prior=places.log_prior, is_mixed=0,
+        value=tape.value, log_prior=written.log_prior, is_mixed=0,
         i_shared=ints.add(tape.shared), i_rows=ints.add(tape.by_row),
-        i_data=ints.add(tape.data_at), i_spread=ints.add(tape.spread),
-        i_coefficients=ints.add(places.v), i_factors=AT.end,
+        i_data=ints.add(tape.data_at), i_spread=ints.add(tape.spread), i_etas=ints.add(tape.etas),
+        i_coefficients=ints.add(np.concatenate([own.v for own in placed])),
+        i_owners=ints.add(owners), i_factors=AT.end,
         c_numbers=floats.add(tape.numbers), c_data=floats.add(tape.data),
-        c_x=floats.add(model.X.T), c_offset=floats.add(model.offset),
+        c_x=floats.add(np.concatenate([space.model.X.T for space in spaces])),
+        c_offset=floats.add(np.stack([space.model.offset for space in spaces])),
         c_counts=floats.add(np.ones(n) if model.counts is None else model.counts),
         c_centre=floats.add(np.zeros(rest)), c_mixing=0,
-        c_constant=floats.add([_log_normal_at_zero(model)]),
+        c_constant=floats.add([_log_normal_at_zero(spaces)]),
         w_shared=room.leave(tape.numbers.size), w_shared_slopes=room.leave(tape.numbers.size),
         w_rows=room.leave(tape.n_by_row * BLOCK), w_row_slopes=room.leave(tape.n_by_row * BLOCK),
-        w_eta=room.leave(n), w_eta_slopes=room.leave(n),
+        w_eta=room.leave(n * len(spaces)), w_eta_slopes=room.leave(n * len(spaces)),
         w_rest=room.leave(rest), w_rest_slopes=room.leave(rest), w_spare=room.leave(4 * BLOCK),
     )  # fmt: skip
+    roots = [root for own in placed for root in own.roots]
     parts = []
-    for f, size in enumerate(effects):
-        start = rest if f == 0 else space.size + sum(effects[1:f])
+    for f, (own, q, size) in enumerate(zip(factors, sizes, effects, strict=True)):
         parts.append(
             OF_FACTOR._replace(
-                levels=J[f], q=q[f], start=start,
-                i_codes=ints.add(model.levels.codes[f]), i_root=ints.add(places.roots[f]),
-                c_z=floats.add(model.levels.z[f]),
-                c_information=floats.add(np.zeros(size * q[f])),
+                levels=own.n_levels, q=q, predictor=own.predictor,
+                start=rest if f == 0 else d + sum(effects[1:f]),
+                i_codes=ints.add(own.codes), i_root=ints.add(roots[f]),
+                c_z=floats.add(own.z),
+                c_information=floats.add(np.zeros(size * q)),
                 c_score=floats.add(np.zeros(size)),
                 c_weights=floats.add(np.zeros(n)), c_eta=floats.add(np.zeros(n)),
-                w_root=room.leave(q[f] ** 2), w_root_slopes=room.leave(q[f] ** 2),
-                w_chol=room.leave(size * q[f]), w_score=room.leave(size),
+                w_root=room.leave(q**2), w_root_slopes=room.leave(q**2),
+                w_chol=room.leave(size * q), w_score=room.leave(size),
                 w_half=room.leave(size), w_sum=room.leave(size), w_u=room.leave(size),
                 w_b=room.leave(size), w_b_slopes=room.leave(size),
-                w_small=room.leave(3 * q[f] + 3 * q[f] ** 2),
+                w_small=room.leave(3 * q + 3 * q**2),
             )[:-1]
         )  # fmt: skip
     head = head._replace(room=room.size)
-    header = np.zeros(AT.end + F * OF_FACTOR.end, dtype=np.int64)
+    header = np.zeros(AT.end + len(factors) * OF_FACTOR.end, dtype=np.int64)
     header[: AT.end] = head[:-1]
     for f, part in enumerate(parts):
         header[AT.end + f * OF_FACTOR.end :][: OF_FACTOR.end] = part
     return HierarchicalTarget(
-        space=space,
-        places=places,
+        model=model,
+        spaces=spaces,
+        placed=placed,
         ints=np.concatenate([header, *ints.parts]).astype(np.int64),
         floats=np.concatenate(floats.parts).astype(np.float64),
     )
 
 
-def _recorded(space: ParameterSpace) -> tuple[Places, Tape]:
+@record
+class _Written:
+    """A model on tapes: where its parameters stand, and its log prior density."""
+
+    tape: Tape
+    placed: tuple[Places, ...]
+    log_prior: int
+
+
+def _recorded(model: Conditional, spaces: Sequence[ParameterSpace]) -> _Written:
     """Write the tapes of a model."""
-    model = space.model
     tape = Recorder(model.y.size, CODES)
-    parameters = space.recorded(tape, tape.inputs(space.size))
-    eta = tape.eta()
+    given = iter(tape.inputs(sum(space.size for space in spaces)))
+    parameters = [space.recorded(tape, list(islice(given, space.size))) for space in spaces]
+    etas = tape.etas(len(spaces))
     density = model.family.log_density
     assert density is not None
-    mean = Mean(eta=eta, link=model.family.link)
-    value = density(model.y, mean, model.with_observed(parameters.family, np.asarray))
+    mean = Mean(eta=etas[0], link=model.family.link)
+    family = dict(parameters[0].family)
+    for own, eta in zip(model.predictors, etas[1:], strict=True):
+        family[own.link.parameter] = own.link.value(eta)
+    value = density(model.y, mean, model.with_observed(family, np.asarray))
     ends = mean_ends(model.family)
     if ends is not None:
         possible = (mean.mu > ends[0]) & (mean.mu < ends[1])
         value = np.where(possible, value, -np.inf)
-    places = _places(space, tape, parameters)  # may write further operations
-    return places, tape.tape(value, eta)
+    pairs = zip(spaces, parameters, strict=True)
+    placed = tuple(_places(space, tape, own) for space, own in pairs)  # further operations
+    log_prior = tape.shared(sum(own.log_prior for own in parameters))
+    return _Written(tape=tape.tape(value), placed=placed, log_prior=log_prior.at)
 
 
 def _places(space: ParameterSpace, tape: Recorder, parameters: Parameters) -> Places:
@@ -279,5 +336,4 @@ def _places(space: ParameterSpace, tape: Recorder, parameters: Parameters) -> Pl
         beta=at(parameters.beta),
         v=at(parameters.v),
         family={name: at(value) for name, value in parameters.shown.items()},
-        log_prior=parameters.log_prior.at,
     )

@@ -1,5 +1,8 @@
 """The log density of any hierarchical model and its gradient, compiled once for all of them.
 
+The density of a row hangs on one linear predictor or more: that of the mean, and those of further
+parameters that have a formula. Each has rows, coefficients and factors of its own.
+
 A point is a vector w. What a model is lies in three buffers, of whole numbers (``ints``), of
 numbers (``floats``) and of room to work in (``room``). ``AT`` says what the header of ``ints``
 has where, ``OF_FACTOR`` the same of the part of each factor; what begins with i, c or w there is a
@@ -39,17 +42,17 @@ class Header(NamedTuple):
 
     n: int = 0  # rows
     factors: int = 1
-    p: int = 2  # coefficients
-    d: int = 3  # inputs of the tape of shared numbers
-    rest: int = 4  # numbers of a point before the effects of the first factor
-    size: int = 5  # numbers of a point
-    shared: int = 6  # places of shared numbers
-    shared_operations: int = 7
-    by_row: int = 8  # places of numbers a row
-    row_operations: int = 9
-    data: int = 10  # numbers each row has
-    spread: int = 11  # shared numbers that operations of rows need
-    eta: int = 12  # place of eta among the numbers of a row
+    p: int = 2  # coefficients of all predictors
+    predictors: int = 3
+    d: int = 4  # inputs of the tape of shared numbers
+    rest: int = 5  # numbers of a point before the effects of the first factor
+    size: int = 6  # numbers of a point
+    shared: int = 7  # places of shared numbers
+    shared_operations: int = 8
+    by_row: int = 9  # places of numbers a row
+    row_operations: int = 10
+    data: int = 11  # numbers each row has
+    spread: int = 12  # shared numbers that operations of rows need
     value: int = 13  # place of the log density of a row
     log_prior: int = 14  # place of the log prior density among shared numbers
     is_mixed: int = 15  # whether A is there
@@ -57,27 +60,29 @@ class Header(NamedTuple):
     i_rows: int = 17
     i_data: int = 18
     i_spread: int = 19
-    i_coefficients: int = 20
-    i_factors: int = 21
-    c_numbers: int = 22
-    c_data: int = 23
-    c_x: int = 24
-    c_offset: int = 25
-    c_counts: int = 26
-    c_centre: int = 27
-    c_mixing: int = 28
-    c_constant: int = 29
-    w_shared: int = 30
-    w_shared_slopes: int = 31
-    w_rows: int = 32
-    w_row_slopes: int = 33
-    w_eta: int = 34
-    w_eta_slopes: int = 35
-    w_rest: int = 36
-    w_rest_slopes: int = 37
-    w_spare: int = 38
-    room: int = 39  # size of the room
-    end: int = 40
+    i_etas: int = 20  # places of the predictors among the numbers of a row
+    i_coefficients: int = 21
+    i_owners: int = 22  # the predictor that each coefficient is of
+    i_factors: int = 23
+    c_numbers: int = 24
+    c_data: int = 25
+    c_x: int = 26
+    c_offset: int = 27  # of each predictor
+    c_counts: int = 28
+    c_centre: int = 29
+    c_mixing: int = 30
+    c_constant: int = 31
+    w_shared: int = 32
+    w_shared_slopes: int = 33
+    w_rows: int = 34
+    w_row_slopes: int = 35
+    w_eta: int = 36  # of each predictor
+    w_eta_slopes: int = 37
+    w_rest: int = 38
+    w_rest_slopes: int = 39
+    w_spare: int = 40
+    room: int = 41  # size of the room
+    end: int = 42
 
 
 class FactorPart(NamedTuple):
@@ -85,25 +90,26 @@ class FactorPart(NamedTuple):
 
     levels: int = 0
     q: int = 1
-    start: int = 2  # of its effects: in the rest, or in the point for the first factor
-    i_codes: int = 3
-    i_root: int = 4  # places of the entries of Lambda among shared numbers; -1 is zero
-    c_z: int = 5
-    c_information: int = 6
-    c_score: int = 7
-    c_weights: int = 8
-    c_eta: int = 9
-    w_root: int = 10
-    w_root_slopes: int = 11
-    w_chol: int = 12
-    w_score: int = 13  # h - s
-    w_half: int = 14  # C^-1 Lambda'(h - s)
-    w_sum: int = 15  # z and this
-    w_u: int = 16
-    w_b: int = 17
-    w_b_slopes: int = 18
-    w_small: int = 19
-    end: int = 20
+    predictor: int = 2  # that it is part of
+    start: int = 3  # of its effects: in the rest, or in the point for the first factor
+    i_codes: int = 4
+    i_root: int = 5  # places of the entries of Lambda among shared numbers; -1 is zero
+    c_z: int = 6
+    c_information: int = 7
+    c_score: int = 8
+    c_weights: int = 9
+    c_eta: int = 10
+    w_root: int = 11
+    w_root_slopes: int = 12
+    w_chol: int = 13
+    w_score: int = 14  # h - s
+    w_half: int = 15  # C^-1 Lambda'(h - s)
+    w_sum: int = 16  # z and this
+    w_u: int = 17
+    w_b: int = 18
+    w_b_slopes: int = 19
+    w_small: int = 20
+    end: int = 21
 
 
 AT = Header()
@@ -124,7 +130,7 @@ def log_density(
     log_jacobian = place(ints, floats, room, w)
     if not math.isfinite(log_jacobian):
         return -math.inf
-    total = rows(ints, floats, room, 0.0)
+    total = rows(ints, floats, room, 0, 0.0)
     if not math.isfinite(total):
         return -math.inf
     prior = room[ints[AT.w_shared] + ints[AT.log_prior]]
@@ -159,11 +165,12 @@ def place(ints: Int64Array, floats: FloatArray, room: FloatArray, w: FloatArray)
     forwards(_span(ints, at, 5 * k).reshape((k, 5)), shared, _spare(ints, room), 1)
     if not math.isfinite(shared[ints[AT.log_prior], 0]):
         return math.nan
-    eta = _span(room, ints[AT.w_eta], n)
-    eta[:] = _span(floats, ints[AT.c_offset], n)
+    every = _span(room, ints[AT.w_eta], n * ints[AT.predictors])
+    every[:] = _span(floats, ints[AT.c_offset], n * ints[AT.predictors])
     for k in range(ints[AT.p]):
         beta = shared[ints[ints[AT.i_coefficients] + k], 0]
         x = _span(floats, ints[AT.c_x] + k * n, n)
+        eta = _span(every, ints[ints[AT.i_owners] + k] * n, n)
         for i in range(n):
             eta[i] += beta * x[i]
     total = 0.0
@@ -204,7 +211,7 @@ def _set_score(ints: Int64Array, floats: FloatArray, room: FloatArray, part: Int
     score = _span(room, part[OF_FACTOR.w_score], size)
     score[:] = _span(floats, part[OF_FACTOR.c_score], size)
     weights, eta0 = part[OF_FACTOR.c_weights], part[OF_FACTOR.c_eta]
-    eta, codes = ints[AT.w_eta], part[OF_FACTOR.i_codes]
+    eta, codes = ints[AT.w_eta] + n * part[OF_FACTOR.predictor], part[OF_FACTOR.i_codes]
     for a in range(q):
         z = part[OF_FACTOR.c_z] + a * n
         for i in range(n):
@@ -294,7 +301,7 @@ def _times(left: FloatArray, right: FloatArray, out: FloatArray, q: int) -> None
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_effects(ints: Int64Array, floats: FloatArray, room: FloatArray, part: Int64Array) -> None:
     n, q, codes = ints[AT.n], part[OF_FACTOR.q], part[OF_FACTOR.i_codes]
-    eta, b = ints[AT.w_eta], part[OF_FACTOR.w_b]
+    eta, b = ints[AT.w_eta] + n * part[OF_FACTOR.predictor], part[OF_FACTOR.w_b]
     for a in range(q):
         z = part[OF_FACTOR.c_z] + a * n
         for i in range(n):
@@ -302,8 +309,11 @@ def _add_effects(ints: Int64Array, floats: FloatArray, room: FloatArray, part: I
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rows(ints: Int64Array, floats: FloatArray, room: FloatArray, step: float) -> float:
-    """Return the log density of the response at eta + step; keep its slopes, in ``room``."""
+def rows(ints: Int64Array, floats: FloatArray, room: FloatArray, which: int, step: float) -> float:
+    """Return the log density of the response at eta, one predictor moved by a step.
+
+    Its slopes in all predictors are kept in ``room``.
+    """
     n, n_places, k = ints[AT.n], ints[AT.by_row], ints[AT.row_operations]
     at = ints[AT.w_rows]
     values = _span(room, at, n_places * BLOCK).reshape((n_places, BLOCK))
@@ -325,9 +335,11 @@ def rows(ints: Int64Array, floats: FloatArray, room: FloatArray, step: float) ->
             data = ints[AT.c_data] + s * n + start
             for i in range(m):
                 own[i] = floats[data + i]
-        x = values[ints[AT.eta]]
-        for i in range(m):
-            x[i] = room[eta + start + i] + step
+        for s in range(ints[AT.predictors]):
+            x = values[ints[ints[AT.i_etas] + s]]
+            moved = step if s == which else 0.0
+            for i in range(m):
+                x[i] = room[eta + s * n + start + i] + moved
         forwards(operations, values, spare, m)
         slopes[:] = 0.0
         found, seed = values[ints[AT.value]], slopes[ints[AT.value]]
@@ -335,9 +347,10 @@ def rows(ints: Int64Array, floats: FloatArray, room: FloatArray, step: float) ->
             seed[i] = floats[counts + start + i]
             total += seed[i] * found[i]
         backwards(operations, values, slopes, spare, m)
-        own = slopes[ints[AT.eta]]
-        for i in range(m):
-            room[to_eta + start + i] = own[i]
+        for s in range(ints[AT.predictors]):
+            own = slopes[ints[ints[AT.i_etas] + s]]
+            for i in range(m):
+                room[to_eta + s * n + start + i] = own[i]
         for s in range(ints[AT.spread]):
             own = slopes[ints[spread + 2 * s + 1]]
             sum_ = 0.0
@@ -365,15 +378,15 @@ def _back(ints: Int64Array, floats: FloatArray, room: FloatArray, gradient: Floa
             at = ints[part[OF_FACTOR.i_root] + k]
             if at >= 0:
                 to_shared[at] += room[part[OF_FACTOR.w_root_slopes] + k]
-    slopes = _span(room, ints[AT.w_eta_slopes], n)
     for k in range(ints[AT.p]):
         at = ints[AT.c_x] + k * n
+        slopes = _span(room, ints[AT.w_eta_slopes] + n * ints[ints[AT.i_owners] + k], n)
         to_shared[ints[ints[AT.i_coefficients] + k]] += _dot(_span(floats, at, n), slopes)
     to_shared[ints[AT.log_prior]] += 1.0
     at, k = ints[AT.i_shared], ints[AT.shared_operations]
     values = _span(room, ints[AT.w_shared], n_shared).reshape((n_shared, 1))
-    operations, slopes = _span(ints, at, 5 * k).reshape((k, 5)), to_shared.reshape((n_shared, 1))
-    backwards(operations, values, slopes, _spare(ints, room), 1)
+    operations = _span(ints, at, 5 * k).reshape((k, 5))
+    backwards(operations, values, to_shared.reshape((n_shared, 1)), _spare(ints, room), 1)
     for k in range(ints[AT.d]):
         to_rest[k] += to_shared[k]
     if ints[AT.is_mixed]:
@@ -399,7 +412,7 @@ def _dot(left: FloatArray, right: FloatArray) -> float:
 def _sum_slopes(ints: Int64Array, floats: FloatArray, room: FloatArray, part: Int64Array) -> None:
     """Set Z'g of each level."""
     n, q, codes = ints[AT.n], part[OF_FACTOR.q], part[OF_FACTOR.i_codes]
-    to_eta, to_b = ints[AT.w_eta_slopes], part[OF_FACTOR.w_b_slopes]
+    to_eta, to_b = ints[AT.w_eta_slopes] + n * part[OF_FACTOR.predictor], part[OF_FACTOR.w_b_slopes]
     _span(room, to_b, part[OF_FACTOR.levels] * q)[:] = 0.0
     for a in range(q):
         z = part[OF_FACTOR.c_z] + a * n
@@ -513,7 +526,7 @@ def _cholesky_back(C: FloatArray, to_C: FloatArray, mid: FloatArray, q: int) -> 
 def _score_back(ints: Int64Array, floats: FloatArray, room: FloatArray, part: Int64Array) -> None:
     """Add to slopes in eta, without this factor and those before, what they have through s."""
     n, q, codes = ints[AT.n], part[OF_FACTOR.q], part[OF_FACTOR.i_codes]
-    to_eta, to_s = ints[AT.w_eta_slopes], part[OF_FACTOR.w_score]
+    to_eta, to_s = ints[AT.w_eta_slopes] + n * part[OF_FACTOR.predictor], part[OF_FACTOR.w_score]
     weights = part[OF_FACTOR.c_weights]
     for a in range(q):
         z = part[OF_FACTOR.c_z] + a * n

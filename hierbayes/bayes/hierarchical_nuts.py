@@ -8,13 +8,15 @@ other threads run, so chains run side by side; their draws do not depend on how 
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
-from hierbayes.bayes.hierarchical import HierarchicalTarget, hierarchical_target
+from hierbayes.bayes.hierarchical import HierarchicalTarget, Places, hierarchical_target
 from hierbayes.bayes.hierarchical_kernel import AT, log_density, parameters_of
+from hierbayes.bayes.hierarchical_parameters import ParameterSpace
 from hierbayes.bayes.nuts import NEARER, NutsSettings, first_that_starts, nuts_findings, stats_of
 from hierbayes.bayes.nuts_progress import Watch
 from hierbayes.bayes.whitening import whitened
@@ -114,9 +116,9 @@ def _compiled(target: HierarchicalTarget, width: float) -> Any:
 
 def _parameters(target: HierarchicalTarget, points: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Shared numbers (N, S) and effects in the basis (N, r) of points (N, D)."""
-    sizes = zip(target.space.model.levels.n_levels, target.space.model.shape.sizes, strict=True)
+    sizes = [own.n_levels * own.z.shape[0] for own in target.factors]
     shared = np.empty((points.shape[0], int(target.ints[AT.shared])))
-    effects = np.empty((points.shape[0], sum(J * q for J, q in sizes)))
+    effects = np.empty((points.shape[0], sum(sizes)))
     parameters_of(
         target.ints, target.floats, target.room(), np.ascontiguousarray(points), shared, effects
     )
@@ -133,7 +135,46 @@ def _draws(
     stats: dict[str, FloatArray],
     seconds: float,
 ) -> PosteriorDraws:
-    places, model, shape = target.places, target.space.model, (settings.chains, settings.draws)
+    mean, *further = target.placed
+    sizes = [
+        sum(f.n_levels * f.z.shape[0] for f in target.factors if f.predictor == s)
+        for s in range(len(target.spaces))
+    ]
+    of_mean, *parts = np.split(effects, np.cumsum(sizes)[:-1], axis=1)
+    found = _of_predictor(target.spaces[0], mean, shared, of_mean, design, settings)
+    formulas = {
+        name: _of_predictor(space, own, shared, part, design.of(name), settings)
+        for name, space, own, part in zip(
+            design.formulas, target.spaces[1:], further, parts, strict=True
+        )
+    }
+    sds = dict(found.sd)
+    for name, own_draws in formulas.items():
+        sds |= {f"{factor} ({name})": sd for factor, sd in own_draws.sd.items()}
+    shape = (settings.chains, settings.draws)
+    family = {name: shared[:, at].reshape(*shape, *at.shape) for name, at in mean.family.items()}
+    has_sigma = target.spaces[0].priors.sigma is not None
+    return replace(
+        found,
+        sigma=family.pop("sigma") if has_sigma else None,
+        family=family,
+        formulas=formulas,
+        sample_stats=stats,
+        findings=nuts_findings(stats, sds, settings),
+        seconds=seconds,
+    )
+
+
+def _of_predictor(
+    space: ParameterSpace,
+    places: Places,
+    shared: FloatArray,
+    effects: FloatArray,
+    design: Design,
+    settings: NutsSettings,
+) -> PosteriorDraws:
+    """Coefficients, sds, correlations and effects (N, r) of one predictor, whose design it is."""
+    model, shape = space.model, (settings.chains, settings.draws)
     sd, corr, b = {}, {}, {}
     start = 0
     for f, (factor, basis) in enumerate(zip(design.factors, model.z_bases, strict=True)):
@@ -150,19 +191,13 @@ def _draws(
         own = effects[:, start:end].reshape(*shape, model.levels.n_levels[f], q)
         b[factor.name] = own @ basis.T
         start = end
-    family = {name: shared[:, at].reshape(*shape, *at.shape) for name, at in places.family.items()}
-    has_sigma = target.space.priors.sigma is not None
     return PosteriorDraws(
         beta=shared[:, places.beta].reshape(*shape, -1),
-        sigma=family.pop("sigma") if has_sigma else None,
+        sigma=None,
         sd=sd,
         corr=corr,
         b=b,
-        family=family,
-        sample_stats=stats,
         sampler="nuts",
-        findings=nuts_findings(stats, sd, settings),
-        seconds=seconds,
     )
 
 

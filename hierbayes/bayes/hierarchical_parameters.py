@@ -19,6 +19,7 @@ from hierbayes.bayes.coordinates import beta_shapes
 from hierbayes.families.recorded import Recorded, Recorder
 from hierbayes.gaussian.patterned import Patterned, triangle_of
 from hierbayes.generalised.conditional import Conditional
+from hierbayes.generalised.parameter_rows import ParameterRows
 from hierbayes.priors.distributions import REAL, Prior
 from hierbayes.priors.model_priors import ModelPriors
 
@@ -124,12 +125,12 @@ class ParameterSpace:
 
     Attributes
     ----------
-    model : the rows
+    model : the rows, of the mean or of a further parameter that has a formula
     priors : ModelPriors
     laws : priors of the further parameters, in the model's order
     """
 
-    model: Conditional
+    model: Conditional | ParameterRows
     priors: ModelPriors
     laws: tuple[Prior, ...]
 

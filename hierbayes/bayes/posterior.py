@@ -60,7 +60,6 @@ def sample(
     target_accept: float = 0.9,
 ) -> PosteriorFit:
     """Sample; the arguments are those of ``Model.sample``."""
-    check_no_formulas(spec.design, "Model.sample")
     settings: dict[str, Any] = {
         "draws": check_count("draws", draws),
         "chains": check_count("chains", chains),
@@ -72,7 +71,9 @@ def sample(
         settings["random_seed"] = int(random_seed)
     random_seed = random_generator(random_seed)
     family = spec.family
-    is_collapsible = family.is_linear or generalised_applies(spec)
+    if sampler == "collapsed":
+        check_no_formulas(spec.design, 'sampler="collapsed"')
+    is_collapsible = not spec.design.formulas and (family.is_linear or generalised_applies(spec))
     if sampler == "collapsed" and not is_collapsible:
         has_factors = bool(spec.design.factors)
         raise not_supported(
@@ -139,6 +140,7 @@ def _nuts(spec: Specification, **options: Any) -> PosteriorDraws:
     target = hierarchical_density(spec)
     if target is not None:
         return sample_hierarchical(target, spec.design, settings)
+    check_no_formulas(spec.design, "NUTS by PyMC (of cov=, or of a density in PyMC's own words)")
     from hierbayes.bayes.pymc_model import build_model
     from hierbayes.bayes.starting_points import free_values
 
@@ -232,6 +234,9 @@ def posterior_fit(
         for i, name in enumerate(spec.design.coef_names)
         if i not in kept and not (in_thresholds and spec.design.assign[i] == 0)
     ]
+    for name, own in spec.kept_of.items():
+        columns = spec.design.of(name).coef_names
+        dropped += [f"{name}_{c}" for k, c in enumerate(columns) if k not in own]
     known = (
         *design_findings(spec.design, dropped),
         *_undetermined(spec),
@@ -252,7 +257,7 @@ def posterior_fit(
 def _undetermined(spec: Specification) -> tuple[Finding, ...]:
     """Name what the data of a Gaussian model cannot determine, so that its prior decides."""
     saturated = _saturated(spec)
-    if not spec.family.is_linear:
+    if not spec.family.is_linear or spec.design.formulas:
         return saturated
     kernel = spec.kernel("reml")
     if not are_determined(spec.design, kernel):
@@ -279,7 +284,7 @@ def _not_told_apart(spec: Specification) -> Finding:
 def _saturated(spec: Specification) -> tuple[Finding, ...]:
     """Name the terms with as many random effects as rows: their sds and sigma are confounded."""
     design = spec.design
-    if not spec.family.is_linear or design.known_sd is not None:
+    if not spec.family.is_linear or design.known_sd is not None or design.formulas:
         return ()
     found = []
     for term in design.terms:

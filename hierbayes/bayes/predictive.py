@@ -5,7 +5,7 @@ a block of rows, so that nothing of size S x n is held unless it is the answer.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,12 +29,13 @@ class FlatDraws:
     Attributes
     ----------
     beta : array, shape (S, p)
-    sigma : array, shape (S,); ones where it is known
+    sigma : array, shape (S,); ones where it is known, NaN where it has a formula
     sd : per factor, array (S, q)
     corr : per factor, array (S, q, q), or None where no columns are correlated
     b : per factor, array (S, J, q)
     family : name -> array (S,) or (S, K), further parameters of the response family
     relations : per factor, the known covariance between its levels, or None
+    formulas : name -> the draws of the predictor of a further parameter that has a formula
     """
 
     beta: FloatArray
@@ -44,6 +45,7 @@ class FlatDraws:
     b: tuple[FloatArray, ...]
     family: dict[str, FloatArray]
     relations: tuple[LevelCovariance | None, ...]
+    formulas: dict[str, "FlatDraws"] = field(default_factory=dict)
 
     @property
     def n_draws(self) -> int:
@@ -68,6 +70,7 @@ class FlatDraws:
             b=tuple(b.mean(axis=0)[None] for b in self.b),
             family={name: value.mean(axis=0)[None] for name, value in self.family.items()},
             relations=self.relations,
+            formulas={name: own.mean() for name, own in self.formulas.items()},
         )
 
     def take(self, index: IntArray) -> "FlatDraws":
@@ -80,6 +83,7 @@ class FlatDraws:
             b=tuple(b[index] for b in self.b),
             family={name: value[index] for name, value in self.family.items()},
             relations=self.relations,
+            formulas={name: own.take(index) for name, own in self.formulas.items()},
         )
 
     def with_new_groups(self, rng: np.random.Generator) -> "FlatDraws":
@@ -88,7 +92,8 @@ class FlatDraws:
             new_effects(root, part.shape[1], rng, relation)
             for root, part, relation in zip(self.roots, self.b, self.relations, strict=True)
         )
-        return replace(self, b=b)
+        formulas = {name: own.with_new_groups(rng) for name, own in self.formulas.items()}
+        return replace(self, b=b, formulas=formulas)
 
 
 def flat_draws(draws: PosteriorDraws, design: Design) -> FlatDraws:
@@ -96,18 +101,22 @@ def flat_draws(draws: PosteriorDraws, design: Design) -> FlatDraws:
     C, D = draws.beta.shape[:2]
     S = C * D
     names = [factor.name for factor in design.factors]
+    is_constant = draws.sigma is None and "sigma" not in design.formulas
 
     def flat(array: FloatArray) -> FloatArray:
         return array.reshape(S, *array.shape[2:])
 
     return FlatDraws(
         beta=flat(draws.beta),
-        sigma=np.ones(S) if draws.sigma is None else flat(draws.sigma),
+        sigma=np.full(S, 1.0 if is_constant else np.nan)
+        if draws.sigma is None
+        else flat(draws.sigma),
         sd=tuple(flat(draws.sd[name]) for name in names),
         corr=tuple(flat(draws.corr[name]) if name in draws.corr else None for name in names),
         b=tuple(flat(draws.b[name]) for name in names),
         family={name: flat(value) for name, value in draws.family.items()},
         relations=tuple(factor.relation for factor in design.factors),
+        formulas={name: flat_draws(own, design.of(name)) for name, own in draws.formulas.items()},
     )
 
 

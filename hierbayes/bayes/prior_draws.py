@@ -59,6 +59,12 @@ def prior_draws(
         family={
             name: drawn(priors.family[name], value.shape) for name, value in like.family.items()
         },
+        formulas={
+            name: prior_draws(
+                design.of(name), priors.formulas[name], like=like.formulas[name], rng=rng
+            )
+            for name in design.formulas
+        },
         sampler="prior",
     )
     _place_thresholds(draws, priors)

@@ -1,5 +1,6 @@
 """Parameters and responses drawn from the priors: what a model believes before it sees data."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.predictive import FlatDraws, fitted_predictor, flat_draws, row_blocks
 from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.response import observed_response
+from hierbayes.design.design import Design
 from hierbayes.errors import DesignWarning
 from hierbayes.families.mean_ends import link_with_means, mean_ends
 from hierbayes.families.observations import checked_observations
@@ -41,7 +43,7 @@ def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "D
     import xarray as xr
 
     found = prior_responses(spec, draws=draws, random_seed=random_seed)
-    labels = labels_of(spec.design, spec.kept_columns)
+    labels = labels_of(spec.design, spec.kept_columns, spec.kept_of)
     groups = {
         "prior": dataset(parameter_variables(found.parameters, labels), labels),
         "prior_predictive": xr.Dataset(
@@ -129,20 +131,34 @@ def _blamed(spec: Specification, flat: FlatDraws, draws: IntArray, rows: IntArra
 
 def _empty(spec: Specification, draws: int) -> PosteriorDraws:
     """Draws of the right shapes, to be filled."""
-    design, kept, priors = spec.design, spec.kept_columns, spec.priors
-    one = (1, draws)
-    n_cuts = int(checked_observations(design, spec.family).max()) if spec.family.is_ordinal else 0
-    sizes = {f.name: (f.levels.size, f.z.shape[1]) for f in design.factors}
-    correlated = {design.factors[t.factor].name for t in design.terms if len(t.columns) > 1}
-    return PosteriorDraws(
-        beta=np.zeros((*one, kept.size)),
+    priors, one = spec.priors, (1, draws)
+    n_cuts = 0
+    if spec.family.is_ordinal:
+        n_cuts = int(checked_observations(spec.design, spec.family).max())
+    own = _empty_predictor(spec.design, spec.kept_columns, draws)
+    return replace(
+        own,
         sigma=None if priors.sigma is None else np.zeros(one),
-        sd={name: np.zeros((*one, q)) for name, (_, q) in sizes.items()},
-        corr={name: np.zeros((*one, q, q)) for name, (_, q) in sizes.items() if name in correlated},
-        b={name: np.zeros((*one, J, q)) for name, (J, q) in sizes.items()},
         family={
             name: np.zeros((*one, n_cuts) if name == "threshold" and n_cuts else one)
             for name in priors.family
         },
+        formulas={
+            name: _empty_predictor(spec.design.of(name), kept, draws)
+            for name, kept in spec.kept_of.items()
+        },
+    )
+
+
+def _empty_predictor(design: Design, kept: IntArray, draws: int) -> PosteriorDraws:
+    one = (1, draws)
+    sizes = {f.name: (f.levels.size, f.z.shape[1]) for f in design.factors}
+    correlated = {design.factors[t.factor].name for t in design.terms if len(t.columns) > 1}
+    return PosteriorDraws(
+        beta=np.zeros((*one, kept.size)),
+        sigma=None,
+        sd={name: np.zeros((*one, q)) for name, (_, q) in sizes.items()},
+        corr={name: np.zeros((*one, q, q)) for name, (_, q) in sizes.items() if name in correlated},
+        b={name: np.zeros((*one, J, q)) for name, (J, q) in sizes.items()},
         sampler="prior",
     )

@@ -15,6 +15,10 @@ y ~ N(eta, sigma^2 / w):
   each level; "centered": they move b itself, good when they say much; "marginal": b is
   integrated out.
 
+A further parameter that has a formula, ``sigma="~ x + (x | g)"``, has a linear predictor of its own
+on the scale of its link, ``sigma_eta``, made of the same variables with its name before theirs:
+``sigma_beta``, ``sigma_sd_g``, ``sigma_b_g``.
+
 The free variables are those of the posterior, by name, so PyMC conditions on draws of ours: what
 samplers move instead are value transforms (``pymc_transforms``).
 
@@ -45,6 +49,8 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.families.observations import check_supported, checked_observations
+from hierbayes.families.parameter_formulas import check_no_formulas, links_of
+from hierbayes.families.symbolic import Symbolic, tensor
 from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.patterned import Patterned, check_patterned
 from hierbayes.gaussian.products import covariance_shape
@@ -53,6 +59,7 @@ from hierbayes.naming.variable_names import (
     COEF,
     ETA,
     OBS,
+    behind,
     factor_variables,
     response_variable,
     term_dims,
@@ -127,25 +134,66 @@ def build_model(
         raise not_supported("marginal-of-family", family=family.name)
     if parameterization == "marginal":
         check_unrelated(design, "parameterization='marginal'")
+        check_no_formulas(design, "parameterization='marginal'")
     if parameterization == "marginal" and add is not None:
         raise not_supported("marginal-with-addition")
     number = as_data if priors_as_data else as_constant
-    with pm.Model(coords=_coords(design, kept)) as model:
-        beta = _fixed_effects(priors, coef_labels(design, kept), number)
-        scales = [_effect_scale(design, f, priors, number) for f in range(len(design.factors))]
-        parameters = _parameters(spec, beta, number)
+    coords = {OBS: np.arange(design.X.shape[0])} | _coords(design, kept)
+    for name in design.formulas:
+        coords |= _coords(design.of(name), spec.kept_of[name], name)
+    with pm.Model(coords=coords) as model:
+        mean = _predictor(design, kept, priors, number)
+        parameters = _parameters(spec, mean.beta, number)
         if parameterization == "marginal":
-            roots = [scale.matrix for scale in scales]
-            add_marginal_likelihood(design, beta, parameters.get("sigma"), roots)
-        else:
-            eta = _linear_predictor(design, kept, beta)
-            eta = eta + _group_effects(design, scales, centered=parameterization == "centered")
-            if add is not None:
-                eta = eta + add(model)
-            eta.name = ETA
-            model.add_named_variable(eta, dims=(OBS,))  # to be asked for; no sampler stores it
-            _add_response(design, eta, family=family, parameters=parameters)
+            roots = [scale.matrix for scale in mean.scales]
+            add_marginal_likelihood(design, mean.beta, parameters.get("sigma"), roots)
+            return model
+        is_centered = parameterization == "centered"
+        eta = mean.eta(centered=is_centered)
+        if add is not None:
+            eta = eta + add(model)
+        eta.name = ETA
+        model.add_named_variable(eta, dims=(OBS,))  # to be asked for; no sampler stores it
+        for name, link in links_of(design, family).items():
+            own = _predictor(
+                design.of(name), spec.kept_of[name], priors.formulas[name], number, name
+            )
+            eta_of = own.eta(centered=is_centered)
+            eta_of.name = behind(name) + ETA
+            model.add_named_variable(eta_of, dims=(OBS,))
+            parameters[link.parameter] = tensor(link.value(Symbolic(eta_of)))
+        _add_response(design, eta, family=family, parameters=parameters)
     return model
+
+
+@record
+class _Predictor:
+    """A linear predictor in PyMC: its design, coefficients, and scales of random effects.
+
+    ``before`` begins the names of its variables.
+    """
+
+    design: Design
+    kept: IntArray
+    beta: Any
+    scales: tuple[EffectScale, ...]
+    before: str
+
+    def eta(self, *, centered: bool) -> Any:
+        """Return X beta + Z b + offset, shape (n,)."""
+        eta = _linear_predictor(self.design, self.kept, self.beta, self.before)
+        return eta + _group_effects(self.design, self.scales, self.before, centered=centered)
+
+
+def _predictor(
+    design: Design, kept: IntArray, priors: ModelPriors, number: Number, parameter: str = ""
+) -> _Predictor:
+    """Add the coefficients, sds and correlations of a predictor: the mean's, or a parameter's."""
+    before = behind(parameter)
+    beta = _fixed_effects(priors, coef_labels(design, kept), number, before)
+    factors = range(len(design.factors))
+    scales = tuple(_effect_scale(design, f, priors, number, before) for f in factors)
+    return _Predictor(design=design, kept=kept, beta=beta, scales=scales, before=before)
 
 
 def coef_labels(design: Design, kept: IntArray) -> list[str]:
@@ -153,41 +201,44 @@ def coef_labels(design: Design, kept: IntArray) -> list[str]:
     return list(coefficient_addresses(design, kept.tolist()).labels)
 
 
-def _coords(design: Design, kept: IntArray) -> dict[str, Any]:
-    coords: dict[str, Any] = {COEF: coef_labels(design, kept), OBS: np.arange(design.X.shape[0])}
+def _coords(design: Design, kept: IntArray, parameter: str = "") -> dict[str, Any]:
+    before = behind(parameter)
+    coords: dict[str, Any] = {before + COEF: coef_labels(design, kept)}
     names = factor_variables([factor.name for factor in design.factors])
     for number, factor in enumerate(design.factors):
-        name = names[factor.name]
+        name = before + names[factor.name]
         coords[name] = [str(level) for level in factor.levels]
         coords |= {key: list(effect_labels(design, number)) for key in term_dims(name)}
     return coords
 
 
-def _fixed_effects(priors: ModelPriors, names: Sequence[str], number: Number) -> Any:
+def _fixed_effects(priors: ModelPriors, names: Sequence[str], number: Number, before: str) -> Any:
     """Return ``beta`` (p,) on the user's scale."""
     import pytensor.tensor as pt
 
     if not names:
         return pt.zeros(0)
     if priors.intercept is None:
-        return independent("beta", priors.beta, dims=COEF, number=number)
+        return independent(before + "beta", priors.beta, dims=before + COEF, number=number)
     return coefficients(
-        "beta",
+        before + "beta",
         priors.beta,
         centre=priors.centre,
         intercept=priors.intercept,
-        dims=COEF,
+        dims=before + COEF,
         number=number,
     )
 
 
-def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -> EffectScale:
+def _effect_scale(
+    design: Design, f: int, priors: ModelPriors, number: Number, before: str
+) -> EffectScale:
     """Add the sds and correlations of one factor."""
     import pytensor.tensor as pt
 
     factor = design.factors[f]
     name = factor_variables([factor.name for factor in design.factors])[factor.name]
-    dims, dims_bis = term_dims(name)
+    dims, dims_bis = term_dims(before + name)
     tied = list(range(len(factor.columns)))
     blocks: list[tuple[int, ...]] = []
     etas: list[float] = []
@@ -205,11 +256,12 @@ def _effect_scale(design: Design, f: int, priors: ModelPriors, number: Number) -
             etas.append(1.0 if eta is None else eta)
             patterns.append(own if isinstance(own, Patterned) else None)
             laws.append(tuple(law for law in priors.patterns[t] if law is not None))
-    sd = independent(f"sd_{name}", priors.sd[f], dims=dims, number=number, positive=True, tied=tied)
+    stem = f"{before}sd_{name}"
+    sd = independent(stem, priors.sd[f], dims=dims, number=number, positive=True, tied=tied)
     if not blocks:
         return EffectScale(sd, None)
     corr = correlations(
-        f"corr_{name}",
+        f"{before}corr_{name}",
         size=len(factor.columns),
         blocks=blocks,
         etas=etas,
@@ -247,7 +299,7 @@ def _parameters(spec: Specification, beta: Any, number: Number) -> dict[str, Any
     return found
 
 
-def _linear_predictor(design: Design, kept: IntArray, beta: Any) -> Any:
+def _linear_predictor(design: Design, kept: IntArray, beta: Any, before: str) -> Any:
     """Return X beta + offset, shape (n,)."""
     import pymc as pm
     import pytensor.tensor as pt
@@ -255,14 +307,17 @@ def _linear_predictor(design: Design, kept: IntArray, beta: Any) -> Any:
     n = design.X.shape[0]
     eta = pt.zeros(n)
     if kept.size:
-        X = pm.Data("X", np.ascontiguousarray(design.X[:, kept]), dims=(OBS, COEF))
+        columns = np.ascontiguousarray(design.X[:, kept])
+        X = pm.Data(before + "X", columns, dims=(OBS, before + COEF))
         eta = X @ beta
     if design.offset is not None:
-        eta = eta + pm.Data("offset", design.offset, dims=OBS)
+        eta = eta + pm.Data(before + "offset", design.offset, dims=OBS)
     return eta
 
 
-def _group_effects(design: Design, scales: Sequence[EffectScale], *, centered: bool) -> Any:
+def _group_effects(
+    design: Design, scales: Sequence[EffectScale], before: str, *, centered: bool
+) -> Any:
     """Return the sum over factors of Z b, shape (n,): each row picks the effects of its level."""
     import pymc as pm
 
@@ -270,29 +325,31 @@ def _group_effects(design: Design, scales: Sequence[EffectScale], *, centered: b
     total: Any = 0.0
     for factor, scale in zip(design.factors, scales, strict=True):
         name = names[factor.name]
-        dims = (name, term_dims(name)[0])
+        dims = (before + name, term_dims(before + name)[0])
+        stem = f"{before}b_{name}"
         if factor.relation is None:
-            b = _effects(name, dims, scale, centered=centered)
+            b = _effects(stem, dims, scale, centered=centered)
         else:
-            relation = pm.Data(f"relation_{name}", factor.relation.root)
+            relation = pm.Data(f"{before}relation_{name}", factor.relation.root)
             root = scale.matrix
-            b = related_effects(f"b_{name}", root, relation, dims=dims, spherical=not centered)
-        code = pm.Data(f"code_{name}", np.asarray(factor.codes, dtype=np.int64), dims=OBS)
-        z = pm.Data(f"z_{name}", np.ascontiguousarray(factor.z), dims=(OBS, dims[1]))
+            b = related_effects(stem, root, relation, dims=dims, spherical=not centered)
+        codes = np.asarray(factor.codes, dtype=np.int64)
+        code = pm.Data(f"{before}code_{name}", codes, dims=OBS)
+        z = pm.Data(f"{before}z_{name}", np.ascontiguousarray(factor.z), dims=(OBS, dims[1]))
         total = total + (b[code] * z).sum(axis=-1)
     return total
 
 
-def _effects(name: str, dims: tuple[str, str], scale: EffectScale, *, centered: bool) -> Any:
-    """Return the random effects ``b_`` (J, q) of one factor."""
+def _effects(stem: str, dims: tuple[str, str], scale: EffectScale, *, centered: bool) -> Any:
+    """Return the random effects (J, q) of one factor, called ``stem``."""
     import pymc as pm
 
     from hierbayes.bayes.pymc_transforms import Scaled
 
     if scale.root is None:
         transform = {} if centered else {"transform": Scaled()}
-        return pm.Normal(f"b_{name}", mu=0, sigma=scale.sd, dims=dims, **transform)
-    return correlated_effects(f"b_{name}", scale.root, dims=dims, spherical=not centered)
+        return pm.Normal(stem, mu=0, sigma=scale.sd, dims=dims, **transform)
+    return correlated_effects(stem, scale.root, dims=dims, spherical=not centered)
 
 
 def _add_response(design: Design, eta: Any, *, family: Family, parameters: dict[str, Any]) -> None:

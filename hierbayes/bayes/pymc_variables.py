@@ -88,7 +88,7 @@ def coefficients(
     """
     if not centre.any():
         return independent(name, priors, dims=dims, number=number)
-    means = number("predictor_means", centre)
+    means = number("predictor_means" if name == "beta" else f"predictor_means_{name}", centre)
     return _vector(name, priors, dims=dims, number=number, means=means, intercept=intercept)
 
 

@@ -1,7 +1,7 @@
 """The response of some rows given draws of eta: its expectation, its density and new draws.
 
 ``eta`` is (S, rows), one row a posterior draw; further parameters of a family are (S,), thresholds
-(S, K).
+(S, K), and those that have a formula (S, rows).
 """
 
 from typing import Any
@@ -9,15 +9,46 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
-from hierbayes.bayes.predictive import FlatDraws
+from hierbayes.bayes.predictive import FlatDraws, linear_predictor
+from hierbayes.capabilities import not_supported
+from hierbayes.design.design import GroupingFactor
 from hierbayes.errors import DataError
 from hierbayes.families.deviances import dispersion
 from hierbayes.families.family import Family, Mean
 from hierbayes.families.mean_ends import mean_ends, no_responses_there
 from hierbayes.families.observations import checked_observations, first_category, no_responses
+from hierbayes.families.parameter_formulas import ParameterLink, links_of
 from hierbayes.families.residuals import ResidualRows
 from hierbayes.options import ResidualKind
 from hierbayes.specification.specification import Specification
+from hierbayes.wording import listed
+
+
+@record
+class FormulaRows:
+    """The predictor of a further parameter that has a formula, in some rows.
+
+    Attributes
+    ----------
+    link : from the predictor to the parameter
+    X : array, shape (n, p), kept columns
+    factors : grouping factors in the order of the draws; None leaves the effects of one out
+    offset : array, shape (n,), or None
+    flat : draws with the effects of these rows; None for those of the draws asked about
+    """
+
+    link: ParameterLink
+    X: FloatArray
+    factors: tuple[GroupingFactor | None, ...]
+    offset: FloatArray | None
+    flat: FlatDraws | None = None
+
+    def values(self, flat: FlatDraws, rows: slice) -> FloatArray:
+        """Return the family's parameter in a block of rows, shape (S, rows)."""
+        own = flat.formulas[self.link.name] if self.flat is None else self.flat
+        eta = linear_predictor(own, self.X, self.factors, offset=self.offset, rows=rows)
+        with np.errstate(over="ignore"):
+            return np.asarray(self.link.value(eta))
 
 
 @record
@@ -32,6 +63,7 @@ class Response:
     trials : array, shape (n,), of binomial families; None means 1
     weights : array, shape (n,), precision weights of families with a residual sd, or None
     first : number of the first category of an ordinal response
+    formulas : further parameters that differ between these rows
     """
 
     family: Family
@@ -39,6 +71,7 @@ class Response:
     trials: FloatArray | None = None
     weights: FloatArray | None = None
     first: float = 0.0
+    formulas: tuple[FormulaRows, ...] = ()
 
     def mean(self, eta: FloatArray, flat: FlatDraws, rows: slice = slice(None)) -> FloatArray:
         """Return the expected response at eta (S, ...); of binomial families the probability.
@@ -89,7 +122,9 @@ class Response:
         assert self.y is not None
         family, at = self.family, self._parameters(flat, rows)
         sigma = flat.family.get("sigma", flat.sigma)
-        if "sigma" not in {parameter.name for parameter in family.parameters}:
+        if self.formulas:  # no dispersion is common to all rows
+            sigma = np.ones(())
+        elif "sigma" not in {parameter.name for parameter in family.parameters}:
             sigma = np.sqrt(dispersion(family, flat.family))
         return ResidualRows(
             family=family,
@@ -147,8 +182,16 @@ class Response:
         raise no_responses_there(self.family, eta, possible)
 
     def _parameters(self, flat: FlatDraws, rows: slice) -> dict[str, Any]:
+        if len(self.formulas) != len(flat.formulas):
+            raise not_supported("formula-rows", parameters=listed(list(flat.formulas)))
         found = {name: value[:, None] for name, value in flat.family.items()}
         sigma = flat.sigma[:, None]
+        for own in self.formulas:
+            value = own.values(flat, rows)
+            if own.link.parameter == "sigma" and self.family.weighs_sigma:
+                sigma = value
+            else:
+                found[own.link.parameter] = value
         if self.family.weighs_sigma or "sigma" not in found:
             found["sigma"] = sigma if self.weights is None else sigma / np.sqrt(self.weights[rows])
         found["trials"] = np.ones(1) if self.trials is None else self.trials[rows]
@@ -160,6 +203,19 @@ def observed_response(spec: Specification) -> Response:
     design, family = spec.design, spec.family
     observed = checked_observations(design, family)
     if family.counts_trials:
-        return Response(family=family, y=observed[:, 0], trials=observed[:, 1])
+        y, trials = observed[:, 0], observed[:, 1]
+        return Response(family=family, y=y, trials=trials, formulas=_fitted_rows(spec))
     first = first_category(design) if family.is_ordinal else 0.0
-    return Response(family=family, y=observed, weights=spec.weights, first=first)
+    return Response(
+        family=family, y=observed, weights=spec.weights, first=first, formulas=_fitted_rows(spec)
+    )
+
+
+def _fitted_rows(spec: Specification) -> tuple[FormulaRows, ...]:
+    """Return the rows that were fitted, as the formulas of further parameters have them."""
+    found = []
+    for name, link in links_of(spec.design, spec.family).items():
+        own = spec.design.of(name)
+        X = own.X[:, spec.kept_of[name]]
+        found.append(FormulaRows(link=link, X=X, factors=own.factors, offset=own.offset))
+    return tuple(found)

@@ -19,6 +19,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.structures import check_unstructured
 from hierbayes.naming.variable_names import variable_name
@@ -44,6 +45,7 @@ def bambi_model(spec: Specification) -> "bmb.Model":
     design, priors, family = spec.design, spec.priors, spec.family
     check_unstructured(design, "to_bambi")
     check_unrelated(design, "to_bambi")
+    check_no_formulas(design, "to_bambi")
     import bambi as bmb
 
     _check_expressible(design, family)

@@ -13,12 +13,13 @@ frozen at a place, the mode of the density with these is found, and again from t
 The posterior does not depend on any of this; only how fast a sampler moves in it does.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray
-from hierbayes.bayes.hierarchical import Frozen, HierarchicalTarget
+from hierbayes.bayes.hierarchical import FactorRows, Frozen, HierarchicalTarget
 from hierbayes.bayes.hierarchical_kernel import AT, OF_FACTOR, place, rows
-from hierbayes.generalised.conditional import Conditional
 from hierbayes.generalised.first_estimates import first_estimates
 
 ROUNDS = 5  # of freezing and climbing, at most
@@ -27,6 +28,7 @@ STEP = 1e-4  # of coordinates, whose sizes are about one, in differences of slop
 MOST_STEPS = 100  # of a climb: a place near the mode will do
 WIDEST = 4.0  # sd of a coordinate that is believed of a curvature
 MOST_MIXED = 300  # coordinates beyond which levels of crossed factors are left as they are
+MOST_LOGIT = 4.0  # of a share that a search begins at: 2 % or 98 %
 NOWHERE = 1e100  # stands for minus a log density of minus infinity
 
 
@@ -38,7 +40,7 @@ def whitened(target: HierarchicalTarget) -> HierarchicalTarget:
     DataError
         If the link leaves no possible mean near the response.
     """
-    d = target.space.size
+    d = target.d
     w = np.zeros(target.size)
     w[:d] = _start(target)
     now = target
@@ -52,54 +54,70 @@ def whitened(target: HierarchicalTarget) -> HierarchicalTarget:
 
 
 def _start(target: HierarchicalTarget) -> FloatArray:
-    """Coordinates of parameters without random effects, sds apart."""
-    model = target.space.model
+    """Coordinates of parameters without random effects, sds apart.
+
+    A parameter that has a formula begins as the same in all rows, or nearly.
+    """
+    model = replace(target.model, predictors=())
     v, phi = first_estimates(model)
-    return target.space.start(model.parameters(phi), v)
+    known = model.parameters(phi)
+    found = [target.spaces[0].start(known, v)]
+    for own, space in zip(target.model.predictors, target.spaces[1:], strict=True):
+        eta = own.link.predictor(known[own.link.parameter])
+        if own.link.is_share:
+            eta = np.clip(eta, -MOST_LOGIT, MOST_LOGIT)
+        found.append(space.start({}, np.linalg.lstsq(own.X, eta - own.offset, rcond=None)[0]))
+    return np.concatenate(found)
 
 
 def _frozen(now: HierarchicalTarget, w: FloatArray) -> HierarchicalTarget:
     """Freeze what levels are known by at a point (D,), which becomes the origin, or nearly."""
-    room, model = now.room(), now.space.model
+    room = now.room()
     place(now.ints, now.floats, room, w)
-    n, at = model.y.size, int(now.ints[AT.w_eta_slopes])
-    slopes = []
-    for step in (STEP, -STEP, 0.0):
-        rows(now.ints, now.floats, room, step)
-        slopes.append(room[at : at + n].copy())
-    weights = (slopes[1] - slopes[0]) / (2 * STEP)
-    weights = np.where(np.isfinite(weights), np.maximum(weights, 0.0), 0.0)
-    eta = room[int(now.ints[AT.w_eta]) :][:n].copy()
+    m, n, at = len(now.spaces), now.model.y.size, int(now.ints[AT.w_eta_slopes])
+    weights = []
+    for s in range(m):
+        ends = []
+        for step in (STEP, -STEP):
+            rows(now.ints, now.floats, room, s, step)
+            ends.append(room[at + s * n :][:n].copy())
+        found = (ends[1] - ends[0]) / (2 * STEP)
+        weights.append(np.where(np.isfinite(found), np.maximum(found, 0.0), 0.0))
+    rows(now.ints, now.floats, room, 0, 0.0)
+    slopes = room[at : at + m * n].reshape(m, n).copy()
+    eta = room[int(now.ints[AT.w_eta]) :][: m * n].reshape(m, n).copy()
     levels: list[Frozen] = []
-    for f, (codes, z) in enumerate(zip(model.levels.codes, model.levels.z, strict=True)):
+    for f, factor in enumerate(now.factors):
+        s, codes, z = factor.predictor, factor.codes, factor.z
         b = now.effects_at(f, room, OF_FACTOR.w_b)
-        own = weights
-        for g in range(f):
-            own = _without(model, g, levels[g].information, _root(now, room, g), f, own)
+        own = weights[s]
+        for g, before in enumerate(now.factors[:f]):
+            if before.predictor == s:
+                own = _without(before, levels[g].information, _root(now, room, g), factor, own)
         H = _level_sums(codes, (z[:, None] * z[None, :]) * own, b.shape[0])
-        slope = _level_sums(codes, z * slopes[2], b.shape[0])
-        eta = eta - (z * b[codes].T).sum(axis=0)
+        slope = _level_sums(codes, z * slopes[s], b.shape[0])
+        eta[s] -= (z * b[codes].T).sum(axis=0)
         score = (H @ b[..., None])[..., 0] + slope
-        levels.append(Frozen(information=H, score=score, weights=own, eta=eta))
+        levels.append(Frozen(information=H, score=score, weights=own, eta=eta[s].copy()))
     at, centre = int(now.ints[AT.w_rest]), np.zeros(now.n_rest)
-    centre[: now.space.size] = room[at : at + now.space.size]
+    centre[: now.d] = room[at : at + now.d]
     return now.frozen_at(centre, levels)
 
 
 def _without(
-    model: Conditional,
-    g: int,
+    before: FactorRows,
     information: FloatArray,
     root: FloatArray,
-    f: int,
+    factor: FactorRows,
     weights: FloatArray,
 ) -> FloatArray:
-    """Information of the rows about levels of factor f, the effects of factor g integrated out.
+    """Information of the rows about levels of a factor, effects of one before integrated out.
 
-    It is what a change of eta in all rows of a level of f, that share one of g, does to slopes.
+    It is what a change of eta in all rows of a level of the factor, that share one of the other,
+    does to slopes.
     """
-    codes, z = model.levels.codes[g], model.levels.z[g]
-    _, cell = np.unique(np.stack([codes, model.levels.codes[f]]), axis=1, return_inverse=True)
+    codes, z = before.codes, before.z
+    _, cell = np.unique(np.stack([codes, factor.codes]), axis=1, return_inverse=True)
     cell = cell.ravel()
     pulled = _level_sums(cell, z * weights, int(cell.max()) + 1)[cell]  # (n, q)
     inner = np.eye(root.shape[0]) + root.T @ information @ root

@@ -24,6 +24,7 @@ from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.intervals.bootstrap import bootstrap
 from hierbayes.options import R2Interval, check_option
@@ -122,6 +123,7 @@ def share_estimates(
 
 
 def _of_posterior(fit: PosteriorFit, level: float) -> ShareEstimates:
+    check_no_formulas(fit.design, "R2 or ICC")
     flat = flat_draws(fit.draws, fit.design)
     residual, words = _residual_variance(fit, flat.sigma, flat.family)
     return ShareEstimates(

@@ -11,6 +11,7 @@ from hierbayes.comparison.restricted_factor import restricted
 from hierbayes.comparison.standardised_bayes_factor import of_standardised
 from hierbayes.comparison.term_bayes_factor import of_term
 from hierbayes.errors import OptionError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.options import EffectSide, check_option, random_generator
 from hierbayes.priors.standardised import JZS
 from hierbayes.results.comparison import BayesFactor, RestrictedFactor
@@ -129,6 +130,7 @@ def bayes_factor(
 
 def _posterior(given: Specified, rng: np.random.Generator) -> PosteriorFit:
     """Return the posterior given, or that of a model."""
+    check_no_formulas(given.spec.design, "hb.bayes_factor")
     return given if isinstance(given, PosteriorFit) else sample(given.spec, random_seed=rng)
 
 

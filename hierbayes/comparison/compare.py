@@ -244,7 +244,9 @@ def _priors(posteriors: list[ComparedFit[PosteriorFit]]) -> tuple[str, ...]:
     if not posteriors:
         return ()
     lines = []
-    for parameter in posteriors[0].fit.priors.parameters:
+    laws_of = [own.fit.priors for own in posteriors]
+    same = all(own.formulas.keys() == laws_of[0].formulas.keys() for own in laws_of)
+    for parameter in laws_of[0].all_parameters if same else laws_of[0].parameters:
         laws = [prior_text(own.fit.priors, parameter) for own in posteriors]
         if len(set(laws)) == 1:
             lines.append(f"{parameter.name} ~ {laws[0]}")
@@ -259,8 +261,9 @@ def _priors(posteriors: list[ComparedFit[PosteriorFit]]) -> tuple[str, ...]:
 def prior_text(priors: ModelPriors, parameter: Parameter) -> str:
     """Write a prior; that of the intercept says where the intercept is taken."""
     law = str(priors.of(parameter))
-    is_intercept = parameter.kind == "beta" and parameter.place[0] == priors.intercept
-    if is_intercept and np.any(priors.centre):
+    own = priors.formulas[parameter.formula] if parameter.formula else priors
+    is_intercept = parameter.kind == "beta" and parameter.place[0] == own.intercept
+    if is_intercept and np.any(own.centre):
         law += " at the mean of the predictors"
     return law
 

@@ -36,6 +36,7 @@ from hierbayes.comparison.model_terms import (
 from hierbayes.comparison.same_data import check_same_data
 from hierbayes.comparison.term_bayes_factor import evidence_by_width
 from hierbayes.errors import DataError, OptionError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.options import check_flag, random_generator
 from hierbayes.priors.standardised import JZS
 from hierbayes.results.comparison import Inclusion
@@ -211,6 +212,7 @@ def _given(
 ) -> list[Specified]:
     """Return the models of a set: those given, or those within one."""
     if isinstance(models, Specified):
+        check_no_formulas(models.spec.design, "hb.inclusion")
         return [
             _Within(with_formula(models.spec, change))
             for change in submodels(models.spec, None if random is None else list(random))
@@ -221,6 +223,7 @@ def _given(
     for one in found:
         if not isinstance(one, Specified):
             raise OptionError(f"inclusion takes models or their posteriors; it got {shown(one)}.")
+        check_no_formulas(one.spec.design, "hb.inclusion")
     return found
 
 

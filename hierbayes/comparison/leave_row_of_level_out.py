@@ -34,11 +34,11 @@ EVALUATIONS = 2e8  # of a row at a node and draw, at most: half a minute of work
 def level_row_log_densities(fit: PosteriorFit) -> FloatArray | None:
     """Log p(y_i | y_-i, phi) of every row and draw, shape (n, S).
 
-    None without a grouping factor or a smooth density, with more than two columns of effects of the
-    finest factor, or where there are too many rows and draws.
+    None without a grouping factor or a smooth density, with a formula of a further parameter, more
+    than two columns of effects of the finest factor, or too many rows and draws.
     """
     design, family = fit.design, fit.response_family
-    is_smooth = family.log_density is not None and family.is_smooth
+    is_smooth = family.log_density is not None and family.is_smooth and not design.formulas
     if not design.factors or len(design.factors[0].columns) not in LADDERS or not is_smooth:
         return None
     levels = levels_of(fit, 0)

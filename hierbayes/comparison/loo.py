@@ -41,6 +41,7 @@ from hierbayes.comparison.leave_row_of_level_out import level_row_log_densities
 from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
 from hierbayes.comparison.left_out_blocks import Blocks, blocks_of, left_out
 from hierbayes.errors import DataError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
@@ -107,6 +108,9 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     check_flag("refit", refit, "True (sample anew without what has a high Pareto k) or False")
     if by is not None:
         check_unrelated(fit.design, "hb.loo(by=)")
+        check_no_formulas(fit.design, "hb.loo(by=)")
+    if refit:
+        check_no_formulas(fit.design, "hb.loo(refit=True)")
     blocks = blocks_of(fit, by)
     rng = random_generator(0 if random_seed is None else random_seed)
     found = _reweighed(fit, blocks, rng)
@@ -160,7 +164,8 @@ class _Reweighed:
 
 def _reweighed(fit: PosteriorFit, blocks: Blocks, rng: np.random.Generator) -> _Reweighed:
     efficiency = relative_efficiency(fit)
-    problem = left_out(fit, blocks) if fit.response_family.is_linear else None
+    is_linear = fit.response_family.is_linear and not fit.design.formulas
+    problem = left_out(fit, blocks) if is_linear else None
     if blocks.name is not None and problem is not None:
         terms = _anew(problem, group_log_densities(problem).T, efficiency, rng)
         return _Reweighed(terms=terms, method="exact")

@@ -16,6 +16,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import OptionError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import ParameterView, check_option
@@ -103,6 +104,7 @@ def parameter_densities(
         )
     check_option("view", view, ParameterView)
     check_patterned(posterior.design, "Densities of prior and posterior")
+    check_no_formulas(posterior.design, "The picture of prior and posterior")
     known = _draws_and_laws(posterior)
     chosen = list(known)
     if parameters is not None:

@@ -9,9 +9,14 @@ arguments of ``hb.Model`` in their order. All but one are parameters of families
 ``zi`` is 1 - psi of a zero-inflated family, the probability of a zero that is no count.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from scipy import special
+
+from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError, OptionError
@@ -24,19 +29,61 @@ PARAMETERS = ("sigma", "nu", "alpha", "kappa", "lam", "b", "psi", "zi")
 ZERO_INFLATED = "zero_inflated_"
 
 
-def with_formulas(family: Family) -> dict[str, str]:
-    """Return the parameter of a family that each argument it may have is about."""
-    known = {p.name: p.name for p in family.parameters if p.name in PARAMETERS}
-    known = {name: own for name, own in known.items() if _has_link(family, own)}
+@record
+class ParameterLink:
+    """How the predictor of a formula gives a parameter of a family.
+
+    Attributes
+    ----------
+    name : of the argument, which names and coefficients begin with
+    parameter : of the family, by its name
+    is_share : whether the link is a logit; else it is a logarithm
+    is_complement : whether what has the formula is one minus the family's parameter
+    """
+
+    name: str
+    parameter: str
+    is_share: bool
+    is_complement: bool = False
+
+    @property
+    def scale(self) -> str:
+        """The link in words."""
+        return "logit" if self.is_share else "log"
+
+    def value(self, eta: Any) -> Any:
+        """Return the family's parameter at a predictor, an array or an expression."""
+        if not self.is_share:
+            return np.exp(eta)
+        return special.expit(-eta if self.is_complement else eta)
+
+    def predictor(self, value: Any) -> FloatArray:
+        """Return the predictor of a value of the family's parameter."""
+        value = np.asarray(value, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if not self.is_share:
+                return np.log(value)
+            eta = np.log(value) - np.log1p(-value)
+        return np.asarray(-eta if self.is_complement else eta)
+
+
+def parameter_links(family: Family) -> dict[str, ParameterLink]:
+    """Return, by argument, the parameters of a family that may have a formula."""
+    found = {}
+    for parameter in family.parameters:
+        is_share = parameter.bounds == (0.0, 1.0)
+        if parameter.name in PARAMETERS and (is_share or parameter.bounds == (0.0, math.inf)):
+            own = ParameterLink(name=parameter.name, parameter=parameter.name, is_share=is_share)
+            found[parameter.name] = own
     if family.is_builtin and family.name.startswith(ZERO_INFLATED):
-        known["zi"] = "psi"
-    return known
+        found["zi"] = ParameterLink(name="zi", parameter="psi", is_share=True, is_complement=True)
+    return found
 
 
-def _has_link(family: Family, name: str) -> bool:
-    """Whether a parameter is positive or a share."""
-    bounds = next(p.bounds for p in family.parameters if p.name == name)
-    return bounds in ((0.0, float("inf")), (0.0, 1.0))
+def links_of(design: Design, family: Family) -> dict[str, ParameterLink]:
+    """Return the links of the parameters that have a formula in a model, in its order."""
+    known = parameter_links(family)
+    return {name: known[name] for name in design.formulas}
 
 
 def parameter_formulas(
@@ -64,7 +111,7 @@ def parameter_formulas(
     FormulaError
         As ``parse_one_sided``.
     """
-    known, found = with_formulas(family), {}
+    known, found = parameter_links(family), {}
     for name, text in given.items():
         if text is None:
             continue

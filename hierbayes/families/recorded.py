@@ -158,7 +158,7 @@ class Tape:
     numbers : array, shape (S,), the constants in their places
     by_row : array, shape (r, 5)
     n_by_row : R
-    eta : where the linear predictor of a row stands
+    etas : array, shape (m,), where the linear predictors of a row stand
     data : array, shape (k, n), of what each row has
     data_at : array, shape (k,), their places
     spread : array, shape (b, 2), places of shared numbers, and of the same number in each row
@@ -169,7 +169,7 @@ class Tape:
     numbers: FloatArray
     by_row: Int64Array
     n_by_row: int
-    eta: int
+    etas: Int64Array
     data: FloatArray
     data_at: Int64Array
     spread: Int64Array
@@ -190,17 +190,18 @@ class Recorder:
         self._data_at: list[int] = []
         self._spread: dict[int, int] = {}
         self._known: dict[Any, Recorded] = {}
+        self._etas: list[Recorded] = []
 
     def inputs(self, size: int) -> list[Recorded]:
         """Return shared numbers that are given with each evaluation; ask for them first."""
         assert not self._numbers
         return [self._number(np.nan, moves=True) for _ in range(size)]
 
-    def eta(self) -> Recorded:
-        """Return the linear predictor; ask for it before anything of a row."""
+    def etas(self, count: int) -> list[Recorded]:
+        """Return linear predictors; ask for them before anything of a row."""
         assert self._n_by_row == 0
-        self._n_by_row = 1
-        return Recorded(self, 0, is_row=True, moves=True)
+        self._etas = [self._place(moves=True) for _ in range(count)]
+        return self._etas
 
     def apply(self, name: str, *given: Any) -> Recorded:
         """Write an operation down."""
@@ -227,7 +228,7 @@ class Recorder:
         assert not found.is_row
         return found
 
-    def tape(self, value: Any, eta: Recorded) -> Tape:
+    def tape(self, value: Any) -> Tape:
         """Return what was written, ``value`` being the log density of the rows."""
         found = self._in_rows(self._operand(value))
         data = np.array(self._data).reshape(len(self._data), self.n_rows)
@@ -236,7 +237,7 @@ class Recorder:
             numbers=np.array(self._numbers, dtype=np.float64),
             by_row=_operations(self._by_row),
             n_by_row=self._n_by_row,
-            eta=eta.at,
+            etas=np.array([eta.at for eta in self._etas], dtype=np.int64),
             data=data,
             data_at=np.array(self._data_at, dtype=np.int64),
             spread=np.array(list(self._spread.items()), dtype=np.int64).reshape(-1, 2),

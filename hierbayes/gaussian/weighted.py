@@ -9,6 +9,7 @@ package; vectors of rows are (n,) or (n, c).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -75,6 +76,15 @@ class WeightedLevels:
     def level_blocks(self, weights: FloatArray) -> FloatArray:
         """Z_j'WZ_j of the first factor, (J, q, q)."""
         return self._squares(weights).zz[0]
+
+    def of_rows(self, rows: IntArray) -> "WeightedLevels":
+        """Return some of the rows; levels without any stay."""
+        return replace(
+            self,
+            n_rows=rows.size,
+            codes=tuple(codes[rows] for codes in self.codes),
+            z=tuple(np.ascontiguousarray(z[:, rows]) for z in self.z),
+        )
 
     def some(self, factors: slice) -> "WeightedLevels":
         """Return the rows of some of the factors."""

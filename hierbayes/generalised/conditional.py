@@ -32,6 +32,7 @@ from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.products import covariance_shape, term_basis
 from hierbayes.gaussian.weighted import WeightedLevels, weighted_levels
 from hierbayes.generalised.cells import equal_rows, first_of_each
+from hierbayes.generalised.parameter_rows import ParameterRows, parameter_rows
 from hierbayes.linalg.rank import column_basis, columns_beside_constant
 
 # Where a search of a further parameter begins, by what it is scaled by.
@@ -230,6 +231,7 @@ class Conditional:
     cell : array, shape (rows,), in cells of the rows of a design, which one each is in; else None
     reaches_ends : whether coordinates of shares reach zero, for a search
     n_cuts : thresholds K of ordered categories, 0 of other families
+    predictors : of further parameters that have a formula, which are then none of ``further``
     """
 
     family: Family
@@ -251,6 +253,7 @@ class Conditional:
     cell: IntArray | None = None
     reaches_ends: bool = False
     n_cuts: int = 0
+    predictors: tuple[ParameterRows, ...] = ()
 
     @cached_property
     def basis_shape(self) -> CovarianceShape:
@@ -290,8 +293,9 @@ class Conditional:
 
     @cached_property
     def further(self) -> tuple[Parameter, ...]:
-        """The family's parameters besides mu that are estimated."""
-        given = set() if self.known_sd is None else {"sigma"}
+        """The family's parameters besides mu that are estimated, one for all rows."""
+        given = {own.link.parameter for own in self.predictors}
+        given |= set() if self.known_sd is None else {"sigma"}
         return tuple(p for p in self.family.parameters if p.name not in given)
 
     @cached_property
@@ -325,19 +329,14 @@ class Conditional:
             name: None if (values := getattr(self, name)) is None else values[rows]
             for name in ("trials", "precisions", "known_sd", "design_cell", "counts")
         }
-        levels = replace(
-            self.levels,
-            n_rows=rows.size,
-            codes=tuple(codes[rows] for codes in self.levels.codes),
-            z=tuple(np.ascontiguousarray(z[:, rows]) for z in self.levels.z),
-        )
         return replace(
             self,
             y=self.y[rows],
             offset=self.offset[rows],
             X=np.ascontiguousarray(self.X[rows]),
             eta_start=self.eta_start[rows],
-            levels=levels,
+            levels=self.levels.of_rows(rows),
+            predictors=tuple(own.of_rows(rows) for own in self.predictors),
             **some,
         )
 
@@ -574,6 +573,7 @@ def conditional(
         counts=counts,
         reaches_ends=reaches_ends,
         n_cuts=int(observed.max()) if family.is_ordinal else 0,
+        predictors=parameter_rows(design, family),
     )
 
 
@@ -587,6 +587,9 @@ def _columns(design: Design, offset: FloatArray) -> list[FloatArray | IntArray]:
     found: list[FloatArray | IntArray] = [factor.codes for factor in design.factors]
     found += [column for factor in design.factors for column in factor.z.T]
     found += [*design.X.T, offset]
+    for name in design.formulas:
+        own = design.of(name)
+        found += _columns(own, np.zeros_like(offset) if own.offset is None else own.offset)
     return found + [x for x in (design.weights, design.known_sd) if x is not None]
 
 

@@ -18,11 +18,11 @@ within their factor, ``sd(#2|g)``.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from hierbayes.arrays import record
+from hierbayes.arrays import IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.products import covariance_shape
@@ -156,6 +156,22 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^\w.:]", "", name)
 
 
+def in_formula(parameter: str, spellings: Sequence[str]) -> tuple[str, ...]:
+    """Spellings of what is part of the formula of a further parameter, ``sigma_Days``.
+
+    They are those it would have in the mean's formula behind the parameter's name; brms has that
+    name within, ``b_sigma_Days``, ``sd(sigma_Days|Subject)``.
+    """
+    own: list[str] = []
+    for way in spellings:
+        kind = Borrowed if isinstance(way, Borrowed) else str
+        own.append(kind(f"{parameter}_{way}"))
+        for start in ("b_", "sd(", "sd_"):
+            if way.startswith(start):
+                own.append(Borrowed(f"{start}{parameter}_{way.removeprefix(start)}"))
+    return tuple(dict.fromkeys(own))
+
+
 def coefficient_details(design: Design) -> tuple[str, ...]:
     """Names of all columns of X with the levels of factors in brackets, as in ``A[B1]:x``."""
     return design.mean.layout.details
@@ -275,13 +291,19 @@ def residual_spellings(design: Design) -> tuple[str, ...]:
 
 
 def posterior_addresses(
-    design: Design, kept: Sequence[int], *, has_sigma: bool, family: Sequence[str] = ()
+    design: Design,
+    kept: Sequence[int],
+    *,
+    has_sigma: bool,
+    family: Sequence[str] = (),
+    kept_of: Mapping[str, IntArray] | None = None,
 ) -> Addresses:
     """Addresses of a posterior's parameters, in the order of ``tidy()`` of a posterior.
 
     Fixed effects, per covariance term its sds and then its correlations, sigma, and those of the
     response family, with their printed names: ``sd(Days|Subject)``,
-    ``cor((Intercept),Days|Subject)``.
+    ``cor((Intercept),Days|Subject)``; then the same of the formula of each further parameter whose
+    columns ``kept_of`` has, ``sigma_sd(Days|Subject)``.
     """
     details = coefficient_details(design)
     found = [
@@ -305,6 +327,9 @@ def posterior_addresses(
                 )
     found += [residual_spellings(design)] * has_sigma
     found += [(name, f"family({name})") for name in family]
+    for parameter, columns in (kept_of or {}).items():
+        own = posterior_addresses(design.of(parameter), columns.tolist(), has_sigma=False)
+        found += [in_formula(parameter, ways) for ways in own.spellings]
     return Addresses(found)
 
 

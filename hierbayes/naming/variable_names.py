@@ -58,6 +58,19 @@ def factor_variables(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def behind(parameter: str) -> str:
+    """Return what the names of variables and dimensions of a formula begin with: ``sigma_``.
+
+    Those of the mean's, for which the parameter is empty, begin with nothing.
+
+    Examples
+    --------
+    >>> behind("sigma") + "beta", behind("") + "beta"
+    ('sigma_beta', 'beta')
+    """
+    return f"{parameter}_" if parameter else ""
+
+
 def term_dims(name: str) -> tuple[str, str]:
     """Return the dimension of a factor's columns, and its second name in matrices."""
     return f"{name}__term", f"{name}__term_bis"

@@ -11,6 +11,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.naming.addresses import effect_addresses
@@ -52,6 +53,7 @@ def check_shrinks(
         raise not_supported("shrinkage-without-effects")
     if not of_related:
         check_unrelated(given.design, function)
+    check_no_formulas(given.design, function)
     family = given.response_family
     if isinstance(given, PosteriorFit) and not family.is_linear:
         if of_families and family.is_smooth and family.log_density is not None:

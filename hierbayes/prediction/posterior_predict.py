@@ -21,13 +21,15 @@ from hierbayes.bayes.predictive import (
     new_effects,
     row_blocks,
 )
-from hierbayes.bayes.response import Response, observed_response
+from hierbayes.bayes.response import FormulaRows, Response, observed_response
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
+from hierbayes.design.new_data import new_rows
 from hierbayes.errors import NewLevelError, OptionError
 from hierbayes.families.observations import (
     category_labels,
     first_category,
 )
+from hierbayes.families.parameter_formulas import check_no_formulas, links_of
 from hierbayes.options import (
     IntervalKind,
     NewLevels,
@@ -61,11 +63,15 @@ class LevelEffects:
 
 @record
 class _Task:
-    """What to predict: rows, effects in the expected and in a new response (None: not asked)."""
+    """What to predict: rows, effects in the expected and in a new response (None: not asked).
+
+    ``new_response`` has the further parameters of new responses where they differ between rows.
+    """
 
     rows: NewRows
     X: FloatArray
     response: Response
+    new_response: Response
     kind: PredictionType
     expected: LevelEffects
     new: LevelEffects | None
@@ -104,10 +110,18 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
         lost = np.isnan(trials) | ((trials == 0) & (asked.type != "count"))
         trials = np.where(lost, 1.0, trials)
         expected = replace(expected, missing=expected.missing | lost)
+    response = new_response = response_of(fit, asked.newdata, precisions, trials)
+    if fit.design.formulas and (interval == "prediction" or not on_link):
+        own = _formula_rows(fit, asked, new_levels, rng)
+        expected = replace(expected, missing=expected.missing | own.missing)
+        response = new_response = replace(response, formulas=own.rows)
+        if new is not None and new_levels == "population":
+            new_response = replace(response, formulas=_formula_rows(fit, asked, "drawn", rng).rows)
     task = _Task(
         rows=rows,
         X=rows.X[:, fit.kept],
-        response=response_of(fit, asked.newdata, precisions, trials),
+        response=response,
+        new_response=new_response,
         kind="link" if on_link else asked.type,
         expected=expected,
         new=new,
@@ -135,7 +149,7 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
             chosen,
             drawn=drawn,
             residual=_residual(fit, asked.newdata, task),
-            sigma_estimated=fit.draws.sigma is not None,
+            sigma_estimated=fit.draws.sigma is not None or bool(fit.draws.formulas),
         ),
     )
 
@@ -177,7 +191,7 @@ def _summaries(
             if task.new is not None:
                 if task.new is not task.expected:
                     eta = _predictor(task, task.new, block)
-                values = task.response.draw(eta, task.new.flat, block, rng)
+                values = task.new_response.draw(eta, task.new.flat, block, rng)
                 if task.response.trials is not None and task.kind != "count":
                     values = values / task.response.trials[block]  # shares, as expected ones are
             found = credible_interval(values, level, kind)
@@ -263,6 +277,94 @@ def effects_of_levels(
     return LevelEffects(flat=replace(flat, b=tuple(b)), factors=tuple(factors), missing=missing)
 
 
+@record(kw_only=False)
+class FormulasOfRows:
+    """Further parameters that have a formula in new rows, and the rows (m,) that lack something."""
+
+    rows: tuple[FormulaRows, ...]
+    missing: BoolArray
+
+
+def _formula_rows(
+    fit: PosteriorFit,
+    asked: PredictionRequest,
+    new_levels: NewLevels | Literal["drawn"],
+    rng: np.random.Generator,
+) -> FormulasOfRows:
+    """Lay the formulas of further parameters over the rows asked for; groups count as the mean's.
+
+    Raises
+    ------
+    NotSupportedError
+        For bars in ``groups``, which stand for terms of the mean.
+    """
+    named = [asked.groups] if isinstance(asked.groups, str) else list(asked.groups)
+    if any("|" in name for name in named):
+        check_no_formulas(fit.design, "groups= with bars")
+    return formulas_of_rows(
+        fit,
+        flat_draws(fit.draws, fit.design),
+        asked.newdata,
+        groups=None if named == ["all"] else tuple(named),
+        new_levels=new_levels,
+        rng=rng,
+    )
+
+
+def formulas_of_rows(
+    fit: PosteriorFit,
+    flat: FlatDraws,
+    newdata: Any,
+    *,
+    groups: tuple[str, ...] | None,
+    new_levels: NewLevels | Literal["drawn"],
+    rng: np.random.Generator,
+) -> FormulasOfRows:
+    """Lay the formulas of further parameters over the rows used or new ones.
+
+    Parameters
+    ----------
+    fit : PosteriorFit
+    flat : draws of its parameters
+    newdata : frame, or None for the rows used
+    groups : names of the factors whose effects count; None for all
+    new_levels, rng : as of ``effects_of_levels``
+    """
+    found, lost = [], None
+    for name, link in links_of(fit.design, fit.response_family).items():
+        own, kept = fit.design.of(name), fit.spec.kept_of[name]
+        every = [factor.name for factor in own.factors]
+        chosen = tuple(g for g in every if groups is None or g in groups)
+        if newdata is None:
+            rows = NewRows(
+                X=own.X, factors=own.factors, offset=own.offset, new_labels={},
+                row_labels=own.row_labels,
+            )  # fmt: skip
+        else:
+            rows = new_rows(own, newdata, need_groups=chosen)
+        effects = effects_of_levels(
+            flat.formulas[name], rows, chosen=chosen, new_levels=new_levels, rng=rng
+        )
+        missing = effects.missing | np.isnan(rows.X).any(axis=1)
+        if rows.offset is not None:
+            missing |= np.isnan(rows.offset)
+        found.append(
+            FormulaRows(
+                link=link,
+                X=np.where(missing[:, None], 0.0, rows.X[:, kept]),
+                factors=tuple(
+                    f if f is None else replace(f, z=np.where(missing[:, None], 0.0, f.z))
+                    for f in effects.factors
+                ),
+                offset=None if rows.offset is None else np.where(missing, 0.0, rows.offset),
+                flat=effects.flat,
+            )
+        )
+        lost = missing if lost is None else lost | missing
+    assert lost is not None
+    return FormulasOfRows(tuple(found), lost)
+
+
 def response_of(
     fit: PosteriorFit,
     newdata: Any = None,
@@ -303,6 +405,8 @@ def expected_response(fit: PosteriorFit) -> FloatArray:
 
 def mean_residuals(fit: PosteriorFit, kind: ResidualKind) -> FloatArray:
     """Posterior mean of a kind of residuals of every row, shape (n,)."""
+    if kind == "deviance":
+        check_no_formulas(fit.design, "residuals(kind='deviance')")
     response, X = response_of(fit), fit.design.X[:, fit.kept]
     flat = flat_draws(fit.draws, fit.design)
     out = np.empty(fit.nobs)

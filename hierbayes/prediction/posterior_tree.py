@@ -16,14 +16,17 @@ from hierbayes.bayes.predictive import flat_draws, log_prior_variables
 from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.prior_predictive import warn_of_impossible
 from hierbayes.capabilities import not_supported
+from hierbayes.design.design import Design
 from hierbayes.naming.variable_names import COEF, OBS, term_dims
 from hierbayes.options import check_option, random_generator
 from hierbayes.prediction.posterior_predict import log_likelihood, response_draws
+from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.idata import (
     Labels,
     data_groups,
     dataset,
+    in_formula,
     labels_of,
     parameter_variables,
 )
@@ -54,7 +57,7 @@ def datatree(
     for group in groups:
         check_option("groups", group, RequestedGroup)
     rng = random_generator(random_seed)
-    labels = labels_of(fit.design, fit.kept)
+    labels = labels_of(fit.design, fit.kept, fit.spec.kept_of)
     found: dict[str, xr.Dataset | xr.DataTree] = {}
     found.update(fit.idata.children if groups else _own_groups(fit, labels))
     if "posterior_predictive" in groups:
@@ -94,10 +97,11 @@ def _own_groups(fit: PosteriorFit, labels: Labels) -> "dict[str, Dataset]":
     return found | data_groups(labels)
 
 
-def log_prior(fit: PosteriorFit, labels: Labels) -> dict[str, tuple[tuple[str, ...], FloatArray]]:
-    """Return dimensions and values of the log prior density of every variable."""
+def _log_prior(
+    draws: PosteriorDraws, design: Design, priors: ModelPriors, labels: Labels
+) -> dict[str, tuple[tuple[str, ...], FloatArray]]:
     found: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
-    for key, values in log_prior_variables(fit.draws, fit.design, fit.priors).items():
+    for key, values in log_prior_variables(draws, design, priors).items():
         kind, _, factor = key.partition("|")
         if not factor:
             own = COEF if kind == "beta" else f"{kind}_dim"
@@ -107,6 +111,15 @@ def log_prior(fit: PosteriorFit, labels: Labels) -> dict[str, tuple[tuple[str, .
             found[f"sd_{name}"] = ((*SAMPLE, term_dims(name)[0]), values)
         else:
             found[f"corr_{labels.factors[factor]}"] = (SAMPLE, values)
+    return found
+
+
+def log_prior(fit: PosteriorFit, labels: Labels) -> dict[str, tuple[tuple[str, ...], FloatArray]]:
+    """Return dimensions and values of the log prior density of every variable."""
+    found = _log_prior(fit.draws, fit.design, fit.priors, labels)
+    for parameter, own in labels.formulas.items():
+        draws, laws = fit.draws.formulas[parameter], fit.priors.formulas[parameter]
+        found |= in_formula(parameter, _log_prior(draws, own.design, laws, own))
     return found
 
 

@@ -12,6 +12,7 @@ Every simulated response has parameters and random effects of its own:
 Rows of one level share its effects. A row whose level or predictor is missing has no response.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from hierbayes.prediction.given_parameters import (
     slots_of,
     with_parameters,
 )
-from hierbayes.prediction.posterior_predict import effects_of_levels
+from hierbayes.prediction.posterior_predict import effects_of_levels, formulas_of_rows
 from hierbayes.prediction.predict import row_precisions, rows_used
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
@@ -73,6 +74,9 @@ def simulate_rows(
     names = tuple(factor.name for factor in fit.design.factors)
     effects = effects_of_levels(flat, rows, chosen=names, new_levels="sample", rng=rng)
     response, missing = _response(fit, newdata, rows)
+    if isinstance(fit, PosteriorFit) and fit.design.formulas:
+        own = formulas_of_rows(fit, flat, newdata, groups=None, new_levels="sample", rng=rng)
+        response, missing = replace(response, formulas=own.rows), missing | own.missing
     X, out = rows.X[:, fit.kept], np.empty((nsim, rows.X.shape[0]))
     for block in row_blocks(nsim, X.shape[0]):
         eta = linear_predictor(effects.flat, X, effects.factors, offset=rows.offset, rows=block)

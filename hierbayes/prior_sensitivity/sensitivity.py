@@ -17,6 +17,7 @@ from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.naming.addresses import Addresses
 from hierbayes.options import check_flag, random_generator
@@ -271,6 +272,7 @@ def _place_of(widths: Sequence[float]) -> FloatArray:
 def _check_fit(fit: PosteriorFit) -> None:
     if not isinstance(fit, PosteriorFit):
         raise needs_posterior("sensitivity", fit, "REML and ML fits have no priors.")
+    check_no_formulas(fit.design, "hb.sensitivity")
     if fit.n_draws < LEAST_DRAWS:
         raise OptionError(
             f"sensitivity reweighs the draws, and {fit.n_draws} are too few for that; sample at "

@@ -13,6 +13,12 @@ With the scale s and the centre m of the response on the link scale, and w = 2.5
 - thresholds of ordered categories, at centred predictors: Normal(0, 2.5), in their order
 - residual sd: HalfStudentT(4, sd(y))
 
+- a further parameter that has a formula: its intercept, on the scale of its link (log, of shares
+  logit) at centred predictors, Normal with the median and the 5 to 95 % range of the prior that the
+  parameter would have without a formula, carried over to that scale (of a residual sd: log sd(y)
+  less 0.30, and 1.13); slopes Normal(0, w / sd(x)) and sds of effects HalfStudentT(4, w / sd(z))
+  with w = 1, of logits 2.5
+
 All scale with the data: y -> c y or x -> c x changes the unit of the prior and nothing else.
 
 ``m`` and ``s`` are the mean and sd of y (offset taken off) for an identity link. With a link that
@@ -31,16 +37,19 @@ square of y instead of its sd.
 """
 
 import numpy as np
+from scipy.special import ndtri
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.design.counted import counted_moments, mean_of
 from hierbayes.design.design import Design
 from hierbayes.design.moments import Moments
 from hierbayes.families.family import Family
+from hierbayes.families.parameter_formulas import ParameterLink
 from hierbayes.gaussian.covariance import Structure
 from hierbayes.gaussian.structures import Searched
 from hierbayes.priors.distributions import (
     Beta,
+    Flat,
     Gamma,
     HalfCauchy,
     HalfStudentT,
@@ -199,6 +208,59 @@ def sigma_prior(design: Design, *, family: Family, scale: ResponseScale) -> Prio
     given = next(p.prior for p in family.parameters if p.name == "sigma")
     unit = scale.spread if family.link.keeps_units else scale.sd
     return given if isinstance(given, Prior) else HalfStudentT(DF, unit)
+
+
+@record(kw_only=False)
+class LinkScale:
+    """What a prior of a parameter says on the scale of a link: centre and spread, and ``wide``.
+
+    NaN of an improper prior.
+    """
+
+    centre: float
+    spread: float
+    wide: float
+
+
+def link_scale(law: Prior, link: ParameterLink) -> LinkScale:
+    """Return the median and the spread of a prior of a parameter on the scale of its predictor.
+
+    The spread is that of a normal distribution of the same 5 to 95 % range.
+    """
+    low, middle, high = link.predictor(law.quantile((0.05, 0.5, 0.95)))
+    spread = float(abs(high - low) / (2 * ndtri(0.95)))
+    return LinkScale(float(middle), spread, WIDE if link.is_share else WIDE_LOG)
+
+
+def formula_coefficient_priors(
+    X: FloatArray, *, intercept: int | None, scale: LinkScale
+) -> tuple[Prior, ...]:
+    """Priors of the coefficients of a further parameter's formula, of columns X (n, p).
+
+    Without an intercept the columns that add up to a constant, as the indicators of a factor do,
+    have the centre that it would have.
+    """
+    spreads, n = column_spreads(X).tolist(), X.shape[0]
+    if not np.isfinite([scale.centre, scale.spread]).all():
+        return tuple(
+            Flat() if k == intercept or intercept is None else Normal(0, scale.wide / own)
+            for k, own in enumerate(spreads)
+        )
+    if intercept is not None:
+        return tuple(
+            Normal(scale.centre, scale.spread) if k == intercept else Normal(0, scale.wide / own)
+            for k, own in enumerate(spreads)
+        )
+    if not spreads:
+        return ()
+    shares = np.linalg.lstsq(X, np.ones(n), rcond=None)[0]
+    if np.abs(X @ shares - 1.0).max() < CONSTANT * n:
+        return tuple(
+            Normal(scale.centre * share, float(np.hypot(scale.spread * share, scale.wide / own)))
+            for share, own in zip(shares.tolist(), spreads, strict=True)
+        )
+    size = float(np.hypot(np.hypot(scale.centre, scale.spread), scale.wide))
+    return tuple(Normal(0, size / own) for own in spreads)
 
 
 def family_priors(family: Family, *, scale: ResponseScale) -> dict[str, Prior]:

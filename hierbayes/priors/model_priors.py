@@ -20,13 +20,17 @@ from hierbayes.design.predictor import RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
 from hierbayes.families.family import Parameter as FamilyParameter
+from hierbayes.families.parameter_formulas import ParameterLink, links_of
 from hierbayes.gaussian.covariance import Structure
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.priors.default_priors import (
     CORRELATIONS,
+    ResponseScale,
     coefficient_priors,
     column_spreads,
     family_priors,
+    formula_coefficient_priors,
+    link_scale,
     pattern_priors,
     response_scale,
     sd_priors,
@@ -59,8 +63,9 @@ class ModelPriors:
     scales : per covariance term, the columns whose sds are the scales of its structure
     sigma : prior of the residual sd; None where it is known or the family has none
     family : priors of the further parameters of the response family
+    formulas : priors of the predictor of each further parameter that has a formula, by its name
     from_user : names of the parameters whose prior the user gave
-    parameters : every parameter with a prior, in the order of printing
+    parameters : every parameter with a prior, in the order of printing, but those of ``formulas``
     """
 
     beta: tuple[Prior, ...]
@@ -72,6 +77,7 @@ class ModelPriors:
     patterns: tuple[tuple[Prior | None, ...], ...] = ()
     scales: tuple[tuple[tuple[int, int], ...], ...] = ()
     family: dict[str, Prior] = field(default_factory=dict)
+    formulas: dict[str, "ModelPriors"] = field(default_factory=dict)
     from_user: frozenset[str] = frozenset()
     parameters: tuple[Parameter, ...] = ()
 
@@ -81,11 +87,25 @@ class ModelPriors:
         scales = [prior for priors in self.sd for prior in priors]
         rest = [] if self.sigma is None else [self.sigma]
         every = [*self.beta, *scales, *rest, *self.family.values()]
-        return not any(isinstance(prior, Flat) for prior in every)
+        is_own = not any(isinstance(prior, Flat) for prior in every)
+        return is_own and all(own.is_proper for own in self.formulas.values())
+
+    @property
+    def all_parameters(self) -> tuple[Parameter, ...]:
+        """Every parameter with a prior, those of formulas of further parameters last."""
+        taken = {parameter.name for parameter in self.parameters}
+        more = [
+            parameter.of_formula(name, taken)
+            for name, own in self.formulas.items()
+            for parameter in own.parameters
+        ]
+        return (*self.parameters, *more)
 
     def of(self, parameter: Parameter) -> Prior | LKJ:
         """Return the prior of a parameter."""
         at = parameter.place
+        if parameter.formula:
+            return self.formulas[parameter.formula].of(replace(parameter, formula=""))
         if parameter.kind == "beta":
             return self.beta[at[0]]
         if parameter.kind == "sd":
@@ -190,6 +210,7 @@ def model_priors(
     *,
     family: Family = GAUSSIAN,
     user: Mapping[str, Any] | str | None = None,
+    kept_of: Mapping[str, IntArray] | None = None,
 ) -> ModelPriors:
     """Return the default priors of a model with the user's in their places.
 
@@ -200,50 +221,107 @@ def model_priors(
     family : Family
     user : dict, name -> prior, or "flat"
         "flat" puts ``Flat()`` on every coefficient, the intercept included.
+    kept_of : of each further parameter that has a formula, the columns of its X that are kept
 
     Raises
     ------
     PriorError
         If a name is unknown or a prior can't be one of what it names.
     """
-    defaults = _default_priors(design, kept, family)
+    defaults = _default_priors(design, kept, family, kept_of or {})
     if user is None:
         return defaults
-    chosen = chosen_priors(user, defaults.parameters, design=design, kept=kept, family=family.name)
+    chosen = chosen_priors(
+        user, defaults.all_parameters, design=design, kept=kept, family=family.name
+    )
     return _with(defaults, chosen)
 
 
-def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPriors:
+def _default_priors(
+    design: Design, kept: IntArray, family: Family, kept_of: Mapping[str, IntArray]
+) -> ModelPriors:
     scale = response_scale(design, family)
     means, spreads, of_levels = _means_and_spreads(design, kept)
-    places = np.flatnonzero(design.assign[kept] == 0)
-    intercept = int(places[0]) if places.size else None
-    centre = np.zeros(kept.size)
+    intercept = _intercept(design, kept)
     is_centred = intercept is not None or family.is_ordinal
-    if is_centred:
-        centre = means
-    if intercept is not None:
-        centre[intercept] = 0.0
-    centre.flags.writeable = False
-    structures = covariance_shape(design).structures
     sigma = sigma_prior(design, family=family, scale=scale)
     further = family_priors(family, scale=scale)
-    parameters = parameters_of(
+    laws = further if sigma is None else {"sigma": sigma, **further}
+    links = links_of(design, family)
+    formulas = {
+        name: _formula_priors(design.of(name), kept_of[name], link, laws[link.parameter])
+        for name, link in links.items()
+    }
+    about = {link.parameter for link in links.values()}
+    sigma = None if "sigma" in about else sigma
+    beta = coefficient_priors(spreads, intercept=intercept, scale=scale, is_centred=is_centred)
+    own = _of_predictor(
         design,
-        kept.tolist(),
-        has_sigma=sigma is not None,
-        family=family.further_parameters,
-    )
-    return ModelPriors(
-        beta=coefficient_priors(
-            spreads,
-            intercept=intercept,
-            scale=scale,
-            is_centred=intercept is not None or family.is_ordinal,
-        ),
-        centre=centre,
-        intercept=intercept,
+        kept,
+        beta=beta,
+        centre=_centre(means, intercept) if is_centred else np.zeros(kept.size),
         sd=tuple(sd_priors(own, scale=scale) for own in of_levels),
+    )
+    return replace(
+        own,
+        sigma=sigma,
+        family={name: law for name, law in further.items() if name not in about},
+        formulas=formulas,
+        parameters=parameters_of(
+            design,
+            kept.tolist(),
+            has_sigma=sigma is not None,
+            family=[p for p in family.further_parameters if p.name not in about],
+        ),
+    )
+
+
+def _formula_priors(design: Design, kept: IntArray, link: ParameterLink, law: Prior) -> ModelPriors:
+    """Priors of the predictor of a further parameter, whose design it is.
+
+    ``law`` is the prior that the parameter has where no formula is given.
+    """
+    scale = link_scale(law, link)
+    means, _, of_levels = _means_and_spreads(design, kept)
+    intercept = _intercept(design, kept)
+    unit = ResponseScale(0.0, 1.0, 1.0, 0.0, 1.0, scale.wide)
+    own = _of_predictor(
+        design,
+        kept,
+        beta=formula_coefficient_priors(design.X[:, kept], intercept=intercept, scale=scale),
+        centre=np.zeros(kept.size) if intercept is None else _centre(means, intercept),
+        sd=tuple(sd_priors(spreads, scale=unit) for spreads in of_levels),
+    )
+    return replace(own, parameters=parameters_of(design, kept.tolist(), has_sigma=False))
+
+
+def _intercept(design: Design, kept: IntArray) -> int | None:
+    places = np.flatnonzero(design.assign[kept] == 0)
+    return int(places[0]) if places.size else None
+
+
+def _centre(means: FloatArray, intercept: int | None) -> FloatArray:
+    if intercept is not None:
+        means[intercept] = 0.0
+    return means
+
+
+def _of_predictor(
+    design: Design,
+    kept: IntArray,
+    *,
+    beta: tuple[Prior, ...],
+    centre: FloatArray,
+    sd: tuple[tuple[Prior, ...], ...],
+) -> ModelPriors:
+    """Priors of a linear predictor: its coefficients, and the covariances of its effects."""
+    structures = covariance_shape(design).structures
+    centre.flags.writeable = False
+    return ModelPriors(
+        beta=beta,
+        centre=centre,
+        intercept=_intercept(design, kept),
+        sd=sd,
         lkj=tuple(
             CORRELATIONS.eta if own is None and len(t.columns) > 1 else None
             for t, own in zip(design.terms, structures, strict=True)
@@ -253,9 +331,7 @@ def _default_priors(design: Design, kept: IntArray, family: Family) -> ModelPrio
             () if own is None else _scales(t, own)
             for t, own in zip(design.terms, structures, strict=True)
         ),
-        sigma=sigma,
-        family=further,
-        parameters=parameters,
+        sigma=None,
     )
 
 
@@ -296,6 +372,15 @@ def _scales(term: RandomTerm, own: Structure) -> tuple[tuple[int, int], ...]:
 
 def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> ModelPriors:
     """Put the user's priors in the places of the defaults."""
+    formulas = {
+        name: _with(
+            own,
+            {replace(p, formula=""): law for p, law in chosen.items() if p.formula == name},
+        )
+        for name, own in defaults.formulas.items()
+    }
+    from_user = frozenset(parameter.name for parameter in chosen)
+    chosen = {parameter: law for parameter, law in chosen.items() if not parameter.formula}
     beta, sd = list(defaults.beta), [list(priors) for priors in defaults.sd]
     lkj, family, sigma = list(defaults.lkj), dict(defaults.family), defaults.sigma
     patterns = [list(priors) for priors in defaults.patterns]
@@ -322,7 +407,8 @@ def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> Mod
         patterns=tuple(map(tuple, patterns)),
         sigma=sigma,
         family=family,
-        from_user=frozenset(parameter.name for parameter in chosen),
+        formulas=formulas,
+        from_user=from_user,
     )
 
 
@@ -343,10 +429,11 @@ def priors_table(priors: ModelPriors, design: Design) -> pd.DataFrame:
         those of one of its term's correlations.
     """
     rows = []
-    for parameter in priors.parameters:
+    for parameter in priors.all_parameters:
         prior = priors.of(parameter)
         if isinstance(prior, LKJ):
-            size = len(design.terms[parameter.place[0]].columns)
+            own = design.of(parameter.formula) if parameter.formula else design
+            size = len(own.terms[parameter.place[0]].columns)
             quantiles = prior.quantile(QUANTILES, size=size)
             quantiles[1] = 0.0  # the median by symmetry, without the rounding of its computation
         else:

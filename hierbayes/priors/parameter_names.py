@@ -10,14 +10,17 @@ One parameter is addressed by any of its spellings (``naming/addresses.py``), ma
 - of a covariance with a pattern: ``"sd(*|Subject)"``, one sd of all columns, ``"cor(rho|Subject)"``
 - ``"sigma"`` and the further parameters of the family (``"alpha"``, ``"nu"``, ...)
 
+- of a further parameter that has a formula the same behind its name: ``"sigma_Days"``,
+  ``"sigma_sd(Days|Subject)"``, ``"sigma_cor(Subject)"``, classes ``"sigma_b"``, ``"sigma_sd"``
+
 A second term of a factor may be addressed by its own name, ``"cor(Subject.1)"``. A coefficient
 whose name is taken (a column called ``sigma``) is ``"b(sigma)"``, the other ``"sd(Residual)"``; a
 class beside a column of its name is ``"sd()"``.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -50,6 +53,7 @@ class Parameter:
     bounds : between which ends an sd, a parameter of a pattern or of the family lives
     is_thresholds, increasing : whether it stands for thresholds of ordered categories, and whether
         these increase
+    formula : the further parameter whose formula it is part of; empty of the mean's and of the rest
     """
 
     name: str
@@ -60,6 +64,23 @@ class Parameter:
     bounds: Bounds = POSITIVE
     is_thresholds: bool = False
     increasing: bool = False
+    formula: str = ""
+
+    def of_formula(self, name: str, taken: Collection[str]) -> "Parameter":
+        """Return the parameter as part of the formula of a further one, ``sigma_Days``.
+
+        Everything has the name that it would have in the mean's formula behind that of the further
+        parameter; ``taken`` are names that parameters of the mean's have.
+        """
+        ways = addresses.in_formula(name, self.spellings)
+        first = f"{name}_{self.name}"
+        return replace(
+            self,
+            name=next((way for way in (first, *ways) if way not in taken), first),
+            spellings=tuple(dict.fromkeys((first, *ways))),
+            classes=tuple(f"{name}_{key}" for key in self.classes),
+            formula=name,
+        )
 
 
 def parameters_of(

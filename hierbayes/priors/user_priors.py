@@ -239,6 +239,12 @@ def _unknown(
                 f"{found} has no prior: its column was dropped, since earlier columns determine "
                 "it. Leave it out."
             )
+    if key in design.formulas:
+        own = [p.name for p in parameters if p.formula == key]
+        return (
+            f"{found} has a formula, and what is in it has priors: {_listed(own)}. Give one of "
+            "these."
+        )
     if key == "sigma" and design.known_sd is not None:
         return f"{found} has no prior: the residual sds are known (known_sd). Leave it out."
     if key == "sigma":

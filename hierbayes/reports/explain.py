@@ -15,7 +15,7 @@ from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.design.design import Design, GroupingFactor, RandomTerm
 from hierbayes.families.builtin import GAUSSIAN
 from hierbayes.families.family import Family
-from hierbayes.families.parameter_formulas import with_formulas
+from hierbayes.families.parameter_formulas import ParameterLink, links_of
 from hierbayes.formula.functions import PATTERNS
 from hierbayes.formula.parser import formula_text
 from hierbayes.gaussian.marginal import Pattern
@@ -32,7 +32,6 @@ from hierbayes.wording import counted, listed
 
 INTERCEPT = "(Intercept)"
 FACTORS = "Grouping factors"
-SHARES = ("psi", "zi")  # further parameters whose formulas are on the scale of logits
 SUMS = "Where the sums were made"
 QUERY = "Query"
 RANGE_DIGITS = 4
@@ -195,8 +194,8 @@ def explain_text(design: Design, *, structure: str = "", family: Family = GAUSSI
     ]
     if design.terms:
         lines += ["", *_random_part(design), "", *_factors(design)]
-    for name in design.formulas:
-        lines += ["", *_parameter_part(design, name)]
+    for link in links_of(design, family).values():
+        lines += ["", *_parameter_part(design, link)]
     lines += ["", *_parameters(design, family)]
     if structure:
         lines += ["", "How it is solved", *_indented(structure)]
@@ -293,10 +292,10 @@ def _fixed_part(design: Design, family: Family) -> list[str]:
     return lines
 
 
-def _parameter_part(design: Design, name: str) -> list[str]:
+def _parameter_part(design: Design, link: ParameterLink) -> list[str]:
     """Say what the formula of a further parameter became."""
-    own = design.of(name)
-    scale = "logit" if name in SHARES else "logarithm"
+    name = link.name
+    own, scale = design.of(name), "logit" if link.is_share else "logarithm"
     _, _, right = formula_text(own.formula).partition(" ~ ")
     lines = [
         f"{name} ~ {right}: how {name} differs between rows",
@@ -401,7 +400,7 @@ def _parameters(design: Design, family: Family) -> list[str]:
         parts.append(counted(n_covariances, "covariance"))
     if n_correlations:
         parts.append(counted(n_correlations, "correlation"))
-    about = {with_formulas(family)[name] for name in design.formulas}
+    about = {link.parameter for link in links_of(design, family).values()}
     if family.weighs_sigma and design.known_sd is None and "sigma" not in about:
         parts.append("the residual variance")
     own = [parameter.name for parameter in family.further_parameters]

@@ -12,6 +12,7 @@ import numpy as np
 
 from hierbayes.arrays import record
 from hierbayes.errors import HierBayesError, OptionError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.options import Guideline, check_option
 from hierbayes.render.blocks import Block, Folded, Heading, Paragraph, Preformatted, Section, Table
 from hierbayes.render.document import Document
@@ -238,6 +239,7 @@ def study_of(
             "guideline= is of Bayesian analyses: a posterior, model.sample(...), or "
             f"hb.reanalyse(...); this is a {type(result).__name__}."
         )
+    check_no_formulas(study.post.design, "A report by a guideline")
     for name in regions:
         study.draws_of(name)  # each names a parameter
     return study

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hierbayes.formula.deparse import deparse_lines
-from hierbayes.formula.parser import formula_lines, parse_expression
+from hierbayes.formula.parser import formula_lines, formula_text, parse_expression
 from hierbayes.render.blocks import Fact, Table, columns_of
 from hierbayes.render.numbers import FIVE_NUMBERS, format_common, zap_small
 from hierbayes.results.fit import Fit
@@ -29,6 +29,9 @@ def specification(fit: Fit) -> list[tuple[str, list[str]]]:
     curve = fit.response_family.curve
     if curve is not None:
         parts.append(("Curve:", [f"along {curve.stimulus}, {curve.words}"]))
+    for name, formula in fit.design.formulas.items():
+        _, _, right = formula_text(formula).partition(" ~ ")
+        parts.append((f"{name}:", [f"~ {right}"]))
     weights, offset = _argument_lines(fit, "weights"), _argument_lines(fit, "offset")
     if fit.weighted:
         parts.append(("Weights:", weights or ["(given as an array)"]))

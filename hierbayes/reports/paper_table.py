@@ -274,8 +274,9 @@ def _cells(
     labels = iter(coefficient_addresses(fit.design, columns.tolist()).labels)
     found = []
     for row in estimated_rows(fit, fit.tidy(level=level)).to_dict("records"):
-        fixed = row["effect"] == "fixed"
-        block, name = ("fixed", next(labels)) if fixed else _random(row)
+        label = next(labels, None) if row["effect"] == "fixed" else None
+        fixed = label is not None  # further ones are of formulas of further parameters
+        block, name = ("fixed", label) if fixed else _random(row)
         cell = {key: float(row[key]) for key in PAPER_COLUMNS[3:]}
         if fixed and exponentiate:
             ratio = math.exp(cell["estimate"])

@@ -7,6 +7,8 @@ line unless a parameter has something to say.
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.design.design import Design
+from hierbayes.families.parameter_formulas import links_of
 from hierbayes.formula.parser import formula_lines
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import IntervalKind, check_flag, check_option
@@ -16,6 +18,7 @@ from hierbayes.reports.summary import finding_sentences
 from hierbayes.results.chains import ChainStatistics, credible_interval
 from hierbayes.results.hypothesis import Hypothesis
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.posterior_parameters import Parameters
 from hierbayes.results.tidy import check_level
 
 ERROR_DIGITS = 2  # significant digits of the posterior sd, which sets the decimals of its row
@@ -81,10 +84,12 @@ def _head(fit: PosteriorFit) -> list[tuple[str, list[str]]]:
 def _priors(fit: PosteriorFit) -> kinds.Blocks:
     """Parameters and their priors; the user's are marked, and what the intercept's is about."""
     rows = []
-    for parameter in fit.priors.parameters:
+    for parameter in fit.priors.all_parameters:
         law = str(fit.priors.of(parameter))
-        centred = parameter.kind == "beta" and parameter.place[0] == fit.priors.intercept
-        if centred and np.any(fit.priors.centre):
+        formula = parameter.formula
+        own = fit.priors.formulas[formula] if formula else fit.priors
+        centred = parameter.kind == "beta" and parameter.place[0] == own.intercept
+        if centred and np.any(own.centre):
             law += " at the mean of the predictors"
         yours = " (yours)" if parameter.name in fit.priors.from_user else ""
         rows.append((parameter.name, law + yours))
@@ -106,11 +111,10 @@ def _tables(
     check_option("kind", kind, IntervalKind)
     if diagnostics is not None:
         check_flag("diagnostics", diagnostics, "True, False or None")
-    fixed, varied = fit.fixed_parameters, fit.variance_parameters
-    p = len(fixed.names)
     statistics = fit.chain_statistics
     shown = says_something(statistics) if diagnostics is None else diagnostics
-    flat = np.concatenate([fixed.draws, varied.draws], axis=2).reshape(fit.n_draws, -1)
+    every = [part.draws for part in fit.parameters()]
+    flat = np.concatenate(every, axis=2).reshape(fit.n_draws, -1)
     interval = credible_interval(flat, level, kind)
     columns = _columns(flat, interval.low, interval.high, level)
     columns += _diagnostic_columns(statistics) if shown else []
@@ -119,22 +123,37 @@ def _tables(
         chosen = [(name, [cells[i] for i in at]) for name, cells in columns]
         return kinds.Table(chosen, names, title, head=f"{title}:")
 
-    found = []
-    owners = np.repeat(
-        [term.factor for term in fit.design.terms],
-        [part.stop - part.start for part in covariance_shape(fit.design).slices],
-    )
-    for number, factor in enumerate(fit.design.factors):
-        at = np.flatnonzero(owners == number).tolist()
-        names = [varied.names[i].replace(f"|{factor.name})", ")") for i in at]
-        heading = f"Multilevel hyper-parameters of {factor.name} ({factor.levels.size} levels)"
-        found.append(table(heading, names, [p + i for i in at]))
-    if p:
-        found.append(table("Regression coefficients", list(fixed.names), list(range(p))))
-    at = list(range(owners.size, len(varied.names)))
-    if at:
-        names = [varied.names[i] for i in at]
-        found.append(table("Further parameters", names, [p + i for i in at]))
+    def of_predictor(
+        design: Design, fixed: Parameters, varied: Parameters, first: int, of: str
+    ) -> list[kinds.Table]:
+        """Tables of one predictor, whose parameters begin at ``first``."""
+        found, p = [], len(fixed.names)
+        owners = np.repeat(
+            [term.factor for term in design.terms],
+            [part.stop - part.start for part in covariance_shape(design).slices],
+        )
+        for number, factor in enumerate(design.factors):
+            at = np.flatnonzero(owners == number).tolist()
+            names = [varied.names[i].replace(f"|{factor.name})", ")") for i in at]
+            heading = f"Multilevel hyper-parameters{of} of {factor.name}"
+            heading = f"{heading} ({factor.levels.size} levels)"
+            found.append(table(heading, names, [first + p + i for i in at]))
+        if p:
+            at = list(range(first, first + p))
+            found.append(table(f"Regression coefficients{of}", list(fixed.names), at))
+        at = list(range(owners.size, len(varied.names)))
+        if at:
+            names = [varied.names[i] for i in at]
+            found.append(table("Further parameters", names, [first + p + i for i in at]))
+        return found
+
+    found = of_predictor(fit.design, fit.fixed_parameters, fit.variance_parameters, 0, "")
+    first = len(fit.fixed_parameters.names) + len(fit.variance_parameters.names)
+    for name, link in links_of(fit.design, fit.response_family).items():
+        fixed, varied = fit.formula_parameters[name]
+        of = f" of {link.scale}({name})"
+        found += of_predictor(fit.design.of(name), fixed, varied, first, of)
+        first += len(fixed.names) + len(varied.names)
     return found
 
 

@@ -13,7 +13,9 @@ import numpy as np
 
 from hierbayes.checks.r2 import icc, r2
 from hierbayes.errors import HierBayesError
+from hierbayes.families.parameter_formulas import ParameterLink, links_of
 from hierbayes.formula.functions import PATTERNS
+from hierbayes.formula.parser import formula_text
 from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.options import SentencePart, check_option
 from hierbayes.render.blocks import Heading, paragraphs
@@ -78,7 +80,8 @@ def _written(part: SentencePart, *, methods: str, results: str) -> RichText:
 
 def _methods(fit: Fit, level: float) -> str:
     sentences = [f"{_model_words(fit)} was fitted to {_rows_words(fit)} {_estimator_words(fit)}."]
-    sentences.append(f"The formula was {fit.formula_text}.")
+    further = [_formula_words(fit, link) for link in links_of(fit.design, fit.spec.family).values()]
+    sentences.append(f"The formula was {listed([fit.formula_text, *further])}.")
     dropped = fit.n_rows_given - fit.nobs
     if dropped > 0:
         were = "was" if dropped == 1 else "were"
@@ -102,6 +105,12 @@ def _methods(fit: Fit, level: float) -> str:
             "distribution."
         )
     return " ".join(sentences)
+
+
+def _formula_words(fit: Fit, link: ParameterLink) -> str:
+    """Write the formula of a further parameter."""
+    _, _, right = formula_text(fit.design.formulas[link.name]).partition(" ~ ")
+    return f"{link.scale}({link.name}) ~ {right}"
 
 
 def _model_words(fit: Fit) -> str:
@@ -139,9 +148,11 @@ def _estimator_words(fit: Fit) -> str:
 
 def _prior_words(fit: PosteriorFit) -> str:
     laws = []
-    for parameter in fit.priors.parameters:
-        centred = parameter.kind == "beta" and parameter.place[0] == fit.priors.intercept
-        at = " at the mean of the predictors" if centred and np.any(fit.priors.centre) else ""
+    for parameter in fit.priors.all_parameters:
+        formula = parameter.formula
+        own = fit.priors.formulas[formula] if formula else fit.priors
+        centred = parameter.kind == "beta" and parameter.place[0] == own.intercept
+        at = " at the mean of the predictors" if centred and np.any(own.centre) else ""
         laws.append(f"{parameter.name} ~ {fit.priors.of(parameter)}{at}")
     return listed(laws)
 

@@ -22,6 +22,8 @@ class PosteriorDraws:
     b : factor name -> array (C, D, J, q), random effects in response (link) units per column unit
     family : name -> array (C, D), further parameters of the response family; (C, D, K) where
         one has several values, such as the thresholds of an ordinal model
+    formulas : name -> the draws ``beta sd corr b`` of the predictor of a further parameter that has
+        a formula, which is then none of sigma and family
     sample_stats : name -> array (C, D), what the sampler reports for each draw
     sampler : "collapsed" or "nuts"
     log_marginal_likelihood, log_marginal_likelihood_mcse : from the collapsed sampler, or None
@@ -38,6 +40,7 @@ class PosteriorDraws:
     corr: Mapping[str, FloatArray]
     b: Mapping[str, FloatArray]
     family: Mapping[str, FloatArray] = field(default_factory=dict)
+    formulas: Mapping[str, "PosteriorDraws"] = field(default_factory=dict)
     sample_stats: Mapping[str, FloatArray] = field(default_factory=dict)
     sampler: str
     log_marginal_likelihood: float | None = None

@@ -44,4 +44,7 @@ def labelled_effects(fit: Fit, level: float = 0.95) -> pd.DataFrame:
         np.repeat(np.array(effect_labels(fit.design, f), dtype=object), factor.levels.size)
         for f, factor in enumerate(fit.design.factors)
     ]
-    return table.assign(term=np.concatenate(labels)) if labels else table
+    if not labels:
+        return table.iloc[:0]
+    named = np.concatenate(labels)  # of the mean: those of further parameters come behind
+    return table.iloc[: named.size].assign(term=named)

@@ -2,10 +2,13 @@
 
 Variables ``beta[coef]``, ``sigma`` and per grouping factor ``sd_Subject[Subject__term]``,
 ``corr_Subject[Subject__term, Subject__term_bis]``, ``b_Subject[Subject, Subject__term]``; all
-begin with the dimensions chain and draw. The arrays are those of the draws, not copies.
+begin with the dimensions chain and draw. What belongs to the formula of a further parameter has the
+parameter's name before, ``sigma_beta[sigma_coef]``, ``sigma_sd_Subject``. The arrays are those of
+the draws, not copies.
 """
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from hierbayes.naming.addresses import coefficient_addresses, effect_labels
 from hierbayes.naming.variable_names import (
     COEF,
     OBS,
+    behind,
     factor_variables,
     response_variable,
     term_dims,
@@ -25,6 +29,8 @@ from hierbayes.results.draws import PosteriorDraws
 
 if TYPE_CHECKING:
     from xarray import Dataset
+
+SAMPLE = ("chain", "draw")
 
 
 @record
@@ -38,6 +44,7 @@ class Labels:
     coef_labels : their names, each once (``naming/addresses.py``)
     factors : grouping factor -> its name among variables and dimensions
     response : name of the response among variables
+    formulas : the names of each further parameter that has a formula, without it before them
     """
 
     design: Design
@@ -45,6 +52,7 @@ class Labels:
     coef_labels: tuple[str, ...]
     factors: Mapping[str, str]
     response: str
+    formulas: Mapping[str, "Labels"] = field(default_factory=dict)
 
     @property
     def coords(self) -> dict[str, Any]:
@@ -54,6 +62,8 @@ class Labels:
             name = self.factors[factor.name]
             found[name] = factor.levels.astype(str)
             found |= {key: list(effect_labels(self.design, number)) for key in term_dims(name)}
+        for parameter, own in self.formulas.items():
+            found |= {behind(parameter) + dim: values for dim, values in own.coords.items()}
         return found
 
     @property
@@ -69,14 +79,38 @@ class Labels:
         return {OBS: values if values.dtype.kind in "iuf" else values.astype(str)}
 
 
-def labels_of(design: Design, kept: IntArray) -> Labels:
-    """Return the names of variables and dimensions of a design."""
+def labels_of(
+    design: Design, kept: IntArray, kept_of: Mapping[str, IntArray] | None = None
+) -> Labels:
+    """Return the names of variables and dimensions of a design.
+
+    ``kept_of`` are the columns kept of each further parameter that has a formula.
+    """
     factors = factor_variables([factor.name for factor in design.factors])
     response = response_variable(design.formula.response_label, factors)
     coef_labels = coefficient_addresses(design, kept.tolist()).labels
     return Labels(
-        design=design, kept=kept, coef_labels=coef_labels, factors=factors, response=response
+        design=design,
+        kept=kept,
+        coef_labels=coef_labels,
+        factors=factors,
+        response=response,
+        formulas={name: labels_of(design.of(name), own) for name, own in (kept_of or {}).items()},
     )
+
+
+def in_formula[Values](
+    parameter: str, variables: Mapping[str, tuple[tuple[str, ...], Values]]
+) -> dict[str, tuple[tuple[str, ...], Values]]:
+    """Put a further parameter's name before those of variables and of their own dimensions."""
+    before = behind(parameter)
+    return {
+        before + name: (
+            tuple(dim if dim in (*SAMPLE, OBS) else before + dim for dim in dims),
+            values,
+        )
+        for name, (dims, values) in variables.items()
+    }
 
 
 def parameter_variables(
@@ -88,7 +122,7 @@ def parameter_variables(
     dimensions first appear, and would mix up the labels of ``b_Subject[Subject, Subject__term]``
     after a variable that has ``Subject__term`` alone.
     """
-    sample = ("chain", "draw")
+    sample = SAMPLE
     found: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
     found["beta"] = ((*sample, COEF), draws.beta)
     if draws.sigma is not None:
@@ -104,6 +138,8 @@ def parameter_variables(
             at = np.arange(corr.shape[-1])
             corr[..., at, at] = 1.0  # exactly: a rounded constant would get an R-hat
             found[f"corr_{name}"] = ((*sample, terms, terms_bis), corr)
+    for parameter, own in labels.formulas.items():
+        found |= in_formula(parameter, parameter_variables(draws.formulas[parameter], own))
     return found
 
 
@@ -130,17 +166,28 @@ def data_groups(labels: Labels) -> dict[str, Any]:
     """Return groups ``observed_data`` and ``constant_data``: what the model was fitted to."""
     design = labels.design
     y = design.y if design.y.ndim == 1 else design.y[:, 0]
-    constant: dict[str, tuple[tuple[str, ...], Any]] = {}
-    constant["X"] = ((OBS, COEF), design.X[:, labels.kept])
-    for factor in design.factors:
-        name = labels.factors[factor.name]
-        constant[f"level_{name}"] = ((OBS,), factor.codes)
-        constant[f"z_{name}"] = ((OBS, term_dims(name)[0]), factor.z)
-    for name in ("weights", "offset", "known_sd"):
+    constant = _predictor_data(labels)
+    for name in ("weights", "known_sd"):
         value = getattr(design, name)
         if value is not None:
             constant[name] = ((OBS,), value)
+    for parameter, own in labels.formulas.items():
+        constant |= in_formula(parameter, _predictor_data(own))
     return {
         "observed_data": dataset({labels.response: ((OBS,), y)}, labels),
         "constant_data": dataset(constant, labels),
     }
+
+
+def _predictor_data(labels: Labels) -> dict[str, tuple[tuple[str, ...], Any]]:
+    """Columns, levels and offset of a linear predictor."""
+    design = labels.design
+    found: dict[str, tuple[tuple[str, ...], Any]] = {}
+    found["X"] = ((OBS, COEF), design.X[:, labels.kept])
+    for factor in design.factors:
+        name = labels.factors[factor.name]
+        found[f"level_{name}"] = ((OBS,), factor.codes)
+        found[f"z_{name}"] = ((OBS, term_dims(name)[0]), factor.z)
+    if design.offset is not None:
+        found["offset"] = ((OBS,), design.offset)
+    return found

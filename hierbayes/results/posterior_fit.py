@@ -40,6 +40,7 @@ from hierbayes.results.posterior_parameters import (
     Parameters,
     family_names,
     fixed_parameters,
+    formula_parameters,
     level_parameters,
     structure_draws,
     variance_parameters,
@@ -83,13 +84,13 @@ class PosteriorFit(FitTables):
 
     def __post_init__(self) -> None:
         """Make the draws read-only: results are safe to share."""
-        draws = self.draws
-        for part in (draws.sd, draws.corr, draws.b, draws.family, draws.sample_stats):
-            for array in part.values():
-                array.flags.writeable = False
-        draws.beta.flags.writeable = False
-        if draws.sigma is not None:
-            draws.sigma.flags.writeable = False
+        for draws in (self.draws, *self.draws.formulas.values()):
+            for part in (draws.sd, draws.corr, draws.b, draws.family, draws.sample_stats):
+                for array in part.values():
+                    array.flags.writeable = False
+            draws.beta.flags.writeable = False
+            if draws.sigma is not None:
+                draws.sigma.flags.writeable = False
 
     # numbers
 
@@ -131,7 +132,10 @@ class PosteriorFit(FitTables):
 
     @property
     def sigma(self) -> float:
-        """Posterior mean of the residual sd; 1 where it is known, NaN where the family has none."""
+        """Posterior mean of the residual sd; 1 where it is known.
+
+        NaN where the family has none, or one that differs between rows by a formula.
+        """
         if self.draws.sigma is None:
             return 1.0 if self.design.known_sd is not None else float("nan")
         return float(self.draws.sigma.mean())
@@ -139,7 +143,14 @@ class PosteriorFit(FitTables):
     @property
     def n_params(self) -> int:
         """Number of parameters besides the random effects."""
-        return self.beta.size + self.variance_parameters.draws.shape[2]
+        parts = [self.fixed_parameters, self.variance_parameters]
+        parts += [part for pair in self.formula_parameters.values() for part in pair]
+        return sum(part.draws.shape[2] for part in parts)
+
+    @property
+    def has_residual_sd(self) -> bool:
+        """Whether one residual sd was estimated for all rows."""
+        return self.draws.sigma is not None
 
     @property
     def converged(self) -> bool:
@@ -171,25 +182,53 @@ class PosteriorFit(FitTables):
             self.kept.tolist(),
             has_sigma=self.draws.sigma is not None,
             family=family_names(self.draws),
+            kept_of=self.spec.kept_of,
         )
+
+    @property
+    def _own_labels(self) -> tuple[str, ...]:
+        """Labels of the parameters that are of no formula of a further one."""
+        more = sum(
+            len(posterior_addresses(self.design.of(name), kept.tolist(), has_sigma=False).labels)
+            for name, kept in self.spec.kept_of.items()
+        )
+        labels = self.addresses.labels
+        return labels[: len(labels) - more]
 
     @cached_property
     def fixed_parameters(self) -> Parameters:
         """Fixed effects with their draws."""
-        labels = self.addresses.labels[: self.beta.size]
+        labels = self._own_labels[: self.beta.size]
         return fixed_parameters(self.draws, labels, self.coef_names)
 
     @cached_property
     def variance_parameters(self) -> Parameters:
         """Sds, correlations, sigma and the family's parameters with their draws."""
-        labels = self.addresses.labels[self.beta.size :]
+        labels = self._own_labels[self.beta.size :]
         return variance_parameters(self.draws, self.design, labels)
+
+    @cached_property
+    def formula_parameters(self) -> dict[str, tuple[Parameters, Parameters]]:
+        """Of each further parameter that has a formula, coefficients, and sds and correlations."""
+        found, labels = {}, list(self.addresses.labels[len(self._own_labels) :])
+        for name, draws in self.draws.formulas.items():
+            design, kept = self.design.of(name), self.spec.kept_of[name]
+            own = posterior_addresses(design, kept.tolist(), has_sigma=False).labels
+            names = [design.coef_names[k] for k in kept]
+            found[name] = formula_parameters(
+                draws, design, names, parameter=name, labels=labels[: len(own)]
+            )
+            labels = labels[len(own) :]
+        return found
 
     def parameters(self, effects: Any = ("fixed", "ran_pars")) -> list[Parameters]:
         """Parameters of the kinds asked for, with names and draws."""
         chosen = checked_effects(effects)
         found = [self.fixed_parameters] if "fixed" in chosen else []
         found += [self.variance_parameters] if "ran_pars" in chosen else []
+        for fixed, varied in self.formula_parameters.values():
+            found += [fixed] if "fixed" in chosen else []
+            found += [varied] if "ran_pars" in chosen else []
         return found + (level_parameters(self.draws, self.design) if "ran_vals" in chosen else [])
 
     @cached_property
@@ -322,7 +361,8 @@ class PosteriorFit(FitTables):
                 conf_low=interval.low,
                 conf_high=interval.high,
             )
-            frames.append(with_dropped(self, frame) if part.effect == "fixed" else frame)
+            is_mean = part is self.fixed_parameters
+            frames.append(with_dropped(self, frame) if is_mean else frame)
         filled = [frame for frame in frames if len(frame)]
         table = pd.concat(filled, ignore_index=True) if filled else tidy_frame(self, estimate=[])
         known = {"level": level, "kind": kind, "interval": "credible"}
@@ -509,7 +549,8 @@ class PosteriorFit(FitTables):
             As of a likelihood fit, at the expected response, parameters and random effects of each
             draw, then averaged. "response" is observed minus the posterior mean of the expected
             response; of Gaussian models "pearson" and "deviance" are that times the root of the
-            precision weights.
+            precision weights. Where a further parameter has a formula "pearson" is divided by the
+            sd of each row.
         rows : {"used", "all"}
             As of a likelihood fit.
 
@@ -528,7 +569,8 @@ class PosteriorFit(FitTables):
         True
         """
         check_option("kind", kind, ResidualKind)
-        if kind == "response" or self.response_family.is_linear:
+        is_linear = self.response_family.is_linear and not self.design.formulas
+        if kind == "response" or is_linear:
             return super().residuals(kind, rows)
         values = verbs.ask(self, "residuals", kind)
         return self._in_rows(values, "residual", rows)

@@ -5,6 +5,7 @@ parameters apart (``naming/addresses.py``), terms are those lme4 prints.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -110,6 +111,35 @@ def variance_parameters(draws: PosteriorDraws, design: Design, labels: Sequence[
     )
 
 
+def formula_parameters(
+    draws: PosteriorDraws,
+    design: Design,
+    coef_names: Sequence[str],
+    *,
+    parameter: str,
+    labels: Sequence[str],
+) -> tuple[Parameters, Parameters]:
+    """Return coefficients, and sds and correlations, of the formula of a further parameter.
+
+    ``draws`` and ``design`` are those of its predictor. Terms have its name before the column's, as
+    broom.mixed has them: ``sigma_Days``, ``sd__sigma_Days``.
+    """
+    p = len(coef_names)
+    fixed = fixed_parameters(draws, labels[:p], coef_names)
+    varied = variance_parameters(draws, design, labels[p:])
+    return _of_formula(parameter, fixed), _of_formula(parameter, varied)
+
+
+def _of_formula(parameter: str, own: Parameters) -> Parameters:
+    def term(text: str) -> str:
+        kind, found, rest = text.partition("__")
+        if not found or kind not in ("sd", "cor"):
+            return f"{parameter}_{text}"
+        return f"{kind}__{'.'.join(f'{parameter}_{part}' for part in rest.split('.'))}"
+
+    return replace(own, term=tuple(map(term, own.term)))
+
+
 def structure_draws(
     draws: PosteriorDraws, design: Design, term: int
 ) -> tuple[tuple[str, FloatArray], ...]:
@@ -131,7 +161,27 @@ def structure_draws(
 
 
 def level_parameters(draws: PosteriorDraws, design: Design) -> list[Parameters]:
-    """Random effects, a record a factor: level by level within each column."""
+    """Random effects, a record a factor: level by level within each column.
+
+    Those of formulas of further parameters come last, ``sigma_Subject[308,Days]``.
+    """
+    found = _level_parameters(draws, design)
+    for parameter, own in draws.formulas.items():
+        for part in _level_parameters(own, design.of(parameter)):
+            found.append(
+                replace(
+                    part,
+                    names=tuple(f"{parameter}_{name}" for name in part.names),
+                    spellings=tuple(
+                        tuple(f"{parameter}_{way}" for way in ways) for ways in part.spellings
+                    ),
+                    term=tuple(f"{parameter}_{term}" for term in part.term),
+                )
+            )
+    return found
+
+
+def _level_parameters(draws: PosteriorDraws, design: Design) -> list[Parameters]:
     found = []
     for position, factor in enumerate(design.factors):
         b = draws.b[factor.name]

@@ -14,8 +14,10 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.posterior import posterior_fit, sample
+from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
 from hierbayes.families.family import Family
+from hierbayes.families.parameter_formulas import links_of
 from hierbayes.prediction.posterior_predict import log_likelihood
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.finding import Finding
@@ -33,6 +35,7 @@ from hierbayes.saving.stored_specification import (
 from hierbayes.specification.specification import Specification
 
 NAMED = ("sd", "corr", "b", "family", "sample_stats")  # fields of draws by factor or name
+OF_PREDICTOR = ("sd", "corr", "b")  # those of the formula of a further parameter
 NUMBERS = ("log_marginal_likelihood", "log_marginal_likelihood_mcse", "pareto_k", "seconds")
 LATER_NUMBERS = ("quadrature_error",)  # that files of 0.1.0 have not
 TIED = 16  # draws that are checked against model and data: chains and draws evenly
@@ -52,11 +55,21 @@ def save(fit: PosteriorFit, path: Any) -> None:
         values: Mapping[str, FloatArray] = getattr(draws, field)
         fields[field] = {name: f"draws_{field}_{i}" for i, name in enumerate(values)}
         arrays |= {fields[field][name]: value for name, value in values.items()}
+    formulas: dict[str, Any] = {}
+    for parameter, own in draws.formulas.items():
+        arrays[f"draws_{parameter}_beta"] = own.beta
+        formulas[parameter] = {}
+        for field in OF_PREDICTOR:
+            values = getattr(own, field)
+            keys = {name: f"draws_{parameter}_{field}_{i}" for i, name in enumerate(values)}
+            formulas[parameter][field] = keys
+            arrays |= {keys[name]: value for name, value in values.items()}
     specification = stored_specification(fit.spec, arrays) | {
         "method": fit.method,
         "settings": fit.settings,
         "sampler": draws.sampler,
         "draws": fields,
+        "draws_of_formulas": formulas,
         "numbers": {name: getattr(draws, name) for name in (*NUMBERS, *LATER_NUMBERS)},
         "draws_findings": stored_findings(draws.findings),
         "findings": stored_findings(fit.findings),
@@ -97,12 +110,13 @@ def _ties(fit: PosteriorFit) -> FloatArray:
         columns = [log_likelihood(replace(fit, draws=some)).sum(axis=-1).ravel()]
     except NotSupportedError:  # a family whose densities are PyMC's only
         columns = [np.zeros(some.beta.shape[1])]
-    for name, b in some.b.items():
-        # An sd of zero has effects of zero.
-        sd = some.sd[name][:, :, None, :]
-        u = np.divide(b, sd, out=np.zeros_like(b), where=sd > 0)
-        R = some.corr.get(name, np.eye(b.shape[-1]))
-        columns.append(((u @ R) * u).sum(axis=(-2, -1)).ravel())
+    for own in (some, *some.formulas.values()):
+        for name, b in own.b.items():
+            # An sd of zero has effects of zero.
+            sd = own.sd[name][:, :, None, :]
+            u = np.divide(b, sd, out=np.zeros_like(b), where=sd > 0)
+            R = own.corr.get(name, np.eye(b.shape[-1]))
+            columns.append(((u @ R) * u).sum(axis=(-2, -1)).ravel())
     return np.stack(columns, axis=1)
 
 
@@ -119,7 +133,8 @@ def _some_draws(draws: PosteriorDraws) -> PosteriorDraws:
         for field in NAMED
     }
     sigma = None if draws.sigma is None else of(draws.sigma)
-    return replace(draws, beta=of(draws.beta), sigma=sigma, **named)
+    formulas = {name: _some_draws(own) for name, own in draws.formulas.items()}
+    return replace(draws, beta=of(draws.beta), sigma=sigma, formulas=formulas, **named)
 
 
 def _check_ties(fit: PosteriorFit, archive: Archive) -> None:
@@ -140,27 +155,27 @@ def _read_draws(archive: Archive, spec: Specification) -> PosteriorDraws:
     C, D = archive.header("draws_beta").shape[:2]
     if not C * D:
         raise Damaged("it holds no draws")
-    sizes = {f.name: (f.levels.size, len(f.columns)) for f in spec.design.factors}
-    shapes: dict[str, Any] = {
-        "sd": {name: (q,) for name, (_, q) in sizes.items()},
-        "corr": {name: (q, q) for name, (_, q) in sizes.items()},
-        "b": sizes,
-        "family": {
-            parameter.name: (None,) if parameter.prior == "cuts" else ()
-            for parameter in spec.family.further_parameters
-        },
+    about = {link.parameter for link in links_of(spec.design, spec.family).values()}
+    of_family = {
+        parameter.name: (None,) if parameter.prior == "cuts" else ()
+        for parameter in spec.family.further_parameters
+        if parameter.name not in about
     }
+    shapes = _shapes(spec.design) | {"family": of_family}
     stored = specification["draws"]
-    named: dict[str, Any] = {}
-    for field, shape_of in shapes.items():
-        if set(stored[field]) != set(shape_of) and not (
-            field == "corr" and set(stored[field]) < set(shape_of)
-        ):
-            raise Damaged("its draws are of other parameters than the formula's")
-        named[field] = {
-            name: archive.array(key, kinds="f", shape=(C, D, *shape_of[name]))
-            for name, key in stored[field].items()
-        }
+    named = _read_named(archive, stored, shapes, (C, D))
+    of_formulas = specification.get("draws_of_formulas", {})
+    if set(of_formulas) != set(spec.kept_of):
+        raise Damaged("its draws are of other parameters than the formula's")
+    named["formulas"] = {
+        name: PosteriorDraws(
+            beta=archive.array(f"draws_{name}_beta", kinds="f", shape=(C, D, kept.size)),
+            sigma=None,
+            sampler=checked(specification["sampler"], str),
+            **_read_named(archive, of_formulas[name], _shapes(spec.design.of(name)), (C, D)),
+        )
+        for name, kept in spec.kept_of.items()
+    }
     named["sample_stats"] = {
         name: archive.array(key, kinds="biuf", shape=(C, D))
         for name, key in stored["sample_stats"].items()
@@ -182,16 +197,47 @@ def _read_draws(archive: Archive, spec: Specification) -> PosteriorDraws:
     )
 
 
+def _shapes(design: Design) -> dict[str, Any]:
+    """Shapes of what a predictor has by factor, behind chains and draws."""
+    sizes = {f.name: (f.levels.size, len(f.columns)) for f in design.factors}
+    return {
+        "sd": {name: (q,) for name, (_, q) in sizes.items()},
+        "corr": {name: (q, q) for name, (_, q) in sizes.items()},
+        "b": sizes,
+    }
+
+
+def _read_named(
+    archive: Archive, stored: Any, shapes: dict[str, Any], size: tuple[int, int]
+) -> dict[str, Any]:
+    """Read the fields of draws that have an array by name."""
+    named: dict[str, Any] = {}
+    for field, shape_of in shapes.items():
+        if set(stored[field]) != set(shape_of) and not (
+            field == "corr" and set(stored[field]) < set(shape_of)
+        ):
+            raise Damaged("its draws are of other parameters than the formula's")
+        named[field] = {
+            name: archive.array(key, kinds="f", shape=(*size, *shape_of[name]))
+            for name, key in stored[field].items()
+        }
+    return named
+
+
 def _check_values(draws: PosteriorDraws, family: Family) -> None:
     """Refuse draws that are not numbers, negative sds, and correlations that are none."""
     sigma = [] if draws.sigma is None else [draws.sigma]
-    sds, corrs = list(draws.sd.values()), list(draws.corr.values())
-    others = [draws.beta, *draws.b.values(), *draws.family.values()]
+    every = (draws, *draws.formulas.values())
+    sds = [sd for own in every for sd in own.sd.values()]
+    corrs = [corr for own in every for corr in own.corr.values()]
+    others = [array for own in every for array in (own.beta, *own.b.values())]
+    others += draws.family.values()
     if not all(np.isfinite(values).all() for values in [*sigma, *sds, *corrs, *others]):
         raise Damaged("some of its draws are not finite")
     if not all((values >= 0).all() for values in [*sigma, *sds]):
         raise Damaged("some of its draws of an sd are negative")
-    positive = [p.name for p in family.further_parameters if p.is_positive]
+    known = draws.family.keys()
+    positive = [p.name for p in family.further_parameters if p.is_positive and p.name in known]
     if not all((draws.family[name] > 0).all() for name in positive):
         raise Damaged(
             f"some of its draws of a parameter of family {family.name!r} are not positive"

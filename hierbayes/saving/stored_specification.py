@@ -13,6 +13,7 @@ from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.table import PandasTable
 from hierbayes.design.values import Factor, Logical
 from hierbayes.errors import DataError
+from hierbayes.families.parameter_formulas import PARAMETERS
 from hierbayes.families.psychometric import (
     Curve,
     curve_record,
@@ -47,6 +48,7 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
     }
     given = spec.arguments.options()
     arguments |= {name: str(given[name]) for name in ("family", "link") if given[name] is not None}
+    arguments |= spec.arguments.formulas
     if spec.family.curve is not None:
         arguments["curve"] = curve_record(spec.family.curve)
     for name in ARRAY_ARGUMENTS:
@@ -170,7 +172,7 @@ def read_specification(archive: Archive) -> Specification:
         if "ranked" in column:
             table.rank(column["name"])
     given = specification["arguments"]
-    optional = {"priors", "family", "link", "curve", "cov"}
+    optional = {"priors", "family", "link", "curve", "cov", *PARAMETERS}
     if set(given) - optional != {"contrasts", *ARRAY_ARGUMENTS}:
         raise Damaged("its arguments are unknown")
     arguments = {
@@ -184,6 +186,8 @@ def read_specification(archive: Archive) -> Specification:
     if "curve" in given:
         link = checked(arguments.pop("link"), str)
         arguments["family"] = psychometric_family(_read_curve(given["curve"]), link)
+    for name in set(PARAMETERS) & set(given):
+        checked(given[name], str)
     arguments["priors"] = read_prior_records(given.get("priors"))
     return specify(
         checked(specification["formula"], str),

@@ -20,6 +20,7 @@ from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.design.values import Factor, Logical
 from hierbayes.errors import OptionError
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.files import checked_path, shown
 from hierbayes.formula.expressions import names_in
 from hierbayes.gaussian.pattern.related import check_unrelated
@@ -202,6 +203,7 @@ def _check_repeatable(result: Reportable, spec: Specification) -> None:
     if spec.response_given:
         raise not_supported("archive-given-response")
     check_unrelated(spec.design, "The script of an archive")
+    check_no_formulas(spec.design, "The script of an archive")
     if not spec.family.is_builtin and spec.family.curve is None:
         raise not_supported("archive-own-family", family=spec.family.name)
     seed: Any = 0

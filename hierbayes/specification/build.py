@@ -25,7 +25,12 @@ from hierbayes.formula.residual_term import ResidualTerm, parse_residual
 from hierbayes.formula.terms import Formula
 from hierbayes.formula.update import update_formula
 from hierbayes.gaussian.patterned import check_patterned
-from hierbayes.naming.variable_names import factor_variables, response_variable
+from hierbayes.naming.variable_names import (
+    behind,
+    factor_variables,
+    response_variable,
+    term_dims,
+)
 from hierbayes.options import check_flag, shown
 from hierbayes.relatedness.given import known_covariances
 from hierbayes.specification.magnitudes import check_magnitudes, check_residuals
@@ -111,6 +116,7 @@ def specify(
         check_supported(design, response_family)
         checked_observations(design, response_family)
         _check_parameter_names(design, response_family)
+    _check_formula_names(design)
     spec = Specification(
         data_name=_name_of(data) if data_name is None else data_name,
         table=table,
@@ -234,8 +240,9 @@ def with_formula(spec: Specification, formula: str, **given: Any) -> Specificati
     if user is not None and "priors" not in given:
         from hierbayes.priors.user_priors import priors_left
 
-        left = priors_left(user, spec.priors.parameters, other.priors.parameters)
-        kernel = other.reml_kernel if other.family.is_linear else None  # made for its priors
+        left = priors_left(user, spec.priors.all_parameters, other.priors.all_parameters)
+        is_linear = other.family.is_linear and not other.design.formulas
+        kernel = other.reml_kernel if is_linear else None  # made for its priors
         arguments = replace(other.arguments, priors=left)
         other = replace(other, arguments=arguments, kernel_given=kernel)
     if not (spec.response_given and other.formula.response == spec.formula.response):
@@ -295,6 +302,26 @@ def _covariances_left(spec: Specification, changed: str) -> dict[str, LevelCovar
     groups = {bar.group for bar in parse_formula(changed, spec.table.names).bars}
     left = {name: own for name, own in (spec.arguments.cov or {}).items() if name in groups}
     return left or None
+
+
+def _check_formula_names(design: Design) -> None:
+    """Refuse names of the data that draws would have for what belongs to a formula, too."""
+    own = _names_in_draws(design) | {response_variable(design.formula.response_label, {}): ""}
+    for parameter in design.formulas:
+        for name in _names_in_draws(design.of(parameter)):
+            if (taken := behind(parameter) + name) in own:
+                raise OptionError(
+                    f"Draws call what belongs to the formula of {parameter} {taken!r}, and so is a "
+                    "variable of the data, or what belongs to it; rename that."
+                )
+
+
+def _names_in_draws(design: Design) -> dict[str, str]:
+    """Names of variables and dimensions of a linear predictor."""
+    names = factor_variables([factor.name for factor in design.factors]).values()
+    kinds = [f"{kind}_{name}" for name in names for kind in ("b", "sd", "corr", "level", "z")]
+    dims = [dim for name in names for dim in (name, *term_dims(name))]
+    return dict.fromkeys(["beta", "eta", "coef", "X", "offset", *kinds, *dims], "")
 
 
 def _check_parameter_names(design: Design, family: Family) -> None:

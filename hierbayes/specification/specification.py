@@ -176,15 +176,23 @@ class Specification:
         return column_basis(X).kept
 
     @cached_property
+    def kept_of(self) -> dict[str, IntArray]:
+        """Of each further parameter that has a formula, the columns of X with a coefficient."""
+        return {name: column_basis(self.design.of(name).X).kept for name in self.design.formulas}
+
+    @cached_property
     def priors(self) -> "ModelPriors":
         """The priors of this model, the defaults and the user's."""
         if self.priors_given is not None:
             return self.priors_given
-        check_no_formulas(self.design, "Model.priors")
         from hierbayes.priors.model_priors import model_priors
 
         return model_priors(
-            self.design, self.kept_columns, family=self.family, user=self.arguments.priors
+            self.design,
+            self.kept_columns,
+            family=self.family,
+            user=self.arguments.priors,
+            kept_of=self.kept_of,
         )
 
     def with_priors(self, priors: Mapping[str, Any]) -> "Specification":
@@ -192,7 +200,9 @@ class Specification:
         return replace(
             self,
             arguments=replace(self.arguments, priors=priors),
-            kernel_given=self.reml_kernel if self.family.is_linear else None,
+            kernel_given=(
+                self.reml_kernel if self.family.is_linear and not self.design.formulas else None
+            ),
         )
 
     def with_response(self, y: Any) -> "Specification":
@@ -204,7 +214,7 @@ class Specification:
         if self.family.counts_trials and self.design.y.ndim == 2:  # successes of the same trials
             response = np.column_stack([response, self.design.y.sum(axis=1) - response])
         design = self.design.with_response(response)
-        if not self.family.is_linear:
+        if not self.family.is_linear or self.design.formulas:
             checked_observations(design, self.family)
             return replace(self, design=design, response_given=True)
         if is_structured(design):

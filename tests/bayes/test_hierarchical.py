@@ -65,8 +65,8 @@ def near_start(target, *, spread=0.3, seed=3):
 
     rng = np.random.default_rng(seed)
     w = spread * rng.standard_normal(target.size)
-    w[: target.space.size] += _start(target)
-    n = sum(map(len, target.space.sd_supports))
+    w[: target.d] += _start(target)
+    n = sum(map(len, target.spaces[0].sd_supports))
     w[:n] = np.abs(w[:n])
     return w
 
@@ -78,28 +78,38 @@ def slope_by_differences(function, w, k, step=1e-4):
     return (8 * near - far) / (12 * step)
 
 
+def predictors_of(target, model):
+    """What names begin with, design, places and rows of each linear predictor."""
+    designs = [("", model.design)]
+    designs += [(f"{name}_", model.design.of(name)) for name in model.design.formulas]
+    return [
+        (*pair, places, space.model)
+        for pair, places, space in zip(designs, target.placed, target.spaces, strict=True)
+    ]
+
+
 def user_values(target, model, w):
     """What PyMC calls its variables, at a point of coordinates that are not mixed."""
     shared, effects = _parameters(target, w[None])
-    places, found = target.places, {}
-    if places.beta.size:
-        found["beta"] = shared[0, places.beta]
-    found |= {name: shared[0, at] for name, at in places.family.items()}
-    names = factor_variables([factor.name for factor in model.design.factors])
-    start = 0
-    for f, factor in enumerate(model.design.factors):
-        at = places.user_roots[f]
-        root = np.where(at >= 0, shared[0, at], 0.0)
-        sd = np.sqrt((root**2).sum(axis=1))
-        name = names[factor.name]
-        found[f"sd_{name}"] = sd
-        if len(sd) > 1:
-            R = root / sd[:, None]
-            found[f"corr_{name}"] = R @ R.T
-        J = factor.levels.size
-        b = effects[0, start : start + J * len(sd)].reshape(J, -1)
-        found[f"b_{name}"] = b @ target.space.model.z_bases[f].T
-        start += J * len(sd)
+    found, start = {}, 0
+    for before, design, places, rows in predictors_of(target, model):
+        if places.beta.size:
+            found[f"{before}beta"] = shared[0, places.beta]
+        found |= {name: shared[0, at] for name, at in places.family.items()}
+        names = factor_variables([factor.name for factor in design.factors])
+        for f, factor in enumerate(design.factors):
+            at = places.user_roots[f]
+            root = np.where(at >= 0, shared[0, at], 0.0)
+            sd = np.sqrt((root**2).sum(axis=1))
+            name = names[factor.name]
+            found[f"{before}sd_{name}"] = sd
+            if len(sd) > 1:
+                R = root / sd[:, None]
+                found[f"{before}corr_{name}"] = R @ R.T
+            J = factor.levels.size
+            b = effects[0, start : start + J * len(sd)].reshape(J, -1)
+            found[f"{before}b_{name}"] = b @ rows.z_bases[f].T
+            start += J * len(sd)
     return found
 
 
@@ -109,9 +119,9 @@ def parameter_vector(target, model, x):
     w[: x.size] = x
     parts = []
     for name, value in user_values(target, model, w).items():
-        if name.startswith("corr_"):
+        if "corr_" in name:
             parts.append(value[np.tril_indices(len(value), -1)])
-        elif not name.startswith("b_"):
+        elif not name.startswith(("b_", "sigma_b_", "alpha_b_", "zi_b_")):
             parts.append(np.ravel(value))
     return np.concatenate(parts)
 
@@ -128,7 +138,7 @@ def expected_log_density(target, model, w):
         logp = built.compile_fn(built.logp(), inputs=built.value_vars, mode=mode, point_fn=False)
     values = user_values(target, model, w)
     total = float(logp(*(values[var.name] for var in built.value_vars)))
-    x = w[: target.space.size]
+    x = w[: target.d]
     jacobian = np.stack(
         [
             slope_by_differences(lambda x: parameter_vector(target, model, x), x, k, step=1e-3)
@@ -137,12 +147,13 @@ def expected_log_density(target, model, w):
         axis=1,
     )
     total += np.linalg.slogdet(jacobian)[1]
-    for f, factor in enumerate(model.design.factors):
-        at = target.places.user_roots[f]
-        shared, _ = _parameters(target, w[None])
-        root = np.where(at >= 0, shared[0, at], 0.0)
-        total += factor.levels.size * np.linalg.slogdet(root)[1]
-    signed = [s for own in target.space.sd_supports for s in own if isinstance(s, SignedScale)]
+    shared, _ = _parameters(target, w[None])
+    for _, design, places, _ in predictors_of(target, model):
+        for factor, at in zip(design.factors, places.user_roots, strict=True):
+            root = np.where(at >= 0, shared[0, at], 0.0)
+            total += factor.levels.size * np.linalg.slogdet(root)[1]
+    supports = [s for space in target.spaces for own in space.sd_supports for s in own]
+    signed = [s for s in supports if isinstance(s, SignedScale)]
     return total - len(signed) * np.log(2)
 
 
@@ -157,6 +168,28 @@ def test_the_density_is_that_of_to_pymc(family):
     w = near_start(target)
     found, _ = target.evaluate(w)
     assert found == pytest.approx(expected_log_density(target, model, w), rel=1e-9, abs=1e-8)
+
+
+WITH_FORMULAS = [
+    pytest.param("gaussian", {"sigma": "~ x + (x | g) + (1 | h)", "weights": "exp(x)"}, id="sigma"),
+    pytest.param("negativebinomial", {"alpha": "~ 0 + factor(h)"}, id="alpha"),
+    pytest.param("zero_inflated_poisson", {"zi": "~ x + (1 | g)"}, id="zi"),
+]
+
+
+@pytest.mark.parametrize(("family", "options"), WITH_FORMULAS)
+def test_formulas_of_parameters_have_the_density_of_to_pymc(family, options):
+    """At several points, with exact slopes there."""
+    pytest.importorskip("pymc")
+    model = model_of(family, None, "y ~ x + (1 | g)", **options)
+    target = hierarchical_density(model.spec)
+    for seed in (3, 4):
+        w = near_start(target, seed=seed)
+        found, gradient = target.evaluate(w)
+        assert found == pytest.approx(expected_log_density(target, model, w), rel=1e-9, abs=1e-8)
+    for k in range(target.size):
+        slope = slope_by_differences(lambda w: target.evaluate(w)[0], w, k)
+        assert gradient[k] == pytest.approx(slope, rel=1e-6, abs=1e-6)
 
 
 PAIRS = [(name, link) for name in NAMES for link in FAMILIES[name].link_names]
@@ -180,7 +213,7 @@ def possible(target, w):
     from hierbayes.bayes.whitening import _start
 
     centre = np.zeros(w.size)
-    centre[: target.space.size] = _start(target)
+    centre[: target.d] = _start(target)
     for _ in range(20):
         if np.isfinite(target.evaluate(w)[0]):
             return w
@@ -220,11 +253,11 @@ def test_families_of_ones_own_and_psychometric_functions_have_their_density(buil
     """Value and slopes against the family's own, at the same place."""
     target = hierarchical_density(build().spec)
     w = near_start(target, spread=0.1)
-    room, model = target.room(), target.space.model
+    room, model = target.room(), target.model
     value, gradient = target.evaluate(w, room)
     at = int(target.ints[AT.w_eta])
     shared, _ = _parameters(target, w[None])
-    given = {name: shared[0, k] for name, k in target.places.family.items()}
+    given = {name: shared[0, k] for name, k in target.placed[0].family.items()}
     if model.trials is not None:
         given["trials"] = model.trials
     eta = room[at : at + model.y.size]
@@ -232,7 +265,7 @@ def test_families_of_ones_own_and_psychometric_functions_have_their_density(buil
     rows = np.asarray(model.family.log_density(model.y, mean, given))
     counts = 1.0 if model.counts is None else model.counts
     u = target.effects_at(0, room, OF_FACTOR.w_u)
-    log_prior = shared[0, target.places.log_prior] + norm.logpdf(u).sum()
+    log_prior = shared[0, target.ints[AT.log_prior]] + norm.logpdf(u).sum()
     assert value == pytest.approx((counts * rows).sum() + log_prior, rel=1e-11)
     for k in range(target.size):
         slope = slope_by_differences(lambda w: target.evaluate(w)[0], w, k)
@@ -272,8 +305,8 @@ def test_whitened_coordinates_are_of_the_same_density(family, formula):
     def unmixed(w):
         room, rest = white.room(), int(white.ints[AT.w_rest])
         white.evaluate(w, room)
-        found = [room[rest : rest + white.space.size]]
-        J = white.space.model.levels.n_levels
+        found = [room[rest : rest + white.d]]
+        J = white.model.levels.n_levels
         effects = [white.effects_at(f, room, OF_FACTOR.w_u).ravel() for f in range(len(J))]
         return np.concatenate([*found, *effects[1:], *effects[:1]])
 
@@ -291,7 +324,7 @@ def test_effects_of_a_gaussian_response_are_standard_normal_whatever_the_sds_are
     data = {"y": rng.standard_normal(40), "x": rng.standard_normal(40), "g": np.arange(40) % 8}
     model = hb.Model("y ~ x + (x | g)", data, known_sd=0.5 + rng.random(40))
     target = whitened(hierarchical_density(model.spec))
-    d = target.space.size
+    d = target.d
     for _ in range(3):
         w = np.zeros(target.size)
         w[:d] = rng.standard_normal(d)
@@ -326,7 +359,7 @@ def test_levels_that_do_not_vary_are_known_by_their_slopes():
     data = {"y": rng.random(480) < 1 / (1 + np.exp(-eta)), "g": g, "h": h}
     spec = hb.Model("y ~ 1 + (1 | g) + (1 | h)", data, family="bernoulli").spec
     target = whitened(hierarchical_density(spec))
-    room, model, part = target.room(), target.space.model, target.part(1)
+    room, model, part = target.room(), target.model, target.part(1)
     target.evaluate(np.zeros(target.size), room)
     assert abs(room[part[OF_FACTOR.w_root]]) < 0.2
     at = int(target.ints[AT.w_eta])
@@ -371,8 +404,8 @@ def value_and_slope(function, x):
     recorder = Recorder(1, CODES)
     (given,) = recorder.inputs(1)
     at = recorder.shared(function(given)).at
-    eta = recorder.eta()
-    tape = recorder.tape(eta, eta)
+    (eta,) = recorder.etas(1)
+    tape = recorder.tape(eta)
     values, spare = tape.numbers[:, None].copy(), np.empty((4, BLOCK))
     values[0] = x
     forwards(tape.shared, values, spare, 1)

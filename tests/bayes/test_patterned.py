@@ -90,12 +90,12 @@ def test_the_density_of_nuts_has_the_pattern_and_an_exact_gradient(name):
     target = hierarchical_density(model(name, priors=PRIORS.get(name)).spec)
     w = 0.4 * np.random.default_rng(6).normal(size=target.size)
     shared, _ = _parameters(target, w[None])
-    root = _matrix(shared, target.places.user_roots[0])[0]
+    root = _matrix(shared, target.placed[0].user_roots[0])[0]
     own = structure(name, 3)
     par = own.nearest((root @ root.T)[None])[0]
     np.testing.assert_allclose(root @ root.T, covariance(name, par, 3), atol=1e-12)
     _, gradient = target.evaluate(w)
-    for i in range(target.space.size):
+    for i in range(target.d):
         step = 1e-5 * np.eye(target.size)[i]
         numeric = (target.evaluate(w + step)[0] - target.evaluate(w - step)[0]) / 2e-5
         assert gradient[i] == pytest.approx(numeric, rel=1e-6, abs=1e-5)
