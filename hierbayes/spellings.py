@@ -152,6 +152,8 @@ _ARGUMENTS = (
     ),
     Argument("missing", "statsmodels", (), None, "Rows with a missing value are left out."),
     Argument("weight", "glmmTMB", ("weights",)),
+    Argument("dispformula", "glmmTMB", ("sigma",), _as_it_is),
+    Argument("ziformula", "glmmTMB", ("zi",), _as_it_is),
     Argument("prior", "brms, rstanarm", ("priors",)),
     Argument("prior_intercept", "rstanarm", ("priors",)),
     Argument(

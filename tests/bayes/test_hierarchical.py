@@ -172,8 +172,10 @@ def test_the_density_is_that_of_to_pymc(family):
 
 WITH_FORMULAS = [
     pytest.param("gaussian", {"sigma": "~ x + (x | g) + (1 | h)", "weights": "exp(x)"}, id="sigma"),
-    pytest.param("negativebinomial", {"alpha": "~ 0 + factor(h)"}, id="alpha"),
-    pytest.param("zero_inflated_poisson", {"zi": "~ x + (1 | g)"}, id="zi"),
+    pytest.param(
+        "negativebinomial", {"alpha": "~ 0 + factor(h)"}, id="alpha", marks=pytest.mark.slow
+    ),
+    pytest.param("zero_inflated_poisson", {"zi": "~ x + (1 | g)"}, id="zi", marks=pytest.mark.slow),
 ]
 
 

@@ -8,6 +8,7 @@ from scipy.stats import norm
 import hierbayes as hb
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.prediction.posterior_predict import formulas_of_rows
+from hierbayes.results.chains import errors_of_means
 
 LEVELS = 6
 ROWS = 48
@@ -158,3 +159,49 @@ def test_names_that_draws_would_have_twice_are_refused():
     frame = data().rename(columns={"y": "sigma_beta"})
     with pytest.raises(hb.OptionError, match="'sigma_beta', and so is a variable"):
         hb.Model("sigma_beta ~ x", frame, sigma="~ z")
+
+
+@pytest.mark.slow
+def test_posteriors_are_those_of_bambi():
+    """Means within 4 Monte-Carlo errors, of a location-scale model with effects in both parts."""
+    bambi = pytest.importorskip("bambi")
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(15), 12)
+    x, z = rng.standard_normal(g.size), rng.standard_normal(g.size)
+    x, z = x - x.mean(), z - z.mean()  # bambi's intercepts are at centred predictors as well
+    sd = np.exp(-0.3 + 0.4 * z + 0.4 * rng.standard_normal(15)[g])
+    y = 2 + 0.7 * x + rng.standard_normal(15)[g] + sd * rng.standard_normal(g.size)
+    frame = pd.DataFrame({"y": y, "x": x, "z": z, "g": [f"s{k}" for k in g]})
+    laws = {"(Intercept)": (2, 3), "x": (0, 2), "sigma_(Intercept)": (0, 1), "sigma_z": (0, 1)}
+    sds = {"sd((Intercept)|g)": 2.0, "sigma_sd((Intercept)|g)": 1.0}
+    ours = hb.Model(
+        "y ~ x + (1 | g)",
+        frame,
+        sigma="~ z + (1 | g)",
+        priors={name: hb.Normal(*law) for name, law in laws.items()}
+        | {name: hb.HalfNormal(scale) for name, scale in sds.items()},
+    ).sample(draws=2000, random_seed=1)
+
+    def effects(scale):
+        return bambi.Prior("Normal", mu=0, sigma=bambi.Prior("HalfNormal", sigma=scale))
+
+    def normal(mu, sigma):
+        return bambi.Prior("Normal", mu=mu, sigma=sigma)
+
+    theirs = bambi.Model(
+        bambi.Formula("y ~ x + (1|g)", "sigma ~ z + (1|g)"),
+        frame,
+        priors={
+            "Intercept": normal(2, 3),
+            "x": normal(0, 2),
+            "1|g": effects(2.0),
+            "sigma": {"Intercept": normal(0, 1), "z": normal(0, 1), "1|g": effects(1.0)},
+        },
+        auto_scale=False,
+    ).fit(inference_method="nutpie", draws=2000, tune=1000, chains=4, random_seed=1)
+    names = ["Intercept", "x", "1|g_sigma", "sigma_Intercept", "sigma_z", "sigma_1|g_sigma"]
+    found = np.stack([theirs.posterior[name].to_numpy() for name in names], axis=2)
+    own = np.concatenate([part.draws for part in ours.parameters()], axis=2)
+    apart = own.mean(axis=(0, 1)) - found.mean(axis=(0, 1))
+    errors = np.hypot(errors_of_means(own), errors_of_means(found))
+    assert (np.abs(apart) < 4 * errors).all(), apart / errors

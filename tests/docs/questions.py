@@ -27,6 +27,7 @@ QUESTIONS = {
     "overdispersion": "howto/overdispersion",
     "ordered categories": "howto/ordinal",
     "meta-analysis": "howto/meta-analysis",
+    "predictors of the residual sd": "howto/different-variability",
     "power simulation participants": "howto/simulate-power",
     "table for a paper": "howto/table-for-a-paper",
     "draws data frame": "howto/draws",
