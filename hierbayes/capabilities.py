@@ -298,6 +298,14 @@ _ROWS = (
         "effects.",
     ),
     Limit(
+        key="likelihood-formulas",
+        feature="REML and maximum likelihood of models with formulas of further parameters, "
+        "`sigma= alpha= ...`",
+        kinds=("REML", "ML", "glmer"),
+        sentence="Model.fit does not know a formula of {parameters} in this version; "
+        "Model.sample() gives the posterior of this model.",
+    ),
+    Limit(
         key="formula-rows",
         feature="Expected responses that rest on a further parameter with a formula, in rows of a "
         "reference grid, of marginal effects or of a fold",

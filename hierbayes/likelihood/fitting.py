@@ -9,7 +9,6 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DesignWarning, OptionError
-from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.residual.of_design import is_structured
@@ -24,7 +23,7 @@ from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.residual_estimate import ResidualEstimate
 from hierbayes.specification.build import with_formula
 from hierbayes.specification.specification import Specification
-from hierbayes.wording import shown, warn
+from hierbayes.wording import listed, shown, warn
 
 MANY_COLUMNS = 1000  # of X: a fit of n rows takes n times their square operations
 
@@ -46,7 +45,8 @@ def fit(
     if spec.family.is_linear and is_structured(spec.design):
         _check_no_quadrature(n_quadrature)
         return fit_residuals(spec, "reml" if method is None else method)
-    check_no_formulas(spec.design, "Model.fit")
+    if spec.design.formulas:
+        raise not_supported("likelihood-formulas", parameters=listed(list(spec.design.formulas)))
     if spec.family.is_linear:
         _check_no_quadrature(n_quadrature)
         return fit_linear(spec, "reml" if method is None else method)
