@@ -20,7 +20,7 @@ from hierbayes.bayes.predictive import flat_draws, linear_predictor, row_blocks
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, OptionError, SamplingError
 from hierbayes.families.mean_ends import mean_ends
-from hierbayes.families.parameter_formulas import check_no_formulas
+from hierbayes.families.parameter_formulas import check_independent, check_no_formulas
 from hierbayes.gaussian.kernel import are_determined
 from hierbayes.gaussian.structures import UNSTRUCTURED
 from hierbayes.options import Sampler, check_count, check_option, is_whole, random_generator
@@ -60,6 +60,7 @@ def sample(
     target_accept: float = 0.9,
 ) -> PosteriorFit:
     """Sample; the arguments are those of ``Model.sample``."""
+    check_independent(spec.design, "Model.sample")
     settings: dict[str, Any] = {
         "draws": check_count("draws", draws),
         "chains": check_count("chains", chains),

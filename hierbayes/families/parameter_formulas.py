@@ -150,6 +150,12 @@ def unknown_residuals(what: str) -> NotSupportedError:
     return not_supported("residual-structure", what=what)
 
 
+def check_independent(design: Design, what: str) -> None:
+    """Refuse what takes residuals to be independent, where ``residual=`` has them correlated."""
+    if design.residual is not None:
+        raise unknown_residuals(what)
+
+
 def check_no_formulas(design: Design, what: str) -> None:
     """Refuse what does not know formulas of further parameters, where a model has such.
 
@@ -163,8 +169,7 @@ def check_no_formulas(design: Design, what: str) -> None:
     NotSupportedError
         With the sentence of the row "parameter-formulas".
     """
-    if design.residual is not None:
-        raise unknown_residuals(what)
+    check_independent(design, what)
     if design.formulas:
         raise not_supported(
             "parameter-formulas", what=what, parameters=listed(list(design.formulas))

@@ -327,9 +327,9 @@ def posterior_addresses(
                 )
     found += [residual_spellings(design)] * has_sigma
     found += [(name, f"family({name})") for name in family]
-    for parameter, columns in (kept_of or {}).items():
-        own = posterior_addresses(design.of(parameter), columns.tolist(), has_sigma=False)
-        found += [in_formula(parameter, ways) for ways in own.spellings]
+    for parameter, kept_own in (kept_of or {}).items():
+        further = posterior_addresses(design.of(parameter), kept_own.tolist(), has_sigma=False)
+        found += [in_formula(parameter, ways) for ways in further.spellings]
     return Addresses(found)
 
 

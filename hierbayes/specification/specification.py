@@ -21,7 +21,11 @@ from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.table import Table
 from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
-from hierbayes.families.parameter_formulas import PARAMETERS, check_no_formulas
+from hierbayes.families.parameter_formulas import (
+    PARAMETERS,
+    check_independent,
+    check_no_formulas,
+)
 from hierbayes.formula.parser import formula_text
 from hierbayes.formula.terms import Formula
 from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
@@ -185,6 +189,7 @@ class Specification:
         """The priors of this model, the defaults and the user's."""
         if self.priors_given is not None:
             return self.priors_given
+        check_independent(self.design, "Model.priors")
         from hierbayes.priors.model_priors import model_priors
 
         return model_priors(
