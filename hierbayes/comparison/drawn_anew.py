@@ -26,6 +26,7 @@ from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.comparison.collapsed_draws import LeftOut
 from hierbayes.comparison.leave_group_out import block_log_density
 from hierbayes.design.design import Design
+from hierbayes.gaussian.levels_apart import independent
 
 FITTED = 1000  # draws, evenly spaced, that the first mixture is fitted to
 COMPONENTS = 2  # of each half
@@ -52,7 +53,7 @@ def can_draw_anew(problem: LeftOut) -> bool:
 
 def draw_anew(problem: LeftOut, j: int, log_density: FloatArray, rng: np.random.Generator) -> Anew:
     """Find the term of block j, whose log density is known at the draws (S,)."""
-    points = PointsOf(target_of(problem.kernel, problem.priors))
+    points = PointsOf(target_of(independent(problem.kernel), problem.priors))
     some = np.linspace(0, log_density.size - 1, min(FITTED, log_density.size)).astype(np.intp)
     x = _coordinates(points.target.coordinates, problem.flat, some)
     with_block, without = np.zeros(some.size), -log_density[some]

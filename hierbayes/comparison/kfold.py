@@ -23,7 +23,6 @@ from hierbayes.comparison.left_out_blocks import Blocks, blocks_of
 from hierbayes.comparison.loo import check_posterior, standard_error, what_is_left_out
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.parameter_formulas import check_no_formulas
-from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.options import check_count, random_generator
 from hierbayes.progress import Progress, progress_bar
 from hierbayes.results.comparison import KFold
@@ -88,7 +87,6 @@ def kfold(
     [6, 6, 6]
     """
     check_posterior(fit, "kfold")
-    check_unrelated(fit.design, "hb.kfold")
     check_no_formulas(fit.design, "hb.kfold")
     k = check_count("k", k, least=2)
     blocks = blocks_of(fit, by)

@@ -23,6 +23,7 @@ from hierbayes.bayes.collapsed_points import numbers_of
 from hierbayes.capabilities import not_supported
 from hierbayes.comparison.collapsed_draws import LeftOut
 from hierbayes.gaussian.factor.nested import NestedFactor
+from hierbayes.gaussian.levels_apart import independent
 from hierbayes.gaussian.marginal import Reduced
 from hierbayes.gaussian.pattern.nested import NestedPattern
 from hierbayes.gaussian.products import residual_response
@@ -124,6 +125,7 @@ def _log_densities(problem: LeftOut, out: BoolArray) -> FloatArray:
     kernel = problem.kernel_without(out) if out.any() else problem.kernel
     if out.any() and problem.has_flat:
         problem.check_determined(kernel.products.xx[None], first=int(problem.codes[out][0]))
+    kernel = independent(kernel)
     found = np.empty(problem.flat.n_draws)
     n, sum_log_w = kernel.products.n_obs, kernel.products.sum_log_weights
     for at, sigma, _, reduced in problem.batches(kernel):

@@ -77,6 +77,8 @@ def blocks_of(fit: PosteriorFit, by: Any) -> Blocks:
     if isinstance(by, str) and by in names:
         position = names.index(by)
         factor = design.factors[position]
+        if factor.relation is not None:  # levels without rows are no blocks
+            return _of_labels(Factor(codes=factor.codes, levels=factor.levels), by)
         return _checked(Blocks(codes=factor.codes, labels=factor.levels, name=by, factor=position))
     if isinstance(by, str):
         table = fit.spec.table

@@ -42,7 +42,6 @@ from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
 from hierbayes.comparison.left_out_blocks import Blocks, blocks_of, left_out
 from hierbayes.errors import DataError
 from hierbayes.families.parameter_formulas import check_no_formulas
-from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
 from hierbayes.results.draws import TRUSTED_K
@@ -107,7 +106,6 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     check_posterior(fit, "loo")
     check_flag("refit", refit, "True (sample anew without what has a high Pareto k) or False")
     if by is not None:
-        check_unrelated(fit.design, "hb.loo(by=)")
         check_no_formulas(fit.design, "hb.loo(by=)")
     if refit:
         check_no_formulas(fit.design, "hb.loo(refit=True)")
@@ -351,6 +349,8 @@ def what_is_left_out(fit: PosteriorFit, blocks: Blocks, *, in_folds: bool = Fals
     text = f"All rows of each {blocks.name} ({rows}) are {how}"
     own = None if blocks.factor is None else factors[blocks.factor]
     text += f": prediction of a new {blocks.name}"
+    if any(factor.relation is not None and factor.name == blocks.name for factor in factors):
+        text += " from its relatives"
     shared = [
         other.name
         for other in factors

@@ -70,6 +70,12 @@ def levels_apart(kernel: Kernel) -> LevelsApart | None:
     return LevelsApart(kernel=apart, factor=f, axes=axes)
 
 
+def independent(kernel: Kernel) -> Kernel:
+    """Return the kernel of the same density whose levels are independent, where there is one."""
+    apart = levels_apart(kernel)
+    return kernel if apart is None else apart.kernel
+
+
 def without_relation(kernel: Kernel, position: int) -> Kernel:
     """Return the kernel in which the levels of one factor are independent."""
     if kernel.pattern.name != "related":

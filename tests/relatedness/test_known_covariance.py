@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 
 import hierbayes as hb
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.bayes.variance_priors import variance_log_prior
+from hierbayes.comparison.leave_group_out import group_log_densities
+from hierbayes.comparison.leave_row_out import predicted_log_densities
+from hierbayes.comparison.left_out_blocks import blocks_of, left_out
 from hierbayes.gaussian.levels_apart import levels_apart
 from hierbayes.gaussian.marginal import evaluate, gradient, modes, times
 
@@ -289,6 +292,40 @@ def test_leave_one_out_of_rows_is_exact(post, family, rows):
     assert abs(found - expected).mean() < 0.01
 
 
+def test_leaving_levels_and_folds_out_knows_their_relatives(family, rows):
+    model = hb.Model(FORMULAS["intercept"], rows, cov={"animal": family})
+    post = model.sample(draws=150, chains=2, random_seed=1)
+    dense = Dense(model.fit(), family, rows)
+    blocks = blocks_of(post, "animal")
+    assert blocks.labels.size == N_ANIMALS - 8  # with rows
+    problem = left_out(post, blocks)
+    found = group_log_densities(problem)
+    priors = post.model.spec.priors
+    M = np.eye(2)
+    M[priors.intercept] += priors.centre
+    back = np.linalg.inv(M)
+    mean = dense.X @ back @ [law.mu for law in priors.beta]
+    spread = dense.X @ back * [law.sigma for law in priors.beta]
+    sds, sigmas = post.draws.sd["animal"].ravel(), post.draws.sigma.ravel()
+    for s, j in ((0, 0), (1, 5), (2, 31)):
+        V = sigmas[s] ** 2 * np.eye(N_ROWS) + sds[s] ** 2 * dense.Z @ dense.A @ dense.Z.T
+        V += spread @ spread.T
+        out = (rows.animal == blocks.labels[j]).to_numpy()
+        rest = multivariate_normal(mean[~out], V[np.ix_(~out, ~out)]).logpdf(dense.y[~out])
+        whole = multivariate_normal(mean, V).logpdf(dense.y)
+        assert found[s, j] == pytest.approx(whole - rest, abs=1e-8)
+        weights = np.linalg.solve(V[np.ix_(~out, ~out)], V[np.ix_(~out, out)])
+        expected = mean[out] + (dense.y - mean)[~out] @ weights
+        variance = np.diag(V[np.ix_(out, out)] - V[np.ix_(out, ~out)] @ weights)
+        own = norm(expected, np.sqrt(variance)).logpdf(dense.y[out])
+        np.testing.assert_allclose(predicted_log_densities(problem, j)[:, s], own, atol=1e-8)
+    loo = hb.loo(post, by="animal")
+    assert "a new animal from its relatives" in loo.what
+    folds = hb.kfold(post, k=4, by="animal", random_seed=1)
+    assert abs(folds.elpd - loo.elpd) < 8
+    assert np.corrcoef(folds.pointwise["elpd"], loo.pointwise["elpd"])[0, 1] > 0.8
+
+
 def test_a_pymc_model_has_the_covariance_between_levels(family, rows):
     model = hb.Model(FORMULAS["slope"], rows, cov={"animal": family}).to_pymc("centered")
     import pymc as pm
@@ -312,8 +349,6 @@ def test_levels_that_cannot_be_drawn_or_left_out_say_so(post, family, rows):
     assert np.isfinite(post.predict(new, new_levels="population")).all()
     for wrong in (
         lambda: post.predict(new, new_levels="sample"),
-        lambda: hb.kfold(post),
-        lambda: hb.loo(post, by="animal"),
         lambda: hb.bootstrap(post.model.fit(), kind="cases"),
         lambda: hb.plot.shrinkage_lines(post),
         lambda: hb.plot.shrinkage_reliability(post),
