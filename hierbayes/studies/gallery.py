@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hierbayes.checks.influence import influence
@@ -17,10 +18,13 @@ from hierbayes.model.model import Model
 from hierbayes.model.psychometric import psychometric
 from hierbayes.planning.design_study import design_study
 from hierbayes.prior_sensitivity.sensitivity import sensitivity
+from hierbayes.relatedness.pedigree import relationship
 from hierbayes.results.psychometric_fits import PsychometricFit
 from hierbayes.studies.gallery_page import (
+    ANIMALS,
     CAKE,
     LECTURERS,
+    MACHINES,
     PENICILLIN,
     SIMULATED,
     SLEEP,
@@ -72,6 +76,29 @@ TOUCH_MODEL = f"""\
 touch = hb.load_dataset("touch_speed")
 fit = hb.psychometric("{TOUCH_FORMULA}", touch, stimulus="speed",
                       guess="lapse", lapse="estimate", n="trials").fit()"""
+
+
+MACHINES_FORMULA = "score ~ Machine + cs(0 + Machine | Worker, hom = TRUE)"
+MACHINES_MODEL = f"""\
+model = hb.Model("{MACHINES_FORMULA}", hb.load_dataset("Machines"))
+reml, post = model.fit(), model.sample(random_seed=1)
+profile = hb.profile(reml)"""
+
+ANIMALS_MODEL = """\
+import numpy as np
+import pandas as pd
+
+rng = np.random.default_rng(1)
+labels = [f"a{i:02d}" for i in range(30)]
+parents = [(None, None)] * 8 + [tuple(rng.choice(labels[:i], 2)) for i in range(8, 30)]
+pedigree = pd.DataFrame({"id": labels, "sire": [a for a, _ in parents],
+                         "dam": [b for _, b in parents]})
+A = hb.relationship(pedigree)
+values = np.linalg.cholesky(A.covariance()) @ rng.normal(0, 2, 30)
+weights = pd.DataFrame({"animal": np.repeat(labels[4:], 2)})
+weights["weight"] = 50 + np.repeat(values[4:], 2) + rng.normal(0, 1.5, 52)
+model = hb.Model("weight ~ 1 + (1 | animal)", weights, cov={"animal": A})
+reml, post = model.fit(), model.sample(random_seed=1)"""
 
 
 def fit_gallery() -> tuple[GallerySource, ...]:
@@ -129,6 +156,18 @@ def fit_gallery() -> tuple[GallerySource, ...]:
             setup=TOUCH_MODEL,
             values={"fit": _psychometric_fit()},
         ),
+        GallerySource(
+            name=MACHINES,
+            heading="a covariance of few parameters, compound symmetry",
+            setup=MACHINES_MODEL,
+            values=_patterned(),
+        ),
+        GallerySource(
+            name=ANIMALS,
+            heading="related levels, of which some have no rows",
+            setup=ANIMALS_MODEL,
+            values=_related(),
+        ),
     )
 
 
@@ -154,6 +193,25 @@ def _simulated(model: Model) -> dict[str, object]:
             random_seed=1,
         ),
     }
+
+
+def _patterned() -> dict[str, object]:
+    model = Model(MACHINES_FORMULA, load_dataset("Machines"))
+    reml = model.fit()
+    return {"reml": reml, "profile": profile(reml), "post": model.sample(random_seed=1)}
+
+
+def _related() -> dict[str, object]:
+    rng = np.random.default_rng(1)
+    labels = [f"a{i:02d}" for i in range(30)]
+    parents = [(None, None)] * 8 + [tuple(rng.choice(labels[:i], 2)) for i in range(8, 30)]
+    sires, dams = zip(*parents, strict=True)
+    A = relationship(pd.DataFrame({"id": labels, "sire": sires, "dam": dams}))
+    values = np.linalg.cholesky(A.covariance()) @ rng.normal(0, 2, 30)
+    weights = pd.DataFrame({"animal": np.repeat(labels[4:], 2)})
+    weights["weight"] = 50 + np.repeat(values[4:], 2) + rng.normal(0, 1.5, 52)
+    model = Model("weight ~ 1 + (1 | animal)", weights, cov={"animal": A})
+    return {"reml": model.fit(), "post": model.sample(random_seed=1)}
 
 
 def _psychometric_fit() -> PsychometricFit:

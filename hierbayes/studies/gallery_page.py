@@ -75,6 +75,7 @@ class Entry:
 
 SLEEP, PENICILLIN, LECTURERS, CAKE = "sleepstudy", "Penicillin", "InstEval", "cake"
 TOUCH, SIMULATED = "touch_speed", "simulated"
+MACHINES, ANIMALS = "Machines", "animals"
 SEEDED = {"random_seed": 1}
 FACETS = {"x": "Days", "y": "Reaction", "group": "Subject"}
 
@@ -208,6 +209,10 @@ ENTRIES = (
     Entry(picture="null_distribution", source=SIMULATED, given=("test",)),
     Entry(picture="power", source=SIMULATED, given=("designs",)),
     Entry(picture="psychometric", source=TOUCH, given=("fit",)),
+    Entry(picture="profile", source=MACHINES, given=("profile",)),
+    Entry(picture="prior_posterior", source=MACHINES, given=("post",)),
+    Entry(picture="caterpillar", source=ANIMALS, given=("reml", "post")),
+    Entry(picture="shrinkage_slopegraph", source=ANIMALS, given=("reml",)),
 )
 
 
