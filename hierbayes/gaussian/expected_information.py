@@ -43,7 +43,7 @@ def covariance_traces(frame: Frame) -> Traces:
     """Compute the traces at the estimate of a frame."""
     shape = frame.kernel.shape
     single, double = np.zeros(shape.n_theta), np.zeros((shape.n_theta, shape.n_theta))
-    places = level_places(frame.kernel.products)
+    places = places_of(frame.kernel)
     for f, (index, a, b) in enumerate(shape.factor_entries):
         own, squares = _sums_over_levels(frame, places, f)
         single[index] = own[a, b] * np.where(a == b, 1.0, 2.0)
@@ -83,6 +83,13 @@ def _sums_over_levels(
     return own, [T.reshape(shape) for T, shape in zip(squares, shapes, strict=True)]
 
 
+def places_of(kernel: Kernel) -> list[IntArray]:
+    """Place of each level among those that have entries of B in common."""
+    if kernel.pattern.name == "related":
+        return [np.arange(A.shape[0]) for A in kernel.products.zz]
+    return level_places(kernel.products)
+
+
 def level_places(products: Products) -> list[IntArray]:
     """Place of each level among the levels of its factor in the same connected part."""
     sizes = [A.shape[0] for A in products.zz]
@@ -104,7 +111,7 @@ def level_places(products: Products) -> list[IntArray]:
 
 def n_right_sides(kernel: Kernel) -> int:
     """Right sides that ``covariance_traces`` solves."""
-    places = level_places(kernel.products)
+    places = places_of(kernel)
     return sum((int(p.max()) + 1) * q for p, q in zip(places, kernel.shape.sizes, strict=True))
 
 

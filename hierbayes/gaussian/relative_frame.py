@@ -7,6 +7,10 @@ own, every covariance near the estimate is Lambda_0 S Lambda_0'. What derivative
 
 For columns that hold variance these are I - (L L')^-1 and U of ``marginal.py``, all of order one:
 nothing is lost where Lambda is large, as it is in the difference that Z'V^-1Z is there.
+
+Of levels with a known covariance A = R R' a covariance near the estimate is that of A and
+Lambda_0 S Lambda_0', so Z R stands for Z: R'Lambda_0' and its transpose go round Z'V^-1Z, which is
+that difference.
 """
 
 from collections.abc import Sequence
@@ -15,7 +19,23 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
-from hierbayes.gaussian.marginal import Evaluation, Kernel, modes, times, transpose_times
+from hierbayes.design.level_covariance import LevelCovariance
+from hierbayes.gaussian.marginal import (
+    Evaluation,
+    Kernel,
+    Pattern,
+    modes,
+    times,
+    transpose_times,
+)
+
+
+def relations_of(pattern: Pattern) -> tuple[LevelCovariance | None, ...]:
+    """Return the known covariance between the levels of each factor of a related pattern."""
+    from hierbayes.gaussian.pattern.related import RelatedPattern
+
+    assert isinstance(pattern, RelatedPattern)
+    return pattern.relations
 
 
 @record
@@ -49,12 +69,52 @@ class Frame:
         """Whether all columns hold variance."""
         return all(bool(has.all()) for has in self.has_variance)
 
+    @property
+    def is_related(self) -> bool:
+        """Whether levels of some factor have a known covariance."""
+        return self.kernel.pattern.name == "related"
+
+    def _all(self, at: Evaluation) -> list[FloatArray]:
+        """Lambda_0 for each theta of an evaluation, (T, q, q) a factor."""
+        return [np.repeat(root[None], at.theta.shape[0], axis=0) for root in self.roots]
+
+    def _along_levels(self, sides: Sequence[FloatArray], *, transpose: bool) -> list[FloatArray]:
+        """R or R' times right sides, per factor (T, J, q, c)."""
+        out = []
+        for own, side in zip(relations_of(self.kernel.pattern), sides, strict=True):
+            T, J, q, c = side.shape
+            flat = side.reshape(T, J, q * c)
+            if own is not None:
+                flat = (own.root.T if transpose else own.root) @ flat
+            out.append(flat.reshape(T, J, q, c))
+        return out
+
+    def _times_related(self, sides: Sequence[FloatArray]) -> list[FloatArray]:
+        """Multiply right sides by R'B R with B as it is defined, a difference."""
+        factor, Lambdas, multiply = self.at.factor, self.at.Lambdas, self.kernel.blocks.times
+        assert factor is not None
+        roots = self._all(self.at)
+        spread = self._along_levels(sides, transpose=False)
+        first = multiply([times(root, x) for root, x in zip(roots, spread, strict=True)])
+        right = [transpose_times(L, x) for L, x in zip(Lambdas, first, strict=True)]
+        solved = factor.back_solve(factor.half_solve(right))
+        taken = multiply([times(L, x) for L, x in zip(Lambdas, solved, strict=True)])
+        left = [
+            transpose_times(root, x - y) for root, x, y in zip(roots, first, taken, strict=True)
+        ]
+        return self._along_levels(left, transpose=True)
+
     def responses(self, at: Evaluation) -> tuple[list[FloatArray], list[FloatArray]]:
         """U C, and Lambda_0'H C with the rows of columns that hold variance as in U C.
 
         ``at`` may be other thetas than the frame's.
         """
         found = modes(self.kernel, at)
+        if self.is_related:
+            left = [
+                transpose_times(root, h) for root, h in zip(self._all(at), found.h, strict=True)
+            ]
+            return found.u, self._along_levels(left, transpose=True)
         if self.is_whole:
             return found.u, found.u
         left = [
@@ -65,6 +125,8 @@ class Frame:
 
     def times(self, sides: Sequence[FloatArray]) -> list[FloatArray]:
         """Multiply right sides, per factor (1, J, q, c), by B."""
+        if self.is_related:
+            return self._times_related(sides)
         factor, Lambdas = self.at.factor, self.at.Lambdas
         assert factor is not None
         if self.is_whole:

@@ -37,8 +37,7 @@ from hierbayes.capabilities import not_supported
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangles
 from hierbayes.gaussian.expected_information import Traces, covariance_traces, n_right_sides
 from hierbayes.gaussian.levels_apart import levels_apart
-from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, gram, modes
-from hierbayes.gaussian.pattern.related import check_unrelated
+from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, gram, modes, transpose_times
 from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.intervals.determined_part import DeterminedPart, determined_part
@@ -204,8 +203,6 @@ def _check(fit: LinearFit) -> None:
         raise not_supported("kenward-roger-ml")
     check_patterned(fit.design, "Kenward and Roger's method")
     part = _part(fit)
-    if part.kernel.pattern.name == "related":
-        check_unrelated(fit.design, "Kenward and Roger's method for random slopes")
     if not part.kernel.shape.sizes:
         return
     operations = n_right_sides(part.kernel) * float(part.kernel.pattern.n_numbers)
@@ -235,8 +232,11 @@ def _check_residual(fit: LinearFit, part: DeterminedPart) -> None:
         return
     left = float(fit.nobs - fit.beta.size)
     found = modes(part.kernel, at)
-    for Lambda, trace, u in zip(at.Lambdas, at.factor.trace_blocks(), found.u, strict=True):
-        left -= float(np.vdot(Lambda[0], trace[0])) - float((u[..., :-1] ** 2).sum())
+    traces = at.factor.trace_blocks()
+    for Lambda, trace, u, h in zip(at.Lambdas, traces, found.u, found.h, strict=True):
+        # u is Lambda'h but of related levels, A Lambda'h
+        squares = (u * transpose_times(Lambda, h))[..., :-1]
+        left -= float(np.vdot(Lambda[0], trace[0])) - float(squares.sum())
     if left < LEAST_RESIDUAL_DF:
         raise not_supported("kenward-roger-residual", sigma=fit.sigma, df=max(left, 0.0))
 
