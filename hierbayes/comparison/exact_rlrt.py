@@ -24,8 +24,8 @@ from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, NotSupportedError, OptionError
+from hierbayes.gaussian.levels_apart import independent
 from hierbayes.gaussian.marginal import Kernel, evaluate
-from hierbayes.gaussian.pattern.related import why_unrelated
 from hierbayes.intervals.replicates import checked_count
 from hierbayes.options import Method, random_generator
 from hierbayes.results.exact_test import ExactTest
@@ -134,7 +134,7 @@ def exact_test(fit: LikelihoodFit, method: Method, *, nsim: int, random_seed: An
         raise refusal
     used = fit.with_method(method)
     statistic = ratio_of(used)
-    null = null_draws(spectrum_of(used.kernel), count, rng)
+    null = null_draws(spectrum_of(independent(used.kernel)), count, rng)
     reached = int((null >= statistic - ZERO_RATIO).sum()) if statistic else count
     p_value = (1 + reached) / (1 + count)
     return ExactTest(
@@ -162,8 +162,6 @@ def why_not_exact(fit: LinearFit) -> NotSupportedError | None:
             "exact-test-components", formula=fit.formula_text, components=components
         )
     factor = fit.design.factors[0]
-    if factor.relation is not None:
-        return why_unrelated(fit.design, "The exact test")
     if factor.levels.size > MAX_LEVELS:
         return not_supported(
             "exact-test-size", factor=factor.name, levels=factor.levels.size, most=MAX_LEVELS

@@ -9,10 +9,11 @@ from scipy.stats import multivariate_normal, norm
 import hierbayes as hb
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.bayes.variance_priors import variance_log_prior
+from hierbayes.comparison.exact_rlrt import spectrum_of
 from hierbayes.comparison.leave_group_out import group_log_densities
 from hierbayes.comparison.leave_row_out import predicted_log_densities
 from hierbayes.comparison.left_out_blocks import blocks_of, left_out
-from hierbayes.gaussian.levels_apart import levels_apart
+from hierbayes.gaussian.levels_apart import independent, levels_apart
 from hierbayes.gaussian.marginal import evaluate, gradient, modes, times
 
 N_ANIMALS, N_ROWS, N_HERDS = 40, 110, 6
@@ -203,6 +204,24 @@ def test_kenward_roger_is_that_of_dense_algebra(name, family, rows):
     slopes = np.array([np.diag(own @ Phi) / np.diag(Phi) for own in P])
     df = 2 / np.einsum("ic,ij,jc->c", slopes, W, slopes)
     np.testing.assert_allclose(found["df"], df, rtol=1e-7)
+
+
+def test_the_exact_test_has_the_spectrum_of_related_levels(family, rows):
+    fit = hb.lmer(FORMULAS["intercept"], rows, cov={"animal": family})
+    dense = Dense(fit, family, rows)
+    root = np.linalg.cholesky(dense.A)
+    left = dense.Z @ root
+    left = left - dense.X @ np.linalg.lstsq(dense.X, left, rcond=None)[0]
+    expected = np.linalg.eigvalsh(left.T @ left)
+    found = spectrum_of(independent(fit.kernel))
+    np.testing.assert_allclose(
+        np.repeat(found.mu, found.count), expected[expected > 1e-9], rtol=1e-7
+    )
+    assert found.n_rest == N_ROWS - 2 - (expected > 1e-9).sum()
+    null = hb.lmer("y ~ x", rows)
+    test = hb.exact_rlrt(fit, nsim=200, random_seed=1)
+    assert test.statistic == pytest.approx(null.criterion - fit.criterion, abs=1e-8)
+    assert test.p_value == pytest.approx(1 / 201)
 
 
 def test_identity_is_the_model_of_independent_levels(rows):

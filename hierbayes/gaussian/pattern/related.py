@@ -9,7 +9,6 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.design.level_covariance import LevelCovariance
-from hierbayes.errors import NotSupportedError
 from hierbayes.wording import listed
 
 MOST_EFFECTS = 6000  # a factor of 288 MB
@@ -80,11 +79,6 @@ def check_unrelated(design: Design, what: str) -> None:
     NotSupportedError
         If levels of some grouping factor have a known covariance.
     """
-    if (refusal := why_unrelated(design, what)) is not None:
-        raise refusal
-
-
-def why_unrelated(design: Design, what: str) -> NotSupportedError | None:
-    """Return the error of ``check_unrelated``, or None."""
     names = [own.name for own in design.factors if own.relation is not None]
-    return not_supported("cov", what=what, factors=listed(names)) if names else None
+    if names:
+        raise not_supported("cov", what=what, factors=listed(names))
