@@ -347,17 +347,8 @@ def correlated_effects(name: str, root: Any, *, dims: tuple[str, str], spherical
         log_det = pt.log(pt.diagonal(root)).sum()
         return -0.5 * (u**2).sum(axis=1) - root.shape[0] * 0.5 * LOG_2PI - log_det
 
-    return pm.CustomDist(
-        name,
-        root,
-        dist=dist,
-        logp=logp,
-        support_point=lambda rv, size, *parameters: pt.zeros_like(rv),
-        class_name="MvNormal",
-        signature="(q,q)->(q)",
-        dims=dims,
-        **({"transform": Rotated()} if spherical else {}),
-    )
+    law = {"dist": dist, "logp": logp, "class_name": "MvNormal", "signature": "(q,q)->(q)"}
+    return _effects(name, root, dims=dims, transform=Rotated() if spherical else None, **law)
 
 
 def related_effects(
@@ -391,18 +382,21 @@ def related_effects(
         log_det = J * pt.log(pt.diagonal(root)).sum() + q * pt.log(pt.diagonal(relation)).sum()
         return -0.5 * (u**2).sum() - J * q * 0.5 * LOG_2PI - log_det
 
-    return pm.CustomDist(
-        name,
-        root,
-        relation,
-        dist=dist,
-        logp=logp,
-        support_point=lambda rv, size, *parameters: pt.zeros_like(rv),
-        class_name="MatrixNormal",
-        signature="(q,q),(j,j)->(j,q)",
-        dims=dims,
-        **({"transform": Related()} if spherical else {}),
-    )
+    law = {"dist": dist, "logp": logp, "class_name": "MatrixNormal"}
+    law["signature"] = "(q,q),(j,j)->(j,q)"
+    transform = Related() if spherical else None
+    return _effects(name, root, relation, dims=dims, transform=transform, **law)
+
+
+def _effects(name: str, *parameters: Any, transform: Any, **law: Any) -> Any:
+    """Return random effects of a law of their own, that a sampler moves through a transform."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    if transform is not None:
+        law["transform"] = transform
+    start = {"support_point": lambda rv, size, *given: pt.zeros_like(rv)}
+    return pm.CustomDist(name, *parameters, **start, **law)
 
 
 def scalar(name: str, prior: Prior, *, number: Number, positive: bool = False) -> Any:

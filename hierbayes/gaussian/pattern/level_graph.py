@@ -5,7 +5,9 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import IntArray, record
+from hierbayes.errors import DataError
 from hierbayes.gaussian.products import Products, Squares
+from hierbayes.wording import listed
 
 
 @record
@@ -58,6 +60,14 @@ class LevelGraph:
             for (f, g), (rows, _) in self.meetings.items()
         )
         return between + sum(J * q * q for J, q in self.sizes)
+
+    def does_not_fit(self, why: str, *, sample_of: str) -> DataError:
+        """Return the error of a factor that does not fit in memory, saying why and what to do."""
+        counts = [f"{J:,}" for J, _ in self.sizes]
+        return DataError(
+            f"Crossed factors of {listed(counts)} levels meet in so many places{why}. Fit a sample "
+            f"of {sample_of}, leave a random-effects term out, or use a computer with more memory."
+        )
 
 
 def level_graph(products: Products | Squares) -> LevelGraph:

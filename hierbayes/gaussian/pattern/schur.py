@@ -9,7 +9,6 @@ them. No list of pairs is kept: compiled sums go over the columns that meet in a
 import numpy as np
 
 from hierbayes.arrays import Int64Array, record
-from hierbayes.errors import DataError
 from hierbayes.gaussian.pattern import sparse
 from hierbayes.gaussian.pattern.level_graph import LevelGraph
 from hierbayes.linalg.pair_sums import Places, places_of
@@ -70,13 +69,10 @@ def schur_pattern(graph: LevelGraph, *, memory: float | None = None) -> SchurPat
     """
     memory = sparse.memory_bytes() if memory is None else memory
     if bytes_of(graph) > sparse.MEMORY_SHARE * memory:
-        counts = [f"{J:,}" for J, _ in graph.sizes]
-        raise DataError(
-            f"Crossed factors of {', '.join(counts[:-1])} and {counts[-1]} levels meet in so many "
-            f"places that a fit needs {bytes_of(graph) / 1e9:,.0f} GB for dense matrices of "
-            f"{graph.n_rest:,} columns, and this computer has {memory / 1e9:,.0f} GB. Fit a sample "
-            "of the levels of the second largest factor, leave a random-effects term out, or use "
-            "a computer with more memory."
+        raise graph.does_not_fit(
+            f" that a fit needs {bytes_of(graph) / 1e9:,.0f} GB for dense matrices of "
+            f"{graph.n_rest:,} columns, and this computer has {memory / 1e9:,.0f} GB",
+            sample_of="the levels of the second largest factor",
         )
     starts = np.cumsum([0] + [J * q for J, q in graph.sizes[1:]], dtype=np.int64)
     levels, columns = [], []

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from scipy import sparse
 
 from hierbayes.arrays import record
-from hierbayes.errors import DataError
 from hierbayes.gaussian.pattern.level_graph import LevelGraph
 from hierbayes.linalg.elimination import (
     Pattern,
@@ -137,13 +136,10 @@ def elimination_of(graph: LevelGraph, *, memory: float | None = None) -> Pattern
             largest=largest,
         )
     except TooManyEntriesError as error:
-        counts = [f"{J:,}" for J, _ in graph.sizes]
-        raise DataError(
-            f"Crossed factors of {', '.join(counts[:-1])} and {counts[-1]} levels meet in so many "
-            f"places ({low.size:,} pairs of levels) that the model's Cholesky factor would hold "
-            f"more than {largest:,} numbers, which do not fit in {memory / 1e9:.0f} GB of memory. "
-            "Fit a sample of the levels, leave a random-effects term out, or use a computer with "
-            "more memory."
+        raise graph.does_not_fit(
+            f" ({low.size:,} pairs of levels) that the model's Cholesky factor would hold more "
+            f"than {largest:,} numbers, which do not fit in {memory / 1e9:.0f} GB of memory",
+            sample_of="the levels",
         ) from error
 
 
