@@ -147,14 +147,14 @@ def sample_collapsed(
     shape = (chains, draws)
     marginal = (drawn.log_integral, drawn.log_integral_mcse) if target.is_proper else (None, None)
     sigma = target.coordinates.sigma(phi).reshape(shape)
-    return PosteriorDraws(
+    found_draws = PosteriorDraws(
         beta=beta.reshape(*shape, -1),
         sigma=None if kernel.sigma_known else sigma,
         sd=sd_draws(target.coordinates, phi, design, shape),
         corr=correlation_draws(target.coordinates, phi, design, shape),
         b={
             factor.name: part.reshape(*shape, *part.shape[1:])
-            for factor, part in zip(design.factors, b, strict=True)
+            for factor, part in zip(design.factors, b, strict=False)  # none where they are later
         },
         sample_stats={
             "lp": drawn.log_density[index].reshape(shape),
@@ -167,6 +167,11 @@ def sample_collapsed(
         findings=weight_findings(drawn),
         seconds=time.perf_counter() - started,
     )
+    if len(b) == len(design.factors):
+        return found_draws
+    from hierbayes.bayes.level_effects import with_effects_later  # compiled code
+
+    return with_effects_later(found_draws, kernel, seed=int(rng.integers(2**62)))
 
 
 def _cut(design: Design) -> str:
@@ -256,7 +261,8 @@ def _weighed(
 ) -> _Explored:
     """Evaluate proposals x (N, d), given their log density under the proposal (N,)."""
     # where an evaluation is dear, beta and b are drawn at every proposal while it is at hand
-    at = points.with_draws(x, rng) if points.is_large else points.at(x)
+    together = points.is_large and not points.are_later(x.shape[0])
+    at = points.with_draws(x, rng) if together else points.at(x)
     return _Explored(points, at, weigh(x, at.log_density, log_proposal))
 
 

@@ -19,6 +19,8 @@ from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_up
 
 BATCH_NUMBERS = 2_000_000  # numbers an evaluation of one batch may hold in its largest array
 LARGE = 200_000  # numbers an evaluation of one phi holds, above which it is dear
+# Draws of all effects beyond this many numbers, 512 MB, are made when they are looked at.
+LATER = 2**26
 
 
 @record
@@ -53,6 +55,17 @@ class PointsOf:
         self.batch = max(1, BATCH_NUMBERS // size)
         if self.patterns is not None:
             self.batch = max(1, BATCH_NUMBERS // self.patterns.sums.size)
+
+    def are_later(self, n: int) -> bool:
+        """Whether n draws of the effects are so many that they are made when looked at.
+
+        Levels of one factor can be drawn apart from each other (``level_effects.py``).
+        """
+        products = self.target.kernel.products
+        few = len(products.zz) == 1 and self.target.kernel.pattern.name == "nested"
+        return (
+            few and self.target.kernel.remainder is None and n * products.zz[0][:, 0].size > LATER
+        )
 
     def log_density(self, phi: FloatArray) -> FloatArray:
         """Log density at phi (N, d), shape (N,)."""
@@ -119,13 +132,16 @@ class PointsOf:
     def draws(
         self, points: Points, phi: FloatArray, index: IntArray, rng: np.random.Generator
     ) -> tuple[FloatArray, list[FloatArray]]:
-        """Draws of beta (S, p) and b, per factor (S, J, q), at the points ``index`` of phi."""
+        """Draws of beta (S, p) and b, per factor (S, J, q), at the points ``index`` of phi.
+
+        Where effects ``are_later`` there are none of them.
+        """
         if points.beta is not None and points.b is not None:
             return points.beta[index], [part[index] for part in points.b]
         kernel, anchor = self.target.kernel, self.target.kernel.products.anchor
         basis_beta = self._basis_beta(points.mean[index], points.root[index], rng)
         beta = anchor.beta0 + basis_beta @ anchor.x_basis.T
-        if not kernel.products.zz:
+        if not kernel.products.zz or self.are_later(index.size):
             return beta, []
         coordinates = self.target.coordinates
         variances = self.target.variances(phi[index])

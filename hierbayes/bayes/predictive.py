@@ -7,6 +7,7 @@ a block of rows, so that nothing of size S x n is held unless it is the answer.
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class FlatDraws:
     def roots(self) -> tuple[FloatArray, ...]:
         """Per factor R (S, q, q) with R R' the covariance of a level's effects."""
         return tuple(
-            sd[:, :, None] * (np.eye(sd.shape[1]) if corr is None else _root(corr))
+            sd[:, :, None] * (np.eye(sd.shape[1]) if corr is None else correlation_root(corr))
             for sd, corr in zip(self.sd, self.corr, strict=True)
         )
 
@@ -103,7 +104,7 @@ def flat_draws(draws: PosteriorDraws, design: Design) -> FlatDraws:
     names = [factor.name for factor in design.factors]
     is_constant = draws.sigma is None and "sigma" not in design.formulas
 
-    def flat(array: FloatArray) -> FloatArray:
+    def flat(array: Any) -> Any:
         return array.reshape(S, *array.shape[2:])
 
     return FlatDraws(
@@ -120,7 +121,7 @@ def flat_draws(draws: PosteriorDraws, design: Design) -> FlatDraws:
     )
 
 
-def _root(corr: FloatArray) -> FloatArray:
+def correlation_root(corr: FloatArray) -> FloatArray:
     """Return R with R R' = corr for matrices (S, q, q) that may be singular."""
     try:
         return np.linalg.cholesky(corr)

@@ -55,7 +55,7 @@ def prior_draws(
         sigma=None if priors.sigma is None else drawn(priors.sigma),
         sd=sd,
         corr=_correlations(design, priors, like=like, rng=rng),
-        b={name: np.empty_like(b) for name, b in like.b.items()},
+        b={name: np.empty(b.shape) for name, b in like.b.items()},
         family={
             name: drawn(priors.family[name], value.shape) for name, value in like.family.items()
         },
@@ -70,7 +70,9 @@ def prior_draws(
     _place_thresholds(draws, priors)
     for factor, root in zip(design.factors, flat_draws(draws, design).roots, strict=True):
         b = new_effects(root, factor.levels.size, rng, factor.relation)
-        draws.b[factor.name][...] = b.reshape(*shape, *b.shape[1:])
+        effects = draws.b[factor.name]
+        assert isinstance(effects, np.ndarray)
+        effects[...] = b.reshape(*shape, *b.shape[1:])
     return draws
 
 

@@ -12,6 +12,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from hierbayes.arrays import FloatArray
+from hierbayes.results.effects_on_demand import EffectsOnDemand
 
 
 class OnRequest(BackendArray):
@@ -27,12 +28,33 @@ class OnRequest(BackendArray):
         return indexing.NumpyIndexingAdapter(self.compute())[key]
 
 
+class LevelsOnRequest(BackendArray):
+    """Draws of effects that are made for the levels that are indexed."""
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, effects: EffectsOnDemand) -> None:
+        self.effects = effects
+        self.shape = effects.shape
+
+    def __getitem__(self, key: Any) -> Any:
+        support = indexing.IndexingSupport.BASIC
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, support, self.effects.__getitem__
+        )
+
+
 class Deferred(indexing.LazilyIndexedArray):
     """Stands in for the values; a pickled copy holds the values themselves."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how the values are rebuilt."""
         return indexing.NumpyIndexingAdapter, (np.asarray(self.get_duck_array()),)
+
+
+def levels_on_request(effects: EffectsOnDemand) -> Any:
+    """Return an array for an ``xarray.Variable`` of draws that are made when they are indexed."""
+    return indexing.MemoryCachedArray(Deferred(LevelsOnRequest(effects)))
 
 
 def on_request(compute: Callable[[], FloatArray], shape: tuple[int, ...]) -> Any:

@@ -22,6 +22,7 @@ from hierbayes.options import check_option, random_generator
 from hierbayes.prediction.posterior_predict import log_likelihood, response_draws
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.effects_on_demand import EffectsOnDemand
 from hierbayes.results.idata import (
     Labels,
     data_groups,
@@ -81,11 +82,18 @@ def datatree(
 
 
 def _own_groups(fit: PosteriorFit, labels: Labels) -> "dict[str, Dataset]":
-    from hierbayes.prediction.on_request import on_request  # imports xarray
+    from hierbayes.prediction.on_request import (  # imports xarray
+        levels_on_request,
+        on_request,
+    )
 
     draws = fit.draws
     stats = {name: (SAMPLE, value) for name, value in draws.sample_stats.items()}
-    found = {"posterior": dataset(parameter_variables(draws, labels), labels, attrs=_attrs(fit))}
+    variables: dict[str, Any] = dict(parameter_variables(draws, labels))
+    for name, (dims, value) in variables.items():
+        if isinstance(value, EffectsOnDemand):
+            variables[name] = (dims, levels_on_request(value))
+    found = {"posterior": dataset(variables, labels, attrs=_attrs(fit))}
     found["sample_stats"] = dataset(stats, labels)
     if not fit.design.keeps_rows:
         return found | {"log_prior": dataset(log_prior(fit, labels), labels)}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.results.effects_on_demand import EffectsOnDemand
 from hierbayes.results.finding import Finding
 
 TRUSTED_K = 0.7  # a Pareto k above it: the error of a mean under the weights is unknown
@@ -19,7 +20,8 @@ class PosteriorDraws:
     sigma : array, shape (C, D), residual sd; None where the family has none or it is known
     sd : factor name -> array (C, D, q), sds over the columns of all terms of the factor
     corr : factor name -> array (C, D, q, q); absent where no two columns may be correlated
-    b : factor name -> array (C, D, J, q), random effects in response (link) units per column unit
+    b : factor name -> array (C, D, J, q), random effects in response (link) units per column unit;
+        of very many levels made when they are looked at (``effects_on_demand.py``)
     family : name -> array (C, D), further parameters of the response family; (C, D, K) where
         one has several values, such as the thresholds of an ordinal model
     formulas : name -> the draws ``beta sd corr b`` of the predictor of a further parameter that has
@@ -38,7 +40,7 @@ class PosteriorDraws:
     sigma: FloatArray | None
     sd: Mapping[str, FloatArray]
     corr: Mapping[str, FloatArray]
-    b: Mapping[str, FloatArray]
+    b: Mapping[str, FloatArray | EffectsOnDemand]
     family: Mapping[str, FloatArray] = field(default_factory=dict)
     formulas: Mapping[str, "PosteriorDraws"] = field(default_factory=dict)
     sample_stats: Mapping[str, FloatArray] = field(default_factory=dict)

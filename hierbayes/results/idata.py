@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.naming.addresses import coefficient_addresses, effect_labels
 from hierbayes.naming.variable_names import (
@@ -115,7 +115,7 @@ def in_formula[Values](
 
 def parameter_variables(
     draws: PosteriorDraws, labels: Labels
-) -> dict[str, tuple[tuple[str, ...], FloatArray]]:
+) -> dict[str, tuple[tuple[str, ...], Any]]:
     """Return dimensions and values of every variable of the posterior (or prior) group.
 
     ``b_`` comes before ``sd_``: ``az.summary`` pairs labels with values by the order in which the
@@ -123,7 +123,7 @@ def parameter_variables(
     after a variable that has ``Subject__term`` alone.
     """
     sample = SAMPLE
-    found: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
+    found: dict[str, tuple[tuple[str, ...], Any]] = {}
     found["beta"] = ((*sample, COEF), draws.beta)
     if draws.sigma is not None:
         found["sigma"] = (sample, draws.sigma)

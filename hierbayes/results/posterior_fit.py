@@ -32,6 +32,11 @@ from hierbayes.results.chains import ChainStatistics, chain_statistics, credible
 from hierbayes.results.contrast_matrix import checked_rhs, contrast_matrix
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.draws_table import draws_table
+from hierbayes.results.effects_on_demand import (
+    level_blocks,
+    level_covariances,
+    parameter_blocks,
+)
 from hierbayes.results.finding import Finding
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.hypothesis import Hypothesis, test_hypothesis
@@ -60,7 +65,6 @@ if TYPE_CHECKING:
 
 # Findings that say the draws are not (yet) those of the posterior.
 UNTRUSTED = frozenset({"r_hat", "low_ess", "divergences", "pareto_k", "quadrature_error"})
-AT_ONCE = 2**22  # draws centred at once for covariances: 32 MB
 
 
 @checked_methods("fit")
@@ -87,7 +91,8 @@ class PosteriorFit(FitTables):
         for draws in (self.draws, *self.draws.formulas.values()):
             for part in (draws.sd, draws.corr, draws.b, draws.family, draws.sample_stats):
                 for array in part.values():
-                    array.flags.writeable = False
+                    if isinstance(array, np.ndarray):
+                        array.flags.writeable = False
             draws.beta.flags.writeable = False
             if draws.sigma is not None:
                 draws.sigma.flags.writeable = False
@@ -247,18 +252,7 @@ class PosteriorFit(FitTables):
     @cached_property
     def mode_covariances(self) -> tuple[FloatArray, ...]:
         """Posterior covariances of the random effects per factor, arrays (J, q, q)."""
-        found = []
-        for factor, mean in zip(self.design.factors, self.modes, strict=True):
-            b = self.draws.b[factor.name].reshape(self.n_draws, *mean.shape)
-            J, q = mean.shape
-            out = np.empty((J, q, q))
-            step = max(1, AT_ONCE // (self.n_draws * q))
-            for start in range(0, J, step):
-                at = slice(start, start + step)
-                centred = b[:, at] - mean[at]
-                out[at] = np.einsum("sja,sjb->jab", centred, centred, optimize=q > 1)
-            found.append(out / max(self.n_draws - 1, 1))
-        return tuple(found)
+        return tuple(level_covariances(self.draws.b[f.name]) for f in self.design.factors)
 
     def ranef(self) -> LevelTables:
         """Posterior means of the random effects: per factor a table levels x terms."""
@@ -288,14 +282,14 @@ class PosteriorFit(FitTables):
         columns = level_columns(self.design, self.kept.tolist())
         for f, factor in enumerate(self.design.factors):
             sds = np.empty((factor.levels.size, len(columns.labels)))
-            for place, fixed in enumerate(columns.fixed):
-                total: Any = np.zeros((*self.draws.beta.shape[:2], 1))
-                if place in columns.random[f]:
-                    own = columns.random[f].index(place)
-                    total = self.draws.b[factor.name][:, :, :, own]
-                if fixed >= 0:
-                    total = total + self.draws.beta[:, :, [fixed]]
-                sds[:, place] = total.reshape(self.n_draws, -1).std(axis=0, ddof=1)
+            for at, b in level_blocks(self.draws.b[factor.name]):
+                for place, fixed in enumerate(columns.fixed):
+                    total: Any = np.zeros((*self.draws.beta.shape[:2], 1))
+                    if place in columns.random[f]:
+                        total = b[:, :, :, columns.random[f].index(place)]
+                    if fixed >= 0:
+                        total = total + self.draws.beta[:, :, [fixed]]
+                    sds[at, place] = total.reshape(self.n_draws, -1).std(axis=0, ddof=1)
             tables[factor.name] = result_table(
                 sds, "ranef_sd", index=pd.Index(factor.levels), columns=list(columns.labels)
             )
@@ -348,18 +342,22 @@ class PosteriorFit(FitTables):
         check_option("kind", kind, IntervalKind)
         frames = []
         for part in self.parameters(effects):
-            flat = part.draws.reshape(self.n_draws, -1)
-            interval = credible_interval(flat, level, kind)
+            mean, sd, low, high = np.empty((4, len(part.names)))
+            for at, draws in parameter_blocks(part.draws):
+                flat = draws.reshape(self.n_draws, -1)
+                interval = credible_interval(flat, level, kind)
+                mean[at], sd[at] = flat.mean(axis=0), flat.std(axis=0, ddof=1)
+                low[at], high[at] = interval.low, interval.high
             frame = tidy_frame(
                 self,
                 effect=part.effect,
                 group=list(part.group),
                 level=list(part.level),
                 term=list(part.term),
-                estimate=flat.mean(axis=0),
-                std_error=flat.std(axis=0, ddof=1),
-                conf_low=interval.low,
-                conf_high=interval.high,
+                estimate=mean,
+                std_error=sd,
+                conf_low=low,
+                conf_high=high,
             )
             is_mean = part is self.fixed_parameters
             frames.append(with_dropped(self, frame) if is_mean else frame)
@@ -456,15 +454,14 @@ class PosteriorFit(FitTables):
         """
         frames = []
         for part in self.parameters(effects):
-            found = chain_statistics(part.draws)
+            columns = ("r_hat", "ess_bulk", "ess_tail", "mcse_mean")
+            values = np.empty((len(columns), len(part.names)))
+            for at, draws in parameter_blocks(part.draws):
+                found = chain_statistics(draws)
+                values[:, at] = [getattr(found, name) for name in columns]
             frames.append(
                 pd.DataFrame(
-                    {
-                        "r_hat": found.r_hat,
-                        "ess_bulk": found.ess_bulk,
-                        "ess_tail": found.ess_tail,
-                        "mcse_mean": found.mcse_mean,
-                    },
+                    dict(zip(columns, values, strict=True)),
                     index=pd.Index(part.names, name="parameter"),
                 )
             )

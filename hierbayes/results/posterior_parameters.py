@@ -6,6 +6,7 @@ parameters apart (``naming/addresses.py``), terms are those lme4 prints.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from hierbayes.gaussian.structures import Searched
 from hierbayes.naming.addresses import Addresses, effect_details, quoted
 from hierbayes.options import Effect
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.effects_on_demand import EffectsByTerm, EffectsOnDemand
 
 
 @record
@@ -28,7 +30,7 @@ class Parameters:
     names : for example "Days", "sd(Days|Subject)", "cor((Intercept),Days|Subject)", "sigma",
         "Subject[308,Days]"
     group, level, term : as in ``tidy()``
-    draws : array, shape (C, D, P)
+    draws : array, shape (C, D, P), or EffectsByTerm, which stands for one
     spellings : of random effects, texts that address each; else empty
     """
 
@@ -37,7 +39,7 @@ class Parameters:
     group: tuple[str | None, ...]
     level: tuple[str | None, ...]
     term: tuple[str, ...]
-    draws: FloatArray
+    draws: Any
     spellings: tuple[tuple[str, ...], ...] = ()
 
 
@@ -206,7 +208,9 @@ def _level_parameters(draws: PosteriorDraws, design: Design) -> list[Parameters]
                 group=(factor.name,) * (J * q),
                 level=tuple(levels) * q,
                 term=tuple(c for c in factor.columns for _ in levels),
-                draws=np.swapaxes(b, 2, 3).reshape(C, D, q * J),
+                draws=EffectsByTerm(b)
+                if isinstance(b, EffectsOnDemand)
+                else np.swapaxes(b, 2, 3).reshape(C, D, q * J),
             )
         )
     return found
