@@ -83,7 +83,9 @@ def _not_nested(pairs: list[tuple[str, LikelihoodFit]]) -> dict[str, str]:
     """Sentences on the models that do not hold the one before them as a special case."""
     found = {}
     for (before, small), (name, large) in pairwise(pairs):
-        why = why_not_nested(small, large) if large.n_params > small.n_params else ""
+        why = ""
+        if large.n_params > small.n_params:
+            why = why_not_nested(small, large) or _other_residuals(small, large)
         if why:
             found[name] = (
                 f"{before} is not a special case of {name}: {why}. Their difference is not "
@@ -92,11 +94,25 @@ def _not_nested(pairs: list[tuple[str, LikelihoodFit]]) -> dict[str, str]:
     return found
 
 
+def _other_residuals(small: LikelihoodFit, large: LikelihoodFit) -> str:
+    """Say why residuals of one model are no special case of the other's; empty where they are."""
+    lacks = set(small.residual_names) - set(large.residual_names)
+    one, other = small.design.residual, large.design.residual
+    if one is not None and other is not None and one.group == other.group and other.word == "us":
+        lacks = {name for name in lacks if name.startswith("sigma_")}  # any correlations are us
+    if not lacks:
+        return ""
+    a = small.spec.arguments
+    given = [f"{name}={v!r}" for name, v in (("residual", a.residual), ("sigma", a.sigma)) if v]
+    return f"its residuals have {' and '.join(given)}, and those of the other have not"
+
+
 def _mixtures(pairs: list[tuple[str, LikelihoodFit]], chisq: FloatArray) -> dict[str, Mixture]:
     """Find the chi-bar-squared mixtures of tests that set one variance to zero, where known."""
     found = {}
     for (_, small), (name, large), statistic in zip(pairs[:-1], pairs[1:], chisq[1:], strict=True):
-        if large.n_params > small.n_params:
+        same = small.residual_names == large.residual_names
+        if large.n_params > small.n_params and same:
             mixture = mixture_p(small, large, float(statistic))
             if mixture.kind == "mixture":
                 found[name] = mixture

@@ -8,6 +8,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
+from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.intervals.determined_part import UNDETERMINED, without_interval
 from hierbayes.intervals.profile import (
@@ -16,6 +17,7 @@ from hierbayes.intervals.profile import (
     chosen_parameters,
     profiled,
 )
+from hierbayes.intervals.residual_limits import residual_limits
 from hierbayes.intervals.wald import NO_WALD, unbounded_limits, wald_limits
 from hierbayes.options import BootstrapInterval, BootstrapKind, ConfintMethod, check_option
 from hierbayes.results.bootstrap_result import BootstrapResult
@@ -115,6 +117,8 @@ def confint(
     check_option("interval", interval, BootstrapInterval)
     fit = checked_fit(fit, "confint")
     chosen = chosen_parameters(fit, parameters)
+    if isinstance(fit, LinearFit) and fit.residual is not None and method != "wald":
+        raise unknown_residuals(f"confint(method={method!r})")
     if method == "profile":
         return _profiled(fit, chosen, level)
     if method == "bootstrap":
@@ -127,6 +131,8 @@ def confint(
 
 def _wald(fit: LikelihoodFit, chosen: Sequence[IntervalParameter], level: float) -> ResultTable:
     fixed, free = wald_limits(fit, level), unbounded_limits(fit, level)
+    if isinstance(fit, LinearFit) and fit.residual is not None:
+        free |= residual_limits(fit, level)
     nothing = np.full(2, np.nan)
     limits = [fixed[p.row] if p.kind == "fixed" else free.get(p.name, nothing) for p in chosen]
     return _table(

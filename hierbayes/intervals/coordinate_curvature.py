@@ -52,8 +52,8 @@ def coordinate_curvature(kernel: Kernel, at: Evaluation) -> Curved:
         axes, x = principal_axes(shape, x)
         kernel = with_products(kernel, turned(kernel.products, axes))
         shape, at = kernel.basis_shape, evaluate(kernel, x[None])
-    sizes = _sizes(kernel, at)
-    free = _is_free(kernel, at)
+    sizes = sizes_of_coordinates(kernel, at)
+    free = free_coordinates(kernel, at)
     moves = np.diag(sizes)[free]
     k, p = moves.shape[0], kernel.products.xy.size
     m = k + (0 if kernel.sigma_known else 1)
@@ -74,7 +74,7 @@ def coordinate_curvature(kernel: Kernel, at: Evaluation) -> Curved:
     return Curved(kernel=kernel, at=at, moves=moves, hessian=hessian, slopes=slopes, alone=alone)
 
 
-def _is_free(kernel: Kernel, at: Evaluation) -> BoolArray:
+def free_coordinates(kernel: Kernel, at: Evaluation) -> BoolArray:
     """Which coordinates (k,) are off their bounds, entries of a triangle by their column."""
     shape = kernel.basis_shape
     found = shape.above_bound(at.theta[0]) >= SINGULAR
@@ -86,7 +86,7 @@ def _is_free(kernel: Kernel, at: Evaluation) -> BoolArray:
     return found
 
 
-def _sizes(kernel: Kernel, at: Evaluation) -> FloatArray:
+def sizes_of_coordinates(kernel: Kernel, at: Evaluation) -> FloatArray:
     """Sizes (k,) of the coordinates: of a scale and of a triangle's column their own, else one."""
     shape = kernel.basis_shape
     found = np.where(shape.is_diagonal, np.abs(at.theta[0]), 1.0)

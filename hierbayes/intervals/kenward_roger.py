@@ -34,6 +34,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
+from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangles
 from hierbayes.gaussian.expected_information import Traces, covariance_traces, n_right_sides
 from hierbayes.gaussian.levels_apart import levels_apart
@@ -199,6 +200,8 @@ def _along(
 
 
 def _check(fit: LinearFit) -> None:
+    if fit.residual is not None:
+        raise unknown_residuals("ddf='kenward-roger'")
     if fit.method == "ml":
         raise not_supported("kenward-roger-ml")
     check_patterned(fit.design, "Kenward and Roger's method")

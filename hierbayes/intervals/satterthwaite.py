@@ -38,6 +38,7 @@ from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.gaussian.turned import principal_axes, turned
 from hierbayes.intervals.coordinate_curvature import Curved, coordinate_curvature
 from hierbayes.intervals.determined_part import determined_part
+from hierbayes.intervals.residual_curvature import residual_curvature
 from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
 from hierbayes.likelihood.lmm import singular_terms
 from hierbayes.options import Ddf
@@ -95,8 +96,25 @@ class VarianceUncertainty:
 @once_a_fit
 def variance_uncertainty(fit: LinearFit) -> VarianceUncertainty:
     """Hessian of the deviance in psi and derivatives of vcov(beta) at the estimates."""
+    if fit.residual is not None:
+        return _of_residuals(fit)
     part = determined_part(fit)
     return uncertainty_at(part.kernel, part.at)
+
+
+def _of_residuals(fit: LinearFit) -> VarianceUncertainty:
+    """``variance_uncertainty`` where residuals have a structure, whose parameters count too."""
+    found, p = residual_curvature(fit), fit.beta.size
+    covariance, flat = curved_inverse(found.hessian, np.abs(np.diag(found.hessian)))
+    return VarianceUncertainty(
+        kernel=found.kernel,
+        theta=found.at.theta[0],
+        moves=found.moves[:, : found.at.theta.shape[1]],
+        covariance=2 * covariance,
+        root=fit.sigma * found.kernel.products.anchor.x_basis @ found.at.orthonormal[0, :p, :p],
+        slopes=found.slopes,
+        flat=flat,
+    )
 
 
 def uncertainty_at(kernel: Kernel, at: Evaluation) -> VarianceUncertainty:
@@ -318,7 +336,7 @@ def satterthwaite_df(fit: LinearFit, L: FloatArray | None = None) -> FloatArray:
     hangs on parameters of which the data say nothing
     """
     L = np.eye(fit.beta.size) if L is None else L
-    if fit.is_linear_model:
+    if fit.is_linear_model and fit.residual is None:
         exact = np.inf if fit.kernel.sigma_known else float(fit.nobs - fit.beta.size)
         return np.full(L.shape[0], exact)
     variance = ((L @ fit.representing.vcov_root) ** 2).sum(axis=1)
@@ -340,7 +358,7 @@ def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:
         return ()
     unknown = fit.kernel.undetermined
     note = (fit.undetermined_note,) if unknown is not None else ()
-    if ddf != "satterthwaite" or fit.is_linear_model:
+    if ddf != "satterthwaite" or fit.is_linear_model or not fit.representative.size:
         return note
     covariances = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
     held = []

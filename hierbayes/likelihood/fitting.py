@@ -11,7 +11,6 @@ from hierbayes.capabilities import not_supported
 from hierbayes.errors import DesignWarning, OptionError
 from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
-from hierbayes.gaussian.residual.of_design import is_structured
 from hierbayes.likelihood.answers import check_bounded, check_sigma, check_told_apart
 from hierbayes.likelihood.lmm import LmmFit, all_findings, fit_lmm
 from hierbayes.likelihood.no_residual import beside_no_residual
@@ -42,7 +41,7 @@ def fit(
             return fit(spec, method, n_quadrature=n_quadrature)
     if method is not None:
         check_option("method", method, Method)
-    if spec.family.is_linear and is_structured(spec.design):
+    if spec.has_residual_structure:
         _check_no_quadrature(n_quadrature)
         return fit_residuals(spec, "reml" if method is None else method)
     if spec.design.formulas:
@@ -135,6 +134,24 @@ def at_theta(
     kernel = beside_no_residual(kernel, x)
     at = evaluate(kernel, x[None])
     return _result(spec, kernel, at, representative=theta, **verdicts)
+
+
+def at_theta_and_phi(
+    spec: Specification,
+    method: Method,
+    theta: FloatArray,
+    *,
+    phi: FloatArray,
+    response: FloatArray | None = None,
+    **verdicts: Any,
+) -> LinearFit:
+    """``at_theta`` where residuals have a structure, whose coordinates are ``phi`` (d,)."""
+    if response is not None and not np.array_equal(response, spec.design.y):
+        spec = spec.with_response(response)
+    kernel = spec.residual_kernel(method).at(phi)
+    at = evaluate(kernel, (kernel.in_basis(theta) if theta.size else theta)[None])
+    found = _result(spec, kernel, at, representative=theta, **verdicts)
+    return replace(found, residual=ResidualEstimate(phi=phi))
 
 
 def _warn_of_many_columns(spec: Specification) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.gaussian.residual.root import coloured
 from hierbayes.intervals.resampling import drawn_responses
 from hierbayes.options import SimulatedGroups, check_count, check_option, random_generator
 from hierbayes.prediction.simulate_rows import check_determined, simulate_rows
@@ -49,8 +50,12 @@ def simulate(
     for factor, root in zip(fit.design.factors, fit.effect_roots, strict=True):
         b = factor.spread(rng.standard_normal((nsim, factor.levels.size, root.shape[1]))) @ root.T
         y += np.einsum("nq,snq->ns", factor.z, b[:, factor.codes])
-    sd = fit.sigma if fit.weights is None else (fit.sigma / np.sqrt(fit.weights))[:, None]
-    y += sd * rng.standard_normal(y.shape)
+    numbers = rng.standard_normal(y.shape)
+    if fit.residual is not None:
+        y += fit.sigma * coloured(fit.spec.residuals, fit.residual.phi, numbers)
+    else:
+        sd = fit.sigma if fit.weights is None else (fit.sigma / np.sqrt(fit.weights))[:, None]
+        y += sd * numbers
     names = [f"sim_{i + 1}" for i in range(nsim)]
     return pd.DataFrame(y, index=fit.design.row_labels, columns=names)
 

@@ -26,6 +26,8 @@ from hierbayes.design.design import NewRows
 from hierbayes.design.new_data import new_rows, new_trials
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.observations import first_category, no_responses
+from hierbayes.families.parameter_formulas import unknown_residuals
+from hierbayes.gaussian.residual.root import coloured
 from hierbayes.options import SimulatedGroups, check_count, check_option, random_generator
 from hierbayes.prediction.given_parameters import (
     correlations,
@@ -38,6 +40,7 @@ from hierbayes.prediction.predict import row_precisions, rows_used
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 
 
@@ -64,6 +67,8 @@ def simulate_rows(
     check_option("groups", groups, SimulatedGroups)
     if fit.response_family.draw is None and not fit.response_family.is_ordinal:
         raise no_responses(fit.response_family)
+    if newdata is not None and isinstance(fit, LinearFit) and fit.residual is not None:
+        raise unknown_residuals("simulate(newdata=)")
     rng = random_generator(random_seed)
     flat = _parameters(fit, nsim, rng)
     if parameters is not None:
@@ -80,7 +85,13 @@ def simulate_rows(
     X, out = rows.X[:, fit.kept], np.empty((nsim, rows.X.shape[0]))
     for block in row_blocks(nsim, X.shape[0]):
         eta = linear_predictor(effects.flat, X, effects.factors, offset=rows.offset, rows=block)
+        if isinstance(fit, LinearFit) and fit.residual is not None:
+            out[:, block] = eta  # residuals are drawn by series, below
+            continue
         out[:, block] = response.draw(eta, effects.flat, block, rng, some_missing=some_missing)
+    if isinstance(fit, LinearFit) and fit.residual is not None:
+        numbers = rng.normal(size=(out.shape[1], nsim)) * np.ravel(effects.flat.sigma)
+        out += coloured(fit.spec.residuals, fit.residual.phi, numbers).T
     out[:, effects.missing | missing] = np.nan
     if fit.response_family.counts_trials and fit.design.y.ndim == 1:  # proportions, as given
         assert response.trials is not None

@@ -144,6 +144,8 @@ def _passes(passes: Passes) -> list[str]:
 
 
 def _design_text(spec: Specification) -> str:
+    if spec.has_residual_structure:
+        return explain_text(spec.design, structure=_of_residuals(spec), family=spec.family)
     if not (spec.design.factors and spec.family.is_linear) or spec.design.formulas:
         return explain_text(spec.design, family=spec.family)
     kernel = spec.kernel("reml")
@@ -154,6 +156,20 @@ def _design_text(spec: Specification) -> str:
     said = explain_text(spec.design, structure=structure, family=spec.family)
     found = undetermined_findings(spec.design, kernel.undetermined)
     return "\n".join([said, *("\n" + textwrap.fill(str(one), 80) for one in found)])
+
+
+def _of_residuals(spec: Specification) -> str:
+    """Say what residuals have, and whether an evaluation touches rows."""
+    found, own = spec.residuals, spec.residual_kernel("reml").products
+    names = listed(list(found.names), "and")
+    way = (
+        f"their inverse covariance has {counted(own.kind.size, 'class', 'classes')} of equal "
+        "entries, whose cross-products are made once: no evaluation touches a row."
+        if own.kept is not None
+        else f"their inverse covariance has {own.kind.size} different entries, too many to keep "
+        "cross-products of each: every evaluation sums over the rows."
+    )
+    return f"Residuals: beside sigma, the sd of the reference, they have {names}; {way}"
 
 
 def _memory(pattern: Pattern) -> str:

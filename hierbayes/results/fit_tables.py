@@ -148,6 +148,16 @@ class FitTables(Specified, Printable, Reportable, Storable):
         return ""
 
     @property
+    def residual_names(self) -> tuple[str, ...]:
+        """Names of the parameters of correlated residuals, or of unequal variance, beside sigma."""
+        return ()
+
+    @property
+    def residual_values(self) -> FloatArray:
+        """Estimates of ``residual_names``."""
+        return np.empty(0)
+
+    @property
     def further_parameters(self) -> dict[str, tuple[float, float]]:
         """Parameters of the family besides mu and a residual sd: estimates and standard errors."""
         return {}

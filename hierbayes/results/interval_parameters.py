@@ -3,7 +3,8 @@
 The order is that of lme4's ``confint(fit, oldNames = FALSE)``: per covariance term the sds and
 correlations in the order of theta (the lower triangle column by column: sd 1, cor 21, sd 2, ...),
 or the parameters of its structure where it has one (``gaussian/structures.py``), then sigma, absent
-where the residual sds are known or the family has none, then the further parameters of the family
+where the residual sds are known or the family has none, then those of correlated residuals or of
+unequal variance, then the further parameters of the family
 of a generalised fit, then the fixed effects that were estimated.
 """
 
@@ -23,7 +24,7 @@ from hierbayes.naming import addresses
 if TYPE_CHECKING:
     from hierbayes.results.fit_tables import FitTables
 
-ParameterKind = Literal["sd", "cor", "other", "sigma", "further", "fixed"]
+ParameterKind = Literal["sd", "cor", "other", "sigma", "residual", "further", "fixed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,9 @@ class IntervalParameter:
     name : lme4's name, for example ``"cor_Days.(Intercept)|Subject"``; where two parameters have
         one, the label that tells them apart (``naming/addresses.py``)
     spellings : texts that address it
-    kind : "sd", "cor", "sigma", "further" or "fixed"; of a structure its scales are sds, what it
-        has between bounds are correlations, and the rest is "other"
+    kind : "sd", "cor", "sigma", "residual", "further" or "fixed"; of a structure its scales are
+        sds, what it has between bounds are correlations, and the rest is "other"; "residual" are
+        coefficients of log sds and correlations of residuals
     term : position of the covariance term; -1 for sigma, further parameters and fixed effects
     row, column : position within the term (row > column for a correlation, equal for an sd);
         a fixed effect, or further parameter, has its position among these as both
@@ -77,6 +79,8 @@ def interval_parameters(fit: "FitTables") -> tuple[IntervalParameter, ...]:
                 found.append((ways, "cor", i, r, c, -1))
     if fit.has_residual_sd:
         found.append((addresses.residual_spellings(design), "sigma", -1, -1, -1, -1))
+    for j, name in enumerate(fit.residual_names):
+        found.append(((name,), "residual", -1, j, j, -1))
     for j, name in enumerate(fit.further_parameters):
         found.append(((name,), "further", -1, j, j, -1))
     details = addresses.coefficient_details(design)
@@ -204,6 +208,8 @@ def values_of_roots(
         parts.append(_term_values(root, sigma) if own is None else _own_values(own, root, sigma))
     if fit.has_residual_sd:
         parts.append(sigma[:, None])
+    if fit.residual_names:
+        parts.append(np.tile(fit.residual_values, (sigma.size, 1)))
     if further is None:
         further = np.full((sigma.size, len(fit.further_parameters)), np.nan)
     parts.append(further)

@@ -106,7 +106,8 @@ class LinearFit(LikelihoodFit):
     def undetermined_parameters(self) -> BoolArray:
         """Which of ``interval_parameters`` the data do not determine, shape (m,)."""
         found, k = self.kernel.undetermined, self.representative.size
-        own = np.zeros(k + (0 if self.kernel.sigma_known else 1), dtype=np.bool_)
+        more = (0 if self.kernel.sigma_known else 1) + len(self.residual_names)
+        own = np.zeros(k + more, dtype=np.bool_)
         if found is None:
             return np.concatenate([own, np.zeros(self.beta.size, dtype=np.bool_)])
         own[:k] = found.parameters
@@ -276,6 +277,18 @@ class LinearFit(LikelihoodFit):
             return read_only(self.spec.residuals.relative_sds(self.residual.phi))
         weights = self.spec.weights
         return read_only(np.ones(self.nobs) if weights is None else 1 / np.sqrt(weights))
+
+    @property
+    def residual_names(self) -> tuple[str, ...]:
+        """Names of the parameters of correlated residuals, or of unequal variance, beside sigma."""
+        return () if self.residual is None else self.spec.residuals.names
+
+    @property
+    def residual_values(self) -> FloatArray:
+        """Estimates of ``residual_names``: coefficients of log sds, and correlations."""
+        if self.residual is None:
+            return np.empty(0)
+        return np.asarray(self.spec.residuals.values(self.residual.phi[None])[0])
 
     def _standardised(self, residuals: FloatArray, *, whole: bool) -> FloatArray:
         """Residuals (n,) over relative sds, or ``whole``: by a root of their covariance."""

@@ -12,7 +12,8 @@ KNOWN = frozenset(
         "fit.ranef", "fit.ranef_sd", "fit.ranef_cov", "fit.coef", "fit.fitted", "fit.residuals",
         "fit.refit", "fit.update", "fit.with_method", "fit.contrast", "fit.augment",
         "fit.shown", "fit.determined",
-        "model.fit", "model.with_response",
+        "fit.simulate", "fit.save", "result.save", "hb.confint", "hb.anova", "model.fit",
+        "model.with_response", "model.explain",
     }
 )  # fmt: skip
 

@@ -4,11 +4,14 @@ Reading evaluates the kernel once at the stored theta; nothing is searched. Thet
 checked by the criterion.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
 
-from hierbayes.likelihood.fitting import at_theta
+from hierbayes.gaussian.products import covariance_shape
+from hierbayes.likelihood.fitting import at_theta, at_theta_and_phi
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -38,6 +41,8 @@ def save(fit: LinearFit, path: Any) -> None:
         If the file can't be written; nothing is left behind.
     """
     arrays: dict[str, Any] = {"response": fit.design.y, "theta": fit.representative}
+    if fit.residual is not None:
+        arrays["phi"] = fit.residual.phi
     own = {"method": fit.method}
     write_file(path, stored_specification(fit.spec, arrays) | own | stored_verdicts(fit), arrays)
 
@@ -49,10 +54,17 @@ def read(archive: Archive, findings: tuple[Finding, ...]) -> LinearFit:
     if method not in get_args(Method):
         raise Damaged("it names an unknown method")
     spec = read_specification(archive)
-    theta = archive.array("theta", kinds="f", shape=(spec.kernel(method).shape.n_theta,))
+    shape = covariance_shape(spec.design)
+    made: Callable[..., LinearFit] = at_theta
+    theta = archive.array("theta", kinds="f", shape=(shape.n_theta,))
     if not np.isfinite(theta).all():
         raise Damaged("theta is not finite")
-    fit = at_theta(
+    if spec.has_residual_structure:
+        phi = archive.array("phi", kinds="f", shape=(spec.residuals.structure.size,))
+        if not np.isfinite(phi).all():
+            raise Damaged("phi is not finite")
+        made = partial(at_theta_and_phi, phi=phi)
+    fit = made(
         spec,
         method,
         theta,

@@ -49,6 +49,8 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
     given = spec.arguments.options()
     arguments |= {name: str(given[name]) for name in ("family", "link") if given[name] is not None}
     arguments |= spec.arguments.formulas
+    if spec.arguments.residual is not None:
+        arguments["residual"] = spec.arguments.residual
     if spec.family.curve is not None:
         arguments["curve"] = curve_record(spec.family.curve)
     for name in ARRAY_ARGUMENTS:
@@ -172,7 +174,7 @@ def read_specification(archive: Archive) -> Specification:
         if "ranked" in column:
             table.rank(column["name"])
     given = specification["arguments"]
-    optional = {"priors", "family", "link", "curve", "cov", *PARAMETERS}
+    optional = {"priors", "family", "link", "curve", "cov", "residual", *PARAMETERS}
     if set(given) - optional != {"contrasts", *ARRAY_ARGUMENTS}:
         raise Damaged("its arguments are unknown")
     arguments = {

@@ -144,6 +144,11 @@ class Specification:
         """Whether the cross-products are made already."""
         return "reml_kernel" in vars(self) or self.kernel_given is not None
 
+    @property
+    def has_residual_structure(self) -> bool:
+        """Whether residuals are Gaussian, and correlated or of unequal variance by a formula."""
+        return self.family.is_linear and is_structured(self.design)
+
     @cached_property
     def residuals(self) -> DesignResiduals:
         """The structure of the residuals of a model whose design has one."""
@@ -222,7 +227,7 @@ class Specification:
         if not self.family.is_linear or self.design.formulas:
             checked_observations(design, self.family)
             return replace(self, design=design, response_given=True)
-        if is_structured(design):
+        if self.has_residual_structure:
             return replace(self, design=design, response_given=True)
         kernel = self.reml_kernel
         products = with_response_fitted(kernel.products, design, weights=self.weights, y=response)

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
+from hierbayes.gaussian.residual.root import coloured, whitened
+from hierbayes.intervals.residual_curvature import residual_curvature
 from hierbayes.results.residual_calls import KNOWN
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
@@ -128,3 +130,99 @@ def test_what_it_can_not_stand_beside() -> None:
         hb.lmer("distance ~ age", data, sigma="~ 0 + Sex")
     with pytest.raises(hb.DataError, match="center"):
         hb.lmer("distance ~ age", data, sigma="~ I(age + 5000)")
+
+
+@lru_cache
+def mixed():
+    data = orthodont()
+    given = {"residual": "ar1(occasion | Subject)", "sigma": "~ Sex"}
+    return hb.lmer("distance ~ age * Sex + (1 | Subject)", data, **given)
+
+
+def test_degrees_of_freedom_count_the_residuals_parameters_too() -> None:
+    # without random effects, visits unstructured: those of mmrm's and SAS's Satterthwaite for a
+    # contrast between groups are the subjects' less two
+    fit = hb.lmer("distance ~ factor(age) * Sex", orthodont(), residual="us(age | Subject)")
+    assert fit.tidy(effects="fixed")["df"].to_numpy()[[0, 4]] == pytest.approx(25, rel=1e-4)
+
+
+def test_the_curvature_is_that_of_the_criterion() -> None:
+    fit = mixed()
+    found = residual_curvature(fit)
+    own, k = fit.spec.residual_kernel(fit.method), 1
+
+    def deviance(x):
+        point = own.evaluated(x[None, :k], x[None, k:3])
+        df, sigma = point.own.df, np.exp(x[3])
+        profiled = df * (1 + np.log(2 * np.pi * point.at.pwrss / df))
+        rest = point.at.criterion - profiled
+        return float((rest + df * np.log(2 * np.pi * sigma**2) + point.at.pwrss / sigma**2)[0])
+
+    x = np.concatenate([found.at.theta[0], fit.residual.phi, [np.log(fit.sigma)]])
+    moves = np.eye(4)
+    moves[:3, :3] = found.moves
+    h = 1e-3
+    for i in range(4):
+        for j in range(4):
+            a, b = h * moves[i], h * moves[j]
+            corners = (deviance(x + a + b), -deviance(x + a - b), -deviance(x - a + b))
+            second = (sum(corners) + deviance(x - a - b)) / (4 * h * h)
+            assert found.hessian[i, j] == pytest.approx(second, abs=2e-3)
+
+
+def test_intervals_and_tests_of_a_correlation() -> None:
+    fit = mixed()
+    table = hb.confint(fit)
+    names = ["sigma", "sigma_SexMale", "cor_ar1|Subject"]
+    rows = table.loc[names]
+    assert (rows["lower"] < rows["estimate"]).all() and (rows["estimate"] < rows["upper"]).all()
+    assert rows.loc["cor_ar1|Subject", "lower"] > -1
+    without = hb.lmer("distance ~ age * Sex + (1 | Subject)", orthodont(), sigma="~ Sex")
+    tested = hb.anova(without, fit)
+    assert tested.to_frame()["df"].iloc[1] == 1
+    other = hb.lmer(
+        "distance ~ age * Sex + (1 | Subject)", orthodont(), residual="car1(age | Subject)",
+        sigma="~ Sex",
+    )  # fmt: skip
+    plain = hb.lmer("distance ~ age * Sex + (age | Subject)", orthodont(), sigma="~ Sex")
+    assert np.isnan(hb.anova(other, plain).to_frame()["p_value"].iloc[1])
+
+
+@pytest.mark.parametrize(
+    "residual",
+    ["ar1(occasion | Subject)", "car1(age | Subject)", "cs(1 | Subject)", "us(age | Subject)"],
+)
+def test_roots_undo_each_other_and_have_the_covariance(residual: str) -> None:
+    fit = fitted(residual, "~ Sex" if "us" not in residual else None)
+    found, phi = fit.spec.residuals, fit.residual.phi
+    root = coloured(found, phi, np.eye(fit.nobs))
+    np.testing.assert_allclose(whitened(found, phi, root), np.eye(fit.nobs), atol=1e-10)
+    precision = np.linalg.inv(root @ root.T)
+    products = fit.kernel.products
+    X = fit.design.X @ products.anchor.x_basis
+    np.testing.assert_allclose(X.T @ precision @ X, products.xx, rtol=1e-9, atol=1e-8)
+
+
+def test_draws_have_the_correlation_of_the_residuals() -> None:
+    fit = mixed()
+    drawn = fit.simulate(4000, random_seed=1).to_numpy()
+    again = fit.simulate(4000, random_seed=1, parameters={"sigma": fit.sigma}).to_numpy()
+    variance = fit.varcorr().terms[0].sd[0] ** 2
+    root = fit.sigma * coloured(fit.spec.residuals, fit.residual.phi, np.eye(fit.nobs))
+    first = (fit.design.factors[0].codes == 0).nonzero()[0]
+    expected = (root @ root.T)[np.ix_(first, first)] + variance
+    for responses in (drawn, again):
+        np.testing.assert_allclose(np.cov(responses[first]), expected, rtol=0.12)
+
+
+def test_a_saved_fit_is_the_same(tmp_path) -> None:
+    fit = mixed()
+    fit.save(tmp_path / "fit")
+    again = hb.load(tmp_path / "fit")
+    assert again.criterion == pytest.approx(fit.criterion, abs=1e-9)
+    pd.testing.assert_frame_equal(again.varcorr().to_frame(), fit.varcorr().to_frame())
+    assert str(again.summary()) == str(fit.summary())
+
+
+def test_explain_says_whether_rows_are_touched() -> None:
+    assert "no evaluation touches a row" in " ".join(mixed().model.explain().split())
