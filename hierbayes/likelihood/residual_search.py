@@ -19,7 +19,7 @@ from hierbayes.gaussian.residual.kernel import ResidualKernel
 from hierbayes.gaussian.residual.of_design import DesignResiduals
 from hierbayes.likelihood.criterion import DECREMENT_GOAL, FLOOR
 from hierbayes.likelihood.lmm import NO_RESIDUALS, LmmFit, fit_lmm
-from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, Locals, Problem, minimise
+from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, Locals, Problem, minimise, safely
 from hierbayes.results.finding import Finding
 from hierbayes.wording import listed
 
@@ -29,6 +29,7 @@ LOWER = 1e-7  # by which another place must be lower to go on from
 # Correlations of neighbours at which a search looks first.
 NEIGHBOURS = (-0.4, 0.1, 0.4, 0.7, 0.93)
 SHARES = (0.1, 0.5)  # of cs, parts of the way from zero to its bounds
+SIZES = (1.0, 0.3)  # of theta by moments, at which a search looks first
 AWAY = 1.2  # of log sds in their units, where a search looks besides
 MOST_WAYS = 6
 FIRST = Goal(decrement=1e-2, max_steps=12)  # of short searches
@@ -166,28 +167,25 @@ def _best_start(kernel: ResidualKernel) -> tuple[FloatArray, FloatArray]:
     Between effects of levels, correlations and unequal sds there may be several optima: rows of a
     small sd may say the effects, or the effects may be none and all correlation the residuals'.
     """
-    starts, thetas = [], []
-    for phi in _first_phis(kernel):
-        own = kernel.at(phi)
-        try:
-            theta = moment_start(own) if own.shape.n_theta else np.empty(0)
-            value = float(kernel.criteria(theta[None], phi[None])[0])
-        except np.linalg.LinAlgError:
-            continue
-        starts.append((value, phi))
-        thetas.append(theta)
-    if not starts:
+    phis = np.array(_first_phis(kernel))
+    middle = kernel.at(phis[len(phis) // 2])
+    k = middle.shape.n_theta
+    sizes = SIZES if k else (1.0,)
+    theta = moment_start(middle) if k else np.empty(0)
+    x = np.array([np.concatenate([size * theta, phi]) for size in sizes for phi in phis])
+    values = safely(JointCriterion(kernel, phis[0]), x).value
+    order = np.argsort(values, kind="stable")
+    if not np.isfinite(values[order[0]]):
         raise DataError(NO_RESIDUALS)
-    best = int(np.argmin([value for value, _ in starts]))
-    if len(starts) > 1 and (thetas[0].size or kernel.products.structure.n_spreads):
-        x = np.array(
-            [np.concatenate([theta, phi]) for theta, (_, phi) in zip(thetas, starts, strict=True)]
-        )
-        found = minimise(JointCriterion(kernel, starts[best][1]), x, goal=FIRST)
-        lowest = int(np.argmin(np.where(np.isfinite(found.value), found.value, np.inf)))
-        k = thetas[0].size
-        return found.x[lowest, :k], found.x[lowest, k:]
-    return thetas[best], starts[best][1]
+    if kernel.products.structure.n_spreads and len(phis) > 1:
+        # the best of each place of phi
+        some = order[np.unique(order % len(phis), return_index=True)[1]]
+        some = some[np.isfinite(values[some])]
+        found = minimise(JointCriterion(kernel, phis[0]), x[some], goal=FIRST)
+        best = found.x[int(np.argmin(np.where(np.isfinite(found.value), found.value, np.inf)))]
+    else:
+        best = x[order[0]]
+    return best[:k], best[k:]
 
 
 def _first_phis(kernel: ResidualKernel) -> list[FloatArray]:
