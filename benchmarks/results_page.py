@@ -12,7 +12,7 @@ from kept import Part, Point
 from scaling import CURVES, Curve, exponent
 from scaling_pictures import draw_curve
 from startup import STARTUPS
-from streamed import CLAIMS, STREAM, TITLE
+from streamed import STREAMS
 from verdicts import BUSY, UNMEASURED, Verdict, duration, filled_table, table, verdict_table
 
 FILE = Path(__file__).with_name("RESULTS.md")
@@ -39,7 +39,7 @@ def expected() -> list[tuple[str, str, str, tuple[str, ...]]]:
     fits += [(case, "posterior") for case in POSTERIOR_CASES]
     found = [(c.name, c.title, kind, tuple(bar.words for bar in c.bars)) for c, kind in fits]
     found += [(one.name, one.title, "startup", (one.words,)) for one in STARTUPS]
-    found.append((STREAM, TITLE, STREAM, CLAIMS))
+    found += [(own.name, own.title, "stream", own.claims) for own in STREAMS]
     found.append((CONFORMANCE, "conformance", "conformance", (CLAIM,)))
     return found + [(curve.name, curve.title, "scaling", ()) for curve in CURVES]
 

@@ -29,7 +29,7 @@ from results_page import expected, write_page
 from scaling import CURVES, Curve, measure_curve
 from simulated import SIMULATED, write_responses, write_simulated
 from startup import REPEATS, STARTUPS, Startup, time_startup
-from streamed import STREAM, measure_stream
+from streamed import STREAMS, measure_stream
 from timing import Timings, measure_memory, time_case
 from verdicts import (
     judge,
@@ -167,7 +167,9 @@ def measure(name: str, peers: Peers, folder: Path, repeats: int | None) -> Part:
     for curve in CURVES:
         if curve.name == name:
             return run_curve(curve, peers, folder)
-    return measure_stream(folder) if name == STREAM else measure_conformance()
+    if name in {stream.name for stream in STREAMS}:
+        return measure_stream(name, folder)
+    return measure_conformance()
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """Which data are a stream, and which source reads them."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -91,13 +92,24 @@ def _makes_frames(data: Any) -> bool:
 
 
 def _holds_parquet(path: Path) -> bool:
-    """Whether it is a folder with a Parquet file in it; what is no path is none."""
+    """Whether it is a folder with a Parquet file in it; what is no path is none.
+
+    The file lies in the folder itself, or in one that is called by a value, ``year=2026``: of a
+    large tree nothing else is looked at.
+    """
+    inside = []
     try:
-        return path.is_dir() and any(
-            part.name.lower().endswith(PARQUET_SUFFIXES) for part in path.rglob("*")
-        )
+        if not path.is_dir():
+            return False
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name.lower().endswith(PARQUET_SUFFIXES):
+                    return True
+                if "=" in entry.name:
+                    inside.append(Path(entry.path))
     except (OSError, ValueError):
         return False
+    return any(_holds_parquet(folder) for folder in inside)
 
 
 def _is_file(path: Path) -> bool:
