@@ -168,7 +168,8 @@ def _specify_stream(
     if not family.is_linear:
         from hierbayes.streams.cell_table import cell_table
 
-        cells = cell_table(formula_read, source, arguments=named)
+        levels = None if options is None else options.levels
+        cells = cell_table(formula_read, source, arguments=named, levels=levels)
         name = source.name if data_name is None else data_name
         return specify(str(formula_read.source), cells, given, data_name=name)
     from hierbayes.streams.specify import specify_stream  # compiled code
@@ -180,6 +181,7 @@ def _specify_stream(
         contrasts=arguments.contrasts,
         checkpoint=None if options is None else options.checkpoint,
         progress=None if options is None else options.progress,
+        levels=None if options is None else options.levels,
     )
     check_magnitudes(found.design, None)
     kernel = found.kernel()

@@ -4,7 +4,8 @@ What ``design/reading.py`` does for data in memory: rows with a missing value ar
 counted, infinite values are errors, which here name the part and the row in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,21 @@ from hierbayes.design.reading import argument_expression, formula_expressions
 from hierbayes.design.rows import check_columns, check_values
 from hierbayes.design.table import ColumnsTable, NarwhalsTable, PandasTable, Table, read_table
 from hierbayes.design.transforms import State
-from hierbayes.design.values import Column, Factor, Logical, column_of, is_missing, take_rows
+from hierbayes.design.values import (
+    Column,
+    Factor,
+    Logical,
+    as_factor,
+    column_of,
+    is_missing,
+    take_rows,
+)
 from hierbayes.errors import DataError, MissingPackageError
 from hierbayes.formula.expressions import Expression, Name, names_in
 from hierbayes.formula.parser import columns_in
 from hierbayes.formula.terms import Formula
 from hierbayes.streams.learnt_states import is_learnt
+from hierbayes.streams.levels import UNKNOWN, GivenLevels, given_levels
 from hierbayes.streams.source import Batch, Source
 from hierbayes.wording import did_you_mean
 
@@ -39,12 +49,14 @@ class Question:
     arguments : weights, offset and known_sd as text, those that were given
     expressions : every variable of the formula, each once
     columns : the columns of the data that are used
+    levels : of columns that are categories with levels that were given
     """
 
     formula: Formula
     arguments: Mapping[str, str]
     expressions: tuple[Expression, ...]
     columns: tuple[str, ...]
+    levels: Mapping[str, GivenLevels] = field(default_factory=dict)
 
     def arguments_columns(self) -> tuple[str, ...]:
         """Columns that arguments use, that the formula need not have."""
@@ -52,18 +64,26 @@ class Question:
         return tuple(name for name in self.columns if name not in formula)
 
 
-def question_of(formula: Formula, given: Mapping[str, Any], source: Source) -> Question:
+def question_of(
+    formula: Formula,
+    given: Mapping[str, Any],
+    source: Source,
+    levels: Mapping[str, Sequence[Any]] | None = None,
+) -> Question:
     """Return what a model reads of a source.
 
     Parameters
     ----------
     formula : with ``.`` expanded
     given : weights, offset and known_sd as the user gave them, None when not
+    levels : those that were given, by column; of columns that are not used they don't matter
 
     Raises
     ------
     DataError
         If one of them is an array, which no stream can be matched with, or a column isn't there.
+    OptionError
+        If levels can't be levels.
     """
     arguments: dict[str, str] = {}
     names = dict.fromkeys(columns_in(formula))
@@ -86,7 +106,17 @@ def question_of(formula: Formula, given: Mapping[str, Any], source: Source) -> Q
         arguments=arguments,
         expressions=tuple(dict.fromkeys(formula_expressions(formula))),
         columns=tuple(names),
+        levels=_levels_of(levels or {}, names, table),
     )
+
+
+def _levels_of(
+    given: Mapping[str, Sequence[Any]], names: Mapping[str, None], table: Table
+) -> dict[str, GivenLevels]:
+    for name in given:
+        if name not in table.names:
+            raise table.missing_column(name)
+    return {name: given_levels(name, own) for name, own in given.items() if name in names}
 
 
 @record
@@ -157,7 +187,9 @@ def values_of(
     source = question.formula.source
     scope = Scope(table, source, states=dict(states), learning=False)
     for name in question.columns:
-        scope.used[name] = table.column(name)
+        given = question.levels.get(name)
+        column = table.column(name)
+        scope.used[name] = column if given is None else _in_levels(given, column, name, batch)
     values = {
         expression: column_of(evaluate(expression, scope), n)
         for expression in question.expressions
@@ -190,8 +222,32 @@ def values_of(
         n_given=n,
         n_used=n if rows is None else rows.size,
         dropped=dropped,
-        declared=frozenset(name for name in question.columns if _is_declared(table, name)),
+        declared=frozenset(
+            name
+            for name in question.columns
+            if name in question.levels or _is_declared(table, name)
+        ),
     )
+
+
+def _in_levels(own: GivenLevels, column: Any, name: str, batch: Batch) -> Factor:
+    """Return a column as categories of the levels given.
+
+    Raises
+    ------
+    DataError
+        If it has another one.
+    """
+    factor = own.factor(column)
+    bad = np.flatnonzero(factor.codes == UNKNOWN)
+    if bad.size:
+        value = as_factor(column)
+        label = value.levels[value.codes[bad[0]]]
+        raise DataError(
+            f"{name} has the level {str(label)!r} in row {batch.row(int(bad[0]))}, which the "
+            "levels given lack."
+        )
+    return factor
 
 
 def check_weights_of(given: FloatArray, labels: Any, check: Any) -> None:

@@ -17,9 +17,10 @@ from hierbayes.errors import DataError
 from hierbayes.formula.terms import Formula
 from hierbayes.streams.batch_values import Question, question_of, table_of
 from hierbayes.streams.cells import Cells
+from hierbayes.streams.levels import UNKNOWN
 from hierbayes.streams.partitions import PartitionSource
+from hierbayes.streams.reading import THREADS, in_order
 from hierbayes.streams.source import Batch, Source
-from hierbayes.streams.specify import THREADS, in_order
 from hierbayes.wording import did_you_mean
 
 
@@ -59,7 +60,13 @@ class CellTable(PandasTable):
         )
 
 
-def cell_table(formula: Formula, source: Source, *, arguments: Mapping[str, Any]) -> CellTable:
+def cell_table(
+    formula: Formula,
+    source: Source,
+    *,
+    arguments: Mapping[str, Any],
+    levels: Mapping[str, Any] | None = None,
+) -> CellTable:
     """Read a stream and return its cells, in the order of their values.
 
     Parameters
@@ -67,17 +74,20 @@ def cell_table(formula: Formula, source: Source, *, arguments: Mapping[str, Any]
     formula : the formula, with ``.`` expanded
     source : the rows
     arguments : weights, offset and known_sd: column names, expressions or None
+    levels : of categories, by column, those that were given
 
     Raises
     ------
     DataError
-        If a part can't be read, lacks a column, or holds another kind of values than others.
+        If a part can't be read, lacks a column, or holds another kind of values than others, or a
+        level that those given lack.
     NotSupportedError
         If there are more cells than a model of them could hold.
     """
-    question = question_of(formula, arguments, source)
+    question = question_of(formula, arguments, source, levels)
     if isinstance(source, PartitionSource):
-        return _table_of(source.reduced(question.columns, partial(_counted, question), _merged))
+        whole = source.reduced(question.columns, partial(_counted, question), _merged)
+        return _table_of(whole, question)
     idle: queue.SimpleQueue[Cells] = queue.SimpleQueue()
     every = [Cells(question.columns) for _ in range(THREADS)]
     for own in every:
@@ -95,14 +105,24 @@ def cell_table(formula: Formula, source: Source, *, arguments: Mapping[str, Any]
     cells, *others = every
     for own in others:
         cells.merge(own)
-    return _table_of(cells)
+    return _table_of(cells, question)
 
 
-def _table_of(cells: Cells) -> CellTable:
+def _table_of(cells: Cells, question: Question) -> CellTable:
     if not cells.n_rows:
         raise DataError("The stream has no rows.")
     found = cells.frame()
-    return CellTable(found.frame, found.counts)
+    table = CellTable(found.frame, found.counts)
+    if not question.levels:
+        return table
+    frame = found.frame.copy(deep=False)
+    for name, given in question.levels.items():
+        own = given.factor(table.column(name))
+        if own.codes.min() == UNKNOWN:
+            other = found.frame[name].iloc[int(own.codes.argmin())]
+            raise DataError(f"{name} has the level {str(other)!r}, which the levels given lack.")
+        frame[name] = pd.Categorical.from_codes(own.codes, categories=own.levels.tolist())
+    return CellTable(frame, found.counts)
 
 
 def _counted(question: Question, batch: Batch) -> Cells:

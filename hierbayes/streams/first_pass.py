@@ -204,9 +204,29 @@ def learnt_from(question: Question, batch: Batch, states: Mapping[Expression, St
         If the batch can't be read or holds values no model can use; names the part.
     """
     found = read_values(question, batch, states)
+    learnt = noted(question, batch, states, found)
     columns = ColumnsTable(found.every, found.n_given)
     scope = Scope(columns, question.formula.source, states=dict(states), learning=False)
     calls = calls_to_learn(question.expressions, states)
+    learnt = replace(learnt, seen={call: seen_of(call, scope, found.declared) for call in calls})
+    if not found.n_used:
+        return learnt
+    used = ColumnsTable({name: found.used(own) for name, own in found.every.items()}, found.n_used)
+    groups = {
+        bar.group: group_levels_of(
+            [_base_value(base_of(expression), found, used) for expression in bar.grouping],
+            [_order(expression, found, used) for expression in bar.grouping],
+        )
+        for bar in question.formula.bars
+        if all(expression in found.values for expression in bar.grouping)
+    }
+    return replace(learnt, groups=groups, sample=(_sample(used),))
+
+
+def noted(
+    question: Question, batch: Batch, states: Mapping[Expression, State], found: BatchValues
+) -> Learnt:
+    """Return what is learnt of one batch but for groups, states and a sample."""
     kinds = {name: kind_of(column) for name, column in found.every.items()}
     learnt = Learnt(
         n_given=found.n_given,
@@ -216,7 +236,7 @@ def learnt_from(question: Question, batch: Batch, states: Mapping[Expression, St
         variables={},
         groups={},
         states=states,
-        seen={call: seen_of(call, scope, found.declared) for call in calls},
+        seen={},
     )
     if not found.n_used:
         return learnt
@@ -226,22 +246,12 @@ def learnt_from(question: Question, batch: Batch, states: Mapping[Expression, St
         for expression in term_variables(question)
         if expression in found.values
     }
-    groups = {
-        bar.group: group_levels_of(
-            [_base_value(_base(expression), found, used) for expression in bar.grouping],
-            [_order(expression, found, used) for expression in bar.grouping],
-        )
-        for bar in question.formula.bars
-        if all(expression in found.values for expression in bar.grouping)
-    }
     formula = question.formula
     parts = (formula.fixed, *(bar.linear for bar in formula.bars))
     named = {name for part in parts for e in part_expressions(part) for name in names_in(e)}
     seen = sorted(named & set(used.names))
     known = {name: column_seen(name, used.column(name)) for name in seen}
-    return replace(
-        learnt, variables=variables, groups=groups, columns=known, sample=(_sample(used),)
-    )
+    return replace(learnt, variables=variables, columns=known)
 
 
 def term_variables(question: Question) -> Iterator[Expression]:
@@ -259,7 +269,7 @@ def _variable(
     if not isinstance(value, Factor):
         return numeric_variable(value)
     like = replace(value, codes=value.codes[:0], levels=label_array([]))
-    base = _base(expression)
+    base = base_of(expression)
     if base is expression and not isinstance(base, Name):  # a call that knows its levels
         levels = levels_of(value, "declared")
     else:
@@ -275,7 +285,7 @@ def numeric_variable(value: Column) -> VariableSeen:
     return VariableSeen(kind="truth values" if isinstance(value, Logical) else "numbers")
 
 
-def _base(expression: Expression) -> Expression:
+def base_of(expression: Expression) -> Expression:
     """Return what categories are made of that have the same levels, as x of ``factor(x)``."""
     while True:
         if isinstance(expression, Group):
@@ -301,7 +311,7 @@ def _base_value(base: Expression, found: BatchValues, used: ColumnsTable) -> Any
 
 
 def _order(expression: Expression, found: BatchValues, used: ColumnsTable) -> Order:
-    base = _base(expression)
+    base = base_of(expression)
     value = _base_value(base, found, used)
     if isinstance(value, Factor) and not isinstance(base, Name):
         return "declared"

@@ -17,6 +17,7 @@ from hierbayes.design.moments import Moments, moments_of
 from hierbayes.design.table import DictTable, Table
 from hierbayes.design.transforms import STATEFUL, State
 from hierbayes.design.values import as_numbers, column_of
+from hierbayes.errors import HierBayesError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Call, Constant, Expression, Name, nodes_in
 from hierbayes.formula.functions import POSITIONS
@@ -124,6 +125,31 @@ def state_of(call: Call, seen: Seen, source: str) -> State:
         about = float(seen.squares[0]) + seen.n * (mean - state["center"]) ** 2
         state["scale"] = float(np.sqrt(about / max(seen.n - 1, 1)))
     return state
+
+
+def states_without_data(
+    expressions: tuple[Expression, ...], source: str
+) -> dict[Expression, State] | None:
+    """Return the states of all calls, where the formula says all of them: ``scale(x, 3, 2)``.
+
+    None where one is learnt from data: then it differs between two vectors.
+    """
+    states: dict[Expression, State] = {}
+    while calls := calls_to_learn(expressions, states):
+        for call in calls:
+            if call.function == "factor":
+                return None
+            try:
+                first, second = (
+                    _learnt_on(call, DictTable({VALUES: np.array(values)}), source)
+                    for values in ([0.25, 1.5, 3.0], [-7.0, 2.0, 50.0])
+                )
+            except HierBayesError:
+                return None
+            if repr(first) != repr(second):
+                return None
+            states[call] = first
+    return states
 
 
 def _is_true(option: Expression | None) -> bool:

@@ -21,6 +21,7 @@ from hierbayes.design.values import (
     as_factor,
     label_array,
 )
+from hierbayes.errors import OptionError
 
 Order = Literal["numbers", "text", "declared"]
 UNKNOWN = -2  # code of a value that is none of the levels
@@ -268,6 +269,63 @@ class GroupCoder:
         found = np.where(self._keys[places] == keys, places, UNKNOWN)
         lowest = np.minimum.reduce(codes)
         return np.where(lowest < 0, lowest, found)
+
+
+@record(kw_only=False)
+class GivenLevels:
+    """The levels of a column that were given, in their order.
+
+    Attributes
+    ----------
+    labels : array, shape (J,)
+    coder : of values among them, sorted where they are numbers
+    places : array of int, shape (J,), of each code of the coder its place among the labels
+    """
+
+    labels: npt.NDArray[Any]
+    coder: Coder
+    places: IntArray
+
+    def factor(self, value: Any) -> Factor:
+        """Return a vector as categories of these levels; codes are UNKNOWN for others."""
+        codes = self.coder.codes(value)
+        return Factor(np.where(codes >= 0, self.places[codes], codes), self.labels)
+
+    def all_of_them(self) -> LevelSet:
+        """Return the levels, as if each occurred."""
+        return LevelSet("declared", self.labels, np.ones(self.labels.size, dtype=np.bool_))
+
+
+def given_levels(name: str, values: Sequence[Any]) -> GivenLevels:
+    """Read the levels given for a column.
+
+    Raises
+    ------
+    OptionError
+        If there are none, one is missing or comes twice.
+    """
+    are_numbers = all(
+        isinstance(own, int | float | np.number) and not isinstance(own, bool) for own in values
+    )
+    if are_numbers and values:
+        numbers = np.asarray(values)
+        sorted_numbers, order = np.unique(numbers, return_inverse=True)
+        known = LevelSet("numbers", sorted_numbers, np.ones(sorted_numbers.size, dtype=np.bool_))
+        labels = known.labels()[order] if sorted_numbers.size == numbers.size else numbers
+        places = np.argsort(order)
+        bad = bool(np.isnan(sorted_numbers.astype(np.float64)).any())
+    else:
+        texts = [{True: "TRUE", False: "FALSE"}.get(own, own) for own in values]
+        labels = label_array([str(own) for own in texts])
+        known = LevelSet("declared", labels, np.ones(labels.size, dtype=np.bool_))
+        places = np.arange(labels.size)
+        bad = any(own is None or own != own for own in values)
+    if not len(values) or bad or len({str(own) for own in labels.tolist()}) < len(values):
+        raise OptionError(
+            f"levels={{{name!r}: ...}}: give each level once, and none that is missing; there "
+            f"are {len(values)}."
+        )
+    return GivenLevels(labels, Coder(known), places)
 
 
 def order_of_value(value: Any, is_declared: bool) -> Order:

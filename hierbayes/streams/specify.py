@@ -8,9 +8,7 @@ checkpoint, if there is one, when reading ends early.
 import operator
 import queue
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -31,8 +29,7 @@ from hierbayes.gaussian.kernel import kernel_of_products
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import Products
 from hierbayes.linalg.threads import one_blas_thread
-from hierbayes.progress import Progress, progress_bar
-from hierbayes.streams.batch_values import Question, question_of, read_values, values_of
+from hierbayes.streams.batch_values import Question, question_of, read_values
 from hierbayes.streams.checkpoint import EVERY, Kept, key_of, read_checkpoint, write_checkpoint
 from hierbayes.streams.first_pass import (
     Learnt,
@@ -44,14 +41,14 @@ from hierbayes.streams.first_pass import (
     with_states,
 )
 from hierbayes.streams.kept_sums import StreamSums
+from hierbayes.streams.one_pass import add_up_once
 from hierbayes.streams.partitions import PartitionSource
 from hierbayes.streams.push_down.engines import lazy_frame_of
+from hierbayes.streams.reading import THREADS, Reading
 from hierbayes.streams.second_pass import Provisional, Sums, provisional_basis, shifts
-from hierbayes.streams.source import Batch, Source, constant
+from hierbayes.streams.source import Batch, Source
 from hierbayes.streams.table import Passes
-from hierbayes.streams.template import BatchRows, Layer, made_rows, template_of, with_sums
-
-THREADS = 2
+from hierbayes.streams.template import Layer, made_rows, sample_rows, template_of, with_sums
 
 
 @record
@@ -86,8 +83,9 @@ def specify_stream(
     contrasts: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
     progress: bool | None = None,
+    levels: Mapping[str, Any] | None = None,
 ) -> StreamedModel:
-    """Go through a stream twice and return what a model needs of it.
+    """Go through a stream twice, or once, and return what a model needs of it.
 
     Where an engine holds the rows, it is asked for what both passes find, and no row leaves it.
 
@@ -99,17 +97,19 @@ def specify_stream(
     contrasts : coding of factors in the fixed part
     checkpoint : file that keeps what was added up
     progress : show a progress bar; None where somebody watches
+    levels : of categories, by column, those that were given
 
     Raises
     ------
     DataError
         If the stream can't carry the model; the message names the part and the row.
     """
-    frame = lazy_frame_of(source)
+    frame = None if levels else lazy_frame_of(source)
     inside = None if frame is None else _inside(formula, source, frame, arguments, contrasts)
     if isinstance(inside, StreamedModel):
         return inside
-    question = question_of(formula, arguments, source)
+    question = question_of(formula, arguments, source, levels)
+    passes = Passes(source=source.description, not_pushed=inside or "")
     kept, keep = None, None
     if checkpoint is not None:
         key = key_of(question, source.fingerprint, contrasts)
@@ -117,6 +117,16 @@ def specify_stream(
         keep = partial(write_checkpoint, checkpoint, key)
     reading = Reading(source, question, progress=progress)
     with one_blas_thread(True):
+        alone = checkpoint is None and not isinstance(source, PartitionSource)
+        once = add_up_once(reading, contrasts=contrasts) if alone else None
+        if once is not None:
+            return StreamedModel(
+                design=with_sums(once.design, once.sums),
+                products=once.sums.products(once.design),
+                learnt=once.learnt,
+                question=question,
+                passes=passes,
+            )
         learnt = learn(reading) if kept is None else kept.learnt
         design = template_of(question, learnt, contrasts=contrasts)
         layer = Layer(question, design, learnt)
@@ -127,7 +137,7 @@ def specify_stream(
         products=kept_sums.products(design),
         learnt=learnt,
         question=question,
-        passes=Passes(source=source.description, not_pushed=inside or ""),
+        passes=passes,
     )
 
 
@@ -224,68 +234,6 @@ def stream_sums(design: Design, learnt: Learnt, sums: Sums) -> StreamSums:
         counts={name: sums.counts[own] for name, own in at.items()},
         grams={name: sums.grams[own] for name, own in at.items()},
     )
-
-
-class Reading:
-    """Passes over a source: two batches at a time, in order, with a progress bar."""
-
-    def __init__(self, source: Source, question: Question, *, progress: bool | None) -> None:
-        self.source = source
-        self.question = question
-        self.progress = progress
-        self.n_rows = 0  # known after the first pass
-
-    def each[Found](
-        self, work: Callable[[int, Batch], tuple[int, Found]], *, stage: str, without: Any = ()
-    ) -> Iterator[Found]:
-        """Do some work with every batch and return what it gives, in the order of the batches.
-
-        Parameters
-        ----------
-        work : of the number of a batch and the batch; returns how many rows it had besides
-        stage : what is done, for the bar
-        without : numbers of batches to leave out
-        """
-        began, done = time.monotonic(), 0
-        total = self.n_rows or 0
-
-        def look() -> Progress:
-            speed = done / max(time.monotonic() - began, 1e-9)
-            note = f"{speed / 1e6:.1f} million rows/s"
-            return Progress(stage=stage, done=done, total=total, unit="rows", note=note)
-
-        with progress_bar(look, show=self.progress):
-            for n, found in self._in_order(work, without):
-                done += n
-                yield found
-
-    def _in_order[Found](
-        self, work: Callable[[int, Batch], tuple[int, Found]], without: Any
-    ) -> Iterator[tuple[int, Found]]:
-        left_out = set(np.asarray(without, dtype=np.int64).tolist())
-        start = next(k for k in range(len(left_out) + 1) if k not in left_out)
-        batches = enumerate(self.source.batches(self.question.columns, start), start)
-        wanted = ((k, batch) for k, batch in batches if k not in left_out)
-        return in_order(wanted, lambda pair: work(*pair))
-
-
-def in_order[Given, Found](
-    given: Iterator[Given], work: Callable[[Given], Found]
-) -> Iterator[Found]:
-    """Do some work with every batch, two at a time, and return what it gives in their order."""
-    waiting: deque[Future[Found]] = deque()
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="hierbayes-stream")
-    try:
-        for own in given:
-            waiting.append(pool.submit(work, own))
-            while len(waiting) > THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-        pool.shutdown(wait=True)
 
 
 def learn(reading: Reading) -> Learnt:
@@ -452,12 +400,3 @@ def _added(first: Sums, second: Sums) -> Sums:
     found = deepcopy(first)
     found.plus(second)
     return found
-
-
-def sample_rows(layer: Layer) -> list[BatchRows]:
-    """Lay the sample of the first pass out in the columns of the design."""
-    return [
-        layer.rows(values_of(layer.question, table, layer.states, batch=batch), batch)
-        for table in layer.sample
-        for batch in [Batch(part="the sample", first=0, read=constant(table))]
-    ]

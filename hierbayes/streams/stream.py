@@ -24,12 +24,14 @@ relation, Dask DataFrame, frames one after the other, or a function that returns
     connection : duckdb connection
         Where that table is.
     levels : dict, column -> its levels in their order
-        Levels of categories that need not be learnt. Where all are given that the fixed part and
-        the left of bars need, and nothing else has to be learnt (as by scale()), the stream is read
-        once; levels of grouping factors that do not occur are left out.
+        Levels of categories, in this order; another one in the data is an error that names the
+        row. Where all categories and grouping factors have theirs, and nothing is learnt by
+        scale() and the like (``scale(x, 3, 1.5)`` learns nothing), the stream is read once, if no
+        checkpoint is kept. Levels that do not occur are left out. Rows in a database are read.
     checkpoint : path
         A file that keeps what was added up when reading is interrupted or fails; the next call with
-        the same model and data goes on from there. It is written about once a minute.
+        the same model and data goes on from there. It is written about once a minute, from the
+        second pass on: a first pass that is interrupted begins anew.
     progress : bool
         Show a progress bar; by default only where somebody watches.
 

@@ -25,10 +25,10 @@ from hierbayes.design.values import Column, Factor, Logical, as_numbers, refuse_
 from hierbayes.errors import DataError, FormulaError
 from hierbayes.formula.deparse import deparse
 from hierbayes.formula.expressions import Expression
-from hierbayes.streams.batch_values import BatchValues, Question
+from hierbayes.streams.batch_values import BatchValues, Question, values_of
 from hierbayes.streams.first_pass import Learnt
 from hierbayes.streams.levels import UNKNOWN, GroupCoder
-from hierbayes.streams.source import Batch
+from hierbayes.streams.source import Batch, constant
 
 ROWS_A_COLUMN = 20  # of rows that are made up: enough for every combination of a few levels
 FEW = 2  # rows of a made-up column, at least: two different numbers
@@ -252,3 +252,12 @@ def _check_known(
         "levels were learnt: the stream has changed between two passes, or the levels given "
         "lack it."
     )
+
+
+def sample_rows(layer: Layer) -> list[BatchRows]:
+    """Lay the sample of the first pass out in the columns of the design."""
+    return [
+        layer.rows(values_of(layer.question, table, layer.states, batch=batch), batch)
+        for table in layer.sample
+        for batch in [Batch(part="the sample", first=0, read=constant(table))]
+    ]
