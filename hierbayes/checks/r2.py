@@ -120,7 +120,8 @@ def icc(
     found = share_estimates(
         fit, interval, level=level, nsim=nsim, random_seed=random_seed, purpose="icc"
     )
-    return Icc(**_fields(fit, found, _icc_of, level=level))
+    related = tuple(own.name for own in fit.design.factors if own.relation is not None)
+    return Icc(**_fields(fit, found, _icc_of, level=level), related=related)
 
 
 def _r2_of(shares: VarianceShares) -> dict[str, FloatArray]:

@@ -4,6 +4,7 @@ from hierbayes.render.blocks import Blocks, Column, Heading, Table, facts, parag
 from hierbayes.render.numbers import format_number
 from hierbayes.reports.coefficients import fixed_cell, limit_names, numbers
 from hierbayes.results.variance_explained import R2, Icc
+from hierbayes.wording import listed
 
 DECIMALS = 3
 VARIANCE_DIGITS = 4
@@ -24,7 +25,13 @@ def r2_blocks(found: R2) -> Blocks:
 
 def icc_blocks(found: Icc) -> Blocks:
     """Show intraclass correlations."""
-    return _blocks(found, "Intraclass correlation", ICC_WORDS)
+    words = ICC_WORDS
+    if found.related:
+        words += (
+            f" That of {listed(found.related)}, whose levels are related, is the heritability "
+            "(of species: the phylogenetic signal) of a level whose own entry in cov is 1."
+        )
+    return _blocks(found, "Intraclass correlation", words)
 
 
 def _blocks(found: R2 | Icc, title: str, words: str) -> Blocks:

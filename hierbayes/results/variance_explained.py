@@ -67,7 +67,13 @@ class R2(_VarianceExplained):
 
 @record(repr=False)
 class Icc(_VarianceExplained):
-    """Intraclass correlations; see ``hb.icc``."""
+    """Intraclass correlations; see ``hb.icc``.
+
+    ``related`` are the grouping factors whose levels have a known covariance: their part is the
+    heritability, or phylogenetic signal, of a level whose own entry in it is 1.
+    """
+
+    related: tuple[str, ...] = ()
 
     @property
     def adjusted(self) -> float:

@@ -145,6 +145,9 @@ def test_effects_errors_and_degrees_of_freedom_are_those_of_dense_algebra(family
     simulated = np.cov(fit.simulate(nsim=3000, random_seed=1).to_numpy())
     np.testing.assert_allclose(simulated, fit.sigma**2 * V, atol=0.12 * simulated.max())
 
+    icc = hb.icc(fit)
+    assert icc.by_group["animal"] == pytest.approx(variance / (variance + 1))
+    assert "the heritability" in str(icc)
     table = hb.shrinkage(fit)
     own = (rows.y - fit.beta[1] * rows.x).groupby(rows.animal).mean()
     shown = table.set_index("level")
