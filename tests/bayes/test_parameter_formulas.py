@@ -162,6 +162,7 @@ def test_names_that_draws_would_have_twice_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # bambi's own
 def test_posteriors_are_those_of_bambi():
     """Means within 4 Monte-Carlo errors, of a location-scale model with effects in both parts."""
     bambi = pytest.importorskip("bambi")
