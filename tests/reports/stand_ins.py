@@ -81,8 +81,9 @@ def reference_fit(fit_id: str) -> SimpleNamespace:
         vcov=lambda: pd.DataFrame(record["vcov"]),
         dropped_columns=(dropped,) if isinstance(dropped, str) else tuple(dropped),
         weighted=record["weights"] is not None,
+        residual=None,
         design=SimpleNamespace(
-            formula=parse_formula(record["formula"]), known_sd=None, keeps_rows=True
+            formula=parse_formula(record["formula"]), formulas={}, known_sd=None, keeps_rows=True
         ),
         spec=SimpleNamespace(
             arguments=SimpleNamespace(weights=record["weights"], offset=record["offset"])
@@ -117,8 +118,13 @@ def least_squares_fit(case: dict[str, Any]) -> SimpleNamespace:
         formula_text=case["formula"],
         data_name=case["data_name"],
         weighted=weights is not None,
+        residual=None,
         design=SimpleNamespace(
-            weights=weights, formula=parse_formula(case["formula"]), known_sd=None, keeps_rows=True
+            weights=weights,
+            formula=parse_formula(case["formula"]),
+            formulas={},
+            known_sd=None,
+            keeps_rows=True,
         ),
         spec=SimpleNamespace(
             arguments=SimpleNamespace(weights=case["weights_text"] or None, offset=None)
