@@ -194,6 +194,18 @@ def test_formulas_of_parameters_have_the_density_of_to_pymc(family, options):
         assert gradient[k] == pytest.approx(slope, rel=1e-6, abs=1e-6)
 
 
+def test_other_units_of_the_response_move_the_intercept_of_sigma_alone():
+    c = 1000.0
+    before = model_of("gaussian", None, "y ~ x + (x | g)", sigma="~ x + (1 | g)")
+    after = before.with_response(c * before.design.y)
+    one, other = (hierarchical_density(model.spec) for model in (before, after))
+    w = near_start(one)
+    moved = w.copy()
+    moved[one.d - 2 : one.d] += np.linalg.solve(one.model.predictors[0].x_basis, [np.log(c), 0])
+    expected = one.evaluate(w)[0] - ROWS * np.log(c)
+    assert other.evaluate(moved)[0] == pytest.approx(expected, rel=1e-10)
+
+
 PAIRS = [(name, link) for name in NAMES for link in FAMILIES[name].link_names]
 
 
