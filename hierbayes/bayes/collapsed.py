@@ -16,7 +16,13 @@ from dataclasses import replace
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.bayes.collapsed_density import Target, collapsed, is_near_rounding, target_of
+from hierbayes.bayes.collapsed_density import (
+    CorrelatedResiduals,
+    Target,
+    collapsed,
+    is_near_rounding,
+    target_of,
+)
 from hierbayes.bayes.collapsed_points import Points, PointsOf
 from hierbayes.bayes.collapsed_polynomial import CHECKED, MOST_ERROR, polynomial_points
 from hierbayes.bayes.importance import (
@@ -98,6 +104,8 @@ def sample_collapsed(
     draws: int = 1000,
     chains: int = 4,
     random_seed: int | np.random.Generator | None = None,
+    residual: CorrelatedResiduals | None = None,
+    names: Sequence[str] = (),
 ) -> PosteriorDraws:
     """Sample the posterior of a Gaussian model.
 
@@ -109,6 +117,7 @@ def sample_collapsed(
     design : Design
     draws, chains : int
     random_seed : int, Generator or SeedSequence
+    residual, names : correlated residuals, and what their correlations are called
 
     Returns
     -------
@@ -126,10 +135,11 @@ def sample_collapsed(
     rng = np.random.default_rng(random_seed)
     apart = levels_apart(kernel)
     kernel = kernel if apart is None else apart.kernel
-    target, start = target_and_start(kernel, priors)
+    target, start = target_and_start(kernel, priors, residual)
     points = PointsOf(target)
     n = draws * chains
-    found = _by_polynomial(target, start, n=n, rng=rng) if points.is_large else None
+    by_polynomial = points.is_large and residual is None
+    found = _by_polynomial(target, start, n=n, rng=rng) if by_polynomial else None
     if found is None and target.size:
         mode = find_mode(points.log_density, points.value_and_slope, start)
         found = _trusted(points, mode, n=n, rng=rng)
@@ -156,6 +166,10 @@ def sample_collapsed(
             factor.name: part.reshape(*shape, *part.shape[1:])
             for factor, part in zip(design.factors, b, strict=False)  # none where they are later
         },
+        family={
+            name: values.reshape(shape)
+            for name, values in zip(names, _correlations(target, x[index]).T, strict=True)
+        },
         sample_stats={
             "lp": drawn.log_density[index].reshape(shape),
             "log_weight": drawn.log_weights[index].reshape(shape),
@@ -172,6 +186,13 @@ def sample_collapsed(
     from hierbayes.bayes.level_effects import with_effects_later  # compiled code
 
     return with_effects_later(found_draws, kernel, seed=int(rng.integers(2**62)))
+
+
+def _correlations(target: Target, x: FloatArray) -> FloatArray:
+    """Correlations of residuals (S, R) at points (S, d)."""
+    if target.residual is None:
+        return np.empty((x.shape[0], 0))
+    return target.residual.correlation.correlations(target.correlations(x))
 
 
 def _cut(design: Design) -> str:
@@ -192,21 +213,27 @@ class _Explored:
     drawn: ImportanceSample
 
 
-def target_and_start(kernel: Kernel, priors: ModelPriors) -> tuple[Target, FloatArray]:
+def target_and_start(
+    kernel: Kernel, priors: ModelPriors, residual: CorrelatedResiduals | None = None
+) -> tuple[Target, FloatArray]:
     """Return the target and a point to climb to its mode from."""
+    ends = np.empty(0) if residual is None else residual.start
     if priors.gaussian_beta() is not None:
-        target = target_of(kernel, priors)
-        return target, start_phi(target)
-    gaussian = target_of(kernel, stand_in(priors))
-    phi = start_phi(gaussian)
+        target = target_of(kernel, priors, residual=residual)
+        return target, np.concatenate([start_phi(target), ends])
+    gaussian = target_of(kernel, stand_in(priors), residual=residual)
+    phi = np.concatenate([start_phi(gaussian), ends])
     if gaussian.size:
         points = PointsOf(gaussian)
         phi = find_mode(points.log_density, points.value_and_slope, phi).x
-    target = target_of(kernel, priors, near=collapsed(gaussian, phi[None]))
+    near = collapsed(gaussian, phi[None])
+    target = target_of(kernel, priors, near=near, residual=residual)
     start = np.zeros(target.size)
-    start[: phi.size] = phi
+    n_variances = phi.size - ends.size
+    start[:n_variances], start[target.size - ends.size :] = phi[:n_variances], phi[n_variances:]
     if target.sampled is not None:
-        start[-target.sampled.start.size :] = target.sampled.start
+        end = target.size - ends.size
+        start[end - target.sampled.start.size : end] = target.sampled.start
     return target, start
 
 

@@ -34,13 +34,16 @@ from hierbayes.bayes.scale_mixtures import ScaleMixtures, is_mixture, scale_mixt
 from hierbayes.bayes.variance_priors import variance_log_prior, variance_log_prior_slope
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of, traces_of
 from hierbayes.gaussian.patterns import Integrated, Patterns, integrate
+from hierbayes.gaussian.residual.correlation import Bounded
+from hierbayes.gaussian.residual.entries import Factors
+from hierbayes.gaussian.residual.kernel import ResidualKernel, adjoint_of
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     solve_lower_stack,
     solve_upper_stack,
     summed_products,
 )
-from hierbayes.priors.distributions import Flat, Normal
+from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.model_priors import ModelPriors
 
 COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation, so the step can be tiny
@@ -65,7 +68,8 @@ class Target:
     shift : array, shape (p,), Q m in the basis
     constant : m'Q m - log|Q| + (p - rank Q) log(1 / 2 pi) and the Jacobian of the basis
     mixtures : Student-t priors of coefficients, one coordinate each after those of phi
-    sampled : the coefficients that are coordinates themselves, the last ones, or None
+    sampled : the coefficients that are coordinates themselves, after the mixtures, or None
+    residual : correlated residuals, whose coordinates are the last, with their priors; or None
     to_basis : per factor, array (q, q), takes a root on the user's scale to the basis
     largest : per factor, the largest trace of a level's Z'WZ in the basis
     is_proper : whether beta has a proper prior, so that p(y) is defined
@@ -82,11 +86,22 @@ class Target:
     is_proper: bool
     mixtures: ScaleMixtures | None = None
     sampled: SampledCoefficients | None = None
+    residual: "CorrelatedResiduals | None" = None
+
+    @property
+    def n_residual(self) -> int:
+        """Number of coordinates of correlated residuals."""
+        return 0 if self.residual is None else self.residual.kernel.size
+
+    def correlations(self, phi: FloatArray) -> FloatArray:
+        """Part (T, R) of the coordinates that belongs to correlated residuals."""
+        return phi[:, phi.shape[1] - self.n_residual :]
 
     @property
     def size(self) -> int:
         """Number of coordinates, those of the priors of coefficients included."""
         size = self.coordinates.size + (0 if self.sampled is None else self.sampled.origin.size)
+        size += self.n_residual
         return size + (0 if self.mixtures is None else self.mixtures.away.size)
 
     @property
@@ -107,10 +122,55 @@ class Target:
 
     def coefficients(self, phi: FloatArray) -> FloatArray:
         """Part (T, S) of the coordinates that belongs to sampled coefficients."""
-        return phi[:, phi.shape[1] - (0 if self.sampled is None else self.sampled.origin.size) :]
+        end = phi.shape[1] - self.n_residual
+        return phi[:, end - (0 if self.sampled is None else self.sampled.origin.size) : end]
 
 
-def target_of(kernel: Kernel, priors: ModelPriors, *, near: "Collapsed | None" = None) -> Target:
+@record
+class CorrelatedResiduals:
+    """Correlations of residuals as coordinates.
+
+    Attributes
+    ----------
+    kernel : as a function of them
+    law : prior of the one correlation that ar1 and cs have
+    start : array, shape (R,), coordinates to climb to the mode from
+    """
+
+    kernel: ResidualKernel
+    law: Prior
+    start: FloatArray
+
+    @property
+    def correlation(self) -> Bounded:
+        """The structure, of one correlation."""
+        own = self.kernel.products.structure.correlation
+        assert isinstance(own, Bounded)
+        return own
+
+    def log_prior(self, phi: FloatArray) -> FloatArray:
+        """Log prior density of phi (T, 1), shape (T,)."""
+        own = self.correlation
+        r = np.clip(own.correlations(phi[:, 0]), own.lower, own.upper)
+        half, size = (own.upper - own.lower) / 2, np.abs(phi[:, 0])
+        # log of half / cosh^2, whatever is left of it
+        slope = np.log(half) + 2 * (np.log(2) - size - np.log1p(np.exp(-2 * size)))
+        return np.asarray(self.law.log_density(r) + slope)
+
+    def log_prior_slope(self, phi: FloatArray) -> FloatArray:
+        """Return the derivative of ``log_prior`` in phi, shape (T, 1)."""
+        own = self.correlation
+        r = np.clip(own.correlations(phi), own.lower, own.upper)
+        return np.asarray(self.law.derivative(r) * own.slope(phi) - 2 * np.tanh(phi))
+
+
+def target_of(
+    kernel: Kernel,
+    priors: ModelPriors,
+    *,
+    near: "Collapsed | None" = None,
+    residual: CorrelatedResiduals | None = None,
+) -> Target:
     """Put kernel and priors together.
 
     ``near`` is the density of ``stand_in(priors)`` at one point, its mode: it says where sampled
@@ -150,6 +210,7 @@ def target_of(kernel: Kernel, priors: ModelPriors, *, near: "Collapsed | None" =
         is_proper=not any(isinstance(law, Flat) for law in priors.beta),
         mixtures=mixtures,
         sampled=sampled,
+        residual=residual,
     )
 
 
@@ -175,6 +236,8 @@ class Collapsed:
     root : array, shape (T, r, r), lower Cholesky factor of the precision P of the r that are free
     Lambdas : per factor, arrays (T, q, q), in the basis
     reduced : the random effects integrated out
+    kernel : at the points, with products of its own at each where residuals are correlated
+    factors : of the inverse covariance of these, else None
     """
 
     log_density: FloatArray
@@ -183,6 +246,8 @@ class Collapsed:
     root: FloatArray
     Lambdas: list[FloatArray]
     reduced: Reduced | Integrated
+    kernel: Kernel
+    factors: Factors | None = None
 
 
 def collapsed(
@@ -209,6 +274,11 @@ def collapsed(
     sigma = coordinates.sigma(variances)
     Lambdas = lambdas_of(target, variances, sigma)
     reduced: Reduced | Integrated
+    factors = None
+    if target.residual is not None:
+        own = target.residual.kernel
+        factors = own.products.structure.factors(target.correlations(phi))
+        kernel = own.many(factors)
     if integral is not None:
         reduced = integral
     elif patterns is None:
@@ -238,6 +308,8 @@ def collapsed(
         root=root,
         Lambdas=Lambdas,
         reduced=reduced,
+        kernel=kernel,
+        factors=factors,
     )
 
 
@@ -336,12 +408,14 @@ def log_prior(target: Target, phi: FloatArray) -> FloatArray:
     total = variance_log_prior(target.coordinates, target.priors, target.variances(phi))
     if mixtures is not None:
         total = total + mixtures.log_prior(scales)
+    if target.residual is not None:
+        total = total + target.residual.log_prior(target.correlations(phi))
     return total if sampled is None else total + sampled.log_prior(coefficients)
 
 
 def slope(target: Target, phi: FloatArray, at: Collapsed) -> FloatArray:
     """Gradient of the log density in phi, shape (T, d)."""
-    kernel, variances = target.kernel, target.variances(phi)
+    kernel, variances = at.kernel, target.variances(phi)
     out = variance_log_prior_slope(target.coordinates, target.priors, variances)
     inverse = np.linalg.inv(at.root @ np.swapaxes(at.root, 1, 2))
     if target.sampled is not None:
@@ -356,6 +430,13 @@ def slope(target: Target, phi: FloatArray, at: Collapsed) -> FloatArray:
         out[:, -1] += fit - kernel.products.n_obs
     assert isinstance(at.reduced, Reduced)
     factor = at.reduced.factor
+    if target.residual is not None:
+        assert at.factors is not None
+        adjoint = adjoint_of(kernel, at.reduced, K, at.Lambdas)
+        inner = target.residual.kernel.products.slopes(at.factors, adjoint)
+        own = -(at.factors.log_det_slope + inner) / 2
+        own += target.residual.log_prior_slope(target.correlations(phi))
+        of_priors = [*of_priors, own]
     if factor is None:
         return np.concatenate([out, *of_priors], axis=1)
     u, h = responses_of(kernel, at.Lambdas, at.reduced)

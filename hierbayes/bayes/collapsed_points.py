@@ -48,7 +48,7 @@ class PointsOf:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.patterns = patterns_of(target.kernel)
+        self.patterns = None if target.residual is not None else patterns_of(target.kernel)
         size = numbers_of(target.kernel)
         self.is_large = size > LARGE and target.size > 0
         self.slope_batch = max(1, BATCH_NUMBERS // (4 * size))
@@ -143,6 +143,8 @@ class PointsOf:
         beta = anchor.beta0 + basis_beta @ anchor.x_basis.T
         if not kernel.products.zz or self.are_later(index.size):
             return beta, []
+        if self.target.residual is not None:
+            return beta, self._effects_at(phi[index], basis_beta, rng)
         coordinates = self.target.coordinates
         variances = self.target.variances(phi[index])
         sigma = coordinates.sigma(variances)
@@ -150,6 +152,19 @@ class PointsOf:
         return beta, draw_effects(
             kernel, beta=beta, sigma=sigma, roots=roots, rng=rng, patterns=self.patterns
         )
+
+    def _effects_at(
+        self, phi: FloatArray, basis_beta: FloatArray, rng: np.random.Generator
+    ) -> list[FloatArray]:
+        """Draw b of each factor (S, J, q) where each point has products of its own."""
+        bases, parts = self.target.kernel.products.anchor.z_bases, []
+        for start in range(0, phi.shape[0], self.batch):
+            at = slice(start, start + self.batch)
+            parts.append(_effects(collapsed(self.target, phi[at]), basis_beta[at], rng))
+        return [
+            np.concatenate(own) @ basis.T
+            for own, basis in zip(zip(*parts, strict=True), bases, strict=True)
+        ]
 
     def _basis_beta(
         self, mean: FloatArray, root: FloatArray, rng: np.random.Generator

@@ -20,7 +20,12 @@ from hierbayes.bayes.predictive import flat_draws, linear_predictor, row_blocks
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, OptionError, SamplingError
 from hierbayes.families.mean_ends import mean_ends
-from hierbayes.families.parameter_formulas import check_independent, check_no_formulas
+from hierbayes.families.parameter_formulas import (
+    check_independent,
+    check_no_formulas,
+    check_sampled_residuals,
+    unknown_residuals,
+)
 from hierbayes.gaussian.kernel import are_determined
 from hierbayes.gaussian.structures import UNSTRUCTURED
 from hierbayes.options import Sampler, check_count, check_option, is_whole, random_generator
@@ -41,6 +46,7 @@ from hierbayes.wording import listed
 # effective.
 R_HAT = 1.01
 ENOUGH = 400
+FARTHEST_START = 3.0  # of the coordinate of a correlation, inside of its range
 NOT_TRUSTED = ("pareto_k", "quadrature_error")  # findings of the collapsed sampler
 NUTS_INSTEAD = "So the posterior was sampled by NUTS instead; nothing needs to be done."
 LOOKED_AT = 200  # draws whose new levels are asked for their means: more say the same
@@ -60,7 +66,9 @@ def sample(
     target_accept: float = 0.9,
 ) -> PosteriorFit:
     """Sample; the arguments are those of ``Model.sample``."""
-    check_independent(spec.design, "Model.sample")
+    check_sampled_residuals(spec.design, "Model.sample")
+    if spec.design.residual is not None and sampler == "nuts":
+        check_independent(spec.design, 'sampler="nuts"')
     settings: dict[str, Any] = {
         "draws": check_count("draws", draws),
         "chains": check_count("chains", chains),
@@ -90,10 +98,12 @@ def sample(
         try:
             found = _collapsed(spec, draws=draws, chains=chains, random_seed=random_seed)
         except SamplingError as error:
-            if sampler == "collapsed":
+            if sampler == "collapsed" or spec.design.residual is not None:
                 raise
             first = (_nowhere(error),)
-        if found and sampler == "auto" and any(f.code in NOT_TRUSTED for f in found.findings):
+        # no other sampler knows correlated residuals
+        other = sampler == "auto" and spec.design.residual is None
+        if found and other and any(f.code in NOT_TRUSTED for f in found.findings):
             first, found = _fallback(found.findings), None
     if found is None:
         found = _nuts(
@@ -117,9 +127,31 @@ def _collapsed(spec: Specification, **options: Any) -> PosteriorDraws:
     try:
         if not spec.family.is_linear:
             return sample_generalised(spec, **options)
+        if spec.design.residual is not None:
+            return _with_correlated_residuals(spec, **options)
         return sample_collapsed(spec.kernel("reml"), spec.priors, spec.design, **options)
     except (np.linalg.LinAlgError, FloatingPointError) as error:
         raise nowhere(spec.family) from error
+
+
+def _with_correlated_residuals(spec: Specification, **options: Any) -> PosteriorDraws:
+    """Sample by the collapsed sampler, from where REML ends or the middle of the range."""
+    from hierbayes.bayes.collapsed import sample_collapsed
+    from hierbayes.bayes.collapsed_density import CorrelatedResiduals
+
+    kernel, names = spec.residual_kernel("reml"), spec.residuals.names
+    if not kernel.are_many:
+        raise unknown_residuals("Model.sample with crossed grouping factors")
+    start = np.zeros(kernel.size)
+    try:
+        fit = verbs.ask(spec, "fit", "reml", quietly=True)
+        start = np.clip(fit.residual.phi, -FARTHEST_START, FARTHEST_START)
+    except DataError:  # what REML finds is no matter of the posterior
+        pass
+    law = spec.priors.family[names[-1]]
+    residual = CorrelatedResiduals(kernel=kernel, law=law, start=start)
+    at = kernel.at(start)
+    return sample_collapsed(at, spec.priors, spec.design, residual=residual, names=names, **options)
 
 
 def _checked_target(target_accept: Any) -> float:
@@ -258,7 +290,7 @@ def posterior_fit(
 def _undetermined(spec: Specification) -> tuple[Finding, ...]:
     """Name what the data of a Gaussian model cannot determine, so that its prior decides."""
     saturated = _saturated(spec)
-    if not spec.family.is_linear or spec.design.formulas:
+    if not spec.family.is_linear or spec.design.formulas or spec.design.residual is not None:
         return saturated
     kernel = spec.kernel("reml")
     if not are_determined(spec.design, kernel):

@@ -124,6 +124,7 @@ def bayes_factor(
         return restricted(_posterior(a, rng), hypothesis, rng)
     assert drop is not None
     if priors is not None:
+        check_no_formulas(a.spec.design, "hb.bayes_factor")
         return of_standardised(a.spec, drop, side, priors, rng)
     return of_term(_posterior(a, rng), drop, side, rng)
 

@@ -156,6 +156,15 @@ def check_independent(design: Design, what: str) -> None:
         raise unknown_residuals(what)
 
 
+def check_sampled_residuals(design: Design, what: str) -> None:
+    """Refuse what knows correlated residuals of ar1 and cs alone, without a formula of sigma."""
+    if design.residual is None:
+        return
+    if design.residual.word not in ("ar1", "cs") or design.formulas:
+        beside = " and sigma=" if design.formulas else ""
+        raise unknown_residuals(f"{what} with residual={design.residual.call!r}{beside}")
+
+
 def check_no_formulas(design: Design, what: str) -> None:
     """Refuse what does not know formulas of further parameters, where a model has such.
 

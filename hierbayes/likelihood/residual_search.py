@@ -201,7 +201,7 @@ def _first_phis(kernel: ResidualKernel) -> list[FloatArray]:
         shares = [*SHARES, 0.5 * correlation.lower]
         rests = [correlation.coordinates(np.array([r])) for r in shares]
     found = [np.concatenate([gamma, rest]) for rest in rests]
-    if G and (kernel.pattern is not None or correlation.size):
+    if G and (kernel.shape.n_theta or correlation.size):
         ways = [np.ones(G), -np.ones(G), *np.eye(G)[:MOST_WAYS], *-np.eye(G)[:MOST_WAYS]]
         middle = rests[len(rests) // 2]
         found += [np.concatenate([gamma + AWAY * way, middle]) for way in ways]

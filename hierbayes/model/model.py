@@ -23,6 +23,7 @@ from hierbayes.options import (
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.prior_table import PriorTable
+from hierbayes.results.residual_calls import check_knows_residuals
 from hierbayes.results.rich_text import Equation, RichText
 from hierbayes.specification.build import specify
 from hierbayes.specification.specification import Arguments, Specification
@@ -154,6 +155,12 @@ class Model(Specified):
         spec = specify(formula, data, given, data_name=data_name, stream=stream)
         vars(self)["spec"] = spec
         _made[spec] = weakref.ref(self)
+
+    def _refuses(self, called: str) -> None:
+        """Refuse a call that takes residuals to be independent; see ``calls.py``."""
+        spec = vars(self).get("spec")  # none yet while it is made
+        if spec is not None and spec.design.residual is not None:
+            check_knows_residuals(called)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse: a model is what it was made from, and fits share it."""

@@ -17,6 +17,7 @@ from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.prior_predictive import warn_of_impossible
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
+from hierbayes.families.parameter_formulas import check_independent
 from hierbayes.naming.variable_names import COEF, OBS, term_dims
 from hierbayes.options import check_option, random_generator
 from hierbayes.prediction.posterior_predict import log_likelihood, response_draws
@@ -57,6 +58,7 @@ def datatree(
 
     for group in groups:
         check_option("groups", group, RequestedGroup)
+        check_independent(fit.design, f"idata with {group!r}")
     rng = random_generator(random_seed)
     labels = labels_of(fit.design, fit.kept, fit.spec.kept_of)
     found: dict[str, xr.Dataset | xr.DataTree] = {}
@@ -95,6 +97,8 @@ def _own_groups(fit: PosteriorFit, labels: Labels) -> "dict[str, Dataset]":
             variables[name] = (dims, levels_on_request(value))
     found = {"posterior": dataset(variables, labels, attrs=_attrs(fit))}
     found["sample_stats"] = dataset(stats, labels)
+    if fit.design.residual is not None:  # rows have no likelihoods of their own
+        return found | data_groups(labels)
     if not fit.design.keeps_rows:
         return found | {"log_prior": dataset(log_prior(fit, labels), labels)}
     if fit.n_draws * fit.nobs <= LARGEST and fit.response_family.log_density is not None:

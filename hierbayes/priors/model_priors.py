@@ -40,6 +40,7 @@ from hierbayes.priors.default_priors import (
 from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.lkj import LKJ, lkj_log_density
 from hierbayes.priors.parameter_names import Parameter, parameters_of
+from hierbayes.priors.residual_priors import residual_parameters
 from hierbayes.priors.user_priors import chosen_priors
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -253,6 +254,7 @@ def _default_priors(
         for name, link in links.items()
     }
     about = {link.parameter for link in links.values()}
+    correlations = residual_parameters(design)
     sigma = None if "sigma" in about else sigma
     beta = coefficient_priors(spreads, intercept=intercept, scale=scale, is_centred=is_centred)
     own = _of_predictor(
@@ -265,13 +267,17 @@ def _default_priors(
     return replace(
         own,
         sigma=sigma,
-        family={name: law for name, law in further.items() if name not in about},
+        family={name: law for name, law in further.items() if name not in about}
+        | {p.name: p.prior for p in correlations if isinstance(p.prior, Prior)},
         formulas=formulas,
         parameters=parameters_of(
             design,
             kept.tolist(),
             has_sigma=sigma is not None,
-            family=[p for p in family.further_parameters if p.name not in about],
+            family=[
+                *(p for p in family.further_parameters if p.name not in about),
+                *correlations,
+            ],
         ),
     )
 

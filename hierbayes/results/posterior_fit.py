@@ -52,6 +52,7 @@ from hierbayes.results.posterior_parameters import (
 )
 from hierbayes.results.prediction_request import PredictionOptions, PredictionRequest
 from hierbayes.results.prediction_table import PredictionTable
+from hierbayes.results.residual_calls import OF_POSTERIORS, check_knows_residuals
 from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.rich_text import RichText, rich_text
 from hierbayes.results.tidy import check_level, checked_effects, tidy_frame, with_dropped
@@ -96,6 +97,11 @@ class PosteriorFit(FitTables):
             draws.beta.flags.writeable = False
             if draws.sigma is not None:
                 draws.sigma.flags.writeable = False
+
+    def _refuses(self, called: str) -> None:
+        """Refuse a call that takes residuals to be independent; see ``calls.py``."""
+        if self.design.residual is not None:
+            check_knows_residuals(called, OF_POSTERIORS)
 
     # numbers
 

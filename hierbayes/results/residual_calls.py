@@ -13,12 +13,23 @@ KNOWN = frozenset(
         "fit.refit", "fit.update", "fit.with_method", "fit.contrast", "fit.augment",
         "fit.shown", "fit.determined",
         "fit.simulate", "fit.save", "result.save", "hb.confint", "hb.anova", "model.fit",
-        "model.with_response", "model.explain",
+        "model.with_response", "model.explain", "model.sample", "hb.compare_structures",
     }
 )  # fmt: skip
 
 
-def check_knows_residuals(called: str) -> None:
+# Of posteriors: what reads draws of parameters, and no responses.
+OF_POSTERIORS = frozenset(
+    {
+        "fit.summary", "fit.tidy", "fit.fixef", "fit.vcov", "fit.varcorr", "fit.ranef",
+        "fit.ranef_sd", "fit.ranef_cov", "fit.coef", "fit.coef_sd", "fit.fitted", "fit.parameters",
+        "fit.to_datatree", "fit.tidy_draws", "fit.diagnostics", "hb.confint", "fit.hypothesis",
+        "hb.bayes_factor",
+    }
+)  # fmt: skip
+
+
+def check_knows_residuals(called: str, known: frozenset[str] = KNOWN) -> None:
     """Raise NotSupportedError if a call does not know such residuals."""
-    if called not in KNOWN:
+    if called not in known:
         raise unknown_residuals(called)

@@ -23,8 +23,8 @@ from hierbayes.families.family import Family
 from hierbayes.families.observations import checked_observations
 from hierbayes.families.parameter_formulas import (
     PARAMETERS,
-    check_independent,
     check_no_formulas,
+    check_sampled_residuals,
 )
 from hierbayes.formula.parser import formula_text
 from hierbayes.formula.terms import Formula
@@ -194,7 +194,7 @@ class Specification:
         """The priors of this model, the defaults and the user's."""
         if self.priors_given is not None:
             return self.priors_given
-        check_independent(self.design, "Model.priors")
+        check_sampled_residuals(self.design, "Model.priors")
         from hierbayes.priors.model_priors import model_priors
 
         return model_priors(

@@ -11,6 +11,7 @@ the first of which is that of log|R|. So the derivative in each product is known
 that in phi follows from those of the few factors that products are made of.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -27,10 +28,11 @@ from hierbayes.gaussian.marginal import (
     Evaluation,
     Kernel,
     Pattern,
+    Reduced,
     derivatives,
     evaluate,
     gradient,
-    modes,
+    responses_of,
     times,
 )
 from hierbayes.gaussian.pattern.level_graph import level_graph
@@ -175,7 +177,7 @@ def residual_kernel(design: Design, products: ResidualProducts) -> ResidualKerne
     first = products.products(np.zeros(products.structure.size))
     check_rows_left(first)
     shape = covariance_shape(design)
-    pattern = None
+    pattern = pattern_of(level_graph(first))
     if design.factors:
         if any(factor.relation is not None for factor in design.factors):
             raise unknown_residuals("cov=")
@@ -183,7 +185,6 @@ def residual_kernel(design: Design, products: ResidualProducts) -> ResidualKerne
             raise not_supported("residual-remainder")
         if not products_determine_all(first, shape, sigma_known=False, safe=GRAM_CLEAR):
             raise not_supported("residual-undetermined")
-        pattern = pattern_of(level_graph(first))
     return ResidualKernel(products=products, shape=shape, pattern=pattern, method="reml")
 
 
@@ -231,24 +232,37 @@ def adjoint(kernel: Kernel, at: Evaluation, counts: FloatArray) -> Stacked:
     counts : array, shape (T, p + 1), m of the columns of [X y] C
     """
     C = at.orthonormal
-    counted = C * counts[:, None]
-    squares = counted @ np.swapaxes(C, 1, 2)
-    if at.factor is None or not at.Lambdas:
-        return Stacked(squares=squares, zz=(), zxy=(), couplings={})
-    found = modes(kernel, at)
-    b = [times(L, u) for L, u in zip(at.Lambdas, found.u, strict=True)]
-    mb = [x * counts[:, None, None] for x in b]
+    K = C * counts[:, None] @ np.swapaxes(C, 1, 2)
+    return adjoint_of(kernel, at, K, at.Lambdas)
+
+
+def adjoint_of(
+    kernel: Kernel, at: Evaluation | Reduced, K: FloatArray, Lambdas: Sequence[FloatArray]
+) -> Stacked:
+    """Return the derivatives in the products of log|L L'| + tr(K G), G the Gram matrix.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    at : its evaluation at T points
+    K : array, shape (T, p + 1, p + 1), symmetric; held
+    Lambdas : per factor, array (T, q, q), of these points
+    """
+    if at.factor is None:
+        return Stacked(squares=K, zz=(), zxy=(), couplings={})
+    us, _ = responses_of(kernel, Lambdas, at)
+    b = [times(L, u) for L, u in zip(Lambdas, us, strict=True)]
+    kb = [x @ K[:, None] for x in b]
     zz = [
         _sandwiched(cov, L, L) + m @ np.swapaxes(x, 2, 3)
-        for cov, L, x, m in zip(at.factor.covariances(), at.Lambdas, b, mb, strict=True)
+        for cov, L, x, m in zip(at.factor.covariances(), Lambdas, b, kb, strict=True)
     ]
-    zxy = [-2 * m @ np.swapaxes(C, 1, 2)[:, None] for m in mb]
     couplings = {}
     for (f, g), cov in at.factor.cross_covariances().items():
         met = kernel.products.couplings[f, g]
-        beside = mb[f][:, met.rows] @ np.swapaxes(b[g][:, met.columns], 2, 3)
-        couplings[f, g] = 2 * (_sandwiched(cov, at.Lambdas[f], at.Lambdas[g]) + beside)
-    return Stacked(squares=squares, zz=tuple(zz), zxy=tuple(zxy), couplings=couplings)
+        beside = kb[f][:, met.rows] @ np.swapaxes(b[g][:, met.columns], 2, 3)
+        couplings[f, g] = 2 * (_sandwiched(cov, Lambdas[f], Lambdas[g]) + beside)
+    return Stacked(squares=K, zz=tuple(zz), zxy=tuple(-2 * m for m in kb), couplings=couplings)
 
 
 def _sandwiched(V: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
