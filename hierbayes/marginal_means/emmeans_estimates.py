@@ -439,7 +439,8 @@ def _ddf_words(marginals: Marginals) -> str:
     tested = marginals.tested
     assert isinstance(tested, FitQuantities)
     fit = tested.fit
-    if fit.is_linear_model and tested.ddf in ("satterthwaite", "kenward-roger"):
+    exact = fit.is_linear_model and not fit.residual_names
+    if exact and tested.ddf in ("satterthwaite", "kenward-roger"):
         return "residual degrees of freedom"
     scale = f", {marginals.scale}" if marginals.scale else ""
     return f"{DDF_WORDS[tested.ddf]}{scale}"

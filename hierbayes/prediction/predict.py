@@ -54,6 +54,7 @@ from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.new_data import new_precisions, new_rows, new_trials
 from hierbayes.errors import DataError, NewLevelError, OptionError, RankDeficientWarning
 from hierbayes.families.family import Family
+from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.options import NewLevels, PredictionType, random_generator
 from hierbayes.prediction.chosen_effects import chosen_effects, with_columns
 from hierbayes.prediction.prediction_variance import (
@@ -90,6 +91,8 @@ def predict(fit: LinearFit, asked: PredictionRequest) -> pd.Series | pd.DataFram
                 total[(factor.codes == NEW_LEVEL) & ~known] = np.nan
     if interval is None:
         return pd.Series(total, index=rows.row_labels, name="prediction")
+    if fit.residual is not None:
+        raise unknown_residuals(f"predict(interval={interval!r})")
     new_response = interval == "prediction"
     precisions = row_precisions(fit, asked.newdata) if new_response else None
     effects = _group_rows(rows, chosen, new_levels=new_levels, new_response=new_response)

@@ -10,10 +10,10 @@ KNOWN = frozenset(
     {
         "fit.summary", "fit.tidy", "fit.glance", "fit.fixef", "fit.vcov", "fit.varcorr",
         "fit.ranef", "fit.ranef_sd", "fit.ranef_cov", "fit.coef", "fit.fitted", "fit.residuals",
-        "fit.refit", "fit.update", "fit.with_method", "fit.contrast", "fit.augment",
-        "fit.shown", "fit.determined",
-        "fit.simulate", "fit.save", "result.save", "hb.confint", "hb.anova", "model.fit",
-        "model.with_response", "model.explain", "model.sample", "hb.compare_structures",
+        "fit.refit", "fit.update", "fit.with_method", "fit.contrast", "fit.augment", "fit.shown",
+        "fit.determined", "fit.predict", "hb.emmeans", "fit.simulate", "fit.save", "result.save",
+        "hb.confint", "hb.anova", "model.fit", "model.with_response", "model.explain",
+        "model.sample", "hb.compare_structures",
     }
 )  # fmt: skip
 

@@ -215,6 +215,20 @@ def test_draws_have_the_correlation_of_the_residuals() -> None:
         np.testing.assert_allclose(np.cov(responses[first]), expected, rtol=0.12)
 
 
+def test_means_and_predictions_are_those_of_the_coefficients() -> None:
+    fit = mixed()
+    means = hb.emmeans(fit, "Sex").contrast("pairwise").to_frame()
+    own = fit.contrast({"x": {"SexMale": -1, "age:SexMale": -orthodont()["age"].mean()}})
+    for name in ("estimate", "std_error", "df"):
+        assert float(means[name].iloc[0]) == pytest.approx(float(own[name].iloc[0]), rel=1e-8)
+    typical = fit.predict(groups="none")
+    np.testing.assert_allclose(typical, fit.fixed_part)
+    np.testing.assert_allclose(fit.predict(), fit.fitted())
+    plain = hb.emmeans(fitted(), "Sex")
+    assert "Satterthwaite" in str(plain)
+    assert (plain.to_frame()["df"] < 60).all()
+
+
 def test_a_saved_fit_is_the_same(tmp_path) -> None:
     fit = mixed()
     fit.save(tmp_path / "fit")
