@@ -46,7 +46,7 @@ from hierbayes.results.structure_table import (
     TEST_COLUMNS,
     StructureTable,
 )
-from hierbayes.specification.specification import Arguments, Specification
+from hierbayes.specification.specification import Specification
 from hierbayes.specification.specified import Specified
 from hierbayes.wording import shown
 
@@ -128,7 +128,7 @@ def compare_structures(
     >>> model = hb.Model("score ~ Machine + (0 + Machine | Worker)", hb.load_dataset("Machines"))
     >>> found = hb.compare_structures(model, ["us", "cs", "diag"], posterior=False)
     >>> print(found.verdict[0])
-    AIC prefers us, BIC cs.
+    AIC and BIC prefer cs.
     """
     if not isinstance(model, Specified):
         raise OptionError(
@@ -156,7 +156,7 @@ def compare_structures(
     return StructureTable(
         table=table,
         tests=_tests_table(names, tests),
-        models=dict(zip(names, map(_described, [own.spec for own in placed]), strict=True)),
+        models=_described(names, [own.spec for own in placed]),
         method=fits[0].method,
         refitted=refitted,
         verdict=_verdict(table, names, nearest, elpd),
@@ -307,14 +307,17 @@ def _tests_table(names: Sequence[str], tests: Sequence[_Test]) -> pd.DataFrame:
     )
 
 
-def _described(spec: Specification) -> str:
-    """Write the formula of a model and the arguments that are no plain ones."""
-    given = {
-        name: value
-        for name, value in spec.arguments.options().items()
-        if isinstance(value, str) and value != getattr(Arguments(), name)
-    }
-    return ", ".join([spec.formula_text, *(f"{name} = {value}" for name, value in given.items())])
+def _described(names: Sequence[str], specs: Sequence[Specification]) -> dict[str, str]:
+    """Return the formula of each model, and the words of arguments in which models differ."""
+    differing = dict.fromkeys(
+        name for spec in specs[1:] for name in differing_arguments(specs[0], spec)
+    )
+    found = {}
+    for name, spec in zip(names, specs, strict=True):
+        given = {key: getattr(spec.arguments, key) for key in differing}
+        words = [f"{key} = {value}" for key, value in given.items() if isinstance(value, str)]
+        found[name] = ", ".join([spec.formula_text, *words])
+    return found
 
 
 def _verdict(

@@ -75,6 +75,8 @@ def _by_how_much(name: str, cost: "pd.Series[float]") -> str:
     if name == "aic":
         return f"By AIC {second} is {gap:.1f} behind {cost.index[0]}: {_word(gap, AIC_WORDS)}."
     word = _word(gap, EVIDENCE_WORDS)
+    if gap >= EVIDENCE_WORDS[0][0]:
+        word += f" for {cost.index[0]}"
     if name == "bic":
         return f"By BIC {second} is {gap:.1f} behind {cost.index[0]}: {word}."
     log_factor = gap / 2

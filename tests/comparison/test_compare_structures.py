@@ -172,8 +172,8 @@ def test_words_say_how_clear_it_is():
     assert criteria_sentences(table) == [
         "AIC and BIC prefer cs, the marginal likelihood us.",
         "By AIC us is 1.0 behind cs: the data hardly tell them apart.",
-        "By BIC us is 20.0 behind cs: very strong evidence.",
-        "The Bayes factor of us against cs is 10^8: very strong evidence.",
+        "By BIC us is 20.0 behind cs: very strong evidence for cs.",
+        "The Bayes factor of us against cs is 10^8: very strong evidence for us.",
     ]
     assert structure_verdict.tests_sentence(
         [("us", "cs", 0.0001), ("cs", "diag", 0.2), ("ar1", "x", np.nan)]
