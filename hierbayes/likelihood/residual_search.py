@@ -7,6 +7,8 @@ of the gradient, all points of a step at once. Where it ends, the search of ``lm
 says what of theta is on the boundary, and both go on while that finds a lower place.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
@@ -15,7 +17,7 @@ from hierbayes.errors import DataError
 from hierbayes.gaussian.marginal import Evaluation
 from hierbayes.gaussian.moments import moment_start
 from hierbayes.gaussian.residual.correlation import Bounded, Exchangeable, Serial
-from hierbayes.gaussian.residual.kernel import ResidualKernel
+from hierbayes.gaussian.residual.kernel import Point, ResidualKernel
 from hierbayes.gaussian.residual.of_design import DesignResiduals
 from hierbayes.likelihood.criterion import DECREMENT_GOAL, FLOOR
 from hierbayes.likelihood.lmm import NO_RESIDUALS, LmmFit, fit_lmm
@@ -76,26 +78,24 @@ class JointCriterion(Problem[Evaluation]):
 
         def derivatives() -> tuple[FloatArray, FloatArray]:
             m, d = x.shape[0], x.shape[1] - k
-            own = [point.derivatives() for point in points]
-            slopes = np.concatenate([point.slopes() for point in points])
-            gradient = np.concatenate(
-                [np.concatenate([part.gradient for part in own]), slopes], axis=1
-            )
-            curvature = np.zeros((m, k + d, k + d))
-            curvature[:, :k, :k] = np.concatenate([part.curvature for part in own])
-            moves = STEP * np.eye(k + d)[k:]
-            there = (x[:, None] + moves).reshape(m * d, k + d)
+            moves = STEP * np.concatenate([np.zeros((1, k + d)), np.eye(k + d)[k:]])
+            there = (x[:, None] + moves).reshape(-1, k + d)
             try:
-                moved = self.kernel.gradients(there[:, :k], there[:, k:]).reshape(m, d, k + d)
+                gradients, curvatures = _derivatives(self.kernel.points(there[:, :k], there[:, k:]))
             except np.linalg.LinAlgError:  # at the edge of what can be computed: downhill alone
-                curvature[:, range(k, k + d), range(k, k + d)] = 1.0
+                gradient, own = _derivatives(points)
+                curvature = np.tile(np.eye(k + d), (m, 1, 1))
+                curvature[:, :k, :k] = own
                 return gradient, curvature
-            rows = (moved - gradient[:, None]) / STEP
+            gradients = gradients.reshape(m, 1 + d, k + d)
+            rows = (gradients[:, 1:] - gradients[:, :1]) / STEP
+            curvature = np.empty((m, k + d, k + d))
+            curvature[:, :k, :k] = curvatures[:: 1 + d]
             curvature[:, k:, :k] = rows[:, :, :k]
             curvature[:, :k, k:] = np.swapaxes(rows[:, :, :k], 1, 2)
             block = rows[:, :, k:]
             curvature[:, k:, k:] = (block + np.swapaxes(block, 1, 2)) / 2
-            return gradient, curvature
+            return gradients[:, 0], curvature
 
         return Locals(values, derivatives, [None] * x.shape[0])
 
@@ -120,6 +120,14 @@ class JointCriterion(Problem[Evaluation]):
         """Longest steps (m,)."""
         del sizes
         return np.maximum(self.longest, np.abs(x[:, : self.k]).max(axis=1, initial=0.0))
+
+
+def _derivatives(points: Sequence[Point]) -> tuple[FloatArray, FloatArray]:
+    """Gradients (T, k + d), and curvatures (T, k, k) in theta."""
+    own = [point.derivatives() for point in points]
+    slopes = np.concatenate([point.slopes() for point in points])
+    gradient = np.concatenate([np.concatenate([part.gradient for part in own]), slopes], axis=1)
+    return gradient, np.concatenate([part.curvature for part in own])
 
 
 def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -> ResidualLmmFit:
