@@ -78,7 +78,6 @@ REFUSED = {
     "influence": lambda fit: hb.influence(fit),
     "predict": lambda fit: fit.predict(interval="prediction"),
     "check": lambda fit: hb.check(fit),
-    "picture": lambda fit: hb.plot.residuals(fit),
     "sentence": lambda fit: fit.sentence(),
     "list": lambda fit: hb.compare([fit, fit]),
 }
