@@ -31,11 +31,14 @@ class KeptSums(Protocol):
     def rows_per_level(self, name: str) -> IntArray:
         """Rows of each level of a grouping factor, shape (J,)."""
 
-    def level_squares(self, name: str, beta: FloatArray, effects: FloatArray) -> FloatArray:
+    def level_squares(
+        self, design: Any, name: str, beta: FloatArray, effects: FloatArray
+    ) -> FloatArray:
         """Sum of squares of the rows of each level without X beta and Z effects, shape (J,).
 
         Parameters
         ----------
+        design : whose X and Z these are
         name : of the grouping factor
         beta : array, shape (p,), of all columns of X, 0 for dropped ones
         effects : array, shape (J, q), of its levels

@@ -336,7 +336,7 @@ def _within(
     if design.rows.sums is not None:
         beta = np.zeros(design.X.shape[1])
         beta[fit.kept] = fit.beta
-        squares = design.rows.sums.level_squares(factor.name, beta, effect)
+        squares = design.rows.sums.level_squares(design, factor.name, beta, effect)
     else:
         rest = design.y - fit.fixed_part - (factor.z * effect[factor.codes]).sum(axis=1)
         weights = np.ones(rest.size) if fit.weights is None else fit.weights

@@ -92,9 +92,14 @@ class StreamSums:
         own = fill_columns(design.mean.layout, self.made, self.n_made)
         return _combination(self._columns, own, design.coef_names)
 
-    def level_squares(self, name: str, beta: FloatArray, effects: FloatArray) -> FloatArray:
+    def level_squares(
+        self, design: Design, name: str, beta: FloatArray, effects: FloatArray
+    ) -> FloatArray:
         """Sum of squares of the rows of each level without X beta and Z effects, shape (J,)."""
-        f = [factor.name for factor in self.design.factors].index(name)
+        at = [factor.name for factor in design.factors].index(name)
+        places, maps = self._factors(design)
+        f, effects = places[at], effects @ maps[at].T
+        beta = self.combination(design) @ beta
         flat, p = self.grams[name], beta.size
         if not flat.shape[1]:
             column: FloatArray = not_kept("the squares of the rows of each level", flat.shape[0])

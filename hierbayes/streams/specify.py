@@ -48,7 +48,14 @@ from hierbayes.streams.reading import THREADS, Reading
 from hierbayes.streams.second_pass import Provisional, Sums, provisional_basis, shifts
 from hierbayes.streams.source import Batch, Source
 from hierbayes.streams.table import Passes
-from hierbayes.streams.template import Layer, made_rows, sample_rows, template_of, with_sums
+from hierbayes.streams.template import (
+    Layer,
+    made_rows,
+    sample_rows,
+    template_of,
+    with_moments,
+    with_sums,
+)
 
 
 @record
@@ -210,9 +217,8 @@ def smaller_stream(
         products = sums.products(template)
     except NotSupportedError:  # columns that are no combinations of those summed
         return None
-    kept = replace(sums, moments=moments)
     return StreamedModel(
-        design=with_sums(template, kept),
+        design=with_moments(with_sums(template, sums), moments),
         products=products,
         learnt=learnt,
         question=question,

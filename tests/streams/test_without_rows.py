@@ -63,6 +63,8 @@ def numbers(table) -> np.ndarray:
         lambda fit: fit.tidy(ddf="satterthwaite"),
         lambda fit: fit.update(". ~ . - x:f - f").tidy(ddf="normal"),
         lambda fit: fit.update(". ~ x + (1 | h)").model.priors,
+        lambda fit: fit.update(". ~ . - x:f").update(". ~ f + (1 | g)").model.priors,
+        lambda fit: hb.shrinkage(fit.update(". ~ x + (0 + x | g)")),
         lambda fit: hb.predictions(fit, by="f", over="balanced"),
         lambda fit: hb.predictions(fit, at={"x": "minmax"}, over="mean"),
         lambda fit: hb.comparisons(fit, over="mean"),
