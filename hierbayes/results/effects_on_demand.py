@@ -39,7 +39,7 @@ class EffectsOnDemand:
     dtype = np.dtype(np.float64)
 
     def __init__(self, make: Callable[[int], FloatArray], shape: tuple[int, ...]) -> None:
-        self.make = make
+        self.make: Any = make
         self.shape = shape
         self.ndim = len(shape)
         self.size = int(np.prod(shape, dtype=object))

@@ -22,6 +22,7 @@ from hierbayes.saving.stored_specification import (
     read_response,
     read_specification,
     stored_findings,
+    stored_response,
     stored_specification,
     write_file,
 )
@@ -40,7 +41,7 @@ def save(fit: LinearFit, path: Any) -> None:
     DataError
         If the file can't be written; nothing is left behind.
     """
-    arrays: dict[str, Any] = {"response": fit.design.y, "theta": fit.representative}
+    arrays: dict[str, Any] = stored_response(fit.spec) | {"theta": fit.representative}
     if fit.residual is not None:
         arrays["phi"] = fit.residual.phi
     own = {"method": fit.method}

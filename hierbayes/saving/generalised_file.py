@@ -20,6 +20,7 @@ from hierbayes.saving.stored_specification import (
     checked,
     read_response,
     read_specification,
+    stored_response,
     stored_specification,
     write_file,
 )
@@ -27,8 +28,7 @@ from hierbayes.saving.stored_specification import (
 
 def save(fit: GeneralisedFit, path: Any) -> None:
     """Write a fit to ``path``; see ``fit_file.save``."""
-    arrays: dict[str, Any] = {
-        "response": fit.design.y,
+    arrays: dict[str, Any] = stored_response(fit.spec) | {
         "theta": fit.representative,
         "beta": fit.beta,
     }
@@ -45,7 +45,7 @@ def read(archive: Archive, findings: tuple[Finding, ...]) -> GeneralisedFit:
     specification = archive.specification
     spec = read_specification(archive)
     response = read_response(archive, spec)
-    if not np.array_equal(response, spec.design.y):
+    if not np.array_equal(response, spec.design.summands.y):
         spec = spec.with_rows_of(response)
     stored = checked(specification["dispersion"], dict)
     dispersion = {name: checked(value, float) for name, value in stored.items()}

@@ -20,6 +20,7 @@ from hierbayes.families.family import Family
 from hierbayes.families.parameter_formulas import links_of
 from hierbayes.prediction.posterior_predict import log_likelihood
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.effects_on_demand import EffectsOnDemand
 from hierbayes.results.finding import Finding
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.saving.archive import Archive, Damaged
@@ -29,6 +30,7 @@ from hierbayes.saving.stored_specification import (
     read_response,
     read_specification,
     stored_findings,
+    stored_response,
     stored_specification,
     write_file,
 )
@@ -47,10 +49,13 @@ CORRELATION_MARGIN = 1e-9  # rounding of a product of q unit vectors' parts stay
 def save(fit: PosteriorFit, path: Any) -> None:
     """Write a posterior to ``path``; see ``fit_file.save``."""
     draws = fit.draws
-    arrays: dict[str, Any] = {"response": fit.design.y, "draws_beta": draws.beta}
+    arrays: dict[str, Any] = stored_response(fit.spec) | {"draws_beta": draws.beta}
     if draws.sigma is not None:
         arrays["draws_sigma"] = draws.sigma
     fields: dict[str, dict[str, str]] = {}
+    later = [b.make for b in draws.b.values() if isinstance(b, EffectsOnDemand)]
+    if later:  # they are made again
+        draws = replace(draws, b={})
     for field in NAMED:
         values: Mapping[str, FloatArray] = getattr(draws, field)
         fields[field] = {name: f"draws_{field}_{i}" for i, name in enumerate(values)}
@@ -74,6 +79,8 @@ def save(fit: PosteriorFit, path: Any) -> None:
         "draws_findings": stored_findings(draws.findings),
         "findings": stored_findings(fit.findings),
     }
+    if later:
+        specification["effects_seed"] = later[0].seed
     arrays["ties"] = _ties(fit)
     write_file(path, specification, arrays)
 
@@ -89,10 +96,15 @@ def read(archive: Archive, findings: tuple[Finding, ...]) -> PosteriorFit:
     specification = archive.specification
     spec = read_specification(archive)
     response = read_response(archive, spec)
-    if not np.array_equal(response, spec.design.y):
+    if response is not None and not np.array_equal(response, spec.design.summands.y):
         spec = spec.with_response(response)
     draws = _read_draws(archive, spec)
     _check_values(draws, spec.family)
+    if "effects_seed" in specification:
+        from hierbayes.bayes.level_effects import with_effects_later  # compiled code
+
+        seed = checked(specification["effects_seed"], int)
+        draws = with_effects_later(draws, spec.kernel("reml"), seed=seed)
     settings = checked(specification["settings"], dict)
     plain = all(type(value) in (int, float, str) for value in settings.values())
     if not plain or not {"draws", "chains"} <= set(settings) <= set(signature(sample).parameters):
@@ -105,7 +117,10 @@ def read(archive: Archive, findings: tuple[Finding, ...]) -> PosteriorFit:
 
 def _ties(fit: PosteriorFit) -> FloatArray:
     """Return log likelihood and the forms of each factor's effects, shape (draws, 1 + factors)."""
-    some = _some_draws(fit.draws)
+    draws = fit.draws
+    if any(isinstance(b, EffectsOnDemand) for b in draws.b.values()):
+        return np.zeros((1, 1))  # they follow from what else is stored
+    some = _some_draws(draws)
     try:
         columns = [log_likelihood(replace(fit, draws=some)).sum(axis=-1).ravel()]
     except NotSupportedError:  # a family whose densities are PyMC's only
@@ -162,6 +177,10 @@ def _read_draws(archive: Archive, spec: Specification) -> PosteriorDraws:
         if parameter.name not in about
     }
     shapes = _shapes(spec.design) | {"family": of_family}
+    if "effects_seed" in specification:
+        if len(spec.design.factors) != 1:
+            raise Damaged("its effects can't be made again")
+        shapes["b"] = {}
     stored = specification["draws"]
     named = _read_named(archive, stored, shapes, (C, D))
     of_formulas = specification.get("draws_of_formulas", {})

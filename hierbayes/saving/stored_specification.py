@@ -26,9 +26,12 @@ from hierbayes.relatedness.given import level_covariance
 from hierbayes.results.finding import Finding
 from hierbayes.saving.archive import Archive, Damaged, write_archive
 from hierbayes.saving.stored_index import read_index, stored_index
+from hierbayes.saving.stored_stream import read_stream, stored_stream
 from hierbayes.specification.build import specify
 from hierbayes.specification.specification import Arguments, Specification
 from hierbayes.specification.used_data import ARRAY_ARGUMENTS, used_columns
+from hierbayes.streams.cell_table import CellTable
+from hierbayes.streams.table import StreamedTable
 
 FORMAT = 1
 NUMBERS = "iuf"  # kinds of type
@@ -41,7 +44,10 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
     from hierbayes.priors.prior_records import prior_records
 
     check_patterned(spec.design, "Saving")
-    columns = [_stored_column(spec, name, arrays) for name in used_columns(spec)]
+    streamed = isinstance(spec.table, StreamedTable)
+    columns = []
+    if not streamed:
+        columns = [_stored_column(spec, name, arrays) for name in used_columns(spec)]
     arguments: dict[str, Any] = {
         "contrasts": spec.arguments.contrasts,
         "priors": prior_records(spec.arguments.priors),
@@ -65,14 +71,20 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
             _stored_covariance(name, own, place, arrays)
             for place, (name, own) in enumerate(spec.arguments.cov.items())
         ]
-    return {
+    stored: dict[str, Any] = {}
+    if streamed:
+        stored["stream"] = stored_stream(spec, arrays)
+    if spec.table.counts is not None:  # cells
+        arrays["cell_counts"] = spec.table.counts
+    plain = not streamed and spec.table.counts is None
+    return stored | {
         "format": FORMAT,
         "formula": spec.formula.source,
         "data_name": spec.data_name,
         "arguments": arguments,
         "columns": columns,
         "response_given": spec.response_given,
-        "index": stored_index(spec.table.index, arrays),
+        "index": stored_index(spec.table.index, arrays) if plain else None,
     }
 
 
@@ -111,6 +123,13 @@ def stored_findings(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
     ]
 
 
+def stored_response(spec: Specification) -> dict[str, Any]:
+    """Return the response by the name it has in a file, of cells theirs; nothing of a stream."""
+    if isinstance(spec.table, StreamedTable):
+        return {}
+    return {"response": spec.design.summands.y}
+
+
 def write_file(path: Any, specification: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Write a specification and its arrays to ``path``, as a whole or not at all.
 
@@ -138,11 +157,13 @@ def checked(value: Any, kind: type) -> Any:
 
 
 def read_response(archive: Archive, spec: Specification) -> Any:
-    """Return the stored response, one row for each that the model uses."""
-    response = archive.array("response", kinds="f", shape=spec.design.y.shape)
+    """Return the stored response, one row for each that the model uses; None of a stream."""
+    if isinstance(spec.table, StreamedTable):
+        return None
+    y = spec.design.summands.y
+    response = archive.array("response", kinds="f", shape=y.shape)
     if not np.isfinite(response).all():
         raise Damaged("its response is not finite")
-    y = spec.design.y
     # Absent in files of hierbayes 0.1.0, where any response may have been given to refit.
     if not checked(archive.specification.get("response_given", True), bool) and not np.allclose(
         response, y, rtol=0, atol=RESPONSE_MARGIN * np.abs(y).max()
@@ -157,10 +178,11 @@ def read_specification(archive: Archive) -> Specification:
 
     specification = archive.specification
     stored = checked(specification["columns"], list)
+    is_stream = "stream" in specification
     names = [checked(column["name"], str) for column in stored]
     if len(set(names)) != len(names):
         raise Damaged("two of its columns have one name")
-    n_rows = archive.header(stored[0]["array"]).shape[0]
+    n_rows = 0 if is_stream else archive.header(stored[0]["array"]).shape[0]
     columns = [_read_column(archive, column, n_rows) for column in stored]
     frame = pd.DataFrame(dict(zip(names, columns, strict=True)))
     if specification["index"] is not None:
@@ -168,6 +190,11 @@ def read_specification(archive: Archive) -> Specification:
             specification["index"], lambda name, kinds: archive.array(name, kinds=kinds)
         )
     table = PandasTable(frame)
+    if archive.has("cell_counts"):
+        counts = archive.array("cell_counts", kinds="i", shape=(n_rows,))
+        if not (counts > 0).all():
+            raise Damaged("its counts of rows are none")
+        table = CellTable(frame, counts)
     for column in stored:
         if "caution" in column:
             table.caution(column["name"], checked(column["caution"], str))
@@ -191,6 +218,9 @@ def read_specification(archive: Archive) -> Specification:
     for name in set(PARAMETERS) & set(given):
         checked(given[name], str)
     arguments["priors"] = read_prior_records(given.get("priors"))
+    if is_stream:
+        text, name = (checked(specification[key], str) for key in ("formula", "data_name"))
+        return read_stream(archive, text, Arguments(**arguments), data_name=name)
     return specify(
         checked(specification["formula"], str),
         table,

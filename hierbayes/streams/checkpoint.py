@@ -75,7 +75,7 @@ def write_checkpoint(
         If it can't be written: the old one is left as it was.
     """
     arrays: dict[str, Any] = {"done": done, "shift": sums.shift}
-    head = {"key": key, "learnt": _stored_learnt(layer.question, learnt, arrays)}
+    head = {"key": key, "learnt": stored_learnt(layer.question, learnt, arrays)}
     at = sums.at
     arrays |= {"basis": at.basis, "beta0": at.beta0, "dependent": at.dependent}
     arrays |= {f"z_basis_{f}": U for f, U in enumerate(at.z_bases)}
@@ -124,7 +124,7 @@ def read_checkpoint(path: Path, key: str, question: Question) -> Kept | None:
         )
     n_factors = sum(name.startswith("z_basis_") for name in arrays)
     return Kept(
-        learnt=_read_learnt(question, head["learnt"], arrays),
+        learnt=read_learnt(question, head["learnt"], arrays),
         at=Provisional(
             basis=arrays["basis"],
             beta0=arrays["beta0"],
@@ -147,7 +147,8 @@ def _expressions(question: Question) -> list[Expression]:
     return list(dict.fromkeys([*term_variables(question), *calls]))
 
 
-def _stored_learnt(question: Question, learnt: Learnt, arrays: dict[str, Any]) -> dict[str, Any]:
+def stored_learnt(question: Question, learnt: Learnt, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return what was learnt in terms of JSON; levels go to ``arrays``."""
     place = {expression: k for k, expression in enumerate(_expressions(question))}
     return {
         "n_given": learnt.n_given,
@@ -163,7 +164,8 @@ def _stored_learnt(question: Question, learnt: Learnt, arrays: dict[str, Any]) -
     }
 
 
-def _read_learnt(question: Question, stored: Any, arrays: Mapping[str, Any]) -> Learnt:
+def read_learnt(question: Question, stored: Any, arrays: Mapping[str, Any]) -> Learnt:
+    """Return what ``stored_learnt`` wrote."""
     every = _expressions(question)
     return Learnt(
         n_given=stored["n_given"],
