@@ -24,7 +24,8 @@ def test_with_much_data_it_is_the_interval_of_the_family():
     rng = np.random.default_rng(1)
     data = {"y": rng.poisson(6.0, 20_000)}
     fit = hb.glmer("y ~ 1", data, "poisson")
-    found = fit.predict(interval="prediction", random_seed=1).iloc[0]
+    one = {"y": [6]}
+    found = fit.predict(one, interval="prediction", random_seed=1).iloc[0]
     assert [found["lower"], found["upper"]] == stats.poisson(6.0).ppf([0.025, 0.975]).tolist()
     assert found["se"] == pytest.approx(np.sqrt(6.0), rel=0.05)
 
