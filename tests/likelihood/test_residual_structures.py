@@ -239,3 +239,13 @@ def test_a_saved_fit_is_the_same(tmp_path) -> None:
 
 def test_explain_says_whether_rows_are_touched() -> None:
     assert "no evaluation touches a row" in " ".join(mixed().model.explain().split())
+
+
+def test_rows_that_make_up_for_each_other_end_at_the_bound_without_words_of_numpy() -> None:
+    rows = np.random.default_rng(1).normal(size=(20, 6))
+    rows -= rows.mean(axis=1, keepdims=True)
+    data = {"y": rows.ravel(), "g": np.repeat(np.arange(20), 6)}
+    with pytest.warns(hb.DesignWarning, match="end of its range") as told:
+        fit = hb.lmer("y ~ 1", data, residual="cs(1 | g)")
+    assert [str(one.message)[:3] for one in told] == ["The"]
+    assert fit.varcorr().to_frame()["sdcor"].iloc[-1] == pytest.approx(-0.2)

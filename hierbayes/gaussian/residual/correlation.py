@@ -24,6 +24,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, IntArray, record
 
 COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation
+FARTHEST = 14.0  # coordinates beyond are taken as this one: nearer to a bound 1 - r is rounding
 
 
 @record
@@ -97,7 +98,7 @@ class Bounded:
     def correlations(self, phi: FloatArray) -> FloatArray:
         """Return r."""
         half = (self.upper - self.lower) / 2
-        return np.asarray(self.lower + half + half * np.tanh(phi))
+        return np.asarray(self.lower + half + half * np.tanh(np.clip(phi, -FARTHEST, FARTHEST)))
 
     def coordinates(self, correlations: FloatArray) -> FloatArray:
         """Return phi."""
