@@ -158,13 +158,7 @@ def by_nuts(
     model: hb.Model, draws: int, seed: int, *, parameterization: str = "noncentered"
 ) -> PosteriorDraws:
     """Sample by NUTS from prior medians, so that nothing is shared with the other samplers."""
-    built = build_model(
-        model.design,
-        model.spec.kept_columns,
-        model.spec.priors,
-        family=model.spec.family,
-        parameterization=parameterization,
-    )
+    built = build_model(model.spec, parameterization=parameterization)
     start = free_values(model.design, start_from_priors(model.design, model.spec.priors))
     settings = NutsSettings(
         draws=draws, tune=2000, random_seed=seed, progress=False, target_accept=0.95
