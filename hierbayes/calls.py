@@ -7,7 +7,7 @@ Fits and models that not every function knows say so themselves, by a method ``_
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any
 
@@ -66,13 +66,23 @@ def checked_call[**Given, Found](
     return decorate
 
 
-def _ask(given: tuple[Any, ...], called: str) -> None:
-    """Ask what is given, and what lists and dicts of it hold, whether the call is for it."""
+def _ask(given: Collection[Any], called: str) -> None:
+    """Ask what is given, and what lists and dicts of it hold, whether the call is for it.
+
+    Their types are looked at first: lists may be columns of a million numbers.
+    """
+    asked = [
+        kind
+        for kind in set(map(type, given))
+        if issubclass(kind, list | tuple | dict) or hasattr(kind, "_refuses")
+    ]
+    if not asked:
+        return
     for one in given:
         if isinstance(one, list | tuple):
-            _ask(tuple(one), called)
+            _ask(one, called)
         elif isinstance(one, dict):
-            _ask(tuple(one.values()), called)
+            _ask(one.values(), called)
         elif (refuses := getattr(type(one), "_refuses", None)) is not None:
             refuses(one, called)
 
