@@ -38,7 +38,6 @@ from hierbayes.gaussian.marginal import (
 from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.pattern.nested import NestedPattern
 from hierbayes.gaussian.products import (
-    Coupling,
     Products,
     covariance_shape,
     needs_remainder,
@@ -101,29 +100,12 @@ class ResidualKernel:
     def many(self, factors: Factors) -> ManyKernel:
         """Return the kernel at T points, whose pattern is nested or none."""
         found = self.products.stacked(factors)
-        p = found.squares.shape[1] - 1
-        meetings = self.products.units.meetings
-        couplings = {
-            pair: Coupling(rows=meetings[pair][0], columns=meetings[pair][1], blocks=A)
-            for pair, A in found.couplings.items()
-        }
-        products = Products(
-            anchor=self.products.anchor,
-            n_obs=self.products.n_obs,
-            sum_log_weights=self.products.sum_log_weights - factors.log_det,  # type: ignore[arg-type]
-            xx=found.squares[0, :p, :p],
-            xy=found.squares[0, :p, p],
-            yy=float(found.squares[0, p, p]),
-            zz=found.zz,
-            zx=tuple(A[..., :p] for A in found.zxy),
-            zy=tuple(A[..., p] for A in found.zxy),
-            couplings=couplings,
-        )
+        products = self.products.laid_out(found, found.squares[0], factors.log_det)
         blocks: NestedBlocks | NoLevels = NoLevels()
         if self.pattern is not None:
             assert isinstance(self.pattern, NestedPattern)
             blocks = NestedBlocks(
-                pattern=self.pattern, zz=found.zz, couplings=couplings, roots=None
+                pattern=self.pattern, zz=products.zz, couplings=products.couplings, roots=None
             )
         return ManyKernel(
             products=products, shape=self.shape, blocks=blocks, method=self.method, stacked=found
@@ -139,16 +121,6 @@ class ResidualKernel:
         if self.are_many:
             return [self.evaluated(theta, phi)]
         return [self.evaluated(theta[t : t + 1], phi[t : t + 1]) for t in range(theta.shape[0])]
-
-    def criteria(self, theta: FloatArray, phi: FloatArray) -> FloatArray:
-        """Return the criterion at T points."""
-        return np.concatenate([point.at.criterion for point in self.points(theta, phi)])
-
-    def gradients(
-        self, theta: FloatArray, phi: FloatArray, *, sigma: float | None = None
-    ) -> FloatArray:
-        """Exact gradients (T, k + d); with ``sigma`` at that sigma, not at the best."""
-        return np.concatenate([p.gradient(sigma=sigma) for p in self.points(theta, phi)])
 
     def evaluated(self, theta: FloatArray, phi: FloatArray) -> "Point":
         """Evaluate at theta (T, k), in the basis of the products, and phi (T, d).

@@ -12,6 +12,7 @@ each evaluation. Both are behind ``at``; nothing after it knows of residuals.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,16 @@ class Stacked:
     def arrays(self) -> list[FloatArray]:
         """All of them."""
         return [self.squares, *self.zz, *self.zxy, *self.couplings.values()]
+
+    @property
+    def first(self) -> "Stacked":
+        """Those of the first point, without the axis of points."""
+        return Stacked(
+            squares=self.squares[0],
+            zz=tuple(A[0] for A in self.zz),
+            zxy=tuple(A[0] for A in self.zxy),
+            couplings={pair: A[0] for pair, A in self.couplings.items()},
+        )
 
     def mixed(self, weights: FloatArray) -> "Stacked":
         """Return sums over the first axis with weights (T, K)."""
@@ -165,25 +176,28 @@ class ResidualProducts:
         """Return the products at one phi (d,), as of rows that are independent."""
         factors = self.structure.factors(phi[None])
         found = self.stacked(factors)
-        p = found.squares.shape[1] - 1
-        square = found.squares[0]
+        return self.laid_out(found.first, found.squares[0], float(factors.log_det[0]))
+
+    def laid_out(self, levels: Stacked, square: FloatArray, log_det: Any) -> Products:
+        """Return products of levels, of one point or of many, and [X y]'R^-1[X y] (p + 1, p + 1).
+
+        ``log_det`` is log|R|, one number or one a point.
+        """
+        p = square.shape[0] - 1
+        met = self.units.meetings
         return Products(
             anchor=self.anchor,
             n_obs=self.n_obs,
-            sum_log_weights=self.sum_log_weights - float(factors.log_det[0]),
+            sum_log_weights=self.sum_log_weights - log_det,
             xx=square[:p, :p],
             xy=square[:p, p],
             yy=float(square[p, p]),
-            zz=tuple(A[0] for A in found.zz),
-            zx=tuple(A[0, :, :, :p] for A in found.zxy),
-            zy=tuple(A[0, :, :, p] for A in found.zxy),
+            zz=levels.zz,
+            zx=tuple(A[..., :p] for A in levels.zxy),
+            zy=tuple(A[..., p] for A in levels.zxy),
             couplings={
-                pair: Coupling(
-                    rows=self.units.meetings[pair][0],
-                    columns=self.units.meetings[pair][1],
-                    blocks=A[0],
-                )
-                for pair, A in found.couplings.items()
+                pair: Coupling(rows=met[pair][0], columns=met[pair][1], blocks=A)
+                for pair, A in levels.couplings.items()
             },
         )
 
