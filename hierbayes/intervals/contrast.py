@@ -115,7 +115,7 @@ def _missing_notes(fit: LikelihoodFit, tests: dict[str, FTest], ddf: Ddf) -> tup
 
 def method_words(fit: LikelihoodFit, ddf: Ddf) -> str:
     """Say how denominator degrees of freedom were found, as the end of a title."""
-    plain = fit.is_linear_model and getattr(fit, "residual", None) is None
+    plain = fit.is_linear_model and not fit.residual_names
     if plain and ddf in ("satterthwaite", "kenward-roger"):
         known = not fit.has_residual_sd
         return "(known residual sds)" if known else "(no random effects: exact F tests)"

@@ -60,18 +60,38 @@ def coordinate_curvature(kernel: Kernel, at: Evaluation) -> Curved:
     hessian, slopes, alone = np.zeros((m, m)), np.zeros((m, p, p)), np.zeros(m)
     sigma = float(at.sigma[0])
     if k:
-        steps = STEP * np.concatenate([moves, -moves])
-        gradients = gradient(kernel, evaluate(kernel, x + steps), sigma=sigma) @ moves.T
-        block = (gradients[:k] - gradients[k:]) / (2 * STEP)
-        hessian[:k, :k] = (block + block.T) / 2
+        ends = evaluate(kernel, x + both_ways(moves))
+        hessian[:k, :k] = second_derivatives(gradient(kernel, ends, sigma=sigma), moves)
         slopes[:k] = _slopes(kernel, at, moves)
         alone[:k] = _alone(kernel, at)[free]
     if m > k:
         slopes[k] = 2 * np.eye(p)
         alone[k] = hessian[k, k] = 4 * kernel.df
-        ways = [gradient(kernel, at, sigma=sigma * np.exp(h))[0] @ moves.T for h in (STEP, -STEP)]
-        hessian[:k, k] = hessian[k, :k] = (ways[0] - ways[1]) / (2 * STEP)
+        ways = [gradient(kernel, at, sigma=own)[0] for own in both_sigmas(sigma)]
+        hessian[:k, k] = hessian[k, :k] = differences(np.array(ways))[0] @ moves.T
     return Curved(kernel=kernel, at=at, moves=moves, hessian=hessian, slopes=slopes, alone=alone)
+
+
+def both_ways(moves: FloatArray) -> FloatArray:
+    """Return small steps (2 r, k) along r moves (r, k), and back."""
+    return STEP * np.concatenate([moves, -moves])
+
+
+def both_sigmas(sigma: float) -> tuple[float, float]:
+    """Return a sigma a little larger, and a little smaller, on the log scale."""
+    return sigma * float(np.exp(STEP)), sigma * float(np.exp(-STEP))
+
+
+def differences(values: FloatArray) -> FloatArray:
+    """Return the derivatives (r, ...) of what has these values (2 r, ...) after ``both_ways``."""
+    r = values.shape[0] // 2
+    return np.asarray((values[:r] - values[r:]) / (2 * STEP))
+
+
+def second_derivatives(gradients: FloatArray, moves: FloatArray) -> FloatArray:
+    """Return second derivatives (r, r) along moves from the gradients (2 r, k) at both ends."""
+    block = differences(gradients @ moves.T)
+    return np.asarray((block + block.T) / 2)
 
 
 def free_coordinates(kernel: Kernel, at: Evaluation) -> BoolArray:

@@ -9,12 +9,16 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.gaussian.marginal import Evaluation, Kernel
-from hierbayes.gaussian.residual.kernel import ResidualKernel
-from hierbayes.intervals.coordinate_curvature import free_coordinates, sizes_of_coordinates
+from hierbayes.intervals.coordinate_curvature import (
+    both_sigmas,
+    both_ways,
+    differences,
+    free_coordinates,
+    second_derivatives,
+    sizes_of_coordinates,
+)
 from hierbayes.likelihood.residual_search import AT_END
 from hierbayes.results.linear_fit import LinearFit
-
-STEP = 1e-4  # of coordinates in their sizes; differences are wrong by about the square of it
 
 
 @record
@@ -57,25 +61,18 @@ def residual_curvature(fit: LinearFit) -> ResidualCurvature:
     x, sigma = np.concatenate([theta, phi]), fit.sigma
     r, p = moves.shape[0], at.beta.shape[1]
     hessian, slopes = np.zeros((r + 1, r + 1)), np.zeros((r + 1, p, p))
-    ends = STEP * np.concatenate([moves, -moves]) + x
-    gradients = own.gradients(ends[:, :k], ends[:, k:], sigma=sigma) @ moves.T
-    block = (gradients[:r] - gradients[r:]) / (2 * STEP)
-    hessian[:r, :r] = (block + block.T) / 2
-    at_sigma = [point.gradient(sigma=sigma * np.exp(h))[0] @ moves.T for h in (STEP, -STEP)]
-    hessian[:r, r] = hessian[r, :r] = (at_sigma[0] - at_sigma[1]) / (2 * STEP)
+    ends = x + both_ways(moves)
+    points = own.points(ends[:, :k], ends[:, k:])
+    gradients = np.concatenate([end.gradient(sigma=sigma) for end in points])
+    hessian[:r, :r] = second_derivatives(gradients, moves)
+    ways = [point.gradient(sigma=one)[0] for one in both_sigmas(sigma)]
+    hessian[:r, r] = hessian[r, :r] = differences(np.array(ways))[0] @ moves.T
     hessian[r, r] = 4 * kernel.df
     C = at.orthonormal[0, :p, :p]
-    covariances = _covariances(own, ends[:, :k], ends[:, k:])
+    half = np.linalg.inv(np.concatenate([end.at.root_xvx for end in points]))
     back = np.linalg.inv(C) if p else C
-    slopes[:r] = back @ ((covariances[:r] - covariances[r:]) / (2 * STEP)) @ back.T
+    slopes[:r] = back @ differences(np.swapaxes(half, 1, 2) @ half) @ back.T
     slopes[r] = 2 * np.eye(p)
     return ResidualCurvature(
         kernel=kernel, at=at, moves=moves, free=free, hessian=hessian, slopes=slopes
     )
-
-
-def _covariances(kernel: ResidualKernel, theta: FloatArray, phi: FloatArray) -> FloatArray:
-    """(X'V^-1X)^-1 at points, (T, p, p)."""
-    roots = np.concatenate([point.at.root_xvx for point in kernel.points(theta, phi)])
-    half = np.linalg.inv(roots)
-    return np.asarray(np.swapaxes(half, 1, 2) @ half)
