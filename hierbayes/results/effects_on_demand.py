@@ -75,25 +75,15 @@ class EffectsOnDemand:
         if full is None:
             return np.asarray(self)[key]
         *draws, levels, column = full
-        if isinstance(levels, slice) and all(isinstance(own, slice) for own in draws):
-            wanted = np.arange(self.shape[-2])[levels]
-            picked = (*draws, slice(None), column)
-            first = self.levels(wanted[:0])[picked]
-            steps = range(0, wanted.size, BLOCK)
-            axis = self.ndim - 2
-            parts = [self.levels(wanted[k : k + BLOCK])[picked] for k in steps]
-            return np.concatenate([first, *parts], axis=axis)
-        if isinstance(levels, slice) and len(draws) == 1 and np.ndim(draws[0]) == 1:
-            wanted = np.arange(self.shape[-2])[levels]
-            picked = (draws[0], slice(None), column)
-            parts = [
-                self.levels(wanted[k : k + BLOCK])[picked] for k in range(0, wanted.size, BLOCK)
-            ]
-            return np.concatenate([self.levels(wanted[:0])[picked], *parts], axis=1)
-        if isinstance(levels, slice):
-            wanted = np.arange(self.shape[-2])[levels]
-            return self.levels(wanted)[(*draws, slice(None), column)]
         wanted = np.arange(self.shape[-2])[levels]
+        if isinstance(levels, slice):
+            picked = (*draws, slice(None), column)
+            some = len(draws) == 1 and np.ndim(draws[0]) == 1  # of chains one after the other
+            if not some and not all(isinstance(own, slice) for own in draws):
+                return self.levels(wanted)[picked]
+            steps = range(0, wanted.size, BLOCK)
+            parts = [self.levels(wanted[k : k + BLOCK])[picked] for k in steps]
+            return np.concatenate([self.levels(wanted[:0])[picked], *parts], axis=self.ndim - 2)
         distinct, places = np.unique(wanted, return_inverse=True)
         own = int(places.item()) if np.ndim(wanted) == 0 else places.reshape(np.shape(wanted))
         return self.levels(distinct)[(*draws, own, column)]
