@@ -130,17 +130,14 @@ class Model(Specified):
         data_name: str | None = None,
         stream: bool | None = None,
     ) -> None:
-        rows = {
-            "weights": weights,
-            "offset": offset,
-            "contrasts": contrasts,
-            "known_sd": known_sd,
-            "cov": cov,
-        }
         given = Arguments(
-            **rows,
             family=family,
             link=link,
+            weights=weights,
+            offset=offset,
+            contrasts=contrasts,
+            known_sd=known_sd,
+            cov=cov,
             priors=priors,
             sigma=sigma,
             nu=nu,
@@ -569,12 +566,15 @@ psi, zi, residual, priors, data_name, stream
             "glmer is for other families than Gaussian with the identity link; hb.lmer fits that "
             "by REML or maximum likelihood."
         )
-    own = {"weights": weights, "offset": offset, "known_sd": known_sd, "contrasts": contrasts}
     model = Model(
         formula,
         data,
         family,
         link,
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        known_sd=known_sd,
         cov=cov,
         sigma=sigma,
         nu=nu,
@@ -588,6 +588,5 @@ psi, zi, residual, priors, data_name, stream
         priors=priors,
         data_name=data_name,
         stream=stream,
-        **own,
     )
     return model.fit("ml", n_quadrature)
