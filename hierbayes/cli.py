@@ -475,7 +475,3 @@ def _working(message: str) -> Iterator[None]:
 
     with Console(stderr=True).status(message):
         yield
-
-
-if __name__ == "__main__":
-    main()

@@ -274,7 +274,7 @@ def test_help_names_the_commands():
 
 def test_from_a_shell_with_a_terminal_that_knows_ascii_only():
     result = subprocess.run(
-        [sys.executable, "-m", "hierbayes.cli", "fit", "Reaction ~ Days", "sleepstudy"],
+        [sys.executable, "-m", "hierbayes", "fit", "Reaction ~ Days", "sleepstudy"],
         cwd=ROOT,
         capture_output=True,
         env=os.environ | {"PYTHONIOENCODING": "ascii"},

@@ -50,6 +50,7 @@ LAYERS = (
     "lab",
     "cli",
     "__init__",
+    "__main__",
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 # A fit gives its model back, whose class is above it: here a type alone may be named.
